@@ -1,0 +1,3 @@
+"""Rebuilds what others published and says, signed, whether the bytes are the same."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Rebuilt files against published files."""

@@ -1,0 +1,1 @@
+"""One folder per package ecosystem; ``catalog`` lists them."""

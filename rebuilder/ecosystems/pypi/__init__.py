@@ -1,0 +1,1 @@
+"""The Python Package Index and everything that speaks its protocol."""

@@ -1,0 +1,59 @@
+"""What can go wrong on our side, or in how we were called. "It differs" is a value, never an exception."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of every command (documented in README.md)."""
+
+    OK = 0
+    DIFFERS = 1
+    USAGE = 2
+    UNDECIDED = 3
+    OUR_FAULT = 4
+
+
+class RebuilderError(Exception):
+    """Base of all errors. ``str()`` is one sentence: what happened, to what; ``hint`` says what to do."""
+
+    exit_code = ExitCode.OUR_FAULT
+
+    def __init__(self, sentence: str, *, hint: str | None = None) -> None:
+        super().__init__(sentence)
+        self.hint = hint
+
+
+class UsageError(RebuilderError):
+    """The call cannot be understood: a malformed subject, an unknown project, a broken configuration."""
+
+    exit_code = ExitCode.USAGE
+
+
+class UnavailableError(RebuilderError):
+    """Something we depend on does not answer or answers with rubbish: the index, a mirror."""
+
+
+class FetchMismatchError(UnavailableError):
+    """What was downloaded is not what was promised: another digest, more bytes than allowed, a short body."""
+
+
+class StoreError(RebuilderError):
+    """The store cannot be read or written: full disk, read-only, a corrupt blob or ledger."""
+
+
+class ToolchainError(RebuilderError):
+    """A toolchain cannot be made, or was modified since it was."""
+
+
+class SandboxUnavailableError(RebuilderError):
+    """This machine cannot give an isolation the sandbox needs; nothing weaker is used instead."""
+
+
+class SandboxFaultError(RebuilderError):
+    """The sandbox itself failed: neither the build nor a limit ended the run."""
+
+
+class SigningError(RebuilderError):
+    """The signing key cannot be read or made, or does not fit what it is to sign."""

@@ -1,0 +1,60 @@
+"""Names of published things: what a user asks for, and one published file pinned by its digest."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from rebuilder.model.value import Sha256Field, Value
+
+
+class Subject(Value):
+    """What a user asked to have verified: a release, one file of it, or a file on disk.
+
+    ``version`` is None for "the newest"; ``filename`` is None for every file of the release that can be
+    verified; ``local_sha256`` is the digest of a file on disk, to be matched with what is published.
+    """
+
+    ecosystem: str
+    name: str
+    version: str | None = None
+    filename: str | None = None
+    local_sha256: Sha256Field | None = None
+    asked: str
+    """The words the user typed, for messages."""
+
+
+class PublishedFile(Value):
+    """One file as the registry's index lists it (PEP 691, PEP 700 and PEP 740 for PyPI)."""
+
+    filename: str
+    url: str
+    sha256: Sha256Field
+    size: int | None = None
+    """Bytes."""
+    uploaded: datetime | None = None
+    """UTC."""
+    requires_python: str | None = None
+    yanked: str | None = None
+    """None when it is not yanked; otherwise the reason, which may be empty."""
+    provenance_url: str | None = None
+
+
+class Artifact(Value):
+    """One published file, pinned to the digest it had when it was first seen."""
+
+    ecosystem: str
+    purl: str
+    """Package URL of the release, such as ``pkg:pypi/idna@3.10`` (ECMA-427)."""
+    name: str
+    version: str
+    file: PublishedFile
+
+    @property
+    def filename(self) -> str:
+        """File name in the registry."""
+        return self.file.filename
+
+    @property
+    def sha256(self) -> str:
+        """Digest the registry published for it."""
+        return self.file.sha256

@@ -1,0 +1,70 @@
+"""Rebuilt file against published file."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from rebuilder.model.value import Sha256Field, Value
+
+
+class Level(StrEnum):
+    """How close two files are."""
+
+    IDENTICAL = "identical"
+    """The same bytes."""
+    EQUIVALENT = "equivalent"
+    """The same content; only named archive metadata differs."""
+    DIFFERENT = "different"
+
+
+class MemberChange(StrEnum):
+    """How a member differs between the published and the rebuilt archive."""
+
+    ADDED = "added"
+    """Only in the rebuilt file."""
+    MISSING = "missing"
+    """Only in the published file."""
+    CONTENT = "content"
+    MODE = "mode"
+    """Executable bits or type bits that mean something."""
+    LINK = "link"
+    KIND = "kind"
+    METADATA = "metadata"
+    """Only archive metadata that a normalisation removes."""
+
+
+class Difference(Value):
+    """One member that differs, and how."""
+
+    member: str
+    change: MemberChange
+    detail: str
+    """One sentence with both sides, such as "published 1,204 bytes, rebuilt 1,210 bytes"."""
+
+
+class Diffoscope(Value):
+    """What running diffoscope gave; every field may be missing, the verdict never hangs on it."""
+
+    version: str | None = None
+    html_sha256: Sha256Field | None = None
+    json_sha256: Sha256Field | None = None
+    text_sha256: Sha256Field | None = None
+    missing_tools: tuple[str, ...] = ()
+    problem: str | None = None
+    """Why there is no report or only a part of one, as a sentence."""
+
+
+class Comparison(Value):
+    """The result of comparing one rebuilt file with the published file."""
+
+    level: Level
+    published_sha256: Sha256Field
+    rebuilt_sha256: Sha256Field
+    normalisations: tuple[str, ...] = ()
+    """The smallest set of named normalisations under which the files are equal (level ``equivalent``)."""
+    differences: tuple[Difference, ...] = ()
+    differences_total: int = 0
+    """Count before ``differences`` was cut to what a page can show."""
+    problem: str | None = None
+    """Why the comparison could look no further than the digests, as a sentence."""
+    diffoscope: Diffoscope | None = None

@@ -1,0 +1,52 @@
+"""What is known about an artifact before anything is built."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from rebuilder.model.artifact import Artifact, PublishedFile
+from rebuilder.model.inspection import Inspection
+from rebuilder.model.value import Sha256Field, Value
+from rebuilder.model.verdict import Verdict
+
+
+class SourceKind(StrEnum):
+    """Where a rebuild starts from."""
+
+    SDIST = "sdist"
+    GIT = "git"
+    DEBIAN_SOURCE = "debian-source"
+
+
+class Source(Value):
+    """What an artifact claims to be built from."""
+
+    kind: SourceKind
+    uri: str
+    digest: dict[str, str]
+    """Algorithm to hexadecimal digest, such as ``{"sha256": "…"}`` or ``{"gitCommit": "…"}``."""
+    filename: str | None = None
+
+
+class Obstacle(Value):
+    """Why an artifact gets a verdict without a finished rebuild: a value, not an exception."""
+
+    verdict: Verdict
+    """One of ``unsupported``, ``inputs-missing``, ``build-failed`` or ``timed-out``."""
+    sentence: str
+    """What stands in the way, as a full sentence for a stranger."""
+
+
+class Evidence(Value):
+    """Everything published about one artifact, as far as it was read."""
+
+    artifact: Artifact
+    source: Source | None = None
+    source_file: PublishedFile | None = None
+    index_sha256: Sha256Field
+    """Digest of the index document the artifact was listed in; the document itself is a blob."""
+    artifact_inspection: Inspection | None = None
+    source_inspection: Inspection | None = None
+    obstacle: Obstacle | None = None
+    notes: tuple[str, ...] = ()
+    """Sentences worth knowing that change nothing, such as "The registry marks this file as yanked: …"."""

@@ -1,0 +1,264 @@
+"""The contracts between parts: each has a real implementation and a fake one that pass the same tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from rebuilder.model.artifact import Subject
+from rebuilder.model.attempt import Attempt, Hypothesis, Run
+from rebuilder.model.definition import BuildDefinition, Input, Limits
+from rebuilder.model.evidence import Evidence, Obstacle
+from rebuilder.model.report import Stage, ToolchainSummary
+from rebuilder.model.value import Sha256, Value
+
+
+class Clock(Protocol):
+    """Where the time comes from."""
+
+    def now(self) -> datetime:
+        """The current time, in UTC, with a time zone."""
+        ...
+
+
+class Progress(Protocol):
+    """Who is told which stage an artifact is in."""
+
+    def stage(self, stage: Stage, detail: str = "") -> None:
+        """A stage begins; the one before it has ended."""
+        ...
+
+
+class Blobs(Protocol):
+    """Bytes by SHA-256; written whole or not at all, checked when read."""
+
+    def put(self, data: bytes) -> Sha256:
+        """Store bytes; storing the same bytes again is nothing."""
+        ...
+
+    def put_stream(self, chunks: Iterable[bytes], *, max_bytes: int) -> tuple[Sha256, int]:
+        """Store a stream, give its digest and its size in bytes.
+
+        Raises:
+            FetchMismatchError: more than ``max_bytes`` came; nothing is kept.
+        """
+        ...
+
+    def has(self, sha256: str) -> bool:
+        """Whether these bytes are stored."""
+        ...
+
+    def read(self, sha256: str) -> bytes:
+        """The bytes.
+
+        Raises:
+            StoreError: they are not stored, or what is stored has another digest.
+        """
+        ...
+
+    def path(self, sha256: str) -> Path:
+        """A read-only file with the bytes, for a sandbox to bind; checked like :meth:`read`."""
+        ...
+
+
+class Document(Value):
+    """A small document from the network, kept as a blob."""
+
+    url: str
+    """After redirects."""
+    sha256: Sha256
+    content: bytes
+    media_type: str
+
+
+class Fetcher(Protocol):
+    """The network, bounded: nothing else in the program opens a connection."""
+
+    def document(self, url: str, *, accept: str, max_bytes: int) -> Document | None:
+        """Fetch (or revalidate by ETag) a small document; None when the server says it does not exist.
+
+        Raises:
+            UnavailableError: no proper answer after polite retries.
+            FetchMismatchError: larger than ``max_bytes`` or cut short.
+        """
+        ...
+
+    def file(self, url: str, *, sha256: str, max_bytes: int) -> Sha256:
+        """Fetch a file into the blobs unless it is there already; its digest must be ``sha256``.
+
+        Raises:
+            UnavailableError: no proper answer after polite retries, or the file is gone.
+            FetchMismatchError: other bytes, more than ``max_bytes``, or cut short.
+        """
+        ...
+
+
+class Pin(Value):
+    """One distribution chosen by a resolver."""
+
+    name: str
+    version: str
+    filename: str
+    url: str
+    sha256: Sha256
+
+
+class Resolution(Value):
+    """What a resolver gave: pins, or why there are none (a value, since it says something about the release)."""
+
+    pins: tuple[Pin, ...] = ()
+    problem: str | None = None
+    """None, or the resolver's reason in plain words."""
+
+
+class Resolver(Protocol):
+    """Chooses exact versions for build requirements."""
+
+    def resolve(
+        self,
+        requirements: Sequence[str],
+        *,
+        constraints: Sequence[str] = (),
+        python_version: str,
+        not_after: datetime,
+    ) -> Resolution:
+        """Pick the newest wheels that were published before ``not_after`` (PEP 508 requirements).
+
+        Raises:
+            UnavailableError: the index does not answer.
+        """
+        ...
+
+
+class Toolchain(Value):
+    """A verified toolchain, ready for use."""
+
+    name: str
+    sha256: Sha256
+    root: Path
+    python_version: str
+    """Such as ``3.13``."""
+    summary: ToolchainSummary
+
+
+class Toolchains(Protocol):
+    """Read-only root file systems by name."""
+
+    def get(self, name: str) -> Toolchain:
+        """Make the toolchain if needed and make sure that it is unmodified.
+
+        Raises:
+            ToolchainError: it cannot be made, or was modified; the sentence says which file.
+        """
+        ...
+
+
+class Sandbox(Protocol):
+    """Runs one build definition where nothing but its inputs can reach it."""
+
+    @property
+    def kind(self) -> str:
+        """``bubblewrap``, ``uml``; equals :attr:`BuildDefinition.sandbox` of what it runs."""
+        ...
+
+    def run(self, definition: BuildDefinition, *, toolchain: Path, inputs: Mapping[str, Path]) -> Run:
+        """Run the commands; give back the outcome, the log and the files left in ``/out`` (as blobs).
+
+        Args:
+            definition: What to run.
+            toolchain: Root directory of the toolchain on this machine.
+            inputs: Path inside the sandbox to the file on this machine, for every ``definition.inputs``.
+
+        Raises:
+            SandboxUnavailableError: this machine cannot give the isolation.
+            SandboxFaultError: the sandbox itself failed.
+        """
+        ...
+
+
+class GuestResult(Value):
+    """What one of our own programs said from inside the sandbox."""
+
+    run: Run
+    document: Any = None
+    """The JSON it wrote; None when it did not finish (``run`` says why)."""
+
+
+class Guest(Protocol):
+    """Runs our own small programs on untrusted files, inside the sandbox."""
+
+    def run(
+        self, program: str, arguments: Sequence[str], *, inputs: Sequence[Input], limits: Limits | None = None
+    ) -> GuestResult:
+        """Run ``python3 guest.pyz PROGRAM ARGUMENTS… --result /out/result.json`` with these blobs bound.
+
+        Raises:
+            SandboxUnavailableError, SandboxFaultError, ToolchainError: see :class:`Sandbox`.
+        """
+        ...
+
+    @property
+    def program_input(self) -> Input:
+        """The guest programs themselves (one zip application), as an input for any build definition."""
+        ...
+
+
+class Signer(Protocol):
+    """Holds the signing key."""
+
+    @property
+    def key_id(self) -> str:
+        """SHA-256 of the public key's DER SubjectPublicKeyInfo, in hexadecimal."""
+        ...
+
+    @property
+    def public_pem(self) -> bytes:
+        """The public key, PEM SubjectPublicKeyInfo."""
+        ...
+
+    def sign(self, payload: bytes) -> bytes:
+        """ASN.1 DER signature, ECDSA P-256 over SHA-256 of ``payload``.
+
+        Raises:
+            SigningError: the key cannot be used.
+        """
+        ...
+
+
+class Ecosystem(Protocol):
+    """One package ecosystem: how to read what it publishes, and what that says about the build."""
+
+    @property
+    def name(self) -> str:
+        """The name before the colon in a subject, and the purl type: ``pypi``."""
+        ...
+
+    def parse(self, text: str) -> Subject:
+        """Read a subject without its ecosystem prefix, such as ``idna==3.10``.
+
+        Raises:
+            UsageError: it is malformed.
+        """
+        ...
+
+    def evidence(self, subject: Subject) -> list[Evidence]:
+        """Collect what is published, one value per artifact, downloads included.
+
+        Raises:
+            UsageError: no such project, version or file.
+            UnavailableError: the registry does not answer.
+        """
+        ...
+
+    def hypotheses(self, evidence: Evidence) -> Generator[Hypothesis, Attempt, Obstacle | None]:
+        """Yield definitions to try, most likely first; after each, the attempt made of it is sent back.
+
+        Returns (as ``StopIteration.value``) what kept it from yielding, if something did.
+        """
+        ...
+
+
+RunDefinition = Callable[[BuildDefinition], Run]
+"""Runs a definition with its inputs taken from the blobs and its toolchain checked."""

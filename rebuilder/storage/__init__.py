@@ -1,0 +1,1 @@
+"""The network, the blobs and the ledger."""

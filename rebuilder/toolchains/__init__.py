@@ -1,0 +1,1 @@
+"""Making and verifying read-only root file systems."""
