@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from urllib.parse import quote
 
 from rebuilder.model.artifact import Artifact
 from rebuilder.model.attempt import Attempt, Outcome
@@ -82,6 +83,59 @@ class Report(Value):
     started: datetime
     finished: datetime
     rebuilder_version: str
+
+
+class Summary(Value):
+    """One row of an index or a history: a verification without its details."""
+
+    ecosystem: str
+    name: str
+    version: str
+    purl: str
+    filename: str
+    sha256: str
+    verdict: Verdict
+    kind: Kind | None = None
+    sentence: str
+    finished: datetime
+
+
+class SignedReport(Value):
+    """A report with the statements made of it, as they are published."""
+
+    report: Report
+    vsa: str
+    """DSSE envelope (JSON text) with the verification summary of the published file."""
+    provenance: str | None = None
+    """DSSE envelope (JSON text) with the SLSA provenance of the rebuilt file; None when nothing was built."""
+    key_id: str
+
+
+def summarise(report: Report) -> Summary:
+    """The row a report gets in an index."""
+    artifact = report.artifact
+    return Summary(
+        ecosystem=artifact.ecosystem,
+        name=artifact.name,
+        version=artifact.version,
+        purl=artifact.purl,
+        filename=artifact.filename,
+        sha256=artifact.sha256,
+        verdict=report.decision.verdict,
+        kind=report.decision.kind,
+        sentence=report.decision.sentence,
+        finished=report.finished,
+    )
+
+
+def page_path(ecosystem: str, name: str, version: str, filename: str, sha256: str) -> str:
+    """Directory of an artifact's page below the site's root, without a slash at its end.
+
+    The digest is part of it: a file name that comes back with other bytes gets a page of its own.
+    Names come from registries; each part is percent-encoded, and ``.`` and ``..`` cannot come out.
+    """
+    parts = [quote(part, safe="+!~@") for part in (ecosystem, name, version, filename)]
+    return "/".join(part.replace(".", "%2E") if set(part) == {"."} else part for part in parts) + f"/{sha256[:16]}"
 
 
 def decide(attempts: tuple[Attempt, ...], obstacle: Obstacle | None) -> Decision:
