@@ -1,24 +1,43 @@
-# Everything a person or CI runs. `make help` lists it.
+# Everything a person or CI runs. `make` alone lists it.
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PYTEST := $(BIN)/python -m pytest
+TOOLCHAINS := .build/toolchains
+# What is needed to verify, and what is needed on top to test (Debian package names).
+PACKAGES := python3-venv bubblewrap mmdebstrap uidmap libseccomp2 debian-archive-keyring ca-certificates
+TEST_PACKAGES := $(PACKAGES) chromium chromium-driver openssl
+DEMO := pypi:jinja2==3.1.6 pypi:idna==3.20 pypi:pluggy==1.7.0 pypi:aiosignal==1.4.0 pypi:numpy==2.3.5
 
-.PHONY: help install demo test lint types unit contract integration browser test-online bench lock clean
+.PHONY: help packages test-packages install toolchains demo test lint types tests test-online bench lock clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+packages: ## Debian packages needed to verify
+	@tools/debian-packages $(PACKAGES)
+
+test-packages: ## Debian packages needed to test
+	@tools/debian-packages $(TEST_PACKAGES)
 
 $(VENV)/.installed: requirements-dev.lock pyproject.toml
+	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-install: $(VENV)/.installed ## Python environment from the lock file
+install: packages $(VENV)/.installed ## Debian packages and the locked Python environment
 
-test: lint types tests ## What CI runs
+toolchains: install ## The root file systems that tests build in (cached)
+	$(BIN)/python -m rebuilder.toolchains.prepare --root $(TOOLCHAINS) bookworm trixie diffoscope
+
+demo: install ## Verify a handful of real releases and write ./site
+	@$(BIN)/rebuilder verify --site site $(DEMO); code=$$?; \
+	if [ -f site/index.html ]; then echo; echo "The reports are in ./site; open this file in a browser: $(CURDIR)/site/index.html"; fi; \
+	if [ $$code -eq 3 ]; then echo "(One of them, a platform wheel, is there to show what \"unsupported\" looks like.)"; exit 0; fi; exit $$code
+
+test: test-packages lint types tests ## Everything CI runs
 
 lint: install ## Style
 	$(BIN)/ruff check .
@@ -27,16 +46,18 @@ lint: install ## Style
 types: install ## Static types
 	$(BIN)/mypy
 
-.PHONY: tests
-tests: install
-	$(PYTEST) tests --ignore=tests/online
+tests: test-packages toolchains ## Unit, contract, integration and browser tests; no internet
+	$(BIN)/python -m pytest tests --ignore=tests/online
 
-test-online: install ## Tests against real registries
-	$(PYTEST) tests/online
+test-online: toolchains ## Tests against real registries (not part of CI)
+	$(BIN)/python -m pytest tests/online
+
+bench: toolchains ## Speed and memory, as ratios in one run
+	$(BIN)/python -m tests.bench
 
 lock: ## Resolve the lock files again
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 
 clean: ## Remove what was built here
-	rm -rf $(VENV) .mypy_cache .ruff_cache dist site
+	chmod -R u+w .build 2>/dev/null; rm -rf $(VENV) .build .mypy_cache .ruff_cache dist site

@@ -1,0 +1,29 @@
+"""All ecosystems by name, and how a subject names one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rebuilder.errors import UsageError
+from rebuilder.model.artifact import Subject
+from rebuilder.ports import Ecosystem
+
+
+def parse_subject(text: str, ecosystems: Mapping[str, Ecosystem]) -> Subject:
+    """Read ``ecosystem:rest`` or a package URL and leave the rest to the ecosystem it names.
+
+    Raises:
+        UsageError: no such ecosystem, or the ecosystem cannot read the rest.
+    """
+    known = ", ".join(sorted(ecosystems))
+    name, colon, rest = text.partition(":")
+    if name == "pkg" and colon:
+        kind = rest.lstrip("/").partition("/")[0].lower()
+        if kind not in ecosystems:
+            raise UsageError(f"The package type {kind!r} is not known.", hint=f"Known types: {known}.")
+        return ecosystems[kind].parse(text)
+    if not colon:
+        raise UsageError(f"{text!r} does not say which ecosystem it belongs to.", hint="Write it like pypi:idna==3.10")
+    if name.lower() not in ecosystems:
+        raise UsageError(f"The ecosystem {name!r} is not known.", hint=f"Known ecosystems: {known}.")
+    return ecosystems[name.lower()].parse(rest)

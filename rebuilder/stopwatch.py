@@ -1,0 +1,83 @@
+"""Wall time by stage, told on to whoever shows progress."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from rebuilder.model.report import Stage
+from rebuilder.ports import Progress, Toolchain, Toolchains
+
+
+class Silence:
+    """A progress display that shows nothing."""
+
+    def subject(self, name: str) -> None:
+        """Nothing happens."""
+
+    def stage(self, stage: Stage, detail: str = "") -> None:
+        """Nothing happens."""
+
+
+class Stopwatch:
+    """Adds up the seconds each stage of one artifact takes. Stages follow each other; they do not nest."""
+
+    def __init__(self, progress: Progress, *, seconds: Callable[[], float] = time.monotonic) -> None:
+        self._progress = progress
+        self._now = seconds
+        self._spent: dict[Stage, float] = {}
+        self._current: Stage | None = None
+        self._since = 0.0
+
+    def begin(self, subject: str) -> None:
+        """Start over for the next artifact of ``subject``."""
+        self._progress.subject(subject)
+        self._spent = {}
+        self._current = None
+
+    def stage(self, stage: Stage, detail: str = "") -> None:
+        """The current stage ends and ``stage`` begins, or goes on after an interruption."""
+        self._close()
+        self._current = stage
+        self._progress.stage(stage, detail)
+
+    def end(self) -> dict[Stage, float]:
+        """No stage is running any more; give what each took, in seconds."""
+        self._close()
+        self._current = None
+        return dict(self._spent)
+
+    @property
+    def current(self) -> Stage | None:
+        """The running stage."""
+        return self._current
+
+    @property
+    def seconds(self) -> dict[Stage, float]:
+        """Seconds by stage so far, the running one included, to the millisecond."""
+        self._close()
+        return {stage: round(spent, 3) for stage, spent in self._spent.items()}
+
+    def _close(self) -> None:
+        now = self._now()
+        if self._current is not None:
+            self._spent[self._current] = self._spent.get(self._current, 0.0) + now - self._since
+        self._since = now
+
+
+class WatchedToolchains:
+    """Toolchains whose making and checking shows up as a stage of its own, whichever stage asked for them."""
+
+    def __init__(self, toolchains: Toolchains, stopwatch: Stopwatch) -> None:
+        self._toolchains = toolchains
+        self._stopwatch = stopwatch
+
+    def get(self, name: str) -> Toolchain:
+        """See :meth:`rebuilder.ports.Toolchains.get`."""
+        asking = self._stopwatch.current
+        self._stopwatch.stage(Stage.TOOLCHAIN, name)
+        try:
+            return self._toolchains.get(name)
+        finally:
+            if asking is not None:
+                self._stopwatch.stage(asking)

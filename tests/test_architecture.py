@@ -1,0 +1,93 @@
+"""The imports go one way, as docs/design.md draws them; modules stay small."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "rebuilder"
+PARTS = {"ecosystems", "provenance", "toolchains", "sandbox", "compare", "diagnose", "attest", "log", "site", "storage"}
+LAYERS: list[set[str]] = [
+    {"model", "errors", "resources", "guest"},
+    {"ports"},
+    PARTS | {"config", "stopwatch"},
+    {"pipeline"},
+    {"wiring", "doctor"},
+    {"service", "cli"},
+]
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def place(module: str) -> str:
+    """First name below ``rebuilder`` of a dotted module name; empty for the package itself."""
+    return module.split(".")[1] if module.count(".") else ""
+
+
+def level(name: str) -> int:
+    """Position of a part in the layers."""
+    return next(index for index, layer in enumerate(LAYERS) if name in layer)
+
+
+def imports(path: Path) -> set[str]:
+    """Absolute names of all modules a file imports, lazily or not."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} uses a relative import"
+            found.add(node.module or "")
+            found |= {f"{node.module}.{alias.name}" for alias in node.names if node.module == "rebuilder"}
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_one_way(path: Path) -> None:
+    """A module imports its own part and layers below; siblings never; ecosystems never each other."""
+    own = path.relative_to(PACKAGE).with_suffix("").parts
+    if own == ("__init__",):
+        return
+    for name in imports(path):
+        if not name.startswith("rebuilder.") or place(name) in {own[0], "__version__"}:
+            continue
+        assert level(place(name)) < level(own[0]), f"{'.'.join(own)} imports {name}"
+    if own[0] == "ecosystems" and len(own) > 2:
+        others = [name for name in imports(path) if name.startswith("rebuilder.ecosystems.")]
+        assert all(name.split(".")[2] == own[1] for name in others), f"{own} imports another ecosystem"
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "guest").glob("*.py")), ids=lambda path: path.name)
+def test_guest_programs_stand_alone(path: Path) -> None:
+    """What runs inside the sandbox needs the standard library only."""
+    for name in imports(path):
+        top = name.split(".")[0]
+        assert top in sys.stdlib_module_names or name.startswith("rebuilder.guest"), f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_modules_have_one_job(path: Path) -> None:
+    """No module over 400 lines, none without a first line of documentation, none named for nothing."""
+    text = path.read_text()
+    assert len(text.splitlines()) <= 400
+    assert ast.get_docstring(ast.parse(text)), "a module says in its first line what it is for"
+    assert path.stem not in {"utils", "helpers", "common", "misc", "manager"}
+
+
+def test_model_does_no_input_or_output() -> None:
+    """Values are values: nothing in model/ touches files, processes or the network."""
+    forbidden = {"os", "subprocess", "socket", "pathlib", "httpx", "sqlalchemy", "shutil", "tempfile"}
+    for path in (PACKAGE / "model").glob("*.py"):
+        assert not forbidden & {name.split(".")[0] for name in imports(path)}, path.name
+
+
+def test_network_is_in_storage_only() -> None:
+    """Nothing outside storage/ can open a connection."""
+    network = {"httpx", "socket", "urllib.request", "http.client", "ftplib", "requests", "httpcore"}
+    for path in MODULES:
+        if path.relative_to(PACKAGE).parts[0] == "storage":
+            continue
+        assert not network & imports(path), path

@@ -1,0 +1,139 @@
+"""From attempts to a verdict: the one place verdicts come from."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Outcome, Output, Run
+from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
+from rebuilder.model.definition import BuildDefinition, ToolchainRef
+from rebuilder.model.evidence import Obstacle
+from rebuilder.model.report import decide, page_path
+from rebuilder.model.value import Sha256
+from rebuilder.model.verdict import Kind, Verdict
+
+PUBLISHED = Sha256("a" * 64)
+
+
+def attempt(
+    level: Level | None = None,
+    *,
+    outcome: Outcome = Outcome.COMPLETED,
+    umask: str = "0022",
+    rebuilt: str = "b" * 64,
+    repeat: bool = False,
+    members: int = 1,
+) -> Attempt:
+    """An attempt that ended in the given way."""
+    definition = BuildDefinition(
+        build_type="urn:example",
+        purl="pkg:pypi/x@1",
+        filename="x-1-py3-none-any.whl",
+        toolchain=ToolchainRef(name="trixie", sha256=PUBLISHED),
+        commands=(("true",),),
+        environment={},
+        umask=umask,
+    )
+    differences = tuple(
+        Difference(member=f"m{i}", change=MemberChange.CONTENT, detail="Other.") for i in range(members)
+    )
+    return Attempt(
+        hypothesis=Hypothesis(name="h", sentence="Because.", definition=definition),
+        run=Run(
+            outcome=outcome,
+            exit_code=None if outcome is Outcome.TIMED_OUT else int(outcome is Outcome.BUILD_FAILED),
+            limit=Limit.MEMORY if outcome is Outcome.TIMED_OUT else None,
+            log_sha256=PUBLISHED,
+            wall_seconds=2,
+            cpu_seconds=1,
+            peak_memory_bytes=1,
+            sandbox_version="fake 1",
+            started=datetime(2026, 1, 1, tzinfo=UTC),
+        ),
+        rebuilt=Output(filename="x-1-py3-none-any.whl", sha256=Sha256(rebuilt), size=1) if level else None,
+        comparison=Comparison(
+            level=level,
+            published_sha256=PUBLISHED,
+            rebuilt_sha256=Sha256(rebuilt),
+            normalisations=("zip-times",) if level is Level.EQUIVALENT else (),
+            differences=differences if level is Level.DIFFERENT else (),
+            differences_total=members if level is Level.DIFFERENT else 0,
+        )
+        if level
+        else None,
+        repeat=repeat,
+    )
+
+
+FAILED = attempt(outcome=Outcome.BUILD_FAILED)
+STOPPED = attempt(outcome=Outcome.TIMED_OUT)
+SAME = attempt(Level.IDENTICAL)
+ALIKE = attempt(Level.EQUIVALENT)
+OTHER = attempt(Level.DIFFERENT)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "verdict", "index"),
+    [
+        ((SAME,), Verdict.REPRODUCED, 0),
+        ((FAILED, ALIKE, SAME), Verdict.REPRODUCED, 2),
+        ((OTHER, ALIKE, STOPPED), Verdict.EQUIVALENT, 1),
+        ((FAILED, OTHER), Verdict.DIFFERS, 1),
+        ((FAILED, STOPPED), Verdict.TIMED_OUT, 1),
+        ((FAILED,), Verdict.BUILD_FAILED, 0),
+        ((attempt(),), Verdict.BUILD_FAILED, 0),
+    ],
+)
+def test_best_attempt_counts(attempts: tuple[Attempt, ...], verdict: Verdict, index: int) -> None:
+    """Identical before equivalent before different; failures speak only when nothing was compared."""
+    decision = decide(attempts, None)
+    assert (verdict, index) == (decision.verdict, decision.attempt)
+
+
+def test_failure_is_never_a_difference() -> None:
+    """A build that failed says nothing about the published bytes."""
+    for attempts in ((FAILED,), (STOPPED,), (FAILED, STOPPED)):
+        assert decide(attempts, None).verdict is not Verdict.DIFFERS
+
+
+def test_repeat_tells_unstable_from_stable() -> None:
+    """Two rebuilds that agree are stable; two that do not are unstable; one alone says nothing."""
+    agreeing = attempt(Level.DIFFERENT, repeat=True)
+    disagreeing = attempt(Level.DIFFERENT, rebuilt="c" * 64, repeat=True)
+    other_definition = attempt(Level.DIFFERENT, umask="0002", rebuilt="d" * 64)
+    assert decide((OTHER,), None).kind is None
+    assert Kind.STABLE is decide((OTHER, other_definition, agreeing), None).kind
+    assert Kind.UNSTABLE is decide((OTHER, disagreeing), None).kind
+
+
+def test_nearest_difference_is_shown() -> None:
+    """Among attempts that differ, the one with the fewest differing members is the one to explain."""
+    far = attempt(Level.DIFFERENT, members=9)
+    near = attempt(Level.DIFFERENT, members=2, umask="0002")
+    decision = decide((far, near), None)
+    assert decision.attempt == 1
+    assert decision.sentence == "2 members differ: m0, m1."
+
+
+def test_obstacle_speaks_when_nothing_was_built() -> None:
+    """What stands in the way is the verdict, unless something was tried all the same."""
+    obstacle = Obstacle(verdict=Verdict.INPUTS_MISSING, sentence="There is no source archive.")
+    assert decide((), obstacle).verdict is Verdict.INPUTS_MISSING
+    assert decide((SAME,), obstacle).verdict is Verdict.REPRODUCED
+    assert decide((OTHER,), obstacle).verdict is Verdict.DIFFERS
+
+
+def test_nothing_at_all_is_unsupported() -> None:
+    """No obstacle and no hypothesis still gives a sentence."""
+    assert decide((), None).verdict is Verdict.UNSUPPORTED
+
+
+@pytest.mark.parametrize("name", ["..", ".", "a/b", "<b>", "a\x00b", "ü", "a\nb", "\u202ex"])
+def test_page_paths_stay_below_the_root(name: str) -> None:
+    """Names from a registry never climb out of the site or carry markup."""
+    parts = page_path("pypi", name, name, name, "a" * 64).split("/")
+    assert len(parts) == 5
+    assert not {"", ".", ".."} & set(parts)
+    assert all(part.isascii() and part.isprintable() and "<" not in part for part in parts)
