@@ -1,0 +1,224 @@
+"""The simple repository API as JSON (PEP 691, PEP 700, PEP 740): what a project has published."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from urllib.parse import urljoin, urlsplit
+
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from rebuilder.ecosystems.pypi.subject import file_version
+from rebuilder.errors import UnavailableError
+from rebuilder.model.artifact import PublishedFile
+from rebuilder.model.value import Sha256
+from rebuilder.ports import Fetcher
+
+MEDIA_TYPE = "application/vnd.pypi.simple.v1+json"
+MAX_BYTES = 64 << 20
+"""The largest project pages of today have some ten megabytes."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class ListedFile(BaseModel):
+    """One entry of ``files``; what is not known here is ignored, as PEP 691 asks."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+    filename: Annotated[str, Field(max_length=512)]
+    url: Annotated[str, Field(max_length=4096)]
+    hashes: dict[str, str] = {}
+    requires_python: Annotated[str | None, Field(alias="requires-python", max_length=512)] = None
+    size: Annotated[int | None, Field(ge=0, le=1 << 50)] = None
+    upload_time: Annotated[str | None, Field(alias="upload-time", max_length=64)] = None
+    yanked: bool | str = False
+    provenance: Annotated[str | None, Field(max_length=4096)] = None
+
+
+class _Meta(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    api_version: Annotated[str, Field(alias="api-version", max_length=32)]
+
+
+def _listed(entries: Any) -> list[ListedFile]:
+    """The entries that can be understood; one malformed entry does not hide the others."""
+    if not isinstance(entries, list):
+        raise ValueError("files is not a list")  # noqa: TRY004 - pydantic reports it
+    understood = []
+    for entry in entries:
+        try:
+            understood.append(ListedFile.model_validate(entry))
+        except ValidationError:
+            continue
+    return understood
+
+
+class _Page(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    meta: _Meta
+    name: Annotated[str, Field(max_length=512)]
+    files: Annotated[list[ListedFile], BeforeValidator(_listed)]
+
+
+class ReleaseFile(BaseModel):
+    """One wheel or source archive with the version its name gives."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: str
+    """Normalised (PEP 440)."""
+    published: PublishedFile | None
+    """None when the index gives no usable SHA-256 or address for it."""
+    filename: str
+
+    @property
+    def is_wheel(self) -> bool:
+        """True for a wheel, False for a source archive."""
+        return self.filename.endswith(".whl")
+
+
+class Project(BaseModel):
+    """A project's page: its files that have a name one can understand."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    files: tuple[ReleaseFile, ...]
+    document_sha256: Sha256
+
+    def of(self, version: Version) -> list[ReleaseFile]:
+        """The files of one release, in the order of the index."""
+        return [each for each in self.files if Version(each.version) == version]
+
+    @property
+    def versions(self) -> list[Version]:
+        """All versions that have a file, oldest first."""
+        return sorted({Version(each.version) for each in self.files})
+
+    @property
+    def newest(self) -> Version | None:
+        """The newest version an installer would take: final and not yanked if there is one."""
+        fine = {Version(each.version) for each in self.files if not each.published or each.published.yanked is None}
+        for choice in ([each for each in fine if not each.is_prerelease], fine, self.versions):
+            if choice:
+                return max(choice)
+        return None
+
+
+class SimpleIndex:
+    """Reads project pages from one index."""
+
+    def __init__(self, url: str, fetcher: Fetcher) -> None:
+        """Use the index at ``url``, the address package installers are given (``…/simple``)."""
+        self._url = url.rstrip("/") + "/"
+        self._fetcher = fetcher
+
+    def project(self, name: str) -> Project | None:
+        """The page of a project; None when the index does not have it.
+
+        Raises:
+            UnavailableError: the index does not answer, or its answer is no page of the simple JSON API.
+        """
+        url = f"{self._url}{canonicalize_name(name)}/"
+        document = self._fetcher.document(url, accept=MEDIA_TYPE, max_bytes=MAX_BYTES)
+        if document is None:
+            return None
+        media_type = document.media_type.partition(";")[0].strip().lower()
+        if media_type in {"text/html", "application/vnd.pypi.simple.v1+html"}:
+            raise UnavailableError(
+                f"The index answers for {name} with an HTML page; only indexes that speak JSON (PEP 691) can be used.",
+                hint="Name an index with a JSON simple API in the settings of pip or uv.",
+            )
+        page = _read(document.content, name)
+        return Project(name=name, files=tuple(_files(page, base=document.url)), document_sha256=document.sha256)
+
+
+def _read(content: bytes, name: str) -> _Page:
+    try:
+        page = _Page.model_validate(json.loads(content))
+    except (ValueError, RecursionError) as error:  # ValidationError, JSONDecodeError, UnicodeDecodeError
+        first = error.errors()[0] if isinstance(error, ValidationError) else None
+        where = f" at {'.'.join(map(str, first['loc']))}: {first['msg']}" if first else ""
+        raise UnavailableError(
+            f"The index's page for {name} is not a page of the simple JSON API{where}.",
+            hint="Check that the settings of pip or uv name a package index.",
+        ) from None
+    if page.meta.api_version.split(".")[0] != "1":
+        raise UnavailableError(
+            f"The index's page for {name} has version {page.meta.api_version!r} of the simple API; "
+            "only versions 1.x are understood."
+        )
+    if canonicalize_name(page.name) != canonicalize_name(name):
+        raise UnavailableError(f"The index answers for {name} with the page of {page.name!r}.")
+    return page
+
+
+def _files(page: _Page, *, base: str) -> list[ReleaseFile]:
+    files = []
+    for listed in page.files:
+        parsed = file_version(listed.filename)
+        if parsed is None or parsed[0] != canonicalize_name(page.name):
+            continue
+        files.append(
+            ReleaseFile(version=str(parsed[1]), published=_published(listed, base=base), filename=listed.filename)
+        )
+    return files
+
+
+def _published(listed: ListedFile, *, base: str) -> PublishedFile | None:
+    sha256 = listed.hashes.get("sha256", "").lower()
+    try:
+        url = urljoin(base, listed.url)
+        scheme = urlsplit(url).scheme
+    except ValueError:
+        return None
+    if not _SHA256.fullmatch(sha256) or scheme not in {"https", "http", "file"}:
+        return None
+    yanked = listed.yanked if isinstance(listed.yanked, str) else "" if listed.yanked else None
+    return PublishedFile(
+        filename=listed.filename,
+        url=url.partition("#")[0],
+        sha256=Sha256(sha256),
+        size=listed.size,
+        uploaded=_moment(listed.upload_time),
+        requires_python=listed.requires_python,
+        yanked=yanked,
+        provenance_url=urljoin(base, listed.provenance) if listed.provenance else None,
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    """A time as PEP 700 writes it (ISO 8601, UTC); None when it is something else."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def near_versions(project: Project, wanted: str) -> list[str]:
+    """Up to three versions that look like ``wanted``, for a message."""
+    try:
+        release = Version(wanted).release
+    except InvalidVersion:
+        return []
+
+    def shared(version: Version) -> int:
+        same = 0
+        for ours, theirs in zip(release, version.release, strict=False):
+            if ours != theirs:
+                break
+            same += 1
+        return same
+
+    ranked = sorted(project.versions, key=lambda version: (shared(version), version), reverse=True)
+    return [str(version) for version in ranked[:3] if shared(version)]
