@@ -1,0 +1,35 @@
+# The rebuilder in a container. Sandboxes inside a container need the container to be allowed to make user
+# namespaces and to mount a fresh /proc; docs/operate.md names the flags and says what they cost.
+
+FROM debian:trixie-slim AS build
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends python3-venv \
+ && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY requirements.lock requirements-dev.lock pyproject.toml README.md LICENSE ./
+RUN python3 -m venv /opt/build \
+ && /opt/build/bin/pip install --quiet --require-hashes --requirement requirements-dev.lock \
+ && python3 -m venv /opt/rebuilder \
+ && /opt/rebuilder/bin/pip install --quiet --require-hashes --requirement requirements.lock
+COPY rebuilder rebuilder
+COPY reports reports
+COPY schedules schedules
+RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /tmp/wheel . \
+ && /opt/rebuilder/bin/pip install --quiet --no-deps --no-index /tmp/wheel/*.whl
+
+FROM debian:trixie-slim
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends \
+      python3 bubblewrap mmdebstrap uidmap libseccomp2 debian-archive-keyring ca-certificates \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --create-home --home-dir /var/lib/rebuilder --shell /usr/sbin/nologin rebuilder
+COPY --from=build /opt/rebuilder /opt/rebuilder
+ENV PATH=/opt/rebuilder/bin:/usr/bin:/bin \
+    REBUILDER_STORE=/var/lib/rebuilder/store \
+    REBUILDER_KEYS=/var/lib/rebuilder/keys \
+    REBUILDER_SITE=/var/lib/rebuilder/site
+USER rebuilder
+WORKDIR /var/lib/rebuilder
+VOLUME /var/lib/rebuilder
+ENTRYPOINT ["rebuilder"]
+CMD ["doctor"]
