@@ -7,6 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from pydantic import BaseModel
+
 from rebuilder.model.artifact import Subject
 from rebuilder.model.attempt import Attempt, Hypothesis, Run
 from rebuilder.model.definition import BuildDefinition, Input, Limits
@@ -182,7 +184,7 @@ class Sandbox(Protocol):
         ...
 
 
-class GuestResult(Value):
+class GuestResult(BaseModel, frozen=True, extra="forbid"):
     """What one of our own programs said from inside the sandbox."""
 
     run: Run
