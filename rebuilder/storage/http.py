@@ -1,0 +1,303 @@
+"""The network, bounded: documents and files over http and https."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from rebuilder import __version__
+from rebuilder.errors import StoreError, UnavailableError, UsageError
+from rebuilder.model.value import Sha256
+from rebuilder.ports import Blobs, Document
+from rebuilder.storage.http_address import Credentials, bare, redirected, shown
+from rebuilder.storage.http_body import cut_short, decoded, limited, too_large, verified
+from rebuilder.storage.http_cache import CachedDocument, HttpCache
+from rebuilder.storage.http_retry import TransientError, retried, retry_after_seconds
+
+if TYPE_CHECKING:
+    import httpx
+
+Result = TypeVar("Result")
+MAX_REDIRECTS = 5
+_CHUNK = 64 << 10
+_TRY_LATER = "Try again later; `rebuilder doctor` shows which index is used and whether it answers."
+_ASK_OPERATOR = "Check the index or mirror in the settings of pip or uv, and ask whoever runs it."
+
+
+class _GoneError(Exception):
+    """The server says that there is nothing at this address (404, 410)."""
+
+
+class HttpFetcher:
+    """Implements :class:`rebuilder.ports.Fetcher` with ``httpx``; one per process, for any thread."""
+
+    def __init__(
+        self,
+        blobs: Blobs,
+        cache: HttpCache,
+        *,
+        ca_bundle: Path | None = None,
+        user_agent: str = f"rebuilder/{__version__}",
+        connect_seconds: float = 10,
+        read_seconds: float = 30,
+        total_seconds: float = 300,
+        attempts: int = 4,
+        wait: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+        credentials: Credentials | None = None,
+    ) -> None:
+        """Nothing is connected before the first request.
+
+        Args:
+            blobs: Where bodies go.
+            cache: Which documents are there already.
+            ca_bundle: File or directory of certificates to trust instead of the machine's own.
+            user_agent: How we introduce ourselves.
+            connect_seconds: Longest wait for a connection.
+            read_seconds: Longest silence while reading.
+            total_seconds: Longest time for one call, retries and waits included.
+            attempts: Requests in all for something that fails in passing.
+            wait: How to wait; tests do not.
+            monotonic: Clock for ``total_seconds``.
+            credentials: User names and passwords; from addresses and netrc by default.
+        """
+        self._blobs = blobs
+        self._cache = cache
+        self._ca_bundle = ca_bundle
+        self._user_agent = user_agent
+        self._timeouts = (connect_seconds, read_seconds)
+        self._total_seconds = total_seconds
+        self._attempts = attempts
+        self._wait = wait
+        self._monotonic = monotonic
+        self._credentials = Credentials() if credentials is None else credentials
+        self._lock = threading.Lock()
+        self._opened: httpx.Client | None = None
+
+    def __enter__(self) -> Self:
+        """Nothing to open yet."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        """Close the connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; the next request opens new ones."""
+        with self._lock:
+            if self._opened is not None:
+                self._opened.close()
+                self._opened = None
+
+    def document(self, url: str, *, accept: str, max_bytes: int) -> Document | None:
+        """See :meth:`rebuilder.ports.Fetcher.document`. A fresh document in the cache costs no request."""
+        address = self._address(url)
+        cached = self._cached(address, accept, max_bytes)
+        if cached is not None and self._cache.is_fresh(cached[0]):
+            return _document(*cached)
+        try:
+            return self._retried(lambda deadline: self._ask(address, accept, max_bytes, deadline, cached))
+        except _GoneError:
+            return None
+
+    def file(self, url: str, *, sha256: str, max_bytes: int) -> Sha256:
+        """See :meth:`rebuilder.ports.Fetcher.file`. The bytes as sent are hashed while they are written."""
+        if self._blobs.has(sha256):
+            return Sha256(sha256)
+        address = self._address(url)
+        try:
+            return self._retried(lambda deadline: self._download(address, sha256, max_bytes, deadline))
+        except _GoneError:
+            message = f"{shown(url)} is no longer there, although the index lists it."
+            raise UnavailableError(message, hint=_ASK_OPERATOR) from None
+
+    def _address(self, url: str) -> str:
+        self._credentials.learn(url)
+        return bare(url)
+
+    def _cached(self, url: str, accept: str, max_bytes: int) -> tuple[CachedDocument, bytes] | None:
+        entry = self._cache.get(url, accept)
+        if entry is None or not self._blobs.has(entry.sha256):
+            return None
+        try:
+            content = self._blobs.read(entry.sha256)
+        except StoreError:
+            return None
+        return (entry, content) if len(content) <= max_bytes else None
+
+    def _ask(
+        self, url: str, accept: str, max_bytes: int, deadline: float, cached: tuple[CachedDocument, bytes] | None
+    ) -> Document:
+        headers = {"Accept": accept, "Accept-Encoding": "gzip"}
+        if cached is not None:
+            headers |= {"If-None-Match": cached[0].etag} if cached[0].etag else {}
+            headers |= {"If-Modified-Since": cached[0].last_modified} if cached[0].last_modified else {}
+        with self._answer(url, headers, deadline) as (final, answer):
+            if answer.status_code == 304:
+                if cached is None:
+                    message = f"{shown(url)} answers that nothing changed, but we have nothing."
+                    raise UnavailableError(message, hint=_ASK_OPERATOR)
+                self._cache.keep(url, accept, cached[0], answer.headers)
+                return _document(*cached)
+            raw = self._chunks(url, answer, max_bytes, deadline)
+            content = b"".join(limited(url, decoded(url, raw, answer.headers.get("content-encoding", "")), max_bytes))
+            entry = CachedDocument(
+                url=final,
+                sha256=self._blobs.put(content),
+                media_type=answer.headers.get("content-type", "").split(";")[0].strip().lower(),
+                etag=answer.headers.get("etag"),
+                last_modified=answer.headers.get("last-modified"),
+            )
+            self._cache.keep(url, accept, entry, answer.headers)
+            return _document(entry, content)
+
+    def _download(self, url: str, sha256: str, max_bytes: int, deadline: float) -> Sha256:
+        with self._answer(url, {"Accept": "*/*", "Accept-Encoding": "identity"}, deadline) as (_, answer):
+            raw = self._chunks(url, answer, max_bytes, deadline)
+            digest, _ = self._blobs.put_stream(verified(url, raw, sha256), max_bytes=max_bytes)
+            return digest
+
+    @contextmanager
+    def _answer(self, url: str, headers: dict[str, str], deadline: float) -> Iterator[tuple[str, httpx.Response]]:
+        """A 200 or 304 after redirections, its body unread; anything else raises."""
+        import httpx  # noqa: PLC0415 (a tenth of a second that commands without network need not pay)
+
+        address, began = url, False
+        try:
+            for _ in range(MAX_REDIRECTS + 1):
+                with self._client().stream("GET", address, headers=headers | self._authorisation(address)) as answer:
+                    self._check_time(url, deadline)
+                    if answer.has_redirect_location:
+                        address = redirected(address, answer.headers["location"])
+                        continue
+                    _check_status(url, answer)
+                    began = True
+                    yield address, answer
+                    return
+            raise UnavailableError(f"{shown(url)} redirects more than {MAX_REDIRECTS} times.", hint=_ASK_OPERATOR)
+        except httpx.TransportError as error:
+            raise _explained(url, error, began=began) from error
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+            message = f"{shown(url)} cannot be asked for, or its answer is malformed."
+            raise UnavailableError(message, hint=_ASK_OPERATOR) from error
+
+    def _chunks(self, url: str, answer: httpx.Response, max_bytes: int, deadline: float) -> Iterator[bytes]:
+        """The body as sent, never more than ``max_bytes`` of it."""
+        promised = answer.headers.get("content-length", "")
+        if promised.isascii() and promised.isdigit() and (len(promised) > 18 or int(promised) > max_bytes):
+            raise too_large(url, max_bytes)
+        for chunk in limited(url, answer.iter_raw(_CHUNK), max_bytes):
+            self._check_time(url, deadline)
+            yield chunk
+
+    def _authorisation(self, url: str) -> dict[str, str]:
+        header = self._credentials.header(url)
+        return {} if header is None else {"Authorization": header}
+
+    def _check_time(self, url: str, deadline: float) -> None:
+        if self._monotonic() > deadline:
+            message = f"{shown(url)} did not give its answer within {self._total_seconds:g} seconds."
+            raise UnavailableError(message, hint=_TRY_LATER)
+
+    def _client(self) -> httpx.Client:
+        import httpx  # noqa: PLC0415
+
+        with self._lock:
+            if self._opened is None:
+                connect, read = self._timeouts
+                # Redirections and credentials are handled here, hop by hop; proxies come from the environment.
+                self._opened = httpx.Client(
+                    http2=True,
+                    follow_redirects=False,
+                    timeout=httpx.Timeout(read, connect=connect),
+                    headers={"User-Agent": self._user_agent},
+                    verify=_trust(self._ca_bundle),
+                )
+            return self._opened
+
+    def _retried(self, call: Callable[[float], Result]) -> Result:
+        deadline = self._monotonic() + self._total_seconds
+        return retried(
+            lambda: call(deadline),
+            attempts=self._attempts,
+            deadline=deadline,
+            wait=self._wait,
+            monotonic=self._monotonic,
+        )
+
+
+def _document(entry: CachedDocument, content: bytes) -> Document:
+    return Document(url=entry.url, sha256=entry.sha256, content=content, media_type=entry.media_type)
+
+
+def _trust(bundle: Path | None) -> ssl.SSLContext:
+    """Certificates of the settings, otherwise those of httpx together with those of the machine.
+
+    Private indexes are often signed by an authority that only the machine knows.
+    """
+    import httpx  # noqa: PLC0415
+
+    if bundle is None:
+        context = httpx.create_ssl_context()
+        context.load_default_certs()
+        return context
+    try:
+        place = str(bundle)
+        return ssl.create_default_context(capath=place) if bundle.is_dir() else ssl.create_default_context(cafile=place)
+    except OSError:
+        message = f"The certificate bundle {bundle} cannot be read."
+        raise UsageError(message, hint="Correct PIP_CERT, SSL_CERT_FILE or REQUESTS_CA_BUNDLE, or unset it.") from None
+
+
+def _check_status(url: str, answer: httpx.Response) -> None:
+    status = answer.status_code
+    if status in {200, 304}:
+        return
+    if status in {404, 410}:
+        raise _GoneError
+    if status in {401, 403, 407}:
+        message = f"{shown(url)} refuses access (HTTP {status})."
+        hint = "Put user name and password into the index URL of pip or uv, or into the netrc file."
+        raise UnavailableError(message, hint=hint)
+    error = UnavailableError(f"{shown(url)} answers with HTTP status {status}.", hint=_TRY_LATER)
+    if status in {408, 429} or status >= 500:
+        raise TransientError(error, retry_after_seconds(answer.headers.get("retry-after")))
+    raise error
+
+
+def _explained(url: str, error: httpx.TransportError, *, began: bool) -> Exception:
+    """What went wrong on the way, in our words: the text of the error may hold what the server sent."""
+    import httpx  # noqa: PLC0415
+
+    causes = _causes(error)
+    if any(isinstance(each, ssl.SSLCertVerificationError) for each in causes):
+        message = f"The certificate of {shown(url)} is not trusted here."
+        return UnavailableError(message, hint="Name the right certificate bundle in PIP_CERT or SSL_CERT_FILE.")
+    if isinstance(error, httpx.TimeoutException):
+        return TransientError(UnavailableError(f"{shown(url)} did not answer in time.", hint=_TRY_LATER))
+    if began and isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError):
+        return TransientError(cut_short(url))
+    if any(isinstance(each, socket.gaierror) for each in causes):
+        return TransientError(
+            UnavailableError(f"The name of the server of {shown(url)} is not known.", hint=_TRY_LATER)
+        )
+    if isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError):
+        return TransientError(UnavailableError(f"The connection to {shown(url)} failed.", hint=_TRY_LATER))
+    message = f"{shown(url)} cannot be asked for with the present proxy settings or protocol."
+    return UnavailableError(message, hint="Check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.")
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    found: list[BaseException] = []
+    following: BaseException | None = error
+    while following is not None and len(found) < 10:
+        found.append(following)
+        following = following.__cause__ or following.__context__
+    return found
