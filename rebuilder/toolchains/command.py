@@ -1,0 +1,68 @@
+"""Running one host program with a time limit and its output in a file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_TAIL_BYTES = 16_384
+
+
+class CommandError(Exception):
+    """A program could not be run to a good end; ``output`` is the end of what it printed."""
+
+    def __init__(self, reason: str, output: str = "") -> None:
+        super().__init__(reason)
+        self.output = output
+
+
+def run(argv: Sequence[str], *, environment: Mapping[str, str], log: Path, seconds: float) -> None:
+    """Run a program without a terminal and wait for it; at the limit it is killed with all its children.
+
+    Args:
+        argv: The program (found on the environment's ``PATH``) and its arguments.
+        environment: Its whole environment.
+        log: File for standard output and standard error, written anew.
+        seconds: Limit on wall time.
+
+    Raises:
+        CommandError: it is not installed, failed, or reached the limit.
+        OSError: ``log`` cannot be written.
+    """
+    with log.open("wb") as output:
+        try:
+            process = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=dict(environment),
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise CommandError(f"{argv[0]} cannot be started: {error.strerror or error}") from error
+    try:
+        code = process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        raise CommandError(f"{argv[0]} took more than {seconds:.0f} s", _tail(log)) from None
+    finally:
+        _kill_group(process)
+    if code != 0:
+        raise CommandError(f"{argv[0]} ended with exit code {code}", _tail(log))
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """End whatever is left of the program's session, also when we are interrupted ourselves."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _tail(log: Path) -> str:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+        return file.read().decode("utf-8", "replace")

@@ -1,0 +1,95 @@
+"""Which packages of which archive a tree was made from."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+from rebuilder.errors import ToolchainError
+from rebuilder.model.value import Sha256, Sha256Field, Value
+
+_FIELD = re.compile(r"^(Package|Version|Architecture|SHA256): *(\S+)$", re.MULTILINE)
+_RELEASE_FIELD = re.compile(r"^(Origin|Codename|Suite|Date|Version): *(.+?)$", re.MULTILINE)
+
+
+class Package(Value):
+    """One Debian package, with the digest its signed archive promises."""
+
+    name: str
+    version: str
+    architecture: str
+    sha256: Sha256Field
+    """Of the ``.deb`` file."""
+
+
+class Release(Value):
+    """One signed state of an archive's suite."""
+
+    suite: str
+    """Directory below ``dists/``, such as ``trixie-security``."""
+    date: str
+    """The ``Date`` field, as it is written there."""
+    sha256: Sha256Field
+    """Of the file ``InRelease``, whose signature apt checked."""
+
+
+def packages(root: Path) -> tuple[Package, ...]:
+    """The packages apt downloaded for a tree, sorted by name.
+
+    Each file is looked up in the package lists and its digest compared, so that a package nobody signed for cannot be
+    among them.
+
+    Args:
+        root: The tree, with apt's lists and downloaded archives still in it.
+
+    Raises:
+        ToolchainError: a package is in no list, or its bytes are not those of the list.
+    """
+    known = {
+        (each.name, each.version, each.architecture): each
+        for file in (root / "var/lib/apt/lists").glob("*_Packages")
+        for each in _listed(file)
+    }
+    found = []
+    for deb in sorted((root / "var/cache/apt/archives").glob("*.deb")):
+        name, version, architecture = unquote(deb.stem).split("_")
+        package = known.get((name, version, architecture))
+        with deb.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        if package is None or package.sha256 != sha256:
+            raise ToolchainError(f"The package {name} {version} is not the one that the archive's signed list names.")
+        found.append(package)
+    return tuple(found)
+
+
+def _listed(file: Path) -> Iterator[Package]:
+    with file.open(encoding="utf-8", errors="replace", newline="\n") as lines:
+        stanza: list[str] = []
+        for line in (*lines, "\n"):
+            if line != "\n":
+                stanza.append(line)
+                continue
+            fields = dict(_FIELD.findall("".join(stanza)))
+            stanza = []
+            if len(fields) == 4:
+                yield Package(
+                    name=fields["Package"],
+                    version=fields["Version"],
+                    architecture=fields["Architecture"],
+                    sha256=Sha256(fields["SHA256"]),
+                )
+
+
+def releases(root: Path) -> tuple[Release, ...]:
+    """The signed releases those packages come from."""
+    found = []
+    for file in sorted((root / "var/lib/apt/lists").glob("*_InRelease")):
+        data = file.read_bytes()
+        fields = dict(_RELEASE_FIELD.findall(data.decode("utf-8", "replace")))
+        suite = file.name.removesuffix("_InRelease").rsplit("_dists_", 1)[-1]
+        sha256 = Sha256(hashlib.sha256(data).hexdigest())
+        found.append(Release(suite=suite, date=fields.get("Date", "unknown"), sha256=sha256))
+    return tuple(found)
