@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import urljoin, urlsplit
@@ -67,16 +68,14 @@ class _Page(BaseModel):
     files: Annotated[list[ListedFile], BeforeValidator(_listed)]
 
 
-class ReleaseFile(BaseModel):
+@dataclass(frozen=True)
+class ReleaseFile:
     """One wheel or source archive with the version its name gives."""
 
-    model_config = ConfigDict(frozen=True)
-
-    version: str
-    """Normalised (PEP 440)."""
+    filename: str
+    version: Version
     published: PublishedFile | None
     """None when the index gives no usable SHA-256 or address for it."""
-    filename: str
 
     @property
     def is_wheel(self) -> bool:
@@ -84,10 +83,9 @@ class ReleaseFile(BaseModel):
         return self.filename.endswith(".whl")
 
 
-class Project(BaseModel):
+@dataclass(frozen=True)
+class Project:
     """A project's page: its files that have a name one can understand."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     files: tuple[ReleaseFile, ...]
@@ -95,17 +93,17 @@ class Project(BaseModel):
 
     def of(self, version: Version) -> list[ReleaseFile]:
         """The files of one release, in the order of the index."""
-        return [each for each in self.files if Version(each.version) == version]
+        return [each for each in self.files if each.version == version]
 
     @property
     def versions(self) -> list[Version]:
         """All versions that have a file, oldest first."""
-        return sorted({Version(each.version) for each in self.files})
+        return sorted({each.version for each in self.files})
 
     @property
     def newest(self) -> Version | None:
         """The newest version an installer would take: final and not yanked if there is one."""
-        fine = {Version(each.version) for each in self.files if not each.published or each.published.yanked is None}
+        fine = {each.version for each in self.files if not each.published or each.published.yanked is None}
         for choice in ([each for each in fine if not each.is_prerelease], fine, self.versions):
             if choice:
                 return max(choice)
@@ -166,9 +164,7 @@ def _files(page: _Page, *, base: str) -> list[ReleaseFile]:
         parsed = file_version(listed.filename)
         if parsed is None or parsed[0] != canonicalize_name(page.name):
             continue
-        files.append(
-            ReleaseFile(version=str(parsed[1]), published=_published(listed, base=base), filename=listed.filename)
-        )
+        files.append(ReleaseFile(filename=listed.filename, version=parsed[1], published=_published(listed, base=base)))
     return files
 
 

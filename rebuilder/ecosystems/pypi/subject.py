@@ -21,6 +21,7 @@ ECOSYSTEM = "pypi"
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 """PEP 508 names; the same letters PEP 503 normalises."""
+_FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,254}")
 _LONGEST = 300
 _HINT = "Write for example idna==3.10, idna, pkg:pypi/idna@3.10 or the file name of a wheel."
 
@@ -49,6 +50,8 @@ def file_version(filename: str) -> tuple[str, Version] | None:
 
     Follows the binary and source distribution format specifications of the Python Packaging User Guide.
     """
+    if not _FILENAME.fullmatch(filename):
+        return None
     try:
         if filename.endswith(".whl"):
             name, version, _, _ = parse_wheel_filename(filename)

@@ -1,0 +1,167 @@
+"""Choosing and fetching what a wheel is built with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from rebuilder.ecosystems.pypi.obstacles import Stopped, quoted
+from rebuilder.ecosystems.pypi.requirements import Requirements, parse_requirements
+from rebuilder.ecosystems.pypi.wheel_build import (
+    REQUIREMENTS,
+    REQUIRES_RESULT,
+    Bench,
+    dependency_input,
+    requirements_text,
+    requires_definition,
+)
+from rebuilder.ecosystems.pypi.workshop import Workshop
+from rebuilder.model.attempt import Outcome, Run
+from rebuilder.model.definition import Input, Role
+from rebuilder.model.value import Sha256, canonical_json, sha256_hex
+from rebuilder.model.verdict import Verdict
+from rebuilder.ports import Pin
+
+_GRACE = timedelta(days=1)
+"""How much later than the wheel its own build tool may have been published."""
+_MAX_RESULT = 1 << 20
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Exact build dependencies."""
+
+    pins: tuple[Pin, ...]
+    notes: tuple[str, ...] = ()
+
+
+def furnish(
+    workshop: Workshop, bench: Bench, requirements: Requirements, *, python: str, not_after: datetime
+) -> tuple[Bench, tuple[str, ...]]:
+    """Give a bench its build dependencies, those included that the backend asks for when it is called.
+
+    Args:
+        workshop: What to resolve, fetch and run with.
+        bench: All but the dependencies.
+        requirements: What is known before the backend is asked.
+        python: Version of the toolchain's Python, such as ``3.13``.
+        not_after: Nothing published later is used.
+
+    Returns:
+        The bench, and sentences worth telling.
+
+    Raises:
+        Stopped: no releases satisfy the requirements.
+        UnavailableError, SandboxFaultError, …: see the ports.
+    """
+    chosen = _choose(workshop, requirements.requirements, requirements.pinned, python=python, not_after=not_after)
+    furnished = _with_pins(workshop, bench, chosen.pins)
+    asked = _ask_backend(workshop, furnished)
+    if asked is None:
+        return furnished, (*chosen.notes, "Asking the backend for further requirements failed.")
+    missing = [each for each in parse_requirements(asked) if not _satisfied(each, chosen.pins)]
+    if not missing:
+        return furnished, chosen.notes
+    everything = (*requirements.requirements, *map(str, missing))
+    chosen = _choose(workshop, everything, requirements.pinned, python=python, not_after=not_after)
+    return _with_pins(workshop, bench, chosen.pins), chosen.notes
+
+
+def _choose(
+    workshop: Workshop, requirements: Sequence[str], pinned: str | None, *, python: str, not_after: datetime
+) -> Chosen:
+    if not requirements:
+        return Chosen(())
+    pins, problem = _resolve(workshop, requirements, python=python, not_after=not_after)
+    if pins is None and pinned is not None:
+        later, _ = _resolve(workshop, requirements, python=python, not_after=not_after + _GRACE)
+        if later is not None:
+            return Chosen(later, (f"{pinned} was published only after the wheel: a day more was allowed.",))
+    if pins is None:
+        raise Stopped(
+            Verdict.INPUTS_MISSING,
+            f"No build dependencies published before {not_after:%Y-%m-%d %H:%M} UTC satisfy "
+            f"{', '.join(requirements)}: {quoted(problem, longest=600)}",
+        )
+    return Chosen(pins)
+
+
+def _resolve(
+    workshop: Workshop, requirements: Sequence[str], *, python: str, not_after: datetime
+) -> tuple[tuple[Pin, ...] | None, str]:
+    """Resolve once for all times: what was published before a moment of the past grows no more."""
+    question = {
+        "resolve": list(requirements),
+        "python": python,
+        "not_after": not_after.isoformat(),
+        "resolver": workshop.resolver_name,
+    }
+    key = sha256_hex(canonical_json(question))
+    known = workshop.facts.get(key)
+    if known is not None:
+        return tuple(Pin.model_validate(pin) for pin in known), ""
+    resolution = workshop.resolver.resolve(requirements, python_version=python, not_after=not_after)
+    if resolution.problem is not None:
+        return None, resolution.problem
+    workshop.facts.put(key, [pin.document() for pin in resolution.pins])
+    return resolution.pins, ""
+
+
+def _with_pins(workshop: Workshop, bench: Bench, pins: tuple[Pin, ...]) -> Bench:
+    ordered = sorted(pins, key=lambda pin: pin.filename)
+    for pin in ordered:
+        workshop.fetcher.file(pin.url, sha256=pin.sha256, max_bytes=workshop.max_file_bytes)
+    return replace(
+        bench,
+        requirements=parameters(workshop, REQUIREMENTS, requirements_text(ordered).encode()),
+        dependencies=tuple(dependency_input(pin) for pin in ordered),
+    )
+
+
+def parameters(workshop: Workshop, path: str, content: bytes) -> Input:
+    """A document we made ourselves, as an input."""
+    sha256: Sha256 = workshop.blobs.put(content)
+    return Input(role=Role.PARAMETERS, name=path.rpartition("/")[2], sha256=sha256, path=path)
+
+
+def _ask_backend(workshop: Workshop, bench: Bench) -> list[str] | None:
+    """What ``get_requires_for_build_wheel`` gives, run in the sandbox; None when it fails.
+
+    A failure is no obstacle yet: the build itself asks again, and then its log is published.
+    """
+    definition = requires_definition(bench)
+    known = workshop.facts.get(definition.digest)
+    if known is not None:
+        return [str(each) for each in known]
+    run = workshop.run(definition)
+    requires = _read_result(workshop, run) if run.outcome is Outcome.COMPLETED else None
+    if requires is not None:
+        workshop.facts.put(definition.digest, requires)
+    return requires
+
+
+def _read_result(workshop: Workshop, run: Run) -> list[str] | None:
+    """The result file; it was written next to untrusted code, so anything may be in it."""
+    for output in run.outputs:
+        if output.filename == REQUIRES_RESULT and output.size <= _MAX_RESULT:
+            try:
+                requires = json.loads(workshop.blobs.read(output.sha256))["requires"]
+            except (ValueError, KeyError, TypeError, RecursionError):
+                return None
+            return requires if isinstance(requires, list) and all(isinstance(each, str) for each in requires) else None
+    return None
+
+
+def _satisfied(requirement: Requirement, pins: Sequence[Pin]) -> bool:
+    if requirement.marker is not None or requirement.extras:
+        return False
+    name = canonicalize_name(requirement.name)
+    return any(
+        canonicalize_name(pin.name) == name and requirement.specifier.contains(pin.version, prereleases=True)
+        for pin in pins
+    )

@@ -1,0 +1,70 @@
+"""The PyPI ecosystem: what :class:`rebuilder.ports.Ecosystem` asks for, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from packaging.version import Version
+
+from rebuilder.ecosystems.pypi.evidence import collect
+from rebuilder.ecosystems.pypi.hypotheses import infer
+from rebuilder.ecosystems.pypi.simple_index import Project, ReleaseFile, SimpleIndex, near_versions
+from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, parse_subject
+from rebuilder.ecosystems.pypi.workshop import Workshop
+from rebuilder.errors import UsageError
+from rebuilder.model.artifact import Subject
+from rebuilder.model.attempt import Attempt, Hypothesis
+from rebuilder.model.evidence import Evidence, Obstacle
+
+
+class PyPI:
+    """Pure Python wheels of one index, rebuilt from the source archives beside them."""
+
+    def __init__(self, index_url: str, workshop: Workshop) -> None:
+        """Verify what the index at ``index_url`` publishes, the address that package installers are given."""
+        self._index = SimpleIndex(index_url, workshop.fetcher)
+        self._workshop = workshop
+
+    @property
+    def name(self) -> str:
+        """See :class:`rebuilder.ports.Ecosystem`."""
+        return ECOSYSTEM
+
+    def parse(self, text: str) -> Subject:
+        """See :func:`rebuilder.ecosystems.pypi.subject.parse_subject`."""
+        return parse_subject(text)
+
+    def evidence(self, subject: Subject) -> list[Evidence]:
+        """See :class:`rebuilder.ports.Ecosystem`."""
+        project = self._index.project(subject.name)
+        if project is None or not project.files:
+            what = "is not on the index" if project is None else "has published no wheel and no source archive"
+            raise UsageError(f"The project {subject.name} {what}.", hint="Check the spelling of its name.")
+        return collect(self._workshop, project, _release(project, subject), subject.filename)
+
+    def hypotheses(self, evidence: Evidence) -> Generator[Hypothesis, Attempt, Obstacle | None]:
+        """See :class:`rebuilder.ports.Ecosystem`."""
+        return infer(self._workshop, evidence)
+
+
+def _release(project: Project, subject: Subject) -> list[ReleaseFile]:
+    """The files of the release a subject names.
+
+    Raises:
+        UsageError: there is no such version, or no such file in it.
+    """
+    version = Version(subject.version) if subject.version is not None else project.newest
+    release = project.of(version) if version is not None else []
+    if not release:
+        near = near_versions(project, subject.version or "")
+        hint = f"Versions near it: {', '.join(near)}; the newest is {project.newest}."
+        raise UsageError(
+            f"{project.name} has no version {subject.version} with files on the index.",
+            hint=hint if near else f"The newest version is {project.newest}.",
+        )
+    if subject.filename is not None and all(each.filename != subject.filename for each in release):
+        listed = ", ".join(each.filename for each in release[:5])
+        raise UsageError(
+            f"{project.name} {version} has no file {subject.filename} on the index.", hint=f"It has: {listed}."
+        )
+    return release

@@ -1,0 +1,202 @@
+"""Everything published about the wheels of a release."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rebuilder.ecosystems.pypi.obstacles import Stopped
+from rebuilder.ecosystems.pypi.simple_index import Project, ReleaseFile
+from rebuilder.ecosystems.pypi.source_archive import check_source
+from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, release_purl
+from rebuilder.ecosystems.pypi.wheel_build import source_path
+from rebuilder.ecosystems.pypi.wheel_traces import read_traces
+from rebuilder.ecosystems.pypi.workshop import Workshop
+from rebuilder.errors import UnavailableError
+from rebuilder.model.artifact import Artifact, PublishedFile
+from rebuilder.model.definition import Input, Role
+from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
+from rebuilder.model.inspection import Inspection
+from rebuilder.model.value import canonical_json, sha256_hex
+from rebuilder.model.verdict import Verdict
+
+TEXTS = (
+    "*.dist-info/WHEEL",
+    "*.dist-info/METADATA",
+    "*.dist-info/RECORD",
+    "*.dist-info/entry_points.txt",
+    "*.dist-info/top_level.txt",
+    "*/pyproject.toml",
+    "*/PKG-INFO",
+    "*/setup.py",
+    "*/setup.cfg",
+    "pyproject.toml",
+    "PKG-INFO",
+    "setup.py",
+    "setup.cfg",
+)
+"""Members whose text the inference reads."""
+
+
+def collect(
+    workshop: Workshop, project: Project, release: Sequence[ReleaseFile], filename: str | None
+) -> list[Evidence]:
+    """One value per file that is to be verified: those asked for, or all pure wheels of the release.
+
+    Raises:
+        UnavailableError: a file cannot be downloaded, or the index gives no digest for it.
+    """
+    return [_evidence(workshop, project, release, each) for each in _selected(release, filename)]
+
+
+def _selected(release: Sequence[ReleaseFile], filename: str | None) -> list[ReleaseFile]:
+    if filename is not None:
+        return [each for each in release if each.filename == filename]
+    wheels = [each for each in release if each.is_wheel]
+    pure = [each for each in wheels if each.filename.endswith("-none-any.whl")]
+    return pure or sorted(wheels, key=lambda each: each.filename)[:1] or list(release[:1])
+
+
+def _evidence(workshop: Workshop, project: Project, release: Sequence[ReleaseFile], file: ReleaseFile) -> Evidence:
+    published = file.published
+    if published is None:
+        raise UnavailableError(
+            f"The index gives no SHA-256 or no usable address for {file.filename}; nothing can be said about a file "
+            "whose bytes are not bound."
+        )
+    version = str(file.version)
+    artifact = Artifact(
+        ecosystem=ECOSYSTEM,
+        purl=release_purl(project.name, version),
+        name=project.name,
+        version=version,
+        file=published,
+    )
+    evidence = Evidence(artifact=artifact, index_sha256=project.document_sha256, notes=_notes(published))
+    try:
+        _check_kind(file, alone=not any(each.is_wheel for each in release))
+        source = _source(workshop, file, release)
+        return _inspected(workshop, evidence, published, source)
+    except Stopped as stopped:
+        return evidence.model_copy(update={"obstacle": stopped.obstacle})
+
+
+def _notes(published: PublishedFile) -> tuple[str, ...]:
+    if published.yanked is None:
+        return ()
+    reason = f": {published.yanked[:200]}" if published.yanked else ", without a reason"
+    return (f"The registry marks this file as yanked{reason}.",)
+
+
+def _check_kind(file: ReleaseFile, *, alone: bool) -> None:
+    """Stop at a file that cannot be rebuilt whatever is in it."""
+    if not file.is_wheel:
+        raise Stopped(
+            Verdict.UNSUPPORTED,
+            "The release publishes only a source archive: there is no wheel to rebuild."
+            if alone
+            else "This is a source archive; rebuilds start from it and make wheels.",
+        )
+    if not file.filename.endswith("-none-any.whl"):
+        tag = "-".join(file.filename.removesuffix(".whl").split("-")[-3:])
+        raise Stopped(
+            Verdict.UNSUPPORTED,
+            f"The wheel holds code compiled for one platform (its tag is {tag}); only pure Python wheels can be "
+            "rebuilt yet.",
+        )
+
+
+def _source(workshop: Workshop, file: ReleaseFile, release: Sequence[ReleaseFile]) -> PublishedFile:
+    archives = sorted(
+        (each for each in release if not each.is_wheel), key=lambda each: not each.filename.endswith(".tar.gz")
+    )
+    if not archives:
+        raise Stopped(
+            Verdict.INPUTS_MISSING,
+            f"The release {file.version} publishes no source archive, so there is nothing to rebuild the wheel from.",
+        )
+    source = archives[0].published
+    if source is None:
+        raise Stopped(
+            Verdict.INPUTS_MISSING,
+            f"The index gives no SHA-256 or no usable address for the source archive {archives[0].filename}.",
+        )
+    for each in (file.published, source):
+        if each is not None and each.size is not None and each.size > workshop.max_file_bytes:
+            raise Stopped(
+                Verdict.UNSUPPORTED,
+                f"{each.filename} has {each.size:,} bytes; files up to {workshop.max_file_bytes:,} bytes are taken.",
+            )
+    return source
+
+
+def _inspected(workshop: Workshop, evidence: Evidence, wheel: PublishedFile, source: PublishedFile) -> Evidence:
+    for each in (wheel, source):
+        workshop.fetcher.file(each.url, sha256=each.sha256, max_bytes=workshop.max_file_bytes)
+    listings = inspect(workshop, [wheel, source])
+    found = evidence.model_copy(
+        update={
+            "source_file": source,
+            "source": Source(
+                kind=SourceKind.SDIST, uri=source.url, digest={"sha256": source.sha256}, filename=source.filename
+            ),
+            "artifact_inspection": listings[0],
+            "source_inspection": listings[1],
+        }
+    )
+    return found.model_copy(update={"obstacle": _obstacle(wheel, source, listings)})
+
+
+def _obstacle(wheel: PublishedFile, source: PublishedFile, listings: list[Inspection]) -> Obstacle | None:
+    try:
+        for file, listing in zip((wheel, source), listings, strict=True):
+            _check_readable(file, listing)
+        read_traces(listings[0])
+        check_source(listings[1], source.filename)
+    except Stopped as stopped:
+        return stopped.obstacle
+    return None
+
+
+def _check_readable(file: PublishedFile, listing: Inspection) -> None:
+    if not listing.readable:
+        why = listing.problems[-1] if listing.problems else "it is malformed."
+        raise Stopped(Verdict.UNSUPPORTED, f"{file.filename} cannot be read to its end: {why}")
+
+
+def inspect(workshop: Workshop, files: Sequence[PublishedFile]) -> list[Inspection]:
+    """List archives inside the sandbox; what an earlier run found out is not asked again.
+
+    Raises:
+        Stopped: the listing was cut short by a limit or failed.
+    """
+    program = workshop.guest.program_input
+    question = {"inspect": [each.sha256 for each in files], "texts": list(TEXTS), "program": program.sha256}
+    key = sha256_hex(canonical_json(question))
+    document = workshop.facts.get(key)
+    if document is None:
+        document = _run_inspection(workshop, files)
+        workshop.facts.put(key, document)
+    return [Inspection.model_validate(each) for each in document]
+
+
+def _run_inspection(workshop: Workshop, files: Sequence[PublishedFile]) -> list[dict[str, object]]:
+    inputs = [
+        Input(
+            role=Role.PARAMETERS,
+            name=each.filename,
+            sha256=each.sha256,
+            path=source_path(each.filename),
+            uri=each.url,
+        )
+        for each in files
+    ]
+    texts = [argument for glob in TEXTS for argument in ("--text", glob)]
+    result = workshop.guest.run("inspect_archive", [*(each.path for each in inputs), *texts], inputs=inputs)
+    names = " and ".join(each.filename for each in files)
+    document = result.document
+    archives = document.get("archives") if isinstance(document, dict) else None
+    if not isinstance(archives, list) or len(archives) != len(files):
+        limit = f" (limit on {result.run.limit})" if result.run.limit else ""
+        verdict = Verdict.TIMED_OUT if result.run.limit else Verdict.UNSUPPORTED
+        raise Stopped(verdict, f"Listing {names} did not come to an end{limit}.")
+    return [Inspection.model_validate(each).document() for each in archives]

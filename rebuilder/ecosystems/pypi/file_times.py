@@ -1,0 +1,60 @@
+"""Which time each source file had when the wheel was packed (pure)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from rebuilder.model.inspection import Inspection, Member, MemberKind
+
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%S"
+
+
+def source_times(wheel: Inspection, source: Inspection, *, dist_info: str) -> dict[str, str]:
+    """Time by path in the source archive, for every source file that went into the wheel unchanged.
+
+    A wheel member belongs to the source file with the same bytes whose path ends most like its own:
+    ``pkg/a.py`` to ``x-1.0/src/pkg/a.py``. Members outside ``.dist-info`` have the last word, since what a backend
+    copies into ``.dist-info`` may get a time of its own.
+    """
+    by_content: dict[str, list[Member]] = {}
+    for member in source.members:
+        if member.kind is MemberKind.FILE and member.sha256:
+            by_content.setdefault(member.sha256, []).append(member)
+    times: dict[str, str] = {}
+    ordered = sorted(wheel.members, key=lambda member: not member.name.startswith(f"{dist_info}/"))
+    for member in ordered:
+        if member.kind is not MemberKind.FILE or parse_time(member.mtime) is None:
+            continue
+        candidates = by_content.get(member.sha256 or "", [])
+        if candidates:
+            origin = max(candidates, key=lambda each: (_shared_suffix(each.name, member.name), -len(each.name)))
+            times[normal_path(origin.name)] = member.mtime
+    return dict(sorted(times.items()))
+
+
+def epoch(moment: str) -> int | None:
+    """Seconds since 1970 of a ZIP time read as UTC; None when it is no time at all."""
+    parsed = parse_time(moment)
+    return int(parsed.timestamp()) if parsed else None
+
+
+def parse_time(moment: str) -> datetime | None:
+    """A ZIP time; None when the archive holds something impossible, such as month 0."""
+    try:
+        return datetime.strptime(moment, TIME_FORMAT).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def normal_path(name: str) -> str:
+    """A member name without ``./`` and double slashes."""
+    return "/".join(part for part in name.split("/") if part not in {"", "."})
+
+
+def _shared_suffix(one: str, other: str) -> int:
+    count = 0
+    for ours, theirs in zip(reversed(one.split("/")), reversed(other.split("/")), strict=False):
+        if ours != theirs:
+            break
+        count += 1
+    return count

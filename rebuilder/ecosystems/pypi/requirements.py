@@ -1,0 +1,196 @@
+"""What a source archive asks to be built with, and what its wheel says it was built with (pure)."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from rebuilder.ecosystems.pypi.obstacles import Stopped, quoted
+from rebuilder.ecosystems.pypi.wheel_traces import Generator
+from rebuilder.model.verdict import Verdict
+
+LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
+"""What PEP 517 prescribes for a source tree that names no backend."""
+
+_OBJECT = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*)?", re.ASCII)
+_MOST = 100
+"""Build requirements a project may name; real ones have a handful."""
+
+
+@dataclass(frozen=True)
+class BuildSystem:
+    """How a source tree wants to be built (PEP 517, PEP 518)."""
+
+    backend: str
+    """``module`` or ``module:object``."""
+    backend_path: tuple[str, ...]
+    """Directories in the source tree that hold the backend itself."""
+    requires: tuple[Requirement, ...]
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """Build requirements after the wheel's own words were heard."""
+
+    requirements: tuple[str, ...]
+    pinned: str | None
+    """The requirement that stands for ``Generator``, such as ``hatchling==1.27.0``; None without one."""
+    notes: tuple[str, ...] = ()
+
+
+def read_build_system(pyproject: str | None) -> BuildSystem:
+    """Read ``[build-system]``; without it, setuptools builds from ``setup.py`` as PEP 517 prescribes.
+
+    Args:
+        pyproject: Text of ``pyproject.toml``; None when the archive has none.
+
+    Raises:
+        Stopped: it is malformed, or names something that is not on an index.
+    """
+    table = _table(pyproject) if pyproject is not None else None
+    if table is None:
+        return BuildSystem(LEGACY_BACKEND, (), (Requirement("setuptools"),))
+    backend = table.get("build-backend", LEGACY_BACKEND)
+    if not isinstance(backend, str) or not _OBJECT.fullmatch(backend):
+        raise _malformed(f"build-backend is {quoted(str(backend))}")
+    requires = table.get("requires", [])
+    if not _texts(requires) or len(requires) > _MOST:
+        raise _malformed("requires is not a list of requirements")
+    paths = table.get("backend-path", [])
+    if not _texts(paths) or len(paths) > _MOST or any(_leaves_tree(path) for path in paths):
+        raise _malformed("backend-path is not a list of directories in the source tree")
+    if "build-backend" not in table and not requires:
+        requires = ["setuptools"]
+    return BuildSystem(backend, tuple(paths), parse_requirements(requires))
+
+
+def parse_requirements(texts: list[str]) -> tuple[Requirement, ...]:
+    """Read PEP 508 requirements that an index can satisfy.
+
+    Raises:
+        Stopped: one is malformed, or names a direct address instead of a release.
+    """
+    requirements = []
+    for text in texts:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            raise Stopped(
+                Verdict.BUILD_FAILED,
+                f"The source archive asks to be built with {quoted(text)}, which is not a requirement (PEP 508).",
+            ) from None
+        if requirement.url is not None:
+            raise Stopped(
+                Verdict.INPUTS_MISSING,
+                f"The source archive asks to be built with {quoted(text)}: what is at that address today need not be "
+                "what was there when the wheel was made.",
+            )
+        requirements.append(requirement)
+    return tuple(requirements)
+
+
+def pin_generator(system: BuildSystem, generator: Generator | None, project: str) -> Requirements:
+    """Put the program that packed the wheel in its exact version among the build requirements.
+
+    Where ``pyproject.toml`` and ``Generator`` contradict each other the Generator wins: it is what really ran.
+    A project that was built by itself (its own backend, from its own source) needs no pin.
+    """
+    texts = tuple(str(requirement) for requirement in system.requires)
+    if generator is None:
+        return Requirements(texts, None, ("The wheel does not say which program packed it.",))
+    distribution = _distribution(generator, system)
+    said = f"{generator.name} {generator.version}"
+    if distribution is None or not _is_version(generator.version):
+        return Requirements(texts, None, (f"The wheel says {quoted(said)} packed it, which is no known build tool.",))
+    if distribution == canonicalize_name(project):
+        return Requirements(texts, None, (f"The wheel says {said} packed it: the project was built by itself.",))
+    return _pinned(system, distribution, generator.version, said)
+
+
+def _pinned(system: BuildSystem, distribution: str, version: str, said: str) -> Requirements:
+    notes = []
+    extras: set[str] = set()
+    kept = []
+    for requirement in system.requires:
+        if canonicalize_name(requirement.name) != distribution:
+            kept.append(str(requirement))
+            continue
+        extras |= requirement.extras
+        if not requirement.specifier.contains(version, prereleases=True):
+            notes.append(
+                f"pyproject.toml asks for {quoted(str(requirement))}, but the wheel says {said} packed it; "
+                "that version is used."
+            )
+    pin = f"{distribution}{'[' + ','.join(sorted(extras)) + ']' if extras else ''}=={version}"
+    return Requirements((*kept, pin), pin, tuple(notes))
+
+
+def _distribution(generator: Generator, system: BuildSystem) -> str | None:
+    """The distribution on an index that writes this ``Generator``."""
+    name = canonicalize_name(generator.name)
+    required = {canonicalize_name(requirement.name) for requirement in system.requires}
+    module = system.backend.partition(":")[0]
+    if name == "bdist-wheel":  # the command of the wheel package, before setuptools took it over
+        return "wheel"
+    if name == "flit":
+        return "flit-core" if module.startswith("flit_core") or "flit-core" in required else "flit"
+    if name == "poetry":  # poetry-core before 1.1 called itself poetry too
+        return "poetry-core" if module.startswith("poetry.core") or "poetry-core" in required else "poetry"
+    if name == "uv":
+        return "uv-build"
+    if name in _KNOWN or name in required or name == canonicalize_name(module.partition(".")[0]):
+        return name
+    return None
+
+
+_KNOWN = {
+    "hatchling",
+    "maturin",
+    "meson-python",
+    "pdm-backend",
+    "pdm-pep517",
+    "poetry-core",
+    "scikit-build-core",
+    "setuptools",
+    "whey",
+}
+"""Build backends whose ``Generator`` is the name of their distribution."""
+
+
+def _table(pyproject: str) -> dict[str, Any] | None:
+    try:
+        document = tomllib.loads(pyproject.replace("\r\n", "\n"))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise _malformed(f"it is not TOML ({quoted(str(error))})") from None
+    table = document.get("build-system")
+    if table is not None and not isinstance(table, dict):
+        raise _malformed("build-system is not a table")
+    return table
+
+
+def _malformed(what: str) -> Stopped:
+    return Stopped(
+        Verdict.BUILD_FAILED, f"pyproject.toml of the source archive is malformed: {what}; no frontend builds it."
+    )
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+def _leaves_tree(path: str) -> bool:
+    return path.startswith(("/", "-")) or ".." in path.split("/") or not path.isprintable()
+
+
+def _is_version(text: str) -> bool:
+    try:
+        Version(text)
+    except InvalidVersion:
+        return False
+    return True

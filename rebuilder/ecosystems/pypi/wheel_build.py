@@ -1,0 +1,148 @@
+"""The build definition of a wheel (pure): docs/predicates/pypi-wheel-build.md describes it for readers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rebuilder.ecosystems.pypi.requirements import BuildSystem
+from rebuilder.model.definition import BuildDefinition, Input, Role, ToolchainRef
+from rebuilder.model.evidence import Source
+from rebuilder.ports import Pin
+
+BUILD_TYPE = "urn:rebuilder:build-type:pypi-wheel:v1"
+"""Documented in docs/predicates/pypi-wheel-build.md."""
+SOURCE_TREE = "/build/src"
+ENVIRONMENT = "/build/env"
+REQUIREMENTS = "/inputs/requirements.txt"
+FILE_TIMES = "/inputs/file-times.json"
+WHEELS = "/inputs/wheels"
+REQUIRES_RESULT = "requires.json"
+
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Everything about a build that its hypotheses share."""
+
+    purl: str
+    filename: str
+    source: Source
+    source_input: Input
+    top: str
+    """Directory in the archive that holds the project; empty when files lie at the top."""
+    system: BuildSystem
+    toolchain: ToolchainRef
+    guest: Input
+    uv: Input
+    requirements: Input
+    dependencies: tuple[Input, ...]
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What one hypothesis says about the machine the wheel was packed on."""
+
+    source_date_epoch: int | None = None
+    file_times: Input | None = None
+    source_umask: int = 0o022
+    umask: int = 0o022
+
+
+def build_definition(bench: Bench, circumstances: Circumstances) -> BuildDefinition:
+    """Unpack the source, make the build environment, build the wheel."""
+    build = (*_backend_command(bench), "--out", "/out")
+    return _definition(bench, circumstances, build)
+
+
+def requires_definition(bench: Bench) -> BuildDefinition:
+    """Unpack, make the environment, and only ask the backend what else it requires (``/out/requires.json``)."""
+    ask = (*_backend_command(bench), "--requires-only", "--result", f"/out/{REQUIRES_RESULT}")
+    return _definition(bench, Circumstances(), ask)
+
+
+def requirements_text(pins: Iterable[Pin]) -> str:
+    """A requirements file with a hash for every release."""
+    lines = [f"{pin.name}=={pin.version} --hash=sha256:{pin.sha256}\n" for pin in pins]
+    return "".join(sorted(lines))
+
+
+def dependency_input(pin: Pin) -> Input:
+    """A build dependency as an input."""
+    return Input(
+        role=Role.BUILD_DEPENDENCY,
+        name=pin.name,
+        version=pin.version,
+        sha256=pin.sha256,
+        path=f"{WHEELS}/{pin.filename}",
+        uri=pin.url,
+    )
+
+
+def source_path(filename: str) -> str:
+    """Where the source archive lies in the sandbox; its name says nothing but its format there if it is odd."""
+    if _PLAIN.fullmatch(filename):
+        return f"/inputs/{filename}"
+    return "/inputs/source.zip" if filename.endswith(".zip") else "/inputs/source.tar.gz"
+
+
+def _definition(bench: Bench, circumstances: Circumstances, last: tuple[str, ...]) -> BuildDefinition:
+    times = circumstances.file_times
+    inputs = (bench.guest, bench.uv, bench.source_input, bench.requirements, *bench.dependencies)
+    return BuildDefinition(
+        build_type=BUILD_TYPE,
+        purl=bench.purl,
+        filename=bench.filename,
+        source=bench.source,
+        inputs=(*inputs, times) if times else inputs,
+        toolchain=bench.toolchain,
+        commands=(_unpack_command(bench, circumstances), *_environment_commands(bench), last),
+        environment=_environment(circumstances),
+        umask=f"{circumstances.umask:04o}",
+    )
+
+
+def _unpack_command(bench: Bench, circumstances: Circumstances) -> tuple[str, ...]:
+    times = ("--times", circumstances.file_times.path) if circumstances.file_times else ()
+    return (
+        *("/usr/bin/python3", "-I", "-S", bench.guest.path, "unpack"),
+        *("--source", bench.source_input.path, "--into", SOURCE_TREE),
+        *("--umask", f"{circumstances.source_umask:04o}", *times),
+    )
+
+
+def _environment_commands(bench: Bench) -> tuple[tuple[str, ...], ...]:
+    uv = (bench.uv.path, "--quiet", "--offline", "--no-config", "--no-progress", "--cache-dir", "/build/uv")
+    venv = (*uv, "venv", "--no-project", "--python", "/usr/bin/python3", ENVIRONMENT)
+    install = (
+        *(*uv, "pip", "install", "--no-index", "--no-deps", "--require-hashes", "--link-mode", "hardlink"),
+        *("--find-links", WHEELS, "--python", f"{ENVIRONMENT}/bin/python", "-r", bench.requirements.path),
+    )
+    return (venv, install) if bench.dependencies else (venv,)
+
+
+def _backend_command(bench: Bench) -> tuple[str, ...]:
+    paths = [argument for path in bench.system.backend_path for argument in ("--backend-path", path)]
+    return (
+        *(f"{ENVIRONMENT}/bin/python", bench.guest.path, "build_wheel"),
+        *("--backend", bench.system.backend, *paths),
+        *("--source", f"{SOURCE_TREE}/{bench.top}" if bench.top else SOURCE_TREE),
+    )
+
+
+def _environment(circumstances: Circumstances) -> dict[str, str]:
+    environment = {
+        "HOME": "/tmp",  # noqa: S108 - inside the sandbox, where nobody else is
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "PATH": f"{ENVIRONMENT}/bin:/usr/local/bin:/usr/bin:/bin",
+        "PYTHONHASHSEED": "0",
+        "TZ": "UTC",
+        # Some backends take the first of several plug-ins in the order of the directory: install in one order.
+        "UV_CONCURRENT_INSTALLS": "1",
+    }
+    if circumstances.source_date_epoch is not None:
+        environment["SOURCE_DATE_EPOCH"] = str(circumstances.source_date_epoch)
+    return environment

@@ -1,0 +1,142 @@
+"""What a wheel says about the build that made it (pure: reads a listing, nothing else)."""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections import Counter
+from dataclasses import dataclass
+from email.parser import HeaderParser
+from typing import Literal
+
+from rebuilder.ecosystems.pypi.obstacles import Stopped
+from rebuilder.model.inspection import Inspection, Member, MemberKind
+from rebuilder.model.verdict import Verdict
+
+_GENERATOR = re.compile(r"([A-Za-z0-9][A-Za-z0-9._ -]{0,60}?)[ ]*[ (]v?([0-9][A-Za-z0-9.+!_-]{0,60})\)?")
+"""``hatchling 1.27.0``, ``setuptools (75.8.0)``, ``bdist_wheel (0.45.1)``."""
+
+
+@dataclass(frozen=True)
+class Generator:
+    """``Generator`` of the WHEEL file: the program that packed the wheel."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True)
+class WheelTraces:
+    """What was found; None where the wheel does not say."""
+
+    dist_info: str
+    """Name of the ``.dist-info`` directory."""
+    generator: Generator | None
+    root_is_purelib: bool
+    tags: tuple[str, ...]
+    uniform_time: str | None
+    """The one time all members carry (``YYYY-MM-DDTHH:MM:SS``, no zone), or None when they differ."""
+    times: dict[str, str]
+    """Time by member, in the order of the archive."""
+    source_umask: int | None
+    """What files copied from the source were not given; None when the modes are not those of a file system."""
+    generated_umask: int | None
+    """The same for the files the backend wrote."""
+    create_system: int | None
+    """ZIP host all members agree on: 3 Unix, 0 Windows."""
+    generated_line_ends: Literal["lf", "crlf", "mixed"] | None
+    """Line ends of the generated metadata files."""
+
+    @property
+    def dist_info_time(self) -> str | None:
+        """When ``WHEEL`` was written."""
+        return self.times.get(f"{self.dist_info}/WHEEL")
+
+
+def read_traces(wheel: Inspection) -> WheelTraces:
+    """Read the traces out of a listing that has the texts of the ``.dist-info`` directory.
+
+    The layout is that of the binary distribution format (https://packaging.python.org/specifications/).
+
+    Raises:
+        Stopped: there is not exactly one ``.dist-info`` with a readable WHEEL and METADATA.
+    """
+    dist_info = _dist_info(wheel)
+    header = _headers(wheel, f"{dist_info}/WHEEL")
+    if "metadata-version" not in _headers(wheel, f"{dist_info}/METADATA"):
+        raise _malformed(f"{dist_info}/METADATA has no Metadata-Version.")
+    if "wheel-version" not in header:
+        raise _malformed(f"{dist_info}/WHEEL has no Wheel-Version.")
+    files = [member for member in wheel.members if member.kind is MemberKind.FILE]
+    times = {member.name: member.mtime for member in files}
+    distinct = set(times.values())
+    systems = {member.create_system for member in files}
+    return WheelTraces(
+        dist_info=dist_info,
+        generator=_generator(header.get("generator", [""])[0]),
+        root_is_purelib=header.get("root-is-purelib", ["true"])[0].lower() == "true",
+        tags=tuple(header.get("tag", [])),
+        uniform_time=distinct.pop() if len(distinct) == 1 else None,
+        times=times,
+        source_umask=_umask([each for each in files if not each.name.startswith(f"{dist_info}/")]),
+        generated_umask=_umask([each for each in files if _is_generated(each.name, dist_info)]),
+        create_system=systems.pop() if len(systems) == 1 else None,
+        generated_line_ends=_line_ends([wheel.texts[f"{dist_info}/{name}"] for name in ("WHEEL", "METADATA")]),
+    )
+
+
+def _malformed(sentence: str) -> Stopped:
+    return Stopped(Verdict.UNSUPPORTED, f"The published wheel is malformed: {sentence}")
+
+
+def _dist_info(wheel: Inspection) -> str:
+    directories = {
+        member.name.split("/")[0] for member in wheel.members if re.match(r"[^/]+\.dist-info/WHEEL$", member.name)
+    }
+    if len(directories) != 1:
+        raise _malformed(
+            f"it has {len(directories) or 'no'} .dist-info directories with a WHEEL file; every wheel has one."
+        )
+    return directories.pop()
+
+
+def _headers(wheel: Inspection, name: str) -> dict[str, list[str]]:
+    text = wheel.texts.get(name)
+    if text is None:
+        raise _malformed(f"{name} is missing or is no text.")
+    message = HeaderParser().parsestr(text)
+    headers: dict[str, list[str]] = {}
+    for key, value in message.items():
+        headers.setdefault(key.lower(), []).append(str(value).strip())
+    return headers
+
+
+def _generator(text: str) -> Generator | None:
+    match = _GENERATOR.fullmatch(text.strip())
+    return Generator(match[1].strip(), match[2]) if match else None
+
+
+def _is_generated(name: str, dist_info: str) -> bool:
+    return name in {f"{dist_info}/{each}" for each in ("WHEEL", "METADATA", "RECORD")}
+
+
+def _umask(members: list[Member]) -> int | None:
+    """The umask the modes of these members point to: of 0664 it is 0002, of 0644 it is 0022."""
+    masks = Counter(
+        ~member.mode & (0o777 if member.mode & 0o111 else 0o666) & 0o077
+        for member in members
+        if member.mode is not None and stat.S_IFMT(member.mode) in {0, stat.S_IFREG} and member.mode & 0o600 == 0o600
+    )
+    if not masks:
+        return None
+    mask, _ = masks.most_common(1)[0]
+    # A file that is not executable tells nothing about the x bits; who may not read may not execute either.
+    return mask | ((mask & 0o044) >> 2)
+
+
+def _line_ends(texts: list[str]) -> Literal["lf", "crlf", "mixed"] | None:
+    crlf = sum(text.count("\r\n") for text in texts)
+    lines = sum(text.count("\n") for text in texts)
+    if not lines:
+        return None
+    return "lf" if crlf == 0 else "crlf" if crlf == lines else "mixed"
