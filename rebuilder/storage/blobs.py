@@ -103,7 +103,7 @@ class DiskBlobs:
         with self._open(sha256) as file, self._explained(sha256):
             fingerprint = _fingerprint(file)
             if self._sound.get(sha256) != fingerprint:
-                actual = hashlib.file_digest(file, "sha256").hexdigest()
+                actual = _digest(file)
                 if actual != sha256:
                     raise self._moved_aside(sha256, actual)
                 self._sound[sha256] = fingerprint
@@ -219,6 +219,13 @@ def _fingerprint(file: BinaryIO) -> _Fingerprint:
     """Changes whenever bytes or permissions change: the change time cannot be set from user space."""
     status = os.fstat(file.fileno())
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _digest(file: BinaryIO) -> str:
+    hasher = hashlib.sha256()
+    while chunk := file.read(1 << 20):
+        hasher.update(chunk)
+    return hasher.hexdigest()
 
 
 def _make_directory(path: Path) -> None:

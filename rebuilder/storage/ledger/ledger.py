@@ -1,0 +1,279 @@
+"""What was seen and done: artifacts with their pinned digests, verifications, attempts, alarms, and a cache."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import Select, func, select
+
+from rebuilder.model.artifact import Artifact
+from rebuilder.model.attempt import Attempt
+from rebuilder.model.report import Alarm, Report, SignedReport, Summary
+from rebuilder.model.value import Sha256, Sha256Field, Value, canonical_json, sha256_hex
+from rebuilder.model.verdict import Verdict
+from rebuilder.storage.ledger import tables
+from rebuilder.storage.ledger.database import Database
+from rebuilder.storage.ledger.rows import (
+    artifact_row,
+    attempt_row,
+    end_verification,
+    finished_verifications,
+    insert,
+    insert_new,
+    newest_verifications,
+    packed,
+    same_name,
+    unpacked,
+)
+
+
+class PinResult(Value):
+    """What the ledger knew of a file before."""
+
+    first_seen: bool
+    """True when these bytes were never seen under this name before."""
+    earlier: tuple[Sha256Field, ...] = ()
+    """Other digests the same file name had before these bytes were first seen, oldest first; not empty = alarm."""
+
+
+class Ledger:
+    """Plain values in, plain values out; every method is one transaction.
+
+    All methods raise :class:`StoreError` when the database cannot be used.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    def open(cls, where: str | Path, *, busy_seconds: float = 20) -> Self:
+        """Open a ledger, making or migrating its tables when that is needed.
+
+        Args:
+            where: A file, or a database URL such as ``sqlite:////var/lib/rebuilder/ledger.sqlite``.
+            busy_seconds: How long to wait for another process that is writing.
+
+        Raises:
+            StoreError: it cannot be opened, is damaged, or was made by a newer version of this program.
+        """
+        return cls(Database(where, busy_seconds=busy_seconds))
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def pin(self, artifact: Artifact, now: datetime) -> PinResult:
+        """Remember the digest a published file has now; nothing that was pinned before is ever changed."""
+        with self._database.writing() as connection:
+            number, first_seen = artifact_row(connection, artifact, now)
+            rows = connection.execute(
+                select(tables.artifact.c.sha256)
+                .where(*same_name(artifact), tables.artifact.c.id < number)
+                .order_by(tables.artifact.c.id)
+            )
+            return PinResult(first_seen=first_seen, earlier=tuple(rows.scalars()))
+
+    def raise_alarm(self, alarm: Alarm) -> bool:
+        """Keep an alarm; False when the very same one is known already (its first time stays)."""
+        key = sha256_hex(canonical_json([alarm.kind.value, alarm.purl, alarm.filename, alarm.sentence]))
+        with self._database.writing() as connection:
+            row = {"key": key, **alarm.model_dump(), "kind": alarm.kind.value}
+            return insert_new(connection, tables.alarm, row)
+
+    def alarms(self, purl: str | None = None) -> list[Alarm]:
+        """All alarms, or those of one release; newest first."""
+        query = select(tables.alarm).order_by(tables.alarm.c.raised.desc(), tables.alarm.c.id.desc())
+        if purl is not None:
+            query = query.where(tables.alarm.c.purl == purl)
+        columns = [each for each in tables.alarm.c if each.name in Alarm.model_fields]
+        with self._database.reading() as connection:
+            rows = connection.execute(query.with_only_columns(*columns))
+            return [Alarm.model_validate(dict(row)) for row in rows.mappings()]
+
+    def begin(self, artifact: Artifact, now: datetime) -> int:
+        """Start a verification, and give its number.
+
+        Earlier ones of the same artifact that were running when their process went away become ``abandoned``;
+        what they had done stays.
+        """
+        verification, owners = tables.verification, self._database.owners
+        claimed: int | None = None
+        try:
+            with self._database.writing() as connection:
+                artifact_id, _ = artifact_row(connection, artifact, now)
+                running = select(verification.c.id).where(
+                    verification.c.artifact_id == artifact_id, verification.c.state == "running"
+                )
+                for number in connection.execute(running).scalars().all():
+                    if not owners.alive(number):
+                        end_verification(
+                            connection, number, state="abandoned", finished=now, sentence="Its process went away."
+                        )
+                row = {"artifact_id": artifact_id, "state": "running", "started": now}
+                inserted = connection.execute(verification.insert().values(row)).inserted_primary_key
+                claimed = int(inserted[0]) if inserted else 0
+                owners.claim(claimed)
+        except BaseException:
+            if claimed is not None:
+                owners.release(claimed)
+            raise
+        return claimed
+
+    def add_attempt(self, number: int, ordinal: int, attempt: Attempt) -> None:
+        """Keep an attempt as soon as it has ended, so that nothing done is lost when the process is.
+
+        Args:
+            number: Of the verification, from :meth:`begin`.
+            ordinal: Position among the attempts of this verification, from 0.
+            attempt: What was done.
+        """
+        with self._database.writing() as connection:
+            connection.execute(tables.attempt.insert().values(attempt_row(number, ordinal, attempt)))
+
+    def attempts(self, number: int) -> list[Attempt]:
+        """The attempts of a verification, finished or not, in order."""
+        query = select(tables.attempt.c.document).where(tables.attempt.c.verification_id == number)
+        with self._database.reading() as connection:
+            documents = connection.execute(query.order_by(tables.attempt.c.ordinal)).scalars().all()
+        return [unpacked(Attempt, each, f"An attempt of verification {number}") for each in documents]
+
+    def finish(self, number: int, signed: SignedReport) -> None:
+        """End a verification with its signed report: both are stored, or neither.
+
+        Raises:
+            ValueError: the verdict is not one that is published.
+        """
+        report = signed.report
+        if not report.decision.verdict.publishable:
+            raise ValueError(f"{report.decision.verdict} is never stored as a verdict")
+        row = {
+            "verification_id": number,
+            "report": packed(report),
+            "vsa": signed.vsa,
+            "provenance": signed.provenance,
+            "key_id": signed.key_id,
+        }
+        with self._database.writing() as connection:
+            end_verification(
+                connection,
+                number,
+                state="done",
+                finished=report.finished,
+                verdict=report.decision.verdict.value,
+                kind=report.decision.kind.value if report.decision.kind else None,
+                sentence=report.decision.sentence,
+            )
+            connection.execute(tables.signed.insert().values(row))
+        self._database.owners.release(number)
+
+    def fail(self, number: int, sentence: str, now: datetime) -> None:
+        """End a verification that failed on our side: it counts nowhere, its attempts and the reason are kept."""
+        with self._database.writing() as connection:
+            end_verification(
+                connection,
+                number,
+                state="abandoned",
+                finished=now,
+                verdict=Verdict.INFRA_ERROR.value,
+                sentence=sentence,
+            )
+        self._database.owners.release(number)
+
+    def latest(self, *, ecosystem: str | None = None, limit: int | None = None) -> list[Summary]:
+        """The newest finished verification of each artifact, newest first."""
+        query = finished_verifications().where(tables.verification.c.id.in_(newest_verifications())).limit(limit)
+        if ecosystem is not None:
+            query = query.where(tables.artifact.c.ecosystem == ecosystem)
+        return self._summaries(query)
+
+    def history(self, ecosystem: str, name: str) -> list[Summary]:
+        """Every finished verification of every release of a project, newest first."""
+        return self._summaries(
+            finished_verifications().where(tables.artifact.c.ecosystem == ecosystem, tables.artifact.c.name == name)
+        )
+
+    def counts(self, *, ecosystem: str | None = None) -> dict[Verdict, int]:
+        """How many artifacts have which verdict now; every verdict that can be published has an entry."""
+        query = (
+            select(tables.verification.c.verdict, func.count())
+            .join(tables.artifact)
+            .where(tables.verification.c.id.in_(newest_verifications()))
+            .group_by(tables.verification.c.verdict)
+        )
+        if ecosystem is not None:
+            query = query.where(tables.artifact.c.ecosystem == ecosystem)
+        with self._database.reading() as connection:
+            counted = {Verdict(verdict): number for verdict, number in connection.execute(query)}
+        return {verdict: counted.get(verdict, 0) for verdict in Verdict if verdict.publishable}
+
+    def signed_report(self, which: Summary | str, filename: str | None = None) -> SignedReport | None:
+        """A signed report in full; None when there is none.
+
+        Args:
+            which: A row of :meth:`latest` or :meth:`history`, or the SHA-256 of an artifact for its newest report.
+            filename: With a SHA-256, the file name too, where several published files have the same bytes.
+        """
+        artifact, verification = tables.artifact, tables.verification
+        sha256 = which if isinstance(which, str) else which.sha256
+        query = (
+            select(tables.signed, artifact.c.filename)
+            .select_from(tables.signed)
+            .join(verification, verification.c.id == tables.signed.c.verification_id)
+            .join(artifact, artifact.c.id == verification.c.artifact_id)
+            .where(artifact.c.sha256 == sha256, verification.c.state == "done")
+            .order_by(verification.c.id.desc())
+            .limit(1)
+        )
+        if isinstance(which, Summary):
+            query = query.where(
+                artifact.c.purl == which.purl,
+                artifact.c.filename == which.filename,
+                verification.c.finished == which.finished,
+            )
+        elif filename is not None:
+            query = query.where(artifact.c.filename == filename)
+        with self._database.reading() as connection:
+            row = connection.execute(query).mappings().first()
+        if row is None:
+            return None
+        report = unpacked(Report, row["report"], f"The report on {row['filename']}")
+        return SignedReport(report=report, vsa=row["vsa"], provenance=row["provenance"], key_id=row["key_id"])
+
+    def cache_get(self, kind: str, inputs: Any) -> Any | None:
+        """What was kept for these inputs (plain JSON types); None when nothing was."""
+        query = select(tables.cache.c.value).where(
+            tables.cache.c.kind == kind, tables.cache.c.key == _cache_key(inputs)
+        )
+        with self._database.reading() as connection:
+            value = connection.execute(query).scalar()
+        try:
+            return None if value is None else json.loads(value)
+        except ValueError:
+            return None  # a cache may forget
+
+    def cache_put(self, kind: str, inputs: Any, value: Any, now: datetime) -> None:
+        """Keep what was worked out from these inputs; both are plain JSON types."""
+        row = {"kind": kind, "key": _cache_key(inputs), "value": json.dumps(value), "created": now}
+        statement = insert(self._database.engine.dialect.name, tables.cache).values(row)
+        statement = statement.on_conflict_do_update(
+            index_elements=["kind", "key"], set_={"value": row["value"], "created": now}
+        )
+        with self._database.writing() as connection:
+            connection.execute(statement)
+
+    def _summaries(self, query: Select[Any]) -> list[Summary]:
+        with self._database.reading() as connection:
+            return [Summary.model_validate(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def _cache_key(inputs: Any) -> Sha256:
+    return sha256_hex(canonical_json(inputs))

@@ -1,0 +1,1 @@
+"""The changes, oldest first; each is listed in ``rebuilder.storage.ledger.database.REVISIONS``."""
