@@ -99,7 +99,7 @@ def _resolve(
         "resolve": list(requirements),
         "python": python,
         "not_after": not_after.isoformat(),
-        "resolver": workshop.resolver_name,
+        "index": sha256_hex(workshop.index_url.encode()),
     }
     key = sha256_hex(canonical_json(question))
     known = workshop.facts.get(key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 from packaging.version import Version
 
@@ -10,20 +10,59 @@ from rebuilder.ecosystems.pypi.evidence import collect
 from rebuilder.ecosystems.pypi.hypotheses import infer
 from rebuilder.ecosystems.pypi.simple_index import Project, ReleaseFile, SimpleIndex, near_versions
 from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, parse_subject
-from rebuilder.ecosystems.pypi.workshop import Workshop
+from rebuilder.ecosystems.pypi.workshop import MAX_FILE_BYTES, Facts, MemoryFacts, Workshop
 from rebuilder.errors import UsageError
 from rebuilder.model.artifact import Subject
 from rebuilder.model.attempt import Attempt, Hypothesis
+from rebuilder.model.definition import Input
 from rebuilder.model.evidence import Evidence, Obstacle
+from rebuilder.ports import Blobs, Fetcher, Guest, Resolver, RunDefinition, Toolchains
 
 
 class PyPI:
     """Pure Python wheels of one index, rebuilt from the source archives beside them."""
 
-    def __init__(self, index_url: str, workshop: Workshop) -> None:
-        """Verify what the index at ``index_url`` publishes, the address that package installers are given."""
-        self._index = SimpleIndex(index_url, workshop.fetcher)
-        self._workshop = workshop
+    def __init__(
+        self,
+        index_url: str,
+        *,
+        fetcher: Fetcher,
+        blobs: Blobs,
+        guest: Guest,
+        run: RunDefinition,
+        resolver: Resolver,
+        toolchains: Toolchains,
+        uv_input: Callable[[], Input],
+        facts: Facts | None = None,
+        max_file_bytes: int = MAX_FILE_BYTES,
+    ) -> None:
+        """Verify what one index publishes; nothing is asked of it yet.
+
+        Args:
+            index_url: The address that package installers are given; may hold credentials.
+            fetcher: Reaches the index.
+            blobs: Where files and parameter documents are kept.
+            guest: Lists archives inside the sandbox.
+            run: Runs the definition that asks a backend for further requirements.
+            resolver: Chooses versions of build dependencies on the same index.
+            toolchains: Has ``bookworm`` and ``trixie``.
+            uv_input: Gives the uv executable as an input; called when the first build is prepared.
+            facts: Where what was worked out is kept between runs; in memory when None.
+            max_file_bytes: Largest wheel, source archive or build dependency that is downloaded.
+        """
+        self._index = SimpleIndex(index_url, fetcher)
+        self._workshop = Workshop(
+            index_url=index_url,
+            fetcher=fetcher,
+            blobs=blobs,
+            guest=guest,
+            run=run,
+            resolver=resolver,
+            toolchains=toolchains,
+            uv_input=uv_input,
+            facts=MemoryFacts() if facts is None else facts,
+            max_file_bytes=max_file_bytes,
+        )
 
     @property
     def name(self) -> str:

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 from rebuilder.model.definition import Input
 from rebuilder.ports import Blobs, Fetcher, Guest, Resolver, RunDefinition, Toolchains
 
+MAX_FILE_BYTES = 256 << 20
+
 
 class Facts(Protocol):
     """JSON documents that stay true for ever, by key: what was once worked out need not be worked out again."""
@@ -39,8 +41,9 @@ class MemoryFacts:
 
 @dataclass(frozen=True)
 class Workshop:
-    """The parts a rebuild of a wheel is prepared with."""
+    """The parts a rebuild of a wheel is prepared with; see :class:`rebuilder.ecosystems.pypi.ecosystem.PyPI`."""
 
+    index_url: str
     fetcher: Fetcher
     blobs: Blobs
     guest: Guest
@@ -48,9 +51,5 @@ class Workshop:
     resolver: Resolver
     toolchains: Toolchains
     uv_input: Callable[[], Input]
-    """The uv executable as an input of a build; asked for when the first build needs it."""
-    facts: Facts = field(default_factory=MemoryFacts)
-    resolver_name: str = ""
-    """What else decides about resolutions, such as the index and the version of uv: part of a fact's key."""
-    max_file_bytes: int = 256 << 20
-    """Largest wheel, source archive or build dependency that is downloaded."""
+    facts: Facts
+    max_file_bytes: int
