@@ -1,0 +1,40 @@
+"""Finds out what kind of archive a file is and reads it."""
+
+from __future__ import annotations
+
+from rebuilder.guest.archive_limits import UnreadableError
+from rebuilder.guest.archive_reading import Keep, Reading, keep_nothing
+from rebuilder.guest.archive_tar_headers import is_tar_header
+from rebuilder.guest.archive_tar_reader import read_tar
+from rebuilder.guest.archive_zip_reader import read_zip
+from rebuilder.guest.archive_zip_records import END, LOCAL, Source, read_end
+
+_COMPRESSED = ((b"\x1f\x8b", "gz"), (b"BZh", "bz2"), (b"\xfd7zXZ\0", "xz"))
+
+
+def read_archive(path: str, keep: Keep = keep_nothing, *, raw: bool = True) -> Reading:
+    """Read an archive; what is wrong with it is in the result, never an exception.
+
+    Args:
+        path: The file. Its name does not matter: the format is recognised by content.
+        keep: Which contents to hand back, and how much of them.
+        raw: Whether to take digests of compressed data too, which only a comparison needs.
+
+    Raises:
+        OSError: the file cannot be opened: our fault, not the archive's.
+    """
+    with open(path, "rb") as file:
+        start = file.read(512)
+        file.seek(0)
+        for magic, name in _COMPRESSED:
+            if start.startswith(magic):
+                return read_tar(file, name, keep, raw=raw)
+        if start.startswith((LOCAL, END)):
+            return read_zip(file, keep, raw=raw)
+        if is_tar_header(start):
+            return read_tar(file, None, keep, raw=raw)
+        try:
+            read_end(Source(file.fileno()))
+        except UnreadableError:
+            return Reading("unknown", None, ("It is neither a ZIP nor a tar archive.",), readable=False, contents={})
+        return read_zip(file, keep, raw=raw)

@@ -1,0 +1,40 @@
+"""The result of reading one archive."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, NamedTuple
+
+Keep = Callable[[int, str], int]
+"""Number of bytes to keep of the content of a member, by its index and name; 0 for none."""
+
+
+def keep_nothing(_index: int, _name: str) -> int:
+    """A :data:`Keep` that keeps no content."""
+    return 0
+
+
+class Reading(NamedTuple):
+    """What was read, and what was wrong with it."""
+
+    format: str
+    """``zip``, ``tar``, ``tar.gz``, ``tar.bz2``, ``tar.xz``, or ``unknown``."""
+    archive: Any
+    """:class:`~rebuilder.guest.archive_zip.ZipArchive` or :class:`~rebuilder.guest.archive_tar.TarArchive`.
+
+    When ``readable`` is false, it holds the members up to the fault; None when there is nothing to hold.
+    """
+    problems: tuple[str, ...]
+    readable: bool
+    contents: dict[int, bytes]
+    """First bytes of the members a :data:`Keep` asked for, by index."""
+
+
+def shown(name: str, width: int = 120) -> str:
+    """Text of an archive as it may stand in a sentence: one line, nothing invisible, cut to ``width``."""
+    text = "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in name)
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def decoded(raw: bytes) -> str:
+    r"""Bytes of a name as text; what is not UTF-8 becomes ``\xNN``."""
+    return raw.decode("utf-8", "backslashreplace")

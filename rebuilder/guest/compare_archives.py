@@ -1,0 +1,100 @@
+"""``compare_archives PUBLISHED REBUILT --result PATH``: write how two archives compare as JSON.
+
+The result has the fields ``level``, ``normalisations``, ``differences``, ``differences_total`` and ``problem`` of
+``rebuilder.model.comparison.Comparison``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import filecmp
+import json
+from typing import Any, Collection
+
+from rebuilder.guest.archive_differences import Found, by_key, content_differences, metadata_differences
+from rebuilder.guest.archive_open import read_archive
+from rebuilder.guest.archive_texts import first_difference
+from rebuilder.guest.normalise_search import normalised, rules_for, smallest_set
+
+SHOWN = 500
+"""Most differences handed back."""
+LOOK_BYTES = 1 << 19
+"""How far into a member the first difference is looked for."""
+LOOK_MEMBERS = 48
+"""In how many members, the first ones."""
+
+
+def main(argv: list[str]) -> int:
+    """Compare the two archives; 0 whatever the result."""
+    parser = argparse.ArgumentParser(prog="compare_archives")
+    parser.add_argument("published", metavar="PUBLISHED")
+    parser.add_argument("rebuilt", metavar="REBUILT")
+    parser.add_argument("--result", required=True, metavar="PATH")
+    arguments = parser.parse_args(argv)
+    document = compare(arguments.published, arguments.rebuilt)
+    with open(arguments.result, "w", encoding="utf-8") as file:
+        json.dump(document, file)
+    return 0
+
+
+def compare(published_path: str, rebuilt_path: str) -> dict[str, Any]:
+    """Compare two files; gives the document described at the top of this module."""
+    if filecmp.cmp(published_path, rebuilt_path, shallow=False):
+        return _document("identical")
+    published, rebuilt = read_archive(published_path), read_archive(rebuilt_path)
+    for side, reading in (("published", published), ("rebuilt", rebuilt)):
+        if not reading.readable:
+            return _document(
+                "different", problem=f"The {side} file cannot be read as an archive. {reading.problems[0]}"
+            )
+    if published.format != rebuilt.format:
+        problem = f"The published file is of format {published.format}, the rebuilt file of format {rebuilt.format}."
+        return _document("different", problem=problem)
+    if published.archive == rebuilt.archive:
+        # The values account for every byte, so this cannot be; if it is, our reader is wrong, and equal it is not.
+        problem = "The files differ in bytes that the reader of archives does not account for."
+        return _document("different", problem=problem)
+    needed = smallest_set(published.archive, rebuilt.archive)
+    if needed is not None:
+        found = metadata_differences(published.archive, rebuilt.archive)
+        return _document("equivalent", found, normalisations=needed)
+    return _document("different", _content((published_path, rebuilt_path), (published.archive, rebuilt.archive)))
+
+
+def _content(paths: tuple[str, str], archives: tuple[Any, Any]) -> list[Found]:
+    """What remains when all metadata is set aside, with a closer look at the first contents that differ."""
+    rules = rules_for(archives[0])
+    published, rebuilt = (normalised(each, rules, rules) for each in archives)
+    found = content_differences(published, rebuilt, archives)
+    wanted = {each.key for each in [each for each in found if each.change == "content"][:LOOK_MEMBERS]}
+    if not wanted:
+        return found
+    left, right = (_contents(path, archive, wanted) for path, archive in zip(paths, archives))  # noqa: B905
+    sides = [by_key(each) for each in archives]
+    for index, each in enumerate(found):
+        if each.key not in wanted or each.change != "content":
+            continue
+        whole = all(side[each.key][1].size <= LOOK_BYTES for side in sides)
+        where = first_difference(left[each.key], right[each.key], whole=whole)
+        found[index] = each._replace(detail=f"{each.detail} {where}")
+    return found
+
+
+def _contents(path: str, archive: Any, wanted: Collection[Any]) -> dict[Any, bytes]:
+    """Beginnings of members, read from the archive a second time."""
+    places = {index: key for key, (index, _member) in by_key(archive).items() if key in wanted}
+    reading = read_archive(path, lambda index, _name: LOOK_BYTES if index in places else 0, raw=False)
+    return {key: reading.contents.get(index, b"") for index, key in places.items()}
+
+
+def _document(
+    level: str, found: list[Found] | None = None, normalisations: tuple[str, ...] = (), problem: str | None = None
+) -> dict[str, Any]:
+    found = found or []
+    return {
+        "level": level,
+        "normalisations": list(normalisations),
+        "differences": [each.document() for each in found[:SHOWN]],
+        "differences_total": len(found),
+        "problem": problem,
+    }
