@@ -12,6 +12,7 @@ from rebuilder.toolchains import sources
 from rebuilder.toolchains.bytecode import compile_modules
 from rebuilder.toolchains.catalog import Spec
 from rebuilder.toolchains.command import CommandError, run
+from rebuilder.toolchains.libraries import write_cache
 from rebuilder.toolchains.packages import Package, Release, packages, releases
 from rebuilder.toolchains.settle import settle
 
@@ -113,6 +114,7 @@ class Mmdebstrap:
             raise _explained(spec, error) from error
         made = Made(packages=packages(root), releases=releases(root), sources=tuple(lines), tool=tool)
         settle(root, spec.links)
+        write_cache(root, log=root.parent / "ldconfig.log")
         compile_modules(root, spec.python, log=root.parent / "compile.log")
         settle(root, spec.links)
         return made

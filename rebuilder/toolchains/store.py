@@ -209,16 +209,15 @@ class DebianToolchains:
             sha256 = self._fill(spec, place)
             tree = self._tree(sha256)
             if not tree.exists():
-                tree.parent.mkdir(exist_ok=True)
+                _directory(tree.parent)
                 place.rename(tree)
         finally:
             shutil.rmtree(place, ignore_errors=True)
-        (self._root / "current").mkdir(exist_ok=True)
-        _write(self._root / "current" / spec.name, f"{sha256}\n".encode())
+        _write(_directory(self._root / "current") / spec.name, f"{sha256}\n".encode())
         return sha256
 
     def _fill(self, spec: Spec, place: Path) -> Sha256:
-        place.chmod(0o755)  # the user that builds run as must get through
+        place.chmod(0o755)
         root = place / "root"
         made = self._maker(spec, root)
         found = listing(root)
@@ -234,8 +233,8 @@ class DebianToolchains:
     @contextmanager
     def _lock(self, name: str) -> Iterator[None]:
         """Let one process at a time make a toolchain; the kernel frees the lock of one that dies."""
-        making = self._root / "making"
-        making.mkdir(parents=True, exist_ok=True)
+        _directory(self._root)
+        making = _directory(self._root / "making")
         with (making / f".{name}.lock").open("wb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -255,6 +254,14 @@ def _disk_errors(root: Path) -> Iterator[None]:
             f"The toolchains below {root} cannot be used: {error.strerror or error} ({place}).",
             hint="Check the free space and the permissions there.",
         ) from error
+
+
+def _directory(place: Path) -> Path:
+    """Make a directory that every user can pass, whatever our umask: builds run as another one."""
+    if not place.is_dir():
+        place.mkdir(parents=True, exist_ok=True)
+        place.chmod(0o755)
+    return place
 
 
 def _write(file: Path, data: bytes) -> None:
