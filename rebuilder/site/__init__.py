@@ -1,1 +1,1 @@
-"""The published site: page models and rendering."""
+"""The published site: page models that only compute, and the rendering and writing around them."""

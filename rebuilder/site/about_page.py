@@ -1,0 +1,55 @@
+"""The page that says what the verdicts mean and how to check them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rebuilder.model.verdict import Kind, Verdict
+from rebuilder.site.check_section import signature_commands
+from rebuilder.site.marks import SHOWN, UNTESTED, Mark, mark
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """A verdict and what it means."""
+
+    mark: Mark
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class AboutPage:
+    """Words about the verdicts, the claims, the key."""
+
+    root: str
+    verdicts: tuple[Meaning, ...]
+    key_id: str
+    signature: str
+    schemas: tuple[str, ...]
+
+
+_MORE = {
+    Verdict.REPRODUCED: "This is the strongest thing a rebuild can show.",
+    Verdict.EQUIVALENT: (
+        "What was set aside is named on the page, one by one. Names, contents, link targets and what is "
+        "executable are never set aside."
+    ),
+    Verdict.DIFFERS: f"“{Kind.STABLE.value}”: {Kind.STABLE.spoken} “{Kind.UNSTABLE.value}”: {Kind.UNSTABLE.spoken}",
+    Verdict.BUILD_FAILED: "The log on the page says where. This says nothing about the published file.",
+    Verdict.INPUTS_MISSING: "For instance, no source was published, or a dependency was withdrawn.",
+    Verdict.UNSUPPORTED: "The page says what is missing in this rebuilder.",
+    Verdict.TIMED_OUT: "The page names the limit: time, memory, disk, processes, or the size of what it wrote.",
+}
+
+
+def about_page(key_id: str, schemas: Sequence[str]) -> AboutPage:
+    """The page; ``schemas`` are the file names of the published JSON Schemas."""
+    verdicts = [Meaning(mark(each), f"{each.spoken} {_MORE[each]}") for each in SHOWN]
+    return AboutPage(
+        root="",
+        verdicts=(*verdicts, Meaning(UNTESTED, f"{UNTESTED.spoken} It counts in every percentage all the same.")),
+        key_id=key_id,
+        signature=signature_commands("verdict.dsse.json", f"{key_id}.pem"),
+        schemas=tuple(schemas),
+    )

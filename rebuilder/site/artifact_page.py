@@ -1,0 +1,223 @@
+"""The page of one artifact: what a reader sees of one finished verification."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from rebuilder.model.report import Alarm, Report, Stage, Summary, page_path, summarise
+from rebuilder.model.verdict import Verdict
+from rebuilder.site.attempt_section import AttemptRow, ComparisonSection, attempt_rows, comparison_section
+from rebuilder.site.build_section import BuildSection, Fact, build_section, source_facts
+from rebuilder.site.check_section import CheckSection, check_section
+from rebuilder.site.display import LONG, SHORT, Moment, count, duration, link, moment, size, visible
+from rebuilder.site.history import HistorySection, history_section
+from rebuilder.site.marks import Mark, alarm_words, mark
+
+_STAGES = {
+    Stage.FETCH: "Fetching what was published",
+    Stage.TOOLCHAIN: "Checking the toolchain",
+    Stage.RESOLVE: "Choosing build dependencies",
+    Stage.BUILD: "Building",
+    Stage.COMPARE: "Comparing",
+    Stage.DIFFOSCOPE: "Explaining the differences",
+    Stage.SIGN: "Signing",
+    Stage.PUBLISH: "Publishing",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmNote:
+    """An alarm, as a heading and a sentence."""
+
+    heading: str
+    filename: str
+    sentence: str
+    raised: Moment
+    href: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The two digests one above the other: the whole question in two lines."""
+
+    published: str
+    rebuilt: str | None
+    same: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StageRow:
+    """How long a stage took, and its share of the longest for a bar (0 to 100)."""
+
+    name: str
+    seconds: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class FileLink:
+    """A published file beside the page."""
+
+    href: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactPage:
+    """Everything the template of an artifact's page shows; strings are ready, and still to be escaped."""
+
+    root: str
+    ecosystem: str
+    project: str
+    project_href: str
+    version: str
+    filename: str
+    mark: Mark
+    reason: str
+    when: Moment
+    proof: Proof
+    alarms: tuple[AlarmNote, ...]
+    published: tuple[Fact, ...]
+    notes: tuple[str, ...]
+    obstacle: str | None
+    source: tuple[Fact, ...]
+    build: BuildSection | None
+    attempts: tuple[AttemptRow, ...]
+    log_tail: str | None
+    """End of the log of the decisive attempt, when it failed."""
+    comparison: ComparisonSection | None
+    check: CheckSection
+    files: tuple[FileLink, ...]
+    file_names: frozenset[str]
+    missing: tuple[str, ...]
+    history: HistorySection
+    stages: tuple[StageRow, ...]
+    total: str
+    key_id: str
+    key_href: str
+    rebuilder_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What an artifact's page needs beside its report."""
+
+    history: Sequence[Summary]
+    """All verifications of the project, this one or not, in any order."""
+    alarms: Sequence[Alarm]
+    key_id: str
+    project_href: str
+    """Below the site's root."""
+    files: Mapping[str, str]
+    """Names of the files published beside the page, with what each holds."""
+    missing: Sequence[str] = ()
+    """Names of the files that should be there and are lost."""
+    log_tail: str | None = None
+    diffoscope_text: str | None = None
+
+
+def artifact_page(report: Report, around: Surroundings) -> ArtifactPage:
+    """Compute the page. Pure: equal arguments give an equal page."""
+    artifact, decision = report.artifact, report.decision
+    root = "../" * len(PurePosixPath(path_of(report)).parts)
+    index = decision.attempt if decision.attempt is not None else (0 if report.attempts else None)
+    decisive = report.attempts[index] if index is not None else None
+    key_href = f"{root}keys/{around.key_id}.pem"
+    rebuilt = decisive.rebuilt.sha256 if decisive and decisive.rebuilt else None
+    return ArtifactPage(
+        root=root,
+        ecosystem=visible(artifact.ecosystem, SHORT),
+        project=visible(artifact.name, SHORT),
+        project_href=root + around.project_href,
+        version=visible(artifact.version, SHORT),
+        filename=visible(artifact.filename, SHORT),
+        mark=mark(decision.verdict, decision.kind),
+        reason=visible(decision.sentence, LONG),
+        when=moment(report.finished),
+        proof=Proof(artifact.sha256, rebuilt, rebuilt == artifact.sha256),
+        alarms=_alarms(report, around.alarms),
+        published=_published(report),
+        notes=tuple(visible(each) for each in report.evidence.notes),
+        obstacle=visible(report.evidence.obstacle.sentence) if report.evidence.obstacle else None,
+        source=source_facts(report),
+        build=build_section(report, index) if index is not None else None,
+        attempts=attempt_rows(report.attempts, artifact.sha256, index),
+        log_tail=around.log_tail,
+        comparison=comparison_section(decisive, index, around.diffoscope_text)
+        if decisive is not None and index is not None
+        else None,
+        check=check_section(artifact, key_href),
+        files=tuple(FileLink(name, meaning) for name, meaning in around.files.items()),
+        file_names=frozenset(around.files),
+        missing=tuple(around.missing),
+        history=history_section(summarise(report), around.history, root),
+        stages=_stages(report),
+        total=duration(sum(report.seconds.values())),
+        key_id=around.key_id,
+        key_href=key_href,
+        rebuilder_version=visible(report.rebuilder_version, SHORT),
+    )
+
+
+def path_of(report: Report) -> str:
+    """Directory of the report's page below the site's root."""
+    artifact = report.artifact
+    return page_path(artifact.ecosystem, artifact.name, artifact.version, artifact.filename, artifact.sha256)
+
+
+def failed(report: Report) -> bool:
+    """Whether the verdict is about a build that did not end well, so that the end of its log is worth showing."""
+    return report.decision.verdict in {Verdict.BUILD_FAILED, Verdict.TIMED_OUT}
+
+
+def alarm_note(alarm: Alarm, href: str | None = None) -> AlarmNote:
+    """An alarm as pages show it."""
+    return AlarmNote(
+        heading=alarm_words(alarm.kind),
+        filename=visible(alarm.filename, SHORT),
+        sentence=visible(alarm.sentence, LONG),
+        raised=moment(alarm.raised),
+        href=href,
+    )
+
+
+def _alarms(report: Report, others: Sequence[Alarm]) -> tuple[AlarmNote, ...]:
+    concerned = [
+        each for each in others if (each.purl, each.filename) == (report.artifact.purl, report.artifact.filename)
+    ]
+    every = dict.fromkeys((*report.alarms, *concerned))
+    return tuple(alarm_note(each) for each in sorted(every, key=lambda each: each.raised, reverse=True))
+
+
+def _published(report: Report) -> tuple[Fact, ...]:
+    artifact, file = report.artifact, report.artifact.file
+    facts = [
+        Fact("File", visible(file.filename, SHORT), code=True),
+        Fact("Release", visible(artifact.purl), code=True),
+        Fact("Size", size(file.size)),
+        Fact("SHA-256", file.sha256, code=True),
+        Fact("Uploaded", moment(file.uploaded).text if file.uploaded else "not stated by the registry"),
+    ]
+    if file.requires_python:
+        facts.append(Fact("Requires Python", visible(file.requires_python, SHORT)))
+    if file.yanked is not None:
+        why = f": {visible(file.yanked, LONG)}" if file.yanked else ", without a reason"
+        facts.append(Fact("Withdrawn", f"The registry marks this file as yanked{why}"))
+    facts.append(Fact("Address", visible(file.url), href=link(file.url), code=True))
+    inspection = report.evidence.artifact_inspection
+    if inspection is not None:
+        entries = count(len(inspection.members), "member", "members")
+        facts.append(Fact("Archive", f"{visible(inspection.format, SHORT)} with {entries}"))
+        facts += [Fact("Malformed", visible(each)) for each in inspection.problems[:20]]
+    return tuple(facts)
+
+
+def _stages(report: Report) -> tuple[StageRow, ...]:
+    longest = max(report.seconds.values(), default=0.0) or 1.0
+    return tuple(
+        StageRow(_STAGES[stage], duration(report.seconds[stage]), round(100 * report.seconds[stage] / longest, 1))
+        for stage in Stage
+        if stage in report.seconds
+    )

@@ -1,0 +1,202 @@
+"""Every attempt in a row, and what the decisive one showed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rebuilder.model.attempt import Attempt, Outcome
+from rebuilder.model.comparison import Comparison, Diffoscope, Level, MemberChange
+from rebuilder.model.definition import BuildDefinition
+from rebuilder.site.display import LONG, SHORT, Digest, Moment, count, digest, duration, memory, moment, visible
+from rebuilder.site.normalisations import meaning
+
+MOST_DIFFERENCES = 200
+"""Members a page lists; report.json has all that were kept."""
+
+_LEVELS = {
+    Level.IDENTICAL: ("✓ Identical", "good"),
+    Level.EQUIVALENT: ("≈ Equivalent", "near"),
+    Level.DIFFERENT: ("≠ Different", "bad"),
+}
+
+_CHANGES = {
+    MemberChange.ADDED: "only in our rebuild",
+    MemberChange.MISSING: "only in the published file",
+    MemberChange.CONTENT: "content differs",
+    MemberChange.MODE: "file mode differs",
+    MemberChange.LINK: "link target differs",
+    MemberChange.KIND: "kind of entry differs",
+    MemberChange.METADATA: "archive metadata differs",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRow:
+    """One attempt in the table of attempts."""
+
+    number: int
+    name: str
+    sentence: str
+    changes: tuple[str, ...]
+    """How its definition differs from that of the first attempt."""
+    outcome: str
+    level: str
+    tone: str
+    digest: Digest | None
+    matches: bool
+    seconds: str
+    memory: str
+    started: Moment
+    log_href: str
+    definition_href: str
+    decisive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A name with what it means."""
+
+    name: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class DifferenceRow:
+    """One member that differs."""
+
+    member: str
+    change: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonSection:
+    """What comparing the decisive rebuild with the published file gave."""
+
+    attempt: int
+    identical: bool
+    equivalent: bool
+    summary: str
+    problem: str | None
+    normalisations: tuple[Named, ...]
+    differences: tuple[DifferenceRow, ...]
+    total: str
+    hidden: str | None
+    """A sentence when not all differences are listed."""
+    diffoscope: tuple[str, ...]
+    """Sentences about the diffoscope run."""
+    text: str | None
+    """The diffoscope text, when it is small."""
+
+
+def attempt_rows(attempts: Sequence[Attempt], published_sha256: str, decisive: int | None) -> tuple[AttemptRow, ...]:
+    """One row per attempt, in the order they were made; none is left out."""
+    return tuple(
+        _row(index, attempt, attempts[0], published_sha256, decisive=index == decisive)
+        for index, attempt in enumerate(attempts)
+    )
+
+
+def _row(index: int, attempt: Attempt, first: Attempt, published: str, *, decisive: bool) -> AttemptRow:
+    level, tone = _LEVELS[attempt.comparison.level] if attempt.comparison else ("– Nothing to compare", "mute")
+    sentence = attempt.hypothesis.sentence
+    if attempt.repeat:
+        sentence = f"The same build once more, to see whether it gives the same file twice. {sentence}"
+    return AttemptRow(
+        number=index + 1,
+        name=visible(attempt.hypothesis.name, SHORT),
+        sentence=visible(sentence, LONG),
+        changes=_changes(first.hypothesis.definition, attempt.hypothesis.definition),
+        outcome=outcome_words(attempt),
+        level=level,
+        tone=tone,
+        digest=digest(attempt.rebuilt.sha256) if attempt.rebuilt else None,
+        matches=attempt.rebuilt is not None and attempt.rebuilt.sha256 == published,
+        seconds=duration(attempt.run.wall_seconds),
+        memory=memory(attempt.run.peak_memory_bytes),
+        started=moment(attempt.run.started),
+        log_href=f"log-{index + 1}.txt",
+        definition_href=f"definition-{index + 1}.json",
+        decisive=decisive,
+    )
+
+
+def outcome_words(attempt: Attempt) -> str:
+    """How a run ended, in words."""
+    run = attempt.run
+    if run.outcome is Outcome.TIMED_OUT:
+        return f"Stopped at the limit on {run.limit or 'something'}"
+    if run.outcome is Outcome.BUILD_FAILED:
+        return "A command failed" if run.exit_code is None else f"A command failed with exit code {run.exit_code}"
+    return "Completed" if attempt.rebuilt else "Completed, but left no file"
+
+
+def _changes(base: BuildDefinition, other: BuildDefinition) -> tuple[str, ...]:
+    changes = []
+    for name in sorted(base.environment.keys() | other.environment.keys()):
+        before, after = base.environment.get(name), other.environment.get(name)
+        if before != after:
+            shown = "not set" if after is None else visible(after, SHORT)
+            changes.append(f"{visible(name, SHORT)}: {shown}")
+    known = {(each.path, each.sha256) for each in base.inputs}
+    changes += [f"with {visible(each.name, SHORT)}" for each in other.inputs if (each.path, each.sha256) not in known]
+    kept = {(each.path, each.sha256) for each in other.inputs}
+    changes += [f"without {visible(each.name, SHORT)}" for each in base.inputs if (each.path, each.sha256) not in kept]
+    for label, before, after in (
+        ("toolchain", base.toolchain.name, other.toolchain.name),
+        ("umask", base.umask, other.umask),
+        ("sandbox", base.sandbox, other.sandbox),
+        ("CPUs", str(base.cpu_count), str(other.cpu_count)),
+        ("directory", base.directory, other.directory),
+    ):
+        if before != after:
+            changes.append(f"{label}: {visible(after, SHORT)}")
+    if base.commands != other.commands:
+        changes.append("other commands")
+    return tuple(changes[:12])
+
+
+def comparison_section(attempt: Attempt, index: int, text: str | None) -> ComparisonSection | None:
+    """What the comparison of attempt ``index`` showed; ``text`` is the diffoscope text as visible lines."""
+    comparison = attempt.comparison
+    if comparison is None:
+        return None
+    shown = comparison.differences[:MOST_DIFFERENCES]
+    total = max(comparison.differences_total, len(comparison.differences))
+    return ComparisonSection(
+        attempt=index + 1,
+        identical=comparison.level is Level.IDENTICAL,
+        equivalent=comparison.level is Level.EQUIVALENT,
+        summary=_summary(comparison),
+        problem=visible(comparison.problem) if comparison.problem else None,
+        normalisations=tuple(Named(visible(name, SHORT), meaning(name)) for name in comparison.normalisations),
+        differences=tuple(
+            DifferenceRow(visible(each.member, 200), _CHANGES[each.change], visible(each.detail)) for each in shown
+        ),
+        total=count(total, "member differs", "members differ"),
+        hidden=None if len(shown) >= total else f"The first {len(shown):,} of {total:,} are listed.",
+        diffoscope=_diffoscope(comparison.diffoscope) if comparison.diffoscope else (),
+        text=text,
+    )
+
+
+def _summary(comparison: Comparison) -> str:
+    if comparison.level is Level.IDENTICAL:
+        return "The two files have the same SHA-256: every byte is the same."
+    if comparison.level is Level.EQUIVALENT:
+        return (
+            "Every member has the same name, content, link target and executable bit. The archives around them "
+            "differ only in the metadata named here, and are equal byte for byte once it is set aside:"
+        )
+    return "The rebuilt file does not hold the same content as the published one."
+
+
+def _diffoscope(run: Diffoscope) -> tuple[str, ...]:
+    said = []
+    if run.problem:
+        said.append(visible(run.problem))
+    if run.missing_tools:
+        tools = ", ".join(visible(each, SHORT) for each in run.missing_tools[:20])
+        said.append(f"It would have shown more with these helper programs: {tools}.")
+    return tuple(said)

@@ -1,0 +1,203 @@
+"""What a rebuild was made from, in words: the build definition as a reader needs it."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from rebuilder.model.attempt import Attempt
+from rebuilder.model.definition import BuildDefinition, Input, Role
+from rebuilder.model.evidence import Source, SourceKind
+from rebuilder.model.report import Report, ToolchainSummary
+from rebuilder.site.display import LONG, SHORT, duration, link, memory, moment, size, visible
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A label and its value; ``code`` when the value is to be read character by character."""
+
+    label: str
+    value: str
+    href: str | None = None
+    code: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InputRow:
+    """One file the build could read."""
+
+    name: str
+    version: str
+    sha256: str
+    href: str | None
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class InputGroup:
+    """Files with the same purpose."""
+
+    title: str
+    meaning: str
+    rows: tuple[InputRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """An environment variable, with what it does where that is not plain."""
+
+    name: str
+    value: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSection:
+    """One build definition, ready to be shown."""
+
+    attempt: int
+    """Number of the attempt this definition belongs to, counted from 1."""
+    digest: str
+    href: str
+    toolchain: tuple[Fact, ...]
+    packages: tuple[str, ...]
+    groups: tuple[InputGroup, ...]
+    clock: str
+    variables: tuple[Variable, ...]
+    commands: tuple[str, ...]
+    surroundings: tuple[Fact, ...]
+
+
+_GROUPS = (
+    (Role.BUILD_TOOL, "Build tools", "Programs the build was run with."),
+    (Role.BUILD_DEPENDENCY, "Build dependencies", "Packages the source asks for in order to be built."),
+    (Role.PARAMETERS, "Derived documents", "Made by us from what was published, such as file times to restore."),
+    (Role.GUEST_PROGRAM, "Our own program", "The part of this rebuilder that runs inside the sandbox."),
+)
+
+_SOURCE_KINDS = {
+    SourceKind.SDIST: "Source archive published with the release",
+    SourceKind.GIT: "Commit in a Git repository",
+    SourceKind.DEBIAN_SOURCE: "Debian source package",
+}
+
+_NOTES = {
+    "HOME": "an empty directory",
+    "LANG": "language and character set",
+    "LC_ALL": "language and character set",
+    "PATH": "where programs are looked for",
+    "PYTHONHASHSEED": "fixes the order in which Python walks through sets",
+    "PYTHONDONTWRITEBYTECODE": "Python leaves no compiled files behind",
+    "TMPDIR": "where temporary files go",
+    "TZ": "time zone",
+}
+
+
+def source_facts(report: Report) -> tuple[Fact, ...]:
+    """Where the rebuild started from; empty when no source is known."""
+    source = report.evidence.source
+    if source is None:
+        return ()
+    facts = [Fact("Kind", _SOURCE_KINDS[source.kind]), *_source_file(source)]
+    published = report.evidence.source_file
+    if published is not None:
+        facts.append(Fact("Size", size(published.size)))
+        if published.uploaded is not None:
+            facts.append(Fact("Uploaded", moment(published.uploaded).text))
+    return tuple(facts)
+
+
+def _source_file(source: Source) -> list[Fact]:
+    facts = [Fact("File", visible(source.filename, SHORT), code=True)] if source.filename else []
+    names = {"sha256": "SHA-256", "gitCommit": "Git commit"}
+    for algorithm, value in sorted(source.digest.items()):
+        facts.append(Fact(names.get(algorithm, visible(algorithm, SHORT)), visible(value, SHORT), code=True))
+    facts.append(Fact("Address", visible(source.uri), href=link(source.uri), code=True))
+    return facts
+
+
+def build_section(report: Report, index: int) -> BuildSection:
+    """The definition of attempt ``index`` (counted from 0)."""
+    attempt = report.attempts[index]
+    definition = attempt.hypothesis.definition
+    summary = next((each for each in report.toolchains if each.sha256 == definition.toolchain.sha256), None)
+    return BuildSection(
+        attempt=index + 1,
+        digest=definition.digest,
+        href=f"definition-{index + 1}.json",
+        toolchain=_toolchain(definition, summary),
+        packages=tuple(visible(each, SHORT) for each in summary.packages) if summary else (),
+        groups=_groups(definition),
+        clock=_clock(attempt),
+        variables=tuple(_variable(name, value) for name, value in sorted(definition.environment.items())),
+        commands=tuple(visible(shlex.join(each), LONG * 4) for each in definition.commands),
+        surroundings=_surroundings(attempt),
+    )
+
+
+def _toolchain(definition: BuildDefinition, summary: ToolchainSummary | None) -> tuple[Fact, ...]:
+    facts = [Fact("Name", visible(definition.toolchain.name, SHORT))]
+    if summary is not None:
+        facts.append(Fact("Python", visible(summary.python, SHORT)))
+    return (*facts, Fact("Digest over its files", definition.toolchain.sha256, code=True))
+
+
+def _groups(definition: BuildDefinition) -> tuple[InputGroup, ...]:
+    groups = []
+    for role, title, meaning in _GROUPS:
+        rows = tuple(_input(each) for each in definition.inputs if each.role is role)
+        if rows:
+            groups.append(InputGroup(title, meaning, rows))
+    return tuple(groups)
+
+
+def _input(each: Input) -> InputRow:
+    return InputRow(
+        name=visible(each.name, SHORT),
+        version=visible(each.version or "–", SHORT),
+        sha256=each.sha256,
+        href=link(each.uri) if each.uri else None,
+        path=visible(each.path, SHORT),
+    )
+
+
+def _clock(attempt: Attempt) -> str:
+    epoch = attempt.hypothesis.definition.environment.get("SOURCE_DATE_EPOCH")
+    if epoch is None:
+        return (
+            "SOURCE_DATE_EPOCH was not set: where the build asked for the time, it was told the real one, "
+            f"{moment(attempt.run.started).text}."
+        )
+    return f"The build was told to use one fixed time for everything: {_epoch(epoch)}."
+
+
+def _epoch(value: str) -> str:
+    try:
+        when = datetime.fromtimestamp(int(value), UTC)
+    except (ValueError, OverflowError, OSError):
+        return visible(value, SHORT)
+    return f"{when:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _variable(name: str, value: str) -> Variable:
+    note = _epoch(value) if name == "SOURCE_DATE_EPOCH" else _NOTES.get(name, "")
+    return Variable(visible(name, SHORT), visible(value), note)
+
+
+def _surroundings(attempt: Attempt) -> tuple[Fact, ...]:
+    definition, limits = attempt.hypothesis.definition, attempt.hypothesis.definition.limits
+    return (
+        Fact("Isolation", f"{visible(attempt.run.sandbox_version, SHORT)}, no network, nothing of the host visible"),
+        Fact("Working directory", visible(definition.directory, SHORT), code=True),
+        Fact("Host name", visible(definition.hostname, SHORT), code=True),
+        Fact("File mode mask", visible(definition.umask, SHORT), code=True),
+        Fact("CPUs", str(definition.cpu_count)),
+        Fact(
+            "Limits",
+            f"{duration(limits.wall_seconds)} of wall time, {duration(limits.cpu_seconds)} of CPU time, "
+            f"{memory(limits.memory_bytes)} of memory, {limits.processes} processes, "
+            f"{memory(limits.disk_bytes)} of disk, {memory(limits.output_bytes)} of output, "
+            f"{memory(limits.log_bytes)} of log",
+        ),
+    )

@@ -1,0 +1,69 @@
+"""The JSON beside the pages, and the JSON Schemas of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rebuilder.model.report import Alarm, Report, Summary, page_path
+from rebuilder.model.value import Value
+
+
+class IndexEntry(Summary):
+    """The newest verification of one file, and where its page is."""
+
+    page: str
+    """Directory below the site's root, as it is on disk: percent-encode it once more for an address."""
+
+
+class Index(Value):
+    """The front page as data."""
+
+    verifier: str
+    key_id: str
+    written: datetime
+    files_total: int
+    """Files we know of: the denominator of every percentage."""
+    counts: dict[str, int]
+    """Number of files by verdict, and ``untested``; they add up to ``files_total``."""
+    alarms: tuple[Alarm, ...]
+    files: tuple[IndexEntry, ...]
+
+
+SCHEMAS: Mapping[str, type[Value]] = {"index.schema.json": Index, "report.schema.json": Report}
+"""File name of each published schema, and the value it describes."""
+
+
+def schema(name: str) -> bytes:
+    """The JSON Schema (2020-12) with this file name, as it is published."""
+    model = SCHEMAS[name]
+    document = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
+    return (json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True) + "\n").encode()
+
+
+def report_document(report: Report) -> bytes:
+    """``report.json``: all that is known about one artifact; :class:`Report` reads it back."""
+    return _text(report.document())
+
+
+def index_document(files: Sequence[Summary], alarms: Sequence[Alarm], counts: Mapping[str, int], **about: Any) -> bytes:
+    """``index.json``: one line per file, so that two versions of it can be compared by line."""
+    lines = ",\n".join(_line(_entry(each)) for each in files)
+    index = Index(files=(), alarms=tuple(alarms), counts=dict(counts), files_total=sum(counts.values()), **about)
+    head = _line({key: value for key, value in index.document().items() if key != "files"})
+    return f'{head[:-1]},"files":[\n{lines}\n]}}\n'.encode("utf-8", "backslashreplace")
+
+
+def _entry(summary: Summary) -> dict[str, Any]:
+    page = page_path(summary.ecosystem, summary.name, summary.version, summary.filename, summary.sha256)
+    return {**summary.document(), "page": page}
+
+
+def _line(document: Any) -> str:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def _text(document: Any) -> bytes:
+    return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")

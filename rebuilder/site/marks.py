@@ -1,0 +1,57 @@
+"""How a verdict looks: icon, word and tone, always together, so that colour is never the only signal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rebuilder.model.report import AlarmKind
+from rebuilder.model.verdict import Kind, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A verdict as a reader sees it."""
+
+    name: str
+    """Machine name, as in addresses and JSON."""
+    icon: str
+    word: str
+    tone: str
+    """One of ``good``, ``near``, ``bad``, ``warn``, ``mute``: the class a style gives a colour to."""
+    spoken: str
+
+
+_TONES = {
+    Verdict.REPRODUCED: "good",
+    Verdict.EQUIVALENT: "near",
+    Verdict.DIFFERS: "bad",
+    Verdict.BUILD_FAILED: "warn",
+    Verdict.INPUTS_MISSING: "warn",
+    Verdict.TIMED_OUT: "warn",
+    Verdict.UNSUPPORTED: "mute",
+    Verdict.INFRA_ERROR: "mute",
+}
+
+UNTESTED = Mark("untested", "○", "Not yet tested", "mute", "We know of this file and have not tried it yet.")
+"""Files without a verdict: they count in every denominator."""
+
+SHOWN = tuple(each for each in Verdict if each.publishable)
+"""Verdicts in the order in which pages list them."""
+
+_ALARMS = {
+    AlarmKind.DIGEST_CHANGED: "Published bytes changed",
+    AlarmKind.UNKNOWN_DIGEST: "Bytes that were never published",
+    AlarmKind.STORE_CORRUPT: "Our own store was damaged",
+}
+
+
+def mark(verdict: Verdict, kind: Kind | None = None) -> Mark:
+    """Icon, word, tone and sentence of a verdict."""
+    word = verdict.value.replace("-", " ").capitalize()
+    spoken = verdict.spoken if kind is None else f"{verdict.spoken} {kind.spoken}"
+    return Mark(verdict.value, verdict.icon, word if kind is None else f"{word} ({kind})", _TONES[verdict], spoken)
+
+
+def alarm_words(kind: AlarmKind) -> str:
+    """Heading of an alarm."""
+    return _ALARMS[kind]

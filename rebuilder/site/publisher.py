@@ -1,0 +1,191 @@
+"""Writes the site: a directory of plain files that any web server, or none, can show."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from rebuilder.errors import StoreError
+from rebuilder.model.report import Alarm, Report, SignedReport, Summary, page_path
+from rebuilder.ports import Blobs
+from rebuilder.resources import resource
+from rebuilder.site import documents
+from rebuilder.site.about_page import about_page
+from rebuilder.site.artifact_page import Surroundings, artifact_page, failed
+from rebuilder.site.display import log_tail, plain_lines
+from rebuilder.site.foreign import defuse
+from rebuilder.site.index_page import alarms_page, index_page, list_pages, project_path, projects_pages
+from rebuilder.site.marks import SHOWN
+from rebuilder.site.rendering import render
+from rebuilder.site.rows import current
+from rebuilder.site.writing import Writer
+
+_SMALL_TEXT = 64 << 10
+"""Bytes of a diffoscope text that are still shown in the page itself."""
+_KEY_ID = re.compile(r"[0-9a-f]{64}")
+
+
+class Site:
+    """The published site below one directory. All of it can be written again from what is stored."""
+
+    def __init__(self, root: Path, blobs: Blobs, *, public_key: bytes, key_id: str, verifier: str) -> None:
+        """Nothing is written yet.
+
+        Args:
+            root: Directory of the site; made when needed.
+            blobs: Where logs and diffoscope reports are.
+            public_key: PEM of the key that signed, published as ``keys/<key_id>.pem``.
+            key_id: SHA-256 of the public key in hexadecimal.
+            verifier: Who verifies, as the pages name it.
+        """
+        if not _KEY_ID.fullmatch(key_id):
+            raise ValueError("key_id has to be 64 hexadecimal digits")
+        self.root = root
+        self._blobs = blobs
+        self._public_key = public_key
+        self._key_id = key_id
+        self._verifier = verifier
+        self._writer = Writer(root)
+
+    def write_artifact(self, signed: SignedReport, history: Sequence[Summary], alarms: Sequence[Alarm]) -> Path:
+        """Write the directory of one artifact and return the path of its ``index.html``.
+
+        Args:
+            signed: The newest verification of the artifact.
+            history: All verifications of the project, in any order; this one may be among them.
+            alarms: All open alarms; those about this file are shown.
+
+        Raises:
+            StoreError: the directory cannot be written. The page before, if any, is still whole.
+            ValueError: the verdict is one that is never published.
+        """
+        report = signed.report
+        if not report.decision.verdict.publishable:
+            raise ValueError(f"{report.decision.verdict.value} is never published as a verdict")
+        artifact = report.artifact
+        directory = page_path(artifact.ecosystem, artifact.name, artifact.version, artifact.filename, artifact.sha256)
+        files, missing = self._files(signed)
+        page = artifact_page(
+            report,
+            Surroundings(
+                history=history,
+                alarms=alarms,
+                key_id=signed.key_id,
+                project_href=project_path(artifact.ecosystem, artifact.name),
+                files={name: meaning for name, (meaning, _) in files.items()},
+                missing=missing,
+                log_tail=_log_tail(report, files),
+                diffoscope_text=_diffoscope_text(files),
+            ),
+        )
+        # The page last: it never links to a file that is not there yet.
+        for name, (_, data) in files.items():
+            self._writer.write(f"{directory}/{name}", data)
+        self._writer.write(f"{directory}/index.html", render("artifact.html", page, verifier=self._verifier))
+        self._writer.remove_others(directory, {"index.html", *files})
+        return self.root / directory / "index.html"
+
+    def write_index(
+        self, summaries: Sequence[Summary], alarms: Sequence[Alarm], now: datetime, *, untested: int = 0
+    ) -> Path:
+        """Write everything that is not about one artifact and return the path of the front page.
+
+        Args:
+            summaries: All verifications, in any order; the newest of each file counts.
+            alarms: All open alarms.
+            now: The time the front page gives as its own.
+            untested: Files that are known and have no verdict yet; they count in every denominator.
+
+        Raises:
+            StoreError: the directory cannot be written.
+        """
+        files = current(summaries)
+        counts = Counter(each.verdict for each in files)
+        self._write_fixed()
+        for listing in list_pages(files):
+            self._page(listing.path, "list.html", listing)
+        for projects in projects_pages(files):
+            self._page(projects.path, "projects.html", projects)
+        self._page("alarms.html", "alarms.html", alarms_page(files, alarms))
+        self._writer.write(
+            "index.json",
+            documents.index_document(
+                files,
+                alarms,
+                {**{each.value: counts[each] for each in SHOWN}, "untested": untested},
+                verifier=self._verifier,
+                key_id=self._key_id,
+                written=now,
+            ),
+        )
+        self._page("index.html", "index.html", index_page(files, alarms, untested=untested, now=now))
+        self._writer.sweep(now)
+        return self.root / "index.html"
+
+    def _write_fixed(self) -> None:
+        self._writer.write(f"keys/{self._key_id}.pem", self._public_key)
+        for folder in ("static", "schemas"):
+            for source in sorted((resource("reports") / folder).iterdir()):
+                self._writer.write(f"{folder}/{source.name}", source.read_bytes())
+        self._page("about.html", "about.html", about_page(self._key_id, list(documents.SCHEMAS)))
+
+    def _page(self, path: str, template: str, page: object) -> None:
+        self._writer.write(path, render(template, page, verifier=self._verifier))
+
+    def _files(self, signed: SignedReport) -> tuple[dict[str, tuple[str, bytes]], tuple[str, ...]]:
+        """Meaning and bytes of each file beside the page by name, and the names of those our store has lost."""
+        report = signed.report
+        files = {
+            "report.json": ("this page as data", documents.report_document(report)),
+            "verdict.dsse.json": ("the signed verdict about the published file", signed.vsa.encode()),
+        }
+        if signed.provenance is not None:
+            files["provenance.dsse.json"] = ("signed: how our rebuild was made", signed.provenance.encode())
+        wanted: list[tuple[str, str, str]] = []
+        for number, attempt in enumerate(report.attempts, 1):
+            definition = attempt.hypothesis.definition
+            files[f"definition-{number}.json"] = (f"build definition of attempt {number}", definition.canonical)
+            wanted.append(
+                (f"log-{number}.txt", f"log of attempt {number}, as the build wrote it", attempt.run.log_sha256)
+            )
+        wanted += _diffoscope_blobs(report)
+        missing = []
+        for name, meaning, sha256 in wanted:
+            try:
+                data = self._blobs.read(sha256)
+            except StoreError:
+                # One lost log must not keep a thousand verdicts from being published; the page says it is lost.
+                missing.append(name)
+                continue
+            files[name] = (meaning, defuse(data) if name == "diffoscope.html" else data)
+        return files, tuple(missing)
+
+
+def _diffoscope_blobs(report: Report) -> list[tuple[str, str, str]]:
+    index = report.decision.attempt
+    comparison = report.attempts[index].comparison if index is not None else None
+    run = comparison.diffoscope if comparison else None
+    if run is None:
+        return []
+    by = f"by diffoscope {run.version}" if run.version else "by diffoscope"
+    found = (
+        ("diffoscope.html", f"what differs, {by}", run.html_sha256),
+        ("diffoscope.txt", "the same as text", run.text_sha256),
+        ("diffoscope.json", "the same as data", run.json_sha256),
+    )
+    return [(name, meaning, sha256) for name, meaning, sha256 in found if sha256 is not None]
+
+
+def _log_tail(report: Report, files: dict[str, tuple[str, bytes]]) -> str | None:
+    if not failed(report) or report.decision.attempt is None:
+        return None
+    found = files.get(f"log-{report.decision.attempt + 1}.txt")
+    return (log_tail(found[1]) or None) if found else None
+
+
+def _diffoscope_text(files: dict[str, tuple[str, bytes]]) -> str | None:
+    found = files.get("diffoscope.txt")
+    return plain_lines(found[1]) if found and len(found[1]) <= _SMALL_TEXT else None

@@ -1,0 +1,77 @@
+"""One verification as a row of a table, and which verifications stand for what is known today."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rebuilder.model.report import Summary
+from rebuilder.site.display import LONG, SHORT, Moment, moment, page_href, visible
+from rebuilder.site.marks import Mark, mark
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One verification in a list."""
+
+    mark: Mark
+    ecosystem: str
+    project: str
+    version: str
+    filename: str
+    sentence: str
+    when: Moment
+    href: str | None
+    """The artifact's page; None when that page shows a later verification, or is the present page."""
+
+
+def row(summary: Summary, root: str, *, linked: bool = True) -> Row:
+    """The row of ``summary`` on a page from which ``root`` leads to the site's root."""
+    return Row(
+        mark=mark(summary.verdict, summary.kind),
+        ecosystem=visible(summary.ecosystem, SHORT),
+        project=visible(summary.name, SHORT),
+        version=visible(summary.version, SHORT),
+        filename=visible(summary.filename, SHORT),
+        sentence=visible(summary.sentence, LONG),
+        when=moment(summary.finished),
+        href=page_href(root, summary) if linked else None,
+    )
+
+
+def artifact_key(summary: Summary) -> tuple[str, ...]:
+    """What makes two verifications concern the same bytes under the same name."""
+    return (summary.ecosystem, summary.name, summary.version, summary.filename, summary.sha256)
+
+
+def newest_first(summaries: Iterable[Summary]) -> list[Summary]:
+    """By time, newest first; equal times by name, so that equal input gives equal pages."""
+    by_name = sorted(summaries, key=artifact_key)
+    return sorted(by_name, key=lambda each: each.finished, reverse=True)
+
+
+def current(summaries: Sequence[Summary]) -> list[Summary]:
+    """The newest verification of each artifact, newest first; our own faults are no verdicts and are left out."""
+    seen: dict[tuple[str, ...], Summary] = {}
+    for each in newest_first(each for each in summaries if each.verdict.publishable):
+        seen.setdefault(artifact_key(each), each)
+    return list(seen.values())
+
+
+def by_version(summaries: Iterable[Summary]) -> list[Summary]:
+    """Newest version first (PEP 440 where it applies, else as text), then by file name."""
+    ordered = sorted(summaries, key=lambda each: (each.filename, each.sha256))
+    grouped = itertools.groupby(sorted(ordered, key=lambda each: each.version), key=lambda each: each.version)
+    groups = [(version, list(group)) for version, group in grouped]
+    groups.sort(key=lambda pair: _version_key(pair[0]), reverse=True)
+    return [each for _, group in groups for each in group]
+
+
+def _version_key(version: str) -> tuple[int, object, str]:
+    from packaging.version import InvalidVersion, Version  # noqa: PLC0415 - 10 ms that only this needs
+
+    try:
+        return (1, Version(version), version)
+    except InvalidVersion:
+        return (0, version, version)

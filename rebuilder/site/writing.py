@@ -1,0 +1,79 @@
+"""Writing files of the site so that a reader never meets half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from rebuilder.errors import StoreError
+
+PARTIAL = ".partial"
+"""Directory below the site's root for files that are still being written; a name that no page has."""
+_ABANDONED = timedelta(days=1)
+
+
+class Writer:
+    """Writes below one directory: each file whole or not at all, and only when its bytes change."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def write(self, path: str, data: bytes) -> bool:
+        """Make the file at ``path`` (below the root) hold ``data``; True when it did not already.
+
+        Raises:
+            StoreError: the disk is full, read-only, or has no room for such a name.
+        """
+        target = self._root / path
+        try:
+            if self._holds(target, data):
+                return False
+            self._replace(target, data)
+        except OSError as error:
+            raise StoreError(
+                f"The page {target} cannot be written: {error.strerror or error}.",
+                hint="Make room or mend the permissions there, then run `rebuilder publish`: nothing else is lost.",
+            ) from error
+        return True
+
+    def remove_others(self, directory: str, keep: set[str]) -> None:
+        """Remove the plain files of ``directory`` that are not in ``keep``; what cannot be removed stays.
+
+        Called last, when no page links to them any more.
+        """
+        with contextlib.suppress(OSError):
+            for entry in list(os.scandir(self._root / directory)):
+                if entry.name not in keep and entry.is_file(follow_symlinks=False):
+                    Path(entry.path).unlink(missing_ok=True)
+
+    def sweep(self, now: datetime) -> None:
+        """Remove what a killed process left half-written more than a day before ``now``."""
+        with contextlib.suppress(OSError):
+            for entry in list(os.scandir(self._root / PARTIAL)):
+                written = datetime.fromtimestamp(entry.stat(follow_symlinks=False).st_mtime, UTC)
+                if now - written > _ABANDONED:
+                    Path(entry.path).unlink(missing_ok=True)
+
+    @staticmethod
+    def _holds(target: Path, data: bytes) -> bool:
+        try:
+            return target.stat().st_size == len(data) and target.read_bytes() == data
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+    def _replace(self, target: Path, data: bytes) -> None:
+        # A directory of its own, so that no listing of a page's directory ever shows an unfinished file; on the
+        # same file system, so that the rename is atomic. Mode from the umask: a web server has to read it.
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._root / PARTIAL / secrets.token_hex(12)
+        partial.parent.mkdir(exist_ok=True)
+        try:
+            with partial.open("xb") as file:
+                file.write(data)
+            partial.replace(target)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
