@@ -99,7 +99,7 @@ def unpack(source: str, into: str, *, times: Dict[str, float], umask: int) -> in
 
 def _parts(name: str) -> List[str]:
     """Path components of a member, or a refusal."""
-    if "\0" in name or name.startswith("/") or "\\" in name:
+    if "\0" in name or name.startswith("/"):
         raise Refused(f"{name!r} is not a relative path")
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if ".." in parts:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Sequence
 
 from rebuilder.ecosystems.pypi.obstacles import Stopped
 from rebuilder.ecosystems.pypi.simple_index import Project, ReleaseFile
-from rebuilder.ecosystems.pypi.source_archive import check_source
+from rebuilder.ecosystems.pypi.source_archive import check_source, top_directory
 from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, release_purl
 from rebuilder.ecosystems.pypi.wheel_build import source_path
 from rebuilder.ecosystems.pypi.wheel_traces import read_traces
@@ -19,22 +20,11 @@ from rebuilder.model.inspection import Inspection
 from rebuilder.model.value import canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
 
-TEXTS = (
-    "*.dist-info/WHEEL",
-    "*.dist-info/METADATA",
-    "*.dist-info/RECORD",
-    "*.dist-info/entry_points.txt",
-    "*.dist-info/top_level.txt",
-    "*/pyproject.toml",
-    "*/PKG-INFO",
-    "*/setup.py",
-    "*/setup.cfg",
-    "pyproject.toml",
-    "PKG-INFO",
-    "setup.py",
-    "setup.cfg",
+_WHEEL_TEXTS = tuple(
+    f"*.dist-info/{name}" for name in ("WHEEL", "METADATA", "RECORD", "entry_points.txt", "top_level.txt")
 )
-"""Members whose text the inference reads."""
+_SOURCE_TEXTS = ("pyproject.toml", "PKG-INFO", "setup.py", "setup.cfg")
+"""At the top of the project. Archives may hold hundreds more of them below, so they are asked for by full name."""
 
 
 def collect(
@@ -132,7 +122,11 @@ def _source(workshop: Workshop, file: ReleaseFile, release: Sequence[ReleaseFile
 def _inspected(workshop: Workshop, evidence: Evidence, wheel: PublishedFile, source: PublishedFile) -> Evidence:
     for each in (wheel, source):
         workshop.fetcher.file(each.url, sha256=each.sha256, max_bytes=workshop.max_file_bytes)
-    listings = inspect(workshop, [wheel, source])
+    usual_top = source.filename.removesuffix(".tar.gz").removesuffix(".zip")
+    listings = inspect(workshop, [wheel, source], texts=(*_WHEEL_TEXTS, *_texts_below(usual_top)))
+    top = top_directory(listings[1])
+    if top != usual_top:
+        listings[1:] = inspect(workshop, [source], texts=_texts_below(top))
     found = evidence.model_copy(
         update={
             "source_file": source,
@@ -163,23 +157,35 @@ def _check_readable(file: PublishedFile, listing: Inspection) -> None:
         raise Stopped(Verdict.UNSUPPORTED, f"{file.filename} cannot be read to its end: {why}")
 
 
-def inspect(workshop: Workshop, files: Sequence[PublishedFile]) -> list[Inspection]:
+def _texts_below(top: str) -> tuple[str, ...]:
+    below = f"{glob.escape(top)}/" if top else ""
+    return tuple(f"{below}{name}" for name in _SOURCE_TEXTS)
+
+
+def inspect(workshop: Workshop, files: Sequence[PublishedFile], *, texts: Sequence[str]) -> list[Inspection]:
     """List archives inside the sandbox; what an earlier run found out is not asked again.
+
+    Args:
+        workshop: What to list with.
+        files: Already among the blobs.
+        texts: Patterns of the members whose text is wanted; a star matches slashes too.
 
     Raises:
         Stopped: the listing was cut short by a limit or failed.
     """
     program = workshop.guest.program_input
-    question = {"inspect": [each.sha256 for each in files], "texts": list(TEXTS), "program": program.sha256}
+    question = {"inspect": [each.sha256 for each in files], "texts": list(texts), "program": program.sha256}
     key = sha256_hex(canonical_json(question))
     document = workshop.facts.get(key)
     if document is None:
-        document = _run_inspection(workshop, files)
+        document = _run_inspection(workshop, files, texts)
         workshop.facts.put(key, document)
     return [Inspection.model_validate(each) for each in document]
 
 
-def _run_inspection(workshop: Workshop, files: Sequence[PublishedFile]) -> list[dict[str, object]]:
+def _run_inspection(
+    workshop: Workshop, files: Sequence[PublishedFile], texts: Sequence[str]
+) -> list[dict[str, object]]:
     inputs = [
         Input(
             role=Role.PARAMETERS,
@@ -190,8 +196,8 @@ def _run_inspection(workshop: Workshop, files: Sequence[PublishedFile]) -> list[
         )
         for each in files
     ]
-    texts = [argument for glob in TEXTS for argument in ("--text", glob)]
-    result = workshop.guest.run("inspect_archive", [*(each.path for each in inputs), *texts], inputs=inputs)
+    wanted = [argument for pattern in texts for argument in ("--text", pattern)]
+    result = workshop.guest.run("inspect_archive", [*(each.path for each in inputs), *wanted], inputs=inputs)
     names = " and ".join(each.filename for each in files)
     document = result.document
     archives = document.get("archives") if isinstance(document, dict) else None

@@ -67,11 +67,11 @@ def infer(workshop: Workshop, evidence: Evidence) -> Generator[Hypothesis, Attem
     try:
         case = _case(evidence)
         guesses = _guesses(workshop, case)
-        for interpreter in choose(evidence.artifact.file.requires_python, case.uploaded):
+        for number, interpreter in enumerate(choose(evidence.artifact.file.requires_python, case.uploaded)):
             bench, notes = _furnished(workshop, case, interpreter)
             about = " ".join((_with_what(case, interpreter), *notes))
             for guess in guesses:
-                name = guess.name if not attempts else f"{guess.name}-python{interpreter.python}"
+                name = guess.name if number == 0 else f"{guess.name}-python{interpreter.python}"
                 attempt = yield _hypothesis(name, guess, about, bench)
                 if _is_settled(attempt):
                     return None
