@@ -172,7 +172,7 @@ class DebianToolchains:
             retime(root)
             mark = fingerprint(root)
             if mark == before or sha256_hex(listing(root)) == record.sha256:
-                _write(root.parent / "fingerprint", mark.encode())
+                write_whole(root.parent / "fingerprint", mark.encode())
         except PermissionError:
             return  # Somebody else's store: it is unmodified, and its owner's next run records that.
 
@@ -213,7 +213,7 @@ class DebianToolchains:
                 place.rename(tree)
         finally:
             shutil.rmtree(place, ignore_errors=True)
-        _write(_directory(self._root / "current") / spec.name, f"{sha256}\n".encode())
+        write_whole(_directory(self._root / "current") / spec.name, f"{sha256}\n".encode())
         return sha256
 
     def _fill(self, spec: Spec, place: Path) -> Sha256:
@@ -223,9 +223,9 @@ class DebianToolchains:
         found = listing(root)
         sha256 = sha256_hex(found)
         record = Record(sha256=sha256, spec=spec, made=made, made_at=self._clock.now())
-        _write(place / "listing", found)
-        _write(place / "record.json", canonical_json(record.document()))
-        _write(place / "fingerprint", fingerprint(root).encode())
+        write_whole(place / "listing", found)
+        write_whole(place / "record.json", canonical_json(record.document()))
+        write_whole(place / "fingerprint", fingerprint(root).encode())
         for log in place.glob("*.log"):
             log.unlink()
         return sha256
@@ -264,7 +264,7 @@ def _directory(place: Path) -> Path:
     return place
 
 
-def _write(file: Path, data: bytes) -> None:
+def write_whole(file: Path, data: bytes) -> None:
     """Write a whole file or nothing."""
     with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}-", delete=False) as draft:
         try:
