@@ -31,7 +31,9 @@ class Reading(NamedTuple):
 
 def shown(name: str, width: int = 120) -> str:
     """Text of an archive as it may stand in a sentence: one line, nothing invisible, cut to ``width``."""
-    text = "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in name)
+    text = name
+    if not name.isprintable():
+        text = "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in name)
     return text if len(text) <= width else text[: width - 1] + "…"
 
 

@@ -1,7 +1,6 @@
 """``inspect_archive FILE… --result PATH [--text GLOB…]``: write what archives hold as JSON.
 
-For one file, the result is an ``Inspection`` (see ``rebuilder.model.inspection``); for several,
-``{"archives": [Inspection, …]}`` in the order of the arguments.
+The result is ``{"archives": [Inspection, …]}`` in the order of the arguments (see ``rebuilder.model.inspection``).
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ def main(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     documents = [inspect(path, arguments.text) for path in arguments.files]
     with open(arguments.result, "w", encoding="utf-8") as file:
-        json.dump(documents[0] if len(documents) == 1 else {"archives": documents}, file)
+        json.dump({"archives": documents}, file)
     return 0
 
 

@@ -33,16 +33,18 @@ def smallest_set(published: Any, rebuilt: Any) -> tuple[str, ...] | None:
     out as long as the archives stay equal: none of what remains can be left out.
     """
     rules = rules_for(published)
-    changed = [name for name, rule in rules.items() if rule(published) != published or rule(rebuilt) != rebuilt]
     if published == rebuilt:
         return ()
     if normalised(published, rules, rules) != normalised(rebuilt, rules, rules):
         return None
-    for name in changed:
+    changing = [name for name, rule in rules.items() if rule(published) != published or rule(rebuilt) != rebuilt]
+    for name in changing:
         if rules[name](published) == rules[name](rebuilt):
             return (name,)
-    needed = list(rules)
-    for name in list(rules):
+    # A rule may change something only after another one did, so those that change nothing by themselves may matter.
+    alike = normalised(published, changing, rules) == normalised(rebuilt, changing, rules)
+    needed = changing if alike else list(rules)
+    for name in tuple(needed):
         without = [each for each in needed if each != name]
         if normalised(published, without, rules) == normalised(rebuilt, without, rules):
             needed = without

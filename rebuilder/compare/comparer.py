@@ -1,0 +1,105 @@
+"""Compares a rebuilt file with the published file."""
+
+from __future__ import annotations
+
+from pydantic import Field, ValidationError
+
+from rebuilder.compare.places import sides
+from rebuilder.model.attempt import Outcome, Run
+from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
+from rebuilder.model.definition import Limits
+from rebuilder.model.value import Sha256, Value
+from rebuilder.ports import Blobs, Guest, GuestResult
+
+LIMITS = Limits(wall_seconds=300, cpu_seconds=300, memory_bytes=1 << 30, processes=16, output_bytes=32 << 20)
+_SHOWN = 500
+
+
+class _Answer(Value):
+    """What ``compare_archives`` writes, as far as it is believed."""
+
+    level: Level
+    normalisations: tuple[str, ...] = Field(default=(), max_length=64)
+    differences: tuple[Difference, ...] = Field(default=(), max_length=_SHOWN)
+    differences_total: int = Field(default=0, ge=0)
+    problem: str | None = None
+
+
+class Comparer:
+    """Compares by digest here, and looks into archives inside the sandbox only."""
+
+    def __init__(self, blobs: Blobs, guest: Guest) -> None:
+        """Use ``blobs`` to make sure that both files are there before a sandbox starts for them."""
+        self._blobs = blobs
+        self._guest = guest
+
+    def compare(self, published: Sha256, rebuilt: Sha256, filename: str, rebuilt_filename: str) -> Comparison:
+        """Compare two blobs.
+
+        Args:
+            published: Digest of the published file.
+            rebuilt: Digest of the rebuilt file.
+            filename: Published name.
+            rebuilt_filename: Name the build gave its result. Another name is a difference: installers act on it.
+
+        Raises:
+            StoreError: a blob is not there or corrupt.
+            SandboxUnavailableError, SandboxFaultError, ToolchainError: see :class:`rebuilder.ports.Guest`.
+        """
+        names = _name_difference(filename, rebuilt_filename)
+        if published == rebuilt:
+            return Comparison(
+                level=Level.IDENTICAL,
+                published_sha256=published,
+                rebuilt_sha256=rebuilt,
+                differences=names,
+                differences_total=len(names),
+            )
+        for each in (published, rebuilt):
+            self._blobs.path(each)
+        inputs = sides(published, rebuilt, filename)
+        result = self._guest.run("compare_archives", [each.path for each in inputs], inputs=inputs, limits=LIMITS)
+        answer = _answer(result)
+        level = Level.DIFFERENT if names else answer.level
+        return Comparison(
+            level=level,
+            published_sha256=published,
+            rebuilt_sha256=rebuilt,
+            normalisations=answer.normalisations if level is Level.EQUIVALENT else (),
+            differences=(*names, *answer.differences)[:_SHOWN],
+            differences_total=len(names) + answer.differences_total,
+            problem=answer.problem,
+        )
+
+
+def _answer(result: GuestResult) -> _Answer:
+    if result.run.outcome is not Outcome.COMPLETED or result.document is None:
+        return _unknown(
+            f"The SHA-256 digests differ. Looking into the files did not come to an end: {_ending(result.run)}."
+        )
+    try:
+        answer = _Answer.model_validate(result.document)
+    except ValidationError:
+        return _unknown(
+            "The SHA-256 digests differ. What the comparison inside the sandbox wrote cannot be understood."
+        )
+    if answer.level is Level.IDENTICAL or (answer.level is Level.EQUIVALENT and not answer.normalisations):
+        return _unknown("The SHA-256 digests differ, but looking into the files found no difference that explains it.")
+    return answer
+
+
+def _unknown(problem: str) -> _Answer:
+    return _Answer(level=Level.DIFFERENT, problem=problem)
+
+
+def _ending(run: Run) -> str:
+    if run.limit is not None:
+        return f"it reached its limit on {run.limit.value} after {run.wall_seconds:.0f} s"
+    return f"it ended with exit code {run.exit_code}"
+
+
+def _name_difference(published: str, rebuilt: str) -> tuple[Difference, ...]:
+    if published == rebuilt:
+        return ()
+    detail = f"Published under this file name, rebuilt as {rebuilt!r}."
+    return (Difference(member=published, change=MemberChange.METADATA, detail=detail),)

@@ -1,0 +1,151 @@
+"""Runs diffoscope on two files, inside the sandbox; no verdict hangs on it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from rebuilder.compare.places import sides
+from rebuilder.errors import RebuilderError
+from rebuilder.model.attempt import Outcome, Run
+from rebuilder.model.comparison import Diffoscope
+from rebuilder.model.definition import BuildDefinition, Limits, ToolchainRef
+from rebuilder.model.value import Sha256
+from rebuilder.ports import Blobs, RunDefinition, Toolchain, Toolchains
+
+TOOLCHAIN = "diffoscope"
+BUILD_TYPE = "urn:rebuilder:build-type:diffoscope:v1"
+LIMITS = Limits(
+    wall_seconds=180, cpu_seconds=180, memory_bytes=1536 << 20, processes=64, output_bytes=24 << 20, log_bytes=1 << 20
+)
+REPORT_BYTES = 4 << 20
+"""Largest report of one format; diffoscope cuts the text and the HTML there, not the JSON."""
+SECONDS = 60
+"""After this time diffoscope looks into no further archive, so that there is a report at all."""
+BLOCK_LINES = 400
+"""Longest run of differing lines that is kept of one file."""
+
+_SCRIPT = 'diffoscope "$@"; code=$?; [ $code -le 1 ] || exit $code'
+"""diffoscope ends with 1 for files that differ (diffoscope(1), "EXIT STATUS"), which is no failure here."""
+_MISSING = re.compile(
+    r"'([A-Za-z0-9._+-]{1,40})' not available in path|\b([A-Za-z0-9._+-]{1,40}) not available in path"
+)
+_ENVIRONMENT = {
+    "HOME": "/tmp",  # noqa: S108 - inside the sandbox
+    "LANG": "C.UTF-8",
+    "LC_ALL": "C.UTF-8",
+    "PATH": "/usr/bin:/bin",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONHASHSEED": "0",
+    "TMPDIR": "/tmp",  # noqa: S108
+    "TZ": "UTC",
+}
+
+
+class DiffoscopeRunner:
+    """Makes difference reports for people: HTML, JSON and text."""
+
+    def __init__(self, run: RunDefinition, toolchains: Toolchains, blobs: Blobs) -> None:
+        """Run with ``run`` on the toolchain ``diffoscope``; reports become blobs."""
+        self._run = run
+        self._toolchains = toolchains
+        self._blobs = blobs
+
+    def report(self, published: Sha256, rebuilt: Sha256, filename: str) -> Diffoscope:
+        """Compare two blobs; whatever goes wrong is in ``problem``.
+
+        The HTML is diffoscope's own and has hostile content in it: a page that links to it must not trust it.
+        """
+        try:
+            toolchain = self._toolchains.get(TOOLCHAIN)
+            run = self._run(definition(toolchain, published, rebuilt, filename))
+        except RebuilderError as error:
+            return Diffoscope(problem=f"diffoscope could not be run. {error}")
+        reports = {each.filename: each.sha256 for each in run.outputs}
+        problem = _problem(run)
+        if problem is None and "report.html" not in reports:
+            problem = "diffoscope found nothing to report."
+        return Diffoscope(
+            version=_version(toolchain),
+            html_sha256=reports.get("report.html"),
+            json_sha256=reports.get("report.json"),
+            text_sha256=reports.get("report.txt"),
+            missing_tools=self._missing_tools(reports.get("report.json")),
+            problem=problem,
+        )
+
+    def _missing_tools(self, sha256: Sha256 | None) -> tuple[str, ...]:
+        if sha256 is None:
+            return ()
+        try:
+            document = json.loads(self._blobs.read(sha256))
+        except (RebuilderError, ValueError, RecursionError):
+            return ()
+        names = (match[1] or match[2] for comment in _comments(document) for match in _MISSING.finditer(comment))
+        return tuple(sorted(set(names)))
+
+
+def definition(toolchain: Toolchain, published: Sha256, rebuilt: Sha256, filename: str) -> BuildDefinition:
+    """The run of diffoscope on two blobs."""
+    inputs = sides(published, rebuilt, filename)
+    return BuildDefinition(
+        build_type=BUILD_TYPE,
+        purl="pkg:generic/diffoscope",
+        filename=filename,
+        inputs=inputs,
+        toolchain=ToolchainRef(name=toolchain.name, sha256=toolchain.sha256),
+        commands=(("/bin/sh", "-c", _SCRIPT, "diffoscope", *_options(), *(each.path for each in inputs)),),
+        environment=_ENVIRONMENT,
+        directory="/build",
+        limits=LIMITS,
+    )
+
+
+def _options() -> tuple[str, ...]:
+    return (
+        "--no-progress",
+        "--html=/out/report.html",
+        "--jquery=disable",
+        "--json=/out/report.json",
+        "--text=/out/report.txt",
+        "--text-color=never",
+        f"--max-report-size={REPORT_BYTES}",
+        f"--max-page-size={REPORT_BYTES}",
+        f"--max-text-report-size={REPORT_BYTES}",
+        f"--max-diff-block-lines={BLOCK_LINES}",
+        f"--max-page-diff-block-lines={BLOCK_LINES}",
+        f"--max-diff-block-lines-saved={BLOCK_LINES}",
+        "--max-container-depth=8",
+        f"--timeout={SECONDS}",
+    )
+
+
+def _problem(run: Run) -> str | None:
+    if run.limit is not None:
+        return f"diffoscope was stopped at its limit on {run.limit.value} after {run.wall_seconds:.0f} s."
+    if run.outcome is not Outcome.COMPLETED:
+        return f"diffoscope failed with exit code {run.exit_code}; its log has the digest {run.log_sha256}."
+    return None
+
+
+def _version(toolchain: Toolchain) -> str | None:
+    for each in toolchain.summary.packages:
+        name, _space, version = each.partition(" ")
+        if name in {"diffoscope-minimal", "diffoscope"}:
+            return version
+    return None
+
+
+def _comments(document: Any) -> list[str]:
+    """Remarks of all differences in a report (its JSON form nests them in ``details``)."""
+    found: list[str] = []
+    waiting = [document]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            comments = each.get("comments")
+            found.extend(text for text in (comments if isinstance(comments, list) else []) if isinstance(text, str))
+            details = each.get("details")
+            waiting.extend(details if isinstance(details, list) else [])
+    return found

@@ -1,0 +1,68 @@
+"""Guest programs without a sandbox, for fast tests."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rebuilder.guest.__main__ import main
+from rebuilder.model.attempt import Limit, Outcome, Run
+from rebuilder.model.definition import Input, Limits, Role
+from rebuilder.ports import Blobs, GuestResult
+
+_NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+class InProcessGuest:
+    """Implements :class:`rebuilder.ports.Guest` by calling the program here, with files in a temporary directory."""
+
+    def __init__(self, blobs: Blobs, *, limit: Limit | None = None, exit_code: int = 0) -> None:
+        """With ``limit`` or ``exit_code``, every run ends that way and writes nothing."""
+        self._blobs = blobs
+        self._limit = limit
+        self._exit_code = exit_code
+        self.runs: list[tuple[str, tuple[str, ...]]] = []
+        """Programs and arguments, in order."""
+
+    def run(
+        self, program: str, arguments: Sequence[str], *, inputs: Sequence[Input], limits: Limits | None = None
+    ) -> GuestResult:
+        """See :meth:`rebuilder.ports.Guest.run`."""
+        self.runs.append((program, tuple(arguments)))
+        if self._limit is not None or self._exit_code:
+            return GuestResult(run=self._ended(self._exit_code))
+        with tempfile.TemporaryDirectory() as directory:
+            places = {}
+            for each in inputs:
+                place = Path(directory, each.path.lstrip("/"))
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(self._blobs.read(each.sha256))
+                places[each.path] = str(place)
+            result = Path(directory, "result.json")
+            moved = [places.get(each, each) for each in arguments]
+            code = main(["guest", program, *moved, "--result", str(result)])
+            document = json.loads(result.read_text("utf-8")) if code == 0 else None
+        return GuestResult(run=self._ended(code), document=document)
+
+    @property
+    def program_input(self) -> Input:
+        """See :attr:`rebuilder.ports.Guest.program_input`."""
+        sha256 = self._blobs.put(b"guest programs")
+        return Input(role=Role.GUEST_PROGRAM, name="guest.pyz", sha256=sha256, path="/tools/guest.pyz")
+
+    def _ended(self, code: int) -> Run:
+        outcome = Outcome.BUILD_FAILED if code else Outcome.COMPLETED
+        return Run(
+            outcome=Outcome.TIMED_OUT if self._limit else outcome,
+            exit_code=None if self._limit else code,
+            limit=self._limit,
+            log_sha256=self._blobs.put(b""),
+            wall_seconds=0,
+            cpu_seconds=0,
+            peak_memory_bytes=0,
+            sandbox_version="none",
+            started=_NOW,
+        )
