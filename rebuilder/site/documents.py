@@ -19,7 +19,7 @@ class IndexEntry(Summary):
 
 
 class Index(Value):
-    """The front page as data."""
+    """The front page as data (``index.json``)."""
 
     verifier: str
     key_id: str
@@ -29,10 +29,25 @@ class Index(Value):
     counts: dict[str, int]
     """Number of files by verdict, and ``untested``; they add up to ``files_total``."""
     alarms: tuple[Alarm, ...]
+    latest: tuple[IndexEntry, ...]
+    """The newest verifications; all of them are in ``projects``."""
+    projects: tuple[str, ...]
+    """Documents that list the projects by initial, below the site's root."""
+
+
+class Projects(Value):
+    """The projects with one initial as data (``projects/<initial>.json``)."""
+
+    initial: str
     files: tuple[IndexEntry, ...]
+    """The newest verification of each file."""
 
 
-SCHEMAS: Mapping[str, type[Value]] = {"index.schema.json": Index, "report.schema.json": Report}
+SCHEMAS: Mapping[str, type[Value]] = {
+    "index.schema.json": Index,
+    "projects.schema.json": Projects,
+    "report.schema.json": Report,
+}
 """File name of each published schema, and the value it describes."""
 
 
@@ -48,21 +63,26 @@ def report_document(report: Report) -> bytes:
     return _text(report.document())
 
 
-def index_document(files: Sequence[Summary], alarms: Sequence[Alarm], counts: Mapping[str, int], **about: Any) -> bytes:
-    """``index.json``: one line per file, so that two versions of it can be compared by line."""
-    lines = ",\n".join(_line(_entry(each)) for each in files)
-    index = Index(files=(), alarms=tuple(alarms), counts=dict(counts), files_total=sum(counts.values()), **about)
-    head = _line({key: value for key, value in index.document().items() if key != "files"})
-    return f'{head[:-1]},"files":[\n{lines}\n]}}\n'.encode("utf-8", "backslashreplace")
+def index_document(
+    latest: Sequence[Summary], alarms: Sequence[Alarm], counts: Mapping[str, int], **about: Any
+) -> bytes:
+    """``index.json``; ``about`` has the remaining fields of :class:`Index`."""
+    total = sum(counts.values())
+    entries = tuple(IndexEntry.model_validate(_entry(each)) for each in latest)
+    return _text(
+        Index(latest=entries, alarms=tuple(alarms), counts=dict(counts), files_total=total, **about).document()
+    )
+
+
+def projects_document(initial: str, files: Sequence[Summary]) -> bytes:
+    """``projects/<initial>.json``: a line for each file, so that two versions of it can be compared by line."""
+    lines = ",\n".join(json.dumps(_entry(each), ensure_ascii=False) for each in files)
+    return f'{{"initial":{json.dumps(initial)},"files":[\n{lines}\n]}}\n'.encode("utf-8", "backslashreplace")
 
 
 def _entry(summary: Summary) -> dict[str, Any]:
     page = page_path(summary.ecosystem, summary.name, summary.version, summary.filename, summary.sha256)
     return {**summary.document(), "page": page}
-
-
-def _line(document: Any) -> str:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
 def _text(document: Any) -> bytes:

@@ -10,6 +10,7 @@ from datetime import datetime
 from urllib.parse import quote
 
 from rebuilder.model.report import Alarm, Summary
+from rebuilder.model.verdict import Verdict
 from rebuilder.site.artifact_page import AlarmNote, alarm_note
 from rebuilder.site.display import SHORT, Moment, count, moment, page_href, visible
 from rebuilder.site.marks import SHOWN, UNTESTED, Mark, mark
@@ -17,8 +18,8 @@ from rebuilder.site.rows import Row, by_version, row
 
 LATEST = 50
 """Verifications on the front page."""
-PER_PAGE = 500
-"""Rows of one page of a list."""
+MOST_LISTED = 500
+"""Rows of a list by verdict; the pages of projects have all."""
 _INITIALS = frozenset(string.ascii_lowercase)
 
 
@@ -59,16 +60,15 @@ class IndexPage:
 
 @dataclass(frozen=True, slots=True)
 class ListPage:
-    """One page of all files with one verdict, newest first."""
+    """The files with one verdict, newest first."""
 
     root: str
-    path: str
+    made_from: str
     mark: Mark
     total: str
     rows: tuple[Row, ...]
-    page: str
-    earlier: str | None
-    later: str | None
+    hidden: str | None
+    """A sentence when there are more than the page lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,6 @@ class Project:
     anchor: str
     ecosystem: str
     name: str
-    tally: tuple[tuple[Mark, int], ...]
     rows: tuple[Row, ...]
 
 
@@ -87,7 +86,8 @@ class ProjectsPage:
     """All projects with one initial."""
 
     root: str
-    path: str
+    made_from: str
+    initial: str
     label: str
     projects: tuple[Project, ...]
     initials: tuple[InitialLink, ...]
@@ -112,7 +112,7 @@ def index_page(files: Sequence[Summary], alarms: Sequence[Alarm], *, untested: i
         total=count(total, "file", "files"),
         alarms=_alarm_notes(files, alarms),
         latest=tuple(row(each, "") for each in files[:LATEST]),
-        initials=_initials(files, ""),
+        initials=initials(files, ""),
         when=moment(now),
     )
 
@@ -142,61 +142,58 @@ def _counts(files: Sequence[Summary], untested: int, total: int) -> tuple[CountR
             number=number,
             percent=_percent(number, total),
             width=round(100 * number / total, 2) if total else 0.0,
-            href=list_path(each.name, 1) if number and each is not UNTESTED else None,
+            href=list_path(each.name) if number and each is not UNTESTED else None,
         )
         for each, number in (*pairs, (UNTESTED, untested))
     )
 
 
-def list_path(verdict: str, page: int) -> str:
-    """Address of a page of a list by verdict, below the site's root."""
-    return f"verdicts/{verdict}.html" if page == 1 else f"verdicts/{verdict}-{page}.html"
+def list_path(verdict: str) -> str:
+    """Address of a list by verdict, below the site's root."""
+    return f"verdicts/{verdict}.html"
 
 
-def list_pages(files: Sequence[Summary]) -> list[ListPage]:
-    """Pages of every verdict that occurs."""
-    pages = []
-    for verdict in SHOWN:
-        chosen = [each for each in files if each.verdict is verdict]
-        last = -(-len(chosen) // PER_PAGE)
-        for number in range(1, last + 1):
-            part = chosen[(number - 1) * PER_PAGE : number * PER_PAGE]
-            pages.append(
-                ListPage(
-                    root="../",
-                    path=list_path(verdict.value, number),
-                    mark=mark(verdict),
-                    total=count(len(chosen), "file", "files"),
-                    rows=tuple(row(each, "../") for each in part),
-                    page="" if last == 1 else f"Page {number} of {last}",
-                    earlier=f"../{list_path(verdict.value, number + 1)}" if number < last else None,
-                    later=f"../{list_path(verdict.value, number - 1)}" if number > 1 else None,
-                )
-            )
-    return pages
+def list_page(verdict: Verdict, files: Sequence[Summary], made_from: str) -> ListPage:
+    """The list of ``files``, all of which have this verdict, newest first."""
+    hidden = f"The newest {MOST_LISTED:,} are listed here; the pages of the projects have all."
+    return ListPage(
+        root="../",
+        made_from=made_from,
+        mark=mark(verdict),
+        total=count(len(files), "file", "files"),
+        rows=tuple(row(each, "../") for each in files[:MOST_LISTED]),
+        hidden=hidden if len(files) > MOST_LISTED else None,
+    )
 
 
-def projects_pages(files: Sequence[Summary]) -> list[ProjectsPage]:
-    """A page for each first letter that a project has."""
-    pages: dict[str, dict[tuple[str, str], list[Summary]]] = {}
+def by_initial(files: Sequence[Summary]) -> dict[str, list[Summary]]:
+    """Files by the first letter of their project's name, ``0`` for what is no letter; each list by name."""
+    found: dict[str, list[Summary]] = {}
     for each in sorted(files, key=lambda each: (each.name.casefold(), each.name, each.ecosystem)):
-        pages.setdefault(_initial(each.name), {}).setdefault((each.ecosystem, each.name), []).append(each)
-    initials = _initials(files, "../")
-    return [
-        ProjectsPage(
-            root="../",
-            path=_initial_path(initial),
-            label=_label(initial),
-            projects=tuple(_project(key, chosen) for key, chosen in projects.items()),
-            initials=initials,
-        )
-        for initial, projects in sorted(pages.items())
-    ]
+        found.setdefault(_initial(each.name), []).append(each)
+    return dict(sorted(found.items()))
+
+
+def projects_page(
+    initial: str, files: Sequence[Summary], initials: tuple[InitialLink, ...], made_from: str
+) -> ProjectsPage:
+    """The projects with one initial; ``files`` as :func:`by_initial` gave them."""
+    projects: dict[tuple[str, str], list[Summary]] = {}
+    for each in files:
+        projects.setdefault((each.ecosystem, each.name), []).append(each)
+    return ProjectsPage(
+        root="../",
+        made_from=made_from,
+        initial=initial,
+        label=_label(initial),
+        projects=tuple(_project(key, chosen) for key, chosen in projects.items()),
+        initials=initials,
+    )
 
 
 def project_path(ecosystem: str, name: str) -> str:
     """Address of a project in the page of its initial, below the site's root."""
-    return f"{_initial_path(_initial(name))}#{quote(_anchor(ecosystem, name), safe='')}"
+    return f"{initial_path(_initial(name))}#{quote(_anchor(ecosystem, name), safe='')}"
 
 
 def alarms_page(files: Sequence[Summary], alarms: Sequence[Alarm]) -> AlarmsPage:
@@ -205,12 +202,10 @@ def alarms_page(files: Sequence[Summary], alarms: Sequence[Alarm]) -> AlarmsPage
 
 
 def _project(key: tuple[str, str], files: Sequence[Summary]) -> Project:
-    found = Counter(each.verdict for each in files)
     return Project(
         anchor=_anchor(*key),
         ecosystem=visible(key[0], SHORT),
         name=visible(key[1], SHORT),
-        tally=tuple((mark(verdict), found[verdict]) for verdict in SHOWN if found[verdict]),
         rows=tuple(row(each, "../") for each in by_version(files)),
     )
 
@@ -224,7 +219,8 @@ def _initial(name: str) -> str:
     return first if first in _INITIALS else "0"
 
 
-def _initial_path(initial: str) -> str:
+def initial_path(initial: str) -> str:
+    """Address of the page of an initial, below the site's root."""
     return f"projects/{initial}.html"
 
 
@@ -232,11 +228,12 @@ def _label(initial: str) -> str:
     return "0–9 and others" if initial == "0" else initial.upper()
 
 
-def _initials(files: Sequence[Summary], root: str) -> tuple[InitialLink, ...]:
+def initials(files: Sequence[Summary], root: str) -> tuple[InitialLink, ...]:
+    """A link to each page of projects."""
     projects = {(each.ecosystem, each.name) for each in files}
     found = Counter(_initial(name) for _, name in projects)
     return tuple(
-        InitialLink(_label(each), root + _initial_path(each), count(found[each], "project", "projects"))
+        InitialLink(_label(each), root + initial_path(each), count(found[each], "project", "projects"))
         for each in sorted(found)
     )
 

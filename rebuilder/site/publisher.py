@@ -16,10 +16,23 @@ from rebuilder.site import documents
 from rebuilder.site.about_page import about_page
 from rebuilder.site.artifact_page import Surroundings, artifact_page, failed
 from rebuilder.site.display import log_tail, plain_lines
+from rebuilder.site.fingerprint import carries, fingerprint
 from rebuilder.site.foreign import defuse
-from rebuilder.site.index_page import alarms_page, index_page, list_pages, project_path, projects_pages
+from rebuilder.site.index_page import (
+    LATEST,
+    MOST_LISTED,
+    alarms_page,
+    by_initial,
+    index_page,
+    initial_path,
+    initials,
+    list_page,
+    list_path,
+    project_path,
+    projects_page,
+)
 from rebuilder.site.marks import SHOWN
-from rebuilder.site.rendering import render
+from rebuilder.site.rendering import Renderer
 from rebuilder.site.rows import current
 from rebuilder.site.writing import Writer
 
@@ -31,7 +44,9 @@ _KEY_ID = re.compile(r"[0-9a-f]{64}")
 class Site:
     """The published site below one directory. All of it can be written again from what is stored."""
 
-    def __init__(self, root: Path, blobs: Blobs, *, public_key: bytes, key_id: str, verifier: str) -> None:
+    def __init__(
+        self, root: Path, blobs: Blobs, *, public_key: bytes, key_id: str, verifier: str, cache: Path | None = None
+    ) -> None:
         """Nothing is written yet.
 
         Args:
@@ -40,6 +55,8 @@ class Site:
             public_key: PEM of the key that signed, published as ``keys/<key_id>.pem``.
             key_id: SHA-256 of the public key in hexadecimal.
             verifier: Who verifies, as the pages name it.
+            cache: Directory for compiled templates. Code is loaded from there: it must be nobody else's, and never
+                below ``root``.
         """
         if not _KEY_ID.fullmatch(key_id):
             raise ValueError("key_id has to be 64 hexadecimal digits")
@@ -49,6 +66,7 @@ class Site:
         self._key_id = key_id
         self._verifier = verifier
         self._writer = Writer(root)
+        self._renderer = Renderer(verifier, cache)
 
     def write_artifact(self, signed: SignedReport, history: Sequence[Summary], alarms: Sequence[Alarm]) -> Path:
         """Write the directory of one artifact and return the path of its ``index.html``.
@@ -84,7 +102,7 @@ class Site:
         # The page last: it never links to a file that is not there yet.
         for name, (_, data) in files.items():
             self._writer.write(f"{directory}/{name}", data)
-        self._writer.write(f"{directory}/index.html", render("artifact.html", page, verifier=self._verifier))
+        self._writer.write(f"{directory}/index.html", self._renderer.html("artifact.html", page))
         self._writer.remove_others(directory, {"index.html", *files})
         return self.root / directory / "index.html"
 
@@ -105,25 +123,45 @@ class Site:
         files = current(summaries)
         counts = Counter(each.verdict for each in files)
         self._write_fixed()
-        for listing in list_pages(files):
-            self._page(listing.path, "list.html", listing)
-        for projects in projects_pages(files):
-            self._page(projects.path, "projects.html", projects)
+        self._write_lists(files)
+        initials = self._write_projects(files)
         self._page("alarms.html", "alarms.html", alarms_page(files, alarms))
-        self._writer.write(
-            "index.json",
-            documents.index_document(
-                files,
-                alarms,
-                {**{each.value: counts[each] for each in SHOWN}, "untested": untested},
-                verifier=self._verifier,
-                key_id=self._key_id,
-                written=now,
-            ),
+        document = documents.index_document(
+            files[:LATEST],
+            alarms,
+            {**{each.value: counts[each] for each in SHOWN}, "untested": untested},
+            verifier=self._verifier,
+            key_id=self._key_id,
+            written=now,
+            projects=tuple(f"projects/{each}.json" for each in initials),
         )
+        self._writer.write("index.json", document)
         self._page("index.html", "index.html", index_page(files, alarms, untested=untested, now=now))
+        # Only now, when the front page links to none of them.
+        self._writer.remove_others("verdicts", {f"{each.value}.html" for each in SHOWN if counts[each]})
+        self._writer.remove_others("projects", {f"{each}.{kind}" for each in initials for kind in ("html", "json")})
         self._writer.sweep(now)
         return self.root / "index.html"
+
+    def _write_lists(self, files: Sequence[Summary]) -> None:
+        for verdict in SHOWN:
+            chosen = [each for each in files if each.verdict is verdict]
+            path = list_path(verdict.value)
+            made_from = fingerprint(chosen[:MOST_LISTED], self._verifier, str(len(chosen)))
+            if chosen and not carries(self.root / path, made_from):
+                self._page(path, "list.html", list_page(verdict, chosen, made_from))
+
+    def _write_projects(self, files: Sequence[Summary]) -> list[str]:
+        links = initials(files, "../")
+        found = by_initial(files)
+        for initial, chosen in found.items():
+            path = initial_path(initial)
+            made_from = fingerprint(chosen, self._verifier, repr(links))
+            if not carries(self.root / path, made_from):
+                # The page last: it says for both that they are up to date.
+                self._writer.write(f"projects/{initial}.json", documents.projects_document(initial, chosen))
+                self._page(path, "projects.html", projects_page(initial, chosen, links, made_from))
+        return list(found)
 
     def _write_fixed(self) -> None:
         self._writer.write(f"keys/{self._key_id}.pem", self._public_key)
@@ -133,7 +171,7 @@ class Site:
         self._page("about.html", "about.html", about_page(self._key_id, list(documents.SCHEMAS)))
 
     def _page(self, path: str, template: str, page: object) -> None:
-        self._writer.write(path, render(template, page, verifier=self._verifier))
+        self._writer.write(path, self._renderer.html(template, page))
 
     def _files(self, signed: SignedReport) -> tuple[dict[str, tuple[str, bytes]], tuple[str, ...]]:
         """Meaning and bytes of each file beside the page by name, and the names of those our store has lost."""

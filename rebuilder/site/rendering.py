@@ -2,37 +2,67 @@
 
 from __future__ import annotations
 
-from functools import cache
+import contextlib
+import os
+import stat
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rebuilder.resources import resource
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import BytecodeCache, Environment
+    from jinja2.bccache import Bucket
 
 POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'"
 """Content-Security-Policy of every page: one style sheet and one picture of our own, and nothing that runs."""
 
 
-def render(template: str, page: object, *, verifier: str) -> bytes:
-    """The HTML of ``page``; equal arguments give equal bytes."""
-    environment = _environment(resource("reports") / "templates")
-    html = environment.get_template(template).render(page=page, policy=POLICY, verifier=verifier)
-    return html.encode("utf-8", "backslashreplace")
+class Renderer:
+    """Makes pages for one verifier."""
+
+    def __init__(self, verifier: str, cache: Path | None = None) -> None:
+        """``cache`` is a private directory for compiled templates; without it each process compiles them."""
+        self._verifier = verifier
+        self._cache = cache
+
+    def html(self, template: str, page: object) -> bytes:
+        """The HTML of ``page``; equal arguments give equal bytes."""
+        text = self._environment.get_template(template).render(page=page, policy=POLICY, verifier=self._verifier)
+        return text.encode("utf-8", "backslashreplace")
+
+    @cached_property
+    def _environment(self) -> Environment:
+        # Imported at the first page: commands that write none should not wait for it.
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
+
+        return Environment(
+            loader=FileSystemLoader(resource("reports") / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+            auto_reload=False,
+            bytecode_cache=_bytecode_cache(self._cache) if self._cache else None,
+        )
 
 
-@cache
-def _environment(templates: Path) -> Environment:
-    # Imported at the first page: commands that write none should not wait for it.
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
+def _bytecode_cache(directory: Path) -> BytecodeCache | None:
+    """A cache in ``directory``, or None when somebody else could put code there or nothing can be kept there."""
+    from jinja2 import FileSystemBytecodeCache  # noqa: PLC0415
 
-    return Environment(
-        loader=FileSystemLoader(templates),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        auto_reload=False,
-    )
+    class Cache(FileSystemBytecodeCache):
+        def dump_bytecode(self, bucket: Bucket) -> None:
+            # A full disk makes the next start slower, nothing else.
+            with contextlib.suppress(OSError):
+                super().dump_bytecode(bucket)
+
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = directory.lstat()
+    except OSError:
+        return None
+    private = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
+    return Cache(str(directory)) if private else None
