@@ -1,0 +1,63 @@
+"""Does a report say what its own attempts show? Asked before anything is signed."""
+
+from __future__ import annotations
+
+from rebuilder.errors import SigningError
+from rebuilder.model.attempt import Attempt, Outcome
+from rebuilder.model.comparison import Level
+from rebuilder.model.report import Decision, Report, decide
+from rebuilder.model.verdict import Verdict
+
+_NEEDS_ATTEMPTS = {Verdict.REPRODUCED, Verdict.EQUIVALENT, Verdict.DIFFERS}
+
+
+def check_report(report: Report) -> None:
+    """Go over digests and verdict again: what comes from a builder is evidence, not an order to sign.
+
+    Raises:
+        ValueError: the verdict is one that is never published.
+        SigningError: digests, levels and verdict do not fit together.
+    """
+    decision = report.decision
+    if not decision.verdict.publishable:
+        raise ValueError(f"{decision.verdict} is our own fault, and never signed as a verdict")
+    if report.evidence.artifact != report.artifact:
+        raise _refusal(report, "its evidence is about another file")
+    for number, attempt in enumerate(report.attempts, 1):
+        problem = _problem(attempt, report.artifact.sha256)
+        if problem:
+            raise _refusal(report, f"its attempt {number} {problem}")
+    if not report.attempts:
+        if decision.attempt is not None or decision.verdict in _NEEDS_ATTEMPTS:
+            raise _refusal(report, f"it says {decision.verdict}, but nothing was attempted")
+        return
+    shown = decide(report.attempts, report.evidence.obstacle)
+    if (shown.verdict, shown.kind, shown.attempt) != (decision.verdict, decision.kind, decision.attempt):
+        raise _refusal(report, f"it says {_spoken(decision)}, but its attempts show {_spoken(shown)}")
+
+
+def _problem(attempt: Attempt, published: str) -> str | None:
+    """What is wrong with one attempt, as the end of a sentence."""
+    comparison, rebuilt = attempt.comparison, attempt.rebuilt
+    if comparison is None:
+        return None
+    if rebuilt is None or attempt.run.outcome is not Outcome.COMPLETED or rebuilt not in attempt.run.outputs:
+        return "compares a file that its run did not leave"
+    if (comparison.published_sha256, comparison.rebuilt_sha256) != (published, rebuilt.sha256):
+        return "compares other bytes than the published and the rebuilt file"
+    if (comparison.level is Level.IDENTICAL) != (rebuilt.sha256 == published):
+        return f"is called {comparison.level} with SHA-256 {rebuilt.sha256}"
+    if comparison.level is Level.EQUIVALENT and not comparison.normalisations:
+        return "is called equivalent and names no normalisation"
+    return None
+
+
+def _spoken(decision: Decision) -> str:
+    return decision.verdict + (f" ({decision.kind})" if decision.kind else "")
+
+
+def _refusal(report: Report, reason: str) -> SigningError:
+    return SigningError(
+        f"The report on {report.artifact.filename} contradicts itself and was not signed: {reason}.",
+        hint="Verify the artifact again; if this repeats, it is a fault of this program worth reporting.",
+    )

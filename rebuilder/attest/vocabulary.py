@@ -1,0 +1,45 @@
+"""Names that stand in statements for good: types, levels, and the policy behind a verdict."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from rebuilder.model.value import Sha256, canonical_json, sha256_hex
+from rebuilder.model.verdict import Verdict
+
+STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
+PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
+PROVENANCE_TYPE: Final = "https://slsa.dev/provenance/v1"
+VSA_TYPE: Final = "https://slsa.dev/verification_summary/v1"
+
+# Ours are tag URIs (RFC 4151): names, not addresses. Nothing is fetched from them and no domain is claimed.
+VERDICT_TYPE: Final = "tag:rebuilder,2026:verdict/v1"
+"""Predicate of verdicts that are neither PASSED nor FAILED, and extension field of those that are."""
+POLICY_URI: Final = "tag:rebuilder,2026:policy/v1"
+
+LEVELS: Final[dict[Verdict, str]] = {
+    Verdict.REPRODUCED: "REBUILDER_BITWISE",
+    Verdict.EQUIVALENT: "REBUILDER_EQUIVALENT_CONTENT",
+    Verdict.DIFFERS: "FAILED",
+}
+"""``verifiedLevels`` of the verdicts that a verification summary can carry.
+
+One rebuilder does not make a SLSA level, and values of one's own must not begin with ``SLSA_``
+(https://slsa.dev/spec/v1.1/verification_summary#slsaresult).
+"""
+
+POLICY: Final[dict[str, Any]] = {
+    "uri": POLICY_URI,
+    "rules": [
+        "A verdict is about one published file, named by its SHA-256.",
+        "REBUILDER_BITWISE: one rebuild in a sandbox without a network has the published SHA-256.",
+        "REBUILDER_EQUIVALENT_CONTENT: one rebuild equals the published file once named archive metadata is set aside.",
+        "Member names, contents, executable bits and link targets are never set aside.",
+        "FAILED: a rebuild completed, and none is equal in either way.",
+        "Everything else is no claim about the file, and is not signed as PASSED or FAILED.",
+        "All attempts are listed, the unsuccessful ones too.",
+    ],
+}
+"""The rules of :func:`rebuilder.model.report.decide` in words; a change of either makes a new version."""
+
+POLICY_SHA256: Final[Sha256] = sha256_hex(canonical_json(POLICY))
