@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 import threading
 import time
@@ -17,9 +16,10 @@ from rebuilder.errors import StoreError, UnavailableError, UsageError
 from rebuilder.model.value import Sha256
 from rebuilder.ports import Blobs, Document
 from rebuilder.storage.http_address import Credentials, bare, redirected, shown
-from rebuilder.storage.http_body import cut_short, decoded, limited, too_large, verified
+from rebuilder.storage.http_body import decoded, limited, too_large, verified
 from rebuilder.storage.http_cache import CachedDocument, HttpCache
-from rebuilder.storage.http_retry import TransientError, retried, retry_after_seconds
+from rebuilder.storage.http_retry import retried
+from rebuilder.storage.http_trouble import ASK_OPERATOR, TRY_LATER, GoneError, check_status, explained
 
 if TYPE_CHECKING:
     import httpx
@@ -27,12 +27,6 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 MAX_REDIRECTS = 5
 _CHUNK = 64 << 10
-_TRY_LATER = "Try again later; `rebuilder doctor` shows which index is used and whether it answers."
-_ASK_OPERATOR = "Check the index or mirror in the settings of pip or uv, and ask whoever runs it."
-
-
-class _GoneError(Exception):
-    """The server says that there is nothing at this address (404, 410)."""
 
 
 class HttpFetcher:
@@ -104,7 +98,7 @@ class HttpFetcher:
             return _document(*cached)
         try:
             return self._retried(lambda deadline: self._ask(address, accept, max_bytes, deadline, cached))
-        except _GoneError:
+        except GoneError:
             return None
 
     def file(self, url: str, *, sha256: str, max_bytes: int) -> Sha256:
@@ -114,9 +108,9 @@ class HttpFetcher:
         address = self._address(url)
         try:
             return self._retried(lambda deadline: self._download(address, sha256, max_bytes, deadline))
-        except _GoneError:
+        except GoneError:
             message = f"{shown(url)} is no longer there, although the index lists it."
-            raise UnavailableError(message, hint=_ASK_OPERATOR) from None
+            raise UnavailableError(message, hint=ASK_OPERATOR) from None
 
     def _address(self, url: str) -> str:
         self._credentials.learn(url)
@@ -143,7 +137,7 @@ class HttpFetcher:
             if answer.status_code == 304:
                 if cached is None:
                     message = f"{shown(url)} answers that nothing changed, but we have nothing."
-                    raise UnavailableError(message, hint=_ASK_OPERATOR)
+                    raise UnavailableError(message, hint=ASK_OPERATOR)
                 self._cache.keep(url, accept, cached[0], answer.headers)
                 return _document(*cached)
             raw = self._chunks(url, answer, max_bytes, deadline)
@@ -177,16 +171,16 @@ class HttpFetcher:
                     if answer.has_redirect_location:
                         address = redirected(address, answer.headers["location"])
                         continue
-                    _check_status(url, answer)
+                    check_status(url, answer)
                     began = True
                     yield address, answer
                     return
-            raise UnavailableError(f"{shown(url)} redirects more than {MAX_REDIRECTS} times.", hint=_ASK_OPERATOR)
+            raise UnavailableError(f"{shown(url)} redirects more than {MAX_REDIRECTS} times.", hint=ASK_OPERATOR)
         except httpx.TransportError as error:
-            raise _explained(url, error, began=began) from error
+            raise explained(url, error, began=began) from error
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             message = f"{shown(url)} cannot be asked for, or its answer is malformed."
-            raise UnavailableError(message, hint=_ASK_OPERATOR) from error
+            raise UnavailableError(message, hint=ASK_OPERATOR) from error
 
     def _chunks(self, url: str, answer: httpx.Response, max_bytes: int, deadline: float) -> Iterator[bytes]:
         """The body as sent, never more than ``max_bytes`` of it."""
@@ -204,7 +198,7 @@ class HttpFetcher:
     def _check_time(self, url: str, deadline: float) -> None:
         if self._monotonic() > deadline:
             message = f"{shown(url)} did not give its answer within {self._total_seconds:g} seconds."
-            raise UnavailableError(message, hint=_TRY_LATER)
+            raise UnavailableError(message, hint=TRY_LATER)
 
     def _client(self) -> httpx.Client:
         import httpx  # noqa: PLC0415
@@ -254,50 +248,3 @@ def _trust(bundle: Path | None) -> ssl.SSLContext:
     except OSError:
         message = f"The certificate bundle {bundle} cannot be read."
         raise UsageError(message, hint="Correct PIP_CERT, SSL_CERT_FILE or REQUESTS_CA_BUNDLE, or unset it.") from None
-
-
-def _check_status(url: str, answer: httpx.Response) -> None:
-    status = answer.status_code
-    if status in {200, 304}:
-        return
-    if status in {404, 410}:
-        raise _GoneError
-    if status in {401, 403, 407}:
-        message = f"{shown(url)} refuses access (HTTP {status})."
-        hint = "Put user name and password into the index URL of pip or uv, or into the netrc file."
-        raise UnavailableError(message, hint=hint)
-    error = UnavailableError(f"{shown(url)} answers with HTTP status {status}.", hint=_TRY_LATER)
-    if status in {408, 429} or status >= 500:
-        raise TransientError(error, retry_after_seconds(answer.headers.get("retry-after")))
-    raise error
-
-
-def _explained(url: str, error: httpx.TransportError, *, began: bool) -> Exception:
-    """What went wrong on the way, in our words: the text of the error may hold what the server sent."""
-    import httpx  # noqa: PLC0415
-
-    causes = _causes(error)
-    if any(isinstance(each, ssl.SSLCertVerificationError) for each in causes):
-        message = f"The certificate of {shown(url)} is not trusted here."
-        return UnavailableError(message, hint="Name the right certificate bundle in PIP_CERT or SSL_CERT_FILE.")
-    if isinstance(error, httpx.TimeoutException):
-        return TransientError(UnavailableError(f"{shown(url)} did not answer in time.", hint=_TRY_LATER))
-    if began and isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError):
-        return TransientError(cut_short(url))
-    if any(isinstance(each, socket.gaierror) for each in causes):
-        return TransientError(
-            UnavailableError(f"The name of the server of {shown(url)} is not known.", hint=_TRY_LATER)
-        )
-    if isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError):
-        return TransientError(UnavailableError(f"The connection to {shown(url)} failed.", hint=_TRY_LATER))
-    message = f"{shown(url)} cannot be asked for with the present proxy settings or protocol."
-    return UnavailableError(message, hint="Check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.")
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    found: list[BaseException] = []
-    following: BaseException | None = error
-    while following is not None and len(found) < 10:
-        found.append(following)
-        following = following.__cause__ or following.__context__
-    return found

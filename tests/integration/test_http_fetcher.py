@@ -1,0 +1,423 @@
+"""The fetcher against a server on loopback that misbehaves in every way we could think of."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import ssl
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rebuilder.errors import FetchMismatchError, UnavailableError, UsageError
+from rebuilder.model.value import sha256_hex
+from rebuilder.storage.blobs import DiskBlobs
+from rebuilder.storage.http import MAX_REDIRECTS, HttpFetcher
+from rebuilder.storage.http_address import Credentials
+from rebuilder.storage.http_cache import HttpCache
+from tests.fakes.registry import JSON, Fault, Registry, gzip_bomb, redirect, server_error, too_many
+
+BODY = b'{"files": [], "padding": "' + b"x" * 3000 + b'"}'
+FILE = BODY[::-1]
+DIGEST = sha256_hex(FILE)
+
+
+class Bench:
+    """A registry, a fetcher that notes its waits instead of waiting, and a clock for the cache."""
+
+    def __init__(self, registry: Registry, directory: Path) -> None:
+        self.registry = registry
+        self.waits: list[float] = []
+        self.now = 1_700_000_000.0
+        self.seconds = 0.0
+        self.directory = directory
+        self.blobs = DiskBlobs(directory / "blobs")
+        self.fetcher = self.another()
+
+    def another(self, *, read_seconds: float = 0.3, environment: dict[str, str] | None = None) -> HttpFetcher:
+        """A fetcher as a later process would have it."""
+        return HttpFetcher(
+            self.blobs,
+            HttpCache(self.directory / "cache", now=lambda: self.now),
+            read_seconds=read_seconds,
+            total_seconds=200,
+            wait=self._wait,
+            monotonic=lambda: self.seconds,
+            credentials=Credentials(environment or {}),
+        )
+
+    def document(self, path: str = "/simple/a/", max_bytes: int = 100_000) -> bytes | None:
+        """Content of a document, None when there is none."""
+        document = self.fetcher.document(self.registry.base + path, accept=JSON, max_bytes=max_bytes)
+        return None if document is None else document.content
+
+    def file(self, path: str = "/files/a", sha256: str = DIGEST, max_bytes: int = 100_000) -> str:
+        """Fetch a file."""
+        return self.fetcher.file(self.registry.base + path, sha256=sha256, max_bytes=max_bytes)
+
+    def nothing_kept(self) -> bool:
+        """Whether no blob and no leftover is there."""
+        return not [path for path in (self.directory / "blobs").rglob("*") if path.is_file()]
+
+    def _wait(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.seconds += seconds
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """Serves one document and one file."""
+    with Registry() as registry:
+        registry.serve("/simple/a/", BODY, JSON)
+        registry.serve("/files/a", FILE)
+        bench = Bench(registry, tmp_path)
+        with bench.fetcher:
+            yield bench
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [server_error(500), server_error(503), too_many(), Fault(reset=True), Fault(truncate=100), Fault(hang=True)],
+    ids=["500", "503", "429", "reset", "truncated", "hang"],
+)
+def test_passing_trouble_is_tried_again(bench: Bench, fault: Fault) -> None:
+    """Two bad answers, then a good one: the document and the file arrive, after growing waits."""
+    for path in ("/simple/a/", "/files/a"):
+        bench.registry.fault(path, fault, times=2)
+    assert BODY == bench.document()
+    assert [True, True] == [0.5 <= bench.waits[0] <= 1, 1 <= bench.waits[1] <= 1.5]
+    assert DIGEST == bench.file()
+    assert 3 + 3 == bench.registry.count()
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "words"),
+    [
+        (server_error(500), UnavailableError, "answers with HTTP status 500"),
+        (too_many(), UnavailableError, "answers with HTTP status 429"),
+        (Fault(reset=True), UnavailableError, "The connection to .* failed"),
+        (Fault(hang=True), UnavailableError, "did not answer in time"),
+        (Fault(truncate=100), FetchMismatchError, "ended before all of .* had arrived"),
+    ],
+    ids=["500", "429", "reset", "hang", "truncated"],
+)
+def test_lasting_trouble_is_reported_after_four_attempts(
+    bench: Bench, fault: Fault, kind: type[UnavailableError], words: str
+) -> None:
+    """The sentence names host and path; nothing is kept."""
+    bench.registry.fault("/", fault, times=100)
+    for call, path in ((bench.document, "/simple/a/"), (bench.file, "/files/a")):
+        before = bench.registry.count()
+        with pytest.raises(UnavailableError, match=words) as caught:
+            call()
+        assert kind is type(caught.value)
+        assert bench.registry.base.removeprefix("http://") + path in str(caught.value)
+        assert caught.value.hint
+        assert 4 == bench.registry.count() - before
+    assert bench.nothing_kept()
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 418, 301, 206])
+def test_other_statuses_are_final(bench: Bench, status: int) -> None:
+    """A refusal is not repeated."""
+    bench.registry.fault("/", Fault(status=status, body=b"<h1>no</h1>"), times=2)
+    with pytest.raises(UnavailableError, match=str(status)):
+        bench.document()
+    with pytest.raises(UnavailableError, match=str(status)):
+        bench.file()
+    assert ([], 2) == (bench.waits, bench.registry.count())
+
+
+def test_retry_after_is_waited_out(bench: Bench) -> None:
+    """The server says how long."""
+    bench.registry.fault("/", too_many("7"))
+    assert BODY == bench.document()
+    assert [7.0] == bench.waits
+
+
+def test_too_long_a_retry_after_ends_the_attempts(bench: Bench) -> None:
+    """Coming back before the time the server asked for would be impolite; waiting an hour is no use either."""
+    bench.registry.fault("/", too_many("3600"))
+    with pytest.raises(UnavailableError, match="429"):
+        bench.document()
+    assert ([], 1) == (bench.waits, bench.registry.count())
+
+
+def test_all_attempts_together_have_a_time_limit(bench: Bench) -> None:
+    """No wait goes beyond the limit for the whole call (200 s here)."""
+    bench.registry.fault("/", too_many("59"), times=10)
+    bench.fetcher = HttpFetcher(
+        bench.blobs,
+        HttpCache(bench.directory / "cache"),
+        total_seconds=100,
+        attempts=10,
+        wait=bench._wait,
+        monotonic=lambda: bench.seconds,
+    )
+    with pytest.raises(UnavailableError), bench.fetcher:
+        bench.document()
+    assert [59.0] == bench.waits
+
+
+def test_body_that_trickles_is_cut_off(bench: Bench) -> None:
+    """A server that sends a little all the time never times out by itself, so the whole call is timed."""
+    bench.registry.fault("/", Fault(slow=0.02))
+    fetcher = HttpFetcher(
+        bench.blobs,
+        HttpCache(bench.directory / "cache"),
+        total_seconds=0.03,
+        wait=bench._wait,
+        monotonic=time.monotonic,
+    )
+    with fetcher, pytest.raises(UnavailableError, match=r"within 0\.03 seconds"):
+        fetcher.file(bench.registry.base + "/files/a", sha256=DIGEST, max_bytes=100_000)
+    assert bench.nothing_kept()
+
+
+def test_server_that_is_down_is_unavailable(bench: Bench) -> None:
+    """Nobody listens: a sentence after the retries."""
+    with Registry() as other:
+        url = other.base
+    with pytest.raises(UnavailableError, match=r"The connection to 127\.0\.0\.1:\d+/simple/a/ failed"):
+        bench.fetcher.document(f"{url}/simple/a/", accept=JSON, max_bytes=10)
+    assert 3 == len(bench.waits)
+
+
+def test_gzip_is_undone(bench: Bench) -> None:
+    """A document may come compressed; what counts and is kept are the decoded bytes."""
+    bench.registry.fault("/simple", Fault(body=gzip.compress(BODY), headers={"Content-Encoding": "gzip"}))
+    assert BODY == bench.document(max_bytes=len(BODY))
+
+
+def test_gzip_bomb_is_stopped(bench: Bench) -> None:
+    """A small body cannot grow over the limit."""
+    bench.registry.fault("/simple", gzip_bomb(50_000_000))
+    with pytest.raises(FetchMismatchError, match="larger than the 100,000 bytes"):
+        bench.document()
+    assert bench.nothing_kept()
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding"), [(b"not gzip", "gzip"), (BODY, "br"), (gzip.compress(BODY)[:-9], "gzip")]
+)
+def test_broken_compression_is_unavailable(bench: Bench, body: bytes, encoding: str) -> None:
+    """Rubbish, an encoding nobody asked for, and a stream without its end."""
+    bench.registry.fault("/simple", Fault(body=body, headers={"Content-Encoding": encoding}), times=4)
+    with pytest.raises(UnavailableError):
+        bench.document()
+    assert bench.nothing_kept()
+
+
+def test_files_are_hashed_as_sent(bench: Bench) -> None:
+    """Servers like to call a .tar.gz gzip-encoded; its digest is that of the bytes on the wire."""
+    packed = gzip.compress(BODY, mtime=0)
+    bench.registry.fault("/files", Fault(body=packed, headers={"Content-Encoding": "gzip"}))
+    assert sha256_hex(packed) == bench.file(sha256=sha256_hex(packed))
+    assert "identity" == bench.registry.requests[-1].headers["accept-encoding"]
+
+
+def test_oversized_file_is_not_even_begun(bench: Bench) -> None:
+    """An announced size over the limit ends it at once."""
+    with pytest.raises(FetchMismatchError, match=r"larger than the 10 bytes"):
+        bench.file(max_bytes=10)
+    assert bench.nothing_kept()
+
+
+def test_wrong_digest_is_not_asked_for_again(bench: Bench) -> None:
+    """Other bytes are no passing trouble: both digests are named, nothing is kept."""
+    with pytest.raises(FetchMismatchError, match=f"has the sha256 {DIGEST}, but {'0' * 64} was promised"):
+        bench.file(sha256="0" * 64)
+    assert 1 == bench.registry.count()
+    assert bench.nothing_kept()
+
+
+def test_redirects_are_followed(bench: Bench) -> None:
+    """Relative and absolute; the document says where it came from in the end."""
+    bench.registry.fault("/simple/b/", redirect("/simple/c/"))
+    bench.registry.fault("/simple/c/", redirect(f"{bench.registry.base}/simple/a/", 307))
+    document = bench.fetcher.document(f"{bench.registry.base}/simple/b/", accept=JSON, max_bytes=100_000)
+    assert document is not None
+    assert (BODY, f"{bench.registry.base}/simple/a/") == (document.content, document.url)
+
+
+def test_redirects_in_a_circle_end(bench: Bench) -> None:
+    """A server cannot send us round for ever."""
+    bench.registry.fault("/", redirect("/simple/a/"), times=100)
+    with pytest.raises(UnavailableError, match="more than 5 times"):
+        bench.document()
+    assert MAX_REDIRECTS + 1 == bench.registry.count()
+
+
+@pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://127.0.0.1/x", "http://[::1", "http://:80/"])
+def test_redirects_elsewhere_are_refused(bench: Bench, location: str) -> None:
+    """Only http and https."""
+    bench.registry.fault("/", redirect(location))
+    with pytest.raises(UnavailableError, match="redirects to something that is not an http or https address"):
+        bench.document()
+    assert ([], 1) == (bench.waits, bench.registry.count())
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://example.org/x", "", "http://", "http://[", "http://a:x/"])
+def test_other_addresses_are_refused(bench: Bench, url: str) -> None:
+    """An index may list anything; nothing but http and https is asked for."""
+    with pytest.raises(UnavailableError, match="not an http or https address"):
+        bench.fetcher.file(url, sha256=DIGEST, max_bytes=10)
+    with pytest.raises(UnavailableError, match="not an http or https address"):
+        bench.fetcher.document(url, accept=JSON, max_bytes=10)
+
+
+def test_odd_addresses_do_no_harm(bench: Bench) -> None:
+    """Line ends and spaces in a path cannot smuggle a header, and end in a sentence."""
+    for path in ("/a b", "/a\r\nX-Evil: 1", "/\x00", "/%zz", "/ü"):
+        with pytest.raises(UnavailableError) as caught:
+            bench.fetcher.file(bench.registry.base + path, sha256=DIGEST, max_bytes=10)
+        assert str(caught.value).isprintable()
+    assert not [each for each in bench.registry.requests if "x-evil" in each.headers]
+
+
+def test_unchanged_document_is_revalidated_by_etag(bench: Bench) -> None:
+    """A stale document costs a request, but not its body; a later process knows it too."""
+    bench.registry.etags = True
+    bench.document()
+    bench.fetcher = bench.another()
+    with bench.fetcher:
+        assert BODY == bench.document()
+    assert (2, 1) == (bench.registry.count(), bench.registry.not_modified)
+
+
+def test_unchanged_document_is_revalidated_by_date(bench: Bench) -> None:
+    """Servers without ETag have Last-Modified."""
+    bench.registry.last_modified = "Wed, 21 Oct 2015 07:28:00 GMT"
+    assert [BODY, BODY] == [bench.document(), bench.document()]
+    assert (2, 1) == (bench.registry.count(), bench.registry.not_modified)
+
+
+def test_changed_document_is_seen(bench: Bench) -> None:
+    """The cache never hides a change once it asks."""
+    bench.registry.etags = True
+    bench.document()
+    bench.registry.serve("/simple/a/", b"changed", JSON)
+    assert b"changed" == bench.document()
+
+
+def test_fresh_document_costs_no_request(bench: Bench) -> None:
+    """max-age less Age is honoured to the second."""
+    bench.registry.cache_control = "public, max-age=600"
+    bench.registry.fault("/simple", Fault(headers={"Age": "100"}))
+    bench.document()
+    bench.now += 499
+    bench.document()
+    assert 1 == bench.registry.count()
+    bench.now += 2
+    bench.document()
+    assert 2 == bench.registry.count()
+
+
+@pytest.mark.parametrize("cache_control", ["no-store, max-age=600", "max-age=600, no-cache", "max-age=x", "private"])
+def test_what_may_not_be_reused_is_asked_for_again(bench: Bench, cache_control: str) -> None:
+    """Each of these means a request every time."""
+    bench.registry.cache_control = cache_control
+    assert [BODY, BODY] == [bench.document(), bench.document()]
+    assert 2 == bench.registry.count()
+
+
+def test_fresh_but_lost_or_damaged_document_is_fetched_again(bench: Bench) -> None:
+    """The cache entry alone is worth nothing."""
+    bench.registry.etags, bench.registry.cache_control = True, "max-age=600"
+    bench.document()
+    blob = bench.blobs.path(sha256_hex(BODY))
+    blob.chmod(0o644)
+    blob.write_bytes(b"rot")
+    bench.fetcher = bench.another()
+    assert BODY == bench.document()
+    for entry in (bench.directory / "cache").iterdir():
+        entry.write_text("{")
+    assert BODY == bench.document()
+    assert (3, 0) == (bench.registry.count(), bench.registry.not_modified)
+    bench.fetcher.close()
+
+
+def test_missing_document_is_not_remembered(bench: Bench) -> None:
+    """A project that appears later is found."""
+    assert bench.document("/simple/new/") is None
+    bench.registry.serve("/simple/new/", BODY, JSON)
+    assert BODY == bench.document("/simple/new/")
+
+
+def test_credentials_go_to_their_origin_only_and_are_never_shown(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Name and password of the index URL serve its files too, no other server, no message, log or cache file."""
+    caplog.set_level(logging.DEBUG)
+    bench.registry.credentials = "user:geheim"
+    with Registry() as other:
+        bench.registry.fault("/simple/b/", redirect(f"{other.base}/simple/b/"))
+        other.serve("/simple/b/", BODY)
+        with_password = bench.registry.base.replace("http://", "http://user:geheim@")
+        document = bench.fetcher.document(f"{with_password}/simple/a/", accept=JSON, max_bytes=100_000)
+        assert document is not None
+        assert f"{bench.registry.base}/simple/a/" == document.url
+        assert DIGEST == bench.file()
+        bench.fetcher.document(f"{with_password}/simple/b/", accept=JSON, max_bytes=100_000)
+        assert ["authorization" in each.headers for each in other.requests] == [False]
+    bench.registry.fault("/", server_error(500), times=9)
+    with pytest.raises(UnavailableError) as caught:
+        bench.fetcher.document(f"{with_password}/simple/c/?token=geheim", accept=JSON, max_bytes=10)
+    kept = "".join(path.read_text() for path in (bench.directory / "cache").iterdir())
+    logged = "".join(
+        f"{record.name} {record.getMessage()}" for record in caplog.records if record.levelno > logging.DEBUG
+    )
+    assert "geheim" not in f"{caught.value}{caught.value.hint}{kept}"
+    assert "user:geheim" not in logged
+
+
+def test_missing_credentials_are_a_sentence(bench: Bench) -> None:
+    """401 says where a password can be put."""
+    bench.registry.credentials = "user:geheim"
+    with pytest.raises(UnavailableError, match="refuses access") as caught:
+        bench.document()
+    assert "netrc" in (caught.value.hint or "")
+
+
+def test_netrc_gives_credentials(bench: Bench) -> None:
+    """As for pip and uv."""
+    netrc = bench.directory / "netrc"
+    netrc.write_text("machine 127.0.0.1 login user password geheim\n")
+    netrc.chmod(0o600)
+    bench.registry.credentials = "user:geheim"
+    bench.fetcher = bench.another(environment={"NETRC": str(netrc)})
+    with bench.fetcher:
+        assert BODY == bench.document()
+
+
+def test_malformed_netrc_is_a_sentence(bench: Bench) -> None:
+    """It names file and line, and none of its content."""
+    netrc = bench.directory / "netrc"
+    netrc.write_text("machine 127.0.0.1 login user passwort geheim\n")
+    netrc.chmod(0o600)
+    bench.fetcher = bench.another(environment={"NETRC": str(netrc)})
+    with bench.fetcher, pytest.raises(UsageError, match="cannot be understood at line 1") as caught:
+        bench.document()
+    assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_unreadable_certificate_bundle_is_a_sentence(bench: Bench, content: str | None) -> None:
+    """A wrong bundle is found before anything is sent."""
+    bundle = bench.directory / "bundle.pem"
+    if content is not None:
+        bundle.write_text(content)
+    fetcher = HttpFetcher(bench.blobs, HttpCache(bench.directory / "cache"), ca_bundle=bundle, wait=bench._wait)
+    with fetcher, pytest.raises(UsageError, match=r"bundle\.pem cannot be read") as caught:
+        fetcher.document(bench.registry.base, accept=JSON, max_bytes=10)
+    assert not isinstance(caught.value.__cause__, ssl.SSLError)
+    assert 0 == bench.registry.count()
+
+
+def test_server_without_tls_behind_https_is_a_sentence(bench: Bench) -> None:
+    """A handshake that fails is reported like a connection that fails."""
+    url = bench.registry.base.replace("http://", "https://")
+    with pytest.raises(UnavailableError, match=r"connection to .* failed"):
+        bench.fetcher.document(f"{url}/simple/a/", accept=JSON, max_bytes=10)
