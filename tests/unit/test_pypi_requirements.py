@@ -1,0 +1,112 @@
+"""Build requirements from pyproject.toml and from the wheel."""
+
+from __future__ import annotations
+
+import pytest
+
+from rebuilder.ecosystems.pypi.obstacles import Stopped
+from rebuilder.ecosystems.pypi.requirements import LEGACY_BACKEND, pin_generator, read_build_system
+from rebuilder.ecosystems.pypi.wheel_traces import Generator
+from rebuilder.model.verdict import Verdict
+
+
+def pyproject(requires: str = '["hatchling"]', backend: str = "hatchling.build", more: str = "") -> str:
+    """A ``[build-system]`` table."""
+    return f'[build-system]\nrequires = {requires}\nbuild-backend = "{backend}"\n{more}'
+
+
+def test_reads_a_build_system() -> None:
+    """Backend, its path and the requirements are taken as PEP 517 and PEP 518 define them."""
+    system = read_build_system(
+        pyproject('["flit_core >=3,<4", "x; python_version<\'3\'"]', "m:a.b", 'backend-path=["."]')
+    )
+    assert ("m:a.b", (".",)) == (system.backend, system.backend_path)
+    assert ["flit_core<4,>=3", 'x; python_version < "3"'] == [str(each) for each in system.requires]
+
+
+@pytest.mark.parametrize("text", [None, "", "[project]\nname = 'x'\n", "[build-system]\n"])
+def test_without_a_backend_setuptools_builds(text: str | None) -> None:
+    """PEP 517 names the backend for trees that name none."""
+    system = read_build_system(text)
+    assert (LEGACY_BACKEND, ["setuptools"]) == (system.backend, [str(each) for each in system.requires])
+
+
+def test_requirements_alone_keep_the_legacy_backend() -> None:
+    """A table with requires only (PEP 518) is built by setuptools with exactly these."""
+    system = read_build_system('[build-system]\nrequires = ["setuptools>=40", "cython"]\n')
+    assert (LEGACY_BACKEND, ["setuptools>=40", "cython"]) == (system.backend, [str(each) for each in system.requires])
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("[build-system", Verdict.BUILD_FAILED),
+        ("build-system = 7\n", Verdict.BUILD_FAILED),
+        (pyproject('"hatchling"'), Verdict.BUILD_FAILED),
+        (pyproject("[1]"), Verdict.BUILD_FAILED),
+        (pyproject('["hatchling", "-r /etc/passwd"]'), Verdict.BUILD_FAILED),
+        (pyproject('["x\\n--index-url=http://example.org"]'), Verdict.BUILD_FAILED),
+        (pyproject(backend="os; import x"), Verdict.BUILD_FAILED),
+        (pyproject(backend="--requires-only"), Verdict.BUILD_FAILED),
+        (pyproject(more='backend-path = ["../.."]'), Verdict.BUILD_FAILED),
+        (pyproject(more='backend-path = ["/etc"]'), Verdict.BUILD_FAILED),
+        (pyproject(more='backend-path = ["--out"]'), Verdict.BUILD_FAILED),
+        (pyproject('["x @ https://example.org/x.whl"]'), Verdict.INPUTS_MISSING),
+        (pyproject(repr(["x"] * 200)), Verdict.BUILD_FAILED),
+    ],
+)
+def test_hostile_tables_are_obstacles(text: str, verdict: Verdict) -> None:
+    """Nothing a table says can become an option, a path outside, or another index."""
+    with pytest.raises(Stopped) as caught:
+        read_build_system(text)
+    assert verdict is caught.value.obstacle.verdict
+    assert caught.value.obstacle.sentence.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("generator", "backend", "requires", "pinned"),
+    [
+        (Generator("hatchling", "1.27.0"), "hatchling.build", '["hatchling"]', "hatchling==1.27.0"),
+        (Generator("flit", "3.12.0"), "flit_core.buildapi", '["flit_core >=3"]', "flit-core==3.12.0"),
+        (Generator("flit", "1.3"), "flit.buildapi", '["flit"]', "flit==1.3"),
+        (Generator("poetry-core", "2.1.3"), "poetry.core.masonry.api", '["poetry-core"]', "poetry-core==2.1.3"),
+        (Generator("poetry", "1.0.8"), "poetry.core.masonry.api", '["poetry-core"]', "poetry-core==1.0.8"),
+        (Generator("poetry", "1.0.8"), "poetry.masonry.api", '["poetry>=0.12"]', "poetry==1.0.8"),
+        (Generator("setuptools", "75.8.0"), "setuptools.build_meta", '["setuptools"]', "setuptools==75.8.0"),
+        (Generator("bdist_wheel", "0.45.1"), "setuptools.build_meta", '["setuptools"]', "wheel==0.45.1"),
+        (Generator("uv", "0.9.1"), "uv_build", '["uv_build>=0.9"]', "uv-build==0.9.1"),
+        (Generator("pdm-backend", "2.4.3"), "pdm.backend", '["pdm-backend"]', "pdm-backend==2.4.3"),
+        (Generator("whatever", "1.0"), "whatever.build", "[]", "whatever==1.0"),
+    ],
+)
+def test_the_generator_is_pinned(generator: Generator, backend: str, requires: str, pinned: str) -> None:
+    """Each backend's way to write its name leads to the distribution that has it."""
+    found = pin_generator(read_build_system(pyproject(requires, backend)), generator, "x")
+    assert pinned == found.pinned
+    assert pinned in found.requirements
+    assert 1 == len([each for each in found.requirements if each.startswith(pinned.split("==", maxsplit=1)[0])])
+    assert () == found.notes
+
+
+def test_the_generator_wins_over_bounds() -> None:
+    """What packed the wheel really ran; the contradiction is told, and extras are kept."""
+    system = read_build_system(pyproject('["hatchling[x]<1.20", "hatch-vcs"]'))
+    found = pin_generator(system, Generator("hatchling", "1.27.0"), "x")
+    assert ("hatch-vcs", "hatchling[x]==1.27.0") == found.requirements
+    [note] = found.notes
+    assert "hatchling[x]<1.20" in note
+
+
+@pytest.mark.parametrize(
+    "generator", [None, Generator("by-hand", "1"), Generator("hatchling", "1.0+x y"), Generator("x", "1.0")]
+)
+def test_no_pin(generator: Generator | None) -> None:
+    """Unknown programs, impossible versions and a project that builds itself are not pinned, and that is told."""
+    found = pin_generator(read_build_system(pyproject()), generator, "x")
+    assert (None, ("hatchling",), 1) == (found.pinned, found.requirements, len(found.notes))
+
+
+def test_a_wrapper_in_the_tree_does_not_hide_the_backend() -> None:
+    """A backend-path with a thin wrapper still builds with the pinned setuptools."""
+    system = read_build_system(pyproject('["setuptools"]', "wrapper", 'backend-path = ["."]'))
+    assert pin_generator(system, Generator("setuptools", "75.8.0"), "x").pinned == "setuptools==75.8.0"
