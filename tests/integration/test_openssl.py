@@ -1,0 +1,132 @@
+"""The commands of docs/verify-a-report.md, run as they stand there, with openssl and without our software."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from rebuilder.attest.envelope import sign_statement
+from rebuilder.attest.keys import FileSigner
+from rebuilder.attest.statements import Builder, provenance_statement, verdict_statement
+from rebuilder.model.comparison import Level
+from rebuilder.model.report import Report
+from rebuilder.model.value import sha256_hex
+from tests.fakes.signer import MemorySigner
+from tests.fakes.verifications import artifact, attempt, report
+
+PAGE = (Path(__file__).parents[2] / "docs" / "verify-a-report.md").read_text()
+FILE = b"published wheel"
+ARTIFACT = artifact(sha256=sha256_hex(FILE))
+BUILDER = Builder(id="tag:example.org,2026:rebuilder")
+
+
+def commands(name: str) -> str:
+    """The block of commands that the page marks with a name."""
+    found = re.search(rf"<!-- test: {name} -->\n```\n(.*?)```", PAGE, re.DOTALL)
+    assert found, f"docs/verify-a-report.md has no commands marked {name!r}"
+    return found[1]
+
+
+def run(name: str, where: Path) -> subprocess.CompletedProcess[str]:
+    """Type a block of commands into a shell."""
+    if shutil.which("openssl") is None:
+        pytest.fail("openssl is missing: apt-get install openssl", pytrace=False)
+    return subprocess.run(
+        ["sh", "-c", commands(name)],
+        cwd=where,
+        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def publish(where: Path, done: Report) -> FileSigner:
+    """Write what a site publishes beside a page, signed with a real key."""
+    signer = FileSigner.open(where / "keys" / "signing.pem", store=where / "store")
+    rebuild = provenance_statement(done, BUILDER)
+    provenance = None
+    if rebuild is not None:
+        provenance = sign_statement(rebuild, signer)
+        (where / "provenance.dsse.json").write_text(provenance)
+    (where / "verdict.dsse.json").write_text(sign_statement(verdict_statement(done, BUILDER, provenance), signer))
+    (where / "public.pem").write_bytes(signer.public_pem)
+    (where / "FILE.whl").write_bytes(FILE)
+    return signer
+
+
+def test_a_published_report_checks_out(tmp_path: Path) -> None:
+    """Every step gives what the page says."""
+    signer = publish(tmp_path, report(ARTIFACT, attempt(ARTIFACT, Level.IDENTICAL)))
+    assert run("fingerprint", tmp_path).stdout == f"{signer.key_id}  -\n"
+    signature = run("signature", tmp_path)
+    assert (signature.returncode, signature.stdout) == (0, "Verified OK\n")
+    assert run("subject", tmp_path).stdout == "1\n"
+    assert run("result", tmp_path).stdout == ('"verificationResult":"PASSED","verifiedLevels":["REBUILDER_BITWISE"]\n')
+    assert run("provenance", tmp_path).stdout == "1\n"
+    assert json.loads((tmp_path / "verdict.json").read_text())["predicate"]["resourceUri"] == ARTIFACT.purl
+
+
+@pytest.mark.parametrize(
+    ("level", "result"),
+    [
+        (Level.EQUIVALENT, '"verificationResult":"PASSED","verifiedLevels":["REBUILDER_EQUIVALENT_CONTENT"]\n'),
+        (Level.DIFFERENT, '"verificationResult":"FAILED","verifiedLevels":["FAILED"]\n'),
+        (None, ""),
+    ],
+)
+def test_other_verdicts_read_as_the_page_says(tmp_path: Path, level: Level | None, result: str) -> None:
+    """Weaker, negative and undecided verdicts are signed alike, and told apart by the commands."""
+    publish(tmp_path, report(ARTIFACT, attempt(ARTIFACT, level)))
+    assert run("signature", tmp_path).stdout == "Verified OK\n"
+    assert run("subject", tmp_path).stdout == "1\n"
+    assert run("result", tmp_path).stdout == result
+
+
+def test_the_provenance_is_checked_the_same_way(tmp_path: Path) -> None:
+    """As the page says: the commands of step 1 with the other name."""
+    publish(tmp_path, report(ARTIFACT, attempt(ARTIFACT, Level.IDENTICAL)))
+    (tmp_path / "verdict.dsse.json").write_bytes((tmp_path / "provenance.dsse.json").read_bytes())
+    assert run("signature", tmp_path).stdout == "Verified OK\n"
+
+
+def test_with_jq_the_same_bytes_come_out(tmp_path: Path) -> None:
+    """The other way the page offers reads envelopes that were laid out anew."""
+    publish(tmp_path, report(ARTIFACT, attempt(ARTIFACT, Level.IDENTICAL)))
+    run("signature", tmp_path)
+    expected = (tmp_path / "verdict.json").read_bytes(), (tmp_path / "verdict.sig").read_bytes()
+    envelope = tmp_path / "verdict.dsse.json"
+    envelope.write_text(json.dumps(json.loads(envelope.read_text()), indent=2))
+    for command in re.findall(r"`(jq -r [^`]*)`", PAGE):
+        subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True, timeout=60)
+    assert ((tmp_path / "verdict.json").read_bytes(), (tmp_path / "verdict.sig").read_bytes()) == expected
+
+
+def test_a_changed_verdict_is_found(tmp_path: Path) -> None:
+    """FAILED turned into PASSED inside the payload."""
+    publish(tmp_path, report(ARTIFACT, attempt(ARTIFACT, Level.DIFFERENT)))
+    envelope = json.loads((tmp_path / "verdict.dsse.json").read_text())
+    passed = verdict_statement(report(ARTIFACT, attempt(ARTIFACT, Level.IDENTICAL)), BUILDER, None)
+    forged = json.loads(sign_statement(passed, MemorySigner(2)))
+    for tampered in (envelope | {"payload": forged["payload"]}, forged):
+        (tmp_path / "verdict.dsse.json").write_text(json.dumps(tampered, separators=(",", ":"), sort_keys=True))
+        signature = run("signature", tmp_path)
+        assert signature.returncode != 0
+        assert "Verified OK" not in signature.stdout
+
+
+def test_other_bytes_and_other_provenance_are_found(tmp_path: Path) -> None:
+    """A good signature on a statement about another file, or beside another provenance, prints 0."""
+    publish(tmp_path, report(ARTIFACT, attempt(ARTIFACT, Level.IDENTICAL)))
+    run("signature", tmp_path)
+    (tmp_path / "FILE.whl").write_bytes(FILE + b".")
+    with (tmp_path / "provenance.dsse.json").open("a") as provenance:
+        provenance.write("\n")
+    assert run("subject", tmp_path).stdout == "0\n"
+    assert run("provenance", tmp_path).stdout == "0\n"
