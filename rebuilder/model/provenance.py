@@ -1,0 +1,177 @@
+"""What checking upstream's attestations of one artifact said."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from rebuilder.model.value import Sha256Field, Value
+
+
+class ProvenanceStatus(StrEnum):
+    """The outcome of checking; a value, never an exception."""
+
+    VERIFIED = "verified"
+    """Signature, certificate, log entry, subject and identity all hold."""
+    ABSENT = "absent"
+    """Nothing was published to check."""
+    INVALID = "invalid"
+    """Something was published and a check of it failed; the sentence says which."""
+    NOT_CHECKABLE = "not-checkable"
+    """Nothing failed, but it says something, or is signed by somebody, that this program cannot judge."""
+
+
+class Forge(StrEnum):
+    """Who vouched for the publisher's identity when the certificate was issued."""
+
+    GITHUB = "github"
+    GITLAB = "gitlab"
+    GOOGLE = "google"
+    CIRCLECI = "circleci"
+    OTHER = "other"
+
+
+class Form(StrEnum):
+    """What kind of signed thing a result is about."""
+
+    PYPI_ATTESTATION = "pypi-attestation"
+    """One attestation of a PEP 740 provenance object."""
+    NPM_ATTESTATION = "npm-attestation"
+    """One Sigstore bundle of an npm attestation document."""
+    REGISTRY_SIGNATURE = "registry-signature"
+    """The npm registry's own signature over name, version and digest."""
+
+
+class Publisher(Value):
+    """Who signed, as the signing certificate says it (Fulcio certificate extensions, 1.3.6.1.4.1.57264.1).
+
+    Everything here was vouched for by the certificate authority; nothing comes from the index.
+    """
+
+    forge: Forge
+    issuer: str
+    """Issuer of the identity token."""
+    identity: str
+    """Subject alternative name: a workflow with its ref, or an e-mail address."""
+    repository: str | None = None
+    """URL of the repository."""
+    workflow: str | None = None
+    """Path of the workflow or pipeline file within the repository."""
+    build_config: str | None = None
+    """URI of the top-level build instructions with their ref."""
+    environment: str | None = None
+    """Deployment environment; most certificates do not carry it."""
+    ref: str | None = None
+    """Such as ``refs/tags/v1``."""
+    commit: str | None = None
+    """Commit id in hexadecimal; None where the forge does not vouch for one (Google Cloud Build)."""
+    run_url: str | None = None
+
+
+class ClaimedPublisher(Value):
+    """The publisher object the index sends beside a bundle. It is unsigned."""
+
+    kind: str
+    fields: dict[str, str]
+    """Its text fields, as sent."""
+
+
+class StatedSource(Value):
+    """Where the signed statement itself says the artifact was built from."""
+
+    repository: str | None = None
+    commit: str | None = None
+
+
+class FindingKind(StrEnum):
+    """What is worth knowing beside the status."""
+
+    PUBLISHER_DIFFERS = "publisher-differs"
+    """The publisher the index names is not the one in the certificate."""
+    ENVIRONMENT_UNCONFIRMED = "environment-unconfirmed"
+    """The index names an environment; the certificate does not say."""
+    UNKNOWN_FIELD = "unknown-field"
+    """An unsigned field this program does not know was ignored."""
+    SOURCE_DIFFERS = "source-differs"
+    """The signed statement and the certificate name different sources."""
+    NO_PUBLISH_ATTESTATION = "no-publish-attestation"
+    """The registry's own publish attestation is missing beside the provenance."""
+    UNSIGNED_TIME = "unsigned-time"
+    """A key was judged by a time that nobody signed."""
+
+
+class ProvenanceFinding(Value):
+    """One thing worth knowing."""
+
+    kind: FindingKind
+    sentence: str
+
+
+class AttestationResult(Value):
+    """What checking one attestation, or one registry signature, said.
+
+    Everything but ``form``, ``status``, ``sentence`` and ``sha256`` is filled in only as far as it was proven:
+    a publisher beside ``invalid`` did sign, but for something else.
+    """
+
+    form: Form
+    status: ProvenanceStatus
+    sentence: str
+    """Why, as a full sentence for a stranger."""
+    sha256: Sha256Field
+    """Of the attestation's RFC 8785 canonical JSON: the same however the index lays it out."""
+    predicate_type: str | None = None
+    publisher: Publisher | None = None
+    stated_source: StatedSource | None = None
+    key_id: str | None = None
+    """The registry's key, where a registry signed and not a publisher."""
+    log_time: datetime | None = None
+    """When the transparency log took it in (or a timestamp authority saw it), UTC, signed."""
+    log_index: int | None = None
+    not_before: datetime | None = None
+    """Validity of the certificate, UTC."""
+    not_after: datetime | None = None
+
+
+class Provenance(Value):
+    """What upstream signed about one artifact, all together."""
+
+    status: ProvenanceStatus
+    sentence: str
+    document_sha256: Sha256Field | None = None
+    """Of the document the index served, byte for byte; None when there was none."""
+    trust_sha256: Sha256Field | None = None
+    """Of the Sigstore trusted root it was judged by."""
+    results: tuple[AttestationResult, ...] = ()
+    claimed: tuple[ClaimedPublisher, ...] = ()
+    """One for each bundle, in order; unsigned."""
+    findings: tuple[ProvenanceFinding, ...] = ()
+
+    @property
+    def publisher(self) -> Publisher | None:
+        """The publisher of the first verified attestation that has one; None when anything is invalid."""
+        best = self._best
+        return best.publisher if best else None
+
+    @property
+    def repository(self) -> str | None:
+        """Repository URL the verified attestation vouches for."""
+        best = self._best
+        if best is None or best.publisher is None:
+            return None
+        return best.publisher.repository or (best.stated_source.repository if best.stated_source else None)
+
+    @property
+    def commit(self) -> str | None:
+        """Commit id the verified attestation vouches for; the certificate's before the statement's."""
+        best = self._best
+        if best is None or best.publisher is None:
+            return None
+        return best.publisher.commit or (best.stated_source.commit if best.stated_source else None)
+
+    @property
+    def _best(self) -> AttestationResult | None:
+        if self.status is ProvenanceStatus.INVALID:
+            return None
+        verified = [r for r in self.results if r.status is ProvenanceStatus.VERIFIED and r.publisher is not None]
+        return next((r for r in verified if r.publisher and r.publisher.commit), next(iter(verified), None))

@@ -1,0 +1,124 @@
+"""Checking one npm attestation: a Sigstore bundle signed by the registry's key or by a publisher's certificate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from rebuilder.model.provenance import FindingKind, Forge
+from rebuilder.provenance import claims, log_entry, statement
+from rebuilder.provenance.authorities import authorities
+from rebuilder.provenance.npm import PUBLISH
+from rebuilder.provenance.npm_bundle import Bundle, read, verify_certified, verify_keyed
+from rebuilder.provenance.npm_keys import ATTESTATIONS, NpmKeys
+from rebuilder.provenance.outcome import Facts
+from rebuilder.provenance.refusal import Refused, not_checkable, shown
+from rebuilder.provenance.statement import Statement
+from rebuilder.provenance.strict_json import fields, text
+from rebuilder.provenance.trust import TrustRoot
+
+_TYPES = frozenset({statement.STATEMENT_V1, statement.STATEMENT_V01})
+_PROVENANCE = frozenset({statement.SLSA_V02, statement.SLSA_V1})
+
+
+@dataclass(frozen=True)
+class Target:
+    """The tarball an attestation must be about."""
+
+    name: str
+    version: str
+    sha512: str
+    """Lower-case hexadecimal."""
+
+    @property
+    def purl(self) -> str:
+        """The subject name npm writes: only the scope's ``@`` is encoded."""
+        name = "%40" + self.name[1:] if self.name.startswith("@") else self.name
+        return f"pkg:npm/{name}@{self.version}"
+
+
+@lru_cache(maxsize=4)
+def npm_keys(trust: TrustRoot) -> NpmKeys:
+    """The registry's keys, read once.
+
+    Raises:
+        StoreError: the list is broken.
+    """
+    return NpmKeys(trust.npm_keys)
+
+
+def check(entry: Any, target: Target, trust: TrustRoot, now: datetime, facts: Facts) -> str:
+    """Check one attestation; fill in ``facts`` as they are proven.
+
+    Returns:
+        The sentence for "verified".
+
+    Raises:
+        Refused: a check failed.
+    """
+    found = fields(entry, "The attestation", required=["predicateType", "bundle"])
+    predicate_type = text(found["predicateType"], "The predicate type")
+    bundle = read(found["bundle"])
+    if predicate_type == PUBLISH:
+        return _publish(bundle, facts, target=target, trust=trust, now=now)
+    if predicate_type in _PROVENANCE:
+        return _provenance(bundle, predicate_type, facts, target=target, trust=trust, now=now)
+    raise not_checkable(f"It is of the unknown kind {shown(predicate_type)}.")
+
+
+def _publish(bundle: Bundle, facts: Facts, *, target: Target, trust: TrustRoot, now: datetime) -> str:
+    """The registry says: this is what was published under this name and version."""
+    if bundle.key_hint is None:
+        raise Refused("A publish attestation must be signed with the registry's key, not with a certificate.")
+    when = log_entry.verify(bundle.entry, authorities(trust))
+    key = npm_keys(trust).find(bundle.key_hint, ATTESTATIONS, when)
+    verify_keyed(bundle, key)
+    facts.proven |= {"key_id": key.key_id, "log_time": when, "log_index": bundle.entry.index}
+    log_entry.require_past(when, now)
+    signed = _statement(bundle, PUBLISH, target, facts)
+    named = (signed.predicate.get("name"), signed.predicate.get("version"))
+    if named != (target.name, target.version):
+        raise Refused(f"It is about the release {shown(named[0])} {shown(named[1])}.")
+    return f"The registry attests that it published these bytes on {when:%Y-%m-%d %H:%M:%S} UTC."
+
+
+def _provenance(
+    bundle: Bundle, predicate_type: str, facts: Facts, *, target: Target, trust: TrustRoot, now: datetime
+) -> str:
+    """The publisher's workflow says: I built this from there."""
+    if bundle.certificate is None:
+        raise Refused("Build provenance must be signed with a publisher's certificate, not with a key.")
+    when = verify_certified(bundle, authorities(trust))
+    publisher = claims.publisher(bundle.certificate)
+    facts.proven |= {
+        "publisher": publisher,
+        "log_time": when,
+        "log_index": bundle.entry.index,
+        "not_before": bundle.certificate.not_valid_before_utc,
+        "not_after": bundle.certificate.not_valid_after_utc,
+    }
+    log_entry.require_past(when, now)
+    signed = _statement(bundle, predicate_type, target, facts)
+    stated = statement.stated_source(signed, publisher)
+    facts.proven["stated_source"] = stated
+    difference = statement.require_agreement(stated, publisher, strict=True)
+    if difference:
+        raise Refused(difference, finding=FindingKind.SOURCE_DIFFERS)
+    if publisher.forge is Forge.OTHER:
+        raise not_checkable(f"The certificate's identity was vouched for by {shown(publisher.issuer)}, unknown to us.")
+    return f"Signed by {shown(publisher.identity, 300)} on {when:%Y-%m-%d %H:%M:%S} UTC."
+
+
+def _statement(bundle: Bundle, predicate_type: str, target: Target, facts: Facts) -> Statement:
+    if bundle.envelope.payload_type != statement.PAYLOAD_TYPE:
+        raise not_checkable(f"The signed payload is of the unknown type {shown(bundle.envelope.payload_type)}.")
+    signed = statement.read(bundle.envelope.payload, types=_TYPES)
+    if signed.predicate_type != predicate_type:
+        raise Refused(f"The registry lists it as {shown(predicate_type)}, signed is {shown(signed.predicate_type)}.")
+    facts.proven["predicate_type"] = signed.predicate_type
+    if signed.subject_name != target.purl:
+        raise Refused(f"It is about another release: {shown(signed.subject_name)}, not {shown(target.purl)}.")
+    statement.require_digest(signed, "sha512", target.sha512)
+    return signed

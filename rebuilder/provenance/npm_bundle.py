@@ -1,0 +1,199 @@
+"""Sigstore bundles as npm publishes them, the kinds included that sigstore-python does not take."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import Certificate, load_der_x509_certificate
+from sigstore.errors import Error as SigstoreError
+from sigstore.models import Bundle as SigstoreBundle
+
+from rebuilder.provenance import log_body, log_entry
+from rebuilder.provenance.authorities import Authorities
+from rebuilder.provenance.log_body import INTOTO, Envelope
+from rebuilder.provenance.log_entry import LogEntry
+from rebuilder.provenance.npm_keys import NpmKey
+from rebuilder.provenance.refusal import Refused, not_checkable, shown
+from rebuilder.provenance.strict_json import array, base64_bytes, fields, one, text
+
+_V01 = "application/vnd.dev.sigstore.bundle+json;version=0.1"
+_V02 = "application/vnd.dev.sigstore.bundle+json;version=0.2"
+_V03 = "application/vnd.dev.sigstore.bundle.v0.3+json"
+_V03_ALT = "application/vnd.dev.sigstore.bundle+json;version=0.3"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle, read strictly; nothing is verified yet."""
+
+    envelope: Envelope
+    entry: LogEntry
+    certificate: Certificate | None
+    chain: tuple[bytes, ...]
+    """DER of further certificates that were sent along."""
+    key_hint: str | None
+    """Key id, where a bare key signed."""
+    timestamps: bool
+    """Whether it has timestamps of a timestamp authority."""
+    content: dict[str, Any]
+
+
+def read(value: Any) -> Bundle:
+    """Read a bundle (protobuf-specs, ``Bundle`` 0.1 to 0.3) with a DSSE envelope.
+
+    Raises:
+        Refused: it is malformed or of an unknown version.
+    """
+    what = "The bundle"
+    found = fields(value, what, required=["mediaType", "verificationMaterial", "dsseEnvelope"])
+    media_type = text(found["mediaType"], f"{what}'s media type")
+    if media_type not in {_V01, _V02, _V03, _V03_ALT}:
+        raise not_checkable(f"{what} is of the unknown type {shown(media_type)}.")
+    material = fields(
+        found["verificationMaterial"],
+        "The verification material",
+        required=["tlogEntries"],
+        optional=["publicKey", "x509CertificateChain", "certificate", "timestampVerificationData"],
+    )
+    entry = log_entry.read(one(material["tlogEntries"], "The list of log entries"))
+    if media_type != _V01 and not entry.has_proof:
+        raise Refused("The log entry has no inclusion proof, which this version of the bundle must have.")
+    certificate, chain, hint = _signer(material, newest=media_type in {_V03, _V03_ALT})
+    return Bundle(
+        envelope=_envelope(found["dsseEnvelope"]),
+        entry=entry,
+        certificate=certificate,
+        chain=chain,
+        key_hint=hint,
+        timestamps=_has_timestamps(material),
+        content=found,
+    )
+
+
+def verify_keyed(bundle: Bundle, key: NpmKey) -> None:
+    """Verify a signature by a bare key and that exactly it is in the log; the log entry itself was verified.
+
+    Raises:
+        Refused: it does not hold.
+    """
+    if bundle.timestamps:
+        raise not_checkable("It has timestamps of a timestamp authority, which are not expected beside a bare key.")
+    if bundle.envelope.key_id != key.key_id:
+        raise Refused("The signature names another key than the bundle.")
+    key.verify(bundle.envelope.signature, bundle.envelope.signed)
+    log_body.bind(bundle.entry, bundle.envelope, key.der)
+
+
+def verify_certified(bundle: Bundle, authorities: Authorities) -> datetime:
+    """Verify a signature by a certificate; give the signed time.
+
+    What sigstore-python takes is left to it. It refuses ``intoto`` log entries, and bundles without inclusion
+    proof: for those the same steps are taken here, see docs/adr/0009-upstream-attestations.md.
+
+    Raises:
+        Refused: it does not hold.
+    """
+    assert bundle.certificate is not None  # noqa: S101 - asked for by the caller
+    if not authorities.certificates.issuperset(bundle.chain):
+        raise Refused("A certificate that was sent along is not one of the trust root's authorities.")
+    if (bundle.entry.kind, bundle.entry.version) == INTOTO or not bundle.entry.has_proof:
+        when = _by_ourselves(bundle, authorities)
+    else:
+        when = _by_sigstore(bundle, authorities)
+    authorities.check_log(bundle.entry.log_id, when)
+    authorities.check_certificate(bundle.certificate, when)
+    return when
+
+
+def _by_ourselves(bundle: Bundle, authorities: Authorities) -> datetime:
+    assert bundle.certificate is not None  # noqa: S101
+    if bundle.timestamps:
+        raise not_checkable("It has timestamps of a timestamp authority beside a log entry of an older kind.")
+    when = log_entry.verify(bundle.entry, authorities)
+    key = bundle.certificate.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise not_checkable("The certificate's key is not of a kind Sigstore uses for signing (elliptic curve).")
+    try:
+        key.verify(bundle.envelope.signature, bundle.envelope.signed, ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature:
+        raise Refused("The signature is not the certificate's over this statement.") from None
+    log_body.bind(bundle.entry, bundle.envelope, bundle.certificate.public_bytes(Encoding.DER))
+    return when
+
+
+def _by_sigstore(bundle: Bundle, authorities: Authorities) -> datetime:
+    try:
+        parsed = SigstoreBundle.from_json(json.dumps(bundle.content))
+        kind, payload = authorities.verifier.verify_dsse(parsed, _Anyone())
+    except SigstoreError as error:
+        raise Refused(f"The signature does not hold: {shown(str(error), 300)}.") from None
+    if (kind, payload) != (bundle.envelope.payload_type, bundle.envelope.payload):
+        raise Refused("The statement was read in two ways.")
+    if bundle.entry.time is not None and bundle.entry.promise is not None:
+        return bundle.entry.time
+    data = parsed.verification_material.timestamp_verification_data
+    # With one timestamp there is no doubt which one the verifier found good.
+    stamp = one(data.rfc3161_timestamps if data else [], "The list of timestamps")
+    moment: datetime = stamp.tst_info.gen_time
+    return moment
+
+
+class _Anyone:
+    """There is no claimed identity to compare with: the certificate's is reported."""
+
+    def verify(self, cert: Certificate) -> None:
+        """Accept every identity."""
+
+
+def _signer(material: dict[str, Any], *, newest: bool) -> tuple[Certificate | None, tuple[bytes, ...], str | None]:
+    kinds = [name for name in ("publicKey", "x509CertificateChain", "certificate") if name in material]
+    kind = one(kinds, "The set of signers")
+    if kind == "publicKey":
+        key = fields(material[kind], "The public key", required=["hint"])
+        return None, (), text(key["hint"], "The public key's hint")
+    if (kind == "certificate") != newest:
+        raise Refused(f"The bundle's version does not go with “{kind}”.")
+    if kind == "certificate":
+        listed = [material[kind]]
+    else:
+        chain = fields(material[kind], "The certificate chain", required=["certificates"])
+        listed = array(chain["certificates"], "The certificate chain")
+    raw = [
+        base64_bytes(fields(entry, "A certificate", required=["rawBytes"])["rawBytes"], "A certificate")
+        for entry in listed
+    ]
+    if not raw:
+        raise Refused("The certificate chain is empty.")
+    try:
+        leaf = load_der_x509_certificate(raw[0])
+    except ValueError:
+        raise Refused("The certificate is malformed.") from None
+    return leaf, tuple(raw[1:]), None
+
+
+def _envelope(value: Any) -> Envelope:
+    found = fields(value, "The envelope", required=["payload", "payloadType", "signatures"])
+    signature = fields(
+        one(found["signatures"], "The envelope's list of signatures"),
+        "The envelope's signature",
+        required=["sig"],
+        optional=["keyid"],
+    )
+    return Envelope(
+        payload=base64_bytes(found["payload"], "The payload"),
+        payload_type=text(found["payloadType"], "The payload type"),
+        signature=base64_bytes(signature["sig"], "The signature"),
+        key_id=text(signature.get("keyid", ""), "The key id"),
+    )
+
+
+def _has_timestamps(material: dict[str, Any]) -> bool:
+    data = fields(material.get("timestampVerificationData", {}), "The timestamps", optional=["rfc3161Timestamps"])
+    return bool(array(data.get("rfc3161Timestamps", []), "The list of timestamps"))

@@ -1,0 +1,34 @@
+"""How one check inside this part says no: caught at its edge and turned into a value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rebuilder.model.provenance import FindingKind, ProvenanceFinding, ProvenanceStatus
+
+
+class Refused(Exception):  # noqa: N818 - it is an answer, not an error
+    """An attestation is not accepted; ``str()`` is the sentence."""
+
+    def __init__(
+        self,
+        sentence: str,
+        *,
+        status: ProvenanceStatus = ProvenanceStatus.INVALID,
+        finding: FindingKind | None = None,
+    ) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.finding = ProvenanceFinding(kind=finding, sentence=sentence) if finding else None
+
+
+def not_checkable(sentence: str) -> Refused:
+    """A refusal that blames nobody: this program cannot judge what it sees."""
+    return Refused(sentence, status=ProvenanceStatus.NOT_CHECKABLE)
+
+
+def shown(foreign: Any, limit: int = 120) -> str:
+    """Foreign text for a sentence: one line, printable, cut at ``limit`` characters."""
+    text = foreign if isinstance(foreign, str) else repr(foreign)
+    clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[: limit + 1])
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"

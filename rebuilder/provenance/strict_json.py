@@ -1,0 +1,162 @@
+"""Reading foreign JSON so that every reader after us sees the same thing."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Collection
+from typing import Any
+
+from rebuilder.model.value import canonical_json
+from rebuilder.provenance.refusal import Refused, shown
+
+MAX_BYTES = 1 << 20
+"""Largest document read. Real ones have about 10 KiB for each attestation."""
+MAX_DEPTH = 32
+"""Deepest nesting of objects and arrays. Real ones have 9."""
+
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_BRACKET = re.compile(rb"[\[\]{}]")
+_DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
+
+
+def parse(data: bytes, what: str) -> Any:
+    """Parse JSON, size and depth measured before any parser sees it.
+
+    Raises:
+        Refused: too large, too deep, not UTF-8, not JSON (RFC 8259), or an object with the same name twice.
+    """
+    if len(data) > MAX_BYTES:
+        raise Refused(f"{what} has {len(data)} bytes; the limit is {MAX_BYTES}.")
+    if _depth(data) > MAX_DEPTH:
+        raise Refused(f"{what} is nested more than {MAX_DEPTH} levels deep.")
+    try:
+        document = json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"{what} is not proper JSON: {shown(str(error))}.") from None
+    return document
+
+
+def _depth(data: bytes) -> int:
+    deepest = depth = 0
+    for bracket in _BRACKET.findall(_STRING.sub(b"", data)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("an object has the same name twice")
+    return found
+
+
+def _no_constant(text: str) -> Any:
+    raise ValueError(f"{text} is not a JSON number")
+
+
+def fields(value: Any, what: str, *, required: Collection[str] = (), optional: Collection[str] = ()) -> dict[str, Any]:
+    """An object with these members and no others; those that are ``null`` are left out.
+
+    Raises:
+        Refused: not an object, a member is missing, or one is unknown.
+    """
+    found = mapping(value, what)
+    for name in found:
+        if name not in required and name not in optional:
+            raise Refused(f"{what} has the unknown member “{shown(name, 40)}”.")
+    found = {name: member for name, member in found.items() if member is not None}
+    for name in required:
+        if name not in found:
+            raise Refused(f"{what} lacks “{name}”.")
+    return found
+
+
+def mapping(value: Any, what: str) -> dict[str, Any]:
+    """An object.
+
+    Raises:
+        Refused: something else.
+    """
+    if not isinstance(value, dict):
+        raise Refused(f"{what} is not an object.")
+    return value
+
+
+def one(value: Any, what: str) -> Any:
+    """The only element of an array.
+
+    Raises:
+        Refused: not an array, or not exactly one element.
+    """
+    found = array(value, what)
+    if len(found) != 1:
+        raise Refused(f"{what} has {len(found)} elements instead of one.")
+    return found[0]
+
+
+def array(value: Any, what: str) -> list[Any]:
+    """An array.
+
+    Raises:
+        Refused: something else.
+    """
+    if not isinstance(value, list):
+        raise Refused(f"{what} is not an array.")
+    return value
+
+
+def text(value: Any, what: str) -> str:
+    """A string.
+
+    Raises:
+        Refused: something else.
+    """
+    if not isinstance(value, str):
+        raise Refused(f"{what} is not text.")
+    return value
+
+
+def decimal(value: Any, what: str) -> int:
+    """A number written as a string, the way Protocol Buffers write 64-bit integers; one spelling each.
+
+    Raises:
+        Refused: anything else, leading zeros and signs included.
+    """
+    found = text(value, what)
+    if not _DECIMAL.fullmatch(found):
+        raise Refused(f"{what} is not a number: “{shown(found, 40)}”.")
+    return int(found)
+
+
+def base64_bytes(value: Any, what: str) -> bytes:
+    """Bytes in base64 (RFC 4648, section 4), one spelling each: no line breaks, no stray bits.
+
+    Lenient decoders skip foreign characters and ignore left-over bits, so that two documents mean the same.
+
+    Raises:
+        Refused: anything else, nothing at all included.
+    """
+    found = text(value, what)
+    try:
+        decoded = base64.b64decode(found, validate=True)
+    except (binascii.Error, ValueError):
+        raise Refused(f"{what} is not proper base64.") from None
+    if not decoded or base64.b64encode(decoded).decode() != found:
+        raise Refused(f"{what} is not proper base64.")
+    return decoded
+
+
+def canonical(value: Any, what: str) -> bytes:
+    """RFC 8785 canonical form, for a digest.
+
+    Raises:
+        Refused: it has numbers or text that JSON cannot carry exactly.
+    """
+    try:
+        return canonical_json(value)
+    except (ValueError, RecursionError):
+        raise Refused(f"{what} has numbers or text that have no canonical form.") from None
