@@ -10,7 +10,7 @@ from rebuilder.model.artifact import Artifact
 from rebuilder.model.attempt import Attempt, Outcome
 from rebuilder.model.comparison import Level
 from rebuilder.model.evidence import Evidence, Obstacle
-from rebuilder.model.value import Value
+from rebuilder.model.value import Value, sha256_hex
 from rebuilder.model.verdict import Kind, Verdict
 
 
@@ -132,10 +132,15 @@ def page_path(ecosystem: str, name: str, version: str, filename: str, sha256: st
     """Directory of an artifact's page below the site's root, without a slash at its end.
 
     The digest is part of it: a file name that comes back with other bytes gets a page of its own.
-    Names come from registries; each part is percent-encoded, and ``.`` and ``..`` cannot come out.
+    Names come from registries; each part is percent-encoded, and ``.`` and ``..`` cannot come out. File systems
+    allow 255 bytes for a part: a longer one is cut, and a digest keeps it apart from others that begin alike.
     """
-    parts = [quote(part, safe="+!~@") for part in (ecosystem, name, version, filename)]
+    parts = [_cut(quote(part, safe="+!~@")) for part in (ecosystem, name, version, filename)]
     return "/".join(part.replace(".", "%2E") if set(part) == {"."} else part for part in parts) + f"/{sha256[:16]}"
+
+
+def _cut(part: str) -> str:
+    return part if len(part) <= 200 else f"{part[:180]}~{sha256_hex(part.encode())[:16]}"
 
 
 def decide(attempts: tuple[Attempt, ...], obstacle: Obstacle | None) -> Decision:

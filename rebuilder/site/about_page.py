@@ -50,6 +50,6 @@ def about_page(key_id: str, schemas: Sequence[str]) -> AboutPage:
         root="",
         verdicts=(*verdicts, Meaning(UNTESTED, f"{UNTESTED.spoken} It counts in every percentage all the same.")),
         key_id=key_id,
-        signature=signature_commands("verdict.dsse.json", f"{key_id}.pem"),
+        signature=signature_commands(f"{key_id}.pem"),
         schemas=tuple(schemas),
     )

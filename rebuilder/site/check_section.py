@@ -20,7 +20,6 @@ class CheckSection:
     repeat: str | None
     signature: str
     """Run in the directory of the page; prints ``Verified OK``."""
-    read: str
 
 
 def check_section(artifact: Artifact, key_href: str) -> CheckSection:
@@ -28,25 +27,20 @@ def check_section(artifact: Artifact, key_href: str) -> CheckSection:
     return CheckSection(
         own_copy=_command("echo {} | sha256sum --check", f"{artifact.sha256}  {artifact.filename}"),
         repeat=_command("rebuilder verify {}", f"{artifact.ecosystem}:{artifact.name}=={artifact.version}"),
-        signature=signature_commands("verdict.dsse.json", key_href),
-        read="cat payload.json",
+        signature=signature_commands(key_href),
     )
 
 
-def signature_commands(envelope: str, key: str) -> str:
-    """Check a DSSE envelope with openssl alone.
+def signature_commands(key: str) -> str:
+    """Check the envelope of the verdict with openssl alone, as docs/verify-a-report.md explains it.
 
     What is signed is the payload behind its type and length
     (https://github.com/secure-systems-lab/dsse/blob/master/protocol.md, "PAE").
     """
-    return "\n".join(
-        (
-            f"""sed -n 's/.*"payload": *"\\([^"]*\\)".*/\\1/p' {envelope} | openssl base64 -d -A > payload.json""",
-            f"""sed -n 's/.*"sig": *"\\([^"]*\\)".*/\\1/p' {envelope} | openssl base64 -d -A > signature.bin""",
-            """(printf 'DSSEv1 28 application/vnd.in-toto+json %d ' "$(wc -c < payload.json)"; cat payload.json) \\""",
-            f"""  | openssl dgst -sha256 -verify {key} -signature signature.bin""",
-        )
-    )
+    return f"""cut -d '"' -f 4 verdict.dsse.json | base64 -d > verdict.json
+cut -d '"' -f 18 verdict.dsse.json | base64 -d > verdict.sig
+{{ printf 'DSSEv1 28 application/vnd.in-toto+json %d ' "$(wc -c < verdict.json)"; cat verdict.json; }} > verdict.pae
+openssl dgst -sha256 -verify {key} -signature verdict.sig verdict.pae"""
 
 
 def _command(shape: str, argument: str) -> str | None:

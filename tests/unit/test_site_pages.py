@@ -1,0 +1,202 @@
+"""What pages show, computed without a template: every verdict, every attempt, every denominator."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from rebuilder.guest import normalise_tar, normalise_zip
+from rebuilder.model.report import Report, Summary, page_path, summarise
+from rebuilder.model.verdict import Kind, Verdict
+from rebuilder.site.artifact_page import ArtifactPage, Surroundings, artifact_page
+from rebuilder.site.history import history_section
+from rebuilder.site.index_page import MOST_LISTED, by_initial, index_page, list_page, project_path
+from rebuilder.site.marks import mark
+from rebuilder.site.normalisations import SENTENCES
+from rebuilder.site.rows import by_version, current
+from tests.fakes import reports
+from tests.fakes.blobs import MemoryBlobs
+
+
+def page(report: Report, history: list[Summary] | None = None) -> ArtifactPage:
+    """The page of a report as the site would compute it."""
+    around = Surroundings(
+        history=history or [], alarms=[], key_id="ab" * 32, project_href="projects/s.html#x", files={"report.json": ""}
+    )
+    return artifact_page(report, around)
+
+
+def summary(**changes: object) -> Summary:
+    """A row of an index."""
+    return summarise(reports.reproduced(MemoryBlobs())).model_copy(update=changes)
+
+
+@pytest.mark.parametrize("verdict", reports.EVERY)
+def test_the_verdict_is_said_in_words(verdict: Verdict) -> None:
+    """Each builder gives its verdict; icon, word and sentence stand together."""
+    shown = page(reports.EVERY[verdict](MemoryBlobs()))
+    assert verdict.value == shown.mark.name
+    assert verdict.icon == shown.mark.icon
+    assert shown.mark.spoken.startswith(verdict.spoken)
+    assert shown.reason.endswith(".")
+
+
+def test_digests_stand_one_above_the_other() -> None:
+    """The whole question in two lines."""
+    good = page(reports.reproduced(MemoryBlobs()))
+    bad = page(reports.differs(MemoryBlobs()))
+    none = page(reports.build_failed(MemoryBlobs()))
+    assert good.proof.same
+    assert good.proof.rebuilt == good.proof.published
+    assert not bad.proof.same
+    assert bad.proof.rebuilt not in {None, bad.proof.published}
+    assert none.proof.rebuilt is None
+
+
+def test_no_attempt_is_left_out() -> None:
+    """Also those the verdict does not rest on, with how they differ from the first."""
+    report = reports.differs(MemoryBlobs())
+    rows = page(report).attempts
+    assert len(report.attempts) == len(rows)
+    assert [1] == [row.number for row in rows if row.decisive]
+    assert ("SOURCE_DATE_EPOCH: not set",) == rows[1].changes
+    assert () == rows[2].changes
+    assert rows[2].sentence.startswith("The same build once more")
+
+
+def test_the_build_behind_the_verdict_is_shown() -> None:
+    """Inputs by purpose, with digests; the clock in words; commands as one would type them."""
+    build = page(reports.reproduced(MemoryBlobs())).build
+    assert build is not None
+    assert ["Build tools", "Build dependencies", "Derived documents", "Our own program"] == [
+        group.title for group in build.groups
+    ]
+    assert [("flit-core", "3.12.0"), ("packaging", "25.0")] == [(row.name, row.version) for row in build.groups[1].rows]
+    assert build.clock.endswith("2026-03-09 08:41:54 UTC.")
+    assert build.commands[0].startswith("python3 /tools/guest.pyz unpack")
+    assert "libc6 2.41-12" in build.packages
+
+
+def test_without_a_fixed_time_the_real_one_is_named() -> None:
+    """A build that saw the real clock says which time that was."""
+    report = reports.equivalent(MemoryBlobs())
+    report = report.model_copy(update={"decision": report.decision.model_copy(update={"attempt": 1})})
+    build = page(report).build
+    assert build is not None
+    assert "not set" in build.clock
+    assert "2026-11-20 14:03 UTC" in build.clock
+
+
+def test_a_file_without_source_says_so() -> None:
+    """Nothing was built: no section pretends otherwise."""
+    shown = page(reports.inputs_missing(MemoryBlobs()))
+    assert (shown.build, shown.comparison, shown.attempts, shown.source) == (None, None, (), ())
+    assert shown.obstacle == "The release has no source archive to build from."
+    assert "Withdrawn" in [fact.label for fact in shown.published]
+
+
+def test_every_normalisation_has_a_sentence() -> None:
+    """A name alone tells a stranger nothing."""
+    known = {*normalise_tar.TAR, *normalise_zip.ZIP}
+    assert set() == known - SENTENCES.keys()
+
+
+def test_worse_than_before_is_said() -> None:
+    """A regression is what a reader has to see first."""
+    differs = reports.differs(MemoryBlobs())
+    worse = page(differs, reports.history(differs)).history
+    assert worse.worse is not None
+    assert "2026-10-21 (reproduced)" in worse.worse
+    assert "Of 9 other files of this project that we verified, 9 came out reproduced or equivalent." == worse.record
+    never = page(differs, reports.history(differs, verdict=Verdict.DIFFERS)).history
+    assert never.worse is None
+
+
+def test_history_keeps_projects_and_our_own_faults_apart() -> None:
+    """Other projects do not belong here; an infrastructure fault is no verdict."""
+    this = summary()
+    fault = summary(verdict=Verdict.INFRA_ERROR, finished=this.finished - timedelta(days=1))
+    other = summary(name="other", finished=this.finished - timedelta(days=1))
+    section = history_section(this, [this, fault, other], "")
+    assert ((), (), None) == (section.earlier, section.others, section.record)
+
+
+def test_other_bytes_under_the_same_name_are_another_file() -> None:
+    """A file name that came back with other bytes is listed with a page of its own."""
+    this = summary()
+    before = summary(sha256="cd" * 32, finished=this.finished - timedelta(days=1))
+    section = history_section(this, [this, before], "")
+    assert () == section.earlier
+    assert [True] == ["cdcdcdcdcdcdcdcd" in (row.href or "") for row in section.others]
+
+
+def test_versions_are_ordered_as_versions() -> None:
+    """1.10 is newer than 1.9; what is no version comes last."""
+    files = [summary(version=version) for version in ("1.9", "weird", "1.10", "1.10rc1")]
+    assert ["1.10", "1.10rc1", "1.9", "weird"] == [each.version for each in by_version(files)]
+
+
+def test_the_newest_verification_of_each_file_counts() -> None:
+    """Older ones, and our own faults, are not counted again."""
+    old = summary(verdict=Verdict.DIFFERS, kind=Kind.STABLE, finished=reports.NOW - timedelta(days=2))
+    fault = summary(verdict=Verdict.INFRA_ERROR, finished=reports.NOW + timedelta(days=2))
+    assert [summary()] == current([old, summary(), fault])
+
+
+def test_counts_add_up_to_the_denominator() -> None:
+    """Every verdict has a row, also with nothing in it, and so have files that were not tested."""
+    files = [summary(version=str(number)) for number in range(6)] + [summary(version="x", verdict=Verdict.UNSUPPORTED)]
+    shown = index_page(files, [], untested=3, now=reports.NOW)
+    numbers = {row.mark.name: row.number for row in shown.counts}
+    assert {"reproduced", "equivalent", "differs", "build-failed", "inputs-missing", "unsupported", "timed-out"} == (
+        numbers.keys() - {"untested"}
+    )
+    assert 10 == sum(numbers.values())
+    assert "6 of 10 known files (60.0 %) were confirmed by a rebuild." == shown.headline
+    assert {"reproduced": "60.0 %", "unsupported": "10.0 %", "untested": "30.0 %", "differs": "0 %"}.items() <= {
+        row.mark.name: row.percent for row in shown.counts
+    }.items()
+
+
+def test_hardly_any_is_not_none_and_almost_all_is_not_all() -> None:
+    """Rounding never turns one file into nothing."""
+    files = [summary(version=str(number)) for number in range(9999)] + [summary(version="x", verdict=Verdict.DIFFERS)]
+    percents = {row.mark.name: row.percent for row in index_page(files, [], untested=0, now=reports.NOW).counts}
+    assert ("99.9 %", "0.1 %") == (percents["reproduced"], percents["differs"])
+
+
+def test_nothing_yet_is_no_division_by_zero() -> None:
+    """A fresh store has a front page too."""
+    shown = index_page([], [], untested=0, now=reports.NOW)
+    assert "Nothing has been verified yet." == shown.headline
+
+
+def test_long_lists_say_what_they_leave_out() -> None:
+    """The newest are listed; a sentence says how many there are."""
+    files = [summary(version=str(number)) for number in range(MOST_LISTED + 1)]
+    shown = list_page(Verdict.REPRODUCED, files, "x")
+    assert MOST_LISTED == len(shown.rows)
+    assert "501 files" == shown.total
+    assert shown.hidden is not None
+
+
+def test_projects_are_found_by_initial() -> None:
+    """Letters in order; everything else under one sign."""
+    files = [summary(name=name) for name in ("Zope", "attrs", "2to3", "zeal", "größe", "ärger")]
+    assert ["0", "a", "g", "z"] == list(by_initial(files))
+    assert "projects/z.html#pypi%3AZope" == project_path("pypi", "Zope")
+
+
+def test_every_kind_has_words() -> None:
+    """Sub-kinds are part of the word and the sentence."""
+    for kind in Kind:
+        assert kind.value in mark(Verdict.DIFFERS, kind).word
+        assert kind.spoken in mark(Verdict.DIFFERS, kind).spoken
+
+
+def test_names_too_long_for_a_file_system_are_cut() -> None:
+    """Each part stays below 255 bytes, and names that begin alike stay apart."""
+    paths = {page_path("pypi", "n", "1", "ü" * 400 + end, "a" * 64) for end in "xy"}
+    assert 2 == len(paths)
+    assert 200 >= max(len(part) for path in paths for part in path.split("/"))
