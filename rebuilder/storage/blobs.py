@@ -118,16 +118,14 @@ class DiskBlobs:
         place = self._place(sha256)
         with self._explained(sha256):
             try:
-                file = os.fdopen(os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+                if not stat.S_ISREG(place.lstat().st_mode):
+                    raise self._moved_aside(sha256, None)
+                return os.fdopen(os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
             except FileNotFoundError:
                 raise StoreError(
                     f"Blob {sha256} is not in the store {self._root}.",
                     hint="Verify the artifact again: what is missing is fetched or built anew.",
                 ) from None
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            file.close()
-            raise self._moved_aside(sha256, None)
-        return file
 
     def _is_sound(self, sha256: str) -> bool:
         """Whether an undamaged copy is there; a damaged one is moved aside."""
