@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from rebuilder.config import Config
 from rebuilder.errors import RebuilderError, SandboxUnavailableError
@@ -180,7 +179,7 @@ def _nearest(place: Path) -> Path:
 
 def _keys(config: Config) -> Iterator[_Finding]:
     try:
-        inside = config.keys.resolve().is_relative_to(config.store.resolve())
+        inside = _real(config.keys).is_relative_to(_real(config.store))
         files = sorted(config.keys.iterdir()) if config.keys.is_dir() else []
         private = [file for file in files if file.is_file() and b"PRIVATE KEY" in file.read_bytes()[:1000]]
         loose = [file for file in private if file.stat().st_mode & 0o077]
@@ -207,19 +206,18 @@ def _keys(config: Config) -> Iterator[_Finding]:
 def _settings(config: Config, here: Machine) -> Iterator[_Finding]:
     try:
         url, origins = here.index(config.index_url)
-        yield _said("index", " ".join([f"Releases are read from {_shown(url)}.", *origins]))
+        yield _said("index", " ".join([f"Releases are read from {sources.without_password(url)}.", *origins]))
     except RebuilderError as error:
         yield _said("index", str(error), ok=False, mend=error.hint)
     settings = sources.apt_settings()
     lines = sources.sources("stable", etc_apt=here.etc_apt or sources.etc_apt(settings))
-    mirrors = list(dict.fromkeys(_shown(line.split()[2]) for line in lines))
+    mirrors = list(dict.fromkeys(sources.without_password(line.split()[2]) for line in lines))
     told = f"Toolchains are made from {' and '.join(mirrors)}, as apt's settings say."
     if not mirrors:
         told = "Apt has no source for Debian here; toolchains are made from the mirror mmdebstrap chooses."
     yield _said("mirror", told)
 
 
-def _shown(url: str) -> str:
-    """A URL without user name and password."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+def _real(place: Path) -> Path:
+    """The place with links followed, as far as they lead somewhere."""
+    return Path(os.path.realpath(place))

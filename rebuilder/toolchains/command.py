@@ -50,16 +50,20 @@ def run(argv: Sequence[str], *, environment: Mapping[str, str], log: Path, secon
     except subprocess.TimeoutExpired:
         raise CommandError(f"{argv[0]} took more than {seconds:.0f} s", _tail(log)) from None
     finally:
-        _kill_group(process)
+        _end(process)
     if code != 0:
         raise CommandError(f"{argv[0]} ended with exit code {code}", _tail(log))
 
 
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """End whatever is left of the program's session, also when we are interrupted ourselves."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a program's whole session, also when we are interrupted ourselves.
+
+    Only while the program was not waited for: afterwards its number may belong to somebody else.
+    """
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _tail(log: Path) -> str:

@@ -112,7 +112,8 @@ class Mmdebstrap:
             )
         except CommandError as error:
             raise _explained(spec, error) from error
-        made = Made(packages=packages(root), releases=releases(root), sources=tuple(lines), tool=tool)
+        kept = tuple(" ".join(map(sources.without_password, line.split())) for line in lines)
+        made = Made(packages=packages(root), releases=releases(root), sources=kept, tool=tool)
         settle(root, spec.links)
         write_cache(root, log=root.parent / "ldconfig.log")
         compile_modules(root, spec.python, log=root.parent / "compile.log")
@@ -151,5 +152,6 @@ def _explained(spec: Spec, error: CommandError) -> ToolchainError:
         if any(sign in error.output for sign in signs):
             return ToolchainError(f"The toolchain {spec.name} cannot be made: {reason}.", hint=hint)
     lines = [line for line in error.output.splitlines() if line.startswith("E: ")] or error.output.splitlines()
-    said = f" It said: {lines[0][:300]}" if lines else ""
+    words = "".join(each if each.isprintable() else "?" for each in lines[0][:300]) if lines else ""
+    said = f" It said: {words}" if words else ""
     return ToolchainError(f"The toolchain {spec.name} cannot be made: {error}.{said}")

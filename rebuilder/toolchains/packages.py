@@ -46,7 +46,7 @@ def packages(root: Path) -> tuple[Package, ...]:
         root: The tree, with apt's lists and downloaded archives still in it.
 
     Raises:
-        ToolchainError: a package is in no list, or its bytes are not those of the list.
+        ToolchainError: there is none, one is in no list, or its bytes are not those of the list.
     """
     known = {
         (each.name, each.version, each.architecture): each
@@ -55,13 +55,16 @@ def packages(root: Path) -> tuple[Package, ...]:
     }
     found = []
     for deb in sorted((root / "var/cache/apt/archives").glob("*.deb")):
-        name, version, architecture = unquote(deb.stem).split("_")
+        name, _, rest = unquote(deb.stem).partition("_")
+        version, _, architecture = rest.rpartition("_")
         package = known.get((name, version, architecture))
         with deb.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         if package is None or package.sha256 != sha256:
             raise ToolchainError(f"The package {name} {version} is not the one that the archive's signed list names.")
         found.append(package)
+    if not found:
+        raise ToolchainError("Apt downloaded no packages, so it is not known what the toolchain is made from.")
     return tuple(found)
 
 

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 """Keys of the Debian archive, from the package ``debian-archive-keyring``."""
@@ -43,7 +44,7 @@ def sources(suite: str, *, etc_apt: Path, keyring: Path = KEYRING) -> list[str]:
 
 def _is_debian(uri: str, suite: str, signed_by: str) -> bool:
     """Tell the archive of Debian itself from archives of others that are built for it."""
-    if not uri.startswith(("http://", "https://", "file:")) or re.search(r"[\s\[\]]", uri):
+    if not uri.startswith(("http://", "https://")) or re.search(r"[\s\[\]]", uri):
         return False
     if suite.endswith(("-backports", "-backports-sloppy", "-proposed-updates", "experimental", "/")):
         return False
@@ -118,3 +119,9 @@ def network_options(settings: dict[str, str]) -> list[str]:
         for name, value in settings.items()
         if name.startswith(_KEPT_OPTIONS) and value and not re.search(r"[\"\\\n]", value) and not name.endswith("::")
     ]
+
+
+def without_password(url: str) -> str:
+    """A URL to show or keep: without user name and password."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

@@ -17,7 +17,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -168,13 +168,12 @@ class DebianToolchains:
         found = listing(root)
         if sha256_hex(found) != record.sha256:
             raise self._modified(record, root, found)
-        try:
-            retime(root)
-            mark = fingerprint(root)
-            if mark == before or sha256_hex(listing(root)) == record.sha256:
+        retime(root)
+        mark = fingerprint(root)
+        if mark == before or sha256_hex(listing(root)) == record.sha256:
+            # In somebody else's store, or on a full disk, the next run reads everything again: slow, not wrong.
+            with suppress(OSError):
                 write_whole(root.parent / "fingerprint", mark.encode())
-        except PermissionError:
-            return  # Somebody else's store: it is unmodified, and its owner's next run records that.
 
     def _modified(self, record: Record, root: Path, found: bytes) -> ToolchainError:
         try:

@@ -1,0 +1,80 @@
+"""Toolchains without Debian: one in plain directories, and a maker of tiny trees for the real store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rebuilder.errors import ToolchainError
+from rebuilder.model.report import ToolchainSummary
+from rebuilder.model.value import Sha256, sha256_hex
+from rebuilder.ports import Toolchain
+from rebuilder.toolchains.catalog import Spec
+from rebuilder.toolchains.debootstrap import Made
+from rebuilder.toolchains.packages import Package
+from rebuilder.toolchains.settle import level
+
+PYTHON = {"bookworm": "3.11", "trixie": "3.13"}
+PACKAGE = Package(name="python3", version="3.13.5-1", architecture="amd64", sha256=Sha256("ab" * 32))
+
+
+class FakeToolchains:
+    """Implements :class:`rebuilder.ports.Toolchains`: ``ROOT/NAME`` is the tree, a small one if a test made none."""
+
+    def __init__(self, root: Path, pythons: Mapping[str, str] = PYTHON) -> None:
+        self.root = root
+        self.pythons = pythons
+        self._digests: dict[str, Sha256] = {}
+
+    def get(self, name: str) -> Toolchain:
+        """The directory, as long as it holds what it held the first time."""
+        if name not in self.pythons:
+            raise ToolchainError(f"There is no toolchain named {name!r}.")
+        tree = self.root / name
+        if not tree.exists():
+            plant(tree)
+        found = sha256_hex(repr([(str(each), _content(each)) for each in sorted(tree.rglob("*"))]).encode())
+        if self._digests.setdefault(name, found) != found:
+            raise ToolchainError(f"The toolchain {name} was modified since it was made.")
+        return Toolchain(
+            name=name,
+            sha256=found,
+            root=tree,
+            python_version=self.pythons[name],
+            summary=ToolchainSummary(
+                name=name, sha256=found, python=self.pythons[name], packages=(f"{PACKAGE.name} {PACKAGE.version}",)
+            ),
+        )
+
+
+def _content(place: Path) -> tuple[int, str]:
+    if place.is_symlink():
+        return 0, str(place.readlink())
+    return place.stat().st_mode, place.read_text() if place.is_file() else ""
+
+
+def plant(root: Path) -> None:
+    """Make a tree with every kind of entry a toolchain has."""
+    programs = root / "usr" / "bin"
+    programs.mkdir(parents=True)
+    (programs / "python3.13").write_text("an interpreter\n")
+    (programs / "python3.13").chmod(0o755)
+    (programs / "python3").symlink_to("python3.13")
+    (root / "etc").mkdir()
+    (root / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+
+
+class TinyMaker:
+    """Makes :func:`plant`'s tree for :class:`rebuilder.toolchains.store.DebianToolchains`; counts how often."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+        self.text = "the same every time\n"
+
+    def __call__(self, spec: Spec, root: Path) -> Made:
+        """Make the tree, as settled as a real one."""
+        self.made.append(spec.name)
+        plant(root)
+        (root / "etc" / "text").write_text(self.text)
+        level(root)
+        return Made(packages=(PACKAGE,), tool="a test")

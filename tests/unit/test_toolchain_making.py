@@ -1,0 +1,172 @@
+"""What can go wrong while a tree is made, each as its own sentence."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import select
+from pathlib import Path
+
+import pytest
+
+from rebuilder.errors import ToolchainError
+from rebuilder.toolchains.catalog import catalog, find
+from rebuilder.toolchains.command import CommandError, run
+from rebuilder.toolchains.debootstrap import Mmdebstrap
+from rebuilder.toolchains.packages import packages, releases
+from rebuilder.toolchains.sources import KEYRING
+
+DEB = b"not really a package"
+STANZA = """Package: hello
+Source: greetings
+Version: 1:2.10-3
+Architecture: amd64
+SHA256: {sha256}
+Description: says hello
+ SHA256: 0000
+
+"""
+
+
+def programs(tmp_path: Path, script: str) -> str:
+    """A PATH on which mmdebstrap is a script that says its version and then does what a test wants."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "mmdebstrap").write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo mmdebstrap 9 && exit\n{script}\n')
+    (folder / "mmdebstrap").chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
+
+
+def failure(tmp_path: Path) -> ToolchainError:
+    """What making a toolchain raises."""
+    (tmp_path / "etc").mkdir(exist_ok=True)
+    keyring = tmp_path / "keys.gpg"
+    keyring.touch()
+    with pytest.raises(ToolchainError) as caught:
+        Mmdebstrap(etc_apt=tmp_path / "etc", keyring=keyring)(find("trixie"), tmp_path / "root")
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ("Temporary failure resolving 'example.org'", "the mirror cannot be reached"),
+        ("Could not connect to example.org:80 (192.0.2.1)", "the mirror cannot be reached"),
+        ("W: GPG error: x InRelease: NO_PUBKEY 12\nE: Failed to fetch x", "signature cannot be verified"),
+        ("E: The repository 'x Release' is not signed.", "signature cannot be verified"),
+        ("E: Failed to fetch x.deb  Hash Sum mismatch", "something else than the archive signed"),
+        ("E: Release file for x is expired (invalid since 3d)", "too old"),
+        ("tar: write error: No space left on device\nE: GPG error", "the disk is full"),
+        ("E: Unable to locate package python3", "lacks a package"),
+        ("I: starting\nE: something nobody\x1b[31m thought of", "It said: E: something nobody?[31m thought of"),
+        ("", "mmdebstrap ended with exit code 1"),
+    ],
+)
+def test_failures_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, sentence: str) -> None:
+    """What apt and mmdebstrap print becomes one sentence; the most telling sign counts."""
+    (tmp_path / "said").write_text(said + "\n" if said else "")
+    monkeypatch.setenv("PATH", programs(tmp_path, f"cat {tmp_path}/said >&2; exit 1"))
+    error = failure(tmp_path)
+    assert "toolchain trixie cannot be made" in str(error)
+    assert sentence in str(error)
+    assert "\n" not in str(error)
+
+
+def test_mmdebstrap_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hint is the command that installs it."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    error = failure(tmp_path)
+    assert "mmdebstrap is not installed" in str(error)
+    assert "apt-get install mmdebstrap" in (error.hint or "")
+
+
+def test_keys_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the archive's keys nothing is made at all."""
+    monkeypatch.setenv("PATH", programs(tmp_path, "exit 0"))
+    with pytest.raises(ToolchainError, match="keys of the Debian archive are not installed") as caught:
+        Mmdebstrap(keyring=tmp_path / "none.gpg")(find("trixie"), tmp_path / "root")
+    assert "apt-get install debian-archive-keyring" in (caught.value.hint or "")
+
+
+def test_what_mmdebstrap_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signatures are asked for, nothing runs inside, the machine's mirror and nothing of its environment is used."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/sources.list").write_text("deb http://example.org/debian bookworm main\n")
+    monkeypatch.setenv(
+        "PATH", programs(tmp_path, f'printf "%s\\n" "$@" >{tmp_path}/told; env >>{tmp_path}/told; exit 1')
+    )
+    monkeypatch.setenv("SECRET_TOKEN", "s3cret")
+    failure(tmp_path)
+    told = (tmp_path / "told").read_text()
+    keyring = tmp_path / "keys.gpg"
+    for word in (
+        "--variant=extract",
+        f"--keyring={keyring}",
+        'APT::Get::AllowUnauthenticated "false";',
+        f"deb [signed-by={keyring}] http://example.org/debian trixie main",
+    ):
+        assert word in told
+    assert "s3cret" not in told
+
+
+def tree_with(tmp_path: Path, sha256: str) -> Path:
+    """A tree as apt leaves it: lists and one downloaded package."""
+    lists, archives = tmp_path / "var/lib/apt/lists", tmp_path / "var/cache/apt/archives"
+    lists.mkdir(parents=True)
+    archives.mkdir(parents=True)
+    (lists / "example.org_dists_trixie_main_binary-amd64_Packages").write_text(
+        STANZA.format(sha256="1" * 64).replace("1:2.10-3", "1:2.9-1") + STANZA.format(sha256=sha256)
+    )
+    (lists / "example.org_debian_dists_trixie_InRelease").write_text("Suite: stable\nDate: Sat, 01 Nov 2026\n")
+    (archives / "hello_1%3a2.10-3_amd64.deb").write_bytes(DEB)
+    return tmp_path
+
+
+def test_packages_have_their_digests(tmp_path: Path) -> None:
+    """Each downloaded file is found in the signed lists, by version, with the digest they promise."""
+    sha256 = hashlib.sha256(DEB).hexdigest()
+    root = tree_with(tmp_path, sha256)
+    assert [("hello", "1:2.10-3", "amd64", sha256)] == [
+        (each.name, each.version, each.architecture, each.sha256) for each in packages(root)
+    ]
+    assert [("trixie", "Sat, 01 Nov 2026")] == [(each.suite, each.date) for each in releases(root)]
+
+
+def test_package_nobody_signed_for(tmp_path: Path) -> None:
+    """Other bytes than the list promises are refused, whatever apt thought of them."""
+    with pytest.raises(ToolchainError, match=r"hello 1:2\.10-3 is not the one"):
+        packages(tree_with(tmp_path, "0" * 64))
+
+
+def test_no_packages(tmp_path: Path) -> None:
+    """A tree that nobody knows the packages of is not used."""
+    with pytest.raises(ToolchainError, match="not known what the toolchain is made from"):
+        packages(tmp_path)
+
+
+def test_slow_program_is_ended_with_its_children(tmp_path: Path) -> None:
+    """At the limit nothing of it is left."""
+    os.mkfifo(tmp_path / "held")
+    held = os.open(tmp_path / "held", os.O_RDONLY | os.O_NONBLOCK)
+    script = f"exec 3>{tmp_path}/held; sleep 300 & echo started; wait"
+    try:
+        with pytest.raises(CommandError, match="sh took more than 1 s") as caught:
+            run(["sh", "-c", script], environment={"PATH": os.environ["PATH"]}, log=tmp_path / "log", seconds=0.6)
+        assert caught.value.output == "started\n"
+        assert select.select([held], [], [], 30)[0], "a child still holds the pipe"
+        assert os.read(held, 1) == b""
+    finally:
+        os.close(held)
+
+
+def test_catalog_is_complete() -> None:
+    """Every toolchain names what the program relies on."""
+    assert {"bookworm", "trixie", "diffoscope"} == set(catalog())
+    for spec in catalog().values():
+        assert {"python3-minimal", "libpython3-stdlib", "dash", "coreutils", "libc-bin"} <= set(spec.packages)
+        assert sorted(spec.packages) == list(spec.packages)
+
+
+def test_keys_come_from_their_package() -> None:
+    """The keys are where Debian and Ubuntu put them."""
+    assert "/usr/share/keyrings/debian-archive-keyring.gpg" == str(KEYRING)

@@ -1,0 +1,141 @@
+"""Listing, digest and fingerprint of a tree."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from rebuilder.errors import ToolchainError
+from rebuilder.toolchains.settle import TIME, settle
+from rebuilder.toolchains.tree import changes, fingerprint, listing
+from tests.fakes.toolchains import plant
+
+EMPTY = hashlib.sha256(b"").hexdigest()
+
+
+def small(root: Path) -> Path:
+    """A tree whose listing fits a test."""
+    (root / "a b").mkdir(parents=True)
+    (root / "a b" / "ü\n%").touch()
+    (root / "a b" / "ü\n%").chmod(0o640)
+    (root / "a b").chmod(0o755)
+    (root / "a-").symlink_to("a b/x")
+    root.chmod(0o700)
+    return root
+
+
+def test_listing_is_as_documented(tmp_path: Path) -> None:
+    """One line per entry, sorted by the bytes of the path, nothing in a name can break a line."""
+    expected = f"d 0700 .\nd 0755 a%20b\nf 0640 0 {EMPTY} a%20b/%C3%BC%0A%25\nl a%20b/x a-\n"
+    assert expected == listing(small(tmp_path / "tree")).decode()
+
+
+def test_listing_ignores_what_differs_between_machines(tmp_path: Path) -> None:
+    """Times, owners, inode numbers, hard links and the order of making are not part of it."""
+    one, other = small(tmp_path / "one"), tmp_path / "other"
+    other.mkdir()
+    (other / "a-").symlink_to("a b/x")
+    small_directory = other / "a b"
+    small_directory.mkdir()
+    (tmp_path / "linked").touch(0o640)
+    (small_directory / "ü\n%").hardlink_to(tmp_path / "linked")
+    os.utime(small_directory / "ü\n%", (1, 1))
+    (tmp_path / "linked").chmod(0o640)
+    small_directory.chmod(0o755)
+    other.chmod(0o700)
+    assert listing(one) == listing(other)
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    """Bytes that are not UTF-8 are listed and told apart."""
+    for name in (b"\xff", b"\xfe"):
+        (tmp_path / os.fsdecode(name)).touch()
+    lines = listing(tmp_path).decode().splitlines()
+    assert ["%FE", "%FF"] == [line.split()[-1] for line in lines[1:]]
+
+
+def test_devices_are_refused(tmp_path: Path) -> None:
+    """Anything that is neither file, directory nor link is named."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ToolchainError, match="pipe is neither"):
+        listing(tmp_path)
+
+
+def test_fingerprint_sees_every_touch(tmp_path: Path) -> None:
+    """Content of the same size with the old time put back is still noticed: nobody can set the change time."""
+    root = small(tmp_path / "tree")
+    file = root / "a b" / "ü\n%"
+    file.write_text("one")
+    status = file.stat()
+    before = fingerprint(root)
+    assert before == fingerprint(root)
+    file.write_text("two")
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert before != fingerprint(root)
+
+
+def test_fingerprint_sees_times_before_1970(tmp_path: Path) -> None:
+    """No time is too odd."""
+    before = fingerprint(small(tmp_path / "tree"))
+    os.utime(tmp_path / "tree" / "a b", (-5, -5))
+    assert before != fingerprint(tmp_path / "tree")
+
+
+def test_changes_are_named(tmp_path: Path) -> None:
+    """Each kind of change has its own words."""
+    root = tmp_path / "tree"
+    plant(root)
+    for name in ("added-later", "mode", "kind"):
+        (root / name).write_text(name)
+    before = listing(root)
+    (root / "added-later").rename(root / "new")
+    (root / "mode").chmod(0o600)
+    (root / "kind").unlink()
+    (root / "kind").mkdir()
+    (root / "etc/passwd").write_text("other")
+    (root / "usr/bin/python3").unlink()
+    (root / "usr/bin/python3").symlink_to("elsewhere")
+    assert [
+        "added-later was removed",
+        "etc/passwd was changed",
+        "kind was replaced by another kind of file",
+        "mode was given another mode",
+        "new was added",
+        "usr/bin/python3 was pointed elsewhere",
+    ] == changes(before, listing(root))
+    assert changes(before, before) == []
+
+
+def test_settle_gives_the_one_form(tmp_path: Path) -> None:
+    """Leftovers go, special bits go, fixed files come, every entry has the one time; twice is the same as once."""
+    root = tmp_path / "tree"
+    plant(root)
+    (root / "var/cache/apt").mkdir(parents=True)
+    (root / "usr/share/doc/x").mkdir(parents=True)
+    (root / "etc/resolv.conf").write_text("nameserver 192.0.2.1\n")
+    (root / "etc/hostname").write_text("this-machine\n")
+    (root / "usr/bin/su").touch()
+    (root / "usr/bin/su").chmod(0o6711)
+    (root / "usr/bin/awk").symlink_to("somewhere")
+    (root / "etc/shadow").touch(0o600)
+    (root / "usr/share").chmod(0o2700)
+    settle(root, {"usr/bin/awk": "mawk", "usr/bin/which": "which.debianutils"})
+    assert not (root / "var/cache").exists()
+    assert not (root / "usr/share/doc").exists()
+    assert not (root / "etc/resolv.conf").exists()
+    assert not (root / "etc/hostname").exists()
+    assert (root / "proc").is_dir()
+    assert (root / "tmp").stat().st_mode & 0o7777 == 0o755
+    assert "build:x:1000:1000:build:/build:/bin/sh" in (root / "etc/passwd").read_text()
+    assert Path("somewhere") == (root / "usr/bin/awk").readlink()
+    assert Path("which.debianutils") == (root / "usr/bin/which").readlink()
+    assert (root / "usr/bin/su").stat().st_mode & 0o7777 == 0o755
+    assert (root / "etc/shadow").stat().st_mode & 0o7777 == 0o644
+    assert (root / "usr/share").stat().st_mode & 0o7777 == 0o755
+    assert {TIME} == {int(each.lstat().st_mtime) for each in (root, *root.rglob("*"))}
+    before = listing(root)
+    settle(root, {"usr/bin/awk": "mawk"})
+    assert before == listing(root)
