@@ -1,0 +1,157 @@
+"""Runs the commands of a definition in namespaces, and holds on to what they left until it was taken."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rebuilder.errors import RebuilderError, SandboxFaultError, SandboxUnavailableError
+from rebuilder.model.attempt import Limit
+from rebuilder.model.definition import BuildDefinition
+from rebuilder.sandbox import arguments, isolation
+from rebuilder.sandbox.launch import Ending, Launched, Launcher, memory_file
+from rebuilder.sandbox.supervision import Supervision
+
+
+class Ended(NamedTuple):
+    """A run none of whose processes is left."""
+
+    supervision: Supervision
+    """Its log, and its meter with the content of its file systems; good inside the ``with`` block only."""
+    limit: Limit | None
+    """The limit that was seen passed, after which the run was killed."""
+    ending: Ending
+    wall_seconds: float
+    version: str
+    """Of bubblewrap."""
+
+
+class Execution:
+    """Starts sandboxes; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._launcher = Launcher()
+        self._turn = itertools.count()
+
+    def close(self) -> None:
+        """End all runs, and the process that starts them."""
+        self._launcher.close()
+
+    def warm(self) -> None:
+        """Begin what the first run would wait for, and do not wait for it; problems show when it is used."""
+
+        def prepare() -> None:
+            with suppress(RebuilderError, OSError):
+                self._launcher.warm()
+                isolation.prepare()
+
+        threading.Thread(target=prepare, name="sandbox-warm", daemon=True).start()
+
+    @contextmanager
+    def run(self, definition: BuildDefinition, toolchain: Path, sources: Mapping[str, Path]) -> Iterator[Ended]:
+        """Run a definition to its end.
+
+        Args:
+            definition: Checked by :func:`rebuilder.sandbox.arguments.check`.
+            toolchain: Root directory.
+            sources: Path inside the sandbox to the file or directory to show there.
+
+        Raises:
+            SandboxUnavailableError: this machine cannot give the isolation.
+            SandboxFaultError: the sandbox itself failed.
+        """
+        self._launcher.warm()
+        program, version, seccomp = isolation.prepare()
+        begun = time.monotonic()
+        killed_before = _out_of_memory_kills()
+        with ExitStack() as stack:
+            supervision = stack.enter_context(Supervision(definition.limits))
+            request = self._request(definition, program, toolchain, sources)
+            launched = self._launch(request, definition, supervision, seccomp)
+            stack.callback(launched.close)
+            limit = supervision.watch(launched)
+            ending = supervision.end(launched, kill=limit is not None)
+            if supervision.exit_code is None and limit is None:
+                raise _fault(supervision, ending)
+            if supervision.exit_code and limit is None and _out_of_memory_kills() > killed_before:
+                raise SandboxFaultError(
+                    "The machine ran out of memory while a build ran; that it failed says nothing about it.",
+                    hint="Run fewer builds at once, or use a machine with more memory.",
+                )
+            yield Ended(supervision, limit, ending, time.monotonic() - begun, version)
+
+    def _request(
+        self, definition: BuildDefinition, program: str, toolchain: Path, sources: Mapping[str, Path]
+    ) -> dict[str, Any]:
+        """What the launcher is asked, and the options of bubblewrap."""
+        stage = isolation.stage()
+        real = [str(path.absolute()) for path in (toolchain, *sources.values())]
+        seen = real if stage is None else [f"{stage}/{index}" for index in range(len(real))]
+        options = arguments.options(
+            definition,
+            root=seen[0],
+            inputs=dict(zip(sources, seen[1:], strict=True)),
+            cpus_listed=(toolchain / "sys").is_dir(),
+        )
+        return {
+            "program": program,
+            "command": arguments.command(program),
+            "options": options,
+            "stage": stage,
+            "sources": real if stage else [],
+            "limits": arguments.resource_limits(definition.limits),
+            "cpus": self._cpus(definition.cpu_count),
+        }
+
+    def _cpus(self, count: int) -> list[int]:
+        """CPUs for the next run, in turns, so that runs at the same time do not share them needlessly."""
+        available = sorted(os.sched_getaffinity(0))
+        if count > len(available):
+            raise SandboxUnavailableError(
+                f"The build definition asks for {count} CPUs; {len(available)} may be used here.",
+                hint="Run it on a machine with more CPUs.",
+            )
+        first = next(self._turn) * count
+        return [available[(first + index) % len(available)] for index in range(count)]
+
+    def _launch(
+        self, request: dict[str, Any], definition: BuildDefinition, supervision: Supervision, seccomp: bytes
+    ) -> Launched:
+        contents = {
+            "script": arguments.script(definition),
+            "arguments": request.pop("options"),
+            "filter": seccomp,
+            "cpus": arguments.cpu_list(definition.cpu_count),
+        }
+        with ExitStack() as stack:
+            files = {name: stack.enter_context(memory_file(name, data)) for name, data in contents.items()}
+            descriptors = {name: file.fileno() for name, file in files.items()}
+            launched = self._launcher.start(request, descriptors | supervision.theirs())
+        supervision.started()
+        return launched
+
+
+def _fault(supervision: Supervision, ending: Ending) -> RebuilderError:
+    """Why the sandbox did not run the commands to an end, though no limit was reached."""
+    if supervision.stood:
+        return SandboxFaultError("A sandbox was ended from outside while a build ran in it.")
+    said = ending.problem or supervision.log_tail() or f"wait status {ending.status}"
+    for sentence, hint in isolation.settings_in_the_way():
+        return SandboxUnavailableError(f"The sandbox cannot be set up. {sentence} ({said})", hint=hint)
+    return SandboxFaultError(
+        f"The sandbox could not be set up: {said}.", hint="See what this machine lacks: rebuilder doctor"
+    )
+
+
+def _out_of_memory_kills() -> int:
+    """Processes the kernel has killed because the machine had no memory left (/proc/vmstat)."""
+    for line in Path("/proc/vmstat").read_text().splitlines():
+        if line.startswith("oom_kill "):
+            return int(line.split()[1])
+    return 0

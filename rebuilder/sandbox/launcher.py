@@ -1,0 +1,328 @@
+"""A program of its own: starts sandboxes from a small process with one thread, and lets none outlive its owner.
+
+It is run as ``python -I -S launcher.py FD`` and imports nothing of the rebuilder. Three things need it:
+
+* the signal that ends bubblewrap with its parent is bound to the parent's *thread*; here there is only one;
+* as root, a run gets a mount namespace and a user id of its own, which is done between fork and exec, where a
+  process with several threads must not run Python;
+* when the owner vanishes, even by SIGKILL, its end of the socket closes; every sandbox is killed then.
+
+Requests come over the socket FD as one message each, with the files in :data:`FILES` attached. Over the attached
+``report`` socket go messages to us: ``i<pid>``, the first process of the sandbox; ``k``, end the run; and from us,
+JSON: ``{"problem": …}`` when bubblewrap could not be started, and at last ``{"status": …, "cpu_seconds": …,
+"memory_bytes": …}`` when nothing of the run is left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import gc
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+FILES = ("report", "request", "log", "ready", "go", "script", "arguments", "filter", "status", "cpus")
+"""Files that come with a request, in this order."""
+
+READY, GO, SCRIPT, ARGUMENTS, FILTER, STATUS, CPUS = range(3, 10)
+"""File descriptors bubblewrap finds them at."""
+
+USER_RANGES = ((1_900_000_000, 4_194_304), (61_184, 4_000))
+"""User ids to run builds as when we are root: first one that nobody hands out (systemd, UIDS-GIDS.md), one for
+every process id, so that two runs never share one; else, in a container that maps few, dynamic service users."""
+
+_CLONE_NEWNS = 0x00020000
+_MS_BIND, _MS_REC, _MS_SLAVE = 4096, 16384, 1 << 19
+_MS_NOSUID_NODEV = 2 | 4
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 36, 38
+_PATIENCE = 5.0
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _call(name: str, *arguments: object) -> None:
+    """Call a C function that returns non-zero on failure."""
+    if getattr(_libc, name)(*arguments) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{name}: {os.strerror(number)}")
+
+
+def _prctl(option: int, value: int) -> None:
+    _call("prctl", ctypes.c_int(option), *(ctypes.c_ulong(each) for each in (value, 0, 0, 0)))
+
+
+def _mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:
+    _call("mount", source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode())
+
+
+def _mapped(kind: str, first: int, count: int) -> bool:
+    """Whether user (``uid``) or group (``gid``) ids ``first`` … exist in this user namespace."""
+    lines = [[int(word) for word in line.split()] for line in _read(f"/proc/self/{kind}_map").splitlines()]
+    return any(inside <= first and first + count <= inside + size for inside, _, size in lines)
+
+
+def _user_range() -> tuple[int, int] | None:
+    """First and number of the user ids to run builds as; None when we are not root, or none are free."""
+    if os.geteuid() != 0:
+        return None
+    return next((each for each in USER_RANGES if _mapped("uid", *each) and _mapped("gid", *each)), None)
+
+
+def _drop_root(users: tuple[int, int] | None) -> None:
+    """Become a user nobody else is, without groups."""
+    if users is None:
+        raise OSError("no user id is left to run builds as: this user namespace maps too few")
+    number = users[0] + os.getpid() % users[1]
+    os.setgroups([])
+    os.setresgid(number, number, number)
+    os.setresuid(number, number, number)
+
+
+def _stage(stage: str, sources: Sequence[str]) -> None:
+    """Make the sources visible as ``stage/0``, ``stage/1``, … in a mount namespace only this run has.
+
+    So the build's user reaches them, whatever directories they lie below; and nothing has to be unmounted.
+    """
+    _call("unshare", _CLONE_NEWNS)
+    _mount("none", "/", "", _MS_REC | _MS_SLAVE)
+    # Opened in the new namespace (others cannot be bound), before the stage may cover them.
+    opened = [os.open(source, os.O_PATH | os.O_CLOEXEC) for source in sources]
+    _mount("tmpfs", stage, "tmpfs", _MS_NOSUID_NODEV, "mode=0755,size=1m")
+    for index, descriptor in enumerate(opened):
+        target = f"{stage}/{index}"
+        if os.path.isdir(f"/proc/self/fd/{descriptor}"):  # noqa: PTH112
+            os.mkdir(target, 0o755)  # noqa: PTH102
+        else:
+            os.close(os.open(target, os.O_CREAT | os.O_CLOEXEC, 0o644))
+        _mount(f"/proc/self/fd/{descriptor}", target, "", _MS_BIND)
+        os.close(descriptor)
+
+
+def _limit(limits: dict[str, list[int]]) -> None:
+    """Set soft and hard limits, below what we were given ourselves."""
+    for name, (soft, hard) in limits.items():
+        number = getattr(resource, name)
+        _, most = resource.getrlimit(number)
+        if most != resource.RLIM_INFINITY:
+            hard = min(hard, most) if hard != resource.RLIM_INFINITY else most  # noqa: PLW2901
+        if hard != resource.RLIM_INFINITY:
+            soft = min(soft, hard) if soft != resource.RLIM_INFINITY else hard  # noqa: PLW2901
+        resource.setrlimit(number, (soft, hard))
+
+
+def _forget_signals() -> None:
+    """Ignore no signal and block none: builds would inherit both. Handlers end with exec anyway."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="ascii") as file:  # noqa: PTH123
+        return file.read()
+
+
+def _become_bubblewrap(
+    request: dict[str, Any], files: dict[str, int], owner: int, users: tuple[int, int] | None
+) -> None:
+    """In the child: turn into bubblewrap. Returns only by an exception."""
+    score = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+    os.write(score, b"1000")
+    os.sched_setaffinity(0, request["cpus"])
+    if request["stage"]:
+        _stage(request["stage"], request["sources"])
+    _limit(request["limits"])
+    if os.geteuid() == 0:
+        _drop_root(users)
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # after the change of user, which clears it
+    if os.getppid() != owner:
+        os._exit(1)
+    null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    wanted = [null, files["log"], files["log"], *(files[name] for name in FILES[3:])]
+    moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 64) for descriptor in wanted]
+    for target, descriptor in enumerate(moved):
+        os.dup2(descriptor, target, inheritable=True)
+    os.execve(request["program"], request["command"], {})  # noqa: S606
+
+
+class Run:
+    """A sandbox that was started."""
+
+    def __init__(self, pid: int, report: socket.socket) -> None:
+        self.pid = pid
+        self.report = report
+        self.init: int | None = None
+        self.status: int | None = None
+        self.cpu_seconds = 0.0
+        self.memory_bytes = 0
+
+    def kill(self) -> None:
+        """End it. Both ids are children we have not reaped, or (init) its child: neither can be reused."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid if self.status is None else self.init or self.pid, signal.SIGKILL)
+
+    def ended(self, status: int, usage: resource.struct_rusage) -> None:
+        """Bubblewrap was reaped. Its memory is not counted: it was that of a Python before exec."""
+        self.status = status
+        self.cpu_seconds = usage.ru_utime + usage.ru_stime
+
+    def account(self, usage: resource.struct_rusage) -> None:
+        """The first process was reaped: what it and its children used is what the build used."""
+        self.cpu_seconds = usage.ru_utime + usage.ru_stime
+        self.memory_bytes = usage.ru_maxrss * 1024
+
+    def listen(self) -> bool:
+        """Take one message of the owner; False when there will be no more."""
+        try:
+            message = self.report.recv(64)
+        except OSError:
+            message = b""
+        if message.startswith(b"i"):
+            self.init = int(message[1:])
+        else:
+            self.kill()
+        return bool(message)
+
+    def finish(self) -> None:
+        """Tell the owner that nothing is left."""
+        last = {"status": self.status, "cpu_seconds": self.cpu_seconds, "memory_bytes": self.memory_bytes}
+        with contextlib.suppress(OSError):
+            self.report.send(json.dumps(last).encode(), socket.MSG_NOSIGNAL)
+        self.report.close()
+
+
+class Launcher:
+    """The loop: requests in, children reaped."""
+
+    def __init__(self, owner: socket.socket) -> None:
+        self.owner = owner
+        self.runs: dict[int, Run] = {}
+        self.poll = select.poll()
+        self.pid = os.getpid()
+        self.users = _user_range()
+
+    def serve(self) -> None:
+        """Until the owner is gone."""
+        wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        self.poll.register(wake, select.POLLIN)
+        self.poll.register(self.owner, select.POLLIN)
+        while True:
+            for descriptor, _ in self.poll.poll():
+                if descriptor == wake:
+                    os.read(wake, 4096)
+                elif descriptor == self.owner.fileno():
+                    if not self._request():
+                        return
+                else:
+                    self._message(descriptor)
+            self._reap()
+
+    def _message(self, descriptor: int) -> None:
+        run = next((run for run in self.runs.values() if run.report.fileno() == descriptor), None)
+        if run is not None and not run.listen():
+            self.poll.unregister(descriptor)
+
+    def _request(self) -> bool:
+        message, descriptors, _, _ = socket.recv_fds(self.owner, 16, len(FILES))
+        if not message:
+            return False
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)  # noqa: FBT003 - recv_fds does not; a build must never see them
+        files = dict(zip(FILES, descriptors, strict=True))
+        report = socket.socket(fileno=files["report"])
+        with os.fdopen(files["request"], "rb") as file:
+            request = json.load(file)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                _become_bubblewrap(request, files, self.pid, self.users)
+            except BaseException as error:  # noqa: BLE001  # the last thing this process does
+                report.send(json.dumps({"problem": str(error)[:1000]}).encode(), socket.MSG_NOSIGNAL)
+            os._exit(1)
+        for name in FILES[2:]:
+            os.close(files[name])
+        self.runs[pid] = Run(pid, report)
+        self.poll.register(report, select.POLLIN)
+        return True
+
+    def _reap(self) -> None:
+        inits = {run.init: run for run in self.runs.values() if run.init is not None}
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            if pid in self.runs:
+                self.runs[pid].ended(status, usage)
+            elif pid in inits:
+                inits[pid].account(usage)
+        self._finish()
+
+    def _finish(self) -> None:
+        """Runs whose bubblewrap has ended: their first process is our child now, or gone."""
+        ended = [run for run in self.runs.values() if run.status is not None]
+        if not ended:
+            return
+        left = _children()
+        for run in ended:
+            if run.init in left:
+                run.kill()
+                continue
+            del self.runs[run.pid]
+            with contextlib.suppress(KeyError, ValueError):
+                self.poll.unregister(run.report)
+            run.finish()
+        known = {run.init for run in self.runs.values()}
+        for orphan in left - self.runs.keys() - known:
+            os.kill(orphan, signal.SIGKILL)
+
+    def end(self) -> None:
+        """Leave nothing behind."""
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline:
+            for pid in _children():
+                os.kill(pid, signal.SIGKILL)
+            try:
+                os.wait4(-1, 0)
+            except ChildProcessError:
+                return
+
+
+def _children() -> set[int]:
+    """Processes that are our children now, zombies included."""
+    return {int(pid) for pid in _read(f"/proc/self/task/{os.getpid()}/children").split()}
+
+
+def main() -> None:
+    """Serve on the socket named by the first argument."""
+    owner = socket.socket(fileno=int(sys.argv[1]))
+    owner.set_inheritable(False)
+    os.chdir("/")
+    os.umask(0o022)
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    _forget_signals()
+    gc.disable()  # it would touch, and so copy, every object after each fork
+    launcher = Launcher(owner)
+    try:
+        launcher.serve()
+    finally:
+        launcher.end()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""Runs a build definition with its inputs taken from the blobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rebuilder.errors import SandboxUnavailableError, ToolchainError
+from rebuilder.model.attempt import Run
+from rebuilder.model.definition import BuildDefinition
+from rebuilder.ports import Blobs, Sandbox, Toolchains
+
+
+class DefinitionRunner:
+    """Callable as :data:`rebuilder.ports.RunDefinition`.
+
+    Args:
+        sandboxes: By their kind.
+        toolchains: Where toolchains come from.
+        blobs: Where inputs are.
+    """
+
+    def __init__(self, sandboxes: Mapping[str, Sandbox], toolchains: Toolchains, blobs: Blobs) -> None:
+        self._sandboxes = sandboxes
+        self._toolchains = toolchains
+        self._blobs = blobs
+
+    def __call__(self, definition: BuildDefinition) -> Run:
+        """Run it, if everything it names is here, with the digests it names.
+
+        Raises:
+            SandboxUnavailableError: there is no such sandbox, or this machine cannot give its isolation.
+            ToolchainError: the toolchain cannot be had, or is another.
+            StoreError: an input is not stored, or is damaged.
+            SandboxFaultError: the sandbox itself failed.
+        """
+        sandbox = self._sandboxes.get(definition.sandbox)
+        if sandbox is None:
+            raise SandboxUnavailableError(
+                f"The build definition asks for the sandbox {definition.sandbox!r}; "
+                f"here there is {', '.join(sorted(self._sandboxes))}."
+            )
+        toolchain = self._toolchains.get(definition.toolchain.name)
+        if toolchain.sha256 != definition.toolchain.sha256:
+            raise ToolchainError(
+                f"The toolchain {toolchain.name} here ({toolchain.sha256}) is not the one the build definition "
+                f"names ({definition.toolchain.sha256}).",
+                hint="The same packages at the same versions are needed; the report lists them.",
+            )
+        inputs = {each.path: self._blobs.path(each.sha256) for each in definition.inputs}
+        return sandbox.run(definition, toolchain=toolchain.root, inputs=inputs)

@@ -1,0 +1,166 @@
+"""The system call filter of a sandbox, as a classic BPF program for the kernel.
+
+The filter allows by default and denies by name: a build uses hundreds of ordinary calls, and an allow-list that
+is one call short makes builds fail for a reason that looks like theirs. What is denied is what reaches into other
+processes, into the kernel's administration, or into memory that no limit of ours would count. Calls that are
+newer than this list are answered with ENOSYS, as an older kernel would.
+
+See seccomp(2), and docs/adr/0001-sandbox.md for the reasons.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import struct
+from collections.abc import Iterator
+from functools import cache
+from types import ModuleType
+
+from rebuilder.errors import SandboxUnavailableError
+
+NOT_PERMITTED = (
+    # other processes
+    *("ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_getfd", "kcmp"),
+    # mounts and namespaces
+    *("mount", "umount", "umount2", "pivot_root", "chroot", "setns", "unshare", "open_tree", "move_mount"),
+    *("fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr", "quotactl", "quotactl_fd"),
+    *("open_by_handle_at", "name_to_handle_at", "fanotify_init", "fanotify_mark", "lookup_dcookie"),
+    # keyrings
+    *("add_key", "request_key", "keyctl"),
+    # programs and tracing in the kernel
+    *("bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register"),
+    *("kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "create_module"),
+    *("query_module", "get_kernel_syms", "nfsservctl", "uselib", "ustat", "sysfs", "_sysctl", "vserver"),
+    # the machine as a whole
+    *("swapon", "swapoff", "reboot", "acct", "syslog", "vhangup", "iopl", "ioperm", "modify_ldt"),
+    *("settimeofday", "stime", "clock_settime", "clock_settime64", "clock_adjtime", "clock_adjtime64", "adjtimex"),
+    # placement: the CPUs of a run are part of its definition
+    *("sched_setaffinity", "mbind", "set_mempolicy", "set_mempolicy_home_node", "migrate_pages", "move_pages"),
+)
+"""Denied with EPERM, whatever the arguments."""
+
+NOT_PRESENT = (
+    # Its arguments are behind a pointer that a filter cannot read; the C library falls back to clone.
+    "clone3",
+    # Memory that belongs to no process and no file system that is measured; programs fall back to files.
+    *("memfd_create", "memfd_secret", "shmget", "shmat", "shmctl", "shmdt"),
+)
+"""Denied with ENOSYS, whatever the arguments."""
+
+LAST_KNOWN_CALL = 450
+"""``set_mempolicy_home_node``; the numbers from 424 on are the same on all architectures."""
+
+_CLONE_NAMESPACES = (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
+_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+_PERSONALITY_QUERY = 0xFFFFFFFF
+_LOW_32 = 0xFFFFFFFF
+_AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK, _AF_MAX = 1, 2, 10, 16, 46
+_NETLINK_ROUTE = 0
+_X32_BIT = 0x40000000
+
+MACHINES = {"x86_64": "X86_64", "aarch64": "AARCH64"}
+"""``uname -m`` to the name of the architecture in libseccomp."""
+
+
+@cache
+def program() -> bytes:
+    """The filter for this machine, built once per process.
+
+    Raises:
+        SandboxUnavailableError: no filter can be built here.
+    """
+    machine = platform.machine()
+    if machine not in MACHINES:
+        raise SandboxUnavailableError(
+            f"The sandbox has no system call filter for the processor architecture {machine}.",
+            hint=f"Use a machine with {' or '.join(MACHINES)}.",
+        )
+    library = _library()
+    try:
+        return _unknown_calls() + _export(_denied(library, getattr(library.Arch, MACHINES[machine])))
+    except OSError as error:
+        raise SandboxUnavailableError(
+            f"libseccomp could not build the system call filter ({error}).",
+            hint="Update it: apt-get install libseccomp2",
+        ) from error
+
+
+def _library() -> ModuleType:
+    try:
+        import pyseccomp  # noqa: PLC0415  # takes 50 ms and is not needed to start the program
+    except (ImportError, RuntimeError, OSError, AttributeError) as error:
+        raise SandboxUnavailableError(
+            f"The system call filter library cannot be loaded ({error}).",
+            hint="Install it: apt-get install libseccomp2",
+        ) from error
+    module: ModuleType = pyseccomp
+    return module
+
+
+def _denied(library: ModuleType, architecture: int) -> object:
+    """Fill a libseccomp filter; a call of another architecture, x32 included, kills the process."""
+    rules = library.SyscallFilter(library.ALLOW)
+    rules.set_attr(library.Attr.ACT_BADARCH, library.KILL_PROCESS)
+    if not rules.exist_arch(architecture):
+        rules.add_arch(architecture)
+    for names, number in ((NOT_PERMITTED, errno.EPERM), (NOT_PRESENT, errno.ENOSYS)):
+        for name in names:
+            if _exists(library, architecture, name):
+                rules.add_rule(library.ERRNO(number), name)
+    for name, number, arguments in _conditional(library):
+        rules.add_rule(library.ERRNO(number), name, *arguments)
+    return rules
+
+
+def _exists(library: ModuleType, architecture: int, name: str) -> bool:
+    """Whether this architecture has a call of that name (libseccomp gives others negative numbers)."""
+    try:
+        return bool(library.resolve_syscall(architecture, name) >= 0)
+    except OSError:
+        return False
+
+
+def _conditional(library: ModuleType) -> Iterator[tuple[str, int, list[object]]]:
+    """Calls that are denied for some arguments. 32-bit arguments are compared without their upper half,
+    which the kernel ignores and a program may fill with anything.
+    """  # noqa: D205
+
+    def low(index: int, value: int) -> object:
+        return library.Arg(index, library.MASKED_EQ, _LOW_32, value)
+
+    for flag in _CLONE_NAMESPACES:
+        yield "clone", errno.EPERM, [library.Arg(0, library.MASKED_EQ, flag, flag)]
+    for request in (_TIOCSTI, _TIOCLINUX):
+        yield "ioctl", errno.EPERM, [low(1, request)]
+    yield "personality", errno.EPERM, [library.Arg(0, library.NE, _PERSONALITY_QUERY)]
+    for family in set(range(_AF_MAX)) - {_AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK}:
+        yield "socket", errno.EAFNOSUPPORT, [low(0, family)]
+    yield "socket", errno.EAFNOSUPPORT, [library.Arg(0, library.GE, _AF_MAX)]
+    yield "socket", errno.EAFNOSUPPORT, [low(0, _AF_NETLINK), library.Arg(2, library.NE, _NETLINK_ROUTE)]
+
+
+def _export(rules: object) -> bytes:
+    descriptor = os.memfd_create("seccomp", os.MFD_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        rules.export_bpf(file)  # type: ignore[attr-defined]
+        file.seek(0)
+        return file.read()
+
+
+def _unknown_calls() -> bytes:
+    """Instructions that go before libseccomp's: ENOSYS for calls above :data:`LAST_KNOWN_CALL`.
+
+    x32 calls have bit 30 set; they are left to libseccomp, which kills. ``struct sock_filter`` is
+    ``{u16 code; u8 jt; u8 jf; u32 k}``, linux/filter.h; jumps count the instructions to skip.
+    """
+    load_word, jump_if_ge, ret = 0x20, 0x35, 0x06
+    enosys = 0x00050000 | errno.ENOSYS
+    code = (
+        (load_word, 0, 0, 0),  # offset of seccomp_data.nr
+        (jump_if_ge, 2, 0, _X32_BIT),
+        (jump_if_ge, 0, 1, LAST_KNOWN_CALL + 1),
+        (ret, 0, 0, enosys),
+    )
+    return b"".join(struct.pack("=HBBI", *instruction) for instruction in code)
