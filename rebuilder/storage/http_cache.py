@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -62,7 +63,8 @@ class HttpCache:
         directives = _directives(headers.get("cache-control", ""))
         path = self._path(url, accept)
         if "no-store" in directives:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
             return
         entry = entry.model_copy(update={"fresh_until": self._fresh_until(directives, headers.get("age"))})
         try:
@@ -80,8 +82,8 @@ class HttpCache:
     def _fresh_until(self, directives: Mapping[str, str], age: str | None) -> float:
         if "no-cache" in directives:
             return 0.0
-        lifetime = _seconds(directives.get("max-age"))
-        return self._now() + min(lifetime - _seconds(age), _LONGEST_SECONDS) if lifetime else 0.0
+        left = _seconds(directives.get("max-age")) - _seconds(age)
+        return self._now() + min(left, _LONGEST_SECONDS) if left > 0 else 0.0
 
     def _path(self, url: str, accept: str) -> Path:
         return self._directory / (hashlib.sha256(f"{url}\n{accept}".encode()).hexdigest() + ".json")

@@ -251,7 +251,9 @@ def _harmless(requirement: str) -> str:
     parsed.name = canonicalize_name(parsed.name)
     text = str(parsed)
     if not _HARMLESS.fullmatch(text):
-        raise InvalidRequirement(f"The build requirement {short} has characters that requirements do not need.")
+        raise InvalidRequirement(
+            f"The build requirement {short} is longer, or has other characters, than requirements need."
+        )
     return text
 
 

@@ -97,12 +97,15 @@ def _pin(package: Mapping[str, Any], ranks: Mapping[Tag, int]) -> Pin:
         message = f"uv chose {package['name']} {package['version']}, but none of its wheels fits."
         raise UnavailableError(message, hint="Install the version of uv that the rebuilder was locked with.")
     _, wheel = min(candidates, key=lambda each: each[0])
+    sha256 = wheel["hashes"]["sha256"]
+    if not re.fullmatch("[0-9a-f]{64}", sha256):
+        raise ValueError
     return Pin(
         name=package["name"],
         version=package["version"],
         filename=_filename(wheel),
         url=bare(wheel["url"]),
-        sha256=wheel["hashes"]["sha256"],
+        sha256=sha256,
     )
 
 

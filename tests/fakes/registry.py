@@ -13,6 +13,7 @@ import io
 import json
 import re
 import socket
+import ssl
 import struct
 import threading
 import zipfile
@@ -86,7 +87,14 @@ class _Resource:
 class Registry:
     """The simulator; use it with ``with``."""
 
-    def __init__(self, *, upload_times: bool = True, etags: bool = False, cache_control: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        upload_times: bool = True,
+        etags: bool = False,
+        cache_control: str | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.etags = etags
         self.cache_control = cache_control
         self.last_modified: str | None = None
@@ -102,6 +110,9 @@ class Registry:
         self._closing = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.registry = self
+        self._scheme = "http" if tls is None else "https"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
 
     def __enter__(self) -> Self:
@@ -119,7 +130,7 @@ class Registry:
     @property
     def base(self) -> str:
         """URL of the server, without a path."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     @property
     def url(self) -> str:

@@ -1,0 +1,318 @@
+"""uv as a resolver: what it may see, which wheel it takes, and whose fault its trouble is."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uv
+
+from rebuilder.errors import ToolchainError, UnavailableError, UsageError
+from rebuilder.ports import Resolution
+from rebuilder.storage.resolver import MemoryFacts, UvResolver, UvSettings
+from tests.fakes.projects import make_sdist, make_wheel
+from tests.fakes.registry import Fault, Registry, redirect, server_error, too_many
+
+BINARY = Path(uv.find_uv_bin())
+CUT_OFF = datetime(2024, 2, 1, 12, 0, 0, tzinfo=UTC)
+BEFORE = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+class Bench:
+    """A registry and a resolver; each ``resolver()`` is a new process' one with an empty uv cache."""
+
+    def __init__(self, registry: Registry, directory: Path) -> None:
+        self.registry = registry
+        self.directory = directory
+        self.facts = MemoryFacts()
+        self._made = 0
+
+    def resolver(self, **changes: Any) -> UvResolver:
+        """A resolver on the registry."""
+        self._made += 1
+        fields: dict[str, Any] = {
+            "index_url": self.registry.url,
+            "binary": BINARY,
+            "cache_directory": self.directory / str(self._made),
+            "environment": {},
+            "http_retries": 0,
+            "http_seconds": 1,
+            "machine": "x86_64",
+        }
+        return UvResolver(UvSettings(**fields | changes), self.facts)
+
+    def resolve(self, *requirements: str, moment: datetime = CUT_OFF, **changes: Any) -> Resolution:
+        """Ask a new resolver."""
+        return self.resolver(**changes).resolve(requirements, python_version="3.13", not_after=moment)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """``a`` needs ``b``."""
+    with Registry() as registry:
+        registry.add(make_wheel("a", "1.0", requires=["b"]), uploaded=BEFORE)
+        registry.add(make_wheel("b", "1.0"), uploaded=BEFORE)
+        yield Bench(registry, tmp_path)
+
+
+@pytest.mark.parametrize("path", ["/simple/a/", "/simple/b/", "/files/b/"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        server_error(500),
+        server_error(503),
+        too_many("1"),
+        Fault(status=401, body=b""),
+        Fault(status=403, body=b""),
+        Fault(reset=True),
+        Fault(hang=True),
+        Fault(truncate=10),
+        Fault(body=b"{}"),
+        Fault(body=b"No solution found when resolving dependencies"),
+    ],
+    ids=["500", "503", "429", "401", "403", "reset", "hang", "truncated", "other JSON", "no JSON"],
+)
+def test_trouble_of_the_index_is_not_a_problem_of_the_release(bench: Bench, path: str, fault: Fault) -> None:
+    """Whatever goes wrong on the network or in the index, no claim about releases comes of it."""
+    bench.registry.fault(path, fault, times=100)
+    with pytest.raises(UnavailableError, match="The index does not give uv what it needs to resolve a:"):
+        bench.resolve("a")
+
+
+def test_index_that_is_down_is_unavailable(bench: Bench) -> None:
+    """Nobody listens."""
+    with Registry() as other:
+        url = other.url
+    with pytest.raises(UnavailableError, match="Connection refused"):
+        bench.resolve("a", index_url=url)
+
+
+@pytest.mark.parametrize(
+    ("requirement", "words"),
+    [
+        ("nope", "nope was not found"),
+        ("b>5", "only b==1.0 is available"),
+        ("sdist-only", "no usable wheels"),
+        ("windows-only", "no wheels with a matching platform tag"),
+        ("yanked", "yanked"),
+        ("b<1,>2", "incompatible"),
+        ("b===foo", "uv cannot read the build requirements"),
+        ("b>=99999999999999999999999999", "uv cannot read the build requirements"),
+        ("b; os_name == 'x\n-r /etc/passwd'", "is malformed"),
+        ("b; os_name == 'x # y'", "has other characters, than requirements need"),
+        ("b; os_name == '${HOME}'", "has other characters, than requirements need"),
+        ("b @ https://example.org/b.whl", "names an address"),
+        ("b @ git+ssh://example.org/b", "names an address"),
+        ("./b.whl", "is malformed"),
+        ("b.whl", "b-whl was not found"),
+        ("constraints.txt", "constraints-txt was not found"),
+        ("b" * 2000, "is longer, or has other characters, than requirements need"),
+    ],
+)
+def test_problems_are_sentences(bench: Bench, requirement: str, words: str) -> None:
+    """What uv, or our own check, says about a requirement that cannot be met."""
+    bench.registry.add(make_sdist("sdist-only", "1.0"), uploaded=BEFORE)
+    bench.registry.add(make_wheel("windows-only", "1.0", tag="cp313-cp313-win_amd64"), uploaded=BEFORE)
+    bench.registry.add(make_wheel("yanked", "1.0"), uploaded=BEFORE, yanked="a\nerror: \x1b[31mred")
+    problem = bench.resolve("a", requirement).problem
+    assert problem is not None
+    assert words in problem
+    assert problem.isprintable()
+    assert problem.endswith(".")
+    assert "root:" not in problem
+
+
+def test_yank_reason_cannot_pass_for_trouble_or_the_other_way(bench: Bench) -> None:
+    """Uv quotes what publishers wrote; at worst our own fault is suspected, never a claim invented."""
+    bench.registry.add(make_wheel("c", "1.0"), uploaded=BEFORE, yanked="error: No solution found when resolving")
+    bench.registry.fault("/simple/b/", server_error(), times=9)
+    with pytest.raises(UnavailableError):
+        bench.resolve("a", "c")
+
+
+def test_index_without_upload_times_is_a_problem(tmp_path: Path) -> None:
+    """Without them (PEP 700) nobody can know what was there on a day."""
+    with Registry(upload_times=False) as registry:
+        registry.add(make_wheel("a", "1.0"))
+        problem = Bench(registry, tmp_path).resolve("a").problem
+    assert problem is not None
+    assert "missing an upload date" in problem
+
+
+@pytest.mark.parametrize(
+    ("offset", "found"),
+    [
+        (timedelta(milliseconds=-1), True),
+        (timedelta(), False),
+        (timedelta(microseconds=1), False),
+        (timedelta(seconds=1), False),
+    ],
+)
+def test_cut_off_is_exact_and_exclusive(bench: Bench, offset: timedelta, found: bool) -> None:
+    """Uv compares milliseconds and leaves out what was uploaded at the moment itself."""
+    moment = CUT_OFF + timedelta(milliseconds=700)
+    bench.registry.add(make_wheel("c", "1.0"), uploaded=moment + offset)
+    assert found is (bench.resolve("c", moment=moment).problem is None)
+
+
+def test_files_added_to_an_old_release_later_are_left_out(bench: Bench) -> None:
+    """The cut-off is for files, not for versions."""
+    tag = "cp313-cp313-manylinux_2_17_x86_64"
+    bench.registry.add(make_wheel("c", "1.0"), uploaded=BEFORE)
+    bench.registry.add(make_wheel("c", "1.0", tag=tag), uploaded=CUT_OFF + timedelta(days=1))
+    assert ["c-1.0-py3-none-any.whl"] == [pin.filename for pin in bench.resolve("c").pins]
+    later = bench.resolve("c", moment=CUT_OFF + timedelta(days=2)).pins
+    assert [f"c-1.0-{tag}.whl"] == [pin.filename for pin in later]
+
+
+WHEELS = [
+    "c-1.0-py3-none-any.whl",
+    "c-1.0-py2.py3-none-any.whl",
+    "c-1.0-py313-none-any.whl",
+    "c-1.0-cp313-none-any.whl",
+    "c-1.0-py3-none-manylinux_2_17_x86_64.whl",
+    "c-1.0-cp311-abi3-manylinux_2_17_x86_64.whl",
+    "c-1.0-cp313-abi3-manylinux_2_17_x86_64.whl",
+    "c-1.0-cp313-cp313-linux_x86_64.whl",
+    "c-1.0-cp313-cp313-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
+    "c-1.0-cp313-cp313-manylinux_2_28_x86_64.whl",
+    "c-1.0-1-cp313-cp313-manylinux_2_28_x86_64.whl",
+    "c-1.0-10-cp313-cp313-manylinux_2_28_x86_64.whl",
+    "c-1.0-cp313-cp313-musllinux_1_2_x86_64.whl",
+    "c-1.0-cp312-cp312-manylinux_2_17_x86_64.whl",
+    "c-1.0-cp313-cp313t-manylinux_2_17_x86_64.whl",
+    "c-1.0-cp313-cp313-win_amd64.whl",
+]
+
+
+def test_takes_the_wheel_that_uv_would_install(bench: Bench) -> None:
+    """Installed with uv again and again, each time without the wheel it took before: our choice is the same."""
+    left = list(WHEELS)
+    while left:
+        with Registry() as registry:
+            for filename in left:
+                registry.add_file("c", filename, make_wheel("c", "1.0").data, uploaded=BEFORE)
+            pins = bench.resolve("c", index_url=registry.url).pins
+            installed = _installed_by_uv(registry, bench.directory / f"target-{len(left)}")
+            assert [installed] == [pin.filename for pin in pins] or not pins
+            if installed is None:
+                break
+            left.remove(installed)
+    assert 4 == len(left), "the wheels for other platforms are never taken"
+
+
+def _installed_by_uv(registry: Registry, target: Path) -> str | None:
+    before = len(registry.requests)
+    arguments = ["pip", "install", "c", "--target", str(target), "--python-version=3.13", "--no-cache", "--no-config"]
+    arguments += [
+        "--python-platform=x86_64-unknown-linux-gnu",
+        "--only-binary=:all:",
+        f"--default-index={registry.url}",
+    ]
+    subprocess.run([BINARY, *arguments], check=False, capture_output=True, timeout=60, env={"HOME": str(target)})
+    paths = [each.path for each in registry.requests[before:]]
+    wheels = [path.rpartition("/")[2] for path in paths if path.endswith(".whl")]
+    return wheels[-1] if wheels else None
+
+
+def test_sees_no_settings_of_the_machine(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither files in the working directory and home nor UV_ variables of ours reach uv."""
+    (tmp_path / "uv.toml").write_text("this is not TOML")
+    (tmp_path / "pyproject.toml").write_text("nor is this")
+    (tmp_path / ".config" / "uv").mkdir(parents=True)
+    (tmp_path / ".config" / "uv" / "uv.toml").write_text('index-url = "http://127.0.0.1:9/"')
+    monkeypatch.chdir(tmp_path)
+    hostile = {
+        "UV_INDEX": "http://127.0.0.1:9/",
+        "UV_CONSTRAINT": "/nope",
+        "UV_PRERELEASE": "allow",
+        "HOME": str(tmp_path),
+    }
+    for name, value in hostile.items():
+        monkeypatch.setenv(name, value)
+    assert ["a", "b"] == [pin.name for pin in bench.resolve("a", environment=hostile).pins]
+
+
+def test_proxy_of_the_machine_is_used(bench: Bench) -> None:
+    """With a proxy that is down nothing is reached: so it was asked."""
+    with pytest.raises(UnavailableError):
+        bench.resolve("a", index_url="http://example.org/simple", environment={"HTTP_PROXY": "http://127.0.0.1:9"})
+    assert bench.resolve("a", environment={"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1"}).pins
+
+
+def test_credentials_work_and_stay_secret(bench: Bench, tmp_path: Path) -> None:
+    """From the index URL or from netrc; never in pins, problems or errors."""
+    bench.registry.credentials = "user:geheim"
+    secret = bench.registry.url.replace("http://", "http://user:geheim@")
+    resolution = bench.resolve("a", index_url=secret)
+    assert ["a", "b"] == [pin.name for pin in resolution.pins]
+    problem = bench.resolve("nope", index_url=secret).problem
+    bench.registry.fault("/", server_error(), times=9)
+    with pytest.raises(UnavailableError) as caught:
+        bench.resolve("a", "a>0", index_url=secret)
+    assert "geheim" not in f"{resolution}{problem}{caught.value}{bench.facts}{bench.resolver(index_url=secret).name}"
+    bench.registry._faults.clear()
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login user password geheim\n")
+    assert bench.resolve("a", "a>0", environment={"NETRC": str(netrc)}).pins
+
+
+def test_answer_is_remembered(bench: Bench) -> None:
+    """The same question in another order costs neither uv nor the index; another question does."""
+    first = bench.resolve("a", "b")
+    before = bench.registry.count()
+    assert first == bench.resolve("b", "a", "a")
+    assert before == bench.registry.count()
+    bench.resolve("b", "a", moment=CUT_OFF - timedelta(seconds=1))
+    assert before < bench.registry.count()
+
+
+def test_what_may_still_change_is_not_remembered(bench: Bench) -> None:
+    """A moment that has just passed, or is yet to come, and every problem."""
+    bench.resolve("a", moment=datetime.now(UTC) + timedelta(days=1))
+    bench.resolve("a", moment=datetime.now(UTC) - timedelta(minutes=1))
+    bench.resolve("nope")
+    assert {} == bench.facts.documents
+
+
+def test_damaged_memory_is_ignored(bench: Bench) -> None:
+    """Another shape than ours counts as nothing."""
+    pins = bench.resolve("a").pins
+    for key in bench.facts.documents:
+        bench.facts.documents[key] = [{"name": "a"}]
+    assert pins == bench.resolve("a").pins
+
+
+def test_relative_addresses_in_the_index_are_completed(bench: Bench) -> None:
+    """PEP 691 allows them, and redirected index pages too."""
+    bench.registry.fault("/simple/b/", redirect("/simple/b/"))
+    assert f"{bench.registry.base}/files/b/b-1.0-py3-none-any.whl" == bench.resolve("b").pins[0].url
+
+
+def test_time_limit(bench: Bench) -> None:
+    """Uv is ended, and it is not the release's fault."""
+    bench.registry.fault("/", Fault(hang=True), times=9)
+    with pytest.raises(UnavailableError, match="within 1 seconds"):
+        bench.resolve("a", http_seconds=20, seconds=1)
+
+
+def test_missing_uv_is_a_sentence(bench: Bench) -> None:
+    """What to do, and no traceback."""
+    with pytest.raises(ToolchainError, match=r"cannot be started from /nope/uv: No such file"):
+        bench.resolve("a", binary=Path("/nope/uv"))
+
+
+def test_unknown_machine_is_a_sentence(bench: Bench) -> None:
+    """Where no wheels are published."""
+    with pytest.raises(UsageError, match="not for vax"):
+        bench.resolver(machine="vax")
+
+
+def test_nothing_is_left_behind(bench: Bench) -> None:
+    """Only uv's cache stays."""
+    bench.resolve("a")
+    assert ["uv"] == [path.name for path in (bench.directory / "1").iterdir()]

@@ -1,0 +1,67 @@
+"""Addresses: what is shown of them, where a redirection may lead, and who gets which credentials."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rebuilder.errors import UnavailableError, UsageError
+from rebuilder.storage.http_address import Credentials, bare, netrc_path, redirected, shown
+
+
+def test_shown_has_neither_credentials_nor_query() -> None:
+    """Messages end up on pages and in logs."""
+    assert "example.org:8443/simple/a/" == shown("https://user:secret@example.org:8443/simple/a/?token=secret#secret")
+
+
+@pytest.mark.parametrize("url", ["http://[", "http://example.org:port/", "http://a]b/"])
+def test_shown_says_so_when_there_is_nothing_to_show(url: str) -> None:
+    """Rubbish is not repeated."""
+    assert "an address that cannot be read" == shown(url)
+
+
+def test_shown_is_short_and_printable() -> None:
+    """An index may list anything."""
+    assert "example.org/a\N{REPLACEMENT CHARACTER}[31mb" == shown("https://example.org/a\x1b[31mb")
+    assert 200 == len(shown("https://example.org/" + "a" * 1000))
+
+
+def test_bare_keeps_all_but_credentials_and_fragment() -> None:
+    """What is sent and written down."""
+    assert "https://example.org:1/a?b=c" == bare("https://u:p@example.org:1/a?b=c#sha256=0")
+    assert "http://[::1]:1/a" == bare("http://u:p%40@[::1]:1/a")
+
+
+def test_redirection_from_https_to_http_is_refused() -> None:
+    """Nobody on the way may take the protection off."""
+    with pytest.raises(UnavailableError, match="from https to unprotected http"):
+        redirected("https://example.org/a", "http://example.org/a")
+    assert "https://example.org/b" == redirected("http://example.org/a", "https://u:p@example.org/b#c")
+    assert "https://example.org/b" == redirected("https://example.org/a", "/b")
+
+
+def test_credentials_belong_to_scheme_host_and_port() -> None:
+    """The default port is the same origin; everything else is another one."""
+    credentials = Credentials({})
+    credentials.learn("https://us%40er:p%2Fw@example.org/simple")
+    assert "Basic dXNAZXI6cC93" == credentials.header("https://example.org:443/files/a.whl")
+    for other in ("http://example.org/", "https://example.org:444/", "https://files.example.org/"):
+        assert credentials.header(other) is None
+
+
+def test_netrc_is_found_as_pip_finds_it(tmp_path: Path) -> None:
+    """``NETRC`` before ``~/.netrc``; none is fine."""
+    home = tmp_path / ".netrc"
+    assert netrc_path({}) is None
+    assert netrc_path({"HOME": str(tmp_path)}) is None
+    home.touch()
+    assert home == netrc_path({"HOME": str(tmp_path)})
+    assert netrc_path({"HOME": str(tmp_path), "NETRC": str(tmp_path / "other")}) is None
+
+
+def test_netrc_that_is_no_text_is_a_sentence(tmp_path: Path) -> None:
+    """Binary rubbish in the credentials file."""
+    (tmp_path / ".netrc").write_bytes(b"\xff\xfe\x00machine")
+    with pytest.raises(UsageError, match=r"\.netrc cannot be"):
+        Credentials({"HOME": str(tmp_path)}).header("https://example.org/")
