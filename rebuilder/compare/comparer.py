@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field, ValidationError
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, ValidationError
 
 from rebuilder.compare.places import sides
 from rebuilder.model.attempt import Outcome, Run
@@ -19,7 +21,9 @@ class _Answer(Value):
     """What ``compare_archives`` writes, as far as it is believed."""
 
     level: Level
-    normalisations: tuple[str, ...] = Field(default=(), max_length=64)
+    normalisations: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,40}$")], ...] = Field(
+        default=(), max_length=64
+    )
     differences: tuple[Difference, ...] = Field(default=(), max_length=_SHOWN)
     differences_total: int = Field(default=0, ge=0)
     problem: str | None = None

@@ -72,7 +72,7 @@ FIELDS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "prefix": ("bytes in front of the archive", _stretch),
     "trailing": ("bytes after the end", _stretch),
     "before_directory": ("bytes in front of the directory", _stretch),
-    "end_zeros": ("zero bytes at the end", str),
+    "end_zeros": ("zero bytes at the end", lambda value: "to a full record" if value < 0 else f"{value:,}"),
     "zip64_end": ("ZIP64 end record", lambda value: "none" if value is None else "present"),
     "shift": ("offset of the archive", str),
     "compression": ("compression", lambda value: shown(_compression(value), 200)),

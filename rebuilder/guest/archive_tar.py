@@ -13,6 +13,11 @@ from rebuilder.guest.archive_limits import Stretch
 from rebuilder.guest.archive_stream import Compression
 from rebuilder.guest.archive_tar_headers import TarHeader
 
+RECORD = 10240
+"""Bytes to a multiple of which most writers fill an archive up with zeros."""
+FULL_RECORD = -1
+"""Stands for as many zeros as that takes, which follows from the members."""
+
 
 class Extension(NamedTuple):
     """A header in front of a member that carries long or additional fields."""
@@ -71,7 +76,7 @@ class TarArchive(NamedTuple):
     """pax headers for all members from the one with the given index on."""
     members: tuple[TarMember, ...]
     end_zeros: int
-    """Zero bytes after the last member."""
+    """Zero bytes after the last member, or :data:`FULL_RECORD`."""
     trailing: Stretch | None
     """Bytes after those zeros."""
 

@@ -11,7 +11,7 @@ from rebuilder.guest.archive_dangers import dangers
 from rebuilder.guest.archive_limits import CHUNK, MEMBER_BYTES, Budget, Stretch, UnreadableError, stretch
 from rebuilder.guest.archive_reading import Keep, Reading, decoded, shown
 from rebuilder.guest.archive_stream import CompressedInput, PlainInput
-from rebuilder.guest.archive_tar import Extension, TarArchive, TarMember
+from rebuilder.guest.archive_tar import FULL_RECORD, RECORD, Extension, TarArchive, TarMember
 from rebuilder.guest.archive_tar_headers import BLOCK, Number, TarHeader, parse_header
 
 _EXTENSION_BYTES = 1 << 20
@@ -60,6 +60,7 @@ class _Reader:
         self.contents: dict[int, bytes] = {}
         self._globals: list[tuple[int, Extension]] = []
         self._global_records: dict[bytes, bytes] = {}
+        self._at = 0
 
     def open(self, file: BinaryIO, compression: str | None, *, raw: bool) -> None:
         self._budget = Budget(os.fstat(file.fileno()).st_size)
@@ -72,9 +73,11 @@ class _Reader:
     def archive(self) -> TarArchive:
         pending = _Pending()
         while True:
-            block = self._input.read(BLOCK)
-            if len(block) < BLOCK or not any(block):
+            at, block = self._at, self._read(BLOCK)
+            if not any(block):
                 break
+            if len(block) < BLOCK:
+                raise UnreadableError("It is cut short inside a header.")
             if not self.members and not self._globals and not pending.extensions and not _plausible(block):
                 raise UnreadableError("It is not a tar archive.")
             header = parse_header(block)
@@ -92,6 +95,8 @@ class _Reader:
             self.problems.append("It has no end marker; it may be cut short.")
         if trailing:
             self.problems.append(f"It has {trailing.size:,} bytes after its end.")
+        if zeros == 2 * BLOCK + -(at + 2 * BLOCK) % RECORD:
+            zeros = FULL_RECORD
         compression = self._input.compression
         if compression and compression.trailing:
             self.problems.append(f"It has {compression.trailing.size:,} bytes after its compressed data.")
@@ -110,7 +115,7 @@ class _Reader:
                 data = rest
             digest.update(data)
             size += len(data)
-            data = self._input.read(CHUNK)
+            data = self._read(CHUNK)
         return zeros, Stretch(size, digest.hexdigest()) if size else None
 
     def _extend(self, pending: _Pending, header: TarHeader) -> _Pending:
@@ -190,9 +195,14 @@ class _Reader:
         return digest.hexdigest(), stretch(padding) if any(padding) else None
 
     def _exactly(self, size: int, what: str) -> bytes:
-        data = self._input.read(size)
+        data = self._read(size)
         if len(data) < size:
             raise UnreadableError(f"It is cut short inside {what}.")
+        return data
+
+    def _read(self, size: int) -> bytes:
+        data = self._input.read(size)
+        self._at += len(data)
         return data
 
 

@@ -37,7 +37,7 @@ class _Sizes(NamedTuple):
 class _Placed(NamedTuple):
     """A member with its place in the file."""
 
-    index: int
+    position: int
     central: CentralHeader
     extra: tuple[tuple[int, Any], ...]
     sizes: _Sizes
@@ -139,12 +139,12 @@ class _Reader:
         odd = dict(placed.odd, **_disagreements(central, local, sizes, wide))
         if odd.get("name") is not None:
             self.problems.append(f"The local header of “{shown(name)}” has another name than the central directory.")
-        if "method" in odd or ("csize" in odd and not central.flags & 8):
+        if "method" in odd or ("csize" in odd and not central.flags & 8 and "csize" not in wide):
             self.problems.append(f"The local header and the central directory disagree about “{shown(name)}”.")
         if gap is not None:
             self.problems.append(f"There are {gap.size:,} bytes in front of “{shown(name)}” that belong to nothing.")
         kind = member_kind(central.name, central.host, central.external)
-        self.members[placed.index] = ZipMember(
+        self.members[placed.position] = ZipMember(
             name=name,
             raw_name=central.name,
             kind=kind,
@@ -179,7 +179,7 @@ class _Reader:
         if sizes.usize > MEMBER_BYTES:
             raise UnreadableError(f"It is too large: {what} claims {sizes.usize:,} bytes; at most {MEMBER_BYTES:,}.")
         name = _name(central)
-        wanted = self._keep(placed.index, name)
+        wanted = self._keep(placed.position, name)
         head_bytes = max(wanted, _RECORD_BYTES if is_record(name) else 0, _LINK_BYTES if _maybe_link(central) else 0)
         sink = Sink(head_bytes, sizes.usize, self._budget, what)
         raw_digest = hashlib.sha256() if self._raw and sizes.csize else None
@@ -204,7 +204,7 @@ class _Reader:
         if slack_size:
             self.problems.append(f"There are {slack_size:,} bytes inside {what} after the end of its data.")
         if wanted:
-            self.contents[placed.index] = bytes(sink.head[:wanted])
+            self.contents[placed.position] = bytes(sink.head[:wanted])
         return Content(
             sha256=sink.sha256.hexdigest(),
             head=bytes(sink.head),

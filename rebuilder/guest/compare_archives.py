@@ -72,10 +72,11 @@ def _content(paths: tuple[str, str], archives: tuple[Any, Any]) -> list[Found]:
     left, right = (_contents(path, archive, wanted) for path, archive in zip(paths, archives))  # noqa: B905
     sides = [by_key(each) for each in archives]
     for index, each in enumerate(found):
-        if each.key not in wanted or each.change != "content":
+        key = each.key
+        if key is None or key not in wanted or each.change != "content":
             continue
-        whole = all(side[each.key][1].size <= LOOK_BYTES for side in sides)
-        where = first_difference(left[each.key], right[each.key], whole=whole)
+        whole = all(side[key][1].size <= LOOK_BYTES for side in sides)
+        where = first_difference(left[key], right[key], whole=whole)
         found[index] = each._replace(detail=f"{each.detail} {where}")
     return found
 

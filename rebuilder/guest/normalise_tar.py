@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from rebuilder.guest.archive_dangers import below_non_directories, plain_name
-from rebuilder.guest.archive_tar import Extension, TarArchive, TarMember
+from rebuilder.guest.archive_tar import FULL_RECORD, Extension, TarArchive, TarMember
 from rebuilder.guest.archive_tar_headers import Number, TarHeader, Text
 from rebuilder.guest.normalise_gzip import bzip2_compression, gzip_compression, gzip_header, xz_compression
 
@@ -63,7 +63,7 @@ def tar_format(archive: TarArchive) -> TarArchive:
 
 def tar_padding(archive: TarArchive) -> TarArchive:
     """``tar-padding``: number of zero bytes after the end marker."""
-    return archive._replace(end_zeros=1024) if archive.end_zeros > 1024 else archive
+    return archive._replace(end_zeros=FULL_RECORD) if archive.end_zeros >= 1024 else archive
 
 
 def tar_order(archive: TarArchive) -> TarArchive:

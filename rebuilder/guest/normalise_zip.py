@@ -7,11 +7,13 @@ Every function takes an archive and gives the archive as it would be without tha
 from __future__ import annotations
 
 import stat
-from typing import Any, Callable
+from typing import Any, Callable, TypeVar
 
 from rebuilder.guest.archive_dangers import below_non_directories, plain_name
 from rebuilder.guest.archive_zip import ZipArchive, ZipMember
 from rebuilder.guest.archive_zip_records import FULL16, FULL32, ZIP64_EXTRA
+
+_Value = TypeVar("_Value", ZipMember, ZipArchive)
 
 UMASK_BITS = 0o066
 _EXECUTABLE = 0o111
@@ -240,7 +242,7 @@ def _ordinary(member: ZipMember) -> bool:
     return member.kind == "file" and stat.S_IFMT(mode) in {0, stat.S_IFREG} and not mode & _EXECUTABLE
 
 
-def _changed(value: Any, **fields: Any) -> Any:
+def _changed(value: _Value, **fields: Any) -> _Value:
     """The value with other fields; the same object when nothing changes, which makes later steps cheap."""
     return value if all(getattr(value, name) == new for name, new in fields.items()) else value._replace(**fields)
 

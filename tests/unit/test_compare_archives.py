@@ -1,0 +1,215 @@
+"""Comparing archives: every byte counts, and the sentences say what differs."""
+
+from __future__ import annotations
+
+import struct
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rebuilder.guest.archive_open import read_archive
+from rebuilder.guest.compare_archives import SHOWN, compare
+from tests.fakes.archives import Entry, gzip_bytes, tar_bytes, tar_member, zip_bytes
+
+SAMPLES = {
+    "zip": zip_bytes(
+        Entry(),
+        Entry("pkg/", b"", mode=0o40755, method=0),
+        Entry("a-1.dist-info/RECORD", b"b\na\n", descriptor=True, extra=struct.pack("<HHBl", 0x5455, 5, 1, 7)),
+        Entry("link", b"pkg", mode=0o120777, zip64=True, gap=b"gap", slack=b"xx"),
+        prefix=b"#!x\n",
+        comment=b"hello",
+        trailing=b"zz",
+        before_directory=b"q",
+    ),
+    "tar.gz": gzip_bytes(tar_bytes((tar_member("p/" + "x" * 120, mtime=1.5, uname="me"), b"hello")), name=b"p.tar"),
+    "tar": tar_bytes((tar_member("p/" + "x" * 120, mtime=1.5, uname="me"), b"hello"), tar_format=tarfile.GNU_FORMAT)[
+        : 6 * 512
+    ],
+}
+
+
+def judge(directory: Path, published: bytes, rebuilt: bytes) -> dict[str, Any]:
+    """The result of comparing some bytes."""
+    paths = directory / "published", directory / "rebuilt"
+    paths[0].write_bytes(published)
+    paths[1].write_bytes(rebuilt)
+    return compare(str(paths[0]), str(paths[1]))
+
+
+@pytest.mark.parametrize("label", SAMPLES)
+def test_every_byte_is_accounted_for(label: str, tmp_path: Path) -> None:
+    """Change any byte: the file becomes unreadable or another value. So equal values mean equal files."""
+    path = tmp_path / "file"
+    data = SAMPLES[label]
+    path.write_bytes(data)
+    before = read_archive(str(path))
+    assert before.readable, before.problems
+    for index in range(len(data)):
+        changed = bytearray(data)
+        changed[index] ^= 0x01
+        path.write_bytes(changed)
+        after = read_archive(str(path))
+        assert not after.readable or after.archive != before.archive, index
+
+
+@pytest.mark.parametrize("label", SAMPLES)
+def test_a_shorter_file_is_another_value(label: str, tmp_path: Path) -> None:
+    """The same for bytes that are missing at the end, or added."""
+    path = tmp_path / "file"
+    data = SAMPLES[label]
+    path.write_bytes(data)
+    before = read_archive(str(path))
+    for other in (*(data[:length] for length in range(0, len(data), 3)), data + b"\0", data + b"x"):
+        path.write_bytes(other)
+        after = read_archive(str(path))
+        assert not after.readable or after.archive != before.archive, len(other)
+
+
+def test_differences_give_both_sides(tmp_path: Path) -> None:
+    """One row per member that differs, in sentences."""
+    published = zip_bytes(
+        Entry("both", b"1\n2\n3\n"), Entry("gone"), Entry("mode", mode=0o100755), Entry("link", b"a", mode=0o120777)
+    )
+    rebuilt = zip_bytes(
+        Entry("both", b"1\n2\nfour\n"), Entry("mode"), Entry("new", b"x"), Entry("link", b"a", mode=0o100644)
+    )
+    result = judge(tmp_path, published, rebuilt)
+    assert [
+        (
+            "both",
+            "content",
+            "Published 6 bytes, rebuilt 9 bytes. First difference in line 3: published “3”, rebuilt “four”.",
+        ),
+        ("gone", "missing", "Only in the published file: a file of 15 bytes."),
+        ("link", "kind", "Published a symlink to “a”, rebuilt a file of 1 bytes."),
+        ("mode", "mode", "Mode: published 100755, rebuilt 100644."),
+        ("new", "added", "Only in the rebuilt file: a file of 1 bytes."),
+    ] == [(each["member"], each["change"], each["detail"]) for each in result["differences"]]
+    assert 5 == result["differences_total"]
+
+
+@pytest.mark.parametrize(
+    ("published", "rebuilt", "expected"),
+    [
+        (b"a\r\nb\r\n", b"a\nb\n", "Only line ends differ: published 2 CRLF and 0 LF, rebuilt 0 CRLF and 2 LF."),
+        (b"a\nb\n", b"b\na\n", "The same lines in another order."),
+        (b"\0\1\2", b"\0\1\3", "First difference at byte 2."),
+        (b"a\n", b"a\nb\n", "First difference in line 2: published ends before it, rebuilt “b”."),
+        (b"\x1b[31m\n", b"\x07\n", "published “\\x1b[31m”, rebuilt “\\x07”."),
+        ("ä\n".encode(), "ö\n".encode(), "First difference in line 1: published “ä”, rebuilt “ö”."),
+        (b"x" * 600_000 + b"a", b"x" * 600_000 + b"b", "The first 524,288 bytes are the same."),
+        (b"y" * 300, b"z" * 300, "published “" + "y" * 99 + "…”, rebuilt “" + "z" * 99 + "…”."),
+    ],
+)
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+def test_content_is_looked_into(published: bytes, rebuilt: bytes, expected: str, kind: str, tmp_path: Path) -> None:
+    """The sentence says where it begins to differ, with nothing in it that could act on a terminal."""
+
+    def archive(content: bytes) -> bytes:
+        if kind == "zip":
+            return zip_bytes(Entry("a", content))
+        return gzip_bytes(tar_bytes((tar_member("a"), content)))
+
+    (difference,) = judge(tmp_path, archive(published), archive(rebuilt))["differences"]
+    assert difference["detail"].endswith(expected)
+    assert difference["detail"].isprintable()
+
+
+def test_lists_are_cut_and_counted(tmp_path: Path) -> None:
+    """A page stays a page; the total stays true."""
+    published = zip_bytes(*(Entry(f"{index}", b"a") for index in range(SHOWN + 20)))
+    rebuilt = zip_bytes(*(Entry(f"{index}", b"b") for index in range(SHOWN + 20)))
+    result = judge(tmp_path, published, rebuilt)
+    assert (SHOWN, SHOWN + 20) == (len(result["differences"]), result["differences_total"])
+
+
+@pytest.mark.parametrize(("cut", "side"), [(0, "published"), (1, "rebuilt")])
+def test_unreadable_side_is_named(cut: int, side: str, tmp_path: Path) -> None:
+    """A damaged archive is different, never equivalent, and the problem says which and why."""
+    files = [zip_bytes(Entry()), zip_bytes(Entry(time=0))]
+    files[cut] = files[cut][:-4]
+    result = judge(tmp_path, files[0], files[1])
+    assert "different" == result["level"]
+    assert result["problem"].startswith(f"The {side} file cannot be read as an archive.")
+
+
+def test_files_that_are_no_archives(tmp_path: Path) -> None:
+    """Other bytes are different, with a reason."""
+    assert "neither a ZIP nor a tar archive" in judge(tmp_path, b"a", b"b")["problem"]
+
+
+NAMES = st.lists(st.from_regex(r"[a-d]{1,3}(/[a-d]{1,3})?", fullmatch=True), min_size=1, max_size=6, unique=True)
+CONTENTS = st.binary(min_size=1, max_size=60)
+METADATA = {
+    "zip-times": st.builds(lambda time: {"time": time}, st.integers(min_value=1, max_value=0xFFFFFFFF)),
+    "zip-umask-modes": st.just({"mode": 0o100664}),
+    "zip-text-hint": st.just({"internal": 1}),
+    "zip-flags": st.just({"descriptor": True}),
+    "zip-versions": st.just({"made": 63}),
+    "zip-comment": st.just({"comment": b"c"}),
+}
+
+
+def distinct(names: list[str]) -> list[str]:
+    """Names of which none is a directory of another."""
+    parents = {name.split("/")[0] for name in names if "/" in name}
+    return [name for name in names if name not in parents]
+
+
+@settings(deadline=None, max_examples=60)
+@given(names=NAMES, contents=st.lists(CONTENTS, min_size=6, max_size=6), data=st.data())
+def test_any_changed_content_is_a_difference(
+    names: list[str], contents: list[bytes], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """One byte of one member, among any changes of metadata: always different, and that member is named."""
+    names = distinct(names)
+    published = [Entry(name, content) for name, content in zip(names, contents, strict=False)]
+    chosen = data.draw(st.integers(0, len(published) - 1))
+    content = bytearray(published[chosen].content)
+    content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    fields = data.draw(st.one_of(*METADATA.values()))
+    rebuilt = [each._replace(**fields) for each in published]
+    rebuilt[chosen] = rebuilt[chosen]._replace(content=bytes(content))
+    result = judge(tmp_path_factory.mktemp("pair"), zip_bytes(*published), zip_bytes(*rebuilt))
+    assert ("different", [(names[chosen], "content")]) == (
+        result["level"],
+        [(each["member"], each["change"]) for each in result["differences"]],
+    )
+
+
+@settings(deadline=None, max_examples=60)
+@given(names=NAMES, contents=st.lists(CONTENTS, min_size=6, max_size=6), data=st.data())
+def test_changes_of_metadata_are_named_exactly(
+    names: list[str], contents: list[bytes], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Any combination of metadata changes gives equivalent with exactly those names."""
+    names = distinct(names)
+    published = [Entry(name, content) for name, content in zip(names, contents, strict=False)]
+    chosen = data.draw(st.sets(st.sampled_from(sorted(METADATA))))
+    rebuilt = list(published)
+    for name in chosen:
+        fields = data.draw(METADATA[name])
+        rebuilt = [each._replace(**fields) for each in rebuilt]
+        if "time" in fields and fields["time"] == published[0].time:
+            chosen = chosen - {name}
+    expected = set(chosen)
+    if data.draw(st.booleans()):
+        rebuilt.reverse()
+        expected |= {"zip-order"} if len(rebuilt) > 1 else set()
+    result = judge(tmp_path_factory.mktemp("pair"), zip_bytes(*published), zip_bytes(*rebuilt))
+    assert ("equivalent" if expected else "identical", expected) == (result["level"], set(result["normalisations"]))
+
+
+@settings(deadline=None, max_examples=60)
+@given(left=st.binary(max_size=300), right=st.binary(max_size=300), start=st.sampled_from([b"", *SAMPLES.values()]))
+def test_any_bytes_give_a_result(
+    left: bytes, right: bytes, start: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Whatever the files hold, there is an answer, and it is never equivalent for what cannot be read."""
+    result = judge(tmp_path_factory.mktemp("pair"), start[: len(left)] + left, start[: len(right)] + right)
+    assert result["level"] in {"identical", "different"}
