@@ -41,7 +41,7 @@ class Entry(NamedTuple):
 def main(argv: List[str]) -> int:
     """Run the program: 0, or 65 with a sentence when the archive is refused."""
     parser = argparse.ArgumentParser(prog="unpack", allow_abbrev=False)
-    parser.add_argument("--source", required=True, help="tar (compressed or not) or ZIP archive")
+    parser.add_argument("--source", required=True, help="tar, tar.gz or ZIP archive")
     parser.add_argument("--into", required=True, help="directory to make")
     parser.add_argument("--times", help="JSON object: path in the archive to YYYY-MM-DDTHH:MM:SS, in UTC")
     parser.add_argument("--umask", default="0022", help="octal; what new files do not get (default: 0022)")
@@ -175,7 +175,7 @@ def _is_gzip(source: str) -> bool:
 
 
 def _tar_entries(source: str) -> Iterator[Entry]:
-    with tarfile.open(source, "r:*") as archive:
+    with tarfile.open(source, "r:gz" if _is_gzip(source) else "r:") as archive:
         for info in archive:
             content = archive.extractfile(info) if info.isreg() else None
             yield Entry(info.name, _tar_kind(info), bool(info.mode & 0o111), info.mtime, info.linkname, content)

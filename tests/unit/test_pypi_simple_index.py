@@ -39,21 +39,16 @@ def read(content: bytes, media_type: str = "application/vnd.pypi.simple.v1+json"
 
 def test_reads_what_an_index_says() -> None:
     """Every field that matters is kept; times become UTC, addresses absolute."""
-    project = read(
-        page(
-            entry(
-                url=f"../../files/{WHEEL}#sha256={DIGEST}",
-                **{
-                    "size": 5,
-                    "upload-time": "2024-09-15T18:07:39.745Z",
-                    "requires-python": ">=3.6",
-                    "yanked": "broken",
-                    "provenance": "https://example.org/provenance",
-                    "a-field-of-the-future": [1],
-                },
-            )
-        )
-    )
+    fields: dict[str, Any] = {
+        "url": f"../../files/{WHEEL}#sha256={DIGEST}",
+        "size": 5,
+        "upload-time": "2024-09-15T18:07:39.745Z",
+        "requires-python": ">=3.6",
+        "yanked": "broken",
+        "provenance": "https://example.org/provenance",
+        "a-field-of-the-future": [1],
+    }
+    project = read(page(entry() | fields))
     [file] = project.files
     assert file.published is not None
     assert f"https://example.org/files/{WHEEL}" == file.published.url

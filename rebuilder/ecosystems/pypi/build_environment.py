@@ -23,9 +23,9 @@ from rebuilder.ecosystems.pypi.wheel_build import (
 from rebuilder.ecosystems.pypi.workshop import Workshop
 from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.definition import Input, Role
-from rebuilder.model.value import Sha256, canonical_json, sha256_hex
+from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
-from rebuilder.ports import Pin
+from rebuilder.ports import Pin, Resolution
 
 _GRACE = timedelta(days=1)
 """How much later than the wheel its own build tool may have been published."""
@@ -77,39 +77,22 @@ def _choose(
 ) -> Chosen:
     if not requirements:
         return Chosen(())
-    pins, problem = _resolve(workshop, requirements, python=python, not_after=not_after)
-    if pins is None and pinned is not None:
-        later, _ = _resolve(workshop, requirements, python=python, not_after=not_after + _GRACE)
-        if later is not None:
-            return Chosen(later, (f"{pinned} was published only after the wheel: a day more was allowed.",))
-    if pins is None:
-        raise Stopped(
-            Verdict.INPUTS_MISSING,
-            f"No build dependencies published before {not_after:%Y-%m-%d %H:%M} UTC satisfy "
-            f"{', '.join(requirements)}: {quoted(problem, longest=600)}",
-        )
-    return Chosen(pins)
 
+    def resolve(moment: datetime) -> Resolution:
+        return workshop.resolver.resolve(requirements, python_version=python, not_after=moment)
 
-def _resolve(
-    workshop: Workshop, requirements: Sequence[str], *, python: str, not_after: datetime
-) -> tuple[tuple[Pin, ...] | None, str]:
-    """Resolve once for all times: what was published before a moment of the past grows no more."""
-    question = {
-        "resolve": list(requirements),
-        "python": python,
-        "not_after": not_after.isoformat(),
-        "index": sha256_hex(workshop.index_url.encode()),
-    }
-    key = sha256_hex(canonical_json(question))
-    known = workshop.facts.get(key)
-    if known is not None:
-        return tuple(Pin.model_validate(pin) for pin in known), ""
-    resolution = workshop.resolver.resolve(requirements, python_version=python, not_after=not_after)
-    if resolution.problem is not None:
-        return None, resolution.problem
-    workshop.facts.put(key, [pin.document() for pin in resolution.pins])
-    return resolution.pins, ""
+    resolution = resolve(not_after)
+    if resolution.problem is None:
+        return Chosen(resolution.pins)
+    if pinned is not None:
+        later = resolve(not_after + _GRACE)
+        if later.problem is None:
+            return Chosen(later.pins, (f"{pinned} was published only after the wheel: a day more was allowed.",))
+    raise Stopped(
+        Verdict.INPUTS_MISSING,
+        f"No build dependencies published before {not_after:%Y-%m-%d %H:%M} UTC satisfy "
+        f"{', '.join(requirements)}: {quoted(resolution.problem, longest=600)}",
+    )
 
 
 def _with_pins(workshop: Workshop, bench: Bench, pins: tuple[Pin, ...]) -> Bench:

@@ -14,7 +14,7 @@ from rebuilder.ecosystems.pypi.workshop import MAX_FILE_BYTES, Facts, MemoryFact
 from rebuilder.errors import UsageError
 from rebuilder.model.artifact import Subject
 from rebuilder.model.attempt import Attempt, Hypothesis
-from rebuilder.model.definition import Input
+from rebuilder.model.definition import Input, Limits
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.ports import Blobs, Fetcher, Guest, Resolver, RunDefinition, Toolchains
 
@@ -35,6 +35,7 @@ class PyPI:
         uv_input: Callable[[], Input],
         facts: Facts | None = None,
         max_file_bytes: int = MAX_FILE_BYTES,
+        limits: Limits | None = None,
     ) -> None:
         """Verify what one index publishes; nothing is asked of it yet.
 
@@ -49,10 +50,10 @@ class PyPI:
             uv_input: Gives the uv executable as an input; called when the first build is prepared.
             facts: Where what was worked out is kept between runs; in memory when None.
             max_file_bytes: Largest wheel, source archive or build dependency that is downloaded.
+            limits: What one build may use.
         """
         self._index = SimpleIndex(index_url, fetcher)
         self._workshop = Workshop(
-            index_url=index_url,
             fetcher=fetcher,
             blobs=blobs,
             guest=guest,
@@ -62,6 +63,7 @@ class PyPI:
             uv_input=uv_input,
             facts=MemoryFacts() if facts is None else facts,
             max_file_bytes=max_file_bytes,
+            limits=Limits() if limits is None else limits,
         )
 
     @property

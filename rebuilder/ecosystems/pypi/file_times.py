@@ -13,8 +13,8 @@ def source_times(wheel: Inspection, source: Inspection, *, dist_info: str) -> di
     """Time by path in the source archive, for every source file that went into the wheel unchanged.
 
     A wheel member belongs to the source file with the same bytes whose path ends most like its own:
-    ``pkg/a.py`` to ``x-1.0/src/pkg/a.py``. Members outside ``.dist-info`` have the last word, since what a backend
-    copies into ``.dist-info`` may get a time of its own.
+    ``pkg/a.py`` to ``x-1.0/src/pkg/a.py``; at least the last parts must be equal. Members outside ``.dist-info``
+    have the last word, since what a backend copies into ``.dist-info`` may get a time of its own.
     """
     by_content: dict[str, list[Member]] = {}
     for member in source.members:
@@ -25,7 +25,8 @@ def source_times(wheel: Inspection, source: Inspection, *, dist_info: str) -> di
     for member in ordered:
         if member.kind is not MemberKind.FILE or parse_time(member.mtime) is None:
             continue
-        candidates = by_content.get(member.sha256 or "", [])
+        same_bytes = by_content.get(member.sha256 or "", [])
+        candidates = [each for each in same_bytes if _shared_suffix(each.name, member.name)]
         if candidates:
             origin = max(candidates, key=lambda each: (_shared_suffix(each.name, member.name), -len(each.name)))
             times[normal_path(origin.name)] = member.mtime

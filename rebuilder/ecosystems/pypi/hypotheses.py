@@ -139,6 +139,7 @@ def _furnished(workshop: Workshop, case: Case, interpreter: Interpreter) -> tupl
         uv=workshop.uv_input(),
         requirements=parameters(workshop, REQUIREMENTS, b""),
         dependencies=(),
+        limits=workshop.limits,
     )
     return furnish(workshop, bench, case.requirements, python=toolchain.python_version, not_after=case.uploaded)
 

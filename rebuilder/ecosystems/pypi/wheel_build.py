@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rebuilder.ecosystems.pypi.requirements import BuildSystem
-from rebuilder.model.definition import BuildDefinition, Input, Role, ToolchainRef
+from rebuilder.model.definition import BuildDefinition, Input, Limits, Role, ToolchainRef
 from rebuilder.model.evidence import Source
 from rebuilder.ports import Pin
 
@@ -39,6 +39,7 @@ class Bench:
     uv: Input
     requirements: Input
     dependencies: tuple[Input, ...]
+    limits: Limits
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ def _definition(bench: Bench, circumstances: Circumstances, last: tuple[str, ...
         commands=(_unpack_command(bench, circumstances), *_environment_commands(bench), last),
         environment=_environment(circumstances),
         umask=f"{circumstances.umask:04o}",
+        limits=bench.limits,
     )
 
 

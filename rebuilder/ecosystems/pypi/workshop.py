@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from rebuilder.model.definition import Input
+from rebuilder.model.definition import Input, Limits
 from rebuilder.ports import Blobs, Fetcher, Guest, Resolver, RunDefinition, Toolchains
 
 MAX_FILE_BYTES = 256 << 20
@@ -43,7 +43,6 @@ class MemoryFacts:
 class Workshop:
     """The parts a rebuild of a wheel is prepared with; see :class:`rebuilder.ecosystems.pypi.ecosystem.PyPI`."""
 
-    index_url: str
     fetcher: Fetcher
     blobs: Blobs
     guest: Guest
@@ -53,3 +52,4 @@ class Workshop:
     uv_input: Callable[[], Input]
     facts: Facts
     max_file_bytes: int
+    limits: Limits

@@ -1,0 +1,165 @@
+"""Everything the PyPI ecosystem needs, without network, sandbox or toolchains."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rebuilder.ecosystems.pypi.ecosystem import PyPI
+from rebuilder.ecosystems.pypi.workshop import MemoryFacts
+from rebuilder.guest.inspect_archive import main as inspect_archive
+from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Outcome, Output, Run
+from rebuilder.model.comparison import Comparison, Level
+from rebuilder.model.definition import BuildDefinition, Input, Limits, Role
+from rebuilder.model.report import ToolchainSummary
+from rebuilder.model.value import Sha256, sha256_hex
+from rebuilder.ports import GuestResult, Toolchain
+from tests.fakes.blobs import MemoryBlobs
+from tests.fakes.fetcher import FakeFetcher
+from tests.fakes.projects import Distribution, minibackend_wheel
+from tests.fakes.resolver import FakeResolver
+
+INDEX = "https://example.org/simple"
+UPLOADED = datetime(2025, 3, 2, tzinfo=UTC)
+PYTHONS = {"bookworm": "3.11", "trixie": "3.13"}
+
+
+def run(outcome: Outcome = Outcome.COMPLETED, *outputs: Output, limit: Limit | None = None) -> Run:
+    """What a sandbox would report."""
+    return Run(
+        outcome=outcome,
+        exit_code=None if limit else 0 if outcome is Outcome.COMPLETED else 70,
+        limit=limit,
+        outputs=outputs,
+        log_sha256=sha256_hex(b""),
+        wall_seconds=1,
+        cpu_seconds=1,
+        peak_memory_bytes=1,
+        sandbox_version="fake 1",
+        started=UPLOADED,
+    )
+
+
+@dataclass
+class InProcessGuest:
+    """Implements :class:`rebuilder.ports.Guest` for listing archives, in this process."""
+
+    blobs: MemoryBlobs
+    runs: int = 0
+    broken: Callable[[], GuestResult] | None = None
+    """Gives what is answered instead."""
+
+    @property
+    def program_input(self) -> Input:
+        """See :class:`rebuilder.ports.Guest`."""
+        return Input(
+            role=Role.GUEST_PROGRAM, name="guest.pyz", sha256=self.blobs.put(b"guest"), path="/tools/guest.pyz"
+        )
+
+    def run(
+        self, program: str, arguments: Sequence[str], *, inputs: Sequence[Input], limits: Limits | None = None
+    ) -> GuestResult:
+        """See :class:`rebuilder.ports.Guest`."""
+        assert program == "inspect_archive"
+        self.runs += 1
+        if self.broken is not None:
+            return self.broken()
+        files = {each.path: str(self.blobs.path(each.sha256)) for each in inputs}
+        with tempfile.TemporaryDirectory() as directory:
+            result = Path(directory) / "result.json"
+            inspect_archive([*(files.get(each, each) for each in arguments), "--result", str(result)])
+            return GuestResult(run=run(), document=json.loads(result.read_text()))
+
+
+class FakeToolchains:
+    """Implements :class:`rebuilder.ports.Toolchains` with names alone."""
+
+    def get(self, name: str) -> Toolchain:
+        """See :class:`rebuilder.ports.Toolchains`."""
+        digest = sha256_hex(name.encode())
+        summary = ToolchainSummary(name=name, sha256=digest, python=PYTHONS[name], packages=())
+        return Toolchain(name=name, sha256=digest, root=Path("/nowhere"), python_version=PYTHONS[name], summary=summary)
+
+
+@dataclass
+class Surroundings:
+    """An index with a build backend, and the ecosystem that looks at it."""
+
+    blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
+    resolver: FakeResolver = field(default_factory=FakeResolver)
+    facts: MemoryFacts = field(default_factory=MemoryFacts)
+    asked: list[BuildDefinition] = field(default_factory=list)
+    """Definitions that were run to ask a backend for its requirements."""
+    requires: Any = field(default_factory=list)
+    """What the backend answers; None when asking fails."""
+    max_file_bytes: int = 1 << 20
+
+    def __post_init__(self) -> None:
+        self.fetcher = FakeFetcher(self.blobs)
+        self.guest = InProcessGuest(self.blobs)
+        self._pages: dict[str, list[dict[str, Any]]] = {}
+        self.add_dependency(minibackend_wheel())
+
+    @property
+    def pypi(self) -> PyPI:
+        """The ecosystem, as a new process would have it."""
+        return PyPI(
+            INDEX,
+            fetcher=self.fetcher,
+            blobs=self.blobs,
+            guest=self.guest,
+            run=self._run,
+            resolver=self.resolver,
+            toolchains=FakeToolchains(),
+            uv_input=self._uv,
+            facts=self.facts,
+            max_file_bytes=self.max_file_bytes,
+        )
+
+    def add_dependency(self, distribution: Distribution, uploaded: datetime = datetime(2020, 1, 1, tzinfo=UTC)) -> None:
+        """Publish something builds may need."""
+        url = self.fetcher.serve(f"https://example.org/{distribution.filename}", distribution.data)
+        self.resolver.add(distribution, uploaded=uploaded, url=url)
+
+    def publish(self, *distributions: Distribution, **fields: Any) -> None:
+        """List files; ``fields`` are those of their index entries."""
+        for each in distributions:
+            url = self.fetcher.serve(f"https://example.org/files/{each.filename}", each.data)
+            entry = {
+                "filename": each.filename,
+                "url": url,
+                "hashes": {"sha256": each.sha256},
+                "size": len(each.data),
+                "upload-time": UPLOADED.isoformat(),
+            }
+            entries = self._pages.setdefault(each.project, [])
+            entries.append(entry | fields)
+            page = {"meta": {"api-version": "1.1"}, "name": each.project, "files": entries}
+            self.fetcher.serve(f"{INDEX}/{each.project}/", json.dumps(page).encode())
+
+    def _uv(self) -> Input:
+        return Input(role=Role.BUILD_TOOL, name="uv", sha256=self.blobs.put(b"uv"), path="/tools/uv", executable=True)
+
+    def _run(self, definition: BuildDefinition) -> Run:
+        self.asked.append(definition)
+        if self.requires is None:
+            return run(Outcome.BUILD_FAILED)
+        content = json.dumps({"requires": self.requires}).encode()
+        return run(
+            Outcome.COMPLETED, Output(filename="requires.json", sha256=self.blobs.put(content), size=len(content))
+        )
+
+
+def attempt(hypothesis: Hypothesis, level: Level | None, limit: Limit | None = None) -> Attempt:
+    """An attempt that ended at this level; without one the build failed, or was stopped at a limit."""
+    if level is None:
+        outcome = Outcome.TIMED_OUT if limit else Outcome.BUILD_FAILED
+        return Attempt(hypothesis=hypothesis, run=run(outcome, limit=limit))
+    rebuilt = Output(filename=hypothesis.definition.filename, sha256=Sha256("cd" * 32), size=1)
+    comparison = Comparison(level=level, published_sha256=Sha256("ab" * 32), rebuilt_sha256=rebuilt.sha256)
+    return Attempt(hypothesis=hypothesis, run=run(), rebuilt=rebuilt, comparison=comparison)

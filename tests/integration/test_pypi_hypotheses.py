@@ -1,0 +1,230 @@
+"""From evidence to build definitions, with a resolver and a backend that answer from a list."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from rebuilder.model.attempt import Attempt, Hypothesis, Limit
+from rebuilder.model.comparison import Level
+from rebuilder.model.definition import BuildDefinition, Role
+from rebuilder.model.evidence import Obstacle
+from rebuilder.model.verdict import Verdict
+from tests.fakes.projects import SOME_TIME, Distribution, make_sdist, make_wheel, minibackend_wheel
+from tests.fakes.pypi import UPLOADED, Surroundings, attempt
+
+EARLIER = datetime(2023, 5, 6, 7, 8, 10, tzinfo=UTC)
+Hypotheses = Generator[Hypothesis, Attempt, Obstacle | None]
+
+
+def begin(surroundings: Surroundings, *distributions: Distribution, **fields: Any) -> Hypotheses:
+    """The hypotheses about the wheel of a release."""
+    surroundings.publish(*distributions, **fields)
+    pypi = surroundings.pypi
+    [evidence] = pypi.evidence(pypi.parse("idna"))
+    return pypi.hypotheses(evidence)
+
+
+def uniform() -> tuple[Distribution, Distribution]:
+    """A release whose wheel has one time everywhere."""
+    return make_sdist("idna", "3.10", time=EARLIER), make_wheel("idna", "3.10")
+
+
+def mixed() -> tuple[Distribution, Distribution]:
+    """A release whose wheel has the times of a working tree."""
+    return make_sdist("idna", "3.10"), make_wheel("idna", "3.10", time=EARLIER, metadata_time=SOME_TIME)
+
+
+def end(hypotheses: Hypotheses, sent: Attempt | None) -> Obstacle | None:
+    """What the generator returns."""
+    with pytest.raises(StopIteration) as stop:
+        next(hypotheses) if sent is None else hypotheses.send(sent)
+    obstacle = stop.value.value
+    assert obstacle is None or isinstance(obstacle, Obstacle)
+    return obstacle
+
+
+def stopped(surroundings: Surroundings, *distributions: Distribution, **fields: Any) -> tuple[Verdict, str]:
+    """The obstacle that keeps the generator from yielding anything."""
+    obstacle = end(begin(surroundings, *distributions, **fields), None)
+    assert obstacle is not None
+    return obstacle.verdict, obstacle.sentence
+
+
+def parameters(surroundings: Surroundings, definition: BuildDefinition, name: str) -> str:
+    """Text of a parameter document."""
+    [found] = [each for each in definition.inputs if each.name == name]
+    assert found.role is Role.PARAMETERS
+    return surroundings.blobs.read(found.sha256).decode()
+
+
+def test_one_time_first_when_the_wheel_has_one() -> None:
+    """SOURCE_DATE_EPOCH is the one time, read as UTC; then the times of the files are tried, then nothing."""
+    surroundings = Surroundings()
+    hypotheses = begin(surroundings, *uniform())
+    first = next(hypotheses)
+    assert first.name == "source-date-epoch"
+    assert str(int(SOME_TIME.timestamp())) == first.definition.environment["SOURCE_DATE_EPOCH"]
+    assert "one" not in [each.name for each in first.definition.inputs]
+    assert "2024-03-01 12:00:00" in first.sentence
+    second = hypotheses.send(attempt(first, Level.DIFFERENT))
+    assert second.name == "restored-times"
+    assert "SOURCE_DATE_EPOCH" not in second.definition.environment
+    assert end(hypotheses, attempt(second, Level.DIFFERENT)) is None
+
+
+def test_times_of_the_files_first_when_the_wheel_has_several() -> None:
+    """Each source file gets the time it has in the wheel; the document says so by name."""
+    surroundings = Surroundings()
+    hypotheses = begin(surroundings, *mixed())
+    first = next(hypotheses)
+    assert first.name == "restored-times"
+    assert {"idna-3.10/idna/__init__.py": "2023-05-06T07:08:10"} == json.loads(
+        parameters(surroundings, first.definition, "file-times.json")
+    )
+    assert any("/inputs/file-times.json" in command for command in first.definition.commands)
+    assert hypotheses.send(attempt(first, Level.DIFFERENT)).name == "source-date-epoch"
+
+
+def test_definition_says_everything() -> None:
+    """Inputs are pinned and bound where commands look for them; the published wheel is none of them."""
+    surroundings = Surroundings()
+    sdist, wheel = uniform()
+    definition = next(begin(surroundings, sdist, wheel)).definition
+    backend = minibackend_wheel()
+    assert [
+        (Role.GUEST_PROGRAM, "/tools/guest.pyz"),
+        (Role.BUILD_TOOL, "/tools/uv"),
+        (Role.SOURCE, "/inputs/idna-3.10.tar.gz"),
+        (Role.PARAMETERS, "/inputs/requirements.txt"),
+        (Role.BUILD_DEPENDENCY, f"/inputs/wheels/{backend.filename}"),
+    ] == [(each.role, each.path) for each in definition.inputs]
+    assert wheel.sha256 not in definition.canonical.decode()
+    assert all(surroundings.blobs.has(each.sha256) for each in definition.inputs)
+    requirements = parameters(surroundings, definition, "requirements.txt")
+    assert requirements == f"minibackend==1.0 --hash=sha256:{backend.sha256}\n"
+    assert ("pkg:pypi/idna@3.10", wheel.filename, "trixie", "0022") == (
+        definition.purl,
+        definition.filename,
+        definition.toolchain.name,
+        definition.umask,
+    )
+    assert {"HOME", "LANG", "LC_ALL", "PATH", "PYTHONHASHSEED", "SOURCE_DATE_EPOCH", "TZ"} < set(definition.environment)
+    assert "/build/src/idna-3.10" in definition.commands[-1]
+    assert BuildDefinition.from_slsa(definition.slsa) == definition
+
+
+def test_modes_in_the_wheel_become_umasks() -> None:
+    """Group-writable generated files mean umask 0002 for the backend; sources have their own."""
+    surroundings = Surroundings()
+    names = [f"idna-3.10.dist-info/{name}" for name in ("METADATA", "WHEEL", "RECORD")]
+    wheel = make_wheel("idna", "3.10", modes=dict.fromkeys(names, 0o664))
+    definition = next(begin(surroundings, make_sdist("idna", "3.10"), wheel)).definition
+    assert definition.umask == "0002"
+    assert ("--umask", "0022") == definition.commands[0][-2:]
+
+
+def test_equal_content_settles_it() -> None:
+    """When only metadata of the archive differs, another guess about times could only do worse."""
+    hypotheses = begin(Surroundings(), *mixed())
+    assert end(hypotheses, attempt(next(hypotheses), Level.EQUIVALENT)) is None
+
+
+def test_failed_build_is_tried_on_another_python() -> None:
+    """Times do not mend a build that fails; another interpreter may."""
+    hypotheses = begin(Surroundings(), *uniform())
+    first = next(hypotheses)
+    second = hypotheses.send(attempt(first, None))
+    assert ("source-date-epoch-python3.11", "bookworm") == (second.name, second.definition.toolchain.name)
+    assert end(hypotheses, attempt(second, None)) is None
+
+
+def test_reached_limit_is_not_tried_again() -> None:
+    """A build that reached a limit would reach it again."""
+    hypotheses = begin(Surroundings(), *uniform())
+    assert end(hypotheses, attempt(next(hypotheses), None, Limit.WALL_TIME)) is None
+
+
+def test_backend_is_asked_once_for_what_else_it_requires() -> None:
+    """What get_requires_for_build_wheel names is resolved together with the rest, and remembered."""
+    surroundings = Surroundings(requires=["helper>=1", "minibackend"])
+    surroundings.add_dependency(make_wheel("helper", "1.5"))
+    definition = next(begin(surroundings, *uniform())).definition
+    assert ["helper", "minibackend"] == [each.name for each in definition.inputs if each.role is Role.BUILD_DEPENDENCY]
+    [asked] = surroundings.asked
+    assert "--requires-only" in asked.commands[-1]
+    pypi = surroundings.pypi
+    [evidence] = pypi.evidence(pypi.parse("idna"))
+    assert definition == next(pypi.hypotheses(evidence)).definition
+    assert len(surroundings.asked) == 1
+
+
+@pytest.mark.parametrize("requires", ["text", [1], {"a": 1}, None])
+def test_backend_that_cannot_be_asked_is_built_all_the_same(requires: Any) -> None:
+    """The build fails by itself then, with a log; a file somebody tampered with is no answer either."""
+    surroundings = Surroundings(requires=requires)
+    hypothesis = next(begin(surroundings, *uniform()))
+    assert "Asking the backend for further requirements failed." in hypothesis.sentence
+    assert not [key for key, value in surroundings.facts.documents.items() if value == requires]
+
+
+def test_backend_that_asks_for_an_address_is_an_obstacle() -> None:
+    """Dynamic requirements are no more trusted than written ones."""
+    surroundings = Surroundings(requires=["x @ https://example.org/x.whl"])
+    assert Verdict.INPUTS_MISSING is stopped(surroundings, *uniform())[0]
+
+
+def test_nothing_newer_than_the_upload() -> None:
+    """A newer release of a dependency is not used; without an older one its absence is an obstacle."""
+    surroundings = Surroundings(requires=["helper"])
+    surroundings.add_dependency(make_wheel("helper", "2.0"), uploaded=UPLOADED + timedelta(days=30))
+    verdict, sentence = stopped(surroundings, *uniform())
+    assert Verdict.INPUTS_MISSING is verdict
+    assert "before 2025-03-02 00:00 UTC" in sentence
+    surroundings = Surroundings(requires=["helper"])
+    surroundings.add_dependency(make_wheel("helper", "2.0"), uploaded=UPLOADED + timedelta(days=30))
+    surroundings.add_dependency(make_wheel("helper", "1.0"), uploaded=UPLOADED - timedelta(days=30))
+    definition = next(begin(surroundings, *uniform())).definition
+    assert ["1.0", "1.0"] == [each.version for each in definition.inputs if each.role is Role.BUILD_DEPENDENCY]
+
+
+def test_backend_published_just_after_the_wheel() -> None:
+    """The tool that packed the wheel existed before it was published; the sentence says what was allowed."""
+    surroundings = Surroundings()
+    surroundings.add_dependency(minibackend_wheel("1.1"), uploaded=UPLOADED + timedelta(minutes=5))
+    wheel = make_wheel("idna", "3.10", generator="minibackend 1.1")
+    hypothesis = next(begin(surroundings, make_sdist("idna", "3.10"), wheel))
+    assert "minibackend==1.1 was published only after the wheel" in hypothesis.sentence
+    assert "'minibackend==1.0'" in hypothesis.sentence, "the contradiction with pyproject.toml is told"
+
+
+def test_generator_nobody_published() -> None:
+    """A tool that is on no index cannot be had."""
+    wheel = make_wheel("idna", "3.10", generator="minibackend 9.9")
+    verdict, sentence = stopped(Surroundings(), make_sdist("idna", "3.10"), wheel)
+    assert Verdict.INPUTS_MISSING is verdict
+    assert "minibackend==9.9" in sentence
+
+
+def test_other_obstacles() -> None:
+    """No upload time, no interpreter, a malformed pyproject.toml: each has its sentence."""
+    assert "does not say when" in stopped(Surroundings(), *uniform(), **{"upload-time": None})[1]
+    assert "'<3'" in stopped(Surroundings(), *uniform(), **{"requires-python": "<3"})[1]
+    broken = make_sdist("idna", "3.10", {"pyproject.toml": "[build-system\n"})
+    assert Verdict.BUILD_FAILED is stopped(Surroundings(), broken, make_wheel("idna", "3.10"))[0]
+
+
+def test_impossible_times_leave_one_hypothesis() -> None:
+    """A wheel with month 13 has no time for SOURCE_DATE_EPOCH; its build is tried without."""
+    sdist, wheel = uniform()
+    stamp = (SOME_TIME.year - 1980) << 9 | SOME_TIME.month << 5 | SOME_TIME.day
+    impossible = (SOME_TIME.year - 1980) << 9 | 13 << 5 | SOME_TIME.day
+    data = wheel.data.replace(stamp.to_bytes(2, "little"), impossible.to_bytes(2, "little"))
+    hypotheses = begin(Surroundings(), sdist, Distribution("idna", wheel.filename, data))
+    first = next(hypotheses)
+    assert first.name == "restored-times"
+    assert end(hypotheses, attempt(first, Level.DIFFERENT)) is None

@@ -1,0 +1,140 @@
+"""The PEP 517 frontend, run as it is in the sandbox: from a zip application, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import rebuilder.guest
+from rebuilder.guest.build_wheel import HOOK_FAILED, NO_BACKEND, NO_WHEEL
+
+BACKEND = """
+import os, sys
+def get_requires_for_build_wheel(config_settings=None):
+    with open("left-behind", "a") as file:
+        file.write("x")
+    os.environ["SEEN"] = "1"
+    return ["dynamic>=1"]
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    assert "SEEN" not in os.environ, "the other hook ran in this process"
+    assert os.path.exists("left-behind"), "the other hook did not run"
+    assert os.getcwd() not in sys.path and "" not in sys.path
+    assert not any(path.endswith(".pyz") for path in sys.path)
+    try:
+        import rebuilder
+    except ImportError:
+        pass
+    else:
+        raise AssertionError("our own program can be imported")
+    name = "x-1-py3-none-any.whl"
+    open(os.path.join(wheel_directory, name), "w").close()
+    return name
+"""
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The guest programs as one zip application."""
+    path = tmp_path_factory.mktemp("guest") / "guest.pyz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(
+            "__main__.py", "import sys\nfrom rebuilder.guest.__main__ import main\nsys.exit(main(sys.argv))\n"
+        )
+        archive.writestr("rebuilder/__init__.py", "")
+        for file in Path(rebuilder.guest.__file__).parent.glob("*.py"):
+            archive.write(file, f"rebuilder/guest/{file.name}")
+    return path
+
+
+def call(program: Path, source: Path, *options: str, backend: str = "backend") -> subprocess.CompletedProcess[str]:
+    """Run ``build_wheel`` for a source tree."""
+    (source.parent / "out").mkdir(exist_ok=True)
+    return subprocess.run(
+        [sys.executable, "-E", "-S", program, "build_wheel", "--backend", backend, "--source", source, *options],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=source.parent,
+    )
+
+
+def tree(tmp_path: Path, backend: str = BACKEND) -> Path:
+    """A source tree that holds its own backend."""
+    source = tmp_path / "src"
+    (source / "tools").mkdir(parents=True)
+    (source / "tools" / "backend.py").write_text(backend)
+    return source
+
+
+def test_builds_as_a_frontend_does(program: Path, tmp_path: Path) -> None:
+    """Hooks run in order, in processes of their own, in the source tree, without us on the path."""
+    source = tree(tmp_path)
+    done = call(program, source, "--backend-path", "tools", "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "x-1-py3-none-any.whl").exists()
+    assert done.stdout.splitlines() == [
+        "build_wheel: the backend requires dynamic>=1",
+        "build_wheel: x-1-py3-none-any.whl",
+    ]
+
+
+def test_asks_for_requirements_only(program: Path, tmp_path: Path) -> None:
+    """With --requires-only nothing is built."""
+    result = tmp_path / "requires.json"
+    done = call(program, tree(tmp_path), "--backend-path", "tools", "--requires-only", "--result", str(result))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(result.read_text()) == {"requires": ["dynamic>=1"]}
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_backend_object(program: Path, tmp_path: Path) -> None:
+    """``module:object.attribute`` leads to an object with the hooks; a missing optional hook is no error."""
+    source = tree(
+        tmp_path,
+        "class Outer:\n    class inner:\n        @staticmethod\n"
+        "        def build_wheel(out, settings, metadata):\n"
+        "            open(out + '/y-1-py3-none-any.whl', 'w').close()\n            return 'y-1-py3-none-any.whl'\n",
+    )
+    options = ("--backend-path", "tools", "--out", str(tmp_path / "out"))
+    done = call(program, source, *options, backend="backend:Outer.inner")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "y-1-py3-none-any.whl").exists()
+
+
+@pytest.mark.parametrize(
+    ("backend", "code", "words"),
+    [
+        ("import sys; sys.exit(0)", NO_BACKEND, "backend cannot be imported"),
+        ("", HOOK_FAILED, "build_wheel failed"),
+        ("def build_wheel(*a): raise SystemExit(0)", HOOK_FAILED, "build_wheel failed"),
+        ("def build_wheel(*a): return 'gone.whl'", NO_WHEEL, "'gone.whl', which is not there"),
+        ("def build_wheel(*a): return 7", NO_WHEEL, "7, which is not there"),
+        ("def get_requires_for_build_wheel(s): return 'text'", HOOK_FAILED, "no list of texts"),
+        ("def get_requires_for_build_wheel(s): return ['x'] * 999", HOOK_FAILED, "999 requirements"),
+        ("import os\ndef get_requires_for_build_wheel(s): os.kill(os.getpid(), 9)", 128 + 9, ""),
+    ],
+)
+def test_failures_are_told_apart(program: Path, tmp_path: Path, backend: str, code: int, words: str) -> None:
+    """Each way a backend can fail has its exit code and a sentence; leaving quietly is a failure too."""
+    done = call(program, tree(tmp_path, backend), "--backend-path", "tools", "--out", str(tmp_path / "out"))
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+
+
+@pytest.mark.parametrize("name", ["nothing.here", "json"])
+def test_backend_must_be_where_the_project_says(program: Path, tmp_path: Path, name: str) -> None:
+    """With a backend-path, a module from elsewhere is not taken (PEP 517)."""
+    done = call(program, tree(tmp_path), "--backend-path", "tools", "--out", str(tmp_path / "out"), backend=name)
+    assert done.returncode == NO_BACKEND
+    assert f"{name} cannot be imported" in done.stderr
+
+
+def test_output_is_required(program: Path, tmp_path: Path) -> None:
+    """A call that could give no result is refused before anything runs."""
+    assert call(program, tree(tmp_path), "--requires-only").returncode == 2
