@@ -9,6 +9,7 @@ from typing import Any
 
 from rebuilder.model.report import Alarm, Report, Summary, page_path
 from rebuilder.model.value import Value
+from rebuilder.resources import resource
 
 
 class IndexEntry(Summary):
@@ -87,3 +88,8 @@ def _entry(summary: Summary) -> dict[str, Any]:
 
 def _text(document: Any) -> bytes:
     return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+
+
+if __name__ == "__main__":
+    for each in SCHEMAS:
+        (resource("reports") / "schemas" / each).write_bytes(schema(each))

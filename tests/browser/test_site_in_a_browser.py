@@ -1,0 +1,211 @@
+"""The published pages in Chromium, from files, as a reader without any server opens them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from tests.fakes.blobs import MemoryBlobs
+from tests.fakes.reports import DIFFOSCOPE_HTML
+from tests.fakes.sites import write_site
+
+CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
+FLAGS = (
+    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --disable-dev-shm-usage"
+)
+PHONE, DESK = 360, 1200
+
+CONTRASTS = """
+const channel = c => { c /= 255; return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4; };
+const parse = text => text.match(/[\\d.]+/g).map(Number);
+const luminance = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+const behind = element => {
+  for (let each = element; each; each = each.parentElement) {
+    const colour = parse(getComputedStyle(each).backgroundColor);
+    if (colour.length === 3 || colour[3] === 1) return colour;
+    if (colour[3] > 0) throw new Error('half-transparent background');
+  }
+  return [255, 255, 255];
+};
+const found = [];
+for (const element of document.querySelectorAll('body *')) {
+  const own = [...element.childNodes].some(node => node.nodeType === 3 && node.textContent.trim());
+  if (!own || !element.checkVisibility()) continue;
+  const [a, b] = [luminance(parse(getComputedStyle(element).color)), luminance(behind(element))];
+  const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+  found.push([Math.round(ratio * 100) / 100, element.tagName + '.' + element.className]);
+}
+return found;
+"""
+
+
+class Browser:
+    """Chromium with what the tests ask of it."""
+
+    def __init__(self, profile: Path) -> None:
+        options = webdriver.ChromeOptions()
+        options.binary_location = str(CHROMIUM)
+        for flag in (*FLAGS.split(), f"--user-data-dir={profile}"):
+            options.add_argument(flag)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        self.driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
+
+    def open(self, page: Path, *, width: int = DESK, scheme: str = "light", media: str = "screen") -> None:
+        """Load a file at a width, with a colour scheme, as a screen or on paper."""
+        self._command("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False)
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self._command("Emulation.setEmulatedMedia", media=media, features=features)
+        self.driver.get("file://" + quote(str(page)))
+
+    def script(self, source: str) -> Any:
+        """Run a function body in the page."""
+        return self.driver.execute_script(source)
+
+    def complaints(self) -> list[str]:
+        """What the console said since the last call: errors, and violations of a policy."""
+        return [entry["message"] for entry in self.driver.get_log("browser")]
+
+    def requests(self) -> list[str]:
+        """Addresses that were asked for since the last call."""
+        entries = (json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance"))
+        asked = [each["params"] for each in entries if each["method"] == "Network.requestWillBeSent"]
+        return [each["request"]["url"] for each in asked]
+
+    def _command(self, name: str, **parameters: Any) -> None:
+        self.driver.execute_cdp_cmd(name, parameters)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One browser for all tests here."""
+    if not (CHROMIUM.exists() and DRIVER.exists()):
+        pytest.fail("Chromium or its driver is missing: apt-get install chromium chromium-driver")
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.driver.quit()
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site with every kind of page."""
+    root = tmp_path_factory.mktemp("site")
+    write_site(root, MemoryBlobs())
+    return root
+
+
+@pytest.fixture(scope="module")
+def pages(root: Path) -> list[Path]:
+    """All its pages, also the one diffoscope wrote."""
+    return sorted(root.rglob("*.html"))
+
+
+def test_pages_load_without_a_complaint_and_without_a_network(browser: Browser, pages: list[Path]) -> None:
+    """Nothing in the console; style and picture load under the policy; nothing but files of the site is asked for."""
+    browser.requests()
+    for page in pages:
+        browser.open(page)
+        complaints = browser.complaints()
+        if page.name != "diffoscope.html":
+            assert [] == complaints, page
+            assert browser.script("return document.styleSheets.length === 1 && document.images[0].naturalWidth > 0")
+        assert [] == [url for url in browser.requests() if not url.startswith("file:///")], page
+
+
+def test_nothing_is_wider_than_a_phone(browser: Browser, pages: list[Path]) -> None:
+    """No page scrolls sideways at 360 pixels; what is wide scrolls in its own box."""
+    for page in pages:
+        if page.name == "diffoscope.html":
+            continue
+        browser.open(page, width=PHONE)
+        browser.script("for (const each of document.querySelectorAll('details')) each.open = true")
+        assert PHONE >= browser.script("return document.documentElement.scrollWidth"), page
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read(browser: Browser, pages: list[Path], scheme: str) -> None:
+    """Contrast of all text is at least 4.5 (WCAG 2.2, 1.4.3), in both colour schemes."""
+    grounds = set()
+    for page in pages:
+        if page.name == "diffoscope.html":
+            continue
+        browser.open(page, scheme=scheme)
+        browser.script("for (const each of document.querySelectorAll('details')) each.open = true")
+        grounds.add(browser.script("return getComputedStyle(document.body).backgroundColor"))
+        found = browser.script(CONTRASTS)
+        assert len(found) > 5
+        assert [] == [each for each in found if each[0] < 4.5], page
+    assert {"light": {"rgb(251, 250, 247)"}, "dark": {"rgb(20, 23, 26)"}}[scheme] == grounds
+
+
+def test_the_keyboard_reaches_every_link(browser: Browser, root: Path) -> None:
+    """Each press of Tab moves on to the next link, on the screen and outlined; the first skips to the content."""
+    browser.open(root / "index.html")
+    links = browser.script("return document.querySelectorAll('a').length")
+    reached = []
+    for _ in range(links):
+        browser.driver.switch_to.active_element.send_keys(Keys.TAB)
+        focused = "const each = document.activeElement; const style = getComputedStyle(each); "
+        shown, where, top = browser.script(
+            focused + "return [style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2, "
+            "[...document.querySelectorAll('a')].indexOf(each), each.getBoundingClientRect().bottom]"
+        )
+        assert shown
+        assert top > 0
+        reached.append(where)
+    assert list(range(links)) == reached
+
+
+def test_folded_parts_open_without_a_script(browser: Browser, pages: list[Path]) -> None:
+    """A click on a summary shows what is behind it."""
+    page = next(path for path in pages if "spindle" in str(path) and path.name == "index.html")
+    browser.open(page)
+    details = browser.driver.find_element(By.CSS_SELECTOR, "details")
+    closed = details.size["height"]
+    details.find_element(By.CSS_SELECTOR, "summary").click()
+    assert details.size["height"] > closed
+    assert "libc6 2.41-12" in details.text
+
+
+def test_paper_shows_what_a_screen_folds(browser: Browser, pages: list[Path]) -> None:
+    """Print cannot be clicked: folded parts are printed, the menu is not."""
+    page = next(path for path in pages if "spindle" in str(path) and path.name == "index.html")
+    browser.open(page, media="print")
+    visible = "return [...document.querySelectorAll(arguments[0])].every(each => each.getClientRects().length > 0)"
+    assert browser.driver.execute_script(visible, ".packages li")
+    assert not browser.driver.execute_script(visible, "header nav")
+
+
+def test_hostile_names_do_not_run(browser: Browser, root: Path, pages: list[Path]) -> None:
+    """Scripts and handlers in names, logs and members are text, wherever they appear."""
+    hostile = [path for path in pages if "script" in str(path)] + [root / "index.html", root / "alarms.html"]
+    assert 3 <= len(hostile)
+    for page in hostile:
+        browser.open(page)
+        assert 0 == browser.script("return document.querySelectorAll('script, img:not([alt=\"\"])').length")
+        assert "<script>alert(1)</script>" in browser.script("return document.body.innerText")
+
+
+def test_what_diffoscope_wrote_cannot_act(browser: Browser, root: Path, tmp_path: Path) -> None:
+    """Its scripts, handlers and redirects would work if it was published as it is, and do not."""
+    control = tmp_path / "as-it-was.html"
+    control.write_bytes(DIFFOSCOPE_HTML.replace(b'http-equiv="refresh"', b'name="x"'))
+    browser.open(control)
+    assert "owned" == browser.driver.title
+    published = next(root.rglob("diffoscope.html"))
+    browser.requests()
+    browser.open(published)
+    assert "owned" != browser.driver.title
+    assert published.as_uri() == browser.driver.current_url
+    assert [published.as_uri()] == [url for url in browser.requests() if "favicon" not in url][:1]
+    assert 0 == browser.script("return document.querySelectorAll('script, meta[http-equiv=refresh]').length")
+    assert "rgb(255, 255, 255)" == browser.script("return getComputedStyle(document.body).backgroundColor")

@@ -1,0 +1,33 @@
+"""A whole site with a page of every kind, for tests that look at pages."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from rebuilder.model.report import Alarm, Summary
+from rebuilder.ports import Blobs
+from rebuilder.site.publisher import Site
+from tests.fakes import reports
+
+KEY_ID = "ab" * 32
+
+
+def write_site(root: Path, blobs: Blobs) -> dict[str, Path]:
+    """Write it; give the page of each report by verdict, and of the hostile one as ``hostile``."""
+    site = Site(root, blobs, public_key=b"a public key\n", key_id=KEY_ID, verifier="rebuilder.example.org")
+    pages: dict[str, Path] = {}
+    known: list[Summary] = []
+    alarms: list[Alarm] = []
+    builders = {**{verdict.value: make for verdict, make in reports.EVERY.items()}, "hostile": reports.hostile}
+    for hours, (name, make) in enumerate(builders.items()):
+        report = make(blobs)
+        report = report.model_copy(update={"finished": report.finished - timedelta(hours=5 * hours)})
+        history = reports.history(report, releases=0)
+        if name == "equivalent":
+            alarms.append(reports.alarm(report.artifact))
+        alarms += report.alarms
+        known += history
+        pages[name] = site.write_artifact(reports.signed(report, key_id=KEY_ID), history, alarms)
+    site.write_index(known, alarms, reports.NOW, untested=4)
+    return pages

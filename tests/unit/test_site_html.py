@@ -1,0 +1,180 @@
+"""The written pages as a browser reads them: nothing hostile is markup, every link leads somewhere."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from rebuilder.resources import resource
+from rebuilder.site.rendering import POLICY
+from tests.fakes.blobs import MemoryBlobs
+from tests.fakes.sites import write_site
+
+VOID = {"meta", "link", "img", "br", "hr", "input"}
+# fmt: off
+ALLOWED = {
+    "html", "head", "meta", "title", "link", "body", "a", "header", "nav", "main", "footer", "section", "h1", "h2",
+    "h3", "p", "b", "ul", "ol", "li", "dl", "div", "dt", "dd", "span", "code", "pre", "table", "caption", "thead",
+    "tbody", "tfoot", "tr", "th", "td", "time", "details", "summary", "img", "svg", "rect",
+}
+# fmt: on
+SEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+class Document(HTMLParser):
+    """Elements, ids, links and text of one page; complains about tags that do not match."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert [] == self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep it."""
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep it; it closes itself."""
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        """It has to close what was opened last."""
+        assert self._open.pop() == tag, f"</{tag}> closes something else"
+
+    def handle_data(self, data: str) -> None:
+        """Keep it."""
+        self.text += data
+
+    @property
+    def ids(self) -> list[str]:
+        """All ids, in order."""
+        return [attrs["id"] for _, attrs in self.elements if "id" in attrs]
+
+
+@cache
+def read(path: Path) -> Document:
+    """A page, read once."""
+    return Document(path.read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site with every kind of page."""
+    root = tmp_path_factory.mktemp("site")
+    write_site(root, MemoryBlobs())
+    return root
+
+
+@pytest.fixture(scope="module")
+def pages(root: Path) -> list[Path]:
+    """Our own pages; what diffoscope wrote is not one."""
+    return [path for path in sorted(root.rglob("*.html")) if path.name != "diffoscope.html"]
+
+
+def test_every_kind_of_page_is_there(root: Path, pages: list[Path]) -> None:
+    """Eight artifacts, seven lists, projects, and three pages at the top."""
+    assert {"index.html", "alarms.html", "about.html"} == {path.name for path in root.glob("*.html")}
+    assert 7 == len(list((root / "verdicts").glob("*.html")))
+    assert 8 == len([path for path in pages if path.is_relative_to(root / "pypi")])
+
+
+def test_policy_comes_before_anything_that_loads(pages: list[Path]) -> None:
+    """Each page begins with its character set and the policy."""
+    for path in pages:
+        tags = read(path).elements
+        assert [("html", {"lang": "en"}), ("head", {}), ("meta", {"charset": "utf-8"})] == tags[:3]
+        assert ("meta", {"http-equiv": "Content-Security-Policy", "content": POLICY}) == tags[3]
+
+
+def test_no_element_or_attribute_runs_or_styles(pages: list[Path]) -> None:
+    """Only known elements; no handlers, no inline styles, no addresses but relative, http and https ones."""
+    for path in pages:
+        for tag, attrs in read(path).elements:
+            assert tag in ALLOWED
+            assert [] == [name for name in attrs if name.startswith("on") or name in {"style", "srcdoc", "action"}]
+            for name in {"href", "src"} & attrs.keys():
+                assert urlsplit(attrs[name]).scheme in {"", "http", "https"}
+
+
+def test_hostile_text_is_text(root: Path) -> None:
+    """The payload is there to be read: in words, with every hidden character spelled."""
+    page = next(path for path in root.rglob("index.html") if "script" in str(path))
+    text = read(page).text
+    assert (
+        "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&⟨U+202E⟩txt.exe⟨U+001B⟩[31m⟨U+0000⟩⟨U+200B⟩" in text
+    )
+    assert "javascript:alert(3)" in text
+    assert "(100,000 characters)" in text
+    assert "The first 3 of 12,345 are listed." in text
+    assert page.stat().st_size < 300_000
+
+
+def test_no_hidden_character_reaches_a_page(pages: list[Path]) -> None:
+    """Neither control characters nor ones that turn the direction of text."""
+    for path in pages:
+        assert None is SEEN.search(path.read_text("utf-8").replace("\n", ""))
+
+
+def test_every_link_leads_somewhere(root: Path, pages: list[Path]) -> None:
+    """Relative addresses only, decoded once as a server does, to a file and an id that exist."""
+    for path in pages:
+        for tag, attrs in read(path).elements:
+            href = attrs.get("href", attrs.get("src"))
+            if href is None:
+                continue
+            parts = urlsplit(href)
+            if parts.scheme:
+                assert ("a", "noopener noreferrer nofollow") == (tag, attrs["rel"])
+                continue
+            assert not parts.path.startswith("/")
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            assert target.is_file(), f"{path.relative_to(root)} links to {href}"
+            assert target.is_relative_to(root.resolve())
+            if parts.fragment:
+                assert unquote(parts.fragment) in read(target).ids
+
+
+def test_pages_can_be_found_their_way_around_in(pages: list[Path]) -> None:
+    """Unique ids, one main heading, no level skipped, landmarks, captions, scopes, and words for pictures."""
+    for path in pages:
+        document = read(path)
+        found = Counter(tag for tag, _ in document.elements)
+        assert [] == [name for name, times in Counter(document.ids).items() if times > 1]
+        levels = [int(tag[1]) for tag, _ in document.elements if re.fullmatch(r"h\d", tag)]
+        assert 1 == levels[0]
+        assert 1 == levels.count(1)
+        assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+        assert (1, 1, 1) == (found["main"], found["title"], found["caption"] - found["table"] + 1)
+        for tag, attrs in document.elements:
+            assert tag != "th" or "scope" in attrs
+            assert tag != "img" or "alt" in attrs
+            assert tag != "nav" or "aria-label" in attrs
+            if "aria-labelledby" in attrs:
+                assert attrs["aria-labelledby"] in document.ids
+
+
+def test_colour_is_never_the_only_signal(pages: list[Path]) -> None:
+    """A tone always comes with a word, and its icon is not read aloud."""
+    for path in pages:
+        html = path.read_text("utf-8")
+        for mark in re.findall(r'<span class="mark tone-[a-z]+">(.*?)</span>(.*?)<', html):
+            assert re.search(r"[A-Za-z]{4}", "".join(mark))
+
+
+def test_templates_escape_everything() -> None:
+    """No template opts out."""
+    for template in (resource("reports") / "templates").iterdir():
+        assert None is re.search(r"\bsafe\b|autoescape|Markup|<script|style=|\bon[a-z]+=", template.read_text())

@@ -1,0 +1,291 @@
+"""Writing the site: whole files only, nothing twice, everything beside the page that it names."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource as limits
+import shutil
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from hashlib import sha256
+from html import unescape
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from rebuilder.errors import StoreError
+from rebuilder.model.definition import BuildDefinition
+from rebuilder.model.report import Decision, Report, summarise
+from rebuilder.model.verdict import Verdict
+from rebuilder.resources import resource
+from rebuilder.site.documents import SCHEMAS, Index, Projects, schema
+from rebuilder.site.publisher import Site
+from rebuilder.site.writing import Writer
+from tests.fakes import reports
+from tests.fakes.blobs import MemoryBlobs
+from tests.fakes.sites import KEY_ID, write_site
+
+
+@pytest.fixture
+def blobs() -> MemoryBlobs:
+    """An empty store."""
+    return MemoryBlobs()
+
+
+def a_site(root: Path, blobs: MemoryBlobs, **options: Path) -> Site:
+    """A site of its own."""
+    return Site(root, blobs, public_key=b"key\n", key_id=KEY_ID, verifier="rebuilder.example.org", **options)
+
+
+def names(directory: Path) -> list[str]:
+    """What is in a directory."""
+    return sorted(path.name for path in directory.iterdir())
+
+
+def snapshot(root: Path) -> dict[str, tuple[bytes, int]]:
+    """Bytes and time of change of every file."""
+    files = [path for path in root.rglob("*") if path.is_file()]
+    return {str(path.relative_to(root)): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+
+def test_everything_is_beside_the_page(tmp_path: Path, blobs: MemoryBlobs) -> None:
+    """JSON that reads back, definitions and logs by their digests, envelopes byte for byte."""
+    report = reports.differs(blobs)
+    signed = reports.signed(report)
+    page = a_site(tmp_path, blobs).write_artifact(signed, [], [])
+    here = page.parent
+    assert report == Report.model_validate_json((here / "report.json").read_bytes())
+    assert signed.vsa.encode() == (here / "verdict.dsse.json").read_bytes()
+    assert (signed.provenance or "").encode() == (here / "provenance.dsse.json").read_bytes()
+    for number, attempt in enumerate(report.attempts, 1):
+        definition = (here / f"definition-{number}.json").read_bytes()
+        assert attempt.hypothesis.definition.digest == sha256(definition).hexdigest()
+        assert attempt.hypothesis.definition == BuildDefinition.from_slsa(json.loads(definition))
+        assert attempt.run.log_sha256 == sha256((here / f"log-{number}.txt").read_bytes()).hexdigest()
+    assert (here / "diffoscope.html").read_bytes().count(b"Content-Security-Policy") == 1
+    assert (here / "diffoscope.json").is_file()
+    assert (here / "diffoscope.txt").is_file()
+
+
+def test_equal_input_writes_nothing_again(tmp_path: Path, blobs: MemoryBlobs) -> None:
+    """The same bytes, and files that were not touched."""
+    write_site(tmp_path, blobs)
+    before = snapshot(tmp_path)
+    write_site(tmp_path, MemoryBlobs())
+    assert before == snapshot(tmp_path)
+
+
+def test_a_lost_page_comes_back(tmp_path: Path, blobs: MemoryBlobs) -> None:
+    """All of the site can be written again from what is stored."""
+    write_site(tmp_path, blobs)
+    before = snapshot(tmp_path)
+    shutil.rmtree(tmp_path / "projects")
+    (tmp_path / "verdicts" / "differs.html").unlink()
+    write_site(tmp_path, blobs)
+    assert before.keys() == snapshot(tmp_path).keys()
+
+
+def test_lists_follow_what_changes(tmp_path: Path, blobs: MemoryBlobs) -> None:
+    """A page is made again when a row of it changed, and goes when nothing is left for it."""
+    site = a_site(tmp_path, blobs)
+    first = summarise(reports.reproduced(blobs))
+    site.write_index([first], [], reports.NOW)
+    worse = first.model_copy(update={"verdict": Verdict.DIFFERS, "finished": first.finished + timedelta(days=1)})
+    site.write_index([first, worse], [], reports.NOW)
+    assert ["differs.html"] == names(tmp_path / "verdicts")
+    assert "Differs" in (tmp_path / "projects" / "s.html").read_text()
+    site.write_index([], [], reports.NOW)
+    assert [] == names(tmp_path / "verdicts") + names(tmp_path / "projects")
+
+
+def test_index_json_is_what_its_schema_says(tmp_path: Path, blobs: MemoryBlobs) -> None:
+    """The front page as data; counts add up; each entry leads to its page."""
+    write_site(tmp_path, blobs)
+    index = Index.model_validate_json((tmp_path / "index.json").read_bytes())
+    assert index.files_total == sum(index.counts.values()) == 12
+    assert 4 == index.counts["untested"]
+    found = [
+        entry for name in index.projects for entry in Projects.model_validate_json((tmp_path / name).read_bytes()).files
+    ]
+    assert sorted(map(str, index.latest)) == sorted(map(str, found))
+    for entry in found:
+        assert (tmp_path / entry.page / "index.html").is_file()
+
+
+def test_schemas_are_current() -> None:
+    """What is shipped is what the values say; `python -m rebuilder.site.documents` writes them again."""
+    shipped = {path.name: path.read_bytes() for path in (resource("reports") / "schemas").iterdir()}
+    assert {name: schema(name) for name in SCHEMAS} == shipped
+
+
+def test_fewer_attempts_leave_no_old_logs(tmp_path: Path, blobs: MemoryBlobs) -> None:
+    """When a later verification replaces a page, what only the earlier one had goes."""
+    site = a_site(tmp_path, blobs)
+    report = reports.differs(blobs)
+    here = site.write_artifact(reports.signed(report), [], []).parent
+    shorter = report.model_copy(update={"attempts": report.attempts[:1]})
+    site.write_artifact(reports.signed(shorter), [], [])
+    assert not (here / "log-2.txt").exists()
+    assert (here / "log-1.txt").exists()
+
+
+def test_a_lost_log_is_said_to_be_lost(tmp_path: Path, blobs: MemoryBlobs) -> None:
+    """A damaged store keeps no verdict from being published, and hides nothing."""
+    report = reports.build_failed(blobs)
+    blobs.content[report.attempts[0].run.log_sha256] = b"something else"
+    page = a_site(tmp_path, blobs).write_artifact(reports.signed(report), [], [])
+    assert not (page.parent / "log-1.txt").exists()
+    assert "is lost" in page.read_text()
+    assert 'href="log-1.txt"' not in page.read_text()
+
+
+def test_our_own_faults_are_no_verdicts(tmp_path: Path, blobs: MemoryBlobs) -> None:
+    """They are refused, not written."""
+    fault = Decision(verdict=Verdict.INFRA_ERROR, sentence="The disk was full.")
+    report = reports.report(reports.artifact(), decision=fault)
+    with pytest.raises(ValueError, match="never published"):
+        a_site(tmp_path, blobs).write_artifact(reports.signed(report), [], [])
+
+
+def test_a_key_id_cannot_lead_elsewhere(tmp_path: Path, blobs: MemoryBlobs) -> None:
+    """It becomes a file name."""
+    with pytest.raises(ValueError, match="64 hexadecimal digits"):
+        Site(tmp_path, blobs, public_key=b"", key_id="../../x", verifier="x")
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, blobs: MemoryBlobs) -> None:
+    """One sentence with the path and the reason."""
+    (tmp_path / "site").write_text("a file where a directory should be")
+    with pytest.raises(StoreError, match=r"The page .*site.* cannot be written: (Not a directory|File exists)"):
+        a_site(tmp_path / "site", blobs).write_artifact(reports.signed(reports.reproduced(blobs)), [], [])
+
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+from rebuilder.errors import StoreError
+from rebuilder.site.writing import Writer
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    Writer(Path(sys.argv[1])).write("page/index.html", b"x" * 100_000)
+except StoreError as error:
+    print(error)
+"""
+
+
+def test_no_room_leaves_the_page_before_whole(tmp_path: Path) -> None:
+    """A write that ends in the middle changes nothing that a reader sees, and leaves nothing behind."""
+    Writer(tmp_path).write("page/index.html", b"the page before")
+    said = subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert limits.RLIM_INFINITY == limits.getrlimit(limits.RLIMIT_FSIZE)[0]
+    assert "cannot be written: File too large" in said.stdout
+    assert b"the page before" == (tmp_path / "page" / "index.html").read_bytes()
+    assert [] == names(tmp_path / ".partial")
+
+
+def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
+    """After a day; a file that another process is still writing stays."""
+    partial = tmp_path / ".partial"
+    partial.mkdir()
+    for name, age in (("old", timedelta(days=2)), ("new", timedelta(minutes=1))):
+        (partial / name).write_text("half")
+        written = (reports.NOW - age).timestamp()
+        os.utime(partial / name, (written, written))
+    Writer(tmp_path).sweep(reports.NOW)
+    assert ["new"] == names(partial)
+
+
+def test_files_can_be_read_by_a_web_server(tmp_path: Path) -> None:
+    """Modes follow the umask, as for any file a program writes."""
+    Writer(tmp_path).write("a/b", b"x")
+    umask = os.umask(0)
+    os.umask(umask)
+    assert 0o666 & ~umask == (tmp_path / "a" / "b").stat().st_mode & 0o777
+
+
+def test_the_commands_on_the_page_check_the_signature(tmp_path: Path, blobs: MemoryBlobs) -> None:
+    """They are run as they stand there, with openssl and nothing of ours; one changed byte fails."""
+    if shutil.which("openssl") is None:
+        pytest.fail("openssl is missing: apt-get install openssl")
+    key = ec.generate_private_key(ec.SECP256R1())
+    public = key.public_key()
+    pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    site = Site(tmp_path, blobs, public_key=pem, key_id=KEY_ID, verifier="x")
+    report = reports.reproduced(blobs)
+    signed = reports.signed(report, key_id=KEY_ID, sign=lambda payload: key.sign(payload, ec.ECDSA(hashes.SHA256())))
+    page = site.write_artifact(signed, [], [])
+    site.write_index([summarise(report)], [], reports.NOW)
+    commands = _commands(page, "Commands that check the signature")
+    assert "Verified OK" in _shell(commands, page.parent)
+    assert report.artifact.sha256 in (page.parent / "verdict.json").read_text()
+    envelope = page.parent / "verdict.dsse.json"
+    envelope.write_bytes(envelope.read_bytes().replace(b'"payload":"eyJf', b'"payload":"eyJg'))
+    assert "Verified OK" not in _shell(commands, page.parent)
+
+
+def test_the_command_on_the_page_checks_a_copy(tmp_path: Path, blobs: MemoryBlobs) -> None:
+    """``sha256sum`` finds the reader's own file."""
+    content = b"the published bytes"
+    report = reports.report(reports.artifact(sha256=sha256(content).hexdigest()))
+    page = a_site(tmp_path, blobs).write_artifact(reports.signed(report), [], [])
+    (page.parent / report.artifact.filename).write_bytes(content)
+    assert f"{report.artifact.filename}: OK" in _shell(_commands(page, "Command that checks your copy"), page.parent)
+    assert "rebuilder verify 'pypi:spindle==3.1.6'" == _commands(page, "Command that builds it again")
+
+
+def test_names_that_should_not_be_pasted_give_no_command(tmp_path: Path, blobs: MemoryBlobs) -> None:
+    """A command holds what a reader sees, or is not shown."""
+    page = a_site(tmp_path, blobs).write_artifact(reports.signed(reports.hostile(blobs)), [], [])
+    text = page.read_text()
+    assert "Command that builds it again" not in text
+    assert "should not be pasted into a shell" in text
+
+
+def test_quotes_in_a_name_stay_inside_the_argument(tmp_path: Path, blobs: MemoryBlobs) -> None:
+    """A shell reads one argument."""
+    report = reports.report(reports.artifact("it's; touch x"))
+    page = a_site(tmp_path, blobs).write_artifact(reports.signed(report), [], [])
+    command = _commands(page, "Command that builds it again").replace("rebuilder verify", "printf %s")
+    assert "pypi:it's; touch x==3.1.6" == _shell(command, tmp_path)
+
+
+def test_a_page_and_the_index_take_little_time(tmp_path: Path, blobs: MemoryBlobs) -> None:
+    """With templates compiled before: well below what a build takes (CPU time, whatever else the machine does)."""
+    cache = tmp_path / "cache"
+    report = reports.reproduced(blobs)
+    signed, history = reports.signed(report), reports.history(report)
+    taken = []
+    for number in range(5):
+        site = a_site(tmp_path / str(number), blobs, cache=cache)
+        start = time.process_time()
+        site.write_artifact(signed, history, [])
+        site.write_index(history, [], reports.NOW)
+        taken.append(time.process_time() - start)
+    assert min(taken) < 0.06
+    assert 0o700 == cache.stat().st_mode & 0o777
+
+
+def test_code_is_not_loaded_from_a_directory_others_can_write_to(tmp_path: Path, blobs: MemoryBlobs) -> None:
+    """Compiled templates are code: such a cache is not used."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    cache.chmod(0o777)
+    a_site(tmp_path / "site", blobs, cache=cache).write_index([], [], reports.NOW)
+    assert [] == names(cache)
+
+
+def _commands(page: Path, label: str) -> str:
+    html = page.read_text()
+    start = html.index(f'aria-label="{label}"><code>') + len(f'aria-label="{label}"><code>')
+    return unescape(html[start : html.index("</code>", start)])
+
+
+def _shell(command: str, directory: Path) -> str:
+    ran = subprocess.run(["/bin/sh", "-c", command], cwd=directory, capture_output=True, text=True, check=False)
+    return ran.stdout
