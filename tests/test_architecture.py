@@ -14,7 +14,7 @@ PARTS = {"ecosystems", "provenance", "toolchains", "sandbox", "compare", "diagno
 LAYERS: list[set[str]] = [
     {"model", "errors", "resources", "guest"},
     {"ports"},
-    PARTS | {"config", "stopwatch"},
+    PARTS | {"clock", "config", "stopwatch"},
     {"pipeline"},
     {"wiring", "doctor"},
     {"service", "cli"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from rebuilder.model.value import Sha256Field, Value
+from rebuilder.model.value import Sha256, Sha256Field, Value
 
 
 class Subject(Value):
@@ -55,6 +55,6 @@ class Artifact(Value):
         return self.file.filename
 
     @property
-    def sha256(self) -> str:
+    def sha256(self) -> Sha256:
         """Digest the registry published for it."""
         return self.file.sha256

@@ -1,0 +1,145 @@
+"""Progress and results for a person: one live line on a terminal, plain lines everywhere else."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TextIO
+
+from rebuilder.errors import RebuilderError
+from rebuilder.model.artifact import Subject
+from rebuilder.model.report import Stage
+from rebuilder.model.verdict import Verdict
+from rebuilder.pipeline import Verified
+
+_COLOURS = {
+    Verdict.REPRODUCED: "32",
+    Verdict.EQUIVALENT: "36",
+    Verdict.DIFFERS: "31",
+}
+
+
+def plain(text: str) -> str:
+    """Text from elsewhere, made safe for a terminal: control and format characters become visible."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+class Display:
+    """Shows stages as they pass and results as they come, on one stream (standard error).
+
+    On a terminal the running stage is one live line; elsewhere every stage is a line of its own, so that a log
+    file shows where time went.
+    """
+
+    def __init__(self, stream: TextIO, *, seconds: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._now = seconds
+        self._terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._colour = self._terminal and "NO_COLOR" not in os.environ
+        self._live: LiveLine | None = None
+        self._subject = ""
+
+    def __enter__(self) -> Self:
+        """Start the live line on a terminal."""
+        if self._terminal:
+            self._live = LiveLine(self._stream)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the live line away."""
+        if self._live is not None:
+            self._live.stop()
+
+    def subject(self, name: str) -> None:
+        """Work on another subject begins."""
+        self._subject = plain(name)
+        if self._live is not None:
+            self._live.begin(self._subject)
+
+    def stage(self, stage: Stage, detail: str = "") -> None:
+        """A stage begins."""
+        words = f"{stage.value} {plain(detail)}".rstrip()
+        if self._live is not None:
+            self._live.stage(words)
+        else:
+            self._print(f"{self._subject}: {words}")
+
+    def result(self, result: Verified, site: Path) -> None:
+        """Print what came out for one artifact, in a few lines."""
+        name = plain(result.artifact.filename)
+        if result.foreign_file is not None:
+            self._print(f"{self._paint('! ALARM', '31;1')}  {name}\n    {plain(result.foreign_file.sentence)}")
+            return
+        verdict = result.verdict or Verdict.INFRA_ERROR
+        seconds = f"{sum(result.seconds.values()):.1f} s"
+        word = self._paint(f"{verdict.icon} {verdict.value}", _COLOURS.get(verdict, "33"))
+        self._print(f"{word}  {name}  ({seconds})")
+        if result.fault is not None:
+            self._print(f"    {plain(str(result.fault))}")
+        if result.signed is not None:
+            report = result.signed.report
+            self._print(f"    {plain(report.decision.sentence)}")
+            if report.decision.kind is not None:
+                self._print(f"    {report.decision.kind.spoken}")
+            for alarm in report.alarms:
+                self._print(f"    {self._paint('! ALARM', '31;1')} {plain(alarm.sentence)}")
+        if result.page:
+            self._print(f"    {site / result.page / 'index.html'}")
+
+    def fault(self, subject: Subject, error: RebuilderError) -> None:
+        """Print why a subject came to nothing."""
+        self._print(f"{self._paint('! ' + plain(subject.asked), '31;1')}\n    {plain(str(error))}")
+        if error.hint:
+            self._print(f"    {plain(error.hint)}")
+
+    def _print(self, text: str) -> None:
+        if self._live is not None:
+            self._live.above(text)
+        else:
+            print(text, file=self._stream, flush=True)
+
+    def _paint(self, text: str, code: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
+
+
+class LiveLine:
+    """One line at the bottom of a terminal: the subject, the running stage and its time."""
+
+    def __init__(self, stream: TextIO) -> None:
+        from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+        self._console = Console(file=stream)
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.fields[subject]}", markup=False, style="bold"),
+            TextColumn("{task.description}", markup=False),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+        )
+        self._task = self._progress.add_task("", subject="", total=None)
+        self._progress.start()
+
+    def begin(self, subject: str) -> None:
+        """Show another subject."""
+        self._progress.update(self._task, subject=subject, description="")
+
+    def stage(self, words: str) -> None:
+        """Show another stage, its time starting from zero."""
+        self._progress.reset(self._task, description=words)
+
+    def above(self, text: str) -> None:
+        """Print above the live line; the text carries its own colours."""
+        from rich.text import Text  # noqa: PLC0415
+
+        self._console.print(Text.from_ansi(text), soft_wrap=True)
+
+    def stop(self) -> None:
+        """Take the line away."""
+        self._progress.stop()

@@ -1,0 +1,19 @@
+"""``rebuilder doctor``: one line per check, and one command that mends what can be mended."""
+
+from __future__ import annotations
+
+from rebuilder.config import Config
+from rebuilder.errors import ExitCode
+
+
+def examine(config: Config) -> int:
+    """Run every check and print it; 0 when all is well, 4 otherwise."""
+    from rebuilder.doctor import checks  # noqa: PLC0415
+
+    found = checks(config)
+    for check in found:
+        print(f"{'ok  ' if check.ok else 'LACKS'} {check.name}: {check.sentence}")  # noqa: T201
+    broken = [check for check in found if not check.ok]
+    for mend in dict.fromkeys(check.mend for check in broken if check.mend):
+        print(f"  run: {mend}")  # noqa: T201
+    return ExitCode.OUR_FAULT if broken else ExitCode.OK

@@ -1,0 +1,61 @@
+"""The JSON line ``rebuilder verify --json`` prints for each artifact (its fields are documented in README.md)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rebuilder.errors import RebuilderError, UsageError
+from rebuilder.model.artifact import Subject
+from rebuilder.model.report import Report, Stage
+from rebuilder.pipeline import Verified
+
+_STAGES = (Stage.FETCH, Stage.RESOLVE, Stage.BUILD, Stage.COMPARE)
+
+
+def result_line(result: Verified, site: Path) -> dict[str, Any]:
+    """One artifact as plain JSON types."""
+    artifact = result.artifact
+    line: dict[str, Any] = {
+        "subject": {"purl": artifact.purl, "filename": artifact.filename, "sha256": artifact.sha256},
+        "verdict": result.verdict.value if result.verdict else None,
+    }
+    if result.signed is not None:
+        line |= _report_fields(result.signed.report)
+    if result.fault is not None:
+        line["problem"] = str(result.fault)
+    if result.foreign_file is not None:
+        line["alarms"] = [result.foreign_file.document()]
+    total = sum(result.seconds.values())
+    line["seconds"] = {stage.value: round(result.seconds.get(stage, 0.0), 3) for stage in _STAGES} | {
+        "total": round(total, 3)
+    }
+    line["report"] = str(site / result.page / "index.html") if result.page else None
+    return line
+
+
+def fault_line(subject: Subject, error: RebuilderError) -> dict[str, Any]:
+    """A subject that came to nothing, as plain JSON types."""
+    return {
+        "subject": {"asked": subject.asked},
+        "verdict": None if isinstance(error, UsageError) else "infra-error",
+        "problem": str(error),
+    }
+
+
+def _report_fields(report: Report) -> dict[str, Any]:
+    decision = report.decision
+    chosen = report.attempts[decision.attempt] if decision.attempt is not None else None
+    comparison = chosen.comparison if chosen else None
+    source = report.evidence.source
+    return {
+        "kind": decision.kind.value if decision.kind else None,
+        "sentence": decision.sentence,
+        "normalisations": list(comparison.normalisations) if comparison else [],
+        "rebuilt": {"sha256": chosen.rebuilt.sha256} if chosen and chosen.rebuilt else None,
+        "definition": chosen.hypothesis.definition.digest if chosen else None,
+        "source": {"kind": source.kind.value, "uri": source.uri, "digest": source.digest} if source else None,
+        "provenance": {"status": "unchecked"},
+        "attempts": len(report.attempts),
+        "alarms": [alarm.document() for alarm in report.alarms],
+    }

@@ -1,0 +1,130 @@
+"""The ``rebuilder`` command: options, exit codes, and errors as sentences."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rebuilder.errors import ExitCode, RebuilderError
+
+app = typer.Typer(
+    name="rebuilder",
+    help="Rebuild published packages in a sandbox, compare them byte for byte, and sign what was found.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Store = Annotated[
+    Path | None,
+    typer.Option("--store", envvar="REBUILDER_STORE", help="Directory of the ledger, the blobs and the toolchains."),
+]
+Keys = Annotated[
+    Path | None,
+    typer.Option("--keys", envvar="REBUILDER_KEYS", help="Directory of the signing key, outside the store."),
+]
+SiteDirectory = Annotated[
+    Path | None, typer.Option("--site", envvar="REBUILDER_SITE", help="Directory the static site is written to.")
+]
+Settings = Annotated[Path | None, typer.Option("--config", envvar="REBUILDER_CONFIG", help="Settings file (TOML).")]
+Index = Annotated[
+    str | None,
+    typer.Option("--index-url", help="Package index to ask; normally taken from the settings of pip and uv."),
+]
+
+
+@app.callback()
+def _callback(
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    if version:
+        from rebuilder import __version__  # noqa: PLC0415 - nothing else may slow down the start
+
+        typer.echo(f"rebuilder {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def verify(
+    subjects: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SUBJECT…", help="pypi:idna==3.10, pkg:pypi/idna@3.10, or a wheel on disk.", show_default=False
+        ),
+    ],
+    *,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")] = False,
+    store: Store = None,
+    keys: Keys = None,
+    site: SiteDirectory = None,
+    config: Settings = None,
+    index_url: Index = None,
+) -> None:
+    """Rebuild releases and say whether they come out the same.
+
+    Exit code 0: everything is reproduced or equivalent; 1: something differs; 2: wrong use; 3: something
+    could not be decided; 4: something on our side failed.
+    """
+    from rebuilder.cli.verify import verify_subjects  # noqa: PLC0415
+    from rebuilder.config import load_config  # noqa: PLC0415
+
+    overrides = {"store": store, "keys": keys, "site": site, "index_url": index_url}
+    raise typer.Exit(verify_subjects(load_config(config, overrides), subjects, as_json=json))
+
+
+@app.command()
+def publish(
+    *,
+    store: Store = None,
+    keys: Keys = None,
+    site: SiteDirectory = None,
+    config: Settings = None,
+) -> None:
+    """Write the whole static site from what is stored."""
+    from rebuilder.config import load_config  # noqa: PLC0415
+    from rebuilder.pipeline import publish_all  # noqa: PLC0415
+    from rebuilder.stopwatch import Silence  # noqa: PLC0415
+    from rebuilder.wiring import wire  # noqa: PLC0415
+
+    settings = load_config(config, {"store": store, "keys": keys, "site": site})
+    with wire(settings, Silence()) as parts:
+        count = publish_all(parts)
+    typer.echo(
+        f"{count} artifact {'page' if count == 1 else 'pages'} written; open {settings.site_directory}/index.html"
+    )
+
+
+@app.command()
+def doctor(
+    *,
+    store: Store = None,
+    keys: Keys = None,
+    config: Settings = None,
+) -> None:
+    """Say what this machine lacks, and the command that mends it."""
+    from rebuilder.cli.doctor import examine  # noqa: PLC0415
+    from rebuilder.config import load_config  # noqa: PLC0415
+
+    raise typer.Exit(examine(load_config(config, {"store": store, "keys": keys})))
+
+
+def main() -> None:
+    """Entry point: errors become one sentence on standard error and an exit code, never a traceback."""
+    try:
+        app()
+    except RebuilderError as error:
+        print(f"rebuilder: {error}", file=sys.stderr)  # noqa: T201
+        if error.hint:
+            print(f"  {error.hint}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("rebuilder: stopped; what was finished is kept.", file=sys.stderr)  # noqa: T201
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(ExitCode.OUR_FAULT)

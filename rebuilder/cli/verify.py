@@ -1,0 +1,77 @@
+"""``rebuilder verify``: subjects in, verdicts out, exit code by the worst of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rebuilder.cli.display import Display, plain
+from rebuilder.cli.line import fault_line, result_line
+from rebuilder.config import Config
+from rebuilder.ecosystems.catalog import parse_subject
+from rebuilder.errors import ExitCode, RebuilderError, UsageError
+from rebuilder.model.artifact import Subject
+from rebuilder.model.verdict import Verdict
+from rebuilder.pipeline import Parts, Verified, verify
+from rebuilder.wiring import wire
+
+_SEVERITY = (ExitCode.OK, ExitCode.UNDECIDED, ExitCode.OUR_FAULT, ExitCode.USAGE, ExitCode.DIFFERS)
+
+
+def verify_subjects(config: Config, asked: Sequence[str], *, as_json: bool) -> int:
+    """Verify all subjects in order and print what came out; one that fails does not stop the others.
+
+    Raises:
+        UsageError: a subject cannot be read at all; nothing was done then.
+        RebuilderError: the store or the key cannot be used; nothing was done then.
+    """
+    display = Display(sys.stderr)
+    code = ExitCode.OK
+    with display, wire(config, display) as parts:
+        subjects = [_subject(parts, text) for text in asked]
+        for subject in subjects:
+            for one in _verify_one(parts, subject, config, display, as_json=as_json):
+                code = max(code, one, key=_SEVERITY.index)
+    return code
+
+
+def _subject(parts: Parts, text: str) -> Subject:
+    """Read one argument: a file on disk if it looks like a path, a name otherwise."""
+    path = Path(text)
+    if "/" not in text.removeprefix("pkg:") and not text.endswith(".whl"):
+        return parse_subject(text, parts.ecosystems)
+    if text.startswith(("pkg:", *(f"{name}:" for name in parts.ecosystems))):
+        return parse_subject(text, parts.ecosystems)
+    if not path.is_file():
+        raise UsageError(f"There is no file {plain(text)}.", hint="A release is named like this: pypi:idna==3.10")
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    named = parts.ecosystems["pypi"].parse(path.name)
+    return named.model_copy(update={"local_sha256": digest, "asked": text})
+
+
+def _verify_one(
+    parts: Parts, subject: Subject, config: Config, display: Display, *, as_json: bool
+) -> Iterable[ExitCode]:
+    try:
+        for result in verify(parts, subject):
+            if as_json:
+                print(json.dumps(result_line(result, config.site_directory)), flush=True)  # noqa: T201
+            display.result(result, config.site_directory)
+            yield _exit_code(result)
+    except RebuilderError as error:
+        if as_json:
+            print(json.dumps(fault_line(subject, error)), flush=True)  # noqa: T201
+        display.fault(subject, error)
+        yield error.exit_code
+
+
+def _exit_code(result: Verified) -> ExitCode:
+    if result.foreign_file is not None or result.verdict is Verdict.DIFFERS:
+        return ExitCode.DIFFERS
+    if result.verdict is Verdict.INFRA_ERROR:
+        return ExitCode.OUR_FAULT
+    return ExitCode.OK if result.verdict and result.verdict.confirms else ExitCode.UNDECIDED

@@ -1,0 +1,123 @@
+"""Makes the real parts from the settings; the only place that knows every implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from uv import find_uv_bin
+
+from rebuilder.attest.keys import FileSigner
+from rebuilder.attest.statements import Builder
+from rebuilder.clock import SystemClock
+from rebuilder.compare.comparer import Comparer
+from rebuilder.compare.diffoscope import DiffoscopeRunner
+from rebuilder.config import Config
+from rebuilder.ecosystems.pypi.ecosystem import PyPI
+from rebuilder.ecosystems.pypi.settings import index_settings
+from rebuilder.pipeline import Parts
+from rebuilder.ports import Clock, Progress
+from rebuilder.sandbox.bubblewrap import BubblewrapSandbox
+from rebuilder.sandbox.guest_runner import SandboxGuest
+from rebuilder.sandbox.run import DefinitionRunner
+from rebuilder.site.publisher import Site
+from rebuilder.stopwatch import Stopwatch, WatchedToolchains
+from rebuilder.storage.blobs import DiskBlobs
+from rebuilder.storage.http import HttpFetcher
+from rebuilder.storage.http_cache import HttpCache
+from rebuilder.storage.ledger import Ledger
+from rebuilder.storage.resolver import UvResolver, UvSettings
+from rebuilder.toolchains.store import DebianToolchains
+from rebuilder.toolchains.uv_tool import uv_input
+
+GUEST_TOOLCHAIN = "bookworm"
+"""Guest programs that read archives run on this toolchain."""
+
+
+class LedgerFacts:
+    """Facts kept in the ledger: JSON by key, as resolvers and ecosystems want it."""
+
+    def __init__(self, ledger: Ledger, kind: str, clock: Clock) -> None:
+        self._ledger = ledger
+        self._kind = kind
+        self._clock = clock
+
+    def get(self, key: str) -> Any | None:
+        """See :class:`rebuilder.ports.Facts`."""
+        return self._ledger.cache_get(self._kind, key)
+
+    def put(self, key: str, document: Any) -> None:
+        """See :class:`rebuilder.ports.Facts`."""
+        self._ledger.cache_put(self._kind, key, document, self._clock.now())
+
+
+@contextmanager
+def wire(config: Config, progress: Progress) -> Iterator[Parts]:
+    """Everything a verification needs, closed again at the end.
+
+    Raises:
+        StoreError: the store cannot be used.
+        SigningError: the key cannot be read or made.
+        UsageError: the settings of pip or uv cannot be understood.
+    """
+    clock = SystemClock()
+    stopwatch = Stopwatch(progress)
+    index = index_settings(config.index_url)
+    with ExitStack() as stack:
+        blobs = DiskBlobs(config.store / "blobs")
+        ledger = Ledger.open(config.store / "ledger.sqlite")
+        stack.callback(ledger.close)
+        signer = FileSigner.open(config.keys / "signing.pem", store=config.store)
+        toolchains = WatchedToolchains(DebianToolchains(config.store / "toolchains", clock), stopwatch)
+        sandbox = BubblewrapSandbox(blobs, clock, scratch=config.store / "scratch")
+        stack.callback(sandbox.close)
+        run = DefinitionRunner({sandbox.kind: sandbox}, toolchains, blobs)
+        guest = SandboxGuest(sandbox, toolchains, blobs, GUEST_TOOLCHAIN)
+        fetcher = stack.enter_context(
+            HttpFetcher(blobs, HttpCache(config.store / "cache" / "http"), ca_bundle=index.ca_bundle)
+        )
+        resolver = UvResolver(
+            UvSettings(
+                index_url=index.index_url,
+                binary=Path(find_uv_bin()),
+                cache_directory=config.store / "cache" / "uv",
+                ca_bundle=index.ca_bundle,
+            ),
+            LedgerFacts(ledger, "resolution", clock),
+        )
+        pypi = PyPI(
+            index.index_url,
+            fetcher=fetcher,
+            blobs=blobs,
+            guest=guest,
+            run=run,
+            resolver=resolver,
+            toolchains=toolchains,
+            uv_input=partial(uv_input, blobs, config.store / "cache"),
+            facts=LedgerFacts(ledger, "pypi", clock),
+            max_file_bytes=config.download_bytes,
+        )
+        builder = Builder(id=config.builder_id)
+        yield Parts(
+            ecosystems={pypi.name: pypi},
+            ledger=ledger,
+            run=run,
+            toolchains=toolchains,
+            comparer=Comparer(blobs, guest),
+            diffoscope=DiffoscopeRunner(run, toolchains, blobs),
+            signer=signer,
+            builder=builder,
+            site=Site(
+                config.site_directory,
+                blobs,
+                public_key=signer.public_pem,
+                key_id=signer.key_id,
+                verifier=config.builder_id,
+                cache=config.store / "cache" / "templates",
+            ),
+            clock=clock,
+            stopwatch=stopwatch,
+        )

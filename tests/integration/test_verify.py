@@ -1,0 +1,219 @@
+"""``rebuilder verify`` from the command line to the page, on a registry of our own and in the real sandbox."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.command import Installation
+from tests.fakes.projects import SOME_TIME, Distribution, build, make_sdist, make_wheel, minibackend_wheel
+from tests.fakes.registry import Registry
+
+UPLOADED = datetime(2024, 6, 1, tzinfo=UTC)
+EPOCH = int(datetime(2024, 5, 5, 5, 5, 4, tzinfo=UTC).timestamp())
+
+
+@pytest.fixture
+def registry() -> Iterator[Registry]:
+    """A registry that has the build backend."""
+    with Registry() as running:
+        running.add(minibackend_wheel(), uploaded=datetime(2020, 1, 1, tzinfo=UTC))
+        yield running
+
+
+@pytest.fixture
+def installation(tmp_path: Path, toolchains_root: Path, registry: Registry) -> Installation:
+    """An empty installation that asks that registry."""
+    return Installation.make(tmp_path, toolchains_root, registry.url)
+
+
+def publish(registry: Registry, *distributions: Distribution) -> None:
+    """Publish files of one release."""
+    for each in distributions:
+        registry.add(each, uploaded=UPLOADED)
+
+
+def test_one_time_for_everything_is_reproduced(registry: Registry, installation: Installation) -> None:
+    """A wheel made with SOURCE_DATE_EPOCH comes out bit for bit, and everything about it is published."""
+    sdist = make_sdist("one", "1.0")
+    wheel = build(sdist, epoch=EPOCH)
+    publish(registry, sdist, wheel)
+    answer = installation.verify("pypi:one==1.0")
+    [line] = answer.lines
+    assert (answer.code, line["verdict"]) == (0, "reproduced"), answer.words
+    assert wheel.sha256 == line["subject"]["sha256"] == line["rebuilt"]["sha256"]
+    assert line["source"]["digest"] == {"sha256": sdist.sha256}
+    assert line["attempts"] == 1
+    page = Path(line["report"])
+    assert "identical to the published file" in page.read_text()
+    assert {"index.html", "report.json", "verdict.dsse.json", "provenance.dsse.json"} <= {
+        each.name for each in page.parent.iterdir()
+    }
+    definition = next(page.parent.glob("definition-*.json")).read_bytes()
+    assert hashlib.sha256(definition).hexdigest() == line["definition"]
+    assert wheel.sha256 not in definition.decode(), "no published bytes may enter a build"
+    assert (installation.site / "index.html").is_file()
+
+
+def test_source_times_are_restored(registry: Registry, installation: Installation) -> None:
+    """A wheel made without SOURCE_DATE_EPOCH carries the times its source files had; they are put back."""
+    sdist = make_sdist("two", "1.0", times={"two/__init__.py": datetime(2024, 2, 2, 2, 2, 2, tzinfo=UTC)})
+    publish(registry, sdist, build(sdist))
+    answer = installation.verify("pypi:two")
+    assert (answer.code, answer.lines[0]["verdict"]) == (0, "reproduced"), answer.words
+
+
+def test_wall_clock_in_the_archive_is_equivalent(registry: Registry, installation: Installation) -> None:
+    """When only archive times differ the verdict says so, with the normalisation by name."""
+    sdist = make_sdist("three", "1.0", tool="[tool.minibackend]\nnow = true\n")
+    publish(registry, sdist, build(sdist))
+    answer = installation.verify("pypi:three==1.0")
+    [line] = answer.lines
+    assert (answer.code, line["verdict"], line["normalisations"]) == (0, "equivalent", ["zip-times"]), answer.words
+    assert line["attempts"] >= 2
+
+
+def test_other_content_differs_and_is_stable(registry: Registry, installation: Installation) -> None:
+    """A wheel that does not follow from its source differs: told with members, diffoscope and a signature."""
+    sdist = make_sdist("four", "1.0")
+    honest = build(sdist, epoch=EPOCH)
+    planted = make_wheel("four", "1.0", {"four/__init__.py": "import evil\n"})
+    publish(registry, sdist, Distribution("four", honest.filename, planted.data))
+    answer = installation.verify("pypi:four==1.0")
+    [line] = answer.lines
+    assert (answer.code, line["verdict"], line["kind"]) == (1, "differs", "stable"), answer.words
+    page = Path(line["report"])
+    assert "four/__init__.py" in page.read_text()
+    assert "import evil" in (page.parent / "diffoscope.txt").read_text()
+    assert (page.parent / "verdict.dsse.json").is_file()
+
+
+def test_random_content_is_unstable(registry: Registry, installation: Installation) -> None:
+    """A build that gives other bytes each time is told apart from one that merely gives others."""
+    sdist = make_sdist("five", "1.0", tool="[tool.minibackend]\nrandom = true\n")
+    publish(registry, sdist, build(sdist, epoch=EPOCH))
+    answer = installation.verify("pypi:five==1.0")
+    [line] = answer.lines
+    assert (answer.code, line["verdict"], line["kind"]) == (1, "differs", "unstable"), answer.words
+
+
+def test_failing_build_is_not_a_difference(registry: Registry, installation: Installation) -> None:
+    """A build that fails says nothing about the published bytes; the log is published."""
+    sdist = make_sdist("six", "1.0", tool='[tool.minibackend]\nfail = "no luck today"\n')
+    publish(registry, sdist, make_wheel("six", "1.0"))
+    answer = installation.verify("pypi:six==1.0")
+    [line] = answer.lines
+    assert (answer.code, line["verdict"]) == (3, "build-failed"), answer.words
+    logs = [log.read_text() for log in Path(line["report"]).parent.glob("log-*.txt")]
+    assert any("no luck today" in log for log in logs)
+
+
+def test_missing_source_and_platform_wheel(registry: Registry, installation: Installation) -> None:
+    """What cannot be rebuilt gets a verdict with a sentence, and exit code 3."""
+    publish(registry, make_wheel("seven", "1.0"), make_wheel("eight", "1.0", tag="cp311-cp311-linux_x86_64"))
+    answer = installation.verify("pypi:seven==1.0", "pypi:eight==1.0")
+    assert answer.code == 3, answer.words
+    assert ["inputs-missing", "unsupported"] == [line["verdict"] for line in answer.lines]
+
+
+def test_missing_build_dependency(registry: Registry, installation: Installation) -> None:
+    """A build requirement that nobody publishes is a missing input."""
+    sdist = make_sdist("nine", "1.0", requires=["nowhere-to-be-found==3"])
+    publish(registry, sdist, make_wheel("nine", "1.0"))
+    answer = installation.verify("pypi:nine==1.0")
+    assert (answer.code, answer.lines[0]["verdict"]) == (3, "inputs-missing"), answer.words
+    assert "nowhere-to-be-found" in answer.lines[0]["sentence"]
+
+
+def test_changed_digest_is_an_alarm_that_stays(registry: Registry, installation: Installation) -> None:
+    """New bytes under a known name: both are kept, and the alarm is still there on the next run."""
+    sdist = make_sdist("ten", "1.0")
+    first = build(sdist, epoch=EPOCH)
+    publish(registry, sdist, first)
+    assert installation.verify("pypi:ten==1.0").lines[0]["alarms"] == []
+    second = build(sdist, epoch=EPOCH + 60)
+    with Registry() as changed:
+        changed.add(minibackend_wheel(), uploaded=datetime(2020, 1, 1, tzinfo=UTC))
+        publish(changed, sdist, second)
+        again = Installation(installation.root, changed.url)
+        for _ in range(2):
+            [line] = again.verify("pypi:ten==1.0").lines
+            assert ["digest-changed"] == [alarm["kind"] for alarm in line["alarms"]]
+            assert first.sha256 in line["alarms"][0]["sentence"]
+            assert second.sha256 == line["subject"]["sha256"]
+    assert first.sha256 in (installation.site / "alarms.html").read_text()
+
+
+def test_file_on_disk(registry: Registry, installation: Installation, tmp_path: Path) -> None:
+    """A file on disk is matched with what is published; unknown bytes are an alarm, and nothing is built."""
+    sdist = make_sdist("eleven", "1.0")
+    wheel = build(sdist, epoch=EPOCH)
+    publish(registry, sdist, wheel)
+    path = tmp_path / wheel.filename
+    path.write_bytes(wheel.data)
+    good = installation.verify(path)
+    assert (good.code, good.lines[0]["verdict"]) == (0, "reproduced"), good.words
+    path.write_bytes(wheel.data + b"more")
+    bad = installation.verify(path)
+    assert (bad.code, bad.lines[0]["verdict"]) == (1, None), bad.words
+    assert bad.lines[0]["alarms"][0]["kind"] == "unknown-digest"
+
+
+def test_yanked_release_is_verified_all_the_same(registry: Registry, installation: Installation) -> None:
+    """Yanked files were installed by somebody: they are verified, and the page says that they are yanked."""
+    sdist = make_sdist("twelve", "1.0")
+    registry.add(sdist, uploaded=UPLOADED, yanked="leaks secrets")
+    registry.add(build(sdist, epoch=EPOCH), uploaded=UPLOADED, yanked="leaks secrets")
+    answer = installation.verify("pypi:twelve==1.0")
+    assert answer.lines[0]["verdict"] == "reproduced", answer.words
+    assert "leaks secrets" in Path(answer.lines[0]["report"]).read_text()
+
+
+def test_wrong_use_is_one_sentence(installation: Installation) -> None:
+    """Nonsense gets one sentence and exit code 2, before anything is made."""
+    for nonsense in ("idna==3.10", "pypi:", "pypi:a==b==c", "cargo:serde==1", "pkg:pypi", "./none-1-py3-none-any.whl"):
+        answer = installation.run("verify", nonsense)
+        assert answer.code == 2, (nonsense, answer.words)
+        assert "Traceback" not in answer.words
+        assert len(answer.words.strip().splitlines()) <= 2, answer.words
+    assert installation.run("verify", "pypi:unknown-project==1").code == 2
+
+
+def test_index_down_is_our_trouble(installation: Installation) -> None:
+    """An index that does not answer is exit code 4, told in a sentence, and no verdict is stored."""
+    down = Installation(installation.root, "http://127.0.0.1:9/simple")
+    answer = down.verify("pypi:one==1.0")
+    assert (answer.code, answer.lines[0]["verdict"]) == (4, "infra-error"), answer.words
+    assert "Traceback" not in answer.words
+
+
+def test_publish_writes_the_same_site_again(registry: Registry, installation: Installation) -> None:
+    """The site can always be made again from the store, byte for byte."""
+    sdist = make_sdist("thirteen", "1.0")
+    publish(registry, sdist, build(sdist, epoch=EPOCH))
+    installation.verify("pypi:thirteen==1.0")
+    before = {path.relative_to(installation.site): path.read_bytes() for path in files(installation.site)}
+    elsewhere = installation.root / "elsewhere"
+    assert installation.run("publish", "--site", elsewhere).code == 0
+    after = {path.relative_to(elsewhere): path.read_bytes() for path in files(elsewhere)}
+    assert before.keys() == after.keys()
+    assert before == {name: after[name] for name in before}
+
+
+def files(root: Path) -> list[Path]:
+    """All files below a directory."""
+    return sorted(path for path in root.rglob("*") if path.is_file())
+
+
+def test_report_json_reads_back(registry: Registry, installation: Installation) -> None:
+    """The JSON beside a page is the whole report."""
+    sdist = make_sdist("fourteen", "1.0", time=SOME_TIME)
+    publish(registry, sdist, build(sdist, epoch=EPOCH))
+    [line] = installation.verify("pypi:fourteen==1.0").lines
+    document = json.loads((Path(line["report"]).parent / "report.json").read_text())
+    assert document["decision"]["verdict"] == "reproduced"

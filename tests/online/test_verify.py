@@ -1,0 +1,78 @@
+"""The product against the real index: releases whose verdicts are known."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BIN = Path(sys.executable).parent
+
+IDENTICAL = [
+    "jinja2==3.1.6",
+    "urllib3==2.8.0",
+    "pygments==2.21.0",
+    "sigstore==4.5.1",
+    "werkzeug==3.1.9",
+    "pluggy==1.7.0",
+    "httpcore==1.0.9",
+    "poetry-core==2.5.0",
+    "fastapi==0.165.0",
+    "colorama==0.4.6",
+    "idna==3.20",
+    "tomli==2.5.0",
+]
+TIMES_ONLY = ["aiosignal==1.4.0", "gitpython==3.2.1"]
+
+
+def verify(store: Path, *subjects: str) -> tuple[int, list[dict[str, Any]]]:
+    """Run the command as a user does; give its exit code and its lines."""
+    command = [str(BIN / "rebuilder"), "verify", "--json", "--store", str(store)]
+    command += ["--keys", str(store.parent / "keys"), *subjects]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory, toolchains_root: Path) -> Path:
+    """One store for all, with the prepared toolchains."""
+    path = tmp_path_factory.mktemp("online") / "store"
+    path.mkdir()
+    (path / "toolchains").symlink_to(toolchains_root.absolute())
+    return path
+
+
+@pytest.mark.parametrize("release", IDENTICAL)
+def test_bit_for_bit(store: Path, release: str) -> None:
+    """The rebuild has the published digest."""
+    code, [line] = verify(store, f"pypi:{release}")
+    assert line["verdict"] == "reproduced", line["sentence"]
+    assert line["subject"]["sha256"] == line["rebuilt"]["sha256"]
+    assert code == 0
+
+
+@pytest.mark.parametrize("release", TIMES_ONLY)
+def test_equal_but_for_archive_times(store: Path, release: str) -> None:
+    """Only the times in the ZIP differ."""
+    code, [line] = verify(store, f"pypi:{release}")
+    assert (line["verdict"], line["normalisations"]) == ("equivalent", ["zip-times"])
+    assert code == 0
+
+
+def test_platform_wheels_are_unsupported(store: Path) -> None:
+    """A compiled wheel is not tried, and the sentence says why."""
+    code, [line] = verify(store, "pypi:numpy==2.3.5")
+    assert line["verdict"] == "unsupported"
+    assert "platform" in line["sentence"]
+    assert code == 3
+
+
+def test_no_such_release(store: Path) -> None:
+    """A version that does not exist is wrong use, and nothing is stored about it."""
+    code, [line] = verify(store, "pypi:idna==999.1")
+    assert code == 2
+    assert "999.1" in line["problem"]

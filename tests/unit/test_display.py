@@ -1,0 +1,50 @@
+"""What a person sees while verifying."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from rebuilder.cli.display import Display, plain
+from rebuilder.errors import UnavailableError
+from rebuilder.model.artifact import Artifact, PublishedFile, Subject
+from rebuilder.model.report import Stage
+from rebuilder.model.value import Sha256
+from rebuilder.pipeline import Verified
+
+ARTIFACT = Artifact(
+    ecosystem="pypi",
+    purl="pkg:pypi/x@1",
+    name="x",
+    version="1",
+    file=PublishedFile(filename="x-1-py3-none-any.whl", url="urn:x", sha256=Sha256("0" * 64)),
+)
+
+
+def test_stages_are_plain_lines_when_not_on_a_terminal() -> None:
+    """A log file shows every stage with the subject in front."""
+    stream = io.StringIO()
+    with Display(stream) as display:
+        display.subject("pypi:x==1")
+        display.stage(Stage.FETCH)
+        display.stage(Stage.BUILD, "source-date-epoch")
+    assert stream.getvalue() == "pypi:x==1: fetch\npypi:x==1: build source-date-epoch\n"
+
+
+def test_fault_is_a_sentence_with_a_hint() -> None:
+    """Our own trouble is told as such."""
+    stream = io.StringIO()
+    with Display(stream) as display:
+        display.fault(
+            Subject(ecosystem="pypi", name="x", asked="pypi:x"), UnavailableError("It is down.", hint="Wait.")
+        )
+        display.result(Verified(ARTIFACT, fault=UnavailableError("Gone.")), Path("/site"))
+    assert "It is down.\n    Wait.\n" in stream.getvalue()
+    assert "infra-error  x-1-py3-none-any.whl" in stream.getvalue()
+    assert "Gone." in stream.getvalue()
+
+
+def test_terminal_escapes_are_made_visible() -> None:
+    """Names from a registry cannot move the cursor, recolour the screen or reorder the text."""
+    assert plain("a\x1b[31mb\u202ec\nd") == "a\\x1b[31mb\\u202ec\\nd"
+    assert plain("käse ✓") == "käse ✓"

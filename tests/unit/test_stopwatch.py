@@ -1,0 +1,69 @@
+"""Seconds by stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rebuilder.model.report import Stage, ToolchainSummary
+from rebuilder.model.value import Sha256
+from rebuilder.ports import Toolchain
+from rebuilder.stopwatch import Stopwatch, WatchedToolchains
+
+
+class Recorder:
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def subject(self, name: str) -> None:
+        """Remember a subject."""
+        self.told.append(name)
+
+    def stage(self, stage: Stage, detail: str = "") -> None:
+        """Remember a stage."""
+        self.told.append(f"{stage.value} {detail}".rstrip())
+
+
+class OneToolchain:
+    """Toolchains that are always there."""
+
+    def get(self, name: str) -> Toolchain:
+        """Give a toolchain without a root."""
+        digest = Sha256("0" * 64)
+        summary = ToolchainSummary(name=name, sha256=digest, python="3", packages=())
+        return Toolchain(name=name, sha256=digest, root=Path("/"), python_version="3", summary=summary)
+
+
+def ticks() -> Iterator[float]:
+    """A clock that moves one second at each look."""
+    second = 0.0
+    while True:
+        yield second
+        second += 1.0
+
+
+def test_adds_up_by_stage() -> None:
+    """A stage that comes back goes on counting; each artifact starts at zero."""
+    recorder = Recorder()
+    watch = Stopwatch(recorder, seconds=ticks().__next__)
+    watch.begin("x")
+    watch.stage(Stage.BUILD, "first")
+    watch.stage(Stage.COMPARE)
+    watch.stage(Stage.BUILD, "second")
+    assert {Stage.BUILD: 2.0, Stage.COMPARE: 1.0} == watch.end()
+    watch.begin("y")
+    assert {} == watch.end()
+    assert recorder.told == ["x", "build first", "compare", "build second", "y"]
+
+
+def test_toolchain_is_a_stage_of_its_own() -> None:
+    """Time spent on a toolchain is not counted as build time, whoever asked for it."""
+    recorder = Recorder()
+    watch = Stopwatch(recorder, seconds=ticks().__next__)
+    watch.begin("x")
+    watch.stage(Stage.BUILD)
+    WatchedToolchains(OneToolchain(), watch).get("trixie")
+    assert {Stage.BUILD: 2.0, Stage.TOOLCHAIN: 1.0} == watch.end()
+    assert recorder.told == ["x", "build", "toolchain trixie", "build"]
