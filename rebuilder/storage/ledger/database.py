@@ -100,7 +100,7 @@ class Database:
         with self.engine.connect() as connection:
             if _version(connection) == REVISIONS[-1]:
                 return
-        with self.owners.schema_lock():
+        with self.owners.schema_lock():  # changing to WAL, below, fails at once when another process is at it
             with self.engine.connect() as connection:
                 self._refuse_what_is_not_ours(connection)
             with contextlib.closing(self.engine.raw_connection()) as raw:
