@@ -80,6 +80,7 @@ def test_lazy() -> None:
         "import sys; from rebuilder.provenance import npm, pypi, trust; root = trust.shipped();"
         "pypi.verify_pypi(None, 'a-1.0.tar.gz', '0' * 64, root); npm.verify_npm(None, 'a', '1', '0' * 128, root);"
         "pypi.verify_pypi(b'[' * 99999, 'a-1.0.tar.gz', '0' * 64, root);"
-        "print(sorted({n.partition('.')[0] for n in sys.modules} & {'sigstore', 'pypi_attestations', 'tuf', 'requests'}))"
+        "loaded = {n.partition('.')[0] for n in sys.modules};"
+        "print(sorted(loaded & {'sigstore', 'pypi_attestations', 'tuf', 'requests'}))"
     )
     assert run(sys.executable, "-c", program, PYTHONPATH=str(ROOT)).strip() == "[]"
