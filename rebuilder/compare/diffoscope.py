@@ -15,7 +15,7 @@ from rebuilder.model.value import Sha256
 from rebuilder.ports import Blobs, RunDefinition, Toolchain, Toolchains
 
 TOOLCHAIN = "diffoscope"
-BUILD_TYPE = "urn:rebuilder:build-type:diffoscope:v1"
+BUILD_TYPE = "tag:rebuilder,2026:diffoscope/v1"
 LIMITS = Limits(
     wall_seconds=180, cpu_seconds=180, memory_bytes=1536 << 20, processes=64, output_bytes=24 << 20, log_bytes=1 << 20
 )
