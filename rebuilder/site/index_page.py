@@ -29,6 +29,7 @@ class CountRow:
 
     mark: Mark
     number: int
+    shown: str
     percent: str
     width: float
     """Percent, for a bar."""
@@ -52,6 +53,7 @@ class IndexPage:
     headline: str
     counts: tuple[CountRow, ...]
     total: str
+    known: str
     alarms: tuple[AlarmNote, ...]
     latest: tuple[Row, ...]
     initials: tuple[InitialLink, ...]
@@ -110,6 +112,7 @@ def index_page(files: Sequence[Summary], alarms: Sequence[Alarm], *, untested: i
         headline=_headline(good, total),
         counts=_counts(files, untested, total),
         total=count(total, "file", "files"),
+        known=f"{total:,}",
         alarms=_alarm_notes(files, alarms),
         latest=tuple(row(each, "") for each in files[:LATEST]),
         initials=initials(files, ""),
@@ -140,6 +143,7 @@ def _counts(files: Sequence[Summary], untested: int, total: int) -> tuple[CountR
         CountRow(
             mark=each,
             number=number,
+            shown=f"{number:,}",
             percent=_percent(number, total),
             width=round(100 * number / total, 2) if total else 0.0,
             href=list_path(each.name) if number and each is not UNTESTED else None,

@@ -73,13 +73,17 @@ class Browser:
 
     def complaints(self) -> list[str]:
         """What the console said since the last call: errors, and violations of a policy."""
-        return [entry["message"] for entry in self.driver.get_log("browser")]
+        return [entry["message"] for entry in self._log("browser")]
 
     def requests(self) -> list[str]:
         """Addresses that were asked for since the last call."""
-        entries = (json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance"))
+        entries = (json.loads(entry["message"])["message"] for entry in self._log("performance"))
         asked = [each["params"] for each in entries if each["method"] == "Network.requestWillBeSent"]
         return [each["request"]["url"] for each in asked]
+
+    def _log(self, kind: str) -> list[dict[str, Any]]:
+        entries: list[dict[str, Any]] = self.driver.execute("getLog", {"type": kind})["value"]
+        return entries
 
     def _command(self, name: str, **parameters: Any) -> None:
         self.driver.execute_cdp_cmd(name, parameters)
@@ -129,6 +133,11 @@ def test_nothing_is_wider_than_a_phone(browser: Browser, pages: list[Path]) -> N
         browser.open(page, width=PHONE)
         browser.script("for (const each of document.querySelectorAll('details')) each.open = true")
         assert PHONE >= browser.script("return document.documentElement.scrollWidth"), page
+        edge = browser.script(
+            "return Math.max(...[...document.querySelectorAll('main *')].filter(each => "
+            "!each.closest('pre, .hidden, thead')).map(each => each.getBoundingClientRect().right))"
+        )
+        assert PHONE - 15 >= edge, page
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
