@@ -73,7 +73,7 @@ def test_hostile_tables_are_obstacles(text: str, verdict: Verdict) -> None:
         (Generator("poetry", "1.0.8"), "poetry.core.masonry.api", '["poetry-core"]', "poetry-core==1.0.8"),
         (Generator("poetry", "1.0.8"), "poetry.masonry.api", '["poetry>=0.12"]', "poetry==1.0.8"),
         (Generator("setuptools", "75.8.0"), "setuptools.build_meta", '["setuptools"]', "setuptools==75.8.0"),
-        (Generator("bdist_wheel", "0.45.1"), "setuptools.build_meta", '["setuptools"]', "wheel==0.45.1"),
+        (Generator("bdist_wheel", "0.45.1"), "setuptools.build_meta", '["setuptools>=71"]', "wheel==0.45.1"),
         (Generator("uv", "0.9.1"), "uv_build", '["uv_build>=0.9"]', "uv-build==0.9.1"),
         (Generator("pdm-backend", "2.4.3"), "pdm.backend", '["pdm-backend"]', "pdm-backend==2.4.3"),
         (Generator("whatever", "1.0"), "whatever.build", "[]", "whatever==1.0"),
@@ -86,6 +86,15 @@ def test_the_generator_is_pinned(generator: Generator, backend: str, requires: s
     assert pinned in found.requirements
     assert 1 == len([each for each in found.requirements if each.startswith(pinned.split("==", maxsplit=1)[0])])
     assert () == found.notes
+
+
+def test_the_wheel_package_means_an_older_setuptools() -> None:
+    """Since 70.1 setuptools packs wheels itself; the wheel package did before, if pyproject.toml allows that."""
+    generator = Generator("bdist_wheel", "0.42.0")
+    found = pin_generator(read_build_system(pyproject('["setuptools>=61"]', "setuptools.build_meta")), generator, "x")
+    assert found.requirements == ("setuptools>=61", "setuptools<70.1", "wheel==0.42.0")
+    found = pin_generator(read_build_system(None), generator, "x")
+    assert found.requirements == ("setuptools", "setuptools<70.1", "wheel==0.42.0")
 
 
 def test_the_generator_wins_over_bounds() -> None:

@@ -71,6 +71,15 @@ def test_modes_tell_the_umask(mode: int, umask: int) -> None:
     assert umask == read_traces(wheel(member("x.py", mode=mode), member("y.py", mode=mode))).source_umask
 
 
+def test_licences_tell_the_umask_of_the_source() -> None:
+    """Modules may get the mode of a new file; licences and data keep the mode of their source."""
+    licence = member("x-1.dist-info/licenses/LICENSE", mode=0o100644)
+    data, module = member("x/data.txt", mode=0o100640), member("x/a.py", mode=0o100664)
+    assert read_traces(wheel(module, data, licence)).source_umask == 0o022
+    assert read_traces(wheel(module, data)).source_umask == 0o027
+    assert read_traces(wheel(module)).source_umask == 0o002
+
+
 def test_executables_do_not_confuse_the_umask() -> None:
     """0755 comes from the same umask as 0644."""
     assert read_traces(wheel(member("run", mode=0o100755))).source_umask == 0o022

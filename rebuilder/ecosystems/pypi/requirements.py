@@ -127,8 +127,18 @@ def _pinned(system: BuildSystem, distribution: str, version: str, said: str) -> 
                 f"pyproject.toml asks for {quoted(str(requirement))}, but the wheel says {said} packed it; "
                 "that version is used."
             )
+    if distribution == "wheel" and _allows_older_setuptools(system):
+        # Since 70.1 setuptools has a bdist_wheel of its own, which calls itself setuptools.
+        kept.append("setuptools<70.1")
+        notes.append("The wheel package packed the wheel, as with setuptools before 70.1.")
     pin = f"{distribution}{'[' + ','.join(sorted(extras)) + ']' if extras else ''}=={version}"
     return Requirements((*kept, pin), pin, tuple(notes))
+
+
+def _allows_older_setuptools(system: BuildSystem) -> bool:
+    """Whether an older setuptools may have run the ``wheel`` package: nothing in pyproject.toml forbids it."""
+    bounds = [each.specifier for each in system.requires if canonicalize_name(each.name) == "setuptools"]
+    return all(bound.contains("70.0.0") for bound in bounds)
 
 
 def _distribution(generator: Generator, system: BuildSystem) -> str | None:

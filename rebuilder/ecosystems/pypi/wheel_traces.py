@@ -78,8 +78,8 @@ def read_traces(wheel: Inspection) -> WheelTraces:
         tags=tuple(header.get("tag", [])),
         uniform_time=distinct.pop() if len(distinct) == 1 else None,
         times=times,
-        source_umask=_umask([each for each in files if not each.name.startswith(f"{dist_info}/")]),
-        generated_umask=_umask([each for each in files if _is_generated(each.name, dist_info)]),
+        source_umask=_umask(_copied(files, dist_info)),
+        generated_umask=_umask([each for each in files if each.name in _generated(dist_info)]),
         create_system=systems.pop() if len(systems) == 1 else None,
         generated_line_ends=_line_ends([wheel.texts[f"{dist_info}/{name}"] for name in ("WHEEL", "METADATA")]),
     )
@@ -116,8 +116,20 @@ def _generator(text: str) -> Generator | None:
     return Generator(match[1].strip(), match[2]) if match else None
 
 
-def _is_generated(name: str, dist_info: str) -> bool:
-    return name in {f"{dist_info}/{each}" for each in ("WHEEL", "METADATA", "RECORD")}
+def _generated(dist_info: str) -> set[str]:
+    return {f"{dist_info}/{each}" for each in ("WHEEL", "METADATA", "RECORD", "entry_points.txt")}
+
+
+def _copied(files: list[Member], dist_info: str) -> list[Member]:
+    """The files that kept the mode of their source, as far as one can know.
+
+    Backends copy licences and data with their modes; some give modules the mode of a new file instead.
+    """
+    licences = [each for each in files if each.name.startswith(f"{dist_info}/")]
+    licences = [each for each in licences if each.name not in _generated(dist_info)]
+    others = [each for each in files if not each.name.startswith(f"{dist_info}/")]
+    data = [each for each in others if not each.name.endswith(".py")]
+    return licences or data or others
 
 
 def _umask(members: list[Member]) -> int | None:
