@@ -170,14 +170,15 @@ def resource_limits(limits: Limits) -> dict[str, tuple[int, int]]:
     """Soft and hard rlimits: the backstop behind the measured limits, and nothing of the caller's own.
 
     The CPU time is a little more than the limit, so that the measurement, which counts all processes, comes first;
-    the address space is far more than the memory, since programs reserve much that they never use.
+    the address space is far more than the memory, since programs reserve much that they never use. Cores of one byte
+    are none; unlike zero that holds too where the host hands cores to a program of its own (core(5)).
     """
     processor = math.ceil(limits.cpu_seconds) + 2
     return {
         "RLIMIT_CPU": (processor, processor + 1),
         "RLIMIT_FSIZE": (limits.file_bytes, limits.file_bytes),
         "RLIMIT_AS": (max(8 * limits.memory_bytes, 32 << 30),) * 2,
-        "RLIMIT_CORE": (0, 0),
+        "RLIMIT_CORE": (1, 1),
         "RLIMIT_NOFILE": (1024, 4096),
         "RLIMIT_STACK": (8 << 20, resource.RLIM_INFINITY),
         "RLIMIT_MEMLOCK": (64 << 10, 64 << 10),

@@ -77,7 +77,7 @@ class Execution:
             stack.callback(launched.close)
             limit = supervision.watch(launched)
             ending = supervision.end(launched, kill=limit is not None)
-            if supervision.exit_code is None and limit is None:
+            if limit is None and (supervision.exit_code is None or not ending.orphaned):
                 raise _fault(supervision, ending)
             if supervision.exit_code and limit is None and _out_of_memory_kills() > killed_before:
                 raise SandboxFaultError(

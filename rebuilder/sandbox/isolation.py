@@ -25,13 +25,16 @@ _SETTINGS = (
 
 
 @cache
-def bubblewrap() -> tuple[str, str]:
+def bubblewrap(search: str | None = None) -> tuple[str, str]:
     """Path and version of bubblewrap, looked up once per process.
+
+    Args:
+        search: Directories to look in, separated by colons; None for ``PATH``.
 
     Raises:
         SandboxUnavailableError: there is none, or it is too old.
     """
-    program = shutil.which("bwrap")
+    program = shutil.which("bwrap", path=search)
     if program is None:
         raise SandboxUnavailableError(
             "bubblewrap (bwrap) is not installed.", hint="Install it: apt-get install bubblewrap"

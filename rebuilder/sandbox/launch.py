@@ -33,6 +33,8 @@ class Ending(Value):
     cpu_seconds: float = 0
     memory_bytes: int = 0
     """Largest resident memory of any one process."""
+    orphaned: bool = False
+    """Whether the first process of the sandbox outlived bubblewrap, as it does unless it was killed."""
 
 
 class Launched:
@@ -105,14 +107,21 @@ class Launcher:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, memory_file("request", json.dumps(request).encode()) as asked:
             everything = {"report": theirs.fileno(), "request": asked.fileno(), **files}
+            descriptors = [everything[name] for name in launcher.FILES]
             try:
-                with self._lock:
-                    socket.send_fds(self._connection(), [b"run"], [everything[name] for name in launcher.FILES])
+                try:
+                    self._send(descriptors)
+                except OSError:  # it was killed; another one is as good
+                    self.close()
+                    self._send(descriptors)
             except OSError as error:
                 ours.close()
-                self.close()
                 raise SandboxFaultError(f"The process that starts sandboxes cannot be reached ({error}).") from error
         return Launched(ours)
+
+    def _send(self, descriptors: list[int]) -> None:
+        with self._lock:
+            socket.send_fds(self._connection(), [b"run"], descriptors)
 
     def warm(self) -> None:
         """Start the program now, so that the first sandbox need not wait for it."""

@@ -9,8 +9,8 @@ It is run as ``python -I -S launcher.py FD`` and imports nothing of the rebuilde
 
 Requests come over the socket FD as one message each, with the files in :data:`FILES` attached. Over the attached
 ``report`` socket go messages to us: ``i<pid>``, the first process of the sandbox; ``k``, end the run; and from us,
-JSON: ``{"problem": …}`` when bubblewrap could not be started, and at last ``{"status": …, "cpu_seconds": …,
-"memory_bytes": …}`` when nothing of the run is left.
+JSON: ``{"problem": …}`` when bubblewrap could not be started, and at last ``{"status": …, …}`` when nothing of the
+run is left (:class:`rebuilder.sandbox.launch.Ending`).
 """
 
 from __future__ import annotations
@@ -166,6 +166,7 @@ class Run:
         self.status: int | None = None
         self.cpu_seconds = 0.0
         self.memory_bytes = 0
+        self.orphaned = False
 
     def kill(self) -> None:
         """End it. Both ids are children we have not reaped, or (init) its child: neither can be reused."""
@@ -178,7 +179,11 @@ class Run:
         self.cpu_seconds = usage.ru_utime + usage.ru_stime
 
     def account(self, usage: resource.struct_rusage) -> None:
-        """The first process was reaped: what it and its children used is what the build used."""
+        """The first process was reaped: what it and its children used is what the build used.
+
+        It outlived bubblewrap, which reaps it only when it died before the commands did.
+        """
+        self.orphaned = True
         self.cpu_seconds = usage.ru_utime + usage.ru_stime
         self.memory_bytes = usage.ru_maxrss * 1024
 
@@ -196,7 +201,8 @@ class Run:
 
     def finish(self) -> None:
         """Tell the owner that nothing is left."""
-        last = {"status": self.status, "cpu_seconds": self.cpu_seconds, "memory_bytes": self.memory_bytes}
+        names = ("status", "cpu_seconds", "memory_bytes", "orphaned")
+        last = {name: getattr(self, name) for name in names}
         with contextlib.suppress(OSError):
             self.report.send(json.dumps(last).encode(), socket.MSG_NOSIGNAL)
         self.report.close()

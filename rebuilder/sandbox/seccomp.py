@@ -71,7 +71,15 @@ def program() -> bytes:
     Raises:
         SandboxUnavailableError: no filter can be built here.
     """
-    machine = platform.machine()
+    return program_for(platform.machine())
+
+
+def program_for(machine: str) -> bytes:
+    """The filter for a processor architecture, by the name ``uname -m`` gives it.
+
+    Raises:
+        SandboxUnavailableError: there is none for it, or libseccomp is missing.
+    """
     if machine not in MACHINES:
         raise SandboxUnavailableError(
             f"The sandbox has no system call filter for the processor architecture {machine}.",
@@ -103,8 +111,9 @@ def _denied(library: ModuleType, architecture: int) -> object:
     """Fill a libseccomp filter; a call of another architecture, x32 included, kills the process."""
     rules = library.SyscallFilter(library.ALLOW)
     rules.set_attr(library.Attr.ACT_BADARCH, library.KILL_PROCESS)
-    if not rules.exist_arch(architecture):
+    if library.system_arch() != architecture:  # a filter starts with that of libseccomp itself
         rules.add_arch(architecture)
+        rules.remove_arch(library.system_arch())
     for names, number in ((NOT_PERMITTED, errno.EPERM), (NOT_PRESENT, errno.ENOSYS)):
         for name in names:
             if _exists(library, architecture, name):
