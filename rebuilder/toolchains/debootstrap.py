@@ -124,7 +124,6 @@ class Mmdebstrap:
 def _command(spec: Spec, options: list[str], keyring: Path) -> list[str]:
     return [
         "mmdebstrap",
-        "--quiet",
         "--variant=extract",
         "--mode=chrootless",
         "--format=directory",
