@@ -69,6 +69,13 @@ def below_non_directories(members: Iterable[Any]) -> list[str]:
     return found
 
 
+def implied_directories(members: Sequence[Any]) -> set[str]:
+    """Paths, resolved, that are directories because members lie below them, and are nothing else besides."""
+    parents = {posixpath.dirname(plain_name(each.name)) for each in members}
+    found = {step for parent in parents for step in _steps(parent)}
+    return found - {plain_name(each.name) for each in members if each.kind != "directory"}
+
+
 def _steps(path: str) -> Iterable[str]:
     while path not in {"", "/", "."}:
         yield path

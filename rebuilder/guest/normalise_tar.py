@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from rebuilder.guest.archive_dangers import below_non_directories, plain_name
+from rebuilder.guest.archive_dangers import below_non_directories, implied_directories, plain_name
 from rebuilder.guest.archive_tar import FULL_RECORD, Extension, TarArchive, TarMember
 from rebuilder.guest.archive_tar_headers import Number, TarHeader, Text
 from rebuilder.guest.normalise_gzip import bzip2_compression, gzip_compression, gzip_header, xz_compression
@@ -66,6 +66,23 @@ def tar_padding(archive: TarArchive) -> TarArchive:
     return archive._replace(end_zeros=FULL_RECORD) if archive.end_zeros >= 1024 else archive
 
 
+def tar_directory_entries(archive: TarArchive) -> TarArchive:
+    """``tar-directory-entries``: members for directories that hold other members and have an ordinary mode."""
+    if any(index for index, _extension in archive.globals):
+        return archive
+    implied = implied_directories(archive.members)
+    members = tuple(
+        each
+        for each in archive.members
+        if each.kind != "directory"
+        or plain_name(each.name) not in implied
+        or each.mode & ~UMASK_BITS != 0o711
+        or each.size
+        or any(record[0] not in _TIME_KEYS for record in each.records)
+    )
+    return archive._replace(members=members)
+
+
 def tar_order(archive: TarArchive) -> TarArchive:
     """``tar-order``: order of members, in an archive where it decides nothing.
 
@@ -92,6 +109,7 @@ TAR: dict[str, Callable[[TarArchive], TarArchive]] = {
         tar_umask_modes,
         tar_format,
         tar_padding,
+        tar_directory_entries,
         tar_order,
         gzip_header,
         gzip_compression,

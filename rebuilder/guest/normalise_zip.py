@@ -9,7 +9,7 @@ from __future__ import annotations
 import stat
 from typing import Any, Callable, TypeVar
 
-from rebuilder.guest.archive_dangers import below_non_directories, plain_name
+from rebuilder.guest.archive_dangers import below_non_directories, implied_directories, plain_name
 from rebuilder.guest.archive_zip import ZipArchive, ZipMember
 from rebuilder.guest.archive_zip_records import FULL16, FULL32, ZIP64_EXTRA
 
@@ -170,17 +170,14 @@ def zip_comment(archive: ZipArchive) -> ZipArchive:
 
 def zip_directory_entries(archive: ZipArchive) -> ZipArchive:
     """``zip-directory-entries``: members for directories that hold other members and have an ordinary mode."""
-    needed: set[str] = set()
-    for each in archive.members:
-        parts = each.name.split("/")
-        needed.update("/".join(parts[:end]) + "/" for end in range(1, len(parts) if parts[-1] else len(parts) - 1))
+    implied = implied_directories(archive.members)
 
     def droppable(each: ZipMember) -> bool:
         mode = (each.external >> 16) & 0o7777
         return (
             each.kind == "directory"
             and each.size == 0
-            and each.name in needed
+            and plain_name(each.name) in implied
             and (mode & ~UMASK_BITS == 0o711 or not each.external >> 16)
             and not any((each.comment, each.slack, each.gap))
         )

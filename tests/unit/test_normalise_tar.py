@@ -41,6 +41,10 @@ PAIRS: dict[str, tuple[bytes, bytes]] = {
         tar_bytes(tar_member("a/" * 60 + "b"), tar_format=tarfile.GNU_FORMAT),
     ),
     "tar-padding": (one(), one() + bytes(5120)),
+    "tar-directory-entries": (
+        tar_bytes(tar_member("d/a")),
+        tar_bytes(tar_member("d", type=tarfile.DIRTYPE, mode=0o755), tar_member("d/a")),
+    ),
     "tar-order": (several("a", "b"), several("b", "a")),
     "gzip-header": (gzip_bytes(one()), gzip_bytes(one(), mtime=5, name=b"pkg-1.tar", system=3)),
     "gzip-compression": (gzip_bytes(one()), gzip_bytes(one(), level=1)),
@@ -130,6 +134,16 @@ def test_times_in_extensions_need_no_other_name(tmp_path: Path) -> None:
     kept = {"comment": "kept"}
     result = compare(*pair(tmp_path, one(mtime=1.5, pax_headers=kept), one(mtime=2.5, pax_headers=kept)))
     assert ["tar-times"] == result["normalisations"]
+
+
+@pytest.mark.parametrize("fields", [{"mode": 0o1777}, {"mode": 0o700}, {"pax_headers": {"SCHILY.acl.access": "x"}}])
+def test_unusual_directories_count(fields: dict[str, object], tmp_path: Path) -> None:
+    """A directory entry with a mode or attributes of its own is content; so is one that is empty."""
+    directory = tar_member("d", **({"type": tarfile.DIRTYPE, "mode": 0o755} | fields))
+    result = compare(*pair(tmp_path, several("d/a"), tar_bytes(directory, (tar_member("d/a"), b"d/a"))))
+    assert "different" == result["level"]
+    empty = tar_member("e", type=tarfile.DIRTYPE, mode=0o755)
+    assert "different" == compare(*pair(tmp_path, several("a"), tar_bytes((tar_member("a"), b"a"), empty)))["level"]
 
 
 def test_order_with_hard_links_counts(tmp_path: Path) -> None:
