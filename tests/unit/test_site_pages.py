@@ -10,6 +10,7 @@ from rebuilder.guest import normalise_tar, normalise_zip
 from rebuilder.model.report import Report, Summary, page_path, summarise
 from rebuilder.model.verdict import Kind, Verdict
 from rebuilder.site.artifact_page import ArtifactPage, Surroundings, artifact_page
+from rebuilder.site.fingerprint import fingerprint
 from rebuilder.site.history import history_section
 from rebuilder.site.index_page import MOST_LISTED, by_initial, index_page, list_page, project_path
 from rebuilder.site.marks import mark
@@ -200,3 +201,21 @@ def test_names_too_long_for_a_file_system_are_cut() -> None:
     paths = {page_path("pypi", "n", "1", "ü" * 400 + end, "a" * 64) for end in "xy"}
     assert 2 == len(paths)
     assert 200 >= max(len(part) for path in paths for part in path.split("/"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"verdict": Verdict.EQUIVALENT},
+        {"kind": Kind.STABLE},
+        {"sentence": "Other words."},
+        {"finished": reports.NOW + timedelta(seconds=1)},
+        {"sha256": "cd" * 32},
+        {"version": "2"},
+    ],
+)
+def test_a_changed_row_changes_the_fingerprint(change: dict[str, object]) -> None:
+    """Otherwise a page would stay as it was although what it shows has changed."""
+    assert fingerprint([summary()]) == fingerprint([summary()])
+    assert fingerprint([summary()]) != fingerprint([summary(**change)])
+    assert fingerprint([summary()]) != fingerprint([summary()], "another verifier")
