@@ -27,7 +27,7 @@ from rebuilder.model.report import (
     page_path,
 )
 from rebuilder.model.verdict import Verdict
-from rebuilder.ports import Clock, Ecosystem, RunDefinition, Signer, Toolchains
+from rebuilder.ports import Blobs, Clock, Ecosystem, RunDefinition, Signer, Toolchains
 from rebuilder.site.publisher import Site
 from rebuilder.stopwatch import Stopwatch
 from rebuilder.storage.ledger import Ledger
@@ -38,6 +38,7 @@ class Parts:
     """The real (or fake) parts a verification is made with; see ``wiring``."""
 
     ecosystems: Mapping[str, Ecosystem]
+    blobs: Blobs
     ledger: Ledger
     run: RunDefinition
     toolchains: Toolchains
@@ -185,10 +186,17 @@ def _toolchains(parts: Parts, attempts: tuple[Attempt, ...]) -> tuple[ToolchainS
 def sign(parts: Parts, report: Report) -> SignedReport:
     """Make and sign the statements of a report.
 
+    The digests a verdict rests on are checked once more against the stored bytes, just before.
+
     Raises:
-        SigningError: the key cannot be used.
+        SigningError: the key cannot be used, or the report contradicts itself.
+        StoreError: the published or the rebuilt bytes are not what they were.
         ValueError: the verdict is not one that is published.
     """
+    decision = report.decision
+    if decision.attempt is not None and (rebuilt := report.attempts[decision.attempt].rebuilt) is not None:
+        parts.blobs.path(report.artifact.sha256)
+        parts.blobs.path(rebuilt.sha256)
     rebuild = provenance_statement(report, parts.builder)
     provenance = sign_statement(rebuild, parts.signer) if rebuild is not None else None
     verdict = verdict_statement(report, parts.builder, provenance)
@@ -220,8 +228,10 @@ def publish_all(parts: Parts) -> int:
 
 
 def write_index(parts: Parts) -> None:
-    """Write the index, the alarms and what every page refers to."""
-    parts.site.write_index(parts.ledger.latest(), parts.ledger.alarms(), parts.clock.now())
+    """Write the index, the alarms and what every page refers to; as of the newest thing they tell."""
+    summaries, alarms = parts.ledger.latest(), parts.ledger.alarms()
+    told = [each.finished for each in summaries] + [each.raised for each in alarms]
+    parts.site.write_index(summaries, alarms, max(told, default=parts.clock.now()))
 
 
 def _write_page(parts: Parts, signed: SignedReport) -> None:

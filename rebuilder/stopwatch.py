@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rebuilder.model.report import Stage
 from rebuilder.ports import Progress, Toolchain, Toolchains
@@ -41,16 +42,27 @@ class Stopwatch:
         self._current = stage
         self._progress.stage(stage, detail)
 
+    @contextmanager
+    def within(self, stage: Stage) -> Iterator[None]:
+        """Count what happens inside for ``stage``, then go on with the current one; shows nothing."""
+        self._close()
+        interrupted, self._current = self._current, stage
+        try:
+            yield
+        finally:
+            self._close()
+            self._current = interrupted
+
+    def show(self, detail: str) -> None:
+        """Tell the display what the running stage is busy with."""
+        if self._current is not None:
+            self._progress.stage(self._current, detail)
+
     def end(self) -> dict[Stage, float]:
         """No stage is running any more; give what each took, in seconds."""
         self._close()
         self._current = None
         return dict(self._spent)
-
-    @property
-    def current(self) -> Stage | None:
-        """The running stage."""
-        return self._current
 
     @property
     def seconds(self) -> dict[Stage, float]:
@@ -66,7 +78,10 @@ class Stopwatch:
 
 
 class WatchedToolchains:
-    """Toolchains whose making and checking shows up as a stage of its own, whichever stage asked for them."""
+    """Toolchains whose making and checking counts as a stage of its own, whichever stage asked for them.
+
+    It is shown only when it takes long: give :meth:`Stopwatch.show` to what makes them.
+    """
 
     def __init__(self, toolchains: Toolchains, stopwatch: Stopwatch) -> None:
         self._toolchains = toolchains
@@ -74,10 +89,5 @@ class WatchedToolchains:
 
     def get(self, name: str) -> Toolchain:
         """See :meth:`rebuilder.ports.Toolchains.get`."""
-        asking = self._stopwatch.current
-        self._stopwatch.stage(Stage.TOOLCHAIN, name)
-        try:
+        with self._stopwatch.within(Stage.TOOLCHAIN):
             return self._toolchains.get(name)
-        finally:
-            if asking is not None:
-                self._stopwatch.stage(asking)

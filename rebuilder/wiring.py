@@ -71,7 +71,9 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
         ledger = Ledger.open(config.store / "ledger.sqlite")
         stack.callback(ledger.close)
         signer = FileSigner.open(config.keys / "signing.pem", store=config.store)
-        toolchains = WatchedToolchains(DebianToolchains(config.store / "toolchains", clock), stopwatch)
+        toolchains = WatchedToolchains(
+            DebianToolchains(config.store / "toolchains", clock, report=stopwatch.show), stopwatch
+        )
         sandbox = BubblewrapSandbox(blobs, clock, scratch=config.store / "scratch")
         stack.callback(sandbox.close)
         run = DefinitionRunner({sandbox.kind: sandbox}, toolchains, blobs)
@@ -103,6 +105,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
         builder = Builder(id=config.builder_id)
         yield Parts(
             ecosystems={pypi.name: pypi},
+            blobs=blobs,
             ledger=ledger,
             run=run,
             toolchains=toolchains,

@@ -23,6 +23,12 @@ class Answer:
     words: str
     """Standard error."""
 
+    @property
+    def line(self) -> dict[str, Any]:
+        """The only object; when there is not exactly one, what the command said instead."""
+        assert len(self.lines) == 1, f"exit code {self.code}: {self.words}"
+        return self.lines[0]
+
 
 @dataclass(frozen=True)
 class Installation:

@@ -48,7 +48,7 @@ def assert_told(answer: Answer, *words: str) -> None:
 def assert_carries_on(installation: Installation) -> None:
     """The next run on the same store works."""
     answer = installation.verify(SUBJECT)
-    assert (answer.code, answer.lines[0]["verdict"]) == (0, "reproduced"), answer.words
+    assert (answer.code, answer.line["verdict"]) == (0, "reproduced"), answer.words
 
 
 def in_mount_namespace(installation: Installation, script: str, *arguments: str) -> Answer:

@@ -66,4 +66,15 @@ def test_toolchain_is_a_stage_of_its_own() -> None:
     watch.stage(Stage.BUILD)
     WatchedToolchains(OneToolchain(), watch).get("trixie")
     assert {Stage.BUILD: 2.0, Stage.TOOLCHAIN: 1.0} == watch.end()
-    assert recorder.told == ["x", "build", "toolchain trixie", "build"]
+    assert recorder.told == ["x", "build"]
+
+
+def test_long_work_is_shown() -> None:
+    """What makes a toolchain can say so, under the name of its stage."""
+    recorder = Recorder()
+    watch = Stopwatch(recorder, seconds=ticks().__next__)
+    watch.show("nobody is asking")
+    watch.stage(Stage.BUILD)
+    with watch.within(Stage.TOOLCHAIN):
+        watch.show("making trixie")
+    assert recorder.told == ["build", "toolchain making trixie"]
