@@ -11,7 +11,7 @@ from rebuilder.model.definition import BuildDefinition, Input, Limits, Role, Too
 from rebuilder.model.evidence import Source
 from rebuilder.ports import Pin
 
-BUILD_TYPE = "urn:rebuilder:build-type:pypi-wheel:v1"
+BUILD_TYPE = "tag:rebuilder,2026:pypi-wheel-build/v1"
 """Documented in docs/predicates/pypi-wheel-build.md."""
 SOURCE_TREE = "/build/src"
 ENVIRONMENT = "/build/env"
