@@ -8,6 +8,7 @@ SENTENCES = {
     "bzip2-compression": "How hard, and with which program, the content was compressed; decompressed it is the same.",
     "gzip-compression": "How hard, and with which program, the content was compressed; decompressed it is the same.",
     "gzip-header": "The time, file name and system that the gzip header remembers of whoever compressed the file.",
+    "tar-directory-entries": "Entries for directories that exist anyway because members lie in them.",
     "tar-format": "The dialect in which the tar archive writes down the same facts.",
     "tar-order": "The order in which members stand in the tar archive, where nothing depends on it.",
     "tar-owners": "The user and group that owned the files on the machine where the tar archive was made.",
