@@ -21,9 +21,13 @@ def parse_subject(text: str, ecosystems: Mapping[str, Ecosystem]) -> Subject:
         kind = rest.lstrip("/").partition("/")[0].lower()
         if kind not in ecosystems:
             raise UsageError(f"The package type {kind!r} is not known.", hint=f"Known types: {known}.")
-        return ecosystems[kind].parse(text)
+        return _as_asked(ecosystems[kind].parse(text), text)
     if not colon:
         raise UsageError(f"{text!r} does not say which ecosystem it belongs to.", hint="Write it like pypi:idna==3.10")
     if name.lower() not in ecosystems:
         raise UsageError(f"The ecosystem {name!r} is not known.", hint=f"Known ecosystems: {known}.")
-    return ecosystems[name.lower()].parse(rest)
+    return _as_asked(ecosystems[name.lower()].parse(rest), text)
+
+
+def _as_asked(subject: Subject, text: str) -> Subject:
+    return subject.model_copy(update={"asked": text})

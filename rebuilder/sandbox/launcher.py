@@ -167,11 +167,12 @@ class Run:
         self.cpu_seconds = 0.0
         self.memory_bytes = 0
         self.orphaned = False
+        self.unwanted = False
 
     def kill(self) -> None:
-        """End it. Both ids are children we have not reaped, or (init) its child: neither can be reused."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid if self.status is None else self.init or self.pid, signal.SIGKILL)
+        """End it. Bubblewrap takes the sandbox with it; once reaped, its id may be somebody else's."""
+        if self.status is None:
+            os.kill(self.pid, signal.SIGKILL)
 
     def ended(self, status: int, usage: resource.struct_rusage) -> None:
         """Bubblewrap was reaped. Its memory is not counted: it was that of a Python before exec."""
@@ -188,16 +189,20 @@ class Run:
         self.memory_bytes = usage.ru_maxrss * 1024
 
     def listen(self) -> bool:
-        """Take one message of the owner; False when there will be no more."""
-        try:
-            message = self.report.recv(64)
-        except OSError:
-            message = b""
-        if message.startswith(b"i"):
-            self.init = int(message[1:])
-        else:
-            self.kill()
-        return bool(message)
+        """Take what the owner said; False when that is the end of it."""
+        while True:
+            try:
+                message = self.report.recv(64, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return True
+            except OSError:
+                message = b""
+            if message.startswith(b"i"):
+                self.init = int(message[1:])
+                continue
+            self.unwanted = True
+            if not message:
+                return False
 
     def finish(self) -> None:
         """Tell the owner that nothing is left."""
@@ -265,37 +270,42 @@ class Launcher:
         return True
 
     def _reap(self) -> None:
-        inits = {run.init: run for run in self.runs.values() if run.init is not None}
-        while True:
-            try:
-                pid, status, usage = os.wait4(-1, os.WNOHANG)
-            except ChildProcessError:
-                break
-            if pid == 0:
-                break
-            if pid in self.runs:
-                self.runs[pid].ended(status, usage)
-            elif pid in inits:
-                inits[pid].account(usage)
+        """Take in who has ended, then what the owners said before: they name a first process before it can end."""
+        ended: dict[int, resource.struct_rusage] = {}
+        with contextlib.suppress(ChildProcessError):
+            while (reaped := os.wait4(-1, os.WNOHANG))[0]:
+                pid, status, usage = reaped
+                ended[pid] = usage
+                if pid in self.runs:
+                    self.runs[pid].ended(status, usage)
+        for run in self.runs.values():
+            run.listen()
+            if run.init in ended:
+                run.account(ended[run.init])
+            if run.unwanted:
+                run.kill()
         self._finish()
 
     def _finish(self) -> None:
-        """Runs whose bubblewrap has ended: their first process is our child now, or gone."""
+        """Runs whose bubblewrap has ended: their first process is our child now, or gone.
+
+        One we were not told of is an orphan nobody else has a name for; it is of a run that was never let go.
+        """
         ended = [run for run in self.runs.values() if run.status is not None]
         if not ended:
             return
         left = _children()
-        for run in ended:
-            if run.init in left:
-                run.kill()
-                continue
-            del self.runs[run.pid]
-            with contextlib.suppress(KeyError, ValueError):
-                self.poll.unregister(run.report)
-            run.finish()
-        known = {run.init for run in self.runs.values()}
-        for orphan in left - self.runs.keys() - known:
+        orphans = left - self.runs.keys() - {run.init for run in self.runs.values()}
+        for orphan in orphans:
             os.kill(orphan, signal.SIGKILL)
+        for run in ended:
+            if run.init is not None and run.init in left:
+                os.kill(run.init, signal.SIGKILL)
+            elif run.init is not None or not orphans:
+                del self.runs[run.pid]
+                with contextlib.suppress(KeyError, ValueError):
+                    self.poll.unregister(run.report)
+                run.finish()
 
     def end(self) -> None:
         """Leave nothing behind."""

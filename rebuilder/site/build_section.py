@@ -31,6 +31,8 @@ class InputRow:
     version: str
     sha256: str
     href: str | None
+    file: str | None
+    """Name of the copy published beside the page, for what nobody else publishes."""
     path: str
 
 
@@ -83,7 +85,7 @@ _SOURCE_KINDS = {
 }
 
 _NOTES = {
-    "HOME": "an empty directory",
+    "HOME": "home directory",
     "LANG": "language and character set",
     "LC_ALL": "language and character set",
     "PATH": "where programs are looked for",
@@ -136,6 +138,11 @@ def build_section(report: Report, index: int) -> BuildSection:
     )
 
 
+def derived_file(each: Input) -> str:
+    """Name under which a document that we derived is published; its own name may be anything."""
+    return f"input-{each.sha256[:16]}.txt"
+
+
 def _toolchain(definition: BuildDefinition, summary: ToolchainSummary | None) -> tuple[Fact, ...]:
     facts = [Fact("Name", visible(definition.toolchain.name, SHORT))]
     if summary is not None:
@@ -158,6 +165,7 @@ def _input(each: Input) -> InputRow:
         version=visible(each.version or "–", SHORT),
         sha256=each.sha256,
         href=link(each.uri) if each.uri else None,
+        file=derived_file(each) if each.role is Role.PARAMETERS else None,
         path=visible(each.path, SHORT),
     )
 

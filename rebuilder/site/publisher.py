@@ -9,13 +9,15 @@ from datetime import datetime
 from pathlib import Path
 
 from rebuilder.errors import StoreError
+from rebuilder.model.definition import Role
 from rebuilder.model.report import Alarm, Report, SignedReport, Summary, page_path
 from rebuilder.ports import Blobs
 from rebuilder.resources import resource
 from rebuilder.site import documents
 from rebuilder.site.about_page import about_page
 from rebuilder.site.artifact_page import Surroundings, artifact_page, failed
-from rebuilder.site.display import log_tail, plain_lines
+from rebuilder.site.build_section import derived_file
+from rebuilder.site.display import SHORT, log_tail, plain_lines, visible
 from rebuilder.site.fingerprint import carries, fingerprint
 from rebuilder.site.foreign import defuse
 from rebuilder.site.index_page import (
@@ -184,12 +186,10 @@ class Site:
             files["provenance.dsse.json"] = ("signed: how our rebuild was made", signed.provenance.encode())
         wanted: list[tuple[str, str, str]] = []
         for number, attempt in enumerate(report.attempts, 1):
-            definition = attempt.hypothesis.definition
+            definition, log = attempt.hypothesis.definition, attempt.run.log_sha256
             files[f"definition-{number}.json"] = (f"build definition of attempt {number}", definition.canonical)
-            wanted.append(
-                (f"log-{number}.txt", f"log of attempt {number}, as the build wrote it", attempt.run.log_sha256)
-            )
-        wanted += _diffoscope_blobs(report)
+            wanted.append((f"log-{number}.txt", f"log of attempt {number}, as the build wrote it", log))
+        wanted += _derived_blobs(report) + _diffoscope_blobs(report)
         missing = []
         for name, meaning, sha256 in wanted:
             try:
@@ -202,6 +202,15 @@ class Site:
         return files, tuple(missing)
 
 
+def _derived_blobs(report: Report) -> list[tuple[str, str, str]]:
+    """What we made from the evidence for a build: without it nobody else can run the definition."""
+    inputs = [each for attempt in report.attempts for each in attempt.hypothesis.definition.inputs]
+    derived = {derived_file(each): each for each in inputs if each.role is Role.PARAMETERS}
+    return [
+        (name, f"{visible(each.name, SHORT)}, an input of the build", each.sha256) for name, each in derived.items()
+    ]
+
+
 def _diffoscope_blobs(report: Report) -> list[tuple[str, str, str]]:
     index = report.decision.attempt
     comparison = report.attempts[index].comparison if index is not None else None
@@ -210,7 +219,7 @@ def _diffoscope_blobs(report: Report) -> list[tuple[str, str, str]]:
         return []
     by = f"by diffoscope {run.version}" if run.version else "by diffoscope"
     found = (
-        ("diffoscope.html", f"what differs, {by}", run.html_sha256),
+        ("diffoscope.html", f"what differs, {visible(by, SHORT)}", run.html_sha256),
         ("diffoscope.txt", "the same as text", run.text_sha256),
         ("diffoscope.json", "the same as data", run.json_sha256),
     )

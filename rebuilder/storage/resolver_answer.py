@@ -15,8 +15,9 @@ from pydantic import ValidationError
 
 from rebuilder.errors import UnavailableError
 from rebuilder.ports import Pin
-from rebuilder.storage.http_address import bare
+from rebuilder.storage.http_address import bare, shown
 
+_ASK_OPERATOR = "Ask whoever runs the index; without digests nothing it lists can be pinned."
 _LONGEST_REASON = 1500
 _NO_SOLUTION = "No solution found when resolving dependencies"
 _ADVICE = re.compile(r"\s*(?:Consider using|If the failing package) .*$|\s*\^+$")
@@ -97,9 +98,9 @@ def _pin(package: Mapping[str, Any], ranks: Mapping[Tag, int]) -> Pin:
         message = f"uv chose {package['name']} {package['version']}, but none of its wheels fits."
         raise UnavailableError(message, hint="Install the version of uv that the rebuilder was locked with.")
     _, wheel = min(candidates, key=lambda each: each[0])
-    sha256 = wheel["hashes"]["sha256"]
+    sha256 = wheel.get("hashes", {}).get("sha256", "")
     if not re.fullmatch("[0-9a-f]{64}", sha256):
-        raise ValueError
+        raise UnavailableError(f"The index gives no sha256 for {shown(wheel['url'])}.", hint=_ASK_OPERATOR)
     return Pin(
         name=package["name"],
         version=package["version"],

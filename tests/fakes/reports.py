@@ -137,7 +137,8 @@ def definition(subject: Artifact, *, epoch: str | None = "1773045714", **changes
 
 
 def run(blobs: Blobs, *, log: bytes = b"flit_core: built the wheel\n", **changes: object) -> Run:
-    """A run that went well, unless ``changes`` say otherwise; its log is put into ``blobs``."""
+    """A run that went well, unless ``changes`` say otherwise; its log and inputs are put into ``blobs``."""
+    blobs.put(b"times")
     fields: dict[str, object] = {
         "outcome": Outcome.COMPLETED,
         "exit_code": 0,

@@ -98,7 +98,7 @@ def test_read_only_store(installation: Installation) -> None:
     """A store that cannot be written is told before any work is done."""
     assert_carries_on(installation)
     script = f"mount --bind {installation.store} {installation.store} && mount -o remount,ro,bind {installation.store}"
-    assert_told(in_mount_namespace(installation, script, "verify", SUBJECT), "read-only")
+    assert_told(in_mount_namespace(installation, script, "verify", SUBJECT), "Read-only")
     assert_carries_on(installation)
 
 

@@ -67,6 +67,7 @@ def test_everything_is_beside_the_page(tmp_path: Path, blobs: MemoryBlobs) -> No
         assert attempt.hypothesis.definition.digest == sha256(definition).hexdigest()
         assert attempt.hypothesis.definition == BuildDefinition.from_slsa(json.loads(definition))
         assert attempt.run.log_sha256 == sha256((here / f"log-{number}.txt").read_bytes()).hexdigest()
+    assert b"times" == (here / f"input-{sha256(b'times').hexdigest()[:16]}.txt").read_bytes()
     assert (here / "diffoscope.html").read_bytes().count(b"Content-Security-Policy") == 1
     assert (here / "diffoscope.json").is_file()
     assert (here / "diffoscope.txt").is_file()
