@@ -1,0 +1,107 @@
+"""Running a definition needs everything it names, with the digests it names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rebuilder.errors import SandboxUnavailableError, StoreError, ToolchainError
+from rebuilder.model.attempt import Limit, Outcome
+from rebuilder.model.definition import Input, Limits, Role, ToolchainRef
+from rebuilder.model.value import Sha256, sha256_hex
+from rebuilder.sandbox import guest_archive
+from rebuilder.sandbox.guest_runner import BUILD_TYPE, GUEST_LIMITS, SandboxGuest
+from rebuilder.sandbox.run import DefinitionRunner
+from tests.fakes.blobs import MemoryBlobs
+from tests.fakes.clock import FixedClock
+from tests.fakes.sandbox import FakeSandbox, Script, definition
+from tests.fakes.toolchains import FakeToolchains
+
+TRUE = ("/usr/bin/true",)
+COMMAND = ("python3", "-I", "/tools/guest.pyz", "inspect_archive", "/inputs/a", "--result", "/out/result.json")
+
+
+class House:
+    """Fakes of everything around."""
+
+    def __init__(self, place: Path, script: Script | None = None) -> None:
+        self.blobs = MemoryBlobs()
+        self.toolchains = FakeToolchains(place)
+        self.sandbox = FakeSandbox(self.blobs, FixedClock(), {(TRUE,): Script(), (COMMAND,): script or Script()})
+        self.run = DefinitionRunner({"bubblewrap": self.sandbox}, self.toolchains, self.blobs)
+        self.guest = SandboxGuest(self.sandbox, self.toolchains, self.blobs, "trixie")
+        self.toolchain = ToolchainRef(name="trixie", sha256=self.toolchains.get("trixie").sha256)
+
+    def input(self, content: bytes = b"a") -> Input:
+        """A stored file as an input."""
+        return Input(role=Role.SOURCE, name="a", sha256=self.blobs.put(content), path="/inputs/a")
+
+
+def test_inputs_come_from_the_blobs(tmp_path: Path) -> None:
+    """Each is a file with its bytes, at its path; the toolchain is the one by that name."""
+    house = House(tmp_path)
+    asked = definition(TRUE, toolchain=house.toolchain, inputs=(house.input(),))
+    assert house.run(asked).outcome is Outcome.COMPLETED
+    ((ran, root, inputs),) = house.sandbox.ran
+    assert asked == ran
+    assert house.toolchains.get("trixie").root == root
+    assert {"/inputs/a": b"a"} == {path: file.read_bytes() for path, file in inputs.items()}
+
+
+def test_another_toolchain(tmp_path: Path) -> None:
+    """The name alone is not enough."""
+    house = House(tmp_path)
+    other = ToolchainRef(name="trixie", sha256=Sha256("0" * 64))
+    with pytest.raises(ToolchainError, match="is not the one"):
+        house.run(definition(TRUE, toolchain=other))
+    assert house.sandbox.ran == []
+
+
+def test_another_sandbox(tmp_path: Path) -> None:
+    """A sandbox that is not here is refused."""
+    house = House(tmp_path)
+    with pytest.raises(SandboxUnavailableError, match="'uml'"):
+        house.run(definition(TRUE, toolchain=house.toolchain, sandbox="uml"))
+
+
+def test_missing_input(tmp_path: Path) -> None:
+    """An input that is not stored is trouble with the store."""
+    house = House(tmp_path)
+    lost = house.input().model_copy(update={"sha256": sha256_hex(b"lost")})
+    with pytest.raises(StoreError):
+        house.run(definition(TRUE, toolchain=house.toolchain, inputs=(lost,)))
+
+
+def test_guest_gives_its_document(tmp_path: Path) -> None:
+    """The program, its arguments and limits are what was asked; its JSON comes back."""
+    house = House(tmp_path, Script(outputs={"result.json": b'{"a": [1, null]}'}))
+    result = house.guest.run("inspect_archive", ["/inputs/a"], inputs=[house.input()])
+    assert {"a": [1, None]} == result.document
+    ((ran, _, inputs),) = house.sandbox.ran
+    assert (BUILD_TYPE, (COMMAND,), GUEST_LIMITS) == (ran.build_type, ran.commands, ran.limits)
+    assert inputs["/tools/guest.pyz"].read_bytes() == guest_archive.guest_archive()
+    limits = Limits(wall_seconds=1)
+    house.guest.run("inspect_archive", ["/inputs/a"], inputs=[house.input()], limits=limits)
+    assert house.sandbox.ran[1][0].limits == limits
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        Script(exit_code=1, outputs={"result.json": b"{}"}),
+        Script(limit=Limit.MEMORY, outputs={"result.json": b"{}"}),
+        Script(),
+        Script(outputs={"other.json": b"{}"}),
+        Script(outputs={"result.json": b""}),
+        Script(outputs={"result.json": b"{"}),
+        Script(outputs={"result.json": b"NaN"}),
+        Script(outputs={"result.json": b"\xff\xfe\xff"}),
+        Script(outputs={"result.json": b"[" * 100_000}),
+        Script(outputs={"result.json": b"9" * 100_000}),
+    ],
+    ids=["failed", "limit", "nothing", "other name", "empty", "cut", "NaN", "not text", "deep", "long number"],
+)
+def test_guest_without_a_document(tmp_path: Path, script: Script) -> None:
+    """A guest program was fed hostile bytes: whatever it wrote, it is JSON or nothing."""
+    assert House(tmp_path, script).guest.run("inspect_archive", ["/inputs/a"], inputs=[]).document is None
