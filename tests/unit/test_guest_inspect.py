@@ -10,6 +10,7 @@ import random
 import tarfile
 import tracemalloc
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -215,6 +216,16 @@ def test_a_size_that_lies_is_damage(tmp_path: Path) -> None:
     data[directory + 24 : directory + 28] = (50).to_bytes(4, "little")
     found = look(tmp_path, bytes(data))
     assert "It is damaged: the member “a” has more bytes than the directory gives (a bomb?)." in found.problems
+
+
+def test_a_wrong_checksum_is_damage(tmp_path: Path) -> None:
+    """Both copies of a checksum may agree and still be wrong."""
+    data = zip_bytes(Entry("a", b"content"))
+    checksum = zlib.crc32(b"content").to_bytes(4, "little")
+    assert 2 == data.count(checksum)
+    found = look(tmp_path, data.replace(checksum, b"\1\2\3\4"))
+    assert (False, ()) == (found.readable, found.members)
+    assert found.problems[0].startswith("It is damaged: the member “a” does not have the size or checksum")
 
 
 def test_too_many_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

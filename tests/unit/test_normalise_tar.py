@@ -76,6 +76,22 @@ def pair(directory: Path, published: bytes, rebuilt: bytes) -> tuple[str, str]:
     return str(paths[0]), str(paths[1])
 
 
+def with_uid_field(field: bytes) -> bytes:
+    """An archive in which the user number is written as these 8 bytes."""
+    data = bytearray(one())
+    data[108:116] = field
+    data[148:156] = b" " * 8
+    data[148:156] = b"%06o\0 " % sum(data[:512])
+    return bytes(data)
+
+
+def test_odd_numbers_keep_their_bytes(tmp_path: Path) -> None:
+    """Bytes that hide behind the end of a number make another archive, and belong to its owner field or its form."""
+    result = compare(*pair(tmp_path, with_uid_field(b"0\0aaaaaa"), with_uid_field(b"0\0bbbbbb")))
+    assert ("equivalent", ["tar-owners"]) == (result["level"], result["normalisations"])
+    assert "different" != compare(*pair(tmp_path, one(), with_uid_field(b"     0 \0")))["level"]
+
+
 @pytest.mark.parametrize("label", PAIRS)
 def test_each_normalisation_is_found_alone(label: str, tmp_path: Path) -> None:
     """A difference of one kind needs exactly the normalisation of that name, in both directions."""

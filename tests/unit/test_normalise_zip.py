@@ -127,6 +127,13 @@ def test_content_is_never_normalised(label: str, tmp_path: Path) -> None:
     assert result["problem"] is None
 
 
+@pytest.mark.parametrize("rebuilt", [Entry(mode=0o100755, host=0), Entry(mode=0o755)], ids=["host", "type"])
+def test_executable_members_keep_what_decides(rebuilt: Entry, tmp_path: Path) -> None:
+    """Host and type bits decide whether unpackers make a member executable, so there they count."""
+    result = compare(*pair(tmp_path, zip_bytes(Entry(mode=0o100755)), zip_bytes(rebuilt)))
+    assert "different" == result["level"]
+
+
 @pytest.mark.parametrize(
     "rebuilt",
     [
