@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -208,6 +209,7 @@ def test_takes_the_wheel_that_uv_would_install(bench: Bench) -> None:
 def _installed_by_uv(registry: Registry, target: Path) -> str | None:
     before = len(registry.requests)
     arguments = ["pip", "install", "c", "--target", str(target), "--python-version=3.13", "--no-cache", "--no-config"]
+    arguments.append(f"--python={sys.executable}")
     arguments += [
         "--python-platform=x86_64-unknown-linux-gnu",
         "--only-binary=:all:",
