@@ -10,7 +10,7 @@ from rebuilder.model.attempt import Attempt
 from rebuilder.model.definition import BuildDefinition, Input, Role
 from rebuilder.model.evidence import Source, SourceKind
 from rebuilder.model.report import Report, ToolchainSummary
-from rebuilder.site.display import LONG, SHORT, duration, link, memory, moment, size, visible
+from rebuilder.site.display import SHORT, duration, link, memory, moment, size, visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,8 @@ class BuildSection:
     groups: tuple[InputGroup, ...]
     clock: str
     variables: tuple[Variable, ...]
-    commands: tuple[str, ...]
+    commands: tuple[tuple[str, ...], ...]
+    """Words of each command, quoted as for a shell."""
     surroundings: tuple[Fact, ...]
 
 
@@ -133,7 +134,7 @@ def build_section(report: Report, index: int) -> BuildSection:
         groups=_groups(definition),
         clock=_clock(attempt),
         variables=tuple(_variable(name, value) for name, value in sorted(definition.environment.items())),
-        commands=tuple(visible(shlex.join(each), LONG * 4) for each in definition.commands),
+        commands=tuple(tuple(visible(shlex.quote(word)) for word in each) for each in definition.commands),
         surroundings=_surroundings(attempt),
     )
 
