@@ -99,10 +99,10 @@ def test_tar_before_zip() -> None:
 def test_yanked_is_noted() -> None:
     """A yanked file is verified all the same."""
     surroundings = Surroundings()
-    surroundings.publish(*release(), yanked="broken on <b>")
+    surroundings.publish(*release(), yanked="broken\x1b[2J on <b>")
     [found] = evidence(surroundings)
     assert found.obstacle is None
-    assert ("The registry marks this file as yanked: broken on <b>.",) == found.notes
+    assert ("The registry marks this file as yanked: broken [2J on <b>.",) == found.notes
 
 
 def test_platform_wheels_are_one_unsupported() -> None:

@@ -73,7 +73,8 @@ def _evidence(workshop: Workshop, project: Project, release: Sequence[ReleaseFil
 def _notes(published: PublishedFile) -> tuple[str, ...]:
     if published.yanked is None:
         return ()
-    reason = f": {published.yanked[:200]}" if published.yanked else ", without a reason"
+    words = "".join(each if each.isprintable() else " " for each in published.yanked[:200]).strip()
+    reason = f": {words}" if words else ", without a reason"
     return (f"The registry marks this file as yanked{reason}.",)
 
 
