@@ -39,9 +39,13 @@ SHOWN = tuple(each for each in Verdict if each.publishable)
 """Verdicts in the order in which pages list them."""
 
 _ALARMS = {
-    AlarmKind.DIGEST_CHANGED: "Published bytes changed",
-    AlarmKind.UNKNOWN_DIGEST: "Bytes that were never published",
-    AlarmKind.STORE_CORRUPT: "Our own store was damaged",
+    "digest-changed": "Published bytes changed",
+    "unknown-digest": "Bytes that were never published",
+    "store-corrupt": "Our own store was damaged",
+    "attestation-invalid": "An attestation does not hold",
+    "attestation-vanished": "Earlier releases were attested, this one is not",
+    "publisher-changed": "Another publisher or repository than before",
+    "tag-moved": "A tag names another commit now",
 }
 
 
@@ -54,4 +58,4 @@ def mark(verdict: Verdict, kind: Kind | None = None) -> Mark:
 
 def alarm_words(kind: AlarmKind) -> str:
     """Heading of an alarm."""
-    return _ALARMS[kind]
+    return _ALARMS.get(kind.value, kind.value.replace("-", " ").capitalize())

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.model.report import Report, Summary, page_path, summarise
+from rebuilder.model.report import AlarmKind, Report, Summary, page_path, summarise
 from rebuilder.model.verdict import Kind, Verdict
 from rebuilder.site.artifact_page import ArtifactPage, Surroundings, artifact_page
 from rebuilder.site.fingerprint import fingerprint
 from rebuilder.site.history import history_section
 from rebuilder.site.index_page import MOST_LISTED, by_initial, index_page, list_page, project_path
-from rebuilder.site.marks import mark
+from rebuilder.site.marks import alarm_words, mark
 from rebuilder.site.normalisations import SENTENCES
 from rebuilder.site.rows import by_version, current
 from tests.fakes import reports
@@ -197,6 +197,12 @@ def test_every_kind_has_words() -> None:
     for kind in Kind:
         assert kind.value in mark(Verdict.DIFFERS, kind).word
         assert kind.spoken in mark(Verdict.DIFFERS, kind).spoken
+
+
+def test_every_alarm_has_a_heading() -> None:
+    """Written for a reader, not made from its machine name."""
+    for kind in AlarmKind:
+        assert kind.value.replace("-", " ") not in alarm_words(kind).lower()
 
 
 def test_names_too_long_for_a_file_system_are_cut() -> None:
