@@ -15,17 +15,9 @@ from rebuilder.errors import RebuilderError
 from rebuilder.model.artifact import Artifact, Subject
 from rebuilder.model.attempt import Attempt, Hypothesis, Outcome, Output
 from rebuilder.model.comparison import Level
+from rebuilder.model.decision import decide
 from rebuilder.model.evidence import Evidence, Obstacle
-from rebuilder.model.report import (
-    Alarm,
-    AlarmKind,
-    Report,
-    SignedReport,
-    Stage,
-    ToolchainSummary,
-    decide,
-    page_path,
-)
+from rebuilder.model.report import Alarm, AlarmKind, Report, SignedReport, Stage, ToolchainSummary, page_path
 from rebuilder.model.verdict import Verdict
 from rebuilder.ports import Blobs, Clock, Ecosystem, RunDefinition, Signer, Toolchains
 from rebuilder.site.publisher import Site

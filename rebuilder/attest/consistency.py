@@ -5,7 +5,8 @@ from __future__ import annotations
 from rebuilder.errors import SigningError
 from rebuilder.model.attempt import Attempt, Outcome
 from rebuilder.model.comparison import Level
-from rebuilder.model.report import Decision, Report, decide
+from rebuilder.model.decision import Decision, decide, towards
+from rebuilder.model.report import Report
 from rebuilder.model.verdict import Verdict
 
 _NEEDS_ATTEMPTS = {Verdict.REPRODUCED, Verdict.EQUIVALENT, Verdict.DIFFERS}
@@ -23,21 +24,27 @@ def check_report(report: Report) -> None:
         raise ValueError(f"{decision.verdict} is our own fault, and never signed as a verdict")
     if report.evidence.artifact != report.artifact:
         raise _refusal(report, "its evidence is about another file")
+    targets: dict[str, str] = {report.artifact.filename: report.artifact.sha256}
+    if report.evidence.source_file is not None:
+        targets.setdefault(report.evidence.source_file.filename, report.evidence.source_file.sha256)
     for number, attempt in enumerate(report.attempts, 1):
-        problem = _problem(attempt, report.artifact.sha256)
+        problem = _problem(attempt, targets.get(attempt.hypothesis.definition.filename))
         if problem:
             raise _refusal(report, f"its attempt {number} {problem}")
-    if not report.attempts:
+    counted = towards(report.attempts, report.artifact.filename)
+    if not counted:
         if decision.attempt is not None or decision.verdict in _NEEDS_ATTEMPTS:
             raise _refusal(report, f"it says {decision.verdict}, but nothing was attempted")
         return
-    shown = decide(report.attempts, report.evidence.obstacle)
+    shown = decide(report.attempts, report.evidence.obstacle, counted)
     if (shown.verdict, shown.kind, shown.attempt) != (decision.verdict, decision.kind, decision.attempt):
         raise _refusal(report, f"it says {_spoken(decision)}, but its attempts show {_spoken(shown)}")
 
 
-def _problem(attempt: Attempt, published: str) -> str | None:
+def _problem(attempt: Attempt, published: str | None) -> str | None:
     """What is wrong with one attempt, as the end of a sentence."""
+    if published is None:
+        return "was to rebuild another file"
     comparison, rebuilt = attempt.comparison, attempt.rebuilt
     if comparison is None:
         return None

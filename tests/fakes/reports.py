@@ -11,21 +11,11 @@ from datetime import UTC, datetime, timedelta
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Outcome, Output, Run
 from rebuilder.model.comparison import Comparison, Difference, Diffoscope, Level, MemberChange
+from rebuilder.model.decision import Decision, decide
 from rebuilder.model.definition import BuildDefinition, Input, Role, ToolchainRef
 from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
 from rebuilder.model.inspection import Inspection, Member, MemberKind
-from rebuilder.model.report import (
-    Alarm,
-    AlarmKind,
-    Decision,
-    Report,
-    SignedReport,
-    Stage,
-    Summary,
-    ToolchainSummary,
-    decide,
-    summarise,
-)
+from rebuilder.model.report import Alarm, AlarmKind, Report, SignedReport, Stage, Summary, ToolchainSummary, summarise
 from rebuilder.model.value import Sha256, sha256_hex
 from rebuilder.model.verdict import Verdict
 from rebuilder.ports import Blobs

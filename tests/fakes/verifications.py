@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Outcome, Output, Run
 from rebuilder.model.comparison import Comparison, Difference, Diffoscope, Level, MemberChange
+from rebuilder.model.decision import decide
 from rebuilder.model.definition import BuildDefinition, Input, Role, ToolchainRef
 from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
-from rebuilder.model.report import Report, SignedReport, decide
+from rebuilder.model.report import Report, SignedReport
 from rebuilder.model.value import Sha256, sha256_hex
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)

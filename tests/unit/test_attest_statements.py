@@ -14,9 +14,10 @@ from rebuilder.attest.vocabulary import LEVELS, POLICY, POLICY_SHA256, VERDICT_T
 from rebuilder.errors import SigningError
 from rebuilder.model.attempt import Attempt, Output
 from rebuilder.model.comparison import Level
+from rebuilder.model.decision import Decision
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.evidence import Obstacle
-from rebuilder.model.report import Alarm, AlarmKind, Decision, Report
+from rebuilder.model.report import Alarm, AlarmKind, Report
 from rebuilder.model.value import canonical_json, sha256_hex
 from rebuilder.model.verdict import Kind, Verdict
 from tests.fakes.signer import MemorySigner

@@ -19,8 +19,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from rebuilder.errors import StoreError
+from rebuilder.model.decision import Decision
 from rebuilder.model.definition import BuildDefinition
-from rebuilder.model.report import Decision, Report, summarise
+from rebuilder.model.report import Report, summarise
 from rebuilder.model.verdict import Verdict
 from rebuilder.resources import resource
 from rebuilder.site.documents import SCHEMAS, Index, Projects, schema

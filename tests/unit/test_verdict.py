@@ -8,9 +8,10 @@ import pytest
 
 from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Outcome, Output, Run
 from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
+from rebuilder.model.decision import decide
 from rebuilder.model.definition import BuildDefinition, ToolchainRef
 from rebuilder.model.evidence import Obstacle
-from rebuilder.model.report import decide, page_path
+from rebuilder.model.report import page_path
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Kind, Verdict
 

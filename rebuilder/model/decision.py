@@ -1,0 +1,127 @@
+"""From attempts to a verdict: the only place verdicts come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rebuilder.model.attempt import Attempt, Outcome
+from rebuilder.model.comparison import Level
+from rebuilder.model.evidence import Obstacle, SourceKind
+from rebuilder.model.value import Value
+from rebuilder.model.verdict import Kind, Verdict
+
+
+class Decision(Value):
+    """The verdict with its reason."""
+
+    verdict: Verdict
+    kind: Kind | None = None
+    sentence: str
+    """Why, for a stranger: names the files, limits or commands concerned."""
+    attempt: int | None = None
+    """Index of the attempt the verdict rests on; None when nothing was built."""
+
+
+def decide(
+    attempts: tuple[Attempt, ...], obstacle: Obstacle | None, among: Sequence[int] | None = None
+) -> Decision:
+    """Derive the verdict from attempts. Pure.
+
+    The best attempt counts: identical before equivalent before different. Only when nothing was compared
+    do failures speak: an obstacle found on the way, then limits, then failed commands.
+
+    Args:
+        attempts: In the order they were made; a repeat follows what it repeats.
+        obstacle: What kept the hypotheses from producing (more) definitions, if anything did.
+        among: Indexes of the attempts that count; all of them when None.
+    """
+    counted = [(index, attempts[index]) for index in (range(len(attempts)) if among is None else among)]
+    for level, verdict in (
+        (Level.IDENTICAL, Verdict.REPRODUCED),
+        (Level.EQUIVALENT, Verdict.EQUIVALENT),
+    ):
+        for index, attempt in counted:
+            if attempt.comparison and attempt.comparison.level is level:
+                return Decision(verdict=verdict, sentence=_confirmed(attempt), attempt=index)
+    compared = [(index, attempt) for index, attempt in counted if attempt.comparison and not attempt.repeat]
+    if compared:
+        best, nearest = min(compared, key=lambda each: _distance(each[1]))
+        return Decision(
+            verdict=Verdict.DIFFERS,
+            kind=_stability(attempts, nearest),
+            sentence=_differs(nearest),
+            attempt=best,
+        )
+    if obstacle is not None and not counted:
+        return Decision(verdict=obstacle.verdict, sentence=obstacle.sentence)
+    for index, attempt in counted:
+        if attempt.run.outcome is Outcome.TIMED_OUT:
+            return Decision(verdict=Verdict.TIMED_OUT, sentence=_stopped(attempt), attempt=index)
+    if counted:
+        last, attempt = counted[-1]
+        return Decision(verdict=Verdict.BUILD_FAILED, sentence=_failed(attempt), attempt=last)
+    return Decision(verdict=Verdict.UNSUPPORTED, sentence="No way to rebuild this file is known yet.")
+
+
+def towards(attempts: Sequence[Attempt], filename: str, source: SourceKind | None = None) -> list[int]:
+    """Indexes of the attempts that were to rebuild ``filename``; from one kind of source only, if one is given."""
+    return [
+        index
+        for index, attempt in enumerate(attempts)
+        if attempt.hypothesis.definition.filename == filename
+        and (source is None or _source(attempt) is source)
+    ]
+
+
+def _source(attempt: Attempt) -> SourceKind | None:
+    source = attempt.hypothesis.definition.source
+    return source.kind if source is not None else None
+
+
+def _distance(attempt: Attempt) -> int:
+    assert attempt.comparison is not None  # noqa: S101 - callers pass compared attempts only
+    return attempt.comparison.differences_total or 1 << 30
+
+
+def _stability(attempts: tuple[Attempt, ...], best: Attempt) -> Kind | None:
+    digests = {
+        each.rebuilt.sha256
+        for each in attempts
+        if each.rebuilt and each.hypothesis.definition.digest == best.hypothesis.definition.digest
+    }
+    repeats = [
+        each
+        for each in attempts
+        if each.repeat and each.rebuilt and each.hypothesis.definition.digest == best.hypothesis.definition.digest
+    ]
+    if not repeats:
+        return None
+    return Kind.STABLE if len(digests) == 1 else Kind.UNSTABLE
+
+
+def _confirmed(attempt: Attempt) -> str:
+    comparison = attempt.comparison
+    if comparison is None or comparison.level is Level.IDENTICAL:
+        return "Our rebuild has exactly the published SHA-256."
+    names = ", ".join(comparison.normalisations)
+    return f"Every member has the same content; the archives become equal once these are set aside: {names}."
+
+
+def _differs(attempt: Attempt) -> str:
+    comparison = attempt.comparison
+    if comparison is None or comparison.problem:
+        return (comparison.problem if comparison else None) or "The files differ."
+    total = comparison.differences_total
+    shown = ", ".join(each.member for each in comparison.differences[:3])
+    more = f" and {total - 3} more" if total > 3 else ""
+    return f"{total} {'member differs' if total == 1 else 'members differ'}: {shown}{more}."
+
+
+def _stopped(attempt: Attempt) -> str:
+    return f"The build reached its limit on {attempt.run.limit} after {attempt.run.wall_seconds:.0f} s."
+
+
+def _failed(attempt: Attempt) -> str:
+    if attempt.run.outcome is Outcome.COMPLETED:
+        return "The build ended without an error, but left no file to compare."
+    return f"A build command ended with exit code {attempt.run.exit_code}; the log says where."

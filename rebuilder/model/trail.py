@@ -1,0 +1,77 @@
+"""How a repository, a source archive and an artifact follow from each other."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from rebuilder.model.decision import Decision
+from rebuilder.model.value import Sha256Field, Value
+
+
+class EdgeName(StrEnum):
+    """One step from something upstream has to something upstream published."""
+
+    COMMIT_TO_SDIST = "commit-to-sdist"
+    SDIST_TO_WHEEL = "sdist-to-wheel"
+    COMMIT_TO_WHEEL = "commit-to-wheel"
+
+
+class Origin(Value):
+    """The commit an artifact is said to come from, and who says so."""
+
+    repository: str
+    """URL, without credentials."""
+    commit: str | None = None
+    """Commit id in hexadecimal; None when none could be found."""
+    tag: str | None = None
+    """Tag that names the commit, without ``refs/tags/``."""
+    attested: bool
+    """True when a verified attestation names repository and commit; False when only unsigned metadata does."""
+    sentence: str
+    """Who says so, as a sentence: "A verified attestation names this commit." or "Claimed, not attested: …"."""
+
+
+class TreeChange(StrEnum):
+    """How a file in a source archive differs from the commit."""
+
+    ADDED = "added"
+    """In the source archive, not in the commit."""
+    CHANGED = "changed"
+    MISSING = "missing"
+    """In the commit, not in the source archive."""
+
+
+class FileChange(Value):
+    """One file that a source archive and the commit do not share."""
+
+    path: str
+    """Below the top directory of the source archive."""
+    change: TreeChange
+    rule: str | None = None
+    """Name of the rule that says why this is expected, such as ``generated-metadata``; None: nothing explains it."""
+    sentence: str | None = None
+    """The rule in words, such as "Build backends write PKG-INFO into every source archive."."""
+
+
+class Edge(Value):
+    """One step of the trail with a verdict of its own."""
+
+    name: EdgeName
+    decision: Decision
+    attempts: tuple[int, ...] = ()
+    """Indexes into the attempts of the report."""
+    target: str
+    """File name of what the step leads to."""
+    target_sha256: Sha256Field
+
+
+class Trail(Value):
+    """The whole picture: repository, source archive, artifact, and a verdict on every step that could be tried."""
+
+    origin: Origin | None = None
+    edges: tuple[Edge, ...] = ()
+    changes: tuple[FileChange, ...] = ()
+    """Source archive against commit, unexplained ones first, then by path; cut to what a page can show."""
+    changes_total: int = 0
+    notes: tuple[str, ...] = ()
+    """Such as "The tag v1 names another commit now."."""
