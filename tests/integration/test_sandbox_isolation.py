@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import socket
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,7 +110,7 @@ def test_nothing_of_the_host_is_visible(room: Room, tmp_path: Path) -> None:
     """Not the store, not a key, not the program itself, not the password file, not other runs' files."""
     key = tmp_path / "signing.pem"
     key.write_text("secret")
-    places = [str(key), sys.executable, __file__, str(Path.cwd() / "pyproject.toml"), "/mnt/0", "/oldroot", "/newroot"]
+    places = [str(key), __file__, str(Path.cwd() / "pyproject.toml"), "/mnt/0", "/oldroot", "/newroot"]
     answer = room.ask(
         f"answer = [place for place in {places!r} if os.path.lexists(place)]\n"
         "try: answer.append(open('/etc/shadow').read())\nexcept OSError: pass\n"

@@ -159,7 +159,7 @@ def test_owner_killed(toolchain_root: Path, tmp_path: Path) -> None:
     before = mounts()
     scratch, temporary = tmp_path / "scratch", tmp_path / "tmp"
     temporary.mkdir()
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), "TMPDIR": str(temporary)}
     owner = subprocess.Popen([sys.executable, "-c", OWNER, toolchain_root, scratch], env=environment)
 
     def two_builds_run() -> bool:
@@ -168,11 +168,13 @@ def test_owner_killed(toolchain_root: Path, tmp_path: Path) -> None:
         builds = [pid for pid in everyone if command(pid).startswith(b"python3")]
         return len(builds) == 2 and len(everyone) == 1 + 1 + 2 * 5
 
-    until(two_builds_run)
-    everyone = family(owner.pid) - {owner.pid}
-    pidfds = [os.pidfd_open(pid) for pid in everyone]
-    owner.send_signal(signal.SIGKILL)
-    owner.wait()
+    try:
+        until(two_builds_run)
+        everyone = family(owner.pid) - {owner.pid}
+        pidfds = [os.pidfd_open(pid) for pid in everyone]
+    finally:
+        owner.kill()
+        owner.wait()
     assert gone(pidfds)
     assert before == mounts()
     assert [] == list(temporary.iterdir())
@@ -241,6 +243,30 @@ def test_closing_ends_runs(room: Room) -> None:
     thread.join(PATIENCE)
     assert [SandboxFaultError] == [type(error) for error in raised]
     assert gone(pidfds)
+
+
+def test_interrupted(room: Room) -> None:
+    """Ctrl-C while a build runs ends the build."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    def interrupt_when_it_sleeps() -> None:
+        until(lambda: any(b"sleep\x001000" in command(pid) for pid in family(newest_launcher())))
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
+    room.shell("true")
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    thread = threading.Thread(target=interrupt_when_it_sleeps)
+    thread.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            room.run(("/usr/bin/sleep", "1000"))
+    finally:
+        thread.join()
+        signal.signal(signal.SIGUSR1, before)
+    until(lambda: left_over() == [])
+    assert room.shell("true").outcome is Outcome.COMPLETED
 
 
 def test_many_at_once(room: Room) -> None:
