@@ -12,6 +12,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Mapping
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -152,12 +153,14 @@ class Launcher:
 
 
 def _stop(connection: socket.socket, process: subprocess.Popen[bytes]) -> None:
+    """Hang up, and wait for the program without looking again and again, as ``wait`` with a time-out does."""
     connection.close()
-    try:
-        process.wait(_PATIENCE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    with contextlib.suppress(OSError), FileIO(os.pidfd_open(process.pid), "r") as end:
+        poll = select.poll()
+        poll.register(end, select.POLLIN)
+        if not poll.poll(_PATIENCE * 1000):
+            process.kill()
+    process.wait()
 
 
 def memory_file(name: str, content: bytes) -> Any:

@@ -338,6 +338,7 @@ def main() -> None:
         launcher.serve()
     finally:
         launcher.end()
+    os._exit(0)  # somebody waits for us, and there is nothing to tidy up
 
 
 if __name__ == "__main__":

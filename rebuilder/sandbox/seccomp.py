@@ -97,7 +97,7 @@ def program_for(machine: str) -> bytes:
 
 def _library() -> ModuleType:
     try:
-        import pyseccomp  # noqa: PLC0415  # takes 50 ms and is not needed to start the program
+        import pyseccomp  # takes 50 ms and is not needed to start the program
     except (ImportError, RuntimeError, OSError, AttributeError) as error:
         raise SandboxUnavailableError(
             f"The system call filter library cannot be loaded ({error}).",
