@@ -40,25 +40,25 @@ class Check(Value):
 
 
 def _bubblewrap() -> str:
-    from rebuilder.sandbox.isolation import bubblewrap  # noqa: PLC0415 - not needed to import this module
+    from rebuilder.sandbox.isolation import bubblewrap
 
     return bubblewrap()[1]
 
 
 def _seccomp() -> object:
-    from rebuilder.sandbox.seccomp import program  # noqa: PLC0415 - as above
+    from rebuilder.sandbox.seccomp import program
 
     return program()
 
 
 def _isolation() -> list[str]:
-    from rebuilder.sandbox.bubblewrap import check_isolation  # noqa: PLC0415 - as above
+    from rebuilder.sandbox.bubblewrap import check_isolation
 
     return check_isolation()
 
 
 def _index(override: str | None) -> tuple[str, list[str]]:
-    from rebuilder.ecosystems.pypi.settings import index_settings  # noqa: PLC0415 - as above
+    from rebuilder.ecosystems.pypi.settings import index_settings
 
     settings = index_settings(override)
     return settings.index_url, [settings.origin, *([settings.ca_origin] if settings.ca_origin else [])]

@@ -133,7 +133,7 @@ def _attempts(parts: Parts, evidence: Evidence, number: int) -> tuple[tuple[Atte
     decision = decide(tuple(attempts), obstacle)
     if decision.verdict is Verdict.DIFFERS and decision.attempt is not None:
         best = attempts[decision.attempt]
-        repeat = _attempt(parts, evidence.artifact, best.hypothesis, repeat=True)
+        repeat = _repeat(parts, evidence.artifact, best)
         attempts.append(repeat)
         parts.ledger.add_attempt(number, len(attempts) - 1, repeat)
         attempts[decision.attempt] = _explained(parts, evidence.artifact, best)
@@ -149,6 +149,18 @@ def _attempt(parts: Parts, artifact: Artifact, hypothesis: Hypothesis, *, repeat
     parts.stopwatch.stage(Stage.COMPARE)
     comparison = parts.comparer.compare(artifact.sha256, rebuilt.sha256, artifact.filename, rebuilt.filename)
     return Attempt(hypothesis=hypothesis, run=run, rebuilt=rebuilt, comparison=comparison, repeat=repeat)
+
+
+def _repeat(parts: Parts, artifact: Artifact, first: Attempt) -> Attempt:
+    """Run a definition once more; when both times something was built, say whether the two agree."""
+    second = _attempt(parts, artifact, first.hypothesis, repeat=True)
+    if first.rebuilt is None or second.rebuilt is None:
+        return second
+    parts.stopwatch.stage(Stage.COMPARE)
+    agreement = parts.comparer.compare(
+        first.rebuilt.sha256, second.rebuilt.sha256, first.rebuilt.filename, second.rebuilt.filename
+    )
+    return second.model_copy(update={"agreement": agreement.level})
 
 
 def _product(outputs: tuple[Output, ...], filename: str) -> Output | None:

@@ -13,6 +13,7 @@ from rebuilder.model.artifact import Subject
 from rebuilder.model.attempt import Attempt, Hypothesis, Run
 from rebuilder.model.definition import BuildDefinition, Input, Limits
 from rebuilder.model.evidence import Evidence, Obstacle
+from rebuilder.model.git import SourceProblem, SourceTree
 from rebuilder.model.report import Stage, ToolchainSummary
 from rebuilder.model.value import Sha256, Value
 
@@ -66,6 +67,18 @@ class Blobs(Protocol):
 
     def path(self, sha256: str) -> Path:
         """A read-only file with the bytes, for a sandbox to bind; checked like :meth:`read`."""
+        ...
+
+
+class Facts(Protocol):
+    """JSON documents that stay true for ever, by key: what was once worked out need not be worked out again."""
+
+    def get(self, key: str) -> Any | None:
+        """The document, or None."""
+        ...
+
+    def put(self, key: str, document: Any) -> None:
+        """Keep a document of plain JSON types."""
         ...
 
 
@@ -134,6 +147,32 @@ class Resolver(Protocol):
 
         Raises:
             UnavailableError: the index does not answer.
+        """
+        ...
+
+
+class Sources(Protocol):
+    """Repositories to build from."""
+
+    def commit(self, repository_url: str, sha: str, tag_hint: str | None = None) -> SourceTree | SourceProblem:
+        """Fetch one commit: its files as an archive in the blobs, its raw objects, the tags that point at it.
+
+        Args:
+            repository_url: An https address; user name and password in it are left out.
+            sha: The full name of the commit, 40 hexadecimal digits.
+            tag_hint: The tag it is said to have, with or without ``refs/tags/``; a finding when it has not.
+
+        Raises:
+            UnavailableError: this machine lacks a program.
+            StoreError: our own store or cache cannot be used.
+        """
+        ...
+
+    def tags(self, repository_url: str) -> Mapping[str, str] | SourceProblem:
+        """Every tag, without ``refs/tags/``, and the commit (or other object) it leads to.
+
+        Raises:
+            UnavailableError, StoreError: see :meth:`commit`.
         """
         ...
 

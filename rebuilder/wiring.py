@@ -101,6 +101,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
             uv_input=partial(uv_input, blobs, config.store / "cache"),
             facts=LedgerFacts(ledger, "pypi", clock),
             max_file_bytes=config.download_bytes,
+            limits=config.limits,
         )
         builder = Builder(id=config.builder_id)
         yield Parts(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rebuilder.errors import SigningError
 from rebuilder.model.attempt import Attempt, Outcome
-from rebuilder.model.comparison import Level
+from rebuilder.model.comparison import Comparison, Level
 from rebuilder.model.decision import Decision, decide, towards
 from rebuilder.model.report import Report
 from rebuilder.model.verdict import Verdict
@@ -52,8 +52,12 @@ def _problem(attempt: Attempt, published: str | None) -> str | None:
         return "compares a file that its run did not leave"
     if (comparison.published_sha256, comparison.rebuilt_sha256) != (published, rebuilt.sha256):
         return "compares other bytes than the published and the rebuilt file"
-    if (comparison.level is Level.IDENTICAL) != (rebuilt.sha256 == published):
-        return f"is called {comparison.level} with SHA-256 {rebuilt.sha256}"
+    return _level_problem(comparison)
+
+
+def _level_problem(comparison: Comparison) -> str | None:
+    if (comparison.level is Level.IDENTICAL) != (comparison.rebuilt_sha256 == comparison.published_sha256):
+        return f"is called {comparison.level} with SHA-256 {comparison.rebuilt_sha256}"
     if comparison.level is Level.EQUIVALENT and not comparison.normalisations:
         return "is called equivalent and names no normalisation"
     return None

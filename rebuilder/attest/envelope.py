@@ -57,7 +57,7 @@ def verify(envelope: str, public_pem: bytes) -> dict[str, Any]:
         SigningError: the public key is not one.
         ValueError: the envelope is malformed, is not of an in-toto statement, or this key did not sign it.
     """
-    from rebuilder.attest.keys import load_public, signature_fits  # noqa: PLC0415 - signing needs no second load
+    from rebuilder.attest.keys import load_public, signature_fits
 
     key = load_public(public_pem)
     payload_type, payload, signatures = _parts(envelope)

@@ -111,8 +111,8 @@ class LiveLine:
     """One line at the bottom of a terminal: the subject, the running stage and its time."""
 
     def __init__(self, stream: TextIO) -> None:
-        from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+        from rich.console import Console
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
         self._console = Console(file=stream)
         self._progress = Progress(
@@ -136,7 +136,7 @@ class LiveLine:
 
     def above(self, text: str) -> None:
         """Print above the live line; the text carries its own colours."""
-        from rich.text import Text  # noqa: PLC0415
+        from rich.text import Text
 
         self._console.print(Text.from_ansi(text), soft_wrap=True)
 

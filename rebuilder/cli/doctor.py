@@ -8,7 +8,7 @@ from rebuilder.errors import ExitCode
 
 def examine(config: Config) -> int:
     """Run every check and print it; 0 when all is well, 4 otherwise."""
-    from rebuilder.doctor import checks  # noqa: PLC0415
+    from rebuilder.doctor import checks
 
     found = checks(config)
     for check in found:

@@ -43,7 +43,7 @@ def _callback(
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
 ) -> None:
     if version:
-        from rebuilder import __version__  # noqa: PLC0415 - nothing else may slow down the start
+        from rebuilder import __version__
 
         typer.echo(f"rebuilder {__version__}")
         raise typer.Exit
@@ -70,8 +70,8 @@ def verify(
     Exit code 0: everything is reproduced or equivalent; 1: something differs; 2: wrong use; 3: something
     could not be decided; 4: something on our side failed.
     """
-    from rebuilder.cli.verify import verify_subjects  # noqa: PLC0415
-    from rebuilder.config import load_config  # noqa: PLC0415
+    from rebuilder.cli.verify import verify_subjects
+    from rebuilder.config import load_config
 
     overrides = {"store": store, "keys": keys, "site": site, "index_url": index_url}
     raise typer.Exit(verify_subjects(load_config(config, overrides), subjects, as_json=json))
@@ -86,10 +86,10 @@ def publish(
     config: Settings = None,
 ) -> None:
     """Write the whole static site from what is stored."""
-    from rebuilder.config import load_config  # noqa: PLC0415
-    from rebuilder.pipeline import publish_all  # noqa: PLC0415
-    from rebuilder.stopwatch import Silence  # noqa: PLC0415
-    from rebuilder.wiring import wire  # noqa: PLC0415
+    from rebuilder.config import load_config
+    from rebuilder.pipeline import publish_all
+    from rebuilder.stopwatch import Silence
+    from rebuilder.wiring import wire
 
     settings = load_config(config, {"store": store, "keys": keys, "site": site})
     with wire(settings, Silence()) as parts:
@@ -107,8 +107,8 @@ def doctor(
     config: Settings = None,
 ) -> None:
     """Say what this machine lacks, and the command that mends it."""
-    from rebuilder.cli.doctor import examine  # noqa: PLC0415
-    from rebuilder.config import load_config  # noqa: PLC0415
+    from rebuilder.cli.doctor import examine
+    from rebuilder.config import load_config
 
     raise typer.Exit(examine(load_config(config, {"store": store, "keys": keys})))
 

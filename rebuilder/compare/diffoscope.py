@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+from rebuilder.compare.foreign_html import defuse
 from rebuilder.compare.places import sides
 from rebuilder.errors import RebuilderError
 from rebuilder.model.attempt import Outcome, Run
@@ -55,7 +56,8 @@ class DiffoscopeRunner:
     def report(self, published: Sha256, rebuilt: Sha256, filename: str) -> Diffoscope:
         """Compare two blobs; whatever goes wrong is in ``problem``.
 
-        The HTML is diffoscope's own and has hostile content in it: a page that links to it must not trust it.
+        The HTML is diffoscope's own and has hostile content in it; it is defused before it is stored, so that the
+        stored, the signed and the published bytes are the same.
         """
         try:
             toolchain = self._toolchains.get(TOOLCHAIN)
@@ -68,12 +70,15 @@ class DiffoscopeRunner:
             problem = "diffoscope found nothing to report."
         return Diffoscope(
             version=_version(toolchain),
-            html_sha256=reports.get("report.html"),
+            html_sha256=self._defused(reports.get("report.html")),
             json_sha256=reports.get("report.json"),
             text_sha256=reports.get("report.txt"),
             missing_tools=self._missing_tools(reports.get("report.json")),
             problem=problem,
         )
+
+    def _defused(self, sha256: Sha256 | None) -> Sha256 | None:
+        return self._blobs.put(defuse(self._blobs.read(sha256))) if sha256 is not None else None
 
     def _missing_tools(self, sha256: Sha256 | None) -> tuple[str, ...]:
         if sha256 is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from rebuilder.model.comparison import Comparison
+from rebuilder.model.comparison import Comparison, Level
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.value import Sha256Field, Value
 
@@ -79,3 +79,5 @@ class Attempt(Value):
     comparison: Comparison | None = None
     repeat: bool = False
     """True when this only repeats an earlier definition, to tell unstable from stable."""
+    agreement: Level | None = None
+    """Of a repeat: how its file compares with that of the attempt it repeats."""

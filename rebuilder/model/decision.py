@@ -22,9 +22,7 @@ class Decision(Value):
     """Index of the attempt the verdict rests on; None when nothing was built."""
 
 
-def decide(
-    attempts: tuple[Attempt, ...], obstacle: Obstacle | None, among: Sequence[int] | None = None
-) -> Decision:
+def decide(attempts: tuple[Attempt, ...], obstacle: Obstacle | None, among: Sequence[int] | None = None) -> Decision:
     """Derive the verdict from attempts. Pure.
 
     The best attempt counts: identical before equivalent before different. Only when nothing was compared
@@ -68,8 +66,7 @@ def towards(attempts: Sequence[Attempt], filename: str, source: SourceKind | Non
     return [
         index
         for index, attempt in enumerate(attempts)
-        if attempt.hypothesis.definition.filename == filename
-        and (source is None or _source(attempt) is source)
+        if attempt.hypothesis.definition.filename == filename and (source is None or _source(attempt) is source)
     ]
 
 
@@ -84,19 +81,13 @@ def _distance(attempt: Attempt) -> int:
 
 
 def _stability(attempts: tuple[Attempt, ...], best: Attempt) -> Kind | None:
-    digests = {
-        each.rebuilt.sha256
-        for each in attempts
-        if each.rebuilt and each.hypothesis.definition.digest == best.hypothesis.definition.digest
-    }
-    repeats = [
-        each
-        for each in attempts
-        if each.repeat and each.rebuilt and each.hypothesis.definition.digest == best.hypothesis.definition.digest
-    ]
-    if not repeats:
+    """Whether repeats of the best attempt have its content; archive times alone do not make a build unstable."""
+    digest = best.hypothesis.definition.digest
+    levels = {each.agreement for each in attempts if each.repeat and each.hypothesis.definition.digest == digest}
+    levels.discard(None)
+    if not levels:
         return None
-    return Kind.STABLE if len(digests) == 1 else Kind.UNSTABLE
+    return Kind.UNSTABLE if Level.DIFFERENT in levels else Kind.STABLE
 
 
 def _confirmed(attempt: Attempt) -> str:

@@ -123,12 +123,12 @@ def verify(entry: LogEntry, authorities: Authorities) -> datetime:
     Raises:
         Refused: something does not hold, or there is no signed time.
     """
-    from sigstore._internal.merkle import verify_merkle_inclusion  # noqa: PLC0415 - only when there is one to verify
-    from sigstore._internal.rekor.checkpoint import verify_checkpoint  # noqa: PLC0415
-    from sigstore._utils import KeyID  # noqa: PLC0415
-    from sigstore.errors import Error as SigstoreError  # noqa: PLC0415
-    from sigstore.models import TransparencyLogEntry  # noqa: PLC0415
-    from sigstore_models.rekor.v1 import TransparencyLogEntry as Inner  # noqa: PLC0415
+    from sigstore._internal.merkle import verify_merkle_inclusion
+    from sigstore._internal.rekor.checkpoint import verify_checkpoint
+    from sigstore._utils import KeyID
+    from sigstore.errors import Error as SigstoreError
+    from sigstore.models import TransparencyLogEntry
+    from sigstore_models.rekor.v1 import TransparencyLogEntry as Inner
 
     if entry.time is None or entry.promise is None:
         raise Refused("The log entry has no signed time.")

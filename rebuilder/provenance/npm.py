@@ -69,7 +69,7 @@ def verify_npm(
     except Refused as refusal:
         assert document is not None  # noqa: S101 - otherwise nothing was read
         return refused(refusal, document, trust)
-    from rebuilder.provenance import npm_attestation, npm_signature  # noqa: PLC0415 - sigstore loads only when needed
+    from rebuilder.provenance import npm_attestation, npm_signature
 
     moment = now or datetime.now(UTC)
     target = npm_attestation.Target(name, version, sha512)

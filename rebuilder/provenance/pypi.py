@@ -44,7 +44,7 @@ def verify_pypi(
         bundles = _bundles(document)
     except Refused as refusal:
         return refused(refusal, document, trust)
-    from rebuilder.provenance.pypi_attestation import check  # noqa: PLC0415 - sigstore loads only when there is one
+    from rebuilder.provenance.pypi_attestation import check
 
     results, claimed, findings = [], [], []
     moment = now or datetime.now(UTC)

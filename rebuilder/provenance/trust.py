@@ -84,7 +84,7 @@ def update(file: Path, into: Path, *, current: TrustRoot | None = None) -> Trust
         UsageError: the file cannot be read or is neither; nothing is changed.
         StoreError: the directory cannot be written, or what is in use is broken.
     """
-    from rebuilder.provenance.trust_content import describe  # noqa: PLC0415 - imports sigstore
+    from rebuilder.provenance.trust_content import describe
 
     try:
         data = file.read_bytes()

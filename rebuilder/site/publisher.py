@@ -19,7 +19,6 @@ from rebuilder.site.artifact_page import Surroundings, artifact_page, failed
 from rebuilder.site.build_section import derived_file
 from rebuilder.site.display import SHORT, log_tail, plain_lines, visible
 from rebuilder.site.fingerprint import carries, fingerprint
-from rebuilder.site.foreign import defuse
 from rebuilder.site.index_page import (
     LATEST,
     MOST_LISTED,
@@ -198,7 +197,7 @@ class Site:
                 # One lost log must not keep a thousand verdicts from being published; the page says it is lost.
                 missing.append(name)
                 continue
-            files[name] = (meaning, defuse(data) if name == "diffoscope.html" else data)
+            files[name] = (meaning, data)
         return files, tuple(missing)
 
 

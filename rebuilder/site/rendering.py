@@ -35,7 +35,7 @@ class Renderer:
     @cached_property
     def _environment(self) -> Environment:
         # Imported at the first page: commands that write none should not wait for it.
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
         return Environment(
             loader=FileSystemLoader(resource("reports") / "templates"),
@@ -51,7 +51,7 @@ class Renderer:
 
 def _bytecode_cache(directory: Path) -> BytecodeCache | None:
     """A cache in ``directory``, or None when somebody else could put code there or nothing can be kept there."""
-    from jinja2 import FileSystemBytecodeCache  # noqa: PLC0415
+    from jinja2 import FileSystemBytecodeCache
 
     class Cache(FileSystemBytecodeCache):
         def dump_bytecode(self, bucket: Bucket) -> None:

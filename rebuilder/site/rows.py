@@ -69,7 +69,7 @@ def by_version(summaries: Iterable[Summary]) -> list[Summary]:
 
 
 def _version_key(version: str) -> tuple[int, object, str]:
-    from packaging.version import InvalidVersion, Version  # noqa: PLC0415 - 10 ms that only this needs
+    from packaging.version import InvalidVersion, Version
 
     try:
         return (1, Version(version), version)

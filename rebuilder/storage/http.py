@@ -161,7 +161,7 @@ class HttpFetcher:
     @contextmanager
     def _answer(self, url: str, headers: dict[str, str], deadline: float) -> Iterator[tuple[str, httpx.Response]]:
         """A 200 or 304 after redirections, its body unread; anything else raises."""
-        import httpx  # noqa: PLC0415 (a tenth of a second that commands without network need not pay)
+        import httpx
 
         address, began = url, False
         try:
@@ -201,7 +201,7 @@ class HttpFetcher:
             raise UnavailableError(message, hint=TRY_LATER)
 
     def _client(self) -> httpx.Client:
-        import httpx  # noqa: PLC0415
+        import httpx
 
         with self._lock:
             if self._opened is None:
@@ -236,7 +236,7 @@ def _trust(bundle: Path | None) -> ssl.SSLContext:
 
     Private indexes are often signed by an authority that only the machine knows.
     """
-    import httpx  # noqa: PLC0415
+    import httpx
 
     if bundle is None:
         context = httpx.create_ssl_context()

@@ -44,7 +44,7 @@ def retried(
     Raises:
         UnavailableError: the last ``TransientError.error``, when it is not worth asking again.
     """
-    from tenacity import Retrying, retry_if_exception_type, wait_exponential_jitter  # noqa: PLC0415 (start-up time)
+    from tenacity import Retrying, retry_if_exception_type, wait_exponential_jitter
 
     growing = wait_exponential_jitter(multiplier=0.5, jitter=0.5, max=10)
 

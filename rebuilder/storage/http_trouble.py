@@ -47,7 +47,7 @@ def check_status(url: str, answer: httpx.Response) -> None:
 
 def explained(url: str, error: httpx.TransportError, *, began: bool) -> TransientError | UnavailableError:
     """What to raise for a request that failed on the way; ``began`` when its body had begun to arrive."""
-    import httpx  # noqa: PLC0415 (start-up time)
+    import httpx
 
     causes = _causes(error)
     if any(isinstance(each, ssl.SSLCertVerificationError) for each in causes):
@@ -63,7 +63,7 @@ def explained(url: str, error: httpx.TransportError, *, began: bool) -> Transien
 
 
 def _passing(url: str, error: httpx.TransportError, causes: list[BaseException], *, began: bool) -> UnavailableError:
-    import httpx  # noqa: PLC0415
+    import httpx
 
     if isinstance(error, httpx.TimeoutException):
         return UnavailableError(f"{shown(url)} did not answer in time.", hint=TRY_LATER)

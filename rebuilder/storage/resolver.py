@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -21,7 +20,7 @@ from pydantic import ValidationError
 
 from rebuilder.errors import StoreError, ToolchainError, UnavailableError, UsageError
 from rebuilder.model.value import canonical_json, sha256_hex
-from rebuilder.ports import Pin, Resolution
+from rebuilder.ports import Facts, Pin, Resolution
 from rebuilder.storage.http_address import bare, netrc_path
 from rebuilder.storage.resolver_answer import is_statement_about_releases, read_lock, reason
 
@@ -33,33 +32,6 @@ _SETTLED = timedelta(hours=1)
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _PASSED_ON = (*_PROXIES, *map(str.lower, _PROXIES), "SSL_CERT_FILE", "SSL_CERT_DIR", "UV_SYSTEM_CERTS", "UV_NATIVE_TLS")
 _UNDERSTOOD_WRONGLY = 2
-
-
-class Facts(Protocol):
-    """JSON documents that stay true for ever, by key; the ledger has them."""
-
-    def get(self, key: str) -> Any | None:
-        """The document, or None."""
-        ...
-
-    def put(self, key: str, document: Any) -> None:
-        """Keep a document of plain JSON types."""
-        ...
-
-
-@dataclass
-class MemoryFacts:
-    """Facts that last as long as the process."""
-
-    documents: dict[str, Any] = field(default_factory=dict)
-
-    def get(self, key: str) -> Any | None:
-        """See :class:`Facts`."""
-        return self.documents.get(key)
-
-    def put(self, key: str, document: Any) -> None:
-        """See :class:`Facts`."""
-        self.documents[key] = document
 
 
 @dataclass(frozen=True)
@@ -82,12 +54,12 @@ class UvSettings:
 class UvResolver:
     """Implements :class:`rebuilder.ports.Resolver` with ``uv pip compile``."""
 
-    def __init__(self, settings: UvSettings, facts: Facts | None = None) -> None:
+    def __init__(self, settings: UvSettings, facts: Facts) -> None:
         """Nothing is started before the first question.
 
         Args:
             settings: Which uv, which index.
-            facts: Where answers are kept; in memory by default.
+            facts: Where answers are kept.
 
         Raises:
             UsageError: this kind of machine has no wheels.
@@ -96,7 +68,7 @@ class UvResolver:
             message = f"Build dependencies can be resolved for {' and '.join(_PLATFORMS)}, not for {settings.machine}."
             raise UsageError(message, hint="Run the rebuilder on one of these machines.")
         self._settings = settings
-        self._facts = MemoryFacts() if facts is None else facts
+        self._facts = facts
 
     @cached_property
     def name(self) -> str:

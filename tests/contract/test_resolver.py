@@ -14,6 +14,7 @@ import uv
 from rebuilder.errors import UnavailableError
 from rebuilder.ports import Resolution, Resolver
 from rebuilder.storage.resolver import UvResolver, UvSettings
+from tests.fakes.facts import MemoryFacts
 from tests.fakes.projects import make_wheel
 from tests.fakes.registry import Registry, server_error
 from tests.fakes.resolver import FakeResolver
@@ -74,7 +75,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
             http_retries=0,
         )
         down = lambda: registry.fault("/", server_error(), times=1000)  # noqa: E731
-        yield World(_filled(publish, UvResolver(settings)), publish, down)
+        yield World(_filled(publish, UvResolver(settings, MemoryFacts())), publish, down)
 
 
 def _filled(publish: Publish, resolver: Resolver) -> Resolver:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from rebuilder.ecosystems.pypi.ecosystem import PyPI
-from rebuilder.ecosystems.pypi.workshop import MemoryFacts
 from rebuilder.guest.inspect_archive import main as inspect_archive
 from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Outcome, Output, Run
 from rebuilder.model.comparison import Comparison, Level
@@ -20,6 +19,7 @@ from rebuilder.model.report import ToolchainSummary
 from rebuilder.model.value import Sha256, sha256_hex
 from rebuilder.ports import GuestResult, Toolchain
 from tests.fakes.blobs import MemoryBlobs
+from tests.fakes.facts import MemoryFacts
 from tests.fakes.fetcher import FakeFetcher
 from tests.fakes.projects import Distribution, minibackend_wheel
 from tests.fakes.resolver import FakeResolver

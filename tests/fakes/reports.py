@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
+from rebuilder.compare.foreign_html import defuse
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Outcome, Output, Run
 from rebuilder.model.comparison import Comparison, Difference, Diffoscope, Level, MemberChange
@@ -253,7 +254,7 @@ def differs(blobs: Blobs, name: str = "almanac") -> Report:
     subject = artifact(name, "2.0")
     diffoscope = Diffoscope(
         version="240",
-        html_sha256=blobs.put(DIFFOSCOPE_HTML),
+        html_sha256=blobs.put(defuse(DIFFOSCOPE_HTML)),
         json_sha256=blobs.put(b'{"diffoscope-json-version": 1}\n'),
         text_sha256=blobs.put(b'--- published\n+++ rebuilt\n@@ -1 +1 @@\n-VERSION = "2.0"\n+VERSION = "2.1"\n'),
         missing_tools=("xxd", "zipinfo"),
@@ -280,7 +281,8 @@ def differs(blobs: Blobs, name: str = "almanac") -> Report:
         sentence="The times of the source files stand in the wheel, so they were restored, nothing else.",
         epoch=None,
     )
-    return report(subject, [first, restored, attempt(subject, run(blobs), comparison=found, repeat=True)])
+    again = attempt(subject, run(blobs), comparison=found, repeat=True)
+    return report(subject, [first, restored, again.model_copy(update={"agreement": Level.IDENTICAL})])
 
 
 FAILED_LOG = (

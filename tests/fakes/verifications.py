@@ -92,6 +92,7 @@ def attempt(of: Artifact, level: Level | None, *, umask: str = "0022", repeat: b
         rebuilt=rebuilt,
         comparison=comparison(of, level, built) if level and built else None,
         repeat=repeat,
+        agreement=Level.IDENTICAL if repeat and built else None,
     )
 
 

@@ -14,7 +14,8 @@ import uv
 
 from rebuilder.errors import ToolchainError, UnavailableError, UsageError
 from rebuilder.ports import Resolution
-from rebuilder.storage.resolver import MemoryFacts, UvResolver, UvSettings
+from rebuilder.storage.resolver import UvResolver, UvSettings
+from tests.fakes.facts import MemoryFacts
 from tests.fakes.projects import make_sdist, make_wheel
 from tests.fakes.registry import Fault, Registry, redirect, server_error, too_many
 

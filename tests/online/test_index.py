@@ -15,6 +15,7 @@ from rebuilder.storage.blobs import DiskBlobs
 from rebuilder.storage.http import HttpFetcher
 from rebuilder.storage.http_cache import HttpCache
 from rebuilder.storage.resolver import UvResolver, UvSettings
+from tests.fakes.facts import MemoryFacts
 
 JSON = "application/vnd.pypi.simple.v1+json"
 IDNA = "946d195a0d259cbba61165e88e65941f16e9b36ea6ddb97f00452bae8b1287d3"
@@ -64,7 +65,8 @@ def test_resolution_as_of_a_day(settings: IndexSettings, tmp_path: Path) -> None
             binary=Path(uv.find_uv_bin()),
             cache_directory=tmp_path,
             machine="x86_64",
-        )
+        ),
+        MemoryFacts(),
     )
     moment = datetime(2025, 3, 5, 20, 5, tzinfo=UTC)
     resolution = resolver.resolve(["hatchling==1.27.0"], python_version="3.13", not_after=moment)

@@ -137,7 +137,7 @@ def test_made_toolchains_are_listed(config: Config, machine: Machine) -> None:
     assert "None is made so far" in by_name(config, machine)["toolchains"].sentence
     (config.store / "toolchains/current").mkdir(parents=True)
     (config.store / "toolchains/current/trixie").touch()
-    assert "Made so far: trixie; bookworm, diffoscope will be" in by_name(config, machine)["toolchains"].sentence
+    assert "Made so far: trixie; bookworm, diffoscope" in by_name(config, machine)["toolchains"].sentence
 
 
 @pytest.mark.parametrize(("mode", "ok"), [(0o600, True), (0o400, True), (0o640, False), (0o604, False)])

@@ -25,6 +25,7 @@ def attempt(
     umask: str = "0022",
     rebuilt: str = "b" * 64,
     repeat: bool = False,
+    agreement: Level | None = None,
     members: int = 1,
 ) -> Attempt:
     """An attempt that ended in the given way."""
@@ -65,6 +66,7 @@ def attempt(
         if level
         else None,
         repeat=repeat,
+        agreement=agreement,
     )
 
 
@@ -100,11 +102,13 @@ def test_failure_is_never_a_difference() -> None:
 
 
 def test_repeat_tells_unstable_from_stable() -> None:
-    """Two rebuilds that agree are stable; two that do not are unstable; one alone says nothing."""
-    agreeing = attempt(Level.DIFFERENT, repeat=True)
-    disagreeing = attempt(Level.DIFFERENT, rebuilt="c" * 64, repeat=True)
+    """Two rebuilds of the same content are stable, others unstable; one alone says nothing."""
+    agreeing = attempt(Level.DIFFERENT, rebuilt="c" * 64, repeat=True, agreement=Level.EQUIVALENT)
+    disagreeing = attempt(Level.DIFFERENT, rebuilt="c" * 64, repeat=True, agreement=Level.DIFFERENT)
+    failing = attempt(outcome=Outcome.BUILD_FAILED, repeat=True)
     other_definition = attempt(Level.DIFFERENT, umask="0002", rebuilt="d" * 64)
     assert decide((OTHER,), None).kind is None
+    assert decide((OTHER, failing), None).kind is None
     assert Kind.STABLE is decide((OTHER, other_definition, agreeing), None).kind
     assert Kind.UNSTABLE is decide((OTHER, disagreeing), None).kind
 

@@ -10,13 +10,13 @@ from rebuilder.ecosystems.pypi.evidence import collect
 from rebuilder.ecosystems.pypi.hypotheses import infer
 from rebuilder.ecosystems.pypi.simple_index import Project, ReleaseFile, SimpleIndex, near_versions
 from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, parse_subject
-from rebuilder.ecosystems.pypi.workshop import MAX_FILE_BYTES, Facts, MemoryFacts, Workshop
+from rebuilder.ecosystems.pypi.workshop import MAX_FILE_BYTES, Workshop
 from rebuilder.errors import UsageError
 from rebuilder.model.artifact import Subject
 from rebuilder.model.attempt import Attempt, Hypothesis
 from rebuilder.model.definition import Input, Limits
 from rebuilder.model.evidence import Evidence, Obstacle
-from rebuilder.ports import Blobs, Fetcher, Guest, Resolver, RunDefinition, Toolchains
+from rebuilder.ports import Blobs, Facts, Fetcher, Guest, Resolver, RunDefinition, Toolchains
 
 
 class PyPI:
@@ -33,7 +33,7 @@ class PyPI:
         resolver: Resolver,
         toolchains: Toolchains,
         uv_input: Callable[[], Input],
-        facts: Facts | None = None,
+        facts: Facts,
         max_file_bytes: int = MAX_FILE_BYTES,
         limits: Limits | None = None,
     ) -> None:
@@ -48,7 +48,7 @@ class PyPI:
             resolver: Chooses versions of build dependencies on the same index.
             toolchains: Has ``bookworm`` and ``trixie``.
             uv_input: Gives the uv executable as an input; called when the first build is prepared.
-            facts: Where what was worked out is kept between runs; in memory when None.
+            facts: Where what was worked out is kept between runs.
             max_file_bytes: Largest wheel, source archive or build dependency that is downloaded.
             limits: What one build may use.
         """
@@ -61,7 +61,7 @@ class PyPI:
             resolver=resolver,
             toolchains=toolchains,
             uv_input=uv_input,
-            facts=MemoryFacts() if facts is None else facts,
+            facts=facts,
             max_file_bytes=max_file_bytes,
             limits=Limits() if limits is None else limits,
         )

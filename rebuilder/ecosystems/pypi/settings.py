@@ -108,7 +108,7 @@ def _index_urls(override: str | None, where: Surroundings, pip: _PipFiles) -> It
 
 def _built_in_index() -> str:
     # pip has no public name for its default; this constant is as old as pip's simple index support.
-    from pip._internal.models.index import PyPI  # noqa: PLC0415 (20 ms, and seldom needed)
+    from pip._internal.models.index import PyPI
 
     return PyPI.simple_url
 

@@ -172,8 +172,8 @@ def _code(error: exc.DBAPIError) -> int:
 
 
 def _migrate(connection: Connection) -> None:
-    from alembic import command  # noqa: PLC0415 - takes longer to load than a whole verification's bookkeeping
-    from alembic.config import Config  # noqa: PLC0415
+    from alembic import command
+    from alembic.config import Config
 
     config = Config(attributes={"connection": connection})
     config.set_main_option("path_separator", "os")

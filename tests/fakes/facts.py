@@ -1,0 +1,21 @@
+"""Facts that last as long as the process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class MemoryFacts:
+    """Implements :class:`rebuilder.ports.Facts` with a dictionary."""
+
+    documents: dict[str, Any] = field(default_factory=dict)
+
+    def get(self, key: str) -> Any | None:
+        """See :class:`rebuilder.ports.Facts`."""
+        return self.documents.get(key)
+
+    def put(self, key: str, document: Any) -> None:
+        """See :class:`rebuilder.ports.Facts`."""
+        self.documents[key] = document
