@@ -76,6 +76,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
         )
         sandbox = BubblewrapSandbox(blobs, clock, scratch=config.store / "scratch")
         stack.callback(sandbox.close)
+        sandbox.warm()
         run = DefinitionRunner({sandbox.kind: sandbox}, toolchains, blobs)
         guest = SandboxGuest(sandbox, toolchains, blobs, GUEST_TOOLCHAIN)
         fetcher = stack.enter_context(

@@ -23,6 +23,8 @@ class Spec(Value):
     packages: tuple[str, ...]
     links: dict[str, str] = {}
     """Symbolic links to add: path in the tree to target."""
+    prune: tuple[str, ...] = ()
+    """What to remove again, as patterns of paths: content of packages that are only there because apt wants them."""
 
 
 @cache

@@ -114,10 +114,10 @@ class Mmdebstrap:
             raise _explained(spec, error) from error
         kept = tuple(" ".join(map(sources.without_password, line.split())) for line in lines)
         made = Made(packages=packages(root), releases=releases(root), sources=kept, tool=tool)
-        settle(root, spec.links)
+        settle(root, spec.links, spec.prune)
         write_cache(root, log=root.parent / "ldconfig.log")
         compile_modules(root, spec.python, log=root.parent / "compile.log")
-        settle(root, spec.links)
+        settle(root, spec.links, spec.prune)
         return made
 
 

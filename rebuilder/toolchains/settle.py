@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rebuilder.toolchains.tree import walk
@@ -47,7 +47,7 @@ _FILES = {
 _LINKS = {"etc/localtime": "../usr/share/zoneinfo/Etc/UTC", "etc/mtab": "../proc/self/mounts"}
 
 
-def settle(root: Path, links: Mapping[str, str]) -> None:
+def settle(root: Path, links: Mapping[str, str], prune: Sequence[str] = ()) -> None:
     """Remove what no build needs, add the few files maintainer scripts would have made, level the attributes.
 
     Running it again changes nothing.
@@ -55,9 +55,13 @@ def settle(root: Path, links: Mapping[str, str]) -> None:
     Args:
         root: The tree.
         links: Symbolic links to add, path to target; an existing entry stays.
+        prune: Patterns (as in :meth:`pathlib.Path.glob`) of what to remove besides.
     """
     for name in _PRUNED:
         _remove(root / name)
+    for pattern in prune:
+        for place in list(root.glob(pattern)):
+            _remove(place)
     for name in (*_MOUNT_POINTS, "etc", "var/tmp"):
         (root / name).mkdir(parents=True, exist_ok=True)
     for name, text in _FILES.items():
