@@ -16,7 +16,8 @@ from rebuilder.toolchains.settle import TIME
 from rebuilder.toolchains.store import DebianToolchains
 from rebuilder.toolchains.tree import listing, walk
 
-NAMES = ["bookworm", "trixie", "diffoscope"]
+WITH_GIT = ["bookworm-git", "trixie-git"]
+NAMES = ["bookworm", "trixie", *WITH_GIT, "diffoscope"]
 
 
 def inside(root: Path, *command: str, bind: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
@@ -78,6 +79,20 @@ def test_modules_are_compiled_for_their_place(toolchains: DebianToolchains, name
         assert b"\x01\x00\x00\x00" == data[4:8], "bound by hash, not checked at run time (PEP 552)"
         assert here not in data, file
         assert b"/making/" not in data, file
+
+
+@pytest.mark.parametrize("name", WITH_GIT)
+def test_git_without_perl(toolchains: DebianToolchains, name: str) -> None:
+    """Git makes, tags and describes a commit without the thousands of files of Perl."""
+    script = (
+        "git init -q --template= x && cd x && git config user.name A && git config user.email a@example.org && "
+        "touch a && git add a && git commit -q -m A && git tag v1 && git describe --tags --long --dirty"
+    )
+    root = toolchains.get(name).root
+    done = inside(root, "sh", "-c", script)
+    assert (0, "") == (done.returncode, done.stderr)
+    assert done.stdout.startswith("v1-0-g")
+    assert not list((root / "usr").rglob("perl*"))
 
 
 @pytest.mark.parametrize("name", ["bookworm", "trixie"])

@@ -161,10 +161,19 @@ def test_slow_program_is_ended_with_its_children(tmp_path: Path) -> None:
 
 def test_catalog_is_complete() -> None:
     """Every toolchain names what the program relies on."""
-    assert {"bookworm", "trixie", "diffoscope"} == set(catalog())
+    assert {"bookworm", "trixie", "bookworm-git", "trixie-git", "diffoscope"} == set(catalog())
     for spec in catalog().values():
         assert {"python3-minimal", "libpython3-stdlib", "dash", "coreutils", "libc-bin"} <= set(spec.packages)
         assert sorted(spec.packages) == list(spec.packages)
+
+
+@pytest.mark.parametrize("name", ["bookworm", "trixie"])
+def test_toolchains_with_git_have_git_besides(name: str) -> None:
+    """A build finds what it finds without git; what git's package brings along is taken away again."""
+    plain, with_git = find(name), find(f"{name}-git")
+    assert {*plain.packages, "git"} == set(with_git.packages)
+    assert (plain.suite, plain.python, plain.links) == (with_git.suite, with_git.python, with_git.links)
+    assert find("trixie-git").prune == with_git.prune
 
 
 def test_keys_come_from_their_package() -> None:

@@ -139,3 +139,16 @@ def test_settle_gives_the_one_form(tmp_path: Path) -> None:
     before = listing(root)
     settle(root, {"usr/bin/awk": "mawk"})
     assert before == listing(root)
+
+
+def test_settle_removes_what_the_catalog_names(tmp_path: Path) -> None:
+    """Patterns for files and whole directories; one that fits nothing is no error."""
+    root = tmp_path / "tree"
+    plant(root)
+    (root / "usr/share/perl5/Debian").mkdir(parents=True)
+    (root / "usr/bin/perl5").touch()
+    (root / "usr/bin/peril").touch()
+    settle(root, {}, ["usr/share/perl*", "usr/bin/perl*", "usr/none/*"])
+    assert not (root / "usr/share/perl5").exists()
+    assert not (root / "usr/bin/perl5").exists()
+    assert (root / "usr/bin/peril").exists()

@@ -1,0 +1,93 @@
+"""A commit as a source to build from, or why it cannot be had."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+from rebuilder.model.value import Sha256Field, Value
+
+ObjectId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+"""40 lower-case hexadecimal digits: the SHA-1 name of a git object."""
+
+
+class Tag(Value):
+    """A tag that points at a commit."""
+
+    name: str
+    """Without ``refs/tags/``."""
+    object_sha256: Sha256Field | None = None
+    """Blob with the raw tag object of an annotated tag; None for a lightweight tag."""
+
+
+class Submodule(Value):
+    """Another repository that a commit locks to a commit of its own; its content is not fetched."""
+
+    path: str
+    """Where it would be checked out; bytes that are no UTF-8 as lone surrogates are escaped."""
+    commit: ObjectId
+
+
+class Commit(Value):
+    """One commit, as its repository gave it."""
+
+    repository: str
+    """Address, without user name and password."""
+    sha: ObjectId
+    tree: ObjectId
+    committed_at: datetime
+    """The committer's time, in UTC."""
+    object_sha256: Sha256Field
+    """Blob with the raw commit object (what git names by ``sha``, without its header)."""
+    parents: tuple[ObjectId, ...] = ()
+    tags: tuple[Tag, ...] = ()
+    """Tags that point at it now, in order of their names."""
+
+
+class SourceTree(Value):
+    """The files of a commit."""
+
+    commit: Commit
+    archive_sha256: Sha256Field
+    """Blob with an uncompressed tar archive that is the same on every machine (docs/adr/0010-git-sources.md)."""
+    files: int
+    size: int
+    """Content of all files together, in bytes."""
+    submodules: tuple[Submodule, ...] = ()
+    findings: tuple[str, ...] = ()
+    """Sentences about what should not be so, such as a tag that points at another commit now."""
+    notes: tuple[str, ...] = ()
+    """Sentences worth knowing, such as what was left as it is."""
+
+
+class Trouble(StrEnum):
+    """Why there is no source."""
+
+    UNREACHABLE = "unreachable"
+    """Nobody answered, or not properly."""
+    NO_REPOSITORY = "no-repository"
+    """There is none at that address, or not for everybody."""
+    NO_COMMIT = "no-commit"
+    """The repository has no such commit any more, or does not hand it out."""
+    TOO_LARGE = "too-large"
+    TIMED_OUT = "timed-out"
+    REFUSED = "refused"
+    """We do not ask for this: another protocol than https, a malformed commit id."""
+    UNSOUND = "unsound"
+    """What came is damaged, or was made to do harm."""
+
+
+class SourceProblem(Value):
+    """Why a source cannot be had: a value, since it says something about the release."""
+
+    trouble: Trouble
+    sentence: str
+    """For a stranger; holds no password and nothing unprintable."""
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether asking again later makes sense."""
+        return self.trouble in {Trouble.UNREACHABLE, Trouble.TIMED_OUT}

@@ -1,0 +1,110 @@
+"""Repositories that only exist in memory."""
+
+from __future__ import annotations
+
+import io
+import re
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from rebuilder.model.git import Commit, SourceProblem, SourceTree, Tag, Trouble
+from rebuilder.ports import Blobs
+from rebuilder.storage.git_objects import object_name
+
+_WHO = "A. Person <person@example.org>"
+
+
+@dataclass
+class _Repository:
+    trees: dict[str, SourceTree] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    annotated: dict[str, str] = field(default_factory=dict)
+
+
+class FakeSources:
+    """Implements :class:`rebuilder.ports.Sources`; commits have genuine names, trees are made up."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+        self._repositories: dict[str, _Repository] = {}
+        self.down = False
+        """True: as if there were no network."""
+
+    def add(self, repository_url: str, files: Mapping[str, bytes], *, moment: int) -> str:
+        """Know one more commit; gives its name."""
+        archive = _tar(files, moment)
+        tree = object_name("tree", archive)
+        raw = f"tree {tree}\nauthor {_WHO} {moment} +0000\ncommitter {_WHO} {moment} +0000\n\nFake\n".encode()
+        commit = Commit(
+            repository=repository_url,
+            sha=object_name("commit", raw),
+            tree=tree,
+            committed_at=datetime.fromtimestamp(moment, UTC),
+            object_sha256=self._blobs.put(raw),
+        )
+        self._repositories.setdefault(repository_url, _Repository()).trees[commit.sha] = SourceTree(
+            commit=commit,
+            archive_sha256=self._blobs.put(archive),
+            files=len(files),
+            size=sum(map(len, files.values())),
+        )
+        return commit.sha
+
+    def tag(self, repository_url: str, name: str, sha: str, *, annotated: bool = False) -> None:
+        """Let a tag point at a commit, from now on."""
+        repository = self._repositories[repository_url]
+        repository.tags[name] = sha
+        repository.annotated.pop(name, None)
+        if annotated:
+            raw = f"object {sha}\ntype commit\ntag {name}\ntagger {_WHO} 0 +0000\n\nFake\n".encode()
+            repository.annotated[name] = self._blobs.put(raw)
+
+    def remove(self, repository_url: str, sha: str) -> None:
+        """Forget a commit, as after a forced push."""
+        del self._repositories[repository_url].trees[sha]
+
+    def commit(self, repository_url: str, sha: str, tag_hint: str | None = None) -> SourceTree | SourceProblem:
+        """See :meth:`rebuilder.ports.Sources.commit`."""
+        if not re.fullmatch(r"[0-9a-f]{40}", sha):
+            return SourceProblem(trouble=Trouble.REFUSED, sentence="That is not the full name of a commit.")
+        repository = self._find(repository_url)
+        if isinstance(repository, SourceProblem):
+            return repository
+        if sha not in repository.trees:
+            return SourceProblem(trouble=Trouble.NO_COMMIT, sentence=f"There is no commit {sha}.")
+        found = repository.trees[sha]
+        names = sorted(name for name, target in repository.tags.items() if target == sha)
+        tags = tuple(
+            Tag.model_validate({"name": each, "object_sha256": repository.annotated.get(each)}) for each in names
+        )
+        hint = tag_hint.removeprefix("refs/tags/") if tag_hint else None
+        wrong = hint is not None and repository.tags.get(hint) != sha
+        findings = (f"The tag {hint} does not point at {sha}.",) if wrong else ()
+        return found.model_copy(update={"commit": found.commit.model_copy(update={"tags": tags}), "findings": findings})
+
+    def tags(self, repository_url: str) -> Mapping[str, str] | SourceProblem:
+        """See :meth:`rebuilder.ports.Sources.tags`."""
+        repository = self._find(repository_url)
+        return repository if isinstance(repository, SourceProblem) else dict(sorted(repository.tags.items()))
+
+    def _find(self, url: str) -> _Repository | SourceProblem:
+        if not url.startswith("https://"):
+            return SourceProblem(trouble=Trouble.REFUSED, sentence="Only https is used.")
+        if self.down:
+            return SourceProblem(trouble=Trouble.UNREACHABLE, sentence="Nobody answers.")
+        bare = "https://" + url.removeprefix("https://").rpartition("@")[2].rstrip("/").removesuffix(".git")
+        return self._repositories.get(bare) or SourceProblem(
+            trouble=Trouble.NO_REPOSITORY, sentence="There is no such repository."
+        )
+
+
+def _tar(files: Mapping[str, bytes], moment: int) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, content in sorted(files.items()):
+            info = tarfile.TarInfo(name)
+            info.size, info.mtime = len(content), moment
+            archive.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
