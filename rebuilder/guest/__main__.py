@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-PROGRAMS = ("unpack", "build_wheel", "inspect_archive", "compare_archives")
+PROGRAMS = ("unpack", "checkout", "build_sdist", "build_wheel", "inspect_archive", "compare_archives")
 
 
 def main(argv: list[str]) -> int:

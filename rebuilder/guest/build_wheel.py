@@ -1,130 +1,16 @@
-"""Call a build backend the way PEP 517 asks a frontend to (https://peps.python.org/pep-0517/).
-
-Runs on the interpreter of the build environment. The hook that names further requirements is run before every
-build, in a process of its own, since frontends do so and some backends leave files in the source tree then.
-"""
+"""Build a wheel from a source tree with the project's own backend (PEP 517)."""
 
 from __future__ import annotations
 
-import argparse
-import importlib
-import json
-import os
-import sys
-import traceback
-from typing import Any, Callable, List, Optional
+from typing import List
 
-USAGE, NO_BACKEND, HOOK_FAILED, NO_WHEEL = 64, 69, 70, 73
+from rebuilder.guest import frontend
+from rebuilder.guest.frontend import HOOK_FAILED, NO_BACKEND, USAGE
+from rebuilder.guest.frontend import NO_OUTPUT as NO_WHEEL
 
-_MOST_REQUIREMENTS = 200
+__all__ = ["HOOK_FAILED", "NO_BACKEND", "NO_WHEEL", "USAGE", "main"]
 
 
 def main(argv: List[str]) -> int:
     """Run the program: 0, or 69 (no such backend), 70 (a hook failed), 73 (no wheel came out)."""
-    parser = argparse.ArgumentParser(prog="build_wheel", allow_abbrev=False)
-    parser.add_argument("--backend", required=True, help="module, or module:object")
-    parser.add_argument("--backend-path", action="append", default=[], help="directory in the source, for sys.path")
-    parser.add_argument("--source", required=True, help="directory with the unpacked source")
-    parser.add_argument("--out", help="directory for the wheel")
-    parser.add_argument("--requires-only", action="store_true", help="only ask what else the build requires")
-    parser.add_argument("--result", help="with --requires-only: JSON file to write")
-    options = parser.parse_args(argv)
-    if not (options.result if options.requires_only else options.out):
-        parser.error("--out is required, or --requires-only with --result")
-
-    os.chdir(options.source)
-    _leave_no_trace(options.backend)
-    try:
-        backend = load_backend(options.backend, options.backend_path)
-    except (Exception, SystemExit):  # noqa: BLE001 - anything may come out of a backend
-        traceback.print_exc()
-        print(f"build_wheel: the backend {options.backend} cannot be imported", file=sys.stderr)
-        return NO_BACKEND
-    if options.requires_only:
-        return _requires(backend, options.result)
-    code = _in_child(lambda: _requires(backend, None))
-    return code or _build(backend, options.out)
-
-
-def load_backend(name: str, paths: List[str]) -> Any:
-    """Import ``module`` or ``module:object``; ``paths`` (relative to the source) go first on ``sys.path``.
-
-    Raises:
-        Exception: whatever importing it raises; ImportError when it is found outside ``paths``.
-    """
-    in_tree = [os.path.abspath(path) for path in paths]
-    sys.path[:0] = in_tree
-    module_name, _, attributes = name.partition(":")
-    module = importlib.import_module(module_name)
-    origin = os.path.abspath(getattr(module, "__file__", None) or "")
-    if in_tree and not any(origin.startswith(path + os.sep) for path in in_tree):
-        raise ImportError(f"{module_name} was found at {origin}, not in {', '.join(paths)}")
-    backend: Any = module
-    for attribute in filter(None, attributes.split(".")):
-        backend = getattr(backend, attribute)
-    return backend
-
-
-def _leave_no_trace(backend: str) -> None:
-    """Take this program out of the interpreter the backend will see."""
-    program = sys.path.pop(0) if sys.path and os.path.isfile(sys.path[0]) else ""
-    sys.path_importer_cache.pop(program, None)
-    for name in [name for name in sys.modules if name == "rebuilder" or name.startswith("rebuilder.")]:
-        del sys.modules[name]
-    sys.argv[:] = [backend]
-    sys.stdout.flush()
-
-
-def _requires(backend: Any, result: Optional[str]) -> int:
-    hook = getattr(backend, "get_requires_for_build_wheel", None)
-    try:
-        requires = hook({}) if hook else []
-    except (Exception, SystemExit):  # noqa: BLE001 - anything may come out of a backend
-        return _hook_failed("get_requires_for_build_wheel")
-    if not isinstance(requires, list) or not all(isinstance(each, str) for each in requires):
-        print("build_wheel: get_requires_for_build_wheel gave no list of texts", file=sys.stderr)
-        return HOOK_FAILED
-    if len(requires) > _MOST_REQUIREMENTS:
-        print(f"build_wheel: the backend asks for {len(requires)} requirements", file=sys.stderr)
-        return HOOK_FAILED
-    print(f"build_wheel: the backend requires {', '.join(requires) or 'nothing more'}", flush=True)
-    if result:
-        with open(result, "w", encoding="utf-8") as file:
-            json.dump({"requires": requires}, file)
-    return 0
-
-
-def _build(backend: Any, out: str) -> int:
-    try:
-        filename = backend.build_wheel(out, {}, None)
-    except (Exception, SystemExit):  # noqa: BLE001 - anything may come out of a backend
-        return _hook_failed("build_wheel")
-    if not isinstance(filename, str) or not os.path.isfile(os.path.join(out, os.path.basename(filename))):
-        print(f"build_wheel: the backend says it wrote {filename!r}, which is not there", file=sys.stderr)
-        return NO_WHEEL
-    print(f"build_wheel: {os.path.basename(filename)}", flush=True)
-    return 0
-
-
-def _hook_failed(hook: str) -> int:
-    traceback.print_exc()
-    sys.stdout.flush()
-    print(f"build_wheel: the backend's {hook} failed", file=sys.stderr)
-    return HOOK_FAILED
-
-
-def _in_child(task: Callable[[], int]) -> int:
-    """Run a task in a forked process, so that nothing it leaves in memory reaches the build."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    child = os.fork()
-    if child == 0:
-        code = HOOK_FAILED
-        try:
-            code = task()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+    return frontend.run(frontend.WHEEL, argv)

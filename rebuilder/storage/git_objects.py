@@ -24,6 +24,8 @@ _COMMIT = re.compile(
 _TAG = re.compile(rb"object (?P<object>[0-9a-f]{40})\ntype (?P<type>[a-z]+)\ntag (?P<name>[^\n]*)\n")
 _ENTRY = re.compile(rb"([0-7]{6}) (blob|commit) ([0-9a-f]{40}) +([0-9]+|-)\t(.+)", re.DOTALL)
 _KINDS = {b"100644": "file", b"100755": "program", b"120000": "link", b"160000": "submodule"}
+MOST_PARTS = 200
+"""Longest path that is taken, in names; the checkout takes as many."""
 MOST_OBJECT_BYTES = 1 << 20
 """Largest commit or tag object that is looked at."""
 
@@ -123,7 +125,10 @@ def _entry(line: bytes) -> Entry:
         name = ascii(line.partition(b"\t")[2][:200])[1:]
         raise Unsound(f"The commit has an entry of a kind that git no longer writes, {name}.")
     path: bytes = found[5]
-    for part in path.split(b"/"):
+    parts = path.split(b"/")
+    if len(parts) > MOST_PARTS:
+        raise Unsound(f"The commit has a file below more than {MOST_PARTS} directories.")
+    for part in parts:
         if part.lower() == b".git" or part in (b"", b".", b".."):
             raise Unsound(f"The commit has a file named {ascii(path[:200])[1:]}, which would do harm when checked out.")
     return Entry(path, _KINDS[found[1]], found[3].decode(), 0 if found[4] == b"-" else int(found[4]))
