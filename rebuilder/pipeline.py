@@ -19,9 +19,9 @@ from rebuilder.model.decision import decide
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.report import Alarm, AlarmKind, Report, SignedReport, Stage, ToolchainSummary, page_path
 from rebuilder.model.verdict import Verdict
-from rebuilder.ports import Blobs, Clock, Ecosystem, RunDefinition, Signer, Toolchains
+from rebuilder.ports import Blobs, Clock, Ecosystem, RunDefinition, Signer
 from rebuilder.site.publisher import Site
-from rebuilder.stopwatch import Stopwatch
+from rebuilder.stopwatch import Stopwatch, WatchedToolchains
 from rebuilder.storage.ledger import Ledger
 
 
@@ -33,7 +33,7 @@ class Parts:
     blobs: Blobs
     ledger: Ledger
     run: RunDefinition
-    toolchains: Toolchains
+    toolchains: WatchedToolchains
     comparer: Comparer
     diffoscope: DiffoscopeRunner
     signer: Signer
@@ -184,7 +184,7 @@ def _explained(parts: Parts, artifact: Artifact, attempt: Attempt) -> Attempt:
 
 def _toolchains(parts: Parts, attempts: tuple[Attempt, ...]) -> tuple[ToolchainSummary, ...]:
     names = dict.fromkeys(each.hypothesis.definition.toolchain.name for each in attempts)
-    return tuple(parts.toolchains.get(name).summary for name in names)
+    return tuple(parts.toolchains.seen[name].summary for name in names)
 
 
 def sign(parts: Parts, report: Report) -> SignedReport:

@@ -86,8 +86,11 @@ class WatchedToolchains:
     def __init__(self, toolchains: Toolchains, stopwatch: Stopwatch) -> None:
         self._toolchains = toolchains
         self._stopwatch = stopwatch
+        self.seen: dict[str, Toolchain] = {}
+        """Those that were asked for, as they were when they were last checked."""
 
     def get(self, name: str) -> Toolchain:
         """See :meth:`rebuilder.ports.Toolchains.get`."""
         with self._stopwatch.within(Stage.TOOLCHAIN):
-            return self._toolchains.get(name)
+            self.seen[name] = self._toolchains.get(name)
+        return self.seen[name]

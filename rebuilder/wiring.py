@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -63,6 +64,8 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
         SigningError: the key cannot be read or made.
         UsageError: the settings of pip or uv cannot be understood.
     """
+    gc.freeze()  # what is loaded by now stays; see cli.main, which loads it without collecting
+    gc.enable()
     clock = SystemClock()
     stopwatch = Stopwatch(progress)
     index = index_settings(config.index_url)

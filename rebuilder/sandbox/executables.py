@@ -8,6 +8,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+from rebuilder.checked_files import CheckedFiles
 from rebuilder.errors import StoreError
 
 _CHUNK = 1 << 20
@@ -16,12 +17,12 @@ _CHUNK = 1 << 20
 class Executables:
     """A directory with copies named by digest, mode 0555, made once and checked before each use.
 
-    A copy is read through once per process; after that its inode, times and size must stay as they were.
+    A copy is read through once a day, and whenever anything about it changes.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._known: dict[str, tuple[int, ...]] = {}
+        self._checked = CheckedFiles(directory.with_name("checked"))
         self._lock = threading.Lock()
 
     def path(self, source: Path, sha256: str) -> Path:
@@ -43,12 +44,12 @@ class Executables:
             ) from error
 
     def _sound(self, copy: Path, sha256: str) -> bool:
-        facts = _facts(copy)
-        if self._known.get(sha256) != facts:
+        status = copy.stat()
+        if not self._checked.unchanged(sha256, status):
             with copy.open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
                     return False
-            self._known[sha256] = facts
+            self._checked.found_right(sha256, status)
         return True
 
     def _make(self, source: Path, copy: Path, sha256: str) -> None:
@@ -66,14 +67,9 @@ class Executables:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
-        self._known[sha256] = _facts(copy)
+        self._checked.found_right(sha256, copy.stat())
 
 
 def _same(source: Path, wanted: str, found: str) -> None:
     if wanted != found:
         raise StoreError(f"{source} has the digest {found}, not {wanted}: it was modified.")
-
-
-def _facts(path: Path) -> tuple[int, ...]:
-    facts = path.stat()
-    return facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_mode
