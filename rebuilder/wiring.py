@@ -34,7 +34,7 @@ from rebuilder.storage.resolver import UvResolver, UvSettings
 from rebuilder.toolchains.store import DebianToolchains
 from rebuilder.toolchains.uv_tool import uv_input
 
-GUEST_TOOLCHAIN = "bookworm"
+GUEST_TOOLCHAIN = "trixie"
 """Guest programs that read archives run on this toolchain."""
 
 
