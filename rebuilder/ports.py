@@ -14,7 +14,9 @@ from rebuilder.model.attempt import Attempt, Hypothesis, Run
 from rebuilder.model.definition import BuildDefinition, Input, Limits
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.git import SourceProblem, SourceTree
+from rebuilder.model.provenance import Provenance
 from rebuilder.model.report import Stage, ToolchainSummary
+from rebuilder.model.trail import FileChange, Origin
 from rebuilder.model.value import Sha256, Value
 
 
@@ -301,6 +303,47 @@ class Ecosystem(Protocol):
         """Yield definitions to try, most likely first; after each, the attempt made of it is sent back.
 
         Returns (as ``StopIteration.value``) what kept it from yielding, if something did.
+        """
+        ...
+
+    def origin(
+        self,
+        evidence: Evidence,
+        provenance: Provenance | None,
+        source_provenance: Provenance | None,
+        sources: Sources,
+    ) -> Origin | None:
+        """Say which commit the artifact comes from, and who says so; None when nobody names a repository.
+
+        Args:
+            evidence: What :meth:`evidence` gave.
+            provenance: What checking the attestations of the artifact said; None when it was not checked.
+            source_provenance: The same for the published source archive.
+            sources: Where tags are looked up; asked only when no verified attestation names a commit.
+
+        Raises:
+            UnavailableError, StoreError: see :meth:`Sources.tags`.
+        """
+        ...
+
+    def from_commit(
+        self, evidence: Evidence, origin: Origin, tree: SourceTree
+    ) -> Generator[Hypothesis, Attempt, Obstacle | None]:
+        """Yield definitions that build from the commit; used like :meth:`hypotheses`.
+
+        ``definition.filename`` says which step one is for: the published source archive, or the artifact itself.
+        Definitions for the source archive come first.
+        """
+        ...
+
+    def tree_changes(self, evidence: Evidence, tree: SourceTree) -> tuple[FileChange, ...]:
+        """Compare the published source archive with the commit; empty when there is no archive to compare.
+
+        Added and changed files that nothing explains come first, then missing ones that nothing explains, then
+        the explained ones; each by path. The caller cuts the list to what a page can show.
+
+        Raises:
+            SandboxUnavailableError, SandboxFaultError, ToolchainError: see :class:`Guest`.
         """
         ...
 

@@ -47,6 +47,10 @@ class Evidence(Value):
     """Digest of the index document the artifact was listed in; the document itself is a blob."""
     artifact_inspection: Inspection | None = None
     source_inspection: Inspection | None = None
+    provenance_sha256: Sha256Field | None = None
+    """Blob with the attestations the registry serves for the artifact, as served; None when it names none."""
+    source_provenance_sha256: Sha256Field | None = None
+    """The same for ``source_file``."""
     obstacle: Obstacle | None = None
     notes: tuple[str, ...] = ()
     """Sentences worth knowing that change nothing, such as "The registry marks this file as yanked: …"."""

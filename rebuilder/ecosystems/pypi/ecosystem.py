@@ -6,17 +6,23 @@ from collections.abc import Callable, Generator
 
 from packaging.version import Version
 
+from rebuilder.ecosystems.pypi.commit_hypotheses import infer_from_commit
 from rebuilder.ecosystems.pypi.evidence import collect
 from rebuilder.ecosystems.pypi.hypotheses import infer
+from rebuilder.ecosystems.pypi.origin import find_origin
 from rebuilder.ecosystems.pypi.simple_index import Project, ReleaseFile, SimpleIndex, near_versions
 from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, parse_subject
+from rebuilder.ecosystems.pypi.tree_inspection import inspected_changes
 from rebuilder.ecosystems.pypi.workshop import MAX_FILE_BYTES, Workshop
 from rebuilder.errors import UsageError
 from rebuilder.model.artifact import Subject
 from rebuilder.model.attempt import Attempt, Hypothesis
 from rebuilder.model.definition import Input, Limits
 from rebuilder.model.evidence import Evidence, Obstacle
-from rebuilder.ports import Blobs, Facts, Fetcher, Guest, Resolver, RunDefinition, Toolchains
+from rebuilder.model.git import SourceTree
+from rebuilder.model.provenance import Provenance
+from rebuilder.model.trail import FileChange, Origin
+from rebuilder.ports import Blobs, Facts, Fetcher, Guest, Resolver, RunDefinition, Sources, Toolchains
 
 
 class PyPI:
@@ -46,7 +52,7 @@ class PyPI:
             guest: Lists archives inside the sandbox.
             run: Runs the definition that asks a backend for further requirements.
             resolver: Chooses versions of build dependencies on the same index.
-            toolchains: Has ``bookworm`` and ``trixie``.
+            toolchains: Has ``bookworm`` and ``trixie``, and both with git, named ``…-git``.
             uv_input: Gives the uv executable as an input; called when the first build is prepared.
             facts: Where what was worked out is kept between runs.
             max_file_bytes: Largest wheel, source archive or build dependency that is downloaded.
@@ -86,6 +92,26 @@ class PyPI:
     def hypotheses(self, evidence: Evidence) -> Generator[Hypothesis, Attempt, Obstacle | None]:
         """See :class:`rebuilder.ports.Ecosystem`."""
         return infer(self._workshop, evidence)
+
+    def origin(
+        self,
+        evidence: Evidence,
+        provenance: Provenance | None,
+        source_provenance: Provenance | None,
+        sources: Sources,
+    ) -> Origin | None:
+        """See :func:`rebuilder.ecosystems.pypi.origin.find_origin`."""
+        return find_origin(evidence, provenance, source_provenance, sources)
+
+    def from_commit(
+        self, evidence: Evidence, origin: Origin, tree: SourceTree
+    ) -> Generator[Hypothesis, Attempt, Obstacle | None]:
+        """See :class:`rebuilder.ports.Ecosystem`."""
+        return infer_from_commit(self._workshop, evidence, origin, tree)
+
+    def tree_changes(self, evidence: Evidence, tree: SourceTree) -> tuple[FileChange, ...]:
+        """See :func:`rebuilder.ecosystems.pypi.tree_changes.tree_changes`."""
+        return inspected_changes(self._workshop, evidence, tree)
 
 
 def _release(project: Project, subject: Subject) -> list[ReleaseFile]:
