@@ -97,6 +97,7 @@ def checks(config: Config, machine: Machine | None = None) -> list[Check]:
         *_toolchains(config, here),
         *_store(config, here),
         *_keys(config),
+        *_trust(config),
         *_settings(config, here),
     ]
     packages = sorted({each.package for each in findings if each.package and not each.check.ok})
@@ -201,6 +202,30 @@ def _keys(config: Config) -> Iterator[_Finding]:
         yield _said("signing key", f"{private[0]} can be read by its owner alone.")
     else:
         yield _said("signing key", f"There is none in {config.keys} yet; the first verification makes it.")
+
+
+def _trust(config: Config) -> Iterator[_Finding]:
+    from rebuilder.provenance.trust import load, shipped
+    from rebuilder.provenance.trust_content import describe
+
+    place = config.trust_in_use
+    try:
+        root = load(place) if place is not None else shipped()
+        for data in (root.trusted_root, root.npm_keys):
+            describe(data, "The trust root")
+        loose = [each for each in (place, *place.iterdir()) if each.stat().st_mode & 0o022] if place is not None else []
+    except (RebuilderError, OSError) as error:
+        mend = (
+            f"rm -r {place}; rebuilder trust update FILE (see docs/trust.md)" if place else "Install the program again"
+        )
+        yield _said("trust root", str(error), ok=False, mend=mend)
+        return
+    if loose:
+        told = f"Others than its owner can change {loose[0]}, and with it whom attestations are judged by."
+        yield _said("trust root", told, ok=False, mend=f"chmod go-w {' '.join(map(str, loose))}")
+        return
+    origin = f"the trust root in {place}, not the shipped one" if place is not None else "the shipped trust root"
+    yield _said("trust root", f"Attestations are judged by {origin} (SHA-256 {root.sha256[:16]}…).")
 
 
 def _settings(config: Config, here: Machine) -> Iterator[_Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from enum import StrEnum
 
@@ -55,6 +56,8 @@ class Publisher(Value):
     """Subject alternative name: a workflow with its ref, or an e-mail address."""
     repository: str | None = None
     """URL of the repository."""
+    repository_id: str | None = None
+    """The forge's own number of it: kept when it is renamed, another when it is made anew under an old name."""
     workflow: str | None = None
     """Path of the workflow or pipeline file within the repository."""
     build_config: str | None = None
@@ -98,6 +101,16 @@ class FindingKind(StrEnum):
     """The registry's own publish attestation is missing beside the provenance."""
     UNSIGNED_TIME = "unsigned-time"
     """A key was judged by a time that nobody signed."""
+    PUBLISHER_CHANGED = "publisher-changed"
+    """Another forge, repository or account than that of the first verified publisher of the project."""
+    REPOSITORY_RENAMED = "repository-renamed"
+    """The same repository, by the forge's own number, under another name of the same owner."""
+    WORKFLOW_CHANGED = "workflow-changed"
+    """Another workflow or environment of the same repository; less than another publisher."""
+    ATTESTATION_VANISHED = "attestation-vanished"
+    """The project had a verified publisher before, and this file has none."""
+    EXPECTATION_BROKEN = "expectation-broken"
+    """Not what the settings expect of the project."""
 
 
 class ProvenanceFinding(Value):
@@ -175,3 +188,59 @@ class Provenance(Value):
             return None
         verified = [r for r in self.results if r.status is ProvenanceStatus.VERIFIED and r.publisher is not None]
         return next((r for r in verified if r.publisher and r.publisher.commit), next(iter(verified), None))
+
+
+class RememberedPublisher(Value):
+    """The first verified publisher of a project, with the file it was seen with."""
+
+    ecosystem: str
+    name: str
+    """Of the project, as :func:`project_name` gives it."""
+    forge: Forge
+    issuer: str
+    account: str | None = None
+    """Who published, where a repository does not say it: see :func:`account`."""
+    repository: str | None = None
+    repository_id: str | None = None
+    workflow: str | None = None
+    environment: str | None = None
+    purl: str
+    """Of the release the file belongs to."""
+    filename: str
+    sha256: Sha256Field
+    uploaded: datetime | None = None
+    """When the registry says the file was uploaded, UTC; unsigned."""
+    remembered: datetime
+    """When it was verified here, UTC."""
+
+
+class Expectation(Value):
+    """What somebody expects of the publisher of a project; what is None is not expected."""
+
+    repository: str | None = None
+    """URL."""
+    forge: Forge | None = None
+    account: str | None = None
+    """See :func:`account`."""
+    workflow: str | None = None
+    """Path in the repository; for GitHub the file name alone will do."""
+    environment: str | None = None
+    attested: bool | None = None
+    """True: every file has a verified attestation; False: it may be missing; None: it must not go missing again."""
+
+
+def project_name(ecosystem: str, name: str) -> str:
+    """The one spelling of a project's name (PyPI: PEP 503; elsewhere names are spelt one way only)."""
+    return re.sub(r"[-_.]+", "-", name).lower() if ecosystem == "pypi" else name
+
+
+def account(publisher: Publisher) -> str | None:
+    """Who published, where naming the repository is not enough.
+
+    GitHub and GitLab vouch that the repository's own workflow ran: None. Elsewhere anybody may build anybody's
+    repository, so that only the certificate's identity tells them apart: an e-mail address, a pipeline's address.
+    """
+    if publisher.forge in {Forge.GITHUB, Forge.GITLAB}:
+        return None
+    identity = publisher.identity
+    return re.sub(r"@refs/.*", "", identity) if "://" in identity else identity

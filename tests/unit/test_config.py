@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.config import load_config
+from rebuilder.config import Config, load_config
 from rebuilder.errors import UsageError
+from rebuilder.model.provenance import Expectation, Forge
 
 
 def test_defaults_need_no_file(tmp_path: Path) -> None:
@@ -34,6 +35,21 @@ def test_command_line_is_above_the_file(tmp_path: Path) -> None:
         ("store = [", "TOML"),
         ("[limits]\nwall_seconds = 'long'", "limits.wall_seconds"),
         ("download_bytes = 0", "download_bytes"),
+        ("[expect.sampleproject]\nattested = true", "'sampleproject' is not a project"),
+        ('[expect."deb:hello"]\nattested = true', "'deb:hello' is not a project"),
+        ('[expect."pypi:"]\nattested = true', "'pypi:' is not a project"),
+        ('[expect."pypi:a"]\nrepositry = "x"', "expect.pypi:a.repositry"),
+        ('[expect."pypi:a"]\nforge = "hub"', "expect.pypi:a.forge"),
+        ('[expect."pypi:a"]\nattested = "maybe"', "expect.pypi:a.attested"),
+        ('[expect."pypi:a"]\nrepository = "github.com/o/r"', "repository of 'pypi:a'"),
+        ('[expect."pypi:a-b"]\n[expect."pypi:A.b"]', "'pypi:A.b' is there twice"),
+        ("[sources]\ngit_bytes = 0", "sources.git_bytes"),
+        ("[sources]\ngit_seconds = inf", "sources.git_seconds"),
+        ('[sources.mirrors]\n"http://example.org/" = "/srv"', "sources.mirrors"),
+        ('[sources.mirrors]\n"https://example.org/" = "srv"', "'srv', which stands for 'https://example.org/'"),
+        ('[sources.mirrors]\n"https://example.org/" = "~nobody-here/x"', "'~nobody-here/x' is the home"),
+        ('[sources.mirrors]\n"https://example.org/" = 3', "sources.mirrors.https://example.org/"),
+        ("trust = 3", "trust"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, text: str, word: str) -> None:
@@ -50,3 +66,56 @@ def test_named_file_must_exist(tmp_path: Path) -> None:
     """A missing default is fine, a missing file that was asked for is not."""
     with pytest.raises(UsageError, match="does not exist"):
         load_config(tmp_path / "none.toml", {})
+
+
+def read(tmp_path: Path, text: str) -> Config:
+    """Settings with this text."""
+    file = tmp_path / "rebuilder.toml"
+    file.write_text(text)
+    return load_config(file, {})
+
+
+def test_expectations(tmp_path: Path) -> None:
+    """Projects are found by their normalised name, however they are written."""
+    config = read(
+        tmp_path,
+        '[expect."pypi:Sample_Project"]\nrepository = "https://github.com/pypa/sampleproject"\nforge = "github"\n'
+        'workflow = "release.yml"\nenvironment = "pypi"\nattested = true\n'
+        '[expect."npm:@scope/Name"]\naccount = "a@b"\n',
+    )
+    assert {
+        "pypi:sample-project": Expectation(
+            repository="https://github.com/pypa/sampleproject",
+            forge=Forge.GITHUB,
+            workflow="release.yml",
+            environment="pypi",
+            attested=True,
+        ),
+        "npm:@scope/Name": Expectation(account="a@b"),
+    } == config.expect
+    assert {} == read(tmp_path, "").expect
+
+
+def test_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mirrors are addresses or absolute paths; a home directory is written out."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    sources = read(
+        tmp_path,
+        '[sources]\ngit_bytes = 5\ngit_seconds = 1.5\n[sources.mirrors]\n"https://github.com/o" = "~/o"\n'
+        '"https://example.org/" = "http://127.0.0.1:1/x"\n',
+    ).sources
+    assert {"https://github.com/o": f"{tmp_path}/o", "https://example.org/": "http://127.0.0.1:1/x"} == sources.mirrors
+    assert (5, 1.5) == (sources.git_bytes, sources.git_seconds)
+    assert ({}, 512 << 20, 300) == tuple(read(tmp_path, "").sources.model_dump().values())
+
+
+def test_trust_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The usual place is used when it exists; a named one always, so that nobody else is believed silently."""
+    named = read(tmp_path, f"trust = '{tmp_path}/named'")
+    assert (tmp_path / "named", tmp_path / "named") == (named.trust_directory, named.trust_in_use)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    usual = Config(store=tmp_path / "store")
+    assert (tmp_path / "rebuilder" / "trust", None) == (usual.trust_directory, usual.trust_in_use)
+    usual.trust_directory.mkdir(parents=True)
+    assert usual.trust_directory == usual.trust_in_use

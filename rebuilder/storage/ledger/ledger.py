@@ -11,10 +11,11 @@ from sqlalchemy import Select, func, select
 
 from rebuilder.model.artifact import Artifact
 from rebuilder.model.attempt import Attempt
+from rebuilder.model.provenance import RememberedPublisher
 from rebuilder.model.report import Alarm, Report, SignedReport, Summary
 from rebuilder.model.value import Sha256, Sha256Field, Value, canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
-from rebuilder.storage.ledger import tables
+from rebuilder.storage.ledger import publishers, tables
 from rebuilder.storage.ledger.database import Database
 from rebuilder.storage.ledger.rows import (
     artifact_row,
@@ -98,6 +99,16 @@ class Ledger:
         with self._database.reading() as connection:
             rows = connection.execute(query.with_only_columns(*columns))
             return [Alarm.model_validate(dict(row)) for row in rows.mappings()]
+
+    def remembered_publisher(self, ecosystem: str, name: str) -> RememberedPublisher | None:
+        """The first verified publisher of a project (by its normalised name); None when none was seen yet."""
+        with self._database.reading() as connection:
+            return publishers.read(connection, ecosystem, name)
+
+    def remember_publisher(self, publisher: RememberedPublisher) -> RememberedPublisher:
+        """Remember a publisher unless the project has one already; give the one that counts from now on."""
+        with self._database.writing() as connection:
+            return publishers.add(connection, publisher)
 
     def begin(self, artifact: Artifact, now: datetime) -> int:
         """Start a verification, and give its number.

@@ -132,3 +132,23 @@ cache = Table(
     Column("value", Text, nullable=False),
     Column("created", UtcDateTime, nullable=False),
 )
+
+publisher = Table(
+    "publisher",
+    metadata,
+    Column("ecosystem", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("forge", String(32), nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("account", Text),
+    Column("repository", Text),
+    Column("repository_id", Text),
+    Column("workflow", Text),
+    Column("environment", Text),
+    # The file it was seen with first; no reference to its row: this outlives what is forgotten about artifacts.
+    Column("purl", String, nullable=False),
+    Column("filename", String, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("uploaded", UtcDateTime),
+    Column("remembered", UtcDateTime, nullable=False),
+)

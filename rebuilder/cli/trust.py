@@ -1,0 +1,64 @@
+"""``rebuilder trust``: whom the program believes, and replacing that by something newer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rebuilder.config import Config
+from rebuilder.errors import StoreError, UsageError
+from rebuilder.model.value import sha256_hex
+
+
+def show(config: Config) -> None:
+    """Print where the trust root is from, its digests, and everybody it names with their periods.
+
+    Raises:
+        StoreError: it is missing or was changed.
+    """
+    from rebuilder.provenance.trust import load, shipped
+    from rebuilder.provenance.trust_content import describe
+
+    place = config.trust_in_use
+    root = load(place) if place is not None else shipped()
+    print(f"This is {_origin(place)}.")  # noqa: T201
+    for data in (root.trusted_root, root.npm_keys):
+        try:
+            part, entries = describe(data, "The trust root in use")
+        except UsageError as error:
+            raise StoreError(str(error), hint="Refresh the trust root as docs/trust.md says.") from None
+        print(f"\n{part}: SHA-256 {sha256_hex(data)}")  # noqa: T201
+        for entry in entries:
+            print(f"  {entry}")  # noqa: T201
+
+
+def update(config: Config, file: Path) -> None:
+    """Take a newer part of the trust root into use, and print what that changes.
+
+    Raises:
+        UsageError: the file cannot be read, or is no part of a trust root.
+        StoreError: the directory cannot be written, or what is in use was changed.
+    """
+    from rebuilder.provenance.trust import update as take
+
+    change = take(file, config.trust_directory)
+    for sign, entries in (("+", change.added), ("-", change.removed)):
+        for entry in entries:
+            print(f"{sign} {entry}")  # noqa: T201
+    if change.sha256 == change.previous_sha256:
+        print(f"Nothing changed: {change.part} already has the SHA-256 {change.sha256}.")  # noqa: T201
+        return
+    if not change.added and not change.removed:
+        print("The file is another one, but names the same authorities, logs and keys.")  # noqa: T201
+    print(  # noqa: T201
+        f"{change.part} now has the SHA-256 {change.sha256} (before: {change.previous_sha256}).\n"
+        f"It is kept in {config.trust_directory}; delete that directory to go back to the shipped trust root.\n"
+        "Check that you expected every line: docs/trust.md says how."
+    )
+
+
+def _origin(place: Path | None) -> str:
+    if place is None:
+        from rebuilder import __version__
+
+        return f"the trust root shipped with rebuilder {__version__}"
+    return f"the trust root in {place}; the one shipped with the program is not used"
