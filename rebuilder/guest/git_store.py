@@ -14,7 +14,7 @@ from typing import Dict, Iterable, Iterator, List, Tuple
 from rebuilder.guest.unpack import Refused
 
 SUBMODULE = "REBUILDER.submodule"
-"""pax keyword with the commit a submodule is locked to, on the empty directory in its place."""
+"""pax keyword (POSIX.1-2017: vendor, full stop, keyword) with the commit a submodule is locked to."""
 
 _CHUNK = 1 << 20
 _MOST_PARTS = 200
@@ -82,19 +82,28 @@ class Store:
 
     def write_tree(self, entries: Entries) -> str:
         """Write the trees that hold these entries; gives the name of the outermost."""
-        here: List[Tuple[bytes, bytes, str]] = []
-        below: Dict[bytes, Entries] = {}
-        for path, entry in entries.items():
-            first, slash, rest = path.partition(b"/")
-            if slash:
-                below.setdefault(first, {})[rest] = entry
-            else:
-                here.append((first, *entry))
-        here += [(name, _TREE, self.write_tree(inner)) for name, inner in below.items()]
-        # Git sorts directories as if their names ended in a slash.
-        here.sort(key=lambda each: each[0] + (b"/" if each[1] == _TREE else b""))
-        data = b"".join(mode + b" " + name + b"\0" + bytes.fromhex(each) for name, mode, each in here)
-        return self.write("tree", len(data), [data])
+        names = [self.write("tree", len(data), [data]) for data in trees(entries)]
+        return names[-1]
+
+
+def trees(entries: Entries) -> Iterator[bytes]:
+    """The tree objects that hold these entries, each after those in it; the last one is the outermost."""
+    here: List[Tuple[bytes, bytes, str]] = []
+    below: Dict[bytes, Entries] = {}
+    for path, entry in entries.items():
+        first, slash, rest = path.partition(b"/")
+        if slash:
+            below.setdefault(first, {})[rest] = entry
+        else:
+            here.append((first, *entry))
+    for name, inner in below.items():
+        data = b""
+        for data in trees(inner):
+            yield data
+        here.append((name, _TREE, object_name("tree", data)))
+    # Git sorts directories as if their names ended in a slash.
+    here.sort(key=lambda each: each[0] + (b"/" if each[1] == _TREE else b""))
+    yield b"".join(mode + b" " + name + b"\0" + bytes.fromhex(each) for name, mode, each in here)
 
 
 def _content(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Iterator[bytes]:

@@ -10,11 +10,9 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from rebuilder.guest.git_store import SUBMODULE
 from rebuilder.storage.git_objects import Contents, Entry, Unsound
 from rebuilder.storage.git_trouble import printable
-
-SUBMODULE = "REBUILDER.submodule"
-"""pax keyword (POSIX.1-2017: vendor, full stop, keyword) with the commit a submodule is locked to."""
 
 _BLOCK = 512
 _LINK_BYTES = 4096

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import IO, NamedTuple
 
+from rebuilder.guest.git_store import object_name, trees
 from rebuilder.model.git import Trouble
 from rebuilder.storage.git_process import Git
 
@@ -56,11 +57,6 @@ class Entry(NamedTuple):
     name: str
     """Of the object, 40 hexadecimal digits."""
     size: int
-
-
-def object_name(kind: str, data: bytes) -> str:
-    """The SHA-1 name git gives to these bytes."""
-    return hashlib.sha1(b"%s %d\0" % (kind.encode(), len(data)) + data, usedforsecurity=False).hexdigest()
 
 
 def read_commit(data: bytes, name: str) -> RawCommit:
@@ -116,6 +112,13 @@ def read_entries(git: Git, tree: str, *, most: int) -> list[Entry]:
         raise Unsound(f"The commit has {len(lines):,} files; up to {most:,} are taken.", Trouble.TOO_LARGE)
     entries = sorted(_entry(line) for line in lines)
     _refuse_clashes(entries)
+    modes = {kind: mode for mode, kind in _KINDS.items()}
+    *_, outermost = trees({each.path: (modes[each.kind], each.name) for each in entries})
+    if object_name("tree", outermost) != tree:
+        # Git reads modes such as 100664 that it wrote long ago, but no longer writes them.
+        raise Unsound(
+            f"The tree {tree} is written in a form that git no longer makes, so it cannot be checked out again."
+        )
     return entries
 
 

@@ -187,8 +187,10 @@ class Git:
                 pause = _FIRST_LOOK_SECONDS
                 while True:
                     ended = _has_ended(process.pid)
-                    grown = directory_bytes(self.repository) - before if most_growth is not None else 0
-                    if _size(out) > most_output or _size(err) > _STDERR_BYTES or grown > (most_growth or 0):
+                    if _size(out) > most_output or _size(err) > _STDERR_BYTES:
+                        raise Stopped("size")
+                    # A file the kernel cut off has exactly the limit.
+                    if most_growth is not None and directory_bytes(self.repository) - before >= most_growth:
                         raise Stopped("size")
                     if ended:
                         break
@@ -197,7 +199,7 @@ class Git:
                     pause = min(2 * pause, _LOOK_SECONDS)
             out.seek(0)
             err.seek(0)
-            return Done(process.returncode, out.read(), err.read().decode("utf-8", "replace"))
+            return Done(process.wait(), out.read(), err.read().decode("utf-8", "replace"))
 
     @contextlib.contextmanager
     def talking(self, *arguments: str) -> Iterator[tuple[IO[bytes], IO[bytes]]]:

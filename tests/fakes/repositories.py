@@ -26,7 +26,7 @@ class Repository:
     def git(self, *arguments: str, stdin: bytes = b"", moment: int = TIME) -> str:
         """Run git; gives what it printed, without the line end."""
         done = subprocess.run(
-            [_program(), "-c", "protocol.file.allow=always", *arguments],
+            [git_program(), "-c", "protocol.file.allow=always", *arguments],
             cwd=self.path,
             input=stdin,
             capture_output=True,
@@ -98,7 +98,8 @@ def make_repository(directory: Path, files: Mapping[str, str | bytes] | None = N
     return repository
 
 
-def _program() -> str:
+def git_program() -> str:
+    """Path of git; fails the test when it is missing."""
     found = shutil.which("git")
     if found is None:
         pytest.fail("git is missing: apt-get install git", pytrace=False)

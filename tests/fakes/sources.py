@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from rebuilder.guest.git_store import object_name
 from rebuilder.model.git import Commit, SourceProblem, SourceTree, Tag, Trouble
 from rebuilder.ports import Blobs
-from rebuilder.storage.git_objects import object_name
 
 _WHO = "A. Person <person@example.org>"
 
@@ -64,6 +64,10 @@ class FakeSources:
     def remove(self, repository_url: str, sha: str) -> None:
         """Forget a commit, as after a forced push."""
         del self._repositories[repository_url].trees[sha]
+
+    def forget(self, repository_url: str) -> None:
+        """Take a whole repository away."""
+        del self._repositories[repository_url]
 
     def commit(self, repository_url: str, sha: str, tag_hint: str | None = None) -> SourceTree | SourceProblem:
         """See :meth:`rebuilder.ports.Sources.commit`."""

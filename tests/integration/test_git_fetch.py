@@ -1,0 +1,248 @@
+"""Fetching over the smart protocol from a server on loopback: its kinds, its troubles, our limits and our cache."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+
+from rebuilder.errors import StoreError, UnavailableError
+from rebuilder.model.git import SourceProblem, SourceTree, Trouble
+from rebuilder.storage.git import GitLimits, GitSources
+from rebuilder.storage.git_process import directory_bytes
+from tests.fakes.blobs import MemoryBlobs
+from tests.fakes.git_server import Fault, GitServer, redirect, status
+from tests.fakes.repositories import Repository, make_repository
+
+URL = "https://example.org/project"
+PATH = {"PATH": os.environ["PATH"]}
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    """A repository the server finds as ``/project``."""
+    return make_repository(tmp_path / "served" / "project")
+
+
+def sources(tmp_path: Path, target: str, limits: GitLimits | None = None, **environment: str) -> GitSources:
+    """Sources that ask ``target`` for everything."""
+    return GitSources(
+        MemoryBlobs(),
+        tmp_path / "cache",
+        {"https://example.org": target},
+        limits=limits,
+        environment={**PATH, **environment},
+    )
+
+
+def problem(answer: SourceTree | SourceProblem) -> SourceProblem:
+    """The problem; fails the test when there is none."""
+    assert isinstance(answer, SourceProblem), answer
+    return answer
+
+
+def tree(answer: SourceTree | SourceProblem) -> SourceTree:
+    """The tree; fails the test when there is a problem."""
+    assert isinstance(answer, SourceTree), answer
+    return answer
+
+
+def test_archive_is_the_same_from_anywhere(repository: Repository, tmp_path: Path) -> None:
+    """Over the network, from a path, from a clone packed otherwise: the same bytes."""
+    sha = repository.commit({"b/x": "x", "b.c": "1", "bin/tool*": "#!/bin/sh\n"})
+    repository.tag("v1", annotated=True)
+    repository.git("clone", "--quiet", "--bare", ".", str(tmp_path / "other" / "project.git"))
+    with GitServer(tmp_path / "served") as server:
+        trees = [tree(sources(tmp_path, each).commit(URL, sha)) for each in (server.url, f"{tmp_path}/served")]
+        assert server.requests
+    trees.append(tree(sources(tmp_path / "again", f"{tmp_path}/other").commit(URL, sha)))
+    assert trees[0] == trees[1] == trees[2]
+
+
+def test_archive_format_is_pinned(repository: Repository, tmp_path: Path) -> None:
+    """These bytes are named in published definitions: the same commit must always give them."""
+    sha = repository.git("rev-parse", "HEAD")
+    found = tree(sources(tmp_path, f"{tmp_path}/served").commit(URL, sha))
+    assert "d52ac9f69536f94abdb42c941e19b38222db3246" == sha
+    assert "" == found.archive_sha256
+
+
+@pytest.mark.parametrize("annotated", [False, True])
+def test_old_servers_hand_out_what_a_tag_names(repository: Repository, tmp_path: Path, *, annotated: bool) -> None:
+    """They refuse ids of commits; the commit that came with the tag has the id asked for."""
+    sha = repository.git("rev-parse", "HEAD")
+    repository.tag("v1", annotated=annotated)
+    hidden = repository.commit({"later": "x"})
+    repository.commit({"last": "x"})
+    with GitServer(tmp_path / "served", old=True) as server:
+        subject = sources(tmp_path, server.url)
+        found = tree(subject.commit(URL, sha, "v1"))
+        assert problem(subject.commit(URL, hidden, "v1")).trouble is Trouble.NO_COMMIT
+    assert ["v1"] == [each.name for each in found.commit.tags]
+    assert annotated == (found.commit.tags[0].object_sha256 is not None)
+
+
+def test_commit_behind_the_tip_comes_by_its_id(repository: Repository, tmp_path: Path) -> None:
+    """One commit comes, not its history."""
+    for number in range(5):
+        sha = repository.commit({"a": str(number)})
+    with GitServer(tmp_path / "served") as server:
+        found = tree(sources(tmp_path, server.url).commit(URL, repository.git("rev-parse", "HEAD~2")))
+    (cache,) = (tmp_path / "cache").glob("*.git")
+    counted = subprocess.run(["git", "rev-list", "--all", "--count"], cwd=cache, capture_output=True, check=True)
+    assert b"1\n" == counted.stdout
+    assert 1 == len(found.commit.parents)
+    assert sha != found.commit.sha
+
+
+def test_forced_push(repository: Repository, tmp_path: Path) -> None:
+    """A commit that is gone is a value with what its tag does now; one that was fetched before is still here."""
+    kept = repository.commit({"a": "1"})
+    repository.tag("v1")
+    subject = sources(tmp_path, f"{tmp_path}/served")
+    tree(subject.commit(URL, kept, "v1"))
+    lost = repository.commit({"a": "2"})
+    repository.git("reset", "--quiet", "--hard", "HEAD~2")
+    moved = repository.commit({"a": "3"})
+    repository.tag("v1")
+    repository.git("reflog", "expire", "--expire=now", "--all")
+    repository.git("gc", "--quiet", "--prune=now")
+    found = problem(subject.commit(URL, lost, "v1"))
+    assert Trouble.NO_COMMIT == found.trouble
+    assert f"The tag v1 points at {moved} now, not at {lost}." in found.sentence
+    assert (f"The tag v1 points at {moved} now, not at {kept}.",) == tree(subject.commit(URL, kept, "v1")).findings
+
+
+def test_second_time_nothing_is_downloaded(repository: Repository, tmp_path: Path) -> None:
+    """Only the tags are asked for again."""
+    sha = repository.git("rev-parse", "HEAD")
+    repository.tag("v1")
+    with GitServer(tmp_path / "served") as server:
+        subject = sources(tmp_path, server.url)
+        first = subject.commit(URL, sha)
+        del server.requests[:]
+        assert first == subject.commit(URL, sha)
+        assert not [each for each in server.requests if "ls-refs" in each or each.count("POST") > 1]
+        assert 1 == sum(each.startswith("POST") for each in server.requests)
+
+
+def test_redirection_is_followed_and_told(repository: Repository, tmp_path: Path) -> None:
+    """A renamed repository answers under its old name; to other protocols nobody is sent."""
+    sha = repository.git("rev-parse", "HEAD")
+    with GitServer(tmp_path / "served", fault=redirect("/project")) as server:
+        found = tree(sources(tmp_path, server.url).commit("https://example.org/old", sha))
+    assert [f"The server sent us on from https://example.org/old to {server.url}/project."] == list(found.notes)
+    with GitServer(tmp_path / "served", fault=redirect(f"file://{tmp_path}/served/project")) as server:
+        answer = problem(sources(tmp_path, server.url).commit("https://example.org/old", sha))
+    assert answer.trouble in {Trouble.REFUSED, Trouble.UNREACHABLE}
+
+
+@pytest.mark.parametrize(
+    ("fault", "trouble"),
+    [
+        (status(401), Trouble.NO_REPOSITORY),
+        (status(403), Trouble.NO_REPOSITORY),
+        (status(404), Trouble.NO_REPOSITORY),
+        (status(410), Trouble.NO_REPOSITORY),
+        (status(500), Trouble.UNREACHABLE),
+        (status(200), Trouble.UNREACHABLE),
+    ],
+)
+def test_answers_that_are_no_repository(tmp_path: Path, fault: Fault, trouble: Trouble) -> None:
+    """Each is a value; nobody is asked for a password, and none is shown."""
+    with GitServer(tmp_path, fault=fault) as server:
+        target = server.url.replace("//", "//user:s3cret@")
+        answer = problem(sources(tmp_path, target).commit(URL, "1" * 40))
+    assert trouble == answer.trouble
+    assert "s3cret" not in answer.sentence
+    assert "user" not in answer.sentence
+    assert URL in answer.sentence
+
+
+def test_nobody_listens(tmp_path: Path) -> None:
+    """Our network's trouble may pass."""
+    with GitServer(tmp_path) as server:
+        pass
+    answer = problem(sources(tmp_path, server.url).commit(URL, "1" * 40))
+    assert (Trouble.UNREACHABLE, True) == (answer.trouble, answer.may_pass)
+
+
+def test_server_that_hangs(tmp_path: Path) -> None:
+    """The time limit ends it, and every process with it."""
+
+    def hang(request: BaseHTTPRequestHandler) -> bool:
+        request.close_connection = True
+        server.ended.wait(30)
+        return True
+
+    with GitServer(tmp_path, fault=hang) as server:
+        answer = problem(sources(tmp_path, server.url, GitLimits(seconds=0.5)).commit(URL, "1" * 40))
+        server.ended.set()
+    assert Trouble.TIMED_OUT == answer.trouble
+    assert "0.5 seconds" in answer.sentence
+
+
+def test_repository_larger_than_allowed(repository: Repository, tmp_path: Path) -> None:
+    """The download stops at the limit, nothing of it is left, and a smaller commit still comes."""
+    small = repository.git("rev-parse", "HEAD")
+    large = repository.commit({"large": os.urandom(3 << 20)})
+    subject = sources(tmp_path, f"{tmp_path}/served", GitLimits(fetched_bytes=1 << 20))
+    answer = problem(subject.commit(URL, large))
+    assert Trouble.TOO_LARGE == answer.trouble
+    assert "1 MB" in answer.sentence
+    assert small == tree(subject.commit(URL, small)).commit.sha
+    assert directory_bytes(tmp_path / "cache") < 1 << 20
+
+
+def test_content_larger_than_allowed(repository: Repository, tmp_path: Path) -> None:
+    """What packs well is measured unpacked; many files are too many."""
+    sha = repository.commit({"zeros": bytes(2 << 20)})
+    limits = GitLimits(content_bytes=1 << 20)
+    assert Trouble.TOO_LARGE == problem(sources(tmp_path, f"{tmp_path}/served", limits).commit(URL, sha)).trouble
+    answer = problem(sources(tmp_path, f"{tmp_path}/served", GitLimits(files=2)).commit(URL, sha))
+    assert (Trouble.TOO_LARGE, "The commit has 3 files; up to 2 are taken.") == (answer.trouble, answer.sentence)
+
+
+def test_what_a_killed_run_leaves_does_no_harm(repository: Repository, tmp_path: Path) -> None:
+    """Locks, half a pack and half a repository are cleared away."""
+    sha = repository.git("rev-parse", "HEAD")
+    subject = sources(tmp_path, f"{tmp_path}/served")
+    first = subject.commit(URL, sha)
+    (cache,) = (tmp_path / "cache").glob("*.git")
+    (cache / "objects" / "pack" / "tmp_pack_x").write_bytes(b"PACK")
+    (cache / "shallow.lock").touch()
+    (cache / "packed-refs.lock").touch()
+    repository.tag("v1", annotated=True)
+    assert ["v1"] == [each.name for each in tree(subject.commit(URL, sha)).commit.tags]
+    assert not (cache / "objects" / "pack" / "tmp_pack_x").exists()
+    (cache / "HEAD").unlink()
+    assert tree(first).archive_sha256 == tree(subject.commit(URL, sha)).archive_sha256
+
+
+def test_another_process_is_waited_for(repository: Repository, tmp_path: Path) -> None:
+    """Not for ever."""
+    sha = repository.git("rev-parse", "HEAD")
+    subject = sources(tmp_path, f"{tmp_path}/served", GitLimits(seconds=0.3))
+    subject.commit(URL, sha)
+    (lock,) = (tmp_path / "cache").glob("*.lock")
+    script = "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); print('x', flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", script, lock], stdin=-1, stdout=-1) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        assert Trouble.TIMED_OUT == problem(subject.commit(URL, sha)).trouble
+        holder.communicate(b"\n")
+    assert sha == tree(subject.commit(URL, sha)).commit.sha
+
+
+def test_our_own_trouble_is_an_error(tmp_path: Path) -> None:
+    """No git, or a cache that cannot be written."""
+    with pytest.raises(UnavailableError) as caught:
+        sources(tmp_path, "/nowhere", PATH=str(tmp_path)).commit(URL, "1" * 40)
+    assert "apt-get install git" == caught.value.hint
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError):
+        GitSources(MemoryBlobs(), tmp_path / "file" / "cache").commit(URL, "1" * 40)

@@ -1,0 +1,265 @@
+"""Repositories made to do harm: nothing of them runs, nothing they name is asked, and each is told in a sentence."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from rebuilder.guest.git_store import object_name
+from rebuilder.model.git import SourceProblem, SourceTree, Submodule, Trouble
+from rebuilder.storage.git import GitLimits, GitSources
+from rebuilder.storage.git_objects import Unsound, read_commit
+from tests.fakes.blobs import MemoryBlobs
+from tests.fakes.repositories import Repository, make_repository
+
+URL = "https://example.org/project"
+PATH = {"PATH": os.environ["PATH"]}
+
+
+class Bench:
+    """A repository, and sources that find it at ``URL``."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.repository: Repository = make_repository(directory / "served" / "project")
+        self.blobs = MemoryBlobs()
+        self.sources = GitSources(
+            self.blobs,
+            directory / "cache",
+            {"https://example.org": str(directory / "served")},
+            environment={**PATH, "GIT_SSH_COMMAND": f"touch {self.trap}", "GIT_CONFIG_PARAMETERS": "'x"},
+            limits=GitLimits(seconds=30),
+        )
+
+    @property
+    def trap(self) -> Path:
+        """A file that only comes into being when something ran that should not."""
+        return self.directory / "trap"
+
+    def tree(self, sha: str) -> SourceTree:
+        """The source tree; fails the test when there is a problem."""
+        answer = self.sources.commit(URL, sha)
+        assert isinstance(answer, SourceTree), answer
+        assert not self.trap.exists()
+        return answer
+
+    def problem(self, sha: str) -> SourceProblem:
+        """The problem; fails the test when there is none."""
+        answer = self.sources.commit(URL, sha)
+        assert isinstance(answer, SourceProblem), answer
+        assert answer.sentence.isprintable()
+        assert not self.trap.exists()
+        return answer
+
+    def files(self, tree: SourceTree) -> dict[str, bytes]:
+        """Regular files of the archive."""
+        with tarfile.open(fileobj=io.BytesIO(self.blobs.read(tree.archive_sha256))) as archive:
+            return {
+                each.name: content.read() for each in archive if each.isreg() and (content := archive.extractfile(each))
+            }
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """A new repository."""
+    return Bench(tmp_path)
+
+
+def test_attributes_change_nothing(bench: Bench) -> None:
+    """No filter, no substitution, no line ends, no file left out: raw content."""
+    for step in ("clean", "smudge", "process"):
+        bench.repository.git("config", f"filter.evil.{step}", "cat")
+    files: dict[str, str | bytes] = {
+        ".gitattributes": "* filter=evil text eol=crlf ident export-subst\nsecret export-ignore\n",
+        "a": "$Format:%H$ $Id$\n",
+        "secret": "x\n",
+    }
+    sha = bench.repository.commit(files)
+    for step in ("clean", "smudge", "process"):
+        bench.repository.git("config", f"filter.evil.{step}", f"touch {bench.trap}")
+    found = bench.files(bench.tree(sha))
+    assert {"a": b"$Format:%H$ $Id$\n", "secret": b"x\n"} == {name: found[name] for name in ("a", "secret")}
+
+
+@pytest.mark.parametrize("url", ["https://example.org/sub", "../sub", "ext::sh -c id", "--upload-pack=touch x", "-x"])
+def test_submodules_are_named_only(bench: Bench, url: str) -> None:
+    """Nothing is asked of where they are; git itself refuses addresses that look like options."""
+    bench.repository.write({".gitmodules": f'[submodule "s"]\n\tpath = lib/sub\n\turl = {url}\n'})
+    bench.repository.git("add", "--force", ".gitmodules")
+    bench.repository.git("update-index", "--add", "--cacheinfo", f"160000,{'2' * 40},lib/sub")
+    bench.repository.git("commit", "--quiet", "-m", "Sub")
+    sha = bench.repository.git("rev-parse", "HEAD")
+    if url.startswith("-"):
+        assert Trouble.UNSOUND == bench.problem(sha).trouble
+        return
+    found = bench.tree(sha)
+    assert (Submodule(path="lib/sub", commit="2" * 40),) == found.submodules
+    assert (f"The content of submodules is not included: lib/sub at {'2' * 40}.",) == found.notes
+    assert 3 == found.files
+
+
+def test_pointers_of_large_files_stay(bench: Bench) -> None:
+    """Nothing is downloaded in their place."""
+    pointer = "version https://git-lfs.example.org/spec/v1\noid sha256:00\nsize 5\n"
+    files = {f"data/{number}.bin": pointer for number in range(5)}
+    found = bench.tree(bench.repository.commit({**files, ".gitattributes": "*.bin filter=lfs\n"}))
+    (note,) = found.notes
+    assert "Pointers of Git LFS were left as they are: data/0.bin, data/1.bin, data/2.bin and 2 more." == note
+
+
+@pytest.mark.parametrize("name", [b".git", b".GIT", b".Git", b"..", b"."])
+@pytest.mark.parametrize("inside", [True, False])
+def test_paths_that_would_do_harm(bench: Bench, name: bytes, *, inside: bool) -> None:
+    """A tree may not lead into a repository's own directory, nor out of the tree."""
+    blob = bench.repository.object("blob", f"#!/bin/sh\ntouch {bench.trap}\n".encode())
+    entry = ("100755", name, blob)
+    if inside:
+        entry = ("40000", name, bench.repository.object("tree", b"100644 config\0" + bytes.fromhex(blob)))
+    assert Trouble.UNSOUND == bench.problem(bench.repository.odd_commit(entry)).trouble
+
+
+def test_link_in_place_of_the_repository(bench: Bench) -> None:
+    """A symbolic link named ``.git`` is refused; other links are content, wherever they lead."""
+    blob = bench.repository.object("blob", b"/etc/passwd")
+    assert Trouble.UNSOUND == bench.problem(bench.repository.odd_commit(("120000", b".git", blob))).trouble
+    tree = bench.tree(bench.repository.odd_commit(("120000", b"link", blob)))
+    with tarfile.open(fileobj=io.BytesIO(bench.blobs.read(tree.archive_sha256))) as archive:
+        assert [("link", "/etc/passwd")] == [(each.name, each.linkname) for each in archive]
+
+
+@pytest.mark.parametrize("name", [b"line\nend", b"\x1b[31mred", b"\xff\xfe", b"-rf", b"x" * 250, b'"quoted"', b" "])
+def test_odd_names_are_content(bench: Bench, name: bytes) -> None:
+    """They travel as they are; notes show them escaped."""
+    blob = bench.repository.object("blob", b"x")
+    tree = bench.tree(bench.repository.odd_commit(("100644", name, blob)))
+    assert [name.decode("utf-8", "surrogateescape")] == list(bench.files(tree))
+    assert all(note.isprintable() for note in tree.notes)
+    assert len(tree.notes) == (not name.decode("utf-8", "surrogateescape").isprintable())
+
+
+def test_entries_that_clash(bench: Bench) -> None:
+    """Twice the same name, whatever they are, is refused."""
+    one, two = (bench.repository.object("blob", each) for each in (b"1", b"2"))
+    inner = bench.repository.object("tree", b"100644 b\0" + bytes.fromhex(one))
+    assert (
+        Trouble.UNSOUND
+        == bench.problem(bench.repository.odd_commit(("100644", b"a", one), ("100644", b"a", two), tag="twice")).trouble
+    )
+    assert (
+        Trouble.UNSOUND
+        == bench.problem(bench.repository.odd_commit(("100644", b"a", one), ("40000", b"a", inner), tag="both")).trouble
+    )
+
+
+def test_modes_nobody_writes(bench: Bench) -> None:
+    """A tree git could not make again would not check out as that commit."""
+    blob = bench.repository.object("blob", b"x")
+    answer = bench.problem(bench.repository.odd_commit(("100664", b"a", blob)))
+    assert Trouble.UNSOUND == answer.trouble
+    assert "git no longer makes" in answer.sentence
+
+
+def test_deep_trees(bench: Bench) -> None:
+    """More directories than any project has end in a sentence."""
+    name = bench.repository.object("tree", b"100644 a\0" + bytes.fromhex(bench.repository.object("blob", b"x")))
+    for _ in range(1500):
+        name = bench.repository.object("tree", b"40000 d\0" + bytes.fromhex(name))
+    answer = bench.problem(bench.repository.odd_commit(("40000", b"d", name)))
+    assert "more than 200 directories" in answer.sentence
+
+
+def test_hooks_and_settings_of_the_repository(bench: Bench) -> None:
+    """What a served repository configures does not run here."""
+    hooks = bench.repository.path / ".git" / "hooks"
+    hooks.mkdir()
+    for name in ("post-checkout", "reference-transaction", "post-merge", "pre-auto-gc", "fsmonitor-watchman"):
+        (hooks / name).write_text(f"#!/bin/sh\ntouch {bench.trap}\n")
+        (hooks / name).chmod(0o755)
+    for key in ("core.fsmonitor", "core.sshCommand", "core.pager", "uploadpack.packObjectsHook", "core.gitProxy"):
+        bench.repository.git("config", key, f"touch {bench.trap}")
+    bench.tree(bench.repository.git("rev-parse", "HEAD"))
+
+
+def test_template_and_home_of_the_machine(bench: Bench, tmp_path: Path) -> None:
+    """Hooks in a template and a configuration in HOME do not reach our repositories."""
+    (tmp_path / "template" / "hooks").mkdir(parents=True)
+    hook = tmp_path / "template" / "hooks" / "reference-transaction"
+    hook.write_text(f"#!/bin/sh\ntouch {bench.trap}\n")
+    hook.chmod(0o755)
+    (tmp_path / ".gitconfig").write_text(
+        f'[init]\n\ttemplateDir = {tmp_path}/template\n[url "{tmp_path}/nowhere"]\n\tinsteadOf = {tmp_path}/served\n'
+    )
+    environment = {**PATH, "HOME": str(tmp_path), "GIT_TEMPLATE_DIR": str(tmp_path / "template")}
+    subject = GitSources(
+        bench.blobs,
+        tmp_path / "other",
+        {"https://example.org": str(tmp_path / "served")},
+        environment=environment,
+    )
+    assert isinstance(subject.commit(URL, bench.repository.git("rev-parse", "HEAD")), SourceTree)
+    assert not bench.trap.exists()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "-oProxyCommand=x",
+        "--upload-pack=touch x",
+        "file:///etc",
+        "ext::sh -c id",
+        "ssh://example.org/x",
+        "fd::17/x",
+        "",
+    ],
+)
+def test_addresses_that_are_not_asked(bench: Bench, url: str) -> None:
+    """Git is not even started."""
+    answer = bench.sources.commit(url, "1" * 40)
+    assert isinstance(answer, SourceProblem)
+    assert Trouble.REFUSED == answer.trouble
+    tags = bench.sources.tags(url)
+    assert isinstance(tags, SourceProblem)
+
+
+def test_other_objects_under_the_name_of_a_commit(bench: Bench) -> None:
+    """A tag's, tree's or file's name is none of a commit; a tag of a tag is told as a plain one."""
+    bench.repository.tag("v1", annotated=True)
+    outer = bench.repository.tag("v2", annotated=True, commit="v1")
+    for name in (
+        outer,
+        bench.repository.git("rev-parse", "HEAD^{tree}"),
+        bench.repository.git("rev-parse", "HEAD:README"),
+    ):
+        assert bench.problem(name).trouble in {Trouble.UNSOUND, Trouble.NO_COMMIT}
+    tags = bench.tree(bench.repository.git("rev-parse", "HEAD")).commit.tags
+    assert [("v1", True), ("v2", False)] == [(each.name, each.object_sha256 is not None) for each in tags]
+
+
+def test_names_of_tags(bench: Bench) -> None:
+    """Only names git could have made are passed on; others are in nobody's way."""
+    refs = bench.repository.path / ".git" / "packed-refs"
+    sha = bench.repository.git("rev-parse", "HEAD")
+    bench.repository.tag("good", annotated=True)
+    refs.write_text(f"{sha} refs/tags/-x\n{sha} refs/tags/--upload-pack=touch\n{sha} refs/tags/ünï\n")
+    assert ["good", "ünï"] == [each.name for each in bench.tree(sha).commit.tags]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"tree x\n",
+        b"tree " + b"1" * 40 + b"\nauthor a\ncommitter a <a> 999999999999999999 +0000\n\n",
+        b"tree " + b"1" * 40 + b"\nauthor a\ncommitter a <a> -5 +0000\n\n",
+        b"tree " + b"1" * 40 + b"\nauthor a\n\n",
+    ],
+)
+def test_commits_that_are_none(raw: bytes) -> None:
+    """Malformed objects and times no calendar has are refused, under their right name and under a wrong one."""
+    for each in (object_name("commit", raw), "1" * 40):
+        with pytest.raises(Unsound):
+            read_commit(raw, each)
