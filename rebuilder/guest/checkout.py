@@ -145,15 +145,19 @@ def _references(
 
 def _read_times(path: str) -> Dict[str, int]:
     """Nanoseconds since 1970 by path; archives in pax form carry fractions of seconds."""
-    with open(path, encoding="utf-8") as file:
-        document = json.load(file)
+    try:
+        with open(path, encoding="utf-8") as file:
+            document = dict(json.load(file))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise Refused(f"the document with file times is malformed: {error}") from error
     times = {}
     for name, text in document.items():
-        found = _MOMENT.fullmatch(text)
-        if found is None:
-            raise Refused(f"the time of {name!r} is malformed: {text!r}")
-        seconds = calendar.timegm(time.strptime(found[1], "%Y-%m-%dT%H:%M:%S"))
-        times[os.path.normpath(name)] = seconds * 10**9 + int((found[2] or "").ljust(9, "0"))
+        found = _MOMENT.fullmatch(str(text))
+        try:
+            seconds = calendar.timegm(time.strptime(found[1] if found else "", "%Y-%m-%dT%H:%M:%S"))
+        except ValueError as error:
+            raise Refused(f"the time of {name!r} is malformed: {text!r}") from error
+        times[os.path.normpath(name)] = seconds * 10**9 + int(((found and found[2]) or "").ljust(9, "0"))
     return times
 
 

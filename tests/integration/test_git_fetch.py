@@ -68,7 +68,7 @@ def test_archive_format_is_pinned(repository: Repository, tmp_path: Path) -> Non
     sha = repository.git("rev-parse", "HEAD")
     found = tree(sources(tmp_path, f"{tmp_path}/served").commit(URL, sha))
     assert "d52ac9f69536f94abdb42c941e19b38222db3246" == sha
-    assert "" == found.archive_sha256
+    assert "df336c212239654ae5769a66d52c62f00fe790281902b4670d72750f31697773" == found.archive_sha256
 
 
 @pytest.mark.parametrize("annotated", [False, True])
