@@ -20,7 +20,7 @@ RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir 
 FROM debian:trixie-slim
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends \
-      python3 passwd bubblewrap mmdebstrap libseccomp2 debian-archive-keyring ca-certificates \
+      python3 passwd git bubblewrap mmdebstrap libseccomp2 debian-archive-keyring ca-certificates \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --create-home --home-dir /var/lib/rebuilder --shell /usr/sbin/nologin rebuilder
 COPY --from=build /opt/rebuilder /opt/rebuilder

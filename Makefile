@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TOOLCHAINS := .build/toolchains
 # What is needed to verify, and what is needed on top to test (Debian package names).
-PACKAGES := python3-venv bubblewrap mmdebstrap libseccomp2 debian-archive-keyring ca-certificates
+PACKAGES := python3-venv git bubblewrap mmdebstrap libseccomp2 debian-archive-keyring ca-certificates
 TEST_PACKAGES := $(PACKAGES) chromium chromium-driver openssl jq gpg util-linux
 DEMO := pypi:jinja2==3.1.6 pypi:idna==3.20 pypi:pluggy==1.7.0 pypi:aiosignal==1.4.0 pypi:numpy==2.3.5
 
@@ -30,7 +30,7 @@ $(VENV)/.installed: requirements-dev.lock pyproject.toml
 install: packages $(VENV)/.installed ## Debian packages and the locked Python environment
 
 toolchains: install ## The root file systems that tests build in (cached)
-	$(BIN)/python -m rebuilder.toolchains.prepare --root $(TOOLCHAINS) bookworm trixie diffoscope
+	$(BIN)/python -m rebuilder.toolchains.prepare --root $(TOOLCHAINS) bookworm trixie bookworm-git trixie-git diffoscope
 
 demo: install ## Verify a handful of real releases and write ./site
 	@$(BIN)/rebuilder verify --site site $(DEMO); code=$$?; \

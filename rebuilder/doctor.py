@@ -25,6 +25,7 @@ _PROGRAMS = {
     "apt": ("apt-get", "fetches the packages of a toolchain"),
     "dpkg": ("dpkg-deb", "unpacks the packages of a toolchain"),
     "tar": ("tar", "unpacks the packages of a toolchain"),
+    "git": ("git", "fetches the commits that releases are built from"),
 }
 """Debian package to the program that shows it is there, and what it is for."""
 

@@ -12,17 +12,22 @@ from rebuilder.attest.statements import Builder, provenance_statement, verdict_s
 from rebuilder.compare.comparer import Comparer
 from rebuilder.compare.diffoscope import DiffoscopeRunner
 from rebuilder.errors import RebuilderError
+from rebuilder.lineage import Lineage
 from rebuilder.model.artifact import Artifact, Subject
-from rebuilder.model.attempt import Attempt, Hypothesis, Outcome, Output
-from rebuilder.model.comparison import Level
-from rebuilder.model.decision import decide
-from rebuilder.model.evidence import Evidence, Obstacle
+from rebuilder.model.attempt import Attempt
+from rebuilder.model.decision import Decision, decide, towards
+from rebuilder.model.evidence import Evidence
+from rebuilder.model.provenance import Provenance
 from rebuilder.model.report import Alarm, AlarmKind, Report, SignedReport, Stage, ToolchainSummary, page_path
+from rebuilder.model.trail import Trail
+from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
 from rebuilder.ports import Blobs, Clock, Ecosystem, RunDefinition, Signer
+from rebuilder.provenance.checker import alarms as alarms_of
 from rebuilder.site.publisher import Site
 from rebuilder.stopwatch import Stopwatch, WatchedToolchains
 from rebuilder.storage.ledger import Ledger
+from rebuilder.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class Parts:
     blobs: Blobs
     ledger: Ledger
     run: RunDefinition
+    lineage: Lineage
     toolchains: WatchedToolchains
     comparer: Comparer
     diffoscope: DiffoscopeRunner
@@ -64,8 +70,13 @@ class Verified:
         return self.signed.report.decision.verdict if self.signed else Verdict.INFRA_ERROR
 
 
-def verify(parts: Parts, subject: Subject) -> Iterator[Verified]:
+def verify(parts: Parts, subject: Subject, *, quick: bool = False) -> Iterator[Verified]:
     """Verify every artifact of a subject, one after the other; each is stored and published as it is done.
+
+    Args:
+        parts: What to verify with.
+        subject: What to verify.
+        quick: Only from the published source archive: no repository is asked, no commit is built.
 
     Raises:
         UsageError: the subject does not exist.
@@ -79,20 +90,35 @@ def verify(parts: Parts, subject: Subject) -> Iterator[Verified]:
         if subject.local_sha256 is not None and subject.local_sha256 != evidence.artifact.sha256:
             yield _foreign(parts, evidence.artifact, subject.local_sha256, started)
         else:
-            yield _verify_artifact(parts, evidence, alarms, started)
+            yield _verify_artifact(parts, evidence, alarms, started, quick=quick)
         parts.stopwatch.begin(subject.asked)
 
 
-def _verify_artifact(parts: Parts, evidence: Evidence, alarms: tuple[Alarm, ...], started: datetime) -> Verified:
+@dataclass(frozen=True)
+class Findings:
+    """What trying an artifact gave."""
+
+    attempts: tuple[Attempt, ...]
+    decision: Decision
+    provenance: Provenance
+    trail: Trail | None
+
+
+def _verify_artifact(
+    parts: Parts, evidence: Evidence, alarms: tuple[Alarm, ...], started: datetime, *, quick: bool
+) -> Verified:
     number = parts.ledger.begin(evidence.artifact, started)
     try:
-        attempts, obstacle = _attempts(parts, evidence, number)
+        found = _tried(parts, evidence, number, quick=quick)
+        alarms += _provenance_alarms(parts, evidence.artifact, found, started)
         report = Report(
             artifact=evidence.artifact,
             evidence=evidence,
-            attempts=attempts,
-            decision=decide(attempts, obstacle),
-            toolchains=_toolchains(parts, attempts),
+            attempts=found.attempts,
+            decision=found.decision,
+            provenance=found.provenance,
+            trail=found.trail,
+            toolchains=_toolchains(parts, found.attempts),
             alarms=alarms,
             seconds=parts.stopwatch.seconds,
             started=started,
@@ -110,76 +136,37 @@ def _verify_artifact(parts: Parts, evidence: Evidence, alarms: tuple[Alarm, ...]
     return Verified(evidence.artifact, signed=signed, page=page, seconds=parts.stopwatch.end())
 
 
-def _attempts(parts: Parts, evidence: Evidence, number: int) -> tuple[tuple[Attempt, ...], Obstacle | None]:
-    """Try hypotheses until one gives the published bytes; when none does, look closer at the best."""
-    if evidence.obstacle is not None:
-        return (), evidence.obstacle
-    attempts: list[Attempt] = []
-    parts.stopwatch.stage(Stage.RESOLVE)
-    hypotheses = parts.ecosystems[evidence.artifact.ecosystem].hypotheses(evidence)
-    try:
-        hypothesis = next(hypotheses)
-        while True:
-            attempt = _attempt(parts, evidence.artifact, hypothesis)
-            attempts.append(attempt)
-            parts.ledger.add_attempt(number, len(attempts) - 1, attempt)
-            if attempt.comparison and attempt.comparison.level is Level.IDENTICAL:
-                hypotheses.close()
-                return tuple(attempts), None
-            parts.stopwatch.stage(Stage.RESOLVE)
-            hypothesis = hypotheses.send(attempt)
-    except StopIteration as stop:
-        obstacle: Obstacle | None = stop.value
-    decision = decide(tuple(attempts), obstacle)
-    if decision.verdict is Verdict.DIFFERS and decision.attempt is not None:
-        best = attempts[decision.attempt]
-        repeat = _repeat(parts, evidence.artifact, best)
-        attempts.append(repeat)
-        parts.ledger.add_attempt(number, len(attempts) - 1, repeat)
-        attempts[decision.attempt] = _explained(parts, evidence.artifact, best)
-    return tuple(attempts), obstacle
-
-
-def _attempt(parts: Parts, artifact: Artifact, hypothesis: Hypothesis, *, repeat: bool = False) -> Attempt:
-    parts.stopwatch.stage(Stage.BUILD, hypothesis.name + (", once more" if repeat else ""))
-    run = parts.run(hypothesis.definition)
-    rebuilt = _product(run.outputs, artifact.filename) if run.outcome is Outcome.COMPLETED else None
-    if rebuilt is None:
-        return Attempt(hypothesis=hypothesis, run=run, repeat=repeat)
-    parts.stopwatch.stage(Stage.COMPARE)
-    comparison = parts.comparer.compare(artifact.sha256, rebuilt.sha256, artifact.filename, rebuilt.filename)
-    return Attempt(hypothesis=hypothesis, run=run, rebuilt=rebuilt, comparison=comparison, repeat=repeat)
-
-
-def _repeat(parts: Parts, artifact: Artifact, first: Attempt) -> Attempt:
-    """Run a definition once more; when both times something was built, say whether the two agree."""
-    second = _attempt(parts, artifact, first.hypothesis, repeat=True)
-    if first.rebuilt is None or second.rebuilt is None:
-        return second
-    parts.stopwatch.stage(Stage.COMPARE)
-    agreement = parts.comparer.compare(
-        first.rebuilt.sha256, second.rebuilt.sha256, first.rebuilt.filename, second.rebuilt.filename
+def _tried(parts: Parts, evidence: Evidence, number: int, *, quick: bool) -> Findings:
+    """Try the source archive, then the steps from the commit; look closer at what differs."""
+    ecosystem, filename = parts.ecosystems[evidence.artifact.ecosystem], evidence.artifact.filename
+    signed = parts.lineage.signed(evidence)
+    trial = Trial(
+        _targets(evidence),
+        run=parts.run,
+        comparer=parts.comparer,
+        diffoscope=parts.diffoscope,
+        stopwatch=parts.stopwatch,
+        record=lambda ordinal, attempt: parts.ledger.add_attempt(number, ordinal, attempt),
     )
-    return second.model_copy(update={"agreement": agreement.level})
+    obstacle = evidence.obstacle
+    if obstacle is None:
+        obstacle = trial.follow(ecosystem.hypotheses(evidence))
+    trail = None
+    if not quick and (evidence.obstacle is None or evidence.obstacle.verdict is Verdict.INPUTS_MISSING):
+        trail = parts.lineage.steps(ecosystem, evidence, signed, trial)
+    decision = decide(trial.attempts, obstacle, towards(trial.attempts, filename))
+    if decision.verdict is Verdict.DIFFERS and decision.attempt is not None:
+        trial.look_closer(decision.attempt)
+        decision = decide(trial.attempts, obstacle, towards(trial.attempts, filename))
+    return Findings(attempts=trial.attempts, decision=decision, provenance=signed.artifact, trail=trail)
 
 
-def _product(outputs: tuple[Output, ...], filename: str) -> Output | None:
-    """The output to compare: the one of the published name, else the only one of that type."""
-    same_name = [each for each in outputs if each.filename == filename]
-    suffix = filename.rsplit(".", 1)[-1]
-    same_type = [each for each in outputs if each.filename.endswith("." + suffix)]
-    if same_name:
-        return same_name[0]
-    return same_type[0] if len(same_type) == 1 else None
-
-
-def _explained(parts: Parts, artifact: Artifact, attempt: Attempt) -> Attempt:
-    if attempt.comparison is None or attempt.rebuilt is None:
-        return attempt
-    parts.stopwatch.stage(Stage.DIFFOSCOPE)
-    found = parts.diffoscope.report(artifact.sha256, attempt.rebuilt.sha256, artifact.filename)
-    comparison = attempt.comparison.model_copy(update={"diffoscope": found})
-    return attempt.model_copy(update={"comparison": comparison})
+def _targets(evidence: Evidence) -> dict[str, Sha256]:
+    """Every file an attempt may be about: the artifact, and the source archive beside it."""
+    targets = {evidence.artifact.filename: evidence.artifact.sha256}
+    if evidence.source_file is not None:
+        targets.setdefault(evidence.source_file.filename, evidence.source_file.sha256)
+    return targets
 
 
 def _toolchains(parts: Parts, attempts: tuple[Attempt, ...]) -> tuple[ToolchainSummary, ...]:
@@ -261,6 +248,16 @@ def _pin(parts: Parts, artifact: Artifact, now: datetime) -> tuple[Alarm, ...]:
             )
         )
     return tuple(each for each in parts.ledger.alarms(artifact.purl) if each.filename == artifact.filename)
+
+
+def _provenance_alarms(parts: Parts, artifact: Artifact, found: Findings, now: datetime) -> tuple[Alarm, ...]:
+    """Raise what upstream's attestations and tags give cause for; give those that are new to this report."""
+    raised = alarms_of(artifact, found.provenance, now)
+    raised += tuple(
+        Alarm(kind=AlarmKind.TAG_MOVED, purl=artifact.purl, filename=artifact.filename, sentence=sentence, raised=now)
+        for sentence in (found.trail.findings if found.trail is not None else ())
+    )
+    return tuple(alarm for alarm in raised if parts.ledger.raise_alarm(alarm))
 
 
 def _foreign(parts: Parts, artifact: Artifact, local_sha256: str, now: datetime) -> Verified:

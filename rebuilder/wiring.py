@@ -19,14 +19,18 @@ from rebuilder.compare.diffoscope import DiffoscopeRunner
 from rebuilder.config import Config
 from rebuilder.ecosystems.pypi.ecosystem import PyPI
 from rebuilder.ecosystems.pypi.settings import index_settings
+from rebuilder.lineage import Lineage
 from rebuilder.pipeline import Parts
 from rebuilder.ports import Clock, Progress
+from rebuilder.provenance.checker import ProvenanceChecker
+from rebuilder.provenance.trust import load, shipped
 from rebuilder.sandbox.bubblewrap import BubblewrapSandbox
 from rebuilder.sandbox.guest_runner import SandboxGuest
 from rebuilder.sandbox.run import DefinitionRunner
 from rebuilder.site.publisher import Site
 from rebuilder.stopwatch import Stopwatch, WatchedToolchains
 from rebuilder.storage.blobs import DiskBlobs
+from rebuilder.storage.git import GitLimits, GitSources
 from rebuilder.storage.http import HttpFetcher
 from rebuilder.storage.http_cache import HttpCache
 from rebuilder.storage.ledger import Ledger
@@ -107,12 +111,23 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
             max_file_bytes=config.download_bytes,
             limits=config.limits,
         )
+        checker = ProvenanceChecker(
+            blobs, lambda: load(config.trust_in_use) if config.trust_in_use else shipped(), ledger, config.expect, clock
+        )
+        sources = GitSources(
+            blobs,
+            config.store / "cache" / "git",
+            config.sources.mirrors,
+            limits=GitLimits(fetched_bytes=config.sources.git_bytes, seconds=config.sources.git_seconds),
+        )
+        lineage = Lineage(checker, sources, stopwatch)
         builder = Builder(id=config.builder_id)
         yield Parts(
             ecosystems={pypi.name: pypi},
             blobs=blobs,
             ledger=ledger,
             run=run,
+            lineage=lineage,
             toolchains=toolchains,
             comparer=Comparer(blobs, guest),
             diffoscope=DiffoscopeRunner(run, toolchains, blobs),

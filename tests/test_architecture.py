@@ -16,6 +16,8 @@ LAYERS: list[set[str]] = [
     {"model", "errors", "resources", "guest", "checked_files"},
     {"ports"},
     PARTS | {"clock", "config", "stopwatch"},
+    {"trial"},
+    {"lineage"},
     {"pipeline"},
     {"wiring", "doctor"},
     {"service", "cli"},

@@ -23,7 +23,9 @@ from rebuilder.attest.vocabulary import (
 )
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.definition import Role
+from rebuilder.model.provenance import Provenance
 from rebuilder.model.report import Report
+from rebuilder.model.trail import Trail
 from rebuilder.model.value import Value, sha256_hex
 
 Document = dict[str, Any]
@@ -95,9 +97,12 @@ def verdict_statement(report: Report, builder: Builder, provenance: str | None) 
         "resourceUri": artifact.purl,
         "policy": {"uri": POLICY_URI, "digest": {"sha256": POLICY_SHA256}},
     }
+    attestations = _upstream_attestations(report)
     if provenance is not None:
         envelope = {"uri": "provenance.dsse.json", "digest": {"sha256": sha256_hex(provenance.encode())}}
-        predicate["inputAttestations"] = [envelope]
+        attestations.insert(0, envelope)
+    if attestations:
+        predicate["inputAttestations"] = attestations
     if level is None:
         return _statement(artifact.filename, artifact.sha256, VERDICT_TYPE, predicate | _findings(report))
     passed = "PASSED" if report.decision.verdict.confirms else "FAILED"
@@ -132,7 +137,44 @@ def _findings(report: Report) -> Document:
         findings["decidedBy"] = decision.attempt
     if evidence.source is not None:
         findings["source"] = evidence.source.document()
+    if report.provenance is not None:
+        findings["upstream"] = _upstream(report.provenance)
+    if report.trail is not None:
+        findings["trail"] = _trail(report.trail)
     return findings
+
+
+def _upstream_attestations(report: Report) -> list[Document]:
+    """Each attestation upstream published, whatever checking it said, by the digest of its canonical JSON."""
+    uri = report.artifact.file.provenance_url
+    results = report.provenance.results if report.provenance is not None else ()
+    return [{**({"uri": uri} if uri else {}), "digest": {"sha256": each.sha256}} for each in results]
+
+
+def _upstream(provenance: Provenance) -> Document:
+    document: Document = {
+        "status": provenance.status.value,
+        "sentence": provenance.sentence,
+        "findings": [{"kind": each.kind.value, "sentence": each.sentence} for each in provenance.findings],
+    }
+    if provenance.document_sha256 is not None:
+        document["document"] = {"digest": {"sha256": provenance.document_sha256}}
+    if provenance.trust_sha256 is not None:
+        document["trustRoot"] = {"digest": {"sha256": provenance.trust_sha256}}
+    if provenance.publisher is not None:
+        document["publisher"] = provenance.publisher.document()
+    return document
+
+
+def _trail(trail: Trail) -> Document:
+    steps = [
+        {"step": each.name.value, "verdict": each.decision.verdict.value, "attempts": list(each.attempts)}
+        for each in trail.edges
+    ]
+    document: Document = {"steps": steps, "changes": trail.changes_total, "findings": list(trail.findings)}
+    if trail.origin is not None:
+        document["origin"] = trail.origin.document()
+    return document
 
 
 def _attempt(attempt: Attempt) -> Document:

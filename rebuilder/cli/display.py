@@ -11,7 +11,7 @@ from typing import Self, TextIO
 
 from rebuilder.errors import RebuilderError
 from rebuilder.model.artifact import Subject
-from rebuilder.model.report import Stage
+from rebuilder.model.report import Report, Stage
 from rebuilder.model.verdict import Verdict
 from rebuilder.pipeline import Verified
 
@@ -86,6 +86,8 @@ class Display:
             self._print(f"    {plain(report.decision.sentence)}")
             if report.decision.kind is not None:
                 self._print(f"    {report.decision.kind.spoken}")
+            for line in lineage_lines(report):
+                self._print(f"    {line}")
             for alarm in report.alarms:
                 self._print(f"    {self._paint('! ALARM', '31;1')} {plain(alarm.sentence)}")
         if result.page:
@@ -105,6 +107,26 @@ class Display:
 
     def _paint(self, text: str, code: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
+
+
+def lineage_lines(report: Report) -> list[str]:
+    """What upstream signed and how the steps from the commit came out, a line each, safe for a terminal."""
+    lines = []
+    provenance = report.provenance
+    if provenance is not None:
+        lines.append(f"attestation {provenance.status.value}: {plain(provenance.sentence)}")
+        lines += [f"! {plain(finding.sentence)}" for finding in provenance.findings]
+    trail = report.trail
+    if trail is not None and trail.origin is not None:
+        commit = f" at {trail.origin.commit[:12]}" if trail.origin.commit else ""
+        tag = f" ({trail.origin.tag})" if trail.origin.tag else ""
+        lines.append(f"from {plain(trail.origin.repository + commit + tag)}: {plain(trail.origin.sentence)}")
+        lines += [
+            f"  {edge.name.value.replace('-', ' ')}: {edge.decision.verdict.icon} {edge.decision.verdict.value}"
+            + ("" if edge.decision.verdict is Verdict.REPRODUCED else f", {plain(edge.decision.sentence)}")
+            for edge in trail.edges
+        ]
+    return lines
 
 
 class LiveLine:

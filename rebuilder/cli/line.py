@@ -55,7 +55,33 @@ def _report_fields(report: Report) -> dict[str, Any]:
         "rebuilt": {"sha256": chosen.rebuilt.sha256} if chosen and chosen.rebuilt else None,
         "definition": chosen.hypothesis.definition.digest if chosen else None,
         "source": {"kind": source.kind.value, "uri": source.uri, "digest": source.digest} if source else None,
-        "provenance": {"status": "unchecked"},
+        "provenance": _provenance(report),
+        "trail": _trail(report),
         "attempts": len(report.attempts),
         "alarms": [alarm.document() for alarm in report.alarms],
+    }
+
+
+def _provenance(report: Report) -> dict[str, Any]:
+    provenance = report.provenance
+    if provenance is None:
+        return {"status": "unchecked"}
+    fields: dict[str, Any] = {"status": provenance.status.value, "sentence": provenance.sentence}
+    if provenance.publisher is not None:
+        fields["publisher"] = provenance.publisher.document()
+        fields |= {"repository": provenance.repository, "commit": provenance.commit}
+        times = [each.log_time for each in provenance.results if each.log_time is not None]
+        fields["log_time"] = times[0].isoformat() if times else None
+    fields["findings"] = [each.document() for each in provenance.findings]
+    return fields
+
+
+def _trail(report: Report) -> dict[str, Any] | None:
+    trail = report.trail
+    if trail is None:
+        return None
+    return {
+        "origin": trail.origin.document() if trail.origin else None,
+        "steps": {edge.name.value: edge.decision.verdict.value for edge in trail.edges},
+        "unexplained_files": sum(1 for each in trail.changes if each.rule is None),
     }

@@ -68,6 +68,9 @@ def verify(
     ],
     *,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only from the published source archive; ask no repository.")
+    ] = False,
     store: Store = None,
     keys: Keys = None,
     site: SiteDirectory = None,
@@ -83,7 +86,7 @@ def verify(
     from rebuilder.config import load_config
 
     overrides = {"store": store, "keys": keys, "site": site, "index_url": index_url}
-    raise typer.Exit(verify_subjects(load_config(config, overrides), subjects, as_json=json))
+    raise typer.Exit(verify_subjects(load_config(config, overrides), subjects, as_json=json, quick=quick))
 
 
 @app.command()

@@ -21,7 +21,7 @@ from rebuilder.wiring import wire
 _SEVERITY = (ExitCode.OK, ExitCode.UNDECIDED, ExitCode.OUR_FAULT, ExitCode.USAGE, ExitCode.DIFFERS)
 
 
-def verify_subjects(config: Config, asked: Sequence[str], *, as_json: bool) -> int:
+def verify_subjects(config: Config, asked: Sequence[str], *, as_json: bool, quick: bool = False) -> int:
     """Verify all subjects in order and print what came out; one that fails does not stop the others.
 
     Raises:
@@ -33,7 +33,7 @@ def verify_subjects(config: Config, asked: Sequence[str], *, as_json: bool) -> i
     with display, wire(config, display) as parts:
         subjects = [_subject(parts, text) for text in asked]
         for subject in subjects:
-            for one in _verify_one(parts, subject, config, display, as_json=as_json):
+            for one in _verify_one(parts, subject, config, display, as_json=as_json, quick=quick):
                 code = max(code, one, key=_SEVERITY.index)
     return code
 
@@ -54,10 +54,10 @@ def _subject(parts: Parts, text: str) -> Subject:
 
 
 def _verify_one(
-    parts: Parts, subject: Subject, config: Config, display: Display, *, as_json: bool
+    parts: Parts, subject: Subject, config: Config, display: Display, *, as_json: bool, quick: bool
 ) -> Iterable[ExitCode]:
     try:
-        for result in verify(parts, subject):
+        for result in verify(parts, subject, quick=quick):
             if as_json:
                 print(json.dumps(result_line(result, config.site_directory)), flush=True)  # noqa: T201
             display.result(result, config.site_directory)

@@ -20,6 +20,7 @@ class Stage(StrEnum):
     """The stages a user sees pass by, in order."""
 
     FETCH = "fetch"
+    ATTESTATIONS = "attestations"
     TOOLCHAIN = "toolchain"
     RESOLVE = "resolve"
     BUILD = "build"

@@ -73,5 +73,7 @@ class Trail(Value):
     changes: tuple[FileChange, ...] = ()
     """Source archive against commit, unexplained ones first, then by path; cut to what a page can show."""
     changes_total: int = 0
+    findings: tuple[str, ...] = ()
+    """What should not be so, such as "The tag v1 points at another commit now."."""
     notes: tuple[str, ...] = ()
-    """Such as "The tag v1 names another commit now."."""
+    """Worth knowing, such as a submodule that is not included."""

@@ -38,6 +38,7 @@ def publisher(certificate: x509.Certificate) -> Publisher:
         issuer=issuer,
         identity=identity,
         repository=repository,
+        repository_id=claims.get(15) or None,
         workflow=_workflow(build_config, repository),
         build_config=build_config,
         environment=claims.get(23) or None,

@@ -10,9 +10,12 @@ Members are stored, not deflated, so that no zlib version shows in the output.
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
+import io
 import os
 import sys
+import tarfile
 import time
 import tomllib
 import zipfile
@@ -52,6 +55,32 @@ def build_wheel(
             info.external_attr = (0o100000 | mode) << 16
             archive.writestr(info, data)
     return filename
+
+
+def build_sdist(sdist_directory: str, config_settings: dict[str, Any] | None = None) -> str:
+    """Build the source archive (PEP 625) of the project in the working directory.
+
+    All files but hidden ones, and a ``PKG-INFO``; with ``SOURCE_DATE_EPOCH`` everything has that time.
+    """
+    project, _options = _project()
+    top = f"{project['name'].replace('-', '_')}-{project['version']}"
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for path in sorted(each for each in Path().rglob("*") if each.is_file()):
+            if not any(part.startswith(".") for part in path.parts):
+                when = int(epoch) if epoch else int(path.stat().st_mtime)
+                _add(archive, f"{top}/{path.as_posix()}", path.read_bytes(), when)
+        _add(archive, f"{top}/PKG-INFO", _metadata(project).encode(), int(epoch) if epoch else 0)
+    data = gzip.compress(tar.getvalue(), mtime=int(epoch) if epoch else 0)
+    (Path(sdist_directory) / f"{top}.tar.gz").write_bytes(data)
+    return f"{top}.tar.gz"
+
+
+def _add(archive: tarfile.TarFile, name: str, data: bytes, when: int) -> None:
+    info = tarfile.TarInfo(name)
+    info.size, info.mtime, info.mode = len(data), when, 0o644
+    archive.addfile(info, io.BytesIO(data))
 
 
 def _project() -> tuple[dict[str, Any], dict[str, Any]]:

@@ -16,10 +16,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 MINIBACKEND = Path(__file__).with_name("minibackend.py")
 SOME_TIME = datetime(2024, 3, 1, 12, 0, 0, tzinfo=UTC)
 """Default time of files in archives: even seconds, since ZIP keeps no odd ones."""
+
+_TRUSTED: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+"""Archives here are our own; Python before 3.11.4 has no filters, later ones want to be told."""
 
 
 @dataclass(frozen=True)
@@ -147,18 +151,28 @@ def build(sdist: Distribution, *, epoch: int | None = None) -> Distribution:
         epoch: ``SOURCE_DATE_EPOCH`` the author had set; None when there was none.
     """
     with tempfile.TemporaryDirectory() as directory:
-        root = Path(directory)
         with tarfile.open(fileobj=io.BytesIO(sdist.data)) as archive:
-            archive.extractall(root, filter="data")
+            archive.extractall(directory, **_TRUSTED)
+        tree = Path(directory) / sdist.filename.removesuffix(".tar.gz")
+        return _call_backend("build_wheel", sdist.project, tree, epoch)
+
+
+def package(project: str, tree: Path, *, epoch: int | None = None) -> Distribution:
+    """The source archive ``minibackend`` makes of a work tree on this machine, as an author would publish it."""
+    return _call_backend("build_sdist", project, tree, epoch)
+
+
+def _call_backend(hook: str, project: str, tree: Path, epoch: int | None) -> Distribution:
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory)
+        (root / "minibackend.py").write_bytes(MINIBACKEND.read_bytes())
         (root / "out").mkdir()
-        (root / "path").mkdir()
-        (root / "path" / "minibackend.py").write_bytes(MINIBACKEND.read_bytes())
-        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(root / "path")}
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(root)}
         environment |= {} if epoch is None else {"SOURCE_DATE_EPOCH": str(epoch)}
-        code = "import sys, minibackend; print(minibackend.build_wheel(sys.argv[1]))"
+        code = f"import sys, minibackend; print(minibackend.{hook}(sys.argv[1]))"
         done = subprocess.run(
             [sys.executable, "-P", "-c", code, str(root / "out")],
-            cwd=root / sdist.filename.removesuffix(".tar.gz"),
+            cwd=tree,
             env=environment,
             check=True,
             capture_output=True,
@@ -166,7 +180,7 @@ def build(sdist: Distribution, *, epoch: int | None = None) -> Distribution:
             timeout=60,
         )
         filename = done.stdout.strip()
-        return Distribution(sdist.project, filename, (root / "out" / filename).read_bytes())
+        return Distribution(project, filename, (root / "out" / filename).read_bytes())
 
 
 def _record(members: Mapping[str, str | bytes], path: str) -> str:

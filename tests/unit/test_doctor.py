@@ -84,7 +84,7 @@ def test_one_command_mends_all_packages(config: Config, machine: Machine) -> Non
         keyring=Path("/none"),
         bubblewrap=unavailable("bubblewrap (bwrap) is not installed.", "apt-get install bubblewrap"),
     )
-    command = "sudo apt-get install apt bubblewrap debian-archive-keyring dpkg mmdebstrap tar"
+    command = "sudo apt-get install apt bubblewrap debian-archive-keyring dpkg git mmdebstrap tar"
     assert {command} == {check.mend for check in found.values() if not check.ok}
     assert "isolation" not in found
 

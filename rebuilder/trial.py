@@ -1,0 +1,112 @@
+"""Running hypotheses against published files, and keeping everything that came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+
+from rebuilder.compare.comparer import Comparer
+from rebuilder.compare.diffoscope import DiffoscopeRunner
+from rebuilder.model.attempt import Attempt, Hypothesis, Outcome, Output
+from rebuilder.model.evidence import Obstacle
+from rebuilder.model.report import Stage
+from rebuilder.model.value import Sha256
+from rebuilder.ports import RunDefinition
+from rebuilder.stopwatch import Stopwatch
+
+
+class Trial:
+    """All attempts of one verification, in order.
+
+    Args:
+        targets: File name to published digest, of every file that hypotheses may be about.
+        run: Runs definitions.
+        comparer: Compares what they leave.
+        diffoscope: Explains differences.
+        stopwatch: Told which stage it is.
+        record: Called with the ordinal and the attempt as soon as it is made, so that a kill loses nothing.
+    """
+
+    def __init__(
+        self,
+        targets: Mapping[str, Sha256],
+        *,
+        run: RunDefinition,
+        comparer: Comparer,
+        diffoscope: DiffoscopeRunner,
+        stopwatch: Stopwatch,
+        record: Callable[[int, Attempt], None],
+    ) -> None:
+        self._targets = targets
+        self._run = run
+        self._comparer = comparer
+        self._diffoscope = diffoscope
+        self._stopwatch = stopwatch
+        self._record = record
+        self._attempts: list[Attempt] = []
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """What was made so far."""
+        return tuple(self._attempts)
+
+    def follow(self, hypotheses: Generator[Hypothesis, Attempt, Obstacle | None]) -> Obstacle | None:
+        """Make an attempt of each hypothesis and send it back, until there are no more.
+
+        Returns:
+            What kept the hypotheses from going on, if something did.
+        """
+        self._stopwatch.stage(Stage.RESOLVE)
+        try:
+            hypothesis = next(hypotheses)
+            while True:
+                attempt = self._made(hypothesis)
+                self._keep(attempt)
+                self._stopwatch.stage(Stage.RESOLVE)
+                hypothesis = hypotheses.send(attempt)
+        except StopIteration as stop:
+            obstacle: Obstacle | None = stop.value
+            return obstacle
+
+    def look_closer(self, index: int) -> None:
+        """Run the definition of an attempt that differs once more, and have diffoscope explain the difference."""
+        first = self._attempts[index]
+        if first.rebuilt is None or first.comparison is None:
+            return
+        second = self._made(first.hypothesis, repeat=True)
+        if second.rebuilt is not None:
+            self._stopwatch.stage(Stage.COMPARE)
+            agreement = self._comparer.compare(
+                first.rebuilt.sha256, second.rebuilt.sha256, first.rebuilt.filename, second.rebuilt.filename
+            )
+            second = second.model_copy(update={"agreement": agreement.level})
+        self._keep(second)
+        self._stopwatch.stage(Stage.DIFFOSCOPE)
+        target = first.hypothesis.definition.filename
+        found = self._diffoscope.report(self._targets[target], first.rebuilt.sha256, target)
+        comparison = first.comparison.model_copy(update={"diffoscope": found})
+        self._attempts[index] = first.model_copy(update={"comparison": comparison})
+
+    def _keep(self, attempt: Attempt) -> None:
+        self._attempts.append(attempt)
+        self._record(len(self._attempts) - 1, attempt)
+
+    def _made(self, hypothesis: Hypothesis, *, repeat: bool = False) -> Attempt:
+        self._stopwatch.stage(Stage.BUILD, hypothesis.name + (", once more" if repeat else ""))
+        target = hypothesis.definition.filename
+        run = self._run(hypothesis.definition)
+        rebuilt = _product(run.outputs, target) if run.outcome is Outcome.COMPLETED else None
+        if rebuilt is None:
+            return Attempt(hypothesis=hypothesis, run=run, repeat=repeat)
+        self._stopwatch.stage(Stage.COMPARE)
+        comparison = self._comparer.compare(self._targets[target], rebuilt.sha256, target, rebuilt.filename)
+        return Attempt(hypothesis=hypothesis, run=run, rebuilt=rebuilt, comparison=comparison, repeat=repeat)
+
+
+def _product(outputs: tuple[Output, ...], filename: str) -> Output | None:
+    """The output to compare: the one of the published name, else the only one of that type."""
+    same_name = [each for each in outputs if each.filename == filename]
+    suffix = filename.rsplit(".", 1)[-1]
+    same_type = [each for each in outputs if each.filename.endswith("." + suffix)]
+    if same_name:
+        return same_name[0]
+    return same_type[0] if len(same_type) == 1 else None

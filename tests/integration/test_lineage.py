@@ -1,0 +1,185 @@
+"""From an attested commit to the published files: registry, signatures and repository of our own, real sandbox."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rebuilder.provenance.trust import shipped, update
+from tests.fakes.command import Answer, Installation
+from tests.fakes.projects import Distribution, build, minibackend_wheel, package
+from tests.fakes.registry import Registry
+from tests.fakes.repositories import TIME, Repository, make_repository
+from tests.fakes.sigstore_instance import SigstoreInstance, github
+
+UPLOADED = datetime(2024, 6, 1, tzinfo=UTC)
+PUBLISH = "https://docs.pypi.org/attestations/publish/v1"
+PROVENANCE = "application/vnd.pypi.integrity.v1+json"
+FORGE = "https://github.com/o/r"
+PYPROJECT = (
+    '[build-system]\nrequires = ["minibackend==1.0"]\nbuild-backend = "minibackend"\n'
+    '[project]\nname = "sample"\nversion = "{version}"\n'
+)
+
+
+@dataclass
+class World:
+    """Everything a release needs, all of it local."""
+
+    registry: Registry
+    installation: Installation
+    repository: Repository
+    sigstore: SigstoreInstance = field(default_factory=SigstoreInstance)
+
+    def believe(self) -> None:
+        """Let the program believe our own Sigstore instance, and find our repository behind the forge's address."""
+        trust = self.sigstore.trust()
+        for name, data in (("root.json", trust.trusted_root), ("keys.json", trust.npm_keys)):
+            (self.installation.root / name).write_bytes(data)
+            update(self.installation.root / name, self.installation.root / "trust", current=shipped())
+        (self.installation.root / "rebuilder.toml").write_text(
+            f'trust = "{self.installation.root}/trust"\n[sources.mirrors]\n"{FORGE}" = "{self.repository.path}"\n'
+        )
+
+    def release(self, version: str, *, tag: str | None = None) -> tuple[str, Distribution, Distribution]:
+        """Commit and tag a version; give the commit, the source archive and the wheel its author would publish."""
+        commit = self.repository.commit(
+            {"pyproject.toml": PYPROJECT.format(version=version), "sample/__init__.py": f"version = {version!r}\n"},
+            f"Release {version}",
+        )
+        self.repository.tag(tag or f"v{version}")
+        sdist = package("sample", self.repository.path, epoch=TIME)
+        return commit, sdist, build(sdist, epoch=TIME)
+
+    def publish(self, *files: Distribution, commit: str | None, repository: str = "o/r") -> None:
+        """Publish files; with a commit, each has an attestation that names it."""
+        for each in files:
+            url = None
+            if commit is not None:
+                document = self.sigstore.pypi(
+                    each.filename,
+                    each.data,
+                    {"kind": "GitHub", "repository": repository, "workflow": "release.yml"},
+                    github(repository, commit=commit),
+                    predicate_type=PUBLISH,
+                )
+                body = json.dumps(document).encode()
+                url = self.registry.serve(f"/integrity/{each.filename}/provenance", body, PROVENANCE)
+            self.registry.add(each, uploaded=UPLOADED, provenance=url)
+
+    def verify(self, version: str, *options: str) -> dict[str, Any]:
+        """Verify a version; give the line about it."""
+        return self.answer(version, *options).line
+
+    def answer(self, version: str, *options: str) -> Answer:
+        """Verify a version."""
+        settings = self.installation.root / "rebuilder.toml"
+        return self.installation.run("verify", "--json", "--config", settings, *options, f"pypi:sample=={version}")
+
+
+@pytest.fixture
+def world(tmp_path: Path, toolchains_root: Path) -> Iterator[World]:
+    """A registry with the build backend, a repository, and a program that believes our Sigstore instance."""
+    with Registry() as registry:
+        registry.add(minibackend_wheel(), uploaded=datetime(2020, 1, 1, tzinfo=UTC))
+        repository = make_repository(tmp_path / "repository")
+        made = World(registry, Installation.make(tmp_path, toolchains_root, registry.url), repository)
+        made.believe()
+        yield made
+
+
+def page(line: dict[str, Any]) -> str:
+    """Text of the page."""
+    return Path(line["report"]).read_text()
+
+
+def test_every_step_from_the_attested_commit(world: World) -> None:
+    """Commit, source archive and wheel follow from each other bit for bit, and the page shows who signed."""
+    commit, sdist, wheel = world.release("1.0")
+    world.publish(sdist, wheel, commit=commit)
+    answer = world.answer("1.0")
+    line = answer.line
+    assert (0, "reproduced") == (answer.code, line["verdict"]), answer.words
+    assert "verified" == line["provenance"]["status"], line["provenance"]
+    assert (FORGE, commit) == (line["provenance"]["repository"], line["provenance"]["commit"])
+    assert line["trail"]["origin"]["attested"]
+    assert {"commit-to-sdist", "sdist-to-wheel", "commit-to-wheel"} == line["trail"]["steps"].keys()
+    assert {"reproduced"} == set(line["trail"]["steps"].values()), line["trail"]
+    assert 0 == line["trail"]["unexplained_files"]
+    assert commit in page(line)
+    assert FORGE in page(line)
+    statement = (Path(line["report"]).parent / "verdict.dsse.json").read_text()
+    assert "inputAttestations" in _payload(statement)
+
+
+def test_planted_file_in_the_source_archive(world: World) -> None:
+    """The wheel follows from the source archive, the archive not from the commit: exactly what people need to see."""
+    commit, _, _ = world.release("1.0")
+    (world.repository.path / "sample" / "backdoor.py").write_text("import evil\n")
+    sdist = package("sample", world.repository.path, epoch=TIME)
+    world.publish(sdist, build(sdist, epoch=TIME), commit=commit)
+    line = world.verify("1.0")
+    assert "reproduced" == line["verdict"]
+    assert "reproduced" == line["trail"]["steps"]["sdist-to-wheel"]
+    assert {"differs"} == {line["trail"]["steps"][step] for step in ("commit-to-sdist", "commit-to-wheel")}
+    assert 1 == line["trail"]["unexplained_files"]
+    assert "backdoor.py" in page(line)
+
+
+def test_invalid_attestation_is_loud_and_stops_nothing(world: World) -> None:
+    """An attestation about other bytes: alarm, told on the page, and the wheel is rebuilt all the same."""
+    commit, sdist, wheel = world.release("1.0")
+    world.publish(sdist, commit=None)
+    other = Distribution(wheel.project, wheel.filename, wheel.data + b" ")
+    world.publish(other, commit=commit)
+    url = f"{world.registry.base}/integrity/{wheel.filename}/provenance"
+    world.registry.add(wheel, uploaded=UPLOADED, provenance=url)
+    answer = world.answer("1.0")
+    line = next(each for each in answer.lines if each["subject"]["sha256"] == wheel.sha256)
+    assert "invalid" == line["provenance"]["status"]
+    assert "reproduced" == line["verdict"]
+    assert "attestation-invalid" in [alarm["kind"] for alarm in line["alarms"]]
+
+
+def test_publisher_that_changes_and_attestation_that_vanishes(world: World) -> None:
+    """The first verified publisher is remembered; another one, or none, is an alarm by name."""
+    commit, sdist, wheel = world.release("1.0")
+    world.publish(sdist, wheel, commit=commit)
+    assert [] == world.verify("1.0", "--quick")["alarms"]
+    commit, sdist, wheel = world.release("1.1")
+    world.publish(sdist, wheel, commit=commit, repository="evil/r")
+    changed = world.verify("1.1", "--quick")
+    assert "publisher-changed" in [alarm["kind"] for alarm in changed["alarms"]], changed
+    _, sdist, wheel = world.release("1.2")
+    world.publish(sdist, wheel, commit=None)
+    vanished = world.verify("1.2", "--quick")
+    assert "attestation-vanished" in [alarm["kind"] for alarm in vanished["alarms"]], vanished
+
+
+def test_commit_that_is_gone(world: World) -> None:
+    """A commit nobody has any more is a missing input of its steps; the verdict on the wheel stands."""
+    _, sdist, wheel = world.release("1.0")
+    world.publish(sdist, wheel, commit="d" * 40)
+    line = world.verify("1.0")
+    assert "reproduced" == line["verdict"]
+    assert "inputs-missing" == line["trail"]["steps"]["commit-to-wheel"], line["trail"]
+
+
+def test_quick_asks_no_repository(world: World) -> None:
+    """``--quick`` checks attestations, which is cheap, and builds from the source archive only."""
+    commit, sdist, wheel = world.release("1.0")
+    world.publish(sdist, wheel, commit=commit)
+    line = world.verify("1.0", "--quick")
+    assert ("verified", None, 1) == (line["provenance"]["status"], line["trail"], line["attempts"])
+
+
+def _payload(envelope: str) -> str:
+    import base64
+
+    return base64.b64decode(json.loads(envelope)["payload"]).decode()
