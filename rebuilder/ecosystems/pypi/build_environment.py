@@ -1,4 +1,4 @@
-"""Choosing and fetching what a wheel is built with."""
+"""Choosing and fetching what a file is built with."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from datetime import datetime, timedelta
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from rebuilder.ecosystems.pypi.obstacles import Stopped, quoted
-from rebuilder.ecosystems.pypi.requirements import Requirements, parse_requirements
-from rebuilder.ecosystems.pypi.wheel_build import (
+from rebuilder.ecosystems.pypi.build_recipe import (
     REQUIREMENTS,
     REQUIRES_RESULT,
     Bench,
@@ -20,6 +18,8 @@ from rebuilder.ecosystems.pypi.wheel_build import (
     requirements_text,
     requires_definition,
 )
+from rebuilder.ecosystems.pypi.obstacles import Stopped, quoted
+from rebuilder.ecosystems.pypi.requirements import Requirements, parse_requirements
 from rebuilder.ecosystems.pypi.workshop import Workshop
 from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.definition import Input, Role
@@ -28,7 +28,7 @@ from rebuilder.model.verdict import Verdict
 from rebuilder.ports import Pin, Resolution
 
 _GRACE = timedelta(days=1)
-"""How much later than the wheel its own build tool may have been published."""
+"""How much later than the file its own build tool may have been published."""
 _MAX_RESULT = 1 << 20
 
 
@@ -113,7 +113,7 @@ def parameters(workshop: Workshop, path: str, content: bytes) -> Input:
 
 
 def _ask_backend(workshop: Workshop, bench: Bench) -> list[str] | None:
-    """What ``get_requires_for_build_wheel`` gives, run in the sandbox; None when it fails.
+    """What the hook for further requirements gives, run in the sandbox; None when it fails.
 
     A failure is no obstacle yet: the build itself asks again, and then its log is published.
     """

@@ -5,11 +5,13 @@ from __future__ import annotations
 import glob
 from collections.abc import Sequence
 
+from rebuilder.ecosystems.pypi.attestations import provenance_document
+from rebuilder.ecosystems.pypi.listing import inspect
 from rebuilder.ecosystems.pypi.obstacles import Stopped
 from rebuilder.ecosystems.pypi.simple_index import Project, ReleaseFile
 from rebuilder.ecosystems.pypi.source_archive import check_source, top_directory
+from rebuilder.ecosystems.pypi.source_trees import source_path
 from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, release_purl
-from rebuilder.ecosystems.pypi.wheel_build import source_path
 from rebuilder.ecosystems.pypi.wheel_traces import read_traces
 from rebuilder.ecosystems.pypi.workshop import Workshop
 from rebuilder.errors import UnavailableError
@@ -17,7 +19,6 @@ from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
 from rebuilder.model.inspection import Inspection
-from rebuilder.model.value import canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
 
 _WHEEL_TEXTS = tuple(
@@ -61,10 +62,20 @@ def _evidence(workshop: Workshop, project: Project, release: Sequence[ReleaseFil
         version=version,
         file=published,
     )
-    evidence = Evidence(artifact=artifact, index_sha256=project.document_sha256, notes=_notes(published))
+    attestations, notes = provenance_document(workshop, published)
+    evidence = Evidence(
+        artifact=artifact,
+        index_sha256=project.document_sha256,
+        provenance_sha256=attestations,
+        notes=(*_notes(published), *notes),
+    )
     try:
         _check_kind(file, alone=not any(each.is_wheel for each in release))
-        source = _source(workshop, file, release)
+        _check_size(workshop, published)
+        source = _source(release)
+        if source is None:
+            return _alone(workshop, evidence, published, file)
+        _check_size(workshop, source)
         return _inspected(workshop, evidence, published, source)
     except Stopped as stopped:
         return evidence.model_copy(update={"obstacle": stopped.obstacle})
@@ -96,40 +107,58 @@ def _check_kind(file: ReleaseFile, *, alone: bool) -> None:
         )
 
 
-def _source(workshop: Workshop, file: ReleaseFile, release: Sequence[ReleaseFile]) -> PublishedFile:
+def _source(release: Sequence[ReleaseFile]) -> PublishedFile | None:
     archives = sorted(
         (each for each in release if not each.is_wheel), key=lambda each: not each.filename.endswith(".tar.gz")
     )
     if not archives:
-        raise Stopped(
-            Verdict.INPUTS_MISSING,
-            f"The release {file.version} publishes no source archive, so there is nothing to rebuild the wheel from.",
-        )
+        return None
     source = archives[0].published
     if source is None:
         raise Stopped(
             Verdict.INPUTS_MISSING,
             f"The index gives no SHA-256 or no usable address for the source archive {archives[0].filename}.",
         )
-    for each in (file.published, source):
-        if each is not None and each.size is not None and each.size > workshop.max_file_bytes:
-            raise Stopped(
-                Verdict.UNSUPPORTED,
-                f"{each.filename} has {each.size:,} bytes; files up to {workshop.max_file_bytes:,} bytes are taken.",
-            )
     return source
+
+
+def _check_size(workshop: Workshop, file: PublishedFile) -> None:
+    if file.size is not None and file.size > workshop.max_file_bytes:
+        raise Stopped(
+            Verdict.UNSUPPORTED,
+            f"{file.filename} has {file.size:,} bytes; files up to {workshop.max_file_bytes:,} bytes are taken.",
+        )
+
+
+def _alone(workshop: Workshop, evidence: Evidence, wheel: PublishedFile, file: ReleaseFile) -> Evidence:
+    """A wheel without a source archive: it is listed all the same, since a commit may be known to build it from."""
+    sentence = f"The release {file.version} publishes no source archive, so there is nothing to rebuild the wheel from."
+    workshop.fetcher.file(wheel.url, sha256=wheel.sha256, max_bytes=workshop.max_file_bytes)
+    [listing] = inspect(workshop, [as_input(wheel)], texts=_WHEEL_TEXTS)
+    obstacle = Obstacle(verdict=Verdict.INPUTS_MISSING, sentence=sentence)
+    return evidence.model_copy(update={"artifact_inspection": listing, "obstacle": obstacle})
+
+
+def as_input(file: PublishedFile) -> Input:
+    """A published file, for a program that only reads it."""
+    return Input(
+        role=Role.PARAMETERS, name=file.filename, sha256=file.sha256, path=source_path(file.filename), uri=file.url
+    )
 
 
 def _inspected(workshop: Workshop, evidence: Evidence, wheel: PublishedFile, source: PublishedFile) -> Evidence:
     for each in (wheel, source):
         workshop.fetcher.file(each.url, sha256=each.sha256, max_bytes=workshop.max_file_bytes)
     usual_top = source.filename.removesuffix(".tar.gz").removesuffix(".zip")
-    listings = inspect(workshop, [wheel, source], texts=(*_WHEEL_TEXTS, *_texts_below(usual_top)))
+    listings = inspect(workshop, [as_input(wheel), as_input(source)], texts=(*_WHEEL_TEXTS, *texts_below(usual_top)))
     top = top_directory(listings[1])
     if top != usual_top:
-        listings[1:] = inspect(workshop, [source], texts=_texts_below(top))
+        listings[1:] = inspect(workshop, [as_input(source)], texts=texts_below(top))
+    attestations, notes = provenance_document(workshop, source)
     found = evidence.model_copy(
         update={
+            "notes": (*evidence.notes, *notes),
+            "source_provenance_sha256": attestations,
             "source_file": source,
             "source": Source(
                 kind=SourceKind.SDIST, uri=source.url, digest={"sha256": source.sha256}, filename=source.filename
@@ -158,52 +187,7 @@ def _check_readable(file: PublishedFile, listing: Inspection) -> None:
         raise Stopped(Verdict.UNSUPPORTED, f"{file.filename} cannot be read to its end: {why}")
 
 
-def _texts_below(top: str) -> tuple[str, ...]:
+def texts_below(top: str) -> tuple[str, ...]:
+    """Patterns of the files that say how a project in this directory is built."""
     below = f"{glob.escape(top)}/" if top else ""
     return tuple(f"{below}{name}" for name in _SOURCE_TEXTS)
-
-
-def inspect(workshop: Workshop, files: Sequence[PublishedFile], *, texts: Sequence[str]) -> list[Inspection]:
-    """List archives inside the sandbox; what an earlier run found out is not asked again.
-
-    Args:
-        workshop: What to list with.
-        files: Already among the blobs.
-        texts: Patterns of the members whose text is wanted; a star matches slashes too.
-
-    Raises:
-        Stopped: the listing was cut short by a limit or failed.
-    """
-    program = workshop.guest.program_input
-    question = {"inspect": [each.sha256 for each in files], "texts": list(texts), "program": program.sha256}
-    key = sha256_hex(canonical_json(question))
-    document = workshop.facts.get(key)
-    if document is None:
-        document = _run_inspection(workshop, files, texts)
-        workshop.facts.put(key, document)
-    return [Inspection.model_validate(each) for each in document]
-
-
-def _run_inspection(
-    workshop: Workshop, files: Sequence[PublishedFile], texts: Sequence[str]
-) -> list[dict[str, object]]:
-    inputs = [
-        Input(
-            role=Role.PARAMETERS,
-            name=each.filename,
-            sha256=each.sha256,
-            path=source_path(each.filename),
-            uri=each.url,
-        )
-        for each in files
-    ]
-    wanted = [argument for pattern in texts for argument in ("--text", pattern)]
-    result = workshop.guest.run("inspect_archive", [*(each.path for each in inputs), *wanted], inputs=inputs)
-    names = " and ".join(each.filename for each in files)
-    document = result.document
-    archives = document.get("archives") if isinstance(document, dict) else None
-    if not isinstance(archives, list) or len(archives) != len(files):
-        limit = f" (limit on {result.run.limit})" if result.run.limit else ""
-        verdict = Verdict.TIMED_OUT if result.run.limit else Verdict.UNSUPPORTED
-        raise Stopped(verdict, f"Listing {names} did not come to an end{limit}.")
-    return [Inspection.model_validate(each).document() for each in archives]

@@ -7,26 +7,21 @@ from collections import Counter
 from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from rebuilder.ecosystems.pypi.build_environment import furnish, parameters
+from rebuilder.ecosystems.pypi.build_recipe import FILE_TIMES, REQUIREMENTS, Bench, Circumstances
 from rebuilder.ecosystems.pypi.file_times import epoch, source_times
 from rebuilder.ecosystems.pypi.obstacles import Stopped
 from rebuilder.ecosystems.pypi.requirements import BuildSystem, Requirements, pin_generator, read_build_system
 from rebuilder.ecosystems.pypi.source_archive import source_text, top_directory
-from rebuilder.ecosystems.pypi.toolchain_choice import Interpreter, choose
-from rebuilder.ecosystems.pypi.wheel_build import (
-    FILE_TIMES,
-    REQUIREMENTS,
-    Bench,
-    Circumstances,
-    build_definition,
-    source_path,
-)
+from rebuilder.ecosystems.pypi.source_trees import Unpacked, source_path
+from rebuilder.ecosystems.pypi.toolchain_choice import Interpreter
+from rebuilder.ecosystems.pypi.trying import Guess, try_guesses
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
 from rebuilder.ecosystems.pypi.workshop import Workshop
 from rebuilder.model.artifact import PublishedFile
-from rebuilder.model.attempt import Attempt, Hypothesis, Outcome
-from rebuilder.model.comparison import Level
+from rebuilder.model.attempt import Attempt, Hypothesis
 from rebuilder.model.definition import Input, Role, ToolchainRef
 from rebuilder.model.evidence import Evidence, Obstacle, Source
 from rebuilder.model.inspection import Inspection
@@ -50,46 +45,21 @@ class Case:
     uploaded: datetime
 
 
-@dataclass(frozen=True)
-class Guess:
-    """One explanation of the times and modes in the wheel, not yet a definition."""
-
-    name: str
-    sentence: str
-    circumstances: Circumstances
-
-
 def infer(workshop: Workshop, evidence: Evidence) -> Generator[Hypothesis, Attempt, Obstacle | None]:
     """Yield build definitions to try, likeliest first; see :meth:`rebuilder.ports.Ecosystem.hypotheses`."""
     if evidence.obstacle is not None:
         return evidence.obstacle
-    attempts: list[Attempt] = []
     try:
         case = _case(evidence)
-        guesses = _guesses(workshop, case)
-        for number, interpreter in enumerate(choose(evidence.artifact.file.requires_python, case.uploaded)):
-            bench, notes = _furnished(workshop, case, interpreter)
-            about = " ".join((_with_what(case, interpreter), *notes))
-            for guess in guesses:
-                name = guess.name if number == 0 else f"{guess.name}-python{interpreter.python}"
-                attempt = yield _hypothesis(name, guess, about, bench)
-                if _is_settled(attempt):
-                    return None
-                attempts.append(attempt)
-                if attempt.rebuilt is None:
-                    break  # it will fail with other times too; perhaps not on another Python
-            if any(each.rebuilt for each in attempts):
-                return None
+        yield from try_guesses(
+            _guesses(workshop, case),
+            requires_python=evidence.artifact.file.requires_python,
+            uploaded=case.uploaded,
+            furnish=partial(_furnished, workshop, case),
+        )
     except Stopped as stopped:
         return stopped.obstacle
     return None
-
-
-def _is_settled(attempt: Attempt) -> bool:
-    """Whether another guess could only do worse: the content is confirmed, or a limit was reached."""
-    if attempt.run.outcome is Outcome.TIMED_OUT:
-        return True
-    return attempt.comparison is not None and attempt.comparison.level is not Level.DIFFERENT
 
 
 def _case(evidence: Evidence) -> Case:
@@ -118,21 +88,23 @@ def _case(evidence: Evidence) -> Case:
     )
 
 
-def _furnished(workshop: Workshop, case: Case, interpreter: Interpreter) -> tuple[Bench, tuple[str, ...]]:
+def _furnished(workshop: Workshop, case: Case, interpreter: Interpreter) -> tuple[Bench, str]:
     toolchain = workshop.toolchains.get(interpreter.toolchain)
     artifact, source = case.evidence.artifact, case.source_file
     bench = Bench(
         purl=artifact.purl,
         filename=artifact.filename,
         source=case.origin,
-        source_input=Input(
-            role=Role.SOURCE,
-            name=source.filename,
-            sha256=source.sha256,
-            path=source_path(source.filename),
-            uri=source.url,
+        tree=Unpacked(
+            archive=Input(
+                role=Role.SOURCE,
+                name=source.filename,
+                sha256=source.sha256,
+                path=source_path(source.filename),
+                uri=source.url,
+            ),
+            top=top_directory(case.source),
         ),
-        top=top_directory(case.source),
         system=case.system,
         toolchain=ToolchainRef(name=toolchain.name, sha256=toolchain.sha256),
         guest=workshop.guest.program_input,
@@ -141,7 +113,8 @@ def _furnished(workshop: Workshop, case: Case, interpreter: Interpreter) -> tupl
         dependencies=(),
         limits=workshop.limits,
     )
-    return furnish(workshop, bench, case.requirements, python=toolchain.python_version, not_after=case.uploaded)
+    bench, notes = furnish(workshop, bench, case.requirements, python=toolchain.python_version, not_after=case.uploaded)
+    return bench, " ".join((_with_what(case, interpreter), *notes))
 
 
 def _guesses(workshop: Workshop, case: Case) -> list[Guess]:
@@ -202,10 +175,4 @@ def _with_what(case: Case, interpreter: Interpreter) -> str:
     return (
         f"Built with {case.system.backend.partition(':')[0]} ({packed}) on Python {interpreter.python}, with nothing "
         f"newer than the upload on {case.uploaded:%Y-%m-%d %H:%M} UTC.{notes}"
-    )
-
-
-def _hypothesis(name: str, guess: Guess, about: str, bench: Bench) -> Hypothesis:
-    return Hypothesis(
-        name=name, sentence=f"{guess.sentence} {about}", definition=build_definition(bench, guess.circumstances)
     )

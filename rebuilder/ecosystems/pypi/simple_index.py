@@ -170,24 +170,30 @@ def _files(page: _Page, *, base: str) -> list[ReleaseFile]:
 
 def _published(listed: ListedFile, *, base: str) -> PublishedFile | None:
     sha256 = listed.hashes.get("sha256", "").lower()
-    try:
-        url = urljoin(base, listed.url)
-        scheme = urlsplit(url).scheme
-    except ValueError:
-        return None
-    if not _SHA256.fullmatch(sha256) or scheme not in {"https", "http", "file"}:
+    url = _address(listed.url, base=base)
+    if not _SHA256.fullmatch(sha256) or url is None:
         return None
     yanked = listed.yanked if isinstance(listed.yanked, str) else "" if listed.yanked else None
     return PublishedFile(
         filename=listed.filename,
-        url=url.partition("#")[0],
+        url=url,
         sha256=Sha256(sha256),
         size=listed.size,
         uploaded=_moment(listed.upload_time),
         requires_python=listed.requires_python,
         yanked=yanked,
-        provenance_url=urljoin(base, listed.provenance) if listed.provenance else None,
+        provenance_url=_address(listed.provenance, base=base) if listed.provenance else None,
     )
+
+
+def _address(reference: str, *, base: str) -> str | None:
+    """The address a reference on a page leads to; None when it leads nowhere files are fetched from."""
+    try:
+        url = urljoin(base, reference)
+        scheme = urlsplit(url).scheme
+    except ValueError:
+        return None
+    return url.partition("#")[0] if scheme in {"https", "http", "file"} else None
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -1,26 +1,33 @@
-"""The build definition of a wheel (pure): docs/predicates/pypi-wheel-build.md describes it for readers."""
+"""The build definition of a wheel or a source archive (pure); docs/predicates/ describes both kinds for readers."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from rebuilder.ecosystems.pypi.requirements import BuildSystem
+from rebuilder.ecosystems.pypi.source_trees import SOURCE_TREE, CheckedOut, SourceOrigin
 from rebuilder.model.definition import BuildDefinition, Input, Limits, Role, ToolchainRef
 from rebuilder.model.evidence import Source
 from rebuilder.ports import Pin
 
 BUILD_TYPE = "tag:rebuilder,2026:pypi-wheel-build/v1"
 """Documented in docs/predicates/pypi-wheel-build.md."""
-SOURCE_TREE = "/build/src"
+COMMIT_BUILD_TYPE = "tag:rebuilder,2026:pypi-commit-build/v1"
+"""Documented in docs/predicates/pypi-commit-build.md."""
 ENVIRONMENT = "/build/env"
 REQUIREMENTS = "/inputs/requirements.txt"
 FILE_TIMES = "/inputs/file-times.json"
 WHEELS = "/inputs/wheels"
 REQUIRES_RESULT = "requires.json"
 
-_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
+
+class Product(StrEnum):
+    """What the backend is asked for; the value is the guest program that asks."""
+
+    WHEEL = "build_wheel"
+    SDIST = "build_sdist"
 
 
 @dataclass(frozen=True)
@@ -30,9 +37,7 @@ class Bench:
     purl: str
     filename: str
     source: Source
-    source_input: Input
-    top: str
-    """Directory in the archive that holds the project; empty when files lie at the top."""
+    tree: SourceOrigin
     system: BuildSystem
     toolchain: ToolchainRef
     guest: Input
@@ -40,11 +45,12 @@ class Bench:
     requirements: Input
     dependencies: tuple[Input, ...]
     limits: Limits
+    product: Product = Product.WHEEL
 
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What one hypothesis says about the machine the wheel was packed on."""
+    """What one hypothesis says about the machine the file was packed on."""
 
     source_date_epoch: int | None = None
     file_times: Input | None = None
@@ -53,13 +59,13 @@ class Circumstances:
 
 
 def build_definition(bench: Bench, circumstances: Circumstances) -> BuildDefinition:
-    """Unpack the source, make the build environment, build the wheel."""
+    """Make the source tree, make the build environment, build."""
     build = (*_backend_command(bench), "--out", "/out")
     return _definition(bench, circumstances, build)
 
 
 def requires_definition(bench: Bench) -> BuildDefinition:
-    """Unpack, make the environment, and only ask the backend what else it requires (``/out/requires.json``)."""
+    """Make the tree and the environment, and only ask the backend what else it requires (``/out/requires.json``)."""
     ask = (*_backend_command(bench), "--requires-only", "--result", f"/out/{REQUIRES_RESULT}")
     return _definition(bench, Circumstances(), ask)
 
@@ -82,37 +88,27 @@ def dependency_input(pin: Pin) -> Input:
     )
 
 
-def source_path(filename: str) -> str:
-    """Where the source archive lies in the sandbox; its name says nothing but its format there if it is odd."""
-    if _PLAIN.fullmatch(filename):
-        return f"/inputs/{filename}"
-    return "/inputs/source.zip" if filename.endswith(".zip") else "/inputs/source.tar.gz"
-
-
 def _definition(bench: Bench, circumstances: Circumstances, last: tuple[str, ...]) -> BuildDefinition:
     times = circumstances.file_times
-    inputs = (bench.guest, bench.uv, bench.source_input, bench.requirements, *bench.dependencies)
+    inputs = (bench.guest, bench.uv, *bench.tree.inputs, bench.requirements, *bench.dependencies)
     return BuildDefinition(
-        build_type=BUILD_TYPE,
+        build_type=COMMIT_BUILD_TYPE if isinstance(bench.tree, CheckedOut) else BUILD_TYPE,
         purl=bench.purl,
         filename=bench.filename,
         source=bench.source,
         inputs=(*inputs, times) if times else inputs,
         toolchain=bench.toolchain,
-        commands=(_unpack_command(bench, circumstances), *_environment_commands(bench), last),
+        commands=(_tree_command(bench, circumstances), *_environment_commands(bench), last),
         environment=_environment(circumstances),
         umask=f"{circumstances.umask:04o}",
         limits=bench.limits,
     )
 
 
-def _unpack_command(bench: Bench, circumstances: Circumstances) -> tuple[str, ...]:
+def _tree_command(bench: Bench, circumstances: Circumstances) -> tuple[str, ...]:
     times = ("--times", circumstances.file_times.path) if circumstances.file_times else ()
-    return (
-        *("/usr/bin/python3", "-I", "-S", bench.guest.path, "unpack"),
-        *("--source", bench.source_input.path, "--into", SOURCE_TREE),
-        *("--umask", f"{circumstances.source_umask:04o}", *times),
-    )
+    program = bench.tree.command(circumstances.source_umask)
+    return ("/usr/bin/python3", "-I", "-S", bench.guest.path, *program, *times)
 
 
 def _environment_commands(bench: Bench) -> tuple[tuple[str, ...], ...]:
@@ -128,9 +124,9 @@ def _environment_commands(bench: Bench) -> tuple[tuple[str, ...], ...]:
 def _backend_command(bench: Bench) -> tuple[str, ...]:
     paths = [argument for path in bench.system.backend_path for argument in ("--backend-path", path)]
     return (
-        *(f"{ENVIRONMENT}/bin/python", bench.guest.path, "build_wheel"),
+        *(f"{ENVIRONMENT}/bin/python", bench.guest.path, bench.product.value),
         *("--backend", bench.system.backend, *paths),
-        *("--source", f"{SOURCE_TREE}/{bench.top}" if bench.top else SOURCE_TREE),
+        *("--source", f"{SOURCE_TREE}/{bench.tree.top}" if bench.tree.top else SOURCE_TREE),
     )
 
 

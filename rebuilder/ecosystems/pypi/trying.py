@@ -1,0 +1,64 @@
+"""Which guesses are tried on which Python, and when that is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from rebuilder.ecosystems.pypi.build_recipe import Bench, Circumstances, build_definition
+from rebuilder.ecosystems.pypi.toolchain_choice import Interpreter, choose
+from rebuilder.model.attempt import Attempt, Hypothesis, Outcome
+from rebuilder.model.comparison import Level
+
+
+@dataclass(frozen=True)
+class Guess:
+    """One explanation of the times and modes in the published file, not yet a definition."""
+
+    name: str
+    sentence: str
+    circumstances: Circumstances
+
+
+def try_guesses(
+    guesses: Sequence[Guess],
+    *,
+    requires_python: str | None,
+    uploaded: datetime,
+    furnish: Callable[[Interpreter], tuple[Bench, str]],
+) -> Generator[Hypothesis, Attempt, None]:
+    """Yield every guess on the likeliest Python, until one is settled; on the next one only if nothing was built.
+
+    Args:
+        guesses: Likeliest first.
+        requires_python: As published.
+        uploaded: When the file was published.
+        furnish: Gives all but the circumstances, and sentences about it.
+
+    Raises:
+        Stopped: no Python will do, or ``furnish`` found something in the way.
+    """
+    for number, interpreter in enumerate(choose(requires_python, uploaded)):
+        bench, about = furnish(interpreter)
+        built = False
+        for guess in guesses:
+            attempt = yield Hypothesis(
+                name=guess.name if number == 0 else f"{guess.name}-python{interpreter.python}",
+                sentence=f"{guess.sentence} {about}",
+                definition=build_definition(bench, guess.circumstances),
+            )
+            if _is_settled(attempt):
+                return
+            built = built or attempt.rebuilt is not None
+            if attempt.rebuilt is None:
+                break  # it will fail with other times too; perhaps not on another Python
+        if built:
+            return
+
+
+def _is_settled(attempt: Attempt) -> bool:
+    """Whether another guess could only do worse: the content is confirmed, or a limit was reached."""
+    if attempt.run.outcome is Outcome.TIMED_OUT:
+        return True
+    return attempt.comparison is not None and attempt.comparison.level is not Level.DIFFERENT
