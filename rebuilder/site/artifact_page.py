@@ -17,6 +17,7 @@ from rebuilder.site.marks import Mark, alarm_words, mark
 
 _STAGES = {
     Stage.FETCH: "Fetching what was published",
+    Stage.ATTESTATIONS: "Checking what upstream signed",
     Stage.TOOLCHAIN: "Checking the toolchain",
     Stage.RESOLVE: "Choosing build dependencies",
     Stage.BUILD: "Building",
