@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ import pytest
 from rebuilder.guest.git_store import object_name
 from rebuilder.model.git import SourceProblem, SourceTree, Submodule, Trouble
 from rebuilder.storage.git import GitLimits, GitSources
-from rebuilder.storage.git_objects import Unsound, read_commit
+from rebuilder.storage.git_address import Remote
+from rebuilder.storage.git_objects import Unsound, read_commit, read_entries
+from rebuilder.storage.git_process import Git
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.repositories import Repository, make_repository
 
@@ -120,6 +123,18 @@ def test_paths_that_would_do_harm(bench: Bench, name: bytes, *, inside: bool) ->
     if inside:
         entry = ("40000", name, bench.repository.object("tree", b"100644 config\0" + bytes.fromhex(blob)))
     assert Trouble.UNSOUND == bench.problem(bench.repository.odd_commit(entry)).trouble
+
+
+@pytest.mark.parametrize("name", [b".git", b".GIT", b"..", b"."])
+def test_paths_are_refused_whatever_git_says(bench: Bench, tmp_path: Path, name: bytes) -> None:
+    """Git refuses them while fetching; were they here already, they would be refused, too."""
+    blob = bench.repository.object("blob", b"x")
+    sha = bench.repository.odd_commit(("100644", name, blob))
+    place = bench.repository.path / ".git"
+    remote = Remote("/nowhere", "file", URL)
+    git = Git(place, remote, tmp_path / "served", PATH, deadline=time.monotonic() + 30, slow_seconds=1)
+    with pytest.raises(Unsound, match="would do harm"):
+        read_entries(git, bench.repository.git("rev-parse", f"{sha}^{{tree}}"), most=5)
 
 
 def test_link_in_place_of_the_repository(bench: Bench) -> None:
