@@ -17,6 +17,7 @@ RECORD = 10240
 """Bytes to a multiple of which most writers fill an archive up with zeros."""
 FULL_RECORD = -1
 """Stands for as many zeros as that takes, which follows from the members."""
+_NANOSECONDS = 9
 
 
 class Extension(NamedTuple):
@@ -64,6 +65,7 @@ class TarMember(NamedTuple):
             "sha256": self.sha256 if self.kind == "file" else None,
             "mode": self.mode,
             "mtime": utc(self.mtime),
+            "fraction": fraction(self.mtime),
             "link": self.link,
         }
 
@@ -79,6 +81,13 @@ class TarArchive(NamedTuple):
     """Zero bytes after the last member, or :data:`FULL_RECORD`."""
     trailing: Stretch | None
     """Bytes after those zeros."""
+
+
+def fraction(seconds: str) -> str | None:
+    """The digits after the point of a time from 1970 on; None when there are none, or more than nanoseconds."""
+    whole, point, digits = seconds.partition(".")
+    plain = (whole + digits).isascii() and (whole + digits).isdigit()
+    return digits if point and plain and 0 < len(digits) <= _NANOSECONDS and digits.strip("0") else None
 
 
 def utc(seconds: str) -> str:

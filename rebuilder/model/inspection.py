@@ -32,6 +32,8 @@ class Member(Value):
     """Permission and type bits as stored (ZIP: upper half of external_attr; None when the archive has none)."""
     mtime: str
     """Local-less ``YYYY-MM-DDTHH:MM:SS`` as stored; ZIP has 2-second steps and no zone, tar is shown in UTC."""
+    fraction: str | None = None
+    """Decimal digits of the fraction of a second that ``mtime`` leaves out; only tar archives in pax form have one."""
     link: str | None = None
     """Target of a symbolic or hard link."""
     create_system: int | None = None

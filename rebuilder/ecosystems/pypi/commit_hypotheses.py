@@ -3,18 +3,226 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import dataclass, replace
+from functools import partial
 
+from rebuilder.ecosystems.pypi.build_environment import furnish, parameters
+from rebuilder.ecosystems.pypi.build_recipe import REQUIREMENTS, Bench, Product
+from rebuilder.ecosystems.pypi.commit_listing import CommitListing, archive_input, list_commit
+from rebuilder.ecosystems.pypi.file_times import source_times
+from rebuilder.ecosystems.pypi.guesses import Marks, epoch_guess, guesses, shown_time, untried, with_what
+from rebuilder.ecosystems.pypi.hypotheses import times_document, upload_time, wheel_marks
+from rebuilder.ecosystems.pypi.obstacles import Stopped
+from rebuilder.ecosystems.pypi.requirements import BuildSystem, Requirements, pin_generator, read_build_system
+from rebuilder.ecosystems.pypi.sdist_traces import GZIP_HEADER, read_sdist_traces
+from rebuilder.ecosystems.pypi.source_trees import COMMIT_OBJECT, TAG_OBJECTS, CheckedOut
+from rebuilder.ecosystems.pypi.toolchain_choice import Interpreter
+from rebuilder.ecosystems.pypi.trying import Guess, try_guesses
+from rebuilder.ecosystems.pypi.wheel_traces import Generator as PackedBy
+from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
 from rebuilder.ecosystems.pypi.workshop import Workshop
+from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import Attempt, Hypothesis
-from rebuilder.model.evidence import Evidence, Obstacle
+from rebuilder.model.definition import Input, Role, ToolchainRef
+from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
 from rebuilder.model.git import SourceTree
+from rebuilder.model.inspection import Inspection
 from rebuilder.model.trail import Origin
+from rebuilder.model.verdict import Verdict
+
+_MOST_GUESSES = 3
+
+
+@dataclass(frozen=True)
+class Target:
+    """One published file that a build from the commit is to give."""
+
+    product: Product
+    file: PublishedFile
+    listing: Inspection
+
+    @property
+    def what(self) -> str:
+        """For sentences."""
+        return "wheel" if self.product is Product.WHEEL else "source archive"
+
+
+@dataclass(frozen=True)
+class Case:
+    """What both steps share."""
+
+    artifact: Artifact
+    tree: SourceTree
+    commit: CommitListing
+    checkout: CheckedOut
+    system: BuildSystem
+    requirements: Requirements
+    generator: PackedBy | None
 
 
 def infer_from_commit(
     workshop: Workshop, evidence: Evidence, origin: Origin, tree: SourceTree
 ) -> Generator[Hypothesis, Attempt, Obstacle | None]:
-    """Yield build definitions to try; see :meth:`rebuilder.ports.Ecosystem.from_commit`."""
-    del workshop, evidence, origin, tree
-    yield from ()
+    """Yield build definitions to try; see :meth:`rebuilder.ports.Ecosystem.from_commit`.
+
+    What stands in the way of one step does not keep the other from being tried.
+    """
+    targets = targets_of(evidence)
+    if not targets:
+        return evidence.obstacle
+    obstacle = None
+    try:
+        case = _case(workshop, evidence, origin, tree, targets)
+        for target in targets:
+            try:
+                yield from _step(workshop, case, target)
+            except Stopped as stopped:
+                obstacle = obstacle or stopped.obstacle
+    except Stopped as stopped:
+        return stopped.obstacle
+    return obstacle
+
+
+def targets_of(evidence: Evidence) -> list[Target]:
+    """The published source archive, then the wheel; as far as there are both, and they were listed."""
+    file, listing = evidence.artifact.file, evidence.artifact_inspection
+    targets = []
+    if evidence.source_file is not None and evidence.source_inspection is not None:
+        targets.append(Target(Product.SDIST, evidence.source_file, evidence.source_inspection))
+    if listing is not None:
+        product = Product.WHEEL if file.filename.endswith(".whl") else Product.SDIST
+        targets.append(Target(product, file, listing))
+    return targets
+
+
+def _case(workshop: Workshop, evidence: Evidence, origin: Origin, tree: SourceTree, targets: list[Target]) -> Case:
+    sdist = next((each.listing for each in targets if each.product is Product.SDIST), None)
+    commit = list_commit(workshop, tree, sdist)
+    system = read_build_system(commit.text("pyproject.toml"))
+    generator = _generator(targets)
+    return Case(
+        artifact=evidence.artifact,
+        tree=tree,
+        commit=commit,
+        checkout=_checkout(tree, origin, commit.top),
+        system=system,
+        requirements=pin_generator(system, generator, evidence.artifact.name),
+        generator=generator,
+    )
+
+
+def _generator(targets: list[Target]) -> PackedBy | None:
+    """What packed the wheel made the source archive, too: a release is built in one go."""
+    for target in targets:
+        if target.product is Product.WHEEL:
+            try:
+                return read_traces(target.listing).generator
+            except Stopped:
+                return None
     return None
+
+
+def _checkout(tree: SourceTree, origin: Origin, top: str) -> CheckedOut:
+    commit = tree.commit
+    named = [each for each in commit.tags if each.name == origin.tag] or list(commit.tags)
+    tags = [
+        (
+            each.name,
+            Input(role=Role.SOURCE, name=each.name, sha256=each.object_sha256, path=f"{TAG_OBJECTS}/{number}")
+            if each.object_sha256 is not None
+            else None,
+        )
+        for number, each in enumerate(named)
+    ]
+    return CheckedOut(
+        archive=archive_input(tree),
+        commit=Input(role=Role.SOURCE, name=commit.sha, sha256=commit.object_sha256, path=COMMIT_OBJECT),
+        sha=commit.sha,
+        origin=commit.repository,
+        tags=tuple(tags),
+        top=top,
+    )
+
+
+def _step(workshop: Workshop, case: Case, target: Target) -> Generator[Hypothesis, Attempt, None]:
+    if not target.listing.readable:
+        raise Stopped(Verdict.UNSUPPORTED, f"{target.file.filename} cannot be read to its end.")
+    if target.product is Product.SDIST and not target.file.filename.endswith(".tar.gz"):
+        raise Stopped(
+            Verdict.UNSUPPORTED, f"{target.file.filename} is not a .tar.gz archive, which is all that backends make."
+        )
+    found = (
+        _wheel_guesses(workshop, case, target)
+        if target.product is Product.WHEEL
+        else _sdist_guesses(workshop, case, target)
+    )
+    prefix = f"{'wheel' if target.product is Product.WHEEL else 'sdist'}-from-commit"
+    yield from try_guesses(
+        [replace(each, name=f"{prefix}-{each.name}") for each in found[:_MOST_GUESSES]],
+        requires_python=case.artifact.file.requires_python,
+        uploaded=upload_time(target.file, target.what),
+        furnish=partial(_furnished, workshop, case, target),
+    )
+
+
+def _wheel_guesses(workshop: Workshop, case: Case, target: Target) -> list[Guess]:
+    traces: WheelTraces = read_traces(target.listing)
+    times = source_times(target.listing, case.commit.listing, dist_info=traces.dist_info)
+    marks = wheel_marks(traces)
+    return untried([*guesses(marks, times_document(workshop, times), len(times)), _commit_time(case, marks)])
+
+
+def _sdist_guesses(workshop: Workshop, case: Case, target: Target) -> list[Guess]:
+    with workshop.blobs.path(target.file.sha256).open("rb") as file:
+        traces = read_sdist_traces(target.listing, file.read(GZIP_HEADER))
+    times = source_times(target.listing, case.commit.listing)
+    marks = Marks(target.what, traces.times, traces.uniform_time, traces.source_umask, traces.generated_umask)
+    first, *others = guesses(marks, times_document(workshop, times), len(times))
+    if traces.gzip_time is not None and traces.uniform_time is None:
+        sentence = (
+            f"The header of the published {target.what} carries the time {shown_time(traces.gzip_time)}, which "
+            "may be SOURCE_DATE_EPOCH."
+        )
+        others = [epoch_guess(marks, "header-time", traces.gzip_time, sentence)]
+    return untried([first, *others, _commit_time(case, marks)])
+
+
+def _commit_time(case: Case, marks: Marks) -> Guess:
+    seconds = int(case.tree.commit.committed_at.timestamp())
+    sentence = (
+        f"Should the build have had the commit's own time as SOURCE_DATE_EPOCH, as release scripts often set it: "
+        f"{shown_time(seconds)}."
+    )
+    return epoch_guess(marks, "commit-time", seconds, sentence)
+
+
+def _furnished(workshop: Workshop, case: Case, target: Target, interpreter: Interpreter) -> tuple[Bench, str]:
+    toolchain = workshop.toolchains.get(f"{interpreter.toolchain}-git")
+    commit, uploaded = case.tree.commit, upload_time(target.file, target.what)
+    bench = Bench(
+        purl=case.artifact.purl,
+        filename=target.file.filename,
+        source=Source(kind=SourceKind.GIT, uri=commit.repository, digest={"gitCommit": commit.sha}),
+        tree=case.checkout,
+        system=case.system,
+        toolchain=ToolchainRef(name=toolchain.name, sha256=toolchain.sha256),
+        guest=workshop.guest.program_input,
+        uv=workshop.uv_input(),
+        requirements=parameters(workshop, REQUIREMENTS, b""),
+        dependencies=(),
+        limits=workshop.limits,
+        product=target.product,
+    )
+    bench, notes = furnish(workshop, bench, case.requirements, python=toolchain.python_version, not_after=uploaded)
+    about = with_what(case.system, case.generator, case.requirements, interpreter.python, uploaded)
+    return bench, " ".join((_checked_out(case.checkout), about, *notes))
+
+
+def _checked_out(checkout: CheckedOut) -> str:
+    tags = ", ".join(name for name, _ in checkout.tags)
+    tagged = f"with the tag {tags}" if len(checkout.tags) == 1 else f"with the tags {tags}" if tags else "without a tag"
+    place = f" The project is in its directory {checkout.top}." if checkout.top else ""
+    return (
+        f"The commit {checkout.sha} is checked out {tagged}, as a runner's shallow clone has it: the history before "
+        f"it is not there.{place}"
+    )

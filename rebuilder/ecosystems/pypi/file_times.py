@@ -1,4 +1,4 @@
-"""Which time each source file had when the wheel was packed (pure)."""
+"""Which time each source file had when the published file was packed (pure)."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from rebuilder.model.inspection import Inspection, Member, MemberKind
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S"
 
 
-def source_times(wheel: Inspection, source: Inspection, *, dist_info: str) -> dict[str, str]:
-    """Time by path in the source archive, for every source file that went into the wheel unchanged.
+def source_times(published: Inspection, source: Inspection, *, dist_info: str | None = None) -> dict[str, str]:
+    """Time by path in the source, for every source file that went into the published file unchanged.
 
-    A wheel member belongs to the source file with the same bytes whose path ends most like its own:
+    A member belongs to the source file with the same bytes whose path ends most like its own:
     ``pkg/a.py`` to ``x-1.0/src/pkg/a.py``; at least the last parts must be equal. Members outside ``.dist-info``
-    have the last word, since what a backend copies into ``.dist-info`` may get a time of its own.
+    have the last word, since what a backend copies into ``.dist-info`` may get a time of its own. Fractions of
+    seconds, which only tar archives have, are kept.
     """
     by_content: dict[str, list[Member]] = {}
     for member in source.members:
         if member.kind is MemberKind.FILE and member.sha256:
             by_content.setdefault(member.sha256, []).append(member)
     times: dict[str, str] = {}
-    ordered = sorted(wheel.members, key=lambda member: not member.name.startswith(f"{dist_info}/"))
+    ordered = sorted(published.members, key=lambda member: not member.name.startswith(f"{dist_info}/"))
     for member in ordered:
         if member.kind is not MemberKind.FILE or parse_time(member.mtime) is None:
             continue
@@ -29,7 +30,7 @@ def source_times(wheel: Inspection, source: Inspection, *, dist_info: str) -> di
         candidates = [each for each in same_bytes if _shared_suffix(each.name, member.name)]
         if candidates:
             origin = max(candidates, key=lambda each: (_shared_suffix(each.name, member.name), -len(each.name)))
-            times[normal_path(origin.name)] = member.mtime
+            times[normal_path(origin.name)] = f"{member.mtime}.{member.fraction}" if member.fraction else member.mtime
     return dict(sorted(times.items()))
 
 

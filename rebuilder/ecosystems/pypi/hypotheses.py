@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
 from rebuilder.ecosystems.pypi.build_environment import furnish, parameters
-from rebuilder.ecosystems.pypi.build_recipe import FILE_TIMES, REQUIREMENTS, Bench, Circumstances
-from rebuilder.ecosystems.pypi.file_times import epoch, source_times
+from rebuilder.ecosystems.pypi.build_recipe import FILE_TIMES, REQUIREMENTS, Bench
+from rebuilder.ecosystems.pypi.file_times import source_times
+from rebuilder.ecosystems.pypi.guesses import Marks, guesses, with_what
 from rebuilder.ecosystems.pypi.obstacles import Stopped
 from rebuilder.ecosystems.pypi.requirements import BuildSystem, Requirements, pin_generator, read_build_system
 from rebuilder.ecosystems.pypi.source_archive import source_text, top_directory
@@ -26,8 +26,6 @@ from rebuilder.model.definition import Input, Role, ToolchainRef
 from rebuilder.model.evidence import Evidence, Obstacle, Source
 from rebuilder.model.inspection import Inspection
 from rebuilder.model.verdict import Verdict
-
-_DEFAULT_UMASK = 0o022
 
 
 @dataclass(frozen=True)
@@ -66,13 +64,7 @@ def _case(evidence: Evidence) -> Case:
     wheel, source = evidence.artifact_inspection, evidence.source_inspection
     if wheel is None or source is None or evidence.source is None or evidence.source_file is None:
         raise Stopped(Verdict.INPUTS_MISSING, "The release publishes no source archive.")
-    uploaded = evidence.artifact.file.uploaded
-    if uploaded is None:
-        raise Stopped(
-            Verdict.UNSUPPORTED,
-            "The index does not say when the wheel was uploaded (PEP 700), so it is unknown which versions of its "
-            "build dependencies there were.",
-        )
+    uploaded = upload_time(evidence.artifact.file, "wheel")
     traces = read_traces(wheel)
     system = read_build_system(source_text(source, "pyproject.toml"))
     return Case(
@@ -86,6 +78,21 @@ def _case(evidence: Evidence) -> Case:
         requirements=pin_generator(system, traces.generator, evidence.artifact.name),
         uploaded=uploaded,
     )
+
+
+def upload_time(file: PublishedFile, what: str) -> datetime:
+    """When a file was published.
+
+    Raises:
+        Stopped: the index does not say.
+    """
+    if file.uploaded is None:
+        raise Stopped(
+            Verdict.UNSUPPORTED,
+            f"The index does not say when the {what} was uploaded (PEP 700), so it is unknown which versions of its "
+            "build dependencies there were.",
+        )
+    return file.uploaded
 
 
 def _furnished(workshop: Workshop, case: Case, interpreter: Interpreter) -> tuple[Bench, str]:
@@ -114,65 +121,20 @@ def _furnished(workshop: Workshop, case: Case, interpreter: Interpreter) -> tupl
         limits=workshop.limits,
     )
     bench, notes = furnish(workshop, bench, case.requirements, python=toolchain.python_version, not_after=case.uploaded)
-    return bench, " ".join((_with_what(case, interpreter), *notes))
+    about = with_what(case.system, case.traces.generator, case.requirements, interpreter.python, case.uploaded)
+    return bench, " ".join((about, *notes))
 
 
 def _guesses(workshop: Workshop, case: Case) -> list[Guess]:
-    """The two explanations for the times in the wheel, the one that fits first."""
-    one_time, file_times = _one_time(case), _restored_times(workshop, case)
-    if case.traces.uniform_time is None:
-        return [file_times, *one_time]
-    return [*one_time, file_times]
-
-
-def _one_time(case: Case) -> list[Guess]:
-    common = max(Counter(case.traces.times.values()).most_common(1), default=("", 0))[0]
-    seconds = epoch(common)
-    if seconds is None:
-        return []
-    shown = common.replace("T", " ")
-    if case.traces.uniform_time is not None:
-        sentence = f"Every member of the published wheel carries the time {shown}, as SOURCE_DATE_EPOCH leaves it."
-    else:
-        sentence = f"Should there have been one time for everything after all: {shown} is the most common one."
-    return [Guess("source-date-epoch", sentence, _circumstances(case, source_date_epoch=seconds))]
-
-
-def _restored_times(workshop: Workshop, case: Case) -> Guess:
     restored = source_times(case.wheel, case.source, dist_info=case.traces.dist_info)
-    document = parameters(workshop, FILE_TIMES, json.dumps(restored, indent=0, sort_keys=True).encode())
-    distinct = len(set(case.traces.times.values()))
-    found = (
-        f"The members of the published wheel carry {distinct} different times, as files of a working tree do"
-        if distinct > 1
-        else "The one time in the published wheel may be that of the files"
-    )
-    return Guess(
-        "restored-times",
-        f"{found}: {len(restored)} source files get the time they have in the wheel; SOURCE_DATE_EPOCH is not set.",
-        _circumstances(case, file_times=document),
-    )
+    return guesses(wheel_marks(case.traces), times_document(workshop, restored), len(restored))
 
 
-def _circumstances(
-    case: Case, *, source_date_epoch: int | None = None, file_times: Input | None = None
-) -> Circumstances:
-    generated = case.traces.generated_umask
-    copied = case.traces.source_umask
-    umask = _DEFAULT_UMASK if generated is None else generated
-    return Circumstances(
-        source_date_epoch=source_date_epoch,
-        file_times=file_times,
-        source_umask=umask if copied is None else copied,
-        umask=umask,
-    )
+def wheel_marks(traces: WheelTraces) -> Marks:
+    """What the times and modes in a wheel say."""
+    return Marks("wheel", traces.times, traces.uniform_time, traces.source_umask, traces.generated_umask)
 
 
-def _with_what(case: Case, interpreter: Interpreter) -> str:
-    generator = case.traces.generator
-    packed = f"the wheel names {generator.name} {generator.version}" if generator else "the wheel names no build tool"
-    notes = "".join(f" {note}" for note in case.requirements.notes)
-    return (
-        f"Built with {case.system.backend.partition(':')[0]} ({packed}) on Python {interpreter.python}, with nothing "
-        f"newer than the upload on {case.uploaded:%Y-%m-%d %H:%M} UTC.{notes}"
-    )
+def times_document(workshop: Workshop, times: dict[str, str]) -> Input:
+    """The times to restore, as an input."""
+    return parameters(workshop, FILE_TIMES, json.dumps(times, indent=0, sort_keys=True).encode())

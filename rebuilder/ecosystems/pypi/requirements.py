@@ -1,4 +1,4 @@
-"""What a source archive asks to be built with, and what its wheel says it was built with (pure)."""
+"""What a source asks to be built with, and what its wheel says it was built with (pure)."""
 
 from __future__ import annotations
 
@@ -83,12 +83,12 @@ def parse_requirements(texts: list[str]) -> tuple[Requirement, ...]:
         except InvalidRequirement:
             raise Stopped(
                 Verdict.BUILD_FAILED,
-                f"The source archive asks to be built with {quoted(text)}, which is not a requirement (PEP 508).",
+                f"The source asks to be built with {quoted(text)}, which is not a requirement (PEP 508).",
             ) from None
         if requirement.url is not None:
             raise Stopped(
                 Verdict.INPUTS_MISSING,
-                f"The source archive asks to be built with {quoted(text)}: what is at that address today need not be "
+                f"The source asks to be built with {quoted(text)}: what is at that address today need not be "
                 "what was there when the wheel was made.",
             )
         requirements.append(requirement)
@@ -185,9 +185,7 @@ def _table(pyproject: str) -> dict[str, Any] | None:
 
 
 def _malformed(what: str) -> Stopped:
-    return Stopped(
-        Verdict.BUILD_FAILED, f"pyproject.toml of the source archive is malformed: {what}; no frontend builds it."
-    )
+    return Stopped(Verdict.BUILD_FAILED, f"pyproject.toml of the source is malformed: {what}; no frontend builds it.")
 
 
 def _texts(value: Any) -> bool:

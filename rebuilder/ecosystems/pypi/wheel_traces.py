@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import stat
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from typing import Literal
@@ -78,8 +79,8 @@ def read_traces(wheel: Inspection) -> WheelTraces:
         tags=tuple(header.get("tag", [])),
         uniform_time=distinct.pop() if len(distinct) == 1 else None,
         times=times,
-        source_umask=_umask(_copied(files, dist_info)),
-        generated_umask=_umask([each for each in files if each.name in _generated(dist_info)]),
+        source_umask=umask_of(_copied(files, dist_info)),
+        generated_umask=umask_of([each for each in files if each.name in _generated(dist_info)]),
         create_system=systems.pop() if len(systems) == 1 else None,
         generated_line_ends=_line_ends([wheel.texts[f"{dist_info}/{name}"] for name in ("WHEEL", "METADATA")]),
     )
@@ -132,7 +133,7 @@ def _copied(files: list[Member], dist_info: str) -> list[Member]:
     return licences or data or others
 
 
-def _umask(members: list[Member]) -> int | None:
+def umask_of(members: Sequence[Member]) -> int | None:
     """The umask the modes of these members point to: of 0664 it is 0002, of 0644 it is 0022."""
     masks = Counter(
         ~member.mode & (0o777 if member.mode & 0o111 else 0o666) & 0o077
