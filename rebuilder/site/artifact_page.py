@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from rebuilder.model.decision import towards
 from rebuilder.model.report import Alarm, Report, Stage, Summary, page_path, summarise
 from rebuilder.model.verdict import Verdict
 from rebuilder.site.attempt_section import AttemptRow, ComparisonSection, attempt_rows, comparison_section
@@ -14,6 +15,8 @@ from rebuilder.site.check_section import CheckSection, check_section
 from rebuilder.site.display import LONG, SHORT, Moment, count, duration, link, moment, size, visible
 from rebuilder.site.history import HistorySection, history_section
 from rebuilder.site.marks import Mark, alarm_words, mark
+from rebuilder.site.provenance_section import ProvenanceSection, provenance_section
+from rebuilder.site.trail_section import TrailSection, trail_section
 
 _STAGES = {
     Stage.FETCH: "Fetching what was published",
@@ -80,6 +83,8 @@ class ArtifactPage:
     when: Moment
     proof: Proof
     alarms: tuple[AlarmNote, ...]
+    trail: TrailSection | None
+    provenance: ProvenanceSection | None
     published: tuple[Fact, ...]
     notes: tuple[str, ...]
     obstacle: str | None
@@ -123,7 +128,7 @@ def artifact_page(report: Report, around: Surroundings) -> ArtifactPage:
     """Compute the page. Pure: equal arguments give an equal page."""
     artifact, decision = report.artifact, report.decision
     root = "../" * len(PurePosixPath(path_of(report)).parts)
-    index = decision.attempt if decision.attempt is not None else (0 if report.attempts else None)
+    index = decision.attempt if decision.attempt is not None else _first_towards(report)
     decisive = report.attempts[index] if index is not None else None
     key_href = f"{root}keys/{around.key_id}.pem"
     rebuilt = decisive.rebuilt.sha256 if decisive and decisive.rebuilt else None
@@ -139,12 +144,14 @@ def artifact_page(report: Report, around: Surroundings) -> ArtifactPage:
         when=moment(report.finished),
         proof=Proof(artifact.sha256, rebuilt, rebuilt == artifact.sha256),
         alarms=_alarms(report, around.alarms),
+        trail=trail_section(report),
+        provenance=provenance_section(report.provenance),
         published=_published(report),
         notes=tuple(visible(each) for each in report.evidence.notes),
         obstacle=visible(report.evidence.obstacle.sentence) if report.evidence.obstacle else None,
-        source=source_facts(report),
+        source=source_facts(report, decisive),
         build=build_section(report, index) if index is not None else None,
-        attempts=attempt_rows(report.attempts, artifact.sha256, index),
+        attempts=attempt_rows(report.attempts, index),
         log_tail=around.log_tail,
         comparison=comparison_section(decisive, index, around.diffoscope_text)
         if decisive is not None and index is not None
@@ -166,6 +173,11 @@ def path_of(report: Report) -> str:
     """Directory of the report's page below the site's root."""
     artifact = report.artifact
     return page_path(artifact.ecosystem, artifact.name, artifact.version, artifact.filename, artifact.sha256)
+
+
+def _first_towards(report: Report) -> int | None:
+    """The first attempt at the artifact itself: others are steps on the way to it, or beside it."""
+    return next(iter(towards(report.attempts, report.artifact.filename)), None)
 
 
 def failed(report: Report) -> bool:

@@ -10,6 +10,7 @@ from rebuilder.model.comparison import Comparison, Diffoscope, Level, MemberChan
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.site.display import LONG, SHORT, Digest, Moment, count, digest, duration, memory, moment, visible
 from rebuilder.site.normalisations import meaning
+from rebuilder.site.steps import step_words
 
 MOST_DIFFERENCES = 200
 """Members a page lists; report.json has all that were kept."""
@@ -36,15 +37,20 @@ class AttemptRow:
     """One attempt in the table of attempts."""
 
     number: int
+    step: str
+    """From what to what, such as ``Commit → wheel``."""
+    target: str
+    """File name of what it was to give."""
     name: str
     sentence: str
     changes: tuple[str, ...]
-    """How its definition differs from that of the first attempt."""
+    """How its definition differs from that of the first attempt at the same step."""
+    base: int
+    """Number of that first attempt."""
     outcome: str
     level: str
     tone: str
     digest: Digest | None
-    matches: bool
     seconds: str
     memory: str
     started: Moment
@@ -90,29 +96,40 @@ class ComparisonSection:
     """The diffoscope text, when it is small."""
 
 
-def attempt_rows(attempts: Sequence[Attempt], published_sha256: str, decisive: int | None) -> tuple[AttemptRow, ...]:
+def attempt_rows(attempts: Sequence[Attempt], decisive: int | None) -> tuple[AttemptRow, ...]:
     """One row per attempt, in the order they were made; none is left out."""
+    first: dict[tuple[str, str], int] = {}
+    for index, attempt in enumerate(attempts):
+        first.setdefault(_step(attempt), index)
     return tuple(
-        _row(index, attempt, attempts[0], published_sha256, decisive=index == decisive)
+        _row(index, attempt, first[_step(attempt)], attempts, decisive=index == decisive)
         for index, attempt in enumerate(attempts)
     )
 
 
-def _row(index: int, attempt: Attempt, first: Attempt, published: str, *, decisive: bool) -> AttemptRow:
+def _step(attempt: Attempt) -> tuple[str, str]:
+    definition = attempt.hypothesis.definition
+    return (definition.filename, definition.source.kind.value if definition.source else "")
+
+
+def _row(index: int, attempt: Attempt, base: int, attempts: Sequence[Attempt], *, decisive: bool) -> AttemptRow:
+    definition = attempt.hypothesis.definition
     level, tone = _LEVELS[attempt.comparison.level] if attempt.comparison else ("– Nothing to compare", "mute")
     sentence = attempt.hypothesis.sentence
     if attempt.repeat:
         sentence = f"The same build once more, to see whether it gives the same file twice. {sentence}"
     return AttemptRow(
         number=index + 1,
+        step=step_words(definition),
+        target=visible(definition.filename, SHORT),
         name=visible(attempt.hypothesis.name, SHORT),
         sentence=visible(sentence, LONG),
-        changes=_changes(first.hypothesis.definition, attempt.hypothesis.definition),
+        changes=_changes(attempts[base].hypothesis.definition, definition),
+        base=base + 1,
         outcome=outcome_words(attempt),
         level=level,
         tone=tone,
         digest=digest(attempt.rebuilt.sha256) if attempt.rebuilt else None,
-        matches=attempt.rebuilt is not None and attempt.rebuilt.sha256 == published,
         seconds=duration(attempt.run.wall_seconds),
         memory=memory(attempt.run.peak_memory_bytes),
         started=moment(attempt.run.started),

@@ -97,14 +97,17 @@ _NOTES = {
 }
 
 
-def source_facts(report: Report) -> tuple[Fact, ...]:
-    """Where the rebuild started from; empty when no source is known."""
-    source = report.evidence.source
+def source_facts(report: Report, attempt: Attempt | None = None) -> tuple[Fact, ...]:
+    """Where the rebuild started from: that of ``attempt``, else what is known; empty when no source is."""
+    source = (attempt.hypothesis.definition.source if attempt else None) or report.evidence.source
     if source is None:
         return ()
     facts = [Fact("Kind", _SOURCE_KINDS[source.kind]), *_source_file(source)]
+    origin = report.trail.origin if report.trail else None
+    if source.kind is SourceKind.GIT and origin is not None:
+        facts.append(Fact("Who names it", visible(origin.sentence)))
     published = report.evidence.source_file
-    if published is not None:
+    if published is not None and source.digest.get("sha256") == published.sha256:
         facts.append(Fact("Size", size(published.size)))
         if published.uploaded is not None:
             facts.append(Fact("Uploaded", moment(published.uploaded).text))

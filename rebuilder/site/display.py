@@ -134,6 +134,11 @@ def link(url: str) -> str | None:
     return url if host and "@" not in parts.netloc else None
 
 
+def secure_link(url: str | None) -> str | None:
+    """Like :func:`link`, for addresses out of certificates and unsigned claims: https only."""
+    return link(url) if url is not None and url[:8].lower() == "https://" else None
+
+
 def count(number: int, one: str, many: str) -> str:
     """A number with its noun: ``1 file``, ``2,410 files``."""
     return f"{number:,} {one if number == 1 else many}"

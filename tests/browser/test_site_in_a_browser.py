@@ -14,6 +14,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from tests.fakes import trails
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.reports import DIFFOSCOPE_HTML
 from tests.fakes.sites import write_site
@@ -24,6 +25,15 @@ FLAGS = (
     "--disable-component-update --disable-sync --disable-dev-shm-usage"
 )
 PHONE, DESK = 360, 1200
+TRAILS = {
+    "attested": "loom",
+    "smuggled": "bobbin",
+    "claimed": "distaff",
+    "invalid": "treadle",
+    "vanished": "heddle",
+    "snare": "snare",
+}
+"""Project of each report that has a trail."""
 
 CONTRASTS = """
 const channel = c => { c /= 255; return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4; };
@@ -44,6 +54,33 @@ for (const element of document.querySelectorAll('body *')) {
   const [a, b] = [luminance(parse(getComputedStyle(element).color)), luminance(behind(element))];
   const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
   found.push([Math.round(ratio * 100) / 100, element.tagName + '.' + element.className]);
+}
+return found;
+"""
+
+PICTURE_TEXTS = """
+const channel = c => { c /= 255; return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4; };
+const luminance = text => {
+  const [r, g, b] = text.match(/[\\d.]+/g).map(Number);
+  return 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+};
+const found = [];
+for (const svg of document.querySelectorAll('svg.trail')) {
+  if (getComputedStyle(svg).display === 'none') continue;
+  const grounds = [...svg.querySelectorAll('rect')];
+  const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+  for (const text of svg.querySelectorAll('text')) {
+    const at = text.getBoundingClientRect(), style = getComputedStyle(text);
+    const inside = each => {
+      const box = each.getBoundingClientRect();
+      const across = box.left <= at.left + 1 && box.right >= at.right - 1;
+      return across && box.top <= at.top + 1 && box.bottom >= at.bottom - 1;
+    };
+    const ground = grounds.filter(inside).pop();
+    const [a, b] = ground ? [luminance(style.fill), luminance(getComputedStyle(ground).fill)] : [0, 0];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    found.push([text.textContent, parseFloat(style.fontSize) * scale, ground ? ratio : 0, svg.classList[1]]);
+  }
 }
 return found;
 """
@@ -80,6 +117,11 @@ class Browser:
         entries = (json.loads(entry["message"])["message"] for entry in self._log("performance"))
         asked = [each["params"] for each in entries if each["method"] == "Network.requestWillBeSent"]
         return [each["request"]["url"] for each in asked if each["documentURL"].startswith("file:///")]
+
+    def accessible(self) -> list[dict[str, Any]]:
+        """What a screen reader is given, as a flat list of nodes."""
+        nodes: list[dict[str, Any]] = self.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+        return [each for each in nodes if not each["ignored"] and "role" in each and "name" in each]
 
     def _log(self, kind: str) -> list[dict[str, Any]]:
         entries: list[dict[str, Any]] = self.driver.execute("getLog", {"type": kind})["value"]
@@ -155,6 +197,41 @@ def test_text_can_be_read(browser: Browser, pages: list[Path], scheme: str) -> N
         assert len(found) > 5
         assert [] == [each for each in found if each[0] < 4.5], page
     assert {"light": {"rgb(251, 250, 247)"}, "dark": {"rgb(20, 23, 26)"}}[scheme] == grounds
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, PHONE, 700, 1000, 1010, DESK, 1920])
+def test_the_picture_of_the_trail_can_be_read(browser: Browser, root: Path, width: int, scheme: str) -> None:
+    """One drawing is shown; its texts are 11 px or more, stay on their ground, and stand out from it by 4.5."""
+    for name in trails.EVERY:
+        page = next((root / "pypi").glob(f"{TRAILS[name]}/**/index.html"))
+        browser.open(page, width=width, scheme=scheme)
+        found = browser.script(PICTURE_TEXTS)
+        assert len(found) > 8
+        assert {"wide" if width > 1005 else "narrow"} == {each[3] for each in found}
+        # The hostile tag has letters this machine has no type for: their width is anybody's guess, and is clipped.
+        shown = [each for each in found if "織" not in each[0]]
+        assert [] == [each for each in shown if each[1] < 11 or each[2] < 4.5], name
+
+
+def test_the_picture_is_printed(browser: Browser, root: Path) -> None:
+    """On paper too, at a size that can be read."""
+    page = next((root / "pypi").glob("bobbin/**/index.html"))
+    browser.open(page, width=700, media="print")
+    found = browser.script(PICTURE_TEXTS)
+    assert len(found) > 8
+    assert [] == [each for each in found if each[1] < 11 or each[2] < 4.5]
+
+
+def test_the_picture_has_a_name_and_a_description(browser: Browser, root: Path) -> None:
+    """What is drawn is said, and only the drawing that is shown is there for a screen reader."""
+    page = next((root / "pypi").glob("bobbin/**/index.html"))
+    for width in (PHONE, DESK):
+        browser.open(page, width=width)
+        images = [each for each in browser.accessible() if each["role"]["value"] in {"image", "img"}]
+        names = [each["name"]["value"] for each in images if each["name"]["value"].startswith("Where this file")]
+        assert 1 == len(names)
+        assert "Commit → source archive: differs. Source archive → wheel: reproduced." in names[0]
 
 
 def test_the_keyboard_reaches_every_link(browser: Browser, root: Path) -> None:

@@ -8,18 +8,22 @@ from pathlib import Path
 from rebuilder.model.report import Alarm, Summary
 from rebuilder.ports import Blobs
 from rebuilder.site.publisher import Site
-from tests.fakes import reports
+from tests.fakes import reports, trails
 
 KEY_ID = "ab" * 32
 
 
 def write_site(root: Path, blobs: Blobs) -> dict[str, Path]:
-    """Write it; give the page of each report by verdict, and of the hostile one as ``hostile``."""
+    """Write it; give the page of each report by verdict, of the hostile one as ``hostile``, of trails by name."""
     site = Site(root, blobs, public_key=b"a public key\n", key_id=KEY_ID, verifier="rebuilder.example.org")
     pages: dict[str, Path] = {}
     known: list[Summary] = []
     alarms: list[Alarm] = []
-    builders = {**{verdict.value: make for verdict, make in reports.EVERY.items()}, "hostile": reports.hostile}
+    builders = {
+        **{verdict.value: make for verdict, make in reports.EVERY.items()},
+        "hostile": reports.hostile,
+        **trails.EVERY,
+    }
     for hours, (name, make) in enumerate(builders.items()):
         report = make(blobs)
         report = report.model_copy(update={"finished": report.finished - timedelta(hours=5 * hours)})

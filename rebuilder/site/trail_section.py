@@ -1,0 +1,261 @@
+"""Where an artifact comes from: repository, source archive and artifact, and a verdict on every step between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rebuilder.model.report import Report
+from rebuilder.model.trail import Edge, EdgeName, FileChange, Origin, Trail, TreeChange
+from rebuilder.model.verdict import Verdict
+from rebuilder.site.build_section import Fact
+from rebuilder.site.display import LONG, SHORT, count, secure_link, visible
+from rebuilder.site.marks import Mark, mark
+from rebuilder.site.steps import edge_words, target_words
+from rebuilder.site.trail_picture import Node, Picture, pictures
+
+MOST_CHANGES = 300
+"""Files a page lists; report.json has all that were kept."""
+MOST_NOTES = 50
+
+NOT_TRIED = Mark("not-tried", "–", "Not tried", "mute", "This step was not tried.")
+
+_CHANGES = {
+    TreeChange.ADDED: "only in the source archive",
+    TreeChange.CHANGED: "content differs from the commit",
+    TreeChange.MISSING: "only in the commit",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Banner:
+    """What a reader must not miss about the trail."""
+
+    tone: str
+    heading: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeRow:
+    """One step in the table."""
+
+    step: str
+    mark: Mark
+    sentence: str
+    attempts: tuple[int, ...]
+    """Numbers, counted from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRow:
+    """One file in which source archive and commit differ."""
+
+    path: str
+    change: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedGroup:
+    """Files that one rule explains."""
+
+    rule: str
+    sentence: str
+    total: str
+    rows: tuple[ChangeRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesSection:
+    """The source archive against the commit."""
+
+    total: str
+    made_by_build: bool
+    """True when rebuilding from the commit gave this very archive: then the build itself makes every change."""
+    surplus: tuple[ChangeRow, ...]
+    """Added or changed, and nothing explains it: loud."""
+    surplus_total: str
+    absent: tuple[ChangeRow, ...]
+    """In the commit only, and nothing explains it."""
+    absent_total: str
+    explained: tuple[ExplainedGroup, ...]
+    hidden: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrailSection:
+    """Everything a page shows of the trail."""
+
+    banner: Banner | None
+    pictures: tuple[Picture, ...]
+    facts: tuple[Fact, ...]
+    edges: tuple[EdgeRow, ...]
+    notes: tuple[str, ...]
+    changes: ChangesSection | None
+
+
+def trail_section(report: Report) -> TrailSection | None:
+    """Compute it; None when only one step was looked at."""
+    trail = report.trail
+    if trail is None:
+        return None
+    steps = _steps(report)
+    rows = tuple(_row(name, _edge(trail, name), len(report.attempts)) for name in steps)
+    nodes = _nodes(report, trail)
+    said = " ".join(f"{each.step}: {each.mark.word.lower()}." for each in rows)
+    return TrailSection(
+        banner=_banner(trail),
+        pictures=pictures(nodes, {name: row.mark for name, row in zip(steps, rows, strict=True)}, said),
+        facts=_facts(trail.origin, nodes),
+        edges=rows,
+        notes=tuple(visible(each) for each in trail.notes[:MOST_NOTES]),
+        changes=_changes(trail) if trail.changes or trail.changes_total else None,
+    )
+
+
+def _steps(report: Report) -> tuple[EdgeName, ...]:
+    """All steps that there could be: a source archive has no wheel behind it."""
+    if target_words(report.artifact.filename) == "source archive":
+        return (EdgeName.COMMIT_TO_SDIST,)
+    return tuple(EdgeName)
+
+
+def _edge(trail: Trail, name: EdgeName) -> Edge | None:
+    return next((each for each in trail.edges if each.name is name), None)
+
+
+def _row(name: EdgeName, edge: Edge | None, attempts: int) -> EdgeRow:
+    if edge is None:
+        return EdgeRow(edge_words(name), NOT_TRIED, NOT_TRIED.spoken, ())
+    decision = edge.decision
+    return EdgeRow(
+        step=edge_words(name),
+        mark=mark(decision.verdict, decision.kind),
+        sentence=visible(decision.sentence, LONG),
+        attempts=tuple(index + 1 for index in edge.attempts if 0 <= index < attempts),
+    )
+
+
+def _nodes(report: Report, trail: Trail) -> tuple[Node, ...]:
+    artifact = report.artifact
+    repository = _repository(trail.origin)
+    this = _file(target_words(artifact.filename).capitalize(), artifact.filename, artifact.sha256, this=True)
+    if len(_steps(report)) == 1:
+        return repository, this
+    edge, published = _edge(trail, EdgeName.COMMIT_TO_SDIST), report.evidence.source_file
+    if edge is not None:
+        return repository, _file("Source archive", edge.target, edge.target_sha256), this
+    if published is not None:
+        return repository, _file("Source archive", published.filename, published.sha256), this
+    return repository, Node("Source archive", None, ("none is known",)), this
+
+
+def _file(title: str, filename: str, sha256: str, *, this: bool = False) -> Node:
+    return Node(title, filename, (f"sha256 {sha256[:12]}…",), this=this, sha256=sha256)
+
+
+def _repository(origin: Origin | None) -> Node:
+    if origin is None:
+        return Node("Repository", None, ("none is known",))
+    lines = [f"commit {visible(origin.commit, 64)[:12]}" if origin.commit else "no commit found"]
+    if origin.tag:
+        lines.append(f"tag {visible(origin.tag, 40)}")
+    if origin.attested:
+        return Node("Repository", origin.repository, tuple(lines), says="✓ attested", tone="good")
+    return Node("Repository", origin.repository, tuple(lines), says="? claimed, not attested", tone="warn")
+
+
+def _facts(origin: Origin | None, nodes: Sequence[Node]) -> tuple[Fact, ...]:
+    facts = []
+    if origin is None:
+        facts.append(Fact("Repository", "none is known"))
+    else:
+        href = secure_link(origin.repository)
+        facts.append(Fact("Repository", visible(origin.repository), href=href, code=href is None))
+        facts.append(Fact("Commit", visible(origin.commit, SHORT) if origin.commit else "none was found", code=True))
+        if origin.tag:
+            facts.append(Fact("Tag", visible(origin.tag, SHORT), code=True))
+        facts.append(Fact("Who says so", visible(origin.sentence)))
+    for node in nodes[1:]:
+        name = visible(node.name, SHORT) if node.name else "none is known"
+        facts.append(Fact(node.title, name, code=node.name is not None))
+        if node.sha256:
+            facts.append(Fact("Its SHA-256", node.sha256, code=True))
+    return tuple(facts)
+
+
+def _banner(trail: Trail) -> Banner | None:
+    """The case people need to see: a wheel can be true to a source archive that is not true to the commit."""
+    first = _edge(trail, EdgeName.COMMIT_TO_SDIST)
+    second = _edge(trail, EdgeName.SDIST_TO_WHEEL)
+    if second is None or not second.decision.verdict.confirms:
+        return None
+    followed = first is not None and first.decision.verdict.confirms
+    unexplained = _unexplained(trail)
+    if followed or (not unexplained and (first is None or first.decision.verdict is not Verdict.DIFFERS)):
+        return None
+    who = "attested" if trail.origin and trail.origin.attested else "claimed"
+    if unexplained:
+        files = count(len(unexplained), "file in it is", "files in it are")
+        sentence = f"{_at_least(trail)}{files} added or changed against the {who} commit, and no rule explains why."
+    else:
+        sentence = f"Every file in which it differs from the {who} commit is explained by a rule; its bytes differ."
+    direct = _edge(trail, EdgeName.COMMIT_TO_WHEEL)
+    relieved = direct is not None and direct.decision.verdict.confirms
+    if relieved:
+        sentence += " The wheel also follows from the commit directly, so none of this reached the wheel."
+    return Banner(
+        tone="warn" if relieved or not unexplained else "bad",
+        heading="The wheel follows from the source archive, but the source archive does not follow from the commit",
+        sentence=sentence[0].upper() + sentence[1:],
+    )
+
+
+def _at_least(trail: Trail) -> str:
+    # Unexplained files come first: the list was cut among them only when it holds nothing else.
+    cut = len(trail.changes) < trail.changes_total and len(_unexplained(trail)) == len(trail.changes)
+    return "at least " if cut else ""
+
+
+def _unexplained(trail: Trail) -> list[FileChange]:
+    """Files that the source archive has beyond the commit, or with other content, for no known reason."""
+    return [each for each in trail.changes if each.rule is None and each.change is not TreeChange.MISSING]
+
+
+def _changes(trail: Trail) -> ChangesSection:
+    edge = _edge(trail, EdgeName.COMMIT_TO_SDIST)
+    surplus = _unexplained(trail)
+    absent = [each for each in trail.changes if each.rule is None and each.change is TreeChange.MISSING]
+    explained = [each for each in trail.changes if each.rule is not None]
+    total = max(trail.changes_total, len(trail.changes))
+    shown = [*surplus, *absent, *explained][:MOST_CHANGES]
+    kept = set(map(id, shown))
+    return ChangesSection(
+        total=count(total, "file differs", "files differ"),
+        made_by_build=edge is not None and edge.decision.verdict.confirms,
+        surplus=tuple(_change(each) for each in surplus if id(each) in kept),
+        surplus_total=_at_least(trail) + count(len(surplus), "file", "files"),
+        absent=tuple(_change(each) for each in absent if id(each) in kept),
+        absent_total=count(len(absent), "file", "files"),
+        explained=_explained([each for each in explained if id(each) in kept]),
+        hidden=None if len(shown) >= total else f"{len(shown):,} of {total:,} are listed, unexplained ones first.",
+    )
+
+
+def _explained(changes: Sequence[FileChange]) -> tuple[ExplainedGroup, ...]:
+    groups: dict[tuple[str, str], list[FileChange]] = {}
+    for each in changes:
+        groups.setdefault((each.rule or "", each.sentence or ""), []).append(each)
+    return tuple(
+        ExplainedGroup(
+            rule=visible(rule, SHORT),
+            sentence=visible(sentence),
+            total=count(len(found), "file", "files"),
+            rows=tuple(_change(each) for each in found),
+        )
+        for (rule, sentence), found in groups.items()
+    )
+
+
+def _change(each: FileChange) -> ChangeRow:
+    return ChangeRow(visible(each.path, 200), _CHANGES[each.change])

@@ -1,0 +1,248 @@
+"""The trail on a page: what is drawn, what is listed, and the case nobody may miss."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import pytest
+
+from rebuilder.model.decision import Decision
+from rebuilder.model.report import Report
+from rebuilder.model.trail import EdgeName, FileChange, TreeChange
+from rebuilder.model.verdict import Verdict
+from rebuilder.site.artifact_page import Surroundings, artifact_page
+from rebuilder.site.trail_picture import Picture, wrapped
+from rebuilder.site.trail_section import MOST_CHANGES, TrailSection, trail_section
+from tests.fakes import reports, trails
+from tests.fakes.blobs import MemoryBlobs
+
+
+def section(value: Report, **changes: Any) -> TrailSection:
+    """The section, after changes of the trail."""
+    assert value.trail is not None
+    changed = value.model_copy(update={"trail": value.trail.model_copy(update=changes)})
+    found = trail_section(changed)
+    assert found is not None
+    return found
+
+
+def decided(value: Report, **verdicts: Verdict) -> TrailSection:
+    """The section with exactly these edges (names with underscores) and verdicts."""
+    edges = []
+    for name, verdict in verdicts.items():
+        edge = trails.trail(trails.smuggled(MemoryBlobs())).edges[0]
+        decision = Decision(verdict=verdict, sentence="So it is.")
+        edges.append(edge.model_copy(update={"name": EdgeName(name.replace("_", "-")), "decision": decision}))
+    return section(value, edges=tuple(edges))
+
+
+def test_without_a_trail_nothing_is_said() -> None:
+    """Reports from before have none."""
+    assert None is trail_section(reports.reproduced(MemoryBlobs()))
+
+
+def test_every_step_has_a_row_and_an_arrow_also_when_nobody_tried_it() -> None:
+    """Three steps in each drawing; dashed where there is no edge; rows link to their attempts."""
+    found = section(trails.claimed(MemoryBlobs()))
+    assert ["Commit → source archive", "Source archive → wheel", "Commit → wheel"] == [row.step for row in found.edges]
+    assert ["equivalent", "equivalent", "not-tried"] == [row.mark.name for row in found.edges]
+    assert [(2,), (1,), ()] == [row.attempts for row in found.edges]
+    for picture in found.pictures:
+        assert ["≈ Equivalent", "≈ Equivalent", "– Not tried"] == [arrow.pill.text for arrow in picture.arrows]
+        assert [True, True, False] == [arrow.tried for arrow in picture.arrows]
+        assert "Commit → wheel: not tried." in picture.description
+
+
+def test_attempts_that_do_not_exist_are_not_linked() -> None:
+    """An index beyond the report, or a negative one, leads nowhere."""
+    assert (1,) == trail_section_of_snare().edges[0].attempts
+
+
+def trail_section_of_snare() -> TrailSection:
+    """The hostile one."""
+    found = trail_section(trails.hostile(MemoryBlobs()))
+    assert found is not None
+    return found
+
+
+def test_who_vouches_for_the_commit_is_in_the_picture() -> None:
+    """Attested and claimed look different, in words."""
+    said = {
+        name: [box.pill.text for box in section(make(MemoryBlobs())).pictures[1].boxes if box.pill]
+        for name, make in trails.EVERY.items()
+    }
+    assert ["✓ attested"] == said["attested"]
+    assert ["? claimed, not attested"] == said["claimed"]
+    assert [] == said["invalid"]
+    assert not section(trails.invalid(MemoryBlobs())).pictures[0].boxes[0].known
+
+
+def test_the_case_people_must_see() -> None:
+    """The wheel follows from the source archive, which does not follow from the commit: with the number of files."""
+    banner = section(trails.smuggled(MemoryBlobs())).banner
+    assert banner is not None
+    assert "bad" == banner.tone
+    assert (
+        "The wheel follows from the source archive, but the source archive does not follow from the commit"
+        == banner.heading
+    )
+    assert banner.sentence.startswith("3 files in it are added or changed against the attested commit")
+
+
+@pytest.mark.parametrize(("first", "second"), list(product(Verdict, Verdict)))
+def test_the_banner_is_up_exactly_when_it_is_true(first: Verdict, second: Verdict) -> None:
+    """Every pair of verdicts: up if the wheel is confirmed and the source archive is not; files are unexplained."""
+    found = decided(trails.smuggled(MemoryBlobs()), commit_to_sdist=first, sdist_to_wheel=second)
+    assert (second.confirms and not first.confirms) == (found.banner is not None)
+
+
+def test_without_unexplained_files_only_a_difference_counts() -> None:
+    """A build that failed says nothing about the source archive; a difference that rules explain is less loud."""
+    value = trails.attested(MemoryBlobs())
+    failed = decided(value, commit_to_sdist=Verdict.BUILD_FAILED, sdist_to_wheel=Verdict.REPRODUCED)
+    assert None is failed.banner
+    differs = decided(value, commit_to_sdist=Verdict.DIFFERS, sdist_to_wheel=Verdict.REPRODUCED)
+    assert differs.banner is not None
+    assert "warn" == differs.banner.tone
+    assert "explained by a rule" in differs.banner.sentence
+
+
+def test_a_wheel_that_follows_from_the_commit_as_well_is_said_to() -> None:
+    """Then nothing of the surplus reached it."""
+    good = Verdict.REPRODUCED
+    found = decided(
+        trails.smuggled(MemoryBlobs()), commit_to_sdist=Verdict.DIFFERS, sdist_to_wheel=good, commit_to_wheel=good
+    )
+    assert found.banner is not None
+    assert "warn" == found.banner.tone
+    assert "also follows from the commit directly" in found.banner.sentence
+
+
+def test_a_cut_list_is_a_lower_bound() -> None:
+    """When only unexplained files were kept, there may be more of them."""
+    changes = tuple(FileChange(path=f"f{each}", change=TreeChange.ADDED) for each in range(MOST_CHANGES + 1))
+    found = section(trails.smuggled(MemoryBlobs()), changes=changes, changes_total=5000)
+    assert found.banner is not None
+    assert found.banner.sentence.startswith("At least 301 files in it are")
+    assert found.changes is not None
+    assert MOST_CHANGES == len(found.changes.surplus)
+    assert "at least 301 files" == found.changes.surplus_total
+    assert "300 of 5,000 are listed, unexplained ones first." == found.changes.hidden
+
+
+def test_unexplained_files_come_first_and_rules_are_shown() -> None:
+    """Added and changed without a rule are loud, left-out ones are apart, explained ones stand under their rule."""
+    changes = section(trails.smuggled(MemoryBlobs())).changes
+    assert changes is not None
+    assert not changes.made_by_build
+    assert ["m4/build-to-host.m4", "src/bobbin/_loader.py", "tests/files/good-large_compressed.lzma"] == [
+        row.path for row in changes.surplus
+    ]
+    assert ["tests/test_loader.py"] == [row.path for row in changes.absent]
+    assert ["generated-metadata", "version-file"] == [group.rule for group in changes.explained]
+    assert changes.explained[0].sentence.startswith("Build backends write PKG-INFO")
+    assert None is changes.hidden
+
+
+def test_changes_that_the_build_makes_are_no_alarm() -> None:
+    """A source archive that comes out of the commit bit for bit holds nothing but the commit and its build."""
+    surplus = (FileChange(path="generated.py", change=TreeChange.ADDED),)
+    found = section(trails.attested(MemoryBlobs()), changes=surplus, changes_total=1)
+    assert found.changes is not None
+    assert found.changes.made_by_build
+    assert None is found.banner
+
+
+def test_a_source_archive_has_no_wheel_behind_it() -> None:
+    """Its own trail is one step."""
+    value = trails.attested(MemoryBlobs())
+    subject = value.artifact.model_copy(
+        update={"file": value.artifact.file.model_copy(update={"filename": "loom-2.2.0.tar.gz"})}
+    )
+    found = section(value.model_copy(update={"artifact": subject}))
+    assert ["Commit → source archive"] == [row.step for row in found.edges]
+    assert [2, 2] == [len(picture.boxes) for picture in found.pictures]
+
+
+@pytest.mark.parametrize("name", trails.EVERY)
+def test_nothing_in_a_picture_leaves_its_place(name: str) -> None:
+    """Texts fit their boxes, words stand between boxes, boxes are inside the drawing: hostile names included."""
+    for picture in section(trails.EVERY[name](MemoryBlobs())).pictures:
+        for box in picture.boxes:
+            assert 0 <= box.x < box.x + box.width <= picture.width
+            assert 0 <= box.y < box.y + box.height <= picture.height
+            assert max(len(line.text) for line in box.lines if line.kind != "title") * 7.5 <= box.width - 28
+            assert box.lines[-1].y <= box.y + box.height - (box.pill.y - box.pill.top if box.pill else 5)
+        for arrow in picture.arrows:
+            assert not any(overlaps(picture, arrow.pill, index) for index in range(len(picture.boxes)))
+
+
+def overlaps(picture: Picture, pill: Any, index: int) -> bool:
+    """Whether a word lies over a box."""
+    box = picture.boxes[index]
+    return bool(
+        pill.left < box.x + box.width
+        and pill.left + pill.width > box.x
+        and pill.top < box.y + box.height
+        and pill.top + 26 > box.y
+    )
+
+
+@pytest.mark.parametrize("verdict", [each for each in Verdict if each.publishable])
+def test_the_word_of_every_verdict_fits(verdict: Verdict) -> None:
+    """Also the longest one, in the narrow drawing."""
+    found = decided(trails.smuggled(MemoryBlobs()), commit_to_wheel=verdict, commit_to_sdist=verdict)
+    for picture in found.pictures:
+        for arrow in picture.arrows:
+            assert 0 <= arrow.pill.left < arrow.pill.left + arrow.pill.width <= picture.width
+            assert not any(overlaps(picture, arrow.pill, index) for index in range(3))
+
+
+def test_names_are_broken_where_they_can_be_and_lose_their_middle() -> None:
+    """Two lines, a sign at the end of the first; what is too long keeps both ends; wide letters count twice."""
+    assert ["loom-2.2.0-py3-none-", "any.whl"] == wrapped("loom-2.2.0-py3-none-any.whl", 22, 2)
+    cut = wrapped("a" * 50 + "b" * 50, 20, 2)
+    assert 2 == len(cut)
+    assert max(map(len, cut)) <= 20
+    assert ("a", "b") == (cut[0][0], cut[1][-1])
+    assert [10, 10] == [len(line) for line in wrapped("織" * 20, 20, 2)]
+    assert [""] == wrapped("", 20, 2)
+
+
+def page(value: Report) -> Any:
+    """The page of a report."""
+    around = Surroundings(history=[], alarms=[], key_id="ab" * 32, project_href="projects/s.html#x", files={})
+    return artifact_page(value, around)
+
+
+def test_attempts_name_their_step() -> None:
+    """And are compared with the first attempt at the same step, not with another build altogether."""
+    rows = page(trails.smuggled(MemoryBlobs())).attempts
+    assert ["Source archive → wheel", "Commit → source archive", "Commit → wheel"] == [row.step for row in rows]
+    assert [1, 2, 3] == [row.base for row in rows]
+    assert "bobbin-5.6.1.tar.gz" == rows[1].target
+    assert [True, False, False] == [row.decisive for row in rows]
+
+
+def test_the_source_of_the_winning_attempt_is_shown() -> None:
+    """A wheel that came out of the commit is not said to come from the source archive."""
+    value = trails.attested(MemoryBlobs())
+    from_archive = page(value.model_copy(update={"decision": value.decision.model_copy(update={"attempt": 1})}))
+    assert "Source archive published with the release" == from_archive.source[0].value
+    from_commit = page(value.model_copy(update={"decision": value.decision.model_copy(update={"attempt": 2})}))
+    assert "Commit in a Git repository" == from_commit.source[0].value
+    facts = {fact.label: fact.value for fact in from_commit.source}
+    assert (trails.COMMIT, "A verified attestation names this commit.") == (facts["Git commit"], facts["Who names it"])
+    assert "Size" not in facts
+
+
+def test_another_step_never_stands_for_the_artifact() -> None:
+    """Where nothing was built for the wheel, the rebuilt source archive is not shown as its rebuild."""
+    value = trails.smuggled(MemoryBlobs())
+    only = (value.attempts[1],)
+    decision = Decision(verdict=Verdict.INPUTS_MISSING, sentence="A dependency is gone.")
+    shown = page(value.model_copy(update={"attempts": only, "decision": decision}))
+    assert None is shown.proof.rebuilt
+    assert None is shown.build
+    assert [False] == [row.decisive for row in shown.attempts]
