@@ -151,7 +151,7 @@ def _nodes(report: Report, trail: Trail) -> tuple[Node, ...]:
 
 
 def _file(title: str, filename: str, sha256: str, *, this: bool = False) -> Node:
-    return Node(title, filename, (f"sha256 {sha256[:12]}…",), this=this, sha256=sha256)
+    return Node(title, filename, (f"sha256 {sha256[:10]}…",), this=this, sha256=sha256)
 
 
 def _repository(origin: Origin | None) -> Node:

@@ -123,6 +123,32 @@ def test_hostile_text_is_text(root: Path) -> None:
     assert page.stat().st_size < 300_000
 
 
+def test_hostile_certificates_and_trees_are_text(root: Path) -> None:
+    """Traits of a publisher, claims, tags, notes and paths: readable, never links, and not without end."""
+    page = next((root / "pypi" / "snare").rglob("index.html"))
+    document = read(page)
+    assert 10 < document.text.count("<script>alert(1)</script>")
+    assert "javascript:alert(5)" not in {attrs.get("href") for _, attrs in document.elements}
+    assert [] == [attrs["href"] for _, attrs in document.elements if "plain.example.org" in attrs.get("href", "")]
+    assert "(90,000 characters)" in document.text
+    assert "300 of 9,999 are listed, unexplained ones first." in document.text
+    assert page.stat().st_size < 300_000
+
+
+def test_what_was_not_checked_is_said(root: Path) -> None:
+    """A report from before has no trail, and says that nobody looked for attestations."""
+    text = read(next((root / "pypi" / "spindle").rglob("index.html"))).text
+    assert "This was not checked by the version of the rebuilder that made this report." in text
+    assert "Where it comes from" not in text
+
+
+def test_the_banner_stands_before_everything_but_the_verdict(root: Path) -> None:
+    """Nobody who reads “reproduced” misses it."""
+    ids = read(next((root / "pypi" / "bobbin").rglob("index.html"))).ids
+    assert ["verdict", "banner"] == ids[ids.index("verdict") : ids.index("verdict") + 2]
+    assert "banner" not in read(next((root / "pypi" / "loom").rglob("index.html"))).ids
+
+
 def test_no_hidden_character_reaches_a_page(pages: list[Path]) -> None:
     """Neither control characters nor ones that turn the direction of text."""
     for path in pages:
