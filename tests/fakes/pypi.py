@@ -23,10 +23,11 @@ from tests.fakes.facts import MemoryFacts
 from tests.fakes.fetcher import FakeFetcher
 from tests.fakes.projects import Distribution, minibackend_wheel
 from tests.fakes.resolver import FakeResolver
+from tests.fakes.sources import FakeSources
 
 INDEX = "https://example.org/simple"
 UPLOADED = datetime(2025, 3, 2, tzinfo=UTC)
-PYTHONS = {"bookworm": "3.11", "trixie": "3.13"}
+PYTHONS = {"bookworm": "3.11", "trixie": "3.13", "bookworm-git": "3.11", "trixie-git": "3.13"}
 
 
 def run(outcome: Outcome = Outcome.COMPLETED, *outputs: Output, limit: Limit | None = None) -> Run:
@@ -102,6 +103,7 @@ class Surroundings:
     def __post_init__(self) -> None:
         self.fetcher = FakeFetcher(self.blobs)
         self.guest = InProcessGuest(self.blobs)
+        self.sources = FakeSources(self.blobs)
         self._pages: dict[str, list[dict[str, Any]]] = {}
         self.add_dependency(minibackend_wheel())
 

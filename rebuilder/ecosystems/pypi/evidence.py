@@ -70,11 +70,13 @@ def _evidence(workshop: Workshop, project: Project, release: Sequence[ReleaseFil
         notes=(*_notes(published), *notes),
     )
     try:
-        _check_kind(file, alone=not any(each.is_wheel for each in release))
         _check_size(workshop, published)
+        if not file.is_wheel:
+            return _alone(workshop, evidence, _start(alone=not any(each.is_wheel for each in release)))
+        _check_kind(file)
         source = _source(release)
         if source is None:
-            return _alone(workshop, evidence, published, file)
+            return _alone(workshop, evidence, _no_source(file))
         _check_size(workshop, source)
         return _inspected(workshop, evidence, published, source)
     except Stopped as stopped:
@@ -89,15 +91,8 @@ def _notes(published: PublishedFile) -> tuple[str, ...]:
     return (f"The registry marks this file as yanked{reason}.",)
 
 
-def _check_kind(file: ReleaseFile, *, alone: bool) -> None:
-    """Stop at a file that cannot be rebuilt whatever is in it."""
-    if not file.is_wheel:
-        raise Stopped(
-            Verdict.UNSUPPORTED,
-            "The release publishes only a source archive: there is no wheel to rebuild."
-            if alone
-            else "This is a source archive; rebuilds start from it and make wheels.",
-        )
+def _check_kind(file: ReleaseFile) -> None:
+    """Stop at a wheel that cannot be rebuilt whatever is in it."""
     if not file.filename.endswith("-none-any.whl"):
         tag = "-".join(file.filename.removesuffix(".whl").split("-")[-3:])
         raise Stopped(
@@ -105,6 +100,16 @@ def _check_kind(file: ReleaseFile, *, alone: bool) -> None:
             f"The wheel holds code compiled for one platform (its tag is {tag}); only pure Python wheels can be "
             "rebuilt yet.",
         )
+
+
+def _start(*, alone: bool) -> Obstacle:
+    """Why a source archive is not rebuilt from what is published."""
+    sentence = (
+        "The release publishes only a source archive: there is no wheel to rebuild."
+        if alone
+        else "This is a source archive; rebuilds start from it and make wheels."
+    )
+    return Obstacle(verdict=Verdict.UNSUPPORTED, sentence=sentence)
 
 
 def _source(release: Sequence[ReleaseFile]) -> PublishedFile | None:
@@ -130,13 +135,21 @@ def _check_size(workshop: Workshop, file: PublishedFile) -> None:
         )
 
 
-def _alone(workshop: Workshop, evidence: Evidence, wheel: PublishedFile, file: ReleaseFile) -> Evidence:
-    """A wheel without a source archive: it is listed all the same, since a commit may be known to build it from."""
+def _no_source(file: ReleaseFile) -> Obstacle:
     sentence = f"The release {file.version} publishes no source archive, so there is nothing to rebuild the wheel from."
-    workshop.fetcher.file(wheel.url, sha256=wheel.sha256, max_bytes=workshop.max_file_bytes)
-    [listing] = inspect(workshop, [as_input(wheel)], texts=_WHEEL_TEXTS)
-    obstacle = Obstacle(verdict=Verdict.INPUTS_MISSING, sentence=sentence)
+    return Obstacle(verdict=Verdict.INPUTS_MISSING, sentence=sentence)
+
+
+def _alone(workshop: Workshop, evidence: Evidence, obstacle: Obstacle) -> Evidence:
+    """A file that follows from nothing else published: it is listed all the same, since a commit may give it."""
+    file = evidence.artifact.file
+    workshop.fetcher.file(file.url, sha256=file.sha256, max_bytes=workshop.max_file_bytes)
+    [listing] = inspect(workshop, [as_input(file)], texts=(*_WHEEL_TEXTS, *texts_below(_usual_top(file))))
     return evidence.model_copy(update={"artifact_inspection": listing, "obstacle": obstacle})
+
+
+def _usual_top(source: PublishedFile) -> str:
+    return source.filename.removesuffix(".tar.gz").removesuffix(".zip")
 
 
 def as_input(file: PublishedFile) -> Input:
@@ -149,7 +162,7 @@ def as_input(file: PublishedFile) -> Input:
 def _inspected(workshop: Workshop, evidence: Evidence, wheel: PublishedFile, source: PublishedFile) -> Evidence:
     for each in (wheel, source):
         workshop.fetcher.file(each.url, sha256=each.sha256, max_bytes=workshop.max_file_bytes)
-    usual_top = source.filename.removesuffix(".tar.gz").removesuffix(".zip")
+    usual_top = _usual_top(source)
     listings = inspect(workshop, [as_input(wheel), as_input(source)], texts=(*_WHEEL_TEXTS, *texts_below(usual_top)))
     top = top_directory(listings[1])
     if top != usual_top:

@@ -2,23 +2,96 @@
 
 from __future__ import annotations
 
+from rebuilder.ecosystems.pypi.project_urls import Claim, claimed_repository
+from rebuilder.ecosystems.pypi.release_tags import find_tag
 from rebuilder.model.evidence import Evidence
+from rebuilder.model.git import SourceProblem
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.trail import Origin
 from rebuilder.ports import Sources
+
+_TAGS = "refs/tags/"
 
 
 def find_origin(
     evidence: Evidence, provenance: Provenance | None, source_provenance: Provenance | None, sources: Sources
 ) -> Origin | None:
-    """See :meth:`rebuilder.ports.Ecosystem.origin`."""
-    del evidence, sources
-    for each in (provenance, source_provenance):
-        if each is not None and each.repository and each.commit:
-            return Origin(
-                repository=each.repository,
-                commit=each.commit,
-                attested=True,
-                sentence="A verified attestation names this commit.",
+    """Find the commit; see :meth:`rebuilder.ports.Ecosystem.origin`.
+
+    A verified attestation of the artifact counts before one of its source archive, and either before what the
+    metadata claims. An attestation that names only a repository makes the repository known, not the commit.
+    """
+    named = [each for each in (provenance, source_provenance) if each is not None and each.repository]
+    attested = next((each for each in named if each.commit), None)
+    if attested is not None:
+        return _attested(attested, whose=None if attested is provenance else "the source archive", others=named)
+    if named and named[0].repository:
+        who = "a verified attestation names the repository, but no commit"
+        return _claimed(evidence, named[0].repository, who, sources)
+    claim = _claim(evidence)
+    if claim is None:
+        return None
+    who = f"the metadata of the release names this repository ({_printable(claim.label)})"
+    return _claimed(evidence, claim.repository, who, sources)
+
+
+def _attested(attested: Provenance, *, whose: str | None, others: list[Provenance]) -> Origin | None:
+    publisher = attested.publisher
+    if publisher is None or attested.repository is None:
+        return None
+    sentence = "A verified attestation names this commit."
+    if whose is not None:
+        sentence = f"A verified attestation of {whose} names this commit; the artifact has none that does."
+    for other in others:
+        if other.commit is not None and (_plain(other.repository), other.commit) != (
+            _plain(attested.repository),
+            attested.commit,
+        ):
+            sentence += (
+                f" The attestation of the source archive names another one: {other.commit} in {other.repository}."
             )
+    ref = publisher.ref or ""
+    return Origin(
+        repository=attested.repository,
+        commit=attested.commit,
+        tag=ref.removeprefix(_TAGS) if ref.startswith(_TAGS) else None,
+        attested=True,
+        sentence=sentence,
+    )
+
+
+def _claimed(evidence: Evidence, repository: str, who: str, sources: Sources) -> Origin:
+    artifact = evidence.artifact
+    tags = sources.tags(repository)
+    if isinstance(tags, SourceProblem):
+        sentence = f"Claimed, not attested: {who}. Its tags cannot be had: {tags.sentence}"
+        return Origin(repository=repository, attested=False, sentence=sentence)
+    found = find_tag(tags, artifact.name, artifact.version)
+    if found.commit is None:
+        sentence = f"Claimed, not attested: {who}, and {_printable(found.problem or '')}"
+        return Origin(repository=repository, attested=False, sentence=sentence)
+    return Origin(
+        repository=repository,
+        commit=found.commit,
+        tag=found.name,
+        attested=False,
+        sentence=f"Claimed, not attested: {who}, and its tag {_printable(found.name or '')} points at this commit.",
+    )
+
+
+def _claim(evidence: Evidence) -> Claim | None:
+    """What the wheel's metadata says, else that of the source archive."""
+    wheel, source = evidence.artifact_inspection, evidence.source_inspection
+    for listing, ending in ((wheel, ".dist-info/METADATA"), (wheel, "PKG-INFO"), (source, "PKG-INFO")):
+        for name, text in sorted((listing.texts if listing else {}).items()):
+            if name.endswith(ending) and (claim := claimed_repository(text)) is not None:
+                return claim
     return None
+
+
+def _plain(repository: str | None) -> str:
+    return (repository or "").rstrip("/").removesuffix(".git").lower()
+
+
+def _printable(text: str) -> str:
+    return "".join(each if each.isprintable() else "?" for each in text)

@@ -1,0 +1,104 @@
+"""What a project's configuration says about its source archive: files written, files left out (pure)."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import tomllib
+from collections.abc import Iterator
+from typing import Any
+
+from rebuilder.ecosystems.pypi.tree_rules import Project
+
+_WRITTEN = (
+    ("setuptools_scm", "version_file"),
+    ("setuptools_scm", "write_to"),
+    ("hatch", "build", "hooks", "vcs", "version-file"),
+    ("hatch", "build", "targets", "sdist", "hooks", "vcs", "version-file"),
+    ("versioningit", "write", "file"),
+    ("versioningit", "onbuild", "source-file"),
+    ("pdm", "version", "write_to"),
+    ("versioneer", "versionfile_source"),
+    ("setuptools-git-versioning", "version_file"),
+)
+"""Below ``[tool]``: files that backends write with a version taken from git."""
+_EXCLUDED = (
+    ("hatch", "build", "targets", "sdist", "exclude"),
+    ("hatch", "build", "exclude"),
+    ("flit", "sdist", "exclude"),
+    ("pdm", "build", "excludes"),
+    ("poetry", "exclude"),
+)
+"""Below ``[tool]``: patterns of files that are left out."""
+_IN_TEXT = re.compile(r"\b(?:version_file|write_to|versionfile_source)[\"']?\s*[:=]\s*[\"']?([\w./-]{1,200}\.\w{1,8})")
+_MANIFEST = re.compile(r"(exclude|global-exclude|prune|recursive-exclude)\s+(.+)")
+_MOST = 500
+
+
+def read_project(pyproject: str | None, setup_py: str | None, setup_cfg: str | None, manifest: str | None) -> Project:
+    """Read the texts of the commit; what cannot be understood explains nothing.
+
+    Args:
+        pyproject: ``pyproject.toml``.
+        setup_py: Searched for the names of setuptools-scm's and versioneer's settings; not run.
+        setup_cfg: Searched likewise.
+        manifest: ``MANIFEST.in``; only the lines that leave files out count.
+    """
+    tool = _tool(pyproject)
+    written = {text for path in _WRITTEN for text in _texts(tool, path)}
+    for text in (setup_py, setup_cfg):
+        written |= set(_IN_TEXT.findall(text)) if text and _takes_version_from_git(text) else set()
+    excluded = [pattern for path in _EXCLUDED for text in _texts(tool, path) for pattern in _patterns(text)]
+    return Project(
+        version_files=frozenset(posixpath.normpath(each) for each in written),
+        excluded=tuple((excluded + list(_manifest(manifest or "")))[:_MOST]),
+    )
+
+
+def _takes_version_from_git(text: str) -> bool:
+    return "use_scm_version" in text or "versioneer" in text or "setuptools_scm" in text
+
+
+def _tool(pyproject: str | None) -> Any:
+    try:
+        return tomllib.loads((pyproject or "").replace("\r\n", "\n")).get("tool", {})
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return {}
+
+
+def _texts(table: Any, path: tuple[str, ...]) -> list[str]:
+    for name in path:
+        table = table.get(name) if isinstance(table, dict) else None
+    if isinstance(table, str):
+        return [table]
+    return [each for each in table if isinstance(each, str)] if isinstance(table, list) else []
+
+
+def _patterns(text: str) -> Iterator[str]:
+    """A pattern as backends read it: a directory stands for what is in it; anywhere unless it begins with a slash."""
+    plain = text.strip("/")
+    if not plain:
+        return
+    anchored = text.startswith("/") or "/" in plain
+    for each in (plain, f"{plain}/*"):
+        yield each
+        if not anchored:
+            yield f"*/{each}"
+
+
+def _manifest(text: str) -> Iterator[str]:
+    """Patterns that MANIFEST.in leaves out (setuptools, "Controlling files in the distribution")."""
+    for line in text.splitlines():
+        found = _MANIFEST.fullmatch(line.strip())
+        if found is None:
+            continue
+        command, words = found[1], found[2].split()
+        if command == "prune":
+            yield from (f"{each.strip('/')}/*" for each in words)
+        elif command == "exclude":
+            yield from words
+        elif command == "global-exclude":
+            yield from (pattern for each in words for pattern in (each, f"*/{each}"))
+        else:
+            yield from (f"{words[0].strip('/')}/{each}" for each in words[1:])
+            yield from (f"{words[0].strip('/')}/*/{each}" for each in words[1:])
