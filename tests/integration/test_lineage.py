@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rebuilder.provenance.trust import shipped, update
+from rebuilder.provenance.trust import update
 from tests.fakes.command import Answer, Installation
 from tests.fakes.projects import Distribution, build, minibackend_wheel, package
 from tests.fakes.registry import Registry
@@ -42,7 +42,7 @@ class World:
         trust = self.sigstore.trust()
         for name, data in (("root.json", trust.trusted_root), ("keys.json", trust.npm_keys)):
             (self.installation.root / name).write_bytes(data)
-            update(self.installation.root / name, self.installation.root / "trust", current=shipped())
+            update(self.installation.root / name, self.installation.root / "trust")
         (self.installation.root / "rebuilder.toml").write_text(
             f'trust = "{self.installation.root}/trust"\n[sources.mirrors]\n"{FORGE}" = "{self.repository.path}"\n'
         )
