@@ -329,18 +329,19 @@ class Ecosystem(Protocol):
     def from_commit(
         self, evidence: Evidence, origin: Origin, tree: SourceTree
     ) -> Generator[Hypothesis, Attempt, Obstacle | None]:
-        """Yield definitions that build from the commit; used like :meth:`hypotheses`.
+        """Yield definitions that build from the commit; used like :meth:`hypotheses`, and always to its end.
 
         ``definition.filename`` says which step one is for: the published source archive, or the artifact itself.
-        Definitions for the source archive come first.
+        Definitions for the source archive come first; an attempt that confirms it ends its step, not the others.
+        Evidence with an obstacle may still have steps: a wheel without a source archive, a source archive alone.
         """
         ...
 
     def tree_changes(self, evidence: Evidence, tree: SourceTree) -> tuple[FileChange, ...]:
         """Compare the published source archive with the commit; empty when there is no archive to compare.
 
-        Added and changed files that nothing explains come first, then missing ones that nothing explains, then
-        the explained ones; each by path. The caller cuts the list to what a page can show.
+        What nothing explains comes before what a rule explains; added and changed files before missing ones; then
+        by path. The caller cuts the list to what a page can show.
 
         Raises:
             SandboxUnavailableError, SandboxFaultError, ToolchainError: see :class:`Guest`.

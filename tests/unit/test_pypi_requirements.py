@@ -119,3 +119,10 @@ def test_a_wrapper_in_the_tree_does_not_hide_the_backend() -> None:
     """A backend-path with a thin wrapper still builds with the pinned setuptools."""
     system = read_build_system(pyproject('["setuptools"]', "wrapper", 'backend-path = ["."]'))
     assert pin_generator(system, Generator("setuptools", "75.8.0"), "x").pinned == "setuptools==75.8.0"
+
+
+def test_backend_in_the_source_tree_is_not_looked_for_on_an_index() -> None:
+    """A wheel that names the project's own backend as its Generator was packed by what is in the tree."""
+    system = read_build_system(pyproject("[]", "my_backend", 'backend-path = ["tools"]'))
+    found = pin_generator(system, Generator("my-backend", "1"), "x")
+    assert ((), None) == (found.requirements, found.pinned)

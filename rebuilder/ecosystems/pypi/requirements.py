@@ -154,9 +154,10 @@ def _distribution(generator: Generator, system: BuildSystem) -> str | None:
         return "poetry-core" if module.startswith("poetry.core") or "poetry-core" in required else "poetry"
     if name == "uv":
         return "uv-build"
-    if name in _KNOWN or name in required or name == canonicalize_name(module.partition(".")[0]):
+    if name in _KNOWN or name in required:
         return name
-    return None
+    # A backend in the source tree is built with as it is there, and need not be on an index at all.
+    return name if name == canonicalize_name(module.partition(".")[0]) and not system.backend_path else None
 
 
 _KNOWN = {

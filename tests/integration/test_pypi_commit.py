@@ -1,0 +1,372 @@
+"""From a commit to the published source archive and wheel: the definitions, and real builds of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Generator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from rebuilder.compare.comparer import Comparer
+from rebuilder.ecosystems.pypi.ecosystem import PyPI
+from rebuilder.errors import FetchMismatchError, UnavailableError
+from rebuilder.model.attempt import Attempt, Hypothesis, Limit
+from rebuilder.model.comparison import Level
+from rebuilder.model.definition import BuildDefinition, Role
+from rebuilder.model.evidence import Evidence, Obstacle, SourceKind
+from rebuilder.model.git import SourceTree
+from rebuilder.model.trail import Origin
+from rebuilder.model.verdict import Verdict
+from rebuilder.sandbox.bubblewrap import BubblewrapSandbox
+from rebuilder.sandbox.guest_runner import SandboxGuest
+from rebuilder.sandbox.run import DefinitionRunner
+from rebuilder.storage.blobs import DiskBlobs
+from rebuilder.storage.git import GitSources
+from rebuilder.toolchains.store import DebianToolchains
+from rebuilder.toolchains.uv_tool import uv_input
+from tests.fakes import git_backend
+from tests.fakes.clock import FixedClock
+from tests.fakes.facts import MemoryFacts
+from tests.fakes.projects import SOME_TIME, Distribution, make_sdist, make_wheel
+from tests.fakes.pypi import INDEX, UPLOADED, Surroundings, attempt
+from tests.fakes.repositories import Repository, make_repository
+
+URL = "https://example.org/owner/idna"
+EARLIER = datetime(2023, 5, 6, 7, 8, 10, tzinfo=UTC)
+COMMITTED = int(datetime(2023, 5, 6, 7, 0, 0, tzinfo=UTC).timestamp())
+PYPROJECT = '[build-system]\nrequires = ["minibackend==1.0"]\nbuild-backend = "minibackend"\n'
+FILES = {"pyproject.toml": PYPROJECT, "idna/__init__.py": 'version = "3.10"\n', ".gitignore": "*.pyc\n"}
+Hypotheses = Generator[Hypothesis, Attempt, Obstacle | None]
+
+
+def release(time: datetime = EARLIER) -> tuple[Distribution, Distribution]:
+    """A source archive and a wheel of the commit's files."""
+    files = {name: text for name, text in FILES.items() if not name.startswith(".")}
+    sdist = make_sdist("idna", "3.10", files, times={"pyproject.toml": time, "idna/__init__.py": time})
+    return sdist, make_wheel("idna", "3.10", time=time, metadata_time=SOME_TIME)
+
+
+def committed(surroundings: Surroundings, files: dict[str, str] | None = None, *tags: str) -> tuple[Origin, SourceTree]:
+    """A commit with these files, as the origin of a release."""
+    content = {name: text.encode() for name, text in (FILES if files is None else files).items()}
+    sha = surroundings.sources.add(URL, content, moment=COMMITTED)
+    for each in tags:
+        surroundings.sources.tag(URL, each, sha, annotated=each.startswith("annotated"))
+    tree = surroundings.sources.commit(URL, sha)
+    assert isinstance(tree, SourceTree)
+    tag = tags[0] if tags else None
+    return Origin(repository=URL, commit=sha, tag=tag, attested=True, sentence="Attested."), tree
+
+
+def evidence(surroundings: Surroundings, *distributions: Distribution, filename: str | None = None) -> Evidence:
+    """What is published about the one wheel, or the one file asked for."""
+    surroundings.publish(*distributions)
+    subject = surroundings.pypi.parse("idna").model_copy(update={"filename": filename})
+    [found] = surroundings.pypi.evidence(subject)
+    return found
+
+
+def end(hypotheses: Hypotheses, sent: Attempt | None) -> Obstacle | None:
+    """What the generator returns."""
+    with pytest.raises(StopIteration) as stop:
+        next(hypotheses) if sent is None else hypotheses.send(sent)
+    obstacle = stop.value.value
+    assert obstacle is None or isinstance(obstacle, Obstacle)
+    return obstacle
+
+
+def test_source_archive_first_then_the_wheel() -> None:
+    """Each step has its own file to rebuild; a confirmed one goes on to the next."""
+    surroundings = Surroundings()
+    origin, tree = committed(surroundings, None, "v3.10")
+    sdist, wheel = release()
+    hypotheses = surroundings.pypi.from_commit(evidence(surroundings, sdist, wheel), origin, tree)
+    first = next(hypotheses)
+    assert ("sdist-from-commit-restored-times", sdist.filename) == (first.name, first.definition.filename)
+    second = hypotheses.send(attempt(first, Level.IDENTICAL))
+    assert ("wheel-from-commit-restored-times", wheel.filename) == (second.name, second.definition.filename)
+    assert end(hypotheses, attempt(second, Level.EQUIVALENT)) is None
+
+
+def test_definition_says_everything() -> None:
+    """Commit, tag and their objects are pinned; the toolchain has git; nothing published goes in."""
+    surroundings = Surroundings()
+    origin, tree = committed(surroundings, None, "annotated-3.10", "other")
+    sdist, wheel = release()
+    first = next(surroundings.pypi.from_commit(evidence(surroundings, sdist, wheel), origin, tree))
+    definition = first.definition
+    assert definition.source is not None
+    assert (SourceKind.GIT, URL, {"gitCommit": tree.commit.sha}) == (
+        definition.source.kind,
+        definition.source.uri,
+        definition.source.digest,
+    )
+    assert [
+        (Role.GUEST_PROGRAM, "/tools/guest.pyz"),
+        (Role.BUILD_TOOL, "/tools/uv"),
+        (Role.SOURCE, "/inputs/commit.tar"),
+        (Role.SOURCE, "/inputs/commit"),
+        (Role.SOURCE, "/inputs/tags/0"),
+        (Role.PARAMETERS, "/inputs/requirements.txt"),
+        (Role.BUILD_DEPENDENCY, "/inputs/wheels/minibackend-1.0-py3-none-any.whl"),
+        (Role.PARAMETERS, "/inputs/file-times.json"),
+    ] == [(each.role, each.path) for each in definition.inputs]
+    assert all(surroundings.blobs.has(each.sha256) for each in definition.inputs)
+    assert not {sdist.sha256, wheel.sha256} & {each.sha256 for each in definition.inputs}
+    checkout = definition.commands[0]
+    assert "--shallow" in checkout
+    assert "--tag-object=annotated-3.10=/inputs/tags/0" in checkout
+    assert not any("other" in each for each in checkout), "a runner fetches the tag it was started for"
+    assert "build_sdist" in definition.commands[-1]
+    assert "trixie-git" == definition.toolchain.name
+    assert "the history before it is not there" in first.sentence
+    assert BuildDefinition.from_slsa(definition.slsa) == definition
+
+
+def test_a_difference_shapes_the_next() -> None:
+    """After the times of the files: the time of the header, then the commit's; each once, then the wheel's turn."""
+    surroundings = Surroundings()
+    origin, tree = committed(surroundings)
+    sdist, wheel = release()
+    hypotheses = surroundings.pypi.from_commit(evidence(surroundings, sdist, wheel), origin, tree)
+    names, epochs = [], []
+    hypothesis = next(hypotheses)
+    for _ in range(6):
+        names.append(hypothesis.name)
+        epochs.append(hypothesis.definition.environment.get("SOURCE_DATE_EPOCH"))
+        if len(names) < 6:
+            hypothesis = hypotheses.send(attempt(hypothesis, Level.DIFFERENT))
+    assert end(hypotheses, attempt(hypothesis, Level.DIFFERENT)) is None
+    assert [
+        *("sdist-from-commit-restored-times", "sdist-from-commit-source-date-epoch", "sdist-from-commit-commit-time"),
+        *("wheel-from-commit-restored-times", "wheel-from-commit-source-date-epoch", "wheel-from-commit-commit-time"),
+    ] == names
+    assert [None, str(COMMITTED)] == [epochs[0], epochs[2]]
+
+
+def test_one_time_in_the_source_archive_is_source_date_epoch() -> None:
+    """A source archive with one time everywhere was made with the clock set."""
+    surroundings = Surroundings()
+    origin, tree = committed(surroundings)
+    sdist = make_sdist("idna", "3.10", {name: FILES[name] for name in ("pyproject.toml", "idna/__init__.py")})
+    first = next(surroundings.pypi.from_commit(evidence(surroundings, sdist, release()[1]), origin, tree))
+    assert "sdist-from-commit-source-date-epoch" == first.name
+    assert str(int(SOME_TIME.timestamp())) == first.definition.environment["SOURCE_DATE_EPOCH"]
+
+
+def test_trouble_with_one_step_leaves_the_other() -> None:
+    """A build that fails, or reaches a limit, for the source archive does not keep the wheel from being tried."""
+    for level, limit in ((None, None), (None, Limit.WALL_TIME)):
+        surroundings = Surroundings()
+        origin, tree = committed(surroundings)
+        hypotheses = surroundings.pypi.from_commit(evidence(surroundings, *release()), origin, tree)
+        hypothesis = next(hypotheses)
+        while hypothesis.definition.filename.endswith(".tar.gz"):
+            hypothesis = hypotheses.send(attempt(hypothesis, level, limit))
+        assert hypothesis.name.startswith("wheel-from-commit")
+
+
+def test_requirements_are_those_of_the_commit() -> None:
+    """What the source archive says about the build does not count here; a malformed commit is told as such."""
+    surroundings = Surroundings()
+    origin, tree = committed(surroundings, FILES | {"pyproject.toml": "not toml ["})
+    obstacle = end(surroundings.pypi.from_commit(evidence(surroundings, *release()), origin, tree), None)
+    assert obstacle is not None
+    assert obstacle.verdict is Verdict.BUILD_FAILED
+    assert "not TOML" in obstacle.sentence
+
+
+def test_project_in_a_directory() -> None:
+    """The directory with the source archive's own pyproject.toml is built."""
+    surroundings = Surroundings()
+    below = {f"packages/idna/{name}": text for name, text in FILES.items()}
+    origin, tree = committed(surroundings, below | {"pyproject.toml": "[tool.all]\n"})
+    first = next(surroundings.pypi.from_commit(evidence(surroundings, *release()), origin, tree))
+    assert "/build/src/packages/idna" in first.definition.commands[-1]
+
+
+def test_wheel_without_a_source_archive() -> None:
+    """The commit is all there is to build from; the obstacle on the way from a source archive stays."""
+    surroundings = Surroundings()
+    origin, tree = committed(surroundings)
+    found = evidence(surroundings, release()[1])
+    assert found.obstacle is not None
+    assert found.obstacle.verdict is Verdict.INPUTS_MISSING
+    first = next(surroundings.pypi.from_commit(found, origin, tree))
+    assert first.name.startswith("wheel-from-commit")
+    assert surroundings.pypi.tree_changes(found, tree) == ()
+
+
+def test_source_archive_alone() -> None:
+    """A source archive is an artifact, too: it may follow from the commit."""
+    surroundings = Surroundings()
+    origin, tree = committed(surroundings)
+    sdist, wheel = release()
+    found = evidence(surroundings, sdist, wheel, filename=sdist.filename)
+    assert found.obstacle is not None
+    assert found.obstacle.verdict is Verdict.UNSUPPORTED
+    hypotheses = surroundings.pypi.from_commit(found, origin, tree)
+    first = next(hypotheses)
+    assert sdist.filename == first.definition.filename
+    assert end(hypotheses, attempt(first, Level.IDENTICAL)) is None
+
+
+def test_changes_between_commit_and_source_archive() -> None:
+    """Both are listed inside the sandbox, and compared by path below the project."""
+    surroundings = Surroundings()
+    _, tree = committed(surroundings, FILES | {"idna/__init__.py": "other\n"})
+    found = surroundings.pypi.tree_changes(evidence(surroundings, *release()), tree)
+    assert [
+        ("changed", "idna/__init__.py", None),
+        ("added", "PKG-INFO", "generated-metadata"),
+        ("missing", ".gitignore", "vcs-files"),
+    ] == [(each.change.value, each.path, each.rule) for each in found]
+
+
+def test_attestations_are_kept_as_they_were_served() -> None:
+    """The documents of wheel and source archive become blobs; relative addresses are those of the page."""
+    surroundings = Surroundings()
+    sdist, wheel = release()
+    for each in (sdist, wheel):
+        surroundings.fetcher.serve(f"https://example.org/integrity/{each.filename}", each.filename.encode())
+        surroundings.publish(each, provenance=f"/integrity/{each.filename}#x")
+    [found] = surroundings.pypi.evidence(surroundings.pypi.parse("idna"))
+    assert found.provenance_sha256 is not None
+    assert found.source_provenance_sha256 is not None
+    assert wheel.filename.encode() == surroundings.blobs.read(found.provenance_sha256)
+    assert sdist.filename.encode() == surroundings.blobs.read(found.source_provenance_sha256)
+    assert found.notes == ()
+
+
+def test_no_attestations() -> None:
+    """Named by nobody is nothing; named and not there is told."""
+    surroundings = Surroundings()
+    assert evidence(surroundings, *release()).provenance_sha256 is None
+    surroundings = Surroundings()
+    surroundings.publish(*release(), provenance="https://example.org/gone")
+    [found] = surroundings.pypi.evidence(surroundings.pypi.parse("idna"))
+    assert (None, None) == (found.provenance_sha256, found.source_provenance_sha256)
+    assert ["there are none at the address" in each for each in found.notes] == [True, True]
+    for odd in ("ftp://example.org/x", "http://[", "urn:x"):
+        surroundings = Surroundings()
+        surroundings.publish(*release(), provenance=odd)
+        [found] = surroundings.pypi.evidence(surroundings.pypi.parse("idna"))
+        assert found.provenance_sha256 is None
+
+
+@pytest.mark.parametrize("error", [UnavailableError("Nobody answers."), FetchMismatchError("Too much came.")])
+def test_attestations_that_cannot_be_fetched_are_our_trouble(error: UnavailableError) -> None:
+    """A release must not look as if its attestation had vanished because nobody could look."""
+    surroundings = Surroundings()
+    surroundings.publish(*release(), provenance="https://example.org/down")
+    surroundings.fetcher.break_down("https://example.org/down", error)
+    with pytest.raises(type(error)):
+        surroundings.pypi.evidence(surroundings.pypi.parse("idna"))
+
+
+class Real:
+    """A project that takes its version from git, published from a checkout, and real parts to build it again."""
+
+    def __init__(self, directory: Path, toolchains: DebianToolchains) -> None:
+        self.repository = make_repository(directory / "repository", self._files())
+        self.commit = self.repository.git("rev-parse", "HEAD")
+        self.repository.tag("v1.5", annotated=True)
+        self.surroundings = Surroundings()
+        self.blobs = DiskBlobs(directory / "blobs")
+        self.sandbox = BubblewrapSandbox(self.blobs, FixedClock(UPLOADED), scratch=directory / "scratch")
+        self._toolchains = toolchains
+        self._directory = directory
+
+    def _files(self) -> dict[str, str]:
+        backend = Path(git_backend.__file__).read_text(encoding="utf-8")
+        system = '[build-system]\nrequires = []\nbuild-backend = "git_backend"\nbackend-path = ["tools"]\n'
+        return {
+            "pyproject.toml": system,
+            "tools/git_backend.py": backend,
+            "x/__init__.py": "",
+            "run.sh*": "#!/bin/sh\n",
+        }
+
+    def publish(self) -> None:
+        """Build on this machine, with file times as a checkout leaves them, and list the files."""
+        self._give_times(self.repository)
+        out = self._directory / "published"
+        out.mkdir()
+        for hook in ("build_sdist", "build_wheel"):
+            code = f"import git_backend, sys; print(git_backend.{hook}(sys.argv[1]))"
+            done = subprocess.run(
+                [sys.executable, "-P", "-c", code, str(out)],
+                cwd=self.repository.path,
+                env={"PATH": os.environ["PATH"], "PYTHONPATH": "tools", "PYTHONDONTWRITEBYTECODE": "1"},
+                check=True,
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
+            name = done.stdout.strip()
+            self.surroundings.publish(Distribution("x", name, (out / name).read_bytes()))
+
+    def _give_times(self, repository: Repository) -> None:
+        for number, path in enumerate(repository.git("ls-files").splitlines()):
+            moment = 1_700_000_500 * 10**9 + number * 10**9 + 123_456_700 * number
+            os.utime(repository.path / path, ns=(moment, moment))
+
+    @property
+    def pypi(self) -> PyPI:
+        """The ecosystem with a fake network and a real sandbox."""
+        runner = DefinitionRunner({self.sandbox.kind: self.sandbox}, self._toolchains, self.blobs)
+        self.run = runner
+        self.guest = SandboxGuest(self.sandbox, self._toolchains, self.blobs, "bookworm")
+        fetcher = self.surroundings.fetcher
+        fetcher._blobs = self.blobs
+        return PyPI(
+            INDEX,
+            fetcher=fetcher,
+            blobs=self.blobs,
+            guest=self.guest,
+            run=runner,
+            resolver=self.surroundings.resolver,
+            toolchains=self._toolchains,
+            uv_input=lambda: uv_input(self.blobs, self._directory / "cache"),
+            facts=MemoryFacts(),
+        )
+
+
+def test_attested_commit_to_source_archive_and_wheel_bit_for_bit(tmp_path: Path, toolchains: DebianToolchains) -> None:
+    """In the real sandbox, without network: the tag gives the version, the times come back, the digests match."""
+    real = Real(tmp_path, toolchains)
+    real.publish()
+    pypi = real.pypi
+    sources = GitSources(real.blobs, tmp_path / "git", {URL: str(real.repository.path)})
+    [found] = pypi.evidence(pypi.parse("x==1.5"))
+    tree = sources.commit(URL, real.commit)
+    assert isinstance(tree, SourceTree), tree
+    origin = Origin(repository=URL, commit=real.commit, tag="v1.5", attested=True, sentence="Attested.")
+    published = {each.filename: each.sha256 for each in (found.artifact.file, found.source_file) if each is not None}
+    comparer = Comparer(real.blobs, real.guest)
+    levels = {}
+    hypotheses = pypi.from_commit(found, origin, tree)
+    hypothesis: Hypothesis | None = next(hypotheses)
+    while hypothesis is not None:
+        name = hypothesis.definition.filename
+        run = real.run(hypothesis.definition)
+        assert [name] == [each.filename for each in run.outputs], real.blobs.read(run.log_sha256).decode()
+        comparison = comparer.compare(published[name], run.outputs[0].sha256, name, name)
+        levels[hypothesis.name] = comparison.level
+        made = Attempt(hypothesis=hypothesis, run=run, rebuilt=run.outputs[0], comparison=comparison)
+        try:
+            hypothesis = hypotheses.send(made)
+        except StopIteration:
+            hypothesis = None
+    real.sandbox.close()
+    assert {
+        "sdist-from-commit-restored-times": Level.IDENTICAL,
+        "wheel-from-commit-restored-times": Level.IDENTICAL,
+    } == levels
+    assert [("PKG-INFO", "generated-metadata"), ("x/_version.py", "generated-version")] == [
+        (each.path, each.rule) for each in pypi.tree_changes(found, tree)
+    ]
