@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Generator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -168,6 +170,37 @@ def test_trouble_with_one_step_leaves_the_other() -> None:
         while hypothesis.definition.filename.endswith(".tar.gz"):
             hypothesis = hypotheses.send(attempt(hypothesis, level, limit))
         assert hypothesis.name.startswith("wheel-from-commit")
+
+
+def test_obstacle_of_one_step_leaves_the_other() -> None:
+    """No backend makes a ZIP source archive: that is told in the end, after the wheel was tried."""
+    surroundings = Surroundings()
+    origin, tree = committed(surroundings)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("idna-3.10/pyproject.toml", PYPROJECT)
+    found = evidence(surroundings, Distribution("idna", "idna-3.10.zip", buffer.getvalue()), release()[1])
+    hypotheses = surroundings.pypi.from_commit(found, origin, tree)
+    first = next(hypotheses)
+    assert first.name.startswith("wheel-from-commit")
+    obstacle = end(hypotheses, attempt(first, Level.IDENTICAL))
+    assert obstacle is not None
+    assert "idna-3.10.zip is not a .tar.gz archive" in obstacle.sentence
+
+
+def test_the_same_time_is_tried_once() -> None:
+    """When the one time is the commit's own, nothing is gained by another build with it."""
+    surroundings = Surroundings()
+    origin, tree = committed(surroundings)
+    at_commit = datetime.fromtimestamp(COMMITTED, UTC)
+    files = {name: FILES[name] for name in ("pyproject.toml", "idna/__init__.py")}
+    sdist = make_sdist("idna", "3.10", files, time=at_commit)
+    hypotheses = surroundings.pypi.from_commit(evidence(surroundings, sdist, release()[1]), origin, tree)
+    first = next(hypotheses)
+    assert "sdist-from-commit-source-date-epoch" == first.name
+    second = hypotheses.send(attempt(first, Level.DIFFERENT))
+    assert "sdist-from-commit-restored-times" == second.name
+    assert hypotheses.send(attempt(second, Level.DIFFERENT)).name.startswith("wheel-from-commit")
 
 
 def test_requirements_are_those_of_the_commit() -> None:
