@@ -44,9 +44,11 @@ class AlarmKind(StrEnum):
     ATTESTATION_VANISHED = "attestation-vanished"
     """Earlier releases of the project were attested, this one is not."""
     PUBLISHER_CHANGED = "publisher-changed"
-    """Another publisher or repository than the one remembered or expected."""
+    """Another publisher or repository than the one remembered."""
+    EXPECTATION_BROKEN = "expectation-broken"
+    """The publisher is not the one the settings expect, or there is no attestation though one is expected."""
     TAG_MOVED = "tag-moved"
-    """A tag that named the attested commit names another one now."""
+    """A tag that named the attested commit names another one now, or none."""
 
 
 class Alarm(Value):

@@ -30,7 +30,7 @@ from rebuilder.provenance.trust import TrustRoot
 
 _ALARMS = {
     FindingKind.PUBLISHER_CHANGED: AlarmKind.PUBLISHER_CHANGED,
-    FindingKind.EXPECTATION_BROKEN: AlarmKind.PUBLISHER_CHANGED,
+    FindingKind.EXPECTATION_BROKEN: AlarmKind.EXPECTATION_BROKEN,
     FindingKind.ATTESTATION_VANISHED: AlarmKind.ATTESTATION_VANISHED,
 }
 

@@ -45,7 +45,8 @@ _ALARMS = {
     "attestation-invalid": "An attestation does not hold",
     "attestation-vanished": "Earlier releases were attested, this one is not",
     "publisher-changed": "Another publisher or repository than before",
-    "tag-moved": "A tag names another commit now",
+    "tag-moved": "A tag was moved or removed",
+    "expectation-broken": "Not what the settings expect of the publisher",
 }
 
 

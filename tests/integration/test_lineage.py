@@ -47,13 +47,13 @@ class World:
             f'trust = "{self.installation.root}/trust"\n[sources.mirrors]\n"{FORGE}" = "{self.repository.path}"\n'
         )
 
-    def release(self, version: str, *, tag: str | None = None) -> tuple[str, Distribution, Distribution]:
-        """Commit and tag a version; give the commit, the source archive and the wheel its author would publish."""
+    def release(self, version: str) -> tuple[str, Distribution, Distribution]:
+        """Commit a version, tag it as the certificate says, and give it as its author would publish it."""
         commit = self.repository.commit(
             {"pyproject.toml": PYPROJECT.format(version=version), "sample/__init__.py": f"version = {version!r}\n"},
             f"Release {version}",
         )
-        self.repository.tag(tag or f"v{version}")
+        self.repository.tag("v1")
         sdist = package("sample", self.repository.path, epoch=TIME)
         return commit, sdist, build(sdist, epoch=TIME)
 
@@ -169,6 +169,17 @@ def test_commit_that_is_gone(world: World) -> None:
     line = world.verify("1.0")
     assert "reproduced" == line["verdict"]
     assert "inputs-missing" == line["trail"]["steps"]["commit-to-wheel"], line["trail"]
+
+
+def test_moved_tag_is_an_alarm(world: World) -> None:
+    """The attested commit counts, and that its tag points elsewhere now is told."""
+    commit, sdist, wheel = world.release("1.0")
+    world.publish(sdist, wheel, commit=commit)
+    world.repository.commit({"README": "Later\n"}, "Later")
+    world.repository.tag("v1")
+    line = world.verify("1.0")
+    assert ("reproduced", "reproduced") == (line["verdict"], line["trail"]["steps"]["commit-to-wheel"]), line
+    assert ["tag-moved"] == [alarm["kind"] for alarm in line["alarms"]]
 
 
 def test_quick_asks_no_repository(world: World) -> None:

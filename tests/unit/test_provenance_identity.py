@@ -362,7 +362,7 @@ def test_alarms() -> None:
         AlarmKind.ATTESTATION_INVALID,
         AlarmKind.PUBLISHER_CHANGED,
         AlarmKind.ATTESTATION_VANISHED,
-        AlarmKind.PUBLISHER_CHANGED,
+        AlarmKind.EXPECTATION_BROKEN,
     ] == [each.kind for each in raised]
     assert "The attestation of idna-2.0-py3-none-any.whl does not hold: It has the wrong digest." == raised[0].sentence
     assert {(of.purl, of.filename, NOW)} == {(each.purl, each.filename, each.raised) for each in raised}
