@@ -156,7 +156,7 @@ def _step(workshop: Workshop, case: Case, target: Target) -> Generator[Hypothesi
         if target.product is Product.WHEEL
         else _sdist_guesses(workshop, case, target)
     )
-    prefix = f"{'wheel' if target.product is Product.WHEEL else 'sdist'}-from-commit"
+    prefix = "wheel-from-commit" if target.product is Product.WHEEL else "sdist-from-commit"
     yield from try_guesses(
         [replace(each, name=f"{prefix}-{each.name}") for each in found[:_MOST_GUESSES]],
         requires_python=case.artifact.file.requires_python,
