@@ -121,10 +121,11 @@ def lineage_lines(report: Report) -> list[str]:
         commit = f" at {trail.origin.commit[:12]}" if trail.origin.commit else ""
         tag = f" ({trail.origin.tag})" if trail.origin.tag else ""
         lines.append(f"from {plain(trail.origin.repository + commit + tag)}: {plain(trail.origin.sentence)}")
+        steps = trail.edges if trail.origin.commit else ()
         lines += [
             f"  {edge.name.value.replace('-', ' ')}: {edge.decision.verdict.icon} {edge.decision.verdict.value}"
             + ("" if edge.decision.verdict is Verdict.REPRODUCED else f", {plain(edge.decision.sentence)}")
-            for edge in trail.edges
+            for edge in steps
         ]
     return lines
 

@@ -338,7 +338,7 @@ def _wheel_metadata(data: bytes) -> bytes | None:
     """``METADATA`` of a wheel; None when these bytes are no wheel, which a test may well want."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+            names = [name for name in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)]
             return archive.read(names[0]) if names else None
     except (zipfile.BadZipFile, OSError):
         return None
