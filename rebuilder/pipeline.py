@@ -152,7 +152,8 @@ def _tried(parts: Parts, evidence: Evidence, number: int, *, quick: bool) -> Fin
     if obstacle is None:
         obstacle = trial.follow(ecosystem.hypotheses(evidence))
     trail = None
-    if not quick and (evidence.obstacle is None or evidence.obstacle.verdict is Verdict.INPUTS_MISSING):
+    # A file with nothing published to rebuild it from was read all the same if a commit may give it.
+    if not quick and (evidence.obstacle is None or evidence.artifact_inspection is not None):
         trail = parts.lineage.steps(ecosystem, evidence, signed, trial)
     decision = decide(trial.attempts, obstacle, towards(trial.attempts, filename))
     if decision.verdict is Verdict.DIFFERS and decision.attempt is not None:
