@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pypi_attestations import AttestationType
 
 from rebuilder.provenance.trust import update
 from tests.fakes.command import Answer, Installation
@@ -19,7 +20,7 @@ from tests.fakes.repositories import TIME, Repository, make_repository
 from tests.fakes.sigstore_instance import SigstoreInstance, github
 
 UPLOADED = datetime(2024, 6, 1, tzinfo=UTC)
-PUBLISH = "https://docs.pypi.org/attestations/publish/v1"
+PUBLISH = AttestationType.PYPI_PUBLISH_V1.value
 PROVENANCE = "application/vnd.pypi.integrity.v1+json"
 FORGE = "https://github.com/o/r"
 PYPROJECT = (
@@ -169,6 +170,17 @@ def test_commit_that_is_gone(world: World) -> None:
     line = world.verify("1.0")
     assert "reproduced" == line["verdict"]
     assert "inputs-missing" == line["trail"]["steps"]["commit-to-wheel"], line["trail"]
+
+
+def test_source_archive_from_its_commit(world: World) -> None:
+    """A source archive asked for by name is an artifact of its own: it is rebuilt from the commit."""
+    commit, sdist, wheel = world.release("1.0")
+    world.publish(sdist, wheel, commit=commit)
+    settings = world.installation.root / "rebuilder.toml"
+    subject = f"pkg:pypi/sample@1.0?file_name={sdist.filename}"
+    line = world.installation.run("verify", "--json", "--config", settings, subject).line
+    assert ("reproduced", sdist.sha256) == (line["verdict"], line["subject"]["sha256"]), line
+    assert {"commit-to-sdist": "reproduced"} == line["trail"]["steps"]
 
 
 def test_moved_tag_is_an_alarm(world: World) -> None:
