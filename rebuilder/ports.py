@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel
 
@@ -18,6 +18,9 @@ from rebuilder.model.provenance import Provenance
 from rebuilder.model.report import Stage, ToolchainSummary
 from rebuilder.model.trail import FileChange, Origin
 from rebuilder.model.value import Sha256, Value
+
+DigestAlgorithm = Literal["sha256", "sha384", "sha512"]
+"""What a file's bytes may be bound by."""
 
 
 class Clock(Protocol):
@@ -112,6 +115,20 @@ class Fetcher(Protocol):
         Raises:
             UnavailableError: no proper answer after polite retries, or the file is gone.
             FetchMismatchError: other bytes, more than ``max_bytes``, or cut short.
+        """
+        ...
+
+    def file_by_digest(self, url: str, *, algorithm: DigestAlgorithm, digest: str, max_bytes: int) -> Sha256:
+        """Fetch a file of which the registry gives only another digest; give its SHA-256.
+
+        Args:
+            url: Where it is.
+            algorithm: Of ``digest``, which is lower-case hexadecimal.
+            digest: What the bytes must have; checked before any of them becomes a blob.
+            max_bytes: Most that is read.
+
+        Raises:
+            UnavailableError, FetchMismatchError: see :meth:`file`.
         """
         ...
 

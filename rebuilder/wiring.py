@@ -17,6 +17,9 @@ from rebuilder.clock import SystemClock
 from rebuilder.compare.comparer import Comparer
 from rebuilder.compare.diffoscope import DiffoscopeRunner
 from rebuilder.config import Config
+from rebuilder.ecosystems.npm.ecosystem import Npm
+from rebuilder.ecosystems.npm.evidence import Access
+from rebuilder.ecosystems.npm.settings import NpmSettings, Registry
 from rebuilder.ecosystems.pypi.ecosystem import PyPI
 from rebuilder.ecosystems.pypi.settings import index_settings
 from rebuilder.lineage import Lineage
@@ -32,6 +35,7 @@ from rebuilder.stopwatch import Stopwatch, WatchedToolchains
 from rebuilder.storage.blobs import DiskBlobs
 from rebuilder.storage.git import GitLimits, GitSources
 from rebuilder.storage.http import HttpFetcher
+from rebuilder.storage.http_address import Credentials
 from rebuilder.storage.http_cache import HttpCache
 from rebuilder.storage.ledger import Ledger
 from rebuilder.storage.resolver import UvResolver, UvSettings
@@ -111,6 +115,12 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
             max_file_bytes=config.download_bytes,
             limits=config.limits,
         )
+        npm = Npm(
+            partial(_npm_access, stack, blobs, HttpCache(config.store / "cache" / "http"), index.ca_bundle),
+            blobs=blobs,
+            facts=LedgerFacts(ledger, "npm", clock),
+            max_file_bytes=config.download_bytes,
+        )
         checker = ProvenanceChecker(
             blobs, lambda: load(config.trust_in_use) if config.trust_in_use else shipped(), ledger, config.expect, clock
         )
@@ -123,7 +133,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
         lineage = Lineage(checker, sources, stopwatch)
         builder = Builder(id=config.builder_id)
         yield Parts(
-            ecosystems={pypi.name: pypi},
+            ecosystems={pypi.name: pypi, npm.name: npm},
             blobs=blobs,
             ledger=ledger,
             run=run,
@@ -144,3 +154,23 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
             clock=clock,
             stopwatch=stopwatch,
         )
+
+
+def _npm_access(stack: ExitStack, blobs: DiskBlobs, cache: HttpCache, ca_bundle: Path | None) -> Access:
+    """Settings and network for npm registries; opened when the first npm package is asked for.
+
+    Raises:
+        UsageError: npm's settings cannot be understood.
+    """
+    settings = NpmSettings()
+    credentials = Credentials()
+    fetcher = stack.enter_context(
+        HttpFetcher(blobs, cache, ca_bundle=settings.ca_bundle or ca_bundle, credentials=credentials)
+    )
+
+    def admit(registry: Registry) -> None:
+        credentials.learn(registry.url)
+        if registry.grant is not None:
+            credentials.grant(registry.grant.prefix, registry.grant.header)
+
+    return Access(settings, fetcher, admit)

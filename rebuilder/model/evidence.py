@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.inspection import Inspection
+from rebuilder.model.provenance import RegistrySignature
 from rebuilder.model.value import Sha256Field, Value
 from rebuilder.model.verdict import Verdict
 
@@ -51,6 +52,8 @@ class Evidence(Value):
     """Blob with the attestations the registry serves for the artifact, as served; None when it names none."""
     source_provenance_sha256: Sha256Field | None = None
     """The same for ``source_file``."""
+    registry_signatures: tuple[RegistrySignature, ...] = ()
+    """What the registry itself signed about the artifact, as listed; npm only."""
     obstacle: Obstacle | None = None
     notes: tuple[str, ...] = ()
     """Sentences worth knowing that change nothing, such as "The registry marks this file as yanked: …"."""

@@ -71,6 +71,14 @@ class Publisher(Value):
     run_url: str | None = None
 
 
+class RegistrySignature(Value):
+    """The npm registry's signature over name, version and digest, as the package's document lists it; unchecked."""
+
+    key_id: str
+    signature: str
+    """Base64."""
+
+
 class ClaimedPublisher(Value):
     """The publisher object the index sends beside a bundle. It is unsigned."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from rebuilder.model.provenance import (
     Provenance,
     ProvenanceStatus,
     Publisher,
+    RegistrySignature,
     RememberedPublisher,
     account,
     project_name,
@@ -80,19 +81,22 @@ class ProvenanceChecker:
         self._expectations = expectations
         self._clock = clock
 
-    def check(self, artifact: Artifact, document_sha256: str | None) -> Provenance:
+    def check(
+        self, artifact: Artifact, document_sha256: str | None, signatures: Sequence[RegistrySignature] = ()
+    ) -> Provenance:
         """Check the attestations of an artifact; the first verified publisher of a project is remembered.
 
         Args:
             artifact: The file, with the digest it must have.
             document_sha256: Blob of what the index serves as its provenance; None when it serves nothing.
+            signatures: The registry's own, as it lists them.
 
         Raises:
             StoreError: the blobs, the trust root or the memory cannot be used. All else is a value.
         """
         name = project_name(artifact.ecosystem, artifact.name)
         expectation = self._expectations.get(f"{artifact.ecosystem}:{name}")
-        provenance = self._verified(artifact, document_sha256)
+        provenance = self._verified(artifact, document_sha256, signatures)
         remembered = self._memory.remembered_publisher(artifact.ecosystem, name)
         findings = judge(artifact, provenance, remembered=remembered, expectation=expectation)
         broken = any(each.kind is FindingKind.EXPECTATION_BROKEN for each in findings)
@@ -103,19 +107,34 @@ class ProvenanceChecker:
             findings = judge(artifact, provenance, remembered=kept, expectation=expectation)
         return provenance.model_copy(update={"findings": tuple(dict.fromkeys((*provenance.findings, *findings)))})
 
-    def _verified(self, artifact: Artifact, document_sha256: str | None) -> Provenance:
-        if document_sha256 is None:
+    def _verified(
+        self, artifact: Artifact, document_sha256: str | None, signatures: Sequence[RegistrySignature]
+    ) -> Provenance:
+        document = self._blobs.read(document_sha256) if document_sha256 is not None else None
+        if artifact.ecosystem == "npm" and (document is not None or signatures):
+            return self._npm(artifact, document, signatures)
+        if document is None:
             return absent("The index names no attestation for this file.")
-        document = self._blobs.read(document_sha256)
         if artifact.ecosystem == "pypi":
             return verify_pypi(document, artifact.filename, artifact.sha256, self._trust(), now=self._clock.now())
-        if artifact.ecosystem == "npm":
-            sha512 = hashlib.sha512(self._blobs.read(artifact.sha256)).hexdigest()
-            return verify_npm(document, artifact.name, artifact.version, sha512, self._trust(), now=self._clock.now())
         return Provenance(
             status=ProvenanceStatus.NOT_CHECKABLE,
             sentence=f"Attestations of {text(artifact.ecosystem)} files cannot be checked yet.",
             document_sha256=sha256_hex(document),
+        )
+
+    def _npm(self, artifact: Artifact, document: bytes | None, signatures: Sequence[RegistrySignature]) -> Provenance:
+        with self._blobs.path(artifact.sha256).open("rb") as tarball:
+            sha512 = hashlib.file_digest(tarball, "sha512").hexdigest()
+        return verify_npm(
+            document,
+            artifact.name,
+            artifact.version,
+            sha512,
+            self._trust(),
+            signatures=signatures,
+            published=artifact.file.uploaded,
+            now=self._clock.now(),
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +13,7 @@ from rebuilder.model.provenance import (
     Provenance,
     ProvenanceFinding,
     ProvenanceStatus,
+    RegistrySignature,
 )
 from rebuilder.provenance.outcome import Facts, absent, combine, judge, refused
 from rebuilder.provenance.refusal import Refused
@@ -24,15 +24,6 @@ MAX_ATTESTATIONS = 16
 """Most attestations checked for one tarball; the registry publishes two."""
 PUBLISH = "https://github.com/npm/attestation/tree/main/specs/publish/v0.1"
 """Predicate type of the registry's own publish attestation."""
-
-
-@dataclass(frozen=True)
-class RegistrySignature:
-    """One entry of ``dist.signatures`` in a packument."""
-
-    key_id: str
-    signature: str
-    """Base64."""
 
 
 def verify_npm(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 from datetime import datetime
 
-from rebuilder.model.provenance import FindingKind
-from rebuilder.provenance.npm import RegistrySignature
+from rebuilder.model.provenance import FindingKind, RegistrySignature
 from rebuilder.provenance.npm_attestation import Target, npm_keys
 from rebuilder.provenance.npm_keys import SIGNATURES
 from rebuilder.provenance.outcome import Facts

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from rebuilder import __version__
 from rebuilder.errors import StoreError, UnavailableError, UsageError
 from rebuilder.model.value import Sha256
-from rebuilder.ports import Blobs, Document
+from rebuilder.ports import Blobs, DigestAlgorithm, Document
 from rebuilder.storage.http_address import Credentials, bare, redirected, shown
 from rebuilder.storage.http_body import decoded, limited, too_large, verified
 from rebuilder.storage.http_cache import CachedDocument, HttpCache
@@ -105,9 +105,17 @@ class HttpFetcher:
         """See :meth:`rebuilder.ports.Fetcher.file`. The bytes as sent are hashed while they are written."""
         if self._blobs.has(sha256):
             return Sha256(sha256)
+        return self.file_by_digest(url, algorithm="sha256", digest=sha256, max_bytes=max_bytes)
+
+    def file_by_digest(self, url: str, *, algorithm: DigestAlgorithm, digest: str, max_bytes: int) -> Sha256:
+        """See :meth:`rebuilder.ports.Fetcher.file_by_digest`."""
         address = self._address(url)
+
+        def kept(raw: Iterator[bytes]) -> Sha256:
+            return self._blobs.put_stream(verified(url, raw, digest, algorithm), max_bytes=max_bytes)[0]
+
         try:
-            return self._retried(lambda deadline: self._download(address, sha256, max_bytes, deadline))
+            return self._retried(lambda deadline: self._download(address, kept, max_bytes, deadline))
         except GoneError:
             message = f"{shown(url)} is no longer there, although the index lists it."
             raise UnavailableError(message, hint=ASK_OPERATOR) from None
@@ -152,11 +160,9 @@ class HttpFetcher:
             self._cache.keep(url, accept, entry, answer.headers)
             return _document(entry, content)
 
-    def _download(self, url: str, sha256: str, max_bytes: int, deadline: float) -> Sha256:
+    def _download(self, url: str, keep: Callable[[Iterator[bytes]], Sha256], max_bytes: int, deadline: float) -> Sha256:
         with self._answer(url, {"Accept": "*/*", "Accept-Encoding": "identity"}, deadline) as (_, answer):
-            raw = self._chunks(url, answer, max_bytes, deadline)
-            digest, _ = self._blobs.put_stream(verified(url, raw, sha256), max_bytes=max_bytes)
-            return digest
+            return keep(self._chunks(url, answer, max_bytes, deadline))
 
     @contextmanager
     def _answer(self, url: str, headers: dict[str, str], deadline: float) -> Iterator[tuple[str, httpx.Response]]:

@@ -65,6 +65,7 @@ class Credentials:
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._environment = environment
         self._known: dict[_Origin, str] = {}
+        self._granted: dict[tuple[_Origin, str], str] = {}
         self._netrc: netrc.netrc | None = None
         self._netrc_read = False
 
@@ -74,6 +75,15 @@ class Credentials:
         if parts.username is not None:
             self._known[_origin(parts)] = _basic(unquote(parts.username), unquote(parts.password or ""))
 
+    def grant(self, prefix: str, header: str) -> None:
+        """Send this ``Authorization`` to one origin, to paths that begin with the one of ``prefix``.
+
+        Raises:
+            UnavailableError: ``prefix`` is not an http or https address.
+        """
+        parts = _parts(prefix)
+        self._granted[_origin(parts), parts.path.rstrip("/") + "/"] = header
+
     def header(self, url: str) -> str | None:
         """``Authorization`` for an address, if anything is known.
 
@@ -81,13 +91,21 @@ class Credentials:
             UsageError: the netrc file is malformed.
         """
         parts = _parts(url)
-        known = self._known.get(_origin(parts))
+        known = self._known.get(_origin(parts)) or self._grant_for(parts)
         if known is not None:
             return known
         if not self._netrc_read:
             self._netrc, self._netrc_read = self._read_netrc(), True
         found = self._netrc.authenticators(parts.hostname or "") if self._netrc else None
         return _basic(found[0], found[2] or "") if found else None
+
+    def _grant_for(self, parts: SplitResult) -> str | None:
+        fitting = [
+            (len(prefix), header)
+            for (origin, prefix), header in self._granted.items()
+            if origin == _origin(parts) and f"{parts.path}/".startswith(prefix) and ".." not in unquote(parts.path)
+        ]
+        return max(fitting)[1] if fitting else None
 
     def _read_netrc(self) -> netrc.netrc | None:
         path = netrc_path(self._environment)
@@ -113,7 +131,7 @@ def netrc_path(environment: Mapping[str, str]) -> Path | None:
     return path if path is not None and path.is_file() else None
 
 
-_INDEX_HINT = "Check the index URL in the settings of pip or uv; `rebuilder doctor` shows which one is used."
+_INDEX_HINT = "Check the index URL in the settings of pip, uv or npm; `rebuilder doctor` shows which one is used."
 
 
 def _parts(url: str) -> SplitResult:

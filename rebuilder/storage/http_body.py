@@ -11,7 +11,7 @@ from rebuilder.storage.http_address import shown
 from rebuilder.storage.http_retry import TransientError
 
 _PIECE = 64 << 10
-_ASK_OPERATOR = "Check the index or mirror in the settings of pip or uv, and ask whoever runs it."
+_ASK_OPERATOR = "Check the index or mirror in the settings of pip, uv or npm, and ask whoever runs it."
 
 
 def limited(url: str, chunks: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
@@ -54,18 +54,19 @@ def decoded(url: str, chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]
         raise TransientError(cut_short(url))
 
 
-def verified(url: str, chunks: Iterable[bytes], sha256: str) -> Iterator[bytes]:
+def verified(url: str, chunks: Iterable[bytes], expected: str, algorithm: str = "sha256") -> Iterator[bytes]:
     """The same chunks, with an error instead of an end when all of them together have another digest.
 
     Raises:
         FetchMismatchError: other bytes than promised.
     """
-    digest = hashlib.sha256()
+    digest = hashlib.new(algorithm)
     for chunk in chunks:
         digest.update(chunk)
         yield chunk
-    if digest.hexdigest() != sha256:
-        message = f"{shown(url)} has the sha256 {digest.hexdigest()}, but {sha256} was promised; nothing of it is kept."
+    if digest.hexdigest() != expected:
+        found = digest.hexdigest()
+        message = f"{shown(url)} has the {algorithm} {found}, but {expected} was promised; nothing of it is kept."
         hint = (
             "If it happens again, the published bytes or a cache on the way were changed: tell whoever runs the index."
         )

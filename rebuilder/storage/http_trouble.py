@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import httpx
 
 TRY_LATER = "Try again later; `rebuilder doctor` shows which index is used and whether it answers."
-ASK_OPERATOR = "Check the index or mirror in the settings of pip or uv, and ask whoever runs it."
+ASK_OPERATOR = "Check the index or mirror in the settings of pip, uv or npm, and ask whoever runs it."
 
 
 class GoneError(Exception):
@@ -37,7 +37,9 @@ def check_status(url: str, answer: httpx.Response) -> None:
         raise GoneError
     if status in {401, 403, 407}:
         message = f"{shown(url)} refuses access (HTTP {status})."
-        hint = "Put user name and password into the index URL of pip or uv, or into the netrc file."
+        hint = (
+            "Put user name and password into the index URL of pip or uv, or into the netrc file; npm's go into .npmrc."
+        )
         raise UnavailableError(message, hint=hint)
     error = UnavailableError(f"{shown(url)} answers with HTTP status {status}.", hint=TRY_LATER)
     if status in {408, 429} or status >= 500:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +97,27 @@ def test_file_over_the_limit_is_refused_and_not_kept(world: World) -> None:
     url = world.serve("/files/a.whl", b"wheel")
     with pytest.raises(FetchMismatchError, match="larger"):
         world.fetcher.file(url, sha256=sha256_hex(b"wheel"), max_bytes=4)
+    assert {} == world.blobs.content
+
+
+def test_file_known_by_another_digest(world: World) -> None:
+    """Where only SHA-512 is known it is what binds the bytes, and the SHA-256 comes back."""
+    url = world.serve("/files/a.tgz", b"tarball")
+    digest = hashlib.sha512(b"tarball").hexdigest()
+    found = world.fetcher.file_by_digest(url, algorithm="sha512", digest=digest, max_bytes=7)
+    assert sha256_hex(b"tarball") == found
+    assert b"tarball" == world.blobs.read(found)
+
+
+def test_file_with_another_digest_is_refused_and_not_kept(world: World) -> None:
+    """Other bytes than the SHA-512 promises never become a blob."""
+    url = world.serve("/files/a.tgz", b"other")
+    with pytest.raises(FetchMismatchError, match="sha512"):
+        world.fetcher.file_by_digest(
+            url, algorithm="sha512", digest=hashlib.sha512(b"tarball").hexdigest(), max_bytes=100
+        )
+    with pytest.raises(FetchMismatchError, match="larger"):
+        world.fetcher.file_by_digest(url, algorithm="sha512", digest=hashlib.sha512(b"other").hexdigest(), max_bytes=4)
     assert {} == world.blobs.content
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from rebuilder.errors import FetchMismatchError, UnavailableError
-from rebuilder.model.value import Sha256, sha256_hex
-from rebuilder.ports import Blobs, Document
+from rebuilder.model.value import Sha256
+from rebuilder.ports import Blobs, DigestAlgorithm, Document
 
 
 class FakeFetcher:
@@ -39,12 +41,16 @@ class FakeFetcher:
         """See :meth:`rebuilder.ports.Fetcher.file`."""
         if self._blobs.has(sha256):
             return Sha256(sha256)
+        return self.file_by_digest(url, algorithm="sha256", digest=sha256, max_bytes=max_bytes)
+
+    def file_by_digest(self, url: str, *, algorithm: DigestAlgorithm, digest: str, max_bytes: int) -> Sha256:
+        """See :meth:`rebuilder.ports.Fetcher.file_by_digest`."""
         found = self._find(url)
         if found is None:
             raise UnavailableError(f"{url} is no longer there, although the index lists it.")
         self._check_size(url, found[0], max_bytes)
-        if sha256_hex(found[0]) != sha256:
-            raise FetchMismatchError(f"{url} has another sha256 than {sha256}.")
+        if hashlib.new(algorithm, found[0]).hexdigest() != digest:
+            raise FetchMismatchError(f"{url} has another {algorithm} than {digest}.")
         return self._blobs.put(found[0])
 
     def _find(self, url: str) -> tuple[bytes, str] | None:

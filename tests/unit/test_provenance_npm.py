@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from rebuilder.model.provenance import FindingKind, Form, Provenance, ProvenanceStatus
-from rebuilder.provenance.npm import RegistrySignature, verify_npm
+from rebuilder.model.provenance import FindingKind, Form, Provenance, ProvenanceStatus, RegistrySignature
+from rebuilder.provenance.npm import verify_npm
 from rebuilder.provenance.trust import shipped
 from tests.fakes.sigstore_instance import TIME, SigstoreInstance, b64, github, google, new_key, sign
 
@@ -265,7 +265,7 @@ def test_hostile_json(document: bytes, reason: str) -> None:
 
 def signature(instance: SigstoreInstance, text: str) -> RegistrySignature:
     """The registry's signature over a text."""
-    return RegistrySignature("SHA256:example", b64(sign(instance.registry, text.encode())))
+    return RegistrySignature(key_id="SHA256:example", signature=b64(sign(instance.registry, text.encode())))
 
 
 INTEGRITY = "sha512-" + b64(bytes.fromhex(SHA512))
@@ -303,7 +303,7 @@ def test_registry_signature_time_from_the_log(instance: SigstoreInstance) -> Non
     provenance = check(instance, publish(instance), signatures=[good], published=TIME - timedelta(days=9999))
     assert ProvenanceStatus.VERIFIED == provenance.status
     assert () == provenance.findings
-    unknown = RegistrySignature("SHA256:unknown", good.signature)
+    unknown = RegistrySignature(key_id="SHA256:unknown", signature=good.signature)
     provenance = check(instance, publish(instance), signatures=[unknown])
     assert "not in the pinned list" in provenance.results[1].sentence
 

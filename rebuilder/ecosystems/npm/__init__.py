@@ -1,0 +1,1 @@
+"""npm packages: what their registry publishes about them."""

@@ -1,0 +1,122 @@
+"""The npm ecosystem: what :class:`rebuilder.ports.Ecosystem` asks for, as far as checking attestations goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+
+from rebuilder.ecosystems.npm.evidence import Access, Collector
+from rebuilder.ecosystems.npm.packument import MAX_BYTES, MEDIA_TYPE, Packument, Release
+from rebuilder.ecosystems.npm.subject import ECOSYSTEM, escaped, parse_subject, scope_of
+from rebuilder.errors import UsageError
+from rebuilder.model.artifact import Subject
+from rebuilder.model.attempt import Attempt, Hypothesis
+from rebuilder.model.evidence import Evidence, Obstacle
+from rebuilder.model.git import SourceTree
+from rebuilder.model.provenance import Provenance
+from rebuilder.model.trail import FileChange, Origin
+from rebuilder.ports import Blobs, Facts, Sources
+
+MAX_FILE_BYTES = 256 << 20
+
+
+class Npm:
+    """Tarballs of npm registries: fetched, bound and handed to the checks; not rebuilt yet."""
+
+    def __init__(
+        self, access: Callable[[], Access], *, blobs: Blobs, facts: Facts, max_file_bytes: int = MAX_FILE_BYTES
+    ) -> None:
+        """Nothing is read or asked before the first subject.
+
+        Args:
+            access: Gives the settings and the network; called once, when the first package is asked for.
+            blobs: Where tarballs and attestation documents are kept.
+            facts: Where the SHA-256 of known tarballs is kept between runs.
+            max_file_bytes: Largest tarball that is downloaded.
+        """
+        self._open = access
+        self._access: Access | None = None
+        self._blobs = blobs
+        self._facts = facts
+        self._max_file_bytes = max_file_bytes
+
+    @property
+    def name(self) -> str:
+        """See :class:`rebuilder.ports.Ecosystem`."""
+        return ECOSYSTEM
+
+    def parse(self, text: str) -> Subject:
+        """See :func:`rebuilder.ecosystems.npm.subject.parse_subject`."""
+        return parse_subject(text)
+
+    def evidence(self, subject: Subject) -> list[Evidence]:
+        """See :class:`rebuilder.ports.Ecosystem`. A release has one file, its tarball."""
+        if self._access is None:
+            self._access = self._open()
+        registry = self._access.settings.registry(scope_of(subject.name))
+        self._access.admit(registry)
+        url = f"{registry.url}/{escaped(subject.name)}"
+        document = self._access.fetcher.document(url, accept=MEDIA_TYPE, max_bytes=MAX_BYTES)
+        if document is None:
+            raise UsageError(
+                f"The package {subject.name} is not on the npm registry.", hint="Check the spelling of its name."
+            )
+        packument = Packument(document, subject.name)
+        collector = Collector(self._access.fetcher, self._blobs, self._facts, self._max_file_bytes)
+        return [collector.collect(packument, _release(packument, subject), registry)]
+
+    def hypotheses(self, evidence: Evidence) -> Generator[Hypothesis, Attempt, Obstacle | None]:
+        """See :class:`rebuilder.ports.Ecosystem`: none yet."""
+        yield from ()
+        return evidence.obstacle
+
+    def origin(
+        self,
+        evidence: Evidence,  # noqa: ARG002
+        provenance: Provenance | None,  # noqa: ARG002
+        source_provenance: Provenance | None,  # noqa: ARG002
+        sources: Sources,  # noqa: ARG002
+    ) -> Origin | None:
+        """See :class:`rebuilder.ports.Ecosystem`: what is attested is in the provenance; nothing is built from it."""
+        return None
+
+    def from_commit(
+        self,
+        evidence: Evidence,
+        origin: Origin,  # noqa: ARG002
+        tree: SourceTree,  # noqa: ARG002
+    ) -> Generator[Hypothesis, Attempt, Obstacle | None]:
+        """See :class:`rebuilder.ports.Ecosystem`: none yet."""
+        yield from ()
+        return evidence.obstacle
+
+    def tree_changes(
+        self,
+        evidence: Evidence,  # noqa: ARG002
+        tree: SourceTree,  # noqa: ARG002
+    ) -> tuple[FileChange, ...]:
+        """See :class:`rebuilder.ports.Ecosystem`: npm has no source archives to compare."""
+        return ()
+
+
+def _release(packument: Packument, subject: Subject) -> Release:
+    """The release a subject names.
+
+    Raises:
+        UsageError: there is no such version.
+    """
+    name, latest = packument.name, packument.latest
+    if packument.unpublished:
+        raise UsageError(f"All versions of {name} were taken back from the npm registry.")
+    version = subject.version or latest
+    release = packument.release(version) if version is not None else None
+    if release is not None:
+        return release
+    if subject.version is None:
+        raise UsageError(f"The npm registry marks no version of {name} as the latest.", hint="Name a version.")
+    near = packument.near(subject.version)
+    newest = f"the latest is {latest}" if latest else ""
+    hint = "; ".join(each for each in (f"Versions near it: {', '.join(near)}" if near else "", newest) if each)
+    raise UsageError(
+        f"{name} has no version {subject.version} on the npm registry.",
+        hint=f"{hint[0].upper()}{hint[1:]}." if hint else None,
+    )

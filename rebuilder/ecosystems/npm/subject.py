@@ -1,0 +1,95 @@
+"""What a user types to name an npm release, and how such names are written in addresses."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+from packageurl import PackageURL
+
+from rebuilder.errors import UsageError
+from rebuilder.model.artifact import Subject
+
+ECOSYSTEM = "npm"
+
+_NAME = re.compile(r"(?:@[A-Za-z0-9~-][A-Za-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*")
+"""Names of today are in small letters; old ones are not, and the registry tells them apart."""
+_NUMBER = r"(?:0|[1-9][0-9]*)"
+_VERSION = re.compile(
+    rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}"
+    rf"(?:-(?:{_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(?:\.(?:{_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?"
+    r"(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?",
+    re.ASCII,
+)
+"""Semantic Versioning 2.0.0, section 2, 9 and 10."""
+_LONGEST_NAME, _LONGEST_VERSION, _LONGEST = 214, 256, 600
+_HINT = "Write for example sigstore==2.1.0, @scope/name@1.2.3, sigstore or pkg:npm/%40scope/name@1.2.3."
+
+
+def parse_subject(text: str) -> Subject:
+    """Read ``sigstore==2.1.0``, ``@scope/name@1.2.3``, ``sigstore`` (the tag ``latest``) or a ``pkg:npm/…`` URL.
+
+    Raises:
+        UsageError: it is none of these, or names no exact version.
+    """
+    asked = text.strip()
+    if not asked or len(asked) > _LONGEST or not asked.isprintable():
+        raise UsageError(f"{_shown(text)} does not name an npm release.", hint=_HINT)
+    if asked.lower().startswith("pkg:"):
+        return _from_purl(asked)
+    name, separator, version = asked.partition("==")
+    if not separator:
+        scope = asked[:1] if asked.startswith("@") else ""
+        name, separator, version = asked[len(scope) :].partition("@")
+        name = scope + name
+    return _release(name.strip(), version.strip() if separator else None, asked=asked)
+
+
+def is_version(text: str) -> bool:
+    """Whether a text is one exact version."""
+    return len(text) <= _LONGEST_VERSION and _VERSION.fullmatch(text) is not None
+
+
+def scope_of(name: str) -> str | None:
+    """The scope of a name, with its ``@``; None for a name without."""
+    return name.partition("/")[0] if name.startswith("@") else None
+
+
+def escaped(name: str) -> str:
+    """A name in an address below the registry: the ``/`` behind a scope is escaped, the ``@`` is not."""
+    return quote(name, safe="@~")
+
+
+def tarball_name(name: str, version: str) -> str:
+    """File name of a release in a registry: the name without scope, and the version."""
+    return f"{name.rpartition('/')[2]}-{version}.tgz"
+
+
+def release_purl(name: str, version: str) -> str:
+    """Package URL of a release, the scope as its namespace."""
+    scope = scope_of(name)
+    return PackageURL(ECOSYSTEM, scope, name.rpartition("/")[2], version).to_string()
+
+
+def _from_purl(asked: str) -> Subject:
+    try:
+        purl = PackageURL.from_string(asked)
+    except ValueError:
+        raise UsageError(f"{_shown(asked)} is not a package URL.", hint=_HINT) from None
+    if purl.type != ECOSYSTEM or purl.qualifiers or purl.subpath:
+        raise UsageError(f"{_shown(asked)} is not a package URL of an npm release.", hint=_HINT)
+    name = f"{purl.namespace}/{purl.name}" if purl.namespace else purl.name
+    return _release(name, purl.version, asked=asked)
+
+
+def _release(name: str, version: str | None, *, asked: str) -> Subject:
+    if len(name) > _LONGEST_NAME or not _NAME.fullmatch(name):
+        raise UsageError(f"{_shown(name)} is not an npm package name.", hint=_HINT)
+    if version is not None and not is_version(version):
+        raise UsageError(f"{_shown(version)} is not one exact version of an npm package.", hint=_HINT)
+    return Subject(ecosystem=ECOSYSTEM, name=name, version=version, asked=asked)
+
+
+def _shown(text: str) -> str:
+    """Typed text, safe for a terminal and short enough for a sentence."""
+    return repr(text if len(text) <= 80 else text[:79] + "…")
