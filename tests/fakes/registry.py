@@ -1,7 +1,8 @@
 """A package index on 127.0.0.1 that can be told to misbehave.
 
 It serves the simple index as JSON (PEP 691, PEP 700, the ``provenance`` key of PEP 740), the metadata of wheels
-(PEP 658) and the files. ``registry.fault(path, Fault(…), times=2)`` makes the next two answers below a path go wrong.
+(PEP 658) and the files; and npm packages: packument, tarball, attestations.
+``registry.fault(path, Fault(…), times=2)`` makes the next two answers below a path go wrong.
 """
 
 from __future__ import annotations
@@ -102,8 +103,11 @@ class Registry:
         self.not_modified = 0
         self.credentials: str | None = None
         """``user:password`` every request must carry, when set."""
+        self.token: str | None = None
+        """Bearer token every request must carry, when set."""
         self._upload_times = upload_times
         self._projects: dict[str, list[dict[str, Any]]] = {}
+        self._packages: dict[str, dict[str, Any]] = {}
         self._resources: dict[str, _Resource] = {}
         self._faults: list[tuple[str, Fault]] = []
         self._lock = threading.Lock()
@@ -192,6 +196,58 @@ class Registry:
             entries[:] = [each for each in entries if each["filename"] != filename] + [entry]
         return f"{self.base}{path}"
 
+    @property
+    def npm_url(self) -> str:
+        """URL of the npm registry, as for npm's ``registry`` setting."""
+        return f"{self.base}/npm"
+
+    def add_package(
+        self,
+        name: str,
+        version: str,
+        tarball: bytes,
+        *,
+        attestations: bytes | None = None,
+        signatures: list[dict[str, str]] | None = None,
+        published: datetime | None = None,
+        integrity: str | None = None,
+        **more: Any,
+    ) -> str:
+        """Publish one version of an npm package and give the address of its packument.
+
+        Args:
+            name: With its scope.
+            version: Of the release; it becomes the latest.
+            tarball: What a download gives.
+            attestations: The attestation document, as recorded.
+            signatures: ``dist.signatures``.
+            published: 2024-03-02 when None.
+            integrity: What the packument says, when it is to lie.
+            more: Further fields of the version, such as ``deprecated``.
+        """
+        path = f"/npm/{name}/-/{name.rpartition('/')[2]}-{version}.tgz"
+        digest = base64.b64encode(hashlib.sha512(tarball).digest()).decode()
+        dist: dict[str, Any] = {
+            "tarball": self.serve(path, tarball),
+            "integrity": integrity or f"sha512-{digest}",
+            "shasum": hashlib.sha1(tarball).hexdigest(),  # noqa: S324 - registries give it
+            "signatures": signatures or [],
+        }
+        if attestations is not None:
+            address = f"/npm/-/npm/v1/attestations/{name}@{version}"
+            url = self.serve(address, attestations, "application/json")
+            dist["attestations"] = {"url": url, "provenance": {"predicateType": "https://slsa.dev/provenance/v1"}}
+        moment = (published or datetime(2024, 3, 2, tzinfo=UTC)).astimezone(UTC)
+        with self._lock:
+            package = self._packages.setdefault(
+                name, {"_id": name, "name": name, "dist-tags": {}, "versions": {}, "time": {}}
+            )
+            package["dist-tags"]["latest"] = version
+            package["versions"][version] = {"name": name, "version": version, "dist": dist, **more}
+            package["time"][version] = moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+            document = json.dumps(package).encode()
+        return self.serve(f"/npm/{name.replace('/', '%2F')}", document, "application/json")
+
     def serve(self, path: str, body: bytes, media_type: str = "application/octet-stream") -> str:
         """Serve any bytes at a path (a raw index document too); give the URL."""
         with self._lock:
@@ -273,6 +329,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if registry.credentials is not None and not _authorised(headers, registry.credentials):
             self._send(401, b"", {"WWW-Authenticate": 'Basic realm="index"'}, Fault())
+            return
+        if registry.token is not None and headers.get("authorization") != f"Bearer {registry.token}":
+            self._send(401, b"", {}, Fault())
             return
         self._send_resource(path, headers, fault or Fault())
 

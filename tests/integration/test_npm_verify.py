@@ -1,0 +1,321 @@
+"""npm releases from the command line: a registry on loopback serves recorded genuine data, and altered data."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rebuilder.provenance.trust import update
+from tests.fakes.command import Answer, Installation
+from tests.fakes.registry import Registry, redirect
+from tests.fakes.sigstore_instance import TIME, SigstoreInstance, b64, github, sign
+
+ASSETS = Path(__file__).parent.parent / "assets" / "attestations" / "npm"
+TARBALL = ASSETS / "provenance-npm-test-cli-v1-prega.tgz"
+SCOPED = ASSETS / "provenance-npm-test-cli-v02-prega.tgz"
+COMMIT = "46e7056ff9912ebfee5298d94024895a9fea76c0"
+SCOPED_COMMIT = "b38894f2dda4355ea5606fccb166e61565e12a14"
+SCOPED_NAME = "@laurentsimon/provenance-npm-test"
+
+
+@dataclass(frozen=True)
+class NpmInstallation(Installation):
+    """An installation whose npm settings name one registry."""
+
+    registry: str = ""
+    settings: Path | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """See :class:`Installation`."""
+        own = {"REBUILDER_CONFIG": str(self.settings)} if self.settings else {}
+        return super().environment | ({"NPM_CONFIG_REGISTRY": self.registry} if self.registry else {}) | own
+
+
+@pytest.fixture
+def registry() -> Iterator[Registry]:
+    """An empty registry."""
+    with Registry() as running:
+        yield running
+
+
+@pytest.fixture
+def installation(tmp_path: Path, registry: Registry) -> NpmInstallation:
+    """An installation that asks that registry; it needs no toolchain, since nothing is built."""
+    (tmp_path / "store").mkdir()
+    (tmp_path / "home").mkdir()
+    return NpmInstallation(tmp_path, registry.url, registry.npm_url)
+
+
+def publish(registry: Registry, **more: Any) -> None:
+    """Publish the recorded release of sigstore."""
+    options = {"attestations": Path(f"{TARBALL}.json").read_bytes()} | more
+    registry.add_package("sigstore", "2.3.1", options.pop("tarball", TARBALL.read_bytes()), **options)
+
+
+def pinned(answer: Answer) -> dict[str, Any]:
+    """The line about a release that was examined and cannot be rebuilt yet."""
+    line = answer.line
+    assert (3, "unsupported") == (answer.code, line["verdict"]), answer.words
+    assert "npm packages cannot be rebuilt yet; their attestations were checked." == line["sentence"]
+    return line
+
+
+def page(line: dict[str, Any]) -> str:
+    """Text of the artifact's page."""
+    return Path(line["report"]).read_text()
+
+
+def altered(document: bytes) -> bytes:
+    """An attestation document with one letter of a signature changed."""
+    content = json.loads(document)
+    for attestation in content["attestations"]:
+        signature = attestation["bundle"]["dsseEnvelope"]["signatures"][0]
+        raw = bytearray(base64.b64decode(signature["sig"]))
+        raw[-1] ^= 1
+        signature["sig"] = base64.b64encode(raw).decode()
+    return json.dumps(content).encode()
+
+
+def test_genuine_release_is_verified(registry: Registry, installation: NpmInstallation) -> None:
+    """Publisher, commit and log time of a recorded release are on the line and on the page; the digest is pinned."""
+    publish(registry, deprecated="use\x1b[31m another")
+    line = pinned(installation.verify("npm:sigstore==2.3.1"))
+    found = line["provenance"]
+    assert ("verified", COMMIT) == (found["status"], found["commit"]), found
+    assert "https://github.com/sigstore/sigstore-js" == found["repository"]
+    assert found["log_time"].startswith("2024-"), found
+    assert hashlib.sha256(TARBALL.read_bytes()).hexdigest() == line["subject"]["sha256"]
+    assert ("pkg:npm/sigstore@2.3.1", "sigstore-2.3.1.tgz") == (line["subject"]["purl"], line["subject"]["filename"])
+    assert [] == line["alarms"]
+    text = page(line)
+    assert COMMIT in text
+    assert "deprecated" in text
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        f"npm:{SCOPED_NAME}@1.0.3",
+        f"npm:{SCOPED_NAME}==1.0.3",
+        f"npm:{SCOPED_NAME}",
+        "pkg:npm/%40laurentsimon/provenance-npm-test@1.0.3",
+    ],
+)
+def test_scoped_names(registry: Registry, installation: NpmInstallation, subject: str) -> None:
+    """A scope is found however it is written, and is one path segment at the registry."""
+    registry.add_package(
+        SCOPED_NAME, "1.0.3", SCOPED.read_bytes(), attestations=Path(f"{SCOPED}.json").read_bytes(), published=None
+    )
+    line = pinned(installation.verify(subject))
+    assert ("verified", SCOPED_COMMIT) == (line["provenance"]["status"], line["provenance"]["commit"])
+    assert "pkg:npm/%40laurentsimon/provenance-npm-test@1.0.3" == line["subject"]["purl"]
+    assert 1 == registry.count("/npm/@laurentsimon%2Fprovenance-npm-test")
+
+
+def test_second_time_costs_no_download(registry: Registry, installation: NpmInstallation) -> None:
+    """A tarball known by its SHA-512 is not fetched again."""
+    publish(registry)
+    first, second = (pinned(installation.verify("npm:sigstore")) for _ in range(2))
+    assert first["subject"] == second["subject"]
+    assert 1 == registry.count("/npm/sigstore/-/sigstore-2.3.1.tgz")
+
+
+def test_altered_attestation_is_invalid_and_an_alarm(registry: Registry, installation: NpmInstallation) -> None:
+    """It does not stop anything, and it is loud."""
+    publish(registry, attestations=altered(Path(f"{TARBALL}.json").read_bytes()))
+    line = pinned(installation.verify("npm:sigstore==2.3.1"))
+    assert "invalid" == line["provenance"]["status"]
+    assert "commit" not in line["provenance"]
+    assert ["attestation-invalid"] == [each["kind"] for each in line["alarms"]]
+
+
+def test_attestation_of_another_tarball_is_invalid(registry: Registry, installation: NpmInstallation) -> None:
+    """A genuine attestation beside bytes it is not about, which the packument vouches for."""
+    publish(registry, tarball=SCOPED.read_bytes())
+    line = pinned(installation.verify("npm:sigstore==2.3.1"))
+    assert "invalid" == line["provenance"]["status"]
+
+
+def test_tarball_with_other_bytes_is_refused(registry: Registry, installation: NpmInstallation) -> None:
+    """The packument's SHA-512 binds the bytes: nothing is stored or said about others."""
+    good = base64.b64encode(hashlib.sha512(TARBALL.read_bytes()).digest()).decode()
+    publish(registry, tarball=SCOPED.read_bytes(), integrity=f"sha512-{good}")
+    answer = installation.verify("npm:sigstore==2.3.1")
+    assert (4, "infra-error") == (answer.code, answer.line["verdict"])
+    assert "sha512" in answer.line["problem"]
+    other = hashlib.sha256(SCOPED.read_bytes()).hexdigest()
+    assert not list((installation.store / "blobs").rglob(f"{other}*"))
+
+
+def test_changed_bytes_under_a_known_name_are_an_alarm(registry: Registry, installation: NpmInstallation) -> None:
+    """The digest is pinned when it is first seen; a packument that promises another one later is told."""
+    publish(registry)
+    pinned(installation.verify("npm:sigstore==2.3.1"))
+    publish(registry, tarball=SCOPED.read_bytes())
+    line = pinned(installation.verify("npm:sigstore==2.3.1"))
+    assert {"digest-changed", "attestation-invalid"} == {each["kind"] for each in line["alarms"]}
+
+
+def test_attestation_that_vanishes_is_an_alarm(registry: Registry, installation: NpmInstallation) -> None:
+    """A later release without attestation is told, since an earlier one had a verified publisher."""
+    publish(registry)
+    pinned(installation.verify("npm:sigstore==2.3.1"))
+    registry.add_package("sigstore", "2.3.2", b"later", published=datetime(2024, 8, 1, tzinfo=UTC))
+    line = pinned(installation.verify("npm:sigstore"))
+    assert ("absent", ["attestation-vanished"]) == (
+        line["provenance"]["status"],
+        [each["kind"] for each in line["alarms"]],
+    )
+
+
+@dataclass
+class Own:
+    """A registry and a Sigstore whose keys the tests hold, believed by an installation."""
+
+    installation: NpmInstallation
+    sigstore: SigstoreInstance
+
+    def signature(self, text: str) -> dict[str, str]:
+        """The registry's signature over a text."""
+        return {"keyid": "SHA256:example", "sig": b64(sign(self.sigstore.registry, text.encode()))}
+
+    def attestations(self, name: str, version: str, tarball: bytes) -> bytes:
+        """A genuine document with publish attestation and provenance."""
+        purl = f"pkg:npm/{name}@{version}"
+        sha512 = hashlib.sha512(tarball).hexdigest()
+        published = self.sigstore.npm(purl, sha512, None, {"name": name, "version": version, "registry": "urn:r"})
+        source = {"uri": "git+https://github.com/o/r@refs/tags/v1", "digest": {"gitCommit": "c" * 40}}
+        predicate = {"buildDefinition": {"resolvedDependencies": [source]}}
+        built = self.sigstore.npm(purl, sha512, github("o/r", commit="c" * 40), predicate)
+        entries = [published, built]
+        return json.dumps({"attestations": entries}).encode()
+
+
+@pytest.fixture
+def own(installation: NpmInstallation) -> Own:
+    """Let the program believe our own keys."""
+    made = Own(replace(installation, settings=installation.root / "rebuilder.toml"), SigstoreInstance())
+    trust = made.sigstore.trust()
+    for name, data in (("root.json", trust.trusted_root), ("keys.json", trust.npm_keys)):
+        (installation.root / name).write_bytes(data)
+        update(installation.root / name, installation.root / "trust")
+    (installation.root / "rebuilder.toml").write_text(f'trust = "{installation.root}/trust"\n')
+    return made
+
+
+@pytest.mark.parametrize(
+    ("signed", "status"),
+    [("own@1.0.0", "verified"), ("own@1.0.1", "invalid"), ("other@1.0.0", "invalid")],
+)
+def test_registry_signatures_count(registry: Registry, own: Own, signed: str, status: str) -> None:
+    """The registry's signature over name, version and digest must fit, or the whole is invalid."""
+    tarball = b"tarball"
+    digest = base64.b64encode(hashlib.sha512(tarball).digest()).decode()
+    registry.add_package(
+        "own",
+        "1.0.0",
+        tarball,
+        attestations=own.attestations("own", "1.0.0", tarball),
+        signatures=[own.signature(f"{signed}:sha512-{digest}")],
+        published=TIME,
+    )
+    line = pinned(own.installation.verify("npm:own==1.0.0"))
+    assert status == line["provenance"]["status"], line["provenance"]
+    assert "Signature of the registry" in page(line)
+
+
+def test_registry_signature_alone_is_no_attestation(registry: Registry, own: Own) -> None:
+    """It is checked and shown, and the unsigned time its key was judged by is told."""
+    digest = base64.b64encode(hashlib.sha512(b"tarball").digest()).decode()
+    signature = own.signature(f"own@1.0.0:sha512-{digest}")
+    registry.add_package("own", "1.0.0", b"tarball", signatures=[signature], published=TIME)
+    line = pinned(own.installation.verify("npm:own==1.0.0"))
+    assert ("absent", ["unsigned-time"]) == (
+        line["provenance"]["status"],
+        [each["kind"] for each in line["provenance"]["findings"]],
+    )
+    assert "Signature of the registry" in page(line)
+
+
+def test_token_goes_to_its_registry_only(registry: Registry, installation: NpmInstallation) -> None:
+    """A token from .npmrc is sent to the registry, not to where a tarball is redirected, and is never shown."""
+    host = registry.npm_url.removeprefix("http:")
+    secret = "npm_0123456789secret"
+    (installation.root / "home" / ".npmrc").write_text(
+        f"registry={registry.npm_url}/\n{host}/:_authToken=${{TOKEN_THAT_IS_NOT_SET?}}{secret}\n"
+    )
+    asking = replace(installation, registry="")
+    publish(registry)
+    with Registry() as elsewhere:
+        url = elsewhere.serve("/sigstore.tgz", TARBALL.read_bytes())
+        registry.fault("/npm/sigstore/-/", redirect(url))
+        registry.token = secret
+        answer = asking.verify("npm:sigstore==2.3.1")
+        assert "verified" == pinned(answer)["provenance"]["status"]
+        assert [None] == [each.headers.get("authorization") for each in elsewhere.requests]
+    assert secret not in answer.words
+    for file in installation.root.rglob("*"):
+        if file.is_file() and file.name != ".npmrc":
+            assert secret.encode() not in file.read_bytes(), file
+
+
+@pytest.mark.parametrize(
+    ("subject", "problem", "hint"),
+    [
+        ("npm:nothing", "The package nothing is not on the npm registry.", "spelling"),
+        ("npm:sigstore==2.3.9", "sigstore has no version 2.3.9 on the npm registry.", "Versions near it: 2.3.1"),
+    ],
+)
+def test_unknown_names_are_wrong_use(
+    registry: Registry, installation: NpmInstallation, subject: str, problem: str, hint: str
+) -> None:
+    """A sentence, and what is near."""
+    publish(registry)
+    answer = installation.verify(subject)
+    assert (2, problem) == (answer.code, answer.line["problem"])
+    assert hint in answer.words
+
+
+@pytest.mark.parametrize(
+    ("name", "document"),
+    [
+        ("deep", b"[" * 100_000),
+        ("text", b"<html>"),
+        ("list", b'{"name": "list", "versions": []}'),
+        ("other", b'{"name": "another", "versions": {}}'),
+        ("types", b'{"name": "types", "versions": {"1.0.0": {"name": 1}}}'),
+        (
+            "file",
+            (
+                b'{"name": "file", "versions": {"1.0.0": {"name": "file", "version": "1.0.0", '
+                b'"dist": {"tarball": "file:///etc/passwd", "integrity": "sha512-AA=="}}}}'
+            ),
+        ),
+        (
+            "weak",
+            (
+                b'{"name": "weak", "versions": {"1.0.0": {"name": "weak", "version": "1.0.0", '
+                b'"dist": {"tarball": "weak.tgz", "shasum": "00"}}}}'
+            ),
+        ),
+    ],
+)
+def test_hostile_documents_are_sentences(
+    registry: Registry, installation: NpmInstallation, name: str, document: bytes
+) -> None:
+    """What a registry sends never becomes a traceback or a file from this machine."""
+    registry.serve(f"/npm/{name}", document, "application/json")
+    answer = installation.verify(f"npm:{name}==1.0.0")
+    assert (4, "infra-error") == (answer.code, answer.line["verdict"]), answer.words
+    assert name in answer.line["problem"]
+    assert "Traceback" not in answer.words
