@@ -91,7 +91,7 @@ class Credentials:
             UsageError: the netrc file is malformed.
         """
         parts = _parts(url)
-        known = self._known.get(_origin(parts)) or self._grant_for(parts)
+        known = self._grant_for(parts) or self._known.get(_origin(parts))
         if known is not None:
             return known
         if not self._netrc_read:

@@ -65,3 +65,22 @@ def test_netrc_that_is_no_text_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / ".netrc").write_bytes(b"\xff\xfe\x00machine")
     with pytest.raises(UsageError, match=r"\.netrc cannot be"):
         Credentials({"HOME": str(tmp_path)}).header("https://example.org/")
+
+
+def test_granted_credentials_stay_below_their_prefix() -> None:
+    """A token for one registry goes to its origin and its path, and to nothing that only looks like it."""
+    credentials = Credentials({})
+    credentials.grant("https://example.org/npm/", "Bearer own")
+    credentials.grant("https://example.org/npm/deep", "Bearer deep")
+    fitting = ["https://example.org/npm", "https://example.org:443/npm/a?b", "https://example.org/npm/deeper/a"]
+    assert ["Bearer own"] * 3 == [credentials.header(url) for url in fitting]
+    assert "Bearer deep" == credentials.header("https://example.org/npm/deep/a")
+    for url in (
+        "http://example.org/npm/a",
+        "https://example.org:8443/npm/a",
+        "https://www.example.org/npm/a",
+        "https://example.org/npmx/a",
+        "https://example.org/npm/../a",
+        "https://example.org/npm/%2e%2e/a",
+    ):
+        assert credentials.header(url) is None, url

@@ -32,7 +32,11 @@ class Surroundings:
     @classmethod
     def here(cls) -> Surroundings:
         """Those of this process."""
-        return cls(environment=os.environ, directory=Path.cwd())
+        try:
+            directory = Path.cwd()
+        except OSError:  # it was removed, or may not be entered
+            directory = Path("/")
+        return cls(environment=os.environ, directory=directory)
 
     @property
     def npm(self) -> Path | None:

@@ -24,7 +24,7 @@ from rebuilder.model.value import Sha256
 from rebuilder.ports import DigestAlgorithm, Document
 
 MEDIA_TYPE = "application/json"
-MAX_BYTES = 128 << 20
+MAX_BYTES = 64 << 20
 """The largest documents of today have some tens of megabytes."""
 _ALGORITHMS: dict[DigestAlgorithm, int] = {"sha512": 64, "sha384": 48, "sha256": 32}
 """With the bytes of a digest, strongest first."""
@@ -161,6 +161,7 @@ class Packument:
         )
 
     def _address(self, reference: str, what: str, version: str) -> str:
+        """An address without user name and password: it is shown on pages."""
         try:
             url = urljoin(self._base, reference)
             parts = urlsplit(url)
@@ -169,7 +170,7 @@ class Packument:
             usable = False
         if not usable:
             raise self._malformed(f"the address of {what} of version {version} is not an http or https address")
-        return url.partition("#")[0]
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
 
     def _integrity(self, text: str | None, version: str) -> Integrity:
         """The strongest digest of a Subresource Integrity text (W3C, section 3.1)."""

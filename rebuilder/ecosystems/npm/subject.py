@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from packageurl import PackageURL
 
@@ -66,9 +66,11 @@ def tarball_name(name: str, version: str) -> str:
 
 
 def release_purl(name: str, version: str) -> str:
-    """Package URL of a release, the scope as its namespace."""
-    scope = scope_of(name)
-    return PackageURL(ECOSYSTEM, scope, name.rpartition("/")[2], version).to_string()
+    """Package URL of a release, the scope as its namespace.
+
+    Capital letters stay: the registry tells ``JSONStream`` from ``jsonstream``, and two packages must not share a name.
+    """
+    return f"pkg:{ECOSYSTEM}/{quote(name)}@{quote(version)}"
 
 
 def _from_purl(asked: str) -> Subject:
@@ -79,7 +81,10 @@ def _from_purl(asked: str) -> Subject:
     if purl.type != ECOSYSTEM or purl.qualifiers or purl.subpath:
         raise UsageError(f"{_shown(asked)} is not a package URL of an npm release.", hint=_HINT)
     name = f"{purl.namespace}/{purl.name}" if purl.namespace else purl.name
-    return _release(name, purl.version, asked=asked)
+    # The library gives small letters; the name is taken as it was written.
+    written = unquote(asked.partition("/")[2])
+    start = written.lower().find(name.lower())
+    return _release(written[start : start + len(name)] if start >= 0 else name, purl.version, asked=asked)
 
 
 def _release(name: str, version: str | None, *, asked: str) -> Subject:

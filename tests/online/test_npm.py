@@ -1,0 +1,38 @@
+"""The npm registry of this machine's own settings: a release whose digest and attestations are known."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+PROGRAM = Path(sys.executable).parent / "rebuilder"
+COMMIT = "26d16513386ffaa790b1c32f927544f1322e4194"
+TARBALL = "f0c641fce0310cb43208f4272dc1423153630e44ba8cdc0b5ce8466f724e0eed"
+"""sha256 of sigstore-2.1.0.tgz."""
+
+
+def test_attested_release(tmp_path: Path) -> None:
+    """The tarball is the known one, and its attestations verify.
+
+    Many mirrors leave attestations and signatures out of what they pass on. Then the answer is "absent", which is
+    true of that registry; anything between the two is wrong.
+    """
+    (tmp_path / "store").mkdir()
+    command = [PROGRAM, "verify", "--json", "--store", tmp_path / "store", "--keys", tmp_path / "keys"]
+    done = subprocess.run(
+        [*map(str, command), "--site", str(tmp_path / "site"), "npm:sigstore==2.1.0"],
+        stdout=subprocess.PIPE,
+        check=False,
+        timeout=300,
+    )
+    line = json.loads(done.stdout)
+    assert (3, "unsupported", TARBALL) == (done.returncode, line["verdict"], line["subject"]["sha256"]), line
+    found = line["provenance"]
+    report = json.loads((Path(line["report"]).parent / "report.json").read_text())
+    if "provenance_sha256" not in report["evidence"]:
+        assert "absent" == found["status"], found
+        return
+    assert ("verified", COMMIT) == (found["status"], found["commit"]), found
+    assert "https://github.com/sigstore/sigstore-js" == found["repository"]
