@@ -102,6 +102,17 @@ def test_genuine_release_is_verified(registry: Registry, installation: NpmInstal
     assert "\x1b" not in text
 
 
+def test_provenance_alone_is_verified_with_a_finding(registry: Registry, installation: NpmInstallation) -> None:
+    """The recorded bundle of sigstore 2.1.0, whose publish attestation was not recorded with it."""
+    bundle = json.loads((ASSETS / "sigstore-js-2.1.0-bundle.json").read_bytes())
+    document = {"attestations": [{"predicateType": "https://slsa.dev/provenance/v1", "bundle": bundle}]}
+    tarball = (ASSETS / "sigstore-js-2.1.0.tgz").read_bytes()
+    registry.add_package("sigstore", "2.1.0", tarball, attestations=json.dumps(document).encode())
+    found = pinned(installation.verify("npm:sigstore==2.1.0"))["provenance"]
+    assert ("verified", "26d16513386ffaa790b1c32f927544f1322e4194") == (found["status"], found["commit"])
+    assert ["no-publish-attestation"] == [each["kind"] for each in found["findings"]]
+
+
 @pytest.mark.parametrize(
     "subject",
     [
@@ -113,9 +124,7 @@ def test_genuine_release_is_verified(registry: Registry, installation: NpmInstal
 )
 def test_scoped_names(registry: Registry, installation: NpmInstallation, subject: str) -> None:
     """A scope is found however it is written, and is one path segment at the registry."""
-    registry.add_package(
-        SCOPED_NAME, "1.0.3", SCOPED.read_bytes(), attestations=Path(f"{SCOPED}.json").read_bytes(), published=None
-    )
+    registry.add_package(SCOPED_NAME, "1.0.3", SCOPED.read_bytes(), attestations=Path(f"{SCOPED}.json").read_bytes())
     line = pinned(installation.verify(subject))
     assert ("verified", SCOPED_COMMIT) == (line["provenance"]["status"], line["provenance"]["commit"])
     assert "pkg:npm/%40laurentsimon/provenance-npm-test@1.0.3" == line["subject"]["purl"]
@@ -257,7 +266,7 @@ def test_token_goes_to_its_registry_only(registry: Registry, installation: NpmIn
     asking = replace(installation, registry="")
     publish(registry)
     with Registry() as elsewhere:
-        url = elsewhere.serve("/sigstore.tgz", TARBALL.read_bytes())
+        url = elsewhere.serve("/npm/sigstore.tgz", TARBALL.read_bytes())
         registry.fault("/npm/sigstore/-/", redirect(url))
         registry.token = secret
         answer = asking.verify("npm:sigstore==2.3.1")
@@ -267,6 +276,17 @@ def test_token_goes_to_its_registry_only(registry: Registry, installation: NpmIn
     for file in installation.root.rglob("*"):
         if file.is_file() and file.name != ".npmrc":
             assert secret.encode() not in file.read_bytes(), file
+
+
+def test_broken_npm_settings_concern_npm_only(registry: Registry, installation: NpmInstallation) -> None:
+    """They are a sentence for an npm package, and nothing to a Python project."""
+    (installation.root / "home" / ".npmrc").write_bytes(b"\xff\xfe")
+    publish(registry)
+    answer = installation.verify("npm:sigstore", "pypi:nothing")
+    assert 2 == answer.code
+    npm, pypi = (line["problem"] for line in answer.lines)
+    assert ".npmrc cannot be read as text" in npm
+    assert "The project nothing is not on the index." == pypi
 
 
 @pytest.mark.parametrize(
