@@ -91,7 +91,7 @@ def _trail(
     edges = [
         _edge(EdgeName.COMMIT_TO_SDIST, archive, trial, obstacle) if archive is not None else None,
         _edge(EdgeName.SDIST_TO_WHEEL, artifact, trial, None),
-        _edge(EdgeName.COMMIT_TO_WHEEL, artifact, trial, obstacle),
+        _edge(_from_commit_to(artifact), artifact, trial, obstacle),
     ]
     return Trail(
         origin=origin,
@@ -101,6 +101,10 @@ def _trail(
         notes=_notes(tree) if tree is not None else (),
         findings=tree.findings if tree is not None else (),
     )
+
+
+def _from_commit_to(file: PublishedFile) -> EdgeName:
+    return EdgeName.COMMIT_TO_WHEEL if file.filename.endswith(".whl") else EdgeName.COMMIT_TO_SDIST
 
 
 def _edge(name: EdgeName, target: PublishedFile, trial: Trial, obstacle: Obstacle | None) -> Edge | None:

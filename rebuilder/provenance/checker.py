@@ -27,7 +27,7 @@ from rebuilder.provenance.naming import text
 from rebuilder.provenance.npm import verify_npm
 from rebuilder.provenance.outcome import absent
 from rebuilder.provenance.pypi import verify_pypi
-from rebuilder.provenance.trust import TrustRoot
+from rebuilder.provenance.trust_root import TrustRoot
 
 _ALARMS = {
     FindingKind.PUBLISHER_CHANGED: AlarmKind.PUBLISHER_CHANGED,

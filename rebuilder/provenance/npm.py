@@ -15,15 +15,14 @@ from rebuilder.model.provenance import (
     ProvenanceStatus,
     RegistrySignature,
 )
+from rebuilder.provenance.npm_predicates import PUBLISH
 from rebuilder.provenance.outcome import Facts, absent, combine, judge, refused
 from rebuilder.provenance.refusal import Refused
 from rebuilder.provenance.strict_json import array, canonical, fields, parse
-from rebuilder.provenance.trust import TrustRoot
+from rebuilder.provenance.trust_root import TrustRoot
 
 MAX_ATTESTATIONS = 16
 """Most attestations checked for one tarball; the registry publishes two."""
-PUBLISH = "https://github.com/npm/attestation/tree/main/specs/publish/v0.1"
-"""Predicate type of the registry's own publish attestation."""
 
 
 def verify_npm(

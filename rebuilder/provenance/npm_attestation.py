@@ -10,14 +10,14 @@ from typing import Any
 from rebuilder.model.provenance import FindingKind, Forge
 from rebuilder.provenance import claims, log_entry, statement
 from rebuilder.provenance.authorities import authorities
-from rebuilder.provenance.npm import PUBLISH
 from rebuilder.provenance.npm_bundle import Bundle, read, verify_certified, verify_keyed
 from rebuilder.provenance.npm_keys import ATTESTATIONS, NpmKeys
+from rebuilder.provenance.npm_predicates import PUBLISH
 from rebuilder.provenance.outcome import Facts
 from rebuilder.provenance.refusal import Refused, not_checkable, shown
 from rebuilder.provenance.statement import Statement
 from rebuilder.provenance.strict_json import fields, text
-from rebuilder.provenance.trust import TrustRoot
+from rebuilder.provenance.trust_root import TrustRoot
 
 _TYPES = frozenset({statement.STATEMENT_V1, statement.STATEMENT_V01})
 _PROVENANCE = frozenset({statement.SLSA_V02, statement.SLSA_V1})

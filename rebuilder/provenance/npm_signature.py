@@ -11,7 +11,7 @@ from rebuilder.provenance.npm_keys import SIGNATURES
 from rebuilder.provenance.outcome import Facts
 from rebuilder.provenance.refusal import not_checkable, shown
 from rebuilder.provenance.strict_json import base64_bytes
-from rebuilder.provenance.trust import TrustRoot
+from rebuilder.provenance.trust_root import TrustRoot
 
 
 def check(

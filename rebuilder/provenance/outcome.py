@@ -19,7 +19,7 @@ from rebuilder.model.provenance import (
 from rebuilder.model.value import Sha256, sha256_hex
 from rebuilder.provenance.refusal import Refused, shown
 from rebuilder.provenance.strict_json import canonical
-from rebuilder.provenance.trust import TrustRoot
+from rebuilder.provenance.trust_root import TrustRoot
 
 
 @dataclass

@@ -9,7 +9,7 @@ from rebuilder.model.provenance import ClaimedPublisher, FindingKind, Form, Prov
 from rebuilder.provenance.outcome import Facts, absent, combine, judge, refused
 from rebuilder.provenance.refusal import Refused, not_checkable, shown
 from rebuilder.provenance.strict_json import array, canonical, mapping, parse
-from rebuilder.provenance.trust import TrustRoot
+from rebuilder.provenance.trust_root import TrustRoot
 
 MAX_ATTESTATIONS = 32
 """Most attestations checked for one file; PyPI accepts one for each predicate type."""

@@ -19,7 +19,7 @@ from rebuilder.provenance.log_entry import LogEntry
 from rebuilder.provenance.outcome import Facts
 from rebuilder.provenance.refusal import Refused, not_checkable, shown
 from rebuilder.provenance.strict_json import array, base64_bytes, fields, mapping
-from rebuilder.provenance.trust import TrustRoot
+from rebuilder.provenance.trust_root import TrustRoot
 
 _PUBLISHER: TypeAdapter[Any] = TypeAdapter(Publisher)
 _KINDS = frozenset({"GitHub", "GitLab", "Google", "CircleCI"})

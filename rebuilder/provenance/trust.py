@@ -7,32 +7,17 @@ import os
 import re
 import tempfile
 import tomllib
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from rebuilder.errors import StoreError, UsageError
-from rebuilder.model.value import Sha256, Value, sha256_hex
+from rebuilder.model.value import Value, sha256_hex
+from rebuilder.provenance.trust_root import TrustRoot
 
 _SHIPPED = Path(__file__).parent / "trust"
 _PINS = "pins.toml"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _REFRESH = "Install this program again, or refresh the trust root as docs/trust.md says."
-
-
-@dataclass(frozen=True)
-class TrustRoot:
-    """Whom we believe: bytes that matched their pins."""
-
-    trusted_root: bytes
-    """Sigstore trusted root, JSON (protobuf-specs, ``TrustedRoot``)."""
-    npm_keys: bytes
-    """npm registry keys, JSON in the layout of Sigstore's TUF repository."""
-
-    @property
-    def sha256(self) -> Sha256:
-        """Digest of the Sigstore trusted root."""
-        return sha256_hex(self.trusted_root)
 
 
 class TrustChange(Value):

@@ -13,7 +13,8 @@ from rebuilder.provenance import trust
 from rebuilder.provenance.authorities import Authorities
 from rebuilder.provenance.npm_keys import NpmKeys
 from rebuilder.provenance.pypi import verify_pypi
-from rebuilder.provenance.trust import TrustRoot, load, shipped, update
+from rebuilder.provenance.trust import load, shipped, update
+from rebuilder.provenance.trust_root import TrustRoot
 from tests.fakes.sigstore_instance import SigstoreInstance
 
 SHIPPED = Path(trust.__file__).parent / "trust"
