@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from rebuilder.compare.places import sides
 from rebuilder.model.attempt import Outcome, Run
-from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
+from rebuilder.model.comparison import Comparison, Difference, Level
 from rebuilder.model.definition import Limits
 from rebuilder.model.value import Sha256, Value
 from rebuilder.ports import Blobs, Guest, GuestResult
@@ -44,34 +44,28 @@ class Comparer:
             published: Digest of the published file.
             rebuilt: Digest of the rebuilt file.
             filename: Published name.
-            rebuilt_filename: Name the build gave its result. Another name is a difference: installers act on it.
+            rebuilt_filename: Name the build gave its result. Under another name no file is equivalent, since installers
+                act on it; a name is no member, so it is not among the differences.
 
         Raises:
             StoreError: a blob is not there or corrupt.
             SandboxUnavailableError, SandboxFaultError, ToolchainError: see :class:`rebuilder.ports.Guest`.
         """
-        names = _name_difference(filename, rebuilt_filename)
         if published == rebuilt:
-            return Comparison(
-                level=Level.IDENTICAL,
-                published_sha256=published,
-                rebuilt_sha256=rebuilt,
-                differences=names,
-                differences_total=len(names),
-            )
+            return Comparison(level=Level.IDENTICAL, published_sha256=published, rebuilt_sha256=rebuilt)
         for each in (published, rebuilt):
             self._blobs.path(each)
         inputs = sides(published, rebuilt, filename)
         result = self._guest.run("compare_archives", [each.path for each in inputs], inputs=inputs, limits=LIMITS)
         answer = _answer(result)
-        level = Level.DIFFERENT if names else answer.level
+        level = answer.level if filename == rebuilt_filename else Level.DIFFERENT
         return Comparison(
             level=level,
             published_sha256=published,
             rebuilt_sha256=rebuilt,
             normalisations=answer.normalisations if level is Level.EQUIVALENT else (),
-            differences=(*names, *answer.differences)[:_SHOWN],
-            differences_total=len(names) + answer.differences_total,
+            differences=answer.differences,
+            differences_total=answer.differences_total,
             problem=answer.problem,
         )
 
@@ -100,10 +94,3 @@ def _ending(run: Run) -> str:
     if run.limit is not None:
         return f"it reached its limit on {run.limit.value} after {run.wall_seconds:.0f} s"
     return f"it ended with exit code {run.exit_code}"
-
-
-def _name_difference(published: str, rebuilt: str) -> tuple[Difference, ...]:
-    if published == rebuilt:
-        return ()
-    detail = f"Published under this file name, rebuilt as {rebuilt!r}."
-    return (Difference(member=published, change=MemberChange.METADATA, detail=detail),)

@@ -99,13 +99,20 @@ def _confirmed(attempt: Attempt) -> str:
 
 
 def _differs(attempt: Attempt) -> str:
-    comparison = attempt.comparison
+    comparison, rebuilt = attempt.comparison, attempt.rebuilt
+    name = None
+    if rebuilt is not None and rebuilt.filename != attempt.hypothesis.definition.filename:
+        name = f"The rebuilt file has another name ({rebuilt.filename})"
     if comparison is None or comparison.problem:
-        return (comparison.problem if comparison else None) or "The files differ."
+        problem = (comparison.problem if comparison else None) or "The files differ."
+        return f"{name}. {problem}" if name else problem
     total = comparison.differences_total
+    if name and not total:
+        return f"{name}."
     shown = ", ".join(each.member for each in comparison.differences[:3])
     more = f" and {total - 3} more" if total > 3 else ""
-    return f"{total} {'member differs' if total == 1 else 'members differ'}: {shown}{more}."
+    members = f"{total} {'member differs' if total == 1 else 'members differ'}: {shown}{more}."
+    return f"{name}; {members}" if name else members
 
 
 def _stopped(attempt: Attempt) -> str:

@@ -84,6 +84,8 @@ class ComparisonSection:
     identical: bool
     equivalent: bool
     summary: str
+    renamed: str | None
+    """Set when the build gave its file another name than the published one has."""
     problem: str | None
     normalisations: tuple[Named, ...]
     differences: tuple[DifferenceRow, ...]
@@ -186,6 +188,7 @@ def comparison_section(attempt: Attempt, index: int, text: str | None) -> Compar
         identical=comparison.level is Level.IDENTICAL,
         equivalent=comparison.level is Level.EQUIVALENT,
         summary=_summary(comparison),
+        renamed=_renamed(attempt),
         problem=visible(comparison.problem) if comparison.problem else None,
         normalisations=tuple(Named(visible(name, SHORT), meaning(name)) for name in comparison.normalisations),
         differences=tuple(
@@ -196,6 +199,13 @@ def comparison_section(attempt: Attempt, index: int, text: str | None) -> Compar
         diffoscope=_diffoscope(comparison.diffoscope) if comparison.diffoscope else (),
         text=text,
     )
+
+
+def _renamed(attempt: Attempt) -> str | None:
+    published, rebuilt = attempt.hypothesis.definition.filename, attempt.rebuilt
+    if rebuilt is None or rebuilt.filename == published:
+        return None
+    return f"Published as {visible(published, SHORT)}, rebuilt as {visible(rebuilt.filename, SHORT)}."
 
 
 def _summary(comparison: Comparison) -> str:

@@ -106,6 +106,20 @@ def test_every_normalisation_has_a_sentence() -> None:
     assert sorted(known) == sorted(SENTENCES)
 
 
+def test_another_file_name_has_a_line_of_its_own() -> None:
+    """It stands above the table of members, not in it."""
+    report = reports.differs(MemoryBlobs())
+    first = report.attempts[0]
+    assert first.rebuilt is not None
+    renamed = first.model_copy(update={"rebuilt": first.rebuilt.model_copy(update={"filename": "other.whl"})})
+    found = page(report.model_copy(update={"attempts": (renamed, *report.attempts[1:])})).comparison
+    assert found is not None
+    assert "Published as almanac-2.0-py3-none-any.whl, rebuilt as other.whl." == found.renamed
+    before = page(report).comparison
+    assert before is not None
+    assert (None, before.differences) == (before.renamed, found.differences)
+
+
 def test_worse_than_before_is_said() -> None:
     """A regression is what a reader has to see first."""
     differs = reports.differs(MemoryBlobs())

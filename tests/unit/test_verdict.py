@@ -122,6 +122,19 @@ def test_nearest_difference_is_shown() -> None:
     assert decision.sentence == "2 members differ: m0, m1."
 
 
+def test_another_file_name_is_no_member() -> None:
+    """The archive is neither counted nor listed among its own members."""
+    other = Output(filename="x-1-py2.py3-none-any.whl", sha256=PUBLISHED, size=1)
+    said = {
+        members: decide((attempt(Level.DIFFERENT, members=members).model_copy(update={"rebuilt": other}),), None)
+        for members in (0, 1, 2)
+    }
+    named = "The rebuilt file has another name (x-1-py2.py3-none-any.whl)"
+    assert f"{named}." == said[0].sentence
+    assert f"{named}; 1 member differs: m0." == said[1].sentence
+    assert f"{named}; 2 members differ: m0, m1." == said[2].sentence
+
+
 def test_obstacle_speaks_when_nothing_was_built() -> None:
     """What stands in the way is the verdict, unless something was tried all the same."""
     obstacle = Obstacle(verdict=Verdict.INPUTS_MISSING, sentence="There is no source archive.")
