@@ -229,7 +229,7 @@ def write_index(parts: Parts) -> None:
 def _write_page(parts: Parts, signed: SignedReport) -> None:
     artifact = signed.report.artifact
     history = parts.ledger.history(artifact.ecosystem, artifact.name)
-    parts.site.write_artifact(signed, history, parts.ledger.alarms(artifact.purl))
+    parts.site.write_artifact(signed, history, _alarms_about(parts, artifact))
 
 
 def _pin(parts: Parts, artifact: Artifact, now: datetime) -> tuple[Alarm, ...]:
@@ -248,7 +248,12 @@ def _pin(parts: Parts, artifact: Artifact, now: datetime) -> tuple[Alarm, ...]:
                 raised=now,
             )
         )
-    return tuple(each for each in parts.ledger.alarms(artifact.purl) if each.filename == artifact.filename)
+    return tuple(each for each in _alarms_about(parts, artifact) if each.filename == artifact.filename)
+
+
+def _alarms_about(parts: Parts, artifact: Artifact) -> list[Alarm]:
+    """What is wrong with a published file; a foreign file of its name on some disk says nothing about it."""
+    return [each for each in parts.ledger.alarms(artifact.purl) if each.kind is not AlarmKind.UNKNOWN_DIGEST]
 
 
 def _provenance_alarms(parts: Parts, artifact: Artifact, found: Findings, now: datetime) -> tuple[Alarm, ...]:

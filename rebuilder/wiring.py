@@ -24,6 +24,7 @@ from rebuilder.ecosystems.pypi.ecosystem import PyPI
 from rebuilder.ecosystems.pypi.settings import index_settings
 from rebuilder.lineage import Lineage
 from rebuilder.pipeline import Parts
+from rebuilder.places import check_places, claim_site
 from rebuilder.ports import Clock, Progress
 from rebuilder.provenance.checker import ProvenanceChecker
 from rebuilder.provenance.trust import load, shipped
@@ -76,6 +77,8 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
     gc.enable()
     clock = SystemClock()
     stopwatch = Stopwatch(progress)
+    check_places(store=config.store, keys=config.keys, site=config.site_directory)
+    claim_site(config.site_directory)
     index = index_settings(config.index_url)
     with ExitStack() as stack:
         blobs = DiskBlobs(config.store / "blobs")

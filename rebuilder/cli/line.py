@@ -8,6 +8,7 @@ from typing import Any
 from rebuilder.errors import RebuilderError, UsageError
 from rebuilder.model.artifact import Subject
 from rebuilder.model.report import Report, Stage
+from rebuilder.model.trail import EdgeName, Trail
 from rebuilder.pipeline import Verified
 
 _STAGES = (Stage.FETCH, Stage.RESOLVE, Stage.BUILD, Stage.COMPARE)
@@ -76,6 +77,11 @@ def _provenance(report: Report) -> dict[str, Any]:
     return fields
 
 
+def _has_commit(trail: Trail) -> bool:
+    """Whether the files of the commit were there to be compared."""
+    return any(edge.attempts for edge in trail.edges if edge.name is not EdgeName.SDIST_TO_WHEEL)
+
+
 def _trail(report: Report) -> dict[str, Any] | None:
     trail = report.trail
     if trail is None:
@@ -83,5 +89,5 @@ def _trail(report: Report) -> dict[str, Any] | None:
     return {
         "origin": trail.origin.document() if trail.origin else None,
         "steps": {edge.name.value: edge.decision.verdict.value for edge in trail.edges},
-        "unexplained_files": sum(1 for each in trail.changes if each.rule is None),
+        "unexplained_files": sum(1 for each in trail.changes if each.rule is None) if _has_commit(trail) else None,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import os
 import sys
@@ -13,6 +14,10 @@ from typing import Annotated
 import typer
 
 from rebuilder.errors import ExitCode, RebuilderError
+
+_INTERRUPTED = 130
+_PIPE_CLOSED = 141
+"""What shells report of programs that a signal ended: 128 and its number."""
 
 app = typer.Typer(
     name="rebuilder",
@@ -46,16 +51,22 @@ Index = Annotated[
 ]
 
 
-@app.callback()
-def _callback(
-    *,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
-) -> None:
-    if version:
+def _print_version(asked: bool) -> None:
+    if asked:
         from rebuilder import __version__
 
         typer.echo(f"rebuilder {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def _callback(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Options of the program itself."""
 
 
 @app.command()
@@ -63,7 +74,9 @@ def verify(
     subjects: Annotated[
         list[str],
         typer.Argument(
-            metavar="SUBJECT…", help="pypi:idna==3.10, pkg:pypi/idna@3.10, or a wheel on disk.", show_default=False
+            metavar="SUBJECT…",
+            help="pypi:idna==3.10, pkg:pypi/idna@3.10, npm:sigstore==2.1.0, a wheel on disk.",
+            show_default=False,
         ),
     ],
     *,
@@ -160,9 +173,15 @@ def main() -> None:
     # Collecting garbage while modules load, and freeing memory one object at a time at the end, would cost a third of
     # a short run; ``wire`` turns collection on again.
     gc.disable()
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # whoever started us closed it
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
     code = _run()
-    with contextlib.suppress(OSError, ValueError):
+    try:
         sys.stdout.flush()
+    except OSError as error:
+        code = code or _exit_code(error)
+    with contextlib.suppress(OSError):
         sys.stderr.flush()
     os._exit(code)
 
@@ -170,20 +189,30 @@ def main() -> None:
 def _run() -> int:
     try:
         app()
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else ExitCode.OK
-    except RebuilderError as error:
-        _say(f"rebuilder: {error}", error.hint)
-        return error.exit_code
-    except KeyboardInterrupt:
-        _say("rebuilder: stopped; what was finished is kept.", None)
-        return 130
-    except BrokenPipeError:
-        return ExitCode.OUR_FAULT
-    except Exception:  # noqa: BLE001 - a bug of ours: the traceback is for its report
-        traceback.print_exc()
-        return ExitCode.OUR_FAULT
+    except BaseException as error:  # noqa: BLE001 - every end of the program is given its exit code here
+        return _exit_code(error)
     return ExitCode.OK
+
+
+def _exit_code(error: BaseException) -> int:
+    """Say how it ended, if there is anything to say, and give the code for it."""
+    code: int = ExitCode.OUR_FAULT
+    match error:
+        case RebuilderError():
+            _say(f"rebuilder: {error}", error.hint)
+            code = error.exit_code
+        case SystemExit() if not isinstance(error.__context__, BrokenPipeError) and error.code != _INTERRUPTED:
+            code = error.code if isinstance(error.code, int) else ExitCode.OK
+        case SystemExit(code=130) | KeyboardInterrupt():
+            _say("rebuilder: stopped; what was finished is kept.", None)
+            code = _INTERRUPTED
+        case SystemExit() | BrokenPipeError():
+            code = _PIPE_CLOSED
+        case OSError(filename=None, errno=errno.ENOSPC | errno.EIO | errno.EBADF):
+            _say(f"rebuilder: What is printed cannot be written: {error.strerror}.", None)
+        case _:  # a bug of ours: the traceback is for its report
+            traceback.print_exception(error)
+    return code
 
 
 def _say(sentence: str, hint: str | None) -> None:

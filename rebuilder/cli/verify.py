@@ -18,6 +18,8 @@ from rebuilder.model.verdict import Verdict
 from rebuilder.pipeline import Parts, Verified, verify
 from rebuilder.wiring import wire
 
+_LONGEST = 200
+"""Characters of a path that a message shows."""
 _SEVERITY = (ExitCode.OK, ExitCode.UNDECIDED, ExitCode.OUR_FAULT, ExitCode.USAGE, ExitCode.DIFFERS)
 
 
@@ -45,12 +47,32 @@ def _subject(parts: Parts, text: str) -> Subject:
         return parse_subject(text, parts.ecosystems)
     if text.startswith(("pkg:", *(f"{name}:" for name in parts.ecosystems))):
         return parse_subject(text, parts.ecosystems)
-    if not path.is_file():
-        raise UsageError(f"There is no file {plain(text)}.", hint="A release is named like this: pypi:idna==3.10")
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = _digest(path, plain(text))
     named = parts.ecosystems["pypi"].parse(path.name)
     return named.model_copy(update={"local_sha256": digest, "asked": text})
+
+
+def _digest(path: Path, shown: str) -> str:
+    """SHA-256 of a wheel on disk.
+
+    Raises:
+        UsageError: it is not there, not a wheel, or cannot be read.
+    """
+    hint = "A release is named like this: pypi:idna==3.10"
+    shown = shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"
+    try:
+        if not path.exists():
+            raise UsageError(f"There is no file {shown}.", hint=hint)
+        if not path.is_file() or path.suffix != ".whl":
+            raise UsageError(f"{shown} is not a wheel.", hint=hint)
+        with path.open("rb") as file:
+            if file.read(2) != b"PK":
+                raise UsageError(f"{shown} is named like a wheel, but is no ZIP archive.", hint=hint)
+            file.seek(0)
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{shown} cannot be read: {reason}.", hint=hint) from None
 
 
 def _verify_one(

@@ -23,7 +23,7 @@ _VERSION = re.compile(
 )
 """Semantic Versioning 2.0.0, section 2, 9 and 10."""
 _LONGEST_NAME, _LONGEST_VERSION, _LONGEST = 214, 256, 600
-_HINT = "Write for example sigstore==2.1.0, @scope/name@1.2.3, sigstore or pkg:npm/%40scope/name@1.2.3."
+_HINT = "Write for example npm:sigstore==2.1.0, npm:@scope/name@1.2.3 or pkg:npm/%40scope/name@1.2.3."
 
 
 def parse_subject(text: str) -> Subject:

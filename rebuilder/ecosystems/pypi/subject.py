@@ -23,7 +23,7 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 """PEP 508 names; the same letters PEP 503 normalises."""
 _FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,254}")
 _LONGEST = 300
-_HINT = "Write for example idna==3.10, idna, pkg:pypi/idna@3.10 or the file name of a wheel."
+_HINT = "Write for example pypi:idna==3.10, pypi:idna, pkg:pypi/idna@3.10 or the path of a wheel."
 
 
 def parse_subject(text: str) -> Subject:
