@@ -6,13 +6,14 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import platformdirs
-from pydantic import Field, ValidationError, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 
 from rebuilder.errors import UsageError
-from rebuilder.model.definition import Limits
+from rebuilder.model.definition import Bytes, Limits, Seconds
 from rebuilder.model.provenance import Expectation, project_name
 from rebuilder.model.value import Value
 
@@ -21,6 +22,23 @@ _ATTESTED = ("pypi", "npm")
 """Ecosystems whose releases can be attested."""
 _PROJECT = re.compile(r"(?:@[\w.~-]+/)?[\w.~-]+", re.ASCII)
 _REPOSITORY = re.compile(r"https://[\w.-]+(?::\d+)?/[!-~]+", re.ASCII)
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+")
+"""An absolute URI as far as it matters here: a scheme and something (RFC 3986, section 4.3)."""
+_WORDS = {
+    "dict_type": "must be a table",
+    "enum": "must be one of {expected}",
+    "finite_number": "must be a finite number",
+    "float": "must be a number",
+    "greater_than": "must be greater than {gt}",
+    "int": "must be a whole number",
+    "int_parsing_size": "is far too large",
+    "less_than_equal": "must be at most {le}",
+    "model_type": "must be a table",
+    "path_type": "must be a path in quotes",
+    "string": "must be a text in quotes",
+    "value_error": "{error}",
+}
+"""Kind of mistake, or how its name begins, to what is said about it."""
 
 
 def _default_store() -> Path:
@@ -40,14 +58,31 @@ def configuration_directory() -> Path:
     return platformdirs.user_config_path(APPLICATION)
 
 
+def _place(place: Path) -> Path:
+    """A path that can be used, with the home directory written out."""
+    if "\0" in str(place):
+        raise ValueError("it has a NUL character, which no path can have")
+    return Path(_expanded(str(place)))
+
+
+def _strict_expectation(value: Any) -> Any:
+    """``attested`` is true or false: guessing what another word means would be guessing about safety."""
+    if isinstance(value, dict) and not isinstance(value.get("attested", False), bool):
+        raise ValueError("“attested” must be true or false, without quotes")  # noqa: TRY004 - pydantic takes this one
+    return value
+
+
+_Place = Annotated[Path, AfterValidator(_place)]
+
+
 class SourceSettings(Value):
     """Where repositories are fetched from, and what one may cost."""
 
     mirrors: dict[str, str] = {}
     """Beginning of an https address to the address, or the absolute path, that stands for it."""
-    git_bytes: int = Field(default=512 << 20, gt=0)
+    git_bytes: Bytes = 512 << 20
     """What may be downloaded for one commit."""
-    git_seconds: float = Field(default=300, gt=0, allow_inf_nan=False)
+    git_seconds: Seconds = 300
     """How long one question to a repository may take."""
 
     @field_validator("mirrors")
@@ -60,30 +95,39 @@ class SourceSettings(Value):
                 raise ValueError(f"{prefix!r} is not the beginning of an https address")
             if not place.startswith(("/", "https://", "http://", "file:///")):
                 raise ValueError(f"{place!r}, which stands for {prefix!r}, is no absolute path and no http(s) address")
+            if "\0" in place:
+                raise ValueError(f"the path that stands for {prefix!r} has a NUL character, which no path can have")
         return places
 
 
 class Config(Value):
     """All settings, each with a default that works on a fresh machine."""
 
-    store: Path = Field(default_factory=_default_store)
+    store: _Place = Field(default_factory=_default_store)
     """Ledger, blobs, toolchains and caches."""
-    keys: Path = Field(default_factory=_default_keys)
+    keys: _Place = Field(default_factory=_default_keys)
     """Directory of the signing key; must lie outside the store."""
-    site: Path | None = None
+    site: _Place | None = None
     """Where the static site is written; below the store unless set."""
     index_url: str | None = None
     """PyPI-like index; None takes it from pip's and uv's settings."""
     builder_id: str = "tag:rebuilder,2026:self-hosted"
     """URI that names this rebuilder in its statements."""
-    download_bytes: int = Field(default=512 << 20, gt=0)
+    download_bytes: Bytes = 512 << 20
     """Largest file that is downloaded."""
     limits: Limits = Limits()
-    trust: Path | None = None
+    trust: _Place | None = None
     """Directory of a trust root that is used instead of the shipped one; None: the usual place, if it exists."""
-    expect: dict[str, Expectation] = {}
+    expect: dict[str, Annotated[Expectation, BeforeValidator(_strict_expectation)]] = {}
     """What is expected of the publisher of a project, by ``ecosystem:name`` with the normalised name."""
     sources: SourceSettings = SourceSettings()
+
+    @field_validator("builder_id")
+    @classmethod
+    def _uri(cls, builder_id: str) -> str:
+        if not _URI.fullmatch(builder_id):
+            raise ValueError("it must be an absolute URI, such as https://example.org/rebuilder or tag:…")
+        return builder_id
 
     @field_validator("expect")
     @classmethod
@@ -135,29 +179,46 @@ def load_config(path: Path | None, overrides: dict[str, Any]) -> Config:
     chosen = path or configuration_directory() / "rebuilder.toml"
     values: dict[str, Any] = {}
     try:
-        values = tomllib.loads(chosen.read_text())
+        values = tomllib.loads(chosen.read_text("utf-8"))
     except FileNotFoundError:
         if path is not None:
             raise UsageError(f"The settings file {path} does not exist.") from None
     except PermissionError:
         raise UsageError(f"The settings file {chosen} cannot be read: permission denied.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise UsageError(f"The settings file {chosen} is not readable as TOML: {error}.") from None
-    values |= {name: value for name, value in overrides.items() if value is not None}
+    except IsADirectoryError:
+        raise UsageError(f"The settings file {chosen} is a directory; name a file.") from None
+    except OSError as error:
+        raise UsageError(f"The settings file {chosen} cannot be read: {error.strerror}.") from None
+    except RecursionError:
+        raise UsageError(f"The settings file {chosen} is not readable as TOML: it is nested too deeply.") from None
+    except ValueError as error:  # not TOML, not UTF-8, a number of thousands of digits, a NUL in the path
+        raise UsageError(f"The settings file {str(chosen)!r} is not readable as TOML: {error}.") from None
+    given = {name: value for name, value in overrides.items() if value is not None}
     try:
-        config = Config.model_validate(values)
+        config = Config.model_validate(values | given)
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"The setting {field!r} in {chosen} is wrong: {first['msg']}.") from None
+        place = "given to the command" if first["loc"] and first["loc"][0] in given else f"in {chosen}"
+        raise UsageError(_mistake(first, place)) from None
     return config.model_copy(
         update={
-            "store": config.store.expanduser().absolute(),
-            "keys": config.keys.expanduser().absolute(),
-            "site": config.site.expanduser().absolute() if config.site else None,
-            "trust": config.trust.expanduser().absolute() if config.trust else None,
+            "store": config.store.absolute(),
+            "keys": config.keys.absolute(),
+            "site": config.site.absolute() if config.site else None,
+            "trust": config.trust.absolute() if config.trust else None,
         }
     )
+
+
+def _mistake(error: ErrorDetails, place: str) -> str:
+    """The first mistake as a plain sentence."""
+    # Of a mirror or a project, the last part only says that it is the key that is wrong.
+    field = ".".join(str(part) for part in error["loc"] if part != "[key]")
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        return f"{field!r} {place} is not a setting."
+    words = _WORDS.get(kind) or _WORDS.get(kind.partition("_")[0]) or "cannot be used"
+    return f"The setting {field!r} {place} is wrong: {words.format(**error.get('ctx', {}))}."
 
 
 def _expanded(place: str) -> str:

@@ -49,7 +49,42 @@ def test_command_line_is_above_the_file(tmp_path: Path) -> None:
         ('[sources.mirrors]\n"https://example.org/" = "srv"', "'srv', which stands for 'https://example.org/'"),
         ('[sources.mirrors]\n"https://example.org/" = "~nobody-here/x"', "'~nobody-here/x' is the home"),
         ('[sources.mirrors]\n"https://example.org/" = 3', "sources.mirrors.https://example.org/"),
-        ("trust = 3", "trust"),
+        ("trust = 3", "'trust'"),
+        ("stoer = 1", "is not a setting."),
+        ("[limits]\nwall_second = 1", "'limits.wall_second'"),
+        ("limits = 3", "must be a table."),
+        ("sources = 3", "must be a table."),
+        ("[sources]\nmirrors = 3", "must be a table."),
+        ("expect = 3", "must be a table."),
+        ('[expect]\n"pypi:a" = 3', "must be a table."),
+        ("[limits]\nwall_seconds = nan", "'limits.wall_seconds'"),
+        ("[limits]\ncpu_seconds = -inf", "'limits.cpu_seconds'"),
+        ("[limits]\nwall_seconds = 0", "must be greater than 0."),
+        ("[limits]\nwall_seconds = 1e300", "must be at most 9007199254740992"),
+        ("[limits]\nwall_seconds = true", "must be a number."),
+        (f"[limits]\nmemory_bytes = {10**26}", "'limits.memory_bytes'"),
+        (f"[limits]\ndisk_bytes = {2**53 + 1}", "must be at most 9007199254740992."),
+        ("[limits]\noutput_bytes = -1", "must be greater than 0."),
+        ("[limits]\nprocesses = 0", "'limits.processes'"),
+        ("[limits]\nlog_bytes = true", "must be a whole number."),
+        ("[limits]\nfile_bytes = 1.0", "must be a whole number."),
+        ("[sources]\ngit_seconds = true", "must be a number."),
+        (f"download_bytes = {10**26}", "'download_bytes'"),
+        ("download_bytes = 1" + "0" * 5000, "TOML"),
+        ("store = " + "[" * 3000, "TOML"),
+        ('store = "/srv/a\\u0000b"', "'store'"),
+        ('store = "~nobody-here/x"', "is the home directory of nobody"),
+        ('keys = "/srv/a\\u0000b"', "'keys'"),
+        ('site = "\\u0000"', "'site'"),
+        ('trust = "/srv/a\\u0000b"', "NUL character"),
+        ('[sources.mirrors]\n"https://example.org/" = "/srv\\u0000"', "NUL character"),
+        ('[expect."pypi:a"]\nattested = "yes"', "must be true or false"),
+        ('[expect."pypi:a"]\nattested = 1', "must be true or false"),
+        ('builder_id = ""', "absolute URI"),
+        ('builder_id = "mine"', "absolute URI"),
+        ('builder_id = "https:"', "absolute URI"),
+        ('builder_id = "urn:a b"', "absolute URI"),
+        ("builder_id = 3", "must be a text in quotes."),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, text: str, word: str) -> None:
@@ -58,8 +93,26 @@ def test_mistakes_are_named(tmp_path: Path, text: str, word: str) -> None:
     file.write_text(text)
     with pytest.raises(UsageError) as caught:
         load_config(file, {})
-    assert word in str(caught.value)
-    assert str(file) in str(caught.value)
+    sentence = str(caught.value)
+    assert word in sentence
+    assert str(file) in sentence
+    assert not [
+        each for each in ("Value error", "Extra inputs", "instance of", "Input should", "[key]") if each in sentence
+    ]
+
+
+def test_settings_file_is_a_directory(tmp_path: Path) -> None:
+    """A directory is named as that."""
+    with pytest.raises(UsageError, match="is a directory"):
+        load_config(tmp_path, {})
+    with pytest.raises(UsageError, match="null byte"):
+        load_config(Path("/srv/\0"), {})
+
+
+def test_mistakes_on_the_command_line(tmp_path: Path) -> None:
+    """What was given to the command is not blamed on the file."""
+    with pytest.raises(UsageError, match="'store' given to the command is wrong: it has a NUL"):
+        load_config(None, {"store": Path("/srv/\0")})
 
 
 def test_named_file_must_exist(tmp_path: Path) -> None:
