@@ -40,7 +40,7 @@ def test_command_line_is_above_the_file(tmp_path: Path) -> None:
         ('[expect."pypi:"]\nattested = true', "'pypi:' is not a project"),
         ('[expect."pypi:a"]\nrepositry = "x"', "expect.pypi:a.repositry"),
         ('[expect."pypi:a"]\nforge = "hub"', "expect.pypi:a.forge"),
-        ('[expect."pypi:a"]\nattested = "maybe"', "expect.pypi:a.attested"),
+        ('[expect."pypi:a"]\nattested = "maybe"', "'expect.pypi:a'"),
         ('[expect."pypi:a"]\nrepository = "github.com/o/r"', "repository of 'pypi:a'"),
         ('[expect."pypi:a-b"]\n[expect."pypi:A.b"]', "'pypi:A.b' is there twice"),
         ("[sources]\ngit_bytes = 0", "sources.git_bytes"),
