@@ -49,9 +49,10 @@ def update(config: Config, file: Path) -> None:
         return
     if not change.added and not change.removed:
         print("The file is another one, but names the same authorities, logs and keys.")  # noqa: T201
+    back = "take the setting trust away" if config.trust is not None else "move that directory away"
     print(  # noqa: T201
         f"{change.part} now has the SHA-256 {change.sha256} (before: {change.previous_sha256}).\n"
-        f"It is kept in {config.trust_directory}; delete that directory to go back to the shipped trust root.\n"
+        f"It is kept in {config.trust_directory}; to go back to the shipped trust root, {back}.\n"
         "Check that you expected every line: docs/trust.md says how."
     )
 

@@ -18,6 +18,9 @@ _SHIPPED = Path(__file__).parent / "trust"
 _PINS = "pins.toml"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _REFRESH = "Install this program again, or refresh the trust root as docs/trust.md says."
+_OTHER = "Name another directory with the setting trust, or run: rebuilder trust update FILE (see docs/trust.md)"
+_MAX_FILE = 4 << 20
+"""Largest file looked at for an update, in bytes. Real ones have some 10 KiB."""
 
 
 class TrustChange(Value):
@@ -54,11 +57,27 @@ def load(directory: Path) -> TrustRoot:
     )
 
 
+def check_in_use(directory: Path | None) -> None:
+    """See that a trust root of the user's own is there and whole, before anything relies on it.
+
+    Compares digests only, which takes well under a millisecond; it does not parse the parts.
+
+    Args:
+        directory: ``Config.trust_in_use``; None for the shipped one, which is looked at when it is used.
+
+    Raises:
+        StoreError: a file is missing or is not what it was.
+    """
+    if directory is not None:
+        load(directory)
+
+
 def update(file: Path, into: Path, *, current: TrustRoot | None = None) -> TrustChange:
     """Take a newer Sigstore trusted root (or npm key list) into use, in a directory :func:`load` reads.
 
     The file is read once, must parse completely, and must have at least one usable certificate authority,
-    transparency log and certificate log. That it is *genuine* cannot be seen from the file: see docs/trust.md.
+    transparency log and certificate log; every key and certificate of a known kind must decode. That it is
+    *genuine* cannot be seen from the file: see docs/trust.md.
 
     Args:
         file: The new file; which of the two it is, is seen from its content.
@@ -71,10 +90,7 @@ def update(file: Path, into: Path, *, current: TrustRoot | None = None) -> Trust
     """
     from rebuilder.provenance.trust_content import describe
 
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise UsageError(f"The file {file} cannot be read: {error.strerror}.") from None
+    data = _read(file)
     part, entries = describe(data, str(file))
     if current is None:
         current = load(into) if (into / _PINS).exists() else shipped()
@@ -91,12 +107,36 @@ def update(file: Path, into: Path, *, current: TrustRoot | None = None) -> Trust
     )
 
 
+def _read(file: Path) -> bytes:
+    try:
+        if file.exists() and not file.is_file():
+            raise UsageError(f"{file} is not a regular file.")
+        with file.open("rb") as opened:
+            data = opened.read(_MAX_FILE + 1)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"The file {file} cannot be read: {_why(error)}.") from None
+    if len(data) > _MAX_FILE:
+        raise UsageError(f"The file {file} has more than {_MAX_FILE >> 20} MiB, which no trust root has.")
+    return data
+
+
+def _why(error: OSError | ValueError) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
 def _pins(directory: Path) -> dict[str, dict[str, str]]:
     path = directory / _PINS
     try:
         return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise StoreError(
+            f"There is no trust root in {directory}: it has no {_PINS}."
+            if directory.is_dir()
+            else f"The directory {directory}, which is to hold the trust root, does not exist.",
+            hint=_REFRESH if directory == _SHIPPED else _OTHER,
+        ) from None
     except (OSError, ValueError) as error:
-        raise StoreError(f"The pins of the trust root, {path}, cannot be read: {error}.", hint=_REFRESH) from None
+        raise StoreError(f"The pins of the trust root, {path}, cannot be read: {_why(error)}.", hint=_REFRESH) from None
 
 
 def _pinned(directory: Path, pins: dict[str, dict[str, str]], part: str) -> bytes:
@@ -106,8 +146,8 @@ def _pinned(directory: Path, pins: dict[str, dict[str, str]], part: str) -> byte
     path = directory / Path(str(pin["file"])).name
     try:
         data = path.read_bytes()
-    except OSError as error:
-        raise StoreError(f"The trust root file {path} cannot be read: {error.strerror}.", hint=_REFRESH) from None
+    except (OSError, ValueError) as error:
+        raise StoreError(f"The trust root file {path} cannot be read: {_why(error)}.", hint=_REFRESH) from None
     found = sha256_hex(data)
     if found != pin["sha256"]:
         raise StoreError(
