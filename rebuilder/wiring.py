@@ -27,7 +27,7 @@ from rebuilder.pipeline import Parts
 from rebuilder.places import check_places, claim_site
 from rebuilder.ports import Clock, Progress
 from rebuilder.provenance.checker import ProvenanceChecker
-from rebuilder.provenance.trust import load, shipped
+from rebuilder.provenance.trust import check_in_use, load, shipped
 from rebuilder.sandbox.bubblewrap import BubblewrapSandbox
 from rebuilder.sandbox.guest_runner import SandboxGuest
 from rebuilder.sandbox.run import DefinitionRunner
@@ -79,6 +79,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
     stopwatch = Stopwatch(progress)
     check_places(store=config.store, keys=config.keys, site=config.site_directory)
     claim_site(config.site_directory)
+    check_in_use(config.trust_in_use)
     index = index_settings(config.index_url)
     with ExitStack() as stack:
         blobs = DiskBlobs(config.store / "blobs")

@@ -43,7 +43,7 @@ def build_wheel(
     members = _source_members(name)
     if options.get("random"):
         members.append((f"{name}/_random.py", b"token = " + repr(os.urandom(8)).encode() + b"\n", FLIT_TIME, 0o644))
-    metadata_time = _moment(time.time() if options.get("now") else None)
+    metadata_time = _moment(float(os.environ.get("MINIBACKEND_NOW", time.time())) if options.get("now") else None)
     for filename, text in (("METADATA", _metadata(project)), ("WHEEL", _wheel(options))):
         members.append((f"{name}-{version}.dist-info/{filename}", text.encode(), metadata_time, 0o644))
     members.append(_record(f"{name}-{version}.dist-info/RECORD", members, metadata_time))

@@ -167,7 +167,11 @@ def _call_backend(hook: str, project: str, tree: Path, epoch: int | None) -> Dis
         root = Path(directory)
         (root / "minibackend.py").write_bytes(MINIBACKEND.read_bytes())
         (root / "out").mkdir()
-        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(root)}
+        environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(root),
+            "MINIBACKEND_NOW": str(SOME_TIME.timestamp()),
+        }
         environment |= {} if epoch is None else {"SOURCE_DATE_EPOCH": str(epoch)}
         code = f"import sys, minibackend; print(minibackend.{hook}(sys.argv[1]))"
         done = subprocess.run(
