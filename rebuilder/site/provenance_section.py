@@ -30,7 +30,7 @@ _STATUS = {
         "verified", "✓", "Verified", "good", "Upstream signed where this file comes from, and every check holds."
     ),
     ProvenanceStatus.ABSENT: Mark(
-        "absent", "○", "Absent", "mute", "Upstream published no signed statement about this file."
+        "absent", "○", "Absent", "mute", "This index names no signed statement for this file."
     ),
     ProvenanceStatus.INVALID: Mark(
         "invalid", "✗", "Invalid", "bad", "Something signed was published for this file, and it does not hold."

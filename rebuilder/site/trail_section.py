@@ -100,7 +100,7 @@ def trail_section(report: Report) -> TrailSection | None:
     if trail is None:
         return None
     steps = _steps(report)
-    rows = tuple(_row(name, _edge(trail, name), len(report.attempts)) for name in steps)
+    rows = tuple(_row(name, report, trail) for name in steps)
     nodes = _nodes(report, trail)
     said = " ".join(f"{each.step}: {each.mark.word.lower()}." for each in rows)
     return TrailSection(
@@ -124,9 +124,10 @@ def _edge(trail: Trail, name: EdgeName) -> Edge | None:
     return next((each for each in trail.edges if each.name is name), None)
 
 
-def _row(name: EdgeName, edge: Edge | None, attempts: int) -> EdgeRow:
+def _row(name: EdgeName, report: Report, trail: Trail) -> EdgeRow:
+    edge, attempts = _edge(trail, name), len(report.attempts)
     if edge is None:
-        return EdgeRow(edge_words(name), NOT_TRIED, NOT_TRIED.spoken, ())
+        return EdgeRow(edge_words(name), NOT_TRIED, _untried(name, report, trail), ())
     decision = edge.decision
     return EdgeRow(
         step=edge_words(name),
@@ -134,6 +135,20 @@ def _row(name: EdgeName, edge: Edge | None, attempts: int) -> EdgeRow:
         sentence=visible(decision.sentence, LONG),
         attempts=tuple(index + 1 for index in edge.attempts if 0 <= index < attempts),
     )
+
+
+def _untried(name: EdgeName, report: Report, trail: Trail) -> str:
+    """That a step was not tried, and why as far as the trail says it."""
+    said = [NOT_TRIED.spoken]
+    if name is not EdgeName.SDIST_TO_WHEEL:
+        if trail.origin is None:
+            said.append("Nobody names a repository that this file comes from.")
+        elif trail.origin.commit is None:
+            said.append(visible(trail.origin.sentence, LONG))
+    archive = report.evidence.source_file is not None or _edge(trail, EdgeName.COMMIT_TO_SDIST) is not None
+    if name is not EdgeName.COMMIT_TO_WHEEL and len(_steps(report)) > 1 and not archive:
+        said.append("No source archive is known.")
+    return " ".join(said)
 
 
 def _nodes(report: Report, trail: Trail) -> tuple[Node, ...]:

@@ -54,6 +54,26 @@ def test_every_step_has_a_row_and_an_arrow_also_when_nobody_tried_it() -> None:
         assert "Commit → wheel: not tried." in picture.description
 
 
+def test_a_step_that_was_not_tried_says_why() -> None:
+    """Without a commit the origin's own sentence; without a repository, that nobody names one."""
+    value = trails.claimed(MemoryBlobs())
+    origin = trails.trail(value).origin
+    assert origin is not None
+    lost = origin.model_copy(update={"commit": None, "sentence": "No tag of the repository fits\u202e this version."})
+    shown = {
+        name: {row.step: row.sentence for row in section(value, edges=(), origin=each).edges}
+        for name, each in {"known": origin, "lost": lost, "none": None}.items()
+    }
+    bare = "This step was not tried."
+    assert {bare} == set(shown["known"].values())
+    for step in ("Commit → source archive", "Commit → wheel"):
+        assert f"{bare} No tag of the repository fits⟨U+202E⟩ this version." == shown["lost"][step]
+        assert f"{bare} Nobody names a repository that this file comes from." == shown["none"][step]
+    assert [bare, bare] == [shown[name]["Source archive → wheel"] for name in ("lost", "none")]
+    without = value.model_copy(update={"evidence": value.evidence.model_copy(update={"source_file": None})})
+    assert f"{bare} No source archive is known." == section(without, edges=(), origin=origin).edges[1].sentence
+
+
 def test_attempts_that_do_not_exist_are_not_linked() -> None:
     """An index beyond the report, or a negative one, leads nowhere."""
     assert (1,) == trail_section_of_snare().edges[0].attempts
