@@ -170,7 +170,7 @@ def _call_backend(hook: str, project: str, tree: Path, epoch: int | None) -> Dis
         environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(root),
-            "MINIBACKEND_NOW": str(SOME_TIME.timestamp()),
+            "MINIBACKEND_NOW": str(SOME_TIME.timestamp() + 3600),
         }
         environment |= {} if epoch is None else {"SOURCE_DATE_EPOCH": str(epoch)}
         code = f"import sys, minibackend; print(minibackend.{hook}(sys.argv[1]))"
