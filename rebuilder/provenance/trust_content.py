@@ -44,7 +44,7 @@ def describe(data: bytes, name: str) -> tuple[str, list[str]]:
     except (Refused, StoreError, *_UNDECODABLE) as error:
         raise UsageError(
             f"{name} is {kind}: {_plain(error)}",
-            hint="Give the file trusted_root.json of a Sigstore TUF repository, or the registry's keys.json from there, "
+            hint="Give the file trusted_root.json of a Sigstore TUF repository, or the registry's keys.json there, "
             "see docs/trust.md.",
         ) from None
 
