@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from rebuilder.model.attempt import Attempt
 from rebuilder.model.decision import towards
 from rebuilder.model.report import Alarm, Report, Stage, Summary, page_path, summarise
 from rebuilder.model.verdict import Verdict
@@ -49,6 +50,8 @@ class Proof:
     published: str
     rebuilt: str | None
     same: bool
+    warning: str | None = None
+    """Set when nobody else gets the rebuilt digest again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,7 @@ def artifact_page(report: Report, around: Surroundings) -> ArtifactPage:
         mark=mark(decision.verdict, decision.kind),
         reason=visible(decision.sentence, LONG),
         when=moment(report.finished),
-        proof=Proof(artifact.sha256, rebuilt, rebuilt == artifact.sha256),
+        proof=Proof(artifact.sha256, rebuilt, rebuilt == artifact.sha256, _passing(decision.verdict, decisive)),
         alarms=_alarms(report, around.alarms),
         trail=trail_section(report),
         provenance=provenance_section(report.provenance),
@@ -178,6 +181,18 @@ def path_of(report: Report) -> str:
 def _first_towards(report: Report) -> int | None:
     """The first attempt at the artifact itself: others are steps on the way to it, or beside it."""
     return next(iter(towards(report.attempts, report.artifact.filename)), None)
+
+
+def _passing(verdict: Verdict, decisive: Attempt | None) -> str | None:
+    comparison = decisive.comparison if decisive else None
+    if decisive is None or comparison is None or verdict is not Verdict.EQUIVALENT:
+        return None
+    if (
+        "SOURCE_DATE_EPOCH" in decisive.hypothesis.definition.environment
+        or "zip-times" not in comparison.normalisations
+    ):
+        return None
+    return "Each rebuild carries the time it was made; the digest of our rebuild is not the one you will get."
 
 
 def failed(report: Report) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,6 +31,9 @@ _CHANGES = {
     MemberChange.KIND: "kind of entry differs",
     MemberChange.METADATA: "archive metadata differs",
 }
+
+
+_SIDES = re.compile(r" (?=(?:published|rebuilt) “)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,8 @@ class DifferenceRow:
     member: str
     change: str
     detail: str
+    parts: tuple[str, ...]
+    """The detail with each quoted side in a line of its own, so that two lines of a file stand one above the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,13 +198,18 @@ def comparison_section(attempt: Attempt, index: int, text: str | None) -> Compar
         problem=visible(comparison.problem) if comparison.problem else None,
         normalisations=tuple(Named(visible(name, SHORT), meaning(name)) for name in comparison.normalisations),
         differences=tuple(
-            DifferenceRow(visible(each.member, 200), _CHANGES[each.change], visible(each.detail)) for each in shown
+            DifferenceRow(visible(each.member, 200), _CHANGES[each.change], visible(each.detail), _parts(each.detail))
+            for each in shown
         ),
         total=count(total, "member differs", "members differ"),
         hidden=None if len(shown) >= total else f"The first {len(shown):,} of {total:,} are listed.",
         diffoscope=_diffoscope(comparison.diffoscope) if comparison.diffoscope else (),
         text=text,
     )
+
+
+def _parts(detail: str) -> tuple[str, ...]:
+    return tuple(_SIDES.split(visible(detail)))
 
 
 def _renamed(attempt: Attempt) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,10 +37,18 @@ def history_section(this: Summary, history: Sequence[Summary], root: str) -> His
     return HistorySection(
         worse=_worse(this, earlier),
         record=_record(others),
-        earlier=tuple(row(each, root, linked=False) for each in earlier[:MOST_EARLIER]),
+        earlier=tuple(row(each, root, linked=False, times=times) for each, times in _folded(earlier)[:MOST_EARLIER]),
         others=tuple(row(each, root) for each in others[:MOST_OTHERS]),
         hidden=max(0, len(others) - MOST_OTHERS),
     )
+
+
+def _folded(earlier: Sequence[Summary]) -> list[tuple[Summary, int]]:
+    """Each run of verifications that said the same, by its newest, and their number; a change is never folded away."""
+    runs = (
+        list(run) for _, run in itertools.groupby(earlier, key=lambda each: (each.verdict, each.kind, each.sentence))
+    )
+    return [(run[0], len(run)) for run in runs]
 
 
 def _same_project(one: Summary, other: Summary) -> bool:

@@ -20,6 +20,8 @@ LATEST = 50
 """Verifications on the front page."""
 MOST_LISTED = 500
 """Rows of a list by verdict; the pages of projects have all."""
+FRONT_ALARMS = 3
+"""Alarms the front page names, each in a line; the page of alarms has all, with what they say."""
 _INITIALS = frozenset(string.ascii_lowercase)
 
 
@@ -55,6 +57,9 @@ class IndexPage:
     total: str
     known: str
     alarms: tuple[AlarmNote, ...]
+    """The newest, at most ``FRONT_ALARMS``."""
+    more_alarms: str | None
+    """How many there are besides, such as ``2 more``."""
     latest: tuple[Row, ...]
     initials: tuple[InitialLink, ...]
     when: Moment
@@ -107,13 +112,15 @@ def index_page(files: Sequence[Summary], alarms: Sequence[Alarm], *, untested: i
     """The front page; ``files`` has the newest verification of each file, newest first."""
     total = len(files) + untested
     good = sum(each.verdict.confirms for each in files)
+    notes = _alarm_notes(files, alarms)
     return IndexPage(
         root="",
         headline=_headline(good, total),
         counts=_counts(files, untested, total),
         total=count(total, "file", "files"),
         known=f"{total:,}",
-        alarms=_alarm_notes(files, alarms),
+        alarms=notes[:FRONT_ALARMS],
+        more_alarms=f"{len(notes) - FRONT_ALARMS:,} more" if len(notes) > FRONT_ALARMS else None,
         latest=tuple(row(each, "") for each in files[:LATEST]),
         initials=initials(files, ""),
         when=moment(now),

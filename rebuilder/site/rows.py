@@ -24,10 +24,12 @@ class Row:
     when: Moment
     href: str | None
     """The artifact's page; None when that page shows a later verification, or is the present page."""
+    times: str | None = None
+    """Set when the row stands for several verifications that said the same: ``5 times, last``."""
 
 
-def row(summary: Summary, root: str, *, linked: bool = True) -> Row:
-    """The row of ``summary`` on a page from which ``root`` leads to the site's root."""
+def row(summary: Summary, root: str, *, linked: bool = True, times: int = 1) -> Row:
+    """The row of ``summary``, the last of ``times``, on a page from which ``root`` leads to the site's root."""
     return Row(
         mark=mark(summary.verdict, summary.kind),
         ecosystem=visible(summary.ecosystem, SHORT),
@@ -37,6 +39,7 @@ def row(summary: Summary, root: str, *, linked: bool = True) -> Row:
         sentence=visible(summary.sentence, LONG),
         when=moment(summary.finished),
         href=page_href(root, summary) if linked else None,
+        times=f"{times:,} times, last" if times > 1 else None,
     )
 
 

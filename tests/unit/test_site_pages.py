@@ -106,6 +106,65 @@ def test_every_normalisation_has_a_sentence() -> None:
     assert sorted(known) == sorted(SENTENCES)
 
 
+def test_alarms_take_a_line_each_on_the_front_page() -> None:
+    """Three and how many more; only a file with a page has an address."""
+    this = summary()
+    known = reports.alarm(reports.reproduced(MemoryBlobs()).artifact)
+    lost = known.model_copy(update={"filename": "gone.whl"})
+    shown = index_page([this], [known, lost, lost, lost, lost], untested=0, now=reports.NOW)
+    assert (3, "2 more") == (len(shown.alarms), shown.more_alarms)
+    assert [True, False, False] == [note.href is not None for note in shown.alarms]
+    assert None is index_page([this], [known, lost, lost], untested=0, now=reports.NOW).more_alarms
+
+
+def test_quoted_lines_stand_one_above_the_other() -> None:
+    """Two lines of a RECORD can be compared by eye; other details stay as they are."""
+    report = reports.differs(MemoryBlobs())
+    first = report.attempts[0]
+    assert first.comparison is not None
+    detail = "904 bytes. First difference in line 3: published “a,sha256=x,1”, rebuilt “a,sha256=y,1”."
+    difference = first.comparison.differences[2].model_copy(update={"detail": detail})
+    comparison = first.comparison.model_copy(update={"differences": (difference, first.comparison.differences[0])})
+    changed = first.model_copy(update={"comparison": comparison})
+    found = page(report.model_copy(update={"attempts": (changed, *report.attempts[1:])})).comparison
+    assert found is not None
+    assert [
+        ("904 bytes. First difference in line 3:", "published “a,sha256=x,1”,", "rebuilt “a,sha256=y,1”."),
+        ("both 18 bytes, other content",),
+    ] == [row.parts for row in found.differences]
+
+
+def test_repeats_that_say_the_same_are_one_row() -> None:
+    """Folded between changes only, under the newest date; a change stays where it was."""
+    this = summary()
+    verdicts = [Verdict.REPRODUCED] * 5 + [Verdict.DIFFERS] + [Verdict.REPRODUCED] * 2
+    past = [
+        summary(verdict=verdict, finished=this.finished - timedelta(days=days))
+        for days, verdict in enumerate(verdicts, 1)
+    ]
+    rows = history_section(this, past, "").earlier
+    assert [("reproduced", "5 times, last"), ("differs", None), ("reproduced", "2 times, last")] == [
+        (row.mark.name, row.times) for row in rows
+    ]
+    assert "2026-11-19 14:03 UTC" == rows[0].when.text
+
+
+def test_a_digest_that_nobody_gets_again_is_said_to_be_one() -> None:
+    """Equivalent but for times, and built at the real time: the rebuilt digest is not for comparing."""
+    report = reports.equivalent(MemoryBlobs())
+    moving = report.model_copy(update={"decision": report.decision.model_copy(update={"attempt": 1})})
+    assert None is page(report).proof.warning
+    assert (
+        "Each rebuild carries the time it was made; the digest of our rebuild is not the one you will get."
+        == page(moving).proof.warning
+    )
+    attempt = moving.attempts[1]
+    assert attempt.comparison is not None
+    other = attempt.comparison.model_copy(update={"normalisations": ("zip-order",)})
+    attempts = (moving.attempts[0], attempt.model_copy(update={"comparison": other}))
+    assert None is page(moving.model_copy(update={"attempts": attempts})).proof.warning
+
+
 def test_another_file_name_has_a_line_of_its_own() -> None:
     """It stands above the table of members, not in it."""
     report = reports.differs(MemoryBlobs())
