@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
+import shlex
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,6 +22,8 @@ from rebuilder.toolchains.catalog import catalog
 
 _SPACE = 3 << 30
 """Bytes: three toolchains, what apt downloads while they are made, and the blobs of some hundred releases."""
+_SQLITE = b"SQLite format 3\0"
+"""How every database begins (https://www.sqlite.org/fileformat.html#magic_header_string)."""
 
 _PROGRAMS = {
     "mmdebstrap": ("mmdebstrap", "makes toolchains"),
@@ -37,7 +42,9 @@ class Check(Value):
     ok: bool
     sentence: str
     mend: str | None = None
-    """The command that mends it; the same for everything a package mends, so that it is run once."""
+    """What mends it; the same for everything a package mends, so that it is done once."""
+    command: bool = False
+    """``mend`` is a command to type; otherwise it is a sentence."""
 
 
 def _bubblewrap() -> str:
@@ -65,6 +72,12 @@ def _index(override: str | None) -> tuple[str, list[str]]:
     return settings.index_url, [settings.origin, *([settings.ca_origin] if settings.ca_origin else [])]
 
 
+def _npm() -> str:
+    from rebuilder.ecosystems.npm.settings import NpmSettings
+
+    return NpmSettings().registry().origin
+
+
 @dataclass(frozen=True)
 class Machine:
     """The part of the machine that is looked at; tests give another one."""
@@ -81,6 +94,7 @@ class Machine:
     seccomp: Callable[[], object] = _seccomp
     isolation: Callable[[], list[str]] = _isolation
     index: Callable[[str | None], tuple[str, list[str]]] = _index
+    npm: Callable[[], str] = _npm
 
 
 @dataclass(frozen=True)
@@ -104,15 +118,23 @@ def checks(config: Config, machine: Machine | None = None) -> list[Check]:
     packages = sorted({each.package for each in findings if each.package and not each.check.ok})
     command = f"{'' if here.root else 'sudo '}apt-get install {' '.join(packages)}"
     return [
-        each.check if each.check.ok or each.package is None else each.check.model_copy(update={"mend": command})
+        each.check
+        if each.check.ok or each.package is None
+        else each.check.model_copy(update={"mend": command, "command": True})
         for each in findings
     ]
 
 
 def _said(
-    name: str, sentence: str, *, ok: bool = True, mend: str | None = None, package: str | None = None
+    name: str,
+    sentence: str,
+    *,
+    ok: bool = True,
+    mend: str | None = None,
+    command: bool = False,
+    package: str | None = None,
 ) -> _Finding:
-    return _Finding(Check(name=name, ok=ok, sentence=sentence, mend=mend), package)
+    return _Finding(Check(name=name, ok=ok, sentence=sentence, mend=mend, command=command), package)
 
 
 def _platform(here: Machine) -> Iterator[_Finding]:
@@ -161,30 +183,73 @@ def _toolchains(config: Config, here: Machine) -> Iterator[_Finding]:
 
 
 def _store(config: Config, here: Machine) -> Iterator[_Finding]:
-    place = _nearest(config.store)
-    try:
-        with tempfile.TemporaryFile(dir=place):
-            pass
+    if trouble := _trouble(config.store):
+        yield _said("store", trouble, ok=False, mend="Name another with --store, or let this user write there")
+    else:
         yield _said("store", f"{config.store} can be written.")
-    except OSError as error:
-        mend = f"Name another with --store, or let this user write to {place}"
-        yield _said("store", f"{config.store} cannot be written: {error.strerror}.", ok=False, mend=mend)
-    free = here.free(place)
+    free = here.free(_nearest(config.store))
     told = f"{free / (1 << 30):.1f} GB are free for the store; {_SPACE >> 30} GB are needed to begin with."
     yield _said("disk space", told, ok=free >= _SPACE)
+    ledger = config.store / "ledger.sqlite"
+    if os.path.lexists(ledger):
+        yield _ledger(ledger)
+    site = config.site_directory
+    if trouble := _trouble(site):
+        yield _said("site", trouble, ok=False, mend="Name another with --site, or let this user write there")
+    else:
+        yield _said("site", f"{site} can be written.")
+
+
+def _ledger(ledger: Path) -> _Finding:
+    mend = "Put a backup of the ledger there, or name another store with --store"
+    try:
+        head = _head(ledger, len(_SQLITE))
+    except OSError as error:
+        return _said("ledger", f"{ledger} cannot be read: {error.strerror}.", ok=False, mend=mend)
+    if head not in {b"", _SQLITE}:  # an empty file is an empty database
+        return _said("ledger", f"{ledger} is not a SQLite database, so it is no ledger.", ok=False, mend=mend)
+    return _said("ledger", f"{ledger} is a database.")
+
+
+def _head(file: Path, size: int) -> bytes:
+    """The beginning of a file; one that is no regular file is an error and is not waited for."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(file))
+        return os.read(descriptor, size)
+    finally:
+        os.close(descriptor)
+
+
+def _trouble(place: Path) -> str | None:
+    """Why nothing can be written below a directory that may not exist yet; None when it can."""
+    first = next((each for each in (place, *place.parents) if os.path.lexists(each)), Path("/"))
+    # isdir of os.path, since the one of Path raises where a directory above may not be entered.
+    if not os.path.isdir(first):  # noqa: PTH112
+        return f"{place} cannot be written: {first} is not a directory."
+    try:
+        with tempfile.TemporaryFile(dir=first):
+            return None
+    except OSError as error:
+        where = "" if first == place else f" (in {first})"
+        return f"{place} cannot be written: {error.strerror}{where}."
 
 
 def _nearest(place: Path) -> Path:
     """The directory itself, or the one above it that exists already."""
-    return next(each for each in (place, *place.parents) if each.is_dir())
+    return next(each for each in (place, *place.parents) if os.path.isdir(each))  # noqa: PTH112
 
 
 def _keys(config: Config) -> Iterator[_Finding]:
+    key = config.keys / "signing.pem"
     try:
         inside = _real(config.keys).is_relative_to(_real(config.store))
+        there = os.path.lexists(key)
+        content = _head(key, 1 << 16) if there else b""
         files = sorted(config.keys.iterdir()) if config.keys.is_dir() else []
-        private = [file for file in files if file.is_file() and b"PRIVATE KEY" in file.read_bytes()[:1000]]
-        loose = [file for file in private if file.stat().st_mode & 0o077]
+        private = [each for each in files if each == key or (each.is_file() and b"PRIVATE KEY" in _head(each, 1000))]
+        loose = [each for each in private if each.stat().st_mode & 0o077]
     except OSError as error:
         yield _said(
             "signing key",
@@ -198,11 +263,34 @@ def _keys(config: Config) -> Iterator[_Finding]:
         yield _said("signing key", told, ok=False, mend=mend)
     elif loose:
         told = f"Others than its owner can read or change the signing key {loose[0]}."
-        yield _said("signing key", told, ok=False, mend=f"chmod 600 {' '.join(map(str, loose))}")
-    elif private:
-        yield _said("signing key", f"{private[0]} can be read by its owner alone.")
+        yield _said("signing key", told, ok=False, mend=_command("chmod", "600", *loose), command=True)
+    elif there and not _signs(content):
+        told = f"{key} is not a key to sign with: a private ECDSA key on the curve P-256, in PEM, not encrypted."
+        mend = "Put the right file there, move it away to have a new key made, or name another directory with --keys"
+        yield _said("signing key", told, ok=False, mend=mend)
+    elif there:
+        yield _said("signing key", f"{key} can be read by its owner alone.")
+    elif trouble := _trouble(config.keys):
+        mend = "Name another directory with --keys, or let this user write there"
+        yield _said("signing key", f"There is none yet, and {trouble}", ok=False, mend=mend)
     else:
         yield _said("signing key", f"There is none in {config.keys} yet; the first verification makes it.")
+
+
+def _signs(pem: bytes) -> bool:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        key = load_pem_private_key(pem, password=None)
+    except (TypeError, ValueError, UnsupportedAlgorithm):  # the first: it is encrypted
+        return False
+    return isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1)
+
+
+def _command(*words: object) -> str:
+    return shlex.join(map(str, words))
 
 
 def _trust(config: Config) -> Iterator[_Finding]:
@@ -216,17 +304,26 @@ def _trust(config: Config) -> Iterator[_Finding]:
             describe(data, "The trust root")
         loose = [each for each in (place, *place.iterdir()) if each.stat().st_mode & 0o022] if place is not None else []
     except (RebuilderError, OSError) as error:
-        mend = (
-            f"rm -r {place}; rebuilder trust update FILE (see docs/trust.md)" if place else "Install the program again"
-        )
-        yield _said("trust root", str(error), ok=False, mend=mend)
+        yield _said("trust root", str(error), ok=False, mend=_mend_trust(place))
         return
     if loose:
         told = f"Others than its owner can change {loose[0]}, and with it whom attestations are judged by."
-        yield _said("trust root", told, ok=False, mend=f"chmod go-w {' '.join(map(str, loose))}")
+        yield _said("trust root", told, ok=False, mend=_command("chmod", "go-w", *loose), command=True)
         return
     origin = f"the trust root in {place}, not the shipped one" if place is not None else "the shipped trust root"
     yield _said("trust root", f"Attestations are judged by {origin} (SHA-256 {root.sha256[:16]}…).")
+
+
+def _mend_trust(place: Path | None) -> str:
+    """What is in the directory may be anything of the user's: nothing here proposes to remove it."""
+    if place is None:
+        return "Install the program again"
+    if os.path.lexists(place / "pins.toml"):
+        return (
+            f"Put an undamaged copy into {place}, or name another directory with the setting trust "
+            "and run `rebuilder trust update FILE` (see docs/trust.md)"
+        )
+    return "Name another directory with the setting trust, or run `rebuilder trust update FILE` (see docs/trust.md)"
 
 
 def _settings(config: Config, here: Machine) -> Iterator[_Finding]:
@@ -235,6 +332,10 @@ def _settings(config: Config, here: Machine) -> Iterator[_Finding]:
         yield _said("index", " ".join([f"Releases are read from {sources.without_password(url)}.", *origins]))
     except RebuilderError as error:
         yield _said("index", str(error), ok=False, mend=error.hint)
+    try:
+        yield _said("npm", here.npm())
+    except RebuilderError as error:  # Without it everything else can be rebuilt.
+        yield _said("npm", f"{error} Only npm packages need one.")
     settings = sources.apt_settings()
     lines = sources.sources("stable", etc_apt=here.etc_apt or sources.etc_apt(settings))
     mirrors = list(dict.fromkeys(sources.without_password(line.split()[2]) for line in lines))

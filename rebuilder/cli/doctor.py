@@ -1,4 +1,4 @@
-"""``rebuilder doctor``: one line per check, and one command that mends what can be mended."""
+"""``rebuilder doctor``: one line per check, and what mends those that failed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ def examine(config: Config) -> int:
     for check in found:
         print(f"{'ok  ' if check.ok else 'LACKS'} {check.name}: {check.sentence}")  # noqa: T201
     broken = [check for check in found if not check.ok]
-    for mend in dict.fromkeys(check.mend for check in broken if check.mend):
-        print(f"  run: {mend}")  # noqa: T201
+    for mend, command in dict.fromkeys((check.mend, check.command) for check in broken if check.mend):
+        print(f"  {'run' if command else 'do'}: {mend}")  # noqa: T201
     return ExitCode.OUR_FAULT if broken else ExitCode.OK

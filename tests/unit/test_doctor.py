@@ -7,12 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from rebuilder.cli.doctor import examine
 from rebuilder.config import Config
 from rebuilder.doctor import Check, Machine, checks
-from rebuilder.errors import SandboxUnavailableError, UsageError
+from rebuilder.ecosystems.pypi.settings import index_settings
+from rebuilder.errors import ExitCode, SandboxUnavailableError, UsageError
 
-KEY = "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n"
+KEY = (
+    ec.generate_private_key(ec.SECP256R1())
+    .private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    .decode("ascii")
+)
 
 
 @pytest.fixture
@@ -39,6 +47,7 @@ def machine(tmp_path: Path) -> Machine:
         seccomp=lambda: b"",
         isolation=list,
         index=lambda _: ("https://user:pass@example.org/simple", ["The index URL is taken from a test."]),
+        npm=lambda: "The npm registry is taken from a test.",
     )
 
 
@@ -164,4 +173,91 @@ def test_odd_keys(config: Config, machine: Machine) -> None:
     config.keys.mkdir()
     (config.keys / "loop").symlink_to("loop")
     assert by_name(config, machine)["signing key"].ok
-    assert by_name(config.model_copy(update={"keys": config.keys / "loop"}), machine)["signing key"].ok
+    check = by_name(config.model_copy(update={"keys": config.keys / "loop"}), machine)["signing key"]
+    assert not check.ok
+    assert "is not a directory" in check.sentence
+
+
+@pytest.mark.parametrize("content", ["", "rubbish", KEY[:60], KEY.replace("PRIVATE", "PUBLIC"), None])
+def test_not_a_key(config: Config, machine: Machine, content: str | None) -> None:
+    """The file a verification would sign with must be a key; None: it is a directory."""
+    config.keys.mkdir()
+    key = config.keys / "signing.pem"
+    if content is None:
+        key.mkdir()
+    else:
+        key.write_text(content)
+        key.chmod(0o600)
+    check = by_name(config, machine)["signing key"]
+    assert (False, False) == (check.ok, check.command)
+    assert str(key) in check.sentence
+
+
+def test_mode_of_any_signing_key(config: Config, machine: Machine) -> None:
+    """The mode of the file that is signed with counts, whatever is in it."""
+    config.keys.mkdir()
+    (config.keys / "signing.pem").write_text("rubbish")
+    (config.keys / "signing.pem").chmod(0o644)
+    check = by_name(config, machine)["signing key"]
+    assert (False, True, f"chmod 600 {config.keys}/signing.pem") == (check.ok, check.command, check.mend)
+
+
+@pytest.mark.parametrize("name", ["store", "site"])
+def test_file_instead_of_a_directory(config: Config, machine: Machine, tmp_path: Path, name: str) -> None:
+    """A file cannot hold a store or a site, nor can anything below it."""
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        check = by_name(config.model_copy(update={name: place}), machine)[name]
+        assert not check.ok
+        assert f"{tmp_path / 'file'} is not a directory" in check.sentence
+        assert f"--{name}" in (check.mend or "")
+
+
+def test_site_that_cannot_be_written(config: Config, machine: Machine) -> None:
+    """The site is tried like the store."""
+    found = by_name(config.model_copy(update={"site": Path("/proc/site")}), machine)
+    assert ["site"] == [check.name for check in found.values() if not check.ok]
+
+
+@pytest.mark.parametrize(
+    ("content", "ok"), [(b"rubbish", False), (b"SQLite format 3", False), (b"", True), (b"SQLite format 3\0...", True)]
+)
+def test_ledger(config: Config, machine: Machine, content: bytes, *, ok: bool) -> None:
+    """A ledger that is there must begin like a database."""
+    config.store.mkdir(parents=True)
+    (config.store / "ledger.sqlite").write_bytes(content)
+    found = by_name(config, machine)
+    assert ([] if ok else ["ledger"]) == [check.name for check in found.values() if not check.ok]
+
+
+def test_npm_is_optional(config: Config, machine: Machine) -> None:
+    """Where npm packages are read from is said; lacking it is no lack."""
+    assert "The npm registry is taken from a test." == by_name(config, machine)["npm"].sentence
+
+    def none() -> str:
+        raise UsageError("No npm registry is set on this machine.")
+
+    check = by_name(config, machine, npm=none)["npm"]
+    assert check.ok
+    assert check.sentence.startswith("No npm registry is set on this machine.")
+
+
+def test_index_that_is_no_address(config: Config, machine: Machine) -> None:
+    """The check says what a verification would."""
+    with pytest.raises(UsageError) as caught:
+        index_settings("zzz")
+    check = by_name(config.model_copy(update={"index_url": "zzz"}), machine, index=Machine().index)["index"]
+    assert (False, str(caught.value)) == (check.ok, check.sentence)
+
+
+def test_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Only commands are to be run; what else is to be done is a sentence."""
+    (tmp_path / "file").touch()
+    keys = tmp_path / "two words"
+    keys.mkdir()
+    (keys / "signing.pem").write_text(KEY)
+    (keys / "signing.pem").chmod(0o644)
+    assert ExitCode.OUR_FAULT == examine(Config(store=tmp_path / "file", keys=keys))
+    lines = capsys.readouterr().out.splitlines()
+    assert f"  run: chmod 600 '{keys}/signing.pem'" in lines
+    assert "  do: Name another with --store, or let this user write there" in lines

@@ -61,8 +61,24 @@ def test_broken(tmp_path: Path, own: Path, name: str) -> None:
     assert not found.ok
     assert part.name in found.sentence
     assert "rebuilder trust update" in (found.mend or "")
+    assert "rm " not in (found.mend or "")
     part.unlink()
     assert not looked_at(tmp_path, own).ok
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_directory_of_the_user(tmp_path: Path, *, there: bool) -> None:
+    """A directory that holds something else, or is not there: nobody is told to remove anything."""
+    place = tmp_path / "mine"
+    if there:
+        place.mkdir()
+        (place / "thesis.tex").touch()
+    found = looked_at(tmp_path, place)
+    assert (False, False) == (found.ok, found.command)
+    assert str(place) in found.sentence
+    assert "ame another directory" in (found.mend or "")
+    assert "`rebuilder trust update FILE`" in (found.mend or "")
+    assert "rm " not in (found.mend or "")
 
 
 @pytest.mark.parametrize("name", ["", "pins.toml"])
