@@ -29,6 +29,9 @@ from rebuilder.stopwatch import Stopwatch, WatchedToolchains
 from rebuilder.storage.ledger import Ledger
 from rebuilder.trial import Trial
 
+_PUBLIC_KEY = "public-key"
+"""Kind of the ledger's notes on keys that signed: a report outlives the use of its key."""
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -189,6 +192,9 @@ def sign(parts: Parts, report: Report) -> SignedReport:
     if decision.attempt is not None and (rebuilt := report.attempts[decision.attempt].rebuilt) is not None:
         parts.blobs.path(report.artifact.sha256)
         parts.blobs.path(rebuilt.sha256)
+    if parts.ledger.cache_get(_PUBLIC_KEY, parts.signer.key_id) is None:
+        pem = parts.signer.public_pem.decode("ascii")
+        parts.ledger.cache_put(_PUBLIC_KEY, parts.signer.key_id, pem, report.finished)
     rebuild = provenance_statement(report, parts.builder)
     provenance = sign_statement(rebuild, parts.signer) if rebuild is not None else None
     verdict = verdict_statement(report, parts.builder, provenance)
@@ -228,6 +234,8 @@ def write_index(parts: Parts) -> None:
 
 def _write_page(parts: Parts, signed: SignedReport) -> None:
     artifact = signed.report.artifact
+    if signed.key_id != parts.signer.key_id and (key := parts.ledger.cache_get(_PUBLIC_KEY, signed.key_id)):
+        parts.site.write_key(signed.key_id, key.encode())
     history = parts.ledger.history(artifact.ecosystem, artifact.name)
     parts.site.write_artifact(signed, history, _alarms_about(parts, artifact))
 

@@ -164,6 +164,17 @@ class Site:
                 self._page(path, "projects.html", projects_page(initial, chosen, links, made_from))
         return list(found)
 
+    def write_key(self, key_id: str, public_key: bytes) -> None:
+        """Publish another key that signed some of the reports, such as one that was used before.
+
+        Raises:
+            StoreError: it cannot be written.
+            ValueError: ``key_id`` is none.
+        """
+        if not _KEY_ID.fullmatch(key_id):
+            raise ValueError("key_id has to be 64 hexadecimal digits")
+        self._writer.write(f"keys/{key_id}.pem", public_key)
+
     def _write_fixed(self) -> None:
         self._writer.write(f"keys/{self._key_id}.pem", self._public_key)
         for folder in ("static", "schemas"):

@@ -204,6 +204,18 @@ def test_publish_writes_the_same_site_again(registry: Registry, installation: In
     assert before == {name: after[name] for name in before}
 
 
+def test_reports_outlive_their_key(registry: Registry, installation: Installation) -> None:
+    """A site written with another key in use still has the key that signed the older reports."""
+    sdist = make_sdist("sixteen", "1.0")
+    publish(registry, sdist, build(sdist, epoch=EPOCH))
+    installation.verify("pypi:sixteen==1.0")
+    [old] = (installation.site / "keys").iterdir()
+    elsewhere = installation.root / "elsewhere"
+    assert installation.run("publish", "--site", elsewhere, "--keys", installation.root / "new-keys").code == 0
+    assert old.name in {each.name for each in (elsewhere / "keys").iterdir()}
+    assert old.read_bytes() == (elsewhere / "keys" / old.name).read_bytes()
+
+
 def files(root: Path) -> list[Path]:
     """All files below a directory."""
     return sorted(path for path in root.rglob("*") if path.is_file())
