@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rebuilder.config import Config
-from rebuilder.errors import RebuilderError, SandboxUnavailableError
+from rebuilder.errors import RebuilderError, SandboxUnavailableError, UsageError
 from rebuilder.model.value import Value
+from rebuilder.places import MARKER, check_places
 from rebuilder.toolchains import sources
 from rebuilder.toolchains.catalog import catalog
 
@@ -193,11 +194,23 @@ def _store(config: Config, here: Machine) -> Iterator[_Finding]:
     ledger = config.store / "ledger.sqlite"
     if os.path.lexists(ledger):
         yield _ledger(ledger)
+    yield _site(config)
+
+
+def _site(config: Config) -> _Finding:
     site = config.site_directory
     if trouble := _trouble(site):
-        yield _said("site", trouble, ok=False, mend="Name another with --site, or let this user write there")
-    else:
-        yield _said("site", f"{site} can be written.")
+        return _said("site", trouble, ok=False, mend="Name another with --site, or let this user write there")
+    try:
+        check_places(store=config.store, keys=config.keys, site=site)
+        if not (site / MARKER).exists() and site.is_dir() and any(site.iterdir()):
+            told = f"{site} holds other files; a site is not written among them."
+            return _said("site", told, ok=False, mend="Name an empty or a new directory with --site")
+    except UsageError as error:
+        return _said("site", str(error), ok=False, mend=error.hint)
+    except (OSError, RuntimeError) as error:  # the latter: a link that leads to itself
+        return _said("site", f"{site} cannot be looked at: {error}.", ok=False, mend="Name another with --site")
+    return _said("site", f"{site} can be written.")
 
 
 def _ledger(ledger: Path) -> _Finding:

@@ -15,6 +15,7 @@ from rebuilder.config import Config
 from rebuilder.doctor import Check, Machine, checks
 from rebuilder.ecosystems.pypi.settings import index_settings
 from rebuilder.errors import ExitCode, SandboxUnavailableError, UsageError
+from rebuilder.places import MARKER
 
 KEY = (
     ec.generate_private_key(ec.SECP256R1())
@@ -217,6 +218,21 @@ def test_site_that_cannot_be_written(config: Config, machine: Machine) -> None:
     """The site is tried like the store."""
     found = by_name(config.model_copy(update={"site": Path("/proc/site")}), machine)
     assert ["site"] == [check.name for check in found.values() if not check.ok]
+
+
+def test_site_among_other_things(config: Config, machine: Machine, tmp_path: Path) -> None:
+    """A site is written neither among files of the user's nor around the keys; one of ours is fine."""
+    site = tmp_path / "home"
+    site.mkdir()
+    (site / "thesis.tex").touch()
+    changed = config.model_copy(update={"site": site})
+    assert "holds other files" in by_name(changed, machine)["site"].sentence
+    assert not by_name(changed, machine)["site"].ok
+    (site / MARKER).touch()
+    assert by_name(changed, machine)["site"].ok
+    check = by_name(changed.model_copy(update={"keys": site / "keys"}), machine)["site"]
+    assert not check.ok
+    assert "would share a directory" in check.sentence
 
 
 @pytest.mark.parametrize(
