@@ -188,13 +188,14 @@ def comparison_section(attempt: Attempt, index: int, text: str | None) -> Compar
     if comparison is None:
         return None
     shown = comparison.differences[:MOST_DIFFERENCES]
+    renamed = _renamed(attempt)
     total = max(comparison.differences_total, len(comparison.differences))
     return ComparisonSection(
         attempt=index + 1,
         identical=comparison.level is Level.IDENTICAL,
         equivalent=comparison.level is Level.EQUIVALENT,
-        summary=_summary(comparison),
-        renamed=_renamed(attempt),
+        summary=_summary(comparison, renamed=renamed is not None),
+        renamed=renamed,
         problem=visible(comparison.problem) if comparison.problem else None,
         normalisations=tuple(Named(visible(name, SHORT), meaning(name)) for name in comparison.normalisations),
         differences=tuple(
@@ -219,7 +220,7 @@ def _renamed(attempt: Attempt) -> str | None:
     return f"Published as {visible(published, SHORT)}, rebuilt as {visible(rebuilt.filename, SHORT)}."
 
 
-def _summary(comparison: Comparison) -> str:
+def _summary(comparison: Comparison, *, renamed: bool) -> str:
     if comparison.level is Level.IDENTICAL:
         return "The two files have the same SHA-256: every byte is the same."
     if comparison.level is Level.EQUIVALENT:
@@ -227,6 +228,9 @@ def _summary(comparison: Comparison) -> str:
             "Every member has the same name, content, link target and executable bit. The archives around them "
             "differ only in the metadata named here, and are equal byte for byte once it is set aside:"
         )
+    kept = comparison.differences_total <= len(comparison.differences) and not comparison.problem
+    if renamed and kept and all(each.change is MemberChange.METADATA for each in comparison.differences):
+        return "The rebuilt file has another name; nothing but archive metadata differs inside."
     return "The rebuilt file does not hold the same content as the published one."
 
 

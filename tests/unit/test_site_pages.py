@@ -177,6 +177,24 @@ def test_another_file_name_has_a_line_of_its_own() -> None:
     before = page(report).comparison
     assert before is not None
     assert (None, before.differences) == (before.renamed, found.differences)
+    assert before.summary == found.summary
+
+
+def test_a_file_that_only_has_another_name_is_not_said_to_hold_something_else() -> None:
+    """Its members are the same; the name alone keeps it from being equivalent."""
+    report = reports.differs(MemoryBlobs())
+    first = report.attempts[0]
+    assert first.rebuilt is not None
+    assert first.comparison is not None
+    renamed = first.model_copy(
+        update={
+            "rebuilt": first.rebuilt.model_copy(update={"filename": "other.whl"}),
+            "comparison": first.comparison.model_copy(update={"differences": (), "differences_total": 0}),
+        }
+    )
+    found = page(report.model_copy(update={"attempts": (renamed, *report.attempts[1:])})).comparison
+    assert found is not None
+    assert "The rebuilt file has another name; nothing but archive metadata differs inside." == found.summary
 
 
 def test_worse_than_before_is_said() -> None:
