@@ -1,0 +1,68 @@
+"""The README says what the program does: commands, options, exit codes and make targets exist as written."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from rebuilder.cli.main import app
+from rebuilder.errors import ExitCode
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```\n(.*?)```", README, re.DOTALL)
+LINES = [line.partition("#")[0].strip() for block in BLOCKS for line in block.splitlines()]
+COMMANDS = [line for line in LINES if line.startswith("rebuilder ")]
+
+
+def known() -> dict[str, set[str]]:
+    """Every command, sub-commands included, with its options."""
+    top = get_command(app)
+    found: dict[str, set[str]] = {}
+    for name, command in getattr(top, "commands", {}).items():
+        for inner, sub in getattr(command, "commands", {"": command}).items():
+            found[f"{name} {inner}".strip()] = {option for parameter in sub.params for option in parameter.opts}
+    return found
+
+
+def name_of(words: list[str]) -> str:
+    """Name of the command in a command line."""
+    two = " ".join(words[1:3])
+    return two if two in known() else words[1]
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_commands_exist(line: str) -> None:
+    """What stands in a code block can be typed: the command is there, and so are its options."""
+    words = shlex.split(line)
+    assert name_of(words) in known()
+    assert {word for word in words if word.startswith("--")} <= known()[name_of(words)]
+
+
+def test_every_command_is_shown() -> None:
+    """Nothing the program can do is missing from the README."""
+    shown = {name_of(shlex.split(line)) for line in COMMANDS}
+    assert {name for name in known() if name not in shown and f"`{name} " not in README} == set()
+
+
+def test_exit_codes_are_told() -> None:
+    """The table has a row for every code there is."""
+    rows = set(re.findall(r"^\| (\d) \|", README, re.MULTILINE))
+    assert {str(code.value) for code in ExitCode} == rows
+
+
+def test_make_targets_exist() -> None:
+    """The two commands at the top are targets of the Makefile."""
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^make ([a-z-]+)", "\n".join(LINES), re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_links_lead_somewhere() -> None:
+    """Every relative link is a file or folder of the checkout."""
+    for link in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / link).exists(), link
