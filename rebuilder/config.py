@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import platformdirs
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, GetPydanticSchema, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from rebuilder.errors import UsageError
-from rebuilder.model.definition import Bytes, Limits, Seconds
+from rebuilder.model.definition import Limits
 from rebuilder.model.provenance import Expectation, project_name
 from rebuilder.model.value import Value
 
@@ -24,6 +24,10 @@ _PROJECT = re.compile(r"(?:@[\w.~-]+/)?[\w.~-]+", re.ASCII)
 _REPOSITORY = re.compile(r"https://[\w.-]+(?::\d+)?/[!-~]+", re.ASCII)
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+")
 """An absolute URI as far as it matters here: a scheme and something (RFC 3986, section 4.3)."""
+_MOST = 1 << 53
+"""The largest whole number that JSON carries exactly (RFC 8785)."""
+_Count = Annotated[int, Field(strict=True, gt=0, le=_MOST)]
+_Seconds = Annotated[float, Field(strict=True, gt=0, le=_MOST, allow_inf_nan=False)]
 _WORDS = {
     "dict_type": "must be a table",
     "enum": "must be one of {expected}",
@@ -72,6 +76,34 @@ def _strict_expectation(value: Any) -> Any:
     return value
 
 
+class _BoundedLimits(Limits):
+    """Limits as a person wrote them: the model takes what a definition says, a setting must make sense."""
+
+    wall_seconds: _Seconds = Limits().wall_seconds
+    cpu_seconds: _Seconds = Limits().cpu_seconds
+    memory_bytes: _Count = Limits().memory_bytes
+    processes: _Count = Limits().processes
+    file_bytes: _Count = Limits().file_bytes
+    disk_bytes: _Count = Limits().disk_bytes
+    output_bytes: _Count = Limits().output_bytes
+    log_bytes: _Count = Limits().log_bytes
+
+
+def _written(limits: Any) -> Any:
+    return limits.model_dump() if isinstance(limits, Limits) else limits
+
+
+def _plain(limits: Limits) -> Limits:
+    # Values of two classes are never equal, and equal definitions are to be the same build.
+    return Limits(**limits.model_dump())
+
+
+_Limits = Annotated[
+    Limits,
+    GetPydanticSchema(lambda _, handler: handler(_BoundedLimits)),
+    BeforeValidator(_written),
+    AfterValidator(_plain),
+]
 _Place = Annotated[Path, AfterValidator(_place)]
 
 
@@ -80,9 +112,9 @@ class SourceSettings(Value):
 
     mirrors: dict[str, str] = {}
     """Beginning of an https address to the address, or the absolute path, that stands for it."""
-    git_bytes: Bytes = 512 << 20
+    git_bytes: _Count = 512 << 20
     """What may be downloaded for one commit."""
-    git_seconds: Seconds = 300
+    git_seconds: _Seconds = 300
     """How long one question to a repository may take."""
 
     @field_validator("mirrors")
@@ -113,9 +145,9 @@ class Config(Value):
     """PyPI-like index; None takes it from pip's and uv's settings."""
     builder_id: str = "tag:rebuilder,2026:self-hosted"
     """URI that names this rebuilder in its statements."""
-    download_bytes: Bytes = 512 << 20
+    download_bytes: _Count = 512 << 20
     """Largest file that is downloaded."""
-    limits: Limits = Limits()
+    limits: _Limits = Limits()
     trust: _Place | None = None
     """Directory of a trust root that is used instead of the shipped one; None: the usual place, if it exists."""
     expect: dict[str, Annotated[Expectation, BeforeValidator(_strict_expectation)]] = {}

@@ -194,7 +194,8 @@ def _store(config: Config, here: Machine) -> Iterator[_Finding]:
     ledger = config.store / "ledger.sqlite"
     if os.path.lexists(ledger):
         yield _ledger(ledger)
-    yield _site(config)
+    if config.site is not None or not trouble:  # below a store that cannot be, it would be said twice
+        yield _site(config)
 
 
 def _site(config: Config) -> _Finding:

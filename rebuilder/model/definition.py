@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Any
-
-from pydantic import Field
+from typing import Any
 
 from rebuilder.model.evidence import Source
 from rebuilder.model.value import Sha256, Sha256Field, Value, canonical_json, sha256_hex
@@ -51,30 +49,22 @@ class ToolchainRef(Value):
     """Digest over the tree (see ``rebuilder.toolchains.tree``)."""
 
 
-_MOST = 1 << 53
-"""The largest whole number that JSON carries exactly (RFC 8785)."""
-
-Bytes = Annotated[int, Field(strict=True, gt=0, le=_MOST)]
-Count = Annotated[int, Field(strict=True, gt=0, le=_MOST)]
-Seconds = Annotated[float, Field(strict=True, gt=0, le=_MOST, allow_inf_nan=False)]
-
-
 class Limits(Value):
     """What one run may use; reaching any of them ends the run with the outcome ``timed-out``."""
 
-    wall_seconds: Seconds = 600
-    cpu_seconds: Seconds = 600
-    memory_bytes: Bytes = 2 << 30
+    wall_seconds: float = 600
+    cpu_seconds: float = 600
+    memory_bytes: int = 2 << 30
     """Resident memory of all processes of the run together."""
-    processes: Count = 256
+    processes: int = 256
     """Processes and threads at once."""
-    file_bytes: Bytes = 512 << 20
+    file_bytes: int = 512 << 20
     """Largest single file."""
-    disk_bytes: Bytes = 1 << 30
+    disk_bytes: int = 1 << 30
     """All of ``/build`` and ``/tmp`` together."""
-    output_bytes: Bytes = 256 << 20
+    output_bytes: int = 256 << 20
     """All files in ``/out`` together."""
-    log_bytes: Bytes = 16 << 20
+    log_bytes: int = 16 << 20
 
 
 class BuildDefinition(Value):

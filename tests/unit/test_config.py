@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from rebuilder.config import Config, load_config
 from rebuilder.errors import UsageError
+from rebuilder.model.definition import Limits
 from rebuilder.model.provenance import Expectation, Forge
 
 
@@ -25,7 +27,12 @@ def test_command_line_is_above_the_file(tmp_path: Path) -> None:
     config = load_config(file, {"store": Path("/srv/b"), "site": None})
     assert Path("/srv/b") == config.store
     assert Path("/srv/site") == config.site_directory
-    assert config.limits.wall_seconds == 5
+    assert Limits(wall_seconds=5) == config.limits
+    assert Limits(processes=7) == Config(limits=Limits(processes=7)).limits
+    # A limit added to the model must be bounded in the settings too.
+    with pytest.raises(ValidationError) as caught:
+        Config.model_validate({"limits": dict.fromkeys(Limits.model_fields, 0)})
+    assert len(Limits.model_fields) == caught.value.error_count()
 
 
 @pytest.mark.parametrize(
