@@ -77,7 +77,7 @@ def _source(attempt: Attempt) -> SourceKind | None:
 
 def _distance(attempt: Attempt) -> int:
     assert attempt.comparison is not None  # noqa: S101 - callers pass compared attempts only
-    return attempt.comparison.differences_total or 1 << 30
+    return 1 << 30 if attempt.comparison.problem else attempt.comparison.differences_total
 
 
 def _stability(attempts: tuple[Attempt, ...], best: Attempt) -> Kind | None:

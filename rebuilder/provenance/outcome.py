@@ -97,7 +97,7 @@ def combine(
     """
     attestations = [r for r in results if r.form is not Form.REGISTRY_SIGNATURE]
     status = ProvenanceStatus.ABSENT
-    sentence = "No attestation was published."
+    sentence = "The registry names no attestation."
     invalid = [r for r in results if r.status is ProvenanceStatus.INVALID]
     unchecked = [r for r in attestations if r.status is ProvenanceStatus.NOT_CHECKABLE]
     if invalid:

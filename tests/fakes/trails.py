@@ -219,7 +219,7 @@ def claimed(blobs: Blobs) -> Report:
         attested=False,
         sentence="Claimed, not attested: the project's metadata names it, and the tag v0.9 fits.",
     )
-    absent = Provenance(status=ProvenanceStatus.ABSENT, sentence="No attestation was published.")
+    absent = Provenance(status=ProvenanceStatus.ABSENT, sentence="The registry names no attestation.")
     return value.model_copy(update={"provenance": absent, "trail": trail(value, origin=origin)})
 
 
@@ -253,7 +253,7 @@ def vanished(blobs: Blobs) -> Report:
         kind=FindingKind.ATTESTATION_VANISHED, sentence="heddle 2.9 had a verified publisher, this file has none."
     )
     provenance = Provenance(
-        status=ProvenanceStatus.ABSENT, sentence="No attestation was published.", findings=(finding,)
+        status=ProvenanceStatus.ABSENT, sentence="The registry names no attestation.", findings=(finding,)
     )
     return value.model_copy(update={"provenance": provenance, "trail": trail(value, origin=None)})
 
