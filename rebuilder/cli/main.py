@@ -129,13 +129,16 @@ def doctor(
     *,
     store: Store = None,
     keys: Keys = None,
+    site: SiteDirectory = None,
     config: Settings = None,
+    index_url: Index = None,
 ) -> None:
     """Say what this machine lacks, and the command that mends it."""
     from rebuilder.cli.doctor import examine
     from rebuilder.config import load_config
 
-    raise typer.Exit(examine(load_config(config, {"store": store, "keys": keys})))
+    overrides = {"store": store, "keys": keys, "site": site, "index_url": index_url}
+    raise typer.Exit(examine(load_config(config, overrides)))
 
 
 @trust.command("show")

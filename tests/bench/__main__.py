@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tests.bench.attestations import attestation_seconds
 from tests.bench.large import verify_large_wheel
 from tests.bench.sandbox import sandbox_overhead
 from tests.bench.sources import fetch_sdist
@@ -45,6 +46,7 @@ def main() -> int:
         overhead = sandbox_overhead(work, options.toolchains, runs=options.runs * 5)
         row("sandbox start and teardown, over a bare process", overhead.sandbox * 1000, "ms", "goal <= 15")
         row("bare bwrap --unshare-all, over a bare process", overhead.bwrap * 1000, "ms", "")
+        row("checking one attestation", attestation_seconds(runs=options.runs) * 1000, "ms", "goal <= 15")
         peak, total = verify_large_wheel(work, store)
         row("verify a 10 MB wheel: peak memory of the rebuilder", peak / 2**20, "MiB", "goal < 200")
         row("verify a 10 MB wheel: time", total, "s", "")
