@@ -86,8 +86,3 @@ class SourceProblem(Value):
     trouble: Trouble
     sentence: str
     """For a stranger; holds no password and nothing unprintable."""
-
-    @property
-    def may_pass(self) -> bool:
-        """Whether asking again later makes sense."""
-        return self.trouble in {Trouble.UNREACHABLE, Trouble.TIMED_OUT}

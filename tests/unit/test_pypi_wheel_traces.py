@@ -59,7 +59,7 @@ def test_times() -> None:
     traces = read_traces(wheel(member("x.py", "2023-01-01T00:00:00")))
     assert traces.uniform_time is None
     assert "2023-01-01T00:00:00" == traces.times["x.py"]
-    assert "2024-03-01T12:00:00" == traces.dist_info_time
+    assert "2024-03-01T12:00:00" == traces.times[f"{traces.dist_info}/WHEEL"]
 
 
 @pytest.mark.parametrize(

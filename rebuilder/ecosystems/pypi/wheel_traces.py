@@ -48,11 +48,6 @@ class WheelTraces:
     generated_line_ends: Literal["lf", "crlf", "mixed"] | None
     """Line ends of the generated metadata files."""
 
-    @property
-    def dist_info_time(self) -> str | None:
-        """When ``WHEEL`` was written."""
-        return self.times.get(f"{self.dist_info}/WHEEL")
-
 
 def read_traces(wheel: Inspection) -> WheelTraces:
     """Read the traces out of a listing that has the texts of the ``.dist-info`` directory.
