@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TOOLCHAINS := .build/toolchains
 # What is needed to verify, and what is needed on top to test (Debian package names).
 PACKAGES := python3-venv git bubblewrap mmdebstrap libseccomp2 debian-archive-keyring ca-certificates
-TEST_PACKAGES := $(PACKAGES) chromium chromium-driver openssl jq gpg util-linux
+TEST_PACKAGES := $(PACKAGES) chromium chromium-driver openssl jq gpg util-linux postgresql
 DEMO := pypi:jinja2==3.1.6 pypi:idna==3.20 pypi:pluggy==1.7.0 pypi:aiosignal==1.4.0 pypi:numpy==2.3.5
 
 .PHONY: help packages test-packages install toolchains demo test lint types tests test-online bench lock clean

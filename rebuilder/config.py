@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from rebuilder.errors import UsageError
 from rebuilder.model.definition import Limits
 from rebuilder.model.provenance import Expectation, project_name
+from rebuilder.model.settings import AlarmSettings, ServiceSettings
 from rebuilder.model.value import Value
 
 APPLICATION = "rebuilder"
@@ -153,6 +154,12 @@ class Config(Value):
     expect: dict[str, Annotated[Expectation, BeforeValidator(_strict_expectation)]] = {}
     """What is expected of the publisher of a project, by ``ecosystem:name`` with the normalised name."""
     sources: SourceSettings = SourceSettings()
+    ledger: str | None = None
+    """URL of the database, such as ``postgresql:///rebuilder``; None: a SQLite file in the store."""
+    schedules: _Place | None = None
+    """Directory with what to watch; None: ``schedules`` beside the settings file."""
+    service: ServiceSettings = ServiceSettings()
+    alarms: AlarmSettings = AlarmSettings()
 
     @field_validator("builder_id")
     @classmethod
@@ -191,6 +198,16 @@ class Config(Value):
         """
         place = self.trust_directory
         return place if self.trust is not None or place.is_dir() else None
+
+    @property
+    def ledger_place(self) -> str | Path:
+        """The ledger's file, or its URL."""
+        return self.ledger if self.ledger is not None else self.store / "ledger.sqlite"
+
+    @property
+    def schedules_directory(self) -> Path:
+        """Where schedules are read from."""
+        return self.schedules if self.schedules is not None else configuration_directory() / "schedules"
 
     @property
     def site_directory(self) -> Path:
@@ -238,6 +255,7 @@ def load_config(path: Path | None, overrides: dict[str, Any]) -> Config:
             "keys": config.keys.absolute(),
             "site": config.site.absolute() if config.site else None,
             "trust": config.trust.absolute() if config.trust else None,
+            "schedules": config.schedules.absolute() if config.schedules else None,
         }
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from rebuilder.model.report import Stage
@@ -15,6 +15,10 @@ class Silence:
 
     def subject(self, name: str) -> None:
         """Nothing happens."""
+
+    def resume(self, spent: Mapping[Stage, float]) -> None:
+        """Go on after :meth:`end`, with what it gave."""
+        self._spent = dict(spent)
 
     def stage(self, stage: Stage, detail: str = "") -> None:
         """Nothing happens."""
@@ -35,6 +39,10 @@ class Stopwatch:
         self._progress.subject(subject)
         self._spent = {}
         self._current = None
+
+    def resume(self, spent: Mapping[Stage, float]) -> None:
+        """Go on after :meth:`end`, with what it gave."""
+        self._spent = dict(spent)
 
     def stage(self, stage: Stage, detail: str = "") -> None:
         """The current stage ends and ``stage`` begins, or goes on after an interruption."""

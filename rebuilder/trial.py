@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Generator, Mapping
 
 from rebuilder.compare.comparer import Comparer
@@ -49,8 +50,10 @@ class Trial:
         """What was made so far."""
         return tuple(self._attempts)
 
-    def follow(self, hypotheses: Generator[Hypothesis, Attempt, Obstacle | None]) -> Obstacle | None:
-        """Make an attempt of each hypothesis and send it back, until there are no more.
+    def follow(
+        self, hypotheses: Generator[Hypothesis, Attempt, Obstacle | None], *, most: int | None = None
+    ) -> Obstacle | None:
+        """Make an attempt of each hypothesis and send it back, until there are no more, or ``most`` were made.
 
         Returns:
             What kept the hypotheses from going on, if something did.
@@ -58,7 +61,7 @@ class Trial:
         self._stopwatch.stage(Stage.RESOLVE)
         try:
             hypothesis = next(hypotheses)
-            while True:
+            for _ in itertools.count() if most is None else range(most):
                 attempt = self._made(hypothesis)
                 self._keep(attempt)
                 self._stopwatch.stage(Stage.RESOLVE)
@@ -66,6 +69,8 @@ class Trial:
         except StopIteration as stop:
             obstacle: Obstacle | None = stop.value
             return obstacle
+        hypotheses.close()
+        return None
 
     def look_closer(self, index: int) -> None:
         """Run the definition of an attempt that differs once more, and have diffoscope explain the difference."""

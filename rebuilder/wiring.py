@@ -22,10 +22,11 @@ from rebuilder.ecosystems.npm.evidence import Access
 from rebuilder.ecosystems.npm.settings import NpmSettings, Registry
 from rebuilder.ecosystems.pypi.ecosystem import PyPI
 from rebuilder.ecosystems.pypi.settings import index_settings
+from rebuilder.examination import Parts
 from rebuilder.lineage import Lineage
-from rebuilder.pipeline import Parts
 from rebuilder.places import check_places, claim_site
 from rebuilder.ports import Clock, Progress
+from rebuilder.press import Press
 from rebuilder.provenance.checker import ProvenanceChecker
 from rebuilder.provenance.trust import check_in_use, load, shipped
 from rebuilder.sandbox.bubblewrap import BubblewrapSandbox
@@ -66,26 +67,23 @@ class LedgerFacts:
 
 @contextmanager
 def wire(config: Config, progress: Progress) -> Iterator[Parts]:
-    """Everything a verification needs, closed again at the end.
+    """Everything an examination needs, closed again at the end; no key is touched.
 
     Raises:
         StoreError: the store cannot be used.
-        SigningError: the key cannot be read or made.
-        UsageError: the settings of pip or uv cannot be understood.
+        UsageError: the settings of pip or uv cannot be understood, or keys, store and site overlap.
     """
     gc.freeze()  # what is loaded by now stays; see cli.main, which loads it without collecting
     gc.enable()
     clock = SystemClock()
     stopwatch = Stopwatch(progress)
     check_places(store=config.store, keys=config.keys, site=config.site_directory)
-    claim_site(config.site_directory)
     check_in_use(config.trust_in_use)
     index = index_settings(config.index_url)
     with ExitStack() as stack:
         blobs = DiskBlobs(config.store / "blobs")
-        ledger = Ledger.open(config.store / "ledger.sqlite")
+        ledger = Ledger.open(config.ledger_place)
         stack.callback(ledger.close)
-        signer = FileSigner.open(config.keys / "signing.pem", store=config.store)
         toolchains = WatchedToolchains(
             DebianToolchains(config.store / "toolchains", clock, report=stopwatch.show), stopwatch
         )
@@ -135,7 +133,6 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
             limits=GitLimits(fetched_bytes=config.sources.git_bytes, seconds=config.sources.git_seconds),
         )
         lineage = Lineage(checker, sources, stopwatch)
-        builder = Builder(id=config.builder_id)
         yield Parts(
             ecosystems={pypi.name: pypi, npm.name: npm},
             blobs=blobs,
@@ -145,19 +142,36 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
             toolchains=toolchains,
             comparer=Comparer(blobs, guest),
             diffoscope=DiffoscopeRunner(run, toolchains, blobs),
-            signer=signer,
-            builder=builder,
-            site=Site(
-                config.site_directory,
-                blobs,
-                public_key=signer.public_pem,
-                key_id=signer.key_id,
-                verifier=config.builder_id,
-                cache=config.store / "cache" / "templates",
-            ),
             clock=clock,
             stopwatch=stopwatch,
         )
+
+
+def wire_press(config: Config, parts: Parts) -> Press:
+    """What signs and publishes what was examined with ``parts``.
+
+    Raises:
+        UsageError: the directory of the site is somebody else's.
+        SigningError: the key cannot be read or made.
+        StoreError: the site cannot be written.
+    """
+    claim_site(config.site_directory)
+    signer = FileSigner.open(config.keys / "signing.pem", store=config.store)
+    return Press(
+        ledger=parts.ledger,
+        blobs=parts.blobs,
+        signer=signer,
+        builder=Builder(id=config.builder_id),
+        site=Site(
+            config.site_directory,
+            parts.blobs,
+            public_key=signer.public_pem,
+            key_id=signer.key_id,
+            verifier=config.builder_id,
+            cache=config.store / "cache" / "templates",
+        ),
+        clock=parts.clock,
+    )
 
 
 def _npm_access(stack: ExitStack, blobs: DiskBlobs, cache: HttpCache, ca_bundle: Path | None) -> Access:

@@ -18,6 +18,8 @@ LAYERS: list[set[str]] = [
     PARTS | {"clock", "config", "places", "stopwatch"},
     {"trial"},
     {"lineage"},
+    {"examination"},
+    {"press"},
     {"pipeline"},
     {"wiring", "doctor"},
     {"service", "cli"},

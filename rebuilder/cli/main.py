@@ -97,9 +97,11 @@ def verify(
     """
     from rebuilder.cli.verify import verify_subjects
     from rebuilder.config import load_config
+    from rebuilder.model.work import Tier
 
     overrides = {"store": store, "keys": keys, "site": site, "index_url": index_url}
-    raise typer.Exit(verify_subjects(load_config(config, overrides), subjects, as_json=json, quick=quick))
+    tier = Tier.SOURCE if quick else Tier.FULL
+    raise typer.Exit(verify_subjects(load_config(config, overrides), subjects, as_json=json, tier=tier))
 
 
 @app.command()
@@ -112,13 +114,12 @@ def publish(
 ) -> None:
     """Write the whole static site from what is stored."""
     from rebuilder.config import load_config
-    from rebuilder.pipeline import publish_all
     from rebuilder.stopwatch import Silence
-    from rebuilder.wiring import wire
+    from rebuilder.wiring import wire, wire_press
 
     settings = load_config(config, {"store": store, "keys": keys, "site": site})
     with wire(settings, Silence()) as parts:
-        count = publish_all(parts)
+        count = wire_press(settings, parts).publish_all()
     typer.echo(
         f"{count} artifact {'page' if count == 1 else 'pages'} written; open {settings.site_directory}/index.html"
     )

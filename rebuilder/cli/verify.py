@@ -13,17 +13,20 @@ from rebuilder.cli.line import fault_line, result_line
 from rebuilder.config import Config
 from rebuilder.ecosystems.catalog import parse_subject
 from rebuilder.errors import ExitCode, RebuilderError, UsageError
+from rebuilder.examination import Parts
 from rebuilder.model.artifact import Subject
 from rebuilder.model.verdict import Verdict
-from rebuilder.pipeline import Parts, Verified, verify
-from rebuilder.wiring import wire
+from rebuilder.model.work import Tier
+from rebuilder.pipeline import Verified, verify
+from rebuilder.press import Press
+from rebuilder.wiring import wire, wire_press
 
 _LONGEST = 200
 """Characters of a path that a message shows."""
 _SEVERITY = (ExitCode.OK, ExitCode.UNDECIDED, ExitCode.OUR_FAULT, ExitCode.USAGE, ExitCode.DIFFERS)
 
 
-def verify_subjects(config: Config, asked: Sequence[str], *, as_json: bool, quick: bool = False) -> int:
+def verify_subjects(config: Config, asked: Sequence[str], *, as_json: bool, tier: Tier = Tier.FULL) -> int:
     """Verify all subjects in order and print what came out; one that fails does not stop the others.
 
     Raises:
@@ -33,9 +36,10 @@ def verify_subjects(config: Config, asked: Sequence[str], *, as_json: bool, quic
     display = Display(sys.stderr)
     code = ExitCode.OK
     with display, wire(config, display) as parts:
+        press = wire_press(config, parts)
         subjects = [_subject(parts, text) for text in asked]
         for subject in subjects:
-            for one in _verify_one(parts, subject, config, display, as_json=as_json, quick=quick):
+            for one in _verify_one(parts, press, subject, config, display, as_json=as_json, tier=tier):
                 code = max(code, one, key=_SEVERITY.index)
     return code
 
@@ -76,10 +80,17 @@ def _digest(path: Path, shown: str) -> str:
 
 
 def _verify_one(
-    parts: Parts, subject: Subject, config: Config, display: Display, *, as_json: bool, quick: bool
+    parts: Parts,
+    press: Press,
+    subject: Subject,
+    config: Config,
+    display: Display,
+    *,
+    as_json: bool,
+    tier: Tier,
 ) -> Iterable[ExitCode]:
     try:
-        for result in verify(parts, subject, quick=quick):
+        for result in verify(parts, press, subject, tier=tier):
             if as_json:
                 print(json.dumps(result_line(result, config.site_directory)), flush=True)  # noqa: T201
             display.result(result, config.site_directory)

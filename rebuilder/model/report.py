@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from urllib.parse import quote
 
+from rebuilder.model.alarm import Alarm
 from rebuilder.model.artifact import Artifact
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.decision import Decision
@@ -28,37 +29,6 @@ class Stage(StrEnum):
     DIFFOSCOPE = "diffoscope"
     SIGN = "sign"
     PUBLISH = "publish"
-
-
-class AlarmKind(StrEnum):
-    """What deserves somebody's attention whatever the verdict says."""
-
-    DIGEST_CHANGED = "digest-changed"
-    """A file name we know now carries other bytes in the registry."""
-    UNKNOWN_DIGEST = "unknown-digest"
-    """A file on disk has a published name and bytes that were never published."""
-    STORE_CORRUPT = "store-corrupt"
-    """A blob or a toolchain of ours is not what it was."""
-    ATTESTATION_INVALID = "attestation-invalid"
-    """Upstream published an attestation that does not hold."""
-    ATTESTATION_VANISHED = "attestation-vanished"
-    """Earlier releases of the project were attested, this one is not."""
-    PUBLISHER_CHANGED = "publisher-changed"
-    """Another publisher or repository than the one remembered."""
-    EXPECTATION_BROKEN = "expectation-broken"
-    """The publisher is not the one the settings expect, or there is no attestation though one is expected."""
-    TAG_MOVED = "tag-moved"
-    """A tag that named the attested commit names another one now, or none."""
-
-
-class Alarm(Value):
-    """One alarm; it stays visible until somebody deals with it."""
-
-    kind: AlarmKind
-    purl: str
-    filename: str
-    sentence: str
-    raised: datetime
 
 
 class ToolchainSummary(Value):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.artifact import Artifact
 from rebuilder.model.provenance import (
     Expectation,
@@ -19,7 +20,6 @@ from rebuilder.model.provenance import (
     account,
     project_name,
 )
-from rebuilder.model.report import Alarm, AlarmKind
 from rebuilder.model.value import sha256_hex
 from rebuilder.ports import Blobs, Clock
 from rebuilder.provenance.identity import judge

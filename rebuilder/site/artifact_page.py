@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from rebuilder.model.alarm import Alarm
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.decision import towards
-from rebuilder.model.report import Alarm, Report, Stage, Summary, page_path, summarise
+from rebuilder.model.report import Report, Stage, Summary, page_path, summarise
 from rebuilder.model.verdict import Verdict
 from rebuilder.site.attempt_section import AttemptRow, ComparisonSection, attempt_rows, comparison_section
 from rebuilder.site.build_section import BuildSection, Fact, build_section, source_facts

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from rebuilder.model.report import Alarm, Report, Summary, page_path
+from rebuilder.model.alarm import Alarm
+from rebuilder.model.report import Report, Summary, page_path
 from rebuilder.model.value import Value
 from rebuilder.resources import resource
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
 
-from rebuilder.model.report import Alarm, Summary
+from rebuilder.model.alarm import Alarm
+from rebuilder.model.report import Summary
 from rebuilder.model.verdict import Verdict
 from rebuilder.site.artifact_page import AlarmNote, alarm_note
 from rebuilder.site.display import SHORT, Moment, count, moment, page_href, visible

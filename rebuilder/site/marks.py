@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rebuilder.model.report import AlarmKind
+from rebuilder.model.alarm import AlarmKind
 from rebuilder.model.verdict import Kind, Verdict
 
 

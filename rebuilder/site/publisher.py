@@ -9,8 +9,9 @@ from datetime import datetime
 from pathlib import Path
 
 from rebuilder.errors import StoreError
+from rebuilder.model.alarm import Alarm
 from rebuilder.model.definition import Role
-from rebuilder.model.report import Alarm, Report, SignedReport, Summary, page_path
+from rebuilder.model.report import Report, SignedReport, Summary, page_path
 from rebuilder.ports import Blobs
 from rebuilder.resources import resource
 from rebuilder.site import documents

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from rebuilder.compare.foreign_html import defuse
+from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Outcome, Output, Run
 from rebuilder.model.comparison import Comparison, Difference, Diffoscope, Level, MemberChange
@@ -16,7 +17,7 @@ from rebuilder.model.decision import Decision, decide
 from rebuilder.model.definition import BuildDefinition, Input, Role, ToolchainRef
 from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
 from rebuilder.model.inspection import Inspection, Member, MemberKind
-from rebuilder.model.report import Alarm, AlarmKind, Report, SignedReport, Stage, Summary, ToolchainSummary, summarise
+from rebuilder.model.report import Report, SignedReport, Stage, Summary, ToolchainSummary, summarise
 from rebuilder.model.value import Sha256, sha256_hex
 from rebuilder.model.verdict import Verdict
 from rebuilder.ports import Blobs

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from rebuilder.model.report import Alarm, Summary
+from rebuilder.model.alarm import Alarm
+from rebuilder.model.report import Summary
 from rebuilder.ports import Blobs
 from rebuilder.site.publisher import Site
 from tests.fakes import reports, trails

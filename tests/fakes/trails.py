@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from rebuilder.model.alarm import AlarmKind
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
 from rebuilder.model.decision import decide, towards
@@ -21,7 +22,7 @@ from rebuilder.model.provenance import (
     Publisher,
     StatedSource,
 )
-from rebuilder.model.report import AlarmKind, Report
+from rebuilder.model.report import Report
 from rebuilder.model.trail import Edge, EdgeName, FileChange, Origin, Trail, TreeChange
 from rebuilder.ports import Blobs
 from tests.fakes.reports import HOSTILE, UPLOADED, alarm, artifact, attempt, compared, definition, report, run, sha

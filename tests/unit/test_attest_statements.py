@@ -12,12 +12,13 @@ from rebuilder.attest.envelope import sign_statement
 from rebuilder.attest.statements import Builder, provenance_statement, verdict_statement
 from rebuilder.attest.vocabulary import LEVELS, POLICY, POLICY_SHA256, VERDICT_TYPE, VSA_TYPE
 from rebuilder.errors import SigningError
+from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.attempt import Attempt, Output
 from rebuilder.model.comparison import Level
 from rebuilder.model.decision import Decision
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.evidence import Obstacle
-from rebuilder.model.report import Alarm, AlarmKind, Report
+from rebuilder.model.report import Report
 from rebuilder.model.value import canonical_json, sha256_hex
 from rebuilder.model.verdict import Kind, Verdict
 from tests.fakes.signer import MemorySigner

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from rebuilder.errors import StoreError
+from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.comparison import Level
 from rebuilder.model.decision import Decision
 from rebuilder.model.evidence import Obstacle
-from rebuilder.model.report import Alarm, AlarmKind, Report, summarise
+from rebuilder.model.report import Report, summarise
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Kind, Verdict
 from rebuilder.storage.ledger import Ledger, PinResult

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from rebuilder.model.alarm import AlarmKind
 from rebuilder.model.artifact import Artifact
 from rebuilder.model.provenance import (
     AttestationResult,
@@ -23,7 +24,6 @@ from rebuilder.model.provenance import (
     StatedSource,
     account,
 )
-from rebuilder.model.report import AlarmKind
 from rebuilder.provenance.checker import alarms
 from rebuilder.provenance.identity import judge
 from tests.fakes.sigstore_instance import TIME

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.model.report import AlarmKind, Report, Summary, page_path, summarise
+from rebuilder.model.alarm import AlarmKind
+from rebuilder.model.report import Report, Summary, page_path, summarise
 from rebuilder.model.verdict import Kind, Verdict
 from rebuilder.site.artifact_page import ArtifactPage, Surroundings, artifact_page
 from rebuilder.site.fingerprint import fingerprint

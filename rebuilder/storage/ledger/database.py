@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL, make_url
 from rebuilder.errors import StoreError
 from rebuilder.storage.ledger.owners import Owners
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """All migrations this program knows, oldest first; kept here so that Alembic is loaded only to run one."""
 
 _REPAIR = "Move it aside and run again, or restore a copy; blobs and published pages are not affected."

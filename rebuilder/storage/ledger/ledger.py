@@ -9,10 +9,11 @@ from typing import Any, Self
 
 from sqlalchemy import Select, func, select
 
+from rebuilder.model.alarm import Alarm
 from rebuilder.model.artifact import Artifact
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.provenance import RememberedPublisher
-from rebuilder.model.report import Alarm, Report, SignedReport, Summary
+from rebuilder.model.report import Report, SignedReport, Summary
 from rebuilder.model.value import Sha256, Sha256Field, Value, canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
 from rebuilder.storage.ledger import publishers, tables
@@ -20,10 +21,12 @@ from rebuilder.storage.ledger.database import Database
 from rebuilder.storage.ledger.rows import (
     artifact_row,
     attempt_row,
+    decision_columns,
     end_verification,
     finished_verifications,
     insert,
     insert_new,
+    keep_examined,
     newest_verifications,
     packed,
     same_name,
@@ -157,11 +160,30 @@ class Ledger:
             documents = connection.execute(query.order_by(tables.attempt.c.ordinal)).scalars().all()
         return [unpacked(Attempt, each, f"An attempt of verification {number}") for each in documents]
 
+    def examined(self, number: int, report: Report) -> None:
+        """Keep the unsigned report of a verification: examining it is done, and whoever has a key goes on.
+
+        Raises:
+            StoreError: the verification is not running any more.
+        """
+        with self._database.writing() as connection:
+            keep_examined(connection, number, report)
+        self._database.owners.release(number)
+
+    def unsigned(self, limit: int = 1) -> list[tuple[int, Report]]:
+        """Verifications that are examined and not signed yet, oldest first."""
+        verification = tables.verification.c
+        query = select(verification.id, verification.report).where(verification.state == "examined")
+        with self._database.reading() as connection:
+            rows = connection.execute(query.order_by(verification.id).limit(limit)).all()
+        return [(number, unpacked(Report, data, f"The report of verification {number}")) for number, data in rows]
+
     def finish(self, number: int, signed: SignedReport) -> None:
         """End a verification with its signed report: both are stored, or neither.
 
         Raises:
             ValueError: the verdict is not one that is published.
+            StoreError: somebody else has ended it.
         """
         report = signed.report
         if not report.decision.verdict.publishable:
@@ -178,10 +200,8 @@ class Ledger:
                 connection,
                 number,
                 state="done",
-                finished=report.finished,
-                verdict=report.decision.verdict.value,
-                kind=report.decision.kind.value if report.decision.kind else None,
-                sentence=report.decision.sentence,
+                report=None,
+                **decision_columns(report),
             )
             connection.execute(tables.signed.insert().values(row))
         self._database.owners.release(number)

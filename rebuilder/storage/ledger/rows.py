@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Select, Table, func, select, update
 from rebuilder.errors import StoreError
 from rebuilder.model.artifact import Artifact
 from rebuilder.model.attempt import Attempt
+from rebuilder.model.report import Report
 from rebuilder.model.value import Value
 from rebuilder.storage.ledger import tables
 
@@ -90,10 +91,46 @@ def insert_new(connection: Connection, table: Table, row: dict[str, Any]) -> boo
 
 
 def end_verification(connection: Connection, number: int, **columns: Any) -> None:
-    """Set the last columns of a verification; it must be there."""
-    statement = update(tables.verification).where(tables.verification.c.id == number).values(columns)
+    """Set the last columns of a verification that has not ended yet.
+
+    Raises:
+        StoreError: there is none, or it has ended.
+    """
+    verification = tables.verification
+    going = verification.c.state.in_(("running", "examined"))
+    statement = update(verification).where(verification.c.id == number, going).values(columns)
     if connection.execute(statement).rowcount != 1:
-        raise StoreError(f"The ledger has no verification {number}.", hint="Run the same command again.")
+        raise StoreError(
+            f"The ledger has no verification {number} that is still going on.", hint="Run the same command again."
+        )
+
+
+def decision_columns(report: Report) -> dict[str, Any]:
+    """What a verification came to, as columns."""
+    decision = report.decision
+    return {
+        "finished": report.finished,
+        "verdict": decision.verdict.value,
+        "kind": decision.kind.value if decision.kind else None,
+        "sentence": decision.sentence,
+    }
+
+
+def keep_examined(connection: Connection, number: int, report: Report) -> None:
+    """Store the unsigned report of a verification that is running, and how long its stages took.
+
+    Raises:
+        StoreError: it is not running any more.
+    """
+    verification = tables.verification
+    columns = {"state": "examined", "report": packed(report), **decision_columns(report)}
+    running = (verification.c.id == number, verification.c.state == "running")
+    if connection.execute(update(verification).where(*running).values(columns)).rowcount != 1:
+        raise StoreError(f"The verification {number} is not running any more.", hint="Run the same command again.")
+    spent = report.seconds.items()
+    rows = [{"verification_id": number, "name": each.value, "seconds": seconds} for each, seconds in spent]
+    if rows:
+        connection.execute(tables.stage.insert(), rows)
 
 
 def attempt_row(number: int, ordinal: int, attempt: Attempt) -> dict[str, Any]:

@@ -73,7 +73,30 @@ alarm = Table(
     Column("filename", String, nullable=False),
     Column("sentence", Text, nullable=False),
     Column("raised", UtcDateTime, nullable=False),
+    Column("cause", String, nullable=False, server_default=""),  # what belongs together; empty: kind and purl
+    Column("severity", String(16), nullable=False, server_default="ticket"),
+    Column("count", Integer, nullable=False, server_default="1"),
+    Column("last_seen", UtcDateTime),  # null in rows from before this was kept: as raised
+    Column("acknowledged", UtcDateTime),
+    Column("acknowledged_by", String),
+    Column("note", Text),
+    Column("cleared", UtcDateTime),
     Index("alarm_purl", "purl"),
+)
+
+notification = Table(
+    "notification",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("alarm_id", ForeignKey("alarm.id"), nullable=False),
+    Column("target", String, nullable=False),  # its name in the settings: addresses may hold passwords
+    Column("event", String(16), nullable=False),  # raised, escalated, cleared
+    Column("state", String(16), nullable=False),  # waiting, sent, dead
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("not_before", UtcDateTime, nullable=False),
+    Column("trouble", Text),
+    UniqueConstraint("alarm_id", "target", "event", "not_before", name="notification_once"),
+    Index("notification_due", "state", "not_before"),
 )
 
 verification = Table(
@@ -81,12 +104,17 @@ verification = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("artifact_id", ForeignKey("artifact.id"), nullable=False),
-    Column("state", String(16), nullable=False),  # running, done, abandoned
+    Column("state", String(16), nullable=False),  # running, examined, done, abandoned
     Column("started", UtcDateTime, nullable=False),
     Column("finished", UtcDateTime),
     Column("verdict", String(32)),
     Column("kind", String(32)),
     Column("sentence", Text),
+    Column("reason", String(16)),  # of the task; null when it was verified without the queue
+    Column("tier", String(16)),
+    Column("check", String(16)),
+    Column("watch", String),
+    Column("report", LargeBinary),  # unsigned, between examined and done: JSON, zlib
     Index("verification_artifact", "artifact_id", "state", "id"),
     Index("verification_finished", "state", "finished"),
     sqlite_autoincrement=True,  # an id is never used again: locks and log lines refer to it
@@ -122,6 +150,62 @@ signed = Table(
     Column("vsa", Text, nullable=False),  # envelopes exactly as they were signed
     Column("provenance", Text),
     Column("key_id", String(64), nullable=False),
+)
+
+task = Table(
+    "task",  # what is to be done; what was done is a verification
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("ecosystem", String, nullable=False),
+    Column("purl", String, nullable=False),  # one release is worked on by one worker at a time
+    Column("name", String, nullable=False),
+    Column("version", String, nullable=False),
+    Column("filename", String, nullable=False),
+    Column("sha256", String(64)),  # as listed; null where the registry lists another digest
+    Column("reason", String(16), nullable=False),
+    Column("tier", String(16), nullable=False),
+    Column("check", String(16), nullable=False),
+    Column("watch", String),
+    Column("limits", Text),  # JSON
+    Column("priority", Integer, nullable=False),  # smaller goes first
+    Column("turn", BigInteger, nullable=False),  # place in the round among the watches of one priority
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("created", UtcDateTime, nullable=False),
+    Column("not_before", UtcDateTime, nullable=False),
+    Column("lease_owner", String),
+    Column("lease_until", UtcDateTime),
+    UniqueConstraint("purl", "filename", name="task_artifact"),  # nothing is queued twice
+    Index("task_next", "priority", "turn", "id"),
+    Index("task_lease", "lease_until"),
+    sqlite_autoincrement=True,
+)
+
+watch = Table(
+    "watch",  # what each watch found last
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("checked", UtcDateTime, nullable=False),
+    Column("projects", Integer, nullable=False),
+    Column("queued", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("trouble", Text),
+    Column("seen", LargeBinary, nullable=False),  # JSON, zlib: project to what tells whether its page changed
+)
+
+stage = Table(
+    "stage",  # how long each stage of a verification took
+    metadata,
+    Column("verification_id", ForeignKey("verification.id"), primary_key=True),
+    Column("name", String(32), primary_key=True),
+    Column("seconds", Float, nullable=False),
+)
+
+tally = Table(
+    "tally",  # things that are only counted: cache hits, for example
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("label", String(64), primary_key=True),
+    Column("value", BigInteger, nullable=False),
 )
 
 cache = Table(

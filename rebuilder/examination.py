@@ -1,0 +1,228 @@
+"""Examine one artifact: evidence, attempts, a verdict. Unsigned: whoever examines holds no key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from rebuilder import __version__
+from rebuilder.compare.comparer import Comparer
+from rebuilder.compare.diffoscope import DiffoscopeRunner
+from rebuilder.errors import RebuilderError
+from rebuilder.lineage import Lineage
+from rebuilder.model.alarm import Alarm, AlarmKind
+from rebuilder.model.artifact import Artifact, Subject
+from rebuilder.model.attempt import Attempt
+from rebuilder.model.decision import Decision, decide, towards
+from rebuilder.model.evidence import Evidence
+from rebuilder.model.provenance import Provenance
+from rebuilder.model.report import Report, Stage, ToolchainSummary
+from rebuilder.model.trail import Trail
+from rebuilder.model.value import Sha256
+from rebuilder.model.verdict import Verdict
+from rebuilder.model.work import Tier
+from rebuilder.ports import Blobs, Clock, Ecosystem, RunDefinition
+from rebuilder.provenance.checker import alarms as alarms_of
+from rebuilder.stopwatch import Stopwatch, WatchedToolchains
+from rebuilder.storage.ledger import Ledger
+from rebuilder.trial import Trial
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The real (or fake) parts an examination is made with; see ``wiring``. No key is among them."""
+
+    ecosystems: Mapping[str, Ecosystem]
+    blobs: Blobs
+    ledger: Ledger
+    run: RunDefinition
+    lineage: Lineage
+    toolchains: WatchedToolchains
+    comparer: Comparer
+    diffoscope: DiffoscopeRunner
+    clock: Clock
+    stopwatch: Stopwatch
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What one artifact came to: an unsigned report, or the reason on our side why there is none."""
+
+    artifact: Artifact
+    number: int | None = None
+    """Of the verification in the ledger; None for a foreign file."""
+    report: Report | None = None
+    fault: RebuilderError | None = None
+    foreign_file: Alarm | None = None
+    """Set when a file on disk was asked about and its bytes were never published: nothing was rebuilt then."""
+    seconds: Mapping[Stage, float] = field(default_factory=dict)
+
+
+def examine(parts: Parts, subject: Subject, *, tier: Tier = Tier.FULL) -> Iterator[Examined]:
+    """Examine every artifact of a subject, one after the other; each is in the ledger as it is done.
+
+    Args:
+        parts: What to examine with.
+        subject: What to examine.
+        tier: How thoroughly.
+
+    Raises:
+        UsageError: the subject does not exist.
+        RebuilderError: the registry or the store failed before any artifact was known.
+    """
+    parts.stopwatch.begin(subject.asked)
+    parts.stopwatch.stage(Stage.FETCH, subject.asked)
+    for evidence in parts.ecosystems[subject.ecosystem].evidence(subject):
+        started = parts.clock.now()
+        alarms = pin(parts, evidence.artifact, started)
+        if subject.local_sha256 is not None and subject.local_sha256 != evidence.artifact.sha256:
+            yield _foreign(parts, evidence.artifact, subject.local_sha256, started)
+        else:
+            yield _one(parts, evidence, alarms, started, tier)
+        parts.stopwatch.begin(subject.asked)
+
+
+def _one(parts: Parts, evidence: Evidence, alarms: tuple[Alarm, ...], started: datetime, tier: Tier) -> Examined:
+    artifact = evidence.artifact
+    number = parts.ledger.begin(artifact, started)
+    try:
+        report = examine_evidence(parts, evidence, number, alarms, started, tier=tier)
+        parts.ledger.examined(number, report)
+    except RebuilderError as fault:
+        parts.ledger.fail(number, str(fault), parts.clock.now())
+        return Examined(artifact, number, fault=fault, seconds=parts.stopwatch.end())
+    return Examined(artifact, number, report=report, seconds=parts.stopwatch.end())
+
+
+def examine_evidence(
+    parts: Parts, evidence: Evidence, number: int, alarms: tuple[Alarm, ...], started: datetime, *, tier: Tier
+) -> Report:
+    """Try what the evidence suggests and decide; every attempt is in the ledger as soon as it is made.
+
+    Args:
+        parts: What to examine with.
+        evidence: Of one artifact.
+        number: Of the verification that was begun for it.
+        alarms: Those that are known about the artifact already.
+        started: When that was.
+        tier: How thoroughly.
+
+    Raises:
+        RebuilderError: something on our side failed; it says nothing about the artifact.
+    """
+    found = _tried(parts, evidence, number, tier)
+    alarms += _provenance_alarms(parts, evidence.artifact, found, started)
+    return Report(
+        artifact=evidence.artifact,
+        evidence=evidence,
+        attempts=found.attempts,
+        decision=found.decision,
+        provenance=found.provenance,
+        trail=found.trail,
+        toolchains=_toolchains(parts, found.attempts),
+        alarms=alarms,
+        seconds=parts.stopwatch.seconds,
+        started=started,
+        finished=parts.clock.now(),
+        rebuilder_version=__version__,
+    )
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What trying an artifact gave."""
+
+    attempts: tuple[Attempt, ...]
+    decision: Decision
+    provenance: Provenance
+    trail: Trail | None
+
+
+def _tried(parts: Parts, evidence: Evidence, number: int, tier: Tier) -> Findings:
+    """Try the source archive, then the steps from the commit; look closer at what differs."""
+    ecosystem, filename = parts.ecosystems[evidence.artifact.ecosystem], evidence.artifact.filename
+    signed = parts.lineage.signed(evidence)
+    trial = Trial(
+        _targets(evidence),
+        run=parts.run,
+        comparer=parts.comparer,
+        diffoscope=parts.diffoscope,
+        stopwatch=parts.stopwatch,
+        record=lambda ordinal, attempt: parts.ledger.add_attempt(number, ordinal, attempt),
+    )
+    obstacle = evidence.obstacle
+    if obstacle is None:
+        most = 1 if tier is Tier.QUICK else None
+        obstacle = trial.follow(ecosystem.hypotheses(evidence), most=most)
+    trail = None
+    # A file with nothing published to rebuild it from was read all the same if a commit may give it.
+    if tier is Tier.FULL and (evidence.obstacle is None or evidence.artifact_inspection is not None):
+        trail = parts.lineage.steps(ecosystem, evidence, signed, trial)
+    decision = decide(trial.attempts, obstacle, towards(trial.attempts, filename))
+    if tier is not Tier.QUICK and decision.verdict is Verdict.DIFFERS and decision.attempt is not None:
+        trial.look_closer(decision.attempt)
+        decision = decide(trial.attempts, obstacle, towards(trial.attempts, filename))
+    return Findings(attempts=trial.attempts, decision=decision, provenance=signed.artifact, trail=trail)
+
+
+def _targets(evidence: Evidence) -> dict[str, Sha256]:
+    """Every file an attempt may be about: the artifact, and the source archive beside it."""
+    targets = {evidence.artifact.filename: evidence.artifact.sha256}
+    if evidence.source_file is not None:
+        targets.setdefault(evidence.source_file.filename, evidence.source_file.sha256)
+    return targets
+
+
+def _toolchains(parts: Parts, attempts: tuple[Attempt, ...]) -> tuple[ToolchainSummary, ...]:
+    names = dict.fromkeys(each.hypothesis.definition.toolchain.name for each in attempts)
+    return tuple(parts.toolchains.seen[name].summary for name in names)
+
+
+def pin(parts: Parts, artifact: Artifact, now: datetime) -> tuple[Alarm, ...]:
+    """Remember the digest a file has; other bytes under a known name are an alarm that stays."""
+    earlier = parts.ledger.pin(artifact, now).earlier
+    for digest in earlier:
+        parts.ledger.raise_alarm(
+            Alarm(
+                kind=AlarmKind.DIGEST_CHANGED,
+                purl=artifact.purl,
+                filename=artifact.filename,
+                sentence=(
+                    f"{artifact.filename} was published with SHA-256 {digest} when it was first seen; "
+                    f"now the registry lists {artifact.sha256}. Both are kept."
+                ),
+                raised=now,
+            )
+        )
+    return tuple(each for each in alarms_about(parts.ledger, artifact) if each.filename == artifact.filename)
+
+
+def alarms_about(ledger: Ledger, artifact: Artifact) -> list[Alarm]:
+    """What is wrong with a published file; a foreign file of its name on some disk says nothing about it."""
+    return [each for each in ledger.alarms(artifact.purl) if each.kind is not AlarmKind.UNKNOWN_DIGEST]
+
+
+def _provenance_alarms(parts: Parts, artifact: Artifact, found: Findings, now: datetime) -> tuple[Alarm, ...]:
+    """Raise what upstream's attestations and tags give cause for; give those that are new to this report."""
+    raised = alarms_of(artifact, found.provenance, now)
+    raised += tuple(
+        Alarm(kind=AlarmKind.TAG_MOVED, purl=artifact.purl, filename=artifact.filename, sentence=sentence, raised=now)
+        for sentence in (found.trail.findings if found.trail is not None else ())
+    )
+    return tuple(alarm for alarm in raised if parts.ledger.raise_alarm(alarm))
+
+
+def _foreign(parts: Parts, artifact: Artifact, local_sha256: str, now: datetime) -> Examined:
+    alarm = Alarm(
+        kind=AlarmKind.UNKNOWN_DIGEST,
+        purl=artifact.purl,
+        filename=artifact.filename,
+        sentence=(
+            f"A file on disk is named {artifact.filename} and has SHA-256 {local_sha256}; "
+            f"what is published under that name has {artifact.sha256}."
+        ),
+        raised=now,
+    )
+    parts.ledger.raise_alarm(alarm)
+    return Examined(artifact, foreign_file=alarm, seconds=parts.stopwatch.end())

@@ -1,0 +1,135 @@
+"""What deserves somebody's attention whatever the verdicts say."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from rebuilder.model.value import Sha256, Value, canonical_json, sha256_hex
+
+
+class Severity(StrEnum):
+    """How soon somebody has to look."""
+
+    PAGE = "page"
+    """Now: somebody is woken for it."""
+    TICKET = "ticket"
+    """During working hours."""
+
+
+class AlarmKind(StrEnum):
+    """What happened."""
+
+    DIGEST_CHANGED = "digest-changed"
+    """A file name we know now carries other bytes in the registry."""
+    UNKNOWN_DIGEST = "unknown-digest"
+    """A file on disk has a published name and bytes that were never published."""
+    REGRESSION = "regression"
+    """Releases before were confirmed, this one is not; or this very file was confirmed before."""
+    STORE_CORRUPT = "store-corrupt"
+    """A blob or a toolchain of ours is not what it was."""
+    ATTESTATION_INVALID = "attestation-invalid"
+    """Upstream published an attestation that does not hold."""
+    ATTESTATION_VANISHED = "attestation-vanished"
+    """Earlier releases of the project were attested, this one is not."""
+    PUBLISHER_CHANGED = "publisher-changed"
+    """Another publisher or repository than the one remembered."""
+    EXPECTATION_BROKEN = "expectation-broken"
+    """The publisher is not the one the settings expect, or there is no attestation though one is expected."""
+    TAG_MOVED = "tag-moved"
+    """A tag that named the attested commit names another one now, or none."""
+    GIVEN_UP = "given-up"
+    """We could not try an artifact, again and again, for reasons on our side."""
+    FAILURE_RATE = "failure-rate"
+    """More of our own attempts fail than the error budget allows."""
+    QUEUE_AGE = "queue-age"
+    """Work waits longer than it should."""
+    DISK = "disk"
+    """The disk of the store is nearly full; no new work is begun."""
+    KEY_EXPIRY = "key-expiry"
+    """The signing key is due to be replaced."""
+    INDEX_UNREACHABLE = "index-unreachable"
+    """A registry has not answered for a while."""
+    SCHEDULE_BROKEN = "schedule-broken"
+    """A schedule file cannot be used; the last good one still is."""
+
+    @property
+    def severity(self) -> Severity:
+        """What an alarm of this kind starts as."""
+        return Severity.PAGE if self in _PAGES else Severity.TICKET
+
+    @property
+    def about_us(self) -> bool:
+        """True when it tells of our own operation: it clears by itself once the condition has passed."""
+        return self in _OURS
+
+
+_PAGES = {
+    AlarmKind.DIGEST_CHANGED,
+    AlarmKind.REGRESSION,
+    AlarmKind.STORE_CORRUPT,
+    AlarmKind.ATTESTATION_INVALID,
+    AlarmKind.PUBLISHER_CHANGED,
+    AlarmKind.EXPECTATION_BROKEN,
+    AlarmKind.DISK,
+}
+_OURS = {
+    AlarmKind.FAILURE_RATE,
+    AlarmKind.QUEUE_AGE,
+    AlarmKind.DISK,
+    AlarmKind.KEY_EXPIRY,
+    AlarmKind.INDEX_UNREACHABLE,
+    AlarmKind.SCHEDULE_BROKEN,
+}
+
+
+class Alarm(Value):
+    """One alarm; it stays visible until somebody acknowledges it or its cause has passed."""
+
+    kind: AlarmKind
+    purl: str = ""
+    """The release it is about; empty when it is about our own operation."""
+    filename: str = ""
+    """The file it is about; empty when it is about more than one, or about our own operation."""
+    sentence: str
+    raised: datetime
+    cause: str = ""
+    """What alarms that belong together have in common, such as ``index-unreachable:pypi``; empty: kind and purl."""
+
+    @property
+    def key(self) -> Sha256:
+        """The same for the same alarm raised again; its time does not count, nor a sentence about our operation.
+
+        Figures in such a sentence change from minute to minute; the condition is still the same one.
+        """
+        sentence = "" if self.kind.about_us else self.sentence
+        parts = [self.kind.value, self.purl, self.filename, sentence]
+        return sha256_hex(canonical_json([*parts, self.cause] if self.cause else parts))
+
+    @property
+    def group(self) -> str:
+        """What this alarm is grouped by."""
+        return self.cause or ":".join(filter(None, (self.kind.value, self.purl)))
+
+
+class RecordedAlarm(Value):
+    """An alarm as the ledger keeps it."""
+
+    number: int
+    alarm: Alarm
+    severity: Severity
+    """As it is now: a burning error budget escalates."""
+    count: int = 1
+    """How often it was raised."""
+    last_seen: datetime
+    acknowledged: datetime | None = None
+    acknowledged_by: str | None = None
+    note: str | None = None
+    """What the one who acknowledged it wrote."""
+    cleared: datetime | None = None
+    """When its condition had passed."""
+
+    @property
+    def open(self) -> bool:
+        """Whether somebody still has to look."""
+        return self.acknowledged is None and self.cleared is None

@@ -1,0 +1,108 @@
+"""Settings of the service: workers, budgets, addresses, who is told about alarms."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import Field, field_validator, model_validator
+
+from rebuilder.model.alarm import AlarmKind, Severity
+from rebuilder.model.value import Value
+
+_MOST = 1 << 53
+_Count = Annotated[int, Field(strict=True, gt=0, le=_MOST)]
+_Amount = Annotated[int, Field(strict=True, ge=0, le=_MOST)]
+_Seconds = Annotated[float, Field(strict=True, gt=0, le=_MOST, allow_inf_nan=False)]
+_Share = Annotated[float, Field(strict=True, gt=0, le=1, allow_inf_nan=False)]
+_LISTEN = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[\w.-]+):(?P<port>\d{1,5})")
+_DAY = "(?:mon|tue|wed|thu|fri|sat|sun)"
+_ZONE = r"[\w+-]+(?:/[\w+-]+)*"
+_WINDOW = re.compile(rf"(?:{_DAY}(?:-{_DAY})? )?\d\d:\d\d-\d\d:\d\d(?: {_ZONE})?", re.ASCII | re.IGNORECASE)
+
+
+class ServiceSettings(Value):
+    """What ``rebuilder serve`` uses."""
+
+    workers: _Count | None = None
+    """Processes that build; None: as many as there are CPUs, as far as ``memory_bytes`` allows."""
+    memory_bytes: _Count | None = None
+    """What all builds together may use; None: three quarters of the machine's memory."""
+    disk_reserve_bytes: _Amount = 2 << 30
+    """No new work is begun when less than this, and what one build may write, is free."""
+    listen: str = "127.0.0.1:8080"
+    """Address and port of the HTTP server; an IPv6 address in brackets."""
+    token_file: str | None = None
+    """File with the token for what changes something; None: ``api-token`` in the directory of the keys, made once."""
+    requests_per_minute: _Count = 600
+    """From one address."""
+    lease_seconds: _Seconds = 60
+    """After so long without a sign of life a worker's task is given to another."""
+    stop_seconds: _Seconds = 30
+    """How long a stopping worker may finish what it is at before it gives it back."""
+    keep_days: _Count = 30
+    """Blobs that no report refers to are deleted after so long."""
+    key_days: _Count = 365
+    """A signing key is due to be replaced after so long."""
+    queue_hours: _Seconds = 24
+    """Work that could be done and waits longer raises an alarm."""
+    failure_share: _Share = 0.05
+    """Share of our own failures among what ended in an hour that escalates to a page."""
+
+    @field_validator("listen")
+    @classmethod
+    def _address(cls, listen: str) -> str:
+        found = _LISTEN.fullmatch(listen)
+        if found is None or not 0 <= int(found["port"]) <= 65535:
+            raise ValueError(f"{listen!r} is not ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080")
+        return listen
+
+
+class Target(Value):
+    """Somebody who is told about alarms."""
+
+    apprise: str | None = None
+    """An address as Apprise writes it, such as ``mailto://…``; may hold a password."""
+    webhook: str | None = None
+    """An http or https address that JSON is posted to."""
+    secret: str | None = None
+    """Key of the webhook's HMAC-SHA256 signature."""
+    severities: tuple[Severity, ...] = tuple(Severity)
+    """Only alarms this severe are told."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Target:
+        if (self.apprise is None) == (self.webhook is None):
+            raise ValueError("it needs either “apprise” or “webhook”")
+        if self.webhook is not None and not re.match(r"https?://[^\s/]", self.webhook):
+            raise ValueError("“webhook” must be an http or https address")
+        if self.webhook is not None and not self.secret:
+            raise ValueError("a webhook needs a “secret”, so that its receiver can tell who sent it")
+        return self
+
+
+class Suppression(Value):
+    """When nobody is told about some alarms; they are kept all the same, and told afterwards if still open."""
+
+    window: str
+    """Such as ``sat-sun 00:00-23:59 Europe/Berlin`` or ``02:00-04:00`` (every day, UTC)."""
+    kinds: tuple[AlarmKind, ...] = ()
+    """Empty: all kinds."""
+    severities: tuple[Severity, ...] = (Severity.TICKET,)
+
+    @field_validator("window")
+    @classmethod
+    def _readable(cls, window: str) -> str:
+        if not _WINDOW.fullmatch(window):
+            raise ValueError(
+                f"{window!r} is not a window, such as “sat-sun 00:00-23:59 Europe/Berlin” or “02:00-04:00”"
+            )
+        return window
+
+
+class AlarmSettings(Value):
+    """Who is told about alarms, and when not."""
+
+    targets: dict[str, Target] = {}
+    """By a name of your choice."""
+    suppress: tuple[Suppression, ...] = ()

@@ -1,0 +1,102 @@
+"""Work that is to be done: what is queued, why, how thoroughly, and who is at it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from rebuilder.model.definition import Limits
+from rebuilder.model.value import Sha256Field, Value
+
+
+class Reason(StrEnum):
+    """Why an artifact is to be looked at; the order is the order of priority."""
+
+    ASKED = "asked"
+    """Somebody asked for it by hand."""
+    RELEASE = "release"
+    """It is new."""
+    REGRESSION = "regression"
+    """A quick look found what was better before: looked at in full."""
+    RETRY = "retry"
+    """The attempt before failed in a way that may pass."""
+    RECHECK = "recheck"
+    """It was verified before and it is time to do it again."""
+
+    @property
+    def priority(self) -> int:
+        """Smaller goes first; the distances leave room for what a watch adds (-9 to 9)."""
+        return 20 * list(Reason).index(self)
+
+
+class Tier(StrEnum):
+    """How thoroughly."""
+
+    QUICK = "quick"
+    """The first hypothesis only, from the source archive, with the toolchain that is there; no repository is asked.
+
+    What it does not confirm is looked at again in full before anything is said about it.
+    """
+    SOURCE = "source"
+    """All hypotheses, from the source archive; no repository is asked."""
+    FULL = "full"
+    """All hypotheses, the steps from the commit, a repeat build for stability, diffoscope."""
+
+
+class Check(StrEnum):
+    """What is done with the artifact."""
+
+    VERIFY = "verify"
+    """Evidence is collected anew, and hypotheses are tried."""
+    INPUTS = "inputs"
+    """Published bytes are fetched again; the definition that confirmed it is run again from the stored inputs."""
+    TOOLCHAIN = "toolchain"
+    """As ``verify``, after the toolchains were made anew."""
+
+
+class Order(Value):
+    """What is asked of the queue: one published file, and how to look at it."""
+
+    ecosystem: str
+    purl: str
+    """Of the release."""
+    name: str
+    version: str
+    filename: str
+    sha256: Sha256Field | None = None
+    """As the index lists it; None where a registry lists another digest."""
+    reason: Reason
+    tier: Tier = Tier.FULL
+    check: Check = Check.VERIFY
+    watch: str | None = None
+    """Name of the watch that asked; None for what was asked by hand."""
+    nudge: int = 0
+    """What the watch adds to the priority, -9 (sooner) to 9 (later)."""
+    limits: Limits | None = None
+    """What one build may use; None for the limits of the settings."""
+
+    @property
+    def priority(self) -> int:
+        """Smaller goes first."""
+        return self.reason.priority + self.nudge
+
+
+class Task(Value):
+    """One queued order: plain data that any worker can take."""
+
+    id: int
+    order: Order
+    created: datetime
+    """When the file was first queued."""
+    not_before: datetime
+    tries: int = 0
+    """How often it was tried before."""
+
+
+class Lease(Value):
+    """A task that a worker holds until a moment; renewed while it works."""
+
+    task: Task
+    owner: str
+    """Who holds it: ``machine/process/start``."""
+    until: datetime

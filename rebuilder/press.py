@@ -1,0 +1,96 @@
+"""Signs what was examined and publishes it: the only part that has a key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rebuilder.attest.envelope import sign_statement
+from rebuilder.attest.statements import Builder, provenance_statement, verdict_statement
+from rebuilder.examination import alarms_about
+from rebuilder.model.report import Report, SignedReport, page_path
+from rebuilder.ports import Blobs, Clock, Signer
+from rebuilder.site.publisher import Site
+from rebuilder.storage.ledger import Ledger
+
+_PUBLIC_KEY = "public-key"
+"""Kind of the ledger's notes on keys that signed: a report outlives the use of its key."""
+
+
+@dataclass(frozen=True)
+class Press:
+    """Takes reports from the ledger's verifications, signs them, and writes their pages."""
+
+    ledger: Ledger
+    blobs: Blobs
+    signer: Signer
+    builder: Builder
+    site: Site
+    clock: Clock
+
+    def finish(self, number: int, report: Report) -> SignedReport:
+        """Sign the report of a verification and keep it.
+
+        Raises:
+            SigningError: the key cannot be used, or the report contradicts itself.
+            StoreError: the published or the rebuilt bytes are not what they were, or the ledger cannot be written.
+            ValueError: the verdict is not one that is published.
+        """
+        signed = self.sign(report)
+        self.ledger.finish(number, signed)
+        return signed
+
+    def sign(self, report: Report) -> SignedReport:
+        """Make and sign the statements of a report.
+
+        The digests a verdict rests on are checked once more against the stored bytes, just before.
+
+        Raises:
+            SigningError, StoreError, ValueError: see :meth:`finish`.
+        """
+        decision = report.decision
+        if decision.attempt is not None and (rebuilt := report.attempts[decision.attempt].rebuilt) is not None:
+            self.blobs.path(report.artifact.sha256)
+            self.blobs.path(rebuilt.sha256)
+        if self.ledger.cache_get(_PUBLIC_KEY, self.signer.key_id) is None:
+            pem = self.signer.public_pem.decode("ascii")
+            self.ledger.cache_put(_PUBLIC_KEY, self.signer.key_id, pem, report.finished)
+        rebuild = provenance_statement(report, self.builder)
+        provenance = sign_statement(rebuild, self.signer) if rebuild is not None else None
+        verdict = verdict_statement(report, self.builder, provenance)
+        return SignedReport(
+            report=report,
+            vsa=sign_statement(verdict, self.signer),
+            provenance=provenance,
+            key_id=self.signer.key_id,
+        )
+
+    def publish(self, signed: SignedReport) -> str:
+        """Write the page of one report and the index over all; give the page's path below the site's root."""
+        path = self.write_page(signed)
+        self.write_index()
+        return path
+
+    def publish_all(self) -> int:
+        """Write the whole site from what is stored; give the number of artifact pages."""
+        summaries = self.ledger.latest()
+        for summary in summaries:
+            signed = self.ledger.signed_report(summary.sha256, summary.filename)
+            if signed is not None:
+                self.write_page(signed)
+        self.write_index()
+        return len(summaries)
+
+    def write_index(self) -> None:
+        """Write the index, the alarms and what every page refers to; as of the newest thing they tell."""
+        summaries, alarms = self.ledger.latest(), self.ledger.alarms()
+        told = [each.finished for each in summaries] + [each.raised for each in alarms]
+        self.site.write_index(summaries, alarms, max(told, default=self.clock.now()))
+
+    def write_page(self, signed: SignedReport) -> str:
+        """Write the page of one report; give its path below the site's root."""
+        artifact = signed.report.artifact
+        if signed.key_id != self.signer.key_id and (key := self.ledger.cache_get(_PUBLIC_KEY, signed.key_id)):
+            self.site.write_key(signed.key_id, key.encode())
+        history = self.ledger.history(artifact.ecosystem, artifact.name)
+        self.site.write_artifact(signed, history, alarms_about(self.ledger, artifact))
+        return page_path(artifact.ecosystem, artifact.name, artifact.version, artifact.filename, artifact.sha256)
