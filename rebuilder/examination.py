@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from rebuilder import __version__
+from rebuilder.allowance import Allowance
 from rebuilder.compare.comparer import Comparer
 from rebuilder.compare.diffoscope import DiffoscopeRunner
 from rebuilder.errors import RebuilderError
@@ -43,6 +44,7 @@ class Parts:
     diffoscope: DiffoscopeRunner
     clock: Clock
     stopwatch: Stopwatch
+    allowance: Allowance
 
 
 @dataclass(frozen=True)

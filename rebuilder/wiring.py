@@ -11,6 +11,7 @@ from typing import Any
 
 from uv import find_uv_bin
 
+from rebuilder.allowance import Allowance
 from rebuilder.attest.keys import FileSigner
 from rebuilder.attest.statements import Builder
 from rebuilder.clock import SystemClock
@@ -77,6 +78,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
     gc.enable()
     clock = SystemClock()
     stopwatch = Stopwatch(progress)
+    allowance = Allowance(config.limits)
     check_places(store=config.store, keys=config.keys, site=config.site_directory)
     check_in_use(config.trust_in_use)
     index = index_settings(config.index_url)
@@ -115,7 +117,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
             uv_input=partial(uv_input, blobs, config.store / "cache"),
             facts=LedgerFacts(ledger, "pypi", clock),
             max_file_bytes=config.download_bytes,
-            limits=config.limits,
+            limits=allowance.limits,
         )
         npm = Npm(
             partial(_npm_access, stack, blobs, HttpCache(config.store / "cache" / "http"), index.ca_bundle),
@@ -144,6 +146,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
             diffoscope=DiffoscopeRunner(run, toolchains, blobs),
             clock=clock,
             stopwatch=stopwatch,
+            allowance=allowance,
         )
 
 

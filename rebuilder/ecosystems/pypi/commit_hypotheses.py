@@ -210,7 +210,7 @@ def _furnished(workshop: Workshop, case: Case, target: Target, interpreter: Inte
         uv=workshop.uv_input(),
         requirements=parameters(workshop, REQUIREMENTS, b""),
         dependencies=(),
-        limits=workshop.limits,
+        limits=workshop.limits(),
         product=target.product,
     )
     bench, notes = furnish(workshop, bench, case.requirements, python=toolchain.python_version, not_after=uploaded)

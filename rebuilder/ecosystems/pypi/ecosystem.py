@@ -41,7 +41,7 @@ class PyPI:
         uv_input: Callable[[], Input],
         facts: Facts,
         max_file_bytes: int = MAX_FILE_BYTES,
-        limits: Limits | None = None,
+        limits: Callable[[], Limits] = Limits,
     ) -> None:
         """Verify what one index publishes; nothing is asked of it yet.
 
@@ -56,7 +56,7 @@ class PyPI:
             uv_input: Gives the uv executable as an input; called when the first build is prepared.
             facts: Where what was worked out is kept between runs.
             max_file_bytes: Largest wheel, source archive or build dependency that is downloaded.
-            limits: What one build may use.
+            limits: Gives what one build may use; asked for each definition.
         """
         self._index = SimpleIndex(index_url, fetcher)
         self._workshop = Workshop(
@@ -69,7 +69,7 @@ class PyPI:
             uv_input=uv_input,
             facts=facts,
             max_file_bytes=max_file_bytes,
-            limits=Limits() if limits is None else limits,
+            limits=limits,
         )
 
     @property

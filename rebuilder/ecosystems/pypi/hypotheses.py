@@ -118,7 +118,7 @@ def _furnished(workshop: Workshop, case: Case, interpreter: Interpreter) -> tupl
         uv=workshop.uv_input(),
         requirements=parameters(workshop, REQUIREMENTS, b""),
         dependencies=(),
-        limits=workshop.limits,
+        limits=workshop.limits(),
     )
     bench, notes = furnish(workshop, bench, case.requirements, python=toolchain.python_version, not_after=case.uploaded)
     about = with_what(case.system, case.traces.generator, case.requirements, interpreter.python, case.uploaded)

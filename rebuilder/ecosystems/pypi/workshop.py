@@ -24,4 +24,5 @@ class Workshop:
     uv_input: Callable[[], Input]
     facts: Facts
     max_file_bytes: int
-    limits: Limits
+    limits: Callable[[], Limits]
+    """What one build may use, as it is now."""
