@@ -14,8 +14,9 @@ from rebuilder.errors import RebuilderError
 from rebuilder.lineage import Lineage
 from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.artifact import Artifact, Subject
-from rebuilder.model.attempt import Attempt
+from rebuilder.model.attempt import Attempt, Run
 from rebuilder.model.decision import Decision, decide, towards
+from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.report import Report, Stage, ToolchainSummary
@@ -98,7 +99,14 @@ def _one(parts: Parts, evidence: Evidence, alarms: tuple[Alarm, ...], started: d
 
 
 def examine_evidence(
-    parts: Parts, evidence: Evidence, number: int, alarms: tuple[Alarm, ...], started: datetime, *, tier: Tier
+    parts: Parts,
+    evidence: Evidence,
+    number: int,
+    alarms: tuple[Alarm, ...],
+    started: datetime,
+    *,
+    tier: Tier,
+    share_since: datetime | None = None,
 ) -> Report:
     """Try what the evidence suggests and decide; every attempt is in the ledger as soon as it is made.
 
@@ -109,11 +117,12 @@ def examine_evidence(
         alarms: Those that are known about the artifact already.
         started: When that was.
         tier: How thoroughly.
+        share_since: A definition that was run to its end after this moment is not run again; None: all are run.
 
     Raises:
         RebuilderError: something on our side failed; it says nothing about the artifact.
     """
-    found = _tried(parts, evidence, number, tier)
+    found = _tried(parts, evidence, number, tier, share_since)
     alarms += _provenance_alarms(parts, evidence.artifact, found, started)
     return Report(
         artifact=evidence.artifact,
@@ -141,7 +150,7 @@ class Findings:
     trail: Trail | None
 
 
-def _tried(parts: Parts, evidence: Evidence, number: int, tier: Tier) -> Findings:
+def _tried(parts: Parts, evidence: Evidence, number: int, tier: Tier, share_since: datetime | None) -> Findings:
     """Try the source archive, then the steps from the commit; look closer at what differs."""
     ecosystem, filename = parts.ecosystems[evidence.artifact.ecosystem], evidence.artifact.filename
     signed = parts.lineage.signed(evidence)
@@ -152,6 +161,7 @@ def _tried(parts: Parts, evidence: Evidence, number: int, tier: Tier) -> Finding
         diffoscope=parts.diffoscope,
         stopwatch=parts.stopwatch,
         record=lambda ordinal, attempt: parts.ledger.add_attempt(number, ordinal, attempt),
+        earlier=lambda definition: _earlier(parts, definition, share_since),
     )
     obstacle = evidence.obstacle
     if obstacle is None:
@@ -166,6 +176,13 @@ def _tried(parts: Parts, evidence: Evidence, number: int, tier: Tier) -> Finding
         trial.look_closer(decision.attempt)
         decision = decide(trial.attempts, obstacle, towards(trial.attempts, filename))
     return Findings(attempts=trial.attempts, decision=decision, provenance=signed.artifact, trail=trail)
+
+
+def _earlier(parts: Parts, definition: BuildDefinition, since: datetime | None) -> Run | None:
+    """The run of the same definition after ``since``, if all that it left is still here."""
+    run = parts.ledger.earlier_run(definition.digest, since) if since is not None else None
+    kept = run is not None and all(parts.blobs.has(each) for each in (run.log_sha256, *(o.sha256 for o in run.outputs)))
+    return run if kept else None
 
 
 def _targets(evidence: Evidence) -> dict[str, Sha256]:

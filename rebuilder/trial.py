@@ -7,7 +7,8 @@ from collections.abc import Callable, Generator, Mapping
 
 from rebuilder.compare.comparer import Comparer
 from rebuilder.compare.diffoscope import DiffoscopeRunner
-from rebuilder.model.attempt import Attempt, Hypothesis, Outcome, Output
+from rebuilder.model.attempt import Attempt, Hypothesis, Outcome, Output, Run
+from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.evidence import Obstacle
 from rebuilder.model.report import Stage
 from rebuilder.model.value import Sha256
@@ -25,6 +26,8 @@ class Trial:
         diffoscope: Explains differences.
         stopwatch: Told which stage it is.
         record: Called with the ordinal and the attempt as soon as it is made, so that a kill loses nothing.
+        earlier: Gives the run of a definition that was run before and need not be run again, if there is one;
+            never asked when a build is repeated.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class Trial:
         diffoscope: DiffoscopeRunner,
         stopwatch: Stopwatch,
         record: Callable[[int, Attempt], None],
+        earlier: Callable[[BuildDefinition], Run | None] = lambda _: None,
     ) -> None:
         self._targets = targets
         self._run = run
@@ -43,6 +47,7 @@ class Trial:
         self._diffoscope = diffoscope
         self._stopwatch = stopwatch
         self._record = record
+        self._earlier = earlier
         self._attempts: list[Attempt] = []
 
     @property
@@ -98,13 +103,18 @@ class Trial:
     def _made(self, hypothesis: Hypothesis, *, repeat: bool = False) -> Attempt:
         self._stopwatch.stage(Stage.BUILD, hypothesis.name + (", once more" if repeat else ""))
         target = hypothesis.definition.filename
-        run = self._run(hypothesis.definition)
+        run = None if repeat else self._earlier(hypothesis.definition)
+        shared = run is not None
+        if run is None:
+            run = self._run(hypothesis.definition)
         rebuilt = _product(run.outputs, target) if run.outcome is Outcome.COMPLETED else None
         if rebuilt is None:
-            return Attempt(hypothesis=hypothesis, run=run, repeat=repeat)
+            return Attempt(hypothesis=hypothesis, run=run, repeat=repeat, shared=shared)
         self._stopwatch.stage(Stage.COMPARE)
         comparison = self._comparer.compare(self._targets[target], rebuilt.sha256, target, rebuilt.filename)
-        return Attempt(hypothesis=hypothesis, run=run, rebuilt=rebuilt, comparison=comparison, repeat=repeat)
+        return Attempt(
+            hypothesis=hypothesis, run=run, rebuilt=rebuilt, comparison=comparison, repeat=repeat, shared=shared
+        )
 
 
 def _product(outputs: tuple[Output, ...], filename: str) -> Output | None:

@@ -79,5 +79,7 @@ class Attempt(Value):
     comparison: Comparison | None = None
     repeat: bool = False
     """True when this only repeats an earlier definition, to tell unstable from stable."""
+    shared: bool = False
+    """True when the run is that of an earlier verification of the same definition, not one of its own."""
     agreement: Level | None = None
     """Of a repeat: how its file compares with that of the attempt it repeats."""

@@ -11,7 +11,7 @@ from sqlalchemy import Select, func, select
 
 from rebuilder.model.alarm import Alarm
 from rebuilder.model.artifact import Artifact
-from rebuilder.model.attempt import Attempt
+from rebuilder.model.attempt import Attempt, Outcome, Run
 from rebuilder.model.provenance import RememberedPublisher
 from rebuilder.model.report import Report, SignedReport, Summary
 from rebuilder.model.value import Sha256, Sha256Field, Value, canonical_json, sha256_hex
@@ -159,6 +159,18 @@ class Ledger:
         with self._database.reading() as connection:
             documents = connection.execute(query.order_by(tables.attempt.c.ordinal)).scalars().all()
         return [unpacked(Attempt, each, f"An attempt of verification {number}") for each in documents]
+
+    def earlier_run(self, definition_sha256: str, since: datetime) -> Run | None:
+        """The newest run of a definition that completed after ``since``; None when there is none."""
+        attempt = tables.attempt.c
+        query = select(attempt.document).where(
+            attempt.definition_sha256 == definition_sha256,
+            attempt.outcome == Outcome.COMPLETED.value,
+            attempt.started >= since,
+        )
+        with self._database.reading() as connection:
+            document = connection.execute(query.order_by(attempt.started.desc()).limit(1)).scalar()
+        return unpacked(Attempt, document, "An attempt").run if document is not None else None
 
     def examined(self, number: int, report: Report) -> None:
         """Keep the unsigned report of a verification: examining it is done, and whoever has a key goes on.
