@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -14,6 +14,7 @@ from rebuilder.model.attempt import Attempt, Hypothesis, Run
 from rebuilder.model.definition import BuildDefinition, Input, Limits
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.git import SourceProblem, SourceTree
+from rebuilder.model.listing import Listing
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.report import Stage, ToolchainSummary
 from rebuilder.model.trail import FileChange, Origin
@@ -115,6 +116,17 @@ class Fetcher(Protocol):
         Raises:
             UnavailableError: no proper answer after polite retries, or the file is gone.
             FetchMismatchError: other bytes, more than ``max_bytes``, or cut short.
+        """
+        ...
+
+    def digest(self, url: str, *, max_bytes: int) -> Sha256 | None:
+        """Fetch a file once more, whatever is stored, and give the digest it has now; the bytes are not kept.
+
+        Returns:
+            None when the server says it does not exist.
+
+        Raises:
+            UnavailableError, FetchMismatchError: see :meth:`document`.
         """
         ...
 
@@ -304,6 +316,31 @@ class Ecosystem(Protocol):
 
         Raises:
             UsageError: it is malformed.
+        """
+        ...
+
+    def listing(self, name: str, seen: str | None = None) -> Listing | None:
+        """Look at what a project has published; costs one conditional request and downloads no file.
+
+        Args:
+            name: Of the project.
+            seen: The mark of the listing before.
+
+        Returns:
+            None when nothing has changed since ``seen``.
+
+        Raises:
+            UsageError: no such project.
+            UnavailableError: the registry does not answer.
+        """
+        ...
+
+    def project_names(self) -> Iterator[str]:
+        """The normalised name of every project of the registry, in its order; costs one conditional request.
+
+        Raises:
+            UsageError: a registry of this kind gives no such list.
+            UnavailableError: the registry does not answer.
         """
         ...
 

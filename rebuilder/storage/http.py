@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 import threading
 import time
@@ -120,6 +121,21 @@ class HttpFetcher:
             message = f"{shown(url)} is no longer there, although the index lists it."
             raise UnavailableError(message, hint=ASK_OPERATOR) from None
 
+    def digest(self, url: str, *, max_bytes: int) -> Sha256 | None:
+        """See :meth:`rebuilder.ports.Fetcher.digest`. Nothing of it is written anywhere."""
+        address = self._address(url)
+
+        def hashed(raw: Iterator[bytes]) -> Sha256:
+            found = hashlib.sha256()
+            for chunk in raw:
+                found.update(chunk)
+            return Sha256(found.hexdigest())
+
+        try:
+            return self._retried(lambda deadline: self._download(address, hashed, max_bytes, deadline))
+        except GoneError:
+            return None
+
     def _address(self, url: str) -> str:
         self._credentials.learn(url)
         return bare(url)
@@ -160,9 +176,9 @@ class HttpFetcher:
             self._cache.keep(url, accept, entry, answer.headers)
             return _document(entry, content)
 
-    def _download(self, url: str, keep: Callable[[Iterator[bytes]], Sha256], max_bytes: int, deadline: float) -> Sha256:
+    def _download(self, url: str, take: Callable[[Iterator[bytes]], Sha256], max_bytes: int, deadline: float) -> Sha256:
         with self._answer(url, {"Accept": "*/*", "Accept-Encoding": "identity"}, deadline) as (_, answer):
-            return keep(self._chunks(url, answer, max_bytes, deadline))
+            return take(self._chunks(url, answer, max_bytes, deadline))
 
     @contextmanager
     def _answer(self, url: str, headers: dict[str, str], deadline: float) -> Iterator[tuple[str, httpx.Response]]:

@@ -102,7 +102,7 @@ class Credentials:
     def _grant_for(self, parts: SplitResult) -> str | None:
         fitting = [
             (len(prefix), header)
-            for (origin, prefix), header in self._granted.items()
+            for (origin, prefix), header in list(self._granted.items())  # other threads may add one meanwhile
             if origin == _origin(parts) and f"{parts.path}/".startswith(prefix) and ".." not in unquote(parts.path)
         ]
         return max(fitting)[1] if fitting else None

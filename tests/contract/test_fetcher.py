@@ -125,3 +125,25 @@ def test_file_that_is_gone_is_unavailable(world: World) -> None:
     """A listed file that is missing is a failure with its address in the sentence."""
     with pytest.raises(UnavailableError, match=r"/files/a\.whl is no longer there"):
         world.fetcher.file(f"{world.base}/files/a.whl", sha256=sha256_hex(b"wheel"), max_bytes=100)
+
+
+def test_digest_is_that_of_the_bytes_there_now(world: World) -> None:
+    """What is stored does not count: a file that was changed has another digest, and nothing of it is kept."""
+    url = world.serve("/files/a.whl", b"wheel")
+    world.fetcher.file(url, sha256=sha256_hex(b"wheel"), max_bytes=100)
+    assert sha256_hex(b"wheel") == world.fetcher.digest(url, max_bytes=100)
+    world.serve("/files/a.whl", b"other")
+    assert sha256_hex(b"other") == world.fetcher.digest(url, max_bytes=100)
+    assert not world.blobs.has(sha256_hex(b"other"))
+
+
+def test_digest_of_a_file_that_is_gone_is_none(world: World) -> None:
+    """A file that was taken back is an answer, not a failure."""
+    assert world.fetcher.digest(f"{world.base}/files/a.whl", max_bytes=100) is None
+
+
+def test_digest_of_a_file_over_the_limit_is_refused(world: World) -> None:
+    """Size is bounded here too."""
+    url = world.serve("/files/a.whl", b"wheel")
+    with pytest.raises(FetchMismatchError, match="larger"):
+        world.fetcher.digest(url, max_bytes=4)

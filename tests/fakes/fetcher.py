@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from rebuilder.errors import FetchMismatchError, UnavailableError
-from rebuilder.model.value import Sha256
+from rebuilder.model.value import Sha256, sha256_hex
 from rebuilder.ports import Blobs, DigestAlgorithm, Document
 
 
@@ -52,6 +52,14 @@ class FakeFetcher:
         if hashlib.new(algorithm, found[0]).hexdigest() != digest:
             raise FetchMismatchError(f"{url} has another {algorithm} than {digest}.")
         return self._blobs.put(found[0])
+
+    def digest(self, url: str, *, max_bytes: int) -> Sha256 | None:
+        """See :meth:`rebuilder.ports.Fetcher.digest`."""
+        found = self._find(url)
+        if found is None:
+            return None
+        self._check_size(url, found[0], max_bytes)
+        return sha256_hex(found[0])
 
     def _find(self, url: str) -> tuple[bytes, str] | None:
         self.asked.append(url)

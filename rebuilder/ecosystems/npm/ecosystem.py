@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+import threading
+from collections.abc import Callable, Generator, Iterator
 
 from rebuilder.ecosystems.npm.evidence import Access, Collector
 from rebuilder.ecosystems.npm.packument import MAX_BYTES, MEDIA_TYPE, Packument, Release
+from rebuilder.ecosystems.npm.releases import listing
+from rebuilder.ecosystems.npm.settings import Registry
 from rebuilder.ecosystems.npm.subject import ECOSYSTEM, escaped, parse_subject, scope_of
 from rebuilder.errors import UsageError
 from rebuilder.model.artifact import Subject
 from rebuilder.model.attempt import Attempt, Hypothesis
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.git import SourceTree
+from rebuilder.model.listing import Listing
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.trail import FileChange, Origin
-from rebuilder.ports import Blobs, Facts, Sources
+from rebuilder.ports import Blobs, Document, Facts, Sources
 
 MAX_FILE_BYTES = 256 << 20
 
@@ -35,6 +39,7 @@ class Npm:
         """
         self._open = access
         self._access: Access | None = None
+        self._lock = threading.Lock()
         self._blobs = blobs
         self._facts = facts
         self._max_file_bytes = max_file_bytes
@@ -48,21 +53,38 @@ class Npm:
         """See :func:`rebuilder.ecosystems.npm.subject.parse_subject`."""
         return parse_subject(text)
 
+    def listing(self, name: str, seen: str | None = None) -> Listing | None:
+        """See :class:`rebuilder.ports.Ecosystem`. The short form of a package's document has no upload times."""
+        name = parse_subject(name).name
+        _, document = self._ask(name)
+        return None if document.sha256 == seen else listing(Packument(document, name))
+
+    def project_names(self) -> Iterator[str]:
+        """See :class:`rebuilder.ports.Ecosystem`."""
+        raise UsageError("npm registries give no list of their packages.", hint="Name the packages one by one.")
+
     def evidence(self, subject: Subject) -> list[Evidence]:
         """See :class:`rebuilder.ports.Ecosystem`. A release has one file, its tarball."""
-        if self._access is None:
-            self._access = self._open()
-        registry = self._access.settings.registry(scope_of(subject.name))
-        self._access.admit(registry)
-        url = f"{registry.url}/{escaped(subject.name)}"
-        document = self._access.fetcher.document(url, accept=MEDIA_TYPE, max_bytes=MAX_BYTES)
-        if document is None:
-            raise UsageError(
-                f"The package {subject.name} is not on the npm registry.", hint="Check the spelling of its name."
-            )
+        registry, document = self._ask(subject.name)
         packument = Packument(document, subject.name)
-        collector = Collector(self._access.fetcher, self._blobs, self._facts, self._max_file_bytes)
+        collector = Collector(self._reached().fetcher, self._blobs, self._facts, self._max_file_bytes)
         return [collector.collect(packument, _release(packument, subject), registry)]
+
+    def _ask(self, name: str) -> tuple[Registry, Document]:
+        """The document of a package, and who gave it."""
+        access = self._reached()
+        registry = access.settings.registry(scope_of(name))
+        access.admit(registry)
+        document = access.fetcher.document(f"{registry.url}/{escaped(name)}", accept=MEDIA_TYPE, max_bytes=MAX_BYTES)
+        if document is None:
+            raise UsageError(f"The package {name} is not on the npm registry.", hint="Check the spelling of its name.")
+        return registry, document
+
+    def _reached(self) -> Access:
+        with self._lock:
+            if self._access is None:
+                self._access = self._open()
+            return self._access
 
     def hypotheses(self, evidence: Evidence) -> Generator[Hypothesis, Attempt, Obstacle | None]:
         """See :class:`rebuilder.ports.Ecosystem`: none yet."""

@@ -123,9 +123,14 @@ class Packument:
         """Whether the registry says that all versions were taken back."""
         return not self._versions and isinstance(self._times, dict) and "unpublished" in self._times
 
+    @property
+    def versions(self) -> list[str]:
+        """All versions it lists, in its order; what is no version is left out."""
+        return [each for each in self._versions if is_version(each)]
+
     def near(self, wanted: str) -> list[str]:
         """Up to three versions that begin like ``wanted``, newest published first, for a message."""
-        known = [each for each in self._versions if is_version(each)][::-1]
+        known = self.versions[::-1]
         major, _, minor = wanted.partition(".")
         close = [each for each in known if each.startswith(f"{major}.{minor.partition('.')[0]}.")]
         return list(dict.fromkeys(close + [each for each in known if each.startswith(f"{major}.")]))[:3]

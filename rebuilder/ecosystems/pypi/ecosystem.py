@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 
 from packaging.version import Version
 
@@ -10,7 +10,8 @@ from rebuilder.ecosystems.pypi.commit_hypotheses import infer_from_commit
 from rebuilder.ecosystems.pypi.evidence import collect
 from rebuilder.ecosystems.pypi.hypotheses import infer
 from rebuilder.ecosystems.pypi.origin import find_origin
-from rebuilder.ecosystems.pypi.simple_index import Project, ReleaseFile, SimpleIndex, near_versions
+from rebuilder.ecosystems.pypi.releases import listing
+from rebuilder.ecosystems.pypi.simple_index import Project, ReleaseFile, SimpleIndex, Unchanged, near_versions
 from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, parse_subject
 from rebuilder.ecosystems.pypi.tree_inspection import inspected_changes
 from rebuilder.ecosystems.pypi.workshop import MAX_FILE_BYTES, Workshop
@@ -20,9 +21,12 @@ from rebuilder.model.attempt import Attempt, Hypothesis
 from rebuilder.model.definition import Input, Limits
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.git import SourceTree
+from rebuilder.model.listing import Listing
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.trail import FileChange, Origin
 from rebuilder.ports import Blobs, Facts, Fetcher, Guest, Resolver, RunDefinition, Sources, Toolchains
+
+_NOTHING = "has published no wheel and no source archive"
 
 
 class PyPI:
@@ -81,12 +85,22 @@ class PyPI:
         """See :func:`rebuilder.ecosystems.pypi.subject.parse_subject`."""
         return parse_subject(text)
 
+    def listing(self, name: str, seen: str | None = None) -> Listing | None:
+        """See :class:`rebuilder.ports.Ecosystem`."""
+        project = self._index.changed(parse_subject(name).name, seen)
+        if project is None:
+            raise _unknown(name)
+        return None if isinstance(project, Unchanged) else listing(project, project.mark)
+
+    def project_names(self) -> Iterator[str]:
+        """See :class:`rebuilder.ports.Ecosystem`."""
+        return self._index.names()
+
     def evidence(self, subject: Subject) -> list[Evidence]:
         """See :class:`rebuilder.ports.Ecosystem`."""
         project = self._index.project(subject.name)
         if project is None or not project.files:
-            what = "is not on the index" if project is None else "has published no wheel and no source archive"
-            raise UsageError(f"The project {subject.name} {what}.", hint="Check the spelling of its name.")
+            raise _unknown(subject.name, "is not on the index" if project is None else _NOTHING)
         return collect(self._workshop, project, _release(project, subject), subject.filename)
 
     def hypotheses(self, evidence: Evidence) -> Generator[Hypothesis, Attempt, Obstacle | None]:
@@ -112,6 +126,10 @@ class PyPI:
     def tree_changes(self, evidence: Evidence, tree: SourceTree) -> tuple[FileChange, ...]:
         """See :func:`rebuilder.ecosystems.pypi.tree_changes.tree_changes`."""
         return inspected_changes(self._workshop, evidence, tree)
+
+
+def _unknown(name: str, what: str = "is not on the index") -> UsageError:
+    return UsageError(f"The project {name} {what}.", hint="Check the spelling of its name.")
 
 
 def _release(project: Project, subject: Subject) -> list[ReleaseFile]:

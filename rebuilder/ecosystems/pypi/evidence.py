@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rebuilder.ecosystems.pypi.attestations import provenance_document
 from rebuilder.ecosystems.pypi.listing import inspect
 from rebuilder.ecosystems.pypi.obstacles import Stopped
+from rebuilder.ecosystems.pypi.releases import to_verify
 from rebuilder.ecosystems.pypi.simple_index import Project, ReleaseFile
 from rebuilder.ecosystems.pypi.source_archive import check_source, top_directory
 from rebuilder.ecosystems.pypi.source_trees import source_path
@@ -36,15 +37,8 @@ def collect(
     Raises:
         UnavailableError: a file cannot be downloaded, or the index gives no digest for it.
     """
-    return [_evidence(workshop, project, release, each) for each in _selected(release, filename)]
-
-
-def _selected(release: Sequence[ReleaseFile], filename: str | None) -> list[ReleaseFile]:
-    if filename is not None:
-        return [each for each in release if each.filename == filename]
-    wheels = [each for each in release if each.is_wheel]
-    pure = [each for each in wheels if each.filename.endswith("-none-any.whl")]
-    return pure or sorted(wheels, key=lambda each: each.filename)[:1] or list(release[:1])
+    chosen = [each for each in release if each.filename == filename] if filename is not None else to_verify(release)
+    return [_evidence(workshop, project, release, each) for each in chosen]
 
 
 def _evidence(workshop: Workshop, project: Project, release: Sequence[ReleaseFile], file: ReleaseFile) -> Evidence:

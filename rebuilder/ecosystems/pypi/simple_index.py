@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -17,13 +18,17 @@ from rebuilder.ecosystems.pypi.subject import file_version
 from rebuilder.errors import UnavailableError
 from rebuilder.model.artifact import PublishedFile
 from rebuilder.model.value import Sha256
-from rebuilder.ports import Fetcher
+from rebuilder.ports import Document, Fetcher
 
 MEDIA_TYPE = "application/vnd.pypi.simple.v1+json"
 MAX_BYTES = 64 << 20
 """The largest project pages of today have some ten megabytes."""
 
+MAX_ROOT_BYTES = 256 << 20
+"""The largest lists of projects have some tens of megabytes."""
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_NAME_ENTRY = re.compile(rb'"name"\s{0,9}:\s{0,9}"([A-Za-z0-9][A-Za-z0-9._-]{0,299})"')
 
 
 class ListedFile(BaseModel):
@@ -45,6 +50,8 @@ class _Meta(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
     api_version: Annotated[str, Field(alias="api-version", max_length=32)]
+    last_serial: Annotated[int | None, Field(alias="_last-serial", ge=0, le=1 << 62)] = None
+    """Number of the last event of the project, where the index counts them."""
 
 
 def _listed(entries: Any) -> list[ListedFile]:
@@ -90,6 +97,13 @@ class Project:
     name: str
     files: tuple[ReleaseFile, ...]
     document_sha256: Sha256
+    serial: int | None = None
+    """Number of the last event of the project; None where the index does not count them."""
+
+    @property
+    def mark(self) -> str:
+        """Tells whether the page has changed since; see :meth:`SimpleIndex.changed`."""
+        return self.document_sha256 if self.serial is None else f"{self.document_sha256} {self.serial}"
 
     def of(self, version: Version) -> list[ReleaseFile]:
         """The files of one release, in the order of the index."""
@@ -124,30 +138,99 @@ class SimpleIndex:
         Raises:
             UnavailableError: the index does not answer, or its answer is no page of the simple JSON API.
         """
-        url = f"{self._url}{canonicalize_name(name)}/"
-        document = self._fetcher.document(url, accept=MEDIA_TYPE, max_bytes=MAX_BYTES)
+        document = self._document(name)
+        return None if document is None else _project(name, document, _json(document.content, name))
+
+    def changed(self, name: str, mark: str | None) -> Project | Unchanged | None:
+        """As :meth:`project`, but files are not read when a page has the mark it had before.
+
+        The same serial counts as unchanged too: some indexes sign or count views within the page.
+
+        Raises:
+            UnavailableError: see :meth:`project`.
+        """
+        document = self._document(name)
         if document is None:
             return None
-        media_type = document.media_type.partition(";")[0].strip().lower()
-        if media_type in {"text/html", "application/vnd.pypi.simple.v1+html"}:
-            raise UnavailableError(
-                f"The index answers for {name} with an HTML page; only indexes that speak JSON (PEP 691) can be used.",
-                hint="Name an index with a JSON simple API in the settings of pip or uv.",
-            )
-        page = _read(document.content, name)
-        return Project(name=name, files=tuple(_files(page, base=document.url)), document_sha256=document.sha256)
+        digest, _, serial = (mark or "").partition(" ")
+        if document.sha256 == digest:
+            return Unchanged()
+        content = _json(document.content, name)
+        if serial and serial == _serial(content):
+            return Unchanged()
+        return _project(name, document, content)
+
+    def names(self) -> Iterator[str]:
+        """The normalised names of all projects (PEP 691, "Project List"), in the order of the index.
+
+        Raises:
+            UnavailableError: the index does not answer, or does not give the list as JSON.
+        """
+        document = self._fetcher.document(self._url, accept=MEDIA_TYPE, max_bytes=MAX_ROOT_BYTES)
+        if document is None:
+            raise UnavailableError("The index has no list of its projects.", hint="Name the projects one by one.")
+        _refuse_html(document, "its list of projects")
+        # Hundreds of thousands of entries as objects would take ten times the memory of the text they come in.
+        return (canonicalize_name(found[1].decode()) for found in _NAME_ENTRY.finditer(document.content))
+
+    def _document(self, name: str) -> Document | None:
+        url = f"{self._url}{canonicalize_name(name)}/"
+        document = self._fetcher.document(url, accept=MEDIA_TYPE, max_bytes=MAX_BYTES)
+        if document is not None:
+            _refuse_html(document, name)
+        return document
 
 
-def _read(content: bytes, name: str) -> _Page:
+class Unchanged:
+    """A page that is what it was."""
+
+
+def _refuse_html(document: Document, what: str) -> None:
+    media_type = document.media_type.partition(";")[0].strip().lower()
+    if media_type in {"text/html", "application/vnd.pypi.simple.v1+html"}:
+        raise UnavailableError(
+            f"The index answers for {what} with an HTML page; only indexes that speak JSON (PEP 691) can be used.",
+            hint="Name an index with a JSON simple API in the settings of pip or uv.",
+        )
+
+
+def _project(name: str, document: Document, content: Any) -> Project:
+    page = _read(content, name)
+    return Project(
+        name=name,
+        files=tuple(_files(page, base=document.url)),
+        document_sha256=document.sha256,
+        serial=page.meta.last_serial,
+    )
+
+
+def _json(content: bytes, name: str) -> Any:
     try:
-        page = _Page.model_validate(json.loads(content))
-    except (ValueError, RecursionError) as error:  # ValidationError, JSONDecodeError, UnicodeDecodeError
+        return json.loads(content)
+    except (ValueError, RecursionError):  # JSONDecodeError, UnicodeDecodeError
+        raise _no_page(name, "") from None
+
+
+def _serial(content: Any) -> str | None:
+    meta = content.get("meta") if isinstance(content, dict) else None
+    serial = meta.get("_last-serial") if isinstance(meta, dict) else None
+    return str(serial) if isinstance(serial, int) and not isinstance(serial, bool) else None
+
+
+def _no_page(name: str, where: str) -> UnavailableError:
+    return UnavailableError(
+        f"The index's page for {name} is not a page of the simple JSON API{where}.",
+        hint="Check that the settings of pip or uv name a package index.",
+    )
+
+
+def _read(content: Any, name: str) -> _Page:
+    try:
+        page = _Page.model_validate(content)
+    except (ValueError, RecursionError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else None
         where = f" at {'.'.join(map(str, first['loc']))}: {first['msg']}" if first else ""
-        raise UnavailableError(
-            f"The index's page for {name} is not a page of the simple JSON API{where}.",
-            hint="Check that the settings of pip or uv name a package index.",
-        ) from None
+        raise _no_page(name, where) from None
     if page.meta.api_version.split(".")[0] != "1":
         raise UnavailableError(
             f"The index's page for {name} has version {page.meta.api_version!r} of the simple API; "
