@@ -16,8 +16,11 @@ from rebuilder.model.provenance import RememberedPublisher
 from rebuilder.model.report import Report, SignedReport, Summary
 from rebuilder.model.value import Sha256, Sha256Field, Value, canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
+from rebuilder.model.work import Order
 from rebuilder.storage.ledger import publishers, tables
 from rebuilder.storage.ledger.database import Database
+from rebuilder.storage.ledger.queue import Queue
+from rebuilder.storage.ledger.queue_rows import order_columns
 from rebuilder.storage.ledger.rows import (
     artifact_row,
     attempt_row,
@@ -32,6 +35,7 @@ from rebuilder.storage.ledger.rows import (
     same_name,
     unpacked,
 )
+from rebuilder.storage.ledger.watches import Watches
 
 
 class PinResult(Value):
@@ -51,6 +55,8 @@ class Ledger:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.queue = Queue(database)
+        self.watches = Watches(database)
 
     @classmethod
     def open(cls, where: str | Path, *, busy_seconds: float = 20) -> Self:
@@ -113,8 +119,8 @@ class Ledger:
         with self._database.writing() as connection:
             return publishers.add(connection, publisher)
 
-    def begin(self, artifact: Artifact, now: datetime) -> int:
-        """Start a verification, and give its number.
+    def begin(self, artifact: Artifact, now: datetime, order: Order | None = None) -> int:
+        """Start a verification, for a queued order or (None) without the queue, and give its number.
 
         Earlier ones of the same artifact that were running when their process went away become ``abandoned``;
         what they had done stays.
@@ -133,6 +139,7 @@ class Ledger:
                             connection, number, state="abandoned", finished=now, sentence="Its process went away."
                         )
                 row = {"artifact_id": artifact_id, "state": "running", "started": now}
+                row |= order_columns(order) if order else {}
                 inserted = connection.execute(verification.insert().values(row)).inserted_primary_key
                 claimed = int(inserted[0]) if inserted else 0
                 owners.claim(claimed)
