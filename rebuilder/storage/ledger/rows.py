@@ -113,6 +113,7 @@ def decision_columns(report: Report) -> dict[str, Any]:
         "verdict": decision.verdict.value,
         "kind": decision.kind.value if decision.kind else None,
         "sentence": decision.sentence,
+        "provenance": report.provenance.status.value if report.provenance else None,
     }
 
 

@@ -11,7 +11,7 @@ branch_labels = None
 depends_on = None
 
 _TIME = sa.DateTime(timezone=True)
-_VERIFICATION = ("reason", "tier", "check", "watch", "report")
+_VERIFICATION = ("reason", "tier", "check", "watch", "report", "provenance")
 _ALARM = ("cause", "severity", "count", "last_seen", "acknowledged", "acknowledged_by", "note", "cleared")
 _PAGES = ("digest-changed", "attestation-invalid", "publisher-changed", "expectation-broken", "store-corrupt")
 
@@ -24,6 +24,7 @@ def upgrade() -> None:
         table.add_column(sa.Column("check", sa.String(16)))
         table.add_column(sa.Column("watch", sa.String))
         table.add_column(sa.Column("report", sa.LargeBinary))
+        table.add_column(sa.Column("provenance", sa.String(16)))
     _alarms()
     _queue()
     op.create_table(
