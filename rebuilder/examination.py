@@ -24,7 +24,7 @@ from rebuilder.model.trail import Trail
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Tier
-from rebuilder.ports import Blobs, Clock, Ecosystem, RunDefinition
+from rebuilder.ports import Blobs, Clock, Ecosystem, Fetcher, RunDefinition
 from rebuilder.provenance.checker import alarms as alarms_of
 from rebuilder.stopwatch import Stopwatch, WatchedToolchains
 from rebuilder.storage.ledger import Ledger
@@ -37,6 +37,7 @@ class Parts:
 
     ecosystems: Mapping[str, Ecosystem]
     blobs: Blobs
+    fetcher: Fetcher
     ledger: Ledger
     run: RunDefinition
     lineage: Lineage
@@ -131,7 +132,7 @@ def examine_evidence(
         decision=found.decision,
         provenance=found.provenance,
         trail=found.trail,
-        toolchains=_toolchains(parts, found.attempts),
+        toolchains=toolchains_of(parts, found.attempts),
         alarms=alarms,
         seconds=parts.stopwatch.seconds,
         started=started,
@@ -193,9 +194,10 @@ def _targets(evidence: Evidence) -> dict[str, Sha256]:
     return targets
 
 
-def _toolchains(parts: Parts, attempts: tuple[Attempt, ...]) -> tuple[ToolchainSummary, ...]:
-    names = dict.fromkeys(each.hypothesis.definition.toolchain.name for each in attempts)
-    return tuple(parts.toolchains.seen[name].summary for name in names)
+def toolchains_of(parts: Parts, attempts: tuple[Attempt, ...]) -> tuple[ToolchainSummary, ...]:
+    """The toolchains that attempts just made ran on, in the order of their first use."""
+    digests = dict.fromkeys(each.hypothesis.definition.toolchain.sha256 for each in attempts)
+    return tuple(parts.toolchains.seen[digest].summary for digest in digests)
 
 
 def pin(parts: Parts, artifact: Artifact, now: datetime) -> tuple[Alarm, ...]:

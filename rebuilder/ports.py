@@ -230,6 +230,22 @@ class Toolchains(Protocol):
         """
         ...
 
+    def by_digest(self, sha256: str) -> Toolchain:
+        """A toolchain that a name stood for once, and make sure that it is unmodified.
+
+        Raises:
+            ToolchainError: this machine has none with that digest, or it was modified.
+        """
+        ...
+
+    def remake(self, name: str) -> Toolchain:
+        """Make the toolchain afresh; the one before stays available by its digest.
+
+        Raises:
+            ToolchainError: it cannot be made.
+        """
+        ...
+
 
 class Sandbox(Protocol):
     """Runs one build definition where nothing but its inputs can reach it."""

@@ -95,10 +95,22 @@ class WatchedToolchains:
         self._toolchains = toolchains
         self._stopwatch = stopwatch
         self.seen: dict[str, Toolchain] = {}
-        """Those that were asked for, as they were when they were last checked."""
+        """By digest: those that were asked for, as they were when they were last checked."""
 
     def get(self, name: str) -> Toolchain:
         """See :meth:`rebuilder.ports.Toolchains.get`."""
+        return self._watched(lambda: self._toolchains.get(name))
+
+    def by_digest(self, sha256: str) -> Toolchain:
+        """See :meth:`rebuilder.ports.Toolchains.by_digest`."""
+        return self._watched(lambda: self._toolchains.by_digest(sha256))
+
+    def remake(self, name: str) -> Toolchain:
+        """See :meth:`rebuilder.ports.Toolchains.remake`."""
+        return self._watched(lambda: self._toolchains.remake(name))
+
+    def _watched(self, ask: Callable[[], Toolchain]) -> Toolchain:
         with self._stopwatch.within(Stage.TOOLCHAIN):
-            self.seen[name] = self._toolchains.get(name)
-        return self.seen[name]
+            toolchain = ask()
+        self.seen[toolchain.sha256] = toolchain
+        return toolchain

@@ -138,6 +138,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
         yield Parts(
             ecosystems={pypi.name: pypi, npm.name: npm},
             blobs=blobs,
+            fetcher=fetcher,
             ledger=ledger,
             run=run,
             lineage=lineage,

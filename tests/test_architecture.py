@@ -19,6 +19,7 @@ LAYERS: list[set[str]] = [
     {"trial"},
     {"lineage"},
     {"examination"},
+    {"reexamination"},
     {"press"},
     {"pipeline"},
     {"wiring", "doctor"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rebuilder.errors import SandboxUnavailableError, ToolchainError
+from rebuilder.errors import SandboxUnavailableError
 from rebuilder.model.attempt import Run
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.ports import Blobs, Sandbox, Toolchains
@@ -29,7 +29,7 @@ class DefinitionRunner:
 
         Raises:
             SandboxUnavailableError: there is no such sandbox, or this machine cannot give its isolation.
-            ToolchainError: the toolchain cannot be had, or is another.
+            ToolchainError: the toolchain cannot be had.
             StoreError: an input is not stored, or is damaged.
             SandboxFaultError: the sandbox itself failed.
         """
@@ -40,11 +40,7 @@ class DefinitionRunner:
                 f"here there is {', '.join(sorted(self._sandboxes))}."
             )
         toolchain = self._toolchains.get(definition.toolchain.name)
-        if toolchain.sha256 != definition.toolchain.sha256:
-            raise ToolchainError(
-                f"The toolchain {toolchain.name} here ({toolchain.sha256}) is not the one the build definition "
-                f"names ({definition.toolchain.sha256}).",
-                hint="The same packages at the same versions are needed; the report lists them.",
-            )
+        if toolchain.sha256 != definition.toolchain.sha256:  # it was made anew since; the one before may still be here
+            toolchain = self._toolchains.by_digest(definition.toolchain.sha256)
         inputs = {each.path: self._blobs.path(each.sha256) for each in definition.inputs}
         return sandbox.run(definition, toolchain=toolchain.root, inputs=inputs)

@@ -109,7 +109,7 @@ class DebianToolchains:
         if len(sha256) != 64 or set(sha256) - set("0123456789abcdef") or not self._tree(sha256).is_dir():
             raise ToolchainError(
                 f"This machine has no toolchain with the digest {sha256[:64]}.",
-                hint="Only a machine that made it can run a definition that names it.",
+                hint="Only a machine that made it can run a definition that names it; the report lists its packages.",
             )
         with _disk_errors(self._root):
             return self._checked(Sha256(sha256))

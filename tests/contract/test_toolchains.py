@@ -77,3 +77,26 @@ def test_modified_tree_is_refused(own: Toolchains, damage: str) -> None:
     for _ in range(2):
         with pytest.raises(ToolchainError, match="The toolchain trixie was modified since it was made"):
             own.get("trixie")
+
+
+def test_by_digest_gives_what_a_name_stood_for(own: Toolchains) -> None:
+    """The digest is enough, and the tree is checked as well."""
+    toolchain = own.get("trixie")
+    assert toolchain == own.by_digest(toolchain.sha256)
+    (toolchain.root / "etc/passwd").unlink()
+    with pytest.raises(ToolchainError, match="The toolchain trixie was modified"):
+        own.by_digest(toolchain.sha256)
+
+
+def test_unknown_digest(own: Toolchains) -> None:
+    """A tree that is not here is one sentence with the digest in it."""
+    with pytest.raises(ToolchainError, match=f"no toolchain with the digest {'0' * 64}"):
+        own.by_digest("0" * 64)
+
+
+def test_remade_toolchain_is_the_one_from_now_on(own: Toolchains) -> None:
+    """The name stands for what was made last; the one before stays."""
+    earlier = own.get("bookworm")
+    made = own.remake("bookworm")
+    assert made == own.get("bookworm")
+    assert earlier == own.by_digest(earlier.sha256)

@@ -82,7 +82,17 @@ class FakeToolchains:
 
     def get(self, name: str) -> Toolchain:
         """See :class:`rebuilder.ports.Toolchains`."""
-        digest = sha256_hex(name.encode())
+        return self._toolchain(name, sha256_hex(name.encode()))
+
+    def by_digest(self, sha256: str) -> Toolchain:
+        """See :class:`rebuilder.ports.Toolchains`."""
+        return next(each for name in PYTHONS if (each := self.get(name)).sha256 == sha256)
+
+    def remake(self, name: str) -> Toolchain:
+        """See :class:`rebuilder.ports.Toolchains`."""
+        return self.get(name)
+
+    def _toolchain(self, name: str, digest: Sha256) -> Toolchain:
         summary = ToolchainSummary(name=name, sha256=digest, python=PYTHONS[name], packages=())
         return Toolchain(name=name, sha256=digest, root=Path("/nowhere"), python_version=PYTHONS[name], summary=summary)
 

@@ -19,22 +19,41 @@ PACKAGE = Package(name="python3", version="3.13.5-1", architecture="amd64", sha2
 
 
 class FakeToolchains:
-    """Implements :class:`rebuilder.ports.Toolchains`: ``ROOT/NAME`` is the tree, a small one if a test made none."""
+    """Implements :class:`rebuilder.ports.Toolchains`: ``ROOT/NAME`` is the tree, a small one if a test made none.
+
+    One that was made anew is ``ROOT/NAME-2``, then ``ROOT/NAME-3``.
+    """
 
     def __init__(self, root: Path, pythons: Mapping[str, str] = PYTHON) -> None:
         self.root = root
         self.pythons = pythons
-        self._digests: dict[str, Sha256] = {}
+        self._digests: dict[Path, Sha256] = {}
+        self._current: dict[str, Path] = {}
 
     def get(self, name: str) -> Toolchain:
         """The directory, as long as it holds what it held the first time."""
         if name not in self.pythons:
             raise ToolchainError(f"There is no toolchain named {name!r}.")
-        tree = self.root / name
+        return self._checked(name, self._current.setdefault(name, self.root / name))
+
+    def by_digest(self, sha256: str) -> Toolchain:
+        """One of the directories that were used."""
+        for tree, digest in self._digests.items():
+            if digest == sha256:
+                return self._checked(tree.name.partition("-")[0], tree)
+        raise ToolchainError(f"This machine has no toolchain with the digest {sha256}.")
+
+    def remake(self, name: str) -> Toolchain:
+        """The next directory."""
+        made = sum(1 for each in self._digests if each.name.partition("-")[0] == name)
+        self._current[name] = self.root / (f"{name}-{made + 1}" if made else name)
+        return self.get(name)
+
+    def _checked(self, name: str, tree: Path) -> Toolchain:
         if not tree.exists():
             plant(tree)
         found = sha256_hex(repr([(str(each), _content(each)) for each in sorted(tree.rglob("*"))]).encode())
-        if self._digests.setdefault(name, found) != found:
+        if self._digests.setdefault(tree, found) != found:
             raise ToolchainError(f"The toolchain {name} was modified since it was made.")
         return Toolchain(
             name=name,

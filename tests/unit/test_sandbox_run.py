@@ -53,9 +53,19 @@ def test_another_toolchain(tmp_path: Path) -> None:
     """The name alone is not enough."""
     house = House(tmp_path)
     other = ToolchainRef(name="trixie", sha256=Sha256("0" * 64))
-    with pytest.raises(ToolchainError, match="is not the one"):
+    with pytest.raises(ToolchainError, match="no toolchain with the digest 000"):
         house.run(definition(TRUE, toolchain=other))
     assert house.sandbox.ran == []
+
+
+def test_earlier_toolchain_that_is_still_stored(tmp_path: Path) -> None:
+    """A definition from before the toolchain was made anew runs on the one it names."""
+    house = House(tmp_path)
+    earlier = house.toolchains.get("trixie")
+    assert earlier != house.toolchains.remake("trixie")
+    house.run(definition(TRUE, toolchain=house.toolchain))
+    ((_, root, _),) = house.sandbox.ran
+    assert earlier.root == root
 
 
 def test_another_sandbox(tmp_path: Path) -> None:

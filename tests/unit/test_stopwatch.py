@@ -31,7 +31,17 @@ class OneToolchain:
 
     def get(self, name: str) -> Toolchain:
         """Give a toolchain without a root."""
-        digest = Sha256("0" * 64)
+        return self._toolchain(name, Sha256("0" * 64))
+
+    def by_digest(self, sha256: str) -> Toolchain:
+        """Give the one that was there before."""
+        return self._toolchain("trixie", Sha256(sha256))
+
+    def remake(self, name: str) -> Toolchain:
+        """Give another."""
+        return self._toolchain(name, Sha256("1" * 64))
+
+    def _toolchain(self, name: str, digest: Sha256) -> Toolchain:
         summary = ToolchainSummary(name=name, sha256=digest, python="3", packages=())
         return Toolchain(name=name, sha256=digest, root=Path("/"), python_version="3", summary=summary)
 
@@ -67,6 +77,13 @@ def test_toolchain_is_a_stage_of_its_own() -> None:
     WatchedToolchains(OneToolchain(), watch).get("trixie")
     assert {Stage.BUILD: 2.0, Stage.TOOLCHAIN: 1.0} == watch.end()
     assert recorder.told == ["x", "build"]
+
+
+def test_toolchains_are_remembered_by_digest() -> None:
+    """Two that had the same name one after the other are two."""
+    toolchains = WatchedToolchains(OneToolchain(), Stopwatch(Recorder()))
+    asked = [toolchains.get("trixie"), toolchains.remake("trixie"), toolchains.by_digest("2" * 64)]
+    assert {each.sha256: each for each in asked} == toolchains.seen
 
 
 def test_long_work_is_shown() -> None:
