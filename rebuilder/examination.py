@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -11,6 +11,7 @@ from rebuilder.allowance import Allowance
 from rebuilder.compare.comparer import Comparer
 from rebuilder.compare.diffoscope import DiffoscopeRunner
 from rebuilder.errors import RebuilderError
+from rebuilder.hits import Hits
 from rebuilder.lineage import Lineage
 from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.artifact import Artifact, Subject
@@ -47,6 +48,9 @@ class Parts:
     clock: Clock
     stopwatch: Stopwatch
     allowance: Allowance
+    hits: Hits
+    abandon: Callable[[], None]
+    """Ends all sandboxes at once; nothing can be examined afterwards."""
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,8 @@ def _published(parts: Parts, press: Press, examined: Examined) -> Verified:
             watch.stage(Stage.SIGN)
             signed = press.finish(examined.number, examined.report)
             watch.stage(Stage.PUBLISH)
-            page = press.publish(signed)
+            page = press.publish(examined.number, signed)
+            press.write_index()
         elif examined.foreign_file is not None:
             watch.stage(Stage.PUBLISH)
             press.write_index()

@@ -64,14 +64,27 @@ class Press:
             key_id=self.signer.key_id,
         )
 
-    def publish(self, signed: SignedReport) -> str:
-        """Write the page of one report and the index over all; give the page's path below the site's root."""
+    def publish(self, number: int, signed: SignedReport) -> str:
+        """Write the page of one signed report; give its path below the site's root. The index is written apart."""
         path = self.write_page(signed)
-        self.write_index()
+        self.ledger.published(number, self.clock.now())
         return path
+
+    def finish_all(self) -> int:
+        """Sign and publish what was examined and left by processes that are no more; give how many there were."""
+        finished = 0
+        while waiting := self.ledger.unsigned(limit=20):
+            for number, report in waiting:
+                self.finish(number, report)
+        while waiting_pages := self.ledger.unpublished(limit=20):
+            for number, signed in waiting_pages:
+                self.publish(number, signed)
+                finished += 1
+        return finished
 
     def publish_all(self) -> int:
         """Write the whole site from what is stored; give the number of artifact pages."""
+        self.finish_all()
         summaries = self.ledger.latest()
         for summary in summaries:
             signed = self.ledger.signed_report(summary.sha256, summary.filename)

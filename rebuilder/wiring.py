@@ -24,6 +24,7 @@ from rebuilder.ecosystems.npm.settings import NpmSettings, Registry
 from rebuilder.ecosystems.pypi.ecosystem import PyPI
 from rebuilder.ecosystems.pypi.settings import index_settings
 from rebuilder.examination import Parts
+from rebuilder.hits import Hits
 from rebuilder.lineage import Lineage
 from rebuilder.places import check_places, claim_site
 from rebuilder.ports import Clock, Progress
@@ -52,14 +53,17 @@ GUEST_TOOLCHAIN = "trixie"
 class LedgerFacts:
     """Facts kept in the ledger: JSON by key, as resolvers and ecosystems want it."""
 
-    def __init__(self, ledger: Ledger, kind: str, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, kind: str, clock: Clock, hits: Hits) -> None:
         self._ledger = ledger
+        self._hits = hits
         self._kind = kind
         self._clock = clock
 
     def get(self, key: str) -> Any | None:
         """See :class:`rebuilder.ports.Facts`."""
-        return self._ledger.cache_get(self._kind, key)
+        found = self._ledger.cache_get(self._kind, key)
+        self._hits.count(self._kind, hit=found is not None)
+        return found
 
     def put(self, key: str, document: Any) -> None:
         """See :class:`rebuilder.ports.Facts`."""
@@ -79,6 +83,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
     clock = SystemClock()
     stopwatch = Stopwatch(progress)
     allowance = Allowance(config.limits)
+    hits = Hits()
     check_places(store=config.store, keys=config.keys, site=config.site_directory)
     check_in_use(config.trust_in_use)
     index = index_settings(config.index_url)
@@ -104,7 +109,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
                 cache_directory=config.store / "cache" / "uv",
                 ca_bundle=index.ca_bundle,
             ),
-            LedgerFacts(ledger, "resolution", clock),
+            LedgerFacts(ledger, "resolution", clock, hits),
         )
         pypi = PyPI(
             index.index_url,
@@ -115,14 +120,14 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
             resolver=resolver,
             toolchains=toolchains,
             uv_input=partial(uv_input, blobs, config.store / "cache"),
-            facts=LedgerFacts(ledger, "pypi", clock),
+            facts=LedgerFacts(ledger, "pypi", clock, hits),
             max_file_bytes=config.download_bytes,
             limits=allowance.limits,
         )
         npm = Npm(
             partial(_npm_access, stack, blobs, HttpCache(config.store / "cache" / "http"), index.ca_bundle),
             blobs=blobs,
-            facts=LedgerFacts(ledger, "npm", clock),
+            facts=LedgerFacts(ledger, "npm", clock, hits),
             max_file_bytes=config.download_bytes,
         )
         checker = ProvenanceChecker(
@@ -148,6 +153,8 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
             clock=clock,
             stopwatch=stopwatch,
             allowance=allowance,
+            hits=hits,
+            abandon=sandbox.close,
         )
 
 

@@ -15,7 +15,7 @@ PARTS = {"ecosystems", "provenance", "toolchains", "sandbox", "compare", "diagno
 LAYERS: list[set[str]] = [
     {"model", "errors", "resources", "guest", "checked_files"},
     {"ports"},
-    PARTS | {"allowance", "clock", "config", "places", "stopwatch"},
+    PARTS | {"allowance", "clock", "config", "hits", "places", "stopwatch"},
     {"trial"},
     {"lineage"},
     {"examination"},

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, update
 
 from rebuilder.model.alarm import Alarm
 from rebuilder.model.artifact import Artifact
@@ -33,6 +33,7 @@ from rebuilder.storage.ledger.rows import (
     newest_verifications,
     packed,
     same_name,
+    signed_report,
     unpacked,
 )
 from rebuilder.storage.ledger.watches import Watches
@@ -225,6 +226,28 @@ class Ledger:
             connection.execute(tables.signed.insert().values(row))
         self._database.owners.release(number)
 
+    def unpublished(self, limit: int = 1) -> list[tuple[int, SignedReport]]:
+        """Signed reports whose pages are not written yet, oldest first."""
+        verification = tables.verification
+        query = (
+            select(tables.signed, tables.artifact.c.filename)
+            .select_from(tables.signed)
+            .join(verification)
+            .join(tables.artifact)
+            .where(verification.c.state == "done", verification.c.published.is_(None))
+            .order_by(verification.c.id)
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [(row["verification_id"], signed_report(row)) for row in rows]
+
+    def published(self, number: int, now: datetime) -> None:
+        """The page of a verification is written."""
+        verification = tables.verification
+        with self._database.writing() as connection:
+            connection.execute(update(verification).where(verification.c.id == number).values(published=now))
+
     def fail(self, number: int, sentence: str, now: datetime) -> None:
         """End a verification that failed on our side: it counts nowhere, its attempts and the reason are kept."""
         with self._database.writing() as connection:
@@ -295,8 +318,7 @@ class Ledger:
             row = connection.execute(query).mappings().first()
         if row is None:
             return None
-        report = unpacked(Report, row["report"], f"The report on {row['filename']}")
-        return SignedReport(report=report, vsa=row["vsa"], provenance=row["provenance"], key_id=row["key_id"])
+        return signed_report(row)
 
     def cache_get(self, kind: str, inputs: Any) -> Any | None:
         """What was kept for these inputs (plain JSON types); None when nothing was."""

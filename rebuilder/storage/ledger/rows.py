@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Select, Table, func, select, update
+from sqlalchemy import Connection, RowMapping, Select, Table, func, select, update
 
 from rebuilder.errors import StoreError
 from rebuilder.model.artifact import Artifact
 from rebuilder.model.attempt import Attempt
-from rebuilder.model.report import Report
+from rebuilder.model.report import Report, SignedReport
 from rebuilder.model.value import Value
 from rebuilder.storage.ledger import tables
 
@@ -155,6 +155,12 @@ def attempt_row(number: int, ordinal: int, attempt: Attempt) -> dict[str, Any]:
         "started": run.started,
         "document": packed(attempt),
     }
+
+
+def signed_report(row: RowMapping) -> SignedReport:
+    """A row of the table ``signed``, with the file name it is about, as it was stored."""
+    report = unpacked(Report, row["report"], f"The report on {row['filename']}")
+    return SignedReport(report=report, vsa=row["vsa"], provenance=row["provenance"], key_id=row["key_id"])
 
 
 def packed(value: Value) -> bytes:

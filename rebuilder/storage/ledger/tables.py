@@ -116,7 +116,9 @@ verification = Table(
     Column("watch", String),
     Column("report", LargeBinary),  # unsigned, between examined and done: JSON, zlib
     Column("provenance", String(16)),  # status of what upstream signed; null when it was not checked
+    Column("published", UtcDateTime),  # when its page was written
     Index("verification_artifact", "artifact_id", "state", "id"),
+    Index("verification_unpublished", "state", "published", "id"),
     Index("verification_finished", "state", "finished"),
     sqlite_autoincrement=True,  # an id is never used again: locks and log lines refer to it
 )

@@ -11,7 +11,7 @@ branch_labels = None
 depends_on = None
 
 _TIME = sa.DateTime(timezone=True)
-_VERIFICATION = ("reason", "tier", "check", "watch", "report", "provenance")
+_VERIFICATION = ("reason", "tier", "check", "watch", "report", "provenance", "published")
 _ALARM = ("cause", "severity", "count", "last_seen", "acknowledged", "acknowledged_by", "note", "cleared")
 _PAGES = ("digest-changed", "attestation-invalid", "publisher-changed", "expectation-broken", "store-corrupt")
 
@@ -25,6 +25,10 @@ def upgrade() -> None:
         table.add_column(sa.Column("watch", sa.String))
         table.add_column(sa.Column("report", sa.LargeBinary))
         table.add_column(sa.Column("provenance", sa.String(16)))
+        table.add_column(sa.Column("published", _TIME))
+    verification = sa.table("verification", sa.column("finished", _TIME), sa.column("published", _TIME))
+    op.execute(verification.update().values(published=verification.c.finished))
+    op.create_index("verification_unpublished", "verification", ["state", "published", "id"])
     _alarms()
     _queue()
     op.create_table(
@@ -111,6 +115,7 @@ def downgrade() -> None:
     """Undo it."""
     for name in ("watch", "task", "notification", "tally", "stage"):
         op.drop_table(name)
+    op.drop_index("verification_unpublished", "verification")
     for name, columns in (("alarm", _ALARM), ("verification", _VERIFICATION)):
         with op.batch_alter_table(name) as table:
             for column in columns:
