@@ -1,0 +1,59 @@
+"""An open ledger on every database it can be kept in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from rebuilder.storage.ledger import Ledger
+from tests.fakes.postgres import Postgres
+
+
+class OpenLedger(Protocol):
+    """Opens the ledger of a test once more, as another process would; the test's end closes it."""
+
+    def __call__(self) -> Ledger: ...
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A server of its own for the tests of one run."""
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: Postgres) -> str:
+    """Name of a database with all tables: copying it is quicker than migrating."""
+    name = postgres.create()
+    Ledger.open(postgres.url(name)).close()
+    return name
+
+
+@pytest.fixture(params=["sqlite"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Where a ledger of this test is: the URL of a database that nobody else uses."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/ledger.sqlite"
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    name = server.create(request.getfixturevalue("migrated"))
+    yield server.url(name)
+    server.drop(name)
+
+
+@pytest.fixture
+def open_ledger(place: str) -> Iterator[OpenLedger]:
+    """Opens the ledger of this test, as often as wanted."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(Ledger.open(place))
+
+
+@pytest.fixture
+def ledger(open_ledger: OpenLedger) -> Ledger:
+    """An empty ledger."""
+    return open_ledger()
