@@ -12,11 +12,13 @@ from pydantic import BaseModel
 from rebuilder.model.artifact import Subject
 from rebuilder.model.attempt import Attempt, Hypothesis, Run
 from rebuilder.model.definition import BuildDefinition, Input, Limits
+from rebuilder.model.document import Document
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.git import SourceProblem, SourceTree
 from rebuilder.model.listing import Listing
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.report import Stage, ToolchainSummary
+from rebuilder.model.resolution import Resolution
 from rebuilder.model.trail import FileChange, Origin
 from rebuilder.model.value import Sha256, Value
 
@@ -88,16 +90,6 @@ class Facts(Protocol):
         ...
 
 
-class Document(Value):
-    """A small document from the network, kept as a blob."""
-
-    url: str
-    """After redirects."""
-    sha256: Sha256
-    content: bytes
-    media_type: str
-
-
 class Fetcher(Protocol):
     """The network, bounded: nothing else in the program opens a connection."""
 
@@ -143,24 +135,6 @@ class Fetcher(Protocol):
             UnavailableError, FetchMismatchError: see :meth:`file`.
         """
         ...
-
-
-class Pin(Value):
-    """One distribution chosen by a resolver."""
-
-    name: str
-    version: str
-    filename: str
-    url: str
-    sha256: Sha256
-
-
-class Resolution(Value):
-    """What a resolver gave: pins, or why there are none (a value, since it says something about the release)."""
-
-    pins: tuple[Pin, ...] = ()
-    problem: str | None = None
-    """None, or the resolver's reason in plain words."""
 
 
 class Resolver(Protocol):

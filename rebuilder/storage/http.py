@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from rebuilder import __version__
 from rebuilder.errors import StoreError, UnavailableError, UsageError
+from rebuilder.model.document import Document
 from rebuilder.model.value import Sha256
-from rebuilder.ports import Blobs, DigestAlgorithm, Document
+from rebuilder.ports import Blobs, DigestAlgorithm
 from rebuilder.storage.http_address import Credentials, bare, redirected, shown
 from rebuilder.storage.http_body import decoded, limited, too_large, verified
 from rebuilder.storage.http_cache import CachedDocument, HttpCache

@@ -19,8 +19,9 @@ from packaging.utils import canonicalize_name
 from pydantic import ValidationError
 
 from rebuilder.errors import StoreError, ToolchainError, UnavailableError, UsageError
+from rebuilder.model.resolution import Pin, Resolution
 from rebuilder.model.value import canonical_json, sha256_hex
-from rebuilder.ports import Facts, Pin, Resolution
+from rebuilder.ports import Facts
 from rebuilder.storage.http_address import bare, netrc_path
 from rebuilder.storage.resolver_answer import is_statement_about_releases, read_lock, reason
 

@@ -14,7 +14,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from pydantic import ValidationError
 
 from rebuilder.errors import UnavailableError
-from rebuilder.ports import Pin
+from rebuilder.model.resolution import Pin
 from rebuilder.storage.http_address import bare, shown
 
 _ASK_OPERATOR = "Ask whoever runs the index; without digests nothing it lists can be pinned."

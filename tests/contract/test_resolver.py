@@ -12,7 +12,8 @@ import pytest
 import uv
 
 from rebuilder.errors import UnavailableError
-from rebuilder.ports import Resolution, Resolver
+from rebuilder.model.resolution import Resolution
+from rebuilder.ports import Resolver
 from rebuilder.storage.resolver import UvResolver, UvSettings
 from tests.fakes.facts import MemoryFacts
 from tests.fakes.projects import make_wheel

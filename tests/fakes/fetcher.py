@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 
 from rebuilder.errors import FetchMismatchError, UnavailableError
+from rebuilder.model.document import Document
 from rebuilder.model.value import Sha256, sha256_hex
-from rebuilder.ports import Blobs, DigestAlgorithm, Document
+from rebuilder.ports import Blobs, DigestAlgorithm
 
 
 class FakeFetcher:

@@ -11,8 +11,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from rebuilder.errors import UnavailableError
+from rebuilder.model.resolution import Pin, Resolution
 from rebuilder.model.value import Sha256
-from rebuilder.ports import Pin, Resolution
 from tests.fakes.projects import Distribution
 
 

@@ -13,7 +13,7 @@ import pytest
 import uv
 
 from rebuilder.errors import ToolchainError, UnavailableError, UsageError
-from rebuilder.ports import Resolution
+from rebuilder.model.resolution import Resolution
 from rebuilder.storage.resolver import UvResolver, UvSettings
 from tests.fakes.facts import MemoryFacts
 from tests.fakes.projects import make_sdist, make_wheel

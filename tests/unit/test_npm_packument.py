@@ -17,11 +17,11 @@ from rebuilder.ecosystems.npm.npmrc import Surroundings
 from rebuilder.ecosystems.npm.packument import Integrity, Packument, Release
 from rebuilder.ecosystems.npm.settings import NpmSettings
 from rebuilder.errors import UnavailableError, UsageError
+from rebuilder.model.document import Document
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.provenance import RegistrySignature
 from rebuilder.model.value import sha256_hex
 from rebuilder.model.verdict import Verdict
-from rebuilder.ports import Document
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.facts import MemoryFacts
 from tests.fakes.fetcher import FakeFetcher

@@ -13,12 +13,13 @@ from rebuilder.ecosystems.npm.subject import ECOSYSTEM, escaped, parse_subject, 
 from rebuilder.errors import UsageError
 from rebuilder.model.artifact import Subject
 from rebuilder.model.attempt import Attempt, Hypothesis
+from rebuilder.model.document import Document
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.git import SourceTree
 from rebuilder.model.listing import Listing
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.trail import FileChange, Origin
-from rebuilder.ports import Blobs, Document, Facts, Sources
+from rebuilder.ports import Blobs, Facts, Sources
 
 MAX_FILE_BYTES = 256 << 20
 

@@ -19,9 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rebuilder.ecosystems.npm.subject import is_version
 from rebuilder.errors import UnavailableError
+from rebuilder.model.document import Document
 from rebuilder.model.provenance import RegistrySignature
 from rebuilder.model.value import Sha256
-from rebuilder.ports import DigestAlgorithm, Document
+from rebuilder.ports import DigestAlgorithm
 
 MEDIA_TYPE = "application/json"
 MAX_BYTES = 64 << 20

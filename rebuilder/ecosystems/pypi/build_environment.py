@@ -23,9 +23,9 @@ from rebuilder.ecosystems.pypi.requirements import Requirements, parse_requireme
 from rebuilder.ecosystems.pypi.workshop import Workshop
 from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.definition import Input, Role
+from rebuilder.model.resolution import Pin, Resolution
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
-from rebuilder.ports import Pin, Resolution
 
 _GRACE = timedelta(days=1)
 """How much later than the file its own build tool may have been published."""

@@ -10,7 +10,7 @@ from rebuilder.ecosystems.pypi.requirements import BuildSystem
 from rebuilder.ecosystems.pypi.source_trees import SOURCE_TREE, CheckedOut, SourceOrigin
 from rebuilder.model.definition import BuildDefinition, Input, Limits, Role, ToolchainRef
 from rebuilder.model.evidence import Source
-from rebuilder.ports import Pin
+from rebuilder.model.resolution import Pin
 
 BUILD_TYPE = "tag:rebuilder,2026:pypi-wheel-build/v1"
 """Documented in docs/predicates/pypi-wheel-build.md."""

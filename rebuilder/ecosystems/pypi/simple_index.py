@@ -17,8 +17,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from rebuilder.ecosystems.pypi.subject import file_version
 from rebuilder.errors import UnavailableError
 from rebuilder.model.artifact import PublishedFile
+from rebuilder.model.document import Document
 from rebuilder.model.value import Sha256
-from rebuilder.ports import Document, Fetcher
+from rebuilder.ports import Fetcher
 
 MEDIA_TYPE = "application/vnd.pypi.simple.v1+json"
 MAX_BYTES = 64 << 20
