@@ -43,10 +43,6 @@ class StoreError(RebuilderError):
     """The store cannot be read or written: full disk, read-only, a corrupt blob or ledger."""
 
 
-class LeaseLostError(StoreError):
-    """A worker's time with a task ran out and the task was taken from it; nothing of what it brought was written."""
-
-
 class ToolchainError(RebuilderError):
     """A toolchain cannot be made, or was modified since it was."""
 

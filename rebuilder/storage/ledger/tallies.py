@@ -1,0 +1,21 @@
+"""Things that are only counted, such as cache hits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection
+
+from rebuilder.storage.ledger import tables
+from rebuilder.storage.ledger.rows import insert
+
+
+def add_tallies(connection: Connection, counted: Mapping[tuple[str, str], int]) -> None:
+    """Add to what was counted before, by name and label."""
+    rows = [  # always in one order: no two transactions wait for each other
+        {"name": name, "label": label, "value": value} for (name, label), value in sorted(counted.items()) if value
+    ]
+    for row in rows:
+        statement = insert(connection.dialect.name, tables.tally).values(row)
+        total = tables.tally.c.value + statement.excluded.value
+        connection.execute(statement.on_conflict_do_update(index_elements=["name", "label"], set_={"value": total}))
