@@ -21,6 +21,8 @@ from rebuilder.model.value import Sha256
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LARGE = 8 << 20
 """Bytes from which on a file is not hashed by every process."""
+LEAVING = "leaving"
+"""Folder of blobs that are about to be deleted, and come back when somebody asks for them; see ``retention``."""
 _Fingerprint = tuple[int, int, int, int, int]
 
 
@@ -80,6 +82,7 @@ class DiskBlobs:
     def has(self, sha256: str) -> bool:
         """Whether a file of that name is stored; whether it is undamaged shows when it is read."""
         with contextlib.suppress(StoreError, OSError):
+            self._called_back(sha256)
             return stat.S_ISREG(self._place(sha256).lstat().st_mode)
         return False
 
@@ -131,6 +134,7 @@ class DiskBlobs:
     def _open(self, sha256: str) -> BinaryIO:
         place = self._place(sha256)
         with self._explained(sha256):
+            self._called_back(sha256)
             try:
                 if not stat.S_ISREG(place.lstat().st_mode):
                     raise self._moved_aside(sha256, None)
@@ -140,6 +144,13 @@ class DiskBlobs:
                     f"Blob {sha256} is not in the store {self._root}.",
                     hint="Verify the artifact again: what is missing is fetched or built anew.",
                 ) from None
+
+    def _called_back(self, sha256: str) -> None:
+        """Bring a blob back that was set aside to be deleted."""
+        place = self._place(sha256)
+        if not os.path.lexists(place):
+            with contextlib.suppress(FileNotFoundError):
+                (self._root / LEAVING / sha256).rename(place)
 
     def _is_sound(self, sha256: str) -> bool:
         """Whether an undamaged copy is there; a damaged one is moved aside."""

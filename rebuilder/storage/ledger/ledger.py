@@ -21,6 +21,7 @@ from rebuilder.storage.ledger import publishers, tables
 from rebuilder.storage.ledger.database import Database
 from rebuilder.storage.ledger.queue import Queue
 from rebuilder.storage.ledger.queue_rows import order_columns
+from rebuilder.storage.ledger.references import forget, references
 from rebuilder.storage.ledger.rows import (
     artifact_row,
     attempt_row,
@@ -341,6 +342,14 @@ class Ledger:
         )
         with self._database.writing() as connection:
             connection.execute(statement)
+
+    def references(self) -> set[bytes]:
+        """See :func:`rebuilder.storage.ledger.references.references`."""
+        return references(self._database)
+
+    def forget(self, before: datetime) -> int:
+        """Forget what was cached before a moment; give how many entries that were."""
+        return forget(self._database, before)
 
     def _summaries(self, query: Select[Any]) -> list[Summary]:
         with self._database.reading() as connection:

@@ -1,0 +1,97 @@
+"""Blobs that nothing refers to leave in two steps; one that is asked for meanwhile comes back."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from rebuilder.storage.blobs import LEAVING, DiskBlobs
+from rebuilder.storage.retention import Retention, Swept
+from tests.fakes.clock import FixedClock
+
+KEEP = timedelta(days=30)
+
+
+class House:
+    """Blobs, their retention, and a clock."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.blobs = DiskBlobs(root)
+        self.clock = FixedClock(datetime(2026, 11, 1, tzinfo=UTC))
+        self.retention = Retention(root, KEEP, self.clock)
+
+    def put(self, data: bytes, *, age: timedelta) -> str:
+        """Store a blob that was written some time ago."""
+        digest = self.blobs.put(data)
+        then = (self.clock.now() - age).timestamp()
+        os.utime(self.root / digest[:2] / digest, (then, then))
+        return digest
+
+    def sweep(self, *referred: str) -> Swept:
+        """One sweep, with these digests referred to."""
+        return self.retention.sweep(lambda: {bytes.fromhex(each) for each in referred})
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    """An empty store."""
+    return House(tmp_path / "blobs")
+
+
+def test_an_empty_store_has_nothing_to_sweep(house: House) -> None:
+    """Nothing is there, nothing is made."""
+    assert Swept(0, 0, 0) == house.sweep()
+    assert not house.root.exists()
+
+
+def test_what_is_referred_to_stays_for_ever(house: House) -> None:
+    """However old it is."""
+    digest = house.put(b"published", age=timedelta(days=3000))
+    assert Swept(0, 0, 0) == house.sweep(digest)
+    assert house.blobs.read(digest) == b"published"
+
+
+def test_what_is_young_stays(house: House) -> None:
+    """Its report may not be written yet."""
+    digest = house.put(b"young", age=KEEP - timedelta(hours=1))
+    assert Swept(0, 0, 0) == house.sweep()
+    assert house.blobs.read(digest) == b"young"
+
+
+def test_what_nothing_refers_to_leaves_in_two_steps(house: House) -> None:
+    """It is set aside first, and deleted a day later."""
+    digest = house.put(b"old", age=KEEP + timedelta(hours=1))
+    assert Swept(1, 0, 0) == house.sweep()
+    house.clock.time += timedelta(hours=23)
+    assert Swept(0, 0, 0) == house.sweep()
+    house.clock.time += timedelta(hours=2)
+    assert Swept(0, 1, 3) == house.sweep()
+    assert not house.blobs.has(digest)
+
+
+def test_what_is_asked_for_comes_back(house: House) -> None:
+    """A verification that is about to use it never notices."""
+    digest = house.put(b"wanted", age=KEEP + timedelta(hours=1))
+    house.sweep()
+    assert house.blobs.has(digest)
+    assert house.blobs.read(digest) == b"wanted"
+    assert [] == list((house.root / LEAVING).iterdir())
+
+
+def test_what_is_referred_to_meanwhile_comes_back(house: House) -> None:
+    """A report that was written between the two steps keeps what it names."""
+    digest = house.put(b"reported", age=KEEP + timedelta(hours=1))
+    house.sweep()
+    house.clock.time += timedelta(days=2)
+    assert Swept(0, 0, 0) == house.sweep(digest)
+    assert (house.root / digest[:2] / digest).read_bytes() == b"reported"
+
+
+def test_references_are_asked_for_only_when_something_may_go(house: House) -> None:
+    """Reading all reports is not free."""
+    house.put(b"young", age=timedelta(0))
+    house.retention.sweep(lambda: pytest.fail("asked"))
