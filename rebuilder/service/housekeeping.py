@@ -1,0 +1,42 @@
+"""Keeps the store from growing for ever."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from rebuilder.ports import Clock
+from rebuilder.storage.cache_pruning import prune_documents, prune_repositories
+from rebuilder.storage.ledger import Ledger
+from rebuilder.storage.retention import Retention
+
+
+class Housekeeping:
+    """Forgets caches and blobs that nothing has needed for a while.
+
+    Args:
+        store: Directory of the store.
+        ledger: Says what is still referred to.
+        keep: How long something stays that nothing refers to.
+        clock: Tells the time.
+    """
+
+    def __init__(self, store: Path, ledger: Ledger, keep: timedelta, clock: Clock) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._keep = keep
+        self._clock = clock
+        self._retention = Retention(store / "blobs", keep, clock)
+
+    def step(self) -> None:
+        """One round.
+
+        Raises:
+            StoreError: the store or the ledger cannot be used.
+        """
+        before = self._clock.now() - self._keep
+        self._ledger.forget(before)
+        cache = self._store / "cache"
+        prune_documents(cache / "http", before)
+        prune_repositories(cache / "git", before)
+        self._retention.sweep(self._ledger.references)

@@ -1,0 +1,84 @@
+"""Caches forget what nobody asks for; what is in use stays."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from rebuilder.service.housekeeping import Housekeeping
+from rebuilder.storage.cache_pruning import prune_documents, prune_repositories
+from rebuilder.storage.ledger import Ledger
+from tests.fakes.clock import FixedClock
+
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+BEFORE = NOW - timedelta(days=30)
+
+
+def file(path: Path, *, days: float) -> Path:
+    """A file that was written some days ago."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x")
+    then = (NOW - timedelta(days=days)).timestamp()
+    os.utime(path, (then, then))
+    return path
+
+
+def repository(cache: Path, name: str, *, days: float) -> Path:
+    """A repository that was opened last some days ago."""
+    place = cache / f"{name}.git"
+    place.mkdir(parents=True)
+    (place / "HEAD").write_text("ref: refs/heads/main")
+    file(cache / f"{name}.lock", days=days)
+    return place
+
+
+@pytest.mark.parametrize("prune", [prune_documents, prune_repositories])
+def test_no_cache_yet(prune: object, tmp_path: Path) -> None:
+    """A directory that is not there has nothing in it."""
+    assert callable(prune)
+    assert prune(tmp_path / "none", BEFORE) == 0
+
+
+def test_old_documents_go(tmp_path: Path) -> None:
+    """The young one stays."""
+    old, young = file(tmp_path / "a.json", days=31), file(tmp_path / "b.json", days=29)
+    assert prune_documents(tmp_path, BEFORE) == 1
+    assert (False, True) == (old.exists(), young.exists())
+
+
+def test_old_repositories_go(tmp_path: Path) -> None:
+    """One that was opened lately stays, however old its files are; locks stay."""
+    old, young = repository(tmp_path, "old", days=31), repository(tmp_path, "young", days=1)
+    assert prune_repositories(tmp_path, BEFORE) == 1
+    assert (False, True) == (old.exists(), young.exists())
+    assert (tmp_path / "old.lock").exists()
+
+
+def test_a_repository_in_use_stays(tmp_path: Path) -> None:
+    """Somebody fetches into it for longer than one would think."""
+    used = repository(tmp_path, "used", days=31)
+    with (tmp_path / "used.lock").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert prune_repositories(tmp_path, BEFORE) == 0
+    assert used.exists()
+
+
+def test_one_round(tmp_path: Path) -> None:
+    """Ledger cache, documents and repositories are gone through; keys that signed are never forgotten."""
+    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+        for days, name in ((31, "old"), (29, "young")):
+            ledger.cache_put("pypi", name, 1, NOW - timedelta(days=days))
+        ledger.cache_put("public-key", "key", "pem", NOW - timedelta(days=3000))
+        document = file(tmp_path / "cache" / "http" / "a.json", days=31)
+        Housekeeping(tmp_path, ledger, timedelta(days=30), FixedClock(NOW)).step()
+        kept = [
+            ledger.cache_get("pypi", "old"),
+            ledger.cache_get("pypi", "young"),
+            ledger.cache_get("public-key", "key"),
+        ]
+    assert [None, 1, "pem"] == kept
+    assert not document.exists()
