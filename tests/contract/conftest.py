@@ -10,6 +10,7 @@ from typing import Protocol
 import pytest
 
 from rebuilder.storage.ledger import Ledger
+from rebuilder.storage.ledger.session_owners import SessionOwners
 from tests.fakes.postgres import Postgres
 
 
@@ -34,7 +35,7 @@ def migrated(postgres: Postgres) -> str:
     return name
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "postgresql"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Where a ledger of this test is: the URL of a database that nobody else uses."""
     if request.param == "sqlite":
@@ -50,7 +51,15 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 def open_ledger(place: str) -> Iterator[OpenLedger]:
     """Opens the ledger of this test, as often as wanted."""
     with ExitStack() as stack:
-        yield lambda: stack.enter_context(Ledger.open(place))
+
+        def opened() -> Ledger:
+            ledger = stack.enter_context(Ledger.open(place))
+            owners = ledger._database.owners
+            if isinstance(owners, SessionOwners):
+                owners.grace_seconds = 0  # the server of the tests was started just now
+            return ledger
+
+        yield opened
 
 
 @pytest.fixture

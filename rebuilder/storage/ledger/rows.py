@@ -72,11 +72,13 @@ def artifact_row(connection: Connection, artifact: Artifact, now: datetime) -> t
         "uploaded": artifact.file.uploaded,
         "first_seen": now,
     }
-    new = insert_new(connection, tables.artifact, row)
-    number = connection.execute(
-        select(tables.artifact.c.id).where(*same_name(artifact), tables.artifact.c.sha256 == artifact.sha256)
-    ).scalar_one()
-    return number, new
+    known = select(tables.artifact.c.id).where(*same_name(artifact), tables.artifact.c.sha256 == artifact.sha256)
+    number = connection.execute(known).scalar()
+    if number is not None:
+        return number, False
+    inserted = connection.execute(tables.artifact.insert().values(row)).inserted_primary_key
+    assert inserted is not None  # noqa: S101 - one row
+    return int(inserted[0]), True
 
 
 def insert(dialect: str, table: Table) -> Any:
@@ -86,8 +88,8 @@ def insert(dialect: str, table: Table) -> Any:
 
 def insert_new(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
     """Insert unless a unique constraint says that it is there; whether it was new."""
-    result = connection.execute(insert(connection.dialect.name, table).values(row).on_conflict_do_nothing())
-    return result.rowcount > 0
+    statement = insert(connection.dialect.name, table).values(row).on_conflict_do_nothing()
+    return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount > 0
 
 
 def end_verification(connection: Connection, number: int, **columns: Any) -> None:

@@ -1,10 +1,9 @@
-"""The ledger: what goes in comes out, and nothing that was pinned ever changes."""
+"""The ledger, on every database: what goes in comes out, and nothing that was pinned ever changes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
 
@@ -13,20 +12,15 @@ from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.comparison import Level
 from rebuilder.model.decision import Decision
 from rebuilder.model.evidence import Obstacle
+from rebuilder.model.provenance import Forge, RememberedPublisher
 from rebuilder.model.report import Report, summarise
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Kind, Verdict
 from rebuilder.storage.ledger import Ledger, PinResult
+from tests.contract.conftest import OpenLedger
 from tests.fakes.verifications import NOW, artifact, attempt, digest, report, signed
 
 LATER = NOW + timedelta(hours=1)
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    """An empty ledger in a file."""
-    with Ledger.open(tmp_path / "ledger.sqlite") as opened:
-        yield opened
 
 
 def store(ledger: Ledger, done: Report) -> None:
@@ -71,7 +65,7 @@ def test_alarms_stay_and_do_not_repeat(ledger: Ledger) -> None:
         kind=AlarmKind.DIGEST_CHANGED,
         purl="pkg:pypi/idna@3.20",
         filename="idna.whl",
-        sentence="Ü\u0000<b> changed.",
+        sentence="Ü\u2603<b> changed.",
         raised=NOW,
     )
     other = alarm.model_copy(update={"purl": "pkg:pypi/other@1", "raised": LATER})
@@ -80,6 +74,16 @@ def test_alarms_stay_and_do_not_repeat(ledger: Ledger) -> None:
     assert ledger.raise_alarm(other)
     assert [other, alarm] == ledger.alarms()
     assert [alarm] == ledger.alarms("pkg:pypi/idna@3.20")
+
+
+def test_a_text_with_nul_is_kept(ledger: Ledger) -> None:
+    """A hostile name stops nothing; a database without NUL keeps a character that stands for it."""
+    sentence = "before\0after"
+    alarm = Alarm(kind=AlarmKind.DIGEST_CHANGED, purl="pkg:pypi/x@1", filename="\0.whl", sentence=sentence, raised=NOW)
+    assert ledger.raise_alarm(alarm)
+    assert not ledger.raise_alarm(alarm)
+    kept = ledger.alarms()[0]
+    assert kept.sentence in {sentence, sentence.replace("\0", "\ufffd")}
 
 
 def test_a_finished_verification_comes_back_whole(ledger: Ledger) -> None:
@@ -199,27 +203,73 @@ def test_the_cache_keeps_by_inputs(ledger: Ledger) -> None:
     assert [] == ledger.cache_get("resolution", inputs)
 
 
-def test_a_running_verification_of_this_process_is_left_alone(tmp_path: Path) -> None:
+def test_a_running_verification_of_this_process_is_left_alone(open_ledger: OpenLedger) -> None:
     """Two at once on one artifact are fine: neither is taken for dead, even through another opened ledger."""
-    with Ledger.open(tmp_path / "l") as one, Ledger.open(tmp_path / "l") as two:
-        numbers = [one.begin(artifact(), NOW), two.begin(artifact(), NOW), one.begin(artifact(), NOW)]
-        assert 3 == len(set(numbers))
-        assert [True] * 3 == [two._database.owners.alive(each) for each in numbers]
-        done = report(artifact(), attempt(artifact(), Level.IDENTICAL))
-        for ledger, number in zip((one, two, one), numbers, strict=True):
-            ledger.finish(number, signed(done))
-        assert 3 == len(one.history("pypi", "idna"))
+    one, two = open_ledger(), open_ledger()
+    numbers = [one.begin(artifact(), NOW), two.begin(artifact(), NOW), one.begin(artifact(), NOW)]
+    assert 3 == len(set(numbers))
+    assert [True] * 3 == [two._database.owners.alive(each) for each in numbers]
+    done = report(artifact(), attempt(artifact(), Level.IDENTICAL))
+    for ledger, number in zip((one, two, one), numbers, strict=True):
+        ledger.finish(number, signed(done))
+    assert 3 == len(one.history("pypi", "idna"))
+    assert [False] * 3 == [two._database.owners.alive(each) for each in numbers]
 
 
-def test_a_ledger_in_memory_works() -> None:
-    """Handy for tests of others: the same behaviour without a file."""
-    with Ledger.open("sqlite://") as ledger:
-        store(ledger, report(artifact(), attempt(artifact(), Level.IDENTICAL)))
-        assert 1 == ledger.counts()[Verdict.REPRODUCED]
+def test_a_closed_ledger_has_given_up_its_claims(open_ledger: OpenLedger) -> None:
+    """What was running when a ledger went away is abandoned by whoever begins next; the late one is told."""
+    gone, here = open_ledger(), open_ledger()
+    first = gone.begin(artifact(), NOW)
+    gone.add_attempt(first, 0, attempt(artifact(), None))
+    gone.close()
+    assert not here._database.owners.alive(first)
+    here.begin(artifact(), LATER)
+    with pytest.raises(StoreError, match=f"no verification {first} that is still going on"):
+        here.finish(first, signed(report(artifact(), attempt(artifact(), None))))
+    assert [attempt(artifact(), None)] == here.attempts(first)
 
 
-@pytest.mark.parametrize("where", ["postgresql://127.0.0.1/x", "sqlite:/\\://", "nonsense://x"])
-def test_other_databases_are_refused_in_a_sentence(where: str) -> None:
-    """What is not supported is said, not tried."""
-    with pytest.raises(StoreError):
-        Ledger.open(where)
+def test_one_publisher_wins(open_ledger: OpenLedger) -> None:
+    """Many at once, each with a ledger of its own: all are told the same publisher, and it is kept."""
+    ledgers = [open_ledger() for _ in range(8)]
+
+    def remember(number: int) -> RememberedPublisher:
+        other = publisher().model_copy(update={"repository": f"https://example.org/o/{number}"})
+        return ledgers[number].remember_publisher(other)
+
+    with ThreadPoolExecutor(8) as pool:
+        told = list(pool.map(remember, range(8)))
+    assert [ledgers[0].remembered_publisher("pypi", "idna")] * 8 == told
+
+
+def test_writers_wait_for_each_other(open_ledger: OpenLedger) -> None:
+    """Of different bytes pinned at the same moment, all but the first are told of those before."""
+    ledgers = [open_ledger() for _ in range(8)]
+
+    def pin(number: int) -> PinResult:
+        return ledgers[number].pin(artifact(sha256=digest(str(number))), NOW)
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(pin, range(8)))
+    assert list(range(8)) == sorted(len(each.earlier) for each in results)
+    assert all(each.first_seen for each in results)
+
+
+def publisher() -> RememberedPublisher:
+    """A publisher with every column that matters here."""
+    return RememberedPublisher(
+        ecosystem="pypi",
+        name="idna",
+        forge=Forge.GITHUB,
+        issuer="https://example.org",
+        account=None,
+        repository="https://example.org/o/r",
+        repository_id="7",
+        workflow="release.yml",
+        environment=None,
+        purl="pkg:pypi/idna@3.20",
+        filename="idna-3.20-py3-none-any.whl",
+        sha256=digest("idna"),
+        uploaded=None,
+        remembered=NOW,
+    )
