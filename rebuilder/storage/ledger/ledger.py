@@ -19,6 +19,7 @@ from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Order
 from rebuilder.storage.ledger import publishers, tables
 from rebuilder.storage.ledger.database import Database
+from rebuilder.storage.ledger.lookup import Lookup
 from rebuilder.storage.ledger.queue import Queue
 from rebuilder.storage.ledger.queue_rows import order_columns
 from rebuilder.storage.ledger.references import forget, references
@@ -57,6 +58,7 @@ class Ledger:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.lookup = Lookup(database)
         self.queue = Queue(database)
         self.watches = Watches(database)
 
