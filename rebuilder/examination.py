@@ -160,7 +160,7 @@ def _tried(parts: Parts, evidence: Evidence, number: int, tier: Tier, share_sinc
     ecosystem, filename = parts.ecosystems[evidence.artifact.ecosystem], evidence.artifact.filename
     signed = parts.lineage.signed(evidence)
     trial = Trial(
-        _targets(evidence),
+        targets(evidence),
         run=parts.run,
         comparer=parts.comparer,
         diffoscope=parts.diffoscope,
@@ -190,7 +190,7 @@ def _earlier(parts: Parts, definition: BuildDefinition, since: datetime | None) 
     return run if kept else None
 
 
-def _targets(evidence: Evidence) -> dict[str, Sha256]:
+def targets(evidence: Evidence) -> dict[str, Sha256]:
     """Every file an attempt may be about: the artifact, and the source archive beside it."""
     targets = {evidence.artifact.filename: evidence.artifact.sha256}
     if evidence.source_file is not None:

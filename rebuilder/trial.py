@@ -67,8 +67,7 @@ class Trial:
         try:
             hypothesis = next(hypotheses)
             for _ in itertools.count() if most is None else range(most):
-                attempt = self._made(hypothesis)
-                self._keep(attempt)
+                attempt = self.make(hypothesis)
                 self._stopwatch.stage(Stage.RESOLVE)
                 hypothesis = hypotheses.send(attempt)
         except StopIteration as stop:
@@ -76,6 +75,12 @@ class Trial:
             return obstacle
         hypotheses.close()
         return None
+
+    def make(self, hypothesis: Hypothesis) -> Attempt:
+        """Make one attempt and keep it."""
+        attempt = self._made(hypothesis)
+        self._keep(attempt)
+        return attempt
 
     def look_closer(self, index: int) -> None:
         """Run the definition of an attempt that differs once more, and have diffoscope explain the difference."""
