@@ -47,6 +47,18 @@ class ToolchainError(RebuilderError):
     """A toolchain cannot be made, or was modified since it was."""
 
 
+class CorruptError(RebuilderError):
+    """Something of our own is not what it was: it broke, or somebody changed it. An alarm, whoever comes upon it."""
+
+
+class CorruptStoreError(CorruptError, StoreError):
+    """A file in the store, or a program of ours, has other bytes than its digest says."""
+
+
+class CorruptToolchainError(CorruptError, ToolchainError):
+    """A toolchain was modified since it was made."""
+
+
 class SandboxUnavailableError(RebuilderError):
     """This machine cannot give an isolation the sandbox needs; nothing weaker is used instead."""
 

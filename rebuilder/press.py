@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rebuilder.attest.envelope import sign_statement
 from rebuilder.attest.statements import Builder, provenance_statement, verdict_statement
 from rebuilder.examination import alarms_about
+from rebuilder.model.regression import regression, severity
 from rebuilder.model.report import Report, SignedReport, page_path
 from rebuilder.ports import Blobs, Clock, Signer
 from rebuilder.site.publisher import Site
@@ -14,6 +15,8 @@ from rebuilder.storage.ledger import Ledger
 
 _PUBLIC_KEY = "public-key"
 """Kind of the ledger's notes on keys that signed: a report outlives the use of its key."""
+_CLOSED_ALARMS = 1000
+"""Alarms among which the page looks for those that were acknowledged or have cleared; open ones are all there."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +31,19 @@ class Press:
     clock: Clock
 
     def finish(self, number: int, report: Report) -> SignedReport:
-        """Sign the report of a verification and keep it.
+        """Sign the report of a verification and keep it; a regression is an alarm, and the report says so.
 
         Raises:
             SigningError: the key cannot be used, or the report contradicts itself.
             StoreError: the published or the rebuilt bytes are not what they were, or the ledger cannot be written.
             ValueError: the verdict is not one that is published.
         """
+        alarm = regression(report, self.ledger.history(report.artifact.ecosystem, report.artifact.name))
+        if alarm is not None:
+            report = report.model_copy(update={"alarms": (*report.alarms, alarm)})
         signed = self.sign(report)
+        if alarm is not None:
+            self.ledger.alarm_book.raise_alarm(alarm, severity=severity(report.decision.verdict))
         self.ledger.finish(number, signed)
         return signed
 
@@ -95,8 +103,9 @@ class Press:
 
     def write_index(self) -> None:
         """Write the index, the alarms and what every page refers to; as of the newest thing they tell."""
-        summaries, alarms = self.ledger.latest(), self.ledger.alarms()
-        told = [each.finished for each in summaries] + [each.raised for each in alarms]
+        summaries, book = self.ledger.latest(), self.ledger.alarm_book
+        alarms = [*book.open(), *(each for each in book.all(_CLOSED_ALARMS) if not each.open)]
+        told = [each.finished for each in summaries] + [each.last_seen for each in alarms]
         self.site.write_index(summaries, alarms, max(told, default=self.clock.now()))
 
     def write_page(self, signed: SignedReport) -> str:

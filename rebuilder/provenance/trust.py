@@ -10,7 +10,7 @@ import tomllib
 from functools import cache
 from pathlib import Path
 
-from rebuilder.errors import StoreError, UsageError
+from rebuilder.errors import CorruptStoreError, StoreError, UsageError
 from rebuilder.model.value import Value, sha256_hex
 from rebuilder.provenance.trust_root import TrustRoot
 
@@ -150,7 +150,7 @@ def _pinned(directory: Path, pins: dict[str, dict[str, str]], part: str) -> byte
         raise StoreError(f"The trust root file {path} cannot be read: {_why(error)}.", hint=_REFRESH) from None
     found = sha256_hex(data)
     if found != pin["sha256"]:
-        raise StoreError(
+        raise CorruptStoreError(
             f"The trust root file {path} was changed: its SHA-256 is {found}, pinned is {pin['sha256']}.",
             hint=_REFRESH,
         )

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 from rebuilder.checked_files import CheckedFiles
-from rebuilder.errors import StoreError
+from rebuilder.errors import CorruptStoreError, StoreError
 
 _CHUNK = 1 << 20
 
@@ -72,4 +72,4 @@ class Executables:
 
 def _same(source: Path, wanted: str, found: str) -> None:
     if wanted != found:
-        raise StoreError(f"{source} has the digest {found}, not {wanted}: it was modified.")
+        raise CorruptStoreError(f"{source} has the digest {found}, not {wanted}: it was modified.")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from rebuilder.checked_files import CheckedFiles
-from rebuilder.errors import FetchMismatchError, StoreError
+from rebuilder.errors import CorruptStoreError, FetchMismatchError, StoreError
 from rebuilder.model.value import Sha256
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -175,13 +175,13 @@ class DiskBlobs:
         except FileNotFoundError:
             where = "Another process has moved it aside"
         except OSError as error:
-            return StoreError(
+            return CorruptStoreError(
                 f"Blob {sha256} {damage}, and it cannot be moved aside ({error.strerror}).",
                 hint=f"Make {self._root} writable, or delete {self._place(sha256)}.",
             )
         else:
             where = f"It was moved to {aside}"
-        return StoreError(
+        return CorruptStoreError(
             f"Blob {sha256} {damage}. {where}.",
             hint="Verify the artifact again: the bytes are fetched or built anew. Check the disk if this repeats.",
         )

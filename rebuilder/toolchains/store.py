@@ -23,7 +23,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from rebuilder.errors import ToolchainError
+from rebuilder.errors import CorruptToolchainError, ToolchainError
 from rebuilder.model.report import ToolchainSummary
 from rebuilder.model.value import Sha256, Sha256Field, Value, canonical_json, sha256_hex
 from rebuilder.ports import Clock, Toolchain
@@ -183,10 +183,10 @@ class DebianToolchains:
         name = record.spec.name
         hint = f"Find out who did it. To have it made again, remove {root.parent}."
         if sha256_hex(recorded) != record.sha256:
-            return ToolchainError(f"The toolchain {name} and its listing were modified.", hint=hint)
+            return CorruptToolchainError(f"The toolchain {name} and its listing were modified.", hint=hint)
         changed = changes(recorded, found)
         more = f", and {len(changed) - 3} more" if len(changed) > 3 else ""
-        return ToolchainError(
+        return CorruptToolchainError(
             f"The toolchain {name} was modified since it was made: {', '.join(changed[:3])}{more}.", hint=hint
         )
 

@@ -18,6 +18,7 @@ from rebuilder.model.value import Sha256, Sha256Field, Value, canonical_json, sh
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Order
 from rebuilder.storage.ledger import publishers, tables
+from rebuilder.storage.ledger.alarm_book import AlarmBook
 from rebuilder.storage.ledger.database import Database
 from rebuilder.storage.ledger.lookup import Lookup
 from rebuilder.storage.ledger.queue import Queue
@@ -30,7 +31,6 @@ from rebuilder.storage.ledger.rows import (
     end_verification,
     finished_verifications,
     insert,
-    insert_new,
     keep_examined,
     newest_verifications,
     packed,
@@ -61,6 +61,7 @@ class Ledger:
         self.lookup = Lookup(database)
         self.queue = Queue(database)
         self.watches = Watches(database)
+        self.alarm_book = AlarmBook(database)
 
     @classmethod
     def open(cls, where: str | Path, *, busy_seconds: float = 20) -> Self:
@@ -97,21 +98,12 @@ class Ledger:
             return PinResult(first_seen=first_seen, earlier=tuple(rows.scalars()))
 
     def raise_alarm(self, alarm: Alarm) -> bool:
-        """Keep an alarm; False when the very same one is known already (its first time stays)."""
-        key = sha256_hex(canonical_json([alarm.kind.value, alarm.purl, alarm.filename, alarm.sentence]))
-        with self._database.writing() as connection:
-            row = {"key": key, **alarm.model_dump(), "kind": alarm.kind.value}
-            return insert_new(connection, tables.alarm, row)
+        """Keep an alarm, as :meth:`AlarmBook.raise_alarm` does; True when it is new or open again."""
+        return self.alarm_book.raise_alarm(alarm)
 
     def alarms(self, purl: str | None = None) -> list[Alarm]:
-        """All alarms, or those of one release; newest first."""
-        query = select(tables.alarm).order_by(tables.alarm.c.raised.desc(), tables.alarm.c.id.desc())
-        if purl is not None:
-            query = query.where(tables.alarm.c.purl == purl)
-        columns = [each for each in tables.alarm.c if each.name in Alarm.model_fields]
-        with self._database.reading() as connection:
-            rows = connection.execute(query.with_only_columns(*columns))
-            return [Alarm.model_validate(dict(row)) for row in rows.mappings()]
+        """Alarms that are open, or those of one release; newest first."""
+        return [each.alarm for each in self.alarm_book.open(purl)]
 
     def remembered_publisher(self, ecosystem: str, name: str) -> RememberedPublisher | None:
         """The first verified publisher of a project (by its normalised name); None when none was seen yet."""

@@ -1,0 +1,136 @@
+"""Tells when a release or a file that ought to be confirmed is not any more."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rebuilder.model.alarm import Alarm, AlarmKind, Severity
+from rebuilder.model.report import Report, Summary
+from rebuilder.model.verdict import Verdict
+
+FEWEST_BEFORE = 3
+"""So many releases in a row make a difference news."""
+
+_WORDS = ("three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_SILENT = {Verdict.UNSUPPORTED, Verdict.INFRA_ERROR}
+"""Say something about us and nothing about a release."""
+_ARCHIVES = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".zip", ".whl", ".egg")
+
+
+def worse(before: Verdict, after: Verdict) -> bool:
+    """Whether something that was confirmed is confirmed less, or not any more; our own faults say nothing."""
+    if not before.confirms or not after.publishable:
+        return False
+    return not after.confirms or (before is Verdict.REPRODUCED and after is Verdict.EQUIVALENT)
+
+
+def severity(verdict: Verdict) -> Severity:
+    """How urgent a regression to this verdict is: other content is, a build that does not complete can wait."""
+    return Severity.PAGE if verdict is Verdict.DIFFERS else Severity.TICKET
+
+
+def regression(report: Report, history: Sequence[Summary]) -> Alarm | None:
+    """The alarm a report gives cause for, if it does; its severity is that of :func:`severity`.
+
+    Args:
+        report: What was found now.
+        history: Earlier verifications of the files of the project, in any order; this one may be among them.
+    """
+    decision, artifact = report.decision, report.artifact
+    if decision.verdict.confirms or not decision.verdict.publishable:
+        return None
+    earlier = [
+        each
+        for each in history
+        if each.verdict.publishable
+        and each.finished < report.finished
+        and (each.ecosystem, each.name) == (artifact.ecosystem, artifact.name)
+    ]
+    before = _this_file_before(report, earlier) or _releases_before(report, earlier)
+    if before is None:
+        return None
+    return Alarm(
+        kind=AlarmKind.REGRESSION,
+        purl=artifact.purl,
+        filename=artifact.filename,
+        sentence=f"{before} {_NOW[decision.verdict]}: {decision.sentence}",
+        raised=report.finished,
+    )
+
+
+_NOW = {
+    Verdict.DIFFERS: "differs",
+    Verdict.BUILD_FAILED: "was not built",
+    Verdict.INPUTS_MISSING: "lacks something that its rebuild needs",
+    Verdict.TIMED_OUT: "was stopped at a limit",
+    Verdict.UNSUPPORTED: "cannot be rebuilt",
+}
+
+
+def _this_file_before(report: Report, earlier: Iterable[Summary]) -> str | None:
+    artifact = report.artifact
+    same = (artifact.purl, artifact.filename, artifact.sha256)
+    good = [each for each in earlier if each.verdict.confirms and (each.purl, each.filename, each.sha256) == same]
+    if not good:
+        return None
+    last = max(good, key=lambda each: each.finished)
+    return f"This very file was {last.verdict.value} on {last.finished:%Y-%m-%d}; now it"
+
+
+def _releases_before(report: Report, earlier: Iterable[Summary]) -> str | None:
+    """Counts the newest earlier releases, one after the other, as long as all their files of this kind were good."""
+    artifact, number = report.artifact, 0
+    found: set[Verdict] = set()
+    if report.decision.verdict in _SILENT:
+        return None
+    kind, version = _kind(artifact.filename), _version_key(artifact.version)
+    before = [
+        each
+        for each in earlier
+        if each.version != artifact.version and _kind(each.filename) == kind and _version_key(each.version) < version
+    ]
+    before.sort(key=lambda each: (_version_key(each.version), each.version), reverse=True)
+    for _, files in itertools.groupby(before, key=lambda each: each.version):
+        verdicts = {each.verdict for each in _newest_of_each(files)}
+        if not all(each.confirms for each in verdicts):
+            break
+        number += 1
+        found |= verdicts
+    if number < FEWEST_BEFORE:
+        return None
+    spoken = _WORDS[number - FEWEST_BEFORE] if number - FEWEST_BEFORE < len(_WORDS) else f"{number:,}"
+    word = "reproduced" if found == {Verdict.REPRODUCED} else "confirmed"
+    return f"The {spoken} releases before were {word}; this one"
+
+
+def _newest_of_each(files: Iterable[Summary]) -> Iterable[Summary]:
+    newest: dict[tuple[str, str], Summary] = {}
+    for each in sorted(files, key=lambda each: each.finished):
+        newest[each.filename, each.sha256] = each
+    return newest.values()
+
+
+def _kind(filename: str) -> str:
+    """Files of one kind are made the same way: wheels for any machine, wheels for one, archives by their ending."""
+    ending = next((each for each in _ARCHIVES if filename.endswith(each)), filename.rpartition(".")[2])
+    return f"any{ending}" if filename.endswith("-any.whl") else ending
+
+
+def _version_key(version: str) -> tuple[int, Any, tuple[tuple[int, int, str], ...]]:
+    """Order of versions: PEP 440 where it applies, else numbers as numbers and words as words."""
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return (1, Version(version), ())
+    except InvalidVersion:
+        parts = re.findall(r"\d+|[^\W\d_]+", version)
+        # What follows the numbers (-beta, -rc) comes before the release itself: a word is less than nothing.
+        key = tuple((1, _number(each), "") if each.isdecimal() else (-1, 0, each) for each in parts)
+        return (0, 0, (*key, (0, 0, "")))
+
+
+def _number(digits: str) -> int:
+    return int(digits) if len(digits) <= 18 else 10**18
