@@ -38,6 +38,7 @@ from rebuilder.storage.ledger.rows import (
     signed_report,
     unpacked,
 )
+from rebuilder.storage.ledger.statistics import Statistics
 from rebuilder.storage.ledger.watches import Watches
 
 
@@ -62,6 +63,7 @@ class Ledger:
         self.queue = Queue(database)
         self.watches = Watches(database)
         self.alarm_book = AlarmBook(database)
+        self.statistics = Statistics(database, self.queue.state)
 
     @classmethod
     def open(cls, where: str | Path, *, busy_seconds: float = 20) -> Self:
