@@ -205,7 +205,7 @@ def alarm_note(alarm: Alarm, href: str | None = None) -> AlarmNote:
     """An alarm as pages show it."""
     return AlarmNote(
         heading=alarm_words(alarm.kind),
-        filename=visible(alarm.filename, SHORT),
+        filename=visible(alarm.filename or alarm.purl, SHORT),
         sentence=visible(alarm.sentence, LONG),
         raised=moment(alarm.raised),
         href=href,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlsplit
 
 from rebuilder.model.report import Summary, page_path
@@ -105,6 +105,17 @@ def duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.1f} s"
     return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
+
+
+def span(length: timedelta) -> str:
+    """A length of time as one says it: ``12 minutes``, ``3 hours``, ``2 days``; rounded down."""
+    minutes = max(0, int(length.total_seconds()) // 60)
+    if minutes < 1:
+        return "less than a minute"
+    if minutes < 120:
+        return count(minutes, "minute", "minutes")
+    hours = minutes // 60
+    return count(hours, "hour", "hours") if hours < 48 else count(hours // 24, "day", "days")
 
 
 def moment(when: datetime) -> Moment:

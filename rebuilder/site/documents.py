@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from rebuilder.model.alarm import Alarm
+from rebuilder.model.alarm import Alarm, RecordedAlarm
+from rebuilder.model.operations import Operations
 from rebuilder.model.report import Report, Summary, page_path
 from rebuilder.model.value import Value
 from rebuilder.resources import resource
@@ -45,8 +46,17 @@ class Projects(Value):
     """The newest verification of each file."""
 
 
+class Operate(Operations):
+    """What the service is doing as data (``operate.json``)."""
+
+    verifier: str
+    alarms: tuple[RecordedAlarm, ...]
+    """The open ones."""
+
+
 SCHEMAS: Mapping[str, type[Value]] = {
     "index.schema.json": Index,
+    "operate.schema.json": Operate,
     "projects.schema.json": Projects,
     "report.schema.json": Report,
 }
@@ -74,6 +84,12 @@ def index_document(
     return _text(
         Index(latest=entries, alarms=tuple(alarms), counts=dict(counts), files_total=total, **about).document()
     )
+
+
+def operate_document(operations: Operations, alarms: Sequence[RecordedAlarm], verifier: str) -> bytes:
+    """``operate.json``; ``alarms`` are the open ones."""
+    fields = {name: getattr(operations, name) for name in Operations.model_fields}
+    return _text(Operate(**fields, alarms=tuple(alarms), verifier=verifier).document())
 
 
 def projects_document(initial: str, files: Sequence[Summary]) -> bytes:

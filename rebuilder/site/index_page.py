@@ -1,4 +1,4 @@
-"""The pages that lead to the artifacts: front page, lists by verdict, projects by initial, alarms."""
+"""The pages that lead to the artifacts: front page, lists by verdict, projects by initial."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from rebuilder.model.alarm import Alarm
 from rebuilder.model.report import Summary
 from rebuilder.model.verdict import Verdict
 from rebuilder.site.artifact_page import AlarmNote, alarm_note
+from rebuilder.site.counts import CountRow, count_rows, percent
 from rebuilder.site.display import SHORT, Moment, count, moment, page_href, visible
-from rebuilder.site.marks import SHOWN, UNTESTED, Mark, mark
+from rebuilder.site.marks import Mark, mark
 from rebuilder.site.rows import Row, by_version, row
 
 LATEST = 50
@@ -24,19 +25,6 @@ MOST_LISTED = 500
 FRONT_ALARMS = 3
 """Alarms the front page names, each in a line; the page of alarms has all, with what they say."""
 _INITIALS = frozenset(string.ascii_lowercase)
-
-
-@dataclass(frozen=True, slots=True)
-class CountRow:
-    """How many files have one verdict, of how many."""
-
-    mark: Mark
-    number: int
-    shown: str
-    percent: str
-    width: float
-    """Percent, for a bar."""
-    href: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +89,6 @@ class ProjectsPage:
     initials: tuple[InitialLink, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AlarmsPage:
-    """All alarms, newest first."""
-
-    root: str
-    alarms: tuple[AlarmNote, ...]
-
-
 def index_page(files: Sequence[Summary], alarms: Sequence[Alarm], *, untested: int, now: datetime) -> IndexPage:
     """The front page; ``files`` has the newest verification of each file, newest first."""
     total = len(files) + untested
@@ -117,7 +97,7 @@ def index_page(files: Sequence[Summary], alarms: Sequence[Alarm], *, untested: i
     return IndexPage(
         root="",
         headline=_headline(good, total),
-        counts=_counts(files, untested, total),
+        counts=count_rows(Counter(each.verdict for each in files), untested, linked=True),
         total=count(total, "file", "files"),
         known=f"{total:,}",
         alarms=notes[:FRONT_ALARMS],
@@ -131,38 +111,9 @@ def index_page(files: Sequence[Summary], alarms: Sequence[Alarm], *, untested: i
 def _headline(good: int, total: int) -> str:
     if not total:
         return "Nothing has been verified yet."
-    share = _percent(good, total)
+    share = percent(good, total)
     verb = "was" if good == 1 else "were"
     return f"{good:,} of {count(total, 'known file', 'known files')} ({share}) {verb} confirmed by a rebuild."
-
-
-def _percent(part: int, total: int) -> str:
-    if not total:
-        return "–"
-    share = 100 * part / total
-    # Never "100 %" or "0 %" for anything but all and nothing.
-    return f"{share:.0f} %" if part in {0, total} else f"{min(max(share, 0.1), 99.9):.1f} %"
-
-
-def _counts(files: Sequence[Summary], untested: int, total: int) -> tuple[CountRow, ...]:
-    found = Counter(each.verdict for each in files)
-    pairs: list[tuple[Mark, int]] = [(mark(verdict), found[verdict]) for verdict in SHOWN]
-    return tuple(
-        CountRow(
-            mark=each,
-            number=number,
-            shown=f"{number:,}",
-            percent=_percent(number, total),
-            width=round(100 * number / total, 2) if total else 0.0,
-            href=list_path(each.name) if number and each is not UNTESTED else None,
-        )
-        for each, number in (*pairs, (UNTESTED, untested))
-    )
-
-
-def list_path(verdict: str) -> str:
-    """Address of a list by verdict, below the site's root."""
-    return f"verdicts/{verdict}.html"
 
 
 def list_page(verdict: Verdict, files: Sequence[Summary], made_from: str) -> ListPage:
@@ -208,11 +159,6 @@ def project_path(ecosystem: str, name: str) -> str:
     return f"{initial_path(_initial(name))}#{quote(_anchor(ecosystem, name), safe='')}"
 
 
-def alarms_page(files: Sequence[Summary], alarms: Sequence[Alarm]) -> AlarmsPage:
-    """The page of all alarms."""
-    return AlarmsPage(root="", alarms=_alarm_notes(files, alarms))
-
-
 def _project(key: tuple[str, str], files: Sequence[Summary]) -> Project:
     return Project(
         anchor=_anchor(*key),
@@ -252,6 +198,8 @@ def initials(files: Sequence[Summary], root: str) -> tuple[InitialLink, ...]:
 
 def _alarm_notes(files: Sequence[Summary], alarms: Sequence[Alarm]) -> tuple[AlarmNote, ...]:
     pages = {(each.purl, each.filename): each for each in reversed(files)}
-    ordered = sorted(alarms, key=lambda each: each.raised, reverse=True)
+    # What is about our own operation is on the pages of alarms and of the service; here are readers of verdicts.
+    concerning = (each for each in alarms if not each.kind.about_us)
+    ordered = sorted(concerning, key=lambda each: each.raised, reverse=True)
     found = ((each, pages.get((each.purl, each.filename))) for each in ordered)
     return tuple(alarm_note(each, page_href("", page) if page else None) for each, page in found)

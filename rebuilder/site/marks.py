@@ -1,16 +1,16 @@
-"""How a verdict looks: icon, word and tone, always together, so that colour is never the only signal."""
+"""How a verdict or an alarm looks: icon, word and tone, always together, so that colour is never the only signal."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rebuilder.model.alarm import AlarmKind
+from rebuilder.model.alarm import AlarmKind, Severity
 from rebuilder.model.verdict import Kind, Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A verdict as a reader sees it."""
+    """A verdict or a severity as a reader sees it."""
 
     name: str
     """Machine name, as in addresses and JSON."""
@@ -47,6 +47,19 @@ _ALARMS = {
     "publisher-changed": "Another publisher or repository than before",
     "tag-moved": "A tag was moved or removed",
     "expectation-broken": "Not what the settings expect of the publisher",
+    "regression": "Confirmed before, and not any more",
+    "given-up": "Tried again and again in vain",
+    "failure-rate": "Too many of our attempts fail",
+    "queue-age": "Work waits too long",
+    "disk": "The store is nearly full",
+    "key-expiry": "The signing key is due to be replaced",
+    "index-unreachable": "A registry does not answer",
+    "schedule-broken": "A schedule file cannot be used",
+}
+
+_SEVERITIES = {
+    Severity.PAGE: Mark("page", "‼", "Page now", "bad", "Somebody has to look now."),
+    Severity.TICKET: Mark("ticket", "⚑", "Ticket", "warn", "Somebody has to look during working hours."),
 }
 
 
@@ -55,6 +68,11 @@ def mark(verdict: Verdict, kind: Kind | None = None) -> Mark:
     word = verdict.value.replace("-", " ").capitalize()
     spoken = verdict.spoken if kind is None else f"{verdict.spoken} {kind.spoken}"
     return Mark(verdict.value, verdict.icon, word if kind is None else f"{word} ({kind})", _TONES[verdict], spoken)
+
+
+def severity_mark(severity: Severity) -> Mark:
+    """Icon, word, tone and sentence of a severity."""
+    return _SEVERITIES[severity]
 
 
 def alarm_words(kind: AlarmKind) -> str:

@@ -9,37 +9,40 @@ from datetime import datetime
 from pathlib import Path
 
 from rebuilder.errors import StoreError
-from rebuilder.model.alarm import Alarm
+from rebuilder.model.alarm import Alarm, RecordedAlarm
 from rebuilder.model.definition import Role
+from rebuilder.model.operations import Operations
 from rebuilder.model.report import Report, SignedReport, Summary, page_path
 from rebuilder.ports import Blobs
 from rebuilder.resources import resource
 from rebuilder.site import documents
 from rebuilder.site.about_page import about_page
+from rebuilder.site.alarms_page import alarms_page
 from rebuilder.site.artifact_page import Surroundings, artifact_page, failed
 from rebuilder.site.build_section import derived_file
+from rebuilder.site.counts import list_path
 from rebuilder.site.display import SHORT, log_tail, plain_lines, visible
 from rebuilder.site.fingerprint import carries, fingerprint
 from rebuilder.site.index_page import (
     LATEST,
     MOST_LISTED,
-    alarms_page,
     by_initial,
     index_page,
     initial_path,
     initials,
     list_page,
-    list_path,
     project_path,
     projects_page,
 )
 from rebuilder.site.marks import SHOWN
+from rebuilder.site.operate_page import operate_page
 from rebuilder.site.rendering import Renderer
 from rebuilder.site.rows import current
 from rebuilder.site.writing import Writer
 
 _SMALL_TEXT = 64 << 10
 """Bytes of a diffoscope text that are still shown in the page itself."""
+_OPERATE = "operate.html"
 _KEY_ID = re.compile(r"[0-9a-f]{64}")
 
 
@@ -104,18 +107,18 @@ class Site:
         # The page last: it never links to a file that is not there yet.
         for name, (_, data) in files.items():
             self._writer.write(f"{directory}/{name}", data)
-        self._writer.write(f"{directory}/index.html", self._renderer.html("artifact.html", page))
+        self._writer.write(f"{directory}/index.html", self._html("artifact.html", page))
         self._writer.remove_others(directory, {"index.html", *files})
         return self.root / directory / "index.html"
 
     def write_index(
-        self, summaries: Sequence[Summary], alarms: Sequence[Alarm], now: datetime, *, untested: int = 0
+        self, summaries: Sequence[Summary], alarms: Sequence[RecordedAlarm], now: datetime, *, untested: int = 0
     ) -> Path:
         """Write everything that is not about one artifact and return the path of the front page.
 
         Args:
             summaries: All verifications, in any order; the newest of each file counts.
-            alarms: All open alarms.
+            alarms: All alarms that are kept; the front page and its JSON have the open ones.
             now: The time the front page gives as its own.
             untested: Files that are known and have no verdict yet; they count in every denominator.
 
@@ -123,6 +126,7 @@ class Site:
             StoreError: the directory cannot be written.
         """
         files = current(summaries)
+        still_open = [each.alarm for each in alarms if each.open]
         counts = Counter(each.verdict for each in files)
         self._write_fixed()
         self._write_lists(files)
@@ -130,7 +134,7 @@ class Site:
         self._page("alarms.html", "alarms.html", alarms_page(files, alarms))
         document = documents.index_document(
             files[:LATEST],
-            alarms,
+            still_open,
             {**{each.value: counts[each] for each in SHOWN}, "untested": untested},
             verifier=self._verifier,
             key_id=self._key_id,
@@ -138,18 +142,40 @@ class Site:
             projects=tuple(f"projects/{each}.json" for each in initials),
         )
         self._writer.write("index.json", document)
-        self._page("index.html", "index.html", index_page(files, alarms, untested=untested, now=now))
+        self._page("index.html", "index.html", index_page(files, still_open, untested=untested, now=now))
         # Only now, when the front page links to none of them.
         self._writer.remove_others("verdicts", {f"{each.value}.html" for each in SHOWN if counts[each]})
         self._writer.remove_others("projects", {f"{each}.{kind}" for each in initials for kind in ("html", "json")})
         self._writer.sweep(now)
         return self.root / "index.html"
 
+    def write_operations(self, operations: Operations, alarms: Sequence[RecordedAlarm]) -> Path:
+        """Write the page and the data about the service and return the path of the page.
+
+        Other pages link to it from the next time on that they are written.
+
+        Args:
+            operations: What the service is doing, and the moment of which all this is true.
+            alarms: The open alarms; others among them are passed over.
+
+        Raises:
+            StoreError: they cannot be written.
+        """
+        still_open = [each for each in alarms if each.open]
+        page = operate_page(operations, still_open, self._published)
+        self._writer.write("operate.json", documents.operate_document(operations, still_open, self._verifier))
+        self._writer.write(_OPERATE, self._renderer.html("operate.html", page, operated=True))
+        return self.root / _OPERATE
+
+    def _published(self, summary: Summary) -> bool:
+        path = page_path(summary.ecosystem, summary.name, summary.version, summary.filename, summary.sha256)
+        return (self.root / path / "index.html").is_file()
+
     def _write_lists(self, files: Sequence[Summary]) -> None:
         for verdict in SHOWN:
             chosen = [each for each in files if each.verdict is verdict]
             path = list_path(verdict.value)
-            made_from = fingerprint(chosen[:MOST_LISTED], self._verifier, str(len(chosen)))
+            made_from = fingerprint(chosen[:MOST_LISTED], self._verifier, str(len(chosen)), str(self._operated))
             if chosen and not carries(self.root / path, made_from):
                 self._page(path, "list.html", list_page(verdict, chosen, made_from))
 
@@ -158,7 +184,7 @@ class Site:
         found = by_initial(files)
         for initial, chosen in found.items():
             path = initial_path(initial)
-            made_from = fingerprint(chosen, self._verifier, repr(links))
+            made_from = fingerprint(chosen, self._verifier, repr(links), str(self._operated))
             if not carries(self.root / path, made_from):
                 # The page last: it says for both that they are up to date.
                 self._writer.write(f"projects/{initial}.json", documents.projects_document(initial, chosen))
@@ -184,7 +210,15 @@ class Site:
         self._page("about.html", "about.html", about_page(self._key_id, list(documents.SCHEMAS)))
 
     def _page(self, path: str, template: str, page: object) -> None:
-        self._writer.write(path, self._renderer.html(template, page))
+        self._writer.write(path, self._html(template, page))
+
+    def _html(self, template: str, page: object) -> bytes:
+        return self._renderer.html(template, page, operated=self._operated)
+
+    @property
+    def _operated(self) -> bool:
+        """Whether a service publishes here: only then do pages link to its own."""
+        return (self.root / _OPERATE).is_file()
 
     def _files(self, signed: SignedReport) -> tuple[dict[str, tuple[str, bytes]], tuple[str, ...]]:
         """Meaning and bytes of each file beside the page by name, and the names of those our store has lost."""

@@ -27,9 +27,13 @@ class Renderer:
         self._verifier = verifier
         self._cache = cache
 
-    def html(self, template: str, page: object) -> bytes:
-        """The HTML of ``page``; equal arguments give equal bytes."""
-        text = self._environment.get_template(template).render(page=page, policy=POLICY, verifier=self._verifier)
+    def html(self, template: str, page: object, *, operated: bool = False) -> bytes:
+        """The HTML of ``page``; equal arguments give equal bytes.
+
+        ``operated``: the site has a page about the service, and the navigation leads to it.
+        """
+        about = {"policy": POLICY, "verifier": self._verifier, "operated": operated}
+        text = self._environment.get_template(template).render(page=page, **about)
         return text.encode("utf-8", "backslashreplace")
 
     @cached_property

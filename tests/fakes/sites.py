@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from rebuilder.model.alarm import Alarm
+from rebuilder.model.alarm import Alarm, RecordedAlarm
 from rebuilder.model.report import Summary
 from rebuilder.ports import Blobs
 from rebuilder.site.publisher import Site
-from tests.fakes import reports, trails
+from tests.fakes import operations, reports, trails
 
 KEY_ID = "ab" * 32
 
@@ -17,6 +17,9 @@ KEY_ID = "ab" * 32
 def write_site(root: Path, blobs: Blobs) -> dict[str, Path]:
     """Write it; give the page of each report by verdict, of the hostile one as ``hostile``, of trails by name."""
     site = Site(root, blobs, public_key=b"a public key\n", key_id=KEY_ID, verifier="rebuilder.example.org")
+    # A service has been writing here: every page leads to the one about it.
+    if not (root / "operate.html").exists():
+        (root / "operate.html").touch()
     pages: dict[str, Path] = {}
     known: list[Summary] = []
     alarms: list[Alarm] = []
@@ -34,5 +37,11 @@ def write_site(root: Path, blobs: Blobs) -> dict[str, Path]:
         alarms += report.alarms
         known += history
         pages[name] = site.write_artifact(reports.signed(report, key_id=KEY_ID), history, alarms)
-    site.write_index(known, alarms, reports.NOW, untested=4)
+    kept = [
+        RecordedAlarm(number=100 + at, alarm=each, severity=each.kind.severity, last_seen=each.raised)
+        for at, each in enumerate(alarms)
+    ]
+    kept += operations.alarms(known)
+    site.write_operations(operations.busy(known), kept)
+    site.write_index(known, kept, reports.NOW, untested=4)
     return pages

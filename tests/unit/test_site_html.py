@@ -23,7 +23,7 @@ ALLOWED = {
     "html", "head", "meta", "title", "link", "body", "a", "header", "nav", "main", "footer", "section", "h1", "h2",
     "h3", "h4", "p", "b", "ul", "ol", "li", "dl", "div", "dt", "dd", "span", "code", "pre", "table", "caption", "thead",
     "tbody", "tfoot", "tr", "th", "td", "time", "details", "summary", "img", "svg", "rect",
-    "g", "path", "text", "desc",
+    "g", "path", "text", "desc", "article", "defs", "pattern",
 }
 # fmt: on
 SEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
@@ -86,8 +86,8 @@ def pages(root: Path) -> list[Path]:
 
 
 def test_every_kind_of_page_is_there(root: Path, pages: list[Path]) -> None:
-    """Fourteen artifacts, seven lists, projects, and three pages at the top."""
-    assert {"index.html", "alarms.html", "about.html"} == {path.name for path in root.glob("*.html")}
+    """Fourteen artifacts, seven lists, projects, and four pages at the top."""
+    assert {"index.html", "alarms.html", "about.html", "operate.html"} == {path.name for path in root.glob("*.html")}
     assert 7 == len(list((root / "verdicts").glob("*.html")))
     assert 14 == len([path for path in pages if path.is_relative_to(root / "pypi")])
 

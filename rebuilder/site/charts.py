@@ -1,0 +1,170 @@
+"""Stacked columns of verdicts over time, as numbers that a template draws with."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from rebuilder.model.operations import Bucket
+from rebuilder.model.verdict import Verdict
+from rebuilder.site.counts import percent
+from rebuilder.site.display import Moment, count, moment
+from rebuilder.site.marks import Mark, mark
+
+WIDTH, HEIGHT = 480, 180
+"""Units of the drawing; it is scaled to the width there is."""
+_LEAST = 1.5
+"""Height of a segment that would be too thin to be seen."""
+
+TEXTURES = {
+    Verdict.REPRODUCED: "",
+    Verdict.EQUIVALENT: "M0 3H6",
+    Verdict.DIFFERS: "M-1 1 1 -1M-1 7 7 -1M5 7 7 5",
+    Verdict.BUILD_FAILED: "M1 1 5 5M5 1 1 5",
+    Verdict.INPUTS_MISSING: "M2 3H4M3 2V4",
+    Verdict.UNSUPPORTED: "",
+    Verdict.TIMED_OUT: "M3 0V6",
+    Verdict.INFRA_ERROR: "M0 3H6M3 0V6",
+}
+"""What is drawn over the tone of each verdict, in a tile of six by six units: verdicts that share a tone, and tones
+that some eyes or a printer see as one, are still told apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """The part of a column that one verdict has."""
+
+    name: str
+    y: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One hour or one day."""
+
+    x: float
+    width: float
+    segments: tuple[Segment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LegendEntry:
+    """How a verdict is drawn, and how often it was given."""
+
+    mark: Mark
+    texture: str
+    shown: str
+    percent: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChartRow:
+    """The same as a column, in words."""
+
+    when: Moment
+    number: str
+    outcomes: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Columns, their scale, and the same in words."""
+
+    name: str
+    """For ids in the page."""
+    title: str
+    spoken: str
+    """All a listener has to know, in two sentences."""
+    width: int
+    height: int
+    columns: tuple[Column, ...]
+    scale: tuple[str, str, str]
+    """Numbers at the top, the middle and the bottom."""
+    first: str
+    last: str
+    """Starts of the first and the last column, to the day or without the year."""
+    legend: tuple[LegendEntry, ...]
+    """Verdicts that occur, in the order of :class:`Verdict`."""
+    rows: tuple[ChartRow, ...]
+    """Columns that are not empty, newest first."""
+
+
+def chart(name: str, title: str, buckets: Sequence[Bucket]) -> Chart | None:
+    """Draw ``buckets``, oldest first; None when nothing ended in any of them."""
+    totals = Counter[Verdict]()
+    for each in buckets:
+        totals.update(each.verdicts)
+    whole = totals.total()
+    if not whole:
+        return None
+    top = _top(max(sum(each.verdicts.values()) for each in buckets))
+    pitch = WIDTH / len(buckets)
+    return Chart(
+        name=name,
+        title=title,
+        spoken=_spoken(title, buckets, totals),
+        width=WIDTH,
+        height=HEIGHT,
+        columns=tuple(
+            Column(round(pitch * (index + 0.1), 2), round(pitch * 0.8, 2), _segments(each.verdicts, top))
+            for index, each in enumerate(buckets)
+        ),
+        scale=(f"{top:,}", f"{top // 2:,}", "0"),
+        first=_end(buckets, 0),
+        last=_end(buckets, -1),
+        legend=tuple(
+            LegendEntry(mark(each), TEXTURES[each], f"{totals[each]:,}", percent(totals[each], whole))
+            for each in Verdict
+            if totals[each]
+        ),
+        rows=tuple(_row(each) for each in reversed(buckets) if sum(each.verdicts.values())),
+    )
+
+
+def outcomes(verdicts: Mapping[Verdict, int]) -> str:
+    """Verdicts with their numbers in words: ``30 reproduced, 2 differs``."""
+    found = [f"{verdicts[each]:,} {mark(each).word.lower()}" for each in Verdict if verdicts.get(each)]
+    return ", ".join(found)
+
+
+def _top(highest: int) -> int:
+    """The next even number of one or two digits and zeroes: its half is a whole number too."""
+    steps = (step * int(10**zeroes) for zeroes in itertools.count() for step in (2, 4, 6, 8, 12, 16))
+    return next(each for each in steps if each >= highest)
+
+
+def _segments(verdicts: Mapping[Verdict, int], top: int) -> tuple[Segment, ...]:
+    heights = {each: max(_LEAST, HEIGHT * verdicts[each] / top) for each in Verdict if verdicts.get(each)}
+    over = sum(heights.values()) - HEIGHT
+    if over > 0:
+        # What thin segments were given beyond their share is taken from the tallest.
+        tallest = max(heights, key=lambda each: heights[each])
+        heights[tallest] -= over
+    found, y = [], float(HEIGHT)
+    for verdict, height in heights.items():
+        y -= height
+        found.append(Segment(verdict.value, round(max(y, 0), 2), round(height, 2)))
+    return tuple(found)
+
+
+def _spoken(title: str, buckets: Sequence[Bucket], totals: Counter[Verdict]) -> str:
+    highest = max(buckets, key=lambda each: sum(each.verdicts.values()))
+    most = count(sum(highest.verdicts.values()), "verification", "verifications")
+    return (
+        f"{title}: {count(totals.total(), 'verification', 'verifications')}; {outcomes(totals)}. "
+        f"The highest column has {most} and begins at {moment(highest.start).text}."
+    )
+
+
+def _end(buckets: Sequence[Bucket], index: int) -> str:
+    text = moment(buckets[index].start).text
+    by_day = buckets[-1].start - buckets[0].start >= timedelta(days=len(buckets) - 1)
+    return text[:10] if by_day else text[5:]
+
+
+def _row(bucket: Bucket) -> ChartRow:
+    return ChartRow(moment(bucket.start), f"{sum(bucket.verdicts.values()):,}", outcomes(bucket.verdicts))

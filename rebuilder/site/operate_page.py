@@ -1,0 +1,241 @@
+"""The page "Operate": what the service is doing and how it is going, for somebody who has ten seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from rebuilder.model.alarm import RecordedAlarm, Severity
+from rebuilder.model.operations import FailureGroup, Operations, QueueEntry, QueueState, WatchState
+from rebuilder.model.report import Summary
+from rebuilder.model.verdict import Verdict
+from rebuilder.model.work import Check, Reason, Tier
+from rebuilder.site.alarms_page import AlarmGroup, alarm_groups, total
+from rebuilder.site.charts import Chart, chart
+from rebuilder.site.counts import CountRow, Share, count_rows, share
+from rebuilder.site.display import SHORT, Moment, count, moment, span, visible
+from rebuilder.site.marks import Mark, mark
+from rebuilder.site.operate_sentence import headline
+from rebuilder.site.rows import Row, row
+
+MOST_CAUSES = 10
+"""Causes of open alarms on this page; the page of alarms has more."""
+BRIEF = 240
+"""Characters of a sentence about an alarm, or about what failed."""
+MOST_RUNNING = 50
+MOST_WATCHES = 100
+MOST_FAILURES = 30
+MOST_SHARES = 20
+"""Rows of the queue by watch."""
+
+_REASONS = {
+    Reason.ASKED: "asked for by hand",
+    Reason.RELEASE: "new release",
+    Reason.REGRESSION: "may be worse than before",
+    Reason.RETRY: "another try",
+    Reason.RECHECK: "periodic check",
+}
+_TIERS = {Tier.QUICK: "quick look", Tier.SOURCE: "from the source archive", Tier.FULL: "in full"}
+_CHECKS = {
+    Check.VERIFY: "",
+    Check.INPUTS: ", again with the stored inputs",
+    Check.TOOLCHAIN: ", with toolchains made anew",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WorkRow:
+    """A task that runs or waits."""
+
+    filename: str
+    purl: str
+    why: str
+    how: str
+    """How thoroughly."""
+    worker: str | None
+    since: Moment
+    """When it was queued."""
+    age: str
+    """How long that was before the page was written."""
+    delayed: Moment | None
+    """It is not begun before this moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchRow:
+    """What a watch found."""
+
+    name: str
+    checked: Moment
+    age: str
+    found: str
+    trouble: str | None
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRow:
+    """Files that are not confirmed for one reason."""
+
+    mark: Mark
+    cause: str
+    number: str
+    examples: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OperatePage:
+    """Everything the template shows, in its order."""
+
+    root: str
+    when: Moment
+    state: str
+    """What the operator has to do, in a few words."""
+    icon: str
+    tone: str
+    sentence: str
+    alarms: tuple[AlarmGroup, ...]
+    alarm_total: str
+    more_alarms: str | None
+    running: tuple[WorkRow, ...]
+    more_running: str | None
+    upcoming: tuple[WorkRow, ...]
+    queue: str
+    """How many wait, in words."""
+    by_reason: tuple[Share, ...]
+    by_watch: tuple[Share, ...]
+    more_watched: str | None
+    charts: tuple[Chart, ...]
+    counts: tuple[CountRow, ...]
+    total: str
+    known: str
+    oldest: Row | None
+    oldest_age: str
+    watches: tuple[WatchRow, ...]
+    more_watches: str | None
+    failures: tuple[FailureRow, ...]
+    failed: str
+    more_failures: str | None
+
+
+def operate_page(
+    operations: Operations, alarms: Sequence[RecordedAlarm], published: Callable[[Summary], bool]
+) -> OperatePage:
+    """The page. ``alarms`` may hold more than the open ones; only results that are ``published`` are linked."""
+    now, queue = operations.now, operations.queue
+    groups = alarm_groups(alarms, {}, limit=BRIEF)
+    # Files that only met faults of ours have no verdict: they count as untested, and are in the denominator.
+    untested = operations.untested + operations.current.get(Verdict.INFRA_ERROR, 0)
+    counts = count_rows(operations.current, untested, linked=False)
+    known = sum(each.number for each in counts)
+    watches = sorted(operations.watches, key=lambda each: (not each.failed and not each.trouble, each.name))
+    charts = (
+        chart("hours", "Verifications by hour, last 48 hours", operations.hours),
+        chart("days", "Verifications by day, last 30 days", operations.days),
+    )
+    said = headline(operations)
+    return OperatePage(
+        root="",
+        when=moment(now),
+        **_state(groups, mostly_failed=said.mostly_failed),
+        sentence=said.sentence,
+        alarms=groups[:MOST_CAUSES],
+        alarm_total=total(alarms),
+        more_alarms=_more(len(groups) - MOST_CAUSES, "more cause", "more causes"),
+        running=tuple(_work(each, now) for each in queue.running[:MOST_RUNNING]),
+        more_running=_more(len(queue.running) - MOST_RUNNING, "more", "more"),
+        upcoming=tuple(_work(each, now) for each in queue.upcoming),
+        queue=said.queue,
+        by_reason=_by_reason(queue),
+        by_watch=_by_watch(queue),
+        more_watched=_more(len(queue.by_watch) - MOST_SHARES, "more watch", "more watches"),
+        charts=tuple(each for each in charts if each is not None),
+        counts=counts,
+        total=count(known, "file", "files"),
+        known=f"{known:,}",
+        oldest=row(operations.oldest, "", linked=published(operations.oldest)) if operations.oldest else None,
+        oldest_age=span(now - operations.oldest.finished) if operations.oldest else "",
+        watches=tuple(_watch(each, now) for each in watches[:MOST_WATCHES]),
+        more_watches=_more(len(watches) - MOST_WATCHES, "more watch", "more watches"),
+        failures=tuple(_failure(each, published) for each in operations.failures[:MOST_FAILURES]),
+        failed=_failed(operations.failures, known),
+        more_failures=_more(len(operations.failures) - MOST_FAILURES, "more cause", "more causes"),
+    )
+
+
+def _state(groups: Sequence[AlarmGroup], *, mostly_failed: bool) -> dict[str, str]:
+    worst = {each.mark.name for each in groups}
+    if Severity.PAGE.value in worst:
+        return {"state": "Somebody has to look now", "icon": "‼", "tone": "bad"}
+    if worst:
+        return {"state": "Somebody has to look during working hours", "icon": "⚑", "tone": "warn"}
+    if mostly_failed:
+        return {"state": "No open alarms, but most of what ended has failed", "icon": "⚑", "tone": "warn"}
+    return {"state": "No open alarms", "icon": "✓", "tone": "good"}
+
+
+def _work(each: QueueEntry, now: datetime) -> WorkRow:
+    watch = f", by the watch {visible(each.watch, SHORT)}" if each.watch else ""
+    tries = f", tried {count(each.tries, 'time', 'times')} before" if each.tries else ""
+    return WorkRow(
+        filename=visible(each.filename, SHORT),
+        purl=visible(each.purl, SHORT),
+        why=f"{_REASONS[each.reason]}{watch}{tries}",
+        how=_TIERS[each.tier] + _CHECKS[each.check],
+        worker=_worker(each.owner) if each.owner else None,
+        since=moment(each.created),
+        age=span(now - each.created),
+        delayed=moment(each.not_before) if each.owner is None and each.not_before > now else None,
+    )
+
+
+def _worker(owner: str) -> str:
+    """Name of the machine without its domain, which is nobody else's business, and the process."""
+    machine, _, rest = owner.partition("/")
+    return visible("/".join(filter(None, (machine.partition(".")[0], rest.partition("/")[0]))), 40)
+
+
+def _by_reason(queue: QueueState) -> tuple[Share, ...]:
+    whole = sum(queue.by_reason.values())
+    found = [(_REASONS[each], queue.by_reason.get(each, 0)) for each in Reason]
+    return tuple(share(label, number, whole) for label, number in found if number)
+
+
+def _by_watch(queue: QueueState) -> tuple[Share, ...]:
+    """Tasks by watch, most first, after what no watch asked for: together they are all that wait."""
+    watched = sum(queue.by_watch.values())
+    whole = max(watched, sum(queue.by_reason.values()))
+    found = sorted(queue.by_watch.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_SHARES]
+    rows = tuple(share(visible(name, SHORT), number, whole) for name, number in found)
+    return (share("no watch", whole - watched, whole), *rows) if whole > watched else rows
+
+
+def _watch(each: WatchState, now: datetime) -> WatchRow:
+    failed = f", {count(each.failed, 'project', 'projects')} could not be looked at" if each.failed else ""
+    return WatchRow(
+        name=visible(each.name, SHORT),
+        checked=moment(each.checked),
+        age=span(now - each.checked),
+        found=f"{count(each.projects, 'project', 'projects')}, {each.queued:,} new{failed}",
+        trouble=visible(each.trouble, BRIEF) if each.trouble else None,
+        failed=bool(each.failed or each.trouble),
+    )
+
+
+def _failure(group: FailureGroup, published: Callable[[Summary], bool]) -> FailureRow:
+    return FailureRow(
+        mark=mark(group.verdict),
+        cause=visible(group.cause, BRIEF),
+        number=count(group.count, "file", "files"),
+        examples=tuple(row(each, "", linked=published(each)) for each in group.examples),
+    )
+
+
+def _failed(groups: Sequence[FailureGroup], known: int) -> str:
+    whole = sum(each.count for each in groups)
+    return f"{whole:,} of {count(known, 'known file', 'known files')} {'is' if whole == 1 else 'are'} not confirmed."
+
+
+def _more(number: int, one: str, many: str) -> str | None:
+    return count(number, one, many) if number > 0 else None
