@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, func, select, update
+from sqlalchemy import Connection, RowMapping, Select, select, update
 
 from rebuilder.errors import StoreError
 from rebuilder.model.operations import QueueState
@@ -15,7 +15,7 @@ from rebuilder.model.report import Report
 from rebuilder.model.work import Lease, Order
 from rebuilder.storage.ledger import tables
 from rebuilder.storage.ledger.database import Database
-from rebuilder.storage.ledger.queue_adding import add_orders, lock_number, one_at_a_time
+from rebuilder.storage.ledger.queue_adding import add_orders
 from rebuilder.storage.ledger.queue_ending import FREED, abandon, again, change, done, running_verifications
 from rebuilder.storage.ledger.queue_rows import ORDER, TASK, leased, order_columns, task_of
 from rebuilder.storage.ledger.queue_state import read_state
@@ -60,20 +60,18 @@ class Queue:
         """
         with self._database.writing() as connection:
             _take_away_expired(connection, now)
-            busy: set[str] = set()
-            while (row := connection.execute(next_task(now, busy)).mappings().first()) is not None:
-                if _alone(connection, row["purl"]):
-                    lease = Lease(task=task_of(row), owner=owner, until=now + timedelta(seconds=lease_seconds))
-                    change(connection, row, lease_owner=owner, lease_until=lease.until)
-                    return lease
-                busy.add(row["purl"])
-        return None
+            row = connection.execute(next_task(now)).mappings().first()
+            if row is None:
+                return None
+            lease = Lease(task=task_of(row), owner=owner, until=now + timedelta(seconds=lease_seconds))
+            change(connection, row, lease_owner=owner, lease_until=lease.until)
+            return lease
 
     def renew(self, owner: str, now: datetime, lease_seconds: float) -> None:
         """Keep all leases of an owner for so long from now on; those that were taken away stay so."""
         with self._database.writing() as connection:
-            for row in _held(connection, owner):
-                change(connection, row, lease_until=now + timedelta(seconds=lease_seconds))
+            of_owner = update(tables.task).where(TASK.lease_owner == owner, leased())
+            connection.execute(of_owner.values(lease_until=now + timedelta(seconds=lease_seconds)))
 
     def holds(self, lease: Lease) -> bool:
         """Whether the lease has not been taken away."""
@@ -103,7 +101,7 @@ class Queue:
         Raises:
             LeaseLostError: the task was given to another, or ended.
         """
-        with self._ending(lease, number, adds=follow) as (connection, row):
+        with self._ending(lease, number) as (connection, row):
             keep_examined(connection, number, report)
             of_order = update(tables.verification).where(tables.verification.c.id == number)
             connection.execute(of_order.values(order_columns(lease.task.order)))
@@ -136,7 +134,7 @@ class Queue:
         Raises:
             LeaseLostError: see :meth:`complete`.
         """
-        with self._ending(lease, number, adds=follow) as (connection, row):
+        with self._ending(lease, number) as (connection, row):
             abandon(connection, number, now, sentence)
             add_tallies(connection, tallies)
             done(connection, lease, row, follow, now)
@@ -187,7 +185,8 @@ class Queue:
         What its processes were verifying is ``abandoned``.
         """
         with self._database.writing() as connection:
-            rows = _held(connection, owner)
+            held = select(tables.task).where(TASK.lease_owner == owner, leased())
+            rows = connection.execute(held).mappings().all()
             for row in rows:
                 for number in connection.execute(running_verifications(row)).scalars().all():
                     if not self._database.owners.alive(number):
@@ -206,15 +205,11 @@ class Queue:
             return set(connection.execute(select(TASK.lease_owner).where(leased())).scalars())
 
     @contextlib.contextmanager
-    def _ending(
-        self, lease: Lease, number: int | None, *, adds: Order | None = None
-    ) -> Iterator[tuple[Connection, RowMapping]]:
+    def _ending(self, lease: Lease, number: int | None) -> Iterator[tuple[Connection, RowMapping]]:
         """One transaction on a task that is still the owner's; after it nobody works on the verification any more."""
         try:
             with self._database.writing() as connection:
-                if adds is not None:
-                    one_at_a_time(connection)  # before any row is locked, as everywhere
-                row = connection.execute(_own(lease).with_for_update()).mappings().first()
+                row = connection.execute(_own(lease)).mappings().first()
                 if row is None:
                     order = lease.task.order
                     raise LeaseLostError(
@@ -228,42 +223,21 @@ class Queue:
                 self._database.owners.release(number)
 
 
-def next_task(now: datetime, busy: set[str]) -> Select[Any]:
-    """The first task in order that may be worked on, locked where others could take it at the same moment.
+def next_task(now: datetime) -> Select[Any]:
+    """The first task in order that may be worked on.
 
-    ``lease_owner`` has no index on purpose: SQLite goes along ``task_next`` and stops at the first that fits.
+    ``lease_owner`` has no index on purpose: SQLite goes along ``task_next`` and stops at the first that fits. Writers
+    come one at a time anyway; ``SKIP LOCKED`` is for a row that somebody else has locked, by hand or with another tool:
+    it does not stop the queue.
     """
     held = tables.task.alias("held")
     worked_on = select(held.c.purl).where(leased(held))
     query = select(tables.task).where(TASK.lease_owner.is_(None), TASK.not_before <= now, TASK.purl.not_in(worked_on))
-    if busy:
-        query = query.where(TASK.purl.not_in(sorted(busy)))
     return query.order_by(*ORDER).limit(1).with_for_update(skip_locked=True)
 
 
-def _alone(connection: Connection, purl: str) -> bool:
-    """Make sure that no other transaction takes a task of the same release: where rows are locked, two could.
-
-    Whoever has the lock of the release sees, with a statement of its own, what all before have committed.
-    """
-    if connection.dialect.name != "postgresql":
-        return True
-    if not connection.execute(select(func.pg_try_advisory_xact_lock(lock_number(purl)))).scalar():
-        return False
-    return connection.execute(select(TASK.id).where(TASK.purl == purl, leased()).limit(1)).first() is None
-
-
 def _take_away_expired(connection: Connection, now: datetime) -> None:
-    """One that is locked is being renewed or ended at this moment, and is left."""
-    expired = select(TASK.id).where(leased(), TASK.lease_until <= now).with_for_update(skip_locked=True)
-    if ids := connection.execute(expired).scalars().all():
-        connection.execute(update(tables.task).where(TASK.id.in_(ids)).values(FREED))
-
-
-def _held(connection: Connection, owner: str) -> Sequence[RowMapping]:
-    """All tasks an owner holds, locked always in one order: no two transactions wait for each other."""
-    query = select(tables.task).where(TASK.lease_owner == owner, leased()).order_by(TASK.id).with_for_update()
-    return connection.execute(query).mappings().all()
+    connection.execute(update(tables.task).where(leased(), TASK.lease_until <= now).values(FREED))
 
 
 def _own(lease: Lease) -> Select[Any]:

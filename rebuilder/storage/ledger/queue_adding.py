@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, RowMapping, func, literal, select, update
+from sqlalchemy import Connection, RowMapping, func, select, update
 
-from rebuilder.model.value import sha256_hex
 from rebuilder.model.work import Order, Reason
 from rebuilder.storage.ledger import tables
 from rebuilder.storage.ledger.queue_rows import ORDER, TASK, merged, order_of, task_columns
@@ -36,27 +35,15 @@ def add_orders(
     for order in orders:
         file = (order.purl, order.filename)
         wanted[file] = merged(wanted[file], order) if file in wanted else order
-    one_at_a_time(connection)
     queued = _queued(connection, sorted({purl for purl, _ in wanted}))
     turns = Turns(connection, now)
-    for row in sorted(queued.values(), key=lambda row: int(row["id"])):  # one order for all: no two wait for each other
-        if (order_again := wanted.get((row["purl"], row["filename"]))) is not None:
-            _raise(connection, row, order_again, turns, now)
+    for file, order in wanted.items():
+        if file in queued:
+            _raise(connection, queued[file], order, turns, now)
     rows = [_row(order, turns, now, since or {}) for file, order in wanted.items() if file not in queued]
     if rows:
         connection.execute(tables.task.insert(), rows)
     return len(rows)
-
-
-def one_at_a_time(connection: Connection) -> None:
-    """Wait until no other transaction puts something into the queue; on SQLite no other one writes at all."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(lock_number("queue"))))
-
-
-def lock_number(name: str) -> Any:
-    """Number of a lock that the database keeps for a name until the transaction ends."""
-    return literal(int(sha256_hex(name.encode())[:15], 16), BigInteger)
 
 
 class Turns:

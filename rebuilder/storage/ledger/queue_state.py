@@ -37,7 +37,7 @@ def read_state(connection: Connection, now: datetime, upcoming: int) -> QueueSta
         watches.update({watch: count} if watch is not None else {})
         waiting += waits
         oldest += [since] if since is not None else []
-    running = _entries().where(TASK.lease_until > now).order_by(TASK.id)
+    running = _entries().where(TASK.lease_until > now).order_by(TASK.lease_until, TASK.id)
     following = _entries().where(TASK.lease_owner.is_(None), due).order_by(*ORDER).limit(upcoming)
     return QueueState(
         waiting=waiting,

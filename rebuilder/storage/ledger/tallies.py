@@ -12,10 +12,10 @@ from rebuilder.storage.ledger.rows import insert
 
 def add_tallies(connection: Connection, counted: Mapping[tuple[str, str], int]) -> None:
     """Add to what was counted before, by name and label."""
-    rows = [  # always in one order: no two transactions wait for each other
-        {"name": name, "label": label, "value": value} for (name, label), value in sorted(counted.items()) if value
-    ]
-    for row in rows:
+    for (name, label), value in counted.items():
+        if not value:
+            continue
+        row = {"name": name, "label": label, "value": value}
         statement = insert(connection.dialect.name, tables.tally).values(row)
         total = tables.tally.c.value + statement.excluded.value
         connection.execute(statement.on_conflict_do_update(index_elements=["name", "label"], set_={"value": total}))
