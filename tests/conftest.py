@@ -1,7 +1,8 @@
-"""Fixtures that several test suites share: the toolchains this checkout keeps for its tests."""
+"""Fixtures that several test suites share: the toolchains this checkout keeps for its tests, a PostgreSQL."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from rebuilder.toolchains.catalog import Spec
 from rebuilder.toolchains.debootstrap import Made
 from rebuilder.toolchains.store import DebianToolchains
+from tests.fakes.postgres import Postgres
 
 _ROOT = Path(__file__).parent.parent / ".build" / "toolchains"
 
@@ -41,3 +43,10 @@ def toolchains(toolchains_root: Path) -> DebianToolchains:
 def toolchain_root(toolchains: DebianToolchains) -> Path:
     """Root directory of the toolchain ``trixie``."""
     return toolchains.get("trixie").root
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A server of its own for the tests of one run."""
+    with Postgres() as server:
+        yield server

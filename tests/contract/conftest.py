@@ -21,13 +21,6 @@ class OpenLedger(Protocol):
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """A server of its own for the tests of one run."""
-    with Postgres() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
 def migrated(postgres: Postgres) -> str:
     """Name of a database with all tables: copying it is quicker than migrating."""
     name = postgres.create()

@@ -273,3 +273,22 @@ def publisher() -> RememberedPublisher:
         uploaded=None,
         remembered=NOW,
     )
+
+
+def test_a_call_whose_answer_was_lost_can_be_repeated(ledger: Ledger) -> None:
+    """Nothing is there twice; the same call with other content is refused."""
+    done = report(artifact(), attempt(artifact(), None))
+    other = report(artifact(), attempt(artifact(), Level.IDENTICAL))
+    number = ledger.begin(artifact(), NOW)
+    for _ in range(2):
+        ledger.add_attempt(number, 0, done.attempts[0])
+    for _ in range(2):
+        ledger.examined(number, done)
+    with pytest.raises(StoreError):
+        ledger.examined(number, other)
+    for _ in range(2):
+        ledger.finish(number, signed(done))
+    with pytest.raises(StoreError):
+        ledger.finish(number, signed(other))
+    assert [summarise(done)] == ledger.history("pypi", "idna")
+    assert list(done.attempts) == ledger.attempts(number)

@@ -31,6 +31,7 @@ from rebuilder.storage.ledger.rows import (
     end_verification,
     finished_verifications,
     insert,
+    is_kept,
     keep_examined,
     newest_verifications,
     packed,
@@ -156,7 +157,9 @@ class Ledger:
             attempt: What was done.
         """
         with self._database.writing() as connection:
-            connection.execute(tables.attempt.insert().values(attempt_row(number, ordinal, attempt)))
+            row = attempt_row(number, ordinal, attempt)
+            if not is_kept(connection, tables.attempt, row):
+                connection.execute(tables.attempt.insert().values(row))
 
     def attempts(self, number: int) -> list[Attempt]:
         """The attempts of a verification, finished or not, in order."""
@@ -213,14 +216,9 @@ class Ledger:
             "key_id": signed.key_id,
         }
         with self._database.writing() as connection:
-            end_verification(
-                connection,
-                number,
-                state="done",
-                report=None,
-                **decision_columns(report),
-            )
-            connection.execute(tables.signed.insert().values(row))
+            if not is_kept(connection, tables.signed, row):
+                end_verification(connection, number, state="done", report=None, **decision_columns(report))
+                connection.execute(tables.signed.insert().values(row))
         self._database.owners.release(number)
 
     def unpublished(self, limit: int = 1) -> list[tuple[int, SignedReport]]:

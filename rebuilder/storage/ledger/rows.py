@@ -92,6 +92,13 @@ def insert_new(connection: Connection, table: Table, row: dict[str, Any]) -> boo
     return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount > 0
 
 
+def is_kept(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
+    """Whether this very row is there: then a call is repeated whose answer was lost with the connection."""
+    same = (column == row[column.name] for column in table.primary_key)
+    kept = connection.execute(select(table).where(*same)).mappings().first()
+    return kept is not None and all(kept[name] == value for name, value in row.items())
+
+
 def end_verification(connection: Connection, number: int, **columns: Any) -> None:
     """Set the last columns of a verification that has not ended yet.
 
@@ -129,6 +136,8 @@ def keep_examined(connection: Connection, number: int, report: Report) -> None:
     columns = {"state": "examined", "report": packed(report), **decision_columns(report)}
     running = (verification.c.id == number, verification.c.state == "running")
     if connection.execute(update(verification).where(*running).values(columns)).rowcount != 1:
+        if is_kept(connection, verification, {"id": number, **columns}):
+            return
         raise StoreError(f"The verification {number} is not running any more.", hint="Run the same command again.")
     spent = report.seconds.items()
     rows = [{"verification_id": number, "name": each.value, "seconds": seconds} for each, seconds in spent]

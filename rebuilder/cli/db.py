@@ -1,0 +1,65 @@
+"""``rebuilder db``: moving the ledger from one database to another."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+from rebuilder.errors import UsageError
+
+_SQLITE = "sqlite:///"
+
+
+def copy(source: str, target: str) -> None:
+    """Copy a whole ledger, and print how many rows of each table are there now.
+
+    Args:
+        source: The ledger to read: a file, or a database URL.
+        target: An empty database, or a file that does not exist yet.
+
+    Raises:
+        UsageError: there is no such ledger, it is in use, or the target is not empty.
+        StoreError: one of them cannot be used; the target is as empty as it was.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from rebuilder.storage.ledger import copying
+    from rebuilder.storage.ledger.database import Database
+
+    _refuse_missing(source)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    with (
+        closing(Database(source, busy_seconds=20)) as old,
+        closing(Database(target, busy_seconds=20)) as new,
+        bar,
+    ):
+        shown = {}
+
+        def progress(table: str, done: int, total: int) -> None:
+            if table not in shown:
+                shown[table] = bar.add_task(table, total=total)
+            bar.update(shown[table], completed=done)
+
+        copied = copying.copy(old, new, progress)
+    width = max(map(len, copied))
+    for table, rows in copied.items():
+        print(f"{table:<{width}}  {rows:>9}")  # noqa: T201
+    print(  # noqa: T201
+        f"All {sum(copied.values())} rows of {old.name} are in {new.name}, counted there.\n"
+        "Set `ledger` to the new address before anything runs again; the old ledger is unchanged."
+    )
+
+
+def _refuse_missing(source: str) -> None:
+    """Opening would make an empty ledger where there is none."""
+    if "://" not in source or source.startswith(_SQLITE):
+        file = Path(source.removeprefix(_SQLITE))
+        if not file.is_file():
+            raise UsageError(f"There is no ledger {file}.", hint="Name its file, or its database URL.")
