@@ -43,21 +43,12 @@ class Pulse:
         return f"The {loop} has given no sign of life for {silent:.0f} seconds." if silent > self._patience else None
 
 
-def live(pulse: Pulse, loop: str = "service") -> list[str]:
-    """What makes this process useless until it is started again; empty: nothing.
-
-    Nothing outside the process counts: starting it again would not mend a database.
-    """
-    problem = pulse.problem(loop)
-    return [problem] if problem else []
-
-
 def _sandbox() -> None:
     bubblewrap()
 
 
 @dataclass(frozen=True)
-class Readiness:
+class Health:
     """Looks at everything the service needs for its work; costs a few milliseconds."""
 
     ledger: Ledger
@@ -68,11 +59,20 @@ class Readiness:
     """How many are alive."""
     pulse: Pulse
     loops: tuple[str, ...] = ("scheduler",)
+    """Those that must give signs of life."""
     sandbox: Callable[[], object] = _sandbox
     """Raises :class:`SandboxUnavailableError` when builds cannot be isolated."""
     free: Callable[[Path], int] = lambda place: shutil.disk_usage(place).free
+    writable: Callable[[Path], bool] = lambda place: os.access(place, os.W_OK | os.X_OK)
 
-    def problems(self) -> list[str]:
+    def live(self) -> list[str]:
+        """What makes this process useless until it is started again; empty: nothing.
+
+        Nothing outside the process counts: starting it again would not mend a database.
+        """
+        return list(self._loops())
+
+    def ready(self) -> list[str]:
         """What keeps the service from doing its work now, each in a sentence; empty: nothing."""
         looks = (self._ledger, self._store, self._isolation, self._workers, self._loops)
         return [sentence for look in looks for sentence in look()]
@@ -89,7 +89,7 @@ class Readiness:
         except OSError as error:
             yield f"The store {self.store} cannot be used: {error.strerror}."
             return
-        if not os.access(self.store, os.W_OK | os.X_OK):
+        if not self.writable(self.store):
             yield f"The store {self.store} cannot be written."
         elif free < self.reserve_bytes:
             yield f"The disk of the store has {free:,} bytes free; {self.reserve_bytes:,} are wanted."

@@ -17,7 +17,7 @@ from rebuilder.model.verdict import Verdict
 
 
 class Metrics(Collector):
-    """Collects everything anew at each scrape; see :func:`rebuilder.service.metrics.exposition`."""
+    """Collects everything anew at each scrape; see :func:`rebuilder.service.metrics.scrape`."""
 
     def __init__(self, figures: Callable[[], Figures], place: Callable[[], Place]) -> None:
         self._figures = figures

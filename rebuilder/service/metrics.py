@@ -57,7 +57,7 @@ def _complete(definition: BuildDefinition) -> bool:
     return True
 
 
-def exposition(figures: Callable[[], Figures], place: Callable[[], Place]) -> bytes:
+def scrape(figures: Callable[[], Figures], place: Callable[[], Place]) -> bytes:
     """All metrics in Prometheus' text format; a ledger that does not answer is a metric too, not an error.
 
     Args:
