@@ -1,0 +1,1 @@
+"""Alarms about our own operation, and telling people about alarms of every kind."""

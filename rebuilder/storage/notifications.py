@@ -1,0 +1,122 @@
+"""Sends messages about alarms: webhooks with a signed body, and everything Apprise knows."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+from urllib.parse import unquote, urlsplit
+
+from rebuilder import __version__
+from rebuilder.errors import UnavailableError
+from rebuilder.model.alarm import Severity
+from rebuilder.model.notification import Message
+from rebuilder.model.settings import Target
+from rebuilder.model.value import canonical_json
+
+_HINT = "Look at the target in the settings (alarms.targets), and at the machine it names."
+
+
+class Notifier:
+    """Brings a message to a target; one attempt, no redirections, nothing of the address in any error.
+
+    Args:
+        connect_seconds: Longest wait for a connection.
+        read_seconds: Longest silence of a target.
+    """
+
+    def __init__(self, *, connect_seconds: float = 5, read_seconds: float = 10) -> None:
+        self._connect_seconds = connect_seconds
+        self._read_seconds = read_seconds
+        # These libraries write addresses into their logs, and addresses may hold passwords.
+        for library in ("httpx", "httpcore", "urllib3"):
+            logging.getLogger(library).setLevel(logging.WARNING)
+        apprise_log = logging.getLogger("apprise")
+        apprise_log.propagate = False
+        apprise_log.addHandler(logging.NullHandler())
+
+    def send(self, name: str, target: Target, message: Message) -> None:
+        """Bring a message to a target.
+
+        Raises:
+            UnavailableError: the target does not have it, as far as we know.
+        """
+        if target.webhook is not None:
+            self._post(name, target.webhook, target.secret or "", message)
+        else:
+            self._apprise(name, target.apprise or "", message)
+
+    def _post(self, name: str, address: str, secret: str, message: Message) -> None:
+        import httpx
+
+        body = canonical_json(message.content)
+        timestamp = str(int(message.sent.timestamp()))
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": f"rebuilder/{__version__}",
+            "X-Rebuilder-Delivery": message.id,
+            "X-Rebuilder-Timestamp": timestamp,
+            "X-Rebuilder-Signature": f"sha256={signature(secret, timestamp, body)}",
+        }
+        timeout = httpx.Timeout(self._read_seconds, connect=self._connect_seconds)
+        try:
+            bare, login = _without_login(address)
+            with (
+                httpx.Client(follow_redirects=False, timeout=timeout) as client,
+                # The status is all that counts; whatever body there is, is not read.
+                client.stream("POST", bare, content=body, headers=headers, auth=login) as answer,
+            ):
+                status = answer.status_code
+        except httpx.TimeoutException:
+            raise UnavailableError(f"The webhook of the target {name} gave no answer in time.", hint=_HINT) from None
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            sentence = f"The webhook of the target {name} cannot be reached ({type(error).__name__})."
+            raise UnavailableError(sentence, hint=_HINT) from None
+        if not 200 <= status < 300:
+            raise UnavailableError(f"The webhook of the target {name} answered {status}.", hint=_HINT)
+
+    def _apprise(self, name: str, address: str, message: Message) -> None:
+        import apprise
+
+        asset = apprise.AppriseAsset(
+            app_id="rebuilder",
+            app_desc="rebuilder",
+            storage_mode="memory",  # nothing is kept on this machine
+            async_mode=False,
+            http_redirects=False,
+            secure_logging=True,
+            service_timeout=self._connect_seconds + self._read_seconds,
+            allow_templates=False,
+        )
+        service = apprise.Apprise(asset=asset)
+        kind = apprise.NotifyType.FAILURE if message.severity is Severity.PAGE else apprise.NotifyType.WARNING
+        try:
+            understood = service.add(address)
+            taken = understood and service.notify(
+                title=message.title,
+                body=message.text,
+                notify_type=apprise.NotifyType.SUCCESS if message.over else kind,
+                body_format=apprise.NotifyFormat.TEXT,
+                interpret_escapes=False,
+            )
+        except Exception as error:  # noqa: BLE001 - plug-ins raise what they like, and quote the address
+            sentence = f"Apprise could not tell the target {name} ({type(error).__name__})."
+            raise UnavailableError(sentence, hint=_HINT) from None
+        if not understood:
+            raise UnavailableError(f"Apprise does not understand the address of the target {name}.", hint=_HINT)
+        if not taken:
+            raise UnavailableError(f"Apprise could not tell the target {name}.", hint=_HINT)
+
+
+def signature(secret: str, timestamp: str, body: bytes) -> str:
+    """HMAC-SHA256 (RFC 2104) over time stamp, a dot and body, in hexadecimal: what a receiver computes too."""
+    return hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
+
+
+def _without_login(address: str) -> tuple[str, tuple[str, str] | None]:
+    """An address without user name and password, and these."""
+    parts = urlsplit(address)
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    if parts.username is None:
+        return bare, None
+    return bare, (unquote(parts.username), unquote(parts.password or ""))
