@@ -1,0 +1,287 @@
+"""One schedule file, read into watches and rechecks, or into sentences that say what is wrong with it and where."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from rebuilder.config import Config
+from rebuilder.model.definition import Limits
+from rebuilder.service.schedules import timing as times
+from rebuilder.service.schedules.lines import line_of, span
+from rebuilder.service.schedules.packages import FileError, Named, collect, listed, parse_toml, read_text, sorted_pins
+from rebuilder.service.schedules.tables import (
+    ALL_KEYS,
+    TABLES,
+    Kind,
+    Newest,
+    RecheckTable,
+    Since,
+    Table,
+    WatchTable,
+    keys,
+    sentence,
+    unknown,
+)
+from rebuilder.service.schedules.watch import Recheck, Remark, Rule, Timing, Versions, Watch
+
+ECOSYSTEMS = ("npm", "pypi")
+_MAX_BYTES = 1 << 20
+_MAX_FILES = 1000
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One watch or recheck, and the line its table begins at."""
+
+    item: Watch | Recheck
+    line: int | None
+
+
+@dataclass
+class FileReading:
+    """What one file says: if there are problems, nothing of it is to be used."""
+
+    entries: list[Entry] = field(default_factory=list)
+    problems: list[Remark] = field(default_factory=list)
+    notes: list[Remark] = field(default_factory=list)
+    read: list[Path] = field(default_factory=list)
+    """Files that its watches name, those that are missing too."""
+    globs: list[tuple[str, Path]] = field(default_factory=list)
+    """Patterns of such files, with the directory they count from."""
+
+
+def read_file(path: Path, *, ecosystems: Collection[str] = ECOSYSTEMS, limits: Limits | None = None) -> FileReading:
+    """Read one schedule file and the lists it names.
+
+    Args:
+        path: The file.
+        ecosystems: Names that are known.
+        limits: What a watch's own limits are laid over; None for the defaults.
+    """
+    reading = FileReading()
+    try:
+        text = read_text(path, _MAX_BYTES)
+        document = parse_toml(path, text)
+    except FileError as error:
+        reading.problems.append(error.remark.model_copy(update={"file": path.name}))
+        return reading
+    _Reader(path, text, document, reading, ecosystems=ecosystems, limits=limits or Limits()).run()
+    return reading
+
+
+class _Wrong(Exception):  # noqa: N818 - never leaves this module
+    """A mistake at a key of a table."""
+
+    def __init__(self, key: str, sentence: str, text: str | None = None) -> None:
+        super().__init__(sentence)
+        self.key, self.sentence, self.text = key, sentence, text
+
+
+class _Reader:
+    """Reads the tables of one file, in order, each on its own, so that all mistakes are told at once."""
+
+    def __init__(
+        self,
+        path: Path,
+        text: str,
+        document: dict[str, Any],
+        reading: FileReading,
+        *,
+        ecosystems: Collection[str],
+        limits: Limits,
+    ) -> None:
+        self._path, self._document, self._reading = path, document, reading
+        self._lines = text.splitlines()
+        self._ecosystems, self._limits = ecosystems, limits
+        self._count = 0
+
+    def run(self) -> None:
+        """Read everything."""
+        for key in self._document:
+            if key not in TABLES:
+                near = "" if key not in ALL_KEYS else "; it belongs below a line [[watch]] or [[recheck]]"
+                self._problem(None, key, unknown(key, list(TABLES)) + near, line=line_of(self._lines, key))
+        for kind in TABLES:
+            tables = self._document.get(kind, [])
+            if not isinstance(tables, list):
+                self._problem(None, kind, f"must be written with double brackets: [[{kind}]]", line=1)
+                continue
+            for index, table in enumerate(tables):
+                self._table(kind, index, table)
+        if not self._count and not self._reading.problems:
+            self._problem(None, None, "has no [[watch]] and no [[recheck]]", line=None)
+
+    def _table(self, kind: Kind, index: int, raw: Any) -> None:
+        self._count += 1
+        start, end = span(self._lines, kind, index)
+        place = (start, end)
+        try:
+            table = TABLES[kind].model_validate(raw)
+        except ValidationError as error:
+            for each in error.errors():
+                self._mistake(kind, place, each)
+            return
+        try:
+            ecosystem = self._ecosystem(table)
+            timing = self._timing(table)
+            if not table.enabled:
+                return
+            name = table.name or (self._path.stem if self._count == 1 else f"{self._path.stem}-{self._count}")
+            entry = Entry(
+                self._watch(table, name, ecosystem or "pypi", timing)
+                if isinstance(table, WatchTable)
+                else self._recheck(table, name, ecosystem, timing),  # type: ignore[arg-type] # there are two kinds
+                start,
+            )
+        except _Wrong as wrong:
+            line = line_of(self._lines, wrong.key, start, end, wrong.text) or start
+            self._problem(kind, wrong.key, wrong.sentence, line=line)
+        except FileError as error:
+            self._reading.problems.append(error.remark)
+        else:
+            self._reading.entries.append(entry)
+
+    def _ecosystem(self, table: Table) -> str | None:
+        if table.ecosystem is not None and table.ecosystem not in self._ecosystems:
+            known = ", ".join(sorted(self._ecosystems))
+            raise _Wrong("ecosystem", f"{table.ecosystem[:80]!r} is not known; known are {known}")
+        return table.ecosystem
+
+    def _timing(self, table: Table) -> Timing:
+        if table.every is not None and table.cron is not None:
+            raise _Wrong("cron", "stands beside “every”; only one of them can be")
+        if table.every is None and table.cron is None:
+            raise _Wrong("every", 'is missing; say how often, such as every = "6h" or cron = "0 */6 * * *"')
+        timing = Timing.model_validate(table.model_dump(include={"every", "cron", "time_zone"}))
+        timing = timing.model_copy(update={"jitter": table.jitter or 0})
+        try:
+            times.check(timing)
+        except ValueError as error:
+            raise _Wrong(error.args[1], error.args[0]) from None
+        return timing
+
+    def _watch(self, table: WatchTable, name: str, ecosystem: str, timing: Timing) -> Watch:
+        if not table.packages and not table.files:
+            raise _Wrong("packages", "is missing; say what is watched with “packages” or “files”")
+        named = self._named(table, ecosystem)
+        self._files(table.files, ecosystem, named)
+        versions = _versions(table.versions, pinned=bool(named.pins))
+        if versions.rule is Rule.LISTED and not named.pins:
+            raise _Wrong("versions", "is “listed”, but no file of this watch names a version")
+        return Watch(
+            name=name,
+            file=self._path.name,
+            ecosystem=ecosystem,
+            packages=listed(named.packages),
+            patterns=listed(named.patterns),
+            pins=sorted_pins(named.pins),
+            versions=versions,
+            prereleases=table.prereleases,
+            timing=timing,
+            priority=table.priority,
+            tier=table.tier,
+            limits=self._bounded(table.limits),
+        )
+
+    def _recheck(self, table: RecheckTable, name: str, ecosystem: str | None, timing: Timing) -> Recheck:
+        ecosystem = "pypi" if table.packages and ecosystem is None else ecosystem
+        named = self._named(table, ecosystem or "pypi")
+        return Recheck(
+            name=name,
+            file=self._path.name,
+            ecosystem=ecosystem,
+            packages=listed(named.packages),
+            patterns=listed(named.patterns),
+            older_than=int(table.older_than),
+            check=table.check_,
+            at_most=table.at_most,
+            timing=timing,
+            priority=table.priority,
+        )
+
+    def _named(self, table: Table, ecosystem: str) -> Named:
+        named = Named()
+        for text in table.packages:
+            try:
+                named.add(ecosystem, text)
+            except ValueError as error:
+                version = "; versions are chosen by “versions”, or by a lock file" if "=" in text else ""
+                raise _Wrong("packages", f"{error}{version}", text) from None
+        return named
+
+    def _files(self, names: list[str], ecosystem: str, named: Named) -> None:
+        named.notes, named.read = self._reading.notes, []
+        for name in names:
+            paths = [self._path.parent / name]
+            if glob.has_magic(name):
+                if "**" in name:
+                    raise _Wrong("files", f"{name[:80]!r} has “**”, which could mean the whole disk; use “*”", name)
+                self._reading.globs.append((name, self._path.parent))
+                paths = expand(name, self._path.parent)
+                if not paths:
+                    raise _Wrong("files", f"no file matches {name[:80]!r}", name)
+            for path in paths:
+                try:
+                    collect(path, ecosystem, named)
+                except FileError as error:
+                    raise _Wrong(
+                        "files", error.remark.model_copy(update={"key": None}).spoken.rstrip("."), name
+                    ) from None
+                finally:
+                    self._reading.read += named.read
+                    named.read = []
+
+    def _bounded(self, table: Any) -> Limits | None:
+        if table is None:
+            return None
+        if not isinstance(table, dict):
+            raise _Wrong("limits", "must be a table")
+        try:
+            return Config(limits=self._limits.model_dump() | table).limits
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = str(first["loc"][-1])
+            raise _Wrong(key, sentence(first, list(Limits.model_fields))) from None
+
+    def _mistake(self, kind: Kind, place: tuple[int | None, int | None], error: ErrorDetails) -> None:
+        key = str(error["loc"][0])
+        text = error["input"] if len(error["loc"]) > 1 and isinstance(error["input"], str) else None
+        line = line_of(self._lines, key, *place, text) or place[0]
+        self._problem(kind, key, sentence(error, keys(kind)), line=line)
+
+    def _problem(self, kind: Kind | None, key: str | None, words: str, *, line: int | None) -> None:
+        where = ".".join(filter(None, (kind, key and key[:80]))) or None
+        self._reading.problems.append(Remark(file=self._path.name, line=line, key=where, sentence=f"{words}."))
+
+
+def expand(pattern: str, directory: Path) -> list[Path]:
+    """The files that a pattern means, in order; a bounded number of them."""
+    found = sorted(glob.glob(pattern, root_dir=directory))[:_MAX_FILES]  # noqa: PTH207 - of a pattern that has “..”
+    return [directory / each for each in found]
+
+
+def _versions(raw: Any, *, pinned: bool) -> Versions:
+    if raw is None:
+        return Versions(rule=Rule.LISTED if pinned else Rule.LATEST)
+    if isinstance(raw, str) and raw in {Rule.LATEST, Rule.ALL, Rule.LISTED}:
+        return Versions(rule=Rule(raw))
+    try:
+        if isinstance(raw, dict) and "newest" in raw:
+            return Versions(rule=Rule.NEWEST, newest=Newest.model_validate(raw).newest)
+        if isinstance(raw, dict) and "since" in raw and not isinstance(raw["since"], datetime):
+            return Versions(rule=Rule.SINCE, since=Since.model_validate(raw).since)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _Wrong("versions", f"{first['loc'][-1]!s} {sentence(first, ['newest', 'since'])}") from None
+    raise _Wrong(
+        "versions",
+        "must be “latest”, “all”, “listed”, { newest = 3 } or { since = 2026-01-31 } (the date without quotes)",
+    )

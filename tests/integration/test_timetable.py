@@ -1,0 +1,195 @@
+"""Jobs follow the schedule, whatever the clock does: the real APScheduler in its threads, with a clock of ours."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from rebuilder.service.schedules.watch import Recheck, Schedule, Timing, Watch
+from rebuilder.service.timetable import Timetable
+from tests.fakes.clock import FixedClock
+
+NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+LONG = 20
+"""Seconds to wait for a thread before a test has failed."""
+
+
+def watch(name: str, *packages: str, **timing: object) -> Watch:
+    """A watch; every hour unless said otherwise."""
+    return Watch(
+        name=name,
+        file="a.toml",
+        packages=packages or ("idna",),
+        timing=Timing.model_validate(timing or {"every": 3600}),
+    )
+
+
+class Bench:
+    """A timetable with both of its clocks in hand; ``runs`` holds what was run."""
+
+    def __init__(self) -> None:
+        self.clock, self.steady = FixedClock(NOON), 0.0
+        self.runs: queue.Queue[str] = queue.Queue()
+        self.block: threading.Event | None = None
+        self.ended: queue.Queue[str] = queue.Queue()
+        self.timetable = Timetable(self.clock, self.run, monotonic=lambda: self.steady)
+
+    def run(self, item: Watch | Recheck) -> None:
+        """What a job does."""
+        self.runs.put(item.name)
+        if item.name == "broken":
+            raise RuntimeError("it is broken")
+        if self.block is not None:
+            assert self.block.wait(LONG)
+        self.ended.put(item.name)
+
+    def apply(self, *watches: Watch) -> None:
+        """Follow these."""
+        self.timetable.apply(Schedule(watches=watches))
+
+    def pass_time(self, time: timedelta) -> None:
+        """Both clocks go on, and a look is taken."""
+        self.clock.time += time
+        self.steady += time.total_seconds()
+        self.timetable.look()
+
+    def set_clock(self, by: timedelta) -> None:
+        """Somebody sets the wall clock, and a look is taken."""
+        self.clock.time += by
+        self.timetable.look()
+
+    def ran(self, *names: str) -> None:
+        """Just these were run since the last time, in any order."""
+        assert sorted(names) == sorted(self.runs.get(timeout=LONG) for _ in names)
+        assert self.runs.empty()
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    """A timetable that is started, and stopped after the test."""
+    bench = Bench()
+    bench.timetable.start()
+    yield bench
+    if bench.block is not None:
+        bench.block.set()
+    bench.timetable.stop()
+
+
+def settle(bench: Bench, count: int = 1) -> None:
+    """Wait until runs have ended, and the pool knows it."""
+    for _ in range(count):
+        bench.ended.get(timeout=LONG)
+    pool = bench.timetable._scheduler._pool
+    done = threading.Event()
+    while any(pool._instances.values()):
+        done.wait(0.001)
+
+
+def test_a_new_watch_runs_at_once_then_by_its_timing(bench: Bench) -> None:
+    """The first look comes at once, the second after an hour, not before."""
+    bench.apply(watch("a"))
+    bench.ran("a")
+    settle(bench)
+    bench.pass_time(HOUR - timedelta(seconds=1))
+    assert bench.runs.empty()
+    bench.pass_time(timedelta(seconds=1))
+    bench.ran("a")
+
+
+def test_what_is_the_same_is_not_disturbed(bench: Bench) -> None:
+    """Another watch comes, one changes, one goes: the one that stays keeps its time."""
+    bench.apply(watch("stays"), watch("changes"), watch("goes"))
+    bench.ran("stays", "changes", "goes")
+    settle(bench, 3)
+    bench.pass_time(HOUR / 2)
+    bench.apply(watch("stays"), watch("changes", "flit-core"), watch("comes"))
+    bench.ran("changes", "comes")
+    planned = bench.timetable.planned()
+    assert {"stays", "changes", "comes"} == set(planned)
+    assert NOON + HOUR == planned["stays"]
+
+
+def test_an_exception_stops_nothing(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged; others run, and the one that failed runs again."""
+    with caplog.at_level(logging.ERROR, "rebuilder"):
+        bench.apply(watch("broken"), watch("well"))
+        bench.ran("broken", "well")
+        settle(bench)
+        bench.pass_time(HOUR)
+        bench.ran("broken", "well")
+    assert "The watch 'broken' failed; it runs again at its next time." in caplog.messages
+
+
+@pytest.mark.parametrize("timing", [{"every": 60}, {"cron": "* * * * *"}])
+def test_a_clock_set_forward_gives_one_run(bench: Bench, timing: dict[str, object]) -> None:
+    """Five hours of minutes are missed: one run, and then every minute."""
+    bench.apply(watch("a", **timing))
+    bench.ran("a")
+    settle(bench)
+    bench.set_clock(5 * HOUR)
+    bench.ran("a")
+    settle(bench)
+    bench.timetable.look()
+    assert bench.runs.empty()
+    bench.pass_time(timedelta(minutes=1))
+    bench.ran("a")
+
+
+@pytest.mark.parametrize("timing", [{"every": 3600}, {"cron": "0 * * * *"}])
+def test_a_clock_set_back_silences_nothing(bench: Bench, timing: dict[str, object]) -> None:
+    """Half an hour before the next run the clock goes back by five hours: the run comes in half an hour."""
+    bench.apply(watch("a", **timing))
+    bench.ran("a")
+    settle(bench)
+    bench.pass_time(HOUR / 2)
+    bench.set_clock(-5 * HOUR)
+    assert bench.runs.empty()
+    bench.pass_time(HOUR / 2)
+    bench.ran("a")
+    settle(bench)
+    bench.pass_time(HOUR)
+    bench.ran("a")
+
+
+def test_one_run_at_a_time(bench: Bench) -> None:
+    """What is due while the run before is still going comes soon after it, once."""
+    bench.block = threading.Event()
+    bench.apply(watch("a", every=60))
+    bench.ran("a")
+    bench.pass_time(timedelta(minutes=3))
+    bench.pass_time(timedelta(minutes=3))
+    assert bench.runs.empty()
+    bench.block.set()
+    settle(bench)
+    bench.pass_time(timedelta(seconds=30))
+    bench.ran("a")
+
+
+def test_what_was_applied_before_the_start_runs() -> None:
+    """The order of start and apply does not matter; applied twice, it runs once."""
+    bench = Bench()
+    bench.apply(watch("a"))
+    bench.apply(watch("a", "attrs"))
+    bench.timetable.start()
+    bench.ran("a")
+    bench.timetable.stop()
+
+
+def test_after_the_stop_nothing_begins() -> None:
+    """Runs that wait for a thread are not begun any more."""
+    bench = Bench()
+    bench.block = threading.Event()
+    bench.timetable.start()
+    bench.apply(*(watch(name) for name in "abcd"))
+    first = sorted(bench.runs.get(timeout=LONG) for _ in range(2))
+    bench.timetable.stop(wait=False)
+    bench.block.set()
+    settle(bench, 2)
+    assert 2 == len(first)
+    assert bench.runs.empty()
