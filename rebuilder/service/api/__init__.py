@@ -1,0 +1,1 @@
+"""The HTTP server: verdicts, queue and alarms as JSON, and the static site."""

@@ -1,0 +1,86 @@
+"""The whole application: operations below /api/v1, probes, and the site for everything else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from anyio import to_thread
+from fastapi import APIRouter, FastAPI
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from rebuilder.service.api.desk import Desk
+from rebuilder.service.api.documents import Problem
+from rebuilder.service.api.envelope import Envelope
+from rebuilder.service.api.limits import Gate
+from rebuilder.service.api.probe_routes import probe_routes
+from rebuilder.service.api.problems import install
+from rebuilder.service.api.site_files import SiteFiles
+from rebuilder.service.api.verdict_routes import verdict_routes
+from rebuilder.service.api.work_routes import work_routes
+from rebuilder.site.rendering import Renderer
+
+_THREADS = 12
+"""Requests that wait for the database or the disk at once; the database has a few connections more than that."""
+_ABOUT = """Verdicts on published files, what is being worked on, and alarms. Reading needs no token.
+
+Every error is an object with a sentence in `error` and, where somebody can do something about it, what in `hint`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    root: str = "/"
+
+
+def make_app(desk: Desk) -> ASGIApp:
+    """The application as a server runs it."""
+    return Envelope(Gate(make_api(desk), requests_per_minute=desk.requests_per_minute))
+
+
+def make_api(desk: Desk) -> FastAPI:
+    """The application without the layers that limit clients and write logs."""
+    api = FastAPI(
+        title="Rebuilder",
+        version="1",
+        description=_ABOUT,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,  # its scripts would come from somebody else's host
+        redoc_url=None,
+        redirect_slashes=False,  # the address would be made from the Host header, which anybody can write
+        separate_input_output_schemas=False,  # None is left out, so what has a default is never certain to be there
+        lifespan=_lifespan,
+        generate_unique_id_function=lambda route: route.name,
+        responses={
+            400: {"model": Problem, "description": "The request is not understood."},
+            429: {"model": Problem, "description": "Too many requests; Retry-After says when to come back."},
+            503: {"model": Problem, "description": "The ledger cannot be used now."},
+            "4XX": {"model": Problem, "description": "Any other mistake in the request."},
+        },
+    )
+    v1 = APIRouter(prefix="/api/v1")
+    v1.include_router(verdict_routes(desk))
+    v1.include_router(work_routes(desk))
+    api.include_router(v1)
+    api.include_router(probe_routes(desk))
+    install(api)
+    api.router.default = _everything_else(desk)
+    return api
+
+
+def _everything_else(desk: Desk) -> ASGIApp:
+    site = SiteFiles(desk.site, Renderer(desk.verifier).html("not_found.html", _Page()))
+
+    async def default(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].startswith("/api/"):
+            raise HTTPException(404)
+        await site(scope, receive, send)
+
+    return default
+
+
+@asynccontextmanager
+async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
+    to_thread.current_default_thread_limiter().total_tokens = _THREADS
+    yield

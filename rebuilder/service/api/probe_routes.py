@@ -1,0 +1,47 @@
+"""What watches the service asks: metrics, liveness, readiness."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from rebuilder.service.api.desk import Desk
+
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    503: {"model": list[str], "description": "It does not; each sentence says why."}
+}
+
+
+def probe_routes(desk: Desk) -> APIRouter:
+    """Operations at the root, where such programs look for them."""
+    router = APIRouter(tags=["probes"])
+
+    @router.get(
+        "/metrics",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
+    def metrics() -> Response:
+        """Give the figures that Prometheus collects."""
+        return Response(desk.metrics(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    @router.get("/healthz", response_model=list[str], responses=_PROBLEMS)
+    def healthz() -> JSONResponse:
+        """Say whether this process works; when it does not, start it again."""
+        return _answer(desk.live)
+
+    @router.get("/readyz", response_model=list[str], responses=_PROBLEMS)
+    def readyz() -> JSONResponse:
+        """Say whether it can do its work now; when it cannot, the sentences say what is missing."""
+        return _answer(desk.ready)
+
+    return router
+
+
+def _answer(problems: Callable[[], list[str]]) -> JSONResponse:
+    found = problems()
+    return JSONResponse(found, 503 if found else 200)
