@@ -20,6 +20,7 @@ from pathlib import Path
 
 from tests.bench.attestations import attestation_seconds
 from tests.bench.large import verify_large_wheel
+from tests.bench.queue import dispatch
 from tests.bench.sandbox import sandbox_overhead
 from tests.bench.sources import fetch_sdist
 
@@ -50,6 +51,10 @@ def main() -> int:
         peak, total = verify_large_wheel(work, store)
         row("verify a 10 MB wheel: peak memory of the rebuilder", peak / 2**20, "MiB", "goal < 200")
         row("verify a 10 MB wheel: time", total, "s", "")
+        dispatched = dispatch(work / "queue.sqlite")
+        row("10,000 queued, 2 workers: dispatch of an artifact", dispatched.milliseconds, "ms", "goal < 20")
+        row("10,000 queued, 2 workers: growth of a worker", dispatched.growth / 2**20, "MiB", "goal < 5")
+        row("10,000 queued: state of the queue", dispatched.state_milliseconds, "ms", "")
     return 0
 
 

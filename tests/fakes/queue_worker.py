@@ -19,10 +19,10 @@ from tests.fakes.verifications import attempt, report
 LEASE_SECONDS = 600
 
 
-def work(ledger: Ledger, owner: str) -> int:
-    """Do everything that can be done now; give the number of tasks."""
+def work(ledger: Ledger, owner: str, *, most: int = sys.maxsize) -> int:
+    """Do everything that can be done now, but no more than ``most`` tasks; give their number."""
     clock, done = SystemClock(), 0
-    while (lease := ledger.queue.claim(owner, clock.now(), LEASE_SECONDS)) is not None:
+    while done < most and (lease := ledger.queue.claim(owner, clock.now(), LEASE_SECONDS)) is not None:
         of = ordered(lease.task.order)
         number = ledger.begin(of, clock.now(), lease.task.order)
         found = report(of, attempt(of, Level.IDENTICAL), finished=clock.now())
