@@ -23,7 +23,8 @@ LAYERS: list[set[str]] = [
     {"press"},
     {"pipeline"},
     {"wiring", "doctor"},
-    {"service", "cli"},
+    {"service"},
+    {"cli"},
 ]
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -147,7 +147,7 @@ class Folder:
             if wrong:
                 words = "The last good version stays in use" if file.good else "Nothing of this file is used"
                 problems.append(Remark(file=wrong[0].file, sentence=f"{words} until this is mended."))
-        items = [entry.item for entry in used.values()]
+        items = [entry.item for _, file in sorted(self._files.items()) for entry in file.good]
         return Schedule(
             watches=tuple(item for item in items if isinstance(item, Watch)),
             rechecks=tuple(item for item in items if isinstance(item, Recheck)),

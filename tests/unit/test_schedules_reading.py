@@ -1,0 +1,163 @@
+"""One schedule file: what it says, and sentences with file, line and key for every mistake."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from rebuilder.model.definition import Limits
+from rebuilder.model.work import Check, Tier
+from rebuilder.resources import resource
+from rebuilder.service.schedules.reading import FileReading, read_file
+from rebuilder.service.schedules.watch import Recheck, Rule, Timing, Versions, Watch
+
+
+def read(directory: Path, text: str, **options: Limits) -> FileReading:
+    """Read a schedule file ``work.toml``."""
+    (directory / "work.toml").write_text(text)
+    return read_file(directory / "work.toml", **options)  # type: ignore[arg-type] # only limits are given
+
+
+def test_the_shortest_file(tmp_path: Path) -> None:
+    """Three lines are enough."""
+    reading = read(tmp_path, '[[watch]]\npackages = ["Flit_Core", "django-*"]\nevery = "6h"\n')
+    expected = Watch(
+        name="work", file="work.toml", packages=("flit-core",), patterns=("django-*",), timing=Timing(every=21600)
+    )
+    assert [expected] == [entry.item for entry in reading.entries]
+    assert [1] == [entry.line for entry in reading.entries]
+    assert expected == Watch.model_validate(expected.document())
+
+
+def test_everything(tmp_path: Path) -> None:
+    """Every key arrives where it belongs; limits lie over those of the settings."""
+    text = """
+[[watch]]
+name = "all keys"
+ecosystem = "npm"
+packages = ["@sigstore/*"]
+versions = { since = 2026-01-31 }
+prereleases = true
+cron = "0 5 * * mon-fri"
+time_zone = "Europe/Berlin"
+jitter = "10m"
+priority = -9
+tier = "quick"
+[watch.limits]
+wall_seconds = 60
+[[recheck]]
+older_than = "90d"
+check = "inputs"
+at_most = 7
+every = "1d"
+"""
+    watch, recheck = (entry.item for entry in read(tmp_path, text, limits=Limits(processes=9)).entries)
+    assert isinstance(watch, Watch)
+    assert isinstance(recheck, Recheck)
+    assert Versions(rule=Rule.SINCE, since=date(2026, 1, 31)) == watch.versions
+    assert Timing(cron="0 5 * * mon-fri", time_zone="Europe/Berlin", jitter=600) == watch.timing
+    assert Limits(wall_seconds=60, processes=9) == watch.limits
+    assert ("npm", True, -9, Tier.QUICK) == (watch.ecosystem, watch.prereleases, watch.priority, watch.tier)
+    assert ("work-2", None, Check.INPUTS, 7, 90 * 86400) == (
+        recheck.name,
+        recheck.ecosystem,
+        recheck.check,
+        recheck.at_most,
+        recheck.older_than,
+    )
+
+
+def test_pins_of_a_lock_file(tmp_path: Path) -> None:
+    """A file that pins makes the rule “listed”; one that does not leaves the latest."""
+    (tmp_path / "requirements.txt").write_text("idna==3.10\nattrs\n")
+    text = '[[watch]]\nfiles = ["requirements.txt"]\nevery = "6h"\n'
+    (entry,) = read(tmp_path, text).entries
+    assert isinstance(entry.item, Watch)
+    assert (("attrs", "idna"), {"idna": ("3.10",)}) == (entry.item.packages, entry.item.pins)
+    assert Rule.LISTED is entry.item.versions.rule
+    (tmp_path / "requirements.txt").write_text("idna\n")
+    (entry,) = read(tmp_path, text).entries
+    assert isinstance(entry.item, Watch)
+    assert Rule.LATEST is entry.item.versions.rule
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ('evry = "6h"', "line 3, watch.evry: is not known here; is “every” meant?"),
+        ("every = 6", "line 3, watch.every: must be a text in quotes, such as “6h”."),
+        ('every = "6x"', "line 3, watch.every: '6x' is no duration"),
+        ('every = "5s"', "line 3, watch.every: it must be at least “1m”"),
+        ('cron = "61 * * * *"', "line 3, watch.cron: '61' cannot be the minute"),
+        ('cron = "0 0 30 2 *"', "line 3, watch.cron: '0 0 30 2 *' never comes"),
+        ('cron = "0 0 * * *"\ntime_zone = "Berlin"', "line 4, watch.time_zone: 'Berlin' is no time zone"),
+        ('every = "1h"\njitter = "2h"', "line 4, watch.jitter: it must be less than the time between two runs"),
+        ('every = "1h"\ncron = "0 0 * * *"', "line 4, watch.cron: stands beside “every”"),
+        ("priority = 3", "line 1, watch.every: is missing"),
+        ('every = "1h"\npriority = 10', "line 4, watch.priority: must be at most 9."),
+        ('every = "1h"\ntier = "fast"', "line 4, watch.tier: must be one of 'quick', 'source' or 'full'."),
+        ('every = "1h"\nversions = "newest"', "line 4, watch.versions: must be “latest”"),
+        ('every = "1h"\nversions = { newest = 0 }', "line 4, watch.versions: newest must be greater than 0."),
+        ('every = "1h"\nversions = { since = "2026-01-01" }', "line 4, watch.versions: since must be a date"),
+        ('every = "1h"\nversions = { since = 2026-02-30 }', "line 4: This is not readable as TOML"),
+        ('every = "1h"\nversions = "listed"', "line 4, watch.versions: is “listed”, but no file"),
+        ('every = "1h"\necosystem = "cpan"', "line 4, watch.ecosystem: 'cpan' is not known; known are npm, pypi."),
+        ('every = "1h"\nfiles = ["no.txt"]', "line 4, watch.files: "),
+        ('every = "1h"\nfiles = ["locks/*.toml"]', "line 4, watch.files: no file matches 'locks/*.toml'."),
+        ('every = "1h"\nfiles = ["/**/x"]', "line 4, watch.files: '/**/x' has “**”"),
+        ('every = "1h"\nname = 3', "line 4, watch.name: must be a text in quotes."),
+        ('every = "1h"\nenabled = "no"', "line 4, watch.enabled: must be true or false, without quotes."),
+        (
+            'every = "1h"\n[watch.limits]\nwall_secs = 3',
+            "line 5, watch.wall_secs: is not known here; is “wall_seconds”",
+        ),
+        ('every = "1h"\n[watch.limits]\nprocesses = 0', "line 5, watch.processes: must be greater than 0."),
+        ('every = "1h"\nlimits = 3', "line 4, watch.limits: must be a table."),
+    ],
+)
+def test_mistakes(tmp_path: Path, lines: str, expected: str) -> None:
+    """The sentence has the file, the line and the key."""
+    reading = read(tmp_path, f'[[watch]]\npackages = ["idna"]\n{lines}\n')
+    (problem,) = reading.problems
+    assert f"work.toml, {expected}" in problem.spoken
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "work.toml: has no [[watch]] and no [[recheck]]."),
+        ('every = "6h"\n', "line 1, every: is not known here"),
+        ('[watch]\nevery = "6h"\n', "line 1, watch: must be written with double brackets: [[watch]]."),
+        ("[[watch]\n", "line 1: This is not readable as TOML"),
+        ('[[watch]]\nname = "x\n', "line 2: This is not readable as TOML"),
+        ('[[watch]]\nevery = "6h"\n', "line 1, watch.packages: is missing"),
+        ('[[watch]]\npackages = [\n  "idna",\n  "no way",\n]\nevery = "6h"\n', "line 4, watch.packages: 'no way' is"),
+        ('[[watch]]\npackages = ["idna==3.10"]\nevery = "6h"\n', "versions are chosen by “versions”"),
+        ('[[watch]]\npackages = [\n  "idna",\n  3,\n]\nevery = "6h"\n', "line 2, watch.packages: must be a text"),
+        ('[[recheck]]\nevery = "6h"\ncheck = "all"\n', "line 3, recheck.check: must be one of 'verify', 'inputs'"),
+    ],
+)
+def test_files_that_are_wrong(tmp_path: Path, text: str, expected: str) -> None:
+    """Mistakes in the shape of a file, and entries of lists on their own lines."""
+    (problem,) = read(tmp_path, text).problems
+    assert expected in problem.spoken
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    """Each table is looked at, and each key of it."""
+    reading = read(tmp_path, '[[watch]]\na = 1\nb = 2\n[[watch]]\npackages = ["x"]\n[[recheck]]\nevery = 1\n')
+    assert [2, 3, 4, 7] == [problem.line for problem in reading.problems]
+
+
+def test_a_disabled_watch_needs_no_files(tmp_path: Path) -> None:
+    """It is checked for mistakes, but its files may be missing."""
+    reading = read(tmp_path, '[[watch]]\nenabled = false\nfiles = ["none.txt"]\nevery = "6h"\n')
+    assert ([], []) == (reading.entries, reading.problems)
+
+
+@pytest.mark.parametrize("path", sorted(resource("schedules").glob("*.toml")), ids=lambda path: path.name)
+def test_shipped_files_are_right(path: Path) -> None:
+    """Without a change, and without a lock file."""
+    assert [] == read_file(path).problems
