@@ -57,6 +57,8 @@ class LegendEntry:
 
     mark: Mark
     texture: str
+    path: str
+    """All its segments as one SVG path: a printer makes a picture of each filled shape, and these are hundreds."""
     shown: str
     percent: str
 
@@ -103,21 +105,24 @@ def chart(name: str, title: str, buckets: Sequence[Bucket]) -> Chart | None:
         return None
     top = _top(max(sum(each.verdicts.values()) for each in buckets))
     pitch = WIDTH / len(buckets)
+    columns = tuple(
+        Column(round(pitch * (index + 0.1), 2), round(pitch * 0.8, 2), _segments(each.verdicts, top))
+        for index, each in enumerate(buckets)
+    )
     return Chart(
         name=name,
         title=title,
         spoken=_spoken(title, buckets, totals),
         width=WIDTH,
         height=HEIGHT,
-        columns=tuple(
-            Column(round(pitch * (index + 0.1), 2), round(pitch * 0.8, 2), _segments(each.verdicts, top))
-            for index, each in enumerate(buckets)
-        ),
+        columns=columns,
         scale=(f"{top:,}", f"{top // 2:,}", "0"),
         first=_end(buckets, 0),
         last=_end(buckets, -1),
         legend=tuple(
-            LegendEntry(mark(each), TEXTURES[each], f"{totals[each]:,}", percent(totals[each], whole))
+            LegendEntry(
+                mark(each), TEXTURES[each], _path(each, columns), f"{totals[each]:,}", percent(totals[each], whole)
+            )
             for each in Verdict
             if totals[each]
         ),
@@ -149,6 +154,15 @@ def _segments(verdicts: Mapping[Verdict, int], top: int) -> tuple[Segment, ...]:
         y -= height
         found.append(Segment(verdict.value, round(max(y, 0), 2), round(height, 2)))
     return tuple(found)
+
+
+def _path(verdict: Verdict, columns: Sequence[Column]) -> str:
+    return "".join(
+        f"M{column.x} {each.y}h{column.width}v{each.height}h-{column.width}z"
+        for column in columns
+        for each in column.segments
+        if each.name == verdict.value
+    )
 
 
 def _spoken(title: str, buckets: Sequence[Bucket], totals: Counter[Verdict]) -> str:

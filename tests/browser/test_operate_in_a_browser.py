@@ -25,11 +25,11 @@ const luminance = text => {
 };
 const paper = luminance(getComputedStyle(document.body).backgroundColor);
 const found = [];
-for (const rect of document.querySelectorAll('.columns .segment')) {
-  const pattern = document.getElementById(rect.getAttribute('fill').slice(5, -1));
+for (const path of document.querySelectorAll('.columns .segments')) {
+  const pattern = document.getElementById(path.getAttribute('fill').slice(5, -1));
   const ground = luminance(getComputedStyle(pattern.querySelector('.ground')).fill);
   const ratio = (Math.max(ground, paper) + 0.05) / (Math.min(ground, paper) + 0.05);
-  const at = rect.getBoundingClientRect(), within = rect.closest('svg').getBoundingClientRect();
+  const at = path.getBoundingClientRect(), within = path.closest('svg').getBoundingClientRect();
   const inside = at.left >= within.left - 1 && at.right <= within.right + 1 && at.top >= within.top - 1
     && at.bottom <= within.bottom + 1;
   found.push([inside && at.width > 3 && at.height > 0.5, ratio]);
@@ -89,11 +89,11 @@ def test_it_can_be_read(browser: Browser, sites: Path, state: str, scheme: str) 
 @pytest.mark.parametrize(("scheme", "media"), [("light", "screen"), ("dark", "screen"), ("light", "print")])
 @pytest.mark.parametrize("width", [PHONE, DESK])
 def test_columns_stand_out(browser: Browser, sites: Path, width: int, scheme: str, media: str) -> None:
-    """Each segment has a fill that exists, contrast of 3 to the paper (WCAG 2.2, 1.4.11), and lies in the drawing."""
+    """Each verdict has a fill that exists, contrast of 3 to the paper (WCAG 2.2, 1.4.11), and lies in the drawing."""
     for state in ("busy", "failing"):
         browser.open(sites / state / "operate.html", width=width, scheme=scheme, media=media)
         found = browser.script(DRAWN)
-        assert len(found) > 70
+        assert len(found) >= 4
         assert [] == [each for each in found if not each[0] or each[1] < 3]
 
 

@@ -197,6 +197,9 @@ def test_columns_are_as_high_as_what_ended() -> None:
     """From the bottom up in the order of the verdicts, one on the other, within the drawing."""
     found = drawn({Verdict.REPRODUCED: 30, Verdict.DIFFERS: 10}, {}, {Verdict.REPRODUCED: 20})
     assert ("40", "20", "0") == found.scale
+    assert ["M16.0 45.0h128.0v135.0h-128.0zM336.0 90.0h128.0v90.0h-128.0z", "M16.0 0.0h128.0v45.0h-128.0z"] == [
+        each.path for each in found.legend
+    ]
     full, empty, half = found.columns
     assert [("reproduced", HEIGHT / 4, HEIGHT * 3 / 4), ("differs", 0, HEIGHT / 4)] == [
         (each.name, each.y, each.height) for each in full.segments
