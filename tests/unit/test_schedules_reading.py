@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from rebuilder.model.definition import Limits
 from rebuilder.model.work import Check, Tier
 from rebuilder.resources import resource
 from rebuilder.service.schedules.reading import FileReading, read_file
+from rebuilder.service.schedules.tables import keys
 from rebuilder.service.schedules.watch import Recheck, Rule, Timing, Versions, Watch
 
 
@@ -161,3 +163,28 @@ def test_a_disabled_watch_needs_no_files(tmp_path: Path) -> None:
 def test_shipped_files_are_right(path: Path) -> None:
     """Without a change, and without a lock file."""
     assert [] == read_file(path).problems
+
+
+def examples() -> list[str]:
+    """What the page about schedules and the file beside the shipped ones show."""
+    pages = [resource("schedules") / "README.md", resource("schedules").parent / "docs" / "schedules.md"]
+    return [text for page in pages for text in re.findall(r"```toml\n(.*?)```", page.read_text(), re.DOTALL)]
+
+
+@pytest.mark.parametrize("text", examples())
+def test_documented_examples_are_right(tmp_path: Path, text: str) -> None:
+    """Each can be copied as it is, once the files it names are there."""
+    for place in re.findall(r'"/srv(/[^"]+)"', text):
+        path = tmp_path / place[1:]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("version = 1\n" if path.suffix == ".lock" else "idna==3.10\n")
+    reading = read(tmp_path, text.replace("/srv", str(tmp_path)))
+    assert [] == reading.problems
+    assert text.count("[[") == len(reading.entries)
+
+
+def test_every_key_is_documented() -> None:
+    """The page names each key in a row of a table, and no other."""
+    page = (resource("schedules").parent / "docs" / "schedules.md").read_text()
+    rows = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    assert {*keys("watch"), *keys("recheck")} == rows

@@ -259,7 +259,9 @@ class _Reader:
 
     def _problem(self, kind: Kind | None, key: str | None, words: str, *, line: int | None) -> None:
         where = ".".join(filter(None, (kind, key and key[:80]))) or None
-        self._reading.problems.append(Remark(file=self._path.name, line=line, key=where, sentence=f"{words}."))
+        self._reading.problems.append(
+            Remark(file=self._path.name, line=line, key=where, sentence=words if words.endswith("?") else f"{words}.")
+        )
 
 
 def expand(pattern: str, directory: Path) -> list[Path]:
