@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import re
+import shlex
 import socket
 import threading
 from collections.abc import Iterator
@@ -565,3 +568,45 @@ class TestServer:
             client.join(20)
             server.stop(5)
         assert not server.running
+
+
+def test_the_documentation_shows_real_answers(tmp_path: Path) -> None:
+    """Every command of docs/api.md is asked, in order; “…” stands for what is too long to print."""
+    text = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+    shown = [
+        (shlex.split(command), json.loads(answer))
+        for block in re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+        for command, answer in re.findall(r"^\$ (.*)\n((?:[^$].*\n)+)", block, re.MULTILINE)
+    ]
+    with open_desk(tmp_path) as desk, serving(desk) as client:
+        answers = [asked(client, words) for words, _ in shown]
+    assert 12 == len(shown)
+    for (words, expected), actual in zip(shown, answers, strict=True):
+        assert shortened(expected, actual) == actual, words
+
+
+def asked(client: httpx.Client, words: list[str]) -> object:
+    """The answer to a command line of curl."""
+    options: dict[str, list[str]] = {"-H": [], "-d": []}
+    rest = iter(words[1:])
+    url = ""
+    for word in rest:
+        if word in options:
+            options[word].append(next(rest))
+        else:
+            url = word.removeprefix("http://127.0.0.1:8080")
+    headers = dict(each.replace("$TOKEN", SECRET).split(": ", 1) for each in options["-H"])
+    return client.request(
+        "POST" if options["-d"] else "GET", url, headers=headers, content="".join(options["-d"])
+    ).json()
+
+
+def shortened(expected: object, actual: object) -> object:
+    """What is expected, with the rest of each text that ends in “…” taken from what came."""
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        return {key: shortened(value, actual.get(key)) for key, value in expected.items()}
+    if isinstance(expected, list) and isinstance(actual, list):
+        return [shortened(*pair) for pair in zip(expected, actual, strict=True)]
+    if isinstance(expected, str) and expected.endswith("…") and str(actual).startswith(expected[:-1]):
+        return actual
+    return expected
