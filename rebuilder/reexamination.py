@@ -41,7 +41,6 @@ def reexamine(parts: Parts, signed: SignedReport, number: int, started: datetime
     """
     report = signed.report
     parts.stopwatch.stage(Stage.FETCH, report.artifact.filename)
-    parts.blobs.path(report.artifact.sha256)  # before anything is run for it
     evidence = _fetched_again(parts, report.evidence, started)
     attempts = _tried_again(parts, report, number)
     decision, trail = report.decision, report.trail
@@ -109,6 +108,7 @@ def _tried_again(parts: Parts, report: Report, number: int) -> tuple[Attempt, ..
     index = report.decision.attempt
     if index is None:
         return ()
+    parts.blobs.path(report.artifact.sha256)  # an identical file is not looked at again when it is compared
     trial = Trial(
         targets(report.evidence),
         run=parts.run,

@@ -1,0 +1,202 @@
+"""Looking again at what was verified before, in the real sandbox and against a registry that may have changed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from rebuilder.config import Config
+from rebuilder.errors import StoreError
+from rebuilder.examination import Parts
+from rebuilder.model.alarm import AlarmKind
+from rebuilder.model.report import Report, SignedReport
+from rebuilder.model.trail import Edge, EdgeName, Trail
+from rebuilder.model.verdict import Kind, Verdict
+from rebuilder.reexamination import reexamine, with_fresh_toolchains
+from rebuilder.stopwatch import Silence, WatchedToolchains
+from rebuilder.wiring import wire, wire_press
+from tests.fakes.command import Installation
+from tests.fakes.projects import Distribution, build, make_sdist, make_wheel, minibackend_wheel
+from tests.fakes.registry import Registry
+from tests.fakes.toolchains import FakeToolchains
+
+UPLOADED = datetime(2024, 6, 1, tzinfo=UTC)
+LATER = datetime(2031, 2, 3, tzinfo=UTC)
+EPOCH = int(datetime(2024, 5, 5, 5, 5, 4, tzinfo=UTC).timestamp())
+
+
+@pytest.fixture
+def registry() -> Iterator[Registry]:
+    """A registry that has the build backend."""
+    with Registry() as running:
+        running.add(minibackend_wheel(), uploaded=datetime(2020, 1, 1, tzinfo=UTC))
+        yield running
+
+
+@pytest.fixture
+def config(tmp_path: Path, toolchains_root: Path, registry: Registry) -> Config:
+    """Settings of an installation of its own."""
+    here = Installation.make(tmp_path, toolchains_root, registry.url)
+    return Config(store=here.store, keys=tmp_path / "keys", site=here.site, index_url=registry.url)
+
+
+@pytest.fixture
+def parts(config: Config) -> Iterator[Parts]:
+    """The real parts."""
+    with wire(config, Silence()) as wired:
+        yield wired
+
+
+def verified(registry: Registry, config: Config, *files: Distribution) -> SignedReport:
+    """Publish a release of the project ``one`` and verify it with the command."""
+    for each in files:
+        registry.add(each, uploaded=UPLOADED)
+    assert registry.url == config.index_url
+    answer = Installation(config.store.parent, registry.url).verify("pypi:one==1.0")
+    assert len(answer.lines) == 1, answer.words
+    with wire(config, Silence()) as wired:
+        [summary] = wired.ledger.latest()
+        signed = wired.ledger.signed_report(summary)
+    assert signed is not None
+    return signed
+
+
+def looked_at_again(parts: Parts, before: SignedReport) -> Report:
+    """The new report, as a worker would get it."""
+    number = parts.ledger.begin(before.report.artifact, LATER)
+    parts.stopwatch.begin("again")
+    report = reexamine(parts, before, number, LATER)
+    assert list(report.attempts[: len(parts.ledger.attempts(number))]) == list(report.attempts)
+    return report
+
+
+def test_confirmed_again_from_stored_inputs(registry: Registry, config: Config, parts: Parts) -> None:
+    """One attempt of the definition that confirmed it, on its toolchain; nothing is asked but the published bytes."""
+    sdist = make_sdist("one", "1.0")
+    wheel = build(sdist, epoch=EPOCH)
+    before = verified(registry, config, sdist, wheel)
+    assert Verdict.REPRODUCED is before.report.decision.verdict
+    asked = len(registry.requests)
+    report = looked_at_again(parts, before)
+    assert [f"/files/one/{each.filename}" for each in (wheel, sdist)] == [
+        each.path for each in registry.requests[asked:]
+    ]
+    assert (Verdict.REPRODUCED, 0) == (report.decision.verdict, report.decision.attempt)
+    [attempt] = report.attempts
+    assert before.report.decision.attempt is not None
+    confirmed = before.report.attempts[before.report.decision.attempt]
+    assert confirmed.hypothesis.definition == attempt.hypothesis.definition
+    day = before.report.finished.strftime("%Y-%m-%d")
+    sentence = f"The definition of the verification of {day}, run again from the stored inputs."
+    assert sentence == attempt.hypothesis.sentence
+    assert (before.report.evidence, before.report.provenance) == (report.evidence, report.provenance)
+    assert before.report.toolchains[:1] == report.toolchains
+    assert ((), LATER) == (report.alarms, report.started)
+    signed = wire_press(config, parts).sign(report)
+    assert report == signed.report
+
+
+def test_changed_bytes_are_an_alarm(registry: Registry, config: Config, parts: Parts) -> None:
+    """The index says what it said, but the address gives other bytes: the alarm names both digests."""
+    sdist = make_sdist("one", "1.0")
+    wheel = build(sdist, epoch=EPOCH)
+    before = verified(registry, config, sdist, wheel)
+    other = build(sdist, epoch=EPOCH + 60)
+    registry.serve(f"/files/one/{wheel.filename}", other.data)
+    report = looked_at_again(parts, before)
+    [alarm] = report.alarms
+    assert (AlarmKind.DIGEST_CHANGED, wheel.filename) == (alarm.kind, alarm.filename)
+    assert wheel.sha256 in alarm.sentence
+    assert other.sha256 in alarm.sentence
+    assert [alarm] == parts.ledger.alarms(report.artifact.purl)
+    assert Verdict.REPRODUCED is report.decision.verdict
+
+
+def test_gone_bytes_are_a_note(registry: Registry, config: Config, parts: Parts) -> None:
+    """A file that was taken back is confirmed from what is stored; the note is there once, and goes when it is back."""
+    sdist = make_sdist("one", "1.0")
+    wheel = build(sdist, epoch=EPOCH)
+    before = verified(registry, config, sdist, wheel)
+    registry.remove(f"/files/one/{wheel.filename}")
+    report = looked_at_again(parts, before)
+    note = f"{wheel.filename} is no longer at its address; its bytes were kept when it was."
+    assert (note,) == report.evidence.notes
+    assert Verdict.REPRODUCED is report.decision.verdict
+    once_more = looked_at_again(parts, before.model_copy(update={"report": report}))
+    assert (note,) == once_more.evidence.notes
+    registry.serve(f"/files/one/{wheel.filename}", wheel.data)
+    back = looked_at_again(parts, before.model_copy(update={"report": once_more}))
+    assert () == back.evidence.notes
+
+
+def test_lost_input_is_our_trouble(registry: Registry, config: Config, parts: Parts) -> None:
+    """What our own store lost says nothing about the artifact."""
+    sdist = make_sdist("one", "1.0")
+    before = verified(registry, config, sdist, build(sdist, epoch=EPOCH))
+    parts.blobs.path(sdist.sha256).unlink()
+    with pytest.raises(StoreError):
+        looked_at_again(parts, before)
+
+
+def test_what_differed_is_repeated(registry: Registry, config: Config, parts: Parts) -> None:
+    """A difference that is still there is built once more, so that the page keeps saying whether it is stable."""
+    sdist = make_sdist("one", "1.0")
+    planted = make_wheel("one", "1.0", {"one/__init__.py": "import evil\n"})
+    before = verified(registry, config, sdist, planted)
+    assert Verdict.DIFFERS is before.report.decision.verdict
+    report = looked_at_again(parts, before)
+    assert (Verdict.DIFFERS, Kind.STABLE) == (report.decision.verdict, report.decision.kind)
+    assert [False, True] == [each.repeat for each in report.attempts]
+    assert report.attempts[0].comparison is not None
+    assert report.attempts[0].comparison.diffoscope is not None
+
+
+def test_steps_that_were_not_tried_again_keep_their_verdict(registry: Registry, config: Config, parts: Parts) -> None:
+    """The trail points at the new attempt only; where the other attempts are is said once."""
+    sdist = make_sdist("one", "1.0")
+    wheel = build(sdist, epoch=EPOCH)
+    before = verified(registry, config, sdist, wheel)
+    decision = before.report.decision
+    steps = tuple(
+        Edge(name=name, decision=decision, attempts=attempts, target=file.filename, target_sha256=file.sha256)
+        for name, attempts, file in (
+            (EdgeName.SDIST_TO_WHEEL, (decision.attempt or 0,), wheel),
+            (EdgeName.COMMIT_TO_WHEEL, (5,), wheel),
+        )
+    )
+    report = before.report.model_copy(update={"trail": Trail(edges=steps)})
+    for _ in range(2):
+        report = looked_at_again(parts, before.model_copy(update={"report": report}))
+        assert report.trail is not None
+        assert [(0,), ()] == [each.attempts for each in report.trail.edges]
+        assert [0, None] == [each.decision.attempt for each in report.trail.edges]
+        assert [Verdict.REPRODUCED] * 2 == [each.decision.verdict for each in report.trail.edges]
+        assert 1 == len(report.trail.notes)
+
+
+def test_nothing_built_before_nothing_built_now(registry: Registry, config: Config, parts: Parts) -> None:
+    """A file that cannot be rebuilt is only fetched again; its verdict stays."""
+    wheel = make_wheel("one", "1.0", tag="cp311-cp311-linux_x86_64")
+    before = verified(registry, config, wheel)
+    registry.serve(f"/files/one/{wheel.filename}", b"other")
+    report = looked_at_again(parts, before)
+    assert ((), before.report.decision) == (report.attempts, report.decision)
+    assert [AlarmKind.DIGEST_CHANGED] == [each.kind for each in report.alarms]
+
+
+def test_fresh_toolchains(registry: Registry, config: Config, parts: Parts, tmp_path: Path) -> None:
+    """Those the report names are made anew, and no others."""
+    sdist = make_sdist("one", "1.0")
+    before = verified(registry, config, sdist, build(sdist, epoch=EPOCH))
+    fake = FakeToolchains(tmp_path / "fake")
+    [name] = {each.name for each in before.report.toolchains}
+    fake.pythons = {name: "3.13"}
+    earlier = fake.get(name)
+    with_fresh_toolchains(
+        dataclasses.replace(parts, toolchains=WatchedToolchains(fake, parts.stopwatch)), before.report
+    )
+    assert earlier.sha256 != fake.get(name).sha256
