@@ -29,11 +29,8 @@ class Notifier:
         self._connect_seconds = connect_seconds
         self._read_seconds = read_seconds
         # These libraries write addresses into their logs, and addresses may hold passwords.
-        for library in ("httpx", "httpcore", "urllib3"):
-            logging.getLogger(library).setLevel(logging.WARNING)
-        apprise_log = logging.getLogger("apprise")
-        apprise_log.propagate = False
-        apprise_log.addHandler(logging.NullHandler())
+        for library in ("apprise", "httpx", "httpcore", "urllib3"):
+            logging.getLogger(library).setLevel(logging.CRITICAL)
 
     def send(self, name: str, target: Target, message: Message) -> None:
         """Bring a message to a target.

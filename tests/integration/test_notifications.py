@@ -1,0 +1,160 @@
+"""Messages about alarms over real connections: signed webhooks, and Apprise."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import logging
+import socket
+import threading
+from datetime import UTC, datetime
+
+import pytest
+
+from rebuilder.errors import UnavailableError
+from rebuilder.model.alarm import Severity
+from rebuilder.model.notification import Message
+from rebuilder.model.settings import Target
+from rebuilder.model.value import canonical_json, sha256_hex
+from rebuilder.storage.notifications import Notifier
+from tests.fakes.webhook import Webhook
+
+# Apprise loads every plug-in it has, and one of them a module that Python is going to drop.
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+
+SECRET = "s3cret-ü"
+LOGIN = "user:hunter2@"
+MESSAGE = Message(
+    id=sha256_hex(b"message"),
+    sent=datetime(2026, 11, 1, 12, 0, 0, 500, tzinfo=UTC),
+    severity=Severity.PAGE,
+    over=False,
+    title="rebuilder: 1 alarm (page)",
+    text="[page] digest-changed idna.whl: <b>&amp; {{ app_id }} \\n :smile:\nAll alarms: https://example.org/alarms.html",
+    content={"z": 1, "a": "ü"},
+)
+
+
+def webhook(address: str) -> Target:
+    """A webhook as a target."""
+    return Target(webhook=address, secret=SECRET)
+
+
+def refusal(target: Target) -> str:
+    """What is said when a message is not taken."""
+    with pytest.raises(UnavailableError) as error:
+        Notifier(connect_seconds=2, read_seconds=0.2).send("desk", target, MESSAGE)
+    return str(error.value)
+
+
+def test_a_webhook_can_tell_who_sent_it() -> None:
+    """The signature is over time stamp and body; whoever changes one of them does not know it."""
+    with Webhook() as server:
+        Notifier().send("desk", webhook(server.url("/hook?x=1")), MESSAGE)
+    [received] = server.received
+    assert "/hook?x=1" == received.path
+    assert canonical_json(MESSAGE.content) == received.body
+    assert "1793534400" == received.headers["x-rebuilder-timestamp"]
+    assert MESSAGE.id == received.headers["x-rebuilder-delivery"]
+    assert "application/json" == received.headers["content-type"]
+    expected = hmac.new(SECRET.encode(), b"1793534400." + received.body, hashlib.sha256).hexdigest()
+    assert f"sha256={expected}" == received.headers["x-rebuilder-signature"]
+
+
+def test_an_address_may_have_a_login() -> None:
+    """User name and password go into a header, as they do with every other program."""
+    with Webhook() as server:
+        Notifier().send("desk", webhook(server.url(login=LOGIN)), MESSAGE)
+    assert f"Basic {base64.b64encode(b'user:hunter2').decode()}" == server.received[0].headers["authorization"]
+
+
+def test_apprise_tells_it(caplog: pytest.LogCaptureFixture) -> None:
+    """One message with its title, its text as it is, and how urgent it is."""
+    with caplog.at_level(logging.DEBUG), Webhook() as server:
+        Notifier().send("desk", Target(apprise=server.url("/t0ken", scheme="json", login=LOGIN)), MESSAGE)
+    [received] = server.received
+    body = json.loads(received.body)
+    assert (MESSAGE.title, MESSAGE.text, "failure") == (body["title"], body["message"], body["type"])
+    assert "hunter2" not in caplog.text
+    assert "t0ken" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("severity", "over", "expected"),
+    [(Severity.TICKET, False, "warning"), (Severity.PAGE, True, "success")],
+)
+def test_apprise_says_how_urgent_it_is(severity: Severity, over: bool, expected: str) -> None:
+    """A ticket is a warning; what has passed is good news."""
+    message = MESSAGE.model_copy(update={"severity": severity, "over": over})
+    with Webhook() as server:
+        Notifier().send("desk", Target(apprise=server.url(scheme="json")), message)
+    assert expected == json.loads(server.received[0].body)["type"]
+
+
+@pytest.mark.parametrize("status", [300, 302, 307, 400, 404, 500, 503])
+def test_other_answers_are_refusals(status: int) -> None:
+    """Only 200 to 299 is taken; nobody is sent elsewhere with our signature."""
+    with Webhook() as elsewhere, Webhook(status=status, location=elsewhere.url()) as server:
+        address = server.url("/t0ken", login=LOGIN)
+        assert f"The webhook of the target desk answered {status}." == refusal(webhook(address))
+        assert [] == elsewhere.received
+
+
+def test_apprise_is_not_sent_elsewhere_either() -> None:
+    """Redirections are off there too."""
+    with Webhook() as elsewhere, Webhook(status=302, location=elsewhere.url()) as server:
+        address = server.url("/t0ken", scheme="json", login=LOGIN)
+        assert "Apprise could not tell the target desk." == refusal(Target(apprise=address))
+        assert [] == elsewhere.received
+
+
+def test_a_server_that_hangs_is_given_up() -> None:
+    """Nothing waits for ever."""
+    with Webhook(hang=True) as server:
+        assert "The webhook of the target desk gave no answer in time." == refusal(webhook(server.url()))
+        assert "Apprise could not tell the target desk." == refusal(Target(apprise=server.url(scheme="json")))
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        webhook("http://user:hunter2@127.0.0.1:1/t0ken"),
+        webhook("http://user:hunter2@[::1/t0ken"),
+        webhook("http://user:hunter2@127.0.0.1:99999999/t0ken"),
+        webhook("http://user:hunter2@\x7f\x00bad/t0ken"),
+        Target(apprise="json://user:hunter2@127.0.0.1:1/t0ken"),
+        Target(apprise="nosuchthing://user:hunter2@127.0.0.1/t0ken"),
+        Target(apprise="t0ken hunter2"),
+    ],
+)
+def test_addresses_are_in_no_error_and_no_log(
+    target: Target, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """They may hold passwords; the name of the target is enough to find them in the settings."""
+    with caplog.at_level(logging.DEBUG):
+        sentence = refusal(target)
+    said = sentence + caplog.text + "".join(capfd.readouterr())
+    assert "target desk" in sentence
+    assert not any(secret in said for secret in ("hunter2", "t0ken", SECRET))
+
+
+def test_an_endless_answer_is_not_read() -> None:
+    """The status is all that counts."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\nx")
+                connection.settimeout(30)
+                ended.append(connection.recv(65536))
+
+        ended: list[bytes] = []
+        thread = threading.Thread(target=serve)
+        thread.start()
+        Notifier().send("desk", webhook(f"http://127.0.0.1:{listening.getsockname()[1]}/"), MESSAGE)
+        thread.join(30)
+    assert ended, "the connection was not closed"
