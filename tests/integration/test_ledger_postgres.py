@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -285,3 +286,18 @@ def test_a_restart_in_the_middle_of_work(own_server: Postgres) -> None:
     assert len(set(names)) == total
     assert own_server.rows(name, "SELECT count(*) FROM verification WHERE state = 'abandoned'") == [(0,)]
     assert own_server.rows(name, "SELECT count(*) FROM artifact") == [(5,)]
+
+
+def test_the_server_of_the_tests_goes_with_them() -> None:
+    """A test run that is killed leaves neither a server nor its directory."""
+    told, tell = os.pipe()
+
+    def die() -> None:
+        os.write(tell, str(Postgres().directory).encode())
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    assert ended(fork(die)) == [-signal.SIGKILL]
+    directory = Path(os.read(told, 1000).decode())
+    patient(lambda: directory.exists() and pytest.fail("still there"))
+    os.close(told)
+    os.close(tell)
