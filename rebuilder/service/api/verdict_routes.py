@@ -18,7 +18,7 @@ from rebuilder.service.api.problems import Refusal
 from rebuilder.site.documents import report_document
 
 _Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$")]
-_Name = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+_Name = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00]+$")]  # a NUL is in no database column
 _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "Nothing like it is known here."}}
 _PURL = "A package URL of a release looks like pkg:pypi/idna@3.10."
 

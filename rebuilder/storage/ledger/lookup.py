@@ -113,53 +113,69 @@ class Lookup:
     def _known(self, found: ColumnElement[bool], queued: ColumnElement[bool], now: datetime) -> list[Known]:
         artifact = tables.artifact.c
         names = select(artifact.id, artifact.purl, artifact.filename, artifact.sha256).where(found)
-        order = (artifact.filename, artifact.purl, artifact.id.desc())
-        known: list[Known] = []
+        names = names.order_by(artifact.filename, artifact.purl, artifact.id.desc()).limit(MOST_FILES)
         with self._database.reading() as connection:
             places = _places(connection, queued, now)
-            for row in connection.execute(names.order_by(*order).limit(MOST_FILES)).all():
-                history = finished_verifications().where(artifact.id == row.id).limit(MOST_HISTORY)
-                known.append(
-                    Known(
-                        purl=row.purl,
-                        filename=row.filename,
-                        sha256=row.sha256,
-                        verifications=tuple(_summary(dict(each)) for each in connection.execute(history).mappings()),
-                        # The newest bytes under a name are what is worked on.
-                        place=places.pop((row.purl, row.filename), None),
-                    )
-                )
+            rows = connection.execute(names).all()
+            history = _history(connection, [row.id for row in rows])
+        known = [
+            Known(
+                purl=row.purl,
+                filename=row.filename,
+                sha256=row.sha256,
+                verifications=tuple(history.get(row.id, ())),
+                place=places.pop((row.purl, row.filename), None),  # the newest bytes under a name are worked on
+            )
+            for row in rows
+        ]
         unseen = (Known(purl=purl, filename=name, sha256=at.sha256, place=at) for (purl, name), at in places.items())
         return known + list(unseen)
 
 
+def _history(connection: Connection, artifacts: Sequence[int]) -> dict[int, list[Summary]]:
+    """The newest finished verifications by row number of the artifact, newest first."""
+    verification = tables.verification.c
+    rank = func.row_number().over(partition_by=verification.artifact_id, order_by=verification.id.desc())
+    ranked = (
+        finished_verifications()
+        .add_columns(verification.artifact_id, verification.id.label("number"), rank.label("rank"))
+        .where(verification.artifact_id.in_(artifacts))
+        .subquery()
+    )
+    order = (ranked.c.finished.desc(), ranked.c.number.desc())
+    history: dict[int, list[Summary]] = {}
+    for row in connection.execute(select(ranked).where(ranked.c.rank <= MOST_HISTORY).order_by(*order)).mappings():
+        history.setdefault(row["artifact_id"], []).append(_summary(dict(row)))
+    return history
+
+
 def _places(connection: Connection, queued: ColumnElement[bool], now: datetime) -> dict[tuple[str, str], Place]:
     task = tables.task.c
-    free = or_(task.lease_until.is_(None), task.lease_until <= now)
     rows = connection.execute(select(tables.task).where(queued).order_by(task.filename).limit(MOST_FILES))
+    found = rows.mappings().all()
+    positions = _positions(connection, [row["id"] for row in found], now)
     places: dict[tuple[str, str], Place] = {}
-    for row in rows.mappings().all():
+    for row in found:
         held = row["lease_until"] is not None and row["lease_until"] > now
-        position = None
-        if not held and row["not_before"] <= now:
-            ahead = or_(
-                task.priority < row["priority"],
-                and_(task.priority == row["priority"], task.turn < row["turn"]),
-                and_(task.priority == row["priority"], task.turn == row["turn"], task.id < row["id"]),
-            )
-            counted = select(func.count()).select_from(tables.task).where(free, task.not_before <= now, ahead)
-            position = connection.execute(counted).scalar_one() + 1
-        shared = {name: row[name] for name in QueueEntry.model_fields if name in row}
-        entry = QueueEntry.model_validate(
-            {
-                **shared,
-                "task": row["id"],
-                "owner": row["lease_owner"] if held else None,
-                "until": row["lease_until"] if held else None,
-            }
+        fields = {name: row[name] for name in QueueEntry.model_fields if name in row}
+        holder = {"owner": row["lease_owner"], "until": row["lease_until"]} if held else {}
+        entry = QueueEntry.model_validate({**fields, **holder, "task": row["id"]})
+        places[row["purl"], row["filename"]] = Place(
+            entry=entry, sha256=row["sha256"], position=positions.get(row["id"])
         )
-        places[row["purl"], row["filename"]] = Place(entry=entry, sha256=row["sha256"], position=position)
     return places
+
+
+def _positions(connection: Connection, numbers: Sequence[int], now: datetime) -> dict[int, int]:
+    """Places, from 1, of those of these tasks that could be worked on now."""
+    if not numbers:
+        return {}
+    task = tables.task.c
+    place = func.row_number().over(order_by=(task.priority, task.turn, task.id)).label("place")
+    free = or_(task.lease_until.is_(None), task.lease_until <= now)
+    line = select(task.id, place).where(free, task.not_before <= now).subquery()
+    rows = connection.execute(select(line.c.id, line.c.place).where(line.c.id.in_(numbers)))
+    return {number: position for number, position in rows}  # noqa: C416 - rows are not pairs to a type checker
 
 
 def _summary(row: dict[str, Any]) -> Summary:

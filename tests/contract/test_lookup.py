@@ -1,27 +1,19 @@
-"""The ledger finds what was said about a file by release, by digest and by time."""
+"""The ledger finds what was said about a file by release, by digest and by time, on every database."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from rebuilder.model.verdict import Verdict
 from rebuilder.storage.ledger import Ledger
+from rebuilder.storage.ledger.lookup import MOST_HISTORY
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.desk import finish, order
 
 NOW = reports.NOW
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    """An empty ledger."""
-    with Ledger.open(tmp_path / "ledger.sqlite") as opened:
-        yield opened
 
 
 def test_a_release_has_its_files_with_all_that_was_said(ledger: Ledger) -> None:
@@ -100,3 +92,13 @@ def test_what_is_no_cursor_is_refused(ledger: Ledger, cursor: str) -> None:
     """A cursor is two numbers."""
     with pytest.raises(ValueError, match="is not a cursor"):
         ledger.lookup.recent(1, before=cursor)
+
+
+def test_history_is_bounded(ledger: Ledger) -> None:
+    """The newest are kept."""
+    report = reports.unsupported(MemoryBlobs())
+    for number in range(MOST_HISTORY + 3):
+        finish(ledger, report, NOW + timedelta(days=number))
+    (known,) = ledger.lookup.digest(report.artifact.sha256, NOW)
+    assert MOST_HISTORY == len(known.verifications)
+    assert NOW + timedelta(days=MOST_HISTORY + 2) == known.verifications[0].finished
