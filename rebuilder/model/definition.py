@@ -6,6 +6,7 @@ The document has the shape of ``buildDefinition`` in SLSA Provenance v1
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -87,6 +88,10 @@ class BuildDefinition(Value):
     hostname: str = "rebuilder"
     cpu_count: int = 1
     """CPUs the run may be scheduled on."""
+    clock: datetime | None = None
+    """What the clock of the sandbox shows when the last command begins, UTC; None: the time of the machine.
+
+    Only a sandbox with a kernel of its own has a clock that can be set."""
     sandbox: str = "bubblewrap"
     limits: Limits = Limits()
 
@@ -107,6 +112,7 @@ class BuildDefinition(Value):
                 "umask": self.umask,
                 "hostname": self.hostname,
                 "cpuCount": self.cpu_count,
+                **({"clock": self.clock.astimezone(UTC).isoformat()} if self.clock is not None else {}),
                 "sandbox": self.sandbox,
                 "limits": self.limits.document(),
             },
@@ -153,6 +159,7 @@ class BuildDefinition(Value):
                 "umask": inner["umask"],
                 "hostname": inner["hostname"],
                 "cpu_count": inner["cpuCount"],
+                "clock": inner.get("clock"),
                 "sandbox": inner["sandbox"],
                 "limits": inner["limits"],
             }
