@@ -56,13 +56,14 @@ def _filled(family: GaugeMetricFamily | CounterMetricFamily, values: _Values) ->
     return family
 
 
-def _quantiles(spreads: Mapping[tuple[str, ...], Spread | None]) -> _Values:
-    return {
-        (*labels, quantile): value
-        for labels, each in spreads.items()
-        if each is not None
-        for quantile, value in (("0.5", each.median), ("0.95", each.p95))
-    }
+def _summary(name: str, sentence: str, spreads: Mapping[Any, Spread | None], *labels: str) -> Metric:
+    """Two quantiles of a sample; its sum and count would not only grow, so there are none."""
+    family = Metric(name, sentence, "summary")
+    for values, each in spreads.items():
+        given = dict(zip(labels, values, strict=True))
+        for quantile, value in (("0.5", each.median), ("0.95", each.p95)) if each is not None else ():
+            family.add_sample(name, {**given, "quantile": quantile}, value)
+    return family
 
 
 def _here(place: Place) -> Iterator[Metric]:
@@ -150,12 +151,11 @@ def _effort(figures: Figures) -> Iterator[Metric]:
         "Newest verifications of the last seven days that durations and resources are taken from.",
         {(): sample.verifications},
     )
-    yield _gauge(
+    yield _summary(
         "rebuilder_stage_seconds",
         "Wall time of a stage; the stage attestations is the checking of signatures.",
-        _quantiles({(stage.value,): each for stage, each in sample.stages.items()}),
+        {(stage.value,): each for stage, each in sample.stages.items()},
         "stage",
-        "quantile",
     )
     for name, sentence, each in (
         ("rebuilder_build_wall_seconds", "Wall time of one attempt.", sample.wall),
@@ -168,7 +168,7 @@ def _effort(figures: Figures) -> Iterator[Metric]:
             figures.lead,
         ),
     ):
-        yield _gauge(name, sentence, _quantiles({(): each}), "quantile")
+        yield _summary(name, sentence, {(): each})
     yield _gauge(
         "rebuilder_lead_time_artifacts",
         "Files that the lead time is taken from.",
