@@ -158,6 +158,15 @@ def test_a_read_only_copy(own_server: Postgres) -> None:
             assert "read-only copy" in str(raised.value.hint)
 
 
+def test_a_name_that_is_too_long(postgres: Postgres, name: str) -> None:
+    """PostgreSQL has a limit where SQLite has none: it is said, and the next name is taken."""
+    with Ledger.open(postgres.url(name)) as ledger:
+        with pytest.raises(StoreError, match="does not take a value") as raised:
+            ledger.pin(artifact("".join(digest(str(each)) for each in range(200))), NOW)
+        assert len(str(raised.value)) < 600
+        assert ledger.pin(artifact(), NOW).first_seen
+
+
 def test_a_busy_database(postgres: Postgres, name: str) -> None:
     """A writer that does not end is named as the reason after a while; readers do not wait; then work goes on."""
     with Ledger.open(postgres.url(name)) as other, Ledger.open(postgres.url(name), busy_seconds=0.05) as ledger:

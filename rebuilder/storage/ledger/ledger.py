@@ -71,7 +71,7 @@ class Ledger:
         """Open a ledger, making or migrating its tables when that is needed.
 
         Args:
-            where: A file, or a database URL such as ``sqlite:////var/lib/rebuilder/ledger.sqlite``.
+            where: A file, or a database URL: ``sqlite:////var/lib/ledger``, ``postgresql://user@host/database``.
             busy_seconds: How long to wait for another process that is writing.
 
         Raises:

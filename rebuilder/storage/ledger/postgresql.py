@@ -20,11 +20,13 @@ _WRITER = "SELECT pg_advisory_xact_lock(1919247975, 0)"
 _WAIT = "Wait for the other process to finish, or end it."
 _AGAIN = "Run the same command again when the server is back: what was finished is kept."
 _COPY = ("cannot be written", "Name the server itself, not a read-only copy of it.")
+_UNFIT = ("does not take a value", "A name or a text is longer than a database keeps: leave this artifact out.")
 _SENTENCES = {
     "08": ("has lost its connection", _AGAIN),
-    "22": ("does not take a value", "This is a mistake of rebuilder: please report it."),
+    "22": _UNFIT,
     "0A000": _COPY,  # a copy refuses to begin, to lock, or to write, depending on what comes first
     "25006": _COPY,
+    "54": _UNFIT,
     "55000": _COPY,
     "40P01": ("is locked by another process", _WAIT),
     "42501": ("cannot be used by this user", "Make this user the owner of the database."),
