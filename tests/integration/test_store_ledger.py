@@ -13,16 +13,12 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.schema import CreateTable
 
 from rebuilder.errors import StoreError
 from rebuilder.model.comparison import Level
 from rebuilder.storage.ledger import Ledger, database, tables
 from tests.fakes.mounts import ROOT, run_on_own_disk
 from tests.fakes.verifications import NOW, artifact, attempt, report, signed
-
-POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 FILL_THE_DISK = """
 import sys
@@ -90,12 +86,6 @@ def test_every_migration_is_listed() -> None:
     config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
     scripts = ScriptDirectory.from_config(config).walk_revisions()
     assert database.REVISIONS == tuple(reversed([each.revision for each in scripts]))
-
-
-def test_tables_can_be_made_in_postgresql() -> None:
-    """Nothing that only SQLite understands has crept in."""
-    for table in tables.metadata.sorted_tables:
-        assert "CREATE TABLE" in str(CreateTable(table).compile(dialect=POSTGRESQL))
 
 
 def test_opening_what_is_up_to_date_loads_little(path: Path) -> None:
