@@ -26,7 +26,7 @@ def show(config: Config, *, as_json: bool, all: bool) -> int:  # noqa: A002 - th
     """
     with Ledger.open(config.ledger_place) as ledger:
         alarms = ledger.alarm_book.open()
-        closed = [each for each in ledger.alarm_book.all(len(alarms) + _MOST_CLOSED) if not each.open] if all else []
+        closed = ledger.alarm_book.closed(_MOST_CLOSED) if all else []
         undelivered = ledger.alarm_book.undelivered()
     if as_json:
         for each in (*alarms, *closed):

@@ -83,6 +83,7 @@ def test_a_condition_that_has_passed_and_returns_opens_again(ledger: Ledger) -> 
     assert 1 == ledger.alarm_book.clear(AlarmKind.QUEUE_AGE, "", NOW + SECOND)
     assert 0 == ledger.alarm_book.clear(AlarmKind.QUEUE_AGE, "", NOW + SECOND)
     assert [] == ledger.alarm_book.open()
+    assert 1 == len(ledger.alarm_book.closed(10))
     assert [] == ledger.alarm_book.lasting(AlarmKind.QUEUE_AGE)
     assert ledger.raise_alarm(waiting(25, NOW + HOUR))
     assert (2, NOW + HOUR, None) == (only(ledger).count, only(ledger).alarm.raised, only(ledger).cleared)
@@ -107,6 +108,7 @@ def test_acknowledged_stays_so_for_a_week(ledger: Ledger) -> None:
     assert seen == ledger.alarm_book.get(number)
     assert not ledger.raise_alarm(changed(NOW + WEEK - SECOND))
     assert [] == ledger.alarms()
+    assert [number] == [each.number for each in ledger.alarm_book.closed(10)]
     assert ledger.raise_alarm(changed(NOW + WEEK))
     assert (True, None, None, 3) == (
         only(ledger).open,

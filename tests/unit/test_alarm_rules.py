@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from rebuilder.model.operations import QueueState
 from rebuilder.model.work import Order, Reason
 from rebuilder.service.alarms import rules
 from rebuilder.service.alarms.rules import FIVE_MINUTES, HALF_HOUR, HOUR, SIX_HOURS, Judgement
+from rebuilder.storage.blobs import DiskBlobs
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 PAGE, TICKET = Severity.PAGE, Severity.TICKET
@@ -149,3 +151,18 @@ def test_what_was_given_up_for_one_reason_belongs_together() -> None:
     assert {"given-up:store"} == {each.group for each in alarms}
     assert 2 == len({each.key for each in alarms})
     assert "a.whl could not be tried 8 times; the last reason: The disk is full." == alarms[0].sentence
+
+
+def test_a_damaged_blob_is_such_an_error(tmp_path: Path) -> None:
+    """What the store says of bytes that are not what they were is an alarm; that they are missing is none."""
+    blobs = DiskBlobs(tmp_path)
+    digest = blobs.put(b"right")
+    place = blobs.path(digest)
+    place.chmod(0o600)
+    place.write_bytes(b"wrong")
+    with pytest.raises(StoreError) as damaged:
+        blobs.read(digest)
+    with pytest.raises(StoreError) as missing:
+        blobs.read(digest)
+    assert AlarmKind.STORE_CORRUPT == getattr(rules.from_fault(damaged.value, NOW), "kind", None)
+    assert rules.from_fault(missing.value, NOW) is None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, case, func, select, update
+from sqlalchemy import Connection, RowMapping, Select, case, func, or_, select, update
 
 from rebuilder.errors import UsageError
 from rebuilder.model.alarm import Alarm, AlarmKind, RecordedAlarm, Severity
@@ -58,6 +58,11 @@ class AlarmBook:
         """Alarms somebody has to look at, or those of one release; newest first."""
         query = _newest_first().where(_alarm.acknowledged.is_(None), _alarm.cleared.is_(None))
         return self._read(query if purl is None else query.where(_alarm.purl == purl))
+
+    def closed(self, limit: int) -> list[RecordedAlarm]:
+        """Alarms that were acknowledged or have cleared; newest first."""
+        query = _newest_first().where(or_(_alarm.acknowledged.is_not(None), _alarm.cleared.is_not(None)))
+        return self._read(query.limit(limit))
 
     def all(self, limit: int | None = None) -> list[RecordedAlarm]:
         """All that are kept, dealt with or not; newest first."""

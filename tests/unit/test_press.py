@@ -1,0 +1,93 @@
+"""What is signed says what is wrong, and the page that is written right afterwards shows it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from rebuilder.attest.statements import Builder
+from rebuilder.errors import SigningError
+from rebuilder.model.alarm import AlarmKind, Severity
+from rebuilder.model.report import Report
+from rebuilder.press import Press
+from rebuilder.site.publisher import Site
+from rebuilder.storage.ledger import Ledger
+from tests.fakes import reports
+from tests.fakes.blobs import MemoryBlobs
+from tests.fakes.clock import FixedClock
+from tests.fakes.signer import MemorySigner
+
+
+@pytest.fixture
+def press(tmp_path: Path) -> Iterator[Press]:
+    """A press with an empty ledger and an empty site."""
+    signer, blobs = MemorySigner(), MemoryBlobs()
+    site = Site(
+        tmp_path / "site",
+        blobs,
+        public_key=signer.public_pem,
+        key_id=signer.key_id,
+        verifier="rebuilder.example.org",
+    )
+    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+        yield Press(ledger, blobs, signer, Builder(id="tag:example.org,2026:test"), site, FixedClock())
+
+
+def begin(press: Press, report: Report) -> int:
+    """Take a report to where the press gets it."""
+    number = press.ledger.begin(report.artifact, report.started)
+    press.ledger.examined(number, report)
+    return number
+
+
+def confirmed(press: Press, now: Report, *, days: int) -> None:
+    """The same file was reproduced that many days before."""
+    before = reports.reproduced(press.blobs, now.artifact.name, now.artifact.version)
+    before = before.model_copy(update={"finished": now.finished - timedelta(days=days)})
+    press.ledger.finish(begin(press, before), reports.signed(before))
+
+
+def test_a_regression_is_in_the_report_and_on_its_page(press: Press) -> None:
+    """Nobody has to wait for the next time the page is written."""
+    now = reports.build_failed(press.blobs)
+    confirmed(press, now, days=9)
+    signed = press.finish(begin(press, now), now)
+    [alarm] = signed.report.alarms
+    assert AlarmKind.REGRESSION == alarm.kind
+    [recorded] = press.ledger.alarm_book.open()
+    assert (alarm, Severity.TICKET) == (recorded.alarm, recorded.severity)
+    assert signed == press.ledger.signed_report(now.artifact.sha256)
+    path = press.write_page(signed)
+    assert html.escape(alarm.sentence) in (press.site.root / path / "index.html").read_text()
+
+
+def test_the_page_of_alarms_has_what_was_dealt_with(press: Press) -> None:
+    """Who acknowledged an alarm can be read where it was read before."""
+    now = reports.build_failed(press.blobs)
+    confirmed(press, now, days=9)
+    signed = press.finish(begin(press, now), now)
+    [recorded] = press.ledger.alarm_book.open()
+    press.ledger.alarm_book.acknowledge(recorded.number, "ada", "A compiler is missing.", signed.report.finished)
+    press.write_index()
+    assert "A compiler is missing." in (press.site.root / "alarms.html").read_text()
+
+
+def test_what_was_never_confirmed_is_no_regression(press: Press) -> None:
+    """A first result is no alarm, whatever it is."""
+    now = reports.build_failed(press.blobs)
+    assert () == press.finish(begin(press, now), now).report.alarms
+    assert [] == press.ledger.alarms()
+
+
+def test_what_cannot_be_signed_raises_no_alarm(press: Press) -> None:
+    """An alarm is about something that is published."""
+    now = reports.build_failed(press.blobs)
+    confirmed(press, now, days=9)
+    broken = now.model_copy(update={"evidence": now.evidence.model_copy(update={"artifact": reports.artifact()})})
+    with pytest.raises(SigningError):
+        press.finish(begin(press, now), broken)
+    assert [] == press.ledger.alarms()
