@@ -263,6 +263,16 @@ class Ledger:
             query = query.where(tables.artifact.c.ecosystem == ecosystem)
         return self._summaries(query)
 
+    def stale(self, before: datetime, *, ecosystem: str | None = None, limit: int | None = None) -> list[Summary]:
+        """The newest finished verification of each artifact, as far as it ended before a moment; the oldest first."""
+        verification = tables.verification.c
+        query = finished_verifications().where(
+            verification.id.in_(newest_verifications()), verification.finished < before
+        )
+        if ecosystem is not None:
+            query = query.where(tables.artifact.c.ecosystem == ecosystem)
+        return self._summaries(query.order_by(None).order_by(verification.finished, verification.id).limit(limit))
+
     def history(self, ecosystem: str, name: str) -> list[Summary]:
         """Every finished verification of every release of a project, newest first."""
         return self._summaries(

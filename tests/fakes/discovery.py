@@ -1,0 +1,40 @@
+"""What looking for releases needs of an ecosystem: an index and a network, and nothing that builds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from rebuilder.ecosystems.pypi.ecosystem import PyPI
+from rebuilder.ports import Blobs, Fetcher
+from rebuilder.service.discovery import Discovery
+from rebuilder.storage.ledger import Ledger
+from tests.fakes.clock import FixedClock
+from tests.fakes.facts import MemoryFacts
+from tests.fakes.registry import Registry
+
+
+@dataclass
+class Here:
+    """A registry, a ledger, and the discovery between them."""
+
+    registry: Registry
+    ledger: Ledger
+    clock: FixedClock
+    discovery: Discovery
+
+
+def pypi_of(url: str, fetcher: Fetcher, blobs: Blobs) -> PyPI:
+    """The ecosystem over one index; whoever asks it for a build has made a mistake."""
+    nothing = cast("Any", None)
+    return PyPI(
+        url,
+        fetcher=fetcher,
+        blobs=blobs,
+        guest=nothing,
+        run=nothing,
+        resolver=nothing,
+        toolchains=nothing,
+        uv_input=nothing,
+        facts=MemoryFacts(),
+    )
