@@ -104,7 +104,7 @@ class Press:
     def write_index(self) -> None:
         """Write the index, the alarms and what every page refers to; as of the newest thing they tell."""
         summaries, book = self.ledger.latest(), self.ledger.alarm_book
-        alarms = [*book.open(), *(each for each in book.all(_CLOSED_ALARMS) if not each.open)]
+        alarms = [*book.open(), *book.closed(_CLOSED_ALARMS)]
         told = [each.finished for each in summaries] + [each.last_seen for each in alarms]
         self.site.write_index(summaries, alarms, max(told, default=self.clock.now()))
 
