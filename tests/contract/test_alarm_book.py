@@ -263,3 +263,11 @@ def test_our_failures_are_counted_by_window(ledger: Ledger) -> None:
     found = ledger.alarm_book.ended([HOUR, 6 * HOUR], NOW)
     assert {HOUR: (1, 1), 6 * HOUR: (2, 2)} == found
     assert {HOUR: (0, 0)} == ledger.alarm_book.ended([HOUR], NOW + WEEK)
+
+
+def test_any_text_can_be_kept(ledger: Ledger) -> None:
+    """Sentences quote registries: a character that a database cannot hold does not cost the alarm."""
+    alarm = changed().model_copy(update={"sentence": "a\x00b" + "ü" * 10_000, "filename": "x\x00"})
+    assert ledger.raise_alarm(alarm)
+    assert not ledger.raise_alarm(alarm)
+    assert 1 == len(ledger.alarms())
