@@ -16,8 +16,9 @@ from rebuilder.toolchains.settle import TIME
 from rebuilder.toolchains.store import DebianToolchains
 from rebuilder.toolchains.tree import listing, walk
 
-WITH_GIT = ["bookworm-git", "trixie-git"]
-NAMES = ["bookworm", "trixie", *WITH_GIT, "diffoscope"]
+PLAIN = ["bullseye", "bookworm", "trixie", "forky"]
+WITH_GIT = [f"{name}-git" for name in PLAIN]
+NAMES = [*PLAIN, *WITH_GIT, "diffoscope"]
 
 
 def inside(root: Path, *command: str, bind: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
@@ -95,7 +96,7 @@ def test_git_without_perl(toolchains: DebianToolchains, name: str) -> None:
     assert not list((root / "usr").rglob("perl*"))
 
 
-@pytest.mark.parametrize("name", ["bookworm", "trixie"])
+@pytest.mark.parametrize("name", PLAIN)
 def test_uv_makes_environments(toolchains: DebianToolchains, name: str) -> None:
     """The uv of this program makes a virtual environment on the toolchain's interpreter, offline."""
     toolchain = toolchains.get(name)
@@ -107,9 +108,10 @@ def test_uv_makes_environments(toolchains: DebianToolchains, name: str) -> None:
     assert done.stdout.startswith(f"Python {toolchain.python_version}.")
 
 
-def test_legacy_distutils(toolchains: DebianToolchains) -> None:
-    """Releases whose setup.py imports distutils without setuptools have it on bookworm."""
-    done = inside(toolchains.get("bookworm").root, "python3", "-W", "ignore", "-c", "import distutils.core")
+@pytest.mark.parametrize("name", ["bullseye", "bookworm"])
+def test_legacy_distutils(toolchains: DebianToolchains, name: str) -> None:
+    """Releases whose setup.py imports distutils without setuptools have it as long as Python has it."""
+    done = inside(toolchains.get(name).root, "python3", "-W", "ignore", "-c", "import distutils.core")
     assert (0, "") == (done.returncode, done.stderr)
 
 

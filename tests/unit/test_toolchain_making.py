@@ -161,13 +161,15 @@ def test_slow_program_is_ended_with_its_children(tmp_path: Path) -> None:
 
 def test_catalog_is_complete() -> None:
     """Every toolchain names what the program relies on."""
-    assert {"bookworm", "trixie", "bookworm-git", "trixie-git", "diffoscope"} == set(catalog())
+    builds = {f"{suite}{git}" for suite in ("bullseye", "bookworm", "trixie", "forky") for git in ("", "-git")}
+    assert builds | {"diffoscope", "uml"} == set(catalog())
     for spec in catalog().values():
-        assert {"python3-minimal", "libpython3-stdlib", "dash", "coreutils", "libc-bin"} <= set(spec.packages)
+        version = spec.python if spec.suite == "forky" else "3"
+        assert {f"python{version}-minimal", f"libpython{version}-stdlib", "dash", "libc-bin"} <= set(spec.packages)
         assert sorted(spec.packages) == list(spec.packages)
 
 
-@pytest.mark.parametrize("name", ["bookworm", "trixie"])
+@pytest.mark.parametrize("name", ["bullseye", "bookworm", "trixie", "forky"])
 def test_toolchains_with_git_have_git_besides(name: str) -> None:
     """A build finds what it finds without git; what git's package brings along is taken away again."""
     plain, with_git = find(name), find(f"{name}-git")
