@@ -260,6 +260,21 @@ def load_config(path: Path | None, overrides: dict[str, Any]) -> Config:
     )
 
 
+def with_listen(config: Config, listen: str | None) -> Config:
+    """The settings with another address for the HTTP server; None leaves it.
+
+    Raises:
+        UsageError: it is no address.
+    """
+    if listen is None:
+        return config
+    try:
+        service = ServiceSettings.model_validate({**config.service.model_dump(), "listen": listen})
+    except ValidationError as error:
+        raise UsageError(_mistake(error.errors()[0], "given to the command")) from None
+    return config.model_copy(update={"service": service})
+
+
 def _mistake(error: ErrorDetails, place: str) -> str:
     """The first mistake as a plain sentence."""
     # Of a mirror or a project, the last part only says that it is the key that is wrong.

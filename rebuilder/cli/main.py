@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from rebuilder.errors import ExitCode, RebuilderError
+from rebuilder.errors import ExitCode, RebuilderError, UsageError
 
 _INTERRUPTED = 130
 _PIPE_CLOSED = 141
@@ -33,6 +33,12 @@ trust = typer.Typer(
 )
 app.add_typer(trust, name="trust")
 
+alarms = typer.Typer(help="List or acknowledge alarms.", rich_markup_mode=None)
+app.add_typer(alarms, name="alarms")
+
+db = typer.Typer(help="Move the ledger to another database.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(db, name="db")
+
 Store = Annotated[
     Path | None,
     typer.Option("--store", envvar="REBUILDER_STORE", help="Directory of the ledger, the blobs and the toolchains."),
@@ -45,10 +51,30 @@ SiteDirectory = Annotated[
     Path | None, typer.Option("--site", envvar="REBUILDER_SITE", help="Directory the static site is written to.")
 ]
 Settings = Annotated[Path | None, typer.Option("--config", envvar="REBUILDER_CONFIG", help="Settings file (TOML).")]
+Schedules = Annotated[
+    Path | None,
+    typer.Option("--schedules", envvar="REBUILDER_SCHEDULES", help="Directory of the files that say what to watch."),
+]
+Log = Annotated[str, typer.Option("--log", help="How the log is written: text or json.")]
 Index = Annotated[
     str | None,
     typer.Option("--index-url", help="Package index to ask; normally taken from the settings of pip and uv."),
 ]
+
+
+def _login() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
+
+
+def _json_logs(log: str) -> bool:
+    if log not in {"text", "json"}:
+        raise UsageError(f"The log is written as text or json, not as {log!r}.")
+    return log == "json"
 
 
 def _print_version(asked: bool) -> None:
@@ -123,6 +149,106 @@ def publish(
     typer.echo(
         f"{count} artifact {'page' if count == 1 else 'pages'} written; open {settings.site_directory}/index.html"
     )
+
+
+@app.command()
+def serve(
+    *,
+    schedules: Schedules = None,
+    listen: Annotated[
+        str | None, typer.Option("--listen", help="Address and port of the HTTP server, such as 127.0.0.1:8080.")
+    ] = None,
+    log: Log = "text",
+    store: Store = None,
+    keys: Keys = None,
+    site: SiteDirectory = None,
+    config: Settings = None,
+    index_url: Index = None,
+) -> None:
+    """Run the service: watch what the schedules say, verify it, publish, and raise alarms; until it is stopped."""
+    from rebuilder.cli.serve import run_service
+    from rebuilder.config import load_config, with_listen
+
+    json_logs = _json_logs(log)
+    overrides = {"store": store, "keys": keys, "site": site, "index_url": index_url, "schedules": schedules}
+    run_service(with_listen(load_config(config, overrides), listen), json_logs=json_logs)
+
+
+@app.command()
+def worker(
+    *,
+    log: Log = "text",
+    store: Store = None,
+    config: Settings = None,
+    index_url: Index = None,
+) -> None:
+    """Add a worker to a service that keeps its ledger in PostgreSQL; the store must be shared with it."""
+    from rebuilder.cli.serve import run_worker
+    from rebuilder.config import load_config
+
+    json_logs = _json_logs(log)
+    run_worker(load_config(config, {"store": store, "index_url": index_url}), json_logs=json_logs)
+
+
+@app.command()
+def schedules(
+    directory: Annotated[
+        Path | None, typer.Argument(metavar="[DIRECTORY]", help="Normally taken from the settings.", show_default=False)
+    ] = None,
+    *,
+    config: Settings = None,
+) -> None:
+    """Print what is watched and when, and every mistake in the files; exit code 2 if there is one."""
+    from rebuilder.cli.schedules import show
+    from rebuilder.clock import SystemClock
+    from rebuilder.config import load_config
+
+    raise typer.Exit(show(directory or load_config(config, {}).schedules_directory, SystemClock()))
+
+
+@alarms.callback(invoke_without_command=True)
+def alarms_show(
+    context: typer.Context,
+    *,
+    all: Annotated[bool, typer.Option("--all", help="Also those that are acknowledged or have passed.")] = False,  # noqa: A002
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")] = False,
+    store: Store = None,
+    config: Settings = None,
+) -> None:
+    """List the alarms somebody has to look at, or acknowledge one."""
+    if context.invoked_subcommand is not None:
+        return
+    from rebuilder.cli.alarms import show
+    from rebuilder.config import load_config
+
+    raise typer.Exit(show(load_config(config, {"store": store}), as_json=json, all=all))
+
+
+@alarms.command("acknowledge")
+def alarms_acknowledge(
+    numbers: Annotated[list[int], typer.Argument(metavar="NUMBER…", help="From the list.", show_default=False)],
+    *,
+    note: Annotated[str | None, typer.Option("--note", help="What you found, or did.")] = None,
+    by: Annotated[str, typer.Option("--by", help="Who you are.", default_factory=_login)],
+    store: Store = None,
+    config: Settings = None,
+) -> None:
+    """Say that an alarm has been seen and is being dealt with."""
+    from rebuilder.cli.alarms import acknowledge
+    from rebuilder.config import load_config
+
+    acknowledge(load_config(config, {"store": store}), numbers, note=note, by=by)
+
+
+@db.command("copy")
+def db_copy(
+    source: Annotated[str, typer.Argument(metavar="FROM", help="A file or a database URL.", show_default=False)],
+    target: Annotated[str, typer.Argument(metavar="TO", help="The same; it must be empty.", show_default=False)],
+) -> None:
+    """Copy a whole ledger, such as from SQLite to PostgreSQL; nothing may be working on it meanwhile."""
+    from rebuilder.cli.db import copy
+
+    copy(source, target)
 
 
 @app.command()

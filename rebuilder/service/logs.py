@@ -38,6 +38,8 @@ def configure(*, json: bool, stream: TextIO, level: int = logging.INFO) -> None:
     logger.handlers = [handler]
     logger.setLevel(level)
     logger.propagate = False
+    # How long each stage took fills a page for every artifact; programs can bear it.
+    log.setLevel(logging.WARNING if level == logging.INFO and not json else level)
 
 
 @contextmanager
@@ -68,14 +70,16 @@ class JsonLines(logging.Formatter):
 
 
 class TextLines(logging.Formatter):
-    """Time, level, sentence, then the fields; whatever could break the line or colour a terminal is escaped."""
+    """Time, level, what it is about, sentence; whatever could break the line or colour a terminal is escaped.
+
+    People get the one field that tells lines of several workers apart; all the others are for programs.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end; a traceback follows on lines of its own, indented."""
-        fields = "".join(
-            f"  {_visible(name)}={_visible(str(_plain(value)))}" for name, value in _fields(record).items()
-        )
-        line = f"{_time(record)} {record.levelname:<7} {_visible(_cut(record.getMessage()))}{fields}"
+        about = _fields(record).get("artifact")
+        prefix = f"{_visible(_cut(str(about)))}: " if about is not None else ""
+        line = f"{_time(record)} {record.levelname:<7} {prefix}{_visible(_cut(record.getMessage()))}"
         if record.exc_info:
             trace = self.formatException(record.exc_info)[-_LONGEST:]
             line += "".join(f"\n    {_visible(each)}" for each in trace.splitlines())

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from rebuilder.errors import RebuilderError
 
-_LONGEST_WAIT = 60.0
+_LONGEST_WAIT = 30.0
 
 log = logging.getLogger("rebuilder.service")
 
@@ -25,7 +25,7 @@ class Loop:
 
 
 class Loops:
-    """Runs loops until they are stopped; trouble is told, and tried again after ever longer waits up to a minute."""
+    """Runs loops until they are stopped; trouble is told, and tried again later and later."""
 
     def __init__(self) -> None:
         self._stopping = threading.Event()

@@ -94,16 +94,16 @@ def test_text_is_bounded(as_json: bool) -> None:
 
 
 def test_text_lines_are_for_people() -> None:
-    """Time, level, sentence, fields; a traceback is indented and escaped."""
+    """Time, level, what it is about, sentence; a traceback is indented and escaped."""
     stream = io.StringIO()
     configure(json=False, stream=stream)
     try:
         int("odd\x1b[31m")
     except ValueError:
-        with bound(verification=7):
+        with bound(artifact="idna-3.20-py3-none-any.whl", verification=7):
             log.exception("A defect.")
     first, *others = stream.getvalue().splitlines()
-    assert "ERROR   A defect.  verification=7" == first.partition("Z ")[2]
+    assert "ERROR   idna-3.20-py3-none-any.whl: A defect." == first.partition("Z ")[2]
     assert all(each.startswith("    ") for each in others)
     assert r"    ValueError: invalid literal for int() with base 10: 'odd\x1b[31m'" == others[-1]
 
@@ -118,6 +118,19 @@ def test_a_traceback_is_a_field_in_json() -> None:
         log.exception("A defect.")
     [line] = lines(stream)
     assert line["traceback"].endswith("base 10: 'odd'")
+
+
+def test_stages_are_for_programs() -> None:
+    """People would not find the verdicts among them; those who look closely get them all the same."""
+    told = []
+    for as_json, level in ((True, logging.INFO), (False, logging.INFO), (False, logging.DEBUG)):
+        stream, moments = io.StringIO(), iter([1.0, 2.0])
+        configure(json=as_json, stream=stream, level=level)
+        progress = LoggingProgress(seconds=lambda moments=moments: next(moments))  # type: ignore[misc]
+        progress.stage(Stage.BUILD)
+        progress.ended()
+        told.append("took 1.0 s" in stream.getvalue())
+    assert [True, False, True] == told
 
 
 def test_values_json_cannot_carry_become_text() -> None:

@@ -158,3 +158,9 @@ def test_near_versions_share_their_beginning() -> None:
     project = read(page(*(entry(f"idna-{version}.tar.gz") for version in ("2.0", "3.1", "3.9", "3.10"))))
     assert ["3.10", "3.9", "3.1"] == near_versions(project, "3.11")
     assert [] == near_versions(project, "9.0")
+
+
+@pytest.mark.parametrize("serial", ["28", None, -1, True, 1.5, [], 10**30])
+def test_a_serial_that_is_none_is_passed_over(serial: Any) -> None:
+    """Mirrors write what they like; the page is as good as before."""
+    assert read(page(meta={"api-version": "1.1", "_last-serial": serial})).serial is None

@@ -24,7 +24,10 @@ def known() -> dict[str, set[str]]:
     top = get_command(app)
     found: dict[str, set[str]] = {}
     for name, command in getattr(top, "commands", {}).items():
-        for inner, sub in getattr(command, "commands", {"": command}).items():
+        parts = dict(getattr(command, "commands", {"": command}))
+        if getattr(command, "invoke_without_command", False):
+            parts[""] = command
+        for inner, sub in parts.items():
             found[f"{name} {inner}".strip()] = {option for parameter in sub.params for option in parameter.opts}
     return found
 

@@ -28,6 +28,8 @@ MAX_BYTES = 64 << 20
 MAX_ROOT_BYTES = 256 << 20
 """The largest lists of projects have some tens of megabytes."""
 
+_LARGEST = 1 << 62
+"""Of a serial."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME_ENTRY = re.compile(rb'"name"\s{0,9}:\s{0,9}"([A-Za-z0-9][A-Za-z0-9._-]{0,299})"')
 
@@ -47,11 +49,16 @@ class ListedFile(BaseModel):
     provenance: Annotated[str | None, Field(max_length=4096)] = None
 
 
+def _serial_number(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST else None
+
+
 class _Meta(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
     api_version: Annotated[str, Field(alias="api-version", max_length=32)]
-    last_serial: Annotated[int | None, Field(alias="_last-serial", ge=0, le=1 << 62)] = None
+    last_serial: Annotated[int | None, BeforeValidator(_serial_number), Field(alias="_last-serial")] = None
+    """None too when it is none: no standard asks for it."""
     """Number of the last event of the project, where the index counts them."""
 
 
@@ -215,7 +222,8 @@ def _json(content: bytes, name: str) -> Any:
 def _serial(content: Any) -> str | None:
     meta = content.get("meta") if isinstance(content, dict) else None
     serial = meta.get("_last-serial") if isinstance(meta, dict) else None
-    return str(serial) if isinstance(serial, int) and not isinstance(serial, bool) else None
+    number = _serial_number(serial)
+    return None if number is None else str(number)
 
 
 def _no_page(name: str, where: str) -> UnavailableError:

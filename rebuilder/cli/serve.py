@@ -1,0 +1,42 @@
+"""``rebuilder serve`` and ``rebuilder worker``: processes that run until they are told to stop."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from types import FrameType
+
+from rebuilder.config import Config
+from rebuilder.service.logs import configure
+from rebuilder.service.service import serve
+from rebuilder.service.workplace import work
+
+
+def run_service(config: Config, *, json_logs: bool) -> None:
+    """Run the service until SIGTERM or SIGINT; a second signal ends it at once.
+
+    Raises:
+        RebuilderError: it cannot begin.
+    """
+    configure(json=json_logs, stream=sys.stderr)
+    stopping = threading.Event()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        if stopping.is_set():
+            raise KeyboardInterrupt
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    serve(config, stopping, json_logs=json_logs)
+
+
+def run_worker(config: Config, *, json_logs: bool) -> None:
+    """Work on the queue until SIGTERM or SIGINT.
+
+    Raises:
+        RebuilderError: it cannot begin.
+    """
+    configure(json=json_logs, stream=sys.stderr)
+    work(config)

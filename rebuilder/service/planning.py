@@ -1,0 +1,84 @@
+"""What is to be looked at, and when: the schedule files, the timetable, and the looks themselves."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from rebuilder.model.alarm import AlarmKind
+from rebuilder.model.definition import Limits
+from rebuilder.ports import Clock
+from rebuilder.service.alarms.rules import troubles
+from rebuilder.service.alarms.watchman import settle
+from rebuilder.service.discovery import Discovery
+from rebuilder.service.recheck import plan
+from rebuilder.service.schedules.folder import Folder
+from rebuilder.service.schedules.watch import Recheck, Watch
+from rebuilder.service.timetable import Timetable
+from rebuilder.storage.ledger import Ledger
+
+log = logging.getLogger("rebuilder.schedules")
+
+
+class Planning:
+    """Follows the schedule files and fills the queue.
+
+    Args:
+        directory: Of the schedule files.
+        discovery: Looks at what watches name.
+        ledger: Where the queue is.
+        clock: The time.
+        limits: What a watch's own limits are laid over.
+    """
+
+    def __init__(self, directory: Path, discovery: Discovery, ledger: Ledger, clock: Clock, limits: Limits) -> None:
+        self._discovery = discovery
+        self._ledger = ledger
+        self._clock = clock
+        self._folder = Folder(directory, clock, limits=limits)
+        self._timetable = Timetable(clock, self._look)
+        self._directory = directory
+
+    def start(self) -> None:
+        """Begin to look, first at everything that is scheduled."""
+        self._timetable.start()
+
+    def stop(self) -> None:
+        """Begin no more looks."""
+        self._timetable.stop(wait=False)
+
+    def follow(self) -> None:
+        """Take over what was changed in the files; mistakes in them are alarms until they are mended.
+
+        Raises:
+            StoreError: the ledger cannot be used.
+        """
+        reading = self._folder.read()
+        if not reading.changed:
+            return
+        for remark in (*reading.problems, *reading.notes):
+            log.warning("%s", remark.spoken)
+        self._timetable.apply(reading.schedule)
+        watches, rechecks = len(reading.schedule.watches), len(reading.schedule.rechecks)
+        log.info("Read %s: watches: %d, rechecks: %d.", self._directory, watches, rechecks)
+        book, now = self._ledger.alarm_book, self._clock.now()
+        wrong: dict[str, str] = {}
+        for remark in reading.problems:
+            wrong.setdefault(str(remark.file), remark.spoken)
+        lasting = book.lasting(AlarmKind.SCHEDULE_BROKEN)
+        settle(book, troubles(AlarmKind.SCHEDULE_BROKEN, wrong, lasting, now), now)
+
+    def _look(self, item: Watch | Recheck) -> None:
+        if isinstance(item, Watch):
+            state = self._discovery.look(item)
+            log.info(
+                "The watch %s has looked; projects: %d, new files: %d, could not be looked at: %d.",
+                state.name,
+                state.projects,
+                state.queued,
+                state.failed,
+            )
+            return
+        now = self._clock.now()
+        queued = self._ledger.queue.add(plan(item, self._ledger, now), now)
+        log.info("The recheck %s has looked; files queued: %d.", item.name, queued)

@@ -1,0 +1,204 @@
+"""The service: schedules, workers, signing, alarms, pages and the HTTP server, run together until it is stopped."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import threading
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from rebuilder.config import Config
+from rebuilder.ecosystems.catalog import parse_subject
+from rebuilder.errors import RebuilderError
+from rebuilder.examination import Parts
+from rebuilder.model.figures import Place
+from rebuilder.model.work import Order, Tier
+from rebuilder.press import Press
+from rebuilder.service.alarms.delivery import Delivery
+from rebuilder.service.alarms.watchman import Watchman
+from rebuilder.service.api.app import make_app
+from rebuilder.service.api.desk import Desk
+from rebuilder.service.api.server import HttpServer
+from rebuilder.service.api.token import Token
+from rebuilder.service.crew import Crew
+from rebuilder.service.discovery import Discovery
+from rebuilder.service.health import Health, Pulse
+from rebuilder.service.housekeeping import Housekeeping
+from rebuilder.service.logs import LoggingProgress
+from rebuilder.service.loops import Loop, Loops
+from rebuilder.service.metrics import scrape
+from rebuilder.service.planning import Planning
+from rebuilder.service.signing import SigningDesk
+from rebuilder.storage.notifications import Notifier
+from rebuilder.wiring import wire, wire_press
+
+_TOOLCHAINS = ("trixie", "bookworm", "diffoscope", "trixie-git", "bookworm-git")
+"""Made before the first worker starts: making them needs rights that workers do not have."""
+_TOKEN_FILE = "api-token"  # noqa: S105 - its name
+
+log = logging.getLogger("rebuilder.service")
+
+
+def serve(config: Config, stopping: threading.Event, *, json_logs: bool = False) -> None:
+    """Run the service until ``stopping`` is set, then stop it in good order.
+
+    Raises:
+        RebuilderError: it cannot begin; what goes wrong later is told in the log, by alarms and by ``/readyz``.
+    """
+    with wire(config, LoggingProgress()) as parts:
+        Service(config, parts, wire_press(config, parts), json_logs=json_logs).run(stopping)
+
+
+class Service:
+    """All of it; each part is a loop that cannot stop another."""
+
+    def __init__(self, config: Config, parts: Parts, press: Press, *, json_logs: bool) -> None:
+        self._config = config
+        self._parts = parts
+        self._press = press
+        self._loops = Loops()
+        self._pulse = Pulse()
+        self._crew = Crew(config, crew_size(config), parts.ledger, parts.clock, json_logs=json_logs)
+        self._signing = SigningDesk(press)
+        self._discovery = Discovery(parts.ecosystems, parts.ledger, parts.clock)
+        self._planning = Planning(config.schedules_directory, self._discovery, parts.ledger, parts.clock, config.limits)
+
+    def run(self, stopping: threading.Event) -> None:
+        """See :func:`serve`."""
+        with ExitStack() as stack:
+            server = HttpServer(make_app(self._http_desk()), self._config.service.listen)
+            address = server.start()
+            stack.callback(server.stop, 5)
+            log.info("The site is at http://%s/, the API below /api/v1, the metrics at /metrics.", address)
+            stack.callback(self._loops.stop, 10)
+            for loop in self._all_loops():
+                self._loops.start(loop)
+            self._prepare(stopping)
+            if not stopping.is_set():
+                stack.callback(self._planning.stop)
+                stack.callback(self._stop_crew)
+                self._crew.start()
+                self._planning.start()
+                log.info("Workers started: %d.", self._crew.size)
+            while not stopping.wait(1):
+                self._tend()
+            log.info("Stopping: running builds are finished or given back.")
+
+    def _prepare(self, stopping: threading.Event) -> None:
+        """Make toolchains that are not there yet; an archive that does not answer is asked again."""
+        for name in _TOOLCHAINS:
+            while not stopping.is_set():
+                try:
+                    self._parts.toolchains.get(name)
+                    break
+                except RebuilderError as error:
+                    log.warning("The toolchain %s cannot be made: %s It is tried again in a minute.", name, error)
+                    stopping.wait(60)
+
+    def _tend(self) -> None:
+        try:
+            self._crew.look_after()
+        except RebuilderError as error:
+            log.warning("The workers cannot be looked after: %s", error)
+
+    def _stop_crew(self) -> None:
+        self._crew.stop(self._config.service.stop_seconds + 10)
+        try:
+            self._press.finish_all()
+            self._write_operations()
+            self._press.write_index()
+        except RebuilderError as error:
+            log.warning("Not everything was signed: %s It is done at the next start.", error)
+
+    def _all_loops(self) -> tuple[Loop, ...]:
+        service, ledger, clock = self._config.service, self._parts.ledger, self._parts.clock
+        watchman = Watchman(
+            ledger,
+            service,
+            clock,
+            free_bytes=lambda: shutil.disk_usage(self._config.store).free,
+            needed_bytes=service.disk_reserve_bytes + self._config.limits.disk_bytes,
+            key_made=self._key_made,
+        )
+        housekeeping = Housekeeping(self._config.store, ledger, timedelta(days=service.keep_days), clock)
+        return (
+            Loop("signing", 0.5, self._desk_step),
+            Loop("schedules", 5, self._follow_schedules),
+            Loop("operations page", 10, self._write_operations),
+            Loop("alarm rules", 30, watchman.step),
+            Loop("notifications", 10, Delivery(ledger, self._config.alarms, Notifier(), clock).step),
+            Loop("housekeeping", 3600, housekeeping.step),
+        )
+
+    def _desk_step(self) -> None:
+        self._pulse.beat("signing")
+        self._signing.step()
+
+    def _follow_schedules(self) -> None:
+        self._pulse.beat("scheduler")
+        self._planning.follow()
+
+    def _write_operations(self) -> None:
+        ledger = self._parts.ledger
+        operations = ledger.statistics.operations(self._parts.clock.now())
+        self._press.site.write_operations(operations, ledger.alarm_book.open())
+
+    def _key_made(self) -> datetime | None:
+        try:
+            return datetime.fromtimestamp((self._config.keys / "signing.pem").stat().st_mtime, UTC)
+        except OSError:
+            return None
+
+    def _http_desk(self) -> Desk:
+        ledger, service = self._parts.ledger, self._config.service
+        token = service.token_file
+        health = Health(
+            ledger,
+            self._config.store,
+            service.disk_reserve_bytes,
+            workers=lambda: self._crew.alive,
+            pulse=self._pulse,
+            loops=("scheduler", "signing"),
+        )
+        return Desk(
+            ledger=ledger,
+            ask=self._ask,
+            site=self._config.site_directory,
+            verifier=self._config.builder_id,
+            metrics=lambda: scrape(lambda: ledger.statistics.figures(self._parts.clock.now()), self._place),
+            live=health.live,
+            ready=health.ready,
+            clock=self._parts.clock,
+            token=Token.open(Path(token).expanduser() if token else self._config.keys / _TOKEN_FILE),
+            requests_per_minute=service.requests_per_minute,
+        )
+
+    def _ask(self, subject: str, tier: Tier, by: str) -> list[Order]:
+        """See :class:`rebuilder.service.api.desk.Ask`."""
+        named = parse_subject(subject, self._parts.ecosystems)
+        orders = self._discovery.ask(named, tier=tier)
+        self._parts.ledger.queue.add(orders, self._parts.clock.now())
+        log.info("%s was asked for by %s.", named.asked, by)
+        return orders
+
+    def _place(self) -> Place:
+        disk = shutil.disk_usage(self._config.store)
+        made = self._key_made()
+        return Place(
+            workers=self._crew.alive,
+            workers_wanted=self._crew.size,
+            store_free_bytes=disk.free,
+            store_size_bytes=disk.total,
+            key_due=made + timedelta(days=self._config.service.key_days) if made else None,
+        )
+
+
+def crew_size(config: Config) -> int:
+    """How many workers the CPUs and the memory allow, unless the settings say a number."""
+    service = config.service
+    memory = service.memory_bytes or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
+    fitting = max(1, memory // config.limits.memory_bytes)
+    return min(service.workers or len(os.sched_getaffinity(0)), fitting)

@@ -1,0 +1,241 @@
+"""Takes tasks from the queue and examines what they name; holds no key."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from rebuilder.errors import RebuilderError, StoreError, UsageError
+from rebuilder.examination import Parts, examine_evidence, pin
+from rebuilder.model.alarm import Alarm
+from rebuilder.model.artifact import Subject
+from rebuilder.model.evidence import Evidence
+from rebuilder.model.regression import worse
+from rebuilder.model.report import Report, SignedReport
+from rebuilder.model.verdict import Verdict
+from rebuilder.model.work import Check, Lease, Order, Reason, Tier
+from rebuilder.reexamination import reexamine, with_fresh_toolchains
+from rebuilder.service.alarms.rules import from_fault, given_up
+from rebuilder.service.logs import bound
+from rebuilder.service.metrics import tallies
+from rebuilder.service.retry import retry_at
+from rebuilder.storage.ledger.queue import LeaseLostError
+
+_SHARED = {Reason.RELEASE, Reason.REGRESSION, Reason.RETRY}
+"""Reasons that do not ask for a build of their own when the same definition was built lately."""
+_LATELY = timedelta(days=1)
+
+log = logging.getLogger("rebuilder.worker")
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One artifact at hand."""
+
+    order: Order
+    evidence: Evidence
+    number: int
+    alarms: tuple[Alarm, ...]
+    started: datetime
+    before: SignedReport | None
+
+    @property
+    def verdict_before(self) -> Verdict | None:
+        return self.before.report.decision.verdict if self.before else None
+
+
+@dataclass
+class Worker:
+    """One artifact after the other.
+
+    Args:
+        parts: What to examine with.
+        owner: Name that the leases are under.
+        lease_seconds: How long a lease holds without a sign of life.
+        room: Says why no new work may be begun, such as a full disk; None when it may.
+        rest: Called when the work on a task is over.
+        cache_hits: Gives how often each cache was asked with and without success, and starts over.
+    """
+
+    parts: Parts
+    owner: str
+    lease_seconds: float
+    room: Callable[[], str | None] = lambda: None
+    rest: Callable[[], None] = lambda: None
+    cache_hits: Callable[[], Mapping[str, tuple[int, int]]] = dict
+
+    def __post_init__(self) -> None:
+        self._current: Lease | None = None
+        self._number: int | None = None
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def step(self) -> bool:
+        """Do the next task, if there is one and there is room for it; whether there was.
+
+        Raises:
+            StoreError: the ledger cannot be used.
+        """
+        if (trouble := self.room()) is not None:
+            log.warning("No new work is begun: %s", trouble)
+            return False
+        with self._lock:
+            if self._stopped:
+                return False
+            lease = self.parts.ledger.queue.claim(self.owner, self.parts.clock.now(), self.lease_seconds)
+            self._current, self._number = lease, None
+        if lease is None:
+            return False
+        try:
+            self._do(lease)
+        finally:
+            with self._lock:
+                self._current = None
+        return True
+
+    def renew(self) -> None:
+        """Give a sign of life; called by another thread.
+
+        Raises:
+            StoreError: the ledger cannot be used.
+        """
+        self.parts.ledger.queue.renew(self.owner, self.parts.clock.now(), self.lease_seconds)
+
+    def stop(self) -> None:
+        """Begin nothing new; called by another thread."""
+        with self._lock:
+            self._stopped = True
+
+    def give_back(self) -> None:
+        """Give the running task back, to be begun anew by somebody else; called by another thread.
+
+        Raises:
+            StoreError: the ledger cannot be used; the lease will run out.
+        """
+        with self._lock:
+            self._stopped = True
+            lease, number = self._current, self._number
+            if lease is not None:
+                now = self.parts.clock.now()
+                self.parts.ledger.queue.put_back(
+                    lease, number, "The worker was stopped.", now, not_before=None, counts=False
+                )
+
+    def _do(self, lease: Lease) -> None:
+        order = lease.task.order
+        with bound(artifact=order.filename, purl=order.purl, task=lease.task.id, worker=self.owner):
+            try:
+                with self.parts.allowance.others(order.limits):
+                    self._looked_at(lease)
+            except LeaseLostError:
+                log.warning("The lease on the task was lost; what came of it is dropped.")
+            except RebuilderError as fault:
+                self._failed(lease, fault)
+            except Exception:
+                log.exception("A defect of the rebuilder ended the work on this task.")
+                self._failed(
+                    lease, StoreError("A defect of the rebuilder ended the work on it; the log has the details.")
+                )
+
+            finally:
+                self.rest()
+
+    def _looked_at(self, lease: Lease) -> None:
+        order, parts = lease.task.order, self.parts
+        started = parts.clock.now()
+        parts.stopwatch.begin(order.filename)
+        try:
+            evidence = self._evidence(order)
+        except UsageError as gone:
+            parts.ledger.queue.give_up(lease, None, str(gone), parts.clock.now())
+            log.warning("Given up: %s", gone)
+            return
+        artifact = evidence.artifact
+        before = parts.ledger.signed_report(artifact.sha256, artifact.filename)
+        alarms = pin(parts, artifact, started)
+        number = parts.ledger.begin(artifact, started, order)
+        with self._lock:
+            self._number = number
+        with bound(verification=number):
+            case = _Case(order, evidence, number, alarms, started, before)
+            self._concluded(lease, case, self._report(case))
+
+    def _evidence(self, order: Order) -> Evidence:
+        subject = Subject(
+            ecosystem=order.ecosystem,
+            name=order.name,
+            version=order.version,
+            filename=order.filename,
+            asked=f"{order.ecosystem}:{order.name}=={order.version}",
+        )
+        [evidence] = self.parts.ecosystems[order.ecosystem].evidence(subject)
+        return evidence
+
+    def _report(self, case: _Case) -> Report:
+        order, before = case.order, case.before
+        if order.check is Check.INPUTS and before is not None and before.report.attempts:
+            return reexamine(self.parts, before, case.number, case.started)
+        if order.check is Check.TOOLCHAIN and before is not None:
+            with_fresh_toolchains(self.parts, before.report)
+        shared = order.reason in _SHARED and order.check is Check.VERIFY
+        return examine_evidence(
+            self.parts,
+            case.evidence,
+            case.number,
+            case.alarms,
+            case.started,
+            tier=order.tier,
+            share_since=case.started - _LATELY if shared else None,
+        )
+
+    def _concluded(self, lease: Lease, case: _Case, report: Report) -> None:
+        queue, order, number, now = self.parts.ledger.queue, case.order, case.number, self.parts.clock.now()
+        counted = tallies(report, self.cache_hits())
+        verdict = report.decision.verdict
+        if (follow := followed_by(order, report, case.verdict_before)) is not None:
+            sentence = f"A {order.tier.value} look did not confirm it ({verdict.value}); a full one follows."
+            queue.discard(lease, number, sentence, now, counted, follow=follow)
+            log.info(sentence)
+            return
+        again = retry_at(verdict, lease.task.tries, now)
+        queue.complete(lease, number, report, counted, retry_at=again)
+        log.info("%s: %s", verdict.value, report.decision.sentence, extra={"verdict": verdict.value})
+
+    def _failed(self, lease: Lease, fault: RebuilderError) -> None:
+        queue, order, now = self.parts.ledger.queue, lease.task.order, self.parts.clock.now()
+        log.warning("It could not be tried: %s", fault)
+        try:
+            if (alarm := from_fault(fault, now)) is not None:
+                self.parts.ledger.raise_alarm(alarm)
+            again = retry_at(Verdict.INFRA_ERROR, lease.task.tries, now)
+            if again is not None:
+                queue.put_back(lease, self._number, str(fault), now, not_before=again, counts=True)
+                return
+            queue.give_up(lease, self._number, str(fault), now)
+            self.parts.ledger.raise_alarm(given_up(order, lease.task.tries + 1, fault, now))
+        except LeaseLostError:
+            log.warning("The lease on the task was lost; somebody else will try.")
+
+
+def followed_by(order: Order, report: Report, before: Verdict | None) -> Order | None:
+    """The full look that is due before anything is said; None when what was found can be said.
+
+    A quick look that confirms nothing proves nothing, and a result that is worse than the one before is looked at
+    in full before it is called a regression.
+    """
+    verdict = report.decision.verdict
+    regressed = before is not None and worse(before, verdict)
+    thorough = order.tier is Tier.FULL and order.check is not Check.INPUTS
+    tried_little = order.tier is Tier.QUICK and bool(report.attempts)
+    if verdict.confirms or thorough or not (regressed or tried_little):
+        return None
+    return order.model_copy(
+        update={
+            "reason": Reason.REGRESSION if regressed else order.reason,
+            "tier": Tier.FULL,
+            "check": Check.VERIFY,
+        }
+    )
