@@ -9,7 +9,7 @@ PACKAGES := python3-venv git bubblewrap mmdebstrap libseccomp2 debian-archive-ke
 TEST_PACKAGES := $(PACKAGES) chromium chromium-driver openssl jq gpg util-linux postgresql
 DEMO := pypi:jinja2==3.1.6 pypi:idna==3.20 pypi:pluggy==1.7.0 pypi:aiosignal==1.4.0 pypi:numpy==2.3.5
 
-.PHONY: help packages test-packages install toolchains demo test lint types tests test-online bench lock clean
+.PHONY: help packages test-packages install toolchains demo test lint types tests test-online soak bench lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -30,7 +30,7 @@ $(VENV)/.installed: requirements-dev.lock pyproject.toml
 install: packages $(VENV)/.installed ## Debian packages and the locked Python environment
 
 toolchains: install ## The root file systems that tests build in (cached)
-	$(BIN)/python -m rebuilder.toolchains.prepare --root $(TOOLCHAINS) bookworm trixie bookworm-git trixie-git diffoscope
+	$(BIN)/python -m rebuilder.toolchains.prepare --root $(TOOLCHAINS) bookworm trixie bullseye forky bookworm-git trixie-git bullseye-git forky-git diffoscope uml
 
 demo: install ## Verify a handful of real releases and write ./site
 	@$(BIN)/rebuilder verify --site site $(DEMO); code=$$?; \
@@ -51,6 +51,9 @@ tests: test-packages toolchains ## Unit, contract, integration and browser tests
 
 test-online: toolchains ## Tests against real registries (not part of CI)
 	$(BIN)/python -m pytest tests/online
+
+soak: toolchains ## Kills, restarts and full disks, for as long as it takes (bounded)
+	$(BIN)/python -m tests.soak
 
 bench: toolchains ## Speed and memory, as ratios in one run
 	$(BIN)/python -m tests.bench
