@@ -11,6 +11,7 @@ from rebuilder.ports import Clock
 from rebuilder.service.alarms.rules import troubles
 from rebuilder.service.alarms.watchman import settle
 from rebuilder.service.discovery import Discovery
+from rebuilder.service.owner import this_process
 from rebuilder.service.recheck import plan
 from rebuilder.service.schedules.folder import Folder
 from rebuilder.service.schedules.watch import Recheck, Watch
@@ -38,6 +39,7 @@ class Planning:
         self._folder = Folder(directory, clock, limits=limits)
         self._timetable = Timetable(clock, self._look)
         self._directory = directory
+        self._owner = this_process()
 
     def start(self) -> None:
         """Begin to look, first at everything that is scheduled."""
@@ -53,6 +55,7 @@ class Planning:
         Raises:
             StoreError: the ledger cannot be used.
         """
+        self._leads()
         reading = self._folder.read()
         if not reading.changed:
             return
@@ -68,7 +71,14 @@ class Planning:
         lasting = book.lasting(AlarmKind.SCHEDULE_BROKEN)
         settle(book, troubles(AlarmKind.SCHEDULE_BROKEN, wrong, lasting, now), now)
 
+    def _leads(self) -> bool:
+        """Of several services on one ledger, one looks."""
+        return self._ledger.lead("schedules", self._owner, self._clock.now())
+
     def _look(self, item: Watch | Recheck) -> None:
+        if not self._leads():
+            log.info("%s is left to another service on the same ledger.", item.name)
+            return
         if isinstance(item, Watch):
             state = self._discovery.look(item)
             log.info(

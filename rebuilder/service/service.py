@@ -33,10 +33,11 @@ from rebuilder.service.metrics import scrape
 from rebuilder.service.planning import Planning
 from rebuilder.service.signing import SigningDesk
 from rebuilder.storage.notifications import Notifier
+from rebuilder.toolchains.catalog import catalog
 from rebuilder.wiring import wire, wire_press
 
-_TOOLCHAINS = ("trixie", "bookworm", "diffoscope", "trixie-git", "bookworm-git")
-"""Made before the first worker starts: making them needs rights that workers do not have."""
+_ESSENTIAL = ("trixie", "diffoscope")
+"""Toolchains that every verification may need; without another one some cannot be tried."""
 _TOKEN_FILE = "api-token"  # noqa: S105 - its name
 
 log = logging.getLogger("rebuilder.service")
@@ -88,15 +89,21 @@ class Service:
             log.info("Stopping: running builds are finished or given back.")
 
     def _prepare(self, stopping: threading.Event) -> None:
-        """Make toolchains that are not there yet; an archive that does not answer is asked again."""
-        for name in _TOOLCHAINS:
-            while not stopping.is_set():
-                try:
-                    self._parts.toolchains.get(name)
-                    break
-                except RebuilderError as error:
-                    log.warning("The toolchain %s cannot be made: %s It is tried again in a minute.", name, error)
-                    stopping.wait(60)
+        """Make toolchains before the first worker starts: it takes rights that workers do not have.
+
+        An archive that does not answer is asked again for what is essential; the rest is made at the next start.
+        """
+        for name in sorted(catalog(), key=lambda name: name not in _ESSENTIAL):
+            while not stopping.is_set() and not self._made(name) and name in _ESSENTIAL:
+                stopping.wait(60)
+
+    def _made(self, name: str) -> bool:
+        try:
+            self._parts.toolchains.get(name)
+        except RebuilderError as error:
+            log.warning("The toolchain %s cannot be made: %s", name, error)
+            return False
+        return True
 
     def _tend(self) -> None:
         try:

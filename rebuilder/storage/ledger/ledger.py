@@ -23,6 +23,7 @@ from rebuilder.storage.ledger.database import Database
 from rebuilder.storage.ledger.lookup import Lookup
 from rebuilder.storage.ledger.queue import Queue
 from rebuilder.storage.ledger.queue_rows import order_columns
+from rebuilder.storage.ledger.leading import lead
 from rebuilder.storage.ledger.references import forget, references
 from rebuilder.storage.ledger.rows import (
     artifact_row,
@@ -346,6 +347,10 @@ class Ledger:
         )
         with self._database.writing() as connection:
             connection.execute(statement)
+
+    def lead(self, role: str, owner: str, now: datetime) -> bool:
+        """See :func:`rebuilder.storage.ledger.leading.lead`."""
+        return lead(self._database, role, owner, now)
 
     def references(self) -> set[bytes]:
         """See :func:`rebuilder.storage.ledger.references.references`."""
