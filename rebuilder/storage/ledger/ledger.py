@@ -20,10 +20,10 @@ from rebuilder.model.work import Order
 from rebuilder.storage.ledger import publishers, tables
 from rebuilder.storage.ledger.alarm_book import AlarmBook
 from rebuilder.storage.ledger.database import Database
+from rebuilder.storage.ledger.leading import lead
 from rebuilder.storage.ledger.lookup import Lookup
 from rebuilder.storage.ledger.queue import Queue
 from rebuilder.storage.ledger.queue_rows import order_columns
-from rebuilder.storage.ledger.leading import lead
 from rebuilder.storage.ledger.references import forget, references
 from rebuilder.storage.ledger.rows import (
     artifact_row,
