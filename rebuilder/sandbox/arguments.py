@@ -21,19 +21,24 @@ _USER = "1000"
 _WRITABLE = ("/build", "/tmp")  # noqa: S108  # inside the sandbox
 _READABLE = ("/inputs", "/tools")
 _LISTING_BYTES = 1 << 20
+_LAST_SECOND = 1 << 33  # the year 2242: what a kernel that has run for long can still count in nanoseconds
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ADDED_BY_SHELL = ("OLDPWD", "PWD")
 _CHANGED_BY_SHELL = {"IFS", "LINENO", "MAIL", "MAILPATH", "OPTARG", "OPTIND", "PPID", "PS1", "PS2", "PS4", "SHLVL", "_"}
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])?")
 
 
-def check(definition: BuildDefinition) -> None:
+def check(definition: BuildDefinition, kind: str = "bubblewrap") -> None:
     """Refuse a definition that cannot be run as it is written.
+
+    Args:
+        definition: From whomever.
+        kind: Of the sandbox it is to run in: ``bubblewrap`` has no clock of its own, ``uml`` has one CPU.
 
     Raises:
         UsageError: with the field and what is wrong with it.
     """
-    problem = next(_problems(definition), None)
+    problem = next(_problems(definition), None) or next(_beyond(definition, kind), None)
     if problem is not None:
         raise UsageError(f"The build definition cannot be run: {problem}.", hint="Was the document changed by hand?")
 
@@ -60,6 +65,16 @@ def _problems(definition: BuildDefinition) -> Iterator[str]:
     yield from _bad_paths(definition)
 
 
+def _beyond(definition: BuildDefinition, kind: str) -> Iterator[str]:
+    """What a kind of sandbox has not got."""
+    if kind != "uml" and definition.clock is not None:
+        yield f"it sets the clock, and a sandbox of the kind {kind} shows the time of the machine"
+    if kind == "uml" and definition.cpu_count != 1:
+        yield f"it asks for {definition.cpu_count} CPUs, and a sandbox of the kind {kind} has one"
+    if kind == "uml" and definition.clock is not None and not 0 <= definition.clock.timestamp() < _LAST_SECOND:
+        yield f"no clock can be set to {definition.clock.isoformat()}"
+
+
 def _bad_paths(definition: BuildDefinition) -> Iterator[str]:
     if not _lies_below(definition.directory, _WRITABLE, itself=True):
         yield f"the directory {definition.directory!r} is not {' or '.join(_WRITABLE)}, or below"
@@ -80,30 +95,47 @@ def _lies_below(path: str, roots: Sequence[str], *, itself: bool) -> bool:
 def script(definition: BuildDefinition) -> bytes:
     """Shell script that waits to be let go, then runs the commands, each echoed after ``+ ``.
 
-    It says ``r`` when the sandbox stands, and reads a line before it goes on. The number of processes is limited
-    here rather than on bubblewrap, since only from inside the user namespace are the processes of other runs not
-    counted.
+    When the definition has a clock, it says ``c`` before the last command and waits once more.
     """
-    ready, go, own = launcher.READY, launcher.GO, launcher.SCRIPT
-    most = definition.limits.processes + max(64, definition.limits.processes // 4)
+    ready, go = launcher.READY, launcher.GO
+    closed = f"{ready}>&- {go}<&-"
     environment = definition.environment
     prefix = "" if all(map(_passes_through_shell, environment)) else _exactly(environment)
+    *earlier, last = [
+        (f"printf '%s\\n' {shlex.quote('+ ' + shlex.join(command))}", f"{prefix}{shlex.join(command)}")
+        for command in definition.commands
+    ]
     lines = [
-        f"exec {own}<&-",
         *(f"unset {name}" for name in _ADDED_BY_SHELL if name not in environment),
         *(f"{name}={shlex.quote(environment[name])}" for name in _ADDED_BY_SHELL if name in environment),
         f"umask {definition.umask}",
+        *opening(definition.limits.processes),
+    ]
+    if definition.clock is None:
+        lines += [f"exec {closed}"]
+        closed = ""
+    for echo, line in earlier:
+        lines += [echo, f"{line} {closed} || exit $?" if closed else f"{line} || exit $?"]
+    echo, line = last
+    lines += [echo]
+    if definition.clock is not None:
+        lines += [f"printf c >&{ready} && read -r go <&{go} || exit 125", f"exec {closed}"]
+    return "\n".join([*lines, f"{line} || exit $?", ""]).encode("utf-8", "surrogateescape")
+
+
+def opening(processes: int) -> list[str]:
+    """Lines with which a script says ``r`` when its sandbox stands, and reads a line before it goes on.
+
+    The number of processes is limited here rather than on bubblewrap, since only from inside the user namespace are
+    the processes of other runs not counted.
+    """
+    ready, go, own = launcher.READY, launcher.GO, launcher.SCRIPT
+    most = processes + max(64, processes // 4)
+    return [
+        f"exec {own}<&-",
         f"ulimit -p {most} 2>/dev/null || ulimit -u {most} || exit 125",
         f"printf r >&{ready} && read -r go <&{go} || exit 125",
-        f"exec {ready}>&- {go}<&-",
     ]
-    for command in definition.commands:
-        line = shlex.join(command)
-        lines += [
-            f"printf '%s\\n' {shlex.quote('+ ' + line)}",
-            f"{prefix}{line} || exit $?",
-        ]
-    return "\n".join([*lines, ""]).encode("utf-8", "surrogateescape")
 
 
 def _passes_through_shell(name: str) -> bool:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from pathlib import Path
 
-from rebuilder.errors import SandboxFaultError
 from rebuilder.model.attempt import Limit, Outcome, Run
-from rebuilder.model.definition import BuildDefinition, Limits
-from rebuilder.model.value import Sha256
+from rebuilder.model.definition import BuildDefinition
 from rebuilder.ports import Blobs, Clock
 from rebuilder.sandbox import arguments
 from rebuilder.sandbox.executables import Executables
-from rebuilder.sandbox.execution import Ended, Execution
-from rebuilder.sandbox.outputs import MOST_FILES, Listing, holds_file_of, list_outputs, store_outputs
+from rebuilder.sandbox.execution import Execution
+from rebuilder.sandbox.outputs import store_log, store_outputs
+from rebuilder.sandbox.residue import limit_behind, list_outputs
 from rebuilder.sandbox.trial import check_isolation
 
 __all__ = ["BubblewrapSandbox", "check_isolation"]
-
-_SIGXCPU, _SIGXFSZ = 24, 25
 
 
 class BubblewrapSandbox:
@@ -58,19 +54,20 @@ class BubblewrapSandbox:
             UsageError: the definition cannot be run as it is written.
             StoreError: the log or an output could not be stored.
         """
-        arguments.check(definition)
-        sources = self._sources(definition, inputs)
+        arguments.check(definition, self.kind)
+        sources = self._executables.sources(definition, inputs)
         started = self._clock.now()
         with self._execution.run(definition, toolchain, sources) as ended:
             meter, exit_code = ended.supervision.meter, ended.supervision.exit_code
             listing = list_outputs(meter.out)
-            limit = ended.limit or _limit_behind(ended, definition.limits, listing)
+            behind = limit_behind(meter, exit_code, definition.limits, listing)
+            limit = ended.limit or (Limit(behind) if behind else None)
             return Run(
-                outcome=_outcome(limit, exit_code),
+                outcome=outcome(limit, exit_code),
                 exit_code=None if limit else exit_code,
                 limit=limit,
                 outputs=() if limit else store_outputs(meter.out, listing, self._blobs),
-                log_sha256=self._store_log(ended, listing),
+                log_sha256=store_log(ended.supervision.log(), ended.supervision.log_bytes, listing, self._blobs),
                 wall_seconds=ended.wall_seconds,
                 cpu_seconds=max(ended.ending.cpu_seconds, meter.cpu_seconds),
                 peak_memory_bytes=max(ended.ending.memory_bytes, meter.peak_bytes),
@@ -78,45 +75,9 @@ class BubblewrapSandbox:
                 started=started,
             )
 
-    def _sources(self, definition: BuildDefinition, inputs: Mapping[str, Path]) -> dict[str, Path]:
-        differ = sorted({each.path for each in definition.inputs} ^ set(inputs))
-        if differ:
-            raise SandboxFaultError(f"The inputs given and those in the build definition differ at {differ[0]!r}.")
-        return {
-            each.path: self._executables.path(inputs[each.path], each.sha256) if each.executable else inputs[each.path]
-            for each in definition.inputs
-        }
 
-    def _store_log(self, ended: Ended, listing: Listing) -> Sha256:
-        remarks = "".join(f"rebuilder: {remark}\n" for remark in listing.remarks).encode()
-        supervision = ended.supervision
-        digest, _ = self._blobs.put_stream(
-            itertools.chain(supervision.log(), [remarks]), max_bytes=supervision.log_bytes + len(remarks)
-        )
-        return digest
-
-
-def _limit_behind(ended: Ended, limits: Limits, listing: Listing) -> Limit | None:
-    """The limit that made a run fail though no look at it saw it passed, found by measuring what it left.
-
-    A full file system stays full, and a file that was cut off has exactly the largest size. The outputs are counted
-    for successful runs too, with the holes in them.
-    """
-    meter, code = ended.supervision.meter, ended.supervision.exit_code
-    if listing.bytes > limits.output_bytes or len(listing.files) > MOST_FILES:
-        return Limit.OUTPUT
-    if code == 0:
-        return None
-    signs = (
-        (Limit.DISK, meter.disk_bytes() > limits.disk_bytes),
-        (Limit.OUTPUT, meter.output_bytes() > limits.output_bytes),
-        (Limit.FILE_SIZE, code == 128 + _SIGXFSZ or holds_file_of(meter.writable(), limits.file_bytes)),
-        (Limit.CPU_TIME, code == 128 + _SIGXCPU),
-    )
-    return next((limit for limit, shown in signs if shown), None)
-
-
-def _outcome(limit: Limit | None, exit_code: int | None) -> Outcome:
+def outcome(limit: Limit | None, exit_code: int | None) -> Outcome:
+    """How a run ended."""
     if limit is not None:
         return Outcome.TIMED_OUT
     return Outcome.COMPLETED if exit_code == 0 else Outcome.BUILD_FAILED

@@ -6,10 +6,12 @@ import hashlib
 import os
 import tempfile
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 from rebuilder.checked_files import CheckedFiles
-from rebuilder.errors import CorruptStoreError, StoreError
+from rebuilder.errors import CorruptStoreError, SandboxFaultError, StoreError
+from rebuilder.model.definition import BuildDefinition
 
 _CHUNK = 1 << 20
 
@@ -24,6 +26,21 @@ class Executables:
         self._directory = directory
         self._checked = CheckedFiles(directory.with_name("checked"))
         self._lock = threading.Lock()
+
+    def sources(self, definition: BuildDefinition, inputs: Mapping[str, Path]) -> dict[str, Path]:
+        """Path inside the sandbox to the file to bind there, for every input of a definition.
+
+        Raises:
+            SandboxFaultError: other inputs are given than the definition names.
+            StoreError: see :meth:`path`.
+        """
+        differ = sorted({each.path for each in definition.inputs} ^ set(inputs))
+        if differ:
+            raise SandboxFaultError(f"The inputs given and those in the build definition differ at {differ[0]!r}.")
+        return {
+            each.path: self.path(inputs[each.path], each.sha256) if each.executable else inputs[each.path]
+            for each in definition.inputs
+        }
 
     def path(self, source: Path, sha256: str) -> Path:
         """The executable copy of ``source``, whose digest is ``sha256``.

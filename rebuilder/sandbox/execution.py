@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from rebuilder.errors import RebuilderError, SandboxFaultError, SandboxUnavailableError
 from rebuilder.model.attempt import Limit
 from rebuilder.model.definition import BuildDefinition
-from rebuilder.sandbox import arguments, isolation
+from rebuilder.sandbox import arguments, isolation, seccomp
 from rebuilder.sandbox.launch import Ending, Launched, Launcher, memory_file
 from rebuilder.sandbox.supervision import Supervision
 
@@ -30,6 +30,15 @@ class Ended(NamedTuple):
     wall_seconds: float
     version: str
     """Of bubblewrap."""
+
+
+class Program(NamedTuple):
+    """What runs in a sandbox instead of the commands of a definition."""
+
+    script: bytes
+    """For the shell; it begins with :func:`rebuilder.sandbox.arguments.opening`."""
+    permitted: tuple[str, ...]
+    """System calls that it needs and builds may not use; see :func:`rebuilder.sandbox.seccomp.program`."""
 
 
 class Execution:
@@ -54,26 +63,31 @@ class Execution:
         threading.Thread(target=prepare, name="sandbox-warm", daemon=True).start()
 
     @contextmanager
-    def run(self, definition: BuildDefinition, toolchain: Path, sources: Mapping[str, Path]) -> Iterator[Ended]:
+    def run(
+        self, definition: BuildDefinition, toolchain: Path, sources: Mapping[str, Path], program: Program | None = None
+    ) -> Iterator[Ended]:
         """Run a definition to its end.
 
         Args:
             definition: Checked by :func:`rebuilder.sandbox.arguments.check`.
             toolchain: Root directory.
             sources: Path inside the sandbox to the file or directory to show there.
+            program: What to run instead of the commands.
 
         Raises:
             SandboxUnavailableError: this machine cannot give the isolation.
             SandboxFaultError: the sandbox itself failed.
         """
         self._launcher.warm()
-        program, version, seccomp = isolation.prepare()
+        bubblewrap, version, strict = isolation.prepare()
+        script = program.script if program else arguments.script(definition)
+        calls = seccomp.program(*program.permitted) if program else strict
         begun = time.monotonic()
         killed_before = _out_of_memory_kills()
         with ExitStack() as stack:
             supervision = stack.enter_context(Supervision(definition.limits))
-            request = self._request(definition, program, toolchain, sources)
-            launched = self._launch(request, definition, supervision, seccomp)
+            request = self._request(definition, bubblewrap, toolchain, sources)
+            launched = self._launch(request, definition, supervision, script, calls)
             stack.callback(launched.close)
             limit = supervision.watch(launched)
             ending = supervision.end(launched, kill=limit is not None)
@@ -121,12 +135,17 @@ class Execution:
         return [available[(first + index) % len(available)] for index in range(count)]
 
     def _launch(
-        self, request: dict[str, Any], definition: BuildDefinition, supervision: Supervision, seccomp: bytes
+        self,
+        request: dict[str, Any],
+        definition: BuildDefinition,
+        supervision: Supervision,
+        script: bytes,
+        calls: bytes,
     ) -> Launched:
         contents = {
-            "script": arguments.script(definition),
+            "script": script,
             "arguments": request.pop("options"),
-            "filter": seccomp,
+            "filter": calls,
             "cpus": arguments.cpu_list(definition.cpu_count),
         }
         with ExitStack() as stack:

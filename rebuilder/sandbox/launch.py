@@ -99,7 +99,7 @@ class Launcher:
         """Ask for a sandbox.
 
         Args:
-            request: See :func:`rebuilder.sandbox.launcher._become_bubblewrap`.
+            request: See :func:`rebuilder.sandbox.launcher.become_bubblewrap`.
             files: Descriptors by their names in :data:`rebuilder.sandbox.launcher.FILES`, without the first two.
 
         Raises:

@@ -49,7 +49,7 @@ _PATIENCE = 5.0
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _call(name: str, *arguments: object) -> None:
+def call(name: str, *arguments: object) -> None:
     """Call a C function that returns non-zero on failure."""
     if getattr(_libc, name)(*arguments) != 0:
         number = ctypes.get_errno()
@@ -57,11 +57,12 @@ def _call(name: str, *arguments: object) -> None:
 
 
 def _prctl(option: int, value: int) -> None:
-    _call("prctl", ctypes.c_int(option), *(ctypes.c_ulong(each) for each in (value, 0, 0, 0)))
+    call("prctl", ctypes.c_int(option), *(ctypes.c_ulong(each) for each in (value, 0, 0, 0)))
 
 
-def _mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:
-    _call("mount", source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode())
+def mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:
+    """Mount a file system, as the system call does."""
+    call("mount", source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode())
 
 
 def _mapped(kind: str, first: int, count: int) -> bool:
@@ -92,18 +93,18 @@ def _stage(stage: str, sources: Sequence[str]) -> None:
 
     So the build's user reaches them, whatever directories they lie below; and nothing has to be unmounted.
     """
-    _call("unshare", _CLONE_NEWNS)
-    _mount("none", "/", "", _MS_REC | _MS_SLAVE)
+    call("unshare", _CLONE_NEWNS)
+    mount("none", "/", "", _MS_REC | _MS_SLAVE)
     # Opened in the new namespace (others cannot be bound), before the stage may cover them.
     opened = [os.open(source, os.O_PATH | os.O_CLOEXEC) for source in sources]
-    _mount("tmpfs", stage, "tmpfs", _MS_NOSUID_NODEV, "mode=0755,size=1m")
+    mount("tmpfs", stage, "tmpfs", _MS_NOSUID_NODEV, "mode=0755,size=1m")
     for index, descriptor in enumerate(opened):
         target = f"{stage}/{index}"
         if os.path.isdir(f"/proc/self/fd/{descriptor}"):  # noqa: PTH112
             os.mkdir(target, 0o755)  # noqa: PTH102
         else:
             os.close(os.open(target, os.O_CREAT | os.O_CLOEXEC, 0o644))
-        _mount(f"/proc/self/fd/{descriptor}", target, "", _MS_BIND)
+        mount(f"/proc/self/fd/{descriptor}", target, "", _MS_BIND)
         os.close(descriptor)
 
 
@@ -119,7 +120,7 @@ def _limit(limits: dict[str, list[int]]) -> None:
         resource.setrlimit(number, (soft, hard))
 
 
-def _forget_signals() -> None:
+def forget_signals() -> None:
     """Ignore no signal and block none: builds would inherit both. Handlers end with exec anyway."""
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         if signal.getsignal(number) == signal.SIG_IGN:
@@ -132,7 +133,7 @@ def _read(path: str) -> str:
         return file.read()
 
 
-def _become_bubblewrap(
+def become_bubblewrap(
     request: dict[str, Any], files: dict[str, int], owner: int, users: tuple[int, int] | None
 ) -> None:
     """In the child: turn into bubblewrap. Returns only by an exception."""
@@ -259,7 +260,7 @@ class Launcher:
         pid = os.fork()
         if pid == 0:
             try:
-                _become_bubblewrap(request, files, self.pid, self.users)
+                become_bubblewrap(request, files, self.pid, self.users)
             except BaseException as error:  # noqa: BLE001  # the last thing this process does
                 report.send(json.dumps({"problem": str(error)[:1000]}).encode(), socket.MSG_NOSIGNAL)
             os._exit(1)
@@ -331,7 +332,7 @@ def main() -> None:
     os.chdir("/")
     os.umask(0o022)
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    _forget_signals()
+    forget_signals()
     gc.disable()  # it would touch, and so copy, every object after each fork
     launcher = Launcher(owner)
     try:

@@ -1,13 +1,16 @@
-"""What a running sandbox uses, measured from outside."""
+"""What a running sandbox uses, measured from outside.
+
+It imports nothing of the rebuilder when it runs: the first process of a User Mode Linux guest uses it too.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from rebuilder.model.attempt import Limit
-from rebuilder.model.definition import Limits
+if TYPE_CHECKING:
+    from rebuilder.model.definition import Limits
 
 INODE_BYTES = 1024
 """Kernel memory one file, directory or link costs besides its content; counted as disk."""
@@ -51,6 +54,7 @@ class Meter:
             root = self._open(opened, f"/proc/{init}/root", None)
             self._proc = self._open(opened, "proc", root)
             self._disks = [self._open(opened, name, root) for name in _DISKS]
+            self.build = self._disks[0]
             self.out = self._open(opened, "out", root)
             self._stack = opened.pop_all()
         self.peak_bytes = 0
@@ -94,20 +98,20 @@ class Meter:
         self.peak_bytes = max(self.peak_bytes, memory)
         return Usage(self.cpu_seconds, memory, max(tasks - _OWN, 0), self.disk_bytes(), self.output_bytes())
 
-    def exceeded(self, limits: Limits) -> Limit | None:
-        """Measure, and say which limit the run has passed."""
+    def exceeded(self, limits: Limits) -> str | None:
+        """Measure, and say which limit the run has passed: a value of :class:`rebuilder.model.attempt.Limit`."""
         usage = self.look()
         for limit, used, most in (
-            (Limit.PROCESSES, usage.tasks, limits.processes),
-            (Limit.DISK, usage.disk_bytes, limits.disk_bytes),
-            (Limit.OUTPUT, usage.output_bytes, limits.output_bytes),
-            (Limit.CPU_TIME, usage.cpu_seconds, limits.cpu_seconds),
+            ("processes", usage.tasks, limits.processes),
+            ("disk", usage.disk_bytes, limits.disk_bytes),
+            ("output size", usage.output_bytes, limits.output_bytes),
+            ("CPU time", usage.cpu_seconds, limits.cpu_seconds),
         ):
             if used > most:
                 return limit
         # Pages that processes share were counted for each of them; count again, dearly, before the run is ended.
         if usage.memory_bytes > limits.memory_bytes and self._proportional_bytes() > limits.memory_bytes:
-            return Limit.MEMORY
+            return "memory"
         return None
 
     def _processes(self) -> list[str]:

@@ -14,7 +14,7 @@ import errno
 import os
 import platform
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
 from types import ModuleType
 
@@ -65,16 +65,20 @@ MACHINES = {"x86_64": "X86_64", "aarch64": "AARCH64"}
 
 
 @cache
-def program() -> bytes:
+def program(*permitted: str) -> bytes:
     """The filter for this machine, built once per process.
+
+    Args:
+        permitted: Calls that it lets pass nevertheless. User Mode Linux needs ``ptrace``: that is how its kernel runs
+            the processes of the guest. It reaches nothing but them, since nothing else is in that sandbox.
 
     Raises:
         SandboxUnavailableError: no filter can be built here.
     """
-    return program_for(platform.machine())
+    return program_for(platform.machine(), permitted)
 
 
-def program_for(machine: str) -> bytes:
+def program_for(machine: str, permitted: Collection[str] = ()) -> bytes:
     """The filter for a processor architecture, by the name ``uname -m`` gives it.
 
     Raises:
@@ -87,7 +91,7 @@ def program_for(machine: str) -> bytes:
         )
     library = _library()
     try:
-        return _unknown_calls() + _export(_denied(library, getattr(library.Arch, MACHINES[machine])))
+        return _unknown_calls() + _export(_denied(library, getattr(library.Arch, MACHINES[machine]), permitted))
     except OSError as error:
         raise SandboxUnavailableError(
             f"libseccomp could not build the system call filter ({error}).",
@@ -107,7 +111,7 @@ def _library() -> ModuleType:
     return module
 
 
-def _denied(library: ModuleType, architecture: int) -> object:
+def _denied(library: ModuleType, architecture: int, permitted: Collection[str]) -> object:
     """Fill a libseccomp filter; a call of another architecture, x32 included, kills the process."""
     rules = library.SyscallFilter(library.ALLOW)
     rules.set_attr(library.Attr.ACT_BADARCH, library.KILL_PROCESS)
@@ -116,7 +120,7 @@ def _denied(library: ModuleType, architecture: int) -> object:
         rules.remove_arch(library.system_arch())
     for names, number in ((NOT_PERMITTED, errno.EPERM), (NOT_PRESENT, errno.ENOSYS)):
         for name in names:
-            if _exists(library, architecture, name):
+            if name not in permitted and _exists(library, architecture, name):
                 rules.add_rule(library.ERRNO(number), name)
     for name, number, arguments in _conditional(library):
         rules.add_rule(library.ERRNO(number), name, *arguments)

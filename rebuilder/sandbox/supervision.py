@@ -111,7 +111,7 @@ class Supervision:
             if now >= look:
                 limit = self.meter.exceeded(self._limits)
                 if limit is not None:
-                    return limit
+                    return Limit(limit)
                 now = time.monotonic()
                 look = now + LOOK_SECONDS
 

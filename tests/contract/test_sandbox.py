@@ -12,6 +12,7 @@ from rebuilder.model.attempt import Limit, Outcome
 from rebuilder.model.definition import Input, Limits, Role
 from rebuilder.model.value import sha256_hex
 from rebuilder.sandbox.bubblewrap import BubblewrapSandbox
+from rebuilder.sandbox.uml import UmlSandbox
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.sandbox import FakeSandbox, Room, Script
@@ -27,14 +28,19 @@ SCRIPTS = {
 }
 
 
-@pytest.fixture(params=["bubblewrap", "fake"])
+@pytest.fixture(params=["bubblewrap", "uml", "fake"])
 def room(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Room]:
     """A sandbox of each kind."""
     blobs = MemoryBlobs()
     if request.param == "fake":
         yield Room(FakeSandbox(blobs, FixedClock(), SCRIPTS), blobs, tmp_path)
         return
-    sandbox = BubblewrapSandbox(blobs, FixedClock(), scratch=tmp_path)
+    sandbox: BubblewrapSandbox | UmlSandbox
+    if request.param == "uml":
+        toolchains = request.getfixturevalue("toolchains")
+        sandbox = UmlSandbox(blobs, FixedClock(), scratch=tmp_path, toolchains=toolchains)
+    else:
+        sandbox = BubblewrapSandbox(blobs, FixedClock(), scratch=tmp_path)
     yield Room(sandbox, blobs, request.getfixturevalue("toolchain_root"))
     sandbox.close()
 

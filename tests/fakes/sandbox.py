@@ -103,6 +103,7 @@ class Room:
 
     def run(self, *commands: tuple[str, ...], files: Mapping[str, Path] | None = None, **changes: Any) -> Run:
         """Run some commands."""
+        changes.setdefault("sandbox", self.sandbox.kind)
         return self.sandbox.run(definition(*commands, **changes), toolchain=self.toolchain, inputs=files or {})
 
     def shell(self, text: str, **changes: Any) -> Run:

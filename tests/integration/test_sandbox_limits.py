@@ -11,7 +11,7 @@ import pytest
 from rebuilder.model.attempt import Limit, Outcome
 from rebuilder.model.definition import Limits
 from rebuilder.sandbox.bubblewrap import BubblewrapSandbox
-from rebuilder.sandbox.outputs import MOST_FILES
+from rebuilder.sandbox.residue import MOST_FILES
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.sandbox import Room, launchers, left_over

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.sandbox.outputs import Listing, holds_file_of, list_outputs, store_outputs
+from rebuilder.sandbox.outputs import store_outputs
+from rebuilder.sandbox.residue import Listing, holds_file_of, list_outputs
 from tests.fakes.blobs import MemoryBlobs
 
 

@@ -1,0 +1,113 @@
+"""The sandbox with a kernel and a clock of its own: User Mode Linux, inside the namespaces bubblewrap makes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rebuilder.errors import SandboxFaultError
+from rebuilder.model.attempt import Limit, Run
+from rebuilder.model.definition import BuildDefinition
+from rebuilder.ports import Blobs, Clock, Toolchains
+from rebuilder.sandbox import arguments, uml_answer
+from rebuilder.sandbox.bubblewrap import outcome
+from rebuilder.sandbox.executables import Executables
+from rebuilder.sandbox.execution import Ended, Execution
+from rebuilder.sandbox.outputs import store_log, store_outputs
+from rebuilder.sandbox.residue import list_outputs
+from rebuilder.sandbox.uml_answer import Answer
+from rebuilder.sandbox.uml_machine import machine
+
+__all__ = ["TOOLCHAIN", "UmlSandbox"]
+
+TOOLCHAIN = "uml"
+"""Name of the toolchain with the kernel."""
+
+_BACKSTOPS = frozenset({Limit.WALL_TIME, Limit.CPU_TIME, Limit.MEMORY, Limit.PROCESSES})
+"""Limits of the sandbox around a guest that a build reaches when the guest no longer watches over it."""
+
+
+class UmlSandbox:
+    """Implements :class:`rebuilder.ports.Sandbox`; safe to use from several threads.
+
+    Args:
+        blobs: Where logs and outputs go.
+        clock: Tells when a run started.
+        scratch: Directory for executable copies of inputs; nothing of a run is ever written there.
+        toolchains: Where the kernel comes from: the toolchain :data:`TOOLCHAIN`.
+    """
+
+    kind = "uml"
+
+    def __init__(self, blobs: Blobs, clock: Clock, *, scratch: Path, toolchains: Toolchains) -> None:
+        self._blobs = blobs
+        self._clock = clock
+        self._executables = Executables(scratch / "executable")
+        self._toolchains = toolchains
+        self._execution = Execution()
+
+    def warm(self) -> None:
+        """Begin what the first run would wait for, without waiting."""
+        self._execution.warm()
+
+    def close(self) -> None:
+        """End all runs, and the process that starts them."""
+        self._execution.close()
+
+    def run(self, definition: BuildDefinition, *, toolchain: Path, inputs: Mapping[str, Path]) -> Run:
+        """Boot a guest, run the commands in it, halt it; see :meth:`rebuilder.ports.Sandbox.run`.
+
+        The guest's clock shows ``definition.clock`` when the last command begins.
+
+        Raises:
+            SandboxUnavailableError: this machine cannot give the isolation.
+            SandboxFaultError: the sandbox itself failed: the guest did not boot, crashed, or did not say how it ended.
+            ToolchainError: the toolchain with the kernel cannot be had.
+            UsageError: the definition cannot be run as it is written.
+            StoreError: the log or an output could not be stored.
+        """
+        arguments.check(definition, self.kind)
+        sources = self._executables.sources(definition, inputs)
+        kernel = self._toolchains.get(TOOLCHAIN)
+        around = machine(definition, kernel, toolchain, sources)
+        started = self._clock.now()
+        with self._execution.run(around.definition, kernel.root, around.sources, around.program) as ended:
+            meter = ended.supervision.meter
+            begun, answer = _sorted_out(ended)
+            limit = answer.limit
+            listing = list_outputs(meter.out)
+            log = uml_answer.log(meter.build, definition.limits.log_bytes)
+            return Run(
+                outcome=outcome(limit, answer.exit_code),
+                exit_code=None if limit else answer.exit_code,
+                limit=limit,
+                outputs=() if limit else store_outputs(meter.out, listing, self._blobs),
+                log_sha256=store_log([log], len(log), listing, self._blobs),
+                wall_seconds=ended.wall_seconds,
+                cpu_seconds=max(ended.ending.cpu_seconds, meter.cpu_seconds),
+                peak_memory_bytes=answer.peak_bytes or meter.peak_bytes,
+                sandbox_version=f"uml {begun} ({kernel.sha256}) in bubblewrap {ended.version}",
+                started=started,
+            )
+
+
+def _sorted_out(ended: Ended) -> tuple[str, Answer]:
+    """Release of the guest's kernel, and how the run ended, when that was not our own fault.
+
+    Raises:
+        SandboxFaultError: it was.
+    """
+    supervision = ended.supervision
+    place = supervision.meter.build
+    begun, answer = uml_answer.begun(place), uml_answer.answer(place)
+    if begun is not None and ended.limit in _BACKSTOPS:
+        return begun.kernel, Answer(limit=ended.limit)
+    if answer is not None and answer.problem is not None:
+        raise SandboxFaultError(f"A User Mode Linux guest failed: {answer.problem}")
+    said = supervision.log_tail() or f"exit code {supervision.exit_code}"
+    if begun is None or ended.limit is not None:
+        when = "did not get to the build" if begun is None else "ran away while a build ran in it"
+        raise SandboxFaultError(f"A User Mode Linux guest {when}: {ended.limit or said}.")
+    if answer is None or (answer.limit is None and answer.exit_code is None):
+        raise SandboxFaultError(f"A User Mode Linux guest ended while a build ran in it: {said}.")
+    return begun.kernel, answer
