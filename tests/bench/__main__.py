@@ -1,7 +1,7 @@
 """``make bench``: what verifying costs, as ratios against what a user would run instead.
 
 Every figure is the median of alternating runs in one go on one machine. The real index is used, through the settings of
-pip and uv; both sides of a ratio find their caches warm.
+pip and uv; both sides of a ratio find their caches warm. ``python -m tests.bench list`` works through whole lists.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tests.bench import list_command
 from tests.bench.attestations import attestation_seconds
 from tests.bench.large import verify_large_wheel
 from tests.bench.queue import dispatch
@@ -29,7 +30,9 @@ RELEASES = ("jinja2==3.1.6", "pluggy==1.7.0", "idna==3.20")
 
 
 def main() -> int:
-    """Run all measurements and print one table."""
+    """Run all measurements and print one table; ``list`` is a command of its own."""
+    if sys.argv[1:2] == ["list"]:
+        return list_command.main(sys.argv[2:])
     arguments = argparse.ArgumentParser(prog="make bench", description=__doc__)
     arguments.add_argument("--runs", type=int, default=9, help="counted runs of each command")
     arguments.add_argument("--toolchains", type=Path, default=Path(".build/toolchains"))

@@ -1,0 +1,81 @@
+"""``python -m tests.bench list``: how many artifacts an hour, and where their time goes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from rebuilder.config import Config
+from rebuilder.model.work import Order
+from rebuilder.stopwatch import Silence
+from rebuilder.wiring import wire
+from tests.bench.chart import chart
+from tests.bench.list_figures import RoundFigures, figures
+from tests.bench.list_round import run_round
+from tests.bench.list_table import replaced, tables
+from tests.bench.public_list import ECOSYSTEM, PublicList, orders, spread
+
+DOCUMENT, PICTURE = Path("docs/benchmark.md"), Path("docs/benchmark.svg")
+
+
+def main(words: Sequence[str]) -> int:
+    """Work through the lists and print the figures; files are written only when asked for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench list", description=__doc__)
+    parser.add_argument("--list", action="append", choices=list(PublicList), help="default: all; may be repeated")
+    parser.add_argument("--limit", type=int, help="only so many artifacts, evenly spread over the list")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--cold", action="store_true", help="only the round with empty caches")
+    parser.add_argument("--warm", action="store_true", help="only the round with full caches; needs --store")
+    parser.add_argument("--store", type=Path, help="directory to keep; a new one that is removed by default")
+    parser.add_argument("--minutes", type=float, default=60, help="longest time for one round (default: 60)")
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--write", action="store_true", help=f"write {DOCUMENT} and {PICTURE}")
+    parser.add_argument("--toolchains", type=Path, default=Path(".build/toolchains"))
+    options = parser.parse_args(words)
+    if options.warm and not options.cold and options.store is None:
+        parser.error("--warm by itself needs the --store of an earlier round")
+    rounds = [each for which in options.list or PublicList for each in _rounds(PublicList(which), options)]
+    print(tables(rounds))
+    if options.json is not None:
+        options.json.write_text(json.dumps([each.document() for each in rounds], indent=1) + "\n", "utf-8")
+    if options.write:
+        DOCUMENT.write_text(replaced(DOCUMENT.read_text("utf-8"), tables(rounds)), "utf-8")
+        PICTURE.write_text(chart(rounds), "utf-8")
+    return 0
+
+
+def _rounds(which: PublicList, options: argparse.Namespace) -> list[RoundFigures]:
+    temperatures = [warm for warm in (False, True) if (options.warm if warm else options.cold)] or [False, True]
+    with ExitStack() as stack:
+        work = Path(options.store or stack.enter_context(tempfile.TemporaryDirectory(prefix="rebuilder-list-")))
+        work.mkdir(mode=0o755, exist_ok=True)
+        work.chmod(0o755)  # builds run as another user, and must get to the blobs
+        config = _config(work / which, options)
+        files = spread(_files(which, work / "lists"), options.limit)
+        found = []
+        for warm in temperatures:
+            reports, spent = run_round(
+                config, files, workers=options.workers, seconds=options.minutes * 60, log=work / f"{which}.log"
+            )
+            found.append(figures(which.value, reports, spent, warm=warm, workers=options.workers, asked=len(files)))
+        return found
+
+
+def _config(place: Path, options: argparse.Namespace) -> Config:
+    """Settings of a store of its own, with the toolchains that are there; the index is that of pip and uv."""
+    store = place / "store"
+    store.mkdir(mode=0o755, parents=True, exist_ok=True)
+    toolchains = store / "toolchains"
+    if not toolchains.exists():
+        toolchains.symlink_to(options.toolchains.absolute())
+    return Config(store=store, keys=place / "keys")
+
+
+def _files(which: PublicList, place: Path) -> list[Order]:
+    """The list, looked up in a store apart: the first round is to find its caches empty."""
+    with wire(Config(store=place / "store", keys=place / "keys"), Silence()) as parts:
+        return orders(which, parts.ecosystems[ECOSYSTEM].listing)

@@ -1,0 +1,89 @@
+"""Figures of rounds as a table in Markdown, which a terminal shows just as well (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rebuilder.model.report import Stage
+from rebuilder.model.verdict import Verdict
+from tests.bench.list_figures import RoundFigures, StageFigures
+
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+"""What stands around the tables in the document they are written into."""
+
+_ROWS: tuple[tuple[str, Callable[[RoundFigures], str]], ...] = (
+    ("artifacts with a verdict, of those queued", lambda each: f"{each.done} of {each.asked}"),
+    ("**artifacts per hour**", lambda each: f"**{each.per_hour:,.0f}**"),
+    ("worker processes", lambda each: str(each.workers)),
+    ("wall time, s", lambda each: f"{each.spent.wall_seconds:.0f}"),
+    ("CPU time per artifact, s", lambda each: f"{each.cpu_per_artifact:.2f}"),
+    ("of that in builds, s", lambda each: f"{each.build_cpu_seconds / max(each.done, 1):.2f}"),
+    ("CPUs in use, mean", lambda each: f"{each.busy:.2f}"),
+    ("peak memory, MiB", lambda each: f"{each.spent.peak_memory_bytes / 2**20:.0f}"),
+    ("attempts per artifact, median / p95", lambda each: f"{each.attempts_median:g} / {each.attempts_p95:g}"),
+    ("seconds per artifact, median / p95", lambda each: f"{each.seconds_median:.2f} / {each.seconds_p95:.2f}"),
+    ("load of the machine at the end", lambda each: f"{each.spent.load:.1f}"),
+)
+
+
+def tables(rounds: Sequence[RoundFigures]) -> str:
+    """All of it: what was reached, the verdicts, and where the time went."""
+    return "\n\n".join((_overall(rounds), _verdicts(rounds), _stages(rounds))) + "\n"
+
+
+def replaced(document: str, text: str) -> str:
+    """A document with ``text`` between its two marks.
+
+    Raises:
+        ValueError: the marks are not there, once each and in their order.
+    """
+    head, begin, rest = document.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end or BEGIN in rest or END in tail:
+        raise ValueError(f"The document needs the lines {BEGIN} and {END}, once each.")
+    return f"{head}{BEGIN}\n{text}{END}{tail}"
+
+
+def heading(figures: RoundFigures) -> str:
+    """What a round is called in tables and pictures."""
+    return f"{figures.name}, {'warm' if figures.warm else 'cold'}"
+
+
+def _overall(rounds: Sequence[RoundFigures]) -> str:
+    return _table(["", *map(heading, rounds)], [[name, *map(value, rounds)] for name, value in _ROWS])
+
+
+def _verdicts(rounds: Sequence[RoundFigures]) -> str:
+    seen = [verdict for verdict in Verdict if any(verdict in each.verdicts for each in rounds)]
+    rows = [[verdict.value, *(_count(each, each.verdicts.get(verdict, 0)) for each in rounds)] for verdict in seen]
+    rows.append(["no verdict", *(_count(each, each.asked - each.done) for each in rounds)])
+    return _table(["verdict", *map(heading, rounds)], rows)
+
+
+def _count(figures: RoundFigures, number: int) -> str:
+    return f"{number} ({number / figures.asked:.1%})" if figures.asked else "0"
+
+
+def _stages(rounds: Sequence[RoundFigures]) -> str:
+    """Seconds of wall time: median, 95th percentile and share of the sum."""
+    seen = [stage for stage in Stage if any(stage in each.stages for each in rounds)]
+    rows = [[stage.value, *(_stage(each, each.stages.get(stage)) for each in rounds)] for stage in seen]
+    return _table(["stage: median / p95 s, share", *map(heading, rounds)], rows)
+
+
+def _stage(figures: RoundFigures, stage: StageFigures | None) -> str:
+    total = sum(each.total for each in figures.stages.values())
+    if stage is None or not total:
+        return "–"
+    return f"{stage.median:.2f} / {stage.p95:.2f}, {stage.total / total:.1%}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[index]) for row in (head, *rows)) for index in range(len(head))]
+    lines = [_line(head, widths), "|" + "|".join("-" * (width + 2) for width in widths) + "|"]
+    return "\n".join((*lines, *(_line(row, widths) for row in rows)))
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+    return f"| {' | '.join(padded)} |"

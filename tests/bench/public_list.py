@@ -1,0 +1,83 @@
+"""The lists of published wheels that a measurement works through, as orders for the queue."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
+from pathlib import Path
+
+from packageurl import PackageURL
+
+from rebuilder.model.listing import Listing
+from rebuilder.model.work import Order, Reason, Tier
+
+ASSETS = Path(__file__).parents[1] / "assets" / "bench"
+ECOSYSTEM = "pypi"
+
+
+class PublicList(StrEnum):
+    """A list and the file it is in."""
+
+    TOP250 = "top250"
+    """Wheels by package URL and file name."""
+    CURRENT = "current"
+    """Releases; the index says which wheels they have."""
+
+
+def orders(which: PublicList, listing: Callable[[str], Listing | None]) -> list[Order]:
+    """All wheels of a list in its order, to be rebuilt anew from their source archives.
+
+    Args:
+        which: The list.
+        listing: Gives what a project has published; asked only where the list names no files.
+    """
+    if which is PublicList.TOP250:
+        return named_files((ASSETS / "pypi-top250-public.json").read_text("utf-8"))
+    return released_files((ASSETS / "pypi-current-public.txt").read_text("utf-8").splitlines(), listing)
+
+
+def named_files(text: str) -> list[Order]:
+    """Orders of a JSON list of objects with a package URL (``subject``) and a ``filename``."""
+    found = []
+    for each in json.loads(text):
+        purl = PackageURL.from_string(each["subject"])
+        found.append(_order(each["subject"], purl.name, purl.version or "", each["filename"]))
+    return found
+
+
+def released_files(lines: Iterable[str], listing: Callable[[str], Listing | None]) -> list[Order]:
+    """Orders of all wheels of the releases ``pypi:NAME==VERSION``, one a line.
+
+    Raises:
+        ValueError: a release is not on the index; a list with holes would be another list.
+    """
+    found: list[Order] = []
+    for line in filter(None, map(str.strip, lines)):
+        name, _, version = line.removeprefix(f"{ECOSYSTEM}:").partition("==")
+        published = listing(name)
+        files = [each for each in (published.files if published else ()) if each.version == version]
+        if not files:
+            raise ValueError(f"The index has no files of {line}.")
+        found += [_order(each.purl, name, version, each.filename) for each in files]
+    return found
+
+
+def spread(files: Sequence[Order], limit: int | None) -> list[Order]:
+    """``limit`` of them, evenly spread over the list, so that a short measurement has old and new ones alike."""
+    if limit is None or limit >= len(files):
+        return list(files)
+    return [files[index * len(files) // limit] for index in range(limit)]
+
+
+def _order(purl: str, name: str, version: str, filename: str) -> Order:
+    # What somebody asked for by hand is built by itself, never taken from an earlier verification.
+    return Order(
+        ecosystem=ECOSYSTEM,
+        purl=purl,
+        name=name,
+        version=version,
+        filename=filename,
+        reason=Reason.ASKED,
+        tier=Tier.SOURCE,
+    )
