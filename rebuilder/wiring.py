@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,7 @@ from rebuilder.provenance.trust import check_in_use, load, shipped
 from rebuilder.sandbox.bubblewrap import BubblewrapSandbox
 from rebuilder.sandbox.guest_runner import SandboxGuest
 from rebuilder.sandbox.run import DefinitionRunner
+from rebuilder.sandbox.uml import UmlSandbox
 from rebuilder.site.publisher import Site
 from rebuilder.stopwatch import Stopwatch, WatchedToolchains
 from rebuilder.storage.blobs import DiskBlobs
@@ -97,7 +98,10 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
         sandbox = BubblewrapSandbox(blobs, clock, scratch=config.store / "scratch")
         stack.callback(sandbox.close)
         sandbox.warm()
-        run = DefinitionRunner({sandbox.kind: sandbox}, toolchains, blobs)
+        uml = UmlSandbox(blobs, clock, scratch=config.store / "scratch", toolchains=toolchains)
+        stack.callback(uml.close)
+        sandboxes: dict[str, BubblewrapSandbox | UmlSandbox] = {sandbox.kind: sandbox, uml.kind: uml}
+        run = DefinitionRunner(sandboxes, toolchains, blobs)
         guest = SandboxGuest(sandbox, toolchains, blobs, GUEST_TOOLCHAIN)
         fetcher = stack.enter_context(
             HttpFetcher(blobs, HttpCache(config.store / "cache" / "http"), ca_bundle=index.ca_bundle)
@@ -123,6 +127,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
             facts=LedgerFacts(ledger, "pypi", clock, hits),
             max_file_bytes=config.download_bytes,
             limits=allowance.limits,
+            sandboxes=frozenset(sandboxes),
         )
         npm = Npm(
             partial(_npm_access, stack, blobs, HttpCache(config.store / "cache" / "http"), index.ca_bundle),
@@ -154,8 +159,13 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
             stopwatch=stopwatch,
             allowance=allowance,
             hits=hits,
-            abandon=sandbox.close,
+            abandon=partial(_close, sandboxes),
         )
+
+
+def _close(sandboxes: Mapping[str, BubblewrapSandbox | UmlSandbox]) -> None:
+    for each in sandboxes.values():
+        each.close()
 
 
 def wire_press(config: Config, parts: Parts) -> Press:

@@ -44,11 +44,13 @@ def main(argv: List[str]) -> int:
     parser.add_argument("--source", required=True, help="tar, tar.gz or ZIP archive")
     parser.add_argument("--into", required=True, help="directory to make")
     parser.add_argument("--times", help="JSON object: path in the archive to YYYY-MM-DDTHH:MM:SS, in UTC")
+    parser.add_argument("--modes", help="JSON object: path in the archive to octal permission to read and write")
     parser.add_argument("--umask", default="0022", help="octal; what new files do not get (default: 0022)")
     options = parser.parse_args(argv)
     try:
         times = read_times(options.times) if options.times else {}
-        count = unpack(options.source, options.into, times=times, umask=int(options.umask, 8))
+        modes = read_modes(options.modes) if options.modes else {}
+        count = unpack(options.source, options.into, times=times, modes=modes, umask=int(options.umask, 8))
     except Refused as refusal:
         print(f"unpack: {refusal}", file=sys.stderr)
         return MALFORMED
@@ -63,7 +65,16 @@ def read_times(path: str) -> Dict[str, float]:
     return {name: float(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%S"))) for name, text in document.items()}
 
 
-def unpack(source: str, into: str, *, times: Dict[str, float], umask: int) -> int:
+def read_modes(path: str) -> Dict[str, int]:
+    """Who may read and write by path; who may run a file is the archive's to say."""
+    with open(path, encoding="utf-8") as file:
+        document = json.load(file)
+    return {name: int(text, 8) & 0o666 for name, text in document.items()}
+
+
+def unpack(
+    source: str, into: str, *, times: Dict[str, float], umask: int, modes: Optional[Dict[str, int]] = None
+) -> int:
     """Unpack; gives the number of files.
 
     Raises:
@@ -83,7 +94,7 @@ def unpack(source: str, into: str, *, times: Dict[str, float], umask: int) -> in
                 _directory(target, umask)
                 directories[target] = entry.mtime
                 continue
-            _write(root, target, entry, umask)
+            _write(root, target, entry, _mode(entry, (modes or {}).get("/".join(parts)), umask))
             if entry.kind == "file":
                 moment = times.get("/".join(parts), entry.mtime)
                 os.utime(target, (moment, moment))
@@ -128,7 +139,14 @@ def _directory(target: str, umask: int) -> None:
     os.chmod(target, 0o777 & ~umask)
 
 
-def _write(root: str, target: str, entry: Entry, umask: int) -> None:
+def _mode(entry: Entry, given: Optional[int], umask: int) -> int:
+    """The mode of a file: what it is given to read and write by, or else what the umask leaves."""
+    if given is None:
+        return (0o777 if entry.executable else 0o666) & ~umask
+    return given | ((given & 0o444) >> 2 if entry.executable else 0)
+
+
+def _write(root: str, target: str, entry: Entry, mode: int) -> None:
     if os.path.isdir(target) and not os.path.islink(target):
         raise Refused(f"{entry.name!r} is both a directory and something else")
     if entry.kind == "symlink":
@@ -140,7 +158,6 @@ def _write(root: str, target: str, entry: Entry, umask: int) -> None:
     if entry.kind == "symlink":
         os.symlink(entry.link, target)
         return
-    mode = (0o777 if entry.executable else 0o666) & ~umask
     if entry.kind == "hardlink":
         original = _target(root, _parts(entry.link))
         if os.path.islink(original) or not os.path.isfile(original):

@@ -27,7 +27,8 @@ from tests.fakes.sources import FakeSources
 
 INDEX = "https://example.org/simple"
 UPLOADED = datetime(2025, 3, 2, tzinfo=UTC)
-PYTHONS = {"bookworm": "3.11", "trixie": "3.13", "bookworm-git": "3.11", "trixie-git": "3.13"}
+PYTHONS = {"bullseye": "3.9", "bookworm": "3.11", "trixie": "3.13", "forky": "3.14"}
+PYTHONS |= {f"{name}-git": python for name, python in PYTHONS.items()}
 
 
 def run(outcome: Outcome = Outcome.COMPLETED, *outputs: Output, limit: Limit | None = None) -> Run:

@@ -58,6 +58,21 @@ def test_modes_come_from_the_umask_and_the_executable_bit(tmp_path: Path) -> Non
     assert mode(into / "x-1/run") == 0o775
 
 
+def test_modes_may_be_given(tmp_path: Path) -> None:
+    """Who may read and write a file can be given; who may run it is the archive's to say."""
+
+    def fill(archive: tarfile.TarFile) -> None:
+        for name in ("a.py", "b.py"):
+            add(archive, f"x-1/{name}", b"a", mode=0o644)
+        add(archive, "x-1/run", b"r", mode=0o755)
+
+    modes = tmp_path / "modes.json"
+    modes.write_text(json.dumps({"x-1/a.py": "6777", "x-1/run": "0664"}))
+    code, into = unpack(tar(tmp_path / "x.tar.gz", fill), "--modes", str(modes))
+    assert code == 0
+    assert [0o666, 0o644, 0o775] == [mode(into / f"x-1/{name}") for name in ("a.py", "b.py", "run")]
+
+
 def test_times_come_from_the_archive_or_the_document(tmp_path: Path) -> None:
     """A document of times wins for the files it names; names are compared without ``./``."""
     document = tmp_path / "times.json"

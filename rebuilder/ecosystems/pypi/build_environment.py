@@ -59,7 +59,7 @@ def furnish(
         Stopped: no releases satisfy the requirements.
         UnavailableError, SandboxFaultError, …: see the ports.
     """
-    chosen = _choose(workshop, requirements.requirements, requirements.pinned, python=python, not_after=not_after)
+    used, chosen = _choose(workshop, requirements, python=python, not_after=not_after)
     furnished = _with_pins(workshop, bench, chosen.pins)
     asked = _ask_backend(workshop, furnished)
     if asked is None:
@@ -67,31 +67,36 @@ def furnish(
     missing = [each for each in parse_requirements(asked) if not _satisfied(each, chosen.pins)]
     if not missing:
         return furnished, chosen.notes
-    everything = (*requirements.requirements, *map(str, missing))
-    chosen = _choose(workshop, everything, requirements.pinned, python=python, not_after=not_after)
+    everything = replace(used, requirements=(*used.requirements, *map(str, missing)), alternatives=())
+    _, chosen = _choose(workshop, everything, python=python, not_after=not_after)
     return _with_pins(workshop, bench, chosen.pins), chosen.notes
 
 
 def _choose(
-    workshop: Workshop, requirements: Sequence[str], pinned: str | None, *, python: str, not_after: datetime
-) -> Chosen:
-    if not requirements:
-        return Chosen(())
+    workshop: Workshop, wanted: Requirements, *, python: str, not_after: datetime
+) -> tuple[Requirements, Chosen]:
+    """The requirements that can be satisfied, and with what."""
 
-    def resolve(moment: datetime) -> Resolution:
-        return workshop.resolver.resolve(requirements, python_version=python, not_after=moment)
+    def resolve(each: Requirements, moment: datetime) -> Resolution:
+        if not each.requirements:
+            return Resolution()
+        return workshop.resolver.resolve(each.requirements, python_version=python, not_after=moment)
 
-    resolution = resolve(not_after)
-    if resolution.problem is None:
-        return Chosen(resolution.pins)
-    if pinned is not None:
-        later = resolve(not_after + _GRACE)
+    problem = ""
+    for each in (wanted, *wanted.alternatives):
+        resolution = resolve(each, not_after)
+        if resolution.problem is None:
+            return each, Chosen(resolution.pins, each.notes)
+        problem = resolution.problem
+    if wanted.pinned is not None:
+        later = resolve(each, not_after + _GRACE)
         if later.problem is None:
-            return Chosen(later.pins, (f"{pinned} was published only after the wheel: a day more was allowed.",))
+            note = f"{wanted.pinned} was published only after the wheel: a day more was allowed."
+            return each, Chosen(later.pins, (*each.notes, note))
     raise Stopped(
         Verdict.INPUTS_MISSING,
         f"No build dependencies published before {not_after:%Y-%m-%d %H:%M} UTC satisfy "
-        f"{', '.join(requirements)}: {quoted(resolution.problem, longest=600)}",
+        f"{', '.join(each.requirements)}: {quoted(problem, longest=600)}",
     )
 
 

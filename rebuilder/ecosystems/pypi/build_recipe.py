@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from rebuilder.ecosystems.pypi.requirements import BuildSystem
@@ -19,8 +20,11 @@ COMMIT_BUILD_TYPE = "tag:rebuilder,2026:pypi-commit-build/v1"
 ENVIRONMENT = "/build/env"
 REQUIREMENTS = "/inputs/requirements.txt"
 FILE_TIMES = "/inputs/file-times.json"
+FILE_MODES = "/inputs/file-modes.json"
 WHEELS = "/inputs/wheels"
 REQUIRES_RESULT = "requires.json"
+CLOCK_SANDBOX = "uml"
+"""The kind of sandbox whose clock can be set."""
 
 
 class Product(StrEnum):
@@ -46,6 +50,8 @@ class Bench:
     dependencies: tuple[Input, ...]
     limits: Limits
     product: Product = Product.WHEEL
+    setup_options: tuple[str, ...] | None = None
+    """Options of ``setup.py bdist_wheel``, where that is run instead of the backend's hook."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +60,19 @@ class Circumstances:
 
     source_date_epoch: int | None = None
     file_times: Input | None = None
+    file_modes: Input | None = None
     source_umask: int = 0o022
     umask: int = 0o022
+    clock: datetime | None = None
+    """What the clock shows when the build begins; only a sandbox with a clock of its own does that."""
 
 
 def build_definition(bench: Bench, circumstances: Circumstances) -> BuildDefinition:
     """Make the source tree, make the build environment, build."""
-    build = (*_backend_command(bench), "--out", "/out")
+    if bench.setup_options is None:
+        return _definition(bench, circumstances, (*_backend_command(bench), "--out", "/out"))
+    python = ("/usr/bin/env", f"--chdir={_project(bench)}", f"{ENVIRONMENT}/bin/python")
+    build = (*python, "setup.py", "bdist_wheel", *bench.setup_options, "--dist-dir=/out")
     return _definition(bench, circumstances, build)
 
 
@@ -89,26 +101,29 @@ def dependency_input(pin: Pin) -> Input:
 
 
 def _definition(bench: Bench, circumstances: Circumstances, last: tuple[str, ...]) -> BuildDefinition:
-    times = circumstances.file_times
+    documents = tuple(each for each in (circumstances.file_times, circumstances.file_modes) if each is not None)
     inputs = (bench.guest, bench.uv, *bench.tree.inputs, bench.requirements, *bench.dependencies)
     return BuildDefinition(
         build_type=COMMIT_BUILD_TYPE if isinstance(bench.tree, CheckedOut) else BUILD_TYPE,
         purl=bench.purl,
         filename=bench.filename,
         source=bench.source,
-        inputs=(*inputs, times) if times else inputs,
+        inputs=(*inputs, *documents),
         toolchain=bench.toolchain,
         commands=(_tree_command(bench, circumstances), *_environment_commands(bench), last),
         environment=_environment(circumstances),
         umask=f"{circumstances.umask:04o}",
+        clock=circumstances.clock,
+        sandbox="bubblewrap" if circumstances.clock is None else CLOCK_SANDBOX,
         limits=bench.limits,
     )
 
 
 def _tree_command(bench: Bench, circumstances: Circumstances) -> tuple[str, ...]:
     times = ("--times", circumstances.file_times.path) if circumstances.file_times else ()
+    modes = ("--modes", circumstances.file_modes.path) if circumstances.file_modes else ()
     program = bench.tree.command(circumstances.source_umask)
-    return ("/usr/bin/python3", "-I", "-S", bench.guest.path, *program, *times)
+    return ("/usr/bin/python3", "-I", "-S", bench.guest.path, *program, *times, *modes)
 
 
 def _environment_commands(bench: Bench) -> tuple[tuple[str, ...], ...]:
@@ -126,8 +141,12 @@ def _backend_command(bench: Bench) -> tuple[str, ...]:
     return (
         *(f"{ENVIRONMENT}/bin/python", bench.guest.path, bench.product.value),
         *("--backend", bench.system.backend, *paths),
-        *("--source", f"{SOURCE_TREE}/{bench.tree.top}" if bench.tree.top else SOURCE_TREE),
+        *("--source", _project(bench)),
     )
+
+
+def _project(bench: Bench) -> str:
+    return f"{SOURCE_TREE}/{bench.tree.top}" if bench.tree.top else SOURCE_TREE
 
 
 def _environment(circumstances: Circumstances) -> dict[str, str]:

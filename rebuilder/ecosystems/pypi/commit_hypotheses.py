@@ -16,7 +16,7 @@ from rebuilder.ecosystems.pypi.obstacles import Stopped
 from rebuilder.ecosystems.pypi.requirements import BuildSystem, Requirements, pin_generator, read_build_system
 from rebuilder.ecosystems.pypi.sdist_traces import GZIP_HEADER, read_sdist_traces
 from rebuilder.ecosystems.pypi.source_trees import COMMIT_OBJECT, TAG_OBJECTS, CheckedOut
-from rebuilder.ecosystems.pypi.toolchain_choice import Interpreter
+from rebuilder.ecosystems.pypi.toolchain_choice import Interpreter, choose
 from rebuilder.ecosystems.pypi.trying import Guess, try_guesses
 from rebuilder.ecosystems.pypi.wheel_traces import Generator as PackedBy
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
@@ -159,8 +159,7 @@ def _step(workshop: Workshop, case: Case, target: Target) -> Generator[Hypothesi
     prefix = "wheel-from-commit" if target.product is Product.WHEEL else "sdist-from-commit"
     yield from try_guesses(
         [replace(each, name=f"{prefix}-{each.name}") for each in found[:_MOST_GUESSES]],
-        requires_python=case.artifact.file.requires_python,
-        uploaded=upload_time(target.file, target.what),
+        interpreters=choose(case.artifact.file.requires_python, upload_time(target.file, target.what)),
         furnish=partial(_furnished, workshop, case, target),
     )
 
@@ -214,7 +213,7 @@ def _furnished(workshop: Workshop, case: Case, target: Target, interpreter: Inte
         product=target.product,
     )
     bench, notes = furnish(workshop, bench, case.requirements, python=toolchain.python_version, not_after=uploaded)
-    about = with_what(case.system, case.generator, case.requirements, interpreter.python, uploaded)
+    about = with_what(case.system, case.generator, interpreter.python, uploaded)
     return bench, " ".join((_checked_out(case.checkout), about, *notes))
 
 

@@ -46,6 +46,7 @@ class PyPI:
         facts: Facts,
         max_file_bytes: int = MAX_FILE_BYTES,
         limits: Callable[[], Limits] = Limits,
+        sandboxes: frozenset[str] = frozenset({"bubblewrap"}),
     ) -> None:
         """Verify what one index publishes; nothing is asked of it yet.
 
@@ -56,11 +57,12 @@ class PyPI:
             guest: Lists archives inside the sandbox.
             run: Runs the definition that asks a backend for further requirements.
             resolver: Chooses versions of build dependencies on the same index.
-            toolchains: Has ``bookworm`` and ``trixie``, and both with git, named ``…-git``.
+            toolchains: Has those of ``toolchain_choice``, and the same with git, named ``…-git``.
             uv_input: Gives the uv executable as an input; called when the first build is prepared.
             facts: Where what was worked out is kept between runs.
             max_file_bytes: Largest wheel, source archive or build dependency that is downloaded.
             limits: Gives what one build may use; asked for each definition.
+            sandboxes: Kinds that ``run`` has; with ``uml`` the clock is tried, too.
         """
         self._index = SimpleIndex(index_url, fetcher)
         self._workshop = Workshop(
@@ -74,6 +76,7 @@ class PyPI:
             facts=facts,
             max_file_bytes=max_file_bytes,
             limits=limits,
+            sandboxes=sandboxes,
         )
 
     @property

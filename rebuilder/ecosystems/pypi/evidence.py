@@ -22,8 +22,9 @@ from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
 from rebuilder.model.inspection import Inspection
 from rebuilder.model.verdict import Verdict
 
-_WHEEL_TEXTS = tuple(
-    f"*.dist-info/{name}" for name in ("WHEEL", "METADATA", "RECORD", "entry_points.txt", "top_level.txt")
+_WHEEL_TEXTS = (
+    *(f"*.dist-info/{name}" for name in ("WHEEL", "METADATA", "RECORD", "entry_points.txt", "top_level.txt")),
+    "*-nspkg.pth",
 )
 _SOURCE_TEXTS = ("pyproject.toml", "PKG-INFO", "setup.py", "setup.cfg")
 """At the top of the project. Archives may hold hundreds more of them below, so they are asked for by full name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from rebuilder.model.inspection import Inspection, Member, MemberKind
@@ -17,21 +18,35 @@ def source_times(published: Inspection, source: Inspection, *, dist_info: str | 
     have the last word, since what a backend copies into ``.dist-info`` may get a time of its own. Fractions of
     seconds, which only tar archives have, are kept.
     """
+    times: dict[str, str] = {}
+    for member, path in counterparts(published, source, last=lambda name: not name.startswith(f"{dist_info}/")):
+        if parse_time(member.mtime) is not None:
+            times[path] = f"{member.mtime}.{member.fraction}" if member.fraction else member.mtime
+    return dict(sorted(times.items()))
+
+
+def counterparts(
+    published: Inspection, source: Inspection, *, last: Callable[[str], bool] = lambda _: False
+) -> Iterator[tuple[Member, str]]:
+    """Each published file with the path in the source that it came from; see :func:`source_times` for how.
+
+    Args:
+        published: What was packed.
+        source: What it was packed from.
+        last: Whether a published name comes after those of which this is not true.
+    """
     by_content: dict[str, list[Member]] = {}
     for member in source.members:
         if member.kind is MemberKind.FILE and member.sha256:
             by_content.setdefault(member.sha256, []).append(member)
-    times: dict[str, str] = {}
-    ordered = sorted(published.members, key=lambda member: not member.name.startswith(f"{dist_info}/"))
-    for member in ordered:
-        if member.kind is not MemberKind.FILE or parse_time(member.mtime) is None:
+    for member in sorted(published.members, key=lambda member: last(member.name)):
+        if member.kind is not MemberKind.FILE:
             continue
         same_bytes = by_content.get(member.sha256 or "", [])
         candidates = [each for each in same_bytes if _shared_suffix(each.name, member.name)]
         if candidates:
             origin = max(candidates, key=lambda each: (_shared_suffix(each.name, member.name), -len(each.name)))
-            times[normal_path(origin.name)] = f"{member.mtime}.{member.fraction}" if member.fraction else member.mtime
-    return dict(sorted(times.items()))
+            yield member, normal_path(origin.name)
 
 
 def epoch(moment: str) -> int | None:

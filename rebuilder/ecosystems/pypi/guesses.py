@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from rebuilder.ecosystems.pypi.build_recipe import Circumstances
 from rebuilder.ecosystems.pypi.file_times import epoch
-from rebuilder.ecosystems.pypi.requirements import BuildSystem, Requirements
+from rebuilder.ecosystems.pypi.requirements import BuildSystem
 from rebuilder.ecosystems.pypi.trying import Guess
 from rebuilder.ecosystems.pypi.wheel_traces import Generator
 from rebuilder.model.definition import Input
@@ -63,15 +63,12 @@ def shown_time(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
 
 
-def with_what(
-    system: BuildSystem, generator: Generator | None, requirements: Requirements, python: str, uploaded: datetime
-) -> str:
-    """Which tools a build uses, as sentences."""
+def with_what(system: BuildSystem, generator: Generator | None, python: str, uploaded: datetime) -> str:
+    """Which tools a build uses, as sentences; what was chosen of them has notes of its own."""
     packed = f"the wheel names {generator.name} {generator.version}" if generator else "the wheel names no build tool"
-    notes = "".join(f" {note}" for note in requirements.notes)
     return (
         f"Built with {system.backend.partition(':')[0]} ({packed}) on Python {python}, with nothing "
-        f"newer than the upload on {uploaded:%Y-%m-%d %H:%M} UTC.{notes}"
+        f"newer than the upload on {uploaded:%Y-%m-%d %H:%M} UTC."
     )
 
 

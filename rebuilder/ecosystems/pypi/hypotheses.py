@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
 from rebuilder.ecosystems.pypi.build_environment import furnish, parameters
-from rebuilder.ecosystems.pypi.build_recipe import FILE_TIMES, REQUIREMENTS, Bench
+from rebuilder.ecosystems.pypi.build_recipe import FILE_MODES, FILE_TIMES, REQUIREMENTS, Bench
+from rebuilder.ecosystems.pypi.clock_guess import by_the_clock
+from rebuilder.ecosystems.pypi.command_line import SetupCommand, setup_command
+from rebuilder.ecosystems.pypi.file_modes import source_modes
 from rebuilder.ecosystems.pypi.file_times import source_times
 from rebuilder.ecosystems.pypi.guesses import Marks, guesses, with_what
 from rebuilder.ecosystems.pypi.obstacles import Stopped
-from rebuilder.ecosystems.pypi.requirements import BuildSystem, Requirements, pin_generator, read_build_system
+from rebuilder.ecosystems.pypi.requirements import (
+    BuildSystem,
+    Requirements,
+    narrowed,
+    pin_generator,
+    read_build_system,
+    runnable,
+)
 from rebuilder.ecosystems.pypi.source_archive import source_text, top_directory
 from rebuilder.ecosystems.pypi.source_trees import Unpacked, source_path
-from rebuilder.ecosystems.pypi.toolchain_choice import Interpreter
+from rebuilder.ecosystems.pypi.tool_versions import bracket, read_shape
+from rebuilder.ecosystems.pypi.toolchain_choice import Interpreter, choose, named_python
 from rebuilder.ecosystems.pypi.trying import Guess, try_guesses
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
 from rebuilder.ecosystems.pypi.workshop import Workshop
@@ -40,7 +51,10 @@ class Case:
     traces: WheelTraces
     system: BuildSystem
     requirements: Requirements
+    setup: SetupCommand | None
     uploaded: datetime
+    not_after: datetime
+    """Nothing newer is used: the upload, unless no Python runs what there was then."""
 
 
 def infer(workshop: Workshop, evidence: Evidence) -> Generator[Hypothesis, Attempt, Obstacle | None]:
@@ -49,11 +63,14 @@ def infer(workshop: Workshop, evidence: Evidence) -> Generator[Hypothesis, Attem
         return evidence.obstacle
     try:
         case = _case(evidence)
+        named = named_python(case.wheel)
         yield from try_guesses(
             _guesses(workshop, case),
-            requires_python=evidence.artifact.file.requires_python,
-            uploaded=case.uploaded,
+            interpreters=choose(
+                evidence.artifact.file.requires_python, case.uploaded, named=named.python if named else None
+            ),
             furnish=partial(_furnished, workshop, case),
+            refine=partial(by_the_clock, workshop, case.traces.times),
         )
     except Stopped as stopped:
         return stopped.obstacle
@@ -67,6 +84,12 @@ def _case(evidence: Evidence) -> Case:
     uploaded = upload_time(evidence.artifact.file, "wheel")
     traces = read_traces(wheel)
     system = read_build_system(source_text(source, "pyproject.toml"))
+    setup_cfg = source_text(source, "setup.cfg")
+    requirements = pin_generator(system, traces.generator, evidence.artifact.name)
+    not_after = uploaded
+    if traces.generator is not None and traces.generator.name == "bdist_wheel":
+        requirements = narrowed(requirements, bracket(read_shape(wheel, traces, setup_cfg)))
+        requirements, not_after = runnable(requirements, uploaded)
     return Case(
         evidence=evidence,
         wheel=wheel,
@@ -75,8 +98,16 @@ def _case(evidence: Evidence) -> Case:
         origin=evidence.source,
         traces=traces,
         system=system,
-        requirements=pin_generator(system, traces.generator, evidence.artifact.name),
+        requirements=requirements,
+        setup=setup_command(
+            traces,
+            evidence.artifact.filename,
+            system,
+            setup_py=source_text(source, "setup.py"),
+            setup_cfg=setup_cfg,
+        ),
         uploaded=uploaded,
+        not_after=not_after,
     )
 
 
@@ -119,15 +150,25 @@ def _furnished(workshop: Workshop, case: Case, interpreter: Interpreter) -> tupl
         requirements=parameters(workshop, REQUIREMENTS, b""),
         dependencies=(),
         limits=workshop.limits(),
+        setup_options=case.setup.options if case.setup else None,
     )
-    bench, notes = furnish(workshop, bench, case.requirements, python=toolchain.python_version, not_after=case.uploaded)
-    about = with_what(case.system, case.traces.generator, case.requirements, interpreter.python, case.uploaded)
-    return bench, " ".join((about, *notes))
+    bench, notes = furnish(
+        workshop, bench, case.requirements, python=toolchain.python_version, not_after=case.not_after
+    )
+    about = with_what(case.system, case.traces.generator, interpreter.python, case.uploaded)
+    named = named_python(case.wheel)
+    said = [each.sentence for each in (named, case.setup) if each is not None]
+    return bench, " ".join((about, *said, *notes))
 
 
 def _guesses(workshop: Workshop, case: Case) -> list[Guess]:
     restored = source_times(case.wheel, case.source, dist_info=case.traces.dist_info)
-    return guesses(wheel_marks(case.traces), times_document(workshop, restored), len(restored))
+    found = guesses(wheel_marks(case.traces), times_document(workshop, restored), len(restored))
+    modes = source_modes(case.wheel, case.source, umask=found[0].circumstances.source_umask)
+    if not modes:
+        return found
+    document = parameters(workshop, FILE_MODES, json.dumps(modes, indent=0, sort_keys=True).encode())
+    return [replace(each, circumstances=replace(each.circumstances, file_modes=document)) for each in found]
 
 
 def wheel_marks(traces: WheelTraces) -> Marks:

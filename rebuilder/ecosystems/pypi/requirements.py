@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -12,6 +13,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from rebuilder.ecosystems.pypi.obstacles import Stopped, quoted
+from rebuilder.ecosystems.pypi.tool_versions import Bracket
 from rebuilder.ecosystems.pypi.wheel_traces import Generator
 from rebuilder.model.verdict import Verdict
 
@@ -19,6 +21,9 @@ LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
 """What PEP 517 prescribes for a source tree that names no backend."""
 
 _OBJECT = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*)?", re.ASCII)
+_RUNNABLE = "41.1.0"
+_RUNNABLE_SINCE = datetime(2019, 8, 14, tzinfo=UTC)
+"""The day after setuptools 41.1.0."""
 _MOST = 100
 """Build requirements a project may name; real ones have a handful."""
 
@@ -42,6 +47,37 @@ class Requirements:
     pinned: str | None
     """The requirement that stands for ``Generator``, such as ``hatchling==1.27.0``; None without one."""
     notes: tuple[str, ...] = ()
+    alternatives: tuple[Requirements, ...] = ()
+    """What to ask for when nothing satisfies these, in this order."""
+
+
+def narrowed(found: Requirements, versions: Bracket) -> Requirements:
+    """Hold setuptools to the versions that write metadata of the wheel's shape.
+
+    When what the source asks for excludes them, the shape wins: the build used what was installed. When there is no
+    such release at all, the shape is forgotten.
+    """
+    if not versions.rules:
+        return found
+    text = f"setuptools{versions.specifier}"
+    others = tuple(each for each in found.requirements if canonicalize_name(Requirement(each).name) != "setuptools")
+    notes = (*found.notes, versions.sentence)
+    installed = Requirements(
+        (*others, text), found.pinned, (*notes, "That is not what the source asks for, so what was installed was used.")
+    )
+    return Requirements((*found.requirements, text), found.pinned, notes, (installed, found))
+
+
+def runnable(found: Requirements, uploaded: datetime) -> tuple[Requirements, datetime]:
+    """What a Python of a toolchain can run, and until when it may have been published.
+
+    Before 41.1.0 setuptools runs on no Python after 3.8 (its #1788). For older wheels it is the nearest that does.
+    """
+    if uploaded >= _RUNNABLE_SINCE:
+        return found, uploaded
+    note = f"Setuptools from before {_RUNNABLE} runs on no Python there is a toolchain for: that one is used."
+    exact = (*found.requirements, f"setuptools=={_RUNNABLE}")
+    return Requirements(exact, found.pinned, (*found.notes, note)), _RUNNABLE_SINCE
 
 
 def read_build_system(pyproject: str | None) -> BuildSystem:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from rebuilder.ecosystems.pypi.build_recipe import Bench, Circumstances, build_definition
-from rebuilder.ecosystems.pypi.toolchain_choice import Interpreter, choose
+from rebuilder.ecosystems.pypi.toolchain_choice import Interpreter
 from rebuilder.model.attempt import Attempt, Hypothesis, Outcome
 from rebuilder.model.comparison import Level
 
@@ -21,25 +20,40 @@ class Guess:
     circumstances: Circumstances
 
 
+@dataclass(frozen=True)
+class Reached:
+    """An attempt that settled the content, with what it was made of."""
+
+    attempt: Attempt
+    guess: Guess
+    bench: Bench
+    about: str
+    """Sentences about the bench."""
+
+
+Refine = Callable[[Reached], Generator[Hypothesis, Attempt, None]]
+"""Goes on from there to the last byte."""
+
+
 def try_guesses(
     guesses: Sequence[Guess],
     *,
-    requires_python: str | None,
-    uploaded: datetime,
+    interpreters: Sequence[Interpreter],
     furnish: Callable[[Interpreter], tuple[Bench, str]],
+    refine: Refine | None = None,
 ) -> Generator[Hypothesis, Attempt, None]:
     """Yield every guess on the likeliest Python, until one is settled; on the next one only if nothing was built.
 
     Args:
         guesses: Likeliest first.
-        requires_python: As published.
-        uploaded: When the file was published.
+        interpreters: The same; see :func:`rebuilder.ecosystems.pypi.toolchain_choice.choose`.
         furnish: Gives all but the circumstances, and sentences about it.
+        refine: Asked to go on when the content is confirmed, but not every byte.
 
     Raises:
-        Stopped: no Python will do, or ``furnish`` found something in the way.
+        Stopped: ``furnish`` found something in the way.
     """
-    for number, interpreter in enumerate(choose(requires_python, uploaded)):
+    for number, interpreter in enumerate(interpreters):
         bench, about = furnish(interpreter)
         built = False
         for guess in guesses:
@@ -49,6 +63,8 @@ def try_guesses(
                 definition=build_definition(bench, guess.circumstances),
             )
             if _is_settled(attempt):
+                if refine is not None:
+                    yield from refine(Reached(attempt, guess, bench, about))
                 return
             built = built or attempt.rebuilt is not None
             if attempt.rebuilt is None:

@@ -26,3 +26,5 @@ class Workshop:
     max_file_bytes: int
     limits: Callable[[], Limits]
     """What one build may use, as it is now."""
+    sandboxes: frozenset[str] = frozenset({"bubblewrap"})
+    """Kinds of sandboxes that definitions can be run in."""

@@ -1,0 +1,85 @@
+"""With which command line setuptools packed a wheel (pure)."""
+
+from __future__ import annotations
+
+import configparser
+import re
+from dataclasses import dataclass
+
+from rebuilder.ecosystems.pypi.requirements import LEGACY_BACKEND, BuildSystem
+from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces
+
+_TAG = re.compile(r"(?:py|cp|pp)\d{1,4}")
+_BUILD = re.compile(r"\d\w{0,40}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class SetupCommand:
+    """``setup.py bdist_wheel`` with its options, run in the source tree instead of a backend's hook."""
+
+    options: tuple[str, ...]
+    sentence: str
+    """Why this and not the hook."""
+
+
+def setup_command(
+    traces: WheelTraces, filename: str, system: BuildSystem, *, setup_py: str | None, setup_cfg: str | None
+) -> SetupCommand | None:
+    """The command that the wheel points to; None when the backend's hook is the better guess.
+
+    A source without ``[build-system]`` was packed by running ``setup.py``, as was the habit; and options that show in
+    the tags of the wheel, but not in ``setup.cfg``, were given on the command line, which hooks have none of.
+
+    Args:
+        traces: What the wheel says.
+        filename: Of the wheel.
+        system: What the source asks for.
+        setup_py: Text of the file in the source; None when there is none.
+        setup_cfg: The same.
+    """
+    generator = traces.generator
+    if setup_py is None or generator is None or generator.name not in {"bdist_wheel", "setuptools"}:
+        return None
+    options, seen = _options(traces, filename, setup_cfg)
+    if options:
+        return SetupCommand(options, f"{seen}: {' '.join(options)} was on the command line of setup.py bdist_wheel.")
+    if system.backend == LEGACY_BACKEND and generator.name == "bdist_wheel":
+        return SetupCommand((), "pyproject.toml names no backend: setup.py bdist_wheel is run.")
+    return None
+
+
+def _options(traces: WheelTraces, filename: str, setup_cfg: str | None) -> tuple[tuple[str, ...], str]:
+    options: list[str] = []
+    seen: list[str] = []
+    tags = {tag.split("-")[0] for tag in traces.tags}
+    configured = _configured_tags(setup_cfg)
+    if tags != configured:
+        if tags == {"py2", "py3"}:
+            options.append("--universal")
+        elif len(tags) == 1 and _TAG.fullmatch(tag := next(iter(tags))):
+            options.append(f"--python-tag={tag}")
+        seen.append(
+            f"The wheel is for {' and '.join(sorted(tags))}, setup.cfg alone would make it one for "
+            f"{' and '.join(sorted(configured))}"
+        )
+    parts = filename.removesuffix(".whl").split("-")
+    if len(parts) == 6 and _BUILD.fullmatch(parts[2]):
+        options.append(f"--build-number={parts[2]}")
+        seen.append("The file name has a build number")
+    return tuple(options), "; ".join(seen)
+
+
+def _configured_tags(setup_cfg: str | None) -> set[str]:
+    parser = configparser.RawConfigParser(strict=False)
+    try:
+        parser.read_string(setup_cfg or "")
+    except configparser.Error:
+        return {"py3"}
+    for section in ("bdist_wheel", "wheel"):
+        if parser.get(section, "universal", fallback="0").strip().lower() in {"1", "true", "yes", "on"}:
+            return {"py2", "py3"}
+        for name in ("python_tag", "python-tag"):
+            tag = parser.get(section, name, fallback="").strip()
+            if tag:
+                return set(tag.split("."))
+    return {"py3"}

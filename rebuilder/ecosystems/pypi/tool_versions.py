@@ -1,0 +1,221 @@
+"""Which versions of setuptools write metadata of the shape a wheel has (pure).
+
+``Generator`` names the ``wheel`` package that packed a wheel and leaves setuptools open. What setuptools writes has
+changed from release to release: each rule is one such change, with the release notes or the code that it is from.
+"""
+
+from __future__ import annotations
+
+import configparser
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.message import Message
+from email.parser import HeaderParser
+from functools import cached_property
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces
+from rebuilder.model.inspection import Inspection
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The generated texts of a wheel, and the ``setup.cfg`` it was built with."""
+
+    metadata: str
+    entry_points: str | None
+    licences: bool
+    """Whether there are licence files in ``.dist-info``."""
+    nspkg: str | None
+    """Text of a ``-nspkg.pth`` file."""
+    setup_cfg: str | None
+
+    @cached_property
+    def headers(self) -> Message:
+        """Headers and description of METADATA."""
+        return HeaderParser().parsestr(self.metadata.replace("\r\n", "\n"))
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Names of the headers in order."""
+        return [name.lower() for name, _ in self.headers.items()]
+
+    @cached_property
+    def description(self) -> str:
+        """What stands after the headers."""
+        return str(self.headers.get_payload())
+
+    def is_unknown(self, *names: str) -> bool:
+        """Whether one of these headers says nothing but UNKNOWN."""
+        return any(str(value).strip() == "UNKNOWN" for name in names for value in self.headers.get_all(name, []))
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One change in what setuptools writes."""
+
+    versions: str
+    """Versions that write it so, as a specifier."""
+    evidence: str
+    """What was seen, as a clause for a sentence."""
+    seen: Callable[[Shape], bool]
+    source: str
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """Versions of setuptools that fit, with the rules that say so."""
+
+    rules: tuple[Rule, ...] = ()
+
+    @property
+    def specifier(self) -> str:
+        """For a requirement, such as ``<62.2,>=57``; empty without rules."""
+        return ",".join(sorted({each for rule in self.rules for each in rule.versions.split(",")}))
+
+    @property
+    def sentence(self) -> str:
+        """The evidence."""
+        clauses = "; ".join(f"{rule.evidence} (setuptools {rule.versions})" for rule in self.rules)
+        return f"The shape of the metadata says which setuptools wrote it: {clauses}." if clauses else ""
+
+    def contains(self, version: str) -> bool:
+        """Whether a version fits."""
+        return SpecifierSet(self.specifier).contains(version, prereleases=True)
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether any version could fit; rules that contradict each other say nothing."""
+        bounds = [(each[:1], _release(each)) for rule in self.rules for each in rule.versions.split(",")]
+        lowest = max((release for sign, release in bounds if sign == ">"), default=(0,))
+        return all(release > lowest for sign, release in bounds if sign == "<")
+
+
+def bracket(shape: Shape) -> Bracket:
+    """What the shape says; nothing when it contradicts itself, as that of a changed setuptools may.
+
+    Before Metadata-Version 2.1 the ``wheel`` package wrote most of METADATA anew, and setuptools leaves few traces.
+    """
+    if str(shape.headers.get("metadata-version", "")) < "2.1":
+        return Bracket()
+    found = Bracket(tuple(rule for rule in RULES if rule.seen(shape)))
+    return found if found.is_possible else Bracket()
+
+
+def read_shape(wheel: Inspection, traces: WheelTraces, setup_cfg: str | None) -> Shape:
+    """Collect what the rules look at."""
+    prefix = f"{traces.dist_info}/"
+    names = [member.name.removeprefix(prefix) for member in wheel.members if member.name.startswith(prefix)]
+    return Shape(
+        metadata=wheel.texts.get(f"{prefix}METADATA", ""),
+        entry_points=wheel.texts.get(f"{prefix}entry_points.txt"),
+        licences=any(re.match(r"(LICEN[CS]E|COPYING|NOTICE|AUTHORS)", name) for name in names),
+        nspkg=next((text for name, text in wheel.texts.items() if name.endswith("-nspkg.pth")), None),
+        setup_cfg=setup_cfg,
+    )
+
+
+def _follows(shape: Shape, name: str, other: str) -> bool:
+    names = shape.names
+    return name in names and other in names and names.index(name) > names.index(other)
+
+
+def _requires_python(shape: Shape) -> tuple[str, str] | None:
+    """What ``setup.cfg`` says, and what METADATA says of it; None unless normalising would change it."""
+    parser = configparser.RawConfigParser()
+    try:
+        parser.read_string(shape.setup_cfg or "")
+        text = parser.get("options", "python_requires", fallback="").strip()
+        if not text or text == str(SpecifierSet(text)):
+            return None
+    except (configparser.Error, InvalidSpecifier):
+        return None
+    return text, str(shape.headers.get("requires-python", ""))
+
+
+def _repeats(text: str | None) -> bool:
+    lines = (text or "").splitlines()
+    return len(lines) != len(set(lines))
+
+
+RULES = (
+    Rule(
+        "<41.4",
+        "Requires-Python stands as in setup.cfg, not sorted",
+        lambda shape: (said := _requires_python(shape)) is not None and said[0] == said[1],
+        "setuptools 41.4.0 reads python_requires of setup.cfg as a SpecifierSet (#1847)",
+    ),
+    Rule(
+        ">=41.4",
+        "Requires-Python of setup.cfg was sorted",
+        lambda shape: (said := _requires_python(shape)) is not None and said[0] != said[1] != "",
+        "setuptools 41.4.0 reads python_requires of setup.cfg as a SpecifierSet (#1847)",
+    ),
+    Rule(
+        ">=57",
+        "METADATA has License-File",
+        lambda shape: "license-file" in shape.names,
+        "setuptools 57.0.0: Added License-File (multiple) to the output package metadata (#2645)",
+    ),
+    Rule(
+        "<57",
+        "there are licence files, but METADATA has no License-File",
+        lambda shape: shape.licences and "license-file" not in shape.names,
+        "setuptools 57.0.0: Added License-File (multiple) to the output package metadata (#2645)",
+    ),
+    Rule(
+        "<60.6",
+        "Home-page is UNKNOWN or Download-URL stands after License",
+        lambda shape: shape.is_unknown("home-page") or _follows(shape, "download-url", "license"),
+        "setuptools 60.6.0: Don't include optional Home-page in metadata if no url is specified (#3057)",
+    ),
+    Rule(
+        ">=60.6",
+        "METADATA has no Home-page, or Download-URL stands before it could with an older one",
+        lambda shape: (
+            "home-page" not in shape.names
+            or _follows(shape, "author", "download-url")
+            or _follows(shape, "author-email", "download-url")
+        ),
+        "setuptools 60.6.0: Don't include optional Home-page in metadata if no url is specified (#3057)",
+    ),
+    Rule(
+        "<60.9",
+        "entry_points.txt ends with an empty line",
+        lambda shape: (shape.entry_points or "").replace("\r\n", "\n").endswith("\n\n"),
+        "setuptools 60.9.0 writes entry_points.txt with importlib.metadata, groups joined and not ended by empty lines",
+    ),
+    Rule(
+        ">=60.9",
+        "entry_points.txt ends without an empty line",
+        lambda shape: bool(shape.entry_points) and not (shape.entry_points or "").replace("\r", "").endswith("\n\n"),
+        "setuptools 60.9.0 writes entry_points.txt with importlib.metadata, groups joined and not ended by empty lines",
+    ),
+    Rule(
+        "<62.2",
+        "METADATA says UNKNOWN where nothing is known",
+        lambda shape: shape.is_unknown("platform", "summary", "license"),
+        "setuptools 62.2.0 leaves out Platform, Summary and License that are not given",
+    ),
+    Rule(
+        ">=62.2",
+        "METADATA has no Platform, not even UNKNOWN, or ends without an empty line",
+        lambda shape: (
+            "platform" not in shape.names or (bool(shape.description) and not shape.description.endswith("\n\n"))
+        ),
+        "setuptools 62.2.0 leaves out Platform that is not given, and adds no line to the description",
+    ),
+    Rule(
+        "<68.2",
+        "the -nspkg.pth file has a line twice",
+        lambda shape: _repeats(shape.nspkg),
+        "setuptools 68.2.0 names each namespace once in -nspkg.pth files",
+    ),
+)
+"""Every rule that is known; several may be seen in one wheel."""
+
+
+def _release(bound: str) -> tuple[int, ...]:
+    return tuple(int(each) for each in bound.lstrip("<>=").split("."))

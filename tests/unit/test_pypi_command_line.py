@@ -1,0 +1,63 @@
+"""With which command line setuptools packed a wheel."""
+
+from __future__ import annotations
+
+import pytest
+
+from rebuilder.ecosystems.pypi.command_line import setup_command
+from rebuilder.ecosystems.pypi.requirements import BuildSystem, read_build_system
+from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
+from rebuilder.model.inspection import Inspection, Member, MemberKind
+
+NO_PYPROJECT = read_build_system(None)
+DECLARED = read_build_system('[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n')
+
+
+def traces(*tags: str, generator: str = "bdist_wheel (0.37.1)") -> WheelTraces:
+    """Of a wheel with these tags."""
+    lines = "".join(f"Tag: {each}-none-any\n" for each in tags)
+    texts = {
+        "x-1.dist-info/WHEEL": f"Wheel-Version: 1.0\nGenerator: {generator}\n{lines}",
+        "x-1.dist-info/METADATA": "Metadata-Version: 2.1\n",
+    }
+    members = tuple(Member(name=name, kind=MemberKind.FILE, size=1, mtime="2020-01-01T00:00:00") for name in texts)
+    return read_traces(Inspection(format="zip", members=members, texts=texts))
+
+
+@pytest.mark.parametrize(
+    ("tags", "setup_cfg", "filename", "expected"),
+    [
+        (("py2", "py3"), None, "x-1-py2.py3-none-any.whl", ("--universal",)),
+        (("py2", "py3"), "[bdist_wheel]\nuniversal = 1\n", "x-1-py2.py3-none-any.whl", ()),
+        (("py2", "py3"), "[wheel]\nuniversal = true\n", "x-1-py2.py3-none-any.whl", ()),
+        (("py2",), None, "x-1-py2-none-any.whl", ("--python-tag=py2",)),
+        (("py37",), "[bdist_wheel]\npython_tag = py37\n", "x-1-py37-none-any.whl", ()),
+        (("py3",), None, "x-1-2-py3-none-any.whl", ("--build-number=2",)),
+        (("py3",), "[broken", "x-1-py3-none-any.whl", ()),
+        (("x --y",), None, "x-1-py3-none-any.whl", ()),
+    ],
+)
+def test_options(tags: tuple[str, ...], setup_cfg: str | None, filename: str, expected: tuple[str, ...]) -> None:
+    """What shows in the tags and not in setup.cfg was an option."""
+    found = setup_command(traces(*tags), filename, NO_PYPROJECT, setup_py="setup()", setup_cfg=setup_cfg)
+    assert found is not None
+    assert expected == found.options
+
+
+@pytest.mark.parametrize(
+    ("system", "generator", "setup_py", "tags", "expected"),
+    [
+        (NO_PYPROJECT, "bdist_wheel (0.37.1)", "setup()", ("py3",), True),
+        (NO_PYPROJECT, "setuptools (75.0.0)", "setup()", ("py3",), False),
+        (DECLARED, "bdist_wheel (0.37.1)", "setup()", ("py3",), False),
+        (DECLARED, "bdist_wheel (0.37.1)", "setup()", ("py2", "py3"), True),
+        (NO_PYPROJECT, "flit 3.9.0", "setup()", ("py2", "py3"), False),
+        (NO_PYPROJECT, "bdist_wheel (0.37.1)", None, ("py2", "py3"), False),
+    ],
+)
+def test_when(system: BuildSystem, generator: str, setup_py: str | None, tags: tuple[str, ...], expected: bool) -> None:
+    """setup.py is run where no backend is named, or where options were given that hooks have none of."""
+    found = setup_command(
+        traces(*tags, generator=generator), "x-1-py3-none-any.whl", system, setup_py=setup_py, setup_cfg=None
+    )
+    assert expected == (found is not None)
