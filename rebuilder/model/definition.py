@@ -92,6 +92,8 @@ class BuildDefinition(Value):
     """What the clock of the sandbox shows when the last command begins, UTC; None: the time of the machine.
 
     Only a sandbox with a kernel of its own has a clock that can be set."""
+    clock_stands: bool = False
+    """Whether :attr:`clock` then stands still, but for tenths of a second: it is set back again and again."""
     sandbox: str = "bubblewrap"
     limits: Limits = Limits()
 
@@ -113,6 +115,7 @@ class BuildDefinition(Value):
                 "hostname": self.hostname,
                 "cpuCount": self.cpu_count,
                 **({"clock": self.clock.astimezone(UTC).isoformat()} if self.clock is not None else {}),
+                **({"clockStands": True} if self.clock_stands else {}),
                 "sandbox": self.sandbox,
                 "limits": self.limits.document(),
             },
@@ -160,6 +163,7 @@ class BuildDefinition(Value):
                 "hostname": inner["hostname"],
                 "cpu_count": inner["cpuCount"],
                 "clock": inner.get("clock"),
+                "clock_stands": inner.get("clockStands", False),
                 "sandbox": inner["sandbox"],
                 "limits": inner["limits"],
             }

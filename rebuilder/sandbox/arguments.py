@@ -69,6 +69,8 @@ def _beyond(definition: BuildDefinition, kind: str) -> Iterator[str]:
     """What a kind of sandbox has not got."""
     if kind != "uml" and definition.clock is not None:
         yield f"it sets the clock, and a sandbox of the kind {kind} shows the time of the machine"
+    if definition.clock_stands and definition.clock is None:
+        yield "its clock is to stand, but it says not where"
     if kind == "uml" and definition.cpu_count != 1:
         yield f"it asks for {definition.cpu_count} CPUs, and a sandbox of the kind {kind} has one"
     if kind == "uml" and definition.clock is not None and not 0 <= definition.clock.timestamp() < _LAST_SECOND:

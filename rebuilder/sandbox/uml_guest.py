@@ -54,6 +54,7 @@ class Guest:
         self.exit_code: int | None = None
         self.meter: Meter | None = None
         self._said, self._told = b"", False
+        self._clock_ns: int | None = None
         self._init: int | None = None
         self._log_bytes = 0
         self._largest = 0
@@ -138,6 +139,8 @@ class Guest:
                 return "log size"
             if self._ready in ready:
                 self._set_clock()
+            elif self._clock_ns is not None:
+                time.clock_settime_ns(time.CLOCK_REALTIME, self._clock_ns)
             if self._init_fd in ready:
                 return None
             now = time.monotonic()
@@ -156,6 +159,8 @@ class Guest:
             self._poll.unregister(self._ready)
             return
         time.clock_settime_ns(time.CLOCK_REALTIME, self.request["clock_ns"])
+        if self.request["clock_stands"]:
+            self._clock_ns = self.request["clock_ns"]
         os.write(self._go, b"\n")
 
     def _turn(self, seconds: float) -> set[int]:

@@ -111,13 +111,14 @@ def _memory(limits: Limits) -> int:
 def _around(limits: Limits, memory: int) -> Limits:
     """Limits of the sandbox around a guest: a guest that keeps to its own cannot reach them.
 
-    Its memory is a file there, mapped into its kernel and into each of its processes.
+    Its memory is a file there, and so counts as disk. It is mapped into its kernel and into each of its processes,
+    and what is resident of them together may be many times the file.
     """
     file = memory + _GAP_BYTES
     return Limits(
         wall_seconds=limits.wall_seconds + _EXTRA_SECONDS,
         cpu_seconds=limits.cpu_seconds + _EXTRA_SECONDS,
-        memory_bytes=memory + _KERNEL_BYTES,
+        memory_bytes=8 * memory,
         processes=2 * limits.processes + 256,
         file_bytes=file,
         disk_bytes=file + limits.log_bytes + arguments.SLACK,
@@ -145,6 +146,7 @@ def _request(definition: BuildDefinition, inside: Mapping[str, str], *, cpus_lis
         "resource_limits": arguments.resource_limits(definition.limits),
         "limits": definition.limits.document(),
         "clock_ns": None if clock is None else (clock - _EPOCH) // timedelta(microseconds=1) * 1000,
+        "clock_stands": definition.clock_stands,
         **{name: base64.b64encode(content).decode() for name, content in contents.items()},
     }
 

@@ -151,6 +151,7 @@ def _toolchain(definition: BuildDefinition, summary: ToolchainSummary | None) ->
     facts = [Fact("Name", visible(definition.toolchain.name, SHORT))]
     if summary is not None:
         facts.append(Fact("Python", visible(summary.python, SHORT)))
+        facts += [Fact("Note", visible(note)) for note in summary.notes]
     return (*facts, Fact("Digest over its files", definition.toolchain.sha256, code=True))
 
 
@@ -175,7 +176,14 @@ def _input(each: Input) -> InputRow:
 
 
 def _clock(attempt: Attempt) -> str:
-    epoch = attempt.hypothesis.definition.environment.get("SOURCE_DATE_EPOCH")
+    definition = attempt.hypothesis.definition
+    epoch = definition.environment.get("SOURCE_DATE_EPOCH")
+    if epoch is None and definition.clock is not None:
+        stood = ", and stood still there" if definition.clock_stands else ""
+        return (
+            "SOURCE_DATE_EPOCH was not set: the clock of the sandbox showed "
+            f"{moment(definition.clock).text} when the build began{stood}."
+        )
     if epoch is None:
         return (
             "SOURCE_DATE_EPOCH was not set: where the build asked for the time, it was told the real one, "

@@ -65,6 +65,8 @@ class Circumstances:
     umask: int = 0o022
     clock: datetime | None = None
     """What the clock shows when the build begins; only a sandbox with a clock of its own does that."""
+    clock_stands: bool = False
+    """Whether it shows that to the end."""
 
 
 def build_definition(bench: Bench, circumstances: Circumstances) -> BuildDefinition:
@@ -114,6 +116,7 @@ def _definition(bench: Bench, circumstances: Circumstances, last: tuple[str, ...
         environment=_environment(circumstances),
         umask=f"{circumstances.umask:04o}",
         clock=circumstances.clock,
+        clock_stands=circumstances.clock_stands,
         sandbox="bubblewrap" if circumstances.clock is None else CLOCK_SANDBOX,
         limits=bench.limits,
     )
