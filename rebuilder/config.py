@@ -16,6 +16,7 @@ from rebuilder.errors import UsageError
 from rebuilder.model.definition import Limits
 from rebuilder.model.provenance import Expectation, project_name
 from rebuilder.model.settings import AlarmSettings, ServiceSettings
+from rebuilder.model.toolchain_settings import InterpreterSettings, ToolchainSettings, check_name
 from rebuilder.model.value import Value
 
 APPLICATION = "rebuilder"
@@ -38,9 +39,11 @@ _WORDS = {
     "int": "must be a whole number",
     "int_parsing_size": "is far too large",
     "less_than_equal": "must be at most {le}",
+    "missing": "it must be given",
     "model_type": "must be a table",
     "path_type": "must be a path in quotes",
     "string": "must be a text in quotes",
+    "tuple_type": "must be a list in square brackets",
     "value_error": "{error}",
 }
 """Kind of mistake, or how its name begins, to what is said about it."""
@@ -160,6 +163,9 @@ class Config(Value):
     """Directory with what to watch; None: ``schedules`` beside the settings file."""
     service: ServiceSettings = ServiceSettings()
     alarms: AlarmSettings = AlarmSettings()
+    toolchains: ToolchainSettings = ToolchainSettings()
+    interpreters: dict[str, InterpreterSettings] = {}
+    """Pythons that Debian does not have, by a name of your choice."""
 
     @field_validator("builder_id")
     @classmethod
@@ -183,6 +189,21 @@ class Config(Value):
             if expectation.repository is not None and not _REPOSITORY.fullmatch(expectation.repository):
                 raise ValueError(f"the repository of {key!r} is not an address that begins with https://")
             found[project] = expectation
+        return found
+
+    @field_validator("interpreters")
+    @classmethod
+    def _interpreters(cls, interpreters: dict[str, InterpreterSettings]) -> dict[str, InterpreterSettings]:
+        """Home directories are written out; a relative path would depend on where the program is started."""
+        found = {}
+        for name, each in interpreters.items():
+            check_name(name)
+            places = {"path": each.path, "archive": each.archive}
+            written = {key: _expanded(place) for key, place in places.items() if place is not None}
+            for place in written.values():
+                if not place.startswith("/") or "\0" in place:
+                    raise ValueError(f"{place!r}, which {name!r} names, is not an absolute path")
+            found[name] = each.model_copy(update=written)
         return found
 
     @property

@@ -39,6 +39,8 @@ class ToolchainSummary(Value):
     python: str
     packages: tuple[str, ...]
     """``name version`` of each Debian package."""
+    notes: tuple[str, ...] = ()
+    """What is out of the ordinary about how it was made, one sentence each."""
 
 
 class Report(Value):

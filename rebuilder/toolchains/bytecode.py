@@ -14,28 +14,37 @@ from rebuilder.errors import ToolchainError
 from rebuilder.toolchains.command import CommandError, run
 
 _SECONDS = 300
+_LOADERS = tuple(
+    f"{lib}/{name}"
+    for lib in ("usr/lib/*-linux-gnu*", "lib/*-linux-gnu*", "usr/lib64", "lib64", "lib")
+    for name in ("ld-linux*.so.*", "ld-musl*.so.1")
+)
+"""Where the dynamic loader is, Debian's place first."""
 
 
-def compile_modules(root: Path, version: str, *, log: Path) -> None:
+def compile_modules(root: Path, version: str, *, log: Path, prefix: str = "usr") -> None:
     """Compile the standard library and Debian's modules.
 
     Args:
         root: The tree.
         version: Of its interpreter, such as ``3.13``.
         log: File for what the compiler prints.
+        prefix: Directory of the interpreter's ``bin`` and ``lib``, relative to the tree.
 
     Raises:
         ToolchainError: the tree has no such interpreter, or it does not run on this machine.
     """
-    python = root / "usr/bin" / f"python{version}"
-    loaders = sorted(root.glob("usr/lib/*-linux-gnu*/ld-linux*.so.*"))
+    python = root / prefix / "bin" / f"python{version}"
+    loaders = [each for pattern in _LOADERS for each in sorted(root.glob(pattern)) if each.is_file()]
     if not python.is_file() or not loaders:
         raise ToolchainError(f"The toolchain was made without Python {version}.")
     loader = loaders[0]
-    modules = [str(root / "usr/lib" / f"python{version}"), str(root / "usr/lib/python3")]
+    modules = [str(root / prefix / "lib" / f"python{version}"), str(root / "usr/lib/python3")]
+    libraries = [loader.parent, *root.glob("usr/lib/*-linux-gnu*"), root / "usr/lib64", root / prefix / "lib"]
+    path = ":".join(dict.fromkeys(str(each) for each in libraries))
     options = ["-q", "-f", "-s", str(root), "-p", "/", "--invalidation-mode", "unchecked-hash"]
     # -B: what the compiler itself imports must not be written with the path it has on this machine.
-    command = [str(loader), "--library-path", str(loader.parent), str(python), "-B", "-I", "-S", "-m", "compileall"]
+    command = [str(loader), "--library-path", path, str(python), "-B", "-I", "-S", "-m", "compileall"]
     try:
         run([*command, *options, *modules], environment={"LC_ALL": "C.UTF-8"}, log=log, seconds=_SECONDS)
     except CommandError as error:

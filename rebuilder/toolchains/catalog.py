@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from rebuilder.errors import ToolchainError
+from rebuilder.model.toolchain_settings import InterpreterSettings
 from rebuilder.model.value import Value
 
 _DATA = Path(__file__).with_name("catalog.toml")
@@ -25,6 +26,8 @@ class Spec(Value):
     """Symbolic links to add: path in the tree to target."""
     prune: tuple[str, ...] = ()
     """What to remove again, as patterns of paths: content of packages that are only there because apt wants them."""
+    interpreter: InterpreterSettings | None = None
+    """A Python of the user's own, which takes the place of Debian's."""
 
 
 @cache

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rebuilder.errors import ToolchainError
 from rebuilder.model.value import Value
-from rebuilder.toolchains import sources
+from rebuilder.toolchains import expiry, sources
 from rebuilder.toolchains.bytecode import compile_modules
 from rebuilder.toolchains.catalog import Spec
 from rebuilder.toolchains.command import CommandError, run
@@ -20,6 +23,9 @@ _SECONDS = 1800
 
 # /bin and its like are links into /usr on every Debian since bookworm, but bookworm's packages do not carry them.
 _MERGED_USR = 'for each in bin sbin lib lib64; do mkdir -p "$1/usr/$each" && ln -s "usr/$each" "$1/$each"; done'
+
+# What apt says about a suite that is no longer on a mirror.
+_GONE = re.compile(r"repository '\S+ (?P<suite>[\w/.-]{1,60}) Release' (?:does not have|no longer has) a Release file")
 
 _NEVER_UNSIGNED = (
     'APT::Get::AllowUnauthenticated "false";',
@@ -47,8 +53,8 @@ _REASONS = (
     ),
     (
         ("is not valid yet", "is expired"),
-        "the archive's signed state is too old, or this machine's clock is wrong",
-        "Compare the output of `date` with the real time.",
+        "the mirror's signed state is too old, or this machine's clock is wrong",
+        'Compare `date` to the real time. The setting [toolchains] accept_expired = ["{suite}"] allows an old state.',
     ),
     (
         ("Unable to locate package", "has no installation candidate"),
@@ -71,15 +77,33 @@ class Made(Value):
     sources: tuple[str, ...] = ()
     tool: str = "none"
     """Program that made it, with its version."""
+    notes: tuple[str, ...] = ()
+    """What a report must say about how it was made, one sentence each."""
 
 
 class Mmdebstrap:
     """Makes trees, as root or as any user; see docs/adr/0002-toolchains.md for why this mode."""
 
-    def __init__(self, *, etc_apt: Path | None = None, keyring: Path = sources.KEYRING) -> None:
-        """Args: where apt's settings are (None: where apt says), and the keys the archive must be signed with."""
+    def __init__(
+        self,
+        *,
+        etc_apt: Path | None = None,
+        keyring: Path = sources.KEYRING,
+        accept_expired: Sequence[str] | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Make trees from the mirrors of this machine.
+
+        Args:
+            etc_apt: Where apt's settings are; None: where apt says.
+            keyring: The keys the archive must be signed with.
+            accept_expired: Suites of which an expired state is used; None: as apt's settings say.
+            now: For telling what had expired.
+        """
         self._etc_apt = etc_apt
         self._keyring = keyring
+        self._accept_expired = accept_expired
+        self._now = now
 
     def __call__(self, spec: Spec, root: Path) -> Made:
         """Make the tree at ``root``, which must not exist; its parent directory takes logs.
@@ -99,13 +123,15 @@ class Mmdebstrap:
             )
         settings = sources.apt_settings()
         lines = sources.sources(spec.suite, etc_apt=self._etc_apt or sources.etc_apt(settings), keyring=self._keyring)
+        permitted = expiry.permission(spec.suite, settings, self._accept_expired)
+        options = [*sources.network_options(settings), *permitted.options]
         log = root.parent / "mmdebstrap.log"
         environment = {"PATH": _path(), "LC_ALL": "C.UTF-8", "TMPDIR": str(root.parent)}
         try:
             run(["mmdebstrap", "--version"], environment=environment, log=log, seconds=60)
             tool = log.read_text(encoding="utf-8", errors="replace").strip()
             run(
-                [*_command(spec, sources.network_options(settings), self._keyring), str(root), *lines],
+                [*_command(spec, options, self._keyring), str(root), *lines],
                 environment=environment | _proxies(),
                 log=log,
                 seconds=_SECONDS,
@@ -113,7 +139,9 @@ class Mmdebstrap:
         except CommandError as error:
             raise _explained(spec, error) from error
         kept = tuple(" ".join(map(sources.without_password, line.split())) for line in lines)
-        made = Made(packages=packages(root), releases=releases(root), sources=kept, tool=tool)
+        signed = releases(root)
+        said = expiry.notes(signed, permitted, self._now())
+        made = Made(packages=packages(root), releases=signed, sources=kept, tool=tool, notes=said)
         settle(root, spec.links, spec.prune)
         write_cache(root, log=root.parent / "ldconfig.log")
         compile_modules(root, spec.python, log=root.parent / "compile.log")
@@ -147,9 +175,15 @@ def _proxies() -> dict[str, str]:
 
 
 def _explained(spec: Spec, error: CommandError) -> ToolchainError:
+    if gone := _GONE.search(error.output):
+        return ToolchainError(
+            f"The toolchain {spec.name} cannot be made: the mirror no longer has {gone['suite']}.",
+            hint="Old releases of Debian move to an archive; name a mirror that has it in apt's settings.",
+        )
     for signs, reason, hint in _REASONS:
         if any(sign in error.output for sign in signs):
-            return ToolchainError(f"The toolchain {spec.name} cannot be made: {reason}.", hint=hint)
+            mend = hint.replace("{suite}", spec.suite)
+            return ToolchainError(f"The toolchain {spec.name} cannot be made: {reason}.", hint=mend)
     lines = [line for line in error.output.splitlines() if line.startswith("E: ")] or error.output.splitlines()
     words = "".join(each if each.isprintable() else "?" for each in lines[0][:300]) if lines else ""
     said = f" It said: {words}" if words else ""

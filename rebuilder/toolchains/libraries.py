@@ -13,6 +13,12 @@ from rebuilder.errors import ToolchainError
 from rebuilder.toolchains.command import CommandError, run
 
 _SECONDS = 60
+_PROGRAM = "usr/sbin/ldconfig"
+
+
+def has_program(root: Path) -> bool:
+    """Whether the tree has the program that writes the cache; those with another C library need none."""
+    return (root / _PROGRAM).is_file()
 
 
 def write_cache(root: Path, *, log: Path) -> None:
@@ -25,7 +31,7 @@ def write_cache(root: Path, *, log: Path) -> None:
     Raises:
         ToolchainError: the tree has no ``ldconfig``, or it does not run on this machine.
     """
-    command = [str(root / "usr/sbin/ldconfig"), "-X", "-r", str(root)]
+    command = [str(root / _PROGRAM), "-X", "-r", str(root)]
     try:
         run(command, environment={"LC_ALL": "C.UTF-8"}, log=log, seconds=_SECONDS)
     except CommandError as error:

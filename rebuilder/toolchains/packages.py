@@ -12,7 +12,7 @@ from rebuilder.errors import ToolchainError
 from rebuilder.model.value import Sha256, Sha256Field, Value
 
 _FIELD = re.compile(r"^(Package|Version|Architecture|SHA256): *(\S+)$", re.MULTILINE)
-_RELEASE_FIELD = re.compile(r"^(Origin|Codename|Suite|Date|Version): *(.+?)$", re.MULTILINE)
+_RELEASE_FIELD = re.compile(r"^(Date|Valid-Until): *(.+?)$", re.MULTILINE)
 
 
 class Package(Value):
@@ -32,6 +32,8 @@ class Release(Value):
     """Directory below ``dists/``, such as ``trixie-security``."""
     date: str
     """The ``Date`` field, as it is written there."""
+    valid_until: str | None = None
+    """The ``Valid-Until`` field; None when the archive sets no end."""
     sha256: Sha256Field
     """Of the file ``InRelease``, whose signature apt checked."""
 
@@ -94,5 +96,6 @@ def releases(root: Path) -> tuple[Release, ...]:
         fields = dict(_RELEASE_FIELD.findall(data.decode("utf-8", "replace")))
         suite = file.name.removesuffix("_InRelease").rsplit("_dists_", 1)[-1]
         sha256 = Sha256(hashlib.sha256(data).hexdigest())
-        found.append(Release(suite=suite, date=fields.get("Date", "unknown"), sha256=sha256))
+        date, valid_until = fields.get("Date", "unknown"), fields.get("Valid-Until")
+        found.append(Release(suite=suite, date=date, valid_until=valid_until, sha256=sha256))
     return tuple(found)

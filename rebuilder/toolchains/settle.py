@@ -58,14 +58,14 @@ def settle(root: Path, links: Mapping[str, str], prune: Sequence[str] = ()) -> N
         prune: Patterns (as in :meth:`pathlib.Path.glob`) of what to remove besides.
     """
     for name in _PRUNED:
-        _remove(root / name)
+        remove(root / name)
     for pattern in prune:
         for place in list(root.glob(pattern)):
-            _remove(place)
+            remove(place)
     for name in (*_MOUNT_POINTS, "etc", "var/tmp"):
         (root / name).mkdir(parents=True, exist_ok=True)
     for name, text in _FILES.items():
-        _remove(root / name)
+        remove(root / name)
         (root / name).write_text(text, encoding="ascii", newline="")
     for name, target in {**_LINKS, **links}.items():
         if not os.path.lexists(root / name):
@@ -100,7 +100,8 @@ def retime(root: Path) -> None:
         os.utime(os.path.join(top, path), (TIME, TIME), follow_symlinks=False)  # noqa: PTH118 - bytes
 
 
-def _remove(place: Path) -> None:
+def remove(place: Path) -> None:
+    """Remove a file, a link or a whole directory, if it is there."""
     if place.is_dir() and not place.is_symlink():
         shutil.rmtree(place)
     else:

@@ -14,10 +14,7 @@ KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 """Keys of the Debian archive, from the package ``debian-archive-keyring``."""
 
 _DEBIAN_PATHS = ("debian", "debian-security")
-_KEPT_OPTIONS = (
-    *("Acquire::http::", "Acquire::https::", "Acquire::Retries"),
-    *("Acquire::Check-Valid-Until", "Acquire::Check-Date"),
-)
+_KEPT_OPTIONS = ("Acquire::http::", "Acquire::https::", "Acquire::Retries")
 
 
 def sources(suite: str, *, etc_apt: Path, keyring: Path = KEYRING) -> list[str]:
@@ -112,7 +109,8 @@ def etc_apt(settings: dict[str, str]) -> Path:
 def network_options(settings: dict[str, str]) -> list[str]:
     """The settings that say how to reach a mirror (proxies, certificates, retries), in the form of apt.conf(5).
 
-    Whether a signature is needed is never taken from the machine.
+    Whether a signature is needed is never taken from the machine; whether it may have expired is another module's
+    business, :mod:`rebuilder.toolchains.expiry`.
     """
     return [
         f'{name} "{value}";'

@@ -73,7 +73,7 @@ class DebianToolchains:
         self._root = root.absolute()
         self._clock = clock
         self._report = report or (lambda _: None)
-        self._maker = maker or Mmdebstrap()
+        self._maker = maker or Mmdebstrap(now=clock.now)
         self._specs = specs
 
     def get(self, name: str) -> Toolchain:
@@ -84,10 +84,10 @@ class DebianToolchains:
         """
         spec = self._specs(name)
         with _disk_errors(self._root):
-            sha256 = self._current(name)
+            sha256 = self._fitting(spec)
             if sha256 is None:
                 with self._lock(name):
-                    sha256 = self._current(name) or self._make(spec)
+                    sha256 = self._fitting(spec) or self._make(spec)
             return self._checked(sha256)
 
     def remake(self, name: str) -> Toolchain:
@@ -139,6 +139,13 @@ class DebianToolchains:
             return None
         return Sha256(sha256) if len(sha256) == 64 and sha256.isalnum() and self._tree(sha256).is_dir() else None
 
+    def _fitting(self, spec: Spec) -> Sha256 | None:
+        """The tree the name stands for, unless the user has named another interpreter since."""
+        sha256 = self._current(spec.name)
+        if sha256 is not None and spec.interpreter is not None and self.record(sha256).spec != spec:
+            return None
+        return sha256
+
     def _checked(self, sha256: Sha256) -> Toolchain:
         record, tree = self.record(sha256), self._tree(sha256)
         mark = tree / "fingerprint"
@@ -158,6 +165,7 @@ class DebianToolchains:
                 sha256=record.sha256,
                 python=record.spec.python,
                 packages=tuple(f"{each.name} {each.version}" for each in record.made.packages),
+                notes=record.made.notes,
             ),
         )
 
@@ -202,7 +210,7 @@ class DebianToolchains:
         making = self._root / "making"
         for left_over in making.glob(f"{spec.name}-*"):
             shutil.rmtree(left_over)
-        self._report(f"making {spec.name} from the Debian archive")
+        self._report(f"making {spec.name} from the {'settings' if spec.interpreter else 'Debian archive'}")
         place = Path(tempfile.mkdtemp(prefix=f"{spec.name}-", dir=making))
         try:
             sha256 = self._fill(spec, place)

@@ -110,11 +110,17 @@ class Archive:
         signed = self._dists / "InRelease"
         signed.write_text(signed.read_text().replace("Suite: stable", "Suite: stabel"))
 
-    def make(self, place: Path) -> ToolchainError:
+    def expire(self) -> None:
+        """Publish a release that was valid until long ago, with a good signature."""
+        self._release = f"Valid-Until: Sun, 08 Jan 2023 00:00:00 UTC\n{self._release}"
+        self.sign()
+
+    def make(self, place: Path, accept_expired: tuple[str, ...] = ()) -> ToolchainError:
         """What making a toolchain from it raises; there is always something, since it has no Python."""
         place.mkdir()
+        mmdebstrap = Mmdebstrap(etc_apt=self.etc_apt, keyring=self.keyring, accept_expired=accept_expired)
         with pytest.raises(ToolchainError) as caught:
-            Mmdebstrap(etc_apt=self.etc_apt, keyring=self.keyring)(SPEC, place / "root")
+            mmdebstrap(SPEC, place / "root")
         return caught.value
 
 
@@ -163,6 +169,21 @@ def test_other_key(archive: Archive, tmp_path: Path) -> None:
     """A good signature by somebody else is none, whatever other keys this machine trusts."""
     shutil.copy("/usr/share/keyrings/debian-archive-keyring.gpg", archive.keyring)
     assert "signature cannot be verified" in str(archive.make(tmp_path / "made"))
+
+
+def test_expired_release(archive: Archive, tmp_path: Path) -> None:
+    """A release that has expired is refused, whatever apt on this machine would do, unless it is accepted by name."""
+    archive.expire()
+    assert "signed state is too old" in str(archive.make(tmp_path / "made"))
+    assert "signed state is too old" in str(archive.make(tmp_path / "other", ("bookworm",)))
+    assert "too old" not in str(archive.make(tmp_path / "accepted", ("trixie",)))
+    assert (tmp_path / "accepted/root/usr/bin/tiny").is_file()
+
+
+def test_suite_is_gone(archive: Archive, tmp_path: Path) -> None:
+    """A mirror that no longer has the release is told as that."""
+    shutil.rmtree(archive.root / "debian/dists")
+    assert "the mirror no longer has trixie." in str(archive.make(tmp_path / "made"))
 
 
 def test_other_package(archive: Archive, tmp_path: Path) -> None:

@@ -35,6 +35,18 @@ def test_command_line_is_above_the_file(tmp_path: Path) -> None:
     assert len(Limits.model_fields) == caught.value.error_count()
 
 
+def test_interpreters(tmp_path: Path) -> None:
+    """An interpreter is a directory or an archive; a home directory is written out; nothing expired is accepted."""
+    file = tmp_path / "rebuilder.toml"
+    file.write_text(
+        '[toolchains]\naccept_expired = ["forky"]\n[interpreters."cpython3.12"]\nversion = "3.12"\npath = "~/python"\n'
+    )
+    config = load_config(file, {})
+    assert {"cpython3.12": f"{Path.home()}/python"} == {name: each.path for name, each in config.interpreters.items()}
+    assert ("forky",) == config.toolchains.accept_expired
+    assert Config().toolchains.accept_expired is None
+
+
 @pytest.mark.parametrize(
     ("text", "word"),
     [
@@ -57,6 +69,22 @@ def test_command_line_is_above_the_file(tmp_path: Path) -> None:
         ('[sources.mirrors]\n"https://example.org/" = "~nobody-here/x"', "'~nobody-here/x' is the home"),
         ('[sources.mirrors]\n"https://example.org/" = 3', "sources.mirrors.https://example.org/"),
         ("trust = 3", "'trust'"),
+        ('[toolchains]\naccept_expired = "forky"', "must be a list"),
+        ('[toolchains]\naccept_expired = ["forky-updates"]', "'forky-updates' is not the name of a release of Debian"),
+        ("[toolchains]\naccept_expird = []", "'toolchains.accept_expird'"),
+        ("[interpreters.a]", "'interpreters.a.version'"),
+        ("[interpreters]\na = 3", "must be a table."),
+        ("[interpreters.a]\nversion = 3.12", "must be a text in quotes."),
+        ('[interpreters.a]\nversion = "2.7"\npath = "/srv/a"', "'2.7' is not a version of Python"),
+        ('[interpreters.a]\nversion = "3.8"\npath = "/srv/a"', "Python 3.8 is too old"),
+        ('[interpreters.a]\nversion = "3.12"', "either “path” or “archive”"),
+        ('[interpreters.a]\nversion = "3.12"\npath = "/a"\narchive = "/b"', "either “path” or “archive”"),
+        ('[interpreters.a]\nversion = "3.12"\narchive = "/b"', "“archive” and “sha256” belong together"),
+        ('[interpreters.a]\nversion = "3.12"\npath = "/b"\nsha256 = "0"', "“archive” and “sha256” belong together"),
+        ('[interpreters.a]\nversion = "3.12"\narchive = "/b"\nsha256 = "0"', "64 hexadecimal digits"),
+        ('[interpreters.a]\nversion = "3.12"\npath = "a"', "'a', which 'a' names, is not an absolute path"),
+        ('[interpreters.a]\nversion = "3.12"\npath = "~nobody-here/x"', "is the home directory of nobody here"),
+        ('[interpreters.A_b]\nversion = "3.12"\npath = "/a"', "'A_b' is not a name"),
         ("stoer = 1", "is not a setting."),
         ("[limits]\nwall_second = 1", "'limits.wall_second'"),
         ("limits = 3", "must be a table."),

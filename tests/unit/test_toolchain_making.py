@@ -58,6 +58,14 @@ def failure(tmp_path: Path) -> ToolchainError:
         ("E: Release file for x is expired (invalid since 3d)", "too old"),
         ("tar: write error: No space left on device\nE: GPG error", "the disk is full"),
         ("E: Unable to locate package python3", "lacks a package"),
+        (
+            "E: The repository 'http://example.org/debian buster Release' does not have a Release file.",
+            "the mirror no longer has buster.",
+        ),
+        (
+            "E: The repository 'http://example.org/debian-security x/updates Release' no longer has a Release file.",
+            "the mirror no longer has x/updates.",
+        ),
         ("I: starting\nE: something nobody\x1b[31m thought of", "It said: E: something nobody?[31m thought of"),
         ("", "mmdebstrap ended with exit code 1"),
     ],
@@ -70,6 +78,12 @@ def test_failures_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "toolchain trixie cannot be made" in str(error)
     assert sentence in str(error)
     assert "\n" not in str(error)
+
+
+def test_expired_state_has_a_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hint is the setting that accepts it."""
+    monkeypatch.setenv("PATH", programs(tmp_path, "echo 'E: Release file for x is expired' >&2; exit 1"))
+    assert 'accept_expired = ["trixie"]' in (failure(tmp_path).hint or "")
 
 
 def test_mmdebstrap_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,209 @@
+"""Interpreters of the user's own, made from the toolchains there are: one Python laid over another Debian."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import tarfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from uv import find_uv_bin
+
+from rebuilder.errors import ToolchainError, UsageError
+from rebuilder.model.toolchain_settings import InterpreterSettings
+from rebuilder.toolchains.catalog import Spec
+from rebuilder.toolchains.configured import configured_toolchains
+from rebuilder.toolchains.debootstrap import Made
+from rebuilder.toolchains.store import DebianToolchains
+from rebuilder.toolchains.tree import listing
+from tests.fakes.clock import FixedClock
+
+USE = (
+    "import ctypes, json, sqlite3, sys, zlib; print('%d.%d' % sys.version_info[:2], sys.prefix, json.__file__, "
+    "json.__cached__.rpartition('/')[2])"
+)
+
+
+class Machine:
+    """A store of its own, with the real toolchains behind it, and relocatable Pythons on its disk."""
+
+    def __init__(self, place: Path, toolchains: DebianToolchains) -> None:
+        self.place = place
+        self.toolchains = toolchains
+
+    def store(self, name: str = "mine", **fields: str) -> DebianToolchains:
+        """The toolchains of settings with one interpreter."""
+        given = {name: InterpreterSettings.model_validate(fields)}
+        return configured_toolchains(
+            self.place / "store", FixedClock(datetime(2026, 1, 2, tzinfo=UTC)), interpreters=given, maker=self._copied
+        )
+
+    def _copied(self, spec: Spec, root: Path) -> Made:
+        toolchain = self.toolchains.get(spec.name)
+        shutil.copytree(toolchain.root, root, symlinks=True)
+        return self.toolchains.record(toolchain.sha256).made
+
+    def relocatable(self, name: str = "python") -> Path:
+        """Debian's Python 3.11 in a directory of its own, as relocatable ones come: ``bin`` and ``lib``."""
+        usr, python = self.toolchains.get("bookworm").root / "usr", self.place / name
+        (python / "bin").mkdir(parents=True)
+        shutil.copy(usr / "bin/python3.11", python / "bin/python3.11")
+        shutil.copytree(usr / "lib/python3.11", python / "lib/python3.11", symlinks=True)
+        return python
+
+    def archive(self) -> Path:
+        """The same in an archive, below one directory."""
+        file = self.place / "python.tar.gz"
+        with tarfile.open(file, "w:gz", compresslevel=1) as archive:
+            archive.add(self.relocatable("packed"), "python")
+        return file
+
+
+@pytest.fixture
+def machine(tmp_path: Path, toolchains: DebianToolchains) -> Machine:
+    """A machine."""
+    return Machine(tmp_path, toolchains)
+
+
+def run(root: Path, *command: str) -> str:
+    """What a command says on a toolchain."""
+    mounts = ["--ro-bind", str(root), "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--tmpfs", "/build"]
+    mounts += ["--tmpfs", "/tools", "--ro-bind", find_uv_bin(), "/tools/uv"]
+    environment = ["--clearenv", "--setenv", "PATH", "/usr/bin:/bin", "--setenv", "HOME", "/tmp"]
+    done = subprocess.run(
+        ["bwrap", "--unshare-all", *mounts, *environment, *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (0, "") == (done.returncode, done.stderr)
+    return done.stdout.strip()
+
+
+def test_relocatable_python_over_another_debian(machine: Machine) -> None:
+    """It is the only Python there, compiled ahead, works in virtual environments, and the report says whose it is."""
+    directory = machine.relocatable()
+    toolchain = machine.store(version="3.11", path=str(directory), base="trixie").get("mine")
+    expected = "3.11 /usr /usr/lib/python3.11/json/__init__.py __init__.cpython-311.pyc"
+    assert expected == run(toolchain.root, "python3", "-c", USE)
+    assert not list((toolchain.root / "usr/lib").glob("python3.13"))
+    environment = "/tools/uv venv -q --offline --no-config --python /usr/bin/python3 /build/v && "
+    asked = "/build/v/bin/python -c 'import sys, json; print(sys.version_info[1], sys.prefix, sys.base_prefix)'"
+    assert "11 /build/v /usr" == run(toolchain.root, "sh", "-c", environment + asked)
+    trixie = machine.toolchains.get("trixie")
+    assert trixie.summary.packages == toolchain.summary.packages
+    assert ("mine", "3.11", 1) == (toolchain.name, toolchain.python_version, len(toolchain.summary.notes))
+    note = toolchain.summary.notes[0]
+    assert "Python 3.11 is not Debian's" in note
+    assert f"laid over trixie ({trixie.sha256})" in note
+    assert str(machine.place) not in note, "where it is on this machine is nobody's business"
+
+
+def test_archive_with_its_digest(machine: Machine) -> None:
+    """The same from an archive; the digest of the tree is the same, whatever the interpreter came in."""
+    archive = machine.archive()
+    sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
+    store = machine.store(version="3.11", archive=str(archive), sha256=sha256)
+    toolchain = store.get("mine")
+    assert sha256 in toolchain.summary.notes[0]
+    assert (toolchain.root.parent / "listing").read_bytes() == listing(toolchain.root)
+    again = machine.store(version="3.11", path=str(machine.place / "packed"))
+    assert toolchain.sha256 == again.remake("mine").sha256
+
+
+def test_it_is_verified_at_each_use(machine: Machine) -> None:
+    """A changed file in it is found like in any toolchain."""
+    store = machine.store(version="3.11", path=str(machine.relocatable()))
+    root = store.get("mine").root
+    (root / "usr/lib/python3.11/json/__init__.py").write_text("evil = True\n")
+    with pytest.raises(ToolchainError, match=r"mine was modified.*json/__init__\.py was changed"):
+        store.get("mine")
+
+
+def test_other_settings_make_another_one(machine: Machine) -> None:
+    """Another directory under the same name is not passed over; the earlier tree stays available by its digest."""
+    first = machine.store(version="3.11", path=str(machine.relocatable())).get("mine")
+    other = machine.relocatable("other")
+    (other / "lib/python3.11/extra.py").write_text("extra = 1\n")
+    store = machine.store(version="3.11", path=str(other))
+    second = store.get("mine")
+    assert first.sha256 != second.sha256
+    assert second.sha256 == store.get("mine").sha256
+    assert first.sha256 == store.by_digest(first.sha256).sha256
+
+
+def test_root_file_system(machine: Machine) -> None:
+    """A root file system with its Python in /usr/local is used as it is, under the name python3 too."""
+    root = machine.place / "rootfs"
+    shutil.copytree(machine.toolchains.get("bullseye").root, root, symlinks=True)
+    (root / "usr/local/bin").mkdir(parents=True, exist_ok=True)
+    (root / "usr/local/lib").mkdir(exist_ok=True)
+    (root / "usr/bin/python3.9").rename(root / "usr/local/bin/python3.9")
+    (root / "usr/lib/python3.9").rename(root / "usr/local/lib/python3.9")
+    toolchain = machine.store(version="3.9", path=str(root)).get("mine")
+    expected = "3.9 /usr/local /usr/local/lib/python3.9/json/__init__.py __init__.cpython-39.pyc"
+    assert expected == run(toolchain.root, "python3", "-c", USE)
+    environment = "/tools/uv venv -q --offline --no-config --python /usr/bin/python3 /build/v && "
+    assert "9" == run(
+        toolchain.root,
+        "sh",
+        "-c",
+        f"{environment} /build/v/bin/python -c 'import sys, json; print(sys.version_info[1])'",
+    )
+    assert () == toolchain.summary.packages
+    assert "a root file system of its own" in toolchain.summary.notes[0]
+
+
+def test_with_git(machine: Machine) -> None:
+    """An interpreter is there with git as well, for builds that ask it for their version."""
+    root = machine.store(version="3.11", path=str(machine.relocatable())).get("mine-git").root
+    assert run(root, "git", "--version").startswith("git version ")
+    assert run(root, "python3", "-V").startswith("Python 3.11.")
+
+
+def test_what_is_no_interpreter(machine: Machine) -> None:
+    """Each mistake is one sentence, and nothing is left behind."""
+    directory = machine.relocatable()
+    archive = machine.archive()
+    (machine.place / "text").write_text("not an archive")
+    digest = hashlib.sha256(b"not an archive").hexdigest()
+    cases = [
+        ({"version": "3.12", "path": str(directory)}, "neither bin/python3.12 with lib/python3.12"),
+        ({"version": "3.11", "path": f"{machine.place}/none"}, "none is not a directory"),
+        ({"version": "3.11", "path": str(machine.place)}, "the toolchains themselves lie below"),
+        ({"version": "3.11", "archive": str(archive), "sha256": "0" * 64}, "has not the SHA-256"),
+        ({"version": "3.11", "archive": f"{machine.place}/none", "sha256": "0" * 64}, "No such file"),
+        ({"version": "3.11", "archive": f"{machine.place}/text", "sha256": digest}, "cannot be unpacked"),
+    ]
+    for fields, words in cases:
+        with pytest.raises(ToolchainError) as caught:
+            machine.store(**fields).get("mine")
+        assert words in str(caught.value)
+        assert "\n" not in str(caught.value)
+    assert not list((machine.place / "store" / "making").glob("mine-*"))
+
+
+def test_does_not_run_here(machine: Machine) -> None:
+    """An interpreter for another machine is told as that."""
+    directory = machine.relocatable()
+    (directory / "bin/python3.11").write_bytes(b"\x7fELF for something else")
+    with pytest.raises(ToolchainError, match=r"Python 3\.11 of the toolchain does not run here"):
+        machine.store(version="3.11", path=str(directory)).get("mine")
+
+
+@pytest.mark.parametrize(
+    ("name", "base", "words"),
+    [
+        ("trixie", "trixie", "'interpreters.trixie' is wrong: a toolchain has that name already"),
+        ("mine", "diffoscope", "'diffoscope' is none of bookworm, bullseye, forky, trixie"),
+        ("mine", "trixie-git", "'trixie-git' is none of"),
+    ],
+)
+def test_names_that_cannot_be(machine: Machine, name: str, base: str, words: str) -> None:
+    """Settings that the catalog contradicts are refused before anything is made."""
+    with pytest.raises(UsageError, match=words):
+        machine.store(name, version="3.12", path="/somewhere", base=base)
