@@ -129,14 +129,16 @@ class Discovery:
         return list(dict.fromkeys((*watch.packages, *found)))
 
     def _orders(self, watch: Watch, listing: Listing) -> list[Order]:
-        """What is to be verified: wanted files nobody has seen, and any known file that has other bytes now."""
+        """What is to be verified: wanted files without a result, and any known file that has other bytes now."""
         known = self._ledger.watches.known(listing.ecosystem, listing.name)
+        unfinished = self._ledger.watches.unfinished(listing.ecosystem, listing.name)
         wanted = {each.filename for each in chosen(watch, listing)}
         orders = []
         for each in listing.files:
             digests = known.get(each.filename)
             changed = bool(digests) and each.sha256 is not None and each.sha256 not in (digests or ())
-            if changed or (digests is None and each.filename in wanted):
+            new = digests is None or each.filename in unfinished
+            if changed or (new and each.filename in wanted):
                 order = _order(listing, each, reason=Reason.RELEASE, tier=watch.tier)
                 nudge = _SOONEST if changed else watch.priority
                 told = {"watch": watch.name, "nudge": nudge, "limits": watch.limits}

@@ -1,4 +1,4 @@
-"""Keeps the store from growing for ever."""
+"""Keeps the store and the ledger free of what nothing needs any more."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rebuilder.storage.retention import Retention
 
 
 class Housekeeping:
-    """Forgets caches and blobs that nothing has needed for a while.
+    """Forgets caches and blobs that nothing has needed for a while; ends verifications that nobody is at any more.
 
     Args:
         store: Directory of the store.
@@ -35,6 +35,7 @@ class Housekeeping:
             StoreError: the store or the ledger cannot be used.
         """
         before = self._clock.now() - self._keep
+        self._ledger.queue.bury(self._clock.now())
         self._ledger.forget(before)
         cache = self._store / "cache"
         prune_documents(cache / "http", before)

@@ -7,11 +7,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rebuilder.errors import RebuilderError
+from rebuilder.errors import CorruptError, RebuilderError, SigningError
+from rebuilder.model.alarm import Alarm, AlarmKind
+from rebuilder.model.report import Report
 from rebuilder.press import Press
 from rebuilder.service.logs import bound
 
 _AT_ONCE = 20
+_PATIENCE = 3600.0
+"""Seconds after which a report that cannot be signed because the store is away is not waited for any more."""
 _INDEX_SECONDS = 10.0
 """The index names every artifact, so it is not written for each of them."""
 
@@ -33,6 +37,8 @@ class SigningDesk:
     def __post_init__(self) -> None:
         self._stale = True  # what a process before this one published may not be in the index
         self._written = -_INDEX_SECONDS
+        self._waits: dict[int, float] = {}
+        """Reports whose signature waits for the store, and since when."""
 
     def step(self) -> int:
         """Sign and publish what waits; the index follows every few seconds. Gives how many were signed.
@@ -43,12 +49,7 @@ class SigningDesk:
         waiting = self.press.ledger.unsigned(limit=_AT_ONCE)
         for number, report in waiting:
             with bound(artifact=report.artifact.filename, purl=report.artifact.purl, verification=number):
-                try:
-                    self.press.finish(number, report)
-                except (RebuilderError, ValueError) as error:
-                    # A report that cannot be signed must not keep the others waiting.
-                    log.error("The report cannot be signed: %s", error)  # noqa: TRY400
-                    self.press.ledger.fail(number, f"It cannot be signed: {error}", self.press.clock.now())
+                self._sign(number, report)
         for number, signed in self.press.ledger.unpublished(limit=_AT_ONCE):
             artifact = signed.report.artifact
             with bound(artifact=artifact.filename, purl=artifact.purl, verification=number):
@@ -59,3 +60,32 @@ class SigningDesk:
             self.press.write_index()
             self._stale, self._written = False, self.monotonic()
         return len(waiting)
+
+    def _sign(self, number: int, report: Report) -> None:
+        """Sign one report; one that cannot be signed must not keep the others waiting."""
+        now = self.monotonic()
+        try:
+            self.press.finish(number, report)
+        except (CorruptError, SigningError, ValueError) as error:
+            self._refuse(number, report, error)
+        except RebuilderError as error:  # a full disk, a ledger that is away: nothing is wrong with the report
+            if now - self._waits.setdefault(number, now) < _PATIENCE:
+                log.warning("The report cannot be signed yet: %s", error)
+                return
+            self._refuse(number, report, error)
+        self._waits.pop(number, None)
+
+    def _refuse(self, number: int, report: Report, error: Exception) -> None:
+        log.error("The report cannot be signed: %s", error)
+        ledger, now, artifact = self.press.ledger, self.press.clock.now(), report.artifact
+        ledger.fail(number, f"It cannot be signed: {error}", now)
+        ledger.raise_alarm(
+            Alarm(
+                kind=AlarmKind.GIVEN_UP,
+                purl=artifact.purl,
+                filename=artifact.filename,
+                sentence=f"{artifact.filename} was examined, and what was found cannot be signed: {error}",
+                raised=now,
+                cause=f"{AlarmKind.GIVEN_UP.value}:signing",
+            )
+        )

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rebuilder.errors import RebuilderError, StoreError, UsageError
+from rebuilder.errors import CorruptError, RebuilderError, StoreError, UsageError
 from rebuilder.examination import Parts, examine_evidence, pin
 from rebuilder.model.alarm import Alarm
 from rebuilder.model.artifact import Subject
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.regression import worse
-from rebuilder.model.report import Report, SignedReport
+from rebuilder.model.report import Report, SignedReport, Stage
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Check, Lease, Order, Reason, Tier
 from rebuilder.reexamination import reexamine, with_fresh_toolchains
@@ -27,8 +28,16 @@ from rebuilder.storage.ledger.queue import LeaseLostError
 _SHARED = {Reason.RELEASE, Reason.REGRESSION, Reason.RETRY}
 """Reasons that do not ask for a build of their own when the same definition was built lately."""
 _LATELY = timedelta(days=1)
+_MOST_TRIES = 20
+"""A task that was begun more often and has not come to an end ends its workers."""
+_WRITE_AGAIN = (1.0, 2.0, 5.0, 10.0, 20.0)
+"""Seconds between the tries to write what was found: a database that is started anew should not cost a build."""
 
 log = logging.getLogger("rebuilder.worker")
+
+
+class WorkerDiedError(StoreError):
+    """Whoever worked on a task went away each time."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,7 @@ class Worker:
         room: Says why no new work may be begun, such as a full disk; None when it may.
         rest: Called when the work on a task is over.
         cache_hits: Gives how often each cache was asked with and without success, and starts over.
+        wait: Lets so many seconds pass.
     """
 
     parts: Parts
@@ -66,12 +76,15 @@ class Worker:
     room: Callable[[], str | None] = lambda: None
     rest: Callable[[], None] = lambda: None
     cache_hits: Callable[[], Mapping[str, tuple[int, int]]] = dict
+    wait: Callable[[float], object] = time.sleep
 
     def __post_init__(self) -> None:
         self._current: Lease | None = None
         self._number: int | None = None
         self._lock = threading.Lock()
         self._stopped = False
+        self._unsettled = False
+        """Whether a task may still be leased to us that nobody works on: the ledger was away when it was to end."""
 
     def step(self) -> bool:
         """Do the next task, if there is one and there is room for it; whether there was.
@@ -85,16 +98,20 @@ class Worker:
         with self._lock:
             if self._stopped:
                 return False
-            lease = self.parts.ledger.queue.claim(self.owner, self.parts.clock.now(), self.lease_seconds)
+            queue, now = self.parts.ledger.queue, self.parts.clock.now()
+            if self._unsettled:
+                queue.release(self.owner, now)
+            self._unsettled = True
+            lease = queue.claim(self.owner, now, self.lease_seconds)
             self._current, self._number = lease, None
-        if lease is None:
-            return False
         try:
-            self._do(lease)
+            if lease is not None:
+                self._do(lease)
         finally:
             with self._lock:
                 self._current = None
-        return True
+        self._unsettled = False
+        return lease is not None
 
     def renew(self) -> None:
         """Give a sign of life; called by another thread.
@@ -127,6 +144,9 @@ class Worker:
     def _do(self, lease: Lease) -> None:
         order = lease.task.order
         with bound(artifact=order.filename, purl=order.purl, task=lease.task.id, worker=self.owner):
+            if lease.task.tries > _MOST_TRIES:
+                self._give_up(lease, WorkerDiedError(f"Its worker died {lease.task.tries} times."), lease.task.tries)
+                return
             try:
                 with self.parts.allowance.others(order.limits):
                     self._looked_at(lease)
@@ -139,7 +159,6 @@ class Worker:
                 self._failed(
                     lease, StoreError("A defect of the rebuilder ended the work on it; the log has the details.")
                 )
-
             finally:
                 self.rest()
 
@@ -147,10 +166,11 @@ class Worker:
         order, parts = lease.task.order, self.parts
         started = parts.clock.now()
         parts.stopwatch.begin(order.filename)
+        parts.stopwatch.stage(Stage.FETCH, order.filename)
         try:
             evidence = self._evidence(order)
         except UsageError as gone:
-            parts.ledger.queue.give_up(lease, None, str(gone), parts.clock.now())
+            parts.ledger.queue.give_up(lease, None, str(gone), parts.clock.now(), ours=False)
             log.warning("Given up: %s", gone)
             return
         artifact = evidence.artifact
@@ -197,15 +217,27 @@ class Worker:
         verdict = report.decision.verdict
         if (follow := followed_by(order, report, case.verdict_before)) is not None:
             sentence = f"A {order.tier.value} look did not confirm it ({verdict.value}); a full one follows."
-            queue.discard(lease, number, sentence, now, counted, follow=follow)
+            self._written(lambda: queue.discard(lease, number, sentence, now, counted, follow=follow))
             log.info(sentence)
             return
         again = retry_at(verdict, lease.task.tries, now)
-        queue.complete(lease, number, report, counted, retry_at=again)
+        self._written(lambda: queue.complete(lease, number, report, counted, retry_at=again))
         log.info("%s: %s", verdict.value, report.decision.sentence, extra={"verdict": verdict.value})
 
+    def _written(self, write: Callable[[], None]) -> None:
+        """Write what was found, again and again for a while when the ledger is away."""
+        for seconds in _WRITE_AGAIN:
+            try:
+                return write()
+            except (LeaseLostError, CorruptError):
+                raise
+            except StoreError as error:
+                log.warning("What was found could not be written, and is again in %g s: %s", seconds, error)
+                self.wait(seconds)
+        return write()
+
     def _failed(self, lease: Lease, fault: RebuilderError) -> None:
-        queue, order, now = self.parts.ledger.queue, lease.task.order, self.parts.clock.now()
+        queue, now = self.parts.ledger.queue, self.parts.clock.now()
         log.warning("It could not be tried: %s", fault)
         try:
             if (alarm := from_fault(fault, now)) is not None:
@@ -213,11 +245,16 @@ class Worker:
             again = retry_at(Verdict.INFRA_ERROR, lease.task.tries, now)
             if again is not None:
                 queue.put_back(lease, self._number, str(fault), now, not_before=again, counts=True)
-                return
-            queue.give_up(lease, self._number, str(fault), now)
-            self.parts.ledger.raise_alarm(given_up(order, lease.task.tries + 1, fault, now))
+            else:
+                self._give_up(lease, fault, lease.task.tries + 1)
         except LeaseLostError:
             log.warning("The lease on the task was lost; somebody else will try.")
+
+    def _give_up(self, lease: Lease, fault: RebuilderError, tries: int) -> None:
+        now = self.parts.clock.now()
+        self.parts.ledger.queue.give_up(lease, self._number, str(fault), now)
+        self.parts.ledger.raise_alarm(given_up(lease.task.order, tries, fault, now))
+        log.warning("Given up: %s", fault)
 
 
 def followed_by(order: Order, report: Report, before: Verdict | None) -> Order | None:

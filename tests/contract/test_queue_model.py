@@ -69,7 +69,7 @@ class QueueMachine(RuleBasedStateMachine):
         """The most urgent of what may be worked on, and never a release that somebody is at."""
         for task in self.tasks.values():
             if task.owner is not None and task.until <= self.now:
-                task.owner = None
+                self._lost(task)
         worked_on = {each.project for each in self.tasks.values() if each.owner is not None}
         possible = {
             number: each
@@ -104,7 +104,7 @@ class QueueMachine(RuleBasedStateMachine):
         held = [each for each in self.tasks.values() if each.owner == owner]
         assert len(held) == self.queue.release(owner, self.now)
         for task in held:
-            task.owner = None
+            self._lost(task)
 
     @rule(seconds=st.sampled_from((1, 29, 61, 3600)))
     def time_passes(self, seconds: int) -> None:
@@ -124,7 +124,6 @@ class QueueMachine(RuleBasedStateMachine):
             self.queue.complete(lease, number, done, {}, retry_at=retry_at)
         except LeaseLostError:
             assert not self._valid(lease)
-            self.ledger.fail(number, "Lost.", self.now)
             return
         assert self._valid(lease)
         self.completed.append(number)
@@ -204,6 +203,11 @@ class QueueMachine(RuleBasedStateMachine):
     def _valid(self, lease: Lease) -> bool:
         task = self.tasks.get(lease.task.id)
         return task is not None and task.owner == lease.owner
+
+    def _lost(self, task: Expected) -> None:
+        """Its worker went away."""
+        task.owner, task.not_before = None, self.now + timedelta(seconds=min(60, 2**task.tries))
+        task.tries += 1
 
     def _ended(self, lease: Lease, retry_at: datetime | None) -> None:
         """A task goes, unless it is tried again or more was asked for while somebody was at it."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from rebuilder.model.comparison import Level
 from rebuilder.model.operations import WatchState
 from rebuilder.storage.ledger import Ledger, tables
-from tests.fakes.orders import order
-from tests.fakes.verifications import NOW, artifact, digest
+from tests.fakes.orders import order, order_for
+from tests.fakes.verifications import NOW, artifact, attempt, digest, report, signed
 
 
 def state(name: str = "top", **changes: object) -> WatchState:
@@ -69,3 +70,25 @@ def test_known_files_are_those_seen_and_those_queued(ledger: Ledger) -> None:
     }
     assert expected == ledger.watches.known("pypi", "idna")
     assert {} == ledger.watches.known("npm", "idna")
+
+
+def test_what_was_only_begun_is_unfinished(ledger: Ledger) -> None:
+    """Interrupted by hand, and not queued; a file with a result, in the queue, or given up is not."""
+    versions = ("interrupted", "finished", "queued", "given", "gone", "late")
+    files = {each: artifact(version=each, sha256=digest(each)) for each in versions}
+    for pinned in files.values():
+        ledger.pin(pinned, NOW)
+    ledger.fail(ledger.begin(files["interrupted"], NOW), "The disk is full.", NOW)
+    found = report(files["finished"], attempt(files["finished"], Level.IDENTICAL))
+    ledger.finish(ledger.begin(files["finished"], NOW), signed(found))
+    for each, ours in (("given", True), ("gone", False)):
+        ledger.queue.add([order_for(files[each])], NOW)
+        lease = ledger.queue.claim("a", NOW, 60)
+        assert lease is not None
+        number = ledger.begin(files[each], NOW) if ours else None
+        ledger.queue.give_up(lease, number, "It is gone.", NOW, ours=ours)
+    ledger.queue.add([order_for(files["queued"])], NOW)
+    late = artifact(version="late", sha256=digest("other bytes, verified"))
+    ledger.finish(ledger.begin(late, NOW), signed(report(late, attempt(late, Level.IDENTICAL))))
+    assert {files["interrupted"].file.filename} == ledger.watches.unfinished("pypi", "idna")
+    assert set() == ledger.watches.unfinished("npm", "idna")

@@ -18,11 +18,12 @@ from rebuilder.service.discovery import Discovery
 from rebuilder.service.schedules.watch import Rule, Timing, Versions, Watch
 from rebuilder.storage.http import HttpFetcher
 from rebuilder.storage.http_cache import HttpCache
-from rebuilder.storage.ledger import Ledger
+from rebuilder.storage.ledger import Ledger, tables
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.discovery import Here, pypi_of
 from tests.fakes.registry import Registry, server_error
+from tests.fakes.verifications import artifact
 
 LATEST = Versions(rule=Rule.LATEST)
 
@@ -99,6 +100,21 @@ def test_new_release_is_queued_once(here: Here) -> None:
     assert ("pkg:pypi/one@1.1", sha256_hex(b"one-1.1-py3-none-any.whl")) == (newest.purl, newest.sha256)
 
 
+def test_what_was_interrupted_is_queued(here: Here) -> None:
+    """A file that somebody began to verify by hand and left is still to be verified; one that was given up is not."""
+    publish(here.registry, "one", "1.0")
+    here.discovery.look(watch("one", name="first"))
+    [asked] = queued(here.ledger)
+    here.ledger.pin(artifact("one", "1.0", sha256_hex(asked.filename.encode())), here.clock.now())
+    with here.ledger._database.writing() as connection:
+        connection.execute(tables.task.delete())
+    assert 1 == here.discovery.look(watch("one", name="second")).queued
+    lease = here.ledger.queue.claim("w0", here.clock.now(), 60)
+    assert lease is not None
+    here.ledger.queue.give_up(lease, None, "It cannot be had.", here.clock.now())
+    assert 0 == here.discovery.look(watch("one", name="third")).queued
+
+
 @pytest.mark.parametrize(
     ("versions", "fields", "expected"),
     [
@@ -142,7 +158,7 @@ def test_other_bytes_under_a_known_name_go_first(here: Here) -> None:
 
 def queued_all(ledger: Ledger) -> list[Order]:
     """What is queued, leased or not."""
-    ledger.queue.release("w0", datetime(2030, 1, 1, tzinfo=UTC))
+    ledger.queue.release("w0", datetime(2029, 1, 1, tzinfo=UTC))
     return queued(ledger)
 
 

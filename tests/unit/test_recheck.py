@@ -13,6 +13,7 @@ from rebuilder.model.work import Check, Reason
 from rebuilder.service.recheck import plan
 from rebuilder.service.schedules.watch import Recheck, Timing
 from rebuilder.storage.ledger import Ledger
+from tests.fakes.orders import order_for
 from tests.fakes.verifications import NOW, artifact, attempt, digest, report, signed
 
 
@@ -60,3 +61,14 @@ def test_oldest_results_first(ledger: Ledger) -> None:
 def test_choice(ledger: Ledger, fields: dict[str, object], expected: list[str]) -> None:
     """Names, patterns, ecosystem, age and number."""
     assert expected == [each.name for each in plan(recheck(**fields), ledger, NOW)]
+
+
+def test_what_was_given_up_lately_does_not_stand_in_the_way(ledger: Ledger) -> None:
+    """A release that is gone would be the oldest result for ever; it is looked for again when its time has come."""
+    ledger.queue.add([order_for(artifact("b", sha256=digest("b")), reason=Reason.RECHECK)], NOW)
+    lease = ledger.queue.claim("w", NOW, 60)
+    assert lease is not None
+    ledger.queue.give_up(lease, None, "It was taken back.", NOW, ours=False)
+    assert ["a"] == [each.name for each in plan(recheck(at_most=1), ledger, NOW)]
+    later = NOW + timedelta(days=6)
+    assert ["b"] == [each.name for each in plan(recheck(at_most=1), ledger, later)]

@@ -23,6 +23,7 @@ from rebuilder.storage.ledger.database import Database
 from rebuilder.storage.ledger.leading import lead
 from rebuilder.storage.ledger.lookup import Lookup
 from rebuilder.storage.ledger.queue import Queue
+from rebuilder.storage.ledger.queue_ending import GIVEN_UP
 from rebuilder.storage.ledger.queue_rows import order_columns
 from rebuilder.storage.ledger.references import forget, references
 from rebuilder.storage.ledger.rows import (
@@ -265,10 +266,17 @@ class Ledger:
         return self._summaries(query)
 
     def stale(self, before: datetime, *, ecosystem: str | None = None, limit: int | None = None) -> list[Summary]:
-        """The newest finished verification of each artifact, as far as it ended before a moment; the oldest first."""
-        verification = tables.verification.c
+        """The newest finished verification of each artifact, as far as it ended before a moment; the oldest first.
+
+        What was given up after that moment, such as a release that is gone, is not among them.
+        """
+        verification, ended = tables.verification.c, tables.verification.alias().c
         query = finished_verifications().where(
-            verification.id.in_(newest_verifications()), verification.finished < before
+            verification.id.in_(newest_verifications()),
+            verification.finished < before,
+            verification.artifact_id.not_in(
+                select(ended.artifact_id).where(ended.kind == GIVEN_UP, ended.finished >= before)
+            ),
         )
         if ecosystem is not None:
             query = query.where(tables.artifact.c.ecosystem == ecosystem)

@@ -16,7 +16,19 @@ from rebuilder.model.work import Lease, Order
 from rebuilder.storage.ledger import tables
 from rebuilder.storage.ledger.database import Database
 from rebuilder.storage.ledger.queue_adding import add_orders
-from rebuilder.storage.ledger.queue_ending import FREED, abandon, again, change, done, running_verifications
+from rebuilder.storage.ledger.queue_ending import (
+    FREED,
+    GIVEN_UP,
+    abandon,
+    again,
+    change,
+    done,
+    has_ended_well,
+    lost,
+    note_given_up,
+    running_verifications,
+    take_away_expired,
+)
 from rebuilder.storage.ledger.queue_rows import ORDER, TASK, leased, order_columns, task_of
 from rebuilder.storage.ledger.queue_state import read_state
 from rebuilder.storage.ledger.rows import keep_examined
@@ -24,14 +36,14 @@ from rebuilder.storage.ledger.tallies import add_tallies
 
 
 class LeaseLostError(StoreError):
-    """A worker's time with a task ran out and the task was taken from it; nothing of what it brought was written."""
+    """A worker's time with a task ran out and the task was taken from it; what it brought was not taken."""
 
 
 class Queue:
     """Orders go in, leases come out; every method is one transaction, so that many processes can share one queue.
 
     A file is queued once, and a release is worked on by one worker at a time. A lease whose time has run out is still
-    its owner's until somebody claims something: then it is taken away, and the task waits again.
+    its owner's until somebody claims something: then it is taken away, and the task waits again for a little while.
 
     All methods raise :class:`StoreError` when the database cannot be used.
     """
@@ -59,7 +71,7 @@ class Queue:
             lease_seconds: After so long without :meth:`renew` it is another's.
         """
         with self._database.writing() as connection:
-            _take_away_expired(connection, now)
+            take_away_expired(connection, now)
             row = connection.execute(next_task(now)).mappings().first()
             if row is None:
                 return None
@@ -90,6 +102,9 @@ class Queue:
     ) -> None:
         """End a task with what came of it; all of it is written, or nothing.
 
+        It may be called again with the same values when it is not known whether it was done, as when the connection to
+        the database was lost.
+
         Args:
             lease: On the task.
             number: Of the verification; it becomes ``examined``, to be signed by whoever has a key.
@@ -101,15 +116,20 @@ class Queue:
         Raises:
             LeaseLostError: the task was given to another, or ended.
         """
-        with self._ending(lease, number) as (connection, row):
-            keep_examined(connection, number, report)
-            of_order = update(tables.verification).where(tables.verification.c.id == number)
-            connection.execute(of_order.values(order_columns(lease.task.order)))
-            add_tallies(connection, tallies)
-            if retry_at is not None and follow is None:
-                again(connection, lease, row, retry_at, report.finished)
-            else:
-                done(connection, lease, row, follow, report.finished)
+        try:
+            with self._ending(lease, number, report.finished) as (connection, row):
+                keep_examined(connection, number, report)
+                of_order = update(tables.verification).where(tables.verification.c.id == number)
+                connection.execute(of_order.values(order_columns(lease.task.order)))
+                add_tallies(connection, tallies)
+                if retry_at is not None and follow is None:
+                    again(connection, lease, row, retry_at, report.finished)
+                else:
+                    done(connection, lease, row, follow, report.finished)
+        except LeaseLostError:
+            with self._database.reading() as connection:
+                if not has_ended_well(connection, number):
+                    raise
 
     def discard(
         self,
@@ -134,7 +154,7 @@ class Queue:
         Raises:
             LeaseLostError: see :meth:`complete`.
         """
-        with self._ending(lease, number) as (connection, row):
+        with self._ending(lease, number, now) as (connection, row):
             abandon(connection, number, now, sentence)
             add_tallies(connection, tallies)
             done(connection, lease, row, follow, now)
@@ -162,27 +182,36 @@ class Queue:
         Raises:
             LeaseLostError: see :meth:`complete`.
         """
-        with self._ending(lease, number) as (connection, row):
+        with self._ending(lease, number, now) as (connection, row):
             abandon(connection, number, now, sentence or "It was stopped.", ours=counts)
             if counts:
                 again(connection, lease, row, not_before or now, now)
             else:
                 change(connection, row, not_before=not_before or row["not_before"], **FREED)
 
-    def give_up(self, lease: Lease, number: int | None, sentence: str, now: datetime) -> None:
-        """End a task that failed on our side and is not tried again.
+    def give_up(self, lease: Lease, number: int | None, sentence: str, now: datetime, *, ours: bool = True) -> None:
+        """End a task without a result that is not tried again by itself.
+
+        Args:
+            lease: On the task.
+            number: Of the verification; None: none was begun.
+            sentence: Why.
+            now: When.
+            ours: It was our failure; False: there is nothing to verify, as when a release was taken back.
 
         Raises:
             LeaseLostError: see :meth:`complete`.
         """
-        with self._ending(lease, number) as (connection, row):
-            abandon(connection, number, now, sentence, ours=True)
+        with self._ending(lease, number, now) as (connection, row):
+            if number is None:
+                note_given_up(connection, row, now, sentence, ours=ours)
+            abandon(connection, number, now, sentence, ours=ours, kind=GIVEN_UP)
             done(connection, lease, row, None, now)
 
     def release(self, owner: str, now: datetime) -> int:
         """Let everything wait again that an owner holds who is no more; give the number of tasks.
 
-        What its processes were verifying is ``abandoned``.
+        What its processes were verifying is ``abandoned``. That is a try, and the tasks wait a little.
         """
         with self._database.writing() as connection:
             held = select(tables.task).where(TASK.lease_owner == owner, leased())
@@ -191,8 +220,18 @@ class Queue:
                 for number in connection.execute(running_verifications(row)).scalars().all():
                     if not self._database.owners.alive(number):
                         abandon(connection, number, now, "Its process went away.")
-                change(connection, row, **FREED)
+                lost(connection, row, now)
             return len(rows)
+
+    def bury(self, now: datetime) -> int:
+        """End all verifications whose process is no more, whoever began them; give their number."""
+        running = select(tables.verification.c.id).where(tables.verification.c.state == "running")
+        with self._database.writing() as connection:
+            numbers = connection.execute(running).scalars().all()
+            dead = [number for number in numbers if not self._database.owners.alive(number)]
+            for number in dead:
+                abandon(connection, number, now, "Its process went away.")
+            return len(dead)
 
     def state(self, now: datetime, upcoming: int = 10) -> QueueState:
         """The queue as it is, with the next few tasks."""
@@ -205,19 +244,21 @@ class Queue:
             return set(connection.execute(select(TASK.lease_owner).where(leased())).scalars())
 
     @contextlib.contextmanager
-    def _ending(self, lease: Lease, number: int | None) -> Iterator[tuple[Connection, RowMapping]]:
+    def _ending(self, lease: Lease, number: int | None, now: datetime) -> Iterator[tuple[Connection, RowMapping]]:
         """One transaction on a task that is still the owner's; after it nobody works on the verification any more."""
         try:
             with self._database.writing() as connection:
                 row = connection.execute(_own(lease)).mappings().first()
-                if row is None:
-                    order = lease.task.order
-                    raise LeaseLostError(
-                        f"The work on {order.filename} of {order.purl} took too long without a sign of life, and was "
-                        "given to another.",
-                        hint="Nothing is lost: it is done again.",
-                    )
-                yield connection, row
+                if row is not None:
+                    yield connection, row
+                    return
+                abandon(connection, number, now, "The task was given to another.")
+            order = lease.task.order
+            raise LeaseLostError(
+                f"The work on {order.filename} of {order.purl} took too long without a sign of life, and was "
+                "given to another.",
+                hint="Nothing is lost: it is done again.",
+            )
         finally:
             if number is not None:
                 self._database.owners.release(number)
@@ -234,10 +275,6 @@ def next_task(now: datetime) -> Select[Any]:
     worked_on = select(held.c.purl).where(leased(held))
     query = select(tables.task).where(TASK.lease_owner.is_(None), TASK.not_before <= now, TASK.purl.not_in(worked_on))
     return query.order_by(*ORDER).limit(1).with_for_update(skip_locked=True)
-
-
-def _take_away_expired(connection: Connection, now: datetime) -> None:
-    connection.execute(update(tables.task).where(leased(), TASK.lease_until <= now).values(FREED))
 
 
 def _own(lease: Lease) -> Select[Any]:

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, delete, select, update
+from sqlalchemy import Connection, RowMapping, Select, delete, func, select, update
 
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Lease, Order
 from rebuilder.storage.ledger import tables
 from rebuilder.storage.ledger.queue_adding import Turns, add_orders
-from rebuilder.storage.ledger.queue_rows import TASK, more_thorough, order_of, retried, task_columns
+from rebuilder.storage.ledger.queue_rows import (
+    TASK,
+    leased,
+    more_thorough,
+    order_columns,
+    order_of,
+    retried,
+    task_columns,
+)
 
 FREED = {"lease_owner": None, "lease_until": None}
 """Nobody holds the task."""
+GIVEN_UP = "given-up"
+"""Kind of a verification whose task was ended without a result; it is not ordered again by itself."""
+_LONGEST_REST = 60
+"""Seconds; see :func:`lost`."""
 
 
 def running_verifications(row: RowMapping) -> Select[Any]:
@@ -37,18 +49,64 @@ def change(connection: Connection, row: RowMapping, **columns: Any) -> None:
     connection.execute(update(tables.task).where(TASK.id == row["id"]).values(columns))
 
 
-def abandon(connection: Connection, number: int | None, now: datetime, sentence: str, *, ours: bool = False) -> None:
+def lost(connection: Connection, row: RowMapping, now: datetime) -> None:
+    """Let a task wait whose worker went away: that is a try, and the next one comes later each time.
+
+    What ends its worker whenever it is touched must not keep all workers from everything else.
+    """
+    rest = timedelta(seconds=min(_LONGEST_REST, 2 ** min(row["tries"], 10)))
+    change(connection, row, tries=row["tries"] + 1, not_before=now + rest, **FREED)
+
+
+def take_away_expired(connection: Connection, now: datetime) -> None:
+    """Take tasks from owners that gave no sign of life for too long."""
+    expired = select(tables.task).where(leased(), TASK.lease_until <= now)
+    for row in connection.execute(expired).mappings().all():
+        lost(connection, row, now)
+
+
+def abandon(
+    connection: Connection,
+    number: int | None,
+    now: datetime,
+    sentence: str,
+    *,
+    ours: bool = False,
+    kind: str | None = None,
+) -> None:
     """End a verification without a result, unless it has one."""
     verification = tables.verification
     going = (verification.c.id == number, verification.c.state == "running")
-    columns = {
+    if number is not None:
+        columns = _ending(now, sentence, ours=ours, kind=kind)
+        connection.execute(update(verification).where(*going).values(columns))
+
+
+def note_given_up(connection: Connection, row: RowMapping, now: datetime, sentence: str, *, ours: bool) -> None:
+    """Keep that a file was given up before a verification was begun, if its bytes were ever seen."""
+    artifact = tables.artifact.c
+    same = (artifact[each] == row[each] for each in ("ecosystem", "purl", "filename"))
+    newest = connection.execute(select(func.max(artifact.id)).where(*same)).scalar()
+    if newest is not None:
+        columns = _ending(now, sentence, ours=ours, kind=GIVEN_UP) | order_columns(order_of(row))
+        connection.execute(tables.verification.insert().values(columns | {"artifact_id": newest, "started": now}))
+
+
+def has_ended_well(connection: Connection, number: int) -> bool:
+    """Whether a verification has its result."""
+    verification = tables.verification.c
+    state = connection.execute(select(verification.state).where(verification.id == number)).scalar()
+    return state in {"examined", "done"}
+
+
+def _ending(now: datetime, sentence: str, *, ours: bool, kind: str | None) -> dict[str, Any]:
+    return {
         "state": "abandoned",
         "finished": now,
         "verdict": Verdict.INFRA_ERROR.value if ours else None,
+        "kind": kind,
         "sentence": sentence,
     }
-    if number is not None:
-        connection.execute(update(verification).where(*going).values(columns))
 
 
 def _asked_more(lease: Lease, row: RowMapping) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import zlib
 
-from sqlalchemy import select, union_all
+from sqlalchemy import exists, or_, select, union_all
 
 from rebuilder.model.operations import WatchState
 from rebuilder.storage.ledger import tables
 from rebuilder.storage.ledger.database import Database
+from rebuilder.storage.ledger.queue_ending import GIVEN_UP
 from rebuilder.storage.ledger.rows import insert
 
 
@@ -69,3 +70,23 @@ class Watches:
             for filename, sha256 in connection.execute(union_all(*parts)):
                 known.setdefault(filename, set()).update({sha256} - {None})
         return known
+
+    def unfinished(self, ecosystem: str, name: str) -> set[str]:
+        """Files of a project that were begun only, and are neither queued nor given up: nobody is going to finish them.
+
+        Args:
+            ecosystem: Of the project.
+            name: Of the project, normalised.
+        """
+        artifact, verification, task = tables.artifact.c, tables.verification.c, tables.task.c
+        settled = exists().where(
+            verification.artifact_id == artifact.id,
+            or_(verification.state.in_(("examined", "done")), verification.kind == GIVEN_UP),
+        )
+        queued = exists().where(task.purl == artifact.purl, task.filename == artifact.filename)
+        query = select(artifact.filename, or_(settled, queued)).where(
+            artifact.ecosystem == ecosystem, artifact.name == name
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return {filename for filename, _ in rows} - {filename for filename, taken in rows if taken}

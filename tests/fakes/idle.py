@@ -1,0 +1,69 @@
+"""Examinations that cost nothing: an ecosystem whose files cannot be rebuilt, and the parts around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from rebuilder.allowance import Allowance
+from rebuilder.examination import Parts
+from rebuilder.hits import Hits
+from rebuilder.lineage import Lineage
+from rebuilder.model.artifact import Subject
+from rebuilder.model.definition import Limits
+from rebuilder.model.evidence import Evidence, Obstacle
+from rebuilder.model.value import sha256_hex
+from rebuilder.model.verdict import Verdict
+from rebuilder.ports import Blobs, Clock
+from rebuilder.provenance.checker import ProvenanceChecker
+from rebuilder.stopwatch import Silence, Stopwatch
+from rebuilder.storage.ledger import Ledger
+from tests.fakes.verifications import artifact
+
+UNSUPPORTED = Obstacle(verdict=Verdict.UNSUPPORTED, sentence="Files of this kind cannot be rebuilt yet.")
+
+
+def evidence_of(subject: Subject, obstacle: Obstacle = UNSUPPORTED) -> Evidence:
+    """What is published about a wheel for which there is nothing to do."""
+    of = artifact(subject.name, subject.version or "", sha256_hex(f"{subject.name} {subject.version}".encode()))
+    if subject.filename is not None:
+        of = of.model_copy(update={"file": of.file.model_copy(update={"filename": subject.filename})})
+    return Evidence(artifact=of, index_sha256=sha256_hex(b"index"), obstacle=obstacle)
+
+
+class IdleEcosystem:
+    """Stands for ``pypi``; ``during`` is called while a file is looked at, and may fail."""
+
+    name = "pypi"
+
+    def __init__(self, during: Callable[[Subject], None] = lambda _: None, obstacle: Obstacle = UNSUPPORTED) -> None:
+        self.during = during
+        self.obstacle = obstacle
+
+    def evidence(self, subject: Subject) -> list[Evidence]:
+        """One file."""
+        self.during(subject)
+        return [evidence_of(subject, self.obstacle)]
+
+
+def idle_parts(ledger: Ledger, blobs: Blobs, clock: Clock, ecosystem: IdleEcosystem) -> Parts:
+    """What a worker needs to examine with such an ecosystem; whoever asks for a build has made a mistake."""
+    nothing = cast("Any", None)
+    stopwatch = Stopwatch(Silence())
+    checker = ProvenanceChecker(blobs, lambda: nothing, ledger, {}, clock)
+    return Parts(
+        ecosystems={"pypi": cast("Any", ecosystem)},
+        blobs=blobs,
+        fetcher=nothing,
+        ledger=ledger,
+        run=nothing,
+        lineage=Lineage(checker, nothing, stopwatch),
+        toolchains=nothing,
+        comparer=nothing,
+        diffoscope=nothing,
+        clock=clock,
+        stopwatch=stopwatch,
+        allowance=Allowance(Limits()),
+        hits=Hits(),
+        abandon=lambda: None,
+    )

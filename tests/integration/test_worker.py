@@ -1,0 +1,213 @@
+"""A worker over a real ledger: what becomes of a task when the examination, the ledger or the worker fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from rebuilder.errors import StoreError, UsageError
+from rebuilder.model.alarm import AlarmKind
+from rebuilder.model.artifact import Subject
+from rebuilder.service.worker import Worker
+from rebuilder.storage.ledger import Ledger, tables
+from tests.fakes.blobs import MemoryBlobs
+from tests.fakes.clock import FixedClock
+from tests.fakes.idle import IdleEcosystem, idle_parts
+from tests.fakes.orders import order
+
+FILE = "idna-3.20-py3-none-any.whl"
+
+
+class Bench:
+    """A worker, its clock, and what it is looking at."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger, self.clock, self.ecosystem = ledger, FixedClock(), IdleEcosystem()
+        self.waits: list[float] = []
+        self.worker = self.another("a")
+        ledger.queue.add([order()], self.clock.time)
+
+    def another(self, owner: str) -> Worker:
+        """One more worker on the same ledger."""
+        parts = idle_parts(self.ledger, MemoryBlobs(), self.clock, self.ecosystem)
+        return Worker(parts, owner=owner, lease_seconds=60, wait=self.waits.append)
+
+    def failing(self, error: Exception) -> None:
+        """From now on every look fails."""
+
+        def fail(_: Subject) -> None:
+            raise error
+
+        self.ecosystem.during = fail
+
+    def passes(self, **time: float) -> None:
+        """Time passes."""
+        self.clock.time += timedelta(**time)
+
+    def verifications(self) -> list[tuple[str, str | None]]:
+        """State and verdict of each, in order."""
+        columns = tables.verification.c
+        with self.ledger._database.reading() as connection:
+            rows = connection.execute(select(columns.state, columns.verdict).order_by(columns.id))
+            return [(state, verdict) for state, verdict in rows]
+
+    def tries(self) -> int | None:
+        """Of the task; None when there is none."""
+        with self.ledger._database.reading() as connection:
+            return connection.execute(select(tables.task.c.tries)).scalar()
+
+    def given_up(self) -> list[str]:
+        """What the alarms about files that were given up say."""
+        return [each.sentence for each in self.ledger.alarms() if each.kind is AlarmKind.GIVEN_UP]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """One task in the queue, and a worker who has not begun."""
+    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+        yield Bench(ledger)
+
+
+def lose_answers(monkeypatch: pytest.MonkeyPatch, bench: Bench, name: str, *, done: bool, times: int = 1) -> None:
+    """Let the next calls of a method of the queue fail, though what was asked for was done, or before it was."""
+    real, left = getattr(bench.ledger.queue, name), [times]
+
+    def lossy(*arguments: Any, **named: Any) -> Any:
+        if left[0] == 0:
+            return real(*arguments, **named)
+        left[0] -= 1
+        if done:
+            real(*arguments, **named)
+        raise StoreError("The ledger has lost its connection.")
+
+    monkeypatch.setattr(bench.ledger.queue, name, lossy)
+
+
+def test_a_task_is_done(bench: Bench) -> None:
+    """What was found waits for its signature, and the queue is empty."""
+    assert [True, False] == [bench.worker.step() for _ in range(2)]
+    [(number, report)] = bench.ledger.unsigned(9)
+    assert (1, FILE) == (number, report.artifact.filename)
+    assert (None, []) == (bench.tries(), bench.given_up())
+
+
+def test_no_room_no_work(bench: Bench) -> None:
+    """Nothing is begun on a full disk."""
+    bench.worker.room = lambda: "The disk is full."
+    assert not bench.worker.step()
+    assert 0 == bench.tries()
+
+
+def test_a_release_that_is_gone(bench: Bench) -> None:
+    """It is taken out of the queue; that is neither an alarm nor our failure."""
+    bench.failing(UsageError("There is no version 3.20."))
+    assert bench.worker.step()
+    assert (None, [], []) == (bench.tries(), bench.given_up(), bench.verifications())
+
+
+@pytest.mark.parametrize("error", [StoreError("The disk is full."), ZeroDivisionError("a defect")])
+def test_our_failure_is_tried_again_and_given_up_at_last(bench: Bench, error: Exception) -> None:
+    """Later each time; then it is an alarm, which names the file."""
+    bench.failing(error)
+    waits = []
+    while bench.tries() is not None:
+        before = bench.clock.time
+        while not bench.worker.step():
+            bench.passes(minutes=1)
+        waits.append((bench.clock.time - before) / timedelta(minutes=1))
+    assert [0, 1, 5, 30, 120, 720] == waits
+    [sentence] = bench.given_up()
+    assert sentence.startswith(f"{FILE} could not be tried 6 times")
+
+
+def test_what_ends_every_worker_is_given_up(bench: Bench) -> None:
+    """A task that each of its workers dies of does not go round for ever."""
+
+    class KilledError(BaseException):
+        pass
+
+    def die(_: Subject) -> None:
+        raise KilledError
+
+    bench.ecosystem.during = die
+    deaths = 0
+    while bench.tries() is not None:
+        owner = f"worker {deaths}"
+        try:
+            bench.another(owner).step()
+        except KilledError:
+            deaths += 1
+        bench.ledger.queue.release(owner, bench.clock.time)
+        bench.passes(minutes=1)
+    assert 21 == deaths
+    assert [f"{FILE} could not be tried 21 times; the last reason: Its worker died 21 times."] == bench.given_up()
+
+
+def test_an_answer_that_got_lost(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The result was kept though nobody said so: saying it again is not an error, and nothing is done twice."""
+    lose_answers(monkeypatch, bench, "complete", done=True)
+    assert bench.worker.step()
+    assert ([("examined", "unsupported")], None, [1.0]) == (bench.verifications(), bench.tries(), bench.waits)
+
+
+def test_a_ledger_that_is_away_for_a_moment_costs_no_build(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was found is written when it is back."""
+    lose_answers(monkeypatch, bench, "complete", done=False, times=3)
+    assert bench.worker.step()
+    assert ([("examined", "unsupported")], [1.0, 2.0, 5.0]) == (bench.verifications(), bench.waits)
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_no_task_stays_with_a_worker_who_is_not_at_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, *, done: bool
+) -> None:
+    """The ledger was away when the task was to be put back, or was taken: the worker lives, and lets go of it."""
+    bench.failing(StoreError("The disk is full."))
+    lose_answers(monkeypatch, bench, "claim" if done else "put_back", done=done)
+    with pytest.raises(StoreError, match="lost its connection"):
+        bench.worker.step()
+    bench.ecosystem.during = lambda _: None
+    assert {"a"} == bench.ledger.queue.owners()
+    assert not bench.worker.step()
+    assert (set(), 1) == (bench.ledger.queue.owners(), bench.tries())
+    bench.passes(seconds=1)
+    assert bench.worker.step()
+    assert ("examined", "unsupported") == bench.verifications()[-1]
+
+
+def test_stopping_gives_back_and_counts_nothing(bench: Bench) -> None:
+    """Another worker has it at once."""
+    bench.ecosystem.during = lambda _: bench.worker.give_back()
+    assert bench.worker.step()
+    assert (0, set()) == (bench.tries(), bench.ledger.queue.owners())
+    assert not bench.worker.step(), "it was stopped"
+    bench.ecosystem.during = lambda _: None
+    assert bench.another("b").step()
+    assert [("abandoned", None), ("examined", "unsupported")] == bench.verifications()
+
+
+def interrupted(bench: Bench) -> Callable[[Subject], None]:
+    """While ``a`` is looking, its lease runs out and ``b`` does the same task from start to end."""
+
+    def during(_: Subject) -> None:
+        bench.ecosystem.during = lambda _: None
+        bench.passes(minutes=2)
+        other = bench.another("b")
+        assert not other.step(), "the task rests for a moment"
+        bench.passes(seconds=1)
+        assert other.step()
+
+    return during
+
+
+def test_a_lost_lease_leaves_one_result(bench: Bench) -> None:
+    """What the slow one found is dropped, and does not look as if it went on."""
+    bench.ecosystem.during = interrupted(bench)
+    assert bench.worker.step()
+    assert [("examined", "unsupported"), ("abandoned", None)] == bench.verifications()
+    assert (None, []) == (bench.tries(), bench.given_up())
