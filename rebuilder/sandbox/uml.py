@@ -5,26 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from rebuilder.errors import SandboxFaultError
-from rebuilder.model.attempt import Limit, Run
+from rebuilder.model.attempt import Run
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.ports import Blobs, Clock, Toolchains
 from rebuilder.sandbox import arguments, uml_answer
 from rebuilder.sandbox.bubblewrap import outcome
 from rebuilder.sandbox.executables import Executables
-from rebuilder.sandbox.execution import Ended, Execution
+from rebuilder.sandbox.execution import Execution
 from rebuilder.sandbox.outputs import store_log, store_outputs
 from rebuilder.sandbox.residue import list_outputs
-from rebuilder.sandbox.uml_answer import Answer
 from rebuilder.sandbox.uml_machine import machine
 
 __all__ = ["TOOLCHAIN", "UmlSandbox"]
 
 TOOLCHAIN = "uml"
 """Name of the toolchain with the kernel."""
-
-_BACKSTOPS = frozenset({Limit.WALL_TIME, Limit.CPU_TIME, Limit.MEMORY, Limit.PROCESSES})
-"""Limits of the sandbox around a guest that a build reaches when the guest no longer watches over it."""
 
 
 class UmlSandbox:
@@ -72,8 +67,10 @@ class UmlSandbox:
         around = machine(definition, kernel, toolchain, sources)
         started = self._clock.now()
         with self._execution.run(around.definition, kernel.root, around.sources, around.program) as ended:
-            meter = ended.supervision.meter
-            begun, answer = _sorted_out(ended)
+            supervision, meter = ended.supervision, ended.supervision.meter
+            said = supervision.log_tail() or f"exit code {supervision.exit_code}"
+            first, last = uml_answer.begun(meter.build), uml_answer.answer(meter.build)
+            begun, answer = uml_answer.told(first, last, ended.limit, said)
             limit = answer.limit
             listing = list_outputs(meter.out)
             log = uml_answer.log(meter.build, definition.limits.log_bytes)
@@ -86,28 +83,6 @@ class UmlSandbox:
                 wall_seconds=ended.wall_seconds,
                 cpu_seconds=max(ended.ending.cpu_seconds, meter.cpu_seconds),
                 peak_memory_bytes=answer.peak_bytes or meter.peak_bytes,
-                sandbox_version=f"uml {begun} ({kernel.sha256}) in bubblewrap {ended.version}",
+                sandbox_version=f"uml {begun.kernel} ({kernel.sha256}) in bubblewrap {ended.version}",
                 started=started,
             )
-
-
-def _sorted_out(ended: Ended) -> tuple[str, Answer]:
-    """Release of the guest's kernel, and how the run ended, when that was not our own fault.
-
-    Raises:
-        SandboxFaultError: it was.
-    """
-    supervision = ended.supervision
-    place = supervision.meter.build
-    begun, answer = uml_answer.begun(place), uml_answer.answer(place)
-    if begun is not None and ended.limit in _BACKSTOPS:
-        return begun.kernel, Answer(limit=ended.limit)
-    if answer is not None and answer.problem is not None:
-        raise SandboxFaultError(f"A User Mode Linux guest failed: {answer.problem}")
-    said = supervision.log_tail() or f"exit code {supervision.exit_code}"
-    if begun is None or ended.limit is not None:
-        when = "did not get to the build" if begun is None else "ran away while a build ran in it"
-        raise SandboxFaultError(f"A User Mode Linux guest {when}: {ended.limit or said}.")
-    if answer is None or (answer.limit is None and answer.exit_code is None):
-        raise SandboxFaultError(f"A User Mode Linux guest ended while a build ran in it: {said}.")
-    return begun.kernel, answer

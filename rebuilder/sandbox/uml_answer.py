@@ -8,10 +8,14 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from rebuilder.errors import SandboxFaultError
 from rebuilder.model.attempt import Limit
 from rebuilder.sandbox import uml_guest
 
 _ANSWER_BYTES = 64 << 10
+_BACKSTOPS = frozenset({Limit.WALL_TIME, Limit.CPU_TIME, Limit.PROCESSES})
+"""Limits of the sandbox around a guest that a build reaches when the guest no longer watches over it."""
+
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -52,6 +56,29 @@ def log(directory: int, most: int) -> bytes:
     return _content(directory, uml_guest.LOG, most)
 
 
+def told(begun: Begun | None, answer: Answer | None, limit: Limit | None, said: str) -> tuple[Begun, Answer]:
+    """What to make of a guest that is no more.
+
+    Args:
+        begun: What it said at the start.
+        answer: What it said at the end.
+        limit: The limit of the sandbox around it that was passed.
+        said: The last words of its kernel.
+
+    Raises:
+        SandboxFaultError: how it ended says nothing about what is built.
+    """
+    if begun is not None and limit in _BACKSTOPS:
+        return begun, Answer(limit=limit)
+    if answer is not None and answer.problem is not None:
+        raise SandboxFaultError(f"A User Mode Linux guest failed: {answer.problem}")
+    if begun is None:
+        raise SandboxFaultError(f"A User Mode Linux guest did not get to the build: {limit or said}.")
+    if limit is not None or answer is None or (answer.limit is None and answer.exit_code is None):
+        raise SandboxFaultError(f"A User Mode Linux guest broke down while a build ran in it: {limit or said}.")
+    return begun, answer
+
+
 def _document(directory: int, name: str, model: type[_Model]) -> _Model | None:
     try:
         return model.model_validate_json(_content(directory, name, _ANSWER_BYTES))
@@ -65,5 +92,10 @@ def _content(directory: int, name: str, most: int) -> bytes:
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
     except OSError:
         return b""
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read(most) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return b""
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(most)
+    finally:
+        os.close(descriptor)

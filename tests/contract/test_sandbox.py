@@ -11,10 +11,9 @@ from rebuilder.errors import SandboxFaultError
 from rebuilder.model.attempt import Limit, Outcome
 from rebuilder.model.definition import Input, Limits, Role
 from rebuilder.model.value import sha256_hex
-from rebuilder.sandbox.bubblewrap import BubblewrapSandbox
-from rebuilder.sandbox.uml import UmlSandbox
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
+from tests.fakes.rooms import KINDS, real_room
 from tests.fakes.sandbox import FakeSandbox, Room, Script
 
 WORKS = (("/bin/sh", "-c", "printf hello; printf content > /out/file"), ("/usr/bin/true",))
@@ -28,21 +27,15 @@ SCRIPTS = {
 }
 
 
-@pytest.fixture(params=["bubblewrap", "uml", "fake"])
+@pytest.fixture(params=[*KINDS, "fake"])
 def room(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Room]:
     """A sandbox of each kind."""
-    blobs = MemoryBlobs()
     if request.param == "fake":
+        blobs = MemoryBlobs()
         yield Room(FakeSandbox(blobs, FixedClock(), SCRIPTS), blobs, tmp_path)
         return
-    sandbox: BubblewrapSandbox | UmlSandbox
-    if request.param == "uml":
-        toolchains = request.getfixturevalue("toolchains")
-        sandbox = UmlSandbox(blobs, FixedClock(), scratch=tmp_path, toolchains=toolchains)
-    else:
-        sandbox = BubblewrapSandbox(blobs, FixedClock(), scratch=tmp_path)
-    yield Room(sandbox, blobs, request.getfixturevalue("toolchain_root"))
-    sandbox.close()
+    with real_room(request.param, request.getfixturevalue("toolchains"), tmp_path) as room:
+        yield room
 
 
 def test_success(room: Room) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -38,6 +39,7 @@ def entry(path: str) -> Input:
         ((TRUE,), {"hostname": "-x"}, "host name"),
         ((TRUE,), {"hostname": "a" * 65}, "host name"),
         ((TRUE,), {"cpu_count": 0}, "no CPU"),
+        ((TRUE,), {"clock": datetime(2020, 1, 1, tzinfo=UTC)}, "clock"),
         ((TRUE,), {"limits": Limits(wall_seconds=0)}, "limit"),
         ((TRUE,), {"limits": Limits(processes=-1)}, "limit"),
         ((TRUE,), {"directory": "/"}, "directory"),
@@ -88,3 +90,30 @@ def test_file_descriptors_fit_a_shell() -> None:
     """Shells redirect descriptors of one digit only."""
     assert max(launcher.READY, launcher.GO, launcher.SCRIPT) <= 9
     assert len({launcher.READY, launcher.GO, launcher.SCRIPT, launcher.ARGUMENTS, launcher.FILTER}) == 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"cpu_count": 2}, "2 CPUs"),
+        ({"clock": datetime(1969, 12, 31, tzinfo=UTC)}, "1969"),
+        ({"clock": datetime(2500, 1, 1, tzinfo=UTC)}, "2500"),
+    ],
+)
+def test_refused_by_a_kernel_of_its_own(changes: dict[str, Any], told: str) -> None:
+    """It has one CPU, and a clock that counts from 1970."""
+    with pytest.raises(UsageError, match=told):
+        arguments.check(definition(TRUE, **changes), "uml")
+    arguments.check(definition(TRUE, clock=datetime(2020, 1, 1, tzinfo=UTC)), "uml")
+
+
+def test_the_last_command_waits_for_the_clock() -> None:
+    """Earlier commands do not hold the descriptors by which the clock is asked for, nor does the last."""
+    text = arguments.script(definition(TRUE, ("/bin/date",), clock=datetime(2020, 1, 1, tzinfo=UTC))).decode()
+    first, asked, closed, last = (
+        text.index("/usr/bin/true 3>&- 4<&- || exit $?\n"),
+        text.index("printf c >&3 && read -r go <&4 || exit 125\n"),
+        text.index("exec 3>&- 4<&-\n"),
+        text.index("\n/bin/date || exit $?\n"),
+    )
+    assert first < asked < closed < last

@@ -1,0 +1,31 @@
+"""Rooms with a real sandbox of either kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rebuilder.ports import Toolchains
+from rebuilder.sandbox.bubblewrap import BubblewrapSandbox
+from rebuilder.sandbox.uml import UmlSandbox
+from tests.fakes.blobs import MemoryBlobs
+from tests.fakes.clock import FixedClock
+from tests.fakes.sandbox import Room
+
+KINDS = ("bubblewrap", "uml")
+
+
+@contextmanager
+def real_room(kind: str, toolchains: Toolchains, scratch: Path) -> Iterator[Room]:
+    """A room with the toolchain ``trixie``; its sandbox is closed at the end."""
+    blobs = MemoryBlobs()
+    sandbox: BubblewrapSandbox | UmlSandbox
+    if kind == "uml":
+        sandbox = UmlSandbox(blobs, FixedClock(), scratch=scratch, toolchains=toolchains)
+    else:
+        sandbox = BubblewrapSandbox(blobs, FixedClock(), scratch=scratch)
+    try:
+        yield Room(sandbox, blobs, toolchains.get("trixie").root)
+    finally:
+        sandbox.close()
