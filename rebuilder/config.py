@@ -6,7 +6,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import platformdirs
 from pydantic import AfterValidator, BeforeValidator, Field, GetPydanticSchema, ValidationError, field_validator
@@ -38,6 +38,7 @@ _WORDS = {
     "greater_than": "must be greater than {gt}",
     "int": "must be a whole number",
     "int_parsing_size": "is far too large",
+    "literal_error": "must be one of {expected}",
     "less_than_equal": "must be at most {le}",
     "missing": "it must be given",
     "model_type": "must be a table",
@@ -152,6 +153,10 @@ class Config(Value):
     download_bytes: _Count = 512 << 20
     """Largest file that is downloaded."""
     limits: _Limits = Limits()
+    sandbox: Literal["bubblewrap", "uml"] = "bubblewrap"
+    """What builds run in: namespaces of this machine's kernel, or a kernel of its own for each (User Mode Linux).
+
+    Where a build has to see another time, the latter is used whatever this says."""
     trust: _Place | None = None
     """Directory of a trust root that is used instead of the shipped one; None: the usual place, if it exists."""
     expect: dict[str, Annotated[Expectation, BeforeValidator(_strict_expectation)]] = {}

@@ -128,6 +128,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
             max_file_bytes=config.download_bytes,
             limits=allowance.limits,
             sandboxes=frozenset(sandboxes),
+            sandbox=config.sandbox,
         )
         npm = Npm(
             partial(_npm_access, stack, blobs, HttpCache(config.store / "cache" / "http"), index.ca_bundle),

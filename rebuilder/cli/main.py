@@ -110,6 +110,10 @@ def verify(
     quick: Annotated[
         bool, typer.Option("--quick", help="Only from the published source archive; ask no repository.")
     ] = False,
+    sandbox: Annotated[
+        str | None,
+        typer.Option("--sandbox", help="bubblewrap, or uml: a kernel of its own for every build, a second slower."),
+    ] = None,
     store: Store = None,
     keys: Keys = None,
     site: SiteDirectory = None,
@@ -125,7 +129,7 @@ def verify(
     from rebuilder.config import load_config
     from rebuilder.model.work import Tier
 
-    overrides = {"store": store, "keys": keys, "site": site, "index_url": index_url}
+    overrides = {"store": store, "keys": keys, "site": site, "index_url": index_url, "sandbox": sandbox}
     tier = Tier.SOURCE if quick else Tier.FULL
     raise typer.Exit(verify_subjects(load_config(config, overrides), subjects, as_json=json, tier=tier))
 

@@ -207,3 +207,11 @@ def test_trust_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert (tmp_path / "rebuilder" / "trust", None) == (usual.trust_directory, usual.trust_in_use)
     usual.trust_directory.mkdir(parents=True)
     assert usual.trust_directory == usual.trust_in_use
+
+
+def test_a_sandbox_there_is_not(tmp_path: Path) -> None:
+    """The kinds there are stand in the message."""
+    file = tmp_path / "rebuilder.toml"
+    file.write_text('sandbox = "chroot"')
+    with pytest.raises(UsageError, match="must be one of 'bubblewrap' or 'uml'"):
+        load_config(file, {})

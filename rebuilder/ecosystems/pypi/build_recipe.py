@@ -23,6 +23,7 @@ FILE_TIMES = "/inputs/file-times.json"
 FILE_MODES = "/inputs/file-modes.json"
 WHEELS = "/inputs/wheels"
 REQUIRES_RESULT = "requires.json"
+USUAL_SANDBOX = "bubblewrap"
 CLOCK_SANDBOX = "uml"
 """The kind of sandbox whose clock can be set."""
 
@@ -49,6 +50,8 @@ class Bench:
     requirements: Input
     dependencies: tuple[Input, ...]
     limits: Limits
+    sandbox: str = USUAL_SANDBOX
+    """Kind of sandbox, unless the clock matters."""
     product: Product = Product.WHEEL
     setup_options: tuple[str, ...] | None = None
     """Options of ``setup.py bdist_wheel``, where that is run instead of the backend's hook."""
@@ -117,7 +120,7 @@ def _definition(bench: Bench, circumstances: Circumstances, last: tuple[str, ...
         umask=f"{circumstances.umask:04o}",
         clock=circumstances.clock,
         clock_stands=circumstances.clock_stands,
-        sandbox="bubblewrap" if circumstances.clock is None else CLOCK_SANDBOX,
+        sandbox=bench.sandbox if circumstances.clock is None else CLOCK_SANDBOX,
         limits=bench.limits,
     )
 

@@ -210,6 +210,7 @@ def _furnished(workshop: Workshop, case: Case, target: Target, interpreter: Inte
         requirements=parameters(workshop, REQUIREMENTS, b""),
         dependencies=(),
         limits=workshop.limits(),
+        sandbox=workshop.sandbox,
         product=target.product,
     )
     bench, notes = furnish(workshop, bench, case.requirements, python=toolchain.python_version, not_after=uploaded)

@@ -47,6 +47,7 @@ class PyPI:
         max_file_bytes: int = MAX_FILE_BYTES,
         limits: Callable[[], Limits] = Limits,
         sandboxes: frozenset[str] = frozenset({"bubblewrap"}),
+        sandbox: str = "bubblewrap",
     ) -> None:
         """Verify what one index publishes; nothing is asked of it yet.
 
@@ -63,6 +64,7 @@ class PyPI:
             max_file_bytes: Largest wheel, source archive or build dependency that is downloaded.
             limits: Gives what one build may use; asked for each definition.
             sandboxes: Kinds that ``run`` has; with ``uml`` the clock is tried, too.
+            sandbox: The kind that builds run in unless the clock matters.
         """
         self._index = SimpleIndex(index_url, fetcher)
         self._workshop = Workshop(
@@ -77,6 +79,7 @@ class PyPI:
             max_file_bytes=max_file_bytes,
             limits=limits,
             sandboxes=sandboxes,
+            sandbox=sandbox,
         )
 
     @property

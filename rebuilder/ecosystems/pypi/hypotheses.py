@@ -150,6 +150,7 @@ def _furnished(workshop: Workshop, case: Case, interpreter: Interpreter) -> tupl
         requirements=parameters(workshop, REQUIREMENTS, b""),
         dependencies=(),
         limits=workshop.limits(),
+        sandbox=workshop.sandbox,
         setup_options=case.setup.options if case.setup else None,
     )
     bench, notes = furnish(

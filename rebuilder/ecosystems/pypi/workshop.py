@@ -28,3 +28,5 @@ class Workshop:
     """What one build may use, as it is now."""
     sandboxes: frozenset[str] = frozenset({"bubblewrap"})
     """Kinds of sandboxes that definitions can be run in."""
+    sandbox: str = "bubblewrap"
+    """The kind that is used unless the clock matters."""
