@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from rebuilder.ecosystems.pypi.obstacles import Stopped
-from rebuilder.ecosystems.pypi.toolchain_choice import choose, named_python
+from rebuilder.ecosystems.pypi.toolchain_choice import INTERPRETERS, choose, named_python, with_configured
 from rebuilder.model.inspection import Inspection, Member, MemberKind
+from rebuilder.model.toolchain_settings import InterpreterSettings
 from rebuilder.model.verdict import Verdict
 
 ALL = ["trixie", "bookworm", "bullseye"]
@@ -17,7 +19,8 @@ ALL = ["trixie", "bookworm", "bullseye"]
 @pytest.mark.parametrize(
     ("requires_python", "year", "expected"),
     [
-        (None, 2026, ALL),
+        (None, 2026, ["trixie", "bookworm"]),
+        (None, 2025, ALL),
         (">=3.9", 2025, ALL),
         (">=3.9", 2024, ["bookworm", "bullseye", "trixie"]),
         (">=3.9", 2021, ["bullseye", "bookworm", "trixie"]),
@@ -26,9 +29,10 @@ ALL = ["trixie", "bookworm", "bullseye"]
         (">=3.12", 2026, ["trixie"]),
         (">=3.12", 2023, ["trixie"]),
         (">=3.14", 2026, ["forky"]),
-        ("<3.13", 2026, ["bookworm", "bullseye"]),
+        ("<3.13", 2026, ["bookworm"]),
+        ("<3.11", 2026, ["bullseye"]),
         (">=3.11.4", 2026, ["trixie", "bookworm"]),
-        ("not a specifier", 2026, ALL),
+        ("not a specifier", 2026, ["trixie", "bookworm"]),
     ],
 )
 def test_choice(requires_python: str | None, year: int, expected: list[str]) -> None:
@@ -41,14 +45,75 @@ def test_choice(requires_python: str | None, year: int, expected: list[str]) -> 
     ("named", "expected"),
     [
         ("3.9", ["bullseye", "trixie", "bookworm"]),
-        ("3.14", ["forky", *ALL]),
-        ("3.10", ALL),
+        ("3.14", ["forky", "trixie", "bookworm"]),
+        ("3.15", ["trixie", "bookworm"]),
+        ("3.10", ["bookworm", "trixie"]),
+        ("2.7", ["bookworm", "trixie"]),
     ],
 )
 def test_named(named: str, expected: list[str]) -> None:
-    """The Python the wheel names comes first, if there is one."""
+    """The Python the wheel names comes first; without a toolchain for it the nearest."""
     found = choose(None, datetime(2026, 1, 2, tzinfo=UTC), named=named)
     assert expected == [each.toolchain for each in found]
+
+
+@pytest.mark.parametrize(
+    ("tools", "year", "expected"),
+    [
+        ({"setuptools": "36.8.0"}, 2018, ["bullseye"]),
+        ({"setuptools": "44.1.1"}, 2025, ["bookworm", "bullseye"]),
+        ({"setuptools": "66.1.0"}, 2025, ALL),
+        ({"setuptools": "84.0.0"}, 2026, ["trixie", "bookworm"]),
+        ({"flit_core": "3.2.0"}, 2024, ["bookworm", "bullseye", "trixie"]),
+        ({"poetry-core": "1.0.8"}, 2025, ["bookworm", "bullseye"]),
+        ({"setuptools": "40.0"}, 2019, ["bullseye", "bookworm", "trixie"]),
+        ({"setuptools": "today's"}, 2025, ALL),
+    ],
+)
+def test_what_tools_run_on(tools: dict[str, str], year: int, expected: list[str]) -> None:
+    """A Python that an inferred tool does not run on is left out, unless there is no other."""
+    found = choose(None, datetime(year, 1, 2, tzinfo=UTC), tools=tools)
+    assert expected == [each.toolchain for each in found]
+
+
+def test_classifiers_are_a_weak_hint() -> None:
+    """Listed versions come before others of their kind; no list says nothing, and nothing is left out."""
+    listed = [f"Programming Language :: Python :: {each}" for each in ("3", "3.9", "3.10", "3 :: Only")]
+    found = choose(None, datetime(2024, 1, 2, tzinfo=UTC), classifiers=listed)
+    assert ["bullseye", "bookworm", "trixie"] == [each.toolchain for each in found]
+    found = choose(None, datetime(2024, 1, 2, tzinfo=UTC), classifiers=["Programming Language :: Python :: 3"])
+    assert ["bookworm", "bullseye", "trixie"] == [each.toolchain for each in found]
+
+
+def test_interpreters_of_the_settings() -> None:
+    """They are chosen like any other; one with a version that Debian has takes its place."""
+    own = {
+        "mine": InterpreterSettings(version="3.12", path="/srv/312"),
+        "better": InterpreterSettings(version="3.11", path="/srv/311"),
+        "future": InterpreterSettings(version="3.20", path="/srv/320"),
+    }
+    interpreters = with_configured(own)
+    versions = ["3.20", "3.14", "3.13", "3.12", "3.11", "3.9"]
+    assert versions == [each.python for each in interpreters]
+    found = choose("<3.20", datetime(2024, 1, 2, tzinfo=UTC), interpreters=interpreters)
+    assert ["mine", "better", "bullseye"] == [each.toolchain for each in found]
+    assert INTERPRETERS == with_configured({})
+
+
+@pytest.mark.parametrize(
+    ("year", "evidence", "expected"),
+    [
+        (2024, {}, "Python 3.11 was there when the wheel was uploaded."),
+        (2015, {}, "Python 3.9 came out after the upload"),
+        (2024, {"named": "3.9"}, "Python 3.9 is the one the wheel names."),
+        (2024, {"named": "3.6"}, "There is no toolchain for Python 3.6, which the wheel names"),
+        (2025, {"tools": {"setuptools": "44.1.1"}}, "setuptools 44.1.1 does not run on Python 3.13: distutils and"),
+        (2019, {"tools": {"setuptools": "40.0"}}, "setuptools 40.0 does not run on Python 3.9: HTMLParser.unescape"),
+    ],
+)
+def test_reason(year: int, evidence: dict[str, Any], expected: str) -> None:
+    """Each choice says why, in one or two sentences."""
+    assert choose(None, datetime(year, 1, 2, tzinfo=UTC), **evidence)[0].reason.startswith(expected)
 
 
 def test_no_toolchain() -> None:
@@ -70,6 +135,7 @@ def wheel(name: str, scripts: str = "") -> Inspection:
     [
         ("x-1-py3.9-nspkg.pth", "", "3.9"),
         ("x-1-py3.10-nspkg.pth", "", "3.10"),
+        ("x-1-py2.7-nspkg.pth", "", "2.7"),
         ("x.py", "x = x:main\nx3 = x:main\nx3.9 = x:main\n", "3.9"),
         ("x.py", "x = x:main\nx-3.12 = x:main\n", "3.12"),
         ("x.py", "x = x:main\ny3.9 = x:main\n", None),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+from rebuilder.ecosystems.pypi.interpreter_limits import refusal
 from rebuilder.ecosystems.pypi.obstacles import Stopped, quoted
 from rebuilder.model.inspection import Inspection
+from rebuilder.model.toolchain_settings import InterpreterSettings
 from rebuilder.model.verdict import Verdict
 
 
@@ -22,19 +24,42 @@ class Interpreter:
     python: str
     released: datetime
     """When this CPython came out: nothing was built with it before."""
+    ended: datetime
+    """After that its makers mend nothing any more, and hardly anybody builds with it."""
     usual: bool = True
     """Whether it is tried when nothing points to it."""
+    reason: str = ""
+    """Why it was chosen, as a sentence; empty when it was not chosen yet."""
 
+
+def _day(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+_LIVES = {
+    "3.9": (_day("2020-10-05"), _day("2025-10-31")),
+    "3.10": (_day("2021-10-04"), _day("2026-10-31")),
+    "3.11": (_day("2022-10-24"), _day("2027-10-31")),
+    "3.12": (_day("2023-10-02"), _day("2028-10-31")),
+    "3.13": (_day("2024-10-07"), _day("2029-10-31")),
+    "3.14": (_day("2025-10-07"), _day("2030-10-31")),
+    "3.15": (_day("2026-10-01"), _day("2031-10-31")),
+}
+"""First release and end of each CPython, from PEPs 596, 619, 664, 693, 719, 745 and 790."""
+_UNKNOWN = (_day("2000-01-01"), _day("9999-12-31"))
 
 INTERPRETERS = (
-    Interpreter("forky", "3.14", datetime(2025, 10, 7, tzinfo=UTC), usual=False),
-    Interpreter("trixie", "3.13", datetime(2024, 10, 7, tzinfo=UTC)),
-    Interpreter("bookworm", "3.11", datetime(2022, 10, 24, tzinfo=UTC)),
-    Interpreter("bullseye", "3.9", datetime(2020, 10, 5, tzinfo=UTC)),
+    Interpreter("forky", "3.14", *_LIVES["3.14"], usual=False),
+    Interpreter("trixie", "3.13", *_LIVES["3.13"]),
+    Interpreter("bookworm", "3.11", *_LIVES["3.11"]),
+    Interpreter("bullseye", "3.9", *_LIVES["3.9"]),
 )
-"""Newest first."""
+"""Newest first. Forky is Debian's next release: a mirror may lack it or lag behind, so something has to ask for it."""
 
-_NSPKG = re.compile(r".+-py(3\.\d{1,2})-nspkg\.pth")
+_MOST = 3
+"""Interpreters that are tried for one file."""
+_CLASSIFIER = re.compile(r"Programming Language :: Python :: (3\.\d{1,2})")
+_NSPKG = re.compile(r".+-py(\d\.\d{1,2})-nspkg\.pth")
 _SCRIPT = re.compile(r"^(?P<name>[\w-]{1,60}?)-?(?P<python>3\.\d{1,2})\s*=\s*(?P<goal>\S+)\s*$", re.MULTILINE)
 
 
@@ -65,22 +90,38 @@ def named_python(wheel: Inspection) -> NamedPython | None:
     return None
 
 
+def with_configured(settings: Mapping[str, InterpreterSettings]) -> tuple[Interpreter, ...]:
+    """The interpreters there are and those of the settings, newest first; of one version that of the settings."""
+    own = [
+        Interpreter(name, each.version, *_LIVES.get(each.version, _UNKNOWN)) for name, each in sorted(settings.items())
+    ]
+    versions = {each.python for each in own}
+    everything = [*own, *(each for each in INTERPRETERS if each.python not in versions)]
+    return tuple(sorted(everything, key=lambda each: _minor(each.python), reverse=True))
+
+
 def choose(
     requires_python: str | None,
     uploaded: datetime,
     *,
     named: str | None = None,
+    tools: Mapping[str, str] | None = None,
+    classifiers: Iterable[str] = (),
     interpreters: Iterable[Interpreter] = INTERPRETERS,
 ) -> list[Interpreter]:
-    """Interpreters the release supports, the likeliest first.
+    """Interpreters the release supports, the likeliest first, at most three, each with the reason.
 
-    The one that is named comes first; then the newest that existed when the wheel was uploaded; a wheel older than
-    all of them gets the oldest, which differs least from what there was.
+    The one that is named comes first, or the nearest to it; then the newest that existed when the wheel was uploaded;
+    a wheel older than all of them gets the oldest, which differs least from what there was. What the tools do not run
+    on, and what had come to its end before the upload, is left out as long as something else is there. Versions that
+    the release lists are preferred to those it does not: weak, since such lists are seldom complete.
 
     Args:
         requires_python: ``Requires-Python`` as published; one that cannot be read is passed over.
         uploaded: When the wheel was published.
         named: The version the wheel names, such as ``3.9``.
+        tools: Versions of build tools that were inferred, by name, such as ``{"setuptools": "44.1.1"}``.
+        classifiers: Trove classifiers of the release.
         interpreters: Those there are, newest first.
 
     Raises:
@@ -94,11 +135,46 @@ def choose(
             Verdict.UNSUPPORTED,
             f"The release asks for Python {quoted(requires_python or '')}; there are toolchains with {have} only.",
         )
-    usual = [each for each in supported if each.usual] or supported
-    existed = [each for each in usual if each.released <= uploaded]
-    later = [each for each in usual if each.released > uploaded]
-    first = [each for each in supported if each.python == named]
-    return list(dict.fromkeys([*first, *existed, *later[::-1]]))
+    refusals = {each.python: refusal(tools or {}, each.python) for each in supported}
+    able = [each for each in supported if refusals[each.python] is None] or supported
+    first = [each for each in able if each.python == named]
+    usual = [each for each in able if each.usual] or able
+    alive = [each for each in usual if each.ended > uploaded] or usual
+    listed = {found[1] for text in classifiers if (found := _CLASSIFIER.fullmatch(text.strip()))}
+    existed = [each for each in alive if each.released <= uploaded]
+    later = [each for each in alive if each.released > uploaded][::-1]
+    ranked = [*sorted(existed, key=_unlisted(listed)), *sorted(later, key=_unlisted(listed))]
+    if named is not None and not first:
+        ranked.sort(key=lambda each: abs(_minor(each.python) - _minor(named)))
+    chosen = list(dict.fromkeys([*first, *ranked]))[:_MOST]
+    passed_over = [each.python for each in supported if each.usual and each.released <= uploaded and each not in able]
+    refused = refusals[passed_over[0]] if passed_over else None
+    return [replace(each, reason=_reason(each, uploaded, named, refusals[each.python], refused)) for each in chosen]
+
+
+def _reason(chosen: Interpreter, uploaded: datetime, named: str | None, own: str | None, other: str | None) -> str:
+    python = f"Python {chosen.python}"
+    if own is not None:
+        return f"{own} There is no toolchain with a Python that fits."
+    if named == chosen.python:
+        return f"{python} is the one the wheel names."
+    if named is not None:
+        return f"There is no toolchain for Python {named}, which the wheel names, that fits; {python} is tried instead."
+    if other is not None:
+        return f"{other} So {python} is used."
+    if chosen.released > uploaded:
+        return f"{python} came out after the upload; it is tried because nothing that fits is as old as the wheel."
+    return f"{python} was there when the wheel was uploaded."
+
+
+def _unlisted(listed: set[str]) -> Callable[[Interpreter], bool]:
+    return lambda each: bool(listed) and each.python not in listed
+
+
+def _minor(python: str) -> int:
+    """Python 2 is older than any 3."""
+    major, _, minor = python.partition(".")
+    return int(minor) if major == "3" else 0
 
 
 def _supports(requires_python: str | None, python: str) -> bool:
