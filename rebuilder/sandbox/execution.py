@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -15,6 +13,7 @@ from rebuilder.errors import RebuilderError, SandboxFaultError, SandboxUnavailab
 from rebuilder.model.attempt import Limit
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.sandbox import arguments, isolation, seccomp
+from rebuilder.sandbox.cpus import Cpus
 from rebuilder.sandbox.launch import Ending, Launched, Launcher, memory_file
 from rebuilder.sandbox.supervision import Supervision
 
@@ -46,7 +45,7 @@ class Execution:
 
     def __init__(self) -> None:
         self._launcher = Launcher()
-        self._turn = itertools.count()
+        self._cpus = Cpus()
 
     def close(self) -> None:
         """End all runs, and the process that starts them."""
@@ -86,7 +85,8 @@ class Execution:
         killed_before = _out_of_memory_kills()
         with ExitStack() as stack:
             supervision = stack.enter_context(Supervision(definition.limits))
-            request = self._request(definition, bubblewrap, toolchain, sources)
+            cpus = stack.enter_context(self._cpus.taken(definition.cpu_count))
+            request = self._request(definition, bubblewrap, toolchain, sources, cpus)
             launched = self._launch(request, definition, supervision, script, calls)
             stack.callback(launched.close)
             limit = supervision.watch(launched)
@@ -101,7 +101,12 @@ class Execution:
             yield Ended(supervision, limit, ending, time.monotonic() - begun, version)
 
     def _request(
-        self, definition: BuildDefinition, program: str, toolchain: Path, sources: Mapping[str, Path]
+        self,
+        definition: BuildDefinition,
+        program: str,
+        toolchain: Path,
+        sources: Mapping[str, Path],
+        cpus: list[int],
     ) -> dict[str, Any]:
         """What the launcher is asked, and the options of bubblewrap."""
         stage = isolation.stage()
@@ -120,19 +125,8 @@ class Execution:
             "stage": stage,
             "sources": real if stage else [],
             "limits": arguments.resource_limits(definition.limits),
-            "cpus": self._cpus(definition.cpu_count),
+            "cpus": cpus,
         }
-
-    def _cpus(self, count: int) -> list[int]:
-        """CPUs for the next run, in turns, so that runs at the same time do not share them needlessly."""
-        available = sorted(os.sched_getaffinity(0))
-        if count > len(available):
-            raise SandboxUnavailableError(
-                f"The build definition asks for {count} CPUs; {len(available)} may be used here.",
-                hint="Run it on a machine with more CPUs.",
-            )
-        first = next(self._turn) * count
-        return [available[(first + index) % len(available)] for index in range(count)]
 
     def _launch(
         self,
