@@ -89,28 +89,45 @@ class WatchedToolchains:
     """Toolchains whose making and checking counts as a stage of its own, whichever stage asked for them.
 
     It is shown only when it takes long: give :meth:`Stopwatch.show` to what makes them.
+
+    A check looks at thousands of files, and one artifact asks for its toolchains many times: what was checked at
+    most ``recent`` seconds ago is not checked again.
     """
 
-    def __init__(self, toolchains: Toolchains, stopwatch: Stopwatch) -> None:
+    def __init__(
+        self,
+        toolchains: Toolchains,
+        stopwatch: Stopwatch,
+        *,
+        recent: float = 10.0,
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._toolchains = toolchains
         self._stopwatch = stopwatch
+        self._recent = recent
+        self._now = seconds
+        self._checked: dict[str, tuple[float, Toolchain]] = {}
         self.seen: dict[str, Toolchain] = {}
         """By digest: those that were asked for, as they were when they were last checked."""
 
     def get(self, name: str) -> Toolchain:
         """See :meth:`rebuilder.ports.Toolchains.get`."""
-        return self._watched(lambda: self._toolchains.get(name))
+        return self._watched(name, lambda: self._toolchains.get(name))
 
     def by_digest(self, sha256: str) -> Toolchain:
         """See :meth:`rebuilder.ports.Toolchains.by_digest`."""
-        return self._watched(lambda: self._toolchains.by_digest(sha256))
+        return self._watched(sha256, lambda: self._toolchains.by_digest(sha256))
 
     def remake(self, name: str) -> Toolchain:
         """See :meth:`rebuilder.ports.Toolchains.remake`."""
-        return self._watched(lambda: self._toolchains.remake(name))
+        self._checked.pop(name, None)
+        return self._watched(name, lambda: self._toolchains.remake(name))
 
-    def _watched(self, ask: Callable[[], Toolchain]) -> Toolchain:
-        with self._stopwatch.within(Stage.TOOLCHAIN):
-            toolchain = ask()
+    def _watched(self, what: str, ask: Callable[[], Toolchain]) -> Toolchain:
+        since, toolchain = self._checked.get(what, (0.0, None))
+        if toolchain is None or self._now() - since > self._recent:
+            with self._stopwatch.within(Stage.TOOLCHAIN):
+                toolchain = ask()
+            self._checked[what] = self._now(), toolchain
         self.seen[toolchain.sha256] = toolchain
         return toolchain

@@ -95,3 +95,32 @@ def test_long_work_is_shown() -> None:
     with watch.within(Stage.TOOLCHAIN):
         watch.show("making trixie")
     assert recorder.told == ["build", "toolchain making trixie"]
+
+
+class CountedToolchains(OneToolchain):
+    """Knows how often it was asked to look."""
+
+    def __init__(self) -> None:
+        self.looks: list[str] = []
+
+    def _toolchain(self, name: str, digest: Sha256) -> Toolchain:
+        self.looks.append(name)
+        return super()._toolchain(name, digest)
+
+
+def test_what_was_checked_just_now_is_not_checked_again() -> None:
+    """Thousands of files are looked at once for the many runs of one artifact, and again after a while."""
+    counted = CountedToolchains()
+    moments = iter((0.0, 9.0, 10.0, 21.0, 21.0))
+    toolchains = WatchedToolchains(counted, Stopwatch(Recorder()), recent=10, seconds=moments.__next__)
+    for _ in range(4):
+        assert "0" * 64 == toolchains.get("trixie").sha256
+    assert ["trixie"] * 2 == counted.looks
+
+
+def test_a_toolchain_made_anew_is_the_one_that_is_given() -> None:
+    """What was checked just before it was made anew does not stand in for it."""
+    toolchains = WatchedToolchains(CountedToolchains(), Stopwatch(Recorder()))
+    toolchains.get("trixie")
+    toolchains.remake("trixie")
+    assert "1" * 64 == toolchains.get("trixie").sha256
