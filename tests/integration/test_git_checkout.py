@@ -83,7 +83,7 @@ class Bench:
         return self.blobs.read(run.log_sha256).decode("utf-8", "replace")
 
 
-@pytest.fixture(params=["bookworm-git", "trixie-git"])
+@pytest.fixture(params=["bullseye-git", "bookworm-git", "trixie-git", "forky-git"])
 def bench(request: pytest.FixtureRequest, toolchains: DebianToolchains, tmp_path: Path) -> Iterator[Bench]:
     """Each toolchain with git in turn."""
     subject = Bench(toolchains, request.param, tmp_path)

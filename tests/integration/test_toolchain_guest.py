@@ -1,0 +1,106 @@
+"""Guest programs run on every toolchain, and every toolchain's zlib writes the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rebuilder.model.attempt import Outcome, Run
+from rebuilder.model.definition import BuildDefinition, Input, Role, ToolchainRef
+from rebuilder.sandbox.bubblewrap import BubblewrapSandbox
+from rebuilder.sandbox.guest_runner import SandboxGuest
+from rebuilder.sandbox.run import DefinitionRunner
+from rebuilder.toolchains.store import DebianToolchains
+from tests.fakes.archives import gzip_bytes, tar_bytes, tar_member
+from tests.fakes.blobs import MemoryBlobs
+from tests.fakes.clock import FixedClock
+
+PLAIN = ["bullseye", "bookworm", "trixie", "forky"]
+
+BACKEND = b"""
+import os, random, zipfile
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    chance = random.Random(1)
+    words = [("%x" % chance.getrandbits(40)).encode() for _ in range(500)]
+    with zipfile.ZipFile(os.path.join(wheel_directory, "x-1-py3-none-any.whl"), "w") as wheel:
+        for size in (10, 5000, 200000):
+            for level in (1, 6, 9):
+                data = b" ".join(chance.choice(words) for _ in range(size))
+                info = zipfile.ZipInfo("x-%d-%d.txt" % (size, level), (2020, 1, 1, 0, 0, 0))
+                wheel.writestr(info, data, zipfile.ZIP_DEFLATED, level)
+    return "x-1-py3-none-any.whl"
+"""
+
+
+class Bench:
+    """A source archive as a blob, and a sandbox."""
+
+    def __init__(self, toolchains: DebianToolchains, scratch: Path) -> None:
+        self.blobs = MemoryBlobs()
+        self.toolchains = toolchains
+        self.sandbox = BubblewrapSandbox(self.blobs, FixedClock(), scratch=scratch)
+        self.run = DefinitionRunner({self.sandbox.kind: self.sandbox}, toolchains, self.blobs)
+        source = gzip_bytes(tar_bytes((tar_member("x-1/backend.py"), BACKEND)))
+        self.source = Input(
+            role=Role.SOURCE, name="x-1.tar.gz", sha256=self.blobs.put(source), path="/inputs/x-1.tar.gz"
+        )
+
+    def guest(self, toolchain: str) -> SandboxGuest:
+        """Guest programs on that toolchain."""
+        return SandboxGuest(self.sandbox, self.toolchains, self.blobs, toolchain)
+
+    def build(self, toolchain: str) -> Run:
+        """Unpack the source archive and build its wheel there."""
+        program = self.guest(toolchain).program_input
+        guest = ("/usr/bin/python3", "-B", program.path)
+        return self.run(
+            BuildDefinition(
+                build_type="urn:example:build",
+                purl="pkg:pypi/x@1",
+                filename="x-1-py3-none-any.whl",
+                inputs=(program, self.source),
+                toolchain=ToolchainRef(name=toolchain, sha256=self.toolchains.get(toolchain).sha256),
+                commands=(
+                    (*guest, "unpack", "--source", self.source.path, "--into", "/build/src"),
+                    (
+                        *(*guest, "build_wheel", "--backend", "backend", "--backend-path", "."),
+                        *("--source", "/build/src/x-1", "--out", "/out"),
+                    ),
+                ),
+                environment={"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"},
+            )
+        )
+
+
+@pytest.fixture(scope="module")
+def bench(toolchains: DebianToolchains, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """One sandbox for all tests here."""
+    made = Bench(toolchains, tmp_path_factory.mktemp("scratch"))
+    yield made
+    made.sandbox.close()
+
+
+@pytest.mark.parametrize("toolchain", PLAIN)
+def test_programs_that_read(bench: Bench, toolchain: str) -> None:
+    """Archives are listed and compared on each Python."""
+    same = bench.source.model_copy(update={"path": "/inputs/other.tar.gz"})
+    guest = bench.guest(toolchain)
+    listed = guest.run("inspect_archive", [bench.source.path], inputs=[bench.source])
+    assert Outcome.COMPLETED == listed.run.outcome, bench.blobs.read(listed.run.log_sha256)
+    assert ["x-1/backend.py"] == [each["name"] for each in listed.document["archives"][0]["members"]]
+    compared = guest.run("compare_archives", [bench.source.path, same.path], inputs=[bench.source, same])
+    assert Outcome.COMPLETED == compared.run.outcome, bench.blobs.read(compared.run.log_sha256)
+    assert compared.document is not None
+
+
+def test_compressed_data_does_not_tell_the_toolchain(bench: Bench) -> None:
+    """Wheels are built on each Python, and the same content is compressed to the same bytes: why zlib is no evidence.
+
+    Should this fail for a new toolchain, what is compressed in a wheel says something about where it was built.
+    """
+    runs = {toolchain: bench.build(toolchain) for toolchain in PLAIN}
+    for run in runs.values():
+        assert Outcome.COMPLETED == run.outcome, bench.blobs.read(run.log_sha256)
+    assert 1 == len({run.outputs[0].sha256 for run in runs.values()})
