@@ -5,7 +5,16 @@ from __future__ import annotations
 import importlib
 import sys
 
-PROGRAMS = ("unpack", "checkout", "build_sdist", "build_wheel", "inspect_archive", "compare_archives")
+PROGRAMS = (
+    "unpack",
+    "checkout",
+    "build_sdist",
+    "build_wheel",
+    "run_setup",
+    "inspect_archive",
+    "compare_archives",
+    "reverse_tree",
+)
 
 
 def main(argv: list[str]) -> int:

@@ -21,6 +21,7 @@ ENVIRONMENT = "/build/env"
 REQUIREMENTS = "/inputs/requirements.txt"
 FILE_TIMES = "/inputs/file-times.json"
 FILE_MODES = "/inputs/file-modes.json"
+PACE = "/inputs/pace.json"
 WHEELS = "/inputs/wheels"
 REQUIRES_RESULT = "requires.json"
 USUAL_SANDBOX = "bubblewrap"
@@ -68,17 +69,16 @@ class Circumstances:
     umask: int = 0o022
     clock: datetime | None = None
     """What the clock shows when the build begins; only a sandbox with a clock of its own does that."""
-    clock_stands: bool = False
-    """Whether it shows that to the end."""
+    pace: Input | None = None
+    """Plan of when files may be touched; without one the clock stands still."""
 
 
 def build_definition(bench: Bench, circumstances: Circumstances) -> BuildDefinition:
     """Make the source tree, make the build environment, build."""
+    pace = () if circumstances.pace is None else ("--pace", circumstances.pace.path)
     if bench.setup_options is None:
-        return _definition(bench, circumstances, (*_backend_command(bench), "--out", "/out"))
-    python = ("/usr/bin/env", f"--chdir={_project(bench)}", f"{ENVIRONMENT}/bin/python")
-    build = (*python, "setup.py", "bdist_wheel", *bench.setup_options, "--dist-dir=/out")
-    return _definition(bench, circumstances, build)
+        return _definition(bench, circumstances, (*_backend_command(bench), "--out", "/out", *pace))
+    return _definition(bench, circumstances, _setup_command(bench, bench.setup_options, pace))
 
 
 def requires_definition(bench: Bench) -> BuildDefinition:
@@ -106,7 +106,7 @@ def dependency_input(pin: Pin) -> Input:
 
 
 def _definition(bench: Bench, circumstances: Circumstances, last: tuple[str, ...]) -> BuildDefinition:
-    documents = tuple(each for each in (circumstances.file_times, circumstances.file_modes) if each is not None)
+    documents = tuple(each for each in (circumstances.file_times, circumstances.file_modes, circumstances.pace) if each)
     inputs = (bench.guest, bench.uv, *bench.tree.inputs, bench.requirements, *bench.dependencies)
     return BuildDefinition(
         build_type=COMMIT_BUILD_TYPE if isinstance(bench.tree, CheckedOut) else BUILD_TYPE,
@@ -119,7 +119,7 @@ def _definition(bench: Bench, circumstances: Circumstances, last: tuple[str, ...
         environment=_environment(circumstances),
         umask=f"{circumstances.umask:04o}",
         clock=circumstances.clock,
-        clock_stands=circumstances.clock_stands,
+        clock_stands=circumstances.clock is not None and circumstances.pace is None,
         sandbox=bench.sandbox if circumstances.clock is None else CLOCK_SANDBOX,
         limits=bench.limits,
     )
@@ -149,6 +149,16 @@ def _backend_command(bench: Bench) -> tuple[str, ...]:
         *("--backend", bench.system.backend, *paths),
         *("--source", _project(bench)),
     )
+
+
+def _setup_command(bench: Bench, options: tuple[str, ...], pace: tuple[str, ...]) -> tuple[str, ...]:
+    python, project = f"{ENVIRONMENT}/bin/python", _project(bench)
+    arguments = ("bdist_wheel", *options, "--dist-dir=/out")
+    if pace:
+        # Who ran "setup.py sdist bdist_wheel" had egg_info run first of all, which shows where files wait for times.
+        waiting = ("run_setup", "--source", project, *pace, "--", "egg_info")
+        return (python, bench.guest.path, *waiting, *arguments)
+    return ("/usr/bin/env", f"--chdir={project}", python, "setup.py", *arguments)
 
 
 def _project(bench: Bench) -> str:
