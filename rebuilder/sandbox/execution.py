@@ -38,6 +38,8 @@ class Program(NamedTuple):
     """For the shell; it begins with :func:`rebuilder.sandbox.arguments.opening`."""
     permitted: tuple[str, ...]
     """System calls that it needs and builds may not use; see :func:`rebuilder.sandbox.seccomp.program`."""
+    fixed_addresses: bool = False
+    """Whether its memory is laid out the same every time."""
 
 
 class Execution:
@@ -87,6 +89,7 @@ class Execution:
             supervision = stack.enter_context(Supervision(definition.limits))
             cpus = stack.enter_context(self._cpus.taken(definition.cpu_count))
             request = self._request(definition, bubblewrap, toolchain, sources, cpus)
+            request["fixed_addresses"] = program is not None and program.fixed_addresses
             launched = self._launch(request, definition, supervision, script, calls)
             stack.callback(launched.close)
             limit = supervision.watch(launched)

@@ -44,6 +44,7 @@ _CLONE_NEWNS = 0x00020000
 _MS_BIND, _MS_REC, _MS_SLAVE = 4096, 16384, 1 << 19
 _MS_NOSUID_NODEV = 2 | 4
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 36, 38
+_ADDR_NO_RANDOMIZE = 0x0040000
 _PATIENCE = 5.0
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -140,6 +141,8 @@ def become_bubblewrap(
     score = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
     os.write(score, b"1000")
     os.sched_setaffinity(0, request["cpus"])
+    if request.get("fixed_addresses"):
+        _libc.personality(ctypes.c_ulong(_ADDR_NO_RANDOMIZE))
     if request["stage"]:
         _stage(request["stage"], request["sources"])
     _limit(request["limits"])

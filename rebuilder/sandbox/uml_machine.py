@@ -36,9 +36,6 @@ _OWN = {
 _MB = 1 << 20
 _KERNEL_BYTES = 192 * _MB
 """Memory of the guest that is its kernel's, and that of our own processes there."""
-_GAP_BYTES = 1200 * _MB
-"""The kernel maps its memory file from the end of its program on; where its heap begins, up to 1 GB further, is random
-(brk(2)) and the gap becomes part of the file, as a hole."""
 _CONSOLE_BYTES = 1 * _MB
 _EXTRA_SECONDS = 20.0
 """For boot and halt, and before the sandbox around a guest ends what the guest itself should have ended."""
@@ -96,8 +93,10 @@ def machine(definition: BuildDefinition, kernel: Toolchain, toolchain: Path, inp
         f"printf %s {shlex.quote(json.dumps(request))} > {uml_guest.PLACE}/{uml_guest.REQUEST}",
         *(f"exec {shlex.join(command)}" for command in outer.commands),
     ]
+    # Random addresses would make the memory a build is told of another every time: a gap of random size becomes part
+    # of it. What runs in the guest has the random addresses its own kernel gives.
     script = "".join(f"{line}\n" for line in lines).encode("ascii")
-    return Machine(outer, sources, Program(script, permitted=("ptrace",)))
+    return Machine(outer, sources, Program(script, permitted=("ptrace",), fixed_addresses=True))
 
 
 _NO_DIGEST = Sha256("0" * 64)
@@ -114,7 +113,7 @@ def _around(limits: Limits, memory: int) -> Limits:
     Its memory is a file there, and so counts as disk. It is mapped into its kernel and into each of its processes,
     and what is resident of them together may be many times the file.
     """
-    file = memory + _GAP_BYTES
+    file = memory + _KERNEL_BYTES
     return Limits(
         wall_seconds=limits.wall_seconds + _EXTRA_SECONDS,
         cpu_seconds=limits.cpu_seconds + _EXTRA_SECONDS,
