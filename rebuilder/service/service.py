@@ -142,7 +142,8 @@ class Service:
 
     def _desk_step(self) -> None:
         self._pulse.beat("signing")
-        self._signing.step()
+        while self._signing.step():
+            self._pulse.beat("signing")
 
     def _follow_schedules(self) -> None:
         self._pulse.beat("scheduler")

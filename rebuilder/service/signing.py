@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rebuilder.errors import CorruptError, RebuilderError, SigningError
-from rebuilder.model.alarm import Alarm, AlarmKind
+from rebuilder.model.alarm import Alarm, AlarmKind, Severity
 from rebuilder.model.report import Report
 from rebuilder.press import Press
 from rebuilder.service.logs import bound
@@ -37,6 +37,8 @@ class SigningDesk:
     def __post_init__(self) -> None:
         self._stale = True  # what a process before this one published may not be in the index
         self._written = -_INDEX_SECONDS
+        self._told: list[tuple[int, Severity]] = []
+        """The open alarms that the pages show: they change without any verdict."""
         self._waits: dict[int, float] = {}
         """Reports whose signature waits for the store, and since when."""
 
@@ -46,34 +48,43 @@ class SigningDesk:
         Raises:
             RebuilderError: the ledger or the site cannot be used; what was not done waits.
         """
-        waiting = self.press.ledger.unsigned(limit=_AT_ONCE)
-        for number, report in waiting:
+        signed_now = 0
+        for number, report in self.press.ledger.unsigned(limit=_AT_ONCE):
             with bound(artifact=report.artifact.filename, purl=report.artifact.purl, verification=number):
-                self._sign(number, report)
+                signed_now += self._sign(number, report)
         for number, signed in self.press.ledger.unpublished(limit=_AT_ONCE):
             artifact = signed.report.artifact
             with bound(artifact=artifact.filename, purl=artifact.purl, verification=number):
                 self.press.publish(number, signed)
                 log.info("signed and published.", extra={"verdict": signed.report.decision.verdict.value})
             self._stale = True
-        if self._stale and self.monotonic() >= self._written + _INDEX_SECONDS:
-            self.press.write_index()
-            self._stale, self._written = False, self.monotonic()
-        return len(waiting)
+        if self.monotonic() >= self._written + _INDEX_SECONDS:
+            alarms = self._open_alarms()
+            if self._stale or alarms != self._told:
+                self.press.write_index()
+                self._stale, self._told = False, alarms
+            self._written = self.monotonic()
+        return signed_now
 
-    def _sign(self, number: int, report: Report) -> None:
+    def _open_alarms(self) -> list[tuple[int, Severity]]:
+        return [(each.number, each.severity) for each in self.press.ledger.alarm_book.open()]
+
+    def _sign(self, number: int, report: Report) -> bool:
         """Sign one report; one that cannot be signed must not keep the others waiting."""
         now = self.monotonic()
+        done = False
         try:
             self.press.finish(number, report)
+            done = True
         except (CorruptError, SigningError, ValueError) as error:
             self._refuse(number, report, error)
         except RebuilderError as error:  # a full disk, a ledger that is away: nothing is wrong with the report
             if now - self._waits.setdefault(number, now) < _PATIENCE:
                 log.warning("The report cannot be signed yet: %s", error)
-                return
+                return False
             self._refuse(number, report, error)
         self._waits.pop(number, None)
+        return done
 
     def _refuse(self, number: int, report: Report, error: Exception) -> None:
         log.error("The report cannot be signed: %s", error)
