@@ -38,12 +38,12 @@ def orders(which: PublicList, listing: Callable[[str], Listing | None]) -> list[
 
 
 def named_files(text: str) -> list[Order]:
-    """Orders of a JSON list of objects with a package URL (``subject``) and a ``filename``."""
-    found = []
+    """Orders of a JSON list of objects with a package URL (``subject``) and a ``filename``, each file once."""
+    found = {}
     for each in json.loads(text):
         purl = PackageURL.from_string(each["subject"])
-        found.append(_order(each["subject"], purl.name, purl.version or "", each["filename"]))
-    return found
+        found[each["filename"]] = _order(each["subject"], purl.name, purl.version or "", each["filename"])
+    return list(found.values())
 
 
 def released_files(lines: Iterable[str], listing: Callable[[str], Listing | None]) -> list[Order]:

@@ -1,0 +1,163 @@
+"""The measurement of whole lists: its lists, its figures, its tables, its picture."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from rebuilder.model.comparison import Level
+from rebuilder.model.listing import ListedFile, Listing
+from rebuilder.model.report import Report, Stage
+from rebuilder.model.value import Sha256
+from rebuilder.model.verdict import Verdict
+from rebuilder.model.work import Reason, Tier
+from tests.bench.chart import chart, mean_seconds
+from tests.bench.list_figures import RoundFigures, Spent, figures, percentile
+from tests.bench.list_table import BEGIN, END, replaced, tables
+from tests.bench.public_list import PublicList, named_files, orders, released_files, spread
+from tests.fakes.verifications import NOW, artifact, attempt, report
+
+SPENT = Spent(wall_seconds=20, cpu_seconds=30, peak_memory_bytes=200 << 20, load=2.0)
+
+
+def took(name: str, seconds: dict[Stage, float], *, attempts: int = 1) -> Report:
+    """The report of one artifact whose stages took so long."""
+    of = artifact(name)
+    made = (*[attempt(of, Level.EQUIVALENT)] * (attempts - 1), attempt(of, Level.IDENTICAL))
+    whole = timedelta(seconds=sum(seconds.values()))
+    return report(of, *made).model_copy(update={"seconds": seconds, "started": NOW, "finished": NOW + whole})
+
+
+def drawn(picture: str) -> ET.Element:
+    """The picture as a document, which it must be."""
+    return ET.fromstring(picture)  # noqa: S314 - our own
+
+
+def measured(*, warm: bool = True) -> RoundFigures:
+    """A round of two artifacts, of three that were queued."""
+    reports = [
+        took("a", {Stage.FETCH: 1.0, Stage.BUILD: 3.0}, attempts=2),
+        took("b", {Stage.BUILD: 1.0}),
+    ]
+    return figures("top250", reports, SPENT, warm=warm, workers=2, asked=3)
+
+
+def test_the_list_of_wheels_is_whole() -> None:
+    """All its files, each once (one stands there twice), to be built anew from their source archives."""
+    found = orders(PublicList.TOP250, lambda _: None)
+    assert 218 == len(found) == len({each.filename for each in found})
+    assert {(Reason.ASKED, Tier.SOURCE)} == {(each.reason, each.tier) for each in found}
+    assert ("pkg:pypi/idna@3.4", "idna", "3.4", "idna-3.4-py3-none-any.whl") == (
+        found[0].purl,
+        found[0].name,
+        found[0].version,
+        found[0].filename,
+    )
+
+
+def test_a_subject_of_the_list_is_a_package_url() -> None:
+    """Name and version come from it, with what is escaped in it."""
+    [found] = named_files('[{"subject": "pkg:pypi/a-b@1%2Bc", "filename": "a_b-1+c-py3-none-any.whl"}]')
+    assert ("a-b", "1+c") == (found.name, found.version)
+
+
+def test_releases_are_looked_up() -> None:
+    """All wheels the index has of the version that is named, and no other."""
+    files = [("1.0", "x-1.0-py3-none-any.whl"), ("1.0", "x-1.0-py2-none-any.whl"), ("2.0", "x-2.0-py3-none-any.whl")]
+    listed = tuple(
+        ListedFile(purl=f"pkg:pypi/x@{version}", version=version, filename=name, sha256=Sha256("0" * 64))
+        for version, name in files
+    )
+    listing = Listing(ecosystem="pypi", name="x", files=listed, newest="2.0", mark="")
+    found = released_files(["pypi:x==1.0", ""], {"x": listing}.get)
+    assert [name for version, name in files if version == "1.0"] == [each.filename for each in found]
+
+
+def test_a_release_that_is_gone_is_said() -> None:
+    """A list with a hole would be another list."""
+    with pytest.raises(ValueError, match="no files of pypi:x==1"):
+        released_files(["pypi:x==1"], lambda _: None)
+
+
+def test_a_short_measurement_has_some_of_everything() -> None:
+    """The part that is taken is spread over the whole list."""
+    whole = orders(PublicList.TOP250, lambda _: None)
+    assert [whole[0], whole[72], whole[145]] == spread(whole, 3)
+    assert whole == spread(whole, None)
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.5, 10), (0.95, 19), (1.0, 20), (0.01, 1)])
+def test_percentiles_are_values_that_occurred(share: float, expected: int) -> None:
+    """Nearest rank, in any order."""
+    assert expected == percentile(list(range(20, 0, -1)), share)
+
+
+def test_figures_of_a_round() -> None:
+    """Rates are over what has a verdict; a stage that was not reached counts with nothing."""
+    found = measured()
+    assert (2, 3) == (found.done, found.asked)
+    assert (360.0, 15.0, 1.5) == (found.per_hour, found.cpu_per_artifact, found.busy)
+    assert (1.5, 2) == (found.attempts_median, found.attempts_p95)
+    assert (0.5, 1.0, 1.0) == tuple(found.stages[Stage.FETCH].document().values())
+    assert {Verdict.REPRODUCED: 2} == found.verdicts
+
+
+def test_an_artifact_counts_once() -> None:
+    """What was tried again within a round counts with what it came to last."""
+    first = took("a", {Stage.BUILD: 9.0})
+    last = took("a", {Stage.BUILD: 1.0})
+    assert 1.0 == figures("x", [first, last], SPENT, warm=False, workers=1, asked=1).stages[Stage.BUILD].total
+
+
+def test_nothing_done_is_no_division() -> None:
+    """A round that came to nothing has figures too."""
+    found = figures("x", [], SPENT, warm=False, workers=2, asked=3)
+    assert (0, 0.0, 0.0) == (found.done, found.cpu_per_artifact, mean_seconds(found))
+    assert "3 (100.0%)" in tables([found])
+    drawn(chart([found]))
+
+
+def test_tables_have_their_denominators() -> None:
+    """What has no verdict stands beside the verdicts, with shares of all that was queued."""
+    text = tables([measured(warm=False), measured()])
+    assert "| top250, cold | top250, warm |" in " ".join(text.split())
+    lines = {line.split("|")[1].strip(): line for line in text.splitlines() if "|" in line}
+    assert "2 (66.7%)" in lines["reproduced"]
+    assert "1 (33.3%)" in lines["no verdict"]
+    assert "2.00 / 3.00, 80.0%" in lines["build"]
+
+
+def test_tables_go_between_the_marks() -> None:
+    """What is around them stays as it was, however often they are written."""
+    document = f"# Title\n{BEGIN}\nold\n{END}\nafter\n"
+    once = replaced(document, "new\n")
+    assert f"# Title\n{BEGIN}\nnew\n{END}\nafter\n" == once
+    assert once == replaced(once, "new\n")
+
+
+@pytest.mark.parametrize("document", ["", BEGIN, f"{END}{BEGIN}", f"{BEGIN}{END}{END}", f"{BEGIN}{BEGIN}{END}"])
+def test_a_document_without_marks_is_refused(document: str) -> None:
+    """Nothing is written to a place that was not meant for it."""
+    with pytest.raises(ValueError, match="once each"):
+        replaced(document, "new")
+
+
+def test_bars_are_as_long_as_the_seconds_they_stand_for() -> None:
+    """One scale for all: the parts of a bar are its stages, and the longest bar fills the picture."""
+    slow = measured(warm=False)
+    fast = figures("top250", [took("a", {Stage.BUILD: 1.25})], SPENT, warm=True, workers=2, asked=1)
+    root = drawn(chart([slow, fast]))
+    svg = "{http://www.w3.org/2000/svg}"
+    bars = [each for each in root.iter(f"{svg}rect") if each.find(f"{svg}title") is not None]
+    assert ["fetch: 0.500 s", "build: 2.000 s", "build: 1.250 s"] == [each[0].text for each in bars]
+    widths = [float(each.attrib["width"]) for each in bars]
+    assert [102.0, 408.0, 255.0] == widths
+    assert bars[1].attrib["x"] == f"{float(bars[0].attrib['x']) + widths[0]:.1f}"
+
+
+def test_the_picture_can_be_read_aloud() -> None:
+    """Its title says the figures."""
+    root = drawn(chart([measured()]))
+    assert "top250, warm: 2.50 seconds an artifact, 360 artifacts per hour." == root[0].text
