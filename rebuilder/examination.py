@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from rebuilder import __version__
 from rebuilder.allowance import Allowance
 from rebuilder.compare.comparer import Comparer
 from rebuilder.compare.diffoscope import DiffoscopeRunner
+from rebuilder.diagnose.case import Case
+from rebuilder.diagnose.diagnosis import diagnose
 from rebuilder.errors import RebuilderError
 from rebuilder.hits import Hits
 from rebuilder.lineage import Lineage
@@ -18,18 +20,24 @@ from rebuilder.model.artifact import Artifact, Subject
 from rebuilder.model.attempt import Attempt, Run
 from rebuilder.model.decision import Decision, decide, towards
 from rebuilder.model.definition import BuildDefinition
+from rebuilder.model.diagnosis import Diagnosis
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.report import Report, Stage, ToolchainSummary
 from rebuilder.model.trail import Trail
 from rebuilder.model.value import Sha256
-from rebuilder.model.verdict import Verdict
+from rebuilder.model.variation import Variation
+from rebuilder.model.verdict import Kind, Verdict
 from rebuilder.model.work import Tier
 from rebuilder.ports import Blobs, Clock, Ecosystem, Fetcher, RunDefinition
 from rebuilder.provenance.checker import alarms as alarms_of
 from rebuilder.stopwatch import Stopwatch, WatchedToolchains
 from rebuilder.storage.ledger import Ledger
 from rebuilder.trial import Trial
+from rebuilder.variation import Laboratory
+
+_LOG_BYTES = 64 << 10
+"""How much of the end of a log is read for hints."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +144,8 @@ def examine_evidence(
         decision=found.decision,
         provenance=found.provenance,
         trail=found.trail,
+        diagnosis=found.diagnosis,
+        variation=found.variation,
         toolchains=toolchains_of(parts, found.attempts),
         alarms=alarms,
         seconds=parts.stopwatch.seconds,
@@ -153,6 +163,8 @@ class Findings:
     decision: Decision
     provenance: Provenance
     trail: Trail | None
+    diagnosis: Diagnosis | None
+    variation: Variation | None
 
 
 def _tried(parts: Parts, evidence: Evidence, number: int, tier: Tier, share_since: datetime | None) -> Findings:
@@ -180,7 +192,35 @@ def _tried(parts: Parts, evidence: Evidence, number: int, tier: Tier, share_sinc
     if tier is not Tier.QUICK and decision.verdict is Verdict.DIFFERS and decision.attempt is not None:
         trial.look_closer(decision.attempt)
         decision = decide(trial.attempts, obstacle, towards(trial.attempts, filename))
-    return Findings(attempts=trial.attempts, decision=decision, provenance=signed.artifact, trail=trail)
+    variation = None
+    if tier is Tier.FULL and decision.kind is Kind.UNSTABLE and decision.attempt is not None:
+        variation = vary(parts, trial.attempts[decision.attempt])
+    case = Case(evidence, trial.attempts, decision, trail, variation=variation)
+    return Findings(trial.attempts, decision, signed.artifact, trail, diagnosed(parts, case), variation)
+
+
+def vary(parts: Parts, attempt: Attempt) -> Variation | None:
+    """Build the definition of an attempt again with one thing changed at a time; None when it gives nothing at all.
+
+    Raises:
+        ToolchainError, StoreError, SandboxUnavailableError, SandboxFaultError: see
+            :meth:`rebuilder.variation.Laboratory.vary`.
+    """
+    parts.stopwatch.stage(Stage.BUILD, "with one thing changed at a time")
+    return Laboratory(parts.run, parts.comparer).vary(attempt.hypothesis.definition)
+
+
+def diagnosed(parts: Parts, case: Case) -> Diagnosis | None:
+    """Say why what was decided is not byte for byte, the log of a failed build read too; None when it is.
+
+    Raises:
+        CorruptStoreError: the log is damaged.
+    """
+    attempt = case.attempt
+    if attempt is not None and attempt.comparison is None and parts.blobs.has(attempt.run.log_sha256):
+        log = parts.blobs.read(attempt.run.log_sha256)[-_LOG_BYTES:].decode("utf-8", "replace")
+        case = replace(case, log=log)
+    return diagnose(case)
 
 
 def _earlier(parts: Parts, definition: BuildDefinition, since: datetime | None) -> Run | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from rebuilder import __version__
-from rebuilder.examination import Parts, alarms_about, targets, toolchains_of
+from rebuilder.diagnose.case import Case
+from rebuilder.examination import Parts, alarms_about, diagnosed, targets, toolchains_of
 from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import Attempt, Hypothesis
@@ -55,6 +56,8 @@ def reexamine(parts: Parts, signed: SignedReport, number: int, started: datetime
             "attempts": attempts,
             "decision": decision,
             "trail": trail,
+            "diagnosis": diagnosed(parts, Case(evidence, attempts, decision, trail)),
+            "variation": None,
             "toolchains": toolchains_of(parts, attempts),
             "alarms": tuple(each for each in alarms_about(parts.ledger, report.artifact) if each.filename in files),
             "seconds": parts.stopwatch.seconds,

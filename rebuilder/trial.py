@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Mapping
 from rebuilder.compare.comparer import Comparer
 from rebuilder.compare.diffoscope import DiffoscopeRunner
 from rebuilder.model.attempt import Attempt, Hypothesis, Outcome, Output, Run
+from rebuilder.model.comparison import Level
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.evidence import Obstacle
 from rebuilder.model.report import Stage
@@ -93,7 +94,8 @@ class Trial:
             agreement = self._comparer.compare(
                 first.rebuilt.sha256, second.rebuilt.sha256, first.rebuilt.filename, second.rebuilt.filename
             )
-            second = second.model_copy(update={"agreement": agreement.level})
+            disagreement = agreement if agreement.level is not Level.IDENTICAL else None
+            second = second.model_copy(update={"agreement": agreement.level, "disagreement": disagreement})
         self._keep(second)
         self._stopwatch.stage(Stage.DIFFOSCOPE)
         target = first.hypothesis.definition.filename
@@ -112,7 +114,7 @@ class Trial:
         shared = run is not None
         if run is None:
             run = self._run(hypothesis.definition)
-        rebuilt = _product(run.outputs, target) if run.outcome is Outcome.COMPLETED else None
+        rebuilt = product(run.outputs, target) if run.outcome is Outcome.COMPLETED else None
         if rebuilt is None:
             return Attempt(hypothesis=hypothesis, run=run, repeat=repeat, shared=shared)
         self._stopwatch.stage(Stage.COMPARE)
@@ -122,7 +124,7 @@ class Trial:
         )
 
 
-def _product(outputs: tuple[Output, ...], filename: str) -> Output | None:
+def product(outputs: tuple[Output, ...], filename: str) -> Output | None:
     """The output to compare: the one of the published name, else the only one of that type."""
     same_name = [each for each in outputs if each.filename == filename]
     suffix = filename.rsplit(".", 1)[-1]

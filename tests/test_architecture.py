@@ -17,7 +17,7 @@ LAYERS: list[set[str]] = [
     {"ports"},
     PARTS | {"allowance", "clock", "config", "hits", "places", "stopwatch"},
     {"trial"},
-    {"lineage"},
+    {"lineage", "variation"},
     {"examination"},
     {"reexamination"},
     {"press"},

@@ -11,6 +11,7 @@ PROGRAMS = (
     "build_sdist",
     "build_wheel",
     "run_setup",
+    "as_windows",
     "inspect_archive",
     "compare_archives",
     "reverse_tree",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any, NamedTuple
+from typing import Any, Dict, NamedTuple, Optional
 
 from rebuilder.guest.archive_fields import FIELDS, described, field_sentence
 from rebuilder.guest.archive_reading import shown
@@ -20,10 +20,13 @@ class Found(NamedTuple):
     detail: str
     key: tuple[bytes, int] | None = None
     """Which member it is; None for the whole archive."""
+    content: Optional[Dict[str, Any]] = None
+    """A closer look at a content that differs, in the shape of ``model.comparison.ContentChange``."""
 
-    def document(self) -> dict[str, str]:
+    def document(self) -> dict[str, Any]:
         """The fields of ``Difference``."""
-        return {"member": self.member, "change": self.change, "detail": self.detail}
+        fields: dict[str, Any] = {"member": self.member, "change": self.change, "detail": self.detail}
+        return fields if self.content is None else {**fields, "content": self.content}
 
 
 def by_key(archive: Any) -> dict[tuple[bytes, int], tuple[int, Any]]:

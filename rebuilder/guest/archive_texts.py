@@ -1,10 +1,17 @@
-"""Says where two contents begin to differ."""
+"""Says where two contents begin to differ, and which lines only one of them has."""
 
 from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Dict, List, Optional
 
 from rebuilder.guest.archive_reading import shown
 
 _LINE = 100
+_EXCERPT = 200
+"""Most characters of a line that is handed back."""
+_AROUND = 16
+"""Bytes handed back around the first difference of what is no text."""
 
 
 def first_difference(published: bytes, rebuilt: bytes, *, whole: bool) -> str:
@@ -28,6 +35,65 @@ def first_difference(published: bytes, rebuilt: bytes, *, whole: bool) -> str:
             return "The same lines in another order."
     line = published.count(b"\n", 0, at)
     return f"First difference in line {line + 1:,}: published {_line(left, line)}, rebuilt {_line(right, line)}."
+
+
+def content_change(published: bytes, rebuilt: bytes, *, whole: bool, most: int) -> Optional[Dict[str, Any]]:
+    """The lines only one side has, in the shape of ``model.comparison.ContentChange``.
+
+    Lines are counted, not aligned: that costs as much as reading them, whatever an archive holds.
+
+    Args:
+        published: The content, or its beginning.
+        rebuilt: The same for the other side.
+        whole: Whether these are the whole contents; of beginnings nothing is said.
+        most: Lines handed back of each side.
+    """
+    at = _first_byte(published, rebuilt)
+    if at is None or not whole:
+        return None
+    left, right = _text(published), _text(rebuilt)
+    if left is None or right is None:
+        start = max(0, at - _AROUND // 2)
+        return {"text": False, "published": _hex(published, start), "rebuilt": _hex(rebuilt, start)}
+    line_ends = ("\r\n" in left) != ("\r\n" in right)
+    theirs, ours = ((side.replace("\r\n", "\n") if line_ends else side).split("\n") for side in (left, right))
+    published_only, rebuilt_only = _beyond(theirs, ours), _beyond(ours, theirs)
+    return {
+        "text": True,
+        "line_ends": line_ends,
+        "moved": _common(theirs, ours) != _common(ours, theirs),
+        "published": [shown(line, _EXCERPT) for line in published_only[:most]],
+        "rebuilt": [shown(line, _EXCERPT) for line in rebuilt_only[:most]],
+        "published_total": len(published_only),
+        "rebuilt_total": len(rebuilt_only),
+    }
+
+
+def _hex(data: bytes, start: int) -> List[str]:
+    part = data[start : start + _AROUND]
+    return [part.hex(" ")] if part else []
+
+
+def _beyond(lines: List[str], others: List[str]) -> List[str]:
+    """Lines that occur more often than among the others, in order; of equal ones the last."""
+    left = Counter(lines) - Counter(others)
+    found = []
+    for line in reversed(lines):
+        if left[line] > 0:
+            left[line] -= 1
+            found.append(line)
+    return found[::-1]
+
+
+def _common(lines: List[str], others: List[str]) -> List[str]:
+    """Lines that both have, in the order of the first."""
+    left = Counter(lines) & Counter(others)
+    found = []
+    for line in lines:
+        if left[line] > 0:
+            left[line] -= 1
+            found.append(line)
+    return found
 
 
 def _first_byte(left: bytes, right: bytes) -> int | None:

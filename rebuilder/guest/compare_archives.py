@@ -13,15 +13,17 @@ from typing import Any, Collection
 
 from rebuilder.guest.archive_differences import Found, by_key, content_differences, metadata_differences
 from rebuilder.guest.archive_open import read_archive
-from rebuilder.guest.archive_texts import first_difference
+from rebuilder.guest.archive_texts import content_change, first_difference
 from rebuilder.guest.normalise_search import normalised, rules_for, smallest_set
 
 SHOWN = 500
 """Most differences handed back."""
 LOOK_BYTES = 1 << 19
 """How far into a member the first difference is looked for."""
-LOOK_MEMBERS = 48
-"""In how many members, the first ones."""
+LOOK_TOTAL = 24 << 20
+"""How many bytes of members are looked into altogether, on each side."""
+LOOK_CLOSELY = 48
+"""Of how many members several differing lines are handed back; of the others it is one or two."""
 
 
 def main(argv: list[str]) -> int:
@@ -66,19 +68,35 @@ def _content(paths: tuple[str, str], archives: tuple[Any, Any]) -> list[Found]:
     rules = rules_for(archives[0])
     published, rebuilt = (normalised(each, rules, rules) for each in archives)
     found = content_differences(published, rebuilt, archives)
-    wanted = {each.key for each in [each for each in found if each.change == "content"][:LOOK_MEMBERS]}
+    sides = [by_key(each) for each in archives]
+    wanted = _worth_a_look(found, sides)
     if not wanted:
         return found
     left, right = (_contents(path, archive, wanted) for path, archive in zip(paths, archives))  # noqa: B905
-    sides = [by_key(each) for each in archives]
+    looked = 0
     for index, each in enumerate(found):
         key = each.key
         if key is None or key not in wanted or each.change != "content":
             continue
         whole = all(side[key][1].size <= LOOK_BYTES for side in sides)
         where = first_difference(left[key], right[key], whole=whole)
-        found[index] = each._replace(detail=f"{each.detail} {where}")
+        change = content_change(left[key], right[key], whole=whole, most=12 if looked < LOOK_CLOSELY else 2)
+        found[index] = each._replace(detail=f"{each.detail} {where}", content=change)
+        looked += 1
     return found
+
+
+def _worth_a_look(found: list[Found], sides: list[Any]) -> set[Any]:
+    """Members to look into: the first ones, up to a total size."""
+    wanted, total = set(), 0
+    for each in found[:SHOWN]:
+        if each.change != "content" or each.key is None:
+            continue
+        total += max(min(side[each.key][1].size, LOOK_BYTES) for side in sides)
+        if total > LOOK_TOTAL:
+            break
+        wanted.add(each.key)
+    return wanted
 
 
 def _contents(path: str, archive: Any, wanted: Collection[Any]) -> dict[Any, bytes]:

@@ -83,3 +83,5 @@ class Attempt(Value):
     """True when the run is that of an earlier verification of the same definition, not one of its own."""
     agreement: Level | None = None
     """Of a repeat: how its file compares with that of the attempt it repeats."""
+    disagreement: Comparison | None = None
+    """Of a repeat whose file is another one: what differs between the two, the first attempt's as ``published``."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
 
 from rebuilder.model.value import Sha256Field, Value
 
@@ -33,6 +36,33 @@ class MemberChange(StrEnum):
     """Only archive metadata that a normalisation removes."""
 
 
+Excerpts = Annotated[tuple[Annotated[str, StringConstraints(max_length=400)], ...], Field(max_length=24)]
+"""Lines out of a member, each cut; few."""
+
+
+class ContentChange(Value):
+    """How the content of a member differs, as far as it was looked into."""
+
+    text: bool
+    """Both sides are text (UTF-8 without NUL)."""
+    line_ends: bool = False
+    """One side ends lines with CRLF where the other has LF; the excerpts are without it."""
+    moved: bool = False
+    """Lines that both sides have stand in another order."""
+    published: Excerpts = ()
+    """The first lines only the published side has, in its order; of anything but text, the bytes around the first
+    difference in hexadecimal."""
+    rebuilt: Excerpts = ()
+    published_total: int = Field(default=0, ge=0)
+    """Lines only the published side has, before ``published`` was cut."""
+    rebuilt_total: int = Field(default=0, ge=0)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every differing line is among the excerpts."""
+        return len(self.published) == self.published_total and len(self.rebuilt) == self.rebuilt_total
+
+
 class Difference(Value):
     """One member that differs, and how."""
 
@@ -40,6 +70,8 @@ class Difference(Value):
     change: MemberChange
     detail: str
     """One sentence with both sides, such as "published 1,204 bytes, rebuilt 1,210 bytes"."""
+    content: ContentChange | None = None
+    """None when it is no change of content, or nobody looked into the member."""
 
 
 class Diffoscope(Value):

@@ -10,10 +10,12 @@ from rebuilder.model.alarm import Alarm
 from rebuilder.model.artifact import Artifact
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.decision import Decision
+from rebuilder.model.diagnosis import Diagnosis
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.trail import Trail
 from rebuilder.model.value import Value, sha256_hex
+from rebuilder.model.variation import Variation
 from rebuilder.model.verdict import Kind, Verdict
 
 
@@ -56,6 +58,10 @@ class Report(Value):
     """What upstream signed about the artifact; None in reports from before this was checked."""
     trail: Trail | None = None
     """How commit, source archive and artifact follow from each other; None when only one step was looked at."""
+    diagnosis: Diagnosis | None = None
+    """Why it is not the published file byte for byte; None when it is, and in reports from before this was asked."""
+    variation: Variation | None = None
+    """What changes the result; only where two rebuilds of one definition differ, or when asked for."""
     seconds: dict[Stage, float] = {}
     """Wall time by stage; a stage that did not happen is absent."""
     started: datetime

@@ -3,7 +3,8 @@
 It is put into a wheel by :func:`tests.fakes.projects.minibackend_wheel`. With ``SOURCE_DATE_EPOCH`` every
 member has that time; without it source files keep the time they have on disk and ``.dist-info`` gets the
 time flit writes. ``[tool.minibackend]`` in ``pyproject.toml`` makes it misbehave on purpose: ``fail``
-(a message), ``random`` (true: one member has random bytes), ``now`` (true: ``.dist-info`` has the wall clock).
+(a message), ``random`` (true: one member has random bytes), ``now`` (true: ``.dist-info`` has the wall clock),
+``embed`` (names of things around the build that one member then holds, see ``_embedded``).
 Members are stored, not deflated, so that no zlib version shows in the output.
 """
 
@@ -13,7 +14,9 @@ import base64
 import gzip
 import hashlib
 import io
+import locale
 import os
+import platform
 import sys
 import tarfile
 import time
@@ -43,6 +46,8 @@ def build_wheel(
     members = _source_members(name)
     if options.get("random"):
         members.append((f"{name}/_random.py", b"token = " + repr(os.urandom(8)).encode() + b"\n", FLIT_TIME, 0o644))
+    if "embed" in options:
+        members.append((f"{name}/_embedded.py", _embedded(name, options["embed"]).encode(), FLIT_TIME, 0o644))
     metadata_time = _moment(float(os.environ.get("MINIBACKEND_NOW", time.time())) if options.get("now") else None)
     for filename, text in (("METADATA", _metadata(project)), ("WHEEL", _wheel(options))):
         members.append((f"{name}-{version}.dist-info/{filename}", text.encode(), metadata_time, 0o644))
@@ -75,6 +80,24 @@ def build_sdist(sdist_directory: str, config_settings: dict[str, Any] | None = N
     data = gzip.compress(tar.getvalue(), mtime=int(epoch) if epoch else 0)
     (Path(sdist_directory) / f"{top}.tar.gz").write_bytes(data)
     return f"{top}.tar.gz"
+
+
+def _embedded(name: str, wanted: list[str]) -> str:
+    """A line for each thing around the build that is asked for."""
+    Path("made").touch()
+    values: dict[str, Any] = {
+        "path": str(Path.cwd()),
+        "umask": oct(Path("made").stat().st_mode),
+        "locale": locale.setlocale(locale.LC_CTYPE, ""),
+        "zone": time.strftime("%H:%M", time.localtime(0)),
+        "set": " ".join({"alpha", "beta", "gamma", "delta", "epsilon"}),
+        "cpus": len(os.sched_getaffinity(0)),
+        "host": platform.node(),
+        "listing": " ".join(each.name for each in Path(name).iterdir()),
+        "user": os.environ.get("USER", "nobody"),
+        "time": os.environ.get("SOURCE_DATE_EPOCH", time.time_ns()),
+    }
+    return "".join(f"{each} = {str(values[each])!r}\n" for each in wanted)
 
 
 def _add(archive: tarfile.TarFile, name: str, data: bytes, when: int) -> None:

@@ -1,0 +1,1 @@
+"""Rules that say why a rebuild is not the published file."""

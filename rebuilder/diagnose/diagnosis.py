@@ -1,0 +1,69 @@
+"""Runs all rules over a case, the specific before the general, and gathers what they explain."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rebuilder.diagnose import (
+    archive_rules,
+    failure_rules,
+    source_rules,
+    text_rules,
+    unstable_rules,
+    wheel_rules,
+)
+from rebuilder.diagnose.case import Case, Claim, Rule
+from rebuilder.model.diagnosis import Diagnosis
+from rebuilder.model.verdict import Verdict
+
+RULES: dict[str, Rule] = {
+    "limit": failure_rules.stopped,
+    "unavailable": failure_rules.unavailable,
+    "failure": failure_rules.failed,
+    "normalisations": archive_rules.normalised,
+    "line-ends": text_rules.line_ends,
+    "modes": archive_rules.modes,
+    "varied": unstable_rules.varied,
+    "generator": wheel_rules.generator,
+    "tags": wheel_rules.tags,
+    "interpreter": wheel_rules.interpreter,
+    "major-version": wheel_rules.major_version,
+    "top-level": wheel_rules.top_level,
+    "encoding": text_rules.encoding,
+    "metadata-form": wheel_rules.metadata_form,
+    "declared": wheel_rules.declared,
+    "only-published": source_rules.only_published,
+    "only-rebuilt": source_rules.only_rebuilt,
+    "names": text_rules.names,
+    "paths": text_rules.paths,
+    "times": text_rules.times,
+    "random-values": text_rules.random_values,
+    "order": text_rules.order,
+    "unsteady": unstable_rules.unsteady,
+    "description": source_rules.description,
+    "changed": source_rules.changed,
+    "container": archive_rules.container,
+}
+"""By name, in the order in which they look: what one explains, later ones do not see."""
+
+_SHOWN = 100
+"""Most unexplained members that are named."""
+
+
+def diagnose(case: Case) -> Diagnosis | None:
+    """Find the causes; None for what came out byte for byte. Pure."""
+    if case.decision.verdict in {Verdict.REPRODUCED, Verdict.INFRA_ERROR}:
+        return None
+    case = replace(case, taken_lines=case.taken_lines | wheel_rules.consequences(case))
+    claims: list[Claim] = []
+    for rule in RULES.values():
+        for each in rule(case):
+            claims.append(each)
+            case = case.without(each)
+    left = [each.member for each in case.differences if not case.explained(each)]
+    comparison = case.comparison
+    if comparison is not None and case.different and not comparison.differences and not claims:
+        left = [case.evidence.artifact.filename]
+    findings = [each.finding for each in sorted(claims, key=lambda each: -each.weight)]
+    beyond = comparison.differences_total - len(comparison.differences) if comparison and case.different else 0
+    return Diagnosis(findings=tuple(findings), unexplained=tuple(left[:_SHOWN]), unexplained_total=len(left) + beyond)

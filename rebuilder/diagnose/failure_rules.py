@@ -1,0 +1,118 @@
+"""Why there is nothing to compare: from how the build ended, then from the words of its log as hints."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from rebuilder.diagnose.case import Case, Claim, claim
+from rebuilder.model.diagnosis import Cause, Certainty, EvidenceLine
+from rebuilder.model.verdict import Verdict
+
+_REMOVED = {
+    **dict.fromkeys(("distutils", "imp", "asynchat", "asyncore", "smtpd"), "3.12"),
+    **dict.fromkeys(("binhex", "formatter", "parser", "symbol"), "3.10"),
+    **dict.fromkeys(("cgi", "cgitb", "crypt", "imghdr", "pipes", "telnetlib", "uu", "lib2to3"), "3.13"),
+}
+"""Modules of the standard library, and the Python that has them no more (What's New in Python, Removed)."""
+_MODULE = re.compile(r"(?:ModuleNotFoundError|ImportError): No module named '?([\w.]+)'?")
+_TOO_NEW = re.compile(
+    r"Missing parentheses in call to 'print'|use_2to3 is invalid|cannot import name '\w+' from 'collections'"
+    r"|module 'collections' has no attribute|has no attribute 'ImpImporter'|has no attribute 'SafeConfigParser'"
+    r"|has no attribute '(?:getargspec|find_module|readfp|coroutine|SourceFileLoader\.load_module)'"
+    r"|[Rr]equires Python '?[<>=!~]|invalid mode: 'rU'|requires a different Python"
+)
+_COMPILER = re.compile(
+    r"error: command '[^']*(?:gcc|cc|clang|g\+\+|cl\.exe|rustc|cargo)[^']*' failed"
+    r"|(?:gcc|cc|g\+\+|rustc|cargo|cmake|make): (?:command )?not found|fatal error: [\w/.+-]+\.h: No such file"
+    r"|No such file or directory: '(?:gcc|cc|cargo|cmake|make|ninja)'"
+    r"|Unable to find vcvarsall|can't find Rust compiler"
+)
+_NETWORK = re.compile(
+    r"Temporary failure in name resolution|Network is unreachable|Name or service not known|Could not resolve host"
+    r"|urlopen error|Failed to establish a new connection|getaddrinfo failed"
+)
+_UNMET = re.compile(r"DistributionNotFound|No matching distribution found|Could not find a version that satisfies")
+_ERROR = re.compile(r"^(?:[\w.]*(?:Error|Exception|Exit)\b.*|error: .*|[\w./-]+: .*)$")
+_ENDINGS = {
+    65: "the source archive could not be unpacked",
+    69: "the build backend could not be loaded",
+    70: "the build backend failed",
+    73: "the build backend left no file",
+}
+"""Exit codes of the guest programs."""
+
+
+def stopped(case: Case) -> Iterator[Claim]:
+    """A limit was reached."""
+    if case.decision.verdict is Verdict.TIMED_OUT:
+        attempt = case.attempt
+        limit = attempt.run.limit.value if attempt is not None and attempt.run.limit is not None else "time"
+        yield claim(
+            Cause.RESOURCE_LIMIT,
+            f"The build reached our limit on {limit}.",
+            [EvidenceLine(note=case.decision.sentence)],
+        )
+
+
+def unavailable(case: Case) -> Iterator[Claim]:
+    """Something a rebuild needs is not there, or the kind of file is not handled."""
+    note = [EvidenceLine(note=case.decision.sentence)]
+    if case.decision.verdict is Verdict.UNSUPPORTED:
+        yield claim(Cause.NOT_SUPPORTED, Cause.NOT_SUPPORTED.spoken, note)
+    elif case.decision.verdict is Verdict.INPUTS_MISSING and case.evidence.source is None:
+        yield claim(Cause.SOURCE_UNAVAILABLE, "No source is published that the file could be built from.", note)
+    elif case.decision.verdict is Verdict.INPUTS_MISSING:
+        yield claim(
+            Cause.SOURCE_UNAVAILABLE,
+            "The source is there, but something else that the build needs cannot be had.",
+            note,
+            advice="Require only releases that stay available, and do not delete releases that others build with.",
+        )
+
+
+def failed(case: Case) -> Iterator[Claim]:
+    """The build ended with an error; the log hints at why."""
+    if case.decision.verdict is not Verdict.BUILD_FAILED:
+        return
+    code = case.attempt.run.exit_code if case.attempt is not None else None
+    ending = _ENDINGS.get(code or 0, "a build command failed")
+    how = EvidenceLine(note=f"{ending[0].upper()}{ending[1:]}" + (f" (exit code {code})." if code else "."))
+    lines = [line.strip() for line in case.log.splitlines() if line.strip()]
+    for cause, sentence, line in _hints(lines):
+        yield claim(
+            cause,
+            sentence,
+            [how, EvidenceLine(note=line[:300])],
+            certainty=Certainty.HINT,
+        )
+        return
+    last = next((line for line in reversed(lines) if _ERROR.match(line)), None)
+    said = [EvidenceLine(note=last[:300])] if last else []
+    yield claim(
+        Cause.BUILD_ERROR,
+        f"The build stopped with an error: {ending}.",
+        [how, *said],
+        certainty=Certainty.SHOWN,
+    )
+
+
+def _hints(lines: list[str]) -> Iterator[tuple[Cause, str, str]]:
+    """What the words of the log point to, last line first; one is enough."""
+    for line in reversed(lines):
+        module = _MODULE.search(line)
+        if module is not None:
+            top = module[1].partition(".")[0]
+            if top in _REMOVED:
+                wanted = f"The build tools want the module {top}, which Python {_REMOVED[top]} and later have not got"
+                yield Cause.INTERPRETER_VERSION, f"{wanted}: the build needs an older Python.", line
+            else:
+                yield Cause.MISSING_REQUIREMENT, f"The build wants the module {top}, which is not installed.", line
+        if _TOO_NEW.search(line):
+            yield Cause.INTERPRETER_VERSION, "The build does not work with the Python it was tried with.", line
+        if _COMPILER.search(line):
+            yield Cause.MISSING_COMPILER, Cause.MISSING_COMPILER.spoken, line
+        if _NETWORK.search(line):
+            yield Cause.NETWORK_WANTED, Cause.NETWORK_WANTED.spoken, line
+        if _UNMET.search(line):
+            yield Cause.MISSING_REQUIREMENT, Cause.MISSING_REQUIREMENT.spoken, line

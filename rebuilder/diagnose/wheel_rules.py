@@ -1,0 +1,265 @@
+"""Causes that show in the metadata of a wheel: RECORD, WHEEL, METADATA and the lists beside them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
+
+from rebuilder.diagnose.case import (
+    MOVED,
+    Case,
+    Claim,
+    Line,
+    alike,
+    claim,
+    metadata_file,
+    named,
+    pairs_shown,
+    quoted,
+)
+from rebuilder.model.comparison import Difference, MemberChange
+from rebuilder.model.diagnosis import Cause, Certainty, EvidenceLine
+
+_BY_TOOL = {"dynamic", "license-file", "metadata-version", "platform", "import-name", "description-content-type"}
+"""Headers a build tool adds or leaves out by itself, whatever the project says."""
+_TOOL_FILES = {
+    *("DESCRIPTION.rst", "metadata.json", "pydist.json", "zip-safe", "dependency_links.txt", "not-zip-safe"),
+    *("namespace_packages.txt", "pbr.json", "requires.txt", "SOURCES.txt", "top_level.txt", "sboms"),
+}
+_HEADER = re.compile(r"^([A-Za-z][A-Za-z-]*):\s*(.*)$")
+_NUMBERED = re.compile(r"(?<![\d.])[23]\.\d{1,2}(?![\d.])")
+_IN_NAME = re.compile(r"(?<=py)[23]\.\d{1,2}|(?<=cpython-)\d{2,3}|(?<=cp)\d{2,3}")
+_DECLARED = {"requires-dist", "requires-python", "provides-extra", "requires-external"}
+
+
+def consequences(case: Case) -> frozenset[Line]:
+    """Lines of RECORD that differ only because the member they are about does: they are no cause of their own."""
+    members = {each.member for each in case.differences}
+    return frozenset(
+        line
+        for line in case.lines(lambda member: metadata_file(member, "RECORD"))
+        if _recorded(line[2]) in members or _recorded(line[2]).endswith(("/RECORD", "…"))
+    )
+
+
+def _recorded(line: str) -> str:
+    return line[1:].partition('"')[0] if line.startswith('"') else line.partition(",")[0]
+
+
+def generator(case: Case) -> Iterator[Claim]:
+    """WHEEL names the tool that wrote it, with its version."""
+    lines = [line for line in case.lines(lambda each: metadata_file(each, "WHEEL")) if line[2].startswith("Generator:")]
+    if not lines:
+        return
+    sides = {side: text.partition(":")[2].strip() for _member, side, text in lines}
+    published, rebuilt = sides.get("published", "none"), sides.get("rebuilt", "none")
+    project = re.sub(r"[-_.]+", "-", case.evidence.artifact.name).lower()
+    itself = project in re.sub(r"[-_.]+", "-", published).lower()
+    wheel = re.fullmatch(r"bdist_wheel \(([^)]*)\)", published)
+    sentence = f"The published file was written by {published}, the rebuild by {rebuilt}."
+    if itself or (wheel and project == "wheel"):
+        sentence += " The project is a build tool and was built with a version of itself."
+    yield claim(
+        Cause.TOOL_VERSION,
+        sentence,
+        [EvidenceLine(member=lines[0][0], published=published, rebuilt=rebuilt), *_tools(case)],
+        lines=lines,
+    )
+
+
+def tags(case: Case) -> Iterator[Claim]:
+    """WHEEL and the file name say what the wheel is for."""
+    lines = [
+        line
+        for line in case.lines(lambda each: metadata_file(each, "WHEEL"))
+        if line[2].startswith(("Tag:", "Root-Is-Purelib:", "Build:"))
+    ]
+    attempt = case.attempt
+    rebuilt_name = attempt.rebuilt.filename if attempt is not None and attempt.rebuilt is not None else None
+    target = attempt.hypothesis.definition.filename if attempt is not None else ""
+    renamed = rebuilt_name is not None and rebuilt_name != target
+    if not lines and not renamed:
+        return
+    evidence = [EvidenceLine(published=target, rebuilt=rebuilt_name, note="file name")] if renamed else []
+    wide = {
+        line[2].partition(":")[2].strip() for line in lines if line[2].startswith("Tag:") and line[1] == "published"
+    }
+    narrow = {
+        line[2].partition(":")[2].strip() for line in lines if line[2].startswith("Tag:") and line[1] == "rebuilt"
+    }
+    if target.endswith("-py2.py3-none-any.whl") and any(tag.startswith("py2-") for tag in wide):
+        sentence = "The published wheel is for Python 2 and 3, which its source does not ask for: --universal."
+        advice = "Put “[bdist_wheel] universal = 1” into setup.cfg instead of giving --universal on the command line."
+    elif wide and narrow and {tag[:3] for tag in wide} != {tag[:3] for tag in narrow}:
+        sentence = (
+            f"The published wheel is for {', '.join(sorted(wide))}, the rebuild for {', '.join(sorted(narrow))}: "
+            "it was built with another interpreter, or with --python-tag."
+        )
+        advice = Cause.NAME_OR_TAG.advice
+    else:
+        sentence, advice = Cause.NAME_OR_TAG.spoken, Cause.NAME_OR_TAG.advice
+    yield claim(Cause.NAME_OR_TAG, sentence, [*evidence, *quoted(lines)], lines=lines, advice=advice)
+
+
+def interpreter(case: Case) -> Iterator[Claim]:
+    """Names and lines that are the same but for the version of Python in them."""
+    names: dict[str, dict[MemberChange, Difference]] = {}
+    for each in case.having(MemberChange.MISSING, MemberChange.ADDED):
+        if _IN_NAME.search(each.member):
+            names.setdefault(_IN_NAME.sub("X", each.member), {})[each.change] = each
+    renamed = [(both[MemberChange.MISSING], both[MemberChange.ADDED]) for both in names.values() if len(both) == 2]
+    pairs = [
+        pair
+        for pair in alike(case.lines(), lambda line: _NUMBERED.sub("X", line) if _NUMBERED.search(line) else None)
+        if metadata_file(pair[0][0], "entry_points.txt") or "python" in pair[0][2].lower()
+    ]
+    if not renamed and not pairs:
+        return
+    versions = [[_IN_NAME.findall(each.member)[0] for each in pair] for pair in renamed]
+    versions += [[_NUMBERED.findall(line[2])[0] for line in pair] for pair in pairs]
+    evidence = [EvidenceLine(published=a.member, rebuilt=b.member, note="member name") for a, b in renamed]
+    evidence += [
+        EvidenceLine(member=a.member, published=a.detail, rebuilt=b.detail, note="the contents are not alike either")
+        for a, b in renamed
+        if a.detail.partition(":")[2] != b.detail.partition(":")[2]
+    ]
+    yield claim(
+        Cause.INTERPRETER_VERSION,
+        f"Built with Python {versions[0][0]}, rebuilt with {versions[0][1]}; the version is part of the result.",
+        [*evidence, *pairs_shown(pairs)],
+        members=[each.member for pair in renamed for each in pair],
+        lines=[line for pair in pairs for line in pair],
+    )
+
+
+def major_version(case: Case) -> Iterator[Claim]:
+    """A wheel for Python 2 alone, rebuilt with Python 3: the project packs other files for each."""
+    filename = case.evidence.artifact.filename
+    if re.search(r"-py2\d?-none-any\.whl$", filename) is None:
+        return
+    found = [each for each in case.having(MemberChange.ADDED, MemberChange.MISSING) if case.in_source(each.member)]
+    if found:
+        yield claim(
+            Cause.INTERPRETER_VERSION,
+            "The wheel is for Python 2 and was rebuilt with Python 3, for which the project packs other files.",
+            named(found),
+            members=[each.member for each in found],
+            certainty=Certainty.LIKELY,
+        )
+
+
+def metadata_form(case: Case) -> Iterator[Claim]:
+    """METADATA says the same in the form of another version of the build tool."""
+    inside = case.lines(metadata_file)
+    pairs = alike([line for line in inside if line[2].strip()], _canonical)
+    known = {line for pair in pairs for line in pair}
+    known |= {line for line in inside if not line[2].strip()}
+    known |= {line for line in inside if (match := _HEADER.match(line[2])) and match[1].lower() in _BY_TOOL}
+    moved = {
+        (each.member, *MOVED)
+        for each in case.having(MemberChange.CONTENT)
+        if metadata_file(each.member, "METADATA", "PKG-INFO")
+        and each.content is not None
+        and each.content.moved
+        and not each.content.published
+        and not each.content.rebuilt
+    }
+    layout = [
+        each
+        for each in case.having(MemberChange.MISSING, MemberChange.ADDED)
+        if metadata_file(each.member) and _laid_out(case, each.member)
+    ]
+    if not known and not moved and not layout:
+        return
+    tools = ", ".join(f"{name} {version}" for name, version in case.tools.items() if name in {"setuptools", "wheel"})
+    sentence = "The metadata says the same in another form, as another version of the build tools writes it."
+    if tools:
+        sentence += f" The rebuild used {tools}."
+    single = known - {line for pair in pairs for line in pair}
+    evidence = [*pairs_shown(pairs), *quoted(single), *named(layout)]
+    evidence += [EvidenceLine(member=each[0], note="the same lines in another order") for each in sorted(moved)]
+    certainty = Certainty.SHOWN if known or layout else Certainty.LIKELY
+    yield claim(
+        Cause.TOOL_VERSION,
+        sentence,
+        evidence,
+        members=[each.member for each in layout],
+        lines=known | moved,
+        certainty=certainty,
+    )
+
+
+def top_level(case: Case) -> Iterator[Claim]:
+    """top_level.txt lists packages: names the source archive has no directory for come from elsewhere."""
+    lines = case.lines(lambda each: metadata_file(each, "top_level.txt"))
+    directories = {path.partition("/")[0] for path in case.source_files if "/" in path}
+    strange = [line for line in lines if line[1] == "published" and line[2].strip() not in directories]
+    if strange and case.from_archive:
+        names = ", ".join(line[2].strip() for line in strange)
+        yield claim(
+            Cause.EXTRA_SOURCE_FILES,
+            f"The published file names packages that the source archive has not got ({names}): "
+            "it was built where these directories lay, such as in the repository.",
+            quoted(strange),
+            lines=strange,
+        )
+
+
+def declared(case: Case) -> Iterator[Claim]:
+    """METADATA declares something else: another configuration, or one that is worked out while building."""
+    headers = [
+        line
+        for line in case.lines(lambda each: metadata_file(each, "METADATA", "PKG-INFO"))
+        if (match := _HEADER.match(line[2])) and match[1].lower() in _DECLARED
+    ]
+    if headers:
+        yield claim(
+            Cause.INTERPRETER_VERSION,
+            "The two builds declare other requirements: the project works them out while it is built, from the "
+            "interpreter or the machine, or its configuration was another one.",
+            quoted(headers),
+            lines=headers,
+            certainty=Certainty.LIKELY,
+            advice="Declare all requirements in pyproject.toml, with environment markers for those that depend on "
+            "the interpreter or the system.",
+        )
+
+
+def _canonical(line: str) -> str | None:
+    """A line of metadata without what only its form can change."""
+    match = _HEADER.match(line)
+    if match is None:
+        return " ".join(line.split())
+    name, value = match[1].lower(), match[2]
+    if "=?" in value:
+        try:
+            value = str(make_header(decode_header(value)))
+        except (HeaderParseError, LookupError, ValueError):
+            return None
+    if name in _DECLARED:
+        requirement, _, marker = value.partition(";")
+        words = re.sub(r"[()\s]", "", requirement).split(",")
+        first = re.match(r"[A-Za-z0-9._-]*(?:\[[^\]]*\])?", words[0])
+        head = first[0] if first and name == "requires-dist" else ""
+        specifiers = sorted([words[0][len(head) :], *words[1:]])
+        marker = re.sub(r"[()\s]", "", marker).replace('"', "'")
+        value = f"{re.sub(r'[-_.]+', '-', head).lower()}{specifiers}{marker}"
+    return f"{name}:{' '.join(value.split())}"
+
+
+def _laid_out(case: Case, member: str) -> bool:
+    """Whether a file of ``.dist-info`` is one that some tool versions write or place elsewhere."""
+    base = member.rpartition("/")[2]
+    twins = [each for each in case.differences if each.member != member and each.member.rpartition("/")[2] == base]
+    if any({each.change} & {MemberChange.ADDED, MemberChange.MISSING} and metadata_file(each.member) for each in twins):
+        return True
+    return base in _TOOL_FILES or (case.from_archive and bool(case.in_source(member)))
+
+
+def _tools(case: Case) -> list[EvidenceLine]:
+    if not case.tools:
+        return []
+    shown = ", ".join(f"{name} {version}" for name, version in list(case.tools.items())[:8])
+    return [EvidenceLine(note=f"build dependencies of the rebuild: {shown}")]

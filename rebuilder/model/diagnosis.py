@@ -1,0 +1,266 @@
+"""Why a rebuild is not the published file, byte for byte: causes, the evidence for each, and what to change."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from rebuilder.model.value import Value
+
+
+class Cause(StrEnum):
+    """Everything that is known to keep a rebuild from being the published file (docs/explain.md says more)."""
+
+    ARCHIVE_TIMES = "archive-times"
+    ARCHIVE_ORDER = "archive-order"
+    ARCHIVE_FORM = "archive-form"
+    MODES_UMASK = "modes-umask"
+    COMPRESSION = "compression"
+    LINE_ENDS = "line-ends"
+    TOOL_VERSION = "tool-version"
+    INTERPRETER_VERSION = "interpreter-version"
+    DEPENDENCY_DRIFT = "dependency-drift"
+    EXTRA_SOURCE_FILES = "extra-source-files"
+    MISSING_SOURCE_FILES = "missing-source-files"
+    CHANGED_SOURCE_FILES = "changed-source-files"
+    FILE_SELECTION = "file-selection"
+    GENERATED_FILES = "generated-files"
+    NAME_OR_TAG = "name-or-tag"
+    EMBEDDED_PATH = "embedded-path"
+    EMBEDDED_TIME = "embedded-time"
+    HASH_OR_SET_ORDER = "hash-or-set-order"
+    FILE_ORDER = "file-order"
+    LOCALE = "locale"
+    TIME_ZONE = "time-zone"
+    HOST_OR_USER_NAME = "host-or-user-name"
+    CPU_DEPENDENT = "cpu-dependent"
+    RANDOMNESS = "randomness"
+    BUILD_ERROR = "build-error"
+    MISSING_COMPILER = "missing-compiler"
+    MISSING_REQUIREMENT = "missing-requirement"
+    NETWORK_WANTED = "network-wanted"
+    RESOURCE_LIMIT = "resource-limit"
+    SOURCE_UNAVAILABLE = "source-unavailable"
+    NOT_SUPPORTED = "not-supported"
+
+    @property
+    def spoken(self) -> str:
+        """The cause as a sentence that needs no documentation."""
+        return _WORDS[self][0]
+
+    @property
+    def advice(self) -> str:
+        """What whoever publishes should change, as a sentence; of failures, what would let a rebuild succeed."""
+        return _WORDS[self][1]
+
+
+class Certainty(StrEnum):
+    """How sure a finding is."""
+
+    SHOWN = "shown"
+    """The comparison or an experiment shows it."""
+    LIKELY = "likely"
+    """It fits everything that differs; something else could too."""
+    HINT = "hint"
+    """Read from the words of a log."""
+
+    @property
+    def spoken(self) -> str:
+        """The word in a sentence."""
+        return _CERTAINTY[self]
+
+
+class EvidenceLine(Value):
+    """One thing a finding rests on: both sides of it, or a note."""
+
+    member: str | None = None
+    """Of the archives; None when it is about something else."""
+    published: str | None = None
+    rebuilt: str | None = None
+    note: str | None = None
+
+
+class Finding(Value):
+    """One cause."""
+
+    cause: Cause
+    sentence: str
+    """What happened here, for a stranger."""
+    certainty: Certainty
+    evidence: tuple[EvidenceLine, ...] = ()
+    """The first of it; few lines."""
+    advice: str
+    """What whoever publishes should change."""
+
+
+class Diagnosis(Value):
+    """All causes that were found, those that explain most first."""
+
+    findings: tuple[Finding, ...] = ()
+    unexplained: tuple[str, ...] = ()
+    """Members that differ and that no finding explains; cut to what a page can show."""
+    unexplained_total: int = 0
+
+    @property
+    def sentence(self) -> str:
+        """All of it in one line."""
+        words = " ".join(each.sentence for each in self.findings)
+        if not self.findings:
+            words = "No known cause explains the difference."
+        if self.findings and self.unexplained_total:
+            words += f" Nothing explains {self.unexplained_total:,} more."
+        return words
+
+
+_CERTAINTY = {
+    Certainty.SHOWN: "shown by the comparison",
+    Certainty.LIKELY: "likely",
+    Certainty.HINT: "a hint from the log",
+}
+
+_WORDS = {
+    Cause.ARCHIVE_TIMES: (
+        "The archive stores the time at which it was made.",
+        (
+            "Set SOURCE_DATE_EPOCH in the release workflow, such as to the time of the commit: "
+            "SOURCE_DATE_EPOCH=$(git log -1 --pretty=%ct)."
+        ),
+    ),
+    Cause.ARCHIVE_ORDER: (
+        "The members stand in another order.",
+        "Use a build backend that sorts files before it packs them; a current release of it does.",
+    ),
+    Cause.ARCHIVE_FORM: (
+        "Another archive writer, or another system, wrote the container around the same content.",
+        "Build releases on one named system with pinned tools, and name both in the release notes.",
+    ),
+    Cause.MODES_UMASK: (
+        "The archive stores file permissions of the machine where it was made.",
+        (
+            "Set umask 022 in the release workflow, and check files out afresh ; let executable bits come from the "
+            "repository."
+        ),
+    ),
+    Cause.COMPRESSION: (
+        "The same content was compressed by another program, version or level.",
+        "Name the system and the interpreter that releases are built with; their compression library is part of them.",
+    ),
+    Cause.LINE_ENDS: (
+        "One side ends its lines with CRLF, as on Windows, the other with LF.",
+        (
+            "Build releases on Linux, or set “* text=auto eol=lf” in .gitattributes and let generated files be written "
+            "with newline='\\n'."
+        ),
+    ),
+    Cause.TOOL_VERSION: (
+        "Another version of the build tools wrote the metadata.",
+        "Pin the build backend to an exact version in build-system.requires of pyproject.toml.",
+    ),
+    Cause.INTERPRETER_VERSION: (
+        "The result depends on the version of the interpreter it is built with.",
+        (
+            "Name the interpreter version of the release workflow in the repository; keep what depends on it out of "
+            "files that are meant for all versions."
+        ),
+    ),
+    Cause.DEPENDENCY_DRIFT: (
+        "A build dependency in another version made other content.",
+        "Pin every build dependency, those of dependencies too, by version and hash in the release workflow.",
+    ),
+    Cause.EXTRA_SOURCE_FILES: (
+        (
+            "The published file has files that the source archive lacks: it was built from something else, such as "
+            "repository."
+        ),
+        "Publish a source archive that contains these files, and build the published file from that archive.",
+    ),
+    Cause.MISSING_SOURCE_FILES: (
+        "The published file lacks files that a build from its source archive has.",
+        "Build the published file from the source archive, in a fresh directory.",
+    ),
+    Cause.CHANGED_SOURCE_FILES: (
+        "Files in the published file have other content than in the source archive.",
+        "Build the source archive and the published file from one clean checkout of one commit.",
+    ),
+    Cause.FILE_SELECTION: (
+        "Which files of the source are packed depends on where it was built.",
+        (
+            "List package data in full in the project's configuration instead of leaving it to version control or to "
+            "what lies in the build directory."
+        ),
+    ),
+    Cause.GENERATED_FILES: (
+        "Files that a tool generated while building are not the same.",
+        "Pin the generator, or generate once and put the result into the source archive.",
+    ),
+    Cause.NAME_OR_TAG: (
+        "The file was built with other options, which show in its name or its tags.",
+        "Put such options into the project's configuration (setup.cfg or pyproject.toml), not on the command line.",
+    ),
+    Cause.EMBEDDED_PATH: (
+        "A file contains the directory in which it was built.",
+        "Write paths relative to the project, or map them (such as with -ffile-prefix-map).",
+    ),
+    Cause.EMBEDDED_TIME: (
+        "A file contains the time at which it was built.",
+        "Take the time from SOURCE_DATE_EPOCH where it is set, and set it in the release workflow; or leave it out.",
+    ),
+    Cause.HASH_OR_SET_ORDER: (
+        "The same entries come in another order, as from a set or a directory listing.",
+        "Sort before writing: sets have another order in each run.",
+    ),
+    Cause.FILE_ORDER: (
+        "The result depends on the order in which the file system lists files.",
+        "Sort what glob, os.listdir and os.walk give before using it.",
+    ),
+    Cause.LOCALE: (
+        "Text was read or written in another character encoding or locale.",
+        (
+            "Name the encoding wherever text files are opened (encoding='utf-8'), and set LC_ALL=C.UTF-8 "
+            "in the release workflow."
+        ),
+    ),
+    Cause.TIME_ZONE: (
+        "The result depends on the time zone.",
+        "Use UTC for everything that is written, and set TZ=UTC in the release workflow.",
+    ),
+    Cause.HOST_OR_USER_NAME: (
+        "A file contains the name of the machine or the user.",
+        "Leave the names of machine and user out of what is built.",
+    ),
+    Cause.CPU_DEPENDENT: (
+        "The result depends on the number or the kind of processors.",
+        "Give the degree of parallelism and the processor features in the configuration instead of asking the machine.",
+    ),
+    Cause.RANDOMNESS: (
+        "Two builds of the same definition give different content.",
+        "Replace random values by ones derived from the content, or give the generator a fixed seed.",
+    ),
+    Cause.BUILD_ERROR: (
+        "The build stopped with an error.",
+        "Make sure that the source archive builds by itself, with nothing but its declared build requirements.",
+    ),
+    Cause.MISSING_COMPILER: (
+        "The build wants a compiler or a library that the toolchain has not got.",
+        "Say in the documentation what has to be installed to build the project.",
+    ),
+    Cause.MISSING_REQUIREMENT: (
+        "The build wants something that is not among its declared requirements.",
+        "List it in build-system.requires of pyproject.toml.",
+    ),
+    Cause.NETWORK_WANTED: (
+        "The build wants to load something over the network, which no rebuild allows.",
+        "Put what is loaded into the source archive, or name it with its digest as a requirement.",
+    ),
+    Cause.RESOURCE_LIMIT: (
+        "The build reached one of our limits.",
+        "Nothing has to change; a rebuild with higher limits can tell more.",
+    ),
+    Cause.SOURCE_UNAVAILABLE: (
+        "What it was built from cannot be had.",
+        "Publish a source archive with every release, and keep what it requires available.",
+    ),
+    Cause.NOT_SUPPORTED: (
+        "Files of this kind cannot be rebuilt here yet.",
+        "Nothing has to change.",
+    ),
+}

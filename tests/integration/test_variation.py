@@ -1,0 +1,112 @@
+"""Controlled variation of real builds in the real sandbox: the factor that is in the result is the one named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from rebuilder.config import Config
+from rebuilder.examination import Parts, vary
+from rebuilder.model.diagnosis import Cause
+from rebuilder.model.report import Report
+from rebuilder.model.variation import Effect, Factor, Variation
+from rebuilder.model.verdict import Kind
+from rebuilder.stopwatch import Silence
+from rebuilder.wiring import wire
+from tests.fakes.command import Installation
+from tests.fakes.projects import build, make_sdist, minibackend_wheel
+from tests.fakes.registry import Registry
+
+UPLOADED = datetime(2024, 6, 1, tzinfo=UTC)
+EPOCH = int(datetime(2024, 5, 5, 5, 5, 4, tzinfo=UTC).timestamp())
+EMBEDDED = {
+    "path": Factor.BUILD_PATH,
+    "umask": Factor.UMASK,
+    "locale": Factor.LOCALE,
+    "zone": Factor.TIME_ZONE,
+    "set": Factor.HASH_SEED,
+    "host": Factor.HOST_NAME,
+    "listing": Factor.FILE_ORDER,
+    "user": Factor.USER,
+}
+
+
+@pytest.fixture
+def registry() -> Iterator[Registry]:
+    """A registry that has the build backend."""
+    with Registry() as running:
+        running.add(minibackend_wheel(), uploaded=datetime(2020, 1, 1, tzinfo=UTC))
+        yield running
+
+
+@pytest.fixture
+def config(tmp_path: Path, toolchains_root: Path, registry: Registry) -> Config:
+    """Settings of an installation of its own."""
+    here = Installation.make(tmp_path, toolchains_root, registry.url)
+    return Config(store=here.store, keys=tmp_path / "keys", site=here.site, index_url=registry.url)
+
+
+@pytest.fixture
+def parts(config: Config) -> Iterator[Parts]:
+    """The real parts."""
+    with wire(config, Silence()) as wired:
+        yield wired
+
+
+def verified(registry: Registry, config: Config, embed: list[str], *, epoch: int | None) -> Report:
+    """The report on a wheel that has these things of the machine it was built on in it."""
+    files = {f"one/{name}.py": f"{name} = 1\n" for name in ("__init__", "b", "c", "d")}
+    sdist = make_sdist("one", "1.0", files, tool=f"[tool.minibackend]\nembed = {embed!r}\n")
+    for each in (sdist, build(sdist, epoch=epoch)):
+        registry.add(each, uploaded=UPLOADED)
+    line = Installation(config.store.parent, registry.url).verify("pypi:one==1.0").line
+    return Report.model_validate_json((Path(line["report"]).parent / "report.json").read_text())
+
+
+def varied(parts: Parts, report: Report) -> Variation:
+    """The table of the attempt the verdict rests on."""
+    assert report.decision.attempt is not None
+    table = vary(parts, report.attempts[report.decision.attempt])
+    assert table is not None
+    return table
+
+
+def test_every_factor_that_is_embedded_is_named(registry: Registry, config: Config, parts: Parts) -> None:
+    """A build that writes down all of its surroundings flips with each of them, by the member that holds them."""
+    report = verified(registry, config, list(EMBEDDED), epoch=EPOCH)
+    assert Kind.STABLE is report.decision.kind
+    assert report.variation is None
+    table = varied(parts, report)
+    assert table.steady
+    effects = {row.factor: row.effect for row in table.rows}
+    assert dict.fromkeys(EMBEDDED.values(), Effect.FLIPS) == {
+        factor: effects[factor] for factor in EMBEDDED.values()
+    }, table
+    holders = [row.members for row in table.rows if row.factor in EMBEDDED.values()]
+    assert all("one/_embedded.py" in members for members in holders)
+    assert list(Factor) == [row.factor for row in table.rows]
+
+
+@pytest.mark.parametrize("embedded", ["path", "set", "zone"])
+def test_only_the_factor_that_is_embedded_is_named(
+    registry: Registry, config: Config, parts: Parts, embedded: str
+) -> None:
+    """What a build does not write down does not flip its digest; the time it is told stands in the archive."""
+    table = varied(parts, verified(registry, config, [embedded], epoch=EPOCH))
+    assert {EMBEDDED[embedded]} == set(table.flipping) - {Factor.TIME}, table
+
+
+def test_time_is_found_in_a_build_that_is_not_steady(registry: Registry, config: Config) -> None:
+    """Two rebuilds differ; with the time fixed they do not, and the report says so without being asked."""
+    report = verified(registry, config, ["time"], epoch=None)
+    assert Kind.UNSTABLE is report.decision.kind
+    assert report.variation is not None
+    assert not report.variation.steady
+    assert {Factor.TIME: Effect.STEADIES} == {
+        row.factor: row.effect for row in report.variation.rows if row.factor in report.variation.flipping
+    }, report.variation
+    assert report.diagnosis is not None
+    assert [Cause.EMBEDDED_TIME] == [each.cause for each in report.diagnosis.findings]
