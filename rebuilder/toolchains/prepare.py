@@ -9,8 +9,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from rebuilder.errors import ExitCode, RebuilderError
-from rebuilder.toolchains.store import DebianToolchains
+from rebuilder.model.toolchain_settings import ToolchainSettings
+from rebuilder.toolchains.configured import configured_toolchains
 
 
 class _Now:
@@ -23,9 +26,24 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m rebuilder.toolchains.prepare", description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="directory to keep them in")
     parser.add_argument("--remake", action="store_true", help="make them again from what the archive has now")
+    parser.add_argument(
+        *("--accept-expired", "-e"),
+        action="append",
+        metavar="SUITE",
+        help="use this release of Debian although its signed state has expired, and no other; may be repeated",
+    )
     parser.add_argument("names", nargs="+", metavar="NAME")
     options = parser.parse_args(arguments)
-    store = DebianToolchains(options.root, _Now(), report=lambda what: print(what, file=sys.stderr))  # noqa: T201
+    try:
+        settings = ToolchainSettings(accept_expired=options.accept_expired)
+    except ValidationError as error:
+        parser.error(f"argument --accept-expired: {error.errors()[0]['ctx']['error']}")
+    store = configured_toolchains(
+        options.root,
+        _Now(),
+        settings=settings,
+        report=lambda what: print(what, file=sys.stderr),  # noqa: T201
+    )
     for name in options.names:
         begun = time.monotonic()
         try:
@@ -38,6 +56,8 @@ def main(arguments: Sequence[str]) -> int:
             f"{name}: sha256 {toolchain.sha256}, Python {toolchain.python_version}, "
             f"{len(toolchain.summary.packages)} packages, {seconds:.2f} s"
         )
+        for note in toolchain.summary.notes:
+            print(f"  {note}", file=sys.stderr)  # noqa: T201
     return ExitCode.OK
 
 
