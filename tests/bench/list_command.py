@@ -55,13 +55,24 @@ def _rounds(which: PublicList, options: argparse.Namespace) -> list[RoundFigures
         work.mkdir(mode=0o755, exist_ok=True)
         work.chmod(0o755)  # builds run as another user, and must get to the blobs
         config = _config(work / which, options)
-        files = spread(_files(which, work / "lists"), options.limit)
+        whole = _files(which, work / "lists")
+        files = spread(whole, options.limit)
         found = []
         for warm in temperatures:
             reports, spent = run_round(
                 config, files, workers=options.workers, seconds=options.minutes * 60, log=work / f"{which}.log"
             )
-            found.append(figures(which.value, reports, spent, warm=warm, workers=options.workers, asked=len(files)))
+            found.append(
+                figures(
+                    which.value,
+                    reports,
+                    spent,
+                    warm=warm,
+                    workers=options.workers,
+                    listed=len(whole),
+                    asked=len(files),
+                )
+            )
         return found
 
 

@@ -39,6 +39,8 @@ class RoundFigures(Value):
     """Of the list."""
     warm: bool
     workers: int
+    listed: int
+    """Artifacts in the list."""
     asked: int
     """Artifacts that were queued."""
     done: int
@@ -71,7 +73,7 @@ class RoundFigures(Value):
 
 
 def figures(
-    name: str, reports: Sequence[Report], spent: Spent, *, warm: bool, workers: int, asked: int
+    name: str, reports: Sequence[Report], spent: Spent, *, warm: bool, workers: int, listed: int, asked: int
 ) -> RoundFigures:
     """Figures of one round; a file that was looked at twice counts with its last report."""
     last = list({(each.artifact.purl, each.artifact.filename): each for each in reports}.values())
@@ -81,6 +83,7 @@ def figures(
         name=name,
         warm=warm,
         workers=workers,
+        listed=listed,
         asked=asked,
         done=len(last),
         spent=spent,

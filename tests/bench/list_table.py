@@ -12,7 +12,8 @@ BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 """What stands around the tables in the document they are written into."""
 
 _ROWS: tuple[tuple[str, Callable[[RoundFigures], str]], ...] = (
-    ("artifacts with a verdict, of those queued", lambda each: f"{each.done} of {each.asked}"),
+    ("artifacts in the list", lambda each: str(each.listed)),
+    ("with a verdict, of those queued", lambda each: f"{each.done} of {each.asked}"),
     ("**artifacts per hour**", lambda each: f"**{each.per_hour:,.0f}**"),
     ("worker processes", lambda each: str(each.workers)),
     ("wall time, s", lambda each: f"{each.spent.wall_seconds:.0f}"),

@@ -41,7 +41,7 @@ def measured(*, warm: bool = True) -> RoundFigures:
         took("a", {Stage.FETCH: 1.0, Stage.BUILD: 3.0}, attempts=2),
         took("b", {Stage.BUILD: 1.0}),
     ]
-    return figures("top250", reports, SPENT, warm=warm, workers=2, asked=3)
+    return figures("top250", reports, SPENT, warm=warm, workers=2, listed=9, asked=3)
 
 
 def test_the_list_of_wheels_is_whole() -> None:
@@ -108,12 +108,12 @@ def test_an_artifact_counts_once() -> None:
     """What was tried again within a round counts with what it came to last."""
     first = took("a", {Stage.BUILD: 9.0})
     last = took("a", {Stage.BUILD: 1.0})
-    assert 1.0 == figures("x", [first, last], SPENT, warm=False, workers=1, asked=1).stages[Stage.BUILD].total
+    assert 1.0 == figures("x", [first, last], SPENT, warm=False, workers=1, listed=1, asked=1).stages[Stage.BUILD].total
 
 
 def test_nothing_done_is_no_division() -> None:
     """A round that came to nothing has figures too."""
-    found = figures("x", [], SPENT, warm=False, workers=2, asked=3)
+    found = figures("x", [], SPENT, warm=False, workers=2, listed=9, asked=3)
     assert (0, 0.0, 0.0) == (found.done, found.cpu_per_artifact, mean_seconds(found))
     assert "3 (100.0%)" in tables([found])
     drawn(chart([found]))
@@ -147,7 +147,7 @@ def test_a_document_without_marks_is_refused(document: str) -> None:
 def test_bars_are_as_long_as_the_seconds_they_stand_for() -> None:
     """One scale for all: the parts of a bar are its stages, and the longest bar fills the picture."""
     slow = measured(warm=False)
-    fast = figures("top250", [took("a", {Stage.BUILD: 1.25})], SPENT, warm=True, workers=2, asked=1)
+    fast = figures("top250", [took("a", {Stage.BUILD: 1.25})], SPENT, warm=True, workers=2, listed=1, asked=1)
     root = drawn(chart([slow, fast]))
     svg = "{http://www.w3.org/2000/svg}"
     bars = [each for each in root.iter(f"{svg}rect") if each.find(f"{svg}title") is not None]
