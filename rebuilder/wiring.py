@@ -23,6 +23,7 @@ from rebuilder.ecosystems.npm.evidence import Access
 from rebuilder.ecosystems.npm.settings import NpmSettings, Registry
 from rebuilder.ecosystems.pypi.ecosystem import PyPI
 from rebuilder.ecosystems.pypi.settings import index_settings
+from rebuilder.ecosystems.pypi.toolchain_choice import with_configured
 from rebuilder.examination import Parts
 from rebuilder.hits import Hits
 from rebuilder.lineage import Lineage
@@ -44,7 +45,7 @@ from rebuilder.storage.http_address import Credentials
 from rebuilder.storage.http_cache import HttpCache
 from rebuilder.storage.ledger import Ledger
 from rebuilder.storage.resolver import UvResolver, UvSettings
-from rebuilder.toolchains.store import DebianToolchains
+from rebuilder.toolchains.configured import configured_toolchains
 from rebuilder.toolchains.uv_tool import uv_input
 
 GUEST_TOOLCHAIN = "trixie"
@@ -93,7 +94,14 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
         ledger = Ledger.open(config.ledger_place)
         stack.callback(ledger.close)
         toolchains = WatchedToolchains(
-            DebianToolchains(config.store / "toolchains", clock, report=stopwatch.show), stopwatch
+            configured_toolchains(
+                config.store / "toolchains",
+                clock,
+                settings=config.toolchains,
+                interpreters=config.interpreters,
+                report=stopwatch.show,
+            ),
+            stopwatch,
         )
         sandbox = BubblewrapSandbox(blobs, clock, scratch=config.store / "scratch")
         stack.callback(sandbox.close)
@@ -129,6 +137,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
             limits=allowance.limits,
             sandboxes=frozenset(sandboxes),
             sandbox=config.sandbox,
+            interpreters=with_configured(config.interpreters),
         )
         npm = Npm(
             partial(_npm_access, stack, blobs, HttpCache(config.store / "cache" / "http"), index.ca_bundle),

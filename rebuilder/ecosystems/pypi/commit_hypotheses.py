@@ -159,7 +159,11 @@ def _step(workshop: Workshop, case: Case, target: Target) -> Generator[Hypothesi
     prefix = "wheel-from-commit" if target.product is Product.WHEEL else "sdist-from-commit"
     yield from try_guesses(
         [replace(each, name=f"{prefix}-{each.name}") for each in found[:_MOST_GUESSES]],
-        interpreters=choose(case.artifact.file.requires_python, upload_time(target.file, target.what)),
+        interpreters=choose(
+            case.artifact.file.requires_python,
+            upload_time(target.file, target.what),
+            interpreters=workshop.interpreters,
+        ),
         furnish=partial(_furnished, workshop, case, target),
     )
 

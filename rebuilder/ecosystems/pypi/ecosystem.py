@@ -13,6 +13,7 @@ from rebuilder.ecosystems.pypi.origin import find_origin
 from rebuilder.ecosystems.pypi.releases import listing
 from rebuilder.ecosystems.pypi.simple_index import Project, ReleaseFile, SimpleIndex, Unchanged, near_versions
 from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, parse_subject
+from rebuilder.ecosystems.pypi.toolchain_choice import INTERPRETERS, Interpreter
 from rebuilder.ecosystems.pypi.tree_inspection import inspected_changes
 from rebuilder.ecosystems.pypi.workshop import MAX_FILE_BYTES, Workshop
 from rebuilder.errors import UsageError
@@ -48,6 +49,7 @@ class PyPI:
         limits: Callable[[], Limits] = Limits,
         sandboxes: frozenset[str] = frozenset({"bubblewrap"}),
         sandbox: str = "bubblewrap",
+        interpreters: tuple[Interpreter, ...] = INTERPRETERS,
     ) -> None:
         """Verify what one index publishes; nothing is asked of it yet.
 
@@ -64,6 +66,7 @@ class PyPI:
             max_file_bytes: Largest wheel, source archive or build dependency that is downloaded.
             limits: Gives what one build may use; asked for each definition.
             sandboxes: Kinds that ``run`` has; with ``uml`` the clock is tried, too.
+            interpreters: Pythons there are toolchains with, newest first.
             sandbox: The kind that builds run in unless the clock matters.
         """
         self._index = SimpleIndex(index_url, fetcher)
@@ -80,6 +83,7 @@ class PyPI:
             limits=limits,
             sandboxes=sandboxes,
             sandbox=sandbox,
+            interpreters=interpreters,
         )
 
     @property

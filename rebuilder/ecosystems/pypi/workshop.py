@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rebuilder.ecosystems.pypi.toolchain_choice import INTERPRETERS, Interpreter
 from rebuilder.model.definition import Input, Limits
 from rebuilder.ports import Blobs, Facts, Fetcher, Guest, Resolver, RunDefinition, Toolchains
 
@@ -28,5 +29,7 @@ class Workshop:
     """What one build may use, as it is now."""
     sandboxes: frozenset[str] = frozenset({"bubblewrap"})
     """Kinds of sandboxes that definitions can be run in."""
+    interpreters: tuple[Interpreter, ...] = INTERPRETERS
+    """Pythons there are toolchains with, newest first."""
     sandbox: str = "bubblewrap"
     """The kind that is used unless the clock matters."""
