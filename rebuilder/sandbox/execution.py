@@ -29,6 +29,16 @@ class Ended(NamedTuple):
     wall_seconds: float
     version: str
     """Of bubblewrap."""
+    starved: bool
+    """Whether the machine had no memory left meanwhile, and ended some process for it."""
+
+
+def starvation() -> SandboxFaultError:
+    """The error for a build that failed while the machine had no memory left."""
+    return SandboxFaultError(
+        "The machine ran out of memory while a build ran; that it failed says nothing about it.",
+        hint="Run fewer builds at once, or use a machine with more memory.",
+    )
 
 
 class Program(NamedTuple):
@@ -96,12 +106,10 @@ class Execution:
             ending = supervision.end(launched, kill=limit is not None)
             if limit is None and (supervision.exit_code is None or not ending.orphaned):
                 raise _fault(supervision, ending)
-            if supervision.exit_code and limit is None and _out_of_memory_kills() > killed_before:
-                raise SandboxFaultError(
-                    "The machine ran out of memory while a build ran; that it failed says nothing about it.",
-                    hint="Run fewer builds at once, or use a machine with more memory.",
-                )
-            yield Ended(supervision, limit, ending, time.monotonic() - begun, version)
+            starved = _out_of_memory_kills() > killed_before
+            if supervision.exit_code and limit is None and starved:
+                raise starvation()
+            yield Ended(supervision, limit, ending, time.monotonic() - begun, version, starved)
 
     def _request(
         self,

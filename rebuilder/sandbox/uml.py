@@ -11,7 +11,7 @@ from rebuilder.ports import Blobs, Clock, Toolchains
 from rebuilder.sandbox import arguments, uml_answer
 from rebuilder.sandbox.bubblewrap import outcome
 from rebuilder.sandbox.executables import Executables
-from rebuilder.sandbox.execution import Execution
+from rebuilder.sandbox.execution import Execution, starvation
 from rebuilder.sandbox.outputs import store_log, store_outputs
 from rebuilder.sandbox.residue import list_outputs
 from rebuilder.sandbox.uml_machine import machine
@@ -71,6 +71,8 @@ class UmlSandbox:
             said = supervision.log_tail() or f"exit code {supervision.exit_code}"
             first, last = uml_answer.begun(meter.build), uml_answer.answer(meter.build)
             begun, answer = uml_answer.told(first, last, ended.limit, said)
+            if answer.exit_code and ended.starved:  # a process of the guest is a process of this machine
+                raise starvation()
             limit = answer.limit
             listing = list_outputs(meter.out)
             log = uml_answer.log(meter.build, definition.limits.log_bytes)
