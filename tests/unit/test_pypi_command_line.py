@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rebuilder.ecosystems.pypi.command_line import setup_command
+from rebuilder.ecosystems.pypi.command_line import own_directory, setup_command
 from rebuilder.ecosystems.pypi.requirements import BuildSystem, read_build_system
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
 from rebuilder.model.inspection import Inspection, Member, MemberKind
@@ -61,3 +61,18 @@ def test_when(system: BuildSystem, generator: str, setup_py: str | None, tags: t
         traces(*tags, generator=generator), "x-1-py3-none-any.whl", system, setup_py=setup_py, setup_cfg=None
     )
     assert expected == (found is not None)
+
+
+@pytest.mark.parametrize(
+    ("names", "top", "expected"),
+    [
+        (["x-1/src/x/__init__.py", "x-1/tests/data/x/__init__.py"], "x-1", "src"),
+        (["x-1/x/__init__.py"], "x-1", ""),
+        (["x-1/setup.py"], "x-1", None),
+        (["src/x/__init__.py"], "", "src"),
+    ],
+)
+def test_own_directory(names: list[str], top: str, expected: str | None) -> None:
+    """Where the package lies, nearest to the top."""
+    members = tuple(Member(name=name, kind=MemberKind.FILE, size=1, mtime="2020-01-01T00:00:00") for name in names)
+    assert expected == own_directory(Inspection(format="tar.gz", members=members), top, "x")

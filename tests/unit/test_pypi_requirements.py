@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from rebuilder.ecosystems.pypi.obstacles import Stopped
-from rebuilder.ecosystems.pypi.requirements import LEGACY_BACKEND, pin_generator, read_build_system
+from rebuilder.ecosystems.pypi.requirements import (
+    LEGACY_BACKEND,
+    installed_backend,
+    narrowed,
+    packed_itself,
+    pin_generator,
+    read_build_system,
+    runnable,
+)
+from rebuilder.ecosystems.pypi.tool_versions import RULES, Bracket
 from rebuilder.ecosystems.pypi.wheel_traces import Generator
 from rebuilder.model.verdict import Verdict
 
@@ -126,3 +137,45 @@ def test_backend_in_the_source_tree_is_not_looked_for_on_an_index() -> None:
     system = read_build_system(pyproject("[]", "my_backend", 'backend-path = ["tools"]'))
     found = pin_generator(system, Generator("my-backend", "1"), "x")
     assert ((), None) == (found.requirements, found.pinned)
+
+
+@pytest.mark.parametrize(("said", "expected"), [("1.7.0", ()), ("1.8.1", ("src",)), ("1.8.1.0", ("src",))])
+def test_another_release_of_the_backend_itself(said: str, expected: tuple[str, ...]) -> None:
+    """A backend whose wheel names another of its own releases was packed by that, as it was installed."""
+    system = read_build_system(pyproject("[]", "poetry.core.masonry.api", 'backend-path = ["src"]'))
+    generator = Generator("poetry-core", said)
+    used = installed_backend(system, generator, "poetry-core", "1.8.1")
+    assert expected == used.backend_path
+    pinned = None if expected else "poetry-core==1.7.0"
+    assert pinned == pin_generator(used, generator, "poetry-core", "1.8.1").pinned
+    assert not packed_itself(system, generator, "poetry-core", "1.8.1")
+
+
+@pytest.mark.parametrize(("project", "version", "expected"), [("wheel", "0.37.1", True), ("wheel", "0.38.0", False)])
+def test_packed_by_itself(project: str, version: str, expected: bool) -> None:
+    """A project that is its own build tool, and says so nowhere."""
+    system = read_build_system(None)
+    assert expected == packed_itself(system, Generator("bdist_wheel", "0.37.1"), project, version)
+    assert not packed_itself(system, Generator("bdist_wheel", "0.37.1"), "x", "0.37.1")
+
+
+def test_narrowed() -> None:
+    """The shape of the metadata holds setuptools; if the source asks for another, that is forgotten, then the shape."""
+    system = read_build_system(pyproject('["setuptools>=61", "cython"]', "setuptools.build_meta"))
+    before = pin_generator(system, Generator("bdist_wheel", "0.37.1"), "x")
+    found = narrowed(before, Bracket(RULES[3:4]))
+    assert (*before.requirements, "setuptools<57") == found.requirements
+    installed, forgotten = found.alternatives
+    assert ("cython", "wheel==0.37.1", "setuptools<57") == installed.requirements
+    assert before == forgotten
+    assert "setuptools <57" in found.notes[-1]
+    assert before == narrowed(before, Bracket())
+
+
+@pytest.mark.parametrize(("year", "expected"), [(2018, ("setuptools==41.1.0",)), (2020, ())])
+def test_runnable(year: int, expected: tuple[str, ...]) -> None:
+    """Wheels from before setuptools ran on any Python there is get the first that does, which is told."""
+    before = pin_generator(read_build_system(None), Generator("bdist_wheel", "0.30.0"), "x")
+    found, moment = runnable(before, datetime(year, 1, 1, tzinfo=UTC))
+    assert (*before.requirements, *expected) == found.requirements
+    assert bool(expected) == (len(found.notes) > len(before.notes)) == (moment > datetime(year, 1, 1, tzinfo=UTC))

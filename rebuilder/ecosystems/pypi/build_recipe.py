@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from rebuilder.ecosystems.pypi.requirements import BuildSystem
 from rebuilder.ecosystems.pypi.source_trees import SOURCE_TREE, CheckedOut, SourceOrigin
+from rebuilder.ecosystems.pypi.windows_traces import OnWindows
 from rebuilder.model.definition import BuildDefinition, Input, Limits, Role, ToolchainRef
 from rebuilder.model.evidence import Source
 from rebuilder.model.resolution import Pin
@@ -56,6 +57,10 @@ class Bench:
     product: Product = Product.WHEEL
     setup_options: tuple[str, ...] | None = None
     """Options of ``setup.py bdist_wheel``, where that is run instead of the backend's hook."""
+    setup_path: str | None = None
+    """Directory of the project that ``setup.py`` finds its build tools in: those of the project itself."""
+    windows: OnWindows | None = None
+    """How Windows shows in the wheel, if it was packed there."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +81,15 @@ class Circumstances:
 def build_definition(bench: Bench, circumstances: Circumstances) -> BuildDefinition:
     """Make the source tree, make the build environment, build."""
     pace = () if circumstances.pace is None else ("--pace", circumstances.pace.path)
-    if bench.setup_options is None:
-        return _definition(bench, circumstances, (*_backend_command(bench), "--out", "/out", *pace))
-    return _definition(bench, circumstances, _setup_command(bench, bench.setup_options, pace))
+    build = (
+        (*_backend_command(bench), "--out", "/out", *pace)
+        if bench.setup_options is None
+        else _setup_command(bench, bench.setup_options, pace)
+    )
+    if bench.windows is not None:
+        crlf = tuple(f"--crlf={name}" for name in bench.windows.crlf)
+        build = ("/usr/bin/python3", "-I", "-S", bench.guest.path, "as_windows", "--out=/out", *crlf, "--", *build)
+    return _definition(bench, circumstances, build)
 
 
 def requires_definition(bench: Bench) -> BuildDefinition:
@@ -154,11 +165,12 @@ def _backend_command(bench: Bench) -> tuple[str, ...]:
 def _setup_command(bench: Bench, options: tuple[str, ...], pace: tuple[str, ...]) -> tuple[str, ...]:
     python, project = f"{ENVIRONMENT}/bin/python", _project(bench)
     arguments = ("bdist_wheel", *options, "--dist-dir=/out")
+    path = () if bench.setup_path is None else (f"PYTHONPATH={project}/{bench.setup_path}".rstrip("/"),)
     if pace:
         # Who ran "setup.py sdist bdist_wheel" had egg_info run first of all, which shows where files wait for times.
         waiting = ("run_setup", "--source", project, *pace, "--", "egg_info")
-        return (python, bench.guest.path, *waiting, *arguments)
-    return ("/usr/bin/env", f"--chdir={project}", python, "setup.py", *arguments)
+        return ("/usr/bin/env", *path, python, bench.guest.path, *waiting, *arguments)
+    return ("/usr/bin/env", f"--chdir={project}", *path, python, "setup.py", *arguments)
 
 
 def _project(bench: Bench) -> str:

@@ -30,8 +30,10 @@ LONGEST = timedelta(seconds=120)
 
 _INTO = timedelta(seconds=0.25)
 """How far into the two seconds that ZIP cannot tell apart a file is written."""
-_AHEAD = timedelta(seconds=10)
-"""How long before its first file a build that waits is begun."""
+_AHEAD = (10.0, 30.0, 90.0)
+"""How many seconds before its first file a build that waits may be begun; the least that is enough."""
+_SLOWER = 4.0
+"""How much slower than without a kernel of its own a build may be."""
 
 Written = Mapping[str, datetime]
 """Time by member, of those the build wrote, in the order of the archive."""
@@ -65,12 +67,17 @@ def by_the_clock(
         circumstances = replace(circumstances, clock=min(written.values()) + _INTO)
     else:
         plan = parameters(workshop, PACE, json.dumps(pace(written, list(published)), indent=0).encode())
-        circumstances = replace(circumstances, clock=min(written.values()) - _AHEAD, pace=plan)
+        circumstances = replace(circumstances, clock=min(written.values()) - _ahead(reached.attempt), pace=plan)
     yield Hypothesis(
         name="wall-clock",
         sentence=f"{_sentence(written)} {guess.sentence} {reached.about}",
         definition=build_definition(reached.bench, circumstances),
     )
+
+
+def _ahead(attempt: Attempt) -> timedelta:
+    needed = _SLOWER * attempt.run.wall_seconds
+    return timedelta(seconds=next((each for each in _AHEAD if each >= needed), _AHEAD[-1]))
 
 
 def only_times_differ(comparison: Comparison | None) -> bool:

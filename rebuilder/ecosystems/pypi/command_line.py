@@ -6,8 +6,10 @@ import configparser
 import re
 from dataclasses import dataclass
 
+from rebuilder.ecosystems.pypi.file_times import normal_path
 from rebuilder.ecosystems.pypi.requirements import LEGACY_BACKEND, BuildSystem
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces
+from rebuilder.model.inspection import Inspection
 
 _TAG = re.compile(r"(?:py|cp|pp)\d{1,4}")
 _BUILD = re.compile(r"\d\w{0,40}", re.ASCII)
@@ -20,6 +22,14 @@ class SetupCommand:
     options: tuple[str, ...]
     sentence: str
     """Why this and not the hook."""
+
+
+def own_directory(source: Inspection, top: str, package: str) -> str | None:
+    """Directory below ``top`` that holds a package of this name, nearest to the top; None when none does."""
+    start, end = f"{top}/" if top else "", f"{package}/__init__.py"
+    names = (normal_path(member.name) for member in source.members)
+    found = [name[len(start) : -len(end)] for name in names if name.startswith(start) and name.endswith(f"/{end}")]
+    return min((each.strip("/") for each in found), key=lambda path: (path.count("/"), path), default=None)
 
 
 def setup_command(

@@ -11,7 +11,7 @@ from functools import partial
 from rebuilder.ecosystems.pypi.build_environment import furnish, parameters
 from rebuilder.ecosystems.pypi.build_recipe import FILE_MODES, FILE_TIMES, REQUIREMENTS, Bench
 from rebuilder.ecosystems.pypi.clock_guess import by_the_clock
-from rebuilder.ecosystems.pypi.command_line import SetupCommand, setup_command
+from rebuilder.ecosystems.pypi.command_line import SetupCommand, own_directory, setup_command
 from rebuilder.ecosystems.pypi.file_modes import source_modes
 from rebuilder.ecosystems.pypi.file_times import source_times
 from rebuilder.ecosystems.pypi.guesses import Marks, guesses, with_what
@@ -19,7 +19,9 @@ from rebuilder.ecosystems.pypi.obstacles import Stopped
 from rebuilder.ecosystems.pypi.requirements import (
     BuildSystem,
     Requirements,
+    installed_backend,
     narrowed,
+    packed_itself,
     pin_generator,
     read_build_system,
     runnable,
@@ -30,6 +32,7 @@ from rebuilder.ecosystems.pypi.tool_versions import bracket, read_shape
 from rebuilder.ecosystems.pypi.toolchain_choice import Interpreter, choose, named_python
 from rebuilder.ecosystems.pypi.trying import Guess, try_guesses
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
+from rebuilder.ecosystems.pypi.windows_traces import OnWindows, on_windows
 from rebuilder.ecosystems.pypi.workshop import Workshop
 from rebuilder.model.artifact import PublishedFile
 from rebuilder.model.attempt import Attempt, Hypothesis
@@ -52,6 +55,8 @@ class Case:
     system: BuildSystem
     requirements: Requirements
     setup: SetupCommand | None
+    setup_path: str | None
+    windows: OnWindows | None
     uploaded: datetime
     not_after: datetime
     """Nothing newer is used: the upload, unless no Python runs what there was then."""
@@ -67,7 +72,10 @@ def infer(workshop: Workshop, evidence: Evidence) -> Generator[Hypothesis, Attem
         yield from try_guesses(
             _guesses(workshop, case),
             interpreters=choose(
-                evidence.artifact.file.requires_python, case.uploaded, named=named.python if named else None
+                evidence.artifact.file.requires_python,
+                case.uploaded,
+                named=named.python if named else None,
+                interpreters=workshop.interpreters,
             ),
             furnish=partial(_furnished, workshop, case),
             refine=partial(by_the_clock, workshop, case.traces.times),
@@ -83,9 +91,11 @@ def _case(evidence: Evidence) -> Case:
         raise Stopped(Verdict.INPUTS_MISSING, "The release publishes no source archive.")
     uploaded = upload_time(evidence.artifact.file, "wheel")
     traces = read_traces(wheel)
+    name, version = evidence.artifact.name, evidence.artifact.version
     system = read_build_system(source_text(source, "pyproject.toml"))
+    system = installed_backend(system, traces.generator, name, version)
     setup_cfg = source_text(source, "setup.cfg")
-    requirements = pin_generator(system, traces.generator, evidence.artifact.name)
+    requirements = pin_generator(system, traces.generator, name, version)
     not_after = uploaded
     if traces.generator is not None and traces.generator.name == "bdist_wheel":
         requirements = narrowed(requirements, bracket(read_shape(wheel, traces, setup_cfg)))
@@ -106,6 +116,12 @@ def _case(evidence: Evidence) -> Case:
             setup_py=source_text(source, "setup.py"),
             setup_cfg=setup_cfg,
         ),
+        setup_path=(
+            own_directory(source, top_directory(source), name.replace("-", "_"))
+            if packed_itself(system, traces.generator, name, version)
+            else None
+        ),
+        windows=on_windows(wheel, traces),
         uploaded=uploaded,
         not_after=not_after,
     )
@@ -152,13 +168,15 @@ def _furnished(workshop: Workshop, case: Case, interpreter: Interpreter) -> tupl
         limits=workshop.limits(),
         sandbox=workshop.sandbox,
         setup_options=case.setup.options if case.setup else None,
+        setup_path=case.setup_path,
+        windows=case.windows,
     )
     bench, notes = furnish(
         workshop, bench, case.requirements, python=toolchain.python_version, not_after=case.not_after
     )
     about = with_what(case.system, case.traces.generator, interpreter.python, case.uploaded)
     named = named_python(case.wheel)
-    said = [each.sentence for each in (named, case.setup) if each is not None]
+    said = [each.sentence for each in (named, case.setup, case.windows) if each is not None]
     return bench, " ".join((about, *said, *notes))
 
 

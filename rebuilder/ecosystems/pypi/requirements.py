@@ -131,7 +131,37 @@ def parse_requirements(texts: list[str]) -> tuple[Requirement, ...]:
     return tuple(requirements)
 
 
-def pin_generator(system: BuildSystem, generator: Generator | None, project: str) -> Requirements:
+def installed_backend(system: BuildSystem, generator: Generator | None, project: str, version: str) -> BuildSystem:
+    """The same system, without the backend in the source where another release of the project packed the wheel.
+
+    A backend that builds itself names its own version; where ``Generator`` names another one of the same project,
+    the build used that, as it was installed.
+    """
+    if generator is None or not _is_version(generator.version) or not system.backend_path:
+        return system
+    if _distribution(generator, system) != canonicalize_name(project) or _same(generator.version, version):
+        return system
+    return BuildSystem(system.backend, (), system.requires)
+
+
+def packed_itself(system: BuildSystem, generator: Generator | None, project: str, version: str) -> bool:
+    """Whether the very release that is packed did the packing, without being declared as its own backend."""
+    return (
+        generator is not None
+        and not system.backend_path
+        and _distribution(generator, system) == canonicalize_name(project)
+        and _is_version(generator.version)
+        and _same(generator.version, version)
+    )
+
+
+def _same(one: str, other: str) -> bool:
+    return Version(one) == Version(other)
+
+
+def pin_generator(
+    system: BuildSystem, generator: Generator | None, project: str, version: str | None = None
+) -> Requirements:
     """Put the program that packed the wheel in its exact version among the build requirements.
 
     Where ``pyproject.toml`` and ``Generator`` contradict each other the Generator wins: it is what really ran.
@@ -144,7 +174,7 @@ def pin_generator(system: BuildSystem, generator: Generator | None, project: str
     said = f"{generator.name} {generator.version}"
     if distribution is None or not _is_version(generator.version):
         return Requirements(texts, None, (f"The wheel says {quoted(said)} packed it, which is no known build tool.",))
-    if distribution == canonicalize_name(project):
+    if distribution == canonicalize_name(project) and (version is None or _same(generator.version, version)):
         return Requirements(texts, None, (f"The wheel says {said} packed it: the project was built by itself.",))
     return _pinned(system, distribution, generator.version, said)
 

@@ -1,0 +1,55 @@
+"""What a wheel would be if it had been packed on Windows."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import zipfile
+from base64 import urlsafe_b64encode
+from pathlib import Path
+
+import pytest
+
+from rebuilder.guest.as_windows import NO_WHEEL, converted, main
+
+METADATA, WHEEL, RECORD = (f"x-1.dist-info/{name}" for name in ("METADATA", "WHEEL", "RECORD"))
+LINES = b"Metadata-Version: 2.1\nName: x\n"
+
+
+def wheel(path: Path) -> Path:
+    """As it is packed elsewhere."""
+    members = {
+        "x/run.exe": (b"MZ\n", 0o100777),
+        METADATA: (LINES, 0o100644),
+        WHEEL: (b"Wheel-Version: 1.0\n", 0o100644),
+        RECORD: (f'x/run.exe,sha256=a,3\n"{METADATA}",sha256=b,31\n{RECORD},,\n'.encode(), 0o664),
+    }
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, (data, mode) in members.items():
+            info = zipfile.ZipInfo(name, (2020, 1, 2, 3, 4, 6))
+            info.external_attr = mode << 16
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, data)
+    return path
+
+
+def test_converted(tmp_path: Path) -> None:
+    """Host, modes and line ends change; times, order and all other bytes do not."""
+    path = tmp_path / "x-1-py3-none-any.whl"
+    path.write_bytes(converted(str(wheel(path)), ["METADATA"]))
+    with zipfile.ZipFile(path) as archive:
+        infos = archive.infolist()
+        content = {info.filename: archive.read(info) for info in infos}
+    assert {(0, (2020, 1, 2, 3, 4, 6))} == {(info.create_system, info.date_time) for info in infos}
+    assert [0o100666, 0o100666, 0o100666, 0o664] == [info.external_attr >> 16 for info in infos]
+    crlf = LINES.replace(b"\n", b"\r\n")
+    assert (b"MZ\n", crlf, b"Wheel-Version: 1.0\n") == (content["x/run.exe"], content[METADATA], content[WHEEL])
+    digest = urlsafe_b64encode(hashlib.sha256(crlf).digest()).rstrip(b"=").decode()
+    expected = f"x/run.exe,sha256=a,3\n{METADATA},sha256={digest},{len(crlf)}\n{RECORD},,\n"
+    assert expected == content[RECORD].decode()
+
+
+@pytest.mark.parametrize(("program", "expected"), [("raise SystemExit(7)", 7), ("pass", NO_WHEEL)])
+def test_build_that_leaves_nothing(tmp_path: Path, program: str, expected: int) -> None:
+    """The exit code of the build is the program's; a build without a wheel has one of its own."""
+    assert expected == main(["--out", str(tmp_path), "--", sys.executable, "-c", program])
