@@ -26,6 +26,9 @@ _SPACE = 3 << 30
 _SQLITE = b"SQLite format 3\0"
 """How every database begins (https://www.sqlite.org/fileformat.html#magic_header_string)."""
 
+_SQLITE_URL = "sqlite:///"
+_SERVERS = {"postgresql", "postgresql+psycopg", "postgres"}
+
 _PROGRAMS = {
     "mmdebstrap": ("mmdebstrap", "makes toolchains"),
     "apt": ("apt-get", "fetches the packages of a toolchain"),
@@ -191,9 +194,7 @@ def _store(config: Config, here: Machine) -> Iterator[_Finding]:
     free = here.free(_nearest(config.store))
     told = f"{free / (1 << 30):.1f} GB are free for the store; {_SPACE >> 30} GB are needed to begin with."
     yield _said("disk space", told, ok=free >= _SPACE)
-    ledger = config.store / "ledger.sqlite"
-    if os.path.lexists(ledger):
-        yield _ledger(ledger)
+    yield from _ledger(config)
     if config.site is not None or not trouble:  # below a store that cannot be, it would be said twice
         yield _site(config)
 
@@ -214,7 +215,23 @@ def _site(config: Config) -> _Finding:
     return _said("site", f"{site} can be written.")
 
 
-def _ledger(ledger: Path) -> _Finding:
+def _ledger(config: Config) -> Iterator[_Finding]:
+    place = str(config.ledger_place)
+    if "://" not in place:
+        place = f"{_SQLITE_URL}{place}"
+    if place.startswith(_SQLITE_URL):
+        file = Path(place.removeprefix(_SQLITE_URL))
+        if os.path.lexists(file):
+            yield _ledger_file(file)
+    elif place.partition("://")[0] in _SERVERS:
+        yield _said("ledger", f"It is in {sources.without_password(place)}; the server was not asked.")
+    else:
+        told = f"{sources.without_password(place)} is no database that can hold a ledger."
+        mend = "Write `ledger` as sqlite:////path/to/ledger or postgresql://user@host/database"
+        yield _said("ledger", told, ok=False, mend=mend)
+
+
+def _ledger_file(ledger: Path) -> _Finding:
     mend = "Put a backup of the ledger there, or name another store with --store"
     try:
         head = _head(ledger, len(_SQLITE))

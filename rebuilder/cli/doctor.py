@@ -8,9 +8,11 @@ from rebuilder.errors import ExitCode
 
 def examine(config: Config) -> int:
     """Run every check and print it; 0 when all is well, 4 otherwise."""
+    from rebuilder.clock import SystemClock
     from rebuilder.doctor import checks
+    from rebuilder.service.preflight import preflight
 
-    found = checks(config)
+    found = [*checks(config), *preflight(config, SystemClock())]
     for check in found:
         print(f"{'ok  ' if check.ok else 'LACKS'} {check.name}: {check.sentence}")  # noqa: T201
     broken = [check for check in found if not check.ok]

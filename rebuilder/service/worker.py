@@ -83,6 +83,7 @@ class Worker:
         self._number: int | None = None
         self._lock = threading.Lock()
         self._stopped = False
+        self._full = False
         self._unsettled = False
         """Whether a task may still be leased to us that nobody works on: the ledger was away when it was to end."""
 
@@ -93,8 +94,13 @@ class Worker:
             StoreError: the ledger cannot be used.
         """
         if (trouble := self.room()) is not None:
-            log.warning("No new work is begun: %s", trouble)
+            if not self._full:  # asked every second, told once
+                log.warning("No new work is begun: %s", trouble)
+            self._full = True
             return False
+        if self._full:
+            log.info("There is room again; work goes on.")
+            self._full = False
         with self._lock:
             if self._stopped:
                 return False

@@ -105,6 +105,17 @@ class Notifier:
             raise UnavailableError(f"Apprise could not tell the target {name}.", hint=_HINT)
 
 
+def understood(address: str) -> bool:
+    """Whether Apprise knows what kind of address this is; nothing is asked."""
+    import apprise
+
+    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # it would write the address
+    try:
+        return bool(apprise.Apprise().add(address))
+    except Exception:  # noqa: BLE001 - plug-ins raise what they like
+        return False
+
+
 def signature(secret: str, timestamp: str, body: bytes) -> str:
     """HMAC-SHA256 (RFC 2104) over time stamp, a dot and body, in hexadecimal: what a receiver computes too."""
     return hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()

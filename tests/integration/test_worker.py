@@ -103,6 +103,18 @@ def test_no_room_no_work(bench: Bench) -> None:
     assert 0 == bench.tries()
 
 
+def test_a_full_disk_is_told_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """A worker asks every second; a log that fills the disk would not help."""
+    caplog.set_level("INFO", "rebuilder.worker")
+    troubles = iter(("1 byte free", "2 bytes free", None, "1 byte free"))
+    bench.worker.room = lambda: next(troubles)
+    for _ in range(4):
+        bench.worker.step()
+    told = [each.getMessage() for each in caplog.records if "room" in each.getMessage() or "begun" in each.getMessage()]
+    full = "No new work is begun: 1 byte free"
+    assert [full, "There is room again; work goes on.", full] == told
+
+
 def test_a_release_that_is_gone(bench: Bench) -> None:
     """It is taken out of the queue; that is neither an alarm nor our failure."""
     bench.failing(UsageError("There is no version 3.20."))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -17,7 +16,6 @@ from rebuilder.service.api.desk import Desk
 from rebuilder.service.api.documents import Accepted, Acknowledgement, Problem, Wanted
 from rebuilder.service.api.problems import Refusal
 
-_LOG = logging.getLogger("rebuilder.service.api")
 _MOST_ALARMS = 500
 _SUBJECT = re.compile(r"[a-z][a-z0-9]*:.+", re.DOTALL)
 _BEARER = HTTPBearer(auto_error=False, description="The word in the file “api-token” in the directory of the keys.")
@@ -95,7 +93,6 @@ def work_routes(desk: Desk) -> APIRouter:
         address = request.client.host if request.client else "this machine"
         orders = desk.ask(wanted.subject, wanted.tier, f"HTTP API, {address}")
         purls = dict.fromkeys(order.purl for order in orders)
-        _LOG.info("Asked over HTTP: %r gave %d orders", wanted.subject, len(orders), extra={"client": address})
         return Accepted(
             orders=tuple(orders), status=tuple(f"/api/v1/status?purl={quote(purl, safe='')}" for purl in purls)
         )
