@@ -328,11 +328,11 @@ def test_runs_at_the_same_time_do_not_mix(room: Room) -> None:
 
 def test_what_fits_is_fine(room: Room) -> None:
     """All the memory, disk and output a definition allows is there at once."""
-    limits = Limits(memory_bytes=256 << 20, disk_bytes=128 << 20, output_bytes=32 << 20)
+    limits = Limits(memory_bytes=96 << 20, disk_bytes=48 << 20, output_bytes=8 << 20)
     run = room.python(
-        "kept = b'x' * (200 << 20)\n"
-        "for name, size in (('/build/x', 60), ('/tmp/y', 60), ('/out/z', 30)):\n"
+        "kept = b'x' * (64 << 20)\n"
+        "for name, size in (('/build/x', 20), ('/tmp/y', 20), ('/out/z', 7)):\n"
         "    with open(name, 'wb') as file:\n        for _ in range(size): file.write(kept[:1 << 20])",
         limits=limits,
     )
-    assert (Outcome.COMPLETED, [30 << 20]) == (run.outcome, [each.size for each in run.outputs]), room.log(run)
+    assert (Outcome.COMPLETED, [7 << 20]) == (run.outcome, [each.size for each in run.outputs]), room.log(run)
