@@ -93,7 +93,9 @@ class BuildDefinition(Value):
 
     Only a sandbox with a kernel of its own has a clock that can be set."""
     clock_stands: bool = False
-    """Whether :attr:`clock` then stands still, but for tenths of a second: it is set back again and again."""
+    """Whether :attr:`clock` then goes only while no process runs, so that work takes no time, however slow the machine.
+
+    It is set back again and again: it may be tenths of a second ahead for a moment."""
     sandbox: str = "bubblewrap"
     limits: Limits = Limits()
 

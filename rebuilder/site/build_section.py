@@ -179,7 +179,7 @@ def _clock(attempt: Attempt) -> str:
     definition = attempt.hypothesis.definition
     epoch = definition.environment.get("SOURCE_DATE_EPOCH")
     if epoch is None and definition.clock is not None:
-        stood = ", and stood still there" if definition.clock_stands else ""
+        stood = ", and stood still while it worked" if definition.clock_stands else ""
         return (
             "SOURCE_DATE_EPOCH was not set: the clock of the sandbox showed "
             f"{moment(definition.clock).text} when the build began{stood}."

@@ -75,7 +75,7 @@ class Circumstances:
     clock: datetime | None = None
     """What the clock shows when the build begins; only a sandbox with a clock of its own does that."""
     pace: Input | None = None
-    """Plan of when files may be touched; without one the clock stands still."""
+    """Plan of when files may be touched: the clock goes while a build waits for that, and stands while it works."""
 
 
 def build_definition(bench: Bench, circumstances: Circumstances) -> BuildDefinition:
@@ -130,7 +130,7 @@ def _definition(bench: Bench, circumstances: Circumstances, last: tuple[str, ...
         environment=_environment(circumstances),
         umask=f"{circumstances.umask:04o}",
         clock=circumstances.clock,
-        clock_stands=circumstances.clock is not None and circumstances.pace is None,
+        clock_stands=circumstances.clock is not None,
         sandbox=bench.sandbox if circumstances.clock is None else CLOCK_SANDBOX,
         limits=bench.limits,
     )

@@ -2,9 +2,9 @@
 
 Without SOURCE_DATE_EPOCH, what a backend writes gets the time of day. When that is all that differs, the same build
 is made again where the clock shows the recorded time. Mostly all these files carry one time, since ZIP keeps times in
-steps of two seconds: then the clock stands still there. Where they carry several, the clock goes on, and the build
-waits before it touches a file until the time has come that the file carries. Either way it does not matter how fast
-this machine is.
+steps of two seconds. The clock stands still while the build works. Where its files carry several times, the build
+waits before it touches a file, and the clock goes, until the time has come that the file carries. Either way it does
+not matter how fast this machine is.
 """
 
 from __future__ import annotations
@@ -30,10 +30,6 @@ LONGEST = timedelta(seconds=120)
 
 _INTO = timedelta(seconds=0.25)
 """How far into the two seconds that ZIP cannot tell apart a file is written."""
-_AHEAD = (10.0, 30.0, 90.0)
-"""How many seconds before its first file a build that waits may be begun; the least that is enough."""
-_SLOWER = 4.0
-"""How much slower than without a kernel of its own a build may be."""
 
 Written = Mapping[str, datetime]
 """Time by member, of those the build wrote, in the order of the archive."""
@@ -62,22 +58,15 @@ def by_the_clock(
     }
     if not written or max(written.values()) - min(written.values()) > LONGEST:
         return
-    circumstances = guess.circumstances
-    if len(set(written.values())) == 1:
-        circumstances = replace(circumstances, clock=min(written.values()) + _INTO)
-    else:
+    circumstances = replace(guess.circumstances, clock=min(written.values()) + _INTO)
+    if len(set(written.values())) > 1:
         plan = parameters(workshop, PACE, json.dumps(pace(written, list(published)), indent=0).encode())
-        circumstances = replace(circumstances, clock=min(written.values()) - _ahead(reached.attempt), pace=plan)
+        circumstances = replace(circumstances, pace=plan)
     yield Hypothesis(
         name="wall-clock",
         sentence=f"{_sentence(written)} {guess.sentence} {reached.about}",
         definition=build_definition(reached.bench, circumstances),
     )
-
-
-def _ahead(attempt: Attempt) -> timedelta:
-    needed = _SLOWER * attempt.run.wall_seconds
-    return timedelta(seconds=next((each for each in _AHEAD if each >= needed), _AHEAD[-1]))
 
 
 def only_times_differ(comparison: Comparison | None) -> bool:
@@ -117,7 +106,7 @@ def _listed_times(workshop: Workshop, attempt: Attempt) -> dict[str, str]:
 def _sentence(written: Written) -> str:
     first, last = (f"{each(written.values()):%Y-%m-%d %H:%M:%S}" for each in (min, max))
     if first == last:
-        span, how = first, "the clock of the sandbox stands there during the build"
+        span, how = first, "the clock of the sandbox stands there while the build works"
     else:
         span, how = f"{first} to {last[11:]}", "the build waits before each until the clock of the sandbox shows it"
     return (
