@@ -86,6 +86,8 @@ class Display:
             self._print(f"    {plain(report.decision.sentence)}")
             if report.decision.kind is not None:
                 self._print(f"    {report.decision.kind.spoken}")
+            if report.diagnosis is not None:
+                self._print(f"    why: {plain(report.diagnosis.sentence)}")
             for line in lineage_lines(report):
                 self._print(f"    {line}")
             for alarm in report.alarms:

@@ -23,7 +23,8 @@ from rebuilder.wiring import wire, wire_press
 
 _LONGEST = 200
 """Characters of a path that a message shows."""
-_SEVERITY = (ExitCode.OK, ExitCode.UNDECIDED, ExitCode.OUR_FAULT, ExitCode.USAGE, ExitCode.DIFFERS)
+SEVERITY = (ExitCode.OK, ExitCode.UNDECIDED, ExitCode.OUR_FAULT, ExitCode.USAGE, ExitCode.DIFFERS)
+"""Of several exit codes, the last in this order is the one of the command."""
 
 
 def verify_subjects(config: Config, asked: Sequence[str], *, as_json: bool, tier: Tier = Tier.FULL) -> int:
@@ -37,15 +38,19 @@ def verify_subjects(config: Config, asked: Sequence[str], *, as_json: bool, tier
     code = ExitCode.OK
     with display, wire(config, display) as parts:
         press = wire_press(config, parts)
-        subjects = [_subject(parts, text) for text in asked]
+        subjects = [subject_of(parts, text) for text in asked]
         for subject in subjects:
             for one in _verify_one(parts, press, subject, config, display, as_json=as_json, tier=tier):
-                code = max(code, one, key=_SEVERITY.index)
+                code = max(code, one, key=SEVERITY.index)
     return code
 
 
-def _subject(parts: Parts, text: str) -> Subject:
-    """Read one argument: a file on disk if it looks like a path, a name otherwise."""
+def subject_of(parts: Parts, text: str) -> Subject:
+    """Read one argument: a file on disk if it looks like a path, a name otherwise.
+
+    Raises:
+        UsageError: it is malformed, or the file cannot be read.
+    """
     path = Path(text)
     if "/" not in text.removeprefix("pkg:") and not text.endswith(".whl"):
         return parse_subject(text, parts.ecosystems)
@@ -103,8 +108,13 @@ def _verify_one(
 
 
 def _exit_code(result: Verified) -> ExitCode:
-    if result.foreign_file is not None or result.verdict is Verdict.DIFFERS:
+    return ExitCode.DIFFERS if result.verdict is None else verdict_code(result.verdict)
+
+
+def verdict_code(verdict: Verdict) -> ExitCode:
+    """The exit code one verdict asks for."""
+    if verdict is Verdict.DIFFERS:
         return ExitCode.DIFFERS
-    if result.verdict is Verdict.INFRA_ERROR:
+    if verdict is Verdict.INFRA_ERROR:
         return ExitCode.OUR_FAULT
-    return ExitCode.OK if result.verdict and result.verdict.confirms else ExitCode.UNDECIDED
+    return ExitCode.OK if verdict.confirms else ExitCode.UNDECIDED

@@ -18,6 +18,8 @@ from rebuilder.model.variation import Variation
 
 MOST_LINES = 8
 """Evidence lines kept of a finding."""
+_LONGEST_NAME = 120
+_LONGEST_TEXT = 400
 _FIELD = re.compile(r"(?:^| )([A-Z][a-zA-Z0-9 ]*): published (.*?), rebuilt (.*?)\.(?= [A-Z]|$)")
 _INFO = re.compile(r"^[^/]+\.(?:dist|egg)-info/")
 
@@ -209,10 +211,15 @@ def claim(
         cause=cause,
         sentence=sentence,
         certainty=certainty,
-        evidence=tuple(evidence[:MOST_LINES]),
+        evidence=tuple(_brief(each) for each in evidence[:MOST_LINES]),
         advice=advice or cause.advice,
     )
     return Claim(finding, frozenset(members), frozenset(lines))
+
+
+def _brief(line: EvidenceLine) -> EvidenceLine:
+    cut = {name: text[:_LONGEST_TEXT] + "…" for name, text in line if text is not None and len(text) > _LONGEST_TEXT}
+    return line.model_copy(update=cut) if cut else line
 
 
 def quoted(lines: Iterable[Line]) -> list[EvidenceLine]:
@@ -227,6 +234,12 @@ def quoted(lines: Iterable[Line]) -> list[EvidenceLine]:
 def named(differences: Iterable[Difference]) -> list[EvidenceLine]:
     """Differences as evidence, in their own words."""
     return [EvidenceLine(member=each.member, note=each.detail) for each in differences]
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names, for a sentence."""
+    first = [name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in names[:3]]
+    return ", ".join([*first, "…"] if len(names) > len(first) else first)
 
 
 def files(count: int) -> str:

@@ -34,6 +34,7 @@ _NETWORK = re.compile(
 )
 _UNMET = re.compile(r"DistributionNotFound|No matching distribution found|Could not find a version that satisfies")
 _ERROR = re.compile(r"^(?:[\w.]*(?:Error|Exception|Exit)\b.*|error: .*|[\w./-]+: .*)$")
+_LONGEST_LINE = 2000
 _ENDINGS = {
     65: "the source archive could not be unpacked",
     69: "the build backend could not be loaded",
@@ -78,7 +79,7 @@ def failed(case: Case) -> Iterator[Claim]:
     code = case.attempt.run.exit_code if case.attempt is not None else None
     ending = _ENDINGS.get(code or 0, "a build command failed")
     how = EvidenceLine(note=f"{ending[0].upper()}{ending[1:]}" + (f" (exit code {code})." if code else "."))
-    lines = [line.strip() for line in case.log.splitlines() if line.strip()]
+    lines = [line.strip()[:_LONGEST_LINE] for line in case.log.splitlines() if line.strip()]
     for cause, sentence, line in _hints(lines):
         yield claim(
             cause,

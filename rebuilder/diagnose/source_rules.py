@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rebuilder.diagnose.case import Case, Claim, claim, files, metadata_file, named, quoted
+from rebuilder.diagnose.case import Case, Claim, claim, files, listed, metadata_file, named, quoted
 from rebuilder.model.comparison import Difference, MemberChange
 from rebuilder.model.diagnosis import Cause, Certainty, EvidenceLine
 
@@ -21,7 +21,7 @@ def only_published(case: Case) -> Iterator[Claim]:
     packed = [each for each in found if each not in absent]
     if absent:
         where = "the source archive" if case.from_archive else "the source it was rebuilt from"
-        names = ", ".join(each.member for each in absent[:3]) + (", …" if len(absent) > 3 else "")
+        names = listed(_members(absent))
         yield claim(
             Cause.EXTRA_SOURCE_FILES,
             f"The published file has {files(len(absent))} that {where} lacks ({names}): "

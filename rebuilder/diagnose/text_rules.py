@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from rebuilder.diagnose.case import LINE_ENDS, MOVED, Case, Claim, alike, claim, metadata_file, pairs_shown
+from rebuilder.diagnose.case import LINE_ENDS, MOVED, Case, Claim, alike, claim, listed, metadata_file, pairs_shown
 from rebuilder.model.comparison import MemberChange
 from rebuilder.model.diagnosis import Cause, Certainty, EvidenceLine
 
+_DAYS = "Mon|Tue|Wed|Thu|Fri|Sat|Sun"
 _MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
 _TIME = re.compile(
     r"\d{4}[-/]\d{2}[-/]\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?(?:\.\d+)?(?:Z|[+-]\d{2}:?\d{2})?)?"
-    rf"|(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? )?(?:\d{{1,2}} )?(?:{_MONTHS})[a-z]* \d{{1,2}}?,? ?(?:\d{{4}})?"
+    rf"|(?:(?:{_DAYS})[a-z]*,? )?(?:\d{{1,2}} (?:{_MONTHS})[a-z]*|(?:{_MONTHS})[a-z]* +\d{{1,2}})\b(?:,? \d{{4}}\b)?"
     r"|\b\d{2}:\d{2}:\d{2}\b"
     r"|\b1[0-9]{9}(?:\.\d+)?\b"
     r"|\b20\d{6}(?:T?\d{6}Z?)?\b"
@@ -20,6 +21,7 @@ _TIME = re.compile(
 _PATH = re.compile(
     r"(?:(?<![\w./-])/(?:home|Users|tmp|build|root|var|private|workspace|opt|mnt|__w)/|[A-Za-z]:\\)[^\s'\",;:)]*"
 )
+_VERSION = re.compile(r"(?<![\w.])\d+(?:\.\d+)+(?![\w.]*\d)")
 _TOKEN = re.compile(r"[\w.+-]+")
 _RANDOM = re.compile(r"\b[0-9a-fA-F]{8,}\b|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|b'(?:[^'\\]|\\.)*'")
 _LEAST_TOKENS = 3
@@ -65,6 +67,27 @@ def times(case: Case) -> Iterator[Claim]:
     yield from _alike(
         case, _TIME, Cause.EMBEDDED_TIME, Certainty.LIKELY, "Files contain a date or a time, and it is another one."
     )
+
+
+def dependencies(case: Case) -> Iterator[Claim]:
+    """Lines that are the same but for a version, and ours is that of a build dependency."""
+    used = {version: name for name, version in case.tools.items()}
+    pairs = [
+        pair
+        for pair in alike(
+            case.lines(lambda member: not metadata_file(member)),
+            lambda line: _VERSION.sub("\0", line) if _VERSION.search(line) else None,
+        )
+        if any(version in used for version in _VERSION.findall(pair[1][2]))
+    ]
+    if pairs:
+        tools = sorted({used[version] for _, line in pairs for version in _VERSION.findall(line[2]) if version in used})
+        yield claim(
+            Cause.DEPENDENCY_DRIFT,
+            f"Files name the version of a build dependency, and it was another one: {listed(tools)}.",
+            pairs_shown(pairs),
+            lines=[line for pair in pairs for line in pair],
+        )
 
 
 def names(case: Case) -> Iterator[Claim]:

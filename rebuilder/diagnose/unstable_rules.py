@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rebuilder.diagnose.case import Case, Claim, claim, named
+from rebuilder.diagnose.case import Case, Claim, claim, listed, named
 from rebuilder.model.comparison import Level
 from rebuilder.model.diagnosis import Cause, Certainty, EvidenceLine
 from rebuilder.model.variation import Effect, Factor, VariationRow
@@ -36,7 +36,7 @@ def varied(case: Case) -> Iterator[Claim]:
 
 
 def _changed(row: VariationRow, members: list[str], *, steady: bool) -> Claim:
-    shown = ", ".join(members[:3]) + (", …" if len(members) > 3 else "")
+    shown = listed(members)
     sentence = (
         f"The {row.factor.value} decides: with it fixed, two builds are the same ({shown})."
         if row.effect is Effect.STEADIES

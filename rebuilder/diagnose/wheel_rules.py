@@ -14,6 +14,7 @@ from rebuilder.diagnose.case import (
     Line,
     alike,
     claim,
+    listed,
     metadata_file,
     named,
     pairs_shown,
@@ -48,13 +49,30 @@ def _recorded(line: str) -> str:
     return line[1:].partition('"')[0] if line.startswith('"') else line.partition(",")[0]
 
 
+def record(case: Case) -> Iterator[Claim]:
+    """RECORD says something else of members that are the same."""
+    lines = case.lines(lambda member: metadata_file(member, "RECORD"))
+    if lines:
+        yield claim(
+            Cause.TOOL_VERSION,
+            "RECORD, the list of files, is written in another form although the files in it are the same.",
+            quoted(lines),
+            lines=lines,
+            certainty=Certainty.LIKELY,
+        )
+
+
 def generator(case: Case) -> Iterator[Claim]:
     """WHEEL names the tool that wrote it, with its version."""
-    lines = [line for line in case.lines(lambda each: metadata_file(each, "WHEEL")) if line[2].startswith("Generator:")]
+    lines = [
+        line
+        for line in case.lines(lambda each: metadata_file(each, "WHEEL"))
+        if line[2].startswith(("Generator:", "Wheel-Version:"))
+    ]
     if not lines:
         return
-    sides = {side: text.partition(":")[2].strip() for _member, side, text in lines}
-    published, rebuilt = sides.get("published", "none"), sides.get("rebuilt", "none")
+    sides = {side: text.partition(":")[2].strip() for _member, side, text in lines if text.startswith("Generator:")}
+    published, rebuilt = sides.get("published", "another version"), sides.get("rebuilt", "another version")
     project = re.sub(r"[-_.]+", "-", case.evidence.artifact.name).lower()
     itself = project in re.sub(r"[-_.]+", "-", published).lower()
     wheel = re.fullmatch(r"bdist_wheel \(([^)]*)\)", published)
@@ -197,7 +215,7 @@ def top_level(case: Case) -> Iterator[Claim]:
     directories = {path.partition("/")[0] for path in case.source_files if "/" in path}
     strange = [line for line in lines if line[1] == "published" and line[2].strip() not in directories]
     if strange and case.from_archive:
-        names = ", ".join(line[2].strip() for line in strange)
+        names = listed([line[2].strip() for line in strange])
         yield claim(
             Cause.EXTRA_SOURCE_FILES,
             f"The published file names packages that the source archive has not got ({names}): "

@@ -19,6 +19,7 @@ from rebuilder.site.history import HistorySection, history_section
 from rebuilder.site.marks import Mark, alarm_words, mark
 from rebuilder.site.provenance_section import ProvenanceSection, provenance_section
 from rebuilder.site.trail_section import TrailSection, trail_section
+from rebuilder.site.why_section import WhySection, why_section
 
 _STAGES = {
     Stage.FETCH: "Fetching what was published",
@@ -87,6 +88,7 @@ class ArtifactPage:
     when: Moment
     proof: Proof
     alarms: tuple[AlarmNote, ...]
+    why: WhySection | None
     trail: TrailSection | None
     provenance: ProvenanceSection | None
     published: tuple[Fact, ...]
@@ -148,6 +150,7 @@ def artifact_page(report: Report, around: Surroundings) -> ArtifactPage:
         when=moment(report.finished),
         proof=Proof(artifact.sha256, rebuilt, rebuilt == artifact.sha256, _passing(decision.verdict, decisive)),
         alarms=_alarms(report, around.alarms),
+        why=why_section(report),
         trail=trail_section(report),
         provenance=provenance_section(report.provenance),
         published=_published(report),

@@ -9,16 +9,20 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from rebuilder.compare.foreign_html import defuse
+from rebuilder.diagnose.case import Case
+from rebuilder.diagnose.diagnosis import diagnose
 from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Outcome, Output, Run
 from rebuilder.model.comparison import Comparison, Difference, Diffoscope, Level, MemberChange
 from rebuilder.model.decision import Decision, decide
 from rebuilder.model.definition import BuildDefinition, Input, Role, ToolchainRef
+from rebuilder.model.diagnosis import Cause, Certainty, Diagnosis, EvidenceLine, Finding
 from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
 from rebuilder.model.inspection import Inspection, Member, MemberKind
 from rebuilder.model.report import Report, SignedReport, Stage, Summary, ToolchainSummary, summarise
 from rebuilder.model.value import Sha256, sha256_hex
+from rebuilder.model.variation import Effect, Factor, Variation, VariationRow
 from rebuilder.model.verdict import Verdict
 from rebuilder.ports import Blobs
 
@@ -185,11 +189,14 @@ def report(
 ) -> Report:
     """A report whose verdict is decided as the pipeline decides it."""
     packages = ("base-files 13.8", "dash 0.5.12-12", "libc6 2.41-12", "python3 3.13.5-1", "python3.13 3.13.5-2")
+    known = evidence(subject, obstacle=obstacle, source=source).model_copy(update={"notes": notes})
+    decision = decision or decide(tuple(attempts), obstacle)
     return Report(
         artifact=subject,
-        evidence=evidence(subject, obstacle=obstacle, source=source).model_copy(update={"notes": notes}),
+        evidence=known,
         attempts=tuple(attempts),
-        decision=decision or decide(tuple(attempts), obstacle),
+        decision=decision,
+        diagnosis=diagnose(Case(known, tuple(attempts), decision)),
         toolchains=(ToolchainSummary(name="trixie", sha256=sha("trixie"), python="3.13", packages=packages),),
         alarms=alarms,
         seconds={Stage.FETCH: 0.41, Stage.TOOLCHAIN: 0.02, Stage.RESOLVE: 0.33, Stage.BUILD: 0.842, Stage.COMPARE: 0.05}
@@ -363,7 +370,14 @@ def hostile(blobs: Blobs) -> Report:
     source = build.source
     problems = Inspection(format=HOSTILE, problems=(HOSTILE,))
     evidence_of = value.evidence.model_copy(update={"source": source, "artifact_inspection": problems})
-    return value.model_copy(update={"evidence": evidence_of})
+    said = EvidenceLine(member=HOSTILE, published=HOSTILE, rebuilt="y" * 50_000, note=HOSTILE)
+    finding = Finding(cause=Cause.LOCALE, sentence=HOSTILE, certainty=Certainty.HINT, evidence=(said,), advice=HOSTILE)
+    row = VariationRow(factor=Factor.USER, change=HOSTILE, effect=Effect.FLIPS, members=(HOSTILE,), note=HOSTILE)
+    why = {
+        "diagnosis": Diagnosis(findings=(finding,), unexplained=(HOSTILE,), unexplained_total=7),
+        "variation": Variation(definition=HOSTILE, rebuilt_sha256=sha("x"), steady=False, rows=(row,), seconds=1),
+    }
+    return value.model_copy(update={"evidence": evidence_of, **why})
 
 
 def alarm(
