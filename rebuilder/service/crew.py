@@ -88,9 +88,7 @@ class Crew:
     def stop(self, seconds: float) -> None:
         """Ask all workers to finish or give back, wait, and end those that have not ended after so long."""
         for place in self._places:
-            if place.process is not None and place.process.stdin is not None:
-                with contextlib.suppress(OSError):
-                    place.process.stdin.close()
+            _hang_up(place.process)
         deadline = self.monotonic() + seconds
         for place in self._places:
             if place.process is None:
@@ -110,6 +108,7 @@ class Crew:
             log.warning(
                 "A worker ended with code %d after %.0f s; the next one is started in %.0f s.", code, lived, place.wait
             )
+        _hang_up(place.process)
         place.process, place.ready_at = None, now + (place.wait if code != 0 else 0.0)
         self.release_dead()
 
@@ -132,3 +131,10 @@ class Crew:
         keys = self.config.keys
         keys.mkdir(parents=True, exist_ok=True, mode=0o700)
         return ("bwrap", "--dev-bind", "/", "/", "--tmpfs", str(keys.resolve()), "--die-with-parent", "--")
+
+
+def _hang_up(process: subprocess.Popen[bytes] | None) -> None:
+    """The end of its standard input says stop."""
+    if process is not None and process.stdin is not None:
+        with contextlib.suppress(OSError):
+            process.stdin.close()

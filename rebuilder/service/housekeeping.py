@@ -6,9 +6,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from rebuilder.ports import Clock
-from rebuilder.storage.cache_pruning import prune_documents, prune_repositories
+from rebuilder.storage.cache_pruning import prune_documents, prune_repositories, prune_unfinished
 from rebuilder.storage.ledger import Ledger
 from rebuilder.storage.retention import Retention
+
+_ABANDONED = timedelta(days=1)
+"""Nothing is written for so long."""
 
 
 class Housekeeping:
@@ -34,10 +37,12 @@ class Housekeeping:
         Raises:
             StoreError: the store or the ledger cannot be used.
         """
-        before = self._clock.now() - self._keep
-        self._ledger.queue.bury(self._clock.now())
+        now = self._clock.now()
+        before = now - self._keep
+        self._ledger.queue.bury(now)
         self._ledger.forget(before)
         cache = self._store / "cache"
         prune_documents(cache / "http", before)
         prune_repositories(cache / "git", before)
+        prune_unfinished(self._store, now - _ABANDONED)
         self._retention.sweep(self._ledger.references)

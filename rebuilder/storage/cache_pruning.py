@@ -8,6 +8,9 @@ import shutil
 from datetime import datetime
 from pathlib import Path
 
+_UNFINISHED = ("cache/uv/resolve-*", "cache/http/tmp*", "scratch/executable/.new-*")
+"""What resolving, asking and copying work in until they are done."""
+
 
 def prune_documents(directory: Path, before: datetime) -> int:
     """Remove notes on documents (see ``http_cache``) that were not renewed since; give how many there were."""
@@ -36,5 +39,24 @@ def prune_repositories(directory: Path, before: datetime) -> int:
                     continue
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(repository)
+                count += 1
+    return count
+
+
+def prune_unfinished(store: Path, before: datetime) -> int:
+    """Remove what killed processes left half-made below a store and nobody has touched since; give how many there were.
+
+    Blobs and pages are swept by who writes them.
+    """
+    count = 0
+    for pattern in _UNFINISHED:
+        for entry in list(store.glob(pattern)):
+            with contextlib.suppress(OSError):
+                if entry.lstat().st_mtime >= before.timestamp():
+                    continue
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry)
+                else:
+                    entry.unlink()
                 count += 1
     return count

@@ -68,12 +68,19 @@ def test_a_repository_in_use_stays(tmp_path: Path) -> None:
 
 
 def test_one_round(tmp_path: Path) -> None:
-    """Ledger cache, documents and repositories are gone through; keys that signed are never forgotten."""
+    """Caches and what was left half-made are gone through; keys that signed are never forgotten."""
     with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
         for days, name in ((31, "old"), (29, "young")):
             ledger.cache_put("pypi", name, 1, NOW - timedelta(days=days))
         ledger.cache_put("public-key", "key", "pem", NOW - timedelta(days=3000))
         document = file(tmp_path / "cache" / "http" / "a.json", days=31)
+        left = [
+            file(tmp_path / "cache" / "uv" / "resolve-abc" / "pylock.toml", days=2).parent,
+            file(tmp_path / "cache" / "http" / "tmpabc", days=2),
+            file(tmp_path / "scratch" / "executable" / ".new-abc", days=2),
+        ]
+        os.utime(left[0], (NOW.timestamp() - 2 * 86400,) * 2)
+        going_on = file(tmp_path / "scratch" / "executable" / ".new-def", days=0.5)
         Housekeeping(tmp_path, ledger, timedelta(days=30), FixedClock(NOW)).step()
         kept = [
             ledger.cache_get("pypi", "old"),
@@ -82,3 +89,4 @@ def test_one_round(tmp_path: Path) -> None:
         ]
     assert [None, 1, "pem"] == kept
     assert not document.exists()
+    assert ([], True) == ([each for each in left if each.exists()], going_on.exists())
