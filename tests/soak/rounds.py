@@ -28,6 +28,8 @@ from tests.soak.world import EPOCH, UPLOADED, install, publish
 
 PROJECTS = 40
 _SETTLED = "settled-1.0-py3-none-any.whl"
+_MOST_WAIT = 10
+"""Seconds until there is a worker again that can be killed."""
 _MOST_SECONDS = 420
 """Of one round after the last bad event; then what is missing counts as lost."""
 
@@ -58,7 +60,11 @@ class Round:
 
     def kill_something(self) -> None:
         """A worker mostly, often the service, sometimes whatever process of it there is."""
-        what = self.chance.choices(("worker", "service", "any"), (55, 30, 15))[0]
+        what = self.chance.choices(("worker", "service", "any"), (65, 20, 15))[0]
+        deadline = time.monotonic() + _MOST_WAIT
+        while what != "service" and not self.service.workers() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(self.chance.uniform(0, 3))
         below = list(descendants(self.service.process.pid))
         found = self.service.workers() if what == "worker" else below
         if what == "service" or not found:
@@ -144,14 +150,17 @@ def run(
             installation = install(root, registry, PROJECTS, ledger=url)
             where: str | Path = url or installation.store / "ledger.sqlite"
             one = Round(part, registry, root, where, installation, expected, chance, known)
-            one.service.address()
-            while happened < events and one.missing() and time.monotonic() - began < seconds:
-                time.sleep(chance.uniform(0.1, 5.0))
-                disturb(one)
-                happened += 1
-            part.say(f"{happened} of {events}; round {rounds} has {len(one.missing())} files to go")
-            one.settle()
-            one.end()
+            try:
+                one.service.address()
+                while happened < events and one.missing() and time.monotonic() - began < seconds:
+                    time.sleep(chance.uniform(0, 1))
+                    disturb(one)
+                    happened += 1
+                part.say(f"{happened} of {events}; round {rounds} has {len(one.missing())} files to go")
+                one.settle()
+                one.end()
+            finally:
+                one.service.kill()
             total += one.events
         shutil.rmtree(root, ignore_errors=True)
         if part.violations:

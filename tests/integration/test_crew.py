@@ -1,0 +1,152 @@
+"""The worker processes of a service: replaced when they end, without keys, gone with the service."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rebuilder.clock import SystemClock
+from rebuilder.config import Config
+from rebuilder.service.crew import Crew
+from rebuilder.service.owner import this_process
+from rebuilder.storage.ledger import Ledger
+from tests.fakes.orders import order
+from tests.soak.processes import command_of, descendants
+
+PATIENCE = 45.0
+CREW_IN_A_PROCESS = """\
+import sys
+from pathlib import Path
+from rebuilder.clock import SystemClock
+from rebuilder.config import Config
+from rebuilder.service.crew import Crew
+from rebuilder.storage.ledger import Ledger
+root = Path(sys.argv[1])
+config = Config(store=root / "store", keys=root / "keys", index_url="http://127.0.0.1:9/simple")
+Crew(config, 2, Ledger.open(config.ledger_place), SystemClock()).start()
+print("started", flush=True)
+sys.stdin.read()
+"""
+
+
+def until(holds: Callable[[], object], what: str) -> None:
+    """Look again and again until something holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, f"in vain: {what}"
+        threading.Event().wait(0.05)
+
+
+def workers(process: int) -> list[int]:
+    """Worker processes below a process."""
+    return [each for each in descendants(process) if command_of(each).startswith(f"{sys.executable} -m rebuilder")]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """An installation whose index answers nothing."""
+    (tmp_path / "store").mkdir()
+    return Config(store=tmp_path / "store", keys=tmp_path / "keys", index_url="http://127.0.0.1:9/simple")
+
+
+class Watched:
+    """A crew and the seconds it believes have passed."""
+
+    def __init__(self, config: Config, size: int) -> None:
+        self.now = 0.0
+        self.ledger = Ledger.open(config.ledger_place)
+        self.crew = Crew(config, size, self.ledger, SystemClock(), monotonic=lambda: self.now)
+
+    def killed(self) -> None:
+        """Kill the one worker, and wait until the crew can see it."""
+        until(lambda: workers(os.getpid()), "a worker starts")
+        for each in workers(os.getpid()):
+            os.kill(each, signal.SIGKILL)
+        until(lambda: self.crew.alive == 0, "it ends")
+
+
+@pytest.fixture
+def watched(config: Config) -> Iterator[Watched]:
+    """A crew of one."""
+    found = Watched(config, 1)
+    try:
+        yield found
+    finally:
+        found.crew.stop(PATIENCE)
+        found.ledger.close()
+
+
+def test_a_dead_worker_is_replaced_later_each_time(watched: Watched) -> None:
+    """At once would be a loop that eats the machine; one that lived for a while is replaced at once again."""
+    watched.crew.start()
+    waits = []
+    for _ in range(3):
+        watched.killed()
+        watched.crew.look_after()
+        seconds = 0
+        while watched.crew.alive == 0:
+            seconds += 1
+            watched.now += 1
+            watched.crew.look_after()
+        waits.append(seconds)
+    assert [1, 2, 4] == waits
+    watched.now += 31
+    watched.killed()
+    watched.crew.look_after()
+    assert 1 == watched.crew.alive
+
+
+def test_what_a_dead_worker_held_is_given_back(watched: Watched) -> None:
+    """Also what was held before the crew began; never what a living process holds."""
+    queue, now = watched.ledger.queue, SystemClock().now()
+    queue.add([order("one"), order("two")], now)
+    dead = subprocess.run(
+        [sys.executable, "-c", "from rebuilder.service.owner import this_process; print(this_process())"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE,
+    ).stdout.strip()
+    for owner in (dead, this_process()):
+        assert queue.claim(owner, now, 600) is not None
+    watched.crew.release_dead()
+    assert {this_process()} == queue.owners()
+
+
+def test_a_worker_finds_no_key(config: Config, watched: Watched) -> None:
+    """The directory is there and empty; who is told about alarms is not among its settings either."""
+    config.keys.mkdir(mode=0o700)
+    (config.keys / "signing.pem").write_text("secret")
+    watched.crew.start()
+    until(lambda: workers(os.getpid()), "a worker starts")
+    [worker] = workers(os.getpid())
+    assert [] == list(Path(f"/proc/{worker}/root{config.keys}").iterdir())
+    assert "secret" == (config.keys / "signing.pem").read_text()
+
+
+def test_stopping_leaves_nobody(watched: Watched) -> None:
+    """All have ended when it returns."""
+    watched.crew.start()
+    until(lambda: workers(os.getpid()), "a worker starts")
+    watched.crew.stop(PATIENCE)
+    assert ([], 0) == (workers(os.getpid()), watched.crew.alive)
+
+
+def test_workers_end_with_the_service(config: Config) -> None:
+    """However it ended: nobody works on for a service that was killed."""
+    command = [sys.executable, "-c", CREW_IN_A_PROCESS, str(config.store.parent)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as service:
+        assert service.stdout is not None
+        assert "started" == service.stdout.readline().strip()
+        until(lambda: len(workers(service.pid)) == 2, "both workers start")
+        below = list(descendants(service.pid))
+        service.kill()
+    until(lambda: not [each for each in below if "rebuilder" in command_of(each)], "they end")
