@@ -1,0 +1,182 @@
+"""What is changed for each factor, and what the results mean; with builds that are functions."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from rebuilder.compare.comparer import Comparer
+from rebuilder.errors import SandboxUnavailableError
+from rebuilder.model.attempt import Limit, Outcome, Output, Run
+from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
+from rebuilder.model.definition import BuildDefinition, Input, Role
+from rebuilder.model.value import Sha256
+from rebuilder.model.variation import Effect, Factor, Variation
+from rebuilder.variation import Laboratory, changes
+from tests.fakes import reports
+
+SUBJECT = reports.artifact()
+GUEST = Input(role=Role.GUEST_PROGRAM, name="guest.pyz", sha256=reports.sha("guest"), path="/tools/guest.pyz")
+BASE = reports.definition(
+    SUBJECT,
+    inputs=(GUEST,),
+    commands=(
+        ("unpack", "--into", "/build/source"),
+        ("/build/env/bin/python", "--source", "/build/source/x", "--out", "/out"),
+    ),
+)
+
+
+class FakeComparer(Comparer):
+    """Says of two contents that the member of that name differs; content before a colon is archive metadata."""
+
+    def __init__(self, contents: dict[str, str]) -> None:
+        self.contents = contents
+
+    def compare(self, published: Sha256, rebuilt: Sha256, filename: str, rebuilt_filename: str) -> Comparison:
+        """Compare what the builds wrote: ``member=value`` for each member."""
+        sides = [dict(part.split("=") for part in self.contents[each].split()) for each in (published, rebuilt)]
+        members = sorted(name for name in sides[0] if sides[0][name] != sides[1][name])
+        times = members == ["times"]
+        return Comparison(
+            level=Level.EQUIVALENT if times else Level.DIFFERENT,
+            published_sha256=published,
+            rebuilt_sha256=rebuilt,
+            normalisations=("zip-times",) if times else (),
+            differences=tuple(Difference(member=name, change=MemberChange.CONTENT, detail="") for name in members),
+            differences_total=len(members),
+        )
+
+
+def varied(
+    build: Callable[[BuildDefinition], str | Run], base: BuildDefinition = BASE, **options: Any
+) -> Variation | None:
+    """The table for a build that gives this text, in a place without User Mode Linux."""
+    contents: dict[str, str] = {}
+
+    def run(definition: BuildDefinition) -> Run:
+        if definition.sandbox == "uml":
+            raise SandboxUnavailableError("There is no such sandbox here.")
+        text = build(definition)
+        if isinstance(text, Run):
+            return text
+        sha256 = reports.sha(text)
+        contents[sha256] = text
+        return ended(outputs=(Output(filename=definition.filename, sha256=sha256, size=1),))
+
+    return Laboratory(run, FakeComparer(contents), **options).vary(base)
+
+
+def ended(**changes: Any) -> Run:
+    """A run that went well, unless ``changes`` say otherwise."""
+    from tests.fakes.blobs import MemoryBlobs
+
+    return reports.run(MemoryBlobs(), **changes)
+
+
+def effects(table: Variation | None) -> dict[Factor, Effect]:
+    """Effect by factor, of those that have one."""
+    assert table is not None
+    return {row.factor: row.effect for row in table.rows if row.effect is not Effect.NONE}
+
+
+@pytest.mark.parametrize("factor", Factor)
+def test_each_change_changes_one_thing(factor: Factor) -> None:
+    """Every factor has a change; what it was and what it becomes is said."""
+    found = list(changes(BASE, factor))
+    assert found
+    for change in found:
+        assert change.definition != BASE
+        assert "→" in change.words or factor is Factor.FILE_ORDER
+
+
+def test_the_path_changes_everywhere_it_is_named() -> None:
+    """Commands, environment and directory; the inputs stay where they are."""
+    (change,) = changes(
+        BASE.model_copy(update={"environment": {"PATH": "/build/env/bin:/usr/bin", "X": "/x/build"}}), Factor.BUILD_PATH
+    )
+    moved = change.definition
+    assert "/build/another/place" == moved.directory
+    assert ("unpack", "--into", "/build/another/place/source") == moved.commands[0]
+    assert {"PATH": "/build/another/place/env/bin:/usr/bin", "X": "/x/build"} == moved.environment
+    assert BASE.inputs == moved.inputs
+
+
+def test_the_order_of_files_needs_a_tree() -> None:
+    """A build that names no source tree cannot be turned round, and the table says so."""
+    base = BASE.model_copy(update={"commands": (("make",),)})
+    table = varied(lambda _: "a=1", base)
+    assert {Factor.FILE_ORDER: Effect.NOT_TRIED} == effects(table)
+
+
+def test_a_build_that_heeds_nothing_is_flipped_by_nothing() -> None:
+    """Every row says that it has no effect."""
+    table = varied(lambda _: "a=1")
+    assert table is not None
+    assert table.steady
+    assert ({}, ()) == (effects(table), table.flipping)
+    assert set(Factor) == {row.factor for row in table.rows}
+
+
+@pytest.mark.parametrize(
+    ("factor", "text"),
+    [
+        (Factor.TIME, lambda each: each.environment.get("SOURCE_DATE_EPOCH")),
+        (Factor.BUILD_PATH, lambda each: each.directory),
+        (Factor.UMASK, lambda each: each.umask),
+        (Factor.LOCALE, lambda each: each.environment.get("LC_ALL")),
+        (Factor.TIME_ZONE, lambda each: each.environment.get("TZ")),
+        (Factor.CPU_COUNT, lambda each: each.cpu_count),
+        (Factor.HOST_NAME, lambda each: each.hostname),
+        (Factor.USER, lambda each: each.environment.get("USER")),
+        (Factor.FILE_ORDER, lambda each: len(each.commands)),
+        (Factor.HASH_SEED, lambda each: each.environment["PYTHONHASHSEED"] in {"0", "1"}),
+    ],
+)
+def test_the_factor_that_is_in_the_result_flips_it(factor: Factor, text: Callable[[BuildDefinition], object]) -> None:
+    """That one and no other, with the member; a seed that changes nothing is followed by another."""
+    table = varied(lambda definition: f"a=1 b={text(definition)}".replace("b=/", "b="))
+    assert {factor: Effect.FLIPS} == effects(table)
+    assert table is not None
+    (row,) = [each for each in table.rows if each.effect is Effect.FLIPS]
+    assert (("b",), Level.DIFFERENT) == (row.members, row.level)
+
+
+def test_a_clock_that_is_fixed_steadies() -> None:
+    """Without the time told to it the build gives something else each time; with it, the same."""
+    count = itertools.count()
+    base = reports.definition(SUBJECT, epoch=None, inputs=(GUEST,), commands=BASE.commands)
+    table = varied(lambda each: f"a={each.environment.get('SOURCE_DATE_EPOCH') or next(count)}", base)
+    assert table is not None
+    assert not table.steady
+    assert {Factor.TIME: Effect.STEADIES} == effects(table)
+
+
+def test_what_differs_anyway_is_no_effect() -> None:
+    """A random member is in every result; another member that changes is told from it."""
+    count = itertools.count()
+    table = varied(lambda each: f"random={next(count)} b={each.umask}")
+    assert {Factor.UMASK: Effect.FLIPS} == effects(table)
+
+
+def test_a_change_with_which_the_build_fails() -> None:
+    """It is said with its exit code, and nothing is concluded from it."""
+    failed = ended(outcome=Outcome.BUILD_FAILED, exit_code=7)
+    table = varied(lambda each: failed if each.umask != BASE.umask else "a=1")
+    assert {Factor.UMASK: Effect.FAILED} == effects(table)
+    assert table is not None
+    assert ["A build command ended with exit code 7."] == [row.note for row in table.rows if row.factor is Factor.UMASK]
+
+
+def test_a_build_that_gives_nothing_is_not_varied() -> None:
+    """There is nothing to compare with."""
+    assert None is varied(lambda _: ended(outcome=Outcome.TIMED_OUT, exit_code=None, limit=Limit.MEMORY))
+
+
+def test_the_time_for_it_is_bounded() -> None:
+    """Factors that no time is left for are listed as not tried."""
+    table = varied(lambda _: "a=1", most_seconds=1.0)
+    assert dict.fromkeys(Factor, Effect.NOT_TRIED) == effects(table)
