@@ -1,0 +1,82 @@
+"""Schedule files come and go, break and are mended: what planning makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from rebuilder.model.alarm import AlarmKind
+from rebuilder.model.definition import Limits
+from rebuilder.service.planning import Planning
+from rebuilder.storage.ledger import Ledger
+from tests.fakes.clock import FixedClock
+
+WATCH = '[[watch]]\npackages = ["idna"]\nevery = "{every}"\n'
+
+
+class Desk:
+    """A directory of schedules and who follows it; nothing is looked at."""
+
+    def __init__(self, directory: Path, ledger: Ledger) -> None:
+        self.directory, self.ledger = directory, ledger
+        nothing = cast("Any", None)
+        self.clock = FixedClock()
+        self.planning = Planning(directory, nothing, ledger, self.clock, Limits())
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file, and follow."""
+        (self.directory / name).write_text(text)
+        self.planning.follow()
+
+    def remove(self, name: str) -> None:
+        """Remove a file, and follow until it is believed: an editor may be about to put it back."""
+        (self.directory / name).unlink()
+        for _ in range(2):
+            self.planning.follow()
+            self.clock.time += timedelta(minutes=1)
+        self.planning.follow()
+
+    def planned(self) -> list[str]:
+        """Names of all watches in force."""
+        return sorted(self.planning._timetable.planned())
+
+    def alarms(self) -> list[str]:
+        """Open alarms about schedules."""
+        return [each.sentence for each in self.ledger.alarms() if each.kind is AlarmKind.SCHEDULE_BROKEN]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """An empty directory."""
+    (tmp_path / "schedules").mkdir()
+    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+        yield Desk(tmp_path / "schedules", ledger)
+
+
+def test_files_come_and_go(desk: Desk) -> None:
+    """Each change takes effect at the next look."""
+    desk.write("a.toml", WATCH.format(every="1h"))
+    desk.write("b.toml", WATCH.format(every="2h"))
+    assert ["a", "b"] == desk.planned()
+    desk.remove("a.toml")
+    assert (["b"], []) == (desk.planned(), desk.alarms())
+
+
+def test_a_broken_edit_keeps_the_last_good_one(desk: Desk) -> None:
+    """One alarm for each broken file, which names the place, and is cleared when that file is mended."""
+    for name in "ab":
+        desk.write(f"{name}.toml", WATCH.format(every="1h"))
+    for name in "ab":
+        desk.write(f"{name}.toml", WATCH.format(every="1 fortnight"))
+    assert ["a", "b"] == desk.planned()
+    assert 2 == len(desk.alarms())
+    assert all("toml, line 3, watch.every" in each for each in desk.alarms())
+    desk.write("a.toml", WATCH.format(every="3h"))
+    [left] = desk.alarms()
+    assert left.startswith("b.toml")
+    desk.remove("b.toml")
+    assert ([], ["a"]) == (desk.alarms(), desk.planned())
