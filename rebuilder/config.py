@@ -146,6 +146,8 @@ class Config(Value):
     """Directory of the signing key; must lie outside the store."""
     site: _Place | None = None
     """Where the static site is written; below the store unless set."""
+    site_url: str | None = None
+    """Where readers find the site, for links in messages about alarms."""
     index_url: str | None = None
     """PyPI-like index; None takes it from pip's and uv's settings."""
     builder_id: str = "tag:rebuilder,2026:self-hosted"
@@ -171,6 +173,13 @@ class Config(Value):
     toolchains: ToolchainSettings = ToolchainSettings()
     interpreters: dict[str, InterpreterSettings] = {}
     """Pythons that Debian does not have, by a name of your choice."""
+
+    @field_validator("site_url")
+    @classmethod
+    def _address(cls, site_url: str | None) -> str | None:
+        if site_url is not None and not re.fullmatch(r"https?://[!-~]+", site_url):
+            raise ValueError("it must be an http or https address")
+        return site_url
 
     @field_validator("builder_id")
     @classmethod

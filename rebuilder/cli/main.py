@@ -186,7 +186,7 @@ def worker(
     config: Settings = None,
     index_url: Index = None,
 ) -> None:
-    """Add a worker to a service that keeps its ledger in PostgreSQL; the store must be shared with it."""
+    """Add one more worker process to a service; its ledger and its store must be the same."""
     from rebuilder.cli.serve import run_worker
     from rebuilder.config import load_config
 
@@ -200,6 +200,7 @@ def schedules(
         Path | None, typer.Argument(metavar="[DIRECTORY]", help="Normally taken from the settings.", show_default=False)
     ] = None,
     *,
+    schedules: Schedules = None,
     config: Settings = None,
 ) -> None:
     """Print what is watched and when, and every mistake in the files; exit code 2 if there is one."""
@@ -207,7 +208,8 @@ def schedules(
     from rebuilder.clock import SystemClock
     from rebuilder.config import load_config
 
-    raise typer.Exit(show(directory or load_config(config, {}).schedules_directory, SystemClock()))
+    settings = load_config(config, {"schedules": directory or schedules})
+    raise typer.Exit(show(settings.schedules_directory, SystemClock()))
 
 
 @alarms.callback(invoke_without_command=True)

@@ -7,8 +7,11 @@ import sys
 import threading
 from types import FrameType
 
+from rebuilder.clock import SystemClock
 from rebuilder.config import Config
+from rebuilder.errors import UsageError
 from rebuilder.service.logs import configure
+from rebuilder.service.preflight import preflight
 from rebuilder.service.service import serve
 from rebuilder.service.workplace import work
 
@@ -17,6 +20,7 @@ def run_service(config: Config, *, json_logs: bool) -> None:
     """Run the service until SIGTERM or SIGINT; a second signal ends it at once.
 
     Raises:
+        UsageError: the settings of alarms cannot be meant.
         RebuilderError: it cannot begin.
     """
     configure(json=json_logs, stream=sys.stderr)
@@ -27,6 +31,9 @@ def run_service(config: Config, *, json_logs: bool) -> None:
             raise KeyboardInterrupt
         stopping.set()
 
+    for check in preflight(config, SystemClock()):
+        if check.name == "alarms" and not check.ok:
+            raise UsageError(check.sentence, hint=f"{check.mend}.")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     serve(config, stopping, json_logs=json_logs)

@@ -36,7 +36,7 @@ class ServiceSettings(Value):
     """File with the token for what changes something; None: ``api-token`` in the directory of the keys, made once."""
     requests_per_minute: _Count = 600
     """From one address."""
-    lease_seconds: _Seconds = 60
+    lease_seconds: Annotated[_Seconds, Field(ge=1)] = 60
     """After so long without a sign of life a worker's task is given to another."""
     stop_seconds: _Seconds = 30
     """How long a stopping worker may finish what it is at before it gives it back."""

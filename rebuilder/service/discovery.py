@@ -88,6 +88,10 @@ class Discovery:
         self._reachable(ecosystem.name, look, now)
         return state
 
+    def away(self, ecosystem: str) -> bool:
+        """Whether the registry gave no answer the last time it was asked."""
+        return ecosystem in self._away
+
     def ask(self, subject: Subject, reason: Reason = Reason.ASKED, tier: Tier = Tier.FULL) -> list[Order]:
         """Orders for the files of one release, the newest when the subject names no version; nothing is queued yet.
 

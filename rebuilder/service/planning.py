@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from pathlib import Path
 
 from rebuilder.model.alarm import AlarmKind
@@ -17,6 +18,9 @@ from rebuilder.service.schedules.folder import Folder
 from rebuilder.service.schedules.watch import Recheck, Watch
 from rebuilder.service.timetable import Timetable
 from rebuilder.storage.ledger import Ledger
+
+_FIRST_WAIT = timedelta(minutes=2)
+_LONGEST_WAIT = timedelta(hours=1)
 
 log = logging.getLogger("rebuilder.schedules")
 
@@ -40,6 +44,8 @@ class Planning:
         self._timetable = Timetable(clock, self._look)
         self._directory = directory
         self._owner = this_process()
+        self._failures: dict[str, int] = {}
+        """Looks in a row that got no answer, by watch."""
 
     def start(self) -> None:
         """Begin to look, first at everything that is scheduled."""
@@ -71,6 +77,14 @@ class Planning:
         lasting = book.lasting(AlarmKind.SCHEDULE_BROKEN)
         settle(book, troubles(AlarmKind.SCHEDULE_BROKEN, wrong, lasting, now), now)
 
+    def _look_again(self, watch: Watch) -> None:
+        """A registry that gave no answer is asked again after minutes, not after the whole interval."""
+        if not self._discovery.away(watch.ecosystem):
+            self._failures.pop(watch.name, None)
+            return
+        failures = self._failures[watch.name] = self._failures.get(watch.name, 0) + 1
+        self._timetable.sooner(watch.name, self._clock.now() + wait_after(failures))
+
     def _leads(self) -> bool:
         """Of several services on one ledger, one looks."""
         return self._ledger.lead("schedules", self._owner, self._clock.now())
@@ -81,14 +95,20 @@ class Planning:
             return
         if isinstance(item, Watch):
             state = self._discovery.look(item)
+            self._look_again(item)
             log.info(
-                "The watch %s has looked; projects: %d, new files: %d, could not be looked at: %d.",
+                "The watch %s has looked; projects: %d, new files: %d%s.",
                 state.name,
                 state.projects,
                 state.queued,
-                state.failed,
+                f", could not be looked at: {state.failed}" if state.failed else "",
             )
             return
         now = self._clock.now()
         queued = self._ledger.queue.add(plan(item, self._ledger, now), now)
         log.info("The recheck %s has looked; files queued: %d.", item.name, queued)
+
+
+def wait_after(failures: int) -> timedelta:
+    """How long a registry is left alone that gave no answer so many times in a row: ever longer, an hour at most."""
+    return min(_LONGEST_WAIT, _FIRST_WAIT * (1 << min(failures - 1, 10)))

@@ -87,6 +87,7 @@ class Service:
             while not stopping.wait(1):
                 self._tend()
             log.info("Stopping: running builds are finished or given back.")
+        log.info("Stopped.")
 
     def _prepare(self, stopping: threading.Event) -> None:
         """Make toolchains before the first worker starts: it takes rights that workers do not have.
@@ -131,12 +132,13 @@ class Service:
             key_made=self._key_made,
         )
         housekeeping = Housekeeping(self._config.store, ledger, timedelta(days=service.keep_days), clock)
+        delivery = Delivery(ledger, self._config.alarms, Notifier(), clock, site=self._config.site_url)
         return (
             Loop("signing", 0.5, self._desk_step),
             Loop("schedules", 5, self._follow_schedules),
             Loop("operations page", 10, self._write_operations),
             Loop("alarm rules", 30, watchman.step),
-            Loop("notifications", 10, Delivery(ledger, self._config.alarms, Notifier(), clock).step),
+            Loop("notifications", 10, delivery.step),
             Loop("housekeeping", 3600, housekeeping.step),
         )
 

@@ -88,6 +88,13 @@ class Timetable:
         """Start what is due, now; it is done every half minute anyway."""
         self._scheduler.look()
 
+    def sooner(self, name: str, moment: datetime) -> None:
+        """Run a job at ``moment`` (UTC), unless its next time comes before that; from then on by its timing."""
+        with self._changing:
+            job = self._scheduler.get_job(name)
+            if job is not None and (job.next_run_time is None or job.next_run_time > moment):
+                self._scheduler.modify_job(name, next_run_time=moment)
+
     def planned(self) -> dict[str, datetime]:
         """When each job runs next, in UTC."""
         return {job.id: job.next_run_time.astimezone(UTC) for job in self._scheduler.get_jobs()}

@@ -47,13 +47,15 @@ def work(config: Config, *, most: int | None = None, stopping: threading.Event |
             rest=progress.ended,
             cache_hits=parts.hits.take,
         )
+        log.info("A worker begins.")
         with _signals(stopping), _patience(worker, stopping, config.service.stop_seconds), _signs_of_life(worker):
-            done = 0
+            done, trouble = 0, Trouble()
             while not stopping.is_set() and (most is None or done < most):
-                if _step(worker):
+                if _step(worker, trouble):
                     done += 1
                 else:
                     stopping.wait(_IDLE_SECONDS)
+        log.info("A worker ends; tasks done: %d.", done)
 
 
 def lacking_room(config: Config) -> str | None:
@@ -65,12 +67,33 @@ def lacking_room(config: Config) -> str | None:
     return f"the disk of {config.store} has {free:,} bytes free, and {wanted:,} are wanted before a build begins."
 
 
-def _step(worker: Worker) -> bool:
+class Trouble:
+    """Something that is asked for every second and told once."""
+
+    def __init__(self) -> None:
+        self._told: str | None = None
+
+    def told(self, error: RebuilderError) -> None:
+        """It is there; the same trouble is not told again before it has passed."""
+        if self._told != type(error).__name__:
+            log.warning("The worker waits: %s", error)
+        self._told = type(error).__name__
+
+    def passed(self) -> None:
+        """It is not."""
+        if self._told is not None:
+            log.info("The worker goes on.")
+        self._told = None
+
+
+def _step(worker: Worker, trouble: Trouble) -> bool:
     try:
-        return worker.step()
+        worked = worker.step()
     except RebuilderError as error:  # a ledger that is away comes back
-        log.warning("The worker waits: %s", error)
+        trouble.told(error)
         return False
+    trouble.passed()
+    return worked
 
 
 @contextlib.contextmanager

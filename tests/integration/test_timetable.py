@@ -193,3 +193,16 @@ def test_after_the_stop_nothing_begins() -> None:
     settle(bench, 2)
     assert 2 == len(first)
     assert bench.runs.empty()
+
+
+def test_sooner_than_planned(bench: Bench) -> None:
+    """A job that found nobody home comes back earlier, once; a later moment or a strange name changes nothing."""
+    bench.apply(watch("a", every=6 * 3600))
+    bench.ran("a")
+    bench.timetable.sooner("a", NOON + timedelta(minutes=2))
+    bench.timetable.sooner("a", NOON + HOUR)
+    bench.timetable.sooner("b", NOON)
+    assert {"a": NOON + timedelta(minutes=2)} == bench.timetable.planned()
+    bench.pass_time(timedelta(minutes=2))
+    bench.ran("a")
+    assert bench.timetable.planned()["a"] > NOON + 6 * HOUR - timedelta(minutes=1)

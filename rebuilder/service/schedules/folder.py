@@ -95,6 +95,9 @@ class Folder:
         try:
             names = sorted(each.name for each in self._directory.iterdir())
             names = [name for name in names if name.endswith(".toml") and name[0] != "."]
+        except NotADirectoryError:
+            problems.append(Remark(file=str(self._directory), sentence="This is a file; name the directory it is in."))
+            return []
         except OSError as error:
             problems.append(
                 Remark(file=str(self._directory), sentence=f"This directory cannot be read: {error.strerror}.")
