@@ -110,6 +110,8 @@ class Surroundings:
     requires: Any = field(default_factory=list)
     """What the backend answers; None when asking fails."""
     max_file_bytes: int = 1 << 20
+    sandboxes: frozenset[str] = frozenset({"bubblewrap"})
+    """Kinds definitions can be run in."""
 
     def __post_init__(self) -> None:
         self.fetcher = FakeFetcher(self.blobs)
@@ -132,6 +134,7 @@ class Surroundings:
             uv_input=self._uv,
             facts=self.facts,
             max_file_bytes=self.max_file_bytes,
+            sandboxes=self.sandboxes,
         )
 
     def add_dependency(self, distribution: Distribution, uploaded: datetime = datetime(2020, 1, 1, tzinfo=UTC)) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rebuilder.model.attempt import Attempt, Hypothesis, Limit
+from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Output
 from rebuilder.model.comparison import Level
 from rebuilder.model.definition import BuildDefinition, Role
 from rebuilder.model.evidence import Obstacle
@@ -132,6 +132,40 @@ def test_equal_content_settles_it() -> None:
     """When only metadata of the archive differs, another guess about times could only do worse."""
     hypotheses = begin(Surroundings(), *mixed())
     assert end(hypotheses, attempt(next(hypotheses), Level.EQUIVALENT)) is None
+
+
+def only_times(surroundings: Surroundings, hypothesis: Hypothesis, rebuilt: Distribution) -> Attempt:
+    """An attempt that left a wheel which differs from the published one in times alone."""
+    made = attempt(hypothesis, Level.EQUIVALENT)
+    assert made.comparison is not None
+    output = Output(filename=rebuilt.filename, sha256=surroundings.blobs.put(rebuilt.data), size=len(rebuilt.data))
+    comparison = made.comparison.model_copy(update={"normalisations": ("zip-times",)})
+    return made.model_copy(update={"rebuilt": output, "comparison": comparison})
+
+
+def test_clock_is_tried_when_only_times_are_left() -> None:
+    """What the build wrote is written again at the recorded time, under a kernel of its own; then that is all."""
+    surroundings = Surroundings(sandboxes=frozenset({"bubblewrap", "uml"}))
+    hypotheses = begin(surroundings, *mixed())
+    first = next(hypotheses)
+    rebuilt = make_wheel("idna", "3.10", time=EARLIER, metadata_time=SOME_TIME + timedelta(days=9))
+    second = hypotheses.send(only_times(surroundings, first, rebuilt))
+    clock = second.definition.clock
+    assert clock is not None
+    assert ("wall-clock", "uml", True) == (second.name, second.definition.sandbox, second.definition.clock_stands)
+    assert SOME_TIME < clock < SOME_TIME + timedelta(seconds=1)
+    assert "the clock of the sandbox stands there" in second.sentence
+    assert first.definition.inputs == second.definition.inputs
+    assert end(hypotheses, only_times(surroundings, second, rebuilt)) is None
+
+
+def test_without_a_clock_of_its_own_it_is_not_tried() -> None:
+    """Where there is no such sandbox, equal content is the end."""
+    surroundings = Surroundings()
+    hypotheses = begin(surroundings, *mixed())
+    first = next(hypotheses)
+    rebuilt = make_wheel("idna", "3.10", time=EARLIER, metadata_time=SOME_TIME + timedelta(days=9))
+    assert end(hypotheses, only_times(surroundings, first, rebuilt)) is None
 
 
 def test_failed_build_is_tried_on_another_python() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from rebuilder.ecosystems.pypi.tool_versions import RULES, Shape, bracket
+from rebuilder.ecosystems.pypi.tool_versions import RULES, Bracket, Shape, bracket
 
 OLD = """\
 Metadata-Version: 2.1
@@ -111,3 +111,9 @@ def test_sentence() -> None:
 def test_every_rule_has_a_source() -> None:
     """A rule says where it is from."""
     assert [] == [rule.evidence for rule in RULES if not rule.source.startswith("setuptools ")]
+
+
+@pytest.mark.parametrize(("rules", "expected"), [((0, 3), "41.3"), ((3,), "56.0"), ((2,), None), ((), None)])
+def test_newest(rules: tuple[int, ...], expected: str | None) -> None:
+    """A version below the lowest bound; none without a bound."""
+    assert expected == Bracket(tuple(RULES[number] for number in rules)).newest

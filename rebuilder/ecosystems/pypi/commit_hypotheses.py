@@ -8,6 +8,7 @@ from functools import partial
 
 from rebuilder.ecosystems.pypi.build_environment import furnish, parameters
 from rebuilder.ecosystems.pypi.build_recipe import REQUIREMENTS, Bench, Product
+from rebuilder.ecosystems.pypi.clock_guess import by_the_clock
 from rebuilder.ecosystems.pypi.commit_listing import CommitListing, archive_input, list_commit
 from rebuilder.ecosystems.pypi.file_times import source_times
 from rebuilder.ecosystems.pypi.guesses import Marks, epoch_guess, guesses, shown_time, untried, with_what
@@ -16,8 +17,9 @@ from rebuilder.ecosystems.pypi.obstacles import Stopped
 from rebuilder.ecosystems.pypi.requirements import BuildSystem, Requirements, pin_generator, read_build_system
 from rebuilder.ecosystems.pypi.sdist_traces import GZIP_HEADER, read_sdist_traces
 from rebuilder.ecosystems.pypi.source_trees import COMMIT_OBJECT, TAG_OBJECTS, CheckedOut
-from rebuilder.ecosystems.pypi.toolchain_choice import Interpreter, choose
-from rebuilder.ecosystems.pypi.trying import Guess, try_guesses
+from rebuilder.ecosystems.pypi.toolchain_choice import Interpreter, choose, named_python
+from rebuilder.ecosystems.pypi.tools_used import Tools, tools_used
+from rebuilder.ecosystems.pypi.trying import Guess, Refine, try_guesses
 from rebuilder.ecosystems.pypi.wheel_traces import Generator as PackedBy
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
 from rebuilder.ecosystems.pypi.workshop import Workshop
@@ -58,6 +60,8 @@ class Case:
     system: BuildSystem
     requirements: Requirements
     generator: PackedBy | None
+    tools: Tools | None
+    """Those of the wheel, where it can be read."""
 
 
 def infer_from_commit(
@@ -99,16 +103,37 @@ def _case(workshop: Workshop, evidence: Evidence, origin: Origin, tree: SourceTr
     sdist = next((each.listing for each in targets if each.product is Product.SDIST), None)
     commit = list_commit(workshop, tree, sdist)
     system = read_build_system(commit.text("pyproject.toml"))
+    tools = _tools(commit, evidence.artifact, system, targets)
     generator = _generator(targets)
     return Case(
         artifact=evidence.artifact,
         tree=tree,
         commit=commit,
         checkout=_checkout(tree, origin, commit.top),
-        system=system,
-        requirements=pin_generator(system, generator, evidence.artifact.name),
+        system=system if tools is None else tools.system,
+        requirements=pin_generator(system, generator, evidence.artifact.name) if tools is None else tools.requirements,
         generator=generator,
+        tools=tools,
     )
+
+
+def _tools(commit: CommitListing, artifact: Artifact, system: BuildSystem, targets: list[Target]) -> Tools | None:
+    """What the published wheel says about its tools."""
+    for target in targets:
+        if target.product is Product.WHEEL and target.listing.readable:
+            try:
+                return tools_used(
+                    target.listing,
+                    read_traces(target.listing),
+                    artifact,
+                    system,
+                    uploaded=upload_time(target.file, target.what),
+                    setup_py=commit.text("setup.py"),
+                    setup_cfg=commit.text("setup.cfg"),
+                )
+            except Stopped:
+                return None
+    return None
 
 
 def _generator(targets: list[Target]) -> PackedBy | None:
@@ -162,10 +187,20 @@ def _step(workshop: Workshop, case: Case, target: Target) -> Generator[Hypothesi
         interpreters=choose(
             case.artifact.file.requires_python,
             upload_time(target.file, target.what),
+            named=named.python if (named := named_python(target.listing)) else None,
+            tools=case.tools.versions if case.tools else None,
             interpreters=workshop.interpreters,
         ),
         furnish=partial(_furnished, workshop, case, target),
+        refine=_refine(workshop, target),
     )
+
+
+def _refine(workshop: Workshop, target: Target) -> Refine | None:
+    """The clock of a wheel is tried, too; that of a source archive is not in its members alone."""
+    if target.product is not Product.WHEEL:
+        return None
+    return partial(by_the_clock, workshop, read_traces(target.listing).times)
 
 
 def _wheel_guesses(workshop: Workshop, case: Case, target: Target) -> list[Guess]:
@@ -217,9 +252,15 @@ def _furnished(workshop: Workshop, case: Case, target: Target, interpreter: Inte
         sandbox=workshop.sandbox,
         product=target.product,
     )
-    bench, notes = furnish(workshop, bench, case.requirements, python=toolchain.python_version, not_after=uploaded)
+    said: list[str] = []
+    if case.tools is not None and target.product is Product.WHEEL:
+        setup = case.tools.setup
+        bench = replace(bench, setup_options=setup.options if setup else None, windows=case.tools.windows)
+        said = case.tools.sentences
+    not_after = uploaded if case.tools is None else max(uploaded, case.tools.not_after)
+    bench, notes = furnish(workshop, bench, case.requirements, python=toolchain.python_version, not_after=not_after)
     about = with_what(case.system, case.generator, interpreter.python, uploaded)
-    return bench, " ".join((_checked_out(case.checkout), about, *notes))
+    return bench, " ".join((_checked_out(case.checkout), about, *said, *notes))
 
 
 def _checked_out(checkout: CheckedOut) -> str:

@@ -11,28 +11,18 @@ from functools import partial
 from rebuilder.ecosystems.pypi.build_environment import furnish, parameters
 from rebuilder.ecosystems.pypi.build_recipe import FILE_MODES, FILE_TIMES, REQUIREMENTS, Bench
 from rebuilder.ecosystems.pypi.clock_guess import by_the_clock
-from rebuilder.ecosystems.pypi.command_line import SetupCommand, own_directory, setup_command
+from rebuilder.ecosystems.pypi.command_line import own_directory
 from rebuilder.ecosystems.pypi.file_modes import source_modes
 from rebuilder.ecosystems.pypi.file_times import source_times
 from rebuilder.ecosystems.pypi.guesses import Marks, guesses, with_what
 from rebuilder.ecosystems.pypi.obstacles import Stopped
-from rebuilder.ecosystems.pypi.requirements import (
-    BuildSystem,
-    Requirements,
-    installed_backend,
-    narrowed,
-    packed_itself,
-    pin_generator,
-    read_build_system,
-    runnable,
-)
+from rebuilder.ecosystems.pypi.requirements import packed_itself, read_build_system
 from rebuilder.ecosystems.pypi.source_archive import source_text, top_directory
 from rebuilder.ecosystems.pypi.source_trees import Unpacked, source_path
-from rebuilder.ecosystems.pypi.tool_versions import bracket, read_shape
 from rebuilder.ecosystems.pypi.toolchain_choice import Interpreter, choose, named_python
+from rebuilder.ecosystems.pypi.tools_used import Tools, tools_used
 from rebuilder.ecosystems.pypi.trying import Guess, try_guesses
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
-from rebuilder.ecosystems.pypi.windows_traces import OnWindows, on_windows
 from rebuilder.ecosystems.pypi.workshop import Workshop
 from rebuilder.model.artifact import PublishedFile
 from rebuilder.model.attempt import Attempt, Hypothesis
@@ -52,14 +42,9 @@ class Case:
     source_file: PublishedFile
     origin: Source
     traces: WheelTraces
-    system: BuildSystem
-    requirements: Requirements
-    setup: SetupCommand | None
+    tools: Tools
     setup_path: str | None
-    windows: OnWindows | None
     uploaded: datetime
-    not_after: datetime
-    """Nothing newer is used: the upload, unless no Python runs what there was then."""
 
 
 def infer(workshop: Workshop, evidence: Evidence) -> Generator[Hypothesis, Attempt, Obstacle | None]:
@@ -75,6 +60,7 @@ def infer(workshop: Workshop, evidence: Evidence) -> Generator[Hypothesis, Attem
                 evidence.artifact.file.requires_python,
                 case.uploaded,
                 named=named.python if named else None,
+                tools=case.tools.versions,
                 interpreters=workshop.interpreters,
             ),
             furnish=partial(_furnished, workshop, case),
@@ -91,15 +77,17 @@ def _case(evidence: Evidence) -> Case:
         raise Stopped(Verdict.INPUTS_MISSING, "The release publishes no source archive.")
     uploaded = upload_time(evidence.artifact.file, "wheel")
     traces = read_traces(wheel)
-    name, version = evidence.artifact.name, evidence.artifact.version
-    system = read_build_system(source_text(source, "pyproject.toml"))
-    system = installed_backend(system, traces.generator, name, version)
-    setup_cfg = source_text(source, "setup.cfg")
-    requirements = pin_generator(system, traces.generator, name, version)
-    not_after = uploaded
-    if traces.generator is not None and traces.generator.name == "bdist_wheel":
-        requirements = narrowed(requirements, bracket(read_shape(wheel, traces, setup_cfg)))
-        requirements, not_after = runnable(requirements, uploaded)
+    artifact = evidence.artifact
+    tools = tools_used(
+        wheel,
+        traces,
+        artifact,
+        read_build_system(source_text(source, "pyproject.toml")),
+        uploaded=uploaded,
+        setup_py=source_text(source, "setup.py"),
+        setup_cfg=source_text(source, "setup.cfg"),
+    )
+    itself = packed_itself(tools.system, traces.generator, artifact.name, artifact.version)
     return Case(
         evidence=evidence,
         wheel=wheel,
@@ -107,23 +95,9 @@ def _case(evidence: Evidence) -> Case:
         source_file=evidence.source_file,
         origin=evidence.source,
         traces=traces,
-        system=system,
-        requirements=requirements,
-        setup=setup_command(
-            traces,
-            evidence.artifact.filename,
-            system,
-            setup_py=source_text(source, "setup.py"),
-            setup_cfg=setup_cfg,
-        ),
-        setup_path=(
-            own_directory(source, top_directory(source), name.replace("-", "_"))
-            if packed_itself(system, traces.generator, name, version)
-            else None
-        ),
-        windows=on_windows(wheel, traces),
+        tools=tools,
+        setup_path=own_directory(source, top_directory(source), artifact.name.replace("-", "_")) if itself else None,
         uploaded=uploaded,
-        not_after=not_after,
     )
 
 
@@ -144,7 +118,7 @@ def upload_time(file: PublishedFile, what: str) -> datetime:
 
 def _furnished(workshop: Workshop, case: Case, interpreter: Interpreter) -> tuple[Bench, str]:
     toolchain = workshop.toolchains.get(interpreter.toolchain)
-    artifact, source = case.evidence.artifact, case.source_file
+    artifact, source, tools = case.evidence.artifact, case.source_file, case.tools
     bench = Bench(
         purl=artifact.purl,
         filename=artifact.filename,
@@ -159,7 +133,7 @@ def _furnished(workshop: Workshop, case: Case, interpreter: Interpreter) -> tupl
             ),
             top=top_directory(case.source),
         ),
-        system=case.system,
+        system=tools.system,
         toolchain=ToolchainRef(name=toolchain.name, sha256=toolchain.sha256),
         guest=workshop.guest.program_input,
         uv=workshop.uv_input(),
@@ -167,17 +141,17 @@ def _furnished(workshop: Workshop, case: Case, interpreter: Interpreter) -> tupl
         dependencies=(),
         limits=workshop.limits(),
         sandbox=workshop.sandbox,
-        setup_options=case.setup.options if case.setup else None,
+        setup_options=tools.setup.options if tools.setup else None,
         setup_path=case.setup_path,
-        windows=case.windows,
+        windows=tools.windows,
     )
     bench, notes = furnish(
-        workshop, bench, case.requirements, python=toolchain.python_version, not_after=case.not_after
+        workshop, bench, tools.requirements, python=toolchain.python_version, not_after=tools.not_after
     )
-    about = with_what(case.system, case.traces.generator, interpreter.python, case.uploaded)
+    about = with_what(tools.system, case.traces.generator, interpreter.python, case.uploaded)
     named = named_python(case.wheel)
-    said = [each.sentence for each in (named, case.setup, case.windows) if each is not None]
-    return bench, " ".join((about, *said, *notes))
+    said = [named.sentence] if named is not None else []
+    return bench, " ".join((about, *said, interpreter.reason, *tools.sentences, *notes))
 
 
 def _guesses(workshop: Workshop, case: Case) -> list[Guess]:

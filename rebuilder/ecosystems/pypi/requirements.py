@@ -22,8 +22,8 @@ LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
 
 _OBJECT = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*)?", re.ASCII)
 _RUNNABLE = "41.1.0"
-_RUNNABLE_SINCE = datetime(2019, 8, 14, tzinfo=UTC)
-"""The day after setuptools 41.1.0."""
+_UNRUNNABLE = datetime(2018, 3, 17, tzinfo=UTC), datetime(2019, 8, 14, tzinfo=UTC)
+"""From setuptools 39.0.0 to the day after 41.1.0."""
 _MOST = 100
 """Build requirements a project may name; real ones have a handful."""
 
@@ -71,13 +71,14 @@ def narrowed(found: Requirements, versions: Bracket) -> Requirements:
 def runnable(found: Requirements, uploaded: datetime) -> tuple[Requirements, datetime]:
     """What a Python of a toolchain can run, and until when it may have been published.
 
-    Before 41.1.0 setuptools runs on no Python after 3.8 (its #1788). For older wheels it is the nearest that does.
+    From 39 to 41.0 setuptools runs on no Python after 3.8 (its #1788). Wheels of that time get the next that does.
     """
-    if uploaded >= _RUNNABLE_SINCE:
+    begun, ended = _UNRUNNABLE
+    if not begun <= uploaded < ended:
         return found, uploaded
-    note = f"Setuptools from before {_RUNNABLE} runs on no Python there is a toolchain for: that one is used."
+    note = f"The setuptools of that time runs on no Python there is a toolchain for; {_RUNNABLE} is the next that does."
     exact = (*found.requirements, f"setuptools=={_RUNNABLE}")
-    return Requirements(exact, found.pinned, (*found.notes, note)), _RUNNABLE_SINCE
+    return Requirements(exact, found.pinned, (*found.notes, note)), ended
 
 
 def read_build_system(pyproject: str | None) -> BuildSystem:

@@ -86,6 +86,15 @@ class Bracket:
         return SpecifierSet(self.specifier).contains(version, prereleases=True)
 
     @property
+    def newest(self) -> str | None:
+        """A version near the newest that fits; None when the newest of all may."""
+        bounds = [_release(each) for rule in self.rules for each in rule.versions.split(",") if each.startswith("<")]
+        if not bounds:
+            return None
+        major, minor = (*min(bounds), 0)[:2]
+        return f"{major}.{minor - 1}" if minor else f"{major - 1}.0"
+
+    @property
     def is_possible(self) -> bool:
         """Whether any version could fit; rules that contradict each other say nothing."""
         bounds = [(each[:1], _release(each)) for rule in self.rules for each in rule.versions.split(",")]

@@ -1,0 +1,92 @@
+"""What a wheel, its source and its upload time say together about the tools that packed it (pure)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from rebuilder.ecosystems.pypi.command_line import SetupCommand, setup_command
+from rebuilder.ecosystems.pypi.requirements import (
+    BuildSystem,
+    Requirements,
+    installed_backend,
+    narrowed,
+    pin_generator,
+    runnable,
+)
+from rebuilder.ecosystems.pypi.tool_versions import Bracket, bracket, read_shape
+from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces
+from rebuilder.ecosystems.pypi.windows_traces import OnWindows, on_windows
+from rebuilder.model.artifact import Artifact
+from rebuilder.model.inspection import Inspection
+
+_NEWEST = (
+    (datetime(2018, 3, 17, tzinfo=UTC), "38.7"),
+    (datetime(2019, 8, 14, tzinfo=UTC), "41.1"),
+    (datetime(2023, 1, 20, tzinfo=UTC), "66.0"),
+)
+"""Until when there was no setuptools after a version, of those that decide about the Python (interpreter_limits)."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The tools, and how they were called."""
+
+    system: BuildSystem
+    requirements: Requirements
+    setup: SetupCommand | None
+    windows: OnWindows | None
+    versions: dict[str, str]
+    """By name, as far as they decide about the Python; of setuptools the newest that fits."""
+    not_after: datetime
+    """Nothing newer is used: the upload, unless no Python runs what there was then."""
+
+    @property
+    def sentences(self) -> list[str]:
+        """The evidence; that for the requirements is in their notes."""
+        return [each.sentence for each in (self.setup, self.windows) if each is not None]
+
+
+def tools_used(
+    wheel: Inspection,
+    traces: WheelTraces,
+    artifact: Artifact,
+    system: BuildSystem,
+    *,
+    uploaded: datetime,
+    setup_py: str | None,
+    setup_cfg: str | None,
+) -> Tools:
+    """Read it off.
+
+    Args:
+        wheel: Listing of the published wheel.
+        traces: What was read off it.
+        artifact: Which one it is.
+        system: What the source asks for.
+        uploaded: When it was published.
+        setup_py: Text of the file in the source; None when there is none.
+        setup_cfg: The same.
+    """
+    generator = traces.generator
+    system = installed_backend(system, generator, artifact.name, artifact.version)
+    requirements = pin_generator(system, generator, artifact.name, artifact.version)
+    not_after, versions = uploaded, {generator.name: generator.version} if generator else {}
+    if generator is not None and generator.name == "bdist_wheel":
+        fitting = bracket(read_shape(wheel, traces, setup_cfg))
+        requirements, not_after = runnable(narrowed(requirements, fitting), uploaded)
+        versions = {"wheel": generator.version, **_setuptools(fitting, uploaded)}
+    return Tools(
+        system=system,
+        requirements=requirements,
+        setup=setup_command(traces, artifact.filename, system, setup_py=setup_py, setup_cfg=setup_cfg),
+        windows=on_windows(wheel, traces),
+        versions=versions,
+        not_after=not_after,
+    )
+
+
+def _setuptools(fitting: Bracket, uploaded: datetime) -> dict[str, str]:
+    newest = next((version for until, version in _NEWEST if uploaded < until), None)
+    newest = newest if newest is not None and fitting.contains(newest) else fitting.newest or newest
+    return {} if newest is None else {"setuptools": newest}
