@@ -33,12 +33,13 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--store", type=Path, help="directory to keep; a new one that is removed by default")
     parser.add_argument("--minutes", type=float, default=60, help="longest time for one round (default: 60)")
     parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--figures", type=Path, help="file that --json wrote: measure nothing, show and write those")
     parser.add_argument("--write", action="store_true", help=f"write {DOCUMENT} and {PICTURE}")
     parser.add_argument("--toolchains", type=Path, default=Path(".build/toolchains"))
     options = parser.parse_args(words)
     if options.warm and not options.cold and options.store is None:
         parser.error("--warm by itself needs the --store of an earlier round")
-    rounds = [each for which in options.list or PublicList for each in _rounds(PublicList(which), options)]
+    rounds = _kept(options.figures) if options.figures is not None else _measured(options)
     print(tables(rounds))
     if options.json is not None:
         options.json.write_text(json.dumps([each.document() for each in rounds], indent=1) + "\n", "utf-8")
@@ -46,6 +47,14 @@ def main(words: Sequence[str]) -> int:
         DOCUMENT.write_text(replaced(DOCUMENT.read_text("utf-8"), tables(rounds)), "utf-8")
         PICTURE.write_text(chart(rounds), "utf-8")
     return 0
+
+
+def _kept(file: Path) -> list[RoundFigures]:
+    return [RoundFigures.model_validate(each) for each in json.loads(file.read_text("utf-8"))]
+
+
+def _measured(options: argparse.Namespace) -> list[RoundFigures]:
+    return [each for which in options.list or PublicList for each in _rounds(PublicList(which), options)]
 
 
 def _rounds(which: PublicList, options: argparse.Namespace) -> list[RoundFigures]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -14,6 +16,7 @@ from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Reason, Tier
 from tests.bench.chart import chart, mean_seconds
+from tests.bench.list_command import main
 from tests.bench.list_figures import RoundFigures, Spent, figures, percentile
 from tests.bench.list_table import BEGIN, END, replaced, tables
 from tests.bench.public_list import PublicList, named_files, orders, released_files, spread
@@ -161,3 +164,26 @@ def test_the_picture_can_be_read_aloud() -> None:
     """Its title says the figures."""
     root = drawn(chart([measured()]))
     assert "top250, warm: 2.50 seconds an artifact, 360 artifacts per hour." == root[0].text
+
+
+def test_kept_figures_are_shown_and_written_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was measured on a quiet machine can be put into the page later; without --write nothing changes."""
+    monkeypatch.chdir(tmp_path)
+    page, picture, kept = tmp_path / "docs/benchmark.md", tmp_path / "docs/benchmark.svg", tmp_path / "figures.json"
+    page.parent.mkdir()
+    page.write_text(f"{BEGIN}\n{END}\n")
+    kept.write_text(json.dumps([measured().document()]))
+    assert 0 == main(["--figures", str(kept)])
+    assert (f"{BEGIN}\n{END}\n", False) == (page.read_text(), picture.exists())
+    assert 0 == main(["--figures", str(kept), "--write"])
+    assert tables([measured()]) in page.read_text()
+    assert chart([measured()]) == picture.read_text()
+    assert 2 == capsys.readouterr().out.count(tables([measured()]))
+
+
+def test_a_warm_round_needs_a_store() -> None:
+    """There is no warm cache in a new directory."""
+    with pytest.raises(SystemExit):
+        main(["--warm"])
