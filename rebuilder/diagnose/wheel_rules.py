@@ -138,11 +138,6 @@ def interpreter(case: Case) -> Iterator[Claim]:
     versions = [[_IN_NAME.findall(each.member)[0] for each in pair] for pair in renamed]
     versions += [[_NUMBERED.findall(line[2])[0] for line in pair] for pair in pairs]
     evidence = [EvidenceLine(published=a.member, rebuilt=b.member, note="member name") for a, b in renamed]
-    evidence += [
-        EvidenceLine(member=a.member, published=a.detail, rebuilt=b.detail, note="the contents are not alike either")
-        for a, b in renamed
-        if a.detail.partition(":")[2] != b.detail.partition(":")[2]
-    ]
     yield claim(
         Cause.INTERPRETER_VERSION,
         f"Built with Python {versions[0][0]}, rebuilt with {versions[0][1]}; the version is part of the result.",
@@ -150,6 +145,15 @@ def interpreter(case: Case) -> Iterator[Claim]:
         members=[each.member for pair in renamed for each in pair],
         lines=[line for pair in pairs for line in pair],
     )
+    other = [(a, b) for a, b in renamed if a.detail.partition(":")[2] != b.detail.partition(":")[2]]
+    if other:
+        yield claim(
+            Cause.TOOL_VERSION,
+            "Beside the version in its name such a file has other content, as another version of the tools writes it.",
+            [EvidenceLine(published=f"{a.member}: {a.detail}", rebuilt=f"{b.member}: {b.detail}") for a, b in other],
+            members=[each.member for pair in other for each in pair],
+            certainty=Certainty.LIKELY,
+        )
 
 
 def major_version(case: Case) -> Iterator[Claim]:

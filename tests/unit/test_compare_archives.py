@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rebuilder.guest.archive_open import read_archive
-from rebuilder.guest.compare_archives import SHOWN, compare
+from rebuilder.guest.compare_archives import LOOK_TOTAL, SHOWN, compare
+from rebuilder.model.comparison import Difference
 from tests.fakes.archives import Entry, gzip_bytes, tar_bytes, tar_member, zip_bytes
 
 SAMPLES = {
@@ -213,3 +214,48 @@ def test_any_bytes_give_a_result(
     """Whatever the files hold, there is an answer, and it is never equivalent for what cannot be read."""
     result = judge(tmp_path_factory.mktemp("pair"), start[: len(left)] + left, start[: len(right)] + right)
     assert result["level"] in {"identical", "different"}
+
+
+@pytest.mark.parametrize(
+    ("published", "rebuilt", "expected"),
+    [
+        (b"a\nb\nc\n", b"a\nx\nc\n", {"published": ["b"], "rebuilt": ["x"], "published_total": 1, "rebuilt_total": 1}),
+        (b"a\nb\nc\n", b"c\nb\na\n", {"moved": True}),
+        (b"a\r\nb\r\n", b"a\nc\n", {"line_ends": True, "published": ["b"], "rebuilt": ["c"]}),
+        (b"a\na\n", b"a\n", {"published": ["a"], "rebuilt": [], "moved": False}),
+        (b"\0" * 9 + b"ab", b"\0" * 9 + b"cd", {"text": False, "published": ["00 00 00 00 00 00 00 00 61 62"]}),
+        (b"\x1b[31m\n", b"plain\n", {"published": ["\\x1b[31m"]}),
+    ],
+)
+def test_the_lines_only_one_side_has_are_handed_back(
+    published: bytes, rebuilt: bytes, expected: dict[str, Any], tmp_path: Path
+) -> None:
+    """Counted, in their order, with nothing in them that could act on a terminal."""
+    (found,) = judge(tmp_path, zip_bytes(Entry("a", published)), zip_bytes(Entry("a", rebuilt)))["differences"]
+    assert expected == {name: found["content"][name] for name in expected}
+
+
+def test_excerpts_are_bounded(tmp_path: Path) -> None:
+    """However much differs: few lines, each cut, fewer still where many members differ; the model takes all of it."""
+    many = range(60)
+    sides = [
+        zip_bytes(*(Entry(f"m{number:02}", f"{side}{'x' * 500}\n".encode() * 50) for number in many)) for side in "ab"
+    ]
+    result = judge(tmp_path, *sides)
+    found = [Difference.model_validate(each) for each in result["differences"]]
+    contents = [each.content for each in found if each.content is not None]
+    assert 60 == len(contents)
+    assert [12] * 48 + [2] * 12 == [len(each.published) for each in contents]
+    assert {50} == {each.published_total for each in contents}
+    assert max(len(line) for each in contents for line in each.published) <= 200
+    assert not any(each.complete for each in contents)
+
+
+def test_nothing_is_looked_into_beyond_a_total(tmp_path: Path) -> None:
+    """Members after that are told by their sizes alone."""
+    size = LOOK_TOTAL // 50
+    sides = [
+        zip_bytes(*(Entry(f"m{number:02}", side * size, method=0) for number in range(52))) for side in (b"a", b"b")
+    ]
+    result = judge(tmp_path, *sides)
+    assert [True] * 50 + [False] * 2 == ["content" in each for each in result["differences"]]

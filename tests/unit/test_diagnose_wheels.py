@@ -163,6 +163,16 @@ def test_names_with_the_python_version_in_them() -> None:
     assert "Built with Python 3.9, rebuilt with 3.11" in found(value).findings[0].sentence
 
 
+def test_a_file_of_another_version_with_other_content_is_the_tool_too() -> None:
+    """Its name is the interpreter; what is in it is not."""
+    name = f"{NAME}-{VERSION}-py{{}}-nspkg.pth"
+    value = case(
+        wheel(dict(CODE) | {name.format("3.9"): "import sys\n"}),
+        wheel(dict(CODE) | {name.format("3.11"): "import sys, os\n"}),
+    )
+    assert [Cause.INTERPRETER_VERSION, Cause.TOOL_VERSION] == causes(value)
+
+
 def test_entry_points_with_the_python_version_in_them() -> None:
     """pip3.8 against pip3.11."""
     texts = [
