@@ -135,6 +135,31 @@ def verify(
 
 
 @app.command()
+def explain(
+    subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="As for verify.", show_default=False)],
+    *,
+    vary: Annotated[
+        bool, typer.Option("--vary", help="Build again with one factor changed at a time, and name those that matter.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")] = False,
+    store: Store = None,
+    keys: Keys = None,
+    site: SiteDirectory = None,
+    config: Settings = None,
+    index_url: Index = None,
+) -> None:
+    """Say why a rebuild is not the published file, and what its maintainer could change.
+
+    What was verified before is explained from its report; otherwise it is verified first. Exit codes as for verify.
+    """
+    from rebuilder.cli.explain import explain as explain_subject
+    from rebuilder.config import load_config
+
+    overrides = {"store": store, "keys": keys, "site": site, "index_url": index_url}
+    raise typer.Exit(explain_subject(load_config(config, overrides), subject, vary=vary, as_json=json))
+
+
+@app.command()
 def publish(
     *,
     store: Store = None,
