@@ -54,14 +54,17 @@ def command_of(process: int) -> str:
 
 
 def orphans(known: set[int], *, within: float) -> list[str]:
-    """Command lines of children we did not start and that do not end by themselves within so many seconds."""
+    """Command lines of children we did not start and that do not end by themselves within so many seconds.
+
+    A database server is none: it comes to us because its own starter lets go of it.
+    """
     deadline = time.monotonic() + within
     while True:
         left = [each for each in children(os.getpid()) if each not in known]
         for each in left:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(each, os.WNOHANG)
-        living = [said for each in left if (said := command_of(each))]
+        living = [said for each in left if (said := command_of(each)) and "/bin/postgres " not in said]
         if not living or time.monotonic() > deadline:
             return living
         time.sleep(0.1)
@@ -113,12 +116,13 @@ class Service:
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """An answer of the API; with a body, a request that carries the token."""
+        address = self.address()
         headers = {}
         if body is not None:
             token = (self.installation.root / "keys" / "api-token").read_text().strip()
             headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         data = json.dumps(body).encode() if body is not None else None
-        request = urllib.request.Request(self.address() + path, data, headers)
+        request = urllib.request.Request(address + path, data, headers)
         with urllib.request.urlopen(request, timeout=20) as answer:
             return json.loads(answer.read())
 
