@@ -12,6 +12,7 @@ PROGRAMS = (
     "build_wheel",
     "run_setup",
     "as_windows",
+    "in_order",
     "inspect_archive",
     "compare_archives",
     "reverse_tree",

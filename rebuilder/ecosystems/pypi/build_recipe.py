@@ -23,6 +23,7 @@ REQUIREMENTS = "/inputs/requirements.txt"
 FILE_TIMES = "/inputs/file-times.json"
 FILE_MODES = "/inputs/file-modes.json"
 PACE = "/inputs/pace.json"
+ORDER = "/inputs/order.json"
 WHEELS = "/inputs/wheels"
 REQUIRES_RESULT = "requires.json"
 USUAL_SANDBOX = "bubblewrap"
@@ -72,6 +73,8 @@ class Circumstances:
     file_modes: Input | None = None
     source_umask: int = 0o022
     umask: int = 0o022
+    order: Input | None = None
+    """Names of the members in the order of the directory they were packed from."""
     clock: datetime | None = None
     """What the clock shows when the build begins; only a sandbox with a clock of its own does that."""
     pace: Input | None = None
@@ -86,9 +89,12 @@ def build_definition(bench: Bench, circumstances: Circumstances) -> BuildDefinit
         if bench.setup_options is None
         else _setup_command(bench, bench.setup_options, pace)
     )
+    ours = ("/usr/bin/python3", "-I", "-S", bench.guest.path)
+    if circumstances.order is not None:
+        build = (*ours, "in_order", "--out=/out", "--order", circumstances.order.path, "--", *build)
     if bench.windows is not None:
         crlf = tuple(f"--crlf={name}" for name in bench.windows.crlf)
-        build = ("/usr/bin/python3", "-I", "-S", bench.guest.path, "as_windows", "--out=/out", *crlf, "--", *build)
+        build = (*ours, "as_windows", "--out=/out", *crlf, "--", *build)
     return _definition(bench, circumstances, build)
 
 
@@ -117,7 +123,8 @@ def dependency_input(pin: Pin) -> Input:
 
 
 def _definition(bench: Bench, circumstances: Circumstances, last: tuple[str, ...]) -> BuildDefinition:
-    documents = tuple(each for each in (circumstances.file_times, circumstances.file_modes, circumstances.pace) if each)
+    given = (circumstances.file_times, circumstances.file_modes, circumstances.order, circumstances.pace)
+    documents = tuple(each for each in given if each is not None)
     inputs = (bench.guest, bench.uv, *bench.tree.inputs, bench.requirements, *bench.dependencies)
     return BuildDefinition(
         build_type=COMMIT_BUILD_TYPE if isinstance(bench.tree, CheckedOut) else BUILD_TYPE,

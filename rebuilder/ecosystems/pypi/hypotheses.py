@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 
 from rebuilder.ecosystems.pypi.build_environment import furnish, parameters
-from rebuilder.ecosystems.pypi.build_recipe import FILE_MODES, FILE_TIMES, REQUIREMENTS, Bench
+from rebuilder.ecosystems.pypi.build_recipe import FILE_MODES, FILE_TIMES, ORDER, REQUIREMENTS, Bench
 from rebuilder.ecosystems.pypi.clock_guess import by_the_clock
 from rebuilder.ecosystems.pypi.command_line import own_directory
 from rebuilder.ecosystems.pypi.file_modes import source_modes
@@ -158,10 +158,15 @@ def _guesses(workshop: Workshop, case: Case) -> list[Guess]:
     restored = source_times(case.wheel, case.source, dist_info=case.traces.dist_info)
     found = guesses(wheel_marks(case.traces), times_document(workshop, restored), len(restored))
     modes = source_modes(case.wheel, case.source, umask=found[0].circumstances.source_umask)
-    if not modes:
-        return found
-    document = parameters(workshop, FILE_MODES, json.dumps(modes, indent=0, sort_keys=True).encode())
-    return [replace(each, circumstances=replace(each.circumstances, file_modes=document)) for each in found]
+    file_modes = _document(workshop, FILE_MODES, modes) if modes else None
+    order = _document(workshop, ORDER, list(case.traces.times)) if case.tools.unsorted else None
+    return [
+        replace(each, circumstances=replace(each.circumstances, file_modes=file_modes, order=order)) for each in found
+    ]
+
+
+def _document(workshop: Workshop, path: str, content: object) -> Input:
+    return parameters(workshop, path, json.dumps(content, indent=0, sort_keys=True).encode())
 
 
 def wheel_marks(traces: WheelTraces) -> Marks:
@@ -171,4 +176,4 @@ def wheel_marks(traces: WheelTraces) -> Marks:
 
 def times_document(workshop: Workshop, times: dict[str, str]) -> Input:
     """The times to restore, as an input."""
-    return parameters(workshop, FILE_TIMES, json.dumps(times, indent=0, sort_keys=True).encode())
+    return _document(workshop, FILE_TIMES, times)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from packaging.version import InvalidVersion, Version
+
 from rebuilder.ecosystems.pypi.command_line import SetupCommand, setup_command
 from rebuilder.ecosystems.pypi.requirements import (
     BuildSystem,
@@ -14,6 +16,7 @@ from rebuilder.ecosystems.pypi.requirements import (
     pin_generator,
     runnable,
 )
+from rebuilder.ecosystems.pypi.setup_requires import with_setup_requires
 from rebuilder.ecosystems.pypi.tool_versions import Bracket, bracket, read_shape
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces
 from rebuilder.ecosystems.pypi.windows_traces import OnWindows, on_windows
@@ -26,6 +29,11 @@ _NEWEST = (
     (datetime(2023, 1, 20, tzinfo=UTC), "66.0"),
 )
 """Until when there was no setuptools after a version, of those that decide about the Python (interpreter_limits)."""
+_UNSORTED = (
+    "Before 0.30 the wheel package packed files in the order in which the file system lists a directory: the members "
+    "are put in the recorded order."
+)
+"""Release notes of wheel 0.30.0: Made the order of files in generated ZIP files deterministic."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +46,16 @@ class Tools:
     windows: OnWindows | None
     versions: dict[str, str]
     """By name, as far as they decide about the Python; of setuptools the newest that fits."""
+    unsorted: bool
+    """Whether members were packed in the order of a directory."""
     not_after: datetime
     """Nothing newer is used: the upload, unless no Python runs what there was then."""
 
     @property
     def sentences(self) -> list[str]:
         """The evidence; that for the requirements is in their notes."""
-        return [each.sentence for each in (self.setup, self.windows) if each is not None]
+        said = [each.sentence for each in (self.setup, self.windows) if each is not None]
+        return [*said, _UNSORTED] if self.unsorted else said
 
 
 def tools_used(
@@ -74,7 +85,8 @@ def tools_used(
     not_after, versions = uploaded, {generator.name: generator.version} if generator else {}
     if generator is not None and generator.name == "bdist_wheel":
         fitting = bracket(read_shape(wheel, traces, setup_cfg))
-        requirements, not_after = runnable(narrowed(requirements, fitting), uploaded)
+        requirements = narrowed(with_setup_requires(requirements, setup_py), fitting)
+        requirements, not_after = runnable(requirements, uploaded)
         versions = {"wheel": generator.version, **_setuptools(fitting, uploaded)}
     return Tools(
         system=system,
@@ -82,8 +94,16 @@ def tools_used(
         setup=setup_command(traces, artifact.filename, system, setup_py=setup_py, setup_cfg=setup_cfg),
         windows=on_windows(wheel, traces),
         versions=versions,
+        unsorted=generator is not None and generator.name == "bdist_wheel" and _before(generator.version, "0.30"),
         not_after=not_after,
     )
+
+
+def _before(version: str, other: str) -> bool:
+    try:
+        return Version(version) < Version(other)
+    except InvalidVersion:
+        return False
 
 
 def _setuptools(fitting: Bracket, uploaded: datetime) -> dict[str, str]:
