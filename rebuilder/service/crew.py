@@ -39,7 +39,7 @@ class Crew:
     """As many worker processes as there are places.
 
     Each runs in a mount namespace of its own in which the directory of the keys is empty, so that nothing a worker
-    does can reach one. Its standard input stays open as long as the service lives: when that ends, however it ends,
+    does can reach one, unless it is root: that one looks into other processes' namespaces. Its standard input stays open as long as the service lives: when that ends, however it ends,
     the worker stops.
 
     Args:
@@ -61,6 +61,8 @@ class Crew:
 
     def start(self) -> None:
         """Give back what workers held that are no more, and start new ones."""
+        if os.getuid() == 0:
+            log.warning("Root can undo what hides the key from workers: run the service as an ordinary user.")
         self.release_dead()
         self._places = [_Place() for _ in range(self.size)]
         self.look_after()
