@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
-import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import BinaryIO
 
 from rebuilder.errors import SandboxUnavailableError
 
-Claim = Callable[[int], socket.socket | None]
-"""Takes a CPU until what it gives is closed; None when somebody has it."""
+_LISTING = Path("/sys/devices/system/cpu")
+
+Claim = Callable[[int], AbstractContextManager[object] | None]
+"""Takes a CPU until what it gives is left; None when somebody has it."""
 
 
 class Cpus:
@@ -54,15 +58,19 @@ class Cpus:
             yield own
 
 
-def claimed(cpu: int) -> socket.socket | None:
-    """Take a CPU by a name that only one socket of the machine can have; the kernel frees it if its owner dies.
+def claimed(cpu: int, listing: Path = _LISTING) -> BinaryIO | None:
+    """Take a CPU by locking what the kernel shows of it; the kernel frees it if its owner dies.
 
-    The name is in no file system (unix(7), "abstract"), so there is nothing to tidy up. Whoever takes such names
-    without need only makes builds share a CPU.
+    So nothing is written and nothing is left behind. Whoever locks it without need, or a machine that does not show
+    its CPUs, only makes builds share one.
     """
-    name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    with suppress(OSError):
-        name.bind(f"\0rebuilder/cpu/{cpu}")
-        return name
-    name.close()
-    return None
+    try:
+        shown = os.fdopen(os.open(listing / f"cpu{cpu}" / "uevent", os.O_RDONLY | os.O_CLOEXEC), "rb", buffering=0)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(shown, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        shown.close()
+        return None
+    return shown
