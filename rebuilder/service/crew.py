@@ -39,8 +39,8 @@ class Crew:
     """As many worker processes as there are places.
 
     Each runs in a mount namespace of its own in which the directory of the keys is empty, so that nothing a worker
-    does can reach one, unless it is root: that one looks into other processes' namespaces. Its standard input stays open as long as the service lives: when that ends, however it ends,
-    the worker stops.
+    does can reach one, unless it is root: that one looks into other processes' namespaces. Its standard input stays
+    open as long as the service lives: when that ends, however it ends, the worker stops.
 
     Args:
         config: Settings of the service.

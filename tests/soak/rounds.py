@@ -17,6 +17,7 @@ from rebuilder.errors import RebuilderError
 from rebuilder.service.housekeeping import Housekeeping
 from rebuilder.site.writing import Writer
 from rebuilder.storage.ledger import Ledger
+from rebuilder.storage.ledger.session_owners import SessionOwners
 from tests.fakes.clock import FixedClock
 from tests.fakes.command import Installation
 from tests.fakes.projects import build, make_sdist
@@ -49,6 +50,8 @@ class Round:
     """Processes of ours that are no orphans."""
     service: Service = field(init=False)
     events: Counter[str] = field(default_factory=Counter)
+    asked: set[str] = field(default_factory=set)
+    """Files that were asked for by hand, perhaps just when they were done."""
 
     def __post_init__(self) -> None:
         self.service = Service(self.installation)
@@ -88,16 +91,15 @@ class Round:
         self.registry.add(build(sdist, epoch=EPOCH), uploaded=UPLOADED)
         self.expected[_SETTLED] = "reproduced"
         deadline = time.monotonic() + _MOST_SECONDS
-        asked: set[str] = set()
         while (missing := self.missing()) and time.monotonic() < deadline:
             if self.service.process.poll() is not None:
                 self.part.violations.append(f"The service ended by itself: {self.service.said()[-800:]}")
                 self.service = Service(self.installation)
-            for filename in sorted(missing - asked):
+            for filename in sorted(missing - self.asked):
                 name = filename.split("-")[0]
                 try:
                     self.service.ask("/api/v1/verifications", {"subject": f"pypi:{name}==1.0"})
-                    asked.add(filename)
+                    self.asked.add(filename)
                 except (OSError, urllib.error.URLError) as error:
                     self.part.say(f"asked in vain: {error}")
                     break
@@ -117,10 +119,13 @@ class Round:
         later = FixedClock(datetime.now(UTC) + timedelta(days=2))
         before = sum(1 for _ in leftovers(self.installation))
         with Ledger.open(self.place) as ledger:
+            owners = ledger._database.owners
+            if isinstance(owners, SessionOwners):
+                owners.grace_seconds = 0  # nobody is on the way back any more
             Housekeeping(self.installation.store, ledger, timedelta(days=365), later).step()
         Writer(self.installation.site).sweep(later.time)
         self.events["temporary files before housekeeping"] += before
-        self.part.violations += violations(self.installation, self.place, self.expected)
+        self.part.violations += violations(self.installation, self.place, self.expected, asked=self.asked)
         if any(word in self.service.log.read_text(errors="replace") for word in ("Traceback", "a defect")):
             keep = Path(tempfile.mkstemp(prefix="soak-", suffix=".log")[1])
             shutil.copy(self.service.log, keep)
