@@ -21,6 +21,8 @@ from rebuilder.model.value import Sha256
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LARGE = 8 << 20
 """Bytes from which on a file is not hashed by every process."""
+_MOST_KNOWN = 4096
+"""Blobs that are known to be sound; what is forgotten is hashed once more when it is asked for."""
 LEAVING = "leaving"
 """Folder of blobs that are about to be deleted, and come back when somebody asks for them; see ``retention``."""
 _Fingerprint = tuple[int, int, int, int, int]
@@ -98,7 +100,7 @@ class DiskBlobs:
         actual = hashlib.sha256(data).hexdigest()
         if actual != sha256:
             raise self._moved_aside(sha256, actual)
-        self._sound[sha256] = fingerprint
+        self._found_sound(sha256, fingerprint)
         return data
 
     def path(self, sha256: str) -> Path:
@@ -111,8 +113,13 @@ class DiskBlobs:
             fingerprint = _fingerprint(file)
             if self._sound.get(sha256) != fingerprint:
                 self._read_through(sha256, file)
-                self._sound[sha256] = fingerprint
+                self._found_sound(sha256, fingerprint)
         return self._place(sha256)
+
+    def _found_sound(self, sha256: str, fingerprint: _Fingerprint) -> None:
+        if len(self._sound) >= _MOST_KNOWN:  # a process that runs for years meets more blobs than it can remember
+            self._sound.clear()
+        self._sound[sha256] = fingerprint
 
     def _read_through(self, sha256: str, file: BinaryIO) -> None:
         """Make sure of the bytes; of large files only once a day, unless something about them changed."""
@@ -217,7 +224,7 @@ class DiskBlobs:
         _make_directory(place.parent)
         temporary.rename(place)
         _sync_directory(place.parent)
-        self._sound[sha256] = _fingerprint(file)
+        self._found_sound(sha256, _fingerprint(file))
 
     def _sweep(self, folder: Path) -> None:
         """Delete what killed writers left: files that nobody holds a lock on. Once per process."""

@@ -95,3 +95,15 @@ def test_references_are_asked_for_only_when_something_may_go(house: House) -> No
     """Reading all reports is not free."""
     house.put(b"young", age=timedelta(0))
     house.retention.sweep(lambda: pytest.fail("asked"))
+
+
+def test_a_long_life_does_not_fill_the_memory(tmp_path: Path) -> None:
+    """A process forgets what it knows of blobs before that grows without end, and reads them all the same."""
+    blobs = DiskBlobs(tmp_path)
+    digests = [blobs.put(b"%d" % number) for number in range(20)]
+    known = blobs._sound
+    for number in range(5000):
+        known[f"{number:064x}"] = (0, 0, 0, 0, 0)
+    blobs.put(b"one more")
+    assert [b"%d" % number for number in range(20)] == [blobs.path(each).read_bytes() for each in digests]
+    assert len(known) < 4200
