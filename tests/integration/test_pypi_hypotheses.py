@@ -168,6 +168,13 @@ def test_without_a_clock_of_its_own_it_is_not_tried() -> None:
     assert end(hypotheses, only_times(surroundings, first, rebuilt)) is None
 
 
+def test_wheel_of_another_build_system() -> None:
+    """What Bazel packed is not tried with a backend that does not make it."""
+    wheel = make_wheel("idna", "3.10", generator="bazel-wheelmaker 1.0")
+    verdict, sentence = stopped(Surroundings(), make_sdist("idna", "3.10"), wheel)
+    assert (Verdict.UNSUPPORTED, True) == (verdict, "Bazel" in sentence)
+
+
 def test_failed_build_is_tried_on_another_python() -> None:
     """Times do not mend a build that fails; another interpreter may."""
     hypotheses = begin(Surroundings(), *uniform())

@@ -31,6 +31,9 @@ from rebuilder.model.evidence import Evidence, Obstacle, Source
 from rebuilder.model.inspection import Inspection
 from rebuilder.model.verdict import Verdict
 
+_FOREIGN = {"bazel-wheelmaker": "Bazel (bazel-wheelmaker, the rule py_wheel of rules_python)"}
+"""Values of ``Generator`` that belong to build systems outside of Python packaging."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -77,6 +80,13 @@ def _case(evidence: Evidence) -> Case:
         raise Stopped(Verdict.INPUTS_MISSING, "The release publishes no source archive.")
     uploaded = upload_time(evidence.artifact.file, "wheel")
     traces = read_traces(wheel)
+    builder = _FOREIGN.get(traces.generator.name) if traces.generator is not None else None
+    if builder is not None:
+        raise Stopped(
+            Verdict.UNSUPPORTED,
+            f"The wheel was packed by {builder}, which builds from a workspace of its own: no Python build backend "
+            "makes this wheel from the source archive.",
+        )
     artifact = evidence.artifact
     tools = tools_used(
         wheel,
