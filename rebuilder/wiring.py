@@ -36,6 +36,7 @@ from rebuilder.sandbox.bubblewrap import BubblewrapSandbox
 from rebuilder.sandbox.guest_runner import SandboxGuest
 from rebuilder.sandbox.run import DefinitionRunner
 from rebuilder.sandbox.uml import UmlSandbox
+from rebuilder.sandbox.uml import available as uml_available
 from rebuilder.site.publisher import Site
 from rebuilder.stopwatch import Stopwatch, WatchedToolchains
 from rebuilder.storage.blobs import DiskBlobs
@@ -135,7 +136,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
             facts=LedgerFacts(ledger, "pypi", clock, hits),
             max_file_bytes=config.download_bytes,
             limits=allowance.limits,
-            sandboxes=frozenset(sandboxes),
+            sandboxes=frozenset(sandboxes) - (frozenset() if uml_available() else {uml.kind}),
             sandbox=config.sandbox,
             interpreters=with_configured(config.interpreters),
         )

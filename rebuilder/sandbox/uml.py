@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,10 +17,15 @@ from rebuilder.sandbox.outputs import store_log, store_outputs
 from rebuilder.sandbox.residue import list_outputs
 from rebuilder.sandbox.uml_machine import machine
 
-__all__ = ["TOOLCHAIN", "UmlSandbox"]
+__all__ = ["TOOLCHAIN", "UmlSandbox", "available"]
 
 TOOLCHAIN = "uml"
 """Name of the toolchain with the kernel."""
+
+
+def available() -> bool:
+    """Whether Debian has this kernel for the processor of this machine."""
+    return platform.machine() == "x86_64"
 
 
 class UmlSandbox:
