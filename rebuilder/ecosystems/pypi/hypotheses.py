@@ -12,6 +12,7 @@ from rebuilder.ecosystems.pypi.build_environment import furnish, parameters
 from rebuilder.ecosystems.pypi.build_recipe import FILE_MODES, FILE_TIMES, ORDER, REQUIREMENTS, Bench
 from rebuilder.ecosystems.pypi.clock_guess import by_the_clock
 from rebuilder.ecosystems.pypi.command_line import own_directory
+from rebuilder.ecosystems.pypi.experience import Experience
 from rebuilder.ecosystems.pypi.file_modes import source_modes
 from rebuilder.ecosystems.pypi.file_times import source_times
 from rebuilder.ecosystems.pypi.guesses import Marks, guesses, with_what
@@ -57,8 +58,10 @@ def infer(workshop: Workshop, evidence: Evidence) -> Generator[Hypothesis, Attem
     try:
         case = _case(evidence)
         named = named_python(case.wheel)
+        found = _guesses(workshop, case)
+        experience = Experience(workshop.facts, case.traces.generator)
         yield from try_guesses(
-            _guesses(workshop, case),
+            experience.ordered(found),
             interpreters=choose(
                 evidence.artifact.file.requires_python,
                 case.uploaded,
@@ -68,6 +71,7 @@ def infer(workshop: Workshop, evidence: Evidence) -> Generator[Hypothesis, Attem
             ),
             furnish=partial(_furnished, workshop, case),
             refine=partial(by_the_clock, workshop, case.traces.times),
+            confirmed=lambda guess: experience.came_out(found, guess.name),
         )
     except Stopped as stopped:
         return stopped.obstacle

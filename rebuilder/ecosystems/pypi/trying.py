@@ -41,6 +41,7 @@ def try_guesses(
     interpreters: Sequence[Interpreter],
     furnish: Callable[[Interpreter], tuple[Bench, str]],
     refine: Refine | None = None,
+    confirmed: Callable[[Guess], None] = lambda _: None,
 ) -> Generator[Hypothesis, Attempt, None]:
     """Yield every guess on the likeliest Python, until one is settled; on the next one only if nothing was built.
 
@@ -48,6 +49,7 @@ def try_guesses(
         guesses: Likeliest first.
         interpreters: The same; see :func:`rebuilder.ecosystems.pypi.toolchain_choice.choose`.
         furnish: Gives all but the circumstances, and sentences about it.
+        confirmed: Told which guess confirmed the content.
         refine: Asked to go on when the content is confirmed, but not every byte.
 
     Raises:
@@ -63,6 +65,8 @@ def try_guesses(
                 definition=build_definition(bench, guess.circumstances),
             )
             if _is_settled(attempt):
+                if attempt.comparison is not None:
+                    confirmed(guess)
                 if refine is not None:
                     yield from refine(Reached(attempt, guess, bench, about))
                 return

@@ -1,0 +1,64 @@
+"""What came out before says what is tried first."""
+
+from __future__ import annotations
+
+import pytest
+
+from rebuilder.ecosystems.pypi.build_recipe import Circumstances
+from rebuilder.ecosystems.pypi.experience import Experience
+from rebuilder.ecosystems.pypi.trying import Guess
+from rebuilder.ecosystems.pypi.wheel_traces import Generator
+from tests.fakes.facts import MemoryFacts
+
+TIMES, EPOCH = (
+    Guess(name, f"Sentence on {name}.", Circumstances()) for name in ("restored-times", "source-date-epoch")
+)
+PACKER = Generator("bdist_wheel", "0.34.2")
+
+
+def experience(facts: MemoryFacts, *, version: str = "0.34.2") -> Experience:
+    """That of one packer."""
+    return Experience(facts, Generator("bdist_wheel", version))
+
+
+def test_little_is_known() -> None:
+    """What the wheel suggests comes first, also after a few results to the contrary."""
+    facts = MemoryFacts()
+    for _ in range(7):
+        experience(facts).came_out([TIMES, EPOCH], "source-date-epoch")
+    assert [TIMES, EPOCH] == experience(facts).ordered([TIMES, EPOCH])
+
+
+def test_enough_is_known() -> None:
+    """What came out most often comes first, and its sentence says so; another release of the packer counts too."""
+    facts = MemoryFacts()
+    for name in ["source-date-epoch"] * 6 + ["restored-times"] * 2:
+        experience(facts, version="0.45.1").came_out([TIMES, EPOCH], name)
+    first, second = experience(facts).ordered([TIMES, EPOCH])
+    assert ("source-date-epoch", TIMES) == (first.name, second)
+    assert first.sentence.endswith("This came out for 6 of 8 wheels of bdist_wheel 0 with such times.")
+
+
+def test_experience_that_agrees_adds_no_word() -> None:
+    """The first guess stays as it is when it came out before."""
+    facts = MemoryFacts()
+    for _ in range(8):
+        experience(facts).came_out([TIMES, EPOCH], "restored-times")
+    assert [TIMES, EPOCH] == experience(facts).ordered([TIMES, EPOCH])
+
+
+@pytest.mark.parametrize("other", [Generator("flit", "3.9"), Generator("bdist_wheel", "1.0"), None])
+def test_others_have_an_experience_of_their_own(other: Generator | None) -> None:
+    """Another packer, and wheels that suggest another first guess, learn for themselves."""
+    facts = MemoryFacts()
+    for _ in range(8):
+        experience(facts).came_out([TIMES, EPOCH], "source-date-epoch")
+    assert [TIMES, EPOCH] == Experience(facts, other).ordered([TIMES, EPOCH])
+    assert [EPOCH, TIMES] == experience(facts).ordered([EPOCH, TIMES])
+
+
+def test_one_guess_teaches_nothing() -> None:
+    """There is nothing to choose."""
+    facts = MemoryFacts()
+    experience(facts).came_out([TIMES], "restored-times")
+    assert [TIMES] == experience(facts).ordered([TIMES])
