@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import lzma
 import os
@@ -11,6 +12,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from rebuilder.errors import ToolchainError
 from rebuilder.model.toolchain_settings import InterpreterSettings
@@ -19,6 +21,8 @@ from rebuilder.toolchains.tree import listing, walk
 
 _MOST_BYTES = 4 << 30
 _MOST_ENTRIES = 250_000
+_OWN_FILTER: dict[str, Any] = {"filter": "fully_trusted"} if hasattr(tarfile, "data_filter") else {}
+"""Newer Pythons want to be told that members were looked at."""
 
 
 def unpacked(name: str, settings: InterpreterSettings, place: Path) -> str:
@@ -57,23 +61,32 @@ def _extract(name: str, archive: Path, sha256: str, place: Path) -> None:
             raise _unusable(name, f"{archive} has not the SHA-256 that the settings name")
         file.seek(0)
         with tarfile.open(fileobj=file, mode="r:*") as members:
-            # Bounded, held inside by the filter, and bound by the digest: S202 is about archives of strangers.
-            members.extractall(place, members=_bounded(name, members), filter=_plain)  # noqa: S202
+            # Bounded and held inside by us, and bound by the digest: S202 is about archives of strangers.
+            members.extractall(place, members=_bounded(name, members, place), **_OWN_FILTER)  # noqa: S202
 
 
-def _bounded(name: str, members: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+def _bounded(name: str, members: tarfile.TarFile, place: Path) -> Iterator[tarfile.TarInfo]:
     size = 0
     for number, member in enumerate(members):
         size += member.size
         if size > _MOST_BYTES or number >= _MOST_ENTRIES:
             raise _too_large(name)
-        yield member
+        if member.isreg() or member.isdir() or member.issym() or member.islnk():
+            yield _held_inside(member, place)
 
 
-def _plain(member: tarfile.TarInfo, place: str) -> tarfile.TarInfo | None:
-    if not (member.isreg() or member.isdir() or member.issym() or member.islnk()):
-        return None
-    return tarfile.tar_filter(member, place)
+def _held_inside(member: tarfile.TarInfo, place: Path) -> tarfile.TarInfo:
+    """The member without leading slashes and without rights nobody needs, as the standard library's tar filter has it.
+
+    That filter came with Python 3.11.4; Debian's is older.
+    """
+    name = member.name.lstrip("/")
+    target = (place / name).resolve()  # through links that were unpacked before
+    if not target.is_relative_to(place.resolve()):
+        raise tarfile.TarError(f"{name!r} leads out of it")
+    held = copy.copy(member)
+    held.name, held.mode = name, member.mode & 0o755
+    return held
 
 
 def _too_large(name: str) -> ToolchainError:
