@@ -57,8 +57,9 @@ test-online: toolchains ## Tests against real registries (not part of CI)
 soak: toolchains ## Kills, restarts and full disks, for as long as it takes (bounded)
 	$(BIN)/python -m tests.soak
 
-bench: toolchains ## Speed and memory, as ratios in one run
+bench: toolchains ## Speed and memory as ratios in one run, then whole lists of published wheels (an hour)
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench list
 
 lock: ## Resolve the lock files again
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements.lock
