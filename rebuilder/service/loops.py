@@ -38,6 +38,11 @@ class Loops:
         thread.start()
 
     @property
+    def stopping(self) -> bool:
+        """Whether the rounds that run should come to their end."""
+        return self._stopping.is_set()
+
+    @property
     def dead(self) -> list[str]:
         """Names of loops that have ended though nobody stopped them: a defect."""
         return [each.name for each in self._threads if not each.is_alive() and not self._stopping.is_set()]

@@ -17,6 +17,7 @@ from rebuilder.examination import Parts
 from rebuilder.model.figures import Place
 from rebuilder.model.work import Order, Tier
 from rebuilder.press import Press
+from rebuilder.sandbox.uml import available as uml_available
 from rebuilder.service.alarms.delivery import Delivery
 from rebuilder.service.alarms.watchman import Watchman
 from rebuilder.service.api.app import make_app
@@ -36,8 +37,8 @@ from rebuilder.storage.notifications import Notifier
 from rebuilder.toolchains.catalog import catalog
 from rebuilder.wiring import wire, wire_press
 
-_ESSENTIAL = ("trixie", "diffoscope")
-"""Toolchains that every verification may need; without another one some cannot be tried."""
+_ESSENTIAL = ("trixie", "diffoscope", "bookworm", "uml")
+"""Toolchains that many verifications need; the others are made while the first are under way."""
 _TOKEN_FILE = "api-token"  # noqa: S105 - its name
 
 log = logging.getLogger("rebuilder.service")
@@ -83,6 +84,7 @@ class Service:
                 stack.callback(self._stop_crew)
                 self._crew.start()
                 self._planning.start()
+                self._loops.start(Loop("toolchains", 3600, self._make_others))
                 log.info("Workers started: %d.", self._crew.size)
             while not stopping.wait(1):
                 self._tend()
@@ -90,20 +92,28 @@ class Service:
         log.info("Stopped.")
 
     def _prepare(self, stopping: threading.Event) -> None:
-        """Make toolchains before the first worker starts: it takes rights that workers do not have.
+        """Make the most needed toolchains before the first worker starts: it takes rights that workers do not have.
 
-        An archive that does not answer is asked again for what is essential; the rest is made at the next start.
+        An archive that does not answer is asked again.
         """
-        for name in sorted(catalog(), key=lambda name: name not in _ESSENTIAL):
-            while not stopping.is_set() and not self._made(name) and name in _ESSENTIAL:
+        for name in _ESSENTIAL:
+            while not stopping.is_set() and not self._made(name):
                 stopping.wait(60)
 
+    def _make_others(self) -> None:
+        for name in sorted(catalog()):
+            if not self._loops.stopping:
+                self._made(name)
+
     def _made(self, name: str) -> bool:
+        made = self._config.store / "toolchains" / "current" / name
+        if not made.exists():
+            log.info("The toolchain %s is made from the Debian archive, once; that takes some ten seconds.", name)
         try:
             self._parts.toolchains.get(name)
         except RebuilderError as error:
             log.warning("The toolchain %s cannot be made: %s", name, error)
-            return False
+            return name == "uml" and not uml_available()
         return True
 
     def _tend(self) -> None:
