@@ -24,7 +24,7 @@ from tests.soak.checks import leftovers, mounts, violations
 from tests.soak.processes import Service, command_of, descendants
 from tests.soak.world import EPOCH, UPLOADED, environment, install, publish
 
-PATIENCE = 45.0
+PATIENCE = 90.0
 SLOW_BACKEND = """\
 import subprocess
 def build_wheel(*_):
