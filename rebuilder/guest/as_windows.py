@@ -11,14 +11,11 @@ import base64
 import csv
 import hashlib
 import io
-import os
 import stat
-import subprocess
-import sys
 import zipfile
 from typing import Collection, Dict, List
 
-NO_WHEEL = 73
+from rebuilder.guest.finishing import finished
 
 
 def main(argv: List[str]) -> int:
@@ -28,18 +25,7 @@ def main(argv: List[str]) -> int:
     parser.add_argument("--crlf", action="append", default=[], help="file in .dist-info whose lines end with CR LF")
     parser.add_argument("command", nargs="+", help="the build, after --")
     options = parser.parse_args(argv)
-    code = subprocess.run(options.command, check=False).returncode
-    if code:
-        return code if code > 0 else 128 - code
-    wheels = [name for name in os.listdir(options.out) if name.endswith(".whl")]
-    if len(wheels) != 1:
-        print(f"as_windows: the build left {len(wheels)} wheels", file=sys.stderr)
-        return NO_WHEEL
-    path = os.path.join(options.out, wheels[0])
-    content = converted(path, options.crlf)
-    with open(path, "wb") as file:
-        file.write(content)
-    return 0
+    return finished("as_windows", options.command, options.out, lambda path: converted(path, options.crlf))
 
 
 def converted(path: str, crlf: Collection[str]) -> bytes:

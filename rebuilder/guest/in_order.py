@@ -9,13 +9,10 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import os
-import subprocess
-import sys
 import zipfile
 from typing import List
 
-NO_WHEEL = 73
+from rebuilder.guest.finishing import finished
 
 
 def main(argv: List[str]) -> int:
@@ -27,18 +24,7 @@ def main(argv: List[str]) -> int:
     options = parser.parse_args(argv)
     with open(options.order, encoding="utf-8") as file:
         order = json.load(file)
-    code = subprocess.run(options.command, check=False).returncode
-    if code:
-        return code if code > 0 else 128 - code
-    wheels = [name for name in os.listdir(options.out) if name.endswith(".whl")]
-    if len(wheels) != 1:
-        print(f"in_order: the build left {len(wheels)} wheels", file=sys.stderr)
-        return NO_WHEEL
-    path = os.path.join(options.out, wheels[0])
-    content = ordered(path, order)
-    with open(path, "wb") as file:
-        file.write(content)
-    return 0
+    return finished("in_order", options.command, options.out, lambda path: ordered(path, order))
 
 
 def ordered(path: str, order: List[str]) -> bytes:

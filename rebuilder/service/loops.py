@@ -42,11 +42,6 @@ class Loops:
         """Whether the rounds that run should come to their end."""
         return self._stopping.is_set()
 
-    @property
-    def dead(self) -> list[str]:
-        """Names of loops that have ended though nobody stopped them: a defect."""
-        return [each.name for each in self._threads if not each.is_alive() and not self._stopping.is_set()]
-
     def stop(self, seconds: float) -> None:
         """Begin no further rounds and wait for those that run, so long altogether at most."""
         self._stopping.set()

@@ -7,7 +7,8 @@ import sys
 import zipfile
 from pathlib import Path
 
-from rebuilder.guest.in_order import NO_WHEEL, main, ordered
+from rebuilder.guest.finishing import NO_WHEEL
+from rebuilder.guest.in_order import main, ordered
 
 
 def wheel(path: Path) -> Path:

@@ -31,9 +31,7 @@ def test_a_loop_that_fails_goes_on(error: Exception, caplog: pytest.LogCaptureFi
     loops.start(Loop("good", 0.001, good.release))
     for rounds in (bad, good):
         assert all(rounds.acquire(timeout=PATIENCE) for _ in range(3))
-    assert [] == loops.dead
     loops.stop(PATIENCE)
-    assert [] == loops.dead
     traceback = any(record.exc_info for record in caplog.records)
     assert isinstance(error, ZeroDivisionError) == traceback
     assert "bad:" in caplog.text
