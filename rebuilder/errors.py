@@ -31,6 +31,10 @@ class UsageError(RebuilderError):
     exit_code = ExitCode.USAGE
 
 
+class UnknownProjectError(UsageError):
+    """The registry answers, and has no project of this name."""
+
+
 class UnavailableError(RebuilderError):
     """Something we depend on does not answer or answers with rubbish: the index, a mirror."""
 

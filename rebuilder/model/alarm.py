@@ -52,6 +52,10 @@ class AlarmKind(StrEnum):
     """A registry has not answered for a while."""
     SCHEDULE_BROKEN = "schedule-broken"
     """A schedule file cannot be used; the last good one still is."""
+    WATCH_OVERDUE = "watch-overdue"
+    """A watch or a recheck should have looked by now, and nothing has."""
+    PROJECT_MISSING = "project-missing"
+    """A watched project is not in its registry: it was misspelt, renamed or removed."""
 
     @property
     def severity(self) -> Severity:
@@ -80,6 +84,8 @@ _OURS = {
     AlarmKind.KEY_EXPIRY,
     AlarmKind.INDEX_UNREACHABLE,
     AlarmKind.SCHEDULE_BROKEN,
+    AlarmKind.WATCH_OVERDUE,
+    AlarmKind.PROJECT_MISSING,
 }
 
 

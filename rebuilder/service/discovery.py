@@ -11,7 +11,9 @@ from contextlib import closing
 from datetime import datetime, timedelta
 from itertools import islice
 
-from rebuilder.errors import FetchMismatchError, RebuilderError, UnavailableError, UsageError
+from packageurl import PackageURL
+
+from rebuilder.errors import FetchMismatchError, RebuilderError, UnavailableError, UnknownProjectError, UsageError
 from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.artifact import Subject
 from rebuilder.model.listing import ListedFile, Listing
@@ -66,11 +68,14 @@ class Discovery:
             for name, answer in answers:
                 if isinstance(answer, UsageError | UnavailableError):
                     look.failure(name, answer)
+                    if isinstance(answer, UnknownProjectError):
+                        look.missing.append(name)
                     if look.in_a_row >= _IN_A_ROW:
                         break
                     continue
                 look.answered += 1
                 look.in_a_row = 0
+                look.present.append(name)
                 if answer is not None:
                     look.queued += self._ledger.queue.add(self._orders(watch, answer), self._clock.now())
                     look.marks[name] = f"{rule_mark(watch, name)} {answer.mark}"
@@ -86,6 +91,7 @@ class Discovery:
         kept = names if look.names_known else look.marks
         self._ledger.watches.looked(state, {name: look.marks[name] for name in kept if name in look.marks})
         self._reachable(ecosystem.name, look, now)
+        self._existing(watch, look, now)
         return state
 
     def away(self, ecosystem: str) -> bool:
@@ -149,10 +155,26 @@ class Discovery:
                 orders.append(order.model_copy(update=told))
         return orders
 
+    def _existing(self, watch: Watch, look: _Look, now: datetime) -> None:
+        """Tell somebody of each project that a watch names and its registry does not have, until it has it."""
+        book, cause = self._ledger.alarm_book, f"{AlarmKind.PROJECT_MISSING.value}:{watch.ecosystem}"
+        named = set(watch.packages)
+        for name in look.missing:
+            if name in named:
+                sentence = f"The project {name} is watched, and the {watch.ecosystem} index does not have it."
+                purl = project(watch.ecosystem, name)
+                book.raise_alarm(
+                    Alarm(kind=AlarmKind.PROJECT_MISSING, purl=purl, sentence=sentence, raised=now, cause=cause)
+                )
+        told = {each.alarm.purl for each in book.lasting(AlarmKind.PROJECT_MISSING)}
+        for name in look.present if told else ():
+            if (purl := project(watch.ecosystem, name)) in told:
+                book.clear(AlarmKind.PROJECT_MISSING, cause, now, purl=purl)
+
     def _reachable(self, ecosystem: str, look: _Look, now: datetime) -> None:
         """Tell somebody when a registry has been away for a while, and that it is back."""
         cause = f"index-unreachable:{ecosystem}"
-        if look.answered:
+        if look.answered or look.missing:
             with self._lock:
                 self._away.pop(ecosystem, None)
             self._ledger.alarm_book.clear(AlarmKind.INDEX_UNREACHABLE, cause, now)
@@ -185,6 +207,9 @@ class _Look:
         """Projects that the registry gave no answer for."""
         self.in_a_row = 0
         self.trouble: str | None = None
+        self.missing: list[str] = []
+        """Projects that the registry does not have."""
+        self.present: list[str] = []
 
     def mark(self, watch: Watch, name: str) -> str | None:
         """The mark a listing had, unless other files may be wanted of it now."""
@@ -201,6 +226,12 @@ class _Look:
             self.in_a_row += 1
         else:
             self.in_a_row = 0
+
+
+def project(ecosystem: str, name: str) -> str:
+    """The package URL of a project, without a version."""
+    namespace, _, rest = name.rpartition("/")
+    return PackageURL(type=ecosystem, namespace=namespace or None, name=rest).to_string()
 
 
 def _answers(

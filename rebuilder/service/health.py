@@ -58,6 +58,8 @@ class Health:
     workers: Callable[[], int]
     """How many are alive."""
     pulse: Pulse
+    making: Callable[[], str | None] = lambda: None
+    """What is made before the first worker starts, in a sentence; None once that is done."""
     loops: tuple[str, ...] = ("scheduler",)
     """Those that must give signs of life."""
     sandbox: Callable[[], object] = _sandbox
@@ -101,7 +103,9 @@ class Health:
             yield str(error)
 
     def _workers(self) -> Iterator[str]:
-        if self.workers() < 1:
+        if (making := self.making()) is not None:
+            yield making
+        elif self.workers() < 1:
             yield "No worker is alive."
 
     def _loops(self) -> Iterator[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rebuilder.config import Config
 from rebuilder.ecosystems.catalog import parse_subject
-from rebuilder.errors import RebuilderError
+from rebuilder.errors import RebuilderError, StoreError
 from rebuilder.examination import Parts
 from rebuilder.model.figures import Place
 from rebuilder.model.work import Order, Tier
@@ -39,6 +39,8 @@ from rebuilder.wiring import wire, wire_press
 
 _ESSENTIAL = ("trixie", "diffoscope", "bookworm", "uml")
 """Toolchains that many verifications need; the others are made while the first are under way."""
+_LEDGER_SECONDS, _LEDGER_TRIES = 5, 180
+_LEDGER_MINUTES = _LEDGER_SECONDS * _LEDGER_TRIES // 60
 _TOKEN_FILE = "api-token"  # noqa: S105 - its name
 
 log = logging.getLogger("rebuilder.service")
@@ -62,6 +64,8 @@ class Service:
         self._parts = parts
         self._press = press
         self._loops = Loops()
+        self._making: str | None = None
+        """What is to be done before the first worker starts."""
         self._pulse = Pulse()
         self._crew = Crew(config, crew_size(config), parts.ledger, parts.clock, json_logs=json_logs)
         self._signing = SigningDesk(press)
@@ -76,16 +80,15 @@ class Service:
             stack.callback(server.stop, 5)
             log.info("The site is at http://%s/, the API below /api/v1, the metrics at /metrics.", address)
             stack.callback(self._loops.stop, 10)
+            stack.callback(self._planning.stop)
             for loop in self._all_loops():
                 self._loops.start(loop)
+            self._planning.start()
             self._prepare(stopping)
             if not stopping.is_set():
-                stack.callback(self._planning.stop)
                 stack.callback(self._stop_crew)
-                self._crew.start()
-                self._planning.start()
+                self._start_crew(stopping)
                 self._loops.start(Loop("toolchains", 3600, self._make_others))
-                log.info("Workers started: %d.", self._crew.size)
             while not stopping.wait(1):
                 self._tend()
             log.info("Stopping: running builds are finished or given back.")
@@ -96,9 +99,33 @@ class Service:
 
         An archive that does not answer is asked again.
         """
-        for name in _ESSENTIAL:
+        for number, name in enumerate(_ESSENTIAL, 1):
+            self._making = f"Toolchains are being made, {number} of {len(_ESSENTIAL)} ({name}); no build begins before."
             while not stopping.is_set() and not self._made(name):
+                self._making = f"Toolchains are being made; {name} cannot be now, and is tried again every minute."
                 stopping.wait(60)
+        self._making = None
+
+    def _start_crew(self, stopping: threading.Event) -> None:
+        """Start the workers; a ledger that went away meanwhile is waited for.
+
+        Raises:
+            StoreError: it did not come back.
+        """
+        told = None
+        for _ in range(_LEDGER_TRIES):
+            try:
+                self._crew.start()
+            except StoreError as error:
+                if str(error) != told:
+                    told = str(error)
+                    log.warning("The workers wait for the ledger, up to %d minutes: %s", _LEDGER_MINUTES, error)
+                if stopping.wait(_LEDGER_SECONDS):
+                    return
+            else:
+                log.info("Workers started: %d.", self._crew.size)
+                return
+        self._crew.start()
 
     def _make_others(self) -> None:
         for name in sorted(catalog()):
@@ -123,8 +150,8 @@ class Service:
             log.warning("The workers cannot be looked after: %s", error)
 
     def _stop_crew(self) -> None:
-        self._crew.stop(self._config.service.stop_seconds + 10)
         try:
+            self._crew.stop(self._config.service.stop_seconds + 10)
             self._press.finish_all()
             self._write_operations()
             self._press.write_index()
@@ -140,6 +167,7 @@ class Service:
             free_bytes=lambda: shutil.disk_usage(self._config.store).free,
             needed_bytes=service.disk_reserve_bytes + self._config.limits.disk_bytes,
             key_made=self._key_made,
+            watches=self._planning.judge,
         )
         housekeeping = Housekeeping(self._config.store, ledger, timedelta(days=service.keep_days), clock)
         delivery = Delivery(ledger, self._config.alarms, Notifier(), clock, site=self._config.site_url)
@@ -180,6 +208,7 @@ class Service:
             self._config.store,
             service.disk_reserve_bytes,
             workers=lambda: self._crew.alive,
+            making=lambda: self._making,
             pulse=self._pulse,
             loops=("scheduler", "signing"),
         )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.executors.base import MaxInstancesReachedError
@@ -69,8 +69,13 @@ class Timetable:
         if self._scheduler.running:
             self._scheduler.shutdown(wait=wait)
 
-    def apply(self, schedule: Schedule) -> None:
-        """Follow another schedule; what is the same in it keeps its next time."""
+    def apply(self, schedule: Schedule, first: Mapping[str, datetime] | None = None) -> None:
+        """Follow another schedule; what is the same in it keeps its next time.
+
+        Args:
+            schedule: What is to be run.
+            first: When what is new in it runs first, by name; what is not in it runs at once.
+        """
         with self._changing:
             wanted = {item.name: item for item in schedule.items}
             for name in [name for name, item in self._items.items() if wanted.get(name) != item]:
@@ -79,8 +84,9 @@ class Timetable:
             for name, item in wanted.items():
                 if name not in self._items:
                     now = self._clock.now()
+                    moment = (first or {}).get(name, now)
                     self._scheduler.add_job(
-                        self._job, Trigger(item.timing, now), args=(item,), id=name, name=name, next_run_time=now
+                        self._job, Trigger(item.timing, now), args=(item,), id=name, name=name, next_run_time=moment
                     )
                     self._items[name] = item
 
@@ -89,7 +95,10 @@ class Timetable:
         self._scheduler.look()
 
     def sooner(self, name: str, moment: datetime) -> None:
-        """Run a job at ``moment`` (UTC), unless its next time comes before that; from then on by its timing."""
+        """Run a job at ``moment`` (UTC), unless its next time comes before that; from then on by its timing.
+
+        A job that is not there any more is not run.
+        """
         with self._changing:
             job = self._scheduler.get_job(name)
             if job is not None and (job.next_run_time is None or job.next_run_time > moment):

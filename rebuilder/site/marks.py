@@ -55,6 +55,8 @@ _ALARMS = {
     "key-expiry": "The signing key is due to be replaced",
     "index-unreachable": "A registry does not answer",
     "schedule-broken": "A schedule file cannot be used",
+    "watch-overdue": "A watch has not looked when it should have",
+    "project-missing": "A watched project does not exist",
 }
 
 _SEVERITIES = {

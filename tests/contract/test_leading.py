@@ -35,3 +35,19 @@ def test_a_clock_that_was_set_back(ledger: Ledger) -> None:
     """A term that ends next year does not keep everybody waiting."""
     ledger.lead("schedules", "a", later(1e7))
     assert ledger.lead("schedules", "b", NOW)
+
+
+def test_who_resigns_is_followed_at_once(ledger: Ledger) -> None:
+    """Only who leads can give the role up."""
+    ledger.lead("schedules", "a", NOW)
+    ledger.resign("schedules", "b")
+    assert not ledger.lead("schedules", "b", later(1))
+    ledger.resign("schedules", "a")
+    assert ledger.lead("schedules", "b", later(1))
+
+
+def test_nobody_waits_for_who_is_gone(ledger: Ledger) -> None:
+    """Where that is certain, its term counts no more."""
+    ledger.lead("schedules", "a", NOW)
+    assert not ledger.lead("schedules", "b", later(1), lambda owner: owner == "c")
+    assert ledger.lead("schedules", "b", later(1), lambda owner: owner == "a")

@@ -173,6 +173,36 @@ def test_failing_project_does_not_stop_the_others(here: Here) -> None:
     assert 1 == here.discovery.look(watch("one", "two")).queued
 
 
+def missing(ledger: Ledger) -> list[str]:
+    """Open alarms about projects that do not exist, by what they are about."""
+    return sorted(each.purl for each in ledger.alarms() if each.kind is AlarmKind.PROJECT_MISSING)
+
+
+def test_a_project_that_does_not_exist_is_an_alarm(here: Here) -> None:
+    """One for each that a watch names, however often it looks; cleared once there is such a project."""
+    publish(here.registry, "one", "1.0")
+    for _ in range(2):
+        here.discovery.look(watch("one", "tow", "three"))
+    assert ["pkg:pypi/three", "pkg:pypi/tow"] == missing(here.ledger)
+    assert {"The project tow is watched, and the pypi index does not have it."} == {
+        each.sentence for each in here.ledger.alarms("pkg:pypi/tow")
+    }
+    publish(here.registry, "tow", "1.0")
+    here.discovery.look(watch("one", "tow", "three"))
+    assert ["pkg:pypi/three"] == missing(here.ledger)
+
+
+def test_an_index_that_fails_says_nothing_about_projects(here: Here) -> None:
+    """Trouble of the index is no word on whether a project exists, neither for nor against."""
+    here.discovery.look(watch("gone"))
+    publish(here.registry, "gone", "1.0")
+    publish(here.registry, "there", "1.0")
+    for name in ("gone", "there"):
+        here.registry.fault(f"/simple/{name}/", server_error(), times=4)
+    here.discovery.look(watch("gone", "there"))
+    assert ["pkg:pypi/gone"] == missing(here.ledger)
+
+
 def test_silent_index_ends_the_look_and_is_told_after_a_while(here: Here) -> None:
     """Errors for an hour do not become thousands of requests; whoever runs it is told, and told that it is over."""
     names = [f"p{number}" for number in range(300)]

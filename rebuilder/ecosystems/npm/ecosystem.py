@@ -10,7 +10,7 @@ from rebuilder.ecosystems.npm.packument import MAX_BYTES, MEDIA_TYPE, Packument,
 from rebuilder.ecosystems.npm.releases import listing
 from rebuilder.ecosystems.npm.settings import Registry
 from rebuilder.ecosystems.npm.subject import ECOSYSTEM, escaped, parse_subject, scope_of
-from rebuilder.errors import UsageError
+from rebuilder.errors import UnknownProjectError, UsageError
 from rebuilder.model.artifact import Subject
 from rebuilder.model.attempt import Attempt, Hypothesis
 from rebuilder.model.document import Document
@@ -78,7 +78,9 @@ class Npm:
         access.admit(registry)
         document = access.fetcher.document(f"{registry.url}/{escaped(name)}", accept=MEDIA_TYPE, max_bytes=MAX_BYTES)
         if document is None:
-            raise UsageError(f"The package {name} is not on the npm registry.", hint="Check the spelling of its name.")
+            raise UnknownProjectError(
+                f"The package {name} is not on the npm registry.", hint="Check the spelling of its name."
+            )
         return registry, document
 
     def _reached(self) -> Access:

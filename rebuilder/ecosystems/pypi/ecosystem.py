@@ -16,7 +16,7 @@ from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, parse_subject
 from rebuilder.ecosystems.pypi.toolchain_choice import INTERPRETERS, Interpreter
 from rebuilder.ecosystems.pypi.tree_inspection import inspected_changes
 from rebuilder.ecosystems.pypi.workshop import MAX_FILE_BYTES, Workshop
-from rebuilder.errors import UsageError
+from rebuilder.errors import UnknownProjectError, UsageError
 from rebuilder.model.artifact import Subject
 from rebuilder.model.attempt import Attempt, Hypothesis
 from rebuilder.model.definition import Input, Limits
@@ -138,8 +138,8 @@ class PyPI:
         return inspected_changes(self._workshop, evidence, tree)
 
 
-def _unknown(name: str, what: str = "is not on the index") -> UsageError:
-    return UsageError(f"The project {name} {what}.", hint="Check the spelling of its name.")
+def _unknown(name: str, what: str = "is not on the index") -> UnknownProjectError:
+    return UnknownProjectError(f"The project {name} {what}.", hint="Check the spelling of its name.")
 
 
 def _release(project: Project, subject: Subject) -> list[ReleaseFile]:

@@ -16,7 +16,7 @@ from rebuilder.storage.ledger.alarm_book import AlarmBook
 
 @dataclass(frozen=True)
 class Watchman:
-    """Queue, failures, disk and key; one look per step.
+    """Queue, failures, disk, key and watches; one look per step.
 
     Args:
         ledger: Where work and alarms are.
@@ -25,6 +25,7 @@ class Watchman:
         free_bytes: Gives what the disk of the store has free.
         needed_bytes: What must be free for new work to begin.
         key_made: Gives when the signing key was made; None when this process does not know.
+        watches: Judges whether all watches looked when they should.
     """
 
     ledger: Ledger
@@ -33,6 +34,7 @@ class Watchman:
     free_bytes: Callable[[], int]
     needed_bytes: int
     key_made: Callable[[], datetime | None] = lambda: None
+    watches: Callable[[datetime], Judgement] = lambda _: Judgement()
 
     def step(self) -> Judgement:
         """Look, raise and clear; gives what was found.
@@ -47,6 +49,7 @@ class Watchman:
         found += rules.disk(self.free_bytes(), self.needed_bytes, now)
         if (made := self.key_made()) is not None:
             found += rules.key_age(made, self.settings.key_days, now)
+        found += self.watches(now)
         settle(book, found, now)
         return found
 

@@ -95,9 +95,18 @@ class AlarmBook:
             outbox.withdraw(connection, number)
             return _one(connection, number)
 
-    def clear(self, kind: AlarmKind, cause: str, now: datetime) -> int:
-        """The condition behind these alarms has passed; gives how many there were. Whoever was told is told."""
-        lasting = (_alarm.kind == kind.value, _alarm.cause == cause, _alarm.cleared.is_(None))
+    def clear(self, kind: AlarmKind, cause: str, now: datetime, *, purl: str | None = None) -> int:
+        """The condition behind these alarms has passed; gives how many there were. Whoever was told is told.
+
+        Args:
+            kind: Of the alarms.
+            cause: What they have in common.
+            now: The time.
+            purl: What they are about; None: whatever it is.
+        """
+        lasting = [_alarm.kind == kind.value, _alarm.cause == cause, _alarm.cleared.is_(None)]
+        if purl is not None:
+            lasting.append(_alarm.purl == purl)
         with self._database.reading() as connection:  # nearly always there is nothing to write
             if connection.execute(select(_alarm.id).where(*lasting).limit(1)).first() is None:
                 return 0

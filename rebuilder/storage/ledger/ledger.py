@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -20,7 +21,7 @@ from rebuilder.model.work import Order
 from rebuilder.storage.ledger import publishers, tables
 from rebuilder.storage.ledger.alarm_book import AlarmBook
 from rebuilder.storage.ledger.database import Database
-from rebuilder.storage.ledger.leading import lead
+from rebuilder.storage.ledger.leading import lead, resign
 from rebuilder.storage.ledger.lookup import Lookup
 from rebuilder.storage.ledger.queue import Queue
 from rebuilder.storage.ledger.queue_ending import GIVEN_UP
@@ -356,9 +357,13 @@ class Ledger:
         with self._database.writing() as connection:
             connection.execute(statement)
 
-    def lead(self, role: str, owner: str, now: datetime) -> bool:
+    def lead(self, role: str, owner: str, now: datetime, gone: Callable[[str], bool] = lambda _: False) -> bool:
         """See :func:`rebuilder.storage.ledger.leading.lead`."""
-        return lead(self._database, role, owner, now)
+        return lead(self._database, role, owner, now, gone)
+
+    def resign(self, role: str, owner: str) -> None:
+        """See :func:`rebuilder.storage.ledger.leading.resign`."""
+        resign(self._database, role, owner)
 
     def references(self) -> set[bytes]:
         """See :func:`rebuilder.storage.ledger.references.references`."""
