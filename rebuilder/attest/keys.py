@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+import shlex
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +56,7 @@ class FileSigner:
             _refuse_inside(path, store)
             if not path.exists():
                 _make(path)
+            refuse_open_directory(path.parent)
             private = _load(path)
         except (OSError, RuntimeError) as error:  # the latter: a symbolic link that leads to itself
             raise SigningError(
@@ -109,6 +111,27 @@ def signature_fits(key: ec.EllipticCurvePublicKey, signature: bytes, payload: by
     except InvalidSignature:
         return False
     return True
+
+
+def refuse_open_directory(directory: Path) -> None:
+    """Make sure that nobody else can put another secret in the place of ours.
+
+    Raises:
+        SigningError: others may write in the directory, or it is somebody else's.
+        OSError: it cannot be looked at.
+    """
+    status = directory.stat()
+    if status.st_uid not in {os.geteuid(), 0}:
+        raise SigningError(
+            f"The directory of the keys {directory} belongs to another user (uid {status.st_uid}).",
+            hint="Name a directory of your own.",
+        )
+    if status.st_mode & 0o022:
+        raise SigningError(
+            f"Other users may write in the directory of the keys {directory}"
+            f" (its mode is {status.st_mode & 0o7777:04o}), so that the keys in it may not be ours any more.",
+            hint=f"Look whether the keys are still yours, then: chmod 700 {shlex.quote(str(directory))}",
+        )
 
 
 def _refuse_inside(path: Path, store: Path) -> None:

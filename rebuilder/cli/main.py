@@ -334,6 +334,7 @@ def main() -> None:
     # Collecting garbage while modules load, and freeing memory one object at a time at the end, would cost a third of
     # a short run; ``wire`` turns collection on again.
     gc.disable()
+    os.umask(os.umask(0o022) | 0o022)  # whoever started us may let everybody write; children inherit this
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # whoever started us closed it
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115

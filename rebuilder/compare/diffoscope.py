@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 from rebuilder.compare.foreign_html import defuse
 from rebuilder.compare.places import sides
 from rebuilder.errors import RebuilderError
+from rebuilder.foreign_json import JsonLimits, read_json
 from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.comparison import Diffoscope
 from rebuilder.model.definition import BuildDefinition, Limits, ToolchainRef
@@ -24,6 +24,7 @@ REPORT_BYTES = 4 << 20
 """Largest report of one format; diffoscope cuts the text and the HTML there, not the JSON."""
 SECONDS = 60
 """After this time diffoscope looks into no further archive, so that there is a report at all."""
+_LIMITS = JsonLimits(values=1_000_000, depth=500, text_bytes=64 << 20)
 BLOCK_LINES = 400
 """Longest run of differing lines that is kept of one file."""
 
@@ -84,8 +85,8 @@ class DiffoscopeRunner:
         if sha256 is None:
             return ()
         try:
-            document = json.loads(self._blobs.read(sha256))
-        except (RebuilderError, ValueError, RecursionError):
+            document = read_json(self._blobs.read(sha256), _LIMITS)
+        except (RebuilderError, ValueError):
             return ()
         names = (match[1] or match[2] for comment in _comments(document) for match in _MISSING.finditer(comment))
         return tuple(sorted(set(names)))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Collection
 from typing import Any
 
+from rebuilder.foreign_json import JsonLimits, UnreadableJson, read_json
 from rebuilder.model.value import canonical_json
 from rebuilder.provenance.refusal import Refused, shown
 
@@ -16,9 +16,8 @@ MAX_BYTES = 1 << 20
 """Largest document read. Real ones have about 10 KiB for each attestation."""
 MAX_DEPTH = 32
 """Deepest nesting of objects and arrays. Real ones have 9."""
+_LIMITS = JsonLimits(values=100_000, depth=MAX_DEPTH, text_bytes=MAX_BYTES)
 
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
-_BRACKET = re.compile(rb"[\[\]{}]")
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
@@ -30,32 +29,17 @@ def parse(data: bytes, what: str) -> Any:
     """
     if len(data) > MAX_BYTES:
         raise Refused(f"{what} has {len(data)} bytes; the limit is {MAX_BYTES}.")
-    if _depth(data) > MAX_DEPTH:
-        raise Refused(f"{what} is nested more than {MAX_DEPTH} levels deep.")
     try:
-        document = json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise Refused(f"{what} is not proper JSON: {shown(str(error))}.") from None
-    return document
-
-
-def _depth(data: bytes) -> int:
-    deepest = depth = 0
-    for bracket in _BRACKET.findall(_STRING.sub(b"", data)):
-        depth += 1 if bracket in b"[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
+        return read_json(data, _LIMITS, pairs=_no_duplicates)
+    except UnreadableJson as error:
+        raise Refused(f"{what} {error}.") from None
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("an object has the same name twice")
+        raise UnreadableJson("has an object with the same name twice")
     return found
-
-
-def _no_constant(text: str) -> Any:
-    raise ValueError(f"{text} is not a JSON number")
 
 
 def fields(value: Any, what: str, *, required: Collection[str] = (), optional: Collection[str] = ()) -> dict[str, Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any
 
+from rebuilder.foreign_json import JsonLimits, read_json
 from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.definition import BuildDefinition, Input, Limits, ToolchainRef
 from rebuilder.ports import Blobs, GuestResult, Sandbox, Toolchains
@@ -32,6 +32,7 @@ GUEST_LIMITS = Limits(
 
 _ENVIRONMENT = {"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin", "TZ": "UTC"}
 _RESULT_BYTES = 32 << 20
+_LIMITS = JsonLimits(values=4_000_000)
 
 
 class SandboxGuest:
@@ -85,11 +86,6 @@ class SandboxGuest:
         if written is None or written.size > _RESULT_BYTES:
             return None
         try:
-            return json.loads(self._blobs.read(written.sha256), parse_constant=_refuse)
-        except (ValueError, RecursionError):
+            return read_json(self._blobs.read(written.sha256), _LIMITS)
+        except ValueError:
             return None
-
-
-def _refuse(constant: str) -> NoReturn:
-    """NaN and the infinities are Python's, not JSON's."""
-    raise ValueError(constant)

@@ -155,6 +155,7 @@ def _signs_of_life(worker: Worker) -> Iterator[None]:
 
 def main() -> None:
     """What the service starts: settings come as one line of JSON on standard input, and its end says stop."""
+    os.umask(os.umask(0o022) | 0o022)
     config = Config.model_validate_json(sys.stdin.buffer.readline())
     configure(json=os.environ.get("REBUILDER_LOG") == "json", stream=sys.stderr)
     stopping = threading.Event()

@@ -447,7 +447,7 @@ class TestManners:
             raise ZeroDivisionError("inner detail")
 
         with caplog.at_level(logging.DEBUG), open_desk(tmp_path, metrics=broken) as desk, serving(desk) as client:
-            answer = client.get("/metrics?token=secret", headers=TOKEN)
+            answer = client.get("/metrics", headers=TOKEN)
         assert 500 == answer.status_code
         assert "Something failed on our side." == answer.json()["error"]
         number = answer.headers["x-request-id"]
@@ -568,6 +568,83 @@ class TestServer:
             client.join(20)
             server.stop(5)
         assert not server.running
+
+    def test_idle_connections_keep_nobody_out(self, desk: Desk) -> None:
+        """Three hundred that say nothing, or half of a head: the oldest are closed, and whoever asks is answered."""
+        server = HttpServer(make_app(desk), "127.0.0.1:0")
+        address = server.start()
+        host, _, port = address.rpartition(":")
+        held = []
+        try:
+            for number in range(300):
+                held.append(socket.create_connection((host, int(port)), timeout=20))
+                held[-1].sendall(b"GET / HTTP/1.1\r\nX: " * (number % 2))
+            answers = {raw(address, get("/healthz"))[:12] for _ in range(3)}
+            assert {b"HTTP/1.1 200"} == answers
+        finally:
+            for each in held:
+                each.close()
+            server.stop(5)
+
+    def test_connections_at_work_are_not_closed_for_others(self, desk: Desk) -> None:
+        """Where all are, the new one is told so; when one is done, there is room again."""
+
+        class Few(PatientProtocol):
+            most_of_client = 2
+
+        (desk.site / "long.txt").write_bytes(b"x" * (32 << 20))
+        server = HttpServer(make_app(desk), "127.0.0.1:0", protocol=Few)
+        address = server.start()
+        host, _, port = address.rpartition(":")
+        try:
+            with (
+                socket.create_connection((host, int(port)), timeout=20) as one,
+                socket.create_connection((host, int(port)), timeout=20) as two,
+            ):
+                for each in (one, two):
+                    each.sendall(get("/long.txt"))
+                    assert b"HTTP/1.1 200" == each.recv(12, socket.MSG_WAITALL)
+                head, _, body = raw(address, b"").partition(b"\r\n\r\n")
+                assert b"HTTP/1.1 503" == head[:12]
+                assert "There are too many connections." == json.loads(body)["error"]
+                assert len(b"".join(iter(lambda: one.recv(1 << 20), b""))) > 32 << 20
+                assert b"HTTP/1.1 200" == raw(address, get("/healthz"))[:12]
+        finally:
+            server.stop(5)
+
+
+class TestParameters:
+    @pytest.mark.parametrize(
+        ("path", "words"),
+        [
+            ("/api/v1/status?purl=pkg:pypi/x@1&shaa256=1", "there are “purl”, “sha256”"),
+            ("/api/v1/verdicts?Limit=3", "“limit”"),
+            ("/api/v1/verdicts?limit=3&limit=4", "“limit” is given more than once"),
+            ("/api/v1/report?sha256=" + "0" * 64 + "&x", "there are"),
+            ("/api/v1/queue?all=true", "does not have."),
+            ("/api/v1/operations?x=1", "does not have."),
+            ("/api/v1/alarms?al=true", "“all”"),
+            ("/api/v1/openapi.json?x=1", "does not have."),
+            ("/metrics?x=1", "does not have."),
+            ("/healthz?x=1", "does not have."),
+            ("/readyz?x=1", "does not have."),
+        ],
+    )
+    def test_unknown_ones_are_refused(self, http: httpx.Client, path: str, words: str) -> None:
+        """A misspelt parameter would change the answer without a word."""
+        answer = http.get(path)
+        assert 400 == answer.status_code
+        assert words in answer.json()["error"]
+
+    @pytest.mark.parametrize("path", ["/api/v1/verifications?x=1", "/api/v1/alarms/1/acknowledge?x=1"])
+    def test_for_changes_too(self, http: httpx.Client, path: str) -> None:
+        """Before the token is looked at."""
+        assert 400 == http.post(path, json={}).status_code
+
+    def test_none_or_an_empty_one_is_fine(self, http: httpx.Client) -> None:
+        """A question mark alone is no parameter."""
+        assert 200 == http.get("/healthz?").status_code
+        assert 200 == http.get("/api/v1/openapi.json").status_code
 
 
 def test_the_documentation_shows_real_answers(tmp_path: Path) -> None:

@@ -97,3 +97,25 @@ def test_site_among_other_files(installation: Installation, tmp_path: Path) -> N
     answer = installation.run("publish", "--site", place)
     assert 2 == answer.code
     assert ["letter.txt"] == [each.name for each in place.iterdir()]
+
+
+def test_nothing_is_for_everybody_to_write(installation: Installation) -> None:
+    """Whatever umask the command was started with: the next verdict rests on what is in the store."""
+    (installation.root / "store" / "toolchains").unlink()
+    done = shell(installation, "umask 000; $R publish")
+    assert 0 == done.returncode, done.stderr
+    places = [installation.root / name for name in ("store", "keys", "site")]
+    found = [each for place in places for each in [place, *place.rglob("*")] if not each.is_symlink()]
+    assert [] == [each for each in found if each.stat().st_mode & 0o002 and each != installation.store]
+    assert len(found) > 10
+
+
+def test_a_key_directory_of_everybody_is_refused(installation: Installation) -> None:
+    """The sentence names the directory, and the hint is the command that mends it."""
+    keys = installation.root / "keys"
+    keys.mkdir()
+    keys.chmod(0o777)
+    done = shell(installation, "$R publish")
+    assert 4 == done.returncode
+    assert f"chmod 700 {keys}" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -146,3 +146,25 @@ def test_inside_the_store_is_refused(tmp_path: Path) -> None:
         with pytest.raises(SigningError, match="inside the store"):
             FileSigner.open(inside, store=store)
     assert list((store / "keys").iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777, 0o702])
+def test_a_directory_where_others_write_is_refused(place: Path, store: Path, mode: int) -> None:
+    """Whoever may write there can put another key in the place of ours; the hint is the command that mends it."""
+    FileSigner.open(place, store=store)
+    place.parent.chmod(mode)
+    with pytest.raises(SigningError, match=f"{mode:04o}") as refused:
+        FileSigner.open(place, store=store)
+    assert refused.value.hint is not None
+    assert f"chmod 700 {place.parent}" in refused.value.hint
+    place.parent.chmod(0o700)
+    FileSigner.open(place, store=store)
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o750, 0o500])
+def test_a_directory_that_others_only_read_is_fine(place: Path, store: Path, mode: int) -> None:
+    """The key itself is private; what else is in its directory need not be."""
+    FileSigner.open(place, store=store)
+    place.parent.chmod(mode)
+    FileSigner.open(place, store=store)
+    place.parent.chmod(0o700)

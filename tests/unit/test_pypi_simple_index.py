@@ -115,6 +115,8 @@ def test_malformed_entries_hide_no_others() -> None:
         b"\xff\xfe",
         b"[]",
         b"null",
+        b'{"meta":{"api-version":"1.1"},"name":"spindle","files":[' + b",".join([b"{}"] * 1_100_000) + b"]}",
+        page(*[{}] * 60_000),
         b"[" * 100_000,
         b"{}",
         page(files=None),

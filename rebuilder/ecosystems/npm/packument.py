@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rebuilder.ecosystems.npm.subject import is_version
 from rebuilder.errors import UnavailableError
+from rebuilder.foreign_json import JsonLimits, UnreadableJson, read_json
 from rebuilder.model.document import Document
 from rebuilder.model.provenance import RegistrySignature
 from rebuilder.model.value import Sha256
@@ -27,6 +27,7 @@ from rebuilder.ports import DigestAlgorithm
 MEDIA_TYPE = "application/json"
 MAX_BYTES = 64 << 20
 """The largest documents of today have some tens of megabytes."""
+_LIMITS = JsonLimits(values=3_000_000)
 _ALGORITHMS: dict[DigestAlgorithm, int] = {"sha512": 64, "sha384": 48, "sha256": 32}
 """With the bytes of a digest, strongest first."""
 _Text = Annotated[str, Field(max_length=4096)]
@@ -102,9 +103,9 @@ class Packument:
         self.document_sha256: Sha256 = document.sha256
         self._base = document.url
         try:
-            content = json.loads(document.content)
-        except (ValueError, RecursionError):
-            raise self._malformed("it is not JSON") from None
+            content = read_json(document.content, _LIMITS)
+        except UnreadableJson as reason:
+            raise self._malformed(f"it {reason}") from None
         if not isinstance(content, dict) or not isinstance(content.get("versions", {}), dict):
             raise self._malformed("it has no list of versions")
         if content.get("name") != name:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -21,6 +20,7 @@ from rebuilder.ecosystems.pypi.build_recipe import (
 from rebuilder.ecosystems.pypi.obstacles import Stopped, quoted
 from rebuilder.ecosystems.pypi.requirements import Requirements, parse_requirements
 from rebuilder.ecosystems.pypi.workshop import Workshop
+from rebuilder.foreign_json import read_json
 from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.resolution import Pin, Resolution
@@ -138,8 +138,8 @@ def _read_result(workshop: Workshop, run: Run) -> list[str] | None:
     for output in run.outputs:
         if output.filename == REQUIRES_RESULT and output.size <= _MAX_RESULT:
             try:
-                requires = json.loads(workshop.blobs.read(output.sha256))["requires"]
-            except (ValueError, KeyError, TypeError, RecursionError):
+                requires = read_json(workshop.blobs.read(output.sha256))["requires"]
+            except (ValueError, KeyError, TypeError):
                 return None
             return requires if isinstance(requires, list) and all(isinstance(each, str) for each in requires) else None
     return None

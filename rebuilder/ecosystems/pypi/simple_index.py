@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from rebuilder.ecosystems.pypi.subject import file_version
 from rebuilder.errors import UnavailableError
+from rebuilder.foreign_json import JsonLimits, UnreadableJson, read_json
 from rebuilder.model.artifact import PublishedFile
 from rebuilder.model.document import Document
 from rebuilder.model.value import Sha256
@@ -28,6 +28,9 @@ MAX_BYTES = 64 << 20
 MAX_ROOT_BYTES = 256 << 20
 """The largest lists of projects have some tens of megabytes."""
 
+MAX_FILES = 50_000
+"""The largest projects of today have some ten thousand files."""
+_LIMITS = JsonLimits(values=1_000_000)
 _LARGEST = 1 << 62
 """Of a serial."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -66,8 +69,12 @@ def _listed(entries: Any) -> list[ListedFile]:
     """The entries that can be understood; one malformed entry does not hide the others."""
     if not isinstance(entries, list):
         raise ValueError("files is not a list")  # noqa: TRY004 - pydantic reports it
+    if len(entries) > MAX_FILES:
+        raise ValueError(f"it lists more than {MAX_FILES:,} files")
     understood = []
     for entry in entries:
+        if not isinstance(entry, dict) or "filename" not in entry:
+            continue
         try:
             understood.append(ListedFile.model_validate(entry))
         except ValidationError:
@@ -214,9 +221,9 @@ def _project(name: str, document: Document, content: Any) -> Project:
 
 def _json(content: bytes, name: str) -> Any:
     try:
-        return json.loads(content)
-    except (ValueError, RecursionError):  # JSONDecodeError, UnicodeDecodeError
-        raise _no_page(name, "") from None
+        return read_json(content, _LIMITS)
+    except UnreadableJson as reason:
+        raise _no_page(name, f": it {reason}") from None
 
 
 def _serial(content: Any) -> str | None:

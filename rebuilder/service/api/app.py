@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from anyio import to_thread
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -16,7 +17,7 @@ from rebuilder.service.api.documents import Problem
 from rebuilder.service.api.envelope import Envelope
 from rebuilder.service.api.limits import Gate
 from rebuilder.service.api.probe_routes import probe_routes
-from rebuilder.service.api.problems import install
+from rebuilder.service.api.problems import install, known_parameters
 from rebuilder.service.api.site_files import SiteFiles
 from rebuilder.service.api.verdict_routes import verdict_routes
 from rebuilder.service.api.work_routes import work_routes
@@ -45,12 +46,13 @@ def make_api(desk: Desk) -> FastAPI:
         title="Rebuilder",
         version="1",
         description=_ABOUT,
-        openapi_url="/api/v1/openapi.json",
+        openapi_url=None,  # served below, as every other operation is
         docs_url=None,  # its scripts would come from somebody else's host
         redoc_url=None,
         redirect_slashes=False,  # the address would be made from the Host header, which anybody can write
         separate_input_output_schemas=False,  # None is left out, so what has a default is never certain to be there
         lifespan=_lifespan,
+        dependencies=[Depends(known_parameters)],
         generate_unique_id_function=lambda route: route.name,
         responses={
             400: {"model": Problem, "description": "The request is not understood."},
@@ -62,6 +64,11 @@ def make_api(desk: Desk) -> FastAPI:
     v1 = APIRouter(prefix="/api/v1")
     v1.include_router(verdict_routes(desk))
     v1.include_router(work_routes(desk))
+
+    @v1.get("/openapi.json", include_in_schema=False)
+    def openapi() -> JSONResponse:
+        return JSONResponse(api.openapi())
+
     api.include_router(v1)
     api.include_router(probe_routes(desk))
     install(api)

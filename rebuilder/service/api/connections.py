@@ -1,37 +1,95 @@
-"""One connection, and an end to it when the client is too slow: an open socket costs a client nothing."""
+"""One connection, and an end to it when the client is too slow or has too many: an open socket costs it nothing."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Self
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from rebuilder.service.api.limits import network_of
+from rebuilder.service.api.problems import problem
 
 HEAD_SECONDS = 10.0
 """A request's line and headers have to be here after so long."""
 DRAIN_SECONDS = 30.0
 """So long a client may take to read what is already on its way (some 64 KiB)."""
+CONNECTIONS = 256
+"""At once, of everybody."""
+CLIENT_CONNECTIONS = 64
+"""At once, of one client."""
+_BUSY_SECONDS = "5"
 
 
 class PatientProtocol(H11Protocol):
-    """HTTP/1.1 as uvicorn does it, with a limit on waiting for a request's head and on waiting to be read."""
+    """HTTP/1.1 as uvicorn does it, with limits on waiting for a head, on waiting to be read, and on how many there are.
+
+    Where there are too many, those that wait for a request are closed, the oldest first; when all are at work, the new
+    one is told to come back. The connections of one client are counted before those of everybody, so that it ends its
+    own ones first.
+    """
 
     head_seconds = HEAD_SECONDS
     drain_seconds = DRAIN_SECONDS
+    most = CONNECTIONS
+    most_of_client = CLIENT_CONNECTIONS
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._head: asyncio.TimerHandle | None = None
         self._drain: asyncio.TimerHandle | None = None
+        self.since = self.loop.time()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The wait for the first request begins."""
         super().connection_made(transport)
-        self._expect_head()
+        everybody = [each for each in self.connections if isinstance(each, type(self)) and each.is_open]
+        own = [each for each in everybody if each.network == self.network]
+        if self._made_room(own, self.most_of_client) and self._made_room(everybody, self.most):
+            self._expect_head()
+        else:
+            self._refuse()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is not being closed."""
+        return not self.transport.is_closing()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether no request is being answered: nothing came, or not all of a head, or the last answer is out."""
+        return self.cycle is None or self.cycle.response_complete
+
+    @property
+    def network(self) -> str:
+        """What counts as one client."""
+        return network_of(self.client[0] if self.client else "")
+
+    def _made_room(self, among: list[Self], most: int) -> bool:
+        """Whether this connection is not one too many, once the one that waited longest is closed."""
+        if len(among) <= most:
+            return True
+        waiting = [each for each in among if each is not self and each.is_waiting]
+        if waiting:
+            min(waiting, key=lambda each: each.since).transport.abort()
+        return bool(waiting)
+
+    def _refuse(self) -> None:
+        answer = problem(503, "There are too many connections.", hint=f"Come back in {_BUSY_SECONDS} seconds.")
+        head = [
+            b"HTTP/1.1 503 Service Unavailable",
+            b"Retry-After: " + _BUSY_SECONDS.encode(),
+            b"Connection: close",
+            *(b"%b: %b" % header for header in answer.raw_headers),
+        ]
+        self.transport.write(b"\r\n".join((*head, b"", bytes(answer.body))))
+        self.transport.close()
 
     def data_received(self, data: bytes) -> None:
         """Some of a request came: all of its head has to follow soon."""
+        if not self.is_open:
+            return
         super().data_received(data)
         if self.conn.their_state is h11.IDLE:
             self._expect_head()

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from rebuilder.errors import RebuilderError, UsageError
@@ -51,6 +52,24 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(RebuilderError, _ours)
     app.add_exception_handler(Exception, _unforeseen)  # raised again after the answer, for the log
+
+
+def known_parameters(request: Request) -> None:
+    """Refuse a request with a parameter that its operation does not have: a misspelt one would change the answer.
+
+    Raises:
+        Refusal: with the names that there are.
+    """
+    route = request.scope.get("route")
+    names = [each.alias for each in route.dependant.query_params] if isinstance(route, APIRoute) else []
+    given = [name for name, _ in request.query_params.multi_items()]
+    if set(given) <= set(names) and len(set(given)) == len(given):
+        return
+    twice = next((each for each in names if given.count(each) > 1), None)
+    if twice is not None:
+        raise Refusal(400, f"The parameter “{twice}” is given more than once.", hint=_PARAMETERS)
+    there = f"; there are {', '.join(f'“{each}”' for each in names)}" if names else ""
+    raise Refusal(400, f"The request has a parameter that this address does not have{there}.", hint=_PARAMETERS)
 
 
 async def _refusal(_: Request, error: Exception) -> JSONResponse:

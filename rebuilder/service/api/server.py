@@ -14,8 +14,6 @@ from rebuilder.errors import UsageError
 from rebuilder.service.api.connections import PatientProtocol
 
 _LOG = logging.getLogger("rebuilder.service.api")
-_CONNECTIONS = 256
-"""More are told to come back later."""
 _HEAD_BYTES = 16 << 10
 _KEEP_ALIVE_SECONDS = 5
 _BIND = 'Name another one: listen = "ADDRESS:PORT" in [service].'
@@ -47,7 +45,6 @@ class HttpServer:
             server_header=False,
             proxy_headers=False,  # anybody can write such headers
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            limit_concurrency=_CONNECTIONS,
             h11_max_incomplete_event_size=_HEAD_BYTES,
         )
         self._server = _Announcing(config, self._decided)

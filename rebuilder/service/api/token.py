@@ -12,6 +12,7 @@ import stat
 from pathlib import Path
 from typing import Self
 
+from rebuilder.attest.keys import refuse_open_directory
 from rebuilder.errors import UsageError
 
 FILE_NAME = "api-token"
@@ -36,10 +37,12 @@ class Token:
 
         Raises:
             UsageError: it cannot be read or made, others can read it, or it is no token.
+            SigningError: others may write in its directory.
         """
         try:
             if not path.exists():
                 _make(path)
+            refuse_open_directory(path.parent)
             return cls(_load(path))
         except OSError as error:
             raise UsageError(
