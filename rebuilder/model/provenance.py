@@ -117,6 +117,10 @@ class FindingKind(StrEnum):
     """Another workflow or environment of the same repository; less than another publisher."""
     ATTESTATION_VANISHED = "attestation-vanished"
     """The project had a verified publisher before, and this file has none."""
+    ATTESTATION_NOT_CHECKABLE = "attestation-not-checkable"
+    """The same publisher signed, but something in the attestation is not known: less than one that vanished."""
+    ATTESTATION_MISSING = "attestation-missing"
+    """The index names an attestation and has none at the address it gives."""
     EXPECTATION_BROKEN = "expectation-broken"
     """Not what the settings expect of the project."""
 
@@ -143,6 +147,8 @@ class AttestationResult(Value):
     """Of the attestation's RFC 8785 canonical JSON: the same however the index lays it out."""
     predicate_type: str | None = None
     publisher: Publisher | None = None
+    subject_holds: bool = False
+    """The signed statement is about this file; says nothing about the rest."""
     stated_source: StatedSource | None = None
     key_id: str | None = None
     """The registry's key, where a registry signed and not a publisher."""

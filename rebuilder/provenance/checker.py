@@ -25,7 +25,7 @@ from rebuilder.ports import Blobs, Clock
 from rebuilder.provenance.identity import judge
 from rebuilder.provenance.naming import text
 from rebuilder.provenance.npm import verify_npm
-from rebuilder.provenance.outcome import absent
+from rebuilder.provenance.outcome import absent, missing
 from rebuilder.provenance.pypi import verify_pypi
 from rebuilder.provenance.trust_root import TrustRoot
 
@@ -111,6 +111,12 @@ class ProvenanceChecker:
         self, artifact: Artifact, document_sha256: str | None, signatures: Sequence[RegistrySignature]
     ) -> Provenance:
         document = self._blobs.read(document_sha256) if document_sha256 is not None else None
+        provenance = self._judged(artifact, document, signatures)
+        return missing(provenance) if document is None and artifact.file.provenance_url is not None else provenance
+
+    def _judged(
+        self, artifact: Artifact, document: bytes | None, signatures: Sequence[RegistrySignature]
+    ) -> Provenance:
         if artifact.ecosystem == "npm" and (document is not None or signatures):
             return self._npm(artifact, document, signatures)
         if document is None:

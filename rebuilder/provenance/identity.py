@@ -62,6 +62,13 @@ def verified_publishers(provenance: Provenance) -> tuple[Publisher, ...]:
 def _vanished(artifact: Artifact, provenance: Provenance, remembered: RememberedPublisher) -> list[ProvenanceFinding]:
     if provenance.status is ProvenanceStatus.INVALID or _older(artifact, remembered):
         return []
+    if _signed_by_the_same(provenance, remembered):
+        sentence = (
+            f"{text(artifact.filename)} has an attestation that cannot be checked to its end, while "
+            f"{text(remembered.filename)} had one that was verified. What can be checked of it holds, and it names the "
+            f"same publisher, {described(remembered)}; it counts as none all the same."
+        )
+        return [ProvenanceFinding(kind=FindingKind.ATTESTATION_NOT_CHECKABLE, sentence=sentence)]
     before = f"{text(remembered.filename)} had"
     if (artifact.filename, artifact.sha256) == (remembered.filename, remembered.sha256):
         before = "the same file had"
@@ -70,6 +77,12 @@ def _vanished(artifact: Artifact, provenance: Provenance, remembered: Remembered
         f"{text(artifact.filename)} {without}, while {before} one that was verified, from {described(remembered)}."
     )
     return [ProvenanceFinding(kind=FindingKind.ATTESTATION_VANISHED, sentence=sentence)]
+
+
+def _signed_by_the_same(provenance: Provenance, remembered: RememberedPublisher) -> bool:
+    """Whether all that could be proven of attestations that cannot be checked is that the remembered one signed."""
+    signed = [each.publisher for each in provenance.results if each.publisher is not None and each.subject_holds]
+    return bool(signed) and not any(_differences(each, remembered, Expectation()) for each in signed)
 
 
 def _changed(

@@ -15,6 +15,8 @@ from rebuilder.provenance.strict_json import base64_bytes, fields, one, parse
 
 INTOTO = ("intoto", "0.0.2")
 DSSE = ("dsse", "0.0.1")
+HASHEDREKORD = ("hashedrekord", "0.0.2")
+"""How Rekor v2 takes envelopes in; sigstore-python verifies it, with a timestamp."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from rebuilder.model.value import canonical_json
-from rebuilder.provenance.refusal import Refused, not_checkable, shown
+from rebuilder.provenance.refusal import Refused, lacking, not_checkable, shown
 from rebuilder.provenance.strict_json import array, base64_bytes, decimal, fields, text
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def verify(entry: LogEntry, authorities: Authorities) -> datetime:
     from sigstore_models.rekor.v1 import TransparencyLogEntry as Inner
 
     if entry.time is None or entry.promise is None:
-        raise Refused("The log entry has no signed time.")
+        raise lacking("The log entry has no signed time: it lacks the time, or the log's inclusion promise.")
     authorities.check_log(entry.log_id, entry.time)
     signed = {
         "body": entry.content["canonicalizedBody"],

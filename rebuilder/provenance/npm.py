@@ -15,8 +15,9 @@ from rebuilder.model.provenance import (
     ProvenanceStatus,
     RegistrySignature,
 )
+from rebuilder.provenance.known_members import NPM_DOCUMENT
 from rebuilder.provenance.npm_predicates import PUBLISH
-from rebuilder.provenance.outcome import Facts, absent, combine, judge, refused
+from rebuilder.provenance.outcome import Facts, absent, combine, judge, refused, unknown_in
 from rebuilder.provenance.refusal import Refused
 from rebuilder.provenance.strict_json import array, canonical, fields, parse
 from rebuilder.provenance.trust_root import TrustRoot
@@ -54,8 +55,9 @@ def verify_npm(
     """
     if document is None and not signatures:
         return absent("The registry names no attestation and no signature for this tarball.")
+    whole = Facts(Form.NPM_ATTESTATION)
     try:
-        entries = _entries(document) if document is not None else []
+        entries = _entries(document, whole) if document is not None else []
     except Refused as refusal:
         assert document is not None  # noqa: S101 - otherwise nothing was read
         return refused(refusal, document, trust)
@@ -64,7 +66,8 @@ def verify_npm(
     moment = now or datetime.now(UTC)
     target = npm_attestation.Target(name, version, sha512)
     results: list[AttestationResult] = []
-    findings: list[ProvenanceFinding] = []
+    unknown = unknown_in(whole, "The attestation document")
+    findings: list[ProvenanceFinding] = list(whole.findings)
     for entry in entries:
         facts = Facts(Form.NPM_ATTESTATION)
         results.append(
@@ -96,12 +99,12 @@ def verify_npm(
             )
         )
         findings += facts.findings
-    return combine(results, document, trust, findings=findings)
+    return combine(results, document, trust, findings=findings, unknown=unknown)
 
 
-def _entries(document: bytes) -> list[Any]:
+def _entries(document: bytes, facts: Facts) -> list[Any]:
     what = "The attestation document"
-    found = fields(parse(document, what), what, required=["attestations"])
+    found = fields(facts.take(parse(document, what), NPM_DOCUMENT), what, required=["attestations"])
     entries = array(found["attestations"], "The list of attestations")
     if not entries:
         raise Refused(f"{what} has no attestations.")

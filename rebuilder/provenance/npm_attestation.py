@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 from rebuilder.model.provenance import FindingKind, Forge
-from rebuilder.provenance import claims, log_entry, statement
+from rebuilder.provenance import claims, known_parts, log_entry, statement
 from rebuilder.provenance.authorities import authorities
-from rebuilder.provenance.npm_bundle import Bundle, read, verify_certified, verify_keyed
+from rebuilder.provenance.known_members import BUNDLE, NPM_ATTESTATION
+from rebuilder.provenance.npm_bundle import (
+    Bundle,
+    parts,
+    read,
+    require_known_version,
+    verify_certified,
+    verify_keyed,
+)
 from rebuilder.provenance.npm_keys import ATTESTATIONS, NpmKeys
 from rebuilder.provenance.npm_predicates import PUBLISH
 from rebuilder.provenance.outcome import Facts
@@ -58,17 +67,54 @@ def check(entry: Any, target: Target, trust: TrustRoot, now: datetime, facts: Fa
     Raises:
         Refused: a check failed.
     """
-    found = fields(entry, "The attestation", required=["predicateType", "bundle"])
+    found = fields(facts.take(entry, NPM_ATTESTATION), "The attestation", required=["predicateType", "bundle"])
     predicate_type = text(found["predicateType"], "The predicate type")
-    bundle = read(found["bundle"])
+    require_known_version(found["bundle"])
+    bundle = facts.take(found["bundle"], BUNDLE)
+
+    def about(signed: Statement) -> None:
+        if signed.subject_name != target.purl:
+            raise Refused(f"It is about another release: {shown(signed.subject_name)}, not {shown(target.purl)}.")
+        statement.require_digest(signed, "sha512", target.sha512)
+        facts.proven["subject_holds"] = True
+
+    try:
+        return _checked(read(bundle), predicate_type, facts, about, target=target, trust=trust, now=now)
+    except Refused as refusal:
+        if facts.undecided(refusal) and "subject_holds" not in facts.proven:
+            certificate, envelope, logged = parts(bundle)
+            known_parts.require(
+                facts, authorities(trust), envelope=envelope, certificate=certificate, entry=logged, subject=about
+            )
+        raise
+
+
+def _checked(
+    bundle: Bundle,
+    predicate_type: str,
+    facts: Facts,
+    about: Callable[[Statement], None],
+    *,
+    target: Target,
+    trust: TrustRoot,
+    now: datetime,
+) -> str:
     if predicate_type == PUBLISH:
-        return _publish(bundle, facts, target=target, trust=trust, now=now)
-    if predicate_type in _PROVENANCE:
-        return _provenance(bundle, predicate_type, facts, target=target, trust=trust, now=now)
-    raise not_checkable(f"It is of the unknown kind {shown(predicate_type)}.")
+        return _publish(bundle, facts, about, target=target, trust=trust, now=now)
+    if predicate_type not in _PROVENANCE and bundle.certificate is None:
+        raise not_checkable(f"It is of the unknown kind {shown(predicate_type)}.")
+    return _provenance(bundle, predicate_type, facts, about, trust=trust, now=now)
 
 
-def _publish(bundle: Bundle, facts: Facts, *, target: Target, trust: TrustRoot, now: datetime) -> str:
+def _publish(
+    bundle: Bundle,
+    facts: Facts,
+    about: Callable[[Statement], None],
+    *,
+    target: Target,
+    trust: TrustRoot,
+    now: datetime,
+) -> str:
     """The registry says: this is what was published under this name and version."""
     if bundle.key_hint is None:
         raise Refused("A publish attestation must be signed with the registry's key, not with a certificate.")
@@ -77,7 +123,7 @@ def _publish(bundle: Bundle, facts: Facts, *, target: Target, trust: TrustRoot, 
     verify_keyed(bundle, key)
     facts.proven |= {"key_id": key.key_id, "log_time": when, "log_index": bundle.entry.index}
     log_entry.require_past(when, now)
-    signed = _statement(bundle, PUBLISH, target, facts)
+    signed = _statement(bundle, PUBLISH, about, facts)
     named = (signed.predicate.get("name"), signed.predicate.get("version"))
     if named != (target.name, target.version):
         raise Refused(f"It is about the release {shown(named[0])} {shown(named[1])}.")
@@ -85,7 +131,13 @@ def _publish(bundle: Bundle, facts: Facts, *, target: Target, trust: TrustRoot, 
 
 
 def _provenance(
-    bundle: Bundle, predicate_type: str, facts: Facts, *, target: Target, trust: TrustRoot, now: datetime
+    bundle: Bundle,
+    predicate_type: str,
+    facts: Facts,
+    about: Callable[[Statement], None],
+    *,
+    trust: TrustRoot,
+    now: datetime,
 ) -> str:
     """The publisher's workflow says: I built this from there."""
     if bundle.certificate is None:
@@ -100,7 +152,9 @@ def _provenance(
         "not_after": bundle.certificate.not_valid_after_utc,
     }
     log_entry.require_past(when, now)
-    signed = _statement(bundle, predicate_type, target, facts)
+    signed = _statement(bundle, predicate_type, about, facts)
+    if predicate_type not in _PROVENANCE:
+        raise not_checkable(f"It is of the unknown kind {shown(predicate_type)}.")
     stated = statement.stated_source(signed, publisher)
     facts.proven["stated_source"] = stated
     difference = statement.require_agreement(stated, publisher, strict=True)
@@ -111,14 +165,13 @@ def _provenance(
     return f"Signed by {shown(publisher.identity, 300)} on {when:%Y-%m-%d %H:%M:%S} UTC."
 
 
-def _statement(bundle: Bundle, predicate_type: str, target: Target, facts: Facts) -> Statement:
+def _statement(bundle: Bundle, predicate_type: str, about: Callable[[Statement], None], facts: Facts) -> Statement:
     if bundle.envelope.payload_type != statement.PAYLOAD_TYPE:
         raise not_checkable(f"The signed payload is of the unknown type {shown(bundle.envelope.payload_type)}.")
     signed = statement.read(bundle.envelope.payload, types=_TYPES)
     if signed.predicate_type != predicate_type:
         raise Refused(f"The registry lists it as {shown(predicate_type)}, signed is {shown(signed.predicate_type)}.")
-    facts.proven["predicate_type"] = signed.predicate_type
-    if signed.subject_name != target.purl:
-        raise Refused(f"It is about another release: {shown(signed.subject_name)}, not {shown(target.purl)}.")
-    statement.require_digest(signed, "sha512", target.sha512)
+    facts.proven["predicate_type"] = shown(signed.predicate_type, 500)
+    facts.unknown += signed.unknown
+    about(signed)
     return signed

@@ -7,21 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509 import Certificate, load_der_x509_certificate
+from cryptography.x509 import Certificate
 from sigstore.errors import Error as SigstoreError
 from sigstore.models import Bundle as SigstoreBundle
 
-from rebuilder.provenance import log_body, log_entry
+from rebuilder.provenance import known_parts, log_body, log_entry
 from rebuilder.provenance.authorities import Authorities
-from rebuilder.provenance.log_body import INTOTO, Envelope
+from rebuilder.provenance.log_body import DSSE, HASHEDREKORD, INTOTO, Envelope
 from rebuilder.provenance.log_entry import LogEntry
 from rebuilder.provenance.npm_keys import NpmKey
-from rebuilder.provenance.refusal import Refused, not_checkable, shown
-from rebuilder.provenance.strict_json import array, base64_bytes, fields, one, text
+from rebuilder.provenance.refusal import Refused, lacking, not_checkable, shown
+from rebuilder.provenance.strict_json import array, base64_bytes, fields, mapping, one, text
 
 _V01 = "application/vnd.dev.sigstore.bundle+json;version=0.1"
 _V02 = "application/vnd.dev.sigstore.bundle+json;version=0.2"
@@ -54,17 +52,18 @@ def read(value: Any) -> Bundle:
     what = "The bundle"
     found = fields(value, what, required=["mediaType", "verificationMaterial", "dsseEnvelope"])
     media_type = text(found["mediaType"], f"{what}'s media type")
-    if media_type not in {_V01, _V02, _V03, _V03_ALT}:
-        raise not_checkable(f"{what} is of the unknown type {shown(media_type)}.")
     material = fields(
         found["verificationMaterial"],
         "The verification material",
         required=["tlogEntries"],
         optional=["publicKey", "x509CertificateChain", "certificate", "timestampVerificationData"],
     )
-    entry = log_entry.read(one(material["tlogEntries"], "The list of log entries"))
+    entries = array(material["tlogEntries"], "The list of log entries")
+    if len(entries) > 1:
+        raise not_checkable(f"{what} has {len(entries)} log entries; one can be checked.")
+    entry = log_entry.read(one(entries, "The list of log entries"))
     if media_type != _V01 and not entry.has_proof:
-        raise Refused("The log entry has no inclusion proof, which this version of the bundle must have.")
+        raise lacking("The log entry has no inclusion proof, which this version of the bundle must have.")
     certificate, chain, hint = _signer(material, newest=media_type in {_V03, _V03_ALT})
     return Bundle(
         envelope=_envelope(found["dsseEnvelope"]),
@@ -74,6 +73,40 @@ def read(value: Any) -> Bundle:
         key_hint=hint,
         timestamps=_has_timestamps(material),
         content=found,
+    )
+
+
+def require_known_version(value: Any) -> None:
+    """The bundle is of a version whose members are known.
+
+    Raises:
+        Refused: it is of another one, or does not say.
+    """
+    what = "The bundle"
+    media_type = mapping(value, what).get("mediaType")
+    if media_type is None:
+        raise lacking(f"{what} lacks “mediaType”.")
+    if text(media_type, f"{what}'s media type") not in {_V01, _V02, _V03, _V03_ALT}:
+        raise not_checkable(f"{what} is of the unknown type {shown(media_type)}.")
+
+
+def parts(bundle: Any) -> tuple[Certificate | None, Envelope | None, LogEntry | None]:
+    """What is there of certificate, signed statement and log entry, whatever else the bundle lacks.
+
+    Raises:
+        Refused: a part that is there is malformed.
+    """
+    found = mapping(bundle, "The bundle")
+    material = mapping(found.get("verificationMaterial") or {}, "The verification material")
+    certificate = None
+    if any(material.get(name) is not None for name in ("x509CertificateChain", "certificate")):
+        certificate = _signer(material, newest=material.get("certificate") is not None)[0]
+    envelope = found.get("dsseEnvelope")
+    entries = array(material.get("tlogEntries") or [], "The list of log entries")
+    return (
+        certificate,
+        _envelope(envelope) if envelope is not None else None,
+        known_parts.entry(entries),
     )
 
 
@@ -101,6 +134,12 @@ def verify_certified(bundle: Bundle, authorities: Authorities) -> datetime:
         Refused: it does not hold.
     """
     assert bundle.certificate is not None  # noqa: S101 - asked for by the caller
+    if (bundle.entry.kind, bundle.entry.version) not in {INTOTO, DSSE, HASHEDREKORD}:
+        raise not_checkable(
+            f"The log entry is of the unknown kind {shown(bundle.entry.kind)} {shown(bundle.entry.version)}."
+        )
+    if bundle.entry.time is not None:
+        authorities.check_log(bundle.entry.log_id, bundle.entry.time)
     if not authorities.certificates.issuperset(bundle.chain):
         raise Refused("A certificate that was sent along is not one of the trust root's authorities.")
     if (bundle.entry.kind, bundle.entry.version) == INTOTO or not bundle.entry.has_proof:
@@ -117,13 +156,9 @@ def _by_ourselves(bundle: Bundle, authorities: Authorities) -> datetime:
     if bundle.timestamps:
         raise not_checkable("It has timestamps of a timestamp authority beside a log entry of an older kind.")
     when = log_entry.verify(bundle.entry, authorities)
-    key = bundle.certificate.public_key()
-    if not isinstance(key, ec.EllipticCurvePublicKey):
+    if not isinstance(bundle.certificate.public_key(), ec.EllipticCurvePublicKey):
         raise not_checkable("The certificate's key is not of a kind Sigstore uses for signing (elliptic curve).")
-    try:
-        key.verify(bundle.envelope.signature, bundle.envelope.signed, ec.ECDSA(hashes.SHA256()))
-    except InvalidSignature:
-        raise Refused("The signature is not the certificate's over this statement.") from None
+    known_parts.require_signature(bundle.envelope, bundle.certificate)
     log_body.bind(bundle.entry, bundle.envelope, bundle.certificate.public_bytes(Encoding.DER))
     return when
 
@@ -171,11 +206,7 @@ def _signer(material: dict[str, Any], *, newest: bool) -> tuple[Certificate | No
     ]
     if not raw:
         raise Refused("The certificate chain is empty.")
-    try:
-        leaf = load_der_x509_certificate(raw[0])
-    except ValueError:
-        raise Refused("The certificate is malformed.") from None
-    return leaf, tuple(raw[1:]), None
+    return known_parts.certificate(raw[0]), tuple(raw[1:]), None
 
 
 def _envelope(value: Any) -> Envelope:

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rebuilder.model.provenance import ClaimedPublisher, FindingKind, Form, Provenance
-from rebuilder.provenance.outcome import Facts, absent, combine, judge, refused
+from rebuilder.provenance.known_members import PROVENANCE
+from rebuilder.provenance.outcome import Facts, absent, combine, judge, refused, unknown_in
 from rebuilder.provenance.refusal import Refused, not_checkable, shown
 from rebuilder.provenance.strict_json import array, canonical, mapping, parse
 from rebuilder.provenance.trust_root import TrustRoot
@@ -40,13 +41,16 @@ def verify_pypi(
     """
     if document is None:
         return absent("The index names no attestation for this file.")
+    whole = Facts(Form.PYPI_ATTESTATION)
     try:
-        bundles = _bundles(document)
+        bundles = _bundles(document, whole)
     except Refused as refusal:
         return refused(refusal, document, trust)
     from rebuilder.provenance.pypi_attestation import check
 
     results, claimed, findings = [], [], []
+    unknown = unknown_in(whole, "The provenance object")
+    findings += whole.findings
     moment = now or datetime.now(UTC)
     for publisher, attestations in bundles:
         facts = Facts(Form.PYPI_ATTESTATION)
@@ -64,22 +68,20 @@ def verify_pypi(
                 )
             )
             findings += facts.findings
-    return combine(results, document, trust, claimed=claimed, findings=findings)
+    return combine(results, document, trust, claimed=claimed, findings=findings, unknown=unknown)
 
 
-def _bundles(document: bytes) -> list[tuple[dict[str, Any], list[Any]]]:
+def _bundles(document: bytes, facts: Facts) -> list[tuple[dict[str, Any], list[Any]]]:
     """Publisher object and attestations of every bundle; the shape is checked, nothing else."""
     what = "The provenance object"
-    found = mapping(parse(document, what), what)
+    found = mapping(facts.take(parse(document, what), PROVENANCE), what)
     version = found.get("version", 1)
     if version != 1 or isinstance(version, bool):
         raise not_checkable(f"{what} has the unknown version {shown(version, 40)}.")
-    _no_more(found, {"version", "attestation_bundles"}, what)
     bundles = []
     seen: set[bytes] = set()
     for entry in array(found.get("attestation_bundles"), "The list of bundles"):
         bundle = mapping(entry, "A bundle")
-        _no_more(bundle, {"publisher", "attestations"}, "A bundle")
         attestations = array(bundle.get("attestations"), "The list of attestations of a bundle")
         if not attestations:
             raise Refused("A bundle has no attestations.")
@@ -94,12 +96,6 @@ def _bundles(document: bytes) -> list[tuple[dict[str, Any], list[Any]]]:
     if not bundles:
         raise Refused(f"{what} has no bundles.")
     return bundles
-
-
-def _no_more(found: dict[str, Any], known: set[str], what: str) -> None:
-    unknown = sorted(set(found) - known)
-    if unknown:
-        raise not_checkable(f"{what} has the member “{shown(unknown[0], 40)}”, which its version 1 does not have.")
 
 
 def _claimed(publisher: dict[str, Any], facts: Facts) -> ClaimedPublisher:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -13,11 +14,14 @@ from pypi_attestations import Attestation, AttestationError, AttestationType, Pu
 from sigstore.errors import Error as SigstoreError
 
 from rebuilder.model.provenance import FindingKind
-from rebuilder.provenance import claims, log_entry, statement
+from rebuilder.provenance import claims, known_parts, log_body, log_entry, statement
 from rebuilder.provenance.authorities import Authorities, authorities
+from rebuilder.provenance.known_members import ATTESTATION
+from rebuilder.provenance.log_body import Envelope
 from rebuilder.provenance.log_entry import LogEntry
 from rebuilder.provenance.outcome import Facts
-from rebuilder.provenance.refusal import Refused, not_checkable, shown
+from rebuilder.provenance.refusal import Refused, lacking, not_checkable, shown
+from rebuilder.provenance.statement import Statement
 from rebuilder.provenance.strict_json import array, base64_bytes, fields, mapping
 from rebuilder.provenance.trust_root import TrustRoot
 
@@ -44,7 +48,8 @@ def check(
 ) -> str:
     """Check one attestation; fill in ``facts`` as they are proven.
 
-    In this order: shape, cryptography (certificate, log, signature), times, signed statement, identity.
+    In this order: shape, cryptography (certificate, log, signature), times, signed statement, identity. Where that
+    cannot be done to its end because something is not known, what can be checked of the rest is.
 
     Returns:
         The sentence for "verified".
@@ -52,13 +57,47 @@ def check(
     Raises:
         Refused: a check failed.
     """
+    what = "The attestation"
+    version = mapping(attestation, what).get("version")
+    if version != 1 or isinstance(version, bool):
+        raise not_checkable(f"{what} has the unknown version {shown(version, 40)}.")
+    known = facts.take(attestation, ATTESTATION)
+
+    def about(signed: Statement) -> None:
+        _require_name(signed.subject_name, filename)
+        statement.require_digest(signed, "sha256", sha256)
+        facts.proven["subject_holds"] = True
+
+    try:
+        return _checked(known, facts, about, claimed=claimed, authorities=authorities(trust), now=now)
+    except Refused as refusal:
+        if facts.undecided(refusal) and "subject_holds" not in facts.proven:
+            certificate, envelope, entry = _parts(known)
+            known_parts.require(
+                facts, authorities(trust), envelope=envelope, certificate=certificate, entry=entry, subject=about
+            )
+        raise
+
+
+def _checked(
+    attestation: dict[str, Any],
+    facts: Facts,
+    about: Callable[[Statement], None],
+    *,
+    claimed: dict[str, Any],
+    authorities: Authorities,
+    now: datetime,
+) -> str:
     entry = _shape(attestation)
-    known = authorities(trust)
-    certificate, payload = _cryptography(attestation, known)
-    if entry.time is None:
-        raise Refused("The log entry has no signed time.")
-    known.check_log(entry.log_id, entry.time)
-    known.check_certificate(certificate, entry.time)
+    if (entry.kind, entry.version) != log_body.DSSE:
+        raise not_checkable(f"The log entry is of the unknown kind {shown(entry.kind)} {shown(entry.version)}.")
+    if entry.time is None or entry.promise is None:
+        raise lacking("The log entry has no signed time: it lacks the time, or the log's inclusion promise.")
+    if not entry.has_proof:
+        raise lacking("The log entry has no inclusion proof.")
+    authorities.check_log(entry.log_id, entry.time)
+    certificate, payload = _cryptography(attestation, authorities)
+    authorities.check_certificate(certificate, entry.time)
     publisher = claims.publisher(certificate)
     facts.proven |= {
         "publisher": publisher,
@@ -70,10 +109,10 @@ def check(
     log_entry.require_past(entry.time, now)
     signed = statement.read(payload, types=frozenset({statement.STATEMENT_V1}))
     facts.proven["predicate_type"] = shown(signed.predicate_type, 500)
+    facts.unknown += signed.unknown
+    about(signed)
     if signed.predicate_type not in {kind.value for kind in AttestationType}:
         raise not_checkable(f"The signed statement is of the unknown kind {shown(signed.predicate_type)}.")
-    _require_name(signed.subject_name, filename)
-    statement.require_digest(signed, "sha256", sha256)
     stated = statement.stated_source(signed, publisher)
     facts.proven["stated_source"] = stated
     difference = statement.require_agreement(stated, publisher, strict=False)
@@ -85,9 +124,6 @@ def check(
 
 def _shape(attestation: Any) -> LogEntry:
     what = "The attestation"
-    version = mapping(attestation, what).get("version")
-    if version != 1 or isinstance(version, bool):
-        raise not_checkable(f"{what} has the unknown version {shown(version, 40)}.")
     found = fields(attestation, what, required=["version", "verification_material", "envelope"])
     material = fields(
         found["verification_material"], "The verification material", required=["certificate", "transparency_entries"]
@@ -100,8 +136,33 @@ def _shape(attestation: Any) -> LogEntry:
     if len(entries) > 1:
         raise not_checkable(f"{what} has {len(entries)} log entries; one can be checked.")
     if not entries:
-        raise Refused(f"{what} has no log entry.")
+        raise lacking(f"{what} has no log entry.")
     return log_entry.read(entries[0])
+
+
+def _parts(attestation: dict[str, Any]) -> tuple[Certificate | None, Envelope | None, LogEntry | None]:
+    """What is there of certificate, signed statement and log entry.
+
+    Raises:
+        Refused: a part that is there is malformed.
+    """
+    material = mapping(attestation.get("verification_material") or {}, "The verification material")
+    certificate = material.get("certificate")
+    envelope = mapping(attestation.get("envelope") or {}, "The envelope")
+    signed = [envelope.get("statement"), envelope.get("signature")]
+    entries = array(material.get("transparency_entries") or [], "The list of log entries")
+    return (
+        known_parts.certificate(base64_bytes(certificate, "The certificate")) if certificate is not None else None,
+        Envelope(
+            payload=base64_bytes(signed[0], "The statement"),
+            payload_type=statement.PAYLOAD_TYPE,
+            signature=base64_bytes(signed[1], "The signature"),
+            key_id="",
+        )
+        if None not in signed
+        else None,
+        known_parts.entry(entries),
+    )
 
 
 def _cryptography(attestation: Any, known: Authorities) -> tuple[Certificate, bytes]:

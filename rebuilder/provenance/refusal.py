@@ -16,15 +16,23 @@ class Refused(Exception):  # noqa: N818 - it is an answer, not an error
         *,
         status: ProvenanceStatus = ProvenanceStatus.INVALID,
         finding: FindingKind | None = None,
+        lacking: bool = False,
     ) -> None:
         super().__init__(sentence)
         self.status = status
+        self.lacking = lacking
+        """Nothing is wrong, something is missing: a member this program does not know may stand in its place."""
         self.finding = ProvenanceFinding(kind=finding, sentence=sentence) if finding else None
 
 
 def not_checkable(sentence: str) -> Refused:
     """A refusal that blames nobody: this program cannot judge what it sees."""
     return Refused(sentence, status=ProvenanceStatus.NOT_CHECKABLE)
+
+
+def lacking(sentence: str) -> Refused:
+    """A refusal because something that must be there is not."""
+    return Refused(sentence, lacking=True)
 
 
 def shown(foreign: Any, limit: int = 120) -> str:

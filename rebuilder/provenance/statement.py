@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rebuilder.model.provenance import Publisher, StatedSource
+from rebuilder.provenance.known_members import STATEMENT, Unknown, known
 from rebuilder.provenance.refusal import Refused, not_checkable, shown
 from rebuilder.provenance.strict_json import fields, mapping, one, parse, text
 
@@ -26,6 +27,8 @@ class Statement:
     subject_name: str
     subject_digest: dict[str, Any]
     predicate: dict[str, Any]
+    unknown: tuple[Unknown, ...] = ()
+    """Members beside those. in-toto tells readers to ignore them; what they say is not known all the same."""
 
 
 def read(payload: bytes, *, types: frozenset[str]) -> Statement:
@@ -34,8 +37,9 @@ def read(payload: bytes, *, types: frozenset[str]) -> Statement:
     Raises:
         Refused: malformed, of an unknown type, or not with exactly one subject.
     """
+    taken, unknown = known(parse(payload, "The signed statement"), STATEMENT)
     found = fields(
-        parse(payload, "The signed statement"),
+        taken,
         "The signed statement",
         required=["_type", "subject", "predicateType"],
         optional=["predicate"],
@@ -48,6 +52,7 @@ def read(payload: bytes, *, types: frozenset[str]) -> Statement:
         subject_name=text(subject["name"], "The subject's name"),
         subject_digest=mapping(subject["digest"], "The subject's digest"),
         predicate=mapping(found.get("predicate", {}), "The predicate"),
+        unknown=unknown,
     )
 
 

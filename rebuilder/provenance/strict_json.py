@@ -10,7 +10,7 @@ from typing import Any
 
 from rebuilder.foreign_json import JsonLimits, UnreadableJson, read_json
 from rebuilder.model.value import canonical_json
-from rebuilder.provenance.refusal import Refused, shown
+from rebuilder.provenance.refusal import Refused, lacking, not_checkable, shown
 
 MAX_BYTES = 1 << 20
 """Largest document read. Real ones have about 10 KiB for each attestation."""
@@ -51,11 +51,11 @@ def fields(value: Any, what: str, *, required: Collection[str] = (), optional: C
     found = mapping(value, what)
     for name in found:
         if name not in required and name not in optional:
-            raise Refused(f"{what} has the unknown member “{shown(name, 40)}”.")
+            raise not_checkable(f"{what} has the unknown member “{shown(name, 40)}”.")
     found = {name: member for name, member in found.items() if member is not None}
     for name in required:
         if name not in found:
-            raise Refused(f"{what} lacks “{name}”.")
+            raise lacking(f"{what} lacks “{name}”.")
     return found
 
 
@@ -78,7 +78,7 @@ def one(value: Any, what: str) -> Any:
     """
     found = array(value, what)
     if len(found) != 1:
-        raise Refused(f"{what} has {len(found)} elements instead of one.")
+        raise Refused(f"{what} has {len(found)} elements instead of one.", lacking=not found)
     return found[0]
 
 

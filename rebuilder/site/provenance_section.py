@@ -39,6 +39,9 @@ _STATUS = {
         "not-checkable", "?", "Not checkable", "warn", "Something signed was published that we cannot judge."
     ),
 }
+_NAMED_ONLY = Mark(
+    "absent", "○", "Absent", "warn", "This index names a signed statement for this file, and does not have it."
+)
 
 _HEADINGS = {
     FindingKind.PUBLISHER_DIFFERS: "The index names another publisher than the certificate",
@@ -51,6 +54,8 @@ _HEADINGS = {
     FindingKind.REPOSITORY_RENAMED: "Repository renamed",
     FindingKind.WORKFLOW_CHANGED: "Workflow changed",
     FindingKind.ATTESTATION_VANISHED: "Attestation vanished",
+    FindingKind.ATTESTATION_NOT_CHECKABLE: "An attestation of the same publisher that cannot be checked",
+    FindingKind.ATTESTATION_MISSING: "The index names an attestation that it does not have",
     FindingKind.EXPECTATION_BROKEN: "Not what was expected",
 }
 _LOUD = {
@@ -58,6 +63,8 @@ _LOUD = {
     FindingKind.SOURCE_DIFFERS,
     FindingKind.PUBLISHER_CHANGED,
     FindingKind.ATTESTATION_VANISHED,
+    FindingKind.ATTESTATION_NOT_CHECKABLE,
+    FindingKind.ATTESTATION_MISSING,
     FindingKind.EXPECTATION_BROKEN,
 }
 
@@ -152,7 +159,7 @@ def provenance_section(provenance: Provenance | None) -> ProvenanceSection | Non
         FindingNote(_HEADINGS[each.kind], visible(each.sentence), each.kind in _LOUD) for each in provenance.findings
     ]
     return ProvenanceSection(
-        mark=_STATUS[provenance.status],
+        mark=_mark(provenance),
         sentence=visible(provenance.sentence, LONG),
         loud=provenance.status is ProvenanceStatus.INVALID,
         findings=tuple(sorted(findings, key=lambda each: not each.loud)[:MOST_FINDINGS]),
@@ -163,6 +170,11 @@ def provenance_section(provenance: Provenance | None) -> ProvenanceSection | Non
         hidden=max(0, len(provenance.results) - MOST_RESULTS),
         documents=_documents(provenance),
     )
+
+
+def _mark(provenance: Provenance) -> Mark:
+    missing = any(each.kind is FindingKind.ATTESTATION_MISSING for each in provenance.findings)
+    return _NAMED_ONLY if missing and provenance.status is ProvenanceStatus.ABSENT else _STATUS[provenance.status]
 
 
 def _heading(accepted: Publisher | None, publisher: Publisher | None) -> str:

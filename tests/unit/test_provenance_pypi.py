@@ -259,7 +259,7 @@ INVALID, NOT_CHECKABLE = ProvenanceStatus.INVALID, ProvenanceStatus.NOT_CHECKABL
         (
             _set(*MATERIAL, "transparency_entries", 0, "inclusionProof", to=None),
             INVALID,
-            "invalid transparency log entry",
+            "no inclusion proof",
         ),
         (_set(*MATERIAL, "transparency_entries", 0, "inclusionProof", "treeSize", to="9"), INVALID, "another tree"),
         (_set("attestation_bundles", 0, "publisher", "kind", to="Forgejo"), NOT_CHECKABLE, "unknown kind Forgejo"),

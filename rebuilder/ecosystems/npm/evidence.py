@@ -18,10 +18,7 @@ from rebuilder.ports import Blobs, Facts, Fetcher
 MEDIA_TYPE = "application/json"
 MAX_ATTESTATION_BYTES = 4 << 20
 """Genuine documents have some ten thousand bytes."""
-OBSTACLE = Obstacle(
-    verdict=Verdict.UNSUPPORTED,
-    sentence="npm packages cannot be rebuilt yet; their attestations were checked.",
-)
+_NOT_REBUILT = "npm packages cannot be rebuilt yet"
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,7 @@ class Collector:
             index_sha256=packument.document_sha256,
             provenance_sha256=attestations,
             registry_signatures=release.signatures,
-            obstacle=OBSTACLE,
+            obstacle=Obstacle(verdict=Verdict.UNSUPPORTED, sentence=_obstacle(release, attestations)),
             notes=(*_notes(release), *notes),
         )
 
@@ -108,6 +105,20 @@ def _on_registry(url: str, registry: str) -> str:
     if (theirs.scheme, theirs.netloc) == (ours.scheme, host):
         return url
     return f"{ours.scheme}://{host}{ours.path}{theirs.path}"
+
+
+def _obstacle(release: Release, attestations: Sha256 | None) -> str:
+    """Why it is not rebuilt, with what is done instead."""
+    if attestations is not None:
+        return f"{_NOT_REBUILT}; the attestations of this one were checked."
+    named = (
+        "names attestations of this one that cannot be had"
+        if release.attestations
+        else "names no attestations of this one"
+    )
+    if release.signatures:
+        named += ", and its own signature was checked"
+    return f"{_NOT_REBUILT}; the registry {named}."
 
 
 def _notes(release: Release) -> tuple[str, ...]:
