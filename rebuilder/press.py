@@ -105,8 +105,10 @@ class Press:
         """Write the index, the alarms and what every page refers to; as of the newest thing they tell."""
         summaries, book = self.ledger.latest(), self.ledger.alarm_book
         alarms = [*book.open(), *book.closed(_CLOSED_ALARMS)]
+        now = self.clock.now()
         told = [each.finished for each in summaries] + [each.last_seen for each in alarms]
-        self.site.write_index(summaries, alarms, max(told, default=self.clock.now()))
+        untested = self.ledger.statistics.standing(now).untested
+        self.site.write_index(summaries, alarms, max(told, default=now), untested=untested)
 
     def write_page(self, signed: SignedReport) -> str:
         """Write the page of one report; give its path below the site's root."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -40,7 +41,7 @@ class EcosystemFigures(Value):
     verdicts: dict[Verdict, int] = {}
     """Newest verdict of each file; zeroes are left out."""
     untested: int = 0
-    """Files that are queued or were seen and have no verdict."""
+    """Files that are queued or were seen and have no verdict, such as those that only met faults of ours."""
     provenance: dict[ProvenanceStatus, int] = {}
     """What upstream signed, of the files with a verdict; those where it was not checked are left out."""
 
@@ -58,6 +59,18 @@ class EcosystemFigures(Value):
     def confirmed(self) -> int:
         """Files that a rebuild confirms."""
         return sum(number for verdict, number in self.verdicts.items() if verdict.confirms)
+
+
+def together(figures: Iterable[EcosystemFigures]) -> EcosystemFigures:
+    """The files of several ecosystems as if they were one."""
+    verdicts: Counter[Verdict] = Counter()
+    provenance: Counter[ProvenanceStatus] = Counter()
+    untested = 0
+    for each in figures:
+        verdicts.update(each.verdicts)
+        provenance.update(each.provenance)
+        untested += each.untested
+    return EcosystemFigures(verdicts=dict(verdicts), untested=untested, provenance=dict(provenance))
 
 
 class QueueFigures(Value):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rebuilder.errors import CorruptError, RebuilderError, SigningError
-from rebuilder.model.alarm import Alarm, AlarmKind, Severity
+from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.report import Report
 from rebuilder.press import Press
 from rebuilder.service.logs import bound
@@ -37,8 +37,8 @@ class SigningDesk:
     def __post_init__(self) -> None:
         self._stale = True  # what a process before this one published may not be in the index
         self._written = -_INDEX_SECONDS
-        self._told: list[tuple[int, Severity]] = []
-        """The open alarms that the pages show: they change without any verdict."""
+        self._told: tuple[object, ...] = ()
+        """Counts and alarms as the pages show them: they change without any verdict."""
         self._waits: dict[int, float] = {}
         """Reports whose signature waits for the store, and since when."""
 
@@ -59,15 +59,17 @@ class SigningDesk:
                 log.info("signed and published.", extra={"verdict": signed.report.decision.verdict.value})
             self._stale = True
         if self.monotonic() >= self._written + _INDEX_SECONDS:
-            alarms = self._open_alarms()
-            if self._stale or alarms != self._told:
+            shown = self._shown()
+            if self._stale or shown != self._told:
                 self.press.write_index()
-                self._stale, self._told = False, alarms
+                self._stale, self._told = False, shown
             self._written = self.monotonic()
         return signed_now
 
-    def _open_alarms(self) -> list[tuple[int, Severity]]:
-        return [(each.number, each.severity) for each in self.press.ledger.alarm_book.open()]
+    def _shown(self) -> tuple[object, ...]:
+        ledger = self.press.ledger
+        alarms = [(each.number, each.severity) for each in ledger.alarm_book.open()]
+        return (ledger.statistics.standing(self.press.clock.now()), alarms)
 
     def _sign(self, number: int, report: Report) -> bool:
         """Sign one report; one that cannot be signed must not keep the others waiting."""

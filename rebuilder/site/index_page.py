@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
@@ -92,11 +92,10 @@ class ProjectsPage:
 def index_page(files: Sequence[Summary], alarms: Sequence[Alarm], *, untested: int, now: datetime) -> IndexPage:
     """The front page; ``files`` has the newest verification of each file, newest first."""
     total = len(files) + untested
-    good = sum(each.verdict.confirms for each in files)
     notes = _alarm_notes(files, alarms)
     return IndexPage(
         root="",
-        headline=_headline(good, total),
+        headline=_headline(Counter(each.verdict for each in files), untested),
         counts=count_rows(Counter(each.verdict for each in files), untested, linked=True),
         total=count(total, "file", "files"),
         known=f"{total:,}",
@@ -108,12 +107,25 @@ def index_page(files: Sequence[Summary], alarms: Sequence[Alarm], *, untested: i
     )
 
 
-def _headline(good: int, total: int) -> str:
+_NOT_BUILT = (Verdict.BUILD_FAILED, Verdict.INPUTS_MISSING, Verdict.TIMED_OUT)
+
+
+def _headline(found: Mapping[Verdict, int], untested: int) -> str:
+    """What was confirmed, of how many; and what became of all the others."""
+    total = sum(found.values()) + untested
     if not total:
         return "Nothing has been verified yet."
-    share = percent(good, total)
-    verb = "was" if good == 1 else "were"
-    return f"{good:,} of {count(total, 'known file', 'known files')} ({share}) {verb} confirmed by a rebuild."
+    good = sum(number for verdict, number in found.items() if verdict.confirms)
+    verb, differs = "was" if good == 1 else "were", found.get(Verdict.DIFFERS, 0)
+    others = (
+        (differs, "differs" if differs == 1 else "differ"),
+        (sum(found.get(each, 0) for each in _NOT_BUILT), "could not be built"),
+        (found.get(Verdict.UNSUPPORTED, 0), "cannot be rebuilt yet"),
+        (untested, "not yet tested"),
+    )
+    rest = ", ".join(f"{number:,} {words}" for number, words in others if number)
+    share = f"{good:,} of {count(total, 'known file', 'known files')} ({percent(good, total)})"
+    return f"{share} {verb} confirmed by a rebuild{'; ' if rest else ''}{rest}."
 
 
 def list_page(verdict: Verdict, files: Sequence[Summary], made_from: str) -> ListPage:

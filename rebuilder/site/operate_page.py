@@ -9,7 +9,6 @@ from datetime import datetime
 from rebuilder.model.alarm import RecordedAlarm, Severity
 from rebuilder.model.operations import FailureGroup, Operations, QueueEntry, QueueState, WatchState
 from rebuilder.model.report import Summary
-from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Check, Reason, Tier
 from rebuilder.site.alarms_page import AlarmGroup, alarm_groups, total
 from rebuilder.site.charts import Chart, chart
@@ -125,9 +124,7 @@ def operate_page(
     """The page. ``alarms`` may hold more than the open ones; only results that are ``published`` are linked."""
     now, queue = operations.now, operations.queue
     groups = alarm_groups(alarms, {}, limit=BRIEF)
-    # Files that only met faults of ours have no verdict: they count as untested, and are in the denominator.
-    untested = operations.untested + operations.current.get(Verdict.INFRA_ERROR, 0)
-    counts = count_rows(operations.current, untested, linked=False)
+    counts = count_rows(operations.current, operations.untested, linked=False)
     known = sum(each.number for each in counts)
     watches = sorted(operations.watches, key=lambda each: (not each.failed and not each.trouble, each.name))
     charts = (

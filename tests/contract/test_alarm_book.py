@@ -271,3 +271,25 @@ def test_any_text_can_be_kept(ledger: Ledger) -> None:
     assert ledger.raise_alarm(alarm)
     assert not ledger.raise_alarm(alarm)
     assert 1 == len(ledger.alarms())
+
+
+def test_what_becomes_of_an_alarm_is_logged_once(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
+    """When it is raised, more urgent, acknowledged, cleared: a line with its number; not each time it is seen."""
+    caplog.set_level("INFO", "rebuilder.alarms")
+    book = ledger.alarm_book
+    for _ in range(3):
+        book.raise_alarm(waiting(5))
+    [open_] = book.open()
+    book.raise_alarm(waiting(9), severity=Severity.PAGE)
+    book.acknowledge(open_.number, "ada", "More workers.", NOW)
+    for _ in range(2):
+        book.clear(AlarmKind.QUEUE_AGE, "", NOW + HOUR)
+    number = open_.number
+    assert [
+        f"Alarm {number} is raised: Work waits for 5 hours.",
+        f"Alarm {number} is more urgent: Work waits for 9 hours.",
+        f"Alarm {number} is acknowledged by ada.",
+        f"Alarm {number} is cleared: Work waits for 9 hours.",
+    ] == [record.getMessage() for record in caplog.records]
+    first = vars(caplog.records[0])
+    assert (number, "queue-age", "ticket") == (first["alarm"], first["kind"], first["severity"])

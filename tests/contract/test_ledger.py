@@ -144,8 +144,8 @@ def test_counts_show_every_verdict(ledger: Ledger) -> None:
     ledger.fail(ledger.begin(artifact("broken", "1"), NOW), "The disk is full.", NOW)
     expected = {verdict: 0 for verdict in Verdict if verdict is not Verdict.INFRA_ERROR}
     expected |= {Verdict.REPRODUCED: 1, Verdict.UNSUPPORTED: 1}
-    assert expected == ledger.counts()
-    assert dict.fromkeys(expected, 0) == ledger.counts(ecosystem="npm")
+    assert expected == ledger.statistics.operations(NOW).current
+    assert (2, 1) == (ledger.statistics.standing(NOW).tested, ledger.statistics.standing(NOW).untested)
 
 
 def test_our_own_fault_is_never_a_verdict(ledger: Ledger) -> None:

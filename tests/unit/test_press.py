@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,14 +13,18 @@ import pytest
 from rebuilder.attest.statements import Builder
 from rebuilder.errors import SigningError
 from rebuilder.model.alarm import AlarmKind, Severity
+from rebuilder.model.figures import Place
 from rebuilder.model.report import Report
 from rebuilder.press import Press
+from rebuilder.service.metrics import scrape
 from rebuilder.site.publisher import Site
 from rebuilder.storage.ledger import Ledger
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
+from tests.fakes.histories import populate
 from tests.fakes.signer import MemorySigner
+from tests.fakes.verifications import NOW
 
 
 @pytest.fixture
@@ -91,3 +96,21 @@ def test_what_cannot_be_signed_raises_no_alarm(press: Press) -> None:
     with pytest.raises(SigningError):
         press.finish(begin(press, now), broken)
     assert [] == press.ledger.alarms()
+
+
+def test_one_denominator_everywhere(press: Press) -> None:
+    """Front page, its data, Operate and metrics count the same files, those that only met faults of ours too."""
+    populate(press.ledger)
+    now, statistics = NOW, press.ledger.statistics
+    press.write_index()
+    operations = statistics.operations(now)
+    press.site.write_operations(operations, [])
+    index = json.loads((press.site.root / "index.json").read_text())
+    standing, metrics = statistics.standing(now), scrape(lambda: statistics.figures(now), Place).decode()
+    assert (7, 2) == (standing.known, standing.untested)
+    assert (7, 2) == (index["files_total"], index["counts"]["untested"])
+    assert 7 == sum(operations.current.values()) + operations.untested
+    assert 'rebuilder_known_artifacts{ecosystem="pypi"} 7.0' in metrics
+    for page in ("index.html", "operate.html"):
+        assert "of 7 files" in (press.site.root / page).read_text()
+    assert "2 of 7 known files (28.6 %)" in (press.site.root / "index.html").read_text()

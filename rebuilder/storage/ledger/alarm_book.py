@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,13 +11,15 @@ from sqlalchemy import Connection, RowMapping, Select, case, func, or_, select, 
 
 from rebuilder.errors import UsageError
 from rebuilder.model.alarm import Alarm, AlarmKind, RecordedAlarm, Severity
-from rebuilder.model.notification import Notice, Undelivered
+from rebuilder.model.notification import Event, Notice, Undelivered
 from rebuilder.storage.ledger import outbox, tables
 from rebuilder.storage.ledger.database import Database
 from rebuilder.storage.ledger.rows import insert_new
 
 REMINDED_AFTER = timedelta(days=7)
 """What was acknowledged and is still so after this long is shown and told again."""
+_LOG = logging.getLogger("rebuilder.alarms")
+_LOG.addHandler(logging.NullHandler())  # a command at a terminal says by itself what it found
 _LARGEST = 2**31 - 1
 _NOTE_LENGTH = 2000
 _alarm = tables.alarm.c
@@ -48,11 +51,15 @@ class AlarmBook:
             "last_seen": alarm.raised,
         }
         with self._database.writing() as connection:
-            if insert_new(connection, tables.alarm, row):
-                return True
-            found = select(tables.alarm).where(_alarm.key == alarm.key).with_for_update()
-            before = _recorded(connection.execute(found).mappings().one())
-            return _raised_again(connection, before, alarm, wanted)
+            known = select(tables.alarm).where(_alarm.key == alarm.key).with_for_update()
+            event: Event | None = Event.RAISED
+            if not insert_new(connection, tables.alarm, row):
+                before = _recorded(connection.execute(known).mappings().one())
+                event = _raised_again(connection, before, alarm, wanted)
+            after = _recorded(connection.execute(known).mappings().one()) if event is not None else None
+        if after is not None and event is not None:
+            _tell(event, after)
+        return event is Event.RAISED
 
     def open(self, purl: str | None = None) -> list[RecordedAlarm]:
         """Alarms somebody has to look at, or those of one release; newest first."""
@@ -93,7 +100,9 @@ class AlarmBook:
             _one(connection, number, lock=True)
             _change(connection, number, acknowledged=now, acknowledged_by=by, note=note)
             outbox.withdraw(connection, number)
-            return _one(connection, number)
+            after = _one(connection, number)
+        _LOG.info("Alarm %d is acknowledged by %s.", number, by, extra=_about(after))
+        return after
 
     def clear(self, kind: AlarmKind, cause: str, now: datetime, *, purl: str | None = None) -> int:
         """The condition behind these alarms has passed; gives how many there were. Whoever was told is told.
@@ -111,11 +120,14 @@ class AlarmBook:
             if connection.execute(select(_alarm.id).where(*lasting).limit(1)).first() is None:
                 return 0
         with self._database.writing() as connection:
-            numbers = connection.execute(select(_alarm.id).where(*lasting).with_for_update()).scalars().all()
-            for number in numbers:
-                outbox.cleared(connection, number, now)
-                _change(connection, number, cleared=now)
-            return len(numbers)
+            query = select(tables.alarm).where(*lasting).with_for_update()
+            over = [_recorded(row) for row in connection.execute(query).mappings()]
+            for each in over:
+                outbox.cleared(connection, each.number, now)
+                _change(connection, each.number, cleared=now)
+        for each in over:
+            _tell(Event.CLEARED, each)
+        return len(over)
 
     def escalate(self, number: int, severity: Severity, now: datetime) -> None:
         """Make an alarm more urgent; nothing when it is that urgent already.
@@ -125,8 +137,11 @@ class AlarmBook:
         """
         with self._database.writing() as connection:
             before = _one(connection, number, lock=True)
-            if _more_urgent(severity, before.severity):
+            urgent = _more_urgent(severity, before.severity)
+            if urgent:
                 _escalated(connection, before, severity, now)
+        if urgent:
+            _tell(Event.ESCALATED, before.model_copy(update={"severity": severity}))
 
     def fill(
         self, targets: Mapping[str, Collection[Severity]], quiet: Callable[[RecordedAlarm], bool], now: datetime
@@ -241,8 +256,22 @@ def _change(connection: Connection, number: int, **columns: Any) -> None:
     connection.execute(update(tables.alarm).where(_alarm.id == number).values(columns))
 
 
-def _raised_again(connection: Connection, before: RecordedAlarm, alarm: Alarm, severity: Severity) -> bool:
-    """Bring the row of a known alarm up to date; whether it is open again."""
+def _tell(event: Event, recorded: RecordedAlarm) -> None:
+    """A line in the log; an alarm that is only seen once more is none."""
+    words = {Event.RAISED: "is raised", Event.ESCALATED: "is more urgent", Event.CLEARED: "is cleared"}
+    level = logging.INFO if event is Event.CLEARED else logging.WARNING
+    sentence = recorded.alarm.sentence
+    _LOG.log(level, "Alarm %d %s: %s", recorded.number, words[event], sentence, extra=_about(recorded))
+
+
+def _about(recorded: RecordedAlarm) -> dict[str, object]:
+    alarm = recorded.alarm
+    about = {"kind": alarm.kind.value, "severity": recorded.severity.value, "cause": alarm.group}
+    return {"alarm": recorded.number, **about, "purl": alarm.purl or None, "artifact": alarm.filename or None}
+
+
+def _raised_again(connection: Connection, before: RecordedAlarm, alarm: Alarm, severity: Severity) -> Event | None:
+    """Bring the row of a known alarm up to date; what became of it, None when it was only seen once more."""
     seen = {"count": before.count + 1, "last_seen": max(before.last_seen, alarm.raised), "sentence": alarm.sentence}
     urgent = _more_urgent(severity, before.severity)
     if before.acknowledged is None:
@@ -259,7 +288,8 @@ def _raised_again(connection: Connection, before: RecordedAlarm, alarm: Alarm, s
         _change(connection, before.number, **seen, cleared=None)
         if urgent:
             _escalated(connection, before, severity, alarm.raised)
-    return again
+            return Event.ESCALATED
+    return Event.RAISED if again else None
 
 
 def _escalated(connection: Connection, before: RecordedAlarm, severity: Severity, now: datetime) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, select, update
 
 from rebuilder.model.alarm import Alarm
 from rebuilder.model.artifact import Artifact
@@ -288,20 +288,6 @@ class Ledger:
         return self._summaries(
             finished_verifications().where(tables.artifact.c.ecosystem == ecosystem, tables.artifact.c.name == name)
         )
-
-    def counts(self, *, ecosystem: str | None = None) -> dict[Verdict, int]:
-        """How many artifacts have which verdict now; every verdict that can be published has an entry."""
-        query = (
-            select(tables.verification.c.verdict, func.count())
-            .join(tables.artifact)
-            .where(tables.verification.c.id.in_(newest_verifications()))
-            .group_by(tables.verification.c.verdict)
-        )
-        if ecosystem is not None:
-            query = query.where(tables.artifact.c.ecosystem == ecosystem)
-        with self._database.reading() as connection:
-            counted = {Verdict(verdict): number for verdict, number in connection.execute(query)}
-        return {verdict: counted.get(verdict, 0) for verdict in Verdict if verdict.publishable}
 
     def signed_report(self, which: Summary | str, filename: str | None = None) -> SignedReport | None:
         """A signed report in full; None when there is none.

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 from sqlalchemy import Connection, and_, case, func, select
 
 from rebuilder.model.alarm import AlarmKind, Severity
-from rebuilder.model.figures import EcosystemFigures, Figures, QueueFigures
+from rebuilder.model.figures import EcosystemFigures, Figures, QueueFigures, together
 from rebuilder.model.operations import Operations, QueueState, WatchState
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Reason
@@ -54,24 +54,25 @@ class Statistics:
         with self._database.reading() as connection:
             connection.execute(select(tables.watch.c.name).limit(1)).all()
 
+    def standing(self, now: datetime) -> EcosystemFigures:
+        """All known files by what stands of them: what every count and every percentage is made from."""
+        with self._database.reading() as connection:
+            return together(self._standing(connection, now)[0].values())
+
     def operations(self, now: datetime) -> Operations:
         """What the Operate page shows."""
         queue = self._queue_state(now)
         with self._database.reading() as connection:
-            ecosystems, oldest = self._kept_for_a_while(connection, now, current_results.by_ecosystem)
-            all_known = _with_queued(ecosystems, current_results.queued_unseen(connection)).values()
+            ecosystems, oldest = self._standing(connection, now)
+            known = together(ecosystems.values())
             return Operations(
                 now=now,
                 queue=queue,
                 watches=_watches(connection),
                 hours=recent_work.hours(connection, now, _HOURS),
                 days=recent_work.days(connection, now, _DAYS),
-                current={
-                    verdict: sum(each.verdicts.get(verdict, 0) for each in all_known)
-                    for verdict in Verdict
-                    if verdict.publishable
-                },
-                untested=sum(each.untested for each in all_known),
+                current={verdict: known.verdicts.get(verdict, 0) for verdict in Verdict if verdict.publishable},
+                untested=known.untested,
                 oldest=current_results.reached_at(connection, oldest) if oldest is not None else None,
                 failures=self._kept_for_a_while(connection, now, current_results.failures),
                 open_alarms=sum(_alarms(connection, _open()).values()),
@@ -80,7 +81,7 @@ class Statistics:
     def figures(self, now: datetime) -> Figures:
         """What metrics are made from."""
         with self._database.reading() as connection:
-            ecosystems, oldest = self._kept_for_a_while(connection, now, current_results.by_ecosystem)
+            ecosystems, oldest = self._standing(connection, now)
             finished, newest = connection.execute(_ended("done")).one()
             failed, _ = connection.execute(
                 _ended("abandoned").where(tables.verification.c.verdict == Verdict.INFRA_ERROR.value)
@@ -89,7 +90,7 @@ class Statistics:
             counted = connection.execute(select(tally.name, tally.label, tally.value))
             return Figures(
                 now=now,
-                ecosystems=_with_queued(ecosystems, current_results.queued_unseen(connection)),
+                ecosystems=ecosystems,
                 finished=finished,
                 failed=failed,
                 newest=newest,
@@ -103,6 +104,11 @@ class Statistics:
                 blocked=_blocked(connection),
                 tallies={(name, label): value for name, label, value in counted},
             )
+
+    def _standing(self, connection: Connection, now: datetime) -> tuple[dict[str, EcosystemFigures], datetime | None]:
+        """By ecosystem; and when the oldest result that stands was reached."""
+        seen, oldest = self._kept_for_a_while(connection, now, current_results.by_ecosystem)
+        return _with_queued(seen, current_results.queued_unseen(connection)), oldest
 
     def _kept_for_a_while(self, connection: Connection, now: datetime, ask: Callable[[Connection], _Answer]) -> _Answer:
         version = current_results.version(connection)
