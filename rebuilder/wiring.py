@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from rebuilder.examination import Parts
 from rebuilder.hits import Hits
 from rebuilder.lineage import Lineage
 from rebuilder.places import check_places, claim_site
-from rebuilder.ports import Clock, Progress
+from rebuilder.ports import Blobs, Clock, Progress
 from rebuilder.press import Press
 from rebuilder.provenance.checker import ProvenanceChecker
 from rebuilder.provenance.trust import check_in_use, load, shipped
@@ -81,8 +81,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
         StoreError: the store cannot be used.
         UsageError: the settings of pip or uv cannot be understood, or keys, store and site overlap.
     """
-    gc.freeze()  # what is loaded by now stays; see cli.main, which loads it without collecting
-    gc.enable()
+    _collect_garbage()
     clock = SystemClock()
     stopwatch = Stopwatch(progress)
     allowance = Allowance(config.limits)
@@ -187,22 +186,46 @@ def wire_press(config: Config, parts: Parts) -> Press:
         SigningError: the key cannot be read or made.
         StoreError: the site cannot be written.
     """
+    return _press(config, parts.ledger, parts.blobs, parts.clock)
+
+
+@contextmanager
+def publishing(config: Config) -> Iterator[Press]:
+    """What signs and publishes what is stored; it needs no sandbox, no index and no settings of other programs.
+
+    Raises:
+        UsageError: keys, store and site overlap, or the directory of the site is somebody else's.
+        SigningError: the key cannot be read or made.
+        StoreError: the store or the site cannot be used.
+    """
+    _collect_garbage()
+    check_places(store=config.store, keys=config.keys, site=config.site_directory)
+    with closing(Ledger.open(config.ledger_place)) as ledger:
+        yield _press(config, ledger, DiskBlobs(config.store / "blobs"), SystemClock())
+
+
+def _collect_garbage() -> None:
+    gc.freeze()  # what is loaded by now stays; see cli.main, which loads it without collecting
+    gc.enable()
+
+
+def _press(config: Config, ledger: Ledger, blobs: Blobs, clock: Clock) -> Press:
     claim_site(config.site_directory)
     signer = FileSigner.open(config.keys / "signing.pem", store=config.store)
     return Press(
-        ledger=parts.ledger,
-        blobs=parts.blobs,
+        ledger=ledger,
+        blobs=blobs,
         signer=signer,
         builder=Builder(id=config.builder_id),
         site=Site(
             config.site_directory,
-            parts.blobs,
+            blobs,
             public_key=signer.public_pem,
             key_id=signer.key_id,
             verifier=config.builder_id,
             cache=config.store / "cache" / "templates",
         ),
-        clock=parts.clock,
+        clock=clock,
     )
 
 

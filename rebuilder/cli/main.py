@@ -169,12 +169,11 @@ def publish(
 ) -> None:
     """Write the whole static site from what is stored."""
     from rebuilder.config import load_config
-    from rebuilder.stopwatch import Silence
-    from rebuilder.wiring import wire, wire_press
+    from rebuilder.wiring import publishing
 
     settings = load_config(config, {"store": store, "keys": keys, "site": site})
-    with wire(settings, Silence()) as parts:
-        count = wire_press(settings, parts).publish_all()
+    with publishing(settings) as press:
+        count = press.publish_all()
     typer.echo(
         f"{count} artifact {'page' if count == 1 else 'pages'} written; open {settings.site_directory}/index.html"
     )
