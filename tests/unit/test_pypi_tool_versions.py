@@ -6,7 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from rebuilder.ecosystems.pypi.tool_versions import RULES, Bracket, Shape, bracket
+from rebuilder.ecosystems.pypi.tool_versions import (
+    RECORD_RULES,
+    REQUIREMENT_RULES,
+    RULES,
+    Bracket,
+    Shape,
+    bracket,
+    shadowing_wheel,
+)
 
 OLD = """\
 Metadata-Version: 2.1
@@ -110,7 +118,84 @@ def test_sentence() -> None:
 
 def test_every_rule_has_a_source() -> None:
     """A rule says where it is from."""
-    assert [] == [rule.evidence for rule in RULES if not rule.source.startswith("setuptools ")]
+    rules = (*RULES, *RECORD_RULES, *REQUIREMENT_RULES)
+    assert [] == [rule.evidence for rule in rules if not rule.source.startswith(("setuptools ", "wheel "))]
+
+
+PLAIN = """\
+Metadata-Version: 2.1
+Name: x
+Version: 1
+Home-page: https://example.org/x
+Platform: any
+
+Text."""
+
+
+@pytest.mark.parametrize(
+    ("ends", "expected"), [(1, {">=57", ">=62.2"}), (2, {">=57"}), (3, {"<62.2"}), (4, {"<62.2"}), (5, {"<62.2"})]
+)
+def test_line_ends_after_the_description(ends: int, expected: set[str]) -> None:
+    """Up to 56 there are at least three, up to 62.1 two more than in the text, and then as many as in the text."""
+    shape = Shape(metadata=PLAIN + "\n" * ends, entry_points=None, licences=False, nspkg=None, setup_cfg=None)
+    assert expected == set(filter(None, bracket(shape).specifier.split(",")))
+
+
+def test_line_ends_say_nothing_against_a_missing_platform() -> None:
+    """Who leaves out Platform writes the text as it is, with all its empty lines."""
+    text = PLAIN.replace("Platform: any\n", "") + "\n\n\n"
+    shape = Shape(metadata=text, entry_points=None, licences=False, nspkg=None, setup_cfg=None)
+    assert ">=62.2" == bracket(shape).specifier
+
+
+def requires(*lines: str, typed: bool = True) -> Shape:
+    """A shape with these values of Requires-Dist."""
+    head = "Metadata-Version: 2.1\nName: x\nVersion: 1\n"
+    text = head + "".join(f"Requires-Dist: {line}\n" for line in lines)
+    return Shape(metadata=text, entry_points=None, licences=False, nspkg=None, setup_cfg=None, record_is_typed=typed)
+
+
+OLDER = requires("idna (<4,>=3)", "six", "attrs (>=20) ; extra == 'more'")
+BUNDLED = requires("idna <4,>=3", "six", 'attrs ; python_version > "3"')
+NEWER = requires("idna<4,>=3", "six", 'attrs[a,b]>=20; extra == "more"')
+
+
+@pytest.mark.parametrize(
+    ("shape", "setuptools", "required", "fits", "fits_not"),
+    [
+        (OLDER, "75.1.0", False, ["0.40.0", "0.41.0"], ["0.33.6", "0.38.4", "0.41.1", "0.43.0"]),
+        (replace(OLDER, record_is_typed=False), "75.1.0", False, ["0.34.2", "0.38.4"], ["0.40.0"]),
+        (BUNDLED, "75.1.0", True, ["0.41.1", "0.43.0"], ["0.41.0", "0.44.0"]),
+        (NEWER, "71.0.0", False, ["0.44.0", "0.45.1"], ["0.43.0"]),
+        (replace(NEWER, record_is_typed=False), "80.9.0", False, ["0.38.4"], ["0.40.0"]),
+    ],
+)
+def test_wheel_beside_setuptools(
+    shape: Shape, setuptools: str, required: bool, fits: list[str], fits_not: list[str]
+) -> None:
+    """How requirements are written, and the mode of RECORD, say whose modules setuptools used."""
+    found = shadowing_wheel(shape, setuptools, required=required)
+    assert "wheel" == found.tool
+    assert ([], []) == (
+        [each for each in fits if not found.contains(each)],
+        [each for each in fits_not if found.contains(each)],
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "setuptools", "required"),
+    [
+        (BUNDLED, "75.1.0", False),  # its own copy writes the same
+        (OLDER, "70.1.0", True),  # it does not look for another
+        (NEWER, "80.9.0", False),  # it writes requirements itself
+        (requires("six"), "75.1.0", False),
+        (OLDER, "no version", True),
+        (requires("idna (<4)", typed=False), "70.3.0", True),
+    ],
+)
+def test_no_wheel_beside_setuptools(shape: Shape, setuptools: str, required: bool) -> None:
+    """What its own copy explains asks for nothing more."""
+    assert () == shadowing_wheel(shape, setuptools, required=required).rules
 
 
 @pytest.mark.parametrize(("rules", "expected"), [((0, 3), "41.3"), ((3,), "56.0"), ((2,), None), ((), None)])

@@ -13,14 +13,19 @@ from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.inspection import Inspection, Member, MemberKind
 from rebuilder.model.value import Sha256
 
-METADATA = "Metadata-Version: 2.1\nName: x\nVersion: 1\nHome-page: https://example.org/\nPlatform: {}\n\nText\n\n"
+METADATA = (
+    "Metadata-Version: 2.1\nName: x\nVersion: 1\nHome-page: https://example.org/\nPlatform: {}\n"
+    "Requires-Dist: {}\n\nText\n\n"
+)
 
 
-def tools(uploaded: datetime, *, generator: str = "bdist_wheel (0.33.6)", platform: str = "any") -> Tools:
+def tools(
+    uploaded: datetime, *, generator: str = "bdist_wheel (0.33.6)", platform: str = "any", requires: str = "six"
+) -> Tools:
     """Of a wheel for Python 2 and 3 without a word about that in setup.cfg."""
     texts = {
         "x-1.dist-info/WHEEL": f"Wheel-Version: 1.0\nGenerator: {generator}\nTag: py2-none-any\nTag: py3-none-any\n",
-        "x-1.dist-info/METADATA": METADATA.format(platform),
+        "x-1.dist-info/METADATA": METADATA.format(platform, requires),
     }
     members = tuple(
         Member(name=name, kind=MemberKind.FILE, size=1, mtime="2020-01-01T00:00:00", create_system=0) for name in texts
@@ -44,7 +49,7 @@ def tools(uploaded: datetime, *, generator: str = "bdist_wheel (0.33.6)", platfo
 def test_everything_is_told() -> None:
     """Versions, command line and system, each with its sentence."""
     found = tools(datetime(2021, 1, 1, tzinfo=UTC), platform="UNKNOWN")
-    assert "setuptools<62.2" in found.requirements.requirements
+    assert "setuptools<62.2,>=57" in found.requirements.requirements
     assert found.setup is not None
     assert ("--universal",) == found.setup.options
     assert found.windows is not None
@@ -66,6 +71,17 @@ def test_setuptools_that_decides_about_the_python(year: int, platform: str, expe
     found = tools(datetime(year, 6, 1, tzinfo=UTC), platform=platform)
     assert expected == found.versions.get("setuptools")
     assert "0.33.6" == found.versions["wheel"]
+
+
+def test_wheel_beside_setuptools() -> None:
+    """Parentheses in Requires-Dist are not of the setuptools that Generator names: another wheel was beside it."""
+    found = tools(datetime(2024, 10, 1, tzinfo=UTC), generator="setuptools (75.1.0)", requires="idna (<4,>=3)")
+    assert "setuptools==75.1.0" in found.requirements.requirements
+    assert "wheel<0.41.1,>=0.34" in found.requirements.requirements
+    assert {"setuptools": "75.1.0", "wheel": "<0.41.1,>=0.34"} == found.versions
+    assert "Requires-Dist has versions in parentheses" in " ".join(found.requirements.notes)
+    plain = tools(datetime(2024, 10, 1, tzinfo=UTC), generator="setuptools (75.1.0)", requires="idna <4,>=3")
+    assert not any(each.startswith("wheel") for each in plain.requirements.requirements)
 
 
 def test_other_tools() -> None:

@@ -52,15 +52,15 @@ class Requirements:
 
 
 def narrowed(found: Requirements, versions: Bracket) -> Requirements:
-    """Hold setuptools to the versions that write metadata of the wheel's shape.
+    """Hold a tool to the versions that write files of the wheel's shape.
 
     When what the source asks for excludes them, the shape wins: the build used what was installed. When there is no
     such release at all, the shape is forgotten.
     """
     if not versions.rules:
         return found
-    text = f"setuptools{versions.specifier}"
-    others = tuple(each for each in found.requirements if canonicalize_name(Requirement(each).name) != "setuptools")
+    text = f"{versions.tool}{versions.specifier}"
+    others = tuple(each for each in found.requirements if canonicalize_name(Requirement(each).name) != versions.tool)
     notes = (*found.notes, versions.sentence)
     installed = Requirements(
         (*others, text), found.pinned, (*notes, "That is not what the source asks for, so what was installed was used.")

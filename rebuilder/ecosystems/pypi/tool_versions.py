@@ -1,13 +1,15 @@
-"""Which versions of setuptools write metadata of the shape a wheel has (pure).
+"""Which versions of the tool that ``Generator`` does not name write files of the shape a wheel has (pure).
 
-``Generator`` names the ``wheel`` package that packed a wheel and leaves setuptools open. What setuptools writes has
-changed from release to release: each rule is one such change, with the release notes or the code that it is from.
+``Generator`` names the ``wheel`` package and leaves setuptools open, or it names setuptools, which may have run modules
+of a ``wheel`` package that was installed beside it. What both write has changed from release to release: each rule is
+one such change, with the release notes or the code that it is from, or how it was measured.
 """
 
 from __future__ import annotations
 
 import configparser
 import re
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message
@@ -15,6 +17,7 @@ from email.parser import HeaderParser
 from functools import cached_property
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import InvalidVersion, Version
 
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces
 from rebuilder.model.inspection import Inspection
@@ -31,6 +34,19 @@ class Shape:
     nspkg: str | None
     """Text of a ``-nspkg.pth`` file."""
     setup_cfg: str | None
+    record_is_typed: bool | None = None
+    """Whether the mode of RECORD says that it is a regular file; None when it has no mode."""
+
+    @cached_property
+    def requirements(self) -> list[str]:
+        """Values of ``Requires-Dist``."""
+        return [str(value).strip() for value in self.headers.get_all("requires-dist", [])]
+
+    @cached_property
+    def empty_ends(self) -> int:
+        """How many line ends the description ends with; 0 without a description."""
+        text = self.description
+        return len(text) - len(text.rstrip("\n")) if text.strip() else 0
 
     @cached_property
     def headers(self) -> Message:
@@ -54,7 +70,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Rule:
-    """One change in what setuptools writes."""
+    """One change in what a tool writes."""
 
     versions: str
     """Versions that write it so, as a specifier."""
@@ -66,9 +82,10 @@ class Rule:
 
 @dataclass(frozen=True)
 class Bracket:
-    """Versions of setuptools that fit, with the rules that say so."""
+    """Versions of a tool that fit, with the rules that say so."""
 
     rules: tuple[Rule, ...] = ()
+    tool: str = "setuptools"
 
     @property
     def specifier(self) -> str:
@@ -78,8 +95,8 @@ class Bracket:
     @property
     def sentence(self) -> str:
         """The evidence."""
-        clauses = "; ".join(f"{rule.evidence} (setuptools {rule.versions})" for rule in self.rules)
-        return f"The shape of the metadata says which setuptools wrote it: {clauses}." if clauses else ""
+        clauses = "; ".join(f"{rule.evidence} ({self.tool} {rule.versions})" for rule in self.rules)
+        return f"The shape of the metadata says which {self.tool} wrote it: {clauses}." if clauses else ""
 
     def contains(self, version: str) -> bool:
         """Whether a version fits."""
@@ -100,6 +117,28 @@ class Bracket:
         bounds = [(each[:1], _release(each)) for rule in self.rules for each in rule.versions.split(",")]
         lowest = max((release for sign, release in bounds if sign == ">"), default=(0,))
         return all(release > lowest for sign, release in bounds if sign == "<")
+
+
+def shadowing_wheel(shape: Shape, setuptools: str, *, required: bool) -> Bracket:
+    """The ``wheel`` package beside a setuptools that packed the wheel, whose modules it took instead of its own copy.
+
+    From 71 setuptools keeps that copy at the end of the import path, where anything that is installed goes first; from
+    75.6 it writes requirements without it.
+
+    Args:
+        shape: Of the wheel.
+        setuptools: Its version.
+        required: Whether the source asks for ``wheel``; if not, a shape that its copy gives too says nothing.
+    """
+    try:
+        version = Version(setuptools)
+    except InvalidVersion:
+        return Bracket()
+    rules: tuple[Rule, ...] = RECORD_RULES if _PACKS.contains(version, prereleases=True) else ()
+    rules += REQUIREMENT_RULES if _WRITES_REQUIREMENTS.contains(version, prereleases=True) else ()
+    found = Bracket((_IMPORTED, *(rule for rule in rules if rule.seen(shape))), "wheel")
+    says_nothing = found.contains(_BUNDLED) and not required
+    return Bracket() if len(found.rules) == 1 or says_nothing or not found.is_possible else found
 
 
 def bracket(shape: Shape) -> Bracket:
@@ -123,7 +162,23 @@ def read_shape(wheel: Inspection, traces: WheelTraces, setup_cfg: str | None) ->
         licences=any(re.match(r"(LICEN[CS]E|COPYING|NOTICE|AUTHORS)", name) for name in names),
         nspkg=next((text for name, text in wheel.texts.items() if name.endswith("-nspkg.pth")), None),
         setup_cfg=setup_cfg,
+        record_is_typed=next(
+            (stat.S_IFMT(each.mode) != 0 for each in wheel.members if each.name == f"{prefix}RECORD" and each.mode),
+            None,
+        ),
     )
+
+
+def _parentheses(shape: Shape) -> bool:
+    return any("(" in each.partition(";")[0] for each in shape.requirements)
+
+
+def _spaced(shape: Shape) -> bool:
+    return any(re.match(r"[\w.-]+(\[[^]]*])? +[<>=!~;]", each) for each in shape.requirements)
+
+
+def _bare(shape: Shape) -> bool:
+    return any(re.match(r"[\w.-]+(\[[^]]*])?[<>=!~;]", each) for each in shape.requirements)
 
 
 def _follows(shape: Shape, name: str, other: str) -> bool:
@@ -204,6 +259,19 @@ RULES = (
     ),
     Rule(
         "<62.2",
+        "the description ends with two empty lines or more",
+        # From 62.2 on this takes a text that ends so itself; without Platform there is nothing older to be had.
+        lambda shape: shape.empty_ends > 2 and "platform" in shape.names,
+        "setuptools 62.2.0 writes the description as it is; from 57 on it added two line ends, before at least three",
+    ),
+    Rule(
+        ">=57",
+        "the description ends with one empty line or none",
+        lambda shape: 0 < shape.empty_ends < 3,
+        "setuptools 57.0.0 writes the description below the headers; before, at least three line ends came out",
+    ),
+    Rule(
+        "<62.2",
         "METADATA says UNKNOWN where nothing is known",
         lambda shape: shape.is_unknown("platform", "summary", "license"),
         "setuptools 62.2.0 leaves out Platform, Summary and License that are not given",
@@ -223,7 +291,56 @@ RULES = (
         "setuptools 68.2.0 names each namespace once in -nspkg.pth files",
     ),
 )
-"""Every rule that is known; several may be seen in one wheel."""
+"""Every rule that is known about setuptools; several may be seen in one wheel."""
+
+REQUIREMENT_RULES = (
+    Rule(
+        "<0.41.1",
+        "Requires-Dist has versions in parentheses",
+        _parentheses,
+        "wheel 0.41.0 and 0.41.1 beside setuptools 71.0 to 75.5, measured",
+    ),
+    Rule(
+        ">=0.41.1,<0.44",
+        "Requires-Dist has a space before versions and markers, and no parentheses",
+        lambda shape: _spaced(shape) and not _parentheses(shape) and not _bare(shape),
+        "wheel 0.41.0, 0.41.1, 0.43.0 and 0.44.0 beside setuptools 71.0 to 75.5, measured",
+    ),
+    Rule(
+        ">=0.44",
+        "Requires-Dist has no space before versions and markers",
+        lambda shape: _bare(shape) and not _spaced(shape),
+        "wheel 0.43.0 and 0.44.0 beside setuptools 71.0 to 75.5, measured",
+    ),
+)
+"""How ``wheel`` writes requirements that setuptools 71 to 75.5 hands over."""
+
+RECORD_RULES = (
+    Rule(
+        "<0.40",
+        "the mode of RECORD does not say that it is a file",
+        lambda shape: shape.record_is_typed is False,
+        "wheel 0.38.4 and 0.40.0 beside setuptools 71.0 to 82.0, measured",
+    ),
+    Rule(
+        ">=0.40",
+        "the mode of RECORD says that it is a file",
+        lambda shape: shape.record_is_typed is True,
+        "wheel 0.38.4 and 0.40.0 beside setuptools 71.0 to 82.0, measured",
+    ),
+)
+"""How ``wheel`` packs what setuptools from 71 on hands over."""
+
+_IMPORTED = Rule(
+    ">=0.34",
+    "setuptools used modules of a wheel package beside it",
+    lambda _: True,
+    "wheel 0.33.6 and 0.34.2 beside setuptools 75.1.0, measured: it cannot use older ones",
+)
+_WRITES_REQUIREMENTS = SpecifierSet(">=71,<75.6")
+_PACKS = SpecifierSet(">=71")
+_BUNDLED = "0.43.0"
+"""The copy that setuptools 70.1 to 75.5 has; later ones pack alike."""
 
 
 def _release(bound: str) -> tuple[int, ...]:

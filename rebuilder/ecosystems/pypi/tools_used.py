@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from rebuilder.ecosystems.pypi.command_line import SetupCommand, setup_command
@@ -17,7 +18,7 @@ from rebuilder.ecosystems.pypi.requirements import (
     runnable,
 )
 from rebuilder.ecosystems.pypi.setup_requires import with_setup_requires
-from rebuilder.ecosystems.pypi.tool_versions import Bracket, bracket, read_shape
+from rebuilder.ecosystems.pypi.tool_versions import Bracket, bracket, read_shape, shadowing_wheel
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces
 from rebuilder.ecosystems.pypi.windows_traces import OnWindows, on_windows
 from rebuilder.model.artifact import Artifact
@@ -88,6 +89,12 @@ def tools_used(
         requirements = narrowed(with_setup_requires(requirements, setup_py), fitting)
         requirements, not_after = runnable(requirements, uploaded)
         versions = {"wheel": generator.version, **_setuptools(fitting, uploaded)}
+    elif generator is not None and generator.name == "setuptools":
+        required = any(canonicalize_name(each.name) == "wheel" for each in system.requires)
+        shape = read_shape(wheel, traces, setup_cfg)
+        beside = shadowing_wheel(shape, generator.version, required=required)
+        requirements = narrowed(requirements, beside)
+        versions |= {"wheel": beside.specifier} if beside.rules else {}
     return Tools(
         system=system,
         requirements=requirements,
