@@ -6,16 +6,8 @@ RUN apt-get update \
  && apt-get install --yes --no-install-recommends python3-venv \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-COPY requirements.lock requirements-dev.lock pyproject.toml README.md LICENSE ./
-RUN python3 -m venv /opt/build \
- && /opt/build/bin/pip install --quiet --require-hashes --requirement requirements-dev.lock \
- && python3 -m venv /opt/rebuilder \
- && /opt/rebuilder/bin/pip install --quiet --require-hashes --requirement requirements.lock
-COPY rebuilder rebuilder
-COPY reports reports
-COPY schedules schedules
-RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /tmp/wheel . \
- && /opt/rebuilder/bin/pip install --quiet --no-deps --no-index /tmp/wheel/*.whl
+COPY . .
+RUN tools/install-python /opt/rebuilder requirements-service.lock
 
 FROM debian:trixie-slim
 RUN apt-get update \

@@ -4,13 +4,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TOOLCHAINS := .build/toolchains
+WHEELHOUSE := .build/wheelhouse
 # What is needed to verify, and what is needed on top to test (Debian package names).
 PACKAGES := python3-venv git bubblewrap mmdebstrap libseccomp2 debian-archive-keyring ca-certificates
 TEST_PACKAGES := $(PACKAGES) chromium chromium-driver openssl jq gpg util-linux postgresql
 SUITES := bullseye bookworm trixie forky
 DEMO := pypi:jinja2==3.1.6 pypi:idna==3.20 pypi:pluggy==1.7.0 pypi:aiosignal==1.4.0 pypi:numpy==2.3.5
 
-.PHONY: help packages test-packages install toolchains demo test lint types tests test-online soak bench lock clean
+LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header
+
+.PHONY: help packages test-packages install toolchains demo test lint types tests test-online soak bench image lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -21,11 +24,15 @@ packages: ## Debian packages needed to verify
 test-packages: ## Debian packages needed to test
 	@tools/debian-packages $(TEST_PACKAGES)
 
-$(VENV)/.installed: requirements-dev.lock pyproject.toml
-	rm -rf $(VENV)
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+$(VENV)/.installed: requirements-dev.lock requirements-build.lock pyproject.toml tools/install-python
+	PYTHON=$(PYTHON) tools/install-python $(VENV) requirements-dev.lock --editable
+	touch $@
+
+# The locked files themselves: with them, tests install once more without an index, and beside newer releases.
+$(WHEELHOUSE)/.complete: $(VENV)/.installed requirements-dev.lock requirements-build.lock
+	rm -rf $(WHEELHOUSE)
+	for lock in build dev; do $(BIN)/python -m pip --quiet --disable-pip-version-check download --no-deps --require-hashes --only-binary :all: \
+	  --dest $(WHEELHOUSE) --requirement requirements-$$lock.lock || exit 1; done
 	touch $@
 
 install: packages $(VENV)/.installed ## Debian packages and the locked Python environment
@@ -48,7 +55,7 @@ lint: install ## Style
 types: install ## Static types
 	$(BIN)/mypy
 
-tests: test-packages toolchains ## Unit, contract, integration and browser tests; no internet
+tests: test-packages toolchains $(WHEELHOUSE)/.complete ## Unit, contract, integration and browser tests; no internet
 	$(BIN)/python -m pytest tests --ignore=tests/online
 
 test-online: toolchains ## Tests against real registries (not part of CI)
@@ -61,9 +68,14 @@ bench: toolchains ## Speed and memory as ratios in one run, then whole lists of 
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench list
 
+image: install ## The container image, and a real release verified in it (by hand; needs podman)
+	tools/image
+
 lock: ## Resolve the lock files again
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	$(LOCK) pyproject.toml --all-extras --group dev -o requirements-dev.lock
+	$(LOCK) pyproject.toml --all-extras -c requirements-dev.lock -o requirements-service.lock
+	$(LOCK) pyproject.toml -c requirements-dev.lock -o requirements.lock
+	$(LOCK) --group build -c requirements-dev.lock -o requirements-build.lock
 
 clean: ## Remove what was built here
 	chmod -R u+w .build 2>/dev/null; rm -rf $(VENV) .build .mypy_cache .ruff_cache dist site

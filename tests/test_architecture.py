@@ -14,7 +14,7 @@ PACKAGE = ROOT / "rebuilder"
 PARTS = {"ecosystems", "provenance", "toolchains", "sandbox", "compare", "diagnose", "attest", "log", "site", "storage"}
 LAYERS: list[set[str]] = [
     {"model", "errors", "resources", "guest", "checked_files", "foreign_json"},
-    {"ports"},
+    {"ports", "extras"},
     PARTS | {"allowance", "clock", "config", "hits", "places", "stopwatch"},
     {"trial"},
     {"lineage", "variation"},

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from rebuilder.errors import ExitCode, RebuilderError, UsageError
+from rebuilder.extras import missing_extra
 
 _INTERRUPTED = 130
 _PIPE_CLOSED = 141
@@ -358,6 +359,8 @@ def _run() -> int:
 def _exit_code(error: BaseException) -> int:
     """Say how it ended, if there is anything to say, and give the code for it."""
     code: int = ExitCode.OUR_FAULT
+    if isinstance(error, ModuleNotFoundError):
+        error = missing_extra(error) or error
     match error:
         case RebuilderError():
             _say(f"rebuilder: {error}", error.hint)
