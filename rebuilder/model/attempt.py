@@ -15,7 +15,7 @@ class Outcome(StrEnum):
 
     COMPLETED = "completed"
     BUILD_FAILED = "build-failed"
-    """A command of the definition exited with an error."""
+    """A command of the definition exited with an error, or the build ended the sandbox it ran in."""
     TIMED_OUT = "timed-out"
     """A limit was reached; ``limit`` says which."""
 
@@ -46,7 +46,7 @@ class Run(Value):
 
     outcome: Outcome
     exit_code: int | None = None
-    """Of the command that failed, or 0; None when a limit ended the run."""
+    """Of the command that failed, or 0; None when a limit ended the run, or the build its own sandbox."""
     limit: Limit | None = None
     outputs: tuple[Output, ...] = ()
     log_sha256: Sha256Field

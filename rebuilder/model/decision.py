@@ -122,4 +122,6 @@ def _stopped(attempt: Attempt) -> str:
 def _failed(attempt: Attempt) -> str:
     if attempt.run.outcome is Outcome.COMPLETED:
         return "The build ended without an error, but left no file to compare."
+    if attempt.run.exit_code is None:
+        return "The build ended the sandbox it ran in, from inside; what it would have made is not known."
     return f"A build command ended with exit code {attempt.run.exit_code}; the log says where."

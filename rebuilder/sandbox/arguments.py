@@ -21,6 +21,7 @@ _USER = "1000"
 _WRITABLE = ("/build", "/tmp")  # noqa: S108  # inside the sandbox
 _READABLE = ("/inputs", "/tools")
 _LISTING_BYTES = 1 << 20
+_NO_BYTES = 4096
 _LAST_SECOND = 1 << 33  # the year 2242: what a kernel that has run for long can still count in nanoseconds
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ADDED_BY_SHELL = ("OLDPWD", "PWD")
@@ -165,6 +166,10 @@ def options(definition: BuildDefinition, *, root: str, inputs: Mapping[str, str]
         *("--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session"),
         *("--uid", _USER, "--gid", _USER, "--hostname", definition.hostname),
         *("--ro-bind", root, "/", "--proc", "/proc", "--dev", "/dev"),
+        # The first process is bubblewrap's own and has the build's user: what is in /proc/1 could be written to.
+        *("--perms", "0555", "--size", str(_NO_BYTES), "--tmpfs", "/proc/1", "--remount-ro", "/proc/1"),
+        # /dev/full reads as /dev/zero does; but a shared mapping of the latter is memory that nobody can count.
+        *("--dev-bind", "/dev/full", "/dev/zero"),
         *("--perms", "1777", "--size", disk, "--tmpfs", "/dev/shm", "--remount-ro", "/dev"),  # noqa: S108
         *("--perms", "0755", "--size", disk, "--tmpfs", "/build"),
         *("--perms", "1777", "--size", disk, "--tmpfs", "/tmp"),  # noqa: S108
@@ -213,7 +218,8 @@ def resource_limits(limits: Limits) -> dict[str, tuple[int, int]]:
         "RLIMIT_FSIZE": (limits.file_bytes, limits.file_bytes),
         "RLIMIT_AS": (max(8 * limits.memory_bytes, 32 << 30),) * 2,
         "RLIMIT_CORE": (1, 1),
-        "RLIMIT_NOFILE": (1024, 4096),
+        "RLIMIT_NOFILE": (1024, 2048),
+        "RLIMIT_SIGPENDING": (4096, 4096),
         "RLIMIT_STACK": (8 << 20, resource.RLIM_INFINITY),
         "RLIMIT_MEMLOCK": (64 << 10, 64 << 10),
         "RLIMIT_MSGQUEUE": (64 << 10, 64 << 10),

@@ -58,7 +58,7 @@ class BubblewrapSandbox:
         sources = self._executables.sources(definition, inputs)
         started = self._clock.now()
         with self._execution.run(definition, toolchain, sources) as ended:
-            meter, exit_code = ended.supervision.meter, ended.supervision.exit_code
+            meter, exit_code = ended.supervision.meter, ended.exit_code
             listing = list_outputs(meter.out)
             behind = limit_behind(meter, exit_code, definition.limits, listing)
             limit = ended.limit or (Limit(behind) if behind else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,8 @@ class Ended(NamedTuple):
     """Its log, and its meter with the content of its file systems; good inside the ``with`` block only."""
     limit: Limit | None
     """The limit that was seen passed, after which the run was killed."""
+    exit_code: int | None
+    """Of the commands; None when a limit ended them, or when what ran in the sandbox ended the sandbox."""
     ending: Ending
     wall_seconds: float
     version: str
@@ -104,12 +107,19 @@ class Execution:
             stack.callback(launched.close)
             limit = supervision.watch(launched)
             ending = supervision.end(launched, kill=limit is not None)
-            if limit is None and (supervision.exit_code is None or not ending.orphaned):
-                raise _fault(supervision, ending)
+            if limit is None and not supervision.stood:
+                raise _not_set_up(supervision, ending)
+            if limit is None and _monitor_was_killed(ending):
+                raise SandboxFaultError("A sandbox was ended from outside while a build ran in it.")
             starved = _out_of_memory_kills() > killed_before
-            if supervision.exit_code and limit is None and starved:
+            if starved and ending.memory_bytes > definition.limits.memory_bytes:
+                limit = limit or Limit.MEMORY  # it was faster than our looks, and the kernel ended it before us
+            exit_code = supervision.exit_code if limit is None and ending.orphaned else None
+            if exit_code != 0 and limit is None and starved:
                 raise starvation()
-            yield Ended(supervision, limit, ending, time.monotonic() - begun, version, starved)
+            if exit_code is None and ending.cpu_seconds > definition.limits.cpu_seconds:
+                limit = limit or Limit.CPU_TIME
+            yield Ended(supervision, limit, exit_code, ending, time.monotonic() - begun, version, starved)
 
     def _request(
         self,
@@ -161,10 +171,13 @@ class Execution:
         return launched
 
 
-def _fault(supervision: Supervision, ending: Ending) -> RebuilderError:
-    """Why the sandbox did not run the commands to an end, though no limit was reached."""
-    if supervision.stood:
-        return SandboxFaultError("A sandbox was ended from outside while a build ran in it.")
+def _monitor_was_killed(ending: Ending) -> bool:
+    """Whether bubblewrap outside of the sandbox died of a signal. No process inside can name it, so none sent it."""
+    return ending.status is None or os.WIFSIGNALED(ending.status)
+
+
+def _not_set_up(supervision: Supervision, ending: Ending) -> RebuilderError:
+    """Why a sandbox did not come to stand: nothing of the build had begun, so it is our fault."""
     said = ending.problem or supervision.log_tail() or f"wait status {ending.status}"
     for sentence, hint in isolation.settings_in_the_way():
         return SandboxUnavailableError(f"The sandbox cannot be set up. {sentence} ({said})", hint=hint)

@@ -21,7 +21,7 @@ from rebuilder.model.value import Value
 from rebuilder.sandbox import launcher
 
 _PROGRAM = Path(launcher.__file__)
-_PATIENCE = 10.0
+_PATIENCE = 60.0
 
 
 class Ending(Value):
@@ -35,7 +35,7 @@ class Ending(Value):
     memory_bytes: int = 0
     """Largest resident memory of any one process."""
     orphaned: bool = False
-    """Whether the first process of the sandbox outlived bubblewrap, as it does unless it was killed."""
+    """Whether the first process of the sandbox outlived bubblewrap, as it does unless something ended it."""
 
 
 class Launched:
@@ -74,6 +74,9 @@ class Launched:
                 raise SandboxFaultError("The processes of a sandbox could not be ended.")
             try:
                 message = self._report.recv(4096)
+            except ConnectionResetError:
+                # It was done before it heard our last word. The kernel says so first, and then hands out its own.
+                continue
             except OSError:
                 message = b""
             if not message:

@@ -9,6 +9,8 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from rebuilder.sandbox.kernel_memory import held_bytes, lock_bytes
+
 if TYPE_CHECKING:
     from rebuilder.model.definition import Limits
 
@@ -16,6 +18,9 @@ INODE_BYTES = 1024
 """Kernel memory one file, directory or link costs besides its content; counted as disk."""
 
 _DISKS = ("build", "tmp", "dev/shm")  # inside the sandbox
+_HELD_LOOKS, _LOCK_LOOKS = 8, 40
+"""After so many looks what the kernel holds for the processes is counted too, and locks: it takes longer, and grows
+slower."""
 _OWN = 2
 """Processes that are ours: bubblewrap's first process, and the shell that runs the commands."""
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -36,8 +41,9 @@ class Usage(NamedTuple):
 class Meter:
     """Looks into one sandbox through descriptors that stay good until it is closed.
 
-    Its own ``/proc`` lists its processes and no others. The descriptors of its temporary file systems keep their
-    content readable after all processes, and the mount namespace with them, are gone.
+    Its own ``/proc`` lists its processes and no others; the first of them is hidden there, and looked at in ours. The
+    descriptors of its temporary file systems keep their content readable after all processes, and the mount namespace
+    with them, are gone.
     """
 
     def __init__(self, init: int) -> None:
@@ -51,14 +57,18 @@ class Meter:
         """
         self._stack = contextlib.ExitStack()
         with contextlib.ExitStack() as opened:
+            self._init = self._open(opened, f"/proc/{init}", None)
             root = self._open(opened, f"/proc/{init}/root", None)
             self._proc = self._open(opened, "proc", root)
+            self._terminals = self._open(opened, "dev/pts", root)
             self._disks = [self._open(opened, name, root) for name in _DISKS]
             self.build = self._disks[0]
             self.out = self._open(opened, "out", root)
             self._stack = opened.pop_all()
         self.peak_bytes = 0
         self.cpu_seconds = 0.0
+        self._looks = 0
+        self._held_bytes = self._lock_bytes = 0
 
     @staticmethod
     def _open(stack: contextlib.ExitStack, path: str, directory: int | None) -> int:
@@ -86,16 +96,22 @@ class Meter:
     def look(self) -> Usage:
         """Measure now."""
         ticks = pages = tasks = 0
-        for name in self._processes():
-            fields = self._stat(name)
-            if fields is not None:
+        processes = self._processes()
+        for data in (_read(self._init, "stat"), *(_read(self._proc, f"{name}/stat") for name in processes)):
+            if data:
+                fields = data[data.rindex(b")") + 2 :].split()
                 # proc_pid_stat(5): fields 14 to 17, 20 and 24; the first here is field 3
                 ticks += sum(map(int, fields[11:15]))
                 tasks += int(fields[17])
                 pages += int(fields[21])
         self.cpu_seconds = max(self.cpu_seconds, ticks / _TICK)
-        memory = pages * _PAGE
-        self.peak_bytes = max(self.peak_bytes, memory)
+        self._looks += 1
+        if self._looks % _HELD_LOOKS == 1:
+            self._held_bytes = held_bytes(self._proc, self._init, self._terminals)
+        if self._looks % _LOCK_LOOKS == 0:
+            self._lock_bytes = lock_bytes(self._proc)
+        self.peak_bytes = max(self.peak_bytes, pages * _PAGE)
+        memory = pages * _PAGE + self._held_bytes + self._lock_bytes
         return Usage(self.cpu_seconds, memory, max(tasks - _OWN, 0), self.disk_bytes(), self.output_bytes())
 
     def exceeded(self, limits: Limits) -> str | None:
@@ -115,35 +131,36 @@ class Meter:
         return None
 
     def _processes(self) -> list[str]:
+        """All but the first, whose directory in this ``/proc`` is empty."""
         try:
-            return [name for name in os.listdir(self._proc) if name.isdigit()]  # noqa: PTH208
+            return [name for name in os.listdir(self._proc) if name.isdigit() and name != "1"]  # noqa: PTH208
         except OSError:  # the first process has ended, and its /proc with it
             return []
 
-    def _stat(self, pid: str) -> list[bytes] | None:
-        data = self._read(f"{pid}/stat")
-        return data[data.rindex(b")") + 2 :].split() if data else None
-
     def _proportional_bytes(self) -> int:
-        total = 0
+        """Memory with the pages that processes share counted once; a process that hides its own counts in full."""
+        total = held_bytes(self._proc, self._init, self._terminals) + self._lock_bytes
         for name in self._processes():
-            for line in self._read(f"{name}/smaps_rollup").splitlines():
-                if line.startswith(b"Pss:"):
-                    total += int(line.split()[1]) * 1024
+            lines = _read(self._proc, f"{name}/smaps_rollup").splitlines()
+            shares = [int(line.split()[1]) * 1024 for line in lines if line.startswith(b"Pss:")]
+            if not shares and (data := _read(self._proc, f"{name}/stat")):
+                shares = [int(data[data.rindex(b")") + 2 :].split()[21]) * _PAGE]
+            total += sum(shares)
         return total
 
-    def _read(self, path: str) -> bytes:
-        """A file of the sandbox's ``/proc``; empty when the process has ended."""
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
-        except OSError:
-            return b""
-        try:
-            return os.read(descriptor, 8192)
-        except OSError:
-            return b""
-        finally:
-            os.close(descriptor)
+
+def _read(directory: int, path: str) -> bytes:
+    """A short file of ``/proc``; empty when the process has ended."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+    except OSError:
+        return b""
+    try:
+        return os.read(descriptor, 8192)
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)
 
 
 def _used(descriptor: int) -> int:

@@ -40,6 +40,7 @@ class Listing(NamedTuple):
 def list_outputs(directory: int) -> Listing:
     """Look through ``/out``: regular files directly in it, with plain names, that their owner can read."""
     files, remarks, ignored = [], [], 0
+    os.fchmod(directory, 0o755)  # a build may have closed it even to its owner, and nothing of it runs any more
     with os.scandir(directory) as entries:
         for entry in entries:
             facts = entry.stat(follow_symlinks=False)

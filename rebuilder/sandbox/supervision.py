@@ -8,7 +8,7 @@ import select
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from io import FileIO
 from types import TracebackType
 from typing import Any, Self
@@ -23,7 +23,8 @@ LOOK_SECONDS = 0.025
 """Time between two measurements; the end of a run is waited for, not looked for."""
 
 _SETUP_SECONDS = 60.0
-_PATIENCE_SECONDS = 10.0
+_PATIENCE_SECONDS = 60.0
+"""For the end of killed processes: the kernel may have gigabytes of them to give back."""
 _READ = 1 << 16
 _TAIL = 2000
 
@@ -187,7 +188,8 @@ class Supervision:
             SandboxFaultError: its processes cannot be ended.
         """
         if kill and self._init_fd is not None:
-            signal.pidfd_send_signal(self._init_fd.fileno(), signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it ended meanwhile, and is reaped
+                signal.pidfd_send_signal(self._init_fd.fileno(), signal.SIGKILL)
             gone = select.poll()
             gone.register(self._init_fd, select.POLLIN)
             if not gone.poll(_PATIENCE_SECONDS * 1000):

@@ -28,7 +28,7 @@ def check_isolation() -> list[str]:
             root.chmod(0o755)
             sources = _borrow_programs(root)
             with execution.run(_definition(sources), root, sources) as ended:
-                code = ended.supervision.exit_code
+                code = ended.exit_code
                 if code == 0:
                     return []
                 return [f"A sandbox could be started, but a command in it ended with exit code {code}."]

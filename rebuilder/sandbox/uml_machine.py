@@ -28,7 +28,7 @@ _OWN = {
     f"{_GUEST}/rebuilder/__init__.py": _PACKAGE / "__init__.py",
     **{
         f"{_GUEST}/rebuilder/sandbox/{name}": _PACKAGE / "sandbox" / name
-        for name in ("__init__.py", "launcher.py", "meter.py", "residue.py")
+        for name in ("__init__.py", "kernel_memory.py", "launcher.py", "meter.py", "residue.py")
     },
 }
 """Our programs in the guest: path there to file here."""

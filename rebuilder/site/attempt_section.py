@@ -153,7 +153,7 @@ def outcome_words(attempt: Attempt) -> str:
     if run.outcome is Outcome.TIMED_OUT:
         return f"Stopped at the limit on {run.limit or 'something'}"
     if run.outcome is Outcome.BUILD_FAILED:
-        return "A command failed" if run.exit_code is None else f"A command failed with exit code {run.exit_code}"
+        return "Ended its own sandbox" if run.exit_code is None else f"A command failed with exit code {run.exit_code}"
     return "Completed" if attempt.rebuilt else "Completed, but left no file"
 
 

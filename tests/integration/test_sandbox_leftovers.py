@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from rebuilder.errors import RebuilderError, SandboxFaultError, SandboxUnavailableError, UsageError
-from rebuilder.model.attempt import Limit, Outcome
+from rebuilder.model.attempt import Limit, Outcome, Run
 from rebuilder.model.definition import Limits
 from rebuilder.sandbox.bubblewrap import BubblewrapSandbox, check_isolation
 from tests.fakes.blobs import MemoryBlobs
@@ -188,13 +188,13 @@ def command(pid: int) -> bytes:
     return b""
 
 
-def in_background(room: Room) -> tuple[threading.Thread, list[BaseException], int]:
-    """Start a run that would last; give the thread, what it will raise, and the launcher once the build runs."""
-    raised: list[BaseException] = []
+def in_background(room: Room) -> tuple[threading.Thread, list[Run | RebuilderError], int]:
+    """Start a run that would last; give the thread, what it will give or raise, and the launcher when it runs."""
+    raised: list[Run | RebuilderError] = []
 
     def build() -> None:
         try:
-            room.run(("/usr/bin/sleep", "1000"))
+            raised.append(room.run(("/usr/bin/sleep", "1000")))
         except RebuilderError as error:
             raised.append(error)
 
@@ -220,17 +220,27 @@ def test_launcher_killed(room: Room) -> None:
     assert room.shell("true").outcome is Outcome.COMPLETED
 
 
-@pytest.mark.parametrize("which", [b"bwrap", b"/usr/bin/bwrap"], ids=["any", "monitor"])
-def test_sandbox_killed_from_outside(room: Room, which: bytes) -> None:
-    """A sandbox that somebody else kills is no failed build."""
+def test_bubblewrap_killed_from_outside(room: Room) -> None:
+    """No build reaches the bubblewrap around its sandbox: that it was killed is our trouble."""
     thread, raised, launcher = in_background(room)
-    monitor = children(launcher)[0]
-    victim = children(monitor)[0] if which == b"bwrap" else monitor
-    os.kill(victim, signal.SIGKILL)
+    os.kill(children(launcher)[0], signal.SIGKILL)
     thread.join(PATIENCE)
     assert not thread.is_alive()
     assert [SandboxFaultError] == [type(error) for error in raised]
     assert "from outside" in str(raised[0])
+    assert left_over() == []
+
+
+def test_first_process_ended(room: Room) -> None:
+    """An end of the sandbox's first process after the build began is the build's result, however it came about."""
+    thread, given, launcher = in_background(room)
+    [init] = children(children(launcher)[0])
+    os.kill(init, signal.SIGKILL)
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+    [run] = given
+    assert isinstance(run, Run)
+    assert (Outcome.BUILD_FAILED, None, None, ()) == (run.outcome, run.exit_code, run.limit, run.outputs)
     assert left_over() == []
 
 

@@ -74,7 +74,10 @@ def test_isolation_is_always_asked_for() -> None:
         assert option in words
     for option in (b"--clearenv", b"--seccomp", b"--json-status-fd"):
         assert option in words
-    assert not {b"--share-net", b"--bind", b"--dev-bind", b"--cap-add"} & set(words)
+    assert not {b"--share-net", b"--bind", b"--cap-add"} & set(words)
+    devices = [words[at + 1 : at + 3] for at, word in enumerate(words) if word == b"--dev-bind"]
+    assert [[b"/dev/full", b"/dev/zero"]] == devices
+    assert words.index(b"/proc") < words.index(b"/proc/1")
     assert words[words.index(b"--ro-bind") + 1 :][:2] == [b"/root-file-system", b"/"]
 
 
