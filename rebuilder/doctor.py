@@ -76,6 +76,15 @@ def _index(override: str | None) -> tuple[str, list[str]]:
     return settings.index_url, [settings.origin, *([settings.ca_origin] if settings.ca_origin else [])]
 
 
+def _ask(override: str | None) -> str:
+    from rebuilder.ecosystems.pypi.settings import index_settings
+    from rebuilder.ecosystems.pypi.simple_index import MEDIA_TYPE
+    from rebuilder.storage.index_probe import ask_index
+
+    settings = index_settings(override)
+    return ask_index(settings.index_url, accept=MEDIA_TYPE, ca_bundle=settings.ca_bundle)
+
+
 def _npm() -> str:
     from rebuilder.ecosystems.npm.settings import NpmSettings
 
@@ -98,6 +107,8 @@ class Machine:
     seccomp: Callable[[], object] = _seccomp
     isolation: Callable[[], list[str]] = _isolation
     index: Callable[[str | None], tuple[str, list[str]]] = _index
+    ask: Callable[[str | None], str] = _ask
+    """Asks the index itself."""
     npm: Callable[[], str] = _npm
 
 
@@ -108,7 +119,7 @@ class _Finding:
 
 
 def checks(config: Config, machine: Machine | None = None) -> list[Check]:
-    """Look at everything, without the network and without changing anything."""
+    """Look at everything and change nothing; of the network, the index is asked one question."""
     here = machine or Machine()
     findings = [
         *_platform(here),
@@ -360,9 +371,14 @@ def _mend_trust(place: Path | None) -> str:
 def _settings(config: Config, here: Machine) -> Iterator[_Finding]:
     try:
         url, origins = here.index(config.index_url)
-        yield _said("index", " ".join([f"Releases are read from {sources.without_password(url)}.", *origins]))
     except RebuilderError as error:
         yield _said("index", str(error), ok=False, mend=error.hint)
+    else:
+        where = " ".join([f"Releases are read from {sources.without_password(url)}.", *origins])
+        try:
+            yield _said("index", f"{where} {here.ask(config.index_url)}")
+        except RebuilderError as error:
+            yield _said("index", f"{where} {error}", ok=False, mend=error.hint)
     try:
         yield _said("npm", here.npm())
     except RebuilderError as error:  # Without it everything else can be rebuilt.

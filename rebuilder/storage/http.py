@@ -137,6 +137,23 @@ class HttpFetcher:
         except GoneError:
             return None
 
+    def media_type(self, url: str, *, accept: str) -> str | None:
+        """What is at an address, by the type that its answer states; its body is not read. None when nothing is.
+
+        Raises:
+            UnavailableError: it does not answer, or answers with an error.
+        """
+        address = self._address(url)
+
+        def ask(deadline: float) -> str:
+            with self._answer(address, {"Accept": accept}, deadline) as (_, answer):
+                return str(answer.headers.get("content-type", "")).split(";")[0].strip().lower()
+
+        try:
+            return self._retried(ask)
+        except GoneError:
+            return None
+
     def _address(self, url: str) -> str:
         self._credentials.learn(url)
         return bare(url)

@@ -48,6 +48,7 @@ def machine(tmp_path: Path) -> Machine:
         seccomp=lambda: b"",
         isolation=list,
         index=lambda _: ("https://user:pass@example.org/simple", ["The index URL is taken from a test."]),
+        ask=lambda _: "It answers.",
         npm=lambda: "The npm registry is taken from a test.",
     )
 
@@ -292,7 +293,9 @@ def test_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     keys.mkdir()
     (keys / "signing.pem").write_text(KEY)
     (keys / "signing.pem").chmod(0o644)
-    assert ExitCode.OUR_FAULT == examine(Config(store=tmp_path / "file", keys=keys))
+    assert ExitCode.OUR_FAULT == examine(
+        Config(store=tmp_path / "file", keys=keys, index_url="http://127.0.0.1:1/simple")
+    )
     lines = capsys.readouterr().out.splitlines()
     assert f"  run: chmod 600 '{keys}/signing.pem'" in lines
     assert "  do: Name another with --store, or let this user write there" in lines

@@ -153,6 +153,60 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     assert [2, 3, 4, 7] == [problem.line for problem in reading.problems]
 
 
+def test_every_mistake_of_a_table_is_told(tmp_path: Path) -> None:
+    """Not only the first: shape, names, times, files and limits, each with its line and key; nothing twice."""
+    text = """[[watch]]
+name = 3
+ecosystem = "cpan"
+packages = ["no way", "idna", "also no"]
+files = ["none.txt", "no*.lock"]
+every = "5s"
+time_zone = "Nowhere"
+versions = { newest = 0 }
+priority = 99
+[watch.limits]
+processes = 0
+wall_seconds = -1
+[[recheck]]
+older_than = "x"
+check = "all"
+packages = ["?!"]
+cron = "61 * * * *"
+"""
+    expected = {
+        ("watch.name", 2),
+        ("watch.ecosystem", 3),
+        ("watch.packages", 4),
+        ("watch.files", 5),
+        ("watch.every", 6),
+        ("watch.time_zone", 7),
+        ("watch.versions", 8),
+        ("watch.priority", 9),
+        ("watch.processes", 11),
+        ("watch.wall_seconds", 12),
+        ("recheck.older_than", 14),
+        ("recheck.check", 15),
+        ("recheck.packages", 16),
+        ("recheck.cron", 17),
+    }
+    problems = read(tmp_path, text).problems
+    assert expected == {(each.key, each.line) for each in problems}
+    assert 16 == len({each.spoken for each in problems}) == len(problems)
+
+
+@pytest.mark.parametrize("text", ["watch = [1, 2]", "watch = 3", "watch = [[]]", 'recheck = ["x"]'])
+def test_tables_that_are_none(tmp_path: Path, text: str) -> None:
+    """A list of something else is a sentence, never a traceback."""
+    assert read(tmp_path, text + "\n").problems
+
+
+def test_ten_thousand_mistakes(tmp_path: Path) -> None:
+    """They are not all told, and that is said."""
+    names = ", ".join(f'"no {each}"' for each in range(10_000))
+    problems = read(tmp_path, f'[[watch]]\nevery = "6h"\npackages = [{names}]\n').problems
+    assert (201, "work.toml: has more mistakes; the first 200 are told.") == (len(problems), problems[-1].spoken)
+
+
 def test_a_disabled_watch_needs_no_files(tmp_path: Path) -> None:
     """It is checked for mistakes, but its files may be missing."""
     reading = read(tmp_path, '[[watch]]\nenabled = false\nfiles = ["none.txt"]\nevery = "6h"\n')

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rebuilder.service.schedules.timing import Cron, Trigger, check, duration, seconds, upcoming, zone
+from rebuilder.service.schedules.timing import Cron, Trigger, duration, mistakes, seconds, upcoming, zone
 from rebuilder.service.schedules.watch import Timing
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -156,10 +156,14 @@ def test_no_zone(name: str) -> None:
     ],
 )
 def test_timings_that_cannot_be_followed(timing: Timing, key: str) -> None:
-    """The error names the key."""
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 - its arguments are looked at
-        check(timing)
-    assert key == caught.value.args[1]
+    """The mistake names the key."""
+    assert [key] == [each for each, _ in mistakes(timing)]
+
+
+def test_every_mistake_of_a_timing_is_told() -> None:
+    """A zone that is none hides no line that is none; jitter has nothing to be compared with then."""
+    timing = Timing(cron="61 * * * *", time_zone="Nowhere", jitter=10**9)
+    assert ["time_zone", "cron"] == [each for each, _ in mistakes(timing)]
 
 
 @given(chances=st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=50))

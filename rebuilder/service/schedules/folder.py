@@ -140,7 +140,7 @@ class Folder:
         """What all files say; where two use one name, the one that came later is at fault, else the later in order."""
         used: dict[str, Entry] = {}
         for _, file in sorted(self._files.items(), key=lambda each: (each[1].good != each[1].latest.entries, each[0])):
-            wrong = file.latest.problems or _clashes(file.latest.entries, used)
+            wrong = [*file.latest.problems, *_clashes(file.latest.entries, used)]
             if not wrong:
                 file.good = file.latest.entries
             elif _clashes(file.good, used):

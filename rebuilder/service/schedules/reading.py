@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -35,6 +36,8 @@ from rebuilder.service.schedules.watch import Recheck, Remark, Rule, Timing, Ver
 ECOSYSTEMS = ("npm", "pypi")
 _MAX_BYTES = 1 << 20
 _MAX_FILES = 1000
+_MAX_PROBLEMS = 200
+"""Of one file; more would only push each other out of sight."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,9 @@ class _Reader:
         self._lines = text.splitlines()
         self._ecosystems, self._limits = ecosystems, limits
         self._count = 0
+        self._kind: Kind = "watch"
+        self._place: tuple[int | None, int | None] = (None, None)
+        """Kind of the table at hand, and its lines."""
 
     def run(self) -> None:
         """Read everything."""
@@ -121,61 +127,77 @@ class _Reader:
 
     def _table(self, kind: Kind, index: int, raw: Any) -> None:
         self._count += 1
-        start, end = span(self._lines, kind, index)
-        place = (start, end)
-        try:
-            table = TABLES[kind].model_validate(raw)
-        except ValidationError as error:
-            for each in error.errors():
-                self._mistake(kind, place, each)
+        before = len(self._reading.problems)
+        self._kind, self._place = kind, span(self._lines, kind, index)
+        table, wrong = self._understood(kind, raw)
+        if table is None:
             return
-        try:
-            ecosystem = self._ecosystem(table)
-            timing = self._timing(table)
-            if not table.enabled:
-                return
-            name = table.name or (self._path.stem if self._count == 1 else f"{self._path.stem}-{self._count}")
-            entry = Entry(
-                self._watch(table, name, ecosystem or "pypi", timing)
-                if isinstance(table, WatchTable)
-                else self._recheck(table, name, ecosystem, timing),  # type: ignore[arg-type] # there are two kinds
-                start,
-            )
-        except _Wrong as wrong:
-            line = line_of(self._lines, wrong.key, start, end, wrong.text) or start
-            self._problem(kind, wrong.key, wrong.sentence, line=line)
-        except FileError as error:
-            self._reading.problems.append(error.remark)
-        else:
-            self._reading.entries.append(entry)
-
-    def _ecosystem(self, table: Table) -> str | None:
-        if table.ecosystem is not None and table.ecosystem not in self._ecosystems:
+        name = table.name or (self._path.stem if self._count == 1 else f"{self._path.stem}-{self._count}")
+        item: Watch | Recheck | None = None
+        ecosystem = table.ecosystem
+        if ecosystem is not None and ecosystem not in self._ecosystems:
             known = ", ".join(sorted(self._ecosystems))
-            raise _Wrong("ecosystem", f"{table.ecosystem[:80]!r} is not known; known are {known}")
-        return table.ecosystem
+            self._note("ecosystem", f"{ecosystem[:80]!r} is not known; known are {known}")
+        timing = self._timing(table, wrong)
+        if table.enabled:
+            with self._noting():
+                if isinstance(table, WatchTable):
+                    item = self._watch(table, name, ecosystem or "pypi", timing, wrong)
+                elif isinstance(table, RecheckTable):
+                    item = self._recheck(table, name, ecosystem, timing)
+        if item is not None and len(self._reading.problems) == before:
+            self._reading.entries.append(Entry(item, self._place[0]))
 
-    def _timing(self, table: Table) -> Timing:
+    def _understood(self, kind: Kind, raw: Any) -> tuple[Table | None, set[str]]:
+        """A table without the keys that are wrong, and these; an unknown one may have been meant for any."""
+        try:
+            return TABLES[kind].model_validate(raw), set()
+        except ValidationError as error:
+            wrong = set()
+            for each in error.errors():
+                self._mistake(kind, self._place, each)
+                wrong |= {str(key) for key in each["loc"][:1]}
+                wrong |= set(keys(kind)) if each["type"] == "extra_forbidden" else set()
+            if not isinstance(raw, dict):
+                return None, wrong
+            rest = {key: value for key, value in raw.items() if key not in {str(e["loc"][0]) for e in error.errors()}}
+            return TABLES[kind].model_validate(rest), wrong
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """A mistake in here is noted, and the rest of the table is looked at all the same."""
+        try:
+            yield
+        except _Wrong as wrong:
+            self._note(wrong.key, wrong.sentence, wrong.text)
+
+    def _note(self, key: str, sentence: str, text: str | None = None) -> None:
+        line = line_of(self._lines, key, *self._place, text) or self._place[0]
+        self._problem(self._kind, key, sentence, line=line)
+
+    def _timing(self, table: Table, wrong: Collection[str]) -> Timing:
         if table.every is not None and table.cron is not None:
-            raise _Wrong("cron", "stands beside “every”; only one of them can be")
-        if table.every is None and table.cron is None:
-            raise _Wrong("every", 'is missing; say how often, such as every = "6h" or cron = "0 */6 * * *"')
+            self._note("cron", "stands beside “every”; only one of them can be")
+        if table.every is None and table.cron is None and not {"every", "cron"} & set(wrong):
+            self._note("every", 'is missing; say how often, such as every = "6h" or cron = "0 */6 * * *"')
         timing = Timing.model_validate(table.model_dump(include={"every", "cron", "time_zone"}))
         timing = timing.model_copy(update={"jitter": table.jitter or 0})
-        try:
-            times.check(timing)
-        except ValueError as error:
-            raise _Wrong(error.args[1], error.args[0]) from None
+        for key, sentence_ in times.mistakes(timing):
+            self._note(key, sentence_)
         return timing
 
-    def _watch(self, table: WatchTable, name: str, ecosystem: str, timing: Timing) -> Watch:
-        if not table.packages and not table.files:
-            raise _Wrong("packages", "is missing; say what is watched with “packages” or “files”")
+    def _watch(
+        self, table: WatchTable, name: str, ecosystem: str, timing: Timing, wrong: Collection[str] = ()
+    ) -> Watch:
+        if not table.packages and not table.files and not {"packages", "files"} & set(wrong):
+            self._note("packages", "is missing; say what is watched with “packages” or “files”")
         named = self._named(table, ecosystem)
         self._files(table.files, ecosystem, named)
-        versions = _versions(table.versions, pinned=bool(named.pins))
-        if versions.rule is Rule.LISTED and not named.pins:
-            raise _Wrong("versions", "is “listed”, but no file of this watch names a version")
+        versions = Versions(rule=Rule.LATEST)
+        with self._noting():
+            versions = _versions(table.versions, pinned=bool(named.pins))
+            if versions.rule is Rule.LISTED and not named.pins:
+                raise _Wrong("versions", "is “listed”, but no file of this watch names a version")
         return Watch(
             name=name,
             file=self._path.name,
@@ -214,30 +236,33 @@ class _Reader:
                 named.add(ecosystem, text)
             except ValueError as error:
                 version = "; versions are chosen by “versions”, or by a lock file" if "=" in text else ""
-                raise _Wrong("packages", f"{error}{version}", text) from None
+                self._note("packages", f"{error}{version}", text)
         return named
 
     def _files(self, names: list[str], ecosystem: str, named: Named) -> None:
         named.notes, named.read = self._reading.notes, []
         for name in names:
-            paths = [self._path.parent / name]
-            if glob.has_magic(name):
-                if "**" in name:
-                    raise _Wrong("files", f"{name[:80]!r} has “**”, which could mean the whole disk; use “*”", name)
-                self._reading.globs.append((name, self._path.parent))
-                paths = expand(name, self._path.parent)
-                if not paths:
-                    raise _Wrong("files", f"no file matches {name[:80]!r}", name)
-            for path in paths:
-                try:
-                    collect(path, ecosystem, named)
-                except FileError as error:
-                    raise _Wrong(
-                        "files", error.remark.model_copy(update={"key": None}).spoken.rstrip("."), name
-                    ) from None
-                finally:
-                    self._reading.read += named.read
-                    named.read = []
+            with self._noting():
+                self._file(name, ecosystem, named)
+
+    def _file(self, name: str, ecosystem: str, named: Named) -> None:
+        paths = [self._path.parent / name]
+        if glob.has_magic(name):
+            if "**" in name:
+                raise _Wrong("files", f"{name[:80]!r} has “**”, which could mean the whole disk; use “*”", name)
+            self._reading.globs.append((name, self._path.parent))
+            paths = expand(name, self._path.parent)
+            if not paths:
+                raise _Wrong("files", f"no file matches {name[:80]!r}", name)
+        for path in paths:
+            try:
+                collect(path, ecosystem, named)
+            except FileError as error:
+                words = error.remark.model_copy(update={"key": None}).spoken.rstrip(".")
+                self._note("files", words, name)
+            finally:
+                self._reading.read += named.read
+                named.read = []
 
     def _bounded(self, table: Any) -> Limits | None:
         if table is None:
@@ -247,21 +272,23 @@ class _Reader:
         try:
             return Config(limits=self._limits.model_dump() | table).limits
         except ValidationError as error:
-            first = error.errors()[0]
-            key = str(first["loc"][-1])
-            raise _Wrong(key, sentence(first, list(Limits.model_fields))) from None
+            for each in error.errors():
+                self._note(str(each["loc"][-1]), sentence(each, list(Limits.model_fields)))
+            return None
 
     def _mistake(self, kind: Kind, place: tuple[int | None, int | None], error: ErrorDetails) -> None:
-        key = str(error["loc"][0])
+        key = str(error["loc"][0]) if error["loc"] else None
         text = error["input"] if len(error["loc"]) > 1 and isinstance(error["input"], str) else None
-        line = line_of(self._lines, key, *place, text) or place[0]
+        line = (line_of(self._lines, key, *place, text) if key else None) or place[0]
         self._problem(kind, key, sentence(error, keys(kind)), line=line)
 
     def _problem(self, kind: Kind | None, key: str | None, words: str, *, line: int | None) -> None:
         where = ".".join(filter(None, (kind, key and key[:80]))) or None
-        self._reading.problems.append(
-            Remark(file=self._path.name, line=line, key=where, sentence=words if words.endswith("?") else f"{words}.")
-        )
+        if len(self._reading.problems) == _MAX_PROBLEMS:
+            words, where, line = f"has more mistakes; the first {_MAX_PROBLEMS} are told", None, None
+        if len(self._reading.problems) <= _MAX_PROBLEMS:
+            ended = words if words.endswith("?") else f"{words}."
+            self._reading.problems.append(Remark(file=self._path.name, line=line, key=where, sentence=ended))
 
 
 def expand(pattern: str, directory: Path) -> list[Path]:

@@ -78,17 +78,19 @@ def zone(name: str) -> ZoneInfo:
     raise ValueError(f"{name!r} is no time zone" + (f"; is {near[0]!r} meant?" if near else ", such as Europe/Berlin"))
 
 
-def check(timing: Timing) -> None:
-    """Make sure that a timing can be followed.
-
-    Raises:
-        ValueError: a field of it is wrong; the first argument is the sentence, the second the name of the key.
-    """
-    for key, wrong in _CHECKS:
+def mistakes(timing: Timing) -> list[tuple[str, str]]:
+    """What keeps a timing from being followed: names of keys, and sentences that fit behind them."""
+    found: list[tuple[str, str]] = []
+    for key, check in _CHECKS:
+        if key == "jitter" and found:
+            continue  # there are no times to compare it with
         try:
-            wrong(timing)
+            check(timing)
         except ValueError as error:
-            raise ValueError(str(error), key) from None
+            found.append((key, str(error)))
+            if key == "time_zone":
+                timing = timing.model_copy(update={"time_zone": "UTC"})
+    return found
 
 
 def upcoming(timing: Timing, now: datetime, count: int) -> list[datetime]:
@@ -167,7 +169,7 @@ class Trigger(BaseTrigger):  # type: ignore[misc] # the library has no types
     """Tells APScheduler when a job runs next.
 
     Args:
-        timing: What :func:`check` has let pass.
+        timing: What has no :func:`mistakes`.
         start: What intervals are counted from.
         chance: Gives numbers from 0 up to 1, for the jitter.
     """
@@ -245,7 +247,7 @@ def _check_cron(timing: Timing) -> None:
 
 
 def _check_jitter(timing: Timing) -> None:
-    if timing.jitter:
+    if timing.jitter and (timing.every or timing.cron):
         times = upcoming(timing, datetime(2026, 1, 1, tzinfo=UTC), 100)
         shortest = min(round((after - before).total_seconds()) for before, after in pairwise(times))
         if timing.jitter >= shortest:
