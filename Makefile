@@ -55,11 +55,11 @@ lint: install ## Style
 types: install ## Static types
 	$(BIN)/mypy
 
-tests: test-packages toolchains $(WHEELHOUSE)/.complete ## Unit, contract, integration and browser tests; no internet
-	$(BIN)/python -m pytest tests --ignore=tests/online
+tests: test-packages toolchains $(WHEELHOUSE)/.complete ## Unit, contract, integration and browser tests; no internet. One of them: make tests T=tests/unit/test_x.py
+	$(BIN)/python -m pytest $(or $(T),tests --ignore=tests/online)
 
 test-online: toolchains ## Tests against real registries (not part of CI)
-	$(BIN)/python -m pytest tests/online
+	$(BIN)/python -m pytest --force-enable-socket tests/online
 
 soak: toolchains ## Kills, restarts and full disks, for as long as it takes (bounded)
 	$(BIN)/python -m tests.soak
