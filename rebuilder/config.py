@@ -159,6 +159,11 @@ class Config(Value):
     """What builds run in: namespaces of this machine's kernel, or a kernel of its own for each (User Mode Linux).
 
     Where a build has to see another time, the latter is used whatever this says."""
+    clock: Literal["archive", "kernel"] = "archive"
+    """What is done where only times in a wheel are left: they are written into the finished archive, or the build is
+    first made again where the clock shows the recorded time, so that the build alone gives the same bytes.
+
+    Where the content depends on the clock, the latter is tried whatever this says."""
     trust: _Place | None = None
     """Directory of a trust root that is used instead of the shipped one; None: the usual place, if it exists."""
     expect: dict[str, Annotated[Expectation, BeforeValidator(_strict_expectation)]] = {}

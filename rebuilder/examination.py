@@ -10,6 +10,7 @@ from rebuilder import __version__
 from rebuilder.allowance import Allowance
 from rebuilder.compare.comparer import Comparer
 from rebuilder.compare.diffoscope import DiffoscopeRunner
+from rebuilder.compare.finisher import Finisher
 from rebuilder.diagnose.case import Case
 from rebuilder.diagnose.diagnosis import diagnose
 from rebuilder.errors import RebuilderError
@@ -52,6 +53,7 @@ class Parts:
     lineage: Lineage
     toolchains: WatchedToolchains
     comparer: Comparer
+    finisher: Finisher
     diffoscope: DiffoscopeRunner
     clock: Clock
     stopwatch: Stopwatch
@@ -179,6 +181,7 @@ def _tried(parts: Parts, evidence: Evidence, number: int, tier: Tier, share_sinc
         stopwatch=parts.stopwatch,
         record=lambda ordinal, attempt: parts.ledger.add_attempt(number, ordinal, attempt),
         earlier=lambda definition: _earlier(parts, definition, share_since),
+        finish=parts.finisher.finished,
     )
     obstacle = evidence.obstacle
     if obstacle is None:

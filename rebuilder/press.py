@@ -56,9 +56,13 @@ class Press:
             SigningError, StoreError, ValueError: see :meth:`finish`.
         """
         decision = report.decision
-        if decision.attempt is not None and (rebuilt := report.attempts[decision.attempt].rebuilt) is not None:
+        attempt = report.attempts[decision.attempt] if decision.attempt is not None else None
+        if attempt is not None and attempt.rebuilt is not None:
             self.blobs.path(report.artifact.sha256)
-            self.blobs.path(rebuilt.sha256)
+            self.blobs.path(attempt.rebuilt.sha256)
+            if attempt.finishing is not None and attempt.finishing.finished is not None:
+                self.blobs.path(attempt.finishing.record_sha256)
+                self.blobs.path(attempt.finishing.finished.sha256)
         if self.ledger.cache_get(_PUBLIC_KEY, self.signer.key_id) is None:
             pem = self.signer.public_pem.decode("ascii")
             self.ledger.cache_put(_PUBLIC_KEY, self.signer.key_id, pem, report.finished)

@@ -15,11 +15,18 @@ from rebuilder.model.evidence import Evidence
 from rebuilder.model.report import Report, SignedReport, Stage
 from rebuilder.model.trail import Edge, Trail
 from rebuilder.model.verdict import Verdict
-from rebuilder.trial import Trial
+from rebuilder.trial import Trial, retired_input
 
 _MOST_BYTES = 2 << 30
 """Of a published file, which is only hashed; nothing that was verified is larger."""
 _GONE = "{} is no longer at its address; its bytes were kept when it was."
+
+
+def can_be_repeated(report: Report) -> bool:
+    """Whether the definition the verdict rests on is one that is still run; otherwise all is examined anew."""
+    index = report.decision.attempt
+    definition = report.attempts[index].hypothesis.definition if index is not None else None
+    return bool(report.attempts) and (definition is None or retired_input(definition) is None)
 
 
 def reexamine(parts: Parts, signed: SignedReport, number: int, started: datetime) -> Report:
@@ -119,6 +126,7 @@ def _tried_again(parts: Parts, report: Report, number: int) -> tuple[Attempt, ..
         diffoscope=parts.diffoscope,
         stopwatch=parts.stopwatch,
         record=lambda ordinal, attempt: parts.ledger.add_attempt(number, ordinal, attempt),
+        finish=parts.finisher.finished,
     )
     before = report.attempts[index].hypothesis
     trial.make(
@@ -128,6 +136,7 @@ def _tried_again(parts: Parts, report: Report, number: int) -> tuple[Attempt, ..
                 f"The definition of the verification of {report.finished:%Y-%m-%d}, run again from the stored inputs."
             ),
             definition=before.definition,
+            replayed=before.replayed,
         )
     )
     differed = report.decision.verdict is Verdict.DIFFERS

@@ -9,12 +9,23 @@ from rebuilder.compare.comparer import Comparer
 from rebuilder.compare.diffoscope import DiffoscopeRunner
 from rebuilder.model.attempt import Attempt, Hypothesis, Outcome, Output, Run
 from rebuilder.model.comparison import Level
+from rebuilder.model.decision import towards
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.evidence import Obstacle
+from rebuilder.model.replay import MOST_HYPOTHESES, too_much
 from rebuilder.model.report import Stage
 from rebuilder.model.value import Sha256
+from rebuilder.model.verdict import Verdict
 from rebuilder.ports import RunDefinition
 from rebuilder.stopwatch import Stopwatch
+
+_RETIRED = {
+    "/inputs/file-times.json": "the member times",
+    "/inputs/file-modes.json": "the member modes",
+    "/inputs/order.json": "the member order",
+    "/inputs/pace.json": "a plan of times",
+}
+"""Documents that builds were given until docs/adr/0018."""
 
 
 class Trial:
@@ -29,6 +40,7 @@ class Trial:
         record: Called with the ordinal and the attempt as soon as it is made, so that a kill loses nothing.
         earlier: Gives the run of a definition that was run before and need not be run again, if there is one;
             never asked when a build is repeated.
+        finish: Writes recorded metadata into the archive of an attempt that is equivalent.
     """
 
     def __init__(
@@ -41,6 +53,7 @@ class Trial:
         stopwatch: Stopwatch,
         record: Callable[[int, Attempt], None],
         earlier: Callable[[BuildDefinition], Run | None] = lambda _: None,
+        finish: Callable[[Attempt], Attempt] = lambda attempt: attempt,
     ) -> None:
         self._targets = targets
         self._run = run
@@ -49,6 +62,7 @@ class Trial:
         self._stopwatch = stopwatch
         self._record = record
         self._earlier = earlier
+        self._finish = finish
         self._attempts: list[Attempt] = []
 
     @property
@@ -68,6 +82,10 @@ class Trial:
         try:
             hypothesis = next(hypotheses)
             for _ in itertools.count() if most is None else range(most):
+                refusal = self.refusal(hypothesis)
+                if refusal is not None:
+                    hypotheses.close()
+                    return Obstacle(verdict=Verdict.UNSUPPORTED, sentence=refusal)
                 attempt = self.make(hypothesis)
                 self._stopwatch.stage(Stage.RESOLVE)
                 hypothesis = hypotheses.send(attempt)
@@ -76,6 +94,18 @@ class Trial:
             return obstacle
         hypotheses.close()
         return None
+
+    def refusal(self, hypothesis: Hypothesis) -> str | None:
+        """Why a definition is not run, as a sentence: it would let the published file say what is built."""
+        definition = hypothesis.definition
+        if any(each.sha256 == self._targets[definition.filename] for each in definition.inputs):
+            return f"The build of {definition.filename} would need that very file: what sees it can copy it."
+        retired = retired_input(definition)
+        if retired is not None:
+            return f"The definition gives the build {retired} of the published file, which can say what to build."
+        if len(towards(self._attempts, definition.filename)) >= MOST_HYPOTHESES:
+            return f"{MOST_HYPOTHESES} definitions were tried, and more may not be: which of them fits says something."
+        return too_much(hypothesis.replayed)
 
     def make(self, hypothesis: Hypothesis) -> Attempt:
         """Make one attempt and keep it."""
@@ -119,9 +149,15 @@ class Trial:
             return Attempt(hypothesis=hypothesis, run=run, repeat=repeat, shared=shared)
         self._stopwatch.stage(Stage.COMPARE)
         comparison = self._comparer.compare(self._targets[target], rebuilt.sha256, target, rebuilt.filename)
-        return Attempt(
+        attempt = Attempt(
             hypothesis=hypothesis, run=run, rebuilt=rebuilt, comparison=comparison, repeat=repeat, shared=shared
         )
+        return attempt if repeat else self._finish(attempt)
+
+
+def retired_input(definition: BuildDefinition) -> str | None:
+    """What a definition from before 0018 gives the build that none may have any more; None when there is nothing."""
+    return next((words for each in definition.inputs if (words := _RETIRED.get(each.path))), None)
 
 
 def product(outputs: tuple[Output, ...], filename: str) -> Output | None:

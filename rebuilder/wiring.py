@@ -17,6 +17,7 @@ from rebuilder.attest.statements import Builder
 from rebuilder.clock import SystemClock
 from rebuilder.compare.comparer import Comparer
 from rebuilder.compare.diffoscope import DiffoscopeRunner
+from rebuilder.compare.finisher import Finisher
 from rebuilder.config import Config
 from rebuilder.ecosystems.npm.ecosystem import Npm
 from rebuilder.ecosystems.npm.evidence import Access
@@ -137,6 +138,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
             limits=allowance.limits,
             sandboxes=frozenset(sandboxes) - (frozenset() if uml_available() else {uml.kind}),
             sandbox=config.sandbox,
+            clock=config.clock,
             interpreters=with_configured(config.interpreters),
         )
         npm = Npm(
@@ -164,6 +166,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
             lineage=lineage,
             toolchains=toolchains,
             comparer=Comparer(blobs, guest),
+            finisher=Finisher(run, guest, toolchains, blobs, GUEST_TOOLCHAIN),
             diffoscope=DiffoscopeRunner(run, toolchains, blobs),
             clock=clock,
             stopwatch=stopwatch,

@@ -6,6 +6,7 @@ from rebuilder.errors import SigningError
 from rebuilder.model.attempt import Attempt, Outcome
 from rebuilder.model.comparison import Comparison, Level
 from rebuilder.model.decision import Decision, decide, towards
+from rebuilder.model.replay import When, too_much
 from rebuilder.model.report import Report
 from rebuilder.model.verdict import Verdict
 
@@ -52,7 +53,35 @@ def _problem(attempt: Attempt, published: str | None) -> str | None:
         return "compares a file that its run did not leave"
     if (comparison.published_sha256, comparison.rebuilt_sha256) != (published, rebuilt.sha256):
         return "compares other bytes than the published and the rebuilt file"
-    return _level_problem(comparison)
+    return _level_problem(comparison) or _finishing_problem(attempt) or _told_problem(attempt, published)
+
+
+def _finishing_problem(attempt: Attempt) -> str | None:
+    """The finished archive must be the rebuilt one with nothing but what the comparison set aside."""
+    done, comparison = attempt.finishing, attempt.comparison
+    if done is None or comparison is None:
+        return None
+    if comparison.level is not Level.EQUIVALENT or attempt.repeat:
+        return "was finished, and is not equivalent"
+    inputs = {each.sha256 for each in done.definition.inputs}
+    if comparison.published_sha256 in inputs or not {comparison.rebuilt_sha256, done.record_sha256} <= inputs:
+        return "was finished from other files than the rebuilt one and a record"
+    if done.finished is not None and done.finished not in done.run.outputs:
+        return "was finished with a file that its run did not leave"
+    names = [each.name for each in done.replayed]
+    if set(names) != set(comparison.normalisations) or any(each.when is When.BEFORE_BUILD for each in done.replayed):
+        return "was finished with more than the comparison set aside"
+    return None
+
+
+def _told_problem(attempt: Attempt, published: str) -> str | None:
+    """No build may be told much of the published file, and none may see it."""
+    hypothesis = attempt.hypothesis
+    if too_much(hypothesis.replayed) is not None:
+        return "tells the build more of the published file than is allowed"
+    if any(each.sha256 == published for each in hypothesis.definition.inputs):
+        return "gives the build the published file"
+    return None
 
 
 def _level_problem(comparison: Comparison) -> str | None:

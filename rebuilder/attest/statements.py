@@ -14,6 +14,7 @@ from typing import Any
 from rebuilder.attest.consistency import check_report
 from rebuilder.attest.vocabulary import (
     LEVELS,
+    METADATA_WRITTEN,
     POLICY_SHA256,
     POLICY_URI,
     PROVENANCE_TYPE,
@@ -105,6 +106,8 @@ def verdict_statement(report: Report, builder: Builder, provenance: str | None) 
         predicate["inputAttestations"] = attestations
     if level is None:
         return _statement(artifact.filename, artifact.sha256, VERDICT_TYPE, predicate | _findings(report))
+    if report.decision.attempt is not None and report.attempts[report.decision.attempt].finished_identical:
+        level = METADATA_WRITTEN
     passed = "PASSED" if report.decision.verdict.confirms else "FAILED"
     predicate |= {"verificationResult": passed, "verifiedLevels": [level], VERDICT_TYPE: _findings(report)}
     return _statement(artifact.filename, artifact.sha256, VSA_TYPE, predicate)
@@ -127,6 +130,7 @@ def _findings(report: Report) -> Document:
         "verdict": decision.verdict.value,
         "sentence": decision.sentence,
         "normalisations": list(comparison.normalisations) if comparison else [],
+        "replayed": replayed_document(report),
         "index": {"digest": {"sha256": evidence.index_sha256}},
         "attempts": [_attempt(each) for each in report.attempts],
         "alarms": [{"kind": each.kind.value, "sentence": each.sentence} for each in report.alarms],
@@ -142,6 +146,13 @@ def _findings(report: Report) -> Document:
     if report.trail is not None:
         findings["trail"] = _trail(report.trail)
     return findings
+
+
+def replayed_document(report: Report) -> list[Document]:
+    """What was read from the published file and used by the attempt the verdict rests on."""
+    index = report.decision.attempt
+    values = report.attempts[index].replayed if index is not None else ()
+    return [each.document() for each in values]
 
 
 def _upstream_attestations(report: Report) -> list[Document]:
@@ -195,6 +206,13 @@ def _attempt(attempt: Attempt) -> Document:
     if attempt.comparison is not None:
         document["level"] = attempt.comparison.level.value
         document["differences"] = attempt.comparison.differences_total
+    if (done := attempt.finishing) is not None:
+        document["finishing"] = {
+            "definition": {"digest": {"sha256": done.definition.digest}},
+            "record": {"digest": {"sha256": done.record_sha256}},
+            "replayed": [each.name for each in done.replayed],
+            **({"finished": {"digest": {"sha256": done.finished.sha256}}} if done.finished is not None else {}),
+        }
     return document
 
 

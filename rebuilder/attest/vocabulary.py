@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from rebuilder.model.replay import MOST_BITS
 from rebuilder.model.value import Sha256, canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
 
@@ -15,8 +16,10 @@ VSA_TYPE: Final = "https://slsa.dev/verification_summary/v1"
 # Ours are tag URIs (RFC 4151): names, not addresses. Nothing is fetched from them and no domain is claimed.
 VERDICT_TYPE: Final = "tag:rebuilder,2026:verdict/v1"
 """Predicate of verdicts that are neither PASSED nor FAILED, and extension field of those that are."""
-POLICY_URI: Final = "tag:rebuilder,2026:policy/v1"
+POLICY_URI: Final = "tag:rebuilder,2026:policy/v2"
 
+METADATA_WRITTEN: Final = "REBUILDER_BITWISE_METADATA_WRITTEN"
+"""``verifiedLevels`` of ``reproduced`` where recorded metadata was written into the finished archive."""
 LEVELS: Final[dict[Verdict, str]] = {
     Verdict.REPRODUCED: "REBUILDER_BITWISE",
     Verdict.EQUIVALENT: "REBUILDER_EQUIVALENT_CONTENT",
@@ -32,9 +35,11 @@ POLICY: Final[dict[str, Any]] = {
     "uri": POLICY_URI,
     "rules": [
         "A verdict is about one published file, named by its SHA-256.",
-        "REBUILDER_BITWISE: one rebuild in a sandbox without a network has the published SHA-256.",
+        "REBUILDER_BITWISE: one rebuild in a sandbox without a network has the published SHA-256, by the build alone.",
         "REBUILDER_EQUIVALENT_CONTENT: one rebuild equals the published file once named archive metadata is set aside.",
+        "REBUILDER_BITWISE_METADATA_WRITTEN: an equivalent rebuild has the published SHA-256 with that written into it.",
         "Member names, contents, executable bits and link targets are never set aside.",
+        f"A build is told at most {MOST_BITS} bits of the published file, each value from a closed set and listed.",
         "FAILED: a rebuild completed, and none is equal in either way.",
         "Everything else is no claim about the file, and is not signed as PASSED or FAILED.",
         "All attempts are listed, the unsuccessful ones too.",

@@ -7,6 +7,7 @@ from typing import Any
 
 from rebuilder.errors import RebuilderError, UsageError
 from rebuilder.model.artifact import Subject
+from rebuilder.model.replay import bits_before
 from rebuilder.model.report import Report, Stage
 from rebuilder.model.trail import EdgeName, Trail
 from rebuilder.pipeline import Verified
@@ -53,6 +54,8 @@ def _report_fields(report: Report) -> dict[str, Any]:
         "kind": decision.kind.value if decision.kind else None,
         "sentence": decision.sentence,
         "normalisations": list(comparison.normalisations) if comparison else [],
+        "replayed": [each.document() for each in chosen.replayed] if chosen else [],
+        "replayed_bits": bits_before(chosen.replayed) if chosen else 0,
         "rebuilt": {"sha256": chosen.rebuilt.sha256} if chosen and chosen.rebuilt else None,
         "definition": chosen.hypothesis.definition.digest if chosen else None,
         "source": {"kind": source.kind.value, "uri": source.uri, "digest": source.digest} if source else None,

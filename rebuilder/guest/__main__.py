@@ -10,11 +10,11 @@ PROGRAMS = (
     "checkout",
     "build_sdist",
     "build_wheel",
-    "run_setup",
     "as_windows",
-    "in_order",
     "inspect_archive",
     "compare_archives",
+    "record_archive",
+    "finish_archive",
     "reverse_tree",
 )
 

@@ -59,6 +59,12 @@ class TarHeader(NamedTuple):
     tail: bytes
 
 
+def written_number(number: Number, width: int) -> bytes:
+    """A number in one of the known ways to write it, as :func:`parse_header` takes it apart."""
+    form: Callable[[int, int], bytes] = _OCTAL[number.style]
+    return form(number.value, width)
+
+
 def is_tar_header(block: bytes) -> bool:
     """Whether a block could be the first header of a tar archive: its checksum is right and it is not empty."""
     return len(block) >= BLOCK and any(block[:BLOCK]) and _checksum_ok(block[:BLOCK])

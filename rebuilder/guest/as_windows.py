@@ -11,21 +11,39 @@ import base64
 import csv
 import hashlib
 import io
+import os
 import stat
+import subprocess
+import sys
 import zipfile
 from typing import Collection, Dict, List
 
-from rebuilder.guest.finishing import finished
+NO_WHEEL = 73
+WRITTEN = ("METADATA", "WHEEL", "entry_points.txt", "top_level.txt")
+"""Texts in .dist-info that the tools write, some of them as text files with the line ends of the system."""
 
 
 def main(argv: List[str]) -> int:
     """Run the program: the exit code of the build, or 73 when it left no wheel."""
     parser = argparse.ArgumentParser(prog="as_windows", allow_abbrev=False)
     parser.add_argument("--out", required=True, help="directory the build leaves the wheel in")
-    parser.add_argument("--crlf", action="append", default=[], help="file in .dist-info whose lines end with CR LF")
+    parser.add_argument(
+        "--crlf", action="append", default=[], choices=WRITTEN, help="file in .dist-info whose lines end with CR LF"
+    )
     parser.add_argument("command", nargs="+", help="the build, after --")
     options = parser.parse_args(argv)
-    return finished("as_windows", options.command, options.out, lambda path: converted(path, options.crlf))
+    code = subprocess.run(options.command, check=False).returncode
+    if code:
+        return code if code > 0 else 128 - code
+    wheels = [name for name in os.listdir(options.out) if name.endswith(".whl")]
+    if len(wheels) != 1:
+        print(f"as_windows: the build left {len(wheels)} wheels", file=sys.stderr)
+        return NO_WHEEL
+    path = os.path.join(options.out, wheels[0])
+    content = converted(path, options.crlf)
+    with open(path, "wb") as file:
+        file.write(content)
+    return 0
 
 
 def converted(path: str, crlf: Collection[str]) -> bytes:

@@ -7,22 +7,18 @@ depends on the machine (umask, file times, shallow or not, branch or detached) i
 from __future__ import annotations
 
 import argparse
-import calendar
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import time
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 from rebuilder.guest.git_store import Store, object_name
 from rebuilder.guest.unpack import Refused
 
 USAGE, MALFORMED, NO_GIT, GIT_FAILED, NOT_THE_COMMIT = 64, 65, 69, 70, 76
 
-_MOMENT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?")
 _COMMIT = re.compile(
     rb"tree (?P<tree>[0-9a-f]{40})\n(?P<parents>(?:parent [0-9a-f]{40}\n)*)"
     rb"author [^\n]*\ncommitter [^\n]*> (?P<time>[0-9]{1,18}) [+-][0-9]{4,6}\n"
@@ -58,7 +54,6 @@ def main(argv: List[str]) -> int:
     parser.add_argument("--branch", help="a branch to be on (default: detached)")
     parser.add_argument("--shallow", action="store_true", help="as a shallow clone, not as one with all history")
     parser.add_argument("--origin", help="address of the remote origin")
-    parser.add_argument("--times", help="JSON object: path to YYYY-MM-DDTHH:MM:SS.fraction, in UTC")
     parser.add_argument("--umask", default="0022", help="octal; what new files do not get (default: 0022)")
     options = parser.parse_args(argv)
     if shutil.which("git") is None:
@@ -74,7 +69,6 @@ def main(argv: List[str]) -> int:
 
 
 def _checkout(options: argparse.Namespace) -> int:
-    times = _read_times(options.times) if options.times else {}
     raw = _read(options.commit_object)
     commit = _understood(raw, options.commit)
     root = os.path.realpath(options.into)
@@ -92,7 +86,7 @@ def _checkout(options: argparse.Namespace) -> int:
         _git(root, "config", "remote.origin.url", options.origin)
         _git(root, "config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*")
     _git(root, "read-tree", "--reset", "-u", commit.name)
-    _set_times(root, times, commit.time * 10**9)
+    _set_times(root, commit.time * 10**9)
     _git(root, "update-index", "-q", "--refresh", codes=(0, 1))
     print(f"checkout: {commit.name} with {len(entries)} files, {_described(root)}")
     changed = _git(root, "status", "--porcelain", "--untracked-files=all")
@@ -143,34 +137,14 @@ def _references(
         _git(root, "update-ref", "--no-deref", "HEAD", commit.name)
 
 
-def _read_times(path: str) -> Dict[str, int]:
-    """Nanoseconds since 1970 by path; archives in pax form carry fractions of seconds."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            document = dict(json.load(file))
-    except (ValueError, TypeError, RecursionError) as error:
-        raise Refused(f"the document with file times is malformed: {error}") from error
-    times = {}
-    for name, text in document.items():
-        found = _MOMENT.fullmatch(str(text))
-        try:
-            seconds = calendar.timegm(time.strptime(found[1] if found else "", "%Y-%m-%dT%H:%M:%S"))
-        except ValueError as error:
-            raise Refused(f"the time of {name!r} is malformed: {text!r}") from error
-        times[os.path.normpath(name)] = seconds * 10**9 + int(((found and found[2]) or "").ljust(9, "0"))
-    return times
-
-
-def _set_times(root: str, times: Dict[str, int], moment: int) -> None:
-    """Give everything but ``.git`` its time; a directory after what is in it, which changes it."""
+def _set_times(root: str, moment: int) -> None:
+    """Give everything but ``.git`` the commit's time; a directory after what is in it, which changes it."""
     for directory, names, files in os.walk(root, topdown=False):
-        inside = os.path.relpath(directory, root)
-        if inside.split(os.sep)[0] == ".git":
+        if os.path.relpath(directory, root).split(os.sep)[0] == ".git":
             continue
         links = [name for name in names if os.path.islink(os.path.join(directory, name))]
         for name in (*files, *links, "."):
-            when = times.get(os.path.normpath(os.path.join(inside, name)), moment)
-            os.utime(os.path.join(directory, name), ns=(when, when), follow_symlinks=False)
+            os.utime(os.path.join(directory, name), ns=(moment, moment), follow_symlinks=False)
 
 
 def _described(root: str) -> str:

@@ -14,8 +14,6 @@ import sys
 import traceback
 from typing import Any, Callable, List, NamedTuple, Optional
 
-from rebuilder.guest import pace
-
 USAGE, NO_BACKEND, HOOK_FAILED, NO_OUTPUT = 64, 69, 70, 73
 
 _MOST_REQUIREMENTS = 200
@@ -54,7 +52,6 @@ def run(product: Product, argv: List[str]) -> int:
     parser.add_argument("--backend-path", action="append", default=[], help="directory in the source, for sys.path")
     parser.add_argument("--source", required=True, help="directory with the source tree")
     parser.add_argument("--out", help=f"directory for the {product.name}")
-    parser.add_argument("--pace", help="plan of when files may be touched; see rebuilder.guest.pace")
     parser.add_argument("--requires-only", action="store_true", help="only ask what else the build requires")
     parser.add_argument("--result", help="with --requires-only: JSON file to write")
     options = parser.parse_args(argv)
@@ -62,8 +59,6 @@ def run(product: Product, argv: List[str]) -> int:
         parser.error("--out is required, or --requires-only with --result")
 
     os.chdir(options.source)
-    if options.pace:
-        pace.install(options.pace)
     _leave_no_trace(options.backend)
     try:
         backend = load_backend(options.backend, options.backend_path)

@@ -1,25 +1,27 @@
 """Unpack a source archive so that two runs leave the same tree, whatever the archive says.
 
 Modes are rebuilt from the umask and the executable bit alone; names that would leave the tree, links out of it
-and devices end the program. Times come from the archive unless a document gives others.
+and devices end the program. Times come from the archive, brought into the years that a ZIP file can hold: packers end
+with an error where a file is older, and no release was made by one that did.
 """
 
 from __future__ import annotations
 
 import argparse
 import calendar
-import json
 import os
 import shutil
 import stat
 import sys
 import tarfile
-import time
 import zipfile
 import zlib
 from typing import IO, Dict, Iterator, List, NamedTuple, Optional
 
 USAGE, MALFORMED = 64, 65
+
+_EARLIEST = float(calendar.timegm((1980, 1, 1, 0, 0, 0)))
+_LATEST = float(calendar.timegm((2107, 12, 31, 23, 59, 58)))
 
 
 class Refused(Exception):  # noqa: N818 - reads as what happened
@@ -43,38 +45,18 @@ def main(argv: List[str]) -> int:
     parser = argparse.ArgumentParser(prog="unpack", allow_abbrev=False)
     parser.add_argument("--source", required=True, help="tar, tar.gz or ZIP archive")
     parser.add_argument("--into", required=True, help="directory to make")
-    parser.add_argument("--times", help="JSON object: path in the archive to YYYY-MM-DDTHH:MM:SS, in UTC")
-    parser.add_argument("--modes", help="JSON object: path in the archive to octal permission to read and write")
     parser.add_argument("--umask", default="0022", help="octal; what new files do not get (default: 0022)")
     options = parser.parse_args(argv)
     try:
-        times = read_times(options.times) if options.times else {}
-        modes = read_modes(options.modes) if options.modes else {}
-        count = unpack(options.source, options.into, times=times, modes=modes, umask=int(options.umask, 8))
+        count = unpack(options.source, options.into, umask=int(options.umask, 8))
     except Refused as refusal:
         print(f"unpack: {refusal}", file=sys.stderr)
         return MALFORMED
-    print(f"unpack: {count} files, {len(times)} of them with times from the published file")
+    print(f"unpack: {count} files")
     return 0
 
 
-def read_times(path: str) -> Dict[str, float]:
-    """Seconds since 1970 by path, from a document of UTC times."""
-    with open(path, encoding="utf-8") as file:
-        document = json.load(file)
-    return {name: float(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%S"))) for name, text in document.items()}
-
-
-def read_modes(path: str) -> Dict[str, int]:
-    """Who may read and write by path; who may run a file is the archive's to say."""
-    with open(path, encoding="utf-8") as file:
-        document = json.load(file)
-    return {name: int(text, 8) & 0o666 for name, text in document.items()}
-
-
-def unpack(
-    source: str, into: str, *, times: Dict[str, float], umask: int, modes: Optional[Dict[str, int]] = None
-) -> int:
+def unpack(source: str, into: str, *, umask: int) -> int:
     """Unpack; gives the number of files.
 
     Raises:
@@ -92,12 +74,11 @@ def unpack(
             target = _target(root, parts)
             if entry.kind == "directory":
                 _directory(target, umask)
-                directories[target] = entry.mtime
+                directories[target] = _moment(entry)
                 continue
-            _write(root, target, entry, _mode(entry, (modes or {}).get("/".join(parts)), umask))
+            _write(root, target, entry, (0o777 if entry.executable else 0o666) & ~umask)
             if entry.kind == "file":
-                moment = times.get("/".join(parts), entry.mtime)
-                os.utime(target, (moment, moment))
+                os.utime(target, (_moment(entry), _moment(entry)))
             files += 1
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, UnicodeError, ValueError) as error:
         raise Refused(f"the archive is malformed: {error}") from error
@@ -139,11 +120,9 @@ def _directory(target: str, umask: int) -> None:
     os.chmod(target, 0o777 & ~umask)
 
 
-def _mode(entry: Entry, given: Optional[int], umask: int) -> int:
-    """The mode of a file: what it is given to read and write by, or else what the umask leaves."""
-    if given is None:
-        return (0o777 if entry.executable else 0o666) & ~umask
-    return given | ((given & 0o444) >> 2 if entry.executable else 0)
+def _moment(entry: Entry) -> float:
+    """When a file was last changed, in the years that a ZIP file can hold."""
+    return min(max(entry.mtime, _EARLIEST), _LATEST)
 
 
 def _write(root: str, target: str, entry: Entry, mode: int) -> None:

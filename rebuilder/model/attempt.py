@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from rebuilder.model.comparison import Comparison, Level
 from rebuilder.model.definition import BuildDefinition
+from rebuilder.model.replay import Replayed, When
 from rebuilder.model.value import Sha256Field, Value
 
 
@@ -67,6 +68,21 @@ class Hypothesis(Value):
     """Short and stable, such as ``source-date-epoch``."""
     sentence: str
     definition: BuildDefinition
+    replayed: tuple[Replayed, ...] = ()
+    """What was read from the published file and goes into the build; empty in reports from before this was listed."""
+
+
+class Finishing(Value):
+    """Recorded metadata written into the finished archive, in a run of its own where no code of the build is."""
+
+    definition: BuildDefinition
+    """Its inputs are our program, the rebuilt file and the record; the published file is not among them."""
+    run: Run
+    record_sha256: Sha256Field
+    """Blob (canonical JSON) with what was recorded of the published file."""
+    replayed: tuple[Replayed, ...]
+    finished: Output | None = None
+    """What came out; None when the program refused the record."""
 
 
 class Attempt(Value):
@@ -85,3 +101,30 @@ class Attempt(Value):
     """Of a repeat: how its file compares with that of the attempt it repeats."""
     disagreement: Comparison | None = None
     """Of a repeat whose file is another one: what differs between the two, the first attempt's as ``published``."""
+    finishing: Finishing | None = None
+    """Of an attempt that is equivalent: what writing the recorded metadata into its file gave, if that was possible."""
+    finishing_problem: str | None = None
+    """Why that was not possible, as a sentence."""
+
+    @property
+    def finished_identical(self) -> bool:
+        """Whether the file is the published one once recorded metadata is written into it."""
+        done, comparison = self.finishing, self.comparison
+        return (
+            done is not None
+            and comparison is not None
+            and comparison.level is Level.EQUIVALENT
+            and done.finished is not None
+            and done.finished.sha256 == comparison.published_sha256
+        )
+
+    @property
+    def replayed(self) -> tuple[Replayed, ...]:
+        """Everything read from the published file that was needed for these bytes."""
+        after = self.finishing.replayed if self.finishing is not None and self.finished_identical else ()
+        return (*self.hypothesis.replayed, *after)
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """What was written into the finished archive, by name."""
+        return tuple(each.name for each in self.replayed if each.when is When.FINISHED_ARCHIVE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rebuilder.model.attempt import Attempt, Outcome
 from rebuilder.model.comparison import Level
@@ -25,7 +25,8 @@ class Decision(Value):
 def decide(attempts: tuple[Attempt, ...], obstacle: Obstacle | None, among: Sequence[int] | None = None) -> Decision:
     """Derive the verdict from attempts. Pure.
 
-    The best attempt counts: identical before equivalent before different. Only when nothing was compared
+    The best attempt counts: identical by the build alone, then identical once recorded metadata is written into the
+    finished archive, then equivalent, then different. Only when nothing was compared
     do failures speak: an obstacle found on the way, then limits, then failed commands.
 
     Args:
@@ -34,12 +35,9 @@ def decide(attempts: tuple[Attempt, ...], obstacle: Obstacle | None, among: Sequ
         among: Indexes of the attempts that count; all of them when None.
     """
     counted = [(index, attempts[index]) for index in (range(len(attempts)) if among is None else among)]
-    for level, verdict in (
-        (Level.IDENTICAL, Verdict.REPRODUCED),
-        (Level.EQUIVALENT, Verdict.EQUIVALENT),
-    ):
+    for verdict, confirmed in _CONFIRMED:
         for index, attempt in counted:
-            if attempt.comparison and attempt.comparison.level is level:
+            if confirmed(attempt):
                 return Decision(verdict=verdict, sentence=_confirmed(attempt), attempt=index)
     compared = [(index, attempt) for index, attempt in counted if attempt.comparison and not attempt.repeat]
     if compared:
@@ -90,10 +88,26 @@ def _stability(attempts: tuple[Attempt, ...], best: Attempt) -> Kind | None:
     return Kind.UNSTABLE if Level.DIFFERENT in levels else Kind.STABLE
 
 
+def _level(attempt: Attempt) -> Level | None:
+    return attempt.comparison.level if attempt.comparison else None
+
+
+_CONFIRMED: tuple[tuple[Verdict, Callable[[Attempt], bool]], ...] = (
+    (Verdict.REPRODUCED, lambda attempt: _level(attempt) is Level.IDENTICAL),
+    (Verdict.REPRODUCED, lambda attempt: attempt.finished_identical),
+    (Verdict.EQUIVALENT, lambda attempt: _level(attempt) is Level.EQUIVALENT),
+)
+
+
 def _confirmed(attempt: Attempt) -> str:
     comparison = attempt.comparison
     if comparison is None or comparison.level is Level.IDENTICAL:
         return "Our rebuild has exactly the published SHA-256."
+    if attempt.finished_identical:
+        return (
+            "Our rebuild has exactly the published SHA-256 once recorded values are written into the finished archive: "
+            f"{', '.join(attempt.written)}."
+        )
     names = ", ".join(comparison.normalisations)
     return f"Every member has the same content; the archives become equal once these are set aside: {names}."
 

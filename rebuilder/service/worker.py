@@ -18,7 +18,7 @@ from rebuilder.model.regression import worse
 from rebuilder.model.report import Report, SignedReport, Stage
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Check, Lease, Order, Reason, Tier
-from rebuilder.reexamination import reexamine, with_fresh_toolchains
+from rebuilder.reexamination import can_be_repeated, reexamine, with_fresh_toolchains
 from rebuilder.service.alarms.rules import from_fault, given_up
 from rebuilder.service.logs import bound
 from rebuilder.service.metrics import tallies
@@ -202,7 +202,7 @@ class Worker:
 
     def _report(self, case: _Case) -> Report:
         order, before = case.order, case.before
-        if order.check is Check.INPUTS and before is not None and before.report.attempts:
+        if order.check is Check.INPUTS and before is not None and can_be_repeated(before.report):
             return reexamine(self.parts, before, case.number, case.started)
         if order.check is Check.TOOLCHAIN and before is not None:
             with_fresh_toolchains(self.parts, before.report)

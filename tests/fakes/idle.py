@@ -60,6 +60,7 @@ def idle_parts(ledger: Ledger, blobs: Blobs, clock: Clock, ecosystem: IdleEcosys
         lineage=Lineage(checker, nothing, stopwatch),
         toolchains=nothing,
         comparer=nothing,
+        finisher=nothing,
         diffoscope=nothing,
         clock=clock,
         stopwatch=stopwatch,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rebuilder.ecosystems.pypi.ecosystem import PyPI
 from rebuilder.guest.inspect_archive import main as inspect_archive
@@ -112,6 +112,8 @@ class Surroundings:
     max_file_bytes: int = 1 << 20
     sandboxes: frozenset[str] = frozenset({"bubblewrap"})
     """Kinds definitions can be run in."""
+    clock: Literal["archive", "kernel"] = "archive"
+    """Whether a clock is set where only times in the archive are left."""
 
     def __post_init__(self) -> None:
         self.fetcher = FakeFetcher(self.blobs)
@@ -135,6 +137,7 @@ class Surroundings:
             facts=self.facts,
             max_file_bytes=self.max_file_bytes,
             sandboxes=self.sandboxes,
+            clock=self.clock,
         )
 
     def add_dependency(self, distribution: Distribution, uploaded: datetime = datetime(2020, 1, 1, tzinfo=UTC)) -> None:

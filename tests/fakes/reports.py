@@ -239,8 +239,8 @@ def equivalent(blobs: Blobs, name: str = "lantern") -> Report:
                 subject,
                 run(blobs, log=b"second\n"),
                 comparison=times,
-                name="restored-times",
-                sentence="The times of the source files stand in the wheel, so they were restored, nothing else.",
+                name="source-archive-times",
+                sentence="The members carry several times: source files keep those of the source archive.",
                 epoch=None,
             ),
         ],
@@ -285,8 +285,8 @@ def differs(blobs: Blobs, name: str = "almanac") -> Report:
         subject,
         run(blobs, log=b"second\n", wall_seconds=71.3),
         comparison=found.model_copy(update={"differences_total": 9}),
-        name="restored-times",
-        sentence="The times of the source files stand in the wheel, so they were restored, nothing else.",
+        name="source-archive-times",
+        sentence="The members carry several times: source files keep those of the source archive.",
         epoch=None,
     )
     again = attempt(subject, run(blobs), comparison=found, repeat=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +12,7 @@ from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Output
 from rebuilder.model.comparison import Level
 from rebuilder.model.definition import BuildDefinition, Role
 from rebuilder.model.evidence import Obstacle
+from rebuilder.model.replay import MOST_BITS, When, bits_before
 from rebuilder.model.verdict import Verdict
 from tests.fakes.projects import SOME_TIME, Distribution, make_sdist, make_wheel, minibackend_wheel
 from tests.fakes.pypi import UPLOADED, Surroundings, attempt
@@ -72,22 +72,42 @@ def test_one_time_first_when_the_wheel_has_one() -> None:
     assert "one" not in [each.name for each in first.definition.inputs]
     assert "2024-03-01 12:00:00" in first.sentence
     second = hypotheses.send(attempt(first, Level.DIFFERENT))
-    assert second.name == "restored-times"
+    assert second.name == "source-archive-times"
     assert "SOURCE_DATE_EPOCH" not in second.definition.environment
     assert end(hypotheses, attempt(second, Level.DIFFERENT)) is None
 
 
 def test_times_of_the_files_first_when_the_wheel_has_several() -> None:
-    """Each source file gets the time it has in the wheel; the document says so by name."""
+    """Source files keep the times of the source archive; no document of times goes into the build."""
     surroundings = Surroundings()
     hypotheses = begin(surroundings, *mixed())
     first = next(hypotheses)
-    assert first.name == "restored-times"
-    assert {"idna-3.10/idna/__init__.py": "2023-05-06T07:08:10"} == json.loads(
-        parameters(surroundings, first.definition, "file-times.json")
-    )
-    assert any("/inputs/file-times.json" in command for command in first.definition.commands)
+    assert first.name == "source-archive-times"
+    assert ["requirements.txt"] == [each.name for each in first.definition.inputs if each.role is Role.PARAMETERS]
     assert hypotheses.send(attempt(first, Level.DIFFERENT)).name == "source-date-epoch"
+
+
+def test_what_the_build_is_told_is_counted() -> None:
+    """Every value read from the wheel is listed, with how much it can say; all together stay under the limit."""
+    hypothesis = next(begin(Surroundings(), *uniform()))
+    told = {each.name: (each.value, each.bits) for each in hypothesis.replayed}
+    assert {When.BEFORE_BUILD} == {each.when for each in hypothesis.replayed}
+    assert (str(int(SOME_TIME.timestamp())), 32) == told["source-date-epoch"]
+    assert ("0022 0022", 2) == told["umask"]
+    assert {"interpreter", "search"} <= set(told)
+    assert 0 < bits_before(hypothesis.replayed) <= MOST_BITS
+
+
+def test_nothing_free_form_reaches_the_build() -> None:
+    """Other times, order, modes and names of members in the wheel give the very same definition."""
+    members = {"idna-3.10.dist-info/METADATA": 0o600, "idna-3.10.dist-info/WHEEL": 0o640}
+    sdist, plain = mixed()
+    definitions = set()
+    for modes in ({}, members):
+        wheel = make_wheel("idna", "3.10", modes=modes, times={"idna/__init__.py": SOME_TIME.replace(year=2011)})
+        definitions.add(next(begin(Surroundings(), sdist, wheel)).definition.digest)
+    definitions.add(next(begin(Surroundings(), sdist, plain)).definition.digest)
+    assert 1 == len(definitions)
 
 
 def test_definition_says_everything() -> None:
@@ -145,7 +165,7 @@ def only_times(surroundings: Surroundings, hypothesis: Hypothesis, rebuilt: Dist
 
 def test_clock_is_tried_when_only_times_are_left() -> None:
     """What the build wrote is written again at the recorded time, under a kernel of its own; then that is all."""
-    surroundings = Surroundings(sandboxes=frozenset({"bubblewrap", "uml"}))
+    surroundings = Surroundings(sandboxes=frozenset({"bubblewrap", "uml"}), clock="kernel")
     hypotheses = begin(surroundings, *mixed())
     first = next(hypotheses)
     rebuilt = make_wheel("idna", "3.10", time=EARLIER, metadata_time=SOME_TIME + timedelta(days=9))
@@ -159,9 +179,10 @@ def test_clock_is_tried_when_only_times_are_left() -> None:
     assert end(hypotheses, only_times(surroundings, second, rebuilt)) is None
 
 
-def test_without_a_clock_of_its_own_it_is_not_tried() -> None:
-    """Where there is no such sandbox, equal content is the end."""
-    surroundings = Surroundings()
+@pytest.mark.parametrize("fields", [{"clock": "kernel"}, {"sandboxes": frozenset({"bubblewrap", "uml"})}], ids=str)
+def test_without_a_clock_of_its_own_it_is_not_tried(fields: dict[str, Any]) -> None:
+    """Where there is no such sandbox, or times are written afterwards, equal content is the end."""
+    surroundings = Surroundings(**fields)
     hypotheses = begin(surroundings, *mixed())
     first = next(hypotheses)
     rebuilt = make_wheel("idna", "3.10", time=EARLIER, metadata_time=SOME_TIME + timedelta(days=9))
@@ -269,5 +290,5 @@ def test_impossible_times_leave_one_hypothesis() -> None:
     data = wheel.data.replace(stamp.to_bytes(2, "little"), impossible.to_bytes(2, "little"))
     hypotheses = begin(Surroundings(), sdist, Distribution("idna", wheel.filename, data))
     first = next(hypotheses)
-    assert first.name == "restored-times"
+    assert first.name == "source-archive-times"
     assert end(hypotheses, attempt(first, Level.DIFFERENT)) is None

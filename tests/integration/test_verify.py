@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -74,28 +76,56 @@ def test_one_time_for_everything_is_reproduced(registry: Registry, installation:
     assert (installation.site / "index.html").is_file()
 
 
-def test_source_times_are_restored(registry: Registry, installation: Installation) -> None:
-    """A wheel made without SOURCE_DATE_EPOCH carries the times its source files had; they are put back."""
+def test_source_times_are_those_of_the_archive(registry: Registry, installation: Installation) -> None:
+    """A wheel made of an unpacked source archive carries the times that archive has."""
     sdist = make_sdist("two", "1.0", times={"two/__init__.py": datetime(2024, 2, 2, 2, 2, 2, tzinfo=UTC)})
     publish(registry, sdist, build(sdist))
     answer = installation.verify("pypi:two")
     assert (answer.code, answer.line["verdict"]) == (0, "reproduced"), answer.words
+    assert {"before-build"} == {each["when"] for each in answer.line["replayed"]}
 
 
-def test_wall_clock_in_the_archive_is_replayed(registry: Registry, installation: Installation) -> None:
-    """When only the time of day is left, the build is made again where the clock shows it."""
+def test_wall_clock_in_the_archive_is_written_afterwards(registry: Registry, installation: Installation) -> None:
+    """When only the time of day is left, it is written into the finished archive, and the answer says so."""
     sdist = make_sdist("three", "1.0", tool="[tool.minibackend]\nnow = true\n")
-    publish(registry, sdist, build(sdist))
+    wheel = build(sdist)
+    publish(registry, sdist, wheel)
     answer = installation.verify("pypi:three==1.0")
     line = answer.line
-    assert (answer.code, line["verdict"], line["attempts"]) == (0, "reproduced", 2), answer.words
+    assert (answer.code, line["verdict"], line["attempts"]) == (0, "reproduced", 1), answer.words
+    assert ["zip-times"] == [each["name"] for each in line["replayed"] if each["when"] == "finished-archive"]
+    assert line["rebuilt"]["sha256"] != wheel.sha256
+    statement = json.loads(
+        base64.b64decode(json.loads(Path(line["report"]).with_name("verdict.dsse.json").read_text())["payload"])
+    )
+    assert ["REBUILDER_BITWISE_METADATA_WRITTEN"] == statement["predicate"]["verifiedLevels"]
 
 
-def test_other_compression_is_equivalent(registry: Registry, installation: Installation) -> None:
-    """The same content in another ZIP: the verdict says so, with the normalisation by name."""
+def test_the_clock_of_a_kernel_if_asked_for(registry: Registry, installation: Installation) -> None:
+    """With that setting the build is made again where the clock shows the time; nothing is written afterwards."""
+    settings = installation.root / "settings.toml"
+    settings.write_text("clock = 'kernel'\n")
+    sdist = make_sdist("three", "1.0", tool="[tool.minibackend]\nnow = true\n")
+    publish(registry, sdist, build(sdist))
+    line = installation.run("verify", "--json", "--config", settings, "pypi:three==1.0").line
+    assert ("reproduced", 2) == (line["verdict"], line["attempts"]), line
+    assert "clock" in {each["name"] for each in line["replayed"]}
+    assert {"before-build"} == {each["when"] for each in line["replayed"]}
+
+
+def test_other_compression_is_written_or_equivalent(
+    registry: Registry, installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Settings of zlib are found and used; what another program compressed stays equivalent, by name."""
     sdist = make_sdist("three", "1.0")
     publish(registry, sdist, deflated(build(sdist)))
-    answer = installation.verify("pypi:three==1.0")
+    line = installation.verify("pypi:three==1.0").line
+    assert "reproduced" == line["verdict"], line
+    assert ["zip-compression"] == [each["name"] for each in line["replayed"] if each["when"] == "finished-archive"]
+    monkeypatch.setattr(zipfile, "_get_compressor", lambda *_: zlib.compressobj(6, zlib.DEFLATED, -15, 8, zlib.Z_FIXED))
+    other = make_sdist("threes", "1.0")
+    publish(registry, other, deflated(build(other)))
+    answer = installation.verify("pypi:threes==1.0")
     line = answer.line
     assert (answer.code, line["verdict"], line["normalisations"]) == (0, "equivalent", ["zip-compression"]), (
         answer.words

@@ -231,7 +231,7 @@ def test_a_verdict_out_of_nothing_is_not_signed() -> None:
 
 def test_documented_policy_is_the_one_that_is_signed() -> None:
     """The page shows the very document whose digest stands in every statement."""
-    page = (DOCS / "policy-v1.md").read_text()
+    page = (DOCS / "policy-v2.md").read_text()
     shown = page.split("```json\n")[1].split("```")[0]
     assert json.loads(shown) == POLICY
     assert POLICY_SHA256 in page

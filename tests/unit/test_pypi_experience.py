@@ -11,7 +11,7 @@ from rebuilder.ecosystems.pypi.wheel_traces import Generator
 from tests.fakes.facts import MemoryFacts
 
 TIMES, EPOCH = (
-    Guess(name, f"Sentence on {name}.", Circumstances()) for name in ("restored-times", "source-date-epoch")
+    Guess(name, f"Sentence on {name}.", Circumstances()) for name in ("source-archive-times", "source-date-epoch")
 )
 PACKER = Generator("bdist_wheel", "0.34.2")
 
@@ -32,7 +32,7 @@ def test_little_is_known() -> None:
 def test_enough_is_known() -> None:
     """What came out most often comes first, and its sentence says so; another release of the packer counts too."""
     facts = MemoryFacts()
-    for name in ["source-date-epoch"] * 6 + ["restored-times"] * 2:
+    for name in ["source-date-epoch"] * 6 + ["source-archive-times"] * 2:
         experience(facts, version="0.45.1").came_out([TIMES, EPOCH], name)
     first, second = experience(facts).ordered([TIMES, EPOCH])
     assert ("source-date-epoch", TIMES) == (first.name, second)
@@ -43,7 +43,7 @@ def test_experience_that_agrees_adds_no_word() -> None:
     """The first guess stays as it is when it came out before."""
     facts = MemoryFacts()
     for _ in range(8):
-        experience(facts).came_out([TIMES, EPOCH], "restored-times")
+        experience(facts).came_out([TIMES, EPOCH], "source-archive-times")
     assert [TIMES, EPOCH] == experience(facts).ordered([TIMES, EPOCH])
 
 
@@ -60,5 +60,5 @@ def test_others_have_an_experience_of_their_own(other: Generator | None) -> None
 def test_one_guess_teaches_nothing() -> None:
     """There is nothing to choose."""
     facts = MemoryFacts()
-    experience(facts).came_out([TIMES], "restored-times")
+    experience(facts).came_out([TIMES], "source-archive-times")
     assert [TIMES] == experience(facts).ordered([TIMES])

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from rebuilder.ecosystems.pypi.command_line import option_choices
 from rebuilder.ecosystems.pypi.requirements import BuildSystem
 from rebuilder.ecosystems.pypi.source_trees import SOURCE_TREE, CheckedOut, SourceOrigin
-from rebuilder.ecosystems.pypi.windows_traces import OnWindows
+from rebuilder.ecosystems.pypi.windows_traces import WRITTEN_TEXTS, OnWindows
 from rebuilder.model.definition import BuildDefinition, Input, Limits, Role, ToolchainRef
 from rebuilder.model.evidence import Source
+from rebuilder.model.replay import MOST_HYPOTHESES, Replayed, When
 from rebuilder.model.resolution import Pin
 
 BUILD_TYPE = "tag:rebuilder,2026:pypi-wheel-build/v1"
@@ -20,15 +22,17 @@ COMMIT_BUILD_TYPE = "tag:rebuilder,2026:pypi-commit-build/v1"
 """Documented in docs/predicates/pypi-commit-build.md."""
 ENVIRONMENT = "/build/env"
 REQUIREMENTS = "/inputs/requirements.txt"
-FILE_TIMES = "/inputs/file-times.json"
-FILE_MODES = "/inputs/file-modes.json"
-PACE = "/inputs/pace.json"
-ORDER = "/inputs/order.json"
 WHEELS = "/inputs/wheels"
 REQUIRES_RESULT = "requires.json"
 USUAL_SANDBOX = "bubblewrap"
 CLOCK_SANDBOX = "uml"
 """The kind of sandbox whose clock can be set."""
+UMASKS = (0o022, 0o002)
+"""Those a build is given: who made the file had one of them, or its modes are none that a build has to know."""
+_SECONDS = 1 << 32
+"""From 1970 to 2106."""
+_RELEASES = 1 << 10
+"""No build tool has more releases."""
 
 
 class Product(StrEnum):
@@ -62,6 +66,8 @@ class Bench:
     """Directory of the project that ``setup.py`` finds its build tools in: those of the project itself."""
     windows: OnWindows | None = None
     """How Windows shows in the wheel, if it was packed there."""
+    chosen: tuple[Replayed, ...] = ()
+    """What was read from the published file to choose the tools."""
 
 
 @dataclass(frozen=True)
@@ -69,33 +75,61 @@ class Circumstances:
     """What one hypothesis says about the machine the file was packed on."""
 
     source_date_epoch: int | None = None
-    file_times: Input | None = None
-    file_modes: Input | None = None
+    epoch_is_recorded: bool = True
+    """Whether that was read from the published file; the time of a commit was not."""
     source_umask: int = 0o022
     umask: int = 0o022
-    order: Input | None = None
-    """Names of the members in the order of the directory they were packed from."""
     clock: datetime | None = None
-    """What the clock shows when the build begins; only a sandbox with a clock of its own does that."""
-    pace: Input | None = None
-    """Plan of when files may be touched: the clock goes while a build waits for that, and stands while it works."""
+    """What the clock shows while the build works; only a sandbox with a clock of its own does that."""
 
 
 def build_definition(bench: Bench, circumstances: Circumstances) -> BuildDefinition:
     """Make the source tree, make the build environment, build."""
-    pace = () if circumstances.pace is None else ("--pace", circumstances.pace.path)
     build = (
-        (*_backend_command(bench), "--out", "/out", *pace)
+        (*_backend_command(bench), "--out", "/out")
         if bench.setup_options is None
-        else _setup_command(bench, bench.setup_options, pace)
+        else _setup_command(bench, bench.setup_options)
     )
-    ours = ("/usr/bin/python3", "-I", "-S", bench.guest.path)
-    if circumstances.order is not None:
-        build = (*ours, "in_order", "--out=/out", "--order", circumstances.order.path, "--", *build)
     if bench.windows is not None:
         crlf = tuple(f"--crlf={name}" for name in bench.windows.crlf)
-        build = (*ours, "as_windows", "--out=/out", *crlf, "--", *build)
+        build = ("/usr/bin/python3", "-I", "-S", bench.guest.path, "as_windows", "--out=/out", *crlf, "--", *build)
     return _definition(bench, circumstances, build)
+
+
+def replayed(bench: Bench, circumstances: Circumstances) -> tuple[Replayed, ...]:
+    """What of the published file such a definition tells the build; docs/adr/0018 has the sets it is chosen from."""
+    found = [
+        *bench.chosen,
+        _told("search", f"at most {MOST_HYPOTHESES} definitions", MOST_HYPOTHESES),
+        _told("umask", f"{circumstances.source_umask:04o} {circumstances.umask:04o}", len(UMASKS) ** 2),
+    ]
+    if circumstances.source_date_epoch is not None and circumstances.epoch_is_recorded:
+        found.append(_told("source-date-epoch", str(circumstances.source_date_epoch), _SECONDS))
+    if circumstances.clock is not None:
+        found.append(_told("clock", circumstances.clock.isoformat(), _SECONDS))
+    if bench.setup_options:
+        found.append(_told("setup-options", " ".join(bench.setup_options), option_choices(bench.setup_options)))
+    if bench.windows is not None:
+        found.append(_told("windows", " ".join(("yes", *bench.windows.crlf)), 2 ** (1 + len(WRITTEN_TEXTS))))
+    return tuple(found)
+
+
+def chosen_tools(interpreter: str, interpreters: int, versions: Iterable[str]) -> tuple[Replayed, ...]:
+    """The tools that were chosen by what the published file says.
+
+    Args:
+        interpreter: Version of Python.
+        interpreters: How many there are to choose from.
+        versions: Each tool that was held to a version or a range, in words.
+    """
+    return (
+        _told("interpreter", interpreter, interpreters),
+        *(_told("tool-version", each[:100], _RELEASES) for each in versions),
+    )
+
+
+def _told(name: str, value: str, choices: int) -> Replayed:
+    return Replayed(name=name, when=When.BEFORE_BUILD, value=value[:100], bits=max(0, choices - 1).bit_length())
 
 
 def requires_definition(bench: Bench) -> BuildDefinition:
@@ -123,15 +157,13 @@ def dependency_input(pin: Pin) -> Input:
 
 
 def _definition(bench: Bench, circumstances: Circumstances, last: tuple[str, ...]) -> BuildDefinition:
-    given = (circumstances.file_times, circumstances.file_modes, circumstances.order, circumstances.pace)
-    documents = tuple(each for each in given if each is not None)
     inputs = (bench.guest, bench.uv, *bench.tree.inputs, bench.requirements, *bench.dependencies)
     return BuildDefinition(
         build_type=COMMIT_BUILD_TYPE if isinstance(bench.tree, CheckedOut) else BUILD_TYPE,
         purl=bench.purl,
         filename=bench.filename,
         source=bench.source,
-        inputs=(*inputs, *documents),
+        inputs=inputs,
         toolchain=bench.toolchain,
         commands=(_tree_command(bench, circumstances), *_environment_commands(bench), last),
         environment=_environment(circumstances),
@@ -144,10 +176,8 @@ def _definition(bench: Bench, circumstances: Circumstances, last: tuple[str, ...
 
 
 def _tree_command(bench: Bench, circumstances: Circumstances) -> tuple[str, ...]:
-    times = ("--times", circumstances.file_times.path) if circumstances.file_times else ()
-    modes = ("--modes", circumstances.file_modes.path) if circumstances.file_modes else ()
     program = bench.tree.command(circumstances.source_umask)
-    return ("/usr/bin/python3", "-I", "-S", bench.guest.path, *program, *times, *modes)
+    return ("/usr/bin/python3", "-I", "-S", bench.guest.path, *program)
 
 
 def _environment_commands(bench: Bench) -> tuple[tuple[str, ...], ...]:
@@ -169,14 +199,10 @@ def _backend_command(bench: Bench) -> tuple[str, ...]:
     )
 
 
-def _setup_command(bench: Bench, options: tuple[str, ...], pace: tuple[str, ...]) -> tuple[str, ...]:
+def _setup_command(bench: Bench, options: tuple[str, ...]) -> tuple[str, ...]:
     python, project = f"{ENVIRONMENT}/bin/python", _project(bench)
-    arguments = ("bdist_wheel", *options, "--dist-dir=/out")
     path = () if bench.setup_path is None else (f"PYTHONPATH={project}/{bench.setup_path}".rstrip("/"),)
-    if pace:
-        # Who ran "setup.py sdist bdist_wheel" had egg_info run first of all, which shows where files wait for times.
-        waiting = ("run_setup", "--source", project, *pace, "--", "egg_info")
-        return ("/usr/bin/env", *path, python, bench.guest.path, *waiting, *arguments)
+    arguments = ("bdist_wheel", *options, "--dist-dir=/out")
     return ("/usr/bin/env", f"--chdir={project}", *path, python, "setup.py", *arguments)
 
 

@@ -1,71 +1,76 @@
-"""The clock that the files a build wrote in the published wheel were written by.
+"""The clock that a build had when it made the published wheel, tried where something depends on it.
 
-Without SOURCE_DATE_EPOCH, what a backend writes gets the time of day. When that is all that differs, the same build
-is made again where the clock shows the recorded time. Mostly all these files carry one time, since ZIP keeps times in
-steps of two seconds. The clock stands still while the build works. Where its files carry several times, the build
-waits before it touches a file, and the clock goes, until the time has come that the file carries. Either way it does
-not matter how fast this machine is.
+Content may: a generated file with a date in it. Then the build is made again where the clock shows that time. The times
+that a wheel keeps of the files a build wrote depend on the clock too, but need no build: they are written into the
+finished archive. With the setting ``clock = "kernel"`` a clock is set for those as well, as long as they are one time:
+the clock is one scalar, and stands still while the build works, however slow this machine is.
 """
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Generator, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from rebuilder.ecosystems.pypi.build_environment import parameters
-from rebuilder.ecosystems.pypi.build_recipe import CLOCK_SANDBOX, PACE, build_definition
+from rebuilder.ecosystems.pypi.build_recipe import CLOCK_SANDBOX, build_definition, replayed
 from rebuilder.ecosystems.pypi.file_times import parse_time
 from rebuilder.ecosystems.pypi.listing import inspect
 from rebuilder.ecosystems.pypi.trying import Reached
 from rebuilder.ecosystems.pypi.workshop import Workshop
 from rebuilder.model.attempt import Attempt, Hypothesis
-from rebuilder.model.comparison import Comparison, Level
+from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.inspection import MemberKind
 
-LONGEST = timedelta(seconds=120)
-"""A build whose files are further apart is not waited for."""
-
 _INTO = timedelta(seconds=0.25)
 """How far into the two seconds that ZIP cannot tell apart a file is written."""
-
-Written = Mapping[str, datetime]
-"""Time by member, of those the build wrote, in the order of the archive."""
+_NEAR = timedelta(days=2)
+"""How far a time in a text may be from the time the archive keeps: time zones, and a build over midnight."""
+_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)[-/.]?(0[1-9]|1[0-2])[-/.]?(0[1-9]|[12]\d|3[01])(?!\d)")
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_NAMED_DATE = re.compile(
+    rf"\b({'|'.join(_MONTHS)})[a-z]*\.? +(\d\d?)(?:,? +| +\d\d:\d\d:\d\d +)((?:19|20)\d\d)\b"
+    rf"|\b(\d\d?)[ -]({'|'.join(_MONTHS)})[a-z]*\.?[ -]((?:19|20)\d\d)\b",
+    re.IGNORECASE,
+)
+_TIME = re.compile(r"(?<!\d)([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?(?!\d)")
+_SECONDS = re.compile(r"(?<![\d.])(1\d{9})(?=\.\d|\D|$)")
+_RECORD = ".dist-info/RECORD"
 
 
 def by_the_clock(
     workshop: Workshop, published: Mapping[str, str], reached: Reached
 ) -> Generator[Hypothesis, Attempt, None]:
-    """Yield the same build with the recorded clock, if nothing but times of files that it writes is left.
+    """Yield the same build with the recorded clock, if what is left depends on a clock.
 
     Args:
         workshop: What to look at the attempt with.
         published: Time by member of the published wheel, in the order of the archive.
-        reached: An attempt whose content is confirmed.
+        reached: An attempt that did not give every byte by itself.
     """
-    guess = reached.guess
-    if CLOCK_SANDBOX not in workshop.sandboxes or guess.circumstances.source_date_epoch is not None:
+    comparison = reached.attempt.comparison
+    if CLOCK_SANDBOX not in workshop.sandboxes or reached.guess.circumstances.source_date_epoch is not None:
         return
-    if not only_times_differ(reached.attempt.comparison):
+    if comparison is None or comparison.level is Level.IDENTICAL:
         return
-    rebuilt = _listed_times(workshop, reached.attempt)
-    written = {
-        name: moment
-        for name, text in published.items()
-        if rebuilt.get(name) not in {None, text} and (moment := parse_time(text)) is not None
-    }
-    if not written or max(written.values()) - min(written.values()) > LONGEST:
+    if comparison.level is Level.DIFFERENT:
+        moment, why = time_in_content(comparison, published), "A time is all that differs in what the build generates"
+    else:
+        moment, why = None, "Only the times of files that the build writes are left, and they are one"
+        if workshop.clock == "kernel" and only_times_differ(comparison):
+            moment = one_time(published, _listed_times(workshop, reached.attempt))
+    if moment is None:
         return
-    circumstances = replace(guess.circumstances, clock=min(written.values()) + _INTO)
-    if len(set(written.values())) > 1:
-        plan = parameters(workshop, PACE, json.dumps(pace(written, list(published)), indent=0).encode())
-        circumstances = replace(circumstances, pace=plan)
+    circumstances = replace(reached.guess.circumstances, clock=moment)
     yield Hypothesis(
         name="wall-clock",
-        sentence=f"{_sentence(written)} {guess.sentence} {reached.about}",
+        sentence=(
+            f"{why}, {moment:%Y-%m-%d %H:%M:%S}: the clock of the sandbox stands there while the build works. "
+            f"{reached.guess.sentence} {reached.about}"
+        ),
         definition=build_definition(reached.bench, circumstances),
+        replayed=replayed(reached.bench, circumstances),
     )
 
 
@@ -78,20 +83,76 @@ def only_times_differ(comparison: Comparison | None) -> bool:
     )
 
 
-def pace(written: Written, order: list[str]) -> dict[str, dict[str, float]]:
-    """When files may be touched, as :mod:`rebuilder.guest.pace` reads it.
+def one_time(published: Mapping[str, str], rebuilt: Mapping[str, str]) -> datetime | None:
+    """The one time of all members that have another one in the rebuilt wheel; None when they have several."""
+    times = {text for name, text in published.items() if rebuilt.get(name) not in {None, text}}
+    moment = parse_time(times.pop()) if len(times) == 1 else None
+    return moment + _INTO if moment is not None else None
+
+
+def time_in_content(comparison: Comparison, published: Mapping[str, str]) -> datetime | None:
+    """The time that a generated text has where the rebuilt one has another; None when more than times differ.
 
     Args:
-        written: What the build writes.
-        order: All members. RECORD takes its time when it is packed, right after the member before it was read.
+        comparison: Of level ``different``.
+        published: Time by member of the published wheel.
     """
-    write = {name.rpartition("/")[2]: (moment + _INTO).timestamp() for name, moment in written.items()}
-    read = {}
-    for name, moment in written.items():
-        before = order[order.index(name) - 1]
-        if name.endswith(".dist-info/RECORD") and before.rpartition("/")[0] == name.rpartition("/")[0]:
-            read[before.rpartition("/")[2]] = (moment + _INTO).timestamp()
-    return {"write": write, "read": read}
+    found: list[datetime] = []
+    for each in comparison.differences:
+        if each.member.endswith(_RECORD) or each.change is MemberChange.METADATA:
+            continue
+        recorded = parse_time(published.get(each.member, ""))
+        moment = _time_that_differs(each, recorded) if recorded is not None else None
+        if moment is None:
+            return None
+        found.append(moment)
+    return min(found) if found and comparison.differences_total == len(comparison.differences) else None
+
+
+def _time_that_differs(difference: Difference, recorded: datetime) -> datetime | None:
+    """What the clock showed, if both sides are the same text but for a time near the recorded one."""
+    content = difference.content
+    if content is None or not content.text or not content.complete or len(content.published) != len(content.rebuilt):
+        return None
+    if [_masked(line) for line in content.published] != [_masked(line) for line in content.rebuilt]:
+        return None
+    for line in content.published:
+        moment = moment_in(line, recorded)
+        if moment is not None and abs(moment - recorded) <= _NEAR:
+            return moment
+    return None
+
+
+def _masked(line: str) -> str:
+    """A line without dates, times and numbers that belong to them."""
+    for pattern in (_NAMED_DATE, _DATE, _SECONDS, _TIME):
+        line = pattern.sub("#", line)
+    return re.sub(r"\b(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\b|\.\d{1,9}", "", line, flags=re.IGNORECASE)
+
+
+def moment_in(line: str, recorded: datetime) -> datetime | None:
+    """The time a line has; what it does not say is taken from the recorded one."""
+    seconds = _SECONDS.search(line)
+    if seconds is not None:
+        return datetime.fromtimestamp(int(seconds[1]), UTC)
+    date, named, time = _DATE.search(line), _NAMED_DATE.search(line), _TIME.search(line)
+    if date is not None:
+        year, month, day = (int(each) for each in date.groups())
+    elif named is not None:
+        first, second, third, fourth, fifth, sixth = named.groups()
+        year, day = int(third or sixth), int(second or fourth)
+        month = _MONTHS.index((first or fifth).lower()[:3]) + 1
+    elif time is not None:
+        year, month, day = recorded.year, recorded.month, recorded.day
+    else:
+        return None
+    hour, minute, second_of = recorded.hour, recorded.minute, recorded.second
+    if time is not None:
+        hour, minute, second_of = int(time[1]), int(time[2]), int(time[3] or 0)
+    try:
+        return datetime(year, month, day, hour, minute, second_of, tzinfo=UTC) + _INTO
+    except ValueError:
+        return None
 
 
 def _listed_times(workshop: Workshop, attempt: Attempt) -> dict[str, str]:
@@ -101,15 +162,3 @@ def _listed_times(workshop: Workshop, attempt: Attempt) -> dict[str, str]:
     file = Input(role=Role.PARAMETERS, name=rebuilt.filename, sha256=rebuilt.sha256, path="/inputs/rebuilt.whl")
     [listing] = inspect(workshop, [file], texts=())
     return {member.name: member.mtime for member in listing.members if member.kind is MemberKind.FILE}
-
-
-def _sentence(written: Written) -> str:
-    first, last = (f"{each(written.values()):%Y-%m-%d %H:%M:%S}" for each in (min, max))
-    if first == last:
-        span, how = first, "the clock of the sandbox stands there while the build works"
-    else:
-        span, how = f"{first} to {last[11:]}", "the build waits before each until the clock of the sandbox shows it"
-    return (
-        f"Only the times of {len(written)} files that the build writes are left, which carry the time of day, {span}: "
-        f"{how}; SOURCE_DATE_EPOCH is not set."
-    )

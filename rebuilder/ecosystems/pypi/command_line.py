@@ -12,6 +12,9 @@ from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces
 from rebuilder.model.inspection import Inspection
 
 _TAG = re.compile(r"(?:py|cp|pp)\d{1,4}")
+_TAGS = 1 << 16
+"""``--universal``, or one of the tags above: three kinds of them with up to four digits."""
+_WORD_CHARACTERS = 63
 _BUILD = re.compile(r"\d\w{0,40}", re.ASCII)
 
 
@@ -56,6 +59,18 @@ def setup_command(
     if system.backend == LEGACY_BACKEND and generator.name == "bdist_wheel":
         return SetupCommand((), "pyproject.toml names no backend: setup.py bdist_wheel is run.")
     return None
+
+
+def option_choices(options: tuple[str, ...]) -> int:
+    """How many command lines there could be that are like this one: of a closed set, but for a build number."""
+    choices = 1
+    for option in options:
+        name, _, value = option.partition("=")
+        if name == "--build-number":
+            choices *= (10 if value.isdecimal() else _WORD_CHARACTERS) ** len(value)
+        else:
+            choices *= _TAGS
+    return choices
 
 
 def _options(traces: WheelTraces, filename: str, setup_cfg: str | None) -> tuple[tuple[str, ...], str]:

@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from rebuilder.ecosystems.pypi.build_environment import furnish, parameters
-from rebuilder.ecosystems.pypi.build_recipe import REQUIREMENTS, Bench, Product
+from rebuilder.ecosystems.pypi.build_recipe import REQUIREMENTS, Bench, Product, chosen_tools
 from rebuilder.ecosystems.pypi.clock_guess import by_the_clock
 from rebuilder.ecosystems.pypi.commit_listing import CommitListing, archive_input, list_commit
-from rebuilder.ecosystems.pypi.file_times import source_times
 from rebuilder.ecosystems.pypi.guesses import Marks, epoch_guess, guesses, shown_time, untried, with_what
-from rebuilder.ecosystems.pypi.hypotheses import times_document, upload_time, wheel_marks
+from rebuilder.ecosystems.pypi.hypotheses import upload_time, wheel_marks
 from rebuilder.ecosystems.pypi.obstacles import Stopped
 from rebuilder.ecosystems.pypi.requirements import BuildSystem, Requirements, pin_generator, read_build_system
 from rebuilder.ecosystems.pypi.sdist_traces import GZIP_HEADER, read_sdist_traces
@@ -176,11 +175,7 @@ def _step(workshop: Workshop, case: Case, target: Target) -> Generator[Hypothesi
         raise Stopped(
             Verdict.UNSUPPORTED, f"{target.file.filename} is not a .tar.gz archive, which is all that backends make."
         )
-    found = (
-        _wheel_guesses(workshop, case, target)
-        if target.product is Product.WHEEL
-        else _sdist_guesses(workshop, case, target)
-    )
+    found = _wheel_guesses(case, target) if target.product is Product.WHEEL else _sdist_guesses(workshop, case, target)
     prefix = "wheel-from-commit" if target.product is Product.WHEEL else "sdist-from-commit"
     yield from try_guesses(
         [replace(each, name=f"{prefix}-{each.name}") for each in found[:_MOST_GUESSES]],
@@ -203,19 +198,17 @@ def _refine(workshop: Workshop, target: Target) -> Refine | None:
     return partial(by_the_clock, workshop, read_traces(target.listing).times)
 
 
-def _wheel_guesses(workshop: Workshop, case: Case, target: Target) -> list[Guess]:
+def _wheel_guesses(case: Case, target: Target) -> list[Guess]:
     traces: WheelTraces = read_traces(target.listing)
-    times = source_times(target.listing, case.commit.listing, dist_info=traces.dist_info)
     marks = wheel_marks(traces)
-    return untried([*guesses(marks, times_document(workshop, times), len(times)), _commit_time(case, marks)])
+    return untried([*guesses(marks, "commit"), _commit_time(case, marks)])
 
 
 def _sdist_guesses(workshop: Workshop, case: Case, target: Target) -> list[Guess]:
     with workshop.blobs.path(target.file.sha256).open("rb") as file:
         traces = read_sdist_traces(target.listing, file.read(GZIP_HEADER))
-    times = source_times(target.listing, case.commit.listing)
     marks = Marks(target.what, traces.times, traces.uniform_time, traces.source_umask, traces.generated_umask)
-    first, *others = guesses(marks, times_document(workshop, times), len(times))
+    first, *others = guesses(marks, "commit")
     if traces.gzip_time is not None and traces.uniform_time is None:
         sentence = (
             f"The header of the published {target.what} carries the time {shown_time(traces.gzip_time)}, which "
@@ -231,7 +224,7 @@ def _commit_time(case: Case, marks: Marks) -> Guess:
         f"Should the build have had the commit's own time as SOURCE_DATE_EPOCH, as release scripts often set it: "
         f"{shown_time(seconds)}."
     )
-    return epoch_guess(marks, "commit-time", seconds, sentence)
+    return epoch_guess(marks, "commit-time", seconds, sentence, recorded=False)
 
 
 def _furnished(workshop: Workshop, case: Case, target: Target, interpreter: Interpreter) -> tuple[Bench, str]:
@@ -251,6 +244,9 @@ def _furnished(workshop: Workshop, case: Case, target: Target, interpreter: Inte
         limits=workshop.limits(),
         sandbox=workshop.sandbox,
         product=target.product,
+        chosen=chosen_tools(
+            toolchain.python_version, len(workshop.interpreters), case.tools.held if case.tools else _held(case)
+        ),
     )
     said: list[str] = []
     if case.tools is not None and target.product is Product.WHEEL:
@@ -261,6 +257,10 @@ def _furnished(workshop: Workshop, case: Case, target: Target, interpreter: Inte
     bench, notes = furnish(workshop, bench, case.requirements, python=toolchain.python_version, not_after=not_after)
     about = with_what(case.system, case.generator, interpreter.python, uploaded)
     return bench, " ".join((_checked_out(case.checkout), about, *said, *notes))
+
+
+def _held(case: Case) -> tuple[str, ...]:
+    return (f"{case.generator.name} {case.generator.version}",) if case.generator is not None else ()
 
 
 def _checked_out(checkout: CheckedOut) -> str:

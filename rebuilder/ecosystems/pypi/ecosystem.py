@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from typing import Literal
 
 from packaging.version import Version
 
@@ -49,6 +50,7 @@ class PyPI:
         limits: Callable[[], Limits] = Limits,
         sandboxes: frozenset[str] = frozenset({"bubblewrap"}),
         sandbox: str = "bubblewrap",
+        clock: Literal["archive", "kernel"] = "archive",
         interpreters: tuple[Interpreter, ...] = INTERPRETERS,
     ) -> None:
         """Verify what one index publishes; nothing is asked of it yet.
@@ -68,6 +70,7 @@ class PyPI:
             sandboxes: Kinds that ``run`` has; with ``uml`` the clock is tried, too.
             interpreters: Pythons there are toolchains with, newest first.
             sandbox: The kind that builds run in unless the clock matters.
+            clock: Whether it matters where only times in the archive are left.
         """
         self._index = SimpleIndex(index_url, fetcher)
         self._workshop = Workshop(
@@ -83,6 +86,7 @@ class PyPI:
             limits=limits,
             sandboxes=sandboxes,
             sandbox=sandbox,
+            clock=clock,
             interpreters=interpreters,
         )
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from rebuilder.ecosystems.pypi.build_recipe import Circumstances
+from rebuilder.ecosystems.pypi.build_recipe import UMASKS, Circumstances
 from rebuilder.ecosystems.pypi.file_times import epoch
 from rebuilder.ecosystems.pypi.requirements import BuildSystem
 from rebuilder.ecosystems.pypi.trying import Guess
 from rebuilder.ecosystems.pypi.wheel_traces import Generator
-from rebuilder.model.definition import Input
-
-DEFAULT_UMASK = 0o022
 
 
 @dataclass(frozen=True)
@@ -33,28 +30,28 @@ class Marks:
     """The same for the files the backend wrote."""
 
 
-def guesses(marks: Marks, file_times: Input, restored: int) -> list[Guess]:
+def guesses(marks: Marks, source: str) -> list[Guess]:
     """The two explanations for the times in a file, the one that fits first.
 
     Args:
         marks: What the file says.
-        file_times: Document with the times to restore.
-        restored: How many there are in it.
+        source: Whose times the files of the source tree have: ``source archive`` or ``commit``.
     """
-    one_time, working_tree = _one_time(marks), _restored_times(marks, file_times, restored)
-    return [working_tree, *one_time] if marks.uniform_time is None else [*one_time, working_tree]
+    one_time, own = _one_time(marks), _own_times(marks, source)
+    return [own, *one_time] if marks.uniform_time is None else [*one_time, own]
 
 
-def epoch_guess(marks: Marks, name: str, seconds: int, sentence: str) -> Guess:
-    """SOURCE_DATE_EPOCH set to ``seconds``; a sentence says why."""
-    return Guess(name, sentence, _circumstances(marks, source_date_epoch=seconds))
+def epoch_guess(marks: Marks, name: str, seconds: int, sentence: str, *, recorded: bool = True) -> Guess:
+    """SOURCE_DATE_EPOCH set to ``seconds``; a sentence says why. ``recorded``: read from the published file."""
+    circumstances = replace(_circumstances(marks), source_date_epoch=seconds, epoch_is_recorded=recorded)
+    return Guess(name, sentence, circumstances)
 
 
 def untried(candidates: Iterable[Guess]) -> list[Guess]:
     """The guesses in order, each time once."""
-    found: dict[int | Input | None, Guess] = {}
+    found: dict[int | None, Guess] = {}
     for each in candidates:
-        found.setdefault(each.circumstances.source_date_epoch or each.circumstances.file_times, each)
+        found.setdefault(each.circumstances.source_date_epoch, each)
     return list(found.values())
 
 
@@ -88,7 +85,7 @@ def _one_time(marks: Marks) -> list[Guess]:
     return [epoch_guess(marks, "source-date-epoch", seconds, sentence)]
 
 
-def _restored_times(marks: Marks, file_times: Input, restored: int) -> Guess:
+def _own_times(marks: Marks, source: str) -> Guess:
     distinct = len(set(marks.times.values()))
     found = (
         f"The members of the published {marks.what} carry {distinct} different times, as files of a working tree do"
@@ -96,19 +93,18 @@ def _restored_times(marks: Marks, file_times: Input, restored: int) -> Guess:
         else f"The one time in the published {marks.what} may be that of the files"
     )
     return Guess(
-        "restored-times",
-        f"{found}: {restored} source files get the time they have in the {marks.what}; SOURCE_DATE_EPOCH is not set.",
-        _circumstances(marks, file_times=file_times),
+        f"{source.replace(' ', '-')}-times",
+        f"{found}: source files keep the times of the {source}; SOURCE_DATE_EPOCH is not set.",
+        _circumstances(marks),
     )
 
 
-def _circumstances(
-    marks: Marks, *, source_date_epoch: int | None = None, file_times: Input | None = None
-) -> Circumstances:
-    umask = DEFAULT_UMASK if marks.generated_umask is None else marks.generated_umask
-    return Circumstances(
-        source_date_epoch=source_date_epoch,
-        file_times=file_times,
-        source_umask=umask if marks.source_umask is None else marks.source_umask,
-        umask=umask,
-    )
+def _circumstances(marks: Marks) -> Circumstances:
+    umask = nearest(marks.generated_umask)
+    return Circumstances(source_umask=umask if marks.source_umask is None else nearest(marks.source_umask), umask=umask)
+
+
+def nearest(umask: int | None) -> int:
+    """The one of the two umasks that builds are given which leaves the group what this one leaves it."""
+    usual, open_to_group = UMASKS
+    return usual if umask is None or umask & 0o020 else open_to_group

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
 from rebuilder.ecosystems.pypi.build_environment import furnish, parameters
-from rebuilder.ecosystems.pypi.build_recipe import FILE_MODES, FILE_TIMES, ORDER, REQUIREMENTS, Bench
+from rebuilder.ecosystems.pypi.build_recipe import REQUIREMENTS, Bench, chosen_tools
 from rebuilder.ecosystems.pypi.clock_guess import by_the_clock
 from rebuilder.ecosystems.pypi.command_line import own_directory
 from rebuilder.ecosystems.pypi.experience import Experience
-from rebuilder.ecosystems.pypi.file_modes import source_modes
-from rebuilder.ecosystems.pypi.file_times import source_times
 from rebuilder.ecosystems.pypi.guesses import Marks, guesses, with_what
 from rebuilder.ecosystems.pypi.obstacles import Stopped
 from rebuilder.ecosystems.pypi.requirements import packed_itself, read_build_system
@@ -22,7 +19,7 @@ from rebuilder.ecosystems.pypi.source_archive import source_text, top_directory
 from rebuilder.ecosystems.pypi.source_trees import Unpacked, source_path
 from rebuilder.ecosystems.pypi.toolchain_choice import Interpreter, choose, named_python
 from rebuilder.ecosystems.pypi.tools_used import Tools, tools_used
-from rebuilder.ecosystems.pypi.trying import Guess, try_guesses
+from rebuilder.ecosystems.pypi.trying import try_guesses
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
 from rebuilder.ecosystems.pypi.workshop import Workshop
 from rebuilder.model.artifact import PublishedFile
@@ -58,7 +55,7 @@ def infer(workshop: Workshop, evidence: Evidence) -> Generator[Hypothesis, Attem
     try:
         case = _case(evidence)
         named = named_python(case.wheel)
-        found = _guesses(workshop, case)
+        found = guesses(wheel_marks(case.traces), "source archive")
         experience = Experience(workshop.facts, case.traces.generator)
         yield from try_guesses(
             experience.ordered(found),
@@ -158,6 +155,7 @@ def _furnished(workshop: Workshop, case: Case, interpreter: Interpreter) -> tupl
         setup_options=tools.setup.options if tools.setup else None,
         setup_path=case.setup_path,
         windows=tools.windows,
+        chosen=chosen_tools(toolchain.python_version, len(workshop.interpreters), tools.held),
     )
     bench, notes = furnish(
         workshop, bench, tools.requirements, python=toolchain.python_version, not_after=tools.not_after
@@ -168,26 +166,6 @@ def _furnished(workshop: Workshop, case: Case, interpreter: Interpreter) -> tupl
     return bench, " ".join((about, *said, interpreter.reason, *tools.sentences, *notes))
 
 
-def _guesses(workshop: Workshop, case: Case) -> list[Guess]:
-    restored = source_times(case.wheel, case.source, dist_info=case.traces.dist_info)
-    found = guesses(wheel_marks(case.traces), times_document(workshop, restored), len(restored))
-    modes = source_modes(case.wheel, case.source, umask=found[0].circumstances.source_umask)
-    file_modes = _document(workshop, FILE_MODES, modes) if modes else None
-    order = _document(workshop, ORDER, list(case.traces.times)) if case.tools.unsorted else None
-    return [
-        replace(each, circumstances=replace(each.circumstances, file_modes=file_modes, order=order)) for each in found
-    ]
-
-
-def _document(workshop: Workshop, path: str, content: object) -> Input:
-    return parameters(workshop, path, json.dumps(content, indent=0, sort_keys=True).encode())
-
-
 def wheel_marks(traces: WheelTraces) -> Marks:
     """What the times and modes in a wheel say."""
     return Marks("wheel", traces.times, traces.uniform_time, traces.source_umask, traces.generated_umask)
-
-
-def times_document(workshop: Workshop, times: dict[str, str]) -> Input:
-    """The times to restore, as an input."""
-    return _document(workshop, FILE_TIMES, times)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
 
 from rebuilder.ecosystems.pypi.command_line import SetupCommand, setup_command
 from rebuilder.ecosystems.pypi.requirements import (
@@ -30,11 +29,6 @@ _NEWEST = (
     (datetime(2023, 1, 20, tzinfo=UTC), "66.0"),
 )
 """Until when there was no setuptools after a version, of those that decide about the Python (interpreter_limits)."""
-_UNSORTED = (
-    "Before 0.30 the wheel package packed files in the order in which the file system lists a directory: the members "
-    "are put in the recorded order."
-)
-"""Release notes of wheel 0.30.0: Made the order of files in generated ZIP files deterministic."""
 
 
 @dataclass(frozen=True)
@@ -47,16 +41,15 @@ class Tools:
     windows: OnWindows | None
     versions: dict[str, str]
     """By name, as far as they decide about the Python; of setuptools the newest that fits."""
-    unsorted: bool
-    """Whether members were packed in the order of a directory."""
+    held: tuple[str, ...]
+    """Each tool that the wheel holds to a version or a range, in words."""
     not_after: datetime
     """Nothing newer is used: the upload, unless no Python runs what there was then."""
 
     @property
     def sentences(self) -> list[str]:
         """The evidence; that for the requirements is in their notes."""
-        said = [each.sentence for each in (self.setup, self.windows) if each is not None]
-        return [*said, _UNSORTED] if self.unsorted else said
+        return [each.sentence for each in (self.setup, self.windows) if each is not None]
 
 
 def tools_used(
@@ -83,34 +76,30 @@ def tools_used(
     generator = traces.generator
     system = installed_backend(system, generator, artifact.name, artifact.version)
     requirements = pin_generator(system, generator, artifact.name, artifact.version)
+    held = [f"{generator.name} {generator.version}"] if generator else []
     not_after, versions = uploaded, {generator.name: generator.version} if generator else {}
     if generator is not None and generator.name == "bdist_wheel":
         fitting = bracket(read_shape(wheel, traces, setup_cfg))
         requirements = narrowed(with_setup_requires(requirements, setup_py), fitting)
         requirements, not_after = runnable(requirements, uploaded)
         versions = {"wheel": generator.version, **_setuptools(fitting, uploaded)}
+        held += [f"setuptools {fitting.specifier}"] if fitting.rules else []
     elif generator is not None and generator.name == "setuptools":
         required = any(canonicalize_name(each.name) == "wheel" for each in system.requires)
         shape = read_shape(wheel, traces, setup_cfg)
         beside = shadowing_wheel(shape, generator.version, required=required)
         requirements = narrowed(requirements, beside)
         versions |= {"wheel": beside.specifier} if beside.rules else {}
+        held += [f"wheel {beside.specifier}"] if beside.rules else []
     return Tools(
         system=system,
         requirements=requirements,
         setup=setup_command(traces, artifact.filename, system, setup_py=setup_py, setup_cfg=setup_cfg),
         windows=on_windows(wheel, traces),
         versions=versions,
-        unsorted=generator is not None and generator.name == "bdist_wheel" and _before(generator.version, "0.30"),
+        held=tuple(held),
         not_after=not_after,
     )
-
-
-def _before(version: str, other: str) -> bool:
-    try:
-        return Version(version) < Version(other)
-    except InvalidVersion:
-        return False
 
 
 def _setuptools(fitting: Bracket, uploaded: datetime) -> dict[str, str]:

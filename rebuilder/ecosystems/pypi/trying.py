@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
-from rebuilder.ecosystems.pypi.build_recipe import Bench, Circumstances, build_definition
+from rebuilder.ecosystems.pypi.build_recipe import Bench, Circumstances, build_definition, replayed
 from rebuilder.ecosystems.pypi.toolchain_choice import Interpreter
 from rebuilder.model.attempt import Attempt, Hypothesis, Outcome
 from rebuilder.model.comparison import Level
@@ -22,7 +22,7 @@ class Guess:
 
 @dataclass(frozen=True)
 class Reached:
-    """An attempt that settled the content, with what it was made of."""
+    """An attempt with what it was made of."""
 
     attempt: Attempt
     guess: Guess
@@ -32,7 +32,7 @@ class Reached:
 
 
 Refine = Callable[[Reached], Generator[Hypothesis, Attempt, None]]
-"""Goes on from there to the last byte."""
+"""Goes on from there, if there is anything more to be tried."""
 
 
 def try_guesses(
@@ -50,19 +50,20 @@ def try_guesses(
         interpreters: The same; see :func:`rebuilder.ecosystems.pypi.toolchain_choice.choose`.
         furnish: Gives all but the circumstances, and sentences about it.
         confirmed: Told which guess confirmed the content.
-        refine: Asked to go on when the content is confirmed, but not every byte.
+        refine: Asked to go on when no guess gave every byte.
 
     Raises:
         Stopped: ``furnish`` found something in the way.
     """
     for number, interpreter in enumerate(interpreters):
         bench, about = furnish(interpreter)
-        built = False
+        differing: list[Reached] = []
         for guess in guesses:
             attempt = yield Hypothesis(
                 name=guess.name if number == 0 else f"{guess.name}-python{interpreter.python}",
                 sentence=f"{guess.sentence} {about}",
                 definition=build_definition(bench, guess.circumstances),
+                replayed=replayed(bench, guess.circumstances),
             )
             if _is_settled(attempt):
                 if attempt.comparison is not None:
@@ -70,10 +71,13 @@ def try_guesses(
                 if refine is not None:
                     yield from refine(Reached(attempt, guess, bench, about))
                 return
-            built = built or attempt.rebuilt is not None
             if attempt.rebuilt is None:
                 break  # it will fail with other times too; perhaps not on another Python
-        if built:
+            differing.append(Reached(attempt, guess, bench, about))
+        if differing:
+            if refine is not None:
+                for each in differing:
+                    yield from refine(each)
             return
 
 

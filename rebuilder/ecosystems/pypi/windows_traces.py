@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces
 from rebuilder.model.inspection import Inspection
 
-_WRITTEN = ("METADATA", "WHEEL", "entry_points.txt", "top_level.txt")
+WRITTEN_TEXTS = ("METADATA", "WHEEL", "entry_points.txt", "top_level.txt")
 """Texts that setuptools and wheel write; which of them as text files, with the line ends of the system, varies."""
 
 
@@ -29,7 +29,7 @@ def on_windows(wheel: Inspection, traces: WheelTraces) -> OnWindows | None:
     """What Windows left; None when the wheel does not say it was packed there."""
     if traces.create_system != 0:
         return None
-    texts = {name: wheel.texts.get(f"{traces.dist_info}/{name}", "") for name in _WRITTEN}
+    texts = {name: wheel.texts.get(f"{traces.dist_info}/{name}", "") for name in WRITTEN_TEXTS}
     return OnWindows(
         tuple(name for name, text in texts.items() if "\r\n" in text and text.count("\r\n") == text.count("\n"))
     )

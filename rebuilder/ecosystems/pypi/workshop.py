@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from rebuilder.ecosystems.pypi.toolchain_choice import INTERPRETERS, Interpreter
 from rebuilder.model.definition import Input, Limits
@@ -33,3 +34,5 @@ class Workshop:
     """Pythons there are toolchains with, newest first."""
     sandbox: str = "bubblewrap"
     """The kind that is used unless the clock matters."""
+    clock: Literal["archive", "kernel"] = "archive"
+    """Whether a clock is set where only times in the archive are left; see :class:`rebuilder.config.Config`."""
