@@ -37,7 +37,7 @@ POLICY: Final[dict[str, Any]] = {
         "A verdict is about one published file, named by its SHA-256.",
         "REBUILDER_BITWISE: one rebuild in a sandbox without a network has the published SHA-256, by the build alone.",
         "REBUILDER_EQUIVALENT_CONTENT: one rebuild equals the published file once named archive metadata is set aside.",
-        "REBUILDER_BITWISE_METADATA_WRITTEN: it has the published SHA-256 once the recorded metadata is written into it.",
+        "REBUILDER_BITWISE_METADATA_WRITTEN: it has the published SHA-256 once the recorded metadata is written.",
         "Member names, contents, executable bits and link targets are never set aside.",
         f"A build is told at most {MOST_BITS} bits of the published file, each value from a closed set and listed.",
         "FAILED: a rebuild completed, and none is equal in either way.",
