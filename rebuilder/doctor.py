@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rebuilder.config import Config
-from rebuilder.errors import RebuilderError, SandboxUnavailableError, UsageError
+from rebuilder.errors import NoGuestError, RebuilderError, SandboxUnavailableError, UsageError
+from rebuilder.guest_check import check_guest, look_at_guest
 from rebuilder.model.value import Value
 from rebuilder.places import MARKER, check_places
+from rebuilder.sandbox.trial import check_isolation
 from rebuilder.toolchains import sources
 from rebuilder.toolchains.catalog import catalog
 
@@ -63,12 +65,6 @@ def _seccomp() -> object:
     return program()
 
 
-def _isolation() -> list[str]:
-    from rebuilder.sandbox.bubblewrap import check_isolation
-
-    return check_isolation()
-
-
 def _index(override: str | None) -> tuple[str, list[str]]:
     from rebuilder.ecosystems.pypi.settings import index_settings
 
@@ -105,7 +101,8 @@ class Machine:
     """None: where apt says."""
     bubblewrap: Callable[[], str] = _bubblewrap
     seccomp: Callable[[], object] = _seccomp
-    isolation: Callable[[], list[str]] = _isolation
+    isolation: Callable[[], list[str]] = check_isolation
+    guest: Callable[[Config], NoGuestError | None] = check_guest
     index: Callable[[str | None], tuple[str, list[str]]] = _index
     ask: Callable[[str | None], str] = _ask
     """Asks the index itself."""
@@ -119,11 +116,11 @@ class _Finding:
 
 
 def checks(config: Config, machine: Machine | None = None) -> list[Check]:
-    """Look at everything and change nothing; of the network, the index is asked one question."""
+    """Look at everything; nothing changes but what is remembered of the guest; the index is asked one question."""
     here = machine or Machine()
     findings = [
         *_platform(here),
-        *_sandbox(here),
+        *_sandbox(config, here),
         *_toolchains(config, here),
         *_store(config, here),
         *_keys(config),
@@ -158,7 +155,7 @@ def _platform(here: Machine) -> Iterator[_Finding]:
     yield _said("Python", f"Python {version} runs this; 3.11 or newer is needed.", ok=here.python >= (3, 11))
 
 
-def _sandbox(here: Machine) -> Iterator[_Finding]:
+def _sandbox(config: Config, here: Machine) -> Iterator[_Finding]:
     try:
         yield _said("bubblewrap", f"bubblewrap {here.bubblewrap()} starts sandboxes.")
     except SandboxUnavailableError as error:
@@ -179,6 +176,8 @@ def _sandbox(here: Machine) -> Iterator[_Finding]:
         problems = [str(error), *([error.hint] if error.hint else [])]
     told = " ".join(problems) or "A sandbox was started; the machine gives it all the isolation that builds need."
     yield _said("isolation", told, ok=not problems)
+    if not problems:
+        yield _said("guest", **look_at_guest(config, here.guest)._asdict())
 
 
 def _toolchains(config: Config, here: Machine) -> Iterator[_Finding]:

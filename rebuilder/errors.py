@@ -67,6 +67,13 @@ class SandboxUnavailableError(RebuilderError):
     """This machine cannot give an isolation the sandbox needs; nothing weaker is used instead."""
 
 
+class NoGuestError(SandboxUnavailableError):
+    """No User Mode Linux guest runs here, or one ended before a command of the build began in it.
+
+    What was reached without a clock of its own stands; that the clock was not tried is told as a remark.
+    """
+
+
 class SandboxFaultError(RebuilderError):
     """The sandbox itself failed: neither the build nor a limit ended the run."""
 

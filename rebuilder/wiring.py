@@ -81,6 +81,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
     Raises:
         StoreError: the store cannot be used.
         UsageError: the settings of pip or uv cannot be understood, or keys, store and site overlap.
+        NoGuestError: every build is to run in a guest, and none runs here.
     """
     _collect_garbage()
     clock = SystemClock()
@@ -107,8 +108,16 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
         sandbox = BubblewrapSandbox(blobs, clock, scratch=config.store / "scratch")
         stack.callback(sandbox.close)
         sandbox.warm()
-        uml = UmlSandbox(blobs, clock, scratch=config.store / "scratch", toolchains=toolchains)
+        uml = UmlSandbox(
+            blobs,
+            clock,
+            scratch=config.store / "scratch",
+            toolchains=toolchains,
+            memory=config.store / "cache" / "guest.json",
+        )
         stack.callback(uml.close)
+        if config.sandbox == uml.kind and (problem := uml.problem()) is not None:
+            raise problem
         sandboxes: dict[str, BubblewrapSandbox | UmlSandbox] = {sandbox.kind: sandbox, uml.kind: uml}
         run = DefinitionRunner(sandboxes, toolchains, blobs)
         guest = SandboxGuest(sandbox, toolchains, blobs, GUEST_TOOLCHAIN)

@@ -1,13 +1,18 @@
-"""Fixtures that several test suites share: the toolchains this checkout keeps for its tests, a PostgreSQL."""
+"""What several test suites share: the toolchains this checkout keeps for its tests, a PostgreSQL, a probed guest."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from rebuilder.errors import NoGuestError
+from rebuilder.sandbox.execution import Execution
+from rebuilder.sandbox.uml_probe import GuestProbe
 from rebuilder.toolchains.catalog import Spec
 from rebuilder.toolchains.debootstrap import Made
 from rebuilder.toolchains.store import DebianToolchains
@@ -25,18 +30,54 @@ def _no_maker(spec: Spec, root: Path) -> Made:
     pytest.fail("A toolchain the tests need has not been made yet; run `make toolchains`.", pytrace=False)
 
 
+@cache
+def _no_guest() -> NoGuestError | None:
+    """Why no guest runs on this machine; it is booted once for all tests, before the first that needs one."""
+    execution = Execution()
+    try:
+        return GuestProbe(lambda: _real_toolchains().get("uml"), execution).problem()
+    finally:
+        execution.close()
+
+
+_without_guest = 0
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests of the guest run where one runs; where one is only to be installed they fail with the command."""
+    global _without_guest  # noqa: PLW0603  # what the closing lines count
+    if item.get_closest_marker("needs_guest") is None or (problem := _no_guest()) is None:
+        return
+    if (problem.hint or "").startswith(sys.executable):
+        pytest.fail(f"{problem} Run: {problem.hint}", pytrace=False)
+    _without_guest += 1
+    pytest.skip(str(problem))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end what was left out, and why."""
+    if _without_guest and (problem := _no_guest()) is not None:
+        terminalreporter.section("guest", sep="-")
+        terminalreporter.line(f"{_without_guest} tests need a User Mode Linux guest and did not run. {problem}")
+
+
+def _real_toolchains() -> DebianToolchains:
+    if not (_ROOT / "current" / "trixie").is_file():
+        pytest.fail("The toolchains for the tests have not been made yet; run `make toolchains`.", pytrace=False)
+    return DebianToolchains(_ROOT, _FixedClock(), maker=_no_maker)
+
+
 @pytest.fixture(scope="session")
 def toolchains_root() -> Path:
     """Directory with the real toolchains, made by ``make toolchains``."""
-    if not (_ROOT / "current" / "trixie").is_file():
-        pytest.fail("The toolchains for the tests have not been made yet; run `make toolchains`.", pytrace=False)
+    _real_toolchains()
     return _ROOT
 
 
 @pytest.fixture(scope="session")
-def toolchains(toolchains_root: Path) -> DebianToolchains:
+def toolchains() -> DebianToolchains:
     """The real toolchains; no test makes one by accident."""
-    return DebianToolchains(toolchains_root, _FixedClock(), maker=_no_maker)
+    return _real_toolchains()
 
 
 @pytest.fixture(scope="session")

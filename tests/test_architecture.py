@@ -16,7 +16,7 @@ LAYERS: list[set[str]] = [
     {"model", "errors", "resources", "guest", "checked_files", "foreign_json"},
     {"ports", "extras"},
     PARTS | {"allowance", "clock", "config", "hits", "places", "stopwatch"},
-    {"trial"},
+    {"trial", "guest_check"},
     {"lineage", "variation"},
     {"examination"},
     {"reexamination"},

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 
+from rebuilder.errors import CorruptToolchainError, NoGuestError, ToolchainError
 from rebuilder.model.attempt import Run
 from rebuilder.model.definition import BuildDefinition
-from rebuilder.ports import Blobs, Clock, Toolchains
+from rebuilder.ports import Blobs, Clock, Toolchain, Toolchains
 from rebuilder.sandbox import arguments, uml_answer
 from rebuilder.sandbox.bubblewrap import outcome
 from rebuilder.sandbox.executables import Executables
@@ -16,16 +16,13 @@ from rebuilder.sandbox.execution import Execution, starvation
 from rebuilder.sandbox.outputs import store_log, store_outputs
 from rebuilder.sandbox.residue import list_outputs
 from rebuilder.sandbox.uml_machine import machine
+from rebuilder.sandbox.uml_probe import TOOLCHAIN, GuestProbe, available, impossible
 
 __all__ = ["TOOLCHAIN", "UmlSandbox", "available"]
 
-TOOLCHAIN = "uml"
-"""Name of the toolchain with the kernel."""
 
-
-def available() -> bool:
-    """Whether Debian has this kernel for the processor of this machine."""
-    return platform.machine() == "x86_64"
+BROKEN = 137
+"""Exit code of a build whose guest was gone before it could tell one, as of a program that was killed."""
 
 
 class UmlSandbox:
@@ -36,16 +33,28 @@ class UmlSandbox:
         clock: Tells when a run started.
         scratch: Directory for executable copies of inputs; nothing of a run is ever written there.
         toolchains: Where the kernel comes from: the toolchain :data:`TOOLCHAIN`.
+        memory: File that keeps whether a guest runs here; None: that is found out anew.
     """
 
     kind = "uml"
 
-    def __init__(self, blobs: Blobs, clock: Clock, *, scratch: Path, toolchains: Toolchains) -> None:
+    def __init__(
+        self, blobs: Blobs, clock: Clock, *, scratch: Path, toolchains: Toolchains, memory: Path | None = None
+    ) -> None:
         self._blobs = blobs
         self._clock = clock
         self._executables = Executables(scratch / "executable")
         self._toolchains = toolchains
         self._execution = Execution()
+        self._probe = GuestProbe(self._kernel, self._execution, memory)
+
+    def problem(self) -> NoGuestError | None:
+        """Why no guest runs here, with what mends it; None when one does.
+
+        Raises:
+            CorruptToolchainError: the toolchain with the kernel was modified.
+        """
+        return self._probe.problem()
 
     def warm(self) -> None:
         """Begin what the first run would wait for, without waiting."""
@@ -61,15 +70,18 @@ class UmlSandbox:
         The guest's clock shows ``definition.clock`` when the last command begins.
 
         Raises:
+            NoGuestError: no guest runs here, or it ended before the commands began.
             SandboxUnavailableError: this machine cannot give the isolation.
-            SandboxFaultError: the sandbox itself failed: the guest did not boot, crashed, or did not say how it ended.
-            ToolchainError: the toolchain with the kernel cannot be had.
+            SandboxFaultError: the sandbox around the guest failed, or the machine had no memory left.
+            CorruptToolchainError: the toolchain with the kernel was modified.
             UsageError: the definition cannot be run as it is written.
             StoreError: the log or an output could not be stored.
         """
         arguments.check(definition, self.kind)
+        if (problem := impossible()) is not None:
+            raise problem
         sources = self._executables.sources(definition, inputs)
-        kernel = self._toolchains.get(TOOLCHAIN)
+        kernel = self._kernel()
         around = machine(definition, kernel, toolchain, sources)
         started = self._clock.now()
         with self._execution.run(around.definition, kernel.root, around.sources, around.program) as ended:
@@ -77,14 +89,18 @@ class UmlSandbox:
             said = supervision.log_tail() or f"exit code {supervision.exit_code}"
             first, last = uml_answer.begun(meter.build), uml_answer.answer(meter.build)
             begun, answer = uml_answer.told(first, last, ended.limit, said)
-            if answer.exit_code and ended.starved:  # a process of the guest is a process of this machine
+            if (answer.exit_code or answer.broken) and ended.starved:  # its processes are processes of this machine
                 raise starvation()
             limit = answer.limit
             listing = list_outputs(meter.out)
+            exit_code = answer.exit_code
+            if answer.broken is not None:  # a build can do that to its guest, so it is how the build ended
+                exit_code = supervision.exit_code or BROKEN
+                listing = listing._replace(files=(), remarks=(*listing.remarks, answer.broken))
             log = uml_answer.log(meter.build, definition.limits.log_bytes)
             return Run(
-                outcome=outcome(limit, answer.exit_code),
-                exit_code=None if limit else answer.exit_code,
+                outcome=outcome(limit, exit_code),
+                exit_code=None if limit else exit_code,
                 limit=limit,
                 outputs=() if limit else store_outputs(meter.out, listing, self._blobs),
                 log_sha256=store_log([log], len(log), listing, self._blobs),
@@ -94,3 +110,11 @@ class UmlSandbox:
                 sandbox_version=f"uml {begun.kernel} ({kernel.sha256}) in bubblewrap {ended.version}",
                 started=started,
             )
+
+    def _kernel(self) -> Toolchain:
+        try:
+            return self._toolchains.get(TOOLCHAIN)
+        except CorruptToolchainError:
+            raise
+        except ToolchainError as error:
+            raise NoGuestError(f"No User Mode Linux guest can be had: {error}", hint=error.hint) from error

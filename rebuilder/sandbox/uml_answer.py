@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from rebuilder.errors import SandboxFaultError
+from rebuilder.errors import NoGuestError
 from rebuilder.model.attempt import Limit
 from rebuilder.sandbox import uml_guest
 
@@ -35,6 +36,8 @@ class Answer(BaseModel):
 
     problem: str | None = None
     """Why the guest could not do what it was asked."""
+    broken: str | None = None
+    """How the guest ended without saying how the build in it did; never what the guest itself wrote."""
     exit_code: int | None = None
     limit: Limit | None = None
     peak_bytes: int = 0
@@ -66,17 +69,34 @@ def told(begun: Begun | None, answer: Answer | None, limit: Limit | None, said: 
         said: The last words of its kernel.
 
     Raises:
-        SandboxFaultError: how it ended says nothing about what is built.
+        NoGuestError: it did not get to the build.
     """
-    if begun is not None and limit in _BACKSTOPS:
-        return begun, Answer(limit=limit)
-    if answer is not None and answer.problem is not None:
-        raise SandboxFaultError(f"A User Mode Linux guest failed: {answer.problem}")
     if begun is None:
-        raise SandboxFaultError(f"A User Mode Linux guest did not get to the build: {limit or said}.")
-    if limit is not None or answer is None or (answer.limit is None and answer.exit_code is None):
-        raise SandboxFaultError(f"A User Mode Linux guest broke down while a build ran in it: {limit or said}.")
-    return begun, answer
+        problem = answer.problem if answer is not None else None
+        why = _plain(problem or limit or last_words(said))
+        raise NoGuestError(f"A User Mode Linux guest did not get to the build: {why}.")
+    if limit in _BACKSTOPS:
+        return begun, Answer(limit=limit)
+    if answer is None or limit is not None or answer.problem is not None:
+        why = (answer.problem if answer is not None else None) or limit or last_words(said)
+        return begun, Answer(broken=f"The guest that this build ran in broke down: {_plain(why)}.")
+    if answer.limit is None and answer.exit_code is None:
+        return begun, Answer(broken="The guest that this build ran in did not say how it ended.")
+    return begun, answer.model_copy(update={"broken": None})
+
+
+def last_words(said: str) -> str:
+    """What a kernel said at its end, without the state of its processor."""
+    panic = re.search(r"Kernel panic.*?(?= CPU:|$)", said)
+    release = re.search(r"Not tainted \S+", said)
+    if panic is None:
+        return said[-300:]
+    return f"{panic[0]} ({release[0]})" if release is not None else panic[0]
+
+
+def _plain(text: str) -> str:
+    """A few words of a guest, whoever wrote them there."""
+    return "".join(each if each.isprintable() else "?" for each in text[:300]).rstrip(".")
 
 
 def _document(directory: int, name: str, model: type[_Model]) -> _Model | None:

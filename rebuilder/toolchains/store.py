@@ -90,6 +90,17 @@ class DebianToolchains:
                     sha256 = self._fitting(spec) or self._make(spec)
             return self._checked(sha256)
 
+    def kept(self, name: str) -> Toolchain | None:
+        """The toolchain of that name, checked like :meth:`get` does; None when it would have to be made.
+
+        Raises:
+            ToolchainError: it cannot be read, or was modified.
+        """
+        spec = self._specs(name)
+        with _disk_errors(self._root):
+            sha256 = self._fitting(spec)
+            return None if sha256 is None else self._checked(sha256)
+
     def remake(self, name: str) -> Toolchain:
         """Make it afresh from what the archive has now; the one before stays available by its digest.
 

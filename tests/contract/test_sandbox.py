@@ -13,7 +13,7 @@ from rebuilder.model.definition import Input, Limits, Role
 from rebuilder.model.value import sha256_hex
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
-from tests.fakes.rooms import KINDS, real_room
+from tests.fakes.rooms import EACH_KIND, real_room
 from tests.fakes.sandbox import FakeSandbox, Room, Script
 
 WORKS = (("/bin/sh", "-c", "printf hello; printf content > /out/file"), ("/usr/bin/true",))
@@ -27,7 +27,7 @@ SCRIPTS = {
 }
 
 
-@pytest.fixture(params=[*KINDS, "fake"])
+@pytest.fixture(params=[*EACH_KIND, "fake"])
 def room(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Room]:
     """A sandbox of each kind."""
     if request.param == "fake":

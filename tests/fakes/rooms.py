@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from rebuilder.ports import Toolchains
 from rebuilder.sandbox.bubblewrap import BubblewrapSandbox
 from rebuilder.sandbox.uml import UmlSandbox
@@ -14,6 +16,9 @@ from tests.fakes.clock import FixedClock
 from tests.fakes.sandbox import Room
 
 KINDS = ("bubblewrap", "uml")
+
+EACH_KIND = ("bubblewrap", pytest.param("uml", marks=pytest.mark.needs_guest))
+"""The same as parameters of tests: those with a guest run where one runs."""
 
 
 @contextmanager

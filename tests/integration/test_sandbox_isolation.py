@@ -18,13 +18,13 @@ from rebuilder.model.definition import Input, Role
 from rebuilder.model.value import sha256_hex
 from rebuilder.sandbox import seccomp
 from rebuilder.toolchains.store import DebianToolchains
-from tests.fakes.rooms import KINDS, real_room
+from tests.fakes.rooms import EACH_KIND, real_room
 from tests.fakes.sandbox import Room
 
 CALLS = "import ctypes, errno\nlibc = ctypes.CDLL(None, use_errno=True)\n"
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=EACH_KIND)
 def room(
     request: pytest.FixtureRequest, toolchains: DebianToolchains, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Room]:

@@ -11,7 +11,7 @@ from rebuilder.model.attempt import Limit, Outcome
 from rebuilder.model.definition import Limits
 from rebuilder.sandbox.residue import MOST_FILES
 from rebuilder.toolchains.store import DebianToolchains
-from tests.fakes.rooms import KINDS, real_room
+from tests.fakes.rooms import EACH_KIND, real_room
 from tests.fakes.sandbox import Room, launchers, left_over
 
 MB = 1 << 20
@@ -102,7 +102,7 @@ PYTHON = {
 }
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=EACH_KIND)
 def room(
     request: pytest.FixtureRequest, toolchains: DebianToolchains, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Room]:

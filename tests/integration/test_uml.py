@@ -15,19 +15,20 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rebuilder.errors import SandboxFaultError
+from rebuilder.errors import NoGuestError, SandboxFaultError
 from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.definition import Input, Limits, Role
 from rebuilder.model.value import sha256_hex
 from rebuilder.ports import Toolchain
 from rebuilder.sandbox.uml import UmlSandbox
+from rebuilder.sandbox.uml_probe import SWITCH
 from rebuilder.toolchains.store import DebianToolchains
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
@@ -42,10 +43,18 @@ TELL = ("/usr/bin/python3", "-I", "-c", "import time; print(time.time_ns())")
 PROJECT = '[project]\nname = "late"\nversion = "1.0"\n[tool.minibackend]\nnow = true\n'
 
 
-@pytest.fixture(scope="module")
-def room(toolchains: DebianToolchains, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+@pytest.fixture(autouse=True)
+def _tried_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels that are shell scripts run everywhere, also where the suite is told that no guest does."""
+    monkeypatch.delenv(SWITCH, raising=False)
+
+
+@pytest.fixture(scope="module", params=[pytest.param("uml", marks=pytest.mark.needs_guest)])
+def room(
+    request: pytest.FixtureRequest, toolchains: DebianToolchains, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Room]:
     """One sandbox for all tests here."""
-    with real_room("uml", toolchains, tmp_path_factory.mktemp("scratch")) as room:
+    with real_room(request.param, toolchains, tmp_path_factory.mktemp("scratch")) as room:
         yield room
 
 
@@ -176,24 +185,48 @@ BEGINS = 'echo \'{"kernel": "0.1"}\' > /build/begun.json'
     [
         ("echo Kernel panic; exit 134", "did not get to the build: Kernel panic"),
         ("exit 3", "did not get to the build: exit code 3"),
-        (f"{BEGINS}; echo Kernel panic; exit 134", "broke down while a build ran in it: Kernel panic"),
-        (f"{BEGINS}; while :; do echo Oops Oops Oops Oops; done", "broke down while a build ran in it: log size"),
         ("kill -9 $$", "did not get to the build: exit code 137"),
-        (f'{BEGINS}; echo \'{{"problem": "no memory"}}\' > /build/result.json', "failed: no memory"),
         ("echo '{\"exit_code\": 0}' > /build/result.json", "did not get to the build"),
     ],
 )
-def test_a_kernel_that_fails(tmp_path: Path, toolchains: DebianToolchains, kernel: str, sentence: str) -> None:
-    """A guest that does not boot, panics, floods its console or dies is our fault and says nothing about a build."""
+def test_a_kernel_that_does_not_start(tmp_path: Path, toolchains: DebianToolchains, kernel: str, sentence: str) -> None:
+    """A guest that does not boot, panics before a build begins or dies is no guest, and says nothing about a build."""
+    with fake_kernel(tmp_path, toolchains, kernel) as room, pytest.raises(NoGuestError, match=sentence):
+        room.shell("true")
+    assert [] == left_over()
+
+
+@pytest.mark.parametrize(
+    ("kernel", "sentence", "exit_code"),
+    [
+        ("echo Kernel panic; exit 134", "broke down: Kernel panic", 134),
+        ("while :; do echo Oops Oops Oops Oops; done", "broke down: log size", 137),
+        ('echo \'{"problem": "no memory"}\' > /build/result.json', "broke down: no memory", 137),
+        ("echo '{}' > /build/result.json", "did not say how it ended", 137),
+        ("echo x > /out/x; kill -9 $$", "broke down", 137),
+    ],
+)
+def test_a_kernel_that_fails_a_build(
+    tmp_path: Path, toolchains: DebianToolchains, kernel: str, sentence: str, exit_code: int
+) -> None:
+    """What a build may have brought about is how the build ended, never our fault; its log says what happened."""
+    with fake_kernel(tmp_path, toolchains, f"{BEGINS}; {kernel}") as room:
+        run = room.shell("true")
+        assert sentence in room.log(run)
+    assert (Outcome.BUILD_FAILED, exit_code, ()) == (run.outcome, run.exit_code, run.outputs)
+    assert [] == left_over()
+
+
+@contextmanager
+def fake_kernel(place: Path, toolchains: DebianToolchains, kernel: str) -> Iterator[Room]:
+    """A room whose guests have a shell script for a kernel."""
     blobs = MemoryBlobs()
-    kernels = Kernels(toolchains.get("uml"), tmp_path / "root", kernel)
-    sandbox = UmlSandbox(blobs, FixedClock(), scratch=tmp_path / "scratch", toolchains=kernels)
+    kernels = Kernels(toolchains.get("uml"), place / "root", kernel)
+    sandbox = UmlSandbox(blobs, FixedClock(), scratch=place / "scratch", toolchains=kernels)
     try:
-        with pytest.raises(SandboxFaultError, match=sentence):
-            Room(sandbox, blobs, toolchains.get("trixie").root).shell("true")
+        yield Room(sandbox, blobs, toolchains.get("trixie").root)
     finally:
         sandbox.close()
-    assert [] == left_over()
 
 
 def test_a_hostile_kernel(tmp_path: Path, toolchains: DebianToolchains) -> None:
@@ -202,11 +235,8 @@ def test_a_hostile_kernel(tmp_path: Path, toolchains: DebianToolchains) -> None:
         f"{BEGINS}; echo '{{\"exit_code\": 0}}' > /build/result.json; echo hello > /out/x; "
         "for place in /new /inputs/root/new /inputs/guest/new; do : > $place && echo $place >> /out/wrote; done"
     )
-    blobs = MemoryBlobs()
-    kernels = Kernels(toolchains.get("uml"), tmp_path / "root", lies)
-    sandbox = UmlSandbox(blobs, FixedClock(), scratch=tmp_path / "scratch", toolchains=kernels)
-    run = Room(sandbox, blobs, toolchains.get("trixie").root).shell("true")
-    sandbox.close()
+    with fake_kernel(tmp_path, toolchains, lies) as room:
+        run = room.shell("true")
     assert [("x", 6)] == [(each.filename, each.size) for each in run.outputs]
 
 
@@ -264,17 +294,18 @@ def gone(pidfds: list[int]) -> bool:
     return all(ended)
 
 
-@pytest.mark.parametrize(("victim", "sentence"), [("kernel", "broke down"), ("launcher", "unexpectedly")])
-def test_killed_from_outside(toolchains: DebianToolchains, tmp_path: Path, victim: str, sentence: str) -> None:
-    """Somebody who kills the guest's kernel, or the launcher, ends the run as our fault; nothing is left."""
-    raised: list[SandboxFaultError] = []
+@pytest.mark.needs_guest
+@pytest.mark.parametrize("victim", ["kernel", "launcher"])
+def test_killed_from_outside(toolchains: DebianToolchains, tmp_path: Path, victim: str) -> None:
+    """Whoever kills the guest's kernel fails the build; the end of the launcher is our fault."""
+    ended: list[Run | SandboxFaultError] = []
     with real_room("uml", toolchains, tmp_path) as room:
 
         def build() -> None:
             try:
-                room.shell("sleep 1000")
+                ended.append(room.shell("sleep 1000"))
             except SandboxFaultError as error:
-                raised.append(error)
+                ended.append(error)
 
         thread = threading.Thread(target=build)
         thread.start()
@@ -284,8 +315,14 @@ def test_killed_from_outside(toolchains: DebianToolchains, tmp_path: Path, victi
         pidfds = [os.pidfd_open(pid) for pid in family(launcher) - {launcher}]
         os.kill(kernel if victim == "kernel" else launcher, signal.SIGKILL)
         thread.join(PATIENCE)
-    assert gone(pidfds)
-    assert [True] == [sentence in str(error) for error in raised], raised
+        assert gone(pidfds)
+        [end] = ended
+        if isinstance(end, SandboxFaultError):
+            assert "unexpectedly" in str(end)
+        else:
+            assert (Outcome.BUILD_FAILED, 137) == (end.outcome, end.exit_code)
+            assert "broke down" in room.log(end)
+    assert (victim == "launcher") == isinstance(end, SandboxFaultError)
 
 
 OWNER = """
@@ -299,6 +336,7 @@ with real_room("uml", DebianToolchains(Path(sys.argv[1]), SystemClock()), Path(s
 """
 
 
+@pytest.mark.needs_guest
 def test_owner_killed(toolchains_root: Path, tmp_path: Path) -> None:
     """SIGKILL to the process that asked for a run ends the run, the launcher, and leaves no file."""
     scratch, temporary = tmp_path / "scratch", tmp_path / "tmp"

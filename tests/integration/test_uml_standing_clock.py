@@ -10,6 +10,8 @@ import pytest
 from rebuilder.toolchains.store import DebianToolchains
 from tests.fakes.rooms import real_room
 
+pytestmark = pytest.mark.needs_guest
+
 THEN = datetime(2019, 2, 3, 4, 5, 6, 250_000, tzinfo=UTC)
 WORK = "end = time.monotonic() + 4\nwhile time.monotonic() < end: pass"
 REST = "time.sleep(4)"

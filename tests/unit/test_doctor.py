@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from rebuilder.cli.doctor import examine
 from rebuilder.config import Config
 from rebuilder.doctor import Check, Machine, checks
 from rebuilder.ecosystems.pypi.settings import index_settings
-from rebuilder.errors import ExitCode, SandboxUnavailableError, UsageError
+from rebuilder.errors import CorruptToolchainError, ExitCode, NoGuestError, SandboxUnavailableError, UsageError
 from rebuilder.places import MARKER
 
 KEY = (
@@ -47,6 +48,7 @@ def machine(tmp_path: Path) -> Machine:
         bubblewrap=lambda: "0.8.0",
         seccomp=lambda: b"",
         isolation=list,
+        guest=lambda _: None,
         index=lambda _: ("https://user:pass@example.org/simple", ["The index URL is taken from a test."]),
         ask=lambda _: "It answers.",
         npm=lambda: "The npm registry is taken from a test.",
@@ -74,6 +76,52 @@ def test_healthy_machine(config: Config, machine: Machine, tmp_path: Path) -> No
     assert [] == [check for check in found if not check.ok or check.mend]
     assert all(check.sentence.endswith(".") for check in found)
     assert before == sorted(tmp_path.rglob("*"))
+
+
+@pytest.fixture
+def with_kernel(config: Config) -> Config:
+    """A store in which the toolchain with the guest's kernel was made."""
+    (config.store / "toolchains/current").mkdir(parents=True)
+    (config.store / "toolchains/current/uml").touch()
+    return config
+
+
+def test_a_guest_that_was_started(with_kernel: Config, machine: Machine) -> None:
+    """It is said to run only when one ran."""
+    assert by_name(with_kernel, machine)["guest"].sentence.startswith("A User Mode Linux guest was started")
+
+
+def test_a_guest_that_was_not_started(config: Config, machine: Machine) -> None:
+    """Before its toolchain is made nobody knows, and it is not made just to look."""
+    check = by_name(config, machine, guest=unavailable("never asked"))["guest"]
+    assert (True, True) == (check.ok, check.sentence.startswith("Not known yet"))
+    assert f"--root {config.store}/toolchains uml" in check.sentence
+
+
+def test_no_guest(with_kernel: Config, machine: Machine) -> None:
+    """The cause, what it costs, and what mends it: a command, or what else to do."""
+    for hint, command in ((f"{sys.executable} -m x", True), ("Use another machine", False)):
+        error = NoGuestError("No User Mode Linux guest runs on this machine: cause.", hint=hint)
+        check = by_name(with_kernel, machine, guest=lambda _, error=error: error)["guest"]
+        assert (False, hint, command) == (check.ok, check.mend, check.command)
+        assert check.sentence == f"{error} What does not depend on the clock is rebuilt without one."
+
+
+def test_no_guest_where_all_builds_need_one(with_kernel: Config, machine: Machine) -> None:
+    """With the setting for it there is no rest that could be rebuilt."""
+    config = with_kernel.model_copy(update={"sandbox": "uml"})
+    check = by_name(config, machine, guest=lambda _: NoGuestError("None."))["guest"]
+    assert check.sentence == "None."
+
+
+def test_a_modified_kernel(with_kernel: Config, machine: Machine) -> None:
+    """That the toolchain was modified is told as such."""
+
+    def guest(_: Config) -> None:
+        raise CorruptToolchainError("The toolchain uml was modified.", hint="Find out who did it.")
+
+    check = by_name(with_kernel, machine, guest=guest)["guest"]
+    assert (False, "Find out who did it.") == (check.ok, check.mend)
 
 
 def test_passwords_are_not_shown(config: Config, machine: Machine) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.errors import SandboxFaultError
+from rebuilder.errors import NoGuestError
 from rebuilder.model.attempt import Limit
 from rebuilder.sandbox import uml_answer, uml_guest
 from rebuilder.sandbox.uml_answer import Answer, Begun, told
@@ -73,20 +73,53 @@ def test_the_end_of_a_build(begun: Begun, answer: Answer | None, limit: Limit | 
 
 
 @pytest.mark.parametrize(
-    ("begun", "answer", "limit", "sentence"),
+    ("answer", "limit", "reason"),
     [
-        (None, None, None, "did not get to the build: panic"),
-        (None, None, Limit.WALL_TIME, "did not get to the build: wall time"),
-        (None, DONE, None, "did not get to the build"),
-        (BEGUN, None, None, "broke down while a build ran in it: panic"),
-        (BEGUN, Answer(), None, "broke down"),
-        (BEGUN, DONE, Limit.LOG, "broke down while a build ran in it: log size"),
-        (BEGUN, None, Limit.DISK, "broke down while a build ran in it: disk"),
-        (BEGUN, Answer(problem="OSError: x"), None, "failed: OSError: x"),
+        (None, None, "panic"),
+        (None, Limit.WALL_TIME, "wall time"),
+        (DONE, None, "panic"),
+        (Answer(problem="OSError: x"), None, "OSError: x"),
+        (Answer(problem="a\x1b[2Jb"), None, "a?[2Jb"),
     ],
-    ids=["no boot", "boot hangs", "end without start", "panic", "empty", "console", "memory file", "problem"],
+    ids=["no boot", "boot hangs", "end without start", "problem", "terminal"],
 )
-def test_our_own_trouble(begun: Begun | None, answer: Answer | None, limit: Limit | None, sentence: str) -> None:
-    """Whatever else happens is our fault, and never says anything about the artifact."""
-    with pytest.raises(SandboxFaultError, match=sentence):
-        told(begun, answer, limit, "panic")
+def test_no_guest(answer: Answer | None, limit: Limit | None, reason: str) -> None:
+    """A guest that ends before the build begins is none; nothing was tried in it."""
+    with pytest.raises(NoGuestError) as raised:
+        told(None, answer, limit, "panic")
+    assert f"A User Mode Linux guest did not get to the build: {reason}." == str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "limit", "reason"),
+    [
+        (None, None, "broke down: panic."),
+        (Answer(), None, "did not say how it ended."),
+        (DONE, Limit.LOG, "broke down: log size."),
+        (None, Limit.DISK, "broke down: disk"),
+        (Answer(problem="OSError: x"), None, "broke down: OSError: x."),
+        (Answer(problem="a\nrebuilder: b"), None, "broke down: a?rebuilder: b."),
+    ],
+    ids=["panic", "empty", "console", "memory file", "problem", "lines"],
+)
+def test_a_guest_that_breaks_down(answer: Answer | None, limit: Limit | None, reason: str) -> None:
+    """Once a build runs in it, what becomes of a guest may be its doing; so it is how the build ended."""
+    _, ended = told(BEGUN, answer, limit, "panic")
+    assert (None, None) == (ended.exit_code, ended.limit)
+    assert reason in str(ended.broken)
+
+
+def test_a_guest_cannot_say_that_it_broke_down() -> None:
+    """That is concluded, and never read."""
+    assert told(BEGUN, Answer(exit_code=0, broken="x"), None, "")[1] == Answer(exit_code=0)
+
+
+def test_the_last_words_of_a_kernel() -> None:
+    """The panic and the release, and nothing of the registers."""
+    said = (
+        "Checking PROT_EXEC mmap in /tmp...OK Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b "
+        "CPU: 0 UID: 0 PID: 1 Comm: python3 Not tainted 6.12.113 #1 Stack: 00000002 6088847b"
+    )
+    assert uml_answer.last_words(said) == (
+        "Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b (Not tainted 6.12.113)"
+    )

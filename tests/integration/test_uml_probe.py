@@ -1,0 +1,150 @@
+"""Whether a guest runs here is found out by booting one, once for each state of the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rebuilder.errors import CorruptToolchainError, ToolchainError
+from rebuilder.ports import Toolchain
+from rebuilder.sandbox import uml_probe
+from rebuilder.sandbox.execution import Execution
+from rebuilder.sandbox.uml_probe import SWITCH, GuestProbe
+from rebuilder.toolchains.store import DebianToolchains
+
+AMX_PANIC = "echo 'Kernel panic - not syncing: Attempted to kill init! CPU: 0 Not tainted 6.12.113 #1'; exit 134"
+
+
+@pytest.fixture(autouse=True)
+def _tried_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels that are shell scripts run everywhere, also where the suite is told that no guest does."""
+    monkeypatch.delenv(SWITCH, raising=False)
+
+
+@pytest.fixture
+def execution() -> Iterator[Execution]:
+    """Starts sandboxes; ended at last."""
+    started = Execution()
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def broken(toolchains: DebianToolchains, tmp_path: Path) -> Callable[[str], Toolchain]:
+    """Gives toolchains whose kernel is a shell script; it counts its boots in nothing but what it says."""
+
+    def made(script: str) -> Toolchain:
+        real = toolchains.get("uml")
+        root = tmp_path / "toolchains/trees/x/root"
+        root.mkdir(parents=True)
+        uml_probe._small_root(real, root)
+        (root / "usr/bin").mkdir(parents=True)
+        (root / "usr/bin/dash").write_bytes((root / "bin/sh").read_bytes())
+        kernel = root / "usr/bin/linux.uml"
+        kernel.write_text(f"#!/bin/sh\n{script}\n")
+        kernel.chmod(0o755)
+        return real.model_copy(update={"root": root})
+
+    return made
+
+
+@pytest.mark.needs_guest
+def test_a_guest_that_runs(toolchains: DebianToolchains, execution: Execution, tmp_path: Path) -> None:
+    """It is booted once; the next process takes the answer from the file, until the machine is another."""
+    memory, boots = tmp_path / "cache/guest.json", []
+
+    class Counted(GuestProbe):
+        def _look(self, kernel: Toolchain) -> None:
+            boots.append(kernel.sha256)
+            super()._look(kernel)
+
+    def kernel() -> Toolchain:
+        return toolchains.get("uml")
+
+    assert Counted(kernel, execution, memory).problem() is None
+    assert Counted(kernel, execution, memory).problem() is None
+    assert 1 == len(boots)
+    assert Counted(kernel, execution, memory).problem(anew=True) is None
+    memory.write_text(memory.read_text().replace("facts_sha256", "facts"))
+    assert Counted(kernel, execution, memory).problem() is None
+    assert 3 == len(boots)
+
+
+@pytest.mark.parametrize("fact", ["_processor", "platform"])
+def test_another_machine_is_tried_again(
+    toolchains: DebianToolchains,
+    execution: Execution,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fact: str,
+) -> None:
+    """What was found on one processor or kernel says nothing about another."""
+    boots = []
+
+    class Counted(GuestProbe):
+        def _look(self, kernel: Toolchain) -> None:
+            boots.append(kernel.sha256)
+
+    probe = Counted(lambda: toolchains.get("uml"), execution, tmp_path / "guest.json")
+    for value in ("a", "b", "b", "a"):
+        stands_for: object = _Machine(value) if fact == "platform" else (lambda value=value: {"flags": value})
+        monkeypatch.setattr(uml_probe, fact, stands_for)
+        assert probe.problem() is None
+    assert 3 == len(boots)
+
+
+class _Machine:
+    """Stands for the module ``platform``."""
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def machine(self) -> str:
+        return "x86_64"
+
+    def release(self) -> str:
+        return self._value
+
+    version = release
+
+
+def test_a_kernel_that_cannot_start_a_process_here(
+    broken: Callable[[str], Toolchain], execution: Execution, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cause, and the command that makes the toolchain again; on other processors it is what the kernel said."""
+    kernel = broken(AMX_PANIC)
+    monkeypatch.setattr(uml_probe, "_processor", lambda: {"flags": "fpu amx_tile"})
+    error = GuestProbe(lambda: kernel, execution).problem()
+    assert "the guest's kernel 6.12 cannot start a process on a processor with AMX" in str(error)
+    assert error is not None
+    assert str(error.hint).endswith(f"--root {kernel.root.parents[2]} --remake uml")
+    monkeypatch.setattr(uml_probe, "_processor", lambda: {"flags": "fpu"})
+    assert "Kernel panic - not syncing: Attempted to kill init!" in str(GuestProbe(lambda: kernel, execution).problem())
+
+
+def test_no_kernel_to_boot(execution: Execution) -> None:
+    """A toolchain that cannot be made is why no guest runs; one that was modified is an incident."""
+
+    def gone() -> Toolchain:
+        raise ToolchainError("The toolchain uml cannot be made: the mirror lacks a package.", hint="Check it.")
+
+    def modified() -> Toolchain:
+        raise CorruptToolchainError("The toolchain uml was modified.")
+
+    error = GuestProbe(gone, execution).problem()
+    assert ("the mirror lacks a package." in str(error), "Check it.") == (True, error and error.hint)
+    with pytest.raises(CorruptToolchainError):
+        GuestProbe(modified, execution).problem()
+
+
+def test_the_switch(
+    toolchains: DebianToolchains, execution: Execution, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With the environment variable no guest runs, and nothing is remembered of that."""
+    monkeypatch.setenv(SWITCH, "none")
+    memory = tmp_path / "guest.json"
+    error = GuestProbe(lambda: toolchains.get("uml"), execution, memory).problem()
+    assert SWITCH in str(error)
+    assert not memory.exists()
