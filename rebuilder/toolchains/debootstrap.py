@@ -57,6 +57,11 @@ _REASONS = (
         'Compare `date` to the real time. The setting [toolchains] accept_expired = ["{suite}"] allows an old state.',
     ),
     (
+        ("404  Not Found", "404 Not Found", "410  Gone", "File not found"),
+        "the mirror no longer has a file that its own index names",
+        "It is being updated, or is no longer kept up: run the command again later, or name another mirror for apt.",
+    ),
+    (
         ("Unable to locate package", "has no installation candidate"),
         "the mirror lacks a package",
         "Check that the mirror carries all of Debian main.",

@@ -2,12 +2,17 @@
 
 Below the root directory::
 
-    trees/SHA256/root/         the tree itself
-    trees/SHA256/listing       its listing; SHA256 is the digest of this file
-    trees/SHA256/record.json   what it was made from
-    trees/SHA256/fingerprint   of the tree when it was last read as a whole
-    current/NAME               digest of the tree that a name stands for now
-    making/                    locks, and what is being made
+    trees/SHA256/root/          the tree itself
+    trees/SHA256/listing        its listing; SHA256 is the digest of this file
+    trees/SHA256/record.json    what it was made from
+    trees/SHA256/NAME.json      the same, where a second name came to the very same tree
+    trees/SHA256/fingerprint    of the tree when it was last read, so that a user is told that it was touched
+    current/NAME                digest of the tree that a name stands for now
+    making/                     locks, and what is being made
+
+Nothing that lies there is believed about a tree: whoever can change the tree can change what lies beside it. A process
+reads a tree as a whole before it first uses it, and remembers a fingerprint in its own memory; from then on a look at
+the fingerprint is enough, since no program can set back the time at which a file was last changed.
 """
 
 from __future__ import annotations
@@ -25,11 +30,11 @@ from pydantic import ValidationError
 
 from rebuilder.errors import CorruptToolchainError, ToolchainError
 from rebuilder.model.report import ToolchainSummary
-from rebuilder.model.value import Sha256, Sha256Field, Value, canonical_json, sha256_hex
+from rebuilder.model.value import Sha256Field, Value, canonical_json, sha256_hex
 from rebuilder.ports import Clock, Toolchain
 from rebuilder.toolchains.catalog import Spec, find
 from rebuilder.toolchains.debootstrap import Made, Mmdebstrap
-from rebuilder.toolchains.settle import retime
+from rebuilder.toolchains.settle import RECIPE, retime
 from rebuilder.toolchains.tree import changes, fingerprint, listing
 
 Maker = Callable[[Spec, Path], Made]
@@ -37,6 +42,11 @@ Maker = Callable[[Spec, Path], Made]
 
 Report = Callable[[str], None]
 """Told in a few words what takes long just now."""
+
+
+_HEX = frozenset("0123456789abcdef")
+_READINGS = 3
+"""A tree whose times were put right is read again; one that changes still is being written to."""
 
 
 class Record(Value):
@@ -47,6 +57,8 @@ class Record(Value):
     spec: Spec
     made: Made
     made_at: datetime
+    recipe: int = 1
+    """:data:`rebuilder.toolchains.settle.RECIPE` at that time."""
 
 
 class DebianToolchains:
@@ -75,20 +87,28 @@ class DebianToolchains:
         self._report = report or (lambda _: None)
         self._maker = maker or Mmdebstrap(now=clock.now)
         self._specs = specs
+        self._fingerprints: dict[str, str] = {}
+        """By digest, of trees that this process has read as a whole."""
+        self._outdated: dict[str, str] = {}
+        """Name to what is said of a tree that was to be made again and could not be."""
 
     def get(self, name: str) -> Toolchain:
-        """The toolchain of that name; made when there is none yet, checked each time.
+        """The toolchain of that name, checked each time; made when there is none yet, or its specification changed.
+
+        One that was made to an earlier specification is used where it cannot be made again, and says so.
 
         Raises:
             ToolchainError: it cannot be made or read, or was modified; the sentence says which file.
         """
         spec = self._specs(name)
         with _disk_errors(self._root):
-            sha256 = self._fitting(spec)
-            if sha256 is None:
+            record = self._current(spec)
+            if record is None or (name not in self._outdated and not _fits(record, spec)):
                 with self._lock(name):
-                    sha256 = self._fitting(spec) or self._make(spec)
-            return self._checked(sha256)
+                    record = self._current(spec)
+                    if record is None or not _fits(record, spec):
+                        record = self._made_again(spec, record)
+            return self._checked(record, self._outdated.get(name))
 
     def kept(self, name: str) -> Toolchain | None:
         """The toolchain of that name, checked like :meth:`get` does; None when it would have to be made.
@@ -98,8 +118,8 @@ class DebianToolchains:
         """
         spec = self._specs(name)
         with _disk_errors(self._root):
-            sha256 = self._fitting(spec)
-            return None if sha256 is None else self._checked(sha256)
+            record = self._current(spec)
+            return self._checked(record) if record is not None and _fits(record, spec) else None
 
     def remake(self, name: str) -> Toolchain:
         """Make it afresh from what the archive has now; the one before stays available by its digest.
@@ -109,6 +129,7 @@ class DebianToolchains:
         """
         spec = self._specs(name)
         with _disk_errors(self._root), self._lock(name):
+            self._outdated.pop(name, None)
             return self._checked(self._make(spec))
 
     def by_digest(self, sha256: str) -> Toolchain:
@@ -117,21 +138,26 @@ class DebianToolchains:
         Raises:
             ToolchainError: this machine has none with that digest, or it was modified.
         """
-        if len(sha256) != 64 or set(sha256) - set("0123456789abcdef") or not self._tree(sha256).is_dir():
+        if len(sha256) != 64 or set(sha256) - _HEX or not self._tree(sha256).is_dir():
             raise ToolchainError(
                 f"This machine has no toolchain with the digest {sha256[:64]}.",
                 hint="Only a machine that made it can run a definition that names it; the report lists its packages.",
             )
         with _disk_errors(self._root):
-            return self._checked(Sha256(sha256))
+            return self._checked(self.record(sha256))
 
-    def record(self, sha256: str) -> Record:
+    def record(self, sha256: str, name: str | None = None) -> Record:
         """What is kept about a tree.
+
+        Args:
+            sha256: Digest of the tree.
+            name: Of the toolchain that it is to be the record of; None: the first that came to this tree.
 
         Raises:
             ToolchainError: it cannot be read.
         """
-        file = self._tree(sha256) / "record.json"
+        own = self._tree(sha256) / f"{name}.json"
+        file = own if name is not None and own.exists() else self._tree(sha256) / "record.json"
         try:
             record = Record.model_validate_json(file.read_bytes())
         except (OSError, ValidationError) as error:
@@ -143,29 +169,52 @@ class DebianToolchains:
     def _tree(self, sha256: str) -> Path:
         return self._root / "trees" / sha256
 
-    def _current(self, name: str) -> Sha256 | None:
+    def _current(self, spec: Spec) -> Record | None:
+        """The record of the tree that a name stands for; None when there is none.
+
+        Raises:
+            CorruptToolchainError: that tree was made under another name.
+        """
+        pointer = self._root / "current" / spec.name
         try:
-            sha256 = (self._root / "current" / name).read_text(encoding="ascii", errors="replace").strip()
+            sha256 = pointer.read_text(encoding="ascii", errors="replace").strip()
         except FileNotFoundError:
             return None
-        return Sha256(sha256) if len(sha256) == 64 and sha256.isalnum() and self._tree(sha256).is_dir() else None
-
-    def _fitting(self, spec: Spec) -> Sha256 | None:
-        """The tree the name stands for, unless the user has named another interpreter since."""
-        sha256 = self._current(spec.name)
-        if sha256 is not None and spec.interpreter is not None and self.record(sha256).spec != spec:
+        if len(sha256) != 64 or set(sha256) - _HEX or not self._tree(sha256).is_dir():
             return None
-        return sha256
+        record = self.record(sha256, spec.name)
+        if record.spec.name != spec.name:
+            raise CorruptToolchainError(
+                f"The toolchain {spec.name} was modified: the name stands for a tree that was made as "
+                f"{record.spec.name!r}.",
+                hint=f"Find out who did it. To have it made again, remove {pointer}.",
+            )
+        return record
 
-    def _checked(self, sha256: Sha256) -> Toolchain:
-        record, tree = self.record(sha256), self._tree(sha256)
-        mark = tree / "fingerprint"
-        recorded = mark.read_text(encoding="ascii", errors="replace") if mark.exists() else None
-        root = tree / "root"
+    def _made_again(self, spec: Spec, before: Record | None) -> Record:
+        """Make the tree of a name; where that fails, the one before serves, unless it is the user's own Python.
+
+        The name's lock is held.
+        """
+        try:
+            return self._make(spec)
+        except ToolchainError as error:
+            if before is None or spec.interpreter is not None or before.spec.python != spec.python:
+                raise
+            note = (
+                f"The specification of {spec.name} has changed since it was made ({before.made_at:%Y-%m-%d}), and it "
+                "could not be made again; the one from then was used."
+            )
+            self._report(f"{note} {error} {error.hint or ''}".strip())
+            self._outdated[spec.name] = note
+            return before
+
+    def _checked(self, record: Record, note: str | None = None) -> Toolchain:
+        root = self._tree(record.sha256) / "root"
         if not root.is_dir():
-            raise self._broken(sha256, "root")
-        if fingerprint(root) != recorded:
-            self._read_again(record, root)
+            raise self._broken(record.sha256, "root")
+        if fingerprint(root) != self._fingerprints.get(record.sha256):
+            self._read_whole(record, root)
         return Toolchain(
             name=record.spec.name,
             sha256=record.sha256,
@@ -176,23 +225,32 @@ class DebianToolchains:
                 sha256=record.sha256,
                 python=record.spec.python,
                 packages=tuple(f"{each.name} {each.version}" for each in record.made.packages),
-                notes=record.made.notes,
+                notes=(*record.made.notes, *((note,) if note is not None else ())),
             ),
         )
 
-    def _read_again(self, record: Record, root: Path) -> None:
-        """Something touched the tree: read all of it, and say what changed if its content did."""
-        self._report(f"reading {record.spec.name} again, because something touched it")
-        before = fingerprint(root)
-        found = listing(root)
-        if sha256_hex(found) != record.sha256:
-            raise self._modified(record, root, found)
-        retime(root)
-        mark = fingerprint(root)
-        if mark == before or sha256_hex(listing(root)) == record.sha256:
-            # In somebody else's store, or on a full disk, the next run reads everything again: slow, not wrong.
-            with suppress(OSError):
-                write_whole(root.parent / "fingerprint", mark.encode())
+    def _read_whole(self, record: Record, root: Path) -> None:
+        """Read all of the tree, and say what changed if it is not what it was; touched times are put right."""
+        file = root.parent / "fingerprint"
+        noted = file.read_text(encoding="ascii", errors="replace") if file.exists() else None
+        if noted is not None and noted != fingerprint(root):
+            self._report(f"reading {record.spec.name} again, because something touched it")
+        for _ in range(_READINGS):
+            before = fingerprint(root)
+            found = listing(root)
+            if sha256_hex(found) != record.sha256:
+                raise self._modified(record, root, found)
+            retime(root)
+            if fingerprint(root) == before:
+                self._fingerprints[record.sha256] = before
+                if noted != before:
+                    with suppress(OSError):  # in somebody else's store, or on a full disk, it is only told again
+                        write_whole(file, before.encode())
+                return
+        raise CorruptToolchainError(
+            f"The toolchain {record.spec.name} was changed while it was read.",
+            hint=f"Find out which program writes below {root.parent}.",
+        )
 
     def _modified(self, record: Record, root: Path, found: bytes) -> ToolchainError:
         try:
@@ -216,7 +274,7 @@ class DebianToolchains:
             hint=f"To have it made again, remove {tree}.",
         )
 
-    def _make(self, spec: Spec) -> Sha256:
+    def _make(self, spec: Spec) -> Record:
         """Make a tree and let the name stand for it. The name's lock is held."""
         making = self._root / "making"
         for left_over in making.glob(f"{spec.name}-*"):
@@ -224,29 +282,37 @@ class DebianToolchains:
         self._report(f"making {spec.name} from the {'settings' if spec.interpreter else 'Debian archive'}")
         place = Path(tempfile.mkdtemp(prefix=f"{spec.name}-", dir=making))
         try:
-            sha256 = self._fill(spec, place)
-            tree = self._tree(sha256)
-            if not tree.exists():
+            record = self._fill(spec, place)
+            tree = self._tree(record.sha256)
+            if tree.exists():
+                self._keep(record, tree)
+            else:
                 _directory(tree.parent)
                 place.rename(tree)
         finally:
             shutil.rmtree(place, ignore_errors=True)
-        write_whole(_directory(self._root / "current") / spec.name, f"{sha256}\n".encode())
-        return sha256
+        write_whole(_directory(self._root / "current") / spec.name, f"{record.sha256}\n".encode())
+        return record
 
-    def _fill(self, spec: Spec, place: Path) -> Sha256:
+    def _keep(self, record: Record, tree: Path) -> None:
+        """The same tree came out once more: keep what it was made from this time."""
+        first = self.record(record.sha256)
+        file = "record.json" if first.spec.name == record.spec.name else f"{record.spec.name}.json"
+        write_whole(tree / file, canonical_json(record.document()))
+
+    def _fill(self, spec: Spec, place: Path) -> Record:
         place.chmod(0o755)
         root = place / "root"
         made = self._maker(spec, root)
         found = listing(root)
         sha256 = sha256_hex(found)
-        record = Record(sha256=sha256, spec=spec, made=made, made_at=self._clock.now())
+        record = Record(sha256=sha256, spec=spec, made=made, made_at=self._clock.now(), recipe=RECIPE)
         write_whole(place / "listing", found)
         write_whole(place / "record.json", canonical_json(record.document()))
         write_whole(place / "fingerprint", fingerprint(root).encode())
         for log in place.glob("*.log"):
             log.unlink()
-        return sha256
+        return record
 
     @contextmanager
     def _lock(self, name: str) -> Iterator[None]:
@@ -260,6 +326,11 @@ class DebianToolchains:
                 self._report(f"waiting for another process that makes {name}")
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def _fits(record: Record, spec: Spec) -> bool:
+    """Whether a tree was made as it would be made now, whatever packages the archive has now."""
+    return record.spec == spec and record.recipe == RECIPE
 
 
 @contextmanager

@@ -98,9 +98,10 @@ def test_programs_that_read(bench: Bench, toolchain: str) -> None:
 def test_compressed_data_does_not_tell_the_toolchain(bench: Bench) -> None:
     """Wheels are built on each Python, and the same content is compressed to the same bytes: why zlib is no evidence.
 
-    Should this fail for a new toolchain, what is compressed in a wheel says something about where it was built.
+    Should this fail for a new toolchain, what is compressed in a wheel says something about where it was built. What
+    Debian's next release has changes from day to day, and no test rests on it.
     """
-    runs = {toolchain: bench.build(toolchain) for toolchain in PLAIN}
+    runs = {toolchain: bench.build(toolchain) for toolchain in PLAIN if toolchain != "forky"}
     for run in runs.values():
         assert Outcome.COMPLETED == run.outcome, bench.blobs.read(run.log_sha256)
     assert 1 == len({run.outputs[0].sha256 for run in runs.values()})

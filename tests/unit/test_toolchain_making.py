@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from rebuilder.errors import ToolchainError
+from rebuilder.model.value import sha256_hex
+from rebuilder.toolchains import debootstrap, settle
 from rebuilder.toolchains.catalog import catalog, find
 from rebuilder.toolchains.command import CommandError, run
 from rebuilder.toolchains.debootstrap import Mmdebstrap
@@ -55,6 +57,10 @@ def failure(tmp_path: Path) -> ToolchainError:
         ("W: GPG error: x InRelease: NO_PUBKEY 12\nE: Failed to fetch x", "signature cannot be verified"),
         ("E: The repository 'x Release' is not signed.", "signature cannot be verified"),
         ("E: Failed to fetch x.deb  Hash Sum mismatch", "something else than the archive signed"),
+        (
+            "E: Failed to fetch x.deb  404  Not Found [IP: 192.0.2.1 80]",
+            "no longer has a file that its own index names",
+        ),
         ("E: Release file for x is expired (invalid since 3d)", "too old"),
         ("tar: write error: No space left on device\nE: GPG error", "the disk is full"),
         ("E: Unable to locate package python3", "lacks a package"),
@@ -181,6 +187,15 @@ def test_catalog_is_complete() -> None:
         version = spec.python if spec.suite == "forky" else "3"
         assert {f"python{version}-minimal", f"libpython{version}-stdlib", "dash", "libc-bin"} <= set(spec.packages)
         assert sorted(spec.packages) == list(spec.packages)
+
+
+def test_recipe_is_raised_with_what_it_stands_for() -> None:
+    """What every tree is given, and loses, is part of what a kept tree is compared with.
+
+    When this fails, raise RECIPE in settle.py, so that trees which are there are made again, and write the digest anew.
+    """
+    given = [settle._PRUNED, settle._MOUNT_POINTS, settle._FILES, settle._LINKS, settle.TIME, debootstrap._MERGED_USR]
+    assert (1, "dfef5366") == (settle.RECIPE, sha256_hex(repr(given).encode())[:8])
 
 
 @pytest.mark.parametrize("name", ["bullseye", "bookworm", "trixie", "forky"])

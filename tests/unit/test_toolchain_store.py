@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.errors import ToolchainError
-from rebuilder.toolchains.catalog import Spec
+from rebuilder.errors import CorruptToolchainError, ToolchainError
+from rebuilder.toolchains.catalog import Spec, find
 from rebuilder.toolchains.debootstrap import Made
 from rebuilder.toolchains.settle import TIME
 from rebuilder.toolchains.store import DebianToolchains
+from rebuilder.toolchains.tree import fingerprint
 from tests.fakes.clock import FixedClock
 from tests.fakes.toolchains import TinyMaker
 
@@ -128,12 +129,134 @@ def test_broken_pointer(tmp_path: Path, pointer: str) -> None:
     assert first == store(tmp_path, TinyMaker()).get("trixie")
 
 
-def test_lost_fingerprint(tmp_path: Path) -> None:
-    """Without it the tree is read as a whole, once."""
+@pytest.mark.parametrize("mark", ["of the tree", "another", None], ids=str)
+def test_a_fingerprint_is_not_believed(tmp_path: Path, mark: str | None) -> None:
+    """Whoever changes a tree can change the fingerprint beside it: each process reads the tree itself."""
     root = store(tmp_path, TinyMaker()).get("trixie").root
+    file = root / "usr/bin/python3.13"
+    before = file.stat()
+    file.write_text("AN interpreter\n")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
     (root.parent / "fingerprint").unlink()
+    if mark is not None:
+        (root.parent / "fingerprint").write_text(fingerprint(root) if mark == "of the tree" else mark)
+    with pytest.raises(CorruptToolchainError, match=r"usr/bin/python3\.13 was changed"):
+        store(tmp_path, TinyMaker()).get("trixie")
+
+
+def test_a_change_while_it_is_in_use(tmp_path: Path) -> None:
+    """A process that has read the tree notices what is changed afterwards, times put back and all."""
+    toolchains = store(tmp_path, TinyMaker())
+    root = toolchains.get("trixie").root
+    file = root / "etc/passwd"
+    before = file.stat()
+    file.write_text("r00t:x:0:0:root:/root:/bin/sh\n")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    (root.parent / "fingerprint").write_text(fingerprint(root))
+    with pytest.raises(CorruptToolchainError, match="etc/passwd was changed"):
+        toolchains.get("trixie")
+    with pytest.raises(CorruptToolchainError, match="etc/passwd was changed"):
+        toolchains.by_digest(root.parent.name)
+
+
+def test_a_tree_that_is_being_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is never the same at the beginning and at the end of reading it is not used."""
     store(tmp_path, TinyMaker()).get("trixie")
-    assert (root.parent / "fingerprint").is_file()
+    numbers = iter(range(100))
+    monkeypatch.setattr("rebuilder.toolchains.store.fingerprint", lambda _: str(next(numbers)))
+    with pytest.raises(CorruptToolchainError, match="was changed while it was read"):
+        store(tmp_path, TinyMaker()).get("trixie")
+
+
+def test_a_name_that_stands_for_another_tree(tmp_path: Path) -> None:
+    """A name is not led to what was made under another one, though that is what it says it is."""
+    maker = TinyMaker()
+    toolchains = store(tmp_path, maker)
+    toolchains.get("trixie")
+    maker.text = "of bookworm\n"
+    other = toolchains.get("bookworm")
+    (tmp_path / "current/trixie").write_text(other.sha256)
+    with pytest.raises(CorruptToolchainError, match="the name stands for a tree that was made as 'bookworm'") as caught:
+        store(tmp_path, maker).get("trixie")
+    assert str(tmp_path / "current/trixie") in str(caught.value.hint)
+    (tmp_path / "current/trixie").unlink()
+    assert store(tmp_path, maker).get("trixie").name == "trixie"
+
+
+def test_two_names_for_one_tree(tmp_path: Path) -> None:
+    """The same tree under two names is kept once, and made again for neither of them."""
+    maker = TinyMaker()
+    toolchains = store(tmp_path, maker)
+    found = [toolchains.get(name) for name in ("trixie", "bookworm", "trixie", "bookworm")]
+    assert ["trixie", "bookworm"] == maker.made
+    assert ["trixie", "bookworm", "trixie", "bookworm"] == [each.name for each in found]
+    assert 1 == len({each.sha256 for each in found})
+    assert found[0] == store(tmp_path, maker).by_digest(found[1].sha256)
+
+
+def changed(name: str) -> Spec:
+    """The specification of a later version of this program."""
+    spec = find(name)
+    return spec.model_copy(update={"packages": (*spec.packages, "zip")})
+
+
+@pytest.mark.parametrize("same_tree", [True, False])
+def test_another_specification(tmp_path: Path, same_tree: bool) -> None:
+    """A tree that was made to another specification is made again, once; the one before stays by its digest."""
+    maker, told = TinyMaker(), list[str]()
+    old = store(tmp_path, maker).get("trixie")
+    maker.text += "" if same_tree else "and zip\n"
+    later = DebianToolchains(tmp_path, FixedClock(), maker=maker, specs=changed, report=told.append)
+    assert later.kept("trixie") is None
+    new = later.get("trixie")
+    assert (["trixie", "trixie"], ["making trixie from the Debian archive"]) == (maker.made, told)
+    assert same_tree == (old.sha256 == new.sha256)
+    again = DebianToolchains(tmp_path, FixedClock(), maker=maker, specs=changed)
+    assert new == again.get("trixie") == again.kept("trixie")
+    assert ["trixie", "trixie"] == maker.made
+    assert old.sha256 == again.by_digest(old.sha256).sha256
+
+
+def test_another_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When this program makes other trees of the same packages, those that are there are made again."""
+    maker = TinyMaker()
+    store(tmp_path, maker).get("trixie")
+    monkeypatch.setattr("rebuilder.toolchains.store.RECIPE", 99)
+    store(tmp_path, maker).get("trixie")
+    store(tmp_path, maker).get("trixie")
+    assert ["trixie", "trixie"] == maker.made
+
+
+def no_mirror(_: Spec, root: Path) -> Made:
+    """A mirror that has dropped a file."""
+    root.mkdir()
+    raise ToolchainError("The toolchain trixie cannot be made: the mirror no longer has a file.", hint="Wait.")
+
+
+def test_one_that_cannot_be_made_again(tmp_path: Path) -> None:
+    """The one that is there is used, and reports say so; the mirror is not asked again and again."""
+    old = store(tmp_path, TinyMaker()).get("trixie")
+    told: list[str] = []
+    later = DebianToolchains(tmp_path, FixedClock(), maker=no_mirror, specs=changed, report=told.append)
+    used = [later.get("trixie"), later.get("trixie")]
+    assert {old.sha256} == {each.sha256 for each in used}
+    note = (
+        "The specification of trixie has changed since it was made (2026-11-01), and it could not be made again; the "
+        "one from then was used."
+    )
+    assert [(note,), (note,)] == [each.summary.notes for each in used]
+    reason = "The toolchain trixie cannot be made: the mirror no longer has a file. Wait."
+    assert ["making trixie from the Debian archive", f"{note} {reason}"] == told
+
+
+def test_another_python_is_not_replaced(tmp_path: Path) -> None:
+    """One with another Python does not stand in for the one that was asked for."""
+    store(tmp_path, TinyMaker()).get("trixie")
+    other = DebianToolchains(
+        tmp_path, FixedClock(), maker=no_mirror, specs=lambda name: find(name).model_copy(update={"python": "3.14"})
+    )
+    with pytest.raises(ToolchainError, match="the mirror no longer has a file"):
+        other.get("trixie")
 
 
 def test_lost_tree(tmp_path: Path) -> None:
