@@ -13,6 +13,8 @@ from rebuilder.storage.http_cache import HttpCache
 _SECONDS = 15.0
 """For the answer, a second try included."""
 _LONGEST_TYPE = 100
+_LISTS_IN_HTML = {"text/html", "application/vnd.pypi.simple.v1+html"}
+"""Mirrors may answer with JSON for each project and with HTML for their list (PEP 691 lets an index choose)."""
 
 
 def ask_index(url: str, *, accept: str, ca_bundle: Path | None) -> str:
@@ -45,6 +47,11 @@ def ask_index(url: str, *, accept: str, ca_bundle: Path | None) -> str:
         found = fetcher.media_type(f"{url.rstrip('/')}/", accept=accept)
     if found is None:
         return "It answers, and gives no list of its projects, as some indexes do; whether it has any was not tried."
+    if found in _LISTS_IN_HTML:
+        return (
+            "It answers; its list of projects is HTML, so schedules cannot watch projects by pattern. Whether it has "
+            "JSON (PEP 691) for each project is seen when one is asked for."
+        )
     if found != accept:
         kind = found if found.isprintable() and len(found) < _LONGEST_TYPE else "something else"
         raise UnavailableError(

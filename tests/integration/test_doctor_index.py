@@ -35,11 +35,12 @@ def test_an_index_that_answers(tmp_path: Path) -> None:
         (server_error(), False, "answers with HTTP status 500"),
         (Fault(status=401, body=b"no"), False, "refuses access (HTTP 401)"),
         (Fault(status=404, body=b"none"), True, "gives no list of its projects"),
-        (Fault(status=200, body=b"<a>", headers={"Content-Type": "text/html"}), False, "It answers with text/html"),
+        (Fault(status=200, body=b"<a>", headers={"Content-Type": "text/html"}), True, "its list of projects is HTML"),
+        (Fault(status=200, body=b"x", headers={"Content-Type": "text/plain"}), False, "It answers with text/plain"),
     ],
 )
 def test_an_index_that_does_not(fault: Fault, ok: bool, said: str, tmp_path: Path) -> None:
-    """Its answer is told; what is no index is none."""
+    """Its answer is told; a list in HTML is one, since its projects may still be JSON; what is no index is none."""
     with Registry() as registry:
         registry.fault("/simple/", fault, times=9)
         check = asked(registry.url, tmp_path)
