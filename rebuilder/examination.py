@@ -138,7 +138,7 @@ def examine_evidence(
         RebuilderError: something on our side failed; it says nothing about the artifact.
     """
     found = _tried(parts, evidence, number, tier, share_since)
-    alarms += _provenance_alarms(parts, evidence.artifact, found, started)
+    alarms += _alarms(parts, evidence, found, started)
     return Report(
         artifact=evidence.artifact,
         evidence=evidence,
@@ -271,12 +271,18 @@ def alarms_about(ledger: Ledger, artifact: Artifact) -> list[Alarm]:
     return [each for each in ledger.alarms(artifact.purl) if each.kind is not AlarmKind.UNKNOWN_DIGEST]
 
 
-def _provenance_alarms(parts: Parts, artifact: Artifact, found: Findings, now: datetime) -> tuple[Alarm, ...]:
-    """Raise what upstream's attestations and tags give cause for; give those that are new to this report."""
+def _alarms(parts: Parts, evidence: Evidence, found: Findings, now: datetime) -> tuple[Alarm, ...]:
+    """Raise what attestations, tags, archives and steps give cause for; give those that are new to this report."""
+    artifact = evidence.artifact
     raised = alarms_of(artifact, found.provenance, now)
+    trail = found.trail
+    sentences = (
+        *((AlarmKind.TAG_MOVED, each) for each in (trail.findings if trail is not None else ())),
+        *((AlarmKind.CONTRADICTORY, each) for each in evidence.contradictions),
+    )
     raised += tuple(
-        Alarm(kind=AlarmKind.TAG_MOVED, purl=artifact.purl, filename=artifact.filename, sentence=sentence, raised=now)
-        for sentence in (found.trail.findings if found.trail is not None else ())
+        Alarm(kind=kind, purl=artifact.purl, filename=artifact.filename, sentence=sentence, raised=now)
+        for kind, sentence in sentences
     )
     return tuple(alarm for alarm in raised if parts.ledger.raise_alarm(alarm))
 

@@ -28,7 +28,7 @@ class ZipMember(NamedTuple):
     link: str | None
     """Target of a symbolic link (which ZIP keeps as content)."""
     lines: str | None
-    """For RECORD of a wheel: SHA-256 of its lines in sorted order."""
+    """For RECORD of a wheel whose lines are rows, each about another file: SHA-256 of its lines in sorted order."""
     time: int
     """MS-DOS date in the upper, time in the lower 16 bits."""
     host: int
@@ -56,6 +56,8 @@ class ZipMember(NamedTuple):
     """Bytes in front of the local header that belong to nothing."""
     rank: int
     """Position of the local header among all local headers."""
+    stamp: tuple[int, int | None] | None = None
+    """For byte code that holds the time of its source: that time and the size of the source, if it holds one."""
 
     @property
     def mode(self) -> int | None:

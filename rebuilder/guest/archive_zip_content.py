@@ -23,6 +23,8 @@ class Content(NamedTuple):
     head: bytes
     raw: Stretch | None
     slack: Stretch | None
+    headers: bool
+    """There are signatures of ZIP structures in stored data whose end only those can show."""
 
 
 class Sink:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import struct
 from typing import Any, BinaryIO, NamedTuple
 
@@ -13,11 +15,13 @@ from rebuilder.guest.archive_zip import ZipArchive, ZipMember, member_kind
 from rebuilder.guest.archive_zip_content import FAULTS, Content, Sink, decompressor
 from rebuilder.guest.archive_zip_records import (
     DESCRIPTOR,
+    DESCRIPTOR_FLAG,
     FULL32,
     ZIP64_EXTRA,
     CentralHeader,
     LocalHeader,
     Source,
+    has_signature,
     read_directory,
     read_end,
     read_local,
@@ -26,6 +30,9 @@ from rebuilder.guest.archive_zip_records import (
 
 _LINK_BYTES = 4096
 _RECORD_BYTES = 16 << 20
+_CODE_BYTES = 16
+_PYTHON_2, _PYTHON_37 = 20000, 3390
+"""Magic numbers of byte code: the first of Python 2, which are the largest, and of 3.7."""
 
 
 class _Sizes(NamedTuple):
@@ -76,8 +83,6 @@ class _Reader:
 
     def archive(self) -> ZipArchive:
         end = read_end(self._source)
-        if end.ambiguous:
-            self.problems.append("It has more than one end record; readers may disagree about what it holds.")
         headers, tail = read_directory(self._source, end)
         directory_at = end.start - end.directory_size
         shift = directory_at - end.directory_offset
@@ -94,10 +99,6 @@ class _Reader:
             prefix = prefix if rank else gap
         if at > directory_at:
             raise UnreadableError("A member overlaps the central directory.")
-        if prefix or shift:
-            self.problems.append(f"It has {prefix.size if prefix else 0:,} bytes in front of its first member.")
-        if end.trailing:
-            self.problems.append(f"It has {end.trailing:,} bytes after its end.")
         return ZipArchive(
             members=tuple(self.members[index] for index in range(len(headers))),
             prefix=prefix,
@@ -112,13 +113,15 @@ class _Reader:
 
     def _place(self, index: int, central: CentralHeader, shift: int) -> _Placed:
         self._budget.member()
-        extra, wide = _widen(split_extra(central.extra), central)
+        extra, wide, plain = _widen(split_extra(central.extra), central)
         sizes = _Sizes(
             csize=wide.get("csize", central.csize),
             usize=wide.get("usize", central.usize),
             offset=wide.get("offset", central.offset) + shift,
         )
-        odd = {f"central {name}": FULL32 for name in wide if getattr(central, name) == FULL32}
+        odd: dict[str, Any] = {f"central {name}": FULL32 for name in wide if getattr(central, name) == FULL32}
+        if not plain:
+            odd["ZIP64 block"] = True
         if central.disk:
             odd["disk"] = central.disk
         return _Placed(index, central, extra, sizes, odd)
@@ -133,16 +136,14 @@ class _Reader:
         data_at = sizes.offset + local.length
         if data_at + sizes.csize > directory_at:
             raise UnreadableError(f"It is damaged: {what} reaches into the central directory.")
-        local_extra, wide = _widen(split_extra(local.extra), local)
+        local_extra, wide, plain = _widen(split_extra(local.extra), local)
         content = self._content(placed, data_at, what)
         descriptor, end = self._descriptor(central, sizes, data_at + sizes.csize, directory_at)
         odd = dict(placed.odd, **_disagreements(central, local, sizes, wide))
-        if odd.get("name") is not None:
-            self.problems.append(f"The local header of “{shown(name)}” has another name than the central directory.")
-        if "method" in odd or ("csize" in odd and not central.flags & 8 and "csize" not in wide):
-            self.problems.append(f"The local header and the central directory disagree about “{shown(name)}”.")
-        if gap is not None:
-            self.problems.append(f"There are {gap.size:,} bytes in front of “{shown(name)}” that belong to nothing.")
+        if content.headers:
+            odd["headers in data"] = True
+        if not plain:
+            odd["ZIP64 block"] = True
         kind = member_kind(central.name, central.host, central.external)
         self.members[placed.position] = ZipMember(
             name=name,
@@ -169,6 +170,7 @@ class _Reader:
             slack=content.slack,
             gap=gap,
             rank=rank,
+            stamp=_stamp(content.head) if name.endswith(".pyc") else None,
         )
         return end
 
@@ -180,15 +182,22 @@ class _Reader:
             raise UnreadableError(f"It is too large: {what} claims {sizes.usize:,} bytes; at most {MEMBER_BYTES:,}.")
         name = _name(central)
         wanted = self._keep(placed.position, name)
-        head_bytes = max(wanted, _RECORD_BYTES if is_record(name) else 0, _LINK_BYTES if _maybe_link(central) else 0)
+        head_bytes = max(wanted, _CODE_BYTES, _RECORD_BYTES if is_record(name) else 0)
+        if _maybe_link(central):
+            head_bytes = max(head_bytes, _LINK_BYTES)
         sink = Sink(head_bytes, sizes.usize, self._budget, what)
         raw_digest = hashlib.sha256() if self._raw and sizes.csize else None
         stream = decompressor(central.method, what)
         slack = hashlib.sha256()
         slack_size = 0
         left = sizes.csize
+        unending = central.method == 0 and central.flags & DESCRIPTOR_FLAG
+        before, headers = b"", False
         while left:
             chunk = self._source.at(at, min(left, CHUNK), what)
+            if unending:
+                headers = headers or has_signature(before + chunk)
+                before = chunk[-3:]
             at += len(chunk)
             left -= len(chunk)
             if raw_digest:
@@ -201,8 +210,6 @@ class _Reader:
             slack_size += len(rest)
         if not stream.finished(sizes.csize) or sink.size != sizes.usize or sink.crc != central.crc:
             raise UnreadableError(f"It is damaged: {what} does not have the size or checksum the directory gives.")
-        if slack_size:
-            self.problems.append(f"There are {slack_size:,} bytes inside {what} after the end of its data.")
         if wanted:
             self.contents[placed.position] = bytes(sink.head[:wanted])
         return Content(
@@ -210,12 +217,13 @@ class _Reader:
             head=bytes(sink.head),
             raw=Stretch(sizes.csize, raw_digest.hexdigest()) if raw_digest else None,
             slack=Stretch(slack_size, slack.hexdigest()) if slack_size else None,
+            headers=headers,
         )
 
     def _descriptor(
         self, central: CentralHeader, sizes: _Sizes, at: int, limit: int
     ) -> tuple[tuple[bool, int] | None, int]:
-        if not central.flags & 8:
+        if not central.flags & DESCRIPTOR_FLAG:
             return None, at
         data = self._source.at(at, min(24, limit - at), "a data descriptor")
         for signature in (DESCRIPTOR, b""):
@@ -242,9 +250,32 @@ def is_record(name: str) -> bool:
 
 
 def _lines(content: bytes) -> str | None:
+    """Digest of the sorted lines of a RECORD, if their order says nothing: each is one row, about a file of its own."""
     if len(content) >= _RECORD_BYTES:
         return None
-    return hashlib.sha256(b"\n".join(sorted(content.split(b"\n")))).hexdigest()
+    lines = content.split(b"\n")
+    try:
+        text = content.decode("utf-8")
+        rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
+    except (UnicodeDecodeError, csv.Error):
+        return None
+    names = {row[0] for row in rows}
+    whole = len(text.splitlines()) == len(rows) == len(names) == sum(bool(line.strip(b"\r")) for line in lines)
+    return hashlib.sha256(b"\n".join(sorted(lines))).hexdigest() if whole else None
+
+
+def _stamp(head: bytes) -> tuple[int, int | None] | None:
+    """Time and size of the source from the head of byte code (PEP 552, PEP 3147); None where it goes by a hash."""
+    magic = int.from_bytes(head[:2], "little")
+    if len(head) < 8 or head[2:4] != b"\r\n":
+        return None
+    if magic >= _PYTHON_2:
+        return int.from_bytes(head[4:8], "little"), None
+    if magic < _PYTHON_37:
+        return int.from_bytes(head[4:8], "little"), int.from_bytes(head[8:12], "little")
+    if any(head[4:8]):
+        return None
+    return int.from_bytes(head[8:12], "little"), int.from_bytes(head[12:16], "little")
 
 
 def _maybe_link(central: CentralHeader) -> bool:
@@ -258,18 +289,25 @@ def _name(central: CentralHeader) -> str:
 
 def _widen(
     blocks: tuple[tuple[int, bytes], ...], header: CentralHeader | LocalHeader
-) -> tuple[tuple[tuple[int, Any], ...], dict[str, int]]:
-    """Take the ZIP64 block apart: the blocks, with field names in place of its numbers, and those numbers."""
-    fields = [name for name in ("usize", "csize", "offset") if getattr(header, name, 0) == FULL32]
+) -> tuple[tuple[tuple[int, Any], ...], dict[str, int], bool]:
+    """Take the ZIP64 block apart.
+
+    Gives the blocks, with field names in place of its numbers; those numbers; and whether all that it holds agrees.
+    """
+    order = [name for name in ("usize", "csize", "offset") if hasattr(header, name)]
+    fields = [name for name in order if getattr(header, name) == FULL32]
     wide: dict[str, int] = {}
     result: list[tuple[int, Any]] = []
+    wides = [data for kind, data in blocks if kind == ZIP64_EXTRA]
     for kind, data in blocks:
         if kind == ZIP64_EXTRA and not wide and fields and len(data) >= 8 * len(fields):
             wide = dict(zip(fields, struct.unpack_from(f"<{len(fields)}Q", data)))  # noqa: B905 - Python 3.9
             result.append((kind, (tuple(fields), data[8 * len(fields) :])))
         else:
             result.append((kind, data))
-    return tuple(result), wide
+    truth = struct.pack(f"<{len(order)}QL", *(wide.get(name, getattr(header, name)) for name in order), 0)
+    plain = all(len(data) == 8 * len(fields) or truth.startswith(data) for data in wides) and len(wides) < 2
+    return tuple(result), wide, plain and (bool(wides) or not fields)
 
 
 def _disagreements(central: CentralHeader, local: LocalHeader, sizes: _Sizes, wide: dict[str, int]) -> dict[str, Any]:

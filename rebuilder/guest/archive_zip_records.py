@@ -14,11 +14,18 @@ END = b"PK\5\6"
 END64 = b"PK\6\6"
 LOCATOR64 = b"PK\6\7"
 DESCRIPTOR = b"PK\7\x08"
+DESCRIPTOR_FLAG = 1 << 3
+"""Sizes and checksum follow the data, for writers that cannot go back (APPNOTE 4.4.4)."""
 FULL16 = 0xFFFF
 FULL32 = 0xFFFFFFFF
 ZIP64_EXTRA = 1
 BROKEN_EXTRA = -1
 """Stands for the bytes at the end of an extra field that are not a well-formed block."""
+
+
+def has_signature(data: bytes) -> bool:
+    """Whether a reader that looks for ZIP structures would find one in these bytes."""
+    return b"PK" in data and any(each in data for each in (LOCAL, CENTRAL, END, END64, LOCATOR64, DESCRIPTOR))
 
 
 class LocalHeader(NamedTuple):
@@ -77,8 +84,6 @@ class End(NamedTuple):
     """Fields of the end record that are not what follows from the rest of the archive."""
     zip64: tuple[int, int, bytes] | None
     """Made by, needed, extensible data of the ZIP64 record."""
-    ambiguous: bool
-    """There is another signature of an end record where readers look for one."""
 
 
 class Source:
@@ -144,7 +149,6 @@ def read_end(source: Source) -> End:
         trailing=len(tail) - found - 22 - comment_size,
         odd=odd,
         zip64=zip64,
-        ambiguous=tail.count(END) > 1,
     )
 
 

@@ -11,7 +11,9 @@ import filecmp
 import json
 from typing import Any, Collection
 
+from rebuilder.guest.archive_contradictions import contradictions
 from rebuilder.guest.archive_differences import Found, by_key, content_differences, metadata_differences
+from rebuilder.guest.archive_landing import same_files
 from rebuilder.guest.archive_open import read_archive
 from rebuilder.guest.archive_texts import content_change, first_difference
 from rebuilder.guest.normalise_search import normalised, rules_for, smallest_set
@@ -56,11 +58,24 @@ def compare(published_path: str, rebuilt_path: str) -> dict[str, Any]:
         # The values account for every byte, so this cannot be; if it is, our reader is wrong, and equal it is not.
         problem = "The files differ in bytes that the reader of archives does not account for."
         return _document("different", problem=problem)
-    needed = smallest_set(published.archive, rebuilt.archive)
-    if needed is not None:
-        found = metadata_differences(published.archive, rebuilt.archive)
-        return _document("equivalent", found, normalisations=needed)
-    return _document("different", _content((published_path, rebuilt_path), (published.archive, rebuilt.archive)))
+    return _judged((published_path, rebuilt_path), (published.archive, rebuilt.archive))
+
+
+def _judged(paths: tuple[str, str], archives: tuple[Any, Any]) -> dict[str, Any]:
+    """The document for two archives of one format that are not the same."""
+    for side, archive in zip(("published", "rebuilt"), archives):  # noqa: B905 - Python 3.9
+        contradiction = contradictions(archive)
+        if contradiction:
+            problem = f"Readers disagree about what the {side} file holds. {contradiction[0]}"
+            return _document("different", _content(paths, archives), problem=problem)
+    needed = smallest_set(*archives)
+    if needed is None:
+        return _document("different", _content(paths, archives))
+    if not same_files(*archives):
+        # No normalisation touches what is installed, so this cannot be; if it is, one of them is wrong.
+        problem = "Installers would not put the same files on disk, although only metadata seems to differ."
+        return _document("different", problem=problem)
+    return _document("equivalent", metadata_differences(*archives), normalisations=needed)
 
 
 def _content(paths: tuple[str, str], archives: tuple[Any, Any]) -> list[Found]:

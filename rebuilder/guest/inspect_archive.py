@@ -11,6 +11,7 @@ import json
 import re
 from typing import Any
 
+from rebuilder.guest.archive_contradictions import contradictions
 from rebuilder.guest.archive_open import read_archive
 from rebuilder.guest.archive_reading import Keep, shown
 
@@ -56,6 +57,7 @@ def inspect(path: str, globs: list[str]) -> dict[str, Any]:
         "members": [_without_nothing(each.listing()) for each in members],
         "texts": texts,
         "problems": problems,
+        "contradictions": list(contradictions(reading.archive)) if reading.readable else [],
         "readable": reading.readable,
     }
 

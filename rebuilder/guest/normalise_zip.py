@@ -9,7 +9,8 @@ from __future__ import annotations
 import stat
 from typing import Any, Callable, TypeVar
 
-from rebuilder.guest.archive_dangers import below_non_directories, implied_directories, plain_name
+from rebuilder.guest.archive_dangers import implied_directories, plain_name
+from rebuilder.guest.archive_landing import order_decides, timed_sources
 from rebuilder.guest.archive_zip import ZipArchive, ZipMember
 from rebuilder.guest.archive_zip_records import FULL16, FULL32, ZIP64_EXTRA
 
@@ -30,9 +31,15 @@ _EXTRA_METADATA = {0x5855, 0x7855, 0x7875, 0xCAFE, 0xA220, 0xD935}
 
 
 def zip_times(archive: ZipArchive) -> ZipArchive:
-    """``zip-times``: last modification of each member, in its header and in extra fields for times."""
+    """``zip-times``: last modification of each member, in its header and in extra fields for times.
+
+    The time of a source stays where byte code beside it is valid for that very time.
+    """
+    timed = timed_sources(archive)
 
     def member(each: ZipMember) -> ZipMember:
+        if each.raw_name in timed:
+            return each
         return _changed(
             each,
             time=0,
@@ -170,7 +177,7 @@ def zip_comment(archive: ZipArchive) -> ZipArchive:
 
 def zip_directory_entries(archive: ZipArchive) -> ZipArchive:
     """``zip-directory-entries``: members for directories that hold other members and have an ordinary mode."""
-    implied = implied_directories(archive.members)
+    implied = set() if order_decides(archive) else implied_directories(archive.members)
 
     def droppable(each: ZipMember) -> bool:
         mode = (each.external >> 16) & 0o7777
@@ -187,9 +194,8 @@ def zip_directory_entries(archive: ZipArchive) -> ZipArchive:
 
 
 def zip_order(archive: ZipArchive) -> ZipArchive:
-    """``zip-order``: order of members, in an archive where it decides nothing (no name twice, no file in a path)."""
-    names = [plain_name(each.name) for each in archive.members]
-    if len(set(names)) < len(names) or below_non_directories(archive.members):
+    """``zip-order``: order of members, in an archive where it decides nothing: see :func:`order_decides`."""
+    if order_decides(archive):
         return archive
     members = tuple(
         _changed(each, rank=rank) for rank, each in enumerate(sorted(archive.members, key=lambda each: each.raw_name))
@@ -198,7 +204,7 @@ def zip_order(archive: ZipArchive) -> ZipArchive:
 
 
 def wheel_record_order(archive: ZipArchive) -> ZipArchive:
-    """``wheel-record-order``: order of the lines of a wheel's RECORD."""
+    """``wheel-record-order``: order of the rows of a wheel's RECORD, where each is a line about a file of its own."""
 
     def member(each: ZipMember) -> ZipMember:
         if each.lines is None:

@@ -38,6 +38,10 @@ class AlarmKind(StrEnum):
     """The publisher is not the one the settings expect, or there is no attestation though one is expected."""
     TAG_MOVED = "tag-moved"
     """A tag that named the attested commit names another one now, or none."""
+    CONTRADICTORY = "contradictory"
+    """Readers make different things of a published file: what one sees is not what another installs."""
+    STEPS_DISAGREE = "steps-disagree"
+    """One step of the trail confirms what was published, and another does not come out."""
     GIVEN_UP = "given-up"
     """We could not try an artifact, again and again, for reasons on our side."""
     FAILURE_RATE = "failure-rate"
@@ -75,6 +79,7 @@ _PAGES = {
     AlarmKind.ATTESTATION_INVALID,
     AlarmKind.PUBLISHER_CHANGED,
     AlarmKind.EXPECTATION_BROKEN,
+    AlarmKind.CONTRADICTORY,
     AlarmKind.DISK,
 }
 _OURS = {

@@ -57,3 +57,16 @@ class Evidence(Value):
     obstacle: Obstacle | None = None
     notes: tuple[str, ...] = ()
     """Sentences worth knowing that change nothing, such as "The registry marks this file as yanked: …"."""
+
+    @property
+    def contradictions(self) -> tuple[str, ...]:
+        """Where readers make different things of the artifact or of its source archive, one sentence each."""
+        sides = (
+            (self.artifact.filename, self.artifact_inspection),
+            (self.source_file.filename if self.source_file else "", self.source_inspection),
+        )
+        return tuple(
+            f"Readers disagree about what {name} holds. {sentence}"
+            for name, listing in sides
+            for sentence in (listing.contradictions if listing is not None else ())
+        )

@@ -52,5 +52,7 @@ class Inspection(Value):
     """Text of the small members that were asked for, by member name."""
     problems: tuple[str, ...] = ()
     """Sentences about what is malformed or dangerous: absolute names, ``..``, duplicate names, a bomb, …"""
+    contradictions: tuple[str, ...] = ()
+    """Where readers make different things of it, one sentence each; such an archive is equal to no other."""
     readable: bool = True
     """False when the archive could not be read to its end; ``problems`` says why."""

@@ -154,7 +154,7 @@ def artifact_page(report: Report, around: Surroundings) -> ArtifactPage:
         trail=trail_section(report),
         provenance=provenance_section(report.provenance),
         published=_published(report),
-        notes=tuple(visible(each) for each in report.evidence.notes),
+        notes=tuple(visible(each) for each in (*report.evidence.contradictions, *report.evidence.notes)),
         obstacle=visible(report.evidence.obstacle.sentence) if report.evidence.obstacle else None,
         source=source_facts(report, decisive),
         build=build_section(report, index) if index is not None else None,

@@ -47,6 +47,8 @@ _ALARMS = {
     "publisher-changed": "Another publisher or repository than before",
     "tag-moved": "A tag was moved or removed",
     "expectation-broken": "Not what the settings expect of the publisher",
+    "contradictory": "Readers disagree about what this file holds",
+    "steps-disagree": "One step of the trail passes, and another differs",
     "regression": "Confirmed before, and not any more",
     "given-up": "Tried again and again in vain",
     "failure-rate": "Too many of our attempts fail",

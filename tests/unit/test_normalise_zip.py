@@ -61,11 +61,8 @@ CONTENT = {
     "symbolic link": Entry(mode=0o120644),
     "device": Entry(mode=0o020644),
     "unknown host": Entry(host=7),
-    "unknown extra field": Entry(extra=struct.pack("<HH4s", 0x7075, 4, b"name")),
+    "unknown extra field": Entry(extra=struct.pack("<HH4s", 0x4242, 4, b"name")),
     "broken extra field": Entry(extra=b"\1\2\3"),
-    "other name in the local header": Entry(local={"name": b"pkg/mOdule.py"}),
-    "bytes after the data": Entry(slack=b"x"),
-    "bytes in front": Entry("pkg/module.py", gap=b"x"),
     "volume label": Entry(attributes=0x08, internal=2),
 }
 

@@ -191,7 +191,7 @@ def _obstacle(wheel: PublishedFile, source: PublishedFile, listings: list[Inspec
 
 def _check_readable(file: PublishedFile, listing: Inspection) -> None:
     if not listing.readable:
-        why = listing.problems[-1] if listing.problems else "it is malformed."
+        why = listing.problems[0] if listing.problems else "it is malformed."
         raise Stopped(Verdict.UNSUPPORTED, f"{file.filename} cannot be read to its end: {why}")
 
 

@@ -11,11 +11,18 @@ from rebuilder.model.verdict import Verdict
 
 
 def check_source(source: Inspection, filename: str) -> None:
-    """Stop at a member that must not be unpacked.
+    """Stop at a member that must not be unpacked, and at an archive that is two source trees.
 
     Raises:
-        Stopped: a name or a link leads out of the tree, or a member is a device; the sentence names it.
+        Stopped: readers disagree about what it holds, a name or a link leads out of the tree, or a member is a device;
+            the sentence names the member.
     """
+    if source.contradictions:
+        raise Stopped(
+            Verdict.UNSUPPORTED,
+            f"The source archive {filename} is not unpacked: readers disagree about what it holds. "
+            f"{source.contradictions[0]}",
+        )
     for member in source.members:
         fault = _fault(member)
         if fault is not None:

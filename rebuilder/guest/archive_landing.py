@@ -1,0 +1,266 @@
+"""What lands where: the files that installers make of a wheel, one map for each way in which archives are read.
+
+A pure model of the readers that matter: pip (Python's ``zipfile``, by the central directory), uv (by the central
+directory, older ones by the local headers in their order in the file), and ``zipimport``. Two wheels may only be
+called equivalent when all their maps are equal. Where readers make different maps of one archive, it is contradictory
+(``archive_contradictions``); where the order of members decides on some file systems only, the order is content.
+
+Install schemes are those of the wheel format (PyPA "Binary distribution format"), folded as on Linux: purelib and
+platlib are one directory.
+"""
+
+from __future__ import annotations
+
+import calendar
+import posixpath
+import re
+import struct
+import unicodedata
+import zlib
+from functools import lru_cache
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
+
+from rebuilder.guest.archive_dangers import implied_directories, plain_name
+from rebuilder.guest.archive_zip import ZipArchive, ZipMember
+
+UNICODE_PATH = 0x7075
+_UTF8_FLAG = 1 << 11
+_SCHEMES = {"purelib": "lib", "platlib": "lib", "scripts": "bin", "headers": "include", "data": ""}
+_PACKAGES = re.compile(r"(?:(?:local/)?lib(?:64)?/(?:python|pypy)[0-9.]+t?|[Ll]ib)/(?:site|dist)-packages/")
+_BIN = re.compile(r"(?:local/)?(?:bin|Scripts)/")
+_ZONE_SECONDS = 900
+_ZONES_SECONDS = 15 * 3600
+
+Place = Tuple[str, str, bool, bool]
+"""Path, SHA-256, and whether pip and uv make it executable."""
+
+
+class Landed(NamedTuple):
+    """Where one member lands."""
+
+    path: str
+    member: ZipMember
+
+
+class Reader(NamedTuple):
+    """A way to read the archive."""
+
+    name: str
+    """As it stands in a sentence."""
+    member_name: Callable[[ZipMember], str]
+    place: Callable[[str, str], str]
+    """The path below the environment, from the name of a member and that of the release ("idna-3.10")."""
+    physical: bool = False
+    """Goes by the order in the file rather than that in the central directory."""
+
+
+def spelt(member: ZipMember) -> str:
+    """The name as Python's ``zipfile`` has it: code page 437 without the flag (APPNOTE 4.4.4), cut at a NUL."""
+    return unicode_path(member.raw_name, member.extra, member.name).split("\0")[0]
+
+
+def _spelt_utf8(member: ZipMember) -> str:
+    try:
+        name = member.raw_name.decode("utf-8")
+    except UnicodeDecodeError:
+        name = member.name
+    return unicode_path(member.raw_name, member.extra, name)
+
+
+def unicode_path(raw_name: bytes, extra: Iterable[Tuple[int, Any]], name: str) -> str:
+    """The name in a unicode path field that belongs to the name (APPNOTE 4.6.9); ``name`` if there is none."""
+    for kind, data in extra:
+        if kind == UNICODE_PATH and isinstance(data, bytes) and len(data) > 5 and data[0] == 1:
+            (crc,) = struct.unpack_from("<L", data, 1)
+            if crc == zlib.crc32(raw_name):
+                return data[5:].decode("utf-8", "backslashreplace")
+    return name
+
+
+def _pip_place(name: str, release: str) -> str:
+    top = name.split("/", 1)[0]
+    plain = posixpath.normpath(name)
+    return _scheme(plain) if top.endswith(".data") and release else f"lib/{plain}"
+
+
+def _uv_place(name: str, release: str) -> str:
+    plain = posixpath.normpath(name)
+    data = f"{release}.data"
+    return _scheme(plain) if release and plain.split("/", 1)[0] == data else f"lib/{plain}"
+
+
+def _scheme(plain: str) -> str:
+    parts = plain.split("/", 2)
+    if len(parts) < 3 or parts[1] not in _SCHEMES:
+        return f"nowhere/{plain}"
+    if parts[1] != "data":
+        return f"{_SCHEMES[parts[1]]}/{parts[2]}"
+    return _BIN.sub("bin/", _PACKAGES.sub("lib/", parts[2], count=1), count=1)
+
+
+READERS = (
+    Reader("pip", spelt, _pip_place),
+    Reader("uv", _spelt_utf8, _uv_place),
+    Reader("a reader of local headers", _spelt_utf8, _uv_place, physical=True),
+    Reader("zipimport", spelt, lambda name, _release: f"archive/{name}"),
+)
+
+
+def release_of(archive: ZipArchive) -> str:
+    """What stands before ``.dist-info`` in the one directory of that kind; empty when this is no wheel."""
+    found = dist_infos(archive)
+    return found.pop() if len(found) == 1 else ""
+
+
+def dist_infos(archive: ZipArchive) -> Set[str]:
+    """What stands before ``.dist-info`` in every top directory of that kind that holds metadata."""
+    tops = {each.name.partition("/")[0] for each in archive.members if each.name.count("/") == 1}
+    return {top[: -len(".dist-info")] for top in tops if top.endswith(".dist-info")}
+
+
+def landed(archive: ZipArchive, reader: Reader) -> List[Landed]:
+    """Where each file lands, in the order in which the reader comes to them."""
+    release = release_of(archive)
+    members = sorted(archive.members, key=lambda each: each.rank) if reader.physical else archive.members
+    return [Landed(reader.place(reader.member_name(each), release), each) for each in members if not _directory(each)]
+
+
+def maps(archive: ZipArchive) -> Dict[str, Dict[str, Tuple[Place, ...]]]:
+    """What each reader makes of a wheel: for every path, on any file system, all that lands there, in order.
+
+    Keys are paths as the least exact file system has them (:func:`folded`). More than one file under a key means that
+    the order decides, somewhere. A directory with nothing in it has a key that ends with a slash.
+    """
+    implied = implied_directories(archive.members)
+    empty = {plain_name(each.name) for each in archive.members if _directory(each)} - implied
+    result: Dict[str, Dict[str, Tuple[Place, ...]]] = {}
+    for reader in READERS:
+        found: Dict[str, List[Place]] = {}
+        for path, member in landed(archive, reader):
+            place = (path, member.lines or member.sha256, *executable(member))
+            for key in folded(path):
+                found.setdefault(key, []).append(place)
+        result[reader.name] = {key: tuple(places) for key, places in found.items()}
+        result[reader.name].update((f"{name}/", ()) for name in empty)
+    return result
+
+
+def same_files(published: Any, rebuilt: Any) -> bool:
+    """Whether all maps of two ZIP files are equal; archives of other formats are no wheels, and have no maps."""
+    return not isinstance(published, ZipArchive) or bool(maps(published) == maps(rebuilt))
+
+
+def executable(member: ZipMember) -> Tuple[bool, bool]:
+    """Whether pip and uv make a file executable: pip asks for a regular file, uv for a Unix host."""
+    mode = member.external >> 16
+    bits = bool(mode & 0o111)
+    return bits and mode & 0o170000 == 0o100000, bits and member.host == 3
+
+
+def folded(path: str) -> Set[str]:
+    """The path as case-insensitive file systems and Windows have it; several where they disagree.
+
+    Rather too much is folded than too little: what comes out alike makes the order of members count, and nothing else.
+    """
+    parts = path.replace("\\", "/").split("/")
+    streamless = "/".join(_fold(part.split(":")[0].rstrip(". ") or part) for part in parts)
+    replaced = "/".join(_fold(re.sub(r'[:<>|"?*]', "_", part).rstrip(". ") or part) for part in parts)
+    return {streamless, replaced}
+
+
+@lru_cache(maxsize=1 << 16)
+def _fold(part: str) -> str:
+    text = "".join(char for char in part if unicodedata.category(char) != "Cf")
+    text = unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold())
+    return unicodedata.normalize("NFD", text.upper().casefold())
+
+
+def order_decides(archive: ZipArchive) -> bool:
+    """Whether, for some reader on some file system, what is there afterwards depends on the order of members."""
+    release = release_of(archive)
+    as_pip = tuple((_pip_place(spelt(each), release), _directory(each)) for each in archive.members)
+    as_uv = tuple((_uv_place(_spelt_utf8(each), release), _directory(each)) for each in archive.members)
+    return _collide(as_pip) or (as_uv != as_pip and _collide(as_uv))
+
+
+@lru_cache(maxsize=4)
+def _collide(places: Tuple[Tuple[str, bool], ...]) -> bool:
+    """Whether two files meet, a file lies in the way to another, or one directory is spelt in two ways."""
+    files: Set[str] = set()
+    for path, directory in places:
+        keys = set() if directory else folded(path)
+        if keys & files:
+            return True
+        files |= keys
+    spellings: Dict[str, str] = {}
+    for above in {step for path, directory in places for step in _above(f"{path}/" if directory else path)}:
+        if any(key in files or spellings.setdefault(key, above) != above for key in folded(above)):
+            return True
+    return False
+
+
+def twins(archive: ZipArchive) -> List[Tuple[str, Tuple[ZipMember, ...]]]:
+    """Paths at which two members with different content land, whatever the file system."""
+    result: Dict[str, Tuple[ZipMember, ...]] = {}
+    for reader in READERS[:3]:
+        found: Dict[str, List[ZipMember]] = {}
+        for path, member in landed(archive, reader):
+            found.setdefault(path, []).append(member)
+        for path, members in found.items():
+            if len({(each.sha256, each.kind, executable(each)) for each in members}) > 1:
+                result.setdefault(path, tuple(members))
+    return sorted(result.items())
+
+
+def torn(archive: ZipArchive) -> Optional[Tuple[ZipMember, str, str]]:
+    """A member that two readers put at different places, and those places; None when all agree."""
+    release = release_of(archive)
+    for each in archive.members:
+        if _directory(each):
+            continue
+        places = {_pip_place(spelt(each), release), _uv_place(_spelt_utf8(each), release)}
+        local = unicode_path(each.raw_name, each.local_extra, _spelt_utf8(each))
+        places |= {_uv_place(local, release), _pip_place(each.name.split("\0")[0], release)}
+        if len(places) > 1:
+            first, second = sorted(places)[:2]
+            return each, first, second
+    return None
+
+
+def _above(path: str) -> Iterable[str]:
+    parts = path.split("/")[:-1]
+    return ("/".join(parts[: index + 1]) for index in range(len(parts)))
+
+
+def _directory(member: ZipMember) -> bool:
+    return member.kind == "directory"
+
+
+def timed_sources(archive: ZipArchive) -> Set[bytes]:
+    """Names of sources whose recorded time decides whether ``zipimport`` runs the byte code beside them.
+
+    It takes ``x.pyc`` for ``x.py`` if the time and the size in the byte code are those of the source; a member's time
+    is read in the zone of whoever runs it, so every zone counts.
+    """
+    stamps = {each.raw_name[:-1]: each.stamp for each in archive.members if each.stamp is not None}
+    return {
+        each.raw_name
+        for each in archive.members
+        if each.raw_name in stamps and _may_be_valid(stamps[each.raw_name], each)
+    }
+
+
+def _may_be_valid(stamp: Any, source: ZipMember) -> bool:
+    moment, size = stamp
+    if size is not None and size != source.size & 0xFFFFFFFF:
+        return False
+    apart = moment - _seconds(source.time)
+    return abs(apart) <= _ZONES_SECONDS and min(apart % _ZONE_SECONDS, -apart % _ZONE_SECONDS) <= 2
+
+
+def _seconds(dos: int) -> int:
+    """Seconds since 1970 of an MS-DOS time, as if it were in UTC; what no calendar has is counted on."""
+    date, time = dos >> 16, dos & 0xFFFF
+    years, month = divmod(((date >> 5) & 15) - 1, 12)
+    moment = ((date >> 9) + 1980 + years, month + 1, 1, time >> 11, (time >> 5) & 63, (time & 31) * 2)
+    return calendar.timegm((*moment, 0, 0, 0)) + ((date & 31) - 1) * 86400
