@@ -147,7 +147,7 @@ def maps(archive: ZipArchive) -> Dict[str, Dict[str, Tuple[Place, ...]]]:
 
 def same_files(published: Any, rebuilt: Any) -> bool:
     """Whether all maps of two ZIP files are equal; archives of other formats are no wheels, and have no maps."""
-    return not isinstance(published, ZipArchive) or bool(maps(published) == maps(rebuilt))
+    return not isinstance(published, ZipArchive) or maps(published) == maps(rebuilt)
 
 
 def executable(member: ZipMember) -> Tuple[bool, bool]:
@@ -250,7 +250,7 @@ def timed_sources(archive: ZipArchive) -> Set[bytes]:
     }
 
 
-def _may_be_valid(stamp: Any, source: ZipMember) -> bool:
+def _may_be_valid(stamp: Tuple[int, Optional[int]], source: ZipMember) -> bool:
     moment, size = stamp
     if size is not None and size != source.size & 0xFFFFFFFF:
         return False
