@@ -261,6 +261,8 @@ def pin(parts: Parts, artifact: Artifact, now: datetime) -> tuple[Alarm, ...]:
                     f"now the registry lists {artifact.sha256}. Both are kept."
                 ),
                 raised=now,
+                known_sha256=digest,
+                found_sha256=artifact.sha256,
             )
         )
     return tuple(each for each in alarms_about(parts.ledger, artifact) if each.filename == artifact.filename)
@@ -297,6 +299,8 @@ def _foreign(parts: Parts, artifact: Artifact, local_sha256: str, now: datetime)
             f"what is published under that name has {artifact.sha256}."
         ),
         raised=now,
+        known_sha256=artifact.sha256,
+        found_sha256=local_sha256,
     )
     parts.ledger.raise_alarm(alarm)
     return Examined(artifact, foreign_file=alarm, seconds=parts.stopwatch.end())

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from rebuilder.attest.envelope import sign_statement
 from rebuilder.attest.statements import Builder, provenance_statement, verdict_statement
-from rebuilder.examination import alarms_about
+from rebuilder.model.alarm import AlarmKind
 from rebuilder.model.regression import regression, severity
 from rebuilder.model.report import Report, SignedReport, page_path
 from rebuilder.ports import Blobs, Clock, Signer
 from rebuilder.site.publisher import Site
 from rebuilder.storage.ledger import Ledger
 
+_FOREIGN = {AlarmKind.UNKNOWN_DIGEST}
 _PUBLIC_KEY = "public-key"
 """Kind of the ledger's notes on keys that signed: a report outlives the use of its key."""
 _CLOSED_ALARMS = 1000
@@ -79,8 +80,20 @@ class Press:
     def publish(self, number: int, signed: SignedReport) -> str:
         """Write the page of one signed report; give its path below the site's root. The index is written apart."""
         path = self.write_page(signed)
+        if any(each.kind is AlarmKind.DIGEST_CHANGED for each in signed.report.alarms):
+            self.write_pages_of(signed.report.artifact.purl)  # what was published before says that it was replaced
         self.ledger.published(number, self.clock.now())
         return path
+
+    def write_pages_of(self, purl: str) -> None:
+        """Write the pages of all files of a release again: what is known about them has changed.
+
+        Raises:
+            StoreError: the ledger or the site cannot be used.
+        """
+        for summary in self.ledger.latest(purl=purl):
+            if (signed := self.ledger.signed_report(summary.sha256, summary.filename)) is not None:
+                self.write_page(signed)
 
     def finish_all(self) -> int:
         """Sign and publish what was examined and left by processes that are no more; give how many there were."""
@@ -120,5 +133,7 @@ class Press:
         if signed.key_id != self.signer.key_id and (key := self.ledger.cache_get(_PUBLIC_KEY, signed.key_id)):
             self.site.write_key(signed.key_id, key.encode())
         history = self.ledger.history(artifact.ecosystem, artifact.name)
-        self.site.write_artifact(signed, history, alarms_about(self.ledger, artifact))
+        # A foreign file of its name on some disk says nothing about a published file.
+        about = [each for each in self.ledger.alarm_book.about(artifact.purl) if each.alarm.kind not in _FOREIGN]
+        self.site.write_artifact(signed, history, about)
         return page_path(artifact.ecosystem, artifact.name, artifact.version, artifact.filename, artifact.sha256)

@@ -110,6 +110,8 @@ def _changed(artifact: Artifact, file: PublishedFile, found: str, now: datetime)
             f"what is at its address now has {found}."
         ),
         raised=now,
+        known_sha256=file.sha256,
+        found_sha256=found,
     )
 
 

@@ -26,10 +26,12 @@ def show(config: Config, *, as_json: bool, all: bool) -> int:  # noqa: A002 - th
     """
     with Ledger.open(config.ledger_place) as ledger:
         alarms = ledger.alarm_book.open()
-        closed = ledger.alarm_book.closed(_MOST_CLOSED) if all else []
+        closed = ledger.alarm_book.closed(_MOST_CLOSED)
+        if not all:  # what was acknowledged and is still so does not vanish
+            closed = [each for each in closed if each.cleared is None][:_MOST_OF_A_GROUP]
         undelivered = ledger.alarm_book.undelivered()
     if as_json:
-        for each in (*alarms, *closed):
+        for each in (*alarms, *(closed if all else ())):
             print(json.dumps(each.document() | {"group": each.alarm.group, "open": each.open}))  # noqa: T201
         return ExitCode.OK
     for line in _lines(alarms, closed, undelivered):
@@ -66,7 +68,7 @@ def _lines(
     if not alarms:
         yield "No open alarms."
     else:
-        yield f"{len(alarms):,} open {_word(len(alarms))}, {pages:,} of them to look at now (page)."
+        yield f"{len(alarms):,} open {_word(len(alarms))}, {pages:,} urgent."
     for target in undelivered:
         end = "; it is not tried any more" if target.given_up else "; it is tried again"
         word = f"{target.alarms:,} {_word(target.alarms)}"
@@ -74,10 +76,10 @@ def _lines(
     yield from _groups(alarms)
     if alarms:
         yield ""
-        yield "When you know what is behind one: rebuilder alarms acknowledge NUMBER --note TEXT"
+        yield "To close an alarm: rebuilder alarms acknowledge NUMBER --note TEXT"
     if closed:
         yield ""
-        yield "Dealt with:"
+        yield "Acknowledged or passed:" if any(each.cleared for each in closed) else "Acknowledged:"
         for each in closed:
             yield from _one(each)
 
@@ -101,8 +103,13 @@ def _groups(alarms: Iterable[RecordedAlarm]) -> Iterable[str]:
 def _one(recorded: RecordedAlarm) -> Iterable[str]:
     alarm = recorded.alarm
     times = f", seen {recorded.count:,} times, last {_moment(recorded.last_seen)}" if recorded.count > 1 else ""
-    yield f"  {recorded.number}  {recorded.severity.value}  since {_moment(alarm.raised)}{times}"
+    word = "urgent" if recorded.severity is Severity.PAGE else recorded.severity.value
+    yield f"  {recorded.number}  {word}  since {_moment(alarm.raised)}{times}"
     yield f"     {plain(alarm.sentence)}"
+    if alarm.known_sha256 is not None:
+        yield f"     known  sha256:{alarm.known_sha256}"
+    if alarm.found_sha256 is not None:
+        yield f"     found  sha256:{alarm.found_sha256}"
     if recorded.acknowledged is not None:
         note = f": {plain(recorded.note)}" if recorded.note else ""
         yield f"     acknowledged {_moment(recorded.acknowledged)} by {plain(recorded.acknowledged_by or '?')}{note}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from rebuilder.model.value import Sha256, Value, canonical_json, sha256_hex
+from rebuilder.model.value import Sha256, Sha256Field, Value, canonical_json, sha256_hex
 
 
 class Severity(StrEnum):
@@ -106,6 +106,10 @@ class Alarm(Value):
     raised: datetime
     cause: str = ""
     """What alarms that belong together have in common, such as ``index-unreachable:pypi``; empty: kind and purl."""
+    known_sha256: Sha256Field | None = None
+    """Of the bytes that are known under this name, where the alarm is about other ones."""
+    found_sha256: Sha256Field | None = None
+    """Of those other ones."""
 
     @property
     def key(self) -> Sha256:

@@ -133,8 +133,8 @@ class Planning:
             due = since if self._leading and not known else _after(item.timing, since)
             slack = _SLACK + timedelta(seconds=item.timing.jitter) + (due - since) / 10
             if now > due + slack:
-                so_far = f"it looked last at {since:%Y-%m-%d %H:%M} UTC" if known else "it has never looked"
-                late[item.name] = f"{item.name} should have looked by {due:%Y-%m-%d %H:%M} UTC; {so_far}."
+                so_far = f"it was last at {since:%Y-%m-%d %H:%M} UTC" if known else "it never was"
+                late[item.name] = f"{item.name} should have been checked by {due:%Y-%m-%d %H:%M} UTC; {so_far}."
         names = {item.name for item in self._schedule.items}
         lasting = self._ledger.alarm_book.lasting(AlarmKind.WATCH_OVERDUE)
         return troubles(AlarmKind.WATCH_OVERDUE, late, [each for each in lasting if _named(each) in names], now)
@@ -207,7 +207,7 @@ class Planning:
             self._running.add(item.name)
             away = self._look_at(item) if isinstance(item, Watch) else self._check_again(item)
         except RebuilderError as error:
-            log.warning("%s could not look: %s", item.name, error)
+            log.warning("%s could not be checked: %s", item.name, error)
             away = True
         finally:
             self._running.discard(item.name)
@@ -217,7 +217,7 @@ class Planning:
         """Look at the projects of a watch; whether their registry gave no answer."""
         state = self._discovery.look(watch)
         log.info(
-            "The watch %s has looked; projects: %d, new files: %d%s.",
+            "The watch %s was checked; projects: %d, new files: %d%s.",
             state.name,
             state.projects,
             state.queued,
@@ -229,7 +229,7 @@ class Planning:
         now = self._clock.now()
         queued = self._ledger.queue.add(plan(recheck, self._ledger, now), now)
         self._ledger.watches.looked(WatchState(name=recheck.name, checked=now, projects=0, queued=queued, failed=0), {})
-        log.info("The recheck %s has looked; files queued: %d.", recheck.name, queued)
+        log.info("The recheck %s was run; files queued: %d.", recheck.name, queued)
         return False
 
     def _look_again(self, name: str, *, away: bool) -> None:

@@ -16,6 +16,8 @@ from rebuilder.service.logs import bound
 _AT_ONCE = 20
 _PATIENCE = 3600.0
 """Seconds after which a report that cannot be signed because the store is away is not waited for any more."""
+_CLOSED_ALARMS = 1000
+"""The newest of those that are not open."""
 _INDEX_SECONDS = 10.0
 """The index names every artifact, so it is not written for each of them."""
 
@@ -39,6 +41,7 @@ class SigningDesk:
         self._written = -_INDEX_SECONDS
         self._told: tuple[object, ...] = ()
         """Counts and alarms as the pages show them: they change without any verdict."""
+        self._known: dict[int, tuple[object, ...]] | None = None
         self._waits: dict[int, float] = {}
         """Reports whose signature waits for the store, and since when."""
 
@@ -59,10 +62,11 @@ class SigningDesk:
                 log.info("signed and published.", extra={"verdict": signed.report.decision.verdict.value})
             self._stale = True
         if self.monotonic() >= self._written + _INDEX_SECONDS:
-            shown = self._shown()
+            shown, alarms = self._shown(), self._alarms()
             if self._stale or shown != self._told:
                 self.press.write_index()
                 self._stale, self._told = False, shown
+            self._follow(alarms)
             self._written = self.monotonic()
         return signed_now
 
@@ -70,6 +74,20 @@ class SigningDesk:
         ledger = self.press.ledger
         alarms = [(each.number, each.severity) for each in ledger.alarm_book.open()]
         return (ledger.statistics.standing(self.press.clock.now()), alarms)
+
+    def _alarms(self) -> dict[int, tuple[object, ...]]:
+        """The state of every alarm about a release, by its number."""
+        book = self.press.ledger.alarm_book
+        kept = (*book.open(), *book.closed(_CLOSED_ALARMS))
+        about = (each for each in kept if each.alarm.purl and not each.alarm.kind.about_us)
+        return {each.number: (each.alarm.purl, each.acknowledged, each.note, each.open) for each in about}
+
+    def _follow(self, alarms: dict[int, tuple[object, ...]]) -> None:
+        """Pages say what became of an alarm about them: that it was raised elsewhere, or acknowledged."""
+        before = self._known if self._known is not None else alarms
+        for purl in dict.fromkeys(str(state[0]) for key, state in alarms.items() if state != before.get(key)):
+            self.press.write_pages_of(purl)
+        self._known = alarms
 
     def _sign(self, number: int, report: Report) -> bool:
         """Sign one report; one that cannot be signed must not keep the others waiting."""

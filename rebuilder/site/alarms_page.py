@@ -10,7 +10,7 @@ from rebuilder.model.alarm import RecordedAlarm, Severity
 from rebuilder.model.report import Summary
 from rebuilder.model.value import sha256_hex
 from rebuilder.site.display import LONG, SHORT, Moment, count, moment, page_href, visible
-from rebuilder.site.marks import Mark, alarm_words, severity_mark
+from rebuilder.site.marks import Mark, alarm_words, digest_rows, severity_mark
 
 MOST_CAUSES = 200
 """Causes of open alarms on the page; ``index.json`` has every alarm."""
@@ -32,6 +32,8 @@ class AlarmRow:
     """File or release; empty when it is about our own operation."""
     href: str | None
     sentence: str
+    digests: tuple[tuple[str, str], ...]
+    """What the two of them are called, and they themselves."""
     first: Moment
     last: Moment
     times: str
@@ -157,6 +159,7 @@ def _row(each: RecordedAlarm, pages: Pages, closed: datetime | None = None) -> A
         subject=_subject(each),
         href=page_href("", page) if page else None,
         sentence=visible(each.alarm.sentence, LONG),
+        digests=digest_rows(each.alarm),
         first=moment(each.alarm.raised),
         last=moment(each.last_seen),
         times=_times(each.count),

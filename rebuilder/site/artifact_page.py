@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from rebuilder.model.alarm import Alarm
+from rebuilder.model.alarm import Alarm, AlarmKind, RecordedAlarm
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.decision import towards
 from rebuilder.model.report import Report, Stage, Summary, page_path, summarise
@@ -16,7 +16,7 @@ from rebuilder.site.build_section import BuildSection, Fact, build_section, sour
 from rebuilder.site.check_section import CheckSection, check_section
 from rebuilder.site.display import LONG, SHORT, Moment, count, duration, link, moment, size, visible
 from rebuilder.site.history import HistorySection, history_section
-from rebuilder.site.marks import Mark, alarm_words, mark
+from rebuilder.site.marks import Mark, alarm_words, digest_rows, mark
 from rebuilder.site.provenance_section import ProvenanceSection, provenance_section
 from rebuilder.site.trail_section import TrailSection, trail_section
 from rebuilder.site.why_section import WhySection, why_section
@@ -43,6 +43,10 @@ class AlarmNote:
     sentence: str
     raised: Moment
     href: str | None = None
+    digests: tuple[tuple[str, str], ...] = ()
+    """What the two of them are called, and they themselves."""
+    dealt_with: str | None = None
+    """Who acknowledged it and when, and the note."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,7 @@ class Surroundings:
 
     history: Sequence[Summary]
     """All verifications of the project, this one or not, in any order."""
-    alarms: Sequence[Alarm]
+    alarms: Sequence[RecordedAlarm]
     key_id: str
     project_href: str
     """Below the site's root."""
@@ -204,23 +208,36 @@ def failed(report: Report) -> bool:
     return report.decision.verdict in {Verdict.BUILD_FAILED, Verdict.TIMED_OUT}
 
 
-def alarm_note(alarm: Alarm, href: str | None = None) -> AlarmNote:
-    """An alarm as pages show it."""
+def alarm_note(alarm: Alarm, href: str | None = None, recorded: RecordedAlarm | None = None) -> AlarmNote:
+    """An alarm as pages show it; ``recorded`` is what became of it, where that is known."""
     return AlarmNote(
         heading=alarm_words(alarm.kind),
         filename=visible(alarm.filename or alarm.purl, SHORT),
         sentence=visible(alarm.sentence, LONG),
         raised=moment(alarm.raised),
         href=href,
+        digests=digest_rows(alarm),
+        dealt_with=_dealt_with(recorded) if recorded is not None else None,
     )
 
 
-def _alarms(report: Report, others: Sequence[Alarm]) -> tuple[AlarmNote, ...]:
-    concerned = [
-        each for each in others if (each.purl, each.filename) == (report.artifact.purl, report.artifact.filename)
-    ]
-    every = dict.fromkeys((*report.alarms, *concerned))
-    return tuple(alarm_note(each) for each in sorted(every, key=lambda each: each.raised, reverse=True))
+def _dealt_with(recorded: RecordedAlarm) -> str | None:
+    if recorded.acknowledged is None:
+        return None
+    note = f": {visible(recorded.note, LONG)}" if recorded.note else ""
+    who = visible(recorded.acknowledged_by or "somebody", SHORT)
+    return f"Acknowledged {moment(recorded.acknowledged).text} by {who}{note}"
+
+
+def _alarms(report: Report, others: Sequence[RecordedAlarm]) -> tuple[AlarmNote, ...]:
+    """What is wrong with this file: replaced bytes first, and for good, whoever has acknowledged that."""
+    about = (report.artifact.purl, report.artifact.filename)
+    concerned = {each.alarm.key: each for each in others if (each.alarm.purl, each.alarm.filename) == about}
+    lasting = {key: each for key, each in concerned.items() if each.open or each.alarm.kind is AlarmKind.DIGEST_CHANGED}
+    every = {each.key: each for each in report.alarms} | {key: each.alarm for key, each in lasting.items()}
+    newest = sorted(every.items(), key=lambda pair: pair[1].raised, reverse=True)
+    newest.sort(key=lambda pair: pair[1].kind is not AlarmKind.DIGEST_CHANGED)
+    return tuple(alarm_note(each, recorded=concerned.get(key)) for key, each in newest)
 
 
 def _published(report: Report) -> tuple[Fact, ...]:

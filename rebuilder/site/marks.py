@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rebuilder.model.alarm import AlarmKind, Severity
+from rebuilder.model.alarm import Alarm, AlarmKind, Severity
 from rebuilder.model.verdict import Kind, Verdict
 
 
@@ -57,13 +57,13 @@ _ALARMS = {
     "key-expiry": "The signing key is due to be replaced",
     "index-unreachable": "A registry does not answer",
     "schedule-broken": "A schedule file cannot be used",
-    "watch-overdue": "A watch has not looked when it should have",
+    "watch-overdue": "A watch was not checked when it should have been",
     "project-missing": "A watched project does not exist",
 }
 
 _SEVERITIES = {
-    Severity.PAGE: Mark("page", "‼", "Page now", "bad", "Somebody has to look now."),
-    Severity.TICKET: Mark("ticket", "⚑", "Ticket", "warn", "Somebody has to look during working hours."),
+    Severity.PAGE: Mark("page", "‼", "Urgent", "bad", "Told at any hour."),
+    Severity.TICKET: Mark("ticket", "⚑", "Ticket", "warn", "Can wait for working hours."),
 }
 
 
@@ -77,6 +77,13 @@ def mark(verdict: Verdict, kind: Kind | None = None) -> Mark:
 def severity_mark(severity: Severity) -> Mark:
     """Icon, word, tone and sentence of a severity."""
     return _SEVERITIES[severity]
+
+
+def digest_rows(alarm: Alarm) -> tuple[tuple[str, str], ...]:
+    """The digests that an alarm is about, each with what it is called; none where it is about something else."""
+    known, found = ("Published", "On a disk") if alarm.kind is AlarmKind.UNKNOWN_DIGEST else ("Before", "Now")
+    rows = ((f"{known}, SHA-256", alarm.known_sha256), (f"{found}, SHA-256", alarm.found_sha256))
+    return tuple((label, digest) for label, digest in rows if digest is not None)
 
 
 def alarm_words(kind: AlarmKind) -> str:

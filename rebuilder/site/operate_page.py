@@ -35,7 +35,7 @@ _REASONS = {
     Reason.RETRY: "another try",
     Reason.RECHECK: "periodic check",
 }
-_TIERS = {Tier.QUICK: "quick look", Tier.SOURCE: "from the source archive", Tier.FULL: "in full"}
+_TIERS = {Tier.QUICK: "quick", Tier.SOURCE: "source archive only", Tier.FULL: "full"}
 _CHECKS = {
     Check.VERIFY: "",
     Check.INPUTS: ", again with the stored inputs",
@@ -135,7 +135,7 @@ def operate_page(
     return OperatePage(
         root="",
         when=moment(now),
-        **_state(groups, mostly_failed=said.mostly_failed),
+        **_state(alarms, mostly_failed=said.mostly_failed),
         sentence=said.sentence,
         alarms=groups[:MOST_CAUSES],
         alarm_total=total(alarms),
@@ -161,30 +161,42 @@ def operate_page(
     )
 
 
-def _state(groups: Sequence[AlarmGroup], *, mostly_failed: bool) -> dict[str, str]:
-    worst = {each.mark.name for each in groups}
-    if Severity.PAGE.value in worst:
-        return {"state": "Somebody has to look now", "icon": "‼", "tone": "bad"}
-    if worst:
-        return {"state": "Somebody has to look during working hours", "icon": "⚑", "tone": "warn"}
+def _state(alarms: Sequence[RecordedAlarm], *, mostly_failed: bool) -> dict[str, str]:
+    still_open = [each for each in alarms if each.open]
+    urgent = sum(each.severity is Severity.PAGE for each in still_open)
+    if urgent:
+        return {"state": count(urgent, "urgent alarm", "urgent alarms"), "icon": "‼", "tone": "bad"}
+    if still_open:
+        number = count(len(still_open), "open alarm", "open alarms")
+        return {"state": f"{number}, none of them urgent", "icon": "⚑", "tone": "warn"}
     if mostly_failed:
         return {"state": "No open alarms, but most of what ended has failed", "icon": "⚑", "tone": "warn"}
     return {"state": "No open alarms", "icon": "✓", "tone": "good"}
 
 
 def _work(each: QueueEntry, now: datetime) -> WorkRow:
-    watch = f", by the watch {visible(each.watch, SHORT)}" if each.watch else ""
-    tries = f", tried {count(each.tries, 'time', 'times')} before" if each.tries else ""
+    watch = f" (watch “{visible(each.watch, SHORT)}”)" if each.watch else ""
+    tries = f"{_ordinal(each.tries + 1)} try" if each.tries else ""
+    reason = "" if each.reason is Reason.RETRY and tries else _REASONS[each.reason]
+    why = ", ".join(filter(None, (reason, tries)))
     return WorkRow(
         filename=visible(each.filename, SHORT),
         purl=visible(each.purl, SHORT),
-        why=f"{_REASONS[each.reason]}{watch}{tries}",
+        why=f"{why[0].upper()}{why[1:]}{watch}",
         how=_TIERS[each.tier] + _CHECKS[each.check],
         worker=_worker(each.owner) if each.owner else None,
         since=moment(each.created),
         age=span(now - each.created),
         delayed=moment(each.not_before) if each.owner is None and each.not_before > now else None,
     )
+
+
+_ORDINALS = ("", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
+
+
+def _ordinal(number: int) -> str:
+    """Small numbers in words; others as a figure that needs no English ending."""
+    return _ORDINALS[number] if number < len(_ORDINALS) else f"No. {number:,}"
 
 
 def _worker(owner: str) -> str:
@@ -214,7 +226,9 @@ def _watch(each: WatchState, now: datetime) -> WatchRow:
         name=visible(each.name, SHORT),
         checked=moment(each.checked),
         age=span(now - each.checked),
-        found=f"{count(each.projects, 'project', 'projects')}, {each.queued:,} new{failed}",
+        found=f"{count(each.projects, 'project', 'projects')}, {each.queued:,} new{failed}"
+        if each.projects
+        else f"{count(each.queued, 'file', 'files')} queued",
         trouble=visible(each.trouble, BRIEF) if each.trouble else None,
         failed=bool(each.failed or each.trouble),
     )

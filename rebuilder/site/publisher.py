@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from rebuilder.errors import StoreError
-from rebuilder.model.alarm import Alarm, RecordedAlarm
+from rebuilder.model.alarm import RecordedAlarm
 from rebuilder.model.definition import Role
 from rebuilder.model.operations import Operations
 from rebuilder.model.report import Report, SignedReport, Summary, page_path
@@ -73,13 +73,13 @@ class Site:
         self._writer = Writer(root)
         self._renderer = Renderer(verifier, cache)
 
-    def write_artifact(self, signed: SignedReport, history: Sequence[Summary], alarms: Sequence[Alarm]) -> Path:
+    def write_artifact(self, signed: SignedReport, history: Sequence[Summary], alarms: Sequence[RecordedAlarm]) -> Path:
         """Write the directory of one artifact and return the path of its ``index.html``.
 
         Args:
             signed: The newest verification of the artifact.
             history: All verifications of the project, in any order; this one may be among them.
-            alarms: All open alarms; those about this file are shown.
+            alarms: Alarms that are kept; those about this file are shown.
 
         Raises:
             StoreError: the directory cannot be written. The page before, if any, is still whole.

@@ -36,11 +36,11 @@ def write_site(root: Path, blobs: Blobs) -> dict[str, Path]:
             alarms.append(reports.alarm(report.artifact))
         alarms += report.alarms
         known += history
-        pages[name] = site.write_artifact(reports.signed(report, key_id=KEY_ID), history, alarms)
-    kept = [
-        RecordedAlarm(number=100 + at, alarm=each, severity=each.kind.severity, last_seen=each.raised)
-        for at, each in enumerate(alarms)
-    ]
+        kept = [
+            RecordedAlarm(number=100 + at, alarm=each, severity=each.kind.severity, last_seen=each.raised)
+            for at, each in enumerate(alarms)
+        ]
+        pages[name] = site.write_artifact(reports.signed(report, key_id=KEY_ID), history, kept)
     kept += operations.alarms(known)
     site.write_operations(operations.busy(known), kept)
     site.write_index(known, kept, reports.NOW, untested=4)

@@ -60,10 +60,10 @@ def test_open_alarms_by_cause(config: Config, capsys: pytest.CaptureFixture[str]
     known = numbers(config)
     assert ExitCode.OK == show(config, as_json=False, all=False)
     expected = f"""\
-3 open alarms, 1 of them to look at now (page).
+3 open alarms, 1 urgent.
 
 digest-changed:pkg:pypi/a@1
-  {known["a.whl"]}  page  since 2026-11-01 12:00 UTC, seen 2 times, last 2026-11-01 13:00 UTC
+  {known["a.whl"]}  urgent  since 2026-11-01 12:00 UTC, seen 2 times, last 2026-11-01 13:00 UTC
      \\x1b[31m changed.
 
 given-up:store: 2 alarms
@@ -72,7 +72,7 @@ given-up:store: 2 alarms
   {known["0.whl"]}  ticket  since 2026-11-01 12:00 UTC
      0 could not be tried.
 
-When you know what is behind one: rebuilder alarms acknowledge NUMBER --note TEXT
+To close an alarm: rebuilder alarms acknowledge NUMBER --note TEXT
 """
     assert expected == capsys.readouterr().out
 
@@ -89,15 +89,17 @@ def test_many_alarms_are_counted(config: Config, capsys: pytest.CaptureFixture[s
 
 
 def test_acknowledging_takes_them_off_the_list(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
-    """Who, when and the note are kept, and shown with ``--all``."""
+    """It is not open any more; it stays listed with who, when and the note."""
     fill(config)
     acknowledge(config, [numbers(config)["a.whl"]] * 2, note="Asked\nupstream.", by="ada")
     assert 1 == capsys.readouterr().out.count("Acknowledged")
     show(config, as_json=False, all=False)
-    assert "changed." not in capsys.readouterr().out
-    show(config, as_json=False, all=True)
-    out = capsys.readouterr().out
-    assert "by ada: Asked\\nupstream.\n" in out
+    still_open, _, acknowledged = capsys.readouterr().out.partition("Acknowledged:\n")
+    assert "2 open alarms, 0 urgent." in still_open
+    assert "changed." not in still_open
+    assert "by ada: Asked\\nupstream.\n" in acknowledged
+    show(config, as_json=True, all=False)
+    assert 2 == len(capsys.readouterr().out.splitlines())
     show(config, as_json=True, all=True)
     closed = [json.loads(line) for line in capsys.readouterr().out.splitlines()][-1]
     assert (False, "ada") == (closed["open"], closed["acknowledged_by"])

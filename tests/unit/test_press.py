@@ -12,9 +12,9 @@ import pytest
 
 from rebuilder.attest.statements import Builder
 from rebuilder.errors import SigningError
-from rebuilder.model.alarm import AlarmKind, Severity
+from rebuilder.model.alarm import Alarm, AlarmKind, Severity
 from rebuilder.model.figures import Place
-from rebuilder.model.report import Report
+from rebuilder.model.report import Report, SignedReport
 from rebuilder.press import Press
 from rebuilder.service.metrics import scrape
 from rebuilder.site.publisher import Site
@@ -24,7 +24,7 @@ from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.histories import populate
 from tests.fakes.signer import MemorySigner
-from tests.fakes.verifications import NOW
+from tests.fakes.verifications import NOW, digest
 
 
 @pytest.fixture
@@ -47,6 +47,12 @@ def begin(press: Press, report: Report) -> int:
     number = press.ledger.begin(report.artifact, report.started)
     press.ledger.examined(number, report)
     return number
+
+
+def finished(press: Press, report: Report) -> tuple[int, SignedReport]:
+    """Take a report to where its page is written."""
+    number = begin(press, report)
+    return number, press.finish(number, report)
 
 
 def confirmed(press: Press, now: Report, *, days: int) -> None:
@@ -114,3 +120,43 @@ def test_one_denominator_everywhere(press: Press) -> None:
     for page in ("index.html", "operate.html"):
         assert "of 7 files" in (press.site.root / page).read_text()
     assert "2 of 7 known files (28.6 %)" in (press.site.root / "index.html").read_text()
+
+
+def test_replaced_bytes_are_said_on_top_of_both_pages_for_good(press: Press) -> None:
+    """Old and new digest a row each, before the verdict; acknowledging it adds who, when and the note."""
+    old = reports.build_failed(press.blobs)
+    press.publish(*finished(press, old))
+    new_file = old.artifact.file.model_copy(update={"sha256": digest("other bytes")})
+    of = old.artifact.model_copy(update={"file": new_file})
+    evidence = old.evidence.model_copy(update={"artifact": of})
+    later = old.finished + timedelta(days=1)
+    new = old.model_copy(update={"artifact": of, "evidence": evidence, "finished": later})
+    press.ledger.pin(new.artifact, new.finished)
+    alarm = Alarm(
+        kind=AlarmKind.DIGEST_CHANGED,
+        purl=old.artifact.purl,
+        filename=old.artifact.filename,
+        sentence="The registry lists other bytes.",
+        raised=new.finished,
+        known_sha256=old.artifact.sha256,
+        found_sha256=new.artifact.sha256,
+    )
+    press.ledger.raise_alarm(alarm)
+    new = new.model_copy(update={"alarms": (alarm,)})
+    press.publish(*finished(press, new))
+    pages = sorted((press.site.root / "pypi").rglob("index.html"))
+    assert 2 == len(pages)
+    [recorded] = press.ledger.alarm_book.open()
+    for note in (None, "Asked upstream."):
+        if note:
+            press.ledger.alarm_book.acknowledge(recorded.number, "ada", note, new.finished)
+            press.write_pages_of(old.artifact.purl)
+        for page in pages:
+            top = page.read_text().partition('id="verdict"')[0]
+            assert "Published bytes changed" in top
+            assert f"<dt>Before, SHA-256</dt><dd><code>{old.artifact.sha256}</code>" in top
+            assert f"<dt>Now, SHA-256</dt><dd><code>{new.artifact.sha256}</code>" in top
+            assert bool(note) == ("by ada: Asked upstream." in top)
+    press.write_index()
+    listed = (press.site.root / "alarms.html").read_text()
+    assert all(each in listed for each in (old.artifact.sha256, new.artifact.sha256, "by ada", "Asked upstream."))

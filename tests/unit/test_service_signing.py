@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from rebuilder.errors import CorruptStoreError, RebuilderError, SigningError, StoreError
-from rebuilder.model.alarm import AlarmKind
+from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.comparison import Level
 from rebuilder.model.report import Report, SignedReport
 from rebuilder.press import Press
@@ -26,6 +26,7 @@ class FakePress:
         self.ledger, self.clock = ledger, FixedClock(NOW)
         self.trouble: Callable[[Report], None] = lambda _: None
         self.indexes = 0
+        self.pages: list[str] = []
 
     def finish(self, number: int, of: Report) -> SignedReport:
         """As the real one."""
@@ -37,6 +38,10 @@ class FakePress:
         """The page is written."""
         self.ledger.published(number, NOW)
         return "page"
+
+    def write_pages_of(self, purl: str) -> None:
+        """It is put down."""
+        self.pages.append(purl)
 
     def write_index(self) -> None:
         """It is counted."""
@@ -102,6 +107,23 @@ def test_the_index_follows_every_few_seconds(desk: Desk) -> None:
     desk.seconds += 11
     desk.desk.step()
     assert 2 == desk.press.indexes
+
+
+def test_pages_say_what_became_of_an_alarm_about_them(desk: Desk) -> None:
+    """One that somebody else raised, and one that was acknowledged: the pages of the release are written again."""
+    desk.desk.step()
+    changed = Alarm(kind=AlarmKind.DIGEST_CHANGED, purl="pkg:pypi/a@1", sentence="Other bytes.", raised=NOW)
+    expected = []
+    for act in (
+        lambda: desk.ledger.raise_alarm(changed),
+        lambda: desk.ledger.alarm_book.acknowledge(1, "ada", "Asked.", NOW),
+    ):
+        act()
+        for _ in range(2):
+            desk.seconds += 11
+            desk.desk.step()
+        expected.append("pkg:pypi/a@1")
+        assert expected == desk.press.pages
 
 
 @pytest.mark.parametrize(

@@ -109,11 +109,11 @@ def test_the_first_line_says_what_to_do(summaries: list[Summary]) -> None:
     ticket = operations.recorded(2, AlarmKind.GIVEN_UP)
     urgent = operations.recorded(3, AlarmKind.DISK)
     assert ("No open alarms", "good") == (page(quiet, [dealt]).state, page(quiet, [dealt]).tone)
-    assert ("Somebody has to look during working hours", "warn") == (
+    assert ("1 open alarm, none of them urgent", "warn") == (
         page(quiet, [dealt, ticket]).state,
         page(quiet, [dealt, ticket]).tone,
     )
-    assert ("Somebody has to look now", "bad") == (page(quiet, [ticket, urgent]).state, page(quiet, [urgent]).tone)
+    assert ("1 urgent alarm", "bad") == (page(quiet, [ticket, urgent]).state, page(quiet, [urgent]).tone)
     assert "warn" == page(operations.failing(summaries[0])).tone
 
 
@@ -141,16 +141,16 @@ def test_what_no_watch_asked_for_has_a_row() -> None:
 def test_a_task_says_why_how_and_who() -> None:
     """In words; the worker without its domain; a retry says when it is due."""
     later = NOW + HOUR
-    running = operations.entry(4, owner="build-7.example.org/4711/99", reason=Reason.RETRY, tries=1)
+    running = operations.entry(4, owner="build-7.example.org/4711/99", reason=Reason.RETRY, tries=2, watch="more")
     waiting = operations.entry(5, not_before=later, tries=0)
     queue = operations.NO_QUEUE.model_copy(update={"running": (running,), "upcoming": (waiting,)})
     shown = page(operations.operations(queue=queue))
-    assert ("another try, tried 1 time before", "build-7/4711", None) == (
+    assert ("Third try (watch “more”)", "build-7/4711", None) == (
         shown.running[0].why,
         shown.running[0].worker,
         shown.running[0].delayed,
     )
-    assert "from the source archive, again with the stored inputs" == shown.running[0].how
+    assert "source archive only, again with the stored inputs" == shown.running[0].how
     assert (None, "2026-11-20T15:03:12Z") == (
         shown.upcoming[0].worker,
         shown.upcoming[0].delayed.iso if shown.upcoming[0].delayed else None,

@@ -66,6 +66,10 @@ class AlarmBook:
         query = _newest_first().where(_alarm.acknowledged.is_(None), _alarm.cleared.is_(None))
         return self._read(query if purl is None else query.where(_alarm.purl == purl))
 
+    def about(self, purl: str) -> list[RecordedAlarm]:
+        """All alarms about one release, dealt with or not; newest first."""
+        return self._read(_newest_first().where(_alarm.purl == purl))
+
     def closed(self, limit: int) -> list[RecordedAlarm]:
         """Alarms that were acknowledged or have cleared; newest first."""
         query = _newest_first().where(or_(_alarm.acknowledged.is_not(None), _alarm.cleared.is_not(None)))

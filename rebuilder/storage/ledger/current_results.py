@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, exists, func, select
 
+from rebuilder.model.diagnosis import Cause
 from rebuilder.model.figures import EcosystemFigures
 from rebuilder.model.operations import FailureGroup
 from rebuilder.model.provenance import ProvenanceStatus
@@ -16,12 +17,14 @@ from rebuilder.model.report import Summary
 from rebuilder.model.verdict import Verdict
 from rebuilder.storage.ledger import tables
 from rebuilder.storage.ledger.failure_causes import cause
-from rebuilder.storage.ledger.rows import finished_verifications
+from rebuilder.storage.ledger.rows import UNEXPLAINED, finished_verifications
 
 _EXAMPLES = 3
 _GROUPS = 200
 """More groups are put together as one of their verdict: a page shows no more, and sentences are from outside."""
 _OTHER = "Other reasons."
+_GENERAL = {Cause.BUILD_ERROR, Cause.NOT_SUPPORTED, Cause.RESOURCE_LIMIT, Cause.SOURCE_UNAVAILABLE}
+"""Causes that say less than the sentence of the verdict."""
 _CONFIRMING = [each.value for each in Verdict if each.confirms]
 
 
@@ -96,27 +99,35 @@ def reached_at(connection: Connection, moment: datetime) -> Summary | None:
 
 
 def _failing(connection: Connection) -> list[tuple[int, str, str]]:
-    """Number, verdict and sentence of results that stand and do not confirm, newest first."""
+    """Number, verdict and cause of results that stand and do not confirm, newest first."""
     verification = tables.verification.c
-    query = select(verification.id, verification.verdict, verification.sentence).where(
-        _stands(), verification.verdict.not_in(_CONFIRMING)
-    )
+    columns = (verification.id, verification.verdict, verification.sentence, verification.cause)
+    query = select(*columns).where(_stands(), verification.verdict.not_in(_CONFIRMING))
+    rows = connection.execute(query)
     return sorted(
-        ((number, verdict, sentence or "") for number, verdict, sentence in connection.execute(query)), reverse=True
+        ((number, verdict, _spoken(known, said or "")) for number, verdict, said, known in rows), reverse=True
     )
+
+
+def _spoken(diagnosed: str | None, sentence: str) -> str:
+    """The diagnosed cause in words; where there is none, what was said, without what belongs to the single case."""
+    if diagnosed == UNEXPLAINED:
+        return "No known cause explains the difference."
+    known = next((each for each in Cause if each.value == diagnosed and each not in _GENERAL), None)
+    return known.spoken if known is not None else cause(sentence)
 
 
 def failures(connection: Connection) -> tuple[FailureGroup, ...]:
     """Results that stand and do not confirm, grouped by cause, the largest group first."""
     rows = _failing(connection)
     found: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for number, verdict, sentence in rows:
-        found[verdict, cause(sentence)].append(number)
+    for number, verdict, words in rows:
+        found[verdict, words].append(number)
     if len(found) > _GROUPS:
         large = {key for key, _ in sorted(found.items(), key=lambda group: -len(group[1]))[:_GROUPS]}
         found = defaultdict(list)
-        for number, verdict, sentence in rows:
-            key = verdict, cause(sentence)
+        for number, verdict, words in rows:
+            key = verdict, words
             found[key if key in large else (verdict, _OTHER)].append(number)
     groups = dict(sorted(found.items(), key=lambda group: (-len(group[1]), group[0])))
     shown = _summaries(connection, [each for numbers in groups.values() for each in numbers[:_EXAMPLES]])

@@ -13,10 +13,13 @@ from sqlalchemy import Connection, RowMapping, Select, Table, func, select, upda
 from rebuilder.errors import StoreError
 from rebuilder.model.artifact import Artifact
 from rebuilder.model.attempt import Attempt
+from rebuilder.model.diagnosis import Diagnosis
 from rebuilder.model.report import Report, SignedReport
 from rebuilder.model.value import Value
 from rebuilder.storage.ledger import tables
 
+UNEXPLAINED = "unexplained"
+"""In place of a cause where a diagnosis found none."""
 _Kind = TypeVar("_Kind", bound=Value)
 
 
@@ -123,7 +126,15 @@ def decision_columns(report: Report) -> dict[str, Any]:
         "kind": decision.kind.value if decision.kind else None,
         "sentence": decision.sentence,
         "provenance": report.provenance.status.value if report.provenance else None,
+        "cause": _cause(report.diagnosis),
     }
+
+
+def _cause(diagnosis: Diagnosis | None) -> str | None:
+    """The cause that explains most."""
+    if diagnosis is None:
+        return None
+    return diagnosis.findings[0].cause.value if diagnosis.findings else UNEXPLAINED
 
 
 def keep_examined(connection: Connection, number: int, report: Report) -> None:

@@ -81,6 +81,8 @@ alarm = Table(
     Column("acknowledged_by", String),
     Column("note", Text),
     Column("cleared", UtcDateTime),
+    Column("known_sha256", String(64)),
+    Column("found_sha256", String(64)),
     Index("alarm_purl", "purl"),
 )
 
@@ -117,6 +119,7 @@ verification = Table(
     Column("report", LargeBinary),  # unsigned, between examined and done: JSON, zlib
     Column("provenance", String(16)),  # status of what upstream signed; null when it was not checked
     Column("published", UtcDateTime),  # when its page was written
+    Column("cause", String(64)),  # of what is not confirmed: the diagnosed cause that explains most
     Index("verification_artifact", "artifact_id", "state", "id"),
     Index("verification_unpublished", "state", "published", "id"),
     Index("verification_finished", "state", "finished"),
