@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from rebuilder.model.comparison import Comparison, Level
 from rebuilder.model.definition import BuildDefinition
+from rebuilder.model.evidence import Obstacle
 from rebuilder.model.replay import Replayed, When
 from rebuilder.model.value import Sha256Field, Value
 
@@ -70,6 +71,9 @@ class Hypothesis(Value):
     definition: BuildDefinition
     replayed: tuple[Replayed, ...] = ()
     """What was read from the published file and goes into the build; empty in reports from before this was listed."""
+    lacks: Obstacle | None = None
+    """What the file was built with that cannot be had, so that something stands in for it here: this is the verdict,
+    unless the file comes out all the same."""
 
 
 class Finishing(Value):

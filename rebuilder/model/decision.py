@@ -26,7 +26,8 @@ def decide(attempts: tuple[Attempt, ...], obstacle: Obstacle | None, among: Sequ
     """Derive the verdict from attempts. Pure.
 
     The best attempt counts: identical by the build alone, then identical once recorded metadata is written into the
-    finished archive, then equivalent, then different. Only when nothing was compared
+    finished archive, then equivalent, then different, which says nothing about the file when something stood in for a
+    tool or a Python that it was built with. Only when nothing was compared
     do failures speak: an obstacle found on the way, then limits, then failed commands.
 
     Args:
@@ -39,8 +40,9 @@ def decide(attempts: tuple[Attempt, ...], obstacle: Obstacle | None, among: Sequ
         for index, attempt in counted:
             if confirmed(attempt):
                 return Decision(verdict=verdict, sentence=_confirmed(attempt), attempt=index)
+    lacking = next((each.hypothesis.lacks for _, each in counted if each.hypothesis.lacks is not None), None)
     compared = [(index, attempt) for index, attempt in counted if attempt.comparison and not attempt.repeat]
-    if compared:
+    if compared and lacking is None:
         best, nearest = min(compared, key=lambda each: _distance(each[1]))
         return Decision(
             verdict=Verdict.DIFFERS,
@@ -48,7 +50,8 @@ def decide(attempts: tuple[Attempt, ...], obstacle: Obstacle | None, among: Sequ
             sentence=_differs(nearest),
             attempt=best,
         )
-    if obstacle is not None and not counted:
+    obstacle = lacking or (None if counted else obstacle)
+    if obstacle is not None:
         return Decision(verdict=obstacle.verdict, sentence=obstacle.sentence)
     for index, attempt in counted:
         if attempt.run.outcome is Outcome.TIMED_OUT:

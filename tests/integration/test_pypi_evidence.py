@@ -117,6 +117,37 @@ def test_platform_wheels_are_one_unsupported() -> None:
     assert not [url for url in surroundings.fetcher.asked if "/files/" in url]
 
 
+@pytest.mark.parametrize(
+    ("files", "compiled"),
+    [
+        ({"idna/__init__.py": "", "idna/core.pyd": "MZ"}, "idna/core.pyd"),
+        ({"idna/libx.so.1.2": "ELF"}, "idna/libx.so.1.2"),
+        ({"idna-3.10.data/scripts/idna": "ELF"}, "idna-3.10.data/scripts/idna"),
+        ({"idna/__init__.py": "", "idna-3.10.data/scripts/run": "#!python"}, None),
+        ({"idna/__init__.py": "", "idna/a.solution": ""}, None),
+    ],
+)
+def test_wheel_for_one_platform_by_its_tag(files: dict[str, str], compiled: str | None) -> None:
+    """Whether it holds compiled code is looked up, not taken from the tag."""
+    surroundings = Surroundings()
+    surroundings.publish(make_sdist("idna", "3.10", {"idna/__init__.py": "", "bin/run": "#!python"}))
+    surroundings.publish(make_wheel("idna", "3.10", files, tag="py3-none-win_amd64"))
+    [found] = evidence(surroundings)
+    assert (found.obstacle is None) == (compiled is None)
+    if found.obstacle is not None and compiled is not None:
+        assert Verdict.UNSUPPORTED is found.obstacle.verdict
+        assert compiled in found.obstacle.sentence
+
+
+def test_large_wheel_for_one_platform_is_not_fetched() -> None:
+    """What is that large is hardly pure."""
+    surroundings = Surroundings()
+    surroundings.publish(make_sdist("idna", "3.10"))
+    surroundings.publish(make_wheel("idna", "3.10", tag="py3-none-win_amd64"), size=17 << 20)
+    assert Verdict.UNSUPPORTED is obstacle(surroundings)[0]
+    assert not [url for url in surroundings.fetcher.asked if "/files/" in url]
+
+
 def test_source_archive_alone_is_unsupported() -> None:
     """Without a wheel there is nothing to rebuild; a source archive named by its file name is told apart."""
     surroundings = Surroundings()

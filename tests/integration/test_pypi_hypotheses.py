@@ -266,12 +266,39 @@ def test_backend_published_just_after_the_wheel() -> None:
     assert "'minibackend==1.0'" in hypothesis.sentence, "the contradiction with pyproject.toml is told"
 
 
-def test_generator_nobody_published() -> None:
-    """A tool that is on no index cannot be had."""
-    wheel = make_wheel("idna", "3.10", generator="minibackend 9.9")
+@pytest.mark.parametrize(
+    ("version", "words"), [("9.9", "cannot be had together"), ("1.1.post20250701", "never released")]
+)
+def test_generator_nobody_published(version: str, words: str) -> None:
+    """The nearest release stands in for a tool that is on no index; what that makes says nothing about the wheel."""
+    wheel = make_wheel("idna", "3.10", generator=f"minibackend {version}")
+    hypothesis = next(begin(Surroundings(), make_sdist("idna", "3.10"), wheel))
+    assert ["1.0"] == [each.version for each in hypothesis.definition.inputs if each.role is Role.BUILD_DEPENDENCY]
+    assert hypothesis.lacks is not None
+    assert Verdict.INPUTS_MISSING is hypothesis.lacks.verdict
+    assert f"minibackend {version}" in hypothesis.lacks.sentence
+    assert words in hypothesis.lacks.sentence
+    assert "minibackend 1.0 stands in for it" in hypothesis.sentence
+
+
+def test_generator_without_anything_near() -> None:
+    """A tool of which there is no release at all cannot be stood in for."""
+    wheel = make_wheel("idna", "3.10", generator="hatchling 1.27.0")
     verdict, sentence = stopped(Surroundings(), make_sdist("idna", "3.10"), wheel)
     assert Verdict.INPUTS_MISSING is verdict
-    assert "minibackend==9.9" in sentence
+    assert "hatchling==1.27.0" in sentence
+
+
+@pytest.mark.parametrize(
+    ("tag", "words"), [("py2-none-any", "for Python 2 alone"), ("py3-none-win_amd64", "tagged for one platform")]
+)
+def test_wheel_that_cannot_be_expected(tag: str, words: str) -> None:
+    """What is tagged for something that there is not is tried; a difference is not held against it."""
+    hypothesis = next(begin(Surroundings(), make_sdist("idna", "3.10"), make_wheel("idna", "3.10", tag=tag)))
+    assert hypothesis.lacks is not None
+    assert Verdict.UNSUPPORTED is hypothesis.lacks.verdict
+    assert words in hypothesis.lacks.sentence
+    assert next(begin(Surroundings(), *uniform())).lacks is None
 
 
 def test_other_obstacles() -> None:

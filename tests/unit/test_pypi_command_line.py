@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from rebuilder.ecosystems.pypi.command_line import own_directory, setup_command
+from rebuilder.ecosystems.pypi.command_line import name_parts, own_directory, setup_command
 from rebuilder.ecosystems.pypi.requirements import BuildSystem, read_build_system
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
 from rebuilder.model.inspection import Inspection, Member, MemberKind
 
 NO_PYPROJECT = read_build_system(None)
 DECLARED = read_build_system('[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n')
+FLIT = read_build_system('[build-system]\nrequires = ["flit_core"]\nbuild-backend = "flit_core.buildapi"\n')
 
 
 def traces(*tags: str, generator: str = "bdist_wheel (0.37.1)") -> WheelTraces:
@@ -52,7 +55,10 @@ def test_options(tags: tuple[str, ...], setup_cfg: str | None, filename: str, ex
         (DECLARED, "bdist_wheel (0.37.1)", "setup()", ("py3",), False),
         (DECLARED, "bdist_wheel (0.37.1)", "setup()", ("py2", "py3"), True),
         (NO_PYPROJECT, "flit 3.9.0", "setup()", ("py2", "py3"), False),
-        (NO_PYPROJECT, "bdist_wheel (0.37.1)", None, ("py2", "py3"), False),
+        (NO_PYPROJECT, "bdist_wheel (0.37.1)", None, ("py3",), False),
+        (DECLARED, "setuptools (80.9.0)", None, ("py311",), True),
+        (DECLARED, "setuptools (80.9.0)", None, ("py3",), False),
+        (FLIT, "setuptools (80.9.0)", None, ("py311",), False),
     ],
 )
 def test_when(system: BuildSystem, generator: str, setup_py: str | None, tags: tuple[str, ...], expected: bool) -> None:
@@ -61,6 +67,35 @@ def test_when(system: BuildSystem, generator: str, setup_py: str | None, tags: t
         traces(*tags, generator=generator), "x-1-py3-none-any.whl", system, setup_py=setup_py, setup_cfg=None
     )
     assert expected == (found is not None)
+    assert found is None or found.has_script == (setup_py is not None)
+
+
+@pytest.mark.parametrize(
+    ("filename", "expected"),
+    [
+        ("x-1-py3-none-any.whl", (None, "py3", "none", "any")),
+        ("x-1-2b-py2.py3-none-win_amd64.whl", ("2b", "py2.py3", "none", "win_amd64")),
+        ("x-1--py3-none-any.whl", (None, "py3", "none", "any")),
+        ("x.whl", (None, "", "", "")),
+    ],
+)
+def test_name_parts(filename: str, expected: tuple[str | None, str, str, str]) -> None:
+    """Build number and tags; nothing of a name that is none."""
+    assert expected == name_parts(filename)
+
+
+def test_platform_tag() -> None:
+    """A wheel with no compiled code that is tagged for a platform was given the tag; one that is not pure was not."""
+    tagged = traces("py3")
+    assert ("--plat-name=win_amd64",) == options(tagged, "x-1-py3-none-win_amd64.whl")
+    assert () == options(replace(tagged, root_is_purelib=False), "x-1-py3-none-win_amd64.whl")
+    assert ("--build-number=3",) == options(tagged, "x-1-3-cp311-cp311-win_amd64.whl")
+
+
+def options(found: WheelTraces, filename: str) -> tuple[str, ...]:
+    """Of a project that declares its backend and has no ``setup.py``."""
+    command = setup_command(found, filename, DECLARED, setup_py=None, setup_cfg=None)
+    return () if command is None else command.options
 
 
 @pytest.mark.parametrize(

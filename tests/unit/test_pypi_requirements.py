@@ -10,6 +10,7 @@ from rebuilder.ecosystems.pypi.obstacles import Stopped
 from rebuilder.ecosystems.pypi.requirements import (
     LEGACY_BACKEND,
     installed_backend,
+    is_unreleased,
     narrowed,
     packed_itself,
     pin_generator,
@@ -179,3 +180,29 @@ def test_runnable(year: int, expected: tuple[str, ...]) -> None:
     found, moment = runnable(before, datetime(year, 1, 1, tzinfo=UTC))
     assert (*before.requirements, *expected) == found.requirements
     assert bool(expected) == (len(found.notes) > len(before.notes)) == (moment > datetime(year, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ("80.9.0.post20250701", True),
+        ("0.0.0+local", True),
+        ("81.0.0.dev3", True),
+        ("80.9.0", False),
+        ("1.0.0a8", False),
+        ("1.0.post1", False),
+    ],
+)
+def test_versions_that_were_never_released(version: str, expected: bool) -> None:
+    """Local and development versions, and those with a date, are what a checkout calls itself."""
+    assert expected == is_unreleased(version)
+
+
+def test_stand_in() -> None:
+    """Should the tool that packed the wheel not be to be had, the nearest before it is taken, or any."""
+    system = read_build_system(pyproject('["hatchling[a]>=1", "x"]'))
+    found = pin_generator(system, Generator("hatchling", "1.9.0.post20250701"), "y").stand_in
+    assert found is not None
+    assert ("x", "hatchling[a]<=1.9.0") == found.requirements
+    assert [("x", "hatchling[a]")] == [each.requirements for each in found.alternatives]
+    assert "hatchling 1.9.0.post20250701" in found.notes[0]

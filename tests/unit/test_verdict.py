@@ -155,3 +155,22 @@ def test_page_paths_stay_below_the_root(name: str) -> None:
     assert len(parts) == 5
     assert not {"", ".", ".."} & set(parts)
     assert all(part.isascii() and part.isprintable() and "<" not in part for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (SAME, Verdict.REPRODUCED),
+        (ALIKE, Verdict.EQUIVALENT),
+        (OTHER, Verdict.UNSUPPORTED),
+        (FAILED, Verdict.UNSUPPORTED),
+        (STOPPED, Verdict.UNSUPPORTED),
+    ],
+)
+def test_something_stood_in(found: Attempt, expected: Verdict) -> None:
+    """What was not built with what it needs is confirmed if it comes out, and is not accused if it does not."""
+    lacks = Obstacle(verdict=Verdict.UNSUPPORTED, sentence="There is no Python 2.")
+    stood_in = found.model_copy(update={"hypothesis": found.hypothesis.model_copy(update={"lacks": lacks})})
+    decision = decide((stood_in,), None)
+    assert expected is decision.verdict
+    assert decision.attempt is not None or decision.sentence == lacks.sentence

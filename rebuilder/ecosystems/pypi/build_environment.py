@@ -23,6 +23,7 @@ from rebuilder.ecosystems.pypi.workshop import Workshop
 from rebuilder.foreign_json import read_json
 from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.definition import Input, Role
+from rebuilder.model.evidence import Obstacle
 from rebuilder.model.resolution import Pin, Resolution
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
@@ -38,6 +39,8 @@ class Chosen:
 
     pins: tuple[Pin, ...]
     notes: tuple[str, ...] = ()
+    lacks: Obstacle | None = None
+    """What cannot be had, where something stands in for it."""
 
 
 def furnish(
@@ -60,6 +63,7 @@ def furnish(
         UnavailableError, SandboxFaultError, …: see the ports.
     """
     used, chosen = _choose(workshop, requirements, python=python, not_after=not_after)
+    bench = bench if chosen.lacks is None else replace(bench, lacks=chosen.lacks)
     furnished = _with_pins(workshop, bench, chosen.pins)
     asked = _ask_backend(workshop, furnished)
     if asked is None:
@@ -67,9 +71,11 @@ def furnish(
     missing = [each for each in parse_requirements(asked) if not _satisfied(each, chosen.pins)]
     if not missing:
         return furnished, chosen.notes
-    everything = replace(used, requirements=(*used.requirements, *map(str, missing)), alternatives=())
-    _, chosen = _choose(workshop, everything, python=python, not_after=not_after)
-    return _with_pins(workshop, bench, chosen.pins), chosen.notes
+    everything = replace(used, requirements=(*used.requirements, *map(str, missing)), alternatives=(), stand_in=None)
+    _, again = _choose(workshop, everything, python=python, not_after=not_after)
+    return _with_pins(workshop, bench, again.pins), tuple(
+        dict.fromkeys((*chosen.notes, *again.notes[len(used.notes) :]))
+    )
 
 
 def _choose(
@@ -93,11 +99,26 @@ def _choose(
         if later.problem is None:
             note = f"{wanted.pinned} was published only after the wheel: a day more was allowed."
             return each, Chosen(later.pins, (*each.notes, note))
+    if wanted.pinned is not None and wanted.stand_in is not None:
+        try:
+            used, chosen = _choose(workshop, wanted.stand_in, python=python, not_after=not_after)
+        except Stopped:
+            pass
+        else:
+            return used, _standing_in(chosen, Requirement(wanted.pinned).name)
     raise Stopped(
         Verdict.INPUTS_MISSING,
         f"No build dependencies published before {not_after:%Y-%m-%d %H:%M} UTC satisfy "
         f"{', '.join(each.requirements)}: {quoted(problem, longest=600)}",
     )
+
+
+def _standing_in(chosen: Chosen, tool: str) -> Chosen:
+    """The same, with what is said of a build by another version of the tool that packed the wheel."""
+    version = next((pin.version for pin in chosen.pins if canonicalize_name(pin.name) == canonicalize_name(tool)), "")
+    note = f"{chosen.notes[0]}: {tool} {version} stands in for it."
+    lacks = Obstacle(verdict=Verdict.INPUTS_MISSING, sentence=f"{note} What that makes is not the published wheel.")
+    return replace(chosen, notes=(note, *chosen.notes[1:]), lacks=lacks)
 
 
 def _with_pins(workshop: Workshop, bench: Bench, pins: tuple[Pin, ...]) -> Bench:

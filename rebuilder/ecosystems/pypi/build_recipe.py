@@ -12,7 +12,7 @@ from rebuilder.ecosystems.pypi.requirements import BuildSystem
 from rebuilder.ecosystems.pypi.source_trees import SOURCE_TREE, CheckedOut, SourceOrigin
 from rebuilder.ecosystems.pypi.windows_traces import WRITTEN_TEXTS, OnWindows
 from rebuilder.model.definition import BuildDefinition, Input, Limits, Role, ToolchainRef
-from rebuilder.model.evidence import Source
+from rebuilder.model.evidence import Obstacle, Source
 from rebuilder.model.replay import MOST_HYPOTHESES, Replayed, When
 from rebuilder.model.resolution import Pin
 
@@ -62,12 +62,16 @@ class Bench:
     product: Product = Product.WHEEL
     setup_options: tuple[str, ...] | None = None
     """Options of ``setup.py bdist_wheel``, where that is run instead of the backend's hook."""
+    setup_script: bool = True
+    """Whether there is a ``setup.py``; without one setuptools is called as its backend does then."""
     setup_path: str | None = None
     """Directory of the project that ``setup.py`` finds its build tools in: those of the project itself."""
     windows: OnWindows | None = None
     """How Windows shows in the wheel, if it was packed there."""
     chosen: tuple[Replayed, ...] = ()
     """What was read from the published file to choose the tools."""
+    lacks: Obstacle | None = None
+    """What the file was built with that cannot be had: a difference says nothing about it then."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +207,8 @@ def _setup_command(bench: Bench, options: tuple[str, ...]) -> tuple[str, ...]:
     python, project = f"{ENVIRONMENT}/bin/python", _project(bench)
     path = () if bench.setup_path is None else (f"PYTHONPATH={project}/{bench.setup_path}".rstrip("/"),)
     arguments = ("bdist_wheel", *options, "--dist-dir=/out")
-    return ("/usr/bin/env", f"--chdir={project}", *path, python, "setup.py", *arguments)
+    script = ("setup.py",) if bench.setup_script else ("-c", "import setuptools; setuptools.setup()")
+    return ("/usr/bin/env", f"--chdir={project}", *path, python, *script, *arguments)
 
 
 def _project(bench: Bench) -> str:

@@ -14,6 +14,14 @@ from rebuilder.model.inspection import Inspection
 _TAG = re.compile(r"(?:py|cp|pp)\d{1,4}")
 _TAGS = 1 << 16
 """``--universal``, or one of the tags above: three kinds of them with up to four digits."""
+_ARCHITECTURE = r"(?:x86_64|i686|aarch64|arm64|armv7l|ppc64|ppc64le|s390x|riscv64|loongarch64|universal2|intel)"
+_PLATFORM = re.compile(
+    r"win32|win_amd64|win_arm64"
+    rf"|(?:linux|manylinux1|manylinux20\d\d|(?:many|musl)linux_\d_\d{{1,2}}|macosx_\d{{1,2}}_\d{{1,2}})_{_ARCHITECTURE}",
+    re.ASCII,
+)
+_PLATFORMS = 1 << 18
+"""No more are written so."""
 _WORD_CHARACTERS = 63
 _BUILD = re.compile(r"\d\w{0,40}", re.ASCII)
 
@@ -25,6 +33,8 @@ class SetupCommand:
     options: tuple[str, ...]
     sentence: str
     """Why this and not the hook."""
+    has_script: bool = True
+    """Whether the source has a ``setup.py``; the backend of setuptools does without one, too."""
 
 
 def own_directory(source: Inspection, top: str, package: str) -> str | None:
@@ -51,12 +61,16 @@ def setup_command(
         setup_cfg: The same.
     """
     generator = traces.generator
-    if setup_py is None or generator is None or generator.name not in {"bdist_wheel", "setuptools"}:
+    if generator is None or generator.name not in {"bdist_wheel", "setuptools"}:
         return None
+    if setup_py is None and not system.backend.startswith("setuptools."):
+        return None
+    script = "setup.py" if setup_py is not None else "setuptools"
     options, seen = _options(traces, filename, setup_cfg)
     if options:
-        return SetupCommand(options, f"{seen}: {' '.join(options)} was on the command line of setup.py bdist_wheel.")
-    if system.backend == LEGACY_BACKEND and generator.name == "bdist_wheel":
+        sentence = f"{seen}: {' '.join(options)} was on the command line of {script} bdist_wheel."
+        return SetupCommand(options, sentence, setup_py is not None)
+    if system.backend == LEGACY_BACKEND and generator.name == "bdist_wheel" and setup_py is not None:
         return SetupCommand((), "pyproject.toml names no backend: setup.py bdist_wheel is run.")
     return None
 
@@ -69,16 +83,25 @@ def option_choices(options: tuple[str, ...]) -> int:
         if name == "--build-number":
             choices *= (10 if value.isdecimal() else _WORD_CHARACTERS) ** len(value)
         else:
-            choices *= _TAGS
+            choices *= _PLATFORMS if name == "--plat-name" else _TAGS
     return choices
+
+
+def name_parts(filename: str) -> tuple[str | None, str, str, str]:
+    """Build number and tags of a wheel's file name: ``(None, "py3", "none", "any")``."""
+    parts = filename.removesuffix(".whl").split("-")
+    build = parts[2] if len(parts) == 6 and _BUILD.fullmatch(parts[2]) else None
+    python, abi, platform = parts[-3:] if len(parts) > 3 else ("", "", "")
+    return build, python, abi, platform
 
 
 def _options(traces: WheelTraces, filename: str, setup_cfg: str | None) -> tuple[tuple[str, ...], str]:
     options: list[str] = []
     seen: list[str] = []
+    build, _, abi, platform = name_parts(filename)
     tags = {tag.split("-")[0] for tag in traces.tags}
     configured = _configured_tags(setup_cfg)
-    if tags != configured:
+    if tags != configured and abi == "none":
         if tags == {"py2", "py3"}:
             options.append("--universal")
         elif len(tags) == 1 and _TAG.fullmatch(tag := next(iter(tags))):
@@ -87,9 +110,11 @@ def _options(traces: WheelTraces, filename: str, setup_cfg: str | None) -> tuple
             f"The wheel is for {' and '.join(sorted(tags))}, setup.cfg alone would make it one for "
             f"{' and '.join(sorted(configured))}"
         )
-    parts = filename.removesuffix(".whl").split("-")
-    if len(parts) == 6 and _BUILD.fullmatch(parts[2]):
-        options.append(f"--build-number={parts[2]}")
+    if abi == "none" and platform != "any" and _PLATFORM.fullmatch(platform) and traces.root_is_purelib:
+        options.append(f"--plat-name={platform}")
+        seen.append("The wheel is tagged for a platform that nothing in it is compiled for")
+    if build is not None:
+        options.append(f"--build-number={build}")
         seen.append("The file name has a build number")
     return tuple(options), "; ".join(seen)
 

@@ -251,7 +251,13 @@ def _furnished(workshop: Workshop, case: Case, target: Target, interpreter: Inte
     said: list[str] = []
     if case.tools is not None and target.product is Product.WHEEL:
         setup = case.tools.setup
-        bench = replace(bench, setup_options=setup.options if setup else None, windows=case.tools.windows)
+        bench = replace(
+            bench,
+            setup_options=setup.options if setup else None,
+            setup_script=setup is None or setup.has_script,
+            windows=case.tools.windows,
+            lacks=case.tools.lacks,
+        )
         said = case.tools.sentences
     not_after = uploaded if case.tools is None else max(uploaded, case.tools.not_after)
     bench, notes = furnish(workshop, bench, case.requirements, python=toolchain.python_version, not_after=not_after)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Sequence
 
 from rebuilder.ecosystems.pypi.attestations import provenance_document
+from rebuilder.ecosystems.pypi.command_line import name_parts
 from rebuilder.ecosystems.pypi.listing import inspect
-from rebuilder.ecosystems.pypi.obstacles import Stopped
+from rebuilder.ecosystems.pypi.obstacles import Stopped, quoted
 from rebuilder.ecosystems.pypi.releases import to_verify
 from rebuilder.ecosystems.pypi.simple_index import Project, ReleaseFile
 from rebuilder.ecosystems.pypi.source_archive import check_source, top_directory
@@ -26,6 +28,10 @@ _WHEEL_TEXTS = (
     *(f"*.dist-info/{name}" for name in ("WHEEL", "METADATA", "RECORD", "entry_points.txt", "top_level.txt")),
     "*-nspkg.pth",
 )
+_MOST_LOOKED_AT = 16 << 20
+"""Bytes of a wheel for one platform that may yet hold no compiled code."""
+_COMPILED = re.compile(r"\.(?:so|pyd|dylib|dll|exe|a|lib|o|obj|node|wasm)(?:\.\d+)*$", re.IGNORECASE)
+_COMMAND = re.compile(r"\.data/scripts/[^/]+$|(?:^|/)bin/[^/.]+$")
 _SOURCE_TEXTS = ("pyproject.toml", "PKG-INFO", "setup.py", "setup.cfg")
 """At the top of the project. Archives may hold hundreds more of them below, so they are asked for by full name."""
 
@@ -87,14 +93,30 @@ def _notes(published: PublishedFile) -> tuple[str, ...]:
 
 
 def _check_kind(file: ReleaseFile) -> None:
-    """Stop at a wheel that cannot be rebuilt whatever is in it."""
-    if not file.filename.endswith("-none-any.whl"):
-        tag = "-".join(file.filename.removesuffix(".whl").split("-")[-3:])
+    """Stop at a wheel that cannot be rebuilt whatever is in it; what only its tag binds to a platform is looked at."""
+    _, python, abi, platform = name_parts(file.filename)
+    size = file.published.size if file.published is not None else None
+    if platform != "any" and (abi != "none" or size is None or size > _MOST_LOOKED_AT):
         raise Stopped(
             Verdict.UNSUPPORTED,
-            f"The wheel holds code compiled for one platform (its tag is {tag}); only pure Python wheels can be "
+            f"The wheel is for one platform (its tag is {python}-{abi}-{platform}); only pure Python wheels can be "
             "rebuilt yet.",
         )
+
+
+def _check_pure(file: PublishedFile, listing: Inspection, source: Inspection) -> None:
+    """Stop at compiled code in a wheel for one platform: by its suffix, or a command that the source lacks."""
+    if name_parts(file.filename)[3] == "any":
+        return
+    known = {member.name.rpartition("/")[2] for member in source.members}
+    for member in listing.members:
+        name = member.name.rpartition("/")[2]
+        if _COMPILED.search(name) or (_COMMAND.search(member.name) and name not in known):
+            raise Stopped(
+                Verdict.UNSUPPORTED,
+                f"The wheel is for one platform and holds {quoted(member.name)}, which is compiled code; only pure "
+                "Python wheels can be rebuilt yet.",
+            )
 
 
 def _start(*, alone: bool) -> Obstacle:
@@ -183,6 +205,7 @@ def _obstacle(wheel: PublishedFile, source: PublishedFile, listings: list[Inspec
         for file, listing in zip((wheel, source), listings, strict=True):
             _check_readable(file, listing)
         read_traces(listings[0])
+        _check_pure(wheel, *listings)
         check_source(listings[1], source.filename)
     except Stopped as stopped:
         return stopped.obstacle

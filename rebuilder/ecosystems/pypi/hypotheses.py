@@ -153,6 +153,8 @@ def _furnished(workshop: Workshop, case: Case, interpreter: Interpreter) -> tupl
         limits=workshop.limits(),
         sandbox=workshop.sandbox,
         setup_options=tools.setup.options if tools.setup else None,
+        setup_script=tools.setup is None or tools.setup.has_script,
+        lacks=tools.lacks,
         setup_path=case.setup_path,
         windows=tools.windows,
         chosen=chosen_tools(toolchain.python_version, len(workshop.interpreters), tools.held),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +24,8 @@ _OBJECT = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*)?", re.ASCII)
 _RUNNABLE = "41.1.0"
 _UNRUNNABLE = datetime(2018, 3, 17, tzinfo=UTC), datetime(2019, 8, 14, tzinfo=UTC)
 """From setuptools 39.0.0 to the day after 41.1.0."""
+_FIRST_DATE = 19900101
+"""A post-release number from here on is a date."""
 _MOST = 100
 """Build requirements a project may name; real ones have a handful."""
 
@@ -49,6 +51,8 @@ class Requirements:
     notes: tuple[str, ...] = ()
     alternatives: tuple[Requirements, ...] = ()
     """What to ask for when nothing satisfies these, in this order."""
+    stand_in: Requirements | None = None
+    """What to ask for when all else fails: the nearest to a tool that cannot be had."""
 
 
 def narrowed(found: Requirements, versions: Bracket) -> Requirements:
@@ -62,10 +66,9 @@ def narrowed(found: Requirements, versions: Bracket) -> Requirements:
     text = f"{versions.tool}{versions.specifier}"
     others = tuple(each for each in found.requirements if canonicalize_name(Requirement(each).name) != versions.tool)
     notes = (*found.notes, versions.sentence)
-    installed = Requirements(
-        (*others, text), found.pinned, (*notes, "That is not what the source asks for, so what was installed was used.")
-    )
-    return Requirements((*found.requirements, text), found.pinned, notes, (installed, found))
+    told = (*notes, "That is not what the source asks for, so what was installed was used.")
+    installed = replace(found, requirements=(*others, text), notes=told)
+    return replace(found, requirements=(*found.requirements, text), notes=notes, alternatives=(installed, found))
 
 
 def runnable(found: Requirements, uploaded: datetime) -> tuple[Requirements, datetime]:
@@ -78,7 +81,7 @@ def runnable(found: Requirements, uploaded: datetime) -> tuple[Requirements, dat
         return found, uploaded
     note = f"The setuptools of that time runs on no Python there is a toolchain for; {_RUNNABLE} is the next that does."
     exact = (*found.requirements, f"setuptools=={_RUNNABLE}")
-    return Requirements(exact, found.pinned, (*found.notes, note)), ended
+    return replace(found, requirements=exact, notes=(*found.notes, note), alternatives=()), ended
 
 
 def read_build_system(pyproject: str | None) -> BuildSystem:
@@ -198,8 +201,30 @@ def _pinned(system: BuildSystem, distribution: str, version: str, said: str) -> 
         # Since 70.1 setuptools has a bdist_wheel of its own, which calls itself setuptools.
         kept.append("setuptools<70.1")
         notes.append("The wheel package packed the wheel, as with setuptools before 70.1.")
-    pin = f"{distribution}{'[' + ','.join(sorted(extras)) + ']' if extras else ''}=={version}"
-    return Requirements((*kept, pin), pin, tuple(notes))
+    named = f"{distribution}{'[' + ','.join(sorted(extras)) + ']' if extras else ''}"
+    pin = f"{named}=={version}"
+    return Requirements((*kept, pin), pin, tuple(notes), stand_in=_nearest(tuple(kept), named, version, said))
+
+
+def _nearest(kept: tuple[str, ...], named: str, version: str, said: str) -> Requirements:
+    """What to build with when the version that packed the wheel cannot be had: the nearest before it, or any."""
+    why = (
+        "a version that a checkout of it gives itself and that was never released"
+        if is_unreleased(version)
+        else "which cannot be had together with all that it needs"
+    )
+    note = f"The wheel says {said} packed it, {why}"
+    other = Requirements((*kept, named), None, (note,))
+    return replace(other, requirements=(*kept, f"{named}<={Version(version).base_version}"), alternatives=(other,))
+
+
+def is_unreleased(version: str) -> bool:
+    """Whether a version is one that checkouts give themselves, and no index takes or has.
+
+    Local versions are refused by indexes; ``.dev`` and ``.post`` with a date is what setuptools and others append.
+    """
+    known = Version(version)
+    return bool(known.local) or known.is_devrelease or (known.post or 0) >= _FIRST_DATE
 
 
 def _allows_older_setuptools(system: BuildSystem) -> bool:

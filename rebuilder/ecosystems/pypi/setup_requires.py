@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import warnings
+from dataclasses import replace
 
 from packaging.requirements import InvalidRequirement, Requirement
 
@@ -22,7 +23,7 @@ def with_setup_requires(found: Requirements, setup_py: str | None) -> Requiremen
     if not texts:
         return found
     note = f"setup.py asks for {', '.join(texts)} to be run."
-    return Requirements((*found.requirements, *texts), found.pinned, (*found.notes, note), found.alternatives)
+    return replace(found, requirements=(*found.requirements, *texts), notes=(*found.notes, note))
 
 
 def setup_requires(setup_py: str | None) -> tuple[str, ...]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from packaging.utils import canonicalize_name
 
-from rebuilder.ecosystems.pypi.command_line import SetupCommand, setup_command
+from rebuilder.ecosystems.pypi.command_line import SetupCommand, name_parts, setup_command
 from rebuilder.ecosystems.pypi.requirements import (
     BuildSystem,
     Requirements,
@@ -21,7 +22,9 @@ from rebuilder.ecosystems.pypi.tool_versions import Bracket, bracket, read_shape
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces
 from rebuilder.ecosystems.pypi.windows_traces import OnWindows, on_windows
 from rebuilder.model.artifact import Artifact
+from rebuilder.model.evidence import Obstacle
 from rebuilder.model.inspection import Inspection
+from rebuilder.model.verdict import Verdict
 
 _NEWEST = (
     (datetime(2018, 3, 17, tzinfo=UTC), "38.7"),
@@ -29,6 +32,7 @@ _NEWEST = (
     (datetime(2023, 1, 20, tzinfo=UTC), "66.0"),
 )
 """Until when there was no setuptools after a version, of those that decide about the Python (interpreter_limits)."""
+_PYTHON_2 = re.compile(r"(?:py|cp|pp)2\d?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Tools:
     """By name, as far as they decide about the Python; of setuptools the newest that fits."""
     held: tuple[str, ...]
     """Each tool that the wheel holds to a version or a range, in words."""
+    lacks: Obstacle | None
+    """What it was built with that cannot be had."""
     not_after: datetime
     """Nothing newer is used: the upload, unless no Python runs what there was then."""
 
@@ -98,8 +104,24 @@ def tools_used(
         windows=on_windows(wheel, traces),
         versions=versions,
         held=tuple(held),
+        lacks=_lacking(artifact.filename),
         not_after=not_after,
     )
+
+
+def _lacking(filename: str) -> Obstacle | None:
+    """What a wheel needs that is not to be had: a Python 2, where some projects pack other files, or its platform."""
+    _, python, _, platform = name_parts(filename)
+    if all(_PYTHON_2.fullmatch(tag) for tag in python.split(".")):
+        what = f"is for Python 2 alone (its tag is {python}), and there is no build environment with Python 2"
+        instead = "on Python 3"
+    elif platform != "any":
+        what = f"is tagged for one platform ({platform}), though it holds no compiled code"
+        instead = "here"
+    else:
+        return None
+    sentence = f"The wheel {what}: a build {instead} does not give it."
+    return Obstacle(verdict=Verdict.UNSUPPORTED, sentence=sentence)
 
 
 def _setuptools(fitting: Bracket, uploaded: datetime) -> dict[str, str]:

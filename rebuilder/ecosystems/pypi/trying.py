@@ -64,6 +64,7 @@ def try_guesses(
                 sentence=f"{guess.sentence} {about}",
                 definition=build_definition(bench, guess.circumstances),
                 replayed=replayed(bench, guess.circumstances),
+                lacks=bench.lacks,
             )
             if _is_settled(attempt):
                 if attempt.comparison is not None:
