@@ -21,6 +21,7 @@ def looked_at(tmp_path: Path, trust: Path | None) -> Check:
         bubblewrap=lambda: "0.8.0",
         seccomp=lambda: b"",
         isolation=list,
+        guest=lambda _: None,
         index=lambda _: ("https://example.org/simple", []),
         ask=lambda _: "It answers.",
     )
