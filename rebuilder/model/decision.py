@@ -105,7 +105,7 @@ _CONFIRMED: tuple[tuple[Verdict, Callable[[Attempt], bool]], ...] = (
 def _confirmed(attempt: Attempt) -> str:
     comparison = attempt.comparison
     if comparison is None or comparison.level is Level.IDENTICAL:
-        return "Our rebuild has exactly the published SHA-256."
+        return "Our rebuild has exactly the published SHA-256, by the build alone."
     if attempt.finished_identical:
         return (
             "Our rebuild has exactly the published SHA-256 once recorded values are written into the finished archive: "

@@ -40,6 +40,8 @@ class EcosystemFigures(Value):
 
     verdicts: dict[Verdict, int] = {}
     """Newest verdict of each file; zeroes are left out."""
+    written: int = 0
+    """Of the reproduced ones, those with recorded metadata written into the finished archive."""
     untested: int = 0
     """Files that are queued or were seen and have no verdict, such as those that only met faults of ours."""
     provenance: dict[ProvenanceStatus, int] = {}
@@ -54,6 +56,11 @@ class EcosystemFigures(Value):
     def tested(self) -> int:
         """Files with a verdict, whichever it is."""
         return sum(self.verdicts.values())
+
+    @property
+    def alone(self) -> int:
+        """Files reproduced by the build alone."""
+        return self.verdicts.get(Verdict.REPRODUCED, 0) - self.written
 
     @property
     def confirmed(self) -> int:

@@ -68,6 +68,12 @@ class Report(Value):
     finished: datetime
     rebuilder_version: str
 
+    @property
+    def written(self) -> bool:
+        """Whether it is reproduced, and recorded metadata was written into the finished archive for that."""
+        index = self.decision.attempt
+        return self.decision.verdict is Verdict.REPRODUCED and index is not None and bool(self.attempts[index].written)
+
 
 class Summary(Value):
     """One row of an index or a history: a verification without its details."""
@@ -82,6 +88,8 @@ class Summary(Value):
     kind: Kind | None = None
     sentence: str
     finished: datetime
+    written: bool = False
+    """Reproduced, with recorded metadata written into the finished archive; otherwise by the build alone."""
 
 
 class SignedReport(Value):
@@ -109,6 +117,7 @@ def summarise(report: Report) -> Summary:
         kind=report.decision.kind,
         sentence=report.decision.sentence,
         finished=report.finished,
+        written=report.written,
     )
 
 

@@ -94,6 +94,14 @@ def _results(figures: Figures) -> Iterator[Metric]:
         "verdict",
     )
     yield _gauge(
+        "rebuilder_reproduced_artifacts",
+        "Reproduced files: by the build alone, or with recorded values written into the finished archive.",
+        {(name, "build-alone"): each.alone for name, each in ecosystems}
+        | {(name, "metadata-written"): each.written for name, each in ecosystems},
+        "ecosystem",
+        "by",
+    )
+    yield _gauge(
         "rebuilder_known_artifacts",
         "Published files that are known: the denominator of every percentage on the site.",
         {(name,): each.known for name, each in ecosystems},

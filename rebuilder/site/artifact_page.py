@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from rebuilder.model.alarm import Alarm, AlarmKind, RecordedAlarm
 from rebuilder.model.attempt import Attempt
+from rebuilder.model.comparison import Level
 from rebuilder.model.decision import towards
 from rebuilder.model.report import Report, Stage, Summary, page_path, summarise
 from rebuilder.model.verdict import Verdict
@@ -18,6 +19,7 @@ from rebuilder.site.display import LONG, SHORT, Moment, count, duration, link, m
 from rebuilder.site.history import HistorySection, history_section
 from rebuilder.site.marks import Mark, alarm_words, digest_rows, mark
 from rebuilder.site.provenance_section import ProvenanceSection, provenance_section
+from rebuilder.site.replayed_section import ReplayedSection, replayed_section
 from rebuilder.site.trail_section import TrailSection, trail_section
 from rebuilder.site.why_section import WhySection, why_section
 
@@ -58,6 +60,8 @@ class Proof:
     same: bool
     warning: str | None = None
     """Set when nobody else gets the rebuilt digest again."""
+    finished: str | None = None
+    """Digest once recorded values are written into the archive, where that was done and is the published one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,7 @@ class ArtifactPage:
     obstacle: str | None
     source: tuple[Fact, ...]
     build: BuildSection | None
+    replayed: ReplayedSection | None
     attempts: tuple[AttemptRow, ...]
     log_tail: str | None
     """End of the log of the decisive attempt, when it failed."""
@@ -142,6 +147,7 @@ def artifact_page(report: Report, around: Surroundings) -> ArtifactPage:
     decisive = report.attempts[index] if index is not None else None
     key_href = f"{root}keys/{around.key_id}.pem"
     rebuilt = decisive.rebuilt.sha256 if decisive and decisive.rebuilt else None
+    replayed = replayed_section(decisive) if decisive is not None else None
     return ArtifactPage(
         root=root,
         ecosystem=visible(artifact.ecosystem, SHORT),
@@ -152,7 +158,14 @@ def artifact_page(report: Report, around: Surroundings) -> ArtifactPage:
         mark=mark(decision.verdict, decision.kind),
         reason=visible(decision.sentence, LONG),
         when=moment(report.finished),
-        proof=Proof(artifact.sha256, rebuilt, rebuilt == artifact.sha256, _passing(decision.verdict, decisive)),
+        proof=Proof(
+            artifact.sha256,
+            rebuilt,
+            rebuilt == artifact.sha256,
+            _passing(decisive),
+            replayed.finished if replayed is not None else None,
+        ),
+        replayed=replayed,
         alarms=_alarms(report, around.alarms),
         why=why_section(report),
         trail=trail_section(report),
@@ -191,9 +204,9 @@ def _first_towards(report: Report) -> int | None:
     return next(iter(towards(report.attempts, report.artifact.filename)), None)
 
 
-def _passing(verdict: Verdict, decisive: Attempt | None) -> str | None:
+def _passing(decisive: Attempt | None) -> str | None:
     comparison = decisive.comparison if decisive else None
-    if decisive is None or comparison is None or verdict is not Verdict.EQUIVALENT:
+    if decisive is None or comparison is None or comparison.level is not Level.EQUIVALENT:
         return None
     if (
         "SOURCE_DATE_EPOCH" in decisive.hypothesis.definition.environment

@@ -123,6 +123,8 @@ def _step(attempt: Attempt) -> tuple[str, str]:
 def _row(index: int, attempt: Attempt, base: int, attempts: Sequence[Attempt], *, decisive: bool) -> AttemptRow:
     definition = attempt.hypothesis.definition
     level, tone = _LEVELS[attempt.comparison.level] if attempt.comparison else ("– Nothing to compare", "mute")
+    if attempt.finished_identical:
+        level, tone = "✓ Identical with recorded values written", "good"
     sentence = attempt.hypothesis.sentence
     if attempt.repeat:
         sentence = f"The same build once more, to see whether it gives the same file twice. {sentence}"

@@ -31,6 +31,8 @@ class Index(Value):
     """Files we know of: the denominator of every percentage."""
     counts: dict[str, int]
     """Number of files by verdict, and ``untested``; they add up to ``files_total``."""
+    reproduced: dict[str, int] = {}
+    """Of the reproduced ones, how many ``build-alone`` and how many ``metadata-written``."""
     alarms: tuple[Alarm, ...]
     latest: tuple[IndexEntry, ...]
     """The newest verifications; all of them are in ``projects``."""

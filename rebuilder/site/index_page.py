@@ -42,6 +42,8 @@ class IndexPage:
 
     root: str
     headline: str
+    reproduced: str | None
+    """How many files are reproduced in which way; None when none is."""
     counts: tuple[CountRow, ...]
     total: str
     known: str
@@ -96,6 +98,7 @@ def index_page(files: Sequence[Summary], alarms: Sequence[Alarm], *, untested: i
     return IndexPage(
         root="",
         headline=_headline(Counter(each.verdict for each in files), untested),
+        reproduced=_reproduced(files),
         counts=count_rows(Counter(each.verdict for each in files), untested, linked=True),
         total=count(total, "file", "files"),
         known=f"{total:,}",
@@ -126,6 +129,19 @@ def _headline(found: Mapping[Verdict, int], untested: int) -> str:
     rest = ", ".join(f"{number:,} {words}" for number, words in others if number)
     share = f"{good:,} of {count(total, 'known file', 'known files')} ({percent(good, total)})"
     return f"{share} {verb} confirmed by a rebuild{'; ' if rest else ''}{rest}."
+
+
+def _reproduced(files: Sequence[Summary]) -> str | None:
+    """The two ways of being reproduced, told apart."""
+    every = [each for each in files if each.verdict is Verdict.REPRODUCED]
+    written = sum(1 for each in every if each.written)
+    if not every:
+        return None
+    return (
+        f"Of the {count(len(every), 'reproduced file', 'reproduced files')}, {len(every) - written:,} "
+        f"({percent(len(every) - written, len(every))}) by the build alone, {written:,} "
+        f"({percent(written, len(every))}) with recorded values written into the finished archive."
+    )
 
 
 def list_page(verdict: Verdict, files: Sequence[Summary], made_from: str) -> ListPage:

@@ -13,6 +13,7 @@ from rebuilder.model.alarm import RecordedAlarm
 from rebuilder.model.definition import Role
 from rebuilder.model.operations import Operations
 from rebuilder.model.report import Report, SignedReport, Summary, page_path
+from rebuilder.model.verdict import Verdict
 from rebuilder.ports import Blobs
 from rebuilder.resources import resource
 from rebuilder.site import documents
@@ -138,6 +139,10 @@ class Site:
             {**{each.value: counts[each] for each in SHOWN}, "untested": untested},
             verifier=self._verifier,
             key_id=self._key_id,
+            reproduced={
+                "build-alone": counts[Verdict.REPRODUCED] - sum(each.written for each in files),
+                "metadata-written": sum(each.written for each in files),
+            },
             written=now,
             projects=tuple(f"projects/{each}.json" for each in initials),
         )
@@ -234,6 +239,10 @@ class Site:
             definition, log = attempt.hypothesis.definition, attempt.run.log_sha256
             files[f"definition-{number}.json"] = (f"build definition of attempt {number}", definition.canonical)
             wanted.append((f"log-{number}.txt", f"log of attempt {number}, as the build wrote it", log))
+            if (done := attempt.finishing) is not None:
+                run = f"the run that finished attempt {number}"
+                files[f"finishing-{number}.json"] = (f"definition of {run}", done.definition.canonical)
+                wanted.append((f"record-{number}.json", f"what {run} wrote into it", done.record_sha256))
         wanted += _derived_blobs(report) + _diffoscope_blobs(report)
         missing = []
         for name, meaning, sha256 in wanted:

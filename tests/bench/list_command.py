@@ -30,6 +30,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--cold", action="store_true", help="only the round with empty caches")
     parser.add_argument("--warm", action="store_true", help="only the round with full caches; needs --store")
+    parser.add_argument("--clock", choices=["archive", "kernel"], default="archive", help="the setting of that name")
     parser.add_argument("--store", type=Path, help="directory to keep; a new one that is removed by default")
     parser.add_argument("--minutes", type=float, default=60, help="longest time for one round (default: 60)")
     parser.add_argument("--json", type=Path, help="file for the figures")
@@ -80,6 +81,7 @@ def _rounds(which: PublicList, options: argparse.Namespace) -> list[RoundFigures
                     workers=options.workers,
                     listed=len(whole),
                     asked=len(files),
+                    clock=options.clock,
                 )
             )
         return found
@@ -92,7 +94,7 @@ def _config(place: Path, options: argparse.Namespace) -> Config:
     toolchains = store / "toolchains"
     if not toolchains.exists():
         toolchains.symlink_to(options.toolchains.absolute())
-    return Config(store=store, keys=place / "keys")
+    return Config(store=store, keys=place / "keys", clock=options.clock)
 
 
 def _files(which: PublicList, place: Path) -> list[Order]:

@@ -47,6 +47,10 @@ class RoundFigures(Value):
     """Those with a verdict."""
     spent: Spent
     verdicts: dict[Verdict, int]
+    written: int = 0
+    """Of the reproduced ones, those with recorded values written into the finished archive."""
+    clock: str = "archive"
+    """The setting of that name."""
     attempts_median: float
     attempts_p95: float
     seconds_median: float
@@ -73,7 +77,15 @@ class RoundFigures(Value):
 
 
 def figures(
-    name: str, reports: Sequence[Report], spent: Spent, *, warm: bool, workers: int, listed: int, asked: int
+    name: str,
+    reports: Sequence[Report],
+    spent: Spent,
+    *,
+    warm: bool,
+    workers: int,
+    listed: int,
+    asked: int,
+    clock: str = "archive",
 ) -> RoundFigures:
     """Figures of one round; a file that was looked at twice counts with its last report."""
     last = list({(each.artifact.purl, each.artifact.filename): each for each in reports}.values())
@@ -88,6 +100,8 @@ def figures(
         done=len(last),
         spent=spent,
         verdicts=_verdicts(last),
+        written=sum(each.written for each in last),
+        clock=clock,
         attempts_median=median(counts) if counts else 0,
         attempts_p95=percentile(counts, 0.95),
         seconds_median=median(took) if took else 0,

@@ -47,7 +47,8 @@ def replaced(document: str, text: str) -> str:
 
 def heading(figures: RoundFigures) -> str:
     """What a round is called in tables and pictures."""
-    return f"{figures.name}, {'warm' if figures.warm else 'cold'}"
+    kernel = ", clock of a kernel" if figures.clock == "kernel" else ""
+    return f"{figures.name}, {'warm' if figures.warm else 'cold'}{kernel}"
 
 
 def _overall(rounds: Sequence[RoundFigures]) -> str:
@@ -57,6 +58,10 @@ def _overall(rounds: Sequence[RoundFigures]) -> str:
 def _verdicts(rounds: Sequence[RoundFigures]) -> str:
     seen = [verdict for verdict in Verdict if any(verdict in each.verdicts for each in rounds)]
     rows = [[verdict.value, *(_count(each, each.verdicts.get(verdict, 0)) for each in rounds)] for verdict in seen]
+    if Verdict.REPRODUCED in seen:
+        alone = [_count(each, each.verdicts.get(Verdict.REPRODUCED, 0) - each.written) for each in rounds]
+        written = [_count(each, each.written) for each in rounds]
+        rows[1:1] = [["– by the build alone", *alone], ["– with recorded values written", *written]]
     rows.append(["no verdict", *(_count(each, each.asked - each.done) for each in rounds)])
     return _table(["verdict", *map(heading, rounds)], rows)
 

@@ -48,7 +48,7 @@ def by_ecosystem(connection: Connection) -> tuple[dict[str, EcosystemFigures], d
     newest = (
         select(func.max(later.c.id)).where(later.c.artifact_id == artifact.c.id, later.c.state == "done")
     ).scalar_subquery()
-    columns = (artifact.c.ecosystem, verification.c.verdict, verification.c.provenance)
+    columns = (artifact.c.ecosystem, verification.c.verdict, verification.c.provenance, verification.c.written)
     query = (
         select(*columns, func.count(), func.min(verification.c.finished))
         .select_from(artifact.outerjoin(verification, verification.c.id == newest))
@@ -58,16 +58,20 @@ def by_ecosystem(connection: Connection) -> tuple[dict[str, EcosystemFigures], d
     provenance: dict[str, dict[ProvenanceStatus, int]] = defaultdict(lambda: defaultdict(int))
     untested: dict[str, int] = defaultdict(int)
     oldest: list[datetime] = []
-    for ecosystem, verdict, status, number, finished in connection.execute(query):
+    written: dict[str, int] = defaultdict(int)
+    for ecosystem, verdict, status, was_written, number, finished in connection.execute(query):
         if verdict is None:
             untested[ecosystem] += number
             continue
         verdicts[ecosystem][Verdict(verdict)] += number
+        written[ecosystem] += number if was_written else 0
         oldest.append(finished)
         if status is not None:
             provenance[ecosystem][ProvenanceStatus(status)] += number
     figures = {
-        name: EcosystemFigures(verdicts=verdicts[name], untested=untested[name], provenance=provenance[name])
+        name: EcosystemFigures(
+            verdicts=verdicts[name], written=written[name], untested=untested[name], provenance=provenance[name]
+        )
         for name in sorted({*verdicts, *untested})
     }
     return figures, min(oldest, default=None)

@@ -38,6 +38,7 @@ def finished_verifications() -> Select[Any]:
             verification.kind,
             verification.sentence,
             verification.finished,
+            verification.written,
         )
         .join(tables.verification, verification.artifact_id == artifact.id)
         .where(verification.state == "done")
@@ -127,6 +128,7 @@ def decision_columns(report: Report) -> dict[str, Any]:
         "sentence": decision.sentence,
         "provenance": report.provenance.status.value if report.provenance else None,
         "cause": _cause(report.diagnosis),
+        "written": report.written,
     }
 
 

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.types import TypeDecorator
 
@@ -120,6 +121,7 @@ verification = Table(
     Column("provenance", String(16)),  # status of what upstream signed; null when it was not checked
     Column("published", UtcDateTime),  # when its page was written
     Column("cause", String(64)),  # of what is not confirmed: the diagnosed cause that explains most
+    Column("written", Boolean, nullable=False, server_default=false()),  # recorded metadata, into the finished archive
     Index("verification_artifact", "artifact_id", "state", "id"),
     Index("verification_unpublished", "state", "published", "id"),
     Index("verification_finished", "state", "finished"),
