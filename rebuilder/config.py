@@ -24,6 +24,7 @@ _ATTESTED = ("pypi", "npm")
 """Ecosystems whose releases can be attested."""
 _PROJECT = re.compile(r"(?:@[\w.~-]+/)?[\w.~-]+", re.ASCII)
 _REPOSITORY = re.compile(r"https://[\w.-]+(?::\d+)?/[!-~]+", re.ASCII)
+_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9_.-]+|\[[0-9a-fA-F:.]+\])(?::[1-9][0-9]{0,4})?/?", re.ASCII)
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+")
 """An absolute URI as far as it matters here: a scheme and something (RFC 3986, section 4.3)."""
 _MOST = 1 << 53
@@ -137,6 +138,24 @@ class SourceSettings(Value):
         return places
 
 
+class NetworkSettings(Value):
+    """What may be asked, and how long."""
+
+    reachable: tuple[str, ...] = ()
+    """Origins, such as ``https://files.example.org:8443``, that addresses of an index or a publisher may lead to
+    although they are on this machine or in its own network. Indexes, registries and mirrors need not be named."""
+    seconds: _Seconds = 300
+    """How long one document or file may take, waits and further attempts included."""
+
+    @field_validator("reachable")
+    @classmethod
+    def _origins(cls, reachable: tuple[str, ...]) -> tuple[str, ...]:
+        for each in reachable:
+            if not _ORIGIN.fullmatch(each):
+                raise ValueError(f"{each!r} is no origin; write it like https://files.example.org:8443")
+        return reachable
+
+
 class Config(Value):
     """All settings, each with a default that works on a fresh machine."""
 
@@ -169,6 +188,7 @@ class Config(Value):
     expect: dict[str, Annotated[Expectation, BeforeValidator(_strict_expectation)]] = {}
     """What is expected of the publisher of a project, by ``ecosystem:name`` with the normalised name."""
     sources: SourceSettings = SourceSettings()
+    network: NetworkSettings = NetworkSettings()
     ledger: str | None = None
     """URL of the database, such as ``postgresql:///rebuilder``; None: a SQLite file in the store."""
     schedules: _Place | None = None

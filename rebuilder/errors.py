@@ -39,6 +39,10 @@ class UnavailableError(RebuilderError):
     """Something we depend on does not answer or answers with rubbish: the index, a mirror."""
 
 
+class ForbiddenAddressError(UnavailableError):
+    """An address that a publisher or an index wrote leads into our own network; nobody was asked."""
+
+
 class FetchMismatchError(UnavailableError):
     """What was downloaded is not what was promised: another digest, more bytes than allowed, a short body."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
@@ -46,6 +47,7 @@ from rebuilder.storage.http import HttpFetcher
 from rebuilder.storage.http_address import Credentials
 from rebuilder.storage.http_cache import HttpCache
 from rebuilder.storage.ledger import Ledger
+from rebuilder.storage.reach import Reach
 from rebuilder.storage.resolver import UvResolver, UvSettings
 from rebuilder.toolchains.configured import configured_toolchains
 from rebuilder.toolchains.uv_tool import uv_input
@@ -121,9 +123,18 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
         sandboxes: dict[str, BubblewrapSandbox | UmlSandbox] = {sandbox.kind: sandbox, uml.kind: uml}
         run = DefinitionRunner(sandboxes, toolchains, blobs)
         guest = SandboxGuest(sandbox, toolchains, blobs, GUEST_TOOLCHAIN)
+        reach, credentials = Reach(config.network.reachable, os.environ), Credentials()
         fetcher = stack.enter_context(
-            HttpFetcher(blobs, HttpCache(config.store / "cache" / "http"), ca_bundle=index.ca_bundle)
+            HttpFetcher(
+                blobs,
+                HttpCache(config.store / "cache" / "http"),
+                ca_bundle=index.ca_bundle,
+                total_seconds=config.network.seconds,
+                credentials=credentials,
+                reach=reach,
+            )
         )
+        fetcher.admit(index.index_url)
         resolver = UvResolver(
             UvSettings(
                 index_url=index.index_url,
@@ -151,7 +162,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
             interpreters=with_configured(config.interpreters),
         )
         npm = Npm(
-            partial(_npm_access, stack, blobs, HttpCache(config.store / "cache" / "http"), index.ca_bundle),
+            partial(_npm_access, stack, blobs, config, index.ca_bundle),
             blobs=blobs,
             facts=LedgerFacts(ledger, "npm", clock, hits),
             max_file_bytes=config.download_bytes,
@@ -241,7 +252,7 @@ def _press(config: Config, ledger: Ledger, blobs: Blobs, clock: Clock) -> Press:
     )
 
 
-def _npm_access(stack: ExitStack, blobs: DiskBlobs, cache: HttpCache, ca_bundle: Path | None) -> Access:
+def _npm_access(stack: ExitStack, blobs: DiskBlobs, config: Config, ca_bundle: Path | None) -> Access:
     """Settings and network for npm registries; opened when the first npm package is asked for.
 
     Raises:
@@ -250,11 +261,18 @@ def _npm_access(stack: ExitStack, blobs: DiskBlobs, cache: HttpCache, ca_bundle:
     settings = NpmSettings()
     credentials = Credentials()
     fetcher = stack.enter_context(
-        HttpFetcher(blobs, cache, ca_bundle=settings.ca_bundle or ca_bundle, credentials=credentials)
+        HttpFetcher(
+            blobs,
+            HttpCache(config.store / "cache" / "http"),
+            ca_bundle=settings.ca_bundle or ca_bundle,
+            total_seconds=config.network.seconds,
+            credentials=credentials,
+            reach=Reach(config.network.reachable, os.environ),
+        )
     )
 
     def admit(registry: Registry) -> None:
-        credentials.learn(registry.url)
+        fetcher.admit(registry.url)
         if registry.grant is not None:
             credentials.grant(registry.grant.prefix, registry.grant.header)
 

@@ -17,14 +17,26 @@ from rebuilder.errors import StoreError, UnavailableError, UsageError
 from rebuilder.model.document import Document
 from rebuilder.model.value import Sha256
 from rebuilder.ports import Blobs, DigestAlgorithm
-from rebuilder.storage.http_address import Credentials, bare, redirected, shown
-from rebuilder.storage.http_body import decoded, limited, too_large, verified
+from rebuilder.storage.http_address import Credentials, bare, origin, redirected, shown
+from rebuilder.storage.http_answer import (
+    ASK_OPERATOR,
+    TRY_LATER,
+    GoneError,
+    check_status,
+    decoded,
+    explained,
+    limited,
+    retried,
+    too_large,
+    verified,
+)
 from rebuilder.storage.http_cache import CachedDocument, HttpCache
-from rebuilder.storage.http_retry import retried
-from rebuilder.storage.http_trouble import ASK_OPERATOR, TRY_LATER, GoneError, check_status, explained
+from rebuilder.storage.reach import Reach
 
 if TYPE_CHECKING:
     import httpx
+
+    from rebuilder.storage.http_transport import Deadline
 
 Result = TypeVar("Result")
 MAX_REDIRECTS = 5
@@ -48,6 +60,7 @@ class HttpFetcher:
         wait: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
         credentials: Credentials | None = None,
+        reach: Reach | None = None,
     ) -> None:
         """Nothing is connected before the first request.
 
@@ -63,6 +76,7 @@ class HttpFetcher:
             wait: How to wait; tests do not.
             monotonic: Clock for ``total_seconds``.
             credentials: User names and passwords; from addresses and netrc by default.
+            reach: Which servers may be asked; public ones by default.
         """
         self._blobs = blobs
         self._cache = cache
@@ -74,7 +88,9 @@ class HttpFetcher:
         self._wait = wait
         self._monotonic = monotonic
         self._credentials = Credentials() if credentials is None else credentials
+        self._reach = Reach() if reach is None else reach
         self._lock = threading.Lock()
+        self._deadline: Deadline | None = None
         self._opened: httpx.Client | None = None
 
     def __enter__(self) -> Self:
@@ -91,6 +107,15 @@ class HttpFetcher:
             if self._opened is not None:
                 self._opened.close()
                 self._opened = None
+
+    def admit(self, url: str) -> None:
+        """The user named this address: its server may be anywhere, and gets the credentials in it, or netrc's.
+
+        Raises:
+            UnavailableError: it is not an http or https address.
+        """
+        self._credentials.learn(url, named=True)
+        self._reach.admit(bare(url))
 
     def document(self, url: str, *, accept: str, max_bytes: int) -> Document | None:
         """See :meth:`rebuilder.ports.Fetcher.document`. A fresh document in the cache costs no request."""
@@ -155,8 +180,10 @@ class HttpFetcher:
             return None
 
     def _address(self, url: str) -> str:
+        address = bare(url)
+        self._reach.check(origin(address))
         self._credentials.learn(url)
-        return bare(url)
+        return address
 
     def _cached(self, url: str, accept: str, max_bytes: int) -> tuple[CachedDocument, bytes] | None:
         entry = self._cache.get(url, accept)
@@ -217,6 +244,7 @@ class HttpFetcher:
                     return
             raise UnavailableError(f"{shown(url)} redirects more than {MAX_REDIRECTS} times.", hint=ASK_OPERATOR)
         except httpx.TransportError as error:
+            self._check_time(url, deadline)
             raise explained(url, error, began=began) from error
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             message = f"{shown(url)} cannot be asked for, or its answer is malformed."
@@ -232,39 +260,49 @@ class HttpFetcher:
             yield chunk
 
     def _authorisation(self, url: str) -> dict[str, str]:
-        header = self._credentials.header(url)
+        header = self._credentials.header(url, named=self._reach.admits(origin(url)))
         return {} if header is None else {"Authorization": header}
 
     def _check_time(self, url: str, deadline: float) -> None:
-        if self._monotonic() > deadline:
+        if self._monotonic() >= deadline:
             message = f"{shown(url)} did not give its answer within {self._total_seconds:g} seconds."
             raise UnavailableError(message, hint=TRY_LATER)
 
     def _client(self) -> httpx.Client:
         import httpx
 
+        from rebuilder.storage.http_transport import Transport
+
         with self._lock:
             if self._opened is None:
                 connect, read = self._timeouts
-                # Redirections and credentials are handled here, hop by hop; proxies come from the environment.
+                # Redirections and credentials are handled here, hop by hop.
                 self._opened = httpx.Client(
-                    http2=True,
+                    transport=Transport(self._reach, self._timer(), _trust(self._ca_bundle)),
                     follow_redirects=False,
+                    trust_env=False,
                     timeout=httpx.Timeout(read, connect=connect),
                     headers={"User-Agent": self._user_agent},
-                    verify=_trust(self._ca_bundle),
                 )
             return self._opened
 
+    def _timer(self) -> Deadline:
+        from rebuilder.storage.http_transport import Deadline
+
+        if self._deadline is None:
+            self._deadline = Deadline(self._monotonic)
+        return self._deadline
+
     def _retried(self, call: Callable[[float], Result]) -> Result:
         deadline = self._monotonic() + self._total_seconds
-        return retried(
-            lambda: call(deadline),
-            attempts=self._attempts,
-            deadline=deadline,
-            wait=self._wait,
-            monotonic=self._monotonic,
-        )
+        with self._timer().at(deadline):
+            return retried(
+                lambda: call(deadline),
+                attempts=self._attempts,
+                deadline=deadline,
+                wait=self._wait,
+                monotonic=self._monotonic,
+            )
 
 
 def _document(entry: CachedDocument, content: bytes) -> Document:

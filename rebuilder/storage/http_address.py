@@ -10,9 +10,9 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from rebuilder.errors import UnavailableError, UsageError
+from rebuilder.storage.reach import Origin, origin_of
 
 _SHOWN_LENGTH = 200
-_Origin = tuple[str, str, int]
 
 
 def shown(url: str) -> str:
@@ -38,6 +38,15 @@ def bare(url: str) -> str:
     return parts._replace(netloc=host, fragment="").geturl()
 
 
+def origin(url: str) -> Origin:
+    """Scheme, host and port of an address.
+
+    Raises:
+        UnavailableError: it is not an http or https address.
+    """
+    return origin_of(_parts(url))
+
+
 def redirected(url: str, location: str) -> str:
     """Where a redirection leads.
 
@@ -59,21 +68,22 @@ class Credentials:
     """User names and passwords by origin (scheme, host, port): from addresses once given, then from netrc.
 
     An index address such as ``https://user:password@host/simple`` names the credentials only once; the files
-    it lists are on addresses without them. As in pip, they go to the same origin and nowhere else.
+    it lists are on addresses without them. They go to the same origin and nowhere else. Netrc knows no ports and
+    schemes: what it says goes to origins that the user named, never to an address that only an index wrote.
     """
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._environment = environment
-        self._known: dict[_Origin, str] = {}
-        self._granted: dict[tuple[_Origin, str], str] = {}
+        self._known: dict[Origin, tuple[str, str]] = {}
+        self._granted: dict[tuple[Origin, str], str] = {}
         self._netrc: netrc.netrc | None = None
         self._netrc_read = False
 
-    def learn(self, url: str) -> None:
-        """Remember user name and password of an address, if it has them."""
+    def learn(self, url: str, *, named: bool = False) -> None:
+        """Remember user name and password of an address, if it has them; those that the user ``named`` count most."""
         parts = _parts(url)
-        if parts.username is not None:
-            self._known[_origin(parts)] = _basic(unquote(parts.username), unquote(parts.password or ""))
+        if parts.username is not None and (named or origin_of(parts) not in self._known):
+            self._known[origin_of(parts)] = unquote(parts.username), unquote(parts.password or "")
 
     def grant(self, prefix: str, header: str) -> None:
         """Send this ``Authorization`` to one origin, to paths that begin with the one of ``prefix``.
@@ -82,28 +92,40 @@ class Credentials:
             UnavailableError: ``prefix`` is not an http or https address.
         """
         parts = _parts(prefix)
-        self._granted[_origin(parts), parts.path.rstrip("/") + "/"] = header
+        self._granted[origin_of(parts), parts.path.rstrip("/") + "/"] = header
 
-    def header(self, url: str) -> str | None:
+    def header(self, url: str, *, named: bool) -> str | None:
         """``Authorization`` for an address, if anything is known.
+
+        Args:
+            url: What is asked for.
+            named: Whether the user named its origin.
 
         Raises:
             UsageError: the netrc file is malformed.
         """
+        granted = self._grant_for(_parts(url))
+        if granted is not None:
+            return granted
+        login = self.login(url, named=named)
+        return None if login is None else "Basic " + base64.b64encode(":".join(login).encode()).decode()
+
+    def login(self, url: str, *, named: bool) -> tuple[str, str] | None:
+        """User name and password for an address; see :meth:`header`."""
         parts = _parts(url)
-        known = self._grant_for(parts) or self._known.get(_origin(parts))
-        if known is not None:
+        known = self._known.get(origin_of(parts))
+        if known is not None or not named:
             return known
         if not self._netrc_read:
             self._netrc, self._netrc_read = self._read_netrc(), True
         found = self._netrc.authenticators(parts.hostname or "") if self._netrc else None
-        return _basic(found[0], found[2] or "") if found else None
+        return (found[0], found[2] or "") if found else None
 
     def _grant_for(self, parts: SplitResult) -> str | None:
         fitting = [
             (len(prefix), header)
-            for (origin, prefix), header in list(self._granted.items())  # other threads may add one meanwhile
-            if origin == _origin(parts) and f"{parts.path}/".startswith(prefix) and ".." not in unquote(parts.path)
+            for (place, prefix), header in list(self._granted.items())  # other threads may add one meanwhile
+            if place == origin_of(parts) and f"{parts.path}/".startswith(prefix) and ".." not in unquote(parts.path)
         ]
         return max(fitting)[1] if fitting else None
 
@@ -137,17 +159,12 @@ _INDEX_HINT = "Check the index URL in the settings of pip, uv or npm; `rebuilder
 def _parts(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        # A backslash, which some take for a slash, would make one host of it here and another one there.
+        usable = (
+            parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0 and "\\" not in parts.netloc
+        )
     except ValueError:
         usable = False
     if not usable:
         raise UnavailableError(f"{shown(url)} is not an http or https address.", hint=_INDEX_HINT)
     return parts
-
-
-def _origin(parts: SplitResult) -> _Origin:
-    return parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-
-
-def _basic(user: str, password: str) -> str:
-    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()

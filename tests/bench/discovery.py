@@ -51,6 +51,7 @@ def _look(url: str, place: Path, answer: multiprocessing.SimpleQueue[tuple[int, 
         Ledger.open(place / "ledger.sqlite") as ledger,
         HttpFetcher(blobs, HttpCache(place / "cache")) as fetcher,
     ):
+        fetcher.admit(url)
         discovery = Discovery({"pypi": pypi_of(url, fetcher, blobs)}, ledger, clock)
         start = time.perf_counter()
         discovery.look(watch)

@@ -45,6 +45,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
         return
     cache = HttpCache(tmp_path / "cache")
     with Registry() as registry, HttpFetcher(blobs, cache, wait=lambda _: None) as fetcher:
+        fetcher.admit(registry.base)
         yield World(fetcher, blobs, lambda path, data: registry.serve(path, data, JSON), registry.count, registry.base)
 
 

@@ -43,6 +43,7 @@ def here(tmp_path: Path) -> Iterator[Here]:
         Ledger.open(tmp_path / "ledger.sqlite") as ledger,
         HttpFetcher(blobs, HttpCache(tmp_path / "cache"), wait=lambda _: None) as fetcher,
     ):
+        fetcher.admit(registry.url)
         pypi = pypi_of(registry.url, fetcher, blobs)
         yield Here(registry, ledger, clock, Discovery({"pypi": pypi}, ledger, clock))
 

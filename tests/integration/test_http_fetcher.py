@@ -17,6 +17,7 @@ from rebuilder.storage.blobs import DiskBlobs
 from rebuilder.storage.http import MAX_REDIRECTS, HttpFetcher
 from rebuilder.storage.http_address import Credentials
 from rebuilder.storage.http_cache import HttpCache
+from rebuilder.storage.reach import Reach
 from tests.fakes.registry import JSON, Fault, Registry, gzip_bomb, redirect, server_error, too_many
 
 BODY = b'{"files": [], "padding": "' + b"x" * 3000 + b'"}'
@@ -29,6 +30,7 @@ class Bench:
 
     def __init__(self, registry: Registry, directory: Path) -> None:
         self.registry = registry
+        self.reach = Reach([registry.base])
         self.waits: list[float] = []
         self.now = 1_700_000_000.0
         self.seconds = 0.0
@@ -52,6 +54,7 @@ class Bench:
             wait=self._wait,
             monotonic=lambda: self.seconds,
             credentials=Credentials(environment or {}),
+            reach=self.reach,
         )
         self._made.append(fetcher)
         return fetcher
@@ -166,6 +169,7 @@ def test_all_attempts_together_have_a_time_limit(bench: Bench) -> None:
     bench.fetcher = HttpFetcher(
         bench.blobs,
         HttpCache(bench.directory / "cache"),
+        reach=bench.reach,
         total_seconds=100,
         attempts=10,
         wait=bench._wait,
@@ -182,6 +186,7 @@ def test_body_that_trickles_is_cut_off(bench: Bench) -> None:
     fetcher = HttpFetcher(
         bench.blobs,
         HttpCache(bench.directory / "cache"),
+        reach=bench.reach,
         total_seconds=0.03,
         wait=bench._wait,
         monotonic=time.monotonic,
@@ -195,6 +200,7 @@ def test_server_that_is_down_is_unavailable(bench: Bench) -> None:
     """Nobody listens: a sentence after the retries."""
     with Registry() as other:
         url = other.base
+    bench.reach.admit(url)
     with pytest.raises(UnavailableError, match=r"The connection to 127\.0\.0\.1:\d+/simple/a/ failed"):
         bench.fetcher.document(f"{url}/simple/a/", accept=JSON, max_bytes=10)
     assert 3 == len(bench.waits)
@@ -367,6 +373,7 @@ def test_credentials_go_to_their_origin_only_and_are_never_shown(
     caplog.set_level(logging.DEBUG)
     bench.registry.credentials = "user:geheim"
     with Registry() as other:
+        bench.reach.admit(other.base)
         bench.registry.fault("/simple/b/", redirect(f"{other.base}/simple/b/"))
         other.serve("/simple/b/", BODY)
         with_password = bench.registry.base.replace("http://", "http://user:geheim@")
@@ -422,7 +429,9 @@ def test_unreadable_certificate_bundle_is_a_sentence(bench: Bench, content: str 
     bundle = bench.directory / "bundle.pem"
     if content is not None:
         bundle.write_text(content)
-    fetcher = HttpFetcher(bench.blobs, HttpCache(bench.directory / "cache"), ca_bundle=bundle, wait=bench._wait)
+    fetcher = HttpFetcher(
+        bench.blobs, HttpCache(bench.directory / "cache"), ca_bundle=bundle, wait=bench._wait, reach=bench.reach
+    )
     with fetcher, pytest.raises(UsageError, match=r"bundle\.pem cannot be read") as caught:
         fetcher.document(bench.registry.base, accept=JSON, max_bytes=10)
     assert not isinstance(caught.value.__cause__, ssl.SSLError)
@@ -432,5 +441,6 @@ def test_unreadable_certificate_bundle_is_a_sentence(bench: Bench, content: str 
 def test_server_without_tls_behind_https_is_a_sentence(bench: Bench) -> None:
     """A handshake that fails is reported like a connection that fails."""
     url = bench.registry.base.replace("http://", "https://")
+    bench.reach.admit(url)
     with pytest.raises(UnavailableError, match=r"connection to .* failed"):
         bench.fetcher.document(f"{url}/simple/a/", accept=JSON, max_bytes=10)

@@ -34,6 +34,7 @@ def fetcher(settings: IndexSettings, tmp_path: Path) -> Iterator[HttpFetcher]:
     with HttpFetcher(
         DiskBlobs(tmp_path / "blobs"), HttpCache(tmp_path / "cache"), ca_bundle=settings.ca_bundle
     ) as fetcher:
+        fetcher.admit(settings.index_url)
         yield fetcher
 
 

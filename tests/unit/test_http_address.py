@@ -45,9 +45,9 @@ def test_credentials_belong_to_scheme_host_and_port() -> None:
     """The default port is the same origin; everything else is another one."""
     credentials = Credentials({})
     credentials.learn("https://us%40er:p%2Fw@example.org/simple")
-    assert "Basic dXNAZXI6cC93" == credentials.header("https://example.org:443/files/a.whl")
+    assert "Basic dXNAZXI6cC93" == credentials.header("https://example.org:443/files/a.whl", named=True)
     for other in ("http://example.org/", "https://example.org:444/", "https://files.example.org/"):
-        assert credentials.header(other) is None
+        assert credentials.header(other, named=True) is None
 
 
 def test_netrc_is_found_as_pip_finds_it(tmp_path: Path) -> None:
@@ -60,11 +60,38 @@ def test_netrc_is_found_as_pip_finds_it(tmp_path: Path) -> None:
     assert netrc_path({"HOME": str(tmp_path), "NETRC": str(tmp_path / "other")}) is None
 
 
+def test_netrc_is_for_origins_that_were_named(tmp_path: Path) -> None:
+    """It knows no schemes and no ports, so that an index could have its passwords sent to any server of that name."""
+    (tmp_path / ".netrc").write_text("machine example.org login user password secret\n")
+    credentials = Credentials({"HOME": str(tmp_path)})
+    assert ("user", "secret") == credentials.login("https://example.org/", named=True)
+    assert credentials.login("https://example.org/", named=False) is None
+    assert credentials.header("http://example.org:81/", named=False) is None
+
+
+def test_what_the_user_said_counts_more() -> None:
+    """An index may write credentials into the addresses of its files; they replace none."""
+    credentials = Credentials({})
+    credentials.learn("https://index:said@example.org/a")
+    credentials.learn("https://index:later@example.org/a")
+    assert ("index", "said") == credentials.login("https://example.org/b", named=False)
+    credentials.learn("https://user:said@example.org/a", named=True)
+    credentials.learn("https://index:last@example.org/a")
+    assert ("user", "said") == credentials.login("https://example.org/b", named=False)
+
+
+@pytest.mark.parametrize("url", ["https://a\\@b/", "https://a\\b/", "https://a@b\\@c/"])
+def test_a_backslash_in_a_host_is_no_address(url: str) -> None:
+    """Two programs would read two hosts."""
+    with pytest.raises(UnavailableError, match="not an http or https address"):
+        bare(url)
+
+
 def test_netrc_that_is_no_text_is_a_sentence(tmp_path: Path) -> None:
     """Binary rubbish in the credentials file."""
     (tmp_path / ".netrc").write_bytes(b"\xff\xfe\x00machine")
     with pytest.raises(UsageError, match=r"\.netrc cannot be"):
-        Credentials({"HOME": str(tmp_path)}).header("https://example.org/")
+        Credentials({"HOME": str(tmp_path)}).header("https://example.org/", named=True)
 
 
 def test_granted_credentials_stay_below_their_prefix() -> None:
@@ -73,8 +100,8 @@ def test_granted_credentials_stay_below_their_prefix() -> None:
     credentials.grant("https://example.org/npm/", "Bearer own")
     credentials.grant("https://example.org/npm/deep", "Bearer deep")
     fitting = ["https://example.org/npm", "https://example.org:443/npm/a?b", "https://example.org/npm/deeper/a"]
-    assert ["Bearer own"] * 3 == [credentials.header(url) for url in fitting]
-    assert "Bearer deep" == credentials.header("https://example.org/npm/deep/a")
+    assert ["Bearer own"] * 3 == [credentials.header(url, named=True) for url in fitting]
+    assert "Bearer deep" == credentials.header("https://example.org/npm/deep/a", named=True)
     for url in (
         "http://example.org/npm/a",
         "https://example.org:8443/npm/a",
@@ -83,4 +110,4 @@ def test_granted_credentials_stay_below_their_prefix() -> None:
         "https://example.org/npm/../a",
         "https://example.org/npm/%2e%2e/a",
     ):
-        assert credentials.header(url) is None, url
+        assert credentials.header(url, named=True) is None, url
