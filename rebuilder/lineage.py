@@ -44,7 +44,12 @@ class Lineage:
             StoreError: the blobs, the trust root or the memory of publishers cannot be used.
         """
         self.stopwatch.stage(Stage.ATTESTATIONS)
-        artifact = self.checker.check(evidence.artifact, evidence.provenance_sha256, evidence.registry_signatures)
+        artifact = self.checker.check(
+            evidence.artifact,
+            evidence.provenance_sha256,
+            evidence.registry_signatures,
+            refused=evidence.provenance_refused,
+        )
         if evidence.source_file is None or evidence.source_provenance_sha256 is None:
             return Signed(artifact, None)
         archive = evidence.artifact.model_copy(update={"file": evidence.source_file})

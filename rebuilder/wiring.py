@@ -141,6 +141,8 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
                 binary=Path(find_uv_bin()),
                 cache_directory=config.store / "cache" / "uv",
                 ca_bundle=index.ca_bundle,
+                reach=reach,
+                credentials=credentials,
             ),
             LedgerFacts(ledger, "resolution", clock, hits),
         )
@@ -175,6 +177,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
             config.store / "cache" / "git",
             config.sources.mirrors,
             limits=GitLimits(fetched_bytes=config.sources.git_bytes, seconds=config.sources.git_seconds),
+            reachable=config.network.reachable,
         )
         lineage = Lineage(checker, sources, stopwatch)
         yield Parts(

@@ -50,6 +50,8 @@ class Evidence(Value):
     source_inspection: Inspection | None = None
     provenance_sha256: Sha256Field | None = None
     """Blob with the attestations the registry serves for the artifact, as served; None when it names none."""
+    provenance_refused: str | None = None
+    """Why the address that the index gives for them was not asked; a sentence."""
     source_provenance_sha256: Sha256Field | None = None
     """The same for ``source_file``."""
     registry_signatures: tuple[RegistrySignature, ...] = ()

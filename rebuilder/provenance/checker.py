@@ -27,6 +27,7 @@ from rebuilder.provenance.naming import text
 from rebuilder.provenance.npm import verify_npm
 from rebuilder.provenance.outcome import absent, missing
 from rebuilder.provenance.pypi import verify_pypi
+from rebuilder.provenance.refusal import shown
 from rebuilder.provenance.trust_root import TrustRoot
 
 _ALARMS = {
@@ -82,7 +83,12 @@ class ProvenanceChecker:
         self._clock = clock
 
     def check(
-        self, artifact: Artifact, document_sha256: str | None, signatures: Sequence[RegistrySignature] = ()
+        self,
+        artifact: Artifact,
+        document_sha256: str | None,
+        signatures: Sequence[RegistrySignature] = (),
+        *,
+        refused: str | None = None,
     ) -> Provenance:
         """Check the attestations of an artifact; the first verified publisher of a project is remembered.
 
@@ -90,13 +96,18 @@ class ProvenanceChecker:
             artifact: The file, with the digest it must have.
             document_sha256: Blob of what the index serves as its provenance; None when it serves nothing.
             signatures: The registry's own, as it lists them.
+            refused: Why nobody asked what it serves; a sentence.
 
         Raises:
             StoreError: the blobs, the trust root or the memory cannot be used. All else is a value.
         """
         name = project_name(artifact.ecosystem, artifact.name)
         expectation = self._expectations.get(f"{artifact.ecosystem}:{name}")
-        provenance = self._verified(artifact, document_sha256, signatures)
+        provenance = (
+            self._verified(artifact, document_sha256, signatures)
+            if refused is None
+            else Provenance(status=ProvenanceStatus.NOT_CHECKABLE, sentence=shown(refused, 400))
+        )
         remembered = self._memory.remembered_publisher(artifact.ecosystem, name)
         findings = judge(artifact, provenance, remembered=remembered, expectation=expectation)
         broken = any(each.kind is FindingKind.EXPECTATION_BROKEN for each in findings)

@@ -8,11 +8,11 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rebuilder.errors import FetchMismatchError, StoreError
+from rebuilder.errors import FetchMismatchError, ForbiddenAddressError, StoreError
 from rebuilder.model.git import Commit, SourceProblem, SourceTree, Submodule, Tag, Trouble
 from rebuilder.model.value import sha256_hex
 from rebuilder.ports import Blobs
@@ -30,6 +30,8 @@ from rebuilder.storage.git_objects import (
 )
 from rebuilder.storage.git_process import Done, Git, Stopped
 from rebuilder.storage.git_trouble import NOT_HANDED_OUT, explained, printable, redirection
+from rebuilder.storage.reach import Reach
+from rebuilder.storage.relay import Relay
 
 _SHA = re.compile(r"[0-9a-f]{40}")
 _TAG_NAME = re.compile(r"(?![-.])[^\x00-\x20\x7f~^:?*\[\\]{1,200}")
@@ -62,6 +64,7 @@ class GitSources:
         mirrors: See :class:`rebuilder.storage.git_address.Mirrors`.
         limits: What one repository may cost.
         environment: The machine's; only its proxies and certificates count.
+        reachable: Origins that may be asked although they are not public; those of mirrors are anyway.
 
     Raises:
         UsageError: the mirrors cannot be understood.
@@ -75,12 +78,14 @@ class GitSources:
         *,
         limits: GitLimits | None = None,
         environment: Mapping[str, str] | None = None,
+        reachable: Sequence[str] = (),
     ) -> None:
         self._blobs = blobs
         self._cache = cache_directory
         self._mirrors = Mirrors(mirrors or {})
         self._limits = limits or GitLimits()
         self._environment = os.environ if environment is None else environment
+        self._reach = Reach([*reachable, *self._mirrors.servers], self._environment)
 
     def commit(self, repository_url: str, sha: str, tag_hint: str | None = None) -> SourceTree | SourceProblem:
         """See :meth:`rebuilder.ports.Sources.commit`."""
@@ -123,6 +128,11 @@ class GitSources:
     @contextlib.contextmanager
     def _repository(self, remote: Remote) -> Iterator[Git]:
         """The cached repository of an address, held by us alone."""
+        if remote.origin is not None:
+            try:
+                self._reach.check(remote.origin)
+            except ForbiddenAddressError as error:
+                raise RefusedAddress(str(error)) from None
         deadline = time.monotonic() + self._limits.seconds
         name = sha256_hex(f"{key(remote.shown)}\n{key(remote.url)}".encode())
         try:
@@ -132,7 +142,11 @@ class GitSources:
             raise StoreError(
                 f"{self._cache} cannot be written: {error.strerror}.", hint="Free space or mend its rights."
             ) from None
-        with lock, tempfile.TemporaryDirectory(prefix="git-", ignore_cleanup_errors=True) as scratch:
+        with (
+            lock,
+            tempfile.TemporaryDirectory(prefix="git-", ignore_cleanup_errors=True) as scratch,
+            contextlib.nullcontext() if remote.origin is None else Relay(self._reach) as relay,
+        ):
             _wait_for(lock.fileno(), deadline)
             git = Git(
                 self._cache / f"{name}.git",
@@ -141,6 +155,7 @@ class GitSources:
                 self._environment,
                 deadline=deadline,
                 slow_seconds=self._limits.slow_seconds,
+                relay=relay,
                 inherited=lock.fileno(),
             )
             git.make()

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from rebuilder.errors import UsageError
+from rebuilder.storage.reach import Origin, origin_of
 
 _PLAIN = re.compile(r"[!-~]{1,2000}")
 _MIRROR_SCHEMES = ("https", "http", "file")
@@ -29,6 +30,11 @@ class Remote:
     def directory(self) -> Path | None:
         """The local repository, if it is one."""
         return Path(self.url) if self.protocol == "file" else None
+
+    @property
+    def origin(self) -> Origin | None:
+        """The server it is fetched from; None for a local repository."""
+        return None if self.protocol == "file" else origin_of(urlsplit(self.url))
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -81,6 +87,11 @@ class Mirrors:
 
     def __init__(self, mirrors: Mapping[str, str]) -> None:
         self._targets = {_prefix(prefix): _target(prefix, target) for prefix, target in mirrors.items()}
+
+    @property
+    def servers(self) -> list[str]:
+        """The addresses among the targets."""
+        return [each for each in self._targets.values() if "://" in each]
 
     def remote(self, address: str) -> Remote:
         """Where to fetch what :func:`public` gave; the longest prefix that fits decides.

@@ -16,15 +16,13 @@ from pathlib import Path
 from typing import IO
 
 from rebuilder.errors import StoreError, UnavailableError
-from rebuilder.storage.git_address import Remote
+from rebuilder.storage.git_address import RefusedAddress, Remote
+from rebuilder.storage.relay import Relay
 
 _FIRST_LOOK_SECONDS, _LOOK_SECONDS = 0.002, 0.05
 _STDERR_BYTES = 1 << 20
-_FROM_THE_MACHINE = (
-    *("PATH", "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"),
-    *("GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "GIT_PROXY_SSL_CAINFO", "SSL_CERT_FILE", "SSL_CERT_DIR"),
-)
-"""How this machine reaches the network, and whom it trusts there. Nothing else of its settings counts."""
+_FROM_THE_MACHINE = (*("PATH", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "SSL_CERT_FILE", "SSL_CERT_DIR"),)
+"""Where programs are, and whom this machine trusts. Nothing else of its settings counts."""
 
 _CONFIG = """\
 [core]
@@ -69,6 +67,7 @@ _CONFIG = """\
 	lowSpeedLimit = 1000
 	lowSpeedTime = {slow_seconds}
 	emptyAuth = false
+	proxyAuthMethod = basic
 [remote "source"]
 	url = "{url}"
 	tagOpt = --no-tags
@@ -103,6 +102,7 @@ class Git:
         environment: The machine's, of which little is passed on.
         deadline: On :func:`time.monotonic`'s clock.
         slow_seconds: How long a server may send next to nothing.
+        relay: The only way to the network; None: none is needed.
         inherited: Descriptor of a lock, which children hold too, so that it is not free while one still runs.
     """
 
@@ -115,10 +115,12 @@ class Git:
         *,
         deadline: float,
         slow_seconds: int,
+        relay: Relay | None = None,
         inherited: int | None = None,
     ) -> None:
         self.repository = repository
         self._deadline = deadline
+        self._relay = relay
         self._inherited = () if inherited is None else (inherited,)
         self._program = program(environment)
         self._scratch = scratch
@@ -127,6 +129,7 @@ class Git:
         self._environment = {
             **{name: environment[name] for name in _FROM_THE_MACHINE if environment.get(name)},
             **_authorities(environment),
+            **(relay.environment if relay is not None else {}),
             "HOME": str(scratch),
             "XDG_CONFIG_HOME": str(scratch),
             "TMPDIR": str(scratch),
@@ -172,6 +175,7 @@ class Git:
 
         Raises:
             Stopped: a limit was reached; no process is left.
+            RefusedAddress: it was led to an address that is not asked.
         """
         with (
             tempfile.TemporaryFile(dir=self._scratch) as source,
@@ -199,7 +203,10 @@ class Git:
                     pause = min(2 * pause, _LOOK_SECONDS)
             out.seek(0)
             err.seek(0)
-            return Done(process.wait(), out.read(), err.read().decode("utf-8", "replace"))
+            done = Done(process.wait(), out.read(), err.read().decode("utf-8", "replace"))
+            if done.code and self._relay is not None and self._relay.refused:
+                raise RefusedAddress(str(self._relay.refused[0]))
+            return done
 
     @contextlib.contextmanager
     def talking(self, *arguments: str) -> Iterator[tuple[IO[bytes], IO[bytes]]]:

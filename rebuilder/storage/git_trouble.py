@@ -71,7 +71,8 @@ def explained(said: str, remote: Remote) -> SourceProblem:
     """The problem behind git's words."""
     for signs, trouble, sentence in _SIGNS:
         if any(sign in said for sign in signs):
-            words = "" if trouble in {Trouble.NO_REPOSITORY, Trouble.REFUSED} else _quoted(said, remote.secrets)
+            silent = trouble in {Trouble.NO_REPOSITORY, Trouble.REFUSED} or "from proxy" in said  # which is our own
+            words = "" if silent else _quoted(said, remote.secrets)
             return SourceProblem(trouble=trouble, sentence=sentence.format(where=remote.shown) + words)
     return SourceProblem(
         trouble=Trouble.UNREACHABLE, sentence=f"Git could not fetch from {remote.shown}.{_quoted(said, remote.secrets)}"

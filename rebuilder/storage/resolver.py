@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import quote
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -22,7 +23,9 @@ from rebuilder.errors import StoreError, ToolchainError, UnavailableError, Usage
 from rebuilder.model.resolution import Pin, Resolution
 from rebuilder.model.value import canonical_json, sha256_hex
 from rebuilder.ports import Facts
-from rebuilder.storage.http_address import bare, netrc_path
+from rebuilder.storage.http_address import Credentials, bare
+from rebuilder.storage.reach import Reach
+from rebuilder.storage.relay import Relay
 from rebuilder.storage.resolver_answer import is_statement_about_releases, read_lock, reason
 
 _PLATFORMS = {"x86_64": "x86_64-unknown-linux-gnu", "aarch64": "aarch64-unknown-linux-gnu"}
@@ -30,9 +33,9 @@ _HARMLESS = re.compile(r"[A-Za-z0-9 ._\-\[\],<>=!~*+;()'\"]{1,1000}")
 """Characters that mean nothing else in a requirements file: no line ends, ``#``, ``\\``, ``$``, ``@``, ``/``."""
 _SETTLED = timedelta(hours=1)
 """After a moment has passed for so long, nothing more is published that claims to be from before it."""
-_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-_PASSED_ON = (*_PROXIES, *map(str.lower, _PROXIES), "SSL_CERT_FILE", "SSL_CERT_DIR", "UV_SYSTEM_CERTS", "UV_NATIVE_TLS")
+_PASSED_ON = ("SSL_CERT_FILE", "SSL_CERT_DIR", "UV_SYSTEM_CERTS", "UV_NATIVE_TLS")
 _UNDERSTOOD_WRONGLY = 2
+_LATER = "Try again later; `rebuilder doctor` shows which index is used."
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,11 @@ class UvSettings:
     cache_directory: Path
     ca_bundle: Path | None = None
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
-    """Where proxies and certificates are taken from."""
+    """Where certificates are taken from."""
+    reach: Reach = field(default_factory=Reach)
+    """What may be asked, and through which proxies."""
+    credentials: Credentials = field(default_factory=Credentials)
+    """Which the index gets, and nobody else."""
     seconds: float = 180
     """Longest time for one resolution."""
     http_seconds: int = 30
@@ -142,7 +149,7 @@ class UvResolver:
             if offline is not None and offline.returncode == _UNDERSTOOD_WRONGLY:
                 return Resolution(problem=f"uv cannot read the build requirements: {words}")
         message = f"The index does not give uv what it needs to resolve {', '.join(requirements)}: {words}"
-        raise UnavailableError(message, hint="Try again later; `rebuilder doctor` shows which index is used.")
+        raise UnavailableError(message, hint=_LATER)
 
     def _arguments(self, python_version: str, moment: datetime) -> list[str]:
         return [
@@ -167,17 +174,24 @@ class UvResolver:
 
     def _uv(self, arguments: list[str], text: str, directory: Path) -> subprocess.CompletedProcess[str]:
         try:
-            return subprocess.run(
-                [self._settings.binary, *arguments],
-                input=text,
-                cwd=directory,
-                env=self._environment(directory),
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-                timeout=self._settings.seconds,
-                check=False,
-            )
+            with Relay(self._settings.reach) as relay:
+                done = subprocess.run(
+                    [self._settings.binary, *arguments],
+                    input=text,
+                    cwd=directory,
+                    env=self._environment(directory) | relay.environment,
+                    capture_output=True,
+                    encoding="utf-8",
+                    errors="replace",
+                    timeout=self._settings.seconds,
+                    check=False,
+                )
+                if done.returncode and relay.refused:
+                    raise relay.refused[0]
+                if done.returncode and relay.failed:
+                    message = "The index, or a server that it names, cannot be connected to."
+                    raise UnavailableError(message, hint=_LATER)
+                return done
         except subprocess.TimeoutExpired:
             message = f"uv did not resolve the build requirements within {self._settings.seconds:g} seconds."
             raise UnavailableError(message, hint="Try again later; the index may be slow.") from None
@@ -192,14 +206,23 @@ class UvResolver:
         environment |= {
             "HOME": str(home),
             "LANG": "C.UTF-8",
-            "UV_DEFAULT_INDEX": settings.index_url,
+            "UV_DEFAULT_INDEX": self._index_with_login(),
             "UV_HTTP_TIMEOUT": str(settings.http_seconds),
             "UV_HTTP_RETRIES": str(settings.http_retries),
         }
         if settings.ca_bundle is not None:
             environment["SSL_CERT_DIR" if settings.ca_bundle.is_dir() else "SSL_CERT_FILE"] = str(settings.ca_bundle)
-        credentials = netrc_path(settings.environment)
-        return environment | ({} if credentials is None else {"NETRC": str(credentials)})
+        return environment
+
+    def _index_with_login(self) -> str:
+        """The index as uv is told of it. It gets no netrc: it would send what is there to any port of a host."""
+        settings = self._settings
+        settings.credentials.learn(settings.index_url, named=True)
+        address = bare(settings.index_url)
+        login = settings.credentials.login(address, named=True)
+        if login is None:
+            return address
+        return address.replace("://", f"://{':'.join(quote(each, safe='') for each in login)}@", 1)
 
     @cached_property
     def _uv_version(self) -> str:

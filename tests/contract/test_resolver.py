@@ -14,6 +14,7 @@ import uv
 from rebuilder.errors import UnavailableError
 from rebuilder.model.resolution import Resolution
 from rebuilder.ports import Resolver
+from rebuilder.storage.reach import Reach
 from rebuilder.storage.resolver import UvResolver, UvSettings
 from tests.fakes.facts import MemoryFacts
 from tests.fakes.projects import make_wheel
@@ -73,6 +74,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
             binary=Path(uv.find_uv_bin()),
             cache_directory=tmp_path,
             environment={},
+            reach=Reach([registry.base]),
             http_retries=0,
         )
         down = lambda: registry.fault("/", server_error(), times=1000)  # noqa: E731

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 import uv
 
-from rebuilder.errors import ToolchainError, UnavailableError, UsageError
+from rebuilder.errors import ForbiddenAddressError, ToolchainError, UnavailableError, UsageError
 from rebuilder.model.resolution import Resolution
+from rebuilder.storage.http_address import Credentials
+from rebuilder.storage.reach import Reach
 from rebuilder.storage.resolver import UvResolver, UvSettings
 from tests.fakes.facts import MemoryFacts
 from tests.fakes.projects import make_sdist, make_wheel
-from tests.fakes.registry import Fault, Registry, redirect, server_error, too_many
+from tests.fakes.registry import JSON, Fault, Registry, redirect, server_error, too_many
 
 BINARY = Path(uv.find_uv_bin())
 CUT_OFF = datetime(2024, 2, 1, 12, 0, 0, tzinfo=UTC)
@@ -45,7 +49,10 @@ class Bench:
             "http_seconds": 20,
             "machine": "x86_64",
         }
-        return UvResolver(UvSettings(**fields | changes), self.facts)
+        fields |= changes
+        fields.setdefault("reach", Reach([fields["index_url"]], fields["environment"]))
+        fields.setdefault("credentials", Credentials(fields["environment"]))
+        return UvResolver(UvSettings(**fields), self.facts)
 
     def resolve(self, *requirements: str, moment: datetime = CUT_OFF, **changes: Any) -> Resolution:
         """Ask a new resolver."""
@@ -89,7 +96,7 @@ def test_index_that_is_down_is_unavailable(bench: Bench) -> None:
     """Nobody listens."""
     with Registry() as other:
         url = other.url
-    with pytest.raises(UnavailableError, match="Connection refused"):
+    with pytest.raises(UnavailableError, match="cannot be connected to"):
         bench.resolve("a", index_url=url)
 
 
@@ -319,3 +326,30 @@ def test_nothing_is_left_behind(bench: Bench) -> None:
     """Only uv's cache stays."""
     bench.resolve("a")
     assert ["uv"] == [path.name for path in (bench.directory / "1").iterdir()]
+
+
+def test_files_elsewhere_are_not_asked_for(bench: Bench) -> None:
+    """An index may not send uv to another server of our own network: the sentence names it, and nobody was asked."""
+    with Registry() as other:
+        other.add(make_wheel("c", "1.0"), uploaded=BEFORE)
+        wheel = next(iter(other._projects["c"]))
+        page = {"meta": {"api-version": "1.1"}, "name": "c", "files": [moved(wheel, other)]}
+        bench.registry.serve("/simple/c/", json.dumps(page).encode(), JSON)
+        with pytest.raises(ForbiddenAddressError, match="was not asked"):
+            bench.resolve("c")
+        assert 0 == other.count()
+        assert bench.resolve("c", reach=Reach([bench.registry.base, other.base])).pins
+
+
+def test_redirections_of_the_index_are_judged(bench: Bench) -> None:
+    """Nor by sending it on."""
+    with Registry() as other:
+        bench.registry.fault("/simple/a/", redirect(f"{other.base}/simple/a/"), times=9)
+        with pytest.raises(ForbiddenAddressError, match="was not asked"):
+            bench.resolve("a")
+        assert 0 == other.count()
+
+
+def moved(entry: dict[str, Any], registry: Registry) -> dict[str, Any]:
+    """An entry of a page with the whole address of its file."""
+    return {**entry, "url": urljoin(f"{registry.base}/simple/c/", entry["url"])}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from rebuilder.ecosystems.pypi.settings import IndexSettings, index_settings
 from rebuilder.storage.blobs import DiskBlobs
 from rebuilder.storage.http import HttpFetcher
 from rebuilder.storage.http_cache import HttpCache
+from rebuilder.storage.reach import Reach
 from rebuilder.storage.resolver import UvResolver, UvSettings
 from tests.fakes.facts import MemoryFacts
 
@@ -66,6 +68,7 @@ def test_resolution_as_of_a_day(settings: IndexSettings, tmp_path: Path) -> None
             binary=Path(uv.find_uv_bin()),
             cache_directory=tmp_path,
             machine="x86_64",
+            reach=Reach([settings.index_url], os.environ),
         ),
         MemoryFacts(),
     )

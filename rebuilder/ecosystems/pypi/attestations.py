@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from rebuilder.ecosystems.pypi.workshop import Workshop
+from rebuilder.errors import ForbiddenAddressError
 from rebuilder.model.artifact import PublishedFile
 from rebuilder.model.value import Sha256
 
@@ -11,19 +14,31 @@ MAX_BYTES = 4 << 20
 """Genuine documents have some ten thousand bytes; the check refuses large ones long before this."""
 
 
-def provenance_document(workshop: Workshop, file: PublishedFile) -> tuple[Sha256 | None, tuple[str, ...]]:
-    """Fetch the provenance document of a file from where the index says it is.
+class Served(NamedTuple):
+    """What the index serves as the provenance of a file."""
 
-    Returns:
-        Its blob and nothing to tell; or None, with a sentence if the index named one.
+    document: Sha256 | None = None
+    """Its blob."""
+    notes: tuple[str, ...] = ()
+    """A sentence, if the index names a document that it does not have."""
+    refused: str | None = None
+    """Why nobody asked for it; a sentence."""
+
+
+def provenance_document(workshop: Workshop, file: PublishedFile) -> Served:
+    """Fetch the provenance document of a file from where the index says it is.
 
     Raises:
         UnavailableError: no proper answer, or more than :data:`MAX_BYTES`. This must not become None: a release
             would look as if its attestation had vanished, when in truth nobody could look.
     """
     if file.provenance_url is None:
-        return None, ()
-    document = workshop.fetcher.document(file.provenance_url, accept=MEDIA_TYPE, max_bytes=MAX_BYTES)
+        return Served()
+    try:
+        document = workshop.fetcher.document(file.provenance_url, accept=MEDIA_TYPE, max_bytes=MAX_BYTES)
+    except ForbiddenAddressError as error:
+        return Served(refused=f"The index names attestations for {file.filename}, but {error}")
     if document is None:
-        return None, (f"The index names attestations for {file.filename}, but there are none at the address it gives.",)
-    return document.sha256, ()
+        note = f"The index names attestations for {file.filename}, but there are none at the address it gives."
+        return Served(notes=(note,))
+    return Served(document.sha256)

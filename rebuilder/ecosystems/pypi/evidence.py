@@ -63,12 +63,13 @@ def _evidence(workshop: Workshop, project: Project, release: Sequence[ReleaseFil
         version=version,
         file=published,
     )
-    attestations, notes = provenance_document(workshop, published)
+    served = provenance_document(workshop, published)
     evidence = Evidence(
         artifact=artifact,
         index_sha256=project.document_sha256,
-        provenance_sha256=attestations,
-        notes=(*_notes(published), *notes),
+        provenance_sha256=served.document,
+        provenance_refused=served.refused,
+        notes=(*_notes(published), *served.notes),
     )
     try:
         _check_size(workshop, published)
@@ -184,11 +185,11 @@ def _inspected(workshop: Workshop, evidence: Evidence, wheel: PublishedFile, sou
     top = top_directory(listings[1])
     if top != usual_top:
         listings[1:] = inspect(workshop, [as_input(source)], texts=texts_below(top))
-    attestations, notes = provenance_document(workshop, source)
+    served = provenance_document(workshop, source)
     found = evidence.model_copy(
         update={
-            "notes": (*evidence.notes, *notes),
-            "source_provenance_sha256": attestations,
+            "notes": (*evidence.notes, *served.notes, *filter(None, [served.refused])),
+            "source_provenance_sha256": served.document,
             "source_file": source,
             "source": Source(
                 kind=SourceKind.SDIST, uri=source.url, digest={"sha256": source.sha256}, filename=source.filename
