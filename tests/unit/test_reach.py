@@ -99,6 +99,7 @@ def test_a_name_is_what_it_resolves_to(found: list[str], monkeypatch: pytest.Mon
 def test_only_public_ones_of_its_addresses_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection goes to one of these very addresses, so that the name is not asked about again."""
     monkeypatch.setattr(module, "_resolved", lambda *_: ["127.0.0.1", "1.1.1.1"])
+    monkeypatch.setattr(module, "_ours", lambda _: False)
     assert ["1.1.1.1"] == Reach().addresses(("https", "files.example.org", 443), 5)
 
 
