@@ -11,8 +11,9 @@ import re
 import struct
 from typing import Any, Callable, Dict, List, Sequence, Tuple
 
+from rebuilder.guest.archive_contradictions_tar import tar_contradictions
 from rebuilder.guest.archive_landing import UNICODE_PATH, dist_infos, torn, twins
-from rebuilder.guest.archive_reading import shown
+from rebuilder.guest.archive_reading import examples, shown
 from rebuilder.guest.archive_zip import ZipArchive, ZipMember
 from rebuilder.guest.archive_zip_records import (
     BROKEN_EXTRA,
@@ -30,7 +31,9 @@ _SIZES = {"csize": "size", "usize": "size", "crc": "checksum", "wide csize": "si
 
 def contradictions(archive: Any) -> Tuple[str, ...]:
     """The contradictions of an archive of any format; none of an archive that could not be read."""
-    return zip_contradictions(archive) if isinstance(archive, ZipArchive) else ()
+    if isinstance(archive, ZipArchive):
+        return zip_contradictions(archive)
+    return tar_contradictions(archive) if archive is not None else ()
 
 
 def zip_contradictions(archive: ZipArchive) -> Tuple[str, ...]:
@@ -39,7 +42,7 @@ def zip_contradictions(archive: ZipArchive) -> Tuple[str, ...]:
     for text, found in _MEMBERS:
         names = [each.name for each in archive.members if found(each)]
         if names:
-            sentences.append(text.format(_examples(names)))
+            sentences.append(text.format(examples(names)))
     return (*_landings(archive), *sentences, *_whole(archive))
 
 
@@ -60,7 +63,7 @@ def _landings(archive: ZipArchive) -> List[str]:
         )
     infos = sorted(dist_infos(archive))
     if len(infos) > 1:
-        sentences.append(f"It has more than one .dist-info directory: {_examples(infos)}.")
+        sentences.append(f"It has more than one .dist-info directory: {examples(infos)}.")
     return sentences
 
 
@@ -165,8 +168,3 @@ def _whole(archive: ZipArchive) -> List[str]:
         "Its ZIP64 end record holds bytes that mean nothing.": archive.zip64_end and archive.zip64_end[2],
     }
     return [sentence for sentence, true in found.items() if true]
-
-
-def _examples(names: Sequence[str]) -> str:
-    text = ", ".join(f"“{shown(name)}”" for name in names[:_EXAMPLES])
-    return f"{text} and {len(names) - _EXAMPLES:,} more" if len(names) > _EXAMPLES else text

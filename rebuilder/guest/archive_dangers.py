@@ -8,9 +8,7 @@ import stat
 from collections import Counter
 from typing import Any, Iterable, Sequence
 
-from rebuilder.guest.archive_reading import shown
-
-_EXAMPLES = 3
+from rebuilder.guest.archive_reading import examples, shown
 
 
 def dangers(members: Sequence[Any]) -> list[str]:
@@ -102,13 +100,8 @@ def _privileged(member: Any) -> bool:
 def _sentence(names: Sequence[str], one: str, several: str) -> str:
     if len(names) == 1:
         return f"“{shown(names[0])}” {one}."
-    return f"{len(names):,} members {several}: {_examples(names)}."
+    return f"{len(names):,} members {several}: {examples(names)}."
 
 
 def _several(what: str, names: Sequence[str]) -> list[str]:
-    return [f"{what}: {_examples(names)}."] if names else []
-
-
-def _examples(names: Sequence[str]) -> str:
-    shown_names = ", ".join(f"“{shown(name)}”" for name in names[:_EXAMPLES])
-    return f"{shown_names} and {len(names) - _EXAMPLES:,} more" if len(names) > _EXAMPLES else shown_names
+    return [f"{what}: {examples(names)}."] if names else []

@@ -11,7 +11,6 @@ platlib are one directory.
 
 from __future__ import annotations
 
-import calendar
 import posixpath
 import re
 import struct
@@ -21,7 +20,7 @@ from functools import lru_cache
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
 from rebuilder.guest.archive_dangers import implied_directories, plain_name
-from rebuilder.guest.archive_zip import ZipArchive, ZipMember
+from rebuilder.guest.archive_zip import ZipArchive, ZipMember, dos_seconds
 
 UNICODE_PATH = 0x7075
 _UTF8_FLAG = 1 << 11
@@ -180,12 +179,16 @@ def order_decides(archive: ZipArchive) -> bool:
     release = release_of(archive)
     as_pip = tuple((_pip_place(spelt(each), release), _directory(each)) for each in archive.members)
     as_uv = tuple((_uv_place(_spelt_utf8(each), release), _directory(each)) for each in archive.members)
-    return _collide(as_pip) or (as_uv != as_pip and _collide(as_uv))
+    return names_meet(as_pip) or (as_uv != as_pip and names_meet(as_uv))
 
 
 @lru_cache(maxsize=4)
-def _collide(places: Tuple[Tuple[str, bool], ...]) -> bool:
-    """Whether two files meet, a file lies in the way to another, or one directory is spelt in two ways."""
+def names_meet(places: Tuple[Tuple[str, bool], ...]) -> bool:
+    """Whether two files meet on some file system, one lies in the way to another, or a directory is spelt in two ways.
+
+    Args:
+        places: Paths, and whether each is a directory.
+    """
     files: Set[str] = set()
     for path, directory in places:
         keys = set() if directory else folded(path)
@@ -254,13 +257,5 @@ def _may_be_valid(stamp: Tuple[int, Optional[int]], source: ZipMember) -> bool:
     moment, size = stamp
     if size is not None and size != source.size & 0xFFFFFFFF:
         return False
-    apart = moment - _seconds(source.time)
+    apart = moment - dos_seconds(source.time)
     return abs(apart) <= _ZONES_SECONDS and min(apart % _ZONE_SECONDS, -apart % _ZONE_SECONDS) <= 2
-
-
-def _seconds(dos: int) -> int:
-    """Seconds since 1970 of an MS-DOS time, as if it were in UTC; what no calendar has is counted on."""
-    date, time = dos >> 16, dos & 0xFFFF
-    years, month = divmod(((date >> 5) & 15) - 1, 12)
-    moment = ((date >> 9) + 1980 + years, month + 1, 1, time >> 11, (time >> 5) & 63, (time & 31) * 2)
-    return calendar.timegm((*moment, 0, 0, 0)) + ((date & 31) - 1) * 86400

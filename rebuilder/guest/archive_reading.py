@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, NamedTuple
+from typing import IO, Any, Callable, NamedTuple, Optional, Sequence
 
 Keep = Callable[[int, str], int]
 """Number of bytes to keep of the content of a member, by its index and name; 0 for none."""
@@ -11,6 +11,22 @@ Keep = Callable[[int, str], int]
 def keep_nothing(_index: int, _name: str) -> int:
     """A :data:`Keep` that keeps no content."""
     return 0
+
+
+class Entry(NamedTuple):
+    """What of a member matters to whoever unpacks it, the same for tar and ZIP."""
+
+    name: str
+    """As it is to stand in the file system."""
+    kind: str
+    executable: bool
+    seconds: float
+    """Since 1970."""
+    link: str
+
+
+Receive = Callable[[Entry], Optional[IO[bytes]]]
+"""Told of each member in the order in which it stands in the file; what a file's content is written to, and closed."""
 
 
 class Reading(NamedTuple):
@@ -40,3 +56,9 @@ def shown(name: str, width: int = 120) -> str:
 def decoded(raw: bytes) -> str:
     r"""Bytes of a name as text; what is not UTF-8 becomes ``\xNN``."""
     return raw.decode("utf-8", "backslashreplace")
+
+
+def examples(names: Sequence[str], most: int = 3) -> str:
+    """The first few names, quoted, and how many more there are."""
+    text = ", ".join(f"“{shown(name)}”" for name in names[:most])
+    return f"{text} and {len(names) - most:,} more" if len(names) > most else text

@@ -21,6 +21,8 @@ _OCTAL: tuple[Callable[[int, int], bytes], ...] = (
     lambda value, width: (value + (1 << 8 * width - 1)).to_bytes(width, "big") if value >= 0 else b"",
 )
 """Ways in which writers fill a number into a field; the last is the binary form of GNU tar."""
+BASE_256 = len(_OCTAL) - 1
+"""The style of a number in the binary form."""
 
 
 class Number(NamedTuple):

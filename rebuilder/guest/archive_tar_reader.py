@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from typing import BinaryIO, NamedTuple
+from typing import IO, BinaryIO, NamedTuple
 
 from rebuilder.guest.archive_dangers import dangers
 from rebuilder.guest.archive_limits import CHUNK, MEMBER_BYTES, Budget, Stretch, UnreadableError, stretch
-from rebuilder.guest.archive_reading import Keep, Reading, decoded, shown
+from rebuilder.guest.archive_reading import Entry, Keep, Reading, Receive, decoded, shown
 from rebuilder.guest.archive_stream import CompressedInput, PlainInput
 from rebuilder.guest.archive_tar import FULL_RECORD, RECORD, Extension, TarArchive, TarMember
 from rebuilder.guest.archive_tar_headers import BLOCK, Number, TarHeader, parse_header
@@ -30,7 +30,9 @@ class _Pending(NamedTuple):
     records: tuple[tuple[bytes, bytes], ...] = ()
 
 
-def read_tar(file: BinaryIO, compression: str | None, keep: Keep, *, raw: bool) -> Reading:
+def read_tar(
+    file: BinaryIO, compression: str | None, keep: Keep, *, raw: bool, receive: Receive | None = None
+) -> Reading:
     """Read a whole tar archive; damage ends up in ``problems``, never in an exception.
 
     Args:
@@ -38,9 +40,10 @@ def read_tar(file: BinaryIO, compression: str | None, keep: Keep, *, raw: bool) 
         compression: ``gz``, ``bz2``, ``xz`` or None.
         keep: Which contents to hand back, and how much of them.
         raw: Whether to take digests of compressed data too, which only a comparison needs.
+        receive: Unpacks what is read.
     """
     name = f"tar.{compression}" if compression else "tar"
-    reader = _Reader(keep)
+    reader = _Reader(keep, receive)
     try:
         reader.open(file, compression, raw=raw)
         archive = reader.archive()
@@ -53,8 +56,9 @@ def read_tar(file: BinaryIO, compression: str | None, keep: Keep, *, raw: bool) 
 
 
 class _Reader:
-    def __init__(self, keep: Keep) -> None:
+    def __init__(self, keep: Keep, receive: Receive | None) -> None:
         self._keep = keep
+        self._receive = receive
         self.members: list[TarMember] = []
         self.problems: list[str] = []
         self.contents: dict[int, bytes] = {}
@@ -88,7 +92,7 @@ class _Reader:
             else:
                 self._member(header, pending)
                 pending = _Pending()
-        if pending.extensions:
+        if pending.extensions or any(index == len(self.members) for index, _extension in self._globals):
             raise UnreadableError("It is cut short: the member of its last extension header is missing.")
         zeros, trailing = self._end(block)
         if zeros < 2 * BLOCK:
@@ -132,6 +136,8 @@ class _Reader:
             records = tuple(_pax_records(data))
         extension = Extension(header._replace(size=Number(0, header.size.style)), records, rest)
         if header.type == b"g":
+            if pending.extensions:
+                raise UnreadableError("It is damaged: a header for all members stands between one and its own header.")
             self._globals.append((len(self.members), extension))
             self._global_records.update((key, value) for key, value, _odd in records)
             return pending
@@ -156,8 +162,15 @@ class _Reader:
         size = int(_checked(records[b"size"], _COUNT)) if b"size" in records else header.size.value
         name = decoded(raw_name)
         index = len(self.members)
-        digest, padding = self._content(size if header.type in b"0\x007" else 0, self._keep(index, name), index, what)
         linked = kind in {"symlink", "hardlink"}
+        mtime = _checked(records.get(b"mtime", b"%d" % header.mtime.value), _NUMBER).decode("ascii")
+        into = None
+        if self._receive is not None:
+            link = os.fsdecode(raw_link) if linked else ""
+            entry = Entry(os.fsdecode(raw_name), kind, bool(header.mode.value & 0o111), float(mtime), link)
+            into = self._receive(entry)
+        stored = size if header.type in b"0\x007" else 0
+        digest, padding = self._content(stored, self._keep(index, name), index, what, into)
         self.members.append(
             TarMember(
                 name=name,
@@ -168,7 +181,7 @@ class _Reader:
                 link=decoded(raw_link) if linked else None,
                 raw_link=raw_link,
                 mode=header.mode.value & 0o7777,
-                mtime=_checked(records.get(b"mtime", b"%d" % header.mtime.value), _NUMBER).decode("ascii"),
+                mtime=mtime,
                 owner=_owner(header, records),
                 device=(header.major.value, header.minor.value) if kind == "device" else None,
                 records=tuple(sorted((key, value) for key, value in records.items() if key not in _MEMBER_FIELDS)),
@@ -177,7 +190,9 @@ class _Reader:
             )
         )
 
-    def _content(self, size: int, wanted: int, index: int, what: str) -> tuple[str, Stretch | None]:
+    def _content(
+        self, size: int, wanted: int, index: int, what: str, into: IO[bytes] | None
+    ) -> tuple[str, Stretch | None]:
         if not 0 <= size <= MEMBER_BYTES:
             raise UnreadableError(f"It is too large: {what} claims {size:,} bytes; at most {MEMBER_BYTES:,} are read.")
         digest = hashlib.sha256()
@@ -187,8 +202,12 @@ class _Reader:
             data = self._exactly(min(left, CHUNK), what)
             left -= len(data)
             digest.update(data)
+            if into is not None:
+                into.write(data)
             if len(head) < wanted:
                 head += data[: wanted - len(head)]
+        if into is not None:
+            into.close()
         if wanted:
             self.contents[index] = bytes(head)
         padding = self._exactly(-size % BLOCK, what)

@@ -7,6 +7,7 @@ the data, the local copy of a field that agrees with the central one) is left ou
 
 from __future__ import annotations
 
+import calendar
 import stat
 from typing import Any, NamedTuple
 
@@ -105,6 +106,14 @@ def dos_time(value: int) -> str:
         f"{(date >> 9) + 1980:04}-{date >> 5 & 15:02}-{date & 31:02}"
         f"T{time >> 11:02}:{time >> 5 & 63:02}:{(time & 31) * 2:02}"
     )
+
+
+def dos_seconds(value: int) -> int:
+    """Seconds since 1970 of an MS-DOS date and time, as if it were in UTC; what no calendar has is counted on."""
+    date, time = value >> 16, value & 0xFFFF
+    years, month = divmod(((date >> 5) & 15) - 1, 12)
+    moment = ((date >> 9) + 1980 + years, month + 1, 1, time >> 11, (time >> 5) & 63, (time & 31) * 2)
+    return calendar.timegm((*moment, 0, 0, 0)) + ((date & 31) - 1) * 86400
 
 
 def member_kind(raw_name: bytes, host: int, external: int) -> str:

@@ -7,7 +7,7 @@ import hashlib
 import lzma
 import struct
 import zlib
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from rebuilder.guest.archive_limits import CHUNK, Budget, Stretch, UnreadableError
 from rebuilder.guest.archive_zip import METHODS
@@ -30,7 +30,9 @@ class Content(NamedTuple):
 class Sink:
     """Where decompressed bytes go: counted, hashed, and their beginning kept."""
 
-    def __init__(self, head_bytes: int, expected: int, budget: Budget, what: str) -> None:
+    def __init__(
+        self, head_bytes: int, expected: int, budget: Budget, what: str, into: IO[bytes] | None = None
+    ) -> None:
         self.sha256 = hashlib.sha256()
         self.crc = 0
         self.size = 0
@@ -39,6 +41,7 @@ class Sink:
         self._expected = expected
         self._budget = budget
         self._what = what
+        self._into = into
 
     def write(self, data: bytes) -> None:
         """Take the next bytes.
@@ -52,6 +55,8 @@ class Sink:
         self._budget.content(len(data))
         self.sha256.update(data)
         self.crc = zlib.crc32(data, self.crc)
+        if self._into is not None:
+            self._into.write(data)
         if len(self.head) < self._head_bytes:
             self.head += data[: self._head_bytes - len(self.head)]
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import os
 import struct
-from typing import Any, BinaryIO, NamedTuple
+from typing import IO, Any, BinaryIO, NamedTuple
 
 from rebuilder.guest.archive_dangers import dangers
 from rebuilder.guest.archive_limits import CHUNK, MEMBER_BYTES, Budget, Stretch, UnreadableError, stretch
-from rebuilder.guest.archive_reading import Keep, Reading, shown
-from rebuilder.guest.archive_zip import ZipArchive, ZipMember, member_kind
+from rebuilder.guest.archive_reading import Entry, Keep, Reading, Receive, shown
+from rebuilder.guest.archive_zip import ZipArchive, ZipMember, dos_seconds, member_kind
 from rebuilder.guest.archive_zip_content import FAULTS, Content, Sink, decompressor
 from rebuilder.guest.archive_zip_records import (
     DESCRIPTOR,
@@ -51,15 +52,16 @@ class _Placed(NamedTuple):
     odd: dict[str, Any]
 
 
-def read_zip(file: BinaryIO, keep: Keep, *, raw: bool) -> Reading:
+def read_zip(file: BinaryIO, keep: Keep, *, raw: bool, receive: Receive | None = None) -> Reading:
     """Read a whole ZIP file; damage ends up in ``problems``, never in an exception.
 
     Args:
         file: Opened for reading, with a file descriptor.
         keep: Which contents to hand back, and how much of them.
         raw: Whether to take digests of compressed data too, which only a comparison needs.
+        receive: Unpacks what is read.
     """
-    reader = _Reader(Source(file.fileno()), keep, raw=raw)
+    reader = _Reader(Source(file.fileno()), keep, receive, raw=raw)
     try:
         archive = reader.archive()
     except UnreadableError as error:
@@ -72,10 +74,11 @@ def read_zip(file: BinaryIO, keep: Keep, *, raw: bool) -> Reading:
 
 
 class _Reader:
-    def __init__(self, source: Source, keep: Keep, *, raw: bool) -> None:
+    def __init__(self, source: Source, keep: Keep, receive: Receive | None, *, raw: bool) -> None:
         self._source = source
         self._budget = Budget(source.size)
         self._keep = keep
+        self._receive = receive
         self._raw = raw
         self.members: dict[int, ZipMember] = {}
         self.problems: list[str] = []
@@ -137,14 +140,20 @@ class _Reader:
         if data_at + sizes.csize > directory_at:
             raise UnreadableError(f"It is damaged: {what} reaches into the central directory.")
         local_extra, wide, plain = _widen(split_extra(local.extra), local)
-        content = self._content(placed, data_at, what)
+        kind = member_kind(central.name, central.host, central.external)
+        entry = Entry(name, kind, bool(central.external >> 16 & 0o111), float(dos_seconds(central.time)), "")
+        into = self._receive(entry) if self._receive is not None and kind == "file" else None
+        content = self._content(placed, data_at, what, into)
+        if into is not None:
+            into.close()
+        elif self._receive is not None:
+            self._receive(entry._replace(link=os.fsdecode(content.head[:_LINK_BYTES])))
         descriptor, end = self._descriptor(central, sizes, data_at + sizes.csize, directory_at)
         odd = dict(placed.odd, **_disagreements(central, local, sizes, wide))
         if content.headers:
             odd["headers in data"] = True
         if not plain:
             odd["ZIP64 block"] = True
-        kind = member_kind(central.name, central.host, central.external)
         self.members[placed.position] = ZipMember(
             name=name,
             raw_name=central.name,
@@ -174,7 +183,7 @@ class _Reader:
         )
         return end
 
-    def _content(self, placed: _Placed, at: int, what: str) -> Content:
+    def _content(self, placed: _Placed, at: int, what: str, into: IO[bytes] | None) -> Content:
         central, sizes = placed.central, placed.sizes
         if central.flags & 1:
             raise UnreadableError(f"It cannot be read: {what} is encrypted.")
@@ -185,7 +194,7 @@ class _Reader:
         head_bytes = max(wanted, _CODE_BYTES, _RECORD_BYTES if is_record(name) else 0)
         if _maybe_link(central):
             head_bytes = max(head_bytes, _LINK_BYTES)
-        sink = Sink(head_bytes, sizes.usize, self._budget, what)
+        sink = Sink(head_bytes, sizes.usize, self._budget, what, into)
         raw_digest = hashlib.sha256() if self._raw and sizes.csize else None
         stream = decompressor(central.method, what)
         slack = hashlib.sha256()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from rebuilder.guest.archive_dangers import below_non_directories, implied_directories, plain_name
+from rebuilder.guest.archive_landing import names_meet
 from rebuilder.guest.archive_tar import FULL_RECORD, Extension, TarArchive, TarMember
 from rebuilder.guest.archive_tar_headers import Number, TarHeader, Text
 from rebuilder.guest.normalise_gzip import bzip2_compression, gzip_compression, gzip_header, xz_compression
@@ -70,6 +71,8 @@ def tar_directory_entries(archive: TarArchive) -> TarArchive:
     """``tar-directory-entries``: members for directories that hold other members and have an ordinary mode."""
     if any(index for index, _extension in archive.globals):
         return archive
+    if names_meet(_places(archive)):
+        return archive
     implied = implied_directories(archive.members)
     members = tuple(
         each
@@ -86,12 +89,11 @@ def tar_directory_entries(archive: TarArchive) -> TarArchive:
 def tar_order(archive: TarArchive) -> TarArchive:
     """``tar-order``: order of members, in an archive where it decides nothing.
 
-    It decides something when a name occurs twice, a file or link lies in a path, there are hard links, or a global
-    header begins in the middle.
+    It decides something when names meet on some file system, a file or link lies in a path, there are hard links, or a
+    global header begins in the middle.
     """
-    names = [plain_name(each.name) for each in archive.members]
     fixed = (
-        len(set(names)) < len(names)
+        names_meet(_places(archive))
         or any(each.kind == "hardlink" for each in archive.members)
         or any(index for index, _extension in archive.globals)
         or below_non_directories(archive.members)
@@ -99,6 +101,10 @@ def tar_order(archive: TarArchive) -> TarArchive:
     if fixed:
         return archive
     return archive._replace(members=tuple(sorted(archive.members, key=lambda each: each.raw_name)))
+
+
+def _places(archive: TarArchive) -> tuple[tuple[str, bool], ...]:
+    return tuple((plain_name(each.name), each.kind == "directory") for each in archive.members)
 
 
 TAR: dict[str, Callable[[TarArchive], TarArchive]] = {

@@ -3,6 +3,9 @@
 Modes are rebuilt from the umask and the executable bit alone; names that would leave the tree, links out of it
 and devices end the program. Times come from the archive, brought into the years that a ZIP file can hold: packers end
 with an error where a file is older, and no release was made by one that did.
+
+What is unpacked is what is compared: the same reader reads both, and an archive of which readers make different things
+is refused.
 """
 
 from __future__ import annotations
@@ -11,12 +14,12 @@ import argparse
 import calendar
 import os
 import shutil
-import stat
 import sys
-import tarfile
-import zipfile
-import zlib
-from typing import IO, Dict, Iterator, List, NamedTuple, Optional
+from typing import IO, Dict, List, Optional, Tuple
+
+from rebuilder.guest.archive_contradictions import contradictions
+from rebuilder.guest.archive_open import read_archive
+from rebuilder.guest.archive_reading import Entry
 
 USAGE, MALFORMED = 64, 65
 
@@ -26,18 +29,6 @@ _LATEST = float(calendar.timegm((2107, 12, 31, 23, 59, 58)))
 
 class Refused(Exception):  # noqa: N818 - reads as what happened
     """A member that must not be unpacked, or an archive that cannot be read; the text is a sentence."""
-
-
-class Entry(NamedTuple):
-    """One member, the same for tar and ZIP."""
-
-    name: str
-    kind: str
-    """``file``, ``directory``, ``symlink``, ``hardlink``, or another word for what is refused."""
-    executable: bool
-    mtime: float
-    link: str
-    content: Optional[IO[bytes]]
 
 
 def main(argv: List[str]) -> int:
@@ -60,33 +51,72 @@ def unpack(source: str, into: str, *, umask: int) -> int:
     """Unpack; gives the number of files.
 
     Raises:
-        Refused: the archive cannot be read, or a member would reach outside ``into``.
+        Refused: the archive cannot be read, readers disagree about it, or a member would reach outside ``into``.
     """
-    root = os.path.realpath(into)
-    os.makedirs(root, exist_ok=True)
-    directories: Dict[str, float] = {}
-    files = 0
+    tree = _Tree(os.path.realpath(into), umask)
     try:
-        for entry in _entries(source):
-            parts = _parts(entry.name)
-            if not parts:
-                continue
-            target = _target(root, parts)
-            if entry.kind == "directory":
-                _directory(target, umask)
-                directories[target] = _moment(entry)
-                continue
-            _write(root, target, entry, (0o777 if entry.executable else 0o666) & ~umask)
-            if entry.kind == "file":
-                os.utime(target, (_moment(entry), _moment(entry)))
-            files += 1
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, UnicodeError, ValueError) as error:
-        raise Refused(f"the archive is malformed: {error}") from error
-    except (NotImplementedError, RuntimeError) as error:  # zipfile: unknown compression, encryption
-        raise Refused(f"the archive cannot be read: {error}") from error
-    for directory in sorted(directories, reverse=True):
-        os.utime(directory, (directories[directory], directories[directory]))
-    return files
+        reading = read_archive(source, raw=False, receive=tree.receive)
+    finally:
+        tree.close()
+    if not reading.readable:
+        raise Refused(f"the archive is malformed: {reading.problems[0]}")
+    contradiction = contradictions(reading.archive)
+    if contradiction:
+        raise Refused(f"readers disagree about the archive: {contradiction[0]}")
+    tree.finish()
+    return tree.files
+
+
+class _Tree:
+    """The tree that is made, member by member."""
+
+    def __init__(self, root: str, umask: int) -> None:
+        self.files = 0
+        self._root = root
+        self._umask = umask
+        self._directories: Dict[str, float] = {}
+        self._written: Optional[Tuple[str, float]] = None
+        self._file: Optional[IO[bytes]] = None
+        os.makedirs(root, exist_ok=True)
+
+    def receive(self, entry: Entry) -> Optional[IO[bytes]]:
+        """Make a member; of a file, what its content is to be written to."""
+        self._date()
+        parts = _parts(entry.name)
+        if not parts:
+            return None
+        target = _target(self._root, parts)
+        if entry.kind == "directory":
+            _directory(target, self._umask)
+            self._directories[target] = _moment(entry)
+            return None
+        self.files += 1
+        if entry.kind != "file":
+            _make(self._root, target, entry)
+            return None
+        _make_room(target, entry)
+        file = open(target, "xb")  # noqa: SIM115 - the reader closes it
+        os.fchmod(file.fileno(), (0o777 if entry.executable else 0o666) & ~self._umask)
+        self._written, self._file = (target, _moment(entry)), file
+        return file
+
+    def close(self) -> None:
+        """Leave no file open, wherever reading stopped."""
+        if self._file is not None:
+            self._file.close()
+
+    def finish(self) -> None:
+        """Give directories their times, now that nothing is written to them any more."""
+        self._date()
+        for directory in sorted(self._directories, reverse=True):
+            os.utime(directory, (self._directories[directory], self._directories[directory]))
+
+    def _date(self) -> None:
+        """Give the file that was written last its time."""
+        if self._written is not None:
+            target, moment = self._written
+            os.utime(target, (moment, moment))
+        self._written = None
 
 
 def _parts(name: str) -> List[str]:
@@ -122,31 +152,31 @@ def _directory(target: str, umask: int) -> None:
 
 def _moment(entry: Entry) -> float:
     """When a file was last changed, in the years that a ZIP file can hold."""
-    return min(max(entry.mtime, _EARLIEST), _LATEST)
+    return min(max(entry.seconds, _EARLIEST), _LATEST)
 
 
-def _write(root: str, target: str, entry: Entry, mode: int) -> None:
+def _make_room(target: str, entry: Entry) -> None:
+    """A later member of the same name replaces the earlier one, as tar does."""
     if os.path.isdir(target) and not os.path.islink(target):
         raise Refused(f"{entry.name!r} is both a directory and something else")
+    if os.path.lexists(target):
+        os.unlink(target)
+
+
+def _make(root: str, target: str, entry: Entry) -> None:
+    """Make what is no ordinary file."""
     if entry.kind == "symlink":
         _check_link(root, os.path.dirname(target), entry)
-    elif entry.kind not in ("file", "hardlink"):
+    elif entry.kind != "hardlink":
         raise Refused(f"{entry.name!r} is a {entry.kind}")
-    if os.path.lexists(target):  # a later member of the same name replaces the earlier one, as tar does
-        os.unlink(target)
+    _make_room(target, entry)
     if entry.kind == "symlink":
         os.symlink(entry.link, target)
         return
-    if entry.kind == "hardlink":
-        original = _target(root, _parts(entry.link))
-        if os.path.islink(original) or not os.path.isfile(original):
-            raise Refused(f"{entry.name!r} is a hard link to {entry.link!r}, which is not a file before it")
-        shutil.copy2(original, target)
-        return
-    with open(target, "xb") as file:
-        if entry.content is not None:
-            shutil.copyfileobj(entry.content, file)
-    os.chmod(target, mode)
+    original = _target(root, _parts(entry.link))
+    if os.path.islink(original) or not os.path.isfile(original):
+        raise Refused(f"{entry.name!r} is a hard link to {entry.link!r}, which is not a file before it")
+    shutil.copy2(original, target)
 
 
 def _check_link(root: str, directory: str, entry: Entry) -> None:
@@ -156,52 +186,3 @@ def _check_link(root: str, directory: str, entry: Entry) -> None:
     goal = os.path.normpath(os.path.join(os.path.realpath(directory), entry.link))
     if goal != root and not goal.startswith(root + os.sep):
         raise Refused(f"{entry.name!r} is a link to {entry.link!r}, out of the tree")
-
-
-def _entries(source: str) -> Iterator[Entry]:
-    if zipfile.is_zipfile(source) and not _is_gzip(source):
-        yield from _zip_entries(source)
-    else:
-        yield from _tar_entries(source)
-
-
-def _is_gzip(source: str) -> bool:
-    with open(source, "rb") as file:
-        return file.read(2) == b"\x1f\x8b"
-
-
-def _tar_entries(source: str) -> Iterator[Entry]:
-    with tarfile.open(source, "r:gz" if _is_gzip(source) else "r:") as archive:
-        for info in archive:
-            content = archive.extractfile(info) if info.isreg() else None
-            yield Entry(info.name, _tar_kind(info), bool(info.mode & 0o111), info.mtime, info.linkname, content)
-
-
-def _tar_kind(info: tarfile.TarInfo) -> str:
-    if info.isreg():
-        return "file"
-    if info.isdir():
-        return "directory"
-    if info.issym():
-        return "symlink"
-    if info.islnk():
-        return "hardlink"
-    return "FIFO" if info.isfifo() else "device" if info.isdev() else "member of an unknown kind"
-
-
-def _zip_entries(source: str) -> Iterator[Entry]:
-    with zipfile.ZipFile(source) as archive:
-        for info in archive.infolist():
-            mode = info.external_attr >> 16
-            moment = float(calendar.timegm((*info.date_time, 0, 0, 0)))
-            executable = bool(mode & 0o111)
-            if info.is_dir():
-                yield Entry(info.filename, "directory", executable, moment, "", None)
-            elif stat.S_ISLNK(mode):
-                link = archive.read(info).decode("utf-8")
-                yield Entry(info.filename, "symlink", executable, moment, link, None)
-            elif stat.S_IFMT(mode) in (0, stat.S_IFREG):
-                with archive.open(info) as content:
-                    yield Entry(info.filename, "file", executable, moment, "", content)
-            else:
-                yield Entry(info.filename, "device", executable, moment, "", None)

@@ -63,7 +63,6 @@ CONTENT: dict[str, Callable[[], bytes]] = {
     "fifo": lambda: tar_bytes(tar_member("pkg-1/module.py", type=tarfile.FIFOTYPE)),
     "device": lambda: tar_bytes(tar_member("pkg-1/module.py", type=tarfile.CHRTYPE, devmajor=1, devminor=3)),
     "extended attribute": lambda: one(pax_headers={"SCHILY.xattr.security.capability": "x"}),
-    "trailing": lambda: one() + b"x" * 512,
     "twice": lambda: tar_bytes(*[(tar_member("pkg-1/module.py"), LONG)] * 2),
 }
 
