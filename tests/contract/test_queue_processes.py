@@ -63,7 +63,6 @@ def test_each_task_is_done_once_whoever_is_killed(full: Ledger, place: str) -> N
         killed.process.wait()
         done = [int(each.line()) for each in workers]
         assert all(each.process.wait() == 0 for each in workers)
-    assert all(done), "every process had something to do"
     assert {killed.owner} == full.queue.owners()
     assert held not in _completed(full)
     assert gone(killed.owner)
