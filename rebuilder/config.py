@@ -32,6 +32,7 @@ _MOST = 1 << 53
 _Count = Annotated[int, Field(strict=True, gt=0, le=_MOST)]
 _Seconds = Annotated[float, Field(strict=True, gt=0, le=_MOST, allow_inf_nan=False)]
 _WORDS = {
+    "bool": "must be true or false, without quotes",
     "dict_type": "must be a table",
     "enum": "must be one of {expected}",
     "finite_number": "must be a finite number",
@@ -167,6 +168,8 @@ class Config(Value):
     """Where the static site is written; below the store unless set."""
     site_url: str | None = None
     """Where readers find the site, for links in messages about alarms."""
+    public_site: Annotated[bool, Field(strict=True)] = False
+    """Strangers read the site and the API: what is about this machine is kept for who has the token."""
     index_url: str | None = None
     """PyPI-like index; None takes it from pip's and uv's settings."""
     builder_id: str = "tag:rebuilder,2026:self-hosted"

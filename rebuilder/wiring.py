@@ -250,6 +250,7 @@ def _press(config: Config, ledger: Ledger, blobs: Blobs, clock: Clock) -> Press:
             key_id=signer.key_id,
             verifier=config.builder_id,
             cache=config.store / "cache" / "templates",
+            public=config.public_site,
         ),
         clock=clock,
     )

@@ -71,6 +71,11 @@ class AlarmKind(StrEnum):
         """True when it tells of our own operation: it clears by itself once the condition has passed."""
         return self in _OURS
 
+    @property
+    def for_operators(self) -> bool:
+        """True when it tells of this machine and its surroundings; on a public site strangers do not see what."""
+        return self in _OURS or self in {AlarmKind.GIVEN_UP, AlarmKind.STORE_CORRUPT}
+
 
 _PAGES = {
     AlarmKind.DIGEST_CHANGED,

@@ -79,6 +79,17 @@ class Health:
         looks = (self._ledger, self._store, self._isolation, self._workers, self._loops)
         return [sentence for look in looks for sentence in look()]
 
+    def ready_in_public(self) -> list[str]:
+        """The same for strangers: nothing of where things are and what they are called."""
+        looks = (
+            (self._ledger, "The ledger cannot be used."),
+            (self._store, "The store cannot be used, or has too little room."),
+            (self._isolation, "Builds cannot be isolated."),
+            (self._workers, None),
+            (self._loops, None),
+        )
+        return [public or sentence for look, public in looks for sentence in look()]
+
     def _ledger(self) -> Iterator[str]:
         try:
             self.ledger.statistics.answers()

@@ -220,6 +220,8 @@ class Service:
             metrics=lambda: scrape(lambda: ledger.statistics.figures(self._parts.clock.now()), self._place),
             live=health.live,
             ready=health.ready,
+            public=self._config.public_site,
+            ready_in_public=health.ready_in_public,
             clock=self._parts.clock,
             token=Token.open(Path(token).expanduser() if token else self._config.keys / _TOKEN_FILE),
             requests_per_minute=service.requests_per_minute,

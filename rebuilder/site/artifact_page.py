@@ -238,8 +238,8 @@ def _dealt_with(recorded: RecordedAlarm) -> str | None:
     if recorded.acknowledged is None:
         return None
     note = f": {visible(recorded.note, LONG)}" if recorded.note else ""
-    who = visible(recorded.acknowledged_by or "somebody", SHORT)
-    return f"Acknowledged {moment(recorded.acknowledged).text} by {who}{note}"
+    who = f" by {visible(recorded.acknowledged_by, SHORT)}" if recorded.acknowledged_by else ""
+    return f"Acknowledged {moment(recorded.acknowledged).text}{who}{note}"
 
 
 def _alarms(report: Report, others: Sequence[RecordedAlarm]) -> tuple[AlarmNote, ...]:

@@ -213,6 +213,8 @@ def _by_reason(queue: QueueState) -> tuple[Share, ...]:
 
 def _by_watch(queue: QueueState) -> tuple[Share, ...]:
     """Tasks by watch, most first, after what no watch asked for: together they are all that wait."""
+    if not queue.by_watch:
+        return ()
     watched = sum(queue.by_watch.values())
     whole = max(watched, sum(queue.by_reason.values()))
     found = sorted(queue.by_watch.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_SHARES]

@@ -12,6 +12,7 @@ from rebuilder.errors import StoreError
 from rebuilder.model.alarm import RecordedAlarm
 from rebuilder.model.definition import Role
 from rebuilder.model.operations import Operations
+from rebuilder.model.public import public_alarms, public_operations
 from rebuilder.model.report import Report, SignedReport, Summary, page_path
 from rebuilder.model.verdict import Verdict
 from rebuilder.ports import Blobs
@@ -51,7 +52,15 @@ class Site:
     """The published site below one directory. All of it can be written again from what is stored."""
 
     def __init__(
-        self, root: Path, blobs: Blobs, *, public_key: bytes, key_id: str, verifier: str, cache: Path | None = None
+        self,
+        root: Path,
+        blobs: Blobs,
+        *,
+        public_key: bytes,
+        key_id: str,
+        verifier: str,
+        cache: Path | None = None,
+        public: bool = False,
     ) -> None:
         """Nothing is written yet.
 
@@ -63,6 +72,7 @@ class Site:
             verifier: Who verifies, as the pages name it.
             cache: Directory for compiled templates. Code is loaded from there: it must be nobody else's, and never
                 below ``root``.
+            public: Strangers read it: nothing is told about the machine and the people behind it.
         """
         if not _KEY_ID.fullmatch(key_id):
             raise ValueError("key_id has to be 64 hexadecimal digits")
@@ -71,6 +81,7 @@ class Site:
         self._public_key = public_key
         self._key_id = key_id
         self._verifier = verifier
+        self._public = public
         self._writer = Writer(root)
         self._renderer = Renderer(verifier, cache)
 
@@ -96,7 +107,7 @@ class Site:
             report,
             Surroundings(
                 history=history,
-                alarms=alarms,
+                alarms=public_alarms(alarms) if self._public else alarms,
                 key_id=signed.key_id,
                 project_href=project_path(artifact.ecosystem, artifact.name),
                 files={name: meaning for name, (meaning, _) in files.items()},
@@ -127,6 +138,7 @@ class Site:
             StoreError: the directory cannot be written.
         """
         files = current(summaries)
+        alarms = public_alarms(alarms) if self._public else alarms
         still_open = [each.alarm for each in alarms if each.open]
         counts = Counter(each.verdict for each in files)
         self._write_fixed()
@@ -167,6 +179,8 @@ class Site:
             StoreError: they cannot be written.
         """
         still_open = [each for each in alarms if each.open]
+        if self._public:
+            operations, still_open = public_operations(operations), public_alarms(still_open)
         page = operate_page(operations, still_open, self._published)
         self._writer.write("operate.json", documents.operate_document(operations, still_open, self._verifier))
         self._writer.write(_OPERATE, self._renderer.html("operate.html", page, operated=True))

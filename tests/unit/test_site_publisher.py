@@ -13,6 +13,7 @@ from datetime import timedelta
 from hashlib import sha256
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
@@ -38,7 +39,7 @@ def blobs() -> MemoryBlobs:
     return MemoryBlobs()
 
 
-def a_site(root: Path, blobs: MemoryBlobs, **options: Path) -> Site:
+def a_site(root: Path, blobs: MemoryBlobs, **options: Any) -> Site:
     """A site of its own."""
     return Site(root, blobs, public_key=b"key\n", key_id=KEY_ID, verifier="rebuilder.example.org", **options)
 

@@ -71,7 +71,7 @@ def make_api(desk: Desk) -> FastAPI:
 
     api.include_router(v1)
     api.include_router(probe_routes(desk))
-    install(api)
+    install(api, desk)
     api.router.default = _everything_else(desk)
     return api
 

@@ -50,5 +50,9 @@ class Desk:
     """What keeps it from doing its work now; empty: nothing."""
     clock: Clock
     token: Token
+    public: bool = False
+    """Strangers ask too: they see nothing of this machine."""
+    ready_in_public: Callable[[], list[str]] = list
+    """As ``ready``, in words for strangers."""
     requests_per_minute: int = 600
     """From one address."""

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from rebuilder.model.operations import QueueEntry
+from rebuilder.model.public import public_entry
 from rebuilder.model.report import Summary, page_path
 from rebuilder.model.value import Value
 from rebuilder.model.work import Order, Tier
@@ -86,16 +87,17 @@ class Acknowledgement(Value):
     )
 
 
-def file_status(known: Known) -> FileStatus:
-    """What is shown of what the ledger knows."""
+def file_status(known: Known, *, public: bool = False) -> FileStatus:
+    """What is shown of what the ledger knows; ``public``: to strangers."""
     place = known.place
+    entry = place and (public_entry(place.entry) if public else place.entry)
     return FileStatus(
         purl=known.purl,
         filename=known.filename,
         sha256=known.sha256,
         current=_entry(known.verifications[0]) if known.verifications else None,
         history=known.verifications[1:],
-        queued=Queued(entry=place.entry, position=place.position) if place else None,
+        queued=Queued(entry=entry, position=place.position) if place and entry else None,
     )
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from rebuilder.service.api.audience import trusted
 from rebuilder.service.api.desk import Desk
 
+_NAMED_BY_WATCH = b"rebuilder_watch_"
+"""How metrics begin whose labels are names of watches."""
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     503: {"model": list[str], "description": "It does not; each sentence says why."}
 }
@@ -25,9 +28,12 @@ def probe_routes(desk: Desk) -> APIRouter:
         response_class=Response,
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )
-    def metrics() -> Response:
+    def metrics(request: Request) -> Response:
         """Give the figures that Prometheus collects."""
-        return Response(desk.metrics(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        found = desk.metrics()
+        if not trusted(desk, request):
+            found = b"".join(line for line in found.splitlines(keepends=True) if _NAMED_BY_WATCH not in line)
+        return Response(found, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     @router.get("/healthz", response_model=list[str], responses=_PROBLEMS)
     def healthz() -> JSONResponse:
@@ -35,9 +41,9 @@ def probe_routes(desk: Desk) -> APIRouter:
         return _answer(desk.live)
 
     @router.get("/readyz", response_model=list[str], responses=_PROBLEMS)
-    def readyz() -> JSONResponse:
+    def readyz(request: Request) -> JSONResponse:
         """Say whether it can do its work now; when it cannot, the sentences say what is missing."""
-        return _answer(desk.ready)
+        return _answer(desk.ready if trusted(desk, request) else desk.ready_in_public)
 
     return router
 

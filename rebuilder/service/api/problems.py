@@ -12,6 +12,8 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from rebuilder.errors import RebuilderError, UsageError
+from rebuilder.service.api.audience import trusted
+from rebuilder.service.api.desk import Desk
 from rebuilder.service.api.documents import Problem
 
 REQUEST_ID = "rebuilder.request"
@@ -45,12 +47,16 @@ def our_fault(request_id: str) -> JSONResponse:
     return problem(500, "Something failed on our side.", hint=f"The log has more, at request {request_id}.")
 
 
-def install(app: FastAPI) -> None:
+def install(app: FastAPI, desk: Desk) -> None:
     """Make every error that a route can raise an answer of this kind."""
+
+    async def ours(request: Request, error: Exception) -> JSONResponse:
+        return await _ours(request, error, told=trusted(desk, request))
+
     app.add_exception_handler(Refusal, _refusal)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(RebuilderError, _ours)
+    app.add_exception_handler(RebuilderError, ours)
     app.add_exception_handler(Exception, _unforeseen)  # raised again after the answer, for the log
 
 
@@ -100,12 +106,13 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
     return problem(400, f"The request is not understood: {known}: {words}.", hint=_PARAMETERS)
 
 
-async def _ours(_: Request, error: Exception) -> JSONResponse:
+async def _ours(_: Request, error: Exception, *, told: bool) -> JSONResponse:
     assert isinstance(error, RebuilderError)  # noqa: S101 - see above
     if isinstance(error, UsageError):
         return problem(400, str(error), hint=error.hint)
     _LOG.warning("A request could not be answered: %s", error)
-    return problem(503, str(error), hint=error.hint, headers={"Retry-After": _RETRY_SECONDS})
+    sentence = str(error) if told else "Something that this needs cannot be used now."
+    return problem(503, sentence, hint=error.hint if told else None, headers={"Retry-After": _RETRY_SECONDS})
 
 
 async def _unforeseen(request: Request, _: Exception) -> JSONResponse:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any
 from urllib.parse import quote, unquote
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from packageurl import PackageURL
 from packaging.utils import canonicalize_name
 from pydantic import StringConstraints
 
 from rebuilder.model.report import Report
 from rebuilder.model.verdict import Verdict
+from rebuilder.service.api.audience import trusted
 from rebuilder.service.api.desk import Desk
 from rebuilder.service.api.documents import Problem, Status, Verdicts, file_status, verdicts_page
 from rebuilder.service.api.problems import Refusal
@@ -29,6 +30,7 @@ def verdict_routes(desk: Desk) -> APIRouter:
 
     @router.get("/status", response_model_exclude_none=True, responses=_NOT_FOUND)
     def status(
+        request: Request,
         purl: Annotated[str | None, Query(max_length=1024, description=_PURL)] = None,
         sha256: Annotated[_Digest | None, Query(description="Of a published file.")] = None,
     ) -> Status:
@@ -48,7 +50,8 @@ def verdict_routes(desk: Desk) -> APIRouter:
                 f"No such {what} was seen here.",
                 hint="Check the spelling; POST /api/v1/verifications asks for a verification.",
             )
-        return Status(files=tuple(file_status(each) for each in known))
+        full = trusted(desk, request)
+        return Status(files=tuple(file_status(each, public=not full) for each in known))
 
     @router.get("/verdicts", response_model_exclude_none=True)
     def verdicts(

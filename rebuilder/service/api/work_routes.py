@@ -12,6 +12,8 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from rebuilder.errors import UsageError
 from rebuilder.model.alarm import RecordedAlarm
 from rebuilder.model.operations import Operations, QueueState
+from rebuilder.model.public import public_alarms, public_operations, public_queue
+from rebuilder.service.api.audience import trusted
 from rebuilder.service.api.desk import Desk
 from rebuilder.service.api.documents import Accepted, Acknowledgement, Problem, Wanted
 from rebuilder.service.api.problems import Refusal
@@ -40,20 +42,23 @@ def work_routes(desk: Desk) -> APIRouter:
             )
 
     @router.get("/queue", response_model_exclude_none=True)
-    def queue() -> QueueState:
+    def queue(request: Request) -> QueueState:
         """Say what is being worked on and what is next."""
-        return desk.ledger.queue.state(desk.clock.now())
+        found = desk.ledger.queue.state(desk.clock.now())
+        return found if trusted(desk, request) else public_queue(found)
 
     @router.get("/operations", response_model_exclude_none=True)
-    def operations() -> Operations:
+    def operations(request: Request) -> Operations:
         """Say what the service is doing and how it is going."""
-        return desk.ledger.statistics.operations(desk.clock.now())
+        found = desk.ledger.statistics.operations(desk.clock.now())
+        return found if trusted(desk, request) else public_operations(found)
 
     @router.get("/alarms", response_model_exclude_none=True)
-    def alarms(*, all: bool = False) -> list[RecordedAlarm]:  # noqa: A002 - the name in the address
+    def alarms(request: Request, *, all: bool = False) -> list[RecordedAlarm]:  # noqa: A002 - the name in the address
         """List the alarms somebody still has to look at; with ``all=true`` also the newest of the others."""
         book = desk.ledger.alarm_book
-        return book.all(_MOST_ALARMS) if all else book.open()
+        found = book.all(_MOST_ALARMS) if all else book.open()
+        return found if trusted(desk, request) else public_alarms(found)
 
     @router.post(
         "/alarms/{number}/acknowledge",

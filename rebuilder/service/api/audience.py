@@ -1,0 +1,15 @@
+"""Who asks: on a public site strangers see less than who has the token."""
+
+from __future__ import annotations
+
+from fastapi import Request
+
+from rebuilder.service.api.desk import Desk
+
+
+def trusted(desk: Desk, request: Request) -> bool:
+    """Whether a request may see what is about this machine: everybody may, unless the site is public."""
+    if not desk.public:
+        return True
+    scheme, _, word = request.headers.get("authorization", "").partition(" ")
+    return scheme.lower() == "bearer" and desk.token.matches(word.strip())
