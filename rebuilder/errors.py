@@ -77,6 +77,11 @@ class NoGuestError(SandboxUnavailableError):
     What was reached without a clock of its own stands; that the clock was not tried is told as a remark.
     """
 
+    def __init__(self, reason: str, *, hint: str | None = None) -> None:
+        super().__init__(f"No User Mode Linux guest runs on this machine: {reason}.", hint=hint)
+        self.reason = reason
+        """Why, as the end of a sentence."""
+
 
 class SandboxFaultError(RebuilderError):
     """The sandbox itself failed: neither the build nor a limit ended the run."""

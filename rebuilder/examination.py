@@ -148,6 +148,7 @@ def examine_evidence(
         trail=found.trail,
         diagnosis=found.diagnosis,
         variation=found.variation,
+        remarks=found.remarks,
         toolchains=toolchains_of(parts, found.attempts),
         alarms=alarms,
         seconds=parts.stopwatch.seconds,
@@ -167,6 +168,7 @@ class Findings:
     trail: Trail | None
     diagnosis: Diagnosis | None
     variation: Variation | None
+    remarks: tuple[str, ...]
 
 
 def _tried(parts: Parts, evidence: Evidence, number: int, tier: Tier, share_since: datetime | None) -> Findings:
@@ -195,11 +197,14 @@ def _tried(parts: Parts, evidence: Evidence, number: int, tier: Tier, share_sinc
     if tier is not Tier.QUICK and decision.verdict is Verdict.DIFFERS and decision.attempt is not None:
         trial.look_closer(decision.attempt)
         decision = decide(trial.attempts, obstacle, towards(trial.attempts, filename))
-    variation = None
+    variation = diagnosis = None
     if tier is Tier.FULL and decision.kind is Kind.UNSTABLE and decision.attempt is not None:
-        variation = vary(parts, trial.attempts[decision.attempt])
-    case = Case(evidence, trial.attempts, decision, trail, variation=variation)
-    return Findings(trial.attempts, decision, signed.artifact, trail, diagnosed(parts, case), variation)
+        with trial.experiments.trying("Builds with one thing changed at a time could not be made"):
+            variation = vary(parts, trial.attempts[decision.attempt])
+    with trial.experiments.trying("The causes could not be looked for"):
+        diagnosis = diagnosed(parts, Case(evidence, trial.attempts, decision, trail, variation=variation))
+    remarks = trial.experiments.remarks
+    return Findings(trial.attempts, decision, signed.artifact, trail, diagnosis, variation, remarks)
 
 
 def vary(parts: Parts, attempt: Attempt) -> Variation | None:

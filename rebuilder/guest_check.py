@@ -60,9 +60,7 @@ def check_guest(config: Config) -> NoGuestError | None:
     def kernel() -> Toolchain:
         made = toolchains.kept(TOOLCHAIN)
         if made is None:
-            raise NoGuestError(
-                "No guest was started: its toolchain is to be made again.", hint=_prepare_command(config)
-            )
+            raise NoGuestError("its toolchain is to be made again", hint=_prepare_command(config))
         return made
 
     execution = Execution()

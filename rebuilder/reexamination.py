@@ -6,7 +6,9 @@ from datetime import datetime
 
 from rebuilder import __version__
 from rebuilder.diagnose.case import Case
+from rebuilder.errors import NoGuestError
 from rebuilder.examination import Parts, alarms_about, diagnosed, targets, toolchains_of
+from rebuilder.experiments import Experiments
 from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import Attempt, Hypothesis
@@ -50,12 +52,19 @@ def reexamine(parts: Parts, signed: SignedReport, number: int, started: datetime
     report = signed.report
     parts.stopwatch.stage(Stage.FETCH, report.artifact.filename)
     evidence = _fetched_again(parts, report.evidence, started)
-    attempts = _tried_again(parts, report, number)
-    decision, trail = report.decision, report.trail
+    experiments = Experiments()
+    try:
+        attempts = _tried_again(parts, report, number, experiments)
+    except NoGuestError as error:
+        experiments.no_clock(error)
+        return _as_before(parts, report, evidence, experiments, started)
+    decision, trail, diagnosis = report.decision, report.trail, None
     if attempts:
         counted = towards(attempts, report.artifact.filename)
         decision = decide(attempts, evidence.obstacle, counted)
         trail = _trail(report, decision, tuple(counted))
+    with experiments.trying("The causes could not be looked for"):
+        diagnosis = diagnosed(parts, Case(evidence, attempts, decision, trail))
     files = targets(evidence)
     return report.model_copy(
         update={
@@ -63,9 +72,27 @@ def reexamine(parts: Parts, signed: SignedReport, number: int, started: datetime
             "attempts": attempts,
             "decision": decision,
             "trail": trail,
-            "diagnosis": diagnosed(parts, Case(evidence, attempts, decision, trail)),
+            "diagnosis": diagnosis,
             "variation": None,
+            "remarks": experiments.remarks,
             "toolchains": toolchains_of(parts, attempts),
+            "alarms": tuple(each for each in alarms_about(parts.ledger, report.artifact) if each.filename in files),
+            "seconds": parts.stopwatch.seconds,
+            "started": started,
+            "finished": parts.clock.now(),
+            "rebuilder_version": __version__,
+        }
+    )
+
+
+def _as_before(parts: Parts, report: Report, evidence: Evidence, experiments: Experiments, started: datetime) -> Report:
+    """The report of a verdict that rests on a clock of its own, on a machine that has none to try it again with."""
+    told = f"The verdict is that of {report.finished:%Y-%m-%d}; its build was not made again."
+    files = targets(evidence)
+    return report.model_copy(
+        update={
+            "evidence": evidence,
+            "remarks": (*experiments.remarks, told),
             "alarms": tuple(each for each in alarms_about(parts.ledger, report.artifact) if each.filename in files),
             "seconds": parts.stopwatch.seconds,
             "started": started,
@@ -115,7 +142,7 @@ def _changed(artifact: Artifact, file: PublishedFile, found: str, now: datetime)
     )
 
 
-def _tried_again(parts: Parts, report: Report, number: int) -> tuple[Attempt, ...]:
+def _tried_again(parts: Parts, report: Report, number: int, experiments: Experiments) -> tuple[Attempt, ...]:
     """The attempt the verdict rests on, made again; with its repeat when it differs as it did before."""
     index = report.decision.attempt
     if index is None:
@@ -129,6 +156,7 @@ def _tried_again(parts: Parts, report: Report, number: int) -> tuple[Attempt, ..
         stopwatch=parts.stopwatch,
         record=lambda ordinal, attempt: parts.ledger.add_attempt(number, ordinal, attempt),
         finish=parts.finisher.finished,
+        experiments=experiments,
     )
     before = report.attempts[index].hypothesis
     trial.make(

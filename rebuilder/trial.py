@@ -7,6 +7,8 @@ from collections.abc import Callable, Generator, Mapping
 
 from rebuilder.compare.comparer import Comparer
 from rebuilder.compare.diffoscope import DiffoscopeRunner
+from rebuilder.errors import NoGuestError, SandboxFaultError
+from rebuilder.experiments import Experiments
 from rebuilder.model.attempt import Attempt, Hypothesis, Outcome, Output, Run
 from rebuilder.model.comparison import Level
 from rebuilder.model.decision import towards
@@ -41,6 +43,7 @@ class Trial:
         earlier: Gives the run of a definition that was run before and need not be run again, if there is one;
             never asked when a build is repeated.
         finish: Writes recorded metadata into the archive of an attempt that is equivalent.
+        experiments: Keeps what could not be tried; one of its own when None.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Trial:
         record: Callable[[int, Attempt], None],
         earlier: Callable[[BuildDefinition], Run | None] = lambda _: None,
         finish: Callable[[Attempt], Attempt] = lambda attempt: attempt,
+        experiments: Experiments | None = None,
     ) -> None:
         self._targets = targets
         self._run = run
@@ -64,6 +68,7 @@ class Trial:
         self._earlier = earlier
         self._finish = finish
         self._attempts: list[Attempt] = []
+        self.experiments = experiments or Experiments()
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
@@ -75,8 +80,14 @@ class Trial:
     ) -> Obstacle | None:
         """Make an attempt of each hypothesis and send it back, until there are no more, or ``most`` were made.
 
+        A hypothesis that no guest can be had for is told so by :class:`NoGuestError`, where it was yielded; what was
+        reached without one stands.
+
         Returns:
             What kept the hypotheses from going on, if something did.
+
+        Raises:
+            NoGuestError: not even a first attempt could be made.
         """
         self._stopwatch.stage(Stage.RESOLVE)
         try:
@@ -86,12 +97,24 @@ class Trial:
                 if refusal is not None:
                     hypotheses.close()
                     return Obstacle(verdict=Verdict.UNSUPPORTED, sentence=refusal)
-                attempt = self.make(hypothesis)
+                try:
+                    attempt = self.make(hypothesis)
+                except (NoGuestError, SandboxFaultError) as error:
+                    clock = hypothesis.definition.clock is not None and bool(self._attempts)
+                    if not clock and not isinstance(error, NoGuestError):
+                        raise
+                    hypothesis = hypotheses.throw(self.experiments.no_clock(error))
+                    continue
                 self._stopwatch.stage(Stage.RESOLVE)
                 hypothesis = hypotheses.send(attempt)
         except StopIteration as stop:
             obstacle: Obstacle | None = stop.value
             return obstacle
+        except NoGuestError as error:
+            if not self._attempts:
+                raise
+            self.experiments.no_clock(error)
+            return None
         hypotheses.close()
         return None
 
@@ -118,20 +141,27 @@ class Trial:
         first = self._attempts[index]
         if first.rebuilt is None or first.comparison is None:
             return
-        second = self._made(first.hypothesis, repeat=True)
-        if second.rebuilt is not None:
-            self._stopwatch.stage(Stage.COMPARE)
-            agreement = self._comparer.compare(
-                first.rebuilt.sha256, second.rebuilt.sha256, first.rebuilt.filename, second.rebuilt.filename
-            )
-            disagreement = agreement if agreement.level is not Level.IDENTICAL else None
-            second = second.model_copy(update={"agreement": agreement.level, "disagreement": disagreement})
-        self._keep(second)
+        second = None
+        with self.experiments.trying("The build that differs could not be made once more"):
+            second = self._repeated(first.hypothesis, first.rebuilt)
+        if second is not None:
+            self._keep(second)
         self._stopwatch.stage(Stage.DIFFOSCOPE)
         target = first.hypothesis.definition.filename
-        found = self._diffoscope.report(self._targets[target], first.rebuilt.sha256, target)
-        comparison = first.comparison.model_copy(update={"diffoscope": found})
-        self._attempts[index] = first.model_copy(update={"comparison": comparison})
+        with self.experiments.trying("diffoscope could not explain the difference"):
+            found = self._diffoscope.report(self._targets[target], first.rebuilt.sha256, target)
+            comparison = first.comparison.model_copy(update={"diffoscope": found})
+            self._attempts[index] = first.model_copy(update={"comparison": comparison})
+
+    def _repeated(self, hypothesis: Hypothesis, first: Output) -> Attempt:
+        """Make an attempt once more, and say how the two rebuilds agree."""
+        second = self._made(hypothesis, repeat=True)
+        if second.rebuilt is None:
+            return second
+        self._stopwatch.stage(Stage.COMPARE)
+        agreement = self._comparer.compare(first.sha256, second.rebuilt.sha256, first.filename, second.rebuilt.filename)
+        disagreement = agreement if agreement.level is not Level.IDENTICAL else None
+        return second.model_copy(update={"agreement": agreement.level, "disagreement": disagreement})
 
     def _keep(self, attempt: Attempt) -> None:
         self._attempts.append(attempt)

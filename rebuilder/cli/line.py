@@ -62,6 +62,7 @@ def _report_fields(report: Report) -> dict[str, Any]:
         "provenance": _provenance(report),
         "trail": _trail(report),
         "attempts": len(report.attempts),
+        "remarks": list(report.remarks),
         "alarms": [alarm.document() for alarm in report.alarms],
     }
 

@@ -45,6 +45,10 @@ class ToolchainSummary(Value):
     """What is out of the ordinary about how it was made, one sentence each."""
 
 
+CLOCK_NOT_TRIED = "The recorded clock was not tried on this machine: "
+"""How the remark begins on a build that no guest could be had for."""
+
+
 class Report(Value):
     """One finished verification."""
 
@@ -62,6 +66,8 @@ class Report(Value):
     """Why it is not the published file byte for byte; None when it is, and in reports from before this was asked."""
     variation: Variation | None = None
     """What changes the result; only where two rebuilds of one definition differ, or when asked for."""
+    remarks: tuple[str, ...] = ()
+    """What could not be tried besides the verdict, or failed and did not cost it, one sentence each."""
     seconds: dict[Stage, float] = {}
     """Wall time by stage; a stage that did not happen is absent."""
     started: datetime
@@ -73,6 +79,11 @@ class Report(Value):
         """Whether it is reproduced, and recorded metadata was written into the finished archive for that."""
         index = self.decision.attempt
         return self.decision.verdict is Verdict.REPRODUCED and index is not None and bool(self.attempts[index].written)
+
+    @property
+    def clock_not_tried(self) -> bool:
+        """Whether another machine, where a guest runs, may come further."""
+        return any(each.startswith(CLOCK_NOT_TRIED) for each in self.remarks)
 
 
 class Summary(Value):

@@ -16,7 +16,7 @@ from rebuilder.sandbox.execution import Execution, starvation
 from rebuilder.sandbox.outputs import store_log, store_outputs
 from rebuilder.sandbox.residue import list_outputs
 from rebuilder.sandbox.uml_machine import machine
-from rebuilder.sandbox.uml_probe import TOOLCHAIN, GuestProbe, available, impossible
+from rebuilder.sandbox.uml_probe import TOOLCHAIN, GuestProbe, available
 
 __all__ = ["TOOLCHAIN", "UmlSandbox", "available"]
 
@@ -78,7 +78,7 @@ class UmlSandbox:
             StoreError: the log or an output could not be stored.
         """
         arguments.check(definition, self.kind)
-        if (problem := impossible()) is not None:
+        if (problem := self._probe.remembered()) is not None:
             raise problem
         sources = self._executables.sources(definition, inputs)
         kernel = self._kernel()
@@ -88,7 +88,9 @@ class UmlSandbox:
             supervision, meter = ended.supervision, ended.supervision.meter
             said = supervision.log_tail() or f"exit code {supervision.exit_code}"
             first, last = uml_answer.begun(meter.build), uml_answer.answer(meter.build)
-            begun, answer = uml_answer.told(first, last, ended.limit, said)
+            if first is None:
+                raise self._probe.problem(anew=True) or uml_answer.not_begun(last, ended.limit, said)
+            answer = uml_answer.told(last, ended.limit, said)
             if (answer.exit_code or answer.broken) and ended.starved:  # its processes are processes of this machine
                 raise starvation()
             limit = answer.limit
@@ -107,7 +109,7 @@ class UmlSandbox:
                 wall_seconds=ended.wall_seconds,
                 cpu_seconds=max(ended.ending.cpu_seconds, meter.cpu_seconds),
                 peak_memory_bytes=answer.peak_bytes or meter.peak_bytes,
-                sandbox_version=f"uml {begun.kernel} ({kernel.sha256}) in bubblewrap {ended.version}",
+                sandbox_version=f"uml {first.kernel} ({kernel.sha256}) in bubblewrap {ended.version}",
                 started=started,
             )
 
@@ -117,4 +119,4 @@ class UmlSandbox:
         except CorruptToolchainError:
             raise
         except ToolchainError as error:
-            raise NoGuestError(f"No User Mode Linux guest can be had: {error}", hint=error.hint) from error
+            raise NoGuestError(str(error).rstrip("."), hint=error.hint) from error

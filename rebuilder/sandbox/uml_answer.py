@@ -59,30 +59,28 @@ def log(directory: int, most: int) -> bytes:
     return _content(directory, uml_guest.LOG, most)
 
 
-def told(begun: Begun | None, answer: Answer | None, limit: Limit | None, said: str) -> tuple[Begun, Answer]:
-    """What to make of a guest that is no more.
+def not_begun(answer: Answer | None, limit: Limit | None, said: str) -> NoGuestError:
+    """Why there was no guest to build in.
 
     Args:
-        begun: What it said at the start.
         answer: What it said at the end.
         limit: The limit of the sandbox around it that was passed.
         said: The last words of its kernel.
-
-    Raises:
-        NoGuestError: it did not get to the build.
     """
-    if begun is None:
-        problem = answer.problem if answer is not None else None
-        why = _plain(problem or limit or last_words(said))
-        raise NoGuestError(f"A User Mode Linux guest did not get to the build: {why}.")
+    problem = answer.problem if answer is not None else None
+    return NoGuestError(f"a guest did not get to the build: {_plain(problem or limit or last_words(said))}")
+
+
+def told(answer: Answer | None, limit: Limit | None, said: str) -> Answer:
+    """How a build ended whose guest is no more; the arguments are those of :func:`not_begun`."""
     if limit in _BACKSTOPS:
-        return begun, Answer(limit=limit)
+        return Answer(limit=limit)
     if answer is None or limit is not None or answer.problem is not None:
         why = (answer.problem if answer is not None else None) or limit or last_words(said)
-        return begun, Answer(broken=f"The guest that this build ran in broke down: {_plain(why)}.")
+        return Answer(broken=f"The guest that this build ran in broke down: {_plain(why)}.")
     if answer.limit is None and answer.exit_code is None:
-        return begun, Answer(broken="The guest that this build ran in did not say how it ended.")
-    return begun, answer.model_copy(update={"broken": None})
+        return Answer(broken="The guest that this build ran in did not say how it ended.")
+    return answer.model_copy(update={"broken": None})
 
 
 def last_words(said: str) -> str:

@@ -53,11 +53,11 @@ def available() -> bool:
 def impossible() -> NoGuestError | None:
     """Why no guest needs to be started here to know that none runs; None when one may."""
     if os.environ.get(SWITCH) == "none":
-        return _error(f"the environment variable {SWITCH} says so", f"Unset {SWITCH}")
+        return NoGuestError(f"the environment variable {SWITCH} says so", hint=f"Unset {SWITCH}")
     if not available():
-        return _error(
+        return NoGuestError(
             f"Debian has this kernel for x86_64, and the processor here is {platform.machine()}",
-            "Use a machine with x86_64 for builds that need a clock of their own",
+            hint="Use a machine with x86_64 for builds that need a clock of their own",
         )
     return None
 
@@ -108,12 +108,25 @@ class GuestProbe:
             except NoGuestError as error:
                 return error
             except RebuilderError as error:
-                return _error(_clause(str(error)), error.hint)
+                return NoGuestError(_clause(str(error)), hint=error.hint)
             found = None if anew else self._recalled(facts)
             if found is None:
                 found = Remembered(facts_sha256=facts, **self._boot(kernel))
                 self._remember(found)
-            return None if found.problem is None else _error(found.problem, found.hint)
+            return _error(found)
+
+    def remembered(self) -> NoGuestError | None:
+        """What :meth:`problem` found, if that still holds; None when a guest may run. Nothing is booted.
+
+        Raises:
+            CorruptToolchainError: the toolchain with the kernel was modified.
+            NoGuestError: it cannot be had.
+        """
+        if (out_of_question := impossible()) is not None:
+            return out_of_question
+        with self._lock:
+            found = self._recalled(_facts(self._kernel()))
+            return _error(found) if found is not None else None
 
     def _boot(self, kernel: Toolchain) -> dict[str, str]:
         """Boot, look at the clock, halt; once more if that failed, since a busy machine is no reason."""
@@ -121,8 +134,11 @@ class GuestProbe:
         for _ in range(2):
             try:
                 self._look(kernel)
+            except OSError as error:
+                problem = {"problem": f"a guest could not be prepared ({error.strerror})"}
             except RebuilderError as error:
-                problem = _explained(kernel, str(error)) | ({"hint": error.hint} if error.hint else {})
+                said = error.reason if isinstance(error, NoGuestError) else str(error)
+                problem = _explained(kernel, said) | ({"hint": error.hint} if error.hint else {})
             else:
                 return {}
         return problem
@@ -137,10 +153,12 @@ class GuestProbe:
             directory = ended.supervision.meter.build
             said = ended.supervision.log_tail() or f"exit code {ended.supervision.exit_code}"
             first, last = uml_answer.begun(directory), uml_answer.answer(directory)
-            _, answer = uml_answer.told(first, last, ended.limit, said)
+            if first is None:
+                raise uml_answer.not_begun(last, ended.limit, said)
+            answer = uml_answer.told(last, ended.limit, said)
             if answer.broken or answer.limit or answer.exit_code != 0:
                 log = uml_answer.log(directory, 2000).decode(errors="replace")
-                raise NoGuestError(answer.broken or f"The clock of the guest cannot be set. {' '.join(log.split())}")
+                raise NoGuestError(answer.broken or f"the clock of the guest cannot be set ({' '.join(log.split())})")
 
     def _recalled(self, facts: str) -> Remembered | None:
         if self._known is None and self._memory is not None:
@@ -240,7 +258,7 @@ def _explained(kernel: Toolchain, said: str) -> dict[str, str]:
             "hint": "As root: sysctl -w kernel.yama.ptrace_scope=1",
         }
     return {
-        "problem": f"a guest was started and failed: {_clause(said)}",
+        "problem": _clause(said),
         "hint": "Use another machine for builds that need a clock of their own; others need no guest",
     }
 
@@ -249,5 +267,5 @@ def _clause(sentence: str) -> str:
     return sentence.rstrip(".")
 
 
-def _error(problem: str, hint: str | None) -> NoGuestError:
-    return NoGuestError(f"No User Mode Linux guest runs on this machine: {problem}.", hint=hint)
+def _error(found: Remembered) -> NoGuestError | None:
+    return NoGuestError(found.problem, hint=found.hint) if found.problem is not None else None

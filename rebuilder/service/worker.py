@@ -226,7 +226,7 @@ class Worker:
             self._written(lambda: queue.discard(lease, number, sentence, now, counted, follow=follow))
             log.info(sentence)
             return
-        again = retry_at(verdict, lease.task.tries, now)
+        again = retry_at(verdict, lease.task.tries, now, clock_not_tried=report.clock_not_tried)
         self._written(lambda: queue.complete(lease, number, report, counted, retry_at=again))
         log.info("%s: %s", verdict.value, report.decision.sentence, extra={"verdict": verdict.value})
 

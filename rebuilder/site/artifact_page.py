@@ -139,6 +139,10 @@ class Surroundings:
     diffoscope_text: str | None = None
 
 
+def _notes(report: Report) -> tuple[str, ...]:
+    return (*report.evidence.contradictions, *report.remarks, *report.evidence.notes)
+
+
 def artifact_page(report: Report, around: Surroundings) -> ArtifactPage:
     """Compute the page. Pure: equal arguments give an equal page."""
     artifact, decision = report.artifact, report.decision
@@ -171,7 +175,7 @@ def artifact_page(report: Report, around: Surroundings) -> ArtifactPage:
         trail=trail_section(report),
         provenance=provenance_section(report.provenance),
         published=_published(report),
-        notes=tuple(visible(each) for each in (*report.evidence.contradictions, *report.evidence.notes)),
+        notes=tuple(visible(each) for each in _notes(report)),
         obstacle=visible(report.evidence.obstacle.sentence) if report.evidence.obstacle else None,
         source=source_facts(report, decisive),
         build=build_section(report, index) if index is not None else None,

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rebuilder.sandbox.uml_probe import SWITCH
+
 PROGRAM = Path(sys.executable).parent / "rebuilder"
 
 
@@ -66,6 +68,7 @@ class Installation:
             "REBUILDER_KEYS": str(self.root / "keys"),
             "REBUILDER_SITE": str(self.site),
             "UV_DEFAULT_INDEX": self.index_url,
+            **{name: value for name, value in os.environ.items() if name == SWITCH},
         }
 
     def command(self, *arguments: str | Path) -> list[str]:

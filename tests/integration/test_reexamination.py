@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from rebuilder.config import Config
-from rebuilder.errors import StoreError
+from rebuilder.errors import NoGuestError, StoreError
 from rebuilder.examination import Parts
 from rebuilder.model.alarm import AlarmKind
+from rebuilder.model.attempt import Run
+from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.report import Report, SignedReport
 from rebuilder.model.trail import Edge, EdgeName, Trail
 from rebuilder.model.verdict import Kind, Verdict
@@ -176,6 +178,22 @@ def test_steps_that_were_not_tried_again_keep_their_verdict(registry: Registry, 
         assert [0, None] == [each.decision.attempt for each in report.trail.edges]
         assert [Verdict.REPRODUCED] * 2 == [each.decision.verdict for each in report.trail.edges]
         assert 1 == len(report.trail.notes)
+
+
+def test_a_clock_that_this_machine_has_not(registry: Registry, config: Config, parts: Parts) -> None:
+    """A verdict that rests on a guest stands where none runs, and the report says that its build was not repeated."""
+    sdist = make_sdist("one", "1.0")
+    before = verified(registry, config, sdist, build(sdist, epoch=EPOCH)).report
+
+    def no_guest(_: BuildDefinition) -> Run:
+        raise NoGuestError("its kernel is too old")
+
+    number = parts.ledger.begin(before.artifact, LATER)
+    without = dataclasses.replace(parts, run=no_guest)
+    after = reexamine(without, SignedReport(report=before, vsa="", key_id=""), number, LATER)
+    assert (Verdict.REPRODUCED, before.attempts) == (after.decision.verdict, after.attempts)
+    assert after.clock_not_tried
+    assert f"The verdict is that of {before.finished:%Y-%m-%d}; its build was not made again." in after.remarks
 
 
 def test_nothing_built_before_nothing_built_now(registry: Registry, config: Config, parts: Parts) -> None:

@@ -165,7 +165,8 @@ class Kernels:
         (root / "lib").mkdir()
         for library in (real.root / "usr/lib").glob("*/libc.so.6"):
             shutil.copy(library, root / "lib")
-        shutil.copy(real.root / "usr/bin/dash", root / "usr/bin/sh")
+        for name in ("sh", "dash"):
+            shutil.copy(real.root / "usr/bin/dash", root / "usr/bin" / name)
         program = root / "usr/bin/linux.uml"
         program.write_text(f"#!/bin/sh\n{kernel}\n")
         program.chmod(0o755)

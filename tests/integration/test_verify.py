@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from rebuilder.sandbox.uml_probe import SWITCH
 from tests.fakes.command import Installation
 from tests.fakes.projects import SOME_TIME, Distribution, build, make_sdist, make_wheel, minibackend_wheel
 from tests.fakes.registry import Registry
@@ -101,6 +102,7 @@ def test_wall_clock_in_the_archive_is_written_afterwards(registry: Registry, ins
     assert ["REBUILDER_BITWISE_METADATA_WRITTEN"] == statement["predicate"]["verifiedLevels"]
 
 
+@pytest.mark.needs_guest
 def test_the_clock_of_a_kernel_if_asked_for(registry: Registry, installation: Installation) -> None:
     """With that setting the build is made again where the clock shows the time; nothing is written afterwards."""
     settings = installation.root / "settings.toml"
@@ -111,6 +113,39 @@ def test_the_clock_of_a_kernel_if_asked_for(registry: Registry, installation: In
     assert ("reproduced", 2) == (line["verdict"], line["attempts"]), line
     assert "clock" in {each["name"] for each in line["replayed"]}
     assert {"before-build"} == {each["when"] for each in line["replayed"]}
+
+
+NO_GUEST = "No User Mode Linux guest runs on this machine: the environment variable REBUILDER_GUEST says so."
+NOT_TRIED = "The recorded clock was not tried on this machine: the environment variable REBUILDER_GUEST says so."
+
+
+def test_without_a_guest_what_was_reached_stands(
+    registry: Registry, installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no guest runs, the verdict is what was reached without a clock, with a remark in report and page."""
+    monkeypatch.setenv(SWITCH, "none")
+    settings = installation.root / "settings.toml"
+    settings.write_text("clock = 'kernel'\n")
+    sdist = make_sdist("three", "1.0", tool="[tool.minibackend]\nnow = true\n")
+    publish(registry, sdist, build(sdist))
+    answer = installation.run("verify", "--json", "--config", settings, "pypi:three==1.0")
+    line = answer.line
+    assert (0, "reproduced", 1, [NOT_TRIED]) == (answer.code, line["verdict"], line["attempts"], line["remarks"])
+    assert ["zip-times"] == [each["name"] for each in line["replayed"] if each["when"] == "finished-archive"]
+    assert NOT_TRIED in Path(line["report"]).read_text()
+    report = Path(line["report"]).with_name("report.json").read_text()
+    assert NOT_TRIED in report
+
+
+def test_a_sandbox_that_this_machine_has_not(
+    registry: Registry, installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever wants every build in a guest is told at once that there is none, before anything is fetched."""
+    monkeypatch.setenv(SWITCH, "none")
+    publish(registry, make_sdist("three", "1.0"))
+    answer = installation.run("verify", "--json", "--sandbox", "uml", "pypi:three==1.0")
+    assert (4, []) == (answer.code, answer.lines)
+    assert NO_GUEST in " ".join(answer.words.split())
 
 
 def test_other_compression_is_written_or_equivalent(

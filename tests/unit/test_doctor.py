@@ -101,7 +101,7 @@ def test_a_guest_that_was_not_started(config: Config, machine: Machine) -> None:
 def test_no_guest(with_kernel: Config, machine: Machine) -> None:
     """The cause, what it costs, and what mends it: a command, or what else to do."""
     for hint, command in ((f"{sys.executable} -m x", True), ("Use another machine", False)):
-        error = NoGuestError("No User Mode Linux guest runs on this machine: cause.", hint=hint)
+        error = NoGuestError("cause", hint=hint)
         check = by_name(with_kernel, machine, guest=lambda _, error=error: error)["guest"]
         assert (False, hint, command) == (check.ok, check.mend, check.command)
         assert check.sentence == f"{error} What does not depend on the clock is rebuilt without one."
@@ -110,8 +110,8 @@ def test_no_guest(with_kernel: Config, machine: Machine) -> None:
 def test_no_guest_where_all_builds_need_one(with_kernel: Config, machine: Machine) -> None:
     """With the setting for it there is no rest that could be rebuilt."""
     config = with_kernel.model_copy(update={"sandbox": "uml"})
-    check = by_name(config, machine, guest=lambda _: NoGuestError("None."))["guest"]
-    assert check.sentence == "None."
+    check = by_name(config, machine, guest=lambda _: NoGuestError("cause"))["guest"]
+    assert check.sentence == "No User Mode Linux guest runs on this machine: cause."
 
 
 def test_a_modified_kernel(with_kernel: Config, machine: Machine) -> None:

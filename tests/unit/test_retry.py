@@ -31,6 +31,13 @@ def test_each_verdict_has_its_waits_and_then_a_cut_off(verdict: Verdict, waits: 
     assert [*expected, None, None] == [retry_at(verdict, tries, NOW) for tries in range(len(waits) + 2)]
 
 
+def test_a_clock_may_be_had_elsewhere() -> None:
+    """What no guest could be had for is tried again, unless there is nothing to be gained."""
+    again = [retry_at(Verdict.EQUIVALENT, tries, NOW, clock_not_tried=True) for tries in range(3)]
+    assert [NOW + timedelta(days=1), NOW + timedelta(days=7), None] == again
+    assert retry_at(Verdict.REPRODUCED, 0, NOW, clock_not_tried=True) is None
+
+
 def test_every_verdict_is_decided() -> None:
     """A new verdict is never retried by accident."""
     again = {verdict for verdict in Verdict if retry_at(verdict, 0, NOW) is not None}

@@ -1,0 +1,179 @@
+"""What is tried besides a verdict never costs it: what failed is a remark."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from rebuilder.errors import CorruptStoreError, NoGuestError, RebuilderError, SandboxFaultError, StoreError
+from rebuilder.experiments import Experiments
+from rebuilder.model.attempt import Attempt, Hypothesis, Run
+from rebuilder.model.comparison import Comparison, Diffoscope, Level
+from rebuilder.model.definition import BuildDefinition
+from rebuilder.model.evidence import Obstacle
+from rebuilder.model.value import Sha256
+from rebuilder.model.verdict import Verdict
+from rebuilder.stopwatch import Silence, Stopwatch
+from rebuilder.trial import Trial
+from tests.fakes.verifications import artifact, attempt, definition
+
+PUBLISHED = artifact()
+CLOCK = datetime(2026, 1, 2, tzinfo=UTC)
+NO_GUEST = NoGuestError("its kernel is too old")
+
+
+class Parts:
+    """Runs, compares and explains as a test wants it; what is an error is raised."""
+
+    def __init__(self, *ends: Run | Exception, level: Level = Level.EQUIVALENT) -> None:
+        self.ends = list(ends)
+        self.level = level
+        self.explanation: Diffoscope | Exception = Diffoscope(problem="none")
+
+    def run(self, _: BuildDefinition) -> Run:
+        """The next end."""
+        end = self.ends.pop(0)
+        if isinstance(end, Exception):
+            raise end
+        return end
+
+    def compare(self, published: Sha256, rebuilt: Sha256, *_: str) -> Comparison:
+        """Always of one level."""
+        return Comparison(level=self.level, published_sha256=published, rebuilt_sha256=rebuilt)
+
+    def report(self, *_: Any) -> Diffoscope:
+        """The explanation."""
+        if isinstance(self.explanation, Exception):
+            raise self.explanation
+        return self.explanation
+
+    def trial(self) -> Trial:
+        """A trial with these parts."""
+        return Trial(
+            {PUBLISHED.filename: PUBLISHED.sha256},
+            run=self.run,
+            comparer=self,  # type: ignore[arg-type]
+            diffoscope=self,  # type: ignore[arg-type]
+            stopwatch=Stopwatch(Silence()),
+            record=lambda *_: None,
+        )
+
+
+def built() -> Run:
+    """A run that left a wheel."""
+    return attempt(PUBLISHED, Level.EQUIVALENT).run
+
+
+def hypothesis(name: str, **changes: object) -> Hypothesis:
+    """One of several."""
+    return Hypothesis(name=name, sentence="A guess.", definition=definition(PUBLISHED, **changes))
+
+
+def plain_then_clock(seen: list[str]) -> Generator[Hypothesis, Attempt, Obstacle | None]:
+    """Without a clock first, then with one."""
+    yield hypothesis("plain")
+    yield hypothesis("wall-clock", sandbox="uml", clock=CLOCK)
+    seen.append("more")
+    return None
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (NO_GUEST, "its kernel is too old"),
+        (SandboxFaultError("The launcher in /usr/lib/x ended."), "The launcher in … ended"),
+    ],
+)
+def test_without_a_clock_the_rest_stands(error: RebuilderError, reason: str) -> None:
+    """The attempt before is kept, the clock is remarked as not tried, and no place on this machine is told."""
+    trial, seen = Parts(built(), error).trial(), list[str]()
+    assert trial.follow(plain_then_clock(seen)) is None
+    assert (["plain"], []) == ([each.hypothesis.name for each in trial.attempts], seen)
+    assert (f"The recorded clock was not tried on this machine: {reason}.",) == trial.experiments.remarks
+
+
+def test_whoever_knows_another_way_goes_on() -> None:
+    """What yields hypotheses is told that there is no clock, and may yield others."""
+
+    def with_another_way() -> Generator[Hypothesis, Attempt, Obstacle | None]:
+        yield hypothesis("plain")
+        try:
+            yield hypothesis("wall-clock", sandbox="uml", clock=CLOCK)
+        except NoGuestError:
+            yield hypothesis("other", umask="0002")
+        return Obstacle(verdict=Verdict.UNSUPPORTED, sentence="That is all.")
+
+    trial = Parts(built(), NO_GUEST, built()).trial()
+    obstacle = trial.follow(with_another_way())
+    assert obstacle is not None
+    assert ["plain", "other"] == [each.hypothesis.name for each in trial.attempts]
+
+
+def test_nothing_reached_is_our_trouble() -> None:
+    """Without any attempt there is nothing that could stand."""
+    with pytest.raises(NoGuestError):
+        Parts(NO_GUEST).trial().follow(plain_then_clock([]))
+
+
+def test_a_fault_of_an_ordinary_build_is_ours() -> None:
+    """Only the clock is an extra; a sandbox that fails a build like any other is retried."""
+
+    def two() -> Generator[Hypothesis, Attempt, Obstacle | None]:
+        yield hypothesis("plain")
+        yield hypothesis("other", umask="0002")
+        return None
+
+    with pytest.raises(SandboxFaultError):
+        Parts(built(), SandboxFaultError("It ended.")).trial().follow(two())
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (SandboxFaultError("The machine ran out of memory."), "The machine ran out of memory."),
+        (NO_GUEST, str(NO_GUEST)),
+        (StoreError("/srv/store/blobs cannot be written (full)."), "… cannot be written (full)."),
+        (ValueError("hostile"), "a defect of the rebuilder (ValueError)."),
+    ],
+)
+def test_a_repeat_that_fails(error: Exception, reason: str) -> None:
+    """The difference stands, though nobody can say whether it is stable; diffoscope is asked all the same."""
+    parts = Parts(built(), error, level=Level.DIFFERENT)
+    trial = parts.trial()
+    trial.make(hypothesis("plain"))
+    trial.look_closer(0)
+    assert (f"The build that differs could not be made once more: {reason}",) == trial.experiments.remarks
+    [kept] = trial.attempts
+    assert kept.comparison is not None
+    assert kept.comparison.diffoscope == parts.explanation
+
+
+def test_diffoscope_that_fails() -> None:
+    """The difference stands without the explanation."""
+    parts = Parts(built(), built(), level=Level.DIFFERENT)
+    parts.explanation = RecursionError()
+    trial = parts.trial()
+    trial.make(hypothesis("plain"))
+    trial.look_closer(0)
+    remark = "diffoscope could not explain the difference: a defect of the rebuilder (RecursionError)."
+    assert (remark,) == trial.experiments.remarks
+    assert 2 == len(trial.attempts)
+
+
+def test_what_was_modified_is_an_incident() -> None:
+    """That something of ours was changed is never only a remark."""
+    experiments = Experiments()
+    with pytest.raises(CorruptStoreError), experiments.trying("It failed"):
+        raise CorruptStoreError("A blob was modified.")
+    assert () == experiments.remarks
+
+
+def test_each_remark_once() -> None:
+    """The same is said once, whatever was tried how often."""
+    experiments = Experiments()
+    for _ in range(3):
+        experiments.no_clock(NO_GUEST)
+    assert 1 == len(experiments.remarks)
