@@ -319,3 +319,80 @@ def test_impossible_times_leave_one_hypothesis() -> None:
     first = next(hypotheses)
     assert first.name == "source-archive-times"
     assert end(hypotheses, attempt(first, Level.DIFFERENT)) is None
+
+
+def made(attempt: Attempt, surroundings: Surroundings, rebuilt: Distribution) -> Attempt:
+    """The attempt, with this wheel as what it left."""
+    output = Output(filename=rebuilt.filename, sha256=surroundings.blobs.put(rebuilt.data), size=len(rebuilt.data))
+    return attempt.model_copy(update={"rebuilt": output})
+
+
+def looked_at_again(surroundings: Surroundings, hypotheses: Hypotheses, rebuilt: Distribution) -> Hypothesis | None:
+    """What is tried after all guesses left that wheel; None when nothing is."""
+    hypothesis = next(hypotheses)
+    try:
+        while hypothesis.name in {"source-date-epoch", "source-archive-times"}:
+            hypothesis = hypotheses.send(made(attempt(hypothesis, Level.DIFFERENT), surroundings, rebuilt))
+    except StopIteration:
+        return None
+    return hypothesis
+
+
+def test_retagged_wheel() -> None:
+    """A build number that the backend does not give is given by ``wheel tags``; that is counted, and then is all."""
+    surroundings = Surroundings()
+    surroundings.add_dependency(make_wheel("wheel", "0.45.1"))
+    hypotheses = begin(surroundings, make_sdist("idna", "3.10"), make_wheel("idna", "3.10", tag="2-py3-none-any"))
+    found = looked_at_again(surroundings, hypotheses, make_wheel("idna", "3.10"))
+    assert found is not None
+    assert ("-m", "wheel", "tags", "--remove", "--build=2", "/out/idna-3.10-py3-none-any.whl") == (
+        found.definition.commands[-1][1:]
+    )
+    assert "wheel" in [each.name for each in found.definition.inputs if each.role is Role.BUILD_DEPENDENCY]
+    assert "--build=2" in [each.value for each in found.replayed]
+    assert end(hypotheses, attempt(found, Level.EQUIVALENT)) is None
+
+
+def test_retagging_needs_the_tool() -> None:
+    """Without a wheel package that can, nothing more is tried."""
+    surroundings = Surroundings()
+    hypotheses = begin(surroundings, make_sdist("idna", "3.10"), make_wheel("idna", "3.10", tag="2-py3-none-any"))
+    assert looked_at_again(surroundings, hypotheses, make_wheel("idna", "3.10")) is None
+
+
+def test_version_of_a_plug_in() -> None:
+    """A declared plug-in that finds another version is told the one that the file name has, which is counted."""
+    surroundings = Surroundings()
+    surroundings.add_dependency(make_wheel("hatch-vcs", "0.5.0"))
+    sdist = make_sdist("idna", "3.10", requires=["minibackend==1.0", "hatch-vcs"])
+    found = looked_at_again(
+        surroundings, begin(surroundings, sdist, make_wheel("idna", "3.10")), make_wheel("idna", "0")
+    )
+    assert found is not None
+    assert "3.10" == found.definition.environment["SETUPTOOLS_SCM_PRETEND_VERSION"]
+    assert ("version", "3.10") in [(each.name, each.value) for each in found.replayed]
+    assert "The rebuild has version 0, the published wheel 3.10" in found.sentence
+
+
+def test_version_without_a_plug_in() -> None:
+    """Nobody asks for the version then: it stays what the source says."""
+    surroundings = Surroundings()
+    assert looked_at_again(surroundings, begin(surroundings, *uniform()), make_wheel("idna", "0")) is None
+
+
+def test_line_ends_of_a_description() -> None:
+    """A description that another setuptools ends otherwise says which one it was."""
+    surroundings = Surroundings()
+    for version in ("59.6.0", "65.5.0"):
+        surroundings.add_dependency(make_wheel("setuptools", version))
+    surroundings.add_dependency(make_wheel("wheel", "0.37.1"))
+    text = "Home-page: https://example.org/\nPlatform: any\n\nText\n"
+    packer = "bdist_wheel (0.37.1)"
+    sdist = make_sdist("idna", "3.10", requires=["setuptools"], backend="setuptools.build_meta")
+    wheel = make_wheel("idna", "3.10", metadata=f"{text}\n", generator=packer)
+    found = looked_at_again(
+        surroundings, begin(surroundings, sdist, wheel), make_wheel("idna", "3.10", metadata=text, generator=packer)
+    )
+    assert found is not None
+    assert "59.6.0" in [each.version for each in found.definition.inputs if each.role is Role.BUILD_DEPENDENCY]
+    assert "with 1 where setuptools 65.5.0 wrote it" in found.sentence

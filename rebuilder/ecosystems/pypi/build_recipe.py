@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from rebuilder.ecosystems.pypi.command_line import option_choices
+from rebuilder.ecosystems.pypi.command_line import option_choices, version_choices
 from rebuilder.ecosystems.pypi.requirements import BuildSystem
 from rebuilder.ecosystems.pypi.source_trees import SOURCE_TREE, CheckedOut, SourceOrigin
 from rebuilder.ecosystems.pypi.windows_traces import WRITTEN_TEXTS, OnWindows
@@ -70,6 +70,10 @@ class Bench:
     """How Windows shows in the wheel, if it was packed there."""
     chosen: tuple[Replayed, ...] = ()
     """What was read from the published file to choose the tools."""
+    pretended: tuple[tuple[str, str], ...] = ()
+    """Variables that give plug-ins of the backend the version, as setuptools-scm takes it."""
+    retagged: tuple[str, tuple[str, ...]] | None = None
+    """Name of the wheel that the backend makes, and options of ``wheel tags`` that is run on it."""
     lacks: Obstacle | None = None
     """What the file was built with that cannot be had: a difference says nothing about it then."""
 
@@ -111,6 +115,10 @@ def replayed(bench: Bench, circumstances: Circumstances) -> tuple[Replayed, ...]
         found.append(_told("source-date-epoch", str(circumstances.source_date_epoch), _SECONDS))
     if circumstances.clock is not None:
         found.append(_told("clock", circumstances.clock.isoformat(), _SECONDS))
+    if bench.retagged:
+        found.append(_told("tags", " ".join(bench.retagged[1]), option_choices(bench.retagged[1])))
+    if bench.pretended:
+        found.append(_told("version", bench.pretended[0][1], version_choices(bench.pretended[0][1])))
     if bench.setup_options:
         found.append(_told("setup-options", " ".join(bench.setup_options), option_choices(bench.setup_options)))
     if bench.windows is not None:
@@ -128,8 +136,13 @@ def chosen_tools(interpreter: str, interpreters: int, versions: Iterable[str]) -
     """
     return (
         _told("interpreter", interpreter, interpreters),
-        *(_told("tool-version", each[:100], _RELEASES) for each in versions),
+        *(held_tool(each) for each in versions),
     )
+
+
+def held_tool(version: str) -> Replayed:
+    """A tool that was held to a version or a range, in words."""
+    return _told("tool-version", version[:100], _RELEASES)
 
 
 def _told(name: str, value: str, choices: int) -> Replayed:
@@ -169,8 +182,8 @@ def _definition(bench: Bench, circumstances: Circumstances, last: tuple[str, ...
         source=bench.source,
         inputs=inputs,
         toolchain=bench.toolchain,
-        commands=(_tree_command(bench, circumstances), *_environment_commands(bench), last),
-        environment=_environment(circumstances),
+        commands=(_tree_command(bench, circumstances), *_environment_commands(bench), last, *_retag_commands(bench)),
+        environment=_environment(circumstances) | dict(bench.pretended),
         umask=f"{circumstances.umask:04o}",
         clock=circumstances.clock,
         clock_stands=circumstances.clock is not None,
@@ -209,6 +222,13 @@ def _setup_command(bench: Bench, options: tuple[str, ...]) -> tuple[str, ...]:
     arguments = ("bdist_wheel", *options, "--dist-dir=/out")
     script = ("setup.py",) if bench.setup_script else ("-c", "import setuptools; setuptools.setup()")
     return ("/usr/bin/env", f"--chdir={project}", *path, python, *script, *arguments)
+
+
+def _retag_commands(bench: Bench) -> tuple[tuple[str, ...], ...]:
+    if bench.retagged is None:
+        return ()
+    name, options = bench.retagged
+    return ((f"{ENVIRONMENT}/bin/python", "-m", "wheel", "tags", "--remove", *options, f"/out/{name}"),)
 
 
 def _project(bench: Bench) -> str:

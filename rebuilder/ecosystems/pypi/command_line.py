@@ -16,10 +16,11 @@ _TAGS = 1 << 16
 """``--universal``, or one of the tags above: three kinds of them with up to four digits."""
 _ARCHITECTURE = r"(?:x86_64|i686|aarch64|arm64|armv7l|ppc64|ppc64le|s390x|riscv64|loongarch64|universal2|intel)"
 _PLATFORM = re.compile(
-    r"win32|win_amd64|win_arm64"
+    r"any|win32|win_amd64|win_arm64"
     rf"|(?:linux|manylinux1|manylinux20\d\d|(?:many|musl)linux_\d_\d{{1,2}}|macosx_\d{{1,2}}_\d{{1,2}})_{_ARCHITECTURE}",
     re.ASCII,
 )
+_ABI = re.compile(r"none|abi3|cp\d{2,3}t?|cp3\dm", re.ASCII)
 _PLATFORMS = 1 << 18
 """No more are written so."""
 _WORD_CHARACTERS = 63
@@ -80,10 +81,11 @@ def option_choices(options: tuple[str, ...]) -> int:
     choices = 1
     for option in options:
         name, _, value = option.partition("=")
-        if name == "--build-number":
+        if name in {"--build-number", "--build"}:
             choices *= (10 if value.isdecimal() else _WORD_CHARACTERS) ** len(value)
         else:
-            choices *= _PLATFORMS if name == "--plat-name" else _TAGS
+            size = _PLATFORMS if name in {"--plat-name", "--platform-tag"} else _TAGS
+            choices *= size ** len(value.split("."))
     return choices
 
 
@@ -93,6 +95,28 @@ def name_parts(filename: str) -> tuple[str | None, str, str, str]:
     build = parts[2] if len(parts) == 6 and _BUILD.fullmatch(parts[2]) else None
     python, abi, platform = parts[-3:] if len(parts) > 3 else ("", "", "")
     return build, python, abi, platform
+
+
+def version_choices(version: str) -> int:
+    """How many versions there could be of this length, written with the same kinds of characters."""
+    characters = 11 if re.fullmatch(r"[0-9.]+", version) else 40
+    return int(characters ** len(version))
+
+
+def retag_options(made: str, published: str) -> tuple[str, ...]:
+    """Options of ``wheel tags`` that give a pure wheel the published name; none where it has it, or they cannot."""
+    before, after = name_parts(made), name_parts(published)
+    if made.split("-")[:2] != published.split("-")[:2] or before[0] is not None or before[2:] != ("none", "any"):
+        return ()
+    names = ("--build", "--python-tag", "--abi-tag", "--platform-tag")
+    known = (_BUILD, _TAG, _ABI, _PLATFORM)
+    options = []
+    for name, pattern, old, new in zip(names, known, before, after, strict=True):
+        if new is not None and new != old:
+            if not all(pattern.fullmatch(each) for each in new.split(".")):
+                return ()
+            options.append(f"{name}={new}")
+    return tuple(options)
 
 
 def _options(traces: WheelTraces, filename: str, setup_cfg: str | None) -> tuple[tuple[str, ...], str]:

@@ -24,7 +24,7 @@ from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
 from rebuilder.model.inspection import Inspection
 from rebuilder.model.verdict import Verdict
 
-_WHEEL_TEXTS = (
+WHEEL_TEXTS = (
     *(f"*.dist-info/{name}" for name in ("WHEEL", "METADATA", "RECORD", "entry_points.txt", "top_level.txt")),
     "*-nspkg.pth",
 )
@@ -162,7 +162,7 @@ def _alone(workshop: Workshop, evidence: Evidence, obstacle: Obstacle) -> Eviden
     """A file that follows from nothing else published: it is listed all the same, since a commit may give it."""
     file = evidence.artifact.file
     workshop.fetcher.file(file.url, sha256=file.sha256, max_bytes=workshop.max_file_bytes)
-    [listing] = inspect(workshop, [as_input(file)], texts=(*_WHEEL_TEXTS, *texts_below(_usual_top(file))))
+    [listing] = inspect(workshop, [as_input(file)], texts=(*WHEEL_TEXTS, *texts_below(_usual_top(file))))
     return evidence.model_copy(update={"artifact_inspection": listing, "obstacle": obstacle})
 
 
@@ -181,7 +181,7 @@ def _inspected(workshop: Workshop, evidence: Evidence, wheel: PublishedFile, sou
     for each in (wheel, source):
         workshop.fetcher.file(each.url, sha256=each.sha256, max_bytes=workshop.max_file_bytes)
     usual_top = _usual_top(source)
-    listings = inspect(workshop, [as_input(wheel), as_input(source)], texts=(*_WHEEL_TEXTS, *texts_below(usual_top)))
+    listings = inspect(workshop, [as_input(wheel), as_input(source)], texts=(*WHEEL_TEXTS, *texts_below(usual_top)))
     top = top_directory(listings[1])
     if top != usual_top:
         listings[1:] = inspect(workshop, [as_input(source)], texts=texts_below(top))
@@ -215,7 +215,7 @@ def _obstacle(wheel: PublishedFile, source: PublishedFile, listings: list[Inspec
 
 def _check_readable(file: PublishedFile, listing: Inspection) -> None:
     if not listing.readable:
-        why = listing.problems[0] if listing.problems else "it is malformed."
+        why = listing.problems[-1] if listing.problems else "it is malformed."
         raise Stopped(Verdict.UNSUPPORTED, f"{file.filename} cannot be read to its end: {why}")
 
 

@@ -15,11 +15,12 @@ from rebuilder.ecosystems.pypi.experience import Experience
 from rebuilder.ecosystems.pypi.guesses import Marks, guesses, with_what
 from rebuilder.ecosystems.pypi.obstacles import Stopped
 from rebuilder.ecosystems.pypi.requirements import packed_itself, read_build_system
+from rebuilder.ecosystems.pypi.second_look import second_look
 from rebuilder.ecosystems.pypi.source_archive import source_text, top_directory
 from rebuilder.ecosystems.pypi.source_trees import Unpacked, source_path
 from rebuilder.ecosystems.pypi.toolchain_choice import Interpreter, choose, named_python
 from rebuilder.ecosystems.pypi.tools_used import Tools, tools_used
-from rebuilder.ecosystems.pypi.trying import try_guesses
+from rebuilder.ecosystems.pypi.trying import Reached, try_guesses
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
 from rebuilder.ecosystems.pypi.workshop import Workshop
 from rebuilder.model.artifact import PublishedFile
@@ -67,12 +68,19 @@ def infer(workshop: Workshop, evidence: Evidence) -> Generator[Hypothesis, Attem
                 interpreters=workshop.interpreters,
             ),
             furnish=partial(_furnished, workshop, case),
-            refine=partial(by_the_clock, workshop, case.traces.times),
+            refine=partial(_refine, workshop, case),
             confirmed=lambda guess: experience.came_out(found, guess.name),
         )
     except Stopped as stopped:
         return stopped.obstacle
     return None
+
+
+def _refine(workshop: Workshop, case: Case, reached: Reached) -> Generator[Hypothesis, Attempt, bool]:
+    confirmed = yield from second_look(workshop, case.wheel, case.traces, case.tools, reached)
+    if not confirmed:
+        yield from by_the_clock(workshop, case.traces.times, reached)
+    return confirmed
 
 
 def _case(evidence: Evidence) -> Case:

@@ -152,6 +152,37 @@ def bracket(shape: Shape) -> Bracket:
     return found if found.is_possible else Bracket()
 
 
+_ERAS: tuple[tuple[str, Callable[[int], int]], ...] = (
+    ("<57", lambda ends: max(3, ends + 2)),
+    ("<62.2,>=57", lambda ends: max(2, ends + 2)),
+    (">=62.2", lambda ends: max(1, ends)),
+)
+"""With how many line ends setuptools ends a description that has some of its own, measured with wheel 0.29 to 0.45."""
+
+
+def by_line_ends(published: int, rebuilt: int, used: str) -> Bracket:
+    """What the line ends after one description say about setuptools, given those that a known version made.
+
+    Args:
+        published: How many there are in the published wheel.
+        rebuilt: The same for the rebuild.
+        used: The version that the rebuild was made with.
+    """
+    own = {
+        ends
+        for versions, write in _ERAS
+        if SpecifierSet(versions).contains(used)
+        for ends in range(20)
+        if write(ends) == rebuilt
+    }
+    fitting = [versions for versions, write in _ERAS if any(write(ends) == published for ends in own)]
+    if not fitting or any(SpecifierSet(versions).contains(used) for versions in fitting):
+        return Bracket()
+    versions = fitting[0] if len(fitting) == 1 else "<62.2" if ">=62.2" not in fitting else ">=57"
+    clause = f"the description ends with {published} line ends, and with {rebuilt} where setuptools {used} wrote it"
+    return Bracket((Rule(versions, clause, lambda _: True, "setuptools 57.0.0 and 62.2.0, measured"),))
+
+
 def read_shape(wheel: Inspection, traces: WheelTraces, setup_cfg: str | None) -> Shape:
     """Collect what the rules look at."""
     prefix = f"{traces.dist_info}/"

@@ -31,8 +31,8 @@ class Reached:
     """Sentences about the bench."""
 
 
-Refine = Callable[[Reached], Generator[Hypothesis, Attempt, None]]
-"""Goes on from there, if there is anything more to be tried."""
+Refine = Callable[[Reached], Generator[Hypothesis, Attempt, bool | None]]
+"""Goes on from there, if there is anything more to be tried; gives whether that confirmed the content."""
 
 
 def try_guesses(
@@ -78,7 +78,8 @@ def try_guesses(
         if differing:
             if refine is not None:
                 for each in differing:
-                    yield from refine(each)
+                    if (yield from refine(each)):
+                        break
             return
 
 

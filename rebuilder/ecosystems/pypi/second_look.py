@@ -1,0 +1,162 @@
+"""What a rebuild that differs shows about the build of the published wheel, and the same build with that changed.
+
+The published wheel alone may leave a question open that the rebuild beside it answers: with how many empty lines a
+description ends before setuptools adds some of its own; whether a plug-in found the version; what the backend calls
+the file before somebody retags it. Each answer is a rule like those of the first look, and is tried once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
+
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from rebuilder.ecosystems.pypi.build_environment import furnish
+from rebuilder.ecosystems.pypi.build_recipe import Bench, build_definition, held_tool, replayed
+from rebuilder.ecosystems.pypi.command_line import retag_options
+from rebuilder.ecosystems.pypi.evidence import WHEEL_TEXTS
+from rebuilder.ecosystems.pypi.listing import inspect
+from rebuilder.ecosystems.pypi.obstacles import Stopped
+from rebuilder.ecosystems.pypi.requirements import Requirements, narrowed
+from rebuilder.ecosystems.pypi.tool_versions import Bracket, Shape, by_line_ends, read_shape
+from rebuilder.ecosystems.pypi.tools_used import Tools
+from rebuilder.ecosystems.pypi.trying import Reached
+from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
+from rebuilder.ecosystems.pypi.workshop import Workshop
+from rebuilder.model.attempt import Attempt, Hypothesis
+from rebuilder.model.comparison import Level
+from rebuilder.model.definition import Input, Role
+from rebuilder.model.inspection import Inspection
+
+_SCM = "SETUPTOOLS_SCM_PRETEND_VERSION"
+VARIABLES = {
+    "flit-scm": _SCM,
+    "hatch-vcs": _SCM,
+    "pbr": "PBR_VERSION",
+    "pdm-backend": "PDM_BUILD_SCM_VERSION",
+    "pdm-pep517": "PDM_PEP517_SCM_VERSION",
+    "poetry-dynamic-versioning": "POETRY_DYNAMIC_VERSIONING_BYPASS",
+    "setuptools-scm": _SCM,
+    "uv-dynamic-versioning": "UV_DYNAMIC_VERSIONING_BYPASS",
+}
+"""By which variable a plug-in of a build backend takes the version, from the documentation of each."""
+
+
+@dataclass(frozen=True)
+class _Change:
+    """One thing that is done otherwise."""
+
+    name: str
+    sentence: str
+    bench: Bench
+    requirements: Requirements
+
+
+def second_look(
+    workshop: Workshop, wheel: Inspection, traces: WheelTraces, tools: Tools, reached: Reached
+) -> Generator[Hypothesis, Attempt, bool]:
+    """Yield the build again with everything changed that the attempt shows.
+
+    Args:
+        workshop: What to look at the attempt with.
+        wheel: Listing of the published wheel.
+        traces: What was read off it.
+        tools: What it was built with, as far as it says.
+        reached: An attempt whose content is another.
+
+    Returns:
+        Whether that confirmed the content.
+    """
+    attempt, bench = reached.attempt, reached.bench
+    if attempt.rebuilt is None or attempt.comparison is None or attempt.comparison.level is not Level.DIFFERENT:
+        return False
+    said: list[str] = []
+    names: list[str] = []
+    requirements = tools.requirements
+    for change in _changes(workshop, wheel, traces, requirements, reached):
+        names.append(change.name)
+        said.append(change.sentence)
+        bench, requirements = change.bench, change.requirements
+        reached = replace(reached, bench=bench)
+    if not said:
+        return False
+    python = workshop.toolchains.by_digest(bench.toolchain.sha256).python_version
+    try:
+        bench, notes = furnish(workshop, bench, requirements, python=python, not_after=tools.not_after)
+    except Stopped:
+        return False
+    answer = yield Hypothesis(
+        name=f"{reached.guess.name}-{'-'.join(names)}",
+        sentence=" ".join((*said, reached.guess.sentence, reached.about, *notes)),
+        definition=build_definition(bench, reached.guess.circumstances),
+        replayed=replayed(bench, reached.guess.circumstances),
+        lacks=bench.lacks,
+    )
+    return answer.comparison is not None and answer.comparison.level is not Level.DIFFERENT
+
+
+def _changes(
+    workshop: Workshop, wheel: Inspection, traces: WheelTraces, requirements: Requirements, reached: Reached
+) -> Iterator[_Change]:
+    """What the attempt shows, each from what the one before left."""
+    bench, rebuilt = reached.bench, reached.attempt.rebuilt
+    if rebuilt is None:
+        return
+    version = told_version(bench, rebuilt.filename)
+    if version is not None:
+        bench = replace(bench, pretended=version)
+        sentence = (
+            f"The rebuild has version {_version(rebuilt.filename)}, the published wheel {_version(bench.filename)}: "
+            f"{' and '.join(name for name, _ in version)} gives it to the plug-in that the source asks for."
+        )
+        yield _Change("version", sentence, bench, requirements)
+        return  # nearly every generated file has it in, and so says nothing else
+    generator = traces.generator.name if traces.generator is not None else ""
+    # setuptools has options for this, and a wheel package beside it may change what it writes.
+    options = () if generator in {"bdist_wheel", "setuptools"} else retag_options(rebuilt.filename, bench.filename)
+    if options:
+        bench = replace(bench, retagged=(rebuilt.filename, options))
+        requirements = replace(
+            requirements, requirements=(*requirements.requirements, _RETAGS), alternatives=(), stand_in=None
+        )
+        sentence = f"The backend calls the wheel {rebuilt.filename}: wheel tags {' '.join(options)} was run on it."
+        yield _Change("retagged", sentence, bench, requirements)
+    used = next((each.version for each in bench.dependencies if canonicalize_name(each.name) == "setuptools"), None)
+    if used is None or generator != "bdist_wheel":
+        return
+    file = Input(role=Role.PARAMETERS, name=rebuilt.filename, sha256=rebuilt.sha256, path="/inputs/rebuilt.whl")
+    [listing] = inspect(workshop, [file], texts=WHEEL_TEXTS)
+    found = ends_of(read_shape(wheel, traces, None), read_shape(listing, read_traces(listing), None), used)
+    if found.rules:
+        bench = replace(bench, chosen=(*bench.chosen, held_tool(f"setuptools {found.specifier}")))
+        yield _Change("description", found.sentence, bench, narrowed(requirements, found))
+
+
+_RETAGS = "wheel>=0.40"
+"""The first that has ``wheel tags``."""
+
+
+def told_version(bench: Bench, rebuilt: str) -> tuple[tuple[str, str], ...] | None:
+    """Variables that give plug-ins the version of the file name, where the rebuild has another one."""
+    published = _version(bench.filename)
+    try:
+        if bench.pretended or Version(published) == Version(_version(rebuilt)):
+            return None
+    except InvalidVersion:
+        return None
+    names = {canonicalize_name(each.name) for each in bench.dependencies}
+    variables = {VARIABLES[name] for name in names & VARIABLES.keys()}
+    return tuple((each, published) for each in sorted(variables)) or None
+
+
+def ends_of(published: Shape, rebuilt: Shape, used: str) -> Bracket:
+    """Which setuptools ends a description as the published wheel does, by how another version ended the same one."""
+    if published.description.strip() != rebuilt.description.strip():
+        return Bracket()
+    return by_line_ends(published.empty_ends, rebuilt.empty_ends, used)
+
+
+def _version(filename: str) -> str:
+    return filename.split("-")[1] if filename.count("-") >= 4 else ""
