@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from rebuilder.errors import UnavailableError
 from rebuilder.storage.blobs import DiskBlobs
 from rebuilder.storage.http import HttpFetcher
 from rebuilder.storage.http_cache import HttpCache
+from rebuilder.storage.reach import Reach
 
 _SECONDS = 15.0
 """For the answer, a second try included."""
@@ -42,8 +44,10 @@ def ask_index(url: str, *, accept: str, ca_bundle: Path | None) -> str:
             read_seconds=_SECONDS,
             total_seconds=_SECONDS,
             attempts=2,
+            reach=Reach((), os.environ),
         ) as fetcher,
     ):
+        fetcher.admit(url)
         found = fetcher.media_type(f"{url.rstrip('/')}/", accept=accept)
     if found is None:
         return "It answers, and gives no list of its projects, as some indexes do; whether it has any was not tried."
