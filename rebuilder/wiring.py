@@ -13,7 +13,8 @@ from typing import Any
 from uv import find_uv_bin
 
 from rebuilder.allowance import Allowance
-from rebuilder.attest.keys import FileSigner
+from rebuilder.attest.agreement import Agreement
+from rebuilder.attest.keys import FileSigner, public_keys
 from rebuilder.attest.statements import Builder
 from rebuilder.clock import SystemClock
 from rebuilder.compare.comparer import Comparer
@@ -253,6 +254,7 @@ def _press(config: Config, ledger: Ledger, blobs: Blobs, clock: Clock) -> Press:
             public=config.public_site,
         ),
         clock=clock,
+        agreement=Agreement(public_keys(config.keys) | {signer.key_id: signer.public_pem}),
     )
 
 

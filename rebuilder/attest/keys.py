@@ -64,7 +64,8 @@ class FileSigner:
                 hint="Make the file readable for this user, or name another place for it.",
             ) from error
         signer = cls(private)
-        # A copy for people; what is published comes from the private key. A read-only directory of keys is fine.
+        # A copy for people, and for what was signed before the key was replaced; what is published comes from the
+        # private key. A read-only directory of keys is fine.
         with contextlib.suppress(OSError):
             _write_public(path.with_name(f"{path.stem}.public.pem"), signer.public_pem)
         return signer
@@ -82,6 +83,16 @@ class FileSigner:
     def sign(self, payload: bytes) -> bytes:
         """ASN.1 DER signature, ECDSA P-256 over SHA-256 of ``payload``."""
         return self._private.sign(payload, _ALGORITHM)
+
+
+def public_keys(directory: Path) -> dict[str, bytes]:
+    """The public keys in a directory (``NAME.public.pem``) by identifier: the one in use, and those that were."""
+    found = {}
+    for path in sorted(directory.glob("*.public.pem")):
+        with contextlib.suppress(OSError, SigningError):
+            pem = path.read_bytes()[:_LARGEST]
+            found[key_id(load_public(pem))] = pem
+    return found
 
 
 def key_id(public: ec.EllipticCurvePublicKey) -> str:
@@ -201,8 +212,11 @@ def _refuse_exposed(path: Path, status: os.stat_result) -> None:
 
 def _write_public(path: Path, pem: bytes) -> None:
     with contextlib.suppress(OSError):
-        if path.read_bytes() == pem:
+        before = path.read_bytes()
+        if before == pem:
             return
+        # What was signed with the key before can still be told from what never was.
+        path.replace(path.with_name(f"replaced-{hashlib.sha256(before).hexdigest()[:16]}.public.pem"))
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with _created(temporary, 0o644) as descriptor:

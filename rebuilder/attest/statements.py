@@ -25,7 +25,7 @@ from rebuilder.attest.vocabulary import (
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.definition import Role
 from rebuilder.model.provenance import Provenance
-from rebuilder.model.report import Report
+from rebuilder.model.report import Report, report_document
 from rebuilder.model.trail import Trail
 from rebuilder.model.value import Value, sha256_hex
 
@@ -134,6 +134,8 @@ def _findings(report: Report) -> Document:
         "index": {"digest": {"sha256": evidence.index_sha256}},
         "attempts": [_attempt(each) for each in report.attempts],
         "alarms": [{"kind": each.kind.value, "sentence": each.sentence} for each in report.alarms],
+        "artifact": {name: getattr(report.artifact, name) for name in ("ecosystem", "name", "version")},
+        "report": {"name": "report.json", "digest": {"sha256": sha256_hex(report_document(report))}},
     }
     if decision.kind is not None:
         findings["kind"] = decision.kind.value

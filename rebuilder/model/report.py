@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from enum import StrEnum
 from urllib.parse import quote
@@ -112,6 +113,18 @@ class SignedReport(Value):
     provenance: str | None = None
     """DSSE envelope (JSON text) with the SLSA provenance of the rebuilt file; None when nothing was built."""
     key_id: str
+    stored: bytes | None = None
+    """The report as it was kept, if it comes from there: what was signed is a digest of these bytes."""
+
+    @property
+    def report_bytes(self) -> bytes:
+        """The report as it was signed and is published, byte for byte."""
+        return report_document(self.report) if self.stored is None else self.stored
+
+
+def report_document(report: Report) -> bytes:
+    """``report.json``: all that is known about one artifact; :class:`Report` reads it back."""
+    return (json.dumps(report.document(), indent=1, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
 
 
 def summarise(report: Report) -> Summary:

@@ -58,7 +58,11 @@ class SigningDesk:
         for number, signed in self.press.ledger.unpublished(limit=_AT_ONCE):
             artifact = signed.report.artifact
             with bound(artifact=artifact.filename, purl=artifact.purl, verification=number):
-                self.press.publish(number, signed)
+                try:
+                    self.press.publish(number, signed)
+                except CorruptError as error:  # an alarm by now, and nothing that another try would change
+                    log.error("Not published: %s", error)  # noqa: TRY400 - a sentence, not a traceback
+                    continue
                 log.info("signed and published.", extra={"verdict": signed.report.decision.verdict.value})
             self._stale = True
         if self.monotonic() >= self._written + _INDEX_SECONDS:

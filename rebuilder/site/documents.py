@@ -72,11 +72,6 @@ def schema(name: str) -> bytes:
     return (json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True) + "\n").encode()
 
 
-def report_document(report: Report) -> bytes:
-    """``report.json``: all that is known about one artifact; :class:`Report` reads it back."""
-    return _text(report.document())
-
-
 def index_document(
     latest: Sequence[Summary], alarms: Sequence[Alarm], counts: Mapping[str, int], **about: Any
 ) -> bytes:

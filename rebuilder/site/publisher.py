@@ -243,7 +243,7 @@ class Site:
         """Meaning and bytes of each file beside the page by name, and the names of those our store has lost."""
         report = signed.report
         files = {
-            "report.json": ("this page as data", documents.report_document(report)),
+            "report.json": ("this page as data", signed.report_bytes),
             "verdict.dsse.json": ("the signed verdict about the published file", signed.vsa.encode()),
         }
         if signed.provenance is not None:

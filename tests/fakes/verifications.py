@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from rebuilder.attest.envelope import sign_statement
+from rebuilder.attest.statements import _findings, _statement
+from rebuilder.attest.vocabulary import VERDICT_TYPE
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Outcome, Output, Run
 from rebuilder.model.comparison import Comparison, Difference, Diffoscope, Level, MemberChange
@@ -12,6 +15,7 @@ from rebuilder.model.definition import BuildDefinition, Input, Role, ToolchainRe
 from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
 from rebuilder.model.report import Report, SignedReport
 from rebuilder.model.value import Sha256, sha256_hex
+from tests.fakes.signer import MemorySigner
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 PUBLISHED = sha256_hex(b"published wheel")
@@ -131,5 +135,9 @@ def report(of: Artifact, *attempts: Attempt, obstacle: Obstacle | None = None, f
 
 
 def signed(of: Report) -> SignedReport:
-    """A report with envelopes that only look like envelopes."""
-    return SignedReport(report=of, vsa='{"payload":"dsa"}', provenance=None, key_id=digest("key"))
+    """A report with its statement, signed by the first key of :class:`MemorySigner`; it may contradict itself."""
+    signer = MemorySigner()
+    moment = of.finished.strftime("%Y-%m-%dT%H:%M:%SZ")
+    predicate = {"timeVerified": moment, "resourceUri": of.artifact.purl, **_findings(of)}
+    statement = _statement(of.artifact.filename, of.artifact.sha256, VERDICT_TYPE, predicate)
+    return SignedReport(report=of, vsa=sign_statement(statement, signer), provenance=None, key_id=signer.key_id)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from rebuilder.attest.agreement import Agreement
 from rebuilder.attest.statements import Builder
 from rebuilder.errors import SigningError
 from rebuilder.model.alarm import Alarm, AlarmKind, Severity
@@ -24,7 +25,7 @@ from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.histories import populate
 from tests.fakes.signer import MemorySigner
-from tests.fakes.verifications import NOW, digest
+from tests.fakes.verifications import NOW, digest, signed
 
 
 @pytest.fixture
@@ -39,7 +40,8 @@ def press(tmp_path: Path) -> Iterator[Press]:
         verifier="rebuilder.example.org",
     )
     with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
-        yield Press(ledger, blobs, signer, Builder(id="tag:example.org,2026:test"), site, FixedClock())
+        agreement = Agreement({signer.key_id: signer.public_pem})
+        yield Press(ledger, blobs, signer, Builder(id="tag:example.org,2026:test"), site, FixedClock(), agreement)
 
 
 def begin(press: Press, report: Report) -> int:
@@ -59,7 +61,7 @@ def confirmed(press: Press, now: Report, *, days: int) -> None:
     """The same file was reproduced that many days before."""
     before = reports.reproduced(press.blobs, now.artifact.name, now.artifact.version)
     before = before.model_copy(update={"finished": now.finished - timedelta(days=days)})
-    press.ledger.finish(begin(press, before), reports.signed(before))
+    press.ledger.finish(begin(press, before), signed(before))
 
 
 def test_a_regression_is_in_the_report_and_on_its_page(press: Press) -> None:

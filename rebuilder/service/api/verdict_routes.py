@@ -16,7 +16,6 @@ from rebuilder.service.api.audience import trusted
 from rebuilder.service.api.desk import Desk
 from rebuilder.service.api.documents import Problem, Status, Verdicts, file_status, verdicts_page
 from rebuilder.service.api.problems import Refusal
-from rebuilder.site.documents import report_document
 
 _Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$")]
 _Name = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00]+$")]  # a NUL is in no database column
@@ -71,7 +70,7 @@ def verdict_routes(desk: Desk) -> APIRouter:
         signed = desk.ledger.signed_report(sha256.lower(), filename)
         if signed is None:
             raise Refusal(404, "There is no report on such a file.", hint="GET /api/v1/status says what is known.")
-        return Response(report_document(signed.report), media_type="application/json")
+        return Response(signed.report_bytes, media_type="application/json")
 
     return router
 

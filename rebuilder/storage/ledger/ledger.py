@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -37,7 +38,6 @@ from rebuilder.storage.ledger.rows import (
     is_kept,
     keep_examined,
     newest_verifications,
-    packed,
     same_name,
     signed_report,
     unpacked,
@@ -213,7 +213,7 @@ class Ledger:
             raise ValueError(f"{report.decision.verdict} is never stored as a verdict")
         row = {
             "verification_id": number,
-            "report": packed(report),
+            "report": zlib.compress(signed.report_bytes, 3),
             "vsa": signed.vsa,
             "provenance": signed.provenance,
             "key_id": signed.key_id,
@@ -324,6 +324,27 @@ class Ledger:
         if row is None:
             return None
         return signed_report(row)
+
+    def envelope(self, summary: Summary) -> tuple[str, str] | None:
+        """The signed statement behind a row of :meth:`latest` or :meth:`history`, and its key; None: there is none."""
+        artifact, verification, signed = tables.artifact.c, tables.verification.c, tables.signed.c
+        query = (
+            select(signed.vsa, signed.key_id)
+            .select_from(tables.signed)
+            .join(tables.verification, verification.id == signed.verification_id)
+            .join(tables.artifact, artifact.id == verification.artifact_id)
+            .where(
+                artifact.sha256 == summary.sha256,
+                artifact.purl == summary.purl,
+                artifact.filename == summary.filename,
+                verification.finished == summary.finished,
+                verification.state == "done",
+            )
+            .order_by(verification.id.desc())
+        )
+        with self._database.reading() as connection:
+            row = connection.execute(query.limit(1)).first()
+        return None if row is None else (row.vsa, row.key_id)
 
     def cache_get(self, kind: str, inputs: Any) -> Any | None:
         """What was kept for these inputs (plain JSON types); None when nothing was."""

@@ -184,7 +184,13 @@ def attempt_row(number: int, ordinal: int, attempt: Attempt) -> dict[str, Any]:
 def signed_report(row: RowMapping) -> SignedReport:
     """A row of the table ``signed``, with the file name it is about, as it was stored."""
     report = unpacked(Report, row["report"], f"The report on {row['filename']}")
-    return SignedReport(report=report, vsa=row["vsa"], provenance=row["provenance"], key_id=row["key_id"])
+    return SignedReport(
+        report=report,
+        vsa=row["vsa"],
+        provenance=row["provenance"],
+        key_id=row["key_id"],
+        stored=zlib.decompress(row["report"]),
+    )
 
 
 def packed(value: Value) -> bytes:

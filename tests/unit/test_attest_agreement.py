@@ -1,0 +1,200 @@
+"""What the ledger says is published only where it is what was signed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from rebuilder.attest.agreement import Agreement
+from rebuilder.attest.statements import Builder
+from rebuilder.errors import CorruptStoreError
+from rebuilder.model.alarm import AlarmKind
+from rebuilder.model.report import Report, SignedReport, page_path
+from rebuilder.model.verdict import Verdict
+from rebuilder.press import Press
+from rebuilder.site.publisher import Site
+from rebuilder.storage.ledger import Ledger
+from tests.fakes import reports
+from tests.fakes.blobs import MemoryBlobs
+from tests.fakes.clock import FixedClock
+from tests.fakes.signer import MemorySigner
+
+
+class Bench:
+    """A press, its ledger, and somebody who can write to it."""
+
+    def __init__(self, directory: Path, ledger: Ledger) -> None:
+        self.directory = directory
+        self.ledger = ledger
+        signer, blobs = MemorySigner(), MemoryBlobs()
+        self.site = directory / "site"
+        site = Site(self.site, blobs, public_key=signer.public_pem, key_id=signer.key_id, verifier="example.org")
+        agreement = Agreement({signer.key_id: signer.public_pem})
+        self.press = Press(ledger, blobs, signer, Builder(id="tag:example.org,2026:t"), site, FixedClock(), agreement)
+        self.bad = self.finish(reports.build_failed(blobs))
+        self.good = self.finish(reports.unsupported(blobs))
+
+    def finish(self, report: Report) -> SignedReport:
+        """Sign a report as the service does."""
+        number = self.ledger.begin(report.artifact, report.started)
+        self.ledger.examined(number, report)
+        return self.press.finish(number, report)
+
+    def write(self, statement: str, **values: Any) -> None:
+        """Change the ledger behind its back."""
+        engine = create_engine(f"sqlite:///{self.directory / 'ledger.sqlite'}")
+        with engine.begin() as connection:
+            assert connection.execute(text(statement), values).rowcount > 0
+        engine.dispose()
+
+    def page(self, signed: SignedReport) -> Path:
+        """Where its page is, if it is."""
+        of = signed.report.artifact
+        return self.site / page_path(of.ecosystem, of.name, of.version, of.filename, of.sha256) / "index.html"
+
+    def refused(self, words: str) -> None:
+        """Publishing tells of the bad one, leaves it out everywhere, and writes the good one."""
+        name = self.bad.report.artifact.filename
+        with pytest.raises(CorruptStoreError, match=words) as error:
+            self.press.publish_all()
+        assert name in str(error.value)
+        assert error.value.hint
+        assert self.page(self.good).is_file()
+        listed = json.loads((self.site / "index.json").read_text())
+        assert [self.good.report.artifact.filename] == [each["filename"] for each in listed["latest"]]
+        assert 0 == listed["counts"]["reproduced"]
+        assert not any('"reproduced"' in each.read_text() for each in self.site.glob("**/report.json"))
+        assert any(AlarmKind.STORE_CORRUPT is each.kind and each.filename == name for each in self.ledger.alarms())
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """Two signed verdicts; nothing is published yet."""
+    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+        yield Bench(tmp_path, ledger)
+
+
+def stored(report: Report) -> bytes:
+    """A report as the ledger keeps it."""
+    import zlib
+
+    from rebuilder.model.report import report_document
+
+    return zlib.compress(report_document(report))
+
+
+def test_what_agrees_is_published(bench: Bench) -> None:
+    """All of it, and what is published as the report has the digest that was signed."""
+    assert 2 == bench.press.publish_all()
+    assert [] == bench.ledger.alarms()
+    for signed in (bench.good, bench.bad):
+        assert signed.report_bytes == bench.page(signed).with_name("report.json").read_bytes()
+
+
+def test_a_forged_report_and_row(bench: Bench) -> None:
+    """Every copy of the verdict is changed, the statement excepted."""
+    report = bench.bad.report
+    decision = report.decision.model_copy(update={"verdict": Verdict.REPRODUCED})
+    forged = report.model_copy(update={"decision": decision})
+    where = "where verification_id = (select id from verification where verdict = 'build-failed')"
+    bench.write(f"update signed set report = :report {where}", report=stored(forged))  # noqa: S608
+    bench.write("update verification set verdict = 'reproduced' where verdict = 'build-failed'")
+    bench.refused("another verdict")
+    assert not bench.page(bench.bad).exists()
+
+
+def test_a_report_with_the_same_verdict_and_another_cause(bench: Bench) -> None:
+    """The statement names the digest of the report: no word of it can be changed."""
+    forged = bench.bad.report.model_copy(update={"rebuilder_version": "9"})
+    where = "where verification_id = (select id from verification where verdict = 'build-failed')"
+    bench.write(f"update signed set report = :report {where}", report=stored(forged))  # noqa: S608
+    with pytest.raises(CorruptStoreError, match="another report"):
+        bench.press.publish_all()
+    assert not bench.page(bench.bad).exists()
+    assert bench.page(bench.good).exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("verification set verdict = 'reproduced'", "another verdict"),
+        ("verification set sentence = 'Fine.'", "another reason"),
+        ("verification set kind = 'stable'", "another kind"),
+        ("artifact set purl = 'pkg:pypi/other@1'", "another release"),
+        ("artifact set filename = 'gearbox-9.whl'", "another file"),
+        ("artifact set sha256 = substr(sha256, 2) || 'f'", "other bytes"),
+        ("artifact set name = 'other'", "another project"),
+        ("verification set finished = datetime(finished, '+1 day')", "another time|never signed"),
+    ],
+)
+def test_rows_alone(bench: Bench, change: str, words: str) -> None:
+    """Lists, counts and histories are made from rows, which are compared as well."""
+    table = change.split(maxsplit=1)[0]
+    whose = "verdict = 'build-failed'"
+    if table == "artifact":
+        whose = f"id = (select artifact_id from verification where {whose})"  # noqa: S608
+    bench.write(f"update {change} where {whose}")
+    with pytest.raises(CorruptStoreError, match=words):
+        bench.press.publish_all()
+    listed = json.loads((bench.site / "index.json").read_text())
+    assert [bench.good.report.artifact.sha256] == [each["sha256"] for each in listed["latest"]]
+
+
+def test_rows_after_they_were_published(bench: Bench) -> None:
+    """What was compared once is not believed for ever."""
+    bench.press.publish_all()
+    bench.write("update verification set verdict = 'reproduced' where verdict = 'build-failed'")
+    assert 1 == len(bench.press.write_index())
+    assert 0 == json.loads((bench.site / "index.json").read_text())["counts"]["reproduced"]
+
+
+def test_a_verdict_that_was_never_signed(bench: Bench) -> None:
+    """A row without a statement."""
+    bench.write(
+        "delete from signed where verification_id = (select id from verification where verdict = 'build-failed')"
+    )
+    with pytest.raises(CorruptStoreError, match="never signed"):
+        bench.press.publish_all()
+
+
+def test_signed_by_somebody_else(bench: Bench) -> None:
+    """The ledger names keys too, but which are ours is not asked there."""
+    other = MemorySigner(2)
+    forger = Press(
+        bench.ledger, bench.press.blobs, other, Builder(id="x"), bench.press.site, FixedClock(), bench.press.agreement
+    )
+    signed = forger.sign(bench.bad.report.model_copy(update={"rebuilder_version": "9"}))
+    bench.write(
+        "update signed set vsa = :vsa, key_id = :key, report = :report where verification_id ="
+        " (select id from verification where verdict = 'build-failed')",
+        vsa=signed.vsa,
+        key=signed.key_id,
+        report=stored(signed.report),
+    )
+    bench.refused("not ours")
+
+
+@pytest.mark.parametrize("spoil", [lambda text: text.replace("payload", "payloads"), lambda _: "{}", lambda _: "x"])
+def test_a_spoilt_statement(bench: Bench, spoil: Callable[[str], str]) -> None:
+    """It is no statement of ours any more."""
+    bench.write(
+        "update signed set vsa = :vsa where verification_id ="
+        " (select id from verification where verdict = 'build-failed')",
+        vsa=spoil(bench.bad.vsa),
+    )
+    bench.refused("is not one of ours")
+
+
+def test_one_bad_report_does_not_keep_others_waiting(bench: Bench) -> None:
+    """The service goes on; what was left out is an alarm and is not tried again and again."""
+    forged = bench.bad.report.model_copy(update={"rebuilder_version": "9"})
+    where = "where verification_id = (select id from verification where verdict = 'build-failed')"
+    bench.write(f"update signed set report = :report {where}", report=stored(forged))  # noqa: S608
+    assert 1 == bench.press.finish_all()
+    assert [] == bench.ledger.unpublished(limit=9)
+    assert [AlarmKind.STORE_CORRUPT] == [each.kind for each in bench.ledger.alarms()]
