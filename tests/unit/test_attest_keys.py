@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from rebuilder.attest.keys import FileSigner
+from rebuilder.attest.keys import FileSigner, public_keys
 from rebuilder.errors import SigningError
 
 Private = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
@@ -168,3 +168,15 @@ def test_a_directory_that_others_only_read_is_fine(place: Path, store: Path, mod
     place.parent.chmod(mode)
     FileSigner.open(place, store=store)
     place.parent.chmod(0o700)
+
+
+def test_the_public_half_of_a_replaced_key_is_kept(place: Path, store: Path) -> None:
+    """What was signed with it can still be told from what never was."""
+    first = FileSigner.open(place, store=store)
+    place.rename(place.with_name("old.pem"))
+    second = FileSigner.open(place, store=store)
+    assert first.key_id != second.key_id
+    expected = {each.key_id: each.public_pem for each in (first, second)}
+    assert expected == public_keys(place.parent)
+    place.with_name("odd.public.pem").write_text("rubbish")
+    assert expected == public_keys(place.parent)
