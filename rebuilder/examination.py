@@ -286,6 +286,7 @@ def _alarms(parts: Parts, evidence: Evidence, found: Findings, now: datetime) ->
     sentences = (
         *((AlarmKind.TAG_MOVED, each) for each in (trail.findings if trail is not None else ())),
         *((AlarmKind.CONTRADICTORY, each) for each in evidence.contradictions),
+        *((AlarmKind.COPY_IN_SOURCE, each) for each in (evidence.copy_in_source,) if each is not None),
     )
     raised += tuple(
         Alarm(kind=kind, purl=artifact.purl, filename=artifact.filename, sentence=sentence, raised=now)

@@ -15,6 +15,7 @@ PROGRAMS = (
     "compare_archives",
     "record_archive",
     "finish_archive",
+    "find_copy",
     "reverse_tree",
 )
 

@@ -42,6 +42,8 @@ class AlarmKind(StrEnum):
     """Readers make different things of a published file: what one sees is not what another installs."""
     STEPS_DISAGREE = "steps-disagree"
     """One step of the trail confirms what was published, and another does not come out."""
+    COPY_IN_SOURCE = "copy-in-source"
+    """The source archive holds the published file itself: a build can copy what it should make."""
     GIVEN_UP = "given-up"
     """We could not try an artifact, again and again, for reasons on our side."""
     FAILURE_RATE = "failure-rate"

@@ -49,6 +49,7 @@ _ALARMS = {
     "expectation-broken": "Not what the settings expect of the publisher",
     "contradictory": "Readers disagree about what this file holds",
     "steps-disagree": "One step of the trail passes, and another differs",
+    "copy-in-source": "The source holds the file that is built from it",
     "regression": "Confirmed before, and not any more",
     "given-up": "Tried again and again in vain",
     "failure-rate": "Too many of our attempts fail",

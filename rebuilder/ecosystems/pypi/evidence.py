@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from rebuilder.ecosystems.pypi.attestations import provenance_document
 from rebuilder.ecosystems.pypi.command_line import name_parts
-from rebuilder.ecosystems.pypi.listing import inspect
+from rebuilder.ecosystems.pypi.listing import copy_in, inspect
 from rebuilder.ecosystems.pypi.obstacles import Stopped, quoted
 from rebuilder.ecosystems.pypi.releases import to_verify
 from rebuilder.ecosystems.pypi.simple_index import Project, ReleaseFile
@@ -198,7 +198,9 @@ def _inspected(workshop: Workshop, evidence: Evidence, wheel: PublishedFile, sou
             "source_inspection": listings[1],
         }
     )
-    return found.model_copy(update={"obstacle": _obstacle(wheel, source, listings)})
+    obstacle = _obstacle(wheel, source, listings)
+    copy = copy_in(workshop, as_input(wheel), as_input(source)) if obstacle is None else None
+    return found.model_copy(update={"obstacle": obstacle, "copy_in_source": copy})
 
 
 def _obstacle(wheel: PublishedFile, source: PublishedFile, listings: list[Inspection]) -> Obstacle | None:
