@@ -72,12 +72,13 @@ def together(figures: Iterable[EcosystemFigures]) -> EcosystemFigures:
     """The files of several ecosystems as if they were one."""
     verdicts: Counter[Verdict] = Counter()
     provenance: Counter[ProvenanceStatus] = Counter()
-    untested = 0
+    untested = written = 0
     for each in figures:
         verdicts.update(each.verdicts)
         provenance.update(each.provenance)
         untested += each.untested
-    return EcosystemFigures(verdicts=dict(verdicts), untested=untested, provenance=dict(provenance))
+        written += each.written
+    return EcosystemFigures(verdicts=dict(verdicts), written=written, untested=untested, provenance=dict(provenance))
 
 
 class QueueFigures(Value):

@@ -155,9 +155,10 @@ class Planning:
             len(reading.schedule.rechecks),
         )
         book = self._ledger.alarm_book
-        wrong: dict[str, str] = {}
-        for remark in reading.problems:
-            wrong.setdefault(str(remark.file), remark.spoken)
+        wrong = {str(each.file): each.spoken for each in reversed(reading.problems)}
+        for file, told in wrong.items():
+            more = sum(each.file == file and each.line is not None for each in reading.problems) - 1
+            wrong[file] = f"{told} And {more:,} more; `rebuilder schedules` lists them." if more > 0 else told
         settle(book, troubles(AlarmKind.SCHEDULE_BROKEN, wrong, book.lasting(AlarmKind.SCHEDULE_BROKEN), now), now)
         self._forget_what_is_not_watched(now)
         self._begun = True
@@ -200,7 +201,7 @@ class Planning:
 
     def _look(self, item: Watch | Recheck) -> None:
         try:
-            if not self._leads():
+            if not self._leading or not self._leads():  # who comes to lead looks at everything, in `follow`
                 log.info("%s is skipped: another process on the same ledger leads.", item.name)
                 return
             self._signs[item.name] = self._clock.now()

@@ -168,7 +168,8 @@ def _state(alarms: Sequence[RecordedAlarm], *, mostly_failed: bool) -> dict[str,
         return {"state": count(urgent, "urgent alarm", "urgent alarms"), "icon": "‼", "tone": "bad"}
     if still_open:
         number = count(len(still_open), "open alarm", "open alarms")
-        return {"state": f"{number}, none of them urgent", "icon": "⚑", "tone": "warn"}
+        words = "not urgent" if len(still_open) == 1 else "none of them urgent"
+        return {"state": f"{number}, {words}", "icon": "⚑", "tone": "warn"}
     if mostly_failed:
         return {"state": "No open alarms, but most of what ended has failed", "icon": "⚑", "tone": "warn"}
     return {"state": "No open alarms", "icon": "✓", "tone": "good"}

@@ -109,7 +109,7 @@ def test_the_first_line_says_what_to_do(summaries: list[Summary]) -> None:
     ticket = operations.recorded(2, AlarmKind.GIVEN_UP)
     urgent = operations.recorded(3, AlarmKind.DISK)
     assert ("No open alarms", "good") == (page(quiet, [dealt]).state, page(quiet, [dealt]).tone)
-    assert ("1 open alarm, none of them urgent", "warn") == (
+    assert ("1 open alarm, not urgent", "warn") == (
         page(quiet, [dealt, ticket]).state,
         page(quiet, [dealt, ticket]).tone,
     )

@@ -124,6 +124,7 @@ class _Reader:
                 self._table(kind, index, table)
         if not self._count and not self._reading.problems:
             self._problem(None, None, "has no [[watch]] and no [[recheck]]", line=None)
+        self._reading.problems.sort(key=lambda each: (each.line is None, each.line or 0))
 
     def _table(self, kind: Kind, index: int, raw: Any) -> None:
         self._count += 1
