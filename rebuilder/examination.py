@@ -25,7 +25,7 @@ from rebuilder.model.diagnosis import Diagnosis
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.report import Report, Stage, ToolchainSummary
-from rebuilder.model.trail import Trail
+from rebuilder.model.trail import Trail, with_steps
 from rebuilder.model.value import Sha256
 from rebuilder.model.variation import Variation
 from rebuilder.model.verdict import Kind, Verdict
@@ -201,6 +201,7 @@ def _tried(parts: Parts, evidence: Evidence, number: int, tier: Tier, share_sinc
     if tier is Tier.FULL and decision.kind is Kind.UNSTABLE and decision.attempt is not None:
         with trial.experiments.trying("Builds with one thing changed at a time could not be made"):
             variation = vary(parts, trial.attempts[decision.attempt])
+    decision = with_steps(decision, trail)
     with trial.experiments.trying("The causes could not be looked for"):
         diagnosis = diagnosed(parts, Case(evidence, trial.attempts, decision, trail, variation=variation))
     remarks = trial.experiments.remarks
@@ -287,6 +288,7 @@ def _alarms(parts: Parts, evidence: Evidence, found: Findings, now: datetime) ->
         *((AlarmKind.TAG_MOVED, each) for each in (trail.findings if trail is not None else ())),
         *((AlarmKind.CONTRADICTORY, each) for each in evidence.contradictions),
         *((AlarmKind.COPY_IN_SOURCE, each) for each in (evidence.copy_in_source,) if each is not None),
+        *((AlarmKind.STEPS_DISAGREE, each) for each in filter(None, (trail and trail.disagreement,))),
     )
     raised += tuple(
         Alarm(kind=kind, purl=artifact.purl, filename=artifact.filename, sentence=sentence, raised=now)

@@ -15,7 +15,7 @@ from rebuilder.model.attempt import Attempt, Hypothesis
 from rebuilder.model.decision import Decision, decide, towards
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.report import Report, SignedReport, Stage
-from rebuilder.model.trail import Edge, Trail
+from rebuilder.model.trail import Edge, Trail, with_steps
 from rebuilder.model.verdict import Verdict
 from rebuilder.trial import Trial, retired_input
 
@@ -63,6 +63,7 @@ def reexamine(parts: Parts, signed: SignedReport, number: int, started: datetime
         counted = towards(attempts, report.artifact.filename)
         decision = decide(attempts, evidence.obstacle, counted)
         trail = _trail(report, decision, tuple(counted))
+        decision = with_steps(decision, trail)
     with experiments.trying("The causes could not be looked for"):
         diagnosis = diagnosed(parts, Case(evidence, attempts, decision, trail))
     files = targets(evidence)

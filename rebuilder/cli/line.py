@@ -61,6 +61,7 @@ def _report_fields(report: Report) -> dict[str, Any]:
         "source": {"kind": source.kind.value, "uri": source.uri, "digest": source.digest} if source else None,
         "provenance": _provenance(report),
         "trail": _trail(report),
+        "contradictions": list(report.evidence.contradictions),
         "attempts": len(report.attempts),
         "remarks": list(report.remarks),
         "alarms": [alarm.document() for alarm in report.alarms],
@@ -93,5 +94,6 @@ def _trail(report: Report) -> dict[str, Any] | None:
     return {
         "origin": trail.origin.document() if trail.origin else None,
         "steps": {edge.name.value: edge.decision.verdict.value for edge in trail.edges},
-        "unexplained_files": sum(1 for each in trail.changes if each.rule is None) if _has_commit(trail) else None,
+        "disagreement": trail.disagreement,
+        "unexplained_files": trail.unexplained if _has_commit(trail) else None,
     }

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from rebuilder.model.decision import Decision
 from rebuilder.model.value import Sha256Field, Value
+from rebuilder.model.verdict import Verdict
 
 
 class EdgeName(StrEnum):
@@ -14,6 +15,15 @@ class EdgeName(StrEnum):
     COMMIT_TO_SDIST = "commit-to-sdist"
     SDIST_TO_WHEEL = "sdist-to-wheel"
     COMMIT_TO_WHEEL = "commit-to-wheel"
+
+    @property
+    def spoken(self) -> str:
+        """The step within a sentence: "from the commit to the wheel"."""
+        start, _to, end = self.value.partition("-to-")
+        return f"from the {_NODES[start]} to the {_NODES[end]}"
+
+
+_NODES = {"commit": "commit", "sdist": "source archive", "wheel": "wheel"}
 
 
 class Origin(Value):
@@ -77,3 +87,36 @@ class Trail(Value):
     """What should not be so, such as "The tag v1 points at another commit now."."""
     notes: tuple[str, ...] = ()
     """Worth knowing, such as a submodule that is not included."""
+
+    @property
+    def disagreement(self) -> str | None:
+        """That one step confirms what was published and another differs, as a sentence; None if they agree."""
+        passing = [each.name.spoken for each in self.edges if each.decision.verdict.confirms]
+        differing = [each.name.spoken for each in self.edges if each.decision.verdict is Verdict.DIFFERS]
+        if not passing or not differing:
+            return None
+        against, although = _told(differing, "differs", "differ"), _told(passing, "passes", "pass")
+        return f"T{against[1:]}, although {although}."
+
+    @property
+    def unexplained(self) -> int:
+        """Files in which source archive and commit differ for no known reason.
+
+        0 where the source archive came out of the commit bit for bit: then the build itself makes every one of them.
+        """
+        made = any(
+            each.name is EdgeName.COMMIT_TO_SDIST and each.decision.verdict is Verdict.REPRODUCED for each in self.edges
+        )
+        return 0 if made else sum(1 for each in self.changes if each.rule is None)
+
+
+def with_steps(decision: Decision, trail: Trail | None) -> Decision:
+    """The decision, with what the other steps say against it in its sentence."""
+    against = trail.disagreement if trail is not None else None
+    if against is None or decision.sentence.endswith(against):
+        return decision
+    return decision.model_copy(update={"sentence": f"{decision.sentence} {against}"})
+
+
+def _told(steps: list[str], one: str, several: str) -> str:
+    return f"the step {steps[0]} {one}" if len(steps) == 1 else f"the steps {' and '.join(steps)} {several}"

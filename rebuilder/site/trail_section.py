@@ -204,11 +204,11 @@ def _banner(trail: Trail) -> Banner | None:
     first = _edge(trail, EdgeName.COMMIT_TO_SDIST)
     second = _edge(trail, EdgeName.SDIST_TO_WHEEL)
     if second is None or not second.decision.verdict.confirms:
-        return None
+        return _disagreeing(trail)
     followed = first is not None and first.decision.verdict.confirms
     unexplained = _unexplained(trail)
     if followed or (not unexplained and (first is None or first.decision.verdict is not Verdict.DIFFERS)):
-        return None
+        return _disagreeing(trail)
     who = "attested" if trail.origin and trail.origin.attested else "claimed"
     if unexplained:
         files = count(len(unexplained), "file in it is", "files in it are")
@@ -224,6 +224,12 @@ def _banner(trail: Trail) -> Banner | None:
         heading="The wheel follows from the source archive, but the source archive does not follow from the commit",
         sentence=sentence[0].upper() + sentence[1:],
     )
+
+
+def _disagreeing(trail: Trail) -> Banner | None:
+    if trail.disagreement is None:
+        return None
+    return Banner("bad", "One step of the trail passes, and another differs", trail.disagreement)
 
 
 def _at_least(trail: Trail) -> str:

@@ -112,7 +112,7 @@ def test_every_step_from_the_attested_commit(world: World) -> None:
     assert line["trail"]["origin"]["attested"]
     assert {"commit-to-sdist", "sdist-to-wheel", "commit-to-wheel"} == line["trail"]["steps"].keys()
     assert {"reproduced"} == set(line["trail"]["steps"].values()), line["trail"]
-    assert 0 == line["trail"]["unexplained_files"]
+    assert (0, None, []) == (line["trail"]["unexplained_files"], line["trail"]["disagreement"], line["alarms"])
     assert commit in page(line)
     assert FORGE in page(line)
     statement = (Path(line["report"]).parent / "verdict.dsse.json").read_text()
@@ -130,6 +130,8 @@ def test_planted_file_in_the_source_archive(world: World) -> None:
     assert "reproduced" == line["trail"]["steps"]["sdist-to-wheel"]
     assert {"differs"} == {line["trail"]["steps"][step] for step in ("commit-to-sdist", "commit-to-wheel")}
     assert 1 == line["trail"]["unexplained_files"]
+    assert line["sentence"].endswith(line["trail"]["disagreement"])
+    assert ["steps-disagree"] == [alarm["kind"] for alarm in line["alarms"]]
     assert "backdoor.py" in page(line)
 
 
