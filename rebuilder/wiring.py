@@ -39,7 +39,6 @@ from rebuilder.sandbox.bubblewrap import BubblewrapSandbox
 from rebuilder.sandbox.guest_runner import SandboxGuest
 from rebuilder.sandbox.run import DefinitionRunner
 from rebuilder.sandbox.uml import UmlSandbox
-from rebuilder.sandbox.uml import available as uml_available
 from rebuilder.site.publisher import Site
 from rebuilder.stopwatch import Stopwatch, WatchedToolchains
 from rebuilder.storage.blobs import DiskBlobs
@@ -159,7 +158,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
             facts=LedgerFacts(ledger, "pypi", clock, hits),
             max_file_bytes=config.download_bytes,
             limits=allowance.limits,
-            sandboxes=frozenset(sandboxes) - (frozenset() if uml_available() else {uml.kind}),
+            sandboxes=frozenset(sandboxes),
             sandbox=config.sandbox,
             clock=config.clock,
             interpreters=with_configured(config.interpreters),

@@ -16,9 +16,9 @@ from rebuilder.sandbox.execution import Execution, starvation
 from rebuilder.sandbox.outputs import store_log, store_outputs
 from rebuilder.sandbox.residue import list_outputs
 from rebuilder.sandbox.uml_machine import machine
-from rebuilder.sandbox.uml_probe import TOOLCHAIN, GuestProbe, available
+from rebuilder.sandbox.uml_probe import TOOLCHAIN, GuestProbe
 
-__all__ = ["TOOLCHAIN", "UmlSandbox", "available"]
+__all__ = ["TOOLCHAIN", "UmlSandbox"]
 
 
 BROKEN = 137
