@@ -26,10 +26,11 @@ _PORTS = {"http": 80, "https": 443}
 _SPECIAL = [
     ipaddress.ip_network(each)
     for each in (
-        # https://www.iana.org/assignments/iana-ipv4-special-registry: everything that is not for the public network
+        # https://www.iana.org/assignments/iana-ipv4-special-registry: what is not for the public network, but for the
+        # networks for documentation (RFC 5737): no host of anybody is there, and resolvers of closed networks give them
+        # to the relay that stands for the public network.
         *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
-        *("192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24"),
-        *("203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
+        *("192.0.0.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4"),
         "168.63.129.16/32",  # the host of a virtual machine, in one cloud
         # https://www.iana.org/assignments/iana-ipv6-special-registry, of 2000::/3
         *("2001::/23", "2001:db8::/32", "3fff::/20"),
