@@ -152,6 +152,10 @@ class Press:
         kind, now = AlarmKind.STORE_CORRUPT, self.clock.now()
         self.ledger.raise_alarm(Alarm(kind=kind, purl=purl, filename=filename, sentence=str(error), raised=now))
 
+    def agreeing(self, rows: Iterable[Summary]) -> list[Summary]:
+        """Those rows of the ledger that say what was signed; each of the others is an alarm."""
+        return self._signed_rows(rows)[0]
+
     def _signed_rows(self, rows: Iterable[Summary]) -> tuple[list[Summary], list[CorruptError]]:
         """Those rows that say what was signed, and what is wrong with the others; each of these is an alarm."""
         kept, refused = list[Summary](), list[CorruptError]()

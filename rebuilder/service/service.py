@@ -222,6 +222,8 @@ class Service:
             ready=health.ready,
             public=self._config.public_site,
             ready_in_public=health.ready_in_public,
+            agreeing=self._press.agreeing,
+            check=self._press.agreement.check_report,
             clock=self._parts.clock,
             token=Token.open(Path(token).expanduser() if token else self._config.keys / _TOKEN_FILE),
             requests_per_minute=service.requests_per_minute,

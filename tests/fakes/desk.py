@@ -91,6 +91,8 @@ def open_desk(root: Path, *, pages: bool = False, **changes: Any) -> Iterator[De
             "metrics": lambda: b"# HELP rebuilder_up It runs.\n# TYPE rebuilder_up gauge\nrebuilder_up 1.0\n# EOF\n",
             "live": list,
             "ready": list,
+            "agreeing": list,
+            "check": lambda _: None,
             "clock": clock,
             "token": Token(SECRET),
             "requests_per_minute": 1_000_000,

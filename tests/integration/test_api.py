@@ -17,8 +17,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from rebuilder.errors import StoreError, UsageError
-from rebuilder.model.report import page_path
+from rebuilder.errors import CorruptStoreError, StoreError, UsageError
+from rebuilder.model.report import SignedReport, page_path
 from rebuilder.model.work import Tier
 from rebuilder.service.api.app import make_app
 from rebuilder.service.api.connections import PatientProtocol
@@ -611,6 +611,22 @@ class TestServer:
                 assert b"HTTP/1.1 200" == raw(address, get("/healthz"))[:12]
         finally:
             server.stop(5)
+
+
+class TestAgreement:
+    def test_only_what_was_signed_is_said(self, tmp_path: Path) -> None:
+        """Rows that say other than their statements are left out, and such a report is not given."""
+
+        def check(_: SignedReport) -> None:
+            raise CorruptStoreError("The ledger says other than what was signed.", hint="Restore it.")
+
+        with open_desk(tmp_path, agreeing=lambda _: [], check=check) as desk, serving(desk) as client:
+            assert [] == client.get("/api/v1/verdicts").json()["verdicts"]
+            [found] = client.get("/api/v1/status", params={"sha256": SPINDLE.sha256}).json()["files"]
+            assert "current" not in found
+            answer = client.get("/api/v1/report", params={"sha256": SPINDLE.sha256})
+        assert 503 == answer.status_code
+        assert "The ledger says other than what was signed." == answer.json()["error"]
 
 
 class TestParameters:

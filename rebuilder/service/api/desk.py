@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from rebuilder.model.report import SignedReport, Summary
 from rebuilder.model.work import Order, Tier
 from rebuilder.ports import Clock
 from rebuilder.service.api.token import Token
@@ -48,6 +49,10 @@ class Desk:
     """What makes this process useless until it is started again; empty: nothing."""
     ready: Callable[[], list[str]]
     """What keeps it from doing its work now; empty: nothing."""
+    agreeing: Callable[[Iterable[Summary]], list[Summary]]
+    """Those rows of the ledger that say what was signed."""
+    check: Callable[[SignedReport], None]
+    """Raises :class:`CorruptError` for a report that is not the one that was signed."""
     clock: Clock
     token: Token
     public: bool = False

@@ -49,6 +49,7 @@ def verdict_routes(desk: Desk) -> APIRouter:
                 f"No such {what} was seen here.",
                 hint="Check the spelling; POST /api/v1/verifications asks for a verification.",
             )
+        known = [each.model_copy(update={"verifications": tuple(desk.agreeing(each.verifications))}) for each in known]
         full = trusted(desk, request)
         return Status(files=tuple(file_status(each, public=not full) for each in known))
 
@@ -60,9 +61,8 @@ def verdict_routes(desk: Desk) -> APIRouter:
         before: Annotated[str | None, Query(pattern=r"^[0-9]{1,17}\.[0-9]{1,18}$", description="A “next”.")] = None,
     ) -> Verdicts:
         """List finished verifications, newest first."""
-        return verdicts_page(
-            desk.ledger.lookup.recent(limit, ecosystem=ecosystem, verdict=verdict, before=before),
-        )
+        recent = desk.ledger.lookup.recent(limit, ecosystem=ecosystem, verdict=verdict, before=before)
+        return verdicts_page(recent.model_copy(update={"rows": tuple(desk.agreeing(recent.rows))}))
 
     @router.get("/report", response_model=Report, responses=_NOT_FOUND)
     def report(sha256: _Digest, filename: _Name | None = None) -> Response:
@@ -70,6 +70,7 @@ def verdict_routes(desk: Desk) -> APIRouter:
         signed = desk.ledger.signed_report(sha256.lower(), filename)
         if signed is None:
             raise Refusal(404, "There is no report on such a file.", hint="GET /api/v1/status says what is known.")
+        desk.check(signed)
         return Response(signed.report_bytes, media_type="application/json")
 
     return router
