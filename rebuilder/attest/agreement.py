@@ -13,8 +13,10 @@ from typing import Any
 from rebuilder.attest.envelope import verify
 from rebuilder.attest.vocabulary import VERDICT_TYPE
 from rebuilder.errors import CorruptStoreError, SigningError
+from rebuilder.model.replay import When
 from rebuilder.model.report import Report, SignedReport, Summary, summarise
 from rebuilder.model.value import sha256_hex
+from rebuilder.model.verdict import Verdict
 
 _HINT = "Restore the ledger from a backup, or verify the file again; then look for who can write to the ledger."
 
@@ -87,6 +89,7 @@ class Agreement:
             "other bytes": (_at(subject, "digest", "sha256"), summary.sha256),
             "another release": (predicate.get("resourceUri"), summary.purl),
             "another time": (predicate.get("timeVerified"), finished),
+            "another level": (_written(said), summary.written),
         }
         if isinstance(named := said.get("artifact"), dict):  # not in statements from before it was listed
             shown = {"ecosystem": summary.ecosystem, "name": summary.name, "version": summary.version}
@@ -101,6 +104,12 @@ def _disagreement(filename: str, what: str) -> CorruptStoreError:
     return CorruptStoreError(
         f"The ledger says other than what was signed about {filename}: {what}. It is not published.", hint=_HINT
     )
+
+
+def _written(said: dict[str, Any]) -> bool:
+    """Whether recorded metadata was written into the finished archive; see :attr:`Report.written`."""
+    after = (_at(each, "when") == When.FINISHED_ARCHIVE.value for each in _list(said.get("replayed")))
+    return said.get("verdict") == Verdict.REPRODUCED.value and any(after)
 
 
 def _attempt(report: Report, number: int) -> tuple[object, ...]:

@@ -125,6 +125,7 @@ def test_a_report_with_the_same_verdict_and_another_cause(bench: Bench) -> None:
         ("verification set verdict = 'reproduced'", "another verdict"),
         ("verification set sentence = 'Fine.'", "another reason"),
         ("verification set kind = 'stable'", "another kind"),
+        ("verification set written = true", "another level"),
         ("artifact set purl = 'pkg:pypi/other@1'", "another release"),
         ("artifact set filename = 'gearbox-9.whl'", "another file"),
         ("artifact set sha256 = substr(sha256, 2) || 'f'", "other bytes"),
