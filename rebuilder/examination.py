@@ -220,13 +220,13 @@ def vary(parts: Parts, attempt: Attempt) -> Variation | None:
 
 
 def diagnosed(parts: Parts, case: Case) -> Diagnosis | None:
-    """Say why what was decided is not byte for byte, the log of a failed build read too; None when it is.
+    """Say why what was decided is not byte for byte, the log of the build read too; None when it is.
 
     Raises:
         CorruptStoreError: the log is damaged.
     """
     attempt = case.attempt
-    if attempt is not None and attempt.comparison is None and parts.blobs.has(attempt.run.log_sha256):
+    if attempt is not None and parts.blobs.has(attempt.run.log_sha256):
         log = parts.blobs.read(attempt.run.log_sha256)[-_LOG_BYTES:].decode("utf-8", "replace")
         case = replace(case, log=log)
     return diagnose(case)

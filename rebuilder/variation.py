@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from rebuilder.compare.comparer import Comparer
 from rebuilder.errors import SandboxUnavailableError, UsageError
 from rebuilder.model.attempt import Outcome, Output, Run
-from rebuilder.model.comparison import Comparison, Level, MemberChange
+from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
 from rebuilder.model.definition import BuildDefinition, Role
-from rebuilder.model.variation import Effect, Factor, Variation, VariationRow
+from rebuilder.model.variation import ChangedLine, Effect, Factor, Variation, VariationRow
 from rebuilder.ports import RunDefinition
 from rebuilder.trial import product
 
 MOST_SECONDS = 1800.0
 """Build time after which no further factor is tried."""
 _MOST_MEMBERS = 20
+_MOST_LINES = 40
 _EPOCH = "SOURCE_DATE_EPOCH"
 _FIRST_TIME = datetime(2024, 2, 29, 11, 58, 20, tzinfo=UTC)
 _LATER = timedelta(days=400, hours=7, minutes=11)
@@ -200,14 +201,30 @@ class Laboratory:
         if noise is not None and change.settles:
             again = self._made(change.definition).output
             if again is not None and again.sha256 == result.output.sha256:
-                return _row(factor, change, Effect.STEADIES, result.output, noise)
+                return _row(factor, change, Effect.STEADIES, result.output, found=noise, told=_traits(noise))
         reference = base if change.reference is None else self._made(change.reference)
         if reference.output is None:
             return _failed(factor, change, reference.run)
         found = self._compared(reference.output, result.output)
-        if found is None or not _beyond(found, noise):
-            return _row(factor, change, Effect.NONE, result.output)
-        return _row(factor, change, Effect.FLIPS, result.output, found)
+        if noise is None:
+            effect = Effect.NONE if found is None else Effect.FLIPS
+            return _row(factor, change, effect, result.output, found=found, told=_traits(found))
+        told = self._told(reference, change, found, noise)
+        effect = Effect.FLIPS if told else Effect.UNCLEAR
+        return _row(factor, change, effect, result.output, found=found if told else None, told=told)
+
+    def _told(
+        self, reference: _Result, change: Change, found: Comparison | None, noise: Comparison
+    ) -> frozenset[Trait]:
+        """What a change changes in a build that varies by itself: twice the same, and not without the change."""
+        told = _beyond(_traits(found), _traits(noise))
+        if not told or reference.output is None:
+            return frozenset()
+        again, without = self._made(change.definition).output, self._made(reference.definition).output
+        if again is None or without is None:
+            return frozenset()
+        told &= _traits(self._compared(reference.output, again))
+        return _beyond(told, _traits(self._compared(reference.output, without)))
 
     def _made(self, definition: BuildDefinition) -> _Result:
         run = self._run(definition)
@@ -222,27 +239,69 @@ class Laboratory:
         return self._comparer.compare(first.sha256, second.sha256, first.filename, second.filename)
 
 
-def _traits(comparison: Comparison | None) -> frozenset[tuple[str, str]]:
-    """What differs, in a form that can be told from what differs anyway."""
+_WHOLE = frozenset(f"\0{change.value}" for change in MemberChange)
+"""Stands where a line would, when a member is told as a whole."""
+Trait = tuple[str, str, str]
+"""What differs: a member, the line of text (or the kind of change), and what stands there otherwise."""
+
+
+def _traits(comparison: Comparison | None) -> frozenset[Trait]:
+    """What differs, line by line where it can be, in a form that can be told from what differs anyway."""
     if comparison is None:
         return frozenset()
-    members = {
-        (each.member, each.change.value)
-        for each in comparison.differences
-        if each.change is not MemberChange.METADATA and not each.member.endswith(".dist-info/RECORD")
-    }
-    return frozenset(members | {("", name) for name in comparison.normalisations})
+    found: set[Trait] = {("", name, "") for name in comparison.normalisations}
+    for each in comparison.differences:
+        if each.change is MemberChange.METADATA or each.member.endswith(".dist-info/RECORD"):
+            continue
+        pairs = _pairs(each)
+        found |= {(each.member, *pair) for pair in pairs} or {(each.member, f"\0{each.change.value}", "")}
+    return frozenset(found)
 
 
-def _beyond(found: Comparison, noise: Comparison | None) -> bool:
-    """Whether more differs than between two builds with nothing changed."""
-    return noise is None or bool(_traits(found) - _traits(noise))
+def _beyond(found: frozenset[Trait], noise: frozenset[Trait]) -> frozenset[Trait]:
+    """What cannot be what varies by itself: lines that do not, members that do not at all."""
+    restless = {member for member, _before, _after in noise}
+    whole = {member for member, before, _after in noise if before in _WHOLE}
+    lines = {(member, before) for member, before, _after in noise}
+
+    def told(member: str, before: str) -> bool:
+        if before in _WHOLE:
+            return member not in restless
+        return member not in whole and (member, before) not in lines
+
+    return frozenset(each for each in found - noise if told(each[0], each[1]))
+
+
+def _pairs(difference: Difference) -> list[tuple[str, str]]:
+    """Lines that stand for each other; none where a text is not known in full, or its sides have other numbers."""
+    content = difference.content
+    if content is None or not content.text or not content.complete or content.line_ends or content.moved:
+        return []
+    if len(content.published) != len(content.rebuilt):
+        return []
+    return list(zip(content.published, content.rebuilt, strict=True))
 
 
 def _row(
-    factor: Factor, change: Change, effect: Effect, output: Output, found: Comparison | None = None
+    factor: Factor,
+    change: Change,
+    effect: Effect,
+    output: Output,
+    *,
+    found: Comparison | None = None,
+    told: Collection[Trait] = (),
 ) -> VariationRow:
-    members = tuple(dict.fromkeys(each.member for each in found.differences)) if found is not None else ()
+    """One row; of what was found, members and lines that ``told`` names."""
+    names = {member for member, _before, _after in told}
+    differences = found.differences if found is not None else ()
+    every = found is not None and found.level is Level.EQUIVALENT
+    members = tuple(dict.fromkeys(each.member for each in differences if every or each.member in names))
+    lines = [
+        ChangedLine(member=each.member, before=before, after=after)
+        for each in differences
+        for before, after in _pairs(each)
+        if (each.member, before, after) in told
+    ]
     return VariationRow(
         factor=factor,
         change=change.words,
@@ -251,6 +310,7 @@ def _row(
         rebuilt_sha256=output.sha256,
         members=members[:_MOST_MEMBERS],
         members_total=len(members),
+        lines=tuple(lines[:_MOST_LINES]),
         note=change.note,
     )
 

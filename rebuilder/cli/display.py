@@ -85,7 +85,7 @@ class Display:
             report = result.signed.report
             self._print(f"    {plain(report.decision.sentence)}")
             if report.decision.kind is not None:
-                self._print(f"    {report.decision.kind.spoken}")
+                self._print(f"    {plain(report.decision.rebuilds or report.decision.kind.spoken)}")
             if report.diagnosis is not None:
                 self._print(f"    why: {plain(report.diagnosis.sentence)}")
             for line in lineage_lines(report):

@@ -24,6 +24,7 @@ from rebuilder.wiring import wire, wire_press
 
 _EFFECTS = {
     Effect.NONE: "no",
+    Effect.UNCLEAR: "cannot be told, it varies by itself",
     Effect.FLIPS: "YES",
     Effect.STEADIES: "YES, fixed it is steady",
     Effect.FAILED: "no result",
@@ -125,7 +126,7 @@ def lines(report: Report) -> Iterator[str]:
     yield f"{decision.verdict.icon} {decision.verdict.value}  {plain(report.artifact.filename)}"
     yield f"  {plain(decision.sentence)}"
     if decision.kind is not None:
-        yield f"  {decision.kind.spoken}"
+        yield f"  {plain(decision.rebuilds or decision.kind.spoken)}"
     if report.diagnosis is not None:
         yield from _diagnosis(report.diagnosis)
     if report.variation is not None:
@@ -135,10 +136,10 @@ def lines(report: Report) -> Iterator[str]:
 def _diagnosis(diagnosis: Diagnosis) -> Iterator[str]:
     for number, finding in enumerate(diagnosis.findings, start=1):
         yield ""
-        yield f"{number}. {plain(finding.sentence)}  [{finding.cause.value}, {finding.certainty.spoken}]"
+        yield f"{number}. {plain(finding.sentence)}  [{finding.cause.value}, {finding.how}]"
         for line in finding.evidence:
             yield f"     {plain(_evidence(line))}"
-        yield f"   What to change: {plain(finding.advice)}"
+        yield f"   {'What a rebuild needs' if finding.cause.ours else 'What to change'}: {plain(finding.advice)}"
     if diagnosis.unexplained_total:
         yield ""
         yield f"No known cause explains {diagnosis.unexplained_total:,}:"

@@ -9,10 +9,10 @@ from functools import cached_property
 
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
-from rebuilder.model.decision import Decision
+from rebuilder.model.decision import Decision, towards
 from rebuilder.model.definition import BuildDefinition, Role
-from rebuilder.model.diagnosis import Cause, Certainty, EvidenceLine, Finding
-from rebuilder.model.evidence import Evidence
+from rebuilder.model.diagnosis import Basis, Cause, Certainty, EvidenceLine, Finding
+from rebuilder.model.evidence import Evidence, SourceKind
 from rebuilder.model.trail import Trail
 from rebuilder.model.variation import Variation
 
@@ -29,6 +29,8 @@ LINE_ENDS = ("published", "\r\n")
 """With a member in front, stands for the line ends of all its lines."""
 MOVED = ("published", "\v")
 """With a member in front, stands for the order of its lines, when nothing else differs."""
+FILE_NAME: Line = ("", "published", "\f")
+"""Stands for the name of the rebuilt file, where it is another one."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Claim:
     finding: Finding
     members: frozenset[str] = frozenset()
     lines: frozenset[Line] = frozenset()
+    first: bool = False
+    """Others may follow from it, so it is said before them."""
 
     @property
     def weight(self) -> int:
@@ -54,7 +58,7 @@ class Case:
     decision: Decision
     trail: Trail | None = None
     log: str = ""
-    """End of the log of the attempt the decision rests on, when that failed."""
+    """End of the log of the attempt the decision rests on."""
     variation: Variation | None = None
     taken_members: frozenset[str] = frozenset()
     taken_lines: frozenset[Line] = frozenset()
@@ -155,6 +159,18 @@ class Case:
         return [path for path in self.source_files if path == wanted or path.endswith(f"/{wanted}")]
 
     @cached_property
+    def at_commit(self) -> Comparison | None:
+        """How the rebuild from the commit that comes closest compares with the published file, if there is one."""
+        filename = self.evidence.artifact.filename
+        found = [
+            self.attempts[index].comparison
+            for index in towards(self.attempts, filename, SourceKind.GIT)
+            if not self.attempts[index].repeat
+        ]
+        known = [each for each in found if each is not None and not each.problem]
+        return min(known, key=lambda each: each.differences_total, default=None)
+
+    @cached_property
     def tools(self) -> dict[str, str]:
         """Build dependencies of the rebuild, with their versions."""
         inputs = self.definition.inputs if self.definition else ()
@@ -204,17 +220,20 @@ def claim(
     members: Iterable[str] = (),
     lines: Iterable[Line] = (),
     certainty: Certainty = Certainty.SHOWN,
+    basis: Basis = Basis.COMPARISON,
     advice: str | None = None,
+    first: bool = False,
 ) -> Claim:
     """A claim whose finding keeps the first lines of evidence."""
     finding = Finding(
         cause=cause,
         sentence=sentence,
         certainty=certainty,
+        basis=basis,
         evidence=tuple(_brief(each) for each in evidence[:MOST_LINES]),
         advice=advice or cause.advice,
     )
-    return Claim(finding, frozenset(members), frozenset(lines))
+    return Claim(finding, frozenset(members), frozenset(lines), first)
 
 
 def _brief(line: EvidenceLine) -> EvidenceLine:

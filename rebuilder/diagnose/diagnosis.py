@@ -6,10 +6,12 @@ from dataclasses import replace
 
 from rebuilder.diagnose import (
     archive_rules,
+    environment_rules,
     failure_rules,
     source_rules,
     text_rules,
     unstable_rules,
+    version_rules,
     wheel_rules,
 )
 from rebuilder.diagnose.case import Case, Claim, Rule
@@ -23,6 +25,8 @@ RULES: dict[str, Rule] = {
     "normalisations": archive_rules.normalised,
     "line-ends": text_rules.line_ends,
     "modes": archive_rules.modes,
+    "extension": environment_rules.extension,
+    "version": version_rules.other_version,
     "generator": wheel_rules.generator,
     "record": wheel_rules.record,
     "tags": wheel_rules.tags,
@@ -32,13 +36,13 @@ RULES: dict[str, Rule] = {
     "encoding": text_rules.encoding,
     "metadata-form": wheel_rules.metadata_form,
     "declared": wheel_rules.declared,
+    "signatures": source_rules.signatures,
+    "leftovers": source_rules.leftovers,
     "only-published": source_rules.only_published,
     "only-rebuilt": source_rules.only_rebuilt,
     "varied": unstable_rules.varied,
     "dependencies": text_rules.dependencies,
-    "names": text_rules.names,
-    "paths": text_rules.paths,
-    "times": text_rules.times,
+    "places": text_rules.places,
     "random-values": text_rules.random_values,
     "order": text_rules.order,
     "unsteady": unstable_rules.unsteady,
@@ -66,6 +70,6 @@ def diagnose(case: Case) -> Diagnosis | None:
     comparison = case.comparison
     if comparison is not None and case.different and not comparison.differences and not claims:
         left = [case.evidence.artifact.filename]
-    findings = [each.finding for each in sorted(claims, key=lambda each: -each.weight)]
+    findings = [each.finding for each in sorted(claims, key=lambda each: (not each.first, -each.weight))]
     beyond = comparison.differences_total - len(comparison.differences) if comparison and case.different else 0
     return Diagnosis(findings=tuple(findings), unexplained=tuple(left[:_SHOWN]), unexplained_total=len(left) + beyond)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from rebuilder.diagnose.case import Case, Claim, claim
-from rebuilder.model.diagnosis import Cause, Certainty, EvidenceLine
+from rebuilder.model.diagnosis import Basis, Cause, Certainty, EvidenceLine
 from rebuilder.model.verdict import Verdict
 
 _REMOVED = {
@@ -22,10 +22,10 @@ _TOO_NEW = re.compile(
     r"|has no attribute '(?:getargspec|find_module|readfp|coroutine|SourceFileLoader\.load_module)'"
     r"|[Rr]equires Python '?[<>=!~]|invalid mode: 'rU'|requires a different Python"
 )
-_COMPILER = re.compile(
-    r"error: command '[^']*(?:gcc|cc|clang|g\+\+|cl\.exe|rustc|cargo)[^']*' failed"
-    r"|(?:gcc|cc|g\+\+|rustc|cargo|cmake|make): (?:command )?not found|fatal error: [\w/.+-]+\.h: No such file"
-    r"|No such file or directory: '(?:gcc|cc|cargo|cmake|make|ninja)'"
+COMPILER = re.compile(
+    r"command '[^']*(?:gcc|cc|clang|g\+\+|cl\.exe|rustc|cargo)[^']*' failed"
+    r"|(?:gcc|cc|g\+\+|rustc|cargo|cmake|make|git): (?:command )?not found|fatal error: [\w/.+-]+\.h: No such file"
+    r"|No such file or directory: '(?:gcc|cc|cargo|cmake|make|ninja|git|npm|node|swig|pkg-config)'"
     r"|Unable to find vcvarsall|can't find Rust compiler"
 )
 _NETWORK = re.compile(
@@ -53,21 +53,25 @@ def stopped(case: Case) -> Iterator[Claim]:
             Cause.RESOURCE_LIMIT,
             f"The build reached our limit on {limit}.",
             [EvidenceLine(note=case.decision.sentence)],
+            basis=Basis.ENDING,
         )
 
 
 def unavailable(case: Case) -> Iterator[Claim]:
     """Something a rebuild needs is not there, or the kind of file is not handled."""
     note = [EvidenceLine(note=case.decision.sentence)]
-    if case.decision.verdict is Verdict.UNSUPPORTED:
-        yield claim(Cause.NOT_SUPPORTED, Cause.NOT_SUPPORTED.spoken, note)
+    named = case.decision.cause or (case.decision.verdict is Verdict.UNSUPPORTED and Cause.NOT_SUPPORTED)
+    if named:
+        yield claim(named, named.spoken, note, basis=Basis.KIND)
     elif case.decision.verdict is Verdict.INPUTS_MISSING and case.evidence.source is None:
-        yield claim(Cause.SOURCE_UNAVAILABLE, "No source is published that the file could be built from.", note)
+        sentence = "No source is published that the file could be built from."
+        yield claim(Cause.SOURCE_UNAVAILABLE, sentence, note, basis=Basis.KIND)
     elif case.decision.verdict is Verdict.INPUTS_MISSING:
         yield claim(
             Cause.SOURCE_UNAVAILABLE,
             "The source is there, but something else that the build needs cannot be had.",
             note,
+            basis=Basis.KIND,
             advice="Require only releases that stay available, and do not delete releases that others build with.",
         )
 
@@ -86,6 +90,7 @@ def failed(case: Case) -> Iterator[Claim]:
             sentence,
             [how, EvidenceLine(note=line[:300])],
             certainty=Certainty.HINT,
+            basis=Basis.ENDING,
         )
         return
     last = next((line for line in reversed(lines) if _ERROR.match(line)), None)
@@ -94,7 +99,7 @@ def failed(case: Case) -> Iterator[Claim]:
         Cause.BUILD_ERROR,
         f"The build stopped with an error: {ending}.",
         [how, *said],
-        certainty=Certainty.SHOWN,
+        basis=Basis.ENDING,
     )
 
 
@@ -106,12 +111,12 @@ def _hints(lines: list[str]) -> Iterator[tuple[Cause, str, str]]:
             top = module[1].partition(".")[0]
             if top in _REMOVED:
                 wanted = f"The build tools want the module {top}, which Python {_REMOVED[top]} and later have not got"
-                yield Cause.INTERPRETER_VERSION, f"{wanted}: the build needs an older Python.", line
+                yield Cause.MISSING_INTERPRETER, f"{wanted}: the build needs an older Python.", line
             else:
                 yield Cause.MISSING_REQUIREMENT, f"The build wants the module {top}, which is not installed.", line
         if _TOO_NEW.search(line):
-            yield Cause.INTERPRETER_VERSION, "The build does not work with the Python it was tried with.", line
-        if _COMPILER.search(line):
+            yield Cause.MISSING_INTERPRETER, "The build does not work with the Python it was tried with.", line
+        if COMPILER.search(line):
             yield Cause.MISSING_COMPILER, Cause.MISSING_COMPILER.spoken, line
         if _NETWORK.search(line):
             yield Cause.NETWORK_WANTED, Cause.NETWORK_WANTED.spoken, line

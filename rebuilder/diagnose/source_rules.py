@@ -2,14 +2,124 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from rebuilder.diagnose.case import Case, Claim, claim, files, listed, metadata_file, named, quoted
 from rebuilder.model.comparison import Difference, MemberChange
-from rebuilder.model.diagnosis import Cause, Certainty, EvidenceLine
+from rebuilder.model.diagnosis import Basis, Cause, Certainty, EvidenceLine
 
-_GENERATED = (".mo", ".pyc", "_version.py", "/version.py", "_pb2.py", ".so", ".pyd", ".min.js", ".css.map")
+_GENERATED = (".mo", "_version.py", "/version.py", "_pb2.py", ".so", ".pyd", ".min.js", ".css.map")
 """Ends of names that builds write rather than people."""
+
+
+_SIGNATURE = re.compile(r"\.(?:jws|p7s|asc|sig|minisig|sigstore|sigstore\.json|intoto\.jsonl|attestation)$")
+_LEFT = re.compile(
+    r"(?:^|/)(?:__pycache__|\.(?:pytest|mypy|ruff)_cache|\.(?:git|hg|svn|tox|nox|eggs|idea|vscode)|build/(?:lib|bdist)[^/]*)/"
+    r"|(?:^|/)[^/]+\.egg-info(?:/|$)|(?:^|/)(?:\.DS_Store|Thumbs\.db|desktop\.ini|\.coverage)$"
+    r"|(?:\.(?:pyc|pyo|orig|rej|bak|swp|swo|tmp)|~)$"
+)
+"""What earlier builds, runs, editors and systems leave in a directory."""
+_KEEPING = {"setuptools", "distribute"}
+"""Build tools that pack from build/lib, where files stay that were deleted from the sources."""
+
+
+def signatures(case: Case) -> Iterator[Claim]:
+    """Signatures inside the published file: they are made of it, so no build of the source has them."""
+    found = [
+        each
+        for each in case.having(MemberChange.MISSING)
+        if _SIGNATURE.search(each.member) and not case.in_source(each.member)
+    ]
+    sure = [each for each in found if metadata_file(each.member)]
+    for some, certainty in ((sure, Certainty.SHOWN), ([each for each in found if each not in sure], Certainty.LIKELY)):
+        if some:
+            yield claim(
+                Cause.ADDED_SIGNATURE,
+                f"The published file has {files(len(some))} with a signature ({listed(_members(some))}), which was "
+                "added after the build: no source can hold it.",
+                named(some),
+                members=_members(some),
+                certainty=certainty,
+                basis=Basis.KIND,
+            )
+
+
+def leftovers(case: Case) -> Iterator[Claim]:
+    """Files of the kinds that earlier builds, runs and editors leave in a directory."""
+    found = [
+        each
+        for each in case.having(MemberChange.MISSING)
+        if _LEFT.search(each.member) and not case.in_source(each.member)
+    ]
+    if found:
+        yield claim(
+            Cause.STALE_FILES,
+            f"The published file has {files(len(found))} of a kind that earlier builds, runs or editors leave behind "
+            f"({listed(_members(found))}), and the source has not got them.",
+            named(found),
+            members=_members(found),
+            certainty=Certainty.LIKELY,
+        )
+
+
+def _absent(case: Case, found: list[Difference]) -> Iterator[Claim]:
+    """Files of the published file that the source lacks: left over, or of another tree; a build of the commit tells."""
+    commit = case.at_commit
+    lacking = {each.member for each in commit.differences if each.change is MemberChange.MISSING} if commit else set()
+    whole = commit is not None and commit.differences_total == len(commit.differences)
+    for_sure = [each for each in found if whole and each.member not in lacking]
+    stale = [each for each in found if each not in for_sure and (each.member in lacking or _may_be_stale(case, each))]
+    other = [each for each in found if each not in for_sure and each not in stale]
+    where = "the source archive" if case.from_archive else "the source it was rebuilt from"
+    both = "two explanations fit"
+    left = "files of an earlier version that lay about in the directory of the build, such as in build/lib"
+    for cause, some, words, certainty in (
+        (
+            Cause.EXTRA_SOURCE_FILES,
+            for_sure,
+            "a build from the commit has them, so it was built from the repository.",
+            Certainty.SHOWN,
+        ),
+        (
+            Cause.STALE_FILES,
+            [each for each in stale if each.member in lacking],
+            f"the commit has not got them either. These may be {left}, or come from another tree.",
+            Certainty.LIKELY,
+        ),
+        (
+            Cause.STALE_FILES,
+            [each for each in stale if each.member not in lacking],
+            f"{both}: {left}; or a build from something else, such as the repository.",
+            Certainty.LIKELY,
+        ),
+        (
+            Cause.EXTRA_SOURCE_FILES,
+            other,
+            f"{both}: it was built from something else, such as the repository; or they lay about where it was built.",
+            Certainty.LIKELY,
+        ),
+    ):
+        if some:
+            names = listed(_members(some))
+            archive = f"Publish a source archive that contains {names}, and build the published file from that archive"
+            yield claim(
+                cause,
+                f"The published file has {files(len(some))} that {where} lacks ({names}): {words}",
+                named(some),
+                members=_members(some),
+                certainty=certainty,
+                basis=Basis.EXPERIMENT if some is for_sure else Basis.COMPARISON,
+                advice=f"{archive}, in a clean directory." if cause is Cause.EXTRA_SOURCE_FILES else None,
+            )
+
+
+def _may_be_stale(case: Case, missing: Difference) -> bool:
+    """Whether it is a file beside others of its directory that the source has, packed by a tool that keeps files."""
+    directory = missing.member.rpartition("/")[0]
+    if not case.from_archive or not directory or not case.tools.keys() & _KEEPING:
+        return False
+    return any(f"/{path}".rpartition("/")[0].endswith(f"/{directory}") for path in case.source_files)
 
 
 def only_published(case: Case) -> Iterator[Claim]:
@@ -19,18 +129,7 @@ def only_published(case: Case) -> Iterator[Claim]:
     found = [each for each in found if each not in generated]
     absent = [each for each in found if not case.from_archive or not case.in_source(each.member)]
     packed = [each for each in found if each not in absent]
-    if absent:
-        where = "the source archive" if case.from_archive else "the source it was rebuilt from"
-        names = listed(_members(absent))
-        yield claim(
-            Cause.EXTRA_SOURCE_FILES,
-            f"The published file has {files(len(absent))} that {where} lacks ({names}): "
-            "it was built from something else, such as the repository.",
-            named(absent),
-            members=_members(absent),
-            certainty=Certainty.SHOWN if case.from_archive else Certainty.LIKELY,
-            advice=f"Publish a source archive that contains {names}, and build the published file from that archive.",
-        )
+    yield from _absent(case, absent)
     if packed:
         yield claim(
             Cause.FILE_SELECTION,

@@ -5,7 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from rebuilder.diagnose.case import LINE_ENDS, MOVED, Case, Claim, alike, claim, listed, metadata_file, pairs_shown
+from rebuilder.diagnose.case import (
+    LINE_ENDS,
+    MOVED,
+    Case,
+    Claim,
+    Line,
+    alike,
+    claim,
+    listed,
+    metadata_file,
+    pairs_shown,
+)
 from rebuilder.model.comparison import MemberChange
 from rebuilder.model.diagnosis import Cause, Certainty, EvidenceLine
 
@@ -21,6 +32,16 @@ _TIME = re.compile(
 _PATH = re.compile(
     r"(?:(?<![\w./-])/(?:home|Users|tmp|build|root|var|private|workspace|opt|mnt|__w)/|[A-Za-z]:\\)[^\s'\",;:)]*"
 )
+_MOST_SLOTS = 4
+"""Most names, paths and times in a line that is compared by its form."""
+_SLOTS = (f"(?P<path>{_PATH.pattern})", f"(?P<time>{_TIME.pattern})")
+_FORMS = {"host": r"[\w.-]+", "path": _PATH.pattern, "time": _TIME.pattern}
+_CAUSES = {"host": Cause.HOST_OR_USER_NAME, "path": Cause.EMBEDDED_PATH, "time": Cause.EMBEDDED_TIME}
+_PLACES = {
+    Cause.HOST_OR_USER_NAME: "Files contain the name of the machine they were built on ({host} in the rebuild).",
+    Cause.EMBEDDED_PATH: "Files contain the directory they were built in.",
+    Cause.EMBEDDED_TIME: "Files contain a date or a time, and it is another one.",
+}
 _VERSION = re.compile(r"(?<![\w.])\d+(?:\.\d+)+(?![\w.]*\d)")
 _TOKEN = re.compile(r"[\w.+-]+")
 _RANDOM = re.compile(r"\b[0-9a-fA-F]{8,}\b|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|b'(?:[^'\\]|\\.)*'")
@@ -55,20 +76,6 @@ def encoding(case: Case) -> Iterator[Claim]:
         )
 
 
-def paths(case: Case) -> Iterator[Claim]:
-    """Lines that are the same but for an absolute path."""
-    yield from _alike(
-        case, _PATH, Cause.EMBEDDED_PATH, Certainty.SHOWN, "Files contain the directory they were built in."
-    )
-
-
-def times(case: Case) -> Iterator[Claim]:
-    """Lines that are the same but for a date or a time."""
-    yield from _alike(
-        case, _TIME, Cause.EMBEDDED_TIME, Certainty.LIKELY, "Files contain a date or a time, and it is another one."
-    )
-
-
 def dependencies(case: Case) -> Iterator[Claim]:
     """Lines that are the same but for a version, and ours is that of a build dependency."""
     used = {version: name for name, version in case.tools.items()}
@@ -87,31 +94,74 @@ def dependencies(case: Case) -> Iterator[Claim]:
             f"Files name the version of a build dependency, and it was another one: {listed(tools)}.",
             pairs_shown(pairs),
             lines=[line for pair in pairs for line in pair],
+            certainty=Certainty.SHOWN if all(_names_tool(used, line[2]) for _, line in pairs) else Certainty.LIKELY,
         )
 
 
-def names(case: Case) -> Iterator[Claim]:
-    """Lines that are the same but for the name of the sandbox, which stands where a machine's name stood."""
+def _names_tool(used: dict[str, str], line: str) -> bool:
+    """Whether a line has the name of the tool whose version it has."""
+    words = re.sub(r"[-_.]+", "-", line).lower()
+    return any(
+        re.sub(r"[-_.]+", "-", used[version]).lower() in words for version in _VERSION.findall(line) if version in used
+    )
+
+
+def places(case: Case) -> Iterator[Claim]:
+    """Lines that are the same but for where and when they were written: machine, directory, time, or several."""
     host = case.definition.hostname if case.definition is not None else ""
-    if not host:
-        return
-    ours = re.compile(rf"\b{re.escape(host)}\b")
-    found = []
-    for line in case.lines():
-        if line[1] == "rebuilt" and ours.search(line[2]):
-            form = re.compile(r"[\w.-]+".join(re.escape(part) for part in ours.split(line[2])))
-            found += [
-                (other, line)
-                for other in case.lines()
-                if other[:2] == (line[0], "published") and form.fullmatch(other[2])
-            ][:1]
-    if found:
-        yield claim(
-            Cause.HOST_OR_USER_NAME,
-            f"Files contain the name of the machine they were built on ({host} in the rebuild).",
-            pairs_shown(found),
-            lines=[line for pair in found for line in pair],
-        )
+    slots = re.compile("|".join([*([rf"(?P<host>\b{re.escape(host)}\b)"] if host else []), *_SLOTS]))
+    published: dict[str, list[Line]] = {}
+    for line in case.lines(lambda member: not metadata_file(member, "RECORD")):
+        if line[1] == "published":
+            published.setdefault(line[0], []).append(line)
+    found: dict[Cause, list[tuple[Line, Line]]] = {}
+    taken: set[Line] = set()
+    for line in case.lines(published.__contains__):
+        if line[1] != "rebuilt":
+            continue
+        for other in published[line[0]]:
+            causes = _differing(other[2], line[2], slots) if other not in taken else frozenset()
+            if causes:
+                taken.add(other)
+                for cause in causes:
+                    found.setdefault(cause, []).append((other, line))
+                break
+    for cause, sentence in _PLACES.items():
+        pairs = found.get(cause, [])
+        if pairs:
+            ours = cause is Cause.EMBEDDED_PATH and all(_built_in(case, right[2]) for _left, right in pairs)
+            yield claim(
+                cause,
+                sentence.format(host=host),
+                pairs_shown(pairs),
+                lines=[line for pair in pairs for line in pair],
+                certainty=Certainty.SHOWN if ours else Certainty.LIKELY,
+            )
+
+
+def _differing(published: str, rebuilt: str, slots: re.Pattern[str]) -> frozenset[Cause]:
+    """What differs in two lines that are the same otherwise; nothing where they are not."""
+    here = list(slots.finditer(rebuilt))
+    if not 0 < len(here) <= _MOST_SLOTS:
+        return frozenset()
+    form, at = "", 0
+    for each in here:
+        form += f"{re.escape(rebuilt[at : each.start()])}({_FORMS[each.lastgroup or '']})"
+        at = each.end()
+    there = re.fullmatch(form + re.escape(rebuilt[at:]), published)
+    if there is None:
+        return frozenset()
+    return frozenset(
+        _CAUSES[each.lastgroup or ""]
+        for each, other in zip(here, there.groups(), strict=True)
+        if each[0] != other and other is not None
+    )
+
+
+def _built_in(case: Case, line: str) -> bool:
+    """Whether a path in a line of ours is in the directory of the build."""
+    found = _PATH.search(line)
+    return found is not None and case.definition is not None and found[0].startswith("/build/")
 
 
 def order(case: Case) -> Iterator[Claim]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
-from rebuilder.diagnose.case import Case, Claim, claim, listed, named
+from rebuilder.diagnose.case import Case, Claim, Line, claim, listed, named, pairs_shown, quoted
 from rebuilder.model.comparison import Level
-from rebuilder.model.diagnosis import Cause, Certainty, EvidenceLine
-from rebuilder.model.variation import Effect, Factor, VariationRow
+from rebuilder.model.diagnosis import Basis, Cause, Certainty, EvidenceLine
+from rebuilder.model.variation import ChangedLine, Effect, Factor, VariationRow
 
+_BEGIN = re.compile(r"[^\s'\"=,;()\[\]{}]*$")
+_END = re.compile(r"^[^\s'\"=,;()\[\]{}]*")
+"""The part of a word that two values may have in common by chance."""
 CAUSES = {
     Factor.TIME: Cause.EMBEDDED_TIME,
     Factor.BUILD_PATH: Cause.EMBEDDED_PATH,
@@ -25,17 +29,64 @@ CAUSES = {
 
 
 def varied(case: Case) -> Iterator[Claim]:
-    """A factor that changes members which also differ from what was published."""
+    """A factor that changes what also differs from what was published: lines where it can be told, else members.
+
+    Of text, only lines are claimed that change with the factor and stand where the published file has another line of
+    the same form; what else differs in the member is not said to come from it.
+    """
     if case.variation is None:
         return
-    differing = {each.member for each in case.differences if not case.explained(each)}
     for row in case.variation.rows:
-        members = differing & set(row.members)
-        if row.effect in {Effect.FLIPS, Effect.STEADIES} and row.level is Level.DIFFERENT and members:
-            yield _changed(row, sorted(members), steady=case.variation.steady)
+        if row.effect not in {Effect.FLIPS, Effect.STEADIES} or row.level is not Level.DIFFERENT:
+            continue
+        pairs = [pair for each in row.lines if (pair := _same_form(case, each)) is not None]
+        if pairs:
+            members = list(dict.fromkeys(line[0] for _published, line in pairs))
+            lines = [line for pair in pairs for line in pair]
+            yield _changed(row, members, pairs_shown(pairs), lines=lines, certainty=Certainty.SHOWN)
+        told = {each.member for each in row.lines}
+        whole = [
+            each.member
+            for each in case.differences
+            if each.member in row.members and each.member not in told and not case.explained(each)
+        ]
+        if whole:
+            evidence = [EvidenceLine(member=each) for each in whole]
+            yield _changed(row, whole, evidence, whole=whole, certainty=Certainty.LIKELY)
 
 
-def _changed(row: VariationRow, members: list[str], *, steady: bool) -> Claim:
+def _same_form(case: Case, changed: ChangedLine) -> tuple[Line, Line] | None:
+    """The published line that is like a rebuilt one but for what the factor changes in it, and that line."""
+    ours = (changed.member, "rebuilt", changed.before)
+    lines = case.lines(lambda member: member == changed.member)
+    if ours not in lines:
+        return None
+    start = _shared(changed.before, changed.after)
+    end = _shared(changed.before[start:][::-1], changed.after[start:][::-1])
+    first = _BEGIN.sub("", changed.before[:start])
+    last = _END.sub("", changed.before[len(changed.before) - end :])
+    for line in lines:
+        alike = line[2].startswith(first) and line[2].endswith(last) and len(line[2]) >= len(first) + len(last)
+        if line[1] == "published" and alike and (first.strip() or last.strip()):
+            return line, ours
+    return None
+
+
+def _shared(left: str, right: str) -> int:
+    """How many characters two texts begin with that are the same."""
+    differing = (at for at, both in enumerate(zip(left, right, strict=False)) if both[0] != both[1])
+    return next(differing, min(len(left), len(right)))
+
+
+def _changed(
+    row: VariationRow,
+    members: list[str],
+    evidence: list[EvidenceLine],
+    *,
+    lines: Sequence[Line] = (),
+    whole: Sequence[str] = (),
+    certainty: Certainty,
+) -> Claim:
     shown = listed(members)
     sentence = (
         f"The {row.factor.value} decides: with it fixed, two builds are the same ({shown})."
@@ -45,9 +96,11 @@ def _changed(row: VariationRow, members: list[str], *, steady: bool) -> Claim:
     return claim(
         CAUSES[row.factor],
         sentence,
-        [EvidenceLine(note=f"{row.factor.value}: {row.change}"), *(EvidenceLine(member=each) for each in members)],
-        members=members,
-        certainty=Certainty.SHOWN if row.effect is Effect.STEADIES or not steady else Certainty.LIKELY,
+        [EvidenceLine(note=f"{row.factor.value}: {row.change}"), *evidence],
+        members=whole,
+        lines=lines,
+        certainty=certainty,
+        basis=Basis.EXPERIMENT,
     )
 
 
@@ -57,12 +110,38 @@ def unsteady(case: Case) -> Iterator[Claim]:
     if repeated is None or repeated.level is not Level.DIFFERENT:
         return
     between = {each.member: each for each in repeated.differences}
-    found = [each for each in case.differences if each.member in between and not case.explained(each)]
-    if found:
+    restless = {
+        (each.member, "rebuilt", line)
+        for each in repeated.differences
+        if each.content is not None and each.content.text
+        for line in each.content.published
+    }
+    told = {member for member, _side, _line in restless}
+    found = [
+        each
+        for each in case.differences
+        if each.member in between and each.member not in told and not case.explained(each)
+    ]
+    ours = [line for line in case.lines(told.__contains__) if line in restless]
+    lines = [*ours, *_opposite(case, ours)]
+    if found or lines:
         yield claim(
             Cause.RANDOMNESS,
             "Two rebuilds of one definition differ from each other too, with nothing changed: something random, or "
             "the time, goes into the result.",
-            named(between[each.member] for each in found),
+            [*named(between[each.member] for each in found), *quoted(lines)],
             members=[each.member for each in found],
+            lines=lines,
+            basis=Basis.EXPERIMENT,
         )
+
+
+def _opposite(case: Case, ours: list[Line]) -> list[Line]:
+    """Published lines that stand where lines of ours vary: all of a member where no other line of it is left."""
+    found: list[Line] = []
+    for member in dict.fromkeys(line[0] for line in ours):
+        left = case.lines(lambda each, member=member: each == member)  # type: ignore[misc]
+        if all(line in ours for line in left if line[1] == "rebuilt"):
+            published = [line for line in left if line[1] == "published"]
+            found += published if len(published) <= len([line for line in ours if line[0] == member]) else []
+    return found

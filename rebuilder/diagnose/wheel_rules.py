@@ -8,6 +8,7 @@ from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 
 from rebuilder.diagnose.case import (
+    FILE_NAME,
     MOVED,
     Case,
     Claim,
@@ -97,7 +98,7 @@ def tags(case: Case) -> Iterator[Claim]:
     attempt = case.attempt
     rebuilt_name = attempt.rebuilt.filename if attempt is not None and attempt.rebuilt is not None else None
     target = attempt.hypothesis.definition.filename if attempt is not None else ""
-    renamed = rebuilt_name is not None and rebuilt_name != target
+    renamed = rebuilt_name is not None and rebuilt_name != target and FILE_NAME not in case.taken_lines
     if not lines and not renamed:
         return
     evidence = [EvidenceLine(published=target, rebuilt=rebuilt_name, note="file name")] if renamed else []
@@ -110,15 +111,31 @@ def tags(case: Case) -> Iterator[Claim]:
     if target.endswith("-py2.py3-none-any.whl") and any(tag.startswith("py2-") for tag in wide):
         sentence = "The published wheel is for Python 2 and 3, which its source does not ask for: --universal."
         advice = "Put “[bdist_wheel] universal = 1” into setup.cfg instead of giving --universal on the command line."
-    elif wide and narrow and {tag[:3] for tag in wide} != {tag[:3] for tag in narrow}:
+    elif wide and narrow and wide != narrow:
         sentence = (
-            f"The published wheel is for {', '.join(sorted(wide))}, the rebuild for {', '.join(sorted(narrow))}: "
-            "it was built with another interpreter, or with --python-tag."
+            f"The published wheel is for {_listed_tags(wide)}, the rebuild for {_listed_tags(narrow)}"
+            f"{_why_other_tags(case, wide, narrow)}."
         )
         advice = Cause.NAME_OR_TAG.advice
     else:
         sentence, advice = Cause.NAME_OR_TAG.spoken, Cause.NAME_OR_TAG.advice
     yield claim(Cause.NAME_OR_TAG, sentence, [*evidence, *quoted(lines)], lines=lines, advice=advice)
+
+
+def _listed_tags(tags: set[str]) -> str:
+    return ", ".join(sorted(tags))[:200]
+
+
+def _why_other_tags(case: Case, published: set[str], rebuilt: set[str]) -> str:
+    """What can have made the tags, as far as it was not tried already."""
+    definition = case.definition
+    words = [word for command in definition.commands for word in command] if definition is not None else []
+    asked = any("--python-tag" in word for word in words)
+    if {tag.rpartition("-")[2] for tag in published} != {tag.rpartition("-")[2] for tag in rebuilt}:
+        return ": one is for a platform, the other for another or for any"
+    if not asked and {tag.partition("-")[0] for tag in published} != {tag.partition("-")[0] for tag in rebuilt}:
+        return ": it was built with another interpreter, or with --python-tag"
+    return ", although it was told the published tag" if asked else ""
 
 
 def interpreter(case: Case) -> Iterator[Claim]:
@@ -202,7 +219,7 @@ def metadata_form(case: Case) -> Iterator[Claim]:
     single = known - {line for pair in pairs for line in pair}
     evidence = [*pairs_shown(pairs), *quoted(single), *named(layout)]
     evidence += [EvidenceLine(member=each[0], note="the same lines in another order") for each in sorted(moved)]
-    certainty = Certainty.SHOWN if known or layout else Certainty.LIKELY
+    certainty = Certainty.SHOWN if pairs and not layout else Certainty.LIKELY
     yield claim(
         Cause.TOOL_VERSION,
         sentence,
@@ -223,9 +240,10 @@ def top_level(case: Case) -> Iterator[Claim]:
         yield claim(
             Cause.EXTRA_SOURCE_FILES,
             f"The published file names packages that the source archive has not got ({names}): "
-            "it was built where these directories lay, such as in the repository.",
+            "it was built where these directories lay, such as in the repository, or had been left over.",
             quoted(strange),
             lines=strange,
+            certainty=Certainty.LIKELY,
         )
 
 

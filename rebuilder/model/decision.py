@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from rebuilder.model.attempt import Attempt, Outcome
-from rebuilder.model.comparison import Level
+from rebuilder.model.comparison import Difference, Level
+from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Obstacle, SourceKind
 from rebuilder.model.value import Value
 from rebuilder.model.verdict import Kind, Verdict
@@ -20,6 +21,10 @@ class Decision(Value):
     """Why, for a stranger: names the files, limits or commands concerned."""
     attempt: int | None = None
     """Index of the attempt the verdict rests on; None when nothing was built."""
+    rebuilds: str | None = None
+    """How two rebuilds of one definition compare with each other, as a sentence; None when there was one."""
+    cause: Cause | None = None
+    """Of an obstacle that says more than the verdict."""
 
 
 def decide(attempts: tuple[Attempt, ...], obstacle: Obstacle | None, among: Sequence[int] | None = None) -> Decision:
@@ -44,15 +49,17 @@ def decide(attempts: tuple[Attempt, ...], obstacle: Obstacle | None, among: Sequ
     compared = [(index, attempt) for index, attempt in counted if attempt.comparison and not attempt.repeat]
     if compared and lacking is None:
         best, nearest = min(compared, key=lambda each: _distance(each[1]))
+        repeats = _repeats(attempts, nearest)
         return Decision(
             verdict=Verdict.DIFFERS,
-            kind=_stability(attempts, nearest),
+            kind=_stability(repeats),
             sentence=_differs(nearest),
             attempt=best,
+            rebuilds=_compared_with_each_other(repeats),
         )
     obstacle = lacking or (None if counted else obstacle)
     if obstacle is not None:
-        return Decision(verdict=obstacle.verdict, sentence=obstacle.sentence)
+        return Decision(verdict=obstacle.verdict, sentence=obstacle.sentence, cause=obstacle.cause)
     for index, attempt in counted:
         if attempt.run.outcome is Outcome.TIMED_OUT:
             return Decision(verdict=Verdict.TIMED_OUT, sentence=_stopped(attempt), attempt=index)
@@ -81,14 +88,46 @@ def _distance(attempt: Attempt) -> int:
     return 1 << 30 if attempt.comparison.problem else attempt.comparison.differences_total
 
 
-def _stability(attempts: tuple[Attempt, ...], best: Attempt) -> Kind | None:
-    """Whether repeats of the best attempt have its content; archive times alone do not make a build unstable."""
+def _repeats(attempts: tuple[Attempt, ...], best: Attempt) -> list[Attempt]:
+    """Repeats of the best attempt that left something, the least like it first."""
     digest = best.hypothesis.definition.digest
-    levels = {each.agreement for each in attempts if each.repeat and each.hypothesis.definition.digest == digest}
-    levels.discard(None)
-    if not levels:
+    found = [
+        each
+        for each in attempts
+        if each.repeat and each.agreement is not None and each.hypothesis.definition.digest == digest
+    ]
+    order = (Level.DIFFERENT, Level.EQUIVALENT, Level.IDENTICAL)
+    return sorted(found, key=lambda each: order.index(each.agreement or Level.IDENTICAL))
+
+
+def _stability(repeats: Sequence[Attempt]) -> Kind | None:
+    """Whether repeats have the same content; archive times alone do not make a build unstable."""
+    if not repeats:
         return None
-    return Kind.UNSTABLE if Level.DIFFERENT in levels else Kind.STABLE
+    return Kind.UNSTABLE if repeats[0].agreement is Level.DIFFERENT else Kind.STABLE
+
+
+def _compared_with_each_other(repeats: Sequence[Attempt]) -> str | None:
+    """What is the same in two rebuilds of one definition, and what is not."""
+    if not repeats:
+        return None
+    least, differences = repeats[0], repeats[0].disagreement
+    if least.agreement is Level.IDENTICAL:
+        return "Two rebuilds were byte for byte the same."
+    if least.agreement is Level.EQUIVALENT:
+        names = differences.normalisations if differences is not None else ()
+        if not names or all(name.endswith("-times") for name in names):
+            return "Two rebuilds were the same but for stored times."
+        return f"Two rebuilds had the same content, but other archive metadata ({', '.join(names)})."
+    total = differences.differences_total if differences is not None else 0
+    what = f" in {_members(total, differences.differences)}" if differences is not None and total else ""
+    return f"Two rebuilds of the same definition also differ from each other{what}: the build is not deterministic."
+
+
+def _members(total: int, differences: Sequence[Difference]) -> str:
+    shown = ", ".join(each.member for each in differences[:3])
+    more = f" and {total - 3:,} more" if total > 3 else ""
+    return f"{total:,} {'file' if total == 1 else 'files'} ({shown}{more})"
 
 
 def _level(attempt: Attempt) -> Level | None:
@@ -127,8 +166,10 @@ def _differs(attempt: Attempt) -> str:
     if name and not total:
         return f"{name}."
     shown = ", ".join(each.member for each in comparison.differences[:3])
-    more = f" and {total - 3} more" if total > 3 else ""
-    members = f"{total} {'member differs' if total == 1 else 'members differ'}: {shown}{more}."
+    more = f" and {total - 3:,} more" if total > 3 else ""
+    files = "file" if total == 1 else "files"
+    inside = "wheel" if attempt.hypothesis.definition.filename.endswith(".whl") else "archive"
+    members = f"{total:,} {files} inside the {inside} {'differs' if total == 1 else 'differ'}: {shown}{more}."
     return f"{name}; {members}" if name else members
 
 

@@ -25,6 +25,9 @@ class Cause(StrEnum):
     FILE_SELECTION = "file-selection"
     GENERATED_FILES = "generated-files"
     NAME_OR_TAG = "name-or-tag"
+    OTHER_VERSION = "other-version"
+    STALE_FILES = "stale-files"
+    ADDED_SIGNATURE = "added-signature"
     EMBEDDED_PATH = "embedded-path"
     EMBEDDED_TIME = "embedded-time"
     HASH_OR_SET_ORDER = "hash-or-set-order"
@@ -36,10 +39,12 @@ class Cause(StrEnum):
     RANDOMNESS = "randomness"
     BUILD_ERROR = "build-error"
     MISSING_COMPILER = "missing-compiler"
+    MISSING_INTERPRETER = "missing-interpreter"
     MISSING_REQUIREMENT = "missing-requirement"
     NETWORK_WANTED = "network-wanted"
     RESOURCE_LIMIT = "resource-limit"
     SOURCE_UNAVAILABLE = "source-unavailable"
+    NO_UPLOAD_TIME = "no-upload-time"
     NOT_SUPPORTED = "not-supported"
 
     @property
@@ -49,24 +54,37 @@ class Cause(StrEnum):
 
     @property
     def advice(self) -> str:
-        """What whoever publishes should change, as a sentence; of failures, what would let a rebuild succeed."""
+        """What whoever publishes should change, as a sentence; of what is ours, what a rebuild would need."""
         return _WORDS[self][1]
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is about the environment of the rebuild, so that whoever publishes has nothing to change."""
+        return self in _OURS
 
 
 class Certainty(StrEnum):
     """How sure a finding is."""
 
     SHOWN = "shown"
-    """The comparison or an experiment shows it."""
+    """Nothing else fits; :class:`Basis` says what shows it."""
     LIKELY = "likely"
     """It fits everything that differs; something else could too."""
     HINT = "hint"
     """Read from the words of a log."""
 
-    @property
-    def spoken(self) -> str:
-        """The word in a sentence."""
-        return _CERTAINTY[self]
+
+class Basis(StrEnum):
+    """What a finding rests on."""
+
+    COMPARISON = "comparison"
+    """The rebuilt file beside the published one."""
+    EXPERIMENT = "experiment"
+    """Another build: with nothing, or with one thing changed."""
+    KIND = "kind"
+    """The kind of file, or what is published about it; nothing was built for it."""
+    ENDING = "ending"
+    """How the build ended, or what it wrote."""
 
 
 class EvidenceLine(Value):
@@ -86,10 +104,18 @@ class Finding(Value):
     sentence: str
     """What happened here, for a stranger."""
     certainty: Certainty
+    basis: Basis = Basis.COMPARISON
     evidence: tuple[EvidenceLine, ...] = ()
     """The first of it; few lines."""
     advice: str
-    """What whoever publishes should change."""
+    """What whoever publishes should change; of a cause that is ours, what a rebuild would need."""
+
+    @property
+    def how(self) -> str:
+        """How sure it is, and by what, in words."""
+        if self.certainty is Certainty.SHOWN:
+            return _BASES[self.basis]
+        return "likely" if self.certainty is Certainty.LIKELY else "a hint from the log"
 
 
 class Diagnosis(Value):
@@ -111,10 +137,18 @@ class Diagnosis(Value):
         return words
 
 
-_CERTAINTY = {
-    Certainty.SHOWN: "shown by the comparison",
-    Certainty.LIKELY: "likely",
-    Certainty.HINT: "a hint from the log",
+_BASES = {
+    Basis.COMPARISON: "shown by the comparison",
+    Basis.EXPERIMENT: "shown by an experiment",
+    Basis.KIND: "follows from the kind of file",
+    Basis.ENDING: "shown by how the build ended",
+}
+_OURS = {
+    Cause.MISSING_COMPILER,
+    Cause.MISSING_INTERPRETER,
+    Cause.RESOURCE_LIMIT,
+    Cause.NO_UPLOAD_TIME,
+    Cause.NOT_SUPPORTED,
 }
 
 _WORDS = {
@@ -136,7 +170,7 @@ _WORDS = {
     Cause.MODES_UMASK: (
         "The archive stores file permissions of the machine where it was made.",
         (
-            "Set umask 022 in the release workflow, and check files out afresh ; let executable bits come from the "
+            "Set umask 022 in the release workflow, and check files out afresh; let executable bits come from the "
             "repository."
         ),
     ),
@@ -168,8 +202,8 @@ _WORDS = {
     ),
     Cause.EXTRA_SOURCE_FILES: (
         (
-            "The published file has files that the source archive lacks: it was built from something else, such as "
-            "repository."
+            "The published file has files that the source archive lacks, as a file has that was built from "
+            "something else, such as the repository."
         ),
         "Publish a source archive that contains these files, and build the published file from that archive.",
     ),
@@ -195,6 +229,24 @@ _WORDS = {
     Cause.NAME_OR_TAG: (
         "The file was built with other options, which show in its name or its tags.",
         "Put such options into the project's configuration (setup.cfg or pyproject.toml), not on the command line.",
+    ),
+    Cause.OTHER_VERSION: (
+        "The rebuild has another version than the published file.",
+        (
+            "Put the version into a file of the source archive, or declare the tool that sets it in "
+            "build-system.requires, so that every build of the archive has it."
+        ),
+    ),
+    Cause.STALE_FILES: (
+        "The published file has files that an earlier build or run left where it was built.",
+        (
+            "Build releases in a fresh checkout without build directories (build/, *.egg-info, __pycache__), best from "
+            "the source archive, as python -m build does."
+        ),
+    ),
+    Cause.ADDED_SIGNATURE: (
+        "A signature was added to the file after it was built.",
+        "No rebuild can make a signature: publish it beside the file, or as an attestation, instead of inside.",
     ),
     Cause.EMBEDDED_PATH: (
         "A file contains the directory in which it was built.",
@@ -237,11 +289,18 @@ _WORDS = {
     ),
     Cause.BUILD_ERROR: (
         "The build stopped with an error.",
-        "Make sure that the source archive builds by itself, with nothing but its declared build requirements.",
+        (
+            "Build the source archive in a fresh environment with nothing but its declared build requirements. If that "
+            "works, this rebuild lacked something else."
+        ),
     ),
     Cause.MISSING_COMPILER: (
-        "The build wants a compiler or a library that the toolchain has not got.",
-        "Say in the documentation what has to be installed to build the project.",
+        "The build wants a compiler, a library or a program that the build environment here has not got.",
+        "A build environment with a compiler and what else the log names.",
+    ),
+    Cause.MISSING_INTERPRETER: (
+        "The build wants another Python than it was tried with.",
+        "A build environment with an older Python, see interpreters in the settings.",
     ),
     Cause.MISSING_REQUIREMENT: (
         "The build wants something that is not among its declared requirements.",
@@ -253,14 +312,18 @@ _WORDS = {
     ),
     Cause.RESOURCE_LIMIT: (
         "The build reached one of our limits.",
-        "Nothing has to change; a rebuild with higher limits can tell more.",
+        "Higher limits.",
     ),
     Cause.SOURCE_UNAVAILABLE: (
         "What it was built from cannot be had.",
         "Publish a source archive with every release, and keep what it requires available.",
     ),
+    Cause.NO_UPLOAD_TIME: (
+        "The index does not say when the file was uploaded, so which tools were there then is not known.",
+        "An index that gives upload times (PEP 700).",
+    ),
     Cause.NOT_SUPPORTED: (
-        "Files of this kind cannot be rebuilt here yet.",
-        "Nothing has to change.",
+        "This file cannot be rebuilt here yet.",
+        "A later version of this program.",
     ),
 }

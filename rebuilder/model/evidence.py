@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from rebuilder.model.artifact import Artifact, PublishedFile
+from rebuilder.model.diagnosis import Cause
 from rebuilder.model.inspection import Inspection
 from rebuilder.model.provenance import RegistrySignature
 from rebuilder.model.value import Sha256Field, Value
@@ -36,6 +37,8 @@ class Obstacle(Value):
     """One of ``unsupported``, ``inputs-missing``, ``build-failed`` or ``timed-out``."""
     sentence: str
     """What stands in the way, as a full sentence for a stranger."""
+    cause: Cause | None = None
+    """Its cause, where the verdict does not say it already."""
 
 
 class Evidence(Value):

@@ -27,7 +27,9 @@ class Effect(StrEnum):
     """What the change does to the digest of the result."""
 
     NONE = "none"
-    """The same bytes; where the build is not steady, no other members differ than do anyway."""
+    """The same bytes."""
+    UNCLEAR = "unclear"
+    """The build is not steady, and nothing differs with the change that could be told from what varies by itself."""
     FLIPS = "flips"
     """Other bytes."""
     STEADIES = "steadies"
@@ -35,6 +37,16 @@ class Effect(StrEnum):
     FAILED = "failed"
     """With the change there is no result."""
     NOT_TRIED = "not tried"
+
+
+class ChangedLine(Value):
+    """A line of text that another one stands for when the factor is changed."""
+
+    member: str
+    before: str
+    """As the definition gives it, each time."""
+    after: str
+    """With the factor changed, each time."""
 
 
 class VariationRow(Value):
@@ -50,6 +62,8 @@ class VariationRow(Value):
     members: tuple[str, ...] = ()
     """Those that differ because of it; the first ones."""
     members_total: int = 0
+    lines: tuple[ChangedLine, ...] = ()
+    """Lines of text that differ because of it; the first ones."""
     note: str | None = None
     """Why there is no result, or what its meaning is limited by."""
 

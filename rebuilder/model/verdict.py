@@ -44,7 +44,12 @@ class Kind(StrEnum):
     UNSTABLE = "unstable"
     """Two rebuilds of one definition also differ from each other."""
     STABLE = "stable"
-    """Rebuilds agree with each other, not with what was published."""
+    """Two rebuilds have the same content, and the published file has another."""
+
+    @property
+    def word(self) -> str:
+        """The verdict with the sub-kind, in a few words."""
+        return _KIND_WORDS[self]
 
     @property
     def spoken(self) -> str:
@@ -74,7 +79,12 @@ _ICONS = {
     Verdict.INFRA_ERROR: "!",
 }
 
+_KIND_WORDS = {
+    Kind.UNSTABLE: "Differs, and the build is not deterministic",
+    Kind.STABLE: "Differs, every time the same way",
+}
+
 _KIND_SPOKEN = {
     Kind.UNSTABLE: "Two rebuilds of the same definition also differ from each other: the build is not deterministic.",
-    Kind.STABLE: "Two rebuilds agree with each other, but not with what was published.",
+    Kind.STABLE: "Two rebuilds had the same content, which is not that of the published file.",
 }

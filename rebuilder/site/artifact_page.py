@@ -159,7 +159,7 @@ def artifact_page(report: Report, around: Surroundings) -> ArtifactPage:
         project_href=root + around.project_href,
         version=visible(artifact.version, SHORT),
         filename=visible(artifact.filename, SHORT),
-        mark=mark(decision.verdict, decision.kind),
+        mark=mark(decision.verdict, decision.kind, decision.rebuilds),
         reason=visible(decision.sentence, LONG),
         when=moment(report.finished),
         proof=Proof(
@@ -274,7 +274,7 @@ def _published(report: Report) -> tuple[Fact, ...]:
     facts.append(Fact("Address", visible(file.url), href=link(file.url), code=True))
     inspection = report.evidence.artifact_inspection
     if inspection is not None:
-        entries = count(len(inspection.members), "member", "members")
+        entries = count(len(inspection.members), "entry", "entries")
         facts.append(Fact("Archive", f"{visible(inspection.format, SHORT)} with {entries}"))
         facts += [Fact("Malformed", visible(each)) for each in inspection.problems[:20]]
     return tuple(facts)

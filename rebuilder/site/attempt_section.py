@@ -204,7 +204,7 @@ def comparison_section(attempt: Attempt, index: int, text: str | None) -> Compar
             DifferenceRow(visible(each.member, 200), _CHANGES[each.change], visible(each.detail), _parts(each.detail))
             for each in shown
         ),
-        total=count(total, "member differs", "members differ"),
+        total=f"{count(total, 'file', 'files')} inside the archive {'differs' if total == 1 else 'differ'}",
         hidden=None if len(shown) >= total else f"The first {len(shown):,} of {total:,} are listed.",
         diffoscope=_diffoscope(comparison.diffoscope) if comparison.diffoscope else (),
         text=text,

@@ -40,7 +40,7 @@ SHOWN = tuple(each for each in Verdict if each.publishable)
 
 _ALARMS = {
     "digest-changed": "Published bytes changed",
-    "unknown-digest": "Bytes that were never published",
+    "unknown-digest": "A local file is not the published one",
     "store-corrupt": "Our own store was damaged",
     "attestation-invalid": "An attestation does not hold",
     "attestation-vanished": "Earlier releases were attested, this one is not",
@@ -68,11 +68,12 @@ _SEVERITIES = {
 }
 
 
-def mark(verdict: Verdict, kind: Kind | None = None) -> Mark:
-    """Icon, word, tone and sentence of a verdict."""
-    word = verdict.value.replace("-", " ").capitalize()
-    spoken = verdict.spoken if kind is None else f"{verdict.spoken} {kind.spoken}"
-    return Mark(verdict.value, verdict.icon, word if kind is None else f"{word} ({kind})", _TONES[verdict], spoken)
+def mark(verdict: Verdict, kind: Kind | None = None, rebuilds: str | None = None) -> Mark:
+    """Icon, word, tone and sentence of a verdict; ``rebuilds`` says how two rebuilds compare, where that is known."""
+    word = verdict.value.replace("-", " ").capitalize() if kind is None else kind.word
+    more = rebuilds or (kind.spoken if kind is not None else None)
+    spoken = f"{verdict.spoken} {more}" if more else verdict.spoken
+    return Mark(verdict.value, verdict.icon, word, _TONES[verdict], spoken)
 
 
 def severity_mark(severity: Severity) -> Mark:

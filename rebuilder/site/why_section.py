@@ -12,6 +12,7 @@ from rebuilder.site.display import LONG, SHORT, count, duration, visible
 
 _EFFECTS = {
     Effect.NONE: "changes nothing",
+    Effect.UNCLEAR: "cannot be told: the build varies by itself",
     Effect.FLIPS: "changes the result",
     Effect.STEADIES: "makes two builds the same",
     Effect.FAILED: "no result",
@@ -39,6 +40,8 @@ class Reason:
     sentence: str
     certainty: str
     advice: str
+    ours: bool
+    """Whether the advice is for whoever rebuilds, and whoever publishes has nothing to change."""
     evidence: tuple[EvidenceRow, ...]
 
 
@@ -84,8 +87,9 @@ def _reason(finding: Finding) -> Reason:
     return Reason(
         name=finding.cause.value,
         sentence=visible(finding.sentence, LONG),
-        certainty=finding.certainty.spoken,
+        certainty=finding.how,
         advice=visible(finding.advice, LONG),
+        ours=finding.cause.ours,
         evidence=tuple(_evidence(each) for each in finding.evidence),
     )
 
@@ -101,7 +105,7 @@ def _unexplained(diagnosis: Diagnosis) -> str | None:
     total = diagnosis.unexplained_total
     if not total:
         return None
-    return f"No known cause explains {count(total, 'member', 'members')}:"
+    return f"No known cause explains {count(total, 'file', 'files')}:"
 
 
 def _factor(row: VariationRow) -> FactorRow:

@@ -47,7 +47,8 @@ def test_a_file_that_the_source_lacks() -> None:
     value = case(wheel(code("x = 1\n")), wheel(CODE))
     assert [Cause.EXTRA_SOURCE_FILES] == causes(value)
     (finding,) = found(value).findings
-    assert Certainty.SHOWN is finding.certainty
+    assert Certainty.LIKELY is finding.certainty
+    assert "two explanations fit" in finding.sentence
     assert f"contains {PATH}" in finding.advice
 
 
@@ -157,9 +158,9 @@ def test_an_experiment_names_the_factor(variation: Variation, cause: Cause) -> N
 @pytest.mark.parametrize(
     ("log", "cause"),
     [
-        ("ModuleNotFoundError: No module named 'distutils'\nbuild_wheel: failed", Cause.INTERPRETER_VERSION),
+        ("ModuleNotFoundError: No module named 'distutils'\nbuild_wheel: failed", Cause.MISSING_INTERPRETER),
         ("ImportError: No module named 'Cython.Build'", Cause.MISSING_REQUIREMENT),
-        ("error in x setup command: use_2to3 is invalid.", Cause.INTERPRETER_VERSION),
+        ("error in x setup command: use_2to3 is invalid.", Cause.MISSING_INTERPRETER),
         ("error: command '/usr/bin/gcc' failed: No such file", Cause.MISSING_COMPILER),
         ("x.c:1:10: fatal error: ffi.h: No such file or directory", Cause.MISSING_COMPILER),
         (

@@ -288,8 +288,9 @@ def test_projects_are_found_by_initial() -> None:
 def test_every_kind_has_words() -> None:
     """Sub-kinds are part of the word and the sentence."""
     for kind in Kind:
-        assert kind.value in mark(Verdict.DIFFERS, kind).word
+        assert kind.word == mark(Verdict.DIFFERS, kind).word
         assert kind.spoken in mark(Verdict.DIFFERS, kind).spoken
+        assert mark(Verdict.DIFFERS, kind, "Two were the same.").spoken.endswith("published file. Two were the same.")
 
 
 def test_every_alarm_has_a_heading() -> None:

@@ -70,7 +70,7 @@ def test_what_is_unexplained_is_listed() -> None:
     found = why_section(explained(diagnosis=Diagnosis(unexplained=("a/b.py",), unexplained_total=3)))
     assert found is not None
     assert ((), ("a/b.py",)) == (found.reasons, found.unexplained)
-    assert "No known cause explains 3 members:" == found.unexplained_words
+    assert "No known cause explains 3 files:" == found.unexplained_words
 
 
 @pytest.mark.parametrize(
@@ -80,6 +80,7 @@ def test_what_is_unexplained_is_listed() -> None:
         (Effect.FLIPS, Level.EQUIVALENT, "changes the result, in archive metadata only"),
         (Effect.STEADIES, Level.DIFFERENT, "makes two builds the same"),
         (Effect.NONE, Level.IDENTICAL, "changes nothing"),
+        (Effect.UNCLEAR, Level.DIFFERENT, "cannot be told: the build varies by itself"),
         (Effect.NOT_TRIED, None, "not tried"),
     ],
 )

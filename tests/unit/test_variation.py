@@ -11,7 +11,7 @@ import pytest
 from rebuilder.compare.comparer import Comparer
 from rebuilder.errors import SandboxUnavailableError
 from rebuilder.model.attempt import Limit, Outcome, Output, Run
-from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
+from rebuilder.model.comparison import Comparison, ContentChange, Difference, Level, MemberChange
 from rebuilder.model.definition import BuildDefinition, Input, Role
 from rebuilder.model.value import Sha256
 from rebuilder.model.variation import Effect, Factor, Variation
@@ -52,7 +52,10 @@ class FakeComparer(Comparer):
 
 
 def varied(
-    build: Callable[[BuildDefinition], str | Run], base: BuildDefinition = BASE, **options: Any
+    build: Callable[[BuildDefinition], str | Run],
+    base: BuildDefinition = BASE,
+    comparer: type[FakeComparer] = FakeComparer,
+    **options: Any,
 ) -> Variation | None:
     """The table for a build that gives this text, in a place without User Mode Linux."""
     contents: dict[str, str] = {}
@@ -67,7 +70,7 @@ def varied(
         contents[sha256] = text
         return ended(outputs=(Output(filename=definition.filename, sha256=sha256, size=1),))
 
-    return Laboratory(run, FakeComparer(contents), **options).vary(base)
+    return Laboratory(run, comparer(contents), **options).vary(base)
 
 
 def ended(**changes: Any) -> Run:
@@ -80,7 +83,7 @@ def ended(**changes: Any) -> Run:
 def effects(table: Variation | None) -> dict[Factor, Effect]:
     """Effect by factor, of those that have one."""
     assert table is not None
-    return {row.factor: row.effect for row in table.rows if row.effect is not Effect.NONE}
+    return {row.factor: row.effect for row in table.rows if row.effect not in {Effect.NONE, Effect.UNCLEAR}}
 
 
 @pytest.mark.parametrize("factor", Factor)
@@ -180,3 +183,51 @@ def test_the_time_for_it_is_bounded() -> None:
     """Factors that no time is left for are listed as not tried."""
     table = varied(lambda _: "a=1", most_seconds=1.0)
     assert dict.fromkeys(Factor, Effect.NOT_TRIED) == effects(table)
+
+
+class LineComparer(FakeComparer):
+    """Says of two texts which lines of the one member they are differ."""
+
+    def compare(self, published: Sha256, rebuilt: Sha256, filename: str, rebuilt_filename: str) -> Comparison:
+        """Compare line by line."""
+        left, right = (self.contents[each].splitlines() for each in (published, rebuilt))
+        sides = [[line for line in one if line not in other] for one, other in ((left, right), (right, left))]
+        content = ContentChange(
+            text=True,
+            published=tuple(sides[0]),
+            rebuilt=tuple(sides[1]),
+            published_total=len(sides[0]),
+            rebuilt_total=len(sides[1]),
+        )
+        one = Difference(member="a", change=MemberChange.CONTENT, detail="", content=content)
+        return Comparison(
+            level=Level.DIFFERENT,
+            published_sha256=published,
+            rebuilt_sha256=rebuilt,
+            differences=(one,),
+            differences_total=1,
+        )
+
+
+def test_lines_are_told_from_those_that_vary_by_themselves() -> None:
+    """Host name, path and a counter in one file: the first two have their line each, the others cannot be told."""
+    count = itertools.count()
+    table = varied(
+        lambda each: f"count {next(count)}\nhost {each.hostname}\nat {each.directory}", comparer=LineComparer
+    )
+    assert table is not None
+    assert not table.steady
+    assert {Factor.HOST_NAME: Effect.FLIPS, Factor.BUILD_PATH: Effect.FLIPS} == effects(table)
+    rows = {row.factor: row for row in table.rows}
+    assert [(f"host {BASE.hostname}", "host elsewhere")] == [
+        (line.before, line.after) for line in rows[Factor.HOST_NAME].lines
+    ]
+    assert Effect.UNCLEAR is rows[Factor.LOCALE].effect
+
+
+def test_what_comes_out_once_is_no_effect() -> None:
+    """A member that differs only now and then is not put upon the factor that was changed just then."""
+    count = itertools.count()
+    table = varied(lambda _: f"random={next(count)} b={next(count) // 9}")
+    assert table is not None
+    assert not [row for row in table.rows if row.effect is Effect.FLIPS and row.factor is Factor.UMASK]

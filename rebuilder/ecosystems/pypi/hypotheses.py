@@ -26,6 +26,7 @@ from rebuilder.ecosystems.pypi.workshop import Workshop
 from rebuilder.model.artifact import PublishedFile
 from rebuilder.model.attempt import Attempt, Hypothesis
 from rebuilder.model.definition import Input, Role, ToolchainRef
+from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Evidence, Obstacle, Source
 from rebuilder.model.inspection import Inspection
 from rebuilder.model.verdict import Verdict
@@ -131,6 +132,7 @@ def upload_time(file: PublishedFile, what: str) -> datetime:
             Verdict.UNSUPPORTED,
             f"The index does not say when the {what} was uploaded (PEP 700), so it is unknown which versions of its "
             "build dependencies there were.",
+            Cause.NO_UPLOAD_TIME,
         )
     return file.uploaded
 

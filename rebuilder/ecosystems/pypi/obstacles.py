@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Obstacle
 from rebuilder.model.verdict import Verdict
 
@@ -9,9 +10,9 @@ from rebuilder.model.verdict import Verdict
 class Stopped(Exception):  # noqa: N818 - not an error of ours: it says something about the release
     """Ends the search for a build definition; becomes an :class:`Obstacle` before it leaves the ecosystem."""
 
-    def __init__(self, verdict: Verdict, sentence: str) -> None:
+    def __init__(self, verdict: Verdict, sentence: str, cause: Cause | None = None) -> None:
         super().__init__(sentence)
-        self.obstacle = Obstacle(verdict=verdict, sentence=sentence)
+        self.obstacle = Obstacle(verdict=verdict, sentence=sentence, cause=cause)
 
 
 def quoted(text: str, *, longest: int = 120) -> str:

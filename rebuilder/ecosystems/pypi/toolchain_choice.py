@@ -11,6 +11,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from rebuilder.ecosystems.pypi.interpreter_limits import refusal
 from rebuilder.ecosystems.pypi.obstacles import Stopped, quoted
+from rebuilder.model.diagnosis import Cause
 from rebuilder.model.inspection import Inspection
 from rebuilder.model.toolchain_settings import InterpreterSettings
 from rebuilder.model.verdict import Verdict
@@ -134,6 +135,7 @@ def choose(
         raise Stopped(
             Verdict.UNSUPPORTED,
             f"The release asks for Python {quoted(requires_python or '')}; there are toolchains with {have} only.",
+            Cause.MISSING_INTERPRETER,
         )
     refusals = {each.python: refusal(tools or {}, each.python) for each in supported}
     able = [each for each in supported if refusals[each.python] is None] or supported

@@ -10,7 +10,7 @@ _LONGEST = 300
 _QUOTED = re.compile(r"“[^”]*”|\"[^\"]*\"|`[^`]*`|(?<!\w)'[^']*'(?!\w)")
 _DETAIL = re.compile(r":\s.*", re.DOTALL)
 """What follows a colon tells of the single case: member names, what a program said."""
-_SINGULAR = re.compile(r"\b1 (\w+?) (differs|was|is|has)\b")
+_SINGULAR = re.compile(r"\b1 (\w+?)( inside the \w+)? (differs|was|is|has)\b")
 _PLURALS = {"differs": "differ", "was": "were", "is": "are", "has": "have"}
 _NAME = re.compile(r"(?<![^\s,;()])(?!SHA-256\b)[^\s,;()]*(?:\d|[/\\_@=]|\w\.\w)[^\s,;()]*")
 """A word with a digit, a slash, a dot within: a figure, a version, a path, a digest, an address."""
@@ -21,7 +21,7 @@ _SEVERAL = re.compile(rf"{_GAP}(?:(?:, | and |, and | )?{_GAP})+")
 def cause(sentence: str) -> str:
     """The sentence, with names and figures taken out; never empty, at most 300 characters."""
     kept = _QUOTED.sub(_GAP, sentence[: 4 * _LONGEST])
-    kept = _SINGULAR.sub(lambda found: f"1 {found[1]}s {_PLURALS[found[2]]}", kept)
+    kept = _SINGULAR.sub(lambda found: f"1 {found[1]}s{found[2] or ''} {_PLURALS[found[3]]}", kept)
     kept = _NAME.sub(_name, kept)
     kept = _DETAIL.sub(f": {_GAP}", kept, count=1)
     kept = " ".join(_SEVERAL.sub(_GAP, kept).split())
