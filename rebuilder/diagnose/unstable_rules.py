@@ -56,20 +56,31 @@ def varied(case: Case) -> Iterator[Claim]:
 
 
 def _same_form(case: Case, changed: ChangedLine) -> tuple[Line, Line] | None:
-    """The published line that is like a rebuilt one but for what the factor changes in it, and that line."""
-    ours = (changed.member, "rebuilt", changed.before)
+    """The published line that is like a rebuilt one but for what the factor changes in it, and that line.
+
+    What varies by itself was another line in each build, so that only its form is found in the decisive rebuild.
+    """
     lines = case.lines(lambda member: member == changed.member)
-    if ours not in lines:
-        return None
     start = _shared(changed.before, changed.after)
     end = _shared(changed.before[start:][::-1], changed.after[start:][::-1])
     first = _BEGIN.sub("", changed.before[:start])
     last = _END.sub("", changed.before[len(changed.before) - end :])
-    for line in lines:
-        alike = line[2].startswith(first) and line[2].endswith(last) and len(line[2]) >= len(first) + len(last)
-        if line[1] == "published" and alike and (first.strip() or last.strip()):
-            return line, ours
-    return None
+    if not first.strip() and not last.strip():
+        return None
+
+    def alike(side: str) -> Line | None:
+        return next(
+            (
+                line
+                for line in lines
+                if line[1] == side and line[2].startswith(first) and line[2][len(first) :].endswith(last)
+            ),
+            None,
+        )
+
+    exact = (changed.member, "rebuilt", changed.before)
+    ours, theirs = exact if exact in lines else alike("rebuilt"), alike("published")
+    return (theirs, ours) if ours is not None and theirs is not None else None
 
 
 def _shared(left: str, right: str) -> int:
