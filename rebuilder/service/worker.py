@@ -244,7 +244,7 @@ class Worker:
 
     def _failed(self, lease: Lease, fault: RebuilderError) -> None:
         queue, now = self.parts.ledger.queue, self.parts.clock.now()
-        log.warning("It could not be tried: %s", fault)
+        log.warning("Failed on our side: %s", fault)
         try:
             if (alarm := from_fault(fault, now)) is not None:
                 self.parts.ledger.raise_alarm(alarm)

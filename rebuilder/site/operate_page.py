@@ -51,7 +51,7 @@ class WorkRow:
     purl: str
     why: str
     how: str
-    """How thoroughly."""
+    """How thoroughly, by the name of the tier."""
     worker: str | None
     since: Moment
     """When it was queued."""

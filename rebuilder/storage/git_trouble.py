@@ -57,7 +57,7 @@ _SIGNS: tuple[tuple[tuple[str, ...], Trouble, str], ...] = (
             *("early EOF", "hung up", "RPC failed", "unexpected disconnect"),
         ),
         Trouble.UNREACHABLE,
-        "{where} does not answer properly.",
+        "{where} gives no proper answer.",
     ),
     (
         ("error in object", "fsck error", "index-pack", "inflate", "corrupt", "bad object", "protocol error"),

@@ -137,7 +137,7 @@ def test_repository_that_cannot_be_asked_or_has_no_such_tag() -> None:
     found = find_origin(evidence(metadata), None, None, repository)
     assert found is not None
     assert found.commit is None
-    assert found.sentence.endswith("cannot be had: Nobody answers.")
+    assert found.sentence.endswith("The repository could not be reached: Nobody answers.")
 
 
 def test_nothing_is_taken_from_free_text() -> None:

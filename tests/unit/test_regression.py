@@ -56,7 +56,7 @@ def test_nine_releases_before() -> None:
     """The number is the news; 3.9 comes before 3.10, whatever their letters say."""
     alarm = regression(differs(), releases(*[R] * 9, newest=13))
     assert alarm is not None
-    expected = "The nine releases before were reproduced; this one differs: 1 member differs: a.py."
+    expected = "The nine releases before were reproduced; this one differs: 1 file inside the wheel differs: a.py."
     assert expected == alarm.sentence
     assert (AlarmKind.REGRESSION, THIS.purl, THIS.filename, NOW) == (
         alarm.kind,

@@ -81,7 +81,7 @@ def _one_time(marks: Marks) -> list[Guess]:
         )
     else:
         shown = common.replace("T", " ")
-        sentence = f"Should there have been one time for everything after all: {shown} is the most common one."
+        sentence = f"Second guess: one time for all files, the most common one, {shown}."
     return [epoch_guess(marks, "source-date-epoch", seconds, sentence)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rebuilder.ecosystems.pypi.project_urls import Claim, claimed_repository
 from rebuilder.ecosystems.pypi.release_tags import find_tag
 from rebuilder.model.evidence import Evidence
-from rebuilder.model.git import SourceProblem
+from rebuilder.model.git import SourceProblem, Trouble
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.trail import Origin
 from rebuilder.ports import Sources
@@ -64,7 +64,9 @@ def _claimed(evidence: Evidence, repository: str, who: str, sources: Sources) ->
     artifact = evidence.artifact
     tags = sources.tags(repository)
     if isinstance(tags, SourceProblem):
-        sentence = f"Claimed, not attested: {who}. Its tags cannot be had: {tags.sentence}"
+        away = tags.trouble in {Trouble.UNREACHABLE, Trouble.TIMED_OUT}
+        what = "The repository could not be reached" if away else "Its tags could not be read"
+        sentence = f"Claimed, not attested: {who}. {what}: {tags.sentence}"
         return Origin(repository=repository, attested=False, sentence=sentence)
     found = find_tag(tags, artifact.name, artifact.version)
     if found.commit is None:

@@ -22,6 +22,7 @@ from rebuilder.ecosystems.pypi.tool_versions import Bracket, bracket, read_shape
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces
 from rebuilder.ecosystems.pypi.windows_traces import OnWindows, on_windows
 from rebuilder.model.artifact import Artifact
+from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Obstacle
 from rebuilder.model.inspection import Inspection
 from rebuilder.model.verdict import Verdict
@@ -112,7 +113,9 @@ def tools_used(
 def _lacking(filename: str) -> Obstacle | None:
     """What a wheel needs that is not to be had: a Python 2, where some projects pack other files, or its platform."""
     _, python, _, platform = name_parts(filename)
+    cause = None
     if all(_PYTHON_2.fullmatch(tag) for tag in python.split(".")):
+        cause = Cause.MISSING_INTERPRETER
         what = f"is for Python 2 alone (its tag is {python}), and there is no build environment with Python 2"
         instead = "on Python 3"
     elif platform != "any":
@@ -121,7 +124,7 @@ def _lacking(filename: str) -> Obstacle | None:
     else:
         return None
     sentence = f"The wheel {what}: a build {instead} does not give it."
-    return Obstacle(verdict=Verdict.UNSUPPORTED, sentence=sentence)
+    return Obstacle(verdict=Verdict.UNSUPPORTED, sentence=sentence, cause=cause)
 
 
 def _setuptools(fitting: Bracket, uploaded: datetime) -> dict[str, str]:
