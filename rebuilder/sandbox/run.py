@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rebuilder.errors import SandboxUnavailableError
+from rebuilder.errors import CorruptToolchainError, SandboxUnavailableError, ToolchainError
 from rebuilder.model.attempt import Run
-from rebuilder.model.definition import BuildDefinition
-from rebuilder.ports import Blobs, Sandbox, Toolchains
+from rebuilder.model.definition import BuildDefinition, ToolchainRef
+from rebuilder.ports import Blobs, Sandbox, Toolchain, Toolchains
 
 
 class DefinitionRunner:
@@ -39,8 +39,18 @@ class DefinitionRunner:
                 f"The build definition asks for the sandbox {definition.sandbox!r}; "
                 f"here there is {', '.join(sorted(self._sandboxes))}."
             )
-        toolchain = self._toolchains.get(definition.toolchain.name)
-        if toolchain.sha256 != definition.toolchain.sha256:  # it was made anew since; the one before may still be here
-            toolchain = self._toolchains.by_digest(definition.toolchain.sha256)
+        toolchain = self._toolchain(definition.toolchain)
         inputs = {each.path: self._blobs.path(each.sha256) for each in definition.inputs}
         return sandbox.run(definition, toolchain=toolchain.root, inputs=inputs)
+
+    def _toolchain(self, wanted: ToolchainRef) -> Toolchain:
+        """The one with the digest, whatever its name stands for now; made when it is not here and may come out so."""
+        try:
+            return self._toolchains.by_digest(wanted.sha256)
+        except CorruptToolchainError:
+            raise
+        except ToolchainError:
+            made = self._toolchains.get(wanted.name)
+            if made.sha256 != wanted.sha256:
+                raise
+            return made

@@ -90,7 +90,7 @@ class DebianToolchains:
         self._fingerprints: dict[str, str] = {}
         """By digest, of trees that this process has read as a whole."""
         self._outdated: dict[str, str] = {}
-        """Name to what is said of a tree that was to be made again and could not be."""
+        """By digest, what is said of a tree that was to be made again and could not be."""
 
     def get(self, name: str) -> Toolchain:
         """The toolchain of that name, checked each time; made when there is none yet, or its specification changed.
@@ -103,12 +103,12 @@ class DebianToolchains:
         spec = self._specs(name)
         with _disk_errors(self._root):
             record = self._current(spec)
-            if record is None or (name not in self._outdated and not _fits(record, spec)):
+            if record is None or (record.sha256 not in self._outdated and not _fits(record, spec)):
                 with self._lock(name):
                     record = self._current(spec)
                     if record is None or not _fits(record, spec):
                         record = self._made_again(spec, record)
-            return self._checked(record, self._outdated.get(name))
+            return self._checked(record)
 
     def kept(self, name: str) -> Toolchain | None:
         """The toolchain of that name, checked like :meth:`get` does; None when it would have to be made.
@@ -129,7 +129,6 @@ class DebianToolchains:
         """
         spec = self._specs(name)
         with _disk_errors(self._root), self._lock(name):
-            self._outdated.pop(name, None)
             return self._checked(self._make(spec))
 
     def by_digest(self, sha256: str) -> Toolchain:
@@ -206,11 +205,11 @@ class DebianToolchains:
                 "could not be made again; the one from then was used."
             )
             self._report(f"{note} {error} {error.hint or ''}".strip())
-            self._outdated[spec.name] = note
+            self._outdated[before.sha256] = note
             return before
 
-    def _checked(self, record: Record, note: str | None = None) -> Toolchain:
-        root = self._tree(record.sha256) / "root"
+    def _checked(self, record: Record) -> Toolchain:
+        root, note = self._tree(record.sha256) / "root", self._outdated.get(record.sha256)
         if not root.is_dir():
             raise self._broken(record.sha256, "root")
         if fingerprint(root) != self._fingerprints.get(record.sha256):

@@ -59,9 +59,12 @@ class FakeToolchains:
             name=name,
             sha256=found,
             root=tree,
-            python_version=self.pythons[name],
+            python_version=self.pythons.get(name, "3.13"),
             summary=ToolchainSummary(
-                name=name, sha256=found, python=self.pythons[name], packages=(f"{PACKAGE.name} {PACKAGE.version}",)
+                name=name,
+                sha256=found,
+                python=self.pythons.get(name, "3.13"),
+                packages=(f"{PACKAGE.name} {PACKAGE.version}",),
             ),
         )
 

@@ -68,6 +68,15 @@ def test_earlier_toolchain_that_is_still_stored(tmp_path: Path) -> None:
     assert earlier.root == root
 
 
+def test_a_name_that_cannot_be_made_any_more(tmp_path: Path) -> None:
+    """What has the digest is used without asking what its name stands for, so a mirror may be gone by then."""
+    house = House(tmp_path)
+    house.toolchains.pythons = {}
+    house.run(definition(TRUE, toolchain=house.toolchain))
+    ((_, root, _),) = house.sandbox.ran
+    assert tmp_path / "trixie" == root
+
+
 def test_another_sandbox(tmp_path: Path) -> None:
     """A sandbox that is not here is refused."""
     house = House(tmp_path)

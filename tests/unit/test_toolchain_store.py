@@ -245,6 +245,7 @@ def test_one_that_cannot_be_made_again(tmp_path: Path) -> None:
         "one from then was used."
     )
     assert [(note,), (note,)] == [each.summary.notes for each in used]
+    assert (note,) == later.by_digest(old.sha256).summary.notes
     reason = "The toolchain trixie cannot be made: the mirror no longer has a file. Wait."
     assert ["making trixie from the Debian archive", f"{note} {reason}"] == told
 
