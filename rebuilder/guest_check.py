@@ -44,7 +44,8 @@ def look_at_guest(config: Config, check: Callable[[Config], NoGuestError | None]
 
 def _prepare_command(config: Config) -> str:
     program = (sys.executable, "-m", "rebuilder.toolchains.prepare")
-    return shlex.join([*program, "--root", str(config.store / "toolchains"), TOOLCHAIN])
+    expired = [f"--accept-expired={suite}" for suite in config.toolchains.accept_expired or ()]
+    return shlex.join([*program, "--root", str(config.store / "toolchains"), *expired, TOOLCHAIN])
 
 
 def check_guest(config: Config) -> NoGuestError | None:

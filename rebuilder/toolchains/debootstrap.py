@@ -54,7 +54,10 @@ _REASONS = (
     (
         ("is not valid yet", "is expired"),
         "the mirror's signed state is too old, or this machine's clock is wrong",
-        'Compare `date` to the real time. The setting [toolchains] accept_expired = ["{suite}"] allows an old state.',
+        (
+            'Compare `date` to the real time. A setting [toolchains] accept_expired = ["{suite}"] allows an old state '
+            "(for `python -m rebuilder.toolchains.prepare`: --accept-expired {suite})."
+        ),
     ),
     (
         ("404  Not Found", "404 Not Found", "410  Gone", "File not found"),

@@ -16,6 +16,7 @@ from rebuilder.config import Config
 from rebuilder.doctor import Check, Machine, checks
 from rebuilder.ecosystems.pypi.settings import index_settings
 from rebuilder.errors import CorruptToolchainError, ExitCode, NoGuestError, SandboxUnavailableError, UsageError
+from rebuilder.model.toolchain_settings import ToolchainSettings
 from rebuilder.places import MARKER
 
 KEY = (
@@ -96,6 +97,9 @@ def test_a_guest_that_was_not_started(config: Config, machine: Machine) -> None:
     check = by_name(config, machine, guest=unavailable("never asked"))["guest"]
     assert (True, True) == (check.ok, check.sentence.startswith("Not known yet"))
     assert f"--root {config.store}/toolchains uml" in check.sentence
+    lenient = config.model_copy(update={"toolchains": ToolchainSettings(accept_expired=("forky",))})
+    check = by_name(lenient, machine, guest=unavailable("never asked"))["guest"]
+    assert f"--root {config.store}/toolchains --accept-expired=forky uml" in check.sentence
 
 
 def test_no_guest(with_kernel: Config, machine: Machine) -> None:
