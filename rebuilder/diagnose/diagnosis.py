@@ -15,6 +15,7 @@ from rebuilder.diagnose import (
     wheel_rules,
 )
 from rebuilder.diagnose.case import Case, Claim, Rule
+from rebuilder.model.comparison import Level
 from rebuilder.model.diagnosis import Diagnosis
 from rebuilder.model.verdict import Verdict
 
@@ -57,8 +58,9 @@ _SHOWN = 100
 
 
 def diagnose(case: Case) -> Diagnosis | None:
-    """Find the causes; None for what came out byte for byte. Pure."""
-    if case.decision.verdict in {Verdict.REPRODUCED, Verdict.INFRA_ERROR}:
+    """Find the causes; None for what came out byte for byte by the build alone. Pure."""
+    alone = case.comparison is None or case.comparison.level is Level.IDENTICAL
+    if case.decision.verdict is Verdict.INFRA_ERROR or (case.decision.verdict is Verdict.REPRODUCED and alone):
         return None
     case = replace(case, taken_lines=case.taken_lines | wheel_rules.consequences(case))
     claims: list[Claim] = []

@@ -64,7 +64,7 @@ class Report(Value):
     trail: Trail | None = None
     """How commit, source archive and artifact follow from each other; None when only one step was looked at."""
     diagnosis: Diagnosis | None = None
-    """Why it is not the published file byte for byte; None when it is, and in reports from before this was asked."""
+    """Why the build alone does not give the published file; None when it does, and in old reports."""
     variation: Variation | None = None
     """What changes the result; only where two rebuilds of one definition differ, or when asked for."""
     remarks: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from rebuilder.model.alarm import Alarm, AlarmKind, RecordedAlarm
@@ -49,6 +49,9 @@ class AlarmNote:
     """What the two of them are called, and they themselves."""
     dealt_with: str | None = None
     """Who acknowledged it and when, and the note."""
+
+
+_WRITTEN = "With recorded values written into its archive, our rebuild is identical to the published file."
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +162,7 @@ def artifact_page(report: Report, around: Surroundings) -> ArtifactPage:
         project_href=root + around.project_href,
         version=visible(artifact.version, SHORT),
         filename=visible(artifact.filename, SHORT),
-        mark=mark(decision.verdict, decision.kind, decision.rebuilds),
+        mark=_mark(report),
         reason=visible(decision.sentence, LONG),
         when=moment(report.finished),
         proof=Proof(
@@ -201,6 +204,12 @@ def path_of(report: Report) -> str:
     """Directory of the report's page below the site's root."""
     artifact = report.artifact
     return page_path(artifact.ecosystem, artifact.name, artifact.version, artifact.filename, artifact.sha256)
+
+
+def _mark(report: Report) -> Mark:
+    decision = report.decision
+    found = mark(decision.verdict, decision.kind, decision.rebuilds)
+    return replace(found, spoken=_WRITTEN) if report.written else found
 
 
 def _first_towards(report: Report) -> int | None:
