@@ -24,7 +24,7 @@ class Role(StrEnum):
     GUEST_PROGRAM = "guest-program"
     """Our own program that runs inside the sandbox."""
     PARAMETERS = "parameters"
-    """A document we derived from the evidence, such as the file times to restore or a requirements file."""
+    """A document we derived from the evidence, such as a requirements file."""
 
 
 class Input(Value):

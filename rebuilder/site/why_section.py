@@ -69,7 +69,7 @@ class WhySection:
 
 
 def why_section(report: Report) -> WhySection | None:
-    """The box; None for what came out byte for byte by the build alone, and for reports from before causes were looked for. Pure."""
+    """The box; None for what the build alone gave, and for reports from before causes were looked for. Pure."""
     diagnosis, variation = report.diagnosis, report.variation
     if diagnosis is None and variation is None:
         return None
