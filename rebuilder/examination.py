@@ -8,6 +8,7 @@ from datetime import datetime
 
 from rebuilder import __version__
 from rebuilder.allowance import Allowance
+from rebuilder.compare.carried import Carried, FindCarried
 from rebuilder.compare.comparer import Comparer
 from rebuilder.compare.diffoscope import DiffoscopeRunner
 from rebuilder.compare.finisher import Finisher
@@ -23,6 +24,7 @@ from rebuilder.model.decision import Decision, decide, towards
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.diagnosis import Diagnosis
 from rebuilder.model.evidence import Evidence
+from rebuilder.model.log import written
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.report import Report, Stage, ToolchainSummary
 from rebuilder.model.trail import Trail, with_steps
@@ -37,7 +39,7 @@ from rebuilder.storage.ledger import Ledger
 from rebuilder.trial import Trial
 from rebuilder.variation import Laboratory
 
-_LOG_BYTES = 64 << 10
+_LOG_CHARACTERS = 64 << 10
 """How much of the end of a log is read for hints."""
 
 
@@ -54,6 +56,7 @@ class Parts:
     toolchains: WatchedToolchains
     comparer: Comparer
     finisher: Finisher
+    find_carried: FindCarried
     diffoscope: DiffoscopeRunner
     clock: Clock
     stopwatch: Stopwatch
@@ -138,7 +141,11 @@ def examine_evidence(
         RebuilderError: something on our side failed; it says nothing about the artifact.
     """
     found = _tried(parts, evidence, number, tier, share_since)
-    alarms += _alarms(parts, evidence, found, started)
+    carried = _carried(parts, evidence.artifact, found)
+    alarms += _alarms(parts, evidence, found, carried, started)
+    if not carried.whole:
+        note = "The inputs of the build were not looked through to their end for the published file itself."
+        evidence = evidence.model_copy(update={"notes": (*evidence.notes, note)})
     return Report(
         artifact=evidence.artifact,
         evidence=evidence,
@@ -227,8 +234,8 @@ def diagnosed(parts: Parts, case: Case) -> Diagnosis | None:
     """
     attempt = case.attempt
     if attempt is not None and parts.blobs.has(attempt.run.log_sha256):
-        log = parts.blobs.read(attempt.run.log_sha256)[-_LOG_BYTES:].decode("utf-8", "replace")
-        case = replace(case, log=log)
+        lines = written(parts.blobs.read(attempt.run.log_sha256))
+        case = replace(case, log="\n".join(lines)[-_LOG_CHARACTERS:])
     return diagnose(case)
 
 
@@ -279,15 +286,15 @@ def alarms_about(ledger: Ledger, artifact: Artifact) -> list[Alarm]:
     return [each for each in ledger.alarms(artifact.purl) if each.kind is not AlarmKind.UNKNOWN_DIGEST]
 
 
-def _alarms(parts: Parts, evidence: Evidence, found: Findings, now: datetime) -> tuple[Alarm, ...]:
-    """Raise what attestations, tags, archives and steps give cause for; give those that are new to this report."""
+def _alarms(parts: Parts, evidence: Evidence, found: Findings, carried: Carried, now: datetime) -> tuple[Alarm, ...]:
+    """Raise what attestations, tags, archives and inputs give cause for; give those that are new to this report."""
     artifact = evidence.artifact
     raised = alarms_of(artifact, found.provenance, now)
     trail = found.trail
     sentences = (
         *((AlarmKind.TAG_MOVED, each) for each in (trail.findings if trail is not None else ())),
         *((AlarmKind.CONTRADICTORY, each) for each in evidence.contradictions),
-        *((AlarmKind.COPY_IN_SOURCE, each) for each in (evidence.copy_in_source,) if each is not None),
+        *((AlarmKind.COPY_IN_SOURCE, each) for each in (carried.sentence,) if each is not None),
         *((AlarmKind.STEPS_DISAGREE, each) for each in filter(None, (trail and trail.disagreement,))),
     )
     raised += tuple(
@@ -295,6 +302,14 @@ def _alarms(parts: Parts, evidence: Evidence, found: Findings, now: datetime) ->
         for kind, sentence in sentences
     )
     return tuple(alarm for alarm in raised if parts.ledger.raise_alarm(alarm))
+
+
+def _carried(parts: Parts, artifact: Artifact, found: Findings) -> Carried:
+    """Whether a file that came out again was among the inputs of the build that gave it."""
+    decision = found.decision
+    if decision.verdict not in {Verdict.REPRODUCED, Verdict.EQUIVALENT} or decision.attempt is None:
+        return Carried()
+    return parts.find_carried(artifact.sha256, found.attempts[decision.attempt].hypothesis.definition.inputs)
 
 
 def _foreign(parts: Parts, artifact: Artifact, local_sha256: str, now: datetime) -> Examined:

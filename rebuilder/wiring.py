@@ -17,6 +17,7 @@ from rebuilder.attest.agreement import Agreement
 from rebuilder.attest.keys import FileSigner, public_keys
 from rebuilder.attest.statements import Builder
 from rebuilder.clock import SystemClock
+from rebuilder.compare.carried import find_carried
 from rebuilder.compare.comparer import Comparer
 from rebuilder.compare.diffoscope import DiffoscopeRunner
 from rebuilder.compare.finisher import Finisher
@@ -190,6 +191,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
             toolchains=toolchains,
             comparer=Comparer(blobs, guest),
             finisher=Finisher(run, guest, toolchains, blobs, GUEST_TOOLCHAIN),
+            find_carried=partial(find_carried, guest),
             diffoscope=DiffoscopeRunner(run, toolchains, blobs),
             clock=clock,
             stopwatch=stopwatch,

@@ -12,6 +12,7 @@ from typing import Self, TextIO
 from rebuilder.errors import RebuilderError
 from rebuilder.model.artifact import Subject
 from rebuilder.model.report import Report, Stage
+from rebuilder.model.text import visible
 from rebuilder.model.verdict import Verdict
 from rebuilder.pipeline import Verified
 
@@ -24,7 +25,7 @@ _COLOURS = {
 
 def plain(text: str) -> str:
     """Text from elsewhere, made safe for a terminal: control and format characters become visible."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return visible(text)
 
 
 class Display:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 
+from rebuilder.model.text import visible_document
+
 FOREIGN_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 """Inline styles and images inside the document itself, nothing else."""
 
@@ -27,12 +29,22 @@ _NAMES = (
 # No pattern may look past the next "<": that keeps the work linear in the size of the document, whatever is in it.
 _WHOLE_TAG = re.compile(rb"<(?:meta|link|base)\b[^<>]*>", re.IGNORECASE)
 _ANY_START = re.compile(rb"<(?=/?(?:" + _NAMES + rb")(?![a-z0-9]))", re.IGNORECASE)
+_REFERENCE = re.compile(r"&#(?:[xX]([0-9a-fA-F]{1,8})|([0-9]{1,9}));?")
 _DECLARATION = re.compile(rb"\A\s*(?:<!DOCTYPE[^<>]*>\s*)?(?:<html[^<>]*>\s*)?(?:<head[^<>]*>\s*)?", re.IGNORECASE)
 
 
 def defuse(html: bytes) -> bytes:
     """The document under our policy and without any element that could act or lead a reader away by itself."""
-    body = _DECLARATION.sub(b"", html.replace(b"\0", b""), count=1)
+    # Also as references to characters, which a browser would make of them again.
+    text = _REFERENCE.sub(_referred, html.replace(b"\0", b"").decode("utf-8", "replace"))
+    body = _DECLARATION.sub(b"", visible_document(text).encode(), count=1)
     # Removing a tag may join two halves of another, so the tags that diffoscope itself writes go first, and what
     # is left of any is text from here on.
     return _OPENING + _ANY_START.sub(b"&lt;", _WHOLE_TAG.sub(b"", body))
+
+
+def _referred(reference: re.Match[str]) -> str:
+    """The reference, or what it refers to when that is better seen than obeyed."""
+    number = int(reference[1], 16) if reference[1] else int(reference[2])
+    char = chr(number) if number < 0x110000 and not 0xD800 <= number < 0xE000 else ""
+    return reference[0] if visible_document(char) == char else visible_document(char)

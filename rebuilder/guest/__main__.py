@@ -15,8 +15,8 @@ PROGRAMS = (
     "compare_archives",
     "record_archive",
     "finish_archive",
-    "find_copy",
     "reverse_tree",
+    "find_published",
 )
 
 

@@ -43,7 +43,7 @@ class AlarmKind(StrEnum):
     STEPS_DISAGREE = "steps-disagree"
     """One step of the trail confirms what was published, and another does not come out."""
     COPY_IN_SOURCE = "copy-in-source"
-    """The source archive holds the published file itself: a build can copy what it should make."""
+    """The source, or another input of the build, holds the published file itself: a build can copy it."""
     GIVEN_UP = "given-up"
     """We could not try an artifact, again and again, for reasons on our side."""
     FAILURE_RATE = "failure-rate"

@@ -60,8 +60,6 @@ class Evidence(Value):
     registry_signatures: tuple[RegistrySignature, ...] = ()
     """What the registry itself signed about the artifact, as listed; npm only."""
     obstacle: Obstacle | None = None
-    copy_in_source: str | None = None
-    """Where the source archive holds the artifact itself, as a sentence; None when that is not seen."""
     notes: tuple[str, ...] = ()
     """Sentences worth knowing that change nothing, such as "The registry marks this file as yanked: …"."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rebuilder.model.provenance import FindingKind, ProvenanceFinding, ProvenanceStatus
+from rebuilder.model.text import clipped
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer, not an error
@@ -38,5 +39,4 @@ def lacking(sentence: str) -> Refused:
 def shown(foreign: Any, limit: int = 120) -> str:
     """Foreign text for a sentence: one line, printable, cut at ``limit`` characters."""
     text = foreign if isinstance(foreign, str) else repr(foreign)
-    clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[: limit + 1])
-    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+    return clipped(text, limit)

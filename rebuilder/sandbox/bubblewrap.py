@@ -11,7 +11,7 @@ from rebuilder.ports import Blobs, Clock
 from rebuilder.sandbox import arguments
 from rebuilder.sandbox.executables import Executables
 from rebuilder.sandbox.execution import Execution
-from rebuilder.sandbox.outputs import store_log, store_outputs
+from rebuilder.sandbox.outputs import ending, store_log, store_outputs
 from rebuilder.sandbox.residue import limit_behind, list_outputs
 from rebuilder.sandbox.trial import check_isolation
 
@@ -67,7 +67,7 @@ class BubblewrapSandbox:
                 exit_code=None if limit else exit_code,
                 limit=limit,
                 outputs=() if limit else store_outputs(meter.out, listing, self._blobs),
-                log_sha256=store_log(ended.supervision.log(), ended.supervision.log_bytes, listing, self._blobs),
+                log_sha256=store_log(ended.supervision.log(), listing, self._blobs, ending=ending(limit, exit_code)),
                 wall_seconds=ended.wall_seconds,
                 cpu_seconds=max(ended.ending.cpu_seconds, meter.cpu_seconds),
                 peak_memory_bytes=max(ended.ending.memory_bytes, meter.peak_bytes),

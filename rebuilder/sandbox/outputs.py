@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Iterable, Iterator
 
-from rebuilder.model.attempt import Output
+from rebuilder.model import log
+from rebuilder.model.attempt import Limit, Output
 from rebuilder.model.value import Sha256
 from rebuilder.ports import Blobs
 from rebuilder.sandbox.residue import Listing
@@ -34,12 +34,19 @@ def _chunks(directory: int, name: str) -> Iterator[bytes]:
             yield chunk
 
 
-def store_log(chunks: Iterable[bytes], size: int, listing: Listing, blobs: Blobs) -> Sha256:
-    """Store what a run wrote, at most ``size`` bytes, and what is to be said about its outputs.
+def ending(limit: Limit | None, exit_code: int | None) -> str:
+    """How a run ended, for its log."""
+    if limit is not None:
+        return f"It was ended: it reached its limit on {limit.value}."
+    if exit_code is None:
+        return "It ended the sandbox it ran in, from inside."
+    return f"It ended with exit code {exit_code}."
+
+
+def store_log(chunks: Iterable[bytes], listing: Listing, blobs: Blobs, *, ending: str) -> Sha256:
+    """Store what a run wrote, what is to be said about its outputs, and how it ended.
 
     Raises:
         StoreError: it cannot be stored.
     """
-    remarks = "".join(f"rebuilder: {remark}\n" for remark in listing.remarks).encode()
-    digest, _ = blobs.put_stream(itertools.chain(chunks, [remarks]), max_bytes=size + len(remarks))
-    return digest
+    return blobs.put(log.compose(b"".join(chunks), (*listing.remarks, ending)))

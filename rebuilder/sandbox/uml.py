@@ -13,7 +13,7 @@ from rebuilder.sandbox import arguments, uml_answer
 from rebuilder.sandbox.bubblewrap import outcome
 from rebuilder.sandbox.executables import Executables
 from rebuilder.sandbox.execution import Execution, starvation
-from rebuilder.sandbox.outputs import store_log, store_outputs
+from rebuilder.sandbox.outputs import ending, store_log, store_outputs
 from rebuilder.sandbox.residue import list_outputs
 from rebuilder.sandbox.uml_machine import machine
 from rebuilder.sandbox.uml_probe import TOOLCHAIN, GuestProbe
@@ -105,7 +105,7 @@ class UmlSandbox:
                 exit_code=None if limit else exit_code,
                 limit=limit,
                 outputs=() if limit else store_outputs(meter.out, listing, self._blobs),
-                log_sha256=store_log([log], len(log), listing, self._blobs),
+                log_sha256=store_log([log], listing, self._blobs, ending=ending(limit, answer.exit_code)),
                 wall_seconds=ended.wall_seconds,
                 cpu_seconds=max(ended.ending.cpu_seconds, meter.cpu_seconds),
                 peak_memory_bytes=answer.peak_bytes or meter.peak_bytes,

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rebuilder.errors import NoGuestError
 from rebuilder.model.attempt import Limit
+from rebuilder.model.text import clipped
 from rebuilder.sandbox import uml_guest
 
 _ANSWER_BYTES = 64 << 10
@@ -94,7 +95,7 @@ def last_words(said: str) -> str:
 
 def _plain(text: str) -> str:
     """A few words of a guest, whoever wrote them there."""
-    return "".join(each if each.isprintable() else "?" for each in text[:300]).rstrip(".")
+    return clipped(text, 300).rstrip(".")
 
 
 def _document(directory: int, name: str, model: type[_Model]) -> _Model | None:

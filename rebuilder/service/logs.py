@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from rebuilder.model.report import Stage
+from rebuilder.model.text import visible
 
 LOGGER = "rebuilder"
 """All loggers of the program are below this one."""
@@ -78,11 +79,11 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end; a traceback follows on lines of its own, indented."""
         about = _fields(record).get("artifact")
-        prefix = f"{_visible(_cut(str(about)))}: " if about is not None else ""
-        line = f"{_time(record)} {record.levelname:<7} {prefix}{_visible(_cut(record.getMessage()))}"
+        prefix = f"{visible(_cut(str(about)))}: " if about is not None else ""
+        line = f"{_time(record)} {record.levelname:<7} {prefix}{visible(_cut(record.getMessage()))}"
         if record.exc_info:
             trace = self.formatException(record.exc_info)[-_LONGEST:]
-            line += "".join(f"\n    {_visible(each)}" for each in trace.splitlines())
+            line += "".join(f"\n    {visible(each)}" for each in trace.splitlines())
         return line
 
 
@@ -135,7 +136,3 @@ def _plain(value: object) -> object:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-
-
-def _visible(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

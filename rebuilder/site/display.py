@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlsplit
 
 from rebuilder.model.report import Summary, page_path
+from rebuilder.model.text import visible as text_visible
 
 SHORT = 120
 """Characters of a name that a table shows before it is cut."""
 LONG = 600
 """Characters of a sentence or a command line before it is cut."""
 
-_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0") | {chr(code) for code in range(0xFE00, 0xFE10)}
-"""Characters that take part in no category of control characters and yet show nothing."""
-_MARKS_IN_A_ROW = 3
-"""Combining marks one letter may carry; more of them climb over the lines above."""
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _HTTP = re.compile(r"https?://[!-~]+\Z", re.IGNORECASE)
 
@@ -40,27 +36,8 @@ class Digest:
 
 
 def visible(text: str, limit: int = LONG) -> str:
-    """Text in which every character is seen: control, bidirectional and zero-width ones become ``⟨U+202E⟩``.
-
-    What is longer than ``limit`` characters loses its middle, and says how long it was.
-    """
-    total = len(text)
-    if total > limit:
-        head, tail = text[: limit * 2 // 3], text[total - limit // 3 :]
-        return f"{_spell(head)} … {_spell(tail)} ({total:,} characters)"
-    return _spell(text)
-
-
-def _spell(text: str) -> str:
-    if text.isascii() and text.isprintable():
-        return text
-    shown: list[str] = []
-    marks = 0
-    for char in text:
-        marks = marks + 1 if unicodedata.combining(char) else 0
-        plain = char.isprintable() and char not in _INVISIBLE and marks <= _MARKS_IN_A_ROW
-        shown.append(char if plain else f"⟨U+{ord(char):04X}⟩")
-    return "".join(shown)
+    """:func:`rebuilder.model.text.visible`, no longer than a page has room for."""
+    return text_visible(text, limit)
 
 
 def log_tail(data: bytes, lines: int = 40, width: int = 400) -> str:

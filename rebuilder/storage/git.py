@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rebuilder.errors import FetchMismatchError, ForbiddenAddressError, StoreError
 from rebuilder.model.git import Commit, SourceProblem, SourceTree, Submodule, Tag, Trouble
+from rebuilder.model.text import clipped
 from rebuilder.model.value import sha256_hex
 from rebuilder.ports import Blobs
 from rebuilder.storage.git_address import Mirrors, RefusedAddress, Remote, key, public
@@ -29,7 +30,7 @@ from rebuilder.storage.git_objects import (
     tag_points_at,
 )
 from rebuilder.storage.git_process import Done, Git, Stopped
-from rebuilder.storage.git_trouble import NOT_HANDED_OUT, explained, printable, redirection
+from rebuilder.storage.git_trouble import NOT_HANDED_OUT, explained, redirection
 from rebuilder.storage.reach import Reach
 from rebuilder.storage.relay import Relay
 
@@ -91,7 +92,7 @@ class GitSources:
         """See :meth:`rebuilder.ports.Sources.commit`."""
         if not _SHA.fullmatch(sha):
             return SourceProblem(
-                trouble=Trouble.REFUSED, sentence=f"{printable(sha, 80)} is not the full SHA-1 name of a commit."
+                trouble=Trouble.REFUSED, sentence=f"{clipped(sha, 80)} is not the full SHA-1 name of a commit."
             )
         hint = tag_hint.removeprefix(_TAGS) if tag_hint else None
         try:
@@ -230,7 +231,7 @@ class _Visit:
         """What the tag that was expected does now."""
         if self._hint is None or tags.get(self._hint) == self._sha:
             return ()
-        shown = printable(self._hint)
+        shown = clipped(self._hint)
         if self._hint not in tags:
             return (f"The tag {shown} is not in the repository any more.",)
         return (f"The tag {shown} points at {tags[self._hint]} now, not at {self._sha}.",)
@@ -297,7 +298,7 @@ def _is_refusal(said: str) -> bool:
 
 
 def _text(path: bytes) -> str:
-    return printable(path.decode("utf-8", "surrogateescape"))
+    return clipped(path.decode("utf-8", "surrogateescape"))
 
 
 def _wait_for(lock: int, deadline: float) -> None:

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rebuilder.guest.git_store import SUBMODULE
+from rebuilder.model.text import clipped
 from rebuilder.storage.git_objects import Contents, Entry, Unsound
-from rebuilder.storage.git_trouble import printable
 
 _BLOCK = 512
 _LINK_BYTES = 4096
@@ -102,7 +102,7 @@ def _header(entry: Entry, moment: int, link: bytes = b"") -> bytes:
 
 
 def _shown(path: bytes) -> str:
-    return printable(path.decode("utf-8", "surrogateescape"))
+    return clipped(path.decode("utf-8", "surrogateescape"))
 
 
 def _more(names: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from rebuilder.model.git import SourceProblem, Trouble
+from rebuilder.model.text import clipped
 from rebuilder.storage.git_address import Remote
 
 NOT_HANDED_OUT = (
@@ -85,13 +86,7 @@ def redirection(said: str, remote: Remote) -> str | None:
     if not found:
         return None
     target = re.sub(r"//[^/@]*@", "//", found[1])
-    return f"The server sent us on from {remote.shown} to {printable(target.rstrip('/'))}."
-
-
-def printable(text: str, most: int = 200) -> str:
-    """Text with everything escaped that is not plain to see."""
-    escaped = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text[: most + 1])
-    return escaped if len(text) <= most else escaped[:most] + "…"
+    return f"The server sent us on from {remote.shown} to {clipped(target.rstrip('/'))}."
 
 
 def _quoted(said: str, secrets: Iterable[str]) -> str:
@@ -100,4 +95,4 @@ def _quoted(said: str, secrets: Iterable[str]) -> str:
     for secret in secrets:
         line = line.replace(secret, "…")
     line = re.sub(r"//[^/@\s]*@", "//", line).partition(": ")[2].strip()
-    return f" Git says: {printable(line)}" if line else ""
+    return f" Git says: {clipped(line)}" if line else ""

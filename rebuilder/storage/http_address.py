@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from rebuilder.errors import UnavailableError, UsageError
+from rebuilder.model.text import clipped
 from rebuilder.storage.reach import Origin, origin_of
 
 _SHOWN_LENGTH = 200
@@ -23,8 +24,7 @@ def shown(url: str) -> str:
     except ValueError:
         return "an address that cannot be read"
     text = f"{parts.hostname or ''}{port}{parts.path}"
-    text = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
-    return text if len(text) <= _SHOWN_LENGTH else text[: _SHOWN_LENGTH - 1] + "…"
+    return clipped(text, _SHOWN_LENGTH)
 
 
 def bare(url: str) -> str:

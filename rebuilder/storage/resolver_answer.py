@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from rebuilder.errors import UnavailableError
 from rebuilder.model.resolution import Pin
+from rebuilder.model.text import clipped
 from rebuilder.storage.http_address import bare, shown
 
 _ASK_OPERATOR = "Ask whoever runs the index; without digests nothing it lists can be pinned."
@@ -73,8 +74,7 @@ def reason(stderr: str) -> str:
             words.setdefault(_ORDER.get(kind, 0), []).append(text if text.endswith((".", "!", "?")) else f"{text}.")
     joined = " ".join(each for order in sorted(words) for each in words[order]) or "uv gave no reason."
     joined = re.sub(r"://[^/\s]*@", "://", joined)
-    joined = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in joined)
-    return joined if len(joined) <= _LONGEST_REASON else joined[: _LONGEST_REASON - 1] + "…"
+    return clipped(joined, _LONGEST_REASON)
 
 
 def _paragraphs(stderr: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rebuilder.errors import ToolchainError
+from rebuilder.model.text import clipped
 from rebuilder.model.value import Value
 from rebuilder.toolchains import expiry, sources
 from rebuilder.toolchains.bytecode import compile_modules
@@ -193,6 +194,6 @@ def _explained(spec: Spec, error: CommandError) -> ToolchainError:
             mend = hint.replace("{suite}", spec.suite)
             return ToolchainError(f"The toolchain {spec.name} cannot be made: {reason}.", hint=mend)
     lines = [line for line in error.output.splitlines() if line.startswith("E: ")] or error.output.splitlines()
-    words = "".join(each if each.isprintable() else "?" for each in lines[0][:300]) if lines else ""
+    words = clipped(lines[0], 300) if lines else ""
     said = f" It said: {words}" if words else ""
     return ToolchainError(f"The toolchain {spec.name} cannot be made: {error}.{said}")

@@ -61,6 +61,7 @@ def idle_parts(ledger: Ledger, blobs: Blobs, clock: Clock, ecosystem: IdleEcosys
         toolchains=nothing,
         comparer=nothing,
         finisher=nothing,
+        find_carried=nothing,
         diffoscope=nothing,
         clock=clock,
         stopwatch=stopwatch,

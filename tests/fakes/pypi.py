@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rebuilder.ecosystems.pypi.ecosystem import PyPI
-from rebuilder.guest.find_copy import main as find_copy
 from rebuilder.guest.inspect_archive import main as inspect_archive
 from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Outcome, Output, Run
 from rebuilder.model.comparison import Comparison, Level
@@ -50,11 +49,10 @@ def run(outcome: Outcome = Outcome.COMPLETED, *outputs: Output, limit: Limit | N
 
 @dataclass
 class InProcessGuest:
-    """Implements :class:`rebuilder.ports.Guest` for reading archives, in this process."""
+    """Implements :class:`rebuilder.ports.Guest` for listing archives, in this process."""
 
     blobs: MemoryBlobs
     runs: int = 0
-    """Listings."""
     broken: Callable[[], GuestResult] | None = None
     """Gives what is answered instead."""
 
@@ -69,14 +67,14 @@ class InProcessGuest:
         self, program: str, arguments: Sequence[str], *, inputs: Sequence[Input], limits: Limits | None = None
     ) -> GuestResult:
         """See :class:`rebuilder.ports.Guest`."""
-        read = {"inspect_archive": inspect_archive, "find_copy": find_copy}[program]
-        self.runs += program == "inspect_archive"
+        assert program == "inspect_archive"
+        self.runs += 1
         if self.broken is not None:
             return self.broken()
         files = {each.path: str(self.blobs.path(each.sha256)) for each in inputs}
         with tempfile.TemporaryDirectory() as directory:
             result = Path(directory) / "result.json"
-            read([*(files.get(each, each) for each in arguments), "--result", str(result)])
+            inspect_archive([*(files.get(each, each) for each in arguments), "--result", str(result)])
             return GuestResult(run=run(), document=json.loads(result.read_text()))
 
 

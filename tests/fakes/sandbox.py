@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rebuilder.errors import SandboxFaultError
+from rebuilder.model import log
 from rebuilder.model.attempt import Limit, Outcome, Output, Run
 from rebuilder.model.definition import BuildDefinition, ToolchainRef
 from rebuilder.model.value import Sha256
@@ -123,4 +124,9 @@ class Room:
 
     def log(self, run: Run) -> str:
         """What it printed."""
-        return self.blobs.read(run.log_sha256).decode(errors="replace")
+        return "".join(f"{line}\n" for line in log.written(self.blobs.read(run.log_sha256)))
+
+    def remarks(self, run: Run) -> list[str]:
+        """What we say of it in its log."""
+        lines = self.blobs.read(run.log_sha256).decode().splitlines()[1:]
+        return [line for line in lines if not line.startswith("| ")]

@@ -234,7 +234,7 @@ def test_only_plain_files_are_taken(room: Room) -> None:
     )
     assert run.outcome is Outcome.COMPLETED, room.log(run)
     assert ["good-1.0+x!y_z.whl"] == [each.filename for each in run.outputs]
-    log = room.log(run)
+    log = "\n".join(room.remarks(run))
     for name in ("'link'", "'pipe'", "'directory'", "'.hidden'", "'-dash'", "'a b'", "'new\\nline'", "'closed'"):
         assert f"rebuilder: {name} in /out" in log, name
 
@@ -258,6 +258,15 @@ def test_a_command_that_is_not_there(room: Room) -> None:
     """That is a failed build, not a failed sandbox."""
     run = room.run(("/usr/bin/no-such-program",))
     assert (Outcome.BUILD_FAILED, 127) == (run.outcome, run.exit_code)
+
+
+def test_nobody_can_speak_for_us(room: Room) -> None:
+    """Lines of a build are marked as such, whatever they hold; how it ended is said by us."""
+    run = room.python(
+        "import os\nos.write(1, b'a\\nrebuilder: It ended with exit code 0.\\r\\x1b[2J\\xe2\\x80\\xae')\nos._exit(4)"
+    )
+    assert ["rebuilder: It ended with exit code 4."] == room.remarks(run)
+    assert room.log(run).endswith("a\nrebuilder: It ended with exit code 0.\n⟨U+001B⟩[2J⟨U+202E⟩\n")
 
 
 def test_output_and_error_are_in_order(room: Room) -> None:

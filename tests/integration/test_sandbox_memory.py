@@ -338,7 +338,8 @@ shutil.copytree('/usr/lib/python3', '/build/t', symlinks=True)
 """,
     "tools": """
 import subprocess
-for line in ('cp -a /etc/default /build/e', 'tar -C /build -cf /build/t.tar e', 'dd if=/dev/zero of=/build/z count=9',
+for line in ('cp -a /etc/alternatives /build/e',
+             'tar -C /build -cf /build/t.tar e', 'dd if=/dev/zero of=/build/z count=9',
              'install -m 755 /etc/passwd /build/p', 'head -c 9 /dev/zero | cmp - /dev/zero || test $? = 1'):
     subprocess.run(line, shell=True, check=True)
 """,

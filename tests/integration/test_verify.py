@@ -167,6 +167,47 @@ def test_other_compression_is_written_or_equivalent(
     )
 
 
+COPIES = """
+import base64, pathlib, shutil
+NAME = "copied-1.0-py3-none-any.whl"
+def build_wheel(directory, config_settings=None, metadata_directory=None):
+    data = pathlib.Path("tests/data.txt").read_bytes()
+    pathlib.Path(directory, NAME).write_bytes(base64.b64decode(data))
+    return NAME
+"""
+
+
+def test_a_wheel_that_its_source_holds(registry: Registry, installation: Installation) -> None:
+    """A build that copies the published file gives the same bytes; the page and the line say where it is from."""
+    wheel = make_wheel("copied", "1.0", {"copied/__init__.py": "what = 'in no source file'\n"})
+    project = '[build-system]\nrequires = []\nbuild-backend = "own"\nbackend-path = ["."]\n'
+    files: dict[str, str | bytes] = {
+        "pyproject.toml": project,
+        "own.py": COPIES,
+        "tests/data.txt": base64.encodebytes(wheel.data),
+    }
+    publish(registry, make_sdist("copied", "1.0", files), wheel)
+    line = installation.verify("pypi:copied==1.0").line
+    assert line["verdict"] == "reproduced"
+    [alarm] = line["alarms"]
+    assert alarm["kind"] == "copy-in-source"
+    assert "copied-1.0/tests/data.txt in copied-1.0.tar.gz (as base64)" in alarm["sentence"]
+    assert "is among the inputs of its build" in Path(line["report"]).read_text()
+    assert ["copy-in-source"] == [each["kind"] for each in installation.verify("pypi:copied==1.0").line["alarms"]]
+
+
+def test_a_build_that_hurts_its_sandbox_gets_a_verdict(registry: Registry, installation: Installation) -> None:
+    """Whatever it tries, the answer is about the build, and is published."""
+    attack = "import os\ndef build_wheel(*arguments):\n os.kill(2, 9)\n os.kill(-1, 9)\n"
+    project = '[build-system]\nrequires = []\nbuild-backend = "own"\nbackend-path = ["."]\n'
+    publish(
+        registry, make_sdist("hurts", "1.0", {"pyproject.toml": project, "own.py": attack}), make_wheel("hurts", "1.0")
+    )
+    line = installation.verify("pypi:hurts==1.0").line
+    assert line["verdict"] == "build-failed"
+    assert Path(line["report"]).is_file()
+
+
 def test_other_content_differs_and_is_stable(registry: Registry, installation: Installation) -> None:
     """A wheel that does not follow from its source differs: told with members, diffoscope and a signature."""
     sdist = make_sdist("four", "1.0")

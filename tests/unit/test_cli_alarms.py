@@ -64,7 +64,7 @@ def test_open_alarms_by_cause(config: Config, capsys: pytest.CaptureFixture[str]
 
 digest-changed:pkg:pypi/a@1
   {known["a.whl"]}  urgent  since 2026-11-01 12:00 UTC, seen 2 times, last 2026-11-01 13:00 UTC
-     \\x1b[31m changed.
+     ⟨U+001B⟩[31m changed.
 
 given-up:store: 2 alarms
   {known["1.whl"]}  ticket  since 2026-11-01 12:00 UTC
@@ -97,7 +97,7 @@ def test_acknowledging_takes_them_off_the_list(config: Config, capsys: pytest.Ca
     still_open, _, acknowledged = capsys.readouterr().out.partition("Acknowledged:\n")
     assert "2 open alarms, 0 urgent." in still_open
     assert "changed." not in still_open
-    assert "by ada: Asked\\nupstream.\n" in acknowledged
+    assert "by ada: Asked⟨U+000A⟩upstream.\n" in acknowledged
     show(config, as_json=True, all=False)
     assert 2 == len(capsys.readouterr().out.splitlines())
     show(config, as_json=True, all=True)

@@ -77,3 +77,9 @@ def test_work_is_linear() -> None:
             defuse(filler * (size // len(filler)))
             seconds.append(time.process_time() - start)
         assert seconds[1] < 10 * seconds[0] + 0.5, (filler, seconds)
+
+
+def test_hidden_characters_are_seen() -> None:
+    """Raw or as references: escape sequences, bidirectional controls and what nobody would see."""
+    shown = defuse("<p>a\x1b[2J\u202eb\u2066&#x202E;&#8238&#27;c &#60; é\u200b\t\n</p>".encode()).decode()
+    assert "<p>a⟨U+001B⟩[2J⟨U+202E⟩b⟨U+2066⟩⟨U+202E⟩⟨U+202E⟩⟨U+001B⟩c &#60; é\u200b\t\n</p>" in shown

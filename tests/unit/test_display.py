@@ -46,5 +46,5 @@ def test_fault_is_a_sentence_with_a_hint() -> None:
 
 def test_terminal_escapes_are_made_visible() -> None:
     """Names from a registry cannot move the cursor, recolour the screen or reorder the text."""
-    assert plain("a\x1b[31mb\u202ec\nd") == "a\\x1b[31mb\\u202ec\\nd"
+    assert plain("a\x1b[31mb\u202ec\nd") == "a⟨U+001B⟩[31mb⟨U+202E⟩c⟨U+000A⟩d"
     assert plain("käse ✓") == "käse ✓"

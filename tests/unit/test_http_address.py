@@ -23,7 +23,7 @@ def test_shown_says_so_when_there_is_nothing_to_show(url: str) -> None:
 
 def test_shown_is_short_and_printable() -> None:
     """An index may list anything."""
-    assert "example.org/a\N{REPLACEMENT CHARACTER}[31mb" == shown("https://example.org/a\x1b[31mb")
+    assert "example.org/a⟨U+001B⟩[31mb" == shown("https://example.org/a\x1b[31mb")
     assert 200 == len(shown("https://example.org/" + "a" * 1000))
 
 

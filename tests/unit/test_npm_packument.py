@@ -76,7 +76,7 @@ def test_all_fields() -> None:
         published=datetime(2024, 3, 2, 1, 2, 3, 456000, tzinfo=UTC),
         signatures=(RegistrySignature(key_id="SHA256:k", signature="AA=="),),
         attestations="https://example.org/-/npm/v1/attestations/own@1.2.3",
-        deprecated="old [31m",
+        deprecated="old⟨U+001B⟩[31m",
     ) == release(document(entry))
 
 

@@ -72,7 +72,7 @@ def failure(tmp_path: Path) -> ToolchainError:
             "E: The repository 'http://example.org/debian-security x/updates Release' no longer has a Release file.",
             "the mirror no longer has x/updates.",
         ),
-        ("I: starting\nE: something nobody\x1b[31m thought of", "It said: E: something nobody?[31m thought of"),
+        ("I: starting\nE: something nobody\x1b[31m thought of", "It said: E: something nobody⟨U+001B⟩[31m thought of"),
         ("", "mmdebstrap ended with exit code 1"),
     ],
 )

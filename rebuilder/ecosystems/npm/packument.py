@@ -21,6 +21,7 @@ from rebuilder.errors import UnavailableError
 from rebuilder.foreign_json import JsonLimits, UnreadableJson, read_json
 from rebuilder.model.document import Document
 from rebuilder.model.provenance import RegistrySignature
+from rebuilder.model.text import clipped
 from rebuilder.model.value import Sha256
 from rebuilder.ports import DigestAlgorithm
 
@@ -203,7 +204,7 @@ class Packument:
 
 def _deprecated(value: Any) -> str | None:
     if isinstance(value, str):
-        return "".join(each if each.isprintable() else " " for each in value[:300]).strip()
+        return clipped(value.strip(), 300)
     return "" if value is True else None
 
 

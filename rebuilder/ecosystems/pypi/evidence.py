@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from rebuilder.ecosystems.pypi.attestations import provenance_document
 from rebuilder.ecosystems.pypi.command_line import name_parts
-from rebuilder.ecosystems.pypi.listing import copy_in, inspect
+from rebuilder.ecosystems.pypi.listing import inspect
 from rebuilder.ecosystems.pypi.obstacles import Stopped, quoted
 from rebuilder.ecosystems.pypi.releases import to_verify
 from rebuilder.ecosystems.pypi.simple_index import Project, ReleaseFile
@@ -22,6 +22,7 @@ from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
 from rebuilder.model.inspection import Inspection
+from rebuilder.model.text import clipped
 from rebuilder.model.verdict import Verdict
 
 WHEEL_TEXTS = (
@@ -88,7 +89,7 @@ def _evidence(workshop: Workshop, project: Project, release: Sequence[ReleaseFil
 def _notes(published: PublishedFile) -> tuple[str, ...]:
     if published.yanked is None:
         return ()
-    words = "".join(each if each.isprintable() else " " for each in published.yanked[:200]).strip()
+    words = clipped(published.yanked.strip())
     reason = f": {words}" if words else ", without a reason"
     return (f"The registry marks this file as yanked{reason}.",)
 
@@ -198,9 +199,7 @@ def _inspected(workshop: Workshop, evidence: Evidence, wheel: PublishedFile, sou
             "source_inspection": listings[1],
         }
     )
-    obstacle = _obstacle(wheel, source, listings)
-    copy = copy_in(workshop, as_input(wheel), as_input(source)) if obstacle is None else None
-    return found.model_copy(update={"obstacle": obstacle, "copy_in_source": copy})
+    return found.model_copy(update={"obstacle": _obstacle(wheel, source, listings)})
 
 
 def _obstacle(wheel: PublishedFile, source: PublishedFile, listings: list[Inspection]) -> Obstacle | None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rebuilder.ecosystems.pypi.obstacles import Stopped, quoted
+from rebuilder.ecosystems.pypi.obstacles import Stopped
 from rebuilder.ecosystems.pypi.workshop import Workshop
-from rebuilder.model.definition import Input, Limits
+from rebuilder.model.definition import Input
 from rebuilder.model.inspection import Inspection
 from rebuilder.model.value import canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
-
-_LIMITS = Limits(wall_seconds=120, cpu_seconds=120, memory_bytes=1 << 30, processes=16, output_bytes=1 << 20)
 
 
 def inspect(workshop: Workshop, archives: Sequence[Input], *, texts: Sequence[str]) -> list[Inspection]:
@@ -33,28 +31,6 @@ def inspect(workshop: Workshop, archives: Sequence[Input], *, texts: Sequence[st
         document = _run_inspection(workshop, archives, texts)
         workshop.facts.put(key, document)
     return [Inspection.model_validate(each) for each in document]
-
-
-def copy_in(workshop: Workshop, artifact: Input, source: Input) -> str | None:
-    """Whether a source archive holds the artifact itself, as a sentence; None when that is not seen."""
-    program = workshop.guest.program_input
-    key = sha256_hex(canonical_json({"copy": [artifact.sha256, source.sha256], "program": program.sha256}))
-    document = workshop.facts.get(key)
-    if document is None:
-        result = workshop.guest.run(
-            "find_copy", [artifact.path, source.path], inputs=[artifact, source], limits=_LIMITS
-        )
-        document = result.document
-        if not isinstance(document, dict):
-            return None  # too large to be looked through; that is no finding about it
-        workshop.facts.put(key, document)
-    member, form = document.get("member"), document.get("form")
-    if not isinstance(member, str) or not isinstance(form, str):
-        return None
-    return (
-        f"The source archive {source.name} holds {artifact.name} itself: {quoted(member)} has it, {quoted(form)}. "
-        "A build that copies it comes out the same whatever the rest of the source says."
-    )
 
 
 def _run_inspection(workshop: Workshop, archives: Sequence[Input], texts: Sequence[str]) -> list[dict[str, object]]:

@@ -7,6 +7,7 @@ from rebuilder.ecosystems.pypi.release_tags import find_tag
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.git import SourceProblem, Trouble
 from rebuilder.model.provenance import Provenance
+from rebuilder.model.text import visible
 from rebuilder.model.trail import Origin
 from rebuilder.ports import Sources
 
@@ -31,7 +32,7 @@ def find_origin(
     claim = _claim(evidence)
     if claim is None:
         return None
-    who = f"the metadata of the release names this repository ({_printable(claim.label)})"
+    who = f"the metadata of the release names this repository ({visible(claim.label)})"
     return _claimed(evidence, claim.repository, who, sources)
 
 
@@ -70,14 +71,14 @@ def _claimed(evidence: Evidence, repository: str, who: str, sources: Sources) ->
         return Origin(repository=repository, attested=False, sentence=sentence)
     found = find_tag(tags, artifact.name, artifact.version)
     if found.commit is None:
-        sentence = f"Claimed, not attested: {who}, and {_printable(found.problem or '')}"
+        sentence = f"Claimed, not attested: {who}, and {visible(found.problem or '')}"
         return Origin(repository=repository, attested=False, sentence=sentence)
     return Origin(
         repository=repository,
         commit=found.commit,
         tag=found.name,
         attested=False,
-        sentence=f"Claimed, not attested: {who}, and its tag {_printable(found.name or '')} points at this commit.",
+        sentence=f"Claimed, not attested: {who}, and its tag {visible(found.name or '')} points at this commit.",
     )
 
 
@@ -93,7 +94,3 @@ def _claim(evidence: Evidence) -> Claim | None:
 
 def _plain(repository: str | None) -> str:
     return (repository or "").rstrip("/").removesuffix(".git").lower()
-
-
-def _printable(text: str) -> str:
-    return "".join(each if each.isprintable() else "?" for each in text)

@@ -9,6 +9,7 @@ from typing import Any
 
 from rebuilder.model.alarm import Severity
 from rebuilder.model.notification import Event, Message, Notice
+from rebuilder.model.text import clipped
 from rebuilder.model.value import canonical_json, sha256_hex
 
 MOST_GROUPS = 20
@@ -114,5 +115,4 @@ def _document(group: Sequence[Notice]) -> dict[str, Any]:
 
 def _plain(text: str) -> str:
     """Text from elsewhere: control and format characters become visible, and it ends somewhere."""
-    text = text if len(text) <= _SENTENCE_LENGTH else f"{text[: _SENTENCE_LENGTH - 1]}…"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return clipped(text, _SENTENCE_LENGTH)

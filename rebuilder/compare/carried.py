@@ -1,0 +1,80 @@
+"""Looks for a published file in the inputs of the build that gave it again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from pydantic import Field, ValidationError
+
+from rebuilder.errors import RebuilderError
+from rebuilder.model.attempt import Outcome
+from rebuilder.model.definition import Input, Limits, Role
+from rebuilder.model.text import visible
+from rebuilder.model.value import Sha256, Value
+from rebuilder.ports import Guest
+
+LIMITS = Limits(wall_seconds=120, cpu_seconds=120, memory_bytes=1 << 30, processes=16, output_bytes=1 << 20)
+_PUBLISHED = "/inputs/published-file/file"
+_LONGEST_NAME = 120
+
+
+class Place(Value):
+    """Where the file was found."""
+
+    input: str
+    member: str
+    how: str
+
+
+class _Answer(Value):
+    """What ``find_published`` writes, as far as it is believed."""
+
+    found: tuple[Place, ...] = Field(max_length=20)
+    whole: bool
+
+
+class Carried(Value):
+    """What came of a search."""
+
+    sentence: str | None = None
+    """Where the published file is among the inputs; None when it was not found."""
+    whole: bool = True
+    """Whether all inputs were looked through to their end."""
+
+
+FindCarried = Callable[[Sha256, Sequence[Input]], Carried]
+"""Digest of a published file, and the inputs of a build that gave it; all are blobs."""
+
+
+def find_carried(guest: Guest, published: Sha256, inputs: Sequence[Input]) -> Carried:
+    """Look for a published file in sources and build dependencies, inside the sandbox.
+
+    A search that fails costs no verdict: it says that not all was looked through.
+    """
+    searched = [each for each in inputs if each.role in {Role.SOURCE, Role.BUILD_DEPENDENCY, Role.BUILD_TOOL}]
+    if not searched:
+        return Carried()
+    wanted = Input(role=Role.PARAMETERS, name="published file", sha256=published, path=_PUBLISHED)
+    paths = [_PUBLISHED, *(each.path for each in searched)]
+    try:
+        result = guest.run("find_published", paths, inputs=(wanted, *searched), limits=LIMITS)
+        answer = _Answer.model_validate(result.document)
+    except (RebuilderError, ValidationError):
+        return Carried(whole=False)
+    names = {each.path: each.name for each in searched}
+    if result.run.outcome is not Outcome.COMPLETED or any(each.input not in names for each in answer.found):
+        return Carried(whole=False)
+    if not answer.found:
+        return Carried(whole=answer.whole)
+    first = answer.found[0]
+    place = visible(names[first.input], _LONGEST_NAME)
+    if first.member:
+        place = f"{visible(first.member, _LONGEST_NAME)} in {place}"
+    how = f" ({visible(first.how, _LONGEST_NAME)})" if first.how else ""
+    return Carried(
+        sentence=(
+            f"The published file itself is among the inputs of its build: {place}{how}. "
+            "A build that copies it gives the same bytes and shows nothing about the source."
+        ),
+        whole=answer.whole,
+    )

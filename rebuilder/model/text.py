@@ -1,0 +1,52 @@
+"""Text that somebody hostile may have written, made safe to show: in a log, on a page, in a terminal, in a message."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0") | {chr(code) for code in range(0xFE00, 0xFE10)}
+"""Characters that take part in no category of control characters and yet show nothing."""
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200c-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e0fff]"
+)
+"""Control, bidirectional and format characters, but line feed, tab, and the zero-width space, which marks where a long
+word may be broken and changes nothing else."""
+_MARKS_IN_A_ROW = 3
+"""Combining marks one letter may carry; more of them climb over the lines above."""
+
+
+def visible(text: str, limit: int | None = None) -> str:
+    """Text in which every character is seen: control, bidirectional and zero-width ones become ``⟨U+202E⟩``.
+
+    What is longer than ``limit`` characters loses its middle, and says how long it was.
+    """
+    total = len(text)
+    if limit is not None and total > limit:
+        head, tail = text[: limit * 2 // 3], text[total - limit // 3 :]
+        return f"{_spell(head)} … {_spell(tail)} ({total:,} characters)"
+    return _spell(text)
+
+
+def clipped(text: str, most: int = 200) -> str:
+    """The same for a sentence of ours that quotes it: what takes more than ``most`` characters is cut there."""
+    shown = _spell(text[: most + 1])
+    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
+
+
+def visible_document(text: str) -> str:
+    """The same for a document that a browser or a person reads whole: its lines and tabs stay."""
+    return _HIDDEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", text)
+
+
+def _spell(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text
+    shown: list[str] = []
+    marks = 0
+    for char in text:
+        marks = marks + 1 if unicodedata.combining(char) else 0
+        plain = char.isprintable() and char not in _INVISIBLE and marks <= _MARKS_IN_A_ROW
+        shown.append(char if plain else f"⟨U+{ord(char):04X}⟩")
+    return "".join(shown)

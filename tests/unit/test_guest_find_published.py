@@ -1,0 +1,144 @@
+"""A published file is found in what it was built from, however it is wrapped up; rightful sources are no finding."""
+
+from __future__ import annotations
+
+import base64
+import bz2
+import gzip
+import io
+import json
+import lzma
+import random
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rebuilder.guest import find_published
+
+
+def wheel(*, stored: bool = False) -> bytes:
+    """A wheel with a little of everything in it."""
+    words = random.Random(7)  # noqa: S311 - always the same text
+    text = "\n".join(f"value_{number} = {words.randrange(10**9)}" for number in range(200))
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED) as archive:
+        for name, content in (("pkg/__init__.py", text), ("pkg/other.py", text[::-1]), ("pkg-1.dist-info/RECORD", "x")):
+            archive.writestr(zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0)), content, archive.compression)
+    return buffer.getvalue()
+
+
+def tar(members: dict[str, bytes], mode: str = "w:gz") -> bytes:
+    """A source archive."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as archive:  # type: ignore[call-overload]
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def zipped(content: bytes) -> bytes:
+    """A ZIP archive with one member."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("inner.bin", content)
+    return buffer.getvalue()
+
+
+def find(published: bytes, source: bytes, directory: Path) -> tuple[list[dict[str, str]], bool]:
+    """What the program says."""
+    (directory / "published").write_bytes(published)
+    (directory / "source").write_bytes(source)
+    places = [str(directory / name) for name in ("published", "source", "result")]
+    assert 0 == find_published.main([places[0], places[1], "--result", places[2]])
+    document = json.loads((directory / "result").read_text())
+    return document["found"], document["whole"]
+
+
+def pieces(data: bytes) -> dict[str, bytes]:
+    """The file cut in seven."""
+    size = len(data) // 7 + 1
+    return {f"p/part{number}": data[number * size : (number + 1) * size] for number in range(7)}
+
+
+WAYS: dict[str, Callable[[bytes], bytes]] = {
+    "as it is": lambda data: data,
+    "behind something": lambda data: b"MZ" * 500 + data + b"end",
+    "gzip": gzip.compress,
+    "zlib": zlib.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+    "zip": zipped,
+    "tar in tar": lambda data: tar({"a/b": data}),
+    "base64": base64.b64encode,
+    "base64 with lines": base64.encodebytes,
+    "base64 in a module": lambda data: b"PAYLOAD = '" + base64.b64encode(data) + b"'\n",
+    "urlsafe base64 in many literals": lambda data: (
+        b"D = (\n" + b"\n".join(b'    b"' + line + b'"' for line in base64.urlsafe_b64encode(data).split(b"_")) + b")\n"
+        if b"_" not in base64.urlsafe_b64encode(data)
+        else b'D = "' + base64.urlsafe_b64encode(data) + b'"'
+    ),
+    "literals joined with plus": lambda data: (
+        b"D = " + b' + \\\n'.join(b'"%s"' % line for line in base64.encodebytes(data).splitlines())
+    ),
+    "base85": lambda data: b"D = '''" + base64.b85encode(data) + b"'''" if b"'" in base64.b85encode(data)
+    else b"'" + base64.b85encode(data) + b"'",
+    "ascii85": base64.a85encode,
+    "base32": lambda data: b"DATA = " + base64.b32encode(data),
+    "hexadecimal": lambda data: data.hex().encode(),
+    "escaped": lambda data: b'D = b"' + "".join(f"\\x{each:02x}" for each in data).encode() + b'"',
+    "a list of numbers": lambda data: str(list(data)).encode(),
+    "a literal of Python": lambda data: b"D = " + repr(data).encode(),
+    "backwards": lambda data: data[::-1],
+    "base64 of xz in a zip": lambda data: zipped(base64.b64encode(lzma.compress(data))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_found(way: str, tmp_path: Path) -> None:
+    """In a member of the source archive, in each form a build undoes with one line."""
+    published = wheel()
+    found, whole = find(published, tar({"p/setup.py": b"pass", "p/tests/sample.bin": WAYS[way](published)}), tmp_path)
+    assert whole
+    assert found, way
+    assert "p/tests/sample.bin" in found[0]["member"]
+
+
+def test_found_in_pieces(tmp_path: Path) -> None:
+    """Cut in seven files it is found by its samples."""
+    found, _ = find(wheel(), tar(pieces(wheel())), tmp_path)
+    assert ["in pieces"] == [each["how"] for each in found]
+
+
+def test_the_file_itself_as_an_input(tmp_path: Path) -> None:
+    """An input that is the published file has no member to name."""
+    found, _ = find(wheel(), wheel(), tmp_path)
+    assert [""] == [each["member"] for each in found]
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_sources_are_not_found(stored: bool, tmp_path: Path) -> None:
+    """The files that a wheel was made of, and an older wheel of theirs, are no finding."""
+    published = wheel(stored=stored)
+    with zipfile.ZipFile(io.BytesIO(published)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    other = zipped(members["pkg/__init__.py"] + b"older")
+    assert ([], True) == find(published, tar({**members, "dist/older.whl": other}), tmp_path)
+
+
+def test_a_bomb_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is larger than what is looked through is said to be so, soon."""
+    monkeypatch.setattr(find_published, "BYTES", 4 << 20)
+    bomb = tar({f"p/{number}": bytes(1 << 20) for number in range(9)})
+    assert ([], False) == find(wheel(), bomb, tmp_path)
+
+
+@pytest.mark.parametrize("source", [b"", b"PK\x05\x06" + bytes(18), b"\x1f\x8b" + bytes(99), b"\\x" * 999, b"1," * 999])
+def test_what_is_broken_is_looked_through(source: bytes, tmp_path: Path) -> None:
+    """No input makes it fail."""
+    assert ([], True) == find(wheel(), source, tmp_path)
