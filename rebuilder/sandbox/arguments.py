@@ -185,7 +185,7 @@ def options(definition: BuildDefinition, *, root: str, inputs: Mapping[str, str]
     if cpus_listed:
         listing = "/sys/devices/system/cpu"
         words += ["--size", str(_LISTING_BYTES), "--tmpfs", "/sys"]
-        words += ["--ro-bind-data", str(launcher.CPUS), f"{listing}/online"]
+        words += ["--perms", "0444", "--file", str(launcher.CPUS), f"{listing}/online"]
         words += ["--symlink", "online", f"{listing}/possible", "--symlink", "online", f"{listing}/present"]
         words += ["--remount-ro", "/sys"]
     words += ["--dir", definition.directory, "--chdir", definition.directory, "--clearenv"]

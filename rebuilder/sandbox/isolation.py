@@ -53,18 +53,33 @@ def bubblewrap(search: str | None = None) -> tuple[str, str]:
     return str(Path(program).resolve()), found[0]
 
 
+@cache
 def stage() -> str | None:
-    """Directory that is covered, in a mount namespace of the run alone, to bind files there; None for ordinary users.
+    """Directory that is covered, in a mount namespace of the run alone, to bind files there.
+
+    None for an ordinary user where only bubblewrap may make user namespaces (AppArmor): files are bound from where they
+    lie then, and a build can read in ``/proc/self/mountinfo`` where that is.
 
     Raises:
         SandboxUnavailableError: none of the usual directories exists.
     """
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 and not _may_make_namespaces():
         return None
     for directory in ("/mnt", "/tmp"):  # noqa: S108  # nothing is written there
         if Path(directory).is_dir():
             return directory
     raise SandboxUnavailableError("Neither /mnt nor /tmp exists on this machine.", hint="Make one: mkdir /mnt")
+
+
+def _may_make_namespaces() -> bool:
+    """Whether any program of this user may make a user namespace with mounts of its own; tried once per process."""
+    program = shutil.which("unshare")
+    if program is None:
+        return False
+    tried = subprocess.run(
+        [program, "--user", "--map-root-user", "--mount", "true"], capture_output=True, check=False, timeout=30
+    )
+    return tried.returncode == 0
 
 
 def settings_in_the_way() -> Iterator[tuple[str, str]]:

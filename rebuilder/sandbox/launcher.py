@@ -40,9 +40,9 @@ USER_RANGES = ((1_900_000_000, 4_194_304), (61_184, 4_000))
 """User ids to run builds as when we are root: first one that nobody hands out (systemd, UIDS-GIDS.md), one for
 every process id, so that two runs never share one; else, in a container that maps few, dynamic service users."""
 
-_CLONE_NEWNS = 0x00020000
+_CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
 _MS_BIND, _MS_REC, _MS_SLAVE = 4096, 16384, 1 << 19
-_MS_NOSUID_NODEV = 2 | 4
+_MS_RDONLY, _MS_NOSUID_NODEV = 1, 2 | 4
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 36, 38
 _ADDR_NO_RANDOMIZE = 0x0040000
 _PATIENCE = 5.0
@@ -92,21 +92,64 @@ def _drop_root(users: tuple[int, int] | None) -> None:
 def _stage(stage: str, sources: Sequence[str]) -> None:
     """Make the sources visible as ``stage/0``, ``stage/1``, … in a mount namespace only this run has.
 
-    So the build's user reaches them, whatever directories they lie below; and nothing has to be unmounted.
+    So the build's user reaches them, whatever directories they lie below; and nothing has to be unmounted. They go
+    through overlays of one read-only layer, since a build reads in ``/proc/self/mountinfo`` where in its file system
+    a directory lies that is bound; of an overlay it reads where in the overlay.
     """
-    call("unshare", _CLONE_NEWNS)
+    if os.geteuid() == 0:
+        call("unshare", _CLONE_NEWNS)
+    else:
+        _become_root_of_nothing()
     mount("none", "/", "", _MS_REC | _MS_SLAVE)
     # Opened in the new namespace (others cannot be bound), before the stage may cover them.
     opened = [os.open(source, os.O_PATH | os.O_CLOEXEC) for source in sources]
+    places = [_place(source, descriptor) for source, descriptor in zip(sources, opened, strict=True)]
+    layers = {base: os.open(base, os.O_PATH | os.O_CLOEXEC) for base, _ in places}
     mount("tmpfs", stage, "tmpfs", _MS_NOSUID_NODEV, "mode=0755,size=1m")
-    for index, descriptor in enumerate(opened):
-        target = f"{stage}/{index}"
-        if os.path.isdir(f"/proc/self/fd/{descriptor}"):  # noqa: PTH112
-            os.mkdir(target, 0o755)  # noqa: PTH102
+    os.chdir(stage)
+    os.mkdir("none", 0o755)  # noqa: PTH102
+    overlays = {base: _overlay(f"layer{index}", layer) for index, (base, layer) in enumerate(layers.items())}
+    for index, ((base, below), descriptor) in enumerate(zip(places, opened, strict=True)):
+        overlay = overlays[base]
+        source = f"/proc/self/fd/{descriptor}" if overlay is None else os.path.join(overlay, below)  # noqa: PTH118
+        if os.path.isdir(source):  # noqa: PTH112
+            os.mkdir(f"{index}", 0o755)  # noqa: PTH102
         else:
-            os.close(os.open(target, os.O_CREAT | os.O_CLOEXEC, 0o644))
-        mount(f"/proc/self/fd/{descriptor}", target, "", _MS_BIND)
+            os.close(os.open(f"{index}", os.O_CREAT | os.O_CLOEXEC, 0o644))
+        mount(source, f"{index}", "", _MS_BIND | _MS_REC)
         os.close(descriptor)
+    os.chdir("/")
+
+
+def _become_root_of_nothing() -> None:
+    """A user and a mount namespace for an ordinary user, in which there is but that user."""
+    user, group = os.geteuid(), os.getegid()
+    call("unshare", _CLONE_NEWUSER | _CLONE_NEWNS)
+    for name, content in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:  # noqa: PTH123
+            file.write(content)
+
+
+def _place(source: str, descriptor: int) -> tuple[str, str]:
+    """The directory to lay an overlay over, and the rest of the path: for a file two steps, as blobs are kept."""
+    if os.path.isdir(f"/proc/self/fd/{descriptor}"):  # noqa: PTH112
+        return source, ""
+    parts = os.path.realpath(source).rsplit("/", 2)
+    return parts[0] or "/", "/".join(parts[1:])
+
+
+def _overlay(name: str, layer: int) -> str | None:
+    """An overlay of one directory, by a relative name; None where the kernel makes none: that hides less."""
+    for directory in (name, f"over-{name}"):
+        os.mkdir(directory, 0o755)  # noqa: PTH102
+    try:
+        mount(f"/proc/self/fd/{layer}", name, "", _MS_BIND | _MS_REC)
+        mount("none", f"over-{name}", "overlay", _MS_RDONLY | _MS_NOSUID_NODEV, f"lowerdir={name}:none")
+    except OSError:
+        return None
+    finally:
+        os.close(layer)
+    return f"over-{name}"
 
 
 def _limit(limits: dict[str, list[int]]) -> None:

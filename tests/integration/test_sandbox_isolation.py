@@ -125,6 +125,28 @@ def test_nothing_of_the_host_is_visible(room: Room, tmp_path: Path) -> None:
     assert room.ask("answer = os.listdir('/tmp') + os.listdir('/build')") == []
 
 
+def test_mounts_do_not_tell_where_files_lie(room: Room, tmp_path: Path) -> None:
+    """No path of the host and no name that is another one each time is in the lists of mounts."""
+    home = tmp_path / "home" / "somebody"
+    home.mkdir(parents=True)
+    (home / "store").mkdir()
+    (home / "store" / "blob").write_bytes(b"x")
+    inputs = (Input(role=Role.SOURCE, name="a", sha256=sha256_hex(b"x"), path="/inputs/a"),)
+    answer = room.ask(
+        "answer = [open(f'/proc/self/{name}').read() for name in ('mountinfo', 'mounts', 'mountstats', 'maps')]",
+        inputs=inputs,
+        files={"/inputs/a": home / "store" / "blob"},
+    )
+    for shown in answer:
+        for path in (home, tmp_path, room.toolchain, room.toolchain.parent, Path.home(), Path.cwd()):
+            assert str(path) not in shown
+        for word in ("somebody", "bindfile", room.toolchain.parent.name):
+            assert word not in shown
+    if room.sandbox.kind == "bubblewrap":
+        roots = {line.split()[3] for line in answer[0].splitlines()} - {"/", "/irq", "/bus", "/fs", "/acpi", "/scsi"}
+        assert {"/store/blob"} == {each for each in roots if each.count("/") > 1}
+
+
 def test_no_network(room: Room) -> None:
     """Neither servers on this machine nor addresses outside can be reached; loopback is the only interface."""
     with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as abstract:

@@ -78,7 +78,7 @@ def test_the_end_of_a_build(answer: Answer | None, limit: Limit | None, expected
         (None, Limit.WALL_TIME, "wall time"),
         (DONE, None, "panic"),
         (Answer(problem="OSError: x"), None, "OSError: x"),
-        (Answer(problem="a\x1b[2Jb"), None, "a?[2Jb"),
+        (Answer(problem="a\x1b[2Jb"), None, "a⟨U+001B⟩[2Jb"),
     ],
     ids=["no boot", "boot hangs", "end without start", "problem", "terminal"],
 )
