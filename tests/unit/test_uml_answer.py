@@ -95,7 +95,7 @@ def test_no_guest(answer: Answer | None, limit: Limit | None, reason: str) -> No
         (DONE, Limit.LOG, "broke down: log size."),
         (None, Limit.DISK, "broke down: disk"),
         (Answer(problem="OSError: x"), None, "broke down: OSError: x."),
-        (Answer(problem="a\nrebuilder: b"), None, "broke down: a?rebuilder: b."),
+        (Answer(problem="a\nrebuilder: b"), None, "broke down: a⟨U+000A⟩rebuilder: b."),
     ],
     ids=["panic", "empty", "console", "memory file", "problem", "lines"],
 )
