@@ -91,6 +91,8 @@ class Chart:
     """Starts of the first and the last column, to the day or without the year."""
     legend: tuple[LegendEntry, ...]
     """Verdicts that occur, in the order of :class:`Verdict`."""
+    whole: str
+    """What the percentages of the legend are of, such as ``10 verifications``."""
     rows: tuple[ChartRow, ...]
     """Columns that are not empty, newest first."""
 
@@ -126,6 +128,7 @@ def chart(name: str, title: str, buckets: Sequence[Bucket]) -> Chart | None:
             for each in Verdict
             if totals[each]
         ),
+        whole=count(whole, "verification", "verifications"),
         rows=tuple(_row(each) for each in reversed(buckets) if sum(each.verdicts.values())),
     )
 

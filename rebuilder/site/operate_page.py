@@ -102,6 +102,8 @@ class OperatePage:
     upcoming: tuple[WorkRow, ...]
     queue: str
     """How many wait, in words."""
+    queued: str
+    """All tasks: what the shares are of."""
     by_reason: tuple[Share, ...]
     by_watch: tuple[Share, ...]
     more_watched: str | None
@@ -144,6 +146,7 @@ def operate_page(
         more_running=_more(len(queue.running) - MOST_RUNNING, "more", "more"),
         upcoming=tuple(_work(each, now) for each in queue.upcoming),
         queue=said.queue,
+        queued=count(_queued(queue), "task", "tasks"),
         by_reason=_by_reason(queue),
         by_watch=_by_watch(queue),
         more_watched=_more(len(queue.by_watch) - MOST_SHARES, "more watch", "more watches"),
@@ -206,6 +209,10 @@ def _worker(owner: str) -> str:
     return visible("/".join(filter(None, (machine.partition(".")[0], rest.partition("/")[0]))), 40)
 
 
+def _queued(queue: QueueState) -> int:
+    return max(sum(queue.by_watch.values()), sum(queue.by_reason.values()))
+
+
 def _by_reason(queue: QueueState) -> tuple[Share, ...]:
     whole = sum(queue.by_reason.values())
     found = [(_REASONS[each], queue.by_reason.get(each, 0)) for each in Reason]
@@ -216,8 +223,7 @@ def _by_watch(queue: QueueState) -> tuple[Share, ...]:
     """Tasks by watch, most first, after what no watch asked for: together they are all that wait."""
     if not queue.by_watch:
         return ()
-    watched = sum(queue.by_watch.values())
-    whole = max(watched, sum(queue.by_reason.values()))
+    watched, whole = sum(queue.by_watch.values()), _queued(queue)
     found = sorted(queue.by_watch.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_SHARES]
     rows = tuple(share(visible(name, SHORT), number, whole) for name, number in found)
     return (share("no watch", whole - watched, whole), *rows) if whole > watched else rows
