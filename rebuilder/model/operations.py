@@ -90,6 +90,8 @@ class Operations(Value):
     """The last 30 days, oldest first, one each."""
     current: dict[Verdict, int]
     """Verdict of each known file as it is now; zeroes are there."""
+    written: int = 0
+    """Of the reproduced ones, those with recorded metadata written into the finished archive."""
     untested: int
     """Files that are queued or were seen and have no verdict."""
     oldest: Summary | None = None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rebuilder.model.verdict import Verdict
+from rebuilder.site.display import count
 from rebuilder.site.marks import SHOWN, UNTESTED, Mark, mark
 
 
@@ -57,6 +58,23 @@ def count_rows(found: Mapping[Verdict, int], untested: int, *, linked: bool) -> 
 def share(label: str, number: int, total: int) -> Share:
     """``number`` of ``total``; ``label`` is fit to be shown."""
     return Share(label, f"{number:,}", percent(number, total), width(number, total))
+
+
+def reproduced_ways(reproduced: int, written: int) -> str | None:
+    """The two ways of being reproduced, told apart; None when there is nothing to tell.
+
+    Args:
+        reproduced: Files that are.
+        written: Those of them with recorded values written into the finished archive.
+    """
+    if not reproduced:
+        return None
+    alone = reproduced - written
+    return (
+        f"Of the {count(reproduced, 'reproduced file', 'reproduced files')}, {alone:,} ({percent(alone, reproduced)}) "
+        f"by the build alone, {written:,} ({percent(written, reproduced)}) "
+        "with recorded values written into the finished archive."
+    )
 
 
 def percent(part: int, total: int) -> str:

@@ -13,7 +13,7 @@ from rebuilder.model.alarm import Alarm
 from rebuilder.model.report import Summary
 from rebuilder.model.verdict import Verdict
 from rebuilder.site.artifact_page import AlarmNote, alarm_note
-from rebuilder.site.counts import CountRow, count_rows, percent
+from rebuilder.site.counts import CountRow, count_rows, percent, reproduced_ways
 from rebuilder.site.display import SHORT, Moment, count, moment, page_href, visible
 from rebuilder.site.marks import Mark, mark
 from rebuilder.site.rows import Row, by_version, row
@@ -98,7 +98,9 @@ def index_page(files: Sequence[Summary], alarms: Sequence[Alarm], *, untested: i
     return IndexPage(
         root="",
         headline=_headline(Counter(each.verdict for each in files), untested),
-        reproduced=_reproduced(files),
+        reproduced=reproduced_ways(
+            Counter(each.verdict for each in files)[Verdict.REPRODUCED], sum(each.written for each in files)
+        ),
         counts=count_rows(Counter(each.verdict for each in files), untested, linked=True),
         total=count(total, "file", "files"),
         known=f"{total:,}",
@@ -129,19 +131,6 @@ def _headline(found: Mapping[Verdict, int], untested: int) -> str:
     rest = ", ".join(f"{number:,} {words}" for number, words in others if number)
     share = f"{good:,} of {count(total, 'known file', 'known files')} ({percent(good, total)})"
     return f"{share} {verb} confirmed by a rebuild{'; ' if rest else ''}{rest}."
-
-
-def _reproduced(files: Sequence[Summary]) -> str | None:
-    """The two ways of being reproduced, told apart."""
-    every = [each for each in files if each.verdict is Verdict.REPRODUCED]
-    written = sum(1 for each in every if each.written)
-    if not every:
-        return None
-    return (
-        f"Of the {count(len(every), 'reproduced file', 'reproduced files')}, {len(every) - written:,} "
-        f"({percent(len(every) - written, len(every))}) by the build alone, {written:,} "
-        f"({percent(written, len(every))}) with recorded values written into the finished archive."
-    )
 
 
 def list_page(verdict: Verdict, files: Sequence[Summary], made_from: str) -> ListPage:

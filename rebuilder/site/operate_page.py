@@ -9,10 +9,11 @@ from datetime import datetime
 from rebuilder.model.alarm import RecordedAlarm, Severity
 from rebuilder.model.operations import FailureGroup, Operations, QueueEntry, QueueState, WatchState
 from rebuilder.model.report import Summary
+from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Check, Reason, Tier
 from rebuilder.site.alarms_page import AlarmGroup, alarm_groups, total
 from rebuilder.site.charts import Chart, chart
-from rebuilder.site.counts import CountRow, Share, count_rows, share
+from rebuilder.site.counts import CountRow, Share, count_rows, reproduced_ways, share
 from rebuilder.site.display import SHORT, Moment, count, moment, span, visible
 from rebuilder.site.marks import Mark, mark
 from rebuilder.site.operate_sentence import headline
@@ -109,6 +110,8 @@ class OperatePage:
     more_watched: str | None
     charts: tuple[Chart, ...]
     counts: tuple[CountRow, ...]
+    ways: str | None
+    """The two ways of being reproduced."""
     total: str
     known: str
     oldest: Row | None
@@ -152,6 +155,7 @@ def operate_page(
         more_watched=_more(len(queue.by_watch) - MOST_SHARES, "more watch", "more watches"),
         charts=tuple(each for each in charts if each is not None),
         counts=counts,
+        ways=reproduced_ways(operations.current.get(Verdict.REPRODUCED, 0), operations.written),
         total=count(known, "file", "files"),
         known=f"{known:,}",
         oldest=row(operations.oldest, "", linked=published(operations.oldest)) if operations.oldest else None,

@@ -72,6 +72,7 @@ class Statistics:
                 hours=recent_work.hours(connection, now, _HOURS),
                 days=recent_work.days(connection, now, _DAYS),
                 current={verdict: known.verdicts.get(verdict, 0) for verdict in Verdict if verdict.publishable},
+                written=known.written,
                 untested=known.untested,
                 oldest=current_results.reached_at(connection, oldest) if oldest is not None else None,
                 failures=self._kept_for_a_while(connection, now, current_results.failures),
