@@ -156,7 +156,7 @@ def test_a_name_is_connected_to_at_the_address_that_was_judged(
         if host != "rebinding.example.org":
             return real(host, *arguments, **options)  # type: ignore[arg-type]
         asked.append(host)
-        return real("127.0.0.1" if len(asked) > 1 else "192.0.2.1", *arguments, **options)  # type: ignore[arg-type]
+        return real("127.0.0.1" if len(asked) > 1 else "10.0.0.1", *arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket, "getaddrinfo", changing)
     with Registry() as other:
