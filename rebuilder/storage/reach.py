@@ -36,6 +36,8 @@ _SPECIAL = [
         *("2001::/23", "2001:db8::/32", "3fff::/20"),
     )
 ]
+_DOCUMENTATION = [ipaddress.ip_network(each) for each in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")]
+"""Asked where a name stands for them, see above; nobody has a reason to write one of them."""
 _NOWHERE = ipaddress.IPv4Address(0)
 _GLOBAL6 = ipaddress.ip_network("2000::/3")
 _EMBEDDING = [
@@ -94,7 +96,8 @@ class Reach:
         host = unicodedata.normalize("NFKC", origin[1]).lower().rstrip(".")
         address = literal(host)
         if address is not None:
-            if not is_public(address):
+            written = any(address in network for network in _DOCUMENTATION if network.version == address.version)
+            if written or not is_public(address):
                 raise forbidden(origin)
             return
         number = _NUMBER.fullmatch(host.rpartition(".")[2])  # which the system reads as an address in another base

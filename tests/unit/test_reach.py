@@ -32,7 +32,6 @@ INNER = [
 ]
 OUTER = [
     *("1.1.1.1", "100.63.255.255", "100.128.0.0", "172.15.0.1", "172.32.0.1", "192.0.1.1", "223.255.255.255"),
-    *("192.0.2.1", "198.51.100.1", "203.0.113.80"),  # for documentation: nobody's own
     *("2606:4700::1111", "2a00:1450:4001:80b::200e", "::ffff:1.1.1.1", "64:ff9b::101:101", "2002:101:101::1"),
 ]
 
@@ -173,3 +172,13 @@ def test_a_resolver_is_not_waited_for_longer(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(TimeoutError):
         Reach().addresses(("https", "files.example.org", 443), 0.05)
     ended.set()
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "198.51.100.1", "203.0.113.80"])
+def test_a_documentation_address_that_is_written_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that stands for one is asked: some closed networks reach the public one that way."""
+    monkeypatch.setattr(module, "_ours", lambda _: False)
+    monkeypatch.setattr(module, "_resolved", lambda *_: [address])
+    with pytest.raises(ForbiddenAddressError):
+        Reach().addresses(("https", address, 443), 5)
+    assert [address] == Reach().addresses(("https", "files.example.org", 443), 5)
