@@ -13,7 +13,7 @@ DEMO := pypi:jinja2==3.1.6 pypi:idna==3.20 pypi:pluggy==1.7.0 pypi:aiosignal==1.
 
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header
 
-.PHONY: help packages test-packages install toolchains demo test lint types tests test-online soak bench image lock clean
+.PHONY: help packages test-packages install oracle toolchains demo test lint types tests test-online soak bench image lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -35,6 +35,15 @@ $(WHEELHOUSE)/.complete: $(VENV)/.installed requirements-dev.lock requirements-b
 	  --dest $(WHEELHOUSE) --requirement requirements-$$lock.lock || exit 1; done
 	touch $@
 
+# An older pip and an older uv, which tests hold beside the newer ones: what is equivalent is installed alike by all.
+.build/oracle/.installed: $(VENV)/.installed requirements-oracle.lock
+	rm -rf .build/oracle
+	$(BIN)/python -m pip --quiet --disable-pip-version-check install --no-deps --require-hashes --only-binary :all: \
+	  --target .build/oracle --requirement requirements-oracle.lock
+	touch $@
+
+oracle: .build/oracle/.installed ## Older installers, for tests
+
 install: packages $(VENV)/.installed ## Debian packages and the locked Python environment
 
 toolchains: install ## The root file systems that tests build in (cached)
@@ -55,7 +64,7 @@ lint: install ## Style
 types: install ## Static types
 	$(BIN)/mypy
 
-tests: test-packages toolchains $(WHEELHOUSE)/.complete ## Unit, contract, integration and browser tests; no internet. One of them: make tests T=tests/unit/test_x.py
+tests: test-packages toolchains $(WHEELHOUSE)/.complete oracle ## Unit, contract, integration and browser tests; no internet. One of them: make tests T=tests/unit/test_x.py
 	$(BIN)/python -m pytest $(or $(T),tests --ignore=tests/online)
 
 test-online: toolchains ## Tests against real registries (not part of CI)

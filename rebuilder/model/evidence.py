@@ -65,13 +65,13 @@ class Evidence(Value):
 
     @property
     def contradictions(self) -> tuple[str, ...]:
-        """Where readers make different things of the artifact or of its source archive, one sentence each."""
+        """Where readers make different things of the artifact or of its source archive, one text a file."""
         sides = (
             (self.artifact.filename, self.artifact_inspection),
             (self.source_file.filename if self.source_file else "", self.source_inspection),
         )
         return tuple(
-            f"Readers disagree about what {name} holds. {sentence}"
+            f"Readers disagree about what {name} holds. {' '.join(listing.contradictions[:3])}"
             for name, listing in sides
-            for sentence in (listing.contradictions if listing is not None else ())
+            if listing is not None and listing.contradictions
         )

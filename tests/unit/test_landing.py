@@ -21,7 +21,10 @@ from rebuilder.guest.archive_zip import ZipArchive
 from rebuilder.guest.compare_archives import compare
 from rebuilder.guest.normalise_search import normalised
 from rebuilder.guest.normalise_zip import ZIP
+from rebuilder.model.inspection import Inspection
+from tests.fakes import reports
 from tests.fakes.archives import Entry, gzip_bytes, tar_bytes, tar_member, zip_bytes
+from tests.fakes.blobs import MemoryBlobs
 
 META = Entry("x-1.dist-info/METADATA", b"Name: x\n")
 OTHER_TIME = (44 << 9 | 3 << 5 | 4) << 16 | (5 << 11 | 6 << 5 | 7)
@@ -292,3 +295,12 @@ def test_other_formats_have_no_maps(tmp_path: Path) -> None:
     """A source archive is unpacked, not installed: what counts there is in its members."""
     one, other = (gzip_bytes(tar_bytes((tar_member("a", mtime=time), b"x"))) for time in (1, 2))
     assert level(tmp_path, one, other)["normalisations"] == ["tar-times", "gzip-compression"]
+
+
+def test_an_artifact_and_its_source_archive_say_it_once_each() -> None:
+    """One text a file, for the page and the alarm; nothing where all readers agree."""
+    evidence = reports.reproduced(MemoryBlobs()).evidence
+    assert () == evidence.contradictions
+    listing = Inspection(format="zip", contradictions=("One.", "Two.", "Three.", "Four."))
+    found = evidence.model_copy(update={"artifact_inspection": listing}).contradictions
+    assert (f"Readers disagree about what {evidence.artifact.filename} holds. One. Two. Three.",) == found
