@@ -141,9 +141,20 @@ def wheel(name: str, scripts: str = "") -> Inspection:
         ("x.py", "x = x:main\ny3.9 = x:main\n", None),
         ("x.py", "x = x:main\nx3.9 = x:other\n", None),
         ("x.py", "", None),
+        ("x/__pycache__/y.cpython-311.pyc", "", "3.11"),
+        ("x/__pycache__/y.cpython-39.opt-1.pyc", "", "3.9"),
+        ("x/__pycache__/y.pypy39.pyc", "", None),
+        ("x/y.pyc", "", None),
     ],
 )
 def test_named_python(name: str, scripts: str, expected: str | None) -> None:
     """The version is in the name of a namespace file, or of a command beside the one without it."""
     found = named_python(wheel(name, scripts))
     assert expected == (found.python if found else None)
+
+
+def test_byte_code_of_several_pythons() -> None:
+    """Left over from several runs, it says nothing of the build."""
+    names = ("x/__pycache__/y.cpython-311.pyc", "x/__pycache__/y.cpython-39.pyc")
+    members = tuple(member for name in names for member in wheel(name).members)
+    assert named_python(Inspection(format="zip", members=members, texts={})) is None

@@ -61,6 +61,7 @@ _MOST = 3
 """Interpreters that are tried for one file."""
 _CLASSIFIER = re.compile(r"Programming Language :: Python :: (3\.\d{1,2})")
 _NSPKG = re.compile(r".+-py(\d\.\d{1,2})-nspkg\.pth")
+_BYTECODE = re.compile(r"(?:.*/)?__pycache__/[^/]+\.cpython-(3)(\d{1,2})(?:\.opt-[12])?\.pyc")
 _SCRIPT = re.compile(r"^(?P<name>[\w-]{1,60}?)-?(?P<python>3\.\d{1,2})\s*=\s*(?P<goal>\S+)\s*$", re.MULTILINE)
 
 
@@ -75,7 +76,8 @@ class NamedPython:
 def named_python(wheel: Inspection) -> NamedPython | None:
     """The Python whose version is in the name of a file or of a command; None when none is.
 
-    setuptools puts it into the names of ``-nspkg.pth`` files; some projects have a command such as ``pip3.9``.
+    setuptools puts it into the names of ``-nspkg.pth`` files; some projects have a command such as ``pip3.9``. Bytecode
+    has it in its name (PEP 3147), and says it as long as all of it is of one Python.
     """
     for member in wheel.members:
         found = _NSPKG.fullmatch(member.name)
@@ -88,6 +90,10 @@ def named_python(wheel: Inspection) -> NamedPython | None:
             return NamedPython(
                 found["python"], f"The wheel has a command {quoted(command)}: Python {found['python']} built it."
             )
+    compiled = {f"{found[1]}.{found[2]}" for each in wheel.members if (found := _BYTECODE.fullmatch(each.name))}
+    if len(compiled) == 1:
+        [python] = compiled
+        return NamedPython(python, f"The wheel holds bytecode of Python {python}.")
     return None
 
 
