@@ -44,6 +44,7 @@ class Cause(StrEnum):
     NETWORK_WANTED = "network-wanted"
     RESOURCE_LIMIT = "resource-limit"
     SOURCE_UNAVAILABLE = "source-unavailable"
+    UNPUBLISHED_TOOL = "unpublished-tool"
     NO_UPLOAD_TIME = "no-upload-time"
     NOT_SUPPORTED = "not-supported"
 
@@ -317,6 +318,10 @@ _WORDS = {
     Cause.SOURCE_UNAVAILABLE: (
         "What it was built from cannot be had.",
         "Publish a source archive with every release, and keep what it requires available.",
+    ),
+    Cause.UNPUBLISHED_TOOL: (
+        "It was packed by a version of a build tool that is not to be had from the index.",
+        "Build releases with a version of the build tool that is on the index.",
     ),
     Cause.NO_UPLOAD_TIME: (
         "The index does not say when the file was uploaded, so which tools were there then is not known.",

@@ -11,6 +11,7 @@ import pytest
 from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Output
 from rebuilder.model.comparison import Level
 from rebuilder.model.definition import BuildDefinition, Role
+from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Obstacle
 from rebuilder.model.replay import MOST_BITS, When, bits_before
 from rebuilder.model.verdict import Verdict
@@ -275,7 +276,7 @@ def test_generator_nobody_published(version: str, words: str) -> None:
     hypothesis = next(begin(Surroundings(), make_sdist("idna", "3.10"), wheel))
     assert ["1.0"] == [each.version for each in hypothesis.definition.inputs if each.role is Role.BUILD_DEPENDENCY]
     assert hypothesis.lacks is not None
-    assert Verdict.INPUTS_MISSING is hypothesis.lacks.verdict
+    assert (Verdict.INPUTS_MISSING, Cause.UNPUBLISHED_TOOL) == (hypothesis.lacks.verdict, hypothesis.lacks.cause)
     assert f"minibackend {version}" in hypothesis.lacks.sentence
     assert words in hypothesis.lacks.sentence
     assert "minibackend 1.0 stands in for it" in hypothesis.sentence

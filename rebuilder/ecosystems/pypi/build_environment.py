@@ -23,6 +23,7 @@ from rebuilder.ecosystems.pypi.workshop import Workshop
 from rebuilder.foreign_json import read_json
 from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.definition import Input, Role
+from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Obstacle
 from rebuilder.model.resolution import Pin, Resolution
 from rebuilder.model.value import Sha256
@@ -117,7 +118,8 @@ def _standing_in(chosen: Chosen, tool: str) -> Chosen:
     """The same, with what is said of a build by another version of the tool that packed the wheel."""
     version = next((pin.version for pin in chosen.pins if canonicalize_name(pin.name) == canonicalize_name(tool)), "")
     note = f"{chosen.notes[0]}: {tool} {version} stands in for it."
-    lacks = Obstacle(verdict=Verdict.INPUTS_MISSING, sentence=f"{note} What that makes is not the published wheel.")
+    sentence = f"{note} What that makes is not the published wheel."
+    lacks = Obstacle(verdict=Verdict.INPUTS_MISSING, sentence=sentence, cause=Cause.UNPUBLISHED_TOOL)
     return replace(chosen, notes=(note, *chosen.notes[1:]), lacks=lacks)
 
 
