@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from rebuilder.compare.comparer import Comparer
-from rebuilder.errors import SandboxUnavailableError, UsageError
+from rebuilder.errors import SandboxFaultError, SandboxUnavailableError, UsageError
 from rebuilder.model.attempt import Outcome, Output, Run
 from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
 from rebuilder.model.definition import BuildDefinition, Role
@@ -186,7 +186,7 @@ class Laboratory:
                 )
             try:
                 row = self._changed(base, factor, change, noise)
-            except (SandboxUnavailableError, UsageError) as error:
+            except (SandboxUnavailableError, SandboxFaultError, UsageError) as error:
                 row = VariationRow(factor=factor, change=change.words, effect=Effect.NOT_TRIED, note=str(error))
             if row.effect in {Effect.FLIPS, Effect.STEADIES}:
                 break

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rebuilder.compare.comparer import Comparer
-from rebuilder.errors import SandboxUnavailableError
+from rebuilder.errors import SandboxFaultError, SandboxUnavailableError
 from rebuilder.model.attempt import Limit, Outcome, Output, Run
 from rebuilder.model.comparison import Comparison, ContentChange, Difference, Level, MemberChange
 from rebuilder.model.definition import BuildDefinition, Input, Role
@@ -78,6 +78,25 @@ def ended(**changes: Any) -> Run:
     from tests.fakes.blobs import MemoryBlobs
 
     return reports.run(MemoryBlobs(), **changes)
+
+
+def test_a_factor_that_our_sandbox_fails_costs_no_other() -> None:
+    """One factor is told as not tried, with what went wrong; the others have their rows."""
+
+    def build(definition: BuildDefinition) -> str:
+        if definition.hostname == "elsewhere":
+            raise SandboxFaultError("The machine ran out of memory.")
+        return "the same"
+
+    table = varied(build)
+    assert table is not None
+    rows = {row.factor: row for row in table.rows}
+    assert set(Factor) == set(rows)
+    assert (Effect.NOT_TRIED, "The machine ran out of memory.") == (
+        rows[Factor.HOST_NAME].effect,
+        rows[Factor.HOST_NAME].note,
+    )
+    assert Effect.NONE is rows[Factor.UMASK].effect
 
 
 def effects(table: Variation | None) -> dict[Factor, Effect]:
