@@ -175,6 +175,23 @@ def test_changed_bytes_under_a_known_name_are_an_alarm(registry: Registry, insta
     assert {"digest-changed", "attestation-invalid"} == {each["kind"] for each in line["alarms"]}
 
 
+def test_attestations_that_are_named_and_not_there(registry: Registry, installation: NpmInstallation) -> None:
+    """Said to be missing, on the line and on the page; a finding at first sight, and nothing was "checked"."""
+    publish(registry)
+    registry.remove("/npm/-/npm/v1/attestations/sigstore@2.3.1")
+    line = pinned(installation.verify("npm:sigstore==2.3.1"))
+    assert "names attestations of this one that cannot be had" in line["sentence"]
+    assert ("absent", ["attestation-missing"]) == (
+        line["provenance"]["status"],
+        [each["kind"] for each in line["provenance"]["findings"]],
+    )
+    assert [] == line["alarms"]
+    text = page(line)
+    assert "names an attestation of this file, but has none at the address it gives" in text
+    assert "names no" not in text
+    assert "were checked" not in text
+
+
 def test_attestation_that_vanishes_is_an_alarm(registry: Registry, installation: NpmInstallation) -> None:
     """A later release without attestation is told, since an earlier one had a verified publisher."""
     publish(registry)

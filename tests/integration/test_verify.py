@@ -208,6 +208,27 @@ def test_a_build_that_hurts_its_sandbox_gets_a_verdict(registry: Registry, insta
     assert Path(line["report"]).is_file()
 
 
+def test_what_stands_only_in_the_published_file_is_said_as_it_is(
+    registry: Registry, installation: Installation
+) -> None:
+    """A signature is no missing source, and of a file that may have lain about nothing is shown."""
+    cases = {
+        "RECORD.jws": ("added-signature", "shown"),
+        "old.pyc": ("stale-files", "likely"),
+        "old.py": ("extra-source-files", "likely"),
+    }
+    files: dict[str, str | bytes] = {"four/__init__.py": "value = 1\n"}
+    for number, (name, expected) in enumerate(cases.items()):
+        sdist = make_sdist("four", f"{number}.0", files)
+        place = f"four-{number}.0.dist-info/{name}" if name.startswith("RECORD") else f"four/{name}"
+        publish(registry, sdist, make_wheel("four", f"{number}.0", files | {place: "x"}))
+        line = installation.verify(f"pypi:four=={number}.0").line
+        report = json.loads((Path(line["report"]).parent / "report.json").read_text())
+        found = [(each["cause"], each["certainty"]) for each in report["diagnosis"]["findings"]]
+        assert expected in found, (name, report["diagnosis"])
+        assert "Two rebuilds were byte for byte the same." == report["decision"]["rebuilds"]
+
+
 def test_other_content_differs_and_is_stable(registry: Registry, installation: Installation) -> None:
     """A wheel that does not follow from its source differs: told with members, diffoscope and a signature."""
     sdist = make_sdist("four", "1.0")
