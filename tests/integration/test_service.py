@@ -190,7 +190,7 @@ def test_a_worker_beside_it(running: Running) -> None:
                 until(lambda: filename in running.verdicts(), "what was asked for is verified")
                 return "reproduced" in (running.installation.root / "worker.log").read_text()
 
-            until(shared, "it does some of the work")
+            assert any(shared() for _ in range(100)), "it does some of the work, whoever is faster"
             process.send_signal(signal.SIGTERM)
             assert 0 == process.wait(timeout=PATIENCE)
         finally:
