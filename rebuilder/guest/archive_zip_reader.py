@@ -234,15 +234,18 @@ class _Reader:
     ) -> tuple[tuple[bool, int] | None, int]:
         if not central.flags & DESCRIPTOR_FLAG:
             return None, at
-        data = self._source.at(at, min(24, limit - at), "a data descriptor")
+        data = self._source.at(at, min(28, limit - at), "a data descriptor")
+        fits: list[tuple[tuple[bool, int] | None, int]] = []
         for signature in (DESCRIPTOR, b""):
             for width, form in ((4, "<LLL"), (8, "<LQQ")):
                 if width == 4 and max(sizes.csize, sizes.usize) > FULL32:
                     continue
                 expected = signature + struct.pack(form, central.crc, sizes.csize, sizes.usize)
                 if data.startswith(expected):
-                    return (bool(signature), width), at + len(expected)
-        return None, at
+                    fits.append(((bool(signature), width), at + len(expected)))
+        # The short form of an empty member is the beginning of the long one: the right one has a header behind it.
+        behind = [each for each in fits if each[1] == limit or data[each[1] - at :].startswith(b"PK")]
+        return (behind or fits or [(None, at)])[0]
 
     def _stretch(self, start: int, end: int) -> Stretch | None:
         if end <= start:

@@ -215,6 +215,8 @@ def test_python_writes_no_contradictions(tmp_path: Path) -> None:
             packed.mkdir("folder") if hasattr(packed, "mkdir") else packed.writestr("folder/", b"")
             with packed.open("large", "w", force_zip64=True) as file:
                 file.write(b"y" * 99)
+            packed.open("large and empty", "w", force_zip64=True).close()
+            packed.writestr("last", b"z")
     for data in ((tmp_path / "file.zip").read_bytes(), bytes(stream.data)):
         assert () == contradictions(archive(tmp_path, data))
 
