@@ -11,10 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rebuilder.ecosystems.pypi.obstacles import Stopped
+from rebuilder.ecosystems.pypi.source_archive import check_source
 from rebuilder.guest.archive_contradictions import contradictions
 from rebuilder.guest.archive_open import read_archive
 from rebuilder.guest.compare_archives import compare
+from rebuilder.guest.inspect_archive import inspect
 from rebuilder.guest.unpack import MALFORMED, main
+from rebuilder.model.inspection import Inspection
+from rebuilder.model.verdict import Verdict
 from tests.fakes.archives import gzip_bytes, tar_bytes, tar_member
 
 
@@ -199,3 +204,25 @@ def test_large_numbers_are_no_contradiction(tmp_path: Path) -> None:
     path = tmp_path / "archive"
     path.write_bytes(data)
     assert () == contradictions(read_archive(str(path)).archive)
+
+
+def test_a_source_archive_that_is_two_trees_is_unsupported(tmp_path: Path) -> None:
+    """From its bytes to the obstacle: the member is named, and nothing is built."""
+    path = tmp_path / "x-1.tar"
+    path.write_bytes(CONTRADICTORY["GNU name, then pax path"])
+    listing = Inspection.model_validate(inspect(str(path), []))
+    with pytest.raises(Stopped) as stopped:
+        check_source(listing, path.name)
+    obstacle = stopped.value.obstacle
+    assert Verdict.UNSUPPORTED is obstacle.verdict
+    assert obstacle.sentence.startswith(
+        "The source archive x-1.tar is not unpacked: readers disagree about what it holds."
+    )
+    assert "“x-1/old.py”" in obstacle.sentence or "“x-1/bk.py”" in obstacle.sentence
+    check_source(Inspection.model_validate(inspect(str(_honest(tmp_path)), [])), "x-1.tar")
+
+
+def _honest(directory: Path) -> Path:
+    path = directory / "honest.tar"
+    path.write_bytes(archive(FIRST))
+    return path
