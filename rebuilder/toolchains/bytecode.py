@@ -2,8 +2,9 @@
 
 Without this every start of the interpreter compiles what it imports again (0.3 s for a handful of modules). The
 toolchain's own interpreter does it, started through the toolchain's own dynamic loader, so that neither root nor a
-namespace is needed. The result is the same wherever the tree lies: paths are written as a build will see them, files
-are bound by their hash instead of their time, and modules are compiled in one process in sorted order.
+namespace is needed. The result is the same wherever and whenever the tree is made: paths are written as a build will
+see them, files are bound by their hash instead of their time, modules are compiled in one process in sorted order, and
+the hash seed is fixed (before Python 3.11, the sets of constants in byte code come in an order that depends on it).
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ _LOADERS = tuple(
     for name in ("ld-linux*.so.*", "ld-musl*.so.1")
 )
 """Where the dynamic loader is, Debian's place first."""
+_COMPILE = "import sys; del sys.path[0]; import runpy; runpy.run_module('compileall', run_name='__main__')"
+"""``-m compileall`` without the current directory among the places of modules; ``-I`` would ignore the hash seed."""
 
 
 def compile_modules(root: Path, version: str, *, log: Path, prefix: str = "usr") -> None:
@@ -44,9 +47,10 @@ def compile_modules(root: Path, version: str, *, log: Path, prefix: str = "usr")
     path = ":".join(dict.fromkeys(str(each) for each in libraries))
     options = ["-q", "-f", "-s", str(root), "-p", "/", "--invalidation-mode", "unchecked-hash"]
     # -B: what the compiler itself imports must not be written with the path it has on this machine.
-    command = [str(loader), "--library-path", path, str(python), "-B", "-I", "-S", "-m", "compileall"]
+    command = [str(loader), "--library-path", path, str(python), "-B", "-s", "-S", "-c", _COMPILE]
+    environment = {"LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0"}
     try:
-        run([*command, *options, *modules], environment={"LC_ALL": "C.UTF-8"}, log=log, seconds=_SECONDS)
+        run([*command, *options, *modules], environment=environment, log=log, seconds=_SECONDS)
     except CommandError as error:
         raise ToolchainError(
             f"Python {version} of the toolchain does not run here: {error}.", hint=error.output.strip() or None
