@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+from rebuilder.cli.db import NOTHING_STORED, refuse_missing
 from rebuilder.cli.display import plain
 from rebuilder.config import Config
 from rebuilder.errors import ExitCode
@@ -22,8 +23,10 @@ def show(config: Config, *, as_json: bool, all: bool) -> int:  # noqa: A002 - th
     """Print the alarms that are open, by what they have in common; with ``all`` also those that were dealt with.
 
     Raises:
+        UsageError: there is no ledger.
         StoreError: the ledger cannot be read.
     """
+    refuse_missing(config.ledger_place, hint=NOTHING_STORED)
     with Ledger.open(config.ledger_place) as ledger:
         alarms = ledger.alarm_book.open()
         closed = ledger.alarm_book.closed(_MOST_CLOSED)
@@ -49,9 +52,10 @@ def acknowledge(config: Config, numbers: Sequence[int], *, note: str | None, by:
         by: Who.
 
     Raises:
-        UsageError: there is no such alarm, or the note is too long.
+        UsageError: there is no such alarm, no ledger, or the note is too long.
         StoreError: the ledger cannot be used.
     """
+    refuse_missing(config.ledger_place, hint=NOTHING_STORED)
     with Ledger.open(config.ledger_place) as ledger:
         for number in numbers:
             ledger.alarm_book.get(number)

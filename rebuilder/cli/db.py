@@ -5,9 +5,12 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
+from rebuilder.cli.display import plain
 from rebuilder.errors import UsageError
 
 _SQLITE = "sqlite:///"
+NOTHING_STORED = "The first verification makes it. Is it another store? Name it with --store."
+"""What to do when a command that only reads finds no ledger."""
 
 
 def copy(source: str, target: str) -> None:
@@ -27,7 +30,7 @@ def copy(source: str, target: str) -> None:
     from rebuilder.storage.ledger import copying
     from rebuilder.storage.ledger.database import Database
 
-    _refuse_missing(source)
+    refuse_missing(source, hint="Name its file, or its database URL.")
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -57,9 +60,13 @@ def copy(source: str, target: str) -> None:
     )
 
 
-def _refuse_missing(source: str) -> None:
-    """Opening would make an empty ledger where there is none."""
-    if "://" not in source or source.startswith(_SQLITE):
-        file = Path(source.removeprefix(_SQLITE))
-        if not file.is_file():
-            raise UsageError(f"There is no ledger {file}.", hint="Name its file, or its database URL.")
+def refuse_missing(place: str | Path, *, hint: str) -> None:
+    """Opening would make an empty ledger where there is none, and "nothing there" would be said of a misspelt place.
+
+    Raises:
+        UsageError: it is a file, and not there. A database that is away says so itself.
+    """
+    if "://" not in str(place) or str(place).startswith(_SQLITE):
+        file = Path(str(place).removeprefix(_SQLITE))
+        if not file.exists():
+            raise UsageError(f"There is no ledger {plain(str(file))}.", hint=hint)

@@ -149,7 +149,7 @@ def explain(
     config: Settings = None,
     index_url: Index = None,
 ) -> None:
-    """Say why a rebuild is not the published file, and what its maintainer could change.
+    """Say why a file does not come out the same, and what to change.
 
     What was verified before is explained from its report; otherwise it is verified first. Exit codes as for verify.
     """
@@ -169,10 +169,12 @@ def publish(
     config: Settings = None,
 ) -> None:
     """Write the whole static site from what is stored."""
+    from rebuilder.cli.db import NOTHING_STORED, refuse_missing
     from rebuilder.config import load_config
     from rebuilder.wiring import publishing
 
     settings = load_config(config, {"store": store, "keys": keys, "site": site})
+    refuse_missing(settings.ledger_place, hint=NOTHING_STORED)
     with publishing(settings) as press:
         count = press.publish_all()
     typer.echo(
@@ -194,7 +196,10 @@ def serve(
     config: Settings = None,
     index_url: Index = None,
 ) -> None:
-    """Run the service: watch what the schedules say, verify it, publish, and raise alarms; until it is stopped."""
+    """Watch, verify, publish and raise alarms, until it is stopped.
+
+    What is watched is in the files of the directory of schedules; see docs/schedules.md.
+    """
     from rebuilder.cli.serve import run_service
     from rebuilder.config import load_config, with_listen
 
@@ -211,7 +216,10 @@ def worker(
     config: Settings = None,
     index_url: Index = None,
 ) -> None:
-    """Add one more worker process to a service; its ledger and its store must be the same."""
+    """Add one more worker process to a service.
+
+    Its ledger and its store must be those of the service.
+    """
     from rebuilder.cli.serve import run_worker
     from rebuilder.config import load_config
 
@@ -228,7 +236,10 @@ def schedules(
     schedules: Schedules = None,
     config: Settings = None,
 ) -> None:
-    """Print what is watched and when, and every mistake in the files; exit code 2 if there is one."""
+    """Print what is watched and when, and every mistake.
+
+    Exit code 2 if there is a mistake in a file.
+    """
     from rebuilder.cli.schedules import show
     from rebuilder.clock import SystemClock
     from rebuilder.config import load_config
@@ -276,7 +287,10 @@ def db_copy(
     source: Annotated[str, typer.Argument(metavar="FROM", help="A file or a database URL.", show_default=False)],
     target: Annotated[str, typer.Argument(metavar="TO", help="The same; it must be empty.", show_default=False)],
 ) -> None:
-    """Copy a whole ledger, such as from SQLite to PostgreSQL; nothing may be working on it meanwhile."""
+    """Copy a whole ledger, such as from SQLite to PostgreSQL.
+
+    Nothing may be working on it meanwhile.
+    """
     from rebuilder.cli.db import copy
 
     copy(source, target)
@@ -301,7 +315,10 @@ def doctor(
 
 @trust.command("show")
 def trust_show(*, config: Settings = None) -> None:
-    """Print the authorities, logs and keys in use, with their periods, digests and where they are from."""
+    """Print the authorities, logs and keys in use.
+
+    With their periods, their digests and where they are from.
+    """
     from rebuilder.cli.trust import show
     from rebuilder.config import load_config
 
@@ -319,7 +336,9 @@ def trust_update(
     *,
     config: Settings = None,
 ) -> None:
-    """Take a newer trust root into use and print what changed; read docs/trust.md first.
+    """Take a newer trust root into use and print what changed.
+
+    Read docs/trust.md first.
 
     Exit code 2: the file is not a trust root; nothing is changed.
     """

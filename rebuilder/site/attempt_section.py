@@ -87,6 +87,7 @@ class ComparisonSection:
     """What comparing the decisive rebuild with the published file gave."""
 
     attempt: int
+    heading: str
     identical: bool
     equivalent: bool
     summary: str
@@ -194,9 +195,10 @@ def comparison_section(attempt: Attempt, index: int, text: str | None) -> Compar
     total = max(comparison.differences_total, len(comparison.differences))
     return ComparisonSection(
         attempt=index + 1,
+        heading="What was written into the archive" if attempt.finished_identical else "What differs",
         identical=comparison.level is Level.IDENTICAL,
         equivalent=comparison.level is Level.EQUIVALENT,
-        summary=_summary(comparison, renamed=renamed is not None),
+        summary=_WRITTEN if attempt.finished_identical else _summary(comparison, renamed=renamed is not None),
         renamed=renamed,
         problem=visible(comparison.problem) if comparison.problem else None,
         normalisations=tuple(Named(visible(name, SHORT), meaning(name)) for name in comparison.normalisations),
@@ -204,11 +206,19 @@ def comparison_section(attempt: Attempt, index: int, text: str | None) -> Compar
             DifferenceRow(visible(each.member, 200), _CHANGES[each.change], visible(each.detail), _parts(each.detail))
             for each in shown
         ),
-        total=f"{count(total, 'file', 'files')} inside the archive {'differs' if total == 1 else 'differ'}",
+        total=_total(total, comparison),
         hidden=None if len(shown) >= total else f"The first {len(shown):,} of {total:,} are listed.",
         diffoscope=_diffoscope(comparison.diffoscope) if comparison.diffoscope else (),
         text=text,
     )
+
+
+def _total(total: int, comparison: Comparison) -> str:
+    """The files themselves differ, or what the archive stores about them."""
+    differ = "differs" if total == 1 else "differ"
+    if comparison.level is Level.EQUIVALENT:
+        return f"What the archive stores about {count(total, 'file', 'files')} {differ}"
+    return f"{count(total, 'file', 'files')} inside the archive {differ}"
 
 
 def _parts(detail: str) -> tuple[str, ...]:
@@ -220,6 +230,13 @@ def _renamed(attempt: Attempt) -> str | None:
     if rebuilt is None or rebuilt.filename == published:
         return None
     return f"Published as {visible(published, SHORT)}, rebuilt as {visible(rebuilt.filename, SHORT)}."
+
+
+_WRITTEN = (
+    "The build gave every member with the published name, content, link target and executable bit. What is named here "
+    "was read from the published file and written into the finished archive, where no code of the build runs; "
+    "with it, every byte is the same:"
+)
 
 
 def _summary(comparison: Comparison, *, renamed: bool) -> str:

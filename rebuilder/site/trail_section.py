@@ -144,7 +144,7 @@ def _untried(name: EdgeName, report: Report, trail: Trail) -> str:
         if trail.origin is None:
             said.append("Nobody names a repository that this file comes from.")
         elif trail.origin.commit is None:
-            said.append(visible(trail.origin.sentence, LONG))
+            said.append("No commit is known: “Who says so” has the reason.")
     archive = report.evidence.source_file is not None or _edge(trail, EdgeName.COMMIT_TO_SDIST) is not None
     if name is not EdgeName.COMMIT_TO_WHEEL and len(_steps(report)) > 1 and not archive:
         said.append("No source archive is known.")

@@ -50,6 +50,7 @@ def numbers(config: Config) -> dict[str, int]:
 
 def test_nothing_is_said_to_be_nothing(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
     """An empty answer would leave one wondering."""
+    Ledger.open(config.ledger_place).close()
     assert ExitCode.OK == show(config, as_json=False, all=True)
     assert "No open alarms.\n" == capsys.readouterr().out
 
@@ -127,3 +128,14 @@ def test_targets_that_were_not_told_are_named(
         ledger.alarm_book.failed([notice.id], "It answered 500.", None if dead else NOW)
     show(config, as_json=False, all=False)
     assert f"! desk was not told about 1 alarm; {expected}: It answered 500.\n" in capsys.readouterr().out
+
+
+def test_a_ledger_that_is_not_there_has_no_alarms_to_tell_of(config: Config) -> None:
+    """A misspelt store is no good news, and nothing is made in its place."""
+    for call in (
+        lambda: show(config, as_json=False, all=False),
+        lambda: acknowledge(config, [1], note=None, by="ada"),
+    ):
+        with pytest.raises(UsageError, match=r"There is no ledger .*ledger\.sqlite"):
+            call()
+    assert not config.store.exists()

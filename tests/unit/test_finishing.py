@@ -21,6 +21,7 @@ from rebuilder.model.replay import MOST_BITS, MOST_HYPOTHESES, Replayed, When, b
 from rebuilder.model.report import Report, summarise
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
+from rebuilder.site.attempt_section import comparison_section
 from rebuilder.site.replayed_section import replayed_section
 from rebuilder.stopwatch import Silence, Stopwatch
 from rebuilder.trial import Trial
@@ -105,6 +106,20 @@ def test_an_old_report_is_read() -> None:
     again = Report.model_validate(document)
     assert not again.written
     assert () == again.attempts[0].replayed
+
+
+def test_the_page_says_what_was_written_instead_of_what_differs() -> None:
+    """The published bytes came out, so the names of what was written are no difference that is left."""
+    section = comparison_section(finished(), 0, None)
+    assert section is not None
+    assert "What was written into the archive" == section.heading
+    assert "every byte is the same" in section.summary
+    assert "What differs" not in section.summary
+    failed = comparison_section(finished(sha256=digest("another file")), 0, None)
+    assert failed is not None
+    assert "What differs" == failed.heading
+    assert "every byte is the same" not in failed.summary
+    assert failed.total.startswith("What the archive stores about")
 
 
 FORGED: dict[str, Callable[[], Attempt]] = {

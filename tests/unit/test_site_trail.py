@@ -55,7 +55,7 @@ def test_every_step_has_a_row_and_an_arrow_also_when_nobody_tried_it() -> None:
 
 
 def test_a_step_that_was_not_tried_says_why() -> None:
-    """Without a commit the origin's own sentence; without a repository, that nobody names one."""
+    """Without a commit, where the reason stands, once; without a repository, that nobody names one."""
     value = trails.claimed(MemoryBlobs())
     origin = trails.trail(value).origin
     assert origin is not None
@@ -67,8 +67,10 @@ def test_a_step_that_was_not_tried_says_why() -> None:
     bare = "This step was not tried."
     assert {bare} == set(shown["known"].values())
     for step in ("Commit → source archive", "Commit → wheel"):
-        assert f"{bare} No tag of the repository fits⟨U+202E⟩ this version." == shown["lost"][step]
+        assert f"{bare} No commit is known: “Who says so” has the reason." == shown["lost"][step]
         assert f"{bare} Nobody names a repository that this file comes from." == shown["none"][step]
+    facts = {each.label: each.value for each in section(value, edges=(), origin=lost).facts}
+    assert "No tag of the repository fits⟨U+202E⟩ this version." == facts["Who says so"]
     assert [bare, bare] == [shown[name]["Source archive → wheel"] for name in ("lost", "none")]
     without = value.model_copy(update={"evidence": value.evidence.model_copy(update={"source_file": None})})
     assert f"{bare} No source archive is known." == section(without, edges=(), origin=origin).edges[1].sentence
