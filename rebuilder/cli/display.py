@@ -91,6 +91,8 @@ class Display:
                 self._print(f"    why: {plain(report.diagnosis.sentence)}")
             for line in lineage_lines(report):
                 self._print(f"    {line}")
+            for remark in report.remarks:
+                self._print(f"    {plain(remark)}")
             for alarm in report.alarms:
                 self._print(f"    {self._paint('! ALARM', '31;1')} {plain(alarm.sentence)}")
         if result.page:

@@ -30,10 +30,15 @@ class AboutPage:
 
 
 _MORE = {
-    Verdict.REPRODUCED: "This is the strongest thing a rebuild can show.",
+    Verdict.REPRODUCED: (
+        "“By the build alone”: the build gave these bytes, the strongest thing a rebuild can show. “With recorded "
+        "values written into the archive”: the build gave the same content, and what only the archive around it "
+        "records (such as the time of day) was copied from the published file afterwards, where no code of the "
+        "build runs. The page lists each such value, and both are counted apart."
+    ),
     Verdict.EQUIVALENT: (
-        "What was set aside is named on the page, one by one. Names, contents, link targets and what is "
-        "executable are never set aside."
+        "Every installer puts the same files on disk. What was set aside is named on the page, one by one. Names, "
+        "contents, link targets and what is executable are never set aside."
     ),
     Verdict.DIFFERS: f"“{Kind.STABLE.value}”: {Kind.STABLE.spoken} “{Kind.UNSTABLE.value}”: {Kind.UNSTABLE.spoken}",
     Verdict.BUILD_FAILED: "The log on the page says where. This says nothing about the published file.",

@@ -103,6 +103,8 @@ class ArtifactPage:
     trail: TrailSection | None
     provenance: ProvenanceSection | None
     published: tuple[Fact, ...]
+    remarks: tuple[str, ...]
+    """What could not be tried beside the verdict."""
     notes: tuple[str, ...]
     obstacle: str | None
     source: tuple[Fact, ...]
@@ -143,7 +145,7 @@ class Surroundings:
 
 
 def _notes(report: Report) -> tuple[str, ...]:
-    return (*report.evidence.contradictions, *report.remarks, *report.evidence.notes)
+    return (*report.evidence.contradictions, *report.evidence.notes)
 
 
 def artifact_page(report: Report, around: Surroundings) -> ArtifactPage:
@@ -178,6 +180,7 @@ def artifact_page(report: Report, around: Surroundings) -> ArtifactPage:
         trail=trail_section(report),
         provenance=provenance_section(report.provenance),
         published=_published(report),
+        remarks=tuple(visible(each) for each in report.remarks),
         notes=tuple(visible(each) for each in _notes(report)),
         obstacle=visible(report.evidence.obstacle.sentence) if report.evidence.obstacle else None,
         source=source_facts(report, decisive),

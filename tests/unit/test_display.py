@@ -11,6 +11,8 @@ from rebuilder.model.artifact import Artifact, PublishedFile, Subject
 from rebuilder.model.report import Stage
 from rebuilder.model.value import Sha256
 from rebuilder.pipeline import Verified
+from tests.fakes import reports
+from tests.fakes.blobs import MemoryBlobs
 
 ARTIFACT = Artifact(
     ecosystem="pypi",
@@ -42,6 +44,15 @@ def test_fault_is_a_sentence_with_a_hint() -> None:
     assert "It is down.\n    Wait.\n" in stream.getvalue()
     assert "infra-error  x-1-py3-none-any.whl" in stream.getvalue()
     assert "Gone." in stream.getvalue()
+
+
+def test_what_could_not_be_tried_is_said_with_the_verdict() -> None:
+    """Somebody who asked for a clock must see on the terminal, too, that there was none."""
+    stream, blobs = io.StringIO(), MemoryBlobs()
+    done = reports.reproduced(blobs).model_copy(update={"remarks": ("The recorded clock\x1b was not tried.",)})
+    with Display(stream) as display:
+        display.result(Verified(done.artifact, signed=reports.signed(done)), Path("/site"))
+    assert "\n    The recorded clock⟨U+001B⟩ was not tried.\n" in stream.getvalue()
 
 
 def test_terminal_escapes_are_made_visible() -> None:

@@ -11,6 +11,7 @@ import pytest
 from rebuilder.model.alarm import AlarmKind
 from rebuilder.model.report import Report, Summary, page_path, summarise
 from rebuilder.model.verdict import Kind, Verdict
+from rebuilder.site.about_page import about_page
 from rebuilder.site.artifact_page import ArtifactPage, Surroundings, artifact_page
 from rebuilder.site.fingerprint import fingerprint
 from rebuilder.site.history import history_section
@@ -97,6 +98,21 @@ def test_a_file_without_source_says_so() -> None:
     assert (shown.build, shown.comparison, shown.attempts, shown.source) == (None, None, (), ())
     assert shown.obstacle == "The release has no source archive to build from."
     assert "Withdrawn" in [fact.label for fact in shown.published]
+
+
+def test_what_could_not_be_tried_stands_with_the_verdict() -> None:
+    """A remark is about our attempt, so it is not among what was published."""
+    remark = "The recorded clock was not tried on this machine: no guest\u202e runs."
+    shown = page(reports.reproduced(MemoryBlobs()).model_copy(update={"remarks": (remark,)}))
+    assert ("The recorded clock was not tried on this machine: no guest⟨U+202E⟩ runs.",) == shown.remarks
+    assert not any("recorded clock" in each for each in shown.notes)
+
+
+def test_about_tells_the_two_ways_of_being_reproduced_apart() -> None:
+    """A stranger reads there what the words on each page mean."""
+    meaning = next(each.meaning for each in about_page("ab" * 32, ()).verdicts if each.mark.name == "reproduced")
+    assert "“By the build alone”" in meaning
+    assert "“With recorded values written into the archive”" in meaning
 
 
 def test_every_normalisation_has_a_sentence() -> None:
