@@ -86,8 +86,8 @@ def _descriptor(member: ZipMember) -> bool:
     """A data descriptor is announced, and is not there or cannot be found by a reader that has come to it."""
     if not member.flags & DESCRIPTOR_FLAG:
         return False
-    hidden = member.raw is not None and {"headers in data", "csize"} <= {name for name, _value in member.odd}
-    return member.descriptor is None or hidden or (member.raw is None and member.method != 0)
+    odd = {name for name, _value in member.odd}
+    return member.descriptor is None or "no data" in odd or {"headers in data", "csize"} <= odd
 
 
 def _encoding(member: ZipMember) -> bool:
@@ -148,7 +148,11 @@ _MEMBERS: Tuple[Tuple[str, Callable[[ZipMember], bool]], ...] = (
         lambda each: has_signature(_extra_bytes(each.extra)) or has_signature(_extra_bytes(each.local_extra)),
     ),
     ("A name leads out of the tree, which some readers refuse and some pass over: {}.", _climbs),
-    ("A name is empty: {}.", lambda each: not each.name.strip("/.")),
+    ("A name is empty: {}.", lambda each: each.kind != "directory" and not each.name.strip("/.")),
+    (
+        "A member is a directory by its mode and a file by its name: {}.",
+        lambda each: each.kind == "directory" and not each.raw_name.endswith(b"/"),
+    ),
     ("A directory has content: {}.", lambda each: each.kind == "directory" and each.size > 0),
 )
 

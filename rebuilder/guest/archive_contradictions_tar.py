@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, List, Set, Tuple
+from typing import Callable, Dict, List, Optional, Set, Tuple
 
+from rebuilder.guest.archive_limits import Stretch, stretch
 from rebuilder.guest.archive_reading import examples
 from rebuilder.guest.archive_tar import TarArchive, TarMember
-from rebuilder.guest.archive_tar_headers import BASE_256, TarHeader
+from rebuilder.guest.archive_tar_headers import BASE_256, Number, TarHeader
 
 _DECIDES = {b"path", b"linkpath", b"size", b"hdrcharset"}
 """Keys of pax records that no header may have for all members: many readers pass over those headers."""
 _OCTAL_MOST = 1 << 33
 """The first size that does not fit into the octal form."""
+_PADDING = 1 << 20
+"""Most zeros after the end that pass for padding."""
 _CHARSETS = {b"ISO-IR 10646 2000 UTF-8", b"BINARY"}
 
 
@@ -59,8 +62,14 @@ def _sizes(member: TarMember) -> bool:
         return True
     if any(key.startswith(b"SCHILY.realsize") for key in records):
         return True
-    if size.style == BASE_256 and size.value < _OCTAL_MOST:
-        return True
+    extensions = member.written[1] if member.written else ()
+    return any(_two_sizes(each) for each in (size, *(extension.header.size for extension in extensions)))
+
+
+def _two_sizes(size: Number) -> bool:
+    """A size that some readers read as another: the binary form without need, digits behind its end."""
+    if size.style == BASE_256:
+        return size.value < _OCTAL_MOST
     after = size.style.partition(b"\0")[2] if isinstance(size.style, bytes) and size.style[0] < 0x80 else b""
     return any(digit in after for digit in b"01234567")
 
@@ -97,6 +106,10 @@ def _prefixed(member: TarMember) -> bool:
     return not header.magic.startswith(b"ustar\0") and header.prefix.rest[:1] not in (b"", b"\0")
 
 
+def _solaris(member: TarMember) -> bool:
+    return any(extension.header.type == b"X" for extension in (member.written[1] if member.written else ()))
+
+
 def _charset(member: TarMember) -> bool:
     return bool(set(_records(member).get(b"hdrcharset", ())) - _CHARSETS)
 
@@ -114,6 +127,7 @@ _MEMBERS: Tuple[Tuple[str, Callable[[TarMember], bool]], ...] = (
     ("A name is cut by readers that take a NUL for its end: {}.", _cut),
     ("A name has a beginning that only some readers add: {}.", _prefixed),
     ("A name is in a character set that readers do not know: {}.", _charset),
+    ("A header of Solaris says more about a member, which many readers pass over: {}.", _solaris),
 )
 
 
@@ -123,9 +137,15 @@ def _whole(archive: TarArchive) -> List[str]:
     found = {
         "A header for all members gives a name, a target or a size, which many readers pass over.": keys & _DECIDES,
         "There are bytes after its end.": archive.trailing,
-        "There are bytes after its compressed data.": compression is not None and compression.trailing,
+        "There are bytes after its compressed data.": compression is not None
+        and _more_than_zeros(compression.trailing),
         "Its compressed data are several streams, of which some readers read the first.": compression is not None
         and compression.kind == "gz"
         and len(compression.streams) > 1,
     }
     return [sentence for sentence, true in found.items() if true]
+
+
+def _more_than_zeros(trailing: Optional[Stretch]) -> bool:
+    """Bytes that are no padding: zeros are what tapes and block devices leave, and all readers pass over them."""
+    return trailing is not None and (trailing.size > _PADDING or stretch(bytes(trailing.size)) != trailing)

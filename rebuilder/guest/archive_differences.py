@@ -102,15 +102,17 @@ def _changes(key: tuple[bytes, int], left: Any, right: Any, before: tuple[Any, A
         found.append(Found(name, "content", detail, key))
     if left.mode != right.mode:
         found.append(Found(name, "mode", field_sentence("mode", before[0].mode, before[1].mode), key))
-    detail = _metadata(left, right)
+    detail = _metadata(left, right, before)
     if detail and not found:
         found.append(Found(name, "metadata", detail, key))
     return found
 
 
-def _metadata(left: Any, right: Any) -> str:
-    fields = (name for name in left._fields if name in FIELDS and getattr(left, name) != getattr(right, name))
-    return " ".join(field_sentence(name, getattr(left, name), getattr(right, name)) for name in fields)
+def _metadata(left: Any, right: Any, before: tuple[Any, Any] | None = None) -> str:
+    """Sentences on the fields that differ, with the values that the files have rather than what was left of them."""
+    names = [name for name in left._fields if name in FIELDS and getattr(left, name) != getattr(right, name)]
+    theirs, ours = before or (left, right)
+    return " ".join(field_sentence(name, getattr(theirs, name), getattr(ours, name)) for name in names)
 
 
 def _whole(published: Any, rebuilt: Any) -> list[Found]:

@@ -27,6 +27,15 @@ _UTF8_FLAG = 1 << 11
 _SCHEMES = {"purelib": "lib", "platlib": "lib", "scripts": "bin", "headers": "include", "data": ""}
 _PACKAGES = re.compile(r"(?:(?:local/)?lib(?:64)?/(?:python|pypy)[0-9.]+t?|[Ll]ib)/(?:site|dist)-packages/")
 _BIN = re.compile(r"(?:local/)?(?:bin|Scripts)/")
+_HEADERS = re.compile(r"(?:local/)?include/(?:site/)?(?:python|pypy)[0-9.]+[a-z]*/")
+_IGNORED = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
+)
+"""What file systems without case pass over besides formats (Unicode, "Default_Ignorable_Code_Point")."""
+_SHORT_NAME = re.compile(r"[^.]{1,6}~[0-9]+(?:\.[^.]{0,3})?[. ]*", re.DOTALL)
+"""What Windows itself may have given a longer name that it wrote before."""
+_DRIVE = re.compile(r"^[A-Za-z]:")
+_TIME_FIELDS = {0x000A, 0x5455, 0x5855}
 _ZONE_SECONDS = 900
 _ZONES_SECONDS = 15 * 3600
 
@@ -79,22 +88,27 @@ def unicode_path(raw_name: bytes, extra: Iterable[Tuple[int, Any]], name: str) -
 def _pip_place(name: str, release: str) -> str:
     top = name.split("/", 1)[0]
     plain = posixpath.normpath(name)
-    return _scheme(plain) if top.endswith(".data") and release else f"lib/{plain}"
+    return _scheme(plain, release) if top.endswith(".data") and release else f"lib/{plain}"
 
 
 def _uv_place(name: str, release: str) -> str:
     plain = posixpath.normpath(name)
     data = f"{release}.data"
-    return _scheme(plain) if release and plain.split("/", 1)[0] == data else f"lib/{plain}"
+    return _scheme(plain, release) if release and plain.split("/", 1)[0] == data else f"lib/{plain}"
 
 
-def _scheme(plain: str) -> str:
+def _scheme(plain: str, release: str) -> str:
     parts = plain.split("/", 2)
     if len(parts) < 3 or parts[1] not in _SCHEMES:
         return f"nowhere/{plain}"
+    if parts[1] == "headers":
+        return f"Include/{release.partition('-')[0]}/{parts[2]}"
     if parts[1] != "data":
         return f"{_SCHEMES[parts[1]]}/{parts[2]}"
-    return _BIN.sub("bin/", _PACKAGES.sub("lib/", parts[2], count=1), count=1)
+    for found, scheme in ((_PACKAGES, "lib/"), (_BIN, "bin/"), (_HEADERS, "Include/")):
+        if found.match(parts[2]):
+            return found.sub(scheme, parts[2], count=1)
+    return parts[2]
 
 
 READERS = (
@@ -161,15 +175,18 @@ def folded(path: str) -> Set[str]:
 
     Rather too much is folded than too little: what comes out alike makes the order of members count, and nothing else.
     """
-    parts = path.replace("\\", "/").split("/")
+    parts = path.replace("\\", "/").rstrip("/").split("/")
     streamless = "/".join(_fold(part.split(":")[0].rstrip(". ") or part) for part in parts)
     replaced = "/".join(_fold(re.sub(r'[:<>|"?*]', "_", part).rstrip(". ") or part) for part in parts)
-    return {streamless, replaced}
+    result = {streamless, replaced}
+    if ":" in path and any(_DRIVE.match(part) for part in parts):
+        result |= folded("/".join(_DRIVE.sub("", part) for part in parts))
+    return result
 
 
 @lru_cache(maxsize=1 << 16)
 def _fold(part: str) -> str:
-    text = "".join(char for char in part if unicodedata.category(char) != "Cf")
+    text = "".join(char for char in _IGNORED.sub("", part) if unicodedata.category(char) != "Cf")
     text = unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold())
     return unicodedata.normalize("NFD", text.upper().casefold())
 
@@ -188,7 +205,11 @@ def names_meet(places: Tuple[Tuple[str, bool], ...]) -> bool:
 
     Args:
         places: Paths, and whether each is a directory.
+
+    A name that Windows may have given to another file by itself counts as one that meets.
     """
+    if any(_SHORT_NAME.fullmatch(part) for path, _directory in places if "~" in path for part in path.split("/")):
+        return True
     files: Set[str] = set()
     for path, directory in places:
         keys = set() if directory else folded(path)
@@ -240,22 +261,36 @@ def _directory(member: ZipMember) -> bool:
 
 
 def timed_sources(archive: ZipArchive) -> Set[bytes]:
-    """Names of sources whose recorded time decides whether ``zipimport`` runs the byte code beside them.
+    """Names of sources whose recorded time decides whether Python runs the byte code beside them.
 
-    It takes ``x.pyc`` for ``x.py`` if the time and the size in the byte code are those of the source; a member's time
-    is read in the zone of whoever runs it, so every zone counts.
+    It takes byte code for ``x.py`` if the time and the size in it are those of the source: in ``zipimport`` and, where
+    the archive was unpacked with its times, in ``__pycache__`` too. A member's time is read in the zone of whoever
+    runs it, so every zone counts.
     """
-    stamps = {each.raw_name[:-1]: each.stamp for each in archive.members if each.stamp is not None}
+    stamps: Dict[bytes, List[Tuple[int, Optional[int]]]] = {}
+    for each in archive.members:
+        if each.stamp is not None:
+            stamps.setdefault(_source_of(each.raw_name), []).append(each.stamp)
     return {
         each.raw_name
         for each in archive.members
-        if each.raw_name in stamps and _may_be_valid(stamps[each.raw_name], each)
+        if any(_may_be_valid(stamp, each) for stamp in stamps.get(each.raw_name, ()))
     }
+
+
+def _source_of(raw_name: bytes) -> bytes:
+    """The source of byte code (PEP 3147): beside it, or a directory above and without the name of the Python."""
+    directory, cache, name = raw_name.rpartition(b"__pycache__/")
+    if cache and b"/" not in name and (not directory or directory.endswith(b"/")):
+        return directory + name.split(b".")[0] + b".py"
+    return raw_name[:-1]
 
 
 def _may_be_valid(stamp: Tuple[int, Optional[int]], source: ZipMember) -> bool:
     moment, size = stamp
     if size is not None and size != source.size & 0xFFFFFFFF:
         return False
+    if any(kind in _TIME_FIELDS for kind, _data in (*source.extra, *source.local_extra)):
+        return True
     apart = moment - dos_seconds(source.time)
     return abs(apart) <= _ZONES_SECONDS and min(apart % _ZONE_SECONDS, -apart % _ZONE_SECONDS) <= 2

@@ -244,7 +244,7 @@ def _pax_records(data: bytes) -> list[tuple[bytes, bytes, bytes]]:
             raise UnreadableError("It is damaged: a pax header has a record without a length.")
         end = at + int(length)
         key, equals, value = data[space + 1 : end - 1].partition(b"=")
-        if end > len(data) or not equals or data[end - 1 : end] != b"\n" or end <= space + 1:
+        if end > len(data) or not key or not equals or data[end - 1 : end] != b"\n" or end <= space + 1:
             raise UnreadableError("It is damaged: a pax header has a malformed record.")
         records.append((key, value, b"" if length == b"%d" % (end - at) else length))
         at = end

@@ -152,6 +152,8 @@ class _Reader:
         odd = dict(placed.odd, **_disagreements(central, local, sizes, wide))
         if content.headers:
             odd["headers in data"] = True
+        if central.flags & DESCRIPTOR_FLAG and central.method and not sizes.csize:
+            odd["no data"] = True
         if not plain:
             odd["ZIP64 block"] = True
         self.members[placed.position] = ZipMember(
@@ -272,7 +274,9 @@ def _lines(content: bytes) -> str | None:
     except (UnicodeDecodeError, csv.Error):
         return None
     names = {row[0] for row in rows}
-    whole = len(text.splitlines()) == len(rows) == len(names) == sum(bool(line.strip(b"\r")) for line in lines)
+    filled = sum(bool(line.strip(b"\r")) for line in lines)
+    # A byte order mark belongs to the row it stands in for some readers, and to the file for others.
+    whole = "\ufeff" not in text and len(text.splitlines()) == len(rows) == len(names) == filled
     return hashlib.sha256(b"\n".join(sorted(lines))).hexdigest() if whole else None
 
 

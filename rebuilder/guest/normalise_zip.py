@@ -26,6 +26,12 @@ _HOSTS = {0, 3, 10, 14, 19}
 """MS-DOS, Unix, NTFS, VFAT, OS X: hosts whose attributes are understood."""
 _EXTRA_TIMES = {0x000A, 0x5455}
 """NTFS times, Unix "extended timestamp"."""
+_READ_ONLY = 1
+"""Attribute of MS-DOS."""
+_NEEDED_MOST = 63
+"""Python refuses members that need a later version of ZIP than this (APPNOTE 6.3)."""
+_PLAIN_METHODS = {0, 8}
+"""Stored and deflated, which every reader knows; some installers and ``zipimport`` know no other."""
 _EXTRA_METADATA = {0x5855, 0x7855, 0x7875, 0xCAFE, 0xA220, 0xD935}
 """Info-ZIP Unix (times, owners; three generations), and marks or padding of Java, Office and Android writers."""
 
@@ -77,6 +83,7 @@ def zip_host_system(archive: ZipArchive) -> ZipArchive:
             return each
         if not mode:
             mode = stat.S_IFDIR | 0o755 if each.kind == "directory" else stat.S_IFREG | 0o644
+            mode &= ~0o222 if each.external & _READ_ONLY else ~0
         odd_directory_bit = each.external & 0x10 if each.kind != "directory" else 0
         return _changed(each, host=3, external=mode << 16 | odd_directory_bit)
 
@@ -106,9 +113,11 @@ def zip_umask_modes(archive: ZipArchive) -> ZipArchive:
 
 
 def zip_compression(archive: ZipArchive) -> ZipArchive:
-    """``zip-compression``: compression method and level; decompressed contents are compared."""
+    """``zip-compression``: whether a member is deflated, and how well; decompressed contents are compared."""
 
     def member(each: ZipMember) -> ZipMember:
+        if each.method not in _PLAIN_METHODS:
+            return each
         odd = tuple((name, value & ~_LEVEL_FLAGS if name == "flags" else value) for name, value in each.odd)
         flags = each.flags & ~_LEVEL_FLAGS
         odd = _without(odd, lambda name, value: name == "flags" and value == flags)
@@ -118,10 +127,11 @@ def zip_compression(archive: ZipArchive) -> ZipArchive:
 
 
 def zip_versions(archive: ZipArchive) -> ZipArchive:
-    """``zip-versions``: the ZIP version a member was made with and needs."""
+    """``zip-versions``: the ZIP version a member was made with and needs, of those that all readers take."""
 
     def member(each: ZipMember) -> ZipMember:
-        return _changed(each, made=0, needed=0, odd=_without(each.odd, lambda name, _value: name == "needed"))
+        odd = _without(each.odd, lambda name, value: name == "needed" and value <= _NEEDED_MOST)
+        return _changed(each, made=0, needed=each.needed if each.needed > _NEEDED_MOST else 0, odd=odd)
 
     zip64 = (0, 0, archive.zip64_end[2]) if archive.zip64_end else None
     return _members(_changed(archive, zip64_end=zip64), member)
@@ -182,7 +192,7 @@ def zip_directory_entries(archive: ZipArchive) -> ZipArchive:
     def droppable(each: ZipMember) -> bool:
         mode = (each.external >> 16) & 0o7777
         return (
-            each.kind == "directory"
+            each.raw_name.endswith(b"/")
             and each.size == 0
             and plain_name(each.name) in implied
             and (mode & ~UMASK_BITS == 0o711 or not each.external >> 16)
@@ -205,6 +215,8 @@ def zip_order(archive: ZipArchive) -> ZipArchive:
 
 def wheel_record_order(archive: ZipArchive) -> ZipArchive:
     """``wheel-record-order``: order of the rows of a wheel's RECORD, where each is a line about a file of its own."""
+    if any(each.name.endswith((".dist-info/RECORD.jws", ".dist-info/RECORD.p7s")) for each in archive.members):
+        return archive  # what is signed is the bytes
 
     def member(each: ZipMember) -> ZipMember:
         if each.lines is None:

@@ -21,6 +21,7 @@ from rebuilder.guest.archive_zip import ZipArchive
 from rebuilder.guest.compare_archives import compare
 from rebuilder.guest.normalise_search import normalised
 from rebuilder.guest.normalise_zip import ZIP
+from rebuilder.guest.unpack import unpack
 from rebuilder.model.inspection import Inspection
 from tests.fakes import reports
 from tests.fakes.archives import Entry, gzip_bytes, tar_bytes, tar_member, zip_bytes
@@ -38,11 +39,11 @@ def unicode_path(name: bytes, other: bytes) -> bytes:
     return struct.pack("<HHBL", 0x7075, 5 + len(other), 1, zlib.crc32(name)) + other
 
 
-def archive(directory: Path, data: bytes) -> ZipArchive:
+def archive(directory: Path, data: bytes, *, raw: bool = True) -> ZipArchive:
     """The value of a readable ZIP file."""
     path = directory / "archive"
     path.write_bytes(data)
-    reading = read_archive(str(path))
+    reading = read_archive(str(path), raw=raw)
     assert reading.readable, reading.problems
     result: ZipArchive = reading.archive
     return result
@@ -114,6 +115,19 @@ CONTRADICTORY = {
     "dot before data": (zip_bytes(META, Entry("./x-1.data/purelib/a.py")), "disagree about the name"),
     "one name twice": (zip_bytes(META, Entry("a.py", b"1"), Entry("a.py", b"2")), "installed to one path"),
     "one path twice": (zip_bytes(META, Entry("b/a.py", b"1"), Entry("b//a.py", b"2")), "installed to one path"),
+    "headers and data": (
+        zip_bytes(
+            META, Entry("x-1.data/headers/a.h", b"1"), Entry("x-1.data/data/include/site/python3.11/x/a.h", b"2")
+        ),
+        "one path",
+    ),
+    "directory by its mode": (zip_bytes(META, Entry("pkg", b"", mode=0o40755), Entry()), "directory by its mode"),
+    "streamed, deflated, without data": (
+        zip_bytes(META, Entry("a.py", b"", descriptor=True, method=0)).replace(
+            b"\x14\0\x08\0\0\0", b"\x14\0\x08\0\x08\0"
+        ),
+        "data descriptor is announced",
+    ),
     "two dist-infos": (zip_bytes(META, Entry("y-2.dist-info/METADATA", b"")), "more than one .dist-info"),
 }
 
@@ -123,6 +137,7 @@ def test_a_contradiction_is_named_and_never_equal(label: str, tmp_path: Path) ->
     """One plain sentence; such an archive is equal to none, whichever side it is on."""
     data, expected = CONTRADICTORY[label]
     found = contradictions(archive(tmp_path, data))
+    assert found == contradictions(archive(tmp_path, data, raw=False)), "a listing says what a comparison says"
     assert [each for each in found if expected in each], found
     assert all(each.isprintable() and each.endswith(".") for each in found)
     honest = zip_bytes(META, Entry())
@@ -149,6 +164,12 @@ TWINS = {
     "replaced characters": ("a_b.py", "a?b.py"),
     "backslash": ("pkg/a.py", "pkg\\a.py"),
     "invisible": ("core.py", "co\u200cre.py"),
+    "passed over": ("core.py", "co\ufe0fre.py"),
+    "backslash at the end": ("pkg", "pkg\\"),
+    "a short name of Windows": ("longer_name.py", "LONGER~1.PY"),
+    "a directory with a short name": ("longer_name/a.py", "longer~1/a.py"),
+    "a drive": ("a.py", "C:a.py"),
+    "headers on Windows": ("x-1.data/headers/a.h", "x-1.data/data/include/x/a.h"),
     "case across schemes": ("x-1.data/purelib/Core.py", "x-1.data/platlib/core.py"),
     "case of directories": ("Pkg/a.py", "pkg/b.py"),
     "file in the way, in another case": ("Pkg", "pkg/b.py"),
@@ -179,6 +200,8 @@ HONEST = {
     "UTF-8": [META, Entry("ä.py", flags=0x800)],
     "level hints": [META, Entry(flags=2, local={"flags": 4})],
     "stored archive": [META, Entry("inner.zip", INNER, method=0)],
+    "the directory itself": [META, Entry("./", b"", mode=0o40755, method=0, attributes=0x10), Entry()],
+    "tildes": [META, Entry("notes.txt~"), Entry("~/a"), Entry("release~2024-1")],
     "alignment": [META, Entry(local_extra=b"\0\0\0")],
     "the same twice": [META, Entry("a.py"), Entry("a.py")],
 }
@@ -188,7 +211,9 @@ HONEST = {
 def test_honest_writers_contradict_nothing(label: str, tmp_path: Path) -> None:
     """Data descriptors, directories, stamps and the like are read alike by all."""
     entries = HONEST[label]
-    assert () == contradictions(archive(tmp_path, zip_bytes(*entries)))
+    for raw in (True, False):
+        assert () == contradictions(archive(tmp_path, zip_bytes(*entries), raw=raw))
+    assert not order_decides(archive(tmp_path, zip_bytes(*entries))) or label == "the same twice"
 
 
 class _Stream(io.RawIOBase):
@@ -218,7 +243,53 @@ def test_python_writes_no_contradictions(tmp_path: Path) -> None:
             packed.open("large and empty", "w", force_zip64=True).close()
             packed.writestr("last", b"z")
     for data in ((tmp_path / "file.zip").read_bytes(), bytes(stream.data)):
-        assert () == contradictions(archive(tmp_path, data))
+        assert () == contradictions(archive(tmp_path, data)) == contradictions(archive(tmp_path, data, raw=False))
+
+
+def test_what_was_streamed_is_unpacked(tmp_path: Path) -> None:
+    """A source archive whose writer could not go back is one like others."""
+    (tmp_path / "source").write_bytes(zip_bytes(Entry("x-1/a.py", b"1", descriptor=True), Entry("x-1/b.py", b"2")))
+    assert 2 == unpack(str(tmp_path / "source"), str(tmp_path / "into"), umask=0o022)
+    assert b"1" == (tmp_path / "into" / "x-1" / "a.py").read_bytes()
+
+
+CHOOSY: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "a version that Python refuses": ({"needed": 99}, {}),
+    "the same in the local header": ({"local": {"needed": 99}}, {}),
+    "compression that zipimport does not know": ({"method": 12}, {}),
+    "read only on MS-DOS": ({"host": 0, "mode": 0, "attributes": 1}, {"host": 0, "mode": 0}),
+    "read only on MS-DOS, beside Unix": ({"host": 0, "mode": 0, "attributes": 1}, {"mode": 0o100644}),
+}
+
+
+@pytest.mark.parametrize("label", CHOOSY)
+def test_what_only_some_readers_take_is_not_set_aside(label: str, tmp_path: Path) -> None:
+    """A member that one installer refuses, or unpacks in another way, is not the same as one that all take."""
+    one, other = CHOOSY[label]
+    if one.get("method") == 12:
+        data = _compressed(zipfile.ZIP_BZIP2), _compressed(zipfile.ZIP_DEFLATED)
+    else:
+        data = zip_bytes(META, Entry(**one)), zip_bytes(META, Entry(**other))
+    found = level(tmp_path, *data)
+    assert "different" == found["level"]
+    assert not [each for each in found["differences"] if "rebuilt 0." in each["detail"]], "values are the files' own"
+
+
+def _compressed(method: int) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as packed:
+        packed.writestr("a.py", b"x" * 99, method)
+    return out.getvalue()
+
+
+def test_a_signed_record_is_bytes(tmp_path: Path) -> None:
+    """Where a signature of RECORD lies beside it, another order of its rows is another content."""
+    for name, expected in (("RECORD.jws", "different"), ("RECORD.p7s", "different"), ("RECORD.txt", "equivalent")):
+        one, other = (
+            zip_bytes(META, Entry(f"x-1.dist-info/{name}"), Entry("x-1.dist-info/RECORD", rows))
+            for rows in (b"a,,\nb,,\n", b"b,,\na,,\n")
+        )
+        assert expected == level(tmp_path, one, other)["level"]
 
 
 CODE = struct.pack("<H2sLLL", 3495, b"\r\n", 0, NOON_UNIX, 15)
@@ -244,7 +315,28 @@ def test_a_time_that_byte_code_goes_by_is_content(label: str, tmp_path: Path) ->
     assert level(tmp_path, published, rebuilt)["level"] == ("different" if counts else "equivalent")
 
 
+@pytest.mark.parametrize("directory", [b"", b"pkg/"])
+def test_a_time_counts_for_byte_code_in_a_cache_too(directory: bytes, tmp_path: Path) -> None:
+    """Whoever unpacks with times has Python run what lies in ``__pycache__``; stamps in extra fields are times too."""
+    code = Entry(directory + b"__pycache__/m.cpython-312.opt-1.pyc", CODE)
+    stamp = struct.pack("<HHBl", 0x5455, 5, 1, NOON_UNIX)
+    pairs: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
+        ({"time": NOON}, {"time": NOON + (1 << 5)}),
+        ({"time": OTHER_TIME, "extra": stamp}, {"time": OTHER_TIME}),
+    )
+    for first, second in pairs:
+        published, rebuilt = (zip_bytes(META, code, Entry(directory + b"m.py", **each)) for each in (first, second))
+        found = level(tmp_path, published, rebuilt)
+        assert "different" == found["level"]
+        assert not [each for each in found["differences"] if "1980-00-00" in each["detail"]], (
+            "values are the files' own"
+        )
+    other = (zip_bytes(META, code, Entry(directory + b"n.py", time=each)) for each in (NOON, OTHER_TIME))
+    assert "equivalent" == level(tmp_path, *other)["level"]
+
+
 ROWS = {
+    "a byte order mark": (b"\xef\xbb\xbfa,,\nb,,\n", b"b,,\n\xef\xbb\xbfa,,\n"),
     "quoted line end": (b'a,,\n"b\nc",,\nd,,\n', b'"b\na,,\nc",,\nd,,\n'),
     "one file twice": (b"a,sha256=1,1\na,sha256=2,2\n", b"a,sha256=2,2\na,sha256=1,1\n"),
     "other line ends": (b"a,,\nb\x0cc,,\n", b"b\x0cc,,\na,,\n"),

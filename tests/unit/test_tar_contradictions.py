@@ -95,6 +95,10 @@ CONTRADICTORY = {
     "more after a GNU name": archive(FIRST, long_name(b"x-1/a\0b"), member(b"x-1/a")),
     "prefix without ustar": archive(FIRST, member(b"bk.py", magic=b"ustar  \0", prefix=b"x-1")),
     "character set": archive(FIRST, pax((b"hdrcharset", b"KOI8-R")), member(b"x-1/a")),
+    "header of Solaris": archive(FIRST, pax((b"path", b"x-1/a"), kind=b"X"), member(b"x")),
+    "digits after a NUL, of a pax header": archive(
+        FIRST, header(b"pax", 0, b"x", size=b"0013\x0001234567") + record(b"a", b"aaaaa") + bytes(501), member(b"x-1/a")
+    ),
     "after the end": archive(FIRST) + FIRST,
     "one zero block": FIRST + bytes(512) + FIRST + bytes(1024),
     "two streams": gzip_bytes(FIRST) + gzip_bytes(archive(member(b"x-1/more"))),
@@ -109,6 +113,8 @@ REFUSED = {
     "size larger than is": archive(FIRST, header(b"x-1/a", size=b"77777777777\0")),
     "unknown type": archive(FIRST, member(b"x-1/a", kind=b"X")),
     "global header in between": archive(FIRST, pax((b"path", b"x-1/a")), pax((b"a", b"b"), kind=b"g"), member(b"x")),
+    "record without a keyword": archive(FIRST, pax((b"", b"")), member(b"x-1/a")),
+    "record without a keyword before a path": archive(FIRST, pax((b"", b""), (b"path", b"x-1/b")), member(b"x-1/a")),
     "malformed record": archive(FIRST, member(b"pax", b"7 path=a\n", b"x"), member(b"x-1/a")),
 }
 
@@ -134,6 +140,16 @@ def test_a_contradiction_is_named_and_nothing_is_built_from_it(label: str, tmp_p
     other.write_bytes(archive(FIRST))
     assert "different" == compare(str(path), str(other))["level"] == compare(str(other), str(path))["level"]
     assert MALFORMED == unpacked(tmp_path, data)
+
+
+def test_padding_after_a_stream_contradicts_nothing(tmp_path: Path) -> None:
+    """Zeros up to a full block are what devices leave; all readers pass over them, and they stay a difference."""
+    padded, plain = tmp_path / "padded", tmp_path / "plain"
+    padded.write_bytes(gzip_bytes(archive(FIRST), trailing=bytes(512)))
+    plain.write_bytes(gzip_bytes(archive(FIRST)))
+    assert () == contradictions(read_archive(str(padded)).archive)
+    assert "different" == compare(str(padded), str(plain))["level"]
+    assert 0 == unpacked(tmp_path, padded.read_bytes())
 
 
 @pytest.mark.parametrize("label", REFUSED)
