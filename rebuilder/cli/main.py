@@ -216,10 +216,7 @@ def worker(
     config: Settings = None,
     index_url: Index = None,
 ) -> None:
-    """Add one more worker process to a service.
-
-    Its ledger and its store must be those of the service.
-    """
+    """Add a worker process to a service, with the same ledger and store."""
     from rebuilder.cli.serve import run_worker
     from rebuilder.config import load_config
 
@@ -338,9 +335,7 @@ def trust_update(
 ) -> None:
     """Take a newer trust root into use and print what changed.
 
-    Read docs/trust.md first.
-
-    Exit code 2: the file is not a trust root; nothing is changed.
+    Read docs/trust.md first. Exit code 2: the file is not a trust root; nothing is changed.
     """
     from rebuilder.cli.trust import update
     from rebuilder.config import load_config
