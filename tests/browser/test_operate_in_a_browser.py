@@ -72,6 +72,16 @@ def test_it_fits_a_phone_with_large_letters(browser: Browser, sites: Path, state
     )
 
 
+def test_no_cell_reaches_beyond_its_table(browser: Browser, sites: Path) -> None:
+    """On a desk, too: a time that does not break would stand beside the page."""
+    browser.open(sites / "busy" / "operate.html", width=DESK)
+    assert [] == browser.script(
+        "return [...document.querySelectorAll('td > *, th > *')].filter(each => "
+        "each.getBoundingClientRect().right > each.closest('table').getBoundingClientRect().right + 1)"
+        ".map(each => each.outerHTML.slice(0, 200))"
+    )
+
+
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_can_be_read(browser: Browser, sites: Path, state: str, scheme: str) -> None:
