@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import bz2
 import gzip
 import io
 import json
 import lzma
+import pprint
 import random
 import tarfile
+import urllib.parse
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -60,6 +63,22 @@ def find(published: bytes, source: bytes, directory: Path) -> tuple[list[dict[st
     return document["found"], document["whole"]
 
 
+def damaged(content: bytes) -> bytes:
+    """The same with a member before it whose checksum is wrong."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("first.txt", "words")
+        archive.writestr("inner.bin", content)
+    data = bytearray(buffer.getvalue())
+    data[data.find(b"PK\x01\x02") + 16] ^= 255
+    return bytes(data)
+
+
+def cut(data: bytes, size: int) -> list[bytes]:
+    """Pieces of a size."""
+    return [data[at : at + size] for at in range(0, len(data), size)]
+
+
 def pieces(data: bytes) -> dict[str, bytes]:
     """The file cut in seven."""
     size = len(data) // 7 + 1
@@ -96,6 +115,27 @@ WAYS: dict[str, Callable[[bytes], bytes]] = {
     "a literal of Python": lambda data: b"D = " + repr(data).encode(),
     "backwards": lambda data: data[::-1],
     "base64 of xz in a zip": lambda data: zipped(base64.b64encode(lzma.compress(data))),
+    "behind a damaged member": lambda data: damaged(base64.b64encode(data)),
+    "in the second stream of gzip": lambda data: gzip.compress(b"x") + gzip.compress(base64.b64encode(data)),
+    "in the second stream of bz2": lambda data: bz2.compress(b"x") + bz2.compress(base64.b64encode(data)),
+    "gzip behind something": lambda data: b"\0stub" + gzip.compress(base64.b64encode(data)),
+    "deflated without a header": lambda data: base64.b64encode(zlib.compress(base64.b64encode(data))[2:-4]),
+    "a literal in lines": lambda data: b"D = " + pprint.pformat(data, width=60).encode(),
+    "short literals": lambda data: b"(%s)" % b"\n".join(repr(each).encode() for each in cut(data, 16)),
+    "a literal behind what is no escape": lambda data: b"# \\xZZ\nD = " + repr(data).encode(),
+    "base64 with escaped line ends": lambda data: b"D = " + repr(base64.encodebytes(data)).encode(),
+    "octal escapes": lambda data: b'D = b"' + b"".join(b"\\%03o" % each for each in data) + b'"',
+    "JSON": lambda data: json.dumps(data.decode("latin-1")).encode(),
+    "characters in UTF-8": lambda data: data.decode("latin-1").encode(),
+    "base64 in UTF-16": lambda data: base64.b64encode(data).decode().encode("utf-16"),
+    "base64 added up": lambda data: b"".join(b"D += '%s'\n" % each for each in cut(base64.b64encode(data), 60)),
+    "base85 in literals": lambda data: b"\n".join(b"'%s'" % each for each in cut(base64.b85encode(data), 60)),
+    "ascii85 in a frame": lambda data: base64.a85encode(data, adobe=True, wrapcol=76),
+    "hexadecimal with colons": lambda data: data.hex(":").encode(),
+    "uuencoded": lambda data: b"begin 644 x\n" + b"".join(map(binascii.b2a_uu, cut(data, 45))) + b"`\nend\n",
+    "quoted-printable": binascii.b2a_qp,
+    "percent-encoded": lambda data: urllib.parse.quote_from_bytes(data).encode(),
+    "numbers without commas": lambda data: " ".join(map(str, data)).encode(),
 }  # fmt: skip
 
 
@@ -136,6 +176,14 @@ def test_a_bomb_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(find_published, "BYTES", 4 << 20)
     bomb = tar({f"p/{number}": bytes(1 << 20) for number in range(9)})
     assert ([], False) == find(wheel(), bomb, tmp_path)
+
+
+def test_what_lies_too_deep_is_said(tmp_path: Path) -> None:
+    """Compressed more often than is undone."""
+    data = base64.b64encode(wheel())
+    for _ in range(5):
+        data = gzip.compress(data)
+    assert ([], False) == find(wheel(), tar({"p/x": data}), tmp_path)
 
 
 @pytest.mark.parametrize("source", [b"", b"PK\x05\x06" + bytes(18), b"\x1f\x8b" + bytes(99), b"\\x" * 999, b"1," * 999])

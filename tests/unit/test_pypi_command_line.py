@@ -37,6 +37,7 @@ def traces(*tags: str, generator: str = "bdist_wheel (0.37.1)") -> WheelTraces:
         (("py37",), "[bdist_wheel]\npython_tag = py37\n", "x-1-py37-none-any.whl", ()),
         (("py3",), None, "x-1-2-py3-none-any.whl", ("--build-number=2",)),
         (("py3",), "[broken", "x-1-py3-none-any.whl", ()),
+        (("py\uff13\u0664",), None, "x-1-py3-none-any.whl", ()),
         (("x --y",), None, "x-1-py3-none-any.whl", ()),
     ],
 )

@@ -58,5 +58,6 @@ def test_choices() -> None:
     """What a build is told is counted."""
     assert 11**3 == version_choices("1.0")
     assert 40**5 == version_choices("1.0a1")
+    assert 66**7 == version_choices("1.0+aBc")
     assert option_choices(("--platform-tag=win32",)) < option_choices(("--platform-tag=win32.win_amd64",))
     assert 10 == option_choices(("--build=2",))

@@ -29,7 +29,7 @@ CLOCK_SANDBOX = "uml"
 """The kind of sandbox whose clock can be set."""
 UMASKS = (0o022, 0o002)
 """Those a build is given: who made the file had one of them, or its modes are none that a build has to know."""
-_SECONDS = 1 << 32
+SECONDS = 1 << 32
 """From 1970 to 2106."""
 _RELEASES = 1 << 10
 """No build tool has more releases."""
@@ -112,9 +112,9 @@ def replayed(bench: Bench, circumstances: Circumstances) -> tuple[Replayed, ...]
         _told("umask", f"{circumstances.source_umask:04o} {circumstances.umask:04o}", len(UMASKS) ** 2),
     ]
     if circumstances.source_date_epoch is not None and circumstances.epoch_is_recorded:
-        found.append(_told("source-date-epoch", str(circumstances.source_date_epoch), _SECONDS))
+        found.append(_told("source-date-epoch", str(circumstances.source_date_epoch), SECONDS))
     if circumstances.clock is not None:
-        found.append(_told("clock", circumstances.clock.isoformat(), _SECONDS))
+        found.append(_told("clock", circumstances.clock.isoformat(), SECONDS))
     if bench.retagged:
         found.append(_told("tags", " ".join(bench.retagged[1]), option_choices(bench.retagged[1])))
     if bench.pretended:

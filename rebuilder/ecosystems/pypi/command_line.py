@@ -11,7 +11,7 @@ from rebuilder.ecosystems.pypi.requirements import LEGACY_BACKEND, BuildSystem
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces
 from rebuilder.model.inspection import Inspection
 
-_TAG = re.compile(r"(?:py|cp|pp)\d{1,4}")
+_TAG = re.compile(r"(?:py|cp|pp)\d{1,4}", re.ASCII)
 _TAGS = 1 << 16
 """``--universal``, or one of the tags above: three kinds of them with up to four digits."""
 _ARCHITECTURE = r"(?:x86_64|i686|aarch64|arm64|armv7l|ppc64|ppc64le|s390x|riscv64|loongarch64|universal2|intel)"
@@ -99,7 +99,8 @@ def name_parts(filename: str) -> tuple[str | None, str, str, str]:
 
 def version_choices(version: str) -> int:
     """How many versions there could be of this length, written with the same kinds of characters."""
-    characters = 11 if re.fullmatch(r"[0-9.]+", version) else 40
+    kinds = ((11, r"[0-9.]+"), (40, r"[0-9a-z.+!_-]+"))
+    characters = next((number for number, kind in kinds if re.fullmatch(kind, version)), 66)
     return int(characters ** len(version))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from rebuilder.ecosystems.pypi.build_recipe import UMASKS, Circumstances
+from rebuilder.ecosystems.pypi.build_recipe import SECONDS, UMASKS, Circumstances
 from rebuilder.ecosystems.pypi.file_times import epoch
 from rebuilder.ecosystems.pypi.requirements import BuildSystem
 from rebuilder.ecosystems.pypi.trying import Guess
@@ -72,7 +72,7 @@ def with_what(system: BuildSystem, generator: Generator | None, python: str, upl
 def _one_time(marks: Marks) -> list[Guess]:
     common = max(Counter(marks.times.values()).most_common(1), default=("", 0))[0]
     seconds = epoch(marks.uniform_time or common)
-    if seconds is None:
+    if seconds is None or not 0 <= seconds < SECONDS:  # tar archives have any; what is told is of a closed set
         return []
     if marks.uniform_time is not None:
         shown = marks.uniform_time.replace("T", " ")
