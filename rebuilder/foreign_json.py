@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _NOT_BRACKETS = bytes(each for each in range(256) if each not in b"[]{}")
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _WINDOW = 1 << 20
 
 
@@ -49,13 +50,19 @@ def read_json(
     """
     _measure(data, limits or JsonLimits())
     try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=pairs, parse_constant=_refuse_constant)
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=pairs, parse_constant=_refuse_constant)
+        return _with_whole_characters(value) if _HALF.search(data) else value
     except UnicodeDecodeError:
         raise UnreadableJson("is not text in UTF-8") from None
     except UnreadableJson:
         raise
     except (ValueError, RecursionError):
         raise UnreadableJson("is not JSON") from None
+
+
+def _with_whole_characters(value: Any) -> Any:
+    """The same with “?” for halves of surrogate pairs, which JSON can write and no other document can hold."""
+    return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def _measure(data: bytes, limits: JsonLimits) -> None:

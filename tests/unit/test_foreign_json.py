@@ -92,3 +92,10 @@ def test_a_text_over_two_windows_is_one() -> None:
     assert [len("x") * (3 << 20)] == [len(each) for each in read_json(data)]
     with pytest.raises(UnreadableJson, match="text"):
         read_json(data, JsonLimits(text_bytes=(3 << 20) - 1))
+
+
+def test_half_characters_are_replaced() -> None:
+    """What JSON can write and nothing else can hold costs no document; whole characters stay."""
+    assert {"?": "a?b", "c": ["\U0001f600", "\\ud800"]} == read_json(
+        rb'{"\udfff": "a\ud800b", "c": ["\ud83d\ude00", "\\ud800"]}'
+    )

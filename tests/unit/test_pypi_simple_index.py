@@ -11,6 +11,7 @@ from packaging.version import Version
 
 from rebuilder.ecosystems.pypi.simple_index import Project, SimpleIndex, near_versions
 from rebuilder.errors import UnavailableError
+from rebuilder.model.value import canonical_json
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.fetcher import FakeFetcher
 
@@ -166,3 +167,31 @@ def test_near_versions_share_their_beginning() -> None:
 def test_a_serial_that_is_none_is_passed_over(serial: Any) -> None:
     """Mirrors write what they like; the page is as good as before."""
     assert read(page(meta={"api-version": "1.1", "_last-serial": serial})).serial is None
+
+
+@pytest.mark.parametrize(
+    "time",
+    ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59Z", "0001-01-01", "1969-12-31"],
+)
+def test_times_of_no_upload_are_none(time: str) -> None:
+    """What cannot be reckoned with is no time."""
+    [file] = read(page(entry(**{"upload-time": time}))).files
+    assert file.published is not None
+    assert file.published.uploaded is None
+
+
+@pytest.mark.parametrize(
+    "url", ["http://example.org:99999/x", "http://[::1", "http://example.org/a b", "http://example.org/\x1b[2J", "x:y"]
+)
+def test_addresses_that_are_none(url: str) -> None:
+    """No file is fetched from there, and none of it is shown."""
+    [file] = read(page(entry(url=url))).files
+    assert file.published is None
+
+
+def test_no_password_is_kept_and_no_half_character() -> None:
+    """Addresses and reasons are published with the report."""
+    [file] = read(page(entry(url="https://user:secret@example.org/x.whl", yanked="\ud800"))).files
+    assert file.published is not None
+    assert ("https://example.org/x.whl", "?") == (file.published.url, file.published.yanked)
+    assert canonical_json(file.published.document())

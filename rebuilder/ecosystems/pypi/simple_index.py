@@ -33,6 +33,7 @@ MAX_FILES = 50_000
 _LIMITS = JsonLimits(values=1_000_000)
 _LARGEST = 1 << 62
 """Of a serial."""
+_FIRST_YEAR, _LAST_YEAR = 1970, 2200
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME_ENTRY = re.compile(rb'"name"\s{0,9}:\s{0,9}"([A-Za-z0-9][A-Za-z0-9._-]{0,299})"')
 
@@ -286,24 +287,30 @@ def _published(listed: ListedFile, *, base: str) -> PublishedFile | None:
 
 
 def _address(reference: str, *, base: str) -> str | None:
-    """The address a reference on a page leads to; None when it leads nowhere files are fetched from."""
+    """The address a reference on a page leads to, without user name and password, since it is shown on pages.
+
+    None when it leads nowhere files are fetched from.
+    """
     try:
-        url = urljoin(base, reference)
-        scheme = urlsplit(url).scheme
+        parts = urlsplit(urljoin(base, reference))
+        parts.port  # noqa: B018 - raises when it is none
     except ValueError:
         return None
-    return url.partition("#")[0] if scheme in {"https", "http", "file"} else None
+    url = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
+    usable = parts.scheme in {"https", "http", "file"} and url.isprintable() and " " not in url
+    return url if usable else None
 
 
 def _moment(text: str | None) -> datetime | None:
-    """A time as PEP 700 writes it (ISO 8601, UTC); None when it is something else."""
+    """A time as PEP 700 writes it (ISO 8601, UTC); None when it is something else, or no time of any upload."""
     if text is None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return moment if _FIRST_YEAR <= moment.year <= _LAST_YEAR else None
 
 
 def near_versions(project: Project, wanted: str) -> list[str]:
