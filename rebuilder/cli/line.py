@@ -1,4 +1,4 @@
-"""The JSON line ``rebuilder verify --json`` prints for each artifact (its fields are documented in README.md)."""
+"""The JSON line ``rebuilder verify --json`` prints for each artifact; docs/verify-json.md has its fields."""
 
 from __future__ import annotations
 

@@ -215,10 +215,9 @@ def comparison_section(attempt: Attempt, index: int, text: str | None) -> Compar
 
 def _total(total: int, comparison: Comparison) -> str:
     """The files themselves differ, or what the archive stores about them."""
-    differ = "differs" if total == 1 else "differ"
     if comparison.level is Level.EQUIVALENT:
-        return f"What the archive stores about {count(total, 'file', 'files')} {differ}"
-    return f"{count(total, 'file', 'files')} inside the archive {differ}"
+        return f"What the archives store about {count(total, 'file', 'files')} differs"
+    return f"{count(total, 'file', 'files')} inside the archive {'differs' if total == 1 else 'differ'}"
 
 
 def _parts(detail: str) -> tuple[str, ...]:

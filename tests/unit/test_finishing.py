@@ -119,7 +119,7 @@ def test_the_page_says_what_was_written_instead_of_what_differs() -> None:
     assert failed is not None
     assert "What differs" == failed.heading
     assert "every byte is the same" not in failed.summary
-    assert failed.total.startswith("What the archive stores about")
+    assert failed.total.startswith("What the archives store about")
 
 
 FORGED: dict[str, Callable[[], Attempt]] = {

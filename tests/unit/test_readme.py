@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+from rebuilder.cli.line import result_line
 from rebuilder.cli.main import app
 from rebuilder.errors import ExitCode
+from rebuilder.pipeline import Verified
+from tests.fakes import reports
+from tests.fakes.blobs import MemoryBlobs
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -69,3 +73,11 @@ def test_links_lead_somewhere() -> None:
     """Every relative link is a file or folder of the checkout."""
     for link in re.findall(r"\]\(([^)#]+)\)", README):
         assert (ROOT / link).exists(), link
+
+
+def test_the_fields_of_a_json_line_are_told() -> None:
+    """Each field has its row, in the order in which it is printed, and there is no row for one that is not printed."""
+    done = reports.reproduced(MemoryBlobs())
+    line = result_line(Verified(done.artifact, signed=reports.signed(done)), Path("site"))
+    rows = re.findall(r"^\| `([a-z_]+)(?:\[\])?` \|", (ROOT / "docs/verify-json.md").read_text(), re.MULTILINE)
+    assert list(line) == rows
