@@ -87,7 +87,7 @@ def _descriptor(member: ZipMember) -> bool:
     if not member.flags & DESCRIPTOR_FLAG:
         return False
     odd = {name for name, _value in member.odd}
-    return member.descriptor is None or "no data" in odd or {"headers in data", "csize"} <= odd
+    return member.descriptor is None or bool(odd & {"no data", "headers in data"})
 
 
 def _encoding(member: ZipMember) -> bool:

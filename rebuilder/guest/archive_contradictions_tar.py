@@ -15,6 +15,8 @@ _OCTAL_MOST = 1 << 33
 """The first size that does not fit into the octal form."""
 _PADDING = 1 << 20
 """Most zeros after the end that pass for padding."""
+_STAR_PREFIX = 131
+"""Bytes of a prefix in the form of star, which has times behind it."""
 _CHARSETS = {b"ISO-IR 10646 2000 UTF-8", b"BINARY"}
 
 
@@ -60,7 +62,7 @@ def _sizes(member: TarMember) -> bool:
     size = header.size
     if any(int(value or b"0") != size.value for value in records.get(b"size", ())):
         return True
-    if any(key.startswith(b"SCHILY.realsize") for key in records):
+    if any(key.startswith((b"SCHILY.realsize", b"SUN.holesdata")) for key in records):
         return True
     extensions = member.written[1] if member.written else ()
     return any(_two_sizes(each) for each in (size, *(extension.header.size for extension in extensions)))
@@ -103,7 +105,12 @@ def _cut(member: TarMember) -> bool:
 
 def _prefixed(member: TarMember) -> bool:
     header = _header(member)
-    return not header.magic.startswith(b"ustar\0") and header.prefix.rest[:1] not in (b"", b"\0")
+    if not header.magic.startswith(b"ustar\0"):
+        return header.prefix.rest[:1] not in (b"", b"\0")
+    if b"path" in _records(member) or not header.prefix.value:
+        return False
+    star = header.tail.endswith(b"tar") and len(header.prefix.value) > _STAR_PREFIX
+    return star or header.magic != b"ustar\x0000"
 
 
 def _solaris(member: TarMember) -> bool:

@@ -12,6 +12,7 @@ import os
 import sys
 
 from rebuilder.guest import replay_tar, replay_zip
+from rebuilder.guest.archive_contradictions import contradictions
 from rebuilder.guest.archive_limits import UnreadableError
 from rebuilder.guest.archive_open import read_archive
 from rebuilder.guest.archive_zip import ZipArchive
@@ -58,3 +59,5 @@ def finish(rebuilt: str, record: str, out: str) -> None:
     after, names, rules = read_archive(out), list(document["values"]), rules_for(before.archive)
     if not after.readable or normalised(after.archive, names, rules) != normalised(before.archive, names, rules):
         raise Refused(f"more than {', '.join(names)} would be written")
+    if contradictions(after.archive) != contradictions(before.archive):
+        raise Refused("readers would disagree about what was written")

@@ -75,6 +75,13 @@ CONTRADICTORY = {
         zip_bytes(META, Entry("a.bin", INNER, method=0, descriptor=True)),
         "data descriptor is announced",
     ),
+    "stored archive, sizes known": (
+        zip_bytes(
+            META,
+            Entry("a.bin", INNER, method=0, descriptor=True, local={"csize": len(INNER), "usize": len(INNER)}),
+        ),
+        "data descriptor is announced",
+    ),
     "ZIP64 numbers": (zip_bytes(META, Entry(local_extra=struct.pack("<HHQ", 1, 8, 99))), "ZIP64"),
     "ZIP64 twice": (zip_bytes(META, Entry(extra=struct.pack("<HHQ", 1, 8, 15) * 2)), "ZIP64"),
     "between members": (zip_bytes(META, Entry(gap=b"x")), "between members"),

@@ -221,6 +221,12 @@ FORGED: dict[str, Forge] = {
     "truth": lambda values: values["zip-times"].update({"time": [True] * 4}),
     "too few": lambda values: values["zip-times"].update({"time": [0] * 3}),
     "twice the same": lambda values: values.update({"zip-order": {"order": [0, 0, 1, 2], "rank": [0, 1, 2, 3]}}),
+    "a version that Python refuses": lambda values: values.update(
+        {"zip-versions": {"made": [20] * 4, "needed": [99] * 4}}
+    ),
+    "a descriptor that is not there": lambda values: values.update(
+        {"zip-flags": {"flags": [8] * 4, "descriptor": [None] * 4}}
+    ),
     "encrypted": lambda values: values.update({"zip-flags": {"flags": [1] * 4, "descriptor": [None] * 4}}),
     "method": lambda values: values.update(
         {"zip-compression": {"flags": [0] * 4, "method": [12] * 4, "deflate": [None] * 4}}

@@ -94,6 +94,9 @@ CONTRADICTORY = {
     "NUL in a pax path": archive(FIRST, pax((b"path", b"x-1/bk.py\0a")), member(b"x-1/a")),
     "more after a GNU name": archive(FIRST, long_name(b"x-1/a\0b"), member(b"x-1/a")),
     "prefix without ustar": archive(FIRST, member(b"bk.py", magic=b"ustar  \0", prefix=b"x-1")),
+    "prefix, another version of ustar": archive(FIRST, member(b"bk.py", magic=b"ustar\0\0\0", prefix=b"x-1")),
+    "prefix that star ends earlier": archive(FIRST, member(b"bk.py", prefix=b"x" * 140 + bytes(23) + b"tar\0")),
+    "holes of Solaris": archive(FIRST, pax((b"SUN.holesdata", b" 0 1")), member(b"x-1/a")),
     "character set": archive(FIRST, pax((b"hdrcharset", b"KOI8-R")), member(b"x-1/a")),
     "header of Solaris": archive(FIRST, pax((b"path", b"x-1/a"), kind=b"X"), member(b"x")),
     "digits after a NUL, of a pax header": archive(
