@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "rebuilder"
 PARTS = {"ecosystems", "provenance", "toolchains", "sandbox", "compare", "diagnose", "attest", "log", "site", "storage"}
 LAYERS: list[set[str]] = [
-    {"model", "errors", "resources", "guest", "checked_files", "foreign_json"},
+    {"model", "errors", "resources", "guest", "checked_files", "foreign_json", "foreign_words"},
     {"ports", "extras"},
     PARTS | {"allowance", "clock", "config", "hits", "places", "stopwatch"},
     {"guest_check", "experiments"},

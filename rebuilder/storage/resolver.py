@@ -15,11 +15,12 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import InvalidRequirement
 from packaging.utils import canonicalize_name
 from pydantic import ValidationError
 
 from rebuilder.errors import StoreError, ToolchainError, UnavailableError, UsageError
+from rebuilder.foreign_words import read_requirement
 from rebuilder.model.resolution import Pin, Resolution
 from rebuilder.model.value import canonical_json, sha256_hex
 from rebuilder.ports import Facts
@@ -238,7 +239,7 @@ def _harmless(requirement: str) -> str:
     """
     short = ascii(requirement if len(requirement) <= 200 else requirement[:199] + "…")
     try:
-        parsed = Requirement(requirement)
+        parsed = read_requirement(requirement)
     except InvalidRequirement:
         raise InvalidRequirement(f"The build requirement {short} is malformed.") from None
     if parsed.url is not None:

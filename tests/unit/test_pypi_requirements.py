@@ -206,3 +206,23 @@ def test_stand_in() -> None:
     assert ("x", "hatchling[a]<=1.9.0") == found.requirements
     assert [("x", "hatchling[a]")] == [each.requirements for each in found.alternatives]
     assert "hatchling 1.9.0.post20250701" in found.notes[0]
+
+
+DIGITS = "1" * 5000
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (f"x = {DIGITS}", "not TOML"),
+        ("x = " + "[" * 9999, "not TOML"),
+        (f'[build-system]\nrequires = ["setuptools=={DIGITS}"]', "not a requirement"),
+        (f"[build-system]\nrequires = [\"x; {'(' * 400}os_name == 'a'{')' * 400}\"]", "not a requirement"),
+        (f'[build-system]\nrequires = ["x; {"(" * 9999}"]', "not a requirement"),
+    ],
+)
+def test_what_parsers_give_up_at_is_malformed(text: str, words: str) -> None:
+    """Too many digits or levels are a fault of the source, and end nothing."""
+    with pytest.raises(Stopped) as stopped:
+        pin_generator(read_build_system(text), Generator("setuptools", "70.0"), "x", "1")
+    assert words in stopped.value.obstacle.sentence

@@ -15,6 +15,7 @@ from packaging.version import InvalidVersion, Version
 from rebuilder.ecosystems.pypi.obstacles import Stopped, quoted
 from rebuilder.ecosystems.pypi.tool_versions import Bracket
 from rebuilder.ecosystems.pypi.wheel_traces import Generator
+from rebuilder.foreign_words import read_requirement, read_toml
 from rebuilder.model.verdict import Verdict
 
 LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
@@ -119,7 +120,7 @@ def parse_requirements(texts: list[str]) -> tuple[Requirement, ...]:
     requirements = []
     for text in texts:
         try:
-            requirement = Requirement(text)
+            requirement = read_requirement(text)
         except InvalidRequirement:
             raise Stopped(
                 Verdict.BUILD_FAILED,
@@ -268,8 +269,8 @@ _KNOWN = {
 
 def _table(pyproject: str) -> dict[str, Any] | None:
     try:
-        document = tomllib.loads(pyproject.replace("\r\n", "\n"))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        document = read_toml(pyproject)
+    except tomllib.TOMLDecodeError as error:
         raise _malformed(f"it is not TOML ({quoted(str(error))})") from None
     table = document.get("build-system")
     if table is not None and not isinstance(table, dict):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rebuilder.ecosystems.pypi.tree_rules import Project
+from rebuilder.foreign_words import read_toml
 
 _WRITTEN = (
     ("setuptools_scm", "version_file"),
@@ -61,8 +62,8 @@ def _takes_version_from_git(text: str) -> bool:
 
 def _tool(pyproject: str | None) -> Any:
     try:
-        return tomllib.loads((pyproject or "").replace("\r\n", "\n")).get("tool", {})
-    except (tomllib.TOMLDecodeError, RecursionError):
+        return read_toml(pyproject or "").get("tool", {})
+    except tomllib.TOMLDecodeError:
         return {}
 
 

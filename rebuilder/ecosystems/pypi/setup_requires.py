@@ -9,9 +9,10 @@ import ast
 import warnings
 from dataclasses import replace
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import InvalidRequirement
 
 from rebuilder.ecosystems.pypi.requirements import Requirements
+from rebuilder.foreign_words import read_requirement
 
 _MOST = 20
 _LONGEST = 1 << 18
@@ -49,6 +50,6 @@ def _literals(node: ast.expr) -> list[str]:
 
 def _is_release(text: str) -> bool:
     try:
-        return Requirement(text).url is None
+        return read_requirement(text).url is None
     except InvalidRequirement:
         return False
