@@ -27,5 +27,5 @@ class MemorySigner:
         return self._private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
     def sign(self, payload: bytes) -> bytes:
-        """ASN.1 DER signature, ECDSA P-256 over SHA-256."""
-        return self._private.sign(payload, ec.ECDSA(hashes.SHA256()))
+        """ASN.1 DER signature, ECDSA P-256 over SHA-256; the same for the same payload (RFC 6979)."""
+        return self._private.sign(payload, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))

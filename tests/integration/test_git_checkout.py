@@ -95,7 +95,7 @@ def test_git_in_the_sandbox_describes_the_tag(bench: Bench) -> None:
     """No question of ownership, identity or network stands in its way."""
     run = bench.run(("/bin/sh", "-c", ASK))
     assert Outcome.COMPLETED == run.outcome, bench.log(run)
-    log = bench.log(run).splitlines()
+    log = [line.removeprefix("| ") for line in bench.log(run).splitlines() if line.startswith("| ")]
     assert [f"v1.2-0-g{bench.sha[:7]}", f"{bench.sha} (grafted, HEAD, tag: v1.2)", "README", "run.sh", "tools"] == log[
         -5:
     ]
