@@ -7,7 +7,7 @@ from typing import Callable, Dict, List, Optional, Set, Tuple
 from rebuilder.guest.archive_limits import Stretch, stretch
 from rebuilder.guest.archive_reading import examples
 from rebuilder.guest.archive_tar import TarArchive, TarMember
-from rebuilder.guest.archive_tar_headers import BASE_256, Number, TarHeader
+from rebuilder.guest.archive_tar_headers import BASE_256, Number, TarHeader, without_numbers
 
 _DECIDES = {b"path", b"linkpath", b"size", b"hdrcharset"}
 """Keys of pax records that no header may have for all members: many readers pass over those headers."""
@@ -113,6 +113,12 @@ def _prefixed(member: TarMember) -> bool:
     return star or header.magic != b"ustar\x0000"
 
 
+def _ends(member: TarMember) -> bool:
+    """Python's reader ends at a header like this, as if the archive did."""
+    extensions = member.written[1] if member.written else ()
+    return any(without_numbers(each) for each in (_header(member), *(extension.header for extension in extensions)))
+
+
 def _solaris(member: TarMember) -> bool:
     return any(extension.header.type == b"X" for extension in (member.written[1] if member.written else ()))
 
@@ -134,6 +140,7 @@ _MEMBERS: Tuple[Tuple[str, Callable[[TarMember], bool]], ...] = (
     ("A name is cut by readers that take a NUL for its end: {}.", _cut),
     ("A name has a beginning that only some readers add: {}.", _prefixed),
     ("A name is in a character set that readers do not know: {}.", _charset),
+    ("A header is taken for the end of the archive by some readers: {}.", _ends),
     ("A header of Solaris says more about a member, which many readers pass over: {}.", _solaris),
 )
 
@@ -143,6 +150,9 @@ def _whole(archive: TarArchive) -> List[str]:
     compression = archive.compression
     found = {
         "A header for all members gives a name, a target or a size, which many readers pass over.": keys & _DECIDES,
+        "A header for all members is taken for the end of the archive by some readers.": any(
+            without_numbers(each.header) for _index, each in archive.globals
+        ),
         "There are bytes after its end.": archive.trailing,
         "There are bytes after its compressed data.": compression is not None
         and _more_than_zeros(compression.trailing),

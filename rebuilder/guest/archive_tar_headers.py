@@ -67,6 +67,17 @@ def written_number(number: Number, width: int) -> bytes:
     return form(number.value, width)
 
 
+def without_numbers(header: TarHeader) -> bool:
+    """Whether an old header has no number where later forms have one, and where some readers look in every form."""
+    try:
+        for each in (header.major, header.minor):
+            if isinstance(each.style, bytes):
+                _number(each.style)
+    except UnreadableError:
+        return True
+    return False
+
+
 def is_tar_header(block: bytes) -> bool:
     """Whether a block could be the first header of a tar archive: its checksum is right and it is not empty."""
     return len(block) >= BLOCK and any(block[:BLOCK]) and _checksum_ok(block[:BLOCK])

@@ -35,6 +35,7 @@ def header(name: bytes, length: int = 0, kind: bytes = b"0", **fields: bytes) ->
         "kind": (156, kind),
         "link": (157, b""),
         "magic": (257, b"ustar\0" + b"00"),
+        "major": (329, b""),
         "prefix": (345, b""),
     }
     for label, (at, usual) in parts.items():
@@ -94,6 +95,13 @@ CONTRADICTORY = {
     "NUL in a pax path": archive(FIRST, pax((b"path", b"x-1/bk.py\0a")), member(b"x-1/a")),
     "more after a GNU name": archive(FIRST, long_name(b"x-1/a\0b"), member(b"x-1/a")),
     "prefix without ustar": archive(FIRST, member(b"bk.py", magic=b"ustar  \0", prefix=b"x-1")),
+    "an end to Python": archive(FIRST, member(b"x-1/a", magic=b"", major=b"no"), member(b"x-1/b")),
+    "an end to Python, before a name": archive(
+        FIRST, member(b"pax", record(b"path", b"x-1/a"), b"x", magic=b"", major=b"no"), member(b"x-1/b")
+    ),
+    "an end to Python, for all members": archive(
+        FIRST, member(b"pax", record(b"comment", b"a"), b"g", magic=b"", major=b"no"), member(b"x-1/b")
+    ),
     "prefix, another version of ustar": archive(FIRST, member(b"bk.py", magic=b"ustar\0\0\0", prefix=b"x-1")),
     "prefix that star ends earlier": archive(FIRST, member(b"bk.py", prefix=b"x" * 140 + bytes(23) + b"tar\0")),
     "holes of Solaris": archive(FIRST, pax((b"SUN.holesdata", b" 0 1")), member(b"x-1/a")),
