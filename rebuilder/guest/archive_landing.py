@@ -27,7 +27,7 @@ _UTF8_FLAG = 1 << 11
 _SCHEMES = {"purelib": "lib", "platlib": "lib", "scripts": "bin", "headers": "include", "data": ""}
 _PACKAGES = re.compile(r"(?:(?:local/)?lib(?:64)?/(?:python|pypy)[0-9.]+t?|[Ll]ib)/(?:site|dist)-packages/")
 _BIN = re.compile(r"(?:local/)?(?:bin|Scripts)/")
-_HEADERS = re.compile(r"(?:local/)?include/(?:site/)?(?:python|pypy)[0-9.]+[a-z]*/")
+_HEADERS = re.compile(r"(?:(?:local/)?include/(?:site/)?(?:python|pypy)[0-9.]+[a-z]*|Include)/([^/]+)/")
 _IGNORED = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
 )
@@ -101,14 +101,23 @@ def _scheme(plain: str, release: str) -> str:
     parts = plain.split("/", 2)
     if len(parts) < 3 or parts[1] not in _SCHEMES:
         return f"nowhere/{plain}"
+    project = release.partition("-")[0]
     if parts[1] == "headers":
-        return f"Include/{release.partition('-')[0]}/{parts[2]}"
+        return f"Include/{project}/{parts[2]}"
     if parts[1] != "data":
         return f"{_SCHEMES[parts[1]]}/{parts[2]}"
-    for found, scheme in ((_PACKAGES, "lib/"), (_BIN, "bin/"), (_HEADERS, "Include/")):
+    headers = _HEADERS.match(parts[2])
+    if headers and _any_spelling(headers[1]) == _any_spelling(project):
+        return f"Include/{project}/{parts[2][headers.end() :]}"
+    for found, scheme in ((_PACKAGES, "lib/"), (_BIN, "bin/")):
         if found.match(parts[2]):
             return found.sub(scheme, parts[2], count=1)
     return parts[2]
+
+
+def _any_spelling(project: str) -> str:
+    """A project's name as all its spellings have it (PyPA "Names and normalization")."""
+    return re.sub(r"[-_.]+", "-", project).lower()
 
 
 READERS = (

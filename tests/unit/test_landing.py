@@ -128,6 +128,14 @@ CONTRADICTORY = {
         ),
         "one path",
     ),
+    "headers, and data by another spelling": (
+        zip_bytes(
+            Entry("Foo_Bar-1.dist-info/METADATA", b"Name: foo.bar\n"),
+            Entry("Foo_Bar-1.data/headers/a.h", b"1"),
+            Entry("Foo_Bar-1.data/data/include/python3.12/foo-bar/a.h", b"2"),
+        ),
+        "one path",
+    ),
     "directory by its mode": (zip_bytes(META, Entry("pkg", b"", mode=0o40755), Entry()), "directory by its mode"),
     "streamed, deflated, without data": (
         zip_bytes(META, Entry("a.py", b"", descriptor=True, method=0)).replace(
