@@ -23,7 +23,6 @@ from rebuilder.guest.archive_zip_records import (
     has_signature,
 )
 
-_EXAMPLES = 3
 _UTF8_FLAG = 1 << 11
 _LEVEL_FLAGS = 0b110
 _SIZES = {"csize": "size", "usize": "size", "crc": "checksum", "wide csize": "size", "wide usize": "size"}
@@ -55,11 +54,14 @@ def _landings(archive: ZipArchive) -> List[str]:
             f"Readers disagree about the name of “{shown(member.name)}”: "
             f"to some it is “{shown(first)}”, to others “{shown(second)}”."
         )
-    for path, members in twins(archive)[:_EXAMPLES]:
-        names = ", ".join(f"“{shown(each.name)}”" for each in members[:_EXAMPLES])
+    found = twins(archive)
+    for path, members in found[:1]:
+        distinct = list(dict.fromkeys(each.name for each in members))
+        names = examples(distinct) if len(distinct) > 1 else f"“{shown(distinct[0])}”, {len(members):,} times"
+        others = f" So it is with {len(found):,} paths in all." if len(found) > 1 else ""
         sentences.append(
             f"Members that are not the same are installed to one path, “{shown(path)}”: {names}; which one stays "
-            f"depends on the installer and on the order of members."
+            f"depends on the installer and on the order of members.{others}"
         )
     infos = sorted(dist_infos(archive))
     if len(infos) > 1:

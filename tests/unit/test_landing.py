@@ -161,6 +161,16 @@ def test_a_contradiction_is_named_and_never_equal(label: str, tmp_path: Path) ->
     assert "Readers disagree about what the published file holds." in level(tmp_path, data, later(data))["problem"]
 
 
+def test_many_contradictions_are_a_few_sentences(tmp_path: Path) -> None:
+    """One for a kind, with examples and a count, however many members there are and however long their names."""
+    many = [Entry(f"{'n' * 300}{index // 2}.py", b"%d" % index, gap=b"x", local={"crc": 1}) for index in range(200)]
+    found = contradictions(archive(tmp_path, zip_bytes(META, *many, trailing=b"x")))
+    assert 4 == len(found)
+    assert "2 times; which one stays" in found[0]
+    assert "with 100 paths in all" in found[0]
+    assert max(map(len, found)) < 700
+
+
 def later(data: bytes) -> bytes:
     """The same archive with another time in the header of its first member, in both places."""
     old, new = (struct.pack("<HH", value & 0xFFFF, value >> 16) for value in (META.time, OTHER_TIME))
