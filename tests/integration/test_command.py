@@ -94,8 +94,9 @@ def test_site_among_other_files(installation: Installation, tmp_path: Path) -> N
     place = tmp_path / "mine"
     place.mkdir()
     (place / "letter.txt").touch()
-    answer = installation.run("publish", "--site", place)
+    answer = installation.run("verify", "--site", place, "pypi:idna==3.20")
     assert 2 == answer.code
+    assert str(place) in answer.words
     assert ["letter.txt"] == [each.name for each in place.iterdir()]
 
 
