@@ -51,7 +51,7 @@ def read_json(
     _measure(data, limits or JsonLimits())
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=pairs, parse_constant=_refuse_constant)
-        return _with_whole_characters(value) if _HALF.search(data) else value
+        return _with_whole_characters(value) if pairs is None and _HALF.search(data) else value
     except UnicodeDecodeError:
         raise UnreadableJson("is not text in UTF-8") from None
     except UnreadableJson:

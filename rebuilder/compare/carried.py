@@ -51,7 +51,7 @@ def find_carried(guest: Guest, published: Sha256, inputs: Sequence[Input]) -> Ca
 
     A search that fails costs no verdict: it says that not all was looked through.
     """
-    searched = [each for each in inputs if each.role in {Role.SOURCE, Role.BUILD_DEPENDENCY, Role.BUILD_TOOL}]
+    searched = [each for each in inputs if each.role in {Role.SOURCE, Role.BUILD_DEPENDENCY}]
     if not searched:
         return Carried()
     wanted = Input(role=Role.PARAMETERS, name="published file", sha256=published, path=_PUBLISHED)

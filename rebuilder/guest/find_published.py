@@ -30,6 +30,7 @@ FOUND = 20
 
 _SAMPLES, _SAMPLE_BYTES, _FEWEST = 24, 32, 6
 _TAIL_BYTES = 1 << 12
+_LARGE = 1 << 20
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
 _DAMAGED = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error),
@@ -114,7 +115,10 @@ def _inside(layer: Layer) -> Iterator[Layer]:
         archive = True
         yield member
     decoders: List[Tuple[str, Callable[[bytes], Iterator[bytes]]]] = [] if archive else [("compressed", streams)]
-    if not layer.how or layer.how[-1] not in dict(TEXTS) or is_text(layer.data):
+    text = is_text(layer.data)
+    if len(layer.data) > _LARGE and not text:
+        decoders.extend(TEXTS[:1])  # a program, most likely: it has no literals
+    elif not layer.how or layer.how[-1] not in dict(TEXTS) or text:
         decoders.extend(TEXTS)
         if not any(how in layer.how for how, _ in REWRITINGS):
             decoders.extend(REWRITINGS)

@@ -44,7 +44,7 @@ _FEWEST_ESCAPES = 4
 _PRINTABLE = bytes((*range(32, 127), 9, 10, 13))
 _LOOK = 1 << 12
 _PLACES = 32
-"""Places in one file that are looked at as the beginning of a compressed stream."""
+"""Compressed streams that are looked into in one file."""
 _MAKERS: Tuple[Tuple[bytes, Callable[[], Any]], ...] = (
     (b"\x1f\x8b\x08", lambda: zlib.decompressobj(31)),
     (b"\x78\x01", zlib.decompressobj),
@@ -62,13 +62,13 @@ def streams(data: bytes) -> Iterator[bytes]:
     """Compressed streams anywhere in some bytes, those behind others too; one without a header from the start only."""
     end, places = 0, 0
     for match in _BEGINNING.finditer(data):
-        places += 1
-        if places > _PLACES:
+        if places >= _PLACES:
             break
         if match.start() < end:  # inside of one that was read
             continue
         make = next(make for start, make in _MAKERS if match.group() == start)
         plain, end = _decompressed(make(), data, match.start())
+        places += bool(plain)
         yield plain
     if data and not is_text(data):
         bare = zlib.decompressobj(-15)
@@ -88,7 +88,7 @@ def _decompressed(decompressor: Any, data: bytes, start: int) -> Tuple[bytes, in
         plain = decompressor.decompress(memoryview(data)[start:], MOST_BYTES)
     except (ValueError, OSError, EOFError, zlib.error, lzma.LZMAError):
         return b"", start
-    return plain, len(data) - len(decompressor.unused_data) if decompressor.eof else len(data)
+    return plain, len(data) - len(decompressor.unused_data) if decompressor.eof else start
 
 
 def is_text(data: bytes) -> bool:

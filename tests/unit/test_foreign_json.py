@@ -99,3 +99,8 @@ def test_half_characters_are_replaced() -> None:
     assert {"?": "a?b", "c": ["\U0001f600", "\\ud800"]} == read_json(
         rb'{"\udfff": "a\ud800b", "c": ["\ud83d\ude00", "\\ud800"]}'
     )
+
+
+def test_half_characters_stay_where_documents_are_judged_strictly() -> None:
+    """What is signed is not changed before it is looked at."""
+    assert {"a": "\ud800"} == read_json(rb'{"a": "\ud800"}', pairs=dict)

@@ -178,6 +178,13 @@ def test_a_bomb_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert ([], False) == find(wheel(), bomb, tmp_path)
 
 
+def test_in_a_large_program(tmp_path: Path) -> None:
+    """What is large and no text is searched for streams and base64 alone, which is soon done."""
+    program = random.Random(3).randbytes(2 << 20)  # noqa: S311 - always the same bytes
+    for hidden in (gzip.compress(wheel()), b"\n" + base64.b64encode(wheel()) + b"\n"):
+        assert find(wheel(), tar({"p/tool": program + hidden + program}), tmp_path)[0]
+
+
 def test_what_lies_too_deep_is_said(tmp_path: Path) -> None:
     """Compressed more often than is undone."""
     data = base64.b64encode(wheel())
