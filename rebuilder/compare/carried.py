@@ -51,11 +51,13 @@ def find_carried(guest: Guest, published: Sha256, inputs: Sequence[Input]) -> Ca
 
     A search that fails costs no verdict: it says that not all was looked through.
     """
-    searched = [each for each in inputs if each.role in {Role.SOURCE, Role.BUILD_DEPENDENCY}]
+    sources = [each for each in inputs if each.role is Role.SOURCE]
+    dependencies = [each for each in inputs if each.role is Role.BUILD_DEPENDENCY]
+    searched = [*sources, *dependencies]
     if not searched:
         return Carried()
     wanted = Input(role=Role.PARAMETERS, name="published file", sha256=published, path=_PUBLISHED)
-    paths = [_PUBLISHED, *(each.path for each in searched)]
+    paths = [_PUBLISHED, *(each.path for each in sources), *(f"--glance={each.path}" for each in dependencies)]
     try:
         result = guest.run("find_published", paths, inputs=(wanted, *searched), limits=LIMITS)
         answer = _Answer.model_validate(result.document)

@@ -4,6 +4,7 @@ A build that copies the published file out of its own source gives the same byte
 for is the whole file, or three quarters of samples of it that are in none of its members (compressed data, headers).
 Looked through are the inputs, their members, archives and compressed files in those, and what
 :mod:`rebuilder.guest.wrappings` undoes, up to :data:`DEEPEST` layers and :data:`BYTES`, forwards and backwards.
+Build dependencies are other people's releases and far larger than most sources: only their members are looked at.
 What is encrypted or computed in another way is not found: no search can.
 
 The result is ``{"found": [{"input": PATH, "member": NAME, "how": WORDS}, …], "whole": BOOL}``.
@@ -24,7 +25,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
 from rebuilder.guest.wrappings import MOST_BYTES, REWRITINGS, TEXTS, begins_stream, is_text, streams
 
 DEEPEST = 4
-BYTES = 192 << 20
+BYTES = 48 << 20
 """Bytes looked through in all, layers included."""
 FOUND = 20
 
@@ -65,8 +66,15 @@ class Search:
 
     def look(self, data: bytes) -> None:
         """Look through one input."""
+        self._search(self._walk, data)
+
+    def glance(self, data: bytes) -> None:
+        """Look at one input and its members as they are; nothing is undone."""
+        self._search(self._glance, data)
+
+    def _search(self, how: Callable[[Layer], None], data: bytes) -> None:
         try:
-            self._walk(Layer(data, "", ()))
+            how(Layer(data, "", ()))
         except _SpentError:
             self.whole = False
         finally:
@@ -86,6 +94,11 @@ class Search:
             self.whole = False  # other forms are not known from what looks like them by chance
         if len(self.found) == before:
             self._match(layer)
+
+    def _glance(self, layer: Layer) -> None:
+        for each in (*_members(layer), layer):
+            if not self.found:
+                self._match(each)
 
     def _match(self, layer: Layer) -> None:
         for wanted, how in ((self._published, layer.how), (self._published[::-1], (*layer.how, "backwards"))):
@@ -174,15 +187,17 @@ def main(argv: List[str]) -> int:
     """Look through the inputs named by the arguments; 0 whatever was found."""
     parser = argparse.ArgumentParser(prog="find_published")
     parser.add_argument("published", metavar="PUBLISHED")
-    parser.add_argument("inputs", nargs="+", metavar="INPUT")
+    parser.add_argument("inputs", nargs="*", metavar="INPUT")
+    parser.add_argument("--glance", action="append", default=[], metavar="INPUT", help="a build dependency")
     parser.add_argument("--result", required=True, metavar="PATH")
     arguments = parser.parse_args(argv)
     with open(arguments.published, "rb") as file:
         search = Search(file.read())
     found: List[Dict[str, Any]] = []
-    for path in arguments.inputs:
+    ways = [*((path, search.look) for path in arguments.inputs), *((path, search.glance) for path in arguments.glance)]
+    for path, look in ways:
         with open(path, "rb") as file:
-            search.look(file.read())
+            look(file.read())
         found += [{"input": path, "member": name, "how": ", ".join(how)} for name, how in search.found]
         search.found.clear()
     with open(arguments.result, "w", encoding="utf-8", errors="backslashreplace") as file:

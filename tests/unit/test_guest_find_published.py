@@ -161,6 +161,19 @@ def test_the_file_itself_as_an_input(tmp_path: Path) -> None:
     assert [""] == [each["member"] for each in found]
 
 
+def test_in_a_build_dependency(tmp_path: Path) -> None:
+    """There only what is a member as it is counts: dependencies are many, and other people's."""
+    carrier, plain = tmp_path / "dependency", wheel()
+    (tmp_path / "published").write_bytes(plain)
+    (tmp_path / "source").write_bytes(tar({"a.py": b"pass"}))
+    for content, expected in ((plain, ["inner.bin"]), (base64.b64encode(plain), [])):
+        carrier.write_bytes(zipped(content))
+        places = [str(tmp_path / name) for name in ("published", "source")]
+        result = tmp_path / "result"
+        assert 0 == find_published.main([*places, f"--glance={carrier}", "--result", str(result)])
+        assert expected == [each["member"] for each in json.loads(result.read_text())["found"]]
+
+
 @pytest.mark.parametrize("stored", [False, True])
 def test_sources_are_not_found(stored: bool, tmp_path: Path) -> None:
     """The files that a wheel was made of, and an older wheel of theirs, are no finding."""
