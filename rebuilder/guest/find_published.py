@@ -28,6 +28,8 @@ DEEPEST = 4
 BYTES = 48 << 20
 """Bytes looked through in all, layers included."""
 FOUND = 20
+_PIECES = 16
+"""A smaller part of the file than one of so many is not looked for in other forms than its own."""
 
 _SAMPLES, _SAMPLE_BYTES, _FEWEST = 24, 32, 6
 _TAIL_BYTES = 1 << 12
@@ -57,6 +59,8 @@ class Search:
     def __init__(self, published: bytes) -> None:
         self._published = published
         self._samples = _samples(published)
+        self._in_ascii = published.isascii() or any(map(bytes.isascii, self._samples))
+        """Whether a text in ASCII could hold any of it as it is; of an archive it cannot."""
         self._left = BYTES
         self.seen: Dict[bytes, str] = {}
         """Samples found so far, each with where."""
@@ -88,7 +92,7 @@ class Search:
             raise _SpentError
         before = len(self.found)
         if len(layer.how) < DEEPEST:
-            for inner in _inside(layer):
+            for inner in _inside(layer, undo=self._may_hold(layer.data)):
                 self._walk(inner)
         elif begins_stream(layer.data) or next(_members(layer), None) is not None:
             self.whole = False  # other forms are not known from what looks like them by chance
@@ -100,7 +104,13 @@ class Search:
             if not self.found:
                 self._match(each)
 
+    def _may_hold(self, data: bytes) -> bool:
+        """Whether bytes hold as much information as a sixteenth of the file, in whatever form: most sources do not."""
+        return len(zlib.compress(data, 1)) * _PIECES >= len(self._published)
+
     def _match(self, layer: Layer) -> None:
+        if layer.data.isascii() and not self._in_ascii:
+            return
         for wanted, how in ((self._published, layer.how), (self._published[::-1], (*layer.how, "backwards"))):
             if wanted in layer.data and len(self.found) < FOUND:
                 self.found.append((layer.member, how))
@@ -121,12 +131,14 @@ def _samples(published: bytes) -> List[bytes]:
     return kept if len(kept) >= _FEWEST else []
 
 
-def _inside(layer: Layer) -> Iterator[Layer]:
-    """Everything that the bytes may hold in another form."""
+def _inside(layer: Layer, *, undo: bool) -> Iterator[Layer]:
+    """Members of the bytes, and with ``undo`` everything that they may hold in another form."""
     archive = False
     for member in _members(layer):
         archive = True
         yield member
+    if not undo:
+        return
     decoders: List[Tuple[str, Callable[[bytes], Iterator[bytes]]]] = [] if archive else [("compressed", streams)]
     text = is_text(layer.data)
     if len(layer.data) > _LARGE and not text:

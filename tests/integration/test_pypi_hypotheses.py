@@ -180,7 +180,7 @@ def test_clock_is_tried_when_only_times_are_left() -> None:
     assert end(hypotheses, only_times(surroundings, second, rebuilt)) is None
 
 
-@pytest.mark.parametrize("fields", [{"clock": "kernel"}, {"sandboxes": frozenset({"bubblewrap", "uml"})}], ids=str)
+@pytest.mark.parametrize("fields", [{"clock": "kernel"}, {"sandboxes": frozenset({"bubblewrap", "uml"})}], ids=min)
 def test_without_a_clock_of_its_own_it_is_not_tried(fields: dict[str, Any]) -> None:
     """Where there is no such sandbox, or times are written afterwards, equal content is the end."""
     surroundings = Surroundings(**fields)
