@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 from rebuilder.allowance import Allowance
@@ -60,7 +61,7 @@ def idle_parts(ledger: Ledger, blobs: Blobs, clock: Clock, ecosystem: IdleEcosys
         lineage=Lineage(checker, nothing, stopwatch),
         toolchains=nothing,
         comparer=nothing,
-        finisher=nothing,
+        finisher=SimpleNamespace(finished=nothing),  # type: ignore[arg-type]
         find_carried=nothing,
         diffoscope=nothing,
         clock=clock,

@@ -284,6 +284,9 @@ def test_token_goes_to_its_registry_only(registry: Registry, installation: NpmIn
     publish(registry)
     with Registry() as elsewhere:
         url = elsewhere.serve("/npm/sigstore.tgz", TARBALL.read_bytes())
+        settings = installation.root / "rebuilder.toml"
+        settings.write_text(f'[network]\nreachable = ["{elsewhere.base}"]\n')
+        asking = replace(asking, settings=settings)
         registry.fault("/npm/sigstore/-/", redirect(url))
         registry.token = secret
         answer = asking.verify("npm:sigstore==2.3.1")

@@ -102,7 +102,7 @@ def test_yanked_is_noted() -> None:
     surroundings.publish(*release(), yanked="broken\x1b[2J on <b>")
     [found] = evidence(surroundings)
     assert found.obstacle is None
-    assert ("The registry marks this file as yanked: broken [2J on <b>.",) == found.notes
+    assert ("The registry marks this file as yanked: broken⟨U+001B⟩[2J on <b>.",) == found.notes
 
 
 def test_platform_wheels_are_one_unsupported() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -139,7 +140,7 @@ def test_mounts_do_not_tell_where_files_lie(room: Room, tmp_path: Path) -> None:
     )
     for shown in answer:
         for path in (home, tmp_path, room.toolchain, room.toolchain.parent, Path.home(), Path.cwd()):
-            assert str(path) not in shown
+            assert not re.search(rf"(?<![\w/]){re.escape(str(path))}(?![\w])", shown), path
         for word in ("somebody", "bindfile", room.toolchain.parent.name):
             assert word not in shown
     if room.sandbox.kind == "bubblewrap":

@@ -363,7 +363,11 @@ def test_reports_outlive_their_key(registry: Registry, installation: Installatio
     installation.verify("pypi:sixteen==1.0")
     [old] = (installation.site / "keys").iterdir()
     elsewhere = installation.root / "elsewhere"
-    assert installation.run("publish", "--site", elsewhere, "--keys", installation.root / "new-keys").code == 0
+    keys = installation.root / "new-keys"
+    refused = installation.run("publish", "--site", elsewhere, "--keys", keys)
+    assert (4, True) == (refused.code, "a key that is not ours" in refused.words)
+    (keys / "old.public.pem").write_bytes(old.read_bytes())
+    assert installation.run("publish", "--site", elsewhere, "--keys", keys).code == 0
     assert old.name in {each.name for each in (elsewhere / "keys").iterdir()}
     assert old.read_bytes() == (elsewhere / "keys" / old.name).read_bytes()
 
