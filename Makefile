@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TOOLCHAINS := .build/toolchains
 WHEELHOUSE := .build/wheelhouse
+JOBS ?= $(shell nproc)
 # What is needed to verify, and what is needed on top to test (Debian package names).
 PACKAGES := python3-venv git bubblewrap mmdebstrap libseccomp2 debian-archive-keyring ca-certificates
 TEST_PACKAGES := $(PACKAGES) chromium chromium-driver openssl jq gpg util-linux postgresql
@@ -65,7 +66,7 @@ types: install ## Static types
 	$(BIN)/mypy
 
 tests: test-packages toolchains $(WHEELHOUSE)/.complete oracle ## Unit, contract, integration and browser tests; no internet. One of them: make tests T=tests/unit/test_x.py
-	$(BIN)/python -m pytest $(or $(T),tests --ignore=tests/online)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(or $(T),tests --ignore=tests/online)
 
 test-online: toolchains ## Tests against real registries (not part of CI)
 	$(BIN)/python -m pytest --force-enable-socket tests/online
