@@ -309,6 +309,7 @@ def _carried(parts: Parts, artifact: Artifact, found: Findings) -> Carried:
     decision = found.decision
     if decision.verdict not in {Verdict.REPRODUCED, Verdict.EQUIVALENT} or decision.attempt is None:
         return Carried()
+    parts.stopwatch.stage(Stage.COMPARE, "with the inputs of its build")
     return parts.find_carried(artifact.sha256, found.attempts[decision.attempt].hypothesis.definition.inputs)
 
 
