@@ -1,8 +1,17 @@
-"""The real time."""
+"""Where the time comes from."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Where the time comes from."""
+
+    def now(self) -> datetime:
+        """The current time, in UTC, with a time zone."""
+        ...
 
 
 class SystemClock:

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+from rebuilder.environments.protocol import Toolchain, Toolchains
 from rebuilder.model.report import Stage
-from rebuilder.ports import Progress, Toolchain, Toolchains
+from rebuilder.progress import Progress
 
 
 class Silence:
@@ -111,15 +112,15 @@ class WatchedToolchains:
         """By digest: those that were asked for, as they were when they were last checked."""
 
     def get(self, name: str) -> Toolchain:
-        """See :meth:`rebuilder.ports.Toolchains.get`."""
+        """See :meth:`rebuilder.environments.protocol.Toolchains.get`."""
         return self._watched(name, lambda: self._toolchains.get(name))
 
     def by_digest(self, sha256: str) -> Toolchain:
-        """See :meth:`rebuilder.ports.Toolchains.by_digest`."""
+        """See :meth:`rebuilder.environments.protocol.Toolchains.by_digest`."""
         return self._watched(sha256, lambda: self._toolchains.by_digest(sha256))
 
     def remake(self, name: str) -> Toolchain:
-        """See :meth:`rebuilder.ports.Toolchains.remake`."""
+        """See :meth:`rebuilder.environments.protocol.Toolchains.remake`."""
         self._checked.pop(name, None)
         return self._watched(name, lambda: self._toolchains.remake(name))
 

@@ -12,11 +12,8 @@ from typing import Any
 
 from uv import find_uv_bin
 
-from rebuilder.allowance import Allowance
-from rebuilder.attest.agreement import Agreement
-from rebuilder.attest.keys import FileSigner, public_keys
-from rebuilder.attest.statements import Builder
-from rebuilder.clock import SystemClock
+from rebuilder.cache_counter import CacheCounter
+from rebuilder.clock import Clock, SystemClock
 from rebuilder.compare.carried import find_carried
 from rebuilder.compare.comparer import Comparer
 from rebuilder.compare.diffoscope import DiffoscopeRunner
@@ -28,52 +25,56 @@ from rebuilder.ecosystems.npm.settings import NpmSettings, Registry
 from rebuilder.ecosystems.pypi.ecosystem import PyPI
 from rebuilder.ecosystems.pypi.settings import index_settings
 from rebuilder.ecosystems.pypi.toolchain_choice import with_configured
-from rebuilder.examination import Parts
-from rebuilder.hits import Hits
-from rebuilder.lineage import Lineage
-from rebuilder.places import check_places, claim_site
-from rebuilder.ports import Blobs, Clock, Progress
-from rebuilder.press import Press
+from rebuilder.effective_limits import EffectiveLimits
+from rebuilder.environments.configured import configured_toolchains
+from rebuilder.environments.uv_tool import uv_input
+from rebuilder.network.git.sources import GitLimits, GitSources
+from rebuilder.network.http.address import Credentials
+from rebuilder.network.http.cache import HttpCache
+from rebuilder.network.http.fetcher import HttpFetcher
+from rebuilder.network.reach import Reach
+from rebuilder.network.resolver import UvResolver, UvSettings
+from rebuilder.progress import Progress
 from rebuilder.provenance.checker import ProvenanceChecker
 from rebuilder.provenance.trust import check_in_use, load, shipped
-from rebuilder.sandbox.bubblewrap import BubblewrapSandbox
-from rebuilder.sandbox.guest_runner import SandboxGuest
+from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
+from rebuilder.sandbox.program_runner import SandboxPrograms
 from rebuilder.sandbox.run import DefinitionRunner
-from rebuilder.sandbox.uml import UmlSandbox
+from rebuilder.sandbox.uml.sandbox import UmlSandbox
+from rebuilder.signing.agreement import Agreement
+from rebuilder.signing.keys import FileSigningKey, public_keys
+from rebuilder.signing.statements import Builder
 from rebuilder.site.publisher import Site
 from rebuilder.stopwatch import Stopwatch, WatchedToolchains
-from rebuilder.storage.blobs import DiskBlobs
-from rebuilder.storage.git import GitLimits, GitSources
-from rebuilder.storage.http import HttpFetcher
-from rebuilder.storage.http_address import Credentials
-from rebuilder.storage.http_cache import HttpCache
-from rebuilder.storage.ledger import Ledger
-from rebuilder.storage.reach import Reach
-from rebuilder.storage.resolver import UvResolver, UvSettings
-from rebuilder.toolchains.configured import configured_toolchains
-from rebuilder.toolchains.uv_tool import uv_input
+from rebuilder.store.blobs import DiskBlobs
+from rebuilder.store.ledger import Ledger
+from rebuilder.store.protocol import Blobs
+from rebuilder.store_layout import check_places, claim_site
+from rebuilder.verification.examination import Parts
+from rebuilder.verification.signer import Signer
+from rebuilder.verification.steps import StepVerifier
 
 GUEST_TOOLCHAIN = "trixie"
 """Guest programs that read archives run on this toolchain."""
 
 
-class LedgerFacts:
+class LedgerMemo:
     """Facts kept in the ledger: JSON by key, as resolvers and ecosystems want it."""
 
-    def __init__(self, ledger: Ledger, kind: str, clock: Clock, hits: Hits) -> None:
+    def __init__(self, ledger: Ledger, kind: str, clock: Clock, hits: CacheCounter) -> None:
         self._ledger = ledger
         self._hits = hits
         self._kind = kind
         self._clock = clock
 
     def get(self, key: str) -> Any | None:
-        """See :class:`rebuilder.ports.Facts`."""
+        """See :class:`rebuilder.store.protocol.Memo`."""
         found = self._ledger.cache_get(self._kind, key)
         self._hits.count(self._kind, hit=found is not None)
         return found
 
     def put(self, key: str, document: Any) -> None:
-        """See :class:`rebuilder.ports.Facts`."""
+        """See :class:`rebuilder.store.protocol.Memo`."""
         self._ledger.cache_put(self._kind, key, document, self._clock.now())
 
 
@@ -89,8 +90,8 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
     _collect_garbage()
     clock = SystemClock()
     stopwatch = Stopwatch(progress)
-    allowance = Allowance(config.limits)
-    hits = Hits()
+    allowance = EffectiveLimits(config.limits)
+    hits = CacheCounter()
     check_places(store=config.store, keys=config.keys, site=config.site_directory)
     check_in_use(config.trust_in_use)
     index = index_settings(config.index_url)
@@ -123,7 +124,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
             raise problem
         sandboxes: dict[str, BubblewrapSandbox | UmlSandbox] = {sandbox.kind: sandbox, uml.kind: uml}
         run = DefinitionRunner(sandboxes, toolchains, blobs)
-        guest = SandboxGuest(sandbox, toolchains, blobs, GUEST_TOOLCHAIN)
+        guest = SandboxPrograms(sandbox, toolchains, blobs, GUEST_TOOLCHAIN)
         reach, credentials = Reach(config.network.reachable, os.environ), Credentials()
         fetcher = stack.enter_context(
             HttpFetcher(
@@ -145,7 +146,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
                 reach=reach,
                 credentials=credentials,
             ),
-            LedgerFacts(ledger, "resolution", clock, hits),
+            LedgerMemo(ledger, "resolution", clock, hits),
         )
         pypi = PyPI(
             index.index_url,
@@ -156,7 +157,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
             resolver=resolver,
             toolchains=toolchains,
             uv_input=partial(uv_input, blobs, config.store / "cache"),
-            facts=LedgerFacts(ledger, "pypi", clock, hits),
+            facts=LedgerMemo(ledger, "pypi", clock, hits),
             max_file_bytes=config.download_bytes,
             limits=allowance.limits,
             sandboxes=frozenset(sandboxes),
@@ -167,7 +168,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
         npm = Npm(
             partial(_npm_access, stack, blobs, config, index.ca_bundle),
             blobs=blobs,
-            facts=LedgerFacts(ledger, "npm", clock, hits),
+            facts=LedgerMemo(ledger, "npm", clock, hits),
             max_file_bytes=config.download_bytes,
         )
         checker = ProvenanceChecker(
@@ -180,7 +181,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
             limits=GitLimits(fetched_bytes=config.sources.git_bytes, seconds=config.sources.git_seconds),
             reachable=config.network.reachable,
         )
-        lineage = Lineage(checker, sources, stopwatch)
+        lineage = StepVerifier(checker, sources, stopwatch)
         yield Parts(
             ecosystems={pypi.name: pypi, npm.name: npm},
             blobs=blobs,
@@ -206,7 +207,7 @@ def _close(sandboxes: Mapping[str, BubblewrapSandbox | UmlSandbox]) -> None:
         each.close()
 
 
-def wire_press(config: Config, parts: Parts) -> Press:
+def wire_press(config: Config, parts: Parts) -> Signer:
     """What signs and publishes what was examined with ``parts``.
 
     Raises:
@@ -218,7 +219,7 @@ def wire_press(config: Config, parts: Parts) -> Press:
 
 
 @contextmanager
-def publishing(config: Config) -> Iterator[Press]:
+def publishing(config: Config) -> Iterator[Signer]:
     """What signs and publishes what is stored; it needs no sandbox, no index and no settings of other programs.
 
     Raises:
@@ -237,10 +238,10 @@ def _collect_garbage() -> None:
     gc.enable()
 
 
-def _press(config: Config, ledger: Ledger, blobs: Blobs, clock: Clock) -> Press:
+def _press(config: Config, ledger: Ledger, blobs: Blobs, clock: Clock) -> Signer:
     claim_site(config.site_directory)
-    signer = FileSigner.open(config.keys / "signing.pem", store=config.store)
-    return Press(
+    signer = FileSigningKey.open(config.keys / "signing.pem", store=config.store)
+    return Signer(
         ledger=ledger,
         blobs=blobs,
         signer=signer,

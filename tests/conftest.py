@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from rebuilder.environments.catalog import Spec
+from rebuilder.environments.debootstrap import Made
+from rebuilder.environments.store import DebianToolchains
 from rebuilder.errors import NoGuestError
 from rebuilder.sandbox.execution import Execution
-from rebuilder.sandbox.uml_probe import GuestProbe
-from rebuilder.toolchains.catalog import Spec
-from rebuilder.toolchains.debootstrap import Made
-from rebuilder.toolchains.store import DebianToolchains
+from rebuilder.sandbox.uml.probe import GuestProbe
 from tests.fakes.postgres import Postgres
 
 _ROOT = Path(__file__).parent.parent / ".build" / "toolchains"

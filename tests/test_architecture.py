@@ -11,22 +11,29 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "rebuilder"
-PARTS = {"ecosystems", "provenance", "toolchains", "sandbox", "compare", "diagnose", "attest", "log", "site", "storage"}
+PARTS = {
+    "ecosystems",
+    "provenance",
+    "environments",
+    "sandbox",
+    "compare",
+    "diagnose",
+    "signing",
+    "site",
+    "network",
+    "store",
+}
 LAYERS: list[set[str]] = [
-    {"model", "errors", "resources", "guest", "checked_files", "foreign_json", "foreign_words"},
-    {"ports", "extras"},
-    PARTS | {"allowance", "clock", "config", "hits", "places", "stopwatch"},
-    {"guest_check", "experiments"},
-    {"trial"},
-    {"lineage", "variation"},
-    {"examination"},
-    {"reexamination"},
-    {"press"},
-    {"pipeline"},
-    {"wiring", "doctor"},
+    {"model", "errors", "resources", "programs", "stat_cache", "foreign_json", "foreign_words", "clock"},
+    {"extras", "progress"},
+    PARTS | {"effective_limits", "config", "cache_counter", "store_layout", "stopwatch"},
+    {"verification", "doctor", "alarms"},
+    {"wiring"},
     {"service"},
     {"cli"},
 ]
+PROTOCOLS = {f"rebuilder.{part}.protocol" for part in PARTS}
+"""What parts on one level ask of each other; a protocol imports only values and other protocols."""
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -60,27 +67,29 @@ def test_imports_go_one_way(path: Path) -> None:
     if own == ("__init__",):
         return
     for name in imports(path):
-        if not name.startswith("rebuilder.") or place(name) in {own[0], "__version__"}:
+        if not name.startswith("rebuilder.") or place(name) in {own[0], "__version__"} or name in PROTOCOLS:
             continue
+        if f"rebuilder.{'.'.join(own)}" in PROTOCOLS:
+            assert place(name) in {"model", "errors"}, f"{'.'.join(own)} imports {name}"
         assert level(place(name)) < level(own[0]), f"{'.'.join(own)} imports {name}"
     if own[0] == "ecosystems" and len(own) > 2:
-        others = [name for name in imports(path) if name.startswith("rebuilder.ecosystems.")]
+        others = {name for name in imports(path) if name.startswith("rebuilder.ecosystems.")} - PROTOCOLS
         assert all(name.split(".")[2] == own[1] for name in others), f"{own} imports another ecosystem"
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "guest").glob("*.py")), ids=lambda path: path.name)
-def test_guest_programs_stand_alone(path: Path) -> None:
+@pytest.mark.parametrize("path", sorted((PACKAGE / "programs").rglob("*.py")), ids=lambda path: path.name)
+def test_sandbox_programs_stand_alone(path: Path) -> None:
     """What runs inside the sandbox needs the standard library only."""
     for name in imports(path):
         top = name.split(".")[0]
-        assert top in sys.stdlib_module_names or name.startswith("rebuilder.guest"), f"{path.name} imports {name}"
+        assert top in sys.stdlib_module_names or name.startswith("rebuilder.programs"), f"{path.name} imports {name}"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_modules_have_one_job(path: Path) -> None:
-    """No module over 400 lines, none without a first line of documentation, none named for nothing."""
+    """No module over 600 lines, none without a first line of documentation, none named for nothing."""
     text = path.read_text()
-    assert len(text.splitlines()) <= 400
+    assert len(text.splitlines()) <= 600
     assert ast.get_docstring(ast.parse(text)), "a module says in its first line what it is for"
     assert path.stem not in {"utils", "helpers", "common", "misc", "manager"}
 
@@ -92,11 +101,11 @@ def test_model_does_no_input_or_output() -> None:
         assert not forbidden & {name.split(".")[0] for name in imports(path)}, path.name
 
 
-def test_network_is_in_storage_only() -> None:
-    """Nothing outside storage/ can open a connection; the sandbox talks to its launcher by a Unix socket pair."""
+def test_network_is_in_network_only() -> None:
+    """Nothing outside network/ can open a connection; the sandbox talks to its launcher by a Unix socket pair."""
     network = {"httpx", "socket", "urllib.request", "http.client", "ftplib", "requests", "httpcore"}
     for path in MODULES:
-        if path.relative_to(PACKAGE).parts[0] == "storage":
+        if path.relative_to(PACKAGE).parts[0] == "network":
             continue
         found = network & imports(path)
         if path.relative_to(PACKAGE).parts[0] == "sandbox" and found == {"socket"}:

@@ -13,7 +13,7 @@ from rebuilder.config import Config
 from rebuilder.errors import ExitCode
 from rebuilder.model.alarm import RecordedAlarm, Severity
 from rebuilder.model.notification import Undelivered
-from rebuilder.storage.ledger import Ledger
+from rebuilder.store.ledger import Ledger
 
 _MOST_OF_A_GROUP = 20
 _MOST_CLOSED = 1000

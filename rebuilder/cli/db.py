@@ -27,8 +27,8 @@ def copy(source: str, target: str) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from rebuilder.storage.ledger import copying
-    from rebuilder.storage.ledger.database import Database
+    from rebuilder.store.ledger import copying
+    from rebuilder.store.ledger.database import Database
 
     refuse_missing(source, hint="Name its file, or its database URL.")
     bar = Progress(

@@ -8,12 +8,12 @@ from rebuilder.config import Config
 from rebuilder.errors import ExitCode
 
 if TYPE_CHECKING:
-    from rebuilder.doctor import Check
+    from rebuilder.doctor.checks import Check
 
 
 def examine(config: Config) -> int:
     """Run every check and print it; 0 when all is well, 4 otherwise."""
-    from rebuilder.doctor import checks
+    from rebuilder.doctor.checks import checks
 
     found = [*checks(config), *_service(config)]
     for check in found:
@@ -27,7 +27,7 @@ def examine(config: Config) -> int:
 def _service(config: Config) -> list[Check]:
     """What the service needs; one line where its part of the program is not installed, which is no fault."""
     from rebuilder.clock import SystemClock
-    from rebuilder.doctor import Check
+    from rebuilder.doctor.checks import Check
     from rebuilder.extras import missing_extra
 
     try:

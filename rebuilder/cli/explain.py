@@ -11,15 +11,15 @@ from rebuilder.cli.display import Display, plain
 from rebuilder.cli.line import fault_line
 from rebuilder.cli.verify import SEVERITY, subject_of, verdict_code
 from rebuilder.config import Config
-from rebuilder.diagnose.case import Case
+from rebuilder.diagnose.case import DiagnosisInput
 from rebuilder.errors import ExitCode, RebuilderError
-from rebuilder.examination import Parts, diagnosed
-from rebuilder.examination import vary as vary_attempt
 from rebuilder.model.artifact import Subject
 from rebuilder.model.diagnosis import Diagnosis, EvidenceLine
 from rebuilder.model.report import Report, Summary
 from rebuilder.model.variation import Effect, Variation
-from rebuilder.pipeline import verify
+from rebuilder.verification.examination import Parts, diagnosed
+from rebuilder.verification.examination import vary as vary_attempt
+from rebuilder.verification.pipeline import verify
 from rebuilder.wiring import wire, wire_press
 
 _EFFECTS = {
@@ -103,7 +103,7 @@ def _explained(parts: Parts, report: Report, *, vary: bool) -> Report:
         parts.stopwatch.end()
     elif report.diagnosis is not None:
         return report
-    case = Case(report.evidence, report.attempts, report.decision, report.trail, variation=variation)
+    case = DiagnosisInput(report.evidence, report.attempts, report.decision, report.trail, variation=variation)
     return report.model_copy(update={"diagnosis": diagnosed(parts, case), "variation": variation})
 
 

@@ -9,8 +9,8 @@ from rebuilder.errors import RebuilderError, UsageError
 from rebuilder.model.artifact import Subject
 from rebuilder.model.replay import bits_before
 from rebuilder.model.report import Report, Stage
-from rebuilder.model.trail import EdgeName, Trail
-from rebuilder.pipeline import Verified
+from rebuilder.model.trail import SourceTrail, StepName
+from rebuilder.verification.pipeline import Verified
 
 _STAGES = (Stage.FETCH, Stage.RESOLVE, Stage.BUILD, Stage.COMPARE)
 
@@ -82,9 +82,9 @@ def _provenance(report: Report) -> dict[str, Any]:
     return fields
 
 
-def _has_commit(trail: Trail) -> bool:
+def _has_commit(trail: SourceTrail) -> bool:
     """Whether the files of the commit were there to be compared."""
-    return any(edge.attempts for edge in trail.edges if edge.name is not EdgeName.SDIST_TO_WHEEL)
+    return any(edge.attempts for edge in trail.edges if edge.name is not StepName.SDIST_TO_WHEEL)
 
 
 def _trail(report: Report) -> dict[str, Any] | None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from rebuilder.cli.display import plain
+from rebuilder.clock import Clock
 from rebuilder.errors import ExitCode
-from rebuilder.ports import Clock
 from rebuilder.service.schedules.folder import Folder
 from rebuilder.service.schedules.timing import duration, upcoming
 from rebuilder.service.schedules.watch import Recheck, Remark, Timing, Watch

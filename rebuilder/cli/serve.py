@@ -13,7 +13,7 @@ from rebuilder.errors import UsageError
 from rebuilder.service.logs import configure
 from rebuilder.service.preflight import preflight
 from rebuilder.service.service import serve
-from rebuilder.service.workplace import work
+from rebuilder.service.worker_process import work
 
 
 def run_service(config: Config, *, json_logs: bool) -> None:

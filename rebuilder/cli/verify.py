@@ -11,14 +11,14 @@ from pathlib import Path
 from rebuilder.cli.display import Display, plain
 from rebuilder.cli.line import fault_line, result_line
 from rebuilder.config import Config
-from rebuilder.ecosystems.catalog import parse_subject
+from rebuilder.ecosystems.registry import parse_subject
 from rebuilder.errors import ExitCode, RebuilderError, UsageError
-from rebuilder.examination import Parts
 from rebuilder.model.artifact import Subject
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Tier
-from rebuilder.pipeline import Verified, verify
-from rebuilder.press import Press
+from rebuilder.verification.examination import Parts
+from rebuilder.verification.pipeline import Verified, verify
+from rebuilder.verification.signer import Signer
 from rebuilder.wiring import wire, wire_press
 
 _LONGEST = 200
@@ -86,7 +86,7 @@ def _digest(path: Path, shown: str) -> str:
 
 def _verify_one(
     parts: Parts,
-    press: Press,
+    press: Signer,
     subject: Subject,
     config: Config,
     display: Display,

@@ -11,7 +11,7 @@ from rebuilder.model.attempt import Outcome
 from rebuilder.model.definition import Input, Limits, Role
 from rebuilder.model.text import visible
 from rebuilder.model.value import Sha256, Value
-from rebuilder.ports import Guest
+from rebuilder.sandbox.protocol import Programs
 
 LIMITS = Limits(wall_seconds=120, cpu_seconds=120, memory_bytes=1 << 30, processes=16, output_bytes=1 << 20)
 _PUBLISHED = "/inputs/published-file/file"
@@ -46,7 +46,7 @@ FindCarried = Callable[[Sha256, Sequence[Input]], Carried]
 """Digest of a published file, and the inputs of a build that gave it; all are blobs."""
 
 
-def find_carried(guest: Guest, published: Sha256, inputs: Sequence[Input]) -> Carried:
+def find_carried(guest: Programs, published: Sha256, inputs: Sequence[Input]) -> Carried:
     """Look for a published file in sources and build dependencies, inside the sandbox.
 
     A search that fails costs no verdict: it says that not all was looked through.

@@ -11,7 +11,8 @@ from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.comparison import Comparison, Difference, Level
 from rebuilder.model.definition import Limits
 from rebuilder.model.value import Sha256, Value
-from rebuilder.ports import Blobs, Guest, GuestResult
+from rebuilder.sandbox.protocol import ProgramResult, Programs
+from rebuilder.store.protocol import Blobs
 
 LIMITS = Limits(wall_seconds=300, cpu_seconds=300, memory_bytes=1 << 30, processes=16, output_bytes=32 << 20)
 _SHOWN = 500
@@ -32,7 +33,7 @@ class _Answer(Value):
 class Comparer:
     """Compares by digest here, and looks into archives inside the sandbox only."""
 
-    def __init__(self, blobs: Blobs, guest: Guest) -> None:
+    def __init__(self, blobs: Blobs, guest: Programs) -> None:
         """Use ``blobs`` to make sure that both files are there before a sandbox starts for them."""
         self._blobs = blobs
         self._guest = guest
@@ -49,7 +50,7 @@ class Comparer:
 
         Raises:
             StoreError: a blob is not there or corrupt.
-            SandboxUnavailableError, SandboxFaultError, ToolchainError: see :class:`rebuilder.ports.Guest`.
+            SandboxUnavailableError, SandboxFaultError, ToolchainError: see ``Programs.run``.
         """
         if published == rebuilt:
             return Comparison(level=Level.IDENTICAL, published_sha256=published, rebuilt_sha256=rebuilt)
@@ -70,7 +71,7 @@ class Comparer:
         )
 
 
-def _answer(result: GuestResult) -> _Answer:
+def _answer(result: ProgramResult) -> _Answer:
     if result.run.outcome is not Outcome.COMPLETED or result.document is None:
         return _unknown(
             f"The SHA-256 digests differ. Looking into the files did not come to an end: {_ending(result.run)}."

@@ -7,13 +7,15 @@ from typing import Any
 
 from rebuilder.compare.foreign_html import defuse
 from rebuilder.compare.places import sides
+from rebuilder.environments.protocol import Toolchain, Toolchains
 from rebuilder.errors import RebuilderError
 from rebuilder.foreign_json import JsonLimits, read_json
 from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.comparison import Diffoscope
 from rebuilder.model.definition import BuildDefinition, Limits, ToolchainRef
 from rebuilder.model.value import Sha256
-from rebuilder.ports import Blobs, RunDefinition, Toolchain, Toolchains
+from rebuilder.sandbox.protocol import RunDefinition
+from rebuilder.store.protocol import Blobs
 
 TOOLCHAIN = "diffoscope"
 BUILD_TYPE = "tag:rebuilder,2026:diffoscope/v1"

@@ -11,13 +11,15 @@ import re
 from typing import Any
 
 from rebuilder.compare.places import sides
+from rebuilder.environments.protocol import Toolchains
 from rebuilder.errors import RebuilderError
 from rebuilder.model.attempt import Attempt, Finishing, Outcome
 from rebuilder.model.comparison import Comparison, Level
 from rebuilder.model.definition import BuildDefinition, Input, Limits, Role, ToolchainRef
 from rebuilder.model.replay import Replayed, When
 from rebuilder.model.value import Sha256, canonical_json, sha256_hex
-from rebuilder.ports import Blobs, Guest, RunDefinition, Toolchains
+from rebuilder.sandbox.protocol import Programs, RunDefinition
+from rebuilder.store.protocol import Blobs
 
 BUILD_TYPE = "tag:rebuilder,2026:finishing/v1"
 """Documented in docs/predicates/program-runs.md."""
@@ -47,7 +49,7 @@ class Finisher:
     """
 
     def __init__(
-        self, run: RunDefinition, guest: Guest, toolchains: Toolchains, blobs: Blobs, toolchain_name: str
+        self, run: RunDefinition, guest: Programs, toolchains: Toolchains, blobs: Blobs, toolchain_name: str
     ) -> None:
         self._run = run
         self._guest = guest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rebuilder.diagnose.case import Case, Claim, claim, fields, metadata_file, named
+from rebuilder.diagnose.case import Claim, DiagnosisInput, claim, fields, metadata_file, named
 from rebuilder.model.comparison import Difference, Level, MemberChange
 from rebuilder.model.diagnosis import Cause, Certainty, EvidenceLine
 
@@ -46,7 +46,7 @@ _LABELS = {
 _NO_EXECUTE = 0o111
 
 
-def normalised(case: Case) -> Iterator[Claim]:
+def normalised(case: DiagnosisInput) -> Iterator[Claim]:
     """Each normalisation that made the files equal has a cause."""
     comparison = case.comparison
     if comparison is None or comparison.level is not Level.EQUIVALENT:
@@ -64,7 +64,7 @@ def normalised(case: Case) -> Iterator[Claim]:
         yield claim(cause, sentence(shown) if sentence else cause.spoken, [*evidence, *_sides(cause, shown)])
 
 
-def modes(case: Case) -> Iterator[Claim]:
+def modes(case: DiagnosisInput) -> Iterator[Claim]:
     """Executable bits or other modes that mean something differ while the content is the same."""
     found = case.having(MemberChange.MODE)
     if not found:
@@ -77,7 +77,7 @@ def modes(case: Case) -> Iterator[Claim]:
     yield claim(Cause.MODES_UMASK, sentence, _sides(Cause.MODES_UMASK, found), members=[e.member for e in found])
 
 
-def container(case: Case) -> Iterator[Claim]:
+def container(case: DiagnosisInput) -> Iterator[Claim]:
     """Beside content, something in the container differs that no normalisation covers."""
     found = case.having(MemberChange.METADATA, MemberChange.LINK, MemberChange.KIND)
     if found:

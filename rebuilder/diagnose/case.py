@@ -13,7 +13,7 @@ from rebuilder.model.decision import Decision, towards
 from rebuilder.model.definition import BuildDefinition, Role
 from rebuilder.model.diagnosis import Basis, Cause, Certainty, EvidenceLine, Finding
 from rebuilder.model.evidence import Evidence, SourceKind
-from rebuilder.model.trail import Trail
+from rebuilder.model.trail import SourceTrail
 from rebuilder.model.variation import Variation
 
 MOST_LINES = 8
@@ -50,13 +50,13 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Case:
+class DiagnosisInput:
     """One verification that did not come out byte for byte."""
 
     evidence: Evidence
     attempts: tuple[Attempt, ...]
     decision: Decision
-    trail: Trail | None = None
+    trail: SourceTrail | None = None
     log: str = ""
     """End of the log of the attempt the decision rests on."""
     variation: Variation | None = None
@@ -133,7 +133,7 @@ class Case:
             wanted.append((member, *MOVED))
         return bool(wanted) and self.taken_lines.issuperset(wanted)
 
-    def without(self, claim: Claim) -> Case:
+    def without(self, claim: Claim) -> DiagnosisInput:
         """The case after a claim was accepted."""
         return replace(
             self, taken_members=self.taken_members | claim.members, taken_lines=self.taken_lines | claim.lines
@@ -266,5 +266,5 @@ def files(count: int) -> str:
     return f"{count:,} {'file' if count == 1 else 'files'}"
 
 
-Rule = Callable[[Case], Iterator[Claim]]
+Rule = Callable[[DiagnosisInput], Iterator[Claim]]
 """Looks at a case and claims what it explains."""

@@ -14,7 +14,7 @@ from rebuilder.diagnose import (
     version_rules,
     wheel_rules,
 )
-from rebuilder.diagnose.case import Case, Claim, Rule
+from rebuilder.diagnose.case import Claim, DiagnosisInput, Rule
 from rebuilder.model.comparison import Level
 from rebuilder.model.diagnosis import Diagnosis
 from rebuilder.model.verdict import Verdict
@@ -57,7 +57,7 @@ _SHOWN = 100
 """Most unexplained members that are named."""
 
 
-def diagnose(case: Case) -> Diagnosis | None:
+def diagnose(case: DiagnosisInput) -> Diagnosis | None:
     """Find the causes; None for what came out byte for byte by the build alone. Pure."""
     alone = case.comparison is None or case.comparison.level is Level.IDENTICAL
     if case.decision.verdict is Verdict.INFRA_ERROR or (case.decision.verdict is Verdict.REPRODUCED and alone):

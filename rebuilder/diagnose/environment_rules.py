@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from rebuilder.diagnose.case import FILE_NAME, Case, Claim, claim, listed, metadata_file, named, quoted
+from rebuilder.diagnose.case import FILE_NAME, Claim, DiagnosisInput, claim, listed, metadata_file, named, quoted
 from rebuilder.diagnose.failure_rules import COMPILER
 from rebuilder.model.comparison import MemberChange
 from rebuilder.model.diagnosis import Cause, Certainty, EvidenceLine
@@ -14,7 +14,7 @@ _COMPILED = re.compile(r"\.(?:so(?:\.\d+)*|pyd|dll|dylib|a|lib)$")
 _EXTENSION = re.compile(r"building extension ['\"]?([\w.]+)['\"]? failed|building '([\w.]+)' extension")
 
 
-def extension(case: Case) -> Iterator[Claim]:
+def extension(case: DiagnosisInput) -> Iterator[Claim]:
     """An optional extension was not compiled, or a wheel became one for a platform because of it."""
     attempt = case.attempt
     if not case.different or attempt is None or attempt.rebuilt is None:

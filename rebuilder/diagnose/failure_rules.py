@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from rebuilder.diagnose.case import Case, Claim, claim
+from rebuilder.diagnose.case import Claim, DiagnosisInput, claim
 from rebuilder.model.diagnosis import Basis, Cause, Certainty, EvidenceLine
 from rebuilder.model.verdict import Verdict
 
@@ -44,7 +44,7 @@ _ENDINGS = {
 """Exit codes of the guest programs."""
 
 
-def stopped(case: Case) -> Iterator[Claim]:
+def stopped(case: DiagnosisInput) -> Iterator[Claim]:
     """A limit was reached."""
     if case.decision.verdict is Verdict.TIMED_OUT:
         attempt = case.attempt
@@ -57,7 +57,7 @@ def stopped(case: Case) -> Iterator[Claim]:
         )
 
 
-def unavailable(case: Case) -> Iterator[Claim]:
+def unavailable(case: DiagnosisInput) -> Iterator[Claim]:
     """Something a rebuild needs is not there, or the kind of file is not handled."""
     note = [EvidenceLine(note=case.decision.sentence)]
     named = case.decision.cause or (case.decision.verdict is Verdict.UNSUPPORTED and Cause.NOT_SUPPORTED)
@@ -76,7 +76,7 @@ def unavailable(case: Case) -> Iterator[Claim]:
         )
 
 
-def failed(case: Case) -> Iterator[Claim]:
+def failed(case: DiagnosisInput) -> Iterator[Claim]:
     """The build ended with an error; the log hints at why."""
     if case.decision.verdict is not Verdict.BUILD_FAILED:
         return

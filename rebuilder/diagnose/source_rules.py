@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from rebuilder.diagnose.case import Case, Claim, claim, files, listed, metadata_file, named, quoted
+from rebuilder.diagnose.case import Claim, DiagnosisInput, claim, files, listed, metadata_file, named, quoted
 from rebuilder.model.comparison import Difference, MemberChange
 from rebuilder.model.diagnosis import Basis, Cause, Certainty, EvidenceLine
 
@@ -24,7 +24,7 @@ _KEEPING = {"setuptools", "distribute"}
 """Build tools that pack from build/lib, where files stay that were deleted from the sources."""
 
 
-def signatures(case: Case) -> Iterator[Claim]:
+def signatures(case: DiagnosisInput) -> Iterator[Claim]:
     """Signatures inside the published file: they are made of it, so no build of the source has them."""
     found = [
         each
@@ -45,7 +45,7 @@ def signatures(case: Case) -> Iterator[Claim]:
             )
 
 
-def leftovers(case: Case) -> Iterator[Claim]:
+def leftovers(case: DiagnosisInput) -> Iterator[Claim]:
     """Files of the kinds that earlier builds, runs and editors leave in a directory."""
     found = [
         each
@@ -63,7 +63,7 @@ def leftovers(case: Case) -> Iterator[Claim]:
         )
 
 
-def _absent(case: Case, found: list[Difference]) -> Iterator[Claim]:
+def _absent(case: DiagnosisInput, found: list[Difference]) -> Iterator[Claim]:
     """Files of the published file that the source lacks: left over, or of another tree; a build of the commit tells."""
     commit = case.at_commit
     lacking = {each.member for each in commit.differences if each.change is MemberChange.MISSING} if commit else set()
@@ -114,7 +114,7 @@ def _absent(case: Case, found: list[Difference]) -> Iterator[Claim]:
             )
 
 
-def _may_be_stale(case: Case, missing: Difference) -> bool:
+def _may_be_stale(case: DiagnosisInput, missing: Difference) -> bool:
     """Whether it is a file beside others of its directory that the source has, packed by a tool that keeps files."""
     directory = missing.member.rpartition("/")[0]
     if not case.from_archive or not directory or not case.tools.keys() & _KEEPING:
@@ -122,7 +122,7 @@ def _may_be_stale(case: Case, missing: Difference) -> bool:
     return any(f"/{path}".rpartition("/")[0].endswith(f"/{directory}") for path in case.source_files)
 
 
-def only_published(case: Case) -> Iterator[Claim]:
+def only_published(case: DiagnosisInput) -> Iterator[Claim]:
     """Members the rebuild has not got: not in the source archive, or not packed from it."""
     found = case.having(MemberChange.MISSING)
     generated = [each for each in found if each.member.endswith(_GENERATED) and not case.in_source(each.member)]
@@ -150,7 +150,7 @@ def only_published(case: Case) -> Iterator[Claim]:
         )
 
 
-def only_rebuilt(case: Case) -> Iterator[Claim]:
+def only_rebuilt(case: DiagnosisInput) -> Iterator[Claim]:
     """Members that only the rebuild has."""
     found = case.having(MemberChange.ADDED)
     known = [each for each in found if case.in_source(each.member)]
@@ -172,7 +172,7 @@ def only_rebuilt(case: Case) -> Iterator[Claim]:
         )
 
 
-def changed(case: Case) -> Iterator[Claim]:
+def changed(case: DiagnosisInput) -> Iterator[Claim]:
     """Contents that differ: another version of a file of the source, or one that the build writes."""
     found = [each for each in case.having(MemberChange.CONTENT) if not metadata_file(each.member)]
     inspection = case.evidence.artifact_inspection
@@ -202,7 +202,7 @@ def changed(case: Case) -> Iterator[Claim]:
         )
 
 
-def description(case: Case) -> Iterator[Claim]:
+def description(case: DiagnosisInput) -> Iterator[Claim]:
     """What is left in the metadata comes from the project: its description, its configuration."""
     lines = case.lines(metadata_file)
     if lines:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from rebuilder.diagnose.case import (
     LINE_ENDS,
     MOVED,
-    Case,
     Claim,
+    DiagnosisInput,
     Line,
     alike,
     claim,
@@ -48,7 +48,7 @@ _RANDOM = re.compile(r"\b[0-9a-fA-F]{8,}\b|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9
 _LEAST_TOKENS = 3
 
 
-def line_ends(case: Case) -> Iterator[Claim]:
+def line_ends(case: DiagnosisInput) -> Iterator[Claim]:
     """CRLF on one side, LF on the other."""
     found = [each for each in case.having(MemberChange.CONTENT) if each.content is not None and each.content.line_ends]
     if not found:
@@ -64,7 +64,7 @@ def line_ends(case: Case) -> Iterator[Claim]:
     )
 
 
-def encoding(case: Case) -> Iterator[Claim]:
+def encoding(case: DiagnosisInput) -> Iterator[Claim]:
     """UTF-8 that one side read as another encoding."""
     pairs = [pair for pair in alike(case.lines(), _decoded) if pair[0][2] != pair[1][2]]
     if pairs:
@@ -76,7 +76,7 @@ def encoding(case: Case) -> Iterator[Claim]:
         )
 
 
-def dependencies(case: Case) -> Iterator[Claim]:
+def dependencies(case: DiagnosisInput) -> Iterator[Claim]:
     """Lines that are the same but for a version, and ours is that of a build dependency."""
     used = {version: name for name, version in case.tools.items()}
     pairs = [
@@ -106,7 +106,7 @@ def _names_tool(used: dict[str, str], line: str) -> bool:
     )
 
 
-def places(case: Case) -> Iterator[Claim]:
+def places(case: DiagnosisInput) -> Iterator[Claim]:
     """Lines that are the same but for where and when they were written: machine, directory, time, or several."""
     host = case.definition.hostname if case.definition is not None else ""
     slots = re.compile("|".join([*([rf"(?P<host>\b{re.escape(host)}\b)"] if host else []), *_SLOTS]))
@@ -158,13 +158,13 @@ def _differing(published: str, rebuilt: str, slots: re.Pattern[str]) -> frozense
     )
 
 
-def _built_in(case: Case, line: str) -> bool:
+def _built_in(case: DiagnosisInput, line: str) -> bool:
     """Whether a path in a line of ours is in the directory of the build."""
     found = _PATH.search(line)
     return found is not None and case.definition is not None and found[0].startswith("/build/")
 
 
-def order(case: Case) -> Iterator[Claim]:
+def order(case: DiagnosisInput) -> Iterator[Claim]:
     """The same words, or the same lines, in another order."""
 
     def words(line: str) -> str | None:
@@ -187,7 +187,7 @@ def order(case: Case) -> Iterator[Claim]:
         )
 
 
-def random_values(case: Case) -> Iterator[Claim]:
+def random_values(case: DiagnosisInput) -> Iterator[Claim]:
     """Lines that are the same but for what looks random; only where two rebuilds differ too."""
     if case.disagreement is not None:
         yield from _alike(
@@ -195,7 +195,9 @@ def random_values(case: Case) -> Iterator[Claim]:
         )
 
 
-def _alike(case: Case, pattern: re.Pattern[str], cause: Cause, certainty: Certainty, sentence: str) -> Iterator[Claim]:
+def _alike(
+    case: DiagnosisInput, pattern: re.Pattern[str], cause: Cause, certainty: Certainty, sentence: str
+) -> Iterator[Claim]:
     def template(line: str) -> str | None:
         return pattern.sub("\0", line) if pattern.search(line) else None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from rebuilder.diagnose.case import Case, Claim, Line, claim, listed, named, pairs_shown, quoted
+from rebuilder.diagnose.case import Claim, DiagnosisInput, Line, claim, listed, named, pairs_shown, quoted
 from rebuilder.model.comparison import Level
 from rebuilder.model.diagnosis import Basis, Cause, Certainty, EvidenceLine
 from rebuilder.model.variation import ChangedLine, Effect, Factor, VariationRow
@@ -28,7 +28,7 @@ CAUSES = {
 """What each factor's effect on the content means."""
 
 
-def varied(case: Case) -> Iterator[Claim]:
+def varied(case: DiagnosisInput) -> Iterator[Claim]:
     """A factor that changes what also differs from what was published: lines where it can be told, else members.
 
     Of text, only lines are claimed that change with the factor and stand where the published file has another line of
@@ -55,7 +55,7 @@ def varied(case: Case) -> Iterator[Claim]:
             yield _changed(row, whole, evidence, whole=whole, certainty=Certainty.LIKELY)
 
 
-def _same_form(case: Case, changed: ChangedLine) -> tuple[Line, Line] | None:
+def _same_form(case: DiagnosisInput, changed: ChangedLine) -> tuple[Line, Line] | None:
     """The published line that is like a rebuilt one but for what the factor changes in it, and that line.
 
     What varies by itself was another line in each build, so that only its form is found in the decisive rebuild.
@@ -115,7 +115,7 @@ def _changed(
     )
 
 
-def unsteady(case: Case) -> Iterator[Claim]:
+def unsteady(case: DiagnosisInput) -> Iterator[Claim]:
     """Members that differ between two builds of one definition, for no reason that was found."""
     repeated = case.disagreement
     if repeated is None or repeated.level is not Level.DIFFERENT:
@@ -147,7 +147,7 @@ def unsteady(case: Case) -> Iterator[Claim]:
         )
 
 
-def _opposite(case: Case, ours: list[Line]) -> list[Line]:
+def _opposite(case: DiagnosisInput, ours: list[Line]) -> list[Line]:
     """Published lines that stand where lines of ours vary: all of a member where no other line of it is left."""
     found: list[Line] = []
     for member in dict.fromkeys(line[0] for line in ours):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
 from packaging.version import InvalidVersion
 
-from rebuilder.diagnose.case import FILE_NAME, Case, Claim, alike, claim, metadata_file, named, pairs_shown
+from rebuilder.diagnose.case import FILE_NAME, Claim, DiagnosisInput, alike, claim, metadata_file, named, pairs_shown
 from rebuilder.model.comparison import Difference, MemberChange
 from rebuilder.model.diagnosis import Cause, Certainty, EvidenceLine
 
@@ -17,7 +17,7 @@ _FOLLOWS = {"METADATA", "PKG-INFO", "RECORD"}
 _HEADER = "Version:"
 
 
-def other_version(case: Case) -> Iterator[Claim]:
+def other_version(case: DiagnosisInput) -> Iterator[Claim]:
     """File names, directories of metadata, and lines that are the same but for the version."""
     published, rebuilt, renamed = _versions(case)
     if published is None or rebuilt is None or published == rebuilt:
@@ -52,7 +52,7 @@ def other_version(case: Case) -> Iterator[Claim]:
         )
 
 
-def _versions(case: Case) -> tuple[str | None, str | None, bool]:
+def _versions(case: DiagnosisInput) -> tuple[str | None, str | None, bool]:
     """Of the published and the rebuilt file, and whether their names say so."""
     attempt = case.attempt
     if not case.different or attempt is None or attempt.rebuilt is None:

@@ -10,8 +10,8 @@ from email.header import decode_header, make_header
 from rebuilder.diagnose.case import (
     FILE_NAME,
     MOVED,
-    Case,
     Claim,
+    DiagnosisInput,
     Line,
     alike,
     claim,
@@ -36,7 +36,7 @@ _IN_NAME = re.compile(r"(?<=py)[23]\.\d{1,2}|(?<=cpython-)\d{2,3}|(?<=cp)\d{2,3}
 _DECLARED = {"requires-dist", "requires-python", "provides-extra", "requires-external"}
 
 
-def consequences(case: Case) -> frozenset[Line]:
+def consequences(case: DiagnosisInput) -> frozenset[Line]:
     """Lines of RECORD that differ only because the member they are about does: they are no cause of their own."""
     members = {each.member for each in case.differences}
     return frozenset(
@@ -50,7 +50,7 @@ def _recorded(line: str) -> str:
     return line[1:].partition('"')[0] if line.startswith('"') else line.partition(",")[0]
 
 
-def record(case: Case) -> Iterator[Claim]:
+def record(case: DiagnosisInput) -> Iterator[Claim]:
     """RECORD says something else of members that are the same."""
     lines = case.lines(lambda member: metadata_file(member, "RECORD"))
     if lines:
@@ -63,7 +63,7 @@ def record(case: Case) -> Iterator[Claim]:
         )
 
 
-def generator(case: Case) -> Iterator[Claim]:
+def generator(case: DiagnosisInput) -> Iterator[Claim]:
     """WHEEL names the tool that wrote it, with its version."""
     lines = [
         line
@@ -88,7 +88,7 @@ def generator(case: Case) -> Iterator[Claim]:
     )
 
 
-def tags(case: Case) -> Iterator[Claim]:
+def tags(case: DiagnosisInput) -> Iterator[Claim]:
     """WHEEL and the file name say what the wheel is for."""
     lines = [
         line
@@ -126,7 +126,7 @@ def _listed_tags(tags: set[str]) -> str:
     return ", ".join(sorted(tags))[:200]
 
 
-def _why_other_tags(case: Case, published: set[str], rebuilt: set[str]) -> str:
+def _why_other_tags(case: DiagnosisInput, published: set[str], rebuilt: set[str]) -> str:
     """What can have made the tags, as far as it was not tried already."""
     definition = case.definition
     words = [word for command in definition.commands for word in command] if definition is not None else []
@@ -138,7 +138,7 @@ def _why_other_tags(case: Case, published: set[str], rebuilt: set[str]) -> str:
     return ", although it was told the published tag" if asked else ""
 
 
-def interpreter(case: Case) -> Iterator[Claim]:
+def interpreter(case: DiagnosisInput) -> Iterator[Claim]:
     """Names and lines that are the same but for the version of Python in them."""
     names: dict[str, dict[MemberChange, Difference]] = {}
     for each in case.having(MemberChange.MISSING, MemberChange.ADDED):
@@ -173,7 +173,7 @@ def interpreter(case: Case) -> Iterator[Claim]:
         )
 
 
-def major_version(case: Case) -> Iterator[Claim]:
+def major_version(case: DiagnosisInput) -> Iterator[Claim]:
     """A wheel for Python 2 alone, rebuilt with Python 3: the project packs other files for each."""
     filename = case.evidence.artifact.filename
     if re.search(r"-py2\d?-none-any\.whl$", filename) is None:
@@ -189,7 +189,7 @@ def major_version(case: Case) -> Iterator[Claim]:
         )
 
 
-def metadata_form(case: Case) -> Iterator[Claim]:
+def metadata_form(case: DiagnosisInput) -> Iterator[Claim]:
     """METADATA says the same in the form of another version of the build tool."""
     inside = case.lines(metadata_file)
     pairs = alike([line for line in inside if line[2].strip()], _canonical)
@@ -230,7 +230,7 @@ def metadata_form(case: Case) -> Iterator[Claim]:
     )
 
 
-def top_level(case: Case) -> Iterator[Claim]:
+def top_level(case: DiagnosisInput) -> Iterator[Claim]:
     """top_level.txt lists packages: names the source archive has no directory for come from elsewhere."""
     lines = case.lines(lambda each: metadata_file(each, "top_level.txt"))
     directories = {path.partition("/")[0] for path in case.source_files if "/" in path}
@@ -247,7 +247,7 @@ def top_level(case: Case) -> Iterator[Claim]:
         )
 
 
-def declared(case: Case) -> Iterator[Claim]:
+def declared(case: DiagnosisInput) -> Iterator[Claim]:
     """METADATA declares something else: another configuration, or one that is worked out while building."""
     headers = [
         line
@@ -289,7 +289,7 @@ def _canonical(line: str) -> str | None:
     return f"{name}:{' '.join(value.split())}"
 
 
-def _laid_out(case: Case, member: str) -> bool:
+def _laid_out(case: DiagnosisInput, member: str) -> bool:
     """Whether a file of ``.dist-info`` is one that some tool versions write or place elsewhere."""
     base = member.rpartition("/")[2]
     twins = [each for each in case.differences if each.member != member and each.member.rpartition("/")[2] == base]
@@ -298,7 +298,7 @@ def _laid_out(case: Case, member: str) -> bool:
     return base in _TOOL_FILES or (case.from_archive and bool(case.in_source(member)))
 
 
-def _tools(case: Case) -> list[EvidenceLine]:
+def _tools(case: DiagnosisInput) -> list[EvidenceLine]:
     if not case.tools:
         return []
     shown = ", ".join(f"{name} {version}" for name, version in list(case.tools.items())[:8])

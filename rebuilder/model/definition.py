@@ -47,7 +47,7 @@ class ToolchainRef(Value):
     name: str
     """Such as ``trixie``."""
     sha256: Sha256Field
-    """Digest over the tree (see ``rebuilder.toolchains.tree``)."""
+    """Digest over the tree (see ``rebuilder.environments.tree``)."""
 
 
 class Limits(Value):

@@ -14,7 +14,7 @@ from rebuilder.model.decision import Decision
 from rebuilder.model.diagnosis import Diagnosis
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.provenance import Provenance
-from rebuilder.model.trail import Trail
+from rebuilder.model.trail import SourceTrail
 from rebuilder.model.value import Value, sha256_hex
 from rebuilder.model.variation import Variation
 from rebuilder.model.verdict import Kind, Verdict
@@ -61,7 +61,7 @@ class Report(Value):
     alarms: tuple[Alarm, ...] = ()
     provenance: Provenance | None = None
     """What upstream signed about the artifact; None in reports from before this was checked."""
-    trail: Trail | None = None
+    trail: SourceTrail | None = None
     """How commit, source archive and artifact follow from each other; None when only one step was looked at."""
     diagnosis: Diagnosis | None = None
     """Why the build alone does not give the published file; None when it does, and in old reports."""

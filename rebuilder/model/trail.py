@@ -9,7 +9,7 @@ from rebuilder.model.value import Sha256Field, Value
 from rebuilder.model.verdict import Verdict
 
 
-class EdgeName(StrEnum):
+class StepName(StrEnum):
     """One step from something upstream has to something upstream published."""
 
     COMMIT_TO_SDIST = "commit-to-sdist"
@@ -63,10 +63,10 @@ class FileChange(Value):
     """The rule in words, such as "Build backends write PKG-INFO into every source archive."."""
 
 
-class Edge(Value):
+class Step(Value):
     """One step of the trail with a verdict of its own."""
 
-    name: EdgeName
+    name: StepName
     decision: Decision
     attempts: tuple[int, ...] = ()
     """Indexes into the attempts of the report."""
@@ -75,11 +75,11 @@ class Edge(Value):
     target_sha256: Sha256Field
 
 
-class Trail(Value):
+class SourceTrail(Value):
     """The whole picture: repository, source archive, artifact, and a verdict on every step that could be tried."""
 
     origin: Origin | None = None
-    edges: tuple[Edge, ...] = ()
+    edges: tuple[Step, ...] = ()
     changes: tuple[FileChange, ...] = ()
     """Source archive against commit, unexplained ones first, then by path; cut to what a page can show."""
     changes_total: int = 0
@@ -105,12 +105,12 @@ class Trail(Value):
         0 where the source archive came out of the commit bit for bit: then the build itself makes every one of them.
         """
         made = any(
-            each.name is EdgeName.COMMIT_TO_SDIST and each.decision.verdict is Verdict.REPRODUCED for each in self.edges
+            each.name is StepName.COMMIT_TO_SDIST and each.decision.verdict is Verdict.REPRODUCED for each in self.edges
         )
         return 0 if made else sum(1 for each in self.changes if each.rule is None)
 
 
-def with_steps(decision: Decision, trail: Trail | None) -> Decision:
+def with_steps(decision: Decision, trail: SourceTrail | None) -> Decision:
     """The decision, with what the other steps say against it in its sentence."""
     against = trail.disagreement if trail is not None else None
     if against is None or decision.sentence.endswith(against):

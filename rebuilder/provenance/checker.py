@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from rebuilder.clock import Clock
 from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.artifact import Artifact
 from rebuilder.model.provenance import (
@@ -21,7 +22,6 @@ from rebuilder.model.provenance import (
     project_name,
 )
 from rebuilder.model.value import sha256_hex
-from rebuilder.ports import Blobs, Clock
 from rebuilder.provenance.identity import judge
 from rebuilder.provenance.naming import text
 from rebuilder.provenance.npm import verify_npm
@@ -29,6 +29,7 @@ from rebuilder.provenance.outcome import absent, missing
 from rebuilder.provenance.pypi import verify_pypi
 from rebuilder.provenance.refusal import shown
 from rebuilder.provenance.trust_root import TrustRoot
+from rebuilder.store.protocol import Blobs
 
 _ALARMS = {
     FindingKind.PUBLISHER_CHANGED: AlarmKind.PUBLISHER_CHANGED,

@@ -9,9 +9,9 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from rebuilder.checked_files import CheckedFiles
 from rebuilder.errors import CorruptStoreError, SandboxFaultError, StoreError
 from rebuilder.model.definition import BuildDefinition
+from rebuilder.stat_cache import StatCache
 
 _CHUNK = 1 << 20
 
@@ -24,7 +24,7 @@ class Executables:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._checked = CheckedFiles(directory.with_name("checked"))
+        self._checked = StatCache(directory.with_name("checked"))
         self._lock = threading.Lock()
 
     def sources(self, definition: BuildDefinition, inputs: Mapping[str, Path]) -> dict[str, Path]:

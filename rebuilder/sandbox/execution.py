@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 from rebuilder.errors import RebuilderError, SandboxFaultError, SandboxUnavailableError
 from rebuilder.model.attempt import Limit
 from rebuilder.model.definition import BuildDefinition
-from rebuilder.sandbox import arguments, isolation, seccomp
+from rebuilder.sandbox.bubblewrap import arguments, host_support, seccomp
+from rebuilder.sandbox.bubblewrap.launcher_client import Ending, Launched, Launcher, memory_file
 from rebuilder.sandbox.cpus import Cpus
-from rebuilder.sandbox.launch import Ending, Launched, Launcher, memory_file
 from rebuilder.sandbox.supervision import Supervision
 
 
@@ -48,9 +48,9 @@ class Program(NamedTuple):
     """What runs in a sandbox instead of the commands of a definition."""
 
     script: bytes
-    """For the shell; it begins with :func:`rebuilder.sandbox.arguments.opening`."""
+    """For the shell; it begins with :func:`rebuilder.sandbox.bubblewrap.arguments.opening`."""
     permitted: tuple[str, ...]
-    """System calls that it needs and builds may not use; see :func:`rebuilder.sandbox.seccomp.program`."""
+    """System calls that it needs and builds may not use; see :func:`rebuilder.sandbox.bubblewrap.seccomp.program`."""
     fixed_addresses: bool = False
     """Whether its memory is laid out the same every time."""
 
@@ -72,7 +72,7 @@ class Execution:
         def prepare() -> None:
             with suppress(RebuilderError, OSError):
                 self._launcher.warm()
-                isolation.prepare()
+                host_support.prepare()
 
         threading.Thread(target=prepare, name="sandbox-warm", daemon=True).start()
 
@@ -83,7 +83,7 @@ class Execution:
         """Run a definition to its end.
 
         Args:
-            definition: Checked by :func:`rebuilder.sandbox.arguments.check`.
+            definition: Checked by :func:`rebuilder.sandbox.bubblewrap.arguments.check`.
             toolchain: Root directory.
             sources: Path inside the sandbox to the file or directory to show there.
             program: What to run instead of the commands.
@@ -93,7 +93,7 @@ class Execution:
             SandboxFaultError: the sandbox itself failed.
         """
         self._launcher.warm()
-        bubblewrap, version, strict = isolation.prepare()
+        bubblewrap, version, strict = host_support.prepare()
         script = program.script if program else arguments.script(definition)
         calls = seccomp.program(*program.permitted) if program else strict
         begun = time.monotonic()
@@ -130,7 +130,7 @@ class Execution:
         cpus: list[int],
     ) -> dict[str, Any]:
         """What the launcher is asked, and the options of bubblewrap."""
-        stage = isolation.stage()
+        stage = host_support.stage()
         real = [str(path.absolute()) for path in (toolchain, *sources.values())]
         seen = real if stage is None else [f"{stage}/{index}" for index in range(len(real))]
         options = arguments.options(
@@ -179,7 +179,7 @@ def _monitor_was_killed(ending: Ending) -> bool:
 def _not_set_up(supervision: Supervision, ending: Ending) -> RebuilderError:
     """Why a sandbox did not come to stand: nothing of the build had begun, so it is our fault."""
     said = ending.problem or supervision.log_tail() or f"wait status {ending.status}"
-    for sentence, hint in isolation.settings_in_the_way():
+    for sentence, hint in host_support.settings_in_the_way():
         return SandboxUnavailableError(f"The sandbox cannot be set up. {sentence} ({said})", hint=hint)
     return SandboxFaultError(
         f"The sandbox could not be set up: {said}.", hint="See what this machine lacks: rebuilder doctor"

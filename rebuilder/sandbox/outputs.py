@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from rebuilder.model import log
 from rebuilder.model.attempt import Limit, Output
 from rebuilder.model.value import Sha256
-from rebuilder.ports import Blobs
-from rebuilder.sandbox.residue import Listing
+from rebuilder.sandbox.leftovers import Listing
+from rebuilder.store.protocol import Blobs
 
 _CHUNK = 1 << 20
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rebuilder.environments.protocol import Toolchain, Toolchains
 from rebuilder.errors import CorruptToolchainError, SandboxUnavailableError, ToolchainError
 from rebuilder.model.attempt import Run
 from rebuilder.model.definition import BuildDefinition, ToolchainRef
-from rebuilder.ports import Blobs, Sandbox, Toolchain, Toolchains
+from rebuilder.sandbox.protocol import Sandbox
+from rebuilder.store.protocol import Blobs
 
 
 class DefinitionRunner:
-    """Callable as :data:`rebuilder.ports.RunDefinition`.
+    """Callable as :data:`rebuilder.sandbox.protocol.RunDefinition`.
 
     Args:
         sandboxes: By their kind.

@@ -16,7 +16,7 @@ from typing import Any, Self
 from rebuilder.errors import SandboxFaultError
 from rebuilder.model.attempt import Limit
 from rebuilder.model.definition import Limits
-from rebuilder.sandbox.launch import Ending, Launched
+from rebuilder.sandbox.bubblewrap.launcher_client import Ending, Launched
 from rebuilder.sandbox.meter import Meter
 
 LOOK_SECONDS = 0.025

@@ -13,17 +13,18 @@ from itertools import islice
 
 from packageurl import PackageURL
 
+from rebuilder.clock import Clock
+from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.errors import FetchMismatchError, RebuilderError, UnavailableError, UnknownProjectError, UsageError
 from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.artifact import Subject
 from rebuilder.model.listing import ListedFile, Listing
 from rebuilder.model.operations import WatchState
 from rebuilder.model.work import Order, Reason, Tier
-from rebuilder.ports import Clock, Ecosystem
-from rebuilder.service.choice import chosen, of_version, rule_mark
 from rebuilder.service.schedules.packages import MAX_PACKAGES, matches
 from rebuilder.service.schedules.watch import Watch
-from rebuilder.storage.ledger import Ledger
+from rebuilder.service.version_selection import chosen, of_version, rule_mark
+from rebuilder.store.ledger import Ledger
 
 _THREADS = 4
 """Requests of one look at once."""

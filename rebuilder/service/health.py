@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rebuilder.errors import RebuilderError
-from rebuilder.sandbox.isolation import bubblewrap
-from rebuilder.storage.ledger import Ledger
+from rebuilder.sandbox.bubblewrap.host_support import bubblewrap
+from rebuilder.store.ledger import Ledger
 
 _PATIENCE = 60.0
 """Seconds without a sign of life after which a loop counts as stuck; each gives one every few seconds."""

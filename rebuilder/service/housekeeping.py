@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from rebuilder.ports import Clock
-from rebuilder.storage.cache_pruning import prune_documents, prune_repositories, prune_unfinished
-from rebuilder.storage.ledger import Ledger
-from rebuilder.storage.retention import Retention
+from rebuilder.clock import Clock
+from rebuilder.store.cache_pruning import prune_documents, prune_repositories, prune_unfinished
+from rebuilder.store.ledger import Ledger
+from rebuilder.store.retention import Retention
 
 _ABANDONED = timedelta(days=1)
 """Nothing is written for so long."""

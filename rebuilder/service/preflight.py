@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from rebuilder.alarms.suppression import Window
+from rebuilder.clock import Clock
 from rebuilder.config import Config
-from rebuilder.doctor import Check
+from rebuilder.doctor.checks import Check
 from rebuilder.errors import UsageError
 from rebuilder.model.settings import Suppression, Target
-from rebuilder.ports import Clock
-from rebuilder.service.alarms.suppression import Window
 from rebuilder.service.schedules.folder import Folder
 
 
@@ -54,7 +54,7 @@ def _alarms(config: Config) -> Check:
 
 def _strange(targets: dict[str, Target]) -> Iterator[str]:
     """Never with the address, which may hold a password."""
-    from rebuilder.storage.notifications import understood
+    from rebuilder.network.notifications import understood
 
     for name, target in sorted(targets.items()):
         if target.apprise is not None and not understood(target.apprise):

@@ -9,7 +9,7 @@ from rebuilder.model.report import Summary
 from rebuilder.model.work import Order, Reason
 from rebuilder.service.schedules.packages import matches
 from rebuilder.service.schedules.watch import Recheck
-from rebuilder.storage.ledger import Ledger
+from rebuilder.store.ledger import Ledger
 
 
 def plan(recheck: Recheck, ledger: Ledger, now: datetime) -> list[Order]:

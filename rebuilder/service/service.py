@@ -10,30 +10,30 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from rebuilder.alarms.delivery import Delivery
+from rebuilder.alarms.self_monitor import SelfMonitor
 from rebuilder.config import Config
-from rebuilder.ecosystems.catalog import parse_subject
+from rebuilder.ecosystems.registry import parse_subject
+from rebuilder.environments.catalog import catalog
 from rebuilder.errors import RebuilderError, StoreError
-from rebuilder.examination import Parts
 from rebuilder.model.figures import Place
 from rebuilder.model.work import Order, Tier
-from rebuilder.press import Press
-from rebuilder.service.alarms.delivery import Delivery
-from rebuilder.service.alarms.watchman import Watchman
+from rebuilder.network.notifications import Notifier
 from rebuilder.service.api.app import make_app
-from rebuilder.service.api.desk import Desk
+from rebuilder.service.api.context import ApiContext
 from rebuilder.service.api.server import HttpServer
 from rebuilder.service.api.token import Token
-from rebuilder.service.crew import Crew
+from rebuilder.service.background import BackgroundLoops, Loop
 from rebuilder.service.discovery import Discovery
 from rebuilder.service.health import Health, Pulse
 from rebuilder.service.housekeeping import Housekeeping
 from rebuilder.service.logs import LoggingProgress
-from rebuilder.service.loops import Loop, Loops
 from rebuilder.service.metrics import scrape
-from rebuilder.service.planning import Planning
-from rebuilder.service.signing import SigningDesk
-from rebuilder.storage.notifications import Notifier
-from rebuilder.toolchains.catalog import catalog
+from rebuilder.service.scheduler import Scheduler
+from rebuilder.service.signing_loop import SigningLoop
+from rebuilder.service.worker_pool import WorkerPool
+from rebuilder.verification.examination import Parts
+from rebuilder.verification.signer import Signer
 from rebuilder.wiring import wire, wire_press
 
 _ESSENTIAL = ("trixie", "diffoscope", "bookworm")
@@ -59,18 +59,20 @@ def serve(config: Config, stopping: threading.Event, *, json_logs: bool = False)
 class Service:
     """All of it; each part is a loop that cannot stop another."""
 
-    def __init__(self, config: Config, parts: Parts, press: Press, *, json_logs: bool) -> None:
+    def __init__(self, config: Config, parts: Parts, press: Signer, *, json_logs: bool) -> None:
         self._config = config
         self._parts = parts
         self._press = press
-        self._loops = Loops()
+        self._loops = BackgroundLoops()
         self._making: str | None = None
         """What is to be done before the first worker starts."""
         self._pulse = Pulse()
-        self._crew = Crew(config, crew_size(config), parts.ledger, parts.clock, json_logs=json_logs)
-        self._signing = SigningDesk(press)
+        self._crew = WorkerPool(config, crew_size(config), parts.ledger, parts.clock, json_logs=json_logs)
+        self._signing = SigningLoop(press)
         self._discovery = Discovery(parts.ecosystems, parts.ledger, parts.clock)
-        self._planning = Planning(config.schedules_directory, self._discovery, parts.ledger, parts.clock, config.limits)
+        self._planning = Scheduler(
+            config.schedules_directory, self._discovery, parts.ledger, parts.clock, config.limits
+        )
 
     def run(self, stopping: threading.Event) -> None:
         """See :func:`serve`."""
@@ -160,7 +162,7 @@ class Service:
 
     def _all_loops(self) -> tuple[Loop, ...]:
         service, ledger, clock = self._config.service, self._parts.ledger, self._parts.clock
-        watchman = Watchman(
+        watchman = SelfMonitor(
             ledger,
             service,
             clock,
@@ -200,7 +202,7 @@ class Service:
         except OSError:
             return None
 
-    def _http_desk(self) -> Desk:
+    def _http_desk(self) -> ApiContext:
         ledger, service = self._parts.ledger, self._config.service
         token = service.token_file
         health = Health(
@@ -212,7 +214,7 @@ class Service:
             pulse=self._pulse,
             loops=("scheduler", "signing"),
         )
-        return Desk(
+        return ApiContext(
             ledger=ledger,
             ask=self._ask,
             site=self._config.site_directory,
@@ -230,7 +232,7 @@ class Service:
         )
 
     def _ask(self, subject: str, tier: Tier, by: str) -> list[Order]:
-        """See :class:`rebuilder.service.api.desk.Ask`."""
+        """See :class:`rebuilder.service.api.context.Ask`."""
         named = parse_subject(subject, self._parts.ecosystems)
         orders = self._discovery.ask(named, tier=tier)
         self._parts.ledger.queue.add(orders, self._parts.clock.now())

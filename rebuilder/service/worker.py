@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from rebuilder.alarms.rules import from_fault, given_up
 from rebuilder.errors import CorruptError, RebuilderError, StoreError, UsageError
-from rebuilder.examination import Parts, examine_evidence, pin
 from rebuilder.model.alarm import Alarm
 from rebuilder.model.artifact import Subject
 from rebuilder.model.evidence import Evidence
@@ -18,12 +18,12 @@ from rebuilder.model.regression import worse
 from rebuilder.model.report import Report, SignedReport, Stage
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Check, Lease, Order, Reason, Tier
-from rebuilder.reexamination import can_be_repeated, reexamine, with_fresh_toolchains
-from rebuilder.service.alarms.rules import from_fault, given_up
 from rebuilder.service.logs import bound
 from rebuilder.service.metrics import tallies
 from rebuilder.service.retry import retry_at
-from rebuilder.storage.ledger.queue import LeaseLostError
+from rebuilder.store.ledger.queue.queue import LeaseLostError
+from rebuilder.verification.examination import Parts, examine_evidence, pin
+from rebuilder.verification.recheck import can_be_repeated, reexamine, with_fresh_toolchains
 
 _SHARED = {Reason.RELEASE, Reason.REGRESSION, Reason.RETRY}
 """Reasons that do not ask for a build of their own when the same definition was built lately."""

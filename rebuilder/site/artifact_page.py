@@ -127,7 +127,7 @@ class ArtifactPage:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class PageContext:
     """What an artifact's page needs beside its report."""
 
     history: Sequence[Summary]
@@ -148,7 +148,7 @@ def _notes(report: Report) -> tuple[str, ...]:
     return (*report.evidence.contradictions, *report.evidence.notes)
 
 
-def artifact_page(report: Report, around: Surroundings) -> ArtifactPage:
+def artifact_page(report: Report, around: PageContext) -> ArtifactPage:
     """Compute the page. Pure: equal arguments give an equal page."""
     artifact, decision = report.artifact, report.decision
     root = "../" * len(PurePosixPath(path_of(report)).parts)

@@ -15,12 +15,11 @@ from rebuilder.model.operations import Operations
 from rebuilder.model.public import public_alarms, public_operations
 from rebuilder.model.report import Report, SignedReport, Summary, page_path
 from rebuilder.model.verdict import Verdict
-from rebuilder.ports import Blobs
 from rebuilder.resources import resource
 from rebuilder.site import documents
 from rebuilder.site.about_page import about_page
 from rebuilder.site.alarms_page import alarms_page
-from rebuilder.site.artifact_page import Surroundings, artifact_page, failed
+from rebuilder.site.artifact_page import PageContext, artifact_page, failed
 from rebuilder.site.build_section import derived_file
 from rebuilder.site.counts import list_path
 from rebuilder.site.display import SHORT, log_tail, plain_lines, visible
@@ -41,6 +40,7 @@ from rebuilder.site.operate_page import operate_page
 from rebuilder.site.rendering import Renderer
 from rebuilder.site.rows import current
 from rebuilder.site.writing import Writer
+from rebuilder.store.protocol import Blobs
 
 _SMALL_TEXT = 64 << 10
 """Bytes of a diffoscope text that are still shown in the page itself."""
@@ -105,7 +105,7 @@ class Site:
         files, missing = self._files(signed)
         page = artifact_page(
             report,
-            Surroundings(
+            PageContext(
                 history=history,
                 alarms=public_alarms(alarms) if self._public else alarms,
                 key_id=signed.key_id,

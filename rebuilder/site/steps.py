@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.evidence import SourceKind
-from rebuilder.model.trail import EdgeName
+from rebuilder.model.trail import StepName
 
 _EDGES = {
-    EdgeName.COMMIT_TO_SDIST: "Commit → source archive",
-    EdgeName.SDIST_TO_WHEEL: "Source archive → wheel",
-    EdgeName.COMMIT_TO_WHEEL: "Commit → wheel",
+    StepName.COMMIT_TO_SDIST: "Commit → source archive",
+    StepName.SDIST_TO_WHEEL: "Source archive → wheel",
+    StepName.COMMIT_TO_WHEEL: "Commit → wheel",
 }
 _SOURCES = {
     SourceKind.SDIST: "Source archive",
@@ -27,7 +27,7 @@ _TARGETS = (
 )
 
 
-def edge_words(name: EdgeName) -> str:
+def edge_words(name: StepName) -> str:
     """A step of the trail: ``Commit → wheel``."""
     return _EDGES[name]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rebuilder.model.report import Report
-from rebuilder.model.trail import Edge, EdgeName, FileChange, Origin, Trail, TreeChange
+from rebuilder.model.trail import FileChange, Origin, SourceTrail, Step, StepName, TreeChange
 from rebuilder.model.verdict import Verdict
 from rebuilder.site.build_section import Fact
 from rebuilder.site.display import LONG, SHORT, count, secure_link, visible
@@ -113,18 +113,18 @@ def trail_section(report: Report) -> TrailSection | None:
     )
 
 
-def _steps(report: Report) -> tuple[EdgeName, ...]:
+def _steps(report: Report) -> tuple[StepName, ...]:
     """All steps that there could be: a source archive has no wheel behind it."""
     if target_words(report.artifact.filename) == "source archive":
-        return (EdgeName.COMMIT_TO_SDIST,)
-    return tuple(EdgeName)
+        return (StepName.COMMIT_TO_SDIST,)
+    return tuple(StepName)
 
 
-def _edge(trail: Trail, name: EdgeName) -> Edge | None:
+def _edge(trail: SourceTrail, name: StepName) -> Step | None:
     return next((each for each in trail.edges if each.name is name), None)
 
 
-def _row(name: EdgeName, report: Report, trail: Trail) -> EdgeRow:
+def _row(name: StepName, report: Report, trail: SourceTrail) -> EdgeRow:
     edge, attempts = _edge(trail, name), len(report.attempts)
     if edge is None:
         return EdgeRow(edge_words(name), NOT_TRIED, _untried(name, report, trail), ())
@@ -137,27 +137,27 @@ def _row(name: EdgeName, report: Report, trail: Trail) -> EdgeRow:
     )
 
 
-def _untried(name: EdgeName, report: Report, trail: Trail) -> str:
+def _untried(name: StepName, report: Report, trail: SourceTrail) -> str:
     """That a step was not tried, and why as far as the trail says it."""
     said = [NOT_TRIED.spoken]
-    if name is not EdgeName.SDIST_TO_WHEEL:
+    if name is not StepName.SDIST_TO_WHEEL:
         if trail.origin is None:
             said.append("Nobody names a repository that this file comes from.")
         elif trail.origin.commit is None:
             said.append("No commit is known: “Who says so” has the reason.")
-    archive = report.evidence.source_file is not None or _edge(trail, EdgeName.COMMIT_TO_SDIST) is not None
-    if name is not EdgeName.COMMIT_TO_WHEEL and len(_steps(report)) > 1 and not archive:
+    archive = report.evidence.source_file is not None or _edge(trail, StepName.COMMIT_TO_SDIST) is not None
+    if name is not StepName.COMMIT_TO_WHEEL and len(_steps(report)) > 1 and not archive:
         said.append("No source archive is known.")
     return " ".join(said)
 
 
-def _nodes(report: Report, trail: Trail) -> tuple[Node, ...]:
+def _nodes(report: Report, trail: SourceTrail) -> tuple[Node, ...]:
     artifact = report.artifact
     repository = _repository(trail.origin)
     this = _file(target_words(artifact.filename).capitalize(), artifact.filename, artifact.sha256, this=True)
     if len(_steps(report)) == 1:
         return repository, this
-    edge, published = _edge(trail, EdgeName.COMMIT_TO_SDIST), report.evidence.source_file
+    edge, published = _edge(trail, StepName.COMMIT_TO_SDIST), report.evidence.source_file
     if edge is not None:
         return repository, _file("Source archive", edge.target, edge.target_sha256), this
     if published is not None:
@@ -199,10 +199,10 @@ def _facts(origin: Origin | None, nodes: Sequence[Node]) -> tuple[Fact, ...]:
     return tuple(facts)
 
 
-def _banner(trail: Trail) -> Banner | None:
+def _banner(trail: SourceTrail) -> Banner | None:
     """The case people need to see: a wheel can be true to a source archive that is not true to the commit."""
-    first = _edge(trail, EdgeName.COMMIT_TO_SDIST)
-    second = _edge(trail, EdgeName.SDIST_TO_WHEEL)
+    first = _edge(trail, StepName.COMMIT_TO_SDIST)
+    second = _edge(trail, StepName.SDIST_TO_WHEEL)
     if second is None or not second.decision.verdict.confirms:
         return _disagreeing(trail)
     followed = first is not None and first.decision.verdict.confirms
@@ -215,7 +215,7 @@ def _banner(trail: Trail) -> Banner | None:
         sentence = f"{_at_least(trail)}{files} added or changed against the {who} commit, and no rule explains why."
     else:
         sentence = f"Every file in which it differs from the {who} commit is explained by a rule; its bytes differ."
-    direct = _edge(trail, EdgeName.COMMIT_TO_WHEEL)
+    direct = _edge(trail, StepName.COMMIT_TO_WHEEL)
     relieved = direct is not None and direct.decision.verdict.confirms
     if relieved:
         sentence += " The wheel also follows from the commit directly, so none of this reached the wheel."
@@ -226,25 +226,25 @@ def _banner(trail: Trail) -> Banner | None:
     )
 
 
-def _disagreeing(trail: Trail) -> Banner | None:
+def _disagreeing(trail: SourceTrail) -> Banner | None:
     if trail.disagreement is None:
         return None
     return Banner("bad", "One step of the trail passes, and another differs", trail.disagreement)
 
 
-def _at_least(trail: Trail) -> str:
+def _at_least(trail: SourceTrail) -> str:
     # Unexplained files come first: the list was cut among them only when it holds nothing else.
     cut = len(trail.changes) < trail.changes_total and len(_unexplained(trail)) == len(trail.changes)
     return "at least " if cut else ""
 
 
-def _unexplained(trail: Trail) -> list[FileChange]:
+def _unexplained(trail: SourceTrail) -> list[FileChange]:
     """Files that the source archive has beyond the commit, or with other content, for no known reason."""
     return [each for each in trail.changes if each.rule is None and each.change is not TreeChange.MISSING]
 
 
-def _changes(trail: Trail) -> ChangesSection:
-    edge = _edge(trail, EdgeName.COMMIT_TO_SDIST)
+def _changes(trail: SourceTrail) -> ChangesSection:
+    edge = _edge(trail, StepName.COMMIT_TO_SDIST)
     surplus = _unexplained(trail)
     absent = [each for each in trail.changes if each.rule is None and each.change is TreeChange.MISSING]
     explained = [each for each in trail.changes if each.rule is not None]

@@ -9,12 +9,12 @@ import time
 from pathlib import Path
 
 from rebuilder.clock import SystemClock
+from rebuilder.network.http.cache import HttpCache
+from rebuilder.network.http.fetcher import HttpFetcher
 from rebuilder.service.discovery import Discovery
 from rebuilder.service.schedules.watch import Timing, Watch
-from rebuilder.storage.blobs import DiskBlobs
-from rebuilder.storage.http import HttpFetcher
-from rebuilder.storage.http_cache import HttpCache
-from rebuilder.storage.ledger import Ledger
+from rebuilder.store.blobs import DiskBlobs
+from rebuilder.store.ledger import Ledger
 from tests.fakes.discovery import pypi_of
 from tests.fakes.registry import Registry
 

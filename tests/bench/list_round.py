@@ -15,8 +15,8 @@ from rebuilder.clock import SystemClock
 from rebuilder.config import Config
 from rebuilder.model.report import Report
 from rebuilder.model.work import Order
-from rebuilder.service.crew import Crew
-from rebuilder.storage.ledger import Ledger
+from rebuilder.service.worker_pool import WorkerPool
+from rebuilder.store.ledger import Ledger
 from tests.bench.list_figures import Spent
 
 _LOOK_SECONDS = 0.5
@@ -43,7 +43,7 @@ def run_round(
         before = {number for number, _ in ledger.unsigned(limit=_ALL)}
         cpu_before = _cpu_seconds()
         ledger.queue.add(orders, clock.now())
-        crew = Crew(config, workers, ledger, clock)
+        crew = WorkerPool(config, workers, ledger, clock)
         start = time.monotonic()
         crew.start()
         memory = _PeakMemory()

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rebuilder.clock import SystemClock
+from rebuilder.environments.store import DebianToolchains
 from rebuilder.model.attempt import Outcome
 from rebuilder.model.definition import BuildDefinition, ToolchainRef
-from rebuilder.sandbox.bubblewrap import BubblewrapSandbox
-from rebuilder.storage.blobs import DiskBlobs
-from rebuilder.toolchains.store import DebianToolchains
+from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
+from rebuilder.store.blobs import DiskBlobs
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from rebuilder.clock import SystemClock
-from rebuilder.toolchains.store import DebianToolchains
+from rebuilder.environments.store import DebianToolchains
 from tests.fakes.rooms import KINDS, real_room
 
 PROGRAMS = {

@@ -9,8 +9,8 @@ from typing import Protocol
 
 import pytest
 
-from rebuilder.storage.ledger import Ledger
-from rebuilder.storage.ledger.session_owners import SessionOwners
+from rebuilder.store.ledger import Ledger
+from rebuilder.store.ledger.session_liveness import SessionOwners
 from tests.fakes.postgres import Postgres
 
 

@@ -10,7 +10,7 @@ import pytest
 from rebuilder.errors import UsageError
 from rebuilder.model.alarm import Alarm, AlarmKind, RecordedAlarm, Severity
 from rebuilder.model.notification import Event, Undelivered
-from rebuilder.storage.ledger import Ledger
+from rebuilder.store.ledger import Ledger
 from tests.contract.conftest import OpenLedger
 from tests.fakes.verifications import NOW, artifact
 

@@ -9,8 +9,8 @@ import pytest
 
 from rebuilder.errors import FetchMismatchError, StoreError, UnavailableError
 from rebuilder.model.value import sha256_hex
-from rebuilder.ports import Blobs
-from rebuilder.storage.blobs import DiskBlobs
+from rebuilder.store.blobs import DiskBlobs
+from rebuilder.store.protocol import Blobs
 from tests.fakes.blobs import MemoryBlobs
 
 Damage = Callable[[str], None]

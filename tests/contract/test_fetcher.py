@@ -11,9 +11,9 @@ import pytest
 
 from rebuilder.errors import FetchMismatchError, UnavailableError
 from rebuilder.model.value import sha256_hex
-from rebuilder.ports import Fetcher
-from rebuilder.storage.http import HttpFetcher
-from rebuilder.storage.http_cache import HttpCache
+from rebuilder.network.http.cache import HttpCache
+from rebuilder.network.http.fetcher import HttpFetcher
+from rebuilder.network.protocol import Fetcher
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.fetcher import FakeFetcher
 from tests.fakes.registry import JSON, Registry

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from rebuilder.storage.ledger import Ledger
+from rebuilder.store.ledger import Ledger
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 

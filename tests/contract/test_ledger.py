@@ -16,7 +16,7 @@ from rebuilder.model.provenance import Forge, RememberedPublisher
 from rebuilder.model.report import Report, SignedReport, report_document, summarise
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Kind, Verdict
-from rebuilder.storage.ledger import Ledger, PinResult
+from rebuilder.store.ledger import Ledger, PinResult
 from tests.contract.conftest import OpenLedger
 from tests.fakes.verifications import NOW, artifact, attempt, digest, report, signed
 

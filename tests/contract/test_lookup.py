@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from rebuilder.model.verdict import Verdict
-from rebuilder.storage.ledger import Ledger
-from rebuilder.storage.ledger.lookup import MOST_HISTORY
+from rebuilder.store.ledger import Ledger
+from rebuilder.store.ledger.lookup import MOST_HISTORY
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.desk import finish, order

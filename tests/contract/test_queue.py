@@ -15,8 +15,8 @@ from rebuilder.model.definition import Limits
 from rebuilder.model.report import Report
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Check, Lease, Reason, Tier
-from rebuilder.storage.ledger import Ledger, tables
-from rebuilder.storage.ledger.queue import LeaseLostError, next_task
+from rebuilder.store.ledger import Ledger, tables
+from rebuilder.store.ledger.queue.queue import LeaseLostError, next_task
 from tests.contract.conftest import OpenLedger
 from tests.fakes.orders import order, ordered
 from tests.fakes.verifications import NOW, attempt, digest, report

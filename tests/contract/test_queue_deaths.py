@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rebuilder.storage.ledger import Ledger
+from rebuilder.store.ledger import Ledger
 from tests.contract.conftest import OpenLedger
 from tests.contract.test_queue import HITS, MINUTE, SECOND, begun, claimed, tally, verification
 from tests.fakes.orders import order, ordered

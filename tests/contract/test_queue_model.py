@@ -12,8 +12,8 @@ from sqlalchemy import select
 
 from rebuilder.model.comparison import Level
 from rebuilder.model.work import Lease, Reason, Tier
-from rebuilder.storage.ledger import Ledger, tables
-from rebuilder.storage.ledger.queue import LeaseLostError
+from rebuilder.store.ledger import Ledger, tables
+from rebuilder.store.ledger.queue.queue import LeaseLostError
 from tests.fakes.orders import order, order_for, ordered
 from tests.fakes.verifications import NOW, attempt, report
 

@@ -13,9 +13,9 @@ import uv
 
 from rebuilder.errors import UnavailableError
 from rebuilder.model.resolution import Resolution
-from rebuilder.ports import Resolver
-from rebuilder.storage.reach import Reach
-from rebuilder.storage.resolver import UvResolver, UvSettings
+from rebuilder.network.protocol import Resolver
+from rebuilder.network.reach import Reach
+from rebuilder.network.resolver import UvResolver, UvSettings
 from tests.fakes.facts import MemoryFacts
 from tests.fakes.projects import make_wheel
 from tests.fakes.registry import Registry, server_error

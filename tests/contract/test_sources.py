@@ -14,8 +14,9 @@ from typing import Protocol
 import pytest
 
 from rebuilder.model.git import SourceProblem, SourceTree, Trouble
-from rebuilder.ports import Blobs, Sources
-from rebuilder.storage.git import GitSources
+from rebuilder.network.git.sources import GitSources
+from rebuilder.network.protocol import Sources
+from rebuilder.store.protocol import Blobs
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.repositories import TIME, make_repository
 from tests.fakes.sources import FakeSources

@@ -13,7 +13,7 @@ from rebuilder.model.provenance import ProvenanceStatus
 from rebuilder.model.report import Stage, summarise
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Reason
-from rebuilder.storage.ledger import Ledger, statistics
+from rebuilder.store.ledger import Ledger, statistics
 from tests.fakes.histories import order, populate, release, verified
 from tests.fakes.verifications import NOW, attempt, report
 

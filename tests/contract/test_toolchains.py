@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from rebuilder.environments.protocol import Toolchains
+from rebuilder.environments.store import DebianToolchains
 from rebuilder.errors import ToolchainError
-from rebuilder.ports import Toolchains
-from rebuilder.toolchains.store import DebianToolchains
 from tests.fakes.clock import FixedClock
 from tests.fakes.toolchains import FakeToolchains, TinyMaker
 

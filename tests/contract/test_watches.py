@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from rebuilder.model.comparison import Level
 from rebuilder.model.operations import WatchState
-from rebuilder.storage.ledger import Ledger, tables
+from rebuilder.store.ledger import Ledger, tables
 from tests.fakes.orders import order, order_for
 from tests.fakes.verifications import NOW, artifact, attempt, digest, report, signed
 

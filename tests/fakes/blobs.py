@@ -13,7 +13,7 @@ from rebuilder.model.value import Sha256, sha256_hex
 
 
 class MemoryBlobs:
-    """Implements :class:`rebuilder.ports.Blobs` with a dictionary."""
+    """Implements :class:`rebuilder.store.protocol.Blobs` with a dictionary."""
 
     def __init__(self) -> None:
         self.content: dict[str, bytes] = {}

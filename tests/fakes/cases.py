@@ -11,14 +11,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rebuilder.diagnose.case import Case
-from rebuilder.guest.compare_archives import compare
+from rebuilder.diagnose.case import DiagnosisInput
 from rebuilder.model.attempt import Attempt, Outcome, Output
 from rebuilder.model.comparison import Comparison, Level
 from rebuilder.model.decision import decide
 from rebuilder.model.evidence import Obstacle
 from rebuilder.model.inspection import Inspection, Member, MemberKind
 from rebuilder.model.value import sha256_hex
+from rebuilder.programs.compare.compare_archives import compare
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.projects import SOME_TIME, make_wheel
@@ -55,7 +55,7 @@ def case(
     rebuilt_name: str | None = None,
     again: bytes | None = None,
     **changes: Any,
-) -> Case:
+) -> DiagnosisInput:
     """A finished verification.
 
     Args:
@@ -92,22 +92,22 @@ def case(
         attempts.append(second)
     fields: dict[str, Any] = {"evidence": evidence, "attempts": tuple(attempts)}
     fields["decision"] = decide(tuple(attempts), None)
-    return Case(**(fields | changes))
+    return DiagnosisInput(**(fields | changes))
 
 
-def failure(log: str = "", *, code: int = 70, **run: Any) -> Case:
+def failure(log: str = "", *, code: int = 70, **run: Any) -> DiagnosisInput:
     """A build that ended with an error."""
     subject = reports.artifact(NAME, VERSION)
     blobs = MemoryBlobs()
     outcome = {"outcome": Outcome.BUILD_FAILED, "exit_code": code} | run
     attempts = (reports.attempt(subject, reports.run(blobs, log=log.encode(), **outcome)),)
-    return Case(reports.evidence(subject), attempts, decide(attempts, None), log=log)
+    return DiagnosisInput(reports.evidence(subject), attempts, decide(attempts, None), log=log)
 
 
-def obstructed(obstacle: Obstacle, *, source: bool = True) -> Case:
+def obstructed(obstacle: Obstacle, *, source: bool = True) -> DiagnosisInput:
     """A verification without an attempt."""
     evidence = reports.evidence(reports.artifact(NAME, VERSION), source=source, obstacle=obstacle)
-    return Case(evidence, (), decide((), obstacle))
+    return DiagnosisInput(evidence, (), decide((), obstacle))
 
 
 def later(days: int = 1) -> datetime:

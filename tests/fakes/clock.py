@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 
 class FixedClock:
-    """Implements :class:`rebuilder.ports.Clock`; each look at it advances it by ``step``."""
+    """Implements :class:`rebuilder.clock.Clock`; each look at it advances it by ``step``."""
 
     def __init__(
         self, start: datetime = datetime(2026, 11, 1, 12, tzinfo=UTC), *, step: timedelta = timedelta(0)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rebuilder.sandbox.uml_probe import SWITCH
+from rebuilder.sandbox.uml.probe import SWITCH
 
 PROGRAM = Path(sys.executable).parent / "rebuilder"
 

@@ -8,14 +8,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from rebuilder.clock import Clock
 from rebuilder.errors import UnavailableError, UsageError
 from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.report import Report
 from rebuilder.model.work import Order, Reason, Tier
-from rebuilder.ports import Clock
-from rebuilder.service.api.desk import Desk
+from rebuilder.service.api.context import ApiContext
 from rebuilder.service.api.token import Token
-from rebuilder.storage.ledger import Ledger
+from rebuilder.store.ledger import Ledger
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
@@ -41,7 +41,7 @@ def order(name: str = "almanac", version: str = "2.1", **changes: object) -> Ord
 
 
 class FakeAsk:
-    """A registry with ``almanac`` 2.1 and nothing else; implements :class:`rebuilder.service.api.desk.Ask`."""
+    """A registry with ``almanac`` 2.1 and nothing else; implements :class:`rebuilder.service.api.context.Ask`."""
 
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self._ledger = ledger
@@ -69,7 +69,7 @@ def finish(ledger: Ledger, report: Report, at: datetime | None = None) -> Report
 
 
 @contextmanager
-def open_desk(root: Path, *, pages: bool = False, **changes: Any) -> Iterator[Desk]:
+def open_desk(root: Path, *, pages: bool = False, **changes: Any) -> Iterator[ApiContext]:
     """A desk with verdicts, one waiting task and two alarms, and a site if wanted; all of it lives below ``root``."""
     clock = FixedClock(reports.NOW)
     blobs = MemoryBlobs()
@@ -97,4 +97,4 @@ def open_desk(root: Path, *, pages: bool = False, **changes: Any) -> Iterator[De
             "token": Token(SECRET),
             "requests_per_minute": 1_000_000,
         }
-        yield Desk(**(fields | changes))
+        yield ApiContext(**(fields | changes))

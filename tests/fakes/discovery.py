@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from rebuilder.ecosystems.pypi.ecosystem import PyPI
-from rebuilder.ports import Blobs, Fetcher
+from rebuilder.network.protocol import Fetcher
 from rebuilder.service.discovery import Discovery
-from rebuilder.storage.ledger import Ledger
+from rebuilder.store.ledger import Ledger
+from rebuilder.store.protocol import Blobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.facts import MemoryFacts
 from tests.fakes.registry import Registry

@@ -8,14 +8,14 @@ from typing import Any
 
 @dataclass
 class MemoryFacts:
-    """Implements :class:`rebuilder.ports.Facts` with a dictionary."""
+    """Implements :class:`rebuilder.store.protocol.Memo` with a dictionary."""
 
     documents: dict[str, Any] = field(default_factory=dict)
 
     def get(self, key: str) -> Any | None:
-        """See :class:`rebuilder.ports.Facts`."""
+        """See :class:`rebuilder.store.protocol.Memo`."""
         return self.documents.get(key)
 
     def put(self, key: str, document: Any) -> None:
-        """See :class:`rebuilder.ports.Facts`."""
+        """See :class:`rebuilder.store.protocol.Memo`."""
         self.documents[key] = document

@@ -7,11 +7,12 @@ import hashlib
 from rebuilder.errors import FetchMismatchError, UnavailableError
 from rebuilder.model.document import Document
 from rebuilder.model.value import Sha256, sha256_hex
-from rebuilder.ports import Blobs, DigestAlgorithm
+from rebuilder.network.protocol import DigestAlgorithm
+from rebuilder.store.protocol import Blobs
 
 
 class FakeFetcher:
-    """Implements :class:`rebuilder.ports.Fetcher` with a dictionary; asks nobody, and notes what it was asked."""
+    """A :class:`network.protocol.Fetcher` with a dictionary; asks nobody, and notes what it was asked."""
 
     def __init__(self, blobs: Blobs) -> None:
         self.asked: list[str] = []
@@ -30,7 +31,7 @@ class FakeFetcher:
         self._broken[url] = error
 
     def document(self, url: str, *, accept: str, max_bytes: int) -> Document | None:
-        """See :meth:`rebuilder.ports.Fetcher.document`."""
+        """See :meth:`rebuilder.network.protocol.Fetcher.document`."""
         found = self._find(url)
         if found is None:
             return None
@@ -39,13 +40,13 @@ class FakeFetcher:
         return Document(url=url, sha256=self._blobs.put(content), content=content, media_type=media_type)
 
     def file(self, url: str, *, sha256: str, max_bytes: int) -> Sha256:
-        """See :meth:`rebuilder.ports.Fetcher.file`."""
+        """See :meth:`rebuilder.network.protocol.Fetcher.file`."""
         if self._blobs.has(sha256):
             return Sha256(sha256)
         return self.file_by_digest(url, algorithm="sha256", digest=sha256, max_bytes=max_bytes)
 
     def file_by_digest(self, url: str, *, algorithm: DigestAlgorithm, digest: str, max_bytes: int) -> Sha256:
-        """See :meth:`rebuilder.ports.Fetcher.file_by_digest`."""
+        """See :meth:`rebuilder.network.protocol.Fetcher.file_by_digest`."""
         found = self._find(url)
         if found is None:
             raise UnavailableError(f"{url} is no longer there, although the index lists it.")
@@ -55,7 +56,7 @@ class FakeFetcher:
         return self._blobs.put(found[0])
 
     def digest(self, url: str, *, max_bytes: int) -> Sha256 | None:
-        """See :meth:`rebuilder.ports.Fetcher.digest`."""
+        """See :meth:`rebuilder.network.protocol.Fetcher.digest`."""
         found = self._find(url)
         if found is None:
             return None

@@ -8,16 +8,17 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rebuilder.guest.__main__ import main
 from rebuilder.model.attempt import Limit, Outcome, Run
 from rebuilder.model.definition import Input, Limits, Role
-from rebuilder.ports import Blobs, GuestResult
+from rebuilder.programs.__main__ import main
+from rebuilder.sandbox.protocol import ProgramResult
+from rebuilder.store.protocol import Blobs
 
 _NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 class InProcessGuest:
-    """Implements :class:`rebuilder.ports.Guest` by calling the program here, with files in a temporary directory."""
+    """A :class:`sandbox.protocol.Programs` by calling the program here, with files in a temporary directory."""
 
     def __init__(self, blobs: Blobs, *, limit: Limit | None = None, exit_code: int = 0) -> None:
         """With ``limit`` or ``exit_code``, every run ends that way and writes nothing."""
@@ -29,11 +30,11 @@ class InProcessGuest:
 
     def run(
         self, program: str, arguments: Sequence[str], *, inputs: Sequence[Input], limits: Limits | None = None
-    ) -> GuestResult:
-        """See :meth:`rebuilder.ports.Guest.run`."""
+    ) -> ProgramResult:
+        """See :meth:`rebuilder.sandbox.protocol.Programs.run`."""
         self.runs.append((program, tuple(arguments)))
         if self._limit is not None or self._exit_code:
-            return GuestResult(run=self._ended(self._exit_code))
+            return ProgramResult(run=self._ended(self._exit_code))
         with tempfile.TemporaryDirectory() as directory:
             places = {}
             for each in inputs:
@@ -45,11 +46,11 @@ class InProcessGuest:
             moved = [places.get(each, each) for each in arguments]
             code = main(["guest", program, *moved, "--result", str(result)])
             document = json.loads(result.read_text("utf-8")) if code == 0 else None
-        return GuestResult(run=self._ended(code), document=document)
+        return ProgramResult(run=self._ended(code), document=document)
 
     @property
     def program_input(self) -> Input:
-        """See :attr:`rebuilder.ports.Guest.program_input`."""
+        """See :attr:`rebuilder.sandbox.protocol.Programs.program_input`."""
         sha256 = self._blobs.put(b"guest programs")
         return Input(role=Role.GUEST_PROGRAM, name="guest.pyz", sha256=sha256, path="/tools/guest.pyz")
 

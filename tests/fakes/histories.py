@@ -15,7 +15,7 @@ from rebuilder.model.report import Report, Stage
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Order, Reason
 from rebuilder.service.metrics import tallies
-from rebuilder.storage.ledger import Ledger
+from rebuilder.store.ledger import Ledger
 from tests.fakes.verifications import NOW, artifact, attempt, digest, report, signed
 
 CACHES = {"resolution": (3, 1)}

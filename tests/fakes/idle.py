@@ -6,19 +6,20 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
-from rebuilder.allowance import Allowance
-from rebuilder.examination import Parts
-from rebuilder.hits import Hits
-from rebuilder.lineage import Lineage
+from rebuilder.cache_counter import CacheCounter
+from rebuilder.clock import Clock
+from rebuilder.effective_limits import EffectiveLimits
 from rebuilder.model.artifact import Subject
 from rebuilder.model.definition import Limits
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.value import sha256_hex
 from rebuilder.model.verdict import Verdict
-from rebuilder.ports import Blobs, Clock
 from rebuilder.provenance.checker import ProvenanceChecker
 from rebuilder.stopwatch import Silence, Stopwatch
-from rebuilder.storage.ledger import Ledger
+from rebuilder.store.ledger import Ledger
+from rebuilder.store.protocol import Blobs
+from rebuilder.verification.examination import Parts
+from rebuilder.verification.steps import StepVerifier
 from tests.fakes.verifications import artifact
 
 UNSUPPORTED = Obstacle(verdict=Verdict.UNSUPPORTED, sentence="Files of this kind cannot be rebuilt yet.")
@@ -58,7 +59,7 @@ def idle_parts(ledger: Ledger, blobs: Blobs, clock: Clock, ecosystem: IdleEcosys
         fetcher=nothing,
         ledger=ledger,
         run=nothing,
-        lineage=Lineage(checker, nothing, stopwatch),
+        lineage=StepVerifier(checker, nothing, stopwatch),
         toolchains=nothing,
         comparer=nothing,
         finisher=SimpleNamespace(finished=nothing),  # type: ignore[arg-type]
@@ -66,7 +67,7 @@ def idle_parts(ledger: Ledger, blobs: Blobs, clock: Clock, ecosystem: IdleEcosys
         diffoscope=nothing,
         clock=clock,
         stopwatch=stopwatch,
-        allowance=Allowance(Limits()),
-        hits=Hits(),
+        allowance=EffectiveLimits(Limits()),
+        hits=CacheCounter(),
         abandon=lambda: None,
     )

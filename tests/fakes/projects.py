@@ -22,7 +22,7 @@ MINIBACKEND = Path(__file__).with_name("minibackend.py")
 SOME_TIME = datetime(2024, 3, 1, 12, 0, 0, tzinfo=UTC)
 """Default time of files in archives: even seconds, since ZIP keeps no odd ones."""
 
-_TRUSTED: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+TRUSTED: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
 """Archives here are our own; Python before 3.11.4 has no filters, later ones want to be told."""
 
 
@@ -152,7 +152,7 @@ def build(sdist: Distribution, *, epoch: int | None = None) -> Distribution:
     """
     with tempfile.TemporaryDirectory() as directory:
         with tarfile.open(fileobj=io.BytesIO(sdist.data)) as archive:
-            archive.extractall(directory, **_TRUSTED)
+            archive.extractall(directory, **TRUSTED)
         tree = Path(directory) / sdist.filename.removesuffix(".tar.gz")
         return _call_backend("build_wheel", sdist.project, tree, epoch)
 

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rebuilder.ecosystems.pypi.ecosystem import PyPI
-from rebuilder.guest.inspect_archive import main as inspect_archive
+from rebuilder.environments.protocol import Toolchain
 from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Outcome, Output, Run
 from rebuilder.model.comparison import Comparison, Level
 from rebuilder.model.definition import BuildDefinition, Input, Limits, Role
 from rebuilder.model.report import ToolchainSummary
 from rebuilder.model.value import Sha256, sha256_hex
-from rebuilder.ports import GuestResult, Toolchain
+from rebuilder.programs.archive.inspect_archive import main as inspect_archive
+from rebuilder.sandbox.protocol import ProgramResult
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.facts import MemoryFacts
 from tests.fakes.fetcher import FakeFetcher
@@ -49,24 +50,24 @@ def run(outcome: Outcome = Outcome.COMPLETED, *outputs: Output, limit: Limit | N
 
 @dataclass
 class InProcessGuest:
-    """Implements :class:`rebuilder.ports.Guest` for listing archives, in this process."""
+    """Implements :class:`rebuilder.sandbox.protocol.Programs` for listing archives, in this process."""
 
     blobs: MemoryBlobs
     runs: int = 0
-    broken: Callable[[], GuestResult] | None = None
+    broken: Callable[[], ProgramResult] | None = None
     """Gives what is answered instead."""
 
     @property
     def program_input(self) -> Input:
-        """See :class:`rebuilder.ports.Guest`."""
+        """See :class:`rebuilder.sandbox.protocol.Programs`."""
         return Input(
             role=Role.GUEST_PROGRAM, name="guest.pyz", sha256=self.blobs.put(b"guest"), path="/tools/guest.pyz"
         )
 
     def run(
         self, program: str, arguments: Sequence[str], *, inputs: Sequence[Input], limits: Limits | None = None
-    ) -> GuestResult:
-        """See :class:`rebuilder.ports.Guest`."""
+    ) -> ProgramResult:
+        """See :class:`rebuilder.sandbox.protocol.Programs`."""
         assert program == "inspect_archive"
         self.runs += 1
         if self.broken is not None:
@@ -75,22 +76,22 @@ class InProcessGuest:
         with tempfile.TemporaryDirectory() as directory:
             result = Path(directory) / "result.json"
             inspect_archive([*(files.get(each, each) for each in arguments), "--result", str(result)])
-            return GuestResult(run=run(), document=json.loads(result.read_text()))
+            return ProgramResult(run=run(), document=json.loads(result.read_text()))
 
 
 class FakeToolchains:
-    """Implements :class:`rebuilder.ports.Toolchains` with names alone."""
+    """Implements :class:`rebuilder.environments.protocol.Toolchains` with names alone."""
 
     def get(self, name: str) -> Toolchain:
-        """See :class:`rebuilder.ports.Toolchains`."""
+        """See :class:`rebuilder.environments.protocol.Toolchains`."""
         return self._toolchain(name, sha256_hex(name.encode()))
 
     def by_digest(self, sha256: str) -> Toolchain:
-        """See :class:`rebuilder.ports.Toolchains`."""
+        """See :class:`rebuilder.environments.protocol.Toolchains`."""
         return next(each for name in PYTHONS if (each := self.get(name)).sha256 == sha256)
 
     def remake(self, name: str) -> Toolchain:
-        """See :class:`rebuilder.ports.Toolchains`."""
+        """See :class:`rebuilder.environments.protocol.Toolchains`."""
         return self.get(name)
 
     def _toolchain(self, name: str, digest: Sha256) -> Toolchain:

@@ -11,8 +11,8 @@ import sys
 from rebuilder.clock import SystemClock
 from rebuilder.model.comparison import Level
 from rebuilder.model.work import Lease
-from rebuilder.service.owner import this_process
-from rebuilder.storage.ledger import Ledger
+from rebuilder.service.process_identity import this_process
+from rebuilder.store.ledger import Ledger
 from tests.fakes.orders import ordered
 from tests.fakes.verifications import attempt, report
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from rebuilder.compare.foreign_html import defuse
-from rebuilder.diagnose.case import Case
+from rebuilder.diagnose.case import DiagnosisInput
 from rebuilder.diagnose.diagnosis import diagnose
 from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.artifact import Artifact, PublishedFile
@@ -24,7 +24,7 @@ from rebuilder.model.report import Report, SignedReport, Stage, Summary, Toolcha
 from rebuilder.model.value import Sha256, sha256_hex
 from rebuilder.model.variation import Effect, Factor, Variation, VariationRow
 from rebuilder.model.verdict import Verdict
-from rebuilder.ports import Blobs
+from rebuilder.store.protocol import Blobs
 
 NOW = datetime(2026, 11, 20, 14, 3, 12, tzinfo=UTC)
 UPLOADED = datetime(2026, 3, 9, 8, 41, 55, tzinfo=UTC)
@@ -196,7 +196,7 @@ def report(
         evidence=known,
         attempts=tuple(attempts),
         decision=decision,
-        diagnosis=diagnose(Case(known, tuple(attempts), decision)),
+        diagnosis=diagnose(DiagnosisInput(known, tuple(attempts), decision)),
         toolchains=(ToolchainSummary(name="trixie", sha256=sha("trixie"), python="3.13", packages=packages),),
         alarms=alarms,
         seconds={Stage.FETCH: 0.41, Stage.TOOLCHAIN: 0.02, Stage.RESOLVE: 0.33, Stage.BUILD: 0.842, Stage.COMPARE: 0.05}

@@ -24,7 +24,7 @@ class _Release:
 
 
 class FakeResolver:
-    """Implements :class:`rebuilder.ports.Resolver`: takes the newest that fits, project by project, no backtracking."""
+    """A :class:`network.protocol.Resolver`: takes the newest that fits, project by project, no backtracking."""
 
     def __init__(self) -> None:
         self.questions: list[tuple[str, ...]] = []
@@ -53,7 +53,7 @@ class FakeResolver:
         python_version: str,
         not_after: datetime,
     ) -> Resolution:
-        """See :meth:`rebuilder.ports.Resolver.resolve`."""
+        """See :meth:`rebuilder.network.protocol.Resolver.resolve`."""
         self.questions.append(tuple(requirements))
         if self.down and requirements:
             raise UnavailableError("The index does not answer.")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.ports import Toolchains
-from rebuilder.sandbox.bubblewrap import BubblewrapSandbox
-from rebuilder.sandbox.uml import UmlSandbox
+from rebuilder.environments.protocol import Toolchains
+from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
+from rebuilder.sandbox.uml.sandbox import UmlSandbox
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.sandbox import Room

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rebuilder.clock import Clock
 from rebuilder.errors import SandboxFaultError
 from rebuilder.model import log
 from rebuilder.model.attempt import Limit, Outcome, Output, Run
 from rebuilder.model.definition import BuildDefinition, ToolchainRef
 from rebuilder.model.value import Sha256
-from rebuilder.ports import Blobs, Clock, Sandbox
+from rebuilder.sandbox.protocol import Sandbox
+from rebuilder.store.protocol import Blobs
 
 
 def children(pid: int) -> list[int]:
@@ -60,7 +62,7 @@ class Script(NamedTuple):
 
 
 class FakeSandbox:
-    """Implements :class:`rebuilder.ports.Sandbox`: each list of commands gives what it was scripted to give."""
+    """A :class:`sandbox.protocol.Sandbox`: each list of commands gives what it was scripted to give."""
 
     kind = "bubblewrap"
 

@@ -12,7 +12,7 @@ from rebuilder.model.settings import Target
 
 @dataclass
 class FakeSender:
-    """Implements :class:`rebuilder.service.alarms.delivery.Sender`."""
+    """Implements :class:`rebuilder.alarms.delivery.Sender`."""
 
     taken: list[tuple[str, Message]] = field(default_factory=list)
     refusing: set[str] = field(default_factory=set)

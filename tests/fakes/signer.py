@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 
 class MemorySigner:
-    """Implements :class:`rebuilder.ports.Signer`; equal seeds are equal keys."""
+    """Implements :class:`rebuilder.signing.protocol.SigningKey`; equal seeds are equal keys."""
 
     def __init__(self, seed: int = 1) -> None:
         self._private = ec.derive_private_key(seed, ec.SECP256R1())

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rebuilder.model.alarm import Alarm, RecordedAlarm
 from rebuilder.model.report import Summary
-from rebuilder.ports import Blobs
 from rebuilder.site.publisher import Site
+from rebuilder.store.protocol import Blobs
 from tests.fakes import operations, reports, trails
 
 KEY_ID = "ab" * 32

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from rebuilder.guest.git_store import object_name
 from rebuilder.model.git import Commit, SourceProblem, SourceTree, Tag, Trouble
-from rebuilder.ports import Blobs
+from rebuilder.programs.source.git_store import object_name
+from rebuilder.store.protocol import Blobs
 
 _WHO = "A. Person <person@example.org>"
 
@@ -24,7 +24,7 @@ class _Repository:
 
 
 class FakeSources:
-    """Implements :class:`rebuilder.ports.Sources`; commits have genuine names, trees are made up."""
+    """Implements :class:`rebuilder.network.protocol.Sources`; commits have genuine names, trees are made up."""
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
@@ -70,7 +70,7 @@ class FakeSources:
         del self._repositories[repository_url]
 
     def commit(self, repository_url: str, sha: str, tag_hint: str | None = None) -> SourceTree | SourceProblem:
-        """See :meth:`rebuilder.ports.Sources.commit`."""
+        """See :meth:`rebuilder.network.protocol.Sources.commit`."""
         if not re.fullmatch(r"[0-9a-f]{40}", sha):
             return SourceProblem(trouble=Trouble.REFUSED, sentence="That is not the full name of a commit.")
         repository = self._find(repository_url)
@@ -89,7 +89,7 @@ class FakeSources:
         return found.model_copy(update={"commit": found.commit.model_copy(update={"tags": tags}), "findings": findings})
 
     def tags(self, repository_url: str) -> Mapping[str, str] | SourceProblem:
-        """See :meth:`rebuilder.ports.Sources.tags`."""
+        """See :meth:`rebuilder.network.protocol.Sources.tags`."""
         repository = self._find(repository_url)
         return repository if isinstance(repository, SourceProblem) else dict(sorted(repository.tags.items()))
 

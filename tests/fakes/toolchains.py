@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from rebuilder.environments.catalog import Spec
+from rebuilder.environments.debootstrap import Made
+from rebuilder.environments.packages import Package
+from rebuilder.environments.protocol import Toolchain
+from rebuilder.environments.settle import level
 from rebuilder.errors import ToolchainError
 from rebuilder.model.report import ToolchainSummary
 from rebuilder.model.value import Sha256, sha256_hex
-from rebuilder.ports import Toolchain
-from rebuilder.toolchains.catalog import Spec
-from rebuilder.toolchains.debootstrap import Made
-from rebuilder.toolchains.packages import Package
-from rebuilder.toolchains.settle import level
 
 PYTHON = {"bookworm": "3.11", "trixie": "3.13"}
 PACKAGE = Package(name="python3", version="3.13.5-1", architecture="amd64", sha256=Sha256("ab" * 32))
 
 
 class FakeToolchains:
-    """Implements :class:`rebuilder.ports.Toolchains`: ``ROOT/NAME`` is the tree, a small one if a test made none.
+    """A :class:`environments.protocol.Toolchains`: ``ROOT/NAME`` is the tree, a small one if a test made none.
 
     One that was made anew is ``ROOT/NAME-2``, then ``ROOT/NAME-3``.
     """
@@ -87,7 +87,7 @@ def plant(root: Path) -> None:
 
 
 class TinyMaker:
-    """Makes :func:`plant`'s tree for :class:`rebuilder.toolchains.store.DebianToolchains`; counts how often."""
+    """Makes :func:`plant`'s tree for :class:`rebuilder.environments.store.DebianToolchains`; counts how often."""
 
     def __init__(self) -> None:
         self.made: list[str] = []

@@ -23,8 +23,8 @@ from rebuilder.model.provenance import (
     StatedSource,
 )
 from rebuilder.model.report import Report
-from rebuilder.model.trail import Edge, EdgeName, FileChange, Origin, Trail, TreeChange
-from rebuilder.ports import Blobs
+from rebuilder.model.trail import FileChange, Origin, SourceTrail, Step, StepName, TreeChange
+from rebuilder.store.protocol import Blobs
 from tests.fakes.reports import HOSTILE, UPLOADED, alarm, artifact, attempt, compared, definition, report, run, sha
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -90,38 +90,38 @@ def verified(name: str, version: str, **changes: Any) -> Provenance:
     return Provenance.model_validate(fields | changes)
 
 
-def step(value: Report, ran: Any, name: EdgeName, comparison: Comparison | None = None) -> Attempt:
+def step(value: Report, ran: Any, name: StepName, comparison: Comparison | None = None) -> Attempt:
     """An attempt at one step of the trail of ``value``; bit for bit unless a comparison says otherwise."""
     subject = value.artifact
     tried = attempt(subject, ran, comparison=comparison or compared(subject, Level.IDENTICAL))
     changes: dict[str, Any] = {}
-    if name is not EdgeName.SDIST_TO_WHEEL:
+    if name is not StepName.SDIST_TO_WHEEL:
         uri = f"https://forge.example.org/weavers/{subject.name}"
         changes["source"] = Source(kind=SourceKind.GIT, uri=uri, digest={"gitCommit": COMMIT})
-    if name is EdgeName.COMMIT_TO_SDIST:
+    if name is StepName.COMMIT_TO_SDIST:
         changes["filename"] = f"{subject.name}-{subject.version}.tar.gz"
     built = definition(subject, **changes)
     sentence = "The source archive is one file; it was made again from the commit."
     hypothesis = tried.hypothesis.model_copy(update={"definition": built})
-    if name is EdgeName.COMMIT_TO_SDIST:
+    if name is StepName.COMMIT_TO_SDIST:
         hypothesis = hypothesis.model_copy(update={"sentence": sentence})
     return tried.model_copy(update={"hypothesis": hypothesis})
 
 
-def trail(value: Report, **changes: Any) -> Trail:
+def trail(value: Report, **changes: Any) -> SourceTrail:
     """A trail whose edges rest on the attempts of the report."""
     subject = value.artifact
     archive = f"{subject.name}-{subject.version}.tar.gz"
     edges = []
     for name, filename, kind in (
-        (EdgeName.COMMIT_TO_SDIST, archive, SourceKind.GIT),
-        (EdgeName.SDIST_TO_WHEEL, subject.filename, SourceKind.SDIST),
-        (EdgeName.COMMIT_TO_WHEEL, subject.filename, SourceKind.GIT),
+        (StepName.COMMIT_TO_SDIST, archive, SourceKind.GIT),
+        (StepName.SDIST_TO_WHEEL, subject.filename, SourceKind.SDIST),
+        (StepName.COMMIT_TO_WHEEL, subject.filename, SourceKind.GIT),
     ):
         among = towards(value.attempts, filename, kind)
         if among:
             edges.append(
-                Edge(
+                Step(
                     name=name,
                     decision=decide(value.attempts, None, among),
                     attempts=tuple(among),
@@ -136,7 +136,7 @@ def trail(value: Report, **changes: Any) -> Trail:
         attested=True,
         sentence="A verified attestation names this commit.",
     )
-    return Trail.model_validate({"origin": origin, "edges": tuple(edges), **changes})
+    return SourceTrail.model_validate({"origin": origin, "edges": tuple(edges), **changes})
 
 
 GENERATED = (
@@ -155,14 +155,14 @@ GENERATED = (
 )
 
 
-def _steps(blobs: Blobs, name: str, version: str, *steps: tuple[EdgeName, Level]) -> Report:
+def _steps(blobs: Blobs, name: str, version: str, *steps: tuple[StepName, Level]) -> Report:
     subject = artifact(name, version)
     base = report(subject)
     archive = f"{name}-{version}.tar.gz"
     attempts = []
     for edge, level in steps:
         made = compared(subject, level)
-        if edge is EdgeName.COMMIT_TO_SDIST:
+        if edge is StepName.COMMIT_TO_SDIST:
             rebuilt = sha(archive) if level is Level.IDENTICAL else sha(f"other {archive}")
             made = made.model_copy(update={"published_sha256": sha(archive), "rebuilt_sha256": rebuilt})
         if level is Level.DIFFERENT:
@@ -177,7 +177,7 @@ def _steps(blobs: Blobs, name: str, version: str, *steps: tuple[EdgeName, Level]
 def attested(blobs: Blobs) -> Report:
     """Everything holds: an attested commit gives the source archive and the wheel, bit for bit."""
     same = Level.IDENTICAL
-    value = _steps(blobs, "loom", "2.2.0", *((each, same) for each in EdgeName))
+    value = _steps(blobs, "loom", "2.2.0", *((each, same) for each in StepName))
     found = trail(value, changes=GENERATED, changes_total=2)
     return value.model_copy(update={"provenance": verified("loom", "2.2.0"), "trail": found})
 
@@ -188,9 +188,9 @@ def smuggled(blobs: Blobs) -> Report:
         blobs,
         "bobbin",
         "5.6.1",
-        (EdgeName.SDIST_TO_WHEEL, Level.IDENTICAL),
-        (EdgeName.COMMIT_TO_SDIST, Level.DIFFERENT),
-        (EdgeName.COMMIT_TO_WHEEL, Level.DIFFERENT),
+        (StepName.SDIST_TO_WHEEL, Level.IDENTICAL),
+        (StepName.COMMIT_TO_SDIST, Level.DIFFERENT),
+        (StepName.COMMIT_TO_WHEEL, Level.DIFFERENT),
     )
     changes = (
         FileChange(path="m4/build-to-host.m4", change=TreeChange.ADDED),
@@ -210,8 +210,8 @@ def claimed(blobs: Blobs) -> Report:
         blobs,
         "distaff",
         "0.9",
-        (EdgeName.SDIST_TO_WHEEL, Level.EQUIVALENT),
-        (EdgeName.COMMIT_TO_SDIST, Level.EQUIVALENT),
+        (StepName.SDIST_TO_WHEEL, Level.EQUIVALENT),
+        (StepName.COMMIT_TO_SDIST, Level.EQUIVALENT),
     )
     origin = Origin(
         repository="https://forge.example.org/weavers/distaff-with-a-name-that-is-longer-than-a-box",
@@ -226,7 +226,7 @@ def claimed(blobs: Blobs) -> Report:
 
 def invalid(blobs: Blobs) -> Report:
     """An attestation that does not hold, by somebody else; the rebuild went on without it."""
-    value = _steps(blobs, "treadle", "1.1", (EdgeName.SDIST_TO_WHEEL, Level.IDENTICAL))
+    value = _steps(blobs, "treadle", "1.1", (StepName.SDIST_TO_WHEEL, Level.IDENTICAL))
     by = publisher("treadle-fork", "1.1", repository="https://forge.example.org/strangers/treadle")
     bad = result(by, status=ProvenanceStatus.INVALID, sentence="It is about another file: its subject is x-9.whl.")
     findings = (
@@ -249,7 +249,7 @@ def invalid(blobs: Blobs) -> Report:
 
 def vanished(blobs: Blobs) -> Report:
     """Releases before were attested, this one is not."""
-    value = _steps(blobs, "heddle", "3.0", (EdgeName.SDIST_TO_WHEEL, Level.DIFFERENT))
+    value = _steps(blobs, "heddle", "3.0", (StepName.SDIST_TO_WHEEL, Level.DIFFERENT))
     finding = ProvenanceFinding(
         kind=FindingKind.ATTESTATION_VANISHED, sentence="heddle 2.9 had a verified publisher, this file has none."
     )
@@ -265,8 +265,8 @@ def hostile(blobs: Blobs) -> Report:
         blobs,
         "snare",
         "1.0",
-        (EdgeName.SDIST_TO_WHEEL, Level.IDENTICAL),
-        (EdgeName.COMMIT_TO_SDIST, Level.DIFFERENT),
+        (StepName.SDIST_TO_WHEEL, Level.IDENTICAL),
+        (StepName.COMMIT_TO_SDIST, Level.DIFFERENT),
     )
     traits = ("issuer", "identity", "repository", "workflow", "environment", "ref", "commit", "build_config", "run_url")
     by = publisher("snare", "1.0", **dict.fromkeys(traits, HOSTILE))
@@ -296,7 +296,7 @@ def hostile(blobs: Blobs) -> Report:
     found = trail(value, origin=origin, changes=changes, changes_total=9_999, notes=(HOSTILE,))
     edges = tuple(
         each.model_copy(update={"target": "W" * 9000, "attempts": (0, 77, -1)})
-        if each.name is EdgeName.COMMIT_TO_SDIST
+        if each.name is StepName.COMMIT_TO_SDIST
         else each
         for each in found.edges
     )

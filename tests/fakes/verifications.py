@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from rebuilder.attest.envelope import sign_statement
-from rebuilder.attest.statements import _findings, _statement
-from rebuilder.attest.vocabulary import VERDICT_TYPE
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Outcome, Output, Run
 from rebuilder.model.comparison import Comparison, Difference, Diffoscope, Level, MemberChange
@@ -15,6 +12,9 @@ from rebuilder.model.definition import BuildDefinition, Input, Role, ToolchainRe
 from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
 from rebuilder.model.report import Report, SignedReport
 from rebuilder.model.value import Sha256, sha256_hex
+from rebuilder.signing.envelope import sign_statement
+from rebuilder.signing.statements import _findings, _statement
+from rebuilder.signing.vocabulary import VERDICT_TYPE
 from tests.fakes.signer import MemorySigner
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)

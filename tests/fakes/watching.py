@@ -13,9 +13,9 @@ from rebuilder.errors import UnavailableError
 from rebuilder.model.definition import Limits
 from rebuilder.model.operations import WatchState
 from rebuilder.service.discovery import Discovery
-from rebuilder.service.planning import Planning
+from rebuilder.service.scheduler import Scheduler
 from rebuilder.service.schedules.watch import Watch
-from rebuilder.storage.ledger import Ledger
+from rebuilder.store.ledger import Ledger
 from tests.fakes.clock import FixedClock
 
 LONG = 20
@@ -50,7 +50,7 @@ class Planner:
 
     def __init__(self, directory: Path, ledger: Ledger, clock: FixedClock, owner: str) -> None:
         self.looks, self.clock = Looks(ledger, clock), clock
-        self.planning = Planning(
+        self.planning = Scheduler(
             directory, cast("Discovery", self.looks), ledger, clock, Limits(), owner=owner, chance=lambda: 0.5
         )
         self.planning.follow()

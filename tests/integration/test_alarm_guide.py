@@ -7,12 +7,12 @@ import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rebuilder.alarms.suppression import Suppressions
 from rebuilder.model.alarm import AlarmKind, Severity
 from rebuilder.model.notification import Message
 from rebuilder.model.settings import AlarmSettings, Target
 from rebuilder.model.value import sha256_hex
-from rebuilder.service.alarms.suppression import Suppressions
-from rebuilder.storage.notifications import Notifier
+from rebuilder.network.notifications import Notifier
 from tests.fakes.webhook import Webhook
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "alarms.md").read_text()

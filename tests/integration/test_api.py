@@ -22,7 +22,7 @@ from rebuilder.model.report import SignedReport, page_path
 from rebuilder.model.work import Tier
 from rebuilder.service.api.app import make_app
 from rebuilder.service.api.connections import PatientProtocol
-from rebuilder.service.api.desk import Desk
+from rebuilder.service.api.context import ApiContext
 from rebuilder.service.api.server import HttpServer
 from rebuilder.site.documents import IndexEntry
 from rebuilder.site.rendering import POLICY
@@ -35,14 +35,14 @@ PAGE = "/" + page_path("pypi", "spindle", "3.1.6", SPINDLE.filename, SPINDLE.sha
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiContext]:
     """Verdicts, a queue, alarms and a site."""
     with open_desk(tmp_path_factory.mktemp("api"), pages=True) as desk:
         yield desk
 
 
 @pytest.fixture(scope="module")
-def address(desk: Desk) -> Iterator[str]:
+def address(desk: ApiContext) -> Iterator[str]:
     """Where a server over it listens."""
     server = HttpServer(make_app(desk), "127.0.0.1:0")
     yield server.start()
@@ -70,7 +70,7 @@ def get(path: str) -> bytes:
 
 
 @contextmanager
-def serving(desk: Desk) -> Iterator[httpx.Client]:
+def serving(desk: ApiContext) -> Iterator[httpx.Client]:
     """A server of its own, and a client of it."""
     server = HttpServer(make_app(desk), "127.0.0.1:0")
     address = server.start()
@@ -179,7 +179,7 @@ class TestWork:
         assert 1 <= http.get("/api/v1/queue").json()["waiting"]
         assert 1 <= http.get("/api/v1/operations").json()["queue"]["waiting"]
 
-    def test_a_verification_is_queued_once(self, http: httpx.Client, desk: Desk) -> None:
+    def test_a_verification_is_queued_once(self, http: httpx.Client, desk: ApiContext) -> None:
         """Asking twice gives the same answer; it says where the verdict will be."""
         wanted = {"subject": " pypi:almanac==2.1 ", "tier": "quick"}
         first = http.post("/api/v1/verifications", json=wanted, headers=TOKEN)
@@ -282,7 +282,9 @@ class TestSite:
             ("/static/logo.svg", "image/svg+xml"),
         ],
     )
-    def test_pages_come_with_their_type_and_policy(self, http: httpx.Client, desk: Desk, path: str, kind: str) -> None:
+    def test_pages_come_with_their_type_and_policy(
+        self, http: httpx.Client, desk: ApiContext, path: str, kind: str
+    ) -> None:
         """The bytes on disk, under the policy that stands in the pages too; HEAD has the same headers and no body."""
         answer, head = http.get(path), http.head(path)
         assert (200, kind) == (answer.status_code, answer.headers["content-type"])
@@ -354,7 +356,7 @@ class TestSite:
             "/..\\secret",
         ],
     )
-    def test_there_is_no_way_out(self, address: str, desk: Desk, path: str) -> None:
+    def test_there_is_no_way_out(self, address: str, desk: ApiContext, path: str) -> None:
         """No traversal, no hidden files, no symbolic links, no special files."""
         site = desk.site
         (site.parent / "secret").write_text("SECRET")
@@ -485,7 +487,7 @@ class Hasty(PatientProtocol):
 
 
 class TestServer:
-    def test_slow_clients_are_cut_off(self, desk: Desk) -> None:
+    def test_slow_clients_are_cut_off(self, desk: ApiContext) -> None:
         """One that never ends its headers, and one that never reads."""
         (desk.site / "large.txt").write_bytes(b"x" * (32 << 20))
         server = HttpServer(make_app(desk), "127.0.0.1:0", protocol=Hasty)
@@ -500,19 +502,19 @@ class TestServer:
             server.stop(5)
             (desk.site / "large.txt").unlink()
 
-    def test_a_port_in_use_is_a_sentence(self, desk: Desk, address: str) -> None:
+    def test_a_port_in_use_is_a_sentence(self, desk: ApiContext, address: str) -> None:
         """With the setting to change."""
         with pytest.raises(UsageError) as caught:
             HttpServer(make_app(desk), address).start()
         assert f"The HTTP server cannot listen on {address}: " in str(caught.value)
         assert "listen" in str(caught.value.hint)
 
-    def test_an_address_of_nobody_is_a_sentence(self, desk: Desk) -> None:
+    def test_an_address_of_nobody_is_a_sentence(self, desk: ApiContext) -> None:
         """192.0.2.1 is for documentation."""
         with pytest.raises(UsageError, match=r"cannot listen on 192\.0\.2\.1:8080"):
             HttpServer(make_app(desk), "192.0.2.1:8080").start()
 
-    def test_ipv6(self, desk: Desk) -> None:
+    def test_ipv6(self, desk: ApiContext) -> None:
         """In brackets, both ways."""
         server = HttpServer(make_app(desk), "[::1]:0")
         address = server.start()
@@ -569,7 +571,7 @@ class TestServer:
             server.stop(5)
         assert not server.running
 
-    def test_idle_connections_keep_nobody_out(self, desk: Desk) -> None:
+    def test_idle_connections_keep_nobody_out(self, desk: ApiContext) -> None:
         """Three hundred that say nothing, or half of a head: the oldest are closed, and whoever asks is answered."""
         server = HttpServer(make_app(desk), "127.0.0.1:0")
         address = server.start()
@@ -586,7 +588,7 @@ class TestServer:
                 each.close()
             server.stop(5)
 
-    def test_connections_at_work_are_not_closed_for_others(self, desk: Desk) -> None:
+    def test_connections_at_work_are_not_closed_for_others(self, desk: ApiContext) -> None:
         """Where all are, the new one is told so; when one is done, there is room again."""
 
         class Few(PatientProtocol):

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from rebuilder.model.alarm import Alarm, AlarmKind
-from rebuilder.storage.blobs import DiskBlobs
-from rebuilder.storage.ledger import Ledger
+from rebuilder.store.blobs import DiskBlobs
+from rebuilder.store.ledger import Ledger
 from tests.fakes import reports
 from tests.fakes.command import PROGRAM
 

@@ -9,7 +9,7 @@ import pytest
 from rebuilder.clock import SystemClock
 from rebuilder.config import Config
 from rebuilder.model.work import Reason
-from rebuilder.storage.ledger import Ledger
+from rebuilder.store.ledger import Ledger
 from tests.bench.list_round import run_round
 from tests.fakes.orders import order
 

@@ -16,13 +16,13 @@ import pytest
 from rebuilder.compare import diffoscope
 from rebuilder.compare.comparer import Comparer
 from rebuilder.compare.diffoscope import DiffoscopeRunner
+from rebuilder.environments.store import DebianToolchains
 from rebuilder.model.comparison import Diffoscope, Level
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.inspection import Inspection
-from rebuilder.sandbox.bubblewrap import BubblewrapSandbox
-from rebuilder.sandbox.guest_runner import SandboxGuest
+from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
+from rebuilder.sandbox.program_runner import SandboxPrograms
 from rebuilder.sandbox.run import DefinitionRunner
-from rebuilder.toolchains.store import DebianToolchains
 from tests.fakes.archives import Entry, gzip_bytes, tar_bytes, tar_member, zip_bytes
 from tests.fakes.blobs import MemoryBlobs
 
@@ -43,7 +43,7 @@ class Bench:
     def __init__(self, toolchains: DebianToolchains, scratch: Path) -> None:
         self.blobs = MemoryBlobs()
         self.sandbox = BubblewrapSandbox(self.blobs, FixedClock(), scratch=scratch)
-        self.guest = SandboxGuest(self.sandbox, toolchains, self.blobs, "trixie")
+        self.guest = SandboxPrograms(self.sandbox, toolchains, self.blobs, "trixie")
         self.comparer = Comparer(self.blobs, self.guest)
         run = DefinitionRunner({self.sandbox.kind: self.sandbox}, toolchains, self.blobs)
         self.diffoscope = DiffoscopeRunner(run, toolchains, self.blobs)

@@ -15,9 +15,9 @@ import pytest
 
 from rebuilder.clock import SystemClock
 from rebuilder.config import Config
-from rebuilder.service.crew import Crew
-from rebuilder.service.owner import this_process
-from rebuilder.storage.ledger import Ledger
+from rebuilder.service.process_identity import this_process
+from rebuilder.service.worker_pool import WorkerPool
+from rebuilder.store.ledger import Ledger
 from tests.fakes.orders import order
 from tests.soak.processes import command_of, descendants
 
@@ -27,11 +27,11 @@ import sys
 from pathlib import Path
 from rebuilder.clock import SystemClock
 from rebuilder.config import Config
-from rebuilder.service.crew import Crew
-from rebuilder.storage.ledger import Ledger
+from rebuilder.service.worker_pool import WorkerPool
+from rebuilder.store.ledger import Ledger
 root = Path(sys.argv[1])
 config = Config(store=root / "store", keys=root / "keys", index_url="http://127.0.0.1:9/simple")
-Crew(config, 2, Ledger.open(config.ledger_place), SystemClock()).start()
+WorkerPool(config, 2, Ledger.open(config.ledger_place), SystemClock()).start()
 print("started", flush=True)
 sys.stdin.read()
 """
@@ -63,7 +63,7 @@ class Watched:
     def __init__(self, config: Config, size: int) -> None:
         self.now = 0.0
         self.ledger = Ledger.open(config.ledger_place)
-        self.crew = Crew(config, size, self.ledger, SystemClock(), monotonic=lambda: self.now)
+        self.crew = WorkerPool(config, size, self.ledger, SystemClock(), monotonic=lambda: self.now)
 
     def killed(self) -> None:
         """Kill the one worker, and wait until the crew can see it."""
@@ -109,7 +109,7 @@ def test_what_a_dead_worker_held_is_given_back(watched: Watched) -> None:
     queue, now = watched.ledger.queue, SystemClock().now()
     queue.add([order("one"), order("two")], now)
     dead = subprocess.run(
-        [sys.executable, "-c", "from rebuilder.service.owner import this_process; print(this_process())"],
+        [sys.executable, "-c", "from rebuilder.service.process_identity import this_process; print(this_process())"],
         capture_output=True,
         text=True,
         check=True,

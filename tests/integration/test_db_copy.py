@@ -13,9 +13,9 @@ from sqlalchemy import MetaData, create_engine
 
 from rebuilder.cli import db
 from rebuilder.errors import StoreError, UsageError
-from rebuilder.storage.ledger import Ledger, copying, database, tables
-from rebuilder.storage.ledger.database import Database
-from rebuilder.storage.ledger.session_owners import SessionOwners
+from rebuilder.store.ledger import Ledger, copying, database, tables
+from rebuilder.store.ledger.database import Database
+from rebuilder.store.ledger.session_liveness import SessionOwners
 from tests.fakes.ledger_rows import content, fill
 from tests.fakes.postgres import Postgres
 from tests.fakes.verifications import NOW, artifact

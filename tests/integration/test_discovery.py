@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from rebuilder.ecosystems.catalog import parse_subject
+from rebuilder.ecosystems.registry import parse_subject
 from rebuilder.errors import UsageError
 from rebuilder.model.alarm import AlarmKind
 from rebuilder.model.value import sha256_hex
 from rebuilder.model.work import Order, Reason, Tier
+from rebuilder.network.http.cache import HttpCache
+from rebuilder.network.http.fetcher import HttpFetcher
 from rebuilder.service.discovery import Discovery
 from rebuilder.service.schedules.watch import Rule, Timing, Versions, Watch
-from rebuilder.storage.http import HttpFetcher
-from rebuilder.storage.http_cache import HttpCache
-from rebuilder.storage.ledger import Ledger, tables
+from rebuilder.store.ledger import Ledger, tables
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.discovery import Here, pypi_of

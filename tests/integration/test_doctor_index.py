@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rebuilder.config import Config
-from rebuilder.doctor import Check, Machine, checks
+from rebuilder.doctor.checks import Check, Machine, checks
 from rebuilder.ecosystems.pypi.simple_index import MEDIA_TYPE
 from tests.fakes.registry import Fault, Registry, server_error
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.guest.checkout import NOT_THE_COMMIT
+from rebuilder.environments.store import DebianToolchains
 from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.definition import BuildDefinition, Input, Role, ToolchainRef
 from rebuilder.model.git import SourceTree
-from rebuilder.sandbox.bubblewrap import BubblewrapSandbox
-from rebuilder.sandbox.guest_archive import program_input
+from rebuilder.network.git.sources import GitSources
+from rebuilder.programs.source.checkout import NOT_THE_COMMIT
+from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
+from rebuilder.sandbox.program_archive import program_input
 from rebuilder.sandbox.run import DefinitionRunner
-from rebuilder.storage.git import GitSources
-from rebuilder.toolchains.store import DebianToolchains
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.repositories import make_repository

@@ -12,8 +12,8 @@ import pytest
 
 from rebuilder.errors import StoreError, UnavailableError
 from rebuilder.model.git import SourceProblem, SourceTree, Trouble
-from rebuilder.storage.git import GitLimits, GitSources
-from rebuilder.storage.git_process import directory_bytes
+from rebuilder.network.git.process import directory_bytes
+from rebuilder.network.git.sources import GitLimits, GitSources
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.git_server import Fault, GitServer, redirect, status
 from tests.fakes.repositories import Repository, make_repository

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.guest.git_store import object_name
 from rebuilder.model.git import SourceProblem, SourceTree, Submodule, Trouble
-from rebuilder.storage.git import GitLimits, GitSources
-from rebuilder.storage.git_address import Remote
-from rebuilder.storage.git_objects import Unsound, read_commit, read_entries
-from rebuilder.storage.git_process import Git
+from rebuilder.network.git.address import Remote
+from rebuilder.network.git.objects import Unsound, read_commit, read_entries
+from rebuilder.network.git.process import Git
+from rebuilder.network.git.sources import GitLimits, GitSources
+from rebuilder.programs.source.git_store import object_name
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.repositories import Repository, make_repository
 

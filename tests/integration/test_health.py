@@ -9,7 +9,7 @@ import pytest
 
 from rebuilder.errors import SandboxUnavailableError
 from rebuilder.service.health import Health, Pulse
-from rebuilder.storage.ledger import Ledger
+from rebuilder.store.ledger import Ledger
 
 
 class Seconds:

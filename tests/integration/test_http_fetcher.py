@@ -13,11 +13,11 @@ import pytest
 
 from rebuilder.errors import FetchMismatchError, UnavailableError, UsageError
 from rebuilder.model.value import sha256_hex
-from rebuilder.storage.blobs import DiskBlobs
-from rebuilder.storage.http import MAX_REDIRECTS, HttpFetcher
-from rebuilder.storage.http_address import Credentials
-from rebuilder.storage.http_cache import HttpCache
-from rebuilder.storage.reach import Reach
+from rebuilder.network.http.address import Credentials
+from rebuilder.network.http.cache import HttpCache
+from rebuilder.network.http.fetcher import MAX_REDIRECTS, HttpFetcher
+from rebuilder.network.reach import Reach
+from rebuilder.store.blobs import DiskBlobs
 from tests.fakes.registry import JSON, Fault, Registry, gzip_bomb, redirect, server_error, too_many
 
 BODY = b'{"files": [], "padding": "' + b"x" * 3000 + b'"}'

@@ -13,10 +13,10 @@ import pytest
 
 from rebuilder.errors import ForbiddenAddressError, UnavailableError
 from rebuilder.model.value import sha256_hex
-from rebuilder.storage.http import HttpFetcher
-from rebuilder.storage.http_address import Credentials
-from rebuilder.storage.http_cache import HttpCache
-from rebuilder.storage.reach import Reach
+from rebuilder.network.http.address import Credentials
+from rebuilder.network.http.cache import HttpCache
+from rebuilder.network.http.fetcher import HttpFetcher
+from rebuilder.network.reach import Reach
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.registry import JSON, Registry, redirect
 

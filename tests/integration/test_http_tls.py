@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from rebuilder.errors import UnavailableError
-from rebuilder.storage.http import HttpFetcher
-from rebuilder.storage.http_address import Credentials
-from rebuilder.storage.http_cache import HttpCache
-from rebuilder.storage.reach import Reach
+from rebuilder.network.http.address import Credentials
+from rebuilder.network.http.cache import HttpCache
+from rebuilder.network.http.fetcher import HttpFetcher
+from rebuilder.network.reach import Reach
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.registry import JSON, Registry, redirect
 

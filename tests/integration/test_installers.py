@@ -18,10 +18,10 @@ import uv
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from rebuilder.guest.archive_contradictions import contradictions
-from rebuilder.guest.archive_open import read_archive
-from rebuilder.guest.compare_archives import compare
-from rebuilder.sandbox.isolation import bubblewrap
+from rebuilder.programs.archive.contradictions import contradictions
+from rebuilder.programs.archive.opening import read_archive
+from rebuilder.programs.compare.compare_archives import compare
+from rebuilder.sandbox.bubblewrap.host_support import bubblewrap
 from tests.fakes.archives import Entry, zip_bytes
 
 ROOT = Path(__file__).parents[2]

@@ -17,8 +17,8 @@ from alembic.migration import MigrationContext
 
 from rebuilder.errors import StoreError
 from rebuilder.model.comparison import Level
-from rebuilder.storage.ledger import Ledger, tables
-from rebuilder.storage.ledger.session_owners import SessionOwners
+from rebuilder.store.ledger import Ledger, tables
+from rebuilder.store.ledger.session_liveness import SessionOwners
 from tests.fakes.postgres import Postgres
 from tests.fakes.verifications import NOW, artifact, attempt, digest, report, signed
 

@@ -18,7 +18,7 @@ from rebuilder.model.alarm import Severity
 from rebuilder.model.notification import Message
 from rebuilder.model.settings import Target
 from rebuilder.model.value import canonical_json, sha256_hex
-from rebuilder.storage.notifications import Notifier
+from rebuilder.network.notifications import Notifier
 from tests.fakes.webhook import Webhook
 
 # Apprise loads every plug-in it has, and one of them a module that Python is going to drop.

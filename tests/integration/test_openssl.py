@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.attest.envelope import sign_statement
-from rebuilder.attest.keys import FileSigner
-from rebuilder.attest.statements import Builder, provenance_statement, verdict_statement
 from rebuilder.model.comparison import Level
 from rebuilder.model.report import Report
 from rebuilder.model.value import sha256_hex
+from rebuilder.signing.envelope import sign_statement
+from rebuilder.signing.keys import FileSigningKey
+from rebuilder.signing.statements import Builder, provenance_statement, verdict_statement
 from tests.fakes.signer import MemorySigner
 from tests.fakes.verifications import artifact, attempt, report
 
@@ -47,9 +47,9 @@ def run(name: str, where: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def publish(where: Path, done: Report) -> FileSigner:
+def publish(where: Path, done: Report) -> FileSigningKey:
     """Write what a site publishes beside a page, signed with a real key."""
-    signer = FileSigner.open(where / "keys" / "signing.pem", store=where / "store")
+    signer = FileSigningKey.open(where / "keys" / "signing.pem", store=where / "store")
     rebuild = provenance_statement(done, BUILDER)
     provenance = None
     if rebuild is not None:

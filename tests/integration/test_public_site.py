@@ -13,7 +13,7 @@ from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.figures import Place
 from rebuilder.model.operations import WatchState
 from rebuilder.service.api.app import make_app
-from rebuilder.service.api.desk import Desk
+from rebuilder.service.api.context import ApiContext
 from rebuilder.service.api.server import HttpServer
 from rebuilder.service.metrics import scrape
 from rebuilder.site.publisher import Site
@@ -53,7 +53,7 @@ ADDRESSES = (
 )
 
 
-def fill(desk: Desk) -> None:
+def fill(desk: ApiContext) -> None:
     """Everything that is private, where it usually is."""
     ledger, now = desk.ledger, desk.clock.now()
     trouble = "The registry at db7.internal does not answer."

@@ -16,6 +16,8 @@ import pytest
 from rebuilder.compare.comparer import Comparer
 from rebuilder.compare.finisher import Finisher
 from rebuilder.ecosystems.pypi.ecosystem import PyPI
+from rebuilder.environments.store import DebianToolchains
+from rebuilder.environments.uv_tool import uv_input
 from rebuilder.errors import FetchMismatchError, UnavailableError
 from rebuilder.model.attempt import Attempt, Hypothesis, Limit
 from rebuilder.model.comparison import Level
@@ -24,13 +26,11 @@ from rebuilder.model.evidence import Evidence, Obstacle, SourceKind
 from rebuilder.model.git import SourceTree
 from rebuilder.model.trail import Origin
 from rebuilder.model.verdict import Verdict
-from rebuilder.sandbox.bubblewrap import BubblewrapSandbox
-from rebuilder.sandbox.guest_runner import SandboxGuest
+from rebuilder.network.git.sources import GitSources
+from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
+from rebuilder.sandbox.program_runner import SandboxPrograms
 from rebuilder.sandbox.run import DefinitionRunner
-from rebuilder.storage.blobs import DiskBlobs
-from rebuilder.storage.git import GitSources
-from rebuilder.toolchains.store import DebianToolchains
-from rebuilder.toolchains.uv_tool import uv_input
+from rebuilder.store.blobs import DiskBlobs
 from tests.fakes import git_backend
 from tests.fakes.clock import FixedClock
 from tests.fakes.facts import MemoryFacts
@@ -353,7 +353,7 @@ class Real:
         """The ecosystem with a fake network and a real sandbox."""
         runner = DefinitionRunner({self.sandbox.kind: self.sandbox}, self._toolchains, self.blobs)
         self.run = runner
-        self.guest = SandboxGuest(self.sandbox, self._toolchains, self.blobs, "bookworm")
+        self.guest = SandboxPrograms(self.sandbox, self._toolchains, self.blobs, "bookworm")
         fetcher = self.surroundings.fetcher
         fetcher._blobs = self.blobs
         return PyPI(

@@ -12,7 +12,7 @@ from rebuilder.errors import FetchMismatchError, UnavailableError, UsageError
 from rebuilder.model.attempt import Limit, Outcome
 from rebuilder.model.evidence import Evidence, SourceKind
 from rebuilder.model.verdict import Verdict
-from rebuilder.ports import GuestResult
+from rebuilder.sandbox.protocol import ProgramResult
 from tests.fakes.projects import Distribution, make_sdist, make_wheel
 from tests.fakes.pypi import Surroundings, run
 
@@ -255,10 +255,10 @@ def test_listing_stopped_at_a_limit() -> None:
     """A zip bomb that exhausts the sandbox is its own outcome, and is not remembered."""
     surroundings = Surroundings()
     surroundings.publish(*release())
-    surroundings.guest.broken = lambda: GuestResult(run=run(Outcome.TIMED_OUT, limit=Limit.MEMORY))
+    surroundings.guest.broken = lambda: ProgramResult(run=run(Outcome.TIMED_OUT, limit=Limit.MEMORY))
     verdict, sentence = obstacle(surroundings)
     assert Verdict.TIMED_OUT is verdict
     assert "limit on memory" in sentence
-    surroundings.guest.broken = lambda: GuestResult(run=run(Outcome.BUILD_FAILED))
+    surroundings.guest.broken = lambda: ProgramResult(run=run(Outcome.BUILD_FAILED))
     assert Verdict.UNSUPPORTED is obstacle(surroundings)[0]
     assert not surroundings.facts.documents

@@ -11,15 +11,15 @@ import pytest
 
 from rebuilder.config import Config
 from rebuilder.errors import NoGuestError, StoreError
-from rebuilder.examination import Parts
 from rebuilder.model.alarm import AlarmKind
 from rebuilder.model.attempt import Run
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.report import Report, SignedReport
-from rebuilder.model.trail import Edge, EdgeName, Trail
+from rebuilder.model.trail import SourceTrail, Step, StepName
 from rebuilder.model.verdict import Kind, Verdict
-from rebuilder.reexamination import reexamine, with_fresh_toolchains
 from rebuilder.stopwatch import Silence, WatchedToolchains
+from rebuilder.verification.examination import Parts
+from rebuilder.verification.recheck import reexamine, with_fresh_toolchains
 from rebuilder.wiring import wire, wire_press
 from tests.fakes.command import Installation
 from tests.fakes.projects import Distribution, build, make_sdist, make_wheel, minibackend_wheel
@@ -164,13 +164,13 @@ def test_steps_that_were_not_tried_again_keep_their_verdict(registry: Registry, 
     before = verified(registry, config, sdist, wheel)
     decision = before.report.decision
     steps = tuple(
-        Edge(name=name, decision=decision, attempts=attempts, target=file.filename, target_sha256=file.sha256)
+        Step(name=name, decision=decision, attempts=attempts, target=file.filename, target_sha256=file.sha256)
         for name, attempts, file in (
-            (EdgeName.SDIST_TO_WHEEL, (decision.attempt or 0,), wheel),
-            (EdgeName.COMMIT_TO_WHEEL, (5,), wheel),
+            (StepName.SDIST_TO_WHEEL, (decision.attempt or 0,), wheel),
+            (StepName.COMMIT_TO_WHEEL, (5,), wheel),
         )
     )
-    report = before.report.model_copy(update={"trail": Trail(edges=steps)})
+    report = before.report.model_copy(update={"trail": SourceTrail(edges=steps)})
     for _ in range(2):
         report = looked_at_again(parts, before.model_copy(update={"report": report}))
         assert report.trail is not None

@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from rebuilder.model.git import SourceProblem, SourceTree, Trouble
-from rebuilder.storage.git import GitLimits, GitSources
-from rebuilder.storage.reach import Reach
-from rebuilder.storage.relay import Relay
+from rebuilder.network.git.sources import GitLimits, GitSources
+from rebuilder.network.reach import Reach
+from rebuilder.network.relay import Relay
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.git_server import GitServer, redirect
 from tests.fakes.registry import Registry

@@ -16,9 +16,9 @@ import uv
 
 from rebuilder.errors import ForbiddenAddressError, ToolchainError, UnavailableError, UsageError
 from rebuilder.model.resolution import Resolution
-from rebuilder.storage.http_address import Credentials
-from rebuilder.storage.reach import Reach
-from rebuilder.storage.resolver import UvResolver, UvSettings
+from rebuilder.network.http.address import Credentials
+from rebuilder.network.reach import Reach
+from rebuilder.network.resolver import UvResolver, UvSettings
 from tests.fakes.facts import MemoryFacts
 from tests.fakes.projects import make_sdist, make_wheel
 from tests.fakes.registry import JSON, Fault, Registry, redirect, server_error, too_many

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from rebuilder.environments.store import DebianToolchains
 from rebuilder.model.attempt import Limit, Outcome
 from rebuilder.model.definition import Limits
-from rebuilder.toolchains.store import DebianToolchains
 from tests.fakes.rooms import real_room
 from tests.fakes.sandbox import Room, left_over
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import pyseccomp
 import pytest
 
+from rebuilder.environments.store import DebianToolchains
 from rebuilder.errors import UsageError
 from rebuilder.model.attempt import Outcome
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.value import sha256_hex
-from rebuilder.sandbox import seccomp
-from rebuilder.toolchains.store import DebianToolchains
+from rebuilder.sandbox.bubblewrap import seccomp
 from tests.fakes.rooms import EACH_KIND, real_room
 from tests.fakes.sandbox import Room
 

@@ -19,7 +19,7 @@ import pytest
 from rebuilder.errors import RebuilderError, SandboxFaultError, SandboxUnavailableError, UsageError
 from rebuilder.model.attempt import Limit, Outcome, Run
 from rebuilder.model.definition import Limits
-from rebuilder.sandbox.bubblewrap import BubblewrapSandbox, check_isolation
+from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox, check_isolation
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.sandbox import Room, children, launchers, left_over
@@ -30,7 +30,7 @@ PATIENCE = 20.0
 OWNER = """
 import sys, threading
 from pathlib import Path
-from rebuilder.sandbox.bubblewrap import BubblewrapSandbox
+from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.sandbox import Room

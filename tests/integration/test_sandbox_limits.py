@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from rebuilder.environments.store import DebianToolchains
 from rebuilder.model.attempt import Limit, Outcome
 from rebuilder.model.definition import Limits
-from rebuilder.sandbox.residue import MOST_FILES
-from rebuilder.toolchains.store import DebianToolchains
+from rebuilder.sandbox.leftovers import MOST_FILES
 from tests.fakes.rooms import EACH_KIND, real_room
 from tests.fakes.sandbox import Room, launchers, left_over
 

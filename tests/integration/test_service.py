@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from rebuilder.storage.ledger import Ledger, tables
+from rebuilder.store.ledger import Ledger, tables
 from tests.fakes.command import Installation
 from tests.fakes.projects import build, make_sdist, make_wheel
 from tests.fakes.registry import Registry

@@ -11,14 +11,14 @@ import pytest
 
 from rebuilder.errors import StoreError
 from rebuilder.model.value import sha256_hex
-from rebuilder.storage.blobs import DiskBlobs
+from rebuilder.store.blobs import DiskBlobs
 from tests.fakes.mounts import run_on_own_disk
 
 FILL_THE_DISK = """
 import os, sys
 from pathlib import Path
 from rebuilder.errors import StoreError
-from rebuilder.storage.blobs import DiskBlobs
+from rebuilder.store.blobs import DiskBlobs
 root = Path(sys.argv[1], "blobs")
 blobs = DiskBlobs(root)
 small = blobs.put(b"small")
@@ -36,7 +36,7 @@ WRITE_AND_READ = """
 import sys
 from pathlib import Path
 from rebuilder.errors import StoreError
-from rebuilder.storage.blobs import DiskBlobs
+from rebuilder.store.blobs import DiskBlobs
 digest, damaged = (root := Path(sys.argv[1])).joinpath("digests").read_text().split()
 blobs = DiskBlobs(root / "blobs")
 print(blobs.read(digest), blobs.path(digest).name == digest, blobs.put(b"kept") == digest)

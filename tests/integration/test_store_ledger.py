@@ -16,7 +16,7 @@ from sqlalchemy import create_engine
 
 from rebuilder.errors import StoreError
 from rebuilder.model.comparison import Level
-from rebuilder.storage.ledger import Ledger, database, tables
+from rebuilder.store.ledger import Ledger, database, tables
 from tests.fakes.mounts import ROOT, run_on_own_disk
 from tests.fakes.verifications import NOW, artifact, attempt, report, signed
 
@@ -24,7 +24,7 @@ FILL_THE_DISK = """
 import sys
 from pathlib import Path
 from rebuilder.errors import StoreError
-from rebuilder.storage.ledger import Ledger
+from rebuilder.store.ledger import Ledger
 from tests.fakes.verifications import NOW, artifact
 Path(sys.argv[1], "ballast").write_bytes(bytes(1 << 18))
 ledger = Ledger.open(Path(sys.argv[1], "ledger.sqlite"))
@@ -44,7 +44,7 @@ READ_ONLY = """
 import sys
 from pathlib import Path
 from rebuilder.errors import StoreError
-from rebuilder.storage.ledger import Ledger
+from rebuilder.store.ledger import Ledger
 for name in ("ledger.sqlite", "new/ledger.sqlite"):
     try:
         Ledger.open(Path(sys.argv[1], name))
@@ -91,7 +91,7 @@ def test_every_migration_is_listed() -> None:
 def test_opening_what_is_up_to_date_loads_little(path: Path) -> None:
     """Every command opens the ledger; migrations and PostgreSQL are rare, and loading their libraries takes long."""
     program = (
-        "import sys; from rebuilder.storage.ledger import Ledger; Ledger.open(sys.argv[1]).close(); "
+        "import sys; from rebuilder.store.ledger import Ledger; Ledger.open(sys.argv[1]).close(); "
         "print({'alembic', 'psycopg'} & set(sys.modules))"
     )
     finished = subprocess.run(

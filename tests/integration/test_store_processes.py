@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from rebuilder.attest.keys import FileSigner
 from rebuilder.model.comparison import Level
 from rebuilder.model.value import sha256_hex
-from rebuilder.storage.blobs import DiskBlobs
-from rebuilder.storage.ledger import Ledger
+from rebuilder.signing.keys import FileSigningKey
+from rebuilder.store.blobs import DiskBlobs
+from rebuilder.store.ledger import Ledger
 from tests.fakes.verifications import NOW, artifact, attempt, report, signed
 
 KILLS = 30
@@ -103,12 +103,12 @@ def test_processes_make_one_key(tmp_path: Path) -> None:
         place = tmp_path / str(trial) / "signing.pem"
 
         def use(place: Path = place) -> None:
-            signer = FileSigner.open(place, store=tmp_path / "store")
+            signer = FileSigningKey.open(place, store=tmp_path / "store")
             (place.parent / f"{os.getpid()}.seen").write_text(signer.key_id)
 
         assert at_once(use, use, use) == [0, 0, 0]
         seen = {each.read_text() for each in place.parent.glob("*.seen")}
-        assert seen == {FileSigner.open(place, store=tmp_path / "store").key_id}
+        assert seen == {FileSigningKey.open(place, store=tmp_path / "store").key_id}
         assert {each.suffix for each in place.parent.iterdir()} == {".pem", ".seen"}
 
 

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from rebuilder.service.job_timer import JobTimer
 from rebuilder.service.schedules.watch import Recheck, Schedule, Timing, Watch
-from rebuilder.service.timetable import Timetable
 from tests.fakes.clock import FixedClock
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -38,7 +38,7 @@ class Bench:
         self.runs: queue.Queue[str] = queue.Queue()
         self.block: threading.Event | None = None
         self.ended: queue.Queue[str] = queue.Queue()
-        self.timetable = Timetable(self.clock, self.run, monotonic=lambda: self.steady)
+        self.timetable = JobTimer(self.clock, self.run, monotonic=lambda: self.steady)
 
     def run(self, item: Watch | Recheck) -> None:
         """What a job does."""

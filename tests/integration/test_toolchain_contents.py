@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
-from rebuilder.toolchains.settle import TIME
-from rebuilder.toolchains.store import DebianToolchains
-from rebuilder.toolchains.tree import listing, walk
+from rebuilder.environments.settle import TIME
+from rebuilder.environments.store import DebianToolchains
+from rebuilder.environments.tree import listing, walk
 
 PLAIN = ["bullseye", "bookworm", "trixie", "forky"]
 WITH_GIT = [f"{name}-git" for name in PLAIN]

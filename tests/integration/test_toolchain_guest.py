@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from rebuilder.environments.store import DebianToolchains
 from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.definition import BuildDefinition, Input, Role, ToolchainRef
-from rebuilder.sandbox.bubblewrap import BubblewrapSandbox
-from rebuilder.sandbox.guest_runner import SandboxGuest
+from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
+from rebuilder.sandbox.program_runner import SandboxPrograms
 from rebuilder.sandbox.run import DefinitionRunner
-from rebuilder.toolchains.store import DebianToolchains
 from tests.fakes.archives import gzip_bytes, tar_bytes, tar_member
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
@@ -47,9 +47,9 @@ class Bench:
             role=Role.SOURCE, name="x-1.tar.gz", sha256=self.blobs.put(source), path="/inputs/x-1.tar.gz"
         )
 
-    def guest(self, toolchain: str) -> SandboxGuest:
+    def guest(self, toolchain: str) -> SandboxPrograms:
         """Guest programs on that toolchain."""
-        return SandboxGuest(self.sandbox, self.toolchains, self.blobs, toolchain)
+        return SandboxPrograms(self.sandbox, self.toolchains, self.blobs, toolchain)
 
     def build(self, toolchain: str) -> Run:
         """Unpack the source archive and build its wheel there."""

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
+from rebuilder.environments.catalog import Spec
+from rebuilder.environments.configured import configured_toolchains
+from rebuilder.environments.debootstrap import Made
+from rebuilder.environments.store import DebianToolchains
+from rebuilder.environments.tree import listing
 from rebuilder.errors import ToolchainError, UsageError
 from rebuilder.model.toolchain_settings import InterpreterSettings
-from rebuilder.toolchains.catalog import Spec
-from rebuilder.toolchains.configured import configured_toolchains
-from rebuilder.toolchains.debootstrap import Made
-from rebuilder.toolchains.store import DebianToolchains
-from rebuilder.toolchains.tree import listing
 from tests.fakes.clock import FixedClock
 
 USE = (

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from rebuilder.environments.catalog import Spec
+from rebuilder.environments.debootstrap import Mmdebstrap
 from rebuilder.errors import ToolchainError
-from rebuilder.toolchains.catalog import Spec
-from rebuilder.toolchains.debootstrap import Mmdebstrap
 
 SPEC = Spec(name="tiny", suite="trixie", python="3.13", packages=("tiny",))
 

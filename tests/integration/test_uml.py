@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import select
@@ -22,14 +23,14 @@ from typing import Any
 
 import pytest
 
+from rebuilder.environments.protocol import Toolchain
+from rebuilder.environments.store import DebianToolchains
 from rebuilder.errors import NoGuestError, SandboxFaultError
 from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.definition import Input, Limits, Role
 from rebuilder.model.value import sha256_hex
-from rebuilder.ports import Toolchain
-from rebuilder.sandbox.uml import UmlSandbox
-from rebuilder.sandbox.uml_probe import SWITCH
-from rebuilder.toolchains.store import DebianToolchains
+from rebuilder.sandbox.uml.probe import SWITCH
+from rebuilder.sandbox.uml.sandbox import UmlSandbox
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.projects import MINIBACKEND
@@ -152,7 +153,7 @@ def test_a_toolchain_has_no_setuid_programs(toolchains: DebianToolchains) -> Non
 
 
 class Kernels:
-    """Implements :class:`rebuilder.ports.Toolchains`: the toolchain ``uml`` with another kernel in it."""
+    """A :class:`environments.protocol.Toolchains`: the toolchain ``uml`` with another kernel in it."""
 
     def __init__(self, real: Toolchain, root: Path, kernel: str) -> None:
         self._toolchain = real.model_copy(update={"root": root})
@@ -330,7 +331,7 @@ OWNER = """
 import sys
 from pathlib import Path
 from rebuilder.clock import SystemClock
-from rebuilder.toolchains.store import DebianToolchains
+from rebuilder.environments.store import DebianToolchains
 from tests.fakes.rooms import real_room
 with real_room("uml", DebianToolchains(Path(sys.argv[1]), SystemClock()), Path(sys.argv[2])) as room:
     room.shell("(sleep 1000 &) ; exec python3 -c 'while True: pass'")
@@ -347,7 +348,10 @@ def test_owner_killed(toolchains_root: Path, tmp_path: Path) -> None:
     owner = subprocess.Popen([sys.executable, "-c", OWNER, toolchains_root, scratch], env=environment)
     try:
         until(lambda: kernel_of(owner.pid))
-        pidfds = [os.pidfd_open(pid) for pid in family(owner.pid) - {owner.pid}]
+        pidfds = []
+        for pid in family(owner.pid) - {owner.pid}:
+            with contextlib.suppress(ProcessLookupError):  # one of many short ones, which ended meanwhile
+                pidfds.append(os.pidfd_open(pid))
     finally:
         owner.kill()
         owner.wait()

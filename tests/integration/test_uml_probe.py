@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from rebuilder.environments.protocol import Toolchain
+from rebuilder.environments.store import DebianToolchains
 from rebuilder.errors import CorruptToolchainError, ToolchainError
-from rebuilder.ports import Toolchain
-from rebuilder.sandbox import uml_probe
 from rebuilder.sandbox.execution import Execution
-from rebuilder.sandbox.uml_probe import SWITCH, GuestProbe
-from rebuilder.toolchains.store import DebianToolchains
+from rebuilder.sandbox.uml import probe as uml_probe
+from rebuilder.sandbox.uml.probe import SWITCH, GuestProbe
 
 AMX_PANIC = "echo 'Kernel panic - not syncing: Attempted to kill init! CPU: 0 Not tainted 6.12.113 #1'; exit 134"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.toolchains.store import DebianToolchains
+from rebuilder.environments.store import DebianToolchains
 from tests.fakes.rooms import real_room
 
 pytestmark = pytest.mark.needs_guest

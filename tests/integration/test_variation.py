@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from rebuilder.config import Config
-from rebuilder.examination import Parts, vary
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.report import Report
 from rebuilder.model.variation import Effect, Factor, Variation
 from rebuilder.model.verdict import Kind
 from rebuilder.stopwatch import Silence
+from rebuilder.verification.examination import Parts, vary
 from rebuilder.wiring import wire
 from tests.fakes.command import Installation
 from tests.fakes.projects import build, make_sdist, minibackend_wheel

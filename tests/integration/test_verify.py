@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.sandbox.uml_probe import SWITCH
+from rebuilder.sandbox.uml.probe import SWITCH
 from tests.fakes.command import Installation
 from tests.fakes.projects import SOME_TIME, Distribution, build, make_sdist, make_wheel, minibackend_wheel
 from tests.fakes.registry import Registry

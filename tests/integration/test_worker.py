@@ -14,7 +14,7 @@ from rebuilder.errors import StoreError, UsageError
 from rebuilder.model.alarm import AlarmKind
 from rebuilder.model.artifact import Subject
 from rebuilder.service.worker import Worker
-from rebuilder.storage.ledger import Ledger, tables
+from rebuilder.store.ledger import Ledger, tables
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.idle import IdleEcosystem, idle_parts

@@ -12,11 +12,11 @@ import pytest
 import uv
 
 from rebuilder.ecosystems.pypi.settings import IndexSettings, index_settings
-from rebuilder.storage.blobs import DiskBlobs
-from rebuilder.storage.http import HttpFetcher
-from rebuilder.storage.http_cache import HttpCache
-from rebuilder.storage.reach import Reach
-from rebuilder.storage.resolver import UvResolver, UvSettings
+from rebuilder.network.http.cache import HttpCache
+from rebuilder.network.http.fetcher import HttpFetcher
+from rebuilder.network.reach import Reach
+from rebuilder.network.resolver import UvResolver, UvSettings
+from rebuilder.store.blobs import DiskBlobs
 from tests.fakes.facts import MemoryFacts
 
 JSON = "application/vnd.pypi.simple.v1+json"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.toolchains.store import DebianToolchains
+from rebuilder.environments.store import DebianToolchains
 from tests.fakes.clock import FixedClock
 
 

@@ -12,8 +12,8 @@ from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import select
 
-from rebuilder.attest.envelope import verify
-from rebuilder.storage.ledger import Ledger, tables
+from rebuilder.signing.envelope import verify
+from rebuilder.store.ledger import Ledger, tables
 from tests.fakes.command import Installation
 
 

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from rebuilder.clock import SystemClock
-from rebuilder.storage.ledger import Ledger
+from rebuilder.store.ledger import Ledger
 from tests.fakes.orders import order
 from tests.soak.figures import Part
 

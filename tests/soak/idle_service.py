@@ -16,8 +16,8 @@ from rebuilder.config import Config
 from rebuilder.service.api.app import make_app
 from rebuilder.service.api.server import HttpServer
 from rebuilder.service.service import Service
-from rebuilder.storage.blobs import DiskBlobs
-from rebuilder.storage.ledger import Ledger
+from rebuilder.store.blobs import DiskBlobs
+from rebuilder.store.ledger import Ledger
 from rebuilder.wiring import wire_press
 from tests.fakes.idle import IdleEcosystem, idle_parts
 from tests.soak.idle_worker import resident_kilobytes, tell

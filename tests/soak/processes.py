@@ -111,7 +111,7 @@ class Service:
         return [
             each
             for each in descendants(self.process.pid)
-            if "-m rebuilder.service.workplace" in command_of(each) and not command_of(each).startswith("bwrap")
+            if "-m rebuilder.service.worker_process" in command_of(each) and not command_of(each).startswith("bwrap")
         ]
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:

@@ -16,8 +16,8 @@ from pathlib import Path
 from rebuilder.errors import RebuilderError
 from rebuilder.service.housekeeping import Housekeeping
 from rebuilder.site.writing import Writer
-from rebuilder.storage.ledger import Ledger
-from rebuilder.storage.ledger.session_owners import SessionOwners
+from rebuilder.store.ledger import Ledger
+from rebuilder.store.ledger.session_liveness import SessionOwners
 from tests.fakes.clock import FixedClock
 from tests.fakes.command import Installation
 from tests.fakes.projects import build, make_sdist

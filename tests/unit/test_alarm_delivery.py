@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from rebuilder.alarms.delivery import BACK_OFF, Delivery
 from rebuilder.errors import UsageError
 from rebuilder.model.alarm import Alarm, AlarmKind, Severity
 from rebuilder.model.notification import Undelivered
 from rebuilder.model.settings import AlarmSettings, Suppression, Target
-from rebuilder.service.alarms.delivery import BACK_OFF, Delivery
-from rebuilder.storage.ledger import Ledger
+from rebuilder.store.ledger import Ledger
 from tests.fakes.clock import FixedClock
 from tests.fakes.sender import FakeSender
 

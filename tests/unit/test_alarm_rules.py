@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from rebuilder.alarms import rules
+from rebuilder.alarms.rules import FIVE_MINUTES, HALF_HOUR, HOUR, SIX_HOURS, Judgement
 from rebuilder.errors import CorruptStoreError, CorruptToolchainError, RebuilderError, StoreError, ToolchainError
 from rebuilder.model.alarm import Alarm, AlarmKind, RecordedAlarm, Severity
 from rebuilder.model.operations import QueueState
 from rebuilder.model.work import Order, Reason
-from rebuilder.service.alarms import rules
-from rebuilder.service.alarms.rules import FIVE_MINUTES, HALF_HOUR, HOUR, SIX_HOURS, Judgement
-from rebuilder.storage.blobs import DiskBlobs
+from rebuilder.store.blobs import DiskBlobs
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 PAGE, TICKET = Severity.PAGE, Severity.TICKET

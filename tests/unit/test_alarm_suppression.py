@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from rebuilder.alarms.suppression import Suppressions, Window
 from rebuilder.errors import UsageError
 from rebuilder.model.alarm import Alarm, AlarmKind, RecordedAlarm, Severity
 from rebuilder.model.settings import Suppression
-from rebuilder.service.alarms.suppression import Suppressions, Window
 
 
 def at(text: str) -> datetime:

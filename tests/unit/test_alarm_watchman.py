@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+from rebuilder.alarms.self_monitor import SelfMonitor
 from rebuilder.model.alarm import AlarmKind, Severity
 from rebuilder.model.settings import ServiceSettings
-from rebuilder.service.alarms.watchman import Watchman
-from rebuilder.storage.ledger import Ledger
+from rebuilder.store.ledger import Ledger
 from tests.fakes.clock import FixedClock
 from tests.fakes.verifications import NOW, artifact
 
@@ -20,7 +20,7 @@ def test_conditions_come_and_go(tmp_path: Path) -> None:
     with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
         for number in range(20):
             ledger.fail(ledger.begin(artifact(version=str(number)), NOW), "The disk is full.", NOW)
-        watchman = Watchman(ledger, ServiceSettings(), clock, lambda: free[0], 100, lambda: made[0])
+        watchman = SelfMonitor(ledger, ServiceSettings(), clock, lambda: free[0], 100, lambda: made[0])
         for _ in range(2):
             watchman.step()
         expected = {AlarmKind.DISK: 2, AlarmKind.FAILURE_RATE: 2, AlarmKind.KEY_EXPIRY: 2}

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from rebuilder.attest.agreement import Agreement
-from rebuilder.attest.statements import Builder
 from rebuilder.errors import CorruptStoreError
 from rebuilder.model.alarm import AlarmKind
 from rebuilder.model.report import Report, SignedReport, page_path
 from rebuilder.model.verdict import Verdict
-from rebuilder.press import Press
+from rebuilder.signing.agreement import Agreement
+from rebuilder.signing.statements import Builder
 from rebuilder.site.publisher import Site
-from rebuilder.storage.ledger import Ledger
+from rebuilder.store.ledger import Ledger
+from rebuilder.verification.signer import Signer
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
@@ -35,7 +35,7 @@ class Bench:
         self.site = directory / "site"
         site = Site(self.site, blobs, public_key=signer.public_pem, key_id=signer.key_id, verifier="example.org")
         agreement = Agreement({signer.key_id: signer.public_pem})
-        self.press = Press(ledger, blobs, signer, Builder(id="tag:example.org,2026:t"), site, FixedClock(), agreement)
+        self.press = Signer(ledger, blobs, signer, Builder(id="tag:example.org,2026:t"), site, FixedClock(), agreement)
         self.bad = self.finish(reports.build_failed(blobs))
         self.good = self.finish(reports.unsupported(blobs))
 
@@ -166,7 +166,7 @@ def test_a_verdict_that_was_never_signed(bench: Bench) -> None:
 def test_signed_by_somebody_else(bench: Bench) -> None:
     """The ledger names keys too, but which are ours is not asked there."""
     other = MemorySigner(2)
-    forger = Press(
+    forger = Signer(
         bench.ledger, bench.press.blobs, other, Builder(id="x"), bench.press.site, FixedClock(), bench.press.agreement
     )
     signed = forger.sign(bench.bad.report.model_copy(update={"rebuilder_version": "9"}))

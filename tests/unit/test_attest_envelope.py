@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from securesystemslib.dsse import Envelope
 from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]
 
-from rebuilder.attest.envelope import pre_authentication_encoding, sign_statement, verify
-from rebuilder.attest.vocabulary import PAYLOAD_TYPE, STATEMENT_TYPE
 from rebuilder.errors import SigningError
+from rebuilder.signing.envelope import pre_authentication_encoding, sign_statement, verify
+from rebuilder.signing.vocabulary import PAYLOAD_TYPE, STATEMENT_TYPE
 from tests.fakes.signer import MemorySigner
 
 SIGNER = MemorySigner()

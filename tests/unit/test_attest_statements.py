@@ -8,9 +8,6 @@ from typing import Any
 
 import pytest
 
-from rebuilder.attest.envelope import sign_statement
-from rebuilder.attest.statements import Builder, provenance_statement, verdict_statement
-from rebuilder.attest.vocabulary import LEVELS, POLICY, POLICY_SHA256, VERDICT_TYPE, VSA_TYPE
 from rebuilder.errors import SigningError
 from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.attempt import Attempt, Output
@@ -21,6 +18,9 @@ from rebuilder.model.evidence import Obstacle
 from rebuilder.model.report import Report
 from rebuilder.model.value import canonical_json, sha256_hex
 from rebuilder.model.verdict import Kind, Verdict
+from rebuilder.signing.envelope import sign_statement
+from rebuilder.signing.statements import Builder, provenance_statement, verdict_statement
+from rebuilder.signing.vocabulary import LEVELS, POLICY, POLICY_SHA256, VERDICT_TYPE, VSA_TYPE
 from tests.fakes.signer import MemorySigner
 from tests.fakes.verifications import NOW, artifact, attempt, digest, report, timed_out
 

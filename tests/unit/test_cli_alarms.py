@@ -12,7 +12,7 @@ from rebuilder.cli.alarms import acknowledge, show
 from rebuilder.config import Config
 from rebuilder.errors import ExitCode, UsageError
 from rebuilder.model.alarm import Alarm, AlarmKind, Severity
-from rebuilder.storage.ledger import Ledger
+from rebuilder.store.ledger import Ledger
 from tests.fakes.verifications import NOW
 
 

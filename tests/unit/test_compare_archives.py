@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rebuilder.guest.archive_open import read_archive
-from rebuilder.guest.compare_archives import LOOK_TOTAL, SHOWN, compare
 from rebuilder.model.comparison import Difference
+from rebuilder.programs.archive.opening import read_archive
+from rebuilder.programs.compare.compare_archives import LOOK_TOTAL, SHOWN, compare
 from tests.fakes.archives import Entry, gzip_bytes, tar_bytes, tar_member, zip_bytes
 
 SAMPLES = {

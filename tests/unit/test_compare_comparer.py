@@ -9,7 +9,7 @@ import pytest
 from rebuilder.compare.comparer import Comparer
 from rebuilder.model.attempt import Limit
 from rebuilder.model.comparison import Comparison, Level, MemberChange
-from rebuilder.ports import GuestResult
+from rebuilder.sandbox.protocol import ProgramResult
 from tests.fakes.archives import Entry, zip_bytes
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.guest import InProcessGuest
@@ -24,7 +24,7 @@ class WritesGuest(InProcessGuest):
         super().__init__(blobs)
         self._document = document
 
-    def run(self, program: str, arguments: Any, *, inputs: Any, limits: Any = None) -> GuestResult:
+    def run(self, program: str, arguments: Any, *, inputs: Any, limits: Any = None) -> ProgramResult:
         """The document, whatever was asked."""
         result = super().run(program, arguments, inputs=inputs, limits=limits)
         return result.model_copy(update={"document": self._document})

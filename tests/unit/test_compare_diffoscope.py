@@ -9,20 +9,20 @@ from pathlib import Path
 import pytest
 
 from rebuilder.compare.diffoscope import DiffoscopeRunner
+from rebuilder.environments.protocol import Toolchain
 from rebuilder.errors import RebuilderError, SandboxFaultError, StoreError, ToolchainError
 from rebuilder.model.attempt import Limit, Outcome, Output, Run
 from rebuilder.model.comparison import Diffoscope
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.report import ToolchainSummary
 from rebuilder.model.value import Sha256
-from rebuilder.ports import Toolchain
 from tests.fakes.blobs import MemoryBlobs
 
 DIGEST = Sha256("ab" * 32)
 
 
 class OneToolchain:
-    """Implements :class:`rebuilder.ports.Toolchains` with one toolchain, or none."""
+    """Implements :class:`rebuilder.environments.protocol.Toolchains` with one toolchain, or none."""
 
     def __init__(self, error: RebuilderError | None = None) -> None:
         self._error = error
@@ -57,7 +57,7 @@ class Play:
         self.definitions: list[BuildDefinition] = []
 
     def __call__(self, definition: BuildDefinition) -> Run:
-        """See :data:`rebuilder.ports.RunDefinition`."""
+        """See :data:`rebuilder.sandbox.protocol.RunDefinition`."""
         self.definitions.append(definition)
         outcome = Outcome.BUILD_FAILED if self._exit_code else Outcome.COMPLETED
         return Run(

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from rebuilder.model.figures import Place
 from rebuilder.service.metrics import scrape
-from rebuilder.storage.ledger import Ledger
+from rebuilder.store.ledger import Ledger
 from tests.fakes.histories import populate
 from tests.fakes.verifications import NOW
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rebuilder.diagnose.case import MOST_LINES, Case
+from rebuilder.diagnose.case import MOST_LINES, DiagnosisInput
 from rebuilder.diagnose.diagnosis import RULES, diagnose
 from rebuilder.model.attempt import Limit, Outcome
 from rebuilder.model.comparison import Level
@@ -17,14 +17,14 @@ from tests.fakes.cases import CODE, Files, case, failure, obstructed, wheel
 PATH = "spindle/data.py"
 
 
-def found(value: Case) -> Diagnosis:
+def found(value: DiagnosisInput) -> Diagnosis:
     """The diagnosis; there is one."""
     result = diagnose(value)
     assert result is not None
     return result
 
 
-def causes(value: Case) -> list[Cause]:
+def causes(value: DiagnosisInput) -> list[Cause]:
     """The causes of a case all of whose differences are explained."""
     result = found(value)
     assert () == result.unexplained, result
@@ -36,7 +36,7 @@ def code(text: str | bytes) -> Files:
     return dict(CODE) | {PATH: text}
 
 
-def lines(published: str, rebuilt: str, *, again: str | None = None) -> Case:
+def lines(published: str, rebuilt: str, *, again: str | None = None) -> DiagnosisInput:
     """A file that the build writes and that holds these lines."""
     repeat = wheel(code(again)) if again is not None else None
     return case(wheel(code(published)), wheel(code(rebuilt)), again=repeat)
@@ -212,7 +212,9 @@ def test_a_comparison_that_did_not_come_to_an_end_stays_unexplained() -> None:
     assert value.comparison is not None
     comparison = value.comparison.model_copy(update={"differences": (), "differences_total": 0, "problem": "No."})
     (attempt,) = value.attempts
-    result = found(Case(value.evidence, (attempt.model_copy(update={"comparison": comparison}),), value.decision))
+    result = found(
+        DiagnosisInput(value.evidence, (attempt.model_copy(update={"comparison": comparison}),), value.decision)
+    )
     assert ((), (value.evidence.artifact.filename,)) == (result.findings, result.unexplained)
     assert "No known cause" in result.sentence
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rebuilder.diagnose.case import Case
+from rebuilder.diagnose.case import DiagnosisInput
 from rebuilder.diagnose.diagnosis import diagnose
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.comparison import Level
@@ -23,7 +23,7 @@ from tests.unit.test_diagnose_wheels import rewritten
 PATH = f"{NAME}/data.py"
 
 
-def findings(value: Case) -> list[Finding]:
+def findings(value: DiagnosisInput) -> list[Finding]:
     """All of a case whose differences are all explained."""
     result = diagnose(value)
     assert result is not None
@@ -31,7 +31,7 @@ def findings(value: Case) -> list[Finding]:
     return list(result.findings)
 
 
-def with_tools(value: Case, **versions: str) -> Case:
+def with_tools(value: DiagnosisInput, **versions: str) -> DiagnosisInput:
     """The same case, whose rebuilds used these build dependencies."""
     inputs = tuple(
         Input(role=Role.BUILD_DEPENDENCY, name=name, version=version, sha256="ab" * 32, path=f"/inputs/{name}")
@@ -40,7 +40,7 @@ def with_tools(value: Case, **versions: str) -> Case:
     return changed(value, inputs=inputs)
 
 
-def changed(value: Case, **definition: Any) -> Case:
+def changed(value: DiagnosisInput, **definition: Any) -> DiagnosisInput:
     """The same case with another build definition."""
 
     def of(attempt: Attempt) -> Attempt:
@@ -49,7 +49,7 @@ def changed(value: Case, **definition: Any) -> Case:
 
     attempts = tuple(of(each) for each in value.attempts)
     fields = {"variation": value.variation, "trail": value.trail, "log": value.log}
-    return Case(value.evidence, attempts, value.decision, **fields)  # type: ignore[arg-type]
+    return DiagnosisInput(value.evidence, attempts, value.decision, **fields)  # type: ignore[arg-type]
 
 
 def with_file(**files: str) -> Files:
@@ -60,7 +60,7 @@ def with_file(**files: str) -> Files:
 # Another version
 
 
-def versions(published: str, rebuilt: str, files: Files = CODE, other: Files | None = None) -> Case:
+def versions(published: str, rebuilt: str, files: Files = CODE, other: Files | None = None) -> DiagnosisInput:
     """A wheel that was published in one version and rebuilt in another."""
     return case(
         make_wheel(NAME, published, files).data,
@@ -178,7 +178,7 @@ def test_a_build_of_the_commit_tells(in_commit: bool, cause: Cause, certainty: C
             "comparison": comparison,
         }
     )
-    found = diagnose(Case(value.evidence, (first, second), value.decision))
+    found = diagnose(DiagnosisInput(value.evidence, (first, second), value.decision))
     assert found is not None
     (finding,) = [each for each in found.findings if "old.py" in each.sentence]
     assert (cause, certainty, basis) == (finding.cause, finding.certainty, finding.basis)
@@ -192,7 +192,7 @@ LOG = (
 )
 
 
-def platform(log: str = LOG, commands: tuple[tuple[str, ...], ...] = ()) -> Case:
+def platform(log: str = LOG, commands: tuple[tuple[str, ...], ...] = ()) -> DiagnosisInput:
     """A pure wheel was published, one for a platform was rebuilt."""
     value = case(
         wheel(CODE, tag="py311-none-any"),
@@ -359,7 +359,7 @@ def test_two_rebuilds_are_compared_with_each_other(again: bytes, words: str) -> 
     value = case(published, rebuilt, again=again)
     if again == rebuilt:
         second = value.attempts[1].model_copy(update={"agreement": Level.IDENTICAL, "disagreement": None})
-        value = Case(value.evidence, (value.attempts[0], second), value.decision)
+        value = DiagnosisInput(value.evidence, (value.attempts[0], second), value.decision)
     assert (decide(value.attempts, None).rebuilds or "").endswith(words)
 
 

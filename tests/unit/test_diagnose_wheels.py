@@ -10,24 +10,24 @@ from pathlib import Path
 import pytest
 
 from rebuilder.diagnose.archive_rules import CAUSES
-from rebuilder.diagnose.case import Case, metadata_file
+from rebuilder.diagnose.case import DiagnosisInput, metadata_file
 from rebuilder.diagnose.diagnosis import diagnose
-from rebuilder.guest.normalise_tar import TAR
-from rebuilder.guest.normalise_zip import ZIP
 from rebuilder.model.diagnosis import Cause, Certainty, Diagnosis
+from rebuilder.programs.archive.normalise_tar import TAR
+from rebuilder.programs.archive.normalise_zip import ZIP
 from tests.fakes.cases import CODE, INFO, NAME, VERSION, Files, case, later, wheel
 
 HEAD = f"Metadata-Version: 2.1\nName: {NAME}\nVersion: {VERSION}\n"
 
 
-def found(value: Case) -> Diagnosis:
+def found(value: DiagnosisInput) -> Diagnosis:
     """The diagnosis; there is one."""
     result = diagnose(value)
     assert result is not None
     return result
 
 
-def causes(value: Case) -> list[Cause]:
+def causes(value: DiagnosisInput) -> list[Cause]:
     """The causes of a case all of whose differences are explained."""
     result = found(value)
     assert () == result.unexplained, result

@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from rebuilder.cli.doctor import examine
 from rebuilder.config import Config
-from rebuilder.doctor import Check, Machine, checks
+from rebuilder.doctor.checks import Check, Machine, checks
 from rebuilder.ecosystems.pypi.settings import index_settings
 from rebuilder.errors import CorruptToolchainError, ExitCode, NoGuestError, SandboxUnavailableError, UsageError
 from rebuilder.model.toolchain_settings import ToolchainSettings
-from rebuilder.places import MARKER
+from rebuilder.store_layout import MARKER
 
 KEY = (
     ec.generate_private_key(ec.SECP256R1())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rebuilder.config import Config
-from rebuilder.doctor import Check, Machine, checks
+from rebuilder.doctor.checks import Check, Machine, checks
 from rebuilder.provenance.trust import shipped, update
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from rebuilder.errors import CorruptStoreError, NoGuestError, RebuilderError, SandboxFaultError, StoreError
-from rebuilder.experiments import Experiments
 from rebuilder.model.attempt import Attempt, Hypothesis, Run
 from rebuilder.model.comparison import Comparison, Diffoscope, Level
 from rebuilder.model.definition import BuildDefinition
@@ -17,7 +16,8 @@ from rebuilder.model.evidence import Obstacle
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
 from rebuilder.stopwatch import Silence, Stopwatch
-from rebuilder.trial import Trial
+from rebuilder.verification.attempts import AttemptRunner
+from rebuilder.verification.experiments import Experiments
 from tests.fakes.verifications import artifact, attempt, definition
 
 PUBLISHED = artifact()
@@ -50,9 +50,9 @@ class Parts:
             raise self.explanation
         return self.explanation
 
-    def trial(self) -> Trial:
+    def trial(self) -> AttemptRunner:
         """A trial with these parts."""
-        return Trial(
+        return AttemptRunner(
             {PUBLISHED.filename: PUBLISHED.sha256},
             run=self.run,
             comparer=self,  # type: ignore[arg-type]

@@ -35,7 +35,7 @@ def run(script: str, home: Path, *arguments: str) -> subprocess.CompletedProcess
 
 
 @pytest.mark.parametrize(
-    "module", ["wiring", "pipeline", "cli.verify", "cli.explain", "cli.alarms", "cli.db", "doctor"]
+    "module", ["wiring", "verification.pipeline", "cli.verify", "cli.explain", "cli.alarms", "cli.db", "doctor.checks"]
 )
 def test_verifying_needs_no_extra(module: str, tmp_path: Path) -> None:
     """What a verification is made of can be imported where nothing of the service is installed."""

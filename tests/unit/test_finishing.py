@@ -6,9 +6,6 @@ from collections.abc import Callable, Generator
 
 import pytest
 
-from rebuilder.attest.consistency import check_report
-from rebuilder.attest.statements import Builder, verdict_statement
-from rebuilder.attest.vocabulary import VERDICT_TYPE
 from rebuilder.compare.finisher import finishing_definition
 from rebuilder.ecosystems.pypi.command_line import option_choices
 from rebuilder.errors import SigningError
@@ -21,10 +18,13 @@ from rebuilder.model.replay import MOST_BITS, MOST_HYPOTHESES, Replayed, When, b
 from rebuilder.model.report import Report, summarise
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
+from rebuilder.signing.consistency import check_report
+from rebuilder.signing.statements import Builder, verdict_statement
+from rebuilder.signing.vocabulary import VERDICT_TYPE
 from rebuilder.site.attempt_section import comparison_section
 from rebuilder.site.replayed_section import replayed_section
 from rebuilder.stopwatch import Silence, Stopwatch
-from rebuilder.trial import Trial
+from rebuilder.verification.attempts import AttemptRunner
 from tests.fakes.verifications import artifact, attempt, digest, report
 
 ARTIFACT = artifact()
@@ -167,7 +167,7 @@ def refused(*hypotheses: Hypothesis) -> tuple[list[str], Obstacle | None]:
             assert answer.hypothesis is one
         return None
 
-    trial = Trial(
+    trial = AttemptRunner(
         {ARTIFACT.filename: ARTIFACT.sha256},
         run=run,  # type: ignore[arg-type]
         comparer=None,  # type: ignore[arg-type]

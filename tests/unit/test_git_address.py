@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rebuilder.errors import UsageError
-from rebuilder.storage.git_address import Mirrors, RefusedAddress, public
+from rebuilder.network.git.address import Mirrors, RefusedAddress, public
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.guest.as_windows import NO_WHEEL, converted, main
+from rebuilder.programs.pypi.as_windows import NO_WHEEL, converted, main
 
 METADATA, WHEEL, RECORD = (f"x-1.dist-info/{name}" for name in ("METADATA", "WHEEL", "RECORD"))
 LINES = b"Metadata-Version: 2.1\nName: x\n"

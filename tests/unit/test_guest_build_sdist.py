@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.guest.build_sdist import HOOK_FAILED, NO_SDIST
-from rebuilder.sandbox.guest_archive import guest_archive
+from rebuilder.programs.pypi.build_sdist import HOOK_FAILED, NO_SDIST
+from rebuilder.sandbox.program_archive import program_archive
 
 BACKEND = """
 import os
@@ -26,7 +26,7 @@ def build_sdist(sdist_directory, config_settings=None):
 
 def call(tmp_path: Path, backend: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Run ``build_sdist`` on a source tree that holds its own backend."""
-    (tmp_path / "guest.pyz").write_bytes(guest_archive())
+    (tmp_path / "guest.pyz").write_bytes(program_archive())
     (tmp_path / "src").mkdir()
     (tmp_path / "out").mkdir()
     (tmp_path / "src" / "backend.py").write_text(backend)

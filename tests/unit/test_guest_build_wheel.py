@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-import rebuilder.guest
-from rebuilder.guest.build_wheel import HOOK_FAILED, NO_BACKEND, NO_WHEEL
+import rebuilder.programs
+from rebuilder.programs.pypi.build_wheel import HOOK_FAILED, NO_BACKEND, NO_WHEEL
 
 BACKEND = """
 import os, sys
@@ -43,11 +43,11 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("guest") / "guest.pyz"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(
-            "__main__.py", "import sys\nfrom rebuilder.guest.__main__ import main\nsys.exit(main(sys.argv))\n"
+            "__main__.py", "import sys\nfrom rebuilder.programs.__main__ import main\nsys.exit(main(sys.argv))\n"
         )
         archive.writestr("rebuilder/__init__.py", "")
-        for file in Path(rebuilder.guest.__file__).parent.glob("*.py"):
-            archive.write(file, f"rebuilder/guest/{file.name}")
+        for file in Path(rebuilder.programs.__file__).parent.rglob("*.py"):
+            archive.write(file, file.relative_to(Path(rebuilder.programs.__file__).parents[2]))
     return path
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.guest.checkout import GIT_FAILED, MALFORMED, NO_GIT, NOT_THE_COMMIT, main
 from rebuilder.model.git import SourceTree
-from rebuilder.storage.git import GitSources
+from rebuilder.network.git.sources import GitSources
+from rebuilder.programs.source.checkout import GIT_FAILED, MALFORMED, NO_GIT, NOT_THE_COMMIT, main
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.repositories import TIME, Repository, make_repository
 

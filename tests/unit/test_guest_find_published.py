@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.guest import find_published
+from rebuilder.programs.compare import find_published
 
 
 def wheel(*, stored: bool = False) -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.guest import reverse_tree
+from rebuilder.programs.source import reverse_tree
 
 
 def state(root: Path) -> dict[str, tuple[int, int, bytes]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rebuilder.guest.archive_tar import fraction
+from rebuilder.programs.archive.tar import fraction
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.guest.unpack import MALFORMED, main
+from rebuilder.programs.archive.unpack import MALFORMED, main
 
 Fill = Callable[[tarfile.TarFile], None]
 

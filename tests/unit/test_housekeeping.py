@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from rebuilder.service.housekeeping import Housekeeping
-from rebuilder.storage.cache_pruning import prune_documents, prune_repositories
-from rebuilder.storage.ledger import Ledger
+from rebuilder.store.cache_pruning import prune_documents, prune_repositories
+from rebuilder.store.ledger import Ledger
 from tests.fakes.clock import FixedClock
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)

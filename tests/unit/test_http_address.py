@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rebuilder.errors import UnavailableError, UsageError
-from rebuilder.storage.http_address import Credentials, bare, netrc_path, redirected, shown
+from rebuilder.network.http.address import Credentials, bare, netrc_path, redirected, shown
 
 
 def test_shown_has_neither_credentials_nor_query() -> None:

@@ -8,7 +8,7 @@ import hashlib
 import pytest
 
 from rebuilder.errors import FetchMismatchError
-from rebuilder.storage.http_answer import decoded, limited, verified
+from rebuilder.network.http.answer import decoded, limited, verified
 
 URL = "https://example.org/a"
 

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 import pytest
 
 from rebuilder.errors import UnavailableError
-from rebuilder.storage.http_answer import TransientError, retried, retry_after_seconds
+from rebuilder.network.http.answer import TransientError, retried, retry_after_seconds
 
 
 class Call:

@@ -14,15 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rebuilder.guest.archive_contradictions import contradictions
-from rebuilder.guest.archive_landing import maps, order_decides
-from rebuilder.guest.archive_open import read_archive
-from rebuilder.guest.archive_zip import ZipArchive
-from rebuilder.guest.compare_archives import compare
-from rebuilder.guest.normalise_search import normalised
-from rebuilder.guest.normalise_zip import ZIP
-from rebuilder.guest.unpack import unpack
 from rebuilder.model.inspection import Inspection
+from rebuilder.programs.archive.contradictions import contradictions
+from rebuilder.programs.archive.landing import maps, order_decides
+from rebuilder.programs.archive.normalise_search import normalised
+from rebuilder.programs.archive.normalise_zip import ZIP
+from rebuilder.programs.archive.opening import read_archive
+from rebuilder.programs.archive.unpack import unpack
+from rebuilder.programs.archive.zip import ZipArchive
+from rebuilder.programs.compare.compare_archives import compare
 from tests.fakes import reports
 from tests.fakes.archives import Entry, gzip_bytes, tar_bytes, tar_member, zip_bytes
 from tests.fakes.blobs import MemoryBlobs

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rebuilder.errors import StoreError
-from rebuilder.storage.ledger import Ledger
-from rebuilder.storage.ledger.dialects import choose
+from rebuilder.store.ledger import Ledger
+from rebuilder.store.ledger.dialects import choose
 from tests.fakes.verifications import NOW, artifact
 
 

@@ -16,7 +16,7 @@ from rebuilder.errors import StoreError
 from rebuilder.model.comparison import Level
 from rebuilder.model.provenance import Forge, RememberedPublisher
 from rebuilder.provenance.checker import PublisherMemory
-from rebuilder.storage.ledger import Ledger, PinResult, database
+from rebuilder.store.ledger import Ledger, PinResult, database
 from tests.fakes.verifications import NOW, artifact, attempt, digest
 
 

@@ -15,7 +15,7 @@ from rebuilder.model.comparison import Level
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.figures import Figures, Place, Spread, spread
 from rebuilder.service.metrics import scrape, tallies
-from rebuilder.storage.ledger import Ledger
+from rebuilder.store.ledger import Ledger
 from tests.fakes.histories import populate, release, verified
 from tests.fakes.verifications import NOW, artifact, attempt, definition, digest, report
 

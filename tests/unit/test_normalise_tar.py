@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.guest.archive_open import read_archive
-from rebuilder.guest.compare_archives import compare
-from rebuilder.guest.normalise_search import normalised
-from rebuilder.guest.normalise_tar import TAR
+from rebuilder.programs.archive.normalise_search import normalised
+from rebuilder.programs.archive.normalise_tar import TAR
+from rebuilder.programs.archive.opening import read_archive
+from rebuilder.programs.compare.compare_archives import compare
 from tests.fakes.archives import gzip_bytes, tar_bytes, tar_member
 
 LONG = b"a line of text that deflate can do something with, a line of text, a line of text\n" * 40

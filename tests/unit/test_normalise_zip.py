@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.guest.archive_open import read_archive
-from rebuilder.guest.archive_zip import ZipArchive
-from rebuilder.guest.compare_archives import compare
-from rebuilder.guest.normalise_search import normalised
-from rebuilder.guest.normalise_tar import TAR
-from rebuilder.guest.normalise_zip import ZIP
+from rebuilder.programs.archive.normalise_search import normalised
+from rebuilder.programs.archive.normalise_tar import TAR
+from rebuilder.programs.archive.normalise_zip import ZIP
+from rebuilder.programs.archive.opening import read_archive
+from rebuilder.programs.archive.zip import ZipArchive
+from rebuilder.programs.compare.compare_archives import compare
 from tests.fakes.archives import Entry, zip_bytes
 
 OTHER_TIME = 45 << 25 | 3 << 21 | 7 << 16

@@ -13,7 +13,7 @@ import pytest
 
 from rebuilder.ecosystems.npm.ecosystem import Npm
 from rebuilder.ecosystems.npm.evidence import Access
-from rebuilder.ecosystems.npm.npmrc import Surroundings
+from rebuilder.ecosystems.npm.npmrc import NpmProcess
 from rebuilder.ecosystems.npm.packument import Integrity, Packument, Release
 from rebuilder.ecosystems.npm.settings import NpmSettings
 from rebuilder.errors import UnavailableError, UsageError
@@ -160,7 +160,7 @@ class World:
         self.admitted: list[str] = []
         self.opened = 0
         environment = {"NPM_CONFIG_REGISTRY": "https://mirror.example/npm/"}
-        self._settings = Surroundings(environment, directory=self.blobs.path(self.blobs.put(b"")).parent)
+        self._settings = NpmProcess(environment, directory=self.blobs.path(self.blobs.put(b"")).parent)
         self.npm = Npm(self._access, blobs=self.blobs, facts=MemoryFacts())
 
     def _access(self) -> Access:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.ecosystems.npm.npmrc import Surroundings
+from rebuilder.ecosystems.npm.npmrc import NpmProcess
 from rebuilder.ecosystems.npm.settings import Grant, NpmSettings, Registry
 from rebuilder.errors import UsageError
 
@@ -50,7 +50,7 @@ class Machine:
 
     def settings(self) -> NpmSettings:
         """What is read when the program is started in a directory of a project."""
-        return NpmSettings(Surroundings(self.environment, self.root / "work" / "deep"))
+        return NpmSettings(NpmProcess(self.environment, self.root / "work" / "deep"))
 
     def find(self, scope: str | None = None) -> Registry:
         """The registry in use."""
@@ -201,7 +201,7 @@ def test_a_directory_that_is_gone(tmp_path: Path) -> None:
     """Where one was started may not exist any more."""
     program = (
         "import os, sys\nos.rmdir(os.getcwd())\n"
-        "from rebuilder.ecosystems.npm.npmrc import Surroundings\nprint(Surroundings.here().directory)"
+        "from rebuilder.ecosystems.npm.npmrc import NpmProcess\nprint(NpmProcess.here().directory)"
     )
     (tmp_path / "gone").mkdir()
     root = str(Path(__file__).parent.parent.parent)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.service.owner import gone, this_process
+from rebuilder.service.process_identity import gone, this_process
 
 UNUSED = (1 << 22) + 1
 """Above the highest process id Linux gives (proc(5), pid_max)."""

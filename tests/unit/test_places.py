@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rebuilder.errors import StoreError, UsageError
-from rebuilder.places import MARKER, check_places, claim_site
+from rebuilder.store_layout import MARKER, check_places, claim_site
 
 
 @pytest.mark.parametrize(

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.attest.agreement import Agreement
-from rebuilder.attest.statements import Builder
 from rebuilder.errors import SigningError
 from rebuilder.model.alarm import Alarm, AlarmKind, Severity
 from rebuilder.model.figures import Place
 from rebuilder.model.report import Report, SignedReport
-from rebuilder.press import Press
 from rebuilder.service.metrics import scrape
+from rebuilder.signing.agreement import Agreement
+from rebuilder.signing.statements import Builder
 from rebuilder.site.publisher import Site
-from rebuilder.storage.ledger import Ledger
+from rebuilder.store.ledger import Ledger
+from rebuilder.verification.signer import Signer
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
@@ -29,7 +29,7 @@ from tests.fakes.verifications import NOW, digest, signed
 
 
 @pytest.fixture
-def press(tmp_path: Path) -> Iterator[Press]:
+def press(tmp_path: Path) -> Iterator[Signer]:
     """A press with an empty ledger and an empty site."""
     signer, blobs = MemorySigner(), MemoryBlobs()
     site = Site(
@@ -41,30 +41,30 @@ def press(tmp_path: Path) -> Iterator[Press]:
     )
     with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
         agreement = Agreement({signer.key_id: signer.public_pem})
-        yield Press(ledger, blobs, signer, Builder(id="tag:example.org,2026:test"), site, FixedClock(), agreement)
+        yield Signer(ledger, blobs, signer, Builder(id="tag:example.org,2026:test"), site, FixedClock(), agreement)
 
 
-def begin(press: Press, report: Report) -> int:
+def begin(press: Signer, report: Report) -> int:
     """Take a report to where the press gets it."""
     number = press.ledger.begin(report.artifact, report.started)
     press.ledger.examined(number, report)
     return number
 
 
-def finished(press: Press, report: Report) -> tuple[int, SignedReport]:
+def finished(press: Signer, report: Report) -> tuple[int, SignedReport]:
     """Take a report to where its page is written."""
     number = begin(press, report)
     return number, press.finish(number, report)
 
 
-def confirmed(press: Press, now: Report, *, days: int) -> None:
+def confirmed(press: Signer, now: Report, *, days: int) -> None:
     """The same file was reproduced that many days before."""
     before = reports.reproduced(press.blobs, now.artifact.name, now.artifact.version)
     before = before.model_copy(update={"finished": now.finished - timedelta(days=days)})
     press.ledger.finish(begin(press, before), signed(before))
 
 
-def test_a_regression_is_in_the_report_and_on_its_page(press: Press) -> None:
+def test_a_regression_is_in_the_report_and_on_its_page(press: Signer) -> None:
     """Nobody has to wait for the next time the page is written."""
     now = reports.build_failed(press.blobs)
     confirmed(press, now, days=9)
@@ -78,7 +78,7 @@ def test_a_regression_is_in_the_report_and_on_its_page(press: Press) -> None:
     assert html.escape(alarm.sentence) in (press.site.root / path / "index.html").read_text()
 
 
-def test_the_page_of_alarms_has_what_was_dealt_with(press: Press) -> None:
+def test_the_page_of_alarms_has_what_was_dealt_with(press: Signer) -> None:
     """Who acknowledged an alarm can be read where it was read before."""
     now = reports.build_failed(press.blobs)
     confirmed(press, now, days=9)
@@ -89,14 +89,14 @@ def test_the_page_of_alarms_has_what_was_dealt_with(press: Press) -> None:
     assert "A compiler is missing." in (press.site.root / "alarms.html").read_text()
 
 
-def test_what_was_never_confirmed_is_no_regression(press: Press) -> None:
+def test_what_was_never_confirmed_is_no_regression(press: Signer) -> None:
     """A first result is no alarm, whatever it is."""
     now = reports.build_failed(press.blobs)
     assert () == press.finish(begin(press, now), now).report.alarms
     assert [] == press.ledger.alarms()
 
 
-def test_what_cannot_be_signed_raises_no_alarm(press: Press) -> None:
+def test_what_cannot_be_signed_raises_no_alarm(press: Signer) -> None:
     """An alarm is about something that is published."""
     now = reports.build_failed(press.blobs)
     confirmed(press, now, days=9)
@@ -106,7 +106,7 @@ def test_what_cannot_be_signed_raises_no_alarm(press: Press) -> None:
     assert [] == press.ledger.alarms()
 
 
-def test_one_denominator_everywhere(press: Press) -> None:
+def test_one_denominator_everywhere(press: Signer) -> None:
     """Front page, its data, Operate and metrics count the same files, those that only met faults of ours too."""
     populate(press.ledger)
     now, statistics = NOW, press.ledger.statistics
@@ -124,7 +124,7 @@ def test_one_denominator_everywhere(press: Press) -> None:
     assert "2 of 7 known files (28.6 %)" in (press.site.root / "index.html").read_text()
 
 
-def test_replaced_bytes_are_said_on_top_of_both_pages_for_good(press: Press) -> None:
+def test_replaced_bytes_are_said_on_top_of_both_pages_for_good(press: Signer) -> None:
     """Old and new digest a row each, before the verdict; acknowledging it adds who, when and the note."""
     old = reports.build_failed(press.blobs)
     press.publish(*finished(press, old))

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from rebuilder.ecosystems.pypi.build_recipe import Circumstances
-from rebuilder.ecosystems.pypi.experience import Experience
-from rebuilder.ecosystems.pypi.trying import Guess
+from rebuilder.ecosystems.pypi.build_inputs import BuildConditions
+from rebuilder.ecosystems.pypi.priors import Priors
+from rebuilder.ecosystems.pypi.search import Candidate
 from rebuilder.ecosystems.pypi.wheel_traces import Generator
 from tests.fakes.facts import MemoryFacts
 
 TIMES, EPOCH = (
-    Guess(name, f"Sentence on {name}.", Circumstances()) for name in ("source-archive-times", "source-date-epoch")
+    Candidate(name, f"Sentence on {name}.", BuildConditions()) for name in ("source-archive-times", "source-date-epoch")
 )
 PACKER = Generator("bdist_wheel", "0.34.2")
 
 
-def experience(facts: MemoryFacts, *, version: str = "0.34.2") -> Experience:
+def experience(facts: MemoryFacts, *, version: str = "0.34.2") -> Priors:
     """That of one packer."""
-    return Experience(facts, Generator("bdist_wheel", version))
+    return Priors(facts, Generator("bdist_wheel", version))
 
 
 def test_little_is_known() -> None:
@@ -53,7 +53,7 @@ def test_others_have_an_experience_of_their_own(other: Generator | None) -> None
     facts = MemoryFacts()
     for _ in range(8):
         experience(facts).came_out([TIMES, EPOCH], "source-date-epoch")
-    assert [TIMES, EPOCH] == Experience(facts, other).ordered([TIMES, EPOCH])
+    assert [TIMES, EPOCH] == Priors(facts, other).ordered([TIMES, EPOCH])
     assert [EPOCH, TIMES] == experience(facts).ordered([EPOCH, TIMES])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rebuilder.ecosystems.pypi.guesses import Marks, guesses
+from rebuilder.ecosystems.pypi.candidates import Marks, guesses
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rebuilder.ecosystems.pypi.obstacles import Stopped
+from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.requirements import (
     LEGACY_BACKEND,
     installed_backend,
@@ -69,7 +69,7 @@ def test_requirements_alone_keep_the_legacy_backend() -> None:
 )
 def test_hostile_tables_are_obstacles(text: str, verdict: Verdict) -> None:
     """Nothing a table says can become an option, a path outside, or another index."""
-    with pytest.raises(Stopped) as caught:
+    with pytest.raises(NotRebuildable) as caught:
         read_build_system(text)
     assert verdict is caught.value.obstacle.verdict
     assert caught.value.obstacle.sentence.isprintable()
@@ -223,6 +223,6 @@ DIGITS = "1" * 5000
 )
 def test_what_parsers_give_up_at_is_malformed(text: str, words: str) -> None:
     """Too many digits or levels are a fault of the source, and end nothing."""
-    with pytest.raises(Stopped) as stopped:
+    with pytest.raises(NotRebuildable) as stopped:
         pin_generator(read_build_system(text), Generator("setuptools", "70.0"), "x", "1")
     assert words in stopped.value.obstacle.sentence

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rebuilder.ecosystems.pypi.obstacles import Stopped
+from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.toolchain_choice import INTERPRETERS, choose, named_python, with_configured
 from rebuilder.model.inspection import Inspection, Member, MemberKind
 from rebuilder.model.toolchain_settings import InterpreterSettings
@@ -118,7 +118,7 @@ def test_reason(year: int, evidence: dict[str, Any], expected: str) -> None:
 
 def test_no_toolchain() -> None:
     """A release for other Pythons only is not supported, and the sentence says which there are."""
-    with pytest.raises(Stopped, match=r"'<3'.*3\.9, 3\.11, 3\.13, 3\.14") as caught:
+    with pytest.raises(NotRebuildable, match=r"'<3'.*3\.9, 3\.11, 3\.13, 3\.14") as caught:
         choose("<3", datetime(2026, 1, 1, tzinfo=UTC))
     assert Verdict.UNSUPPORTED is caught.value.obstacle.verdict
 

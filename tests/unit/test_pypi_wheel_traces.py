@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rebuilder.ecosystems.pypi.obstacles import Stopped
+from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.wheel_traces import Generator, read_traces
 from rebuilder.model.inspection import Inspection, Member, MemberKind
 from rebuilder.model.verdict import Verdict
@@ -111,7 +111,7 @@ def test_systems_and_line_ends() -> None:
 )
 def test_malformed_wheel_is_an_obstacle(broken: Inspection) -> None:
     """A wheel without readable WHEEL and METADATA cannot be rebuilt; the sentence says what is wrong."""
-    with pytest.raises(Stopped) as caught:
+    with pytest.raises(NotRebuildable) as caught:
         read_traces(broken)
     assert Verdict.UNSUPPORTED is caught.value.obstacle.verdict
     assert caught.value.obstacle.sentence.startswith("The published wheel is malformed: ")

@@ -9,8 +9,8 @@ import threading
 import pytest
 
 from rebuilder.errors import ForbiddenAddressError
-from rebuilder.storage import reach as module
-from rebuilder.storage.reach import Reach, is_public
+from rebuilder.network import reach as module
+from rebuilder.network.reach import Reach, is_public
 
 INNER = [
     *("0.0.0.7", "10.1.2.3", "100.64.0.1", "100.100.100.200", "127.0.0.1", "127.255.255.254", "169.254.169.254"),

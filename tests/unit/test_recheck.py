@@ -12,7 +12,7 @@ from rebuilder.model.comparison import Level
 from rebuilder.model.work import Check, Reason
 from rebuilder.service.recheck import plan
 from rebuilder.service.schedules.watch import Recheck, Timing
-from rebuilder.storage.ledger import Ledger
+from rebuilder.store.ledger import Ledger
 from tests.fakes.orders import order_for
 from tests.fakes.verifications import NOW, artifact, attempt, digest, report, signed
 

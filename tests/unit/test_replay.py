@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from rebuilder.guest import replay_tar, replay_zip
-from rebuilder.guest.compare_archives import compare
-from rebuilder.guest.deflate_search import CANDIDATES, DeflateSearch
-from rebuilder.guest.finish_archive import REFUSED, main
-from rebuilder.guest.normalise_tar import TAR
-from rebuilder.guest.normalise_zip import ZIP
-from rebuilder.guest.record_archive import recorded
+from rebuilder.programs.archive import replay_tar, replay_zip
+from rebuilder.programs.archive.deflate_search import CANDIDATES, DeflateSearch
+from rebuilder.programs.archive.finish_archive import REFUSED, main
+from rebuilder.programs.archive.normalise_tar import TAR
+from rebuilder.programs.archive.normalise_zip import ZIP
+from rebuilder.programs.archive.record_archive import recorded
+from rebuilder.programs.compare.compare_archives import compare
 
 NAMES = ("a/x.py", "a/y.py", "a-1.dist-info/WHEEL", "a-1.dist-info/RECORD")
 REGULAR = 0o100644
@@ -182,7 +182,7 @@ def test_other_compressor_is_a_problem(tmp_path: Path) -> None:
 
 def _two_blocks(tmp_path: Path, data: bytes) -> bytes:
     """The same wheel, with an empty block in front of each compressed stream."""
-    from rebuilder.guest.archive_open import read_archive
+    from rebuilder.programs.archive.opening import read_archive
 
     (tmp_path / "copy").write_bytes(data)
     archive = read_archive(str(tmp_path / "copy")).archive

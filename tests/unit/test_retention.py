@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.storage.blobs import LEAVING, DiskBlobs
-from rebuilder.storage.retention import Retention, Swept
+from rebuilder.store.blobs import LEAVING, DiskBlobs
+from rebuilder.store.retention import Retention, Swept
 from tests.fakes.clock import FixedClock
 
 KEEP = timedelta(days=30)

@@ -10,7 +10,7 @@ import pytest
 from rebuilder.errors import UsageError
 from rebuilder.model.definition import Input, Limits, Role
 from rebuilder.model.value import sha256_hex
-from rebuilder.sandbox import arguments, launcher
+from rebuilder.sandbox.bubblewrap import arguments, launcher_main
 from tests.fakes.sandbox import definition
 
 TRUE = ("/usr/bin/true",)
@@ -91,8 +91,13 @@ def test_words_of_a_definition_stay_words() -> None:
 
 def test_file_descriptors_fit_a_shell() -> None:
     """Shells redirect descriptors of one digit only."""
-    assert max(launcher.READY, launcher.GO, launcher.SCRIPT) <= 9
-    assert len({launcher.READY, launcher.GO, launcher.SCRIPT, launcher.ARGUMENTS, launcher.FILTER}) == 5
+    assert max(launcher_main.READY, launcher_main.GO, launcher_main.SCRIPT) <= 9
+    assert (
+        len(
+            {launcher_main.READY, launcher_main.GO, launcher_main.SCRIPT, launcher_main.ARGUMENTS, launcher_main.FILTER}
+        )
+        == 5
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rebuilder.errors import SandboxUnavailableError
-from rebuilder.sandbox import isolation, seccomp
+from rebuilder.sandbox.bubblewrap import host_support, seccomp
 
 
 def bwrap(directory: Path, says: str) -> str:
@@ -21,7 +21,7 @@ def bwrap(directory: Path, says: str) -> str:
 def test_no_bubblewrap(tmp_path: Path) -> None:
     """The hint is the command that installs it."""
     with pytest.raises(SandboxUnavailableError, match="not installed") as caught:
-        isolation.bubblewrap(str(tmp_path))
+        host_support.bubblewrap(str(tmp_path))
     assert caught.value.hint == "Install it: apt-get install bubblewrap"
 
 
@@ -29,19 +29,19 @@ def test_no_bubblewrap(tmp_path: Path) -> None:
 def test_old_bubblewrap(tmp_path: Path, version: str) -> None:
     """Releases that cannot switch nested user namespaces off are refused."""
     with pytest.raises(SandboxUnavailableError, match=f"{version} is too old"):
-        isolation.bubblewrap(bwrap(tmp_path, f"bubblewrap {version}"))
+        host_support.bubblewrap(bwrap(tmp_path, f"bubblewrap {version}"))
 
 
 def test_strange_bubblewrap(tmp_path: Path) -> None:
     """So is a program that does not say what it is."""
     with pytest.raises(SandboxUnavailableError, match="does not tell its version"):
-        isolation.bubblewrap(bwrap(tmp_path, "hello"))
+        host_support.bubblewrap(bwrap(tmp_path, "hello"))
 
 
 @pytest.mark.parametrize("version", ["0.8.0", "0.11.0", "1.0"])
 def test_new_bubblewrap(tmp_path: Path, version: str) -> None:
     """Newer ones are fine."""
-    path, found = isolation.bubblewrap(bwrap(tmp_path, f"bubblewrap {version}"))
+    path, found = host_support.bubblewrap(bwrap(tmp_path, f"bubblewrap {version}"))
     assert (str(tmp_path / "bwrap"), version) == (path, found)
 
 

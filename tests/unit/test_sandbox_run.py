@@ -10,8 +10,8 @@ from rebuilder.errors import SandboxUnavailableError, StoreError, ToolchainError
 from rebuilder.model.attempt import Limit, Outcome
 from rebuilder.model.definition import Input, Limits, Role, ToolchainRef
 from rebuilder.model.value import Sha256, sha256_hex
-from rebuilder.sandbox import guest_archive
-from rebuilder.sandbox.guest_runner import BUILD_TYPE, GUEST_LIMITS, SandboxGuest
+from rebuilder.sandbox import program_archive
+from rebuilder.sandbox.program_runner import BUILD_TYPE, GUEST_LIMITS, SandboxPrograms
 from rebuilder.sandbox.run import DefinitionRunner
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
@@ -30,7 +30,7 @@ class House:
         self.toolchains = FakeToolchains(place)
         self.sandbox = FakeSandbox(self.blobs, FixedClock(), {(TRUE,): Script(), (COMMAND,): script or Script()})
         self.run = DefinitionRunner({"bubblewrap": self.sandbox}, self.toolchains, self.blobs)
-        self.guest = SandboxGuest(self.sandbox, self.toolchains, self.blobs, "trixie")
+        self.guest = SandboxPrograms(self.sandbox, self.toolchains, self.blobs, "trixie")
         self.toolchain = ToolchainRef(name="trixie", sha256=self.toolchains.get("trixie").sha256)
 
     def input(self, content: bytes = b"a") -> Input:
@@ -99,7 +99,7 @@ def test_guest_gives_its_document(tmp_path: Path) -> None:
     assert {"a": [1, None]} == result.document
     ((ran, _, inputs),) = house.sandbox.ran
     assert (BUILD_TYPE, (COMMAND,), GUEST_LIMITS) == (ran.build_type, ran.commands, ran.limits)
-    assert inputs["/tools/guest.pyz"].read_bytes() == guest_archive.guest_archive()
+    assert inputs["/tools/guest.pyz"].read_bytes() == program_archive.program_archive()
     limits = Limits(wall_seconds=1)
     house.guest.run("inspect_archive", ["/inputs/a"], inputs=[house.input()], limits=limits)
     assert house.sandbox.ran[1][0].limits == limits

@@ -1,4 +1,4 @@
-"""Loops that cannot stop each other."""
+"""BackgroundLoops that cannot stop each other."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from rebuilder.errors import StoreError
-from rebuilder.service.loops import Loop, Loops
+from rebuilder.service.background import BackgroundLoops, Loop
 
 PATIENCE = 20
 
@@ -26,7 +26,7 @@ def failing(error: Exception, rounds: threading.Semaphore) -> Callable[[], None]
 @pytest.mark.parametrize("error", [StoreError("The disk is full."), ZeroDivisionError("a defect")])
 def test_a_loop_that_fails_goes_on(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     """It is told, and tried again; another loop does not notice."""
-    loops, bad, good = Loops(), threading.Semaphore(0), threading.Semaphore(0)
+    loops, bad, good = BackgroundLoops(), threading.Semaphore(0), threading.Semaphore(0)
     loops.start(Loop("bad", 0.001, failing(error, bad)))
     loops.start(Loop("good", 0.001, good.release))
     for rounds in (bad, good):
@@ -39,7 +39,7 @@ def test_a_loop_that_fails_goes_on(error: Exception, caplog: pytest.LogCaptureFi
 
 def test_stopping_ends_the_wait() -> None:
     """Nobody waits for an hour because the next round is due in an hour."""
-    loops, rounds = Loops(), threading.Semaphore(0)
+    loops, rounds = BackgroundLoops(), threading.Semaphore(0)
     loops.start(Loop("hourly", 3600, rounds.release))
     assert rounds.acquire(timeout=PATIENCE)
     loops.stop(PATIENCE)

@@ -11,8 +11,8 @@ import pytest
 
 from rebuilder.model.alarm import AlarmKind
 from rebuilder.model.definition import Limits
-from rebuilder.service.planning import Planning
-from rebuilder.storage.ledger import Ledger
+from rebuilder.service.scheduler import Scheduler
+from rebuilder.store.ledger import Ledger
 from tests.fakes.clock import FixedClock
 
 WATCH = '[[watch]]\npackages = ["idna"]\nevery = "{every}"\n'
@@ -25,7 +25,7 @@ class Desk:
         self.directory, self.ledger = directory, ledger
         nothing = cast("Any", None)
         self.clock = FixedClock()
-        self.planning = Planning(directory, nothing, ledger, self.clock, Limits())
+        self.planning = Scheduler(directory, nothing, ledger, self.clock, Limits())
 
     def write(self, name: str, text: str) -> None:
         """Write a file, and follow."""

@@ -12,9 +12,9 @@ from rebuilder.errors import CorruptStoreError, RebuilderError, SigningError, St
 from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.comparison import Level
 from rebuilder.model.report import Report, SignedReport
-from rebuilder.press import Press
-from rebuilder.service.signing import SigningDesk
-from rebuilder.storage.ledger import Ledger
+from rebuilder.service.signing_loop import SigningLoop
+from rebuilder.store.ledger import Ledger
+from rebuilder.verification.signer import Signer
 from tests.fakes.clock import FixedClock
 from tests.fakes.verifications import NOW, artifact, attempt, digest, report, signed
 
@@ -53,7 +53,7 @@ class Desk:
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger, self.press, self.seconds = ledger, FakePress(ledger), 0.0
-        self.desk = SigningDesk(cast("Press", cast("Any", self.press)), monotonic=lambda: self.seconds)
+        self.desk = SigningLoop(cast("Signer", cast("Any", self.press)), monotonic=lambda: self.seconds)
 
     def examined(self, *names: str) -> None:
         """These files wait for their signature."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from rebuilder.service.planning import wait_after
+from rebuilder.service.scheduler import wait_after
 
 
 def test_waits_grow_and_end() -> None:

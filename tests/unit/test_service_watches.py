@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from rebuilder.alarms.self_monitor import settle
 from rebuilder.model.alarm import AlarmKind
-from rebuilder.service.alarms.watchman import settle
-from rebuilder.storage.ledger import Ledger
+from rebuilder.store.ledger import Ledger
 from tests.fakes.clock import FixedClock
 from tests.fakes.watching import Planner
 
@@ -91,7 +91,7 @@ def test_a_service_that_was_killed_is_followed_when_its_term_ends(machine: Machi
 
 def test_a_service_that_is_certainly_gone_is_not_waited_for(machine: Machine) -> None:
     """A process of this machine that is no more has no term."""
-    from rebuilder.service.owner import this_process
+    from rebuilder.service.process_identity import this_process
 
     here = this_process()
     host, _, start = here.split("/")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.ecosystems.pypi.settings import IndexSettings, Surroundings, index_settings
+from rebuilder.ecosystems.pypi.settings import IndexSettings, PipProcess, index_settings
 from rebuilder.errors import UsageError
 
 
@@ -30,7 +30,7 @@ class Machine:
 
     def find(self, override: str | None = None) -> IndexSettings:
         """What the settings say."""
-        surroundings = Surroundings(self.environment, prefix=self.root / "venv", etc=self.root / "etc")
+        surroundings = PipProcess(self.environment, prefix=self.root / "venv", etc=self.root / "etc")
         return index_settings(override, surroundings=surroundings)
 
 

@@ -12,7 +12,7 @@ from rebuilder.model.alarm import AlarmKind
 from rebuilder.model.report import Report, Summary, page_path, summarise
 from rebuilder.model.verdict import Kind, Verdict
 from rebuilder.site.about_page import about_page
-from rebuilder.site.artifact_page import ArtifactPage, Surroundings, artifact_page
+from rebuilder.site.artifact_page import ArtifactPage, PageContext, artifact_page
 from rebuilder.site.fingerprint import fingerprint
 from rebuilder.site.history import history_section
 from rebuilder.site.index_page import MOST_LISTED, by_initial, index_page, list_page, project_path
@@ -25,7 +25,7 @@ from tests.fakes.blobs import MemoryBlobs
 
 def page(report: Report, history: list[Summary] | None = None) -> ArtifactPage:
     """The page of a report as the site would compute it."""
-    around = Surroundings(
+    around = PageContext(
         history=history or [], alarms=[], key_id="ab" * 32, project_href="projects/s.html#x", files={"report.json": ""}
     )
     return artifact_page(report, around)

@@ -9,9 +9,9 @@ import pytest
 
 from rebuilder.model.decision import Decision
 from rebuilder.model.report import Report
-from rebuilder.model.trail import EdgeName, FileChange, TreeChange
+from rebuilder.model.trail import FileChange, StepName, TreeChange
 from rebuilder.model.verdict import Verdict
-from rebuilder.site.artifact_page import Surroundings, artifact_page
+from rebuilder.site.artifact_page import PageContext, artifact_page
 from rebuilder.site.trail_picture import Picture, wrapped
 from rebuilder.site.trail_section import MOST_CHANGES, TrailSection, trail_section
 from tests.fakes import reports, trails
@@ -33,7 +33,7 @@ def decided(value: Report, **verdicts: Verdict) -> TrailSection:
     for name, verdict in verdicts.items():
         edge = trails.trail(trails.smuggled(MemoryBlobs())).edges[0]
         decision = Decision(verdict=verdict, sentence="So it is.")
-        edges.append(edge.model_copy(update={"name": EdgeName(name.replace("_", "-")), "decision": decision}))
+        edges.append(edge.model_copy(update={"name": StepName(name.replace("_", "-")), "decision": decision}))
     return section(value, edges=tuple(edges))
 
 
@@ -235,7 +235,7 @@ def test_names_are_broken_where_they_can_be_and_lose_their_middle() -> None:
 
 def page(value: Report) -> Any:
     """The page of a report."""
-    around = Surroundings(history=[], alarms=[], key_id="ab" * 32, project_href="projects/s.html#x", files={})
+    around = PageContext(history=[], alarms=[], key_id="ab" * 32, project_href="projects/s.html#x", files={})
     return artifact_page(value, around)
 
 

@@ -8,7 +8,7 @@ from rebuilder.model.comparison import Level
 from rebuilder.model.diagnosis import Cause, Certainty, Diagnosis, EvidenceLine, Finding
 from rebuilder.model.report import Report
 from rebuilder.model.variation import Effect, Factor, Variation, VariationRow
-from rebuilder.site.artifact_page import Surroundings, artifact_page
+from rebuilder.site.artifact_page import PageContext, artifact_page
 from rebuilder.site.rendering import Renderer
 from rebuilder.site.why_section import why_section
 from tests.fakes import reports
@@ -34,7 +34,7 @@ def table(*rows: VariationRow, steady: bool = False) -> Variation:
 
 def page(value: Report) -> str:
     """The page as it is published."""
-    around = Surroundings(history=[], alarms=(), key_id="ab" * 32, project_href="projects/s.html", files={})
+    around = PageContext(history=[], alarms=(), key_id="ab" * 32, project_href="projects/s.html", files={})
     return Renderer("A verifier").html("artifact.html", artifact_page(value, around)).decode()
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from rebuilder.environments.protocol import Toolchain
 from rebuilder.model.report import Stage, ToolchainSummary
 from rebuilder.model.value import Sha256
-from rebuilder.ports import Toolchain
 from rebuilder.stopwatch import Stopwatch, WatchedToolchains
 
 

@@ -11,16 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rebuilder.ecosystems.pypi.obstacles import Stopped
+from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.source_archive import check_source
-from rebuilder.guest.archive_contradictions import contradictions
-from rebuilder.guest.archive_open import read_archive
-from rebuilder.guest.compare_archives import compare
-from rebuilder.guest.inspect_archive import inspect
-from rebuilder.guest.unpack import MALFORMED, main
 from rebuilder.model.inspection import Inspection
 from rebuilder.model.verdict import Verdict
+from rebuilder.programs.archive.contradictions import contradictions
+from rebuilder.programs.archive.inspect_archive import inspect
+from rebuilder.programs.archive.opening import read_archive
+from rebuilder.programs.archive.unpack import MALFORMED, main
+from rebuilder.programs.compare.compare_archives import compare
 from tests.fakes.archives import gzip_bytes, tar_bytes, tar_member
+from tests.fakes.projects import TRUSTED
 
 
 def header(name: bytes, length: int = 0, kind: bytes = b"0", **fields: bytes) -> bytes:
@@ -217,7 +218,7 @@ def test_what_is_unpacked_is_what_python_unpacks(parts: list[bytes], tmp_path_fa
     if unpacked(directory, data):
         return
     with tarfile.open(fileobj=io.BytesIO(data)) as reader:
-        reader.extractall(directory / "theirs", filter="data")
+        reader.extractall(directory / "theirs", **TRUSTED)
     trees = [
         {str(path.relative_to(top)): path.read_bytes() for path in top.rglob("*") if path.is_file()}
         for top in (directory / "into", directory / "theirs")
@@ -238,7 +239,7 @@ def test_a_source_archive_that_is_two_trees_is_unsupported(tmp_path: Path) -> No
     path = tmp_path / "x-1.tar"
     path.write_bytes(CONTRADICTORY["GNU name, then pax path"])
     listing = Inspection.model_validate(inspect(str(path), []))
-    with pytest.raises(Stopped) as stopped:
+    with pytest.raises(NotRebuildable) as stopped:
         check_source(listing, path.name)
     obstacle = stopped.value.obstacle
     assert Verdict.UNSUPPORTED is obstacle.verdict

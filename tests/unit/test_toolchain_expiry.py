@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from rebuilder.environments.expiry import Permission, notes, permission
+from rebuilder.environments.packages import Release
 from rebuilder.model.value import Sha256
-from rebuilder.toolchains.expiry import Permission, notes, permission
-from rebuilder.toolchains.packages import Release
 
 STRICT = ('Acquire::Check-Valid-Until "true";', 'Acquire::Check-Date "true";')
 LENIENT = ('Acquire::Check-Valid-Until "false";', 'Acquire::Check-Date "true";')

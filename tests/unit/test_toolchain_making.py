@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from rebuilder.environments import bytecode, debootstrap, settle
+from rebuilder.environments.catalog import catalog, find
+from rebuilder.environments.command import CommandError, run
+from rebuilder.environments.debootstrap import Mmdebstrap
+from rebuilder.environments.packages import packages, releases
+from rebuilder.environments.sources import KEYRING
 from rebuilder.errors import ToolchainError
 from rebuilder.model.value import sha256_hex
-from rebuilder.toolchains import bytecode, debootstrap, settle
-from rebuilder.toolchains.catalog import catalog, find
-from rebuilder.toolchains.command import CommandError, run
-from rebuilder.toolchains.debootstrap import Mmdebstrap
-from rebuilder.toolchains.packages import packages, releases
-from rebuilder.toolchains.sources import KEYRING
 
 DEB = b"not really a package"
 STANZA = """Package: hello

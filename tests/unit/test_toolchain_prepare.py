@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.toolchains.prepare import main
+from rebuilder.environments.prepare import main
 
 
 @pytest.mark.parametrize(

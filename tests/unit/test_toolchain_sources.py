@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.toolchains.sources import network_options, sources
+from rebuilder.environments.sources import network_options, sources
 
 KEYS = Path("/keys.gpg")
 

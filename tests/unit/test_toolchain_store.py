@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from rebuilder.environments.catalog import Spec, find
+from rebuilder.environments.debootstrap import Made
+from rebuilder.environments.settle import TIME
+from rebuilder.environments.store import DebianToolchains
+from rebuilder.environments.tree import fingerprint
 from rebuilder.errors import CorruptToolchainError, ToolchainError
-from rebuilder.toolchains.catalog import Spec, find
-from rebuilder.toolchains.debootstrap import Made
-from rebuilder.toolchains.settle import TIME
-from rebuilder.toolchains.store import DebianToolchains
-from rebuilder.toolchains.tree import fingerprint
 from tests.fakes.clock import FixedClock
 from tests.fakes.toolchains import TinyMaker
 
@@ -163,7 +163,7 @@ def test_a_tree_that_is_being_changed(tmp_path: Path, monkeypatch: pytest.Monkey
     """What is never the same at the beginning and at the end of reading it is not used."""
     store(tmp_path, TinyMaker()).get("trixie")
     numbers = iter(range(100))
-    monkeypatch.setattr("rebuilder.toolchains.store.fingerprint", lambda _: str(next(numbers)))
+    monkeypatch.setattr("rebuilder.environments.store.fingerprint", lambda _: str(next(numbers)))
     with pytest.raises(CorruptToolchainError, match="was changed while it was read"):
         store(tmp_path, TinyMaker()).get("trixie")
 
@@ -221,7 +221,7 @@ def test_another_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     """When this program makes other trees of the same packages, those that are there are made again."""
     maker = TinyMaker()
     store(tmp_path, maker).get("trixie")
-    monkeypatch.setattr("rebuilder.toolchains.store.RECIPE", 99)
+    monkeypatch.setattr("rebuilder.environments.store.RECIPE", 99)
     store(tmp_path, maker).get("trixie")
     store(tmp_path, maker).get("trixie")
     assert ["trixie", "trixie"] == maker.made

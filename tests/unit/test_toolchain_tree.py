@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from rebuilder.environments.settle import TIME, settle
+from rebuilder.environments.tree import changes, fingerprint, listing
 from rebuilder.errors import ToolchainError
-from rebuilder.toolchains.settle import TIME, settle
-from rebuilder.toolchains.tree import changes, fingerprint, listing
 from tests.fakes.toolchains import plant
 
 EMPTY = hashlib.sha256(b"").hexdigest()

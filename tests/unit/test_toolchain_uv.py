@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from rebuilder.environments.uv_tool import uv_input
 from rebuilder.errors import ToolchainError
 from rebuilder.model.definition import Role
 from rebuilder.model.value import sha256_hex
-from rebuilder.toolchains.uv_tool import uv_input
 from tests.fakes.blobs import MemoryBlobs
 
 

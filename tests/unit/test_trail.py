@@ -5,25 +5,25 @@ from __future__ import annotations
 import pytest
 
 from rebuilder.model.decision import Decision
-from rebuilder.model.trail import Edge, EdgeName, FileChange, Trail, TreeChange, with_steps
+from rebuilder.model.trail import FileChange, SourceTrail, Step, StepName, TreeChange, with_steps
 from rebuilder.model.verdict import Verdict
 from rebuilder.site.trail_section import trail_section
 from tests.fakes import trails
 from tests.fakes.blobs import MemoryBlobs
 
-NAMES = (EdgeName.COMMIT_TO_SDIST, EdgeName.SDIST_TO_WHEEL, EdgeName.COMMIT_TO_WHEEL)
+NAMES = (StepName.COMMIT_TO_SDIST, StepName.SDIST_TO_WHEEL, StepName.COMMIT_TO_WHEEL)
 SAME, ALIKE, OTHER, FAILED = Verdict.REPRODUCED, Verdict.EQUIVALENT, Verdict.DIFFERS, Verdict.BUILD_FAILED
 DECISION = Decision(verdict=SAME, sentence="So it is.")
 
 
-def trail(*verdicts: Verdict | None, changes: tuple[FileChange, ...] = ()) -> Trail:
+def trail(*verdicts: Verdict | None, changes: tuple[FileChange, ...] = ()) -> SourceTrail:
     """A trail whose three steps have these verdicts; None: not tried."""
     edges = tuple(
-        Edge(name=name, decision=Decision(verdict=each, sentence="x"), target="x", target_sha256="0" * 64)
+        Step(name=name, decision=Decision(verdict=each, sentence="x"), target="x", target_sha256="0" * 64)
         for name, each in zip(NAMES, verdicts, strict=True)
         if each is not None
     )
-    return Trail(edges=edges, changes=changes)
+    return SourceTrail(edges=edges, changes=changes)
 
 
 DISAGREEING = {

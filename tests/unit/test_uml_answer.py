@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from rebuilder.model.attempt import Limit
-from rebuilder.sandbox import uml_answer, uml_guest
-from rebuilder.sandbox.uml_answer import Answer, Begun, not_begun, told
+from rebuilder.sandbox.uml import answer, guest
+from rebuilder.sandbox.uml.answer import Answer, Begun, not_begun, told
 
 BEGUN = Begun(kernel="6.12")
 DONE = Answer(exit_code=0, peak_bytes=4096)
@@ -26,12 +26,12 @@ def place(tmp_path: Path) -> Iterator[int]:
 
 def test_what_a_guest_writes_is_read(place: int, tmp_path: Path) -> None:
     """Start, end and log, the log no further than its limit."""
-    (tmp_path / uml_guest.BEGUN).write_text('{"kernel": "6.12"}')
-    (tmp_path / uml_guest.RESULT).write_text('{"exit_code": null, "limit": "memory", "peak_bytes": 4096}')
-    (tmp_path / uml_guest.LOG).write_bytes(b"0123456789")
-    assert uml_answer.begun(place) == BEGUN
-    assert uml_answer.answer(place) == Answer(limit=Limit.MEMORY, peak_bytes=4096)
-    assert uml_answer.log(place, 4) == b"0123"
+    (tmp_path / guest.BEGUN).write_text('{"kernel": "6.12"}')
+    (tmp_path / guest.RESULT).write_text('{"exit_code": null, "limit": "memory", "peak_bytes": 4096}')
+    (tmp_path / guest.LOG).write_bytes(b"0123456789")
+    assert answer.begun(place) == BEGUN
+    assert answer.answer(place) == Answer(limit=Limit.MEMORY, peak_bytes=4096)
+    assert answer.log(place, 4) == b"0123"
 
 
 @pytest.mark.parametrize(
@@ -39,20 +39,20 @@ def test_what_a_guest_writes_is_read(place: int, tmp_path: Path) -> None:
 )
 def test_anything_else_is_no_answer(place: int, tmp_path: Path, content: str) -> None:
     """What is not exactly an answer is none, and cannot be taken for an end."""
-    (tmp_path / uml_guest.RESULT).write_text(content)
-    assert uml_answer.answer(place) is None
+    (tmp_path / guest.RESULT).write_text(content)
+    assert answer.answer(place) is None
 
 
 def test_only_plain_files_are_read(place: int, tmp_path: Path) -> None:
     """Neither links out of the directory nor pipes that nobody writes to."""
     secret = tmp_path / "secret"
     secret.write_text('{"exit_code": 0}')
-    (tmp_path / uml_guest.RESULT).symlink_to(secret)
-    os.mkfifo(tmp_path / uml_guest.LOG)
-    (tmp_path / uml_guest.BEGUN).mkdir()
-    assert uml_answer.answer(place) is None
-    assert uml_answer.log(place, 100) == b""
-    assert uml_answer.begun(place) is None
+    (tmp_path / guest.RESULT).symlink_to(secret)
+    os.mkfifo(tmp_path / guest.LOG)
+    (tmp_path / guest.BEGUN).mkdir()
+    assert answer.answer(place) is None
+    assert answer.log(place, 100) == b""
+    assert answer.begun(place) is None
 
 
 @pytest.mark.parametrize(
@@ -117,6 +117,6 @@ def test_the_last_words_of_a_kernel() -> None:
         "Checking PROT_EXEC mmap in /tmp...OK Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b "
         "CPU: 0 UID: 0 PID: 1 Comm: python3 Not tainted 6.12.113 #1 Stack: 00000002 6088847b"
     )
-    assert uml_answer.last_words(said) == (
+    assert answer.last_words(said) == (
         "Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b (Not tainted 6.12.113)"
     )

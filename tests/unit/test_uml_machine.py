@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from rebuilder.environments.protocol import Toolchain
 from rebuilder.model.definition import BuildDefinition, Input, Limits, Role
 from rebuilder.model.report import ToolchainSummary
 from rebuilder.model.value import Sha256, sha256_hex
-from rebuilder.ports import Toolchain
-from rebuilder.sandbox import arguments, launcher, seccomp
-from rebuilder.sandbox.uml_machine import Machine, machine
+from rebuilder.sandbox.bubblewrap import arguments, launcher_main, seccomp
+from rebuilder.sandbox.uml.machine import Machine, machine
 from tests.fakes.sandbox import definition
 
 MB = 1 << 20
@@ -103,5 +103,5 @@ def test_only_the_kernel_may_trace(tmp_path: Path) -> None:
 def test_the_shell_lets_go_of_its_descriptors(tmp_path: Path) -> None:
     """The kernel of the guest inherits nothing but its console."""
     script = around(definition(TRUE), tmp_path).program.script.decode()
-    closing = script.index(f"exec {launcher.READY}>&- {launcher.GO}<&-\n")
+    closing = script.index(f"exec {launcher_main.READY}>&- {launcher_main.GO}<&-\n")
     assert closing < script.index("exec linux.uml mem=")

@@ -15,7 +15,7 @@ from rebuilder.model.comparison import Comparison, ContentChange, Difference, Le
 from rebuilder.model.definition import BuildDefinition, Input, Role
 from rebuilder.model.value import Sha256
 from rebuilder.model.variation import Effect, Factor, Variation
-from rebuilder.variation import Laboratory, changes
+from rebuilder.verification.variation import VariationRunner, changes
 from tests.fakes import reports
 
 SUBJECT = reports.artifact()
@@ -70,7 +70,7 @@ def varied(
         contents[sha256] = text
         return ended(outputs=(Output(filename=definition.filename, sha256=sha256, size=1),))
 
-    return Laboratory(run, comparer(contents), **options).vary(base)
+    return VariationRunner(run, comparer(contents), **options).vary(base)
 
 
 def ended(**changes: Any) -> Run:

@@ -1,4 +1,4 @@
-"""The npm ecosystem: what :class:`rebuilder.ports.Ecosystem` asks for, as far as checking attestations goes."""
+"""The npm ecosystem, as far as checking attestations goes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from rebuilder.model.git import SourceTree
 from rebuilder.model.listing import Listing
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.trail import FileChange, Origin
-from rebuilder.ports import Blobs, Facts, Sources
+from rebuilder.network.protocol import Sources
+from rebuilder.store.protocol import Blobs, Memo
 
 MAX_FILE_BYTES = 256 << 20
 
@@ -28,7 +29,7 @@ class Npm:
     """Tarballs of npm registries: fetched, bound and handed to the checks; not rebuilt yet."""
 
     def __init__(
-        self, access: Callable[[], Access], *, blobs: Blobs, facts: Facts, max_file_bytes: int = MAX_FILE_BYTES
+        self, access: Callable[[], Access], *, blobs: Blobs, facts: Memo, max_file_bytes: int = MAX_FILE_BYTES
     ) -> None:
         """Nothing is read or asked before the first subject.
 
@@ -47,7 +48,7 @@ class Npm:
 
     @property
     def name(self) -> str:
-        """See :class:`rebuilder.ports.Ecosystem`."""
+        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
         return ECOSYSTEM
 
     def parse(self, text: str) -> Subject:
@@ -55,17 +56,17 @@ class Npm:
         return parse_subject(text)
 
     def listing(self, name: str, seen: str | None = None) -> Listing | None:
-        """See :class:`rebuilder.ports.Ecosystem`. The short form of a package's document has no upload times."""
+        """See ``Ecosystem.listing``. The short form of a package's document has no upload times."""
         name = parse_subject(name).name
         _, document = self._ask(name)
         return None if document.sha256 == seen else listing(Packument(document, name))
 
     def project_names(self) -> Iterator[str]:
-        """See :class:`rebuilder.ports.Ecosystem`."""
+        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
         raise UsageError("npm registries give no list of their packages.", hint="Name the packages one by one.")
 
     def evidence(self, subject: Subject) -> list[Evidence]:
-        """See :class:`rebuilder.ports.Ecosystem`. A release has one file, its tarball."""
+        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`. A release has one file, its tarball."""
         registry, document = self._ask(subject.name)
         packument = Packument(document, subject.name)
         collector = Collector(self._reached().fetcher, self._blobs, self._facts, self._max_file_bytes)
@@ -90,7 +91,7 @@ class Npm:
             return self._access
 
     def hypotheses(self, evidence: Evidence) -> Generator[Hypothesis, Attempt, Obstacle | None]:
-        """See :class:`rebuilder.ports.Ecosystem`: none yet."""
+        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`: none yet."""
         yield from ()
         return evidence.obstacle
 
@@ -101,7 +102,7 @@ class Npm:
         source_provenance: Provenance | None,  # noqa: ARG002
         sources: Sources,  # noqa: ARG002
     ) -> Origin | None:
-        """See :class:`rebuilder.ports.Ecosystem`: what is attested is in the provenance; nothing is built from it."""
+        """See ``Ecosystem.origin``: what is attested is in the provenance; nothing is built from it."""
         return None
 
     def from_commit(
@@ -110,7 +111,7 @@ class Npm:
         origin: Origin,  # noqa: ARG002
         tree: SourceTree,  # noqa: ARG002
     ) -> Generator[Hypothesis, Attempt, Obstacle | None]:
-        """See :class:`rebuilder.ports.Ecosystem`: none yet."""
+        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`: none yet."""
         yield from ()
         return evidence.obstacle
 
@@ -119,7 +120,7 @@ class Npm:
         evidence: Evidence,  # noqa: ARG002
         tree: SourceTree,  # noqa: ARG002
     ) -> tuple[FileChange, ...]:
-        """See :class:`rebuilder.ports.Ecosystem`: npm has no source archives to compare."""
+        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`: npm has no source archives to compare."""
         return ()
 
 

@@ -13,7 +13,8 @@ from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
-from rebuilder.ports import Blobs, Facts, Fetcher
+from rebuilder.network.protocol import Fetcher
+from rebuilder.store.protocol import Blobs, Memo
 
 MEDIA_TYPE = "application/json"
 MAX_ATTESTATION_BYTES = 4 << 20
@@ -37,7 +38,7 @@ class Collector:
 
     fetcher: Fetcher
     blobs: Blobs
-    facts: Facts
+    facts: Memo
     max_file_bytes: int
 
     def collect(self, packument: Packument, release: Release, registry: Registry) -> Evidence:

@@ -22,7 +22,7 @@ MEND = "Correct it, or name the registry in NPM_CONFIG_REGISTRY."
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class NpmProcess:
     """The part of the machine that npm's settings are read from."""
 
     environment: Mapping[str, str]
@@ -30,7 +30,7 @@ class Surroundings:
     """Where the program was started."""
 
     @classmethod
-    def here(cls) -> Surroundings:
+    def here(cls) -> NpmProcess:
         """Those of this process."""
         try:
             directory = Path.cwd()
@@ -57,7 +57,7 @@ class Surroundings:
 class Settings:
     """All settings by name, each with the place it was found in."""
 
-    def __init__(self, where: Surroundings) -> None:
+    def __init__(self, where: NpmProcess) -> None:
         """Read the files; later ones are only asked for what earlier ones do not say.
 
         Raises:
@@ -112,7 +112,7 @@ def _environment(environment: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _project_file(where: Surroundings) -> Path:
+def _project_file(where: NpmProcess) -> Path:
     """``.npmrc`` beside the nearest ``package.json`` or ``node_modules`` above; else where the program was started."""
     for directory in (where.directory, *where.directory.parents):
         if (directory / "package.json").exists() or (directory / "node_modules").exists():

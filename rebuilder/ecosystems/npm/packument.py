@@ -23,7 +23,7 @@ from rebuilder.model.document import Document
 from rebuilder.model.provenance import RegistrySignature
 from rebuilder.model.text import clipped
 from rebuilder.model.value import Sha256
-from rebuilder.ports import DigestAlgorithm
+from rebuilder.network.protocol import DigestAlgorithm
 
 MEDIA_TYPE = "application/json"
 MAX_BYTES = 64 << 20

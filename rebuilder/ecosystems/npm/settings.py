@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rebuilder.ecosystems.npm.npmrc import MEND, Settings, Surroundings
+from rebuilder.ecosystems.npm.npmrc import MEND, NpmProcess, Settings
 from rebuilder.errors import UsageError
 from rebuilder.model.value import Value
 
@@ -47,7 +47,7 @@ class Registry(Value):
 class NpmSettings:
     """What npm's settings say; the files are read once."""
 
-    def __init__(self, surroundings: Surroundings | None = None) -> None:
+    def __init__(self, surroundings: NpmProcess | None = None) -> None:
         """Read the settings; takes a millisecond or two, and starts no other program.
 
         Args:
@@ -56,7 +56,7 @@ class NpmSettings:
         Raises:
             UsageError: a settings file cannot be read.
         """
-        self._where = surroundings or Surroundings.here()
+        self._where = surroundings or NpmProcess.here()
         self._settings = Settings(self._where)
 
     def registry(self, scope: str | None = None) -> Registry:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from rebuilder.ecosystems.pypi.workshop import Workshop
+from rebuilder.ecosystems.pypi.context import Context
 from rebuilder.errors import ForbiddenAddressError
 from rebuilder.model.artifact import PublishedFile
 from rebuilder.model.value import Sha256
@@ -25,7 +25,7 @@ class Served(NamedTuple):
     """Why nobody asked for it; a sentence."""
 
 
-def provenance_document(workshop: Workshop, file: PublishedFile) -> Served:
+def provenance_document(workshop: Context, file: PublishedFile) -> Served:
     """Fetch the provenance document of a file from where the index says it is.
 
     Raises:

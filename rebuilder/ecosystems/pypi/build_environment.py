@@ -9,17 +9,17 @@ from datetime import datetime, timedelta
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from rebuilder.ecosystems.pypi.build_recipe import (
+from rebuilder.ecosystems.pypi.build_inputs import (
     REQUIREMENTS,
     REQUIRES_RESULT,
-    Bench,
+    BuildInputs,
     dependency_input,
     requirements_text,
     requires_definition,
 )
-from rebuilder.ecosystems.pypi.obstacles import Stopped, quoted
+from rebuilder.ecosystems.pypi.context import Context
+from rebuilder.ecosystems.pypi.obstacles import NotRebuildable, quoted
 from rebuilder.ecosystems.pypi.requirements import Requirements, parse_requirements
-from rebuilder.ecosystems.pypi.workshop import Workshop
 from rebuilder.foreign_json import read_json
 from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.definition import Input, Role
@@ -44,9 +44,9 @@ class Chosen:
     """What cannot be had, where something stands in for it."""
 
 
-def furnish(
-    workshop: Workshop, bench: Bench, requirements: Requirements, *, python: str, not_after: datetime
-) -> tuple[Bench, tuple[str, ...]]:
+def resolve_requirements(
+    workshop: Context, bench: BuildInputs, requirements: Requirements, *, python: str, not_after: datetime
+) -> tuple[BuildInputs, tuple[str, ...]]:
     """Give a bench its build dependencies, those included that the backend asks for when it is called.
 
     Args:
@@ -60,7 +60,7 @@ def furnish(
         The bench, and sentences worth telling.
 
     Raises:
-        Stopped: no releases satisfy the requirements.
+        NotRebuildable: no releases satisfy the requirements.
         UnavailableError, SandboxFaultError, …: see the ports.
     """
     used, chosen = _choose(workshop, requirements, python=python, not_after=not_after)
@@ -80,7 +80,7 @@ def furnish(
 
 
 def _choose(
-    workshop: Workshop, wanted: Requirements, *, python: str, not_after: datetime
+    workshop: Context, wanted: Requirements, *, python: str, not_after: datetime
 ) -> tuple[Requirements, Chosen]:
     """The requirements that can be satisfied, and with what."""
 
@@ -103,11 +103,11 @@ def _choose(
     if wanted.pinned is not None and wanted.stand_in is not None:
         try:
             used, chosen = _choose(workshop, wanted.stand_in, python=python, not_after=not_after)
-        except Stopped:
+        except NotRebuildable:
             pass
         else:
             return used, _standing_in(chosen, Requirement(wanted.pinned).name)
-    raise Stopped(
+    raise NotRebuildable(
         Verdict.INPUTS_MISSING,
         f"No build dependencies published before {not_after:%Y-%m-%d %H:%M} UTC satisfy "
         f"{', '.join(each.requirements)}: {quoted(problem, longest=600)}",
@@ -123,7 +123,7 @@ def _standing_in(chosen: Chosen, tool: str) -> Chosen:
     return replace(chosen, notes=(note, *chosen.notes[1:]), lacks=lacks)
 
 
-def _with_pins(workshop: Workshop, bench: Bench, pins: tuple[Pin, ...]) -> Bench:
+def _with_pins(workshop: Context, bench: BuildInputs, pins: tuple[Pin, ...]) -> BuildInputs:
     ordered = sorted(pins, key=lambda pin: pin.filename)
     for pin in ordered:
         workshop.fetcher.file(pin.url, sha256=pin.sha256, max_bytes=workshop.max_file_bytes)
@@ -134,13 +134,13 @@ def _with_pins(workshop: Workshop, bench: Bench, pins: tuple[Pin, ...]) -> Bench
     )
 
 
-def parameters(workshop: Workshop, path: str, content: bytes) -> Input:
+def parameters(workshop: Context, path: str, content: bytes) -> Input:
     """A document we made ourselves, as an input."""
     sha256: Sha256 = workshop.blobs.put(content)
     return Input(role=Role.PARAMETERS, name=path.rpartition("/")[2], sha256=sha256, path=path)
 
 
-def _ask_backend(workshop: Workshop, bench: Bench) -> list[str] | None:
+def _ask_backend(workshop: Context, bench: BuildInputs) -> list[str] | None:
     """What the hook for further requirements gives, run in the sandbox; None when it fails.
 
     A failure is no obstacle yet: the build itself asks again, and then its log is published.
@@ -156,7 +156,7 @@ def _ask_backend(workshop: Workshop, bench: Bench) -> list[str] | None:
     return requires
 
 
-def _read_result(workshop: Workshop, run: Run) -> list[str] | None:
+def _read_result(workshop: Context, run: Run) -> list[str] | None:
     """The result file; it was written next to untrusted code, so anything may be in it."""
     for output in run.outputs:
         if output.filename == REQUIRES_RESULT and output.size <= _MAX_RESULT:

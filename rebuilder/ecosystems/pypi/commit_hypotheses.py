@@ -6,22 +6,22 @@ from collections.abc import Generator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from rebuilder.ecosystems.pypi.build_environment import furnish, parameters
-from rebuilder.ecosystems.pypi.build_recipe import REQUIREMENTS, Bench, Product, chosen_tools
-from rebuilder.ecosystems.pypi.clock_guess import by_the_clock
+from rebuilder.ecosystems.pypi.build_environment import parameters, resolve_requirements
+from rebuilder.ecosystems.pypi.build_inputs import REQUIREMENTS, BuildInputs, Product, chosen_tools
+from rebuilder.ecosystems.pypi.candidates import Marks, epoch_guess, guesses, shown_time, untried, with_what
+from rebuilder.ecosystems.pypi.clock_candidates import by_the_clock
 from rebuilder.ecosystems.pypi.commit_listing import CommitListing, archive_input, list_commit
-from rebuilder.ecosystems.pypi.guesses import Marks, epoch_guess, guesses, shown_time, untried, with_what
+from rebuilder.ecosystems.pypi.context import Context
 from rebuilder.ecosystems.pypi.hypotheses import upload_time, wheel_marks
-from rebuilder.ecosystems.pypi.obstacles import Stopped
+from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.requirements import BuildSystem, Requirements, pin_generator, read_build_system
 from rebuilder.ecosystems.pypi.sdist_traces import GZIP_HEADER, read_sdist_traces
+from rebuilder.ecosystems.pypi.search import Candidate, Refine, try_candidates
 from rebuilder.ecosystems.pypi.source_trees import COMMIT_OBJECT, TAG_OBJECTS, CheckedOut
 from rebuilder.ecosystems.pypi.toolchain_choice import Interpreter, choose, named_python
 from rebuilder.ecosystems.pypi.tools_used import Tools, tools_used
-from rebuilder.ecosystems.pypi.trying import Guess, Refine, try_guesses
 from rebuilder.ecosystems.pypi.wheel_traces import Generator as PackedBy
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
-from rebuilder.ecosystems.pypi.workshop import Workshop
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import Attempt, Hypothesis
 from rebuilder.model.definition import Input, Role, ToolchainRef
@@ -35,7 +35,7 @@ _MOST_GUESSES = 3
 
 
 @dataclass(frozen=True)
-class Target:
+class CommitTarget:
     """One published file that a build from the commit is to give."""
 
     product: Product
@@ -49,7 +49,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Case:
+class CommitEvidence:
     """What both steps share."""
 
     artifact: Artifact
@@ -64,9 +64,9 @@ class Case:
 
 
 def infer_from_commit(
-    workshop: Workshop, evidence: Evidence, origin: Origin, tree: SourceTree
+    workshop: Context, evidence: Evidence, origin: Origin, tree: SourceTree
 ) -> Generator[Hypothesis, Attempt, Obstacle | None]:
-    """Yield build definitions to try; see :meth:`rebuilder.ports.Ecosystem.from_commit`.
+    """Yield build definitions to try; see :meth:`rebuilder.ecosystems.protocol.Ecosystem.from_commit`.
 
     What stands in the way of one step does not keep the other from being tried.
     """
@@ -79,32 +79,34 @@ def infer_from_commit(
         for target in targets:
             try:
                 yield from _step(workshop, case, target)
-            except Stopped as stopped:
+            except NotRebuildable as stopped:
                 obstacle = obstacle or stopped.obstacle
-    except Stopped as stopped:
+    except NotRebuildable as stopped:
         return stopped.obstacle
     return obstacle
 
 
-def targets_of(evidence: Evidence) -> list[Target]:
+def targets_of(evidence: Evidence) -> list[CommitTarget]:
     """The published source archive, then the wheel; as far as there are both, and they were listed."""
     file, listing = evidence.artifact.file, evidence.artifact_inspection
     targets = []
     if evidence.source_file is not None and evidence.source_inspection is not None:
-        targets.append(Target(Product.SDIST, evidence.source_file, evidence.source_inspection))
+        targets.append(CommitTarget(Product.SDIST, evidence.source_file, evidence.source_inspection))
     if listing is not None:
         product = Product.WHEEL if file.filename.endswith(".whl") else Product.SDIST
-        targets.append(Target(product, file, listing))
+        targets.append(CommitTarget(product, file, listing))
     return targets
 
 
-def _case(workshop: Workshop, evidence: Evidence, origin: Origin, tree: SourceTree, targets: list[Target]) -> Case:
+def _case(
+    workshop: Context, evidence: Evidence, origin: Origin, tree: SourceTree, targets: list[CommitTarget]
+) -> CommitEvidence:
     sdist = next((each.listing for each in targets if each.product is Product.SDIST), None)
     commit = list_commit(workshop, tree, sdist)
     system = read_build_system(commit.text("pyproject.toml"))
     tools = _tools(commit, evidence.artifact, system, targets)
     generator = _generator(targets)
-    return Case(
+    return CommitEvidence(
         artifact=evidence.artifact,
         tree=tree,
         commit=commit,
@@ -116,7 +118,7 @@ def _case(workshop: Workshop, evidence: Evidence, origin: Origin, tree: SourceTr
     )
 
 
-def _tools(commit: CommitListing, artifact: Artifact, system: BuildSystem, targets: list[Target]) -> Tools | None:
+def _tools(commit: CommitListing, artifact: Artifact, system: BuildSystem, targets: list[CommitTarget]) -> Tools | None:
     """What the published wheel says about its tools."""
     for target in targets:
         if target.product is Product.WHEEL and target.listing.readable:
@@ -130,18 +132,18 @@ def _tools(commit: CommitListing, artifact: Artifact, system: BuildSystem, targe
                     setup_py=commit.text("setup.py"),
                     setup_cfg=commit.text("setup.cfg"),
                 )
-            except Stopped:
+            except NotRebuildable:
                 return None
     return None
 
 
-def _generator(targets: list[Target]) -> PackedBy | None:
+def _generator(targets: list[CommitTarget]) -> PackedBy | None:
     """What packed the wheel made the source archive, too: a release is built in one go."""
     for target in targets:
         if target.product is Product.WHEEL:
             try:
                 return read_traces(target.listing).generator
-            except Stopped:
+            except NotRebuildable:
                 return None
     return None
 
@@ -168,16 +170,16 @@ def _checkout(tree: SourceTree, origin: Origin, top: str) -> CheckedOut:
     )
 
 
-def _step(workshop: Workshop, case: Case, target: Target) -> Generator[Hypothesis, Attempt, None]:
+def _step(workshop: Context, case: CommitEvidence, target: CommitTarget) -> Generator[Hypothesis, Attempt, None]:
     if not target.listing.readable:
-        raise Stopped(Verdict.UNSUPPORTED, f"{target.file.filename} cannot be read to its end.")
+        raise NotRebuildable(Verdict.UNSUPPORTED, f"{target.file.filename} cannot be read to its end.")
     if target.product is Product.SDIST and not target.file.filename.endswith(".tar.gz"):
-        raise Stopped(
+        raise NotRebuildable(
             Verdict.UNSUPPORTED, f"{target.file.filename} is not a .tar.gz archive, which is all that backends make."
         )
     found = _wheel_guesses(case, target) if target.product is Product.WHEEL else _sdist_guesses(workshop, case, target)
     prefix = "wheel-from-commit" if target.product is Product.WHEEL else "sdist-from-commit"
-    yield from try_guesses(
+    yield from try_candidates(
         [replace(each, name=f"{prefix}-{each.name}") for each in found[:_MOST_GUESSES]],
         interpreters=choose(
             case.artifact.file.requires_python,
@@ -186,25 +188,25 @@ def _step(workshop: Workshop, case: Case, target: Target) -> Generator[Hypothesi
             tools=case.tools.versions if case.tools else None,
             interpreters=workshop.interpreters,
         ),
-        furnish=partial(_furnished, workshop, case, target),
+        resolve=partial(_furnished, workshop, case, target),
         refine=_refine(workshop, target),
     )
 
 
-def _refine(workshop: Workshop, target: Target) -> Refine | None:
+def _refine(workshop: Context, target: CommitTarget) -> Refine | None:
     """The clock of a wheel is tried, too; that of a source archive is not in its members alone."""
     if target.product is not Product.WHEEL:
         return None
     return partial(by_the_clock, workshop, read_traces(target.listing).times)
 
 
-def _wheel_guesses(case: Case, target: Target) -> list[Guess]:
+def _wheel_guesses(case: CommitEvidence, target: CommitTarget) -> list[Candidate]:
     traces: WheelTraces = read_traces(target.listing)
     marks = wheel_marks(traces)
     return untried([*guesses(marks, "commit"), _commit_time(case, marks)])
 
 
-def _sdist_guesses(workshop: Workshop, case: Case, target: Target) -> list[Guess]:
+def _sdist_guesses(workshop: Context, case: CommitEvidence, target: CommitTarget) -> list[Candidate]:
     with workshop.blobs.path(target.file.sha256).open("rb") as file:
         traces = read_sdist_traces(target.listing, file.read(GZIP_HEADER))
     marks = Marks(target.what, traces.times, traces.uniform_time, traces.source_umask, traces.generated_umask)
@@ -218,7 +220,7 @@ def _sdist_guesses(workshop: Workshop, case: Case, target: Target) -> list[Guess
     return untried([first, *others, _commit_time(case, marks)])
 
 
-def _commit_time(case: Case, marks: Marks) -> Guess:
+def _commit_time(case: CommitEvidence, marks: Marks) -> Candidate:
     seconds = int(case.tree.commit.committed_at.timestamp())
     sentence = (
         f"Should the build have had the commit's own time as SOURCE_DATE_EPOCH, as release scripts often set it: "
@@ -227,10 +229,12 @@ def _commit_time(case: Case, marks: Marks) -> Guess:
     return epoch_guess(marks, "commit-time", seconds, sentence, recorded=False)
 
 
-def _furnished(workshop: Workshop, case: Case, target: Target, interpreter: Interpreter) -> tuple[Bench, str]:
+def _furnished(
+    workshop: Context, case: CommitEvidence, target: CommitTarget, interpreter: Interpreter
+) -> tuple[BuildInputs, str]:
     toolchain = workshop.toolchains.get(f"{interpreter.toolchain}-git")
     commit, uploaded = case.tree.commit, upload_time(target.file, target.what)
-    bench = Bench(
+    bench = BuildInputs(
         purl=case.artifact.purl,
         filename=target.file.filename,
         source=Source(kind=SourceKind.GIT, uri=commit.repository, digest={"gitCommit": commit.sha}),
@@ -260,12 +264,14 @@ def _furnished(workshop: Workshop, case: Case, target: Target, interpreter: Inte
         )
         said = case.tools.sentences
     not_after = uploaded if case.tools is None else max(uploaded, case.tools.not_after)
-    bench, notes = furnish(workshop, bench, case.requirements, python=toolchain.python_version, not_after=not_after)
+    bench, notes = resolve_requirements(
+        workshop, bench, case.requirements, python=toolchain.python_version, not_after=not_after
+    )
     about = with_what(case.system, case.generator, interpreter.python, uploaded)
     return bench, " ".join((_checked_out(case.checkout), about, *said, *notes))
 
 
-def _held(case: Case) -> tuple[str, ...]:
+def _held(case: CommitEvidence) -> tuple[str, ...]:
     return (f"{case.generator.name} {case.generator.version}",) if case.generator is not None else ()
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rebuilder.ecosystems.pypi.context import Context
 from rebuilder.ecosystems.pypi.evidence import texts_below
 from rebuilder.ecosystems.pypi.file_times import normal_path
 from rebuilder.ecosystems.pypi.listing import inspect
-from rebuilder.ecosystems.pypi.obstacles import Stopped
+from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.source_archive import top_directory
 from rebuilder.ecosystems.pypi.source_trees import COMMIT_ARCHIVE
-from rebuilder.ecosystems.pypi.workshop import Workshop
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.git import SourceTree
 from rebuilder.model.inspection import Inspection, MemberKind
@@ -32,16 +32,16 @@ class CommitListing:
         return self.listing.texts.get(f"{self.top}/{name}" if self.top else name)
 
 
-def list_commit(workshop: Workshop, tree: SourceTree, sdist: Inspection | None) -> CommitListing:
+def list_commit(workshop: Context, tree: SourceTree, sdist: Inspection | None) -> CommitListing:
     """List a commit.
 
     Raises:
-        Stopped: the listing was cut short.
+        NotRebuildable: the listing was cut short.
     """
     archive = archive_input(tree)
     [listing] = inspect(workshop, [archive], texts=texts_below(""))
     if not listing.readable:
-        raise Stopped(Verdict.UNSUPPORTED, f"The files of the commit {tree.commit.sha} cannot be listed.")
+        raise NotRebuildable(Verdict.UNSUPPORTED, f"The files of the commit {tree.commit.sha} cannot be listed.")
     top = project_directory(listing, sdist) if sdist is not None else ""
     if top:
         [listing] = inspect(workshop, [archive], texts=texts_below(top))

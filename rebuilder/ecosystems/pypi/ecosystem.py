@@ -1,4 +1,4 @@
-"""The PyPI ecosystem: what :class:`rebuilder.ports.Ecosystem` asks for, put together."""
+"""The PyPI ecosystem: what :class:`rebuilder.ecosystems.protocol.Ecosystem` asks for, put together."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Literal
 from packaging.version import Version
 
 from rebuilder.ecosystems.pypi.commit_hypotheses import infer_from_commit
+from rebuilder.ecosystems.pypi.context import MAX_FILE_BYTES, Context
 from rebuilder.ecosystems.pypi.evidence import collect
 from rebuilder.ecosystems.pypi.hypotheses import infer
 from rebuilder.ecosystems.pypi.origin import find_origin
@@ -16,7 +17,7 @@ from rebuilder.ecosystems.pypi.simple_index import Project, ReleaseFile, SimpleI
 from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, parse_subject
 from rebuilder.ecosystems.pypi.toolchain_choice import INTERPRETERS, Interpreter
 from rebuilder.ecosystems.pypi.tree_inspection import inspected_changes
-from rebuilder.ecosystems.pypi.workshop import MAX_FILE_BYTES, Workshop
+from rebuilder.environments.protocol import Toolchains
 from rebuilder.errors import UnknownProjectError, UsageError
 from rebuilder.model.artifact import Subject
 from rebuilder.model.attempt import Attempt, Hypothesis
@@ -26,7 +27,9 @@ from rebuilder.model.git import SourceTree
 from rebuilder.model.listing import Listing
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.trail import FileChange, Origin
-from rebuilder.ports import Blobs, Facts, Fetcher, Guest, Resolver, RunDefinition, Sources, Toolchains
+from rebuilder.network.protocol import Fetcher, Resolver, Sources
+from rebuilder.sandbox.protocol import Programs, RunDefinition
+from rebuilder.store.protocol import Blobs, Memo
 
 _NOTHING = "has published no wheel and no source archive"
 
@@ -40,12 +43,12 @@ class PyPI:
         *,
         fetcher: Fetcher,
         blobs: Blobs,
-        guest: Guest,
+        guest: Programs,
         run: RunDefinition,
         resolver: Resolver,
         toolchains: Toolchains,
         uv_input: Callable[[], Input],
-        facts: Facts,
+        facts: Memo,
         max_file_bytes: int = MAX_FILE_BYTES,
         limits: Callable[[], Limits] = Limits,
         sandboxes: frozenset[str] = frozenset({"bubblewrap"}),
@@ -73,7 +76,7 @@ class PyPI:
             clock: Whether it matters where only times in the archive are left.
         """
         self._index = SimpleIndex(index_url, fetcher)
-        self._workshop = Workshop(
+        self._workshop = Context(
             fetcher=fetcher,
             blobs=blobs,
             guest=guest,
@@ -92,7 +95,7 @@ class PyPI:
 
     @property
     def name(self) -> str:
-        """See :class:`rebuilder.ports.Ecosystem`."""
+        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
         return ECOSYSTEM
 
     def parse(self, text: str) -> Subject:
@@ -100,25 +103,25 @@ class PyPI:
         return parse_subject(text)
 
     def listing(self, name: str, seen: str | None = None) -> Listing | None:
-        """See :class:`rebuilder.ports.Ecosystem`."""
+        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
         project = self._index.changed(parse_subject(name).name, seen)
         if project is None:
             raise _unknown(name)
         return None if isinstance(project, Unchanged) else listing(project, project.mark)
 
     def project_names(self) -> Iterator[str]:
-        """See :class:`rebuilder.ports.Ecosystem`."""
+        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
         return self._index.names()
 
     def evidence(self, subject: Subject) -> list[Evidence]:
-        """See :class:`rebuilder.ports.Ecosystem`."""
+        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
         project = self._index.project(subject.name)
         if project is None or not project.files:
             raise _unknown(subject.name, "is not on the index" if project is None else _NOTHING)
         return collect(self._workshop, project, _release(project, subject), subject.filename)
 
     def hypotheses(self, evidence: Evidence) -> Generator[Hypothesis, Attempt, Obstacle | None]:
-        """See :class:`rebuilder.ports.Ecosystem`."""
+        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
         return infer(self._workshop, evidence)
 
     def origin(
@@ -134,7 +137,7 @@ class PyPI:
     def from_commit(
         self, evidence: Evidence, origin: Origin, tree: SourceTree
     ) -> Generator[Hypothesis, Attempt, Obstacle | None]:
-        """See :class:`rebuilder.ports.Ecosystem`."""
+        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
         return infer_from_commit(self._workshop, evidence, origin, tree)
 
     def tree_changes(self, evidence: Evidence, tree: SourceTree) -> tuple[FileChange, ...]:

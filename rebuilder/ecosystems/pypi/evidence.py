@@ -8,15 +8,15 @@ from collections.abc import Sequence
 
 from rebuilder.ecosystems.pypi.attestations import provenance_document
 from rebuilder.ecosystems.pypi.command_line import name_parts
+from rebuilder.ecosystems.pypi.context import Context
 from rebuilder.ecosystems.pypi.listing import inspect
-from rebuilder.ecosystems.pypi.obstacles import Stopped, quoted
+from rebuilder.ecosystems.pypi.obstacles import NotRebuildable, quoted
 from rebuilder.ecosystems.pypi.releases import to_verify
 from rebuilder.ecosystems.pypi.simple_index import Project, ReleaseFile
 from rebuilder.ecosystems.pypi.source_archive import check_source, top_directory
 from rebuilder.ecosystems.pypi.source_trees import source_path
 from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, release_purl
 from rebuilder.ecosystems.pypi.wheel_traces import read_traces
-from rebuilder.ecosystems.pypi.workshop import Workshop
 from rebuilder.errors import UnavailableError
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.definition import Input, Role
@@ -38,7 +38,7 @@ _SOURCE_TEXTS = ("pyproject.toml", "PKG-INFO", "setup.py", "setup.cfg")
 
 
 def collect(
-    workshop: Workshop, project: Project, release: Sequence[ReleaseFile], filename: str | None
+    workshop: Context, project: Project, release: Sequence[ReleaseFile], filename: str | None
 ) -> list[Evidence]:
     """One value per file that is to be verified: those asked for, or all pure wheels of the release.
 
@@ -49,7 +49,7 @@ def collect(
     return [_evidence(workshop, project, release, each) for each in chosen]
 
 
-def _evidence(workshop: Workshop, project: Project, release: Sequence[ReleaseFile], file: ReleaseFile) -> Evidence:
+def _evidence(workshop: Context, project: Project, release: Sequence[ReleaseFile], file: ReleaseFile) -> Evidence:
     published = file.published
     if published is None:
         raise UnavailableError(
@@ -82,7 +82,7 @@ def _evidence(workshop: Workshop, project: Project, release: Sequence[ReleaseFil
             return _alone(workshop, evidence, _no_source(file))
         _check_size(workshop, source)
         return _inspected(workshop, evidence, published, source)
-    except Stopped as stopped:
+    except NotRebuildable as stopped:
         return evidence.model_copy(update={"obstacle": stopped.obstacle})
 
 
@@ -99,7 +99,7 @@ def _check_kind(file: ReleaseFile) -> None:
     _, python, abi, platform = name_parts(file.filename)
     size = file.published.size if file.published is not None else None
     if platform != "any" and (abi != "none" or size is None or size > _MOST_LOOKED_AT):
-        raise Stopped(
+        raise NotRebuildable(
             Verdict.UNSUPPORTED,
             f"The wheel is for one platform (its tag is {python}-{abi}-{platform}); only pure Python wheels can be "
             "rebuilt yet.",
@@ -114,7 +114,7 @@ def _check_pure(file: PublishedFile, listing: Inspection, source: Inspection) ->
     for member in listing.members:
         name = member.name.rpartition("/")[2]
         if _COMPILED.search(name) or (_COMMAND.search(member.name) and name not in known):
-            raise Stopped(
+            raise NotRebuildable(
                 Verdict.UNSUPPORTED,
                 f"The wheel is for one platform and holds {quoted(member.name)}, which is compiled code; only pure "
                 "Python wheels can be rebuilt yet.",
@@ -139,16 +139,16 @@ def _source(release: Sequence[ReleaseFile]) -> PublishedFile | None:
         return None
     source = archives[0].published
     if source is None:
-        raise Stopped(
+        raise NotRebuildable(
             Verdict.INPUTS_MISSING,
             f"The index gives no SHA-256 or no usable address for the source archive {archives[0].filename}.",
         )
     return source
 
 
-def _check_size(workshop: Workshop, file: PublishedFile) -> None:
+def _check_size(workshop: Context, file: PublishedFile) -> None:
     if file.size is not None and file.size > workshop.max_file_bytes:
-        raise Stopped(
+        raise NotRebuildable(
             Verdict.UNSUPPORTED,
             f"{file.filename} has {file.size:,} bytes; files up to {workshop.max_file_bytes:,} bytes are taken.",
         )
@@ -159,7 +159,7 @@ def _no_source(file: ReleaseFile) -> Obstacle:
     return Obstacle(verdict=Verdict.INPUTS_MISSING, sentence=sentence)
 
 
-def _alone(workshop: Workshop, evidence: Evidence, obstacle: Obstacle) -> Evidence:
+def _alone(workshop: Context, evidence: Evidence, obstacle: Obstacle) -> Evidence:
     """A file that follows from nothing else published: it is listed all the same, since a commit may give it."""
     file = evidence.artifact.file
     workshop.fetcher.file(file.url, sha256=file.sha256, max_bytes=workshop.max_file_bytes)
@@ -178,7 +178,7 @@ def as_input(file: PublishedFile) -> Input:
     )
 
 
-def _inspected(workshop: Workshop, evidence: Evidence, wheel: PublishedFile, source: PublishedFile) -> Evidence:
+def _inspected(workshop: Context, evidence: Evidence, wheel: PublishedFile, source: PublishedFile) -> Evidence:
     for each in (wheel, source):
         workshop.fetcher.file(each.url, sha256=each.sha256, max_bytes=workshop.max_file_bytes)
     usual_top = _usual_top(source)
@@ -209,7 +209,7 @@ def _obstacle(wheel: PublishedFile, source: PublishedFile, listings: list[Inspec
         read_traces(listings[0])
         _check_pure(wheel, *listings)
         check_source(listings[1], source.filename)
-    except Stopped as stopped:
+    except NotRebuildable as stopped:
         return stopped.obstacle
     return None
 
@@ -217,7 +217,7 @@ def _obstacle(wheel: PublishedFile, source: PublishedFile, listings: list[Inspec
 def _check_readable(file: PublishedFile, listing: Inspection) -> None:
     if not listing.readable:
         why = listing.problems[-1] if listing.problems else "it is malformed."
-        raise Stopped(Verdict.UNSUPPORTED, f"{file.filename} cannot be read to its end: {why}")
+        raise NotRebuildable(Verdict.UNSUPPORTED, f"{file.filename} cannot be read to its end: {why}")
 
 
 def texts_below(top: str) -> tuple[str, ...]:

@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from rebuilder.ecosystems.pypi.build_environment import furnish, parameters
-from rebuilder.ecosystems.pypi.build_recipe import REQUIREMENTS, Bench, chosen_tools
-from rebuilder.ecosystems.pypi.clock_guess import by_the_clock
+from rebuilder.ecosystems.pypi.build_environment import parameters, resolve_requirements
+from rebuilder.ecosystems.pypi.build_inputs import REQUIREMENTS, BuildInputs, chosen_tools
+from rebuilder.ecosystems.pypi.candidates import Marks, guesses, with_what
+from rebuilder.ecosystems.pypi.clock_candidates import by_the_clock
 from rebuilder.ecosystems.pypi.command_line import own_directory
-from rebuilder.ecosystems.pypi.experience import Experience
-from rebuilder.ecosystems.pypi.guesses import Marks, guesses, with_what
-from rebuilder.ecosystems.pypi.obstacles import Stopped
+from rebuilder.ecosystems.pypi.context import Context
+from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
+from rebuilder.ecosystems.pypi.priors import Priors
 from rebuilder.ecosystems.pypi.requirements import packed_itself, read_build_system
+from rebuilder.ecosystems.pypi.search import Reached, try_candidates
 from rebuilder.ecosystems.pypi.second_look import second_look
 from rebuilder.ecosystems.pypi.source_archive import source_text, top_directory
 from rebuilder.ecosystems.pypi.source_trees import Unpacked, source_path
 from rebuilder.ecosystems.pypi.toolchain_choice import Interpreter, choose, named_python
 from rebuilder.ecosystems.pypi.tools_used import Tools, tools_used
-from rebuilder.ecosystems.pypi.trying import Reached, try_guesses
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
-from rebuilder.ecosystems.pypi.workshop import Workshop
 from rebuilder.model.artifact import PublishedFile
 from rebuilder.model.attempt import Attempt, Hypothesis
 from rebuilder.model.definition import Input, Role, ToolchainRef
@@ -36,7 +36,7 @@ _FOREIGN = {"bazel-wheelmaker": "Bazel (bazel-wheelmaker, the rule py_wheel of r
 
 
 @dataclass(frozen=True)
-class Case:
+class WheelEvidence:
     """What is known of one wheel, once it is complete enough to build."""
 
     evidence: Evidence
@@ -50,16 +50,16 @@ class Case:
     uploaded: datetime
 
 
-def infer(workshop: Workshop, evidence: Evidence) -> Generator[Hypothesis, Attempt, Obstacle | None]:
-    """Yield build definitions to try, likeliest first; see :meth:`rebuilder.ports.Ecosystem.hypotheses`."""
+def infer(workshop: Context, evidence: Evidence) -> Generator[Hypothesis, Attempt, Obstacle | None]:
+    """Yield build definitions to try, likeliest first; see ``Ecosystem.hypotheses``."""
     if evidence.obstacle is not None:
         return evidence.obstacle
     try:
         case = _case(evidence)
         named = named_python(case.wheel)
         found = guesses(wheel_marks(case.traces), "source archive")
-        experience = Experience(workshop.facts, case.traces.generator)
-        yield from try_guesses(
+        experience = Priors(workshop.facts, case.traces.generator)
+        yield from try_candidates(
             experience.ordered(found),
             interpreters=choose(
                 evidence.artifact.file.requires_python,
@@ -68,31 +68,31 @@ def infer(workshop: Workshop, evidence: Evidence) -> Generator[Hypothesis, Attem
                 tools=case.tools.versions,
                 interpreters=workshop.interpreters,
             ),
-            furnish=partial(_furnished, workshop, case),
+            resolve=partial(_furnished, workshop, case),
             refine=partial(_refine, workshop, case),
             confirmed=lambda guess: experience.came_out(found, guess.name),
         )
-    except Stopped as stopped:
+    except NotRebuildable as stopped:
         return stopped.obstacle
     return None
 
 
-def _refine(workshop: Workshop, case: Case, reached: Reached) -> Generator[Hypothesis, Attempt, bool]:
+def _refine(workshop: Context, case: WheelEvidence, reached: Reached) -> Generator[Hypothesis, Attempt, bool]:
     confirmed = yield from second_look(workshop, case.wheel, case.traces, case.tools, reached)
     if not confirmed:
         yield from by_the_clock(workshop, case.traces.times, reached)
     return confirmed
 
 
-def _case(evidence: Evidence) -> Case:
+def _case(evidence: Evidence) -> WheelEvidence:
     wheel, source = evidence.artifact_inspection, evidence.source_inspection
     if wheel is None or source is None or evidence.source is None or evidence.source_file is None:
-        raise Stopped(Verdict.INPUTS_MISSING, "The release publishes no source archive.")
+        raise NotRebuildable(Verdict.INPUTS_MISSING, "The release publishes no source archive.")
     uploaded = upload_time(evidence.artifact.file, "wheel")
     traces = read_traces(wheel)
     builder = _FOREIGN.get(traces.generator.name) if traces.generator is not None else None
     if builder is not None:
-        raise Stopped(
+        raise NotRebuildable(
             Verdict.UNSUPPORTED,
             f"The wheel was packed by {builder}, which builds from a workspace of its own: no Python build backend "
             "makes this wheel from the source archive.",
@@ -108,7 +108,7 @@ def _case(evidence: Evidence) -> Case:
         setup_cfg=source_text(source, "setup.cfg"),
     )
     itself = packed_itself(tools.system, traces.generator, artifact.name, artifact.version)
-    return Case(
+    return WheelEvidence(
         evidence=evidence,
         wheel=wheel,
         source=source,
@@ -125,10 +125,10 @@ def upload_time(file: PublishedFile, what: str) -> datetime:
     """When a file was published.
 
     Raises:
-        Stopped: the index does not say.
+        NotRebuildable: the index does not say.
     """
     if file.uploaded is None:
-        raise Stopped(
+        raise NotRebuildable(
             Verdict.UNSUPPORTED,
             f"The index does not say when the {what} was uploaded (PEP 700), so it is unknown which versions of its "
             "build dependencies there were.",
@@ -137,10 +137,10 @@ def upload_time(file: PublishedFile, what: str) -> datetime:
     return file.uploaded
 
 
-def _furnished(workshop: Workshop, case: Case, interpreter: Interpreter) -> tuple[Bench, str]:
+def _furnished(workshop: Context, case: WheelEvidence, interpreter: Interpreter) -> tuple[BuildInputs, str]:
     toolchain = workshop.toolchains.get(interpreter.toolchain)
     artifact, source, tools = case.evidence.artifact, case.source_file, case.tools
-    bench = Bench(
+    bench = BuildInputs(
         purl=artifact.purl,
         filename=artifact.filename,
         source=case.origin,
@@ -169,7 +169,7 @@ def _furnished(workshop: Workshop, case: Case, interpreter: Interpreter) -> tupl
         windows=tools.windows,
         chosen=chosen_tools(toolchain.python_version, len(workshop.interpreters), tools.held),
     )
-    bench, notes = furnish(
+    bench, notes = resolve_requirements(
         workshop, bench, tools.requirements, python=toolchain.python_version, not_after=tools.not_after
     )
     about = with_what(tools.system, case.traces.generator, interpreter.python, case.uploaded)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rebuilder.ecosystems.pypi.obstacles import Stopped
-from rebuilder.ecosystems.pypi.workshop import Workshop
+from rebuilder.ecosystems.pypi.context import Context
+from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.model.definition import Input
 from rebuilder.model.inspection import Inspection
 from rebuilder.model.value import canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
 
 
-def inspect(workshop: Workshop, archives: Sequence[Input], *, texts: Sequence[str]) -> list[Inspection]:
+def inspect(workshop: Context, archives: Sequence[Input], *, texts: Sequence[str]) -> list[Inspection]:
     """List archives inside the sandbox; what an earlier run found out is not asked again.
 
     Args:
@@ -21,7 +21,7 @@ def inspect(workshop: Workshop, archives: Sequence[Input], *, texts: Sequence[st
         texts: Patterns of the members whose text is wanted; a star matches slashes too.
 
     Raises:
-        Stopped: the listing was cut short by a limit or failed.
+        NotRebuildable: the listing was cut short by a limit or failed.
     """
     program = workshop.guest.program_input
     question = {"inspect": [each.sha256 for each in archives], "texts": list(texts), "program": program.sha256}
@@ -33,7 +33,7 @@ def inspect(workshop: Workshop, archives: Sequence[Input], *, texts: Sequence[st
     return [Inspection.model_validate(each) for each in document]
 
 
-def _run_inspection(workshop: Workshop, archives: Sequence[Input], texts: Sequence[str]) -> list[dict[str, object]]:
+def _run_inspection(workshop: Context, archives: Sequence[Input], texts: Sequence[str]) -> list[dict[str, object]]:
     wanted = [f"--text={pattern}" for pattern in texts]
     paths = [each.path for each in archives]
     result = workshop.guest.run("inspect_archive", [*paths, *wanted], inputs=archives)
@@ -43,5 +43,5 @@ def _run_inspection(workshop: Workshop, archives: Sequence[Input], texts: Sequen
     if not isinstance(listings, list) or len(listings) != len(archives):
         limit = f" (limit on {result.run.limit})" if result.run.limit else ""
         verdict = Verdict.TIMED_OUT if result.run.limit else Verdict.UNSUPPORTED
-        raise Stopped(verdict, f"Listing {names} did not come to an end{limit}.")
+        raise NotRebuildable(verdict, f"Listing {names} did not come to an end{limit}.")
     return [Inspection.model_validate(each).document() for each in listings]

@@ -7,7 +7,7 @@ from rebuilder.model.evidence import Obstacle
 from rebuilder.model.verdict import Verdict
 
 
-class Stopped(Exception):  # noqa: N818 - not an error of ours: it says something about the release
+class NotRebuildable(Exception):  # noqa: N818 - not an error of ours: it says something about the release
     """Ends the search for a build definition; becomes an :class:`Obstacle` before it leaves the ecosystem."""
 
     def __init__(self, verdict: Verdict, sentence: str, cause: Cause | None = None) -> None:

@@ -9,7 +9,7 @@ from rebuilder.model.git import SourceProblem, Trouble
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.text import visible
 from rebuilder.model.trail import Origin
-from rebuilder.ports import Sources
+from rebuilder.network.protocol import Sources
 
 _TAGS = "refs/tags/"
 
@@ -17,7 +17,7 @@ _TAGS = "refs/tags/"
 def find_origin(
     evidence: Evidence, provenance: Provenance | None, source_provenance: Provenance | None, sources: Sources
 ) -> Origin | None:
-    """Find the commit; see :meth:`rebuilder.ports.Ecosystem.origin`.
+    """Find the commit; see :meth:`rebuilder.ecosystems.protocol.Ecosystem.origin`.
 
     A verified attestation of the artifact counts before one of its source archive, and either before what the
     metadata claims. An attestation that names only a repository makes the repository known, not the commit.

@@ -12,7 +12,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from rebuilder.ecosystems.pypi.obstacles import Stopped, quoted
+from rebuilder.ecosystems.pypi.obstacles import NotRebuildable, quoted
 from rebuilder.ecosystems.pypi.tool_versions import Bracket
 from rebuilder.ecosystems.pypi.wheel_traces import Generator
 from rebuilder.foreign_words import read_requirement, read_toml
@@ -92,7 +92,7 @@ def read_build_system(pyproject: str | None) -> BuildSystem:
         pyproject: Text of ``pyproject.toml``; None when the archive has none.
 
     Raises:
-        Stopped: it is malformed, or names something that is not on an index.
+        NotRebuildable: it is malformed, or names something that is not on an index.
     """
     table = _table(pyproject) if pyproject is not None else None
     if table is None:
@@ -115,19 +115,19 @@ def parse_requirements(texts: list[str]) -> tuple[Requirement, ...]:
     """Read PEP 508 requirements that an index can satisfy.
 
     Raises:
-        Stopped: one is malformed, or names a direct address instead of a release.
+        NotRebuildable: one is malformed, or names a direct address instead of a release.
     """
     requirements = []
     for text in texts:
         try:
             requirement = read_requirement(text)
         except InvalidRequirement:
-            raise Stopped(
+            raise NotRebuildable(
                 Verdict.BUILD_FAILED,
                 f"The source asks to be built with {quoted(text)}, which is not a requirement (PEP 508).",
             ) from None
         if requirement.url is not None:
-            raise Stopped(
+            raise NotRebuildable(
                 Verdict.INPUTS_MISSING,
                 f"The source asks to be built with {quoted(text)}: what is at that address today need not be "
                 "what was there when the wheel was made.",
@@ -278,8 +278,10 @@ def _table(pyproject: str) -> dict[str, Any] | None:
     return table
 
 
-def _malformed(what: str) -> Stopped:
-    return Stopped(Verdict.BUILD_FAILED, f"pyproject.toml of the source is malformed: {what}; no frontend builds it.")
+def _malformed(what: str) -> NotRebuildable:
+    return NotRebuildable(
+        Verdict.BUILD_FAILED, f"pyproject.toml of the source is malformed: {what}; no frontend builds it."
+    )
 
 
 def _texts(value: Any) -> bool:

@@ -13,18 +13,18 @@ from dataclasses import dataclass, replace
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from rebuilder.ecosystems.pypi.build_environment import furnish
-from rebuilder.ecosystems.pypi.build_recipe import Bench, build_definition, held_tool, replayed
+from rebuilder.ecosystems.pypi.build_environment import resolve_requirements
+from rebuilder.ecosystems.pypi.build_inputs import BuildInputs, build_definition, held_tool, replayed
 from rebuilder.ecosystems.pypi.command_line import retag_options
+from rebuilder.ecosystems.pypi.context import Context
 from rebuilder.ecosystems.pypi.evidence import WHEEL_TEXTS
 from rebuilder.ecosystems.pypi.listing import inspect
-from rebuilder.ecosystems.pypi.obstacles import Stopped
+from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.requirements import Requirements, narrowed
+from rebuilder.ecosystems.pypi.search import Reached
 from rebuilder.ecosystems.pypi.tool_versions import Bracket, Shape, by_line_ends, read_shape
 from rebuilder.ecosystems.pypi.tools_used import Tools
-from rebuilder.ecosystems.pypi.trying import Reached
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
-from rebuilder.ecosystems.pypi.workshop import Workshop
 from rebuilder.model.attempt import Attempt, Hypothesis
 from rebuilder.model.comparison import Level
 from rebuilder.model.definition import Input, Role
@@ -50,12 +50,12 @@ class _Change:
 
     name: str
     sentence: str
-    bench: Bench
+    bench: BuildInputs
     requirements: Requirements
 
 
 def second_look(
-    workshop: Workshop, wheel: Inspection, traces: WheelTraces, tools: Tools, reached: Reached
+    workshop: Context, wheel: Inspection, traces: WheelTraces, tools: Tools, reached: Reached
 ) -> Generator[Hypothesis, Attempt, bool]:
     """Yield the build again with everything changed that the attempt shows.
 
@@ -84,8 +84,8 @@ def second_look(
         return False
     python = workshop.toolchains.by_digest(bench.toolchain.sha256).python_version
     try:
-        bench, notes = furnish(workshop, bench, requirements, python=python, not_after=tools.not_after)
-    except Stopped:
+        bench, notes = resolve_requirements(workshop, bench, requirements, python=python, not_after=tools.not_after)
+    except NotRebuildable:
         return False
     answer = yield Hypothesis(
         name=f"{reached.guess.name}-{'-'.join(names)}",
@@ -98,7 +98,7 @@ def second_look(
 
 
 def _changes(
-    workshop: Workshop, wheel: Inspection, traces: WheelTraces, requirements: Requirements, reached: Reached
+    workshop: Context, wheel: Inspection, traces: WheelTraces, requirements: Requirements, reached: Reached
 ) -> Iterator[_Change]:
     """What the attempt shows, each from what the one before left."""
     bench, rebuilt = reached.bench, reached.attempt.rebuilt
@@ -138,7 +138,7 @@ _RETAGS = "wheel>=0.40"
 """The first that has ``wheel tags``."""
 
 
-def told_version(bench: Bench, rebuilt: str) -> tuple[tuple[str, str], ...] | None:
+def told_version(bench: BuildInputs, rebuilt: str) -> tuple[tuple[str, str], ...] | None:
     """Variables that give plug-ins the version of the file name, where the rebuild has another one."""
     published = _version(bench.filename)
     try:

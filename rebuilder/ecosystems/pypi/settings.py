@@ -45,7 +45,7 @@ class IndexSettings(Value):
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class PipProcess:
     """The part of the machine that settings are read from."""
 
     environment: Mapping[str, str]
@@ -54,7 +54,7 @@ class Surroundings:
     etc: Path = Path("/etc")
 
     @classmethod
-    def here(cls) -> Surroundings:
+    def here(cls) -> PipProcess:
         """Those of this process."""
         return cls(environment=os.environ, prefix=Path(sys.prefix))
 
@@ -71,7 +71,7 @@ class Surroundings:
         return [Path(base) / application for base in bases.split(os.pathsep) if base]
 
 
-def index_settings(override: str | None = None, *, surroundings: Surroundings | None = None) -> IndexSettings:
+def index_settings(override: str | None = None, *, surroundings: PipProcess | None = None) -> IndexSettings:
     """Find the index and the certificates. Takes a millisecond; starts no other program.
 
     Args:
@@ -81,7 +81,7 @@ def index_settings(override: str | None = None, *, surroundings: Surroundings | 
     Raises:
         UsageError: a settings file cannot be understood, or names no http or https address.
     """
-    where = surroundings or Surroundings.here()
+    where = surroundings or PipProcess.here()
     pip = _PipFiles(where)
     url, place = next(_index_urls(override, where, pip))
     bundle, bundle_place = _certificates(where, pip)
@@ -93,7 +93,7 @@ def index_settings(override: str | None = None, *, surroundings: Surroundings | 
     )
 
 
-def _index_urls(override: str | None, where: Surroundings, pip: _PipFiles) -> Iterator[tuple[str, str]]:
+def _index_urls(override: str | None, where: PipProcess, pip: _PipFiles) -> Iterator[tuple[str, str]]:
     """Every (URL, place) in order; the caller takes only the first, so that later files are not even read."""
     if override:
         yield override, "the setting index_url of the rebuilder"
@@ -113,7 +113,7 @@ def _built_in_index() -> str:
     return PyPI.simple_url
 
 
-def _uv_files(where: Surroundings) -> Iterator[Path]:
+def _uv_files(where: PipProcess) -> Iterator[Path]:
     if where.environment.get("UV_NO_CONFIG", "").lower() in {"1", "true", "yes", "on", "y", "t"}:
         return
     if named := where.environment.get("UV_CONFIG_FILE"):
@@ -152,7 +152,7 @@ def _uv_default(path: Path, key: str, entries: Any) -> Iterator[tuple[str, str]]
 class _PipFiles:
     """pip's configuration files, read once and only when something is asked of them."""
 
-    def __init__(self, where: Surroundings) -> None:
+    def __init__(self, where: PipProcess) -> None:
         self._where = where
         self._read: list[tuple[Path, dict[str, dict[str, str]]]] | None = None
 
@@ -198,7 +198,7 @@ def _pip_sections(path: Path) -> dict[str, dict[str, str]] | None:
     }
 
 
-def _certificates(where: Surroundings, pip: _PipFiles) -> tuple[Path | None, str | None]:
+def _certificates(where: PipProcess, pip: _PipFiles) -> tuple[Path | None, str | None]:
     found = [
         (where.environment[name], f"{name} in the environment")
         for name in _CERTIFICATE_VARIABLES

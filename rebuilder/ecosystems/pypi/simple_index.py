@@ -19,7 +19,7 @@ from rebuilder.foreign_json import JsonLimits, UnreadableJson, read_json
 from rebuilder.model.artifact import PublishedFile
 from rebuilder.model.document import Document
 from rebuilder.model.value import Sha256
-from rebuilder.ports import Fetcher
+from rebuilder.network.protocol import Fetcher
 
 MEDIA_TYPE = "application/vnd.pypi.simple.v1+json"
 MAX_BYTES = 64 << 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 
 from rebuilder.ecosystems.pypi.file_times import normal_path
-from rebuilder.ecosystems.pypi.obstacles import Stopped, quoted
+from rebuilder.ecosystems.pypi.obstacles import NotRebuildable, quoted
 from rebuilder.model.inspection import Inspection, Member, MemberKind
 from rebuilder.model.verdict import Verdict
 
@@ -14,11 +14,12 @@ def check_source(source: Inspection, filename: str) -> None:
     """Stop at a member that must not be unpacked, and at an archive that is two source trees.
 
     Raises:
-        Stopped: readers disagree about what it holds, a name or a link leads out of the tree, or a member is a device;
+        NotRebuildable: readers disagree about what it holds, a name or a link leads out of the tree, or a member is a
+            device;
             the sentence names the member.
     """
     if source.contradictions:
-        raise Stopped(
+        raise NotRebuildable(
             Verdict.UNSUPPORTED,
             f"The source archive {filename} is not unpacked: readers disagree about what it holds. "
             f"{source.contradictions[0]}",
@@ -26,11 +27,11 @@ def check_source(source: Inspection, filename: str) -> None:
     for member in source.members:
         fault = _fault(member)
         if fault is not None:
-            raise Stopped(
+            raise NotRebuildable(
                 Verdict.UNSUPPORTED, f"The source archive {filename} is not unpacked: {quoted(member.name)} {fault}."
             )
     if not any(member.kind is MemberKind.FILE for member in source.members):
-        raise Stopped(Verdict.UNSUPPORTED, f"The source archive {filename} holds no files.")
+        raise NotRebuildable(Verdict.UNSUPPORTED, f"The source archive {filename} holds no files.")
 
 
 def top_directory(source: Inspection) -> str:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from rebuilder.ecosystems.pypi.interpreter_limits import refusal
-from rebuilder.ecosystems.pypi.obstacles import Stopped, quoted
+from rebuilder.ecosystems.pypi.obstacles import NotRebuildable, quoted
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.inspection import Inspection
 from rebuilder.model.toolchain_settings import InterpreterSettings
@@ -132,13 +132,13 @@ def choose(
         interpreters: Those there are, newest first.
 
     Raises:
-        Stopped: the release supports none of them.
+        NotRebuildable: the release supports none of them.
     """
     known = list(interpreters)
     supported = [each for each in known if _supports(requires_python, each.python)]
     if not supported:
         have = ", ".join(each.python for each in reversed(known))
-        raise Stopped(
+        raise NotRebuildable(
             Verdict.UNSUPPORTED,
             f"The release asks for Python {quoted(requires_python or '')}; there are toolchains with {have} only.",
             Cause.MISSING_INTERPRETER,

@@ -5,17 +5,17 @@ from __future__ import annotations
 import glob
 from dataclasses import replace
 
-from rebuilder.ecosystems.pypi.build_recipe import Product
+from rebuilder.ecosystems.pypi.build_inputs import Product
 from rebuilder.ecosystems.pypi.commit_hypotheses import targets_of
 from rebuilder.ecosystems.pypi.commit_listing import CommitListing, archive_input, list_commit
+from rebuilder.ecosystems.pypi.context import Context
 from rebuilder.ecosystems.pypi.evidence import as_input
 from rebuilder.ecosystems.pypi.listing import inspect
-from rebuilder.ecosystems.pypi.obstacles import Stopped
+from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.sdist_configuration import read_project
 from rebuilder.ecosystems.pypi.source_archive import top_directory
 from rebuilder.ecosystems.pypi.tree_changes import Tree, explained_changes, raw_changes, tree_of
 from rebuilder.ecosystems.pypi.tree_rules import Project
-from rebuilder.ecosystems.pypi.workshop import Workshop
 from rebuilder.model.artifact import PublishedFile
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.git import SourceTree
@@ -28,8 +28,8 @@ _LARGEST_TEXT = 1 << 20
 """Longer texts are cut where they are listed."""
 
 
-def inspected_changes(workshop: Workshop, evidence: Evidence, tree: SourceTree) -> tuple[FileChange, ...]:
-    """Compare; see :meth:`rebuilder.ports.Ecosystem.tree_changes`.
+def inspected_changes(workshop: Context, evidence: Evidence, tree: SourceTree) -> tuple[FileChange, ...]:
+    """Compare; see :meth:`rebuilder.ecosystems.protocol.Ecosystem.tree_changes`.
 
     What cannot be listed gives nothing here: building from the commit meets the same obstacle, and tells it.
     """
@@ -40,13 +40,13 @@ def inspected_changes(workshop: Workshop, evidence: Evidence, tree: SourceTree) 
         commit = list_commit(workshop, tree, target.listing)
         ours, theirs = tree_of(target.listing, top_directory(target.listing)), tree_of(commit.listing, commit.top)
         ours, theirs = _with_texts(workshop, target.file, tree, ours, theirs)
-    except Stopped:
+    except NotRebuildable:
         return ()
     return explained_changes(ours, theirs, _project(commit, theirs))
 
 
 def _with_texts(
-    workshop: Workshop, file: PublishedFile, commit: SourceTree, ours: Tree, theirs: Tree
+    workshop: Context, file: PublishedFile, commit: SourceTree, ours: Tree, theirs: Tree
 ) -> tuple[Tree, Tree]:
     """Both trees with the texts of the files that are in the source archive and differ."""
     changes = [path for path, change in raw_changes(ours, theirs) if change is not TreeChange.MISSING]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from email.parser import HeaderParser
 from typing import Literal
 
-from rebuilder.ecosystems.pypi.obstacles import Stopped
+from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.model.inspection import Inspection, Member, MemberKind
 from rebuilder.model.verdict import Verdict
 
@@ -55,7 +55,7 @@ def read_traces(wheel: Inspection) -> WheelTraces:
     The layout is that of the binary distribution format (https://packaging.python.org/specifications/).
 
     Raises:
-        Stopped: there is not exactly one ``.dist-info`` with a readable WHEEL and METADATA.
+        NotRebuildable: there is not exactly one ``.dist-info`` with a readable WHEEL and METADATA.
     """
     dist_info = _dist_info(wheel)
     header = _headers(wheel, f"{dist_info}/WHEEL")
@@ -81,8 +81,8 @@ def read_traces(wheel: Inspection) -> WheelTraces:
     )
 
 
-def _malformed(sentence: str) -> Stopped:
-    return Stopped(Verdict.UNSUPPORTED, f"The published wheel is malformed: {sentence}")
+def _malformed(sentence: str) -> NotRebuildable:
+    return NotRebuildable(Verdict.UNSUPPORTED, f"The published wheel is malformed: {sentence}")
 
 
 def _dist_info(wheel: Inspection) -> str:

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from rebuilder.service.api.desk import Desk
+from rebuilder.service.api.context import ApiContext
 from rebuilder.service.api.documents import Problem
 from rebuilder.service.api.envelope import Envelope
 from rebuilder.service.api.limits import Gate
@@ -35,12 +35,12 @@ class _Page:
     root: str = "/"
 
 
-def make_app(desk: Desk) -> ASGIApp:
+def make_app(desk: ApiContext) -> ASGIApp:
     """The application as a server runs it."""
     return Envelope(Gate(make_api(desk), requests_per_minute=desk.requests_per_minute))
 
 
-def make_api(desk: Desk) -> FastAPI:
+def make_api(desk: ApiContext) -> FastAPI:
     """The application without the layers that limit clients and write logs."""
     api = FastAPI(
         title="Rebuilder",
@@ -76,7 +76,7 @@ def make_api(desk: Desk) -> FastAPI:
     return api
 
 
-def _everything_else(desk: Desk) -> ASGIApp:
+def _everything_else(desk: ApiContext) -> ASGIApp:
     site = SiteFiles(desk.site, Renderer(desk.verifier).html("not_found.html", _Page()))
 
     async def default(scope: Scope, receive: Receive, send: Send) -> None:

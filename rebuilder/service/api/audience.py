@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fastapi import Request
 
-from rebuilder.service.api.desk import Desk
+from rebuilder.service.api.context import ApiContext
 
 
-def trusted(desk: Desk, request: Request) -> bool:
+def trusted(desk: ApiContext, request: Request) -> bool:
     """Whether a request may see what is about this machine: everybody may, unless the site is public."""
     if not desk.public:
         return True

@@ -12,7 +12,7 @@ from rebuilder.model.report import Summary, page_path
 from rebuilder.model.value import Value
 from rebuilder.model.work import Order, Tier
 from rebuilder.site.documents import IndexEntry
-from rebuilder.storage.ledger.lookup import Known, Recent
+from rebuilder.store.ledger.lookup import Known, Recent
 
 # What people write ends up in the ledger, in pages and in messages: no control characters.
 _Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from rebuilder.service.api.app import make_api
-from rebuilder.service.api.desk import Desk
+from rebuilder.service.api.context import ApiContext
 
 
 class _Nobody:
@@ -22,7 +22,7 @@ class _Nobody:
 
 def description() -> bytes:
     """The OpenAPI document, as ``docs/openapi.json`` has it."""
-    document = make_api(cast("Desk", _Nobody())).openapi()
+    document = make_api(cast("ApiContext", _Nobody())).openapi()
     return (json.dumps(document, indent=1, ensure_ascii=False, sort_keys=True) + "\n").encode()
 
 

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from rebuilder.service.api.audience import trusted
-from rebuilder.service.api.desk import Desk
+from rebuilder.service.api.context import ApiContext
 
 _NAMED_BY_WATCH = b"rebuilder_watch_"
 """How metrics begin whose labels are names of watches."""
@@ -19,7 +19,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def probe_routes(desk: Desk) -> APIRouter:
+def probe_routes(desk: ApiContext) -> APIRouter:
     """Operations at the root, where such programs look for them."""
     router = APIRouter(tags=["probes"])
 

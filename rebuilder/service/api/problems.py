@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from rebuilder.errors import RebuilderError, UsageError
 from rebuilder.service.api.audience import trusted
-from rebuilder.service.api.desk import Desk
+from rebuilder.service.api.context import ApiContext
 from rebuilder.service.api.documents import Problem
 
 REQUEST_ID = "rebuilder.request"
@@ -47,7 +47,7 @@ def our_fault(request_id: str) -> JSONResponse:
     return problem(500, "Something failed on our side.", hint=f"The log has more, at request {request_id}.")
 
 
-def install(app: FastAPI, desk: Desk) -> None:
+def install(app: FastAPI, desk: ApiContext) -> None:
     """Make every error that a route can raise an answer of this kind."""
 
     async def ours(request: Request, error: Exception) -> JSONResponse:

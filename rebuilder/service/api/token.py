@@ -12,8 +12,8 @@ import stat
 from pathlib import Path
 from typing import Self
 
-from rebuilder.attest.keys import refuse_open_directory
 from rebuilder.errors import UsageError
+from rebuilder.signing.keys import refuse_open_directory
 
 FILE_NAME = "api-token"
 """In the directory of the keys, unless the settings name another file."""

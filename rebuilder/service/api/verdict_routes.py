@@ -13,7 +13,7 @@ from pydantic import StringConstraints
 from rebuilder.model.report import Report
 from rebuilder.model.verdict import Verdict
 from rebuilder.service.api.audience import trusted
-from rebuilder.service.api.desk import Desk
+from rebuilder.service.api.context import ApiContext
 from rebuilder.service.api.documents import Problem, Status, Verdicts, file_status, verdicts_page
 from rebuilder.service.api.problems import Refusal
 
@@ -23,7 +23,7 @@ _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "descript
 _PURL = "A package URL of a release looks like pkg:pypi/idna@3.10."
 
 
-def verdict_routes(desk: Desk) -> APIRouter:
+def verdict_routes(desk: ApiContext) -> APIRouter:
     """Operations that only read what was published."""
     router = APIRouter(tags=["verdicts"])
 

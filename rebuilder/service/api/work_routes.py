@@ -14,7 +14,7 @@ from rebuilder.model.alarm import RecordedAlarm
 from rebuilder.model.operations import Operations, QueueState
 from rebuilder.model.public import public_alarms, public_operations, public_queue
 from rebuilder.service.api.audience import trusted
-from rebuilder.service.api.desk import Desk
+from rebuilder.service.api.context import ApiContext
 from rebuilder.service.api.documents import Accepted, Acknowledgement, Problem, Wanted
 from rebuilder.service.api.problems import Refusal
 
@@ -28,7 +28,7 @@ _CHANGES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def work_routes(desk: Desk) -> APIRouter:
+def work_routes(desk: ApiContext) -> APIRouter:
     """Operations about the work itself; what changes something needs the token."""
     router = APIRouter(tags=["work"])
 

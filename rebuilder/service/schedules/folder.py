@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from rebuilder.clock import Clock
 from rebuilder.model.definition import Limits
 from rebuilder.model.value import Value
-from rebuilder.ports import Clock
 from rebuilder.service.schedules.reading import ECOSYSTEMS, Entry, FileReading, expand, read_file
 from rebuilder.service.schedules.watch import Recheck, Remark, Schedule, Watch
 

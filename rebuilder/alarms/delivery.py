@@ -1,0 +1,159 @@
+"""Tells people about alarms: what is due goes out, what fails is tried again, nobody waits for a dead target."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from rebuilder.alarms.message import compose
+from rebuilder.alarms.suppression import RECHECK, Suppressions
+from rebuilder.clock import Clock
+from rebuilder.errors import RebuilderError
+from rebuilder.model.alarm import RecordedAlarm
+from rebuilder.model.notification import Message, Notice
+from rebuilder.model.settings import AlarmSettings, Target
+from rebuilder.store.ledger import Ledger
+
+BACK_OFF = (
+    timedelta(seconds=30),
+    timedelta(minutes=2),
+    timedelta(minutes=10),
+    timedelta(hours=1),
+    timedelta(hours=6),
+)
+"""Waits between tries; after the last of them nothing is tried any more, and the alarm page says so."""
+_AT_ONCE = 1000
+
+log = logging.getLogger("rebuilder.alarms")
+
+
+class Sender(Protocol):
+    """Brings one message to one target."""
+
+    def send(self, name: str, target: Target, message: Message) -> None:
+        """Return when the target has it.
+
+        Raises:
+            RebuilderError: it has not; the sentence holds no address and no secret.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """What came of one message; ``trouble`` None: it was taken."""
+
+    notices: tuple[Notice, ...]
+    trouble: str | None
+
+
+@dataclass
+class Delivery:
+    """One step after the other, by one thread; any number of processes may do it for one ledger.
+
+    Args:
+        ledger: Where alarms are.
+        settings: Who is told, and when not.
+        sender: How.
+        clock: The time.
+        site: Address of the published site, for links.
+        seconds: How long a step waits for its targets; who takes longer is not asked anything until it is done.
+
+    Raises:
+        UsageError: a suppression window cannot be meant.
+    """
+
+    ledger: Ledger
+    settings: AlarmSettings
+    sender: Sender
+    clock: Clock
+    site: str | None = None
+    seconds: float = 30
+    monotonic: Callable[[], float] = time.monotonic
+    _busy: dict[str, tuple[Notice, ...]] = field(default_factory=dict)
+    _done: queue.Queue[tuple[str, _Sent]] = field(default_factory=queue.Queue)
+
+    def __post_init__(self) -> None:
+        self._suppressions = Suppressions(self.settings.suppress)
+
+    def step(self) -> int:
+        """Tell what is due; gives how many notices were taken by their targets.
+
+        Raises:
+            StoreError: the ledger cannot be used; what was sent meanwhile may be sent again.
+        """
+        now = self.clock.now()
+        taken = self._collect(0)
+        targets = {name: target.severities for name, target in self.settings.targets.items()}
+        self.ledger.alarm_book.fill(targets, lambda recorded: self._suppressions.quiet(recorded, now), now)
+        free = [name for name in targets if name not in self._busy]
+        due = self.ledger.alarm_book.due(now, _AT_ONCE, targets=free)
+        for name in free:
+            notices = self._to_tell([each for each in due if each.target == name], now)
+            if notices:
+                self._start(name, notices, now)
+        taken += self._collect(self.seconds)
+        for name, notices in self._busy.items():
+            self._failed(notices, f"The target {name} gave no answer within {self.seconds:g} seconds.")
+            self._busy[name] = ()
+        return taken
+
+    def _to_tell(self, notices: Sequence[Notice], now: datetime) -> tuple[Notice, ...]:
+        """What a target is told now; the rest is put off while it is suppressed."""
+
+        def quiet(recorded: RecordedAlarm) -> bool:
+            return self._suppressions.quiet(recorded, now)
+
+        if later := [each.id for each in notices if quiet(each.recorded)]:
+            self.ledger.alarm_book.postponed(later, now + RECHECK)
+        return tuple(each for each in notices if not quiet(each.recorded))
+
+    def _start(self, name: str, notices: tuple[Notice, ...], now: datetime) -> None:
+        """Send in a thread of its own: nobody can say how long a target takes."""
+        message, target = compose(notices, now, self.site), self.settings.targets[name]
+
+        def send() -> None:
+            trouble = None
+            try:
+                self.sender.send(name, target, message)
+            except RebuilderError as error:
+                trouble = str(error)
+            except Exception as error:  # noqa: BLE001 - a library's error may quote the address
+                trouble = f"Telling the target {name} failed in a way that was not foreseen ({type(error).__name__})."
+            self._done.put((name, _Sent(notices, trouble)))
+
+        self._busy[name] = notices
+        threading.Thread(target=send, name=f"alarms to {name}", daemon=True).start()
+
+    def _collect(self, seconds: float) -> int:
+        """Put down what came of what was sent; waits so long for what is under way."""
+        taken, end = 0, self.monotonic() + seconds
+        while self._busy:
+            try:  # nobody waits for those who took too long already
+                left = max(0.0, end - self.monotonic()) if any(self._busy.values()) else 0.0
+                name, sent = self._done.get(timeout=left) if left else self._done.get_nowait()
+            except queue.Empty:
+                break
+            counted = self._busy.pop(name)
+            if sent.trouble is None:
+                self.ledger.alarm_book.delivered([each.id for each in sent.notices])
+                taken += len(sent.notices)
+            elif counted:  # else it was called a failure when it took too long
+                self._failed(sent.notices, sent.trouble)
+        return taken
+
+    def _failed(self, notices: Sequence[Notice], trouble: str) -> None:
+        """Try again later: soon at first, then ever less often, in the end not at all."""
+        now = self.clock.now()
+        for tries in sorted({each.tries for each in notices}):
+            ids = [each.id for each in notices if each.tries == tries]
+            again = now + BACK_OFF[tries - 1] if tries <= len(BACK_OFF) else None
+            self.ledger.alarm_book.failed(ids, trouble, again)
+        if notices:
+            log.warning("%s", trouble, extra={"target": notices[0].target})

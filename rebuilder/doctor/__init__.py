@@ -1,0 +1,1 @@
+"""What this machine lacks, and how to mend it."""

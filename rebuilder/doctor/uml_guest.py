@@ -1,0 +1,71 @@
+"""Whether a User Mode Linux guest runs here, tried with the toolchain that the store has; none is made for it."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+from rebuilder.clock import SystemClock
+from rebuilder.config import Config
+from rebuilder.environments.configured import configured_toolchains
+from rebuilder.environments.protocol import Toolchain
+from rebuilder.errors import NoGuestError, RebuilderError
+from rebuilder.sandbox.execution import Execution
+from rebuilder.sandbox.uml.probe import TOOLCHAIN, GuestProbe
+
+
+class GuestFinding(NamedTuple):
+    """What is to be said about guests on this machine."""
+
+    sentence: str
+    ok: bool = True
+    mend: str | None = None
+    command: bool = False
+    """Whether ``mend`` is a command to type."""
+
+
+def look_at_guest(config: Config, check: Callable[[Config], NoGuestError | None]) -> GuestFinding:
+    """What ``check`` finds; it is not asked before the toolchain with the kernel was made once."""
+    if not (config.store / "toolchains" / "current" / TOOLCHAIN).is_file():
+        command = _prepare_command(config)
+        return GuestFinding(f"Not known yet, since its toolchain is made on first use; `{command}` makes it now.")
+    try:
+        problem: RebuilderError | None = check(config)
+    except RebuilderError as error:
+        problem = error
+    if problem is None:
+        return GuestFinding("A User Mode Linux guest was started, and its clock was set.")
+    rest = "" if config.sandbox == "uml" else " What does not depend on the clock is rebuilt without one."
+    command_given = (problem.hint or "").startswith(sys.executable)
+    return GuestFinding(f"{problem}{rest}", ok=False, mend=problem.hint, command=command_given)
+
+
+def _prepare_command(config: Config) -> str:
+    program = (sys.executable, "-m", "rebuilder.environments.prepare")
+    expired = [f"--accept-expired={suite}" for suite in config.toolchains.accept_expired or ()]
+    return shlex.join([*program, "--root", str(config.store / "toolchains"), *expired, TOOLCHAIN])
+
+
+def check_guest(config: Config) -> NoGuestError | None:
+    """Start a guest and set its clock; why that does not work, None when it does.
+
+    Raises:
+        ToolchainError: the toolchain was modified or cannot be read.
+    """
+    toolchains = configured_toolchains(
+        config.store / "toolchains", SystemClock(), settings=config.toolchains, interpreters=config.interpreters
+    )
+
+    def kernel() -> Toolchain:
+        made = toolchains.kept(TOOLCHAIN)
+        if made is None:
+            raise NoGuestError("its toolchain is to be made again", hint=_prepare_command(config))
+        return made
+
+    execution = Execution()
+    try:
+        return GuestProbe(kernel, execution, config.store / "cache" / "guest.json").problem(anew=True)
+    finally:
+        execution.close()

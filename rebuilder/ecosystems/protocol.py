@@ -1,0 +1,115 @@
+"""What an ecosystem is to the rest of the program."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import Protocol
+
+from rebuilder.model.artifact import Subject
+from rebuilder.model.attempt import Attempt, Hypothesis
+from rebuilder.model.evidence import Evidence, Obstacle
+from rebuilder.model.git import SourceTree
+from rebuilder.model.listing import Listing
+from rebuilder.model.provenance import Provenance
+from rebuilder.model.trail import FileChange, Origin
+from rebuilder.network.protocol import Sources
+
+
+class Ecosystem(Protocol):
+    """One package ecosystem: how to read what it publishes, and what that says about the build."""
+
+    @property
+    def name(self) -> str:
+        """The name before the colon in a subject, and the purl type: ``pypi``."""
+        ...
+
+    def parse(self, text: str) -> Subject:
+        """Read a subject without its ecosystem prefix, such as ``idna==3.10``.
+
+        Raises:
+            UsageError: it is malformed.
+        """
+        ...
+
+    def listing(self, name: str, seen: str | None = None) -> Listing | None:
+        """Look at what a project has published; costs one conditional request and downloads no file.
+
+        Args:
+            name: Of the project.
+            seen: The mark of the listing before.
+
+        Returns:
+            None when nothing has changed since ``seen``.
+
+        Raises:
+            UsageError: no such project.
+            UnavailableError: the registry does not answer.
+        """
+        ...
+
+    def project_names(self) -> Iterator[str]:
+        """The normalised name of every project of the registry, in its order; costs one conditional request.
+
+        Raises:
+            UsageError: a registry of this kind gives no such list.
+            UnavailableError: the registry does not answer.
+        """
+        ...
+
+    def evidence(self, subject: Subject) -> list[Evidence]:
+        """Collect what is published, one value per artifact, downloads included.
+
+        Raises:
+            UsageError: no such project, version or file.
+            UnavailableError: the registry does not answer.
+        """
+        ...
+
+    def hypotheses(self, evidence: Evidence) -> Generator[Hypothesis, Attempt, Obstacle | None]:
+        """Yield definitions to try, most likely first; after each, the attempt made of it is sent back.
+
+        Returns (as ``StopIteration.value``) what kept it from yielding, if something did.
+        """
+        ...
+
+    def origin(
+        self,
+        evidence: Evidence,
+        provenance: Provenance | None,
+        source_provenance: Provenance | None,
+        sources: Sources,
+    ) -> Origin | None:
+        """Say which commit the artifact comes from, and who says so; None when nobody names a repository.
+
+        Args:
+            evidence: What :meth:`evidence` gave.
+            provenance: What checking the attestations of the artifact said; None when it was not checked.
+            source_provenance: The same for the published source archive.
+            sources: Where tags are looked up; asked only when no verified attestation names a commit.
+
+        Raises:
+            UnavailableError, StoreError: see :meth:`Sources.tags`.
+        """
+        ...
+
+    def from_commit(
+        self, evidence: Evidence, origin: Origin, tree: SourceTree
+    ) -> Generator[Hypothesis, Attempt, Obstacle | None]:
+        """Yield definitions that build from the commit; used like :meth:`hypotheses`, and always to its end.
+
+        ``definition.filename`` says which step one is for: the published source archive, or the artifact itself.
+        Definitions for the source archive come first; an attempt that confirms it ends its step, not the others.
+        Evidence with an obstacle may still have steps: a wheel without a source archive, a source archive alone.
+        """
+        ...
+
+    def tree_changes(self, evidence: Evidence, tree: SourceTree) -> tuple[FileChange, ...]:
+        """Compare the published source archive with the commit; empty when there is no archive to compare.
+
+        What nothing explains comes before what a rule explains; added and changed files before missing ones; then
+        by path. The caller cuts the list to what a page can show.
+
+        Raises:
+            SandboxUnavailableError, SandboxFaultError, ToolchainError: see :class:`Programs`.
+        """
+        ...

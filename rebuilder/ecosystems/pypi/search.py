@@ -1,0 +1,90 @@
+"""Which guesses are tried on which Python, and when that is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+
+from rebuilder.ecosystems.pypi.build_inputs import BuildConditions, BuildInputs, build_definition, replayed
+from rebuilder.ecosystems.pypi.toolchain_choice import Interpreter
+from rebuilder.model.attempt import Attempt, Hypothesis, Outcome
+from rebuilder.model.comparison import Level
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One explanation of the times and modes in the published file, not yet a definition."""
+
+    name: str
+    sentence: str
+    circumstances: BuildConditions
+
+
+@dataclass(frozen=True)
+class Reached:
+    """An attempt with what it was made of."""
+
+    attempt: Attempt
+    guess: Candidate
+    bench: BuildInputs
+    about: str
+    """Sentences about the bench."""
+
+
+Refine = Callable[[Reached], Generator[Hypothesis, Attempt, bool | None]]
+"""Goes on from there, if there is anything more to be tried; gives whether that confirmed the content."""
+
+
+def try_candidates(
+    guesses: Sequence[Candidate],
+    *,
+    interpreters: Sequence[Interpreter],
+    resolve: Callable[[Interpreter], tuple[BuildInputs, str]],
+    refine: Refine | None = None,
+    confirmed: Callable[[Candidate], None] = lambda _: None,
+) -> Generator[Hypothesis, Attempt, None]:
+    """Yield every guess on the likeliest Python, until one is settled; on the next one only if nothing was built.
+
+    Args:
+        guesses: Likeliest first.
+        interpreters: The same; see :func:`rebuilder.ecosystems.pypi.toolchain_choice.choose`.
+        resolve: Gives all but the circumstances, and sentences about it.
+        confirmed: Told which guess confirmed the content.
+        refine: Asked to go on when no guess gave every byte.
+
+    Raises:
+        Stopped: ``resolve`` found something in the way.
+    """
+    for number, interpreter in enumerate(interpreters):
+        bench, about = resolve(interpreter)
+        differing: list[Reached] = []
+        for guess in guesses:
+            attempt = yield Hypothesis(
+                name=guess.name if number == 0 else f"{guess.name}-python{interpreter.python}",
+                sentence=f"{guess.sentence} {about}",
+                definition=build_definition(bench, guess.circumstances),
+                replayed=replayed(bench, guess.circumstances),
+                lacks=bench.lacks,
+            )
+            if _is_settled(attempt):
+                if attempt.comparison is not None:
+                    confirmed(guess)
+                if refine is not None:
+                    yield from refine(Reached(attempt, guess, bench, about))
+                return
+            if attempt.rebuilt is None:
+                break  # it will fail with other times too; perhaps not on another Python
+            differing.append(Reached(attempt, guess, bench, about))
+        if differing:
+            if refine is not None:
+                for each in differing:
+                    if (yield from refine(each)):
+                        break
+            return
+
+
+def _is_settled(attempt: Attempt) -> bool:
+    """Whether another guess could only do worse: the content is confirmed, or a limit was reached."""
+    if attempt.run.outcome is Outcome.TIMED_OUT:
+        return True
+    return attempt.comparison is not None and attempt.comparison.level is not Level.DIFFERENT

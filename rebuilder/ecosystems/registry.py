@@ -1,0 +1,33 @@
+"""All ecosystems by name, and how a subject names one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rebuilder.ecosystems.protocol import Ecosystem
+from rebuilder.errors import UsageError
+from rebuilder.model.artifact import Subject
+
+
+def parse_subject(text: str, ecosystems: Mapping[str, Ecosystem]) -> Subject:
+    """Read ``ecosystem:rest`` or a package URL and leave the rest to the ecosystem it names.
+
+    Raises:
+        UsageError: no such ecosystem, or the ecosystem cannot read the rest.
+    """
+    known = ", ".join(sorted(ecosystems))
+    name, colon, rest = text.partition(":")
+    if name == "pkg" and colon:
+        kind = rest.lstrip("/").partition("/")[0].lower()
+        if kind not in ecosystems:
+            raise UsageError(f"The package type {kind!r} is not known.", hint=f"Known types: {known}.")
+        return _as_asked(ecosystems[kind].parse(text), text)
+    if not colon:
+        raise UsageError(f"{text!r} does not say which ecosystem it belongs to.", hint="Write it like pypi:idna==3.10")
+    if name.lower() not in ecosystems:
+        raise UsageError(f"The ecosystem {name!r} is not known.", hint=f"Known ecosystems: {known}.")
+    return _as_asked(ecosystems[name.lower()].parse(rest), text)
+
+
+def _as_asked(subject: Subject, text: str) -> Subject:
+    return subject.model_copy(update={"asked": text})

@@ -1,0 +1,73 @@
+"""The toolchains of the catalog together with those that the settings describe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rebuilder.clock import Clock
+from rebuilder.environments.catalog import Spec, catalog, find
+from rebuilder.environments.debootstrap import Made, Mmdebstrap
+from rebuilder.environments.interpreter import Base, make
+from rebuilder.environments.store import DebianToolchains, Maker, Report
+from rebuilder.errors import UsageError
+from rebuilder.model.toolchain_settings import InterpreterSettings, ToolchainSettings
+
+_GIT = "-git"
+
+
+def configured_toolchains(
+    root: Path,
+    clock: Clock,
+    *,
+    settings: ToolchainSettings | None = None,
+    interpreters: Mapping[str, InterpreterSettings] | None = None,
+    report: Report | None = None,
+    maker: Maker | None = None,
+) -> DebianToolchains:
+    """The toolchains of one machine; an interpreter ``x`` gives the toolchains ``x`` and ``x-git``.
+
+    Args:
+        root: Directory to keep them in.
+        clock: See :class:`rebuilder.environments.store.DebianToolchains`.
+        settings: How they are made.
+        interpreters: Pythons of the user's own, by name.
+        report: Told what takes long.
+        maker: Makes those of the catalog; mmdebstrap when None.
+
+    Raises:
+        UsageError: an interpreter has the name of a toolchain, or a base that cannot be one.
+    """
+    given = dict(interpreters or {})
+    _check(given)
+    debian = maker or Mmdebstrap(accept_expired=(settings or ToolchainSettings()).accept_expired, now=clock.now)
+
+    def specs(name: str) -> Spec:
+        plain, git = name.removesuffix(_GIT), _GIT if name.endswith(_GIT) else ""
+        if plain not in given:
+            return find(name)
+        chosen = given[plain]
+        chosen = chosen.model_copy(update={"base": f"{chosen.base}{git}"})
+        base = find(chosen.base)
+        return base.model_copy(update={"name": name, "python": chosen.version, "interpreter": chosen})
+
+    def base(name: str) -> Base:
+        toolchain = store.get(name)
+        return Base(toolchain, store.record(toolchain.sha256).made)
+
+    def make_one(spec: Spec, place: Path) -> Made:
+        return debian(spec, place) if spec.interpreter is None else make(spec.name, spec.interpreter, base, place)
+
+    store = DebianToolchains(root, clock, report=report, maker=make_one, specs=specs)
+    return store
+
+
+def _check(given: Mapping[str, InterpreterSettings]) -> None:
+    bases = sorted(name for name in catalog() if f"{name}{_GIT}" in catalog())
+    for name, each in given.items():
+        if name in catalog():
+            raise UsageError(f"The setting 'interpreters.{name}' is wrong: a toolchain has that name already.")
+        if each.base not in bases:
+            raise UsageError(
+                f"The setting 'interpreters.{name}.base' is wrong: {each.base[:60]!r} is none of {', '.join(bases)}."
+            )

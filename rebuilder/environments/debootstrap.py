@@ -1,0 +1,199 @@
+"""Making a tree with mmdebstrap from Debian's archive."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rebuilder.environments import expiry, sources
+from rebuilder.environments.bytecode import compile_modules
+from rebuilder.environments.catalog import Spec
+from rebuilder.environments.command import CommandError, run
+from rebuilder.environments.libraries import write_cache
+from rebuilder.environments.packages import Package, Release, packages, releases
+from rebuilder.environments.settle import settle
+from rebuilder.errors import ToolchainError
+from rebuilder.model.text import clipped
+from rebuilder.model.value import Value
+
+_SECONDS = 1800
+
+# /bin and its like are links into /usr on every Debian since bookworm, but bookworm's packages do not carry them.
+_MERGED_USR = 'for each in bin sbin lib lib64; do mkdir -p "$1/usr/$each" && ln -s "usr/$each" "$1/$each"; done'
+
+# What apt says about a suite that is no longer on a mirror.
+_GONE = re.compile(r"repository '\S+ (?P<suite>[\w/.-]{1,60}) Release' (?:does not have|no longer has) a Release file")
+
+_NEVER_UNSIGNED = (
+    'APT::Get::AllowUnauthenticated "false";',
+    'Acquire::AllowInsecureRepositories "false";',
+    'Acquire::AllowWeakRepositories "false";',
+    'Acquire::AllowDowngradeToInsecureRepositories "false";',
+)
+
+# First match wins: a refused signature also ends in "failed to fetch", and a full disk in almost anything.
+_REASONS = (
+    (
+        ("No space left on device", "not enough free space", "don't have enough free space"),
+        "the disk is full",
+        "Free some space (a toolchain needs up to 1 GB while it is made), then run the command again.",
+    ),
+    (
+        ("NO_PUBKEY", "GPG error", "is not signed", "signatures couldn't be verified", "BADSIG", "EXPKEYSIG"),
+        "the archive's signature cannot be verified",
+        "Update the package debian-archive-keyring; if that does not help, the mirror is not to be trusted.",
+    ),
+    (
+        ("Hash Sum mismatch", "unexpected size"),
+        "the mirror sent something else than the archive signed",
+        "Wait for the mirror to finish its own update, then run the command again.",
+    ),
+    (
+        ("is not valid yet", "is expired"),
+        "the mirror's signed state is too old, or this machine's clock is wrong",
+        (
+            'Compare `date` to the real time. A setting [toolchains] accept_expired = ["{suite}"] allows an old state '
+            "(for `python -m rebuilder.environments.prepare`: --accept-expired {suite})."
+        ),
+    ),
+    (
+        ("404  Not Found", "404 Not Found", "410  Gone", "File not found"),
+        "the mirror no longer has a file that its own index names",
+        "It is being updated, or is no longer kept up: run the command again later, or name another mirror for apt.",
+    ),
+    (
+        ("Unable to locate package", "has no installation candidate"),
+        "the mirror lacks a package",
+        "Check that the mirror carries all of Debian main.",
+    ),
+    (
+        ("Could not resolve", "Temporary failure", "Unable to connect", "Could not connect", "Failed to fetch"),
+        "the mirror cannot be reached",
+        "Check the network and apt's settings (`apt-get update` uses the same mirror), then run the command again.",
+    ),
+)
+
+
+class Made(Value):
+    """What is known about a freshly made tree."""
+
+    packages: tuple[Package, ...]
+    releases: tuple[Release, ...] = ()
+    sources: tuple[str, ...] = ()
+    tool: str = "none"
+    """Program that made it, with its version."""
+    notes: tuple[str, ...] = ()
+    """What a report must say about how it was made, one sentence each."""
+
+
+class Mmdebstrap:
+    """Makes trees, as root or as any user; see docs/adr/0002-toolchains.md for why this mode."""
+
+    def __init__(
+        self,
+        *,
+        etc_apt: Path | None = None,
+        keyring: Path = sources.KEYRING,
+        accept_expired: Sequence[str] | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Make trees from the mirrors of this machine.
+
+        Args:
+            etc_apt: Where apt's settings are; None: where apt says.
+            keyring: The keys the archive must be signed with.
+            accept_expired: Suites of which an expired state is used; None: as apt's settings say.
+            now: For telling what had expired.
+        """
+        self._etc_apt = etc_apt
+        self._keyring = keyring
+        self._accept_expired = accept_expired
+        self._now = now
+
+    def __call__(self, spec: Spec, root: Path) -> Made:
+        """Make the tree at ``root``, which must not exist; its parent directory takes logs.
+
+        Raises:
+            ToolchainError: it cannot be made; the sentence says why.
+        """
+        if shutil.which("mmdebstrap") is None:
+            raise ToolchainError(
+                f"The toolchain {spec.name} cannot be made, because mmdebstrap is not installed.",
+                hint="apt-get install mmdebstrap debian-archive-keyring",
+            )
+        if not self._keyring.is_file():
+            raise ToolchainError(
+                f"The toolchain {spec.name} cannot be made, because the keys of the Debian archive are not installed.",
+                hint="apt-get install debian-archive-keyring",
+            )
+        settings = sources.apt_settings()
+        lines = sources.sources(spec.suite, etc_apt=self._etc_apt or sources.etc_apt(settings), keyring=self._keyring)
+        permitted = expiry.permission(spec.suite, settings, self._accept_expired)
+        options = [*sources.network_options(settings), *permitted.options]
+        log = root.parent / "mmdebstrap.log"
+        environment = {"PATH": _path(), "LC_ALL": "C.UTF-8", "TMPDIR": str(root.parent)}
+        try:
+            run(["mmdebstrap", "--version"], environment=environment, log=log, seconds=60)
+            tool = log.read_text(encoding="utf-8", errors="replace").strip()
+            run(
+                [*_command(spec, options, self._keyring), str(root), *lines],
+                environment=environment | _proxies(),
+                log=log,
+                seconds=_SECONDS,
+            )
+        except CommandError as error:
+            raise _explained(spec, error) from error
+        kept = tuple(" ".join(map(sources.without_password, line.split())) for line in lines)
+        signed = releases(root)
+        said = expiry.notes(signed, permitted, self._now())
+        made = Made(packages=packages(root), releases=signed, sources=kept, tool=tool, notes=said)
+        settle(root, spec.links, spec.prune)
+        write_cache(root, log=root.parent / "ldconfig.log")
+        compile_modules(root, spec.python, log=root.parent / "compile.log")
+        settle(root, spec.links, spec.prune)
+        return made
+
+
+def _command(spec: Spec, options: list[str], keyring: Path) -> list[str]:
+    return [
+        "mmdebstrap",
+        "--variant=extract",
+        "--mode=chrootless",
+        "--format=directory",
+        f"--include={','.join(spec.packages)}",
+        f"--setup-hook={_MERGED_USR}",
+        f"--keyring={keyring}",
+        "--skip=cleanup/apt,output/dev",
+        *(f"--aptopt={option}" for option in (*options, *_NEVER_UNSIGNED)),
+        spec.suite,
+    ]
+
+
+def _path() -> str:
+    return f"{os.environ.get('PATH', '/usr/bin')}:/usr/sbin:/sbin"
+
+
+def _proxies() -> dict[str, str]:
+    """The proxies apt itself takes from the environment."""
+    names = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def _explained(spec: Spec, error: CommandError) -> ToolchainError:
+    if gone := _GONE.search(error.output):
+        return ToolchainError(
+            f"The toolchain {spec.name} cannot be made: the mirror no longer has {gone['suite']}.",
+            hint="Old releases of Debian move to an archive; name a mirror that has it in apt's settings.",
+        )
+    for signs, reason, hint in _REASONS:
+        if any(sign in error.output for sign in signs):
+            mend = hint.replace("{suite}", spec.suite)
+            return ToolchainError(f"The toolchain {spec.name} cannot be made: {reason}.", hint=mend)
+    lines = [line for line in error.output.splitlines() if line.startswith("E: ")] or error.output.splitlines()
+    words = clipped(lines[0], 300) if lines else ""
+    said = f" It said: {words}" if words else ""
+    return ToolchainError(f"The toolchain {spec.name} cannot be made: {error}.{said}")

@@ -1,0 +1,65 @@
+"""``python -m rebuilder.environments.prepare --root DIR NAME…``: make toolchains ahead of their first use."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from rebuilder.environments.configured import configured_toolchains
+from rebuilder.errors import ExitCode, RebuilderError
+from rebuilder.model.toolchain_settings import ToolchainSettings
+
+
+class _Now:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Make each toolchain that is named and not there yet; one line for each on standard output."""
+    parser = argparse.ArgumentParser(prog="python -m rebuilder.environments.prepare", description=__doc__)
+    parser.add_argument("--root", type=Path, required=True, help="directory to keep them in")
+    parser.add_argument("--remake", action="store_true", help="make them again from what the archive has now")
+    parser.add_argument(
+        *("--accept-expired", "-e"),
+        action="append",
+        metavar="SUITE",
+        help="use this release of Debian although its signed state has expired, and no other; may be repeated",
+    )
+    parser.add_argument("names", nargs="+", metavar="NAME")
+    options = parser.parse_args(arguments)
+    try:
+        settings = ToolchainSettings(accept_expired=options.accept_expired)
+    except ValidationError as error:
+        parser.error(f"argument --accept-expired: {error.errors()[0]['ctx']['error']}")
+    store = configured_toolchains(
+        options.root,
+        _Now(),
+        settings=settings,
+        report=lambda what: print(what, file=sys.stderr),  # noqa: T201
+    )
+    for name in options.names:
+        begun = time.monotonic()
+        try:
+            toolchain = store.remake(name) if options.remake else store.get(name)
+        except RebuilderError as error:
+            print(error, f"{error.hint}" if error.hint else "", sep="\n", file=sys.stderr)  # noqa: T201
+            return error.exit_code
+        seconds = time.monotonic() - begun
+        print(  # noqa: T201
+            f"{name}: sha256 {toolchain.sha256}, Python {toolchain.python_version}, "
+            f"{len(toolchain.summary.packages)} packages, {seconds:.2f} s"
+        )
+        for note in toolchain.summary.notes:
+            print(f"  {note}", file=sys.stderr)  # noqa: T201
+    return ExitCode.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,48 @@
+"""Build environments: read-only root file systems by name and by digest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from rebuilder.model.report import ToolchainSummary
+from rebuilder.model.value import Sha256, Value
+
+
+class Toolchain(Value):
+    """A verified toolchain, ready for use."""
+
+    name: str
+    sha256: Sha256
+    root: Path
+    python_version: str
+    """Such as ``3.13``."""
+    summary: ToolchainSummary
+
+
+class Toolchains(Protocol):
+    """Read-only root file systems by name."""
+
+    def get(self, name: str) -> Toolchain:
+        """Make the toolchain if needed and make sure that it is unmodified.
+
+        Raises:
+            ToolchainError: it cannot be made, or was modified; the sentence says which file.
+        """
+        ...
+
+    def by_digest(self, sha256: str) -> Toolchain:
+        """A toolchain that a name stood for once, and make sure that it is unmodified.
+
+        Raises:
+            ToolchainError: this machine has none with that digest, or it was modified.
+        """
+        ...
+
+    def remake(self, name: str) -> Toolchain:
+        """Make the toolchain afresh; the one before stays available by its digest.
+
+        Raises:
+            ToolchainError: it cannot be made.
+        """
+        ...

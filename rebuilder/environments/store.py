@@ -1,0 +1,367 @@
+"""The toolchains of one machine: made once, kept by digest, checked before every use.
+
+Below the root directory::
+
+    trees/SHA256/root/          the tree itself
+    trees/SHA256/listing        its listing; SHA256 is the digest of this file
+    trees/SHA256/record.json    what it was made from
+    trees/SHA256/NAME.json      the same, where a second name came to the very same tree
+    trees/SHA256/fingerprint    of the tree when it was last read, so that a user is told that it was touched
+    current/NAME                digest of the tree that a name stands for now
+    making/                     locks, and what is being made
+
+Nothing that lies there is believed about a tree: whoever can change the tree can change what lies beside it. A process
+reads a tree as a whole before it first uses it, and remembers a fingerprint in its own memory; from then on a look at
+the fingerprint is enough, since no program can set back the time at which a file was last changed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from rebuilder.clock import Clock
+from rebuilder.environments.catalog import Spec, find
+from rebuilder.environments.debootstrap import Made, Mmdebstrap
+from rebuilder.environments.protocol import Toolchain
+from rebuilder.environments.settle import RECIPE, retime
+from rebuilder.environments.tree import changes, fingerprint, listing
+from rebuilder.errors import CorruptToolchainError, ToolchainError
+from rebuilder.model.report import ToolchainSummary
+from rebuilder.model.value import Sha256Field, Value, canonical_json, sha256_hex
+
+Maker = Callable[[Spec, Path], Made]
+"""Makes a tree of a specification at a path that does not exist yet."""
+
+Report = Callable[[str], None]
+"""Told in a few words what takes long just now."""
+
+
+_HEX = frozenset("0123456789abcdef")
+_READINGS = 3
+"""A tree whose times were put right is read again; one that changes still is being written to."""
+
+
+class Record(Value):
+    """What is kept about one tree."""
+
+    sha256: Sha256Field
+    """Digest of the tree, see :mod:`rebuilder.environments.tree`."""
+    spec: Spec
+    made: Made
+    made_at: datetime
+    recipe: int = 1
+    """:data:`rebuilder.environments.settle.RECIPE` at that time."""
+
+
+class DebianToolchains:
+    """Implements :class:`rebuilder.environments.protocol.Toolchains`."""
+
+    def __init__(
+        self,
+        root: Path,
+        clock: Clock,
+        *,
+        report: Report | None = None,
+        maker: Maker | None = None,
+        specs: Callable[[str], Spec] = find,
+    ) -> None:
+        """Use (and fill) the toolchains below ``root``.
+
+        Args:
+            root: Directory, made when it is missing.
+            clock: For the time of making in the record.
+            report: Told what takes long; nobody when None.
+            maker: What makes a tree; mmdebstrap when None.
+            specs: Gives the specification of a name, or raises ToolchainError.
+        """
+        self._root = root.absolute()
+        self._clock = clock
+        self._report = report or (lambda _: None)
+        self._maker = maker or Mmdebstrap(now=clock.now)
+        self._specs = specs
+        self._fingerprints: dict[str, str] = {}
+        """By digest, of trees that this process has read as a whole."""
+        self._outdated: dict[str, str] = {}
+        """By digest, what is said of a tree that was to be made again and could not be."""
+
+    def get(self, name: str) -> Toolchain:
+        """The toolchain of that name, checked each time; made when there is none yet, or its specification changed.
+
+        One that was made to an earlier specification is used where it cannot be made again, and says so.
+
+        Raises:
+            ToolchainError: it cannot be made or read, or was modified; the sentence says which file.
+        """
+        spec = self._specs(name)
+        with _disk_errors(self._root):
+            record = self._current(spec)
+            if record is None or (record.sha256 not in self._outdated and not _fits(record, spec)):
+                with self._lock(name):
+                    record = self._current(spec)
+                    if record is None or not _fits(record, spec):
+                        record = self._made_again(spec, record)
+            return self._checked(record)
+
+    def kept(self, name: str) -> Toolchain | None:
+        """The toolchain of that name, checked like :meth:`get` does; None when it would have to be made.
+
+        Raises:
+            ToolchainError: it cannot be read, or was modified.
+        """
+        spec = self._specs(name)
+        with _disk_errors(self._root):
+            record = self._current(spec)
+            return self._checked(record) if record is not None and _fits(record, spec) else None
+
+    def remake(self, name: str) -> Toolchain:
+        """Make it afresh from what the archive has now; the one before stays available by its digest.
+
+        Raises:
+            ToolchainError: it cannot be made.
+        """
+        spec = self._specs(name)
+        with _disk_errors(self._root), self._lock(name):
+            return self._checked(self._make(spec))
+
+    def by_digest(self, sha256: str) -> Toolchain:
+        """A toolchain made earlier, checked like :meth:`get` does.
+
+        Raises:
+            ToolchainError: this machine has none with that digest, or it was modified.
+        """
+        if len(sha256) != 64 or set(sha256) - _HEX or not self._tree(sha256).is_dir():
+            raise ToolchainError(
+                f"This machine has no toolchain with the digest {sha256[:64]}.",
+                hint="Only a machine that made it can run a definition that names it; the report lists its packages.",
+            )
+        with _disk_errors(self._root):
+            return self._checked(self.record(sha256))
+
+    def record(self, sha256: str, name: str | None = None) -> Record:
+        """What is kept about a tree.
+
+        Args:
+            sha256: Digest of the tree.
+            name: Of the toolchain that it is to be the record of; None: the first that came to this tree.
+
+        Raises:
+            ToolchainError: it cannot be read.
+        """
+        own = self._tree(sha256) / f"{name}.json"
+        file = own if name is not None and own.exists() else self._tree(sha256) / "record.json"
+        try:
+            record = Record.model_validate_json(file.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise self._broken(sha256, file.name) from error
+        if record.sha256 != sha256:
+            raise self._broken(sha256, file.name)
+        return record
+
+    def _tree(self, sha256: str) -> Path:
+        return self._root / "trees" / sha256
+
+    def _current(self, spec: Spec) -> Record | None:
+        """The record of the tree that a name stands for; None when there is none.
+
+        Raises:
+            CorruptToolchainError: that tree was made under another name.
+        """
+        pointer = self._root / "current" / spec.name
+        try:
+            sha256 = pointer.read_text(encoding="ascii", errors="replace").strip()
+        except FileNotFoundError:
+            return None
+        if len(sha256) != 64 or set(sha256) - _HEX or not self._tree(sha256).is_dir():
+            return None
+        record = self.record(sha256, spec.name)
+        if record.spec.name != spec.name:
+            raise CorruptToolchainError(
+                f"The toolchain {spec.name} was modified: the name stands for a tree that was made as "
+                f"{record.spec.name!r}.",
+                hint=f"Find out who did it. To have it made again, remove {pointer}.",
+            )
+        return record
+
+    def _made_again(self, spec: Spec, before: Record | None) -> Record:
+        """Make the tree of a name; where that fails, the one before serves, unless it is the user's own Python.
+
+        The name's lock is held.
+        """
+        try:
+            return self._make(spec)
+        except ToolchainError as error:
+            if before is None or spec.interpreter is not None or before.spec.python != spec.python:
+                raise
+            note = (
+                f"The specification of {spec.name} has changed since it was made ({before.made_at:%Y-%m-%d}), and it "
+                "could not be made again; the one from then was used."
+            )
+            self._report(f"{note} {error} {error.hint or ''}".strip())
+            self._outdated[before.sha256] = note
+            return before
+
+    def _checked(self, record: Record) -> Toolchain:
+        root, note = self._tree(record.sha256) / "root", self._outdated.get(record.sha256)
+        if not root.is_dir():
+            raise self._broken(record.sha256, "root")
+        if fingerprint(root) != self._fingerprints.get(record.sha256):
+            self._read_whole(record, root)
+        return Toolchain(
+            name=record.spec.name,
+            sha256=record.sha256,
+            root=root,
+            python_version=record.spec.python,
+            summary=ToolchainSummary(
+                name=record.spec.name,
+                sha256=record.sha256,
+                python=record.spec.python,
+                packages=tuple(f"{each.name} {each.version}" for each in record.made.packages),
+                notes=(*record.made.notes, *((note,) if note is not None else ())),
+            ),
+        )
+
+    def _read_whole(self, record: Record, root: Path) -> None:
+        """Read all of the tree, and say what changed if it is not what it was; touched times are put right."""
+        file = root.parent / "fingerprint"
+        noted = file.read_text(encoding="ascii", errors="replace") if file.exists() else None
+        if noted is not None and noted != fingerprint(root):
+            self._report(f"reading {record.spec.name} again, because something touched it")
+        for _ in range(_READINGS):
+            before = fingerprint(root)
+            found = listing(root)
+            if sha256_hex(found) != record.sha256:
+                raise self._modified(record, root, found)
+            retime(root)
+            if fingerprint(root) == before:
+                self._fingerprints[record.sha256] = before
+                if noted != before:
+                    with suppress(OSError):  # in somebody else's store, or on a full disk, it is only told again
+                        write_whole(file, before.encode())
+                return
+        raise CorruptToolchainError(
+            f"The toolchain {record.spec.name} was changed while it was read.",
+            hint=f"Find out which program writes below {root.parent}.",
+        )
+
+    def _modified(self, record: Record, root: Path, found: bytes) -> ToolchainError:
+        try:
+            recorded = (root.parent / "listing").read_bytes()
+        except OSError:
+            recorded = b""
+        name = record.spec.name
+        hint = f"Find out who did it. To have it made again, remove {root.parent}."
+        if sha256_hex(recorded) != record.sha256:
+            return CorruptToolchainError(f"The toolchain {name} and its listing were modified.", hint=hint)
+        changed = changes(recorded, found)
+        more = f", and {len(changed) - 3} more" if len(changed) > 3 else ""
+        return CorruptToolchainError(
+            f"The toolchain {name} was modified since it was made: {', '.join(changed[:3])}{more}.", hint=hint
+        )
+
+    def _broken(self, sha256: str, what: str) -> ToolchainError:
+        tree = self._tree(sha256)
+        return ToolchainError(
+            f"The toolchain at {tree} cannot be used: its {what} is missing or malformed.",
+            hint=f"To have it made again, remove {tree}.",
+        )
+
+    def _make(self, spec: Spec) -> Record:
+        """Make a tree and let the name stand for it. The name's lock is held."""
+        making = self._root / "making"
+        for left_over in making.glob(f"{spec.name}-*"):
+            shutil.rmtree(left_over)
+        self._report(f"making {spec.name} from the {'settings' if spec.interpreter else 'Debian archive'}")
+        place = Path(tempfile.mkdtemp(prefix=f"{spec.name}-", dir=making))
+        try:
+            record = self._fill(spec, place)
+            tree = self._tree(record.sha256)
+            if tree.exists():
+                self._keep(record, tree)
+            else:
+                _directory(tree.parent)
+                place.rename(tree)
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+        write_whole(_directory(self._root / "current") / spec.name, f"{record.sha256}\n".encode())
+        return record
+
+    def _keep(self, record: Record, tree: Path) -> None:
+        """The same tree came out once more: keep what it was made from this time."""
+        first = self.record(record.sha256)
+        file = "record.json" if first.spec.name == record.spec.name else f"{record.spec.name}.json"
+        write_whole(tree / file, canonical_json(record.document()))
+
+    def _fill(self, spec: Spec, place: Path) -> Record:
+        place.chmod(0o755)
+        root = place / "root"
+        made = self._maker(spec, root)
+        found = listing(root)
+        sha256 = sha256_hex(found)
+        record = Record(sha256=sha256, spec=spec, made=made, made_at=self._clock.now(), recipe=RECIPE)
+        write_whole(place / "listing", found)
+        write_whole(place / "record.json", canonical_json(record.document()))
+        write_whole(place / "fingerprint", fingerprint(root).encode())
+        for log in place.glob("*.log"):
+            log.unlink()
+        return record
+
+    @contextmanager
+    def _lock(self, name: str) -> Iterator[None]:
+        """Let one process at a time make a toolchain; the kernel frees the lock of one that dies."""
+        _directory(self._root)
+        making = _directory(self._root / "making")
+        with (making / f".{name}.lock").open("wb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._report(f"waiting for another process that makes {name}")
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def _fits(record: Record, spec: Spec) -> bool:
+    """Whether a tree was made as it would be made now, whatever packages the archive has now."""
+    return record.spec == spec and record.recipe == RECIPE
+
+
+@contextmanager
+def _disk_errors(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        place = error.filename or root
+        raise ToolchainError(
+            f"The toolchains below {root} cannot be used: {error.strerror or error} ({place}).",
+            hint="Check the free space and the permissions there.",
+        ) from error
+
+
+def _directory(place: Path) -> Path:
+    """Make a directory that every user can pass, whatever our umask: builds run as another one."""
+    if not place.is_dir():
+        place.mkdir(parents=True, exist_ok=True)
+        place.chmod(0o755)
+    return place
+
+
+def write_whole(file: Path, data: bytes) -> None:
+    """Write a whole file or nothing."""
+    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}-", delete=False) as draft:
+        try:
+            draft.write(data)
+            draft.flush()
+            os.fsync(draft.fileno())
+            os.fchmod(draft.fileno(), 0o644)
+            Path(draft.name).replace(file)
+        except BaseException:
+            Path(draft.name).unlink(missing_ok=True)
+            raise

@@ -1,0 +1,126 @@
+"""Reading a toolchain's tree: its listing, its digest, and a quick fingerprint.
+
+A listing has one line per entry, sorted by path (as bytes), the tree's own root first::
+
+    d 0755 .
+    f 0755 125640 0c3…e1 usr/bin/dash
+    l dash usr/bin/sh
+
+that is: type, permission bits, then size in bytes and SHA-256 for a file or the target for a symbolic link, then the
+path. Paths and targets are percent-encoded (RFC 3986), so a line always has the same number of words. The digest of a
+toolchain is the SHA-256 of its listing. Owners, inode numbers and link counts are not part of it: they differ between
+machines and between a toolchain made as root and the same one made by an ordinary user. Times are not part of it
+either, because they carry no information: every entry has the one time that :mod:`rebuilder.environments.settle` gives.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from array import array
+from collections.abc import Iterator
+from operator import attrgetter
+from pathlib import Path
+from urllib.parse import quote_from_bytes
+
+from rebuilder.errors import ToolchainError
+
+_SAFE = "/+,:=@~-._"
+_64_BITS = (1 << 64) - 1
+
+
+def listing(root: Path) -> bytes:
+    """List a tree, reading every file of it.
+
+    Raises:
+        ToolchainError: it holds something that is no file, directory or symbolic link.
+        OSError: it cannot be read.
+    """
+    lines = sorted((path, _line(root, path, status)) for path, status in walk(root))
+    return b"".join(line for _, line in lines)
+
+
+def walk(root: Path) -> Iterator[tuple[bytes, os.stat_result]]:
+    """Every entry with its path relative to ``root`` (``.`` for itself) and what ``lstat`` says, in no order."""
+    top = os.fsencode(root)
+    yield b".", os.lstat(top)
+    pending = [(top, b"")]
+    while pending:
+        directory, prefix = pending.pop()
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                status = entry.stat(follow_symlinks=False)
+                path = prefix + entry.name
+                if stat.S_ISDIR(status.st_mode):
+                    pending.append((entry.path, path + b"/"))
+                yield path, status
+
+
+def _line(root: Path, path: bytes, status: os.stat_result) -> bytes:
+    place = os.path.join(os.fsencode(root), path)  # noqa: PTH118 - bytes: names need not be valid text
+    mode = stat.S_IMODE(status.st_mode)
+    if stat.S_ISDIR(status.st_mode):
+        words = f"d {mode:04o}"
+    elif stat.S_ISREG(status.st_mode):
+        with open(place, "rb") as file:  # noqa: PTH123 - bytes
+            words = f"f {mode:04o} {status.st_size} {hashlib.file_digest(file, 'sha256').hexdigest()}"
+    elif stat.S_ISLNK(status.st_mode):
+        words = f"l {quote_from_bytes(os.readlink(place), safe=_SAFE)}"  # noqa: PTH115 - bytes
+    else:
+        raise ToolchainError(f"{os.fsdecode(place)} is neither a file, a directory nor a symbolic link.")
+    return f"{words} {quote_from_bytes(path, safe=_SAFE)}\n".encode()
+
+
+def changes(recorded: bytes, found: bytes) -> list[str]:
+    """Say how two listings differ, one phrase per path, in order of path."""
+    before, after = _by_path(recorded), _by_path(found)
+    return [
+        f"{path} was {_how(before.get(path), after.get(path))}"
+        for path in sorted(before.keys() | after.keys())
+        if before.get(path) != after.get(path)
+    ]
+
+
+def _by_path(text: bytes) -> dict[str, list[str]]:
+    lines = (line.split(" ") for line in text.decode("ascii", "backslashreplace").splitlines())
+    return {words[-1]: words[:-1] for words in lines}
+
+
+def _how(before: list[str] | None, after: list[str] | None) -> str:
+    if before is None or after is None:
+        return "added" if before is None else "removed"
+    if before[0] != after[0]:
+        return "replaced by another kind of file"
+    if before[0] == "l":
+        return "pointed elsewhere"
+    return "given another mode" if before[2:] == after[2:] else "changed"
+
+
+def fingerprint(root: Path) -> str:
+    """A value that changes when anything in the tree is touched; milliseconds, since no file is opened.
+
+    It covers path, mode, size, inode number and the times of last modification and status change of every entry.
+    The kernel sets the latter on every change, and no program can set it back.
+    """
+    top = os.fsencode(root)
+    names: list[bytes] = []
+    numbers = array("Q")
+    _mark(numbers, os.lstat(top))
+    pending = [top]
+    while pending:
+        with os.scandir(pending.pop()) as directory:
+            entries = sorted(directory, key=attrgetter("name"))
+        for entry in entries:
+            names.append(entry.path)
+            _mark(numbers, entry.stat(follow_symlinks=False))
+            if entry.is_dir(follow_symlinks=False):
+                pending.append(entry.path)
+    digest = hashlib.sha256(b"\0".join(name[len(top) :] for name in names))
+    digest.update(numbers)
+    return digest.hexdigest()
+
+
+def _mark(numbers: array[int], status: os.stat_result) -> None:
+    mode, size, inode = status.st_mode, status.st_size, status.st_ino
+    numbers.extend((mode, size, inode, status.st_mtime_ns & _64_BITS, status.st_ctime_ns & _64_BITS))

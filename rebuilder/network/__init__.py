@@ -1,0 +1,1 @@
+"""The only outgoing connections: registries, files, repositories, notifications, to public addresses only."""

@@ -1,0 +1,314 @@
+"""Commits fetched from git repositories, each as an archive of its files."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rebuilder.errors import FetchMismatchError, ForbiddenAddressError, StoreError
+from rebuilder.model.git import Commit, SourceProblem, SourceTree, Submodule, Tag, Trouble
+from rebuilder.model.text import clipped
+from rebuilder.model.value import sha256_hex
+from rebuilder.network.git.address import Mirrors, RefusedAddress, Remote, key, public
+from rebuilder.network.git.archive import ArchiveFindings, tar_chunks
+from rebuilder.network.git.objects import (
+    Contents,
+    RawCommit,
+    Unsound,
+    read_commit,
+    read_entries,
+    read_object,
+    read_references,
+    tag_points_at,
+)
+from rebuilder.network.git.problems import NOT_HANDED_OUT, explained, redirection
+from rebuilder.network.git.process import Done, Git, GitStopped
+from rebuilder.network.reach import Reach
+from rebuilder.network.relay import Relay
+from rebuilder.store.protocol import Blobs
+
+_SHA = re.compile(r"[0-9a-f]{40}")
+_TAG_NAME = re.compile(r"(?![-.])[^\x00-\x20\x7f~^:?*\[\\]{1,200}")
+_TAGS = "refs/tags/"
+_MOST_TAGS = 20
+_ADVERTISED_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class GitLimits:
+    """What one repository may cost."""
+
+    seconds: float = 300
+    """For one question, waiting for another process included."""
+    fetched_bytes: int = 512 << 20
+    """What may be downloaded for one commit."""
+    content_bytes: int = 1 << 30
+    """All files of a commit together."""
+    files: int = 100_000
+    slow_seconds: int = 30
+    """How long a server may send next to nothing."""
+
+
+class GitSources:
+    """Implements :class:`rebuilder.network.protocol.Sources` with the machine's git.
+
+    Args:
+        blobs: Where archives and raw objects go.
+        cache_directory: One bare repository for each address; made when it is needed, safe to remove.
+        mirrors: See :class:`rebuilder.network.git.address.Mirrors`.
+        limits: What one repository may cost.
+        environment: The machine's; only its proxies and certificates count.
+        reachable: Origins that may be asked although they are not public; those of mirrors are anyway.
+
+    Raises:
+        UsageError: the mirrors cannot be understood.
+    """
+
+    def __init__(
+        self,
+        blobs: Blobs,
+        cache_directory: Path,
+        mirrors: Mapping[str, str] | None = None,
+        *,
+        limits: GitLimits | None = None,
+        environment: Mapping[str, str] | None = None,
+        reachable: Sequence[str] = (),
+    ) -> None:
+        self._blobs = blobs
+        self._cache = cache_directory
+        self._mirrors = Mirrors(mirrors or {})
+        self._limits = limits or GitLimits()
+        self._environment = os.environ if environment is None else environment
+        self._reach = Reach([*reachable, *self._mirrors.servers], self._environment)
+
+    def commit(self, repository_url: str, sha: str, tag_hint: str | None = None) -> SourceTree | SourceProblem:
+        """See :meth:`rebuilder.network.protocol.Sources.commit`."""
+        if not _SHA.fullmatch(sha):
+            return SourceProblem(
+                trouble=Trouble.REFUSED, sentence=f"{clipped(sha, 80)} is not the full SHA-1 name of a commit."
+            )
+        hint = tag_hint.removeprefix(_TAGS) if tag_hint else None
+        try:
+            remote = self._mirrors.remote(public(repository_url))
+            with self._repository(remote) as git:
+                return _Visit(self._blobs, git, remote, self._limits, sha, hint).source()
+        except RefusedAddress as refusal:
+            return SourceProblem(trouble=Trouble.REFUSED, sentence=str(refusal))
+        except Unsound as reason:
+            return SourceProblem(trouble=reason.trouble, sentence=str(reason))
+        except GitStopped as stop:
+            return self._stopped(stop, remote)
+
+    def tags(self, repository_url: str) -> Mapping[str, str] | SourceProblem:
+        """See :meth:`rebuilder.network.protocol.Sources.tags`."""
+        try:
+            remote = self._mirrors.remote(public(repository_url))
+            with self._repository(remote) as git:
+                found, _ = advertised(git, remote)
+                return found if isinstance(found, SourceProblem) else tags_among(found)
+        except RefusedAddress as refusal:
+            return SourceProblem(trouble=Trouble.REFUSED, sentence=str(refusal))
+        except GitStopped as stop:
+            return self._stopped(stop, remote)
+
+    def _stopped(self, stop: GitStopped, remote: Remote) -> SourceProblem:
+        if stop.limit == "size":
+            megabytes = self._limits.fetched_bytes >> 20
+            sentence = f"{remote.shown} sends more than is taken ({megabytes:,} MB for one commit)."
+            return SourceProblem(trouble=Trouble.TOO_LARGE, sentence=sentence)
+        sentence = f"{remote.shown} took longer than {self._limits.seconds:g} seconds."
+        return SourceProblem(trouble=Trouble.TIMED_OUT, sentence=sentence)
+
+    @contextlib.contextmanager
+    def _repository(self, remote: Remote) -> Iterator[Git]:
+        """The cached repository of an address, held by us alone."""
+        if remote.origin is not None:
+            try:
+                self._reach.check(remote.origin)
+            except ForbiddenAddressError as error:
+                raise RefusedAddress(str(error)) from None
+        deadline = time.monotonic() + self._limits.seconds
+        name = sha256_hex(f"{key(remote.shown)}\n{key(remote.url)}".encode())
+        try:
+            self._cache.mkdir(parents=True, exist_ok=True)
+            lock = (self._cache / f"{name}.lock").open("wb")
+        except OSError as error:
+            raise StoreError(
+                f"{self._cache} cannot be written: {error.strerror}.", hint="Free space or mend its rights."
+            ) from None
+        with (
+            lock,
+            tempfile.TemporaryDirectory(prefix="git-", ignore_cleanup_errors=True) as scratch,
+            contextlib.nullcontext() if remote.origin is None else Relay(self._reach) as relay,
+        ):
+            _wait_for(lock.fileno(), deadline)
+            git = Git(
+                self._cache / f"{name}.git",
+                remote,
+                Path(scratch),
+                self._environment,
+                deadline=deadline,
+                slow_seconds=self._limits.slow_seconds,
+                relay=relay,
+                inherited=lock.fileno(),
+            )
+            git.make()
+            yield git
+
+
+@dataclass(frozen=True)
+class _Visit:
+    """One commit asked for."""
+
+    _blobs: Blobs
+    _git: Git
+    _remote: Remote
+    _limits: GitLimits
+    _sha: str
+    _hint: str | None
+
+    def source(self) -> SourceTree | SourceProblem:
+        references, said = advertised(self._git, self._remote)
+        if isinstance(references, SourceProblem):
+            return references
+        tags = tags_among(references)
+        pointing = [name for name, target in tags.items() if target == self._sha and _TAG_NAME.fullmatch(name)]
+        pointing.sort(key=lambda name: (name != self._hint, name))
+        pointing = sorted(pointing[:_MOST_TAGS])
+        problem = self._fetch(pointing, references, tags)
+        if problem is not None:
+            return problem
+        data = read_object(self._git, self._sha, "commit")
+        if data is None:
+            return SourceProblem(trouble=Trouble.UNSOUND, sentence=f"{self._sha} is no commit.")
+        redirected = redirection(said, self._remote)
+        return self._tree(
+            read_commit(data, self._sha),
+            tuple(self._tag(name, references) for name in pointing),
+            findings=self._findings(tags),
+            notes=(redirected,) if redirected else (),
+        )
+
+    def _fetch(
+        self, pointing: list[str], references: Mapping[str, str], tags: Mapping[str, str]
+    ) -> SourceProblem | None:
+        """Bring the commit and the objects of its annotated tags here; None when they are."""
+        mine = f"refs/rebuilder/{self._sha}"
+        specs = {name: f"+{_TAGS}{name}:{mine}/tags/{index}" for index, name in enumerate(pointing)}
+        annotated = [specs[name] for name in pointing if references[_TAGS + name] != self._sha]
+        if self._git.run("rev-parse", "--verify", "--quiet", f"{mine}/commit").code == 0:
+            return self._settled(self._ask(annotated), tags) if annotated else None
+        done = self._ask([f"+{self._sha}:{mine}/commit", *annotated])
+        if done.code and specs and _is_refusal(done.said):
+            done = self._ask(list(specs.values()))  # some servers hand out what a tag names, nothing by its own name
+            if done.code == 0:
+                self._git.run("update-ref", f"{mine}/commit", self._sha)
+        return self._settled(done, tags)
+
+    def _ask(self, wanted: list[str]) -> Done:
+        return self._git.run(
+            *("fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"),
+            *("--no-auto-maintenance", "--force", "--end-of-options", "source", *wanted),
+            most_growth=self._limits.fetched_bytes,
+        )
+
+    def _settled(self, done: Done, tags: Mapping[str, str]) -> SourceProblem | None:
+        if done.code == 0:
+            return None
+        if not _is_refusal(done.said):
+            return explained(done.said, self._remote)
+        sentence = f"{self._remote.shown} does not hand out the commit {self._sha}; it may have been removed."
+        return SourceProblem(trouble=Trouble.NO_COMMIT, sentence=" ".join((sentence, *self._findings(tags))))
+
+    def _findings(self, tags: Mapping[str, str]) -> tuple[str, ...]:
+        """What the tag that was expected does now."""
+        if self._hint is None or tags.get(self._hint) == self._sha:
+            return ()
+        shown = clipped(self._hint)
+        if self._hint not in tags:
+            return (f"The tag {shown} is not in the repository any more.",)
+        return (f"The tag {shown} points at {tags[self._hint]} now, not at {self._sha}.",)
+
+    def _tag(self, name: str, references: Mapping[str, str]) -> Tag:
+        target = references[_TAGS + name]
+        if target == self._sha:
+            return Tag(name=name)
+        data = read_object(self._git, target, "tag")
+        if data is None or not tag_points_at(data, self._sha):  # a tag of a tag: git describe sees its end only
+            return Tag(name=name)
+        return Tag(name=name, object_sha256=self._blobs.put(data))
+
+    def _tree(
+        self, raw: RawCommit, tags: tuple[Tag, ...], findings: tuple[str, ...], notes: tuple[str, ...]
+    ) -> SourceTree | SourceProblem:
+        entries = read_entries(self._git, raw.tree, most=self._limits.files)
+        size = sum(each.size for each in entries)
+        if size > self._limits.content_bytes:
+            sentence = f"The files of the commit have {size:,} bytes; up to {self._limits.content_bytes:,} are taken."
+            return SourceProblem(trouble=Trouble.TOO_LARGE, sentence=sentence)
+        submodules = [each for each in entries if each.kind == "submodule"]
+        seen = ArchiveFindings()
+        with self._git.talking("cat-file", "--batch") as (stdin, stdout):
+            chunks = tar_chunks(entries, Contents(self._git, stdin, stdout), int(raw.committed_at.timestamp()), seen)
+            try:
+                archive, _ = self._blobs.put_stream(chunks, max_bytes=2 * self._limits.content_bytes + (64 << 20))
+            except FetchMismatchError:
+                raise Unsound("The archive of the commit is larger than is taken.", Trouble.TOO_LARGE) from None
+        commit = Commit(
+            repository=self._remote.shown,
+            sha=self._sha,
+            tree=raw.tree,
+            committed_at=raw.committed_at,
+            object_sha256=self._blobs.put(raw.data),
+            parents=raw.parents,
+            tags=tags,
+        )
+        return SourceTree(
+            commit=commit,
+            archive_sha256=archive,
+            files=len(entries) - len(submodules),
+            size=size,
+            submodules=tuple(Submodule(path=_text(each.path), commit=each.name) for each in submodules),
+            findings=findings,
+            notes=(*notes, *seen.notes(submodules)),
+        )
+
+
+def advertised(git: Git, remote: Remote) -> tuple[Mapping[str, str] | SourceProblem, str]:
+    """The tags a repository names, peeled ones too; with what git said besides."""
+    done = git.run("ls-remote", "--quiet", "--tags", "--end-of-options", "source", most_output=_ADVERTISED_BYTES)
+    return (explained(done.said, remote) if done.code else read_references(done.output)), done.said
+
+
+def tags_among(references: Mapping[str, str]) -> dict[str, str]:
+    """Tag to commit: what an annotated tag leads to, not its own object."""
+    names = (each[len(_TAGS) :] for each in references if each.startswith(_TAGS) and not each.endswith("^{}"))
+    return {name: references.get(f"{_TAGS}{name}^{{}}", references[_TAGS + name]) for name in sorted(names)}
+
+
+def _is_refusal(said: str) -> bool:
+    return any(sign in said for sign in NOT_HANDED_OUT)
+
+
+def _text(path: bytes) -> str:
+    return clipped(path.decode("utf-8", "surrogateescape"))
+
+
+def _wait_for(lock: int, deadline: float) -> None:
+    """Take a lock; raise :class:`GitStopped` when another process keeps it until the deadline."""
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise GitStopped("time") from None
+            time.sleep(0.05)
+        else:
+            return

@@ -1,0 +1,107 @@
+"""What the network gives: documents, files, repositories, resolved requirements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Literal, Protocol
+
+from rebuilder.model.document import Document
+from rebuilder.model.git import SourceProblem, SourceTree
+from rebuilder.model.resolution import Resolution
+from rebuilder.model.value import Sha256
+
+DigestAlgorithm = Literal["sha256", "sha384", "sha512"]
+"""What a file's bytes may be bound by."""
+
+
+class Fetcher(Protocol):
+    """The network, bounded: nothing else in the program opens a connection."""
+
+    def document(self, url: str, *, accept: str, max_bytes: int) -> Document | None:
+        """Fetch (or revalidate by ETag) a small document; None when the server says it does not exist.
+
+        Raises:
+            UnavailableError: no proper answer after polite retries.
+            FetchMismatchError: larger than ``max_bytes`` or cut short.
+        """
+        ...
+
+    def file(self, url: str, *, sha256: str, max_bytes: int) -> Sha256:
+        """Fetch a file into the blobs unless it is there already; its digest must be ``sha256``.
+
+        Raises:
+            UnavailableError: no proper answer after polite retries, or the file is gone.
+            FetchMismatchError: other bytes, more than ``max_bytes``, or cut short.
+        """
+        ...
+
+    def digest(self, url: str, *, max_bytes: int) -> Sha256 | None:
+        """Fetch a file once more, whatever is stored, and give the digest it has now; the bytes are not kept.
+
+        Returns:
+            None when the server says it does not exist.
+
+        Raises:
+            UnavailableError, FetchMismatchError: see :meth:`document`.
+        """
+        ...
+
+    def file_by_digest(self, url: str, *, algorithm: DigestAlgorithm, digest: str, max_bytes: int) -> Sha256:
+        """Fetch a file of which the registry gives only another digest; give its SHA-256.
+
+        Args:
+            url: Where it is.
+            algorithm: Of ``digest``, which is lower-case hexadecimal.
+            digest: What the bytes must have; checked before any of them becomes a blob.
+            max_bytes: Most that is read.
+
+        Raises:
+            UnavailableError, FetchMismatchError: see :meth:`file`.
+        """
+        ...
+
+
+class Resolver(Protocol):
+    """Chooses exact versions for build requirements."""
+
+    def resolve(
+        self,
+        requirements: Sequence[str],
+        *,
+        constraints: Sequence[str] = (),
+        python_version: str,
+        not_after: datetime,
+    ) -> Resolution:
+        """Pick the newest wheels that were published before ``not_after`` (PEP 508 requirements).
+
+        Raises:
+            UnavailableError: the index does not answer.
+        """
+        ...
+
+
+class Sources(Protocol):
+    """Repositories to build from."""
+
+    def commit(self, repository_url: str, sha: str, tag_hint: str | None = None) -> SourceTree | SourceProblem:
+        """Fetch one commit: its files as an archive in the blobs, its raw objects, the tags that point at it.
+
+        Args:
+            repository_url: An https address; user name and password in it are left out.
+            sha: The full name of the commit, 40 hexadecimal digits.
+            tag_hint: The tag it is said to have, with or without ``refs/tags/``; a finding when it has not.
+
+        Raises:
+            UnavailableError: this machine lacks a program.
+            StoreError: our own store or cache cannot be used.
+        """
+        ...
+
+    def tags(self, repository_url: str) -> Mapping[str, str] | SourceProblem:
+        """Every tag, without ``refs/tags/``, and the commit (or other object) it leads to.
+
+        Raises:
+            UnavailableError, StoreError: see :meth:`commit`.
+        """
+        ...

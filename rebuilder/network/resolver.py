@@ -1,0 +1,265 @@
+"""Choosing exact versions of build dependencies with ``uv``, as if it were an earlier day."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import quote
+
+from packaging.requirements import InvalidRequirement
+from packaging.utils import canonicalize_name
+from pydantic import ValidationError
+
+from rebuilder.errors import StoreError, ToolchainError, UnavailableError, UsageError
+from rebuilder.foreign_words import read_requirement
+from rebuilder.model.resolution import Pin, Resolution
+from rebuilder.model.value import canonical_json, sha256_hex
+from rebuilder.network.http.address import Credentials, bare
+from rebuilder.network.reach import Reach
+from rebuilder.network.relay import Relay
+from rebuilder.network.resolver_answer import is_statement_about_releases, read_lock, reason
+from rebuilder.store.protocol import Memo
+
+_PLATFORMS = {"x86_64": "x86_64-unknown-linux-gnu", "aarch64": "aarch64-unknown-linux-gnu"}
+_HARMLESS = re.compile(r"[A-Za-z0-9 ._\-\[\],<>=!~*+;()'\"]{1,1000}")
+"""Characters that mean nothing else in a requirements file: no line ends, ``#``, ``\\``, ``$``, ``@``, ``/``."""
+_SETTLED = timedelta(hours=1)
+"""After a moment has passed for so long, nothing more is published that claims to be from before it."""
+_PASSED_ON = ("SSL_CERT_FILE", "SSL_CERT_DIR", "UV_SYSTEM_CERTS", "UV_NATIVE_TLS")
+_UNDERSTOOD_WRONGLY = 2
+_LATER = "Try again later; `rebuilder doctor` shows which index is used."
+
+
+@dataclass(frozen=True)
+class UvSettings:
+    """How uv is run. It sees nothing else of this machine: no configuration, no environment, no other Python."""
+
+    index_url: str
+    binary: Path
+    cache_directory: Path
+    ca_bundle: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    """Where certificates are taken from."""
+    reach: Reach = field(default_factory=Reach)
+    """What may be asked, and through which proxies."""
+    credentials: Credentials = field(default_factory=Credentials)
+    """Which the index gets, and nobody else."""
+    seconds: float = 180
+    """Longest time for one resolution."""
+    http_seconds: int = 30
+    http_retries: int = 3
+    machine: str = field(default_factory=platform.machine)
+
+
+class UvResolver:
+    """Implements :class:`rebuilder.network.protocol.Resolver` with ``uv pip compile``."""
+
+    def __init__(self, settings: UvSettings, facts: Memo) -> None:
+        """Nothing is started before the first question.
+
+        Args:
+            settings: Which uv, which index.
+            facts: Where answers are kept.
+
+        Raises:
+            UsageError: this kind of machine has no wheels.
+        """
+        if settings.machine not in _PLATFORMS:
+            message = f"Build dependencies can be resolved for {' and '.join(_PLATFORMS)}, not for {settings.machine}."
+            raise UsageError(message, hint="Run the rebuilder on one of these machines.")
+        self._settings = settings
+        self._facts = facts
+
+    @cached_property
+    def name(self) -> str:
+        """What decides about the answers besides the question: uv's version, the index, the platform."""
+        return f"{self._uv_version}; {bare(self._settings.index_url)}; {_PLATFORMS[self._settings.machine]}"
+
+    def resolve(
+        self,
+        requirements: Sequence[str],
+        *,
+        constraints: Sequence[str] = (),
+        python_version: str,
+        not_after: datetime,
+    ) -> Resolution:
+        """See ``Resolver.resolve``; files uploaded at ``not_after`` itself are left out."""
+        asked, bounds = sorted(set(requirements)), sorted(set(constraints))
+        if not asked:
+            return Resolution()
+        moment = not_after.astimezone(UTC)
+        key = self._key(asked, bounds, python_version, moment)
+        known = self._remembered(key)
+        if known is not None:
+            return known
+        try:
+            lines, limits = [_harmless(each) for each in asked], [_harmless(each) for each in bounds]
+        except InvalidRequirement as error:
+            return Resolution(problem=str(error))
+        resolution = self._run(lines, limits, python_version, moment)
+        if resolution.problem is None and datetime.now(UTC) - moment > _SETTLED:
+            self._facts.put(key, [pin.document() for pin in resolution.pins])
+        return resolution
+
+    def _key(self, requirements: list[str], constraints: list[str], python_version: str, moment: datetime) -> str:
+        question = {
+            "requirements": requirements,
+            "constraints": constraints,
+            "python": python_version,
+            "not_after": moment.isoformat(),
+            "resolver": self.name,
+        }
+        return f"resolution:{sha256_hex(canonical_json(question))}"
+
+    def _remembered(self, key: str) -> Resolution | None:
+        known = self._facts.get(key)
+        try:
+            return None if known is None else Resolution(pins=tuple(Pin.model_validate(each) for each in known))
+        except (ValidationError, TypeError):
+            return None
+
+    def _run(
+        self, requirements: list[str], constraints: list[str], python_version: str, moment: datetime
+    ) -> Resolution:
+        with _scratch(self._settings.cache_directory) as name:
+            arguments = self._arguments(python_version, moment)
+            if constraints:
+                bounds = Path(name) / "constraints.txt"
+                bounds.write_text("".join(f"{line}\n" for line in constraints), encoding="utf-8")
+                arguments.append(f"--constraints={bounds}")
+            text = "".join(f"{line}\n" for line in requirements)
+            done = self._uv(arguments, text, Path(name))
+            if done.returncode == 0:
+                pins = read_lock(done.stdout, python_version=python_version, machine=self._settings.machine)
+                return Resolution(pins=pins)
+            words = reason(done.stderr)
+            if done.returncode == 1 and is_statement_about_releases(done.stderr):
+                return Resolution(problem=words)
+            # 2 is what uv ends with when the network failed, but also when it cannot read the question. Without
+            # network it gets no further in the first case than "not in the cache", which is another exit code.
+            offline = self._uv([*arguments, "--offline"], text, Path(name)) if done.returncode == 2 else None
+            if offline is not None and offline.returncode == _UNDERSTOOD_WRONGLY:
+                return Resolution(problem=f"uv cannot read the build requirements: {words}")
+        message = f"The index does not give uv what it needs to resolve {', '.join(requirements)}: {words}"
+        raise UnavailableError(message, hint=_LATER)
+
+    def _arguments(self, python_version: str, moment: datetime) -> list[str]:
+        return [
+            "pip",
+            "compile",
+            "-",
+            "--format=pylock.toml",
+            f"--exclude-newer={moment:%Y-%m-%dT%H:%M:%S.%fZ}",
+            f"--python-version={python_version}",
+            f"--python-platform={_PLATFORMS[self._settings.machine]}",
+            f"--python={sys.executable}",
+            "--only-binary=:all:",
+            "--no-config",
+            "--no-sources",
+            "--no-header",
+            "--no-annotate",
+            "--no-python-downloads",
+            "--no-progress",
+            "--color=never",
+            f"--cache-dir={self._settings.cache_directory / 'uv'}",
+        ]
+
+    def _uv(self, arguments: list[str], text: str, directory: Path) -> subprocess.CompletedProcess[str]:
+        try:
+            with Relay(self._settings.reach) as relay:
+                done = subprocess.run(
+                    [self._settings.binary, *arguments],
+                    input=text,
+                    cwd=directory,
+                    env=self._environment(directory) | relay.environment,
+                    capture_output=True,
+                    encoding="utf-8",
+                    errors="replace",
+                    timeout=self._settings.seconds,
+                    check=False,
+                )
+                if done.returncode and relay.refused:
+                    raise relay.refused[0]
+                if done.returncode and relay.failed:
+                    message = "The index, or a server that it names, cannot be connected to."
+                    raise UnavailableError(message, hint=_LATER)
+                return done
+        except subprocess.TimeoutExpired:
+            message = f"uv did not resolve the build requirements within {self._settings.seconds:g} seconds."
+            raise UnavailableError(message, hint="Try again later; the index may be slow.") from None
+        except OSError as error:
+            message = f"uv cannot be started from {self._settings.binary}: {error.strerror}."
+            raise ToolchainError(message, hint="Install the rebuilder again, uv comes with it.") from None
+
+    def _environment(self, home: Path) -> dict[str, str]:
+        """All that uv gets to know. The index goes here since everybody may read command lines."""
+        settings = self._settings
+        environment = {name: settings.environment[name] for name in _PASSED_ON if name in settings.environment}
+        environment |= {
+            "HOME": str(home),
+            "LANG": "C.UTF-8",
+            "UV_DEFAULT_INDEX": self._index_with_login(),
+            "UV_HTTP_TIMEOUT": str(settings.http_seconds),
+            "UV_HTTP_RETRIES": str(settings.http_retries),
+        }
+        if settings.ca_bundle is not None:
+            environment["SSL_CERT_DIR" if settings.ca_bundle.is_dir() else "SSL_CERT_FILE"] = str(settings.ca_bundle)
+        return environment
+
+    def _index_with_login(self) -> str:
+        """The index as uv is told of it. It gets no netrc: it would send what is there to any port of a host."""
+        settings = self._settings
+        settings.credentials.learn(settings.index_url, named=True)
+        address = bare(settings.index_url)
+        login = settings.credentials.login(address, named=True)
+        if login is None:
+            return address
+        return address.replace("://", f"://{':'.join(quote(each, safe='') for each in login)}@", 1)
+
+    @cached_property
+    def _uv_version(self) -> str:
+        with _scratch(self._settings.cache_directory) as name:
+            return " ".join(self._uv(["--version"], "", Path(name)).stdout.split()[:2])
+
+
+def _harmless(requirement: str) -> str:
+    """The requirement as we understand it, so that uv reads nothing else into it.
+
+    Raises:
+        InvalidRequirement: it is none (PEP 508), names an address or a path, or has odd characters; a sentence.
+    """
+    short = ascii(requirement if len(requirement) <= 200 else requirement[:199] + "…")
+    try:
+        parsed = read_requirement(requirement)
+    except InvalidRequirement:
+        raise InvalidRequirement(f"The build requirement {short} is malformed.") from None
+    if parsed.url is not None:
+        raise InvalidRequirement(f"The build requirement {short} names an address; only index releases can be used.")
+    # "some.whl" is a name (PEP 508), but uv would look for a file; the normalised name is no file name.
+    parsed.name = canonicalize_name(parsed.name)
+    text = str(parsed)
+    if not _HARMLESS.fullmatch(text):
+        raise InvalidRequirement(
+            f"The build requirement {short} is longer, or has other characters, than requirements need."
+        )
+    return text
+
+
+def _scratch(parent: Path) -> tempfile.TemporaryDirectory[str]:
+    """An empty directory: no project, no settings and no home to be found in or above it by accident."""
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(dir=parent, prefix="resolve-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise StoreError(
+            f"{parent} cannot be written: {error.strerror}.", hint="Free space or mend its rights."
+        ) from None

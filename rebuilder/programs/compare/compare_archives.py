@@ -1,0 +1,135 @@
+"""``compare_archives PUBLISHED REBUILT --result PATH``: write how two archives compare as JSON.
+
+The result has the fields ``level``, ``normalisations``, ``differences``, ``differences_total`` and ``problem`` of
+``rebuilder.model.comparison.Comparison``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import filecmp
+import json
+from collections.abc import Collection
+from typing import Any
+
+from rebuilder.programs.archive.contradictions import contradictions
+from rebuilder.programs.archive.landing import same_files
+from rebuilder.programs.archive.normalise_search import normalised, rules_for, smallest_set
+from rebuilder.programs.archive.opening import read_archive
+from rebuilder.programs.compare.differences import Found, by_key, content_differences, metadata_differences
+from rebuilder.programs.compare.texts import content_change, first_difference
+
+SHOWN = 500
+"""Most differences handed back."""
+LOOK_BYTES = 1 << 19
+"""How far into a member the first difference is looked for."""
+LOOK_TOTAL = 24 << 20
+"""How many bytes of members are looked into altogether, on each side."""
+LOOK_CLOSELY = 48
+"""Of how many members several differing lines are handed back; of the others it is one or two."""
+
+
+def main(argv: list[str]) -> int:
+    """Compare the two archives; 0 whatever the result."""
+    parser = argparse.ArgumentParser(prog="compare_archives")
+    parser.add_argument("published", metavar="PUBLISHED")
+    parser.add_argument("rebuilt", metavar="REBUILT")
+    parser.add_argument("--result", required=True, metavar="PATH")
+    arguments = parser.parse_args(argv)
+    document = compare(arguments.published, arguments.rebuilt)
+    with open(arguments.result, "w", encoding="utf-8") as file:
+        json.dump(document, file)
+    return 0
+
+
+def compare(published_path: str, rebuilt_path: str) -> dict[str, Any]:
+    """Compare two files; gives the document described at the top of this module."""
+    if filecmp.cmp(published_path, rebuilt_path, shallow=False):
+        return _document("identical")
+    published, rebuilt = read_archive(published_path), read_archive(rebuilt_path)
+    for side, reading in (("published", published), ("rebuilt", rebuilt)):
+        if not reading.readable:
+            return _document(
+                "different", problem=f"The {side} file cannot be read as an archive. {reading.problems[0]}"
+            )
+    if published.format != rebuilt.format:
+        problem = f"The published file is of format {published.format}, the rebuilt file of format {rebuilt.format}."
+        return _document("different", problem=problem)
+    if published.archive == rebuilt.archive:
+        # The values account for every byte, so this cannot be; if it is, our reader is wrong, and equal it is not.
+        problem = "The files differ in bytes that the reader of archives does not account for."
+        return _document("different", problem=problem)
+    return _judged((published_path, rebuilt_path), (published.archive, rebuilt.archive))
+
+
+def _judged(paths: tuple[str, str], archives: tuple[Any, Any]) -> dict[str, Any]:
+    """The document for two archives of one format that are not the same."""
+    for side, archive in zip(("published", "rebuilt"), archives):  # noqa: B905 - Python 3.9
+        contradiction = contradictions(archive)
+        if contradiction:
+            problem = f"Readers disagree about what the {side} file holds. {contradiction[0]}"
+            return _document("different", _content(paths, archives), problem=problem)
+    needed = smallest_set(*archives)
+    if needed is None:
+        return _document("different", _content(paths, archives))
+    if not same_files(*archives):
+        # No normalisation touches what is installed, so this cannot be; if it is, one of them is wrong.
+        problem = "Installers would not put the same files on disk, although only metadata seems to differ."
+        return _document("different", problem=problem)
+    return _document("equivalent", metadata_differences(*archives), normalisations=needed)
+
+
+def _content(paths: tuple[str, str], archives: tuple[Any, Any]) -> list[Found]:
+    """What remains when all metadata is set aside, with a closer look at the first contents that differ."""
+    rules = rules_for(archives[0])
+    published, rebuilt = (normalised(each, rules, rules) for each in archives)
+    found = content_differences(published, rebuilt, archives)
+    sides = [by_key(each) for each in archives]
+    wanted = _worth_a_look(found, sides)
+    if not wanted:
+        return found
+    left, right = (_contents(path, archive, wanted) for path, archive in zip(paths, archives))  # noqa: B905
+    looked = 0
+    for index, each in enumerate(found):
+        key = each.key
+        if key is None or key not in wanted or each.change != "content":
+            continue
+        whole = all(side[key][1].size <= LOOK_BYTES for side in sides)
+        where = first_difference(left[key], right[key], whole=whole)
+        change = content_change(left[key], right[key], whole=whole, most=12 if looked < LOOK_CLOSELY else 2)
+        found[index] = each._replace(detail=f"{each.detail} {where}", content=change)
+        looked += 1
+    return found
+
+
+def _worth_a_look(found: list[Found], sides: list[Any]) -> set[Any]:
+    """Members to look into: the first ones, up to a total size."""
+    wanted, total = set(), 0
+    for each in found[:SHOWN]:
+        if each.change != "content" or each.key is None:
+            continue
+        total += max(min(side[each.key][1].size, LOOK_BYTES) for side in sides)
+        if total > LOOK_TOTAL:
+            break
+        wanted.add(each.key)
+    return wanted
+
+
+def _contents(path: str, archive: Any, wanted: Collection[Any]) -> dict[Any, bytes]:
+    """Beginnings of members, read from the archive a second time."""
+    places = {index: key for key, (index, _member) in by_key(archive).items() if key in wanted}
+    reading = read_archive(path, lambda index, _name: LOOK_BYTES if index in places else 0, raw=False)
+    return {key: reading.contents.get(index, b"") for index, key in places.items()}
+
+
+def _document(
+    level: str, found: list[Found] | None = None, normalisations: tuple[str, ...] = (), problem: str | None = None
+) -> dict[str, Any]:
+    found = found or []
+    return {
+        "level": level,
+        "normalisations": list(normalisations),
+        "differences": [each.document() for each in found[:SHOWN]],
+        "differences_total": len(found),
+        "problem": problem,
+    }

@@ -1,0 +1,123 @@
+"""Names how two archives differ, member by member, in sentences with both sides."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any, NamedTuple
+
+from rebuilder.programs.archive.fields import FIELDS, described, field_sentence
+from rebuilder.programs.archive.reading import shown
+
+WHOLE = "(the archive as a whole)"
+"""Stands for a member where a difference belongs to none."""
+
+
+class Found(NamedTuple):
+    """One difference, in the shape of ``model.comparison.Difference``."""
+
+    member: str
+    change: str
+    detail: str
+    key: tuple[bytes, int] | None = None
+    """Which member it is; None for the whole archive."""
+    content: dict[str, Any] | None = None
+    """A closer look at a content that differs, in the shape of ``model.comparison.ContentChange``."""
+
+    def document(self) -> dict[str, Any]:
+        """The fields of ``Difference``."""
+        fields: dict[str, Any] = {"member": self.member, "change": self.change, "detail": self.detail}
+        return fields if self.content is None else {**fields, "content": self.content}
+
+
+def by_key(archive: Any) -> dict[tuple[bytes, int], tuple[int, Any]]:
+    """Members with their positions; those of one name are told apart by their order."""
+    seen: dict[bytes, int] = defaultdict(int)
+    result = {}
+    for index, each in enumerate(archive.members):
+        result[each.raw_name, seen[each.raw_name]] = (index, each)
+        seen[each.raw_name] += 1
+    return result
+
+
+def content_differences(published: Any, rebuilt: Any, originals: tuple[Any, Any]) -> list[Found]:
+    """What differs between two archives once their metadata is set aside.
+
+    Args:
+        published: A ``ZipArchive`` or ``TarArchive`` after all normalisations.
+        rebuilt: The same for the other side.
+        originals: Both before normalisation; sentences speak of these.
+    """
+    theirs, ours = by_key(published), by_key(rebuilt)
+    theirs_before, ours_before = map(by_key, originals)
+    found = []
+    for key in sorted(theirs.keys() | ours.keys()):
+        if key not in ours:
+            each = theirs_before[key][1]
+            found.append(Found(each.name, "missing", f"Only in the published file: {described(each)}.", key))
+        elif key not in theirs:
+            each = ours_before[key][1]
+            found.append(Found(each.name, "added", f"Only in the rebuilt file: {described(each)}.", key))
+        elif theirs[key][1] != ours[key][1]:
+            left, right = theirs[key][1], ours[key][1]
+            found.extend(_changes(key, left, right, (theirs_before[key][1], ours_before[key][1])))
+    found.extend(_whole(published, rebuilt))
+    if not found:
+        found.append(Found(WHOLE, "metadata", "The members stand in another order, and here the order matters."))
+    return found
+
+
+def metadata_differences(published: Any, rebuilt: Any) -> list[Found]:
+    """Everything in which two archives of equal content differ."""
+    theirs, ours = by_key(published), by_key(rebuilt)
+    found = []
+    for key in sorted(theirs.keys() | ours.keys()):
+        if key in theirs and key in ours:
+            left, right = theirs[key][1], ours[key][1]
+            detail = _metadata(left, right)
+            if left.sha256 != right.sha256:
+                detail = f"The same lines in another order. {detail}"
+            if detail:
+                found.append(Found(left.name, "metadata", detail.strip(), key))
+        else:
+            side, only = ("published", theirs) if key in theirs else ("rebuilt", ours)
+            each = only[key][1]
+            found.append(Found(each.name, "metadata", f"Only in the {side} file: {described(each)}.", key))
+    found.extend(_whole(published, rebuilt))
+    common = theirs.keys() & ours.keys()
+    if [key for key in theirs if key in common] != [key for key in ours if key in common]:
+        found.append(Found(WHOLE, "metadata", "The members stand in another order."))
+    return found
+
+
+def _changes(key: tuple[bytes, int], left: Any, right: Any, before: tuple[Any, Any]) -> list[Found]:
+    name = left.name
+    if left.kind != right.kind:
+        return [Found(name, "kind", f"Published {described(before[0])}, rebuilt {described(before[1])}.", key)]
+    found = []
+    if left.link != right.link:
+        detail = f"Published links to “{shown(left.link or '')}”, rebuilt to “{shown(right.link or '')}”."
+        found.append(Found(name, "link", detail, key))
+    elif (left.size, left.sha256) != (right.size, right.sha256):
+        detail = f"Published {left.size:,} bytes, rebuilt {right.size:,} bytes."
+        found.append(Found(name, "content", detail, key))
+    if left.mode != right.mode:
+        found.append(Found(name, "mode", field_sentence("mode", before[0].mode, before[1].mode), key))
+    detail = _metadata(left, right, before)
+    if detail and not found:
+        found.append(Found(name, "metadata", detail, key))
+    return found
+
+
+def _metadata(left: Any, right: Any, before: tuple[Any, Any] | None = None) -> str:
+    """Sentences on the fields that differ, with the values that the files have rather than what was left of them."""
+    names = [name for name in left._fields if name in FIELDS and getattr(left, name) != getattr(right, name)]
+    theirs, ours = before or (left, right)
+    return " ".join(field_sentence(name, getattr(theirs, name), getattr(ours, name)) for name in names)
+
+
+def _whole(published: Any, rebuilt: Any) -> list[Found]:
+    return [
+        Found(WHOLE, "metadata", field_sentence(name, getattr(published, name), getattr(rebuilt, name)))
+        for name in published._fields
+        if name != "members" and getattr(published, name) != getattr(rebuilt, name)
+    ]

@@ -1,0 +1,1 @@
+"""Building Python distributions."""

@@ -1,0 +1,157 @@
+"""Call a build backend the way PEP 517 asks a frontend to (https://peps.python.org/pep-0517/).
+
+Runs on the interpreter of the build environment. The hook that names further requirements is run before every
+build, in a process of its own, since frontends do so and some backends leave files in the source tree then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+USAGE, NO_BACKEND, HOOK_FAILED, NO_OUTPUT = 64, 69, 70, 73
+
+_MOST_REQUIREMENTS = 200
+
+
+class Product(NamedTuple):
+    """What is to be built."""
+
+    name: str
+    """``wheel`` or ``sdist``."""
+    arguments: int
+    """How many arguments the hook takes after the directory, all of them empty."""
+
+    @property
+    def program(self) -> str:
+        """Name of the guest program, and of the hook."""
+        return f"build_{self.name}"
+
+    @property
+    def requires_hook(self) -> str:
+        """The hook that names further requirements."""
+        return f"get_requires_for_build_{self.name}"
+
+    def build(self, backend: Any, out: str) -> Any:
+        """Call the hook; gives what it gave."""
+        return getattr(backend, self.program)(out, *({}, None)[: self.arguments])
+
+
+WHEEL, SDIST = Product("wheel", 2), Product("sdist", 1)
+
+
+def run(product: Product, argv: list[str]) -> int:
+    """Run the program: 0, or 69 (no such backend), 70 (a hook failed), 73 (nothing came out)."""
+    parser = argparse.ArgumentParser(prog=product.program, allow_abbrev=False)
+    parser.add_argument("--backend", required=True, help="module, or module:object")
+    parser.add_argument("--backend-path", action="append", default=[], help="directory in the source, for sys.path")
+    parser.add_argument("--source", required=True, help="directory with the source tree")
+    parser.add_argument("--out", help=f"directory for the {product.name}")
+    parser.add_argument("--requires-only", action="store_true", help="only ask what else the build requires")
+    parser.add_argument("--result", help="with --requires-only: JSON file to write")
+    options = parser.parse_args(argv)
+    if not (options.result if options.requires_only else options.out):
+        parser.error("--out is required, or --requires-only with --result")
+
+    os.chdir(options.source)
+    _leave_no_trace(options.backend)
+    try:
+        backend = load_backend(options.backend, options.backend_path)
+    except (Exception, SystemExit):  # noqa: BLE001 - anything may come out of a backend
+        traceback.print_exc()
+        print(f"{product.program}: the backend {options.backend} cannot be imported", file=sys.stderr)
+        return NO_BACKEND
+    if options.requires_only:
+        return _requires(product, backend, options.result)
+    code = _in_child(lambda: _requires(product, backend, None))
+    return code or _build(product, backend, options.out)
+
+
+def load_backend(name: str, paths: list[str]) -> Any:
+    """Import ``module`` or ``module:object``; ``paths`` (relative to the source) go first on ``sys.path``.
+
+    Raises:
+        Exception: whatever importing it raises; ImportError when it is found outside ``paths``.
+    """
+    in_tree = [os.path.abspath(path) for path in paths]
+    sys.path[:0] = in_tree
+    module_name, _, attributes = name.partition(":")
+    module = importlib.import_module(module_name)
+    origin = os.path.abspath(getattr(module, "__file__", None) or "")
+    if in_tree and not any(origin.startswith(path + os.sep) for path in in_tree):
+        raise ImportError(f"{module_name} was found at {origin}, not in {', '.join(paths)}")
+    backend: Any = module
+    for attribute in filter(None, attributes.split(".")):
+        backend = getattr(backend, attribute)
+    return backend
+
+
+def _leave_no_trace(backend: str) -> None:
+    """Take this program out of the interpreter the backend will see."""
+    program = sys.path.pop(0) if sys.path and os.path.isfile(sys.path[0]) else ""
+    sys.path_importer_cache.pop(program, None)
+    for name in [name for name in sys.modules if name == "rebuilder" or name.startswith("rebuilder.")]:
+        del sys.modules[name]
+    sys.argv[:] = [backend]
+    sys.stdout.flush()
+
+
+def _requires(product: Product, backend: Any, result: str | None) -> int:
+    hook = getattr(backend, product.requires_hook, None)
+    try:
+        requires = hook({}) if hook else []
+    except (Exception, SystemExit):  # noqa: BLE001 - anything may come out of a backend
+        return _hook_failed(product, product.requires_hook)
+    if not isinstance(requires, list) or not all(isinstance(each, str) for each in requires):
+        print(f"{product.program}: {product.requires_hook} gave no list of texts", file=sys.stderr)
+        return HOOK_FAILED
+    if len(requires) > _MOST_REQUIREMENTS:
+        print(f"{product.program}: the backend asks for {len(requires)} requirements", file=sys.stderr)
+        return HOOK_FAILED
+    print(f"{product.program}: the backend requires {', '.join(requires) or 'nothing more'}", flush=True)
+    if result:
+        with open(result, "w", encoding="utf-8") as file:
+            json.dump({"requires": requires}, file)
+    return 0
+
+
+def _build(product: Product, backend: Any, out: str) -> int:
+    try:
+        filename = product.build(backend, out)
+    except (Exception, SystemExit):  # noqa: BLE001 - anything may come out of a backend
+        return _hook_failed(product, product.program)
+    if not isinstance(filename, str) or not os.path.isfile(os.path.join(out, os.path.basename(filename))):
+        print(f"{product.program}: the backend says it wrote {filename!r}, which is not there", file=sys.stderr)
+        return NO_OUTPUT
+    print(f"{product.program}: {os.path.basename(filename)}", flush=True)
+    return 0
+
+
+def _hook_failed(product: Product, hook: str) -> int:
+    traceback.print_exc()
+    sys.stdout.flush()
+    print(f"{product.program}: the backend's {hook} failed", file=sys.stderr)
+    return HOOK_FAILED
+
+
+def _in_child(task: Callable[[], int]) -> int:
+    """Run a task in a forked process, so that nothing it leaves in memory reaches the build."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child == 0:
+        code = HOOK_FAILED
+        try:
+            code = task()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)

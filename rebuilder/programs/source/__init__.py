@@ -1,0 +1,1 @@
+"""Source trees: a commit checked out, a tree listed in another order."""

@@ -1,0 +1,84 @@
+"""The sandbox that runs on the host's kernel, in namespaces made by bubblewrap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rebuilder.clock import Clock
+from rebuilder.model.attempt import Limit, Outcome, Run
+from rebuilder.model.definition import BuildDefinition
+from rebuilder.sandbox.bubblewrap import arguments
+from rebuilder.sandbox.executables import Executables
+from rebuilder.sandbox.execution import Execution
+from rebuilder.sandbox.leftovers import limit_behind, list_outputs
+from rebuilder.sandbox.outputs import ending, store_log, store_outputs
+from rebuilder.sandbox.selftest import check_isolation
+from rebuilder.store.protocol import Blobs
+
+__all__ = ["BubblewrapSandbox", "check_isolation"]
+
+
+class BubblewrapSandbox:
+    """Implements :class:`rebuilder.sandbox.protocol.Sandbox`; safe to use from several threads.
+
+    Args:
+        blobs: Where logs and outputs go.
+        clock: Tells when a run started.
+        scratch: Directory for executable copies of inputs; nothing of a run is ever written there.
+    """
+
+    kind = "bubblewrap"
+
+    def __init__(self, blobs: Blobs, clock: Clock, *, scratch: Path) -> None:
+        self._blobs = blobs
+        self._clock = clock
+        self._executables = Executables(scratch / "executable")
+        self._execution = Execution()
+
+    def warm(self) -> None:
+        """Begin what the first run would wait for (a tenth of a second), without waiting."""
+        self._execution.warm()
+
+    def close(self) -> None:
+        """End all runs, and the process that starts them."""
+        self._execution.close()
+
+    def run(self, definition: BuildDefinition, *, toolchain: Path, inputs: Mapping[str, Path]) -> Run:
+        """Run the commands in one sandbox; see :meth:`rebuilder.sandbox.protocol.Sandbox.run`.
+
+        Files are taken from ``/out`` unless a limit ended the run: regular files directly in it, with plain names.
+
+        Raises:
+            SandboxUnavailableError: this machine cannot give the isolation.
+            SandboxFaultError: the sandbox itself failed.
+            UsageError: the definition cannot be run as it is written.
+            StoreError: the log or an output could not be stored.
+        """
+        arguments.check(definition, self.kind)
+        sources = self._executables.sources(definition, inputs)
+        started = self._clock.now()
+        with self._execution.run(definition, toolchain, sources) as ended:
+            meter, exit_code = ended.supervision.meter, ended.exit_code
+            listing = list_outputs(meter.out)
+            behind = limit_behind(meter, exit_code, definition.limits, listing)
+            limit = ended.limit or (Limit(behind) if behind else None)
+            return Run(
+                outcome=outcome(limit, exit_code),
+                exit_code=None if limit else exit_code,
+                limit=limit,
+                outputs=() if limit else store_outputs(meter.out, listing, self._blobs),
+                log_sha256=store_log(ended.supervision.log(), listing, self._blobs, ending=ending(limit, exit_code)),
+                wall_seconds=ended.wall_seconds,
+                cpu_seconds=max(ended.ending.cpu_seconds, meter.cpu_seconds),
+                peak_memory_bytes=max(ended.ending.memory_bytes, meter.peak_bytes),
+                sandbox_version=f"bubblewrap {ended.version}",
+                started=started,
+            )
+
+
+def outcome(limit: Limit | None, exit_code: int | None) -> Outcome:
+    """How a run ended."""
+    if limit is not None:
+        return Outcome.TIMED_OUT
+    return Outcome.COMPLETED if exit_code == 0 else Outcome.BUILD_FAILED

@@ -1,0 +1,93 @@
+"""Runs our own small programs on untrusted files, inside a sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from rebuilder.environments.protocol import Toolchains
+from rebuilder.foreign_json import JsonLimits, read_json
+from rebuilder.model.attempt import Outcome, Run
+from rebuilder.model.definition import BuildDefinition, Input, Limits, ToolchainRef
+from rebuilder.sandbox import program_archive
+from rebuilder.sandbox.protocol import ProgramResult, Sandbox
+from rebuilder.sandbox.run import DefinitionRunner
+from rebuilder.store.protocol import Blobs
+
+BUILD_TYPE = "tag:rebuilder,2026:guest/v1"
+"""Names how the commands came about: ``python3 -I guest.pyz PROGRAM ARGUMENTS…``."""
+
+RESULT = "result.json"
+
+GUEST_LIMITS = Limits(
+    wall_seconds=120,
+    cpu_seconds=120,
+    memory_bytes=1 << 30,
+    processes=16,
+    file_bytes=256 << 20,
+    disk_bytes=512 << 20,
+    output_bytes=32 << 20,
+    log_bytes=1 << 20,
+)
+"""For programs that read, which need little; callers that need more say so."""
+
+_ENVIRONMENT = {"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin", "TZ": "UTC"}
+_RESULT_BYTES = 32 << 20
+_LIMITS = JsonLimits(values=4_000_000)
+
+
+class SandboxPrograms:
+    """Implements :class:`rebuilder.sandbox.protocol.Programs`.
+
+    Args:
+        sandbox: Where programs run.
+        toolchains: Where their Python comes from.
+        blobs: Where inputs, logs and results are.
+        toolchain_name: A toolchain with Python 3.9 or newer.
+    """
+
+    def __init__(self, sandbox: Sandbox, toolchains: Toolchains, blobs: Blobs, toolchain_name: str) -> None:
+        self._kind = sandbox.kind
+        self._run = DefinitionRunner({sandbox.kind: sandbox}, toolchains, blobs)
+        self._toolchains = toolchains
+        self._blobs = blobs
+        self._toolchain_name = toolchain_name
+
+    @cached_property
+    def program_input(self) -> Input:
+        """The guest programs, as an input for any build definition; stored as a blob once."""
+        return program_archive.program_input(self._blobs)
+
+    def run(
+        self, program: str, arguments: Sequence[str], *, inputs: Sequence[Input], limits: Limits | None = None
+    ) -> ProgramResult:
+        """Run one program; see :meth:`rebuilder.sandbox.protocol.Programs.run`.
+
+        The document is None when the program failed, or wrote something that is not JSON.
+        """
+        toolchain = self._toolchains.get(self._toolchain_name)
+        definition = BuildDefinition(
+            build_type=BUILD_TYPE,
+            purl="pkg:generic/rebuilder-guest",
+            filename=inputs[0].name if inputs else program,
+            inputs=(self.program_input, *inputs),
+            toolchain=ToolchainRef(name=toolchain.name, sha256=toolchain.sha256),
+            commands=(("python3", "-I", program_archive.PATH, program, *arguments, "--result", f"/out/{RESULT}"),),
+            environment=_ENVIRONMENT,
+            sandbox=self._kind,
+            limits=limits or GUEST_LIMITS,
+        )
+        run = self._run(definition)
+        return ProgramResult(run=run, document=self._document(run))
+
+    def _document(self, run: Run) -> Any:
+        if run.outcome is not Outcome.COMPLETED:
+            return None
+        written = next((each for each in run.outputs if each.filename == RESULT), None)
+        if written is None or written.size > _RESULT_BYTES:
+            return None
+        try:
+            return read_json(self._blobs.read(written.sha256), _LIMITS)
+        except ValueError:
+            return None

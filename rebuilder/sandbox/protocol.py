@@ -1,0 +1,66 @@
+"""Where build definitions run, and our own programs with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+
+from rebuilder.model.attempt import Run
+from rebuilder.model.definition import BuildDefinition, Input, Limits
+
+
+class Sandbox(Protocol):
+    """Runs one build definition where nothing but its inputs can reach it."""
+
+    @property
+    def kind(self) -> str:
+        """``bubblewrap``, ``uml``; equals :attr:`BuildDefinition.sandbox` of what it runs."""
+        ...
+
+    def run(self, definition: BuildDefinition, *, toolchain: Path, inputs: Mapping[str, Path]) -> Run:
+        """Run the commands; give back the outcome, the log and the files left in ``/out`` (as blobs).
+
+        Args:
+            definition: What to run.
+            toolchain: Root directory of the toolchain on this machine.
+            inputs: Path inside the sandbox to the file on this machine, for every ``definition.inputs``.
+
+        Raises:
+            SandboxUnavailableError: this machine cannot give the isolation.
+            SandboxFaultError: the sandbox itself failed.
+        """
+        ...
+
+
+class ProgramResult(BaseModel, frozen=True, extra="forbid"):
+    """What one of our own programs said from inside the sandbox."""
+
+    run: Run
+    document: Any = None
+    """The JSON it wrote; None when it did not finish (``run`` says why)."""
+
+
+class Programs(Protocol):
+    """Runs our own small programs on untrusted files, inside the sandbox."""
+
+    def run(
+        self, program: str, arguments: Sequence[str], *, inputs: Sequence[Input], limits: Limits | None = None
+    ) -> ProgramResult:
+        """Run ``python3 guest.pyz PROGRAM ARGUMENTS… --result /out/result.json`` with these blobs bound.
+
+        Raises:
+            SandboxUnavailableError, SandboxFaultError, ToolchainError: see :class:`Sandbox`.
+        """
+        ...
+
+    @property
+    def program_input(self) -> Input:
+        """The guest programs themselves (one zip application), as an input for any build definition."""
+        ...
+
+
+RunDefinition = Callable[[BuildDefinition], Run]
+"""Runs a definition with its inputs taken from the blobs and its toolchain checked."""

@@ -1,0 +1,257 @@
+"""What is to be looked at, and when: the schedule files, the timetable, and the looks themselves.
+
+Of several services on one ledger one plans. Who leads looks at every watch once, at its start or when it takes over,
+and then by the timing of each: when a watch looked last is in the ledger, so that no restart makes it wait again.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from rebuilder.alarms.rules import Judgement, troubles
+from rebuilder.alarms.self_monitor import settle
+from rebuilder.clock import Clock
+from rebuilder.errors import RebuilderError
+from rebuilder.model.alarm import AlarmKind, RecordedAlarm
+from rebuilder.model.definition import Limits
+from rebuilder.model.operations import WatchState
+from rebuilder.service.discovery import Discovery, project
+from rebuilder.service.job_timer import JobTimer
+from rebuilder.service.process_identity import gone, this_process
+from rebuilder.service.recheck import plan
+from rebuilder.service.schedules.folder import Folder, Reading
+from rebuilder.service.schedules.timing import upcoming
+from rebuilder.service.schedules.watch import Recheck, Schedule, Timing, Watch
+from rebuilder.store.ledger import Ledger
+
+_ROLE = "schedules"
+_FIRST_WAIT = timedelta(minutes=2)
+_LONGEST_WAIT = timedelta(hours=1)
+_SLACK = timedelta(minutes=15)
+"""So much, and a tenth of its interval, a watch may be late before somebody is told."""
+
+log = logging.getLogger("rebuilder.schedules")
+
+
+class Scheduler:
+    """Follows the schedule files and fills the queue.
+
+    Args:
+        directory: Of the schedule files.
+        discovery: Looks at what watches name.
+        ledger: Where the queue is, and when each watch looked.
+        clock: The time.
+        limits: What a watch's own limits are laid over.
+        owner: Who asks to lead; this process unless said otherwise.
+        chance: Gives numbers from 0 up to 1, for the jitter of first looks.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        discovery: Discovery,
+        ledger: Ledger,
+        clock: Clock,
+        limits: Limits,
+        *,
+        owner: str | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._discovery = discovery
+        self._ledger = ledger
+        self._clock = clock
+        self._folder = Folder(directory, clock, limits=limits)
+        self._timetable = JobTimer(clock, self._look)
+        self._directory = directory
+        self._owner = owner or this_process()
+        self._chance = chance
+        self._schedule = Schedule()
+        self._unsettled: Reading | None = None
+        """A reading that is not taken in yet: the ledger was away."""
+        self._leadership = threading.Lock()
+        self._leading = self._stopped = self._begun = False
+        self._failures: dict[str, int] = {}
+        """Looks in a row that came to nothing, by watch."""
+        self._signs: dict[str, datetime] = {}
+        """When this process took each watch in, or began its newest look."""
+        self._running: set[str] = set()
+
+    def start(self) -> None:
+        """Begin to look, first at everything that is scheduled."""
+        self._timetable.start()
+
+    def stop(self) -> None:
+        """Begin no more looks, and let another service look at once."""
+        self._timetable.stop(wait=False)
+        with self._leadership:
+            self._stopped, self._leading = True, False
+            try:
+                self._ledger.resign(_ROLE, self._owner)
+            except RebuilderError as error:
+                log.warning("Another service can look after a minute only: %s", error)
+
+    def follow(self) -> None:
+        """Lead if nobody else does, and take over what was changed in the files.
+
+        Mistakes in them are alarms until they are mended.
+
+        Raises:
+            StoreError: the ledger cannot be used; what was not done is done the next time.
+        """
+        leads = self._leads()
+        if leads and not self._leading:
+            self._take_over()
+        self._leading = leads
+        reading = self._folder.read()
+        if reading.changed:
+            self._unsettled = reading
+            for remark in (*reading.problems, *reading.notes):
+                log.warning("%s", remark.spoken)
+        if self._unsettled is not None:
+            self._take_in(self._unsettled)
+            self._unsettled = None
+
+    def judge(self, now: datetime) -> Judgement:
+        """Which watches should have looked by now and have not: alarms, which end when they look.
+
+        Raises:
+            StoreError: the ledger cannot be used.
+        """
+        looked, late = self._looked(), {}
+        for item in self._schedule.items:
+            last, sign = looked.get(item.name), min(self._signs.get(item.name, now), now)
+            if item.name in self._running:
+                last = sign  # a first look at many projects takes a while
+            known = last is not None and last <= now
+            since = last if last is not None and known else sign
+            # What never looked should do so at once; unless it is another service that should.
+            due = since if self._leading and not known else _after(item.timing, since)
+            slack = _SLACK + timedelta(seconds=item.timing.jitter) + (due - since) / 10
+            if now > due + slack:
+                so_far = f"it was last at {since:%Y-%m-%d %H:%M} UTC" if known else "it never was"
+                late[item.name] = f"{item.name} should have been checked by {due:%Y-%m-%d %H:%M} UTC; {so_far}."
+        names = {item.name for item in self._schedule.items}
+        lasting = self._ledger.alarm_book.lasting(AlarmKind.WATCH_OVERDUE)
+        return troubles(AlarmKind.WATCH_OVERDUE, late, [each for each in lasting if _named(each) in names], now)
+
+    def _take_in(self, reading: Reading) -> None:
+        """Follow what was read; what is new in it looks at once, or when the ledger says so if this is the start."""
+        before, self._schedule = self._schedule, reading.schedule
+        items = reading.schedule.items
+        first = self._first(items) if not self._begun else {}
+        self._timetable.apply(reading.schedule, first)
+        now = self._clock.now()
+        same = {item.name for item in before.items}
+        self._signs = {item.name: self._signs[item.name] if item.name in same else now for item in items}
+        log.info(
+            "Read %s: watches: %d, rechecks: %d.",
+            self._directory,
+            len(reading.schedule.watches),
+            len(reading.schedule.rechecks),
+        )
+        book = self._ledger.alarm_book
+        wrong = {str(each.file): each.spoken for each in reversed(reading.problems)}
+        for file, told in wrong.items():
+            more = sum(each.file == file and each.line is not None for each in reading.problems) - 1
+            wrong[file] = f"{told} And {more:,} more; `rebuilder schedules` lists them." if more > 0 else told
+        settle(book, troubles(AlarmKind.SCHEDULE_BROKEN, wrong, book.lasting(AlarmKind.SCHEDULE_BROKEN), now), now)
+        self._forget_what_is_not_watched(now)
+        self._begun = True
+
+    def _forget_what_is_not_watched(self, now: datetime) -> None:
+        """An alarm about a watch or a project that is in no schedule any more has passed."""
+        book, names = self._ledger.alarm_book, {item.name for item in self._schedule.items}
+        for each in book.lasting(AlarmKind.WATCH_OVERDUE):
+            if _named(each) not in names:
+                book.clear(AlarmKind.WATCH_OVERDUE, each.alarm.cause, now)
+        watched = {project(watch.ecosystem, name) for watch in self._schedule.watches for name in watch.packages}
+        for each in book.lasting(AlarmKind.PROJECT_MISSING):
+            if each.alarm.purl not in watched:
+                book.clear(AlarmKind.PROJECT_MISSING, each.alarm.cause, now, purl=each.alarm.purl)
+
+    def _take_over(self) -> None:
+        """Whoever led before may have been gone for a while: everything looks once."""
+        for name, moment in self._first(self._schedule.items).items():
+            self._timetable.sooner(name, moment)
+
+    def _first(self, items: Iterable[Watch | Recheck]) -> dict[str, datetime]:
+        """When each looks first: what is due looks at once, other watches within their jitter, rechecks when due."""
+        now, looked = self._clock.now(), self._looked()
+        first = {}
+        for item in items:
+            last = looked.get(item.name)
+            due = now if last is None or last > now else _after(item.timing, last)
+            if due > now and isinstance(item, Watch):
+                due = now + timedelta(seconds=item.timing.jitter * self._chance())
+            first[item.name] = max(due, now)
+        return first
+
+    def _looked(self) -> dict[str, datetime]:
+        return {each.name: each.checked for each in self._ledger.watches.all()}
+
+    def _leads(self) -> bool:
+        """Of several services on one ledger, one looks."""
+        with self._leadership:
+            return not self._stopped and self._ledger.lead(_ROLE, self._owner, self._clock.now(), gone)
+
+    def _look(self, item: Watch | Recheck) -> None:
+        try:
+            if not self._leading or not self._leads():  # who comes to lead looks at everything, in `follow`
+                log.info("%s is skipped: another process on the same ledger leads.", item.name)
+                return
+            self._signs[item.name] = self._clock.now()
+            self._running.add(item.name)
+            away = self._look_at(item) if isinstance(item, Watch) else self._check_again(item)
+        except RebuilderError as error:
+            log.warning("%s could not be checked: %s", item.name, error)
+            away = True
+        finally:
+            self._running.discard(item.name)
+        self._look_again(item.name, away=away)
+
+    def _look_at(self, watch: Watch) -> bool:
+        """Look at the projects of a watch; whether their registry gave no answer."""
+        state = self._discovery.look(watch)
+        log.info(
+            "The watch %s was checked; projects: %d, new files: %d%s.",
+            state.name,
+            state.projects,
+            state.queued,
+            f", could not be looked at: {state.failed}" if state.failed else "",
+        )
+        return self._discovery.away(watch.ecosystem)
+
+    def _check_again(self, recheck: Recheck) -> bool:
+        now = self._clock.now()
+        queued = self._ledger.queue.add(plan(recheck, self._ledger, now), now)
+        self._ledger.watches.looked(WatchState(name=recheck.name, checked=now, projects=0, queued=queued, failed=0), {})
+        log.info("The recheck %s was run; files queued: %d.", recheck.name, queued)
+        return False
+
+    def _look_again(self, name: str, *, away: bool) -> None:
+        """A look that came to nothing is made again after minutes, not after the whole interval."""
+        if not away:
+            self._failures.pop(name, None)
+            return
+        failures = self._failures[name] = self._failures.get(name, 0) + 1
+        self._timetable.sooner(name, self._clock.now() + wait_after(failures))
+
+
+def wait_after(failures: int) -> timedelta:
+    """How long a registry is left alone that gave no answer so many times in a row: ever longer, an hour at most."""
+    return min(_LONGEST_WAIT, _FIRST_WAIT * (1 << min(failures - 1, 10)))
+
+
+def _after(timing: Timing, moment: datetime) -> datetime:
+    """When something that ran at a moment runs next, without jitter."""
+    return upcoming(timing, moment, 1)[0]
+
+
+def _named(each: RecordedAlarm) -> str:
+    """The watch that an alarm is about."""
+    return each.alarm.cause.partition(":")[2]

@@ -1,0 +1,109 @@
+"""Dead Simple Signing Envelopes (https://github.com/secure-systems-lab/dsse/blob/master/protocol.md).
+
+The bytes that are signed are kept as they were: checking an envelope never serialises anything again.
+``securesystemslib`` has envelopes too, but takes as long to load as all else here together, and checks a signature only
+when key identifiers match; the encoding itself is one line. A test holds ours against it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import Any
+
+import rfc8785
+
+from rebuilder.errors import SigningError
+from rebuilder.model.value import canonical_json
+from rebuilder.signing.protocol import SigningKey
+from rebuilder.signing.vocabulary import PAYLOAD_TYPE, STATEMENT_TYPE
+
+_LARGEST = 64 << 20
+
+
+def sign_statement(statement: dict[str, Any], signer: SigningKey) -> str:
+    """Sign a statement; give the envelope as one line of JSON.
+
+    Raises:
+        SigningError: the key cannot be used, or the statement holds something JSON cannot carry.
+    """
+    try:
+        payload = canonical_json(statement)
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
+        raise SigningError(
+            f"A statement cannot be signed because it has no canonical form ({error}).",
+            hint="This is a fault of this program worth reporting.",
+        ) from error
+    signature = signer.sign(pre_authentication_encoding(PAYLOAD_TYPE, payload))
+    envelope = {
+        "payload": base64.b64encode(payload).decode(),
+        "payloadType": PAYLOAD_TYPE,
+        "signatures": [{"keyid": signer.key_id, "sig": base64.b64encode(signature).decode()}],
+    }
+    return canonical_json(envelope).decode() + "\n"
+
+
+def verify(envelope: str, public_pem: bytes) -> dict[str, Any]:
+    """Check an envelope with one public key; give the statement that was signed.
+
+    The key identifier inside the envelope is a hint that anybody can write; only the key counts.
+
+    Args:
+        envelope: JSON text, as published.
+        public_pem: Key to trust: PEM SubjectPublicKeyInfo, ECDSA P-256.
+
+    Raises:
+        SigningError: the public key is not one.
+        ValueError: the envelope is malformed, is not of an in-toto statement, or this key did not sign it.
+    """
+    from rebuilder.signing.keys import load_public, signature_fits
+
+    key = load_public(public_pem)
+    payload_type, payload, signatures = _parts(envelope)
+    if payload_type != PAYLOAD_TYPE:
+        raise ValueError(f"The envelope carries {payload_type[:80]!r}, which is not an in-toto statement.")
+    signed = pre_authentication_encoding(payload_type, payload)
+    if not any(signature_fits(key, each, signed) for each in signatures):
+        raise ValueError("The signature does not fit: the envelope was changed, or another key signed it.")
+    statement = _object(payload, "The signed payload")
+    if statement.get("_type") != STATEMENT_TYPE:
+        raise ValueError("The signed payload is not an in-toto Statement v1.")
+    return statement
+
+
+def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
+    """What is really signed: payload and type, each behind its length in bytes ("PAE" in the protocol)."""
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+
+
+def _parts(envelope: str) -> tuple[str, bytes, list[bytes]]:
+    document = _object(envelope, "The envelope")
+    payload_type, payload, signatures = (document.get(key) for key in ("payloadType", "payload", "signatures"))
+    if not isinstance(payload_type, str) or not isinstance(signatures, list) or not signatures:
+        raise ValueError("The envelope lacks its payload type or its signatures.")
+    found = [each.get("sig") if isinstance(each, dict) else None for each in signatures[:100]]
+    return payload_type, _decoded(payload, "payload"), [_decoded(each, "signature") for each in found]
+
+
+def _object(text: str | bytes, what: str) -> dict[str, Any]:
+    if len(text) > _LARGEST:
+        raise ValueError(f"{what} is larger than any that is written here.")
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError(f"{what} is not JSON.") from None
+    if not isinstance(document, dict):
+        raise ValueError(f"{what} is not a JSON object.")  # noqa: TRY004 - wrong content, not wrong use
+    return document
+
+
+def _decoded(text: object, what: str) -> bytes:
+    """Standard or URL-safe base64: the protocol allows both."""
+    try:
+        if isinstance(text, str):
+            return base64.b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
+    except (binascii.Error, ValueError):
+        pass
+    raise ValueError(f"The {what} of the envelope is not base64.")

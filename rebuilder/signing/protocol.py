@@ -1,0 +1,27 @@
+"""Who holds the signing key."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class SigningKey(Protocol):
+    """Holds the signing key."""
+
+    @property
+    def key_id(self) -> str:
+        """SHA-256 of the public key's DER SubjectPublicKeyInfo, in hexadecimal."""
+        ...
+
+    @property
+    def public_pem(self) -> bytes:
+        """The public key, PEM SubjectPublicKeyInfo."""
+        ...
+
+    def sign(self, payload: bytes) -> bytes:
+        """ASN.1 DER signature, ECDSA P-256 over SHA-256 of ``payload``.
+
+        Raises:
+            SigningError: the key cannot be used.
+        """
+        ...

@@ -1,0 +1,249 @@
+"""In-toto statements made from a finished report; pure.
+
+Sources: in-toto Statement v1 (https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md),
+SLSA Provenance v1 (https://slsa.dev/spec/v1.1/provenance),
+SLSA Verification Summary v1 (https://slsa.dev/spec/v1.1/verification_summary).
+What we add is described in ``docs/predicates/``.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rebuilder.model.attempt import Attempt
+from rebuilder.model.definition import Role
+from rebuilder.model.provenance import Provenance
+from rebuilder.model.report import Report, report_document
+from rebuilder.model.trail import SourceTrail
+from rebuilder.model.value import Value, sha256_hex
+from rebuilder.signing.consistency import check_report
+from rebuilder.signing.vocabulary import (
+    LEVELS,
+    METADATA_WRITTEN,
+    POLICY_SHA256,
+    POLICY_URI,
+    PROVENANCE_TYPE,
+    STATEMENT_TYPE,
+    VERDICT_TYPE,
+    VSA_TYPE,
+)
+
+Document = dict[str, Any]
+"""Plain JSON types."""
+
+
+class Builder(Value):
+    """Who rebuilds and verifies."""
+
+    id: str
+    """URI that names this rebuilder; whoever trusts it trusts this URI together with the signing key."""
+
+
+def provenance_statement(report: Report, builder: Builder) -> Document | None:
+    """SLSA Provenance v1 of the rebuilt file the verdict rests on; None when nothing was built.
+
+    Raises:
+        ValueError: the verdict is one that is never published.
+        SigningError: the report contradicts itself.
+    """
+    check_report(report)
+    index = report.decision.attempt
+    if index is None:
+        return None
+    attempt = report.attempts[index]
+    if attempt.rebuilt is None:
+        return None
+    run, definition = attempt.run, attempt.hypothesis.definition
+    return _statement(
+        attempt.rebuilt.filename,
+        attempt.rebuilt.sha256,
+        PROVENANCE_TYPE,
+        {
+            "buildDefinition": definition.slsa,
+            "runDetails": {
+                "builder": {"id": builder.id, "version": _versions(report, attempt)},
+                "metadata": {
+                    "invocationId": sha256_hex(f"{definition.digest} {_time(run.started)} {index}".encode()),
+                    "startedOn": _time(run.started),
+                    "finishedOn": _time(run.started + timedelta(seconds=run.wall_seconds)),
+                },
+                "byproducts": _byproducts(attempt),
+            },
+        },
+    )
+
+
+def verdict_statement(report: Report, builder: Builder, provenance: str | None) -> Document:
+    """The verdict on the published file.
+
+    ``reproduced``, ``equivalent`` and ``differs`` become a verification summary (PASSED, PASSED, FAILED). The others
+    say nothing about the file that could pass or fail, and become a statement with a predicate of our own.
+
+    Args:
+        report: What was found.
+        builder: Who found it.
+        provenance: Envelope of :func:`provenance_statement` as it is published, whose digest goes in; None when
+            there is none.
+
+    Raises:
+        ValueError: the verdict is one that is never published.
+        SigningError: the report contradicts itself.
+    """
+    check_report(report)
+    artifact, level = report.artifact, LEVELS.get(report.decision.verdict)
+    predicate: Document = {
+        "verifier": {"id": builder.id, "version": {"rebuilder": report.rebuilder_version}},
+        "timeVerified": _time(report.finished),
+        "resourceUri": artifact.purl,
+        "policy": {"uri": POLICY_URI, "digest": {"sha256": POLICY_SHA256}},
+    }
+    attestations = _upstream_attestations(report)
+    if provenance is not None:
+        envelope = {"uri": "provenance.dsse.json", "digest": {"sha256": sha256_hex(provenance.encode())}}
+        attestations.insert(0, envelope)
+    if attestations:
+        predicate["inputAttestations"] = attestations
+    if level is None:
+        return _statement(artifact.filename, artifact.sha256, VERDICT_TYPE, predicate | _findings(report))
+    if report.decision.attempt is not None and report.attempts[report.decision.attempt].finished_identical:
+        level = METADATA_WRITTEN
+    passed = "PASSED" if report.decision.verdict.confirms else "FAILED"
+    predicate |= {"verificationResult": passed, "verifiedLevels": [level], VERDICT_TYPE: _findings(report)}
+    return _statement(artifact.filename, artifact.sha256, VSA_TYPE, predicate)
+
+
+def _statement(name: str, sha256: str, predicate_type: str, predicate: Document) -> Document:
+    return {
+        "_type": STATEMENT_TYPE,
+        "subject": [{"name": name, "digest": {"sha256": sha256}}],
+        "predicateType": predicate_type,
+        "predicate": predicate,
+    }
+
+
+def _findings(report: Report) -> Document:
+    """What we say beyond PASSED and FAILED (docs/predicates/verdict-v1.md)."""
+    decision, evidence = report.decision, report.evidence
+    comparison = report.attempts[decision.attempt].comparison if decision.attempt is not None else None
+    findings: Document = {
+        "verdict": decision.verdict.value,
+        "sentence": decision.sentence,
+        "normalisations": list(comparison.normalisations) if comparison else [],
+        "replayed": replayed_document(report),
+        "index": {"digest": {"sha256": evidence.index_sha256}},
+        "attempts": [_attempt(each) for each in report.attempts],
+        "alarms": [{"kind": each.kind.value, "sentence": each.sentence} for each in report.alarms],
+        "artifact": {name: getattr(report.artifact, name) for name in ("ecosystem", "name", "version")},
+        "report": {"name": "report.json", "digest": {"sha256": sha256_hex(report_document(report))}},
+    }
+    if decision.kind is not None:
+        findings["kind"] = decision.kind.value
+    if decision.attempt is not None:
+        findings["decidedBy"] = decision.attempt
+    if evidence.source is not None:
+        findings["source"] = evidence.source.document()
+    if report.provenance is not None:
+        findings["upstream"] = _upstream(report.provenance)
+    if report.trail is not None:
+        findings["trail"] = _trail(report.trail)
+    return findings
+
+
+def replayed_document(report: Report) -> list[Document]:
+    """What was read from the published file and used by the attempt the verdict rests on."""
+    index = report.decision.attempt
+    values = report.attempts[index].replayed if index is not None else ()
+    return [each.document() for each in values]
+
+
+def _upstream_attestations(report: Report) -> list[Document]:
+    """Each attestation upstream published, whatever checking it said, by the digest of its canonical JSON."""
+    uri = report.artifact.file.provenance_url
+    results = report.provenance.results if report.provenance is not None else ()
+    return [{**({"uri": uri} if uri else {}), "digest": {"sha256": each.sha256}} for each in results]
+
+
+def _upstream(provenance: Provenance) -> Document:
+    document: Document = {
+        "status": provenance.status.value,
+        "sentence": provenance.sentence,
+        "findings": [{"kind": each.kind.value, "sentence": each.sentence} for each in provenance.findings],
+    }
+    if provenance.document_sha256 is not None:
+        document["document"] = {"digest": {"sha256": provenance.document_sha256}}
+    if provenance.trust_sha256 is not None:
+        document["trustRoot"] = {"digest": {"sha256": provenance.trust_sha256}}
+    if provenance.publisher is not None:
+        document["publisher"] = provenance.publisher.document()
+    return document
+
+
+def _trail(trail: SourceTrail) -> Document:
+    steps = [
+        {"step": each.name.value, "verdict": each.decision.verdict.value, "attempts": list(each.attempts)}
+        for each in trail.edges
+    ]
+    document: Document = {"steps": steps, "changes": trail.changes_total, "findings": list(trail.findings)}
+    if trail.origin is not None:
+        document["origin"] = trail.origin.document()
+    return document
+
+
+def _attempt(attempt: Attempt) -> Document:
+    run = attempt.run
+    document: Document = {
+        "hypothesis": attempt.hypothesis.name,
+        "definition": {"digest": {"sha256": attempt.hypothesis.definition.digest}},
+        "repeat": attempt.repeat,
+        "outcome": run.outcome.value,
+        "log": {"digest": {"sha256": run.log_sha256}},
+    }
+    if run.limit is not None:
+        document["limit"] = run.limit.value
+    if run.exit_code is not None:
+        document["exitCode"] = run.exit_code
+    if attempt.rebuilt is not None:
+        document["rebuilt"] = {"name": attempt.rebuilt.filename, "digest": {"sha256": attempt.rebuilt.sha256}}
+    if attempt.comparison is not None:
+        document["level"] = attempt.comparison.level.value
+        document["differences"] = attempt.comparison.differences_total
+    if (done := attempt.finishing) is not None:
+        document["finishing"] = {
+            "definition": {"digest": {"sha256": done.definition.digest}},
+            "record": {"digest": {"sha256": done.record_sha256}},
+            "replayed": [each.name for each in done.replayed],
+            **({"finished": {"digest": {"sha256": done.finished.sha256}}} if done.finished is not None else {}),
+        }
+    return document
+
+
+def _versions(report: Report, attempt: Attempt) -> dict[str, str]:
+    tools = [each for each in attempt.hypothesis.definition.inputs if each.role is Role.BUILD_TOOL and each.version]
+    return {
+        **{each.name: str(each.version) for each in tools},
+        "rebuilder": report.rebuilder_version,
+        "sandbox": attempt.run.sandbox_version,
+    }
+
+
+def _byproducts(attempt: Attempt) -> list[Document]:
+    """Files that came out beside the result, as in-toto resource descriptors."""
+    found = [("log", "text/plain", attempt.run.log_sha256)]
+    diffoscope = attempt.comparison.diffoscope if attempt.comparison else None
+    if diffoscope is not None:
+        found += [
+            (f"diffoscope.{suffix}", media_type, sha256)
+            for suffix, media_type, sha256 in (
+                ("html", "text/html", diffoscope.html_sha256),
+                ("json", "application/json", diffoscope.json_sha256),
+                ("txt", "text/plain", diffoscope.text_sha256),
+            )
+            if sha256 is not None
+        ]
+    return [{"name": name, "mediaType": media, "digest": {"sha256": sha256}} for name, media, sha256 in found]
+
+
+def _time(moment: datetime) -> str:
+    """RFC 3339 in UTC, to the second, as in-toto asks for."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,5 +1,0 @@
-"""The database of what was seen and done."""
-
-from rebuilder.storage.ledger.ledger import Ledger, PinResult
-
-__all__ = ["Ledger", "PinResult"]

@@ -1,0 +1,290 @@
+"""Bytes by SHA-256 in a directory: written whole or not at all, checked when read."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from rebuilder.errors import CorruptStoreError, FetchMismatchError, StoreError
+from rebuilder.model.value import Sha256
+from rebuilder.stat_cache import StatCache
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_LARGE = 8 << 20
+"""Bytes from which on a file is not hashed by every process."""
+_MOST_KNOWN = 4096
+"""Blobs that are known to be sound; what is forgotten is hashed once more when it is asked for."""
+LEAVING = "leaving"
+"""Folder of blobs that are about to be deleted, and come back when somebody asks for them; see ``retention``."""
+_Fingerprint = tuple[int, int, int, int, int]
+
+
+class DiskBlobs:
+    """Blobs as read-only files ``ROOT/ab/abcdef…``, safe for several processes at once.
+
+    Checking is meant against rot, accidents and half-written files. Somebody who may write into the directory
+    could swap a file between the check and its use; only the owner of the store may (directories 0755, files 0444).
+
+    Args:
+        root: Directory of the blobs; made on the first write. Its parents decide who may get there at all.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._sound: dict[str, _Fingerprint] = {}
+        self._checked = StatCache(root / "checked")
+        self._swept = False
+
+    def put(self, data: bytes) -> Sha256:
+        """Store bytes; storing the same bytes again is nothing, and mends a damaged copy.
+
+        Raises:
+            StoreError: the store cannot be written.
+        """
+        digest = Sha256(hashlib.sha256(data).hexdigest())
+        if not self._is_sound(digest):
+            with self._explained(), self._temporary() as (temporary, file):
+                file.write(data)
+                self._keep(temporary, file, digest)
+        return digest
+
+    def put_stream(self, chunks: Iterable[bytes], *, max_bytes: int) -> tuple[Sha256, int]:
+        """Store a stream, give its digest and its size in bytes; errors of the stream itself pass through.
+
+        Raises:
+            FetchMismatchError: more than ``max_bytes`` came; nothing is kept.
+            StoreError: the store cannot be written.
+        """
+        hasher, size = hashlib.sha256(), 0
+        with contextlib.ExitStack() as stack:
+            with self._explained():
+                temporary, file = stack.enter_context(self._temporary())
+            for chunk in chunks:
+                size += len(chunk)
+                if size > max_bytes:
+                    raise FetchMismatchError(f"More than {max_bytes:,} bytes came; the rest was not read.")
+                hasher.update(chunk)
+                with self._explained():
+                    file.write(chunk)
+            digest = Sha256(hasher.hexdigest())
+            with self._explained():
+                if not self._is_sound(digest):
+                    self._keep(temporary, file, digest)
+        return digest, size
+
+    def has(self, sha256: str) -> bool:
+        """Whether a file of that name is stored; whether it is undamaged shows when it is read."""
+        with contextlib.suppress(StoreError, OSError):
+            self._called_back(sha256)
+            return stat.S_ISREG(self._place(sha256).lstat().st_mode)
+        return False
+
+    def read(self, sha256: str) -> bytes:
+        """The bytes, hashed again on every call.
+
+        Raises:
+            StoreError: they are not stored, cannot be read, or have another digest (the file is moved aside then).
+        """
+        with self._open(sha256) as file, self._explained(sha256):
+            data = file.read()
+            fingerprint = _fingerprint(file)
+        actual = hashlib.sha256(data).hexdigest()
+        if actual != sha256:
+            raise self._moved_aside(sha256, actual)
+        self._found_sound(sha256, fingerprint)
+        return data
+
+    def path(self, sha256: str) -> Path:
+        """A read-only file with the bytes; not hashed again as long as nothing about the file changes.
+
+        Raises:
+            StoreError: as for :meth:`read`.
+        """
+        with self._open(sha256) as file, self._explained(sha256):
+            fingerprint = _fingerprint(file)
+            if self._sound.get(sha256) != fingerprint:
+                self._read_through(sha256, file)
+                self._found_sound(sha256, fingerprint)
+        return self._place(sha256)
+
+    def _found_sound(self, sha256: str, fingerprint: _Fingerprint) -> None:
+        if len(self._sound) >= _MOST_KNOWN:  # a process that runs for years meets more blobs than it can remember
+            self._sound.clear()
+        self._sound[sha256] = fingerprint
+
+    def _read_through(self, sha256: str, file: BinaryIO) -> None:
+        """Make sure of the bytes; of large files only once a day, unless something about them changed."""
+        status = os.fstat(file.fileno())
+        large = status.st_size >= _LARGE
+        if large and self._checked.unchanged(sha256, status):
+            return
+        actual = _digest(file)
+        if actual != sha256:
+            raise self._moved_aside(sha256, actual)
+        if large:
+            self._checked.found_right(sha256, status)
+
+    def _place(self, sha256: str) -> Path:
+        if not _DIGEST.fullmatch(sha256):
+            raise StoreError(f"{sha256[:80]!r} is not a SHA-256 digest, so no blob can have that name.")
+        return self._root / sha256[:2] / sha256
+
+    def _open(self, sha256: str) -> BinaryIO:
+        place = self._place(sha256)
+        with self._explained(sha256):
+            self._called_back(sha256)
+            try:
+                if not stat.S_ISREG(place.lstat().st_mode):
+                    raise self._moved_aside(sha256, None)
+                return os.fdopen(os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
+            except FileNotFoundError:
+                raise StoreError(
+                    f"Blob {sha256} is not in the store {self._root}.",
+                    hint="Verify the artifact again: what is missing is fetched or built anew.",
+                ) from None
+
+    def _called_back(self, sha256: str) -> None:
+        """Bring a blob back that was set aside to be deleted."""
+        place = self._place(sha256)
+        if not os.path.lexists(place):
+            with contextlib.suppress(FileNotFoundError):
+                (self._root / LEAVING / sha256).rename(place)
+
+    def _is_sound(self, sha256: str) -> bool:
+        """Whether an undamaged copy is there; a damaged one is moved aside."""
+        if not self.has(sha256):
+            return False
+        try:
+            self.path(sha256)
+        except StoreError:
+            if self.has(sha256):
+                raise
+            return False
+        return True
+
+    def _moved_aside(self, sha256: str, actual: str | None) -> StoreError:
+        """Make room for a sound copy, keep the damaged one for whoever looks into it."""
+        self._sound.pop(sha256, None)
+        damage = "is not a regular file" if actual is None else f"is damaged: its bytes have SHA-256 {actual}"
+        aside = self._root / "damaged" / f"{sha256}-{secrets.token_hex(4)}"
+        try:
+            _make_directory(aside.parent)
+            self._place(sha256).rename(aside)
+        except FileNotFoundError:
+            where = "Another process has moved it aside"
+        except OSError as error:
+            return CorruptStoreError(
+                f"Blob {sha256} {damage}, and it cannot be moved aside ({error.strerror}).",
+                hint=f"Make {self._root} writable, or delete {self._place(sha256)}.",
+            )
+        else:
+            where = f"It was moved to {aside}"
+        return CorruptStoreError(
+            f"Blob {sha256} {damage}. {where}.",
+            hint="Verify the artifact again: the bytes are fetched or built anew. Check the disk if this repeats.",
+        )
+
+    @contextlib.contextmanager
+    def _temporary(self) -> Iterator[tuple[Path, BinaryIO]]:
+        """A new file on the store's file system, locked while it is written and gone afterwards unless renamed."""
+        folder = self._root / "incoming"
+        _make_directory(self._root)
+        _make_directory(folder)
+        self._sweep(folder)
+        while True:
+            temporary = folder / secrets.token_hex(8)
+            file = os.fdopen(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w+b")
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file.fileno()).st_nlink:
+                break
+            file.close()  # a sweep of another process came between making and locking it
+        try:
+            yield temporary, file
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                temporary.unlink()
+            with contextlib.suppress(OSError):  # what could not be written on a full disk is given up here
+                file.close()
+
+    def _keep(self, temporary: Path, file: BinaryIO, sha256: str) -> None:
+        """Make the bytes durable, then visible under their digest."""
+        file.flush()
+        os.fchmod(file.fileno(), 0o444)
+        os.fsync(file.fileno())
+        place = self._place(sha256)
+        _make_directory(place.parent)
+        temporary.rename(place)
+        _sync_directory(place.parent)
+        self._found_sound(sha256, _fingerprint(file))
+
+    def _sweep(self, folder: Path) -> None:
+        """Delete what killed writers left: files that nobody holds a lock on. Once per process."""
+        if self._swept:
+            return
+        self._swept = True
+        for stale in folder.iterdir():
+            with contextlib.suppress(OSError), stale.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                stale.unlink()
+
+    @contextlib.contextmanager
+    def _explained(self, sha256: str | None = None) -> Iterator[None]:
+        """Errors of the operating system become sentences."""
+        try:
+            yield
+        except OSError as error:
+            raise _sentence(error, self._root, sha256) from error
+
+
+def _fingerprint(file: BinaryIO) -> _Fingerprint:
+    """Changes whenever bytes or permissions change: the change time cannot be set from user space."""
+    status = os.fstat(file.fileno())
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _digest(file: BinaryIO) -> str:
+    hasher = hashlib.sha256()
+    while chunk := file.read(1 << 20):
+        hasher.update(chunk)
+    return hasher.hexdigest()
+
+
+def _make_directory(path: Path) -> None:
+    """Make a directory everybody may read, whatever the umask; leave an existing one as it is."""
+    with contextlib.suppress(FileExistsError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir()
+        path.chmod(0o755)
+        _sync_directory(path.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sentence(error: OSError, root: Path, sha256: str | None) -> StoreError:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return StoreError(
+            f"The disk that holds the store {root} is full.",
+            hint="Make room and run the same command again: what was finished is kept.",
+        )
+    if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM} and sha256 is None:
+        return StoreError(
+            f"The store {root} cannot be written: {error.strerror}.",
+            hint="Make the directory writable for this user, or name another store.",
+        )
+    what = f"Blob {sha256}" if sha256 else f"The store {root}"
+    return StoreError(f"{what} cannot be used: {error.strerror or error}.", hint="Check the disk and its permissions.")

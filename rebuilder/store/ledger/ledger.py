@@ -1,0 +1,393 @@
+"""What was seen and done: artifacts with their pinned digests, verifications, attempts, alarms, and a cache."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import Select, select, update
+
+from rebuilder.model.alarm import Alarm
+from rebuilder.model.artifact import Artifact
+from rebuilder.model.attempt import Attempt, Outcome, Run
+from rebuilder.model.provenance import RememberedPublisher
+from rebuilder.model.report import Report, SignedReport, Summary
+from rebuilder.model.value import Sha256, Sha256Field, Value, canonical_json, sha256_hex
+from rebuilder.model.verdict import Verdict
+from rebuilder.model.work import Order
+from rebuilder.store.ledger import publishers, tables
+from rebuilder.store.ledger.alarm_book import AlarmBook
+from rebuilder.store.ledger.database import Database
+from rebuilder.store.ledger.leader_lease import lead, resign
+from rebuilder.store.ledger.lookup import Lookup
+from rebuilder.store.ledger.queue.ending import GIVEN_UP
+from rebuilder.store.ledger.queue.queue import Queue
+from rebuilder.store.ledger.queue.rows import order_columns
+from rebuilder.store.ledger.references import forget, references
+from rebuilder.store.ledger.rows import (
+    artifact_row,
+    attempt_row,
+    decision_columns,
+    end_verification,
+    finished_verifications,
+    insert,
+    is_kept,
+    keep_examined,
+    newest_verifications,
+    same_name,
+    signed_report,
+    unpacked,
+)
+from rebuilder.store.ledger.statistics import Statistics
+from rebuilder.store.ledger.watches import Watches
+
+
+class PinResult(Value):
+    """What the ledger knew of a file before."""
+
+    first_seen: bool
+    """True when these bytes were never seen under this name before."""
+    earlier: tuple[Sha256Field, ...] = ()
+    """Other digests the same file name had before these bytes were first seen, oldest first; not empty = alarm."""
+
+
+class Ledger:
+    """Plain values in, plain values out; every method is one transaction.
+
+    All methods raise :class:`StoreError` when the database cannot be used.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.lookup = Lookup(database)
+        self.queue = Queue(database)
+        self.watches = Watches(database)
+        self.alarm_book = AlarmBook(database)
+        self.statistics = Statistics(database, self.queue.state)
+
+    @classmethod
+    def open(cls, where: str | Path, *, busy_seconds: float = 20) -> Self:
+        """Open a ledger, making or migrating its tables when that is needed.
+
+        Args:
+            where: A file, or a database URL: ``sqlite:////var/lib/ledger``, ``postgresql://user@host/database``.
+            busy_seconds: How long to wait for another process that is writing.
+
+        Raises:
+            StoreError: it cannot be opened, is damaged, or was made by a newer version of this program.
+        """
+        return cls(Database(where, busy_seconds=busy_seconds))
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def pin(self, artifact: Artifact, now: datetime) -> PinResult:
+        """Remember the digest a published file has now; nothing that was pinned before is ever changed."""
+        with self._database.writing() as connection:
+            number, first_seen = artifact_row(connection, artifact, now)
+            rows = connection.execute(
+                select(tables.artifact.c.sha256)
+                .where(*same_name(artifact), tables.artifact.c.id < number)
+                .order_by(tables.artifact.c.id)
+            )
+            return PinResult(first_seen=first_seen, earlier=tuple(rows.scalars()))
+
+    def raise_alarm(self, alarm: Alarm) -> bool:
+        """Keep an alarm, as :meth:`AlarmBook.raise_alarm` does; True when it is new or open again."""
+        return self.alarm_book.raise_alarm(alarm)
+
+    def alarms(self, purl: str | None = None) -> list[Alarm]:
+        """Alarms that are open, or those of one release; newest first."""
+        return [each.alarm for each in self.alarm_book.open(purl)]
+
+    def remembered_publisher(self, ecosystem: str, name: str) -> RememberedPublisher | None:
+        """The first verified publisher of a project (by its normalised name); None when none was seen yet."""
+        with self._database.reading() as connection:
+            return publishers.read(connection, ecosystem, name)
+
+    def remember_publisher(self, publisher: RememberedPublisher) -> RememberedPublisher:
+        """Remember a publisher unless the project has one already; give the one that counts from now on."""
+        with self._database.writing() as connection:
+            return publishers.add(connection, publisher)
+
+    def begin(self, artifact: Artifact, now: datetime, order: Order | None = None) -> int:
+        """Start a verification, for a queued order or (None) without the queue, and give its number.
+
+        Earlier ones of the same artifact that were running when their process went away become ``abandoned``;
+        what they had done stays.
+        """
+        verification, owners = tables.verification, self._database.owners
+        claimed: int | None = None
+        try:
+            with self._database.writing() as connection:
+                artifact_id, _ = artifact_row(connection, artifact, now)
+                running = select(verification.c.id).where(
+                    verification.c.artifact_id == artifact_id, verification.c.state == "running"
+                )
+                for number in connection.execute(running).scalars().all():
+                    if not owners.alive(number):
+                        end_verification(
+                            connection, number, state="abandoned", finished=now, sentence="Its process went away."
+                        )
+                row = {"artifact_id": artifact_id, "state": "running", "started": now}
+                row |= order_columns(order) if order else {}
+                inserted = connection.execute(verification.insert().values(row)).inserted_primary_key
+                claimed = int(inserted[0]) if inserted else 0
+                owners.claim(claimed)
+        except BaseException:
+            if claimed is not None:
+                owners.release(claimed)
+            raise
+        return claimed
+
+    def add_attempt(self, number: int, ordinal: int, attempt: Attempt) -> None:
+        """Keep an attempt as soon as it has ended, so that nothing done is lost when the process is.
+
+        Args:
+            number: Of the verification, from :meth:`begin`.
+            ordinal: Position among the attempts of this verification, from 0.
+            attempt: What was done.
+        """
+        with self._database.writing() as connection:
+            row = attempt_row(number, ordinal, attempt)
+            if not is_kept(connection, tables.attempt, row):
+                connection.execute(tables.attempt.insert().values(row))
+
+    def attempts(self, number: int) -> list[Attempt]:
+        """The attempts of a verification, finished or not, in order."""
+        query = select(tables.attempt.c.document).where(tables.attempt.c.verification_id == number)
+        with self._database.reading() as connection:
+            documents = connection.execute(query.order_by(tables.attempt.c.ordinal)).scalars().all()
+        return [unpacked(Attempt, each, f"An attempt of verification {number}") for each in documents]
+
+    def earlier_run(self, definition_sha256: str, since: datetime) -> Run | None:
+        """The newest run of a definition that completed after ``since``; None when there is none."""
+        attempt = tables.attempt.c
+        query = select(attempt.document).where(
+            attempt.definition_sha256 == definition_sha256,
+            attempt.outcome == Outcome.COMPLETED.value,
+            attempt.started >= since,
+        )
+        with self._database.reading() as connection:
+            document = connection.execute(query.order_by(attempt.started.desc()).limit(1)).scalar()
+        return unpacked(Attempt, document, "An attempt").run if document is not None else None
+
+    def examined(self, number: int, report: Report) -> None:
+        """Keep the unsigned report of a verification: examining it is done, and whoever has a key goes on.
+
+        Raises:
+            StoreError: the verification is not running any more.
+        """
+        with self._database.writing() as connection:
+            keep_examined(connection, number, report)
+        self._database.owners.release(number)
+
+    def unsigned(self, limit: int = 1) -> list[tuple[int, Report]]:
+        """Verifications that are examined and not signed yet, oldest first."""
+        verification = tables.verification.c
+        query = select(verification.id, verification.report).where(verification.state == "examined")
+        with self._database.reading() as connection:
+            rows = connection.execute(query.order_by(verification.id).limit(limit)).all()
+        return [(number, unpacked(Report, data, f"The report of verification {number}")) for number, data in rows]
+
+    def finish(self, number: int, signed: SignedReport) -> None:
+        """End a verification with its signed report: both are stored, or neither.
+
+        Raises:
+            ValueError: the verdict is not one that is published.
+            StoreError: somebody else has ended it.
+        """
+        report = signed.report
+        if not report.decision.verdict.publishable:
+            raise ValueError(f"{report.decision.verdict} is never stored as a verdict")
+        row = {
+            "verification_id": number,
+            "report": zlib.compress(signed.report_bytes, 3),
+            "vsa": signed.vsa,
+            "provenance": signed.provenance,
+            "key_id": signed.key_id,
+        }
+        with self._database.writing() as connection:
+            if not is_kept(connection, tables.signed, row):
+                end_verification(connection, number, state="done", report=None, **decision_columns(report))
+                connection.execute(tables.signed.insert().values(row))
+        self._database.owners.release(number)
+
+    def unpublished(self, limit: int = 1) -> list[tuple[int, SignedReport]]:
+        """Signed reports whose pages are not written yet, oldest first."""
+        verification = tables.verification
+        query = (
+            select(tables.signed, tables.artifact.c.filename)
+            .select_from(tables.signed)
+            .join(verification)
+            .join(tables.artifact)
+            .where(verification.c.state == "done", verification.c.published.is_(None))
+            .order_by(verification.c.id)
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [(row["verification_id"], signed_report(row)) for row in rows]
+
+    def published(self, number: int, now: datetime) -> None:
+        """The page of a verification is written."""
+        verification = tables.verification
+        with self._database.writing() as connection:
+            connection.execute(update(verification).where(verification.c.id == number).values(published=now))
+
+    def fail(self, number: int, sentence: str, now: datetime) -> None:
+        """End a verification that failed on our side: it counts nowhere, its attempts and the reason are kept."""
+        with self._database.writing() as connection:
+            end_verification(
+                connection,
+                number,
+                state="abandoned",
+                finished=now,
+                verdict=Verdict.INFRA_ERROR.value,
+                sentence=sentence,
+            )
+        self._database.owners.release(number)
+
+    def latest(
+        self, *, ecosystem: str | None = None, purl: str | None = None, limit: int | None = None
+    ) -> list[Summary]:
+        """The newest finished verification of each artifact, newest first."""
+        query = finished_verifications().where(tables.verification.c.id.in_(newest_verifications())).limit(limit)
+        if ecosystem is not None:
+            query = query.where(tables.artifact.c.ecosystem == ecosystem)
+        if purl is not None:
+            query = query.where(tables.artifact.c.purl == purl)
+        return self._summaries(query)
+
+    def stale(self, before: datetime, *, ecosystem: str | None = None, limit: int | None = None) -> list[Summary]:
+        """The newest finished verification of each artifact, as far as it ended before a moment; the oldest first.
+
+        What was given up after that moment, such as a release that is gone, is not among them.
+        """
+        verification, ended = tables.verification.c, tables.verification.alias().c
+        query = finished_verifications().where(
+            verification.id.in_(newest_verifications()),
+            verification.finished < before,
+            verification.artifact_id.not_in(
+                select(ended.artifact_id).where(ended.kind == GIVEN_UP, ended.finished >= before)
+            ),
+        )
+        if ecosystem is not None:
+            query = query.where(tables.artifact.c.ecosystem == ecosystem)
+        return self._summaries(query.order_by(None).order_by(verification.finished, verification.id).limit(limit))
+
+    def history(self, ecosystem: str, name: str) -> list[Summary]:
+        """Every finished verification of every release of a project, newest first."""
+        return self._summaries(
+            finished_verifications().where(tables.artifact.c.ecosystem == ecosystem, tables.artifact.c.name == name)
+        )
+
+    def signed_report(self, which: Summary | str, filename: str | None = None) -> SignedReport | None:
+        """A signed report in full; None when there is none.
+
+        Args:
+            which: A row of :meth:`latest` or :meth:`history`, or the SHA-256 of an artifact for its newest report.
+            filename: With a SHA-256, the file name too, where several published files have the same bytes.
+        """
+        artifact, verification = tables.artifact, tables.verification
+        sha256 = which if isinstance(which, str) else which.sha256
+        query = (
+            select(tables.signed, artifact.c.filename)
+            .select_from(tables.signed)
+            .join(verification, verification.c.id == tables.signed.c.verification_id)
+            .join(artifact, artifact.c.id == verification.c.artifact_id)
+            .where(artifact.c.sha256 == sha256, verification.c.state == "done")
+            .order_by(verification.c.id.desc())
+            .limit(1)
+        )
+        if isinstance(which, Summary):
+            query = query.where(
+                artifact.c.purl == which.purl,
+                artifact.c.filename == which.filename,
+                verification.c.finished == which.finished,
+            )
+        elif filename is not None:
+            query = query.where(artifact.c.filename == filename)
+        with self._database.reading() as connection:
+            row = connection.execute(query).mappings().first()
+        if row is None:
+            return None
+        return signed_report(row)
+
+    def envelope(self, summary: Summary) -> tuple[str, str] | None:
+        """The signed statement behind a row of :meth:`latest` or :meth:`history`, and its key; None: there is none."""
+        artifact, verification, signed = tables.artifact.c, tables.verification.c, tables.signed.c
+        query = (
+            select(signed.vsa, signed.key_id)
+            .select_from(tables.signed)
+            .join(tables.verification, verification.id == signed.verification_id)
+            .join(tables.artifact, artifact.id == verification.artifact_id)
+            .where(
+                artifact.sha256 == summary.sha256,
+                artifact.purl == summary.purl,
+                artifact.filename == summary.filename,
+                verification.finished == summary.finished,
+                verification.state == "done",
+            )
+            .order_by(verification.id.desc())
+        )
+        with self._database.reading() as connection:
+            row = connection.execute(query.limit(1)).first()
+        return None if row is None else (row.vsa, row.key_id)
+
+    def cache_get(self, kind: str, inputs: Any) -> Any | None:
+        """What was kept for these inputs (plain JSON types); None when nothing was."""
+        query = select(tables.cache.c.value).where(
+            tables.cache.c.kind == kind, tables.cache.c.key == _cache_key(inputs)
+        )
+        with self._database.reading() as connection:
+            value = connection.execute(query).scalar()
+        try:
+            return None if value is None else json.loads(value)
+        except ValueError:
+            return None  # a cache may forget
+
+    def cache_put(self, kind: str, inputs: Any, value: Any, now: datetime) -> None:
+        """Keep what was worked out from these inputs; both are plain JSON types."""
+        row = {"kind": kind, "key": _cache_key(inputs), "value": json.dumps(value), "created": now}
+        statement = insert(self._database.engine.dialect.name, tables.cache).values(row)
+        statement = statement.on_conflict_do_update(
+            index_elements=["kind", "key"], set_={"value": row["value"], "created": now}
+        )
+        with self._database.writing() as connection:
+            connection.execute(statement)
+
+    def lead(self, role: str, owner: str, now: datetime, gone: Callable[[str], bool] = lambda _: False) -> bool:
+        """See :func:`rebuilder.store.ledger.leader_lease.lead`."""
+        return lead(self._database, role, owner, now, gone)
+
+    def resign(self, role: str, owner: str) -> None:
+        """See :func:`rebuilder.store.ledger.leader_lease.resign`."""
+        resign(self._database, role, owner)
+
+    def references(self) -> set[bytes]:
+        """See :func:`rebuilder.store.ledger.references.references`."""
+        return references(self._database)
+
+    def forget(self, before: datetime) -> int:
+        """Forget what was cached before a moment; give how many entries that were."""
+        return forget(self._database, before)
+
+    def _summaries(self, query: Select[Any]) -> list[Summary]:
+        with self._database.reading() as connection:
+            return [Summary.model_validate(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def _cache_key(inputs: Any) -> Sha256:
+    return sha256_hex(canonical_json(inputs))

@@ -1,0 +1,1 @@
+"""The changes, oldest first; each is listed in ``rebuilder.store.ledger.database.REVISIONS``."""

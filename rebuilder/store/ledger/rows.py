@@ -1,0 +1,209 @@
+"""Rows and queries: what the ledger's methods are made of."""
+
+from __future__ import annotations
+
+import importlib
+import zlib
+from datetime import datetime
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from sqlalchemy import Connection, RowMapping, Select, Table, func, select, update
+
+from rebuilder.errors import StoreError
+from rebuilder.model.artifact import Artifact
+from rebuilder.model.attempt import Attempt
+from rebuilder.model.diagnosis import Diagnosis
+from rebuilder.model.report import Report, SignedReport
+from rebuilder.model.value import Value
+from rebuilder.store.ledger import tables
+
+UNEXPLAINED = "unexplained"
+"""In place of a cause where a diagnosis found none."""
+_Kind = TypeVar("_Kind", bound=Value)
+
+
+def finished_verifications() -> Select[Any]:
+    """The columns of a summary, one row per finished verification, newest first."""
+    artifact, verification = tables.artifact.c, tables.verification.c
+    return (
+        select(
+            artifact.ecosystem,
+            artifact.name,
+            artifact.version,
+            artifact.purl,
+            artifact.filename,
+            artifact.sha256,
+            verification.verdict,
+            verification.kind,
+            verification.sentence,
+            verification.finished,
+            verification.written,
+        )
+        .join(tables.verification, verification.artifact_id == artifact.id)
+        .where(verification.state == "done")
+        .order_by(verification.finished.desc(), verification.id.desc())
+    )
+
+
+def newest_verifications() -> Select[Any]:
+    """Number of the newest finished verification of each artifact."""
+    verification = tables.verification.c
+    return select(func.max(verification.id)).where(verification.state == "done").group_by(verification.artifact_id)
+
+
+def same_name(artifact: Artifact) -> tuple[Any, ...]:
+    """Condition for all bytes that were ever published under the name of an artifact."""
+    column = tables.artifact.c
+    return (
+        column.ecosystem == artifact.ecosystem,
+        column.purl == artifact.purl,
+        column.filename == artifact.filename,
+    )
+
+
+def artifact_row(connection: Connection, artifact: Artifact, now: datetime) -> tuple[int, bool]:
+    """Row number of an artifact, and whether the row is new."""
+    row = {
+        "ecosystem": artifact.ecosystem,
+        "purl": artifact.purl,
+        "name": artifact.name,
+        "version": artifact.version,
+        "filename": artifact.filename,
+        "sha256": artifact.sha256,
+        "url": artifact.file.url,
+        "size": artifact.file.size,
+        "uploaded": artifact.file.uploaded,
+        "first_seen": now,
+    }
+    known = select(tables.artifact.c.id).where(*same_name(artifact), tables.artifact.c.sha256 == artifact.sha256)
+    number = connection.execute(known).scalar()
+    if number is not None:
+        return number, False
+    inserted = connection.execute(tables.artifact.insert().values(row)).inserted_primary_key
+    assert inserted is not None  # noqa: S101 - one row
+    return int(inserted[0]), True
+
+
+def insert(dialect: str, table: Table) -> Any:
+    """An insert that can say what to do about a row that exists: SQL has no common form for that."""
+    return importlib.import_module(f"sqlalchemy.dialects.{dialect}").insert(table)
+
+
+def insert_new(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
+    """Insert unless a unique constraint says that it is there; whether it was new."""
+    statement = insert(connection.dialect.name, table).values(row).on_conflict_do_nothing()
+    return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount > 0
+
+
+def is_kept(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
+    """Whether this very row is there: then a call is repeated whose answer was lost with the connection."""
+    same = (column == row[column.name] for column in table.primary_key)
+    kept = connection.execute(select(table).where(*same)).mappings().first()
+    return kept is not None and all(kept[name] == value for name, value in row.items())
+
+
+def end_verification(connection: Connection, number: int, **columns: Any) -> None:
+    """Set the last columns of a verification that has not ended yet.
+
+    Raises:
+        StoreError: there is none, or it has ended.
+    """
+    verification = tables.verification
+    going = verification.c.state.in_(("running", "examined"))
+    statement = update(verification).where(verification.c.id == number, going).values(columns)
+    if connection.execute(statement).rowcount != 1:
+        raise StoreError(
+            f"The ledger has no verification {number} that is still going on.", hint="Run the same command again."
+        )
+
+
+def decision_columns(report: Report) -> dict[str, Any]:
+    """What a verification came to, as columns."""
+    decision = report.decision
+    return {
+        "finished": report.finished,
+        "verdict": decision.verdict.value,
+        "kind": decision.kind.value if decision.kind else None,
+        "sentence": decision.sentence,
+        "provenance": report.provenance.status.value if report.provenance else None,
+        "cause": _cause(report.diagnosis),
+        "written": report.written,
+    }
+
+
+def _cause(diagnosis: Diagnosis | None) -> str | None:
+    """The cause that explains most."""
+    if diagnosis is None:
+        return None
+    return diagnosis.findings[0].cause.value if diagnosis.findings else UNEXPLAINED
+
+
+def keep_examined(connection: Connection, number: int, report: Report) -> None:
+    """Store the unsigned report of a verification that is running, and how long its stages took.
+
+    Raises:
+        StoreError: it is not running any more.
+    """
+    verification = tables.verification
+    columns = {"state": "examined", "report": packed(report), **decision_columns(report)}
+    running = (verification.c.id == number, verification.c.state == "running")
+    if connection.execute(update(verification).where(*running).values(columns)).rowcount != 1:
+        if is_kept(connection, verification, {"id": number, **columns}):
+            return
+        raise StoreError(f"The verification {number} is not running any more.", hint="Run the same command again.")
+    spent = report.seconds.items()
+    rows = [{"verification_id": number, "name": each.value, "seconds": seconds} for each, seconds in spent]
+    if rows:
+        connection.execute(tables.stage.insert(), rows)
+
+
+def attempt_row(number: int, ordinal: int, attempt: Attempt) -> dict[str, Any]:
+    """An attempt as columns to search by, with the whole of it beside them."""
+    run, comparison = attempt.run, attempt.comparison
+    return {
+        "verification_id": number,
+        "ordinal": ordinal,
+        "hypothesis": attempt.hypothesis.name,
+        "definition_sha256": attempt.hypothesis.definition.digest,
+        "repeat": attempt.repeat,
+        "outcome": run.outcome.value,
+        "limit_reached": run.limit.value if run.limit else None,
+        "exit_code": run.exit_code,
+        "level": comparison.level.value if comparison else None,
+        "rebuilt_sha256": attempt.rebuilt.sha256 if attempt.rebuilt else None,
+        "log_sha256": run.log_sha256,
+        "wall_seconds": run.wall_seconds,
+        "cpu_seconds": run.cpu_seconds,
+        "peak_memory_bytes": run.peak_memory_bytes,
+        "started": run.started,
+        "document": packed(attempt),
+    }
+
+
+def signed_report(row: RowMapping) -> SignedReport:
+    """A row of the table ``signed``, with the file name it is about, as it was stored."""
+    report = unpacked(Report, row["report"], f"The report on {row['filename']}")
+    return SignedReport(
+        report=report,
+        vsa=row["vsa"],
+        provenance=row["provenance"],
+        key_id=row["key_id"],
+        stored=zlib.decompress(row["report"]),
+    )
+
+
+def packed(value: Value) -> bytes:
+    """A value as compressed JSON: listings of archives repeat themselves."""
+    return zlib.compress(value.model_dump_json(exclude_none=True).encode(), 3)
+
+
+def unpacked(kind: type[_Kind], data: bytes, what: str) -> _Kind:
+    """Read back what :func:`packed` wrote; ``what`` names it in the message when that fails."""
+    try:
+        return kind.model_validate_json(zlib.decompress(data))
+    except (zlib.error, ValidationError) as error:
+        raise StoreError(
+            f"{what} in the ledger cannot be read: it is damaged, or another version of rebuilder wrote it.",
+            hint="Verify the artifact again.",
+        ) from error

@@ -1,0 +1,200 @@
+"""Running hypotheses against published files, and keeping everything that came of it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Generator, Mapping
+
+from rebuilder.compare.comparer import Comparer
+from rebuilder.compare.diffoscope import DiffoscopeRunner
+from rebuilder.errors import NoGuestError, SandboxFaultError
+from rebuilder.model.attempt import Attempt, Hypothesis, Outcome, Output, Run
+from rebuilder.model.comparison import Level
+from rebuilder.model.decision import towards
+from rebuilder.model.definition import BuildDefinition
+from rebuilder.model.evidence import Obstacle
+from rebuilder.model.replay import MOST_HYPOTHESES, too_much
+from rebuilder.model.report import Stage
+from rebuilder.model.value import Sha256
+from rebuilder.model.verdict import Verdict
+from rebuilder.sandbox.protocol import RunDefinition
+from rebuilder.stopwatch import Stopwatch
+from rebuilder.verification.experiments import Experiments
+
+_RETIRED = {
+    "/inputs/file-times.json": "the member times",
+    "/inputs/file-modes.json": "the member modes",
+    "/inputs/order.json": "the member order",
+    "/inputs/pace.json": "a plan of times",
+}
+"""Documents that builds were given until docs/adr/0018."""
+
+
+class AttemptRunner:
+    """All attempts of one verification, in order.
+
+    Args:
+        targets: File name to published digest, of every file that hypotheses may be about.
+        run: Runs definitions.
+        comparer: Compares what they leave.
+        diffoscope: Explains differences.
+        stopwatch: Told which stage it is.
+        record: Called with the ordinal and the attempt as soon as it is made, so that a kill loses nothing.
+        earlier: Gives the run of a definition that was run before and need not be run again, if there is one;
+            never asked when a build is repeated.
+        finish: Writes recorded metadata into the archive of an attempt that is equivalent.
+        experiments: Keeps what could not be tried; one of its own when None.
+    """
+
+    def __init__(
+        self,
+        targets: Mapping[str, Sha256],
+        *,
+        run: RunDefinition,
+        comparer: Comparer,
+        diffoscope: DiffoscopeRunner,
+        stopwatch: Stopwatch,
+        record: Callable[[int, Attempt], None],
+        earlier: Callable[[BuildDefinition], Run | None] = lambda _: None,
+        finish: Callable[[Attempt], Attempt] = lambda attempt: attempt,
+        experiments: Experiments | None = None,
+    ) -> None:
+        self._targets = targets
+        self._run = run
+        self._comparer = comparer
+        self._diffoscope = diffoscope
+        self._stopwatch = stopwatch
+        self._record = record
+        self._earlier = earlier
+        self._finish = finish
+        self._attempts: list[Attempt] = []
+        self.experiments = experiments or Experiments()
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """What was made so far."""
+        return tuple(self._attempts)
+
+    def follow(
+        self, hypotheses: Generator[Hypothesis, Attempt, Obstacle | None], *, most: int | None = None
+    ) -> Obstacle | None:
+        """Make an attempt of each hypothesis and send it back, until there are no more, or ``most`` were made.
+
+        A hypothesis that no guest can be had for is told so by :class:`NoGuestError`, where it was yielded; what was
+        reached without one stands.
+
+        Returns:
+            What kept the hypotheses from going on, if something did.
+
+        Raises:
+            NoGuestError: not even a first attempt could be made.
+        """
+        self._stopwatch.stage(Stage.RESOLVE)
+        try:
+            hypothesis = next(hypotheses)
+            for _ in itertools.count() if most is None else range(most):
+                refusal = self.refusal(hypothesis)
+                if refusal is not None:
+                    hypotheses.close()
+                    return Obstacle(verdict=Verdict.UNSUPPORTED, sentence=refusal)
+                try:
+                    attempt = self.make(hypothesis)
+                except (NoGuestError, SandboxFaultError) as error:
+                    clock = hypothesis.definition.clock is not None and bool(self._attempts)
+                    if not clock and not isinstance(error, NoGuestError):
+                        raise
+                    hypothesis = hypotheses.throw(self.experiments.no_clock(error))
+                    continue
+                self._stopwatch.stage(Stage.RESOLVE)
+                hypothesis = hypotheses.send(attempt)
+        except StopIteration as stop:
+            obstacle: Obstacle | None = stop.value
+            return obstacle
+        except NoGuestError as error:
+            if not self._attempts:
+                raise
+            self.experiments.no_clock(error)
+            return None
+        hypotheses.close()
+        return None
+
+    def refusal(self, hypothesis: Hypothesis) -> str | None:
+        """Why a definition is not run, as a sentence: it would let the published file say what is built."""
+        definition = hypothesis.definition
+        if any(each.sha256 == self._targets[definition.filename] for each in definition.inputs):
+            return f"The build of {definition.filename} would need that very file: what sees it can copy it."
+        retired = retired_input(definition)
+        if retired is not None:
+            return f"The definition gives the build {retired} of the published file, which can say what to build."
+        if len(towards(self._attempts, definition.filename)) >= MOST_HYPOTHESES:
+            return f"{MOST_HYPOTHESES} definitions were tried, and more may not be: which of them fits says something."
+        return too_much(hypothesis.replayed)
+
+    def make(self, hypothesis: Hypothesis) -> Attempt:
+        """Make one attempt and keep it."""
+        attempt = self._made(hypothesis)
+        self._keep(attempt)
+        return attempt
+
+    def look_closer(self, index: int) -> None:
+        """Run the definition of an attempt that differs once more, and have diffoscope explain the difference."""
+        first = self._attempts[index]
+        if first.rebuilt is None or first.comparison is None:
+            return
+        second = None
+        with self.experiments.trying("The build that differs could not be made once more"):
+            second = self._repeated(first.hypothesis, first.rebuilt)
+        if second is not None:
+            self._keep(second)
+        self._stopwatch.stage(Stage.DIFFOSCOPE)
+        target = first.hypothesis.definition.filename
+        with self.experiments.trying("diffoscope could not explain the difference"):
+            found = self._diffoscope.report(self._targets[target], first.rebuilt.sha256, target)
+            comparison = first.comparison.model_copy(update={"diffoscope": found})
+            self._attempts[index] = first.model_copy(update={"comparison": comparison})
+
+    def _repeated(self, hypothesis: Hypothesis, first: Output) -> Attempt:
+        """Make an attempt once more, and say how the two rebuilds agree."""
+        second = self._made(hypothesis, repeat=True)
+        if second.rebuilt is None:
+            return second
+        self._stopwatch.stage(Stage.COMPARE)
+        agreement = self._comparer.compare(first.sha256, second.rebuilt.sha256, first.filename, second.rebuilt.filename)
+        disagreement = agreement if agreement.level is not Level.IDENTICAL else None
+        return second.model_copy(update={"agreement": agreement.level, "disagreement": disagreement})
+
+    def _keep(self, attempt: Attempt) -> None:
+        self._attempts.append(attempt)
+        self._record(len(self._attempts) - 1, attempt)
+
+    def _made(self, hypothesis: Hypothesis, *, repeat: bool = False) -> Attempt:
+        self._stopwatch.stage(Stage.BUILD, hypothesis.name + (", once more" if repeat else ""))
+        target = hypothesis.definition.filename
+        run = None if repeat else self._earlier(hypothesis.definition)
+        shared = run is not None
+        if run is None:
+            run = self._run(hypothesis.definition)
+        rebuilt = product(run.outputs, target) if run.outcome is Outcome.COMPLETED else None
+        if rebuilt is None:
+            return Attempt(hypothesis=hypothesis, run=run, repeat=repeat, shared=shared)
+        self._stopwatch.stage(Stage.COMPARE)
+        comparison = self._comparer.compare(self._targets[target], rebuilt.sha256, target, rebuilt.filename)
+        attempt = Attempt(
+            hypothesis=hypothesis, run=run, rebuilt=rebuilt, comparison=comparison, repeat=repeat, shared=shared
+        )
+        return attempt if repeat else self._finish(attempt)
+
+
+def retired_input(definition: BuildDefinition) -> str | None:
+    """What a definition from before 0018 gives the build that none may have any more; None when there is nothing."""
+    return next((words for each in definition.inputs if (words := _RETIRED.get(each.path))), None)
+
+
+def product(outputs: tuple[Output, ...], filename: str) -> Output | None:
+    """The output to compare: the one of the published name, else the only one of that type."""
+    same_name = [each for each in outputs if each.filename == filename]
+    suffix = filename.rsplit(".", 1)[-1]
+    same_type = [each for each in outputs if each.filename.endswith("." + suffix)]
+    if same_name:
+        return same_name[0]
+    return same_type[0] if len(same_type) == 1 else None

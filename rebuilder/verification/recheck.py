@@ -1,0 +1,196 @@
+"""Look again at an artifact that was verified before: the same bytes, the same definition, the same inputs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from rebuilder import __version__
+from rebuilder.diagnose.case import DiagnosisInput
+from rebuilder.errors import NoGuestError
+from rebuilder.model.alarm import Alarm, AlarmKind
+from rebuilder.model.artifact import Artifact, PublishedFile
+from rebuilder.model.attempt import Attempt, Hypothesis
+from rebuilder.model.decision import Decision, decide, towards
+from rebuilder.model.evidence import Evidence
+from rebuilder.model.report import Report, SignedReport, Stage
+from rebuilder.model.trail import SourceTrail, Step, with_steps
+from rebuilder.model.verdict import Verdict
+from rebuilder.verification.attempts import AttemptRunner, retired_input
+from rebuilder.verification.examination import Parts, alarms_about, diagnosed, targets, toolchains_of
+from rebuilder.verification.experiments import Experiments
+
+_MOST_BYTES = 2 << 30
+"""Of a published file, which is only hashed; nothing that was verified is larger."""
+_GONE = "{} is no longer at its address; its bytes were kept when it was."
+
+
+def can_be_repeated(report: Report) -> bool:
+    """Whether the definition the verdict rests on is one that is still run; otherwise all is examined anew."""
+    index = report.decision.attempt
+    definition = report.attempts[index].hypothesis.definition if index is not None else None
+    return bool(report.attempts) and (definition is None or retired_input(definition) is None)
+
+
+def reexamine(parts: Parts, signed: SignedReport, number: int, started: datetime) -> Report:
+    """Fetch what was published again, and run the definition the verdict rests on once more from the stored inputs.
+
+    The new report keeps the evidence of the old one, and what was found out about its origin. When nothing had been
+    built, nothing is built now.
+
+    Args:
+        parts: What to examine with.
+        signed: The newest report on the artifact.
+        number: Of the verification that was begun for it.
+        started: When that was.
+
+    Raises:
+        UnavailableError: the published file cannot be asked for; nothing is known about it then.
+        StoreError: the published bytes, or an input, are no longer stored.
+        ToolchainError: the toolchain the definition names is no longer here.
+        RebuilderError: something else on our side failed; it says nothing about the artifact.
+    """
+    report = signed.report
+    parts.stopwatch.stage(Stage.FETCH, report.artifact.filename)
+    evidence = _fetched_again(parts, report.evidence, started)
+    experiments = Experiments()
+    try:
+        attempts = _tried_again(parts, report, number, experiments)
+    except NoGuestError as error:
+        experiments.no_clock(error)
+        return _as_before(parts, report, evidence, experiments, started)
+    decision, trail, diagnosis = report.decision, report.trail, None
+    if attempts:
+        counted = towards(attempts, report.artifact.filename)
+        decision = decide(attempts, evidence.obstacle, counted)
+        trail = _trail(report, decision, tuple(counted))
+        decision = with_steps(decision, trail)
+    with experiments.trying("The causes could not be looked for"):
+        diagnosis = diagnosed(parts, DiagnosisInput(evidence, attempts, decision, trail))
+    files = targets(evidence)
+    return report.model_copy(
+        update={
+            "evidence": evidence,
+            "attempts": attempts,
+            "decision": decision,
+            "trail": trail,
+            "diagnosis": diagnosis,
+            "variation": None,
+            "remarks": experiments.remarks,
+            "toolchains": toolchains_of(parts, attempts),
+            "alarms": tuple(each for each in alarms_about(parts.ledger, report.artifact) if each.filename in files),
+            "seconds": parts.stopwatch.seconds,
+            "started": started,
+            "finished": parts.clock.now(),
+            "rebuilder_version": __version__,
+        }
+    )
+
+
+def _as_before(parts: Parts, report: Report, evidence: Evidence, experiments: Experiments, started: datetime) -> Report:
+    """The report of a verdict that rests on a clock of its own, on a machine that has none to try it again with."""
+    told = f"The verdict is that of {report.finished:%Y-%m-%d}; its build was not made again."
+    files = targets(evidence)
+    return report.model_copy(
+        update={
+            "evidence": evidence,
+            "remarks": (*experiments.remarks, told),
+            "alarms": tuple(each for each in alarms_about(parts.ledger, report.artifact) if each.filename in files),
+            "seconds": parts.stopwatch.seconds,
+            "started": started,
+            "finished": parts.clock.now(),
+            "rebuilder_version": __version__,
+        }
+    )
+
+
+def with_fresh_toolchains(parts: Parts, report: Report) -> None:
+    """Make the toolchains a report names anew, so that the examination after it uses what the archive has now.
+
+    Raises:
+        ToolchainError: one cannot be made.
+    """
+    parts.stopwatch.stage(Stage.TOOLCHAIN)
+    for name in dict.fromkeys(each.name for each in report.toolchains):
+        parts.toolchains.remake(name)
+
+
+def _fetched_again(parts: Parts, evidence: Evidence, now: datetime) -> Evidence:
+    """The evidence, with what has become of the published files; one that has other bytes now is an alarm."""
+    notes = evidence.notes
+    for file in filter(None, (evidence.artifact.file, evidence.source_file)):
+        gone = _GONE.format(file.filename)
+        notes = tuple(each for each in notes if each != gone)
+        found = parts.fetcher.digest(file.url, max_bytes=_MOST_BYTES)
+        if found is None:
+            notes += (gone,)
+        elif found != file.sha256:
+            parts.ledger.raise_alarm(_changed(evidence.artifact, file, found, now))
+    return evidence.model_copy(update={"notes": notes})
+
+
+def _changed(artifact: Artifact, file: PublishedFile, found: str, now: datetime) -> Alarm:
+    return Alarm(
+        kind=AlarmKind.DIGEST_CHANGED,
+        purl=artifact.purl,
+        filename=file.filename,
+        sentence=(
+            f"{file.filename} was published with SHA-256 {file.sha256} when it was verified; "
+            f"what is at its address now has {found}."
+        ),
+        raised=now,
+        known_sha256=file.sha256,
+        found_sha256=found,
+    )
+
+
+def _tried_again(parts: Parts, report: Report, number: int, experiments: Experiments) -> tuple[Attempt, ...]:
+    """The attempt the verdict rests on, made again; with its repeat when it differs as it did before."""
+    index = report.decision.attempt
+    if index is None:
+        return ()
+    parts.blobs.path(report.artifact.sha256)  # an identical file is not looked at again when it is compared
+    trial = AttemptRunner(
+        targets(report.evidence),
+        run=parts.run,
+        comparer=parts.comparer,
+        diffoscope=parts.diffoscope,
+        stopwatch=parts.stopwatch,
+        record=lambda ordinal, attempt: parts.ledger.add_attempt(number, ordinal, attempt),
+        finish=parts.finisher.finished,
+        experiments=experiments,
+    )
+    before = report.attempts[index].hypothesis
+    trial.make(
+        Hypothesis(
+            name=before.name,
+            sentence=(
+                f"The definition of the verification of {report.finished:%Y-%m-%d}, run again from the stored inputs."
+            ),
+            definition=before.definition,
+            replayed=before.replayed,
+        )
+    )
+    differed = report.decision.verdict is Verdict.DIFFERS
+    if differed and decide(trial.attempts, report.evidence.obstacle).verdict is Verdict.DIFFERS:
+        trial.look_closer(0)  # what confirmed it before and differs now is looked at in full afterwards
+    return trial.attempts
+
+
+def _trail(report: Report, decision: Decision, attempts: tuple[int, ...]) -> SourceTrail | None:
+    """The trail with its one step that was tried again; the attempts of the others are in the report before."""
+    trail, index = report.trail, report.decision.attempt
+    if trail is None:
+        return None
+    others = any(each.attempts and index not in each.attempts for each in trail.edges)
+    note = f"The other steps were tried on {report.finished:%Y-%m-%d}; the report of that day has their attempts."
+    return trail.model_copy(
+        update={
+            "edges": tuple(_edge(each, decision, attempts if index in each.attempts else ()) for each in trail.edges),
+            "notes": (*trail.notes, note) if others else trail.notes,
+        }
+    )
+
+
+def _edge(edge: Step, decision: Decision, attempts: tuple[int, ...]) -> Step:
+    kept = edge.decision.model_copy(update={"attempt": None})
+    return edge.model_copy(update={"decision": decision if attempts else kept, "attempts": attempts})

@@ -1,0 +1,214 @@
+"""Signs what was examined and publishes it: the only part that has a key."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from rebuilder.clock import Clock
+from rebuilder.errors import CorruptError, CorruptStoreError
+from rebuilder.model.alarm import Alarm, AlarmKind
+from rebuilder.model.regression import regression, severity
+from rebuilder.model.report import Report, SignedReport, Summary, page_path, report_document
+from rebuilder.model.value import sha256_hex
+from rebuilder.signing.agreement import Agreement
+from rebuilder.signing.envelope import sign_statement
+from rebuilder.signing.protocol import SigningKey
+from rebuilder.signing.statements import Builder, provenance_statement, verdict_statement
+from rebuilder.site.publisher import Site
+from rebuilder.store.ledger import Ledger
+from rebuilder.store.protocol import Blobs
+
+_FOREIGN = {AlarmKind.UNKNOWN_DIGEST}
+_CLOSED_ALARMS = 1000
+"""Alarms among which the page looks for those that were acknowledged or have cleared; open ones are all there."""
+
+
+@dataclass(frozen=True)
+class Signer:
+    """Takes reports from the ledger's verifications, signs them, and writes their pages."""
+
+    ledger: Ledger
+    blobs: Blobs
+    signer: SigningKey
+    builder: Builder
+    site: Site
+    clock: Clock
+    agreement: Agreement
+    """Says whether the ledger still says what was signed."""
+    _agreed: set[str] = field(default_factory=set, init=False)
+    """Digests of rows that were compared with their statements and are the same."""
+
+    def finish(self, number: int, report: Report) -> SignedReport:
+        """Sign the report of a verification and keep it; a regression is an alarm, and the report says so.
+
+        Raises:
+            SigningError: the key cannot be used, or the report contradicts itself.
+            StoreError: the published or the rebuilt bytes are not what they were, or the ledger cannot be written.
+            ValueError: the verdict is not one that is published.
+        """
+        alarm = regression(report, self.ledger.history(report.artifact.ecosystem, report.artifact.name))
+        if alarm is not None:
+            report = report.model_copy(update={"alarms": (*report.alarms, alarm)})
+        signed = self.sign(report)
+        if alarm is not None:
+            self.ledger.alarm_book.raise_alarm(alarm, severity=severity(report.decision.verdict))
+        self.ledger.finish(number, signed)
+        return signed
+
+    def sign(self, report: Report) -> SignedReport:
+        """Make and sign the statements of a report.
+
+        The digests a verdict rests on are checked once more against the stored bytes, just before.
+
+        Raises:
+            SigningError, StoreError, ValueError: see :meth:`finish`.
+        """
+        decision = report.decision
+        attempt = report.attempts[decision.attempt] if decision.attempt is not None else None
+        if attempt is not None and attempt.rebuilt is not None:
+            self.blobs.path(report.artifact.sha256)
+            self.blobs.path(attempt.rebuilt.sha256)
+            if attempt.finishing is not None and attempt.finishing.finished is not None:
+                self.blobs.path(attempt.finishing.record_sha256)
+                self.blobs.path(attempt.finishing.finished.sha256)
+        rebuild = provenance_statement(report, self.builder)
+        provenance = sign_statement(rebuild, self.signer) if rebuild is not None else None
+        verdict = verdict_statement(report, self.builder, provenance)
+        return SignedReport(
+            report=report,
+            vsa=sign_statement(verdict, self.signer),
+            provenance=provenance,
+            key_id=self.signer.key_id,
+            stored=report_document(report),
+        )
+
+    def publish(self, number: int, signed: SignedReport) -> str:
+        """Write the page of one signed report; give its path below the site's root. The index is written apart.
+
+        Raises:
+            CorruptError: the report is not the one that was signed. It is an alarm, and will not be tried again.
+        """
+        try:
+            path = self.write_page(signed)
+        except CorruptError as error:
+            self._alarm(signed.report.artifact.purl, signed.report.artifact.filename, error)
+            self.ledger.published(number, self.clock.now())
+            raise
+        if any(each.kind is AlarmKind.DIGEST_CHANGED for each in signed.report.alarms):
+            self.write_pages_of(signed.report.artifact.purl)  # what was published before says that it was replaced
+        self.ledger.published(number, self.clock.now())
+        return path
+
+    def write_pages_of(self, purl: str) -> None:
+        """Write the pages of all files of a release again: what is known about them has changed.
+
+        Raises:
+            StoreError: the ledger or the site cannot be used.
+        """
+        self._write_pages(self.ledger.latest(purl=purl))
+
+    def _write_pages(self, summaries: Iterable[Summary]) -> tuple[int, list[CorruptError]]:
+        """Write the pages of reports that are what was signed; give their number, and what is wrong with the others."""
+        written, refused = 0, list[CorruptError]()
+        for summary in summaries:
+            try:
+                if (signed := self.ledger.signed_report(summary)) is not None:
+                    self.write_page(signed)
+                    written += 1
+            except CorruptError as error:
+                self._alarm(summary.purl, summary.filename, error)
+                refused.append(error)
+        return written, refused
+
+    def finish_all(self) -> int:
+        """Sign and publish what was examined and left by processes that are no more; give how many there were."""
+        finished = 0
+        while waiting := self.ledger.unsigned(limit=20):
+            for number, report in waiting:
+                self.finish(number, report)
+        while waiting_pages := self.ledger.unpublished(limit=20):
+            for number, signed in waiting_pages:
+                with contextlib.suppress(CorruptError):  # an alarm by now
+                    self.publish(number, signed)
+                    finished += 1
+        return finished
+
+    def publish_all(self) -> int:
+        """Write the whole site from what is stored; give the number of artifact pages.
+
+        Raises:
+            CorruptError: some of it is not what was signed. All the rest is written, and each such file is an alarm.
+        """
+        self.finish_all()
+        written, refused = self._write_pages(self.ledger.latest())
+        refused += self.write_index()
+        if refused:
+            said = list(dict.fromkeys(map(str, refused)))
+            others = f" (and {len(said) - 1} more)" if len(said) > 1 else ""
+            raise CorruptStoreError(f"{said[0]}{others}", hint=refused[0].hint)
+        return written
+
+    def _alarm(self, purl: str, filename: str, error: CorruptError) -> None:
+        kind, now = AlarmKind.STORE_CORRUPT, self.clock.now()
+        self.ledger.raise_alarm(Alarm(kind=kind, purl=purl, filename=filename, sentence=str(error), raised=now))
+
+    def agreeing(self, rows: Iterable[Summary]) -> list[Summary]:
+        """Those rows of the ledger that say what was signed; each of the others is an alarm."""
+        return self._signed_rows(rows)[0]
+
+    def _signed_rows(self, rows: Iterable[Summary]) -> tuple[list[Summary], list[CorruptError]]:
+        """Those rows that say what was signed, and what is wrong with the others; each of these is an alarm."""
+        kept, refused = list[Summary](), list[CorruptError]()
+        for row in rows:
+            digest = sha256_hex(row.model_dump_json().encode())
+            problem = None if digest in self._agreed else self._problem(row)
+            if problem is None:
+                self._agreed.add(digest)
+                kept.append(row)
+            else:
+                self._alarm(row.purl, row.filename, problem)
+                refused.append(problem)
+        return kept, refused
+
+    def _problem(self, row: Summary) -> CorruptError | None:
+        found = self.ledger.envelope(row)
+        if found is None:
+            return CorruptStoreError(f"The ledger has a verdict on {row.filename} that was never signed.")
+        try:
+            self.agreement.check_summary(row, *found)
+        except CorruptError as error:
+            return error
+        return None
+
+    def write_index(self) -> list[CorruptError]:
+        """Write the index, the alarms and what every page refers to; as of the newest thing they tell.
+
+        Returns:
+            What is wrong with rows that do not say what was signed; they are left out.
+        """
+        summaries, refused = self._signed_rows(self.ledger.latest())
+        book = self.ledger.alarm_book
+        alarms = [*book.open(), *book.closed(_CLOSED_ALARMS)]
+        now = self.clock.now()
+        told = [each.finished for each in summaries] + [each.last_seen for each in alarms]
+        untested = self.ledger.statistics.standing(now).untested
+        self.site.write_index(summaries, alarms, max(told, default=now), untested=untested)
+        return refused
+
+    def write_page(self, signed: SignedReport) -> str:
+        """Write the page of one report; give its path below the site's root.
+
+        Raises:
+            CorruptError: the report is not the one that was signed.
+        """
+        self.agreement.check_report(signed)
+        artifact = signed.report.artifact
+        if signed.key_id != self.signer.key_id:
+            self.site.write_key(signed.key_id, self.agreement.keys[signed.key_id])
+        history, _ = self._signed_rows(self.ledger.history(artifact.ecosystem, artifact.name))
+        # A foreign file of its name on some disk says nothing about a published file.
+        about = [each for each in self.ledger.alarm_book.about(artifact.purl) if each.alarm.kind not in _FOREIGN]
+        self.site.write_artifact(signed, history, about)
+        return page_path(artifact.ecosystem, artifact.name, artifact.version, artifact.filename, artifact.sha256)

@@ -1,0 +1,327 @@
+"""Controlled variation: one build definition run again with one thing changed at a time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from rebuilder.compare.comparer import Comparer
+from rebuilder.errors import SandboxFaultError, SandboxUnavailableError, UsageError
+from rebuilder.model.attempt import Outcome, Output, Run
+from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
+from rebuilder.model.definition import BuildDefinition, Role
+from rebuilder.model.variation import ChangedLine, Effect, Factor, Variation, VariationRow
+from rebuilder.sandbox.protocol import RunDefinition
+from rebuilder.verification.attempts import product
+
+MOST_SECONDS = 1800.0
+"""Build time after which no further factor is tried."""
+_MOST_MEMBERS = 20
+_MOST_LINES = 40
+_EPOCH = "SOURCE_DATE_EPOCH"
+_FIRST_TIME = datetime(2024, 2, 29, 11, 58, 20, tzinfo=UTC)
+_LATER = timedelta(days=400, hours=7, minutes=11)
+_ROOT = re.compile(r"(?<![\w./-])/build(?=/|:|$)")
+_ELSEWHERE = "/build/another/place"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing changed in a definition."""
+
+    words: str
+    definition: BuildDefinition
+    reference: BuildDefinition | None = None
+    """What the result is compared with; None: the definition as it is."""
+    settles: bool = False
+    """Whether the change takes something away that could vary by itself."""
+    note: str | None = None
+
+
+def changes(definition: BuildDefinition, factor: Factor) -> Iterator[Change]:
+    """Ways to change one factor, the most telling first; none when a definition cannot express it. Pure."""
+    match factor:
+        case Factor.TIME:
+            yield from _times(definition)
+        case Factor.BUILD_PATH:
+            yield from _path(definition)
+        case Factor.UMASK:
+            other = "0002" if definition.umask != "0002" else "0022"
+            yield Change(f"{definition.umask} → {other}", definition.model_copy(update={"umask": other}))
+        case Factor.LOCALE:
+            yield _variables(definition, {"LANG": "C", "LC_ALL": "C"})
+        case Factor.TIME_ZONE:
+            yield _variables(definition, {"TZ": "XYZ-11:30"})
+        case Factor.HASH_SEED:
+            settles = definition.environment.get("PYTHONHASHSEED", "random") == "random"
+            for seed in ("1", "2", "3"):
+                yield _variables(definition, {"PYTHONHASHSEED": seed}, settles=settles)
+        case Factor.CPU_COUNT:
+            other_count = 2 if definition.cpu_count == 1 else 1
+            yield Change(
+                f"{definition.cpu_count} → {other_count}",
+                definition.model_copy(update={"cpu_count": other_count}),
+                settles=other_count == 1,
+            )
+        case Factor.HOST_NAME:
+            yield Change(f"{definition.hostname} → elsewhere", definition.model_copy(update={"hostname": "elsewhere"}))
+        case Factor.FILE_ORDER:
+            yield from _file_order(definition)
+        case Factor.USER:
+            note = "The number of the user stays the same; only names in the environment are changed."
+            yield _variables(definition, {"USER": "another", "LOGNAME": "another", "HOME": "/tmp/another"}, note=note)  # noqa: S108
+
+
+def _times(definition: BuildDefinition) -> Iterator[Change]:
+    """A clock where there can be one; otherwise the time that builds are told to use."""
+    first = definition.clock or _FIRST_TIME
+    here = definition.model_copy(update={"sandbox": "uml", "clock": first, "cpu_count": 1})
+    later = here.model_copy(update={"clock": first + _LATER})
+    yield Change(f"clock {first:%Y-%m-%d %H:%M} → {first + _LATER:%Y-%m-%d %H:%M}", later, reference=here, settles=True)
+    epoch = definition.environment.get(_EPOCH)
+    if epoch is None:
+        note = "The clock itself cannot be set here."
+        yield _variables(definition, {_EPOCH: str(int(_FIRST_TIME.timestamp()))}, settles=True, note=note)
+    elif epoch.isdigit():
+        moved = str(int(epoch) + int(_LATER.total_seconds()))
+        note = "The clock itself cannot be set here; this is the time that the build is told."
+        yield _variables(definition, {_EPOCH: moved}, note=note)
+
+
+def _path(definition: BuildDefinition) -> Iterator[Change]:
+    def moved(text: str) -> str:
+        return _ROOT.sub(_ELSEWHERE, text)
+
+    yield Change(
+        f"/build → {_ELSEWHERE}",
+        definition.model_copy(
+            update={
+                "directory": moved(definition.directory),
+                "commands": tuple(tuple(map(moved, command)) for command in definition.commands),
+                "environment": {name: moved(value) for name, value in definition.environment.items()},
+            }
+        ),
+    )
+
+
+def _file_order(definition: BuildDefinition) -> Iterator[Change]:
+    """Directories of the source tree list their entries in another order, if the last command names that tree."""
+    *earlier, last = definition.commands
+    program = next((each.path for each in definition.inputs if each.role is Role.GUEST_PROGRAM), None)
+    if program is None or "--source" not in last[:-1]:
+        return
+    tree = last[last.index("--source") + 1]
+    turn = ("/usr/bin/python3", "-I", "-S", program, "reverse_tree", "--tree", tree)
+    yield Change(
+        "directories of the source tree list their entries in reverse",
+        definition.model_copy(update={"commands": (*earlier, turn, last)}),
+    )
+
+
+def _variables(
+    definition: BuildDefinition, values: dict[str, str], *, settles: bool = False, note: str | None = None
+) -> Change:
+    before = definition.environment
+    words = ", ".join(f"{name} {before.get(name, '(not set)')} → {value}" for name, value in values.items())
+    changed = definition.model_copy(update={"environment": before | values})
+    return Change(words, changed, settles=settles, note=note)
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What a definition gave."""
+
+    definition: BuildDefinition
+    run: Run
+    output: Output | None
+
+
+class VariationRunner:
+    """Runs variations.
+
+    Args:
+        run: Runs definitions; one that names a sandbox this machine has not got raises ``SandboxUnavailableError``.
+        comparer: Compares what they leave.
+        most_seconds: Build time after which no further factor is tried.
+    """
+
+    def __init__(self, run: RunDefinition, comparer: Comparer, *, most_seconds: float = MOST_SECONDS) -> None:
+        self._run = run
+        self._comparer = comparer
+        self._most = most_seconds
+        self._spent = 0.0
+
+    def vary(self, definition: BuildDefinition, factors: Sequence[Factor] = tuple(Factor)) -> Variation | None:
+        """Build it twice as it is, then with each factor changed; None when it gives nothing as it is.
+
+        Raises:
+            ToolchainError, StoreError, SandboxFaultError: see :data:`rebuilder.sandbox.protocol.RunDefinition`.
+            SandboxUnavailableError: the definition cannot be run here as it is.
+        """
+        self._spent = 0.0
+        first, second = self._made(definition), self._made(definition)
+        if first.output is None or second.output is None:
+            return None
+        noise = self._compared(first.output, second.output)
+        rows = tuple(self._row(first, factor, noise) for factor in factors)
+        return Variation(
+            definition=definition.digest,
+            rebuilt_sha256=first.output.sha256,
+            steady=noise is None,
+            rows=rows,
+            seconds=round(self._spent, 3),
+        )
+
+    def _row(self, base: _Result, factor: Factor, noise: Comparison | None) -> VariationRow:
+        """The first change that has an effect; the last one otherwise."""
+        row = VariationRow(
+            factor=factor, change="", effect=Effect.NOT_TRIED, note="The build definition has no place for it."
+        )
+        for change in changes(base.definition, factor):
+            if self._spent > self._most:
+                return VariationRow(
+                    factor=factor, change=change.words, effect=Effect.NOT_TRIED, note="The time for this was used up."
+                )
+            try:
+                row = self._changed(base, factor, change, noise)
+            except (SandboxUnavailableError, SandboxFaultError, UsageError) as error:
+                row = VariationRow(factor=factor, change=change.words, effect=Effect.NOT_TRIED, note=str(error))
+            if row.effect in {Effect.FLIPS, Effect.STEADIES}:
+                break
+            if factor is Factor.TIME and row.effect is Effect.NONE and noise is None:
+                break  # a clock says more than what the build is told about it
+        return row
+
+    def _changed(self, base: _Result, factor: Factor, change: Change, noise: Comparison | None) -> VariationRow:
+        result = self._made(change.definition)
+        if result.output is None:
+            return _failed(factor, change, result.run)
+        if noise is not None and change.settles:
+            again = self._made(change.definition).output
+            if again is not None and again.sha256 == result.output.sha256:
+                return _row(factor, change, Effect.STEADIES, result.output, found=noise, told=_traits(noise))
+        reference = base if change.reference is None else self._made(change.reference)
+        if reference.output is None:
+            return _failed(factor, change, reference.run)
+        found = self._compared(reference.output, result.output)
+        if noise is None:
+            effect = Effect.NONE if found is None else Effect.FLIPS
+            return _row(factor, change, effect, result.output, found=found, told=_traits(found))
+        told = self._told(reference, change, found, noise)
+        effect = Effect.FLIPS if told else Effect.UNCLEAR
+        return _row(factor, change, effect, result.output, found=found if told else None, told=told)
+
+    def _told(
+        self, reference: _Result, change: Change, found: Comparison | None, noise: Comparison
+    ) -> frozenset[Trait]:
+        """What a change changes in a build that varies by itself: twice the same, and not without the change."""
+        told = _beyond(_traits(found), _traits(noise))
+        if not told or reference.output is None:
+            return frozenset()
+        again, without = self._made(change.definition).output, self._made(reference.definition).output
+        if again is None or without is None:
+            return frozenset()
+        told &= _traits(self._compared(reference.output, again))
+        return _beyond(told, _traits(self._compared(reference.output, without)))
+
+    def _made(self, definition: BuildDefinition) -> _Result:
+        run = self._run(definition)
+        self._spent += run.wall_seconds
+        output = product(run.outputs, definition.filename) if run.outcome is Outcome.COMPLETED else None
+        return _Result(definition, run, output)
+
+    def _compared(self, first: Output, second: Output) -> Comparison | None:
+        """How two results differ; None when they do not."""
+        if first.sha256 == second.sha256 and first.filename == second.filename:
+            return None
+        return self._comparer.compare(first.sha256, second.sha256, first.filename, second.filename)
+
+
+_WHOLE = frozenset(f"\0{change.value}" for change in MemberChange)
+"""Stands where a line would, when a member is told as a whole."""
+Trait = tuple[str, str, str]
+"""What differs: a member, the line of text (or the kind of change), and what stands there otherwise."""
+
+
+def _traits(comparison: Comparison | None) -> frozenset[Trait]:
+    """What differs, line by line where it can be, in a form that can be told from what differs anyway."""
+    if comparison is None:
+        return frozenset()
+    found: set[Trait] = {("", name, "") for name in comparison.normalisations}
+    for each in comparison.differences:
+        if each.change is MemberChange.METADATA or each.member.endswith(".dist-info/RECORD"):
+            continue
+        pairs = _pairs(each)
+        found |= {(each.member, *pair) for pair in pairs} or {(each.member, f"\0{each.change.value}", "")}
+    return frozenset(found)
+
+
+def _beyond(found: frozenset[Trait], noise: frozenset[Trait]) -> frozenset[Trait]:
+    """What cannot be what varies by itself: lines that do not, members that do not at all."""
+    restless = {member for member, _before, _after in noise}
+    whole = {member for member, before, _after in noise if before in _WHOLE}
+    lines = {(member, before) for member, before, _after in noise}
+
+    def told(member: str, before: str) -> bool:
+        if before in _WHOLE:
+            return member not in restless
+        return member not in whole and (member, before) not in lines
+
+    return frozenset(each for each in found - noise if told(each[0], each[1]))
+
+
+def _pairs(difference: Difference) -> list[tuple[str, str]]:
+    """Lines that stand for each other; none where a text is not known in full, or its sides have other numbers."""
+    content = difference.content
+    if content is None or not content.text or not content.complete or content.line_ends or content.moved:
+        return []
+    if len(content.published) != len(content.rebuilt):
+        return []
+    return list(zip(content.published, content.rebuilt, strict=True))
+
+
+def _row(
+    factor: Factor,
+    change: Change,
+    effect: Effect,
+    output: Output,
+    *,
+    found: Comparison | None = None,
+    told: Collection[Trait] = (),
+) -> VariationRow:
+    """One row; of what was found, members and lines that ``told`` names."""
+    names = {member for member, _before, _after in told}
+    differences = found.differences if found is not None else ()
+    every = found is not None and found.level is Level.EQUIVALENT
+    members = tuple(dict.fromkeys(each.member for each in differences if every or each.member in names))
+    lines = [
+        ChangedLine(member=each.member, before=before, after=after)
+        for each in differences
+        for before, after in _pairs(each)
+        if (each.member, before, after) in told
+    ]
+    return VariationRow(
+        factor=factor,
+        change=change.words,
+        effect=effect,
+        level=found.level if found is not None else Level.IDENTICAL,
+        rebuilt_sha256=output.sha256,
+        members=members[:_MOST_MEMBERS],
+        members_total=len(members),
+        lines=tuple(lines[:_MOST_LINES]),
+        note=change.note,
+    )
+
+
+def _failed(factor: Factor, change: Change, run: Run) -> VariationRow:
+    return VariationRow(factor=factor, change=change.words, effect=Effect.FAILED, note=_ending(run))
+
+
+def _ending(run: Run) -> str:
+    if run.limit is not None:
+        return f"The build reached its limit on {run.limit.value}."
+    if run.outcome is Outcome.COMPLETED:
+        return "The build left no file to compare."
+    return f"A build command ended with exit code {run.exit_code}."
