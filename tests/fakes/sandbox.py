@@ -28,7 +28,7 @@ def children(pid: int) -> list[int]:
 
 def launchers(owner: int) -> list[int]:
     """Processes that start sandboxes for a process."""
-    return [pid for pid in children(owner) if b"launcher.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in children(owner) if b"launcher_main.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 def left_over() -> list[int]:

@@ -1,6 +1,6 @@
 """A program of its own: starts sandboxes from a small process with one thread, and lets none outlive its owner.
 
-It is run as ``python -I -S launcher.py FD`` and imports nothing of the rebuilder. Three things need it:
+It is run as ``python -I -S launcher_main.py FD`` and imports nothing of the rebuilder. Three things need it:
 
 * the signal that ends bubblewrap with its parent is bound to the parent's *thread*; here there is only one;
 * as root, a run gets a mount namespace and a user id of its own, which is done between fork and exec, where a
