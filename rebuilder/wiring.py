@@ -36,7 +36,7 @@ from rebuilder.network.reach import Reach
 from rebuilder.network.resolver import UvResolver, UvSettings
 from rebuilder.progress import Progress
 from rebuilder.provenance.checker import ProvenanceChecker
-from rebuilder.provenance.trust import check_in_use, load, shipped
+from rebuilder.provenance.trust.files import check_in_use, load, shipped
 from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
 from rebuilder.sandbox.program_runner import SandboxPrograms
 from rebuilder.sandbox.run import DefinitionRunner

@@ -15,8 +15,8 @@ def show(config: Config) -> None:
     Raises:
         StoreError: it is missing or was changed.
     """
-    from rebuilder.provenance.trust import load, shipped
-    from rebuilder.provenance.trust_content import describe
+    from rebuilder.provenance.trust.content import describe
+    from rebuilder.provenance.trust.files import load, shipped
 
     place = config.trust_in_use
     root = load(place) if place is not None else shipped()
@@ -38,7 +38,7 @@ def update(config: Config, file: Path) -> None:
         UsageError: the file cannot be read, or is no part of a trust root.
         StoreError: the directory cannot be written, or what is in use was changed.
     """
-    from rebuilder.provenance.trust import update as take
+    from rebuilder.provenance.trust.files import update as take
 
     change = take(file, config.trust_directory)
     for sign, entries in (("+", change.added), ("-", change.removed)):

@@ -335,8 +335,8 @@ def _command(*words: object) -> str:
 
 
 def _trust(config: Config) -> Iterator[_Finding]:
-    from rebuilder.provenance.trust import load, shipped
-    from rebuilder.provenance.trust_content import describe
+    from rebuilder.provenance.trust.content import describe
+    from rebuilder.provenance.trust.files import load, shipped
 
     place = config.trust_in_use
     try:

@@ -24,11 +24,11 @@ from rebuilder.model.provenance import (
 from rebuilder.model.value import sha256_hex
 from rebuilder.provenance.identity import judge
 from rebuilder.provenance.naming import text
-from rebuilder.provenance.npm import verify_npm
+from rebuilder.provenance.npm.npm import verify_npm
 from rebuilder.provenance.outcome import absent, missing
-from rebuilder.provenance.pypi import verify_pypi
+from rebuilder.provenance.pypi.pypi import verify_pypi
 from rebuilder.provenance.refusal import shown
-from rebuilder.provenance.trust_root import TrustRoot
+from rebuilder.provenance.trust.root import TrustRoot
 from rebuilder.store.protocol import Blobs
 
 _ALARMS = {

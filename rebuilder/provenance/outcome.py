@@ -17,10 +17,10 @@ from rebuilder.model.provenance import (
     ProvenanceStatus,
 )
 from rebuilder.model.value import Sha256, sha256_hex
-from rebuilder.provenance.known_members import Shape, Unknown, known, named
+from rebuilder.provenance.format.known_members import Shape, Unknown, known, named
+from rebuilder.provenance.format.strict_json import canonical
 from rebuilder.provenance.refusal import Refused, shown
-from rebuilder.provenance.strict_json import canonical
-from rebuilder.provenance.trust_root import TrustRoot
+from rebuilder.provenance.trust.root import TrustRoot
 
 
 @dataclass

@@ -42,6 +42,6 @@ def carries(page: Path, expected: str) -> bool:
 def _maker() -> bytes:
     digest = hashlib.sha256(repr([mark(each) for each in SHOWN]).encode())
     for folder in (resource("reports") / "templates", Path(__file__).parent):
-        for file in sorted((*folder.glob("*.html"), *folder.glob("*.py"))):
+        for file in sorted((*folder.rglob("*.html"), *folder.rglob("*.py"))):
             digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return digest.digest()

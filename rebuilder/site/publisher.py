@@ -17,14 +17,14 @@ from rebuilder.model.report import Report, SignedReport, Summary, page_path
 from rebuilder.model.verdict import Verdict
 from rebuilder.resources import resource
 from rebuilder.site import documents
-from rebuilder.site.about_page import about_page
-from rebuilder.site.alarms_page import alarms_page
-from rebuilder.site.artifact_page import PageContext, artifact_page, failed
-from rebuilder.site.build_section import derived_file
 from rebuilder.site.counts import list_path
 from rebuilder.site.display import SHORT, log_tail, plain_lines, visible
 from rebuilder.site.fingerprint import carries, fingerprint
-from rebuilder.site.index_page import (
+from rebuilder.site.marks import SHOWN
+from rebuilder.site.pages.about import about_page
+from rebuilder.site.pages.alarms import alarms_page
+from rebuilder.site.pages.artifact import PageContext, artifact_page, failed
+from rebuilder.site.pages.index import (
     LATEST,
     MOST_LISTED,
     by_initial,
@@ -35,10 +35,10 @@ from rebuilder.site.index_page import (
     project_path,
     projects_page,
 )
-from rebuilder.site.marks import SHOWN
-from rebuilder.site.operate_page import operate_page
+from rebuilder.site.pages.operate import operate_page
 from rebuilder.site.rendering import Renderer
 from rebuilder.site.rows import current
+from rebuilder.site.sections.build import derived_file
 from rebuilder.site.writing import Writer
 from rebuilder.store.protocol import Blobs
 

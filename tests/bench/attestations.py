@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from rebuilder.model.provenance import ProvenanceStatus
-from rebuilder.provenance.pypi import verify_pypi
-from rebuilder.provenance.trust import shipped
+from rebuilder.provenance.pypi.pypi import verify_pypi
+from rebuilder.provenance.trust.files import shipped
 
 ASSETS = Path(__file__).parents[1] / "assets" / "attestations" / "pypi"
 

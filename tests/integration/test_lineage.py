@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pypi_attestations import AttestationType
 
-from rebuilder.provenance.trust import update
+from rebuilder.provenance.trust.files import update
 from tests.fakes.command import Answer, Installation
 from tests.fakes.projects import Distribution, build, minibackend_wheel, package
 from tests.fakes.registry import Registry

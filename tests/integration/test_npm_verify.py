@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from rebuilder.provenance.trust import update
+from rebuilder.provenance.trust.files import update
 from tests.fakes.command import Answer, Installation
 from tests.fakes.registry import Registry, redirect
 from tests.fakes.sigstore_instance import TIME, SigstoreInstance, b64, github, sign

@@ -16,9 +16,9 @@ PYPI = ROOT / "tests" / "assets" / "attestations" / "pypi"
 VERIFY = """
 import hashlib, json, socket, sys
 from pathlib import Path
-from rebuilder.provenance.pypi import verify_pypi
-from rebuilder.provenance.npm import verify_npm
-from rebuilder.provenance.trust import shipped
+from rebuilder.provenance.pypi.pypi import verify_pypi
+from rebuilder.provenance.npm.npm import verify_npm
+from rebuilder.provenance.trust.files import shipped
 assets = Path(sys.argv[1])
 try:
     socket.create_connection(("192.0.2.1", 80), timeout=1)

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from rebuilder.cli.main import app
 from rebuilder.errors import ExitCode, RebuilderError
-from rebuilder.provenance.trust import load, shipped
-from rebuilder.provenance.trust_root import TrustRoot
+from rebuilder.provenance.trust.files import load, shipped
+from rebuilder.provenance.trust.root import TrustRoot
 from tests.fakes.sigstore_instance import SigstoreInstance
 
 

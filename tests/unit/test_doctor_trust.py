@@ -9,7 +9,7 @@ import pytest
 
 from rebuilder.config import Config
 from rebuilder.doctor.checks import Check, Machine, checks
-from rebuilder.provenance.trust import shipped, update
+from rebuilder.provenance.trust.files import shipped, update
 
 
 def looked_at(tmp_path: Path, trust: Path | None) -> Check:

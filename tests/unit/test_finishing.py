@@ -21,8 +21,8 @@ from rebuilder.model.verdict import Verdict
 from rebuilder.signing.consistency import check_report
 from rebuilder.signing.statements import Builder, verdict_statement
 from rebuilder.signing.vocabulary import VERDICT_TYPE
-from rebuilder.site.attempt_section import comparison_section
-from rebuilder.site.replayed_section import replayed_section
+from rebuilder.site.sections.attempt import comparison_section
+from rebuilder.site.sections.replayed import replayed_section
 from rebuilder.stopwatch import Silence, Stopwatch
 from rebuilder.verification.attempts import AttemptRunner
 from tests.fakes.verifications import artifact, attempt, digest, report

@@ -23,8 +23,8 @@ from rebuilder.model.provenance import (
 )
 from rebuilder.model.value import sha256_hex
 from rebuilder.provenance.checker import ProvenanceChecker, alarms
-from rebuilder.provenance.trust import shipped
-from rebuilder.provenance.trust_root import TrustRoot
+from rebuilder.provenance.trust.files import shipped
+from rebuilder.provenance.trust.root import TrustRoot
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.sigstore_instance import TIME, Identity, SigstoreInstance, github, gitlab

@@ -20,9 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rebuilder.model.provenance import Provenance, ProvenanceStatus
-from rebuilder.provenance.npm import verify_npm
-from rebuilder.provenance.pypi import verify_pypi
-from rebuilder.provenance.trust import shipped
+from rebuilder.provenance.npm.npm import verify_npm
+from rebuilder.provenance.pypi.pypi import verify_pypi
+from rebuilder.provenance.trust.files import shipped
 
 ASSETS = Path(__file__).parent.parent / "assets" / "attestations"
 PYPI = [

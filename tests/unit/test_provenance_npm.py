@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from rebuilder.model.provenance import FindingKind, Form, Provenance, ProvenanceStatus, RegistrySignature
-from rebuilder.provenance.npm import verify_npm
-from rebuilder.provenance.trust import shipped
+from rebuilder.provenance.npm.npm import verify_npm
+from rebuilder.provenance.trust.files import shipped
 from tests.fakes.sigstore_instance import TIME, SigstoreInstance, b64, github, google, new_key, sign
 
 ASSETS = Path(__file__).parent.parent / "assets" / "attestations" / "npm"

@@ -13,9 +13,9 @@ import pytest
 from pypi_attestations import AttestationType
 
 from rebuilder.model.provenance import FindingKind, Forge, Provenance, ProvenanceStatus
-from rebuilder.provenance.pypi import verify_pypi
-from rebuilder.provenance.strict_json import MAX_BYTES
-from rebuilder.provenance.trust import shipped
+from rebuilder.provenance.format.strict_json import MAX_BYTES
+from rebuilder.provenance.pypi.pypi import verify_pypi
+from rebuilder.provenance.trust.files import shipped
 from tests.fakes.sigstore_instance import (
     SLSA_V1,
     TIME,

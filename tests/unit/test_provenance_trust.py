@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from rebuilder.errors import StoreError, UsageError
-from rebuilder.provenance import trust
-from rebuilder.provenance.authorities import Authorities
-from rebuilder.provenance.npm_keys import NpmKeys
-from rebuilder.provenance.pypi import verify_pypi
-from rebuilder.provenance.trust import check_in_use, load, shipped, update
-from rebuilder.provenance.trust_root import TrustRoot
+from rebuilder.provenance.npm.keys import NpmKeys
+from rebuilder.provenance.pypi.pypi import verify_pypi
+from rebuilder.provenance.trust import files
+from rebuilder.provenance.trust.authorities import Authorities
+from rebuilder.provenance.trust.files import check_in_use, load, shipped, update
+from rebuilder.provenance.trust.root import TrustRoot
 from tests.fakes.sigstore_instance import SigstoreInstance
 
-SHIPPED = Path(trust.__file__).parent / "trust"
+SHIPPED = Path(files.__file__).parent / "shipped"
 
 
 def test_shipped_is_whole() -> None:

@@ -17,10 +17,10 @@ from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.provenance import FindingKind, Provenance, ProvenanceStatus
 from rebuilder.model.value import sha256_hex
 from rebuilder.provenance.checker import ProvenanceChecker, alarms
-from rebuilder.provenance.known_members import ATTESTATION, BUNDLE, known
-from rebuilder.provenance.npm import verify_npm
-from rebuilder.provenance.pypi import verify_pypi
-from rebuilder.provenance.trust import shipped
+from rebuilder.provenance.format.known_members import ATTESTATION, BUNDLE, known
+from rebuilder.provenance.npm.npm import verify_npm
+from rebuilder.provenance.pypi.pypi import verify_pypi
+from rebuilder.provenance.trust.files import shipped
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.sigstore_instance import TIME, Identity, SigstoreInstance, github

@@ -13,13 +13,13 @@ from rebuilder.model.operations import Bucket, Operations, WatchState
 from rebuilder.model.report import Summary, summarise
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Reason
-from rebuilder.site.alarms_page import MOST_CAUSES, MOST_CLOSED, MOST_OF_A_CAUSE, alarms_page
 from rebuilder.site.charts import HEIGHT, TEXTURES, WIDTH, Chart, chart
 from rebuilder.site.display import span
 from rebuilder.site.documents import Index, Operate
 from rebuilder.site.marks import mark
-from rebuilder.site.operate_page import OperatePage, operate_page
-from rebuilder.site.operate_sentence import headline
+from rebuilder.site.pages.alarms import MOST_CAUSES, MOST_CLOSED, MOST_OF_A_CAUSE, alarms_page
+from rebuilder.site.pages.operate import OperatePage, operate_page
+from rebuilder.site.pages.operate_headline import headline
 from rebuilder.site.publisher import Site
 from tests.fakes import operations, reports
 from tests.fakes.blobs import MemoryBlobs

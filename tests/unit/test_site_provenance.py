@@ -8,7 +8,7 @@ import pytest
 
 from rebuilder.model.provenance import FindingKind, Forge, Provenance, ProvenanceFinding, ProvenanceStatus
 from rebuilder.site.display import secure_link
-from rebuilder.site.provenance_section import (
+from rebuilder.site.sections.provenance import (
     MOST_FINDINGS,
     MOST_RESULTS,
     IdentityRow,

@@ -11,9 +11,9 @@ from rebuilder.model.decision import Decision
 from rebuilder.model.report import Report
 from rebuilder.model.trail import FileChange, StepName, TreeChange
 from rebuilder.model.verdict import Verdict
-from rebuilder.site.artifact_page import PageContext, artifact_page
-from rebuilder.site.trail_picture import Picture, wrapped
-from rebuilder.site.trail_section import MOST_CHANGES, TrailSection, trail_section
+from rebuilder.site.pages.artifact import PageContext, artifact_page
+from rebuilder.site.sections.trail import MOST_CHANGES, TrailSection, trail_section
+from rebuilder.site.sections.trail_picture import Picture, wrapped
 from tests.fakes import reports, trails
 from tests.fakes.blobs import MemoryBlobs
 

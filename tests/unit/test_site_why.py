@@ -8,9 +8,9 @@ from rebuilder.model.comparison import Level
 from rebuilder.model.diagnosis import Cause, Certainty, Diagnosis, EvidenceLine, Finding
 from rebuilder.model.report import Report
 from rebuilder.model.variation import Effect, Factor, Variation, VariationRow
-from rebuilder.site.artifact_page import PageContext, artifact_page
+from rebuilder.site.pages.artifact import PageContext, artifact_page
 from rebuilder.site.rendering import Renderer
-from rebuilder.site.why_section import why_section
+from rebuilder.site.sections.why import why_section
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 

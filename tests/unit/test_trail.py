@@ -7,7 +7,7 @@ import pytest
 from rebuilder.model.decision import Decision
 from rebuilder.model.trail import FileChange, SourceTrail, Step, StepName, TreeChange, with_steps
 from rebuilder.model.verdict import Verdict
-from rebuilder.site.trail_section import trail_section
+from rebuilder.site.sections.trail import trail_section
 from tests.fakes import trails
 from tests.fakes.blobs import MemoryBlobs
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, Optional
 
 Keep = Callable[[int, str], int]
 """Number of bytes to keep of the content of a member, by its index and name; 0 for none."""
@@ -26,7 +26,7 @@ class Entry(NamedTuple):
     link: str
 
 
-Receive = Callable[[Entry], IO[bytes] | None]
+Receive = Callable[[Entry], Optional[IO[bytes]]]
 """Told of each member in the order in which it stands in the file; what a file's content is written to, and closed."""
 
 

@@ -15,12 +15,12 @@ from rebuilder.model.provenance import (
     ProvenanceStatus,
     RegistrySignature,
 )
-from rebuilder.provenance.known_members import NPM_DOCUMENT
-from rebuilder.provenance.npm_predicates import PUBLISH
+from rebuilder.provenance.format.known_members import NPM_DOCUMENT
+from rebuilder.provenance.format.strict_json import array, canonical, fields, parse
+from rebuilder.provenance.npm.predicates import PUBLISH
 from rebuilder.provenance.outcome import Facts, absent, combine, judge, refused, unknown_in
 from rebuilder.provenance.refusal import Refused
-from rebuilder.provenance.strict_json import array, canonical, fields, parse
-from rebuilder.provenance.trust_root import TrustRoot
+from rebuilder.provenance.trust.root import TrustRoot
 
 MAX_ATTESTATIONS = 16
 """Most attestations checked for one tarball; the registry publishes two."""
@@ -61,10 +61,11 @@ def verify_npm(
     except Refused as refusal:
         assert document is not None  # noqa: S101 - otherwise nothing was read
         return refused(refusal, document, trust)
-    from rebuilder.provenance import npm_attestation, npm_signature
+    from rebuilder.provenance.npm import attestation
+    from rebuilder.provenance.npm import signature as registry_signature
 
     moment = now or datetime.now(UTC)
-    target = npm_attestation.Target(name, version, sha512)
+    target = attestation.Target(name, version, sha512)
     results: list[AttestationResult] = []
     unknown = unknown_in(whole, "The attestation document")
     findings: list[ProvenanceFinding] = list(whole.findings)
@@ -74,7 +75,7 @@ def verify_npm(
             judge(
                 entry,
                 facts,
-                lambda facts, entry=entry: npm_attestation.check(entry, target, trust, moment, facts),  # type: ignore[misc]
+                lambda facts, entry=entry: attestation.check(entry, target, trust, moment, facts),  # type: ignore[misc]
             )
         )
         findings += facts.findings
@@ -93,7 +94,7 @@ def verify_npm(
             judge(
                 {"keyid": signature.key_id, "sig": signature.signature},
                 facts,
-                lambda facts, signature=signature: npm_signature.check(  # type: ignore[misc]
+                lambda facts, signature=signature: registry_signature.check(  # type: ignore[misc]
                     signature, facts, target=target, trust=trust, signed_time=publish_time, stated_time=published
                 ),
             )

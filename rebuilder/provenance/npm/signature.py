@@ -6,12 +6,12 @@ import base64
 from datetime import datetime
 
 from rebuilder.model.provenance import FindingKind, RegistrySignature
-from rebuilder.provenance.npm_attestation import Target, npm_keys
-from rebuilder.provenance.npm_keys import SIGNATURES
+from rebuilder.provenance.format.strict_json import base64_bytes
+from rebuilder.provenance.npm.attestation import Target, npm_keys
+from rebuilder.provenance.npm.keys import SIGNATURES
 from rebuilder.provenance.outcome import Facts
 from rebuilder.provenance.refusal import not_checkable, shown
-from rebuilder.provenance.strict_json import base64_bytes
-from rebuilder.provenance.trust_root import TrustRoot
+from rebuilder.provenance.trust.root import TrustRoot
 
 
 def check(

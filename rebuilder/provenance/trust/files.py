@@ -12,9 +12,9 @@ from pathlib import Path
 
 from rebuilder.errors import CorruptStoreError, StoreError, UsageError
 from rebuilder.model.value import Value, sha256_hex
-from rebuilder.provenance.trust_root import TrustRoot
+from rebuilder.provenance.trust.root import TrustRoot
 
-_SHIPPED = Path(__file__).parent / "trust"
+_SHIPPED = Path(__file__).parent / "shipped"
 _PINS = "pins.toml"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _REFRESH = "Install this program again, or refresh the trust root as docs/trust.md says."
@@ -88,7 +88,7 @@ def update(file: Path, into: Path, *, current: TrustRoot | None = None) -> Trust
         UsageError: the file cannot be read or is neither; nothing is changed.
         StoreError: the directory cannot be written, or what is in use is broken.
     """
-    from rebuilder.provenance.trust_content import describe
+    from rebuilder.provenance.trust.content import describe
 
     data = _read(file)
     part, entries = describe(data, str(file))

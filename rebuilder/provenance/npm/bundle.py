@@ -13,13 +13,13 @@ from cryptography.x509 import Certificate
 from sigstore.errors import Error as SigstoreError
 from sigstore.models import Bundle as SigstoreBundle
 
-from rebuilder.provenance import known_parts, log_body, log_entry
-from rebuilder.provenance.authorities import Authorities
-from rebuilder.provenance.log_body import DSSE, HASHEDREKORD, INTOTO, Envelope
-from rebuilder.provenance.log_entry import LogEntry
-from rebuilder.provenance.npm_keys import NpmKey
+from rebuilder.provenance.format import known_parts, log_body, log_entry
+from rebuilder.provenance.format.log_body import DSSE, HASHEDREKORD, INTOTO, Envelope
+from rebuilder.provenance.format.log_entry import LogEntry
+from rebuilder.provenance.format.strict_json import array, base64_bytes, fields, mapping, one, text
+from rebuilder.provenance.npm.keys import NpmKey
 from rebuilder.provenance.refusal import Refused, lacking, not_checkable, shown
-from rebuilder.provenance.strict_json import array, base64_bytes, fields, mapping, one, text
+from rebuilder.provenance.trust.authorities import Authorities
 
 _V01 = "application/vnd.dev.sigstore.bundle+json;version=0.1"
 _V02 = "application/vnd.dev.sigstore.bundle+json;version=0.2"

@@ -14,16 +14,17 @@ from pypi_attestations import Attestation, AttestationError, AttestationType, Pu
 from sigstore.errors import Error as SigstoreError
 
 from rebuilder.model.provenance import FindingKind
-from rebuilder.provenance import claims, known_parts, log_body, log_entry, statement
-from rebuilder.provenance.authorities import Authorities, authorities
-from rebuilder.provenance.known_members import ATTESTATION
-from rebuilder.provenance.log_body import Envelope
-from rebuilder.provenance.log_entry import LogEntry
+from rebuilder.provenance import claims
+from rebuilder.provenance.format import known_parts, log_body, log_entry, statement
+from rebuilder.provenance.format.known_members import ATTESTATION
+from rebuilder.provenance.format.log_body import Envelope
+from rebuilder.provenance.format.log_entry import LogEntry
+from rebuilder.provenance.format.statement import Statement
+from rebuilder.provenance.format.strict_json import array, base64_bytes, fields, mapping
 from rebuilder.provenance.outcome import Facts
 from rebuilder.provenance.refusal import Refused, lacking, not_checkable, shown
-from rebuilder.provenance.statement import Statement
-from rebuilder.provenance.strict_json import array, base64_bytes, fields, mapping
-from rebuilder.provenance.trust_root import TrustRoot
+from rebuilder.provenance.trust.authorities import Authorities, authorities
+from rebuilder.provenance.trust.root import TrustRoot
 
 _PUBLISHER: TypeAdapter[Any] = TypeAdapter(Publisher)
 _KINDS = frozenset({"GitHub", "GitLab", "Google", "CircleCI"})

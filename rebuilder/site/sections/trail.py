@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from rebuilder.model.report import Report
 from rebuilder.model.trail import FileChange, Origin, SourceTrail, Step, StepName, TreeChange
 from rebuilder.model.verdict import Verdict
-from rebuilder.site.build_section import Fact
 from rebuilder.site.display import LONG, SHORT, count, secure_link, visible
 from rebuilder.site.marks import Mark, mark
+from rebuilder.site.sections.build import Fact
+from rebuilder.site.sections.trail_picture import Node, Picture, pictures
 from rebuilder.site.steps import edge_words, target_words
-from rebuilder.site.trail_picture import Node, Picture, pictures
 
 MOST_CHANGES = 300
 """Files a page lists; report.json has all that were kept."""

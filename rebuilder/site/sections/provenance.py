@@ -16,9 +16,9 @@ from rebuilder.model.provenance import (
     ProvenanceStatus,
     Publisher,
 )
-from rebuilder.site.build_section import Fact
 from rebuilder.site.display import LONG, SHORT, Digest, Moment, digest, moment, secure_link, visible
 from rebuilder.site.marks import Mark
+from rebuilder.site.sections.build import Fact
 
 MOST_RESULTS = 50
 MOST_FINDINGS = 50

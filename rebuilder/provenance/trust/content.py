@@ -15,10 +15,10 @@ from sigstore_models.trustroot import v1 as trustroot_v1
 
 from rebuilder.errors import StoreError, UsageError
 from rebuilder.model.value import sha256_hex
-from rebuilder.provenance.authorities import Authorities
-from rebuilder.provenance.npm_keys import NpmKeys
+from rebuilder.provenance.format.strict_json import parse
+from rebuilder.provenance.npm.keys import NpmKeys
 from rebuilder.provenance.refusal import Refused, shown
-from rebuilder.provenance.strict_json import parse
+from rebuilder.provenance.trust.authorities import Authorities
 
 _KNOWN = {*Key._RSA_SHA_256_DETAILS, *Key._EC_DETAILS_TO_HASH, PublicKeyDetails.PKIX_ED25519}  # noqa: SLF001
 """Kinds of keys that are used; a log with another one is left out, and not believed."""

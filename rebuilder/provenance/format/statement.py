@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from rebuilder.model.provenance import Publisher, StatedSource
-from rebuilder.provenance.known_members import STATEMENT, Unknown, known
+from rebuilder.provenance.format.known_members import STATEMENT, Unknown, known
+from rebuilder.provenance.format.strict_json import fields, mapping, one, parse, text
 from rebuilder.provenance.refusal import Refused, not_checkable, shown
-from rebuilder.provenance.strict_json import fields, mapping, one, parse, text
 
 STATEMENT_V1 = "https://in-toto.io/Statement/v1"
 STATEMENT_V01 = "https://in-toto.io/Statement/v0.1"

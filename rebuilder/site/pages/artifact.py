@@ -12,16 +12,16 @@ from rebuilder.model.comparison import Level
 from rebuilder.model.decision import towards
 from rebuilder.model.report import Report, Stage, Summary, page_path, summarise
 from rebuilder.model.verdict import Verdict
-from rebuilder.site.attempt_section import AttemptRow, ComparisonSection, attempt_rows, comparison_section
-from rebuilder.site.build_section import BuildSection, Fact, build_section, source_facts
-from rebuilder.site.check_section import CheckSection, check_section
 from rebuilder.site.display import LONG, SHORT, Moment, count, duration, link, moment, size, visible
 from rebuilder.site.history import HistorySection, history_section
 from rebuilder.site.marks import Mark, alarm_words, digest_rows, mark
-from rebuilder.site.provenance_section import ProvenanceSection, provenance_section
-from rebuilder.site.replayed_section import ReplayedSection, replayed_section
-from rebuilder.site.trail_section import TrailSection, trail_section
-from rebuilder.site.why_section import WhySection, why_section
+from rebuilder.site.sections.attempt import AttemptRow, ComparisonSection, attempt_rows, comparison_section
+from rebuilder.site.sections.build import BuildSection, Fact, build_section, source_facts
+from rebuilder.site.sections.check import CheckSection, check_section
+from rebuilder.site.sections.provenance import ProvenanceSection, provenance_section
+from rebuilder.site.sections.replayed import ReplayedSection, replayed_section
+from rebuilder.site.sections.trail import TrailSection, trail_section
+from rebuilder.site.sections.why import WhySection, why_section
 
 _STAGES = {
     Stage.FETCH: "Fetching what was published",

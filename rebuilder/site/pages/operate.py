@@ -11,12 +11,12 @@ from rebuilder.model.operations import FailureGroup, Operations, QueueEntry, Que
 from rebuilder.model.report import Summary
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Check, Reason, Tier
-from rebuilder.site.alarms_page import AlarmGroup, alarm_groups, total
 from rebuilder.site.charts import Chart, chart
 from rebuilder.site.counts import CountRow, Share, count_rows, reproduced_ways, share
 from rebuilder.site.display import SHORT, Moment, count, moment, span, visible
 from rebuilder.site.marks import Mark, mark
-from rebuilder.site.operate_sentence import headline
+from rebuilder.site.pages.alarms import AlarmGroup, alarm_groups, total
+from rebuilder.site.pages.operate_headline import headline
 from rebuilder.site.rows import Row, row
 
 MOST_CAUSES = 10

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rebuilder.model.verdict import Kind, Verdict
-from rebuilder.site.check_section import signature_commands
 from rebuilder.site.marks import SHOWN, UNTESTED, Mark, mark
+from rebuilder.site.sections.check import signature_commands
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from urllib.parse import quote
 from rebuilder.model.alarm import Alarm
 from rebuilder.model.report import Summary
 from rebuilder.model.verdict import Verdict
-from rebuilder.site.artifact_page import AlarmNote, alarm_note
 from rebuilder.site.counts import CountRow, count_rows, percent, reproduced_ways
 from rebuilder.site.display import SHORT, Moment, count, moment, page_href, visible
 from rebuilder.site.marks import Mark, mark
+from rebuilder.site.pages.artifact import AlarmNote, alarm_note
 from rebuilder.site.rows import Row, by_version, row
 
 LATEST = 50

@@ -9,10 +9,12 @@ from functools import lru_cache
 from typing import Any
 
 from rebuilder.model.provenance import FindingKind, Forge
-from rebuilder.provenance import claims, known_parts, log_entry, statement
-from rebuilder.provenance.authorities import authorities
-from rebuilder.provenance.known_members import BUNDLE, NPM_ATTESTATION
-from rebuilder.provenance.npm_bundle import (
+from rebuilder.provenance import claims
+from rebuilder.provenance.format import known_parts, log_entry, statement
+from rebuilder.provenance.format.known_members import BUNDLE, NPM_ATTESTATION
+from rebuilder.provenance.format.statement import Statement
+from rebuilder.provenance.format.strict_json import fields, text
+from rebuilder.provenance.npm.bundle import (
     Bundle,
     parts,
     read,
@@ -20,13 +22,12 @@ from rebuilder.provenance.npm_bundle import (
     verify_certified,
     verify_keyed,
 )
-from rebuilder.provenance.npm_keys import ATTESTATIONS, NpmKeys
-from rebuilder.provenance.npm_predicates import PUBLISH
+from rebuilder.provenance.npm.keys import ATTESTATIONS, NpmKeys
+from rebuilder.provenance.npm.predicates import PUBLISH
 from rebuilder.provenance.outcome import Facts
 from rebuilder.provenance.refusal import Refused, not_checkable, shown
-from rebuilder.provenance.statement import Statement
-from rebuilder.provenance.strict_json import fields, text
-from rebuilder.provenance.trust_root import TrustRoot
+from rebuilder.provenance.trust.authorities import authorities
+from rebuilder.provenance.trust.root import TrustRoot
 
 _TYPES = frozenset({statement.STATEMENT_V1, statement.STATEMENT_V01})
 _PROVENANCE = frozenset({statement.SLSA_V02, statement.SLSA_V1})

@@ -11,14 +11,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import Certificate, load_der_x509_certificate
 
 from rebuilder.model.provenance import ProvenanceStatus
-from rebuilder.provenance import claims, log_entry, statement
-from rebuilder.provenance.authorities import Authorities
-from rebuilder.provenance.log_body import Envelope
-from rebuilder.provenance.log_entry import LogEntry
+from rebuilder.provenance import claims
+from rebuilder.provenance.format import log_entry, statement
+from rebuilder.provenance.format.log_body import Envelope
+from rebuilder.provenance.format.log_entry import LogEntry
+from rebuilder.provenance.format.statement import Statement
+from rebuilder.provenance.format.strict_json import parse
 from rebuilder.provenance.outcome import Facts
 from rebuilder.provenance.refusal import Refused
-from rebuilder.provenance.statement import Statement
-from rebuilder.provenance.strict_json import parse
+from rebuilder.provenance.trust.authorities import Authorities
 
 
 def require(

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rebuilder.model.provenance import ClaimedPublisher, FindingKind, Form, Provenance
-from rebuilder.provenance.known_members import PROVENANCE
+from rebuilder.provenance.format.known_members import PROVENANCE
+from rebuilder.provenance.format.strict_json import array, canonical, mapping, parse
 from rebuilder.provenance.outcome import Facts, absent, combine, judge, refused, unknown_in
 from rebuilder.provenance.refusal import Refused, not_checkable, shown
-from rebuilder.provenance.strict_json import array, canonical, mapping, parse
-from rebuilder.provenance.trust_root import TrustRoot
+from rebuilder.provenance.trust.root import TrustRoot
 
 MAX_ATTESTATIONS = 32
 """Most attestations checked for one file; PyPI accepts one for each predicate type."""
@@ -46,7 +46,7 @@ def verify_pypi(
         bundles = _bundles(document, whole)
     except Refused as refusal:
         return refused(refusal, document, trust)
-    from rebuilder.provenance.pypi_attestation import check
+    from rebuilder.provenance.pypi.attestation import check
 
     results, claimed, findings = [], [], []
     unknown = unknown_in(whole, "The provenance object")

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from rebuilder.model.value import canonical_json
+from rebuilder.provenance.format.strict_json import array, base64_bytes, decimal, fields, text
 from rebuilder.provenance.refusal import Refused, lacking, not_checkable, shown
-from rebuilder.provenance.strict_json import array, base64_bytes, decimal, fields, text
 
 if TYPE_CHECKING:
-    from rebuilder.provenance.authorities import Authorities
+    from rebuilder.provenance.trust.authorities import Authorities
 
 CLOCK_TOLERANCE = timedelta(hours=1)
 """How far ahead of our clock a signed time may be."""
@@ -118,7 +118,7 @@ def require_past(time: datetime, now: datetime) -> None:
 def verify(entry: LogEntry, authorities: Authorities) -> datetime:
     """Verify the log's promise, and the inclusion proof if there is one; give the time the log signed.
 
-    Both bind the entry's body, so that :mod:`~rebuilder.provenance.log_body` can bind the rest to it.
+    Both bind the entry's body, so that :mod:`~rebuilder.provenance.format.log_body` can bind the rest to it.
 
     Raises:
         Refused: something does not hold, or there is no signed time.

@@ -9,9 +9,9 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
-from rebuilder.provenance.log_entry import LogEntry
+from rebuilder.provenance.format.log_entry import LogEntry
+from rebuilder.provenance.format.strict_json import base64_bytes, fields, one, parse
 from rebuilder.provenance.refusal import Refused, not_checkable, shown
-from rebuilder.provenance.strict_json import base64_bytes, fields, one, parse
 
 INTOTO = ("intoto", "0.0.2")
 DSSE = ("dsse", "0.0.1")

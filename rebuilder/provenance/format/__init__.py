@@ -1,0 +1,1 @@
+"""The documents of Sigstore and in-toto, read strictly."""

@@ -1,0 +1,1 @@
+"""What npm's registry attests: signatures and provenance."""

@@ -1,0 +1,1 @@
+"""What a Python index attests: PEP 740."""

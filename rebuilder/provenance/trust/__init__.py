@@ -1,0 +1,1 @@
+"""What is trusted: the trust root, how it is renewed, and its authorities."""

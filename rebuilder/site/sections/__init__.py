@@ -1,0 +1,1 @@
+"""The parts of an artifact's page, as values."""
