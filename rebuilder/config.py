@@ -245,7 +245,7 @@ class Config(Value):
             for place in written.values():
                 if not place.startswith("/") or "\0" in place:
                     raise ValueError(f"{place!r}, which {name!r} names, is not an absolute path")
-            found[name] = each.model_copy(update=written)
+            found[name] = each.replace(**written)
         return found
 
     @property
@@ -312,14 +312,12 @@ def load_config(path: Path | None, overrides: dict[str, Any]) -> Config:
         first = error.errors()[0]
         place = "given to the command" if first["loc"] and first["loc"][0] in given else f"in {chosen}"
         raise UsageError(_mistake(first, place)) from None
-    return config.model_copy(
-        update={
-            "store": config.store.absolute(),
-            "keys": config.keys.absolute(),
-            "site": config.site.absolute() if config.site else None,
-            "trust": config.trust.absolute() if config.trust else None,
-            "schedules": config.schedules.absolute() if config.schedules else None,
-        }
+    return config.replace(
+        store=config.store.absolute(),
+        keys=config.keys.absolute(),
+        site=config.site.absolute() if config.site else None,
+        trust=config.trust.absolute() if config.trust else None,
+        schedules=config.schedules.absolute() if config.schedules else None,
     )
 
 
@@ -335,7 +333,7 @@ def with_listen(config: Config, listen: str | None) -> Config:
         service = ServiceSettings.model_validate({**config.service.model_dump(), "listen": listen})
     except ValidationError as error:
         raise UsageError(_mistake(error.errors()[0], "given to the command")) from None
-    return config.model_copy(update={"service": service})
+    return config.replace(service=service)
 
 
 def _mistake(error: ErrorDetails, place: str) -> str:

@@ -101,6 +101,14 @@ def test_model_does_no_input_or_output() -> None:
         assert not forbidden & {name.split(".")[0] for name in imports(path)}, path.name
 
 
+def test_values_are_replaced_with_validation() -> None:
+    """Pydantic's copies take any type and keep digests worked out before; ``Value.replace`` is the one way."""
+    banned = {"model_copy", "model_construct"}
+    for path in (*MODULES, *(ROOT / "tests").rglob("*.py")):
+        named = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+        assert not banned & named, f"{path} uses {banned & named}; use Value.replace"
+
+
 def test_network_is_in_network_only() -> None:
     """Nothing outside network/ can open a connection; the sandbox talks to its launcher by a Unix socket pair."""
     network = {"httpx", "socket", "urllib.request", "http.client", "ftplib", "requests", "httpcore"}

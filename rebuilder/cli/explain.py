@@ -104,7 +104,7 @@ def _explained(parts: Parts, report: Report, *, vary: bool) -> Report:
     elif report.diagnosis is not None:
         return report
     case = DiagnosisInput(report.evidence, report.attempts, report.decision, report.trail, variation=variation)
-    return report.model_copy(update={"diagnosis": diagnosed(parts, case), "variation": variation})
+    return report.replace(diagnosis=diagnosed(parts, case), variation=variation)
 
 
 def _document(report: Report) -> dict[str, Any]:

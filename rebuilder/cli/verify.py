@@ -58,7 +58,7 @@ def subject_of(parts: Parts, text: str) -> Subject:
         return parse_subject(text, parts.ecosystems)
     digest = _digest(path, plain(text))
     named = parts.ecosystems["pypi"].parse(path.name)
-    return named.model_copy(update={"local_sha256": digest, "asked": text})
+    return named.replace(local_sha256=digest, asked=text)
 
 
 def _digest(path: Path, shown: str) -> str:

@@ -69,12 +69,12 @@ class Finisher:
         try:
             record, problem = self._recorded(comparison, filename)
             if record is None:
-                return attempt.model_copy(update={"finishing_problem": problem})
+                return attempt.replace(finishing_problem=problem)
             finishing = self._written(comparison.rebuilt_sha256, filename, record)
         except RebuilderError as error:
             problem = f"The recorded values could not be written into the finished archive. {error}"
-            return attempt.model_copy(update={"finishing_problem": problem})
-        return attempt.model_copy(update={"finishing": finishing})
+            return attempt.replace(finishing_problem=problem)
+        return attempt.replace(finishing=finishing)
 
     def _recorded(self, comparison: Comparison, filename: str) -> tuple[dict[str, Any] | None, str]:
         inputs = sides(comparison.published_sha256, comparison.rebuilt_sha256, filename)

@@ -238,7 +238,7 @@ def claim(
 
 def _brief(line: EvidenceLine) -> EvidenceLine:
     cut = {name: text[:_LONGEST_TEXT] + "…" for name, text in line if text is not None and len(text) > _LONGEST_TEXT}
-    return line.model_copy(update=cut) if cut else line
+    return line.replace(**cut) if cut else line
 
 
 def quoted(lines: Iterable[Line]) -> list[EvidenceLine]:

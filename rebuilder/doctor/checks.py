@@ -130,9 +130,7 @@ def checks(config: Config, machine: Machine | None = None) -> list[Check]:
     packages = sorted({each.package for each in findings if each.package and not each.check.ok})
     command = f"{'' if here.root else 'sudo '}apt-get install {' '.join(packages)}"
     return [
-        each.check
-        if each.check.ok or each.package is None
-        else each.check.model_copy(update={"mend": command, "command": True})
+        each.check if each.check.ok or each.package is None else each.check.replace(mend=command, command=True)
         for each in findings
     ]
 

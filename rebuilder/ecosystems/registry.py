@@ -30,4 +30,4 @@ def parse_subject(text: str, ecosystems: Mapping[str, Ecosystem]) -> Subject:
 
 
 def _as_asked(subject: Subject, text: str) -> Subject:
-    return subject.model_copy(update={"asked": text})
+    return subject.replace(asked=text)

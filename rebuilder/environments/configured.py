@@ -47,9 +47,9 @@ def configured_toolchains(
         if plain not in given:
             return find(name)
         chosen = given[plain]
-        chosen = chosen.model_copy(update={"base": f"{chosen.base}{git}"})
+        chosen = chosen.replace(base=f"{chosen.base}{git}")
         base = find(chosen.base)
-        return base.model_copy(update={"name": name, "python": chosen.version, "interpreter": chosen})
+        return base.replace(name=name, python=chosen.version, interpreter=chosen)
 
     def base(name: str) -> Base:
         toolchain = store.get(name)

@@ -17,36 +17,32 @@ def public_alarm(alarm: Alarm) -> Alarm:
     if not alarm.kind.for_operators:
         return alarm
     about = {"purl": "", "filename": ""} if alarm.kind.about_us else {}
-    return alarm.model_copy(update={"sentence": _SENTENCE, "cause": alarm.kind.value, **about})
+    return alarm.replace(sentence=_SENTENCE, cause=alarm.kind.value, **about)
 
 
 def public_alarms(alarms: Iterable[RecordedAlarm]) -> list[RecordedAlarm]:
     """The same of recorded ones; who acknowledged them and what was written is the operator's, too."""
     hidden = {"acknowledged_by": None, "note": None}
-    return [each.model_copy(update={"alarm": public_alarm(each.alarm), **hidden}) for each in alarms]
+    return [each.replace(alarm=public_alarm(each.alarm), **hidden) for each in alarms]
 
 
 def public_entry(entry: QueueEntry) -> QueueEntry:
     """A task without its worker's machine and process, and without its watch."""
-    return entry.model_copy(update={"owner": SOMEBODY if entry.owner else None, "watch": None})
+    return entry.replace(owner=SOMEBODY if entry.owner else None, watch=None)
 
 
 def public_queue(queue: QueueState) -> QueueState:
     """The queue, with such tasks."""
-    return queue.model_copy(
-        update={
-            "running": tuple(map(public_entry, queue.running)),
-            "upcoming": tuple(map(public_entry, queue.upcoming)),
-            "by_watch": {},
-        }
+    return queue.replace(
+        running=tuple(map(public_entry, queue.running)), upcoming=tuple(map(public_entry, queue.upcoming)), by_watch={}
     )
 
 
 def public_operations(operations: Operations) -> Operations:
     """What the service does, with such a queue; watches have numbers in place of names."""
     watches = tuple(_watch(number, each) for number, each in enumerate(operations.watches, 1))
-    return operations.model_copy(update={"queue": public_queue(operations.queue), "watches": watches})
+    return operations.replace(queue=public_queue(operations.queue), watches=watches)
 
 
 def _watch(number: int, watch: WatchState) -> WatchState:
-    return watch.model_copy(update={"name": f"watch {number}", "trouble": _SENTENCE if watch.trouble else None})
+    return watch.replace(name=f"watch {number}", trouble=_SENTENCE if watch.trouble else None)

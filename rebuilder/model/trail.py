@@ -115,7 +115,7 @@ def with_steps(decision: Decision, trail: SourceTrail | None) -> Decision:
     against = trail.disagreement if trail is not None else None
     if against is None or decision.sentence.endswith(against):
         return decision
-    return decision.model_copy(update={"sentence": f"{decision.sentence} {against}"})
+    return decision.replace(sentence=f"{decision.sentence} {against}")
 
 
 def _told(steps: list[str], one: str, several: str) -> str:

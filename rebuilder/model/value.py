@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any, NewType
+from typing import Annotated, Any, NewType, Self
 
 import rfc8785
 from pydantic import BaseModel, ConfigDict, StringConstraints
@@ -23,6 +23,23 @@ class Value(BaseModel):
     def document(self) -> dict[str, Any]:
         """The value as plain JSON types, fields that are ``None`` left out."""
         return self.model_dump(mode="json", exclude_none=True)
+
+    def replace(self, **changes: Any) -> Self:
+        """The same value with other content in some fields, validated as when one is made.
+
+        What a cached property had worked out stays with the old value. Values in the fields are not looked into
+        again: a class is enough, since a value was valid when it was made and cannot be changed.
+
+        Raises:
+            TypeError: the class has no field of that name.
+            pydantic.ValidationError: a field cannot have that content, or not together with the others.
+        """
+        fields = type(self).model_fields
+        for name in changes:
+            if name not in fields:
+                raise TypeError(f"{type(self).__name__} has no field {name!r}")
+        kept = {name: content for name, content in self.__dict__.items() if name in fields}
+        return self.model_validate(kept | changes)
 
 
 def canonical_json(document: Any) -> bytes:

@@ -117,7 +117,7 @@ class ProvenanceChecker:
             # Another process may have been first, with another publisher; of several that signed, one is remembered.
             kept = self._memory.remember_publisher(_memory_of(artifact, name, publisher, self._clock.now()))
             findings = judge(artifact, provenance, remembered=kept, expectation=expectation)
-        return provenance.model_copy(update={"findings": tuple(dict.fromkeys((*provenance.findings, *findings)))})
+        return provenance.replace(findings=tuple(dict.fromkeys((*provenance.findings, *findings))))
 
     def _verified(
         self, artifact: Artifact, document_sha256: str | None, signatures: Sequence[RegistrySignature]

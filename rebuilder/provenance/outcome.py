@@ -115,7 +115,7 @@ def missing(provenance: Provenance) -> Provenance:
     sentence = "The index names an attestation of this file, but has none at the address it gives."
     finding = ProvenanceFinding(kind=FindingKind.ATTESTATION_MISSING, sentence=sentence)
     said = sentence if provenance.status is ProvenanceStatus.ABSENT else provenance.sentence
-    return provenance.model_copy(update={"sentence": said, "findings": (*provenance.findings, finding)})
+    return provenance.replace(sentence=said, findings=(*provenance.findings, finding))
 
 
 def refused(refusal: Refused, document: bytes, trust: TrustRoot) -> Provenance:

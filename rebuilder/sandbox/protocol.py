@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
-
-from pydantic import BaseModel
+from typing import Any, NamedTuple, Protocol
 
 from rebuilder.model.attempt import Run
 from rebuilder.model.definition import BuildDefinition, Input, Limits
@@ -35,7 +33,7 @@ class Sandbox(Protocol):
         ...
 
 
-class ProgramResult(BaseModel, frozen=True, extra="forbid"):
+class ProgramResult(NamedTuple):
     """What one of our own programs said from inside the sandbox."""
 
     run: Run

@@ -153,7 +153,7 @@ class Discovery:
                 order = _order(listing, each, reason=Reason.RELEASE, tier=watch.tier)
                 nudge = _SOONEST if changed else watch.priority
                 told = {"watch": watch.name, "nudge": nudge, "limits": watch.limits}
-                orders.append(order.model_copy(update=told))
+                orders.append(order.replace(**told))
         return orders
 
     def _existing(self, watch: Watch, look: _Look, now: datetime) -> None:

@@ -275,10 +275,4 @@ def followed_by(order: Order, report: Report, before: Verdict | None) -> Order |
     tried_little = order.tier is Tier.QUICK and bool(report.attempts)
     if verdict.confirms or thorough or not (regressed or tried_little):
         return None
-    return order.model_copy(
-        update={
-            "reason": Reason.REGRESSION if regressed else order.reason,
-            "tier": Tier.FULL,
-            "check": Check.VERIFY,
-        }
-    )
+    return order.replace(reason=Reason.REGRESSION if regressed else order.reason, tier=Tier.FULL, check=Check.VERIFY)

@@ -122,7 +122,7 @@ class WorkerPool:
             (*self._without_keys(), *program), stdin=subprocess.PIPE, env=environment, start_new_session=True
         )
         # Whom alarms are told to is none of a worker's business: such addresses may hold passwords.
-        settings = self.config.model_copy(update={"alarms": AlarmSettings()})
+        settings = self.config.replace(alarms=AlarmSettings())
         assert process.stdin is not None  # noqa: S101 - asked for above
         with contextlib.suppress(OSError):  # it ended already; seen at the next look
             process.stdin.write(settings.model_dump_json().encode() + b"\n")

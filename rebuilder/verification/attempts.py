@@ -150,8 +150,8 @@ class AttemptRunner:
         target = first.hypothesis.definition.filename
         with self.experiments.trying("diffoscope could not explain the difference"):
             found = self._diffoscope.report(self._targets[target], first.rebuilt.sha256, target)
-            comparison = first.comparison.model_copy(update={"diffoscope": found})
-            self._attempts[index] = first.model_copy(update={"comparison": comparison})
+            comparison = first.comparison.replace(diffoscope=found)
+            self._attempts[index] = first.replace(comparison=comparison)
 
     def _repeated(self, hypothesis: Hypothesis, first: Output) -> Attempt:
         """Make an attempt once more, and say how the two rebuilds agree."""
@@ -161,7 +161,7 @@ class AttemptRunner:
         self._stopwatch.stage(Stage.COMPARE)
         agreement = self._comparer.compare(first.sha256, second.rebuilt.sha256, first.filename, second.rebuilt.filename)
         disagreement = agreement if agreement.level is not Level.IDENTICAL else None
-        return second.model_copy(update={"agreement": agreement.level, "disagreement": disagreement})
+        return second.replace(agreement=agreement.level, disagreement=disagreement)
 
     def _keep(self, attempt: Attempt) -> None:
         self._attempts.append(attempt)

@@ -149,7 +149,7 @@ def examine_evidence(
     alarms += _alarms(parts, evidence, found, carried, started)
     if not carried.whole:
         note = "The inputs of the build were not looked through to their end for the published file itself."
-        evidence = evidence.model_copy(update={"notes": (*evidence.notes, note)})
+        evidence = evidence.replace(notes=(*evidence.notes, note))
     return Report(
         artifact=evidence.artifact,
         evidence=evidence,

@@ -67,22 +67,20 @@ def reexamine(parts: Parts, signed: SignedReport, number: int, started: datetime
     with experiments.trying("The causes could not be looked for"):
         diagnosis = diagnosed(parts, DiagnosisInput(evidence, attempts, decision, trail))
     files = targets(evidence)
-    return report.model_copy(
-        update={
-            "evidence": evidence,
-            "attempts": attempts,
-            "decision": decision,
-            "trail": trail,
-            "diagnosis": diagnosis,
-            "variation": None,
-            "remarks": experiments.remarks,
-            "toolchains": toolchains_of(parts, attempts),
-            "alarms": tuple(each for each in alarms_about(parts.ledger, report.artifact) if each.filename in files),
-            "seconds": parts.stopwatch.seconds,
-            "started": started,
-            "finished": parts.clock.now(),
-            "rebuilder_version": __version__,
-        }
+    return report.replace(
+        evidence=evidence,
+        attempts=attempts,
+        decision=decision,
+        trail=trail,
+        diagnosis=diagnosis,
+        variation=None,
+        remarks=experiments.remarks,
+        toolchains=toolchains_of(parts, attempts),
+        alarms=tuple(each for each in alarms_about(parts.ledger, report.artifact) if each.filename in files),
+        seconds=parts.stopwatch.seconds,
+        started=started,
+        finished=parts.clock.now(),
+        rebuilder_version=__version__,
     )
 
 
@@ -90,16 +88,14 @@ def _as_before(parts: Parts, report: Report, evidence: Evidence, experiments: Ex
     """The report of a verdict that rests on a clock of its own, on a machine that has none to try it again with."""
     told = f"The verdict is that of {report.finished:%Y-%m-%d}; its build was not made again."
     files = targets(evidence)
-    return report.model_copy(
-        update={
-            "evidence": evidence,
-            "remarks": (*experiments.remarks, told),
-            "alarms": tuple(each for each in alarms_about(parts.ledger, report.artifact) if each.filename in files),
-            "seconds": parts.stopwatch.seconds,
-            "started": started,
-            "finished": parts.clock.now(),
-            "rebuilder_version": __version__,
-        }
+    return report.replace(
+        evidence=evidence,
+        remarks=(*experiments.remarks, told),
+        alarms=tuple(each for each in alarms_about(parts.ledger, report.artifact) if each.filename in files),
+        seconds=parts.stopwatch.seconds,
+        started=started,
+        finished=parts.clock.now(),
+        rebuilder_version=__version__,
     )
 
 
@@ -125,7 +121,7 @@ def _fetched_again(parts: Parts, evidence: Evidence, now: datetime) -> Evidence:
             notes += (gone,)
         elif found != file.sha256:
             parts.ledger.raise_alarm(_changed(evidence.artifact, file, found, now))
-    return evidence.model_copy(update={"notes": notes})
+    return evidence.replace(notes=notes)
 
 
 def _changed(artifact: Artifact, file: PublishedFile, found: str, now: datetime) -> Alarm:
@@ -183,14 +179,12 @@ def _trail(report: Report, decision: Decision, attempts: tuple[int, ...]) -> Sou
         return None
     others = any(each.attempts and index not in each.attempts for each in trail.edges)
     note = f"The other steps were tried on {report.finished:%Y-%m-%d}; the report of that day has their attempts."
-    return trail.model_copy(
-        update={
-            "edges": tuple(_edge(each, decision, attempts if index in each.attempts else ()) for each in trail.edges),
-            "notes": (*trail.notes, note) if others else trail.notes,
-        }
+    return trail.replace(
+        edges=tuple(_edge(each, decision, attempts if index in each.attempts else ()) for each in trail.edges),
+        notes=(*trail.notes, note) if others else trail.notes,
     )
 
 
 def _edge(edge: Step, decision: Decision, attempts: tuple[int, ...]) -> Step:
-    kept = edge.decision.model_copy(update={"attempt": None})
-    return edge.model_copy(update={"decision": decision if attempts else kept, "attempts": attempts})
+    kept = edge.decision.replace(attempt=None)
+    return edge.replace(decision=decision if attempts else kept, attempts=attempts)

@@ -50,7 +50,7 @@ class Signer:
         """
         alarm = regression(report, self.ledger.history(report.artifact.ecosystem, report.artifact.name))
         if alarm is not None:
-            report = report.model_copy(update={"alarms": (*report.alarms, alarm)})
+            report = report.replace(alarms=(*report.alarms, alarm))
         signed = self.sign(report)
         if alarm is not None:
             self.ledger.alarm_book.raise_alarm(alarm, severity=severity(report.decision.verdict))

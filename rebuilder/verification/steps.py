@@ -53,7 +53,7 @@ class StepVerifier:
         )
         if evidence.source_file is None or evidence.source_provenance_sha256 is None:
             return Signed(artifact, None)
-        archive = evidence.artifact.model_copy(update={"file": evidence.source_file})
+        archive = evidence.artifact.replace(file=evidence.source_file)
         return Signed(artifact, self.checker.check(archive, evidence.source_provenance_sha256))
 
     def steps(self, ecosystem: Ecosystem, evidence: Evidence, signed: Signed, trial: AttemptRunner) -> SourceTrail:

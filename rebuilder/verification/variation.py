@@ -49,7 +49,7 @@ def changes(definition: BuildDefinition, factor: Factor) -> Iterator[Change]:
             yield from _path(definition)
         case Factor.UMASK:
             other = "0002" if definition.umask != "0002" else "0022"
-            yield Change(f"{definition.umask} → {other}", definition.model_copy(update={"umask": other}))
+            yield Change(f"{definition.umask} → {other}", definition.replace(umask=other))
         case Factor.LOCALE:
             yield _variables(definition, {"LANG": "C", "LC_ALL": "C"})
         case Factor.TIME_ZONE:
@@ -62,11 +62,11 @@ def changes(definition: BuildDefinition, factor: Factor) -> Iterator[Change]:
             other_count = 2 if definition.cpu_count == 1 else 1
             yield Change(
                 f"{definition.cpu_count} → {other_count}",
-                definition.model_copy(update={"cpu_count": other_count}),
+                definition.replace(cpu_count=other_count),
                 settles=other_count == 1,
             )
         case Factor.HOST_NAME:
-            yield Change(f"{definition.hostname} → elsewhere", definition.model_copy(update={"hostname": "elsewhere"}))
+            yield Change(f"{definition.hostname} → elsewhere", definition.replace(hostname="elsewhere"))
         case Factor.FILE_ORDER:
             yield from _file_order(definition)
         case Factor.USER:
@@ -77,8 +77,8 @@ def changes(definition: BuildDefinition, factor: Factor) -> Iterator[Change]:
 def _times(definition: BuildDefinition) -> Iterator[Change]:
     """A clock where there can be one; otherwise the time that builds are told to use."""
     first = definition.clock or _FIRST_TIME
-    here = definition.model_copy(update={"sandbox": "uml", "clock": first, "cpu_count": 1})
-    later = here.model_copy(update={"clock": first + _LATER})
+    here = definition.replace(sandbox="uml", clock=first, cpu_count=1)
+    later = here.replace(clock=first + _LATER)
     yield Change(f"clock {first:%Y-%m-%d %H:%M} → {first + _LATER:%Y-%m-%d %H:%M}", later, reference=here, settles=True)
     epoch = definition.environment.get(_EPOCH)
     if epoch is None:
@@ -96,12 +96,10 @@ def _path(definition: BuildDefinition) -> Iterator[Change]:
 
     yield Change(
         f"/build → {_ELSEWHERE}",
-        definition.model_copy(
-            update={
-                "directory": moved(definition.directory),
-                "commands": tuple(tuple(map(moved, command)) for command in definition.commands),
-                "environment": {name: moved(value) for name, value in definition.environment.items()},
-            }
+        definition.replace(
+            directory=moved(definition.directory),
+            commands=tuple(tuple(map(moved, command)) for command in definition.commands),
+            environment={name: moved(value) for name, value in definition.environment.items()},
         ),
     )
 
@@ -116,7 +114,7 @@ def _file_order(definition: BuildDefinition) -> Iterator[Change]:
     turn = ("/usr/bin/python3", "-I", "-S", program, "reverse_tree", "--tree", tree)
     yield Change(
         "directories of the source tree list their entries in reverse",
-        definition.model_copy(update={"commands": (*earlier, turn, last)}),
+        definition.replace(commands=(*earlier, turn, last)),
     )
 
 
@@ -125,7 +123,7 @@ def _variables(
 ) -> Change:
     before = definition.environment
     words = ", ".join(f"{name} {before.get(name, '(not set)')} → {value}" for name, value in values.items())
-    changed = definition.model_copy(update={"environment": before | values})
+    changed = definition.replace(environment=before | values)
     return Change(words, changed, settles=settles, note=note)
 
 

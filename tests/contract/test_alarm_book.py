@@ -267,7 +267,7 @@ def test_our_failures_are_counted_by_window(ledger: Ledger) -> None:
 
 def test_any_text_can_be_kept(ledger: Ledger) -> None:
     """Sentences quote registries: a character that a database cannot hold does not cost the alarm."""
-    alarm = changed().model_copy(update={"sentence": "a\x00b" + "ü" * 10_000, "filename": "x\x00"})
+    alarm = changed().replace(sentence="a\x00b" + "ü" * 10_000, filename="x\x00")
     assert ledger.raise_alarm(alarm)
     assert not ledger.raise_alarm(alarm)
     assert 1 == len(ledger.alarms())

@@ -33,12 +33,12 @@ def store(ledger: Ledger, done: Report) -> None:
 
 def kept(done: Report) -> SignedReport:
     """What the ledger gives back of it: the report's bytes too, since the statement names their digest."""
-    return signed(done).model_copy(update={"stored": report_document(done)})
+    return signed(done).replace(stored=report_document(done))
 
 
 def at(done: Report, when: datetime) -> Report:
     """The same report, finished at another time."""
-    return done.model_copy(update={"finished": when})
+    return done.replace(finished=when)
 
 
 def test_first_sight_is_pinned_once(ledger: Ledger) -> None:
@@ -73,9 +73,9 @@ def test_alarms_stay_and_do_not_repeat(ledger: Ledger) -> None:
         sentence="Ü\u2603<b> changed.",
         raised=NOW,
     )
-    other = alarm.model_copy(update={"purl": "pkg:pypi/other@1", "raised": LATER})
+    other = alarm.replace(purl="pkg:pypi/other@1", raised=LATER)
     assert ledger.raise_alarm(alarm)
-    assert not ledger.raise_alarm(alarm.model_copy(update={"raised": LATER}))
+    assert not ledger.raise_alarm(alarm.replace(raised=LATER))
     assert ledger.raise_alarm(other)
     assert [other, alarm] == ledger.alarms()
     assert [alarm] == ledger.alarms("pkg:pypi/idna@3.20")
@@ -156,7 +156,7 @@ def test_counts_show_every_verdict(ledger: Ledger) -> None:
 def test_our_own_fault_is_never_a_verdict(ledger: Ledger) -> None:
     """``infra-error`` is refused, and nothing of it is stored."""
     done = report(artifact())
-    fault = done.model_copy(update={"decision": Decision(verdict=Verdict.INFRA_ERROR, sentence="Disk.")})
+    fault = done.replace(decision=Decision(verdict=Verdict.INFRA_ERROR, sentence="Disk."))
     number = ledger.begin(artifact(), NOW)
     with pytest.raises(ValueError, match="infra-error"):
         ledger.finish(number, signed(fault))
@@ -239,7 +239,7 @@ def test_one_publisher_wins(open_ledger: OpenLedger) -> None:
     ledgers = [open_ledger() for _ in range(8)]
 
     def remember(number: int) -> RememberedPublisher:
-        other = publisher().model_copy(update={"repository": f"https://example.org/o/{number}"})
+        other = publisher().replace(repository=f"https://example.org/o/{number}")
         return ledgers[number].remember_publisher(other)
 
     with ThreadPoolExecutor(8) as pool:

@@ -130,7 +130,7 @@ def test_a_more_urgent_order_raises_a_task(ledger: Ledger) -> None:
     ledger.queue.add([order("first"), order(reason=Reason.RECHECK, watch="old", check=Check.TOOLCHAIN)], NOW)
     asked = order(reason=Reason.ASKED, tier=Tier.QUICK, limits=limits)
     assert 0 == ledger.queue.add([asked], NOW)
-    assert asked.model_copy(update={"tier": Tier.FULL, "check": Check.TOOLCHAIN}) == claimed(ledger).task.order
+    assert asked.replace(tier=Tier.FULL, check=Check.TOOLCHAIN) == claimed(ledger).task.order
 
 
 def test_a_less_urgent_order_changes_nothing_but_thoroughness(ledger: Ledger) -> None:

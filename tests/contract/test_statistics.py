@@ -119,8 +119,8 @@ def test_failures_are_grouped_by_cause(ledger: Ledger) -> None:
     for number in range(5):
         of = release(f"project-{number}", "1.0")
         failed = attempt(of, None)
-        run = failed.run.model_copy(update={"exit_code": 1 + number % 2})
-        done = report(of, failed.model_copy(update={"run": run}), finished=NOW + number * HOUR)
+        run = failed.run.replace(exit_code=1 + number % 2)
+        done = report(of, failed.replace(run=run), finished=NOW + number * HOUR)
         verified(ledger, done)
     of = release("differs", "1.0")
     verified(ledger, last := report(of, attempt(of, Level.DIFFERENT), finished=NOW + 9 * HOUR))
@@ -149,7 +149,7 @@ def test_flaky_is_what_the_same_definition_gave_differently(ledger: Ledger) -> N
     """Equal definitions with equal results are repeated, not flaky; another digest or outcome is flaky."""
     one, two = release("idna", "1"), release("idna", "2")
     steady = attempt(one, Level.IDENTICAL)
-    verified(ledger, report(one, steady, steady.model_copy(update={"repeat": True})))
+    verified(ledger, report(one, steady, steady.replace(repeat=True)))
     sample = ledger.statistics.figures(NOW).sample
     assert (1, 0) == (sample.repeated, sample.flaky)
     verified(ledger, report(two, attempt(two, Level.DIFFERENT), attempt(two, None, repeat=True)))

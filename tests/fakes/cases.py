@@ -68,27 +68,25 @@ def case(
         changes: Fields of the case.
     """
     subject = reports.artifact(NAME, VERSION, **({"filename": filename} if filename else {}))
-    evidence = reports.evidence(subject).model_copy(
-        update={
-            "source_inspection": Inspection(
-                format="tar.gz",
-                members=tuple(_member(f"{NAME}-{VERSION}/{path}", content) for path, content in source.items()),
-            ),
-            "artifact_inspection": Inspection(format="zip", members=_members(published)),
-        }
+    evidence = reports.evidence(subject).replace(
+        source_inspection=Inspection(
+            format="tar.gz",
+            members=tuple(_member(f"{NAME}-{VERSION}/{path}", content) for path, content in source.items()),
+        ),
+        artifact_inspection=Inspection(format="zip", members=_members(published)),
     )
     comparison = compared(published, rebuilt)
     if rebuilt_name is not None:
-        comparison = comparison.model_copy(update={"level": Level.DIFFERENT, "normalisations": ()})
+        comparison = comparison.replace(level=Level.DIFFERENT, normalisations=())
     blobs = MemoryBlobs()
     first = reports.attempt(subject, reports.run(blobs), comparison=comparison)
     if rebuilt_name is not None and first.rebuilt is not None:
         output = Output(filename=rebuilt_name, sha256=first.rebuilt.sha256, size=first.rebuilt.size)
-        first = first.model_copy(update={"rebuilt": output})
+        first = first.replace(rebuilt=output)
     attempts: list[Attempt] = [first]
     if again is not None:
         between = compared(rebuilt, again)
-        second = first.model_copy(update={"repeat": True, "agreement": between.level, "disagreement": between})
+        second = first.replace(repeat=True, agreement=between.level, disagreement=between)
         attempts.append(second)
     fields: dict[str, Any] = {"evidence": evidence, "attempts": tuple(attempts)}
     fields["decision"] = decide(tuple(attempts), None)

@@ -62,7 +62,7 @@ class FakeAsk:
 
 def finish(ledger: Ledger, report: Report, at: datetime | None = None) -> Report:
     """Keep a report as a finished verification."""
-    report = report.model_copy(update={"finished": at}) if at else report
+    report = report.replace(finished=at) if at else report
     number = ledger.begin(report.artifact, report.started)
     ledger.finish(number, reports.signed(report))
     return report

@@ -24,7 +24,7 @@ CACHES = {"resolution": (3, 1)}
 def release(name: str, version: str, **file: object) -> Artifact:
     """A published wheel with bytes of its own."""
     of = artifact(name, version, digest(f"{name} {version}"))
-    return of.model_copy(update={"file": of.file.model_copy(update=file)})
+    return of.replace(file=of.file.replace(**file))
 
 
 def order(of: Artifact, reason: Reason = Reason.RELEASE) -> Order:
@@ -43,12 +43,12 @@ def order(of: Artifact, reason: Reason = Reason.RELEASE) -> Order:
 
 def with_provenance(of: Report, status: ProvenanceStatus) -> Report:
     """A report that says how checking the attestations ended."""
-    return of.model_copy(update={"provenance": Provenance(status=status, sentence="Checked.")})
+    return of.replace(provenance=Provenance(status=status, sentence="Checked."))
 
 
 def verified(ledger: Ledger, of: Report, cache_hits: Mapping[str, tuple[int, int]] | None = None) -> None:
     """Take a report through the queue and the ledger, as worker and press do."""
-    first_of_all = order(of.artifact, Reason.ASKED).model_copy(update={"nudge": -9})
+    first_of_all = order(of.artifact, Reason.ASKED).replace(nudge=-9)
     ledger.queue.add([first_of_all], of.started)
     lease = ledger.queue.claim("worker", of.started, 600)
     assert lease is not None
@@ -83,7 +83,7 @@ def populate(ledger: Ledger) -> None:
             report(new, attempt(new, Level.DIFFERENT), finished=NOW - 1 * hours), ProvenanceStatus.VERIFIED
         ),
     ):
-        verified(ledger, done.model_copy(update={"seconds": seconds}), CACHES)
+        verified(ledger, done.replace(seconds=seconds), CACHES)
     ledger.fail(ledger.begin(release("idna", "3.22"), NOW), "The disk is full.", NOW)
     retried, asked = order(release("idna", "3.22"), Reason.RETRY), order(release("unseen", "1"), Reason.ASKED)
     ledger.queue.add([retried, asked], NOW - 2 * hours)

@@ -29,7 +29,7 @@ def evidence_of(subject: Subject, obstacle: Obstacle = UNSUPPORTED) -> Evidence:
     """What is published about a wheel for which there is nothing to do."""
     of = artifact(subject.name, subject.version or "", sha256_hex(f"{subject.name} {subject.version}".encode()))
     if subject.filename is not None:
-        of = of.model_copy(update={"file": of.file.model_copy(update={"filename": subject.filename})})
+        of = of.replace(file=of.file.replace(filename=subject.filename))
     return Evidence(artifact=of, index_sha256=sha256_hex(b"index"), obstacle=obstacle)
 
 

@@ -37,7 +37,7 @@ def recorded(
         cause=cause,
     )
     found = RecordedAlarm(number=number, alarm=alarm, severity=kind.severity, last_seen=NOW - timedelta(minutes=number))
-    return found.model_copy(update=fields)
+    return found.replace(**fields)
 
 
 def entry(task: int, name: str = "spindle", **fields: object) -> QueueEntry:
@@ -54,7 +54,7 @@ def entry(task: int, name: str = "spindle", **fields: object) -> QueueEntry:
         not_before=NOW - timedelta(minutes=7 * task),
         tries=task % 3,
     )
-    return waits.model_copy(update=fields)
+    return waits.replace(**fields)
 
 
 def buckets(
@@ -79,7 +79,7 @@ def operations(**fields: object) -> Operations:
         failures=(),
         open_alarms=0,
     )
-    return nothing.model_copy(update=fields)
+    return nothing.replace(**fields)
 
 
 def idle(summary: Summary) -> Operations:
@@ -151,9 +151,7 @@ def failing(summary: Summary) -> Operations:
 
 def hostile(summary: Summary) -> Operations:
     """Every string is somebody else's, and long."""
-    bad = summary.model_copy(
-        update={"filename": LONG, "purl": LONG, "sentence": LONG, "name": LONG[-60:], "version": LONG[-60:]}
-    )
+    bad = summary.replace(filename=LONG, purl=LONG, sentence=LONG, name=LONG[-60:], version=LONG[-60:])
     queued = entry(7, purl=LONG, filename=LONG, watch=LONG)
     queue = QueueState(
         waiting=1,
@@ -172,7 +170,7 @@ def hostile(summary: Summary) -> Operations:
 def alarms(summaries: Sequence[Summary]) -> list[RecordedAlarm]:
     """Open ones of both severities and with a common cause, acknowledged and cleared ones, and a hostile one."""
     gone = "The registry pypi has not answered for 40 minutes."
-    bad = summaries[0].model_copy(update={"filename": LONG, "purl": LONG})
+    bad = summaries[0].replace(filename=LONG, purl=LONG)
     return [
         recorded(1, about=summaries[0]),
         *(

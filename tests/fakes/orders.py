@@ -29,5 +29,5 @@ def order_for(of: Artifact, **changes: object) -> Order:
 def ordered(what: Order) -> Artifact:
     """The file an order is for."""
     found = artifact(what.name, what.version)
-    file = found.file.model_copy(update={"filename": what.filename})
-    return found.model_copy(update={"file": file})
+    file = found.file.replace(filename=what.filename)
+    return found.replace(file=file)

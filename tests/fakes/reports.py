@@ -189,7 +189,7 @@ def report(
 ) -> Report:
     """A report whose verdict is decided as the pipeline decides it."""
     packages = ("base-files 13.8", "dash 0.5.12-12", "libc6 2.41-12", "python3 3.13.5-1", "python3.13 3.13.5-2")
-    known = evidence(subject, obstacle=obstacle, source=source).model_copy(update={"notes": notes})
+    known = evidence(subject, obstacle=obstacle, source=source).replace(notes=notes)
     decision = decision or decide(tuple(attempts), obstacle)
     return Report(
         artifact=subject,
@@ -284,13 +284,13 @@ def differs(blobs: Blobs, name: str = "almanac") -> Report:
     restored = attempt(
         subject,
         run(blobs, log=b"second\n", wall_seconds=71.3),
-        comparison=found.model_copy(update={"differences_total": 9}),
+        comparison=found.replace(differences_total=9),
         name="source-archive-times",
         sentence="The members carry several times: source files keep those of the source archive.",
         epoch=None,
     )
     again = attempt(subject, run(blobs), comparison=found, repeat=True)
-    return report(subject, [first, restored, again.model_copy(update={"agreement": Level.IDENTICAL})])
+    return report(subject, [first, restored, again.replace(agreement=Level.IDENTICAL)])
 
 
 FAILED_LOG = (
@@ -339,7 +339,7 @@ def hostile(blobs: Blobs) -> Report:
         url="javascript:alert(3)",
         yanked=HOSTILE,
         requires_python=HOSTILE,
-    ).model_copy(update={"purl": f"pkg:pypi/{HOSTILE}"})
+    ).replace(purl=f"pkg:pypi/{HOSTILE}")
     found = compared(
         subject,
         Level.DIFFERENT,
@@ -364,12 +364,12 @@ def hostile(blobs: Blobs) -> Report:
         ),
     )
     tried = attempt(subject, run(blobs, log=HOSTILE.encode() * 50), comparison=found, name=HOSTILE, sentence=HOSTILE)
-    tried = tried.model_copy(update={"hypothesis": tried.hypothesis.model_copy(update={"definition": build})})
+    tried = tried.replace(hypothesis=tried.hypothesis.replace(definition=build))
     alarms = (alarm(subject, sentence=HOSTILE),)
     value = report(subject, [tried], alarms=alarms, notes=(HOSTILE,))
     source = build.source
     problems = Inspection(format=HOSTILE, problems=(HOSTILE,))
-    evidence_of = value.evidence.model_copy(update={"source": source, "artifact_inspection": problems})
+    evidence_of = value.evidence.replace(source=source, artifact_inspection=problems)
     said = EvidenceLine(member=HOSTILE, published=HOSTILE, rebuilt="y" * 50_000, note=HOSTILE)
     finding = Finding(cause=Cause.LOCALE, sentence=HOSTILE, certainty=Certainty.HINT, evidence=(said,), advice=HOSTILE)
     row = VariationRow(factor=Factor.USER, change=HOSTILE, effect=Effect.FLIPS, members=(HOSTILE,), note=HOSTILE)
@@ -377,7 +377,7 @@ def hostile(blobs: Blobs) -> Report:
         "diagnosis": Diagnosis(findings=(finding,), unexplained=(HOSTILE,), unexplained_total=7),
         "variation": Variation(definition=HOSTILE, rebuilt_sha256=sha("x"), steady=False, rows=(row,), seconds=1),
     }
-    return value.model_copy(update={"evidence": evidence_of, **why})
+    return value.replace(evidence=evidence_of, **why)
 
 
 def alarm(
@@ -426,22 +426,18 @@ def signed(value: Report, *, key_id: str = "ab" * 32, sign: Callable[[bytes], by
 def history(value: Report, *, releases: int = 9, verdict: Verdict = Verdict.REPRODUCED) -> list[Summary]:
     """Earlier releases of the same project, and an earlier verification of the same file."""
     this = summarise(value)
-    earlier = this.model_copy(
-        update={
-            "verdict": verdict,
-            "kind": None,
-            "sentence": "Our rebuild has exactly the published SHA-256.",
-            "finished": value.finished - timedelta(days=30),
-        }
+    earlier = this.replace(
+        verdict=verdict,
+        kind=None,
+        sentence="Our rebuild has exactly the published SHA-256.",
+        finished=value.finished - timedelta(days=30),
     )
     others = [
-        earlier.model_copy(
-            update={
-                "version": f"0.{number}",
-                "filename": f"{this.name}-0.{number}-py3-none-any.whl",
-                "purl": f"pkg:pypi/{this.name}@0.{number}",
-                "sha256": sha(f"{this.name} {number}"),
-            }
+        earlier.replace(
+            version=f"0.{number}",
+            filename=f"{this.name}-0.{number}-py3-none-any.whl",
+            purl=f"pkg:pypi/{this.name}@0.{number}",
+            sha256=sha(f"{this.name} {number}"),
         )
         for number in range(releases)
     ]

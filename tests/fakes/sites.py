@@ -30,7 +30,7 @@ def write_site(root: Path, blobs: Blobs) -> dict[str, Path]:
     }
     for hours, (name, make) in enumerate(builders.items()):
         report = make(blobs)
-        report = report.model_copy(update={"finished": report.finished - timedelta(hours=5 * hours)})
+        report = report.replace(finished=report.finished - timedelta(hours=5 * hours))
         history = reports.history(report, releases=0)
         if name == "equivalent":
             alarms.append(reports.alarm(report.artifact))

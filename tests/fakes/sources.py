@@ -86,7 +86,7 @@ class FakeSources:
         hint = tag_hint.removeprefix("refs/tags/") if tag_hint else None
         wrong = hint is not None and repository.tags.get(hint) != sha
         findings = (f"The tag {hint} does not point at {sha}.",) if wrong else ()
-        return found.model_copy(update={"commit": found.commit.model_copy(update={"tags": tags}), "findings": findings})
+        return found.replace(commit=found.commit.replace(tags=tags), findings=findings)
 
     def tags(self, repository_url: str) -> Mapping[str, str] | SourceProblem:
         """See :meth:`rebuilder.network.protocol.Sources.tags`."""

@@ -102,10 +102,10 @@ def step(value: Report, ran: Any, name: StepName, comparison: Comparison | None 
         changes["filename"] = f"{subject.name}-{subject.version}.tar.gz"
     built = definition(subject, **changes)
     sentence = "The source archive is one file; it was made again from the commit."
-    hypothesis = tried.hypothesis.model_copy(update={"definition": built})
+    hypothesis = tried.hypothesis.replace(definition=built)
     if name is StepName.COMMIT_TO_SDIST:
-        hypothesis = hypothesis.model_copy(update={"sentence": sentence})
-    return tried.model_copy(update={"hypothesis": hypothesis})
+        hypothesis = hypothesis.replace(sentence=sentence)
+    return tried.replace(hypothesis=hypothesis)
 
 
 def trail(value: Report, **changes: Any) -> SourceTrail:
@@ -164,10 +164,10 @@ def _steps(blobs: Blobs, name: str, version: str, *steps: tuple[StepName, Level]
         made = compared(subject, level)
         if edge is StepName.COMMIT_TO_SDIST:
             rebuilt = sha(archive) if level is Level.IDENTICAL else sha(f"other {archive}")
-            made = made.model_copy(update={"published_sha256": sha(archive), "rebuilt_sha256": rebuilt})
+            made = made.replace(published_sha256=sha(archive), rebuilt_sha256=rebuilt)
         if level is Level.DIFFERENT:
             found = (Difference(member="setup.py", change=MemberChange.CONTENT, detail="904 against 861 bytes"),)
-            made = made.model_copy(update={"differences": found, "differences_total": 1})
+            made = made.replace(differences=found, differences_total=1)
         attempts.append(step(base, run(blobs), edge, made))
     every = tuple(attempts)
     decision = decide(every, None, towards(every, subject.filename))
@@ -179,7 +179,7 @@ def attested(blobs: Blobs) -> Report:
     same = Level.IDENTICAL
     value = _steps(blobs, "loom", "2.2.0", *((each, same) for each in StepName))
     found = trail(value, changes=GENERATED, changes_total=2)
-    return value.model_copy(update={"provenance": verified("loom", "2.2.0"), "trail": found})
+    return value.replace(provenance=verified("loom", "2.2.0"), trail=found)
 
 
 def smuggled(blobs: Blobs) -> Report:
@@ -201,7 +201,7 @@ def smuggled(blobs: Blobs) -> Report:
     )
     found = trail(value, changes=changes, changes_total=6, notes=("The tag v5.6.1 names another commit now.",))
     alarms = (alarm(value.artifact, AlarmKind.TAG_MOVED, "The tag v5.6.1 names another commit than on 2026-03-09."),)
-    return value.model_copy(update={"provenance": verified("bobbin", "5.6.1"), "trail": found, "alarms": alarms})
+    return value.replace(provenance=verified("bobbin", "5.6.1"), trail=found, alarms=alarms)
 
 
 def claimed(blobs: Blobs) -> Report:
@@ -221,7 +221,7 @@ def claimed(blobs: Blobs) -> Report:
         sentence="Claimed, not attested: the project's metadata names it, and the tag v0.9 fits.",
     )
     absent = Provenance(status=ProvenanceStatus.ABSENT, sentence="The registry names no attestation.")
-    return value.model_copy(update={"provenance": absent, "trail": trail(value, origin=origin)})
+    return value.replace(provenance=absent, trail=trail(value, origin=origin))
 
 
 def invalid(blobs: Blobs) -> Report:
@@ -242,9 +242,7 @@ def invalid(blobs: Blobs) -> Report:
         alarm(value.artifact, AlarmKind.ATTESTATION_INVALID, bad.sentence),
         alarm(value.artifact, AlarmKind.PUBLISHER_CHANGED, findings[0].sentence),
     )
-    return value.model_copy(
-        update={"provenance": provenance, "trail": trail(value, origin=None), "alarms": alarms},
-    )
+    return value.replace(provenance=provenance, trail=trail(value, origin=None), alarms=alarms)
 
 
 def vanished(blobs: Blobs) -> Report:
@@ -256,7 +254,7 @@ def vanished(blobs: Blobs) -> Report:
     provenance = Provenance(
         status=ProvenanceStatus.ABSENT, sentence="The registry names no attestation.", findings=(finding,)
     )
-    return value.model_copy(update={"provenance": provenance, "trail": trail(value, origin=None)})
+    return value.replace(provenance=provenance, trail=trail(value, origin=None))
 
 
 def hostile(blobs: Blobs) -> Report:
@@ -295,12 +293,10 @@ def hostile(blobs: Blobs) -> Report:
     )
     found = trail(value, origin=origin, changes=changes, changes_total=9_999, notes=(HOSTILE,))
     edges = tuple(
-        each.model_copy(update={"target": "W" * 9000, "attempts": (0, 77, -1)})
-        if each.name is StepName.COMMIT_TO_SDIST
-        else each
+        each.replace(target="W" * 9000, attempts=(0, 77, -1)) if each.name is StepName.COMMIT_TO_SDIST else each
         for each in found.edges
     )
-    return value.model_copy(update={"provenance": provenance, "trail": found.model_copy(update={"edges": edges})})
+    return value.replace(provenance=provenance, trail=found.replace(edges=edges))
 
 
 EVERY = {

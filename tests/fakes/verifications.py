@@ -117,8 +117,8 @@ def comparison(of: Artifact, level: Level, built: Sha256) -> Comparison:
 def timed_out(of: Artifact) -> Attempt:
     """An attempt that a limit ended."""
     failed = attempt(of, None)
-    run = failed.run.model_copy(update={"outcome": Outcome.TIMED_OUT, "exit_code": None, "limit": Limit.MEMORY})
-    return failed.model_copy(update={"run": run})
+    run = failed.run.replace(outcome=Outcome.TIMED_OUT, exit_code=None, limit=Limit.MEMORY)
+    return failed.replace(run=run)
 
 
 def report(of: Artifact, *attempts: Attempt, obstacle: Obstacle | None = None, finished: datetime = NOW) -> Report:

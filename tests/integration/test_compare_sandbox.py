@@ -133,7 +133,7 @@ def test_diffoscope_reports_are_reproducible(bench: Bench) -> None:
 
 def test_diffoscope_is_stopped_at_its_limits(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A limit is a sentence; there is a value in any case."""
-    limits = diffoscope.LIMITS.model_copy(update={"wall_seconds": 0.2})
+    limits = diffoscope.LIMITS.replace(wall_seconds=0.2)
     monkeypatch.setattr(diffoscope, "LIMITS", limits)
     begun = time.monotonic()
     found = bench.report(zip_bytes(Entry()), zip_bytes(Entry(content=b"other\n")))

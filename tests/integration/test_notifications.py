@@ -87,7 +87,7 @@ def test_apprise_tells_it(caplog: pytest.LogCaptureFixture) -> None:
 )
 def test_apprise_says_how_urgent_it_is(severity: Severity, over: bool, expected: str) -> None:
     """A ticket is a warning; what has passed is good news."""
-    message = MESSAGE.model_copy(update={"severity": severity, "over": over})
+    message = MESSAGE.replace(severity=severity, over=over)
     with Webhook() as server:
         Notifier().send("desk", Target(apprise=server.url(scheme="json")), message)
     assert expected == json.loads(server.received[0].body)["type"]

@@ -68,7 +68,7 @@ def committed(surroundings: Surroundings, files: dict[str, str] | None = None, *
 def evidence(surroundings: Surroundings, *distributions: Distribution, filename: str | None = None) -> Evidence:
     """What is published about the one wheel, or the one file asked for."""
     surroundings.publish(*distributions)
-    subject = surroundings.pypi.parse("idna").model_copy(update={"filename": filename})
+    subject = surroundings.pypi.parse("idna").replace(filename=filename)
     [found] = surroundings.pypi.evidence(subject)
     return found
 

@@ -160,8 +160,8 @@ def only_times(surroundings: Surroundings, hypothesis: Hypothesis, rebuilt: Dist
     made = attempt(hypothesis, Level.EQUIVALENT)
     assert made.comparison is not None
     output = Output(filename=rebuilt.filename, sha256=surroundings.blobs.put(rebuilt.data), size=len(rebuilt.data))
-    comparison = made.comparison.model_copy(update={"normalisations": ("zip-times",)})
-    return made.model_copy(update={"rebuilt": output, "comparison": comparison})
+    comparison = made.comparison.replace(normalisations=("zip-times",))
+    return made.replace(rebuilt=output, comparison=comparison)
 
 
 def test_clock_is_tried_when_only_times_are_left() -> None:
@@ -325,7 +325,7 @@ def test_impossible_times_leave_one_hypothesis() -> None:
 def made(attempt: Attempt, surroundings: Surroundings, rebuilt: Distribution) -> Attempt:
     """The attempt, with this wheel as what it left."""
     output = Output(filename=rebuilt.filename, sha256=surroundings.blobs.put(rebuilt.data), size=len(rebuilt.data))
-    return attempt.model_copy(update={"rebuilt": output})
+    return attempt.replace(rebuilt=output)
 
 
 def looked_at_again(surroundings: Surroundings, hypotheses: Hypotheses, rebuilt: Distribution) -> Hypothesis | None:

@@ -128,10 +128,10 @@ def test_gone_bytes_are_a_note(registry: Registry, config: Config, parts: Parts)
     note = f"{wheel.filename} is no longer at its address; its bytes were kept when it was."
     assert (note,) == report.evidence.notes
     assert Verdict.REPRODUCED is report.decision.verdict
-    once_more = looked_at_again(parts, before.model_copy(update={"report": report}))
+    once_more = looked_at_again(parts, before.replace(report=report))
     assert (note,) == once_more.evidence.notes
     registry.serve(f"/files/one/{wheel.filename}", wheel.data)
-    back = looked_at_again(parts, before.model_copy(update={"report": once_more}))
+    back = looked_at_again(parts, before.replace(report=once_more))
     assert () == back.evidence.notes
 
 
@@ -170,9 +170,9 @@ def test_steps_that_were_not_tried_again_keep_their_verdict(registry: Registry, 
             (StepName.COMMIT_TO_WHEEL, (5,), wheel),
         )
     )
-    report = before.report.model_copy(update={"trail": SourceTrail(edges=steps)})
+    report = before.report.replace(trail=SourceTrail(edges=steps))
     for _ in range(2):
-        report = looked_at_again(parts, before.model_copy(update={"report": report}))
+        report = looked_at_again(parts, before.replace(report=report))
         assert report.trail is not None
         assert [(0,), ()] == [each.attempts for each in report.trail.edges]
         assert [0, None] == [each.decision.attempt for each in report.trail.edges]

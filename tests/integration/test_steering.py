@@ -193,4 +193,4 @@ def _first_definition(forge: Forge) -> str:
     hypothesis = next(pypi.hypotheses(evidence))
     definition = hypothesis.definition
     # The umask is one of two; everything else is the same to the byte.
-    return definition.model_copy(update={"umask": "", "commands": definition.commands[1:]}).digest
+    return definition.replace(umask="", commands=definition.commands[1:]).digest

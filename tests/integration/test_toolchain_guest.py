@@ -85,7 +85,7 @@ def bench(toolchains: DebianToolchains, tmp_path_factory: pytest.TempPathFactory
 @pytest.mark.parametrize("toolchain", PLAIN)
 def test_programs_that_read(bench: Bench, toolchain: str) -> None:
     """Archives are listed and compared on each Python."""
-    same = bench.source.model_copy(update={"path": "/inputs/other.tar.gz"})
+    same = bench.source.replace(path="/inputs/other.tar.gz")
     guest = bench.guest(toolchain)
     listed = guest.run("inspect_archive", [bench.source.path], inputs=[bench.source])
     assert Outcome.COMPLETED == listed.run.outcome, bench.blobs.read(listed.run.log_sha256)

@@ -204,6 +204,6 @@ def test_package_is_not_there(archive: Archive, tmp_path: Path) -> None:
     """A mirror without a package is told as that."""
     place = tmp_path / "made"
     place.mkdir()
-    spec = SPEC.model_copy(update={"packages": ("tiny", "huge")})
+    spec = SPEC.replace(packages=("tiny", "huge"))
     with pytest.raises(ToolchainError, match="the mirror lacks a package"):
         Mmdebstrap(etc_apt=archive.etc_apt, keyring=archive.keyring)(spec, place / "root")

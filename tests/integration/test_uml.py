@@ -156,7 +156,7 @@ class Kernels:
     """A :class:`environments.protocol.Toolchains`: the toolchain ``uml`` with another kernel in it."""
 
     def __init__(self, real: Toolchain, root: Path, kernel: str) -> None:
-        self._toolchain = real.model_copy(update={"root": root})
+        self._toolchain = real.replace(root=root)
         for name in ("build", "dev", "etc", "inputs", "out", "proc", "sys", "tmp", "tools", "usr/bin"):
             (root / name).mkdir(parents=True)
         (root / "bin").symlink_to("usr/bin")

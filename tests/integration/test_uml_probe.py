@@ -45,7 +45,7 @@ def broken(toolchains: DebianToolchains, tmp_path: Path) -> Callable[[str], Tool
         kernel = root / "usr/bin/linux.uml"
         kernel.write_text(f"#!/bin/sh\n{script}\n")
         kernel.chmod(0o755)
-        return real.model_copy(update={"root": root})
+        return real.replace(root=root)
 
     return made
 

@@ -114,7 +114,7 @@ def test_many_causes_end_somewhere(ledger: Ledger, make: Make, sender: FakeSende
 
 def test_hostile_text_stays_on_its_line(ledger: Ledger, make: Make, sender: FakeSender) -> None:
     """Names and sentences come from registries: no line of ours can be made up, no message grows without end."""
-    evil = alarm().model_copy(update={"filename": "a\n[page] b", "sentence": "x\x1b[31m\u202e" + "y" * 10_000})
+    evil = alarm().replace(filename="a\n[page] b", sentence="x\x1b[31m\u202e" + "y" * 10_000)
     ledger.raise_alarm(evil)
     make().step()
     [(_, message)] = sender.taken

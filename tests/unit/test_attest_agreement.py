@@ -99,8 +99,8 @@ def test_what_agrees_is_published(bench: Bench) -> None:
 def test_a_forged_report_and_row(bench: Bench) -> None:
     """Every copy of the verdict is changed, the statement excepted."""
     report = bench.bad.report
-    decision = report.decision.model_copy(update={"verdict": Verdict.REPRODUCED})
-    forged = report.model_copy(update={"decision": decision})
+    decision = report.decision.replace(verdict=Verdict.REPRODUCED)
+    forged = report.replace(decision=decision)
     where = "where verification_id = (select id from verification where verdict = 'build-failed')"
     bench.write(f"update signed set report = :report {where}", report=stored(forged))  # noqa: S608
     bench.write("update verification set verdict = 'reproduced' where verdict = 'build-failed'")
@@ -110,7 +110,7 @@ def test_a_forged_report_and_row(bench: Bench) -> None:
 
 def test_a_report_with_the_same_verdict_and_another_cause(bench: Bench) -> None:
     """The statement names the digest of the report: no word of it can be changed."""
-    forged = bench.bad.report.model_copy(update={"rebuilder_version": "9"})
+    forged = bench.bad.report.replace(rebuilder_version="9")
     where = "where verification_id = (select id from verification where verdict = 'build-failed')"
     bench.write(f"update signed set report = :report {where}", report=stored(forged))  # noqa: S608
     with pytest.raises(CorruptStoreError, match="another report"):
@@ -169,7 +169,7 @@ def test_signed_by_somebody_else(bench: Bench) -> None:
     forger = Signer(
         bench.ledger, bench.press.blobs, other, Builder(id="x"), bench.press.site, FixedClock(), bench.press.agreement
     )
-    signed = forger.sign(bench.bad.report.model_copy(update={"rebuilder_version": "9"}))
+    signed = forger.sign(bench.bad.report.replace(rebuilder_version="9"))
     bench.write(
         "update signed set vsa = :vsa, key_id = :key, report = :report where verification_id ="
         " (select id from verification where verdict = 'build-failed')",
@@ -193,7 +193,7 @@ def test_a_spoilt_statement(bench: Bench, spoil: Callable[[str], str]) -> None:
 
 def test_one_bad_report_does_not_keep_others_waiting(bench: Bench) -> None:
     """The service goes on; what was left out is an alarm and is not tried again and again."""
-    forged = bench.bad.report.model_copy(update={"rebuilder_version": "9"})
+    forged = bench.bad.report.replace(rebuilder_version="9")
     where = "where verification_id = (select id from verification where verdict = 'build-failed')"
     bench.write(f"update signed set report = :report {where}", report=stored(forged))  # noqa: S608
     assert 1 == bench.press.finish_all()

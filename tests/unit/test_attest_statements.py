@@ -42,7 +42,7 @@ def differing() -> Report:
 def changed(each: Attempt, **changes: Any) -> Attempt:
     """The same attempt with a changed comparison."""
     assert each.comparison is not None
-    return each.model_copy(update={"comparison": each.comparison.model_copy(update=changes)})
+    return each.replace(comparison=each.comparison.replace(**changes))
 
 
 def test_provenance_is_about_the_rebuilt_file() -> None:
@@ -76,8 +76,8 @@ def test_provenance_carries_the_definition_as_it_is() -> None:
 def test_two_runs_of_one_definition_are_two_invocations() -> None:
     """The invocation is named by what was run and when."""
     first = report(ARTIFACT, attempt(ARTIFACT, Level.IDENTICAL))
-    moved = first.attempts[0].run.model_copy(update={"started": NOW})
-    again = report(ARTIFACT, first.attempts[0].model_copy(update={"run": moved}))
+    moved = first.attempts[0].run.replace(started=NOW)
+    again = report(ARTIFACT, first.attempts[0].replace(run=moved))
     statements = [provenance_statement(each, BUILDER) for each in (first, again, first)]
     ids = [each and each["predicate"]["runDetails"]["metadata"]["invocationId"] for each in statements]
     assert ids[0] == ids[2]
@@ -164,7 +164,7 @@ def test_limits_sources_normalisations_and_alarms_are_signed() -> None:
     alarm = Alarm(
         kind=AlarmKind.DIGEST_CHANGED, purl=ARTIFACT.purl, filename=ARTIFACT.filename, sentence="Changed.", raised=NOW
     )
-    done = report(ARTIFACT, attempt(ARTIFACT, Level.EQUIVALENT)).model_copy(update={"alarms": (alarm,)})
+    done = report(ARTIFACT, attempt(ARTIFACT, Level.EQUIVALENT)).replace(alarms=(alarm,))
     findings = verdict_statement(done, BUILDER, None)["predicate"][VERDICT_TYPE]
     assert findings["normalisations"] == ["zip-times"]
     assert findings["alarms"] == [{"kind": "digest-changed", "sentence": "Changed."}]
@@ -172,7 +172,7 @@ def test_limits_sources_normalisations_and_alarms_are_signed() -> None:
 
 def test_our_own_fault_is_never_signed() -> None:
     """``infra-error`` is refused by both statements."""
-    fault = report(ARTIFACT).model_copy(update={"decision": Decision(verdict=Verdict.INFRA_ERROR, sentence="Disk.")})
+    fault = report(ARTIFACT).replace(decision=Decision(verdict=Verdict.INFRA_ERROR, sentence="Disk."))
     with pytest.raises(ValueError, match="infra-error"):
         verdict_statement(fault, BUILDER, None)
     with pytest.raises(ValueError, match="infra-error"):
@@ -190,9 +190,9 @@ SAME, OTHER = attempt(ARTIFACT, Level.IDENTICAL), attempt(ARTIFACT, Level.DIFFER
         changed(SAME, level=Level.DIFFERENT),
         changed(SAME, published_sha256=digest("x")),
         changed(SAME, rebuilt_sha256=digest("x")),
-        SAME.model_copy(update={"rebuilt": None}),
-        SAME.model_copy(update={"rebuilt": Output(filename="other.whl", sha256=ARTIFACT.sha256, size=1)}),
-        SAME.model_copy(update={"run": attempt(ARTIFACT, None).run}),
+        SAME.replace(rebuilt=None),
+        SAME.replace(rebuilt=Output(filename="other.whl", sha256=ARTIFACT.sha256, size=1)),
+        SAME.replace(run=attempt(ARTIFACT, None).run),
     ],
 )
 def test_attempts_that_contradict_themselves_are_not_signed(lie: Attempt) -> None:
@@ -214,17 +214,17 @@ def test_attempts_that_contradict_themselves_are_not_signed(lie: Attempt) -> Non
 )
 def test_a_verdict_its_attempts_do_not_show_is_not_signed(decision: Decision) -> None:
     """The verdict is worked out again before it is signed."""
-    lie = report(ARTIFACT, OTHER).model_copy(update={"decision": decision})
+    lie = report(ARTIFACT, OTHER).replace(decision=decision)
     with pytest.raises(SigningError, match="its attempts show differs"):
         verdict_statement(lie, BUILDER, None)
 
 
 def test_a_verdict_out_of_nothing_is_not_signed() -> None:
     """Nothing was built, so nothing can be reproduced; nor can the evidence be about another file."""
-    lie = report(ARTIFACT).model_copy(update={"decision": Decision(verdict=Verdict.REPRODUCED, sentence="Yes.")})
+    lie = report(ARTIFACT).replace(decision=Decision(verdict=Verdict.REPRODUCED, sentence="Yes."))
     with pytest.raises(SigningError, match="nothing was attempted"):
         verdict_statement(lie, BUILDER, None)
-    foreign = report(ARTIFACT, SAME).model_copy(update={"artifact": artifact("other", "1")})
+    foreign = report(ARTIFACT, SAME).replace(artifact=artifact("other", "1"))
     with pytest.raises(SigningError, match="another file"):
         verdict_statement(foreign, BUILDER, None)
 
@@ -242,7 +242,7 @@ def test_every_field_of_ours_is_documented() -> None:
     page = (DOCS / "verdict-v1.md").read_text()
     alarm = Alarm(kind=AlarmKind.DIGEST_CHANGED, purl="x", filename="x", sentence="x", raised=NOW)
     names: set[str] = set()
-    for done in (differing().model_copy(update={"alarms": (alarm,)}), report(ARTIFACT, timed_out(ARTIFACT))):
+    for done in (differing().replace(alarms=(alarm,)), report(ARTIFACT, timed_out(ARTIFACT))):
         predicate = verdict_statement(done, BUILDER, None)["predicate"]
         findings = predicate.get(VERDICT_TYPE, predicate)
         names |= set(findings) | {name for each in findings["attempts"] for name in each} | set(findings["source"])

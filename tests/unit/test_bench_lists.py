@@ -30,7 +30,7 @@ def took(name: str, seconds: dict[Stage, float], *, attempts: int = 1) -> Report
     of = artifact(name)
     made = (*[attempt(of, Level.EQUIVALENT)] * (attempts - 1), attempt(of, Level.IDENTICAL))
     whole = timedelta(seconds=sum(seconds.values()))
-    return report(of, *made).model_copy(update={"seconds": seconds, "started": NOW, "finished": NOW + whole})
+    return report(of, *made).replace(seconds=seconds, started=NOW, finished=NOW + whole)
 
 
 def drawn(picture: str) -> ET.Element:

@@ -29,7 +29,7 @@ def fill(config: Config, gone: int = 2) -> None:
     )
     with Ledger.open(config.ledger_place) as ledger:
         ledger.raise_alarm(page)
-        ledger.raise_alarm(page.model_copy(update={"raised": NOW + timedelta(hours=1)}))
+        ledger.raise_alarm(page.replace(raised=NOW + timedelta(hours=1)))
         for number in range(gone):
             ledger.raise_alarm(
                 Alarm(

@@ -27,7 +27,7 @@ class WritesGuest(InProcessGuest):
     def run(self, program: str, arguments: Any, *, inputs: Any, limits: Any = None) -> ProgramResult:
         """The document, whatever was asked."""
         result = super().run(program, arguments, inputs=inputs, limits=limits)
-        return result.model_copy(update={"document": self._document})
+        return result._replace(document=self._document)
 
 
 def compared(

@@ -210,11 +210,9 @@ def test_a_comparison_that_did_not_come_to_an_end_stays_unexplained() -> None:
     """Nothing is invented for what nobody could look into."""
     value = lines("a\n", "b\n")
     assert value.comparison is not None
-    comparison = value.comparison.model_copy(update={"differences": (), "differences_total": 0, "problem": "No."})
+    comparison = value.comparison.replace(differences=(), differences_total=0, problem="No.")
     (attempt,) = value.attempts
-    result = found(
-        DiagnosisInput(value.evidence, (attempt.model_copy(update={"comparison": comparison}),), value.decision)
-    )
+    result = found(DiagnosisInput(value.evidence, (attempt.replace(comparison=comparison),), value.decision))
     assert ((), (value.evidence.artifact.filename,)) == (result.findings, result.unexplained)
     assert "No known cause" in result.sentence
 

@@ -44,8 +44,8 @@ def changed(value: DiagnosisInput, **definition: Any) -> DiagnosisInput:
     """The same case with another build definition."""
 
     def of(attempt: Attempt) -> Attempt:
-        made = attempt.hypothesis.definition.model_copy(update=definition)
-        return attempt.model_copy(update={"hypothesis": attempt.hypothesis.model_copy(update={"definition": made})})
+        made = attempt.hypothesis.definition.replace(**definition)
+        return attempt.replace(hypothesis=attempt.hypothesis.replace(definition=made))
 
     attempts = tuple(of(each) for each in value.attempts)
     fields = {"variation": value.variation, "trail": value.trail, "log": value.log}
@@ -170,14 +170,9 @@ def test_a_build_of_the_commit_tells(in_commit: bool, cause: Cause, certainty: C
     value = case(published, wheel(CODE), source=with_file(spindle__b_dot_py="b = 1\n"))
     (first,) = value.attempts
     source = Source(kind=SourceKind.GIT, uri="https://example.org/r", digest={"gitCommit": "ab" * 20})
-    made = first.hypothesis.definition.model_copy(update={"source": source})
+    made = first.hypothesis.definition.replace(source=source)
     comparison = compared(published, wheel(with_file(spindle__old_dot_py="x = 1\n")) if in_commit else wheel(CODE))
-    second = first.model_copy(
-        update={
-            "hypothesis": first.hypothesis.model_copy(update={"definition": made}),
-            "comparison": comparison,
-        }
-    )
+    second = first.replace(hypothesis=first.hypothesis.replace(definition=made), comparison=comparison)
     found = diagnose(DiagnosisInput(value.evidence, (first, second), value.decision))
     assert found is not None
     (finding,) = [each for each in found.findings if "old.py" in each.sentence]
@@ -358,7 +353,7 @@ def test_two_rebuilds_are_compared_with_each_other(again: bytes, words: str) -> 
     published, rebuilt = (wheel({f"{NAME}/__init__.py": each}) for each in ("a\n", "b\n"))
     value = case(published, rebuilt, again=again)
     if again == rebuilt:
-        second = value.attempts[1].model_copy(update={"agreement": Level.IDENTICAL, "disagreement": None})
+        second = value.attempts[1].replace(agreement=Level.IDENTICAL, disagreement=None)
         value = DiagnosisInput(value.evidence, (value.attempts[0], second), value.decision)
     assert (decide(value.attempts, None).rebuilds or "").endswith(words)
 
@@ -370,7 +365,7 @@ def test_two_rebuilds_that_differ_in_stored_times_only() -> None:
     (first,) = value.attempts
     between = compared(published, rebuilt)
     for names, words in ((("zip-times",), "but for stored times."), (("zip-order",), "(zip-order)")):
-        disagreement = between.model_copy(update={"level": Level.EQUIVALENT, "normalisations": names})
+        disagreement = between.replace(level=Level.EQUIVALENT, normalisations=names)
         changes = {"repeat": True, "agreement": Level.EQUIVALENT, "disagreement": disagreement}
-        decision = decide((first, first.model_copy(update=changes)), None)
+        decision = decide((first, first.replace(**changes)), None)
         assert words in (decision.rebuilds or "")

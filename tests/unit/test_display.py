@@ -49,7 +49,7 @@ def test_fault_is_a_sentence_with_a_hint() -> None:
 def test_what_could_not_be_tried_is_said_with_the_verdict() -> None:
     """Somebody who asked for a clock must see on the terminal, too, that there was none."""
     stream, blobs = io.StringIO(), MemoryBlobs()
-    done = reports.reproduced(blobs).model_copy(update={"remarks": ("The recorded clock\x1b was not tried.",)})
+    done = reports.reproduced(blobs).replace(remarks=("The recorded clock\x1b was not tried.",))
     with Display(stream) as display:
         display.result(Verified(done.artifact, signed=reports.signed(done)), Path("/site"))
     assert "\n    The recorded clock⟨U+001B⟩ was not tried.\n" in stream.getvalue()

@@ -97,7 +97,7 @@ def test_a_guest_that_was_not_started(config: Config, machine: Machine) -> None:
     check = by_name(config, machine, guest=unavailable("never asked"))["guest"]
     assert (True, True) == (check.ok, check.sentence.startswith("Not known yet"))
     assert f"--root {config.store}/toolchains uml" in check.sentence
-    lenient = config.model_copy(update={"toolchains": ToolchainSettings(accept_expired=("forky",))})
+    lenient = config.replace(toolchains=ToolchainSettings(accept_expired=("forky",)))
     check = by_name(lenient, machine, guest=unavailable("never asked"))["guest"]
     assert f"--root {config.store}/toolchains --accept-expired=forky uml" in check.sentence
 
@@ -113,7 +113,7 @@ def test_no_guest(with_kernel: Config, machine: Machine) -> None:
 
 def test_no_guest_where_all_builds_need_one(with_kernel: Config, machine: Machine) -> None:
     """With the setting for it there is no rest that could be rebuilt."""
-    config = with_kernel.model_copy(update={"sandbox": "uml"})
+    config = with_kernel.replace(sandbox="uml")
     check = by_name(config, machine, guest=lambda _: NoGuestError("cause"))["guest"]
     assert check.sentence == "No User Mode Linux guest runs on this machine: cause."
 
@@ -190,7 +190,7 @@ def test_wrong_index_settings(config: Config, machine: Machine) -> None:
 
 def test_store_below_a_file(config: Config, machine: Machine, tmp_path: Path) -> None:
     """A store that cannot be is found by trying."""
-    found = by_name(config.model_copy(update={"store": Path("/proc/store")}), machine)
+    found = by_name(config.replace(store=Path("/proc/store")), machine)
     assert not found["store"].ok
     assert "/proc/store cannot be written" in found["store"].sentence
 
@@ -217,7 +217,7 @@ def test_key_modes(config: Config, machine: Machine, mode: int, ok: bool) -> Non
 
 def test_keys_in_the_store(config: Config, machine: Machine) -> None:
     """The store is copied and served; keys must lie elsewhere."""
-    check = by_name(config.model_copy(update={"keys": config.store / "keys"}), machine)["signing key"]
+    check = by_name(config.replace(keys=config.store / "keys"), machine)["signing key"]
     assert not check.ok
     assert "inside the store" in check.sentence
 
@@ -227,7 +227,7 @@ def test_odd_keys(config: Config, machine: Machine) -> None:
     config.keys.mkdir()
     (config.keys / "loop").symlink_to("loop")
     assert by_name(config, machine)["signing key"].ok
-    check = by_name(config.model_copy(update={"keys": config.keys / "loop"}), machine)["signing key"]
+    check = by_name(config.replace(keys=config.keys / "loop"), machine)["signing key"]
     assert not check.ok
     assert "is not a directory" in check.sentence
 
@@ -261,7 +261,7 @@ def test_file_instead_of_a_directory(config: Config, machine: Machine, tmp_path:
     """A file cannot hold a store or a site, nor can anything below it."""
     (tmp_path / "file").touch()
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
-        check = by_name(config.model_copy(update={name: place}), machine)[name]
+        check = by_name(config.replace(**{name: place}), machine)[name]
         assert not check.ok
         assert f"{tmp_path / 'file'} is not a directory" in check.sentence
         assert f"--{name}" in (check.mend or "")
@@ -269,7 +269,7 @@ def test_file_instead_of_a_directory(config: Config, machine: Machine, tmp_path:
 
 def test_site_that_cannot_be_written(config: Config, machine: Machine) -> None:
     """The site is tried like the store."""
-    found = by_name(config.model_copy(update={"site": Path("/proc/site")}), machine)
+    found = by_name(config.replace(site=Path("/proc/site")), machine)
     assert ["site"] == [check.name for check in found.values() if not check.ok]
 
 
@@ -278,12 +278,12 @@ def test_site_among_other_things(config: Config, machine: Machine, tmp_path: Pat
     site = tmp_path / "home"
     site.mkdir()
     (site / "thesis.tex").touch()
-    changed = config.model_copy(update={"site": site})
+    changed = config.replace(site=site)
     assert "holds other files" in by_name(changed, machine)["site"].sentence
     assert not by_name(changed, machine)["site"].ok
     (site / MARKER).touch()
     assert by_name(changed, machine)["site"].ok
-    check = by_name(changed.model_copy(update={"keys": site / "keys"}), machine)["site"]
+    check = by_name(changed.replace(keys=site / "keys"), machine)["site"]
     assert not check.ok
     assert "would share a directory" in check.sentence
 
@@ -311,7 +311,7 @@ def test_ledger_of_the_settings(config: Config, machine: Machine, place: str, wo
     """Where the settings put the ledger is looked at, not what lies in the store; no password is shown."""
     config.store.mkdir(parents=True)
     (config.store / "ledger.sqlite").write_bytes(b"rubbish")
-    found = by_name(config.model_copy(update={"ledger": place}), machine)
+    found = by_name(config.replace(ledger=place), machine)
     assert ([] if ok else ["ledger"]) == [check.name for check in found.values() if not check.ok]
     told = found["ledger"].sentence if "ledger" in found else ""
     assert words in told
@@ -334,7 +334,7 @@ def test_index_that_is_no_address(config: Config, machine: Machine) -> None:
     """The check says what a verification would."""
     with pytest.raises(UsageError) as caught:
         index_settings("zzz")
-    check = by_name(config.model_copy(update={"index_url": "zzz"}), machine, index=Machine().index)["index"]
+    check = by_name(config.replace(index_url="zzz"), machine, index=Machine().index)["index"]
     assert (False, str(caught.value)) == (check.ok, check.sentence)
 
 

@@ -48,21 +48,21 @@ def finished(sha256: Sha256 = ARTIFACT.sha256, names: tuple[str, ...] = ("zip-ti
     output = Output(filename=ARTIFACT.filename, sha256=sha256, size=1)
     done = Finishing(
         definition=definition,
-        run=equivalent.run.model_copy(update={"outputs": (output,)}),
+        run=equivalent.run.replace(outputs=(output,)),
         record_sha256=RECORD,
         replayed=tuple(
             Replayed(name=name, when=When.FINISHED_ARCHIVE, sha256=digest(name), bits=800) for name in names
         ),
         finished=output,
     )
-    return equivalent.model_copy(update={"finishing": done})
+    return equivalent.replace(finishing=done)
 
 
 def changed(**fields: object) -> Attempt:
     """The same, where the finishing says something else."""
     good = finished()
     assert good.finishing is not None
-    return good.model_copy(update={"finishing": good.finishing.model_copy(update=fields)})
+    return good.replace(finishing=good.finishing.replace(**fields))
 
 
 def test_the_build_alone_counts_for_more() -> None:
@@ -135,13 +135,13 @@ FORGED: dict[str, Callable[[], Attempt]] = {
             ARTIFACT.filename,
         )
     ),
-    "not equivalent": lambda: attempt(ARTIFACT, Level.DIFFERENT).model_copy(update={"finishing": finished().finishing}),
+    "not equivalent": lambda: attempt(ARTIFACT, Level.DIFFERENT).replace(finishing=finished().finishing),
     "told too much": lambda: _telling(attempt(ARTIFACT, Level.IDENTICAL), told(MOST_BITS + 1)),
 }
 
 
 def _telling(one: Attempt, *values: Replayed) -> Attempt:
-    return one.model_copy(update={"hypothesis": one.hypothesis.model_copy(update={"replayed": values})})
+    return one.replace(hypothesis=one.hypothesis.replace(replayed=values))
 
 
 @pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED)
@@ -159,7 +159,7 @@ def refused(*hypotheses: Hypothesis) -> tuple[list[str], Obstacle | None]:
 
     def run(definition: object) -> object:
         ran.append(str(definition))
-        return made.run.model_copy(update={"outputs": ()})
+        return made.run.replace(outputs=())
 
     def each() -> Generator[Hypothesis, Attempt, Obstacle | None]:
         for one in hypotheses:
@@ -181,12 +181,12 @@ def refused(*hypotheses: Hypothesis) -> tuple[list[str], Obstacle | None]:
 def hypothesis(**definition: object) -> Hypothesis:
     """One that says nothing of the published file."""
     one = attempt(ARTIFACT, Level.DIFFERENT).hypothesis
-    return one.model_copy(update={"definition": one.definition.model_copy(update=definition)})
+    return one.replace(definition=one.definition.replace(**definition))
 
 
 def test_a_build_that_would_be_told_too_much_is_not_run() -> None:
     """The reason names the values and their bits."""
-    ran, obstacle = refused(hypothesis().model_copy(update={"replayed": (told(90), told(10, "setup-options"))}))
+    ran, obstacle = refused(hypothesis().replace(replayed=(told(90), told(10, "setup-options"))))
     assert [] == ran
     assert obstacle is not None
     assert Verdict.UNSUPPORTED is obstacle.verdict

@@ -421,5 +421,5 @@ def test_an_artifact_and_its_source_archive_say_it_once_each() -> None:
     evidence = reports.reproduced(MemoryBlobs()).evidence
     assert () == evidence.contradictions
     listing = Inspection(format="zip", contradictions=("One.", "Two.", "Three.", "Four."))
-    found = evidence.model_copy(update={"artifact_inspection": listing}).contradictions
+    found = evidence.replace(artifact_inspection=listing).contradictions
     assert (f"Readers disagree about what {evidence.artifact.filename} holds. One. Two. Three.",) == found

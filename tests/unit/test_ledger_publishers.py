@@ -55,7 +55,7 @@ def test_first_one_stays(tmp_path: Path) -> None:
 def test_projects_are_apart(tmp_path: Path) -> None:
     """The same name in another ecosystem is another project; what is not known stays unknown."""
     bare = publisher(None, ecosystem="npm", account=None, repository_id=None, workflow=None, environment=None)
-    bare = bare.model_copy(update={"uploaded": None})
+    bare = bare.replace(uploaded=None)
     with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
         ledger.remember_publisher(publisher())
         assert bare == ledger.remember_publisher(bare)

@@ -169,8 +169,8 @@ def test_tallies_of_a_report() -> None:
     )
     source = Input(role=Role.SOURCE, name="x.tar.gz", sha256=digest("x"), path="/inputs/x.tar.gz")
     made = Input(role=Role.PARAMETERS, name="times.json", sha256=digest("t"), path="/inputs/times.json")
-    hypothesis = lacking.hypothesis.model_copy(update={"definition": definition(of, inputs=(source, tool, made))})
-    whole = lacking.model_copy(update={"hypothesis": hypothesis})
+    hypothesis = lacking.hypothesis.replace(definition=definition(of, inputs=(source, tool, made)))
+    whole = lacking.replace(hypothesis=hypothesis)
     counted = tallies(report(of, lacking, whole, whole), {"http": (2, 0), "git": (0, 0), "k" * 99: (0, 1)})
     assert {
         ("cache", "http:hit"): 2,
@@ -178,8 +178,8 @@ def test_tallies_of_a_report() -> None:
         ("inputs", "incomplete"): 1,
         ("inputs", "complete"): 2,
     } == counted
-    nowhere = hypothesis.model_copy(update={"definition": definition(of, inputs=(source,), source=None)})
-    assert {("inputs", "incomplete"): 1} == tallies(report(of, whole.model_copy(update={"hypothesis": nowhere})), {})
+    nowhere = hypothesis.replace(definition=definition(of, inputs=(source,), source=None))
+    assert {("inputs", "incomplete"): 1} == tallies(report(of, whole.replace(hypothesis=nowhere)), {})
 
 
 @pytest.mark.parametrize(

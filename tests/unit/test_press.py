@@ -60,7 +60,7 @@ def finished(press: Signer, report: Report) -> tuple[int, SignedReport]:
 def confirmed(press: Signer, now: Report, *, days: int) -> None:
     """The same file was reproduced that many days before."""
     before = reports.reproduced(press.blobs, now.artifact.name, now.artifact.version)
-    before = before.model_copy(update={"finished": now.finished - timedelta(days=days)})
+    before = before.replace(finished=now.finished - timedelta(days=days))
     press.ledger.finish(begin(press, before), signed(before))
 
 
@@ -100,7 +100,7 @@ def test_what_cannot_be_signed_raises_no_alarm(press: Signer) -> None:
     """An alarm is about something that is published."""
     now = reports.build_failed(press.blobs)
     confirmed(press, now, days=9)
-    broken = now.model_copy(update={"evidence": now.evidence.model_copy(update={"artifact": reports.artifact()})})
+    broken = now.replace(evidence=now.evidence.replace(artifact=reports.artifact()))
     with pytest.raises(SigningError):
         press.finish(begin(press, now), broken)
     assert [] == press.ledger.alarms()
@@ -128,11 +128,11 @@ def test_replaced_bytes_are_said_on_top_of_both_pages_for_good(press: Signer) ->
     """Old and new digest a row each, before the verdict; acknowledging it adds who, when and the note."""
     old = reports.build_failed(press.blobs)
     press.publish(*finished(press, old))
-    new_file = old.artifact.file.model_copy(update={"sha256": digest("other bytes")})
-    of = old.artifact.model_copy(update={"file": new_file})
-    evidence = old.evidence.model_copy(update={"artifact": of})
+    new_file = old.artifact.file.replace(sha256=digest("other bytes"))
+    of = old.artifact.replace(file=new_file)
+    evidence = old.evidence.replace(artifact=of)
     later = old.finished + timedelta(days=1)
-    new = old.model_copy(update={"artifact": of, "evidence": evidence, "finished": later})
+    new = old.replace(artifact=of, evidence=evidence, finished=later)
     press.ledger.pin(new.artifact, new.finished)
     alarm = Alarm(
         kind=AlarmKind.DIGEST_CHANGED,
@@ -144,7 +144,7 @@ def test_replaced_bytes_are_said_on_top_of_both_pages_for_good(press: Signer) ->
         found_sha256=new.artifact.sha256,
     )
     press.ledger.raise_alarm(alarm)
-    new = new.model_copy(update={"alarms": (alarm,)})
+    new = new.replace(alarms=(alarm,))
     press.publish(*finished(press, new))
     pages = sorted((press.site.root / "pypi").rglob("index.html"))
     assert 2 == len(pages)

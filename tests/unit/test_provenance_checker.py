@@ -168,13 +168,13 @@ def test_npm_and_unknown_ecosystems() -> None:
     assets = ASSETS.parent / "npm"
     blobs, kept = MemoryBlobs(), Memory()
     tarball = blobs.put((assets / "provenance-npm-test-cli-v1-prega.tgz").read_bytes())
-    of = artifact("sigstore", "2.3.1", sha256=tarball).model_copy(update={"ecosystem": "npm"})
+    of = artifact("sigstore", "2.3.1", sha256=tarball).replace(ecosystem="npm")
     document = blobs.put((assets / "provenance-npm-test-cli-v1-prega.tgz.json").read_bytes())
     provenance = ProvenanceChecker(blobs, shipped, kept, {}, FixedClock(NOW)).check(of, document)
     assert ProvenanceStatus.VERIFIED is provenance.status, provenance.sentence
     assert "https://github.com/sigstore/sigstore-js" == kept.kept["npm", "sigstore"].repository
     checker = ProvenanceChecker(blobs, no_trust, Memory(), {}, FixedClock())
-    other = artifact().model_copy(update={"ecosystem": "deb"})
+    other = artifact().replace(ecosystem="deb")
     assert ProvenanceStatus.NOT_CHECKABLE is checker.check(other, blobs.put(b"{}")).status
 
 

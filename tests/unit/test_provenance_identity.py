@@ -61,14 +61,14 @@ OTHER_FORGE = Publisher(
 
 def with_(publisher: Publisher, **changes: Any) -> Publisher:
     """The publisher with other fields."""
-    return publisher.model_copy(update=changes)
+    return publisher.replace(**changes)
 
 
 def file(version: str = "2.0", *, days: float | None = 0, name: str = "idna") -> Artifact:
     """A wheel, uploaded some days after the remembered one; None: nobody says when."""
     of = artifact(name, version, sha256=digest(version))
     uploaded = None if days is None else NOW + timedelta(days=days)
-    return of.model_copy(update={"file": of.file.model_copy(update={"uploaded": uploaded})})
+    return of.replace(file=of.file.replace(uploaded=uploaded))
 
 
 def memory(publisher: Publisher = GITHUB, *, version: str = "1.0", timed: bool = True) -> RememberedPublisher:
@@ -205,7 +205,7 @@ def test_unverified_signers_do_not_count() -> None:
         results=(result(GITHUB, ProvenanceStatus.VERIFIED), result(evil, ProvenanceStatus.NOT_CHECKABLE)),
     )
     assert [] == kinds(file(), partly, remembered=memory())
-    invalid = signed(evil).model_copy(update={"status": ProvenanceStatus.INVALID})
+    invalid = signed(evil).replace(status=ProvenanceStatus.INVALID)
     assert [] == kinds(file(), invalid, remembered=memory())
 
 
@@ -354,9 +354,7 @@ def test_alarms() -> None:
     vanished = judge(of, unsigned(), remembered=memory())
     broken = judge(of, unsigned(), expectation=Expectation(attested=True))
     smaller = judge(of, signed(with_(GITHUB, workflow="x.yml")), remembered=memory())
-    provenance = unsigned(ProvenanceStatus.INVALID).model_copy(
-        update={"findings": (*changed, *vanished, *broken, *smaller)}
-    )
+    provenance = unsigned(ProvenanceStatus.INVALID).replace(findings=(*changed, *vanished, *broken, *smaller))
     raised = alarms(of, provenance, NOW)
     assert [
         AlarmKind.ATTESTATION_INVALID,

@@ -145,9 +145,7 @@ def test_line_ends() -> None:
     assert rule({"a.py": "a\r\nb\r\n"}, {"a.py": "a\nb\n"}) == "line-ends"
     assert rule({"a.py": "a\r\nc\r\n"}, {"a.py": "a\nb\n"}) is None
     ours = listing({"a": "\\xff\r\n"}, "x-1.0")
-    made_readable = ours.model_copy(
-        update={"members": tuple(each.model_copy(update={"sha256": sha256_hex(b"\xff\r\n")}) for each in ours.members)}
-    )
+    made_readable = ours.replace(members=tuple(each.replace(sha256=sha256_hex(b"\xff\r\n")) for each in ours.members))
     [found] = explained_changes(tree_of(made_readable, "x-1.0"), tree_of(listing({"a": "\\xff\n"}), ""), Project())
     assert found.rule is None
 
@@ -186,7 +184,7 @@ def test_times_in_a_source_archive() -> None:
     """One time but for files without any; the time of the header; fractions are no one time of a clock setting."""
     plain = listing({"a.py": "a"}, "x-1.0")
     without = listing({"PKG-INFO": ""}, "x-1.0", mtime="1970-01-01T00:00:00")
-    together = plain.model_copy(update={"members": (*plain.members, *without.members)})
+    together = plain.replace(members=(*plain.members, *without.members))
     traces = read_sdist_traces(together, GZIP)
     assert ("2024-03-01T12:00:00", 1451606400) == (traces.uniform_time, traces.gzip_time)
     traces = read_sdist_traces(listing({"a.py": "a"}, "x-1.0", fraction="5"), b"PK\x03\x04")

@@ -33,9 +33,7 @@ def differs() -> Report:
 
 def before(version: str, verdict: Verdict, *, days: int = 10, filename: str | None = None) -> Summary:
     """An earlier verification."""
-    other = summarise(differs()).model_copy(
-        update={"verdict": verdict, "kind": None, "finished": NOW - timedelta(days=days), "sentence": "?"}
-    )
+    other = summarise(differs()).replace(verdict=verdict, kind=None, finished=NOW - timedelta(days=days), sentence="?")
     if version == "3.20":
         return other
     changes = {
@@ -44,7 +42,7 @@ def before(version: str, verdict: Verdict, *, days: int = 10, filename: str | No
         "filename": filename or f"idna-{version}-py3-none-any.whl",
         "sha256": digest(filename or version),
     }
-    return other.model_copy(update=changes)
+    return other.replace(**changes)
 
 
 def releases(*verdicts: Verdict, newest: int = 19) -> list[Summary]:
@@ -106,14 +104,14 @@ def test_what_counts_as_before(history: list[Summary], begins: str | None) -> No
 def test_other_projects_and_other_bytes_are_other_things() -> None:
     """A file of the same name with other bytes, and a project of the same name elsewhere, are not this one."""
     for changes in ({"ecosystem": "npm"}, {"name": "other"}, {"sha256": digest("other")}):
-        assert regression(differs(), [before("3.20", R).model_copy(update=changes)]) is None
+        assert regression(differs(), [before("3.20", R).replace(**changes)]) is None
 
 
 def test_versions_without_an_order_of_their_own_are_ordered_by_their_numbers() -> None:
     """What PEP 440 does not know still has a before and an after."""
     this = artifact(version="release-10")
     found = report(this, attempt(this, Level.DIFFERENT))
-    history = [before(f"release-{n}", R).model_copy(update={"name": this.name, "ecosystem": "pypi"}) for n in (7, 8, 9)]
+    history = [before(f"release-{n}", R).replace(name=this.name, ecosystem="pypi") for n in (7, 8, 9)]
     assert regression(found, history) is not None
     later = artifact(version="release-6")
     assert regression(report(later, attempt(later, Level.DIFFERENT)), history) is None

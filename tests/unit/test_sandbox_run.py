@@ -87,7 +87,7 @@ def test_another_sandbox(tmp_path: Path) -> None:
 def test_missing_input(tmp_path: Path) -> None:
     """An input that is not stored is trouble with the store."""
     house = House(tmp_path)
-    lost = house.input().model_copy(update={"sha256": sha256_hex(b"lost")})
+    lost = house.input().replace(sha256=sha256_hex(b"lost"))
     with pytest.raises(StoreError):
         house.run(definition(TRUE, toolchain=house.toolchain, inputs=(lost,)))
 

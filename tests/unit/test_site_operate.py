@@ -84,13 +84,11 @@ def drawn(*verdicts: dict[Verdict, int]) -> Chart:
         ),
         (
             {
-                "queue": operations.NO_QUEUE.model_copy(
-                    update={
-                        "running": (operations.entry(1, owner="a/1/2"),),
-                        "waiting": 1,
-                        "delayed": 2,
-                        "oldest": NOW - timedelta(minutes=12),
-                    }
+                "queue": operations.NO_QUEUE.replace(
+                    running=(operations.entry(1, owner="a/1/2"),),
+                    waiting=1,
+                    delayed=2,
+                    oldest=NOW - timedelta(minutes=12),
                 )
             },
             f"1 artifact is being rebuilt, {WAITING}; nothing has ended yet.",
@@ -133,7 +131,7 @@ def test_a_busy_queue_is_told_in_full(summaries: list[Summary]) -> None:
 def test_what_no_watch_asked_for_has_a_row() -> None:
     """Otherwise the shares by watch would be of something else than the queue."""
     changes = {"by_reason": {Reason.ASKED: 1, Reason.RELEASE: 3}, "by_watch": {"mine": 3}}
-    queue = operations.NO_QUEUE.model_copy(update=changes)
+    queue = operations.NO_QUEUE.replace(**changes)
     shown = page(operations.operations(queue=queue)).by_watch
     assert [("no watch", "25.0 %"), ("mine", "75.0 %")] == [(each.label, each.percent) for each in shown]
 
@@ -143,7 +141,7 @@ def test_a_task_says_why_how_and_who() -> None:
     later = NOW + HOUR
     running = operations.entry(4, owner="build-7.example.org/4711/99", reason=Reason.RETRY, tries=2, watch="more")
     waiting = operations.entry(5, not_before=later, tries=0)
-    queue = operations.NO_QUEUE.model_copy(update={"running": (running,), "upcoming": (waiting,)})
+    queue = operations.NO_QUEUE.replace(running=(running,), upcoming=(waiting,))
     shown = page(operations.operations(queue=queue))
     assert ("Third try (watch “more”)", "build-7/4711", None) == (
         shown.running[0].why,
@@ -183,9 +181,7 @@ def test_lists_without_end_are_cut_and_say_so() -> None:
     )
     alarms = [operations.recorded(at, AlarmKind.GIVEN_UP, cause=f"c{at}") for at in range(1000)]
     running = tuple(operations.entry(at, owner="a/1/2") for at in range(1000))
-    queue = operations.NO_QUEUE.model_copy(
-        update={"running": running, "by_watch": {each.name: 1 for each in watches}, "waiting": 1000}
-    )
+    queue = operations.NO_QUEUE.replace(running=running, by_watch={each.name: 1 for each in watches}, waiting=1000)
     shown = page(operations.operations(watches=watches, queue=queue), alarms)
     assert (100, "900 more watches") == (len(shown.watches), shown.more_watches)
     assert (10, "990 more causes") == (len(shown.alarms), shown.more_alarms)

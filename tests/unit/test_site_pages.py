@@ -33,7 +33,7 @@ def page(report: Report, history: list[Summary] | None = None) -> ArtifactPage:
 
 def summary(**changes: object) -> Summary:
     """A row of an index."""
-    return summarise(reports.reproduced(MemoryBlobs())).model_copy(update=changes)
+    return summarise(reports.reproduced(MemoryBlobs())).replace(**changes)
 
 
 @pytest.mark.parametrize("verdict", reports.EVERY)
@@ -85,7 +85,7 @@ def test_the_build_behind_the_verdict_is_shown() -> None:
 def test_without_a_fixed_time_the_real_one_is_named() -> None:
     """A build that saw the real clock says which time that was."""
     report = reports.equivalent(MemoryBlobs())
-    report = report.model_copy(update={"decision": report.decision.model_copy(update={"attempt": 1})})
+    report = report.replace(decision=report.decision.replace(attempt=1))
     build = page(report).build
     assert build is not None
     assert "not set" in build.clock
@@ -103,7 +103,7 @@ def test_a_file_without_source_says_so() -> None:
 def test_what_could_not_be_tried_stands_with_the_verdict() -> None:
     """A remark is about our attempt, so it is not among what was published."""
     remark = "The recorded clock was not tried on this machine: no guest\u202e runs."
-    shown = page(reports.reproduced(MemoryBlobs()).model_copy(update={"remarks": (remark,)}))
+    shown = page(reports.reproduced(MemoryBlobs()).replace(remarks=(remark,)))
     assert ("The recorded clock was not tried on this machine: no guest⟨U+202E⟩ runs.",) == shown.remarks
     assert not any("recorded clock" in each for each in shown.notes)
 
@@ -127,7 +127,7 @@ def test_alarms_take_a_line_each_on_the_front_page() -> None:
     """Three and how many more; only a file with a page has an address."""
     this = summary()
     known = reports.alarm(reports.reproduced(MemoryBlobs()).artifact)
-    lost = known.model_copy(update={"filename": "gone.whl"})
+    lost = known.replace(filename="gone.whl")
     shown = index_page([this], [known, lost, lost, lost, lost], untested=0, now=reports.NOW)
     assert (3, "2 more") == (len(shown.alarms), shown.more_alarms)
     assert [True, False, False] == [note.href is not None for note in shown.alarms]
@@ -140,10 +140,10 @@ def test_quoted_lines_stand_one_above_the_other() -> None:
     first = report.attempts[0]
     assert first.comparison is not None
     detail = "904 bytes. First difference in line 3: published “a,sha256=x,1”, rebuilt “a,sha256=y,1”."
-    difference = first.comparison.differences[2].model_copy(update={"detail": detail})
-    comparison = first.comparison.model_copy(update={"differences": (difference, first.comparison.differences[0])})
-    changed = first.model_copy(update={"comparison": comparison})
-    found = page(report.model_copy(update={"attempts": (changed, *report.attempts[1:])})).comparison
+    difference = first.comparison.differences[2].replace(detail=detail)
+    comparison = first.comparison.replace(differences=(difference, first.comparison.differences[0]))
+    changed = first.replace(comparison=comparison)
+    found = page(report.replace(attempts=(changed, *report.attempts[1:]))).comparison
     assert found is not None
     assert [
         ("904 bytes. First difference in line 3:", "published “a,sha256=x,1”,", "rebuilt “a,sha256=y,1”."),
@@ -169,7 +169,7 @@ def test_repeats_that_say_the_same_are_one_row() -> None:
 def test_a_digest_that_nobody_gets_again_is_said_to_be_one() -> None:
     """Equivalent but for times, and built at the real time: the rebuilt digest is not for comparing."""
     report = reports.equivalent(MemoryBlobs())
-    moving = report.model_copy(update={"decision": report.decision.model_copy(update={"attempt": 1})})
+    moving = report.replace(decision=report.decision.replace(attempt=1))
     assert None is page(report).proof.warning
     assert (
         "Each rebuild carries the time it was made; the digest of our rebuild is not the one you will get."
@@ -177,9 +177,9 @@ def test_a_digest_that_nobody_gets_again_is_said_to_be_one() -> None:
     )
     attempt = moving.attempts[1]
     assert attempt.comparison is not None
-    other = attempt.comparison.model_copy(update={"normalisations": ("zip-order",)})
-    attempts = (moving.attempts[0], attempt.model_copy(update={"comparison": other}))
-    assert None is page(moving.model_copy(update={"attempts": attempts})).proof.warning
+    other = attempt.comparison.replace(normalisations=("zip-order",))
+    attempts = (moving.attempts[0], attempt.replace(comparison=other))
+    assert None is page(moving.replace(attempts=attempts)).proof.warning
 
 
 def test_another_file_name_has_a_line_of_its_own() -> None:
@@ -187,8 +187,8 @@ def test_another_file_name_has_a_line_of_its_own() -> None:
     report = reports.differs(MemoryBlobs())
     first = report.attempts[0]
     assert first.rebuilt is not None
-    renamed = first.model_copy(update={"rebuilt": first.rebuilt.model_copy(update={"filename": "other.whl"})})
-    found = page(report.model_copy(update={"attempts": (renamed, *report.attempts[1:])})).comparison
+    renamed = first.replace(rebuilt=first.rebuilt.replace(filename="other.whl"))
+    found = page(report.replace(attempts=(renamed, *report.attempts[1:]))).comparison
     assert found is not None
     assert "Published as almanac-2.0-py3-none-any.whl, rebuilt as other.whl." == found.renamed
     before = page(report).comparison
@@ -203,13 +203,11 @@ def test_a_file_that_only_has_another_name_is_not_said_to_hold_something_else() 
     first = report.attempts[0]
     assert first.rebuilt is not None
     assert first.comparison is not None
-    renamed = first.model_copy(
-        update={
-            "rebuilt": first.rebuilt.model_copy(update={"filename": "other.whl"}),
-            "comparison": first.comparison.model_copy(update={"differences": (), "differences_total": 0}),
-        }
+    renamed = first.replace(
+        rebuilt=first.rebuilt.replace(filename="other.whl"),
+        comparison=first.comparison.replace(differences=(), differences_total=0),
     )
-    found = page(report.model_copy(update={"attempts": (renamed, *report.attempts[1:])})).comparison
+    found = page(report.replace(attempts=(renamed, *report.attempts[1:]))).comparison
     assert found is not None
     assert "The rebuilt file has another name; nothing but archive metadata differs inside." == found.summary
 

@@ -152,7 +152,7 @@ def test_floods_are_cut_and_said_to_be() -> None:
     )
     hostile = trails.hostile(MemoryBlobs()).provenance
     assert hostile is not None
-    found = section(hostile.model_copy(update={"findings": findings}))
+    found = section(hostile.replace(findings=findings))
     assert (MOST_RESULTS, 82 - MOST_RESULTS) == (len(found.results), found.hidden)
     assert MOST_FINDINGS == len(found.findings)
     assert 20 > len(found.identity)

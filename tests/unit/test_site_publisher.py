@@ -98,7 +98,7 @@ def test_lists_follow_what_changes(tmp_path: Path, blobs: MemoryBlobs) -> None:
     site = a_site(tmp_path, blobs)
     first = summarise(reports.reproduced(blobs))
     site.write_index([first], [], reports.NOW)
-    worse = first.model_copy(update={"verdict": Verdict.DIFFERS, "finished": first.finished + timedelta(days=1)})
+    worse = first.replace(verdict=Verdict.DIFFERS, finished=first.finished + timedelta(days=1))
     site.write_index([first, worse], [], reports.NOW)
     assert ["differs.html"] == names(tmp_path / "verdicts")
     assert "Differs" in (tmp_path / "projects" / "s.html").read_text()
@@ -131,7 +131,7 @@ def test_fewer_attempts_leave_no_old_logs(tmp_path: Path, blobs: MemoryBlobs) ->
     site = a_site(tmp_path, blobs)
     report = reports.differs(blobs)
     here = site.write_artifact(reports.signed(report), [], []).parent
-    shorter = report.model_copy(update={"attempts": report.attempts[:1]})
+    shorter = report.replace(attempts=report.attempts[:1])
     site.write_artifact(reports.signed(shorter), [], [])
     assert not (here / "log-2.txt").exists()
     assert (here / "log-1.txt").exists()

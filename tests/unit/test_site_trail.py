@@ -21,7 +21,7 @@ from tests.fakes.blobs import MemoryBlobs
 def section(value: Report, **changes: Any) -> TrailSection:
     """The section, after changes of the trail."""
     assert value.trail is not None
-    changed = value.model_copy(update={"trail": value.trail.model_copy(update=changes)})
+    changed = value.replace(trail=value.trail.replace(**changes))
     found = trail_section(changed)
     assert found is not None
     return found
@@ -33,7 +33,7 @@ def decided(value: Report, **verdicts: Verdict) -> TrailSection:
     for name, verdict in verdicts.items():
         edge = trails.trail(trails.smuggled(MemoryBlobs())).edges[0]
         decision = Decision(verdict=verdict, sentence="So it is.")
-        edges.append(edge.model_copy(update={"name": StepName(name.replace("_", "-")), "decision": decision}))
+        edges.append(edge.replace(name=StepName(name.replace("_", "-")), decision=decision))
     return section(value, edges=tuple(edges))
 
 
@@ -59,7 +59,7 @@ def test_a_step_that_was_not_tried_says_why() -> None:
     value = trails.claimed(MemoryBlobs())
     origin = trails.trail(value).origin
     assert origin is not None
-    lost = origin.model_copy(update={"commit": None, "sentence": "No tag of the repository fits\u202e this version."})
+    lost = origin.replace(commit=None, sentence="No tag of the repository fits\u202e this version.")
     shown = {
         name: {row.step: row.sentence for row in section(value, edges=(), origin=each).edges}
         for name, each in {"known": origin, "lost": lost, "none": None}.items()
@@ -72,7 +72,7 @@ def test_a_step_that_was_not_tried_says_why() -> None:
     facts = {each.label: each.value for each in section(value, edges=(), origin=lost).facts}
     assert "No tag of the repository fits⟨U+202E⟩ this version." == facts["Who says so"]
     assert [bare, bare] == [shown[name]["Source archive → wheel"] for name in ("lost", "none")]
-    without = value.model_copy(update={"evidence": value.evidence.model_copy(update={"source_file": None})})
+    without = value.replace(evidence=value.evidence.replace(source_file=None))
     assert f"{bare} No source archive is known." == section(without, edges=(), origin=origin).edges[1].sentence
 
 
@@ -180,10 +180,8 @@ def test_changes_that_the_build_makes_are_no_alarm() -> None:
 def test_a_source_archive_has_no_wheel_behind_it() -> None:
     """Its own trail is one step."""
     value = trails.attested(MemoryBlobs())
-    subject = value.artifact.model_copy(
-        update={"file": value.artifact.file.model_copy(update={"filename": "loom-2.2.0.tar.gz"})}
-    )
-    found = section(value.model_copy(update={"artifact": subject}))
+    subject = value.artifact.replace(file=value.artifact.file.replace(filename="loom-2.2.0.tar.gz"))
+    found = section(value.replace(artifact=subject))
     assert ["Commit → source archive"] == [row.step for row in found.edges]
     assert [2, 2] == [len(picture.boxes) for picture in found.pictures]
 
@@ -251,9 +249,9 @@ def test_attempts_name_their_step() -> None:
 def test_the_source_of_the_winning_attempt_is_shown() -> None:
     """A wheel that came out of the commit is not said to come from the source archive."""
     value = trails.attested(MemoryBlobs())
-    from_archive = page(value.model_copy(update={"decision": value.decision.model_copy(update={"attempt": 1})}))
+    from_archive = page(value.replace(decision=value.decision.replace(attempt=1)))
     assert "Source archive published with the release" == from_archive.source[0].value
-    from_commit = page(value.model_copy(update={"decision": value.decision.model_copy(update={"attempt": 2})}))
+    from_commit = page(value.replace(decision=value.decision.replace(attempt=2)))
     assert "Commit in a Git repository" == from_commit.source[0].value
     facts = {fact.label: fact.value for fact in from_commit.source}
     assert (trails.COMMIT, "A verified attestation names this commit.") == (facts["Git commit"], facts["Who names it"])
@@ -265,7 +263,7 @@ def test_another_step_never_stands_for_the_artifact() -> None:
     value = trails.smuggled(MemoryBlobs())
     only = (value.attempts[1],)
     decision = Decision(verdict=Verdict.INPUTS_MISSING, sentence="A dependency is gone.")
-    shown = page(value.model_copy(update={"attempts": only, "decision": decision}))
+    shown = page(value.replace(attempts=only, decision=decision))
     assert None is shown.proof.rebuilt
     assert None is shown.build
     assert [False] == [row.decisive for row in shown.attempts]

@@ -41,7 +41,7 @@ def page(value: Report) -> str:
 def explained(**changes: object) -> Report:
     """A report that differs, with one cause."""
     fields = {"diagnosis": Diagnosis(findings=(finding(),))} | changes
-    return reports.differs(MemoryBlobs()).model_copy(update=fields)
+    return reports.differs(MemoryBlobs()).replace(**fields)
 
 
 def test_what_was_reproduced_has_no_box() -> None:

@@ -197,7 +197,7 @@ def test_two_names_for_one_tree(tmp_path: Path) -> None:
 def changed(name: str) -> Spec:
     """The specification of a later version of this program."""
     spec = find(name)
-    return spec.model_copy(update={"packages": (*spec.packages, "zip")})
+    return spec.replace(packages=(*spec.packages, "zip"))
 
 
 @pytest.mark.parametrize("same_tree", [True, False])
@@ -254,7 +254,7 @@ def test_another_python_is_not_replaced(tmp_path: Path) -> None:
     """One with another Python does not stand in for the one that was asked for."""
     store(tmp_path, TinyMaker()).get("trixie")
     other = DebianToolchains(
-        tmp_path, FixedClock(), maker=no_mirror, specs=lambda name: find(name).model_copy(update={"python": "3.14"})
+        tmp_path, FixedClock(), maker=no_mirror, specs=lambda name: find(name).replace(python="3.14")
     )
     with pytest.raises(ToolchainError, match="the mirror no longer has a file"):
         other.get("trixie")

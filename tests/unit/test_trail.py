@@ -58,7 +58,7 @@ def test_steps_that_disagree_are_heard(label: str) -> None:
     assert (SAME, f"So it is. {sentence}") == (decision.verdict, decision.sentence)
     assert decision == with_steps(decision, value)
     report = trails.claimed(MemoryBlobs())
-    section = trail_section(report.model_copy(update={"trail": value}))
+    section = trail_section(report.replace(trail=value))
     assert section is not None
     assert section.banner is not None
 

@@ -118,7 +118,7 @@ def test_each_change_changes_one_thing(factor: Factor) -> None:
 def test_the_path_changes_everywhere_it_is_named() -> None:
     """Commands, environment and directory; the inputs stay where they are."""
     (change,) = changes(
-        BASE.model_copy(update={"environment": {"PATH": "/build/env/bin:/usr/bin", "X": "/x/build"}}), Factor.BUILD_PATH
+        BASE.replace(environment={"PATH": "/build/env/bin:/usr/bin", "X": "/x/build"}), Factor.BUILD_PATH
     )
     moved = change.definition
     assert "/build/another/place" == moved.directory
@@ -129,7 +129,7 @@ def test_the_path_changes_everywhere_it_is_named() -> None:
 
 def test_the_order_of_files_needs_a_tree() -> None:
     """A build that names no source tree cannot be turned round, and the table says so."""
-    base = BASE.model_copy(update={"commands": (("make",),)})
+    base = BASE.replace(commands=(("make",),))
     table = varied(lambda _: "a=1", base)
     assert {Factor.FILE_ORDER: Effect.NOT_TRIED} == effects(table)
 

@@ -126,7 +126,7 @@ def test_another_file_name_is_no_member() -> None:
     """The archive is neither counted nor listed among its own members."""
     other = Output(filename="x-1-py2.py3-none-any.whl", sha256=PUBLISHED, size=1)
     said = {
-        members: decide((attempt(Level.DIFFERENT, members=members).model_copy(update={"rebuilt": other}),), None)
+        members: decide((attempt(Level.DIFFERENT, members=members).replace(rebuilt=other),), None)
         for members in (0, 1, 2)
     }
     named = "The rebuilt file has another name (x-1-py2.py3-none-any.whl)"
@@ -170,7 +170,7 @@ def test_page_paths_stay_below_the_root(name: str) -> None:
 def test_something_stood_in(found: Attempt, expected: Verdict) -> None:
     """What was not built with what it needs is confirmed if it comes out, and is not accused if it does not."""
     lacks = Obstacle(verdict=Verdict.UNSUPPORTED, sentence="There is no Python 2.")
-    stood_in = found.model_copy(update={"hypothesis": found.hypothesis.model_copy(update={"lacks": lacks})})
+    stood_in = found.replace(hypothesis=found.hypothesis.replace(lacks=lacks))
     decision = decide((stood_in,), None)
     assert expected is decision.verdict
     assert decision.attempt is not None or decision.sentence == lacks.sentence

@@ -83,7 +83,7 @@ def _evidence(workshop: Context, project: Project, release: Sequence[ReleaseFile
         _check_size(workshop, source)
         return _inspected(workshop, evidence, published, source)
     except NotRebuildable as stopped:
-        return evidence.model_copy(update={"obstacle": stopped.obstacle})
+        return evidence.replace(obstacle=stopped.obstacle)
 
 
 def _notes(published: PublishedFile) -> tuple[str, ...]:
@@ -164,7 +164,7 @@ def _alone(workshop: Context, evidence: Evidence, obstacle: Obstacle) -> Evidenc
     file = evidence.artifact.file
     workshop.fetcher.file(file.url, sha256=file.sha256, max_bytes=workshop.max_file_bytes)
     [listing] = inspect(workshop, [as_input(file)], texts=(*WHEEL_TEXTS, *texts_below(_usual_top(file))))
-    return evidence.model_copy(update={"artifact_inspection": listing, "obstacle": obstacle})
+    return evidence.replace(artifact_inspection=listing, obstacle=obstacle)
 
 
 def _usual_top(source: PublishedFile) -> str:
@@ -187,19 +187,17 @@ def _inspected(workshop: Context, evidence: Evidence, wheel: PublishedFile, sour
     if top != usual_top:
         listings[1:] = inspect(workshop, [as_input(source)], texts=texts_below(top))
     served = provenance_document(workshop, source)
-    found = evidence.model_copy(
-        update={
-            "notes": (*evidence.notes, *served.notes, *filter(None, [served.refused])),
-            "source_provenance_sha256": served.document,
-            "source_file": source,
-            "source": Source(
-                kind=SourceKind.SDIST, uri=source.url, digest={"sha256": source.sha256}, filename=source.filename
-            ),
-            "artifact_inspection": listings[0],
-            "source_inspection": listings[1],
-        }
+    found = evidence.replace(
+        notes=(*evidence.notes, *served.notes, *filter(None, [served.refused])),
+        source_provenance_sha256=served.document,
+        source_file=source,
+        source=Source(
+            kind=SourceKind.SDIST, uri=source.url, digest={"sha256": source.sha256}, filename=source.filename
+        ),
+        artifact_inspection=listings[0],
+        source_inspection=listings[1],
     )
-    return found.model_copy(update={"obstacle": _obstacle(wheel, source, listings)})
+    return found.replace(obstacle=_obstacle(wheel, source, listings))
 
 
 def _obstacle(wheel: PublishedFile, source: PublishedFile, listings: list[Inspection]) -> Obstacle | None:

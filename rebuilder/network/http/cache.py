@@ -66,7 +66,7 @@ class HttpCache:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
             return
-        entry = entry.model_copy(update={"fresh_until": self._fresh_until(directives, headers.get("age"))})
+        entry = entry.replace(fresh_until=self._fresh_until(directives, headers.get("age")))
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
             descriptor, temporary = tempfile.mkstemp(dir=self._directory)

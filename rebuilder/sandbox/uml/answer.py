@@ -7,33 +7,32 @@ import re
 import stat
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from rebuilder.errors import NoGuestError
 from rebuilder.model.attempt import Limit
 from rebuilder.model.text import clipped
+from rebuilder.model.value import Value
 from rebuilder.sandbox.uml import guest
 
 _ANSWER_BYTES = 64 << 10
 _BACKSTOPS = frozenset({Limit.WALL_TIME, Limit.CPU_TIME, Limit.PROCESSES})
 """Limits of the sandbox around a guest that a build reaches when the guest no longer watches over it."""
 
-_Model = TypeVar("_Model", bound=BaseModel)
+_Model = TypeVar("_Model", bound=Value)
 
 
-class Begun(BaseModel):
+class Begun(Value):
     """What the guest wrote when the commands began."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(strict=True)
 
     kernel: str
     """Release of the guest's kernel."""
 
 
-class Answer(BaseModel):
+class Answer(Value):
     """How the guest says the run ended."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     problem: str | None = None
     """Why the guest could not do what it was asked."""
@@ -81,7 +80,7 @@ def told(answer: Answer | None, limit: Limit | None, said: str) -> Answer:
         return Answer(broken=f"The guest that this build ran in broke down: {_plain(why)}.")
     if answer.limit is None and answer.exit_code is None:
         return Answer(broken="The guest that this build ran in did not say how it ended.")
-    return answer.model_copy(update={"broken": None})
+    return answer.replace(broken=None)
 
 
 def last_words(said: str) -> str:

@@ -49,7 +49,7 @@ def verdict_routes(desk: ApiContext) -> APIRouter:
                 f"No such {what} was seen here.",
                 hint="Check the spelling; POST /api/v1/verifications asks for a verification.",
             )
-        known = [each.model_copy(update={"verifications": tuple(desk.agreeing(each.verifications))}) for each in known]
+        known = [each.replace(verifications=tuple(desk.agreeing(each.verifications))) for each in known]
         full = trusted(desk, request)
         return Status(files=tuple(file_status(each, public=not full) for each in known))
 
@@ -62,7 +62,7 @@ def verdict_routes(desk: ApiContext) -> APIRouter:
     ) -> Verdicts:
         """List finished verifications, newest first."""
         recent = desk.ledger.lookup.recent(limit, ecosystem=ecosystem, verdict=verdict, before=before)
-        return verdicts_page(recent.model_copy(update={"rows": tuple(desk.agreeing(recent.rows))}))
+        return verdicts_page(recent.replace(rows=tuple(desk.agreeing(recent.rows))))
 
     @router.get("/report", response_model=Report, responses=_NOT_FOUND)
     def report(sha256: _Digest, filename: _Name | None = None) -> Response:

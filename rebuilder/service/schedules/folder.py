@@ -89,7 +89,7 @@ class Folder:
         )
         changed = reading != self._last
         self._last = reading
-        return reading.model_copy(update={"changed": changed})
+        return reading.replace(changed=changed)
 
     def _present(self, problems: list[Remark]) -> list[Path]:
         try:

@@ -74,7 +74,7 @@ def read_file(path: Path, *, ecosystems: Collection[str] = ECOSYSTEMS, limits: L
         text = read_text(path, _MAX_BYTES)
         document = parse_toml(path, text)
     except FileError as error:
-        reading.problems.append(error.remark.model_copy(update={"file": path.name}))
+        reading.problems.append(error.remark.replace(file=path.name))
         return reading
     _Reader(path, text, document, reading, ecosystems=ecosystems, limits=limits or Limits()).run()
     return reading
@@ -182,7 +182,7 @@ class _Reader:
         if table.every is None and table.cron is None and not {"every", "cron"} & set(wrong):
             self._note("every", 'is missing; say how often, such as every = "6h" or cron = "0 */6 * * *"')
         timing = Timing.model_validate(table.model_dump(include={"every", "cron", "time_zone"}))
-        timing = timing.model_copy(update={"jitter": table.jitter or 0})
+        timing = timing.replace(jitter=table.jitter or 0)
         for key, sentence_ in times.mistakes(timing):
             self._note(key, sentence_)
         return timing
@@ -259,7 +259,7 @@ class _Reader:
             try:
                 collect(path, ecosystem, named)
             except FileError as error:
-                words = error.remark.model_copy(update={"key": None}).spoken.rstrip(".")
+                words = error.remark.replace(key=None).spoken.rstrip(".")
                 self._note("files", words, name)
             finally:
                 self._reading.read += named.read

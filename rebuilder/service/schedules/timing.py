@@ -89,13 +89,13 @@ def mistakes(timing: Timing) -> list[tuple[str, str]]:
         except ValueError as error:
             found.append((key, str(error)))
             if key == "time_zone":
-                timing = timing.model_copy(update={"time_zone": "UTC"})
+                timing = timing.replace(time_zone="UTC")
     return found
 
 
 def upcoming(timing: Timing, now: datetime, count: int) -> list[datetime]:
     """The next times after ``now``, without jitter; intervals are counted from ``now``."""
-    trigger = Trigger(timing.model_copy(update={"jitter": 0}), now)
+    trigger = Trigger(timing.replace(jitter=0), now)
     times = [now]
     while len(times) <= count:
         times.append(trigger.get_next_fire_time(times[-1], times[-1]))

@@ -145,7 +145,7 @@ class AlarmBook:
             if urgent:
                 _escalated(connection, before, severity, now)
         if urgent:
-            _tell(Event.ESCALATED, before.model_copy(update={"severity": severity}))
+            _tell(Event.ESCALATED, before.replace(severity=severity))
 
     def fill(
         self, targets: Mapping[str, Collection[Severity]], quiet: Callable[[RecordedAlarm], bool], now: datetime

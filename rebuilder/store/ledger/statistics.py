@@ -124,10 +124,7 @@ class Statistics:
 def _with_queued(ecosystems: dict[str, EcosystemFigures], queued: dict[str, int]) -> dict[str, EcosystemFigures]:
     names = sorted({*ecosystems, *queued})
     figures = {name: ecosystems.get(name, EcosystemFigures()) for name in names}
-    return {
-        name: each.model_copy(update={"untested": each.untested + queued.get(name, 0)})
-        for name, each in figures.items()
-    }
+    return {name: each.replace(untested=each.untested + queued.get(name, 0)) for name, each in figures.items()}
 
 
 def _ended(state: str) -> Any:

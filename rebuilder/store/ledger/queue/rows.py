@@ -99,17 +99,15 @@ def merged(old: Order, new: Order) -> Order:
     """What two orders for one file come to: as urgent and as thorough as the more urgent and the more thorough."""
     urgent = new.priority < old.priority
     limits = new.limits if urgent or more_thorough(new, old) else old.limits
-    return (new if urgent else old).model_copy(
-        update={
-            "tier": max(old.tier, new.tier, key=_TIERS.index),
-            "check": max(old.check, new.check, key=_CHECKS.index),
-            "limits": limits,
-            "sha256": new.sha256 or old.sha256,
-        }
+    return (new if urgent else old).replace(
+        tier=max(old.tier, new.tier, key=_TIERS.index),
+        check=max(old.check, new.check, key=_CHECKS.index),
+        limits=limits,
+        sha256=new.sha256 or old.sha256,
     )
 
 
 def retried(order: Order) -> Order:
     """The order once it has been tried: it waits behind what was not tried yet, and is never sooner than before."""
     later = order.reason.priority < Reason.RETRY.priority
-    return order.model_copy(update={"reason": Reason.RETRY}) if later else order
+    return order.replace(reason=Reason.RETRY) if later else order
