@@ -12,16 +12,15 @@ import platformdirs
 from pydantic import AfterValidator, BeforeValidator, Field, GetPydanticSchema, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
+from rebuilder.ecosystems.registry import ECOSYSTEMS
 from rebuilder.errors import UsageError
 from rebuilder.model.definition import Limits
-from rebuilder.model.provenance import Expectation, project_name
+from rebuilder.model.provenance import Expectation
 from rebuilder.model.settings import AlarmSettings, ServiceSettings
 from rebuilder.model.toolchain_settings import InterpreterSettings, ToolchainSettings, check_name
 from rebuilder.model.value import Value
 
 APPLICATION = "rebuilder"
-_ATTESTED = ("pypi", "npm")
-"""Ecosystems whose releases can be attested."""
 _PROJECT = re.compile(r"(?:@[\w.~-]+/)?[\w.~-]+", re.ASCII)
 _REPOSITORY = re.compile(r"https://[\w.-]+(?::\d+)?/[!-~]+", re.ASCII)
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9_.-]+|\[[0-9a-fA-F:.]+\])(?::[1-9][0-9]{0,4})?/?", re.ASCII)
@@ -223,9 +222,10 @@ class Config(Value):
         found: dict[str, Expectation] = {}
         for key, expectation in expect.items():
             ecosystem, _, name = key.partition(":")
-            if ecosystem not in _ATTESTED or not _PROJECT.fullmatch(name):
+            conventions = ECOSYSTEMS.get(ecosystem)
+            if conventions is None or not conventions.attested or not _PROJECT.fullmatch(name):
                 raise ValueError(f'{key!r} is not a project; write it like [expect."pypi:sampleproject"]')
-            project = f"{ecosystem}:{project_name(ecosystem, name)}"
+            project = f"{ecosystem}:{conventions.canonical_name(name)}"
             if project in found:
                 raise ValueError(f"{key!r} is there twice, in two spellings")
             if expectation.repository is not None and not _REPOSITORY.fullmatch(expectation.repository):

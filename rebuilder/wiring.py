@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from uv import find_uv_bin
-
 from rebuilder.cache_counter import CacheCounter
 from rebuilder.clock import Clock, SystemClock
 from rebuilder.compare.carried import find_carried
@@ -19,21 +17,15 @@ from rebuilder.compare.comparer import Comparer
 from rebuilder.compare.diffoscope import DiffoscopeRunner
 from rebuilder.compare.finisher import Finisher
 from rebuilder.config import Config
-from rebuilder.ecosystems.npm.ecosystem import Npm
-from rebuilder.ecosystems.npm.evidence import Access
-from rebuilder.ecosystems.npm.settings import NpmSettings, Registry
-from rebuilder.ecosystems.pypi.ecosystem import PyPI
-from rebuilder.ecosystems.pypi.settings import index_settings
-from rebuilder.ecosystems.pypi.toolchain_choice import with_configured
+from rebuilder.ecosystems.conventions import Context
+from rebuilder.ecosystems.registry import ECOSYSTEMS, conventions
 from rebuilder.effective_limits import EffectiveLimits
 from rebuilder.environments.configured import configured_toolchains
-from rebuilder.environments.uv_tool import uv_input
 from rebuilder.network.git.sources import GitLimits, GitSources
 from rebuilder.network.http.address import Credentials
 from rebuilder.network.http.cache import HttpCache
 from rebuilder.network.http.fetcher import HttpFetcher
 from rebuilder.network.reach import Reach
-from rebuilder.network.resolver import UvResolver, UvSettings
 from rebuilder.progress import Progress
 from rebuilder.provenance.checker import ProvenanceChecker
 from rebuilder.provenance.trust.files import check_in_use, load, shipped
@@ -94,7 +86,6 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
     hits = CacheCounter()
     check_places(store=config.store, keys=config.keys, site=config.site_directory)
     check_in_use(config.trust_in_use)
-    index = index_settings(config.index_url)
     with ExitStack() as stack:
         blobs = DiskBlobs(config.store / "blobs")
         ledger = Ledger.open(config.ledger_place)
@@ -125,54 +116,28 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
         sandboxes: dict[str, BubblewrapSandbox | UmlSandbox] = {sandbox.kind: sandbox, uml.kind: uml}
         run = DefinitionRunner(sandboxes, toolchains, blobs)
         guest = SandboxPrograms(sandbox, toolchains, blobs, GUEST_TOOLCHAIN)
-        reach, credentials = Reach(config.network.reachable, os.environ), Credentials()
-        fetcher = stack.enter_context(
-            HttpFetcher(
-                blobs,
-                HttpCache(config.store / "cache" / "http"),
-                ca_bundle=index.ca_bundle,
-                total_seconds=config.network.seconds,
-                credentials=credentials,
-                reach=reach,
-            )
-        )
-        fetcher.admit(index.index_url)
-        resolver = UvResolver(
-            UvSettings(
-                index_url=index.index_url,
-                binary=Path(find_uv_bin()),
-                cache_directory=config.store / "cache" / "uv",
-                ca_bundle=index.ca_bundle,
-                reach=reach,
-                credentials=credentials,
-            ),
-            LedgerMemo(ledger, "resolution", clock, hits),
-        )
-        pypi = PyPI(
-            index.index_url,
-            fetcher=fetcher,
+        context = Context(
+            settings=config,
             blobs=blobs,
-            guest=guest,
+            programs=guest,
             run=run,
-            resolver=resolver,
             toolchains=toolchains,
-            uv_input=partial(uv_input, blobs, config.store / "cache"),
-            facts=LedgerMemo(ledger, "pypi", clock, hits),
-            max_file_bytes=config.download_bytes,
             limits=allowance.limits,
             sandboxes=frozenset(sandboxes),
-            sandbox=config.sandbox,
-            clock=config.clock,
-            interpreters=with_configured(config.interpreters),
+            memo=lambda kind: LedgerMemo(ledger, kind, clock, hits),
+            fetcher=lambda ca_bundle, credentials: stack.enter_context(_fetcher(config, blobs, ca_bundle, credentials)),
+            reach=Reach(config.network.reachable, os.environ),
+            ca_bundle=next(filter(None, (each.ca_bundle(config) for each in ECOSYSTEMS.values())), None),
+            closing=stack,
         )
-        npm = Npm(
-            partial(_npm_access, stack, blobs, config, index.ca_bundle),
-            blobs=blobs,
-            facts=LedgerMemo(ledger, "npm", clock, hits),
-            max_file_bytes=config.download_bytes,
-        )
+        ecosystems = {name: each.open(context) for name, each in ECOSYSTEMS.items()}
         checker = ProvenanceChecker(
-            blobs, lambda: load(config.trust_in_use) if config.trust_in_use else shipped(), ledger, config.expect, clock
+            blobs,
+            lambda: load(config.trust_in_use) if config.trust_in_use else shipped(),
+            ledger,
+            config.expect,
+            clock,
+            conventions=conventions,
         )
         sources = GitSources(
             blobs,
@@ -183,9 +148,8 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
         )
         lineage = StepVerifier(checker, sources, stopwatch)
         yield Parts(
-            ecosystems={pypi.name: pypi, npm.name: npm},
+            ecosystems=ecosystems,
             blobs=blobs,
-            fetcher=fetcher,
             ledger=ledger,
             run=run,
             lineage=lineage,
@@ -260,28 +224,12 @@ def _press(config: Config, ledger: Ledger, blobs: Blobs, clock: Clock) -> Signer
     )
 
 
-def _npm_access(stack: ExitStack, blobs: DiskBlobs, config: Config, ca_bundle: Path | None) -> Access:
-    """Settings and network for npm registries; opened when the first npm package is asked for.
-
-    Raises:
-        UsageError: npm's settings cannot be understood.
-    """
-    settings = NpmSettings()
-    credentials = Credentials()
-    fetcher = stack.enter_context(
-        HttpFetcher(
-            blobs,
-            HttpCache(config.store / "cache" / "http"),
-            ca_bundle=settings.ca_bundle or ca_bundle,
-            total_seconds=config.network.seconds,
-            credentials=credentials,
-            reach=Reach(config.network.reachable, os.environ),
-        )
+def _fetcher(config: Config, blobs: DiskBlobs, ca_bundle: Path | None, credentials: Credentials) -> HttpFetcher:
+    return HttpFetcher(
+        blobs,
+        HttpCache(config.store / "cache" / "http"),
+        ca_bundle=ca_bundle,
+        total_seconds=config.network.seconds,
+        credentials=credentials,
+        reach=Reach(config.network.reachable, os.environ),
     )
-
-    def admit(registry: Registry) -> None:
-        fetcher.admit(registry.url)
-        if registry.grant is not None:
-            credentials.grant(registry.grant.prefix, registry.grant.header)
-
-    return Access(settings, fetcher, admit)

@@ -12,27 +12,31 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "rebuilder"
 PARTS = {
-    "ecosystems",
     "provenance",
     "environments",
     "sandbox",
     "compare",
     "diagnose",
     "signing",
-    "site",
     "network",
     "store",
 }
 LAYERS: list[set[str]] = [
     {"model", "errors", "resources", "programs", "stat_cache", "foreign_json", "foreign_words", "clock"},
     {"extras", "progress"},
-    PARTS | {"effective_limits", "config", "cache_counter", "store_layout", "stopwatch"},
+    PARTS | {"effective_limits", "cache_counter", "store_layout", "stopwatch"},
+    {"ecosystems"},
+    {"config", "site"},
     {"verification", "doctor", "alarms"},
     {"wiring"},
     {"service"},
     {"cli"},
 ]
 PROTOCOLS = {f"rebuilder.{part}.protocol" for part in PARTS}
+SHARED = {f"rebuilder.ecosystems.{path.stem}" for path in (PACKAGE / "ecosystems").glob("*.py")} - {
+    "rebuilder.ecosystems.registry"
+}
+"""What every ecosystem may use; the registry knows them all, and none of them knows it."""
 """What parts on one level ask of each other; a protocol imports only values and other protocols."""
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
@@ -73,7 +77,7 @@ def test_imports_go_one_way(path: Path) -> None:
             assert place(name) in {"model", "errors"}, f"{'.'.join(own)} imports {name}"
         assert level(place(name)) < level(own[0]), f"{'.'.join(own)} imports {name}"
     if own[0] == "ecosystems" and len(own) > 2:
-        others = {name for name in imports(path) if name.startswith("rebuilder.ecosystems.")} - PROTOCOLS
+        others = {name for name in imports(path) if name.startswith("rebuilder.ecosystems.")} - SHARED
         assert all(name.split(".")[2] == own[1] for name in others), f"{own} imports another ecosystem"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from rebuilder.cli.display import Display, plain
 from rebuilder.cli.line import fault_line, result_line
 from rebuilder.config import Config
-from rebuilder.ecosystems.registry import parse_subject
+from rebuilder.ecosystems.registry import ECOSYSTEMS, parse_subject
 from rebuilder.errors import ExitCode, RebuilderError, UsageError
 from rebuilder.model.artifact import Subject
 from rebuilder.model.verdict import Verdict
@@ -52,31 +52,36 @@ def subject_of(parts: Parts, text: str) -> Subject:
         UsageError: it is malformed, or the file cannot be read.
     """
     path = Path(text)
-    if "/" not in text.removeprefix("pkg:") and not text.endswith(".whl"):
+    local = [name for name, each in ECOSYSTEMS.items() if text.endswith(tuple(each.local_files))]
+    if "/" not in text.removeprefix("pkg:") and not local:
         return parse_subject(text, parts.ecosystems)
     if text.startswith(("pkg:", *(f"{name}:" for name in parts.ecosystems))):
         return parse_subject(text, parts.ecosystems)
     digest = _digest(path, plain(text))
-    named = parts.ecosystems["pypi"].parse(path.name)
+    named = parts.ecosystems[local[0]].parse(path.name)
     return named.replace(local_sha256=digest, asked=text)
 
 
 def _digest(path: Path, shown: str) -> str:
-    """SHA-256 of a wheel on disk.
+    """SHA-256 of a published file on disk.
 
     Raises:
-        UsageError: it is not there, not a wheel, or cannot be read.
+        UsageError: it is not there, is of no kind that can be looked up, or cannot be read.
     """
     hint = "A release is named like this: pypi:idna==3.10"
     shown = shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"
+    kinds = {end: (word, each) for each in ECOSYSTEMS.values() for end, word in each.local_files.items()}
     try:
         if not path.exists():
             raise UsageError(f"There is no file {shown}.", hint=hint)
-        if not path.is_file() or path.suffix != ".whl":
-            raise UsageError(f"{shown} is not a wheel.", hint=hint)
+        if not path.is_file() or path.suffix not in kinds:
+            words = " or a ".join(word for word, _ in kinds.values())
+            raise UsageError(f"{shown} is not a {words}.", hint=hint)
+        word, ecosystem = kinds[path.suffix]
         with path.open("rb") as file:
-            if file.read(2) != b"PK":
-                raise UsageError(f"{shown} is named like a wheel, but is no ZIP archive.", hint=hint)
+            problem = ecosystem.local_problem(file.read(512))
+            if problem is not None:
+                raise UsageError(f"{shown} is named like a {word}, but is {problem}.", hint=hint)
             file.seek(0)
             return hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError) as error:

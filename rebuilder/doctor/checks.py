@@ -16,6 +16,8 @@ from pathlib import Path
 
 from rebuilder.config import Config
 from rebuilder.doctor.uml_guest import check_guest, look_at_guest
+from rebuilder.ecosystems.conventions import RegistryCheck
+from rebuilder.ecosystems.registry import ECOSYSTEMS
 from rebuilder.environments import sources
 from rebuilder.environments.catalog import catalog
 from rebuilder.errors import NoGuestError, RebuilderError, SandboxUnavailableError, UsageError
@@ -65,26 +67,8 @@ def _seccomp() -> object:
     return program()
 
 
-def _index(override: str | None) -> tuple[str, list[str]]:
-    from rebuilder.ecosystems.pypi.settings import index_settings
-
-    settings = index_settings(override)
-    return settings.index_url, [settings.origin, *([settings.ca_origin] if settings.ca_origin else [])]
-
-
-def _ask(override: str | None) -> str:
-    from rebuilder.doctor.index_probe import ask_index
-    from rebuilder.ecosystems.pypi.settings import index_settings
-    from rebuilder.ecosystems.pypi.simple_index import MEDIA_TYPE
-
-    settings = index_settings(override)
-    return ask_index(settings.index_url, accept=MEDIA_TYPE, ca_bundle=settings.ca_bundle)
-
-
-def _npm() -> str:
-    from rebuilder.ecosystems.npm.settings import NpmSettings
-
-    return NpmSettings().registry().origin
+def _registries(config: Config) -> list[RegistryCheck]:
+    return [each for _, ecosystem in sorted(ECOSYSTEMS.items()) for each in ecosystem.check_registry(config)]
 
 
 @dataclass(frozen=True)
@@ -103,10 +87,8 @@ class Machine:
     seccomp: Callable[[], object] = _seccomp
     isolation: Callable[[], list[str]] = check_isolation
     guest: Callable[[Config], NoGuestError | None] = check_guest
-    index: Callable[[str | None], tuple[str, list[str]]] = _index
-    ask: Callable[[str | None], str] = _ask
-    """Asks the index itself."""
-    npm: Callable[[], str] = _npm
+    registries: Callable[[Config], list[RegistryCheck]] = _registries
+    """Looks at the settings of each ecosystem's clients, and asks the registries that nothing goes without."""
 
 
 @dataclass(frozen=True)
@@ -366,20 +348,8 @@ def _mend_trust(place: Path | None) -> str:
 
 
 def _settings(config: Config, here: Machine) -> Iterator[_Finding]:
-    try:
-        url, origins = here.index(config.index_url)
-    except RebuilderError as error:
-        yield _said("index", str(error), ok=False, mend=error.hint)
-    else:
-        where = " ".join([f"Releases are read from {sources.without_password(url)}.", *origins])
-        try:
-            yield _said("index", f"{where} {here.ask(config.index_url)}")
-        except RebuilderError as error:
-            yield _said("index", f"{where} {error}", ok=False, mend=error.hint)
-    try:
-        yield _said("npm", here.npm())
-    except RebuilderError as error:  # Without it everything else can be rebuilt.
-        yield _said("npm", f"{error} Only npm packages need one.")
+    for each in here.registries(config):
+        yield _said(each.name, each.sentence, ok=each.ok, mend=each.fix)
     settings = sources.apt_settings()
     lines = sources.sources("stable", etc_apt=here.etc_apt or sources.etc_apt(settings))
     mirrors = list(dict.fromkeys(sources.without_password(line.split()[2]) for line in lines))

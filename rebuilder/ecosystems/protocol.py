@@ -12,7 +12,7 @@ from rebuilder.model.git import SourceTree
 from rebuilder.model.listing import Listing
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.trail import FileChange, Origin
-from rebuilder.network.protocol import Sources
+from rebuilder.network.protocol import Fetcher, Sources
 
 
 class Ecosystem(Protocol):
@@ -21,6 +21,15 @@ class Ecosystem(Protocol):
     @property
     def name(self) -> str:
         """The name before the colon in a subject, and the purl type: ``pypi``."""
+        ...
+
+    @property
+    def fetcher(self) -> Fetcher:
+        """Reaches the registry as the ecosystem's own settings say, with credentials where it has some.
+
+        Raises:
+            UsageError: the settings cannot be understood.
+        """
         ...
 
     def parse(self, text: str) -> Subject:

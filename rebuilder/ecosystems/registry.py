@@ -1,12 +1,34 @@
-"""All ecosystems by name, and how a subject names one."""
+"""All ecosystems by name, and how a subject names one.
+
+A new ecosystem is a folder beside this file and a line in :data:`ECOSYSTEMS`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rebuilder.ecosystems.conventions import Conventions
+from rebuilder.ecosystems.npm.conventions import NpmConventions
 from rebuilder.ecosystems.protocol import Ecosystem
+from rebuilder.ecosystems.pypi.conventions import PyPIConventions
 from rebuilder.errors import UsageError
 from rebuilder.model.artifact import Subject
+
+ECOSYSTEMS: dict[str, Conventions] = {
+    "npm": NpmConventions(),
+    "pypi": PyPIConventions(),
+}
+DEFAULT = "pypi"
+"""What schedules mean that name no ecosystem."""
+
+
+def conventions(ecosystem: str) -> Conventions:
+    """Those of one ecosystem; plain ones where stored reports name one that is not here."""
+    known = ECOSYSTEMS.get(ecosystem)
+    if known is None:
+        known = Conventions()
+        known.name = ecosystem
+    return known
 
 
 def parse_subject(text: str, ecosystems: Mapping[str, Ecosystem]) -> Subject:

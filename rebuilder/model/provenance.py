@@ -209,7 +209,7 @@ class RememberedPublisher(Value):
 
     ecosystem: str
     name: str
-    """Of the project, as :func:`project_name` gives it."""
+    """Of the project, in its one spelling."""
     forge: Forge
     issuer: str
     account: str | None = None
@@ -241,11 +241,6 @@ class Expectation(Value):
     environment: str | None = None
     attested: bool | None = None
     """True: every file has a verified attestation; False: it may be missing; None: it must not go missing again."""
-
-
-def project_name(ecosystem: str, name: str) -> str:
-    """The one spelling of a project's name (PyPI: PEP 503; elsewhere names are spelt one way only)."""
-    return re.sub(r"[-_.]+", "-", name).lower() if ecosystem == "pypi" else name
 
 
 def account(publisher: Publisher) -> str | None:

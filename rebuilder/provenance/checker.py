@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
@@ -19,14 +18,10 @@ from rebuilder.model.provenance import (
     RegistrySignature,
     RememberedPublisher,
     account,
-    project_name,
 )
-from rebuilder.model.value import sha256_hex
 from rebuilder.provenance.identity import judge
 from rebuilder.provenance.naming import text
-from rebuilder.provenance.npm.npm import verify_npm
 from rebuilder.provenance.outcome import absent, missing
-from rebuilder.provenance.pypi.pypi import verify_pypi
 from rebuilder.provenance.refusal import shown
 from rebuilder.provenance.trust.root import TrustRoot
 from rebuilder.store.protocol import Blobs
@@ -58,6 +53,31 @@ class PublisherMemory(Protocol):
         ...
 
 
+class Attesting(Protocol):
+    """What the checker asks of an ecosystem: see :class:`rebuilder.ecosystems.conventions.Conventions`."""
+
+    def canonical_name(self, name: str) -> str:
+        """The one spelling of a project's name."""
+        ...
+
+    def older(self, version: str, than: str) -> bool | None:
+        """Whether a version comes before another; None where one of them is no version."""
+        ...
+
+    def check_attestations(
+        self,
+        artifact: Artifact,
+        document: bytes | None,
+        signatures: Sequence[RegistrySignature],
+        *,
+        blobs: Blobs,
+        trust: Callable[[], TrustRoot],
+        now: datetime,
+    ) -> Provenance | None:
+        """Check what is signed about an artifact; None when there is nothing to check."""
+        ...
+
+
 class ProvenanceChecker:
     """Checks one artifact after the other.
 
@@ -67,6 +87,7 @@ class ProvenanceChecker:
         memory: Of first publishers.
         expectations: What the settings expect, by ``ecosystem:name`` with the normalised name.
         clock: For signed times that lie ahead, and for when a publisher was remembered.
+        conventions: Gives those of an ecosystem by its name.
     """
 
     def __init__(
@@ -76,12 +97,15 @@ class ProvenanceChecker:
         memory: PublisherMemory,
         expectations: Mapping[str, Expectation],
         clock: Clock,
+        *,
+        conventions: Callable[[str], Attesting],
     ) -> None:
         self._blobs = blobs
         self._trust = trust
         self._memory = memory
         self._expectations = expectations
         self._clock = clock
+        self._conventions = conventions
 
     def check(
         self,
@@ -102,7 +126,8 @@ class ProvenanceChecker:
         Raises:
             StoreError: the blobs, the trust root or the memory cannot be used. All else is a value.
         """
-        name = project_name(artifact.ecosystem, artifact.name)
+        conventions = self._conventions(artifact.ecosystem)
+        name = conventions.canonical_name(artifact.name)
         expectation = self._expectations.get(f"{artifact.ecosystem}:{name}")
         provenance = (
             self._verified(artifact, document_sha256, signatures)
@@ -110,50 +135,23 @@ class ProvenanceChecker:
             else Provenance(status=ProvenanceStatus.NOT_CHECKABLE, sentence=shown(refused, 400))
         )
         remembered = self._memory.remembered_publisher(artifact.ecosystem, name)
-        findings = judge(artifact, provenance, remembered=remembered, expectation=expectation)
+        findings = judge(artifact, provenance, remembered=remembered, expectation=expectation, older=conventions.older)
         broken = any(each.kind is FindingKind.EXPECTATION_BROKEN for each in findings)
         publisher = provenance.publisher
         if remembered is None and publisher and provenance.status is ProvenanceStatus.VERIFIED and not broken:
             # Another process may have been first, with another publisher; of several that signed, one is remembered.
             kept = self._memory.remember_publisher(_memory_of(artifact, name, publisher, self._clock.now()))
-            findings = judge(artifact, provenance, remembered=kept, expectation=expectation)
+            findings = judge(artifact, provenance, remembered=kept, expectation=expectation, older=conventions.older)
         return provenance.replace(findings=tuple(dict.fromkeys((*provenance.findings, *findings))))
 
     def _verified(
         self, artifact: Artifact, document_sha256: str | None, signatures: Sequence[RegistrySignature]
     ) -> Provenance:
         document = self._blobs.read(document_sha256) if document_sha256 is not None else None
-        provenance = self._judged(artifact, document, signatures)
+        provenance = self._conventions(artifact.ecosystem).check_attestations(
+            artifact, document, signatures, blobs=self._blobs, trust=self._trust, now=self._clock.now()
+        ) or absent("The index names no attestation for this file.")
         return missing(provenance) if document is None and artifact.file.provenance_url is not None else provenance
-
-    def _judged(
-        self, artifact: Artifact, document: bytes | None, signatures: Sequence[RegistrySignature]
-    ) -> Provenance:
-        if artifact.ecosystem == "npm" and (document is not None or signatures):
-            return self._npm(artifact, document, signatures)
-        if document is None:
-            return absent("The index names no attestation for this file.")
-        if artifact.ecosystem == "pypi":
-            return verify_pypi(document, artifact.filename, artifact.sha256, self._trust(), now=self._clock.now())
-        return Provenance(
-            status=ProvenanceStatus.NOT_CHECKABLE,
-            sentence=f"Attestations of {text(artifact.ecosystem)} files cannot be checked yet.",
-            document_sha256=sha256_hex(document),
-        )
-
-    def _npm(self, artifact: Artifact, document: bytes | None, signatures: Sequence[RegistrySignature]) -> Provenance:
-        with self._blobs.path(artifact.sha256).open("rb") as tarball:
-            sha512 = hashlib.file_digest(tarball, "sha512").hexdigest()
-        return verify_npm(
-            document,
-            artifact.name,
-            artifact.version,
-            sha512,
-            self._trust(),
-            signatures=signatures,
-            published=artifact.file.uploaded,
-            now=self._clock.now(),
-        )
 
 
 def alarms(artifact: Artifact, provenance: Provenance, now: datetime) -> tuple[Alarm, ...]:

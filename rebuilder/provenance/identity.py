@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from packageurl import PackageURL
-from packaging.version import InvalidVersion, Version
 
 from rebuilder.model.artifact import Artifact
 from rebuilder.model.provenance import (
@@ -20,6 +21,9 @@ from rebuilder.provenance import repository
 from rebuilder.provenance.expectation import unexpected
 from rebuilder.provenance.naming import FORGES, WITHOUT_PUBLISHER, described, text
 
+Older = Callable[[str, str], bool | None]
+"""Whether the first version comes before the second; None where one of them is no version."""
+
 
 def judge(
     artifact: Artifact,
@@ -27,6 +31,7 @@ def judge(
     *,
     remembered: RememberedPublisher | None = None,
     expectation: Expectation | None = None,
+    older: Older,
 ) -> tuple[ProvenanceFinding, ...]:
     """Compare the verified publishers of a file with the remembered one and with what is expected.
 
@@ -39,15 +44,16 @@ def judge(
         provenance: What checking its attestations said.
         remembered: The first verified publisher of the project.
         expectation: What the settings say about the project.
+        older: Whether one version of its ecosystem comes before another.
     """
     wanted = expectation or Expectation()
     publishers = verified_publishers(provenance)
     found = unexpected(artifact, provenance, publishers, wanted)
     if remembered is not None:
         if not publishers and wanted.attested is None:
-            found += _vanished(artifact, provenance, remembered)
+            found += _vanished(artifact, provenance, remembered, older)
         for publisher in publishers:
-            found += _changed(artifact, publisher, remembered, wanted)
+            found += _changed(artifact, publisher, remembered, wanted, older)
     return tuple(dict.fromkeys(found))
 
 
@@ -59,8 +65,10 @@ def verified_publishers(provenance: Provenance) -> tuple[Publisher, ...]:
     return tuple(dict.fromkeys(each.publisher for each in verified if each.publisher is not None))
 
 
-def _vanished(artifact: Artifact, provenance: Provenance, remembered: RememberedPublisher) -> list[ProvenanceFinding]:
-    if provenance.status is ProvenanceStatus.INVALID or _older(artifact, remembered):
+def _vanished(
+    artifact: Artifact, provenance: Provenance, remembered: RememberedPublisher, older: Older
+) -> list[ProvenanceFinding]:
+    if provenance.status is ProvenanceStatus.INVALID or _older(artifact, remembered, older):
         return []
     if _signed_by_the_same(provenance, remembered):
         sentence = (
@@ -86,10 +94,10 @@ def _signed_by_the_same(provenance: Provenance, remembered: RememberedPublisher)
 
 
 def _changed(
-    artifact: Artifact, publisher: Publisher, remembered: RememberedPublisher, wanted: Expectation
+    artifact: Artifact, publisher: Publisher, remembered: RememberedPublisher, wanted: Expectation, older: Older
 ) -> list[ProvenanceFinding]:
     """The weightiest finding only: what is below another publisher follows from it."""
-    first = f"{text(remembered.filename)}, {_first(artifact, remembered)}"
+    first = f"{text(remembered.filename)}, {_first(artifact, remembered, older)}"
     differences = _differences(publisher, remembered, wanted)
     if differences:
         sentence = f"The publisher changed: {text(artifact.filename)} has {_and(differences)} than {first}."
@@ -165,23 +173,23 @@ def _smaller_differences(publisher: Publisher, remembered: RememberedPublisher, 
     ]
 
 
-def _first(artifact: Artifact, remembered: RememberedPublisher) -> str:
+def _first(artifact: Artifact, remembered: RememberedPublisher, versions: Older) -> str:
     first = f"the first file of {text(remembered.name)} whose publisher was verified here"
-    older = _older(artifact, remembered)
+    older = _older(artifact, remembered, versions)
     if older is None:
         return f"{first} (which of the two was published first is not known)"
     return f"{first} (and the newer of the two)" if older else first
 
 
-def _older(artifact: Artifact, remembered: RememberedPublisher) -> bool | None:
+def _older(artifact: Artifact, remembered: RememberedPublisher, versions: Older) -> bool | None:
     """Whether a file was published before the remembered one: by upload time, else by version; None: not known."""
     if artifact.purl == remembered.purl:
         return False  # files of one release belong together, whichever was uploaded first
     if artifact.file.uploaded is not None and remembered.uploaded is not None:
         return artifact.file.uploaded < remembered.uploaded
     try:
-        return Version(artifact.version) < Version(PackageURL.from_string(remembered.purl).version or "")
-    except (InvalidVersion, ValueError):
+        return versions(artifact.version, PackageURL.from_string(remembered.purl).version or "")
+    except ValueError:
         return None
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from packaging.version import InvalidVersion, Version
-
+from rebuilder.ecosystems.registry import conventions
 from rebuilder.model.listing import ListedFile, Listing
 from rebuilder.model.value import canonical_json, sha256_hex
 from rebuilder.service.schedules.watch import Rule, Watch
@@ -40,19 +39,12 @@ def _latest(watch: Watch, listing: Listing) -> list[ListedFile]:
 
 def of_version(listing: Listing, version: str) -> list[ListedFile]:
     """The files of one version, however it is written."""
-    wanted = _key(listing.ecosystem, version)
-    return [each for each in listing.files if _key(listing.ecosystem, each.version) == wanted]
+    spelling = conventions(listing.ecosystem).canonical_version
+    wanted = spelling(version)
+    return [each for each in listing.files if spelling(each.version) == wanted]
 
 
 def rule_mark(watch: Watch, name: str) -> str:
     """Changes when another choice among the same files may come out: an edited watch looks at everything again."""
     wanted = [watch.versions.model_dump(mode="json"), watch.prereleases, list(watch.pins.get(name, ()))]
     return sha256_hex(canonical_json(wanted))[:16]
-
-
-def _key(ecosystem: str, version: str) -> Version | str:
-    """Lock files may write a version of a Python package in several ways (``2.0``, ``2.00``)."""
-    try:
-        return Version(version) if ecosystem == "pypi" else version
-    except InvalidVersion:
-        return version

@@ -33,7 +33,6 @@ from rebuilder.model.value import Sha256
 from rebuilder.model.variation import Variation
 from rebuilder.model.verdict import Kind, Verdict
 from rebuilder.model.work import Tier
-from rebuilder.network.protocol import Fetcher
 from rebuilder.provenance.checker import alarms as alarms_of
 from rebuilder.sandbox.protocol import RunDefinition
 from rebuilder.stopwatch import Stopwatch, WatchedToolchains
@@ -53,7 +52,6 @@ class Parts:
 
     ecosystems: Mapping[str, Ecosystem]
     blobs: Blobs
-    fetcher: Fetcher
     ledger: Ledger
     run: RunDefinition
     lineage: StepVerifier

@@ -116,7 +116,7 @@ def _fetched_again(parts: Parts, evidence: Evidence, now: datetime) -> Evidence:
     for file in filter(None, (evidence.artifact.file, evidence.source_file)):
         gone = _GONE.format(file.filename)
         notes = tuple(each for each in notes if each != gone)
-        found = parts.fetcher.digest(file.url, max_bytes=_MOST_BYTES)
+        found = parts.ecosystems[evidence.artifact.ecosystem].fetcher.digest(file.url, max_bytes=_MOST_BYTES)
         if found is None:
             notes += (gone,)
         elif found != file.sha256:

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from rebuilder.cache_counter import CacheCounter
 from rebuilder.clock import Clock
+from rebuilder.ecosystems.registry import conventions
 from rebuilder.effective_limits import EffectiveLimits
 from rebuilder.model.artifact import Subject
 from rebuilder.model.definition import Limits
@@ -52,11 +53,10 @@ def idle_parts(ledger: Ledger, blobs: Blobs, clock: Clock, ecosystem: IdleEcosys
     """What a worker needs to examine with such an ecosystem; whoever asks for a build has made a mistake."""
     nothing = cast("Any", None)
     stopwatch = Stopwatch(Silence())
-    checker = ProvenanceChecker(blobs, lambda: nothing, ledger, {}, clock)
+    checker = ProvenanceChecker(blobs, lambda: nothing, ledger, {}, clock, conventions=conventions)
     return Parts(
         ecosystems={"pypi": cast("Any", ecosystem)},
         blobs=blobs,
-        fetcher=nothing,
         ledger=ledger,
         run=nothing,
         lineage=StepVerifier(checker, nothing, stopwatch),

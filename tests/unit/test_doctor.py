@@ -14,7 +14,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from rebuilder.cli.doctor import examine
 from rebuilder.config import Config
 from rebuilder.doctor.checks import Check, Machine, checks
+from rebuilder.ecosystems.conventions import RegistryCheck
+from rebuilder.ecosystems.npm.settings import NpmSettings
 from rebuilder.ecosystems.pypi.settings import index_settings
+from rebuilder.ecosystems.registry import ECOSYSTEMS
 from rebuilder.errors import CorruptToolchainError, ExitCode, NoGuestError, SandboxUnavailableError, UsageError
 from rebuilder.model.toolchain_settings import ToolchainSettings
 from rebuilder.store_layout import MARKER
@@ -50,9 +53,7 @@ def machine(tmp_path: Path) -> Machine:
         seccomp=lambda: b"",
         isolation=list,
         guest=lambda _: None,
-        index=lambda _: ("https://user:pass@example.org/simple", ["The index URL is taken from a test."]),
-        ask=lambda _: "It answers.",
-        npm=lambda: "The npm registry is taken from a test.",
+        registries=lambda _: [RegistryCheck(name="index", sentence="The index URL is taken from a test.")],
     )
 
 
@@ -129,9 +130,8 @@ def test_a_modified_kernel(with_kernel: Config, machine: Machine) -> None:
 
 
 def test_passwords_are_not_shown(config: Config, machine: Machine) -> None:
-    """Index and mirror are shown without what logs in there."""
+    """The mirror is shown without what logs in there; the index in tests/integration/test_doctor_index.py."""
     found = by_name(config, machine)
-    assert "Releases are read from https://example.org/simple." in found["index"].sentence
     assert "taken from a test" in found["index"].sentence
     assert "http://example.org/debian" in found["mirror"].sentence
     assert not any("pass@" in check.sentence for check in found.values())
@@ -178,14 +178,11 @@ def test_each_lack_is_named(config: Config, machine: Machine, changes: dict[str,
     assert words in found[name].sentence
 
 
-def test_wrong_index_settings(config: Config, machine: Machine) -> None:
-    """A broken settings file is a failed check, not the end of the doctor."""
-
-    def broken(_: str | None) -> Any:
-        raise UsageError("The file pip.conf cannot be understood.", hint="Mend line 3.")
-
-    check = by_name(config, machine, index=broken)["index"]
-    assert (False, "The file pip.conf cannot be understood.", "Mend line 3.") == (check.ok, check.sentence, check.mend)
+def test_a_registry_that_is_not_there(config: Config, machine: Machine) -> None:
+    """What an ecosystem says of its registry is a check of its own, with what to do about it."""
+    wrong = RegistryCheck(name="index", sentence="pip.conf cannot be understood.", ok=False, fix="Mend line 3.")
+    check = by_name(config, machine, registries=lambda _: [wrong])["index"]
+    assert (False, wrong.sentence, wrong.fix) == (check.ok, check.sentence, check.mend)
 
 
 def test_store_below_a_file(config: Config, machine: Machine, tmp_path: Path) -> None:
@@ -318,23 +315,23 @@ def test_ledger_of_the_settings(config: Config, machine: Machine, place: str, wo
     assert "word@" not in told
 
 
-def test_npm_is_optional(config: Config, machine: Machine) -> None:
+def test_npm_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where npm packages are read from is said; lacking it is no lack."""
-    assert "The npm registry is taken from a test." == by_name(config, machine)["npm"].sentence
 
-    def none() -> str:
+    def none(self: NpmSettings) -> Any:
         raise UsageError("No npm registry is set on this machine.")
 
-    check = by_name(config, machine, npm=none)["npm"]
+    monkeypatch.setattr(NpmSettings, "registry", none)
+    (check,) = ECOSYSTEMS["npm"].check_registry(Config())
     assert check.ok
     assert check.sentence.startswith("No npm registry is set on this machine.")
 
 
-def test_index_that_is_no_address(config: Config, machine: Machine) -> None:
+def test_index_that_is_no_address() -> None:
     """The check says what a verification would."""
     with pytest.raises(UsageError) as caught:
         index_settings("zzz")
-    check = by_name(config.replace(index_url="zzz"), machine, index=Machine().index)["index"]
+    (check,) = ECOSYSTEMS["pypi"].check_registry(Config(index_url="zzz"))
     assert (False, str(caught.value)) == (check.ok, check.sentence)
 
 

@@ -22,8 +22,7 @@ def looked_at(tmp_path: Path, trust: Path | None) -> Check:
         seccomp=lambda: b"",
         isolation=list,
         guest=lambda _: None,
-        index=lambda _: ("https://example.org/simple", []),
-        ask=lambda _: "It answers.",
+        registries=lambda _: [],
     )
     found = checks(Config(store=tmp_path / "store", keys=tmp_path / "keys", trust=trust), machine)
     return next(check for check in found if check.name == "trust root")

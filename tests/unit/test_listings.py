@@ -11,7 +11,7 @@ import pytest
 
 from rebuilder.ecosystems.npm.packument import Packument
 from rebuilder.ecosystems.npm.releases import listing as npm_listing
-from rebuilder.ecosystems.npm.releases import precedence
+from rebuilder.ecosystems.npm.subject import precedence
 from rebuilder.errors import UnavailableError, UsageError
 from rebuilder.model.document import Document
 from rebuilder.model.value import sha256_hex

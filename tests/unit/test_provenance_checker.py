@@ -6,11 +6,13 @@ import json
 import subprocess
 import sys
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 from pypi_attestations import AttestationType
 
+from rebuilder.ecosystems.registry import conventions
 from rebuilder.errors import StoreError
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.provenance import (
@@ -30,6 +32,7 @@ from tests.fakes.clock import FixedClock
 from tests.fakes.sigstore_instance import TIME, Identity, SigstoreInstance, github, gitlab
 from tests.fakes.verifications import NOW, artifact, digest
 
+checker_of = partial(ProvenanceChecker, conventions=conventions)
 ASSETS = Path(__file__).parent.parent / "assets" / "attestations" / "pypi"
 CHANGED, VANISHED, BROKEN, WORKFLOW = (
     FindingKind.PUBLISHER_CHANGED,
@@ -95,7 +98,9 @@ class Project:
             )
             document = self.blobs.put(json.dumps(made).encode())
         clock = FixedClock(TIME + timedelta(days=1))
-        checker = ProvenanceChecker(self.blobs, self.sigstore.trust, self.memory, self.expectations, clock)
+        checker = checker_of(
+            self.blobs, self.sigstore.trust, self.memory, self.expectations, clock, conventions=conventions
+        )
         return checker.check(self.artifact, document)
 
 
@@ -152,7 +157,7 @@ def test_genuine_releases_of_one_project() -> None:
     content = (ASSETS / name).read_bytes()
     of = artifact("abi3info", "2024.10.3", sha256=sha256_hex(content))
     document = blobs.put((ASSETS / f"{name}.provenance").read_bytes())
-    provenance = ProvenanceChecker(blobs, shipped, kept, {}, FixedClock(NOW)).check(of, document)
+    provenance = checker_of(blobs, shipped, kept, {}, FixedClock(NOW)).check(of, document)
     assert ProvenanceStatus.VERIFIED is provenance.status
     publisher = kept.kept["pypi", "abi3info"]
     assert (Forge.GITHUB, "https://github.com/woodruffw/abi3info", ".github/workflows/release.yml") == (
@@ -170,10 +175,10 @@ def test_npm_and_unknown_ecosystems() -> None:
     tarball = blobs.put((assets / "provenance-npm-test-cli-v1-prega.tgz").read_bytes())
     of = artifact("sigstore", "2.3.1", sha256=tarball).replace(ecosystem="npm")
     document = blobs.put((assets / "provenance-npm-test-cli-v1-prega.tgz.json").read_bytes())
-    provenance = ProvenanceChecker(blobs, shipped, kept, {}, FixedClock(NOW)).check(of, document)
+    provenance = checker_of(blobs, shipped, kept, {}, FixedClock(NOW)).check(of, document)
     assert ProvenanceStatus.VERIFIED is provenance.status, provenance.sentence
     assert "https://github.com/sigstore/sigstore-js" == kept.kept["npm", "sigstore"].repository
-    checker = ProvenanceChecker(blobs, no_trust, Memory(), {}, FixedClock())
+    checker = checker_of(blobs, no_trust, Memory(), {}, FixedClock())
     other = artifact().replace(ecosystem="deb")
     assert ProvenanceStatus.NOT_CHECKABLE is checker.check(other, blobs.put(b"{}")).status
 
@@ -185,7 +190,7 @@ def no_trust() -> TrustRoot:
 
 def test_nothing_to_check_costs_nothing() -> None:
     """Without a document the trust root is not loaded."""
-    provenance = ProvenanceChecker(MemoryBlobs(), no_trust, Memory(), {}, FixedClock()).check(artifact(), None)
+    provenance = checker_of(MemoryBlobs(), no_trust, Memory(), {}, FixedClock()).check(artifact(), None)
     assert (ProvenanceStatus.ABSENT, None) == (provenance.status, provenance.document_sha256)
 
 
@@ -197,9 +202,10 @@ def test_sigstore_is_not_imported_for_nothing() -> None:
         "from tests.fakes.clock import FixedClock\n"
         "from tests.fakes.verifications import artifact\n"
         "from rebuilder.provenance.checker import ProvenanceChecker\n"
+        "from rebuilder.ecosystems.registry import conventions\n"
         "class Memory:\n"
         "    def remembered_publisher(self, ecosystem, name): return None\n"
-        "checker = ProvenanceChecker(MemoryBlobs(), None, Memory(), {}, FixedClock())\n"
+        "checker = ProvenanceChecker(MemoryBlobs(), None, Memory(), {}, FixedClock(), conventions=conventions)\n"
         "print(checker.check(artifact(), None).status)\n"
         "print(sorted(name for name in sys.modules if name.split('.')[0] in ('sigstore', 'pypi_attestations')))\n"
     )
@@ -211,4 +217,4 @@ def test_sigstore_is_not_imported_for_nothing() -> None:
 def test_a_lost_document_is_our_fault() -> None:
     """A document that was fetched and is gone is an error, not an absent attestation."""
     with pytest.raises(StoreError):
-        ProvenanceChecker(MemoryBlobs(), shipped, Memory(), {}, FixedClock()).check(artifact(), digest("gone"))
+        checker_of(MemoryBlobs(), shipped, Memory(), {}, FixedClock()).check(artifact(), digest("gone"))

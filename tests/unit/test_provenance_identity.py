@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rebuilder.ecosystems.registry import conventions
 from rebuilder.model.alarm import AlarmKind
 from rebuilder.model.artifact import Artifact
 from rebuilder.model.provenance import (
@@ -24,11 +26,12 @@ from rebuilder.model.provenance import (
     StatedSource,
     account,
 )
+from rebuilder.provenance import identity
 from rebuilder.provenance.checker import alarms
-from rebuilder.provenance.identity import judge
 from tests.fakes.sigstore_instance import TIME
 from tests.fakes.verifications import NOW, artifact, digest
 
+judge = partial(identity.judge, older=conventions("pypi").older)
 ASSETS = Path(__file__).parent.parent / "assets" / "attestations" / "pypi"
 CHANGED, VANISHED, BROKEN = (
     FindingKind.PUBLISHER_CHANGED,

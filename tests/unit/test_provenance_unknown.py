@@ -6,12 +6,14 @@ import hashlib
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pypi_attestations import AttestationType
 
+from rebuilder.ecosystems.registry import conventions
 from rebuilder.model.alarm import AlarmKind
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.provenance import FindingKind, Provenance, ProvenanceStatus
@@ -26,6 +28,7 @@ from tests.fakes.clock import FixedClock
 from tests.fakes.sigstore_instance import TIME, Identity, SigstoreInstance, github
 from tests.unit.test_provenance_checker import Memory
 
+checker_of = partial(ProvenanceChecker, conventions=conventions)
 ASSETS = Path(__file__).parent.parent / "assets" / "attestations"
 WHEEL = "abi3info-2024.10.3-py3-none-any.whl"
 TARBALL = "provenance-npm-test-cli-v1-prega.tgz"
@@ -344,7 +347,7 @@ class Project:
             change(made)
             sha256 = self.blobs.put(json.dumps(made).encode())
         now = TIME + timedelta(days=1)
-        checker = ProvenanceChecker(self.blobs, self.sigstore.trust, self.memory, {}, FixedClock(now))
+        checker = checker_of(self.blobs, self.sigstore.trust, self.memory, {}, FixedClock(now), conventions=conventions)
         provenance = checker.check(artifact, sha256)
         return provenance, [each.kind for each in alarms(artifact, provenance, now)]
 

@@ -19,7 +19,7 @@ from rebuilder.model.git import SourceTree
 from rebuilder.model.listing import Listing
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.trail import FileChange, Origin
-from rebuilder.network.protocol import Sources
+from rebuilder.network.protocol import Fetcher, Sources
 from rebuilder.store.protocol import Blobs, Memo
 
 MAX_FILE_BYTES = 256 << 20
@@ -50,6 +50,11 @@ class Npm:
     def name(self) -> str:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
         return ECOSYSTEM
+
+    @property
+    def fetcher(self) -> Fetcher:
+        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
+        return self._reached().fetcher
 
     def parse(self, text: str) -> Subject:
         """See :func:`rebuilder.ecosystems.npm.subject.parse_subject`."""
@@ -97,10 +102,10 @@ class Npm:
 
     def origin(
         self,
-        evidence: Evidence,  # noqa: ARG002
-        provenance: Provenance | None,  # noqa: ARG002
-        source_provenance: Provenance | None,  # noqa: ARG002
-        sources: Sources,  # noqa: ARG002
+        evidence: Evidence,
+        provenance: Provenance | None,
+        source_provenance: Provenance | None,
+        sources: Sources,
     ) -> Origin | None:
         """See ``Ecosystem.origin``: what is attested is in the provenance; nothing is built from it."""
         return None
@@ -108,8 +113,8 @@ class Npm:
     def from_commit(
         self,
         evidence: Evidence,
-        origin: Origin,  # noqa: ARG002
-        tree: SourceTree,  # noqa: ARG002
+        origin: Origin,
+        tree: SourceTree,
     ) -> Generator[Hypothesis, Attempt, Obstacle | None]:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`: none yet."""
         yield from ()
@@ -117,8 +122,8 @@ class Npm:
 
     def tree_changes(
         self,
-        evidence: Evidence,  # noqa: ARG002
-        tree: SourceTree,  # noqa: ARG002
+        evidence: Evidence,
+        tree: SourceTree,
     ) -> tuple[FileChange, ...]:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`: npm has no source archives to compare."""
         return ()

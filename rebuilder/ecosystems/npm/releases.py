@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rebuilder.ecosystems.npm.packument import Packument
-from rebuilder.ecosystems.npm.subject import ECOSYSTEM, release_purl, tarball_name
+from rebuilder.ecosystems.npm.subject import ECOSYSTEM, precedence, release_purl, tarball_name
 from rebuilder.errors import UnavailableError
 from rebuilder.model.listing import ListedFile, Listing
 
@@ -36,14 +34,6 @@ def _listed(packument: Packument, version: str) -> ListedFile | None:
         uploaded=release.published,
         prerelease=_is_prerelease(version),
     )
-
-
-def precedence(version: str) -> tuple[Any, ...]:
-    """What versions are ordered by (Semantic Versioning 2.0.0, section 11), with the text itself to break ties."""
-    core, _, before = version.partition("+")[0].partition("-")
-    numbers = tuple(int(each) for each in core.split("."))
-    identifiers = tuple((0, int(each), "") if each.isdigit() else (1, 0, each) for each in before.split("."))
-    return numbers, not before, identifiers, version
 
 
 def _is_prerelease(version: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 from urllib.parse import quote, unquote
 
 from packageurl import PackageURL
@@ -48,6 +49,14 @@ def parse_subject(text: str) -> Subject:
 def is_version(text: str) -> bool:
     """Whether a text is one exact version."""
     return len(text) <= _LONGEST_VERSION and _VERSION.fullmatch(text) is not None
+
+
+def precedence(version: str) -> tuple[Any, ...]:
+    """What versions are ordered by (Semantic Versioning 2.0.0, section 11), with the text itself to break ties."""
+    core, _, before = version.partition("+")[0].partition("-")
+    numbers = tuple(int(each) for each in core.split("."))
+    identifiers = tuple((0, int(each), "") if each.isdigit() else (1, 0, each) for each in before.split("."))
+    return numbers, not before, identifiers, version
 
 
 def scope_of(name: str) -> str | None:

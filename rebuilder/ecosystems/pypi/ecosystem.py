@@ -98,6 +98,11 @@ class PyPI:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
         return ECOSYSTEM
 
+    @property
+    def fetcher(self) -> Fetcher:
+        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
+        return self._workshop.fetcher
+
     def parse(self, text: str) -> Subject:
         """See :func:`rebuilder.ecosystems.pypi.subject.parse_subject`."""
         return parse_subject(text)

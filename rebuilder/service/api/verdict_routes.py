@@ -7,9 +7,9 @@ from urllib.parse import quote, unquote
 
 from fastapi import APIRouter, Query, Request, Response
 from packageurl import PackageURL
-from packaging.utils import canonicalize_name
 from pydantic import StringConstraints
 
+from rebuilder.ecosystems.registry import conventions
 from rebuilder.model.report import Report
 from rebuilder.model.verdict import Verdict
 from rebuilder.service.api.audience import trusted
@@ -91,7 +91,7 @@ def _spellings(asked: str) -> tuple[list[str], str | None]:
         raise Refusal(400, "This is not a package URL.", hint=_PURL) from None
     if found.version is None:
         raise Refusal(400, "The package URL names no version.", hint=_PURL)
-    name = canonicalize_name(found.name) if found.type == "pypi" else found.name
+    name = conventions(found.type).canonical_name(found.name)
     path, _, version = written.partition("?")[0].partition("#")[0].removeprefix("pkg:").lstrip("/").rpartition("@")
     kind, _, rest = path.partition("/")
     spellings = [

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from rebuilder.clock import Clock
+from rebuilder.ecosystems.registry import ECOSYSTEMS
 from rebuilder.model.definition import Limits
 from rebuilder.model.value import Value
-from rebuilder.service.schedules.reading import ECOSYSTEMS, Entry, FileReading, expand, read_file
+from rebuilder.service.schedules.reading import Entry, FileReading, expand, read_file
 from rebuilder.service.schedules.watch import Recheck, Remark, Schedule, Watch
 
 _SETTLE = timedelta(seconds=2)

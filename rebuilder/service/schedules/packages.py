@@ -15,17 +15,13 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
 
-from rebuilder.model.provenance import project_name
+from rebuilder.ecosystems.registry import conventions
 from rebuilder.service.schedules.watch import Remark
 
 MAX_BYTES = 8 << 20
 """Largest file that is read."""
 MAX_PACKAGES = 100_000
 _MAX_INCLUDES = 50
-_NAMES = {
-    "pypi": re.compile(r"[A-Za-z0-9*?](?:[A-Za-z0-9._*?-]*[A-Za-z0-9*?])?", re.ASCII),
-    "npm": re.compile(r"(?:@[A-Za-z0-9~*?-][A-Za-z0-9._~*?-]*/)?[A-Za-z0-9~*?-][A-Za-z0-9._~*?-]*", re.ASCII),
-}
 _OPTION = re.compile(r"(?P<name>--?[a-z][a-z-]*)(?:\s*=\s*|\s+|(?<=-r)|$)(?P<value>.*)", re.ASCII)
 _FOREIGN = ("git+", "hg+", "svn+", "bzr+", "http://", "https://", "file:", ".", "/")
 """How a line begins that names something which no index has."""
@@ -57,11 +53,11 @@ class Named:
         Raises:
             ValueError: it is neither.
         """
-        allowed = _NAMES.get(ecosystem, _NAMES["npm"])
-        if len(text) > 214 or not allowed.fullmatch(text):
+        rules = conventions(ecosystem)
+        if not rules.is_name(text):
             shown = text if len(text) <= 80 else text[:80] + "…"
             raise ValueError(f"{shown!r} is no name of a package and no pattern")
-        name = project_name(ecosystem, text)
+        name = rules.canonical_name(text)
         if "*" in name or "?" in name:
             self.patterns.add(name)
             return
@@ -194,7 +190,7 @@ def _collect_lines(path: Path, text: str, ecosystem: str, named: Named, *, root:
                 _option(path, number, line, ecosystem, named, root=root)
             elif line.startswith(_FOREIGN):
                 named.note(path, number, f"{line[:80]!r} is skipped: it does not come from an index.")
-            elif ecosystem != "pypi" or ("*" in line and _NAMES["pypi"].fullmatch(line)):
+            elif ecosystem != "pypi" or ("*" in line and conventions(ecosystem).is_name(line)):
                 named.add(ecosystem, line)
             else:
                 _requirement(path, number, line, named)

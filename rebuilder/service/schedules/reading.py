@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from rebuilder.config import Config
+from rebuilder.ecosystems.registry import DEFAULT, ECOSYSTEMS
 from rebuilder.model.definition import Limits
 from rebuilder.service.schedules import timing as times
 from rebuilder.service.schedules.lines import line_of, span
@@ -33,7 +34,6 @@ from rebuilder.service.schedules.tables import (
 )
 from rebuilder.service.schedules.watch import Recheck, Remark, Rule, Timing, Versions, Watch
 
-ECOSYSTEMS = ("npm", "pypi")
 _MAX_BYTES = 1 << 20
 _MAX_FILES = 1000
 _MAX_PROBLEMS = 200
@@ -143,7 +143,7 @@ class _Reader:
         if table.enabled:
             with self._noting():
                 if isinstance(table, WatchTable):
-                    item = self._watch(table, name, ecosystem or "pypi", timing, wrong)
+                    item = self._watch(table, name, ecosystem or DEFAULT, timing, wrong)
                 elif isinstance(table, RecheckTable):
                     item = self._recheck(table, name, ecosystem, timing)
         if item is not None and len(self._reading.problems) == before:
@@ -215,8 +215,8 @@ class _Reader:
         )
 
     def _recheck(self, table: RecheckTable, name: str, ecosystem: str | None, timing: Timing) -> Recheck:
-        ecosystem = "pypi" if table.packages and ecosystem is None else ecosystem
-        named = self._named(table, ecosystem or "pypi")
+        ecosystem = DEFAULT if table.packages and ecosystem is None else ecosystem
+        named = self._named(table, ecosystem or DEFAULT)
         return Recheck(
             name=name,
             file=self._path.name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from enum import StrEnum
 
+from rebuilder.ecosystems.registry import DEFAULT
 from rebuilder.model.definition import Limits
 from rebuilder.model.value import Value
 from rebuilder.model.work import Check, Tier
@@ -69,7 +70,7 @@ class Watch(Value):
     """Unique over all files."""
     file: str
     """Name of the schedule file that says it."""
-    ecosystem: str = "pypi"
+    ecosystem: str = DEFAULT
     packages: tuple[str, ...] = ()
     """Normalised names, in order, each once."""
     patterns: tuple[str, ...] = ()

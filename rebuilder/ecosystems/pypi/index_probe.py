@@ -6,6 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from rebuilder.ecosystems.pypi.simple_index import MEDIA_TYPE
 from rebuilder.errors import UnavailableError
 from rebuilder.network.http.cache import HttpCache
 from rebuilder.network.http.fetcher import HttpFetcher
@@ -19,14 +20,13 @@ _LISTS_IN_HTML = {"text/html", "application/vnd.pypi.simple.v1+html"}
 """Mirrors may answer with JSON for each project and with HTML for their list (PEP 691 lets an index choose)."""
 
 
-def ask_index(url: str, *, accept: str, ca_bundle: Path | None) -> str:
+def ask_index(url: str, ca_bundle: Path | None) -> str:
     """Ask an index for its root, the one address that every index has, whatever projects are in it.
 
     Nothing is kept, and the list that is there is not read.
 
     Args:
         url: Of the index.
-        accept: Media type it should answer with.
         ca_bundle: Certificates to trust instead of the machine's own.
 
     Returns:
@@ -48,7 +48,7 @@ def ask_index(url: str, *, accept: str, ca_bundle: Path | None) -> str:
         ) as fetcher,
     ):
         fetcher.admit(url)
-        found = fetcher.media_type(f"{url.rstrip('/')}/", accept=accept)
+        found = fetcher.media_type(f"{url.rstrip('/')}/", accept=MEDIA_TYPE)
     if found is None:
         return "It answers, and gives no list of its projects, as some indexes do; whether it has any was not tried."
     if found in _LISTS_IN_HTML:
@@ -56,7 +56,7 @@ def ask_index(url: str, *, accept: str, ca_bundle: Path | None) -> str:
             "It answers; its list of projects is HTML, so schedules cannot watch projects by pattern. Whether it has "
             "JSON (PEP 691) for each project is seen when one is asked for."
         )
-    if found != accept:
+    if found != MEDIA_TYPE:
         kind = found if found.isprintable() and len(found) < _LONGEST_TYPE else "something else"
         raise UnavailableError(
             f"It answers with {kind or 'no type'}, not with the JSON of an index (PEP 691).",

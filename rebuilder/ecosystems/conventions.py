@@ -1,0 +1,187 @@
+"""What is so of every release of one ecosystem, known without asking anybody: names, versions, files, words.
+
+An ecosystem has two sides. Its conventions are pure and cheap; there is one value of them for the whole program, in
+:data:`rebuilder.ecosystems.registry.ECOSYSTEMS`. The other side, :class:`rebuilder.ecosystems.protocol.Ecosystem`,
+talks to registries and plans builds; :meth:`Conventions.open` makes it from what :class:`Context` offers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from rebuilder.ecosystems.protocol import Ecosystem
+from rebuilder.environments.protocol import Toolchains
+from rebuilder.model.artifact import Artifact
+from rebuilder.model.definition import Limits
+from rebuilder.model.provenance import Provenance, ProvenanceStatus, RegistrySignature
+from rebuilder.model.toolchain_settings import InterpreterSettings
+from rebuilder.model.value import Value, sha256_hex
+from rebuilder.network.http.address import Credentials
+from rebuilder.network.http.fetcher import HttpFetcher
+from rebuilder.network.reach import Reach
+from rebuilder.provenance.trust.root import TrustRoot
+from rebuilder.sandbox.protocol import Programs, RunDefinition
+from rebuilder.store.protocol import Blobs, Memo
+
+_LONGEST_NAME = 214
+_NAME = re.compile(r"[A-Za-z0-9*?](?:[A-Za-z0-9._+*?/-]*[A-Za-z0-9*?])?", re.ASCII)
+
+
+class Settings(Protocol):
+    """The settings that ecosystems look at; :class:`rebuilder.config.Config` has them."""
+
+    @property
+    def store(self) -> Path: ...  # noqa: D102
+    @property
+    def index_url(self) -> str | None: ...  # noqa: D102
+    @property
+    def download_bytes(self) -> int: ...  # noqa: D102
+    @property
+    def sandbox(self) -> Literal["bubblewrap", "uml"]: ...  # noqa: D102
+    @property
+    def clock(self) -> Literal["archive", "kernel"]: ...  # noqa: D102
+    @property
+    def interpreters(self) -> Mapping[str, InterpreterSettings]: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Context:
+    """What an ecosystem may use; made once for all of them, see ``rebuilder.wiring``."""
+
+    settings: Settings
+    blobs: Blobs
+    programs: Programs
+    run: RunDefinition
+    toolchains: Toolchains
+    limits: Callable[[], Limits]
+    """What one build may use; asked for each definition."""
+    sandboxes: frozenset[str]
+    """Kinds that ``run`` has."""
+    memo: Callable[[str], Memo]
+    """What was worked out before, by kind: the name of the ecosystem, and what else it keeps."""
+    fetcher: Callable[[Path | None, Credentials], HttpFetcher]
+    """Opens a way to the network; takes certificates to trust instead of the machine's own, and credentials."""
+    reach: Reach
+    ca_bundle: Path | None
+    """Certificates that an ecosystem trusts where its own settings name none."""
+    closing: ExitStack
+    """Closed when the program ends."""
+
+
+class RegistryCheck(Value):
+    """What a look at an ecosystem's settings, and at its registry, said."""
+
+    name: str
+    sentence: str
+    ok: bool = True
+    fix: str | None = None
+    """What to do about it, as a sentence."""
+
+
+class Conventions:
+    """The defaults are those of an ecosystem with plain names, plain versions and nothing attested."""
+
+    name: str
+    """Before the colon in a subject, and the purl type: ``pypi``."""
+    attested = False
+    """Whether its releases can be attested, so that something can be expected of their publishers."""
+    local_files: Mapping[str, str] = {}
+    """Ending of files that may be named by their path on disk, to what such a file is called."""
+
+    def open(self, context: Context) -> Ecosystem:
+        """Make the side that talks to registries; nothing is asked of them yet.
+
+        Raises:
+            UsageError: the settings of the ecosystem's own clients cannot be understood.
+        """
+        raise NotImplementedError
+
+    def canonical_name(self, name: str) -> str:
+        """The one spelling of a project's name."""
+        return name
+
+    def is_name(self, text: str) -> bool:
+        """Whether a text can be the name of a project, or a pattern for names (``*``, ``?``)."""
+        return len(text) <= _LONGEST_NAME and _NAME.fullmatch(text) is not None
+
+    def canonical_version(self, version: str) -> str:
+        """The one spelling of a version; a text that is none stays as it is."""
+        return version
+
+    def version_key(self, version: str) -> Any:
+        """What versions are ordered by; any text has one.
+
+        The default takes numbers as numbers and words as words, and a word (``1.0-rc``) for less than nothing.
+        """
+        parts = re.findall(r"\d+|[^\W\d_]+", version)
+        return (*((1, _number(each), "") if each.isdecimal() else (-1, 0, each) for each in parts), (0, 0, ""))
+
+    def is_version(self, text: str) -> bool:
+        """Whether a text is a version by the rules of the ecosystem; by default there are no rules."""
+        return False
+
+    def older(self, version: str, than: str) -> bool | None:
+        """Whether a version comes before another; None where one of them is no version."""
+        if not self.is_version(version) or not self.is_version(than):
+            return None
+        return bool(self.version_key(version) < self.version_key(than))
+
+    def local_problem(self, head: bytes) -> str | None:
+        """Why a file whose name ends as :attr:`local_files` says is none all the same, by its first bytes."""
+        return None
+
+    def ca_bundle(self, settings: Settings) -> Path | None:
+        """Certificates the ecosystem's own client is told to trust, where the others may use them too.
+
+        Raises:
+            UsageError: see :meth:`open`.
+        """
+        return None
+
+    def check_registry(self, settings: Settings) -> Sequence[RegistryCheck]:
+        """Look at the settings of the ecosystem's clients; one that is of no use without a registry asks it something.
+
+        Raises nothing: what is wrong is in what it gives.
+        """
+        return ()
+
+    def check_attestations(
+        self,
+        artifact: Artifact,
+        document: bytes | None,
+        signatures: Sequence[RegistrySignature],
+        *,
+        blobs: Blobs,
+        trust: Callable[[], TrustRoot],
+        now: datetime,
+    ) -> Provenance | None:
+        """Check what is signed about an artifact; None when there is nothing to check.
+
+        Args:
+            artifact: The file.
+            document: What the registry serves as its attestations.
+            signatures: The registry's own.
+            blobs: Where the file is.
+            trust: Gives the pinned trust root.
+            now: For signed times that lie ahead.
+
+        Raises:
+            StoreError: the blobs or the trust root cannot be used.
+        """
+        if document is None:
+            return None
+        return Provenance(
+            status=ProvenanceStatus.NOT_CHECKABLE,
+            sentence=f"Attestations of {self.name} files cannot be checked yet.",
+            document_sha256=sha256_hex(document),
+        )
+
+
+def _number(digits: str) -> int:
+    return int(digits) if len(digits) <= 18 else 10**18

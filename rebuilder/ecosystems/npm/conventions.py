@@ -1,0 +1,109 @@
+"""What is so of every release on an npm registry, known without asking it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from rebuilder.ecosystems.conventions import Context, Conventions, RegistryCheck, Settings
+from rebuilder.ecosystems.npm.evidence import Access
+from rebuilder.ecosystems.npm.subject import ECOSYSTEM, is_version, precedence
+from rebuilder.ecosystems.protocol import Ecosystem
+from rebuilder.errors import RebuilderError
+from rebuilder.model.artifact import Artifact
+from rebuilder.model.provenance import Provenance, RegistrySignature
+from rebuilder.provenance.trust.root import TrustRoot
+from rebuilder.store.protocol import Blobs
+
+_NAME = re.compile(r"(?:@[A-Za-z0-9~*?-][A-Za-z0-9._~*?-]*/)?[A-Za-z0-9~*?-][A-Za-z0-9._~*?-]*", re.ASCII)
+
+
+class NpmConventions(Conventions):
+    """Names with scopes, Semantic Versioning 2.0.0, attestations and signatures of the registry."""
+
+    name = ECOSYSTEM
+    attested = True
+
+    def open(self, context: Context) -> Ecosystem:
+        """See :meth:`rebuilder.ecosystems.conventions.Conventions.open`; npm's own settings are read when asked for."""
+        from rebuilder.ecosystems.npm.ecosystem import Npm
+
+        return Npm(
+            partial(_access, context),
+            blobs=context.blobs,
+            facts=context.memo(self.name),
+            max_file_bytes=context.settings.download_bytes,
+        )
+
+    def is_name(self, text: str) -> bool:
+        """See :meth:`rebuilder.ecosystems.conventions.Conventions.is_name`."""
+        return len(text) <= 214 and _NAME.fullmatch(text) is not None
+
+    def is_version(self, text: str) -> bool:
+        """See :func:`rebuilder.ecosystems.npm.subject.is_version`."""
+        return is_version(text)
+
+    def version_key(self, version: str) -> Any:
+        """The order of Semantic Versioning; what is no such version comes before all that are."""
+        return (1, precedence(version)) if is_version(version) else (0, super().version_key(version))
+
+    def check_registry(self, settings: Settings) -> Sequence[RegistryCheck]:
+        """Say which registry it is; without npm's settings everything else can be rebuilt."""
+        from rebuilder.ecosystems.npm.settings import NpmSettings
+
+        try:
+            return [RegistryCheck(name=self.name, sentence=NpmSettings().registry().origin)]
+        except RebuilderError as error:
+            return [RegistryCheck(name=self.name, sentence=f"{error} Only npm packages need one.")]
+
+    def check_attestations(
+        self,
+        artifact: Artifact,
+        document: bytes | None,
+        signatures: Sequence[RegistrySignature],
+        *,
+        blobs: Blobs,
+        trust: Callable[[], TrustRoot],
+        now: datetime,
+    ) -> Provenance | None:
+        """See :func:`rebuilder.provenance.npm.npm.verify_npm`."""
+        from rebuilder.provenance.npm.npm import verify_npm
+
+        if document is None and not signatures:
+            return None
+        with blobs.path(artifact.sha256).open("rb") as tarball:
+            sha512 = hashlib.file_digest(tarball, "sha512").hexdigest()
+        return verify_npm(
+            document,
+            artifact.name,
+            artifact.version,
+            sha512,
+            trust(),
+            signatures=signatures,
+            published=artifact.file.uploaded,
+            now=now,
+        )
+
+
+def _access(context: Context) -> Access:
+    """Settings and network for npm registries.
+
+    Raises:
+        UsageError: npm's settings cannot be understood.
+    """
+    from rebuilder.ecosystems.npm.settings import NpmSettings, Registry
+    from rebuilder.network.http.address import Credentials
+
+    settings, credentials = NpmSettings(), Credentials()
+    fetcher = context.fetcher(settings.ca_bundle or context.ca_bundle, credentials)
+
+    def admit(registry: Registry) -> None:
+        fetcher.admit(registry.url)
+        if registry.grant is not None:
+            credentials.grant(registry.grant.prefix, registry.grant.header)
+
+    return Access(settings, fetcher, admit)

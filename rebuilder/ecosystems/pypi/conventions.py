@@ -1,0 +1,143 @@
+"""What is so of every release on a Python package index, known without asking it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from packaging.utils import canonicalize_name, canonicalize_version
+from packaging.version import InvalidVersion, Version
+
+from rebuilder.ecosystems.conventions import Context, Conventions, RegistryCheck, Settings
+from rebuilder.ecosystems.protocol import Ecosystem
+from rebuilder.errors import RebuilderError
+from rebuilder.model.artifact import Artifact
+from rebuilder.model.provenance import Provenance, RegistrySignature
+from rebuilder.provenance.trust.root import TrustRoot
+from rebuilder.store.protocol import Blobs
+
+_NAME = re.compile(r"[A-Za-z0-9*?](?:[A-Za-z0-9._*?-]*[A-Za-z0-9*?])?", re.ASCII)
+
+
+class PyPIConventions(Conventions):
+    """Names by PEP 503, versions by PEP 440, attestations by PEP 740."""
+
+    name = "pypi"
+    attested = True
+    local_files = {".whl": "wheel"}
+
+    def open(self, context: Context) -> Ecosystem:
+        """See :meth:`rebuilder.ecosystems.conventions.Conventions.open`."""
+        from uv import find_uv_bin
+
+        from rebuilder.ecosystems.pypi.ecosystem import PyPI
+        from rebuilder.ecosystems.pypi.settings import index_settings
+        from rebuilder.ecosystems.pypi.toolchain_choice import with_configured
+        from rebuilder.environments.uv_tool import uv_input
+        from rebuilder.network.http.address import Credentials
+        from rebuilder.network.resolver import UvResolver, UvSettings
+
+        settings = context.settings
+        index, credentials = index_settings(settings.index_url), Credentials()
+        fetcher = context.fetcher(index.ca_bundle, credentials)
+        fetcher.admit(index.index_url)
+        resolver = UvResolver(
+            UvSettings(
+                index_url=index.index_url,
+                binary=Path(find_uv_bin()),
+                cache_directory=settings.store / "cache" / "uv",
+                ca_bundle=index.ca_bundle,
+                reach=context.reach,
+                credentials=credentials,
+            ),
+            context.memo("resolution"),
+        )
+        return PyPI(
+            index.index_url,
+            fetcher=fetcher,
+            blobs=context.blobs,
+            guest=context.programs,
+            run=context.run,
+            resolver=resolver,
+            toolchains=context.toolchains,
+            uv_input=partial(uv_input, context.blobs, settings.store / "cache"),
+            facts=context.memo(self.name),
+            max_file_bytes=settings.download_bytes,
+            limits=context.limits,
+            sandboxes=context.sandboxes,
+            sandbox=settings.sandbox,
+            clock=settings.clock,
+            interpreters=with_configured(settings.interpreters),
+        )
+
+    def canonical_name(self, name: str) -> str:
+        """See https://peps.python.org/pep-0503/#normalized-names."""
+        return canonicalize_name(name)
+
+    def is_name(self, text: str) -> bool:
+        """See :meth:`rebuilder.ecosystems.conventions.Conventions.is_name`."""
+        return len(text) <= 214 and _NAME.fullmatch(text) is not None
+
+    def canonical_version(self, version: str) -> str:
+        """One text for ``2.0``, ``2.00`` and ``2``, which PEP 440 calls the same."""
+        try:
+            return canonicalize_version(Version(version))
+        except InvalidVersion:
+            return version
+
+    def version_key(self, version: str) -> Any:
+        """The order of PEP 440; what is no such version comes before all that are."""
+        try:
+            return (1, Version(version))
+        except InvalidVersion:
+            return (0, super().version_key(version))
+
+    def is_version(self, text: str) -> bool:
+        """Whether PEP 440 knows it."""
+        return isinstance(self.version_key(text)[1], Version)
+
+    def local_problem(self, head: bytes) -> str | None:
+        """A wheel is a ZIP archive."""
+        return None if head.startswith(b"PK") else "no ZIP archive"
+
+    def ca_bundle(self, settings: Settings) -> Path | None:
+        """What pip or uv is told to trust."""
+        from rebuilder.ecosystems.pypi.settings import index_settings
+
+        return index_settings(settings.index_url).ca_bundle
+
+    def check_registry(self, settings: Settings) -> Sequence[RegistryCheck]:
+        """Say which index it is, and whether it answers."""
+        from rebuilder.ecosystems.pypi.index_probe import ask_index
+        from rebuilder.ecosystems.pypi.settings import index_settings
+        from rebuilder.environments.sources import without_password
+
+        told = ""
+        try:
+            index = index_settings(settings.index_url)
+            origins = [index.origin, *([index.ca_origin] if index.ca_origin else [])]
+            told = f"{' '.join([f'Releases are read from {without_password(index.index_url)}.', *origins])} "
+            return [RegistryCheck(name="index", sentence=told + ask_index(index.index_url, index.ca_bundle))]
+        except RebuilderError as error:
+            return [RegistryCheck(name="index", sentence=f"{told}{error}", ok=False, fix=error.hint)]
+
+    def check_attestations(
+        self,
+        artifact: Artifact,
+        document: bytes | None,
+        signatures: Sequence[RegistrySignature],
+        *,
+        blobs: Blobs,
+        trust: Callable[[], TrustRoot],
+        now: datetime,
+    ) -> Provenance | None:
+        """See :func:`rebuilder.provenance.pypi.pypi.verify_pypi`."""
+        from rebuilder.provenance.pypi.pypi import verify_pypi
+
+        if document is None:
+            return None
+        return verify_pypi(document, artifact.filename, artifact.sha256, trust(), now=now)
