@@ -108,7 +108,8 @@ def test_model_does_no_input_or_output() -> None:
 def test_values_are_replaced_with_validation() -> None:
     """Pydantic's copies take any type and keep digests worked out before; ``Value.replace`` is the one way."""
     banned = {"model_copy", "model_construct"}
-    for path in (*MODULES, *(ROOT / "tests").rglob("*.py")):
+    tests = [path for path in (ROOT / "tests").rglob("*.py") if "assets" not in path.parts]  # run with older versions
+    for path in (*MODULES, *tests):
         named = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
         assert not banned & named, f"{path} uses {banned & named}; use Value.replace"
 
