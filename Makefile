@@ -49,7 +49,7 @@ install: packages $(VENV)/.installed ## Debian packages and the locked Python en
 
 toolchains: install ## The root file systems that tests build in (cached)
 	@# For tests a mirror that stands still will do; whoever verifies decides in the settings.
-	$(BIN)/python -m rebuilder.environments.prepare --root $(TOOLCHAINS) $(SUITES:%=--accept-expired %) bookworm trixie bullseye forky bookworm-git trixie-git bullseye-git forky-git diffoscope uml
+	$(BIN)/python -m rebuilder.environments.prepare --root $(TOOLCHAINS) $(SUITES:%=--accept-expired %) --all
 
 demo: install ## Verify a handful of real releases and write ./site
 	@$(BIN)/rebuilder verify --site site $(DEMO); code=$$?; \

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import AfterValidator, BeforeValidator, Field, GetPydanticSchema, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    GetPydanticSchema,
+    ValidationError,
+    field_validator,
+)
 from pydantic_core import ErrorDetails
 
 from rebuilder.ecosystems.registry import ECOSYSTEMS
@@ -197,7 +205,10 @@ class Config(Value):
     """Directory with what to watch; None: ``schedules`` beside the settings file."""
     service: ServiceSettings = ServiceSettings()
     alarms: AlarmSettings = AlarmSettings()
-    toolchains: ToolchainSettings = ToolchainSettings()
+    environments: ToolchainSettings = Field(
+        default=ToolchainSettings(), validation_alias=AliasChoices("environments", "toolchains")
+    )
+    """How build environments are made; the table was called ``[toolchains]`` before, and still may be."""
     interpreters: dict[str, InterpreterSettings] = {}
     """Pythons that Debian does not have, by a name of your choice."""
 

@@ -94,7 +94,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
             configured_toolchains(
                 config.store / "toolchains",
                 clock,
-                settings=config.toolchains,
+                settings=config.environments,
                 interpreters=config.interpreters,
                 report=stopwatch.show,
             ),

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.environments.catalog import Spec
-from rebuilder.environments.debootstrap import Made
 from rebuilder.environments.store import DebianToolchains
 from rebuilder.errors import NoGuestError
+from rebuilder.model.environment import Made, Manifest
 from rebuilder.sandbox.execution import Execution
 from rebuilder.sandbox.uml.probe import GuestProbe
 from tests.fakes.postgres import Postgres
@@ -26,7 +25,7 @@ class _FixedClock:
         return datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def _no_maker(spec: Spec, root: Path) -> Made:
+def _no_maker(spec: Manifest, root: Path) -> Made:
     pytest.fail("A toolchain the tests need has not been made yet; run `make toolchains`.", pytrace=False)
 
 

@@ -44,7 +44,7 @@ def look_at_guest(config: Config, check: Callable[[Config], NoGuestError | None]
 
 def _prepare_command(config: Config) -> str:
     program = (sys.executable, "-m", "rebuilder.environments.prepare")
-    expired = [f"--accept-expired={suite}" for suite in config.toolchains.accept_expired or ()]
+    expired = [f"--accept-expired={suite}" for suite in config.environments.accept_expired or ()]
     return shlex.join([*program, "--root", str(config.store / "toolchains"), *expired, TOOLCHAIN])
 
 
@@ -55,7 +55,7 @@ def check_guest(config: Config) -> NoGuestError | None:
         ToolchainError: the toolchain was modified or cannot be read.
     """
     toolchains = configured_toolchains(
-        config.store / "toolchains", SystemClock(), settings=config.toolchains, interpreters=config.interpreters
+        config.store / "toolchains", SystemClock(), settings=config.environments, interpreters=config.interpreters
     )
 
     def kernel() -> Toolchain:

@@ -1,44 +1,55 @@
-"""The toolchains there are, as data."""
+"""The build environments there are, as data."""
 
 from __future__ import annotations
 
 import tomllib
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from rebuilder.errors import ToolchainError
-from rebuilder.model.toolchain_settings import InterpreterSettings
-from rebuilder.model.value import Value
+from rebuilder.model.environment import Manifest
 
 _DATA = Path(__file__).with_name("catalog.toml")
 
 
-class Spec(Value):
-    """What a toolchain is made from."""
-
-    name: str
-    suite: str
-    """Release of Debian, such as ``trixie``."""
-    python: str
-    """Version of its interpreter, such as ``3.13``."""
-    packages: tuple[str, ...]
-    links: dict[str, str] = {}
-    """Symbolic links to add: path in the tree to target."""
-    prune: tuple[str, ...] = ()
-    """What to remove again, as patterns of paths: content of packages that are only there because apt wants them."""
-    interpreter: InterpreterSettings | None = None
-    """A Python of the user's own, which takes the place of Debian's."""
+@cache
+def _data() -> dict[str, Any]:
+    return tomllib.loads(_DATA.read_text(encoding="utf-8"))
 
 
 @cache
-def catalog() -> dict[str, Spec]:
-    """All specifications by name."""
-    document = tomllib.loads(_DATA.read_text(encoding="utf-8"))
-    return {name: Spec(name=name, **fields) for name, fields in document["toolchains"].items()}
+def catalog() -> dict[str, Manifest]:
+    """All that have a name, variants included."""
+    plain = [Manifest(name=name, **fields) for name, fields in _data()["environments"].items()]
+    more = [
+        variant(each, kind)
+        for each in plain
+        for kind, fields in _data()["variants"].items()
+        if each.name in fields["of"]
+    ]
+    return {each.name: each for each in (*plain, *more)}
 
 
-def find(name: str) -> Spec:
-    """The specification of that name.
+def bases() -> tuple[str, ...]:
+    """Names of those that every variant is there of, sorted."""
+    return tuple(sorted(set.intersection(*(set(fields["of"]) for fields in _data()["variants"].values()))))
+
+
+def variants() -> tuple[str, ...]:
+    """Names of the variants, such as ``git``."""
+    return tuple(_data()["variants"])
+
+
+def variant(base: Manifest, kind: str) -> Manifest:
+    """The same environment with what a variant has besides."""
+    fields = _data()["variants"][kind]
+    packages = tuple(sorted({*base.packages, *fields["packages"]}))
+    return base.replace(name=f"{base.name}-{kind}", packages=packages, prune=(*base.prune, *fields["prune"]))
+
+
+def find(name: str) -> Manifest:
+    """The manifest of that name.
 
     Raises:
         ToolchainError: there is none.

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from rebuilder.clock import Clock
-from rebuilder.environments.catalog import Spec, catalog, find
-from rebuilder.environments.debootstrap import Made, Mmdebstrap
+from rebuilder.environments.catalog import bases, catalog, find, variants
+from rebuilder.environments.debootstrap import Mmdebstrap
 from rebuilder.environments.interpreter import Base, make
 from rebuilder.environments.store import DebianToolchains, Maker, Report
 from rebuilder.errors import UsageError
+from rebuilder.model.environment import Made, Manifest
 from rebuilder.model.toolchain_settings import InterpreterSettings, ToolchainSettings
-
-_GIT = "-git"
 
 
 def configured_toolchains(
@@ -38,36 +37,37 @@ def configured_toolchains(
     Raises:
         UsageError: an interpreter has the name of a toolchain, or a base that cannot be one.
     """
-    given = dict(interpreters or {})
-    _check(given)
+    _check(interpreters or {})
+    own = {each.name: each for each in _manifests(interpreters or {})}
     debian = maker or Mmdebstrap(accept_expired=(settings or ToolchainSettings()).accept_expired, now=clock.now)
 
-    def specs(name: str) -> Spec:
-        plain, git = name.removesuffix(_GIT), _GIT if name.endswith(_GIT) else ""
-        if plain not in given:
-            return find(name)
-        chosen = given[plain]
-        chosen = chosen.replace(base=f"{chosen.base}{git}")
-        base = find(chosen.base)
-        return base.replace(name=name, python=chosen.version, interpreter=chosen)
+    def specs(name: str) -> Manifest:
+        return own[name] if name in own else find(name)
 
     def base(name: str) -> Base:
         toolchain = store.get(name)
         return Base(toolchain, store.record(toolchain.sha256).made)
 
-    def make_one(spec: Spec, place: Path) -> Made:
+    def make_one(spec: Manifest, place: Path) -> Made:
         return debian(spec, place) if spec.interpreter is None else make(spec.name, spec.interpreter, base, place)
 
     store = DebianToolchains(root, clock, report=report, maker=make_one, specs=specs)
     return store
 
 
+def _manifests(given: Mapping[str, InterpreterSettings]) -> Iterator[Manifest]:
+    for name, each in given.items():
+        for suffix in ("", *(f"-{kind}" for kind in variants())):
+            base = find(f"{each.base}{suffix}")
+            python = each.replace(base=base.name)
+            yield base.replace(name=f"{name}{suffix}", provides={"python": each.version}, interpreter=python)
+
+
 def _check(given: Mapping[str, InterpreterSettings]) -> None:
-    bases = sorted(name for name in catalog() if f"{name}{_GIT}" in catalog())
     for name, each in given.items():
         if name in catalog():
             raise UsageError(f"The setting 'interpreters.{name}' is wrong: a toolchain has that name already.")
-        if each.base not in bases:
+        if each.base not in bases():
             raise UsageError(
-                f"The setting 'interpreters.{name}.base' is wrong: {each.base[:60]!r} is none of {', '.join(bases)}."
+                f"The setting 'interpreters.{name}.base' is wrong: {each.base[:60]!r} is none of {', '.join(bases())}."
             )

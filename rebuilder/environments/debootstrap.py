@@ -11,14 +11,13 @@ from pathlib import Path
 
 from rebuilder.environments import expiry, sources
 from rebuilder.environments.bytecode import compile_modules
-from rebuilder.environments.catalog import Spec
 from rebuilder.environments.command import CommandError, run
 from rebuilder.environments.libraries import write_cache
-from rebuilder.environments.packages import Package, Release, packages, releases
+from rebuilder.environments.packages import packages, releases
 from rebuilder.environments.settle import settle
 from rebuilder.errors import ToolchainError
+from rebuilder.model.environment import Made, Manifest
 from rebuilder.model.text import clipped
-from rebuilder.model.value import Value
 
 _SECONDS = 1800
 
@@ -56,7 +55,8 @@ _REASONS = (
         ("is not valid yet", "is expired"),
         "the mirror's signed state is too old, or this machine's clock is wrong",
         (
-            'Compare `date` to the real time. A setting [toolchains] accept_expired = ["{suite}"] allows an old state '
+            "Compare `date` to the real time. An old state is allowed by the setting [environments] "
+            'accept_expired = ["{suite}"] '
             "(for `python -m rebuilder.environments.prepare`: --accept-expired {suite})."
         ),
     ),
@@ -76,18 +76,6 @@ _REASONS = (
         "Check the network and apt's settings (`apt-get update` uses the same mirror), then run the command again.",
     ),
 )
-
-
-class Made(Value):
-    """What is known about a freshly made tree."""
-
-    packages: tuple[Package, ...]
-    releases: tuple[Release, ...] = ()
-    sources: tuple[str, ...] = ()
-    tool: str = "none"
-    """Program that made it, with its version."""
-    notes: tuple[str, ...] = ()
-    """What a report must say about how it was made, one sentence each."""
 
 
 class Mmdebstrap:
@@ -114,7 +102,7 @@ class Mmdebstrap:
         self._accept_expired = accept_expired
         self._now = now
 
-    def __call__(self, spec: Spec, root: Path) -> Made:
+    def __call__(self, spec: Manifest, root: Path) -> Made:
         """Make the tree at ``root``, which must not exist; its parent directory takes logs.
 
         Raises:
@@ -153,12 +141,13 @@ class Mmdebstrap:
         made = Made(packages=packages(root), releases=signed, sources=kept, tool=tool, notes=said)
         settle(root, spec.links, spec.prune)
         write_cache(root, log=root.parent / "ldconfig.log")
-        compile_modules(root, spec.python, log=root.parent / "compile.log")
+        if (python := spec.provides.get("python")) is not None:
+            compile_modules(root, python, log=root.parent / "compile.log")
         settle(root, spec.links, spec.prune)
         return made
 
 
-def _command(spec: Spec, options: list[str], keyring: Path) -> list[str]:
+def _command(spec: Manifest, options: list[str], keyring: Path) -> list[str]:
     return [
         "mmdebstrap",
         "--variant=extract",
@@ -183,7 +172,7 @@ def _proxies() -> dict[str, str]:
     return {name: os.environ[name] for name in names if name in os.environ}
 
 
-def _explained(spec: Spec, error: CommandError) -> ToolchainError:
+def _explained(spec: Manifest, error: CommandError) -> ToolchainError:
     if gone := _GONE.search(error.output):
         return ToolchainError(
             f"The toolchain {spec.name} cannot be made: the mirror no longer has {gone['suite']}.",

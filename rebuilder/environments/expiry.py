@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from rebuilder.environments.packages import Release
+from rebuilder.model.environment import Release
 
 _CHECKS = ("Acquire::Check-Valid-Until", "Acquire::Check-Date")
 _NO = {"no", "false", "without", "off", "disable", "0"}
@@ -41,7 +41,7 @@ def permission(suite: str, settings: Mapping[str, str], accept: Sequence[str] | 
         if said is not None:
             return Permission(tuple(f'{name} "{settings.get(name, "true")}";' for name in _CHECKS), _of_apt(said))
     if accept is not None and suite in accept:
-        return Permission((f'{_CHECKS[0]} "false";', f'{_CHECKS[1]} "true";'), "[toolchains] accept_expired")
+        return Permission((f'{_CHECKS[0]} "false";', f'{_CHECKS[1]} "true";'), "[environments] accept_expired")
     return Permission(tuple(f'{name} "true";' for name in _CHECKS), None)
 
 

@@ -12,12 +12,12 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rebuilder.environments.tree import listing, walk
 from rebuilder.errors import ToolchainError
 from rebuilder.model.toolchain_settings import InterpreterSettings
-from rebuilder.model.value import sha256_hex
+from rebuilder.model.value import Sha256, sha256_hex
 
 _MOST_BYTES = 4 << 30
 _MOST_ENTRIES = 250_000
@@ -25,7 +25,15 @@ _OWN_FILTER: dict[str, Any] = {"filter": "fully_trusted"} if hasattr(tarfile, "d
 """Newer Pythons want to be told that members were looked at."""
 
 
-def unpacked(name: str, settings: InterpreterSettings, place: Path) -> str:
+class Origin(NamedTuple):
+    """Where files are from."""
+
+    words: str
+    sha256: Sha256
+    """Of the archive, or of the listing of the directory."""
+
+
+def unpacked(name: str, settings: InterpreterSettings, place: Path) -> Origin:
     """Put the files below ``place``, an empty directory, and say in a few words what they are, with a digest.
 
     Devices, sockets and pipes are left out: no interpreter needs them.
@@ -37,9 +45,10 @@ def unpacked(name: str, settings: InterpreterSettings, place: Path) -> str:
     try:
         if settings.archive is not None:
             _extract(name, given, settings.sha256 or "", place)
-            return f"the archive {given.name} (SHA-256 {settings.sha256})"
+            return Origin(f"the archive {given.name} (SHA-256 {settings.sha256})", Sha256(settings.sha256 or ""))
         _copy(name, given, place)
-        return f"a directory (SHA-256 of its listing {sha256_hex(listing(place))})"
+        sha256 = sha256_hex(listing(place))
+        return Origin(f"a directory (SHA-256 of its listing {sha256})", sha256)
     except (tarfile.TarError, zlib.error, lzma.LZMAError) as error:
         raise _unusable(name, f"{given} cannot be unpacked ({str(error).partition(':')[0][:200]})") from error
     except shutil.Error as error:

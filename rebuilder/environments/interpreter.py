@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rebuilder.environments.bytecode import compile_modules
-from rebuilder.environments.debootstrap import Made
 from rebuilder.environments.given_files import unpacked
 from rebuilder.environments.libraries import has_program, write_cache
 from rebuilder.environments.protocol import Toolchain
 from rebuilder.environments.settle import remove, settle
 from rebuilder.environments.tree import walk
 from rebuilder.errors import ToolchainError
+from rebuilder.model.environment import Image, Made
 from rebuilder.model.toolchain_settings import InterpreterSettings
 
 _DEBIANS = ("usr/bin/python3*", "usr/lib/python3*", "usr/bin/pydoc3*", "usr/bin/pdb3*", "etc/python3*")
@@ -57,10 +57,12 @@ def make(name: str, settings: InterpreterSettings, base: Callable[[str], Base], 
         under = base(settings.base)
         _lay_over(under.toolchain.root, found, root)
         packages, over = under.made.packages, f", laid over {settings.base} ({under.toolchain.sha256})"
+        image = Image(sha256=origin.sha256, base=under.toolchain.sha256)
         notes, prefix = under.made.notes, "usr"
     else:
         found.rename(root)
         packages, over, notes = (), ", a root file system of its own", ()
+        image = Image(sha256=origin.sha256)
     shutil.rmtree(given, ignore_errors=True)
     links = _links(settings.version, prefix)
     for link in links:
@@ -70,8 +72,8 @@ def make(name: str, settings: InterpreterSettings, base: Callable[[str], Base], 
         write_cache(root, log=root.parent / "ldconfig.log")
     compile_modules(root, settings.version, prefix=prefix, log=root.parent / "compile.log")
     settle(root, links)
-    note = f"Its Python {settings.version} is not Debian's: it is from the settings, {origin}{over}."
-    return Made(packages=packages, tool="settings", sources=(origin,), notes=(note, *notes))
+    note = f"Its Python {settings.version} is not Debian's: it is from the settings, {origin.words}{over}."
+    return Made(packages=packages, image=image, tool="settings", sources=(origin.words,), notes=(note, *notes))
 
 
 def _found(name: str, settings: InterpreterSettings, given: Path) -> tuple[Path, str | None]:

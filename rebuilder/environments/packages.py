@@ -9,33 +9,11 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from rebuilder.errors import ToolchainError
-from rebuilder.model.value import Sha256, Sha256Field, Value
+from rebuilder.model.environment import Package, Release
+from rebuilder.model.value import Sha256
 
 _FIELD = re.compile(r"^(Package|Version|Architecture|SHA256): *(\S+)$", re.MULTILINE)
 _RELEASE_FIELD = re.compile(r"^(Date|Valid-Until): *(.+?)$", re.MULTILINE)
-
-
-class Package(Value):
-    """One Debian package, with the digest its signed archive promises."""
-
-    name: str
-    version: str
-    architecture: str
-    sha256: Sha256Field
-    """Of the ``.deb`` file."""
-
-
-class Release(Value):
-    """One signed state of an archive's suite."""
-
-    suite: str
-    """Directory below ``dists/``, such as ``trixie-security``."""
-    date: str
-    """The ``Date`` field, as it is written there."""
-    valid_until: str | None = None
-    """The ``Valid-Until`` field; None when the archive sets no end."""
-    sha256: Sha256Field
-    """Of the file ``InRelease``, whose signature apt checked."""
 
 
 def packages(root: Path) -> tuple[Package, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from rebuilder.environments.catalog import catalog
 from rebuilder.environments.configured import configured_toolchains
 from rebuilder.errors import ExitCode, RebuilderError
 from rebuilder.model.toolchain_settings import ToolchainSettings
@@ -32,8 +33,11 @@ def main(arguments: Sequence[str]) -> int:
         metavar="SUITE",
         help="use this release of Debian although its signed state has expired, and no other; may be repeated",
     )
-    parser.add_argument("names", nargs="+", metavar="NAME")
+    parser.add_argument("--all", action="store_true", help="make every one that has a name of its own here")
+    parser.add_argument("names", nargs="*", metavar="NAME")
     options = parser.parse_args(arguments)
+    if bool(options.names) == options.all:
+        parser.error("it needs either names or --all")
     try:
         settings = ToolchainSettings(accept_expired=options.accept_expired)
     except ValidationError as error:
@@ -44,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
         settings=settings,
         report=lambda what: print(what, file=sys.stderr),  # noqa: T201
     )
-    for name in options.names:
+    for name in options.names or catalog():
         begun = time.monotonic()
         try:
             toolchain = store.remake(name) if options.remake else store.get(name)
@@ -52,8 +56,9 @@ def main(arguments: Sequence[str]) -> int:
             print(error, f"{error.hint}" if error.hint else "", sep="\n", file=sys.stderr)  # noqa: T201
             return error.exit_code
         seconds = time.monotonic() - begun
+        provided = ", ".join(f"{what.title()} {version}" for what, version in toolchain.provides.items())
         print(  # noqa: T201
-            f"{name}: sha256 {toolchain.sha256}, Python {toolchain.python_version}, "
+            f"{name}: sha256 {toolchain.sha256}, {provided}, "
             f"{len(toolchain.summary.packages)} packages, {seconds:.2f} s"
         )
         for note in toolchain.summary.notes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from rebuilder.model.environment import Specification
 from rebuilder.model.report import ToolchainSummary
 from rebuilder.model.value import Sha256, Value
 
@@ -15,8 +16,10 @@ class Toolchain(Value):
     name: str
     sha256: Sha256
     root: Path
-    python_version: str
-    """Such as ``3.13``."""
+    provides: dict[str, str] = {}
+    """What an ecosystem looks for, such as ``{"python": "3.13"}``."""
+    specification: Specification | None = None
+    """What it was made from, to the digest of each package."""
     summary: ToolchainSummary
 
 

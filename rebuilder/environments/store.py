@@ -29,16 +29,17 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from rebuilder.clock import Clock
-from rebuilder.environments.catalog import Spec, find
-from rebuilder.environments.debootstrap import Made, Mmdebstrap
+from rebuilder.environments.catalog import find
+from rebuilder.environments.debootstrap import Mmdebstrap
 from rebuilder.environments.protocol import Toolchain
 from rebuilder.environments.settle import RECIPE, retime
 from rebuilder.environments.tree import changes, fingerprint, listing
 from rebuilder.errors import CorruptToolchainError, ToolchainError
+from rebuilder.model.environment import Made, Manifest, Specification
 from rebuilder.model.report import ToolchainSummary
 from rebuilder.model.value import Sha256Field, Value, canonical_json, sha256_hex
 
-Maker = Callable[[Spec, Path], Made]
+Maker = Callable[[Manifest, Path], Made]
 """Makes a tree of a specification at a path that does not exist yet."""
 
 Report = Callable[[str], None]
@@ -55,11 +56,22 @@ class Record(Value):
 
     sha256: Sha256Field
     """Digest of the tree, see :mod:`rebuilder.environments.tree`."""
-    spec: Spec
+    spec: Manifest
     made: Made
     made_at: datetime
     recipe: int = 1
     """:data:`rebuilder.environments.settle.RECIPE` at that time."""
+
+    @property
+    def specification(self) -> Specification:
+        """What the tree was made from, to the digest."""
+        return Specification(
+            method="extracted" if self.spec.interpreter is None else "image",
+            suite=self.spec.suite,
+            **{name: getattr(self.made, name) for name in ("releases", "packages", "image")},
+            **{name: getattr(self.spec, name) for name in ("provides", "links", "prune")},
+            recipe=self.recipe,
+        )
 
 
 class DebianToolchains:
@@ -72,7 +84,7 @@ class DebianToolchains:
         *,
         report: Report | None = None,
         maker: Maker | None = None,
-        specs: Callable[[str], Spec] = find,
+        specs: Callable[[str], Manifest] = find,
     ) -> None:
         """Use (and fill) the toolchains below ``root``.
 
@@ -169,7 +181,7 @@ class DebianToolchains:
     def _tree(self, sha256: str) -> Path:
         return self._root / "trees" / sha256
 
-    def _current(self, spec: Spec) -> Record | None:
+    def _current(self, spec: Manifest) -> Record | None:
         """The record of the tree that a name stands for; None when there is none.
 
         Raises:
@@ -191,7 +203,7 @@ class DebianToolchains:
             )
         return record
 
-    def _made_again(self, spec: Spec, before: Record | None) -> Record:
+    def _made_again(self, spec: Manifest, before: Record | None) -> Record:
         """Make the tree of a name; where that fails, the one before serves, unless it is the user's own Python.
 
         The name's lock is held.
@@ -199,7 +211,7 @@ class DebianToolchains:
         try:
             return self._make(spec)
         except ToolchainError as error:
-            if before is None or spec.interpreter is not None or before.spec.python != spec.python:
+            if before is None or spec.interpreter is not None or before.spec.provides != spec.provides:
                 raise
             note = (
                 f"The specification of {spec.name} has changed since it was made ({before.made_at:%Y-%m-%d}), and it "
@@ -219,11 +231,12 @@ class DebianToolchains:
             name=record.spec.name,
             sha256=record.sha256,
             root=root,
-            python_version=record.spec.python,
+            provides=record.spec.provides,
+            specification=record.specification,
             summary=ToolchainSummary(
                 name=record.spec.name,
                 sha256=record.sha256,
-                python=record.spec.python,
+                provides=record.spec.provides,
                 packages=tuple(f"{each.name} {each.version}" for each in record.made.packages),
                 notes=(*record.made.notes, *((note,) if note is not None else ())),
             ),
@@ -274,7 +287,7 @@ class DebianToolchains:
             hint=f"To have it made again, remove {tree}.",
         )
 
-    def _make(self, spec: Spec) -> Record:
+    def _make(self, spec: Manifest) -> Record:
         """Make a tree and let the name stand for it. The name's lock is held."""
         making = self._root / "making"
         for left_over in making.glob(f"{spec.name}-*"):
@@ -300,7 +313,7 @@ class DebianToolchains:
         file = "record.json" if first.spec.name == record.spec.name else f"{record.spec.name}.json"
         write_whole(tree / file, canonical_json(record.document()))
 
-    def _fill(self, spec: Spec, place: Path) -> Record:
+    def _fill(self, spec: Manifest, place: Path) -> Record:
         place.chmod(0o755)
         root = place / "root"
         made = self._maker(spec, root)
@@ -328,7 +341,7 @@ class DebianToolchains:
             yield
 
 
-def _fits(record: Record, spec: Spec) -> bool:
+def _fits(record: Record, spec: Manifest) -> bool:
     """Whether a tree was made as it would be made now, whatever packages the archive has now."""
     return record.spec == spec and record.recipe == RECIPE
 

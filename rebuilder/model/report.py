@@ -7,11 +7,14 @@ from datetime import datetime
 from enum import StrEnum
 from urllib.parse import quote
 
+from pydantic import model_validator
+
 from rebuilder.model.alarm import Alarm
 from rebuilder.model.artifact import Artifact
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.decision import Decision
 from rebuilder.model.diagnosis import Diagnosis
+from rebuilder.model.environment import with_provides
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.trail import SourceTrail
@@ -35,15 +38,18 @@ class Stage(StrEnum):
 
 
 class ToolchainSummary(Value):
-    """What a page shows of a toolchain; the package list is a blob."""
+    """What a page shows of a build environment."""
 
     name: str
     sha256: str
-    python: str
+    provides: dict[str, str] = {}
+    """What an ecosystem looks for, such as ``{"python": "3.13"}``."""
     packages: tuple[str, ...]
     """``name version`` of each Debian package."""
     notes: tuple[str, ...] = ()
     """What is out of the ordinary about how it was made, one sentence each."""
+
+    _written_before = model_validator(mode="before")(with_provides)
 
 
 CLOCK_NOT_TRIED = "The recorded clock was not tried on this machine: "

@@ -37,12 +37,12 @@ def any_toolchains(request: pytest.FixtureRequest, tmp_path: Path) -> Toolchains
 def test_get_gives_a_tree(any_toolchains: Toolchains, name: str, python: str) -> None:
     """The name stands for a tree with an interpreter; the summary says the same as the value itself."""
     toolchain = any_toolchains.get(name)
-    assert (name, python) == (toolchain.name, toolchain.python_version)
+    assert (name, python) == (toolchain.name, toolchain.provides["python"])
     assert os.path.lexists(toolchain.root / "usr/bin/python3")
     assert (name, toolchain.sha256, python) == (
         toolchain.summary.name,
         toolchain.summary.sha256,
-        toolchain.summary.python,
+        toolchain.summary.provides["python"],
     )
     assert any(each.startswith("python3 3.") for each in toolchain.summary.packages)
 

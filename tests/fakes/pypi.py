@@ -95,8 +95,10 @@ class FakeToolchains:
         return self.get(name)
 
     def _toolchain(self, name: str, digest: Sha256) -> Toolchain:
-        summary = ToolchainSummary(name=name, sha256=digest, python=PYTHONS[name], packages=())
-        return Toolchain(name=name, sha256=digest, root=Path("/nowhere"), python_version=PYTHONS[name], summary=summary)
+        summary = ToolchainSummary(name=name, sha256=digest, packages=())
+        return Toolchain(
+            name=name, sha256=digest, root=Path("/nowhere"), provides={"python": PYTHONS[name]}, summary=summary
+        )
 
 
 @dataclass

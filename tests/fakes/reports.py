@@ -197,7 +197,9 @@ def report(
         attempts=tuple(attempts),
         decision=decision,
         diagnosis=diagnose(DiagnosisInput(known, tuple(attempts), decision)),
-        toolchains=(ToolchainSummary(name="trixie", sha256=sha("trixie"), python="3.13", packages=packages),),
+        toolchains=(
+            ToolchainSummary(name="trixie", sha256=sha("trixie"), provides={"python": "3.13"}, packages=packages),
+        ),
         alarms=alarms,
         seconds={Stage.FETCH: 0.41, Stage.TOOLCHAIN: 0.02, Stage.RESOLVE: 0.33, Stage.BUILD: 0.842, Stage.COMPARE: 0.05}
         if attempts

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from rebuilder.environments.catalog import Spec
-from rebuilder.environments.debootstrap import Made
-from rebuilder.environments.packages import Package
 from rebuilder.environments.protocol import Toolchain
 from rebuilder.environments.settle import level
 from rebuilder.errors import ToolchainError
+from rebuilder.model.environment import Made, Manifest, Package
 from rebuilder.model.report import ToolchainSummary
 from rebuilder.model.value import Sha256, sha256_hex
 
@@ -59,11 +57,11 @@ class FakeToolchains:
             name=name,
             sha256=found,
             root=tree,
-            python_version=self.pythons.get(name, "3.13"),
+            provides={"python": self.pythons.get(name, "3.13")},
             summary=ToolchainSummary(
                 name=name,
                 sha256=found,
-                python=self.pythons.get(name, "3.13"),
+                provides={"python": self.pythons.get(name, "3.13")},
                 packages=(f"{PACKAGE.name} {PACKAGE.version}",),
             ),
         )
@@ -93,7 +91,7 @@ class TinyMaker:
         self.made: list[str] = []
         self.text = "the same every time\n"
 
-    def __call__(self, spec: Spec, root: Path) -> Made:
+    def __call__(self, spec: Manifest, root: Path) -> Made:
         """Make the tree, as settled as a real one."""
         self.made.append(spec.name)
         plant(root)

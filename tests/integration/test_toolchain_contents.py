@@ -63,7 +63,7 @@ def test_basics_work(toolchains: DebianToolchains, name: str) -> None:
         "print('%d.%d' % sys.version_info[:2], hashlib.__cached__)\n"
     )
     done = inside(toolchain.root, "python3", "-c", script)
-    version = toolchain.python_version
+    version = toolchain.provides["python"]
     expected = f"{version} /usr/lib/python{version}/__pycache__/hashlib.cpython-{version.replace('.', '')}.pyc\n"
     assert (0, expected, "") == (done.returncode, done.stdout, done.stderr)
 
@@ -72,7 +72,7 @@ def test_basics_work(toolchains: DebianToolchains, name: str) -> None:
 def test_modules_are_compiled_for_their_place(toolchains: DebianToolchains, name: str) -> None:
     """Compiled modules name the path a build sees, none of the machine that made them."""
     toolchain = toolchains.get(name)
-    compiled = sorted((toolchain.root / f"usr/lib/python{toolchain.python_version}").rglob("*.pyc"))
+    compiled = sorted((toolchain.root / f"usr/lib/python{toolchain.provides['python']}").rglob("*.pyc"))
     assert len(compiled) > 300
     here = str(toolchain.root.parent.parent).encode()
     for file in compiled:
@@ -105,7 +105,7 @@ def test_uv_makes_environments(toolchains: DebianToolchains, name: str) -> None:
     )
     done = inside(toolchain.root, "sh", "-c", script, bind=("--ro-bind", find_uv_bin(), "/tools/uv"))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"Python {toolchain.python_version}.")
+    assert done.stdout.startswith(f"Python {toolchain.provides['python']}.")
 
 
 @pytest.mark.parametrize("name", ["bullseye", "bookworm"])

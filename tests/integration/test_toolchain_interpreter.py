@@ -12,12 +12,11 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
-from rebuilder.environments.catalog import Spec
 from rebuilder.environments.configured import configured_toolchains
-from rebuilder.environments.debootstrap import Made
 from rebuilder.environments.store import DebianToolchains
 from rebuilder.environments.tree import listing
 from rebuilder.errors import ToolchainError, UsageError
+from rebuilder.model.environment import Made, Manifest
 from rebuilder.model.toolchain_settings import InterpreterSettings
 from tests.fakes.clock import FixedClock
 
@@ -41,7 +40,7 @@ class Machine:
             self.place / "store", FixedClock(datetime(2026, 1, 2, tzinfo=UTC)), interpreters=given, maker=self._copied
         )
 
-    def _copied(self, spec: Spec, root: Path) -> Made:
+    def _copied(self, spec: Manifest, root: Path) -> Made:
         toolchain = self.toolchains.get(spec.name)
         shutil.copytree(toolchain.root, root, symlinks=True)
         return self.toolchains.record(toolchain.sha256).made
@@ -96,7 +95,7 @@ def test_relocatable_python_over_another_debian(machine: Machine) -> None:
     assert "11 /build/v /usr" == run(toolchain.root, "sh", "-c", environment + asked)
     trixie = machine.toolchains.get("trixie")
     assert trixie.summary.packages == toolchain.summary.packages
-    assert ("mine", "3.11", 1) == (toolchain.name, toolchain.python_version, len(toolchain.summary.notes))
+    assert ("mine", "3.11", 1) == (toolchain.name, toolchain.provides["python"], len(toolchain.summary.notes))
     note = toolchain.summary.notes[0]
     assert "Python 3.11 is not Debian's" in note
     assert f"laid over trixie ({trixie.sha256})" in note

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.environments.catalog import Spec
 from rebuilder.environments.debootstrap import Mmdebstrap
 from rebuilder.errors import ToolchainError
+from rebuilder.model.environment import Manifest
 
-SPEC = Spec(name="tiny", suite="trixie", python="3.13", packages=("tiny",))
+SPEC = Manifest(name="tiny", suite="trixie", provides={"python": "3.13"}, packages=("tiny",))
 
 
 def need(program: str, package: str) -> str:

@@ -32,8 +32,8 @@ class OneToolchain:
         if self._error:
             raise self._error
         packages = ("binutils 2.44-3", "diffoscope-minimal 295")
-        summary = ToolchainSummary(name=name, sha256=DIGEST, python="3.13", packages=packages)
-        return Toolchain(name=name, sha256=DIGEST, root=Path("/"), python_version="3.13", summary=summary)
+        summary = ToolchainSummary(name=name, sha256=DIGEST, packages=packages)
+        return Toolchain(name=name, sha256=DIGEST, root=Path("/"), summary=summary)
 
     def by_digest(self, sha256: str) -> Toolchain:
         """Nobody asks for it."""

@@ -43,14 +43,24 @@ def test_interpreters(tmp_path: Path) -> None:
     )
     config = load_config(file, {})
     assert {"cpython3.12": f"{Path.home()}/python"} == {name: each.path for name, each in config.interpreters.items()}
-    assert ("forky",) == config.toolchains.accept_expired
-    assert Config().toolchains.accept_expired is None
+    assert ("forky",) == config.environments.accept_expired
+    assert Config().environments.accept_expired is None
+
+
+@pytest.mark.parametrize("table", ["environments", "toolchains"])
+def test_environments_by_their_name_of_before(tmp_path: Path, table: str) -> None:
+    """Settings that still say toolchains mean the same."""
+    file = tmp_path / "rebuilder.toml"
+    file.write_text(f'[{table}]\naccept_expired = ["forky"]\n')
+    assert ("forky",) == load_config(file, {}).environments.accept_expired
 
 
 @pytest.mark.parametrize(
     ("text", "word"),
     [
         ("stoer = 1", "stoer"),
+        ("[environments]\naccept_expird = []", "'environments.accept_expird'"),
+        ("[environments]\n[toolchains]", "'toolchains'"),
         ("store = [", "TOML"),
         ("[limits]\nwall_seconds = 'long'", "limits.wall_seconds"),
         ("download_bytes = 0", "download_bytes"),

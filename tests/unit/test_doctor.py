@@ -98,7 +98,7 @@ def test_a_guest_that_was_not_started(config: Config, machine: Machine) -> None:
     check = by_name(config, machine, guest=unavailable("never asked"))["guest"]
     assert (True, True) == (check.ok, check.sentence.startswith("Not known yet"))
     assert f"--root {config.store}/toolchains uml" in check.sentence
-    lenient = config.replace(toolchains=ToolchainSettings(accept_expired=("forky",)))
+    lenient = config.replace(environments=ToolchainSettings(accept_expired=("forky",)))
     check = by_name(lenient, machine, guest=unavailable("never asked"))["guest"]
     assert f"--root {config.store}/toolchains --accept-expired=forky uml" in check.sentence
 

@@ -42,8 +42,8 @@ class OneToolchain:
         return self._toolchain(name, Sha256("1" * 64))
 
     def _toolchain(self, name: str, digest: Sha256) -> Toolchain:
-        summary = ToolchainSummary(name=name, sha256=digest, python="3", packages=())
-        return Toolchain(name=name, sha256=digest, root=Path("/"), python_version="3", summary=summary)
+        summary = ToolchainSummary(name=name, sha256=digest, packages=())
+        return Toolchain(name=name, sha256=digest, root=Path("/"), summary=summary)
 
 
 def ticks() -> Iterator[float]:

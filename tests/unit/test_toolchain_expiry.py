@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 import pytest
 
 from rebuilder.environments.expiry import Permission, notes, permission
-from rebuilder.environments.packages import Release
+from rebuilder.model.environment import Release
 from rebuilder.model.value import Sha256
 
 STRICT = ('Acquire::Check-Valid-Until "true";', 'Acquire::Check-Date "true";')
 LENIENT = ('Acquire::Check-Valid-Until "false";', 'Acquire::Check-Date "true";')
 APT = {"Acquire::Check-Valid-Until": "false"}
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
-OURS = "[toolchains] accept_expired"
+OURS = "[environments] accept_expired"
 THEIRS = "Acquire::Check-Valid-Until of apt's settings on that machine"
 
 
@@ -60,5 +60,5 @@ def test_what_is_noted(valid_until: str | None, expected: int) -> None:
     if found:
         assert found[0] == (
             "The mirror's signed state of forky-updates is from D and was valid until Fri, 06 Nov 2026 08:08:01 UTC; "
-            "it was used nevertheless, as [toolchains] accept_expired allows."
+            "it was used nevertheless, as [environments] accept_expired allows."
         )

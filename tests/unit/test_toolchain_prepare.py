@@ -13,7 +13,8 @@ from rebuilder.environments.prepare import main
     ("arguments", "words"),
     [
         (["--accept-expired", "Forky!", "forky"], "'Forky!' is not the name of a release of Debian"),
-        ([], "the following arguments are required: NAME"),
+        ([], "it needs either names or --all"),
+        (["--all", "forky"], "it needs either names or --all"),
     ],
 )
 def test_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:

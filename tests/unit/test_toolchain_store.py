@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.environments.catalog import Spec, find
-from rebuilder.environments.debootstrap import Made
+from rebuilder.environments.catalog import find
 from rebuilder.environments.settle import TIME
 from rebuilder.environments.store import DebianToolchains
 from rebuilder.environments.tree import fingerprint
 from rebuilder.errors import CorruptToolchainError, ToolchainError
+from rebuilder.model.environment import Made, Manifest
 from tests.fakes.clock import FixedClock
 from tests.fakes.toolchains import TinyMaker
 
 
-def store(root: Path, maker: Callable[[Spec, Path], Made], told: list[str] | None = None) -> DebianToolchains:
+def store(root: Path, maker: Callable[[Manifest, Path], Made], told: list[str] | None = None) -> DebianToolchains:
     """A store as a new process would open it."""
     return DebianToolchains(root, FixedClock(), maker=maker, report=None if told is None else told.append)
 
@@ -39,7 +39,7 @@ def test_record_says_what_it_was_made_from(tmp_path: Path) -> None:
     """Packages with digests, the specification and the time are kept beside the tree."""
     toolchains = store(tmp_path, TinyMaker())
     record = toolchains.record(toolchains.get("trixie").sha256)
-    assert ("trixie", "3.13", "a test") == (record.spec.suite, record.spec.python, record.made.tool)
+    assert ("trixie", "3.13", "a test") == (record.spec.suite, record.spec.provides["python"], record.made.tool)
     assert "ab" * 32 == record.made.packages[0].sha256
     assert FixedClock().now() == record.made_at
 
@@ -194,7 +194,7 @@ def test_two_names_for_one_tree(tmp_path: Path) -> None:
     assert found[0] == store(tmp_path, maker).by_digest(found[1].sha256)
 
 
-def changed(name: str) -> Spec:
+def changed(name: str) -> Manifest:
     """The specification of a later version of this program."""
     spec = find(name)
     return spec.replace(packages=(*spec.packages, "zip"))
@@ -227,7 +227,19 @@ def test_another_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert ["trixie", "trixie"] == maker.made
 
 
-def no_mirror(_: Spec, root: Path) -> Made:
+def test_a_record_from_before(tmp_path: Path) -> None:
+    """The version before wrote which Python a tree has in a field of its own; such a tree is used, not made again."""
+    maker = TinyMaker()
+    made = store(tmp_path, maker).get("trixie")
+    record = made.root.parent / "record.json"
+    document = json.loads(record.read_text())
+    document["spec"]["python"] = document["spec"].pop("provides")["python"]
+    record.write_text(json.dumps(document))
+    assert made == store(tmp_path, maker).get("trixie")
+    assert ["trixie"] == maker.made
+
+
+def no_mirror(_: Manifest, root: Path) -> Made:
     """A mirror that has dropped a file."""
     root.mkdir()
     raise ToolchainError("The toolchain trixie cannot be made: the mirror no longer has a file.", hint="Wait.")
@@ -253,9 +265,8 @@ def test_one_that_cannot_be_made_again(tmp_path: Path) -> None:
 def test_another_python_is_not_replaced(tmp_path: Path) -> None:
     """One with another Python does not stand in for the one that was asked for."""
     store(tmp_path, TinyMaker()).get("trixie")
-    other = DebianToolchains(
-        tmp_path, FixedClock(), maker=no_mirror, specs=lambda name: find(name).replace(python="3.14")
-    )
+    newer = find("trixie").replace(provides={"python": "3.14"})
+    other = DebianToolchains(tmp_path, FixedClock(), maker=no_mirror, specs=lambda _: newer)
     with pytest.raises(ToolchainError, match="the mirror no longer has a file"):
         other.get("trixie")
 
@@ -271,7 +282,7 @@ def test_lost_tree(tmp_path: Path) -> None:
 def test_killed_while_making(tmp_path: Path) -> None:
     """What a killed process left half made is cleaned up, and its lock is free."""
 
-    def die(_: Spec, root: Path) -> Made:
+    def die(_: Manifest, root: Path) -> Made:
         (root / "usr").mkdir(parents=True)
         os._exit(9)
 
@@ -287,7 +298,7 @@ def test_killed_while_making(tmp_path: Path) -> None:
 def test_interrupted_while_making(tmp_path: Path) -> None:
     """Ctrl-C leaves nothing behind."""
 
-    def interrupted(_: Spec, root: Path) -> Made:
+    def interrupted(_: Manifest, root: Path) -> Made:
         root.mkdir()
         raise KeyboardInterrupt
 
@@ -301,7 +312,7 @@ def test_two_at_once_make_one(tmp_path: Path) -> None:
     """Whoever comes second waits, says so, and takes what the first one made."""
     maker, started, go, waiting = TinyMaker(), threading.Event(), threading.Event(), threading.Event()
 
-    def slow(spec: Spec, root: Path) -> Made:
+    def slow(spec: Manifest, root: Path) -> Made:
         started.set()
         assert go.wait(30)
         return maker(spec, root)
@@ -361,7 +372,7 @@ def test_unknown_digest(tmp_path: Path, digest: str) -> None:
 def test_disk_errors_are_sentences(tmp_path: Path, number: int) -> None:
     """A full or read-only disk is told as such, with the place."""
 
-    def failing(_: Spec, root: Path) -> Made:
+    def failing(_: Manifest, root: Path) -> Made:
         raise OSError(number, os.strerror(number), str(root))
 
     with pytest.raises(ToolchainError, match=os.strerror(number)) as caught:

@@ -26,8 +26,8 @@ KERNEL = Toolchain(
     name="uml",
     sha256=DIGEST,
     root=Path("/kernel"),
-    python_version="3.13",
-    summary=ToolchainSummary(name="uml", sha256=DIGEST, python="3.13", packages=()),
+    provides={"python": "3.13"},
+    summary=ToolchainSummary(name="uml", sha256=DIGEST, packages=()),
 )
 
 

@@ -18,7 +18,7 @@ from rebuilder.ecosystems.pypi.requirements import BuildSystem, Requirements, pi
 from rebuilder.ecosystems.pypi.sdist_traces import GZIP_HEADER, read_sdist_traces
 from rebuilder.ecosystems.pypi.search import Candidate, Refine, try_candidates
 from rebuilder.ecosystems.pypi.source_trees import COMMIT_OBJECT, TAG_OBJECTS, CheckedOut
-from rebuilder.ecosystems.pypi.toolchain_choice import Interpreter, choose, named_python
+from rebuilder.ecosystems.pypi.toolchain_choice import Interpreter, choose, named_python, python_of
 from rebuilder.ecosystems.pypi.tools_used import Tools, tools_used
 from rebuilder.ecosystems.pypi.wheel_traces import Generator as PackedBy
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
@@ -249,7 +249,7 @@ def _furnished(
         sandbox=workshop.sandbox,
         product=target.product,
         chosen=chosen_tools(
-            toolchain.python_version, len(workshop.interpreters), case.tools.held if case.tools else _held(case)
+            python_of(toolchain), len(workshop.interpreters), case.tools.held if case.tools else _held(case)
         ),
     )
     said: list[str] = []
@@ -265,7 +265,7 @@ def _furnished(
         said = case.tools.sentences
     not_after = uploaded if case.tools is None else max(uploaded, case.tools.not_after)
     bench, notes = resolve_requirements(
-        workshop, bench, case.requirements, python=toolchain.python_version, not_after=not_after
+        workshop, bench, case.requirements, python=python_of(toolchain), not_after=not_after
     )
     about = with_what(case.system, case.generator, interpreter.python, uploaded)
     return bench, " ".join((_checked_out(case.checkout), about, *said, *notes))

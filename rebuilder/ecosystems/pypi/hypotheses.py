@@ -20,7 +20,7 @@ from rebuilder.ecosystems.pypi.search import Reached, try_candidates
 from rebuilder.ecosystems.pypi.second_look import second_look
 from rebuilder.ecosystems.pypi.source_archive import source_text, top_directory
 from rebuilder.ecosystems.pypi.source_trees import Unpacked, source_path
-from rebuilder.ecosystems.pypi.toolchain_choice import Interpreter, choose, named_python
+from rebuilder.ecosystems.pypi.toolchain_choice import Interpreter, choose, named_python, python_of
 from rebuilder.ecosystems.pypi.tools_used import Tools, tools_used
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
 from rebuilder.model.artifact import PublishedFile
@@ -167,10 +167,10 @@ def _furnished(workshop: Context, case: WheelEvidence, interpreter: Interpreter)
         lacks=tools.lacks,
         setup_path=case.setup_path,
         windows=tools.windows,
-        chosen=chosen_tools(toolchain.python_version, len(workshop.interpreters), tools.held),
+        chosen=chosen_tools(python_of(toolchain), len(workshop.interpreters), tools.held),
     )
     bench, notes = resolve_requirements(
-        workshop, bench, tools.requirements, python=toolchain.python_version, not_after=tools.not_after
+        workshop, bench, tools.requirements, python=python_of(toolchain), not_after=tools.not_after
     )
     about = with_what(tools.system, case.traces.generator, interpreter.python, case.uploaded)
     named = named_python(case.wheel)

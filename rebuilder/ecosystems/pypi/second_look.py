@@ -23,6 +23,7 @@ from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.requirements import Requirements, narrowed
 from rebuilder.ecosystems.pypi.search import Reached
 from rebuilder.ecosystems.pypi.tool_versions import Bracket, Shape, by_line_ends, read_shape
+from rebuilder.ecosystems.pypi.toolchain_choice import python_of
 from rebuilder.ecosystems.pypi.tools_used import Tools
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
 from rebuilder.model.attempt import Attempt, Hypothesis
@@ -82,7 +83,7 @@ def second_look(
         reached = replace(reached, bench=bench)
     if not said:
         return False
-    python = workshop.toolchains.by_digest(bench.toolchain.sha256).python_version
+    python = python_of(workshop.toolchains.by_digest(bench.toolchain.sha256))
     try:
         bench, notes = resolve_requirements(workshop, bench, requirements, python=python, not_after=tools.not_after)
     except NotRebuildable:

@@ -11,6 +11,8 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from rebuilder.ecosystems.pypi.interpreter_limits import refusal
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable, quoted
+from rebuilder.environments.protocol import Toolchain
+from rebuilder.errors import ToolchainError
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.inspection import Inspection
 from rebuilder.model.toolchain_settings import InterpreterSettings
@@ -31,6 +33,18 @@ class Interpreter:
     """Whether it is tried when nothing points to it."""
     reason: str = ""
     """Why it was chosen, as a sentence; empty when it was not chosen yet."""
+
+
+def python_of(toolchain: Toolchain) -> str:
+    """Version of the Python an environment provides, such as ``3.13``.
+
+    Raises:
+        ToolchainError: it provides none.
+    """
+    try:
+        return toolchain.provides["python"]
+    except KeyError:
+        raise ToolchainError(f"The toolchain {toolchain.name} has no Python.") from None
 
 
 def _day(text: str) -> datetime:

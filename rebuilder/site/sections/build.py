@@ -150,7 +150,10 @@ def derived_file(each: Input) -> str:
 def _toolchain(definition: BuildDefinition, summary: ToolchainSummary | None) -> tuple[Fact, ...]:
     facts = [Fact("Name", visible(definition.toolchain.name, SHORT))]
     if summary is not None:
-        facts.append(Fact("Python", visible(summary.python, SHORT)))
+        facts += [
+            Fact(visible(what.capitalize(), SHORT), visible(version, SHORT))
+            for what, version in summary.provides.items()
+        ]
         facts += [Fact("Note", visible(note)) for note in summary.notes]
     return (*facts, Fact("Digest over its files", definition.toolchain.sha256, code=True))
 

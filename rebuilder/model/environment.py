@@ -1,0 +1,120 @@
+"""Build environments as values: what is asked for, and what a tree was made from, to the digest of each package."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from typing import Any, Literal
+
+from pydantic import field_validator, model_validator
+
+from rebuilder.model.toolchain_settings import InterpreterSettings
+from rebuilder.model.value import Sha256, Sha256Field, Value, canonical_json, sha256_hex
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}", re.ASCII)
+
+
+def with_provides(document: Any) -> Any:
+    """What was written while ``python`` was a field of its own, as it is written now."""
+    if isinstance(document, dict) and "python" in document:
+        document = dict(document)
+        document["provides"] = {"python": document.pop("python")}
+    return document
+
+
+class Manifest(Value):
+    """What a build environment is asked to be; the archive decides which versions that gives."""
+
+    name: str
+    suite: str
+    """Release of Debian, such as ``trixie``."""
+    packages: tuple[str, ...]
+    """Names, or ``name=version`` where no other will do."""
+    provides: dict[str, str] = {}
+    """What an ecosystem looks for, such as ``{"python": "3.13"}``."""
+    links: dict[str, str] = {}
+    """Symbolic links to add: path in the tree to target."""
+    prune: tuple[str, ...] = ()
+    """What to remove again, as patterns of paths: content of packages that are only there because apt wants them."""
+    interpreter: InterpreterSettings | None = None
+    """A Python of the user's own, which takes the place of Debian's."""
+
+    _written_before = model_validator(mode="before")(with_provides)
+
+    @field_validator("name")
+    @classmethod
+    def _file_name(cls, name: str) -> str:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} cannot name a build environment")
+        return name
+
+
+class Package(Value):
+    """One Debian package, with the digest its signed archive promises."""
+
+    name: str
+    version: str
+    architecture: str
+    sha256: Sha256Field
+    """Of the ``.deb`` file."""
+
+
+class Release(Value):
+    """One signed state of an archive's suite."""
+
+    suite: str
+    """Directory below ``dists/``, such as ``trixie-security``."""
+    date: str
+    """The ``Date`` field, as it is written there."""
+    valid_until: str | None = None
+    """The ``Valid-Until`` field; None when the archive sets no end."""
+    sha256: Sha256Field
+    """Of the file ``InRelease``, whose signature apt checked."""
+
+
+class Image(Value):
+    """Files that were given, instead of packages or on top of them."""
+
+    sha256: Sha256Field
+    """Of the archive, or of the listing of the directory."""
+    base: Sha256Field | None = None
+    """Digest of the tree they were laid over; None: they are a root file system of their own."""
+
+
+class Specification(Value):
+    """What one tree was made from. It is to an environment what a build definition is to a build."""
+
+    method: Literal["extracted", "image"]
+    """``extracted``: packages were unpacked, and none of their scripts run. ``image``: files were given."""
+    suite: str
+    releases: tuple[Release, ...] = ()
+    """The signed indexes that promised the packages."""
+    packages: tuple[Package, ...] = ()
+    image: Image | None = None
+    provides: dict[str, str] = {}
+    links: dict[str, str] = {}
+    prune: tuple[str, ...] = ()
+    recipe: int
+    """Which way of bringing a tree into its form; see :data:`rebuilder.environments.settle.RECIPE`."""
+
+    @cached_property
+    def digest(self) -> Sha256:
+        """SHA-256 of the canonical form of all of it."""
+        return sha256_hex(canonical_json(self.document()))
+
+    def same_content(self, other: Specification) -> bool:
+        """Whether both give the same tree, whichever signed index promised the packages."""
+        return {**self.document(), "releases": []} == {**other.document(), "releases": []}
+
+
+class Made(Value):
+    """What is known about a freshly made tree."""
+
+    packages: tuple[Package, ...]
+    releases: tuple[Release, ...] = ()
+    image: Image | None = None
+    sources: tuple[str, ...] = ()
+    tool: str = "none"
+    """Program that made it, with its version."""
+    notes: tuple[str, ...] = ()
+    """What a report must say about how it was made, one sentence each."""
