@@ -23,7 +23,7 @@ PARTS = {
 }
 LAYERS: list[set[str]] = [
     {"model", "errors", "resources", "programs", "stat_cache", "foreign_json", "foreign_words", "clock"},
-    {"extras", "progress"},
+    {"extras", "progress", "toml_files"},
     PARTS | {"effective_limits", "cache_counter", "store_layout", "stopwatch"},
     {"ecosystems"},
     {"config", "site"},

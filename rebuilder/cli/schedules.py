@@ -10,9 +10,10 @@ from zoneinfo import ZoneInfo
 from rebuilder.cli.display import plain
 from rebuilder.clock import Clock
 from rebuilder.errors import ExitCode
+from rebuilder.model.remark import Remark
 from rebuilder.service.schedules.folder import Folder
 from rebuilder.service.schedules.timing import duration, upcoming
-from rebuilder.service.schedules.watch import Recheck, Remark, Timing, Watch
+from rebuilder.service.schedules.watch import Recheck, Timing, Watch
 
 
 def show(directory: Path, clock: Clock) -> int:

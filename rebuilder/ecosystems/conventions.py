@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from rebuilder.ecosystems.package_lists import Named, names_in
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.environments.protocol import Toolchains
 from rebuilder.model.artifact import Artifact
@@ -28,6 +29,7 @@ from rebuilder.network.reach import Reach
 from rebuilder.provenance.trust.root import TrustRoot
 from rebuilder.sandbox.protocol import Programs, RunDefinition
 from rebuilder.store.protocol import Blobs, Memo
+from rebuilder.toml_files import FileError
 
 _LONGEST_NAME = 214
 _NAME = re.compile(r"[A-Za-z0-9*?](?:[A-Za-z0-9._+*?/-]*[A-Za-z0-9*?])?", re.ASCII)
@@ -131,6 +133,18 @@ class Conventions:
         if not self.is_version(version) or not self.is_version(than):
             return None
         return bool(self.version_key(version) < self.version_key(than))
+
+    def collect(self, path: Path, text: str, named: Named) -> None:
+        """Take the projects that a list or a lock file names, and the versions it pins.
+
+        The default reads lists of names, one a line.
+
+        Raises:
+            FileError: it is of no kind that is known, or has a mistake.
+        """
+        if path.suffix in {".toml", ".lock"}:
+            raise FileError(path, f"Lock files are not read for {self.name}; write a list of names instead.")
+        names_in(path, text, named)
 
     def local_problem(self, head: bytes) -> str | None:
         """Why a file whose name ends as :attr:`local_files` says is none all the same, by its first bytes."""

@@ -14,6 +14,7 @@ from itertools import islice
 from packageurl import PackageURL
 
 from rebuilder.clock import Clock
+from rebuilder.ecosystems.package_lists import MAX_PACKAGES, matches
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.errors import FetchMismatchError, RebuilderError, UnavailableError, UnknownProjectError, UsageError
 from rebuilder.model.alarm import Alarm, AlarmKind
@@ -21,7 +22,6 @@ from rebuilder.model.artifact import Subject
 from rebuilder.model.listing import ListedFile, Listing
 from rebuilder.model.operations import WatchState
 from rebuilder.model.work import Order, Reason, Tier
-from rebuilder.service.schedules.packages import MAX_PACKAGES, matches
 from rebuilder.service.schedules.watch import Watch
 from rebuilder.service.version_selection import chosen, of_version, rule_mark
 from rebuilder.store.ledger import Ledger

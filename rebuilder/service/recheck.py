@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from itertools import islice
 
+from rebuilder.ecosystems.package_lists import matches
 from rebuilder.model.report import Summary
 from rebuilder.model.work import Order, Reason
-from rebuilder.service.schedules.packages import matches
 from rebuilder.service.schedules.watch import Recheck
 from rebuilder.store.ledger import Ledger
 

@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name, canonicalize_version
 from packaging.version import InvalidVersion, Version
 
 from rebuilder.ecosystems.conventions import Context, Conventions, RegistryCheck, Settings
+from rebuilder.ecosystems.package_lists import Named
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.errors import RebuilderError
 from rebuilder.model.artifact import Artifact
@@ -99,6 +100,12 @@ class PyPIConventions(Conventions):
     def is_version(self, text: str) -> bool:
         """Whether PEP 440 knows it."""
         return isinstance(self.version_key(text)[1], Version)
+
+    def collect(self, path: Path, text: str, named: Named) -> None:
+        """See :func:`rebuilder.ecosystems.pypi.lock_files.collect`."""
+        from rebuilder.ecosystems.pypi.lock_files import collect
+
+        collect(path, text, named)
 
     def local_problem(self, head: bytes) -> str | None:
         """A wheel is a ZIP archive."""

@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from rebuilder.config import Config
-from rebuilder.ecosystems.registry import DEFAULT, ECOSYSTEMS
+from rebuilder.ecosystems.package_lists import Named, listed
+from rebuilder.ecosystems.registry import DEFAULT, ECOSYSTEMS, conventions
 from rebuilder.model.definition import Limits
+from rebuilder.model.remark import Remark
 from rebuilder.service.schedules import timing as times
-from rebuilder.service.schedules.lines import line_of, span
-from rebuilder.service.schedules.packages import FileError, Named, collect, listed, parse_toml, read_text, sorted_pins
 from rebuilder.service.schedules.tables import (
     ALL_KEYS,
     TABLES,
@@ -32,7 +32,8 @@ from rebuilder.service.schedules.tables import (
     sentence,
     unknown,
 )
-from rebuilder.service.schedules.watch import Recheck, Remark, Rule, Timing, Versions, Watch
+from rebuilder.service.schedules.watch import Recheck, Rule, Timing, Versions, Watch
+from rebuilder.toml_files import FileError, line_of, parse_toml, read_text, span
 
 _MAX_BYTES = 1 << 20
 _MAX_FILES = 1000
@@ -193,7 +194,7 @@ class _Reader:
         if not table.packages and not table.files and not {"packages", "files"} & set(wrong):
             self._note("packages", "is missing; say what is watched with “packages” or “files”")
         named = self._named(table, ecosystem)
-        self._files(table.files, ecosystem, named)
+        self._files(table.files, named)
         versions = Versions(rule=Rule.LATEST)
         with self._noting():
             versions = _versions(table.versions, pinned=bool(named.pins))
@@ -205,7 +206,10 @@ class _Reader:
             ecosystem=ecosystem,
             packages=listed(named.packages),
             patterns=listed(named.patterns),
-            pins=sorted_pins(named.pins),
+            pins={
+                project: tuple(sorted(found, key=named.rules.version_key))
+                for project, found in sorted(named.pins.items())
+            },
             versions=versions,
             prereleases=table.prereleases,
             timing=timing,
@@ -231,22 +235,22 @@ class _Reader:
         )
 
     def _named(self, table: Table, ecosystem: str) -> Named:
-        named = Named()
+        named = Named(conventions(ecosystem))
         for text in table.packages:
             try:
-                named.add(ecosystem, text)
+                named.add(text)
             except ValueError as error:
                 version = "; versions are chosen by “versions”, or by a lock file" if "=" in text else ""
                 self._note("packages", f"{error}{version}", text)
         return named
 
-    def _files(self, names: list[str], ecosystem: str, named: Named) -> None:
+    def _files(self, names: list[str], named: Named) -> None:
         named.notes, named.read = self._reading.notes, []
         for name in names:
             with self._noting():
-                self._file(name, ecosystem, named)
+                self._file(name, named)
 
-    def _file(self, name: str, ecosystem: str, named: Named) -> None:
+    def _file(self, name: str, named: Named) -> None:
         paths = [self._path.parent / name]
         if glob.has_magic(name):
             if "**" in name:
@@ -257,7 +261,7 @@ class _Reader:
                 raise _Wrong("files", f"no file matches {name[:80]!r}", name)
         for path in paths:
             try:
-                collect(path, ecosystem, named)
+                named.collect(path)
             except FileError as error:
                 words = error.remark.replace(key=None).spoken.rstrip(".")
                 self._note("files", words, name)

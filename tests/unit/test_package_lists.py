@@ -7,13 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.service.schedules.packages import FileError, Named, collect, matches
+from rebuilder.ecosystems.package_lists import Named, matches
+from rebuilder.ecosystems.registry import conventions
+from rebuilder.toml_files import FileError
 
 PYLOCK = """
 lock-version = "1.0"
+created-by = "a tool"
 [[packages]]
-name = "Attrs"
+name = "attrs"
 version = "25.1.0"
+index = "https://index.example.org/simple"
+sdist = { url = "https://files.example.org/attrs-25.1.0.tar.gz", hashes = { sha256 = "aa" } }
 [[packages]]
 name = "mine"
 directory = { path = "." }
@@ -57,8 +62,8 @@ def read(path: Path, text: str | bytes, ecosystem: str = "pypi") -> Named:
     """Write a file and collect what it names."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    named = Named()
-    collect(path, ecosystem, named)
+    named = Named(conventions(ecosystem))
+    named.collect(path)
     return named
 
 
@@ -124,6 +129,8 @@ def test_plain_lists(tmp_path: Path) -> None:
         ("uv.lock", b"version = 1\npackage = 3\n", None, "not an array"),
         ("uv.lock", b"version = 1\n[[package]]\nversion = '1'\n", None, "no name"),
         ("uv.lock", b"version = 1\n[[package]]\nname = '../../x'\n", None, "no name of a package"),
+        ("pylock.toml", b"lock-version = '1.0'\ncreated-by = 'x'\n[[packages]]\nname = 3\n", None, "no pylock.toml"),
+        ("pylock.toml", b"lock-version = '9'\ncreated-by = 'x'\npackages = []\n", None, "no pylock.toml"),
         ("pylock.toml", b"x = " + b"[" * 100_000, None, "nested too deeply"),
         ("r.txt", b"#" * (9 << 20), None, "larger than 8 MiB"),
     ],
@@ -139,7 +146,7 @@ def test_a_pipe_does_not_block(tmp_path: Path) -> None:
     """A path that leads to a pipe nobody writes to is no file."""
     os.mkfifo(tmp_path / "pipe.txt")
     with pytest.raises(FileError, match="This is no file"):
-        collect(tmp_path / "pipe.txt", "pypi", Named())
+        Named(conventions("pypi")).collect(tmp_path / "pipe.txt")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,98 @@
+"""Files that a person wrote: read with bounds, and a mistake told with the file and, where known, the line."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from rebuilder.model.remark import Remark
+
+MAX_BYTES = 8 << 20
+"""Largest file that is read."""
+
+
+class FileError(Exception):
+    """A file that cannot be used; ``remark`` says where and why."""
+
+    def __init__(self, file: Path, sentence: str, line: int | None = None) -> None:
+        super().__init__(sentence)
+        self.remark = Remark(file=str(file), line=line, sentence=sentence)
+
+
+def read_text(path: Path, max_bytes: int = MAX_BYTES) -> str:
+    """Read a regular file of bounded size; a byte-order mark is left out.
+
+    Raises:
+        FileError: it is missing, no regular file, too large, or not UTF-8.
+    """
+    try:
+        # A pipe must not block the service, whoever put it there.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:  # noqa: PTH123
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise FileError(path, "This is no file.")
+            data = stream.read(max_bytes + 1)
+    except FileNotFoundError:
+        raise FileError(path, "This file does not exist.") from None
+    except OSError as error:
+        raise FileError(path, f"This file cannot be read: {error.strerror}.") from None
+    except ValueError:  # a NUL in the path
+        raise FileError(path, "This is no path that a file can have.") from None
+    if len(data) > max_bytes:
+        raise FileError(path, f"This file is larger than {max_bytes >> 20} MiB.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FileError(path, "This file is not UTF-8.", data[: error.start].count(b"\n") + 1) from None
+
+
+def parse_toml(path: Path, text: str) -> dict[str, Any]:
+    """Read TOML.
+
+    Raises:
+        FileError: it is none; with the line where the library tells.
+    """
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise FileError(path, "This is not readable as TOML: it is nested too deeply.") from None
+    except ValueError as error:  # also a number of thousands of digits, a date that is none
+        sentence, _, place = str(error).partition(" (at ")
+        line = re.match(r"line (\d+)", place)
+        if place.startswith("end of document"):
+            return _unfinished(path, sentence, text)
+        raise FileError(path, f"This is not readable as TOML: {sentence}.", int(line[1]) if line else None) from None
+
+
+def _unfinished(path: Path, sentence: str, text: str) -> dict[str, Any]:
+    raise FileError(path, f"This is not readable as TOML: {sentence}, at its end.", len(text.splitlines()) or 1)
+
+
+def span(lines: list[str], kind: str, index: int) -> tuple[int | None, int | None]:
+    """First and last line of a table; None when it is written in another way than with a header."""
+    header = re.compile(rf"\s*\[\[\s*[\"']?{kind}[\"']?\s*\]\]")
+    starts = [number for number, line in enumerate(lines, start=1) if header.match(line)]
+    if index >= len(starts):
+        return None, None
+    following = (
+        number for number, line in enumerate(lines, start=1) if number > starts[index] and line.startswith("[[")
+    )
+    return starts[index], next(following, len(lines) + 1) - 1
+
+
+def line_of(
+    lines: list[str], key: str, start: int | None = 1, end: int | None = None, text: str | None = None
+) -> int | None:
+    """The line a key stands on, or below it the line of one text of its list, as far as a simple look tells."""
+    if start is None:
+        return None
+    written = re.compile(rf"(?:.*\.)?\s*[\"']?{re.escape(key)}[\"']?\s*[=.]|\s*\[+[^\]]*\b{re.escape(key)}\b")
+    numbered = list(enumerate(lines, start=1))[start - 1 : end]
+    found = next((number for number, line in numbered if written.match(line)), None)
+    if found is None or text is None:
+        return found
+    below = (number for number, line in numbered if (number >= found and f'"{text}"' in line) or f"'{text}'" in line)
+    return next(below, found)
