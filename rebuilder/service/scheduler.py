@@ -77,9 +77,10 @@ class Scheduler:
         self._leading = self._stopped = self._begun = False
         self._failures: dict[str, int] = {}
         """Looks in a row that came to nothing, by watch."""
-        self._signs: dict[str, datetime] = {}
-        """When this process took each watch in, or began its newest look."""
-        self._running: set[str] = set()
+        self._since: dict[str, datetime] = {}
+        """When this process took each watch in."""
+        self._running: dict[str, datetime] = {}
+        """When the look of a watch began that has not ended."""
 
     def start(self) -> None:
         """Begin to look, first at everything that is scheduled."""
@@ -124,11 +125,10 @@ class Scheduler:
         """
         looked, late = self._looked(), {}
         for item in self._schedule.items:
-            last, sign = looked.get(item.name), min(self._signs.get(item.name, now), now)
-            if item.name in self._running:
-                last = sign  # a first look at many projects takes a while
+            # A first look at many projects takes a while.
+            last = self._running.get(item.name) or looked.get(item.name)
             known = last is not None and last <= now
-            since = last if last is not None and known else sign
+            since = last if last is not None and known else min(self._since.get(item.name, now), now)
             # What never looked should do so at once; unless it is another service that should.
             due = since if self._leading and not known else _after(item.timing, since)
             slack = _SLACK + timedelta(seconds=item.timing.jitter) + (due - since) / 10
@@ -147,7 +147,7 @@ class Scheduler:
         self._timetable.apply(reading.schedule, first)
         now = self._clock.now()
         same = {item.name for item in before.items}
-        self._signs = {item.name: self._signs[item.name] if item.name in same else now for item in items}
+        self._since = {item.name: self._since[item.name] if item.name in same else now for item in items}
         log.info(
             "Read %s: watches: %d, rechecks: %d.",
             self._directory,
@@ -204,14 +204,13 @@ class Scheduler:
             if not self._leading or not self._leads():  # who comes to lead looks at everything, in `follow`
                 log.info("%s is skipped: another process on the same ledger leads.", item.name)
                 return
-            self._signs[item.name] = self._clock.now()
-            self._running.add(item.name)
+            self._running[item.name] = self._clock.now()
             away = self._look_at(item) if isinstance(item, Watch) else self._check_again(item)
         except RebuilderError as error:
             log.warning("%s could not be checked: %s", item.name, error)
             away = True
         finally:
-            self._running.discard(item.name)
+            self._running.pop(item.name, None)
         self._look_again(item.name, away=away)
 
     def _look_at(self, watch: Watch) -> bool:

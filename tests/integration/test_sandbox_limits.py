@@ -60,7 +60,7 @@ CASES = {
         Limit.DISK,
     ),
     "fills a deleted file": (
-        "exec 9> /build/x; rm /build/x; cat /dev/zero >&9",
+        "exec 9> /build/x; rm /build/x; cat /dev/zero >&9; sleep 1000",  # what only a descriptor holds goes with it
         Limits(disk_bytes=32 * MB),
         Limit.DISK,
     ),
