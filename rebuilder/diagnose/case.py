@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from rebuilder.model.attempt import Attempt
@@ -268,3 +268,15 @@ def files(count: int) -> str:
 
 Rule = Callable[[DiagnosisInput], Iterator[Claim]]
 """Looks at a case and claims what it explains."""
+
+
+@dataclass(frozen=True)
+class EcosystemRules:
+    """What an ecosystem knows of causes, beyond the general rules."""
+
+    rules: Mapping[str, Rule] = field(default_factory=dict)
+    """By name, in the order in which they look; before them come the rules that need no knowledge of the format."""
+    advice: Mapping[Cause, str] = field(default_factory=dict)
+    """What its own tools call what is to be changed, where the general advice cannot name it."""
+    consequences: Callable[[DiagnosisInput], frozenset[Line]] = lambda _: frozenset()
+    """Lines that differ only because another member does: they are no cause of their own."""

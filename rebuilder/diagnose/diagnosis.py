@@ -4,39 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rebuilder.diagnose import (
-    archive_rules,
-    environment_rules,
-    failure_rules,
-    source_rules,
-    text_rules,
-    unstable_rules,
-    version_rules,
-    wheel_rules,
-)
-from rebuilder.diagnose.case import Claim, DiagnosisInput, Rule
+from rebuilder.diagnose import archive_rules, failure_rules, source_rules, text_rules, unstable_rules
+from rebuilder.diagnose.case import Claim, DiagnosisInput, EcosystemRules, Rule
 from rebuilder.model.comparison import Level
 from rebuilder.model.diagnosis import Diagnosis
 from rebuilder.model.verdict import Verdict
 
-RULES: dict[str, Rule] = {
+FIRST: dict[str, Rule] = {
     "limit": failure_rules.stopped,
     "unavailable": failure_rules.unavailable,
     "failure": failure_rules.failed,
     "normalisations": archive_rules.normalised,
     "line-ends": text_rules.line_ends,
     "modes": archive_rules.modes,
-    "extension": environment_rules.extension,
-    "version": version_rules.other_version,
-    "generator": wheel_rules.generator,
-    "record": wheel_rules.record,
-    "tags": wheel_rules.tags,
-    "interpreter": wheel_rules.interpreter,
-    "major-version": wheel_rules.major_version,
-    "top-level": wheel_rules.top_level,
     "encoding": text_rules.encoding,
-    "metadata-form": wheel_rules.metadata_form,
-    "declared": wheel_rules.declared,
+}
+"""By name, in the order in which they look: what one explains, later ones do not see."""
+LAST: dict[str, Rule] = {
     "signatures": source_rules.signatures,
     "leftovers": source_rules.leftovers,
     "only-published": source_rules.only_published,
@@ -51,20 +35,26 @@ RULES: dict[str, Rule] = {
     "changed": source_rules.changed,
     "container": archive_rules.container,
 }
-"""By name, in the order in which they look: what one explains, later ones do not see."""
+"""The same, of those that look after the rules of the ecosystem."""
 
 _SHOWN = 100
 """Most unexplained members that are named."""
 
 
-def diagnose(case: DiagnosisInput) -> Diagnosis | None:
-    """Find the causes; None for what came out byte for byte by the build alone. Pure."""
+def diagnose(case: DiagnosisInput, ecosystem: EcosystemRules | None = None) -> Diagnosis | None:
+    """Find the causes; None for what came out byte for byte by the build alone. Pure.
+
+    Args:
+        case: What did not come out byte for byte.
+        ecosystem: What the ecosystem of the artifact knows beyond the general rules.
+    """
+    ecosystem = ecosystem or EcosystemRules()
     alone = case.comparison is None or case.comparison.level is Level.IDENTICAL
     if case.decision.verdict is Verdict.INFRA_ERROR or (case.decision.verdict is Verdict.REPRODUCED and alone):
         return None
-    case = replace(case, taken_lines=case.taken_lines | wheel_rules.consequences(case))
+    case = replace(case, taken_lines=case.taken_lines | ecosystem.consequences(case))
     claims: list[Claim] = []
-    for rule in RULES.values():
+    for rule in (FIRST | dict(ecosystem.rules) | LAST).values():
         for each in rule(case):
             claims.append(each)
             case = case.without(each)
@@ -72,6 +62,11 @@ def diagnose(case: DiagnosisInput) -> Diagnosis | None:
     comparison = case.comparison
     if comparison is not None and case.different and not comparison.differences and not claims:
         left = [case.evidence.artifact.filename]
-    findings = [each.finding for each in sorted(claims, key=lambda each: (not each.first, -each.weight))]
+    findings = [
+        each.finding.replace(advice=ecosystem.advice[each.finding.cause])
+        if each.finding.advice == each.finding.cause.advice and each.finding.cause in ecosystem.advice
+        else each.finding
+        for each in sorted(claims, key=lambda each: (not each.first, -each.weight))
+    ]
     beyond = comparison.differences_total - len(comparison.differences) if comparison and case.different else 0
     return Diagnosis(findings=tuple(findings), unexplained=tuple(left[:_SHOWN]), unexplained_total=len(left) + beyond)

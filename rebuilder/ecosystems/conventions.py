@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from rebuilder.diagnose.case import EcosystemRules
 from rebuilder.ecosystems.package_lists import Named, names_in
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.environments.protocol import Toolchains
@@ -165,6 +166,14 @@ class Conventions:
         """
         return ()
 
+    def diagnosis(self) -> EcosystemRules:
+        """What is known of the causes of differences, beyond the general rules."""
+        return EcosystemRules()
+
+    def file_kind(self, filename: str) -> str:
+        """Files of one kind are made the same way; by default those with the same ending are."""
+        return _ending(filename)
+
     def check_attestations(
         self,
         artifact: Artifact,
@@ -195,6 +204,11 @@ class Conventions:
             sentence=f"Attestations of {self.name} files cannot be checked yet.",
             document_sha256=sha256_hex(document),
         )
+
+
+def _ending(filename: str) -> str:
+    two = re.search(r"\.tar\.[a-z0-9]{2,4}$", filename)
+    return two[0] if two else filename.rpartition(".")[2]
 
 
 def _number(digits: str) -> int:

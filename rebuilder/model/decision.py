@@ -168,8 +168,7 @@ def _differs(attempt: Attempt) -> str:
     shown = ", ".join(each.member for each in comparison.differences[:3])
     more = f" and {total - 3:,} more" if total > 3 else ""
     files = "file" if total == 1 else "files"
-    inside = "wheel" if attempt.hypothesis.definition.filename.endswith(".whl") else "archive"
-    members = f"{total:,} {files} inside the {inside} {'differs' if total == 1 else 'differ'}: {shown}{more}."
+    members = f"{total:,} {files} inside it {'differs' if total == 1 else 'differ'}: {shown}{more}."
     return f"{name}; {members}" if name else members
 
 

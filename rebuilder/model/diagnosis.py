@@ -188,7 +188,7 @@ _WORDS = {
     ),
     Cause.TOOL_VERSION: (
         "Another version of the build tools wrote the metadata.",
-        "Pin the build backend to an exact version in build-system.requires of pyproject.toml.",
+        "Pin the build tool to an exact version where the project declares what it is built with.",
     ),
     Cause.INTERPRETER_VERSION: (
         "The result depends on the version of the interpreter it is built with.",
@@ -229,21 +229,18 @@ _WORDS = {
     ),
     Cause.NAME_OR_TAG: (
         "The file was built with other options, which show in its name or its tags.",
-        "Put such options into the project's configuration (setup.cfg or pyproject.toml), not on the command line.",
+        "Put such options into the project's configuration, not on the command line.",
     ),
     Cause.OTHER_VERSION: (
         "The rebuild has another version than the published file.",
         (
-            "Put the version into a file of the source archive, or declare the tool that sets it in "
-            "build-system.requires, so that every build of the archive has it."
+            "Put the version into a file of the source archive, or declare the tool that sets it, so that every build "
+            "of the archive has it."
         ),
     ),
     Cause.STALE_FILES: (
         "The published file has files that an earlier build or run left where it was built.",
-        (
-            "Build releases in a fresh checkout without build directories (build/, *.egg-info, __pycache__), best from "
-            "the source archive, as python -m build does."
-        ),
+        ("Build releases in a fresh checkout without build directories, best from the source archive."),
     ),
     Cause.ADDED_SIGNATURE: (
         "A signature was added to the file after it was built.",
@@ -300,12 +297,12 @@ _WORDS = {
         "A build environment with a compiler and what else the log names.",
     ),
     Cause.MISSING_INTERPRETER: (
-        "The build wants another Python than it was tried with.",
-        "A build environment with an older Python, see interpreters in the settings.",
+        "The build wants another interpreter than it was tried with.",
+        "A build environment with an older interpreter.",
     ),
     Cause.MISSING_REQUIREMENT: (
         "The build wants something that is not among its declared requirements.",
-        "List it in build-system.requires of pyproject.toml.",
+        "List it where the project declares what it is built with.",
     ),
     Cause.NETWORK_WANTED: (
         "The build wants to load something over the network, which no rebuild allows.",

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from rebuilder.model.alarm import Alarm, AlarmKind, Severity
 from rebuilder.model.report import Report, Summary
 from rebuilder.model.verdict import Verdict
+
+
+class ReleaseOrder(Protocol):
+    """How the releases of a project follow each other; an ecosystem's conventions say it."""
+
+    def version_key(self, version: str) -> Any:
+        """What versions are ordered by."""
+        ...
+
+    def file_kind(self, filename: str) -> str:
+        """Files of one kind are made the same way."""
+        ...
+
 
 FEWEST_BEFORE = 3
 """So many releases in a row make a difference news."""
@@ -17,7 +29,6 @@ FEWEST_BEFORE = 3
 _WORDS = ("three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _SILENT = {Verdict.UNSUPPORTED, Verdict.INFRA_ERROR}
 """Say something about us and nothing about a release."""
-_ARCHIVES = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".zip", ".whl", ".egg")
 
 
 def worse(before: Verdict, after: Verdict) -> bool:
@@ -32,12 +43,13 @@ def severity(verdict: Verdict) -> Severity:
     return Severity.PAGE if verdict is Verdict.DIFFERS else Severity.TICKET
 
 
-def regression(report: Report, history: Sequence[Summary]) -> Alarm | None:
+def regression(report: Report, history: Sequence[Summary], conventions: ReleaseOrder) -> Alarm | None:
     """The alarm a report gives cause for, if it does; its severity is that of :func:`severity`.
 
     Args:
         report: What was found now.
         history: Earlier verifications of the files of the project, in any order; this one may be among them.
+        conventions: Of its ecosystem.
     """
     decision, artifact = report.decision, report.artifact
     if decision.verdict.confirms or not decision.verdict.publishable:
@@ -49,7 +61,7 @@ def regression(report: Report, history: Sequence[Summary]) -> Alarm | None:
         and each.finished < report.finished
         and (each.ecosystem, each.name) == (artifact.ecosystem, artifact.name)
     ]
-    before = _this_file_before(report, earlier) or _releases_before(report, earlier)
+    before = _this_file_before(report, earlier) or _releases_before(report, earlier, conventions)
     if before is None:
         return None
     return Alarm(
@@ -80,19 +92,21 @@ def _this_file_before(report: Report, earlier: Iterable[Summary]) -> str | None:
     return f"This very file was {last.verdict.value} on {last.finished:%Y-%m-%d}; now it"
 
 
-def _releases_before(report: Report, earlier: Iterable[Summary]) -> str | None:
+def _releases_before(report: Report, earlier: Iterable[Summary], conventions: ReleaseOrder) -> str | None:
     """Counts the newest earlier releases, one after the other, as long as all their files of this kind were good."""
     artifact, number = report.artifact, 0
     found: set[Verdict] = set()
     if report.decision.verdict in _SILENT:
         return None
-    kind, version = _kind(artifact.filename), _version_key(artifact.version)
+    kind, version = conventions.file_kind(artifact.filename), conventions.version_key(artifact.version)
     before = [
         each
         for each in earlier
-        if each.version != artifact.version and _kind(each.filename) == kind and _version_key(each.version) < version
+        if each.version != artifact.version
+        and conventions.file_kind(each.filename) == kind
+        and conventions.version_key(each.version) < version
     ]
-    before.sort(key=lambda each: (_version_key(each.version), each.version), reverse=True)
+    before.sort(key=lambda each: (conventions.version_key(each.version), each.version), reverse=True)
     for _, files in itertools.groupby(before, key=lambda each: each.version):
         verdicts = {each.verdict for each in _newest_of_each(files)}
         if not all(each.confirms for each in verdicts):
@@ -111,26 +125,3 @@ def _newest_of_each(files: Iterable[Summary]) -> Iterable[Summary]:
     for each in sorted(files, key=lambda each: each.finished):
         newest[each.filename, each.sha256] = each
     return newest.values()
-
-
-def _kind(filename: str) -> str:
-    """Files of one kind are made the same way: wheels for any machine, wheels for one, archives by their ending."""
-    ending = next((each for each in _ARCHIVES if filename.endswith(each)), filename.rpartition(".")[2])
-    return f"any{ending}" if filename.endswith("-any.whl") else ending
-
-
-def _version_key(version: str) -> tuple[int, Any, tuple[tuple[int, int, str], ...]]:
-    """Order of versions: PEP 440 where it applies, else numbers as numbers and words as words."""
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        return (1, Version(version), ())
-    except InvalidVersion:
-        parts = re.findall(r"\d+|[^\W\d_]+", version)
-        # What follows the numbers (-beta, -rc) comes before the release itself: a word is less than nothing.
-        key = tuple((1, _number(each), "") if each.isdecimal() else (-1, 0, each) for each in parts)
-        return (0, 0, (*key, (0, 0, "")))
-
-
-def _number(digits: str) -> int:
-    return int(digits) if len(digits) <= 18 else 10**18

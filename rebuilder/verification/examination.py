@@ -16,6 +16,7 @@ from rebuilder.compare.finisher import Finisher
 from rebuilder.diagnose.case import DiagnosisInput
 from rebuilder.diagnose.diagnosis import diagnose
 from rebuilder.ecosystems.protocol import Ecosystem
+from rebuilder.ecosystems.registry import conventions
 from rebuilder.effective_limits import EffectiveLimits
 from rebuilder.errors import RebuilderError
 from rebuilder.model.alarm import Alarm, AlarmKind
@@ -238,7 +239,7 @@ def diagnosed(parts: Parts, case: DiagnosisInput) -> Diagnosis | None:
     if attempt is not None and parts.blobs.has(attempt.run.log_sha256):
         lines = written(parts.blobs.read(attempt.run.log_sha256))
         case = replace(case, log="\n".join(lines)[-_LOG_CHARACTERS:])
-    return diagnose(case)
+    return diagnose(case, conventions(case.evidence.artifact.ecosystem).diagnosis())
 
 
 def _earlier(parts: Parts, definition: BuildDefinition, since: datetime | None) -> Run | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from rebuilder.clock import Clock
+from rebuilder.ecosystems.registry import conventions
 from rebuilder.errors import CorruptError, CorruptStoreError
 from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.regression import regression, severity
@@ -48,7 +49,9 @@ class Signer:
             StoreError: the published or the rebuilt bytes are not what they were, or the ledger cannot be written.
             ValueError: the verdict is not one that is published.
         """
-        alarm = regression(report, self.ledger.history(report.artifact.ecosystem, report.artifact.name))
+        artifact = report.artifact
+        history = self.ledger.history(artifact.ecosystem, artifact.name)
+        alarm = regression(report, history, conventions(artifact.ecosystem))
         if alarm is not None:
             report = report.replace(alarms=(*report.alarms, alarm))
         signed = self.sign(report)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from rebuilder.compare.foreign_html import defuse
 from rebuilder.diagnose.case import DiagnosisInput
 from rebuilder.diagnose.diagnosis import diagnose
+from rebuilder.ecosystems.pypi.diagnosis import RULES
 from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Outcome, Output, Run
@@ -196,7 +197,7 @@ def report(
         evidence=known,
         attempts=tuple(attempts),
         decision=decision,
-        diagnosis=diagnose(DiagnosisInput(known, tuple(attempts), decision)),
+        diagnosis=diagnose(DiagnosisInput(known, tuple(attempts), decision), RULES),
         toolchains=(
             ToolchainSummary(name="trixie", sha256=sha("trixie"), provides={"python": "3.13"}, packages=packages),
         ),

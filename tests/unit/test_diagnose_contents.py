@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rebuilder.diagnose.case import MOST_LINES, DiagnosisInput
-from rebuilder.diagnose.diagnosis import RULES, diagnose
+from rebuilder.diagnose.diagnosis import FIRST, LAST, diagnose
+from rebuilder.ecosystems.pypi.diagnosis import RULES
 from rebuilder.model.attempt import Limit, Outcome
 from rebuilder.model.comparison import Level
 from rebuilder.model.diagnosis import Cause, Certainty, Diagnosis
@@ -19,7 +20,7 @@ PATH = "spindle/data.py"
 
 def found(value: DiagnosisInput) -> Diagnosis:
     """The diagnosis; there is one."""
-    result = diagnose(value)
+    result = diagnose(value, RULES)
     assert result is not None
     return result
 
@@ -229,4 +230,6 @@ def test_findings_stay_small() -> None:
 
 def test_every_rule_says_what_it_looks_for() -> None:
     """A name, and a sentence of documentation."""
-    assert all(rule.__doc__ and rule.__doc__.strip().endswith(".") for rule in RULES.values())
+    assert all(
+        rule.__doc__ and rule.__doc__.strip().endswith(".") for rule in (FIRST | dict(RULES.rules) | LAST).values()
+    )

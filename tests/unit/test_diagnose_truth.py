@@ -8,6 +8,7 @@ import pytest
 
 from rebuilder.diagnose.case import DiagnosisInput
 from rebuilder.diagnose.diagnosis import diagnose
+from rebuilder.ecosystems.pypi.diagnosis import RULES
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.comparison import Level
 from rebuilder.model.decision import decide
@@ -25,7 +26,7 @@ PATH = f"{NAME}/data.py"
 
 def findings(value: DiagnosisInput) -> list[Finding]:
     """All of a case whose differences are all explained."""
-    result = diagnose(value)
+    result = diagnose(value, RULES)
     assert result is not None
     assert () == result.unexplained, result
     return list(result.findings)
@@ -173,7 +174,7 @@ def test_a_build_of_the_commit_tells(in_commit: bool, cause: Cause, certainty: C
     made = first.hypothesis.definition.replace(source=source)
     comparison = compared(published, wheel(with_file(spindle__old_dot_py="x = 1\n")) if in_commit else wheel(CODE))
     second = first.replace(hypothesis=first.hypothesis.replace(definition=made), comparison=comparison)
-    found = diagnose(DiagnosisInput(value.evidence, (first, second), value.decision))
+    found = diagnose(DiagnosisInput(value.evidence, (first, second), value.decision), RULES)
     assert found is not None
     (finding,) = [each for each in found.findings if "old.py" in each.sentence]
     assert (cause, certainty, basis) == (finding.cause, finding.certainty, finding.basis)

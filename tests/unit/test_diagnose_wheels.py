@@ -12,6 +12,7 @@ import pytest
 from rebuilder.diagnose.archive_rules import CAUSES
 from rebuilder.diagnose.case import DiagnosisInput, metadata_file
 from rebuilder.diagnose.diagnosis import diagnose
+from rebuilder.ecosystems.pypi.diagnosis import RULES
 from rebuilder.model.diagnosis import Cause, Certainty, Diagnosis
 from rebuilder.programs.archive.normalise_tar import TAR
 from rebuilder.programs.archive.normalise_zip import ZIP
@@ -22,7 +23,7 @@ HEAD = f"Metadata-Version: 2.1\nName: {NAME}\nVersion: {VERSION}\n"
 
 def found(value: DiagnosisInput) -> Diagnosis:
     """The diagnosis; there is one."""
-    result = diagnose(value)
+    result = diagnose(value, RULES)
     assert result is not None
     return result
 
@@ -56,7 +57,7 @@ def rewritten(data: bytes, member: str, old: bytes, new: bytes) -> bytes:
 
 def test_what_is_the_same_has_no_causes() -> None:
     """Identical files are not diagnosed."""
-    assert None is diagnose(case(wheel(CODE), wheel(CODE)))
+    assert None is diagnose(case(wheel(CODE), wheel(CODE)), RULES)
 
 
 def test_times_of_generated_files_are_the_time_of_the_build() -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
+from rebuilder.ecosystems.registry import conventions
+from rebuilder.model import regression as rules
 from rebuilder.model.alarm import AlarmKind, Severity
 from rebuilder.model.comparison import Level
 from rebuilder.model.evidence import Obstacle
-from rebuilder.model.regression import regression, severity, worse
+from rebuilder.model.regression import severity, worse
 from rebuilder.model.report import Report, Summary, summarise
 from rebuilder.model.verdict import Verdict
 from tests.fakes.verifications import NOW, artifact, attempt, digest, report
 
+regression = partial(rules.regression, conventions=conventions("pypi"))
 R, E, D, B, U, T, OURS = (
     Verdict.REPRODUCED,
     Verdict.EQUIVALENT,
@@ -54,7 +58,7 @@ def test_nine_releases_before() -> None:
     """The number is the news; 3.9 comes before 3.10, whatever their letters say."""
     alarm = regression(differs(), releases(*[R] * 9, newest=13))
     assert alarm is not None
-    expected = "The nine releases before were reproduced; this one differs: 1 file inside the wheel differs: a.py."
+    expected = "The nine releases before were reproduced; this one differs: 1 file inside it differs: a.py."
     assert expected == alarm.sentence
     assert (AlarmKind.REGRESSION, THIS.purl, THIS.filename, NOW) == (
         alarm.kind,

@@ -119,7 +119,7 @@ def test_nearest_difference_is_shown() -> None:
     near = attempt(Level.DIFFERENT, members=2, umask="0002")
     decision = decide((far, near), None)
     assert decision.attempt == 1
-    assert decision.sentence == "2 files inside the wheel differ: m0, m1."
+    assert decision.sentence == "2 files inside it differ: m0, m1."
 
 
 def test_another_file_name_is_no_member() -> None:
@@ -131,8 +131,8 @@ def test_another_file_name_is_no_member() -> None:
     }
     named = "The rebuilt file has another name (x-1-py2.py3-none-any.whl)"
     assert f"{named}." == said[0].sentence
-    assert f"{named}; 1 file inside the wheel differs: m0." == said[1].sentence
-    assert f"{named}; 2 files inside the wheel differ: m0, m1." == said[2].sentence
+    assert f"{named}; 1 file inside it differs: m0." == said[1].sentence
+    assert f"{named}; 2 files inside it differ: m0, m1." == said[2].sentence
 
 
 def test_obstacle_speaks_when_nothing_was_built() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from packaging.utils import canonicalize_name, canonicalize_version
 from packaging.version import InvalidVersion, Version
 
+from rebuilder.diagnose.case import EcosystemRules
 from rebuilder.ecosystems.conventions import Context, Conventions, RegistryCheck, Settings
 from rebuilder.ecosystems.package_lists import Named
 from rebuilder.ecosystems.protocol import Ecosystem
@@ -131,6 +132,17 @@ class PyPIConventions(Conventions):
             return [RegistryCheck(name="index", sentence=told + ask_index(index.index_url, index.ca_bundle))]
         except RebuilderError as error:
             return [RegistryCheck(name="index", sentence=f"{told}{error}", ok=False, fix=error.hint)]
+
+    def diagnosis(self) -> EcosystemRules:
+        """See :data:`rebuilder.ecosystems.pypi.diagnosis.RULES`."""
+        from rebuilder.ecosystems.pypi.diagnosis import RULES
+
+        return RULES
+
+    def file_kind(self, filename: str) -> str:
+        """Wheels for any machine are made in another way than those for one."""
+        kind = super().file_kind(filename)
+        return f"any.{kind}" if filename.endswith("-any.whl") else kind
 
     def check_attestations(
         self,

@@ -1,0 +1,39 @@
+"""What is known of the causes of differences between wheels, and between source archives of Python projects."""
+
+from __future__ import annotations
+
+from rebuilder.diagnose.case import EcosystemRules
+from rebuilder.ecosystems.pypi import environment_rules, version_rules, wheel_rules
+from rebuilder.model.diagnosis import Cause
+
+RULES = EcosystemRules(
+    rules={
+        "extension": environment_rules.extension,
+        "version": version_rules.other_version,
+        "generator": wheel_rules.generator,
+        "record": wheel_rules.record,
+        "tags": wheel_rules.tags,
+        "interpreter": wheel_rules.interpreter,
+        "major-version": wheel_rules.major_version,
+        "top-level": wheel_rules.top_level,
+        "metadata-form": wheel_rules.metadata_form,
+        "declared": wheel_rules.declared,
+    },
+    advice={
+        Cause.TOOL_VERSION: "Pin the build backend to an exact version in build-system.requires of pyproject.toml.",
+        Cause.NAME_OR_TAG: (
+            "Put such options into the project's configuration (setup.cfg or pyproject.toml), not on the command line."
+        ),
+        Cause.OTHER_VERSION: (
+            "Put the version into a file of the source archive, or declare the tool that sets it in "
+            "build-system.requires, so that every build of the archive has it."
+        ),
+        Cause.STALE_FILES: (
+            "Build releases in a fresh checkout without build directories (build/, *.egg-info, __pycache__), best from "
+            "the source archive, as python -m build does."
+        ),
+        Cause.MISSING_INTERPRETER: "A build environment with an older Python, see interpreters in the settings.",
+        Cause.MISSING_REQUIREMENT: "List it in build-system.requires of pyproject.toml.",
+    },
+    consequences=wheel_rules.consequences,
+)
