@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from rebuilder.environments.protocol import Toolchain, Toolchains
+from rebuilder.environments.protocol import Toolchain, Toolchains, Wanted
 from rebuilder.model.report import Stage
 from rebuilder.progress import Progress
 
@@ -111,9 +111,10 @@ class WatchedToolchains:
         self.seen: dict[str, Toolchain] = {}
         """By digest: those that were asked for, as they were when they were last checked."""
 
-    def get(self, name: str) -> Toolchain:
+    def get(self, wanted: Wanted) -> Toolchain:
         """See :meth:`rebuilder.environments.protocol.Toolchains.get`."""
-        return self._watched(name, lambda: self._toolchains.get(name))
+        key = wanted if isinstance(wanted, str) else repr(wanted)
+        return self._watched(key, lambda: self._toolchains.get(wanted))
 
     def by_digest(self, sha256: str) -> Toolchain:
         """See :meth:`rebuilder.environments.protocol.Toolchains.by_digest`."""

@@ -40,6 +40,11 @@ app.add_typer(alarms, name="alarms")
 db = typer.Typer(help="Move the ledger to another database.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(db, name="db")
 
+environments = typer.Typer(
+    help="List, export or import build environments.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(environments, name="environments")
+
 Store = Annotated[
     Path | None,
     typer.Option("--store", envvar="REBUILDER_STORE", help="Directory of the ledger, the blobs and the toolchains."),
@@ -291,6 +296,52 @@ def db_copy(
     from rebuilder.cli.db import copy
 
     copy(source, target)
+
+
+@environments.command("list")
+def environments_list(*, store: Store = None, config: Settings = None) -> None:
+    """List the build environments of the store, with their digests."""
+    from rebuilder.cli.environments import show
+    from rebuilder.config import load_config
+
+    show(load_config(config, {"store": store}))
+
+
+@environments.command("export")
+def environments_export(
+    digest: Annotated[
+        str, typer.Argument(metavar="DIGEST", help="As a report names it, and as listed.", show_default=False)
+    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="It must not exist yet.", show_default=False)],
+    *,
+    store: Store = None,
+    config: Settings = None,
+) -> None:
+    """Write a build environment into one file, for a backup or for another machine.
+
+    The bytes are the same each time.
+    """
+    from rebuilder.cli.environments import export
+    from rebuilder.config import load_config
+
+    export(load_config(config, {"store": store}), digest, file)
+
+
+@environments.command("import")
+def environments_import(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An export.", show_default=False)],
+    *,
+    store: Store = None,
+    config: Settings = None,
+) -> None:
+    """Take in a build environment from a file, so that reports that name its digest can be run again.
+
+    Exit code 2: the file is no export; nothing of it is kept.
+    """
+    from rebuilder.cli.environments import import_
+    from rebuilder.config import load_config
+
+    import_(load_config(config, {"store": store}), file)
 
 
 @app.command()

@@ -14,13 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rebuilder.environments.exchange import MOST_BYTES, MOST_ENTRIES
 from rebuilder.environments.tree import listing, walk
 from rebuilder.errors import ToolchainError
 from rebuilder.model.toolchain_settings import InterpreterSettings
 from rebuilder.model.value import Sha256, sha256_hex
 
-_MOST_BYTES = 4 << 30
-_MOST_ENTRIES = 250_000
 _OWN_FILTER: dict[str, Any] = {"filter": "fully_trusted"} if hasattr(tarfile, "data_filter") else {}
 """Newer Pythons want to be told that members were looked at."""
 
@@ -78,7 +77,7 @@ def _bounded(name: str, members: tarfile.TarFile, place: Path) -> Iterator[tarfi
     size = 0
     for number, member in enumerate(members):
         size += member.size
-        if size > _MOST_BYTES or number >= _MOST_ENTRIES:
+        if size > MOST_BYTES or number >= MOST_ENTRIES:
             raise _too_large(name)
         if member.isreg() or member.isdir() or member.issym() or member.islnk():
             yield _held_inside(member, place)
@@ -99,7 +98,7 @@ def _held_inside(member: tarfile.TarInfo, place: Path) -> tarfile.TarInfo:
 
 
 def _too_large(name: str) -> ToolchainError:
-    return _unusable(name, f"it has more than {_MOST_BYTES >> 30} GB or {_MOST_ENTRIES} files")
+    return _unusable(name, f"it has more than {MOST_BYTES >> 30} GB or {MOST_ENTRIES} files")
 
 
 def _copy(name: str, directory: Path, place: Path) -> None:
@@ -110,7 +109,7 @@ def _copy(name: str, directory: Path, place: Path) -> None:
     size = 0
     for number, (_, status) in enumerate(walk(directory)):
         size += status.st_size
-        if size > _MOST_BYTES or number >= _MOST_ENTRIES:
+        if size > MOST_BYTES or number >= MOST_ENTRIES:
             raise _too_large(name)
     shutil.copytree(directory, place, symlinks=True, ignore=_special, dirs_exist_ok=True)
 

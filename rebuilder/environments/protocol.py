@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from rebuilder.model.environment import Specification
+from rebuilder.model.environment import Manifest, Specification
 from rebuilder.model.report import ToolchainSummary
 from rebuilder.model.value import Sha256, Value
 
@@ -23,10 +23,14 @@ class Toolchain(Value):
     summary: ToolchainSummary
 
 
+Wanted = str | Manifest | Specification
+"""A name, what an environment is asked to be, or to the digest of each package what it is made from."""
+
+
 class Toolchains(Protocol):
     """Read-only root file systems by name."""
 
-    def get(self, name: str) -> Toolchain:
+    def get(self, wanted: Wanted) -> Toolchain:
         """Make the toolchain if needed and make sure that it is unmodified.
 
         Raises:

@@ -16,7 +16,7 @@ TIME = 946_684_800
 RECIPE = 2
 """Raised whenever the same packages come out as another tree: the toolchains that are there are made again then."""
 
-_MOUNT_POINTS = ("proc", "sys", "dev", "build", "inputs", "out", "tools", "tmp", "run")
+MOUNT_POINTS = ("proc", "sys", "dev", "build", "inputs", "out", "tools", "tmp", "run")
 
 _PRUNED = (
     # What apt, dpkg and mmdebstrap leave behind, the last two taken from the machine itself.
@@ -30,7 +30,7 @@ _PRUNED = (
     # Needed to start a machine.
     *("boot", "etc/cron.daily", "etc/default", "etc/init.d", "etc/logrotate.d", "etc/systemd", "usr/lib/systemd"),
     *("etc/update-motd.d", "home", "media", "mnt", "opt", "root", "srv"),
-    *_MOUNT_POINTS,
+    *MOUNT_POINTS,
 )
 
 _FILES = {
@@ -65,7 +65,7 @@ def settle(root: Path, links: Mapping[str, str], prune: Sequence[str] = ()) -> N
     for pattern in prune:
         for place in list(root.glob(pattern)):
             remove(place)
-    for name in (*_MOUNT_POINTS, "etc", "var/tmp"):
+    for name in (*MOUNT_POINTS, "etc", "var/tmp"):
         (root / name).mkdir(parents=True, exist_ok=True)
     for name, text in _FILES.items():
         remove(root / name)

@@ -7,8 +7,9 @@ Below the root directory::
     trees/SHA256/record.json    what it was made from
     trees/SHA256/NAME.json      the same, where a second name came to the very same tree
     trees/SHA256/fingerprint    of the tree when it was last read, so that a user is told that it was touched
+    trees/SHA256/superseded     empty; its time says since when another one stands for its name
     current/NAME                digest of the tree that a name stands for now
-    making/                     locks, and what is being made
+    making/                     locks, and what is being made or read in
 
 Nothing that lies there is believed about a tree: whoever can change the tree can change what lies beside it. A process
 reads a tree as a whole before it first uses it, and remembers a fingerprint in its own memory; from then on a look at
@@ -17,27 +18,32 @@ the fingerprint is enough, since no program can set back the time at which a fil
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 from pydantic import ValidationError
 
 from rebuilder.clock import Clock
+from rebuilder.environments import exchange
 from rebuilder.environments.catalog import find
 from rebuilder.environments.debootstrap import Mmdebstrap
-from rebuilder.environments.protocol import Toolchain
+from rebuilder.environments.protocol import Toolchain, Wanted
+from rebuilder.environments.record import Record
 from rebuilder.environments.settle import RECIPE, retime
 from rebuilder.environments.tree import changes, fingerprint, listing
-from rebuilder.errors import CorruptToolchainError, ToolchainError
+from rebuilder.errors import CorruptToolchainError, ToolchainError, UsageError
 from rebuilder.model.environment import Made, Manifest, Specification
 from rebuilder.model.report import ToolchainSummary
-from rebuilder.model.value import Sha256Field, Value, canonical_json, sha256_hex
+from rebuilder.model.value import canonical_json, sha256_hex
 
 Maker = Callable[[Manifest, Path], Made]
 """Makes a tree of a specification at a path that does not exist yet."""
@@ -46,32 +52,17 @@ Report = Callable[[str], None]
 """Told in a few words what takes long just now."""
 
 
-_HEX = frozenset("0123456789abcdef")
+_DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _READINGS = 3
 """A tree whose times were put right is read again; one that changes still is being written to."""
 
 
-class Record(Value):
-    """What is kept about one tree."""
+class Kept(NamedTuple):
+    """One tree of the store."""
 
-    sha256: Sha256Field
-    """Digest of the tree, see :mod:`rebuilder.environments.tree`."""
-    spec: Manifest
-    made: Made
-    made_at: datetime
-    recipe: int = 1
-    """:data:`rebuilder.environments.settle.RECIPE` at that time."""
-
-    @property
-    def specification(self) -> Specification:
-        """What the tree was made from, to the digest."""
-        return Specification(
-            method="extracted" if self.spec.interpreter is None else "image",
-            suite=self.spec.suite,
-            **{name: getattr(self.made, name) for name in ("releases", "packages", "image")},
-            **{name: getattr(self.spec, name) for name in ("provides", "links", "prune")},
-            recipe=self.recipe,
-        )
+    record: Record
+    names: tuple[str, ...]
+    """What stands for it now; none for one that a later one took the place of, or that was imported."""
 
 
 class DebianToolchains:
@@ -105,19 +96,21 @@ class DebianToolchains:
         self._outdated: dict[str, str] = {}
         """By digest, what is said of a tree that was to be made again and could not be."""
 
-    def get(self, name: str) -> Toolchain:
-        """The toolchain of that name, checked each time; made when there is none yet, or its specification changed.
+    def get(self, wanted: Wanted) -> Toolchain:
+        """The toolchain that is wanted, checked each time; made when there is none yet, or its manifest changed.
 
         One that was made to an earlier specification is used where it cannot be made again, and says so.
 
         Raises:
             ToolchainError: it cannot be made or read, or was modified; the sentence says which file.
         """
-        spec = self._specs(name)
+        if isinstance(wanted, Specification):
+            return self._specified(wanted)
+        spec = wanted if isinstance(wanted, Manifest) else self._specs(wanted)
         with _disk_errors(self._root):
             record = self._current(spec)
             if record is None or (record.sha256 not in self._outdated and not _fits(record, spec)):
-                with self._lock(name):
+                with self._lock(spec.name):
                     record = self._current(spec)
                     if record is None or not _fits(record, spec):
                         record = self._made_again(spec, record)
@@ -150,10 +143,10 @@ class DebianToolchains:
         Raises:
             ToolchainError: this machine has none with that digest, or it was modified.
         """
-        if len(sha256) != 64 or set(sha256) - _HEX or not self._tree(sha256).is_dir():
+        if not _DIGEST.fullmatch(sha256) or not self._tree(sha256).is_dir():
             raise ToolchainError(
                 f"This machine has no toolchain with the digest {sha256[:64]}.",
-                hint="Only a machine that made it can run a definition that names it; the report lists its packages.",
+                hint="A machine that has it can export it: `rebuilder environments export` there, `import` here.",
             )
         with _disk_errors(self._root):
             return self._checked(self.record(sha256))
@@ -178,6 +171,137 @@ class DebianToolchains:
             raise self._broken(sha256, file.name)
         return record
 
+    def kept_trees(self) -> tuple[Kept, ...]:
+        """All that this machine has, by name and then the newest first; those that cannot be read are left out."""
+        names: dict[str, list[str]] = {}
+        for pointer in sorted((self._root / "current").glob("[!.]*")):
+            names.setdefault(pointer.read_text(encoding="ascii", errors="replace").strip(), []).append(pointer.name)
+        found = []
+        for place in (self._root / "trees").glob("[0-9a-f]*"):
+            with suppress(ToolchainError):
+                found.append(Kept(self.record(place.name), tuple(names.get(place.name, ()))))
+        found.sort(key=lambda each: each.record.made_at, reverse=True)
+        return tuple(sorted(found, key=lambda each: each.record.spec.name))
+
+    def export(self, sha256: str, file: Path) -> None:
+        """Write one environment into a file, the same bytes each time; see :mod:`rebuilder.environments.exchange`.
+
+        Raises:
+            ToolchainError: this machine has none with that digest, or it was modified.
+            UsageError: the file is there already, or cannot be made where it is to be.
+        """
+        environment = self.by_digest(sha256)
+        if os.path.lexists(file):
+            raise UsageError(f"{file} is there already.", hint="Name a file that does not exist yet.")
+        try:
+            handle, name = tempfile.mkstemp(dir=file.absolute().parent, prefix=f".{file.name[:100]}-")
+        except OSError as error:
+            raise UsageError(f"{file} cannot be written: {error.strerror or error}.") from error
+        place = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as draft, _disk_errors(self._root):
+                document = canonical_json(self.record(sha256).public.document())
+                exchange.write(draft, document, listing(environment.root), environment.root)
+                os.fchmod(draft.fileno(), 0o644)
+                os.fsync(draft.fileno())
+                place.replace(file)
+        except exchange.NotAnExportError as error:
+            raise ToolchainError(f"The toolchain {environment.name} cannot be exported: {error}.") from error
+        finally:
+            place.unlink(missing_ok=True)
+
+    def import_(self, file: Path) -> Toolchain:
+        """Take in what :meth:`export` wrote, on whatever machine. It can be had by its digest; no name stands for it.
+
+        Raises:
+            UsageError: the file cannot be read, or is no export; nothing of it is kept.
+            ToolchainError: it cannot be stored.
+        """
+        try:
+            source = file.open("rb")
+        except OSError as error:
+            raise UsageError(f"{file} cannot be read: {error.strerror or error}.") from error
+        with source, _disk_errors(self._root):
+            try:
+                document, found = exchange.read_head(source)
+                record = Record.model_validate_json(document).public
+                if not self._tree(record.sha256).is_dir() or record.sha256 != sha256_hex(found):
+                    self._take_in(record, source, found)
+            except ValidationError as error:
+                words = "its environment.json is not what an environment was made from"
+                raise self._no_export(file, words) from error
+            except exchange.NotAnExportError as error:
+                raise self._no_export(file, str(error)) from error
+        (self._tree(record.sha256) / "superseded").unlink(missing_ok=True)
+        return self.by_digest(record.sha256)
+
+    @staticmethod
+    def _no_export(file: Path, why: str) -> UsageError:
+        return UsageError(f"{file} is no export of a build environment: {why}.")
+
+    def _take_in(self, record: Record, source: BinaryIO, found: bytes) -> None:
+        if record.sha256 != sha256_hex(found):
+            raise exchange.NotAnExportError("its listing has not the digest that it names")
+        making = _directory(_directory(self._root) / "making")
+        place = Path(tempfile.mkdtemp(prefix="import@", dir=making))
+        try:
+            exchange.unpack(source, found, place / "root")
+            if listing(place / "root") != found:
+                raise exchange.NotAnExportError("its listing is not one that a tree gives")
+            retime(place / "root")
+            self._complete(record, found, place)
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+    def forget(self, referred: Callable[[], set[bytes]], before: datetime) -> int:
+        """Remove trees that another one took the place of before a moment, unless somebody refers to them.
+
+        What a name stands for and what was imported is never removed.
+
+        Args:
+            referred: Gives the SHA-256 digests (32 bytes each) that reports and running verifications name.
+            before: The moment.
+
+        Returns:
+            How many were removed.
+
+        Raises:
+            ToolchainError: the store cannot be read or changed.
+        """
+        with _disk_errors(self._root):
+            old = [each for each in (self._root / "trees").glob("*/superseded") if _older(each, before)]
+            if not old:
+                return 0
+            current = {each.read_text().strip() for each in (self._root / "current").glob("[!.]*")}
+            wanted = referred()
+            gone = [each.parent for each in old if each.parent.name not in current]
+            gone = [each for each in gone if bytes.fromhex(each.name) not in wanted]
+            for each in gone:
+                place = Path(tempfile.mkdtemp(prefix="gone@", dir=_directory(self._root / "making")))
+                each.rename(place / each.name)
+                shutil.rmtree(place)
+            return len(gone)
+
+    def _specified(self, wanted: Specification) -> Toolchain:
+        """The one with exactly that content, made where the archive still has every package of it."""
+        for each in self.kept_trees():
+            if each.record.specification.same_content(wanted):
+                return self.by_digest(each.record.sha256)
+        name = f"specification-{wanted.digest[:16]}"
+        if wanted.method != "extracted" or wanted.recipe != RECIPE:
+            raise ToolchainError(
+                f"This machine has no toolchain with the specification {wanted.digest}, and cannot make it.",
+                hint="A machine that has it can export it: `rebuilder environments export` there, `import` here.",
+            )
+        pinned = Manifest(
+            name=name,
+            suite=wanted.suite,
+            packages=tuple(f"{each.name}={each.version}" for each in wanted.packages),
+            **{field: getattr(wanted, field) for field in ("provides", "links", "prune")},
+        )
+        with _disk_errors(self._root), self._lock(name):
+            return self._checked(self._make(pinned, expected=wanted))
+
     def _tree(self, sha256: str) -> Path:
         return self._root / "trees" / sha256
 
@@ -192,7 +316,7 @@ class DebianToolchains:
             sha256 = pointer.read_text(encoding="ascii", errors="replace").strip()
         except FileNotFoundError:
             return None
-        if len(sha256) != 64 or set(sha256) - _HEX or not self._tree(sha256).is_dir():
+        if not _DIGEST.fullmatch(sha256) or not self._tree(sha256).is_dir():
             return None
         record = self.record(sha256, spec.name)
         if record.spec.name != spec.name:
@@ -287,25 +411,51 @@ class DebianToolchains:
             hint=f"To have it made again, remove {tree}.",
         )
 
-    def _make(self, spec: Manifest) -> Record:
+    def _make(self, spec: Manifest, *, expected: Specification | None = None) -> Record:
         """Make a tree and let the name stand for it. The name's lock is held."""
         making = self._root / "making"
-        for left_over in making.glob(f"{spec.name}-*"):
+        for left_over in making.glob(f"{spec.name}@*"):
             shutil.rmtree(left_over)
         self._report(f"making {spec.name} from the {'settings' if spec.interpreter else 'Debian archive'}")
-        place = Path(tempfile.mkdtemp(prefix=f"{spec.name}-", dir=making))
+        place = Path(tempfile.mkdtemp(prefix=f"{spec.name}@", dir=making))
         try:
-            record = self._fill(spec, place)
+            record, found = self._fill(spec, place)
+            if expected is not None and not record.specification.same_content(expected):
+                raise ToolchainError(f"The archive no longer has what the specification {expected.digest} names.")
             tree = self._tree(record.sha256)
             if tree.exists():
                 self._keep(record, tree)
             else:
-                _directory(tree.parent)
-                place.rename(tree)
+                self._complete(record, found, place)
         finally:
             shutil.rmtree(place, ignore_errors=True)
-        write_whole(_directory(self._root / "current") / spec.name, f"{record.sha256}\n".encode())
+        self._point(spec.name, record.sha256)
         return record
+
+    def _point(self, name: str, sha256: str) -> None:
+        """Let a name stand for a tree; the one before is kept, and marked."""
+        pointer = _directory(self._root / "current") / name
+        before = pointer.read_text(encoding="ascii", errors="replace").strip() if pointer.exists() else sha256
+        write_whole(pointer, f"{sha256}\n".encode())
+        (self._tree(sha256) / "superseded").unlink(missing_ok=True)
+        if before != sha256 and _DIGEST.fullmatch(before) and self._tree(before).is_dir():
+            (self._tree(before) / "superseded").touch()
+
+    def _complete(self, record: Record, found: bytes, place: Path) -> None:
+        """Lay beside a finished tree what is kept about it, and give it its place."""
+        place.chmod(0o755)
+        write_whole(place / "listing", found)
+        write_whole(place / "record.json", canonical_json(record.document()))
+        write_whole(place / "fingerprint", fingerprint(place / "root").encode())
+        for log in place.glob("*.log"):
+            log.unlink()
+        tree = self._tree(record.sha256)
+        _directory(tree.parent)
+        try:
+            place.rename(tree)
+        except OSError as error:
+            if error.errno not in {errno.EEXIST, errno.ENOTEMPTY}:
+                raise  # otherwise somebody else was quicker with the same tree
 
     def _keep(self, record: Record, tree: Path) -> None:
         """The same tree came out once more: keep what it was made from this time."""
@@ -313,19 +463,13 @@ class DebianToolchains:
         file = "record.json" if first.spec.name == record.spec.name else f"{record.spec.name}.json"
         write_whole(tree / file, canonical_json(record.document()))
 
-    def _fill(self, spec: Manifest, place: Path) -> Record:
+    def _fill(self, spec: Manifest, place: Path) -> tuple[Record, bytes]:
         place.chmod(0o755)
         root = place / "root"
         made = self._maker(spec, root)
         found = listing(root)
-        sha256 = sha256_hex(found)
-        record = Record(sha256=sha256, spec=spec, made=made, made_at=self._clock.now(), recipe=RECIPE)
-        write_whole(place / "listing", found)
-        write_whole(place / "record.json", canonical_json(record.document()))
-        write_whole(place / "fingerprint", fingerprint(root).encode())
-        for log in place.glob("*.log"):
-            log.unlink()
-        return record
+        made_at = self._clock.now()
+        return Record(sha256=sha256_hex(found), spec=spec, made=made, made_at=made_at, recipe=RECIPE), found
 
     @contextmanager
     def _lock(self, name: str) -> Iterator[None]:
@@ -339,6 +483,10 @@ class DebianToolchains:
                 self._report(f"waiting for another process that makes {name}")
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def _older(file: Path, moment: datetime) -> bool:
+    return file.lstat().st_mtime < moment.timestamp()
 
 
 def _fits(record: Record, spec: Manifest) -> bool:

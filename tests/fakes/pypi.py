@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rebuilder.ecosystems.pypi.ecosystem import PyPI
-from rebuilder.environments.protocol import Toolchain
+from rebuilder.environments.protocol import Toolchain, Wanted
 from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Outcome, Output, Run
 from rebuilder.model.comparison import Comparison, Level
 from rebuilder.model.definition import BuildDefinition, Input, Limits, Role
@@ -82,8 +82,10 @@ class InProcessGuest:
 class FakeToolchains:
     """Implements :class:`rebuilder.environments.protocol.Toolchains` with names alone."""
 
-    def get(self, name: str) -> Toolchain:
+    def get(self, wanted: Wanted) -> Toolchain:
         """See :class:`rebuilder.environments.protocol.Toolchains`."""
+        assert isinstance(wanted, str)
+        name = wanted
         return self._toolchain(name, sha256_hex(name.encode()))
 
     def by_digest(self, sha256: str) -> Toolchain:

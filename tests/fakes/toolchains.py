@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from rebuilder.environments.protocol import Toolchain
+from rebuilder.environments.protocol import Toolchain, Wanted
 from rebuilder.environments.settle import level
 from rebuilder.errors import ToolchainError
 from rebuilder.model.environment import Made, Manifest, Package
@@ -28,8 +28,10 @@ class FakeToolchains:
         self._digests: dict[Path, Sha256] = {}
         self._current: dict[str, Path] = {}
 
-    def get(self, name: str) -> Toolchain:
+    def get(self, wanted: Wanted) -> Toolchain:
         """The directory, as long as it holds what it held the first time."""
+        assert isinstance(wanted, str)
+        name = wanted
         if name not in self.pythons:
             raise ToolchainError(f"There is no toolchain named {name!r}.")
         return self._checked(name, self._current.setdefault(name, self.root / name))

@@ -183,7 +183,7 @@ def test_what_is_no_interpreter(machine: Machine) -> None:
             machine.store(**fields).get("mine")
         assert words in str(caught.value)
         assert "\n" not in str(caught.value)
-    assert not list((machine.place / "store" / "making").glob("mine-*"))
+    assert not list((machine.place / "store" / "making").glob("mine@*"))
 
 
 def test_does_not_run_here(machine: Machine) -> None:

@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from rebuilder.environments.protocol import Toolchain
+from rebuilder.environments.protocol import Toolchain, Wanted
 from rebuilder.environments.store import DebianToolchains
 from rebuilder.errors import NoGuestError, SandboxFaultError
 from rebuilder.model.attempt import Outcome, Run
@@ -172,7 +172,7 @@ class Kernels:
         program.write_text(f"#!/bin/sh\n{kernel}\n")
         program.chmod(0o755)
 
-    def get(self, name: str) -> Toolchain:
+    def get(self, wanted: Wanted) -> Toolchain:
         """The one there is."""
         return self._toolchain
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rebuilder.compare.diffoscope import DiffoscopeRunner
-from rebuilder.environments.protocol import Toolchain
+from rebuilder.environments.protocol import Toolchain, Wanted
 from rebuilder.errors import RebuilderError, SandboxFaultError, StoreError, ToolchainError
 from rebuilder.model.attempt import Limit, Outcome, Output, Run
 from rebuilder.model.comparison import Diffoscope
@@ -27,8 +27,10 @@ class OneToolchain:
     def __init__(self, error: RebuilderError | None = None) -> None:
         self._error = error
 
-    def get(self, name: str) -> Toolchain:
+    def get(self, wanted: Wanted) -> Toolchain:
         """The toolchain."""
+        assert isinstance(wanted, str)
+        name = wanted
         if self._error:
             raise self._error
         packages = ("binutils 2.44-3", "diffoscope-minimal 295")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from rebuilder.environments.protocol import Toolchain
+from rebuilder.environments.protocol import Toolchain, Wanted
 from rebuilder.model.report import Stage, ToolchainSummary
 from rebuilder.model.value import Sha256
 from rebuilder.stopwatch import Stopwatch, WatchedToolchains
@@ -29,8 +29,10 @@ class Recorder:
 class OneToolchain:
     """Toolchains that are always there."""
 
-    def get(self, name: str) -> Toolchain:
+    def get(self, wanted: Wanted) -> Toolchain:
         """Give a toolchain without a root."""
+        assert isinstance(wanted, str)
+        name = wanted
         return self._toolchain(name, Sha256("0" * 64))
 
     def by_digest(self, sha256: str) -> Toolchain:

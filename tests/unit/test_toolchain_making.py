@@ -194,7 +194,7 @@ def test_recipe_is_raised_with_what_it_stands_for() -> None:
 
     When this fails, raise RECIPE in settle.py, so that trees which are there are made again, and write the digest anew.
     """
-    given = [settle._PRUNED, settle._MOUNT_POINTS, settle._FILES, settle._LINKS, settle.TIME]
+    given = [settle._PRUNED, settle.MOUNT_POINTS, settle._FILES, settle._LINKS, settle.TIME]
     given += [debootstrap._MERGED_USR, bytecode._COMPILE]
     assert (2, "e71d1af7") == (settle.RECIPE, sha256_hex(repr(given).encode())[:8])
 

@@ -290,9 +290,9 @@ def test_killed_while_making(tmp_path: Path) -> None:
     if child == 0:
         store(tmp_path, die).get("trixie")
     os.waitpid(child, 0)
-    assert len(list((tmp_path / "making").glob("trixie-*"))) == 1
+    assert len(list((tmp_path / "making").glob("trixie@*"))) == 1
     store(tmp_path, TinyMaker()).get("trixie")
-    assert list((tmp_path / "making").glob("trixie-*")) == []
+    assert list((tmp_path / "making").glob("trixie@*")) == []
 
 
 def test_interrupted_while_making(tmp_path: Path) -> None:
@@ -304,7 +304,7 @@ def test_interrupted_while_making(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         store(tmp_path, interrupted).get("trixie")
-    assert list((tmp_path / "making").glob("trixie-*")) == []
+    assert list((tmp_path / "making").glob("trixie@*")) == []
     assert not (tmp_path / "current").exists()
 
 

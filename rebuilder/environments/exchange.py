@@ -1,0 +1,246 @@
+"""One build environment as one file, for a backup or for another machine.
+
+The file is a tar archive in GNU's format, which any tar reads, and its bytes depend on the environment alone::
+
+    environment.json    what it was made from: a :class:`rebuilder.environments.record.Record` as canonical JSON
+    listing             of the tree, see :mod:`rebuilder.environments.tree`; its SHA-256 is the digest of the tree
+    root, root/…        every entry of the listing, in its order
+
+Whoever wrote such a file is a stranger. So reading it does not parse an archive: the two documents say to the byte what
+has to follow, and anything else ends it. What the listing itself asks for is checked before anything is written: paths
+that stay inside, below directories that are listed, in order and once; plain files, directories and symbolic links with
+the two modes a tree has; links that do not lead above the root (absolute ones mean the environment's own root, as they
+do for a build; nothing here follows any).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from rebuilder.environments.settle import MOUNT_POINTS, TIME
+
+MOST_BYTES = 4 << 30
+"""Largest content of a tree, in bytes."""
+MOST_ENTRIES = 250_000
+
+_DOCUMENT, _LISTING = "environment.json", "listing"
+_MOST = {_DOCUMENT: 8 << 20, _LISTING: 64 << 20}
+_BLOCK = tarfile.BLOCKSIZE
+_END = bytes(2 * _BLOCK)
+_CHUNK = 1 << 20
+_LONGEST = 4000
+_NO_NAMES = (b"", b".", b"..")
+_LINE = re.compile(
+    rb"(?:d 0755|f (?P<mode>0755|0644) (?P<size>\d{1,12}) (?P<sha256>[0-9a-f]{64})|l (?P<target>\S+)) (?P<path>\S+)"
+)
+_TYPES = {"d": tarfile.DIRTYPE, "f": tarfile.REGTYPE, "l": tarfile.SYMTYPE}
+
+
+class NotAnExportError(Exception):
+    """Why a file is not an export of a build environment, as the end of a sentence."""
+
+
+class _Entry(NamedTuple):
+    kind: str
+    mode: int
+    size: int
+    sha256: str
+    target: bytes
+    path: bytes
+
+
+def write(out: BinaryIO, document: bytes, listing: bytes, root: Path) -> None:
+    """Write an export.
+
+    Args:
+        out: Where it goes.
+        document: ``environment.json``.
+        listing: Of the tree.
+        root: The tree.
+
+    Raises:
+        NotAnExportError: the tree is not what its listing says.
+        OSError: something cannot be read or written.
+    """
+    for name, data in ((_DOCUMENT, document), (_LISTING, listing)):
+        out.write(_header(name.encode(), "f", 0o644, len(data)))
+        out.write(data)
+        out.write(_padding(len(data)))
+    for each in _entries(listing):
+        out.write(_entry_header(each))
+        if each.kind == "f":
+            with _place(root, each.path).open("rb") as file:
+                _copy(file, out, each)
+            out.write(_padding(each.size))
+    out.write(_END)
+
+
+def read_head(source: BinaryIO) -> tuple[bytes, bytes]:
+    """The two documents an export begins with.
+
+    Raises:
+        NotAnExportError: there are none, or they are too large.
+    """
+    return _document(source, _DOCUMENT), _document(source, _LISTING)
+
+
+def unpack(source: BinaryIO, listing: bytes, root: Path) -> None:
+    """Write the tree of an export whose head was read.
+
+    Args:
+        source: The export, after its head.
+        listing: What it has to hold.
+        root: Where the tree goes; it must not exist.
+
+    Raises:
+        NotAnExportError: the listing asks for what no environment has, or something else follows.
+        OSError: something cannot be written.
+    """
+    for each in list(_entries(listing)):
+        header = _entry_header(each)
+        if _take(source, len(header)) != header:
+            raise NotAnExportError(f"{_words(each.path)} is not there as its listing says")
+        place = _place(root, each.path)
+        if each.kind == "d":
+            place.mkdir()
+        elif each.kind == "l":
+            place.symlink_to(os.fsdecode(each.target))
+        else:
+            with place.open("xb") as file:
+                _copy(source, file, each)
+                os.fchmod(file.fileno(), each.mode)
+            _expect(source, _padding(each.size))
+    for each in _entries(listing):
+        if each.kind == "d":
+            _place(root, each.path).chmod(each.mode)
+    _expect(source, _END)
+    if source.read(1):
+        raise NotAnExportError("it goes on after its end")
+
+
+def _place(root: Path, path: bytes) -> Path:
+    return root if path == b"." else root / os.fsdecode(path)
+
+
+def _entries(listing: bytes) -> Iterator[_Entry]:
+    """The entries a listing names, each checked against those before it."""
+    directories: set[bytes] = set()
+    last, size = b"", 0
+    lines = listing.split(b"\n")
+    if lines.pop() or lines[:1] != [b"d 0755 ."]:
+        raise NotAnExportError("its listing is not one of an environment")
+    if len(lines) > MOST_ENTRIES:
+        raise NotAnExportError(f"it has more than {MOST_ENTRIES} entries")
+    for number, line in enumerate(lines):
+        found = _LINE.fullmatch(line)
+        if found is None:
+            raise NotAnExportError(f"line {number + 1} of its listing, {_words(line)}, is of no entry it may have")
+        path = unquote_to_bytes(found["path"])
+        if number == 0:
+            directories.add(b"")
+            yield _Entry("d", 0o755, 0, "", b"", b".")
+            continue
+        _check_path(path, last, directories)
+        entry = _Entry(
+            line[:1].decode(),
+            int(found["mode"] or b"755", 8),
+            int(found["size"] or 0),
+            (found["sha256"] or b"").decode(),
+            unquote_to_bytes(found["target"] or b""),
+            path,
+        )
+        size += entry.size
+        if size > MOST_BYTES:
+            raise NotAnExportError(f"it has more than {MOST_BYTES >> 30} GB")
+        if entry.kind == "d":
+            directories.add(path)
+        elif path.decode("utf-8", "replace") in MOUNT_POINTS:
+            raise NotAnExportError(f"{_words(path)} is not a directory")
+        if entry.kind == "l":
+            _check_target(entry)
+        last = path
+        yield entry
+
+
+def _check_path(path: bytes, last: bytes, directories: set[bytes]) -> None:
+    parts = path.split(b"/")
+    if b"\0" in path or len(path) > _LONGEST or any(part in _NO_NAMES or len(part) > 255 for part in parts):
+        raise NotAnExportError(f"{_words(path)} is not a path inside it")
+    if path <= last:
+        raise NotAnExportError(f"{_words(path)} is there twice or out of order")
+    if b"/".join(parts[:-1]) not in directories:
+        raise NotAnExportError(f"{_words(path)} is below no directory of its own")
+
+
+def _check_target(link: _Entry) -> None:
+    depth = 0 if link.target.startswith(b"/") else link.path.count(b"/")
+    for part in link.target.split(b"/"):
+        depth += {b"..": -1, b".": 0, b"": 0}.get(part, 1)
+        if depth < 0 or b"\0" in part or len(link.target) > _LONGEST:
+            raise NotAnExportError(f"the link {_words(link.path)} leads out of it")
+
+
+def _entry_header(each: _Entry) -> bytes:
+    name = b"root" if each.path == b"." else b"root/" + each.path
+    return _header(name, each.kind, each.mode, each.size, each.target)
+
+
+def _header(name: bytes, kind: str, mode: int, size: int = 0, target: bytes = b"") -> bytes:
+    member = tarfile.TarInfo(name.decode("utf-8", "surrogateescape"))
+    member.type, member.mode, member.size, member.mtime = _TYPES[kind], 0o777 if kind == "l" else mode, size, TIME
+    member.linkname = target.decode("utf-8", "surrogateescape")
+    return member.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
+
+
+def _document(source: BinaryIO, name: str) -> bytes:
+    header = _take(source, _BLOCK)
+    try:
+        size = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape").size
+    except tarfile.TarError:
+        raise NotAnExportError("it is not one") from None
+    if not 0 <= size <= _MOST[name]:
+        raise NotAnExportError(f"its {name} is too large")
+    if header != _header(name.encode(), "f", 0o644, size):
+        raise NotAnExportError(f"it does not have {name} where that has to be")
+    data = _take(source, size)
+    _expect(source, _padding(size))
+    return data
+
+
+def _copy(source: BinaryIO, target: BinaryIO, each: _Entry) -> None:
+    digest, left = hashlib.sha256(), each.size
+    while left:
+        chunk = _take(source, min(left, _CHUNK))
+        digest.update(chunk)
+        target.write(chunk)
+        left -= len(chunk)
+    if digest.hexdigest() != each.sha256:
+        raise NotAnExportError(f"{_words(each.path)} has other bytes than its listing says")
+
+
+def _take(source: BinaryIO, size: int) -> bytes:
+    data = source.read(size)
+    if len(data) != size:
+        raise NotAnExportError("it is cut short")
+    return data
+
+
+def _expect(source: BinaryIO, data: bytes) -> None:
+    if _take(source, len(data)) != data:
+        raise NotAnExportError("it has something where nothing may be")
+
+
+def _padding(size: int) -> bytes:
+    return bytes(-size % _BLOCK)
+
+
+def _words(path: bytes) -> str:
+    text = path[:200].decode("utf-8", "replace")
+    return repr(text if len(path) <= 200 else f"{text}…")

@@ -1,0 +1,43 @@
+"""What is kept beside a tree: what it was made from, and when."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import Field
+
+from rebuilder.model.environment import Image, Made, Manifest, Specification
+from rebuilder.model.value import Sha256Field, Value
+
+
+class Record(Value):
+    """What is kept about one tree."""
+
+    sha256: Sha256Field
+    """Digest of the tree, see :mod:`rebuilder.environments.tree`."""
+    spec: Manifest
+    made: Made
+    made_at: datetime
+    recipe: int = Field(default=1, ge=1, le=1_000_000)
+    """:data:`rebuilder.environments.settle.RECIPE` at that time."""
+
+    @property
+    def specification(self) -> Specification:
+        """What the tree was made from, to the digest."""
+        given = self.spec.interpreter is not None or self.made.image is not None
+        return Specification(
+            method="image" if given else "extracted",
+            suite=self.spec.suite,
+            **{name: getattr(self.made, name) for name in ("releases", "packages", "image")},
+            **{name: getattr(self.spec, name) for name in ("provides", "links", "prune")},
+            recipe=self.recipe,
+        )
+
+    @property
+    def public(self) -> Record:
+        """The same without what is this machine's alone: its mirrors, and where given files lay."""
+        made = self.made.replace(sources=())
+        if self.spec.interpreter is None:
+            return self.replace(made=made)
+        image = made.image or Image(sha256=self.spec.interpreter.sha256 or self.sha256)
+        return self.replace(spec=self.spec.replace(interpreter=None), made=made.replace(image=image))
