@@ -7,6 +7,7 @@ from rebuilder.errors import UsageError
 EXTRAS = {
     "apprise": "service",
     "apscheduler": "service",
+    "cronsim": "service",
     "fastapi": "service",
     "limits": "service",
     "prometheus_client": "service",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import Annotated
 
@@ -66,7 +67,7 @@ class Target(Value):
     webhook: str | None = None
     """An http or https address that JSON is posted to."""
     secret: str | None = None
-    """Key of the webhook's HMAC-SHA256 signature."""
+    """Key of the webhook's signature: ``whsec_`` and 24 to 64 bytes in base64, or any other text."""
     severities: tuple[Severity, ...] = tuple(Severity)
     """Only alarms this severe are told."""
 
@@ -78,6 +79,8 @@ class Target(Value):
             raise ValueError("“webhook” must be an http or https address")
         if self.webhook is not None and not self.secret:
             raise ValueError("a webhook needs a “secret”, so that its receiver can tell who sent it")
+        if self.secret is not None and not _usable(self.secret):
+            raise ValueError("a “secret” that begins with “whsec_” goes on with 24 to 64 random bytes in base64")
         return self
 
 
@@ -106,3 +109,12 @@ class AlarmSettings(Value):
     targets: dict[str, Target] = {}
     """By a name of your choice."""
     suppress: tuple[Suppression, ...] = ()
+
+
+def _usable(secret: str) -> bool:
+    """Whether a secret can be used as Standard Webhooks has it, or is a text of another kind."""
+    encoded = secret.removeprefix("whsec_")
+    try:
+        return encoded == secret or 24 <= len(base64.b64decode(encoded, validate=True)) <= 64
+    except ValueError:
+        return False

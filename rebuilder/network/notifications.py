@@ -1,7 +1,11 @@
-"""Sends messages about alarms: webhooks with a signed body, and everything Apprise knows."""
+"""Sends messages about alarms: webhooks signed as Standard Webhooks has it, and everything Apprise knows.
+
+The specification of the headers: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+"""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import logging
@@ -51,9 +55,9 @@ class Notifier:
         headers = {
             "Content-Type": "application/json",
             "User-Agent": f"rebuilder/{__version__}",
-            "X-Rebuilder-Delivery": message.id,
-            "X-Rebuilder-Timestamp": timestamp,
-            "X-Rebuilder-Signature": f"sha256={signature(secret, timestamp, body)}",
+            "webhook-id": message.id,
+            "webhook-timestamp": timestamp,
+            "webhook-signature": signature(secret, message.id, timestamp, body),
         }
         timeout = httpx.Timeout(self._read_seconds, connect=self._connect_seconds)
         try:
@@ -116,9 +120,19 @@ def understood(address: str) -> bool:
         return False
 
 
-def signature(secret: str, timestamp: str, body: bytes) -> str:
-    """HMAC-SHA256 (RFC 2104) over time stamp, a dot and body, in hexadecimal: what a receiver computes too."""
-    return hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
+def signature(secret: str, identity: str, timestamp: str, body: bytes) -> str:
+    """A symmetric signature of Standard Webhooks: ``v1,`` and the HMAC-SHA256 in base64.
+
+    Args:
+        secret: ``whsec_`` and the key in base64; any other text is the key itself, in UTF-8.
+        identity: Of the message; it is signed, with the time stamp and the body.
+        timestamp: Seconds since 1970, in decimal digits.
+        body: As it is sent.
+    """
+    encoded = secret.removeprefix("whsec_")
+    key = secret.encode() if encoded == secret else base64.b64decode(encoded)
+    signed = f"{identity}.{timestamp}.".encode() + body
+    return f"v1,{base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()}"
 
 
 def _without_login(address: str) -> tuple[str, tuple[str, str] | None]:

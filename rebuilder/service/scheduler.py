@@ -104,6 +104,7 @@ class Scheduler:
         Raises:
             StoreError: the ledger cannot be used; what was not done is done the next time.
         """
+        self._timetable.look()
         leads = self._leads()
         if leads and not self._leading:
             self._take_over()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import tomllib
 from datetime import UTC, datetime
@@ -16,6 +17,8 @@ from rebuilder.network.notifications import Notifier
 from tests.fakes.webhook import Webhook
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "alarms.md").read_text()
+RIGHT = "whsec_" + base64.b64encode(b"r" * 32).decode()
+WRONG = "whsec_" + base64.b64encode(b"w" * 32).decode()
 
 
 def block(language: str) -> str:
@@ -45,17 +48,19 @@ def test_the_receiver_in_the_guide_believes_us_and_nobody_else() -> None:
         id=sha256_hex(b"1"), sent=sent, severity=Severity.PAGE, over=False, title="t", text="t", content={"a": 1}
     )
     with Webhook() as server:
-        Notifier().send("duty", Target(webhook=server.url(), secret="right"), message)
+        Notifier().send("duty", Target(webhook=server.url(), secret=RIGHT), message)
     [received] = server.received
-    names = ("X-Rebuilder-Timestamp", "X-Rebuilder-Signature", "X-Rebuilder-Delivery")
-    headers = {name: received.headers[name.lower()] for name in names}
+    headers = received.headers
     scope: dict[str, object] = {}
     exec(block("python"), scope)  # noqa: S102 - our own guide
     genuine, now = scope["genuine"], sent.timestamp()
     assert callable(genuine)
-    assert genuine("right", headers, received.body, now)
-    assert genuine("right", headers, received.body, now + 300)
-    assert not genuine("right", headers, received.body, now + 301)
-    assert not genuine("wrong", headers, received.body, now)
-    assert not genuine("right", headers, received.body + b" ", now)
-    assert not genuine("right", headers | {"X-Rebuilder-Timestamp": str(int(now) + 1)}, received.body, now)
+    assert genuine(RIGHT, headers, received.body, now)
+    assert genuine(RIGHT, headers, received.body, now + 300)
+    assert not genuine(RIGHT, headers, received.body, now + 301)
+    assert not genuine(WRONG, headers, received.body, now)
+    assert not genuine(RIGHT, headers, received.body + b" ", now)
+    assert not genuine(RIGHT, headers | {"webhook-timestamp": str(int(now) + 1)}, received.body, now)
+    assert not genuine(RIGHT, headers | {"webhook-id": "another"}, received.body, now)
+    old_and_new = headers | {"webhook-signature": f"v1,AAAA {headers['webhook-signature']}"}
+    assert genuine(RIGHT, old_and_new, received.body, now)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import hmac
 import json
 import logging
 import socket
@@ -18,7 +17,7 @@ from rebuilder.model.alarm import Severity
 from rebuilder.model.notification import Message
 from rebuilder.model.settings import Target
 from rebuilder.model.value import canonical_json, sha256_hex
-from rebuilder.network.notifications import Notifier
+from rebuilder.network.notifications import Notifier, signature
 from tests.fakes.webhook import Webhook
 
 # Apprise loads every plug-in it has, and one of them a module that Python is going to drop.
@@ -49,18 +48,40 @@ def refusal(target: Target) -> str:
     return str(error.value)
 
 
-def test_a_webhook_can_tell_who_sent_it() -> None:
-    """The signature is over time stamp and body; whoever changes one of them does not know it."""
+@pytest.mark.parametrize(
+    ("secret", "key"),
+    [
+        ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", bytes.fromhex("31f290f6bf06298aab4f08d43c3f082cf648a362da2da4b0")),
+        (SECRET, SECRET.encode()),
+    ],
+)
+def test_a_webhook_can_tell_who_sent_it(secret: str, key: bytes) -> None:
+    """The signature is over id, time stamp and body; whoever changes one of them does not know it."""
     with Webhook() as server:
-        Notifier().send("desk", webhook(server.url("/hook?x=1")), MESSAGE)
+        Notifier().send("desk", Target(webhook=server.url("/hook?x=1"), secret=secret), MESSAGE)
     [received] = server.received
     assert "/hook?x=1" == received.path
     assert canonical_json(MESSAGE.content) == received.body
-    assert "1793534400" == received.headers["x-rebuilder-timestamp"]
-    assert MESSAGE.id == received.headers["x-rebuilder-delivery"]
+    assert "1793534400" == received.headers["webhook-timestamp"]
+    assert MESSAGE.id == received.headers["webhook-id"]
     assert "application/json" == received.headers["content-type"]
-    expected = hmac.new(SECRET.encode(), b"1793534400." + received.body, hashlib.sha256).hexdigest()
-    assert f"sha256={expected}" == received.headers["x-rebuilder-signature"]
+    version, _, given = received.headers["webhook-signature"].partition(",")
+    block = hashlib.sha256().block_size
+    inner, outer = (bytes(byte ^ pad for byte in key.ljust(block, b"\0")) for pad in (0x36, 0x5C))
+    signed = b".".join((MESSAGE.id.encode(), b"1793534400", received.body))
+    expected = hashlib.sha256(outer + hashlib.sha256(inner + signed).digest()).digest()  # RFC 2104, step by step
+    assert ("v1", expected) == (version, base64.b64decode(given, validate=True))
+
+
+def test_the_signature_is_that_of_the_specification() -> None:
+    """A vector that the tests of the reference libraries share."""
+    made = signature(
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        "1614265330",
+        b'{"test": 2432232314}',
+    )
+    assert "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=" == made
 
 
 def test_an_address_may_have_a_login() -> None:

@@ -1,20 +1,17 @@
-"""When watches run: durations, crontab lines and time zones, made into triggers for APScheduler.
+"""When watches run: durations, and crontab lines in a time zone, made into triggers for APScheduler.
 
-What APScheduler 3.11 does by itself, and why its triggers are not used as they are:
+APScheduler's own triggers are not used: its reading of crontab lines counts weekdays from Monday and drops hours where
+summer time ends, and both triggers count on from a time that jitter had moved, so that intervals drift. ``cronsim``
+reads lines as Debian's cron does:
 
-* ``CronTrigger`` counts weekdays from Monday, wants day *and* weekday to match, and drops what follows a name
-  (``mon-fri/2``). Here a line means what crontab(5) says; the fields are read by us and handed over as numbers.
-* ``CronTrigger`` in a zone with summer time runs twice at 02:30 on the day that has it twice. Here it only does the
-  arithmetic of the calendar, on wall-clock times; these are placed in the zone by us, so that they run once.
-* Both triggers count on from the time that jitter had already moved: intervals drift by half the jitter. Here
-  intervals keep to the moment they were counted from.
-* After the clock went forward, a scheduler asks for every run that was missed, one by one. Here the next time is always
-  after now, so that the missed ones are one run.
+* A line whose minute or hour begins with ``*`` follows real time: it runs at every moment at which the clock on the
+  wall shows such a time, also when it shows that time twice.
+* Any other line names times of the day: one that the clock skips runs once, right after the gap; one that it shows
+  twice runs the first time.
 """
 
 from __future__ import annotations
 
-import calendar
 import difflib
 import random
 import re
@@ -26,19 +23,14 @@ from typing import Self
 from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.base import BaseTrigger
-from apscheduler.triggers.cron import CronTrigger
+from cronsim import CronSim, CronSimError
 
 from rebuilder.service.schedules.watch import Timing
 
 _UNITS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
 _LONGEST = 10 * 366 * 86400
 _SHORTEST_EVERY = 60
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_ITEM = re.compile(
-    r"(?:\*|(?P<first>\d{1,2}|[a-z]{3})(?:-(?P<last>\d{1,2}|[a-z]{3}))?)(?:/(?P<step>\d{1,2}))?",
-    re.ASCII | re.IGNORECASE,
-)
+_LONGEST_LINE = 1000
 _ZONE_NAME = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+){0,2}", re.ASCII)
 
 
@@ -105,8 +97,6 @@ def upcoming(timing: Timing, now: datetime, count: int) -> list[datetime]:
 class Cron:
     """A crontab line in a time zone.
 
-    A time that the zone skips counts at the first moment after the gap; one that it has twice counts the first time.
-
     Args:
         line: Five fields as crontab(5) has them; when both day and weekday are given, either will do.
         place: The zone.
@@ -116,53 +106,30 @@ class Cron:
     """
 
     def __init__(self, line: str, place: ZoneInfo) -> None:
-        fields = line.split()
+        fields = line.lower().split()
+        if len(line) > _LONGEST_LINE:
+            raise ValueError(f"it is longer than {_LONGEST_LINE:,} characters")
         if len(fields) != 5:
             raise ValueError(f"{line!r} has {len(fields)} fields; minute, hour, day, month and weekday are wanted")
-        self._zone = place
-        minutes = _field(fields[0], "minute", 0, 59)
-        hours = _field(fields[1], "hour", 0, 23)
-        days = _field(fields[2], "day", 1, 31)
-        months = _field(fields[3], "month", 1, 12, _MONTHS)
-        weekdays = {(day + 6) % 7 for day in _field(fields[4], "weekday", 0, 7, _DAYS)}
-        either = not fields[2].startswith("*") and not fields[4].startswith("*")
-        if not either and min(days) > max(calendar.monthrange(2024, month)[1] for month in months):
-            raise ValueError(f"{line!r} never comes: no year has such a day")
-        common = {"minute": _listed(minutes), "hour": _listed(hours), "month": _listed(months), "timezone": UTC}
-        if either:
-            last = max(calendar.monthrange(2024, month)[1] for month in months)
-            possible = [{"day": _listed(days)}] if min(days) <= last else []
-            chosen = [*possible, {"day_of_week": _listed(weekdays)}]
-        else:
-            chosen = [{"day": _listed(days), "day_of_week": _listed(weekdays)}]
-        self._triggers = [CronTrigger(**common, **each) for each in chosen]
+        fields[4] = re.sub(r"(?<=-)(?:sun|0)\b", "7", fields[4])  # “fri-sun”
+        self._line, self._fields, self._zone = line, " ".join(fields), place
+        self.after(datetime(2026, 1, 1, tzinfo=UTC))
 
     def after(self, moment: datetime) -> datetime:
-        """The next time after ``moment``, in UTC."""
-        wall = moment.astimezone(self._zone).replace(tzinfo=UTC, fold=0)
-        while True:
-            wall += timedelta(microseconds=1)
-            wall = min(trigger.get_next_fire_time(None, wall) for trigger in self._triggers)
-            instant = self._instant(wall)
-            if instant > moment:
-                return instant
+        """The next time after ``moment``, in UTC.
 
-    def _instant(self, wall: datetime) -> datetime:
-        """Place a time of the wall clock (said to be UTC) in the zone; earlier walls never give later instants."""
-        local = wall.replace(tzinfo=self._zone)
-        late = local.astimezone(UTC)
-        if late.astimezone(self._zone).replace(tzinfo=UTC, fold=0) == wall:
-            return late
-        # Skipped: read with the offset from after the gap it is before the gap, and the other way round.
-        early = local.replace(fold=1).astimezone(UTC)
-        before = early.astimezone(self._zone).utcoffset()
-        while late - early > timedelta(seconds=1):
-            middle = early + timedelta(seconds=(late - early) // timedelta(seconds=2))
-            if middle.astimezone(self._zone).utcoffset() == before:
-                early = middle
-            else:
-                late = middle
-        return late
+        Raises:
+            ValueError: none comes within fifty years.
+        """
+        try:
+            for time in CronSim(self._fields, moment.astimezone(self._zone)):
+                found: datetime = time.astimezone(UTC)
+                if found > moment:  # it is not where the wall clock shows an hour for the second time
+                    return found
+        except CronSimError as error:
+            wrong = str(error).removeprefix("Bad ")
+            raise ValueError(f"{self._line!r} cannot be followed: there is no such {wrong}") from None
+        raise ValueError(f"{self._line!r} never comes")
 
 
 class Trigger(BaseTrigger):  # type: ignore[misc] # the library has no types
@@ -199,37 +166,6 @@ class Trigger(BaseTrigger):  # type: ignore[misc] # the library has no types
         if self._cron is not None and planned > now:
             planned = self.get_next_fire_time(None, now)
         return moved, planned
-
-
-def _field(text: str, name: str, least: int, most: int, names: tuple[str, ...] = ()) -> set[int]:
-    """All numbers that one field of a crontab line stands for."""
-    numbers: set[int] = set()
-    for item in text.split(","):
-        found = _ITEM.fullmatch(item)
-        if found is None:
-            raise ValueError(f"{item!r} cannot be the {name} of a crontab line")
-        first, last = (_number(found[part], name, names) for part in ("first", "last"))
-        step = int(found["step"] or 1)
-        start = least if first is None else first
-        end = last if last is not None else most if first is None or found["step"] else start
-        if names is _DAYS and last == 0 < start:  # “fri-sun”
-            end = 7
-        if not least <= start <= end <= most or not step:
-            raise ValueError(f"{item!r} cannot be the {name} of a crontab line; it goes from {least} to {most}")
-        numbers |= set(range(start, end + 1, step))
-    return numbers
-
-
-def _number(text: str | None, name: str, names: tuple[str, ...]) -> int | None:
-    if text is None or text.isdecimal():
-        return None if text is None else int(text)
-    if text.lower() not in names:
-        raise ValueError(f"{text!r} cannot be the {name} of a crontab line")
-    return names.index(text.lower()) + (names is _MONTHS)
-
-
-def _listed(numbers: set[int]) -> str:
-    return ",".join(map(str, sorted(numbers)))
 
 
 def _check_pace(timing: Timing) -> None:

@@ -6,7 +6,9 @@ import logging
 import queue
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Self
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -31,10 +33,21 @@ def watch(name: str, *packages: str, **timing: object) -> Watch:
 
 
 class Bench:
-    """A timetable with both of its clocks in hand; ``runs`` holds what was run."""
+    """A job timer with its clocks in hand, that of the library too; ``runs`` holds what was run."""
 
-    def __init__(self) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.clock, self.steady = FixedClock(NOON), 0.0
+        bench = self
+
+        class MovedTime(datetime):
+            """What the library takes for the time."""
+
+            @classmethod
+            def now(cls, tz: tzinfo | None = None) -> Self:
+                """The clock of the bench."""
+                return cls.fromtimestamp(bench.clock.time.timestamp(), tz)
+
+        monkeypatch.setattr("apscheduler.schedulers.base.datetime", MovedTime)
         self.runs: queue.Queue[str] = queue.Queue()
         self.block: threading.Event | None = None
         self.ended: queue.Queue[str] = queue.Queue()
@@ -49,6 +62,13 @@ class Bench:
             assert self.block.wait(LONG)
         self.ended.put(item.name)
 
+    def look(self) -> None:
+        """Take a look, and wait until all that was due was begun: a job that is due last has run."""
+        self.timetable.look()
+        looked = threading.Event()
+        self.timetable._scheduler.add_job(looked.set, next_run_time=self.clock.time)
+        assert looked.wait(LONG)
+
     def apply(self, *watches: Watch) -> None:
         """Follow these."""
         self.timetable.apply(Schedule(watches=watches))
@@ -57,12 +77,12 @@ class Bench:
         """Both clocks go on, and a look is taken."""
         self.clock.time += time
         self.steady += time.total_seconds()
-        self.timetable.look()
+        self.look()
 
     def set_clock(self, by: timedelta) -> None:
         """Somebody sets the wall clock, and a look is taken."""
         self.clock.time += by
-        self.timetable.look()
+        self.look()
 
     def ran(self, *names: str) -> None:
         """Just these were run since the last time, in any order."""
@@ -71,9 +91,9 @@ class Bench:
 
 
 @pytest.fixture
-def bench() -> Iterator[Bench]:
+def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     """A timetable that is started, and stopped after the test."""
-    bench = Bench()
+    bench = Bench(monkeypatch)
     bench.timetable.start()
     yield bench
     if bench.block is not None:
@@ -85,7 +105,7 @@ def settle(bench: Bench, count: int = 1) -> None:
     """Wait until runs have ended, and the pool knows it."""
     for _ in range(count):
         bench.ended.get(timeout=LONG)
-    pool = bench.timetable._scheduler._pool
+    pool = bench.timetable._scheduler._executors["default"]
     done = threading.Event()
     while any(pool._instances.values()):
         done.wait(0.001)
@@ -135,7 +155,7 @@ def test_a_clock_set_forward_gives_one_run(bench: Bench, timing: dict[str, objec
     bench.set_clock(5 * HOUR)
     bench.ran("a")
     settle(bench)
-    bench.timetable.look()
+    bench.look()
     assert bench.runs.empty()
     bench.pass_time(timedelta(minutes=1))
     bench.ran("a")
@@ -171,9 +191,9 @@ def test_one_run_at_a_time(bench: Bench) -> None:
     bench.ran("a")
 
 
-def test_what_was_applied_before_the_start_runs() -> None:
+def test_what_was_applied_before_the_start_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """The order of start and apply does not matter; applied twice, it runs once."""
-    bench = Bench()
+    bench = Bench(monkeypatch)
     bench.apply(watch("a"))
     bench.apply(watch("a", "attrs"))
     bench.timetable.start()
@@ -181,9 +201,9 @@ def test_what_was_applied_before_the_start_runs() -> None:
     bench.timetable.stop()
 
 
-def test_after_the_stop_nothing_begins() -> None:
+def test_after_the_stop_nothing_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs that wait for a thread are not begun any more."""
-    bench = Bench()
+    bench = Bench(monkeypatch)
     bench.block = threading.Event()
     bench.timetable.start()
     bench.apply(*(watch(name) for name in "abcd"))
@@ -206,3 +226,29 @@ def test_sooner_than_planned(bench: Bench) -> None:
     bench.pass_time(timedelta(minutes=2))
     bench.ran("a")
     assert bench.timetable.planned()["a"] > NOON + 6 * HOUR - timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("place", "start"),
+    [
+        ("Europe/Berlin", "2026-03-29T00:00+00:00"),
+        ("Europe/Berlin", "2026-10-24T23:00+00:00"),
+        ("America/New_York", "2026-03-08T06:00+00:00"),
+        ("America/New_York", "2026-11-01T05:00+00:00"),
+        ("Australia/Lord_Howe", "2026-04-04T14:00+00:00"),
+        ("Australia/Lord_Howe", "2026-10-03T14:30+00:00"),
+    ],
+)
+def test_every_quarter_of_an_hour_has_its_run_when_summer_time_begins_and_ends(
+    bench: Bench, place: str, start: str
+) -> None:
+    """No hour is lost, and none is made up for: three hours have twelve runs."""
+    bench.clock.time = datetime.fromisoformat(start)
+    offset = bench.clock.time.astimezone(ZoneInfo(place)).utcoffset()
+    bench.apply(watch("a", cron="*/15 * * * *", time_zone=place))
+    bench.ran("a")
+    for _ in range(12):
+        settle(bench)
+        bench.pass_time(timedelta(minutes=15))
+        bench.ran("a")
+    assert offset != bench.clock.time.astimezone(ZoneInfo(place)).utcoffset(), "the clock was not moved"
