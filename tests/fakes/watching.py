@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import queue
-import threading
-import time
 from datetime import timedelta
 from pathlib import Path
 from typing import cast
@@ -17,9 +15,7 @@ from rebuilder.service.scheduler import Scheduler
 from rebuilder.service.schedules.watch import Watch
 from rebuilder.store.ledger import Ledger
 from tests.fakes.clock import FixedClock
-
-LONG = 20
-"""Seconds to wait for a thread before a test has failed."""
+from tests.fakes.job_timer import LONG, look, settle
 
 
 class Looks:
@@ -64,7 +60,11 @@ class Planner:
     def step(self) -> None:
         """What the loops of a service do every few seconds."""
         self.planning.follow()
-        self.planning._timetable.look()
+        self.look()
+
+    def look(self) -> None:
+        """Begin what is due."""
+        look(self.planning._timetable, self.clock)
 
     def looked(self, *names: str) -> None:
         """These looked since the last time, in any order."""
@@ -74,7 +74,4 @@ class Planner:
 
     def settled(self) -> None:
         """Wait until everything that was begun has ended."""
-        pool, end = self.planning._timetable._scheduler._pool, time.monotonic() + LONG
-        while any(pool._instances.values()):
-            assert time.monotonic() < end, "a look does not end"
-            threading.Event().wait(0.001)
+        settle(self.planning._timetable)

@@ -6,20 +6,19 @@ import logging
 import queue
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Self
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from rebuilder.service.job_timer import JobTimer
 from rebuilder.service.schedules.watch import Recheck, Schedule, Timing, Watch
+from tests.fakes import job_timer
 from tests.fakes.clock import FixedClock
+from tests.fakes.job_timer import LONG, follow_clock, look
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-LONG = 20
-"""Seconds to wait for a thread before a test has failed."""
 
 
 def watch(name: str, *packages: str, **timing: object) -> Watch:
@@ -37,17 +36,7 @@ class Bench:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.clock, self.steady = FixedClock(NOON), 0.0
-        bench = self
-
-        class MovedTime(datetime):
-            """What the library takes for the time."""
-
-            @classmethod
-            def now(cls, tz: tzinfo | None = None) -> Self:
-                """The clock of the bench."""
-                return cls.fromtimestamp(bench.clock.time.timestamp(), tz)
-
-        monkeypatch.setattr("apscheduler.schedulers.base.datetime", MovedTime)
+        follow_clock(monkeypatch, self.clock)
         self.runs: queue.Queue[str] = queue.Queue()
         self.block: threading.Event | None = None
         self.ended: queue.Queue[str] = queue.Queue()
@@ -63,11 +52,8 @@ class Bench:
         self.ended.put(item.name)
 
     def look(self) -> None:
-        """Take a look, and wait until all that was due was begun: a job that is due last has run."""
-        self.timetable.look()
-        looked = threading.Event()
-        self.timetable._scheduler.add_job(looked.set, next_run_time=self.clock.time)
-        assert looked.wait(LONG)
+        """Take a look; what is due has begun then."""
+        look(self.timetable, self.clock)
 
     def apply(self, *watches: Watch) -> None:
         """Follow these."""
@@ -105,10 +91,7 @@ def settle(bench: Bench, count: int = 1) -> None:
     """Wait until runs have ended, and the pool knows it."""
     for _ in range(count):
         bench.ended.get(timeout=LONG)
-    pool = bench.timetable._scheduler._executors["default"]
-    done = threading.Event()
-    while any(pool._instances.values()):
-        done.wait(0.001)
+    job_timer.settle(bench.timetable)
 
 
 def test_a_new_watch_runs_at_once_then_by_its_timing(bench: Bench) -> None:
@@ -243,7 +226,7 @@ def test_every_quarter_of_an_hour_has_its_run_when_summer_time_begins_and_ends(
     bench: Bench, place: str, start: str
 ) -> None:
     """No hour is lost, and none is made up for: three hours have twelve runs."""
-    bench.clock.time = datetime.fromisoformat(start)
+    bench.set_clock(datetime.fromisoformat(start) - NOON)
     offset = bench.clock.time.astimezone(ZoneInfo(place)).utcoffset()
     bench.apply(watch("a", cron="*/15 * * * *", time_zone=place))
     bench.ran("a")

@@ -12,6 +12,7 @@ from rebuilder.alarms.self_monitor import settle
 from rebuilder.model.alarm import AlarmKind
 from rebuilder.store.ledger import Ledger
 from tests.fakes.clock import FixedClock
+from tests.fakes.job_timer import follow_clock
 from tests.fakes.watching import Planner
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
@@ -45,10 +46,11 @@ class Machine:
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     """One daily watch; whatever was started is stopped after the test."""
     with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
         machine = Machine(tmp_path, ledger)
+        follow_clock(monkeypatch, machine.clock)
         yield machine
         for each in machine.started:
             each.settled()
@@ -85,7 +87,7 @@ def test_a_service_that_was_killed_is_followed_when_its_term_ends(machine: Machi
     second.settled()
     assert second.looks.seen.empty()
     second.passes(timedelta(seconds=31))
-    second.planning._timetable.look()
+    second.look()
     second.looked("daily")
 
 
@@ -122,7 +124,7 @@ def test_jitter_spreads_the_first_looks_of_what_is_not_due(machine: Machine) -> 
     second.planning.stop()
     machine.clock.time += HOUR
     third = machine.start("one/3/3")
-    third.planning._timetable.look()
+    third.look()
     third.settled()
     assert third.looks.seen.empty()
     third.passes(HOUR)
@@ -136,7 +138,7 @@ def test_a_recheck_is_run_when_it_is_due(machine: Machine) -> None:
     checked = []
     for number in range(3):
         planner = machine.start(f"one/{number + 1}/1")
-        planner.planning._timetable.look()
+        planner.look()
         planner.settled()
         [state] = machine.ledger.watches.all()
         checked.append(state.checked)
@@ -145,7 +147,7 @@ def test_a_recheck_is_run_when_it_is_due(machine: Machine) -> None:
     assert 1 == len(set(checked))
     machine.clock.time += 28 * DAY
     planner = machine.start("one/9/1")
-    planner.planning._timetable.look()
+    planner.look()
     planner.settled()
     assert checked[0] + 31 * DAY == machine.ledger.watches.all()[0].checked
 
