@@ -9,7 +9,7 @@ from rebuilder.errors import RebuilderError, UsageError
 from rebuilder.model.artifact import Subject
 from rebuilder.model.replay import bits_before
 from rebuilder.model.report import Report, Stage
-from rebuilder.model.trail import SourceTrail, StepName
+from rebuilder.model.trail import SourceTrail
 from rebuilder.verification.pipeline import Verified
 
 _STAGES = (Stage.FETCH, Stage.RESOLVE, Stage.BUILD, Stage.COMPARE)
@@ -84,7 +84,7 @@ def _provenance(report: Report) -> dict[str, Any]:
 
 def _has_commit(trail: SourceTrail) -> bool:
     """Whether the files of the commit were there to be compared."""
-    return any(edge.attempts for edge in trail.edges if edge.name is not StepName.SDIST_TO_WHEEL)
+    return any(edge.attempts for edge in trail.edges if edge.name.startswith("commit-"))
 
 
 def _trail(report: Report) -> dict[str, Any] | None:

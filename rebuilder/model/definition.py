@@ -99,6 +99,11 @@ class BuildDefinition(Value):
     sandbox: str = "bubblewrap"
     limits: Limits = Limits()
 
+    @property
+    def ecosystem(self) -> str:
+        """The type of :attr:`purl`."""
+        return self.purl.removeprefix("pkg:").partition("/")[0]
+
     @cached_property
     def slsa(self) -> dict[str, Any]:
         """The ``buildDefinition`` object of SLSA Provenance v1."""

@@ -2,42 +2,29 @@
 
 from __future__ import annotations
 
+from rebuilder.ecosystems.registry import conventions
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.evidence import SourceKind
-from rebuilder.model.trail import StepName
 
-_EDGES = {
-    StepName.COMMIT_TO_SDIST: "Commit → source archive",
-    StepName.SDIST_TO_WHEEL: "Source archive → wheel",
-    StepName.COMMIT_TO_WHEEL: "Commit → wheel",
-}
 _SOURCES = {
     SourceKind.SDIST: "Source archive",
     SourceKind.GIT: "Commit",
     SourceKind.DEBIAN_SOURCE: "Debian source package",
 }
-_TARGETS = (
-    (".whl", "wheel"),
-    (".deb", "Debian package"),
-    (".tgz", "package archive"),
-    (".zip", "source archive"),
-    (".tar.gz", "source archive"),
-    (".tar.bz2", "source archive"),
-    (".tar.xz", "source archive"),
-)
 
 
-def edge_words(name: StepName) -> str:
+def edge_words(name: str, ecosystem: str) -> str:
     """A step of the trail: ``Commit → wheel``."""
-    return _EDGES[name]
+    start, end = conventions(ecosystem).step_words(name)
+    return f"{start.capitalize()} → {end}"
 
 
 def step_words(definition: BuildDefinition) -> str:
     """The step one build belongs to, by where it starts and what it is to give."""
     start = _SOURCES[definition.source.kind] if definition.source else "No source"
-    return f"{start} → {target_words(definition.filename)}"
+    return f"{start} → {target_words(definition.filename, definition.ecosystem)}"
 
 
-def target_words(filename: str) -> str:
+def target_words(filename: str, ecosystem: str) -> str:
     """What kind of file has this name."""
-    return next((words for end, words in _TARGETS if filename.endswith(end)), "published file")
+    return conventions(ecosystem).file_words(filename)

@@ -39,6 +39,10 @@ class NpmConventions(Conventions):
             max_file_bytes=context.settings.download_bytes,
         )
 
+    def file_words(self, filename: str) -> str:
+        """What npm publishes are tarballs."""
+        return "tarball"
+
     def is_name(self, text: str) -> bool:
         """See :meth:`rebuilder.ecosystems.conventions.Conventions.is_name`."""
         return len(text) <= 214 and _NAME.fullmatch(text) is not None

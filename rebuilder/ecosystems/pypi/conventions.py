@@ -32,6 +32,8 @@ class PyPIConventions(Conventions):
     attested = True
     local_files = {".whl": "wheel"}
 
+    nodes = {"sdist": "source archive"}
+
     def open(self, context: Context) -> Ecosystem:
         """See :meth:`rebuilder.ecosystems.conventions.Conventions.open`."""
         from uv import find_uv_bin
@@ -138,6 +140,18 @@ class PyPIConventions(Conventions):
         from rebuilder.ecosystems.pypi.diagnosis import RULES
 
         return RULES
+
+    def file_words(self, filename: str) -> str:
+        """A wheel, or a source archive."""
+        if filename.endswith(".whl"):
+            return "wheel"
+        return "source archive" if filename.endswith((".zip", ".tar.gz", ".tar.bz2", ".tar.xz")) else "published file"
+
+    def step_names(self, filename: str) -> tuple[str, ...]:
+        """A source archive has no wheel behind it."""
+        if self.file_words(filename) == "source archive":
+            return ("commit-to-sdist",)
+        return ("commit-to-sdist", "sdist-to-wheel", "commit-to-wheel")
 
     def file_kind(self, filename: str) -> str:
         """Wheels for any machine are made in another way than those for one."""

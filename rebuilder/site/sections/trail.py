@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rebuilder.ecosystems.registry import conventions
 from rebuilder.model.report import Report
-from rebuilder.model.trail import FileChange, Origin, SourceTrail, Step, StepName, TreeChange
+from rebuilder.model.trail import FileChange, Origin, SourceTrail, Step, TreeChange
 from rebuilder.model.verdict import Verdict
 from rebuilder.site.display import LONG, SHORT, count, secure_link, visible
 from rebuilder.site.marks import Mark, mark
 from rebuilder.site.sections.build import Fact
 from rebuilder.site.sections.trail_picture import Node, Picture, pictures
-from rebuilder.site.steps import edge_words, target_words
+from rebuilder.site.steps import edge_words
 
 MOST_CHANGES = 300
 """Files a page lists; report.json has all that were kept."""
@@ -97,72 +98,83 @@ class TrailSection:
 def trail_section(report: Report) -> TrailSection | None:
     """Compute it; None when only one step was looked at."""
     trail = report.trail
-    if trail is None:
-        return None
     steps = _steps(report)
+    if trail is None or not steps:
+        return None
     rows = tuple(_row(name, report, trail) for name in steps)
     nodes = _nodes(report, trail)
     said = " ".join(f"{each.step}: {each.mark.word.lower()}." for each in rows)
     return TrailSection(
-        banner=_banner(trail),
-        pictures=pictures(nodes, {name: row.mark for name, row in zip(steps, rows, strict=True)}, said),
+        banner=_banner(report, trail),
+        pictures=pictures(nodes, [row.mark for row in rows], said),
         facts=_facts(trail.origin, nodes),
         edges=rows,
         notes=tuple(visible(each) for each in trail.notes[:MOST_NOTES]),
-        changes=_changes(trail) if trail.changes or trail.changes_total else None,
+        changes=_changes(trail, steps) if trail.changes or trail.changes_total else None,
     )
 
 
-def _steps(report: Report) -> tuple[StepName, ...]:
-    """All steps that there could be: a source archive has no wheel behind it."""
-    if target_words(report.artifact.filename) == "source archive":
-        return (StepName.COMMIT_TO_SDIST,)
-    return tuple(StepName)
+def _steps(report: Report) -> tuple[str, ...]:
+    """All steps that there could be; where the ecosystem names none, those that were tried."""
+    artifact = report.artifact
+    tried = report.trail.edges if report.trail is not None else ()
+    return conventions(artifact.ecosystem).step_names(artifact.filename) or tuple(each.name for each in tried)
 
 
-def _edge(trail: SourceTrail, name: StepName) -> Step | None:
-    return next((each for each in trail.edges if each.name is name), None)
+def _edge(trail: SourceTrail, name: str) -> Step | None:
+    return next((each for each in trail.edges if each.name == name), None)
 
 
-def _row(name: StepName, report: Report, trail: SourceTrail) -> EdgeRow:
+def _row(name: str, report: Report, trail: SourceTrail) -> EdgeRow:
     edge, attempts = _edge(trail, name), len(report.attempts)
     if edge is None:
-        return EdgeRow(edge_words(name), NOT_TRIED, _untried(name, report, trail), ())
+        return EdgeRow(edge_words(name, report.artifact.ecosystem), NOT_TRIED, _untried(name, report, trail), ())
     decision = edge.decision
     return EdgeRow(
-        step=edge_words(name),
+        step=edge_words(name, report.artifact.ecosystem),
         mark=mark(decision.verdict, decision.kind),
         sentence=visible(decision.sentence, LONG),
         attempts=tuple(index + 1 for index in edge.attempts if 0 <= index < attempts),
     )
 
 
-def _untried(name: StepName, report: Report, trail: SourceTrail) -> str:
+def _untried(name: str, report: Report, trail: SourceTrail) -> str:
     """That a step was not tried, and why as far as the trail says it."""
     said = [NOT_TRIED.spoken]
-    if name is not StepName.SDIST_TO_WHEEL:
+    if name.startswith("commit-"):
         if trail.origin is None:
             said.append("Nobody names a repository that this file comes from.")
         elif trail.origin.commit is None:
             said.append("No commit is known: “Who says so” has the reason.")
-    archive = report.evidence.source_file is not None or _edge(trail, StepName.COMMIT_TO_SDIST) is not None
-    if name is not StepName.COMMIT_TO_WHEEL and len(_steps(report)) > 1 and not archive:
+    archive = report.evidence.source_file is not None or _edge(trail, _steps(report)[0]) is not None
+    if len(_steps(report)) > 1 and name != _steps(report)[-1] and not archive:
         said.append("No source archive is known.")
     return " ".join(said)
 
 
 def _nodes(report: Report, trail: SourceTrail) -> tuple[Node, ...]:
-    artifact = report.artifact
-    repository = _repository(trail.origin)
-    this = _file(target_words(artifact.filename).capitalize(), artifact.filename, artifact.sha256, this=True)
-    if len(_steps(report)) == 1:
-        return repository, this
-    edge, published = _edge(trail, StepName.COMMIT_TO_SDIST), report.evidence.source_file
+    artifact, names = report.artifact, _steps(report)
+    kind = conventions(artifact.ecosystem)
+    this = _file(kind.file_words(artifact.filename).capitalize(), artifact.filename, artifact.sha256, this=True)
+    start, between = (each.capitalize() for each in kind.step_words(names[0]))
+    if len(names) < 3:
+        return _repository(trail.origin) if names[0].startswith("commit-") else _source(start, report), this
+    repository, edge, published = _repository(trail.origin), _edge(trail, names[0]), report.evidence.source_file
     if edge is not None:
-        return repository, _file("Source archive", edge.target, edge.target_sha256), this
+        return repository, _file(between, edge.target, edge.target_sha256), this
     if published is not None:
-        return repository, _file("Source archive", published.filename, published.sha256), this
-    return repository, Node("Source archive", None, ("none is known",)), this
+        return repository, _file(between, published.filename, published.sha256), this
+    return repository, Node(between, None, ("none is known",)), this
+
+
+def _source(title: str, report: Report) -> Node:
+    source = report.evidence.source
+    if source is None:
+        return Node(title, None, ("none is known",))
+    algorithm, digest = next(iter(sorted(source.digest.items())), ("", ""))
+    name = source.filename or source.uri
+    sha256 = source.digest.get("sha256")
+    return Node(title, name, (f"{visible(algorithm, SHORT)} {visible(digest, SHORT)[:10]}…",), sha256=sha256)
 
 
 def _file(title: str, filename: str, sha256: str, *, this: bool = False) -> Node:
@@ -199,10 +211,12 @@ def _facts(origin: Origin | None, nodes: Sequence[Node]) -> tuple[Fact, ...]:
     return tuple(facts)
 
 
-def _banner(trail: SourceTrail) -> Banner | None:
-    """The case people need to see: a wheel can be true to a source archive that is not true to the commit."""
-    first = _edge(trail, StepName.COMMIT_TO_SDIST)
-    second = _edge(trail, StepName.SDIST_TO_WHEEL)
+def _banner(report: Report, trail: SourceTrail) -> Banner | None:
+    """The case people need to see: a file can be true to a source archive that is not true to the commit."""
+    names = _steps(report)
+    if len(names) < 3:
+        return _disagreeing(trail)
+    first, second, direct = (_edge(trail, name) for name in names)
     if second is None or not second.decision.verdict.confirms:
         return _disagreeing(trail)
     followed = first is not None and first.decision.verdict.confirms
@@ -215,13 +229,13 @@ def _banner(trail: SourceTrail) -> Banner | None:
         sentence = f"{_at_least(trail)}{files} added or changed against the {who} commit, and no rule explains why."
     else:
         sentence = f"Every file in which it differs from the {who} commit is explained by a rule; its bytes differ."
-    direct = _edge(trail, StepName.COMMIT_TO_WHEEL)
+    word = conventions(report.artifact.ecosystem).file_words(report.artifact.filename)
     relieved = direct is not None and direct.decision.verdict.confirms
     if relieved:
-        sentence += " The wheel also follows from the commit directly, so none of this reached the wheel."
+        sentence += f" The {word} also follows from the commit directly, so none of this reached the {word}."
     return Banner(
         tone="warn" if relieved or not unexplained else "bad",
-        heading="The wheel follows from the source archive, but the source archive does not follow from the commit",
+        heading=f"The {word} follows from the source archive, but the source archive does not follow from the commit",
         sentence=sentence[0].upper() + sentence[1:],
     )
 
@@ -243,8 +257,8 @@ def _unexplained(trail: SourceTrail) -> list[FileChange]:
     return [each for each in trail.changes if each.rule is None and each.change is not TreeChange.MISSING]
 
 
-def _changes(trail: SourceTrail) -> ChangesSection:
-    edge = _edge(trail, StepName.COMMIT_TO_SDIST)
+def _changes(trail: SourceTrail, names: tuple[str, ...]) -> ChangesSection:
+    edge = _edge(trail, names[0])
     surplus = _unexplained(trail)
     absent = [each for each in trail.changes if each.rule is None and each.change is TreeChange.MISSING]
     explained = [each for each in trail.changes if each.rule is not None]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rebuilder.model.trail import StepName
 from rebuilder.site.display import visible
 from rebuilder.site.marks import Mark
 
@@ -97,35 +96,41 @@ class Picture:
     arrows: tuple[Arrow, ...]
 
 
-def pictures(nodes: Sequence[Node], marks: Mapping[StepName, Mark], description: str) -> tuple[Picture, Picture]:
-    """The wide and the narrow drawing of two or three nodes (repository, source archive, wheel)."""
+def pictures(nodes: Sequence[Node], marks: Sequence[Mark], description: str) -> tuple[Picture, Picture]:
+    """The wide and the narrow drawing of two or three nodes.
+
+    Args:
+        nodes: In order, the artifact last.
+        marks: Of the steps between neighbours; of three nodes, then that of the step that leaves out the middle one.
+        description: In words, for who does not see it.
+    """
     return _wide(nodes, marks, description), _narrow(nodes, marks, description)
 
 
-def _wide(nodes: Sequence[Node], marks: Mapping[StepName, Mark], description: str) -> Picture:
+def _wide(nodes: Sequence[Node], marks: Sequence[Mark], description: str) -> Picture:
     """Side by side; the step that leaves out the source archive runs below."""
     width, gap = 222.0, 168.0
     height = max(_height(each, width) for each in nodes)
     boxes = [_box(node, index * (width + gap), 1.0, width, height) for index, node in enumerate(nodes)]
     middle = 1.0 + height / 2
     arrows = []
-    for index, name in enumerate((StepName.COMMIT_TO_SDIST, StepName.SDIST_TO_WHEEL)[: len(nodes) - 1]):
+    for index, mark in enumerate(marks[: len(nodes) - 1]):
         left = boxes[index].x + width
         path, head = f"M{left} {middle}H{left + gap - 9}", _head(left + gap - 2, middle, right=True)
-        arrows.append(_arrow(path, head, marks[name], left + gap / 2 - 4, middle))
+        arrows.append(_arrow(path, head, mark, left + gap / 2 - 4, middle))
     total = height + 2
     if len(nodes) == 3:
         start, end, low = boxes[0].x + width / 2, boxes[2].x + width / 2, height + 45
         path = f"M{start} {height + 1}V{low - 12}q0 12 12 12H{end - 12}q12 0 12 -12V{height + 11}"
         head = f"M{end - 6} {height + 13}l6 -11l6 11z"
-        arrows.append(_arrow(path, head, marks[StepName.COMMIT_TO_WHEEL], (start + end) / 2, low))
+        arrows.append(_arrow(path, head, marks[2], (start + end) / 2, low))
         total = low + _PILL / 2 + 2
     return Picture(
         "wide", boxes[-1].x + width + 1, total, "Where this file comes from", description, tuple(boxes), tuple(arrows)
     )
 
 
-def _narrow(nodes: Sequence[Node], marks: Mapping[StepName, Mark], description: str) -> Picture:
+def _narrow(nodes: Sequence[Node], marks: Sequence[Mark], description: str) -> Picture:
     """One below the other; the step that leaves out the source archive runs beside it."""
     full, gap = 326.0, 62.0
     side = 176.0 if len(nodes) == 3 else full
@@ -137,15 +142,15 @@ def _narrow(nodes: Sequence[Node], marks: Mapping[StepName, Mark], description: 
         top += boxes[-1].height + gap
     arrows = []
     centre = 1.0 + side / 2
-    for index, name in enumerate((StepName.COMMIT_TO_SDIST, StepName.SDIST_TO_WHEEL)[: len(nodes) - 1]):
+    for index, mark in enumerate(marks[: len(nodes) - 1]):
         start, end = boxes[index].y + boxes[index].height, boxes[index + 1].y
         path, head = f"M{centre} {start}V{end - 9}", _head(centre, end - 2, right=False)
-        arrows.append(_arrow(path, head, marks[name], centre, (start + end) / 2 - 3))
+        arrows.append(_arrow(path, head, mark, centre, (start + end) / 2 - 3))
     if len(nodes) == 3:
         start, end = boxes[0].y + boxes[0].height, boxes[2].y
         beside = (side + full) / 2 + 3
         path, head = f"M{beside} {start}V{end - 9}", _head(beside, end - 2, right=False)
-        arrows.append(_arrow(path, head, marks[StepName.COMMIT_TO_WHEEL], beside, (start + end) / 2))
+        arrows.append(_arrow(path, head, marks[2], beside, (start + end) / 2))
     return Picture(
         "narrow", full + 2, top - gap + 1, "Where this file comes from", description, tuple(boxes), tuple(arrows)
     )
