@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
 from rebuilder.model.artifact import Subject
 from rebuilder.model.attempt import Attempt, Hypothesis
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.git import SourceTree
+from rebuilder.model.history import History
 from rebuilder.model.listing import Listing
 from rebuilder.model.provenance import Provenance
-from rebuilder.model.trail import FileChange, Origin
+from rebuilder.model.trail import FileChange, Origin, PlannedStep, SourceCommit
 from rebuilder.network.protocol import Fetcher, Sources
 
 
@@ -74,11 +75,38 @@ class Ecosystem(Protocol):
         """
         ...
 
-    def hypotheses(self, evidence: Evidence) -> Generator[Hypothesis, Attempt, Obstacle | None]:
-        """Yield definitions to try, most likely first; after each, the attempt made of it is sent back.
+    def steps(self, evidence: Evidence) -> tuple[PlannedStep, ...]:
+        """The steps that may lead to the artifact, and to the source archive beside it, as a report lists them.
 
-        Returns (as ``StopIteration.value``) what kept it from yielding, if something did.
+        Those from a commit come after it was found; see :meth:`origin`.
         """
+        ...
+
+    def next(
+        self, step: PlannedStep, evidence: Evidence, history: History, commit: SourceCommit | None = None
+    ) -> Hypothesis | Obstacle | None:
+        """What is to be tried next for a step, planned from recorded attempts alone.
+
+        The same history gives the same answer in any process, as long as the registry says the same; asking again is
+        cheap. See :mod:`rebuilder.model.history`.
+
+        Args:
+            step: One of :meth:`steps`.
+            evidence: What :meth:`evidence` gave.
+            history: What was tried for this artifact so far, for all steps.
+            commit: What a step from a commit starts from.
+
+        Returns:
+            A hypothesis that is not in the history, most likely first; what kept the step from having (more of)
+            them; or None where the step is at its end.
+
+        Raises:
+            UnavailableError, SandboxFaultError, ToolchainError, …: something on our side failed.
+        """
+        ...
+
+    def learn(self, evidence: Evidence, attempts: tuple[Attempt, ...]) -> None:
+        """Remember which hypothesis came out, so that it is tried sooner next time; called once an artifact."""
         ...
 
     def origin(
@@ -98,17 +126,6 @@ class Ecosystem(Protocol):
 
         Raises:
             UnavailableError, StoreError: see :meth:`Sources.tags`.
-        """
-        ...
-
-    def from_commit(
-        self, evidence: Evidence, origin: Origin, tree: SourceTree
-    ) -> Generator[Hypothesis, Attempt, Obstacle | None]:
-        """Yield definitions that build from the commit; used like :meth:`hypotheses`, and always to its end.
-
-        ``definition.filename`` says which step one is for: the published source archive, or the artifact itself.
-        Definitions for the source archive come first; an attempt that confirms it ends its step, not the others.
-        Evidence with an obstacle may still have steps: a wheel without a source archive, a source archive alone.
         """
         ...
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from rebuilder.model.artifact import PublishedFile
 from rebuilder.model.decision import Decision
+from rebuilder.model.evidence import SourceKind
+from rebuilder.model.git import SourceTree
 from rebuilder.model.value import Sha256Field, Value
 from rebuilder.model.verdict import Verdict
 
@@ -39,6 +42,23 @@ class Origin(Value):
     """True when a verified attestation names repository and commit; False when only unsigned metadata does."""
     sentence: str
     """Who says so, as a sentence: "A verified attestation names this commit." or "Claimed, not attested: …"."""
+
+
+class SourceCommit(Value):
+    """A commit that steps start from, and the files it holds."""
+
+    origin: Origin
+    tree: SourceTree
+
+
+class PlannedStep(Value):
+    """A step that may be tried."""
+
+    name: StepName
+    source: SourceKind
+    """What it starts from."""
+    target: PublishedFile
+    """What it leads to."""
 
 
 class TreeChange(StrEnum):

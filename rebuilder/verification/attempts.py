@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 
 from rebuilder.compare.comparer import Comparer
 from rebuilder.compare.diffoscope import DiffoscopeRunner
@@ -13,13 +12,14 @@ from rebuilder.model.comparison import Level
 from rebuilder.model.decision import towards
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.evidence import Obstacle
+from rebuilder.model.history import History, NotTried
 from rebuilder.model.replay import MOST_HYPOTHESES, too_much
 from rebuilder.model.report import Stage
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
 from rebuilder.sandbox.protocol import RunDefinition
 from rebuilder.stopwatch import Stopwatch
-from rebuilder.verification.experiments import Experiments
+from rebuilder.verification.experiments import Experiments, not_tried
 
 _RETIRED = {
     "/inputs/file-times.json": "the member times",
@@ -28,6 +28,9 @@ _RETIRED = {
     "/inputs/pace.json": "a plan of times",
 }
 """Documents that builds were given until docs/adr/0018."""
+
+
+_NOTHING_TRIED = History()
 
 
 class AttemptRunner:
@@ -39,7 +42,8 @@ class AttemptRunner:
         comparer: Compares what they leave.
         diffoscope: Explains differences.
         stopwatch: Told which stage it is.
-        record: Called with the ordinal and the attempt as soon as it is made, so that a kill loses nothing.
+        record: Called with what was tried, and its number among its like, as soon as it is over: a kill loses nothing.
+        history: What was recorded of this verification before, by a process that is no more; it goes on from there.
         earlier: Gives the run of a definition that was run before and need not be run again, if there is one;
             never asked when a build is repeated.
         finish: Writes recorded metadata into the archive of an attempt that is equivalent.
@@ -54,7 +58,8 @@ class AttemptRunner:
         comparer: Comparer,
         diffoscope: DiffoscopeRunner,
         stopwatch: Stopwatch,
-        record: Callable[[int, Attempt], None],
+        record: Callable[[int, Attempt | NotTried], None],
+        history: History = _NOTHING_TRIED,
         earlier: Callable[[BuildDefinition], Run | None] = lambda _: None,
         finish: Callable[[Attempt], Attempt] = lambda attempt: attempt,
         experiments: Experiments | None = None,
@@ -67,56 +72,62 @@ class AttemptRunner:
         self._record = record
         self._earlier = earlier
         self._finish = finish
-        self._attempts: list[Attempt] = []
+        self._attempts = list(history.attempts)
+        self._not_tried = list(history.not_tried)
         self.experiments = experiments or Experiments()
+        for each in history.not_tried:
+            self.experiments.no_clock(each)
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
         """What was made so far."""
         return tuple(self._attempts)
 
-    def follow(
-        self, hypotheses: Generator[Hypothesis, Attempt, Obstacle | None], *, most: int | None = None
-    ) -> Obstacle | None:
-        """Make an attempt of each hypothesis and send it back, until there are no more, or ``most`` were made.
+    @property
+    def history(self) -> History:
+        """What was tried so far, for planning."""
+        return History(tuple(self._attempts), tuple(self._not_tried))
 
-        A hypothesis that no guest can be had for is told so by :class:`NoGuestError`, where it was yielded; what was
-        reached without one stands.
+    def follow(
+        self, plan: Callable[[History], Hypothesis | Obstacle | None], *, most: int | None = None
+    ) -> Obstacle | None:
+        """Make an attempt of what is planned next, until nothing is, or ``most`` attempts were made in all.
+
+        A hypothesis that no guest can be had for is recorded as not tried; what was reached without one stands.
+
+        Args:
+            plan: Gives what comes after what was tried; see :meth:`rebuilder.ecosystems.protocol.Ecosystem.next`.
+            most: Attempts after which no more are made.
 
         Returns:
-            What kept the hypotheses from going on, if something did.
+            What kept the plan from going on, if something did.
 
         Raises:
             NoGuestError: not even a first attempt could be made.
         """
-        self._stopwatch.stage(Stage.RESOLVE)
+        while True:
+            self._stopwatch.stage(Stage.RESOLVE)
+            following = plan(self.history)
+            if not isinstance(following, Hypothesis):
+                return following
+            if most is not None and len(self._attempts) >= most:
+                return None
+            refusal = self.refusal(following)
+            if refusal is not None:
+                return Obstacle(verdict=Verdict.UNSUPPORTED, sentence=refusal)
+            self._try(following)
+
+    def _try(self, hypothesis: Hypothesis) -> None:
         try:
-            hypothesis = next(hypotheses)
-            for _ in itertools.count() if most is None else range(most):
-                refusal = self.refusal(hypothesis)
-                if refusal is not None:
-                    hypotheses.close()
-                    return Obstacle(verdict=Verdict.UNSUPPORTED, sentence=refusal)
-                try:
-                    attempt = self.make(hypothesis)
-                except (NoGuestError, SandboxFaultError) as error:
-                    clock = hypothesis.definition.clock is not None and bool(self._attempts)
-                    if not clock and not isinstance(error, NoGuestError):
-                        raise
-                    hypothesis = hypotheses.throw(self.experiments.no_clock(error))
-                    continue
-                self._stopwatch.stage(Stage.RESOLVE)
-                hypothesis = hypotheses.send(attempt)
-        except StopIteration as stop:
-            obstacle: Obstacle | None = stop.value
-            return obstacle
-        except NoGuestError as error:
-            if not self._attempts:
+            self.make(hypothesis)
+        except (NoGuestError, SandboxFaultError) as error:
+            extra = isinstance(error, NoGuestError) or hypothesis.definition.clock is not None
+            if not self._attempts or not extra:
                 raise
-            self.experiments.no_clock(error)
-            return None
-        hypotheses.close()
-        return None
+            missing = not_tried(hypothesis, error)
+            self.experiments.no_clock(missing)
+            self._record(len(self._not_tried), missing)
+            self._not_tried.append(missing)
 
     def refusal(self, hypothesis: Hypothesis) -> str | None:
         """Why a definition is not run, as a sentence: it would let the published file say what is built."""
@@ -141,11 +152,13 @@ class AttemptRunner:
         first = self._attempts[index]
         if first.rebuilt is None or first.comparison is None:
             return
-        second = None
-        with self.experiments.trying("The build that differs could not be made once more"):
-            second = self._repeated(first.hypothesis, first.rebuilt)
-        if second is not None:
-            self._keep(second)
+        digest = first.hypothesis.definition.digest
+        if not any(each.repeat and each.hypothesis.definition.digest == digest for each in self._attempts):
+            second = None
+            with self.experiments.trying("The build that differs could not be made once more"):
+                second = self._repeated(first.hypothesis, first.rebuilt)
+            if second is not None:
+                self._keep(second)
         self._stopwatch.stage(Stage.DIFFOSCOPE)
         target = first.hypothesis.definition.filename
         with self.experiments.trying("diffoscope could not explain the difference"):
@@ -164,8 +177,8 @@ class AttemptRunner:
         return second.replace(agreement=agreement.level, disagreement=disagreement)
 
     def _keep(self, attempt: Attempt) -> None:
+        self._record(len(self._attempts), attempt)
         self._attempts.append(attempt)
-        self._record(len(self._attempts) - 1, attempt)
 
     def _made(self, hypothesis: Hypothesis, *, repeat: bool = False) -> Attempt:
         self._stopwatch.stage(Stage.BUILD, hypothesis.name + (", once more" if repeat else ""))

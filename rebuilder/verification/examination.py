@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 from rebuilder import __version__
 from rebuilder.cache_counter import CacheCounter
@@ -26,6 +27,7 @@ from rebuilder.model.decision import Decision, decide, towards
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.diagnosis import Diagnosis
 from rebuilder.model.evidence import Evidence
+from rebuilder.model.history import NotTried
 from rebuilder.model.log import written
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.report import Report, Stage, ToolchainSummary
@@ -191,19 +193,21 @@ def _tried(parts: Parts, evidence: Evidence, number: int, tier: Tier, share_sinc
         comparer=parts.comparer,
         diffoscope=parts.diffoscope,
         stopwatch=parts.stopwatch,
-        record=lambda ordinal, attempt: parts.ledger.add_attempt(number, ordinal, attempt),
+        record=partial(record_tried, parts.ledger, number),
         earlier=lambda definition: _earlier(parts, definition, share_since),
         finish=parts.finisher.finished,
     )
     obstacle = evidence.obstacle
     if obstacle is None:
         most = 1 if tier is Tier.QUICK else None
-        obstacle = trial.follow(ecosystem.hypotheses(evidence), most=most)
+        obstacle = parts.lineage.from_published(ecosystem, evidence, trial, most=most)
     trail = None
     # A file with nothing published to rebuild it from was read all the same if a commit may give it.
     if tier is Tier.FULL and (evidence.obstacle is None or evidence.artifact_inspection is not None):
-        trail = parts.lineage.steps(ecosystem, evidence, signed, trial)
+        trail = parts.lineage.from_commit(ecosystem, evidence, signed, trial)
     decision = decide(trial.attempts, obstacle, towards(trial.attempts, filename))
+    if trial.attempts:
+        ecosystem.learn(evidence, trial.attempts)
     if tier is not Tier.QUICK and decision.verdict is Verdict.DIFFERS and decision.attempt is not None:
         trial.look_closer(decision.attempt)
         decision = decide(trial.attempts, obstacle, towards(trial.attempts, filename))
@@ -216,6 +220,12 @@ def _tried(parts: Parts, evidence: Evidence, number: int, tier: Tier, share_sinc
         diagnosis = diagnosed(parts, DiagnosisInput(evidence, trial.attempts, decision, trail, variation=variation))
     remarks = trial.experiments.remarks
     return Findings(trial.attempts, decision, signed.artifact, trail, diagnosis, variation, remarks)
+
+
+def record_tried(ledger: Ledger, number: int, ordinal: int, tried: Attempt | NotTried) -> None:
+    """Keep what was tried as soon as it is over."""
+    if isinstance(tried, Attempt):
+        ledger.add_attempt(number, ordinal, tried)
 
 
 def vary(parts: Parts, attempt: Attempt) -> Variation | None:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rebuilder.errors import CorruptError, NoGuestError, RebuilderError, SandboxFaultError
+from rebuilder.model.attempt import Hypothesis
+from rebuilder.model.history import NotTried
 from rebuilder.model.report import CLOCK_NOT_TRIED
 
 log = logging.getLogger(__name__)
@@ -26,11 +28,9 @@ class Experiments:
         """One sentence for everything that could not be tried, in order."""
         return tuple(dict.fromkeys(self._remarks))
 
-    def no_clock(self, error: NoGuestError | SandboxFaultError) -> NoGuestError:
-        """Remark that a build could not see the recorded clock here; give what to tell whoever wanted it."""
-        missing = error if isinstance(error, NoGuestError) else NoGuestError(str(error).rstrip("."))
-        self._remarks.append(f"{CLOCK_NOT_TRIED}{_published(missing.reason)}.")
-        return missing
+    def no_clock(self, missing: NotTried) -> None:
+        """Remark that a build could not see the recorded clock here."""
+        self._remarks.append(f"{CLOCK_NOT_TRIED}{missing.reason}.")
 
     @contextmanager
     def trying(self, failed: str) -> Iterator[None]:
@@ -51,6 +51,12 @@ class Experiments:
         except Exception as error:  # what was published must not be able to keep its verdict from being told
             log.exception("%s, by a defect of the rebuilder.", failed)
             self._remarks.append(f"{failed}: a defect of the rebuilder ({type(error).__name__}).")
+
+
+def not_tried(hypothesis: Hypothesis, error: NoGuestError | SandboxFaultError) -> NotTried:
+    """What is recorded of a hypothesis that no guest could be had for."""
+    reason = error.reason if isinstance(error, NoGuestError) else str(error).rstrip(".")
+    return NotTried(hypothesis=hypothesis, reason=_published(reason))
 
 
 def _published(reason: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 
 from rebuilder import __version__
 from rebuilder.diagnose.case import DiagnosisInput
@@ -16,8 +17,8 @@ from rebuilder.model.report import Report, SignedReport, Stage
 from rebuilder.model.trail import SourceTrail, Step, with_steps
 from rebuilder.model.verdict import Verdict
 from rebuilder.verification.attempts import AttemptRunner, retired_input
-from rebuilder.verification.examination import Parts, alarms_about, diagnosed, targets, toolchains_of
-from rebuilder.verification.experiments import Experiments
+from rebuilder.verification.examination import Parts, alarms_about, diagnosed, record_tried, targets, toolchains_of
+from rebuilder.verification.experiments import Experiments, not_tried
 
 _MOST_BYTES = 2 << 30
 """Of a published file, which is only hashed; nothing that was verified is larger."""
@@ -56,7 +57,7 @@ def reexamine(parts: Parts, signed: SignedReport, number: int, started: datetime
     try:
         attempts = _tried_again(parts, report, number, experiments)
     except NoGuestError as error:
-        experiments.no_clock(error)
+        experiments.no_clock(not_tried(report.attempts[report.decision.attempt or 0].hypothesis, error))
         return _as_before(parts, report, evidence, experiments, started)
     decision, trail, diagnosis = report.decision, report.trail, None
     if attempts:
@@ -151,7 +152,7 @@ def _tried_again(parts: Parts, report: Report, number: int, experiments: Experim
         comparer=parts.comparer,
         diffoscope=parts.diffoscope,
         stopwatch=parts.stopwatch,
-        record=lambda ordinal, attempt: parts.ledger.add_attempt(number, ordinal, attempt),
+        record=partial(record_tried, parts.ledger, number),
         finish=parts.finisher.finished,
         experiments=experiments,
     )

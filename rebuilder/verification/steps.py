@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from rebuilder.ecosystems.protocol import Ecosystem
-from rebuilder.model.artifact import PublishedFile
 from rebuilder.model.decision import decide, towards
 from rebuilder.model.evidence import Evidence, Obstacle, SourceKind
 from rebuilder.model.git import SourceProblem, SourceTree
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.report import Stage
-from rebuilder.model.trail import FileChange, Origin, SourceTrail, Step, StepName
+from rebuilder.model.trail import PlannedStep, SourceCommit, SourceTrail, Step
 from rebuilder.model.verdict import Verdict
 from rebuilder.network.protocol import Sources
 from rebuilder.provenance.checker import ProvenanceChecker
@@ -56,24 +57,51 @@ class StepVerifier:
         archive = evidence.artifact.replace(file=evidence.source_file)
         return Signed(artifact, self.checker.check(archive, evidence.source_provenance_sha256))
 
-    def steps(self, ecosystem: Ecosystem, evidence: Evidence, signed: Signed, trial: AttemptRunner) -> SourceTrail:
-        """Try every step that can be tried; the one from source archive to artifact was tried before.
+    def from_published(
+        self, ecosystem: Ecosystem, evidence: Evidence, trial: AttemptRunner, *, most: int | None = None
+    ) -> Obstacle | None:
+        """Try every step from something published; at most so many attempts.
+
+        Returns:
+            What kept them from going on, if something did.
+        """
+        obstacle = None
+        for step in ecosystem.steps(evidence):
+            if step.source is not SourceKind.GIT:
+                obstacle = trial.follow(partial(ecosystem.next, step, evidence), most=most) or obstacle
+        return obstacle
+
+    def from_commit(
+        self, ecosystem: Ecosystem, evidence: Evidence, signed: Signed, trial: AttemptRunner
+    ) -> SourceTrail:
+        """Find the commit and try every step from it; give the whole trail, with the steps that were tried before.
 
         Raises:
-            UnavailableError, StoreError, SandboxFaultError, …: see the ports.
+            UnavailableError, StoreError, SandboxFaultError, …: see the protocols.
         """
         self.stopwatch.stage(Stage.FETCH, "where it comes from")
         origin = ecosystem.origin(evidence, signed.artifact, signed.source, self.sources)
+        steps = ecosystem.steps(evidence)
+        trail = SourceTrail(origin=origin)
         if origin is None or origin.commit is None:
-            return _trail(evidence, origin, trial, ())
+            return _with_steps_tried(trail, steps, trial, {})
         self.stopwatch.stage(Stage.FETCH, f"commit {origin.commit[:12]}")
         tree = self.sources.commit(origin.repository, origin.commit, origin.tag)
+        committed = [each for each in steps if each.source is SourceKind.GIT]
         if isinstance(tree, SourceProblem):
             missing = Obstacle(verdict=Verdict.INPUTS_MISSING, sentence=tree.sentence)
-            return _trail(evidence, origin, trial, (), obstacle=missing)
-        obstacle = trial.follow(ecosystem.from_commit(evidence, origin, tree))
+            return _with_steps_tried(trail, steps, trial, dict.fromkeys(committed, missing))
+        commit = SourceCommit(origin=origin, tree=tree)
+        obstacles = {each: trial.follow(partial(ecosystem.next, each, evidence, commit=commit)) for each in committed}
         changes = ecosystem.tree_changes(evidence, tree)
-        return _trail(evidence, origin, trial, changes, obstacle=obstacle, tree=tree)
+        trail = SourceTrail(
+            origin=origin,
+            changes=changes[:MOST_CHANGES],
+            changes_total=len(changes),
+            notes=_notes(tree),
+            findings=tree.findings,
+        )
+        return _with_steps_tried(trail, steps, trial, obstacles)
 
 
 def _notes(tree: SourceTree) -> tuple[str, ...]:
@@ -84,45 +112,25 @@ def _notes(tree: SourceTree) -> tuple[str, ...]:
     return (*tree.notes, *submodules)
 
 
-def _trail(
-    evidence: Evidence,
-    origin: Origin | None,
+def _with_steps_tried(
+    trail: SourceTrail,
+    steps: Sequence[PlannedStep],
     trial: AttemptRunner,
-    changes: tuple[FileChange, ...],
-    *,
-    obstacle: Obstacle | None = None,
-    tree: SourceTree | None = None,
+    obstacles: Mapping[PlannedStep, Obstacle | None],
 ) -> SourceTrail:
-    artifact, archive = evidence.artifact.file, evidence.source_file
-    edges = [
-        _edge(StepName.COMMIT_TO_SDIST, archive, trial, obstacle) if archive is not None else None,
-        _edge(StepName.SDIST_TO_WHEEL, artifact, trial, None),
-        _edge(_from_commit_to(artifact), artifact, trial, obstacle),
-    ]
-    return SourceTrail(
-        origin=origin,
-        edges=tuple(edge for edge in edges if edge is not None),
-        changes=changes[:MOST_CHANGES],
-        changes_total=len(changes),
-        notes=_notes(tree) if tree is not None else (),
-        findings=tree.findings if tree is not None else (),
-    )
+    edges = (_step(each, trial, obstacles.get(each)) for each in steps)
+    return trail.model_copy(update={"edges": tuple(edge for edge in edges if edge is not None)})
 
 
-def _from_commit_to(file: PublishedFile) -> StepName:
-    return StepName.COMMIT_TO_WHEEL if file.filename.endswith(".whl") else StepName.COMMIT_TO_SDIST
-
-
-def _edge(name: StepName, target: PublishedFile, trial: AttemptRunner, obstacle: Obstacle | None) -> Step | None:
+def _step(step: PlannedStep, trial: AttemptRunner, obstacle: Obstacle | None) -> Step | None:
     """One step; None when nothing was tried and nothing stood in the way."""
-    kind = SourceKind.SDIST if name is StepName.SDIST_TO_WHEEL else SourceKind.GIT
-    indexes = towards(trial.attempts, target.filename, kind)
+    indexes = towards(trial.attempts, step.target.filename, step.source)
     if not indexes and obstacle is None:
         return None
     return Step(
-        name=name,
+        name=step.name,
         decision=decide(trial.attempts, obstacle, indexes),
         attempts=tuple(indexes),
-        target=target.filename,
-        target_sha256=target.sha256,
+        target=step.target.filename,
+        target_sha256=step.target.sha256,
     )

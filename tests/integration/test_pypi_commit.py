@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Generator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from rebuilder.errors import FetchMismatchError, UnavailableError
 from rebuilder.model.attempt import Attempt, Hypothesis, Limit
 from rebuilder.model.comparison import Level
 from rebuilder.model.definition import BuildDefinition, Role
-from rebuilder.model.evidence import Evidence, Obstacle, SourceKind
+from rebuilder.model.evidence import Evidence, SourceKind
 from rebuilder.model.git import SourceTree
 from rebuilder.model.trail import Origin
 from rebuilder.model.verdict import Verdict
@@ -34,6 +33,7 @@ from rebuilder.store.blobs import DiskBlobs
 from tests.fakes import git_backend
 from tests.fakes.clock import FixedClock
 from tests.fakes.facts import MemoryFacts
+from tests.fakes.planning import from_commit
 from tests.fakes.projects import SOME_TIME, Distribution, make_sdist, make_wheel
 from tests.fakes.pypi import INDEX, UPLOADED, Surroundings, attempt
 from tests.fakes.repositories import Repository, make_repository
@@ -43,7 +43,6 @@ EARLIER = datetime(2023, 5, 6, 7, 8, 10, tzinfo=UTC)
 COMMITTED = int(datetime(2023, 5, 6, 7, 0, 0, tzinfo=UTC).timestamp())
 PYPROJECT = '[build-system]\nrequires = ["minibackend==1.0"]\nbuild-backend = "minibackend"\n'
 FILES = {"pyproject.toml": PYPROJECT, "idna/__init__.py": 'version = "3.10"\n', ".gitignore": "*.pyc\n"}
-Hypotheses = Generator[Hypothesis, Attempt, Obstacle | None]
 
 
 def release(time: datetime = EARLIER) -> tuple[Distribution, Distribution]:
@@ -73,26 +72,17 @@ def evidence(surroundings: Surroundings, *distributions: Distribution, filename:
     return found
 
 
-def end(hypotheses: Hypotheses, sent: Attempt | None) -> Obstacle | None:
-    """What the generator returns."""
-    with pytest.raises(StopIteration) as stop:
-        next(hypotheses) if sent is None else hypotheses.send(sent)
-    obstacle = stop.value.value
-    assert obstacle is None or isinstance(obstacle, Obstacle)
-    return obstacle
-
-
 def test_source_archive_first_then_the_wheel() -> None:
     """Each step has its own file to rebuild; a confirmed one goes on to the next."""
     surroundings = Surroundings()
     origin, tree = committed(surroundings, None, "v3.10")
     sdist, wheel = release()
-    hypotheses = surroundings.pypi.from_commit(evidence(surroundings, sdist, wheel), origin, tree)
-    first = next(hypotheses)
+    hypotheses = from_commit(surroundings.pypi, evidence(surroundings, sdist, wheel), origin, tree)
+    first = hypotheses.first()
     assert ("sdist-from-commit-commit-times", sdist.filename) == (first.name, first.definition.filename)
-    second = hypotheses.send(attempt(first, Level.IDENTICAL))
+    second = hypotheses.after(attempt(first, Level.IDENTICAL))
     assert ("wheel-from-commit-commit-times", wheel.filename) == (second.name, second.definition.filename)
-    assert end(hypotheses, attempt(second, Level.EQUIVALENT)) is None
+    assert hypotheses.end(attempt(second, Level.EQUIVALENT)) is None
 
 
 def test_definition_says_everything() -> None:
@@ -100,7 +90,7 @@ def test_definition_says_everything() -> None:
     surroundings = Surroundings()
     origin, tree = committed(surroundings, None, "annotated-3.10", "other")
     sdist, wheel = release()
-    first = next(surroundings.pypi.from_commit(evidence(surroundings, sdist, wheel), origin, tree))
+    first = from_commit(surroundings.pypi, evidence(surroundings, sdist, wheel), origin, tree).first()
     definition = first.definition
     assert definition.source is not None
     assert (SourceKind.GIT, URL, {"gitCommit": tree.commit.sha}) == (
@@ -134,15 +124,15 @@ def test_a_difference_shapes_the_next() -> None:
     surroundings = Surroundings()
     origin, tree = committed(surroundings)
     sdist, wheel = release()
-    hypotheses = surroundings.pypi.from_commit(evidence(surroundings, sdist, wheel), origin, tree)
+    hypotheses = from_commit(surroundings.pypi, evidence(surroundings, sdist, wheel), origin, tree)
     names, epochs = [], []
-    hypothesis = next(hypotheses)
+    hypothesis = hypotheses.first()
     for _ in range(6):
         names.append(hypothesis.name)
         epochs.append(hypothesis.definition.environment.get("SOURCE_DATE_EPOCH"))
         if len(names) < 6:
-            hypothesis = hypotheses.send(attempt(hypothesis, Level.DIFFERENT))
-    assert end(hypotheses, attempt(hypothesis, Level.DIFFERENT)) is None
+            hypothesis = hypotheses.after(attempt(hypothesis, Level.DIFFERENT))
+    assert hypotheses.end(attempt(hypothesis, Level.DIFFERENT)) is None
     assert [
         *("sdist-from-commit-commit-times", "sdist-from-commit-source-date-epoch", "sdist-from-commit-commit-time"),
         *("wheel-from-commit-commit-times", "wheel-from-commit-source-date-epoch", "wheel-from-commit-commit-time"),
@@ -155,7 +145,7 @@ def test_one_time_in_the_source_archive_is_source_date_epoch() -> None:
     surroundings = Surroundings()
     origin, tree = committed(surroundings)
     sdist = make_sdist("idna", "3.10", {name: FILES[name] for name in ("pyproject.toml", "idna/__init__.py")})
-    first = next(surroundings.pypi.from_commit(evidence(surroundings, sdist, release()[1]), origin, tree))
+    first = from_commit(surroundings.pypi, evidence(surroundings, sdist, release()[1]), origin, tree).first()
     assert "sdist-from-commit-source-date-epoch" == first.name
     assert str(int(SOME_TIME.timestamp())) == first.definition.environment["SOURCE_DATE_EPOCH"]
 
@@ -165,10 +155,10 @@ def test_trouble_with_one_step_leaves_the_other() -> None:
     for level, limit in ((None, None), (None, Limit.WALL_TIME)):
         surroundings = Surroundings()
         origin, tree = committed(surroundings)
-        hypotheses = surroundings.pypi.from_commit(evidence(surroundings, *release()), origin, tree)
-        hypothesis = next(hypotheses)
+        hypotheses = from_commit(surroundings.pypi, evidence(surroundings, *release()), origin, tree)
+        hypothesis = hypotheses.first()
         while hypothesis.definition.filename.endswith(".tar.gz"):
-            hypothesis = hypotheses.send(attempt(hypothesis, level, limit))
+            hypothesis = hypotheses.after(attempt(hypothesis, level, limit))
         assert hypothesis.name.startswith("wheel-from-commit")
 
 
@@ -180,10 +170,10 @@ def test_obstacle_of_one_step_leaves_the_other() -> None:
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("idna-3.10/pyproject.toml", PYPROJECT)
     found = evidence(surroundings, Distribution("idna", "idna-3.10.zip", buffer.getvalue()), release()[1])
-    hypotheses = surroundings.pypi.from_commit(found, origin, tree)
-    first = next(hypotheses)
+    hypotheses = from_commit(surroundings.pypi, found, origin, tree)
+    first = hypotheses.first()
     assert first.name.startswith("wheel-from-commit")
-    obstacle = end(hypotheses, attempt(first, Level.IDENTICAL))
+    obstacle = hypotheses.end(attempt(first, Level.IDENTICAL))
     assert obstacle is not None
     assert "idna-3.10.zip is not a .tar.gz archive" in obstacle.sentence
 
@@ -195,19 +185,19 @@ def test_the_same_time_is_tried_once() -> None:
     at_commit = datetime.fromtimestamp(COMMITTED, UTC)
     files = {name: FILES[name] for name in ("pyproject.toml", "idna/__init__.py")}
     sdist = make_sdist("idna", "3.10", files, time=at_commit)
-    hypotheses = surroundings.pypi.from_commit(evidence(surroundings, sdist, release()[1]), origin, tree)
-    first = next(hypotheses)
+    hypotheses = from_commit(surroundings.pypi, evidence(surroundings, sdist, release()[1]), origin, tree)
+    first = hypotheses.first()
     assert "sdist-from-commit-source-date-epoch" == first.name
-    second = hypotheses.send(attempt(first, Level.DIFFERENT))
+    second = hypotheses.after(attempt(first, Level.DIFFERENT))
     assert "sdist-from-commit-commit-times" == second.name
-    assert hypotheses.send(attempt(second, Level.DIFFERENT)).name.startswith("wheel-from-commit")
+    assert hypotheses.after(attempt(second, Level.DIFFERENT)).name.startswith("wheel-from-commit")
 
 
 def test_requirements_are_those_of_the_commit() -> None:
     """What the source archive says about the build does not count here; a malformed commit is told as such."""
     surroundings = Surroundings()
     origin, tree = committed(surroundings, FILES | {"pyproject.toml": "not toml ["})
-    obstacle = end(surroundings.pypi.from_commit(evidence(surroundings, *release()), origin, tree), None)
+    obstacle = from_commit(surroundings.pypi, evidence(surroundings, *release()), origin, tree).end()
     assert obstacle is not None
     assert obstacle.verdict is Verdict.BUILD_FAILED
     assert "not TOML" in obstacle.sentence
@@ -218,7 +208,7 @@ def test_project_in_a_directory() -> None:
     surroundings = Surroundings()
     below = {f"packages/idna/{name}": text for name, text in FILES.items()}
     origin, tree = committed(surroundings, below | {"pyproject.toml": "[tool.all]\n"})
-    first = next(surroundings.pypi.from_commit(evidence(surroundings, *release()), origin, tree))
+    first = from_commit(surroundings.pypi, evidence(surroundings, *release()), origin, tree).first()
     assert "/build/src/packages/idna" in first.definition.commands[-1]
 
 
@@ -229,7 +219,7 @@ def test_wheel_without_a_source_archive() -> None:
     found = evidence(surroundings, release()[1])
     assert found.obstacle is not None
     assert found.obstacle.verdict is Verdict.INPUTS_MISSING
-    first = next(surroundings.pypi.from_commit(found, origin, tree))
+    first = from_commit(surroundings.pypi, found, origin, tree).first()
     assert first.name.startswith("wheel-from-commit")
     assert surroundings.pypi.tree_changes(found, tree) == ()
 
@@ -242,10 +232,10 @@ def test_source_archive_alone() -> None:
     found = evidence(surroundings, sdist, wheel, filename=sdist.filename)
     assert found.obstacle is not None
     assert found.obstacle.verdict is Verdict.UNSUPPORTED
-    hypotheses = surroundings.pypi.from_commit(found, origin, tree)
-    first = next(hypotheses)
+    hypotheses = from_commit(surroundings.pypi, found, origin, tree)
+    first = hypotheses.first()
     assert sdist.filename == first.definition.filename
-    assert end(hypotheses, attempt(first, Level.IDENTICAL)) is None
+    assert hypotheses.end(attempt(first, Level.IDENTICAL)) is None
 
 
 def test_changes_between_commit_and_source_archive() -> None:
@@ -383,8 +373,8 @@ def test_attested_commit_to_source_archive_and_wheel_bit_for_bit(tmp_path: Path,
     comparer = Comparer(real.blobs, real.guest)
     finisher = Finisher(real.run, real.guest, toolchains, real.blobs, "bookworm")
     same = {}
-    hypotheses = pypi.from_commit(found, origin, tree)
-    hypothesis: Hypothesis | None = next(hypotheses)
+    hypotheses = from_commit(pypi, found, origin, tree)
+    hypothesis: Hypothesis | None = hypotheses.first()
     while hypothesis is not None:
         name = hypothesis.definition.filename
         run = real.run(hypothesis.definition)
@@ -392,10 +382,7 @@ def test_attested_commit_to_source_archive_and_wheel_bit_for_bit(tmp_path: Path,
         comparison = comparer.compare(published[name], run.outputs[0].sha256, name, name)
         made = finisher.finished(Attempt(hypothesis=hypothesis, run=run, rebuilt=run.outputs[0], comparison=comparison))
         same[hypothesis.name] = made.finished_identical or comparison.level is Level.IDENTICAL
-        try:
-            hypothesis = hypotheses.send(made)
-        except StopIteration:
-            hypothesis = None
+        hypothesis = hypotheses.following(made)
     real.sandbox.close()
     assert {"sdist-from-commit-commit-times": True, "wheel-from-commit-commit-times": True} == same
     assert [("PKG-INFO", "generated-metadata"), ("x/_version.py", "generated-version")] == [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,22 +11,21 @@ from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Output
 from rebuilder.model.comparison import Level
 from rebuilder.model.definition import BuildDefinition, Role
 from rebuilder.model.diagnosis import Cause
-from rebuilder.model.evidence import Obstacle
 from rebuilder.model.replay import MOST_BITS, When, bits_before
 from rebuilder.model.verdict import Verdict
+from tests.fakes.planning import Planning, from_published
 from tests.fakes.projects import SOME_TIME, Distribution, make_sdist, make_wheel, minibackend_wheel
 from tests.fakes.pypi import UPLOADED, Surroundings, attempt
 
 EARLIER = datetime(2023, 5, 6, 7, 8, 10, tzinfo=UTC)
-Hypotheses = Generator[Hypothesis, Attempt, Obstacle | None]
 
 
-def begin(surroundings: Surroundings, *distributions: Distribution, **fields: Any) -> Hypotheses:
+def begin(surroundings: Surroundings, *distributions: Distribution, **fields: Any) -> Planning:
     """The hypotheses about the wheel of a release."""
     surroundings.publish(*distributions, **fields)
     pypi = surroundings.pypi
     [evidence] = pypi.evidence(pypi.parse("idna"))
-    return pypi.hypotheses(evidence)
+    return from_published(pypi, evidence)
 
 
 def uniform() -> tuple[Distribution, Distribution]:
@@ -40,18 +38,9 @@ def mixed() -> tuple[Distribution, Distribution]:
     return make_sdist("idna", "3.10"), make_wheel("idna", "3.10", time=EARLIER, metadata_time=SOME_TIME)
 
 
-def end(hypotheses: Hypotheses, sent: Attempt | None) -> Obstacle | None:
-    """What the generator returns."""
-    with pytest.raises(StopIteration) as stop:
-        next(hypotheses) if sent is None else hypotheses.send(sent)
-    obstacle = stop.value.value
-    assert obstacle is None or isinstance(obstacle, Obstacle)
-    return obstacle
-
-
 def stopped(surroundings: Surroundings, *distributions: Distribution, **fields: Any) -> tuple[Verdict, str]:
     """The obstacle that keeps the generator from yielding anything."""
-    obstacle = end(begin(surroundings, *distributions, **fields), None)
+    obstacle = begin(surroundings, *distributions, **fields).end()
     assert obstacle is not None
     return obstacle.verdict, obstacle.sentence
 
@@ -67,30 +56,30 @@ def test_one_time_first_when_the_wheel_has_one() -> None:
     """SOURCE_DATE_EPOCH is the one time, read as UTC; then the times of the files are tried, then nothing."""
     surroundings = Surroundings()
     hypotheses = begin(surroundings, *uniform())
-    first = next(hypotheses)
+    first = hypotheses.first()
     assert first.name == "source-date-epoch"
     assert str(int(SOME_TIME.timestamp())) == first.definition.environment["SOURCE_DATE_EPOCH"]
     assert "one" not in [each.name for each in first.definition.inputs]
     assert "2024-03-01 12:00:00" in first.sentence
-    second = hypotheses.send(attempt(first, Level.DIFFERENT))
+    second = hypotheses.after(attempt(first, Level.DIFFERENT))
     assert second.name == "source-archive-times"
     assert "SOURCE_DATE_EPOCH" not in second.definition.environment
-    assert end(hypotheses, attempt(second, Level.DIFFERENT)) is None
+    assert hypotheses.end(attempt(second, Level.DIFFERENT)) is None
 
 
 def test_times_of_the_files_first_when_the_wheel_has_several() -> None:
     """Source files keep the times of the source archive; no document of times goes into the build."""
     surroundings = Surroundings()
     hypotheses = begin(surroundings, *mixed())
-    first = next(hypotheses)
+    first = hypotheses.first()
     assert first.name == "source-archive-times"
     assert ["requirements.txt"] == [each.name for each in first.definition.inputs if each.role is Role.PARAMETERS]
-    assert hypotheses.send(attempt(first, Level.DIFFERENT)).name == "source-date-epoch"
+    assert hypotheses.after(attempt(first, Level.DIFFERENT)).name == "source-date-epoch"
 
 
 def test_what_the_build_is_told_is_counted() -> None:
     """Every value read from the wheel is listed, with how much it can say; all together stay under the limit."""
-    hypothesis = next(begin(Surroundings(), *uniform()))
+    hypothesis = begin(Surroundings(), *uniform()).first()
     told = {each.name: (each.value, each.bits) for each in hypothesis.replayed}
     assert {When.BEFORE_BUILD} == {each.when for each in hypothesis.replayed}
     assert (str(int(SOME_TIME.timestamp())), 32) == told["source-date-epoch"]
@@ -106,8 +95,8 @@ def test_nothing_free_form_reaches_the_build() -> None:
     definitions = set()
     for modes in ({}, members):
         wheel = make_wheel("idna", "3.10", modes=modes, times={"idna/__init__.py": SOME_TIME.replace(year=2011)})
-        definitions.add(next(begin(Surroundings(), sdist, wheel)).definition.digest)
-    definitions.add(next(begin(Surroundings(), sdist, plain)).definition.digest)
+        definitions.add(begin(Surroundings(), sdist, wheel).first().definition.digest)
+    definitions.add(begin(Surroundings(), sdist, plain).first().definition.digest)
     assert 1 == len(definitions)
 
 
@@ -115,7 +104,7 @@ def test_definition_says_everything() -> None:
     """Inputs are pinned and bound where commands look for them; the published wheel is none of them."""
     surroundings = Surroundings()
     sdist, wheel = uniform()
-    definition = next(begin(surroundings, sdist, wheel)).definition
+    definition = begin(surroundings, sdist, wheel).first().definition
     backend = minibackend_wheel()
     assert [
         (Role.GUEST_PROGRAM, "/tools/guest.pyz"),
@@ -144,7 +133,7 @@ def test_modes_in_the_wheel_become_umasks() -> None:
     surroundings = Surroundings()
     names = [f"idna-3.10.dist-info/{name}" for name in ("METADATA", "WHEEL", "RECORD")]
     wheel = make_wheel("idna", "3.10", modes=dict.fromkeys(names, 0o664))
-    definition = next(begin(surroundings, make_sdist("idna", "3.10"), wheel)).definition
+    definition = begin(surroundings, make_sdist("idna", "3.10"), wheel).first().definition
     assert definition.umask == "0002"
     assert ("--umask", "0022") == definition.commands[0][-2:]
 
@@ -152,7 +141,7 @@ def test_modes_in_the_wheel_become_umasks() -> None:
 def test_equal_content_settles_it() -> None:
     """When only metadata of the archive differs, another guess about times could only do worse."""
     hypotheses = begin(Surroundings(), *mixed())
-    assert end(hypotheses, attempt(next(hypotheses), Level.EQUIVALENT)) is None
+    assert hypotheses.end(attempt(hypotheses.first(), Level.EQUIVALENT)) is None
 
 
 def only_times(surroundings: Surroundings, hypothesis: Hypothesis, rebuilt: Distribution) -> Attempt:
@@ -168,16 +157,16 @@ def test_clock_is_tried_when_only_times_are_left() -> None:
     """What the build wrote is written again at the recorded time, under a kernel of its own; then that is all."""
     surroundings = Surroundings(sandboxes=frozenset({"bubblewrap", "uml"}), clock="kernel")
     hypotheses = begin(surroundings, *mixed())
-    first = next(hypotheses)
+    first = hypotheses.first()
     rebuilt = make_wheel("idna", "3.10", time=EARLIER, metadata_time=SOME_TIME + timedelta(days=9))
-    second = hypotheses.send(only_times(surroundings, first, rebuilt))
+    second = hypotheses.after(only_times(surroundings, first, rebuilt))
     clock = second.definition.clock
     assert clock is not None
     assert ("wall-clock", "uml", True) == (second.name, second.definition.sandbox, second.definition.clock_stands)
     assert SOME_TIME < clock < SOME_TIME + timedelta(seconds=1)
     assert "the clock of the sandbox stands there" in second.sentence
     assert first.definition.inputs == second.definition.inputs
-    assert end(hypotheses, only_times(surroundings, second, rebuilt)) is None
+    assert hypotheses.end(only_times(surroundings, second, rebuilt)) is None
 
 
 @pytest.mark.parametrize("fields", [{"clock": "kernel"}, {"sandboxes": frozenset({"bubblewrap", "uml"})}], ids=min)
@@ -185,9 +174,9 @@ def test_without_a_clock_of_its_own_it_is_not_tried(fields: dict[str, Any]) -> N
     """Where there is no such sandbox, or times are written afterwards, equal content is the end."""
     surroundings = Surroundings(**fields)
     hypotheses = begin(surroundings, *mixed())
-    first = next(hypotheses)
+    first = hypotheses.first()
     rebuilt = make_wheel("idna", "3.10", time=EARLIER, metadata_time=SOME_TIME + timedelta(days=9))
-    assert end(hypotheses, only_times(surroundings, first, rebuilt)) is None
+    assert hypotheses.end(only_times(surroundings, first, rebuilt)) is None
 
 
 def test_wheel_of_another_build_system() -> None:
@@ -200,31 +189,31 @@ def test_wheel_of_another_build_system() -> None:
 def test_failed_build_is_tried_on_another_python() -> None:
     """Times do not mend a build that fails; another interpreter may."""
     hypotheses = begin(Surroundings(), *uniform())
-    first = next(hypotheses)
-    second = hypotheses.send(attempt(first, None))
+    first = hypotheses.first()
+    second = hypotheses.after(attempt(first, None))
     assert ("source-date-epoch-python3.11", "bookworm") == (second.name, second.definition.toolchain.name)
-    third = hypotheses.send(attempt(second, None))
+    third = hypotheses.after(attempt(second, None))
     assert "bullseye" == third.definition.toolchain.name
-    assert end(hypotheses, attempt(third, None)) is None
+    assert hypotheses.end(attempt(third, None)) is None
 
 
 def test_reached_limit_is_not_tried_again() -> None:
     """A build that reached a limit would reach it again."""
     hypotheses = begin(Surroundings(), *uniform())
-    assert end(hypotheses, attempt(next(hypotheses), None, Limit.WALL_TIME)) is None
+    assert hypotheses.end(attempt(hypotheses.first(), None, Limit.WALL_TIME)) is None
 
 
 def test_backend_is_asked_once_for_what_else_it_requires() -> None:
     """What get_requires_for_build_wheel names is resolved together with the rest, and remembered."""
     surroundings = Surroundings(requires=["helper>=1", "minibackend"])
     surroundings.add_dependency(make_wheel("helper", "1.5"))
-    definition = next(begin(surroundings, *uniform())).definition
+    definition = begin(surroundings, *uniform()).first().definition
     assert ["helper", "minibackend"] == [each.name for each in definition.inputs if each.role is Role.BUILD_DEPENDENCY]
     [asked] = surroundings.asked
     assert "--requires-only" in asked.commands[-1]
     pypi = surroundings.pypi
     [evidence] = pypi.evidence(pypi.parse("idna"))
-    assert definition == next(pypi.hypotheses(evidence)).definition
+    assert definition == from_published(pypi, evidence).first().definition
     assert len(surroundings.asked) == 1
 
 
@@ -232,7 +221,7 @@ def test_backend_is_asked_once_for_what_else_it_requires() -> None:
 def test_backend_that_cannot_be_asked_is_built_all_the_same(requires: Any) -> None:
     """The build fails by itself then, with a log; a file somebody tampered with is no answer either."""
     surroundings = Surroundings(requires=requires)
-    hypothesis = next(begin(surroundings, *uniform()))
+    hypothesis = begin(surroundings, *uniform()).first()
     assert "Asking the backend for further requirements failed." in hypothesis.sentence
     assert not [key for key, value in surroundings.facts.documents.items() if value == requires]
 
@@ -253,7 +242,7 @@ def test_nothing_newer_than_the_upload() -> None:
     surroundings = Surroundings(requires=["helper"])
     surroundings.add_dependency(make_wheel("helper", "2.0"), uploaded=UPLOADED + timedelta(days=30))
     surroundings.add_dependency(make_wheel("helper", "1.0"), uploaded=UPLOADED - timedelta(days=30))
-    definition = next(begin(surroundings, *uniform())).definition
+    definition = begin(surroundings, *uniform()).first().definition
     assert ["1.0", "1.0"] == [each.version for each in definition.inputs if each.role is Role.BUILD_DEPENDENCY]
 
 
@@ -262,7 +251,7 @@ def test_backend_published_just_after_the_wheel() -> None:
     surroundings = Surroundings()
     surroundings.add_dependency(minibackend_wheel("1.1"), uploaded=UPLOADED + timedelta(minutes=5))
     wheel = make_wheel("idna", "3.10", generator="minibackend 1.1")
-    hypothesis = next(begin(surroundings, make_sdist("idna", "3.10"), wheel))
+    hypothesis = begin(surroundings, make_sdist("idna", "3.10"), wheel).first()
     assert "minibackend==1.1 was published only after the wheel" in hypothesis.sentence
     assert "'minibackend==1.0'" in hypothesis.sentence, "the contradiction with pyproject.toml is told"
 
@@ -273,7 +262,7 @@ def test_backend_published_just_after_the_wheel() -> None:
 def test_generator_nobody_published(version: str, words: str) -> None:
     """The nearest release stands in for a tool that is on no index; what that makes says nothing about the wheel."""
     wheel = make_wheel("idna", "3.10", generator=f"minibackend {version}")
-    hypothesis = next(begin(Surroundings(), make_sdist("idna", "3.10"), wheel))
+    hypothesis = begin(Surroundings(), make_sdist("idna", "3.10"), wheel).first()
     assert ["1.0"] == [each.version for each in hypothesis.definition.inputs if each.role is Role.BUILD_DEPENDENCY]
     assert hypothesis.lacks is not None
     assert (Verdict.INPUTS_MISSING, Cause.UNPUBLISHED_TOOL) == (hypothesis.lacks.verdict, hypothesis.lacks.cause)
@@ -295,11 +284,11 @@ def test_generator_without_anything_near() -> None:
 )
 def test_wheel_that_cannot_be_expected(tag: str, words: str) -> None:
     """What is tagged for something that there is not is tried; a difference is not held against it."""
-    hypothesis = next(begin(Surroundings(), make_sdist("idna", "3.10"), make_wheel("idna", "3.10", tag=tag)))
+    hypothesis = begin(Surroundings(), make_sdist("idna", "3.10"), make_wheel("idna", "3.10", tag=tag)).first()
     assert hypothesis.lacks is not None
     assert Verdict.UNSUPPORTED is hypothesis.lacks.verdict
     assert words in hypothesis.lacks.sentence
-    assert next(begin(Surroundings(), *uniform())).lacks is None
+    assert begin(Surroundings(), *uniform()).first().lacks is None
 
 
 def test_other_obstacles() -> None:
@@ -317,9 +306,9 @@ def test_impossible_times_leave_one_hypothesis() -> None:
     impossible = (SOME_TIME.year - 1980) << 9 | 13 << 5 | SOME_TIME.day
     data = wheel.data.replace(stamp.to_bytes(2, "little"), impossible.to_bytes(2, "little"))
     hypotheses = begin(Surroundings(), sdist, Distribution("idna", wheel.filename, data))
-    first = next(hypotheses)
+    first = hypotheses.first()
     assert first.name == "source-archive-times"
-    assert end(hypotheses, attempt(first, Level.DIFFERENT)) is None
+    assert hypotheses.end(attempt(first, Level.DIFFERENT)) is None
 
 
 def made(attempt: Attempt, surroundings: Surroundings, rebuilt: Distribution) -> Attempt:
@@ -328,14 +317,11 @@ def made(attempt: Attempt, surroundings: Surroundings, rebuilt: Distribution) ->
     return attempt.replace(rebuilt=output)
 
 
-def looked_at_again(surroundings: Surroundings, hypotheses: Hypotheses, rebuilt: Distribution) -> Hypothesis | None:
+def looked_at_again(surroundings: Surroundings, hypotheses: Planning, rebuilt: Distribution) -> Hypothesis | None:
     """What is tried after all guesses left that wheel; None when nothing is."""
-    hypothesis = next(hypotheses)
-    try:
-        while hypothesis.name in {"source-date-epoch", "source-archive-times"}:
-            hypothesis = hypotheses.send(made(attempt(hypothesis, Level.DIFFERENT), surroundings, rebuilt))
-    except StopIteration:
-        return None
+    hypothesis: Hypothesis | None = hypotheses.first()
+    while hypothesis is not None and hypothesis.name in {"source-date-epoch", "source-archive-times"}:
+        hypothesis = hypotheses.following(made(attempt(hypothesis, Level.DIFFERENT), surroundings, rebuilt))
     return hypothesis
 
 
@@ -351,7 +337,7 @@ def test_retagged_wheel() -> None:
     )
     assert "wheel" in [each.name for each in found.definition.inputs if each.role is Role.BUILD_DEPENDENCY]
     assert "--build=2" in [each.value for each in found.replayed]
-    assert end(hypotheses, attempt(found, Level.EQUIVALENT)) is None
+    assert hypotheses.end(attempt(found, Level.EQUIVALENT)) is None
 
 
 def test_retagging_needs_the_tool() -> None:

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.fakes.command import Installation
+from tests.fakes.planning import from_published
 from tests.fakes.projects import Distribution, make_sdist
 from tests.fakes.pypi import Surroundings
 from tests.fakes.registry import Registry
@@ -190,7 +191,7 @@ def _first_definition(forge: Forge) -> str:
     surroundings.publish(make_sdist("x", "1.0", FILES), published(forge))
     pypi = surroundings.pypi
     [evidence] = pypi.evidence(pypi.parse("x"))
-    hypothesis = next(pypi.hypotheses(evidence))
+    hypothesis = from_published(pypi, evidence).first()
     definition = hypothesis.definition
     # The umask is one of two; everything else is the same to the byte.
     return definition.replace(umask="", commands=definition.commands[1:]).digest

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
 
 from rebuilder.errors import CorruptStoreError, NoGuestError, RebuilderError, SandboxFaultError, StoreError
-from rebuilder.model.attempt import Attempt, Hypothesis, Run
+from rebuilder.model.attempt import Hypothesis, Run
 from rebuilder.model.comparison import Comparison, Diffoscope, Level
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.evidence import Obstacle
+from rebuilder.model.history import CannotBeTriedError, History, NotTried, plan
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
 from rebuilder.stopwatch import Silence, Stopwatch
@@ -20,6 +22,7 @@ from rebuilder.verification.attempts import AttemptRunner
 from rebuilder.verification.experiments import Experiments
 from tests.fakes.verifications import artifact, attempt, definition
 
+Plan = Callable[[History], Hypothesis | Obstacle | None]
 PUBLISHED = artifact()
 CLOCK = datetime(2026, 1, 2, tzinfo=UTC)
 NO_GUEST = NoGuestError("its kernel is too old")
@@ -72,12 +75,15 @@ def hypothesis(name: str, **changes: object) -> Hypothesis:
     return Hypothesis(name=name, sentence="A guess.", definition=definition(PUBLISHED, **changes))
 
 
-def plain_then_clock(seen: list[str]) -> Generator[Hypothesis, Attempt, Obstacle | None]:
+def plain_then_clock(seen: list[str]) -> Plan:
     """Without a clock first, then with one."""
-    yield hypothesis("plain")
-    yield hypothesis("wall-clock", sandbox="uml", clock=CLOCK)
-    seen.append("more")
-    return None
+
+    def planner(history: History) -> None:
+        history.of(hypothesis("plain"))
+        history.of(hypothesis("wall-clock", sandbox="uml", clock=CLOCK))
+        seen.append("more")
+
+    return partial(plan, planner)
 
 
 @pytest.mark.parametrize(
@@ -96,18 +102,18 @@ def test_without_a_clock_the_rest_stands(error: RebuilderError, reason: str) -> 
 
 
 def test_whoever_knows_another_way_goes_on() -> None:
-    """What yields hypotheses is told that there is no clock, and may yield others."""
+    """Whoever plans is told that there is no clock, and may know others."""
 
-    def with_another_way() -> Generator[Hypothesis, Attempt, Obstacle | None]:
-        yield hypothesis("plain")
+    def with_another_way(history: History) -> Obstacle:
+        history.of(hypothesis("plain"))
         try:
-            yield hypothesis("wall-clock", sandbox="uml", clock=CLOCK)
-        except NoGuestError:
-            yield hypothesis("other", umask="0002")
+            history.of(hypothesis("wall-clock", sandbox="uml", clock=CLOCK))
+        except CannotBeTriedError:
+            history.of(hypothesis("other", umask="0002"))
         return Obstacle(verdict=Verdict.UNSUPPORTED, sentence="That is all.")
 
     trial = Parts(built(), NO_GUEST, built()).trial()
-    obstacle = trial.follow(with_another_way())
+    obstacle = trial.follow(partial(plan, with_another_way))
     assert obstacle is not None
     assert ["plain", "other"] == [each.hypothesis.name for each in trial.attempts]
 
@@ -121,13 +127,12 @@ def test_nothing_reached_is_our_trouble() -> None:
 def test_a_fault_of_an_ordinary_build_is_ours() -> None:
     """Only the clock is an extra; a sandbox that fails a build like any other is retried."""
 
-    def two() -> Generator[Hypothesis, Attempt, Obstacle | None]:
-        yield hypothesis("plain")
-        yield hypothesis("other", umask="0002")
-        return None
+    def two(history: History) -> None:
+        history.of(hypothesis("plain"))
+        history.of(hypothesis("other", umask="0002"))
 
     with pytest.raises(SandboxFaultError):
-        Parts(built(), SandboxFaultError("It ended.")).trial().follow(two())
+        Parts(built(), SandboxFaultError("It ended.")).trial().follow(partial(plan, two))
 
 
 @pytest.mark.parametrize(
@@ -175,5 +180,5 @@ def test_each_remark_once() -> None:
     """The same is said once, whatever was tried how often."""
     experiments = Experiments()
     for _ in range(3):
-        experiments.no_clock(NO_GUEST)
+        experiments.no_clock(NotTried(hypothesis=hypothesis("clock"), reason="none"))
     assert 1 == len(experiments.remarks)

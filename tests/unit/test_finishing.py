@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -14,6 +15,7 @@ from rebuilder.model.comparison import Level
 from rebuilder.model.decision import decide
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.evidence import Obstacle
+from rebuilder.model.history import History, plan
 from rebuilder.model.replay import MOST_BITS, MOST_HYPOTHESES, Replayed, When, bits_before, too_much
 from rebuilder.model.report import Report, summarise
 from rebuilder.model.value import Sha256
@@ -161,11 +163,9 @@ def refused(*hypotheses: Hypothesis) -> tuple[list[str], Obstacle | None]:
         ran.append(str(definition))
         return made.run.replace(outputs=())
 
-    def each() -> Generator[Hypothesis, Attempt, Obstacle | None]:
+    def each(history: History) -> None:
         for one in hypotheses:
-            answer = yield one
-            assert answer.hypothesis is one
-        return None
+            assert history.of(one).hypothesis.definition == one.definition
 
     trial = AttemptRunner(
         {ARTIFACT.filename: ARTIFACT.sha256},
@@ -175,7 +175,7 @@ def refused(*hypotheses: Hypothesis) -> tuple[list[str], Obstacle | None]:
         stopwatch=Stopwatch(Silence()),
         record=lambda _ordinal, _attempt: None,
     )
-    return ran, trial.follow(each())
+    return ran, trial.follow(partial(plan, each))
 
 
 def hypothesis(**definition: object) -> Hypothesis:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 
 from rebuilder.ecosystems.npm.evidence import Access, Collector
 from rebuilder.ecosystems.npm.packument import MAX_BYTES, MEDIA_TYPE, Packument, Release
@@ -16,9 +16,10 @@ from rebuilder.model.attempt import Attempt, Hypothesis
 from rebuilder.model.document import Document
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.git import SourceTree
+from rebuilder.model.history import History
 from rebuilder.model.listing import Listing
 from rebuilder.model.provenance import Provenance
-from rebuilder.model.trail import FileChange, Origin
+from rebuilder.model.trail import FileChange, Origin, PlannedStep, SourceCommit
 from rebuilder.network.protocol import Fetcher, Sources
 from rebuilder.store.protocol import Blobs, Memo
 
@@ -95,10 +96,22 @@ class Npm:
                 self._access = self._open()
             return self._access
 
-    def hypotheses(self, evidence: Evidence) -> Generator[Hypothesis, Attempt, Obstacle | None]:
+    def steps(self, evidence: Evidence) -> tuple[PlannedStep, ...]:  # noqa: ARG002
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`: none yet."""
-        yield from ()
+        return ()
+
+    def next(
+        self,
+        step: PlannedStep,  # noqa: ARG002
+        evidence: Evidence,
+        history: History,  # noqa: ARG002
+        commit: SourceCommit | None = None,  # noqa: ARG002
+    ) -> Hypothesis | Obstacle | None:
+        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`: none yet."""
         return evidence.obstacle
+
+    def learn(self, evidence: Evidence, attempts: tuple[Attempt, ...]) -> None:
+        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`: there is nothing to learn yet."""
 
     def origin(
         self,
@@ -109,16 +122,6 @@ class Npm:
     ) -> Origin | None:
         """See ``Ecosystem.origin``: what is attested is in the provenance; nothing is built from it."""
         return None
-
-    def from_commit(
-        self,
-        evidence: Evidence,
-        origin: Origin,
-        tree: SourceTree,
-    ) -> Generator[Hypothesis, Attempt, Obstacle | None]:
-        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`: none yet."""
-        yield from ()
-        return evidence.obstacle
 
     def tree_changes(
         self,

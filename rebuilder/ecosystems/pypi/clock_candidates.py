@@ -9,7 +9,7 @@ the clock is one scalar, and stands still while the build works, however slow th
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +21,8 @@ from rebuilder.ecosystems.pypi.search import Reached
 from rebuilder.model.attempt import Attempt, Hypothesis
 from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
 from rebuilder.model.definition import Input, Role
+from rebuilder.model.evidence import Evidence
+from rebuilder.model.history import History
 from rebuilder.model.inspection import MemberKind
 
 _INTO = timedelta(seconds=0.25)
@@ -40,13 +42,15 @@ _RECORD = ".dist-info/RECORD"
 
 
 def by_the_clock(
-    workshop: Context, published: Mapping[str, str], reached: Reached
-) -> Generator[Hypothesis, Attempt, None]:
-    """Yield the same build with the recorded clock, if what is left depends on a clock.
+    workshop: Context, evidence: Evidence, published: Mapping[str, str], history: History, reached: Reached
+) -> None:
+    """Try the same build with the recorded clock, if what is left depends on a clock.
 
     Args:
         workshop: What to look at the attempt with.
+        evidence: Of the published wheel.
         published: Time by member of the published wheel, in the order of the archive.
+        history: What was tried.
         reached: An attempt that did not give every byte by itself.
     """
     comparison = reached.attempt.comparison
@@ -59,18 +63,20 @@ def by_the_clock(
     else:
         moment, why = None, "Only the times of files that the build writes are left, and they are one"
         if workshop.clock == "kernel" and only_times_differ(comparison):
-            moment = one_time(published, _listed_times(workshop, reached.attempt))
+            moment = one_time(published, _listed_times(workshop, evidence, reached.attempt))
     if moment is None:
         return
     circumstances = replace(reached.guess.circumstances, clock=moment)
-    yield Hypothesis(
-        name="wall-clock",
-        sentence=(
-            f"{why}, {moment:%Y-%m-%d %H:%M:%S}: the clock of the sandbox stands there while the build works. "
-            f"{reached.guess.sentence} {reached.about}"
-        ),
-        definition=build_definition(reached.bench, circumstances),
-        replayed=replayed(reached.bench, circumstances),
+    history.of(
+        Hypothesis(
+            name="wall-clock",
+            sentence=(
+                f"{why}, {moment:%Y-%m-%d %H:%M:%S}: the clock of the sandbox stands there while the build works. "
+                f"{reached.guess.sentence} {reached.about}"
+            ),
+            definition=build_definition(reached.bench, circumstances),
+            replayed=replayed(reached.bench, circumstances),
+        )
     )
 
 
@@ -155,10 +161,10 @@ def moment_in(line: str, recorded: datetime) -> datetime | None:
         return None
 
 
-def _listed_times(workshop: Context, attempt: Attempt) -> dict[str, str]:
+def _listed_times(workshop: Context, evidence: Evidence, attempt: Attempt) -> dict[str, str]:
     rebuilt = attempt.rebuilt
     if rebuilt is None:
         return {}
     file = Input(role=Role.PARAMETERS, name=rebuilt.filename, sha256=rebuilt.sha256, path="/inputs/rebuilt.whl")
-    [listing] = inspect(workshop, [file], texts=())
+    [listing] = workshop.notebook.once(evidence, ("times", rebuilt.sha256), lambda: inspect(workshop, [file], texts=()))
     return {member.name: member.mtime for member in listing.members if member.kind is MemberKind.FILE}

@@ -1,8 +1,7 @@
-"""From a commit to build definitions of the source archive, then of the wheel, likeliest first."""
+"""From a commit to build definitions of the source archive or of the wheel, likeliest first."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -16,19 +15,19 @@ from rebuilder.ecosystems.pypi.hypotheses import upload_time, wheel_marks
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.requirements import BuildSystem, Requirements, pin_generator, read_build_system
 from rebuilder.ecosystems.pypi.sdist_traces import GZIP_HEADER, read_sdist_traces
-from rebuilder.ecosystems.pypi.search import Candidate, Refine, try_candidates
+from rebuilder.ecosystems.pypi.search import Candidate, Reached, try_candidates
 from rebuilder.ecosystems.pypi.source_trees import COMMIT_OBJECT, TAG_OBJECTS, CheckedOut
 from rebuilder.ecosystems.pypi.toolchain_choice import Interpreter, choose, named_python, python_of
 from rebuilder.ecosystems.pypi.tools_used import Tools, tools_used
 from rebuilder.ecosystems.pypi.wheel_traces import Generator as PackedBy
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
 from rebuilder.model.artifact import Artifact, PublishedFile
-from rebuilder.model.attempt import Attempt, Hypothesis
 from rebuilder.model.definition import Input, Role, ToolchainRef
 from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
 from rebuilder.model.git import SourceTree
+from rebuilder.model.history import History
 from rebuilder.model.inspection import Inspection
-from rebuilder.model.trail import Origin
+from rebuilder.model.trail import Origin, PlannedStep, SourceCommit
 from rebuilder.model.verdict import Verdict
 
 _MOST_GUESSES = 3
@@ -52,7 +51,7 @@ class CommitTarget:
 class CommitEvidence:
     """What both steps share."""
 
-    artifact: Artifact
+    evidence: Evidence
     tree: SourceTree
     commit: CommitListing
     checkout: CheckedOut
@@ -62,28 +61,35 @@ class CommitEvidence:
     tools: Tools | None
     """Those of the wheel, where it can be read."""
 
+    @property
+    def artifact(self) -> Artifact:
+        """What is to be rebuilt."""
+        return self.evidence.artifact
+
 
 def infer_from_commit(
-    workshop: Context, evidence: Evidence, origin: Origin, tree: SourceTree
-) -> Generator[Hypothesis, Attempt, Obstacle | None]:
-    """Yield build definitions to try; see :meth:`rebuilder.ecosystems.protocol.Ecosystem.from_commit`.
+    workshop: Context, evidence: Evidence, step: PlannedStep, commit: SourceCommit, history: History
+) -> Obstacle | None:
+    """Plan a step from a commit; see :mod:`rebuilder.model.history`.
 
-    What stands in the way of one step does not keep the other from being tried.
+    Evidence with an obstacle may still have steps: a wheel without a source archive, a source archive alone.
     """
     targets = targets_of(evidence)
     if not targets:
         return evidence.obstacle
-    obstacle = None
+    wanted = next((each for each in targets if each.file.filename == step.target.filename), None)
+    if wanted is None:
+        return None
     try:
-        case = _case(workshop, evidence, origin, tree, targets)
-        for target in targets:
-            try:
-                yield from _step(workshop, case, target)
-            except NotRebuildable as stopped:
-                obstacle = obstacle or stopped.obstacle
+        case = workshop.notebook.once(
+            evidence,
+            ("commit", commit.tree.commit.sha),
+            lambda: _case(workshop, evidence, commit.origin, commit.tree, targets),
+        )
+        _try_step(workshop, case, wanted, history)
     except NotRebuildable as stopped:
         return stopped.obstacle
-    return obstacle
+    return None
 
 
 def targets_of(evidence: Evidence) -> list[CommitTarget]:
@@ -107,7 +113,7 @@ def _case(
     tools = _tools(commit, evidence.artifact, system, targets)
     generator = _generator(targets)
     return CommitEvidence(
-        artifact=evidence.artifact,
+        evidence=evidence,
         tree=tree,
         commit=commit,
         checkout=_checkout(tree, origin, commit.top),
@@ -170,7 +176,7 @@ def _checkout(tree: SourceTree, origin: Origin, top: str) -> CheckedOut:
     )
 
 
-def _step(workshop: Context, case: CommitEvidence, target: CommitTarget) -> Generator[Hypothesis, Attempt, None]:
+def _try_step(workshop: Context, case: CommitEvidence, target: CommitTarget, history: History) -> None:
     if not target.listing.readable:
         raise NotRebuildable(Verdict.UNSUPPORTED, f"{target.file.filename} cannot be read to its end.")
     if target.product is Product.SDIST and not target.file.filename.endswith(".tar.gz"):
@@ -179,7 +185,9 @@ def _step(workshop: Context, case: CommitEvidence, target: CommitTarget) -> Gene
         )
     found = _wheel_guesses(case, target) if target.product is Product.WHEEL else _sdist_guesses(workshop, case, target)
     prefix = "wheel-from-commit" if target.product is Product.WHEEL else "sdist-from-commit"
-    yield from try_candidates(
+    filename = target.file.filename
+    try_candidates(
+        history,
         [replace(each, name=f"{prefix}-{each.name}") for each in found[:_MOST_GUESSES]],
         interpreters=choose(
             case.artifact.file.requires_python,
@@ -188,16 +196,19 @@ def _step(workshop: Context, case: CommitEvidence, target: CommitTarget) -> Gene
             tools=case.tools.versions if case.tools else None,
             interpreters=workshop.interpreters,
         ),
-        resolve=partial(_furnished, workshop, case, target),
-        refine=_refine(workshop, target),
+        resolve=lambda interpreter: workshop.notebook.once(
+            case.evidence,
+            ("commit", case.tree.commit.sha, filename, interpreter.toolchain),
+            lambda: _furnished(workshop, case, target, interpreter),
+        ),
+        # The clock of a wheel is tried, too; that of a source archive is not in its members alone.
+        refine=partial(_refine, workshop, case, target, history) if target.product is Product.WHEEL else None,
     )
 
 
-def _refine(workshop: Context, target: CommitTarget) -> Refine | None:
-    """The clock of a wheel is tried, too; that of a source archive is not in its members alone."""
-    if target.product is not Product.WHEEL:
-        return None
-    return partial(by_the_clock, workshop, read_traces(target.listing).times)
+def _refine(workshop: Context, case: CommitEvidence, target: CommitTarget, history: History, reached: Reached) -> bool:
+    by_the_clock(workshop, case.evidence, read_traces(target.listing).times, history, reached)
+    return False
 
 
 def _wheel_guesses(case: CommitEvidence, target: CommitTarget) -> list[Candidate]:

@@ -2,18 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
 
+from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.toolchain_choice import INTERPRETERS, Interpreter
 from rebuilder.environments.protocol import Toolchains
 from rebuilder.model.definition import Input, Limits
+from rebuilder.model.evidence import Evidence
 from rebuilder.network.protocol import Fetcher, Resolver
 from rebuilder.sandbox.protocol import Programs, RunDefinition
 from rebuilder.store.protocol import Blobs, Memo
 
 MAX_FILE_BYTES = 256 << 20
+_Made = TypeVar("_Made")
+
+
+class Notebook:
+    """What planning worked out about the evidence at hand; forgotten when other evidence is.
+
+    A plan starts from the beginning after every attempt (:mod:`rebuilder.model.history`): nothing is chosen, fetched or
+    listed again for that.
+    """
+
+    def __init__(self) -> None:
+        self._about: Evidence | None = None
+        self._found: dict[Hashable, Any] = {}
+
+    def once(self, about: Evidence, key: Hashable, make: Callable[[], _Made]) -> _Made:
+        """What ``make`` gave when it was first asked for this key; its obstacle is kept, too.
+
+        Args:
+            about: The evidence, which is the same object as long as it is at hand.
+            key: Of everything else that it depends on.
+            make: Works it out.
+
+        Raises:
+            NotRebuildable: by ``make``.
+        """
+        if about is not self._about:
+            self._about, self._found = about, {}
+        if key not in self._found:
+            try:
+                self._found[key] = make()
+            except NotRebuildable as stopped:
+                self._found[key] = stopped
+        found = self._found[key]
+        if isinstance(found, NotRebuildable):
+            raise found.with_traceback(None)
+        made: _Made = found
+        return made
 
 
 @dataclass(frozen=True)
@@ -39,3 +78,4 @@ class Context:
     """The kind that is used unless the clock matters."""
     clock: Literal["archive", "kernel"] = "archive"
     """Whether a clock is set where only times in the archive are left; see :class:`rebuilder.config.Config`."""
+    notebook: Notebook = field(default_factory=Notebook)

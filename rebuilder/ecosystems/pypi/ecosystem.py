@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Literal
 
 from packaging.version import Version
@@ -10,7 +11,7 @@ from packaging.version import Version
 from rebuilder.ecosystems.pypi.commit_hypotheses import infer_from_commit
 from rebuilder.ecosystems.pypi.context import MAX_FILE_BYTES, Context
 from rebuilder.ecosystems.pypi.evidence import collect
-from rebuilder.ecosystems.pypi.hypotheses import infer
+from rebuilder.ecosystems.pypi.hypotheses import infer, learn
 from rebuilder.ecosystems.pypi.origin import find_origin
 from rebuilder.ecosystems.pypi.releases import listing
 from rebuilder.ecosystems.pypi.simple_index import Project, ReleaseFile, SimpleIndex, Unchanged, near_versions
@@ -22,11 +23,12 @@ from rebuilder.errors import UnknownProjectError, UsageError
 from rebuilder.model.artifact import Subject
 from rebuilder.model.attempt import Attempt, Hypothesis
 from rebuilder.model.definition import Input, Limits
-from rebuilder.model.evidence import Evidence, Obstacle
+from rebuilder.model.evidence import Evidence, Obstacle, SourceKind
 from rebuilder.model.git import SourceTree
+from rebuilder.model.history import History, plan
 from rebuilder.model.listing import Listing
 from rebuilder.model.provenance import Provenance
-from rebuilder.model.trail import FileChange, Origin
+from rebuilder.model.trail import FileChange, Origin, PlannedStep, SourceCommit, StepName
 from rebuilder.network.protocol import Fetcher, Resolver, Sources
 from rebuilder.sandbox.protocol import Programs, RunDefinition
 from rebuilder.store.protocol import Blobs, Memo
@@ -125,9 +127,30 @@ class PyPI:
             raise _unknown(subject.name, "is not on the index" if project is None else _NOTHING)
         return collect(self._workshop, project, _release(project, subject), subject.filename)
 
-    def hypotheses(self, evidence: Evidence) -> Generator[Hypothesis, Attempt, Obstacle | None]:
+    def steps(self, evidence: Evidence) -> tuple[PlannedStep, ...]:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
-        return infer(self._workshop, evidence)
+        artifact, archive = evidence.artifact.file, evidence.source_file
+        wheel = artifact.filename.endswith(".whl")
+        published = PlannedStep(name=StepName.SDIST_TO_WHEEL, source=SourceKind.SDIST, target=artifact)
+        name = StepName.COMMIT_TO_WHEEL if wheel else StepName.COMMIT_TO_SDIST
+        committed = PlannedStep(name=name, source=SourceKind.GIT, target=artifact)
+        if archive is None:
+            return published, committed
+        return PlannedStep(name=StepName.COMMIT_TO_SDIST, source=SourceKind.GIT, target=archive), published, committed
+
+    def next(
+        self, step: PlannedStep, evidence: Evidence, history: History, commit: SourceCommit | None = None
+    ) -> Hypothesis | Obstacle | None:
+        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
+        if step.source is SourceKind.SDIST:
+            return plan(partial(infer, self._workshop, evidence), history)
+        if commit is None:
+            return None
+        return plan(partial(infer_from_commit, self._workshop, evidence, step, commit), history)
+
+    def learn(self, evidence: Evidence, attempts: tuple[Attempt, ...]) -> None:
+        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
+        learn(self._workshop, evidence, attempts)
 
     def origin(
         self,
@@ -138,12 +161,6 @@ class PyPI:
     ) -> Origin | None:
         """See :func:`rebuilder.ecosystems.pypi.origin.find_origin`."""
         return find_origin(evidence, provenance, source_provenance, sources)
-
-    def from_commit(
-        self, evidence: Evidence, origin: Origin, tree: SourceTree
-    ) -> Generator[Hypothesis, Attempt, Obstacle | None]:
-        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
-        return infer_from_commit(self._workshop, evidence, origin, tree)
 
     def tree_changes(self, evidence: Evidence, tree: SourceTree) -> tuple[FileChange, ...]:
         """See :func:`rebuilder.ecosystems.pypi.tree_changes.tree_changes`."""

@@ -1,8 +1,8 @@
-"""From evidence to build definitions, likeliest first."""
+"""From the published source archive to build definitions of a wheel, likeliest first."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -16,18 +16,20 @@ from rebuilder.ecosystems.pypi.context import Context
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.priors import Priors
 from rebuilder.ecosystems.pypi.requirements import packed_itself, read_build_system
-from rebuilder.ecosystems.pypi.search import Reached, try_candidates
-from rebuilder.ecosystems.pypi.second_look import second_look
+from rebuilder.ecosystems.pypi.search import Candidate, Reached, try_candidates
+from rebuilder.ecosystems.pypi.second_look import Published, second_look
 from rebuilder.ecosystems.pypi.source_archive import source_text, top_directory
 from rebuilder.ecosystems.pypi.source_trees import Unpacked, source_path
 from rebuilder.ecosystems.pypi.toolchain_choice import Interpreter, choose, named_python, python_of
 from rebuilder.ecosystems.pypi.tools_used import Tools, tools_used
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
 from rebuilder.model.artifact import PublishedFile
-from rebuilder.model.attempt import Attempt, Hypothesis
+from rebuilder.model.attempt import Attempt
+from rebuilder.model.comparison import Level
 from rebuilder.model.definition import Input, Role, ToolchainRef
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Evidence, Obstacle, Source
+from rebuilder.model.history import History
 from rebuilder.model.inspection import Inspection
 from rebuilder.model.verdict import Verdict
 
@@ -50,17 +52,17 @@ class WheelEvidence:
     uploaded: datetime
 
 
-def infer(workshop: Context, evidence: Evidence) -> Generator[Hypothesis, Attempt, Obstacle | None]:
-    """Yield build definitions to try, likeliest first; see ``Ecosystem.hypotheses``."""
+def infer(workshop: Context, evidence: Evidence, history: History) -> Obstacle | None:
+    """Plan the step from the source archive to the wheel; see :mod:`rebuilder.model.history`."""
     if evidence.obstacle is not None:
         return evidence.obstacle
     try:
-        case = _case(evidence)
+        case = workshop.notebook.once(evidence, "wheel", lambda: _case(evidence))
         named = named_python(case.wheel)
-        found = guesses(wheel_marks(case.traces), "source archive")
-        experience = Priors(workshop.facts, case.traces.generator)
-        yield from try_candidates(
-            experience.ordered(found),
+        tried = [each.hypothesis.name for each in history.attempts]
+        try_candidates(
+            history,
+            _priors(workshop, case).ordered(_guesses(case), tried),
             interpreters=choose(
                 evidence.artifact.file.requires_python,
                 case.uploaded,
@@ -68,20 +70,47 @@ def infer(workshop: Context, evidence: Evidence) -> Generator[Hypothesis, Attemp
                 tools=case.tools.versions,
                 interpreters=workshop.interpreters,
             ),
-            resolve=partial(_furnished, workshop, case),
-            refine=partial(_refine, workshop, case),
-            confirmed=lambda guess: experience.came_out(found, guess.name),
+            resolve=lambda interpreter: workshop.notebook.once(
+                evidence, ("wheel", interpreter.toolchain), lambda: _furnished(workshop, case, interpreter)
+            ),
+            refine=partial(_refine, workshop, case, history),
         )
     except NotRebuildable as stopped:
         return stopped.obstacle
     return None
 
 
-def _refine(workshop: Context, case: WheelEvidence, reached: Reached) -> Generator[Hypothesis, Attempt, bool]:
-    confirmed = yield from second_look(workshop, case.wheel, case.traces, case.tools, reached)
-    if not confirmed:
-        yield from by_the_clock(workshop, case.traces.times, reached)
-    return confirmed
+def learn(workshop: Context, evidence: Evidence, attempts: Iterable[Attempt]) -> None:
+    """Remember which guess confirmed a wheel, if one did, so that it comes first for wheels like it."""
+    if evidence.obstacle is not None:
+        return
+    try:
+        case = workshop.notebook.once(evidence, "wheel", lambda: _case(evidence))
+    except NotRebuildable:
+        return
+    found = _guesses(case)
+    for attempt in attempts:
+        name = attempt.hypothesis.name.partition("-python")[0]
+        confirms = attempt.comparison is not None and attempt.comparison.level is not Level.DIFFERENT
+        if confirms and not attempt.repeat and name in {each.name for each in found}:
+            _priors(workshop, case).came_out(found, name)
+            return
+
+
+def _guesses(case: WheelEvidence) -> list[Candidate]:
+    return guesses(wheel_marks(case.traces), "source archive")
+
+
+def _priors(workshop: Context, case: WheelEvidence) -> Priors:
+    return Priors(workshop.facts, case.traces.generator)
+
+
+def _refine(workshop: Context, case: WheelEvidence, history: History, reached: Reached) -> bool:
+    published = Published(case.evidence, case.wheel, case.traces, case.tools)
+    if second_look(workshop, published, history, reached):
+        return True
+    by_the_clock(workshop, case.evidence, case.traces.times, history, reached)
+    return False
 
 
 def _case(evidence: Evidence) -> WheelEvidence:

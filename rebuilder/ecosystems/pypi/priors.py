@@ -25,8 +25,17 @@ class Priors:
         self._facts = facts
         self._packer = f"{packer.name} {packer.version.partition('.')[0]}" if packer else "an unnamed tool"
 
-    def ordered(self, guesses: Sequence[Candidate]) -> list[Candidate]:
-        """The guesses, the one that came out most often first; as they are while little is known."""
+    def ordered(self, guesses: Sequence[Candidate], tried: Sequence[str] = ()) -> list[Candidate]:
+        """The guesses, the one that came out most often first; as they are while little is known.
+
+        Args:
+            guesses: In the order the wheel suggests.
+            tried: Names of those that were tried for this wheel: they stay first, whatever came out meanwhile.
+        """
+        likeliest = self._likeliest(guesses)
+        return sorted(likeliest, key=lambda guess: tried.index(guess.name) if guess.name in tried else len(tried))
+
+    def _likeliest(self, guesses: Sequence[Candidate]) -> list[Candidate]:
         wins = self._wins(guesses)
         total = sum(wins.values())
         if total < _ENOUGH:

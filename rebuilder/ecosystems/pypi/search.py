@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rebuilder.ecosystems.pypi.build_inputs import BuildConditions, BuildInputs, build_definition, replayed
 from rebuilder.ecosystems.pypi.toolchain_choice import Interpreter
 from rebuilder.model.attempt import Attempt, Hypothesis, Outcome
 from rebuilder.model.comparison import Level
+from rebuilder.model.history import History
 
 
 @dataclass(frozen=True)
@@ -31,55 +32,53 @@ class Reached:
     """Sentences about the bench."""
 
 
-Refine = Callable[[Reached], Generator[Hypothesis, Attempt, bool | None]]
+Refine = Callable[[Reached], bool]
 """Goes on from there, if there is anything more to be tried; gives whether that confirmed the content."""
 
 
 def try_candidates(
+    history: History,
     guesses: Sequence[Candidate],
     *,
     interpreters: Sequence[Interpreter],
     resolve: Callable[[Interpreter], tuple[BuildInputs, str]],
     refine: Refine | None = None,
-    confirmed: Callable[[Candidate], None] = lambda _: None,
-) -> Generator[Hypothesis, Attempt, None]:
-    """Yield every guess on the likeliest Python, until one is settled; on the next one only if nothing was built.
+) -> None:
+    """Try every guess on the likeliest Python, until one is settled; on the next one only if nothing was built.
 
     Args:
+        history: What was tried; see :mod:`rebuilder.model.history`.
         guesses: Likeliest first.
         interpreters: The same; see :func:`rebuilder.ecosystems.pypi.toolchain_choice.choose`.
         resolve: Gives all but the circumstances, and sentences about it.
-        confirmed: Told which guess confirmed the content.
         refine: Asked to go on when no guess gave every byte.
 
     Raises:
-        Stopped: ``resolve`` found something in the way.
+        NotRebuildable: ``resolve`` found something in the way.
     """
     for number, interpreter in enumerate(interpreters):
         bench, about = resolve(interpreter)
         differing: list[Reached] = []
         for guess in guesses:
-            attempt = yield Hypothesis(
-                name=guess.name if number == 0 else f"{guess.name}-python{interpreter.python}",
-                sentence=f"{guess.sentence} {about}",
-                definition=build_definition(bench, guess.circumstances),
-                replayed=replayed(bench, guess.circumstances),
-                lacks=bench.lacks,
+            attempt = history.of(
+                Hypothesis(
+                    name=guess.name if number == 0 else f"{guess.name}-python{interpreter.python}",
+                    sentence=f"{guess.sentence} {about}",
+                    definition=build_definition(bench, guess.circumstances),
+                    replayed=replayed(bench, guess.circumstances),
+                    lacks=bench.lacks,
+                )
             )
             if _is_settled(attempt):
-                if attempt.comparison is not None:
-                    confirmed(guess)
                 if refine is not None:
-                    yield from refine(Reached(attempt, guess, bench, about))
+                    refine(Reached(attempt, guess, bench, about))
                 return
             if attempt.rebuilt is None:
                 break  # it will fail with other times too; perhaps not on another Python
             differing.append(Reached(attempt, guess, bench, about))
         if differing:
             if refine is not None:
-                for each in differing:
-                    if (yield from refine(each)):
-                        break
+                any(map(refine, differing))
             return
 
 

@@ -7,7 +7,7 @@ the file before somebody retags it. Each answer is a rule like those of the firs
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from packaging.utils import canonicalize_name
@@ -26,9 +26,11 @@ from rebuilder.ecosystems.pypi.tool_versions import Bracket, Shape, by_line_ends
 from rebuilder.ecosystems.pypi.toolchain_choice import python_of
 from rebuilder.ecosystems.pypi.tools_used import Tools
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
-from rebuilder.model.attempt import Attempt, Hypothesis
+from rebuilder.model.attempt import Hypothesis
 from rebuilder.model.comparison import Level
 from rebuilder.model.definition import Input, Role
+from rebuilder.model.evidence import Evidence
+from rebuilder.model.history import History
 from rebuilder.model.inspection import Inspection
 
 _SCM = "SETUPTOOLS_SCM_PRETEND_VERSION"
@@ -55,47 +57,65 @@ class _Change:
     requirements: Requirements
 
 
-def second_look(
-    workshop: Context, wheel: Inspection, traces: WheelTraces, tools: Tools, reached: Reached
-) -> Generator[Hypothesis, Attempt, bool]:
-    """Yield the build again with everything changed that the attempt shows.
+@dataclass(frozen=True)
+class Published:
+    """The published wheel that attempts are held against."""
+
+    evidence: Evidence
+    wheel: Inspection
+    traces: WheelTraces
+    tools: Tools
+    """What it was built with, as far as it says."""
+
+
+def second_look(workshop: Context, published: Published, history: History, reached: Reached) -> bool:
+    """Try the build again with everything changed that an attempt shows; whether that confirmed the content.
 
     Args:
         workshop: What to look at the attempt with.
-        wheel: Listing of the published wheel.
-        traces: What was read off it.
-        tools: What it was built with, as far as it says.
-        reached: An attempt whose content is another.
-
-    Returns:
-        Whether that confirmed the content.
+        published: What it is to come out as.
+        history: What was tried.
+        reached: The attempt; one whose content is another is looked at.
     """
-    attempt, bench = reached.attempt, reached.bench
+    attempt = reached.attempt
     if attempt.rebuilt is None or attempt.comparison is None or attempt.comparison.level is not Level.DIFFERENT:
         return False
+    shown = workshop.notebook.once(
+        published.evidence,
+        ("second look", attempt.hypothesis.definition.digest, attempt.rebuilt.filename, attempt.rebuilt.sha256),
+        lambda: _changed_build(workshop, published, reached),
+    )
+    if shown is None:
+        return False
+    answer = history.of(shown)
+    return answer.comparison is not None and answer.comparison.level is not Level.DIFFERENT
+
+
+def _changed_build(workshop: Context, published: Published, reached: Reached) -> Hypothesis | None:
+    """The build with everything changed that the attempt shows; None when that is nothing, or cannot be had."""
+    bench, tools = reached.bench, published.tools
     said: list[str] = []
     names: list[str] = []
     requirements = tools.requirements
-    for change in _changes(workshop, wheel, traces, requirements, reached):
+    for change in _changes(workshop, published.wheel, published.traces, requirements, reached):
         names.append(change.name)
         said.append(change.sentence)
         bench, requirements = change.bench, change.requirements
         reached = replace(reached, bench=bench)
     if not said:
-        return False
+        return None
     python = python_of(workshop.toolchains.by_digest(bench.toolchain.sha256))
     try:
         bench, notes = resolve_requirements(workshop, bench, requirements, python=python, not_after=tools.not_after)
     except NotRebuildable:
-        return False
-    answer = yield Hypothesis(
+        return None
+    return Hypothesis(
         name=f"{reached.guess.name}-{'-'.join(names)}",
         sentence=" ".join((*said, reached.guess.sentence, reached.about, *notes)),
         definition=build_definition(bench, reached.guess.circumstances),
         replayed=replayed(bench, reached.guess.circumstances),
         lacks=bench.lacks,
     )
-    return answer.comparison is not None and answer.comparison.level is not Level.DIFFERENT
 
 
 def _changes(

@@ -1,0 +1,73 @@
+"""Asking an ecosystem what it would try, one hypothesis after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from rebuilder.ecosystems.protocol import Ecosystem
+from rebuilder.model.attempt import Attempt, Hypothesis
+from rebuilder.model.evidence import Evidence, Obstacle, SourceKind
+from rebuilder.model.git import SourceTree
+from rebuilder.model.history import History
+from rebuilder.model.trail import Origin, SourceCommit
+
+
+@dataclass
+class Planning:
+    """A plan that goes on from the attempts a test hands it."""
+
+    ask: Callable[[History], Hypothesis | Obstacle | None]
+    attempts: list[Attempt] = field(default_factory=list)
+
+    def first(self) -> Hypothesis:
+        """What is tried first."""
+        found = self._asked()
+        assert isinstance(found, Hypothesis), found
+        return found
+
+    def after(self, attempt: Attempt) -> Hypothesis:
+        """What is tried after this attempt."""
+        self.attempts.append(attempt)
+        return self.first()
+
+    def following(self, attempt: Attempt) -> Hypothesis | None:
+        """What is tried after this attempt; None when nothing is."""
+        self.attempts.append(attempt)
+        found = self._asked()
+        return found if isinstance(found, Hypothesis) else None
+
+    def end(self, attempt: Attempt | None = None) -> Obstacle | None:
+        """What is said in the end, after this attempt if there is one."""
+        if attempt is not None:
+            self.attempts.append(attempt)
+        found = self._asked()
+        assert not isinstance(found, Hypothesis), found.name
+        return found
+
+    def _asked(self) -> Hypothesis | Obstacle | None:
+        return self.ask(History(tuple(self.attempts)))
+
+
+def from_published(ecosystem: Ecosystem, evidence: Evidence) -> Planning:
+    """The plan for the step from the source archive."""
+    [step] = [each for each in ecosystem.steps(evidence) if each.source is not SourceKind.GIT]
+    return Planning(partial(ecosystem.next, step, evidence))
+
+
+def from_commit(ecosystem: Ecosystem, evidence: Evidence, origin: Origin, tree: SourceTree) -> Planning:
+    """The plans for all steps from the commit, one after the other; the first obstacle is told in the end."""
+    commit = SourceCommit(origin=origin, tree=tree)
+
+    def ask(history: History) -> Hypothesis | Obstacle | None:
+        obstacle = None
+        for step in ecosystem.steps(evidence):
+            if step.source is SourceKind.GIT:
+                found = ecosystem.next(step, evidence, history, commit)
+                if isinstance(found, Hypothesis):
+                    return found
+                obstacle = obstacle or found
+        return obstacle
+
+    return Planning(ask)
