@@ -109,7 +109,7 @@ def test_attempts_are_kept_as_they_end(ledger: Ledger) -> None:
     tried = [attempt(artifact(), None), attempt(artifact(), Level.EQUIVALENT, umask="0077")]
     for ordinal, each in enumerate(tried):
         ledger.add_attempt(number, ordinal, each)
-    assert tried == ledger.attempts(number)
+    assert tried == list(ledger.recorded(number).attempts)
     assert [] == ledger.latest()
 
 
@@ -168,7 +168,7 @@ def test_a_failed_verification_counts_nowhere(ledger: Ledger) -> None:
     number = ledger.begin(artifact(), NOW)
     ledger.add_attempt(number, 0, attempt(artifact(), None))
     ledger.fail(number, "The disk is full.", NOW)
-    assert 1 == len(ledger.attempts(number))
+    assert 1 == len(list(ledger.recorded(number).attempts))
     assert [] == ledger.latest() + ledger.history("pypi", "idna")
 
 
@@ -231,7 +231,7 @@ def test_a_closed_ledger_has_given_up_its_claims(open_ledger: OpenLedger) -> Non
     here.begin(artifact(), LATER)
     with pytest.raises(StoreError, match=f"no verification {first} that is still going on"):
         here.finish(first, signed(report(artifact(), attempt(artifact(), None))))
-    assert [attempt(artifact(), None)] == here.attempts(first)
+    assert [attempt(artifact(), None)] == list(here.recorded(first).attempts)
 
 
 def test_one_publisher_wins(open_ledger: OpenLedger) -> None:
@@ -296,4 +296,4 @@ def test_a_call_whose_answer_was_lost_can_be_repeated(ledger: Ledger) -> None:
     with pytest.raises(StoreError):
         ledger.finish(number, signed(other))
     assert [summarise(done)] == ledger.history("pypi", "idna")
-    assert list(done.attempts) == ledger.attempts(number)
+    assert list(done.attempts) == list(ledger.recorded(number).attempts)

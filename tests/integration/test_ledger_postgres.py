@@ -203,7 +203,7 @@ def test_a_killed_process_is_not_alive(postgres: Postgres, name: str) -> None:
         patient(lambda: found.alive(1) and pytest.fail("still alive"))
         second = ledger.begin(of, NOW)
         assert postgres.rows(name, "SELECT state FROM verification ORDER BY id") == [("abandoned",), ("running",)]
-        assert ledger.attempts(1) == [attempt(of, None)]
+        assert list(ledger.recorded(1).attempts) == [attempt(of, None)]
         ledger.finish(second, signed(report(of, attempt(of, Level.IDENTICAL))))
 
 

@@ -129,7 +129,7 @@ def test_a_verification_whose_process_is_gone_is_abandoned(tmp_path: Path) -> No
         assert states(place) == ["running", "running"]
         second = ledger.begin(of, NOW)
         assert states(place) == ["abandoned", "running", "running"]
-        assert ledger.attempts(1) == [attempt(of, None)]
+        assert list(ledger.recorded(1).attempts) == [attempt(of, None)]
         ledger.finish(second, signed(report(of, attempt(of, Level.IDENTICAL))))
         assert len(ledger.history("pypi", of.name)) == 1
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, exc, inspect, text
 from rebuilder.errors import StoreError
 from rebuilder.store.ledger.dialects import choose
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """All migrations this program knows, oldest first; kept here so that Alembic is loaded only to run one."""
 
 

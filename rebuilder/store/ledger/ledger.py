@@ -14,6 +14,7 @@ from sqlalchemy import Select, select, update
 from rebuilder.model.alarm import Alarm
 from rebuilder.model.artifact import Artifact
 from rebuilder.model.attempt import Attempt, Outcome, Run
+from rebuilder.model.history import History, NotTried
 from rebuilder.model.provenance import RememberedPublisher
 from rebuilder.model.report import Report, SignedReport, Summary
 from rebuilder.model.value import Sha256, Sha256Field, Value, canonical_json, sha256_hex
@@ -43,6 +44,7 @@ from rebuilder.store.ledger.rows import (
     unpacked,
 )
 from rebuilder.store.ledger.statistics import Statistics
+from rebuilder.store.ledger.unfinished import UNFINISHED, add_not_tried, recorded, resume
 from rebuilder.store.ledger.watches import Watches
 
 
@@ -138,7 +140,12 @@ class Ledger:
                 for number in connection.execute(running).scalars().all():
                     if not owners.alive(number):
                         end_verification(
-                            connection, number, state="abandoned", finished=now, sentence="Its process went away."
+                            connection,
+                            number,
+                            state="abandoned",
+                            finished=now,
+                            kind=UNFINISHED,
+                            sentence="Its process went away.",
                         )
                 row = {"artifact_id": artifact_id, "state": "running", "started": now}
                 row |= order_columns(order) if order else {}
@@ -164,12 +171,26 @@ class Ledger:
             if not is_kept(connection, tables.attempt, row):
                 connection.execute(tables.attempt.insert().values(row))
 
-    def attempts(self, number: int) -> list[Attempt]:
-        """The attempts of a verification, finished or not, in order."""
-        query = select(tables.attempt.c.document).where(tables.attempt.c.verification_id == number)
-        with self._database.reading() as connection:
-            documents = connection.execute(query.order_by(tables.attempt.c.ordinal)).scalars().all()
-        return [unpacked(Attempt, each, f"An attempt of verification {number}") for each in documents]
+    def resume(self, artifact: Artifact, since: datetime, order: Order | None = None) -> tuple[int, datetime] | None:
+        """Go on with a verification that ended before its time, instead of beginning another.
+
+        Args:
+            artifact: Whose newest verification it must be.
+            since: It must have begun after this moment.
+            order: It must have been begun for one that asks for the same check and tier.
+
+        Returns:
+            Its number and when it was begun; None when there is none that anything was tried in.
+        """
+        return resume(self._database, artifact, since, order)
+
+    def add_not_tried(self, number: int, ordinal: int, missing: NotTried) -> None:
+        """Keep that a hypothesis could not be tried; as :meth:`add_attempt`."""
+        add_not_tried(self._database, number, ordinal, missing)
+
+    def recorded(self, number: int) -> History:
+        """What was tried in a verification, finished or not, in order."""
+        return recorded(self._database, number)
 
     def earlier_run(self, definition_sha256: str, since: datetime) -> Run | None:
         """The newest run of a definition that completed after ``since``; None when there is none."""
@@ -255,6 +276,7 @@ class Ledger:
                 state="abandoned",
                 finished=now,
                 verdict=Verdict.INFRA_ERROR.value,
+                kind=UNFINISHED,
                 sentence=sentence,
             )
         self._database.owners.release(number)

@@ -150,6 +150,14 @@ attempt = Table(
     Index("attempt_definition", "definition_sha256"),
 )
 
+not_tried = Table(
+    "not_tried",  # hypotheses that this machine could not try
+    metadata,
+    Column("verification_id", ForeignKey("verification.id"), primary_key=True),
+    Column("ordinal", Integer, primary_key=True, autoincrement=False),
+    Column("document", LargeBinary, nullable=False),  # JSON, zlib
+)
+
 signed = Table(
     "signed",
     metadata,

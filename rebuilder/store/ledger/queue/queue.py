@@ -33,6 +33,7 @@ from rebuilder.store.ledger.queue.rows import ORDER, TASK, leased, order_columns
 from rebuilder.store.ledger.queue.state import read_state
 from rebuilder.store.ledger.rows import keep_examined
 from rebuilder.store.ledger.tallies import add_tallies
+from rebuilder.store.ledger.unfinished import UNFINISHED
 
 
 class LeaseLostError(StoreError):
@@ -183,7 +184,7 @@ class Queue:
             LeaseLostError: see :meth:`complete`.
         """
         with self._ending(lease, number, now) as (connection, row):
-            abandon(connection, number, now, sentence or "It was stopped.", ours=counts)
+            abandon(connection, number, now, sentence or "It was stopped.", ours=counts, kind=UNFINISHED)
             if counts:
                 again(connection, lease, row, not_before or now, now)
             else:
@@ -219,7 +220,7 @@ class Queue:
             for row in rows:
                 for number in connection.execute(running_verifications(row)).scalars().all():
                     if not self._database.owners.alive(number):
-                        abandon(connection, number, now, "Its process went away.")
+                        abandon(connection, number, now, "Its process went away.", kind=UNFINISHED)
                 lost(connection, row, now)
             return len(rows)
 
@@ -230,7 +231,7 @@ class Queue:
             numbers = connection.execute(running).scalars().all()
             dead = [number for number in numbers if not self._database.owners.alive(number)]
             for number in dead:
-                abandon(connection, number, now, "Its process went away.")
+                abandon(connection, number, now, "Its process went away.", kind=UNFINISHED)
             return len(dead)
 
     def state(self, now: datetime, upcoming: int = 10) -> QueueState:

@@ -1,0 +1,26 @@
+"""Hypotheses that could not be tried: recorded, so that a verification goes on in another process as it would have."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Make the table."""
+    op.create_table(
+        "not_tried",
+        sa.Column("verification_id", sa.Integer, sa.ForeignKey("verification.id"), primary_key=True),
+        sa.Column("ordinal", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("document", sa.LargeBinary, nullable=False),
+    )
+
+
+def downgrade() -> None:
+    """Drop the table."""
+    op.drop_table("not_tried")
