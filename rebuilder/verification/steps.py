@@ -119,7 +119,7 @@ def _with_steps_tried(
     obstacles: Mapping[PlannedStep, Obstacle | None],
 ) -> SourceTrail:
     edges = (_step(each, trial, obstacles.get(each)) for each in steps)
-    return trail.model_copy(update={"edges": tuple(edge for edge in edges if edge is not None)})
+    return trail.replace(edges=tuple(edge for edge in edges if edge is not None))
 
 
 def _step(step: PlannedStep, trial: AttemptRunner, obstacle: Obstacle | None) -> Step | None:

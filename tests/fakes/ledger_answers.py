@@ -59,7 +59,7 @@ def answers(ledger: Any) -> dict[str, Any]:
             digest = each.hypothesis.definition.digest
             run = ledger.earlier_run(digest, datetime(2026, 1, 1, tzinfo=UTC))
             known[f"run of {digest}"] = run and [run.outcome.value, run.log_sha256, run.wall_seconds, str(run.started)]
-    known["attempts"] = {str(number): list(map(_attempt, ledger.attempts(number))) for number in range(1, 20)}
+    known["attempts"] = {str(number): list(map(_attempt, ledger.recorded(number).attempts)) for number in range(1, 20)}
     plain: dict[str, Any] = json.loads(json.dumps(known, default=_plain))
     return plain
 

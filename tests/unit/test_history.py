@@ -84,10 +84,8 @@ def ended(one: Hypothesis, end: int, surroundings: Surroundings) -> Attempt | No
     made, wheel = attempt(one, level), REBUILT[end == 6]
     output = Output(filename=wheel.filename, sha256=surroundings.blobs.put(wheel.data), size=len(wheel.data))
     assert made.comparison is not None
-    comparison = made.comparison.model_copy(update={"normalisations": ("zip-times",)})
-    return made.model_copy(
-        update={"rebuilt": output, "comparison": comparison if level is Level.EQUIVALENT else made.comparison}
-    )
+    comparison = made.comparison.replace(normalisations=("zip-times",))
+    return made.replace(rebuilt=output, comparison=comparison if level is Level.EQUIVALENT else made.comparison)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -161,7 +159,7 @@ def hypothesis(name: str, **changes: object) -> Hypothesis:
 def test_a_repeat_is_no_answer() -> None:
     """It was made to see how stable a build is, and compares with the first; two names of one build are one."""
     one = hypothesis("one")
-    repeat = attempt(one, Level.IDENTICAL).model_copy(update={"repeat": True})
+    repeat = attempt(one, Level.IDENTICAL).replace(repeat=True)
     first = attempt(one, Level.DIFFERENT)
     assert first == History((repeat, first)).of(hypothesis("another name"))
     assert one == plan(partial(_asking, one), History((repeat,)))

@@ -96,16 +96,16 @@ class Npm:
                 self._access = self._open()
             return self._access
 
-    def steps(self, evidence: Evidence) -> tuple[PlannedStep, ...]:  # noqa: ARG002
+    def steps(self, evidence: Evidence) -> tuple[PlannedStep, ...]:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`: none yet."""
         return ()
 
     def next(
         self,
-        step: PlannedStep,  # noqa: ARG002
+        step: PlannedStep,
         evidence: Evidence,
-        history: History,  # noqa: ARG002
-        commit: SourceCommit | None = None,  # noqa: ARG002
+        history: History,
+        commit: SourceCommit | None = None,
     ) -> Hypothesis | Obstacle | None:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`: none yet."""
         return evidence.obstacle
