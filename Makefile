@@ -56,7 +56,12 @@ demo: install ## Verify a handful of real releases and write ./site
 	if [ -f site/index.html ]; then echo; echo "The reports are in ./site; open this file in a browser: $(CURDIR)/site/index.html"; fi; \
 	if [ $$code -eq 3 ]; then echo "(One of them, a platform wheel, is there to show what \"unsupported\" looks like.)"; exit 0; fi; exit $$code
 
-test: test-packages lint types tests ## Everything CI runs
+ifdef T
+test tests: $(VENV)/.installed  # nothing else is looked at: it begins at once
+	$(BIN)/python -m pytest $(T)
+else
+test: test-packages lint types tests ## Everything CI runs. Only some tests, at once: make test T=tests/unit/test_x.py
+endif
 
 lint: install ## Style
 	$(BIN)/ruff check .
@@ -65,8 +70,13 @@ lint: install ## Style
 types: install ## Static types
 	$(BIN)/mypy
 
-tests: test-packages toolchains $(WHEELHOUSE)/.complete oracle ## Unit, contract, integration and browser tests; no internet. One of them: make tests T=tests/unit/test_x.py
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(or $(T),tests --ignore=tests/online)
+ifndef T
+# A file stays on one processor, for what its tests share. In the order of their folders the short ones of tests/unit come
+# last, so that no processor waits for another at the end.
+tests: test-packages toolchains $(WHEELHOUSE)/.complete oracle ## Unit, contract, integration and browser tests, and their coverage; no internet
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --cov --cov-report= tests --ignore=tests/online
+	$(BIN)/coverage report
+endif
 
 test-online: toolchains ## Tests against real registries (not part of CI)
 	$(BIN)/python -m pytest --force-enable-socket tests/online

@@ -40,6 +40,15 @@ def _no_guest() -> NoGuestError | None:
 
 
 _without_guest = 0
+_NEEDS = {"postgres": pytest.mark.needs_postgres, "browser": pytest.mark.needs_browser}
+"""Marks of the tests that a fixture asks more of a machine for."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses a server or a browser, so that ``-m "not needs_browser"`` leaves it out."""
+    for item in items:
+        for name in _NEEDS.keys() & getattr(item, "fixturenames", ()):
+            item.add_marker(_NEEDS[name])
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -28,7 +28,7 @@ def migrated(postgres: Postgres) -> str:
     return name
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs_postgres)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where the ledger of this test is: the URL of a database without rows that nobody else uses."""
     if request.param == "sqlite":
