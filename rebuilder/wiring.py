@@ -46,8 +46,8 @@ from rebuilder.verification.examination import Parts
 from rebuilder.verification.signer import Signer
 from rebuilder.verification.steps import StepVerifier
 
-GUEST_TOOLCHAIN = "trixie"
-"""Guest programs that read archives run on this toolchain."""
+PROGRAM_TOOLCHAIN = "trixie"
+"""Sandbox programs that read archives run on this toolchain."""
 
 
 class LedgerMemo:
@@ -115,11 +115,11 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
             raise problem
         sandboxes: dict[str, BubblewrapSandbox | UmlSandbox] = {sandbox.kind: sandbox, uml.kind: uml}
         run = DefinitionRunner(sandboxes, toolchains, blobs)
-        guest = SandboxPrograms(sandbox, toolchains, blobs, GUEST_TOOLCHAIN)
+        programs = SandboxPrograms(sandbox, toolchains, blobs, PROGRAM_TOOLCHAIN)
         context = Context(
             settings=config,
             blobs=blobs,
-            programs=guest,
+            programs=programs,
             run=run,
             toolchains=toolchains,
             limits=allowance.limits,
@@ -154,9 +154,9 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
             run=run,
             lineage=lineage,
             toolchains=toolchains,
-            comparer=Comparer(blobs, guest),
-            finisher=Finisher(run, guest, toolchains, blobs, GUEST_TOOLCHAIN),
-            find_carried=partial(find_carried, guest),
+            comparer=Comparer(blobs, programs),
+            finisher=Finisher(run, programs, toolchains, blobs, PROGRAM_TOOLCHAIN),
+            find_carried=partial(find_carried, programs),
             diffoscope=DiffoscopeRunner(run, toolchains, blobs),
             clock=clock,
             stopwatch=stopwatch,

@@ -46,7 +46,7 @@ FindCarried = Callable[[Sha256, Sequence[Input]], Carried]
 """Digest of a published file, and the inputs of a build that gave it; all are blobs."""
 
 
-def find_carried(guest: Programs, published: Sha256, inputs: Sequence[Input]) -> Carried:
+def find_carried(programs: Programs, published: Sha256, inputs: Sequence[Input]) -> Carried:
     """Look for a published file in sources and build dependencies, inside the sandbox.
 
     A search that fails costs no verdict: it says that not all was looked through.
@@ -59,7 +59,7 @@ def find_carried(guest: Programs, published: Sha256, inputs: Sequence[Input]) ->
     wanted = Input(role=Role.PARAMETERS, name="published file", sha256=published, path=_PUBLISHED)
     paths = [_PUBLISHED, *(each.path for each in sources), *(f"--glance={each.path}" for each in dependencies)]
     try:
-        result = guest.run("find_published", paths, inputs=(wanted, *searched), limits=LIMITS)
+        result = programs.run("compare", "find_published", paths, inputs=(wanted, *searched), limits=LIMITS)
         answer = _Answer.model_validate(result.document)
     except (RebuilderError, ValidationError):
         return Carried(whole=False)

@@ -33,10 +33,10 @@ class _Answer(Value):
 class Comparer:
     """Compares by digest here, and looks into archives inside the sandbox only."""
 
-    def __init__(self, blobs: Blobs, guest: Programs) -> None:
+    def __init__(self, blobs: Blobs, programs: Programs) -> None:
         """Use ``blobs`` to make sure that both files are there before a sandbox starts for them."""
         self._blobs = blobs
-        self._guest = guest
+        self._programs = programs
 
     def compare(self, published: Sha256, rebuilt: Sha256, filename: str, rebuilt_filename: str) -> Comparison:
         """Compare two blobs.
@@ -57,7 +57,9 @@ class Comparer:
         for each in (published, rebuilt):
             self._blobs.path(each)
         inputs = sides(published, rebuilt, filename)
-        result = self._guest.run("compare_archives", [each.path for each in inputs], inputs=inputs, limits=LIMITS)
+        result = self._programs.run(
+            "compare", "compare_archives", [each.path for each in inputs], inputs=inputs, limits=LIMITS
+        )
         answer = _answer(result)
         level = answer.level if filename == rebuilt_filename else Level.DIFFERENT
         return Comparison(

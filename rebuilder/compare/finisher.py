@@ -42,17 +42,17 @@ class Finisher:
 
     Args:
         run: Runs definitions.
-        guest: Records what the published file has.
+        programs: Record what the published file has.
         toolchains: Where Python for our program comes from.
         blobs: Where files and records are.
         toolchain_name: A toolchain with Python 3.9 or newer.
     """
 
     def __init__(
-        self, run: RunDefinition, guest: Programs, toolchains: Toolchains, blobs: Blobs, toolchain_name: str
+        self, run: RunDefinition, programs: Programs, toolchains: Toolchains, blobs: Blobs, toolchain_name: str
     ) -> None:
         self._run = run
-        self._guest = guest
+        self._programs = programs
         self._toolchains = toolchains
         self._blobs = blobs
         self._toolchain_name = toolchain_name
@@ -79,7 +79,7 @@ class Finisher:
     def _recorded(self, comparison: Comparison, filename: str) -> tuple[dict[str, Any] | None, str]:
         inputs = sides(comparison.published_sha256, comparison.rebuilt_sha256, filename)
         arguments = [*(each.path for each in inputs), "--only", ",".join(comparison.normalisations)]
-        result = self._guest.run("record_archive", arguments, inputs=inputs, limits=LIMITS)
+        result = self._programs.run("archive", "record_archive", arguments, inputs=inputs, limits=LIMITS)
         document = result.document if result.run.outcome is Outcome.COMPLETED else None
         if not isinstance(document, dict):
             return None, "Recording what the published archive has did not come to an end."
@@ -93,7 +93,7 @@ class Finisher:
         sha256 = self._blobs.put(canonical_json(record))
         definition = finishing_definition(
             ToolchainRef(name=toolchain.name, sha256=toolchain.sha256),
-            self._guest.program_input,
+            self._programs.program_input("archive"),
             rebuilt,
             sha256,
             filename,

@@ -41,7 +41,7 @@ _ENDINGS = {
     70: "the build backend failed",
     73: "the build backend left no file",
 }
-"""Exit codes of the guest programs."""
+"""Exit codes of the sandbox programs."""
 
 
 def stopped(case: DiagnosisInput) -> Iterator[Claim]:

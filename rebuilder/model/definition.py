@@ -21,8 +21,8 @@ class Role(StrEnum):
     SOURCE = "source"
     BUILD_DEPENDENCY = "build-dependency"
     BUILD_TOOL = "build-tool"
-    GUEST_PROGRAM = "guest-program"
-    """Our own program that runs inside the sandbox."""
+    PROGRAM = "guest-program"
+    """Our own programs that run inside the sandbox. The word in documents is that of the first version."""
     PARAMETERS = "parameters"
     """A document we derived from the evidence, such as a requirements file."""
 

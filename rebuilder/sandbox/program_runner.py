@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 from rebuilder.environments.protocol import Toolchains
@@ -15,12 +14,12 @@ from rebuilder.sandbox.protocol import ProgramResult, Sandbox
 from rebuilder.sandbox.run import DefinitionRunner
 from rebuilder.store.protocol import Blobs
 
-BUILD_TYPE = "tag:rebuilder,2026:guest/v1"
-"""Names how the commands came about: ``python3 -I guest.pyz PROGRAM ARGUMENTS…``."""
+BUILD_TYPE = "tag:rebuilder,2026:program/v1"
+"""Names how the commands came about: ``python3 -I /tools/FAMILY.pyz PROGRAM ARGUMENTS…``."""
 
 RESULT = "result.json"
 
-GUEST_LIMITS = Limits(
+PROGRAM_LIMITS = Limits(
     wall_seconds=120,
     cpu_seconds=120,
     memory_bytes=1 << 30,
@@ -53,30 +52,39 @@ class SandboxPrograms:
         self._toolchains = toolchains
         self._blobs = blobs
         self._toolchain_name = toolchain_name
+        self._inputs: dict[str, Input] = {}
 
-    @cached_property
-    def program_input(self) -> Input:
-        """The guest programs, as an input for any build definition; stored as a blob once."""
-        return program_archive.program_input(self._blobs)
+    def program_input(self, family: str) -> Input:
+        """The programs of a family, as an input for any build definition; stored as a blob once."""
+        if family not in self._inputs:
+            self._inputs[family] = program_archive.program_input(self._blobs, family)
+        return self._inputs[family]
 
     def run(
-        self, program: str, arguments: Sequence[str], *, inputs: Sequence[Input], limits: Limits | None = None
+        self,
+        family: str,
+        program: str,
+        arguments: Sequence[str],
+        *,
+        inputs: Sequence[Input],
+        limits: Limits | None = None,
     ) -> ProgramResult:
         """Run one program; see :meth:`rebuilder.sandbox.protocol.Programs.run`.
 
         The document is None when the program failed, or wrote something that is not JSON.
         """
         toolchain = self._toolchains.get(self._toolchain_name)
+        programs = self.program_input(family)
         definition = BuildDefinition(
             build_type=BUILD_TYPE,
-            purl="pkg:generic/rebuilder-guest",
+            purl="pkg:generic/rebuilder-programs",
             filename=inputs[0].name if inputs else program,
-            inputs=(self.program_input, *inputs),
+            inputs=(programs, *inputs),
             toolchain=ToolchainRef(name=toolchain.name, sha256=toolchain.sha256),
-            commands=(("python3", "-I", program_archive.PATH, program, *arguments, "--result", f"/out/{RESULT}"),),
+            commands=(("python3", "-I", programs.path, program, *arguments, "--result", f"/out/{RESULT}"),),
             environment=_ENVIRONMENT,
             sandbox=self._kind,
-            limits=limits or GUEST_LIMITS,
+            limits=limits or PROGRAM_LIMITS,
         )
         run = self._run(definition)
         return ProgramResult(run=run, document=self._document(run))

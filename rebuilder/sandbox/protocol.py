@@ -45,18 +45,23 @@ class Programs(Protocol):
     """Runs our own small programs on untrusted files, inside the sandbox."""
 
     def run(
-        self, program: str, arguments: Sequence[str], *, inputs: Sequence[Input], limits: Limits | None = None
+        self,
+        family: str,
+        program: str,
+        arguments: Sequence[str],
+        *,
+        inputs: Sequence[Input],
+        limits: Limits | None = None,
     ) -> ProgramResult:
-        """Run ``python3 guest.pyz PROGRAM ARGUMENTS… --result /out/result.json`` with these blobs bound.
+        """Run ``python3 /tools/FAMILY.pyz PROGRAM ARGUMENTS… --result /out/result.json`` with these blobs bound.
 
         Raises:
             SandboxUnavailableError, SandboxFaultError, ToolchainError: see :class:`Sandbox`.
         """
         ...
 
-    @property
-    def program_input(self) -> Input:
-        """The guest programs themselves (one zip application), as an input for any build definition."""
+    def program_input(self, family: str) -> Input:
+        """The programs of a family (one zip application), as an input for any build definition."""
         ...
 
 

@@ -107,7 +107,7 @@ def _path(definition: BuildDefinition) -> Iterator[Change]:
 def _file_order(definition: BuildDefinition) -> Iterator[Change]:
     """Directories of the source tree list their entries in another order, if the last command names that tree."""
     *earlier, last = definition.commands
-    program = next((each.path for each in definition.inputs if each.role is Role.GUEST_PROGRAM), None)
+    program = next((each.path for each in definition.inputs if each.role is Role.PROGRAM), None)
     if program is None or "--source" not in last[:-1]:
         return
     tree = last[last.index("--source") + 1]

@@ -32,7 +32,7 @@ def pypi_of(url: str, fetcher: Fetcher, blobs: Blobs) -> PyPI:
         url,
         fetcher=fetcher,
         blobs=blobs,
-        guest=nothing,
+        programs=nothing,
         run=nothing,
         resolver=nothing,
         toolchains=nothing,

@@ -49,7 +49,7 @@ def run(outcome: Outcome = Outcome.COMPLETED, *outputs: Output, limit: Limit | N
 
 
 @dataclass
-class InProcessGuest:
+class ListingPrograms:
     """Implements :class:`rebuilder.sandbox.protocol.Programs` for listing archives, in this process."""
 
     blobs: MemoryBlobs
@@ -57,18 +57,22 @@ class InProcessGuest:
     broken: Callable[[], ProgramResult] | None = None
     """Gives what is answered instead."""
 
-    @property
-    def program_input(self) -> Input:
+    def program_input(self, family: str) -> Input:
         """See :class:`rebuilder.sandbox.protocol.Programs`."""
-        return Input(
-            role=Role.GUEST_PROGRAM, name="guest.pyz", sha256=self.blobs.put(b"guest"), path="/tools/guest.pyz"
-        )
+        name = f"{family}.pyz"
+        return Input(role=Role.PROGRAM, name=name, sha256=self.blobs.put(family.encode()), path=f"/tools/{name}")
 
     def run(
-        self, program: str, arguments: Sequence[str], *, inputs: Sequence[Input], limits: Limits | None = None
+        self,
+        family: str,
+        program: str,
+        arguments: Sequence[str],
+        *,
+        inputs: Sequence[Input],
+        limits: Limits | None = None,
     ) -> ProgramResult:
         """See :class:`rebuilder.sandbox.protocol.Programs`."""
-        assert program == "inspect_archive"
+        assert (family, program) == ("archive", "inspect_archive")
         self.runs += 1
         if self.broken is not None:
             return self.broken()
@@ -122,7 +126,7 @@ class Surroundings:
 
     def __post_init__(self) -> None:
         self.fetcher = FakeFetcher(self.blobs)
-        self.guest = InProcessGuest(self.blobs)
+        self.programs = ListingPrograms(self.blobs)
         self.sources = FakeSources(self.blobs)
         self._pages: dict[str, list[dict[str, Any]]] = {}
         self.add_dependency(minibackend_wheel())
@@ -134,7 +138,7 @@ class Surroundings:
             INDEX,
             fetcher=self.fetcher,
             blobs=self.blobs,
-            guest=self.guest,
+            programs=self.programs,
             run=self._run,
             resolver=self.resolver,
             toolchains=FakeToolchains(),

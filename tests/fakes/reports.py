@@ -121,12 +121,12 @@ def definition(subject: Artifact, *, epoch: str | None = "1773045714", **changes
             wheel("flit-core", "3.12.0"),
             wheel("packaging", "25.0"),
             Input(role=Role.PARAMETERS, name="times.json", sha256=sha("times"), path="/inputs/times.json"),
-            Input(role=Role.GUEST_PROGRAM, name="guest.pyz", sha256=sha("guest"), path="/tools/guest.pyz"),
+            Input(role=Role.PROGRAM, name="pypi.pyz", sha256=sha("programs"), path="/tools/pypi.pyz"),
         ),
         "commands": (
-            ("python3", "/tools/guest.pyz", "unpack", f"/inputs/{archive}", "/build/source"),
+            ("python3", "/tools/pypi.pyz", "unpack", f"/inputs/{archive}", "/build/source"),
             ("/tools/uv", "pip", "install", "--offline", "--no-deps", "--require-hashes", "-r", "/inputs/pins.txt"),
-            ("/build/env/bin/python", "/tools/guest.pyz", "build_wheel", "--backend", "flit_core.buildapi"),
+            ("/build/env/bin/python", "/tools/pypi.pyz", "build_wheel", "--backend", "flit_core.buildapi"),
         ),
         "environment": environment,
     }
@@ -297,7 +297,7 @@ def differs(blobs: Blobs, name: str = "almanac") -> Report:
 
 
 FAILED_LOG = (
-    b"guest: unpacked 214 files\n\x1b[1mInstalled 3 packages\x1b[0m in 12ms\nbuild_wheel: it requires nothing\n"
+    b"unpack: unpacked 214 files\n\x1b[1mInstalled 3 packages\x1b[0m in 12ms\nbuild_wheel: it requires nothing\n"
     b"Traceback (most recent call last):\n"
     b'  File "/build/source/setup.py", line 12, in <module>\n    import numpy\n'
     b"ModuleNotFoundError: No module named 'numpy'\nbuild_wheel: the backend's build_wheel failed\n"

@@ -43,8 +43,8 @@ class Bench:
     def __init__(self, toolchains: DebianToolchains, scratch: Path) -> None:
         self.blobs = MemoryBlobs()
         self.sandbox = BubblewrapSandbox(self.blobs, FixedClock(), scratch=scratch)
-        self.guest = SandboxPrograms(self.sandbox, toolchains, self.blobs, "trixie")
-        self.comparer = Comparer(self.blobs, self.guest)
+        self.programs = SandboxPrograms(self.sandbox, toolchains, self.blobs, "trixie")
+        self.comparer = Comparer(self.blobs, self.programs)
         run = DefinitionRunner({self.sandbox.kind: self.sandbox}, toolchains, self.blobs)
         self.diffoscope = DiffoscopeRunner(run, toolchains, self.blobs)
 
@@ -77,8 +77,8 @@ def test_inspection_in_the_sandbox(bench: Bench) -> None:
         Input(role=Role.PARAMETERS, name=f"{index}", sha256=bench.blobs.put(data), path=f"/inputs/{index}")
         for index, data in enumerate(files)
     ]
-    result = bench.guest.run(
-        "inspect_archive", [*(each.path for each in inputs), "--text", "*/PKG-INFO"], inputs=inputs
+    result = bench.programs.run(
+        "archive", "inspect_archive", [*(each.path for each in inputs), "--text", "*/PKG-INFO"], inputs=inputs
     )
     archives = [Inspection.model_validate(each) for each in result.document["archives"]]
     assert ["zip", "tar.gz"] == [each.format for each in archives]
@@ -103,7 +103,7 @@ def test_large_wheel_is_read_quickly(bench: Bench) -> None:
             archive.writestr(f"pkg/m{index}.py", line)
         archive.writestr("pkg/data.bin", b"".join(zlib.crc32(b"%d" % n).to_bytes(4, "big") for n in range(2 << 20)))
     wheel = Input(role=Role.PARAMETERS, name="w", sha256=bench.blobs.put(out.getvalue()), path="/inputs/w")
-    result = bench.guest.run("inspect_archive", [wheel.path], inputs=[wheel])
+    result = bench.programs.run("archive", "inspect_archive", [wheel.path], inputs=[wheel])
     assert len(out.getvalue()) > 10 << 20
     assert 151 == len(result.document["archives"][0]["members"])
     assert result.run.wall_seconds < 5

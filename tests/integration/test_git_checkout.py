@@ -51,14 +51,14 @@ class Bench:
     def run(self, *commands: tuple[str, ...], commit_object: str | None = None) -> Run:
         """Check out, then run the commands."""
         commit = self.source.commit
-        guest = program_input(self.blobs)
+        program = program_input(self.blobs, "pypi")
         inputs = {
             "source.tar": self.source.archive_sha256,
             "commit": commit_object or commit.object_sha256,
             "tag": commit.tags[0].object_sha256,
         }
         checkout = (
-            *("/usr/bin/python3", "-I", "-S", guest.path, "checkout", "--archive", "/inputs/source.tar"),
+            *("/usr/bin/python3", "-I", "-S", program.path, "checkout", "--archive", "/inputs/source.tar"),
             *("--commit", self.sha, "--commit-object", "/inputs/commit", "--into", "/build/src", "--shallow"),
             *("--tag-object", "v1.2=/inputs/tag"),
         )
@@ -71,7 +71,7 @@ class Bench:
                 build_type="urn:example:build",
                 purl="pkg:pypi/x@1.2",
                 filename="x-1.2.tar.gz",
-                inputs=(guest, *files),
+                inputs=(program, *files),
                 toolchain=self._toolchain,
                 commands=(checkout, *commands),
                 environment={"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"},
@@ -103,9 +103,9 @@ def test_git_in_the_sandbox_describes_the_tag(bench: Bench) -> None:
 
 def test_source_archive_with_a_version_from_git(bench: Bench) -> None:
     """A backend that asks git gets the version, twice the same."""
-    guest = program_input(bench.blobs)
+    program = program_input(bench.blobs, "pypi")
     build = (
-        *("/usr/bin/python3", "-B", guest.path, "build_sdist", "--backend", "backend", "--backend-path", "tools"),
+        *("/usr/bin/python3", "-B", program.path, "build_sdist", "--backend", "backend", "--backend-path", "tools"),
         *("--source", "/build/src", "--out", "/out"),
     )
     run = bench.run(build)

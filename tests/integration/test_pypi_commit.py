@@ -99,7 +99,7 @@ def test_definition_says_everything() -> None:
         definition.source.digest,
     )
     assert [
-        (Role.GUEST_PROGRAM, "/tools/guest.pyz"),
+        (Role.PROGRAM, "/tools/pypi.pyz"),
         (Role.BUILD_TOOL, "/tools/uv"),
         (Role.SOURCE, "/inputs/commit.tar"),
         (Role.SOURCE, "/inputs/commit"),
@@ -343,14 +343,14 @@ class Real:
         """The ecosystem with a fake network and a real sandbox."""
         runner = DefinitionRunner({self.sandbox.kind: self.sandbox}, self._toolchains, self.blobs)
         self.run = runner
-        self.guest = SandboxPrograms(self.sandbox, self._toolchains, self.blobs, "bookworm")
+        self.programs = SandboxPrograms(self.sandbox, self._toolchains, self.blobs, "bookworm")
         fetcher = self.surroundings.fetcher
         fetcher._blobs = self.blobs
         return PyPI(
             INDEX,
             fetcher=fetcher,
             blobs=self.blobs,
-            guest=self.guest,
+            programs=self.programs,
             run=runner,
             resolver=self.surroundings.resolver,
             toolchains=self._toolchains,
@@ -370,8 +370,8 @@ def test_attested_commit_to_source_archive_and_wheel_bit_for_bit(tmp_path: Path,
     assert isinstance(tree, SourceTree), tree
     origin = Origin(repository=URL, commit=real.commit, tag="v1.5", attested=True, sentence="Attested.")
     published = {each.filename: each.sha256 for each in (found.artifact.file, found.source_file) if each is not None}
-    comparer = Comparer(real.blobs, real.guest)
-    finisher = Finisher(real.run, real.guest, toolchains, real.blobs, "bookworm")
+    comparer = Comparer(real.blobs, real.programs)
+    finisher = Finisher(real.run, real.programs, toolchains, real.blobs, "bookworm")
     same = {}
     hypotheses = from_commit(pypi, found, origin, tree)
     hypothesis: Hypothesis | None = hypotheses.first()

@@ -55,7 +55,7 @@ def test_a_wheel_with_its_source_archive() -> None:
     assert "idna-3.10.dist-info/WHEEL" in found.artifact_inspection.texts
     assert found.source_inspection is not None
     assert "idna-3.10/pyproject.toml" in found.source_inspection.texts
-    assert surroundings.guest.runs == 1
+    assert surroundings.programs.runs == 1
 
 
 def test_listing_is_remembered() -> None:
@@ -63,7 +63,7 @@ def test_listing_is_remembered() -> None:
     surroundings = Surroundings()
     surroundings.publish(*release())
     assert evidence(surroundings) == evidence(surroundings)
-    assert surroundings.guest.runs == 1
+    assert surroundings.programs.runs == 1
 
 
 def test_newest_version_and_chosen_file() -> None:
@@ -255,10 +255,10 @@ def test_listing_stopped_at_a_limit() -> None:
     """A zip bomb that exhausts the sandbox is its own outcome, and is not remembered."""
     surroundings = Surroundings()
     surroundings.publish(*release())
-    surroundings.guest.broken = lambda: ProgramResult(run=run(Outcome.TIMED_OUT, limit=Limit.MEMORY))
+    surroundings.programs.broken = lambda: ProgramResult(run=run(Outcome.TIMED_OUT, limit=Limit.MEMORY))
     verdict, sentence = obstacle(surroundings)
     assert Verdict.TIMED_OUT is verdict
     assert "limit on memory" in sentence
-    surroundings.guest.broken = lambda: ProgramResult(run=run(Outcome.BUILD_FAILED))
+    surroundings.programs.broken = lambda: ProgramResult(run=run(Outcome.BUILD_FAILED))
     assert Verdict.UNSUPPORTED is obstacle(surroundings)[0]
     assert not surroundings.facts.documents

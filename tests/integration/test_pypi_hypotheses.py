@@ -107,7 +107,7 @@ def test_definition_says_everything() -> None:
     definition = begin(surroundings, sdist, wheel).first().definition
     backend = minibackend_wheel()
     assert [
-        (Role.GUEST_PROGRAM, "/tools/guest.pyz"),
+        (Role.PROGRAM, "/tools/pypi.pyz"),
         (Role.BUILD_TOOL, "/tools/uv"),
         (Role.SOURCE, "/inputs/idna-3.10.tar.gz"),
         (Role.PARAMETERS, "/inputs/requirements.txt"),

@@ -12,41 +12,41 @@ from rebuilder.model.comparison import Comparison, Level, MemberChange
 from rebuilder.sandbox.protocol import ProgramResult
 from tests.fakes.archives import Entry, zip_bytes
 from tests.fakes.blobs import MemoryBlobs
-from tests.fakes.guest import InProcessGuest
+from tests.fakes.programs import InProcessPrograms
 
 NAME = "pkg-1-py3-none-any.whl"
 
 
-class WritesGuest(InProcessGuest):
-    """A guest whose program wrote something of its own."""
+class WritingPrograms(InProcessPrograms):
+    """Programs of which each program wrote something of its own."""
 
     def __init__(self, blobs: MemoryBlobs, document: Any) -> None:
         super().__init__(blobs)
         self._document = document
 
-    def run(self, program: str, arguments: Any, *, inputs: Any, limits: Any = None) -> ProgramResult:
+    def run(self, family: str, program: str, arguments: Any, *, inputs: Any, limits: Any = None) -> ProgramResult:
         """The document, whatever was asked."""
-        result = super().run(program, arguments, inputs=inputs, limits=limits)
+        result = super().run(family, program, arguments, inputs=inputs, limits=limits)
         return result._replace(document=self._document)
 
 
 def compared(
-    published: bytes, rebuilt: bytes, guest: type[InProcessGuest] = InProcessGuest, **options: Any
+    published: bytes, rebuilt: bytes, programs: type[InProcessPrograms] = InProcessPrograms, **options: Any
 ) -> Comparison:
     """Compare some bytes under one name."""
     blobs = MemoryBlobs()
-    comparer = Comparer(blobs, guest(blobs, **options))
+    comparer = Comparer(blobs, programs(blobs, **options))
     return comparer.compare(blobs.put(published), blobs.put(rebuilt), filename=NAME, rebuilt_filename=NAME)
 
 
 def test_equal_digests_start_no_sandbox() -> None:
     """The common good case costs nothing."""
     blobs = MemoryBlobs()
-    guest = InProcessGuest(blobs)
+    programs = InProcessPrograms(blobs)
     digest = blobs.put(zip_bytes(Entry()))
-    found = Comparer(blobs, guest).compare(digest, digest, filename=NAME, rebuilt_filename=NAME)
+    found = Comparer(blobs, programs).compare(digest, digest, filename=NAME, rebuilt_filename=NAME)
     assert (Level.IDENTICAL, ()) == (found.level, found.differences)
-    assert [] == guest.runs
+    assert [] == programs.runs
 
 
 def test_equivalent_files_list_what_was_set_aside() -> None:
@@ -67,7 +67,7 @@ def test_different_files() -> None:
 def test_another_file_name_is_a_difference(rebuilt: Entry) -> None:
     """Installers act on the tags in a file name, so only equal bytes excuse another one."""
     blobs = MemoryBlobs()
-    comparer = Comparer(blobs, InProcessGuest(blobs))
+    comparer = Comparer(blobs, InProcessPrograms(blobs))
     digests = blobs.put(zip_bytes(Entry())), blobs.put(zip_bytes(rebuilt))
     found = comparer.compare(*digests, filename=NAME, rebuilt_filename="pkg-1-py2.py3-none-any.whl")
     assert (Level.IDENTICAL if digests[0] == digests[1] else Level.DIFFERENT) is found.level
@@ -106,7 +106,7 @@ def test_a_comparison_that_does_not_end(options: dict[str, Any], words: str) -> 
 )
 def test_what_comes_out_of_the_sandbox_is_checked(document: Any) -> None:
     """A program that was taken over can at most say that the files differ in a way nobody can explain."""
-    found = compared(zip_bytes(Entry()), zip_bytes(Entry(time=0)), WritesGuest, document=document)
+    found = compared(zip_bytes(Entry()), zip_bytes(Entry(time=0)), WritingPrograms, document=document)
     assert Level.DIFFERENT is found.level
     assert (found.problem or "").startswith("The SHA-256 digests differ")
 
@@ -114,7 +114,7 @@ def test_what_comes_out_of_the_sandbox_is_checked(document: Any) -> None:
 def test_odd_names_do_not_reach_the_sandbox() -> None:
     """A name from a registry becomes part of a path only when it is plain."""
     blobs = MemoryBlobs()
-    guest = InProcessGuest(blobs)
+    programs = InProcessPrograms(blobs)
     digests = blobs.put(zip_bytes(Entry())), blobs.put(zip_bytes(Entry(time=0)))
-    Comparer(blobs, guest).compare(*digests, filename="../--evil name", rebuilt_filename="../--evil name")
-    assert [("compare_archives", ("/inputs/published/file", "/inputs/rebuilt/file"))] == guest.runs
+    Comparer(blobs, programs).compare(*digests, filename="../--evil name", rebuilt_filename="../--evil name")
+    assert [("compare_archives", ("/inputs/published/file", "/inputs/rebuilt/file"))] == programs.runs

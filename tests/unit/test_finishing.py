@@ -43,7 +43,7 @@ def finished(sha256: Sha256 = ARTIFACT.sha256, names: tuple[str, ...] = ("zip-ti
     """An equivalent attempt whose archive was finished."""
     equivalent = attempt(ARTIFACT, Level.EQUIVALENT)
     assert equivalent.rebuilt is not None
-    program = Input(role=Role.GUEST_PROGRAM, name="guest.pyz", sha256=digest("guest"), path="/tools/guest.pyz")
+    program = Input(role=Role.PROGRAM, name="archive.pyz", sha256=digest("programs"), path="/tools/archive.pyz")
     definition = finishing_definition(
         equivalent.hypothesis.definition.toolchain, program, equivalent.rebuilt.sha256, RECORD, ARTIFACT.filename
     )
@@ -131,7 +131,7 @@ FORGED: dict[str, Callable[[], Attempt]] = {
     "the published file was there": lambda: changed(
         definition=finishing_definition(
             finished().hypothesis.definition.toolchain,
-            Input(role=Role.GUEST_PROGRAM, name="guest.pyz", sha256=ARTIFACT.sha256, path="/tools/guest.pyz"),
+            Input(role=Role.PROGRAM, name="archive.pyz", sha256=ARTIFACT.sha256, path="/tools/archive.pyz"),
             digest("equivalent 0022"),
             RECORD,
             ARTIFACT.filename,

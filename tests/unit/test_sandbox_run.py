@@ -11,7 +11,7 @@ from rebuilder.model.attempt import Limit, Outcome
 from rebuilder.model.definition import Input, Limits, Role, ToolchainRef
 from rebuilder.model.value import Sha256, sha256_hex
 from rebuilder.sandbox import program_archive
-from rebuilder.sandbox.program_runner import BUILD_TYPE, GUEST_LIMITS, SandboxPrograms
+from rebuilder.sandbox.program_runner import BUILD_TYPE, PROGRAM_LIMITS, SandboxPrograms
 from rebuilder.sandbox.run import DefinitionRunner
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
@@ -19,7 +19,7 @@ from tests.fakes.sandbox import FakeSandbox, Script, definition
 from tests.fakes.toolchains import FakeToolchains
 
 TRUE = ("/usr/bin/true",)
-COMMAND = ("python3", "-I", "/tools/guest.pyz", "inspect_archive", "/inputs/a", "--result", "/out/result.json")
+COMMAND = ("python3", "-I", "/tools/archive.pyz", "inspect_archive", "/inputs/a", "--result", "/out/result.json")
 
 
 class House:
@@ -30,7 +30,7 @@ class House:
         self.toolchains = FakeToolchains(place)
         self.sandbox = FakeSandbox(self.blobs, FixedClock(), {(TRUE,): Script(), (COMMAND,): script or Script()})
         self.run = DefinitionRunner({"bubblewrap": self.sandbox}, self.toolchains, self.blobs)
-        self.guest = SandboxPrograms(self.sandbox, self.toolchains, self.blobs, "trixie")
+        self.programs = SandboxPrograms(self.sandbox, self.toolchains, self.blobs, "trixie")
         self.toolchain = ToolchainRef(name="trixie", sha256=self.toolchains.get("trixie").sha256)
 
     def input(self, content: bytes = b"a") -> Input:
@@ -92,16 +92,16 @@ def test_missing_input(tmp_path: Path) -> None:
         house.run(definition(TRUE, toolchain=house.toolchain, inputs=(lost,)))
 
 
-def test_guest_gives_its_document(tmp_path: Path) -> None:
+def test_a_program_gives_its_document(tmp_path: Path) -> None:
     """The program, its arguments and limits are what was asked; its JSON comes back."""
     house = House(tmp_path, Script(outputs={"result.json": b'{"a": [1, null]}'}))
-    result = house.guest.run("inspect_archive", ["/inputs/a"], inputs=[house.input()])
+    result = house.programs.run("archive", "inspect_archive", ["/inputs/a"], inputs=[house.input()])
     assert {"a": [1, None]} == result.document
     ((ran, _, inputs),) = house.sandbox.ran
-    assert (BUILD_TYPE, (COMMAND,), GUEST_LIMITS) == (ran.build_type, ran.commands, ran.limits)
-    assert inputs["/tools/guest.pyz"].read_bytes() == program_archive.program_archive()
+    assert (BUILD_TYPE, (COMMAND,), PROGRAM_LIMITS) == (ran.build_type, ran.commands, ran.limits)
+    assert inputs["/tools/archive.pyz"].read_bytes() == program_archive.program_archive("archive")
     limits = Limits(wall_seconds=1)
-    house.guest.run("inspect_archive", ["/inputs/a"], inputs=[house.input()], limits=limits)
+    house.programs.run("archive", "inspect_archive", ["/inputs/a"], inputs=[house.input()], limits=limits)
     assert house.sandbox.ran[1][0].limits == limits
 
 
@@ -121,6 +121,6 @@ def test_guest_gives_its_document(tmp_path: Path) -> None:
     ],
     ids=["failed", "limit", "nothing", "other name", "empty", "cut", "NaN", "not text", "deep", "long number"],
 )
-def test_guest_without_a_document(tmp_path: Path, script: Script) -> None:
-    """A guest program was fed hostile bytes: whatever it wrote, it is JSON or nothing."""
-    assert House(tmp_path, script).guest.run("inspect_archive", ["/inputs/a"], inputs=[]).document is None
+def test_a_program_without_a_document(tmp_path: Path, script: Script) -> None:
+    """A sandbox program was fed hostile bytes: whatever it wrote, it is JSON or nothing."""
+    assert House(tmp_path, script).programs.run("archive", "inspect_archive", ["/inputs/a"], inputs=[]).document is None

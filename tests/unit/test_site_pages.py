@@ -78,7 +78,7 @@ def test_the_build_behind_the_verdict_is_shown() -> None:
     ]
     assert [("flit-core", "3.12.0"), ("packaging", "25.0")] == [(row.name, row.version) for row in build.groups[1].rows]
     assert build.clock.endswith("2026-03-09 08:41:54 UTC.")
-    assert build.commands[0][:3] == ("python3", "/tools/guest.pyz", "unpack")
+    assert build.commands[0][:3] == ("python3", "/tools/pypi.pyz", "unpack")
     assert "libc6 2.41-12" in build.packages
 
 

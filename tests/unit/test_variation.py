@@ -19,10 +19,10 @@ from rebuilder.verification.variation import VariationRunner, changes
 from tests.fakes import reports
 
 SUBJECT = reports.artifact()
-GUEST = Input(role=Role.GUEST_PROGRAM, name="guest.pyz", sha256=reports.sha("guest"), path="/tools/guest.pyz")
+PROGRAM = Input(role=Role.PROGRAM, name="pypi.pyz", sha256=reports.sha("programs"), path="/tools/pypi.pyz")
 BASE = reports.definition(
     SUBJECT,
-    inputs=(GUEST,),
+    inputs=(PROGRAM,),
     commands=(
         ("unpack", "--into", "/build/source"),
         ("/build/env/bin/python", "--source", "/build/source/x", "--out", "/out"),
@@ -170,7 +170,7 @@ def test_the_factor_that_is_in_the_result_flips_it(factor: Factor, text: Callabl
 def test_a_clock_that_is_fixed_steadies() -> None:
     """Without the time told to it the build gives something else each time; with it, the same."""
     count = itertools.count()
-    base = reports.definition(SUBJECT, epoch=None, inputs=(GUEST,), commands=BASE.commands)
+    base = reports.definition(SUBJECT, epoch=None, inputs=(PROGRAM,), commands=BASE.commands)
     table = varied(lambda each: f"a={each.environment.get('SOURCE_DATE_EPOCH') or next(count)}", base)
     assert table is not None
     assert not table.steady

@@ -36,7 +36,7 @@ _RELEASES = 1 << 10
 
 
 class Product(StrEnum):
-    """What the backend is asked for; the value is the guest program that asks."""
+    """What the backend is asked for; the value is the sandbox program that asks."""
 
     WHEEL = "build_wheel"
     SDIST = "build_sdist"
@@ -52,7 +52,7 @@ class BuildInputs:
     tree: SourceOrigin
     system: BuildSystem
     toolchain: ToolchainRef
-    guest: Input
+    program: Input
     uv: Input
     requirements: Input
     dependencies: tuple[Input, ...]
@@ -100,7 +100,7 @@ def build_definition(bench: BuildInputs, circumstances: BuildConditions) -> Buil
     )
     if bench.windows is not None:
         crlf = tuple(f"--crlf={name}" for name in bench.windows.crlf)
-        build = ("/usr/bin/python3", "-I", "-S", bench.guest.path, "as_windows", "--out=/out", *crlf, "--", *build)
+        build = ("/usr/bin/python3", "-I", "-S", bench.program.path, "as_windows", "--out=/out", *crlf, "--", *build)
     return _definition(bench, circumstances, build)
 
 
@@ -174,7 +174,7 @@ def dependency_input(pin: Pin) -> Input:
 
 
 def _definition(bench: BuildInputs, circumstances: BuildConditions, last: tuple[str, ...]) -> BuildDefinition:
-    inputs = (bench.guest, bench.uv, *bench.tree.inputs, bench.requirements, *bench.dependencies)
+    inputs = (bench.program, bench.uv, *bench.tree.inputs, bench.requirements, *bench.dependencies)
     return BuildDefinition(
         build_type=COMMIT_BUILD_TYPE if isinstance(bench.tree, CheckedOut) else BUILD_TYPE,
         purl=bench.purl,
@@ -194,7 +194,7 @@ def _definition(bench: BuildInputs, circumstances: BuildConditions, last: tuple[
 
 def _tree_command(bench: BuildInputs, circumstances: BuildConditions) -> tuple[str, ...]:
     program = bench.tree.command(circumstances.source_umask)
-    return ("/usr/bin/python3", "-I", "-S", bench.guest.path, *program)
+    return ("/usr/bin/python3", "-I", "-S", bench.program.path, *program)
 
 
 def _environment_commands(bench: BuildInputs) -> tuple[tuple[str, ...], ...]:
@@ -210,7 +210,7 @@ def _environment_commands(bench: BuildInputs) -> tuple[tuple[str, ...], ...]:
 def _backend_command(bench: BuildInputs) -> tuple[str, ...]:
     paths = [argument for path in bench.system.backend_path for argument in ("--backend-path", path)]
     return (
-        *(f"{ENVIRONMENT}/bin/python", bench.guest.path, bench.product.value),
+        *(f"{ENVIRONMENT}/bin/python", bench.program.path, bench.product.value),
         *("--backend", bench.system.backend, *paths),
         *("--source", _project(bench)),
     )

@@ -252,7 +252,7 @@ def _furnished(
         tree=case.checkout,
         system=case.system,
         toolchain=ToolchainRef(name=toolchain.name, sha256=toolchain.sha256),
-        guest=workshop.guest.program_input,
+        program=workshop.programs.program_input("pypi"),
         uv=workshop.uv_input(),
         requirements=parameters(workshop, REQUIREMENTS, b""),
         dependencies=(),

@@ -61,7 +61,7 @@ class Context:
 
     fetcher: Fetcher
     blobs: Blobs
-    guest: Programs
+    programs: Programs
     run: RunDefinition
     resolver: Resolver
     toolchains: Toolchains

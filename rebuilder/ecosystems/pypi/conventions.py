@@ -64,7 +64,7 @@ class PyPIConventions(Conventions):
             index.index_url,
             fetcher=fetcher,
             blobs=context.blobs,
-            guest=context.programs,
+            programs=context.programs,
             run=context.run,
             resolver=resolver,
             toolchains=context.toolchains,

@@ -45,7 +45,7 @@ class PyPI:
         *,
         fetcher: Fetcher,
         blobs: Blobs,
-        guest: Programs,
+        programs: Programs,
         run: RunDefinition,
         resolver: Resolver,
         toolchains: Toolchains,
@@ -64,7 +64,7 @@ class PyPI:
             index_url: The address that package installers are given; may hold credentials.
             fetcher: Reaches the index.
             blobs: Where files and parameter documents are kept.
-            guest: Lists archives inside the sandbox.
+            programs: List archives inside the sandbox.
             run: Runs the definition that asks a backend for further requirements.
             resolver: Chooses versions of build dependencies on the same index.
             toolchains: Has those of ``toolchain_choice``, and the same with git, named ``…-git``.
@@ -81,7 +81,7 @@ class PyPI:
         self._workshop = Context(
             fetcher=fetcher,
             blobs=blobs,
-            guest=guest,
+            programs=programs,
             run=run,
             resolver=resolver,
             toolchains=toolchains,

@@ -185,7 +185,7 @@ def _furnished(workshop: Context, case: WheelEvidence, interpreter: Interpreter)
         ),
         system=tools.system,
         toolchain=ToolchainRef(name=toolchain.name, sha256=toolchain.sha256),
-        guest=workshop.guest.program_input,
+        program=workshop.programs.program_input("pypi"),
         uv=workshop.uv_input(),
         requirements=parameters(workshop, REQUIREMENTS, b""),
         dependencies=(),

@@ -23,7 +23,7 @@ def inspect(workshop: Context, archives: Sequence[Input], *, texts: Sequence[str
     Raises:
         NotRebuildable: the listing was cut short by a limit or failed.
     """
-    program = workshop.guest.program_input
+    program = workshop.programs.program_input("archive")
     question = {"inspect": [each.sha256 for each in archives], "texts": list(texts), "program": program.sha256}
     key = sha256_hex(canonical_json(question))
     document = workshop.facts.get(key)
@@ -36,7 +36,7 @@ def inspect(workshop: Context, archives: Sequence[Input], *, texts: Sequence[str
 def _run_inspection(workshop: Context, archives: Sequence[Input], texts: Sequence[str]) -> list[dict[str, object]]:
     wanted = [f"--text={pattern}" for pattern in texts]
     paths = [each.path for each in archives]
-    result = workshop.guest.run("inspect_archive", [*paths, *wanted], inputs=archives)
+    result = workshop.programs.run("archive", "inspect_archive", [*paths, *wanted], inputs=archives)
     names = " and ".join(each.name for each in archives)
     document = result.document
     listings = document.get("archives") if isinstance(document, dict) else None

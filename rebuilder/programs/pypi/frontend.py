@@ -30,7 +30,7 @@ class Product(NamedTuple):
 
     @property
     def program(self) -> str:
-        """Name of the guest program, and of the hook."""
+        """Name of the sandbox program, and of the hook."""
         return f"build_{self.name}"
 
     @property

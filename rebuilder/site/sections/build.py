@@ -76,7 +76,7 @@ _GROUPS = (
     (Role.BUILD_TOOL, "Build tools", "Programs the build was run with."),
     (Role.BUILD_DEPENDENCY, "Build dependencies", "Packages the source asks for in order to be built."),
     (Role.PARAMETERS, "Derived documents", "Made by us: the build requirements, each with its digest."),
-    (Role.GUEST_PROGRAM, "Our own program", "The part of this rebuilder that runs inside the sandbox."),
+    (Role.PROGRAM, "Our own program", "The part of this rebuilder that runs inside the sandbox."),
 )
 
 _SOURCE_KINDS = {

@@ -1,4 +1,4 @@
-"""Guest programs run on every toolchain, and every toolchain's zlib writes the same."""
+"""Sandbox programs run on every toolchain, and every toolchain's zlib writes the same."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ class Bench:
             role=Role.SOURCE, name="x-1.tar.gz", sha256=self.blobs.put(source), path="/inputs/x-1.tar.gz"
         )
 
-    def guest(self, toolchain: str) -> SandboxPrograms:
-        """Guest programs on that toolchain."""
+    def programs(self, toolchain: str) -> SandboxPrograms:
+        """Sandbox programs on that toolchain."""
         return SandboxPrograms(self.sandbox, self.toolchains, self.blobs, toolchain)
 
     def build(self, toolchain: str) -> Run:
         """Unpack the source archive and build its wheel there."""
-        program = self.guest(toolchain).program_input
-        guest = ("/usr/bin/python3", "-B", program.path)
+        program = self.programs(toolchain).program_input("pypi")
+        pypi = ("/usr/bin/python3", "-B", program.path)
         return self.run(
             BuildDefinition(
                 build_type="urn:example:build",
@@ -63,9 +63,9 @@ class Bench:
                 inputs=(program, self.source),
                 toolchain=ToolchainRef(name=toolchain, sha256=self.toolchains.get(toolchain).sha256),
                 commands=(
-                    (*guest, "unpack", "--source", self.source.path, "--into", "/build/src"),
+                    (*pypi, "unpack", "--source", self.source.path, "--into", "/build/src"),
                     (
-                        *(*guest, "build_wheel", "--backend", "backend", "--backend-path", "."),
+                        *(*pypi, "build_wheel", "--backend", "backend", "--backend-path", "."),
                         *("--source", "/build/src/x-1", "--out", "/out"),
                     ),
                 ),
@@ -86,11 +86,11 @@ def bench(toolchains: DebianToolchains, tmp_path_factory: pytest.TempPathFactory
 def test_programs_that_read(bench: Bench, toolchain: str) -> None:
     """Archives are listed and compared on each Python."""
     same = bench.source.replace(path="/inputs/other.tar.gz")
-    guest = bench.guest(toolchain)
-    listed = guest.run("inspect_archive", [bench.source.path], inputs=[bench.source])
+    programs = bench.programs(toolchain)
+    listed = programs.run("archive", "inspect_archive", [bench.source.path], inputs=[bench.source])
     assert Outcome.COMPLETED == listed.run.outcome, bench.blobs.read(listed.run.log_sha256)
     assert ["x-1/backend.py"] == [each["name"] for each in listed.document["archives"][0]["members"]]
-    compared = guest.run("compare_archives", [bench.source.path, same.path], inputs=[bench.source, same])
+    compared = programs.run("compare", "compare_archives", [bench.source.path, same.path], inputs=[bench.source, same])
     assert Outcome.COMPLETED == compared.run.outcome, bench.blobs.read(compared.run.log_sha256)
     assert compared.document is not None
 

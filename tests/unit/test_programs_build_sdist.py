@@ -26,13 +26,13 @@ def build_sdist(sdist_directory, config_settings=None):
 
 def call(tmp_path: Path, backend: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Run ``build_sdist`` on a source tree that holds its own backend."""
-    (tmp_path / "guest.pyz").write_bytes(program_archive())
+    (tmp_path / "pypi.pyz").write_bytes(program_archive("pypi"))
     (tmp_path / "src").mkdir()
     (tmp_path / "out").mkdir()
     (tmp_path / "src" / "backend.py").write_text(backend)
     arguments = ["build_sdist", "--backend", "backend", "--backend-path", ".", "--source", str(tmp_path / "src")]
     return subprocess.run(
-        [sys.executable, "-E", "-S", tmp_path / "guest.pyz", *arguments, *options],
+        [sys.executable, "-E", "-S", tmp_path / "pypi.pyz", *arguments, *options],
         capture_output=True,
         text=True,
         check=False,

@@ -1,7 +1,8 @@
-"""Guest programs without a sandbox, for fast tests."""
+"""Sandbox programs without a sandbox, for fast tests."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import tempfile
 from collections.abc import Sequence
@@ -10,14 +11,14 @@ from pathlib import Path
 
 from rebuilder.model.attempt import Limit, Outcome, Run
 from rebuilder.model.definition import Input, Limits, Role
-from rebuilder.programs.__main__ import main
+from rebuilder.programs.command import run as run_program
 from rebuilder.sandbox.protocol import ProgramResult
 from rebuilder.store.protocol import Blobs
 
 _NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-class InProcessGuest:
+class InProcessPrograms:
     """A :class:`sandbox.protocol.Programs` by calling the program here, with files in a temporary directory."""
 
     def __init__(self, blobs: Blobs, *, limit: Limit | None = None, exit_code: int = 0) -> None:
@@ -29,7 +30,13 @@ class InProcessGuest:
         """Programs and arguments, in order."""
 
     def run(
-        self, program: str, arguments: Sequence[str], *, inputs: Sequence[Input], limits: Limits | None = None
+        self,
+        family: str,
+        program: str,
+        arguments: Sequence[str],
+        *,
+        inputs: Sequence[Input],
+        limits: Limits | None = None,
     ) -> ProgramResult:
         """See :meth:`rebuilder.sandbox.protocol.Programs.run`."""
         self.runs.append((program, tuple(arguments)))
@@ -44,15 +51,15 @@ class InProcessGuest:
                 places[each.path] = str(place)
             result = Path(directory, "result.json")
             moved = [places.get(each, each) for each in arguments]
-            code = main(["guest", program, *moved, "--result", str(result)])
+            table = importlib.import_module(f"rebuilder.programs.{family}.__main__").PROGRAMS
+            code = run_program(table, [family, program, *moved, "--result", str(result)])
             document = json.loads(result.read_text("utf-8")) if code == 0 else None
         return ProgramResult(run=self._ended(code), document=document)
 
-    @property
-    def program_input(self) -> Input:
+    def program_input(self, family: str) -> Input:
         """See :attr:`rebuilder.sandbox.protocol.Programs.program_input`."""
-        sha256 = self._blobs.put(b"guest programs")
-        return Input(role=Role.GUEST_PROGRAM, name="guest.pyz", sha256=sha256, path="/tools/guest.pyz")
+        sha256 = self._blobs.put(f"{family} programs".encode())
+        return Input(role=Role.PROGRAM, name=f"{family}.pyz", sha256=sha256, path=f"/tools/{family}.pyz")
 
     def _ended(self, code: int) -> Run:
         outcome = Outcome.BUILD_FAILED if code else Outcome.COMPLETED

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
 
-import rebuilder.programs
 from rebuilder.programs.pypi.build_wheel import HOOK_FAILED, NO_BACKEND, NO_WHEEL
+from rebuilder.sandbox.program_archive import program_archive
 
 BACKEND = """
 import os, sys
@@ -39,15 +38,9 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The guest programs as one zip application."""
-    path = tmp_path_factory.mktemp("guest") / "guest.pyz"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(
-            "__main__.py", "import sys\nfrom rebuilder.programs.__main__ import main\nsys.exit(main(sys.argv))\n"
-        )
-        archive.writestr("rebuilder/__init__.py", "")
-        for file in Path(rebuilder.programs.__file__).parent.rglob("*.py"):
-            archive.write(file, file.relative_to(Path(rebuilder.programs.__file__).parents[2]))
+    """The family as one zip application."""
+    path = tmp_path_factory.mktemp("program") / "pypi.pyz"
+    path.write_bytes(program_archive("pypi"))
     return path
 
 

@@ -1,0 +1,17 @@
+"""The family ``archive``: listing an archive, and writing recorded values into a rebuilt one."""
+
+from __future__ import annotations
+
+import sys
+
+from rebuilder.programs.command import run
+
+PROGRAMS = {
+    "inspect_archive": "archive.inspect_archive",
+    "record_archive": "archive.record_archive",
+    "finish_archive": "archive.finish_archive",
+}
+"""Each program, and its module below ``rebuilder.programs``."""
+
+if __name__ == "__main__":
+    sys.exit(run(PROGRAMS, sys.argv))

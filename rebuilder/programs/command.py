@@ -1,0 +1,23 @@
+"""Runs the program of a family that is named on the command line."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+
+def run(programs: dict[str, str], argv: list[str]) -> int:
+    """Run one program, and give its exit code.
+
+    Args:
+        programs: The family: each program, and the module below ``rebuilder.programs`` whose ``main`` it is.
+        argv: The name of the application, the program, and the program's arguments.
+
+    Returns:
+        What the program says; 64 when there is none of that name (EX_USAGE of sysexits.h).
+    """
+    if len(argv) < 2 or argv[1] not in programs:
+        print(f"{argv[0]}: one of {', '.join(programs)} must be named", file=sys.stderr)
+        return 64
+    code: int = importlib.import_module(f"rebuilder.programs.{programs[argv[1]]}").main(argv[2:])
+    return code

@@ -1,0 +1,16 @@
+"""The family ``compare``: comparing two archives, and looking for the published file among the inputs."""
+
+from __future__ import annotations
+
+import sys
+
+from rebuilder.programs.command import run
+
+PROGRAMS = {
+    "compare_archives": "compare.compare_archives",
+    "find_published": "compare.find_published",
+}
+"""Each program, and its module below ``rebuilder.programs``."""
+
+if __name__ == "__main__":
+    sys.exit(run(PROGRAMS, sys.argv))

@@ -1,0 +1,20 @@
+"""The family ``pypi``: all that the build definition of a wheel or a source archive runs."""
+
+from __future__ import annotations
+
+import sys
+
+from rebuilder.programs.command import run
+
+PROGRAMS = {
+    "unpack": "archive.unpack",
+    "checkout": "source.checkout",
+    "reverse_tree": "source.reverse_tree",
+    "build_sdist": "pypi.build_sdist",
+    "build_wheel": "pypi.build_wheel",
+    "as_windows": "pypi.as_windows",
+}
+"""Each program, and its module below ``rebuilder.programs``."""
+
+if __name__ == "__main__":
+    sys.exit(run(PROGRAMS, sys.argv))
