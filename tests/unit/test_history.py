@@ -123,9 +123,9 @@ def test_nothing_is_worked_out_twice() -> None:
     surroundings.requires = None  # a backend that cannot be asked is not asked again, either
     history, costs = History(), list[tuple[int, int, int]]()
     while (following := one.next(history)) is not None:
-        costs.append((surroundings.guest.runs, len(surroundings.resolver.questions), len(surroundings.asked)))
+        costs.append((surroundings.programs.runs, len(surroundings.resolver.questions), len(surroundings.asked)))
         assert following == one.next(history)
-        assert costs[-1] == (surroundings.guest.runs, len(surroundings.resolver.questions), len(surroundings.asked))
+        assert costs[-1] == (surroundings.programs.runs, len(surroundings.resolver.questions), len(surroundings.asked))
         made = ended(following, 5, surroundings)
         assert isinstance(made, Attempt)
         history = History((*history.attempts, made))
