@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from rebuilder.clock import Clock
+from rebuilder.environments.store import DebianToolchains
 from rebuilder.store.cache_pruning import prune_documents, prune_repositories, prune_unfinished
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.retention import Retention
@@ -15,7 +16,7 @@ _ABANDONED = timedelta(days=1)
 
 
 class Housekeeping:
-    """Forgets caches and blobs that nothing has needed for a while; ends verifications that nobody is at any more.
+    """Forgets caches, blobs and build environments that nothing has needed for a while; ends abandoned verifications.
 
     Args:
         store: Directory of the store.
@@ -30,12 +31,14 @@ class Housekeeping:
         self._keep = keep
         self._clock = clock
         self._retention = Retention(store / "blobs", keep, clock)
+        self._environments = DebianToolchains(store / "toolchains", clock)
 
     def step(self) -> None:
         """One round.
 
         Raises:
             StoreError: the store or the ledger cannot be used.
+            ToolchainError: the build environments cannot be tidied.
         """
         now = self._clock.now()
         before = now - self._keep
@@ -46,3 +49,4 @@ class Housekeeping:
         prune_repositories(cache / "git", before)
         prune_unfinished(self._store, now - _ABANDONED)
         self._retention.sweep(self._ledger.references)
+        self._environments.forget(self._ledger.references, before)

@@ -8,8 +8,11 @@ import shutil
 from datetime import datetime
 from pathlib import Path
 
-_UNFINISHED = ("cache/uv/resolve-*", "cache/http/tmp*", "scratch/executable/.new-*")
-"""What resolving, asking and copying work in until they are done."""
+_UNFINISHED = (
+    *("cache/uv/resolve-*", "cache/http/tmp*", "scratch/executable/.new-*"),
+    *("toolchains/making/import@*", "toolchains/making/gone@*"),
+)
+"""What resolving, asking, copying and importing work in until they are done."""
 
 
 def prune_documents(directory: Path, before: datetime) -> int:

@@ -9,10 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from rebuilder.environments.store import DebianToolchains
+from rebuilder.model.definition import ToolchainRef
 from rebuilder.service.housekeeping import Housekeeping
-from rebuilder.store.cache_pruning import prune_documents, prune_repositories
+from rebuilder.store.cache_pruning import prune_documents, prune_repositories, prune_unfinished
 from rebuilder.store.ledger import Ledger
+from tests.fakes import reports
+from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
+from tests.fakes.toolchains import TinyMaker
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 BEFORE = NOW - timedelta(days=30)
@@ -90,3 +95,59 @@ def test_one_round(tmp_path: Path) -> None:
     assert [None, 1, "pem"] == kept
     assert not document.exists()
     assert ([], True) == ([each for each in left if each.exists()], going_on.exists())
+
+
+def superseded(store: Path, maker: TinyMaker, *texts: str) -> list[str]:
+    """Digests of environments that took each other's place long ago; the last one is in use."""
+    toolchains = DebianToolchains(store / "toolchains", FixedClock(NOW), maker=maker)
+    digests: list[str] = []
+    for text in texts:
+        maker.text = text
+        digests.append(toolchains.remake("trixie").sha256)
+    for digest in digests[:-1]:
+        file(store / "toolchains/trees" / digest / "superseded", days=31)
+    return digests
+
+
+def test_environments_are_state(tmp_path: Path) -> None:
+    """One that a published report names stays for good, as does one in use or imported; one that nobody names goes."""
+    maker = TinyMaker()
+    elsewhere = DebianToolchains(tmp_path / "elsewhere", FixedClock(NOW), maker=maker)
+    elsewhere.export(elsewhere.get("trixie").sha256, tmp_path / "export")
+    named, forgotten, current = superseded(tmp_path, maker, "a", "b", "c")
+    toolchains = DebianToolchains(tmp_path / "toolchains", FixedClock(NOW), maker=maker)
+    imported = toolchains.import_(tmp_path / "export").sha256
+    done = reports.reproduced(MemoryBlobs())
+    first = done.attempts[0]
+    definition = first.hypothesis.definition.replace(toolchain=ToolchainRef(name="trixie", sha256=named))
+    attempt = first.replace(hypothesis=first.hypothesis.replace(definition=definition))
+    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+        number = ledger.begin(done.artifact, NOW)
+        ledger.add_attempt(number, 0, attempt)
+        ledger.finish(number, reports.signed(done.replace(attempts=(attempt,), toolchains=())))
+        Housekeeping(tmp_path, ledger, timedelta(days=30), FixedClock(NOW)).step()
+    assert {named, current, imported} == {each.name for each in (tmp_path / "toolchains/trees").iterdir()}
+    assert forgotten not in {named, current, imported}
+    assert {named, imported} == {toolchains.by_digest(each).sha256 for each in (named, imported)}
+
+
+def test_environments_are_not_forgotten_at_once(tmp_path: Path) -> None:
+    """What was in use until lately stays, and so does what is in use again."""
+    maker = TinyMaker()
+    lately, back, current = superseded(tmp_path, maker, "a", "b", "c")
+    file(tmp_path / "toolchains/trees" / lately / "superseded", days=29)
+    toolchains = DebianToolchains(tmp_path / "toolchains", FixedClock(NOW), maker=maker)
+    maker.text = "b"
+    assert back == toolchains.remake("trixie").sha256
+    assert 0 == toolchains.forget(set, BEFORE)
+    assert {lately, back, current} == {each.name for each in (tmp_path / "toolchains/trees").iterdir()}
+
+
+def test_half_imported_environments(tmp_path: Path) -> None:
+    """What a killed import left goes; what was just begun stays."""
+    old = tmp_path / "toolchains/making/import@abc"
+    file(old / "root/etc/passwd", days=2)
+    os.utime(old, (NOW.timestamp() - 2 * 86400,) * 2)
+    young = file(tmp_path / "toolchains/making/import@def", days=0.5)
+    assert 1 == prune_unfinished(tmp_path, NOW - timedelta(days=1))
+    assert (False, True) == (old.exists(), young.exists())
