@@ -48,7 +48,8 @@ class PyPIConventions(Conventions):
         settings = context.settings
         index, credentials = index_settings(settings.index_url), Credentials()
         fetcher = context.fetcher(index.ca_bundle, credentials)
-        fetcher.admit(index.index_url)
+        for each in (fetcher, context.reach):
+            each.admit(index.index_url)
         resolver = UvResolver(
             UvSettings(
                 index_url=index.index_url,
