@@ -22,7 +22,7 @@ from rebuilder.model.definition import Limits
 from rebuilder.model.operations import WatchState
 from rebuilder.service.discovery import Discovery, project
 from rebuilder.service.job_timer import JobTimer
-from rebuilder.service.process_identity import gone, this_process
+from rebuilder.service.process_identity import this_process
 from rebuilder.service.recheck import plan
 from rebuilder.service.schedules.folder import Folder, Reading
 from rebuilder.service.schedules.timing import upcoming
@@ -198,7 +198,7 @@ class Scheduler:
     def _leads(self) -> bool:
         """Of several services on one ledger, one looks."""
         with self._leadership:
-            return not self._stopped and self._ledger.lead(_ROLE, self._owner, self._clock.now(), gone)
+            return not self._stopped and self._ledger.lead(_ROLE, self._owner, self._clock.now())
 
     def _look(self, item: Watch | Recheck) -> None:
         try:

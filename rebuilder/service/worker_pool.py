@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from rebuilder.clock import Clock
 from rebuilder.config import Config
 from rebuilder.model.settings import AlarmSettings
-from rebuilder.service.process_identity import gone
 from rebuilder.store.ledger import Ledger
 
 _HEALTHY_SECONDS = 30.0
@@ -63,7 +62,6 @@ class WorkerPool:
         """Give back what workers held that are no more, and start new ones."""
         if os.getuid() == 0:
             log.warning("Root can undo what hides the key from workers: run the service as an ordinary user.")
-        self.release_dead()
         self._places = [_Place() for _ in range(self.size)]
         self.look_after()
 
@@ -73,19 +71,21 @@ class WorkerPool:
         return sum(1 for each in self._places if each.process is not None and each.process.poll() is None)
 
     def look_after(self) -> None:
-        """Replace workers that have ended; one that ends at its start again and again is waited for longer."""
+        """Replace workers that have ended, and give back what they held.
+
+        One that ends at its start again and again is waited for longer.
+        """
         now = self.monotonic()
         for place in self._places:
             if place.process is not None and (code := place.process.poll()) is not None:
                 self._ended(place, code, now)
             if place.process is None and now >= place.ready_at:
                 place.process, place.since = self._started(), now
+        self.release_dead()  # each time: it may take a moment until a dead process lets go of its name
 
     def release_dead(self) -> None:
-        """Give back at once what dead workers of this machine held; the lease of others has to run out."""
-        for owner in self.ledger.queue.owners():
-            if gone(owner):
-                self.ledger.queue.release(owner, self.clock.now())
+        """Give back what dead workers held, of any machine."""
+        self.ledger.queue.release_dead(self.clock.now())
 
     def stop(self, seconds: float) -> None:
         """Ask all workers to finish or give back, wait, and end those that have not ended after so long."""
@@ -112,7 +112,6 @@ class WorkerPool:
             )
         _hang_up(place.process)
         place.process, place.ready_at = None, now + (place.wait if code != 0 else 0.0)
-        self.release_dead()
 
     def _started(self) -> subprocess.Popen[bytes]:
         environment = os.environ | {"REBUILDER_LOG": "json" if self.json_logs else "text"}

@@ -10,7 +10,7 @@ from typing import Protocol
 import pytest
 
 from rebuilder.store.ledger import Ledger
-from rebuilder.store.ledger.session_liveness import SessionOwners
+from rebuilder.store.ledger.liveness import SessionLiveness
 from tests.fakes.postgres import Postgres
 
 
@@ -46,8 +46,8 @@ def open_ledger(place: str) -> Iterator[OpenLedger]:
 
         def opened() -> Ledger:
             ledger = stack.enter_context(Ledger.open(place))
-            owners = ledger._database.owners
-            if isinstance(owners, SessionOwners):
+            owners = ledger._database.liveness
+            if isinstance(owners, SessionLiveness):
                 owners.grace_seconds = 0  # the server of the tests was started just now
             return ledger
 

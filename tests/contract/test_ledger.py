@@ -17,6 +17,7 @@ from rebuilder.model.report import Report, SignedReport, report_document, summar
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Kind, Verdict
 from rebuilder.store.ledger import Ledger, PinResult
+from rebuilder.store.ledger.liveness import process_of
 from tests.contract.conftest import OpenLedger
 from tests.fakes.verifications import NOW, artifact, attempt, digest, report, signed
 
@@ -213,12 +214,12 @@ def test_a_running_verification_of_this_process_is_left_alone(open_ledger: OpenL
     one, two = open_ledger(), open_ledger()
     numbers = [one.begin(artifact(), NOW), two.begin(artifact(), NOW), one.begin(artifact(), NOW)]
     assert 3 == len(set(numbers))
-    assert [True] * 3 == [two._database.owners.alive(each) for each in numbers]
+    assert [True] * 3 == [two._database.liveness.alive(process_of(each)) for each in numbers]
     done = report(artifact(), attempt(artifact(), Level.IDENTICAL))
     for ledger, number in zip((one, two, one), numbers, strict=True):
         ledger.finish(number, signed(done))
     assert 3 == len(one.history("pypi", "idna"))
-    assert [False] * 3 == [two._database.owners.alive(each) for each in numbers]
+    assert [False] * 3 == [two._database.liveness.alive(process_of(each)) for each in numbers]
 
 
 def test_a_closed_ledger_has_given_up_its_claims(open_ledger: OpenLedger) -> None:
@@ -227,7 +228,7 @@ def test_a_closed_ledger_has_given_up_its_claims(open_ledger: OpenLedger) -> Non
     first = gone.begin(artifact(), NOW)
     gone.add_attempt(first, 0, attempt(artifact(), None))
     gone.close()
-    assert not here._database.owners.alive(first)
+    assert not here._database.liveness.alive(process_of(first))
     here.begin(artifact(), LATER)
     with pytest.raises(StoreError, match=f"no verification {first} that is still going on"):
         here.finish(first, signed(report(artifact(), attempt(artifact(), None))))

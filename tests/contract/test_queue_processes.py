@@ -13,7 +13,7 @@ from typing import Self
 import pytest
 
 from rebuilder.clock import SystemClock
-from rebuilder.service.process_identity import gone, this_process
+from rebuilder.service.process_identity import this_process
 from rebuilder.store.ledger import Ledger
 from tests.fakes.orders import order
 from tests.fakes.queue_worker import work
@@ -58,15 +58,14 @@ def test_each_task_is_done_once_whoever_is_killed(full: Ledger, place: str) -> N
         killed = stack.enter_context(Worker(place, "--hold"))
         held = killed.line()
         workers = [stack.enter_context(Worker(place)) for _ in range(3)]
-        assert not gone(killed.owner)
+        assert 0 == full.queue.release_dead(SystemClock().now())
         killed.process.kill()
         killed.process.wait()
         done = [int(each.line()) for each in workers]
         assert all(each.process.wait() == 0 for each in workers)
     assert {killed.owner} == full.queue.owners()
     assert held not in _completed(full)
-    assert gone(killed.owner)
-    assert 1 == full.queue.release(killed.owner, SystemClock().now() - timedelta(minutes=1))
+    assert 1 == full.queue.release_dead(SystemClock().now() - timedelta(minutes=1))
     assert work(full, this_process()) == TASKS - sum(done)
     completed = _completed(full)
     assert {1} == set(completed.values())

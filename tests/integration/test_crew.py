@@ -104,19 +104,13 @@ def test_a_dead_worker_is_replaced_later_each_time(watched: Watched) -> None:
     assert 1 == watched.crew.alive
 
 
-def test_what_a_dead_worker_held_is_given_back(watched: Watched) -> None:
+def test_what_a_dead_worker_held_is_given_back(config: Config, watched: Watched) -> None:
     """Also what was held before the crew began; never what a living process holds."""
     queue, now = watched.ledger.queue, SystemClock().now()
     queue.add([order("one"), order("two")], now)
-    dead = subprocess.run(
-        [sys.executable, "-c", "from rebuilder.service.process_identity import this_process; print(this_process())"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=PATIENCE,
-    ).stdout.strip()
-    for owner in (dead, this_process()):
-        assert queue.claim(owner, now, 600) is not None
+    with Ledger.open(config.ledger_place) as other:
+        assert other.queue.claim("dead/1/1", now, 600) is not None
+    assert queue.claim(this_process(), now, 600) is not None
     watched.crew.release_dead()
     assert {this_process()} == queue.owners()
 

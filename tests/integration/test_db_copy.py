@@ -15,7 +15,7 @@ from rebuilder.cli import db
 from rebuilder.errors import StoreError, UsageError
 from rebuilder.store.ledger import Ledger, copying, database, tables
 from rebuilder.store.ledger.database import Database
-from rebuilder.store.ledger.session_liveness import SessionOwners
+from rebuilder.store.ledger.liveness import SessionLiveness
 from tests.fakes.ledger_rows import content, fill
 from tests.fakes.postgres import Postgres
 from tests.fakes.verifications import NOW, artifact
@@ -68,8 +68,8 @@ def next_numbers(place: str) -> list[int]:
 def copy_back(source: str, target: str) -> None:
     """Copy from a server that was started just now and is not asked to wait until everybody may be back."""
     with closing(Database(source, busy_seconds=1)) as old, closing(Database(target, busy_seconds=1)) as new:
-        assert isinstance(old.owners, SessionOwners)
-        old.owners.grace_seconds = 0
+        assert isinstance(old.liveness, SessionLiveness)
+        old.liveness.grace_seconds = 0
         told: dict[str, tuple[int, int]] = {}
         copied = copying.copy(old, new, lambda table, done, total: told.update({table: (done, total)}))
         assert told == {table: (rows, rows) for table, rows in copied.items()}

@@ -18,7 +18,7 @@ from alembic.migration import MigrationContext
 from rebuilder.errors import StoreError
 from rebuilder.model.comparison import Level
 from rebuilder.store.ledger import Ledger, tables
-from rebuilder.store.ledger.session_liveness import SessionOwners
+from rebuilder.store.ledger.liveness import SessionLiveness, process_of
 from tests.fakes.postgres import Postgres
 from tests.fakes.verifications import NOW, artifact, attempt, digest, report, signed
 
@@ -62,10 +62,10 @@ def open_once(place: str) -> None:
     Ledger.open(place).close()
 
 
-def owners(ledger: Ledger) -> SessionOwners:
+def owners(ledger: Ledger) -> SessionLiveness:
     """Who is alive, without waiting after the start of the server."""
-    found = ledger._database.owners
-    assert isinstance(found, SessionOwners)
+    found = ledger._database.liveness
+    assert isinstance(found, SessionLiveness)
     found.grace_seconds = 0
     return found
 
@@ -200,7 +200,7 @@ def test_a_killed_process_is_not_alive(postgres: Postgres, name: str) -> None:
     assert ended(fork(die)) == [-signal.SIGKILL]
     with Ledger.open(place) as ledger:
         found = owners(ledger)
-        patient(lambda: found.alive(1) and pytest.fail("still alive"))
+        patient(lambda: found.alive(process_of(1)) and pytest.fail("still alive"))
         second = ledger.begin(of, NOW)
         assert postgres.rows(name, "SELECT state FROM verification ORDER BY id") == [("abandoned",), ("running",)]
         assert list(ledger.recorded(1).attempts) == [attempt(of, None)]
@@ -229,12 +229,12 @@ def test_claims_are_taken_again(own_server: Postgres) -> None:
         owners(ledger).beat()  # without a server: nothing happens
         own_server.start()
         assert ledger.latest() == []
-        watcher = other._database.owners
-        assert watcher.alive(number)
+        watcher = other._database.liveness
+        assert watcher.alive(process_of(number))
         owners(ledger).beat()
-        assert owners(other).alive(number)
+        assert owners(other).alive(process_of(number))
         ledger.fail(number, "Stopped.", NOW)
-        assert not owners(other).alive(number)
+        assert not owners(other).alive(process_of(number))
 
 
 def test_claims_survive_a_lost_connection(postgres: Postgres, name: str) -> None:
@@ -242,11 +242,11 @@ def test_claims_survive_a_lost_connection(postgres: Postgres, name: str) -> None
     with Ledger.open(postgres.url(name)) as ledger, Ledger.open(postgres.url(name)) as other:
         number = ledger.begin(artifact(), NOW)
         postgres.administer(
-            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2"
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1"
         )
-        patient(lambda: owners(other).alive(number) and pytest.fail("not ended yet"))
+        patient(lambda: owners(other).alive(process_of(number)) and pytest.fail("not ended yet"))
         owners(ledger).beat()
-        assert owners(other).alive(number)
+        assert owners(other).alive(process_of(number))
         ledger.finish(number, signed(report(artifact(), attempt(artifact(), None))))
         assert len(ledger.history("pypi", "idna")) == 1
 

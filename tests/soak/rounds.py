@@ -17,7 +17,7 @@ from rebuilder.errors import RebuilderError
 from rebuilder.service.housekeeping import Housekeeping
 from rebuilder.site.writing import Writer
 from rebuilder.store.ledger import Ledger
-from rebuilder.store.ledger.session_liveness import SessionOwners
+from rebuilder.store.ledger.liveness import SessionLiveness
 from tests.fakes.clock import FixedClock
 from tests.fakes.command import Installation
 from tests.fakes.projects import build, make_sdist
@@ -119,8 +119,8 @@ class Round:
         later = FixedClock(datetime.now(UTC) + timedelta(days=2))
         before = sum(1 for _ in leftovers(self.installation))
         with Ledger.open(self.place) as ledger:
-            owners = ledger._database.owners
-            if isinstance(owners, SessionOwners):
+            owners = ledger._database.liveness
+            if isinstance(owners, SessionLiveness):
                 owners.grace_seconds = 0  # nobody is on the way back any more
             Housekeeping(self.installation.store, ledger, timedelta(days=365), later).step()
         Writer(self.installation.site).sweep(later.time)

@@ -73,11 +73,10 @@ def test_a_repository_in_use_stays(tmp_path: Path) -> None:
 
 
 def test_one_round(tmp_path: Path) -> None:
-    """Caches and what was left half-made are gone through; keys that signed are never forgotten."""
+    """Caches and what was left half-made are gone through."""
     with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
         for days, name in ((31, "old"), (29, "young")):
             ledger.cache_put("pypi", name, 1, NOW - timedelta(days=days))
-        ledger.cache_put("public-key", "key", "pem", NOW - timedelta(days=3000))
         document = file(tmp_path / "cache" / "http" / "a.json", days=31)
         left = [
             file(tmp_path / "cache" / "uv" / "resolve-abc" / "pylock.toml", days=2).parent,
@@ -87,12 +86,8 @@ def test_one_round(tmp_path: Path) -> None:
         os.utime(left[0], (NOW.timestamp() - 2 * 86400,) * 2)
         going_on = file(tmp_path / "scratch" / "executable" / ".new-def", days=0.5)
         Housekeeping(tmp_path, ledger, timedelta(days=30), FixedClock(NOW)).step()
-        kept = [
-            ledger.cache_get("pypi", "old"),
-            ledger.cache_get("pypi", "young"),
-            ledger.cache_get("public-key", "key"),
-        ]
-    assert [None, 1, "pem"] == kept
+        kept = [ledger.cache_get("pypi", "old"), ledger.cache_get("pypi", "young")]
+    assert [None, 1] == kept
     assert not document.exists()
     assert ([], True) == ([each for each in left if each.exists()], going_on.exists())
 

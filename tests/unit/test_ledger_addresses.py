@@ -52,4 +52,4 @@ def test_messages_name_the_place_without_its_password(where: str, name: str, tmp
     """What an operator needs to find the database, and nothing more."""
     dialect = choose(where.replace("/var/lib", str(tmp_path)), busy_seconds=1)
     assert name.replace("/var/lib", str(tmp_path)) == dialect.name
-    dialect.owners.close()
+    dialect.liveness.close()

@@ -91,14 +91,11 @@ def test_a_service_that_was_killed_is_followed_when_its_term_ends(machine: Machi
     second.looked("daily")
 
 
-def test_a_service_that_is_certainly_gone_is_not_waited_for(machine: Machine) -> None:
-    """A process of this machine that is no more has no term."""
-    from rebuilder.service.process_identity import this_process
-
-    here = this_process()
-    host, _, start = here.split("/")
-    assert machine.ledger.lead("schedules", f"{host}/{2**31 - 7}/{start}", machine.clock.now())
-    machine.start(here).looked("daily")
+def test_a_service_that_is_certainly_gone_is_not_waited_for(tmp_path: Path, machine: Machine) -> None:
+    """A process that is no more has no term."""
+    with Ledger.open(tmp_path / "ledger.sqlite") as other:
+        assert other.lead("schedules", "gone/1/1", machine.clock.now())
+    machine.start("here/2/2").looked("daily")
 
 
 def test_who_stopped_never_leads_again(machine: Machine) -> None:

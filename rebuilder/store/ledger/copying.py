@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Table, func, select, text
 from rebuilder.errors import StoreError, UsageError
 from rebuilder.store.ledger import tables
 from rebuilder.store.ledger.database import Database
+from rebuilder.store.ledger.liveness import process_of
 
 _BATCH = 100
 """Rows at a time; a row may be a report of a megabyte."""
@@ -44,7 +45,7 @@ def copy(source: Database, target: Database, progress: Progress) -> dict[str, in
 def _refuse_running(source: Database, connection: Connection) -> None:
     verification = tables.verification.c
     running = connection.execute(select(verification.id).where(verification.state == "running")).scalars().all()
-    alive = [number for number in running if source.owners.alive(number)]
+    alive = [number for number in running if source.liveness.alive(process_of(number))]
     if alive:
         raise UsageError(
             f"The ledger {source.name} is in use: {len(alive)} of its verifications are running.",

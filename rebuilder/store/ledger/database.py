@@ -11,7 +11,7 @@ from sqlalchemy import Connection, exc, inspect, text
 from rebuilder.errors import StoreError
 from rebuilder.store.ledger.dialects import choose
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """All migrations this program knows, oldest first; kept here so that Alembic is loaded only to run one."""
 
 
@@ -32,7 +32,7 @@ class Database:
         except OSError as error:
             raise _out_of_reach(str(where), error) from error
         self.name = self._dialect.name
-        self.owners = self._dialect.owners
+        self.liveness = self._dialect.liveness
         self.engine = self._dialect.engine
         try:
             with self.explained():
@@ -67,7 +67,7 @@ class Database:
     def close(self) -> None:
         """Close all connections and give up what this process was working on."""
         self.engine.dispose()
-        self.owners.close()
+        self.liveness.close()
 
     def _bring_up_to_date(self) -> None:
         with self.engine.connect() as connection:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from sqlalchemy import Engine, exc
+from sqlalchemy import Engine, Table, exc
 from sqlalchemy.engine import URL, make_url
 
 from rebuilder.errors import StoreError
-from rebuilder.store.ledger.liveness import Owners
+from rebuilder.store.ledger.liveness import Liveness
 
 _EXAMPLES = "Write sqlite:////path/to/ledger or postgresql://user@host/database."
 
@@ -29,7 +30,7 @@ class Dialect(Protocol):
     """Used by transactions that write."""
     reader: Engine
     """Used by transactions that see one state of the database and change nothing."""
-    owners: Owners
+    liveness: Liveness
 
     def alone(self) -> AbstractContextManager[None]:
         """Only one process at a time is in here, with tables to be made or changed."""
@@ -64,6 +65,11 @@ def choose(where: str | Path, *, busy_seconds: float) -> Dialect:
     from rebuilder.store.ledger.postgresql import Postgresql
 
     return Postgresql(url, busy_seconds)
+
+
+def insert(dialect: str, table: Table) -> Any:
+    """An insert that can say what to do about a row that exists: SQL has no common form for that."""
+    return importlib.import_module(f"sqlalchemy.dialects.{dialect}").insert(table)
 
 
 def _url(where: str | Path) -> URL:

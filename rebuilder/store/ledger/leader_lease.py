@@ -2,80 +2,53 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import RowMapping, delete, select
 
-from rebuilder.model.value import canonical_json, sha256_hex
-from rebuilder.store.ledger import tables
 from rebuilder.store.ledger.database import Database
-from rebuilder.store.ledger.rows import insert
+from rebuilder.store.ledger.dialects import insert
+from rebuilder.store.ledger.tables import leader
 
-_KIND = "leader"
 _TERM = timedelta(seconds=60)
 
 
-def lead(
-    database: Database, role: str, owner: str, now: datetime, gone: Callable[[str], bool] = lambda _: False
-) -> bool:
+def lead(database: Database, role: str, owner: str, now: datetime) -> bool:
     """Whether ``owner`` has the role from now on: for a minute, and again each time it asks before that is over.
 
-    Nothing is written while more than half of the term is left, nor while another one leads.
+    The term of a leader whose process has ended is not waited for. Nothing is written while more than half of the term
+    is left, nor while another one leads.
 
     Args:
         database: Of the ledger.
         role: What only one does.
-        owner: Who asks.
+        owner: Who asks; alive as long as this ledger is open.
         now: The time.
-        gone: Whether an owner is certainly no more: its term is not waited for.
     """
-    query = select(tables.cache.c.value).where(*_row(role))
+    query = select(leader).where(leader.c.role == role)
 
-    def led_by_another(leader: str | None, until: datetime | None) -> bool:
+    def led_by_another(row: RowMapping | None) -> bool:
         # An end that lies too far ahead is what a clock that was set back leaves: it binds nobody.
-        lasts = until is not None and now < until <= now + 2 * _TERM
-        return leader is not None and leader != owner and lasts and not gone(leader)
+        lasts = row is not None and row["owner"] != owner and now < row["until"] <= now + 2 * _TERM
+        return row is not None and lasts and database.liveness.alive(row["owner"])
 
     with database.reading() as connection:
-        leader, until = _read(connection.execute(query).scalar())
-    if leader == owner and until is not None and now + _TERM / 2 < until <= now + _TERM:
+        row = connection.execute(query).mappings().first()
+    if row is not None and row["owner"] == owner and now + _TERM / 2 < row["until"] <= now + _TERM:
         return True
-    if led_by_another(leader, until):
+    if led_by_another(row):
         return False
     with database.writing() as connection:
-        if led_by_another(*_read(connection.execute(query).scalar())):
+        if led_by_another(connection.execute(query).mappings().first()):
             return False
-        value = json.dumps({"owner": owner, "until": (now + _TERM).isoformat()})
-        row = {"kind": _KIND, "key": _key(role), "value": value, "created": now}
-        statement = insert(connection.dialect.name, tables.cache).values(row)
-        statement = statement.on_conflict_do_update(
-            index_elements=["kind", "key"], set_={"value": value, "created": now}
-        )
-        connection.execute(statement)
+        database.liveness.claim(owner)
+        columns = {"owner": owner, "until": now + _TERM}
+        statement = insert(connection.dialect.name, leader).values(role=role, **columns)
+        connection.execute(statement.on_conflict_do_update(index_elements=["role"], set_=columns))
     return True
 
 
 def resign(database: Database, role: str, owner: str) -> None:
     """Give the role up, if ``owner`` has it: who asks next has it at once."""
     with database.writing() as connection:
-        leader, _ = _read(connection.execute(select(tables.cache.c.value).where(*_row(role))).scalar())
-        if leader == owner:
-            connection.execute(delete(tables.cache).where(*_row(role)))
-
-
-def _key(role: str) -> str:
-    return sha256_hex(canonical_json(role))
-
-
-def _row(role: str) -> tuple[ColumnElement[bool], ...]:
-    return tables.cache.c.kind == _KIND, tables.cache.c.key == _key(role)
-
-
-def _read(value: str | None) -> tuple[str | None, datetime | None]:
-    try:
-        document = json.loads(value or "{}")
-        return document["owner"], datetime.fromisoformat(document["until"])
-    except (ValueError, KeyError, TypeError):
-        return None, None
+        connection.execute(delete(leader).where(leader.c.role == role, leader.c.owner == owner))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -23,19 +22,20 @@ from rebuilder.model.work import Order
 from rebuilder.store.ledger import publishers, tables
 from rebuilder.store.ledger.alarm_book import AlarmBook
 from rebuilder.store.ledger.database import Database
+from rebuilder.store.ledger.dialects import insert
 from rebuilder.store.ledger.leader_lease import lead, resign
+from rebuilder.store.ledger.liveness import process_of
 from rebuilder.store.ledger.lookup import Lookup
 from rebuilder.store.ledger.queue.ending import GIVEN_UP
 from rebuilder.store.ledger.queue.queue import Queue
 from rebuilder.store.ledger.queue.rows import order_columns
-from rebuilder.store.ledger.references import forget, references
+from rebuilder.store.ledger.references import forget, refer, references
 from rebuilder.store.ledger.rows import (
     artifact_row,
     attempt_row,
     decision_columns,
     end_verification,
     finished_verifications,
-    insert,
     is_kept,
     keep_examined,
     newest_verifications,
@@ -129,7 +129,7 @@ class Ledger:
         Earlier ones of the same artifact that were running when their process went away become ``abandoned``;
         what they had done stays.
         """
-        verification, owners = tables.verification, self._database.owners
+        verification, liveness = tables.verification, self._database.liveness
         claimed: int | None = None
         try:
             with self._database.writing() as connection:
@@ -138,7 +138,7 @@ class Ledger:
                     verification.c.artifact_id == artifact_id, verification.c.state == "running"
                 )
                 for number in connection.execute(running).scalars().all():
-                    if not owners.alive(number):
+                    if not liveness.alive(process_of(number)):
                         end_verification(
                             connection,
                             number,
@@ -151,10 +151,10 @@ class Ledger:
                 row |= order_columns(order) if order else {}
                 inserted = connection.execute(verification.insert().values(row)).inserted_primary_key
                 claimed = int(inserted[0]) if inserted else 0
-                owners.claim(claimed)
+                liveness.claim(process_of(claimed))
         except BaseException:
             if claimed is not None:
-                owners.release(claimed)
+                liveness.release(process_of(claimed))
             raise
         return claimed
 
@@ -170,6 +170,7 @@ class Ledger:
             row = attempt_row(number, ordinal, attempt)
             if not is_kept(connection, tables.attempt, row):
                 connection.execute(tables.attempt.insert().values(row))
+                refer(connection, number, row["document"])
 
     def resume(self, artifact: Artifact, since: datetime, order: Order | None = None) -> tuple[int, datetime] | None:
         """Go on with a verification that ended before its time, instead of beginning another.
@@ -212,7 +213,7 @@ class Ledger:
         """
         with self._database.writing() as connection:
             keep_examined(connection, number, report)
-        self._database.owners.release(number)
+        self._database.liveness.release(process_of(number))
 
     def unsigned(self, limit: int = 1) -> list[tuple[int, Report]]:
         """Verifications that are examined and not signed yet, oldest first."""
@@ -232,7 +233,7 @@ class Ledger:
         report = signed.report
         if not report.decision.verdict.publishable:
             raise ValueError(f"{report.decision.verdict} is never stored as a verdict")
-        row = {
+        row: dict[str, Any] = {
             "verification_id": number,
             "report": zlib.compress(signed.report_bytes, 3),
             "vsa": signed.vsa,
@@ -243,7 +244,8 @@ class Ledger:
             if not is_kept(connection, tables.signed, row):
                 end_verification(connection, number, state="done", report=None, **decision_columns(report))
                 connection.execute(tables.signed.insert().values(row))
-        self._database.owners.release(number)
+                refer(connection, number, row["report"])
+        self._database.liveness.release(process_of(number))
 
     def unpublished(self, limit: int = 1) -> list[tuple[int, SignedReport]]:
         """Signed reports whose pages are not written yet, oldest first."""
@@ -279,7 +281,7 @@ class Ledger:
                 kind=UNFINISHED,
                 sentence=sentence,
             )
-        self._database.owners.release(number)
+        self._database.liveness.release(process_of(number))
 
     def latest(
         self, *, ecosystem: str | None = None, purl: str | None = None, limit: int | None = None
@@ -390,9 +392,9 @@ class Ledger:
         with self._database.writing() as connection:
             connection.execute(statement)
 
-    def lead(self, role: str, owner: str, now: datetime, gone: Callable[[str], bool] = lambda _: False) -> bool:
+    def lead(self, role: str, owner: str, now: datetime) -> bool:
         """See :func:`rebuilder.store.ledger.leader_lease.lead`."""
-        return lead(self._database, role, owner, now, gone)
+        return lead(self._database, role, owner, now)
 
     def resign(self, role: str, owner: str) -> None:
         """See :func:`rebuilder.store.ledger.leader_lease.resign`."""

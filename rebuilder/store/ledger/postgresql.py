@@ -12,8 +12,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from rebuilder.errors import StoreError
-from rebuilder.store.ledger.liveness import Owners
-from rebuilder.store.ledger.session_liveness import SessionOwners
+from rebuilder.store.ledger.liveness import Liveness, SessionLiveness
 
 _WRITER = "SELECT pg_advisory_xact_lock(1919247975, 0)"
 """The lock of whoever writes; the number is "reBg", as good as any to stay clear of other programs' locks."""
@@ -81,7 +80,7 @@ class Postgresql:
         self.reader: Engine = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         event.listen(self.engine, "connect", _without_nul)
         event.listen(self.engine, "begin", _begin)
-        self.owners: Owners = SessionOwners(self._session)
+        self.liveness: Liveness = SessionLiveness(self._session)
 
     def alone(self) -> AbstractContextManager[None]:
         """See :class:`Dialect`: whoever makes tables writes, and only one does that."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import zlib
 from datetime import datetime
 from typing import Any, TypeVar
@@ -17,6 +16,8 @@ from rebuilder.model.diagnosis import Diagnosis
 from rebuilder.model.report import Report, SignedReport
 from rebuilder.model.value import Value
 from rebuilder.store.ledger import tables
+from rebuilder.store.ledger.dialects import insert
+from rebuilder.store.ledger.references import refer
 
 UNEXPLAINED = "unexplained"
 """In place of a cause where a diagnosis found none."""
@@ -85,11 +86,6 @@ def artifact_row(connection: Connection, artifact: Artifact, now: datetime) -> t
     return int(inserted[0]), True
 
 
-def insert(dialect: str, table: Table) -> Any:
-    """An insert that can say what to do about a row that exists: SQL has no common form for that."""
-    return importlib.import_module(f"sqlalchemy.dialects.{dialect}").insert(table)
-
-
 def insert_new(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
     """Insert unless a unique constraint says that it is there; whether it was new."""
     statement = insert(connection.dialect.name, table).values(row).on_conflict_do_nothing()
@@ -152,6 +148,7 @@ def keep_examined(connection: Connection, number: int, report: Report) -> None:
         if is_kept(connection, verification, {"id": number, **columns}):
             return
         raise StoreError(f"The verification {number} is not running any more.", hint="Run the same command again.")
+    refer(connection, number, packed(report))
     spent = report.seconds.items()
     rows = [{"verification_id": number, "name": each.value, "seconds": seconds} for each, seconds in spent]
     if rows:

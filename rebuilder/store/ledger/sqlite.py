@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, create_engine, event, exc
 from sqlalchemy.engine import URL
 
-from rebuilder.store.ledger.liveness import FileOwners, Owners
+from rebuilder.store.ledger.liveness import FileLiveness, Liveness
 
 _REPAIR = "Move it aside and run again, or restore a copy; blobs and published pages are not affected."
 _SENTENCES = {
@@ -42,8 +42,8 @@ class Sqlite:
         file = None if url.database in {None, "", ":memory:"} else Path(str(url.database))
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
-        self._locks = FileOwners(file.with_name(file.name + ".lock") if file else None)
-        self.owners: Owners = self._locks
+        self._locks = FileLiveness(file.with_name(file.name + ".lock") if file else None)
+        self.liveness: Liveness = self._locks
         self.engine = self.reader = _engine(url, busy_seconds)
 
     def alone(self) -> AbstractContextManager[None]:

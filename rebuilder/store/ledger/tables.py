@@ -224,8 +224,25 @@ tally = Table(
     Column("value", BigInteger, nullable=False),
 )
 
+blob_reference = Table(
+    "blob_reference",  # which verification keeps which blob
+    metadata,
+    Column("sha256", LargeBinary(32), primary_key=True),  # its 32 bytes
+    Column("verification_id", ForeignKey("verification.id"), primary_key=True),
+    Index("blob_reference_verification", "verification_id"),
+    sqlite_with_rowid=False,
+)
+
+leader = Table(
+    "leader",  # which of several processes does what only one should do
+    metadata,
+    Column("role", String(64), primary_key=True),
+    Column("owner", String, nullable=False),
+    Column("until", UtcDateTime, nullable=False),
+)
+
 cache = Table(
-    "cache",
+    "cache",  # what was worked out and may be forgotten
     metadata,
     Column("kind", String(64), primary_key=True),
     Column("key", String(64), primary_key=True),

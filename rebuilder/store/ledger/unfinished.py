@@ -12,6 +12,8 @@ from rebuilder.model.history import History, NotTried
 from rebuilder.model.work import Order
 from rebuilder.store.ledger import tables
 from rebuilder.store.ledger.database import Database
+from rebuilder.store.ledger.liveness import process_of
+from rebuilder.store.ledger.references import refer
 from rebuilder.store.ledger.rows import insert_new, packed, same_name, unpacked
 
 UNFINISHED = "unfinished"
@@ -21,7 +23,7 @@ something on our side failed."""
 
 def resume(database: Database, artifact: Artifact, since: datetime, order: Order | None) -> tuple[int, datetime] | None:
     """Take up the newest verification of an artifact again; see :meth:`rebuilder.store.ledger.Ledger.resume`."""
-    verification, owners = tables.verification, database.owners
+    verification, liveness = tables.verification, database.liveness
     claimed: int | None = None
     try:
         with database.writing() as connection:
@@ -37,7 +39,7 @@ def resume(database: Database, artifact: Artifact, since: datetime, order: Order
             if row is None or row["started"] < since:
                 return None
             number = int(row["id"])
-            dead = row["state"] == "running" and not owners.alive(number)
+            dead = row["state"] == "running" and not liveness.alive(process_of(number))
             left = row["state"] == "abandoned" and row["kind"] == UNFINISHED
             asked = (order.check.value, order.tier.value) if order is not None else (None, None)
             if not (dead or left) or (row["check"], row["tier"]) != asked:
@@ -48,10 +50,10 @@ def resume(database: Database, artifact: Artifact, since: datetime, order: Order
             ended = dict.fromkeys(("finished", "verdict", "kind", "sentence"))
             connection.execute(update(verification).where(verification.c.id == number).values(state="running", **ended))
             claimed = number
-            owners.claim(number)
+            liveness.claim(process_of(number))
     except BaseException:
         if claimed is not None:
-            owners.release(claimed)
+            liveness.release(process_of(claimed))
         raise
     return claimed, row["started"]
 
@@ -63,7 +65,8 @@ def add_not_tried(database: Database, number: int, ordinal: int, missing: NotTri
     """Keep that a hypothesis could not be tried."""
     row = {"verification_id": number, "ordinal": ordinal, "document": packed(missing)}
     with database.writing() as connection:
-        insert_new(connection, tables.not_tried, row)
+        if insert_new(connection, tables.not_tried, row):
+            refer(connection, number, packed(missing))
 
 
 def recorded(database: Database, number: int) -> History:

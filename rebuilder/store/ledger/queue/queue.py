@@ -15,6 +15,7 @@ from rebuilder.model.report import Report
 from rebuilder.model.work import Lease, Order
 from rebuilder.store.ledger import tables
 from rebuilder.store.ledger.database import Database
+from rebuilder.store.ledger.liveness import process_of
 from rebuilder.store.ledger.queue.adding import add_orders
 from rebuilder.store.ledger.queue.ending import (
     FREED,
@@ -67,10 +68,11 @@ class Queue:
         """Take the next task that may be worked on; None when there is none.
 
         Args:
-            owner: Who takes it.
+            owner: Who takes it; alive as long as this ledger is open.
             now: Tasks that wait for a later time are left.
             lease_seconds: After so long without :meth:`renew` it is another's.
         """
+        self._database.liveness.claim(owner)
         with self._database.writing() as connection:
             take_away_expired(connection, now)
             row = connection.execute(next_task(now)).mappings().first()
@@ -219,17 +221,22 @@ class Queue:
             rows = connection.execute(held).mappings().all()
             for row in rows:
                 for number in connection.execute(running_verifications(row)).scalars().all():
-                    if not self._database.owners.alive(number):
+                    if not self._database.liveness.alive(process_of(number)):
                         abandon(connection, number, now, "Its process went away.", kind=UNFINISHED)
                 lost(connection, row, now)
             return len(rows)
+
+    def release_dead(self, now: datetime) -> int:
+        """:meth:`release` what is held by owners whose process has ended; give the number of tasks."""
+        dead = [owner for owner in self.owners() if not self._database.liveness.alive(owner)]
+        return sum(self.release(owner, now) for owner in dead)
 
     def bury(self, now: datetime) -> int:
         """End all verifications whose process is no more, whoever began them; give their number."""
         running = select(tables.verification.c.id).where(tables.verification.c.state == "running")
         with self._database.writing() as connection:
             numbers = connection.execute(running).scalars().all()
-            dead = [number for number in numbers if not self._database.owners.alive(number)]
+            dead = [number for number in numbers if not self._database.liveness.alive(process_of(number))]
             for number in dead:
                 abandon(connection, number, now, "Its process went away.", kind=UNFINISHED)
             return len(dead)
@@ -262,7 +269,7 @@ class Queue:
             )
         finally:
             if number is not None:
-                self._database.owners.release(number)
+                self._database.liveness.release(process_of(number))
 
 
 def next_task(now: datetime) -> Select[Any]:
