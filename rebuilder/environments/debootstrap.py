@@ -66,7 +66,7 @@ _REASONS = (
         "It is being updated, or is no longer kept up: run the command again later, or name another mirror for apt.",
     ),
     (
-        ("Unable to locate package", "has no installation candidate"),
+        ("Unable to locate package", "has no installation candidate", "E: Version '"),
         "the mirror lacks a package",
         "Check that the mirror carries all of Debian main.",
     ),

@@ -207,3 +207,14 @@ def test_package_is_not_there(archive: Archive, tmp_path: Path) -> None:
     spec = SPEC.replace(packages=("tiny", "huge"))
     with pytest.raises(ToolchainError, match="the mirror lacks a package"):
         Mmdebstrap(etc_apt=archive.etc_apt, keyring=archive.keyring)(spec, place / "root")
+
+
+def test_versions_that_are_asked_for(archive: Archive, tmp_path: Path) -> None:
+    """A version that the archive has is taken; for one that it no longer has it is told as that."""
+    mmdebstrap = Mmdebstrap(etc_apt=archive.etc_apt, keyring=archive.keyring)
+    for version, words in (("1-1", "lib"), ("0-9", "the mirror lacks a package")):
+        place = tmp_path / version
+        place.mkdir()
+        with pytest.raises(ToolchainError, match=words):
+            mmdebstrap(SPEC.replace(packages=(f"tiny={version}",)), place / "root")
+        assert (version == "1-1") == (place / "root/usr/bin/tiny").is_file()

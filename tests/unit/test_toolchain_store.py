@@ -16,9 +16,10 @@ from rebuilder.environments.settle import TIME
 from rebuilder.environments.store import DebianToolchains
 from rebuilder.environments.tree import fingerprint
 from rebuilder.errors import CorruptToolchainError, ToolchainError
-from rebuilder.model.environment import Made, Manifest
+from rebuilder.model.environment import Image, Made, Manifest, Release
+from rebuilder.model.value import Sha256
 from tests.fakes.clock import FixedClock
-from tests.fakes.toolchains import TinyMaker
+from tests.fakes.toolchains import PACKAGE, TinyMaker
 
 
 def store(root: Path, maker: Callable[[Manifest, Path], Made], told: list[str] | None = None) -> DebianToolchains:
@@ -378,3 +379,56 @@ def test_disk_errors_are_sentences(tmp_path: Path, number: int) -> None:
     with pytest.raises(ToolchainError, match=os.strerror(number)) as caught:
         store(tmp_path, failing).get("trixie")
     assert str(tmp_path) in str(caught.value)
+
+
+def test_by_its_specification(tmp_path: Path) -> None:
+    """What is here to the digest of each package is found, whichever index promised the packages; nothing is made."""
+    maker = TinyMaker()
+    toolchains = store(tmp_path, maker)
+    made = toolchains.get("trixie")
+    assert made.specification is not None
+    index = Release(suite="trixie", date="Sun, 02 Nov 2026 00:00:00 UTC", sha256=Sha256("ef" * 32))
+    assert made == toolchains.get(made.specification) == toolchains.get(made.specification.replace(releases=(index,)))
+    assert ["trixie"] == maker.made
+
+
+def test_made_to_a_specification(tmp_path: Path) -> None:
+    """Where the archive still has every package of it, it is made: those versions are asked for and come out."""
+    asked: list[Manifest] = []
+
+    def listening(spec: Manifest, root: Path) -> Made:
+        asked.append(spec)
+        return TinyMaker()(spec, root)
+
+    there = store(tmp_path / "there", TinyMaker()).get("trixie")
+    assert there.specification is not None
+    here = store(tmp_path / "here", listening)
+    assert there.sha256 == here.get(there.specification).sha256 == here.get(there.specification).sha256
+    assert [(f"{PACKAGE.name}={PACKAGE.version}",)] == [each.packages for each in asked]
+    assert not (tmp_path / "here/current/trixie").exists()
+
+
+def test_the_archive_has_moved_on(tmp_path: Path) -> None:
+    """Other packages than the specification names are not taken for it, and nothing of them is kept."""
+    there = store(tmp_path / "there", TinyMaker()).get("trixie")
+    assert there.specification is not None
+    other = PACKAGE.replace(sha256="cd" * 32)
+    wanted = there.specification.replace(packages=(other,))
+    here = store(tmp_path / "here", TinyMaker())
+    with pytest.raises(ToolchainError, match=f"no longer has what the specification {wanted.digest} names"):
+        here.get(wanted)
+    assert () == here.kept_trees()
+    given = there.specification.replace(method="image", image=Image(sha256=Sha256("ab" * 32)))
+    with pytest.raises(ToolchainError, match=f"specification {given.digest}, and cannot make it") as caught:
+        here.get(given)
+    assert "rebuilder environments" in (caught.value.hint or "")
+
+
+def test_an_environment_of_no_catalog(tmp_path: Path) -> None:
+    """Whoever needs another one says what it is to be, and gets it under its own name."""
+    toolchains = store(tmp_path, TinyMaker())
+    manifest = Manifest(name="node", suite="trixie", packages=("nodejs",), provides={"node": "20"})
+    found = toolchains.get(manifest)
+    assert ("node", {"node": "20"}) == (found.name, found.provides)
+    assert found == store(tmp_path, TinyMaker()).get(manifest)
+    assert ["node"] == [name for each in toolchains.kept_trees() for name in each.names]
