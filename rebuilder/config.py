@@ -27,6 +27,7 @@ from rebuilder.model.provenance import Expectation
 from rebuilder.model.settings import AlarmSettings, ServiceSettings
 from rebuilder.model.toolchain_settings import InterpreterSettings, ToolchainSettings, check_name
 from rebuilder.model.value import Value
+from rebuilder.toml_files import words
 
 APPLICATION = "rebuilder"
 _PROJECT = re.compile(r"(?:@[\w.~-]+/)?[\w.~-]+", re.ASCII)
@@ -38,25 +39,6 @@ _MOST = 1 << 53
 """The largest whole number that JSON carries exactly (RFC 8785)."""
 _Count = Annotated[int, Field(strict=True, gt=0, le=_MOST)]
 _Seconds = Annotated[float, Field(strict=True, gt=0, le=_MOST, allow_inf_nan=False)]
-_WORDS = {
-    "bool": "must be true or false, without quotes",
-    "dict_type": "must be a table",
-    "enum": "must be one of {expected}",
-    "finite_number": "must be a finite number",
-    "float": "must be a number",
-    "greater_than": "must be greater than {gt}",
-    "int": "must be a whole number",
-    "int_parsing_size": "is far too large",
-    "literal_error": "must be one of {expected}",
-    "less_than_equal": "must be at most {le}",
-    "missing": "it must be given",
-    "model_type": "must be a table",
-    "path_type": "must be a path in quotes",
-    "string": "must be a text in quotes",
-    "tuple_type": "must be a list in square brackets",
-    "value_error": "{error}",
-}
-"""Kind of mistake, or how its name begins, to what is said about it."""
 
 
 def _default_store() -> Path:
@@ -351,11 +333,9 @@ def _mistake(error: ErrorDetails, place: str) -> str:
     """The first mistake as a plain sentence."""
     # Of a mirror or a project, the last part only says that it is the key that is wrong.
     field = ".".join(str(part) for part in error["loc"] if part != "[key]")
-    kind = error["type"]
-    if kind == "extra_forbidden":
+    if error["type"] == "extra_forbidden":
         return f"{field!r} {place} is not a setting."
-    words = _WORDS.get(kind) or _WORDS.get(kind.partition("_")[0]) or "cannot be used"
-    return f"The setting {field!r} {place} is wrong: {words.format(**error.get('ctx', {}))}."
+    return f"The setting {field!r} {place} is wrong: {words(error)}."
 
 
 def _expanded(place: str) -> str:

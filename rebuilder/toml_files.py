@@ -2,25 +2,55 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import stat
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from pydantic_core import ErrorDetails
 
 from rebuilder.model.remark import Remark
 
 MAX_BYTES = 8 << 20
 """Largest file that is read."""
 
+_WORDS = {
+    "bool": "must be true or false, without quotes",
+    "date": "must be a date without quotes, such as 2026-01-31",
+    "dict_type": "must be a table",
+    "enum": "must be one of {expected}",
+    "finite_number": "must be a finite number",
+    "float": "must be a number",
+    "greater_than": "must be greater than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "int": "must be a whole number",
+    "int_parsing_size": "is far too large",
+    "less_than_equal": "must be at most {le}",
+    "list_type": "must be a list, in square brackets",
+    "literal_error": "must be one of {expected}",
+    "missing": "it must be given",
+    "model_type": "must be a table",
+    "path_type": "must be a path in quotes",
+    "string_pattern_mismatch": "is not written as it must be",
+    "string": "must be a text in quotes",
+    "too_long": "has too many entries",
+    "too_short": "has too few entries",
+    "tuple_type": "must be a list in square brackets",
+    "value_error": "{error}",
+}
+"""Kind of mistake, or how its name begins, to what is said about it behind the name of the key."""
+
 
 class FileError(Exception):
     """A file that cannot be used; ``remark`` says where and why."""
 
-    def __init__(self, file: Path, sentence: str, line: int | None = None) -> None:
+    def __init__(self, file: Path, sentence: str, line: int | None = None, key: str | None = None) -> None:
         super().__init__(sentence)
-        self.remark = Remark(file=str(file), line=line, sentence=sentence)
+        self.remark = Remark(file=str(file), line=line, key=key, sentence=sentence)
 
 
 def read_text(path: Path, max_bytes: int = MAX_BYTES) -> str:
@@ -96,3 +126,29 @@ def line_of(
         return found
     below = (number for number, line in numbered if (number >= found and f'"{text}"' in line) or f"'{text}'" in line)
     return next(below, found)
+
+
+def mistake(error: ErrorDetails, known: list[str], more: Mapping[str, str] = {}) -> str:
+    """A mistake in words that fit behind the name of the key.
+
+    Args:
+        error: As pydantic tells it.
+        known: Keys that would have been right where an unknown one stands.
+        more: Words for kinds of mistakes of which something else is to be said.
+    """
+    return unknown(str(error["loc"][-1]), known) if error["type"] == "extra_forbidden" else words(error, more)
+
+
+def words(error: ErrorDetails, more: Mapping[str, str] = {}) -> str:
+    """The same for one that is no unknown key."""
+    table, kind = {**_WORDS, **more}, error["type"]
+    found = table.get(kind) or next(
+        (table[each] for each in sorted(table, reverse=True) if kind.startswith(each)), None
+    )
+    return table.get(kind, near).format(**error.get("ctx", {}))
+
+
+def unknown(key: str, known: list[str]) -> str:
+    """What is said of a key that nobody knows."""
+    near = difflib.get_close_matches(key, known, 1)
+    return "is not known here" + (f"; is “{near[0]}” meant?" if near else f"; known are {', '.join(known)}")

@@ -30,10 +30,9 @@ from rebuilder.service.schedules.tables import (
     WatchTable,
     keys,
     sentence,
-    unknown,
 )
 from rebuilder.service.schedules.watch import Recheck, Rule, Timing, Versions, Watch
-from rebuilder.toml_files import FileError, line_of, parse_toml, read_text, span
+from rebuilder.toml_files import FileError, line_of, parse_toml, read_text, span, unknown
 
 _MAX_BYTES = 1 << 20
 _MAX_FILES = 1000

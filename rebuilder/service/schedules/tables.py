@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from datetime import date
 from typing import Annotated, Any, Literal
 
@@ -11,28 +10,15 @@ from pydantic_core import ErrorDetails
 
 from rebuilder.model.work import Check, Tier
 from rebuilder.service.schedules.timing import seconds
+from rebuilder.toml_files import mistake
 
 _MAX_FILES = 1000
 _MOST = 1_000_000
 _WORDS = {
-    "bool": "must be true or false, without quotes",
-    "date": "must be a date without quotes, such as 2026-01-31",
-    "enum": "must be one of {expected}",
-    "greater_than": "must be greater than {gt}",
-    "greater_than_equal": "must be at least {ge}",
-    "int": "must be a whole number",
-    "less_than_equal": "must be at most {le}",
-    "list_type": "must be a list, in square brackets",
-    "model_type": "must be a table",
-    "finite_number": "must be a finite number",
-    "float": "must be a number",
-    "string_too": "must have 1 to 100 characters",
     "string_pattern_mismatch": "must be made of letters, digits, spaces and “._-:”, and begin with a letter or a digit",
-    "string_type": "must be a text in quotes",
-    "too_long": "has too many entries",
-    "value_error": "{error}",
+    "string_too": "must have 1 to 100 characters",
 }
-"""Kind of mistake, or how its name begins, to what is said about it."""
+"""What is said of names, beside what is said of any text."""
 
 
 def _written(value: Any) -> int:
@@ -112,14 +98,4 @@ ALL_KEYS = {key for kind in TABLES for key in keys(kind)}
 
 def sentence(error: ErrorDetails, known: list[str]) -> str:
     """A mistake in words that fit behind the name of the key; ``known`` is what would have been right."""
-    kind = error["type"]
-    if kind == "extra_forbidden":
-        return unknown(str(error["loc"][-1]), known)
-    words = _WORDS.get(kind) or next((_WORDS[each] for each in _WORDS if kind.startswith(each)), "cannot be used")
-    return words.format(**error.get("ctx", {}))
-
-
-def unknown(key: str, known: list[str]) -> str:
-    """What is said of a key that nobody knows."""
-    near = difflib.get_close_matches(key, known, 1)
-    return "is not known here" + (f"; is “{near[0]}” meant?" if near else f"; known are {', '.join(known)}")
+    return mistake(error, known, _WORDS)

@@ -1,0 +1,1 @@
+"""Release files that no registry carries, rebuilt as a recipe says."""
