@@ -142,10 +142,8 @@ def mistake(error: ErrorDetails, known: list[str], more: Mapping[str, str] = {})
 def words(error: ErrorDetails, more: Mapping[str, str] = {}) -> str:
     """The same for one that is no unknown key."""
     table, kind = {**_WORDS, **more}, error["type"]
-    found = table.get(kind) or next(
-        (table[each] for each in sorted(table, reverse=True) if kind.startswith(each)), None
-    )
-    return table.get(kind, near).format(**error.get("ctx", {}))
+    near = (table[each] for each in sorted(table, reverse=True) if kind.startswith(each))
+    return (table.get(kind) or next(near, "cannot be used")).format(**error.get("ctx", {}))
 
 
 def unknown(key: str, known: list[str]) -> str:

@@ -128,7 +128,7 @@ def lineage_lines(report: Report) -> list[str]:
         lines.append(f"from {plain(trail.origin.repository + commit + tag)}: {plain(trail.origin.sentence)}")
         steps = trail.edges if trail.origin.commit else ()
         lines += [
-            f"  {edge.name.value.replace('-', ' ')}: {edge.decision.verdict.icon} {edge.decision.verdict.value}"
+            f"  {edge.name.replace('-', ' ')}: {edge.decision.verdict.icon} {edge.decision.verdict.value}"
             + ("" if edge.decision.verdict is Verdict.REPRODUCED else f", {plain(edge.decision.sentence)}")
             for edge in steps
         ]

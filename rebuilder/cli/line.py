@@ -93,7 +93,7 @@ def _trail(report: Report) -> dict[str, Any] | None:
         return None
     return {
         "origin": trail.origin.document() if trail.origin else None,
-        "steps": {edge.name.value: edge.decision.verdict.value for edge in trail.edges},
+        "steps": {edge.name: edge.decision.verdict.value for edge in trail.edges},
         "disagreement": trail.disagreement,
         "unexplained_files": trail.unexplained if _has_commit(trail) else None,
     }

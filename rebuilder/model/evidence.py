@@ -18,6 +18,8 @@ class SourceKind(StrEnum):
     SDIST = "sdist"
     GIT = "git"
     DEBIAN_SOURCE = "debian-source"
+    ARCHIVE = "archive"
+    """An archive that somebody named by its address."""
 
 
 class Source(Value):

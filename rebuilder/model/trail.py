@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import StringConstraints
 
 from rebuilder.model.artifact import PublishedFile
 from rebuilder.model.decision import Decision
@@ -11,22 +14,17 @@ from rebuilder.model.git import SourceTree
 from rebuilder.model.value import Sha256Field, Value
 from rebuilder.model.verdict import Verdict
 
-
-class StepName(StrEnum):
-    """One step from something upstream has to something upstream published."""
-
-    COMMIT_TO_SDIST = "commit-to-sdist"
-    SDIST_TO_WHEEL = "sdist-to-wheel"
-    COMMIT_TO_WHEEL = "commit-to-wheel"
-
-    @property
-    def spoken(self) -> str:
-        """The step within a sentence: "from the commit to the wheel"."""
-        start, _to, end = self.value.partition("-to-")
-        return f"from the {_NODES[start]} to the {_NODES[end]}"
+StepName = Annotated[
+    str, StringConstraints(max_length=80, pattern=r"^[a-z0-9]+(?:-[a-z0-9]+)*-to-[a-z0-9]+(?:-[a-z0-9]+)*$")
+]
+"""From what to what, such as ``commit-to-sdist``; each ecosystem has its own. One from a commit begins so."""
+_TO_SOURCE_ARCHIVE = "commit-to-sdist"
 
 
-_NODES = {"commit": "commit", "sdist": "source archive", "wheel": "wheel"}
+def spoken(name: str) -> str:
+    """A step within a sentence: "from the commit to the wheel"."""
+    start, _to, end = (part.replace("sdist", "source archive").replace("-", " ") for part in name.partition("-to-"))
+    return f"from the {start} to the {end}"
 
 
 class Origin(Value):
@@ -111,8 +109,8 @@ class SourceTrail(Value):
     @property
     def disagreement(self) -> str | None:
         """That one step confirms what was published and another differs, as a sentence; None if they agree."""
-        passing = [each.name.spoken for each in self.edges if each.decision.verdict.confirms]
-        differing = [each.name.spoken for each in self.edges if each.decision.verdict is Verdict.DIFFERS]
+        passing = [spoken(each.name) for each in self.edges if each.decision.verdict.confirms]
+        differing = [spoken(each.name) for each in self.edges if each.decision.verdict is Verdict.DIFFERS]
         if not passing or not differing:
             return None
         against, although = _told(differing, "differs", "differ"), _told(passing, "passes", "pass")
@@ -125,7 +123,7 @@ class SourceTrail(Value):
         0 where the source archive came out of the commit bit for bit: then the build itself makes every one of them.
         """
         made = any(
-            each.name is StepName.COMMIT_TO_SDIST and each.decision.verdict is Verdict.REPRODUCED for each in self.edges
+            each.name == _TO_SOURCE_ARCHIVE and each.decision.verdict is Verdict.REPRODUCED for each in self.edges
         )
         return 0 if made else sum(1 for each in self.changes if each.rule is None)
 

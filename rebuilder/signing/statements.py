@@ -181,7 +181,7 @@ def _upstream(provenance: Provenance) -> Document:
 
 def _trail(trail: SourceTrail) -> Document:
     steps = [
-        {"step": each.name.value, "verdict": each.decision.verdict.value, "attempts": list(each.attempts)}
+        {"step": each.name, "verdict": each.decision.verdict.value, "attempts": list(each.attempts)}
         for each in trail.edges
     ]
     document: Document = {"steps": steps, "changes": trail.changes_total, "findings": list(trail.findings)}

@@ -10,6 +10,7 @@ _SOURCES = {
     SourceKind.SDIST: "Source archive",
     SourceKind.GIT: "Commit",
     SourceKind.DEBIAN_SOURCE: "Debian source package",
+    SourceKind.ARCHIVE: "Source archive",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from rebuilder.ecosystems.pypi.steps import PyPIStep
 from rebuilder.model.alarm import AlarmKind
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
@@ -23,7 +24,7 @@ from rebuilder.model.provenance import (
     StatedSource,
 )
 from rebuilder.model.report import Report
-from rebuilder.model.trail import FileChange, Origin, SourceTrail, Step, StepName, TreeChange
+from rebuilder.model.trail import FileChange, Origin, SourceTrail, Step, TreeChange
 from rebuilder.store.protocol import Blobs
 from tests.fakes.reports import HOSTILE, UPLOADED, alarm, artifact, attempt, compared, definition, report, run, sha
 
@@ -90,20 +91,20 @@ def verified(name: str, version: str, **changes: Any) -> Provenance:
     return Provenance.model_validate(fields | changes)
 
 
-def step(value: Report, ran: Any, name: StepName, comparison: Comparison | None = None) -> Attempt:
+def step(value: Report, ran: Any, name: PyPIStep, comparison: Comparison | None = None) -> Attempt:
     """An attempt at one step of the trail of ``value``; bit for bit unless a comparison says otherwise."""
     subject = value.artifact
     tried = attempt(subject, ran, comparison=comparison or compared(subject, Level.IDENTICAL))
     changes: dict[str, Any] = {}
-    if name is not StepName.SDIST_TO_WHEEL:
+    if name != PyPIStep.SDIST_TO_WHEEL:
         uri = f"https://forge.example.org/weavers/{subject.name}"
         changes["source"] = Source(kind=SourceKind.GIT, uri=uri, digest={"gitCommit": COMMIT})
-    if name is StepName.COMMIT_TO_SDIST:
+    if name == PyPIStep.COMMIT_TO_SDIST:
         changes["filename"] = f"{subject.name}-{subject.version}.tar.gz"
     built = definition(subject, **changes)
     sentence = "The source archive is one file; it was made again from the commit."
     hypothesis = tried.hypothesis.replace(definition=built)
-    if name is StepName.COMMIT_TO_SDIST:
+    if name == PyPIStep.COMMIT_TO_SDIST:
         hypothesis = hypothesis.replace(sentence=sentence)
     return tried.replace(hypothesis=hypothesis)
 
@@ -114,9 +115,9 @@ def trail(value: Report, **changes: Any) -> SourceTrail:
     archive = f"{subject.name}-{subject.version}.tar.gz"
     edges = []
     for name, filename, kind in (
-        (StepName.COMMIT_TO_SDIST, archive, SourceKind.GIT),
-        (StepName.SDIST_TO_WHEEL, subject.filename, SourceKind.SDIST),
-        (StepName.COMMIT_TO_WHEEL, subject.filename, SourceKind.GIT),
+        (PyPIStep.COMMIT_TO_SDIST, archive, SourceKind.GIT),
+        (PyPIStep.SDIST_TO_WHEEL, subject.filename, SourceKind.SDIST),
+        (PyPIStep.COMMIT_TO_WHEEL, subject.filename, SourceKind.GIT),
     ):
         among = towards(value.attempts, filename, kind)
         if among:
@@ -155,14 +156,14 @@ GENERATED = (
 )
 
 
-def _steps(blobs: Blobs, name: str, version: str, *steps: tuple[StepName, Level]) -> Report:
+def _steps(blobs: Blobs, name: str, version: str, *steps: tuple[PyPIStep, Level]) -> Report:
     subject = artifact(name, version)
     base = report(subject)
     archive = f"{name}-{version}.tar.gz"
     attempts = []
     for edge, level in steps:
         made = compared(subject, level)
-        if edge is StepName.COMMIT_TO_SDIST:
+        if edge == PyPIStep.COMMIT_TO_SDIST:
             rebuilt = sha(archive) if level is Level.IDENTICAL else sha(f"other {archive}")
             made = made.replace(published_sha256=sha(archive), rebuilt_sha256=rebuilt)
         if level is Level.DIFFERENT:
@@ -177,7 +178,7 @@ def _steps(blobs: Blobs, name: str, version: str, *steps: tuple[StepName, Level]
 def attested(blobs: Blobs) -> Report:
     """Everything holds: an attested commit gives the source archive and the wheel, bit for bit."""
     same = Level.IDENTICAL
-    value = _steps(blobs, "loom", "2.2.0", *((each, same) for each in StepName))
+    value = _steps(blobs, "loom", "2.2.0", *((each, same) for each in PyPIStep))
     found = trail(value, changes=GENERATED, changes_total=2)
     return value.replace(provenance=verified("loom", "2.2.0"), trail=found)
 
@@ -188,9 +189,9 @@ def smuggled(blobs: Blobs) -> Report:
         blobs,
         "bobbin",
         "5.6.1",
-        (StepName.SDIST_TO_WHEEL, Level.IDENTICAL),
-        (StepName.COMMIT_TO_SDIST, Level.DIFFERENT),
-        (StepName.COMMIT_TO_WHEEL, Level.DIFFERENT),
+        (PyPIStep.SDIST_TO_WHEEL, Level.IDENTICAL),
+        (PyPIStep.COMMIT_TO_SDIST, Level.DIFFERENT),
+        (PyPIStep.COMMIT_TO_WHEEL, Level.DIFFERENT),
     )
     changes = (
         FileChange(path="m4/build-to-host.m4", change=TreeChange.ADDED),
@@ -210,8 +211,8 @@ def claimed(blobs: Blobs) -> Report:
         blobs,
         "distaff",
         "0.9",
-        (StepName.SDIST_TO_WHEEL, Level.EQUIVALENT),
-        (StepName.COMMIT_TO_SDIST, Level.EQUIVALENT),
+        (PyPIStep.SDIST_TO_WHEEL, Level.EQUIVALENT),
+        (PyPIStep.COMMIT_TO_SDIST, Level.EQUIVALENT),
     )
     origin = Origin(
         repository="https://forge.example.org/weavers/distaff-with-a-name-that-is-longer-than-a-box",
@@ -226,7 +227,7 @@ def claimed(blobs: Blobs) -> Report:
 
 def invalid(blobs: Blobs) -> Report:
     """An attestation that does not hold, by somebody else; the rebuild went on without it."""
-    value = _steps(blobs, "treadle", "1.1", (StepName.SDIST_TO_WHEEL, Level.IDENTICAL))
+    value = _steps(blobs, "treadle", "1.1", (PyPIStep.SDIST_TO_WHEEL, Level.IDENTICAL))
     by = publisher("treadle-fork", "1.1", repository="https://forge.example.org/strangers/treadle")
     bad = result(by, status=ProvenanceStatus.INVALID, sentence="It is about another file: its subject is x-9.whl.")
     findings = (
@@ -247,7 +248,7 @@ def invalid(blobs: Blobs) -> Report:
 
 def vanished(blobs: Blobs) -> Report:
     """Releases before were attested, this one is not."""
-    value = _steps(blobs, "heddle", "3.0", (StepName.SDIST_TO_WHEEL, Level.DIFFERENT))
+    value = _steps(blobs, "heddle", "3.0", (PyPIStep.SDIST_TO_WHEEL, Level.DIFFERENT))
     finding = ProvenanceFinding(
         kind=FindingKind.ATTESTATION_VANISHED, sentence="heddle 2.9 had a verified publisher, this file has none."
     )
@@ -263,8 +264,8 @@ def hostile(blobs: Blobs) -> Report:
         blobs,
         "snare",
         "1.0",
-        (StepName.SDIST_TO_WHEEL, Level.IDENTICAL),
-        (StepName.COMMIT_TO_SDIST, Level.DIFFERENT),
+        (PyPIStep.SDIST_TO_WHEEL, Level.IDENTICAL),
+        (PyPIStep.COMMIT_TO_SDIST, Level.DIFFERENT),
     )
     traits = ("issuer", "identity", "repository", "workflow", "environment", "ref", "commit", "build_config", "run_url")
     by = publisher("snare", "1.0", **dict.fromkeys(traits, HOSTILE))
@@ -293,7 +294,7 @@ def hostile(blobs: Blobs) -> Report:
     )
     found = trail(value, origin=origin, changes=changes, changes_total=9_999, notes=(HOSTILE,))
     edges = tuple(
-        each.replace(target="W" * 9000, attempts=(0, 77, -1)) if each.name is StepName.COMMIT_TO_SDIST else each
+        each.replace(target="W" * 9000, attempts=(0, 77, -1)) if each.name == PyPIStep.COMMIT_TO_SDIST else each
         for each in found.edges
     )
     return value.replace(provenance=provenance, trail=found.replace(edges=edges))

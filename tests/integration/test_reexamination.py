@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from rebuilder.config import Config
+from rebuilder.ecosystems.pypi.steps import PyPIStep
 from rebuilder.errors import NoGuestError, StoreError
 from rebuilder.model.alarm import AlarmKind
 from rebuilder.model.attempt import Run
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.report import Report, SignedReport
-from rebuilder.model.trail import SourceTrail, Step, StepName
+from rebuilder.model.trail import SourceTrail, Step
 from rebuilder.model.verdict import Kind, Verdict
 from rebuilder.stopwatch import Silence, WatchedToolchains
 from rebuilder.verification.examination import Parts
@@ -166,8 +167,8 @@ def test_steps_that_were_not_tried_again_keep_their_verdict(registry: Registry, 
     steps = tuple(
         Step(name=name, decision=decision, attempts=attempts, target=file.filename, target_sha256=file.sha256)
         for name, attempts, file in (
-            (StepName.SDIST_TO_WHEEL, (decision.attempt or 0,), wheel),
-            (StepName.COMMIT_TO_WHEEL, (5,), wheel),
+            (PyPIStep.SDIST_TO_WHEEL, (decision.attempt or 0,), wheel),
+            (PyPIStep.COMMIT_TO_WHEEL, (5,), wheel),
         )
     )
     report = before.report.replace(trail=SourceTrail(edges=steps))

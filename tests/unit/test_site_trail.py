@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from rebuilder.ecosystems.pypi.steps import PyPIStep
 from rebuilder.model.decision import Decision
 from rebuilder.model.report import Report
-from rebuilder.model.trail import FileChange, StepName, TreeChange
+from rebuilder.model.trail import FileChange, TreeChange
 from rebuilder.model.verdict import Verdict
 from rebuilder.site.pages.artifact import PageContext, artifact_page
 from rebuilder.site.sections.trail import MOST_CHANGES, TrailSection, trail_section
@@ -33,7 +34,7 @@ def decided(value: Report, **verdicts: Verdict) -> TrailSection:
     for name, verdict in verdicts.items():
         edge = trails.trail(trails.smuggled(MemoryBlobs())).edges[0]
         decision = Decision(verdict=verdict, sentence="So it is.")
-        edges.append(edge.replace(name=StepName(name.replace("_", "-")), decision=decision))
+        edges.append(edge.replace(name=PyPIStep(name.replace("_", "-")), decision=decision))
     return section(value, edges=tuple(edges))
 
 

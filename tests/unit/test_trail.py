@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from rebuilder.ecosystems.pypi.steps import PyPIStep
 from rebuilder.model.decision import Decision
-from rebuilder.model.trail import FileChange, SourceTrail, Step, StepName, TreeChange, with_steps
+from rebuilder.model.trail import FileChange, SourceTrail, Step, TreeChange, with_steps
 from rebuilder.model.verdict import Verdict
 from rebuilder.site.sections.trail import trail_section
 from tests.fakes import trails
 from tests.fakes.blobs import MemoryBlobs
 
-NAMES = (StepName.COMMIT_TO_SDIST, StepName.SDIST_TO_WHEEL, StepName.COMMIT_TO_WHEEL)
+NAMES = (PyPIStep.COMMIT_TO_SDIST, PyPIStep.SDIST_TO_WHEEL, PyPIStep.COMMIT_TO_WHEEL)
 SAME, ALIKE, OTHER, FAILED = Verdict.REPRODUCED, Verdict.EQUIVALENT, Verdict.DIFFERS, Verdict.BUILD_FAILED
 DECISION = Decision(verdict=SAME, sentence="So it is.")
 

@@ -16,6 +16,7 @@ from rebuilder.diagnose.case import EcosystemRules
 from rebuilder.ecosystems.conventions import Context, Conventions, RegistryCheck, Settings
 from rebuilder.ecosystems.package_lists import Named
 from rebuilder.ecosystems.protocol import Ecosystem
+from rebuilder.ecosystems.pypi.steps import PyPIStep
 from rebuilder.errors import RebuilderError
 from rebuilder.model.artifact import Artifact
 from rebuilder.model.provenance import Provenance, RegistrySignature
@@ -151,8 +152,8 @@ class PyPIConventions(Conventions):
     def step_names(self, filename: str) -> tuple[str, ...]:
         """A source archive has no wheel behind it."""
         if self.file_words(filename) == "source archive":
-            return ("commit-to-sdist",)
-        return ("commit-to-sdist", "sdist-to-wheel", "commit-to-wheel")
+            return (PyPIStep.COMMIT_TO_SDIST,)
+        return tuple(PyPIStep)
 
     def file_kind(self, filename: str) -> str:
         """Wheels for any machine are made in another way than those for one."""

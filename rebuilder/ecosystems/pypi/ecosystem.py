@@ -15,6 +15,7 @@ from rebuilder.ecosystems.pypi.hypotheses import infer, learn
 from rebuilder.ecosystems.pypi.origin import find_origin
 from rebuilder.ecosystems.pypi.releases import listing
 from rebuilder.ecosystems.pypi.simple_index import Project, ReleaseFile, SimpleIndex, Unchanged, near_versions
+from rebuilder.ecosystems.pypi.steps import PyPIStep
 from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, parse_subject
 from rebuilder.ecosystems.pypi.toolchain_choice import INTERPRETERS, Interpreter
 from rebuilder.ecosystems.pypi.tree_inspection import inspected_changes
@@ -28,7 +29,7 @@ from rebuilder.model.git import SourceTree
 from rebuilder.model.history import History, plan
 from rebuilder.model.listing import Listing
 from rebuilder.model.provenance import Provenance
-from rebuilder.model.trail import FileChange, Origin, PlannedStep, SourceCommit, StepName
+from rebuilder.model.trail import FileChange, Origin, PlannedStep, SourceCommit
 from rebuilder.network.protocol import Fetcher, Resolver, Sources
 from rebuilder.sandbox.protocol import Programs, RunDefinition
 from rebuilder.store.protocol import Blobs, Memo
@@ -131,12 +132,12 @@ class PyPI:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
         artifact, archive = evidence.artifact.file, evidence.source_file
         wheel = artifact.filename.endswith(".whl")
-        published = PlannedStep(name=StepName.SDIST_TO_WHEEL, source=SourceKind.SDIST, target=artifact)
-        name = StepName.COMMIT_TO_WHEEL if wheel else StepName.COMMIT_TO_SDIST
+        published = PlannedStep(name=PyPIStep.SDIST_TO_WHEEL, source=SourceKind.SDIST, target=artifact)
+        name = PyPIStep.COMMIT_TO_WHEEL if wheel else PyPIStep.COMMIT_TO_SDIST
         committed = PlannedStep(name=name, source=SourceKind.GIT, target=artifact)
         if archive is None:
             return published, committed
-        return PlannedStep(name=StepName.COMMIT_TO_SDIST, source=SourceKind.GIT, target=archive), published, committed
+        return PlannedStep(name=PyPIStep.COMMIT_TO_SDIST, source=SourceKind.GIT, target=archive), published, committed
 
     def next(
         self, step: PlannedStep, evidence: Evidence, history: History, commit: SourceCommit | None = None

@@ -83,6 +83,7 @@ _SOURCE_KINDS = {
     SourceKind.SDIST: "Source archive published with the release",
     SourceKind.GIT: "Commit in a Git repository",
     SourceKind.DEBIAN_SOURCE: "Debian source package",
+    SourceKind.ARCHIVE: "Source archive",
 }
 
 _NOTES = {
