@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rebuilder.ecosystems.conventions import Conventions
+from rebuilder.ecosystems.generic.conventions import GenericConventions
 from rebuilder.ecosystems.npm.conventions import NpmConventions
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.ecosystems.pypi.conventions import PyPIConventions
@@ -15,6 +16,7 @@ from rebuilder.errors import UsageError
 from rebuilder.model.artifact import Subject
 
 ECOSYSTEMS: dict[str, Conventions] = {
+    "generic": GenericConventions(),
     "npm": NpmConventions(),
     "pypi": PyPIConventions(),
 }

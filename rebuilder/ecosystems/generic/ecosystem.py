@@ -1,0 +1,214 @@
+"""Release files that no registry carries: what their recipes say is fetched, built and compared.
+
+A recipe is read where it is asked for. Its text is then kept: among the blobs, where the evidence names it by its
+digest, and in the ledger under the release it describes, so that a worker process that was given no path finds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from packageurl import PackageURL
+
+from rebuilder.ecosystems.conventions import Context
+from rebuilder.ecosystems.generic.build import Surroundings, definition, from_archive, from_commit
+from rebuilder.ecosystems.generic.recipe import ECOSYSTEM, Recipe, RecipeTarget, parse_recipe, read_recipe
+from rebuilder.environments.catalog import catalog, variants
+from rebuilder.errors import UsageError
+from rebuilder.model.artifact import Artifact, PublishedFile, Subject
+from rebuilder.model.attempt import Attempt, Hypothesis
+from rebuilder.model.definition import ToolchainRef
+from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
+from rebuilder.model.git import SourceTree
+from rebuilder.model.history import History, plan
+from rebuilder.model.listing import ListedFile, Listing
+from rebuilder.model.provenance import Provenance
+from rebuilder.model.trail import FileChange, Origin, PlannedStep, SourceCommit
+from rebuilder.model.value import sha256_hex
+from rebuilder.network.http.address import Credentials
+from rebuilder.network.protocol import Fetcher, Sources
+from rebuilder.toml_files import FileError
+
+FROM_ARCHIVE, FROM_COMMIT = "source-to-file", "commit-to-file"
+_HINT = "Name the file with the recipe, such as generic:recipes/hello.toml; docs/recipes.md says what is in one."
+
+
+class Generic:
+    """Implements :class:`rebuilder.ecosystems.protocol.Ecosystem`; a release is a recipe."""
+
+    def __init__(self, context: Context) -> None:
+        """Nothing is read or fetched yet."""
+        self._context = context
+        self._fetcher = context.fetcher(context.ca_bundle, Credentials())
+        self._known = context.memo(ECOSYSTEM)
+        given = context.settings.interpreters
+        more = [f"{name}-{kind}" for name in given for kind in variants()]
+        self._environments = frozenset({*catalog(), *given, *more})
+
+    @property
+    def name(self) -> str:
+        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
+        return ECOSYSTEM
+
+    @property
+    def fetcher(self) -> Fetcher:
+        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`; no registry has credentials here."""
+        return self._fetcher
+
+    def parse(self, text: str) -> Subject:
+        """Read the path of a recipe, or ``NAME==VERSION`` of one that was read before.
+
+        Raises:
+            UsageError: the recipe cannot be used; the sentence names the file, the line and the key.
+        """
+        asked = text.strip()
+        if asked.startswith("pkg:"):
+            return self._named_by_purl(asked)
+        name, separator, version = asked.partition("==")
+        if separator:
+            return Subject(ecosystem=ECOSYSTEM, name=name, version=version, asked=asked)
+        recipe = self._read(asked)
+        return Subject(ecosystem=ECOSYSTEM, name=recipe.name, version=recipe.version, asked=asked)
+
+    def listing(self, name: str, seen: str | None = None) -> Listing | None:
+        """Look at the recipe itself: it changes when somebody edits it.
+
+        Raises:
+            UsageError: see :meth:`parse`.
+        """
+        recipe = self._read(name) if name.endswith(".toml") else self._recalled(name, None)[0]
+        mark = sha256_hex(recipe.model_dump_json().encode())
+        if mark == seen:
+            return None
+        return Listing(
+            ecosystem=ECOSYSTEM,
+            name=recipe.name,
+            files=tuple(
+                ListedFile(purl=recipe.purl, version=recipe.version, filename=each.filename, sha256=each.sha256)
+                for each in recipe.targets
+            ),
+            newest=recipe.version,
+            mark=mark,
+        )
+
+    def project_names(self) -> Iterator[str]:
+        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`: there is no registry that lists them."""
+        raise UsageError("Recipes are watched by the files they are in, not by patterns.", hint=_HINT)
+
+    def evidence(self, subject: Subject) -> list[Evidence]:
+        """Fetch the published files, and the source where it is an archive.
+
+        Raises:
+            UsageError: no such recipe was read before, or it has no such file.
+            UnavailableError, FetchMismatchError: a file cannot be had, or has other bytes than the recipe says.
+        """
+        recipe, text = self._recalled(subject.name, subject.version)
+        chosen = [each for each in recipe.targets if subject.filename in {None, each.filename}]
+        if not chosen:
+            raise UsageError(f"The recipe of {subject.name} has no target {subject.filename}.", hint=_HINT)
+        document = self._context.blobs.put(text.encode())
+        source = None
+        if recipe.source.url is not None and recipe.source.sha256 is not None:
+            self._fetch(recipe.source.url, recipe.source.sha256)
+            source = from_archive(recipe).source
+        return [self._evidence(recipe, each, document, source) for each in chosen]
+
+    def _evidence(self, recipe: Recipe, target: RecipeTarget, document: str, source: Source | None) -> Evidence:
+        self._fetch(target.url, target.sha256)
+        file = PublishedFile(
+            filename=target.filename,
+            url=target.url,
+            sha256=target.sha256,
+            size=self._context.blobs.path(target.sha256).stat().st_size,
+        )
+        artifact = Artifact(ecosystem=ECOSYSTEM, purl=recipe.purl, name=recipe.name, version=recipe.version, file=file)
+        return Evidence(artifact=artifact, source=source, index_sha256=document)
+
+    def _fetch(self, url: str, sha256: str) -> None:
+        self._fetcher.file(url, sha256=sha256, max_bytes=self._context.settings.download_bytes)
+
+    def steps(self, evidence: Evidence) -> tuple[PlannedStep, ...]:
+        """One: from the archive, or from the commit, that the recipe names."""
+        target = evidence.artifact.file
+        if self._of(evidence).source.url is not None:
+            return (PlannedStep(name=FROM_ARCHIVE, source=SourceKind.ARCHIVE, target=target),)
+        return (PlannedStep(name=FROM_COMMIT, source=SourceKind.GIT, target=target),)
+
+    def next(
+        self, step: PlannedStep, evidence: Evidence, history: History, commit: SourceCommit | None = None
+    ) -> Hypothesis | Obstacle | None:
+        """The one build that the recipe asks for."""
+        recipe, context = self._of(evidence), self._context
+        files = from_archive(recipe) if commit is None else from_commit(commit)
+        environment = context.toolchains.get(recipe.environment)
+        around = Surroundings(
+            environment=ToolchainRef(name=environment.name, sha256=environment.sha256),
+            program=context.programs.program_input(files.command[0]),
+            limits=context.limits(),
+            sandbox=context.settings.sandbox,
+        )
+        hypothesis = Hypothesis(
+            name="recipe",
+            sentence="The recipe says how it is built.",
+            definition=definition(recipe, step.target.filename, files, around),
+        )
+
+        def planned(history: History) -> Obstacle | None:
+            history.of(hypothesis)
+            return None
+
+        return plan(planned, history)
+
+    def learn(self, evidence: Evidence, attempts: tuple[Attempt, ...]) -> None:
+        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`: a recipe leaves nothing to find out."""
+
+    def origin(
+        self,
+        evidence: Evidence,
+        provenance: Provenance | None,
+        source_provenance: Provenance | None,
+        sources: Sources,
+    ) -> Origin | None:
+        """The commit that the recipe names, if it names one."""
+        source = self._of(evidence).source
+        if source.repository is None:
+            return None
+        sentence = "Claimed, not attested: the recipe names this commit."
+        return Origin(
+            repository=source.repository, commit=source.commit, tag=source.tag, attested=False, sentence=sentence
+        )
+
+    def tree_changes(self, evidence: Evidence, tree: SourceTree) -> tuple[FileChange, ...]:
+        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`: there are no two sources to compare."""
+        return ()
+
+    def _read(self, path: str) -> Recipe:
+        try:
+            recipe, text = read_recipe(Path(path), self._environments)
+        except FileError as error:
+            raise UsageError(error.remark.spoken, hint=_HINT) from None
+        for key in (recipe.name, f"{recipe.name}=={recipe.version}"):
+            self._known.put(key, text)
+        return recipe
+
+    def _recalled(self, name: str, version: str | None) -> tuple[Recipe, str]:
+        """A recipe that was read before, by this process or another one with the same ledger."""
+        text = self._known.get(f"{name}=={version}" if version is not None else name)
+        if not isinstance(text, str):
+            wanted = f"{name} {version}" if version is not None else name
+            raise UsageError(f"No recipe of {wanted} was read here yet.", hint=_HINT)
+        return parse_recipe(Path(name), text), text
+
+    def _of(self, evidence: Evidence) -> Recipe:
+        text = self._context.blobs.read(evidence.index_sha256).decode()
+        return parse_recipe(Path(evidence.artifact.name), text)
+
+    def _named_by_purl(self, asked: str) -> Subject:
+        try:
+            purl = PackageURL.from_string(asked)
+        except ValueError:
+            raise UsageError(f"{asked[:80]!r} is not a package URL.", hint=_HINT) from None
+        qualifiers = purl.qualifiers if isinstance(purl.qualifiers, dict) else {}
+        filename = qualifiers.get("file_name")
+        return Subject(ecosystem=ECOSYSTEM, name=purl.name, version=purl.version, filename=filename, asked=asked)
