@@ -64,22 +64,22 @@ def queued(ledger: Ledger) -> list[Order]:
     return orders
 
 
-def test_thousand_projects_with_nothing_new(here: Here) -> None:
+def test_many_projects_with_nothing_new(here: Here) -> None:
     """One conditional request each, and a single write."""
-    names = [f"p{number}" for number in range(1000)]
+    names = [f"p{number}" for number in range(200)]
     for name in names:
         publish(here.registry, name, "1.0")
     first = here.discovery.look(watch(*names))
-    assert (1000, 1000, 0) == (first.projects, first.queued, first.failed)
+    assert (200, 200, 0) == (first.projects, first.queued, first.failed)
     before, writes = here.registry.count(), []
     engine = here.ledger._database.engine
     event.listen(
         engine, "before_cursor_execute", lambda _c, _u, text, *_: writes.append(text) if _changes(text) else None
     )
     second = here.discovery.look(watch(*names))
-    assert (1000, 0, 0, None) == (second.projects, second.queued, second.failed, second.trouble)
-    assert 1000 == here.registry.count() - before
-    assert 1000 == here.registry.not_modified
+    assert (200, 0, 0, None) == (second.projects, second.queued, second.failed, second.trouble)
+    assert 200 == here.registry.count() - before
+    assert 200 == here.registry.not_modified
     assert ["INSERT INTO watch"] == [each[:17] for each in writes]
 
 

@@ -232,13 +232,13 @@ def test_too_many_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_many_members_are_read(tmp_path: Path) -> None:
-    """A hundred thousand members are no problem."""
+    """More members than the plain format can count are no problem."""
     path = tmp_path / "many.zip"
     with zipfile.ZipFile(path, "w") as archive:
-        for index in range(100_000):
+        for index in range(66_000):
             archive.writestr(zipfile.ZipInfo(f"d{index % 100}/{index}"), b"")
     found = inspect(str(path), [])
-    assert (100_000, True, []) == (len(found["members"]), found["readable"], found["problems"])
+    assert (66_000, True, []) == (len(found["members"]), found["readable"], found["problems"])
 
 
 @pytest.mark.parametrize("entry", [Entry(flags=1), Entry(method=0, local={}, flags=0)._replace(method=93)])
