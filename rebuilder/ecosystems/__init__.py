@@ -1,1 +1,1 @@
-"""One folder per package ecosystem; ``catalog`` lists them."""
+"""One folder per package ecosystem; ``registry`` lists them."""
