@@ -12,9 +12,9 @@ TEST_PACKAGES := $(PACKAGES) chromium chromium-driver openssl jq gpg util-linux 
 SUITES := bullseye bookworm trixie forky
 DEMO := pypi:jinja2==3.1.6 pypi:idna==3.20 pypi:pluggy==1.7.0 pypi:aiosignal==1.4.0 pypi:numpy==2.3.5
 
-LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header
+LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
 
-.PHONY: help packages test-packages install oracle toolchains demo test lint types tests test-online soak bench image lock clean
+.PHONY: help packages test-packages install oracle toolchains demo test lint types tests test-online soak bench image update-pins lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -90,6 +90,11 @@ bench: toolchains ## Speed and memory as ratios in one run, then whole lists of 
 
 image: install ## The container image, and a real release verified in it (by hand; needs podman)
 	tools/image
+
+update-pins: $(VENV)/.installed ## Newer pinned data: uv and pip in the lock files, the trust root (PINS="FILE ..." for what a TUF client fetched)
+	$(MAKE) lock UPGRADE="-P uv -P pip"
+	$(MAKE) $(VENV)/.installed
+	$(BIN)/python tools/update-pins $(PINS)
 
 lock: ## Resolve the lock files again
 	$(LOCK) pyproject.toml --all-extras --group dev -o requirements-dev.lock
