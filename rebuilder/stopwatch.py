@@ -11,20 +11,6 @@ from rebuilder.model.report import Stage
 from rebuilder.progress import Progress
 
 
-class Silence:
-    """A progress display that shows nothing."""
-
-    def subject(self, name: str) -> None:
-        """Nothing happens."""
-
-    def resume(self, spent: Mapping[Stage, float]) -> None:
-        """Go on after :meth:`end`, with what it gave."""
-        self._spent = dict(spent)
-
-    def stage(self, stage: Stage, detail: str = "") -> None:
-        """Nothing happens."""
-
-
 class Stopwatch:
     """Adds up the seconds each stage of one artifact takes. Stages follow each other; they do not nest."""
 

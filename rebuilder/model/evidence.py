@@ -17,7 +17,6 @@ class SourceKind(StrEnum):
 
     SDIST = "sdist"
     GIT = "git"
-    DEBIAN_SOURCE = "debian-source"
     ARCHIVE = "archive"
     """An archive that somebody named by its address."""
 

@@ -80,8 +80,3 @@ class Variation(Value):
     rows: tuple[VariationRow, ...]
     seconds: float
     """Wall time of all runs."""
-
-    @property
-    def flipping(self) -> tuple[Factor, ...]:
-        """The factors on which the digest depends."""
-        return tuple(row.factor for row in self.rows if row.effect in {Effect.FLIPS, Effect.STEADIES})

@@ -21,8 +21,6 @@ from rebuilder.model.definition import BuildDefinition, Role
 from rebuilder.model.figures import Figures, Place
 from rebuilder.model.report import Report
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-"""Of what :func:`exposition` gives."""
 _LONGEST_KIND = 50
 """Characters; a label has room for 64."""
 

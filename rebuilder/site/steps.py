@@ -9,7 +9,6 @@ from rebuilder.model.evidence import SourceKind
 _SOURCES = {
     SourceKind.SDIST: "Source archive",
     SourceKind.GIT: "Commit",
-    SourceKind.DEBIAN_SOURCE: "Debian source package",
     SourceKind.ARCHIVE: "Source archive",
 }
 

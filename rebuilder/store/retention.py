@@ -29,7 +29,6 @@ class Swept(NamedTuple):
     leaving: int
     """Blobs set aside."""
     deleted: int
-    freed_bytes: int
 
 
 class Retention:
@@ -63,7 +62,7 @@ class Retention:
             candidates = [each for each in self._stored() if self._older(each, now - self._keep)]
             set_aside = list(self._set_aside())
             if not candidates and not set_aside:
-                return Swept(0, 0, 0)
+                return Swept(0, 0)
             wanted = referred()
             deleted, freed = self._delete(set_aside, wanted, now)
             leaving = self._put_aside(candidates, wanted, now)
@@ -73,7 +72,7 @@ class Retention:
             ) from error
         if leaving or deleted:
             log.info("%d blobs were set aside, %d deleted (%d bytes).", leaving, deleted, freed)
-        return Swept(leaving, deleted, freed)
+        return Swept(leaving, deleted)
 
     def _stored(self) -> Iterator[Path]:
         if not self._root.is_dir():

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from rebuilder.config import Config
 from rebuilder.model.work import Order
-from rebuilder.stopwatch import Silence
 from rebuilder.wiring import wire
 from tests.bench.chart import chart
 from tests.bench.list_figures import RoundFigures, figures
 from tests.bench.list_round import run_round
 from tests.bench.list_table import replaced, tables
 from tests.bench.public_list import ECOSYSTEM, PublicList, orders, spread
+from tests.fakes.progress import NoDisplay
 
 DOCUMENT, PICTURE = Path("docs/benchmark.md"), Path("docs/benchmark.svg")
 
@@ -99,5 +99,5 @@ def _config(place: Path, options: argparse.Namespace) -> Config:
 
 def _files(which: PublicList, place: Path) -> list[Order]:
     """The list, looked up in a store apart: the first round is to find its caches empty."""
-    with wire(Config(store=place / "store", keys=place / "keys"), Silence()) as parts:
+    with wire(Config(store=place / "store", keys=place / "keys"), NoDisplay()) as parts:
         return orders(which, parts.ecosystems[ECOSYSTEM].listing)

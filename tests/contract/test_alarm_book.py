@@ -134,7 +134,7 @@ def test_severity_rises_and_never_falls_while_open(ledger: Ledger) -> None:
     book = ledger.alarm_book
     book.raise_alarm(waiting(25))
     assert Severity.TICKET == only(ledger).severity
-    book.escalate(only(ledger).number, Severity.PAGE, NOW)
+    book.raise_alarm(waiting(25), severity=Severity.PAGE)
     book.raise_alarm(waiting(25), severity=Severity.TICKET)
     assert Severity.PAGE == only(ledger).severity
     book.clear(AlarmKind.QUEUE_AGE, "", NOW)
@@ -148,13 +148,11 @@ def test_severity_rises_and_never_falls_while_open(ledger: Ledger) -> None:
 @pytest.mark.parametrize("number", [0, -1, 7, 2**31, 2**70])
 def test_unknown_numbers_are_a_sentence(ledger: Ledger, number: int) -> None:
     """Whatever is typed, the answer is that there is no such alarm."""
-    for call in (
-        lambda: ledger.alarm_book.get(number),
-        lambda: ledger.alarm_book.acknowledge(number, "ada", None, NOW),
-        lambda: ledger.alarm_book.escalate(number, Severity.PAGE, NOW),
-    ):
-        with pytest.raises(UsageError, match=f"There is no alarm {number}."):
-            call()
+    message = f"There is no alarm {number}."
+    with pytest.raises(UsageError, match=message):
+        ledger.alarm_book.get(number)
+    with pytest.raises(UsageError, match=message):
+        ledger.alarm_book.acknowledge(number, "ada", None, NOW)
 
 
 def test_endless_notes_are_refused(ledger: Ledger) -> None:
@@ -223,7 +221,7 @@ def test_whoever_was_told_hears_the_rest(ledger: Ledger) -> None:
     """Raised, escalated and cleared are told once each, and all of it again when it returns."""
     ledger.raise_alarm(waiting(25))
     assert [("queue-age", Event.RAISED)] == send(ledger, NOW)
-    ledger.alarm_book.escalate(only(ledger).number, Severity.PAGE, NOW + SECOND)
+    ledger.alarm_book.raise_alarm(waiting(25, NOW + SECOND), severity=Severity.PAGE)
     assert [("queue-age", Event.ESCALATED)] == send(ledger, NOW + SECOND)
     ledger.alarm_book.clear(AlarmKind.QUEUE_AGE, "", NOW + 2 * SECOND)
     assert [("queue-age", Event.CLEARED)] == send(ledger, NOW + 2 * SECOND)
@@ -250,7 +248,7 @@ def test_what_waits_for_another_try_is_due_when_it_becomes_urgent(ledger: Ledger
     fill(ledger, NOW)
     [notice] = book.due(NOW, 10, targets=["desk"])
     book.failed([notice.id], "It answered 500.", NOW + WEEK)
-    book.escalate(notice.recorded.number, Severity.PAGE, NOW + SECOND)
+    book.raise_alarm(waiting(25, NOW + SECOND), severity=Severity.PAGE)
     [notice] = book.due(NOW + SECOND, 10, targets=["desk"])
     assert (Event.RAISED, Severity.PAGE) == (notice.event, notice.recorded.severity)
 

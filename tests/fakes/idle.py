@@ -16,11 +16,12 @@ from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.value import sha256_hex
 from rebuilder.model.verdict import Verdict
 from rebuilder.provenance.checker import ProvenanceChecker
-from rebuilder.stopwatch import Silence, Stopwatch
+from rebuilder.stopwatch import Stopwatch
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.protocol import Blobs
 from rebuilder.verification.examination import Parts
 from rebuilder.verification.steps import StepVerifier
+from tests.fakes.progress import NoDisplay
 from tests.fakes.verifications import artifact
 
 UNSUPPORTED = Obstacle(verdict=Verdict.UNSUPPORTED, sentence="Files of this kind cannot be rebuilt yet.")
@@ -52,7 +53,7 @@ class IdleEcosystem:
 def idle_parts(ledger: Ledger, blobs: Blobs, clock: Clock, ecosystem: IdleEcosystem) -> Parts:
     """What a worker needs to examine with such an ecosystem; whoever asks for a build has made a mistake."""
     nothing = cast("Any", None)
-    stopwatch = Stopwatch(Silence())
+    stopwatch = Stopwatch(NoDisplay())
     checker = ProvenanceChecker(blobs, lambda: nothing, ledger, {}, clock, conventions=conventions)
     return Parts(
         ecosystems={"pypi": cast("Any", ecosystem)},

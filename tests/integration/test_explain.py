@@ -16,9 +16,9 @@ import pytest
 from rebuilder.cli.explain import explain
 from rebuilder.config import Config
 from rebuilder.errors import ExitCode, UsageError
-from rebuilder.stopwatch import Silence
 from rebuilder.wiring import wire
 from tests.fakes.command import Installation
+from tests.fakes.progress import NoDisplay
 from tests.fakes.projects import Distribution, build, make_sdist, make_wheel, minibackend_wheel
 from tests.fakes.registry import Registry
 
@@ -77,7 +77,7 @@ def test_what_was_never_verified_is_verified_first(
     assert "What to change: Publish a source archive that contains one/more.py" in words
     assert ExitCode.DIFFERS == explain(config, "pypi:one", vary=False, as_json=False)
     assert words == capsys.readouterr().out
-    with wire(config, Silence()) as parts:
+    with wire(config, NoDisplay()) as parts:
         assert 1 == len(parts.ledger.history("pypi", "one"))
 
 

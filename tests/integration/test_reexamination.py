@@ -18,11 +18,12 @@ from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.report import Report, SignedReport
 from rebuilder.model.trail import SourceTrail, Step
 from rebuilder.model.verdict import Kind, Verdict
-from rebuilder.stopwatch import Silence, WatchedToolchains
+from rebuilder.stopwatch import WatchedToolchains
 from rebuilder.verification.examination import Parts
 from rebuilder.verification.recheck import reexamine, with_fresh_toolchains
 from rebuilder.wiring import wire, wire_press
 from tests.fakes.command import Installation
+from tests.fakes.progress import NoDisplay
 from tests.fakes.projects import Distribution, build, make_sdist, make_wheel, minibackend_wheel
 from tests.fakes.registry import Registry
 from tests.fakes.toolchains import FakeToolchains
@@ -50,7 +51,7 @@ def config(tmp_path: Path, toolchains_root: Path, registry: Registry) -> Config:
 @pytest.fixture
 def parts(config: Config) -> Iterator[Parts]:
     """The real parts."""
-    with wire(config, Silence()) as wired:
+    with wire(config, NoDisplay()) as wired:
         yield wired
 
 
@@ -61,7 +62,7 @@ def verified(registry: Registry, config: Config, *files: Distribution) -> Signed
     assert registry.url == config.index_url
     answer = Installation(config.store.parent, registry.url).verify("pypi:one==1.0")
     assert len(answer.lines) == 1, answer.words
-    with wire(config, Silence()) as wired:
+    with wire(config, NoDisplay()) as wired:
         [summary] = wired.ledger.latest()
         signed = wired.ledger.signed_report(summary)
     assert signed is not None

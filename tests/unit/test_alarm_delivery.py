@@ -129,7 +129,7 @@ def test_targets_get_the_severities_they_asked_for(ledger: Ledger, make: Make, s
     delivery = make(severities=["page"])
     ledger.raise_alarm(waits())
     assert 0 == delivery.step()
-    ledger.alarm_book.escalate(ledger.alarm_book.open()[0].number, Severity.PAGE, SATURDAY)
+    ledger.alarm_book.raise_alarm(waits(), severity=Severity.PAGE)
     assert 1 == delivery.step()
     ledger.alarm_book.clear(AlarmKind.QUEUE_AGE, "", SATURDAY)
     assert 1 == delivery.step()

@@ -25,8 +25,9 @@ from rebuilder.signing.statements import Builder, verdict_statement
 from rebuilder.signing.vocabulary import VERDICT_TYPE
 from rebuilder.site.sections.attempt import comparison_section
 from rebuilder.site.sections.replayed import replayed_section
-from rebuilder.stopwatch import Silence, Stopwatch
+from rebuilder.stopwatch import Stopwatch
 from rebuilder.verification.attempts import AttemptRunner
+from tests.fakes.progress import NoDisplay
 from tests.fakes.verifications import artifact, attempt, digest, report
 
 ARTIFACT = artifact()
@@ -172,7 +173,7 @@ def refused(*hypotheses: Hypothesis) -> tuple[list[str], Obstacle | None]:
         run=run,  # type: ignore[arg-type]
         comparer=None,  # type: ignore[arg-type]
         diffoscope=None,  # type: ignore[arg-type]
-        stopwatch=Stopwatch(Silence()),
+        stopwatch=Stopwatch(NoDisplay()),
         record=lambda _ordinal, _attempt: None,
     )
     return ran, trial.follow(partial(plan, each))

@@ -17,9 +17,10 @@ from rebuilder.model.evidence import Obstacle
 from rebuilder.model.history import CannotBeTriedError, History, NotTried, plan
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
-from rebuilder.stopwatch import Silence, Stopwatch
+from rebuilder.stopwatch import Stopwatch
 from rebuilder.verification.attempts import AttemptRunner
 from rebuilder.verification.experiments import Experiments
+from tests.fakes.progress import NoDisplay
 from tests.fakes.verifications import artifact, attempt, definition
 
 Plan = Callable[[History], Hypothesis | Obstacle | None]
@@ -60,7 +61,7 @@ class Parts:
             run=self.run,
             comparer=self,  # type: ignore[arg-type]
             diffoscope=self,  # type: ignore[arg-type]
-            stopwatch=Stopwatch(Silence()),
+            stopwatch=Stopwatch(NoDisplay()),
             record=lambda *_: None,
         )
 

@@ -76,15 +76,6 @@ def test_what_tools_run_on(tools: dict[str, str], year: int, expected: list[str]
     assert expected == [each.toolchain for each in found]
 
 
-def test_classifiers_are_a_weak_hint() -> None:
-    """Listed versions come before others of their kind; no list says nothing, and nothing is left out."""
-    listed = [f"Programming Language :: Python :: {each}" for each in ("3", "3.9", "3.10", "3 :: Only")]
-    found = choose(None, datetime(2024, 1, 2, tzinfo=UTC), classifiers=listed)
-    assert ["bullseye", "bookworm", "trixie"] == [each.toolchain for each in found]
-    found = choose(None, datetime(2024, 1, 2, tzinfo=UTC), classifiers=["Programming Language :: Python :: 3"])
-    assert ["bookworm", "bullseye", "trixie"] == [each.toolchain for each in found]
-
-
 def test_interpreters_of_the_settings() -> None:
     """They are chosen like any other; one with a version that Debian has takes its place."""
     own = {

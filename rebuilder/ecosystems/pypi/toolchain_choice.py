@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -73,7 +73,6 @@ INTERPRETERS = (
 
 _MOST = 3
 """Interpreters that are tried for one file."""
-_CLASSIFIER = re.compile(r"Programming Language :: Python :: (3\.\d{1,2})")
 _NSPKG = re.compile(r".+-py(\d\.\d{1,2})-nspkg\.pth")
 _BYTECODE = re.compile(r"(?:.*/)?__pycache__/[^/]+\.cpython-(3)(\d{1,2})(?:\.opt-[12])?\.pyc")
 _SCRIPT = re.compile(r"^(?P<name>[\w-]{1,60}?)-?(?P<python>3\.\d{1,2})\s*=\s*(?P<goal>\S+)\s*$", re.MULTILINE)
@@ -127,22 +126,19 @@ def choose(
     *,
     named: str | None = None,
     tools: Mapping[str, str] | None = None,
-    classifiers: Iterable[str] = (),
     interpreters: Iterable[Interpreter] = INTERPRETERS,
 ) -> list[Interpreter]:
     """Interpreters the release supports, the likeliest first, at most three, each with the reason.
 
     The one that is named comes first, or the nearest to it; then the newest that existed when the wheel was uploaded;
     a wheel older than all of them gets the oldest, which differs least from what there was. What the tools do not run
-    on, and what had come to its end before the upload, is left out as long as something else is there. Versions that
-    the release lists are preferred to those it does not: weak, since such lists are seldom complete.
+    on, and what had come to its end before the upload, is left out as long as something else is there.
 
     Args:
         requires_python: ``Requires-Python`` as published; one that cannot be read is passed over.
         uploaded: When the wheel was published.
         named: The version the wheel names, such as ``3.9``.
         tools: Versions of build tools that were inferred, by name, such as ``{"setuptools": "44.1.1"}``.
-        classifiers: Trove classifiers of the release.
         interpreters: Those there are, newest first.
 
     Raises:
@@ -162,10 +158,9 @@ def choose(
     first = [each for each in able if each.python == named]
     usual = [each for each in able if each.usual] or able
     alive = [each for each in usual if each.ended > uploaded] or usual
-    listed = {found[1] for text in classifiers if (found := _CLASSIFIER.fullmatch(text.strip()))}
     existed = [each for each in alive if each.released <= uploaded]
     later = [each for each in alive if each.released > uploaded][::-1]
-    ranked = [*sorted(existed, key=_unlisted(listed)), *sorted(later, key=_unlisted(listed))]
+    ranked = [*existed, *later]
     if named is not None and not first:
         ranked.sort(key=lambda each: abs(_minor(each.python) - _minor(named)))
     chosen = list(dict.fromkeys([*first, *ranked]))[:_MOST]
@@ -187,10 +182,6 @@ def _reason(chosen: Interpreter, uploaded: datetime, named: str | None, own: str
     if chosen.released > uploaded:
         return f"{python} came out after the upload; it is tried because nothing that fits is as old as the wheel."
     return f"{python} was there when the wheel was uploaded."
-
-
-def _unlisted(listed: set[str]) -> Callable[[Interpreter], bool]:
-    return lambda each: bool(listed) and each.python not in listed
 
 
 def _minor(python: str) -> int:

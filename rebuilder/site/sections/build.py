@@ -82,7 +82,6 @@ _GROUPS = (
 _SOURCE_KINDS = {
     SourceKind.SDIST: "Source archive published with the release",
     SourceKind.GIT: "Commit in a Git repository",
-    SourceKind.DEBIAN_SOURCE: "Debian source package",
     SourceKind.ARCHIVE: "Source archive",
 }
 

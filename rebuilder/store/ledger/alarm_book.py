@@ -133,20 +133,6 @@ class AlarmBook:
             _tell(Event.CLEARED, each)
         return len(over)
 
-    def escalate(self, number: int, severity: Severity, now: datetime) -> None:
-        """Make an alarm more urgent; nothing when it is that urgent already.
-
-        Raises:
-            UsageError: there is no such alarm.
-        """
-        with self._database.writing() as connection:
-            before = _one(connection, number, lock=True)
-            urgent = _more_urgent(severity, before.severity)
-            if urgent:
-                _escalated(connection, before, severity, now)
-        if urgent:
-            _tell(Event.ESCALATED, before.replace(severity=severity))
-
     def fill(
         self, targets: Mapping[str, Collection[Severity]], quiet: Callable[[RecordedAlarm], bool], now: datetime
     ) -> int:
