@@ -6,6 +6,7 @@ import gc
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,8 @@ from rebuilder.progress import Progress
 from rebuilder.provenance.checker import ProvenanceChecker
 from rebuilder.provenance.trust.files import check_in_use, load, shipped
 from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
+from rebuilder.sandbox.local_runner import LocalRunner
 from rebuilder.sandbox.program_runner import SandboxPrograms
-from rebuilder.sandbox.run import DefinitionRunner
 from rebuilder.sandbox.uml.sandbox import UmlSandbox
 from rebuilder.signing.agreement import Agreement
 from rebuilder.signing.keys import FileSigningKey, public_keys
@@ -42,7 +43,7 @@ from rebuilder.store.blobs import DiskBlobs
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.protocol import Blobs
 from rebuilder.store_layout import check_places, claim_site
-from rebuilder.verification.examination import Parts
+from rebuilder.verification.parts import Parts
 from rebuilder.verification.signer import Signer
 from rebuilder.verification.steps import StepVerifier
 
@@ -70,8 +71,15 @@ class LedgerMemo:
         self._ledger.cache_put(self._kind, key, document, self._clock.now())
 
 
+@dataclass(frozen=True)
+class Wired(Parts):
+    """The parts of a coordinator, and the ledger that is its journal."""
+
+    ledger: Ledger
+
+
 @contextmanager
-def wire(config: Config, progress: Progress) -> Iterator[Parts]:
+def wire(config: Config, progress: Progress) -> Iterator[Wired]:
     """Everything an examination needs, closed again at the end; no key is touched.
 
     Raises:
@@ -114,7 +122,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
         if config.sandbox == uml.kind and (problem := uml.problem()) is not None:
             raise problem
         sandboxes: dict[str, BubblewrapSandbox | UmlSandbox] = {sandbox.kind: sandbox, uml.kind: uml}
-        run = DefinitionRunner(sandboxes, toolchains, blobs)
+        run = LocalRunner(sandboxes, toolchains, blobs)
         programs = SandboxPrograms(sandbox, toolchains, blobs, PROGRAM_TOOLCHAIN)
         context = Context(
             settings=config,
@@ -146,13 +154,13 @@ def wire(config: Config, progress: Progress) -> Iterator[Parts]:
             limits=GitLimits(fetched_bytes=config.sources.git_bytes, seconds=config.sources.git_seconds),
             reachable=config.network.reachable,
         )
-        lineage = StepVerifier(checker, sources, stopwatch)
-        yield Parts(
+        yield Wired(
             ecosystems=ecosystems,
             blobs=blobs,
+            journal=ledger,
             ledger=ledger,
             run=run,
-            lineage=lineage,
+            steps=StepVerifier(checker, sources, stopwatch),
             toolchains=toolchains,
             comparer=Comparer(blobs, programs),
             finisher=Finisher(run, programs, toolchains, blobs, PROGRAM_TOOLCHAIN),
@@ -171,7 +179,7 @@ def _close(sandboxes: Mapping[str, BubblewrapSandbox | UmlSandbox]) -> None:
         each.close()
 
 
-def wire_press(config: Config, parts: Parts) -> Signer:
+def wire_press(config: Config, parts: Wired) -> Signer:
     """What signs and publishes what was examined with ``parts``.
 
     Raises:

@@ -14,7 +14,7 @@ from rebuilder.model.artifact import Subject
 from rebuilder.model.report import Report, Stage
 from rebuilder.model.text import visible
 from rebuilder.model.verdict import Verdict
-from rebuilder.verification.pipeline import Verified
+from rebuilder.verification.coordinator import Verified
 
 _COLOURS = {
     Verdict.REPRODUCED: "32",

@@ -17,10 +17,10 @@ from rebuilder.model.artifact import Subject
 from rebuilder.model.diagnosis import Diagnosis, EvidenceLine
 from rebuilder.model.report import Report, Summary
 from rebuilder.model.variation import Effect, Variation
-from rebuilder.verification.examination import Parts, diagnosed
-from rebuilder.verification.examination import vary as vary_attempt
-from rebuilder.verification.pipeline import verify
-from rebuilder.wiring import wire, wire_press
+from rebuilder.verification.coordinator import Coordinator
+from rebuilder.verification.findings import diagnosed
+from rebuilder.verification.findings import vary as vary_attempt
+from rebuilder.wiring import Wired, wire, wire_press
 
 _EFFECTS = {
     Effect.NONE: "no",
@@ -68,7 +68,7 @@ def explain(config: Config, subject_text: str, *, vary: bool, as_json: bool) -> 
     return code
 
 
-def _newest(parts: Parts, subject: Subject) -> list[Report]:
+def _newest(parts: Wired, subject: Subject) -> list[Report]:
     """The newest report of each file, from the ledger."""
     rows = parts.ledger.history(subject.ecosystem, subject.name)
     rows = sorted(rows, key=lambda each: each.finished, reverse=True)
@@ -82,10 +82,10 @@ def _newest(parts: Parts, subject: Subject) -> list[Report]:
     return [each.report for each in found if each is not None]
 
 
-def _verified(config: Config, parts: Parts, subject: Subject, display: Display) -> Iterator[Report]:
+def _verified(config: Config, parts: Wired, subject: Subject, display: Display) -> Iterator[Report]:
     """Verify the subject now; what fails on our side is told and left out."""
     fault: RebuilderError | None = None
-    for result in verify(parts, wire_press(config, parts), subject):
+    for result in Coordinator(parts).verify(subject, wire_press(config, parts)):
         display.result(result, config.site_directory)
         fault = result.fault or fault
         if result.signed is not None:
@@ -94,7 +94,7 @@ def _verified(config: Config, parts: Parts, subject: Subject, display: Display) 
         raise fault
 
 
-def _explained(parts: Parts, report: Report, *, vary: bool) -> Report:
+def _explained(parts: Wired, report: Report, *, vary: bool) -> Report:
     """The report with causes if it has none yet, and with the table if it is asked for."""
     index = report.decision.attempt
     variation = report.variation

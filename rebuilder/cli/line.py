@@ -10,7 +10,7 @@ from rebuilder.model.artifact import Subject
 from rebuilder.model.replay import bits_before
 from rebuilder.model.report import Report, Stage
 from rebuilder.model.trail import SourceTrail
-from rebuilder.verification.pipeline import Verified
+from rebuilder.verification.coordinator import Verified
 
 _STAGES = (Stage.FETCH, Stage.RESOLVE, Stage.BUILD, Stage.COMPARE)
 

@@ -16,10 +16,9 @@ from rebuilder.errors import ExitCode, RebuilderError, UsageError
 from rebuilder.model.artifact import Subject
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Tier
-from rebuilder.verification.examination import Parts
-from rebuilder.verification.pipeline import Verified, verify
+from rebuilder.verification.coordinator import Coordinator, Verified
 from rebuilder.verification.signer import Signer
-from rebuilder.wiring import wire, wire_press
+from rebuilder.wiring import Wired, wire, wire_press
 
 _LONGEST = 200
 """Characters of a path that a message shows."""
@@ -45,7 +44,7 @@ def verify_subjects(config: Config, asked: Sequence[str], *, as_json: bool, tier
     return code
 
 
-def subject_of(parts: Parts, text: str) -> Subject:
+def subject_of(parts: Wired, text: str) -> Subject:
     """Read one argument: a file on disk if it looks like a path, a name otherwise.
 
     Raises:
@@ -90,7 +89,7 @@ def _digest(path: Path, shown: str) -> str:
 
 
 def _verify_one(
-    parts: Parts,
+    parts: Wired,
     press: Signer,
     subject: Subject,
     config: Config,
@@ -100,7 +99,7 @@ def _verify_one(
     tier: Tier,
 ) -> Iterable[ExitCode]:
     try:
-        for result in verify(parts, press, subject, tier=tier):
+        for result in Coordinator(parts).verify(subject, press, tier=tier):
             if as_json:
                 print(json.dumps(result_line(result, config.site_directory)), flush=True)  # noqa: T201
             display.result(result, config.site_directory)

@@ -14,7 +14,7 @@ from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.comparison import Diffoscope
 from rebuilder.model.definition import BuildDefinition, Limits, ToolchainRef
 from rebuilder.model.value import Sha256
-from rebuilder.sandbox.protocol import RunDefinition
+from rebuilder.sandbox.protocol import Runner
 from rebuilder.store.protocol import Blobs
 
 TOOLCHAIN = "diffoscope"
@@ -50,7 +50,7 @@ _ENVIRONMENT = {
 class DiffoscopeRunner:
     """Makes difference reports for people: HTML, JSON and text."""
 
-    def __init__(self, run: RunDefinition, toolchains: Toolchains, blobs: Blobs) -> None:
+    def __init__(self, run: Runner, toolchains: Toolchains, blobs: Blobs) -> None:
         """Run with ``run`` on the toolchain ``diffoscope``; reports become blobs."""
         self._run = run
         self._toolchains = toolchains

@@ -18,7 +18,7 @@ from rebuilder.model.comparison import Comparison, Level
 from rebuilder.model.definition import BuildDefinition, Input, Limits, Role, ToolchainRef
 from rebuilder.model.replay import Replayed, When
 from rebuilder.model.value import Sha256, canonical_json, sha256_hex
-from rebuilder.sandbox.protocol import Programs, RunDefinition
+from rebuilder.sandbox.protocol import Programs, Runner
 from rebuilder.store.protocol import Blobs
 
 BUILD_TYPE = "tag:rebuilder,2026:finishing/v1"
@@ -49,7 +49,7 @@ class Finisher:
     """
 
     def __init__(
-        self, run: RunDefinition, programs: Programs, toolchains: Toolchains, blobs: Blobs, toolchain_name: str
+        self, run: Runner, programs: Programs, toolchains: Toolchains, blobs: Blobs, toolchain_name: str
     ) -> None:
         self._run = run
         self._programs = programs

@@ -28,7 +28,7 @@ from rebuilder.network.http.address import Credentials
 from rebuilder.network.http.fetcher import HttpFetcher
 from rebuilder.network.reach import Reach
 from rebuilder.provenance.trust.root import TrustRoot
-from rebuilder.sandbox.protocol import Programs, RunDefinition
+from rebuilder.sandbox.protocol import Programs, Runner
 from rebuilder.store.protocol import Blobs, Memo
 from rebuilder.toml_files import FileError
 
@@ -60,7 +60,7 @@ class Context:
     settings: Settings
     blobs: Blobs
     programs: Programs
-    run: RunDefinition
+    run: Runner
     toolchains: Toolchains
     limits: Callable[[], Limits]
     """What one build may use; asked for each definition."""

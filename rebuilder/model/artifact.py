@@ -58,3 +58,12 @@ class Artifact(Value):
     def sha256(self) -> Sha256:
         """Digest the registry published for it."""
         return self.file.sha256
+
+
+class PinResult(Value):
+    """What was known of a published file before."""
+
+    first_seen: bool
+    """True when these bytes were never seen under this name before."""
+    earlier: tuple[Sha256Field, ...] = ()
+    """Other digests the same file name had before these bytes were first seen, oldest first; not empty = alarm."""

@@ -10,8 +10,8 @@ from rebuilder.foreign_json import JsonLimits, read_json
 from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.definition import BuildDefinition, Input, Limits, ToolchainRef
 from rebuilder.sandbox import program_archive
+from rebuilder.sandbox.local_runner import LocalRunner
 from rebuilder.sandbox.protocol import ProgramResult, Sandbox
-from rebuilder.sandbox.run import DefinitionRunner
 from rebuilder.store.protocol import Blobs
 
 BUILD_TYPE = "tag:rebuilder,2026:program/v1"
@@ -48,7 +48,7 @@ class SandboxPrograms:
 
     def __init__(self, sandbox: Sandbox, toolchains: Toolchains, blobs: Blobs, toolchain_name: str) -> None:
         self._kind = sandbox.kind
-        self._run = DefinitionRunner({sandbox.kind: sandbox}, toolchains, blobs)
+        self._run = LocalRunner({sandbox.kind: sandbox}, toolchains, blobs)
         self._toolchains = toolchains
         self._blobs = blobs
         self._toolchain_name = toolchain_name

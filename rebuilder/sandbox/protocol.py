@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -65,5 +65,19 @@ class Programs(Protocol):
         ...
 
 
-RunDefinition = Callable[[BuildDefinition], Run]
-"""Runs a definition with its inputs taken from the blobs and its toolchain checked."""
+class Runner(Protocol):
+    """Whoever runs build definitions: all that travels to another process or machine.
+
+    It has sandboxes, build environments and blobs; no ledger, no key, and no network of its own.
+    """
+
+    def __call__(self, definition: BuildDefinition, /) -> Run:
+        """Run a definition with its inputs taken from the blobs by digest; what it leaves is put there.
+
+        Raises:
+            SandboxUnavailableError: there is no such sandbox, or this machine cannot give its isolation.
+            ToolchainError: the build environment cannot be had.
+            StoreError: an input is not stored, or is damaged.
+            SandboxFaultError: the sandbox itself failed.
+        """
+        ...

@@ -32,9 +32,8 @@ from rebuilder.service.metrics import scrape
 from rebuilder.service.scheduler import Scheduler
 from rebuilder.service.signing_loop import SigningLoop
 from rebuilder.service.worker_pool import WorkerPool
-from rebuilder.verification.examination import Parts
 from rebuilder.verification.signer import Signer
-from rebuilder.wiring import wire, wire_press
+from rebuilder.wiring import Wired, wire, wire_press
 
 _ESSENTIAL = ("trixie", "diffoscope", "bookworm")
 """Toolchains that many verifications need; the others are made while the first are under way. Where the one with the
@@ -59,7 +58,7 @@ def serve(config: Config, stopping: threading.Event, *, json_logs: bool = False)
 class Service:
     """All of it; each part is a loop that cannot stop another."""
 
-    def __init__(self, config: Config, parts: Parts, press: Signer, *, json_logs: bool) -> None:
+    def __init__(self, config: Config, parts: Wired, press: Signer, *, json_logs: bool) -> None:
         self._config = config
         self._parts = parts
         self._press = press

@@ -7,27 +7,21 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from rebuilder.alarms.rules import from_fault, given_up
 from rebuilder.errors import CorruptError, RebuilderError, StoreError, UsageError
-from rebuilder.model.alarm import Alarm
 from rebuilder.model.artifact import Subject
-from rebuilder.model.evidence import Evidence
 from rebuilder.model.regression import worse
-from rebuilder.model.report import Report, SignedReport, Stage
+from rebuilder.model.report import Report, SignedReport
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Check, Lease, Order, Reason, Tier
 from rebuilder.service.logs import bound
 from rebuilder.service.metrics import tallies
 from rebuilder.service.retry import retry_at
 from rebuilder.store.ledger.queue.queue import LeaseLostError
-from rebuilder.verification.examination import Parts, examine_evidence, pin
-from rebuilder.verification.recheck import can_be_repeated, reexamine, with_fresh_toolchains
+from rebuilder.verification.coordinator import Coordinator
+from rebuilder.wiring import Wired
 
-_SHARED = {Reason.RELEASE, Reason.REGRESSION, Reason.RETRY}
-"""Reasons that do not ask for a build of their own when the same definition was built lately."""
-_LATELY = timedelta(days=1)
 _MOST_TRIES = 20
 """A task that was begun more often and has not come to an end ends its workers."""
 _WRITE_AGAIN = (1.0, 2.0, 5.0, 10.0, 20.0)
@@ -38,22 +32,6 @@ log = logging.getLogger("rebuilder.worker")
 
 class WorkerDiedError(StoreError):
     """Whoever worked on a task went away each time."""
-
-
-@dataclass(frozen=True)
-class _Case:
-    """One artifact at hand."""
-
-    order: Order
-    evidence: Evidence
-    number: int
-    alarms: tuple[Alarm, ...]
-    started: datetime
-    before: SignedReport | None
-
-    @property
-    def verdict_before(self) -> Verdict | None:
-        return self.before.report.decision.verdict if self.before else None
 
 
 @dataclass
@@ -70,7 +48,7 @@ class Worker:
         wait: Lets so many seconds pass.
     """
 
-    parts: Parts
+    parts: Wired
     owner: str
     lease_seconds: float
     room: Callable[[], str | None] = lambda: None
@@ -79,6 +57,7 @@ class Worker:
     wait: Callable[[float], object] = time.sleep
 
     def __post_init__(self) -> None:
+        self._coordinator = Coordinator(self.parts)
         self._current: Lease | None = None
         self._number: int | None = None
         self._lock = threading.Lock()
@@ -170,58 +149,28 @@ class Worker:
 
     def _looked_at(self, lease: Lease) -> None:
         order, parts = lease.task.order, self.parts
-        started = parts.clock.now()
-        parts.stopwatch.begin(order.filename)
-        parts.stopwatch.stage(Stage.FETCH, order.filename)
         try:
-            evidence = self._evidence(order)
+            [evidence] = self._coordinator.evidence(_subject(order))
         except UsageError as gone:
             parts.ledger.queue.give_up(lease, None, str(gone), parts.clock.now(), ours=False)
             log.warning("Given up: %s", gone)
             return
         artifact = evidence.artifact
         before = parts.ledger.signed_report(artifact.sha256, artifact.filename)
-        alarms = pin(parts, artifact, started)
-        number = parts.ledger.begin(artifact, started, order)
+        verification = self._coordinator.begin(evidence, order=order)
         with self._lock:
-            self._number = number
-        with bound(verification=number):
-            case = _Case(order, evidence, number, alarms, started, before)
-            self._concluded(lease, case, self._report(case))
+            self._number = verification.number
+        with bound(verification=verification.number):
+            if made := len(verification.history.attempts):
+                log.info("It goes on after %d attempts of a process that is no more.", made)
+            self._concluded(lease, before, self._coordinator.examine(verification, before))
 
-    def _evidence(self, order: Order) -> Evidence:
-        subject = Subject(
-            ecosystem=order.ecosystem,
-            name=order.name,
-            version=order.version,
-            filename=order.filename,
-            asked=f"{order.ecosystem}:{order.name}=={order.version}",
-        )
-        [evidence] = self.parts.ecosystems[order.ecosystem].evidence(subject)
-        return evidence
-
-    def _report(self, case: _Case) -> Report:
-        order, before = case.order, case.before
-        if order.check is Check.INPUTS and before is not None and can_be_repeated(before.report):
-            return reexamine(self.parts, before, case.number, case.started)
-        if order.check is Check.TOOLCHAIN and before is not None:
-            with_fresh_toolchains(self.parts, before.report)
-        shared = order.reason in _SHARED and order.check is Check.VERIFY
-        return examine_evidence(
-            self.parts,
-            case.evidence,
-            case.number,
-            case.alarms,
-            case.started,
-            tier=order.tier,
-            share_since=case.started - _LATELY if shared else None,
-        )
-
-    def _concluded(self, lease: Lease, case: _Case, report: Report) -> None:
-        queue, order, number, now = self.parts.ledger.queue, case.order, case.number, self.parts.clock.now()
+    def _concluded(self, lease: Lease, before: SignedReport | None, report: Report) -> None:
+        queue, order, number, now = self.parts.ledger.queue, lease.task.order, self._number, self.parts.clock.now()
+        assert number is not None  # noqa: S101 - it was begun
         counted = tallies(report, self.cache_hits())
         verdict = report.decision.verdict
-        if (follow := followed_by(order, report, case.verdict_before)) is not None:
+        if (follow := followed_by(order, report, before.report.decision.verdict if before else None)) is not None:
             sentence = f"A {order.tier.value} look did not confirm it ({verdict.value}); a full one follows."
             self._written(lambda: queue.discard(lease, number, sentence, now, counted, follow=follow))
             log.info(sentence)
@@ -261,6 +210,16 @@ class Worker:
         self.parts.ledger.queue.give_up(lease, self._number, str(fault), now)
         self.parts.ledger.raise_alarm(given_up(lease.task.order, tries, fault, now))
         log.warning("Given up: %s", fault)
+
+
+def _subject(order: Order) -> Subject:
+    return Subject(
+        ecosystem=order.ecosystem,
+        name=order.name,
+        version=order.version,
+        filename=order.filename,
+        asked=f"{order.ecosystem}:{order.name}=={order.version}",
+    )
 
 
 def followed_by(order: Order, report: Report, before: Verdict | None) -> Order | None:

@@ -17,7 +17,7 @@ from rebuilder.model.replay import MOST_HYPOTHESES, too_much
 from rebuilder.model.report import Stage
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
-from rebuilder.sandbox.protocol import RunDefinition
+from rebuilder.sandbox.protocol import Runner
 from rebuilder.stopwatch import Stopwatch
 from rebuilder.verification.experiments import Experiments, not_tried
 
@@ -54,7 +54,7 @@ class AttemptRunner:
         self,
         targets: Mapping[str, Sha256],
         *,
-        run: RunDefinition,
+        run: Runner,
         comparer: Comparer,
         diffoscope: DiffoscopeRunner,
         stopwatch: Stopwatch,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import partial
 
 from rebuilder import __version__
 from rebuilder.diagnose.case import DiagnosisInput
@@ -17,8 +16,9 @@ from rebuilder.model.report import Report, SignedReport, Stage
 from rebuilder.model.trail import SourceTrail, Step, with_steps
 from rebuilder.model.verdict import Verdict
 from rebuilder.verification.attempts import AttemptRunner, retired_input
-from rebuilder.verification.examination import Parts, alarms_about, diagnosed, record_tried, targets, toolchains_of
 from rebuilder.verification.experiments import Experiments, not_tried
+from rebuilder.verification.findings import alarms_about, diagnosed, targets, toolchains_of
+from rebuilder.verification.parts import Parts
 
 _MOST_BYTES = 2 << 30
 """Of a published file, which is only hashed; nothing that was verified is larger."""
@@ -32,7 +32,7 @@ def can_be_repeated(report: Report) -> bool:
     return bool(report.attempts) and (definition is None or retired_input(definition) is None)
 
 
-def reexamine(parts: Parts, signed: SignedReport, number: int, started: datetime) -> Report:
+def reexamine(parts: Parts, signed: SignedReport, tried: AttemptRunner, started: datetime) -> Report:
     """Fetch what was published again, and run the definition the verdict rests on once more from the stored inputs.
 
     The new report keeps the evidence of the old one, and what was found out about its origin. When nothing had been
@@ -41,7 +41,7 @@ def reexamine(parts: Parts, signed: SignedReport, number: int, started: datetime
     Args:
         parts: What to examine with.
         signed: The newest report on the artifact.
-        number: Of the verification that was begun for it.
+        tried: Makes the attempts of the verification that was begun for it.
         started: When that was.
 
     Raises:
@@ -53,9 +53,9 @@ def reexamine(parts: Parts, signed: SignedReport, number: int, started: datetime
     report = signed.report
     parts.stopwatch.stage(Stage.FETCH, report.artifact.filename)
     evidence = _fetched_again(parts, report.evidence, started)
-    experiments = Experiments()
+    experiments = tried.experiments
     try:
-        attempts = _tried_again(parts, report, number, experiments)
+        attempts = _tried_again(parts, report, tried)
     except NoGuestError as error:
         experiments.no_clock(not_tried(report.attempts[report.decision.attempt or 0].hypothesis, error))
         return _as_before(parts, report, evidence, experiments, started)
@@ -77,7 +77,7 @@ def reexamine(parts: Parts, signed: SignedReport, number: int, started: datetime
         variation=None,
         remarks=experiments.remarks,
         toolchains=toolchains_of(parts, attempts),
-        alarms=tuple(each for each in alarms_about(parts.ledger, report.artifact) if each.filename in files),
+        alarms=tuple(each for each in alarms_about(parts.journal, report.artifact) if each.filename in files),
         seconds=parts.stopwatch.seconds,
         started=started,
         finished=parts.clock.now(),
@@ -92,7 +92,7 @@ def _as_before(parts: Parts, report: Report, evidence: Evidence, experiments: Ex
     return report.replace(
         evidence=evidence,
         remarks=(*experiments.remarks, told),
-        alarms=tuple(each for each in alarms_about(parts.ledger, report.artifact) if each.filename in files),
+        alarms=tuple(each for each in alarms_about(parts.journal, report.artifact) if each.filename in files),
         seconds=parts.stopwatch.seconds,
         started=started,
         finished=parts.clock.now(),
@@ -121,7 +121,7 @@ def _fetched_again(parts: Parts, evidence: Evidence, now: datetime) -> Evidence:
         if found is None:
             notes += (gone,)
         elif found != file.sha256:
-            parts.ledger.raise_alarm(_changed(evidence.artifact, file, found, now))
+            parts.journal.raise_alarm(_changed(evidence.artifact, file, found, now))
     return evidence.replace(notes=notes)
 
 
@@ -140,37 +140,29 @@ def _changed(artifact: Artifact, file: PublishedFile, found: str, now: datetime)
     )
 
 
-def _tried_again(parts: Parts, report: Report, number: int, experiments: Experiments) -> tuple[Attempt, ...]:
+def _tried_again(parts: Parts, report: Report, tried: AttemptRunner) -> tuple[Attempt, ...]:
     """The attempt the verdict rests on, made again; with its repeat when it differs as it did before."""
     index = report.decision.attempt
     if index is None:
         return ()
     parts.blobs.path(report.artifact.sha256)  # an identical file is not looked at again when it is compared
-    trial = AttemptRunner(
-        targets(report.evidence),
-        run=parts.run,
-        comparer=parts.comparer,
-        diffoscope=parts.diffoscope,
-        stopwatch=parts.stopwatch,
-        record=partial(record_tried, parts.ledger, number),
-        finish=parts.finisher.finished,
-        experiments=experiments,
-    )
     before = report.attempts[index].hypothesis
-    trial.make(
-        Hypothesis(
-            name=before.name,
-            sentence=(
-                f"The definition of the verification of {report.finished:%Y-%m-%d}, run again from the stored inputs."
-            ),
-            definition=before.definition,
-            replayed=before.replayed,
+    if not tried.attempts:  # a process that is no more may have made it
+        tried.make(
+            Hypothesis(
+                name=before.name,
+                sentence=(
+                    f"The definition of the verification of {report.finished:%Y-%m-%d}, run again from the stored "
+                    "inputs."
+                ),
+                definition=before.definition,
+                replayed=before.replayed,
+            )
         )
-    )
     differed = report.decision.verdict is Verdict.DIFFERS
-    if differed and decide(trial.attempts, report.evidence.obstacle).verdict is Verdict.DIFFERS:
-        trial.look_closer(0)  # what confirmed it before and differs now is looked at in full afterwards
-    return trial.attempts
+    if differed and decide(tried.attempts, report.evidence.obstacle).verdict is Verdict.DIFFERS:
+        tried.look_closer(0)  # what confirmed it before and differs now is looked at in full afterwards
+    return tried.attempts
 
 
 def _trail(report: Report, decision: Decision, attempts: tuple[int, ...]) -> SourceTrail | None:

@@ -13,7 +13,7 @@ from rebuilder.model.attempt import Outcome, Output, Run
 from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
 from rebuilder.model.definition import BuildDefinition, Role
 from rebuilder.model.variation import ChangedLine, Effect, Factor, Variation, VariationRow
-from rebuilder.sandbox.protocol import RunDefinition
+from rebuilder.sandbox.protocol import Runner
 from rebuilder.verification.attempts import product
 
 MOST_SECONDS = 1800.0
@@ -145,7 +145,7 @@ class VariationRunner:
         most_seconds: Build time after which no further factor is tried.
     """
 
-    def __init__(self, run: RunDefinition, comparer: Comparer, *, most_seconds: float = MOST_SECONDS) -> None:
+    def __init__(self, run: Runner, comparer: Comparer, *, most_seconds: float = MOST_SECONDS) -> None:
         self._run = run
         self._comparer = comparer
         self._most = most_seconds
@@ -155,7 +155,7 @@ class VariationRunner:
         """Build it twice as it is, then with each factor changed; None when it gives nothing as it is.
 
         Raises:
-            ToolchainError, StoreError, SandboxFaultError: see :data:`rebuilder.sandbox.protocol.RunDefinition`.
+            ToolchainError, StoreError, SandboxFaultError: see :class:`rebuilder.sandbox.protocol.Runner`.
             SandboxUnavailableError: the definition cannot be run here as it is.
         """
         self._spent = 0.0

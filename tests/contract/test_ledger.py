@@ -9,6 +9,7 @@ import pytest
 
 from rebuilder.errors import StoreError
 from rebuilder.model.alarm import Alarm, AlarmKind
+from rebuilder.model.artifact import PinResult
 from rebuilder.model.comparison import Level
 from rebuilder.model.decision import Decision
 from rebuilder.model.evidence import Obstacle
@@ -16,7 +17,7 @@ from rebuilder.model.provenance import Forge, RememberedPublisher
 from rebuilder.model.report import Report, SignedReport, report_document, summarise
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Kind, Verdict
-from rebuilder.store.ledger import Ledger, PinResult
+from rebuilder.store.ledger import Ledger
 from rebuilder.store.ledger.liveness import process_of
 from tests.contract.conftest import OpenLedger
 from tests.fakes.verifications import NOW, artifact, attempt, digest, report, signed

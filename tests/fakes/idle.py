@@ -19,8 +19,8 @@ from rebuilder.provenance.checker import ProvenanceChecker
 from rebuilder.stopwatch import Stopwatch
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.protocol import Blobs
-from rebuilder.verification.examination import Parts
 from rebuilder.verification.steps import StepVerifier
+from rebuilder.wiring import Wired
 from tests.fakes.progress import NoDisplay
 from tests.fakes.verifications import artifact
 
@@ -50,17 +50,18 @@ class IdleEcosystem:
         return [evidence_of(subject, self.obstacle)]
 
 
-def idle_parts(ledger: Ledger, blobs: Blobs, clock: Clock, ecosystem: IdleEcosystem) -> Parts:
+def idle_parts(ledger: Ledger, blobs: Blobs, clock: Clock, ecosystem: IdleEcosystem) -> Wired:
     """What a worker needs to examine with such an ecosystem; whoever asks for a build has made a mistake."""
     nothing = cast("Any", None)
     stopwatch = Stopwatch(NoDisplay())
     checker = ProvenanceChecker(blobs, lambda: nothing, ledger, {}, clock, conventions=conventions)
-    return Parts(
+    return Wired(
         ecosystems={"pypi": cast("Any", ecosystem)},
         blobs=blobs,
+        journal=ledger,
         ledger=ledger,
         run=nothing,
-        lineage=StepVerifier(checker, nothing, stopwatch),
+        steps=StepVerifier(checker, nothing, stopwatch),
         toolchains=nothing,
         comparer=nothing,
         finisher=SimpleNamespace(finished=nothing),  # type: ignore[arg-type]

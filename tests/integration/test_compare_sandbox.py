@@ -21,8 +21,8 @@ from rebuilder.model.comparison import Diffoscope, Level
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.inspection import Inspection
 from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
+from rebuilder.sandbox.local_runner import LocalRunner
 from rebuilder.sandbox.program_runner import SandboxPrograms
-from rebuilder.sandbox.run import DefinitionRunner
 from tests.fakes.archives import Entry, gzip_bytes, tar_bytes, tar_member, zip_bytes
 from tests.fakes.blobs import MemoryBlobs
 
@@ -45,7 +45,7 @@ class Bench:
         self.sandbox = BubblewrapSandbox(self.blobs, FixedClock(), scratch=scratch)
         self.programs = SandboxPrograms(self.sandbox, toolchains, self.blobs, "trixie")
         self.comparer = Comparer(self.blobs, self.programs)
-        run = DefinitionRunner({self.sandbox.kind: self.sandbox}, toolchains, self.blobs)
+        run = LocalRunner({self.sandbox.kind: self.sandbox}, toolchains, self.blobs)
         self.diffoscope = DiffoscopeRunner(run, toolchains, self.blobs)
 
     def report(self, published: bytes, rebuilt: bytes) -> Diffoscope:

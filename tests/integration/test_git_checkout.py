@@ -14,8 +14,8 @@ from rebuilder.model.git import SourceTree
 from rebuilder.network.git.sources import GitSources
 from rebuilder.programs.source.checkout import NOT_THE_COMMIT
 from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
+from rebuilder.sandbox.local_runner import LocalRunner
 from rebuilder.sandbox.program_archive import program_input
-from rebuilder.sandbox.run import DefinitionRunner
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.repositories import make_repository
@@ -45,7 +45,7 @@ class Bench:
         assert isinstance(source, SourceTree), source
         self.source = source
         self.sandbox = BubblewrapSandbox(self.blobs, FixedClock(), scratch=directory / "scratch")
-        self._run = DefinitionRunner({"bubblewrap": self.sandbox}, toolchains, self.blobs)
+        self._run = LocalRunner({"bubblewrap": self.sandbox}, toolchains, self.blobs)
         self._toolchain = ToolchainRef(name=toolchain, sha256=toolchains.get(toolchain).sha256)
 
     def run(self, *commands: tuple[str, ...], commit_object: str | None = None) -> Run:

@@ -27,8 +27,8 @@ from rebuilder.model.trail import Origin
 from rebuilder.model.verdict import Verdict
 from rebuilder.network.git.sources import GitSources
 from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
+from rebuilder.sandbox.local_runner import LocalRunner
 from rebuilder.sandbox.program_runner import SandboxPrograms
-from rebuilder.sandbox.run import DefinitionRunner
 from rebuilder.store.blobs import DiskBlobs
 from tests.fakes import git_backend
 from tests.fakes.clock import FixedClock
@@ -341,7 +341,7 @@ class Real:
     @property
     def pypi(self) -> PyPI:
         """The ecosystem with a fake network and a real sandbox."""
-        runner = DefinitionRunner({self.sandbox.kind: self.sandbox}, self._toolchains, self.blobs)
+        runner = LocalRunner({self.sandbox.kind: self.sandbox}, self._toolchains, self.blobs)
         self.run = runner
         self.programs = SandboxPrograms(self.sandbox, self._toolchains, self.blobs, "bookworm")
         fetcher = self.surroundings.fetcher

@@ -18,18 +18,19 @@ from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.report import Report, SignedReport
 from rebuilder.model.trail import SourceTrail, Step
 from rebuilder.model.verdict import Kind, Verdict
+from rebuilder.model.work import Check, Reason
 from rebuilder.stopwatch import WatchedToolchains
-from rebuilder.verification.examination import Parts
-from rebuilder.verification.recheck import reexamine, with_fresh_toolchains
-from rebuilder.wiring import wire, wire_press
+from rebuilder.verification.coordinator import Coordinator
+from rebuilder.verification.recheck import with_fresh_toolchains
+from rebuilder.wiring import Wired, wire, wire_press
 from tests.fakes.command import Installation
+from tests.fakes.orders import order_for
 from tests.fakes.progress import NoDisplay
 from tests.fakes.projects import Distribution, build, make_sdist, make_wheel, minibackend_wheel
 from tests.fakes.registry import Registry
 from tests.fakes.toolchains import FakeToolchains
 
 UPLOADED = datetime(2024, 6, 1, tzinfo=UTC)
-LATER = datetime(2031, 2, 3, tzinfo=UTC)
 EPOCH = int(datetime(2024, 5, 5, 5, 5, 4, tzinfo=UTC).timestamp())
 
 
@@ -49,7 +50,7 @@ def config(tmp_path: Path, toolchains_root: Path, registry: Registry) -> Config:
 
 
 @pytest.fixture
-def parts(config: Config) -> Iterator[Parts]:
+def parts(config: Config) -> Iterator[Wired]:
     """The real parts."""
     with wire(config, NoDisplay()) as wired:
         yield wired
@@ -69,16 +70,18 @@ def verified(registry: Registry, config: Config, *files: Distribution) -> Signed
     return signed
 
 
-def looked_at_again(parts: Parts, before: SignedReport) -> Report:
+def looked_at_again(parts: Wired, before: SignedReport) -> Report:
     """The new report, as a worker would get it."""
-    number = parts.ledger.begin(before.report.artifact, LATER)
+    order = order_for(before.report.artifact, check=Check.INPUTS, reason=Reason.RECHECK)
+    coordinator = Coordinator(parts)
+    verification = coordinator.begin(before.report.evidence, order=order)
     parts.stopwatch.begin("again")
-    report = reexamine(parts, before, number, LATER)
-    assert list(report.attempts[: len(list(parts.ledger.recorded(number).attempts))]) == list(report.attempts)
+    report = coordinator.examine(verification, before)
+    assert len(report.attempts) == len(parts.journal.recorded(verification.number).attempts)
     return report
 
 
-def test_confirmed_again_from_stored_inputs(registry: Registry, config: Config, parts: Parts) -> None:
+def test_confirmed_again_from_stored_inputs(registry: Registry, config: Config, parts: Wired) -> None:
     """One attempt of the definition that confirmed it, on its toolchain; nothing is asked but the published bytes."""
     sdist = make_sdist("one", "1.0")
     wheel = build(sdist, epoch=EPOCH)
@@ -99,12 +102,13 @@ def test_confirmed_again_from_stored_inputs(registry: Registry, config: Config, 
     assert sentence == attempt.hypothesis.sentence
     assert (before.report.evidence, before.report.provenance) == (report.evidence, report.provenance)
     assert before.report.toolchains[:1] == report.toolchains
-    assert ((), LATER) == (report.alarms, report.started)
+    assert () == report.alarms
+    assert report.started > before.report.finished
     signed = wire_press(config, parts).sign(report)
     assert report == signed.report
 
 
-def test_changed_bytes_are_an_alarm(registry: Registry, config: Config, parts: Parts) -> None:
+def test_changed_bytes_are_an_alarm(registry: Registry, config: Config, parts: Wired) -> None:
     """The index says what it said, but the address gives other bytes: the alarm names both digests."""
     sdist = make_sdist("one", "1.0")
     wheel = build(sdist, epoch=EPOCH)
@@ -120,7 +124,7 @@ def test_changed_bytes_are_an_alarm(registry: Registry, config: Config, parts: P
     assert Verdict.REPRODUCED is report.decision.verdict
 
 
-def test_gone_bytes_are_a_note(registry: Registry, config: Config, parts: Parts) -> None:
+def test_gone_bytes_are_a_note(registry: Registry, config: Config, parts: Wired) -> None:
     """A file that was taken back is confirmed from what is stored; the note is there once, and goes when it is back."""
     sdist = make_sdist("one", "1.0")
     wheel = build(sdist, epoch=EPOCH)
@@ -137,7 +141,7 @@ def test_gone_bytes_are_a_note(registry: Registry, config: Config, parts: Parts)
     assert () == back.evidence.notes
 
 
-def test_lost_input_is_our_trouble(registry: Registry, config: Config, parts: Parts) -> None:
+def test_lost_input_is_our_trouble(registry: Registry, config: Config, parts: Wired) -> None:
     """What our own store lost says nothing about the artifact."""
     sdist = make_sdist("one", "1.0")
     before = verified(registry, config, sdist, build(sdist, epoch=EPOCH))
@@ -146,7 +150,7 @@ def test_lost_input_is_our_trouble(registry: Registry, config: Config, parts: Pa
         looked_at_again(parts, before)
 
 
-def test_what_differed_is_repeated(registry: Registry, config: Config, parts: Parts) -> None:
+def test_what_differed_is_repeated(registry: Registry, config: Config, parts: Wired) -> None:
     """A difference that is still there is built once more, so that the page keeps saying whether it is stable."""
     sdist = make_sdist("one", "1.0")
     planted = make_wheel("one", "1.0", {"one/__init__.py": "import evil\n"})
@@ -159,7 +163,7 @@ def test_what_differed_is_repeated(registry: Registry, config: Config, parts: Pa
     assert report.attempts[0].comparison.diffoscope is not None
 
 
-def test_steps_that_were_not_tried_again_keep_their_verdict(registry: Registry, config: Config, parts: Parts) -> None:
+def test_steps_that_were_not_tried_again_keep_their_verdict(registry: Registry, config: Config, parts: Wired) -> None:
     """The trail points at the new attempt only; where the other attempts are is said once."""
     sdist = make_sdist("one", "1.0")
     wheel = build(sdist, epoch=EPOCH)
@@ -182,7 +186,7 @@ def test_steps_that_were_not_tried_again_keep_their_verdict(registry: Registry, 
         assert 1 == len(report.trail.notes)
 
 
-def test_a_clock_that_this_machine_has_not(registry: Registry, config: Config, parts: Parts) -> None:
+def test_a_clock_that_this_machine_has_not(registry: Registry, config: Config, parts: Wired) -> None:
     """A verdict that rests on a guest stands where none runs, and the report says that its build was not repeated."""
     sdist = make_sdist("one", "1.0")
     before = verified(registry, config, sdist, build(sdist, epoch=EPOCH)).report
@@ -190,15 +194,15 @@ def test_a_clock_that_this_machine_has_not(registry: Registry, config: Config, p
     def no_guest(_: BuildDefinition) -> Run:
         raise NoGuestError("its kernel is too old")
 
-    number = parts.ledger.begin(before.artifact, LATER)
-    without = dataclasses.replace(parts, run=no_guest)
-    after = reexamine(without, SignedReport(report=before, vsa="", key_id=""), number, LATER)
+    without = Coordinator(dataclasses.replace(parts, run=no_guest))
+    verification = without.begin(before.evidence, order=order_for(before.artifact, check=Check.INPUTS))
+    after = without.examine(verification, SignedReport(report=before, vsa="", key_id=""))
     assert (Verdict.REPRODUCED, before.attempts) == (after.decision.verdict, after.attempts)
     assert after.clock_not_tried
     assert f"The verdict is that of {before.finished:%Y-%m-%d}; its build was not made again." in after.remarks
 
 
-def test_nothing_built_before_nothing_built_now(registry: Registry, config: Config, parts: Parts) -> None:
+def test_nothing_built_before_nothing_built_now(registry: Registry, config: Config, parts: Wired) -> None:
     """A file that cannot be rebuilt is only fetched again; its verdict stays."""
     wheel = make_wheel("one", "1.0", tag="cp311-cp311-linux_x86_64")
     before = verified(registry, config, wheel)
@@ -208,7 +212,7 @@ def test_nothing_built_before_nothing_built_now(registry: Registry, config: Conf
     assert [AlarmKind.DIGEST_CHANGED] == [each.kind for each in report.alarms]
 
 
-def test_fresh_toolchains(registry: Registry, config: Config, parts: Parts, tmp_path: Path) -> None:
+def test_fresh_toolchains(registry: Registry, config: Config, parts: Wired, tmp_path: Path) -> None:
     """Those the report names are made anew, and no others."""
     sdist = make_sdist("one", "1.0")
     before = verified(registry, config, sdist, build(sdist, epoch=EPOCH))

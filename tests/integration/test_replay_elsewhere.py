@@ -12,7 +12,7 @@ from rebuilder.model.attempt import Outcome
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.environment import Made, Manifest
 from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
-from rebuilder.sandbox.run import DefinitionRunner
+from rebuilder.sandbox.local_runner import LocalRunner
 from rebuilder.store.blobs import DiskBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.command import Installation
@@ -59,7 +59,7 @@ def test_another_machine_gives_the_published_file(tmp_path: Path, toolchains_roo
     environments = DebianToolchains(there.store / "toolchains", FixedClock(), maker=no_mirror)
     sandbox = BubblewrapSandbox(blobs, FixedClock(), scratch=tmp_path / "scratch")
     try:
-        run = DefinitionRunner({sandbox.kind: sandbox}, environments, blobs)(definition)
+        run = LocalRunner({sandbox.kind: sandbox}, environments, blobs)(definition)
     finally:
         sandbox.close()
     assert Outcome.COMPLETED is run.outcome, blobs.read(run.log_sha256).decode()

@@ -11,8 +11,8 @@ from rebuilder.environments.store import DebianToolchains
 from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.definition import BuildDefinition, Input, Role, ToolchainRef
 from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
+from rebuilder.sandbox.local_runner import LocalRunner
 from rebuilder.sandbox.program_runner import SandboxPrograms
-from rebuilder.sandbox.run import DefinitionRunner
 from tests.fakes.archives import gzip_bytes, tar_bytes, tar_member
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
@@ -41,7 +41,7 @@ class Bench:
         self.blobs = MemoryBlobs()
         self.toolchains = toolchains
         self.sandbox = BubblewrapSandbox(self.blobs, FixedClock(), scratch=scratch)
-        self.run = DefinitionRunner({self.sandbox.kind: self.sandbox}, toolchains, self.blobs)
+        self.run = LocalRunner({self.sandbox.kind: self.sandbox}, toolchains, self.blobs)
         source = gzip_bytes(tar_bytes((tar_member("x-1/backend.py"), BACKEND)))
         self.source = Input(
             role=Role.SOURCE, name="x-1.tar.gz", sha256=self.blobs.put(source), path="/inputs/x-1.tar.gz"

@@ -13,7 +13,8 @@ from rebuilder.model.diagnosis import Cause
 from rebuilder.model.report import Report
 from rebuilder.model.variation import Effect, Factor, Variation
 from rebuilder.model.verdict import Kind
-from rebuilder.verification.examination import Parts, vary
+from rebuilder.verification.findings import vary
+from rebuilder.verification.parts import Parts
 from rebuilder.wiring import wire
 from tests.fakes.command import Installation
 from tests.fakes.progress import NoDisplay

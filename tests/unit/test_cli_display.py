@@ -10,7 +10,7 @@ from rebuilder.errors import UnavailableError
 from rebuilder.model.artifact import Artifact, PublishedFile, Subject
 from rebuilder.model.report import Stage
 from rebuilder.model.value import Sha256
-from rebuilder.verification.pipeline import Verified
+from rebuilder.verification.coordinator import Verified
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 

@@ -59,7 +59,7 @@ class Play:
         self.definitions: list[BuildDefinition] = []
 
     def __call__(self, definition: BuildDefinition) -> Run:
-        """See :data:`rebuilder.sandbox.protocol.RunDefinition`."""
+        """See :class:`rebuilder.sandbox.protocol.Runner`."""
         self.definitions.append(definition)
         outcome = Outcome.BUILD_FAILED if self._exit_code else Outcome.COMPLETED
         return Run(

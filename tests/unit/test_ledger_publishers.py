@@ -13,10 +13,11 @@ from alembic.config import Config
 from sqlalchemy import create_engine, text
 
 from rebuilder.errors import StoreError
+from rebuilder.model.artifact import PinResult
 from rebuilder.model.comparison import Level
 from rebuilder.model.provenance import Forge, RememberedPublisher
 from rebuilder.provenance.checker import PublisherMemory
-from rebuilder.store.ledger import Ledger, PinResult, database
+from rebuilder.store.ledger import Ledger, database
 from tests.fakes.verifications import NOW, artifact, attempt, digest
 
 

@@ -12,7 +12,7 @@ from typer.main import get_command
 from rebuilder.cli.line import result_line
 from rebuilder.cli.main import app
 from rebuilder.errors import ExitCode
-from rebuilder.verification.pipeline import Verified
+from rebuilder.verification.coordinator import Verified
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 

@@ -11,8 +11,8 @@ from rebuilder.model.attempt import Limit, Outcome
 from rebuilder.model.definition import Input, Limits, Role, ToolchainRef
 from rebuilder.model.value import Sha256, sha256_hex
 from rebuilder.sandbox import program_archive
+from rebuilder.sandbox.local_runner import LocalRunner
 from rebuilder.sandbox.program_runner import BUILD_TYPE, PROGRAM_LIMITS, SandboxPrograms
-from rebuilder.sandbox.run import DefinitionRunner
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.sandbox import FakeSandbox, Script, definition
@@ -29,7 +29,7 @@ class House:
         self.blobs = MemoryBlobs()
         self.toolchains = FakeToolchains(place)
         self.sandbox = FakeSandbox(self.blobs, FixedClock(), {(TRUE,): Script(), (COMMAND,): script or Script()})
-        self.run = DefinitionRunner({"bubblewrap": self.sandbox}, self.toolchains, self.blobs)
+        self.run = LocalRunner({"bubblewrap": self.sandbox}, self.toolchains, self.blobs)
         self.programs = SandboxPrograms(self.sandbox, self.toolchains, self.blobs, "trixie")
         self.toolchain = ToolchainRef(name="trixie", sha256=self.toolchains.get("trixie").sha256)
 

@@ -12,7 +12,7 @@ from rebuilder.environments.protocol import Toolchains
 from rebuilder.model.definition import Input, Limits
 from rebuilder.model.evidence import Evidence
 from rebuilder.network.protocol import Fetcher, Resolver
-from rebuilder.sandbox.protocol import Programs, RunDefinition
+from rebuilder.sandbox.protocol import Programs, Runner
 from rebuilder.store.protocol import Blobs, Memo
 
 MAX_FILE_BYTES = 256 << 20
@@ -62,7 +62,7 @@ class Context:
     fetcher: Fetcher
     blobs: Blobs
     programs: Programs
-    run: RunDefinition
+    run: Runner
     resolver: Resolver
     toolchains: Toolchains
     uv_input: Callable[[], Input]

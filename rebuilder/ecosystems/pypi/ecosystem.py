@@ -31,7 +31,7 @@ from rebuilder.model.listing import Listing
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.trail import FileChange, Origin, PlannedStep, SourceCommit
 from rebuilder.network.protocol import Fetcher, Resolver, Sources
-from rebuilder.sandbox.protocol import Programs, RunDefinition
+from rebuilder.sandbox.protocol import Programs, Runner
 from rebuilder.store.protocol import Blobs, Memo
 
 _NOTHING = "has published no wheel and no source archive"
@@ -47,7 +47,7 @@ class PyPI:
         fetcher: Fetcher,
         blobs: Blobs,
         programs: Programs,
-        run: RunDefinition,
+        run: Runner,
         resolver: Resolver,
         toolchains: Toolchains,
         uv_input: Callable[[], Input],

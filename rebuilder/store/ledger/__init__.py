@@ -1,5 +1,5 @@
 """The database of what was seen and done."""
 
-from rebuilder.store.ledger.ledger import Ledger, PinResult
+from rebuilder.store.ledger.ledger import Ledger
 
-__all__ = ["Ledger", "PinResult"]
+__all__ = ["Ledger"]

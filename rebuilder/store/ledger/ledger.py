@@ -11,12 +11,12 @@ from typing import Any, Self
 from sqlalchemy import Select, select, update
 
 from rebuilder.model.alarm import Alarm
-from rebuilder.model.artifact import Artifact
+from rebuilder.model.artifact import Artifact, PinResult
 from rebuilder.model.attempt import Attempt, Outcome, Run
 from rebuilder.model.history import History, NotTried
 from rebuilder.model.provenance import RememberedPublisher
 from rebuilder.model.report import Report, SignedReport, Summary
-from rebuilder.model.value import Sha256, Sha256Field, Value, canonical_json, sha256_hex
+from rebuilder.model.value import Sha256, canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Order
 from rebuilder.store.ledger import publishers, tables
@@ -46,15 +46,6 @@ from rebuilder.store.ledger.rows import (
 from rebuilder.store.ledger.statistics import Statistics
 from rebuilder.store.ledger.unfinished import UNFINISHED, add_not_tried, recorded, resume
 from rebuilder.store.ledger.watches import Watches
-
-
-class PinResult(Value):
-    """What the ledger knew of a file before."""
-
-    first_seen: bool
-    """True when these bytes were never seen under this name before."""
-    earlier: tuple[Sha256Field, ...] = ()
-    """Other digests the same file name had before these bytes were first seen, oldest first; not empty = alarm."""
 
 
 class Ledger:

@@ -12,8 +12,8 @@ from rebuilder.sandbox.protocol import Sandbox
 from rebuilder.store.protocol import Blobs
 
 
-class DefinitionRunner:
-    """Callable as :data:`rebuilder.sandbox.protocol.RunDefinition`.
+class LocalRunner:
+    """Callable as :class:`rebuilder.sandbox.protocol.Runner`.
 
     Args:
         sandboxes: By their kind.

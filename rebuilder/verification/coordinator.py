@@ -1,0 +1,322 @@
+"""One verification, start to end: the one flow of the command line and of the service.
+
+Each stage stands once, in this order; docs/design.md ("One way through") has the picture, and docs/adr/0021 says why.
+
+1. *Pin* (:meth:`Coordinator.begin`): the digest of the published file is remembered for ever; other bytes under a known
+   name are an alarm. The verification is begun in the journal, or one whose process went away is taken up again.
+2. *Evidence* comes from the ecosystem (:meth:`rebuilder.ecosystems.protocol.Ecosystem.evidence`).
+3. *Attestations* are checked, offline (docs/adr/0009-upstream-attestations.md).
+4. *Steps* from something published, then from the commit (docs/adr/0011-trail.md). For each, until nothing is next:
+   *hypothesis* (:meth:`rebuilder.ecosystems.protocol.Ecosystem.next`, from recorded attempts alone) → *definition* →
+   *run* (:class:`rebuilder.sandbox.protocol.Runner`: all that travels) → *comparison*
+   (:class:`rebuilder.verification.attempts.AttemptRunner`). Each attempt is recorded as soon as it is made.
+5. *Verdict* (:func:`rebuilder.model.decision.decide`), causes and alarms: the unsigned :class:`Report`.
+6. *Signature* and *publication* by whoever has the key (:class:`rebuilder.verification.signer.Signer`;
+   docs/adr/0014-examining-without-keys.md): at once on the command line, in a process of its own in the service.
+
+A worker process of the service does 1 to 5 for an order from the queue and holds no key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+from rebuilder import __version__
+from rebuilder.diagnose.case import DiagnosisInput
+from rebuilder.errors import RebuilderError
+from rebuilder.model.alarm import Alarm
+from rebuilder.model.artifact import Artifact, Subject
+from rebuilder.model.attempt import Attempt, Run
+from rebuilder.model.decision import decide, towards
+from rebuilder.model.definition import BuildDefinition
+from rebuilder.model.evidence import Evidence
+from rebuilder.model.history import History, NotTried
+from rebuilder.model.report import Report, SignedReport, Stage
+from rebuilder.model.trail import with_steps
+from rebuilder.model.verdict import Kind, Verdict
+from rebuilder.model.work import Check, Order, Reason, Tier
+from rebuilder.verification.attempts import AttemptRunner
+from rebuilder.verification.findings import (
+    alarms_about,
+    carried_along,
+    changed_bytes,
+    diagnosed,
+    foreign_bytes,
+    raise_alarms,
+    targets,
+    toolchains_of,
+    vary,
+)
+from rebuilder.verification.journal import Journal
+from rebuilder.verification.parts import Parts
+from rebuilder.verification.recheck import can_be_repeated, reexamine, with_fresh_toolchains
+from rebuilder.verification.signer import Signer
+
+_LATELY = timedelta(days=1)
+"""How old a run may be that stands for one of the same definition, or that an unfinished verification goes on from."""
+_SHARED = {Reason.RELEASE, Reason.REGRESSION, Reason.RETRY}
+"""Reasons that do not ask for a build of their own when the same definition was built lately."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """One that was begun."""
+
+    evidence: Evidence
+    number: int
+    """In the journal."""
+    started: datetime
+    alarms: tuple[Alarm, ...]
+    """Those that are known about the artifact already."""
+    history: History
+    """What a process before this one had tried in it."""
+    order: Order | None
+    """Of the queue; None: it was asked for directly."""
+    tier: Tier
+
+    @property
+    def share_since(self) -> datetime | None:
+        """A definition that was run to its end after this moment is not run again; None: all are run."""
+        order = self.order
+        shared = order is not None and order.reason in _SHARED and order.check is Check.VERIFY
+        return self.started - _LATELY if shared else None
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What one artifact came to: a signed report, or the reason on our side why there is none."""
+
+    artifact: Artifact
+    signed: SignedReport | None = None
+    page: str | None = None
+    """Path of the page below the site's root."""
+    fault: RebuilderError | None = None
+    foreign_file: Alarm | None = None
+    """Set when a file on disk was asked about and its bytes were never published: nothing was rebuilt then."""
+    seconds: Mapping[Stage, float] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The verdict; None for a foreign file, about which there is nothing to say."""
+        if self.foreign_file is not None:
+            return None
+        return self.signed.report.decision.verdict if self.signed else Verdict.INFRA_ERROR
+
+
+@dataclass(frozen=True)
+class Coordinator:
+    """Plans, asks for runs, compares, decides; see the module for the stages.
+
+    Args:
+        parts: What to examine with.
+    """
+
+    parts: Parts
+
+    def verify(self, subject: Subject, signer: Signer, *, tier: Tier = Tier.FULL) -> Iterator[Verified]:
+        """Verify every artifact of a subject, one after the other; each is stored and published as it is done.
+
+        Args:
+            subject: What to verify.
+            signer: What to sign and publish with.
+            tier: How thoroughly.
+
+        Raises:
+            UsageError: the subject does not exist.
+            RebuilderError: the registry or the store failed before any artifact was known.
+        """
+        watch = self.parts.stopwatch
+        for evidence in self.evidence(subject):
+            if subject.local_sha256 is not None and subject.local_sha256 != evidence.artifact.sha256:
+                yield self._foreign(evidence.artifact, subject.local_sha256, signer)
+            else:
+                yield self._verified(evidence, signer, tier)
+            watch.begin(subject.asked)
+
+    def evidence(self, subject: Subject) -> list[Evidence]:
+        """Collect what is published.
+
+        Raises:
+            UsageError: the subject does not exist.
+            UnavailableError: the registry does not answer.
+        """
+        watch = self.parts.stopwatch
+        watch.begin(subject.asked)
+        watch.stage(Stage.FETCH, subject.asked)
+        return self.parts.ecosystems[subject.ecosystem].evidence(subject)
+
+    def begin(self, evidence: Evidence, *, order: Order | None = None, tier: Tier = Tier.FULL) -> Verification:
+        """Pin the artifact and begin its verification, or go on with one whose process went away.
+
+        Args:
+            evidence: Of one artifact.
+            order: The order of the queue that asks for it, if one does.
+            tier: How thoroughly; an order says so itself.
+
+        Raises:
+            StoreError: the journal cannot be written.
+        """
+        now, journal = self.parts.clock.now(), self.parts.journal
+        alarms = self._pinned(evidence.artifact, now)
+        number, started, history = self._resumed(evidence, now, order) or (
+            journal.begin(evidence.artifact, now, order),
+            now,
+            History(),
+        )
+        tier = tier if order is None else order.tier
+        return Verification(evidence, number, started, alarms, history, order, tier)
+
+    def examine(self, verification: Verification, before: SignedReport | None = None) -> Report:
+        """Try what the evidence suggests, or what confirmed the artifact before, and decide; nothing is signed.
+
+        Args:
+            verification: What was begun.
+            before: The newest report on the artifact, for orders that ask to check it.
+
+        Raises:
+            RebuilderError: something on our side failed; it says nothing about the artifact.
+        """
+        check = verification.order.check if verification.order is not None else Check.VERIFY
+        if before is not None and check is Check.INPUTS and can_be_repeated(before.report):
+            tried = self._attempts(verification, before.report.evidence)
+            return reexamine(self.parts, before, tried, verification.started)
+        if before is not None and check is Check.TOOLCHAIN:
+            with_fresh_toolchains(self.parts, before.report)
+        return self._examined(verification)
+
+    def _verified(self, evidence: Evidence, signer: Signer, tier: Tier) -> Verified:
+        parts, artifact = self.parts, evidence.artifact
+        verification = self.begin(evidence, tier=tier)
+        number = verification.number
+        try:
+            report = self.examine(verification)
+            parts.journal.examined(number, report)
+            parts.stopwatch.stage(Stage.SIGN)
+            signed = signer.finish(number, report)
+            parts.stopwatch.stage(Stage.PUBLISH)
+            page = signer.publish(number, signed)
+            signer.write_index()
+        except RebuilderError as fault:
+            parts.journal.fail(number, str(fault), parts.clock.now())
+            return Verified(artifact, fault=fault, seconds=parts.stopwatch.end())
+        return Verified(artifact, signed=signed, page=page, seconds=parts.stopwatch.end())
+
+    def _foreign(self, artifact: Artifact, local_sha256: str, signer: Signer) -> Verified:
+        now = self.parts.clock.now()
+        self._pinned(artifact, now)
+        alarm = foreign_bytes(artifact, local_sha256, now)
+        self.parts.journal.raise_alarm(alarm)
+        self.parts.stopwatch.stage(Stage.PUBLISH)
+        signer.write_index()
+        return Verified(artifact, foreign_file=alarm, seconds=self.parts.stopwatch.end())
+
+    def _pinned(self, artifact: Artifact, now: datetime) -> tuple[Alarm, ...]:
+        """Remember the digest a file has; other bytes under a known name are an alarm that stays."""
+        journal = self.parts.journal
+        for digest in journal.pin(artifact, now).earlier:
+            journal.raise_alarm(changed_bytes(artifact, digest, now))
+        return tuple(each for each in alarms_about(journal, artifact) if each.filename == artifact.filename)
+
+    def _resumed(self, evidence: Evidence, now: datetime, order: Order | None) -> tuple[int, datetime, History] | None:
+        """A verification that another process left unfinished, if all that its attempts rest on is as it was."""
+        journal = self.parts.journal
+        found = journal.resume(evidence.artifact, now - _LATELY, order)
+        if found is None:
+            return None
+        number, started = found
+        history, published = journal.recorded(number), targets(evidence)
+        for attempt in history.attempts:
+            comparison = attempt.comparison
+            expected = published.get(attempt.hypothesis.definition.filename)
+            if expected is None or (comparison is not None and comparison.published_sha256 != expected):
+                break
+            if not self._kept(attempt.run):
+                break
+        else:
+            return number, started, history
+        journal.fail(number, "What it had tried is not there any more; it is begun anew.", now)
+        return None
+
+    def _kept(self, run: Run) -> bool:
+        """Whether all that a run left is still here."""
+        return all(self.parts.blobs.has(each) for each in (run.log_sha256, *(made.sha256 for made in run.outputs)))
+
+    def _attempts(self, verification: Verification, evidence: Evidence) -> AttemptRunner:
+        parts = self.parts
+        return AttemptRunner(
+            targets(evidence),
+            run=parts.run,
+            comparer=parts.comparer,
+            diffoscope=parts.diffoscope,
+            stopwatch=parts.stopwatch,
+            record=partial(_record, parts.journal, verification.number),
+            history=verification.history,
+            earlier=partial(self._earlier, verification.share_since),
+            finish=parts.finisher.finished,
+        )
+
+    def _earlier(self, since: datetime | None, definition: BuildDefinition) -> Run | None:
+        """The run of the same definition after ``since``, if all that it left is still here."""
+        run = self.parts.journal.earlier_run(definition.digest, since) if since is not None else None
+        return run if run is not None and self._kept(run) else None
+
+    def _examined(self, verification: Verification) -> Report:
+        """Try the steps from what is published, then those from the commit; look closer at what differs."""
+        parts, evidence, tier = self.parts, verification.evidence, verification.tier
+        ecosystem, filename = parts.ecosystems[evidence.artifact.ecosystem], evidence.artifact.filename
+        signed = parts.steps.signed(evidence)
+        tried = self._attempts(verification, evidence)
+        obstacle = evidence.obstacle
+        if obstacle is None:
+            most = 1 if tier is Tier.QUICK else None
+            obstacle = parts.steps.from_published(ecosystem, evidence, tried, most=most)
+        trail = None
+        # A file with nothing published to rebuild it from was read all the same if a commit may give it.
+        if tier is Tier.FULL and (evidence.obstacle is None or evidence.artifact_inspection is not None):
+            trail = parts.steps.from_commit(ecosystem, evidence, signed, tried)
+        decision = decide(tried.attempts, obstacle, towards(tried.attempts, filename))
+        if tried.attempts:
+            ecosystem.learn(evidence, tried.attempts)
+        if tier is not Tier.QUICK and decision.verdict is Verdict.DIFFERS and decision.attempt is not None:
+            tried.look_closer(decision.attempt)
+            decision = decide(tried.attempts, obstacle, towards(tried.attempts, filename))
+        variation = diagnosis = None
+        if tier is Tier.FULL and decision.kind is Kind.UNSTABLE and decision.attempt is not None:
+            with tried.experiments.trying("Builds with one thing changed at a time could not be made"):
+                variation = vary(parts, tried.attempts[decision.attempt])
+        decision = with_steps(decision, trail)
+        with tried.experiments.trying("The causes could not be looked for"):
+            diagnosis = diagnosed(parts, DiagnosisInput(evidence, tried.attempts, decision, trail, variation=variation))
+        carried = carried_along(parts, evidence.artifact, tried.attempts, decision)
+        alarms = raise_alarms(parts.journal, evidence, signed.artifact, trail, carried, now=verification.started)
+        if not carried.whole:
+            note = "The inputs of the build were not looked through to their end for the published file itself."
+            evidence = evidence.replace(notes=(*evidence.notes, note))
+        return Report(
+            artifact=evidence.artifact,
+            evidence=evidence,
+            attempts=tried.attempts,
+            decision=decision,
+            provenance=signed.artifact,
+            trail=trail,
+            diagnosis=diagnosis,
+            variation=variation,
+            remarks=tried.experiments.remarks,
+            toolchains=toolchains_of(parts, tried.attempts),
+            alarms=verification.alarms + alarms,
+            seconds=parts.stopwatch.seconds,
+            started=verification.started,
+            finished=parts.clock.now(),
+            rebuilder_version=__version__,
+        )
+
+
+def _record(journal: Journal, number: int, ordinal: int, tried: Attempt | NotTried) -> None:
+    """Keep what was tried as soon as it is over."""
+    if isinstance(tried, Attempt):
+        journal.add_attempt(number, ordinal, tried)
+    else:
+        journal.add_not_tried(number, ordinal, tried)

@@ -1,0 +1,146 @@
+"""What is found out around the attempts of one artifact: alarms, causes, copies among the inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from rebuilder.compare.carried import Carried
+from rebuilder.diagnose.case import DiagnosisInput
+from rebuilder.diagnose.diagnosis import diagnose
+from rebuilder.ecosystems.registry import conventions
+from rebuilder.model.alarm import Alarm, AlarmKind
+from rebuilder.model.artifact import Artifact
+from rebuilder.model.attempt import Attempt
+from rebuilder.model.decision import Decision
+from rebuilder.model.diagnosis import Diagnosis
+from rebuilder.model.evidence import Evidence
+from rebuilder.model.log import written
+from rebuilder.model.provenance import Provenance
+from rebuilder.model.report import Stage, ToolchainSummary
+from rebuilder.model.trail import SourceTrail
+from rebuilder.model.value import Sha256
+from rebuilder.model.variation import Variation
+from rebuilder.model.verdict import Verdict
+from rebuilder.provenance.checker import alarms as alarms_of
+from rebuilder.verification.journal import Journal
+from rebuilder.verification.parts import Parts
+from rebuilder.verification.variation import VariationRunner
+
+_LOG_CHARACTERS = 64 << 10
+"""How much of the end of a log is read for hints."""
+
+
+def targets(evidence: Evidence) -> dict[str, Sha256]:
+    """Every file an attempt may be about: the artifact, and the source archive beside it."""
+    targets = {evidence.artifact.filename: evidence.artifact.sha256}
+    if evidence.source_file is not None:
+        targets.setdefault(evidence.source_file.filename, evidence.source_file.sha256)
+    return targets
+
+
+def toolchains_of(parts: Parts, attempts: Iterable[Attempt]) -> tuple[ToolchainSummary, ...]:
+    """The toolchains that attempts ran on, in the order of their first use.
+
+    Raises:
+        ToolchainError: one that an attempt of an earlier process ran on is no longer here.
+    """
+    digests = dict.fromkeys(each.hypothesis.definition.toolchain.sha256 for each in attempts)
+    return tuple(
+        (parts.toolchains.seen.get(digest) or parts.toolchains.by_digest(digest)).summary for digest in digests
+    )
+
+
+def vary(parts: Parts, attempt: Attempt) -> Variation | None:
+    """Build the definition of an attempt again with one thing changed at a time; None when it gives nothing at all.
+
+    Raises:
+        ToolchainError, StoreError, SandboxUnavailableError, SandboxFaultError: see
+            :meth:`rebuilder.verification.variation.VariationRunner.vary`.
+    """
+    parts.stopwatch.stage(Stage.BUILD, "with one thing changed at a time")
+    return VariationRunner(parts.run, parts.comparer).vary(attempt.hypothesis.definition)
+
+
+def diagnosed(parts: Parts, case: DiagnosisInput) -> Diagnosis | None:
+    """Say why what was decided is not byte for byte, the log of the build read too; None when it is.
+
+    Raises:
+        CorruptStoreError: the log is damaged.
+    """
+    attempt = case.attempt
+    if attempt is not None and parts.blobs.has(attempt.run.log_sha256):
+        lines = written(parts.blobs.read(attempt.run.log_sha256))
+        case = replace(case, log="\n".join(lines)[-_LOG_CHARACTERS:])
+    return diagnose(case, conventions(case.evidence.artifact.ecosystem).diagnosis())
+
+
+def changed_bytes(artifact: Artifact, digest: Sha256, now: datetime) -> Alarm:
+    """That a name has other bytes than those first seen."""
+    return Alarm(
+        kind=AlarmKind.DIGEST_CHANGED,
+        purl=artifact.purl,
+        filename=artifact.filename,
+        sentence=(
+            f"{artifact.filename} was published with SHA-256 {digest} when it was first seen; "
+            f"now the registry lists {artifact.sha256}. Both are kept."
+        ),
+        raised=now,
+        known_sha256=digest,
+        found_sha256=artifact.sha256,
+    )
+
+
+def foreign_bytes(artifact: Artifact, local_sha256: str, now: datetime) -> Alarm:
+    """That a file on disk has a published name and bytes that were never published."""
+    return Alarm(
+        kind=AlarmKind.UNKNOWN_DIGEST,
+        purl=artifact.purl,
+        filename=artifact.filename,
+        sentence=(
+            f"A file on disk is named {artifact.filename} and has SHA-256 {local_sha256}; "
+            f"what is published under that name has {artifact.sha256}."
+        ),
+        raised=now,
+        known_sha256=artifact.sha256,
+        found_sha256=local_sha256,
+    )
+
+
+def alarms_about(journal: Journal, artifact: Artifact) -> list[Alarm]:
+    """What is wrong with a published file; a foreign file of its name on some disk says nothing about it."""
+    return [each for each in journal.alarms(artifact.purl) if each.kind is not AlarmKind.UNKNOWN_DIGEST]
+
+
+def raise_alarms(
+    journal: Journal,
+    evidence: Evidence,
+    provenance: Provenance,
+    trail: SourceTrail | None,
+    carried: Carried,
+    *,
+    now: datetime,
+) -> tuple[Alarm, ...]:
+    """Raise what attestations, tags, archives and inputs give cause for; give those that are new to this report."""
+    artifact = evidence.artifact
+    raised = alarms_of(artifact, provenance, now)
+    sentences = (
+        *((AlarmKind.TAG_MOVED, each) for each in (trail.findings if trail is not None else ())),
+        *((AlarmKind.CONTRADICTORY, each) for each in evidence.contradictions),
+        *((AlarmKind.COPY_IN_SOURCE, each) for each in (carried.sentence,) if each is not None),
+        *((AlarmKind.STEPS_DISAGREE, each) for each in filter(None, (trail and trail.disagreement,))),
+    )
+    raised += tuple(
+        Alarm(kind=kind, purl=artifact.purl, filename=artifact.filename, sentence=sentence, raised=now)
+        for kind, sentence in sentences
+    )
+    return tuple(alarm for alarm in raised if journal.raise_alarm(alarm))
+
+
+def carried_along(parts: Parts, artifact: Artifact, attempts: tuple[Attempt, ...], decision: Decision) -> Carried:
+    """Whether a file that came out again was among the inputs of the build that gave it."""
+    if decision.verdict not in {Verdict.REPRODUCED, Verdict.EQUIVALENT} or decision.attempt is None:
+        return Carried()
+    parts.stopwatch.stage(Stage.COMPARE, "with the inputs of its build")
+    return parts.find_carried(artifact.sha256, attempts[decision.attempt].hypothesis.definition.inputs)

@@ -1,0 +1,42 @@
+"""What a verification is made with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from rebuilder.cache_counter import CacheCounter
+from rebuilder.clock import Clock
+from rebuilder.compare.carried import FindCarried
+from rebuilder.compare.comparer import Comparer
+from rebuilder.compare.diffoscope import DiffoscopeRunner
+from rebuilder.compare.finisher import Finisher
+from rebuilder.ecosystems.protocol import Ecosystem
+from rebuilder.effective_limits import EffectiveLimits
+from rebuilder.sandbox.protocol import Runner
+from rebuilder.stopwatch import Stopwatch, WatchedToolchains
+from rebuilder.store.protocol import Blobs
+from rebuilder.verification.journal import Journal
+from rebuilder.verification.steps import StepVerifier
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The real (or fake) parts of a coordinator; see ``wiring``. No key is among them."""
+
+    ecosystems: Mapping[str, Ecosystem]
+    blobs: Blobs
+    journal: Journal
+    run: Runner
+    steps: StepVerifier
+    toolchains: WatchedToolchains
+    comparer: Comparer
+    finisher: Finisher
+    find_carried: FindCarried
+    diffoscope: DiffoscopeRunner
+    clock: Clock
+    stopwatch: Stopwatch
+    allowance: EffectiveLimits
+    hits: CacheCounter
+    abandon: Callable[[], None]
+    """Ends all sandboxes at once; nothing can be examined afterwards."""
