@@ -36,7 +36,15 @@ def run(script: str, home: Path, *arguments: str) -> subprocess.CompletedProcess
 
 def test_verifying_needs_no_extra(tmp_path: Path) -> None:
     """What a verification is made of can be imported where nothing of the service is installed."""
-    modules = ("wiring", "verification.coordinator", "cli.verify", "cli.explain", "cli.alarms", "cli.db", "doctor.checks")
+    modules = (
+        "wiring",
+        "verification.coordinator",
+        "cli.verify",
+        "cli.explain",
+        "cli.alarms",
+        "cli.db",
+        "doctor.checks",
+    )
     done = run("; ".join(f"import rebuilder.{module}" for module in modules), tmp_path)
     assert (0, "") == (done.returncode, done.stderr)
 
