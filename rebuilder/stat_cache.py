@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from rebuilder.atomic_file import write_whole
+
 DAY = 86400.0
 
 
@@ -41,9 +43,7 @@ class StatCache:
         """The bytes of the file ``name`` were read just now and are right; a note that cannot be kept is no loss."""
         with contextlib.suppress(OSError):
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            temporary = self._directory / f".{name}.{os.getpid()}"
-            temporary.write_text(json.dumps(_facts(status)))
-            temporary.replace(self._directory / name)
+            write_whole(self._directory / name, json.dumps(_facts(status)).encode())
 
 
 def _facts(status: os.stat_result) -> list[int]:

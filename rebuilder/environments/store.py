@@ -25,13 +25,14 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from pydantic import ValidationError
 
+from rebuilder.atomic_file import replacing, write_whole
 from rebuilder.clock import Clock
 from rebuilder.environments import exchange
 from rebuilder.environments.catalog import find
@@ -194,21 +195,15 @@ class DebianToolchains:
         if os.path.lexists(file):
             raise UsageError(f"{file} is there already.", hint="Name a file that does not exist yet.")
         try:
-            handle, name = tempfile.mkstemp(dir=file.absolute().parent, prefix=f".{file.name[:100]}-")
-        except OSError as error:
-            raise UsageError(f"{file} cannot be written: {error.strerror or error}.") from error
-        place = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as draft, _disk_errors(self._root):
+            with _disk_errors(self._root), ExitStack() as stack:
+                try:
+                    draft = stack.enter_context(replacing(file.absolute(), durable=True))
+                except OSError as error:
+                    raise UsageError(f"{file} cannot be written: {error.strerror or error}.") from error
                 document = canonical_json(self.record(sha256).public.document())
                 exchange.write(draft, document, listing(environment.root), environment.root)
-                os.fchmod(draft.fileno(), 0o644)
-                os.fsync(draft.fileno())
-                place.replace(file)
         except exchange.NotAnExportError as error:
             raise ToolchainError(f"The toolchain {environment.name} cannot be exported: {error}.") from error
-        finally:
-            place.unlink(missing_ok=True)
 
     def import_(self, file: Path) -> Toolchain:
         """Take in what :meth:`export` wrote, on whatever machine. It can be had by its digest; no name stands for it.
@@ -382,7 +377,7 @@ class DebianToolchains:
                 self._fingerprints[record.sha256] = before
                 if noted != before:
                     with suppress(OSError):  # in somebody else's store, or on a full disk, it is only told again
-                        write_whole(file, before.encode())
+                        write_whole(file, before.encode(), durable=True)
                 return
         raise CorruptToolchainError(
             f"The toolchain {record.spec.name} was changed while it was read.",
@@ -436,7 +431,7 @@ class DebianToolchains:
         """Let a name stand for a tree; the one before is kept, and marked."""
         pointer = _directory(self._root / "current") / name
         before = pointer.read_text(encoding="ascii", errors="replace").strip() if pointer.exists() else sha256
-        write_whole(pointer, f"{sha256}\n".encode())
+        write_whole(pointer, f"{sha256}\n".encode(), durable=True)
         (self._tree(sha256) / "superseded").unlink(missing_ok=True)
         if before != sha256 and _DIGEST.fullmatch(before) and self._tree(before).is_dir():
             (self._tree(before) / "superseded").touch()
@@ -444,9 +439,9 @@ class DebianToolchains:
     def _complete(self, record: Record, found: bytes, place: Path) -> None:
         """Lay beside a finished tree what is kept about it, and give it its place."""
         place.chmod(0o755)
-        write_whole(place / "listing", found)
-        write_whole(place / "record.json", canonical_json(record.document()))
-        write_whole(place / "fingerprint", fingerprint(place / "root").encode())
+        write_whole(place / "listing", found, durable=True)
+        write_whole(place / "record.json", canonical_json(record.document()), durable=True)
+        write_whole(place / "fingerprint", fingerprint(place / "root").encode(), durable=True)
         for log in place.glob("*.log"):
             log.unlink()
         tree = self._tree(record.sha256)
@@ -461,7 +456,7 @@ class DebianToolchains:
         """The same tree came out once more: keep what it was made from this time."""
         first = self.record(record.sha256)
         file = "record.json" if first.spec.name == record.spec.name else f"{record.spec.name}.json"
-        write_whole(tree / file, canonical_json(record.document()))
+        write_whole(tree / file, canonical_json(record.document()), durable=True)
 
     def _fill(self, spec: Manifest, place: Path) -> tuple[Record, bytes]:
         place.chmod(0o755)
@@ -512,17 +507,3 @@ def _directory(place: Path) -> Path:
         place.mkdir(parents=True, exist_ok=True)
         place.chmod(0o755)
     return place
-
-
-def write_whole(file: Path, data: bytes) -> None:
-    """Write a whole file or nothing."""
-    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}-", delete=False) as draft:
-        try:
-            draft.write(data)
-            draft.flush()
-            os.fsync(draft.fileno())
-            os.fchmod(draft.fileno(), 0o644)
-            Path(draft.name).replace(file)
-        except BaseException:
-            Path(draft.name).unlink(missing_ok=True)
-            raise

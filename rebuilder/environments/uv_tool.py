@@ -10,7 +10,7 @@ from typing import Any
 
 from uv import find_uv_bin
 
-from rebuilder.environments.store import write_whole
+from rebuilder.atomic_file import write_whole
 from rebuilder.errors import ToolchainError
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.value import Sha256
@@ -81,7 +81,7 @@ def _remembered(note: Path, mark: list[Any]) -> Sha256 | None:
 
 def _remember(note: Path, mark: list[Any], sha256: Sha256) -> None:
     note.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(note, json.dumps({"file": mark, "sha256": sha256}).encode())
+    write_whole(note, json.dumps({"file": mark, "sha256": sha256}).encode(), durable=True)
 
 
 def _chunks(program: Path) -> Iterator[bytes]:

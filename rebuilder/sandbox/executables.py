@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from rebuilder.atomic_file import replacing
 from rebuilder.errors import CorruptStoreError, SandboxFaultError, StoreError
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.stat_cache import StatCache
@@ -71,19 +70,12 @@ class Executables:
 
     def _make(self, source: Path, copy: Path, sha256: str) -> None:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=self._directory, prefix=".new-")
-        try:
-            digest = hashlib.sha256()
-            with os.fdopen(descriptor, "wb") as target, source.open("rb") as file:
-                while chunk := file.read(_CHUNK):
-                    digest.update(chunk)
-                    target.write(chunk)
-                os.fchmod(target.fileno(), 0o555)
+        digest = hashlib.sha256()
+        with replacing(copy, mode=0o555) as target, source.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+                target.write(chunk)
             _same(source, sha256, digest.hexdigest())
-            Path(name).replace(copy)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
         self._checked.found_right(sha256, copy.stat())
 
 

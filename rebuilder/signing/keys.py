@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import secrets
 import shlex
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -24,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from rebuilder.atomic_file import replacing, write_whole
 from rebuilder.errors import SigningError
 
 _ALGORITHM = ec.ECDSA(hashes.SHA256())
@@ -157,15 +156,8 @@ def _make(path: Path) -> None:
     """Write a new key whole or not at all; leave one that another process made meanwhile."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     private = ec.generate_private_key(ec.SECP256R1())
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        with _created(temporary, 0o600) as descriptor:
-            os.write(descriptor, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-            os.fsync(descriptor)
-        with contextlib.suppress(FileExistsError):
-            path.hardlink_to(temporary)  # unlike a rename, this never replaces
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path, mode=0o600, durable=True, replace=False) as draft:
+        draft.write(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 def _load(path: Path) -> ec.EllipticCurvePrivateKey:
@@ -217,21 +209,4 @@ def _write_public(path: Path, pem: bytes) -> None:
             return
         # What was signed with the key before can still be told from what never was.
         path.replace(path.with_name(f"replaced-{hashlib.sha256(before).hexdigest()[:16]}.public.pem"))
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        with _created(temporary, 0o644) as descriptor:
-            os.write(descriptor, pem)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _created(path: Path, mode: int) -> Iterator[int]:
-    """A new file with exactly this mode, whatever the umask."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    try:
-        os.fchmod(descriptor, mode)
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    write_whole(path, pem)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from rebuilder.atomic_file import replacing
 from rebuilder.errors import StoreError
 
 PARTIAL = ".partial"
@@ -68,12 +68,7 @@ class Writer:
         # A directory of its own, so that no listing of a page's directory ever shows an unfinished file; on the
         # same file system, so that the rename is atomic. Mode from the umask: a web server has to read it.
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._root / PARTIAL / secrets.token_hex(12)
-        partial.parent.mkdir(exist_ok=True)
-        try:
-            with partial.open("xb") as file:
-                file.write(data)
-            partial.replace(target)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
+        partial = self._root / PARTIAL
+        partial.mkdir(exist_ok=True)
+        with replacing(target, mode=None, drafts=partial) as draft:
+            draft.write(data)

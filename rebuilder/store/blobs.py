@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from rebuilder.atomic_file import sync_directory
 from rebuilder.errors import CorruptStoreError, FetchMismatchError, StoreError
 from rebuilder.model.value import Sha256
 from rebuilder.stat_cache import StatCache
@@ -223,7 +224,7 @@ class DiskBlobs:
         place = self._place(sha256)
         _make_directory(place.parent)
         temporary.rename(place)
-        _sync_directory(place.parent)
+        sync_directory(place.parent)
         self._found_sound(sha256, _fingerprint(file))
 
     def _sweep(self, folder: Path) -> None:
@@ -264,15 +265,7 @@ def _make_directory(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir()
         path.chmod(0o755)
-        _sync_directory(path.parent)
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_directory(path.parent)
 
 
 def _sentence(error: OSError, root: Path, sha256: str | None) -> StoreError:

@@ -8,8 +8,10 @@ import shutil
 from datetime import datetime
 from pathlib import Path
 
+from rebuilder.atomic_file import DRAFT
+
 _UNFINISHED = (
-    *("cache/uv/resolve-*", "cache/http/tmp*", "scratch/executable/.new-*"),
+    *("cache/uv/resolve-*", f"cache/http/{DRAFT}*", f"scratch/executable/{DRAFT}*"),
     *("toolchains/making/import@*", "toolchains/making/gone@*"),
 )
 """What resolving, asking, copying and importing work in until they are done."""

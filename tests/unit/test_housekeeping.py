@@ -80,7 +80,7 @@ def test_one_round(tmp_path: Path) -> None:
         document = file(tmp_path / "cache" / "http" / "a.json", days=31)
         left = [
             file(tmp_path / "cache" / "uv" / "resolve-abc" / "pylock.toml", days=2).parent,
-            file(tmp_path / "cache" / "http" / "tmpabc", days=2),
+            file(tmp_path / "cache" / "http" / ".new-abc", days=2),
             file(tmp_path / "scratch" / "executable" / ".new-abc", days=2),
         ]
         os.utime(left[0], (NOW.timestamp() - 2 * 86400,) * 2)

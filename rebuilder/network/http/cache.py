@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from rebuilder.atomic_file import write_whole
 from rebuilder.model.value import Sha256Field, Value
 
 _LONGEST_SECONDS = 30 * 24 * 3600
@@ -69,13 +68,7 @@ class HttpCache:
         entry = entry.replace(fresh_until=self._fresh_until(directives, headers.get("age")))
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=self._directory)
-            try:
-                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                    json.dump(entry.document(), file)
-                Path(temporary).replace(path)
-            except OSError:
-                Path(temporary).unlink(missing_ok=True)
+            write_whole(path, json.dumps(entry.document()).encode(), mode=0o600)
         except OSError:
             return
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 import tomllib
 from functools import cache
 from pathlib import Path
 
+from rebuilder.atomic_file import write_whole
 from rebuilder.errors import CorruptStoreError, StoreError, UsageError
 from rebuilder.model.value import Value, sha256_hex
 from rebuilder.provenance.trust.root import TrustRoot
@@ -164,21 +163,8 @@ def _store(into: Path, parts: dict[str, bytes]) -> None:
         lines = []
         for part, data in parts.items():
             name = f"{part}.{sha256_hex(data)[:16]}.json"
-            _write(into / name, data)
+            write_whole(into / name, data, durable=True)
             lines.append(f"[{part}]\nfile = {json.dumps(name)}\nsha256 = {json.dumps(sha256_hex(data))}\n")
-        _write(into / _PINS, "\n".join(lines).encode())
+        write_whole(into / _PINS, "\n".join(lines).encode(), durable=True)
     except OSError as error:
         raise StoreError(f"The trust root cannot be stored in {into}: {error.strerror}.") from None
-
-
-def _write(path: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".trust-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -6,6 +6,7 @@ and user; when any of these is another, a guest is booted again. Time alone chan
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -21,6 +22,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from rebuilder import __version__
+from rebuilder.atomic_file import write_whole
 from rebuilder.environments.protocol import Toolchain
 from rebuilder.errors import CorruptToolchainError, NoGuestError, RebuilderError
 from rebuilder.model.definition import BuildDefinition, Limits, ToolchainRef
@@ -173,13 +175,9 @@ class GuestProbe:
         self._known = found
         if self._memory is None:
             return
-        draft = self._memory.with_name(f".{self._memory.name}-{os.getpid()}")
-        try:
+        with contextlib.suppress(OSError):  # then the next process boots one too
             self._memory.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_bytes(canonical_json(found.document()))
-            draft.replace(self._memory)
-        except OSError:  # then the next process boots one too
-            draft.unlink(missing_ok=True)
+            write_whole(self._memory, canonical_json(found.document()))
 
 
 def _small_root(kernel: Toolchain, root: Path) -> Path:

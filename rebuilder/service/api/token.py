@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
 import os
@@ -12,6 +11,7 @@ import stat
 from pathlib import Path
 from typing import Self
 
+from rebuilder.atomic_file import replacing
 from rebuilder.errors import UsageError
 from rebuilder.signing.keys import refuse_open_directory
 
@@ -61,19 +61,8 @@ def _digest(text: str) -> bytes:
 
 def _make(path: Path) -> None:
     path.parent.mkdir(exist_ok=True, mode=0o700)  # a path that is mistyped higher up is told, not made
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            os.fchmod(descriptor, 0o600)
-            os.write(descriptor, f"{secrets.token_urlsafe(32)}\n".encode())
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        with contextlib.suppress(FileExistsError):
-            path.hardlink_to(temporary)  # unlike a rename, this never replaces
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path, mode=0o600, durable=True, replace=False) as draft:
+        draft.write(f"{secrets.token_urlsafe(32)}\n".encode())
 
 
 def _load(path: Path) -> str:

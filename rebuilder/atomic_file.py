@@ -1,0 +1,78 @@
+"""Files that are there whole or not at all, however the process that writes them ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+DRAFT = ".new-"
+"""How the name of a draft begins; what a killed process left under such a name is in nobody's way."""
+
+
+@contextlib.contextmanager
+def replacing(
+    file: Path,
+    *,
+    mode: int | None = 0o644,
+    durable: bool = False,
+    replace: bool = True,
+    drafts: Path | None = None,
+) -> Iterator[BinaryIO]:
+    """A draft to write into, which becomes the file when the block ends; an error in the block leaves all as it was.
+
+    Args:
+        file: Where it is to be; its directory is there.
+        mode: Its permissions, whatever the umask; until then nobody else can read it. None: the umask's.
+        durable: It outlives losing power: the bytes are on the disk before the name is.
+        replace: False: a file that is there already stays, whoever made it.
+        drafts: Directory of the draft, on the same file system; None: beside the file.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    draft = (drafts or file.parent) / f"{DRAFT}{secrets.token_hex(12)}"
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666 if mode is None else 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as opened:
+            yield opened
+            opened.flush()
+            if mode is not None:
+                os.fchmod(descriptor, mode)
+            if durable:
+                os.fsync(descriptor)
+        if replace:
+            draft.replace(file)
+        else:
+            with contextlib.suppress(FileExistsError):
+                file.hardlink_to(draft)
+        if durable:
+            sync_directory(file.parent)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_whole(file: Path, data: bytes, *, mode: int | None = 0o644, durable: bool = False) -> None:
+    """Make a file hold ``data``; see :func:`replacing`.
+
+    Raises:
+        OSError: it cannot be written; what was there before is there.
+    """
+    with replacing(file, mode=mode, durable=durable) as draft:
+        draft.write(data)
+
+
+def sync_directory(path: Path) -> None:
+    """Have the names in a directory on the disk.
+
+    Raises:
+        OSError: that failed.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
