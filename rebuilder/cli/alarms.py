@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from rebuilder.cli.db import NOTHING_STORED, refuse_missing
-from rebuilder.cli.display import plain
 from rebuilder.config import Config
 from rebuilder.errors import ExitCode
 from rebuilder.model.alarm import RecordedAlarm, Severity
 from rebuilder.model.notification import Undelivered
+from rebuilder.model.text import visible
 from rebuilder.store.ledger import Ledger
 
 _MOST_OF_A_GROUP = 20
@@ -62,7 +62,7 @@ def acknowledge(config: Config, numbers: Sequence[int], *, note: str | None, by:
         now = datetime.now(UTC)
         for number in dict.fromkeys(numbers):
             seen = ledger.alarm_book.acknowledge(number, by, note, now)
-            print(f"Acknowledged {number}: {plain(seen.alarm.sentence)}")  # noqa: T201
+            print(f"Acknowledged {number}: {visible(seen.alarm.sentence)}")  # noqa: T201
 
 
 def _lines(
@@ -76,7 +76,7 @@ def _lines(
     for target in undelivered:
         end = "; it is not tried any more" if target.given_up else "; it is tried again"
         word = f"{target.alarms:,} {_word(target.alarms)}"
-        yield f"! {plain(target.target)} was not told about {word}{end}: {plain(target.trouble)}"
+        yield f"! {visible(target.target)} was not told about {word}{end}: {visible(target.trouble)}"
     yield from _groups(alarms)
     if alarms:
         yield ""
@@ -97,7 +97,7 @@ def _groups(alarms: Iterable[RecordedAlarm]) -> Iterable[str]:
     for (_, name), members in itertools.groupby(sorted(alarms, key=group), key=group):
         found = list(members)
         yield ""
-        yield plain(name) + (f": {len(found):,} {_word(len(found))}" if len(found) > 1 else "")
+        yield visible(name) + (f": {len(found):,} {_word(len(found))}" if len(found) > 1 else "")
         for each in found[:_MOST_OF_A_GROUP]:
             yield from _one(each)
         if len(found) > _MOST_OF_A_GROUP:
@@ -109,14 +109,14 @@ def _one(recorded: RecordedAlarm) -> Iterable[str]:
     times = f", seen {recorded.count:,} times, last {_moment(recorded.last_seen)}" if recorded.count > 1 else ""
     word = "urgent" if recorded.severity is Severity.PAGE else recorded.severity.value
     yield f"  {recorded.number}  {word}  since {_moment(alarm.raised)}{times}"
-    yield f"     {plain(alarm.sentence)}"
+    yield f"     {visible(alarm.sentence)}"
     if alarm.known_sha256 is not None:
         yield f"     known  sha256:{alarm.known_sha256}"
     if alarm.found_sha256 is not None:
         yield f"     found  sha256:{alarm.found_sha256}"
     if recorded.acknowledged is not None:
-        note = f": {plain(recorded.note)}" if recorded.note else ""
-        yield f"     acknowledged {_moment(recorded.acknowledged)} by {plain(recorded.acknowledged_by or '?')}{note}"
+        note = f": {visible(recorded.note)}" if recorded.note else ""
+        yield f"     acknowledged {_moment(recorded.acknowledged)} by {visible(recorded.acknowledged_by or '?')}{note}"
     if recorded.cleared is not None:
         yield f"     passed {_moment(recorded.cleared)}"
 

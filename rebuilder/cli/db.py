@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from rebuilder.cli.display import plain
 from rebuilder.errors import UsageError
+from rebuilder.model.text import visible
 
 _SQLITE = "sqlite:///"
 NOTHING_STORED = "The first verification makes it. Is it another store? Name it with --store."
@@ -69,4 +69,4 @@ def refuse_missing(place: str | Path, *, hint: str) -> None:
     if "://" not in str(place) or str(place).startswith(_SQLITE):
         file = Path(str(place).removeprefix(_SQLITE))
         if not file.exists():
-            raise UsageError(f"There is no ledger {plain(str(file))}.", hint=hint)
+            raise UsageError(f"There is no ledger {visible(str(file))}.", hint=hint)

@@ -23,11 +23,6 @@ _COLOURS = {
 }
 
 
-def plain(text: str) -> str:
-    """Text from elsewhere, made safe for a terminal: control and format characters become visible."""
-    return visible(text)
-
-
 class Display:
     """Shows stages as they pass and results as they come, on one stream (standard error).
 
@@ -58,13 +53,13 @@ class Display:
 
     def subject(self, name: str) -> None:
         """Work on another subject begins."""
-        self._subject = plain(name)
+        self._subject = visible(name)
         if self._live is not None:
             self._live.begin(self._subject)
 
     def stage(self, stage: Stage, detail: str = "") -> None:
         """A stage begins."""
-        words = f"{stage.value} {plain(detail)}".rstrip()
+        words = f"{stage.value} {visible(detail)}".rstrip()
         if self._live is not None:
             self._live.stage(words)
         else:
@@ -72,37 +67,37 @@ class Display:
 
     def result(self, result: Verified, site: Path) -> None:
         """Print what came out for one artifact, in a few lines."""
-        name = plain(result.artifact.filename)
+        name = visible(result.artifact.filename)
         if result.foreign_file is not None:
-            self._print(f"{self._paint('! ALARM', '31;1')}  {name}\n    {plain(result.foreign_file.sentence)}")
+            self._print(f"{self._paint('! ALARM', '31;1')}  {name}\n    {visible(result.foreign_file.sentence)}")
             return
         verdict = result.verdict or Verdict.INFRA_ERROR
         seconds = f"{sum(result.seconds.values()):.1f} s"
         word = self._paint(f"{verdict.icon} {verdict.value}", _COLOURS.get(verdict, "33"))
         self._print(f"{word}  {name}  ({seconds})")
         if result.fault is not None:
-            self._print(f"    {plain(str(result.fault))}")
+            self._print(f"    {visible(str(result.fault))}")
         if result.signed is not None:
             report = result.signed.report
-            self._print(f"    {plain(report.decision.sentence)}")
+            self._print(f"    {visible(report.decision.sentence)}")
             if report.decision.kind is not None:
-                self._print(f"    {plain(report.decision.rebuilds or report.decision.kind.spoken)}")
+                self._print(f"    {visible(report.decision.rebuilds or report.decision.kind.spoken)}")
             if report.diagnosis is not None:
-                self._print(f"    why: {plain(report.diagnosis.sentence)}")
+                self._print(f"    why: {visible(report.diagnosis.sentence)}")
             for line in lineage_lines(report):
                 self._print(f"    {line}")
             for remark in report.remarks:
-                self._print(f"    {plain(remark)}")
+                self._print(f"    {visible(remark)}")
             for alarm in report.alarms:
-                self._print(f"    {self._paint('! ALARM', '31;1')} {plain(alarm.sentence)}")
+                self._print(f"    {self._paint('! ALARM', '31;1')} {visible(alarm.sentence)}")
         if result.page:
             self._print(f"    {site / result.page / 'index.html'}")
 
     def fault(self, subject: Subject, error: RebuilderError) -> None:
         """Print why a subject came to nothing."""
-        self._print(f"{self._paint('! ' + plain(subject.asked), '31;1')}\n    {plain(str(error))}")
+        self._print(f"{self._paint('! ' + visible(subject.asked), '31;1')}\n    {visible(str(error))}")
         if error.hint:
-            self._print(f"    {plain(error.hint)}")
+            self._print(f"    {visible(error.hint)}")
 
     def _print(self, text: str) -> None:
         if self._live is not None:
@@ -119,17 +114,17 @@ def lineage_lines(report: Report) -> list[str]:
     lines = []
     provenance = report.provenance
     if provenance is not None:
-        lines.append(f"attestation {provenance.status.value}: {plain(provenance.sentence)}")
-        lines += [f"! {plain(finding.sentence)}" for finding in provenance.findings]
+        lines.append(f"attestation {provenance.status.value}: {visible(provenance.sentence)}")
+        lines += [f"! {visible(finding.sentence)}" for finding in provenance.findings]
     trail = report.trail
     if trail is not None and trail.origin is not None:
         commit = f" at {trail.origin.commit[:12]}" if trail.origin.commit else ""
         tag = f" ({trail.origin.tag})" if trail.origin.tag else ""
-        lines.append(f"from {plain(trail.origin.repository + commit + tag)}: {plain(trail.origin.sentence)}")
+        lines.append(f"from {visible(trail.origin.repository + commit + tag)}: {visible(trail.origin.sentence)}")
         steps = trail.edges if trail.origin.commit else ()
         lines += [
             f"  {edge.name.replace('-', ' ')}: {edge.decision.verdict.icon} {edge.decision.verdict.value}"
-            + ("" if edge.decision.verdict is Verdict.REPRODUCED else f", {plain(edge.decision.sentence)}")
+            + ("" if edge.decision.verdict is Verdict.REPRODUCED else f", {visible(edge.decision.sentence)}")
             for edge in steps
         ]
     return lines

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rebuilder.cli.display import plain
 from rebuilder.clock import SystemClock
 from rebuilder.config import Config
 from rebuilder.environments.configured import configured_toolchains
 from rebuilder.environments.store import DebianToolchains
+from rebuilder.model.text import visible
 
 
 def show(config: Config) -> None:
@@ -24,7 +24,7 @@ def show(config: Config) -> None:
             f"{record.sha256}  {record.spec.name:<14} {provides:<13} "
             f"{len(record.made.packages):>3} packages  {record.made_at:%Y-%m-%d}  {state}"
         )
-        print(plain(line))  # noqa: T201
+        print(visible(line))  # noqa: T201
 
 
 def export(config: Config, sha256: str, file: Path) -> None:
@@ -35,7 +35,7 @@ def export(config: Config, sha256: str, file: Path) -> None:
         ToolchainError: there is no such environment here, or it was modified.
     """
     _store(config).export(sha256, file)
-    print(f"{sha256} is in {plain(str(file))}, {file.stat().st_size} bytes.")  # noqa: T201
+    print(f"{sha256} is in {visible(str(file))}, {file.stat().st_size} bytes.")  # noqa: T201
 
 
 def import_(config: Config, file: Path) -> None:
@@ -46,7 +46,7 @@ def import_(config: Config, file: Path) -> None:
         ToolchainError: it cannot be stored.
     """
     found = _store(config).import_(file)
-    print(plain(f"{found.sha256} is here: what was made as {found.name}; reports that name it can be run again."))  # noqa: T201
+    print(visible(f"{found.sha256} is here: what was made as {found.name}; reports that name it can be run again."))  # noqa: T201
 
 
 def _store(config: Config) -> DebianToolchains:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from rebuilder.cli.display import Display, plain
+from rebuilder.cli.display import Display
 from rebuilder.cli.line import fault_line
 from rebuilder.cli.verify import SEVERITY, subject_of, verdict_code
 from rebuilder.config import Config
@@ -16,6 +16,7 @@ from rebuilder.errors import ExitCode, RebuilderError
 from rebuilder.model.artifact import Subject
 from rebuilder.model.diagnosis import Diagnosis, EvidenceLine
 from rebuilder.model.report import Report, Summary
+from rebuilder.model.text import visible
 from rebuilder.model.variation import Effect, Variation
 from rebuilder.verification.coordinator import Coordinator
 from rebuilder.verification.findings import diagnosed
@@ -123,10 +124,10 @@ def _document(report: Report) -> dict[str, Any]:
 def lines(report: Report) -> Iterator[str]:
     """What is printed about one file; safe for a terminal."""
     decision = report.decision
-    yield f"{decision.verdict.icon} {decision.verdict.value}  {plain(report.artifact.filename)}"
-    yield f"  {plain(decision.sentence)}"
+    yield f"{decision.verdict.icon} {decision.verdict.value}  {visible(report.artifact.filename)}"
+    yield f"  {visible(decision.sentence)}"
     if decision.kind is not None:
-        yield f"  {plain(decision.rebuilds or decision.kind.spoken)}"
+        yield f"  {visible(decision.rebuilds or decision.kind.spoken)}"
     if report.diagnosis is not None:
         yield from _diagnosis(report.diagnosis)
     if report.variation is not None:
@@ -136,14 +137,14 @@ def lines(report: Report) -> Iterator[str]:
 def _diagnosis(diagnosis: Diagnosis) -> Iterator[str]:
     for number, finding in enumerate(diagnosis.findings, start=1):
         yield ""
-        yield f"{number}. {plain(finding.sentence)}  [{finding.cause.value}, {finding.how}]"
+        yield f"{number}. {visible(finding.sentence)}  [{finding.cause.value}, {finding.how}]"
         for line in finding.evidence:
-            yield f"     {plain(_evidence(line))}"
-        yield f"   {'What a rebuild needs' if finding.cause.ours else 'What to change'}: {plain(finding.advice)}"
+            yield f"     {visible(_evidence(line))}"
+        yield f"   {'What a rebuild needs' if finding.cause.ours else 'What to change'}: {visible(finding.advice)}"
     if diagnosis.unexplained_total:
         yield ""
         yield f"No known cause explains {diagnosis.unexplained_total:,}:"
-        yield from (f"     {plain(name)}" for name in diagnosis.unexplained[:20])
+        yield from (f"     {visible(name)}" for name in diagnosis.unexplained[:20])
 
 
 def _evidence(line: EvidenceLine) -> str:
@@ -162,4 +163,4 @@ def _table(variation: Variation) -> Iterator[str]:
     for row in variation.rows:
         members = f": {', '.join(row.members[:3])}" if row.members else ""
         note = f"  ({row.note})" if row.note else ""
-        yield plain(f"  {row.factor.value:<12} {_EFFECTS[row.effect]}{members}   {row.change}{note}")
+        yield visible(f"  {row.factor.value:<12} {_EFFECTS[row.effect]}{members}   {row.change}{note}")

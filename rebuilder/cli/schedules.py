@@ -7,10 +7,10 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from rebuilder.cli.display import plain
 from rebuilder.clock import Clock
 from rebuilder.errors import ExitCode
 from rebuilder.model.remark import Remark
+from rebuilder.model.text import visible
 from rebuilder.service.schedules.folder import Folder
 from rebuilder.service.schedules.timing import duration, upcoming
 from rebuilder.service.schedules.watch import Recheck, Timing, Watch
@@ -31,7 +31,7 @@ def show(directory: Path, clock: Clock) -> int:
 
 
 def _print(first: str, *more: str) -> None:
-    print("\n    ".join(map(plain, (first, *more))))  # noqa: T201
+    print("\n    ".join(map(visible, (first, *more))))  # noqa: T201
 
 
 def _remarks(title: str, remarks: Sequence[Remark]) -> None:

@@ -8,12 +8,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rebuilder.cli.display import Display, plain
+from rebuilder.cli.display import Display
 from rebuilder.cli.line import fault_line, result_line
 from rebuilder.config import Config
 from rebuilder.ecosystems.registry import ECOSYSTEMS, parse_subject
 from rebuilder.errors import ExitCode, RebuilderError, UsageError
 from rebuilder.model.artifact import Subject
+from rebuilder.model.text import visible
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Tier
 from rebuilder.verification.coordinator import Coordinator, Verified
@@ -56,7 +57,7 @@ def subject_of(parts: Wired, text: str) -> Subject:
         return parse_subject(text, parts.ecosystems)
     if text.startswith(("pkg:", *(f"{name}:" for name in parts.ecosystems))):
         return parse_subject(text, parts.ecosystems)
-    digest = _digest(path, plain(text))
+    digest = _digest(path, visible(text))
     named = parts.ecosystems[local[0]].parse(path.name)
     return named.replace(local_sha256=digest, asked=text)
 

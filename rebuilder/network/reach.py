@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import SplitResult, urlsplit
 
 from rebuilder.errors import ForbiddenAddressError
+from rebuilder.model.text import clipped
 
 Origin = tuple[str, str, int]
 """Scheme, host and port."""
@@ -170,7 +171,7 @@ def forbidden(origin: Origin) -> ForbiddenAddressError:
     """What to say: the same whether anything answers there or not, since nobody asked."""
     scheme, host, port = origin
     place = f"[{host}]" if ":" in host else host
-    place = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in place[:200])
+    place = clipped(place)
     shown = place if port == _PORTS.get(scheme) else f"{place}:{port}"
     message = f"{shown} was not asked, because it is no address of the public network and the settings do not name it."
     return ForbiddenAddressError(message, hint=_HINT.format(f"{scheme}://{shown}"))

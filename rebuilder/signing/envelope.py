@@ -15,6 +15,7 @@ from typing import Any
 import rfc8785
 
 from rebuilder.errors import SigningError
+from rebuilder.model.dsse import pre_authentication_encoding
 from rebuilder.model.value import canonical_json
 from rebuilder.signing.protocol import SigningKey
 from rebuilder.signing.vocabulary import PAYLOAD_TYPE, STATEMENT_TYPE
@@ -70,12 +71,6 @@ def verify(envelope: str, public_pem: bytes) -> dict[str, Any]:
     if statement.get("_type") != STATEMENT_TYPE:
         raise ValueError("The signed payload is not an in-toto Statement v1.")
     return statement
-
-
-def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
-    """What is really signed: payload and type, each behind its length in bytes ("PAE" in the protocol)."""
-    kind = payload_type.encode()
-    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
 def _parts(envelope: str) -> tuple[str, bytes, list[bytes]]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from rebuilder.cli.display import Display, plain
+from rebuilder.cli.display import Display
 from rebuilder.errors import UnavailableError
 from rebuilder.model.artifact import Artifact, PublishedFile, Subject
 from rebuilder.model.report import Stage
+from rebuilder.model.text import visible
 from rebuilder.model.value import Sha256
 from rebuilder.verification.coordinator import Verified
 from tests.fakes import reports
@@ -57,5 +58,5 @@ def test_what_could_not_be_tried_is_said_with_the_verdict() -> None:
 
 def test_terminal_escapes_are_made_visible() -> None:
     """Names from a registry cannot move the cursor, recolour the screen or reorder the text."""
-    assert plain("a\x1b[31mb\u202ec\nd") == "a⟨U+001B⟩[31mb⟨U+202E⟩c⟨U+000A⟩d"
-    assert plain("käse ✓") == "käse ✓"
+    assert visible("a\x1b[31mb\u202ec\nd") == "a⟨U+001B⟩[31mb⟨U+202E⟩c⟨U+000A⟩d"
+    assert visible("käse ✓") == "käse ✓"

@@ -9,6 +9,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
+from rebuilder.model.dsse import pre_authentication_encoding
 from rebuilder.provenance.format.log_entry import LogEntry
 from rebuilder.provenance.format.strict_json import base64_bytes, fields, one, parse
 from rebuilder.provenance.refusal import Refused, not_checkable, shown
@@ -31,8 +32,7 @@ class Envelope:
     @property
     def signed(self) -> bytes:
         """The bytes that are signed (DSSE pre-authentication encoding, v1)."""
-        kind = self.payload_type.encode()
-        return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(self.payload), self.payload)
+        return pre_authentication_encoding(self.payload_type, self.payload)
 
 
 def bind(entry: LogEntry, envelope: Envelope, signer: bytes) -> None:
