@@ -13,7 +13,7 @@ import pytest
 from rebuilder.environments.store import DebianToolchains
 from rebuilder.errors import NoGuestError
 from rebuilder.model.environment import Made, Manifest
-from rebuilder.sandbox.execution import Execution
+from rebuilder.sandbox.bubblewrap.run_sandbox import Bubblewrap
 from rebuilder.sandbox.uml.probe import GuestProbe
 from tests.fakes.postgres import Postgres
 
@@ -32,11 +32,11 @@ def _no_maker(spec: Manifest, root: Path) -> Made:
 @cache
 def _no_guest() -> NoGuestError | None:
     """Why no guest runs on this machine; it is booted once for all tests, before the first that needs one."""
-    execution = Execution()
+    bubblewrap = Bubblewrap()
     try:
-        return GuestProbe(lambda: _real_toolchains().get("uml"), execution).problem()
+        return GuestProbe(lambda: _real_toolchains().get("uml"), bubblewrap).problem()
     finally:
-        execution.close()
+        bubblewrap.close()
 
 
 _without_guest = 0

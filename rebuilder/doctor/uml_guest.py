@@ -12,7 +12,7 @@ from rebuilder.config import Config
 from rebuilder.environments.configured import configured_toolchains
 from rebuilder.environments.protocol import Toolchain
 from rebuilder.errors import NoGuestError, RebuilderError
-from rebuilder.sandbox.execution import Execution
+from rebuilder.sandbox.bubblewrap.run_sandbox import Bubblewrap
 from rebuilder.sandbox.uml.probe import TOOLCHAIN, GuestProbe
 
 
@@ -64,8 +64,8 @@ def check_guest(config: Config) -> NoGuestError | None:
             raise NoGuestError("its toolchain is to be made again", hint=_prepare_command(config))
         return made
 
-    execution = Execution()
+    bubblewrap = Bubblewrap()
     try:
-        return GuestProbe(kernel, execution, config.store / "cache" / "guest.json").problem(anew=True)
+        return GuestProbe(kernel, bubblewrap, config.store / "cache" / "guest.json").problem(anew=True)
     finally:
-        execution.close()
+        bubblewrap.close()

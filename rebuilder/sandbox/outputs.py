@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 
 from rebuilder.model import log
-from rebuilder.model.attempt import Limit, Output
+from rebuilder.model.attempt import Limit, Outcome, Output
 from rebuilder.model.value import Sha256
 from rebuilder.sandbox.leftovers import Listing
 from rebuilder.store.protocol import Blobs
@@ -34,8 +34,15 @@ def _chunks(directory: int, name: str) -> Iterator[bytes]:
             yield chunk
 
 
+def outcome(limit: Limit | None, exit_code: int | None) -> Outcome:
+    """How a run ended, as one word."""
+    if limit is not None:
+        return Outcome.TIMED_OUT
+    return Outcome.COMPLETED if exit_code == 0 else Outcome.BUILD_FAILED
+
+
 def ending(limit: Limit | None, exit_code: int | None) -> str:
-    """How a run ended, for its log."""
+    """How a run ended, as the last sentence of its log."""
     if limit is not None:
         return f"It was ended: it reached its limit on {limit.value}."
     if exit_code is None:

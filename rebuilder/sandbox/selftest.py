@@ -8,7 +8,7 @@ from pathlib import Path
 from rebuilder.errors import RebuilderError
 from rebuilder.model.definition import BuildDefinition, Input, Limits, Role, ToolchainRef
 from rebuilder.model.value import Sha256
-from rebuilder.sandbox.execution import Execution
+from rebuilder.sandbox.bubblewrap.run_sandbox import Bubblewrap
 
 _NO_DIGEST = Sha256("0" * 64)
 _MOUNT_POINTS = ("build", "dev", "inputs", "out", "proc", "sys", "tmp", "tools")
@@ -21,13 +21,13 @@ def check_isolation() -> list[str]:
     Returns:
         What keeps it from working, as sentences, each with the command that mends it; empty when it works.
     """
-    execution = Execution()
+    bubblewrap = Bubblewrap()
     try:
         with tempfile.TemporaryDirectory(prefix="rebuilder-trial-") as directory:
             root = Path(directory)
             root.chmod(0o755)
             sources = _borrow_programs(root)
-            with execution.run(_definition(sources), root, sources) as ended:
+            with bubblewrap.run(_definition(sources), root, sources) as ended:
                 code = ended.exit_code
                 if code == 0:
                     return []
@@ -37,7 +37,7 @@ def check_isolation() -> list[str]:
     except OSError as error:
         return [f"A sandbox could not be tried ({error})."]
     finally:
-        execution.close()
+        bubblewrap.close()
 
 
 def _borrow_programs(root: Path) -> dict[str, Path]:

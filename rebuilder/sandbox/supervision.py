@@ -1,32 +1,39 @@
-"""Watches one run from its start to the end of its last process."""
+"""Watches one run in bubblewrap from its start to the end of its first process.
+
+It imports, of the rebuilder, only what imports nothing else: the first process of a User Mode Linux guest uses it too.
+What differs there (a clock to set, a halt instead of a kill) is in :mod:`rebuilder.sandbox.uml.guest`; what a run on
+the kernel of this machine has besides is in :mod:`rebuilder.sandbox.bubblewrap.run_sandbox`.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import select
-import signal
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from io import FileIO
+from itertools import repeat
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from rebuilder.errors import SandboxFaultError
-from rebuilder.model.attempt import Limit
-from rebuilder.model.definition import Limits
-from rebuilder.sandbox.bubblewrap.launcher_client import Ending, Launched
 from rebuilder.sandbox.meter import Meter
 
-LOOK_SECONDS = 0.025
-"""Time between two measurements; the end of a run is waited for, not looked for."""
+if TYPE_CHECKING:
+    from rebuilder.model.definition import Limits
 
-_SETUP_SECONDS = 60.0
-_PATIENCE_SECONDS = 60.0
-"""For the end of killed processes: the kernel may have gigabytes of them to give back."""
+SETUP_SECONDS = 60.0
+"""For bubblewrap to make a sandbox."""
+
 _READ = 1 << 16
-_TAIL = 2000
+
+
+class Monitor(Protocol):
+    """Something whose descriptor is readable when bubblewrap has ended."""
+
+    def fileno(self) -> int:
+        """The descriptor."""
+        ...
 
 
 class Supervision:
@@ -34,23 +41,31 @@ class Supervision:
 
     The log goes through a pipe, so that the build can neither read nor change what it has written. The first
     command is kept back until the meter is in place.
+
+    Args:
+        limits: Of the run.
+        log_file: Where its output is kept, up to the limit; closed with this.
+        look_seconds: Time between two measurements; the end of a run is waited for, not looked for.
     """
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._stack = ExitStack()
-        self._poll = select.poll()
+    def __init__(self, limits: Limits, log_file: FileIO, look_seconds: float) -> None:
+        self.limits = limits
         self.exit_code: int | None = None
         """Of the last command that ran; None when bubblewrap did not get to tell it."""
-        self.log_bytes = 0
+        self.init: int | None = None
+        """Process id of the first process of the sandbox, once bubblewrap has told it."""
+        self._look_seconds = look_seconds
+        self._log_file = log_file
+        self._log_bytes = 0
         self._said = b""
-        self._init: int | None = None
         self._init_fd: FileIO | None = None
         self._meter: Meter | None = None
+        self._stack = ExitStack()
+        self._poll = select.poll()
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            self._log_file = stack.enter_context(os.fdopen(os.memfd_create("log", os.MFD_CLOEXEC), "w+b"))
+            stack.enter_context(self._log_file)
             self._log, their_log = _pipe(stack)
             self._status, their_status = _pipe(stack)
             self._ready, their_ready = _pipe(stack)
@@ -68,17 +83,17 @@ class Supervision:
         self._stack.close()
 
     def theirs(self) -> dict[str, int]:
-        """Descriptors the launcher hands to bubblewrap, by name."""
+        """Descriptors that bubblewrap is given, by name."""
         return {name: file.fileno() for name, file in self._theirs.items()}
 
     def started(self) -> None:
-        """The launcher has those now: close our copies, so that an end is seen as an end."""
+        """Bubblewrap has those now: close our copies, so that an end is seen as an end."""
         for file in self._theirs.values():
             file.close()
 
     @property
     def stood(self) -> bool:
-        """Whether the sandbox was set up and the first command let go."""
+        """Whether the sandbox was set up."""
         return self._meter is not None
 
     @property
@@ -87,132 +102,134 @@ class Supervision:
         assert self._meter is not None  # noqa: S101  # callers ask `stood` first
         return self._meter
 
-    def watch(self, launched: Launched) -> Limit | None:
-        """Wait until the first process of the sandbox has ended; say which limit was passed before, if one was.
+    def stand(self, monitor: Monitor) -> bool:
+        """Wait until the sandbox stands, and put the meter in place; False when bubblewrap ended before.
 
         Raises:
-            SandboxFaultError: the sandbox neither stood nor failed in time.
+            TimeoutError: neither came about within :data:`SETUP_SECONDS`.
+            OSError: the sandbox may not be looked into.
         """
-        if not self._let_go(launched):
-            return None
-        assert self._init_fd is not None  # noqa: S101  # opened by _let_go
+        self._poll.register(monitor, select.POLLIN)
+        deadline = time.monotonic() + SETUP_SECONDS
+        standing = False
+        while self.init is None or not standing:
+            ready = self._turn(SETUP_SECONDS)
+            if self._ready.fileno() in ready:
+                standing = os.read(self._ready.fileno(), 1) == b"r"
+                if not standing:
+                    self._forget(self._ready)
+            if monitor.fileno() in ready:
+                return False
+            if time.monotonic() > deadline:
+                raise TimeoutError
+        self._poll.unregister(monitor)
+        self._init_fd = self._stack.enter_context(FileIO(os.pidfd_open(self.init), "r"))
+        self._meter = Meter(self.init)
+        self._stack.callback(self._meter.close)
         self._poll.register(self._init_fd, select.POLLIN)
+        return True
+
+    def let_go(self) -> None:
+        """Let the commands begin, or the last of them where it waits for its clock."""
+        os.write(self._go.fileno(), b"\n")
+
+    def before_last_command(self) -> None:
+        """The last command of a definition with a clock waits for :meth:`let_go`."""
+
+    def watch(self) -> str | None:
+        """Wait until the first process of the sandbox has ended.
+
+        Returns:
+            The limit that was passed before: a value of :class:`rebuilder.model.attempt.Limit`; None when none was.
+        """
+        assert self._init_fd is not None  # noqa: S101  # it stands
         now = time.monotonic()
-        end, look = now + self._limits.wall_seconds, now + LOOK_SECONDS
+        end, look = now + self.limits.wall_seconds, now + self._look_seconds
         while True:
-            waiting = max(0.0, min(end, look) - now)
-            ready = self._turn(waiting)
+            ready = self._turn(max(0.0, min(end, look) - now))
             if self._log.fileno() in ready and self._read_log():
-                return Limit.LOG
+                return "log size"
+            if self._ready.fileno() in ready:
+                self._hear_shell()
             if self._init_fd.fileno() in ready:
                 return None
             now = time.monotonic()
             if now >= end:
-                return Limit.WALL_TIME
+                return "wall time"
             if now >= look:
-                limit = self.meter.exceeded(self._limits)
+                limit = self.meter.exceeded(self.limits)
                 if limit is not None:
-                    return Limit(limit)
+                    return limit
                 now = time.monotonic()
-                look = now + LOOK_SECONDS
-
-    def _let_go(self, launched: Launched) -> bool:
-        """Wait until the sandbox stands, put the meter in place, start the commands; False when it failed."""
-        self._poll.register(launched, select.POLLIN)
-        deadline = time.monotonic() + _SETUP_SECONDS
-        standing = False
-        while self._init is None or not standing:
-            ready = self._turn(_SETUP_SECONDS)
-            if self._ready.fileno() in ready:
-                standing = os.read(self._ready.fileno(), 1) == b"r"
-                self._poll.unregister(self._ready)
-            if launched.fileno() in ready:
-                return False
-            if time.monotonic() > deadline:
-                raise SandboxFaultError(f"A sandbox was not set up after {_SETUP_SECONDS:g} seconds.")
-        self._poll.unregister(launched)
-        try:
-            self._init_fd = self._stack.enter_context(FileIO(os.pidfd_open(self._init), "r"))
-            self._meter = Meter(self._init)
-        except OSError as error:
-            raise SandboxFaultError(f"A sandbox that was set up cannot be looked into ({error}).") from error
-        self._stack.callback(self._meter.close)
-        launched.tell_init(self._init)
-        os.write(self._go.fileno(), b"\n")
-        self._go.close()
-        return True
+                look = now + self._look_seconds
 
     def _turn(self, seconds: float) -> set[int]:
         """Wait for something to happen; take what bubblewrap says of itself."""
         # Rounded up: poll takes whole milliseconds, and 0 would be a busy loop.
         ready = {descriptor for descriptor, _ in self._poll.poll(int(seconds * 1000) + 1)}
         if self._status.fileno() in ready:
-            self._read_status()
+            self.hear()
         return ready
 
-    def _read_status(self) -> None:
-        data = _read(self._status)
+    def hear(self) -> None:
+        """Take what bubblewrap says of itself: one JSON document a line, each in several pieces."""
+        while data := _read(self._status):
+            *lines, self._said = (self._said + data).split(b"\n")
+            for line in lines:
+                said: dict[str, Any] = json.loads(line)
+                self.init = said.get("child-pid", self.init)
+                self.exit_code = said.get("exit-code", self.exit_code)
         if data == b"":
-            self._poll.unregister(self._status)
-        self._hear(data or b"")
+            self._forget(self._status)
 
-    def _hear(self, data: bytes) -> None:
-        """Bubblewrap writes one JSON document a line, each in several pieces."""
-        *lines, self._said = (self._said + data).split(b"\n")
-        for line in lines:
-            said: dict[str, Any] = json.loads(line)
-            self._init = said.get("child-pid", self._init)
-            self.exit_code = said.get("exit-code", self.exit_code)
+    def _hear_shell(self) -> None:
+        if os.read(self._ready.fileno(), 1) == b"c":
+            self.before_last_command()
+        else:  # the end of the pipe
+            self._forget(self._ready)
 
     def _read_log(self) -> bool:
         """Take what was written; True when there is more than the limit allows, and no more is kept."""
         data = _read(self._log)
         if data == b"":
-            self._poll.unregister(self._log)
+            self._forget(self._log)
         return bool(data) and self._keep(data or b"")
 
-    def _keep(self, data: bytes) -> bool:
-        kept = data[: self._limits.log_bytes - self.log_bytes]
-        self._log_file.write(kept)
-        self.log_bytes += len(kept)
-        return len(kept) < len(data)
-
-    def end(self, launched: Launched, *, kill: bool) -> Ending:
-        """Wait until nothing of the run is left; take the rest of its log and of what bubblewrap says.
+    def drain(self, most_reads: int | None = None) -> None:
+        """Take what the log pipe still holds.
 
         Args:
-            launched: The run.
-            kill: Whether it must be ended, or is ending by itself. (Then bubblewrap still has an exit code to tell.)
-
-        Raises:
-            SandboxFaultError: its processes cannot be ended.
+            most_reads: How often it is read at the most, where processes may still write; None: to its end.
         """
-        if kill and self._init_fd is not None:
-            with suppress(ProcessLookupError):  # it ended meanwhile, and is reaped
-                signal.pidfd_send_signal(self._init_fd.fileno(), signal.SIGKILL)
-            gone = select.poll()
-            gone.register(self._init_fd, select.POLLIN)
-            if not gone.poll(_PATIENCE_SECONDS * 1000):
-                raise SandboxFaultError("The processes of a sandbox could not be killed.")
-            launched.kill()
-        ending = launched.ending()
-        while data := _read(self._status):
-            self._hear(data)
-        while data := _read(self._log):
+        for _ in repeat(None) if most_reads is None else repeat(None, most_reads):
+            data = _read(self._log)
+            if not data:
+                return
             self._keep(data)
-        self._log_file.flush()
-        return ending
 
-    def log(self) -> Iterator[bytes]:
-        """What the run wrote, from the start."""
-        self._log_file.seek(0)
-        while chunk := self._log_file.read(1 << 20):
-            yield chunk
+    def _keep(self, data: bytes) -> bool:
+        kept = data[: self.limits.log_bytes - self._log_bytes]
+        self._log_bytes += self._log_file.write(kept) or 0
+        return len(kept) < len(data)
 
-    def log_tail(self) -> str:
-        """The last of it, for a message about the sandbox itself."""
-        text = b"".join(self.log())[-_TAIL:].decode("utf-8", "replace")
-        return " ".join(text.split())
+    def _forget(self, file: FileIO) -> None:
+        """Wait no more for a pipe that is at its end."""
+        with suppress(KeyError):
+            self._poll.unregister(file)
+
+
+def memory_file(name: str, content: bytes) -> FileIO:
+    """An unnamed file in memory, ready to be read from its start."""
+    file = FileIO(os.memfd_create(name, os.MFD_CLOEXEC), "r+")
+    file.write(content)
+    file.seek(0)
+    return file
+
+
+def out_of_memory_kills() -> int:
+    """Processes the kernel has killed because there was no memory left (proc_vmstat(5), ``oom_kill``)."""
+    with open("/proc/vmstat", encoding="ascii") as file:  # noqa: PTH123
+        return next((int(line.split()[1]) for line in file if line.startswith("oom_kill ")), 0)
 
 
 def _pipe(stack: ExitStack) -> tuple[FileIO, FileIO]:

@@ -19,7 +19,8 @@ import pytest
 from rebuilder.errors import RebuilderError, SandboxFaultError, SandboxUnavailableError, UsageError
 from rebuilder.model.attempt import Limit, Outcome, Run
 from rebuilder.model.definition import Limits
-from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox, check_isolation
+from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
+from rebuilder.sandbox.selftest import check_isolation
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.sandbox import Room, children, launchers, left_over

@@ -10,7 +10,7 @@ import pytest
 from rebuilder.environments.protocol import Toolchain
 from rebuilder.environments.store import DebianToolchains
 from rebuilder.errors import CorruptToolchainError, ToolchainError
-from rebuilder.sandbox.execution import Execution
+from rebuilder.sandbox.bubblewrap.run_sandbox import Bubblewrap
 from rebuilder.sandbox.uml import probe as uml_probe
 from rebuilder.sandbox.uml.probe import SWITCH, GuestProbe
 
@@ -24,9 +24,9 @@ def _tried_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def execution() -> Iterator[Execution]:
+def bubblewrap() -> Iterator[Bubblewrap]:
     """Starts sandboxes; ended at last."""
-    started = Execution()
+    started = Bubblewrap()
     yield started
     started.close()
 
@@ -51,7 +51,7 @@ def broken(toolchains: DebianToolchains, tmp_path: Path) -> Callable[[str], Tool
 
 
 @pytest.mark.needs_guest
-def test_a_guest_that_runs(toolchains: DebianToolchains, execution: Execution, tmp_path: Path) -> None:
+def test_a_guest_that_runs(toolchains: DebianToolchains, bubblewrap: Bubblewrap, tmp_path: Path) -> None:
     """It is booted once; the next process takes the answer from the file, until the machine is another."""
     memory, boots = tmp_path / "cache/guest.json", []
 
@@ -63,19 +63,19 @@ def test_a_guest_that_runs(toolchains: DebianToolchains, execution: Execution, t
     def kernel() -> Toolchain:
         return toolchains.get("uml")
 
-    assert Counted(kernel, execution, memory).problem() is None
-    assert Counted(kernel, execution, memory).problem() is None
+    assert Counted(kernel, bubblewrap, memory).problem() is None
+    assert Counted(kernel, bubblewrap, memory).problem() is None
     assert 1 == len(boots)
-    assert Counted(kernel, execution, memory).problem(anew=True) is None
+    assert Counted(kernel, bubblewrap, memory).problem(anew=True) is None
     memory.write_text(memory.read_text().replace("facts_sha256", "facts"))
-    assert Counted(kernel, execution, memory).problem() is None
+    assert Counted(kernel, bubblewrap, memory).problem() is None
     assert 3 == len(boots)
 
 
 @pytest.mark.parametrize("fact", ["_processor", "platform"])
 def test_another_machine_is_tried_again(
     toolchains: DebianToolchains,
-    execution: Execution,
+    bubblewrap: Bubblewrap,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     fact: str,
@@ -87,7 +87,7 @@ def test_another_machine_is_tried_again(
         def _look(self, kernel: Toolchain) -> None:
             boots.append(kernel.sha256)
 
-    probe = Counted(lambda: toolchains.get("uml"), execution, tmp_path / "guest.json")
+    probe = Counted(lambda: toolchains.get("uml"), bubblewrap, tmp_path / "guest.json")
     for value in ("a", "b", "b", "a"):
         stands_for: object = _Machine(value) if fact == "platform" else (lambda value=value: {"flags": value})
         monkeypatch.setattr(uml_probe, fact, stands_for)
@@ -111,20 +111,22 @@ class _Machine:
 
 
 def test_a_kernel_that_cannot_start_a_process_here(
-    broken: Callable[[str], Toolchain], execution: Execution, monkeypatch: pytest.MonkeyPatch
+    broken: Callable[[str], Toolchain], bubblewrap: Bubblewrap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The cause, and the command that makes the toolchain again; on other processors it is what the kernel said."""
     kernel = broken(AMX_PANIC)
     monkeypatch.setattr(uml_probe, "_processor", lambda: {"flags": "fpu amx_tile"})
-    error = GuestProbe(lambda: kernel, execution).problem()
+    error = GuestProbe(lambda: kernel, bubblewrap).problem()
     assert "the guest's kernel 6.12 cannot start a process on a processor with AMX" in str(error)
     assert error is not None
     assert str(error.hint).endswith(f"--root {kernel.root.parents[2]} --remake uml")
     monkeypatch.setattr(uml_probe, "_processor", lambda: {"flags": "fpu"})
-    assert "Kernel panic - not syncing: Attempted to kill init!" in str(GuestProbe(lambda: kernel, execution).problem())
+    assert "Kernel panic - not syncing: Attempted to kill init!" in str(
+        GuestProbe(lambda: kernel, bubblewrap).problem()
+    )
 
 
-def test_no_kernel_to_boot(execution: Execution) -> None:
+def test_no_kernel_to_boot(bubblewrap: Bubblewrap) -> None:
     """A toolchain that cannot be made is why no guest runs; one that was modified is an incident."""
 
     def gone() -> Toolchain:
@@ -133,18 +135,18 @@ def test_no_kernel_to_boot(execution: Execution) -> None:
     def modified() -> Toolchain:
         raise CorruptToolchainError("The toolchain uml was modified.")
 
-    error = GuestProbe(gone, execution).problem()
+    error = GuestProbe(gone, bubblewrap).problem()
     assert ("the mirror lacks a package." in str(error), "Check it.") == (True, error and error.hint)
     with pytest.raises(CorruptToolchainError):
-        GuestProbe(modified, execution).problem()
+        GuestProbe(modified, bubblewrap).problem()
 
 
 def test_the_switch(
-    toolchains: DebianToolchains, execution: Execution, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    toolchains: DebianToolchains, bubblewrap: Bubblewrap, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """With the environment variable no guest runs, and nothing is remembered of that."""
     monkeypatch.setenv(SWITCH, "none")
     memory = tmp_path / "guest.json"
-    error = GuestProbe(lambda: toolchains.get("uml"), execution, memory).problem()
+    error = GuestProbe(lambda: toolchains.get("uml"), bubblewrap, memory).problem()
     assert SWITCH in str(error)
     assert not memory.exists()

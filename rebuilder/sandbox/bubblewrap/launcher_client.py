@@ -19,6 +19,7 @@ from typing import Any
 from rebuilder.errors import SandboxFaultError
 from rebuilder.model.value import Value
 from rebuilder.sandbox.bubblewrap import launcher_main
+from rebuilder.sandbox.supervision import memory_file
 
 _PROGRAM = Path(launcher_main.__file__)
 _PATIENCE = 60.0
@@ -165,12 +166,3 @@ def _stop(connection: socket.socket, process: subprocess.Popen[bytes]) -> None:
         if not poll.poll(_PATIENCE * 1000):
             process.kill()
     process.wait()
-
-
-def memory_file(name: str, content: bytes) -> Any:
-    """An unnamed file in memory, ready to be read from its start."""
-    file = os.fdopen(os.memfd_create(name, os.MFD_CLOEXEC), "w+b")
-    file.write(content)
-    file.flush()
-    file.seek(0)
-    return file

@@ -6,17 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rebuilder.clock import Clock
-from rebuilder.model.attempt import Limit, Outcome, Run
+from rebuilder.model.attempt import Limit, Run
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.sandbox.bubblewrap import arguments
+from rebuilder.sandbox.bubblewrap.run_sandbox import Bubblewrap
 from rebuilder.sandbox.executables import Executables
-from rebuilder.sandbox.execution import Execution
 from rebuilder.sandbox.leftovers import limit_behind, list_outputs
-from rebuilder.sandbox.outputs import ending, store_log, store_outputs
-from rebuilder.sandbox.selftest import check_isolation
+from rebuilder.sandbox.outputs import ending, outcome, store_log, store_outputs
 from rebuilder.store.protocol import Blobs
-
-__all__ = ["BubblewrapSandbox", "check_isolation"]
 
 
 class BubblewrapSandbox:
@@ -34,15 +31,15 @@ class BubblewrapSandbox:
         self._blobs = blobs
         self._clock = clock
         self._executables = Executables(scratch / "executable")
-        self._execution = Execution()
+        self._bubblewrap = Bubblewrap()
 
     def warm(self) -> None:
         """Begin what the first run would wait for (a tenth of a second), without waiting."""
-        self._execution.warm()
+        self._bubblewrap.warm()
 
     def close(self) -> None:
         """End all runs, and the process that starts them."""
-        self._execution.close()
+        self._bubblewrap.close()
 
     def run(self, definition: BuildDefinition, *, toolchain: Path, inputs: Mapping[str, Path]) -> Run:
         """Run the commands in one sandbox; see :meth:`rebuilder.sandbox.protocol.Sandbox.run`.
@@ -58,7 +55,7 @@ class BubblewrapSandbox:
         arguments.check(definition, self.kind)
         sources = self._executables.sources(definition, inputs)
         started = self._clock.now()
-        with self._execution.run(definition, toolchain, sources) as ended:
+        with self._bubblewrap.run(definition, toolchain, sources) as ended:
             meter, exit_code = ended.supervision.meter, ended.exit_code
             listing = list_outputs(meter.out)
             behind = limit_behind(meter, exit_code, definition.limits, listing)
@@ -75,10 +72,3 @@ class BubblewrapSandbox:
                 sandbox_version=f"bubblewrap {ended.version}",
                 started=started,
             )
-
-
-def outcome(limit: Limit | None, exit_code: int | None) -> Outcome:
-    """How a run ended."""
-    if limit is not None:
-        return Outcome.TIMED_OUT
-    return Outcome.COMPLETED if exit_code == 0 else Outcome.BUILD_FAILED

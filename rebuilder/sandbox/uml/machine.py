@@ -14,7 +14,7 @@ from rebuilder.environments.protocol import Toolchain
 from rebuilder.model.definition import BuildDefinition, Input, Limits, Role, ToolchainRef
 from rebuilder.model.value import Sha256
 from rebuilder.sandbox.bubblewrap import arguments, launcher_main, seccomp
-from rebuilder.sandbox.execution import Program
+from rebuilder.sandbox.bubblewrap.run_sandbox import Program
 from rebuilder.sandbox.leftovers import MOST_FILES
 from rebuilder.sandbox.meter import INODE_BYTES
 from rebuilder.sandbox.uml import guest
@@ -30,7 +30,7 @@ _OWN = {
     **{
         f"{_GUEST}/rebuilder/sandbox/{name}": _PACKAGE / "sandbox" / name
         for name in (
-            *("__init__.py", "kernel_memory.py", "leftovers.py", "meter.py"),
+            *("__init__.py", "kernel_memory.py", "leftovers.py", "meter.py", "supervision.py"),
             *("bubblewrap/__init__.py", "bubblewrap/launcher_main.py"),
         )
     },

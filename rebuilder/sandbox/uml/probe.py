@@ -28,7 +28,7 @@ from rebuilder.errors import CorruptToolchainError, NoGuestError, RebuilderError
 from rebuilder.model.definition import BuildDefinition, Limits, ToolchainRef
 from rebuilder.model.value import Sha256Field, Value, canonical_json, sha256_hex
 from rebuilder.sandbox.bubblewrap import host_support
-from rebuilder.sandbox.execution import Execution
+from rebuilder.sandbox.bubblewrap.run_sandbox import Bubblewrap
 from rebuilder.sandbox.uml import answer
 from rebuilder.sandbox.uml.machine import Machine, machine
 
@@ -79,13 +79,13 @@ class GuestProbe:
 
     Args:
         kernel: Gives the toolchain with the kernel; what it raises is why no guest runs here.
-        execution: Starts sandboxes.
+        bubblewrap: Starts sandboxes.
         memory: File for what was found; None: it is remembered by this object alone.
     """
 
-    def __init__(self, kernel: Callable[[], Toolchain], execution: Execution, memory: Path | None = None) -> None:
+    def __init__(self, kernel: Callable[[], Toolchain], bubblewrap: Bubblewrap, memory: Path | None = None) -> None:
         self._kernel = kernel
-        self._execution = execution
+        self._bubblewrap = bubblewrap
         self._memory = memory
         self._known: Remembered | None = None
         self._lock = threading.Lock()
@@ -152,7 +152,7 @@ class GuestProbe:
             self._boot_once(kernel, around)
 
     def _boot_once(self, kernel: Toolchain, around: Machine) -> None:
-        with self._execution.run(around.definition, kernel.root, around.sources, around.program) as ended:
+        with self._bubblewrap.run(around.definition, kernel.root, around.sources, around.program) as ended:
             directory = ended.supervision.meter.build
             said = ended.supervision.log_tail() or f"exit code {ended.supervision.exit_code}"
             first, last = answer.begun(directory), answer.answer(directory)

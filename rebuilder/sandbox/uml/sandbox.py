@@ -11,11 +11,10 @@ from rebuilder.errors import CorruptToolchainError, NoGuestError, ToolchainError
 from rebuilder.model.attempt import Run
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.sandbox.bubblewrap import arguments
-from rebuilder.sandbox.bubblewrap.sandbox import outcome
+from rebuilder.sandbox.bubblewrap.run_sandbox import Bubblewrap, starvation
 from rebuilder.sandbox.executables import Executables
-from rebuilder.sandbox.execution import Execution, starvation
 from rebuilder.sandbox.leftovers import list_outputs
-from rebuilder.sandbox.outputs import ending, store_log, store_outputs
+from rebuilder.sandbox.outputs import ending, outcome, store_log, store_outputs
 from rebuilder.sandbox.uml import answer
 from rebuilder.sandbox.uml.machine import machine
 from rebuilder.sandbox.uml.probe import TOOLCHAIN, GuestProbe
@@ -48,8 +47,8 @@ class UmlSandbox:
         self._clock = clock
         self._executables = Executables(scratch / "executable")
         self._toolchains = toolchains
-        self._execution = Execution()
-        self._probe = GuestProbe(self._kernel, self._execution, memory)
+        self._bubblewrap = Bubblewrap()
+        self._probe = GuestProbe(self._kernel, self._bubblewrap, memory)
 
     def problem(self) -> NoGuestError | None:
         """Why no guest runs here, with what mends it; None when one does.
@@ -61,11 +60,11 @@ class UmlSandbox:
 
     def warm(self) -> None:
         """Begin what the first run would wait for, without waiting."""
-        self._execution.warm()
+        self._bubblewrap.warm()
 
     def close(self) -> None:
         """End all runs, and the process that starts them."""
-        self._execution.close()
+        self._bubblewrap.close()
 
     def run(self, definition: BuildDefinition, *, toolchain: Path, inputs: Mapping[str, Path]) -> Run:
         """Boot a guest, run the commands in it, halt it; see :meth:`rebuilder.sandbox.protocol.Sandbox.run`.
@@ -87,7 +86,7 @@ class UmlSandbox:
         kernel = self._kernel()
         around = machine(definition, kernel, toolchain, sources)
         started = self._clock.now()
-        with self._execution.run(around.definition, kernel.root, around.sources, around.program) as ended:
+        with self._bubblewrap.run(around.definition, kernel.root, around.sources, around.program) as ended:
             supervision, meter = ended.supervision, ended.supervision.meter
             said = supervision.log_tail() or f"exit code {supervision.exit_code}"
             first, last = answer.begun(meter.build), answer.answer(meter.build)

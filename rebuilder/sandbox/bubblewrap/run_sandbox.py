@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -12,17 +14,85 @@ from typing import Any, NamedTuple
 
 from rebuilder.errors import RebuilderError, SandboxFaultError, SandboxUnavailableError
 from rebuilder.model.attempt import Limit
-from rebuilder.model.definition import BuildDefinition
+from rebuilder.model.definition import BuildDefinition, Limits
 from rebuilder.sandbox.bubblewrap import arguments, host_support, seccomp
-from rebuilder.sandbox.bubblewrap.launcher_client import Ending, Launched, Launcher, memory_file
+from rebuilder.sandbox.bubblewrap.launcher_client import Ending, Launched, Launcher
 from rebuilder.sandbox.cpus import Cpus
-from rebuilder.sandbox.supervision import Supervision
+from rebuilder.sandbox.supervision import SETUP_SECONDS, Supervision, memory_file, out_of_memory_kills
+
+_LOOK_SECONDS = 0.025
+_PATIENCE_SECONDS = 60.0
+"""For the end of killed processes: the kernel may have gigabytes of them to give back."""
+_TAIL = 2000
+
+
+class LaunchedSupervision(Supervision):
+    """Watches a run that the launcher started, and ends it where it has to be ended."""
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(limits, memory_file("log", b""), _LOOK_SECONDS)
+
+    def follow(self, launched: Launched) -> Limit | None:
+        """Let the commands go when the sandbox stands, and wait until its first process has ended.
+
+        Returns:
+            The limit that was passed before; None when none was, or when the sandbox did not come to stand.
+
+        Raises:
+            SandboxFaultError: the sandbox neither stood nor failed in time.
+        """
+        try:
+            if not self.stand(launched):
+                return None
+        except TimeoutError:
+            raise SandboxFaultError(f"A sandbox was not set up after {SETUP_SECONDS:g} seconds.") from None
+        except OSError as error:
+            raise SandboxFaultError(f"A sandbox that was set up cannot be looked into ({error}).") from error
+        assert self.init is not None  # noqa: S101  # it stands
+        launched.tell_init(self.init)
+        self.let_go()
+        limit = self.watch()
+        return None if limit is None else Limit(limit)
+
+    def end(self, launched: Launched, *, kill: bool) -> Ending:
+        """Wait until nothing of the run is left; take the rest of its log and of what bubblewrap says.
+
+        Args:
+            launched: The run.
+            kill: Whether it must be ended, or is ending by itself. (Then bubblewrap still has an exit code to tell.)
+
+        Raises:
+            SandboxFaultError: its processes cannot be ended.
+        """
+        if kill and self._init_fd is not None:
+            with suppress(ProcessLookupError):  # it ended meanwhile, and is reaped
+                signal.pidfd_send_signal(self._init_fd.fileno(), signal.SIGKILL)
+            gone = select.poll()
+            gone.register(self._init_fd, select.POLLIN)
+            if not gone.poll(_PATIENCE_SECONDS * 1000):
+                raise SandboxFaultError("The processes of a sandbox could not be killed.")
+            launched.kill()
+        ending = launched.ending()
+        self.hear()
+        self.drain()
+        return ending
+
+    def log(self) -> Iterator[bytes]:
+        """What the run wrote, from the start."""
+        self._log_file.seek(0)
+        while chunk := self._log_file.read(1 << 20):
+            yield chunk
+
+    def log_tail(self) -> str:
+        """The last of it, for a message about the sandbox itself."""
+        text = b"".join(self.log())[-_TAIL:].decode("utf-8", "replace")
+        return " ".join(text.split())
 
 
 class Ended(NamedTuple):
     """A run none of whose processes is left."""
 
-    supervision: Supervision
+    supervision: LaunchedSupervision
     """Its log, and its meter with the content of its file systems; good inside the ``with`` block only."""
     limit: Limit | None
     """The limit that was seen passed, after which the run was killed."""
@@ -55,7 +125,7 @@ class Program(NamedTuple):
     """Whether its memory is laid out the same every time."""
 
 
-class Execution:
+class Bubblewrap:
     """Starts sandboxes; safe to use from several threads."""
 
     def __init__(self) -> None:
@@ -97,21 +167,21 @@ class Execution:
         script = program.script if program else arguments.script(definition)
         calls = seccomp.program(*program.permitted) if program else strict
         begun = time.monotonic()
-        killed_before = _out_of_memory_kills()
+        killed_before = out_of_memory_kills()
         with ExitStack() as stack:
-            supervision = stack.enter_context(Supervision(definition.limits))
+            supervision = stack.enter_context(LaunchedSupervision(definition.limits))
             cpus = stack.enter_context(self._cpus.taken(definition.cpu_count))
             request = self._request(definition, bubblewrap, toolchain, sources, cpus)
             request["fixed_addresses"] = program is not None and program.fixed_addresses
             launched = self._launch(request, definition, supervision, script, calls)
             stack.callback(launched.close)
-            limit = supervision.watch(launched)
+            limit = supervision.follow(launched)
             ending = supervision.end(launched, kill=limit is not None)
             if limit is None and not supervision.stood:
                 raise _not_set_up(supervision, ending)
             if limit is None and _monitor_was_killed(ending):
                 raise SandboxFaultError("A sandbox was ended from outside while a build ran in it.")
-            starved = _out_of_memory_kills() > killed_before
+            starved = out_of_memory_kills() > killed_before
             if starved and ending.memory_bytes > definition.limits.memory_bytes:
                 limit = limit or Limit.MEMORY  # it was faster than our looks, and the kernel ended it before us
             exit_code = supervision.exit_code if limit is None and ending.orphaned else None
@@ -153,7 +223,7 @@ class Execution:
         self,
         request: dict[str, Any],
         definition: BuildDefinition,
-        supervision: Supervision,
+        supervision: LaunchedSupervision,
         script: bytes,
         calls: bytes,
     ) -> Launched:
@@ -176,7 +246,7 @@ def _monitor_was_killed(ending: Ending) -> bool:
     return ending.status is None or os.WIFSIGNALED(ending.status)
 
 
-def _not_set_up(supervision: Supervision, ending: Ending) -> RebuilderError:
+def _not_set_up(supervision: LaunchedSupervision, ending: Ending) -> RebuilderError:
     """Why a sandbox did not come to stand: nothing of the build had begun, so it is our fault."""
     said = ending.problem or supervision.log_tail() or f"wait status {ending.status}"
     for sentence, hint in host_support.settings_in_the_way():
@@ -184,11 +254,3 @@ def _not_set_up(supervision: Supervision, ending: Ending) -> RebuilderError:
     return SandboxFaultError(
         f"The sandbox could not be set up: {said}.", hint="See what this machine lacks: rebuilder doctor"
     )
-
-
-def _out_of_memory_kills() -> int:
-    """Processes the kernel has killed because the machine had no memory left (/proc/vmstat)."""
-    for line in Path("/proc/vmstat").read_text().splitlines():
-        if line.startswith("oom_kill "):
-            return int(line.split()[1])
-    return 0
