@@ -11,6 +11,7 @@ import json
 import os
 import select
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from io import FileIO
 from itertools import repeat
@@ -46,15 +47,19 @@ class Supervision:
         limits: Of the run.
         log_file: Where its output is kept, up to the limit; closed with this.
         look_seconds: Time between two measurements; the end of a run is waited for, not looked for.
+        open_meter: Opens a sandbox that stands, by its first process, to be measured.
     """
 
-    def __init__(self, limits: Limits, log_file: FileIO, look_seconds: float) -> None:
+    def __init__(
+        self, limits: Limits, log_file: FileIO, look_seconds: float, open_meter: Callable[[int], Meter] = Meter
+    ) -> None:
         self.limits = limits
         self.exit_code: int | None = None
         """Of the last command that ran; None when bubblewrap did not get to tell it."""
         self.init: int | None = None
         """Process id of the first process of the sandbox, once bubblewrap has told it."""
         self._look_seconds = look_seconds
+        self._open_meter = open_meter
         self._log_file = log_file
         self._log_bytes = 0
         self._said = b""
@@ -124,7 +129,7 @@ class Supervision:
                 raise TimeoutError
         self._poll.unregister(monitor)
         self._init_fd = self._stack.enter_context(FileIO(os.pidfd_open(self.init), "r"))
-        self._meter = Meter(self.init)
+        self._meter = self._open_meter(self.init)
         self._stack.callback(self._meter.close)
         self._poll.register(self._init_fd, select.POLLIN)
         return True
