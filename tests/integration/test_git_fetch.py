@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler
@@ -113,8 +114,9 @@ def test_forced_push(repository: Repository, tmp_path: Path) -> None:
     repository.git("gc", "--quiet", "--prune=now")
     found = problem(subject.commit(URL, lost, "v1"))
     assert Trouble.NO_COMMIT == found.trouble
-    assert f"The tag v1 points at {moved} now, not at {lost}." in found.sentence
-    assert (f"The tag v1 points at {moved} now, not at {kept}.",) == tree(subject.commit(URL, kept, "v1")).findings
+    assert [True] * 3 == [each in found.sentence for each in ("v1", moved, lost)]
+    [finding] = tree(subject.commit(URL, kept, "v1")).findings
+    assert [True] * 3 == [each in finding for each in ("v1", moved, kept)]
 
 
 def test_second_time_nothing_is_downloaded(repository: Repository, tmp_path: Path) -> None:
@@ -135,7 +137,8 @@ def test_redirection_is_followed_and_told(repository: Repository, tmp_path: Path
     sha = repository.git("rev-parse", "HEAD")
     with GitServer(tmp_path / "served", fault=redirect("/project")) as server:
         found = tree(sources(tmp_path, server.url).commit("https://example.org/old", sha))
-    assert [f"The server sent us on from https://example.org/old to {server.url}/project."] == list(found.notes)
+    [note] = found.notes
+    assert [True] * 2 == [each in note for each in ("https://example.org/old", f"{server.url}/project")]
 
 
 @pytest.mark.parametrize("target", ["https://127.0.0.1:1/project", "file:///project", "ftp://127.0.0.1:1/project"])
@@ -210,7 +213,7 @@ def test_content_larger_than_allowed(repository: Repository, tmp_path: Path) -> 
     limits = GitLimits(content_bytes=1 << 20)
     assert Trouble.TOO_LARGE == problem(sources(tmp_path, f"{tmp_path}/served", limits).commit(URL, sha)).trouble
     answer = problem(sources(tmp_path, f"{tmp_path}/served", GitLimits(files=2)).commit(URL, sha))
-    assert (Trouble.TOO_LARGE, "The commit has 3 files; up to 2 are taken.") == (answer.trouble, answer.sentence)
+    assert (Trouble.TOO_LARGE, ["3", "2"]) == (answer.trouble, re.findall(r"\d+", answer.sentence))
 
 
 def test_what_a_killed_run_leaves_does_no_harm(repository: Repository, tmp_path: Path) -> None:

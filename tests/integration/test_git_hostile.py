@@ -101,7 +101,8 @@ def test_submodules_are_named_only(bench: Bench, url: str) -> None:
         return
     found = bench.tree(sha)
     assert (Submodule(path="lib/sub", commit="2" * 40),) == found.submodules
-    assert (f"The content of submodules is not included: lib/sub at {'2' * 40}.",) == found.notes
+    [note] = found.notes
+    assert f"lib/sub at {'2' * 40}" in note
     assert 3 == found.files
 
 
@@ -111,7 +112,7 @@ def test_pointers_of_large_files_stay(bench: Bench) -> None:
     files = {f"data/{number}.bin": pointer for number in range(5)}
     found = bench.tree(bench.repository.commit({**files, ".gitattributes": "*.bin filter=lfs\n"}))
     (note,) = found.notes
-    assert "Pointers of Git LFS were left as they are: data/0.bin, data/1.bin, data/2.bin and 2 more." == note
+    assert "data/0.bin, data/1.bin, data/2.bin and 2 more" in note
 
 
 @pytest.mark.parametrize("name", [b".git", b".GIT", b".Git", b"..", b"."])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,7 +75,8 @@ def test_a_loop_that_is_stuck(health: Health, seconds: Seconds) -> None:
 
 def test_a_loop_that_never_started(health: Health) -> None:
     """What is still starting is told apart from what is stuck."""
-    assert ["The signer has not started."] == but(health, loops=("scheduler", "signer")).live()
+    [said] = but(health, loops=("scheduler", "signer")).live()
+    assert "signer" in said
 
 
 def test_the_outside_does_not_end_the_process(health: Health, store: Path) -> None:
@@ -82,19 +84,21 @@ def test_the_outside_does_not_end_the_process(health: Health, store: Path) -> No
     store.rmdir()
     broken = but(health, workers=lambda: 0)
     assert [] == broken.live()
-    assert [f"The store {store} cannot be used: No such file or directory.", "No worker is alive."] == broken.ready()
+    disk, worker = broken.ready()
+    assert str(store) in disk
+    assert "worker" in worker
 
 
 def test_a_full_disk(health: Health) -> None:
     """Too little room is told before work fails for it."""
-    assert ["The disk of the store has 5 bytes free; 10 are wanted."] == but(
-        health, reserve_bytes=10, free=lambda _: 5
-    ).ready()
+    [said] = but(health, reserve_bytes=10, free=lambda _: 5).ready()
+    assert ["5", "10"] == re.findall(r"\d+", said)
 
 
 def test_a_store_that_cannot_be_written(health: Health, store: Path) -> None:
     """Told before anything is written into it."""
-    assert [f"The store {store} cannot be written."] == but(health, writable=lambda _: False).ready()
+    [said] = but(health, writable=lambda _: False).ready()
+    assert str(store) in said
 
 
 def test_no_isolation(health: Health) -> None:

@@ -199,7 +199,7 @@ def test_a_clock_that_this_machine_has_not(registry: Registry, config: Config, p
     after = without.examine(verification, SignedReport(report=before, vsa="", key_id=""))
     assert (Verdict.REPRODUCED, before.attempts) == (after.decision.verdict, after.attempts)
     assert after.clock_not_tried
-    assert f"The verdict is that of {before.finished:%Y-%m-%d}; its build was not made again." in after.remarks
+    assert any(f"{before.finished:%Y-%m-%d}" in each for each in after.remarks)
 
 
 def test_nothing_built_before_nothing_built_now(registry: Registry, config: Config, parts: Wired) -> None:
