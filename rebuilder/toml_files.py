@@ -35,6 +35,8 @@ _WORDS = {
     "missing": "it must be given",
     "model_type": "must be a table",
     "path_type": "must be a path in quotes",
+    "string_too_long": "is too long",
+    "string_too_short": "is too short",
     "string_pattern_mismatch": "is not written as it must be",
     "string": "must be a text in quotes",
     "too_long": "has too many entries",

@@ -15,6 +15,7 @@ from rebuilder.errors import RebuilderError, UsageError
 from rebuilder.service.api.audience import trusted
 from rebuilder.service.api.context import ApiContext
 from rebuilder.service.api.documents import Problem
+from rebuilder.toml_files import words
 
 REQUEST_ID = "rebuilder.request"
 """Where the id of a request is in its scope."""
@@ -102,8 +103,8 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
     # Only the names of our own parameters are repeated, never what the client sent for them.
     place = ".".join(str(each) for each in first["loc"][:2])
     known = place if first["type"] != "extra_forbidden" else str(first["loc"][0])
-    words = str(first["msg"]).removeprefix("Value error, ")
-    return problem(400, f"The request is not understood: {known}: {words}.", hint=_PARAMETERS)
+    said = "is no parameter" if first["type"] == "extra_forbidden" else words(first)
+    return problem(400, f"The request is not understood: {known}: {said}.", hint=_PARAMETERS)
 
 
 async def _ours(_: Request, error: Exception, *, told: bool) -> JSONResponse:
