@@ -81,17 +81,17 @@ def test_a_package_holds_nothing_but_what_it_is_for() -> None:
         ("pypi/__main__.py", {"pypi"}),
         ("compare/differences.py", {"compare"}),
         ("archive/finish_archive.py", {"archive"}),
-        ("archive/unpack.py", {"pypi"}),
+        ("archive/unpack.py", {"pypi", "source"}),
         ("archive/__init__.py", set()),
-        ("archive/limits.py", {"archive", "compare", "pypi"}),
-        ("command.py", {"archive", "compare", "pypi"}),
+        ("archive/limits.py", {"archive", "compare", "pypi", "source"}),
+        ("command.py", {"archive", "compare", "pypi", "source"}),
     ],
 )
 def test_a_change_is_of_the_families_that_use_it(changed: str, families: set[str], tmp_path: Path) -> None:
     """The definition of a wheel's build stays the same when a program changes that it does not run."""
     copy = tmp_path / "programs"
     shutil.copytree(PACKAGE, copy)
-    asked = ("archive", "compare", "pypi")
+    asked = ("archive", "compare", "pypi", "source")
     before = {family: pack(copy, family) for family in asked}
     with (copy / changed).open("a") as file:
         file.write("\n# changed\n")

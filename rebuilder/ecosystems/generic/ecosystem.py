@@ -144,7 +144,7 @@ class Generic:
         environment = context.toolchains.get(recipe.environment)
         around = Surroundings(
             environment=ToolchainRef(name=environment.name, sha256=environment.sha256),
-            program=context.programs.program_input(files.command[0]),
+            program=context.programs.program_input("source"),
             limits=context.limits(),
             sandbox=context.settings.sandbox,
         )

@@ -168,7 +168,9 @@ def parse_recipe(path: Path, text: str, environments: frozenset[str] | None = No
 
 
 def _mistake(path: Path, text: str, error: ValidationError) -> FileError:
-    first = error.errors()[0]
+    every = error.errors()
+    # A key that nobody knows says more than that the one it was meant for is missing.
+    first = next((each for each in every if each["type"] == "extra_forbidden"), every[0])
     place = tuple(each for each in first["loc"] if each != "[key]")
     models: dict[Any, type[Value]] = {"source": RecipeSource, "targets": RecipeTarget}
     known = models.get(place[0] if len(place) > 1 else None, Recipe)

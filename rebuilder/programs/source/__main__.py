@@ -1,0 +1,16 @@
+"""The family ``source``: making a source tree, for builds that need no program of ours besides."""
+
+from __future__ import annotations
+
+import sys
+
+from rebuilder.programs.command import run
+
+PROGRAMS = {
+    "unpack": "archive.unpack",
+    "checkout": "source.checkout",
+}
+"""Each program, and its module below ``rebuilder.programs``."""
+
+if __name__ == "__main__":
+    sys.exit(run(PROGRAMS, sys.argv))
