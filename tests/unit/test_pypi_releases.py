@@ -1,0 +1,42 @@
+"""Which files of a project are verified when nobody names one."""
+
+from __future__ import annotations
+
+from packaging.version import Version
+
+from rebuilder.ecosystems.pypi.releases import listing, to_verify
+from rebuilder.ecosystems.pypi.simple_index import Project, ReleaseFile
+from rebuilder.model.value import Sha256
+
+
+def files(*names: str, version: str = "1.0") -> list[ReleaseFile]:
+    """Files of one release, without what an index says of them."""
+    return [ReleaseFile(name, Version(version), None) for name in names]
+
+
+def chosen(*names: str) -> list[str]:
+    """What is verified of a release with these files."""
+    return [each.filename for each in to_verify(files(*names))]
+
+
+def test_all_pure_wheels() -> None:
+    """Platform wheels and the source archive beside them are left out."""
+    names = ("x-1.0.tar.gz", "x-1.0-py2-none-any.whl", "x-1.0-py3-none-any.whl", "x-1.0-cp313-cp313-linux_x86_64.whl")
+    assert ["x-1.0-py2-none-any.whl", "x-1.0-py3-none-any.whl"] == chosen(*names)
+
+
+def test_one_file_stands_for_a_release_without_a_pure_wheel() -> None:
+    """The first platform wheel by name, else the source archive; a release is not passed over."""
+    wheels = ("x-1.0-cp313-cp313-linux_x86_64.whl", "x-1.0-cp312-cp312-linux_x86_64.whl")
+    assert ["x-1.0-cp312-cp312-linux_x86_64.whl"] == chosen("x-1.0.tar.gz", *wheels)
+    assert ["x-1.0.tar.gz"] == chosen("x-1.0.tar.gz", "x-1.0.zip")
+    assert [] == chosen()
+
+
+def test_what_has_no_digest_is_not_listed() -> None:
+    """It cannot be verified; the newest version is told all the same."""
+    project = Project(
+        "x", tuple(files("x-1.0-py3-none-any.whl") + files("x-2.0.tar.gz", version="2.0")), Sha256("0" * 64)
+    )
+    found = listing(project, "mark")
+    assert ((), "mark", "x") == (found.files, found.mark, found.name)
