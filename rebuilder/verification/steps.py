@@ -124,12 +124,15 @@ def _with_steps_tried(
 
 def _step(step: PlannedStep, trial: AttemptRunner, obstacle: Obstacle | None) -> Step | None:
     """One step; None when nothing was tried and nothing stood in the way."""
-    indexes = towards(trial.attempts, step.target.filename, step.source)
+    towards_it = towards(trial.attempts, step.target.filename, step.source)
+    indexes = [index for index in towards_it if not trial.attempts[index].repeat]
     if not indexes and obstacle is None:
         return None
+    # How stable a build is belongs to the verdict; a process before this one may have looked already.
+    decision = decide(trial.attempts, obstacle, indexes).replace(kind=None, rebuilds=None)
     return Step(
         name=step.name,
-        decision=decide(trial.attempts, obstacle, indexes),
+        decision=decision,
         attempts=tuple(indexes),
         target=step.target.filename,
         target_sha256=step.target.sha256,
