@@ -13,10 +13,9 @@ import sys
 
 from rebuilder.programs.archive import replay_tar, replay_zip
 from rebuilder.programs.archive.contradictions import contradictions
-from rebuilder.programs.archive.limits import UnreadableError
+from rebuilder.programs.archive.limits import UnreadableError, UnwritableError
 from rebuilder.programs.archive.normalise_search import normalised, rules_for
 from rebuilder.programs.archive.opening import read_archive
-from rebuilder.programs.archive.replay_refused import Refused
 from rebuilder.programs.archive.zip import ZipArchive
 
 REFUSED = 65
@@ -31,7 +30,7 @@ def main(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     try:
         finish(arguments.rebuilt, arguments.record, arguments.out)
-    except (Refused, UnreadableError, ValueError, KeyError, TypeError, AttributeError) as refusal:
+    except (UnwritableError, UnreadableError, ValueError, KeyError, TypeError, AttributeError) as refusal:
         if os.path.exists(arguments.out):
             os.unlink(arguments.out)
         print(f"finish_archive: {refusal}", file=sys.stderr)
@@ -43,7 +42,7 @@ def finish(rebuilt: str, record: str, out: str) -> None:
     """Write the finished archive to ``out``.
 
     Raises:
-        Refused: the record is none, or says more than the normalisations it names set aside.
+        UnwritableError: the record is none, or says more than the normalisations it names set aside.
         UnreadableError, ValueError, KeyError, TypeError, AttributeError: the same, found later.
     """
     with open(record, encoding="utf-8") as file:
@@ -51,13 +50,13 @@ def finish(rebuilt: str, record: str, out: str) -> None:
     before = read_archive(rebuilt)
     module = replay_zip if isinstance(before.archive, ZipArchive) else replay_tar
     if not before.readable or document["format"] != before.format:
-        raise Refused(f"the rebuilt file is no {document['format']!r} archive")
+        raise UnwritableError(f"the rebuilt file is no {document['format']!r} archive")
     if document["members"] != len(before.archive.members):
-        raise Refused("the record is of another archive")
+        raise UnwritableError("the record is of another archive")
     with open(out, "wb") as written:
         module.write(rebuilt, before.archive, document, written)
     after, names, rules = read_archive(out), list(document["values"]), rules_for(before.archive)
     if not after.readable or normalised(after.archive, names, rules) != normalised(before.archive, names, rules):
-        raise Refused(f"more than {', '.join(names)} would be written")
+        raise UnwritableError(f"more than {', '.join(names)} would be written")
     if contradictions(after.archive) != contradictions(before.archive):
-        raise Refused("readers would disagree about what was written")
+        raise UnwritableError("readers would disagree about what was written")

@@ -3,7 +3,7 @@
 A pure model of the readers that matter: pip (Python's ``zipfile``, by the central directory), uv (by the central
 directory, older ones by the local headers in their order in the file), and ``zipimport``. Two wheels may only be
 called equivalent when all their maps are equal. Where readers make different maps of one archive, it is contradictory
-(``archive_contradictions``); where the order of members decides on some file systems only, the order is content.
+(``contradictions``); where the order of members decides on some file systems only, the order is content.
 
 Install schemes are those of the wheel format (PyPA "Binary distribution format"), folded as on Linux: purelib and
 platlib are one directory.

@@ -20,6 +20,10 @@ class UnreadableError(Exception):
     """The archive cannot be read any further; ``str()`` is the sentence for a person."""
 
 
+class UnwritableError(Exception):
+    """Recorded values cannot be written into an archive, or into this one; ``str()`` is the end of a sentence."""
+
+
 class Stretch(NamedTuple):
     """A run of bytes, known by its length and SHA-256."""
 

@@ -10,9 +10,8 @@ import json
 from typing import Any
 
 from rebuilder.programs.archive import replay_tar, replay_zip
-from rebuilder.programs.archive.limits import UnreadableError
+from rebuilder.programs.archive.limits import UnreadableError, UnwritableError
 from rebuilder.programs.archive.opening import read_archive
-from rebuilder.programs.archive.replay_refused import Refused
 from rebuilder.programs.archive.zip import ZipArchive
 
 
@@ -41,5 +40,5 @@ def recorded(published: str, rebuilt: str, names: list[str]) -> dict[str, Any]:
         return {"problem": f"{', '.join(unknown)} is never written"}
     try:
         return {"record": module.record((published, theirs.archive), (rebuilt, ours.archive), names)}
-    except (Refused, UnreadableError) as refusal:
+    except (UnwritableError, UnreadableError) as refusal:
         return {"problem": str(refusal)}

@@ -14,7 +14,7 @@ import zlib
 from typing import Any, BinaryIO, NamedTuple
 
 from rebuilder.programs.archive.deflate_search import Deflate, DeflateSearch
-from rebuilder.programs.archive.replay_refused import Refused
+from rebuilder.programs.archive.limits import UnwritableError
 from rebuilder.programs.archive.stream import GzipHeader
 from rebuilder.programs.archive.tar import FULL_RECORD, RECORD, TarArchive, TarMember
 from rebuilder.programs.archive.tar_headers import BLOCK, Number, TarHeader, parse_header, written_number
@@ -53,14 +53,14 @@ def record(published: tuple[str, TarArchive], rebuilt: tuple[str, TarArchive], n
     """Record the named kinds of metadata of ``published`` for the members of ``rebuilt``; see ``replay_zip.record``.
 
     Raises:
-        Refused: something about the published archive is not of a form that is written here.
+        UnwritableError: something about the published archive is not of a form that is written here.
     """
     _plain(published[1])
     _plain(rebuilt[1])
     place = {(each.raw_name, each.kind): index for index, each in enumerate(published[1].members)}
     keys = [(each.raw_name, each.kind) for each in rebuilt[1].members]
     if len(place) != len(keys) or set(keys) != set(place):
-        raise Refused("the members have not the same names, each once")
+        raise UnwritableError("the members have not the same names, each once")
     order = [place[key] for key in keys]
     theirs = [published[1].members[index] for index in order]
     values: dict[str, dict[str, Any]] = {}
@@ -86,21 +86,21 @@ def write(path: str, archive: TarArchive, document: dict[str, Any], out: BinaryI
     """Write the rebuilt archive anew, with what was recorded; see ``replay_zip.write``.
 
     Raises:
-        Refused: the document is no such record, or not of this archive.
+        UnwritableError: the document is no such record, or not of this archive.
     """
     _plain(archive)
     chunks, count = _chunks(_unpacked(path)), len(archive.members)
     if len(chunks) != count:
-        raise Refused("the members cannot be told apart")
+        raise UnwritableError("the members cannot be told apart")
     order, zeros = list(range(count)), archive.end_zeros
     gzip_header, deflate = _gzip_header(archive), None
     for name, fields in document["values"].items():
         if name not in FIELDS or set(fields) != set(FIELDS[name]):
-            raise Refused(f"{name!r} is not recorded in this form")
+            raise UnwritableError(f"{name!r} is not recorded in this form")
         if name == "tar-order":
             order = _by_member(fields["order"], count)
             if any(type(each) is not int for each in order) or sorted(order) != list(range(count)):
-                raise Refused("an order does not name every member once")
+                raise UnwritableError("an order does not name every member once")
         elif name == "tar-padding":
             zeros = fields["zeros"]
         elif name == "gzip-header":
@@ -116,7 +116,7 @@ def write(path: str, archive: TarArchive, document: dict[str, Any], out: BinaryI
     settings = Deflate(*map(_byte, deflate)) if isinstance(deflate, list) and len(deflate) == 3 else None
     if settings is None or not settings.valid():
         if "gzip-compression" in document["values"]:
-            raise Refused("settings of zlib are not of the set that is tried")
+            raise UnwritableError("settings of zlib are not of the set that is tried")
         stream = _raw(path)
     else:
         stream = settings.packed(tar)
@@ -126,21 +126,21 @@ def write(path: str, archive: TarArchive, document: dict[str, Any], out: BinaryI
 def _plain(archive: TarArchive) -> None:
     compression = archive.compression
     if compression is None or compression.kind != "gz" or len(compression.streams) != 1:
-        raise Refused("the archive is not one gzip stream")
+        raise UnwritableError("the archive is not one gzip stream")
     header = _gzip_header(archive)
     if compression.trailing or archive.trailing or archive.globals:
-        raise Refused("the archive has bytes that are in no member")
+        raise UnwritableError("the archive has bytes that are in no member")
     if header.extra is not None or header.comment is not None or header.checked or header.text:
-        raise Refused("the gzip header is of a form that is not written here")
+        raise UnwritableError("the gzip header is of a form that is not written here")
     for each in archive.members:
         if each.padding or each.written is None or len(each.written[1]) > 1:
-            raise Refused(f"the member {each.name!r} is of a form that is not written here")
+            raise UnwritableError(f"the member {each.name!r} is of a form that is not written here")
 
 
 def _gzip_header(archive: TarArchive) -> GzipHeader:
     header = archive.compression.streams[0].header if archive.compression else None
     if header is None:
-        raise Refused("the archive is not one gzip stream")
+        raise UnwritableError("the archive is not one gzip stream")
     return header
 
 
@@ -152,16 +152,16 @@ def _value(member: TarMember, field: str) -> Any:
     found = getattr(header, field)
     if isinstance(found, Number):
         if type(found.style) is not int:
-            raise Refused(f"a number of the member {member.name!r} is of a form that is not written here")
+            raise UnwritableError(f"a number of the member {member.name!r} is of a form that is not written here")
         return [found.value & 0o666, found.style] if field == "mode" else list(found)
     if found.rest:
-        raise Refused(f"a name in the headers of {member.name!r} is of a form that is not written here")
+        raise UnwritableError(f"a name in the headers of {member.name!r} is of a form that is not written here")
     return found.value.hex()
 
 
 def _written(member: TarMember) -> tuple[TarHeader, Any]:
     if member.written is None:
-        raise Refused(f"the member {member.name!r} is of a form that is not written here")
+        raise UnwritableError(f"the member {member.name!r} is of a form that is not written here")
     return member.written
 
 
@@ -173,18 +173,18 @@ def _changed(chunk: _Chunk, name: str, row: tuple[Any, ...]) -> _Chunk:
             records = tuple(each for each in records if each[0] != b"mtime")
             if value is not None:
                 if not isinstance(value, str) or not _TIME.fullmatch(value):
-                    raise Refused("a time is no number of seconds")
+                    raise UnwritableError("a time is no number of seconds")
                 records = (*records, (b"mtime", value.encode("ascii")))
         elif field in _NAMES:
             text = bytes.fromhex(value)
             if len(text) > 31 or b"\0" in text:
-                raise Refused("the name of a user is too long")
+                raise UnwritableError("the name of a user is too long")
             block[_NAMES[field] : _NAMES[field] + 32] = text.ljust(32, b"\0")
         else:
             at, width = _PLACES[field]
             number, style = value
             if type(number) is not int or style not in _NUMBER_STYLES or not 0 <= number < 1 << 63:
-                raise Refused(f"{value!r} is no number of a tar header")
+                raise UnwritableError(f"{value!r} is no number of a tar header")
             if field == "mode":  # who may run a file, and what kind it is, is the rebuilt archive's
                 number |= parse_header(bytes(block)).mode.value & ~0o666
             block[at : at + width] = _field(Number(number, style), width)
@@ -194,7 +194,7 @@ def _changed(chunk: _Chunk, name: str, row: tuple[Any, ...]) -> _Chunk:
 def _field(number: Number, width: int) -> bytes:
     field = written_number(number, width)
     if len(field) != width:
-        raise Refused(f"{number.value} does not fit into a tar header")
+        raise UnwritableError(f"{number.value} does not fit into a tar header")
     return field
 
 
@@ -209,14 +209,14 @@ def _sum_style(field: bytes) -> int:
     """Index of the way in which a checksum is written.
 
     Raises:
-        Refused: it is none of the known ones.
+        UnwritableError: it is none of the known ones.
     """
     digits = field.split(b"\0", 1)[0].strip(b" ")
     value = int(digits, 8) if digits and not digits.strip(b"01234567") else -1
     for style in _NUMBER_STYLES:
         if value >= 0 and written_number(Number(value, style), 8) == field:
             return style
-    raise Refused("a checksum is of a form that is not written here")
+    raise UnwritableError("a checksum is of a form that is not written here")
 
 
 def _bytes(chunk: _Chunk) -> bytes:
@@ -266,7 +266,7 @@ def _chunks(tar: bytes) -> list[_Chunk]:
             lead, at = lead + block + tar[at:end], end
             continue
         if header.type not in {b"0", b"\0", b"1", b"2", b"5"} or any(key == b"size" for key, _ in records):
-            raise Refused("a member is of a form that is not written here")
+            raise UnwritableError("a member is of a form that is not written here")
         size = header.size.value if header.type in {b"0", b"\0"} else 0
         end = at + size + -size % BLOCK
         found.append(_Chunk(lead, pax, records, block, tar[at:end]))
@@ -280,7 +280,7 @@ def _pax_records(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
         length = int(data[at : data.index(b" ", at)])
         key, _, value = data[data.index(b" ", at) + 1 : at + length - 1].partition(b"=")
         if data[at : at + length] != _pax_record(key, value):
-            raise Refused("a pax header is of a form that is not written here")
+            raise UnwritableError("a pax header is of a form that is not written here")
         found.append((key, value))
         at += length
     return tuple(found)
@@ -290,17 +290,17 @@ def _zeros(zeros: Any, size: int) -> int:
     if zeros == FULL_RECORD:
         return 2 * BLOCK + -(size + 2 * BLOCK) % RECORD
     if type(zeros) is not int or not 0 <= zeros <= 1 << 20:
-        raise Refused("the padding at the end is out of proportion")
+        raise UnwritableError("the padding at the end is out of proportion")
     return zeros
 
 
 def _header(before: GzipHeader, fields: dict[str, Any]) -> GzipHeader:
     mtime, name = fields["mtime"], fields["name"]
     if type(mtime) is not int or not 0 <= mtime < 1 << 32 or fields["text"] is not False:
-        raise Refused("the gzip header is of a form that is not written here")
+        raise UnwritableError("the gzip header is of a form that is not written here")
     raw = None if name is None else bytes.fromhex(name)
     if raw is not None and (len(raw) > 255 or b"\0" in raw):
-        raise Refused("the file name in the gzip header is too long")
+        raise UnwritableError("the file name in the gzip header is too long")
     return before._replace(mtime=mtime, system=_byte(fields["system"]), name=raw)
 
 
@@ -311,13 +311,13 @@ def _gzip(header: GzipHeader) -> bytes:
 
 def _byte(value: Any) -> int:
     if type(value) is not int or not 0 <= value < 256:
-        raise Refused(f"{value!r} is no byte")
+        raise UnwritableError(f"{value!r} is no byte")
     return value
 
 
 def _by_member(values: Any, count: int) -> list[Any]:
     if not isinstance(values, list) or len(values) != count:
-        raise Refused(f"there is not a value for each of {count} members")
+        raise UnwritableError(f"there is not a value for each of {count} members")
     return values
 
 
@@ -325,7 +325,7 @@ def _unpacked(path: str) -> bytes:
     with gzip.open(path) as file:
         data = file.read(_MOST_BYTES + 1)
     if len(data) > _MOST_BYTES:
-        raise Refused("the archive is too large to be written here")
+        raise UnwritableError("the archive is too large to be written here")
     return data
 
 
@@ -342,5 +342,5 @@ def _raw(path: str) -> bytes:
 def _deflate(path: str) -> list[int]:
     found = DeflateSearch().find(_unpacked(path), _raw(path))
     if found is None:
-        raise Refused("no settings of zlib give its compressed bytes")
+        raise UnwritableError("no settings of zlib give its compressed bytes")
     return list(found)

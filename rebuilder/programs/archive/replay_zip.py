@@ -12,8 +12,7 @@ import zlib
 from typing import Any, BinaryIO, NamedTuple
 
 from rebuilder.programs.archive.deflate_search import Deflate, DeflateSearch
-from rebuilder.programs.archive.limits import UnreadableError
-from rebuilder.programs.archive.replay_refused import Refused
+from rebuilder.programs.archive.limits import UnreadableError, UnwritableError
 from rebuilder.programs.archive.zip import ZipArchive, ZipMember
 from rebuilder.programs.archive.zip_records import (
     CENTRAL,
@@ -74,13 +73,13 @@ def record(published: tuple[str, ZipArchive], rebuilt: tuple[str, ZipArchive], n
         names: Normalisations under which the two are equal.
 
     Raises:
-        Refused: something about the published archive is not of a form that is written here.
+        UnwritableError: something about the published archive is not of a form that is written here.
     """
     _plain(published[1])
     _plain(rebuilt[1])
     place = {each.raw_name: index for index, each in enumerate(published[1].members)}
     if len(place) != len(rebuilt[1].members) or {each.raw_name for each in rebuilt[1].members} != set(place):
-        raise Refused("the members have not the same names, each once")
+        raise UnwritableError("the members have not the same names, each once")
     order = [place[each.raw_name] for each in rebuilt[1].members]
     theirs = [published[1].members[index] for index in order]
 
@@ -107,7 +106,7 @@ def write(path: str, archive: ZipArchive, document: dict[str, Any], out: BinaryI
         out: Where to write.
 
     Raises:
-        Refused: the document is no such record, or not of this archive.
+        UnwritableError: the document is no such record, or not of this archive.
     """
     _plain(archive)
     members, data = list(archive.members), _data(path)
@@ -115,10 +114,10 @@ def write(path: str, archive: ZipArchive, document: dict[str, Any], out: BinaryI
     order, packing = list(range(count)), [None] * count
     for name, fields in document["values"].items():
         if name not in FIELDS or set(fields) != set(FIELDS[name]):
-            raise Refused(f"{name!r} is not recorded in this form")
+            raise UnwritableError(f"{name!r} is not recorded in this form")
         for field, values in fields.items():
             if not isinstance(values, list) or len(values) != count:
-                raise Refused(f"{name!r} does not have a value for each of {count} members")
+                raise UnwritableError(f"{name!r} does not have a value for each of {count} members")
             if field == "order":
                 order = _permutation(values)
             elif field == "rank":
@@ -141,7 +140,7 @@ def _plain(archive: ZipArchive) -> None:
     """Refuse what a writer of wheels never leaves: stray bytes, ZIP64 records, fields that contradict each other."""
     stray = (archive.prefix, archive.shift, archive.before_directory, archive.directory_tail, archive.zip64_end)
     if any(stray) or archive.end_odd or archive.trailing:
-        raise Refused("the archive has bytes that are in no member")
+        raise UnwritableError("the archive has bytes that are in no member")
     for each in archive.members:
         blocks = (*each.extra, *each.local_extra)
         if (
@@ -150,9 +149,9 @@ def _plain(archive: ZipArchive) -> None:
             or each.gap
             or (each.descriptor and each.descriptor[1] != 4)
         ):
-            raise Refused(f"the member {each.name!r} is of a form that is not written here")
+            raise UnwritableError(f"the member {each.name!r} is of a form that is not written here")
         if each.odd and (each.descriptor is None or not set(each.odd) <= set(_STREAMED)):
-            raise Refused(f"the headers of the member {each.name!r} contradict each other")
+            raise UnwritableError(f"the headers of the member {each.name!r} contradict each other")
 
 
 def _data(path: str) -> list[_Data]:
@@ -175,7 +174,7 @@ def _content(raw: bytes, method: int) -> bytes:
             return zlib.decompress(raw, -15)
         except zlib.error as error:
             raise UnreadableError(f"A member does not decompress ({error}).") from error
-    raise Refused(f"compression method {method} is not written here")
+    raise UnwritableError(f"compression method {method} is not written here")
 
 
 def _deflates(
@@ -191,10 +190,10 @@ def _deflates(
             settings.append(None)
             continue
         if their.method != _DEFLATED:
-            raise Refused(f"{their.name!r} is compressed by method {their.method}, which is not written here")
+            raise UnwritableError(f"{their.name!r} is compressed by method {their.method}, which is not written here")
         found = search.find(_content(raw, our.method), wanted)
         if found is None:
-            raise Refused(f"no settings of zlib give the compressed bytes of {their.name!r}")
+            raise UnwritableError(f"no settings of zlib give the compressed bytes of {their.name!r}")
         settings.append(list(found))
     return settings
 
@@ -203,10 +202,10 @@ def _repacked(raw: bytes, before: int, method: int, settings: Any) -> bytes:
     if settings is not None:
         found = Deflate(*(_whole(each, 8) for each in settings)) if len(settings) == 3 else None
         if method != _DEFLATED or found is None or not found.valid():
-            raise Refused("settings of zlib are not of the set that is tried")
+            raise UnwritableError("settings of zlib are not of the set that is tried")
         return found.packed(_content(raw, before))
     if method not in {before, _STORED}:
-        raise Refused(f"compression method {method} is not written here")
+        raise UnwritableError(f"compression method {method} is not written here")
     return raw if method == before else _content(raw, before)
 
 
@@ -220,19 +219,19 @@ def _described(member: ZipMember, value: Any) -> ZipMember:
     if value is None:
         return member._replace(descriptor=None, odd=())
     if not isinstance(value, list) or len(value) != 3 or value[1] != 4:
-        raise Refused("a data descriptor is of a form that is not written here")
+        raise UnwritableError("a data descriptor is of a form that is not written here")
     return member._replace(descriptor=(bool(value[0]), 4), odd=_STREAMED if value[2] else ())
 
 
 def _permutation(values: list[Any]) -> list[int]:
     if any(type(each) is not int for each in values) or sorted(values) != list(range(len(values))):
-        raise Refused("an order does not name every member once")
+        raise UnwritableError("an order does not name every member once")
     return values
 
 
 def _whole(value: Any, width: int) -> int:
     if type(value) is not int or not 0 <= value < 1 << width:
-        raise Refused(f"{value!r} is no number of {width} bits")
+        raise UnwritableError(f"{value!r} is no number of {width} bits")
     return value
 
 
@@ -265,7 +264,7 @@ def _serialise(directory: list[_Packed], comment: bytes, out: BinaryIO) -> None:
             out.write(piece)
             at += len(piece)
     if at >= FULL32 or len(directory) >= FULL16:
-        raise Refused("the archive is too large to be written here")
+        raise UnwritableError("the archive is too large to be written here")
     count = len(directory)
     out.write(struct.pack("<4s4H2LH", END, 0, 0, count, count, at - start, start, len(comment)) + comment)
 
