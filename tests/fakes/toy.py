@@ -1,0 +1,127 @@
+"""A toy ecosystem, made by the first step of CONTRIBUTING.md: ``toy:NAME`` is one file, its name shouted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rebuilder.ecosystems.conventions import Context, Conventions
+from rebuilder.ecosystems.protocol import Ecosystem
+from rebuilder.errors import UsageError
+from rebuilder.model.artifact import Artifact, PublishedFile, Subject
+from rebuilder.model.attempt import Attempt, Hypothesis
+from rebuilder.model.definition import BuildDefinition, Input, Role, ToolchainRef
+from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
+from rebuilder.model.git import SourceTree
+from rebuilder.model.history import History, plan
+from rebuilder.model.listing import ListedFile, Listing
+from rebuilder.model.provenance import Provenance
+from rebuilder.model.trail import FileChange, Origin, PlannedStep, SourceCommit
+from rebuilder.network.protocol import Fetcher, Sources
+from rebuilder.store.protocol import Blobs
+
+TOOLCHAIN = "trixie"
+
+
+class ToyConventions(Conventions):
+    """Everything else is as the defaults say."""
+
+    name = "toy"
+
+    def open(self, context: Context) -> Ecosystem:
+        """See :class:`Conventions`."""
+        return Toy(context.blobs, context.toolchains.get(TOOLCHAIN).sha256)
+
+    def file_words(self, filename: str) -> str:
+        """See :class:`Conventions`."""
+        return "shout"
+
+
+class Toy:
+    """Implements :class:`Ecosystem` over blobs alone."""
+
+    name = "toy"
+
+    def __init__(self, blobs: Blobs, toolchain: str) -> None:
+        self._blobs, self._toolchain = blobs, toolchain
+
+    @property
+    def fetcher(self) -> Fetcher:
+        """Nobody asks."""
+        raise UsageError("Toys are on no registry.")
+
+    def parse(self, text: str) -> Subject:
+        """A name."""
+        return Subject(ecosystem="toy", name=text, version="1", asked=text)
+
+    def listing(self, name: str, seen: str | None = None) -> Listing | None:
+        """One file."""
+        file = ListedFile(purl=f"pkg:toy/{name}@1", version="1", filename=f"{name}.shout")
+        return Listing(ecosystem="toy", name=name, files=(file,), newest="1", mark="1")
+
+    def project_names(self) -> Iterator[str]:
+        """Nobody knows them."""
+        raise UsageError("Toys are on no registry.")
+
+    def evidence(self, subject: Subject) -> list[Evidence]:
+        """The shout, and what it was made from."""
+        published = self._blobs.put(f"{subject.name}!\n".upper().encode())
+        source = self._blobs.put(f"{subject.name}!\n".encode())
+        file = PublishedFile(
+            filename=f"{subject.name}.shout", url=f"https://example.org/{subject.name}", sha256=published
+        )
+        return [
+            Evidence(
+                artifact=Artifact(
+                    ecosystem="toy", purl=f"pkg:toy/{subject.name}@1", name=subject.name, version="1", file=file
+                ),
+                source=Source(kind=SourceKind.ARCHIVE, uri="https://example.org/whisper", digest={"sha256": source}),
+                index_sha256=source,
+            )
+        ]
+
+    def steps(self, evidence: Evidence) -> tuple[PlannedStep, ...]:
+        """One."""
+        return (PlannedStep(name="whisper-to-shout", source=SourceKind.ARCHIVE, target=evidence.artifact.file),)
+
+    def next(
+        self, step: PlannedStep, evidence: Evidence, history: History, commit: SourceCommit | None = None
+    ) -> Hypothesis | Obstacle | None:
+        """Shout."""
+        sha256 = evidence.index_sha256
+        hypothesis = Hypothesis(
+            name="shout",
+            sentence="A shout is a whisper in capitals.",
+            definition=BuildDefinition(
+                build_type="urn:example:toy",
+                purl=evidence.artifact.purl,
+                filename=step.target.filename,
+                source=evidence.source,
+                inputs=(Input(role=Role.SOURCE, name="whisper", sha256=sha256, path="/inputs/whisper"),),
+                toolchain=ToolchainRef.model_validate({"name": TOOLCHAIN, "sha256": self._toolchain}),
+                commands=(("/bin/sh", "-c", f"tr a-z A-Z < /inputs/whisper > /out/{step.target.filename}"),),
+                environment={"PATH": "/usr/bin:/bin"},
+            ),
+        )
+
+        def planned(history: History) -> Obstacle | None:
+            history.of(hypothesis)
+            return None
+
+        return plan(planned, history)
+
+    def learn(self, evidence: Evidence, attempts: tuple[Attempt, ...]) -> None:
+        """Nothing."""
+
+    def origin(
+        self,
+        evidence: Evidence,
+        provenance: Provenance | None,
+        source_provenance: Provenance | None,
+        sources: Sources,
+    ) -> Origin | None:
+        """Nobody says."""
+        return None
+
+    def tree_changes(self, evidence: Evidence, tree: SourceTree) -> tuple[FileChange, ...]:
+        """None."""
+        return ()
