@@ -126,3 +126,10 @@ def test_network_is_in_network_only() -> None:
             assert not re.search(r"AF_INET|create_connection|\.connect\(|\.bind\(", path.read_text()), path
             continue
         assert not found, path
+
+
+def test_examining_knows_no_ledger() -> None:
+    """What examines writes to a journal; only the signer, in a process of its own, reads and signs in the ledger."""
+    modules = sorted((PACKAGE / "verification").glob("*.py"))
+    knowing = {path.stem for path in modules if any(".store.ledger" in name for name in imports(path))}
+    assert {"signer"} == knowing
