@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-TOOLCHAINS := .build/toolchains
+ENVIRONMENTS := .build/toolchains
 WHEELHOUSE := .build/wheelhouse
 JOBS ?= $(shell nproc)
 # What is needed to verify, and what is needed on top to test (Debian package names).
@@ -14,7 +14,7 @@ DEMO := pypi:jinja2==3.1.6 pypi:idna==3.20 pypi:pluggy==1.7.0 pypi:aiosignal==1.
 
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
 
-.PHONY: help packages test-packages install oracle toolchains demo test lint types tests test-online soak bench image update-pins lock clean
+.PHONY: help packages test-packages install oracle environments demo test lint types tests test-online soak bench image update-pins lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -47,9 +47,9 @@ oracle: .build/oracle/.installed ## Older installers, for tests
 
 install: packages $(VENV)/.installed ## Debian packages and the locked Python environment
 
-toolchains: install ## The root file systems that tests build in (cached)
+environments: install ## The root file systems that tests build in (cached)
 	@# For tests a mirror that stands still will do; whoever verifies decides in the settings.
-	$(BIN)/python -m rebuilder.environments.prepare --root $(TOOLCHAINS) $(SUITES:%=--accept-expired %) --all
+	$(BIN)/python -m rebuilder.environments.prepare --root $(ENVIRONMENTS) $(SUITES:%=--accept-expired %) --all
 
 demo: install ## Verify a handful of real releases and write ./site
 	@$(BIN)/rebuilder verify --site site $(DEMO); code=$$?; \
@@ -73,18 +73,18 @@ types: install ## Static types
 ifndef T
 # A file stays on one processor, for what its tests share. In the order of their folders the short ones of tests/unit come
 # last, so that no processor waits for another at the end.
-tests: test-packages toolchains $(WHEELHOUSE)/.complete oracle ## Unit, contract, integration and browser tests, and their coverage; no internet
+tests: test-packages environments $(WHEELHOUSE)/.complete oracle ## Unit, contract, integration and browser tests, and their coverage; no internet
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --cov --cov-report= tests --ignore=tests/online
 	$(BIN)/coverage report
 endif
 
-test-online: toolchains ## Tests against real registries (not part of CI)
+test-online: environments ## Tests against real registries (not part of CI)
 	$(BIN)/python -m pytest --force-enable-socket tests/online
 
-soak: toolchains ## Kills, restarts and full disks, for as long as it takes (bounded)
+soak: environments ## Kills, restarts and full disks, for as long as it takes (bounded)
 	$(BIN)/python -m tests.soak
 
-bench: toolchains ## Speed and memory as ratios in one run, then whole lists of published wheels (an hour)
+bench: environments ## Speed and memory as ratios in one run, then whole lists of published wheels (an hour)
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench list
 

@@ -23,9 +23,9 @@ from pydantic_core import ErrorDetails
 from rebuilder.ecosystems.registry import ECOSYSTEMS
 from rebuilder.errors import UsageError
 from rebuilder.model.definition import Limits
+from rebuilder.model.environment_settings import EnvironmentSettings, InterpreterSettings, check_name
 from rebuilder.model.provenance import Expectation
 from rebuilder.model.settings import AlarmSettings, ServiceSettings
-from rebuilder.model.toolchain_settings import InterpreterSettings, ToolchainSettings, check_name
 from rebuilder.model.value import Value
 from rebuilder.toml_files import words
 
@@ -150,7 +150,7 @@ class Config(Value):
     """All settings, each with a default that works on a fresh machine."""
 
     store: _Place = Field(default_factory=_default_store)
-    """Ledger, blobs, toolchains and caches."""
+    """Ledger, blobs, build environments and caches."""
     keys: _Place = Field(default_factory=_default_keys)
     """Directory of the signing key; must lie outside the store."""
     site: _Place | None = None
@@ -187,8 +187,8 @@ class Config(Value):
     """Directory with what to watch; None: ``schedules`` beside the settings file."""
     service: ServiceSettings = ServiceSettings()
     alarms: AlarmSettings = AlarmSettings()
-    environments: ToolchainSettings = Field(
-        default=ToolchainSettings(), validation_alias=AliasChoices("environments", "toolchains")
+    environments: EnvironmentSettings = Field(
+        default=EnvironmentSettings(), validation_alias=AliasChoices("environments", "toolchains")
     )
     """How build environments are made; the table was called ``[toolchains]`` before, and still may be."""
     interpreters: dict[str, InterpreterSettings] = {}

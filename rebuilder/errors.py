@@ -51,8 +51,8 @@ class StoreError(RebuilderError):
     """The store cannot be read or written: full disk, read-only, a corrupt blob or ledger."""
 
 
-class ToolchainError(RebuilderError):
-    """A toolchain cannot be made, or was modified since it was."""
+class BuildEnvironmentError(RebuilderError):
+    """A build environment cannot be made, or was modified since it was."""
 
 
 class CorruptError(RebuilderError):
@@ -63,8 +63,8 @@ class CorruptStoreError(CorruptError, StoreError):
     """A file in the store, or a program of ours, has other bytes than its digest says."""
 
 
-class CorruptToolchainError(CorruptError, ToolchainError):
-    """A toolchain was modified since it was made."""
+class CorruptEnvironmentError(CorruptError, BuildEnvironmentError):
+    """A build environment was modified since it was made."""
 
 
 class SandboxUnavailableError(RebuilderError):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from rebuilder.environments.protocol import Toolchain, Toolchains, Wanted
+from rebuilder.environments.protocol import BuildEnvironment, Environments, Wanted
 from rebuilder.model.report import Stage
 from rebuilder.progress import Progress
 
@@ -72,50 +72,50 @@ class Stopwatch:
         self._since = now
 
 
-class WatchedToolchains:
-    """Toolchains whose making and checking counts as a stage of its own, whichever stage asked for them.
+class WatchedEnvironments:
+    """Build environments whose making and checking counts as a stage of its own, whichever stage asked for them.
 
     It is shown only when it takes long: give :meth:`Stopwatch.show` to what makes them.
 
-    A check looks at thousands of files, and one artifact asks for its toolchains many times: what was checked at
+    A check looks at thousands of files, and one artifact asks for its environments many times: what was checked at
     most ``recent`` seconds ago is not checked again.
     """
 
     def __init__(
         self,
-        toolchains: Toolchains,
+        environments: Environments,
         stopwatch: Stopwatch,
         *,
         recent: float = 10.0,
         seconds: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._toolchains = toolchains
+        self._environments = environments
         self._stopwatch = stopwatch
         self._recent = recent
         self._now = seconds
-        self._checked: dict[str, tuple[float, Toolchain]] = {}
-        self.seen: dict[str, Toolchain] = {}
+        self._checked: dict[str, tuple[float, BuildEnvironment]] = {}
+        self.seen: dict[str, BuildEnvironment] = {}
         """By digest: those that were asked for, as they were when they were last checked."""
 
-    def get(self, wanted: Wanted) -> Toolchain:
-        """See :meth:`rebuilder.environments.protocol.Toolchains.get`."""
+    def get(self, wanted: Wanted) -> BuildEnvironment:
+        """See :meth:`rebuilder.environments.protocol.Environments.get`."""
         key = wanted if isinstance(wanted, str) else repr(wanted)
-        return self._watched(key, lambda: self._toolchains.get(wanted))
+        return self._watched(key, lambda: self._environments.get(wanted))
 
-    def by_digest(self, sha256: str) -> Toolchain:
-        """See :meth:`rebuilder.environments.protocol.Toolchains.by_digest`."""
-        return self._watched(sha256, lambda: self._toolchains.by_digest(sha256))
+    def by_digest(self, sha256: str) -> BuildEnvironment:
+        """See :meth:`rebuilder.environments.protocol.Environments.by_digest`."""
+        return self._watched(sha256, lambda: self._environments.by_digest(sha256))
 
-    def remake(self, name: str) -> Toolchain:
-        """See :meth:`rebuilder.environments.protocol.Toolchains.remake`."""
+    def remake(self, name: str) -> BuildEnvironment:
+        """See :meth:`rebuilder.environments.protocol.Environments.remake`."""
         self._checked.pop(name, None)
-        return self._watched(name, lambda: self._toolchains.remake(name))
+        return self._watched(name, lambda: self._environments.remake(name))
 
-    def _watched(self, what: str, ask: Callable[[], Toolchain]) -> Toolchain:
-        since, toolchain = self._checked.get(what, (0.0, None))
-        if toolchain is None or self._now() - since > self._recent:
-            with self._stopwatch.within(Stage.TOOLCHAIN):
-                toolchain = ask()
-            self._checked[what] = self._now(), toolchain
-        self.seen[toolchain.sha256] = toolchain
-        return toolchain
+    def _watched(self, what: str, ask: Callable[[], BuildEnvironment]) -> BuildEnvironment:
+        since, environment = self._checked.get(what, (0.0, None))
+        if environment is None or self._now() - since > self._recent:
+            with self._stopwatch.within(Stage.ENVIRONMENT):
+                environment = ask()
+            self._checked[what] = self._now(), environment
+        self.seen[environment.sha256] = environment
+        return environment

@@ -21,7 +21,7 @@ from rebuilder.config import Config
 from rebuilder.ecosystems.conventions import Context
 from rebuilder.ecosystems.registry import ECOSYSTEMS, conventions
 from rebuilder.effective_limits import EffectiveLimits
-from rebuilder.environments.configured import configured_toolchains
+from rebuilder.environments.configured import configured_environments
 from rebuilder.network.git.sources import GitLimits, GitSources
 from rebuilder.network.http.address import Credentials
 from rebuilder.network.http.cache import HttpCache
@@ -38,7 +38,7 @@ from rebuilder.signing.agreement import Agreement
 from rebuilder.signing.keys import FileSigningKey, public_keys
 from rebuilder.signing.statements import Builder
 from rebuilder.site.publisher import Site
-from rebuilder.stopwatch import Stopwatch, WatchedToolchains
+from rebuilder.stopwatch import Stopwatch, WatchedEnvironments
 from rebuilder.store.blobs import DiskBlobs
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.protocol import Blobs
@@ -47,8 +47,8 @@ from rebuilder.verification.parts import Parts
 from rebuilder.verification.signer import Signer
 from rebuilder.verification.steps import StepVerifier
 
-PROGRAM_TOOLCHAIN = "trixie"
-"""Sandbox programs that read archives run on this toolchain."""
+PROGRAM_ENVIRONMENT = "trixie"
+"""Sandbox programs that read archives run on this build environment."""
 
 
 class LedgerMemo:
@@ -98,8 +98,8 @@ def wire(config: Config, progress: Progress) -> Iterator[Wired]:
         blobs = DiskBlobs(config.store / "blobs")
         ledger = Ledger.open(config.ledger_place)
         stack.callback(ledger.close)
-        toolchains = WatchedToolchains(
-            configured_toolchains(
+        environments = WatchedEnvironments(
+            configured_environments(
                 config.store / "toolchains",
                 clock,
                 settings=config.environments,
@@ -115,21 +115,21 @@ def wire(config: Config, progress: Progress) -> Iterator[Wired]:
             blobs,
             clock,
             scratch=config.store / "scratch",
-            toolchains=toolchains,
+            environments=environments,
             memory=config.store / "cache" / "guest.json",
         )
         stack.callback(uml.close)
         if config.sandbox == uml.kind and (problem := uml.problem()) is not None:
             raise problem
         sandboxes: dict[str, BubblewrapSandbox | UmlSandbox] = {sandbox.kind: sandbox, uml.kind: uml}
-        run = LocalRunner(sandboxes, toolchains, blobs)
-        programs = SandboxPrograms(sandbox, toolchains, blobs, PROGRAM_TOOLCHAIN)
+        run = LocalRunner(sandboxes, environments, blobs)
+        programs = SandboxPrograms(sandbox, environments, blobs, PROGRAM_ENVIRONMENT)
         context = Context(
             settings=config,
             blobs=blobs,
             programs=programs,
             run=run,
-            toolchains=toolchains,
+            environments=environments,
             limits=allowance.limits,
             sandboxes=frozenset(sandboxes),
             memo=lambda kind: LedgerMemo(ledger, kind, clock, hits),
@@ -161,11 +161,11 @@ def wire(config: Config, progress: Progress) -> Iterator[Wired]:
             ledger=ledger,
             run=run,
             steps=StepVerifier(checker, sources, stopwatch),
-            toolchains=toolchains,
+            environments=environments,
             comparer=Comparer(blobs, programs),
-            finisher=Finisher(run, programs, toolchains, blobs, PROGRAM_TOOLCHAIN),
+            finisher=Finisher(run, programs, environments, blobs, PROGRAM_ENVIRONMENT),
             find_carried=partial(find_carried, programs),
-            diffoscope=DiffoscopeRunner(run, toolchains, blobs),
+            diffoscope=DiffoscopeRunner(run, environments, blobs),
             clock=clock,
             stopwatch=stopwatch,
             allowance=allowance,

@@ -1,4 +1,4 @@
-"""What several test suites share: the toolchains this checkout keeps for its tests, a PostgreSQL, a probed guest."""
+"""What several test suites share: the environments this checkout keeps for its tests, a PostgreSQL, a probed guest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.environments.store import DebianToolchains
+from rebuilder.environments.store import EnvironmentStore
 from rebuilder.errors import NoGuestError
 from rebuilder.model.environment import Made, Manifest
 from rebuilder.sandbox.bubblewrap.run_sandbox import Bubblewrap
@@ -26,7 +26,9 @@ class _FixedClock:
 
 
 def _no_maker(spec: Manifest, root: Path) -> Made:
-    pytest.fail("A toolchain the tests need has not been made yet; run `make toolchains`.", pytrace=False)
+    pytest.fail(
+        "A build environment the tests need has not been made yet; run `make build environments`.", pytrace=False
+    )
 
 
 @cache
@@ -34,7 +36,7 @@ def _no_guest() -> NoGuestError | None:
     """Why no guest runs on this machine; it is booted once for all tests, before the first that needs one."""
     bubblewrap = Bubblewrap()
     try:
-        return GuestProbe(lambda: _real_toolchains().get("uml"), bubblewrap).problem()
+        return GuestProbe(lambda: _real_environments().get("uml"), bubblewrap).problem()
     finally:
         bubblewrap.close()
 
@@ -69,29 +71,31 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.line(f"{_without_guest} tests need a User Mode Linux guest and did not run. {problem}")
 
 
-def _real_toolchains() -> DebianToolchains:
+def _real_environments() -> EnvironmentStore:
     if not (_ROOT / "current" / "trixie").is_file():
-        pytest.fail("The toolchains for the tests have not been made yet; run `make toolchains`.", pytrace=False)
-    return DebianToolchains(_ROOT, _FixedClock(), maker=_no_maker)
+        pytest.fail(
+            "The build environments for the tests have not been made yet; run `make build environments`.", pytrace=False
+        )
+    return EnvironmentStore(_ROOT, _FixedClock(), maker=_no_maker)
 
 
 @pytest.fixture(scope="session")
-def toolchains_root() -> Path:
-    """Directory with the real toolchains, made by ``make toolchains``."""
-    _real_toolchains()
+def environments_root() -> Path:
+    """Directory with the real build environments, made by ``make build environments``."""
+    _real_environments()
     return _ROOT
 
 
 @pytest.fixture(scope="session")
-def toolchains() -> DebianToolchains:
-    """The real toolchains; no test makes one by accident."""
-    return _real_toolchains()
+def environments() -> EnvironmentStore:
+    """The real build environments; no test makes one by accident."""
+    return _real_environments()
 
 
 @pytest.fixture(scope="session")
-def toolchain_root(toolchains: DebianToolchains) -> Path:
-    """Root directory of the toolchain ``trixie``."""
-    return toolchains.get("trixie").root
+def environment_root(environments: EnvironmentStore) -> Path:
+    """Root directory of the build environment ``trixie``."""
+    return environments.get("trixie").root
 
 
 @pytest.fixture(scope="session")

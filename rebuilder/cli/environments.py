@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rebuilder.clock import SystemClock
 from rebuilder.config import Config
-from rebuilder.environments.configured import configured_toolchains
-from rebuilder.environments.store import DebianToolchains
+from rebuilder.environments.configured import configured_environments
+from rebuilder.environments.store import EnvironmentStore
 from rebuilder.model.text import visible
 
 
@@ -15,7 +15,7 @@ def show(config: Config) -> None:
     """Print a line for each: digest, name, what it provides, packages, when it was made, and what stands for it.
 
     Raises:
-        ToolchainError: the store cannot be read.
+        BuildEnvironmentError: the store cannot be read.
     """
     for record, names in _store(config).kept_trees():
         provides = ", ".join(f"{what} {version}" for what, version in record.spec.provides.items())
@@ -32,7 +32,7 @@ def export(config: Config, sha256: str, file: Path) -> None:
 
     Raises:
         UsageError: the file is there, or cannot be made.
-        ToolchainError: there is no such environment here, or it was modified.
+        BuildEnvironmentError: there is no such environment here, or it was modified.
     """
     _store(config).export(sha256, file)
     print(f"{sha256} is in {visible(str(file))}, {file.stat().st_size} bytes.")  # noqa: T201
@@ -43,14 +43,14 @@ def import_(config: Config, file: Path) -> None:
 
     Raises:
         UsageError: the file is no export; nothing of it is kept.
-        ToolchainError: it cannot be stored.
+        BuildEnvironmentError: it cannot be stored.
     """
     found = _store(config).import_(file)
     print(visible(f"{found.sha256} is here: what was made as {found.name}; reports that name it can be run again."))  # noqa: T201
 
 
-def _store(config: Config) -> DebianToolchains:
-    return configured_toolchains(
+def _store(config: Config) -> EnvironmentStore:
+    return configured_environments(
         config.store / "toolchains",
         SystemClock(),
         settings=config.environments,

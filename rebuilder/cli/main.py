@@ -47,7 +47,9 @@ app.add_typer(environments, name="environments")
 
 Store = Annotated[
     Path | None,
-    typer.Option("--store", envvar="REBUILDER_STORE", help="Directory of the ledger, the blobs and the toolchains."),
+    typer.Option(
+        "--store", envvar="REBUILDER_STORE", help="Directory of the ledger, the blobs and the build environments."
+    ),
 ]
 Keys = Annotated[
     Path | None,

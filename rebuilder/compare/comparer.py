@@ -50,7 +50,7 @@ class Comparer:
 
         Raises:
             StoreError: a blob is not there or corrupt.
-            SandboxUnavailableError, SandboxFaultError, ToolchainError: see ``Programs.run``.
+            SandboxUnavailableError, SandboxFaultError, BuildEnvironmentError: see ``Programs.run``.
         """
         if published == rebuilt:
             return Comparison(level=Level.IDENTICAL, published_sha256=published, rebuilt_sha256=rebuilt)

@@ -7,17 +7,17 @@ from typing import Any
 
 from rebuilder.compare.foreign_html import defuse
 from rebuilder.compare.places import sides
-from rebuilder.environments.protocol import Toolchain, Toolchains
+from rebuilder.environments.protocol import BuildEnvironment, Environments
 from rebuilder.errors import RebuilderError
 from rebuilder.foreign_json import JsonLimits, read_json
 from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.comparison import Diffoscope
-from rebuilder.model.definition import BuildDefinition, Limits, ToolchainRef
+from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Limits
 from rebuilder.model.value import Sha256
 from rebuilder.sandbox.protocol import Runner
 from rebuilder.store.protocol import Blobs
 
-TOOLCHAIN = "diffoscope"
+ENVIRONMENT = "diffoscope"
 BUILD_TYPE = "tag:rebuilder,2026:diffoscope/v1"
 LIMITS = Limits(
     wall_seconds=180, cpu_seconds=180, memory_bytes=1536 << 20, processes=64, output_bytes=24 << 20, log_bytes=1 << 20
@@ -50,10 +50,10 @@ _ENVIRONMENT = {
 class DiffoscopeRunner:
     """Makes difference reports for people: HTML, JSON and text."""
 
-    def __init__(self, run: Runner, toolchains: Toolchains, blobs: Blobs) -> None:
-        """Run with ``run`` on the toolchain ``diffoscope``; reports become blobs."""
+    def __init__(self, run: Runner, environments: Environments, blobs: Blobs) -> None:
+        """Run with ``run`` on the build environment ``diffoscope``; reports become blobs."""
         self._run = run
-        self._toolchains = toolchains
+        self._environments = environments
         self._blobs = blobs
 
     def report(self, published: Sha256, rebuilt: Sha256, filename: str) -> Diffoscope:
@@ -63,8 +63,8 @@ class DiffoscopeRunner:
         stored, the signed and the published bytes are the same.
         """
         try:
-            toolchain = self._toolchains.get(TOOLCHAIN)
-            run = self._run(definition(toolchain, published, rebuilt, filename))
+            environment = self._environments.get(ENVIRONMENT)
+            run = self._run(definition(environment, published, rebuilt, filename))
         except RebuilderError as error:
             return Diffoscope(problem=f"diffoscope could not be run. {error}")
         reports = {each.filename: each.sha256 for each in run.outputs}
@@ -72,7 +72,7 @@ class DiffoscopeRunner:
         if problem is None and "report.html" not in reports:
             problem = "diffoscope found nothing to report."
         return Diffoscope(
-            version=_version(toolchain),
+            version=_version(environment),
             html_sha256=self._defused(reports.get("report.html")),
             json_sha256=reports.get("report.json"),
             text_sha256=reports.get("report.txt"),
@@ -94,7 +94,7 @@ class DiffoscopeRunner:
         return tuple(sorted(set(names)))
 
 
-def definition(toolchain: Toolchain, published: Sha256, rebuilt: Sha256, filename: str) -> BuildDefinition:
+def definition(toolchain: BuildEnvironment, published: Sha256, rebuilt: Sha256, filename: str) -> BuildDefinition:
     """The run of diffoscope on two blobs."""
     inputs = sides(published, rebuilt, filename)
     return BuildDefinition(
@@ -102,7 +102,7 @@ def definition(toolchain: Toolchain, published: Sha256, rebuilt: Sha256, filenam
         purl="pkg:generic/diffoscope",
         filename=filename,
         inputs=inputs,
-        toolchain=ToolchainRef(name=toolchain.name, sha256=toolchain.sha256),
+        toolchain=EnvironmentRef(name=toolchain.name, sha256=toolchain.sha256),
         commands=(("/bin/sh", "-c", _SCRIPT, "diffoscope", *_options(), *(each.path for each in inputs)),),
         environment=_ENVIRONMENT,
         directory="/build",
@@ -137,7 +137,7 @@ def _problem(run: Run) -> str | None:
     return None
 
 
-def _version(toolchain: Toolchain) -> str | None:
+def _version(toolchain: BuildEnvironment) -> str | None:
     for each in toolchain.summary.packages:
         name, _space, version = each.partition(" ")
         if name in {"diffoscope-minimal", "diffoscope"}:

@@ -11,11 +11,11 @@ import re
 from typing import Any
 
 from rebuilder.compare.places import sides
-from rebuilder.environments.protocol import Toolchains
+from rebuilder.environments.protocol import Environments
 from rebuilder.errors import RebuilderError
 from rebuilder.model.attempt import Attempt, Finishing, Outcome
 from rebuilder.model.comparison import Comparison, Level
-from rebuilder.model.definition import BuildDefinition, Input, Limits, Role, ToolchainRef
+from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits, Role
 from rebuilder.model.replay import Replayed, When
 from rebuilder.model.value import Sha256, canonical_json, sha256_hex
 from rebuilder.sandbox.protocol import Programs, Runner
@@ -43,19 +43,19 @@ class Finisher:
     Args:
         run: Runs definitions.
         programs: Record what the published file has.
-        toolchains: Where Python for our program comes from.
+        environments: Where Python for our program comes from.
         blobs: Where files and records are.
-        toolchain_name: A toolchain with Python 3.9 or newer.
+        environment_name: A build environment with Python 3.9 or newer.
     """
 
     def __init__(
-        self, run: Runner, programs: Programs, toolchains: Toolchains, blobs: Blobs, toolchain_name: str
+        self, run: Runner, programs: Programs, environments: Environments, blobs: Blobs, environment_name: str
     ) -> None:
         self._run = run
         self._programs = programs
-        self._toolchains = toolchains
+        self._environments = environments
         self._blobs = blobs
-        self._toolchain_name = toolchain_name
+        self._environment_name = environment_name
 
     def finished(self, attempt: Attempt) -> Attempt:
         """The attempt with what finishing it gave; the same attempt unless it is equivalent.
@@ -89,10 +89,10 @@ class Finisher:
         return record, ""
 
     def _written(self, rebuilt: Sha256, filename: str, record: dict[str, Any]) -> Finishing:
-        toolchain = self._toolchains.get(self._toolchain_name)
+        environment = self._environments.get(self._environment_name)
         sha256 = self._blobs.put(canonical_json(record))
         definition = finishing_definition(
-            ToolchainRef(name=toolchain.name, sha256=toolchain.sha256),
+            EnvironmentRef(name=environment.name, sha256=environment.sha256),
             self._programs.program_input("archive"),
             rebuilt,
             sha256,
@@ -110,7 +110,7 @@ class Finisher:
 
 
 def finishing_definition(
-    toolchain: ToolchainRef, program: Input, rebuilt: Sha256, record: Sha256, filename: str
+    toolchain: EnvironmentRef, program: Input, rebuilt: Sha256, record: Sha256, filename: str
 ) -> BuildDefinition:
     """The run that writes a record into a rebuilt file."""
     name = filename if _PLAIN.fullmatch(filename) else "file"

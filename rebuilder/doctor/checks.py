@@ -26,7 +26,7 @@ from rebuilder.sandbox.selftest import check_isolation
 from rebuilder.store_layout import MARKER, check_places
 
 _SPACE = 3 << 30
-"""Bytes: three toolchains, what apt downloads while they are made, and the blobs of some hundred releases."""
+"""Bytes: three build environments, what apt downloads while they are made, and the blobs of some hundred releases."""
 _SQLITE = b"SQLite format 3\0"
 """How every database begins (https://www.sqlite.org/fileformat.html#magic_header_string)."""
 
@@ -34,10 +34,10 @@ _SQLITE_URL = "sqlite:///"
 _SERVERS = {"postgresql", "postgresql+psycopg", "postgres"}
 
 _PROGRAMS = {
-    "mmdebstrap": ("mmdebstrap", "makes toolchains"),
-    "apt": ("apt-get", "fetches the packages of a toolchain"),
-    "dpkg": ("dpkg-deb", "unpacks the packages of a toolchain"),
-    "tar": ("tar", "unpacks the packages of a toolchain"),
+    "mmdebstrap": ("mmdebstrap", "makes build environments"),
+    "apt": ("apt-get", "fetches the packages of a build environment"),
+    "dpkg": ("dpkg-deb", "unpacks the packages of a build environment"),
+    "tar": ("tar", "unpacks the packages of a build environment"),
     "git": ("git", "fetches the commits that releases are built from"),
 }
 """Debian package to the program that shows it is there, and what it is for."""
@@ -103,7 +103,7 @@ def checks(config: Config, machine: Machine | None = None) -> list[Check]:
     findings = [
         *_platform(here),
         *_sandbox(config, here),
-        *_toolchains(config, here),
+        *_environments(config, here),
         *_store(config, here),
         *_keys(config),
         *_trust(config),
@@ -160,7 +160,7 @@ def _sandbox(config: Config, here: Machine) -> Iterator[_Finding]:
         yield _said("guest", **look_at_guest(config, here.guest)._asdict())
 
 
-def _toolchains(config: Config, here: Machine) -> Iterator[_Finding]:
+def _environments(config: Config, here: Machine) -> Iterator[_Finding]:
     for package, (program, purpose) in _PROGRAMS.items():
         place = here.find(program)
         told = f"{place} {purpose}." if place else f"{program}, which {purpose}, is not installed."
@@ -173,7 +173,7 @@ def _toolchains(config: Config, here: Machine) -> Iterator[_Finding]:
     later = [name for name in catalog() if name not in made]
     words = [f"{'Made' if made else 'None is made'} so far{': ' + ', '.join(made) if made else ''}"]
     words += [f"{', '.join(later)} will be on first use"] if later else []
-    yield _said("toolchains", f"{'; '.join(words)}.")
+    yield _said("environments", f"{'; '.join(words)}.")
 
 
 def _store(config: Config, here: Machine) -> Iterator[_Finding]:
@@ -353,9 +353,9 @@ def _settings(config: Config, here: Machine) -> Iterator[_Finding]:
     settings = sources.apt_settings()
     lines = sources.sources("stable", etc_apt=here.etc_apt or sources.etc_apt(settings))
     mirrors = list(dict.fromkeys(sources.without_password(line.split()[2]) for line in lines))
-    told = f"Toolchains are made from {' and '.join(mirrors)}, as apt's settings say."
+    told = f"Build environments are made from {' and '.join(mirrors)}, as apt's settings say."
     if not mirrors:
-        told = "Apt has no source for Debian here; toolchains are made from the mirror mmdebstrap chooses."
+        told = "Apt has no source for Debian here; build environments are made from the mirror mmdebstrap chooses."
     yield _said("mirror", told)
 
 

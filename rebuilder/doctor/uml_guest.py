@@ -1,4 +1,4 @@
-"""Whether a User Mode Linux guest runs here, tried with the toolchain that the store has; none is made for it."""
+"""Whether a User Mode Linux guest runs here, tried with the environment that the store has; none is made for it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from rebuilder.clock import SystemClock
 from rebuilder.config import Config
-from rebuilder.environments.configured import configured_toolchains
-from rebuilder.environments.protocol import Toolchain
+from rebuilder.environments.configured import configured_environments
+from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.errors import NoGuestError, RebuilderError
 from rebuilder.sandbox.bubblewrap.run_sandbox import Bubblewrap
-from rebuilder.sandbox.uml.probe import TOOLCHAIN, GuestProbe
+from rebuilder.sandbox.uml.probe import ENVIRONMENT, GuestProbe
 
 
 class GuestFinding(NamedTuple):
@@ -27,10 +27,12 @@ class GuestFinding(NamedTuple):
 
 
 def look_at_guest(config: Config, check: Callable[[Config], NoGuestError | None]) -> GuestFinding:
-    """What ``check`` finds; it is not asked before the toolchain with the kernel was made once."""
-    if not (config.store / "toolchains" / "current" / TOOLCHAIN).is_file():
+    """What ``check`` finds; it is not asked before the build environment with the kernel was made once."""
+    if not (config.store / "toolchains" / "current" / ENVIRONMENT).is_file():
         command = _prepare_command(config)
-        return GuestFinding(f"Not known yet, since its toolchain is made on first use; `{command}` makes it now.")
+        return GuestFinding(
+            f"Not known yet, since its build environment is made on first use; `{command}` makes it now."
+        )
     try:
         problem: RebuilderError | None = check(config)
     except RebuilderError as error:
@@ -45,23 +47,23 @@ def look_at_guest(config: Config, check: Callable[[Config], NoGuestError | None]
 def _prepare_command(config: Config) -> str:
     program = (sys.executable, "-m", "rebuilder.environments.prepare")
     expired = [f"--accept-expired={suite}" for suite in config.environments.accept_expired or ()]
-    return shlex.join([*program, "--root", str(config.store / "toolchains"), *expired, TOOLCHAIN])
+    return shlex.join([*program, "--root", str(config.store / "toolchains"), *expired, ENVIRONMENT])
 
 
 def check_guest(config: Config) -> NoGuestError | None:
     """Start a guest and set its clock; why that does not work, None when it does.
 
     Raises:
-        ToolchainError: the toolchain was modified or cannot be read.
+        BuildEnvironmentError: the build environment was modified or cannot be read.
     """
-    toolchains = configured_toolchains(
+    environments = configured_environments(
         config.store / "toolchains", SystemClock(), settings=config.environments, interpreters=config.interpreters
     )
 
-    def kernel() -> Toolchain:
-        made = toolchains.kept(TOOLCHAIN)
+    def kernel() -> BuildEnvironment:
+        made = environments.kept(ENVIRONMENT)
         if made is None:
-            raise NoGuestError("its toolchain is to be made again", hint=_prepare_command(config))
+            raise NoGuestError("its build environment is to be made again", hint=_prepare_command(config))
         return made
 
     bubblewrap = Bubblewrap()

@@ -18,11 +18,11 @@ from typing import Any, Literal, Protocol
 from rebuilder.diagnose.case import EcosystemRules
 from rebuilder.ecosystems.package_lists import Named, names_in
 from rebuilder.ecosystems.protocol import Ecosystem
-from rebuilder.environments.protocol import Toolchains
+from rebuilder.environments.protocol import Environments
 from rebuilder.model.artifact import Artifact
 from rebuilder.model.definition import Limits
+from rebuilder.model.environment_settings import InterpreterSettings
 from rebuilder.model.provenance import Provenance, ProvenanceStatus, RegistrySignature
-from rebuilder.model.toolchain_settings import InterpreterSettings
 from rebuilder.model.value import Value, sha256_hex
 from rebuilder.network.http.address import Credentials
 from rebuilder.network.http.fetcher import HttpFetcher
@@ -61,7 +61,7 @@ class Context:
     blobs: Blobs
     programs: Programs
     run: Runner
-    toolchains: Toolchains
+    environments: Environments
     limits: Callable[[], Limits]
     """What one build may use; asked for each definition."""
     sandboxes: frozenset[str]

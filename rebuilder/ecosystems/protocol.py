@@ -101,7 +101,7 @@ class Ecosystem(Protocol):
             them; or None where the step is at its end.
 
         Raises:
-            UnavailableError, SandboxFaultError, ToolchainError, …: something on our side failed.
+            UnavailableError, SandboxFaultError, BuildEnvironmentError, …: something on our side failed.
         """
         ...
 
@@ -136,6 +136,6 @@ class Ecosystem(Protocol):
         by path. The caller cuts the list to what a page can show.
 
         Raises:
-            SandboxUnavailableError, SandboxFaultError, ToolchainError: see :class:`Programs`.
+            SandboxUnavailableError, SandboxFaultError, BuildEnvironmentError: see :class:`Programs`.
         """
         ...

@@ -1,7 +1,7 @@
-"""Compiling a toolchain's Python modules ahead, since builds cannot write beside them.
+"""Compiling a build environment's Python modules ahead, since builds cannot write beside them.
 
 Without this every start of the interpreter compiles what it imports again (0.3 s for a handful of modules). The
-toolchain's own interpreter does it, started through the toolchain's own dynamic loader, so that neither root nor a
+environment's own interpreter does it, started through the environment's own dynamic loader, so that neither root nor a
 namespace is needed. The result is the same wherever and whenever the tree is made: paths are written as a build will
 see them, files are bound by their hash instead of their time, modules are compiled in one process in sorted order, and
 the hash seed is fixed (before Python 3.11, the sets of constants in byte code come in an order that depends on it).
@@ -12,7 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rebuilder.environments.command import CommandError, run
-from rebuilder.errors import ToolchainError
+from rebuilder.errors import BuildEnvironmentError
 
 _SECONDS = 300
 _LOADERS = tuple(
@@ -35,12 +35,12 @@ def compile_modules(root: Path, version: str, *, log: Path, prefix: str = "usr")
         prefix: Directory of the interpreter's ``bin`` and ``lib``, relative to the tree.
 
     Raises:
-        ToolchainError: the tree has no such interpreter, or it does not run on this machine.
+        BuildEnvironmentError: the tree has no such interpreter, or it does not run on this machine.
     """
     python = root / prefix / "bin" / f"python{version}"
     loaders = [each for pattern in _LOADERS for each in sorted(root.glob(pattern)) if each.is_file()]
     if not python.is_file() or not loaders:
-        raise ToolchainError(f"The toolchain was made without Python {version}.")
+        raise BuildEnvironmentError(f"The build environment was made without Python {version}.")
     loader = loaders[0]
     modules = [str(root / prefix / "lib" / f"python{version}"), str(root / "usr/lib/python3")]
     libraries = [loader.parent, *root.glob("usr/lib/*-linux-gnu*"), root / "usr/lib64", root / prefix / "lib"]
@@ -52,6 +52,6 @@ def compile_modules(root: Path, version: str, *, log: Path, prefix: str = "usr")
     try:
         run([*command, *options, *modules], environment=environment, log=log, seconds=_SECONDS)
     except CommandError as error:
-        raise ToolchainError(
-            f"Python {version} of the toolchain does not run here: {error}.", hint=error.output.strip() or None
+        raise BuildEnvironmentError(
+            f"Python {version} of the build environment does not run here: {error}.", hint=error.output.strip() or None
         ) from error

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rebuilder.errors import ToolchainError
+from rebuilder.errors import BuildEnvironmentError
 from rebuilder.model.environment import Manifest
 
 _DATA = Path(__file__).with_name("catalog.toml")
@@ -52,10 +52,12 @@ def find(name: str) -> Manifest:
     """The manifest of that name.
 
     Raises:
-        ToolchainError: there is none.
+        BuildEnvironmentError: there is none.
     """
     try:
         return catalog()[name]
     except KeyError:
         known = ", ".join(sorted(catalog()))
-        raise ToolchainError(f"There is no toolchain named {name!r}.", hint=f"Use one of: {known}.") from None
+        raise BuildEnvironmentError(
+            f"There is no build environment named {name!r}.", hint=f"Use one of: {known}."
+        ) from None

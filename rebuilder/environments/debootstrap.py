@@ -15,7 +15,7 @@ from rebuilder.environments.command import CommandError, run
 from rebuilder.environments.libraries import write_cache
 from rebuilder.environments.packages import packages, releases
 from rebuilder.environments.settle import settle
-from rebuilder.errors import ToolchainError
+from rebuilder.errors import BuildEnvironmentError
 from rebuilder.model.environment import Made, Manifest
 from rebuilder.model.text import clipped
 
@@ -39,7 +39,7 @@ _REASONS = (
     (
         ("No space left on device", "not enough free space", "don't have enough free space"),
         "the disk is full",
-        "Free some space (a toolchain needs up to 1 GB while it is made), then run the command again.",
+        "Free some space (a build environment needs up to 1 GB while it is made), then run the command again.",
     ),
     (
         ("NO_PUBKEY", "GPG error", "is not signed", "signatures couldn't be verified", "BADSIG", "EXPKEYSIG"),
@@ -106,16 +106,16 @@ class Mmdebstrap:
         """Make the tree at ``root``, which must not exist; its parent directory takes logs.
 
         Raises:
-            ToolchainError: it cannot be made; the sentence says why.
+            BuildEnvironmentError: it cannot be made; the sentence says why.
         """
         if shutil.which("mmdebstrap") is None:
-            raise ToolchainError(
-                f"The toolchain {spec.name} cannot be made, because mmdebstrap is not installed.",
+            raise BuildEnvironmentError(
+                f"The build environment {spec.name} cannot be made, because mmdebstrap is not installed.",
                 hint="apt-get install mmdebstrap debian-archive-keyring",
             )
         if not self._keyring.is_file():
-            raise ToolchainError(
-                f"The toolchain {spec.name} cannot be made, because the keys of the Debian archive are not installed.",
+            raise BuildEnvironmentError(
+                f"The build environment {spec.name} cannot be made: the keys of the Debian archive are not installed.",
                 hint="apt-get install debian-archive-keyring",
             )
         settings = sources.apt_settings()
@@ -172,17 +172,17 @@ def _proxies() -> dict[str, str]:
     return {name: os.environ[name] for name in names if name in os.environ}
 
 
-def _explained(spec: Manifest, error: CommandError) -> ToolchainError:
+def _explained(spec: Manifest, error: CommandError) -> BuildEnvironmentError:
     if gone := _GONE.search(error.output):
-        return ToolchainError(
-            f"The toolchain {spec.name} cannot be made: the mirror no longer has {gone['suite']}.",
+        return BuildEnvironmentError(
+            f"The build environment {spec.name} cannot be made: the mirror no longer has {gone['suite']}.",
             hint="Old releases of Debian move to an archive; name a mirror that has it in apt's settings.",
         )
     for signs, reason, hint in _REASONS:
         if any(sign in error.output for sign in signs):
             mend = hint.replace("{suite}", spec.suite)
-            return ToolchainError(f"The toolchain {spec.name} cannot be made: {reason}.", hint=mend)
+            return BuildEnvironmentError(f"The build environment {spec.name} cannot be made: {reason}.", hint=mend)
     lines = [line for line in error.output.splitlines() if line.startswith("E: ")] or error.output.splitlines()
     words = clipped(lines[0], 300) if lines else ""
     said = f" It said: {words}" if words else ""
-    return ToolchainError(f"The toolchain {spec.name} cannot be made: {error}.{said}")
+    return BuildEnvironmentError(f"The build environment {spec.name} cannot be made: {error}.{said}")

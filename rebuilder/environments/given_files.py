@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 from rebuilder.environments.exchange import MOST_BYTES, MOST_ENTRIES
 from rebuilder.environments.tree import listing, walk
-from rebuilder.errors import ToolchainError
-from rebuilder.model.toolchain_settings import InterpreterSettings
+from rebuilder.errors import BuildEnvironmentError
+from rebuilder.model.environment_settings import InterpreterSettings
 from rebuilder.model.value import Sha256, sha256_hex
 
 _OWN_FILTER: dict[str, Any] = {"filter": "fully_trusted"} if hasattr(tarfile, "data_filter") else {}
@@ -38,7 +38,7 @@ def unpacked(name: str, settings: InterpreterSettings, place: Path) -> Origin:
     Devices, sockets and pipes are left out: no interpreter needs them.
 
     Raises:
-        ToolchainError: there is no such directory or archive, it has another digest, or is far too large.
+        BuildEnvironmentError: there is no such directory or archive, it has another digest, or is far too large.
     """
     given = Path(settings.archive or settings.path or "")
     try:
@@ -57,8 +57,8 @@ def unpacked(name: str, settings: InterpreterSettings, place: Path) -> Origin:
         raise _unusable(name, f"{given} cannot be read ({getattr(error, 'strerror', None) or error})") from error
 
 
-def _unusable(name: str, why: str) -> ToolchainError:
-    return ToolchainError(
+def _unusable(name: str, why: str) -> BuildEnvironmentError:
+    return BuildEnvironmentError(
         f"The interpreter {name} cannot be used: {why}.", hint="Correct [interpreters] in the settings."
     )
 
@@ -97,7 +97,7 @@ def _held_inside(member: tarfile.TarInfo, place: Path) -> tarfile.TarInfo:
     return held
 
 
-def _too_large(name: str) -> ToolchainError:
+def _too_large(name: str) -> BuildEnvironmentError:
     return _unusable(name, f"it has more than {MOST_BYTES >> 30} GB or {MOST_ENTRIES} files")
 
 
@@ -105,7 +105,7 @@ def _copy(name: str, directory: Path, place: Path) -> None:
     if not directory.is_dir():
         raise _unusable(name, f"{directory} is not a directory")
     if place.resolve().is_relative_to(directory.resolve()):
-        raise _unusable(name, f"the toolchains themselves lie below {directory}")
+        raise _unusable(name, f"the build environments themselves lie below {directory}")
     size = 0
     for number, (_, status) in enumerate(walk(directory)):
         size += status.st_size

@@ -1,8 +1,8 @@
 """Making a tree with a Python of the user's own in it.
 
-A relocatable Python (``bin/python3.12`` and ``lib/python3.12`` in one directory) is laid into ``/usr`` of a toolchain,
-where Debian's own Python was: there it works like any, and virtual environments find it. A root file system (with
-``usr/bin/python3.12`` or ``usr/local/bin/python3.12``) is taken as it is.
+A relocatable Python (``bin/python3.12`` and ``lib/python3.12`` in one directory) is laid into ``/usr`` of an
+environment, where Debian's own Python was: there it works like any, and virtual environments find it. A root file
+system (with ``usr/bin/python3.12`` or ``usr/local/bin/python3.12``) is taken as it is.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pathlib import Path
 from rebuilder.environments.bytecode import compile_modules
 from rebuilder.environments.given_files import unpacked
 from rebuilder.environments.libraries import has_program, write_cache
-from rebuilder.environments.protocol import Toolchain
+from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.environments.settle import remove, settle
 from rebuilder.environments.tree import walk
-from rebuilder.errors import ToolchainError
+from rebuilder.errors import BuildEnvironmentError
 from rebuilder.model.environment import Image, Made
-from rebuilder.model.toolchain_settings import InterpreterSettings
+from rebuilder.model.environment_settings import InterpreterSettings
 
 _DEBIANS = ("usr/bin/python3*", "usr/lib/python3*", "usr/bin/pydoc3*", "usr/bin/pdb3*", "etc/python3*")
 _PLACES = ("", "python", "install", "python/install")
@@ -33,7 +33,7 @@ _PLACES = ("", "python", "install", "python/install")
 class Base:
     """What an interpreter is laid over."""
 
-    toolchain: Toolchain
+    toolchain: BuildEnvironment
     made: Made
 
 
@@ -41,13 +41,13 @@ def make(name: str, settings: InterpreterSettings, base: Callable[[str], Base], 
     """Make the tree at ``root``, which must not exist; its parent directory takes logs and what is unpacked.
 
     Args:
-        name: Of the toolchain.
+        name: Of the build environment.
         settings: Where the interpreter is.
-        base: Gives a toolchain by name.
+        base: Gives a build environment by name.
         root: Where the tree goes.
 
     Raises:
-        ToolchainError: there is no such interpreter, or it does not run; the sentence says why.
+        BuildEnvironmentError: there is no such interpreter, or it does not run; the sentence says why.
     """
     given = root.parent / "given"
     given.mkdir()
@@ -85,7 +85,7 @@ def _found(name: str, settings: InterpreterSettings, given: Path) -> tuple[Path,
                 return place, prefix
         if (place / "bin" / python).is_file() and (place / "lib" / python / "os.py").is_file():
             return place, None
-    raise ToolchainError(
+    raise BuildEnvironmentError(
         f"The interpreter {name} cannot be used: there is neither bin/{python} with lib/{python} in "
         f"{settings.path or settings.archive}, nor usr/bin/{python} of a root file system."
     )

@@ -1,4 +1,4 @@
-"""Writing the list of a toolchain's shared libraries, ``/etc/ld.so.cache``.
+"""Writing the list of a build environment's shared libraries, ``/etc/ld.so.cache``.
 
 The dynamic loader finds libraries without it, but ``ctypes.util.find_library`` does not (diffoscope needs libarchive).
 The tree's own ``ldconfig`` writes it; it follows links as the tree means them without ``chroot(2)``, so it needs no
@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rebuilder.environments.command import CommandError, run
-from rebuilder.errors import ToolchainError
+from rebuilder.errors import BuildEnvironmentError
 
 _SECONDS = 60
 _PROGRAM = "usr/sbin/ldconfig"
@@ -29,10 +29,12 @@ def write_cache(root: Path, *, log: Path) -> None:
         log: File for what the program prints.
 
     Raises:
-        ToolchainError: the tree has no ``ldconfig``, or it does not run on this machine.
+        BuildEnvironmentError: the tree has no ``ldconfig``, or it does not run on this machine.
     """
     command = [str(root / _PROGRAM), "-X", "-r", str(root)]
     try:
         run(command, environment={"LC_ALL": "C.UTF-8"}, log=log, seconds=_SECONDS)
     except CommandError as error:
-        raise ToolchainError(f"The toolchain's list of shared libraries cannot be written: {error}.") from error
+        raise BuildEnvironmentError(
+            f"The build environment's list of shared libraries cannot be written: {error}."
+        ) from error

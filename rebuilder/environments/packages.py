@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
-from rebuilder.errors import ToolchainError
+from rebuilder.errors import BuildEnvironmentError
 from rebuilder.model.environment import Package, Release
 from rebuilder.model.value import Sha256
 
@@ -26,7 +26,7 @@ def packages(root: Path) -> tuple[Package, ...]:
         root: The tree, with apt's lists and downloaded archives still in it.
 
     Raises:
-        ToolchainError: there is none, one is in no list, or its bytes are not those of the list.
+        BuildEnvironmentError: there is none, one is in no list, or its bytes are not those of the list.
     """
     known = {
         (each.name, each.version, each.architecture): each
@@ -41,10 +41,14 @@ def packages(root: Path) -> tuple[Package, ...]:
         with deb.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         if package is None or package.sha256 != sha256:
-            raise ToolchainError(f"The package {name} {version} is not the one that the archive's signed list names.")
+            raise BuildEnvironmentError(
+                f"The package {name} {version} is not the one that the archive's signed list names."
+            )
         found.append(package)
     if not found:
-        raise ToolchainError("Apt downloaded no packages, so it is not known what the toolchain is made from.")
+        raise BuildEnvironmentError(
+            "Apt downloaded no packages, so it is not known what the build environment is made from."
+        )
     return tuple(found)
 
 

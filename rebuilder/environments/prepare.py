@@ -1,4 +1,4 @@
-"""``python -m rebuilder.environments.prepare --root DIR NAME…``: make toolchains ahead of their first use."""
+"""``python -m rebuilder.environments.prepare --root DIR NAME…``: make build environments ahead of their first use."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from rebuilder.environments.catalog import catalog
-from rebuilder.environments.configured import configured_toolchains
+from rebuilder.environments.configured import configured_environments
 from rebuilder.errors import ExitCode, RebuilderError
-from rebuilder.model.toolchain_settings import ToolchainSettings
+from rebuilder.model.environment_settings import EnvironmentSettings
 
 
 class _Now:
@@ -23,7 +23,7 @@ class _Now:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Make each toolchain that is named and not there yet; one line for each on standard output."""
+    """Make each build environment that is named and not there yet; one line for each on standard output."""
     parser = argparse.ArgumentParser(prog="python -m rebuilder.environments.prepare", description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="directory to keep them in")
     parser.add_argument("--remake", action="store_true", help="make them again from what the archive has now")
@@ -39,10 +39,10 @@ def main(arguments: Sequence[str]) -> int:
     if bool(options.names) == options.all:
         parser.error("it needs either names or --all")
     try:
-        settings = ToolchainSettings(accept_expired=options.accept_expired)
+        settings = EnvironmentSettings(accept_expired=options.accept_expired)
     except ValidationError as error:
         parser.error(f"argument --accept-expired: {error.errors()[0]['ctx']['error']}")
-    store = configured_toolchains(
+    store = configured_environments(
         options.root,
         _Now(),
         settings=settings,
@@ -51,17 +51,17 @@ def main(arguments: Sequence[str]) -> int:
     for name in options.names or catalog():
         begun = time.monotonic()
         try:
-            toolchain = store.remake(name) if options.remake else store.get(name)
+            environment = store.remake(name) if options.remake else store.get(name)
         except RebuilderError as error:
             print(error, f"{error.hint}" if error.hint else "", sep="\n", file=sys.stderr)  # noqa: T201
             return error.exit_code
         seconds = time.monotonic() - begun
-        provided = ", ".join(f"{what.title()} {version}" for what, version in toolchain.provides.items())
+        provided = ", ".join(f"{what.title()} {version}" for what, version in environment.provides.items())
         print(  # noqa: T201
-            f"{name}: sha256 {toolchain.sha256}, {provided}, "
-            f"{len(toolchain.summary.packages)} packages, {seconds:.2f} s"
+            f"{name}: sha256 {environment.sha256}, {provided}, "
+            f"{len(environment.summary.packages)} packages, {seconds:.2f} s"
         )
-        for note in toolchain.summary.notes:
+        for note in environment.summary.notes:
             print(f"  {note}", file=sys.stderr)  # noqa: T201
     return ExitCode.OK
 

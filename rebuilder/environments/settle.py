@@ -1,4 +1,4 @@
-"""Bringing a freshly extracted tree into the one form a toolchain has."""
+"""Bringing a freshly extracted tree into the one form a build environment has."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TIME = 946_684_800
 """Every entry's time of last modification: 2000-01-01T00:00:00Z, in seconds since 1970."""
 
 RECIPE = 2
-"""Raised whenever the same packages come out as another tree: the toolchains that are there are made again then."""
+"""Raised whenever the same packages come out as another tree: the environments that are there are made again then."""
 
 MOUNT_POINTS = ("proc", "sys", "dev", "build", "inputs", "out", "tools", "tmp", "run")
 
@@ -81,7 +81,7 @@ def level(root: Path) -> None:
 
     Directories and files that somebody may execute become 0755, other files 0644: readable for the unprivileged
     user a build runs as, and without setuid and setgid bits, which mean nothing there or worse. Files keep their
-    owner's write bit, because tools copy modes into what they build, and a toolchain should look like any Debian; it
+    owner's write bit, because tools copy modes into what they build, and an environment should look like any Debian; it
     is mounted read-only, and :func:`rebuilder.environments.tree.fingerprint` tells when it was written to.
     """
     top = os.fsencode(root)

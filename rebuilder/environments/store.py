@@ -1,4 +1,4 @@
-"""The toolchains of one machine: made once, kept by digest, checked before every use.
+"""The build environments of one machine: made once, kept by digest, checked before every use.
 
 Below the root directory::
 
@@ -37,13 +37,13 @@ from rebuilder.clock import Clock
 from rebuilder.environments import exchange
 from rebuilder.environments.catalog import find
 from rebuilder.environments.debootstrap import Mmdebstrap
-from rebuilder.environments.protocol import Toolchain, Wanted
+from rebuilder.environments.protocol import BuildEnvironment, Wanted
 from rebuilder.environments.record import Record
 from rebuilder.environments.settle import RECIPE, retime
 from rebuilder.environments.tree import changes, fingerprint, listing
-from rebuilder.errors import CorruptToolchainError, ToolchainError, UsageError
+from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError, UsageError
 from rebuilder.model.environment import Made, Manifest, Specification
-from rebuilder.model.report import ToolchainSummary
+from rebuilder.model.report import EnvironmentSummary
 from rebuilder.model.value import canonical_json, sha256_hex
 
 Maker = Callable[[Manifest, Path], Made]
@@ -66,8 +66,8 @@ class Kept(NamedTuple):
     """What stands for it now; none for one that a later one took the place of, or that was imported."""
 
 
-class DebianToolchains:
-    """Implements :class:`rebuilder.environments.protocol.Toolchains`."""
+class EnvironmentStore:
+    """Implements :class:`rebuilder.environments.protocol.Environments`."""
 
     def __init__(
         self,
@@ -78,14 +78,14 @@ class DebianToolchains:
         maker: Maker | None = None,
         specs: Callable[[str], Manifest] = find,
     ) -> None:
-        """Use (and fill) the toolchains below ``root``.
+        """Use (and fill) the build environments below ``root``.
 
         Args:
             root: Directory, made when it is missing.
             clock: For the time of making in the record.
             report: Told what takes long; nobody when None.
             maker: What makes a tree; mmdebstrap when None.
-            specs: Gives the specification of a name, or raises ToolchainError.
+            specs: Gives the specification of a name, or raises BuildEnvironmentError.
         """
         self._root = root.absolute()
         self._clock = clock
@@ -97,13 +97,13 @@ class DebianToolchains:
         self._outdated: dict[str, str] = {}
         """By digest, what is said of a tree that was to be made again and could not be."""
 
-    def get(self, wanted: Wanted) -> Toolchain:
-        """The toolchain that is wanted, checked each time; made when there is none yet, or its manifest changed.
+    def get(self, wanted: Wanted) -> BuildEnvironment:
+        """The environment that is wanted, checked each time; made when there is none yet, or its manifest changed.
 
         One that was made to an earlier specification is used where it cannot be made again, and says so.
 
         Raises:
-            ToolchainError: it cannot be made or read, or was modified; the sentence says which file.
+            BuildEnvironmentError: it cannot be made or read, or was modified; the sentence says which file.
         """
         if isinstance(wanted, Specification):
             return self._specified(wanted)
@@ -117,36 +117,36 @@ class DebianToolchains:
                         record = self._made_again(spec, record)
             return self._checked(record)
 
-    def kept(self, name: str) -> Toolchain | None:
-        """The toolchain of that name, checked like :meth:`get` does; None when it would have to be made.
+    def kept(self, name: str) -> BuildEnvironment | None:
+        """The build environment of that name, checked like :meth:`get` does; None when it would have to be made.
 
         Raises:
-            ToolchainError: it cannot be read, or was modified.
+            BuildEnvironmentError: it cannot be read, or was modified.
         """
         spec = self._specs(name)
         with _disk_errors(self._root):
             record = self._current(spec)
             return self._checked(record) if record is not None and _fits(record, spec) else None
 
-    def remake(self, name: str) -> Toolchain:
+    def remake(self, name: str) -> BuildEnvironment:
         """Make it afresh from what the archive has now; the one before stays available by its digest.
 
         Raises:
-            ToolchainError: it cannot be made.
+            BuildEnvironmentError: it cannot be made.
         """
         spec = self._specs(name)
         with _disk_errors(self._root), self._lock(name):
             return self._checked(self._make(spec))
 
-    def by_digest(self, sha256: str) -> Toolchain:
-        """A toolchain made earlier, checked like :meth:`get` does.
+    def by_digest(self, sha256: str) -> BuildEnvironment:
+        """A build environment made earlier, checked like :meth:`get` does.
 
         Raises:
-            ToolchainError: this machine has none with that digest, or it was modified.
+            BuildEnvironmentError: this machine has none with that digest, or it was modified.
         """
         if not _DIGEST.fullmatch(sha256) or not self._tree(sha256).is_dir():
-            raise ToolchainError(
-                f"This machine has no toolchain with the digest {sha256[:64]}.",
+            raise BuildEnvironmentError(
+                f"This machine has no build environment with the digest {sha256[:64]}.",
                 hint="A machine that has it can export it: `rebuilder environments export` there, `import` here.",
             )
         with _disk_errors(self._root):
@@ -157,10 +157,10 @@ class DebianToolchains:
 
         Args:
             sha256: Digest of the tree.
-            name: Of the toolchain that it is to be the record of; None: the first that came to this tree.
+            name: Of the build environment that it is to be the record of; None: the first that came to this tree.
 
         Raises:
-            ToolchainError: it cannot be read.
+            BuildEnvironmentError: it cannot be read.
         """
         own = self._tree(sha256) / f"{name}.json"
         file = own if name is not None and own.exists() else self._tree(sha256) / "record.json"
@@ -179,7 +179,7 @@ class DebianToolchains:
             names.setdefault(pointer.read_text(encoding="ascii", errors="replace").strip(), []).append(pointer.name)
         found = []
         for place in (self._root / "trees").glob("[0-9a-f]*"):
-            with suppress(ToolchainError):
+            with suppress(BuildEnvironmentError):
                 found.append(Kept(self.record(place.name), tuple(names.get(place.name, ()))))
         found.sort(key=lambda each: each.record.made_at, reverse=True)
         return tuple(sorted(found, key=lambda each: each.record.spec.name))
@@ -188,7 +188,7 @@ class DebianToolchains:
         """Write one environment into a file, the same bytes each time; see :mod:`rebuilder.environments.exchange`.
 
         Raises:
-            ToolchainError: this machine has none with that digest, or it was modified.
+            BuildEnvironmentError: this machine has none with that digest, or it was modified.
             UsageError: the file is there already, or cannot be made where it is to be.
         """
         environment = self.by_digest(sha256)
@@ -203,14 +203,16 @@ class DebianToolchains:
                 document = canonical_json(self.record(sha256).public.document())
                 exchange.write(draft, document, listing(environment.root), environment.root)
         except exchange.NotAnExportError as error:
-            raise ToolchainError(f"The toolchain {environment.name} cannot be exported: {error}.") from error
+            raise BuildEnvironmentError(
+                f"The build environment {environment.name} cannot be exported: {error}."
+            ) from error
 
-    def import_(self, file: Path) -> Toolchain:
+    def import_(self, file: Path) -> BuildEnvironment:
         """Take in what :meth:`export` wrote, on whatever machine. It can be had by its digest; no name stands for it.
 
         Raises:
             UsageError: the file cannot be read, or is no export; nothing of it is kept.
-            ToolchainError: it cannot be stored.
+            BuildEnvironmentError: it cannot be stored.
         """
         try:
             source = file.open("rb")
@@ -261,7 +263,7 @@ class DebianToolchains:
             How many were removed.
 
         Raises:
-            ToolchainError: the store cannot be read or changed.
+            BuildEnvironmentError: the store cannot be read or changed.
         """
         with _disk_errors(self._root):
             old = [each for each in (self._root / "trees").glob("*/superseded") if _older(each, before)]
@@ -277,15 +279,15 @@ class DebianToolchains:
                 shutil.rmtree(place)
             return len(gone)
 
-    def _specified(self, wanted: Specification) -> Toolchain:
+    def _specified(self, wanted: Specification) -> BuildEnvironment:
         """The one with exactly that content, made where the archive still has every package of it."""
         for each in self.kept_trees():
             if each.record.specification.same_content(wanted):
                 return self.by_digest(each.record.sha256)
         name = f"specification-{wanted.digest[:16]}"
         if wanted.method != "extracted" or wanted.recipe != RECIPE:
-            raise ToolchainError(
-                f"This machine has no toolchain with the specification {wanted.digest}, and cannot make it.",
+            raise BuildEnvironmentError(
+                f"This machine has no build environment with the specification {wanted.digest}, and cannot make it.",
                 hint="A machine that has it can export it: `rebuilder environments export` there, `import` here.",
             )
         pinned = Manifest(
@@ -304,7 +306,7 @@ class DebianToolchains:
         """The record of the tree that a name stands for; None when there is none.
 
         Raises:
-            CorruptToolchainError: that tree was made under another name.
+            CorruptEnvironmentError: that tree was made under another name.
         """
         pointer = self._root / "current" / spec.name
         try:
@@ -315,8 +317,8 @@ class DebianToolchains:
             return None
         record = self.record(sha256, spec.name)
         if record.spec.name != spec.name:
-            raise CorruptToolchainError(
-                f"The toolchain {spec.name} was modified: the name stands for a tree that was made as "
+            raise CorruptEnvironmentError(
+                f"The build environment {spec.name} was modified: the name stands for a tree that was made as "
                 f"{record.spec.name!r}.",
                 hint=f"Find out who did it. To have it made again, remove {pointer}.",
             )
@@ -329,7 +331,7 @@ class DebianToolchains:
         """
         try:
             return self._make(spec)
-        except ToolchainError as error:
+        except BuildEnvironmentError as error:
             if before is None or spec.interpreter is not None or before.spec.provides != spec.provides:
                 raise
             note = (
@@ -340,19 +342,19 @@ class DebianToolchains:
             self._outdated[before.sha256] = note
             return before
 
-    def _checked(self, record: Record) -> Toolchain:
+    def _checked(self, record: Record) -> BuildEnvironment:
         root, note = self._tree(record.sha256) / "root", self._outdated.get(record.sha256)
         if not root.is_dir():
             raise self._broken(record.sha256, "root")
         if fingerprint(root) != self._fingerprints.get(record.sha256):
             self._read_whole(record, root)
-        return Toolchain(
+        return BuildEnvironment(
             name=record.spec.name,
             sha256=record.sha256,
             root=root,
             provides=record.spec.provides,
             specification=record.specification,
-            summary=ToolchainSummary(
+            summary=EnvironmentSummary(
                 name=record.spec.name,
                 sha256=record.sha256,
                 provides=record.spec.provides,
@@ -379,12 +381,12 @@ class DebianToolchains:
                     with suppress(OSError):  # in somebody else's store, or on a full disk, it is only told again
                         write_whole(file, before.encode(), durable=True)
                 return
-        raise CorruptToolchainError(
-            f"The toolchain {record.spec.name} was changed while it was read.",
+        raise CorruptEnvironmentError(
+            f"The build environment {record.spec.name} was changed while it was read.",
             hint=f"Find out which program writes below {root.parent}.",
         )
 
-    def _modified(self, record: Record, root: Path, found: bytes) -> ToolchainError:
+    def _modified(self, record: Record, root: Path, found: bytes) -> BuildEnvironmentError:
         try:
             recorded = (root.parent / "listing").read_bytes()
         except OSError:
@@ -392,17 +394,17 @@ class DebianToolchains:
         name = record.spec.name
         hint = f"Find out who did it. To have it made again, remove {root.parent}."
         if sha256_hex(recorded) != record.sha256:
-            return CorruptToolchainError(f"The toolchain {name} and its listing were modified.", hint=hint)
+            return CorruptEnvironmentError(f"The build environment {name} and its listing were modified.", hint=hint)
         changed = changes(recorded, found)
         more = f", and {len(changed) - 3} more" if len(changed) > 3 else ""
-        return CorruptToolchainError(
-            f"The toolchain {name} was modified since it was made: {', '.join(changed[:3])}{more}.", hint=hint
+        return CorruptEnvironmentError(
+            f"The build environment {name} was modified since it was made: {', '.join(changed[:3])}{more}.", hint=hint
         )
 
-    def _broken(self, sha256: str, what: str) -> ToolchainError:
+    def _broken(self, sha256: str, what: str) -> BuildEnvironmentError:
         tree = self._tree(sha256)
-        return ToolchainError(
-            f"The toolchain at {tree} cannot be used: its {what} is missing or malformed.",
+        return BuildEnvironmentError(
+            f"The build environment at {tree} cannot be used: its {what} is missing or malformed.",
             hint=f"To have it made again, remove {tree}.",
         )
 
@@ -416,7 +418,9 @@ class DebianToolchains:
         try:
             record, found = self._fill(spec, place)
             if expected is not None and not record.specification.same_content(expected):
-                raise ToolchainError(f"The archive no longer has what the specification {expected.digest} names.")
+                raise BuildEnvironmentError(
+                    f"The archive no longer has what the specification {expected.digest} names."
+                )
             tree = self._tree(record.sha256)
             if tree.exists():
                 self._keep(record, tree)
@@ -468,7 +472,7 @@ class DebianToolchains:
 
     @contextmanager
     def _lock(self, name: str) -> Iterator[None]:
-        """Let one process at a time make a toolchain; the kernel frees the lock of one that dies."""
+        """Let one process at a time make a build environment; the kernel frees the lock of one that dies."""
         _directory(self._root)
         making = _directory(self._root / "making")
         with (making / f".{name}.lock").open("wb") as file:
@@ -495,8 +499,8 @@ def _disk_errors(root: Path) -> Iterator[None]:
         yield
     except OSError as error:
         place = error.filename or root
-        raise ToolchainError(
-            f"The toolchains below {root} cannot be used: {error.strerror or error} ({place}).",
+        raise BuildEnvironmentError(
+            f"The build environments below {root} cannot be used: {error.strerror or error} ({place}).",
             hint="Check the free space and the permissions there.",
         ) from error
 

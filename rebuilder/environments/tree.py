@@ -1,4 +1,4 @@
-"""Reading a toolchain's tree: its listing, its digest, and a quick fingerprint.
+"""Reading a build environment's tree: its listing, its digest, and a quick fingerprint.
 
 A listing has one line per entry, sorted by path (as bytes), the tree's own root first::
 
@@ -8,8 +8,8 @@ A listing has one line per entry, sorted by path (as bytes), the tree's own root
 
 that is: type, permission bits, then size in bytes and SHA-256 for a file or the target for a symbolic link, then the
 path. Paths and targets are percent-encoded (RFC 3986), so a line always has the same number of words. The digest of a
-toolchain is the SHA-256 of its listing. Owners, inode numbers and link counts are not part of it: they differ between
-machines and between a toolchain made as root and the same one made by an ordinary user. Times are not part of it
+environment is the SHA-256 of its listing. Owners, inode numbers and link counts are not part of it: they differ between
+machines and between an environment made as root and the same one made by an ordinary user. Times are not part of it
 either, because they carry no information: every entry has the one time that :mod:`rebuilder.environments.settle` gives.
 """
 
@@ -24,7 +24,7 @@ from operator import attrgetter
 from pathlib import Path
 from urllib.parse import quote_from_bytes
 
-from rebuilder.errors import ToolchainError
+from rebuilder.errors import BuildEnvironmentError
 
 _SAFE = "/+,:=@~-._"
 _64_BITS = (1 << 64) - 1
@@ -34,7 +34,7 @@ def listing(root: Path) -> bytes:
     """List a tree, reading every file of it.
 
     Raises:
-        ToolchainError: it holds something that is no file, directory or symbolic link.
+        BuildEnvironmentError: it holds something that is no file, directory or symbolic link.
         OSError: it cannot be read.
     """
     lines = sorted((path, _line(root, path, status)) for path, status in walk(root))
@@ -68,7 +68,7 @@ def _line(root: Path, path: bytes, status: os.stat_result) -> bytes:
     elif stat.S_ISLNK(status.st_mode):
         words = f"l {quote_from_bytes(os.readlink(place), safe=_SAFE)}"  # noqa: PTH115 - bytes
     else:
-        raise ToolchainError(f"{os.fsdecode(place)} is neither a file, a directory nor a symbolic link.")
+        raise BuildEnvironmentError(f"{os.fsdecode(place)} is neither a file, a directory nor a symbolic link.")
     return f"{words} {quote_from_bytes(path, safe=_SAFE)}\n".encode()
 
 

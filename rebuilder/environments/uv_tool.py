@@ -11,7 +11,7 @@ from typing import Any
 from uv import find_uv_bin
 
 from rebuilder.atomic_file import write_whole
-from rebuilder.errors import ToolchainError
+from rebuilder.errors import BuildEnvironmentError
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.value import Sha256
 from rebuilder.store.protocol import Blobs
@@ -32,7 +32,7 @@ def uv_input(blobs: Blobs, cache_dir: Path, *, executable: Path | None = None) -
         executable: Another file to use; the one of the installed Python package ``uv`` when None.
 
     Raises:
-        ToolchainError: there is none, or it cannot be read.
+        BuildEnvironmentError: there is none, or it cannot be read.
         StoreError: the blobs cannot be written.
     """
     try:
@@ -43,7 +43,7 @@ def uv_input(blobs: Blobs, cache_dir: Path, *, executable: Path | None = None) -
             sha256, _ = blobs.put_stream(_chunks(program), max_bytes=_LARGEST)
             _remember(cache_dir / "uv.json", mark, sha256)
     except OSError as error:
-        raise ToolchainError(
+        raise BuildEnvironmentError(
             f"The uv program that builds need cannot be read: {error}.",
             hint="Install the Python package uv beside this one.",
         ) from error

@@ -27,7 +27,7 @@ class AlarmKind(StrEnum):
     REGRESSION = "regression"
     """Releases before were confirmed, this one is not; or this very file was confirmed before."""
     STORE_CORRUPT = "store-corrupt"
-    """A blob or a toolchain of ours is not what it was."""
+    """A blob or a build environment of ours is not what it was."""
     ATTESTATION_INVALID = "attestation-invalid"
     """Upstream published an attestation that does not hold."""
     ATTESTATION_VANISHED = "attestation-vanished"

@@ -41,7 +41,7 @@ class Input(Value):
     executable: bool = False
 
 
-class ToolchainRef(Value):
+class EnvironmentRef(Value):
     """The read-only root file system of a build."""
 
     name: str
@@ -78,7 +78,7 @@ class BuildDefinition(Value):
     """File name of the artifact this is to rebuild; for other runs, of what they look at."""
     source: Source | None = None
     inputs: tuple[Input, ...] = ()
-    toolchain: ToolchainRef
+    toolchain: EnvironmentRef
     commands: tuple[tuple[str, ...], ...]
     """Run in order, in one sandbox, each from ``directory``; the first that fails ends the run."""
     environment: dict[str, str]
@@ -154,14 +154,14 @@ class BuildDefinition(Value):
             pydantic.ValidationError, KeyError, TypeError: when the document has another shape.
         """
         outer, inner = document["externalParameters"], document["internalParameters"]
-        toolchain, *inputs = document["resolvedDependencies"]
+        environment, *inputs = document["resolvedDependencies"]
         return cls.model_validate(
             {
                 "build_type": document["buildType"],
                 "purl": outer["purl"],
                 "filename": outer["filename"],
                 "source": outer.get("source"),
-                "toolchain": {"name": toolchain["name"], "sha256": toolchain["digest"]["dirTree"]},
+                "toolchain": {"name": environment["name"], "sha256": environment["digest"]["dirTree"]},
                 "inputs": [_input(each) for each in inputs],
                 "commands": inner["commands"],
                 "environment": inner["environment"],

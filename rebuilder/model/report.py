@@ -28,7 +28,7 @@ class Stage(StrEnum):
 
     FETCH = "fetch"
     ATTESTATIONS = "attestations"
-    TOOLCHAIN = "toolchain"
+    ENVIRONMENT = "toolchain"
     RESOLVE = "resolve"
     BUILD = "build"
     COMPARE = "compare"
@@ -37,7 +37,7 @@ class Stage(StrEnum):
     PUBLISH = "publish"
 
 
-class ToolchainSummary(Value):
+class EnvironmentSummary(Value):
     """What a page shows of a build environment."""
 
     name: str
@@ -63,7 +63,7 @@ class Report(Value):
     evidence: Evidence
     attempts: tuple[Attempt, ...] = ()
     decision: Decision
-    toolchains: tuple[ToolchainSummary, ...] = ()
+    toolchains: tuple[EnvironmentSummary, ...] = ()
     alarms: tuple[Alarm, ...] = ()
     provenance: Provenance | None = None
     """What upstream signed about the artifact; None in reports from before this was checked."""

@@ -33,7 +33,7 @@ class Tier(StrEnum):
     """How thoroughly."""
 
     QUICK = "quick"
-    """The first hypothesis only, from the source archive, with the toolchain that is there; no repository is asked.
+    """The first hypothesis only, from the source archive, with the environment that is there; no repository is asked.
 
     What it does not confirm is looked at again in full before anything is said about it.
     """
@@ -50,8 +50,8 @@ class Check(StrEnum):
     """Evidence is collected anew, and hypotheses are tried."""
     INPUTS = "inputs"
     """Published bytes are fetched again; the definition that confirmed it is run again from the stored inputs."""
-    TOOLCHAIN = "toolchain"
-    """As ``verify``, after the toolchains were made anew."""
+    ENVIRONMENT = "toolchain"
+    """As ``verify``, after the build environments were made anew."""
 
 
 class Order(Value):

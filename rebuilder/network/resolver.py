@@ -19,7 +19,7 @@ from packaging.requirements import InvalidRequirement
 from packaging.utils import canonicalize_name
 from pydantic import ValidationError
 
-from rebuilder.errors import StoreError, ToolchainError, UnavailableError, UsageError
+from rebuilder.errors import BuildEnvironmentError, StoreError, UnavailableError, UsageError
 from rebuilder.foreign_words import read_requirement
 from rebuilder.model.resolution import Pin, Resolution
 from rebuilder.model.value import canonical_json, sha256_hex
@@ -198,7 +198,7 @@ class UvResolver:
             raise UnavailableError(message, hint="Try again later; the index may be slow.") from None
         except OSError as error:
             message = f"uv cannot be started from {self._settings.binary}: {error.strerror}."
-            raise ToolchainError(message, hint="Install the rebuilder again, uv comes with it.") from None
+            raise BuildEnvironmentError(message, hint="Install the rebuilder again, uv comes with it.") from None
 
     def _environment(self, home: Path) -> dict[str, str]:
         """All that uv gets to know. The index goes here since everybody may read command lines."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rebuilder.environments.protocol import Toolchain, Toolchains
-from rebuilder.errors import CorruptToolchainError, SandboxUnavailableError, ToolchainError
+from rebuilder.environments.protocol import BuildEnvironment, Environments
+from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError, SandboxUnavailableError
 from rebuilder.model.attempt import Run
-from rebuilder.model.definition import BuildDefinition, ToolchainRef
+from rebuilder.model.definition import BuildDefinition, EnvironmentRef
 from rebuilder.sandbox.protocol import Sandbox
 from rebuilder.store.protocol import Blobs
 
@@ -17,13 +17,13 @@ class LocalRunner:
 
     Args:
         sandboxes: By their kind.
-        toolchains: Where toolchains come from.
+        environments: Where build environments come from.
         blobs: Where inputs are.
     """
 
-    def __init__(self, sandboxes: Mapping[str, Sandbox], toolchains: Toolchains, blobs: Blobs) -> None:
+    def __init__(self, sandboxes: Mapping[str, Sandbox], environments: Environments, blobs: Blobs) -> None:
         self._sandboxes = sandboxes
-        self._toolchains = toolchains
+        self._environments = environments
         self._blobs = blobs
 
     def __call__(self, definition: BuildDefinition) -> Run:
@@ -31,7 +31,7 @@ class LocalRunner:
 
         Raises:
             SandboxUnavailableError: there is no such sandbox, or this machine cannot give its isolation.
-            ToolchainError: the toolchain cannot be had.
+            BuildEnvironmentError: the build environment cannot be had.
             StoreError: an input is not stored, or is damaged.
             SandboxFaultError: the sandbox itself failed.
         """
@@ -41,18 +41,18 @@ class LocalRunner:
                 f"The build definition asks for the sandbox {definition.sandbox!r}; "
                 f"here there is {', '.join(sorted(self._sandboxes))}."
             )
-        toolchain = self._toolchain(definition.toolchain)
+        environment = self._environment(definition.toolchain)
         inputs = {each.path: self._blobs.path(each.sha256) for each in definition.inputs}
-        return sandbox.run(definition, toolchain=toolchain.root, inputs=inputs)
+        return sandbox.run(definition, root=environment.root, inputs=inputs)
 
-    def _toolchain(self, wanted: ToolchainRef) -> Toolchain:
+    def _environment(self, wanted: EnvironmentRef) -> BuildEnvironment:
         """The one with the digest, whatever its name stands for now; made when it is not here and may come out so."""
         try:
-            return self._toolchains.by_digest(wanted.sha256)
-        except CorruptToolchainError:
+            return self._environments.by_digest(wanted.sha256)
+        except CorruptEnvironmentError:
             raise
-        except ToolchainError:
-            made = self._toolchains.get(wanted.name)
+        except BuildEnvironmentError:
+            made = self._environments.get(wanted.name)
             if made.sha256 != wanted.sha256:
                 raise
             return made

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rebuilder.environments.protocol import Toolchains
+from rebuilder.environments.protocol import Environments
 from rebuilder.foreign_json import JsonLimits, read_json
 from rebuilder.model.attempt import Outcome, Run
-from rebuilder.model.definition import BuildDefinition, Input, Limits, ToolchainRef
+from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits
 from rebuilder.sandbox import program_archive
 from rebuilder.sandbox.local_runner import LocalRunner
 from rebuilder.sandbox.protocol import ProgramResult, Sandbox
@@ -41,17 +41,17 @@ class SandboxPrograms:
 
     Args:
         sandbox: Where programs run.
-        toolchains: Where their Python comes from.
+        environments: Where their Python comes from.
         blobs: Where inputs, logs and results are.
-        toolchain_name: A toolchain with Python 3.9 or newer.
+        environment_name: A build environment with Python 3.9 or newer.
     """
 
-    def __init__(self, sandbox: Sandbox, toolchains: Toolchains, blobs: Blobs, toolchain_name: str) -> None:
+    def __init__(self, sandbox: Sandbox, environments: Environments, blobs: Blobs, environment_name: str) -> None:
         self._kind = sandbox.kind
-        self._run = LocalRunner({sandbox.kind: sandbox}, toolchains, blobs)
-        self._toolchains = toolchains
+        self._run = LocalRunner({sandbox.kind: sandbox}, environments, blobs)
+        self._environments = environments
         self._blobs = blobs
-        self._toolchain_name = toolchain_name
+        self._environment_name = environment_name
         self._inputs: dict[str, Input] = {}
 
     def program_input(self, family: str) -> Input:
@@ -73,14 +73,14 @@ class SandboxPrograms:
 
         The document is None when the program failed, or wrote something that is not JSON.
         """
-        toolchain = self._toolchains.get(self._toolchain_name)
+        environment = self._environments.get(self._environment_name)
         programs = self.program_input(family)
         definition = BuildDefinition(
             build_type=BUILD_TYPE,
             purl="pkg:generic/rebuilder-programs",
             filename=inputs[0].name if inputs else program,
             inputs=(programs, *inputs),
-            toolchain=ToolchainRef(name=toolchain.name, sha256=toolchain.sha256),
+            toolchain=EnvironmentRef(name=environment.name, sha256=environment.sha256),
             commands=(("python3", "-I", programs.path, program, *arguments, "--result", f"/out/{RESULT}"),),
             environment=_ENVIRONMENT,
             sandbox=self._kind,

@@ -18,12 +18,12 @@ class Sandbox(Protocol):
         """``bubblewrap``, ``uml``; equals :attr:`BuildDefinition.sandbox` of what it runs."""
         ...
 
-    def run(self, definition: BuildDefinition, *, toolchain: Path, inputs: Mapping[str, Path]) -> Run:
+    def run(self, definition: BuildDefinition, *, root: Path, inputs: Mapping[str, Path]) -> Run:
         """Run the commands; give back the outcome, the log and the files left in ``/out`` (as blobs).
 
         Args:
             definition: What to run.
-            toolchain: Root directory of the toolchain on this machine.
+            root: Root directory of the build environment on this machine.
             inputs: Path inside the sandbox to the file on this machine, for every ``definition.inputs``.
 
         Raises:
@@ -56,7 +56,7 @@ class Programs(Protocol):
         """Run ``python3 /tools/FAMILY.pyz PROGRAM ARGUMENTS… --result /out/result.json`` with these blobs bound.
 
         Raises:
-            SandboxUnavailableError, SandboxFaultError, ToolchainError: see :class:`Sandbox`.
+            SandboxUnavailableError, SandboxFaultError, BuildEnvironmentError: see :class:`Sandbox`.
         """
         ...
 
@@ -76,7 +76,7 @@ class Runner(Protocol):
 
         Raises:
             SandboxUnavailableError: there is no such sandbox, or this machine cannot give its isolation.
-            ToolchainError: the build environment cannot be had.
+            BuildEnvironmentError: the build environment cannot be had.
             StoreError: an input is not stored, or is damaged.
             SandboxFaultError: the sandbox itself failed.
         """

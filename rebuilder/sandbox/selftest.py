@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from rebuilder.errors import RebuilderError
-from rebuilder.model.definition import BuildDefinition, Input, Limits, Role, ToolchainRef
+from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits, Role
 from rebuilder.model.value import Sha256
 from rebuilder.sandbox.bubblewrap.run_sandbox import Bubblewrap
 
@@ -61,7 +61,7 @@ def _definition(sources: dict[str, Path]) -> BuildDefinition:
         purl="pkg:generic/trial",
         filename="none",
         inputs=tuple(Input(role=Role.BUILD_TOOL, name=path, sha256=_NO_DIGEST, path=path) for path in sources),
-        toolchain=ToolchainRef(name="trial", sha256=_NO_DIGEST),
+        toolchain=EnvironmentRef(name="trial", sha256=_NO_DIGEST),
         commands=(("true",),),
         environment={"PATH": "/usr/bin:/bin"},
         limits=Limits(wall_seconds=30, cpu_seconds=30),

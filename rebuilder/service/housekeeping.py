@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from rebuilder.clock import Clock
-from rebuilder.environments.store import DebianToolchains
+from rebuilder.environments.store import EnvironmentStore
 from rebuilder.store.cache_pruning import prune_documents, prune_repositories, prune_unfinished
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.retention import Retention
@@ -31,14 +31,14 @@ class Housekeeping:
         self._keep = keep
         self._clock = clock
         self._retention = Retention(store / "blobs", keep, clock)
-        self._environments = DebianToolchains(store / "toolchains", clock)
+        self._environments = EnvironmentStore(store / "toolchains", clock)
 
     def step(self) -> None:
         """One round.
 
         Raises:
             StoreError: the store or the ledger cannot be used.
-            ToolchainError: the build environments cannot be tidied.
+            BuildEnvironmentError: the build environments cannot be tidied.
         """
         now = self._clock.now()
         before = now - self._keep

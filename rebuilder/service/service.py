@@ -36,7 +36,7 @@ from rebuilder.verification.signer import Signer
 from rebuilder.wiring import Wired, wire, wire_press
 
 _ESSENTIAL = ("trixie", "diffoscope", "bookworm")
-"""Toolchains that many verifications need; the others are made while the first are under way. Where the one with the
+"""Environments that many verifications need; the others are made while the first are under way. Where the one with the
 guest's kernel cannot be made, verdicts stand without a clock."""
 _LEDGER_SECONDS, _LEDGER_TRIES = 5, 180
 _LEDGER_MINUTES = _LEDGER_SECONDS * _LEDGER_TRIES // 60
@@ -96,14 +96,18 @@ class Service:
         log.info("Stopped.")
 
     def _prepare(self, stopping: threading.Event) -> None:
-        """Make the most needed toolchains before the first worker starts: it takes rights that workers do not have.
+        """Make the most needed environments before the first worker starts: it takes rights that workers do not have.
 
         An archive that does not answer is asked again.
         """
         for number, name in enumerate(_ESSENTIAL, 1):
-            self._making = f"Toolchains are being made, {number} of {len(_ESSENTIAL)} ({name}); no build begins before."
+            self._making = (
+                f"Build environments are being made, {number} of {len(_ESSENTIAL)} ({name}); no build begins before."
+            )
             while not stopping.is_set() and not self._made(name):
-                self._making = f"Toolchains are being made; {name} cannot be now, and is tried again every minute."
+                self._making = (
+                    f"Build environments are being made; {name} cannot be now, and is tried again every minute."
+                )
                 stopping.wait(60)
         self._making = None
 
@@ -136,11 +140,13 @@ class Service:
     def _made(self, name: str) -> bool:
         made = self._config.store / "toolchains" / "current" / name
         if not made.exists():
-            log.info("The toolchain %s is made from the Debian archive, once; that takes some ten seconds.", name)
+            log.info(
+                "The build environment %s is made from the Debian archive, once; that takes some ten seconds.", name
+            )
         try:
-            self._parts.toolchains.get(name)
+            self._parts.environments.get(name)
         except RebuilderError as error:
-            log.warning("The toolchain %s cannot be made: %s", name, error)
+            log.warning("The build environment %s cannot be made: %s", name, error)
             return False
         return True
 

@@ -44,15 +44,15 @@ from rebuilder.verification.findings import (
     carried_along,
     changed_bytes,
     diagnosed,
+    environments_of,
     foreign_bytes,
     raise_alarms,
     targets,
-    toolchains_of,
     vary,
 )
 from rebuilder.verification.journal import Journal
 from rebuilder.verification.parts import Parts
-from rebuilder.verification.recheck import can_be_repeated, reexamine, with_fresh_toolchains
+from rebuilder.verification.recheck import can_be_repeated, reexamine, with_fresh_environments
 from rebuilder.verification.signer import Signer
 
 _LATELY = timedelta(days=1)
@@ -183,8 +183,8 @@ class Coordinator:
         if before is not None and check is Check.INPUTS and can_be_repeated(before.report):
             tried = self._attempts(verification, before.report.evidence)
             return reexamine(self.parts, before, tried, verification.started)
-        if before is not None and check is Check.TOOLCHAIN:
-            with_fresh_toolchains(self.parts, before.report)
+        if before is not None and check is Check.ENVIRONMENT:
+            with_fresh_environments(self.parts, before.report)
         return self._examined(verification)
 
     def _verified(self, evidence: Evidence, signer: Signer, tier: Tier) -> Verified:
@@ -305,7 +305,7 @@ class Coordinator:
             diagnosis=diagnosis,
             variation=variation,
             remarks=tried.experiments.remarks,
-            toolchains=toolchains_of(parts, tried.attempts),
+            toolchains=environments_of(parts, tried.attempts),
             alarms=verification.alarms + alarms,
             seconds=parts.stopwatch.seconds,
             started=verification.started,

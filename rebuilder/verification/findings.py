@@ -18,7 +18,7 @@ from rebuilder.model.diagnosis import Diagnosis
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.log import written
 from rebuilder.model.provenance import Provenance
-from rebuilder.model.report import Stage, ToolchainSummary
+from rebuilder.model.report import EnvironmentSummary, Stage
 from rebuilder.model.trail import SourceTrail
 from rebuilder.model.value import Sha256
 from rebuilder.model.variation import Variation
@@ -40,15 +40,15 @@ def targets(evidence: Evidence) -> dict[str, Sha256]:
     return targets
 
 
-def toolchains_of(parts: Parts, attempts: Iterable[Attempt]) -> tuple[ToolchainSummary, ...]:
-    """The toolchains that attempts ran on, in the order of their first use.
+def environments_of(parts: Parts, attempts: Iterable[Attempt]) -> tuple[EnvironmentSummary, ...]:
+    """The build environments that attempts ran on, in the order of their first use.
 
     Raises:
-        ToolchainError: one that an attempt of an earlier process ran on is no longer here.
+        BuildEnvironmentError: one that an attempt of an earlier process ran on is no longer here.
     """
     digests = dict.fromkeys(each.hypothesis.definition.toolchain.sha256 for each in attempts)
     return tuple(
-        (parts.toolchains.seen.get(digest) or parts.toolchains.by_digest(digest)).summary for digest in digests
+        (parts.environments.seen.get(digest) or parts.environments.by_digest(digest)).summary for digest in digests
     )
 
 
@@ -56,7 +56,7 @@ def vary(parts: Parts, attempt: Attempt) -> Variation | None:
     """Build the definition of an attempt again with one thing changed at a time; None when it gives nothing at all.
 
     Raises:
-        ToolchainError, StoreError, SandboxUnavailableError, SandboxFaultError: see
+        BuildEnvironmentError, StoreError, SandboxUnavailableError, SandboxFaultError: see
             :meth:`rebuilder.verification.variation.VariationRunner.vary`.
     """
     parts.stopwatch.stage(Stage.BUILD, "with one thing changed at a time")

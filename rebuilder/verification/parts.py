@@ -14,7 +14,7 @@ from rebuilder.compare.finisher import Finisher
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.effective_limits import EffectiveLimits
 from rebuilder.sandbox.protocol import Runner
-from rebuilder.stopwatch import Stopwatch, WatchedToolchains
+from rebuilder.stopwatch import Stopwatch, WatchedEnvironments
 from rebuilder.store.protocol import Blobs
 from rebuilder.verification.journal import Journal
 from rebuilder.verification.steps import StepVerifier
@@ -29,7 +29,7 @@ class Parts:
     journal: Journal
     run: Runner
     steps: StepVerifier
-    toolchains: WatchedToolchains
+    environments: WatchedEnvironments
     comparer: Comparer
     finisher: Finisher
     find_carried: FindCarried

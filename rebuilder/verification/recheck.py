@@ -17,7 +17,7 @@ from rebuilder.model.trail import SourceTrail, Step, with_steps
 from rebuilder.model.verdict import Verdict
 from rebuilder.verification.attempts import AttemptRunner, retired_input
 from rebuilder.verification.experiments import Experiments, not_tried
-from rebuilder.verification.findings import alarms_about, diagnosed, targets, toolchains_of
+from rebuilder.verification.findings import alarms_about, diagnosed, environments_of, targets
 from rebuilder.verification.parts import Parts
 
 _MOST_BYTES = 2 << 30
@@ -47,7 +47,7 @@ def reexamine(parts: Parts, signed: SignedReport, tried: AttemptRunner, started:
     Raises:
         UnavailableError: the published file cannot be asked for; nothing is known about it then.
         StoreError: the published bytes, or an input, are no longer stored.
-        ToolchainError: the toolchain the definition names is no longer here.
+        BuildEnvironmentError: the build environment the definition names is no longer here.
         RebuilderError: something else on our side failed; it says nothing about the artifact.
     """
     report = signed.report
@@ -76,7 +76,7 @@ def reexamine(parts: Parts, signed: SignedReport, tried: AttemptRunner, started:
         diagnosis=diagnosis,
         variation=None,
         remarks=experiments.remarks,
-        toolchains=toolchains_of(parts, attempts),
+        toolchains=environments_of(parts, attempts),
         alarms=tuple(each for each in alarms_about(parts.journal, report.artifact) if each.filename in files),
         seconds=parts.stopwatch.seconds,
         started=started,
@@ -100,15 +100,15 @@ def _as_before(parts: Parts, report: Report, evidence: Evidence, experiments: Ex
     )
 
 
-def with_fresh_toolchains(parts: Parts, report: Report) -> None:
-    """Make the toolchains a report names anew, so that the examination after it uses what the archive has now.
+def with_fresh_environments(parts: Parts, report: Report) -> None:
+    """Make the build environments a report names anew, so that the examination after it uses what the archive has now.
 
     Raises:
-        ToolchainError: one cannot be made.
+        BuildEnvironmentError: one cannot be made.
     """
-    parts.stopwatch.stage(Stage.TOOLCHAIN)
+    parts.stopwatch.stage(Stage.ENVIRONMENT)
     for name in dict.fromkeys(each.name for each in report.toolchains):
-        parts.toolchains.remake(name)
+        parts.environments.remake(name)
 
 
 def _fetched_again(parts: Parts, evidence: Evidence, now: datetime) -> Evidence:

@@ -155,7 +155,7 @@ class VariationRunner:
         """Build it twice as it is, then with each factor changed; None when it gives nothing as it is.
 
         Raises:
-            ToolchainError, StoreError, SandboxFaultError: see :class:`rebuilder.sandbox.protocol.Runner`.
+            BuildEnvironmentError, StoreError, SandboxFaultError: see :class:`rebuilder.sandbox.protocol.Runner`.
             SandboxUnavailableError: the definition cannot be run here as it is.
         """
         self._spent = 0.0

@@ -43,11 +43,11 @@ def main() -> int:
         work.chmod(0o755)
         store = work / "store"
         store.mkdir(mode=0o755)
-        (store / "toolchains").symlink_to(options.toolchains.absolute())
+        (store / "toolchains").symlink_to(options.environments.absolute())
         row("rebuilder --help", measure([BIN / "rebuilder", "--help"], options.runs), "s", "goal < 0.3")
         for release in RELEASES:
             compare_with_uv(release, work, store, options.runs)
-        overhead = sandbox_overhead(work, options.toolchains, runs=options.runs * 5)
+        overhead = sandbox_overhead(work, options.environments, runs=options.runs * 5)
         row("sandbox start and teardown, over a bare process", overhead.sandbox * 1000, "ms", "goal <= 15")
         row("bare bwrap --unshare-all, over a bare process", overhead.bwrap * 1000, "ms", "")
         row("checking one attestation", attestation_seconds(runs=options.runs) * 1000, "ms", "goal <= 15")

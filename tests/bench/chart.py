@@ -16,7 +16,7 @@ _INK, _SOFT, _PAPER = "#1f2430", "#5b6270", "#ffffff"
 COLOURS: dict[Stage, str] = {
     Stage.FETCH: "#4477aa",
     Stage.ATTESTATIONS: "#66ccee",
-    Stage.TOOLCHAIN: "#bbbbbb",
+    Stage.ENVIRONMENT: "#bbbbbb",
     Stage.RESOLVE: "#aa3377",
     Stage.BUILD: "#228833",
     Stage.COMPARE: "#ccbb44",

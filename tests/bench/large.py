@@ -18,7 +18,7 @@ MEMBER_BYTES = 100_000
 
 
 def verify_large_wheel(work: Path, store: Path) -> tuple[int, float]:
-    """Verify it once, everything cold but the toolchain.
+    """Verify it once, everything cold but the build environment.
 
     Returns:
         Peak resident memory in bytes of the largest process outside the sandbox, and wall time in seconds.

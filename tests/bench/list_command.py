@@ -88,12 +88,12 @@ def _rounds(which: PublicList, options: argparse.Namespace) -> list[RoundFigures
 
 
 def _config(place: Path, options: argparse.Namespace) -> Config:
-    """Settings of a store of its own, with the toolchains that are there; the index is that of pip and uv."""
+    """Settings of a store of its own, with the build environments that are there; the index is that of pip and uv."""
     store = place / "store"
     store.mkdir(mode=0o755, parents=True, exist_ok=True)
-    toolchains = store / "toolchains"
-    if not toolchains.exists():
-        toolchains.symlink_to(options.toolchains.absolute())
+    environments = store / "toolchains"
+    if not environments.exists():
+        environments.symlink_to(options.environments.absolute())
     return Config(store=store, keys=place / "keys", clock=options.clock)
 
 

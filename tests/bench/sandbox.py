@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rebuilder.clock import SystemClock
-from rebuilder.environments.store import DebianToolchains
+from rebuilder.environments.store import EnvironmentStore
 from rebuilder.model.attempt import Outcome
-from rebuilder.model.definition import BuildDefinition, ToolchainRef
+from rebuilder.model.definition import BuildDefinition, EnvironmentRef
 from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
 from rebuilder.store.blobs import DiskBlobs
 
@@ -25,21 +25,21 @@ class Overhead:
     bwrap: float
 
 
-def sandbox_overhead(work: Path, toolchains: Path, *, runs: int) -> Overhead:
+def sandbox_overhead(work: Path, environments: Path, *, runs: int) -> Overhead:
     """Run ``true`` bare, in a bare bwrap, and in our sandbox, in turn."""
-    toolchain = DebianToolchains(toolchains, SystemClock()).get("bookworm")
+    environment = EnvironmentStore(environments, SystemClock()).get("bookworm")
     definition = BuildDefinition(
         build_type="tag:rebuilder,2026:bench",
         purl="pkg:generic/bench",
         filename="none",
-        toolchain=ToolchainRef(name=toolchain.name, sha256=toolchain.sha256),
+        toolchain=EnvironmentRef(name=environment.name, sha256=environment.sha256),
         commands=(("/usr/bin/true",),),
         environment={"PATH": "/usr/bin"},
     )
     sandbox = BubblewrapSandbox(DiskBlobs(work / "bench-blobs"), SystemClock(), scratch=work / "scratch")
 
     def in_sandbox() -> None:
-        run = sandbox.run(definition, toolchain=toolchain.root, inputs={})
+        run = sandbox.run(definition, root=environment.root, inputs={})
         assert run.outcome is Outcome.COMPLETED, run
 
     def program(*command: str) -> Callable[[], None]:

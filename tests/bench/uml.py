@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from rebuilder.clock import SystemClock
-from rebuilder.environments.store import DebianToolchains
+from rebuilder.environments.store import EnvironmentStore
 from tests.fakes.rooms import KINDS, real_room
 
 PROGRAMS = {
@@ -25,10 +25,10 @@ def main() -> None:
     arguments.add_argument("--runs", type=int, default=5)
     arguments.add_argument("--toolchains", type=Path, default=Path(".build/toolchains"))
     options = arguments.parse_args()
-    toolchains = DebianToolchains(options.toolchains, SystemClock())
+    environments = EnvironmentStore(options.environments, SystemClock())
     for name, program in PROGRAMS.items():
         for kind in KINDS:
-            with tempfile.TemporaryDirectory() as scratch, real_room(kind, toolchains, Path(scratch)) as room:
+            with tempfile.TemporaryDirectory() as scratch, real_room(kind, environments, Path(scratch)) as room:
                 room.shell("true")
                 runs = [room.shell(program) for _ in range(options.runs)]
             wall = statistics.median(run.wall_seconds for run in runs)

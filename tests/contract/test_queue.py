@@ -71,7 +71,7 @@ def test_an_order_comes_back_whole(ledger: Ledger) -> None:
     asked = order(
         reason=Reason.RECHECK,
         tier=Tier.SOURCE,
-        check=Check.TOOLCHAIN,
+        check=Check.ENVIRONMENT,
         watch="top",
         nudge=-3,
         limits=Limits(wall_seconds=7),
@@ -127,10 +127,10 @@ def test_a_watch_does_not_save_up_turns(ledger: Ledger) -> None:
 def test_a_more_urgent_order_raises_a_task(ledger: Ledger) -> None:
     """It takes priority, watch and limits of the more urgent, and the thoroughness of either."""
     limits = Limits(wall_seconds=5)
-    ledger.queue.add([order("first"), order(reason=Reason.RECHECK, watch="old", check=Check.TOOLCHAIN)], NOW)
+    ledger.queue.add([order("first"), order(reason=Reason.RECHECK, watch="old", check=Check.ENVIRONMENT)], NOW)
     asked = order(reason=Reason.ASKED, tier=Tier.QUICK, limits=limits)
     assert 0 == ledger.queue.add([asked], NOW)
-    assert asked.replace(tier=Tier.FULL, check=Check.TOOLCHAIN) == claimed(ledger).task.order
+    assert asked.replace(tier=Tier.FULL, check=Check.ENVIRONMENT) == claimed(ledger).task.order
 
 
 def test_a_less_urgent_order_changes_nothing_but_thoroughness(ledger: Ledger) -> None:
@@ -311,7 +311,7 @@ def test_giving_up_ends_a_task(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("end", ENDINGS.values(), ids=ENDINGS)
-@pytest.mark.parametrize("more", [{"tier": Tier.FULL}, {"check": Check.TOOLCHAIN}, {"sha256": digest("other bytes")}])
+@pytest.mark.parametrize("more", [{"tier": Tier.FULL}, {"check": Check.ENVIRONMENT}, {"sha256": digest("other bytes")}])
 def test_what_is_asked_while_somebody_is_at_it_is_not_lost(
     ledger: Ledger, more: dict[str, Any], end: Callable[[Ledger, Lease, int, Report], None]
 ) -> None:

@@ -34,7 +34,7 @@ def room(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Room]:
         blobs = MemoryBlobs()
         yield Room(FakeSandbox(blobs, FixedClock(), SCRIPTS), blobs, tmp_path)
         return
-    with real_room(request.param, request.getfixturevalue("toolchains"), tmp_path) as room:
+    with real_room(request.param, request.getfixturevalue("environments"), tmp_path) as room:
         yield room
 
 

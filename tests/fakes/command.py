@@ -34,17 +34,17 @@ class Answer:
 
 @dataclass(frozen=True)
 class Installation:
-    """A store with toolchains, a key and a site below one directory."""
+    """A store with build environments, a key and a site below one directory."""
 
     root: Path
     index_url: str
 
     @classmethod
-    def make(cls, root: Path, toolchains: Path, index_url: str) -> Installation:
-        """An empty installation that uses toolchains made before."""
+    def make(cls, root: Path, environments: Path, index_url: str) -> Installation:
+        """An empty installation that uses build environments made before."""
         store = root / "store"
         store.mkdir(parents=True)
-        (store / "toolchains").symlink_to(toolchains.absolute())
+        (store / "toolchains").symlink_to(environments.absolute())
         return cls(root, index_url)
 
     @property

@@ -35,7 +35,7 @@ def pypi_of(url: str, fetcher: Fetcher, blobs: Blobs) -> PyPI:
         programs=nothing,
         run=nothing,
         resolver=nothing,
-        toolchains=nothing,
+        environments=nothing,
         uv_input=nothing,
         facts=MemoryFacts(),
     )

@@ -62,7 +62,7 @@ def idle_parts(ledger: Ledger, blobs: Blobs, clock: Clock, ecosystem: IdleEcosys
         ledger=ledger,
         run=nothing,
         steps=StepVerifier(checker, nothing, stopwatch),
-        toolchains=nothing,
+        environments=nothing,
         comparer=nothing,
         finisher=SimpleNamespace(finished=nothing),  # type: ignore[arg-type]
         find_carried=nothing,

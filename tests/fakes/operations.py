@@ -145,7 +145,9 @@ def failing(summary: Summary) -> Operations:
         hours=buckets(48, timedelta(hours=1), outcome, this_hour),
         days=buckets(30, timedelta(days=1), outcome, this_hour.replace(hour=0)),
         current={Verdict.BUILD_FAILED: 40},
-        failures=(FailureGroup(verdict=Verdict.BUILD_FAILED, cause="No toolchain.", count=40, examples=(summary,)),),
+        failures=(
+            FailureGroup(verdict=Verdict.BUILD_FAILED, cause="No build environment.", count=40, examples=(summary,)),
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""Everything the PyPI ecosystem needs, without network, sandbox or toolchains."""
+"""Everything the PyPI ecosystem needs, without network, sandbox or build environments."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rebuilder.ecosystems.pypi.ecosystem import PyPI
-from rebuilder.environments.protocol import Toolchain, Wanted
+from rebuilder.environments.protocol import BuildEnvironment, Wanted
 from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Outcome, Output, Run
 from rebuilder.model.comparison import Comparison, Level
 from rebuilder.model.definition import BuildDefinition, Input, Limits, Role
-from rebuilder.model.report import ToolchainSummary
+from rebuilder.model.report import EnvironmentSummary
 from rebuilder.model.value import Sha256, sha256_hex
 from rebuilder.programs.archive.inspect_archive import main as inspect_archive
 from rebuilder.sandbox.protocol import ProgramResult
@@ -83,26 +83,26 @@ class ListingPrograms:
             return ProgramResult(run=run(), document=json.loads(result.read_text()))
 
 
-class FakeToolchains:
-    """Implements :class:`rebuilder.environments.protocol.Toolchains` with names alone."""
+class FakeEnvironments:
+    """Implements :class:`rebuilder.environments.protocol.Environments` with names alone."""
 
-    def get(self, wanted: Wanted) -> Toolchain:
-        """See :class:`rebuilder.environments.protocol.Toolchains`."""
+    def get(self, wanted: Wanted) -> BuildEnvironment:
+        """See :class:`rebuilder.environments.protocol.Environments`."""
         assert isinstance(wanted, str)
         name = wanted
-        return self._toolchain(name, sha256_hex(name.encode()))
+        return self._environment(name, sha256_hex(name.encode()))
 
-    def by_digest(self, sha256: str) -> Toolchain:
-        """See :class:`rebuilder.environments.protocol.Toolchains`."""
+    def by_digest(self, sha256: str) -> BuildEnvironment:
+        """See :class:`rebuilder.environments.protocol.Environments`."""
         return next(each for name in PYTHONS if (each := self.get(name)).sha256 == sha256)
 
-    def remake(self, name: str) -> Toolchain:
-        """See :class:`rebuilder.environments.protocol.Toolchains`."""
+    def remake(self, name: str) -> BuildEnvironment:
+        """See :class:`rebuilder.environments.protocol.Environments`."""
         return self.get(name)
 
-    def _toolchain(self, name: str, digest: Sha256) -> Toolchain:
-        summary = ToolchainSummary(name=name, sha256=digest, packages=())
-        return Toolchain(
+    def _environment(self, name: str, digest: Sha256) -> BuildEnvironment:
+        summary = EnvironmentSummary(name=name, sha256=digest, packages=())
+        return BuildEnvironment(
             name=name, sha256=digest, root=Path("/nowhere"), provides={"python": PYTHONS[name]}, summary=summary
         )
 
@@ -141,7 +141,7 @@ class Surroundings:
             programs=self.programs,
             run=self._run,
             resolver=self.resolver,
-            toolchains=FakeToolchains(),
+            environments=FakeEnvironments(),
             uv_input=self._uv,
             facts=self.facts,
             max_file_bytes=self.max_file_bytes,

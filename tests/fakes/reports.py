@@ -17,11 +17,11 @@ from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Outcome, Output, Run
 from rebuilder.model.comparison import Comparison, Difference, Diffoscope, Level, MemberChange
 from rebuilder.model.decision import Decision, decide
-from rebuilder.model.definition import BuildDefinition, Input, Role, ToolchainRef
+from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Role
 from rebuilder.model.diagnosis import Cause, Certainty, Diagnosis, EvidenceLine, Finding
 from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
 from rebuilder.model.inspection import Inspection, Member, MemberKind
-from rebuilder.model.report import Report, SignedReport, Stage, Summary, ToolchainSummary, summarise
+from rebuilder.model.report import EnvironmentSummary, Report, SignedReport, Stage, Summary, summarise
 from rebuilder.model.value import Sha256, sha256_hex
 from rebuilder.model.variation import Effect, Factor, Variation, VariationRow
 from rebuilder.model.verdict import Verdict
@@ -112,7 +112,7 @@ def definition(subject: Artifact, *, epoch: str | None = "1773045714", **changes
         "purl": subject.purl,
         "filename": subject.filename,
         "source": evidence(subject).source,
-        "toolchain": ToolchainRef(name="trixie", sha256=sha("trixie")),
+        "toolchain": EnvironmentRef(name="trixie", sha256=sha("trixie")),
         "inputs": (
             Input(role=Role.SOURCE, name=archive, sha256=sha(archive), path=f"/inputs/{archive}"),
             Input(
@@ -199,10 +199,16 @@ def report(
         decision=decision,
         diagnosis=diagnose(DiagnosisInput(known, tuple(attempts), decision), RULES),
         toolchains=(
-            ToolchainSummary(name="trixie", sha256=sha("trixie"), provides={"python": "3.13"}, packages=packages),
+            EnvironmentSummary(name="trixie", sha256=sha("trixie"), provides={"python": "3.13"}, packages=packages),
         ),
         alarms=alarms,
-        seconds={Stage.FETCH: 0.41, Stage.TOOLCHAIN: 0.02, Stage.RESOLVE: 0.33, Stage.BUILD: 0.842, Stage.COMPARE: 0.05}
+        seconds={
+            Stage.FETCH: 0.41,
+            Stage.ENVIRONMENT: 0.02,
+            Stage.RESOLVE: 0.33,
+            Stage.BUILD: 0.842,
+            Stage.COMPARE: 0.05,
+        }
         if attempts
         else {Stage.FETCH: 0.41},
         started=finished - timedelta(seconds=6),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.environments.protocol import Toolchains
+from rebuilder.environments.protocol import Environments
 from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
 from rebuilder.sandbox.uml.sandbox import UmlSandbox
 from tests.fakes.blobs import MemoryBlobs
@@ -22,15 +22,15 @@ EACH_KIND = ("bubblewrap", pytest.param("uml", marks=pytest.mark.needs_guest))
 
 
 @contextmanager
-def real_room(kind: str, toolchains: Toolchains, scratch: Path) -> Iterator[Room]:
-    """A room with the toolchain ``trixie``; its sandbox is closed at the end."""
+def real_room(kind: str, environments: Environments, scratch: Path) -> Iterator[Room]:
+    """A room with the build environment ``trixie``; its sandbox is closed at the end."""
     blobs = MemoryBlobs()
     sandbox: BubblewrapSandbox | UmlSandbox
     if kind == "uml":
-        sandbox = UmlSandbox(blobs, FixedClock(), scratch=scratch, toolchains=toolchains)
+        sandbox = UmlSandbox(blobs, FixedClock(), scratch=scratch, environments=environments)
     else:
         sandbox = BubblewrapSandbox(blobs, FixedClock(), scratch=scratch)
     try:
-        yield Room(sandbox, blobs, toolchains.get("trixie").root)
+        yield Room(sandbox, blobs, environments.get("trixie").root)
     finally:
         sandbox.close()

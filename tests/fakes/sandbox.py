@@ -12,7 +12,7 @@ from rebuilder.clock import Clock
 from rebuilder.errors import SandboxFaultError
 from rebuilder.model import log
 from rebuilder.model.attempt import Limit, Outcome, Output, Run
-from rebuilder.model.definition import BuildDefinition, ToolchainRef
+from rebuilder.model.definition import BuildDefinition, EnvironmentRef
 from rebuilder.model.value import Sha256
 from rebuilder.sandbox.protocol import Sandbox
 from rebuilder.store.protocol import Blobs
@@ -45,7 +45,7 @@ def definition(*commands: tuple[str, ...], **changes: Any) -> BuildDefinition:
         "build_type": "urn:example:build",
         "purl": "pkg:generic/example",
         "filename": "example",
-        "toolchain": ToolchainRef(name="trixie", sha256=Sha256("ab" * 32)),
+        "toolchain": EnvironmentRef(name="trixie", sha256=Sha256("ab" * 32)),
         "commands": commands,
         "environment": {"PATH": "/usr/bin:/bin"},
     }
@@ -72,11 +72,11 @@ class FakeSandbox:
         self._scripts = scripts
         self.ran: list[tuple[BuildDefinition, Path, Mapping[str, Path]]] = []
 
-    def run(self, definition: BuildDefinition, *, toolchain: Path, inputs: Mapping[str, Path]) -> Run:
+    def run(self, definition: BuildDefinition, *, root: Path, inputs: Mapping[str, Path]) -> Run:
         """Give what was scripted."""
         if {each.path for each in definition.inputs} != set(inputs):
             raise SandboxFaultError("The inputs given and those in the build definition differ.")
-        self.ran.append((definition, toolchain, inputs))
+        self.ran.append((definition, root, inputs))
         script = self._scripts[definition.commands]
         failed = Outcome.BUILD_FAILED if script.exit_code else Outcome.COMPLETED
         return Run(
@@ -99,15 +99,15 @@ class FakeSandbox:
 class Room:
     """A sandbox, what it needs, and short ways to ask it things."""
 
-    def __init__(self, sandbox: Sandbox, blobs: Blobs, toolchain: Path) -> None:
+    def __init__(self, sandbox: Sandbox, blobs: Blobs, root: Path) -> None:
         self.sandbox = sandbox
         self.blobs = blobs
-        self.toolchain = toolchain
+        self.root = root
 
     def run(self, *commands: tuple[str, ...], files: Mapping[str, Path] | None = None, **changes: Any) -> Run:
         """Run some commands."""
         changes.setdefault("sandbox", self.sandbox.kind)
-        return self.sandbox.run(definition(*commands, **changes), toolchain=self.toolchain, inputs=files or {})
+        return self.sandbox.run(definition(*commands, **changes), root=self.root, inputs=files or {})
 
     def shell(self, text: str, **changes: Any) -> Run:
         """Run a shell command line."""

@@ -9,7 +9,7 @@ from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.errors import UsageError
 from rebuilder.model.artifact import Artifact, PublishedFile, Subject
 from rebuilder.model.attempt import Attempt, Hypothesis
-from rebuilder.model.definition import BuildDefinition, Input, Role, ToolchainRef
+from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Role
 from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
 from rebuilder.model.git import SourceTree
 from rebuilder.model.history import History, plan
@@ -19,7 +19,7 @@ from rebuilder.model.trail import FileChange, Origin, PlannedStep, SourceCommit
 from rebuilder.network.protocol import Fetcher, Sources
 from rebuilder.store.protocol import Blobs
 
-TOOLCHAIN = "trixie"
+ENVIRONMENT = "trixie"
 
 
 class ToyConventions(Conventions):
@@ -29,7 +29,7 @@ class ToyConventions(Conventions):
 
     def open(self, context: Context) -> Ecosystem:
         """See :class:`Conventions`."""
-        return Toy(context.blobs, context.toolchains.get(TOOLCHAIN).sha256)
+        return Toy(context.blobs, context.environments.get(ENVIRONMENT).sha256)
 
     def file_words(self, filename: str) -> str:
         """See :class:`Conventions`."""
@@ -42,7 +42,7 @@ class Toy:
     name = "toy"
 
     def __init__(self, blobs: Blobs, toolchain: str) -> None:
-        self._blobs, self._toolchain = blobs, toolchain
+        self._blobs, self._environment = blobs, toolchain
 
     @property
     def fetcher(self) -> Fetcher:
@@ -97,7 +97,7 @@ class Toy:
                 filename=step.target.filename,
                 source=evidence.source,
                 inputs=(Input(role=Role.SOURCE, name="whisper", sha256=sha256, path="/inputs/whisper"),),
-                toolchain=ToolchainRef.model_validate({"name": TOOLCHAIN, "sha256": self._toolchain}),
+                toolchain=EnvironmentRef.model_validate({"name": ENVIRONMENT, "sha256": self._environment}),
                 commands=(("/bin/sh", "-c", f"tr a-z A-Z < /inputs/whisper > /out/{step.target.filename}"),),
                 environment={"PATH": "/usr/bin:/bin"},
             ),

@@ -8,7 +8,7 @@ from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Outcome, Output, Run
 from rebuilder.model.comparison import Comparison, Difference, Diffoscope, Level, MemberChange
 from rebuilder.model.decision import decide
-from rebuilder.model.definition import BuildDefinition, Input, Role, ToolchainRef
+from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Role
 from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
 from rebuilder.model.report import Report, SignedReport
 from rebuilder.model.value import Sha256, sha256_hex
@@ -58,7 +58,7 @@ def definition(of: Artifact, **changes: object) -> BuildDefinition:
                 role=Role.BUILD_TOOL, name="uv", sha256=digest("uv"), path="/tools/uv", version="0.9.9", executable=True
             ),
         ),
-        "toolchain": ToolchainRef(name="trixie", sha256=digest("trixie")),
+        "toolchain": EnvironmentRef(name="trixie", sha256=digest("trixie")),
         "commands": (("uv", "build"),),
         "environment": {"TZ": "UTC"},
     }

@@ -12,9 +12,9 @@ from tests.fakes.command import Installation
 
 
 @pytest.fixture
-def installation(tmp_path: Path, toolchains_root: Path) -> Installation:
+def installation(tmp_path: Path, environments_root: Path) -> Installation:
     """An empty installation; its index answers nothing."""
-    return Installation.make(tmp_path, toolchains_root, "http://127.0.0.1:9/simple")
+    return Installation.make(tmp_path, environments_root, "http://127.0.0.1:9/simple")
 
 
 def shell(installation: Installation, script: str) -> subprocess.CompletedProcess[str]:

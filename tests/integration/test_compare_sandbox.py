@@ -1,4 +1,4 @@
-"""Comparison and diffoscope inside the real sandbox, on the real toolchains."""
+"""Comparison and diffoscope inside the real sandbox, on the real build environments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from rebuilder.compare import diffoscope
 from rebuilder.compare.comparer import Comparer
 from rebuilder.compare.diffoscope import DiffoscopeRunner
-from rebuilder.environments.store import DebianToolchains
+from rebuilder.environments.store import EnvironmentStore
 from rebuilder.model.comparison import Diffoscope, Level
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.inspection import Inspection
@@ -40,13 +40,13 @@ class FixedClock:
 class Bench:
     """Everything a comparison needs."""
 
-    def __init__(self, toolchains: DebianToolchains, scratch: Path) -> None:
+    def __init__(self, environments: EnvironmentStore, scratch: Path) -> None:
         self.blobs = MemoryBlobs()
         self.sandbox = BubblewrapSandbox(self.blobs, FixedClock(), scratch=scratch)
-        self.programs = SandboxPrograms(self.sandbox, toolchains, self.blobs, "trixie")
+        self.programs = SandboxPrograms(self.sandbox, environments, self.blobs, "trixie")
         self.comparer = Comparer(self.blobs, self.programs)
-        run = LocalRunner({self.sandbox.kind: self.sandbox}, toolchains, self.blobs)
-        self.diffoscope = DiffoscopeRunner(run, toolchains, self.blobs)
+        run = LocalRunner({self.sandbox.kind: self.sandbox}, environments, self.blobs)
+        self.diffoscope = DiffoscopeRunner(run, environments, self.blobs)
 
     def report(self, published: bytes, rebuilt: bytes) -> Diffoscope:
         """Run diffoscope on some bytes."""
@@ -54,15 +54,15 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def bench(toolchains: DebianToolchains, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def bench(environments: EnvironmentStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """One sandbox for all tests here."""
-    made = Bench(toolchains, tmp_path_factory.mktemp("scratch"))
+    made = Bench(environments, tmp_path_factory.mktemp("scratch"))
     yield made
     made.sandbox.close()
 
 
 def test_comparison_in_the_sandbox(bench: Bench) -> None:
-    """The program runs on the toolchain's Python, and its answer comes back as values."""
+    """The program runs on the build environment's Python, and its answer comes back as values."""
     digests = [
         bench.blobs.put(zip_bytes(*entries)) for entries in ([Entry("a"), Entry("b")], [Entry("b", time=0), Entry("a")])
     ]

@@ -35,9 +35,9 @@ def registry() -> Iterator[Registry]:
 
 
 @pytest.fixture
-def config(tmp_path: Path, toolchains_root: Path, registry: Registry) -> Config:
+def config(tmp_path: Path, environments_root: Path, registry: Registry) -> Config:
     """Settings of an installation of its own."""
-    here = Installation.make(tmp_path, toolchains_root, registry.url)
+    here = Installation.make(tmp_path, environments_root, registry.url)
     return Config(store=here.store, keys=tmp_path / "keys", site=here.site, index_url=registry.url)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.environments.store import DebianToolchains
+from rebuilder.environments.store import EnvironmentStore
 from rebuilder.model.attempt import Outcome, Run
-from rebuilder.model.definition import BuildDefinition, Input, Role, ToolchainRef
+from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Role
 from rebuilder.model.git import SourceTree
 from rebuilder.network.git.sources import GitSources
 from rebuilder.programs.source.checkout import NOT_THE_COMMIT
@@ -34,7 +34,7 @@ def build_sdist(out, settings=None):
 class Bench:
     """A tagged commit as blobs, and a sandbox."""
 
-    def __init__(self, toolchains: DebianToolchains, toolchain: str, directory: Path) -> None:
+    def __init__(self, environments: EnvironmentStore, toolchain: str, directory: Path) -> None:
         repository = make_repository(directory / "project")
         repository.commit({"tools/backend.py": BACKEND, ".gitignore": "__pycache__\n"})
         repository.tag("v1.2", annotated=True)
@@ -45,8 +45,8 @@ class Bench:
         assert isinstance(source, SourceTree), source
         self.source = source
         self.sandbox = BubblewrapSandbox(self.blobs, FixedClock(), scratch=directory / "scratch")
-        self._run = LocalRunner({"bubblewrap": self.sandbox}, toolchains, self.blobs)
-        self._toolchain = ToolchainRef(name=toolchain, sha256=toolchains.get(toolchain).sha256)
+        self._run = LocalRunner({"bubblewrap": self.sandbox}, environments, self.blobs)
+        self._environment = EnvironmentRef(name=toolchain, sha256=environments.get(toolchain).sha256)
 
     def run(self, *commands: tuple[str, ...], commit_object: str | None = None) -> Run:
         """Check out, then run the commands."""
@@ -72,7 +72,7 @@ class Bench:
                 purl="pkg:pypi/x@1.2",
                 filename="x-1.2.tar.gz",
                 inputs=(program, *files),
-                toolchain=self._toolchain,
+                toolchain=self._environment,
                 commands=(checkout, *commands),
                 environment={"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"},
             )
@@ -84,9 +84,9 @@ class Bench:
 
 
 @pytest.fixture(params=["bullseye-git", "bookworm-git", "trixie-git", "forky-git"])
-def bench(request: pytest.FixtureRequest, toolchains: DebianToolchains, tmp_path: Path) -> Iterator[Bench]:
-    """Each toolchain with git in turn."""
-    subject = Bench(toolchains, request.param, tmp_path)
+def bench(request: pytest.FixtureRequest, environments: EnvironmentStore, tmp_path: Path) -> Iterator[Bench]:
+    """Each build environment with git in turn."""
+    subject = Bench(environments, request.param, tmp_path)
     yield subject
     subject.sandbox.close()
 

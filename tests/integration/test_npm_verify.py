@@ -49,7 +49,7 @@ def registry() -> Iterator[Registry]:
 
 @pytest.fixture
 def installation(tmp_path: Path, registry: Registry) -> NpmInstallation:
-    """An installation that asks that registry; it needs no toolchain, since nothing is built."""
+    """An installation that asks that registry; it needs no build environment, since nothing is built."""
     (tmp_path / "store").mkdir()
     (tmp_path / "home").mkdir()
     return NpmInstallation(tmp_path, registry.url, registry.npm_url)

@@ -15,7 +15,7 @@ import pytest
 from rebuilder.compare.comparer import Comparer
 from rebuilder.compare.finisher import Finisher
 from rebuilder.ecosystems.pypi.ecosystem import PyPI
-from rebuilder.environments.store import DebianToolchains
+from rebuilder.environments.store import EnvironmentStore
 from rebuilder.environments.uv_tool import uv_input
 from rebuilder.errors import FetchMismatchError, UnavailableError
 from rebuilder.model.attempt import Attempt, Hypothesis, Limit
@@ -86,7 +86,7 @@ def test_source_archive_first_then_the_wheel() -> None:
 
 
 def test_definition_says_everything() -> None:
-    """Commit, tag and their objects are pinned; the toolchain has git; nothing published goes in."""
+    """Commit, tag and their objects are pinned; the build environment has git; nothing published goes in."""
     surroundings = Surroundings()
     origin, tree = committed(surroundings, None, "annotated-3.10", "other")
     sdist, wheel = release()
@@ -294,14 +294,14 @@ def test_attestations_that_cannot_be_fetched_are_our_trouble(error: UnavailableE
 class Real:
     """A project that takes its version from git, published from a checkout, and real parts to build it again."""
 
-    def __init__(self, directory: Path, toolchains: DebianToolchains) -> None:
+    def __init__(self, directory: Path, environments: EnvironmentStore) -> None:
         self.repository = make_repository(directory / "repository", self._files())
         self.commit = self.repository.git("rev-parse", "HEAD")
         self.repository.tag("v1.5", annotated=True)
         self.surroundings = Surroundings()
         self.blobs = DiskBlobs(directory / "blobs")
         self.sandbox = BubblewrapSandbox(self.blobs, FixedClock(UPLOADED), scratch=directory / "scratch")
-        self._toolchains = toolchains
+        self._environments = environments
         self._directory = directory
 
     def _files(self) -> dict[str, str]:
@@ -341,9 +341,9 @@ class Real:
     @property
     def pypi(self) -> PyPI:
         """The ecosystem with a fake network and a real sandbox."""
-        runner = LocalRunner({self.sandbox.kind: self.sandbox}, self._toolchains, self.blobs)
+        runner = LocalRunner({self.sandbox.kind: self.sandbox}, self._environments, self.blobs)
         self.run = runner
-        self.programs = SandboxPrograms(self.sandbox, self._toolchains, self.blobs, "bookworm")
+        self.programs = SandboxPrograms(self.sandbox, self._environments, self.blobs, "bookworm")
         fetcher = self.surroundings.fetcher
         fetcher._blobs = self.blobs
         return PyPI(
@@ -353,15 +353,17 @@ class Real:
             programs=self.programs,
             run=runner,
             resolver=self.surroundings.resolver,
-            toolchains=self._toolchains,
+            environments=self._environments,
             uv_input=lambda: uv_input(self.blobs, self._directory / "cache"),
             facts=MemoryFacts(),
         )
 
 
-def test_attested_commit_to_source_archive_and_wheel_bit_for_bit(tmp_path: Path, toolchains: DebianToolchains) -> None:
+def test_attested_commit_to_source_archive_and_wheel_bit_for_bit(
+    tmp_path: Path, environments: EnvironmentStore
+) -> None:
     """In the real sandbox: the tag gives the version, recorded times are written afterwards, the digests match."""
-    real = Real(tmp_path, toolchains)
+    real = Real(tmp_path, environments)
     real.publish()
     pypi = real.pypi
     sources = GitSources(real.blobs, tmp_path / "git", {URL: str(real.repository.path)})
@@ -371,7 +373,7 @@ def test_attested_commit_to_source_archive_and_wheel_bit_for_bit(tmp_path: Path,
     origin = Origin(repository=URL, commit=real.commit, tag="v1.5", attested=True, sentence="Attested.")
     published = {each.filename: each.sha256 for each in (found.artifact.file, found.source_file) if each is not None}
     comparer = Comparer(real.blobs, real.programs)
-    finisher = Finisher(real.run, real.programs, toolchains, real.blobs, "bookworm")
+    finisher = Finisher(real.run, real.programs, environments, real.blobs, "bookworm")
     same = {}
     hypotheses = from_commit(pypi, found, origin, tree)
     hypothesis: Hypothesis | None = hypotheses.first()

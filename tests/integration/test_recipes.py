@@ -41,9 +41,9 @@ def server() -> Iterator[Registry]:
 
 
 @pytest.fixture
-def installation(tmp_path: Path, toolchains_root: Path, server: Registry) -> RecipeInstallation:
+def installation(tmp_path: Path, environments_root: Path, server: Registry) -> RecipeInstallation:
     """An installation that may ask that server."""
-    made = RecipeInstallation.make(tmp_path, toolchains_root, server.url)
+    made = RecipeInstallation.make(tmp_path, environments_root, server.url)
     (tmp_path / "rebuilder.toml").write_text(f'[network]\nreachable = ["{server.base}"]\n')
     return RecipeInstallation(made.root, made.index_url)
 

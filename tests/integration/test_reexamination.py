@@ -19,16 +19,16 @@ from rebuilder.model.report import Report, SignedReport
 from rebuilder.model.trail import SourceTrail, Step
 from rebuilder.model.verdict import Kind, Verdict
 from rebuilder.model.work import Check, Reason
-from rebuilder.stopwatch import WatchedToolchains
+from rebuilder.stopwatch import WatchedEnvironments
 from rebuilder.verification.coordinator import Coordinator
-from rebuilder.verification.recheck import with_fresh_toolchains
+from rebuilder.verification.recheck import with_fresh_environments
 from rebuilder.wiring import Wired, wire, wire_press
 from tests.fakes.command import Installation
+from tests.fakes.environments import FakeEnvironments
 from tests.fakes.orders import order_for
 from tests.fakes.progress import NoDisplay
 from tests.fakes.projects import Distribution, build, make_sdist, make_wheel, minibackend_wheel
 from tests.fakes.registry import Registry
-from tests.fakes.toolchains import FakeToolchains
 
 UPLOADED = datetime(2024, 6, 1, tzinfo=UTC)
 EPOCH = int(datetime(2024, 5, 5, 5, 5, 4, tzinfo=UTC).timestamp())
@@ -43,9 +43,9 @@ def registry() -> Iterator[Registry]:
 
 
 @pytest.fixture
-def config(tmp_path: Path, toolchains_root: Path, registry: Registry) -> Config:
+def config(tmp_path: Path, environments_root: Path, registry: Registry) -> Config:
     """Settings of an installation of its own."""
-    here = Installation.make(tmp_path, toolchains_root, registry.url)
+    here = Installation.make(tmp_path, environments_root, registry.url)
     return Config(store=here.store, keys=tmp_path / "keys", site=here.site, index_url=registry.url)
 
 
@@ -82,7 +82,7 @@ def looked_at_again(parts: Wired, before: SignedReport) -> Report:
 
 
 def test_confirmed_again_from_stored_inputs(registry: Registry, config: Config, parts: Wired) -> None:
-    """One attempt of the definition that confirmed it, on its toolchain; nothing is asked but the published bytes."""
+    """One attempt of the definition that confirmed it, on its environment; nothing is asked but the published bytes."""
     sdist = make_sdist("one", "1.0")
     wheel = build(sdist, epoch=EPOCH)
     before = verified(registry, config, sdist, wheel)
@@ -212,15 +212,15 @@ def test_nothing_built_before_nothing_built_now(registry: Registry, config: Conf
     assert [AlarmKind.DIGEST_CHANGED] == [each.kind for each in report.alarms]
 
 
-def test_fresh_toolchains(registry: Registry, config: Config, parts: Wired, tmp_path: Path) -> None:
+def test_fresh_environments(registry: Registry, config: Config, parts: Wired, tmp_path: Path) -> None:
     """Those the report names are made anew, and no others."""
     sdist = make_sdist("one", "1.0")
     before = verified(registry, config, sdist, build(sdist, epoch=EPOCH))
-    fake = FakeToolchains(tmp_path / "fake")
+    fake = FakeEnvironments(tmp_path / "fake")
     [name] = {each.name for each in before.report.toolchains}
     fake.pythons = {name: "3.13"}
     earlier = fake.get(name)
-    with_fresh_toolchains(
-        dataclasses.replace(parts, toolchains=WatchedToolchains(fake, parts.stopwatch)), before.report
+    with_fresh_environments(
+        dataclasses.replace(parts, environments=WatchedEnvironments(fake, parts.stopwatch)), before.report
     )
     assert earlier.sha256 != fake.get(name).sha256

@@ -6,8 +6,8 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rebuilder.environments.store import DebianToolchains
-from rebuilder.errors import ToolchainError
+from rebuilder.environments.store import EnvironmentStore
+from rebuilder.errors import BuildEnvironmentError
 from rebuilder.model.attempt import Outcome
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.environment import Made, Manifest
@@ -24,10 +24,10 @@ EPOCH = int(datetime(2024, 5, 5, 5, 5, 4, tzinfo=UTC).timestamp())
 
 def no_mirror(spec: Manifest, root: Path) -> Made:
     """There is no archive any more."""
-    raise ToolchainError(f"The toolchain {spec.name} cannot be made: the mirror cannot be reached.")
+    raise BuildEnvironmentError(f"The build environment {spec.name} cannot be made: the mirror cannot be reached.")
 
 
-def test_another_machine_gives_the_published_file(tmp_path: Path, toolchains_root: Path) -> None:
+def test_another_machine_gives_the_published_file(tmp_path: Path, environments_root: Path) -> None:
     """Verified here; there, without index and mirror, document, exported blobs and environment give the same file."""
     with Registry() as registry:
         registry.add(minibackend_wheel(), uploaded=datetime(2020, 1, 1, tzinfo=UTC))
@@ -35,7 +35,7 @@ def test_another_machine_gives_the_published_file(tmp_path: Path, toolchains_roo
         wheel = build(sdist, epoch=EPOCH)
         for each in (sdist, wheel):
             registry.add(each, uploaded=datetime(2024, 6, 1, tzinfo=UTC))
-        here = Installation.make(tmp_path / "here", toolchains_root, registry.url)
+        here = Installation.make(tmp_path / "here", environments_root, registry.url)
         verified = here.verify("pypi:one==1.0")
     line = verified.line
     assert "reproduced" == line["verdict"], verified.words
@@ -56,7 +56,7 @@ def test_another_machine_gives_the_published_file(tmp_path: Path, toolchains_roo
     blobs = DiskBlobs(there.store / "blobs")
     for file in (carried / "blobs").iterdir():
         assert file.name == blobs.put(file.read_bytes())
-    environments = DebianToolchains(there.store / "toolchains", FixedClock(), maker=no_mirror)
+    environments = EnvironmentStore(there.store / "toolchains", FixedClock(), maker=no_mirror)
     sandbox = BubblewrapSandbox(blobs, FixedClock(), scratch=tmp_path / "scratch")
     try:
         run = LocalRunner({sandbox.kind: sandbox}, environments, blobs)(definition)
@@ -67,9 +67,9 @@ def test_another_machine_gives_the_published_file(tmp_path: Path, toolchains_roo
     assert wheel.data == blobs.read(run.outputs[0].sha256)
 
 
-def test_without_the_environment_it_does_not_run(tmp_path: Path, toolchains_root: Path) -> None:
+def test_without_the_environment_it_does_not_run(tmp_path: Path, environments_root: Path) -> None:
     """The command says what is missing, and how to get it."""
-    here = Installation.make(tmp_path / "here", toolchains_root, "http://127.0.0.1:9/simple/")
+    here = Installation.make(tmp_path / "here", environments_root, "http://127.0.0.1:9/simple/")
     answer = here.run("environments", "export", "0" * 64, tmp_path / "environment")
     assert (4, False) == (answer.code, (tmp_path / "environment").exists())
     assert "rebuilder environments export" in answer.words

@@ -14,7 +14,7 @@ from urllib.parse import urljoin
 import pytest
 import uv
 
-from rebuilder.errors import ForbiddenAddressError, ToolchainError, UnavailableError, UsageError
+from rebuilder.errors import BuildEnvironmentError, ForbiddenAddressError, UnavailableError, UsageError
 from rebuilder.model.resolution import Resolution
 from rebuilder.network.http.address import Credentials
 from rebuilder.network.reach import Reach
@@ -312,7 +312,7 @@ def test_time_limit(bench: Bench) -> None:
 
 def test_missing_uv_is_a_sentence(bench: Bench) -> None:
     """What to do, and no traceback."""
-    with pytest.raises(ToolchainError, match=r"cannot be started from /nope/uv: No such file"):
+    with pytest.raises(BuildEnvironmentError, match=r"cannot be started from /nope/uv: No such file"):
         bench.resolve("a", binary=Path("/nope/uv"))
 
 

@@ -91,9 +91,9 @@ def registry() -> Iterator[Registry]:
 
 
 @pytest.fixture
-def installation(tmp_path: Path, toolchains_root: Path, registry: Registry) -> Installation:
+def installation(tmp_path: Path, environments_root: Path, registry: Registry) -> Installation:
     """An empty installation that asks that registry."""
-    return Installation.make(tmp_path, toolchains_root, registry.url)
+    return Installation.make(tmp_path, environments_root, registry.url)
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def told(attempt: Attempt) -> tuple[object, ...]:
     )
 
 
-def test_a_killed_worker_costs_no_attempt(workers: Workers, tmp_path: Path, toolchains_root: Path) -> None:
+def test_a_killed_worker_costs_no_attempt(workers: Workers, tmp_path: Path, environments_root: Path) -> None:
     """SIGKILL after the first, after the second, …: each is made once, and the report is that of one process."""
     kept: tuple[Attempt, ...] = ()
     kills, report = 0, None
@@ -157,7 +157,7 @@ def test_a_killed_worker_costs_no_attempt(workers: Workers, tmp_path: Path, tool
     assert comparison is not None
     assert comparison.diffoscope is not None
 
-    other = Installation.make(tmp_path / "other", toolchains_root, str(workers.config.index_url))
+    other = Installation.make(tmp_path / "other", environments_root, str(workers.config.index_url))
     line = other.verify("pypi:four==1.0").line
     whole = Report.model_validate(json.loads((Path(line["report"]).parent / "report.json").read_text()))
     assert list(map(told, whole.attempts)) == list(map(told, report.attempts))

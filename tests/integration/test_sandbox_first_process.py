@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rebuilder.environments.store import DebianToolchains
+from rebuilder.environments.store import EnvironmentStore
 from rebuilder.model.attempt import Limit, Outcome
 from rebuilder.model.definition import Limits
 from tests.fakes.rooms import real_room
@@ -18,9 +18,9 @@ ORPHANS = "for _ in range(20):\n if os.fork() == 0:\n  if os.fork() == 0: os._ex
 
 
 @pytest.fixture(scope="module")
-def room(toolchains: DebianToolchains, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+def room(environments: EnvironmentStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     """The sandbox on the host's kernel; in the other kind the first process is in there, too."""
-    with real_room("bubblewrap", toolchains, tmp_path_factory.mktemp("scratch")) as room:
+    with real_room("bubblewrap", environments, tmp_path_factory.mktemp("scratch")) as room:
         yield room
         assert left_over() == []
 

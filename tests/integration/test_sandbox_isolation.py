@@ -13,7 +13,7 @@ from pathlib import Path
 import pyseccomp
 import pytest
 
-from rebuilder.environments.store import DebianToolchains
+from rebuilder.environments.store import EnvironmentStore
 from rebuilder.errors import UsageError
 from rebuilder.model.attempt import Outcome
 from rebuilder.model.definition import Input, Role
@@ -27,10 +27,10 @@ CALLS = "import ctypes, errno\nlibc = ctypes.CDLL(None, use_errno=True)\n"
 
 @pytest.fixture(scope="module", params=EACH_KIND)
 def room(
-    request: pytest.FixtureRequest, toolchains: DebianToolchains, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, environments: EnvironmentStore, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Room]:
     """One sandbox for all tests here."""
-    with real_room(request.param, toolchains, tmp_path_factory.mktemp("scratch")) as room:
+    with real_room(request.param, environments, tmp_path_factory.mktemp("scratch")) as room:
         yield room
 
 
@@ -98,7 +98,7 @@ def test_own_processes_only(room: Room) -> None:
 
 
 def test_nothing_but_the_mounts_can_be_written(room: Room) -> None:
-    """The toolchain, inputs and devices are read-only; /build, /tmp, /out and /dev/shm are fresh and empty."""
+    """The build environment, inputs and devices are read-only; /build, /tmp, /out and /dev/shm are fresh and empty."""
     answer = room.ask(
         "answer = {}\n"
         "for place in ['/', '/etc', '/usr/bin', '/inputs', '/tools', '/dev', '/sys', '/proc', '/var', "
@@ -122,7 +122,7 @@ def test_nothing_of_the_host_is_visible(room: Room, tmp_path: Path) -> None:
         "answer.append(open('/etc/passwd').read())\n"
         "open('/tmp/mark', 'w').close()"
     )
-    assert [(room.toolchain / "etc" / "passwd").read_text()] == answer
+    assert [(room.root / "etc" / "passwd").read_text()] == answer
     assert room.ask("answer = os.listdir('/tmp') + os.listdir('/build')") == []
 
 
@@ -139,9 +139,9 @@ def test_mounts_do_not_tell_where_files_lie(room: Room, tmp_path: Path) -> None:
         files={"/inputs/a": home / "store" / "blob"},
     )
     for shown in answer:
-        for path in (home, tmp_path, room.toolchain, room.toolchain.parent, Path.home(), Path.cwd()):
+        for path in (home, tmp_path, room.root, room.root.parent, Path.home(), Path.cwd()):
             assert not re.search(rf"(?<![\w/]){re.escape(str(path))}(?![\w])", shown), path
-        for word in ("somebody", "bindfile", room.toolchain.parent.name):
+        for word in ("somebody", "bindfile", room.root.parent.name):
             assert word not in shown
     if room.sandbox.kind == "bubblewrap":
         roots = {line.split()[3] for line in answer[0].splitlines()} - {"/", "/irq", "/bus", "/fs", "/acpi", "/scsi"}

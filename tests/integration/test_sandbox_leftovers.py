@@ -54,11 +54,11 @@ time.sleep(1000)
 
 
 @pytest.fixture
-def room(toolchain_root: Path, tmp_path: Path) -> Iterator[Room]:
+def room(environment_root: Path, tmp_path: Path) -> Iterator[Room]:
     """A sandbox with a launcher of its own."""
     blobs = MemoryBlobs()
     sandbox = BubblewrapSandbox(blobs, FixedClock(), scratch=tmp_path / "scratch")
-    yield Room(sandbox, blobs, toolchain_root)
+    yield Room(sandbox, blobs, environment_root)
     sandbox.close()
 
 
@@ -155,13 +155,13 @@ def test_nothing_stays_on_the_host(room: Room, tmp_path: Path) -> None:
     assert len(open_files(launcher)) < 10
 
 
-def test_owner_killed(toolchain_root: Path, tmp_path: Path) -> None:
+def test_owner_killed(environment_root: Path, tmp_path: Path) -> None:
     """SIGKILL to the process that asked for runs ends the runs, the launcher, and leaves no file."""
     before = mounts()
     scratch, temporary = tmp_path / "scratch", tmp_path / "tmp"
     temporary.mkdir()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), "TMPDIR": str(temporary)}
-    owner = subprocess.Popen([sys.executable, "-c", OWNER, toolchain_root, scratch], env=environment)
+    owner = subprocess.Popen([sys.executable, "-c", OWNER, environment_root, scratch], env=environment)
 
     def two_builds_run() -> bool:
         """Launcher, and per run bubblewrap, its first process, shell, build and sleeper."""
@@ -300,14 +300,14 @@ def test_many_at_once(room: Room) -> None:
     assert newest_launcher() == launcher
 
 
-def test_a_toolchain_that_is_none(room: Room, tmp_path: Path) -> None:
+def test_a_environment_that_is_none(room: Room, tmp_path: Path) -> None:
     """A sandbox that cannot be set up is our fault, with bubblewrap's own words."""
-    room.toolchain = tmp_path / "missing"
+    room.root = tmp_path / "missing"
     with pytest.raises(SandboxFaultError, match="No such file"):
         room.shell("true")
     empty = tmp_path / "empty"
     empty.mkdir()
-    room.toolchain = empty
+    room.root = empty
     with pytest.raises(SandboxFaultError, match="could not be set up"):
         room.shell("true")
     for name in ("proc", "dev", "build", "tmp", "out"):

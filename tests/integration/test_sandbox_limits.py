@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rebuilder.environments.store import DebianToolchains
+from rebuilder.environments.store import EnvironmentStore
 from rebuilder.model.attempt import Limit, Outcome
 from rebuilder.model.definition import Limits
 from rebuilder.sandbox.leftovers import MOST_FILES
@@ -104,10 +104,10 @@ PYTHON = {
 
 @pytest.fixture(scope="module", params=EACH_KIND)
 def room(
-    request: pytest.FixtureRequest, toolchains: DebianToolchains, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, environments: EnvironmentStore, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Room]:
     """One sandbox for all tests here; nothing is left of any run in the end."""
-    with real_room(request.param, toolchains, tmp_path_factory.mktemp("scratch")) as room:
+    with real_room(request.param, environments, tmp_path_factory.mktemp("scratch")) as room:
         yield room
 
 

@@ -79,9 +79,9 @@ class Running:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory, toolchains_root: Path) -> Iterator[Running]:
+def running(tmp_path_factory: pytest.TempPathFactory, environments_root: Path) -> Iterator[Running]:
     """One service for most tests of this file; at its end nothing of it is left, and all it published is sound."""
-    assert toolchains_root.is_dir()
+    assert environments_root.is_dir()
     root = tmp_path_factory.mktemp("service")
     with Registry(etags=True) as registry:
         expected = publish(registry, 2)
@@ -198,9 +198,9 @@ def test_a_worker_beside_it(running: Running) -> None:
             process.wait()
 
 
-def test_stopping_in_a_long_build(tmp_path: Path, toolchains_root: Path) -> None:
+def test_stopping_in_a_long_build(tmp_path: Path, environments_root: Path) -> None:
     """The task is given back and no try is counted; no process, mount or file is left."""
-    assert toolchains_root.is_dir()
+    assert environments_root.is_dir()
     system = '[build-system]\nrequires = []\nbuild-backend = "slow"\nbackend-path = ["."]\n'
     files = {"pyproject.toml": system + '[project]\nname = "slow"\nversion = "1.0"\n', "slow.py": SLOW_BACKEND}
     with Registry() as registry:

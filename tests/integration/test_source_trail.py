@@ -85,12 +85,12 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path, toolchains_root: Path) -> Iterator[World]:
+def world(tmp_path: Path, environments_root: Path) -> Iterator[World]:
     """A registry with the build backend, a repository, and a program that believes our Sigstore instance."""
     with Registry() as registry:
         registry.add(minibackend_wheel(), uploaded=datetime(2020, 1, 1, tzinfo=UTC))
         repository = make_repository(tmp_path / "repository")
-        made = World(registry, Installation.make(tmp_path, toolchains_root, registry.url), repository)
+        made = World(registry, Installation.make(tmp_path, environments_root, registry.url), repository)
         made.believe()
         yield made
 

@@ -145,10 +145,10 @@ def comments(members: list[tuple[zipfile.ZipInfo, bytes]]) -> None:
 
 
 @pytest.fixture
-def installation(tmp_path: Path, toolchains_root: Path) -> Iterator[tuple[Registry, Installation]]:
+def installation(tmp_path: Path, environments_root: Path) -> Iterator[tuple[Registry, Installation]]:
     """An empty installation and its registry."""
     with Registry() as running:
-        yield running, Installation.make(tmp_path, toolchains_root, running.url)
+        yield running, Installation.make(tmp_path, environments_root, running.url)
 
 
 @pytest.mark.parametrize("forge", [times, modes, order, comments])

@@ -31,9 +31,9 @@ def registry() -> Iterator[Registry]:
 
 
 @pytest.fixture
-def installation(tmp_path: Path, toolchains_root: Path, registry: Registry) -> Installation:
+def installation(tmp_path: Path, environments_root: Path, registry: Registry) -> Installation:
     """An empty installation that asks that registry."""
-    return Installation.make(tmp_path, toolchains_root, registry.url)
+    return Installation.make(tmp_path, environments_root, registry.url)
 
 
 def assert_told(answer: Answer, *words: str) -> None:
@@ -61,9 +61,9 @@ def in_mount_namespace(installation: Installation, script: str, *arguments: str)
 
 
 @pytest.mark.parametrize("missing", ["bwrap", "mmdebstrap"])
-def test_missing_program(registry: Registry, tmp_path: Path, toolchains_root: Path, missing: str) -> None:
+def test_missing_program(registry: Registry, tmp_path: Path, environments_root: Path, missing: str) -> None:
     """A machine without a needed program refuses with the command that installs it."""
-    installation = Installation.make(tmp_path, toolchains_root, registry.url)
+    installation = Installation.make(tmp_path, environments_root, registry.url)
     if missing == "mmdebstrap":
         (installation.store / "toolchains").unlink()
     programs = tmp_path / "bin"

@@ -23,8 +23,8 @@ from typing import Any
 
 import pytest
 
-from rebuilder.environments.protocol import Toolchain, Wanted
-from rebuilder.environments.store import DebianToolchains
+from rebuilder.environments.protocol import BuildEnvironment, Wanted
+from rebuilder.environments.store import EnvironmentStore
 from rebuilder.errors import NoGuestError, SandboxFaultError
 from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.definition import Input, Limits, Role
@@ -52,10 +52,10 @@ def _tried_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module", params=[pytest.param("uml", marks=pytest.mark.needs_guest)])
 def room(
-    request: pytest.FixtureRequest, toolchains: DebianToolchains, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, environments: EnvironmentStore, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Room]:
     """One sandbox for all tests here."""
-    with real_room(request.param, toolchains, tmp_path_factory.mktemp("scratch")) as room:
+    with real_room(request.param, environments, tmp_path_factory.mktemp("scratch")) as room:
         yield room
 
 
@@ -132,11 +132,11 @@ def test_a_wheel_with_wall_clock_times_comes_out_the_same(room: Room) -> None:
     assert wheel(room, clock + timedelta(minutes=1)) not in built
 
 
-def test_the_kernel_is_named(room: Room, toolchains: DebianToolchains) -> None:
-    """Which kernel it was, and from which toolchain, is in the report."""
+def test_the_kernel_is_named(room: Room, environments: EnvironmentStore) -> None:
+    """Which kernel it was, and from which build environment, is in the report."""
     run = room.shell("uname -r")
     release = room.log(run).split()[-1]
-    digest = toolchains.get("uml").sha256
+    digest = environments.get("uml").sha256
     assert run.sandbox_version.startswith(f"uml {release} ({digest}) in bubblewrap ")
 
 
@@ -145,18 +145,18 @@ def test_the_build_does_not_see_the_kernel_messages(room: Room) -> None:
     assert room.log(room.shell("printf 'a\\r\\n\\0b'; printf c >&2")).endswith("\na\n⟨U+0000⟩bc\n")
 
 
-def test_a_toolchain_has_no_setuid_programs(toolchains: DebianToolchains) -> None:
-    """A setuid program of a user who does not exist in the guest would drop what it has; a toolchain has none."""
+def test_a_environment_has_no_setuid_programs(environments: EnvironmentStore) -> None:
+    """A setuid program of a user who does not exist in the guest would drop what it has; an environment has none."""
     for name in ("uml", "trixie", "bookworm"):
-        modes = [path.lstat().st_mode for path in toolchains.get(name).root.rglob("*") if not path.is_symlink()]
+        modes = [path.lstat().st_mode for path in environments.get(name).root.rglob("*") if not path.is_symlink()]
         assert [] == [mode for mode in modes if mode & 0o6000]
 
 
 class Kernels:
-    """A :class:`environments.protocol.Toolchains`: the toolchain ``uml`` with another kernel in it."""
+    """A :class:`environments.protocol.Environments`: the build environment ``uml`` with another kernel in it."""
 
-    def __init__(self, real: Toolchain, root: Path, kernel: str) -> None:
-        self._toolchain = real.replace(root=root)
+    def __init__(self, real: BuildEnvironment, root: Path, kernel: str) -> None:
+        self._environment = real.replace(root=root)
         for name in ("build", "dev", "etc", "inputs", "out", "proc", "sys", "tmp", "tools", "usr/bin"):
             (root / name).mkdir(parents=True)
         (root / "bin").symlink_to("usr/bin")
@@ -172,9 +172,9 @@ class Kernels:
         program.write_text(f"#!/bin/sh\n{kernel}\n")
         program.chmod(0o755)
 
-    def get(self, wanted: Wanted) -> Toolchain:
+    def get(self, wanted: Wanted) -> BuildEnvironment:
         """The one there is."""
-        return self._toolchain
+        return self._environment
 
     by_digest = remake = get
 
@@ -191,9 +191,11 @@ BEGINS = 'echo \'{"kernel": "0.1"}\' > /build/begun.json'
         ("echo '{\"exit_code\": 0}' > /build/result.json", "did not get to the build"),
     ],
 )
-def test_a_kernel_that_does_not_start(tmp_path: Path, toolchains: DebianToolchains, kernel: str, sentence: str) -> None:
+def test_a_kernel_that_does_not_start(
+    tmp_path: Path, environments: EnvironmentStore, kernel: str, sentence: str
+) -> None:
     """A guest that does not boot, panics before a build begins or dies is no guest, and says nothing about a build."""
-    with fake_kernel(tmp_path, toolchains, kernel) as room, pytest.raises(NoGuestError, match=sentence):
+    with fake_kernel(tmp_path, environments, kernel) as room, pytest.raises(NoGuestError, match=sentence):
         room.shell("true")
     assert [] == left_over()
 
@@ -209,10 +211,10 @@ def test_a_kernel_that_does_not_start(tmp_path: Path, toolchains: DebianToolchai
     ],
 )
 def test_a_kernel_that_fails_a_build(
-    tmp_path: Path, toolchains: DebianToolchains, kernel: str, sentence: str, exit_code: int
+    tmp_path: Path, environments: EnvironmentStore, kernel: str, sentence: str, exit_code: int
 ) -> None:
     """What a build may have brought about is how the build ended, never our fault; its log says what happened."""
-    with fake_kernel(tmp_path, toolchains, f"{BEGINS}; {kernel}") as room:
+    with fake_kernel(tmp_path, environments, f"{BEGINS}; {kernel}") as room:
         run = room.shell("true")
         assert sentence in " ".join(room.remarks(run))
     assert (Outcome.BUILD_FAILED, exit_code, ()) == (run.outcome, run.exit_code, run.outputs)
@@ -220,24 +222,24 @@ def test_a_kernel_that_fails_a_build(
 
 
 @contextmanager
-def fake_kernel(place: Path, toolchains: DebianToolchains, kernel: str) -> Iterator[Room]:
+def fake_kernel(place: Path, environments: EnvironmentStore, kernel: str) -> Iterator[Room]:
     """A room whose guests have a shell script for a kernel."""
     blobs = MemoryBlobs()
-    kernels = Kernels(toolchains.get("uml"), place / "root", kernel)
-    sandbox = UmlSandbox(blobs, FixedClock(), scratch=place / "scratch", toolchains=kernels)
+    kernels = Kernels(environments.get("uml"), place / "root", kernel)
+    sandbox = UmlSandbox(blobs, FixedClock(), scratch=place / "scratch", environments=kernels)
     try:
-        yield Room(sandbox, blobs, toolchains.get("trixie").root)
+        yield Room(sandbox, blobs, environments.get("trixie").root)
     finally:
         sandbox.close()
 
 
-def test_a_hostile_kernel(tmp_path: Path, toolchains: DebianToolchains) -> None:
+def test_a_hostile_kernel(tmp_path: Path, environments: EnvironmentStore) -> None:
     """A guest that took over its kernel can claim what it built, as any build can, and reach nothing else."""
     lies = (
         f"{BEGINS}; echo '{{\"exit_code\": 0}}' > /build/result.json; echo hello > /out/x; "
         "for place in /new /inputs/root/new /inputs/guest/new; do : > $place && echo $place >> /out/wrote; done"
     )
-    with fake_kernel(tmp_path, toolchains, lies) as room:
+    with fake_kernel(tmp_path, environments, lies) as room:
         run = room.shell("true")
     assert [("x", 6)] == [(each.filename, each.size) for each in run.outputs]
 
@@ -298,10 +300,10 @@ def gone(pidfds: list[int]) -> bool:
 
 @pytest.mark.needs_guest
 @pytest.mark.parametrize("victim", ["kernel", "launcher"])
-def test_killed_from_outside(toolchains: DebianToolchains, tmp_path: Path, victim: str) -> None:
+def test_killed_from_outside(environments: EnvironmentStore, tmp_path: Path, victim: str) -> None:
     """Whoever kills the guest's kernel fails the build; the end of the launcher is our fault."""
     ended: list[Run | SandboxFaultError] = []
-    with real_room("uml", toolchains, tmp_path) as room:
+    with real_room("uml", environments, tmp_path) as room:
 
         def build() -> None:
             try:
@@ -331,21 +333,21 @@ OWNER = """
 import sys
 from pathlib import Path
 from rebuilder.clock import SystemClock
-from rebuilder.environments.store import DebianToolchains
+from rebuilder.environments.store import EnvironmentStore
 from tests.fakes.rooms import real_room
-with real_room("uml", DebianToolchains(Path(sys.argv[1]), SystemClock()), Path(sys.argv[2])) as room:
+with real_room("uml", EnvironmentStore(Path(sys.argv[1]), SystemClock()), Path(sys.argv[2])) as room:
     room.shell("(sleep 1000 &) ; exec python3 -c 'while True: pass'")
 """
 
 
 @pytest.mark.needs_guest
-def test_owner_killed(toolchains_root: Path, tmp_path: Path) -> None:
+def test_owner_killed(environments_root: Path, tmp_path: Path) -> None:
     """SIGKILL to the process that asked for a run ends the run, the launcher, and leaves no file."""
     scratch, temporary = tmp_path / "scratch", tmp_path / "tmp"
     temporary.mkdir()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), "TMPDIR": str(temporary)}
     mounts = Path("/proc/self/mountinfo").read_text()
-    owner = subprocess.Popen([sys.executable, "-c", OWNER, toolchains_root, scratch], env=environment)
+    owner = subprocess.Popen([sys.executable, "-c", OWNER, environments_root, scratch], env=environment)
     try:
         until(lambda: kernel_of(owner.pid))
         pidfds = []

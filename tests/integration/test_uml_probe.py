@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.environments.protocol import Toolchain
-from rebuilder.environments.store import DebianToolchains
-from rebuilder.errors import CorruptToolchainError, ToolchainError
+from rebuilder.environments.protocol import BuildEnvironment
+from rebuilder.environments.store import EnvironmentStore
+from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError
 from rebuilder.sandbox.bubblewrap.run_sandbox import Bubblewrap
 from rebuilder.sandbox.uml import probe as uml_probe
 from rebuilder.sandbox.uml.probe import SWITCH, GuestProbe
@@ -32,11 +32,11 @@ def bubblewrap() -> Iterator[Bubblewrap]:
 
 
 @pytest.fixture
-def broken(toolchains: DebianToolchains, tmp_path: Path) -> Callable[[str], Toolchain]:
-    """Gives toolchains whose kernel is a shell script; it counts its boots in nothing but what it says."""
+def broken(environments: EnvironmentStore, tmp_path: Path) -> Callable[[str], BuildEnvironment]:
+    """Gives build environments whose kernel is a shell script; it counts its boots in nothing but what it says."""
 
-    def made(script: str) -> Toolchain:
-        real = toolchains.get("uml")
+    def made(script: str) -> BuildEnvironment:
+        real = environments.get("uml")
         root = tmp_path / "toolchains/trees/x/root"
         root.mkdir(parents=True)
         uml_probe._small_root(real, root)
@@ -51,17 +51,17 @@ def broken(toolchains: DebianToolchains, tmp_path: Path) -> Callable[[str], Tool
 
 
 @pytest.mark.needs_guest
-def test_a_guest_that_runs(toolchains: DebianToolchains, bubblewrap: Bubblewrap, tmp_path: Path) -> None:
+def test_a_guest_that_runs(environments: EnvironmentStore, bubblewrap: Bubblewrap, tmp_path: Path) -> None:
     """It is booted once; the next process takes the answer from the file, until the machine is another."""
     memory, boots = tmp_path / "cache/guest.json", []
 
     class Counted(GuestProbe):
-        def _look(self, kernel: Toolchain) -> None:
+        def _look(self, kernel: BuildEnvironment) -> None:
             boots.append(kernel.sha256)
             super()._look(kernel)
 
-    def kernel() -> Toolchain:
-        return toolchains.get("uml")
+    def kernel() -> BuildEnvironment:
+        return environments.get("uml")
 
     assert Counted(kernel, bubblewrap, memory).problem() is None
     assert Counted(kernel, bubblewrap, memory).problem() is None
@@ -74,7 +74,7 @@ def test_a_guest_that_runs(toolchains: DebianToolchains, bubblewrap: Bubblewrap,
 
 @pytest.mark.parametrize("fact", ["_processor", "platform"])
 def test_another_machine_is_tried_again(
-    toolchains: DebianToolchains,
+    environments: EnvironmentStore,
     bubblewrap: Bubblewrap,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -84,10 +84,10 @@ def test_another_machine_is_tried_again(
     boots = []
 
     class Counted(GuestProbe):
-        def _look(self, kernel: Toolchain) -> None:
+        def _look(self, kernel: BuildEnvironment) -> None:
             boots.append(kernel.sha256)
 
-    probe = Counted(lambda: toolchains.get("uml"), bubblewrap, tmp_path / "guest.json")
+    probe = Counted(lambda: environments.get("uml"), bubblewrap, tmp_path / "guest.json")
     for value in ("a", "b", "b", "a"):
         stands_for: object = _Machine(value) if fact == "platform" else (lambda value=value: {"flags": value})
         monkeypatch.setattr(uml_probe, fact, stands_for)
@@ -111,9 +111,9 @@ class _Machine:
 
 
 def test_a_kernel_that_cannot_start_a_process_here(
-    broken: Callable[[str], Toolchain], bubblewrap: Bubblewrap, monkeypatch: pytest.MonkeyPatch
+    broken: Callable[[str], BuildEnvironment], bubblewrap: Bubblewrap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The cause, and the command that makes the toolchain again; on other processors it is what the kernel said."""
+    """The cause, and the command that makes the environment again; on other processors it is what the kernel said."""
     kernel = broken(AMX_PANIC)
     monkeypatch.setattr(uml_probe, "_processor", lambda: {"flags": "fpu amx_tile"})
     error = GuestProbe(lambda: kernel, bubblewrap).problem()
@@ -127,26 +127,28 @@ def test_a_kernel_that_cannot_start_a_process_here(
 
 
 def test_no_kernel_to_boot(bubblewrap: Bubblewrap) -> None:
-    """A toolchain that cannot be made is why no guest runs; one that was modified is an incident."""
+    """A build environment that cannot be made is why no guest runs; one that was modified is an incident."""
 
-    def gone() -> Toolchain:
-        raise ToolchainError("The toolchain uml cannot be made: the mirror lacks a package.", hint="Check it.")
+    def gone() -> BuildEnvironment:
+        raise BuildEnvironmentError(
+            "The build environment uml cannot be made: the mirror lacks a package.", hint="Check it."
+        )
 
-    def modified() -> Toolchain:
-        raise CorruptToolchainError("The toolchain uml was modified.")
+    def modified() -> BuildEnvironment:
+        raise CorruptEnvironmentError("The build environment uml was modified.")
 
     error = GuestProbe(gone, bubblewrap).problem()
     assert ("the mirror lacks a package." in str(error), "Check it.") == (True, error and error.hint)
-    with pytest.raises(CorruptToolchainError):
+    with pytest.raises(CorruptEnvironmentError):
         GuestProbe(modified, bubblewrap).problem()
 
 
 def test_the_switch(
-    toolchains: DebianToolchains, bubblewrap: Bubblewrap, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    environments: EnvironmentStore, bubblewrap: Bubblewrap, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """With the environment variable no guest runs, and nothing is remembered of that."""
     monkeypatch.setenv(SWITCH, "none")
     memory = tmp_path / "guest.json"
-    error = GuestProbe(lambda: toolchains.get("uml"), bubblewrap, memory).problem()
+    error = GuestProbe(lambda: environments.get("uml"), bubblewrap, memory).problem()
     assert SWITCH in str(error)
     assert not memory.exists()

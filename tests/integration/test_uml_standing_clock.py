@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.environments.store import DebianToolchains
+from rebuilder.environments.store import EnvironmentStore
 from tests.fakes.rooms import real_room
 
 pytestmark = pytest.mark.needs_guest
@@ -18,9 +18,11 @@ REST = "time.sleep(4)"
 
 
 @pytest.mark.parametrize(("program", "least", "most"), [(WORK, 0.0, 2.0), (REST, 3.0, 6.0)])
-def test_clock_may_stand(toolchains: DebianToolchains, tmp_path: Path, program: str, least: float, most: float) -> None:
+def test_clock_may_stand(
+    environments: EnvironmentStore, tmp_path: Path, program: str, least: float, most: float
+) -> None:
     """Work takes no time on it; waiting does."""
-    with real_room("uml", toolchains, tmp_path) as room:
+    with real_room("uml", environments, tmp_path) as room:
         command = ("/usr/bin/python3", "-I", "-c", f"import time\n{program}\nprint(time.time_ns())")
         run = room.run(command, clock=THEN, clock_stands=True)
         [told] = [int(line) for line in room.log(run).splitlines() if line.isdigit()]

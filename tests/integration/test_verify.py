@@ -33,9 +33,9 @@ def registry() -> Iterator[Registry]:
 
 
 @pytest.fixture
-def installation(tmp_path: Path, toolchains_root: Path, registry: Registry) -> Installation:
+def installation(tmp_path: Path, environments_root: Path, registry: Registry) -> Installation:
     """An empty installation that asks that registry."""
-    return Installation.make(tmp_path, toolchains_root, registry.url)
+    return Installation.make(tmp_path, environments_root, registry.url)
 
 
 def publish(registry: Registry, *distributions: Distribution) -> None:

@@ -38,11 +38,11 @@ def verify(store: Path, *subjects: str) -> tuple[int, list[dict[str, Any]]]:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory, toolchains_root: Path) -> Path:
-    """One store for all, with the prepared toolchains."""
+def store(tmp_path_factory: pytest.TempPathFactory, environments_root: Path) -> Path:
+    """One store for all, with the prepared build environments."""
     path = tmp_path_factory.mktemp("online") / "store"
     path.mkdir()
-    (path / "toolchains").symlink_to(toolchains_root.absolute())
+    (path / "toolchains").symlink_to(environments_root.absolute())
     return path
 
 

@@ -9,7 +9,7 @@ from tests.fakes.command import Installation
 from tests.fakes.projects import build, make_sdist, make_wheel, minibackend_wheel
 from tests.fakes.registry import Registry
 
-TOOLCHAINS = Path(__file__).parents[2] / ".build" / "toolchains"
+ENVIRONMENTS = Path(__file__).parents[2] / ".build" / "toolchains"
 UPLOADED = datetime(2024, 6, 1, tzinfo=UTC)
 EPOCH = int(datetime(2024, 5, 5, 5, 5, 4, tzinfo=UTC).timestamp())
 
@@ -55,7 +55,7 @@ def publish(registry: Registry, number: int) -> dict[str, str]:
 
 def install(root: Path, registry: Registry, number: int, *, ledger: str | None = None) -> Installation:
     """An installation with a schedule that watches all projects."""
-    installation = Installation.make(root, TOOLCHAINS, registry.url)
+    installation = Installation.make(root, ENVIRONMENTS, registry.url)
     (root / "schedules").mkdir()
     (root / "tmp").mkdir()
     names = ", ".join(f'"project{index:02}"' for index in range(number))
@@ -73,5 +73,5 @@ def environment(installation: Installation) -> dict[str, str]:
         "REBUILDER_CONFIG": str(root / "rebuilder.toml"),
         "REBUILDER_SCHEDULES": str(root / "schedules"),
         "TMPDIR": str(root / "tmp"),
-        "PYTHONPATH": str(TOOLCHAINS.parents[1]),
+        "PYTHONPATH": str(ENVIRONMENTS.parents[1]),
     }

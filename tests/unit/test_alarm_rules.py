@@ -9,7 +9,13 @@ import pytest
 
 from rebuilder.alarms import rules
 from rebuilder.alarms.rules import FIVE_MINUTES, HALF_HOUR, HOUR, SIX_HOURS, Judgement
-from rebuilder.errors import CorruptStoreError, CorruptToolchainError, RebuilderError, StoreError, ToolchainError
+from rebuilder.errors import (
+    BuildEnvironmentError,
+    CorruptEnvironmentError,
+    CorruptStoreError,
+    RebuilderError,
+    StoreError,
+)
 from rebuilder.model.alarm import Alarm, AlarmKind, RecordedAlarm, Severity
 from rebuilder.model.operations import QueueState
 from rebuilder.model.work import Order, Reason
@@ -122,9 +128,9 @@ def test_troubles_come_and_go_one_by_one() -> None:
     ("error", "kind"),
     [
         (CorruptStoreError("Blob x is damaged."), AlarmKind.STORE_CORRUPT),
-        (CorruptToolchainError("The toolchain x was modified."), AlarmKind.STORE_CORRUPT),
+        (CorruptEnvironmentError("The build environment x was modified."), AlarmKind.STORE_CORRUPT),
         (StoreError("The disk is full; Blob x is damaged."), None),
-        (ToolchainError("The toolchain x cannot be made."), None),
+        (BuildEnvironmentError("The build environment x cannot be made."), None),
     ],
 )
 def test_damage_is_known_by_its_class(error: RebuilderError, kind: AlarmKind | None) -> None:

@@ -9,39 +9,39 @@ from pathlib import Path
 import pytest
 
 from rebuilder.compare.diffoscope import DiffoscopeRunner
-from rebuilder.environments.protocol import Toolchain, Wanted
-from rebuilder.errors import RebuilderError, SandboxFaultError, StoreError, ToolchainError
+from rebuilder.environments.protocol import BuildEnvironment, Wanted
+from rebuilder.errors import BuildEnvironmentError, RebuilderError, SandboxFaultError, StoreError
 from rebuilder.model.attempt import Limit, Outcome, Output, Run
 from rebuilder.model.comparison import Diffoscope
 from rebuilder.model.definition import BuildDefinition
-from rebuilder.model.report import ToolchainSummary
+from rebuilder.model.report import EnvironmentSummary
 from rebuilder.model.value import Sha256
 from tests.fakes.blobs import MemoryBlobs
 
 DIGEST = Sha256("ab" * 32)
 
 
-class OneToolchain:
-    """Implements :class:`rebuilder.environments.protocol.Toolchains` with one toolchain, or none."""
+class OneEnvironment:
+    """Implements :class:`rebuilder.environments.protocol.Environments` with one build environment, or none."""
 
     def __init__(self, error: RebuilderError | None = None) -> None:
         self._error = error
 
-    def get(self, wanted: Wanted) -> Toolchain:
-        """The toolchain."""
+    def get(self, wanted: Wanted) -> BuildEnvironment:
+        """The build environment."""
         assert isinstance(wanted, str)
         name = wanted
         if self._error:
             raise self._error
         packages = ("binutils 2.44-3", "diffoscope-minimal 295")
-        summary = ToolchainSummary(name=name, sha256=DIGEST, packages=packages)
-        return Toolchain(name=name, sha256=DIGEST, root=Path("/"), summary=summary)
+        summary = EnvironmentSummary(name=name, sha256=DIGEST, packages=packages)
+        return BuildEnvironment(name=name, sha256=DIGEST, root=Path("/"), summary=summary)
 
-    def by_digest(self, sha256: str) -> Toolchain:
+    def by_digest(self, sha256: str) -> BuildEnvironment:
         """Nobody asks for it."""
         raise AssertionError(sha256)
 
-    def remake(self, name: str) -> Toolchain:
+    def remake(self, name: str) -> BuildEnvironment:
         """Nobody asks for it."""
         raise AssertionError(name)
 
@@ -82,7 +82,7 @@ class Play:
 def report(files: dict[str, bytes], *, limit: Limit | None = None, exit_code: int = 0) -> Diffoscope:
     """What is made of a run."""
     blobs = MemoryBlobs()
-    return DiffoscopeRunner(Play(blobs, files, limit=limit, exit_code=exit_code), OneToolchain(), blobs).report(
+    return DiffoscopeRunner(Play(blobs, files, limit=limit, exit_code=exit_code), OneEnvironment(), blobs).report(
         DIGEST, DIGEST, "a.whl"
     )
 
@@ -120,11 +120,13 @@ def test_endings_are_sentences(limit: Limit | None, exit_code: int, files: dict[
     assert found.html_sha256 is None
 
 
-@pytest.mark.parametrize("error", [ToolchainError("No toolchain."), SandboxFaultError("Lost."), StoreError("Full.")])
+@pytest.mark.parametrize(
+    "error", [BuildEnvironmentError("No build environment."), SandboxFaultError("Lost."), StoreError("Full.")]
+)
 def test_our_trouble_never_loses_the_verdict(error: RebuilderError) -> None:
     """An error of ours is a problem of the report."""
     blobs = MemoryBlobs()
-    runner = DiffoscopeRunner(Play(blobs, {}), OneToolchain(error), blobs)
+    runner = DiffoscopeRunner(Play(blobs, {}), OneEnvironment(error), blobs)
     assert f"diffoscope could not be run. {error}" == runner.report(DIGEST, DIGEST, "a.whl").problem
 
 
@@ -132,7 +134,7 @@ def test_paths_do_not_tell_where_files_came_from() -> None:
     """Both files have the published name, in directories named for the sides; limits hold."""
     blobs = MemoryBlobs()
     play = Play(blobs, {})
-    DiffoscopeRunner(play, OneToolchain(), blobs).report(DIGEST, DIGEST, "a.whl")
+    DiffoscopeRunner(play, OneEnvironment(), blobs).report(DIGEST, DIGEST, "a.whl")
     [definition] = play.definitions
     assert ("/inputs/published/a.whl", "/inputs/rebuilt/a.whl") == definition.commands[0][-2:]
     assert definition.limits.wall_seconds <= 300

@@ -49,7 +49,7 @@ def test_interpreters(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("table", ["environments", "toolchains"])
 def test_environments_by_their_name_of_before(tmp_path: Path, table: str) -> None:
-    """Settings that still say toolchains mean the same."""
+    """Settings that still say build environments mean the same."""
     file = tmp_path / "rebuilder.toml"
     file.write_text(f'[{table}]\naccept_expired = ["forky"]\n')
     assert ("forky",) == load_config(file, {}).environments.accept_expired

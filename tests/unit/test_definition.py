@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rebuilder.model.definition import BuildDefinition, Input, Role, ToolchainRef
+from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Role
 from rebuilder.model.evidence import Source, SourceKind
 from rebuilder.model.value import Sha256
 
@@ -20,7 +20,7 @@ def definition(**changes: object) -> BuildDefinition:
             Input(role=Role.SOURCE, name="idna-3.10.tar.gz", sha256=DIGEST, path="/inputs/idna-3.10.tar.gz"),
             Input(role=Role.BUILD_TOOL, name="uv", sha256=DIGEST, path="/tools/uv", version="1", executable=True),
         ),
-        "toolchain": ToolchainRef(name="trixie", sha256=DIGEST),
+        "toolchain": EnvironmentRef(name="trixie", sha256=DIGEST),
         "commands": (("true", "ü"),),
         "environment": {"TZ": "UTC", "LANG": "C.UTF-8"},
     }

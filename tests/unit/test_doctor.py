@@ -18,8 +18,8 @@ from rebuilder.ecosystems.conventions import RegistryCheck
 from rebuilder.ecosystems.npm.settings import NpmSettings
 from rebuilder.ecosystems.pypi.settings import index_settings
 from rebuilder.ecosystems.registry import ECOSYSTEMS
-from rebuilder.errors import CorruptToolchainError, ExitCode, NoGuestError, SandboxUnavailableError, UsageError
-from rebuilder.model.toolchain_settings import ToolchainSettings
+from rebuilder.errors import CorruptEnvironmentError, ExitCode, NoGuestError, SandboxUnavailableError, UsageError
+from rebuilder.model.environment_settings import EnvironmentSettings
 from rebuilder.store_layout import MARKER
 
 KEY = (
@@ -82,7 +82,7 @@ def test_healthy_machine(config: Config, machine: Machine, tmp_path: Path) -> No
 
 @pytest.fixture
 def with_kernel(config: Config) -> Config:
-    """A store in which the toolchain with the guest's kernel was made."""
+    """A store in which the build environment with the guest's kernel was made."""
     (config.store / "toolchains/current").mkdir(parents=True)
     (config.store / "toolchains/current/uml").touch()
     return config
@@ -94,11 +94,11 @@ def test_a_guest_that_was_started(with_kernel: Config, machine: Machine) -> None
 
 
 def test_a_guest_that_was_not_started(config: Config, machine: Machine) -> None:
-    """Before its toolchain is made nobody knows, and it is not made just to look."""
+    """Before its build environment is made nobody knows, and it is not made just to look."""
     check = by_name(config, machine, guest=unavailable("never asked"))["guest"]
     assert (True, True) == (check.ok, check.sentence.startswith("Not known yet"))
     assert f"--root {config.store}/toolchains uml" in check.sentence
-    lenient = config.replace(environments=ToolchainSettings(accept_expired=("forky",)))
+    lenient = config.replace(environments=EnvironmentSettings(accept_expired=("forky",)))
     check = by_name(lenient, machine, guest=unavailable("never asked"))["guest"]
     assert f"--root {config.store}/toolchains --accept-expired=forky uml" in check.sentence
 
@@ -120,10 +120,10 @@ def test_no_guest_where_all_builds_need_one(with_kernel: Config, machine: Machin
 
 
 def test_a_modified_kernel(with_kernel: Config, machine: Machine) -> None:
-    """That the toolchain was modified is told as such."""
+    """That the build environment was modified is told as such."""
 
     def guest(_: Config) -> None:
-        raise CorruptToolchainError("The toolchain uml was modified.", hint="Find out who did it.")
+        raise CorruptEnvironmentError("The build environment uml was modified.", hint="Find out who did it.")
 
     check = by_name(with_kernel, machine, guest=guest)["guest"]
     assert (False, "Find out who did it.") == (check.ok, check.mend)
@@ -192,12 +192,12 @@ def test_store_below_a_file(config: Config, machine: Machine, tmp_path: Path) ->
     assert "/proc/store cannot be written" in found["store"].sentence
 
 
-def test_made_toolchains_are_listed(config: Config, machine: Machine) -> None:
+def test_made_environments_are_listed(config: Config, machine: Machine) -> None:
     """What is there already is told from what will be made."""
-    assert "None is made so far" in by_name(config, machine)["toolchains"].sentence
+    assert "None is made so far" in by_name(config, machine)["environments"].sentence
     (config.store / "toolchains/current").mkdir(parents=True)
     (config.store / "toolchains/current/trixie").touch()
-    assert "Made so far: trixie; " in by_name(config, machine)["toolchains"].sentence
+    assert "Made so far: trixie; " in by_name(config, machine)["environments"].sentence
 
 
 @pytest.mark.parametrize(("mode", "ok"), [(0o600, True), (0o400, True), (0o640, False), (0o604, False)])

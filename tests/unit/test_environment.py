@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from rebuilder.environments.catalog import bases, find, variant
 from rebuilder.model.environment import Manifest, Package, Release, Specification
-from rebuilder.model.report import ToolchainSummary
+from rebuilder.model.report import EnvironmentSummary
 from rebuilder.model.value import Sha256
 
 PACKAGE = Package(name="dash", version="0.5.12-12", architecture="amd64", sha256=Sha256("ab" * 32))
@@ -52,4 +52,4 @@ def test_a_name_is_that_of_a_file(name: str) -> None:
 def test_a_summary_from_before() -> None:
     """Reports of the version before have the Python in a field of its own."""
     document = {"name": "trixie", "sha256": "ab" * 32, "python": "3.13", "packages": []}
-    assert {"python": "3.13"} == ToolchainSummary.model_validate(document).provides
+    assert {"python": "3.13"} == EnvironmentSummary.model_validate(document).provides

@@ -14,13 +14,13 @@ import pytest
 
 from rebuilder.environments import exchange
 from rebuilder.environments.settle import level
-from rebuilder.environments.store import DebianToolchains
+from rebuilder.environments.store import EnvironmentStore
 from rebuilder.environments.tree import listing
-from rebuilder.errors import CorruptToolchainError, ToolchainError, UsageError
+from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError, UsageError
 from rebuilder.model.environment import Made, Manifest
-from rebuilder.model.toolchain_settings import InterpreterSettings
+from rebuilder.model.environment_settings import InterpreterSettings
 from tests.fakes.clock import FixedClock
-from tests.fakes.toolchains import PACKAGE, TinyMaker, plant
+from tests.fakes.environments import PACKAGE, TinyMaker, plant
 
 
 class LongMaker(TinyMaker):
@@ -40,9 +40,9 @@ class LongMaker(TinyMaker):
         return Made(packages=(PACKAGE,), tool="a test", sources=("deb http://mirror.example.org/debian trixie main",))
 
 
-def store(root: Path, maker: TinyMaker | None = None) -> DebianToolchains:
+def store(root: Path, maker: TinyMaker | None = None) -> EnvironmentStore:
     """A store."""
-    return DebianToolchains(root, FixedClock(), maker=maker or LongMaker())
+    return EnvironmentStore(root, FixedClock(), maker=maker or LongMaker())
 
 
 def exported(tmp_path: Path) -> tuple[str, Path]:
@@ -120,7 +120,7 @@ def test_imported_twice(tmp_path: Path) -> None:
     found = here.import_(file)
     assert found == here.import_(file)
     (found.root / "etc/passwd").write_text("other")
-    with pytest.raises(CorruptToolchainError, match="etc/passwd was changed"):
+    with pytest.raises(CorruptEnvironmentError, match="etc/passwd was changed"):
         here.import_(file)
 
 
@@ -128,7 +128,7 @@ def test_what_cannot_be_exported(tmp_path: Path) -> None:
     """An unknown digest, a file that is there, a directory that is not, a modified tree: one sentence, and no file."""
     there = store(tmp_path / "there")
     found = there.get("trixie")
-    with pytest.raises(ToolchainError, match="no toolchain with the digest 0000"):
+    with pytest.raises(BuildEnvironmentError, match="no build environment with the digest 0000"):
         there.export("0" * 64, tmp_path / "x")
     (tmp_path / "mine").write_text("mine")
     with pytest.raises(UsageError, match="is there already"):
@@ -136,7 +136,7 @@ def test_what_cannot_be_exported(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be written: No such file or directory"):
         there.export(found.sha256, tmp_path / "none" / "x")
     (found.root / "etc/passwd").write_text("other")
-    with pytest.raises(CorruptToolchainError, match="etc/passwd was changed"):
+    with pytest.raises(CorruptEnvironmentError, match="etc/passwd was changed"):
         there.export(found.sha256, tmp_path / "x")
     assert "mine" == (tmp_path / "mine").read_text()
     assert ["mine", "there"] == sorted(each.name for each in tmp_path.iterdir())

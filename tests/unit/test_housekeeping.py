@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.environments.store import DebianToolchains
-from rebuilder.model.definition import ToolchainRef
+from rebuilder.environments.store import EnvironmentStore
+from rebuilder.model.definition import EnvironmentRef
 from rebuilder.service.housekeeping import Housekeeping
 from rebuilder.store.cache_pruning import prune_documents, prune_repositories, prune_unfinished
 from rebuilder.store.ledger import Ledger
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
-from tests.fakes.toolchains import TinyMaker
+from tests.fakes.environments import TinyMaker
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 BEFORE = NOW - timedelta(days=30)
@@ -94,11 +94,11 @@ def test_one_round(tmp_path: Path) -> None:
 
 def superseded(store: Path, maker: TinyMaker, *texts: str) -> list[str]:
     """Digests of environments that took each other's place long ago; the last one is in use."""
-    toolchains = DebianToolchains(store / "toolchains", FixedClock(NOW), maker=maker)
+    environments = EnvironmentStore(store / "toolchains", FixedClock(NOW), maker=maker)
     digests: list[str] = []
     for text in texts:
         maker.text = text
-        digests.append(toolchains.remake("trixie").sha256)
+        digests.append(environments.remake("trixie").sha256)
     for digest in digests[:-1]:
         file(store / "toolchains/trees" / digest / "superseded", days=31)
     return digests
@@ -107,14 +107,14 @@ def superseded(store: Path, maker: TinyMaker, *texts: str) -> list[str]:
 def test_environments_are_state(tmp_path: Path) -> None:
     """One that a published report names stays for good, as does one in use or imported; one that nobody names goes."""
     maker = TinyMaker()
-    elsewhere = DebianToolchains(tmp_path / "elsewhere", FixedClock(NOW), maker=maker)
+    elsewhere = EnvironmentStore(tmp_path / "elsewhere", FixedClock(NOW), maker=maker)
     elsewhere.export(elsewhere.get("trixie").sha256, tmp_path / "export")
     named, forgotten, current = superseded(tmp_path, maker, "a", "b", "c")
-    toolchains = DebianToolchains(tmp_path / "toolchains", FixedClock(NOW), maker=maker)
-    imported = toolchains.import_(tmp_path / "export").sha256
+    environments = EnvironmentStore(tmp_path / "toolchains", FixedClock(NOW), maker=maker)
+    imported = environments.import_(tmp_path / "export").sha256
     done = reports.reproduced(MemoryBlobs())
     first = done.attempts[0]
-    definition = first.hypothesis.definition.replace(toolchain=ToolchainRef(name="trixie", sha256=named))
+    definition = first.hypothesis.definition.replace(toolchain=EnvironmentRef(name="trixie", sha256=named))
     attempt = first.replace(hypothesis=first.hypothesis.replace(definition=definition))
     with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
         number = ledger.begin(done.artifact, NOW)
@@ -123,7 +123,7 @@ def test_environments_are_state(tmp_path: Path) -> None:
         Housekeeping(tmp_path, ledger, timedelta(days=30), FixedClock(NOW)).step()
     assert {named, current, imported} == {each.name for each in (tmp_path / "toolchains/trees").iterdir()}
     assert forgotten not in {named, current, imported}
-    assert {named, imported} == {toolchains.by_digest(each).sha256 for each in (named, imported)}
+    assert {named, imported} == {environments.by_digest(each).sha256 for each in (named, imported)}
 
 
 def test_environments_are_not_forgotten_at_once(tmp_path: Path) -> None:
@@ -131,10 +131,10 @@ def test_environments_are_not_forgotten_at_once(tmp_path: Path) -> None:
     maker = TinyMaker()
     lately, back, current = superseded(tmp_path, maker, "a", "b", "c")
     file(tmp_path / "toolchains/trees" / lately / "superseded", days=29)
-    toolchains = DebianToolchains(tmp_path / "toolchains", FixedClock(NOW), maker=maker)
+    environments = EnvironmentStore(tmp_path / "toolchains", FixedClock(NOW), maker=maker)
     maker.text = "b"
-    assert back == toolchains.remake("trixie").sha256
-    assert 0 == toolchains.forget(set, BEFORE)
+    assert back == environments.remake("trixie").sha256
+    assert 0 == environments.forget(set, BEFORE)
     assert {lately, back, current} == {each.name for each in (tmp_path / "toolchains/trees").iterdir()}
 
 

@@ -252,7 +252,7 @@ def test_no_archive_at_all(bench: Bench, data: bytes) -> None:
         assert main([*arguments]) in {MALFORMED, NOT_THE_COMMIT}
 
 
-def test_toolchain_without_git(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_environment_without_git(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Said before anything is done."""
     arguments = bench.fetch()
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.errors import SandboxUnavailableError, StoreError, ToolchainError
+from rebuilder.errors import BuildEnvironmentError, SandboxUnavailableError, StoreError
 from rebuilder.model.attempt import Limit, Outcome
-from rebuilder.model.definition import Input, Limits, Role, ToolchainRef
+from rebuilder.model.definition import EnvironmentRef, Input, Limits, Role
 from rebuilder.model.value import Sha256, sha256_hex
 from rebuilder.sandbox import program_archive
 from rebuilder.sandbox.local_runner import LocalRunner
 from rebuilder.sandbox.program_runner import BUILD_TYPE, PROGRAM_LIMITS, SandboxPrograms
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
+from tests.fakes.environments import FakeEnvironments
 from tests.fakes.sandbox import FakeSandbox, Script, definition
-from tests.fakes.toolchains import FakeToolchains
 
 TRUE = ("/usr/bin/true",)
 COMMAND = ("python3", "-I", "/tools/archive.pyz", "inspect_archive", "/inputs/a", "--result", "/out/result.json")
@@ -27,11 +27,11 @@ class House:
 
     def __init__(self, place: Path, script: Script | None = None) -> None:
         self.blobs = MemoryBlobs()
-        self.toolchains = FakeToolchains(place)
+        self.environments = FakeEnvironments(place)
         self.sandbox = FakeSandbox(self.blobs, FixedClock(), {(TRUE,): Script(), (COMMAND,): script or Script()})
-        self.run = LocalRunner({"bubblewrap": self.sandbox}, self.toolchains, self.blobs)
-        self.programs = SandboxPrograms(self.sandbox, self.toolchains, self.blobs, "trixie")
-        self.toolchain = ToolchainRef(name="trixie", sha256=self.toolchains.get("trixie").sha256)
+        self.run = LocalRunner({"bubblewrap": self.sandbox}, self.environments, self.blobs)
+        self.programs = SandboxPrograms(self.sandbox, self.environments, self.blobs, "trixie")
+        self.toolchain = EnvironmentRef(name="trixie", sha256=self.environments.get("trixie").sha256)
 
     def input(self, content: bytes = b"a") -> Input:
         """A stored file as an input."""
@@ -39,30 +39,30 @@ class House:
 
 
 def test_inputs_come_from_the_blobs(tmp_path: Path) -> None:
-    """Each is a file with its bytes, at its path; the toolchain is the one by that name."""
+    """Each is a file with its bytes, at its path; the build environment is the one by that name."""
     house = House(tmp_path)
     asked = definition(TRUE, toolchain=house.toolchain, inputs=(house.input(),))
     assert house.run(asked).outcome is Outcome.COMPLETED
     ((ran, root, inputs),) = house.sandbox.ran
     assert asked == ran
-    assert house.toolchains.get("trixie").root == root
+    assert house.environments.get("trixie").root == root
     assert {"/inputs/a": b"a"} == {path: file.read_bytes() for path, file in inputs.items()}
 
 
-def test_another_toolchain(tmp_path: Path) -> None:
+def test_another_environment(tmp_path: Path) -> None:
     """The name alone is not enough."""
     house = House(tmp_path)
-    other = ToolchainRef(name="trixie", sha256=Sha256("0" * 64))
-    with pytest.raises(ToolchainError, match="no toolchain with the digest 000"):
+    other = EnvironmentRef(name="trixie", sha256=Sha256("0" * 64))
+    with pytest.raises(BuildEnvironmentError, match="no build environment with the digest 000"):
         house.run(definition(TRUE, toolchain=other))
     assert house.sandbox.ran == []
 
 
-def test_earlier_toolchain_that_is_still_stored(tmp_path: Path) -> None:
-    """A definition from before the toolchain was made anew runs on the one it names."""
+def test_earlier_environment_that_is_still_stored(tmp_path: Path) -> None:
+    """A definition from before the build environment was made anew runs on the one it names."""
     house = House(tmp_path)
-    earlier = house.toolchains.get("trixie")
-    assert earlier != house.toolchains.remake("trixie")
+    earlier = house.environments.get("trixie")
+    assert earlier != house.environments.remake("trixie")
     house.run(definition(TRUE, toolchain=house.toolchain))
     ((_, root, _),) = house.sandbox.ran
     assert earlier.root == root
@@ -71,7 +71,7 @@ def test_earlier_toolchain_that_is_still_stored(tmp_path: Path) -> None:
 def test_a_name_that_cannot_be_made_any_more(tmp_path: Path) -> None:
     """What has the digest is used without asking what its name stands for, so a mirror may be gone by then."""
     house = House(tmp_path)
-    house.toolchains.pythons = {}
+    house.environments.pythons = {}
     house.run(definition(TRUE, toolchain=house.toolchain))
     ((_, root, _),) = house.sandbox.ran
     assert tmp_path / "trixie" == root

@@ -28,7 +28,7 @@ def test_what_is_confirmed_is_said(tier: Tier, check: Check, before: Verdict | N
 
 @pytest.mark.parametrize("found", [DIFFERENT, FAILED])
 @pytest.mark.parametrize("before", [None, Verdict.REPRODUCED, Verdict.DIFFERS])
-@pytest.mark.parametrize("check", [Check.VERIFY, Check.TOOLCHAIN])
+@pytest.mark.parametrize("check", [Check.VERIFY, Check.ENVIRONMENT])
 def test_a_full_look_is_the_last(found: Report, before: Verdict | None, check: Check) -> None:
     """Nothing is looked at in a loop, not even a regression."""
     assert followed_by(order(tier=Tier.FULL, check=check), found, before) is None

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from rebuilder.environments.protocol import Toolchain, Wanted
-from rebuilder.model.report import Stage, ToolchainSummary
+from rebuilder.environments.protocol import BuildEnvironment, Wanted
+from rebuilder.model.report import EnvironmentSummary, Stage
 from rebuilder.model.value import Sha256
-from rebuilder.stopwatch import Stopwatch, WatchedToolchains
+from rebuilder.stopwatch import Stopwatch, WatchedEnvironments
 
 
 class Recorder:
@@ -26,26 +26,26 @@ class Recorder:
         self.told.append(f"{stage.value} {detail}".rstrip())
 
 
-class OneToolchain:
-    """Toolchains that are always there."""
+class OneEnvironment:
+    """Build environments that are always there."""
 
-    def get(self, wanted: Wanted) -> Toolchain:
-        """Give a toolchain without a root."""
+    def get(self, wanted: Wanted) -> BuildEnvironment:
+        """Give a build environment without a root."""
         assert isinstance(wanted, str)
         name = wanted
-        return self._toolchain(name, Sha256("0" * 64))
+        return self._environment(name, Sha256("0" * 64))
 
-    def by_digest(self, sha256: str) -> Toolchain:
+    def by_digest(self, sha256: str) -> BuildEnvironment:
         """Give the one that was there before."""
-        return self._toolchain("trixie", Sha256(sha256))
+        return self._environment("trixie", Sha256(sha256))
 
-    def remake(self, name: str) -> Toolchain:
+    def remake(self, name: str) -> BuildEnvironment:
         """Give another."""
-        return self._toolchain(name, Sha256("1" * 64))
+        return self._environment(name, Sha256("1" * 64))
 
-    def _toolchain(self, name: str, digest: Sha256) -> Toolchain:
-        summary = ToolchainSummary(name=name, sha256=digest, packages=())
-        return Toolchain(name=name, sha256=digest, root=Path("/"), summary=summary)
+    def _environment(self, name: str, digest: Sha256) -> BuildEnvironment:
+        summary = EnvironmentSummary(name=name, sha256=digest, packages=())
+        return BuildEnvironment(name=name, sha256=digest, root=Path("/"), summary=summary)
 
 
 def ticks() -> Iterator[float]:
@@ -70,59 +70,59 @@ def test_adds_up_by_stage() -> None:
     assert recorder.told == ["x", "build first", "compare", "build second", "y"]
 
 
-def test_toolchain_is_a_stage_of_its_own() -> None:
-    """Time spent on a toolchain is not counted as build time, whoever asked for it."""
+def test_environment_is_a_stage_of_its_own() -> None:
+    """Time spent on a build environment is not counted as build time, whoever asked for it."""
     recorder = Recorder()
     watch = Stopwatch(recorder, seconds=ticks().__next__)
     watch.begin("x")
     watch.stage(Stage.BUILD)
-    WatchedToolchains(OneToolchain(), watch).get("trixie")
-    assert {Stage.BUILD: 2.0, Stage.TOOLCHAIN: 1.0} == watch.end()
+    WatchedEnvironments(OneEnvironment(), watch).get("trixie")
+    assert {Stage.BUILD: 2.0, Stage.ENVIRONMENT: 1.0} == watch.end()
     assert recorder.told == ["x", "build"]
 
 
-def test_toolchains_are_remembered_by_digest() -> None:
+def test_environments_are_remembered_by_digest() -> None:
     """Two that had the same name one after the other are two."""
-    toolchains = WatchedToolchains(OneToolchain(), Stopwatch(Recorder()))
-    asked = [toolchains.get("trixie"), toolchains.remake("trixie"), toolchains.by_digest("2" * 64)]
-    assert {each.sha256: each for each in asked} == toolchains.seen
+    environments = WatchedEnvironments(OneEnvironment(), Stopwatch(Recorder()))
+    asked = [environments.get("trixie"), environments.remake("trixie"), environments.by_digest("2" * 64)]
+    assert {each.sha256: each for each in asked} == environments.seen
 
 
 def test_long_work_is_shown() -> None:
-    """What makes a toolchain can say so, under the name of its stage."""
+    """What makes a build environment can say so, under the name of its stage."""
     recorder = Recorder()
     watch = Stopwatch(recorder, seconds=ticks().__next__)
     watch.show("nobody is asking")
     watch.stage(Stage.BUILD)
-    with watch.within(Stage.TOOLCHAIN):
+    with watch.within(Stage.ENVIRONMENT):
         watch.show("making trixie")
     assert recorder.told == ["build", "toolchain making trixie"]
 
 
-class CountedToolchains(OneToolchain):
+class CountedEnvironments(OneEnvironment):
     """Knows how often it was asked to look."""
 
     def __init__(self) -> None:
         self.looks: list[str] = []
 
-    def _toolchain(self, name: str, digest: Sha256) -> Toolchain:
+    def _environment(self, name: str, digest: Sha256) -> BuildEnvironment:
         self.looks.append(name)
-        return super()._toolchain(name, digest)
+        return super()._environment(name, digest)
 
 
 def test_what_was_checked_just_now_is_not_checked_again() -> None:
     """Thousands of files are looked at once for the many runs of one artifact, and again after a while."""
-    counted = CountedToolchains()
+    counted = CountedEnvironments()
     moments = iter((0.0, 9.0, 10.0, 21.0, 21.0))
-    toolchains = WatchedToolchains(counted, Stopwatch(Recorder()), recent=10, seconds=moments.__next__)
+    environments = WatchedEnvironments(counted, Stopwatch(Recorder()), recent=10, seconds=moments.__next__)
     for _ in range(4):
-        assert "0" * 64 == toolchains.get("trixie").sha256
+        assert "0" * 64 == environments.get("trixie").sha256
     assert ["trixie"] * 2 == counted.looks
 
 
-def test_a_toolchain_made_anew_is_the_one_that_is_given() -> None:
+def test_a_environment_made_anew_is_the_one_that_is_given() -> None:
     """What was checked just before it was made anew does not stand in for it."""
-    toolchains = WatchedToolchains(CountedToolchains(), Stopwatch(Recorder()))
-    toolchains.get("trixie")
-    toolchains.remake("trixie")
-    assert "1" * 64 == toolchains.get("trixie").sha256
+    environments = WatchedEnvironments(CountedEnvironments(), Stopwatch(Recorder()))
+    environments.get("trixie")
+    environments.remake("trixie")
+    assert "1" * 64 == environments.get("trixie").sha256

@@ -25,7 +25,7 @@ from rebuilder.service.schedules.reading import read_file
 from rebuilder.signing.agreement import Agreement
 from rebuilder.signing.statements import Builder
 from rebuilder.site.publisher import Site
-from rebuilder.stopwatch import Stopwatch, WatchedToolchains
+from rebuilder.stopwatch import Stopwatch, WatchedEnvironments
 from rebuilder.store.ledger import Ledger
 from rebuilder.verification.coordinator import Coordinator
 from rebuilder.verification.signer import Signer
@@ -33,10 +33,10 @@ from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.idle import IdleEcosystem, idle_parts
 from tests.fakes.progress import NoDisplay
-from tests.fakes.pypi import FakeToolchains
+from tests.fakes.pypi import FakeEnvironments
 from tests.fakes.pypi import run as ran
 from tests.fakes.signer import MemorySigner
-from tests.fakes.toy import TOOLCHAIN, Toy, ToyConventions
+from tests.fakes.toy import ENVIRONMENT, Toy, ToyConventions
 
 CONTRIBUTING = Path(__file__).parent.parent.parent / "CONTRIBUTING.md"
 WHEEL_WORDS = re.compile(r"wheel|\.whl|sdist|\bpip\b|PyPI|dist-info|pyproject|setup\.py", re.IGNORECASE)
@@ -77,17 +77,17 @@ class Comparing:
 def verified(tmp_path: Path, voice: str = "") -> tuple[Verdict | None, list[Path], str]:
     """The verdict on one toy, the files beside its page, and what was signed."""
     blobs, clock, key = MemoryBlobs(), FixedClock(), MemorySigner()
-    toolchains = WatchedToolchains(cast("Any", FakeToolchains()), Stopwatch(NoDisplay()))
+    environments = WatchedEnvironments(cast("Any", FakeEnvironments()), Stopwatch(NoDisplay()))
     with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
         parts = replace(
             idle_parts(ledger, blobs, clock, IdleEcosystem()),
-            ecosystems={"toy": Toy(blobs, toolchains.get(TOOLCHAIN).sha256)},
+            ecosystems={"toy": Toy(blobs, environments.get(ENVIRONMENT).sha256)},
             run=Shouting(blobs, voice),
             comparer=cast("Any", Comparing()),
             finisher=cast("Any", SimpleNamespace(finished=lambda attempt: attempt)),
             find_carried=lambda _published, _inputs: Carried(),
             diffoscope=cast("Any", SimpleNamespace(report=lambda *_: None)),
-            toolchains=toolchains,
+            environments=environments,
         )
         signer = Signer(
             ledger=ledger,

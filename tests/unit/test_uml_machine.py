@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from rebuilder.environments.protocol import Toolchain
+from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.model.definition import BuildDefinition, Input, Limits, Role
-from rebuilder.model.report import ToolchainSummary
+from rebuilder.model.report import EnvironmentSummary
 from rebuilder.model.value import Sha256, sha256_hex
 from rebuilder.sandbox.bubblewrap import arguments, launcher_main, seccomp
 from rebuilder.sandbox.uml.machine import Machine, machine
@@ -22,12 +22,12 @@ from tests.fakes.sandbox import definition
 MB = 1 << 20
 TRUE = ("/usr/bin/true",)
 DIGEST = Sha256("cd" * 32)
-KERNEL = Toolchain(
+KERNEL = BuildEnvironment(
     name="uml",
     sha256=DIGEST,
     root=Path("/kernel"),
     provides={"python": "3.13"},
-    summary=ToolchainSummary(name="uml", sha256=DIGEST, packages=()),
+    summary=EnvironmentSummary(name="uml", sha256=DIGEST, packages=()),
 )
 
 
@@ -44,7 +44,7 @@ def asked(made: Machine) -> dict[str, Any]:
 
 
 def test_it_can_be_run(tmp_path: Path) -> None:
-    """The definition of the sandbox around a guest is one like any other, in the toolchain with the kernel."""
+    """The definition of the sandbox around a guest is one like any other, in the build environment with the kernel."""
     made = around(definition(TRUE, clock=datetime(2020, 1, 1, tzinfo=UTC)), tmp_path)
     arguments.check(made.definition)
     assert {each.path for each in made.definition.inputs} == set(made.sources)

@@ -9,7 +9,7 @@ import pytest
 from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Outcome, Output, Run
 from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
 from rebuilder.model.decision import decide
-from rebuilder.model.definition import BuildDefinition, ToolchainRef
+from rebuilder.model.definition import BuildDefinition, EnvironmentRef
 from rebuilder.model.evidence import Obstacle
 from rebuilder.model.report import page_path
 from rebuilder.model.value import Sha256
@@ -33,7 +33,7 @@ def attempt(
         build_type="urn:example",
         purl="pkg:pypi/x@1",
         filename="x-1-py3-none-any.whl",
-        toolchain=ToolchainRef(name="trixie", sha256=PUBLISHED),
+        toolchain=EnvironmentRef(name="trixie", sha256=PUBLISHED),
         commands=(("true",),),
         environment={},
         umask=umask,

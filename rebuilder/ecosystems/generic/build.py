@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 
 from rebuilder.ecosystems.generic.recipe import Recipe, RecipeTarget
-from rebuilder.model.definition import BuildDefinition, Input, Limits, Role, ToolchainRef
+from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits, Role
 from rebuilder.model.evidence import Source, SourceKind
 from rebuilder.model.trail import SourceCommit
 
@@ -73,7 +73,7 @@ def from_commit(commit: SourceCommit) -> SourceFiles:
 class Surroundings:
     """What a build has that no recipe says."""
 
-    environment: ToolchainRef
+    environment: EnvironmentRef
     program: Input
     """Our own, that makes the tree."""
     limits: Limits

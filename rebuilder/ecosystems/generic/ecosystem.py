@@ -18,7 +18,7 @@ from rebuilder.environments.catalog import catalog, variants
 from rebuilder.errors import UsageError
 from rebuilder.model.artifact import Artifact, PublishedFile, Subject
 from rebuilder.model.attempt import Attempt, Hypothesis
-from rebuilder.model.definition import ToolchainRef
+from rebuilder.model.definition import EnvironmentRef
 from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
 from rebuilder.model.git import SourceTree
 from rebuilder.model.history import History, plan
@@ -141,9 +141,9 @@ class Generic:
         """The one build that the recipe asks for."""
         recipe, context = self._of(evidence), self._context
         files = from_archive(recipe) if commit is None else from_commit(commit)
-        environment = context.toolchains.get(recipe.environment)
+        environment = context.environments.get(recipe.environment)
         around = Surroundings(
-            environment=ToolchainRef(name=environment.name, sha256=environment.sha256),
+            environment=EnvironmentRef(name=environment.name, sha256=environment.sha256),
             program=context.programs.program_input("source"),
             limits=context.limits(),
             sandbox=context.settings.sandbox,

@@ -53,7 +53,7 @@ def resolve_requirements(
         workshop: What to resolve, fetch and run with.
         bench: All but the dependencies.
         requirements: What is known before the backend is asked.
-        python: Version of the toolchain's Python, such as ``3.13``.
+        python: Version of the build environment's Python, such as ``3.13``.
         not_after: Nothing published later is used.
 
     Returns:

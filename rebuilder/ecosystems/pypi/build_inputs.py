@@ -11,7 +11,7 @@ from rebuilder.ecosystems.pypi.command_line import option_choices, version_choic
 from rebuilder.ecosystems.pypi.requirements import BuildSystem
 from rebuilder.ecosystems.pypi.source_trees import SOURCE_TREE, CheckedOut, SourceOrigin
 from rebuilder.ecosystems.pypi.windows_traces import WRITTEN_TEXTS, OnWindows
-from rebuilder.model.definition import BuildDefinition, Input, Limits, Role, ToolchainRef
+from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits, Role
 from rebuilder.model.evidence import Obstacle, Source
 from rebuilder.model.replay import MOST_HYPOTHESES, Replayed, When
 from rebuilder.model.resolution import Pin
@@ -51,7 +51,7 @@ class BuildInputs:
     source: Source
     tree: SourceOrigin
     system: BuildSystem
-    toolchain: ToolchainRef
+    toolchain: EnvironmentRef
     program: Input
     uv: Input
     requirements: Input

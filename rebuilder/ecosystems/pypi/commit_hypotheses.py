@@ -12,17 +12,17 @@ from rebuilder.ecosystems.pypi.clock_candidates import by_the_clock
 from rebuilder.ecosystems.pypi.commit_listing import CommitListing, archive_input, list_commit
 from rebuilder.ecosystems.pypi.context import Context
 from rebuilder.ecosystems.pypi.hypotheses import upload_time, wheel_marks
+from rebuilder.ecosystems.pypi.interpreter_choice import Interpreter, choose, named_python, python_of
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.requirements import BuildSystem, Requirements, pin_generator, read_build_system
 from rebuilder.ecosystems.pypi.sdist_traces import GZIP_HEADER, read_sdist_traces
 from rebuilder.ecosystems.pypi.search import Candidate, Reached, try_candidates
 from rebuilder.ecosystems.pypi.source_trees import COMMIT_OBJECT, TAG_OBJECTS, CheckedOut
-from rebuilder.ecosystems.pypi.toolchain_choice import Interpreter, choose, named_python, python_of
 from rebuilder.ecosystems.pypi.tools_used import Tools, tools_used
 from rebuilder.ecosystems.pypi.wheel_traces import Generator as PackedBy
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
 from rebuilder.model.artifact import Artifact, PublishedFile
-from rebuilder.model.definition import Input, Role, ToolchainRef
+from rebuilder.model.definition import EnvironmentRef, Input, Role
 from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
 from rebuilder.model.git import SourceTree
 from rebuilder.model.history import History
@@ -198,7 +198,7 @@ def _try_step(workshop: Context, case: CommitEvidence, target: CommitTarget, his
         ),
         resolve=lambda interpreter: workshop.notebook.once(
             case.evidence,
-            ("commit", case.tree.commit.sha, filename, interpreter.toolchain),
+            ("commit", case.tree.commit.sha, filename, interpreter.environment),
             lambda: _furnished(workshop, case, target, interpreter),
         ),
         # The clock of a wheel is tried, too; that of a source archive is not in its members alone.
@@ -243,7 +243,7 @@ def _commit_time(case: CommitEvidence, marks: Marks) -> Candidate:
 def _furnished(
     workshop: Context, case: CommitEvidence, target: CommitTarget, interpreter: Interpreter
 ) -> tuple[BuildInputs, str]:
-    toolchain = workshop.toolchains.get(f"{interpreter.toolchain}-git")
+    environment = workshop.environments.get(f"{interpreter.environment}-git")
     commit, uploaded = case.tree.commit, upload_time(target.file, target.what)
     bench = BuildInputs(
         purl=case.artifact.purl,
@@ -251,7 +251,7 @@ def _furnished(
         source=Source(kind=SourceKind.GIT, uri=commit.repository, digest={"gitCommit": commit.sha}),
         tree=case.checkout,
         system=case.system,
-        toolchain=ToolchainRef(name=toolchain.name, sha256=toolchain.sha256),
+        toolchain=EnvironmentRef(name=environment.name, sha256=environment.sha256),
         program=workshop.programs.program_input("pypi"),
         uv=workshop.uv_input(),
         requirements=parameters(workshop, REQUIREMENTS, b""),
@@ -260,7 +260,7 @@ def _furnished(
         sandbox=workshop.sandbox,
         product=target.product,
         chosen=chosen_tools(
-            python_of(toolchain), len(workshop.interpreters), case.tools.held if case.tools else _held(case)
+            python_of(environment), len(workshop.interpreters), case.tools.held if case.tools else _held(case)
         ),
     )
     said: list[str] = []
@@ -276,7 +276,7 @@ def _furnished(
         said = case.tools.sentences
     not_after = uploaded if case.tools is None else max(uploaded, case.tools.not_after)
     bench, notes = resolve_requirements(
-        workshop, bench, case.requirements, python=python_of(toolchain), not_after=not_after
+        workshop, bench, case.requirements, python=python_of(environment), not_after=not_after
     )
     about = with_what(case.system, case.generator, interpreter.python, uploaded)
     return bench, " ".join((_checked_out(case.checkout), about, *said, *notes))

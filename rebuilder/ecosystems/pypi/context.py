@@ -6,9 +6,9 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
+from rebuilder.ecosystems.pypi.interpreter_choice import INTERPRETERS, Interpreter
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
-from rebuilder.ecosystems.pypi.toolchain_choice import INTERPRETERS, Interpreter
-from rebuilder.environments.protocol import Toolchains
+from rebuilder.environments.protocol import Environments
 from rebuilder.model.definition import Input, Limits
 from rebuilder.model.evidence import Evidence
 from rebuilder.network.protocol import Fetcher, Resolver
@@ -64,7 +64,7 @@ class Context:
     programs: Programs
     run: Runner
     resolver: Resolver
-    toolchains: Toolchains
+    environments: Environments
     uv_input: Callable[[], Input]
     facts: Memo
     max_file_bytes: int
@@ -73,7 +73,7 @@ class Context:
     sandboxes: frozenset[str] = frozenset({"bubblewrap"})
     """Kinds of sandboxes that definitions can be run in."""
     interpreters: tuple[Interpreter, ...] = INTERPRETERS
-    """Pythons there are toolchains with, newest first."""
+    """Pythons there are build environments with, newest first."""
     sandbox: str = "bubblewrap"
     """The kind that is used unless the clock matters."""
     clock: Literal["archive", "kernel"] = "archive"

@@ -40,8 +40,8 @@ class PyPIConventions(Conventions):
         from uv import find_uv_bin
 
         from rebuilder.ecosystems.pypi.ecosystem import PyPI
+        from rebuilder.ecosystems.pypi.interpreter_choice import with_configured
         from rebuilder.ecosystems.pypi.settings import index_settings
-        from rebuilder.ecosystems.pypi.toolchain_choice import with_configured
         from rebuilder.environments.uv_tool import uv_input
         from rebuilder.network.http.address import Credentials
         from rebuilder.network.resolver import UvResolver, UvSettings
@@ -69,7 +69,7 @@ class PyPIConventions(Conventions):
             programs=context.programs,
             run=context.run,
             resolver=resolver,
-            toolchains=context.toolchains,
+            environments=context.environments,
             uv_input=partial(uv_input, context.blobs, settings.store / "cache"),
             facts=context.memo(self.name),
             max_file_bytes=settings.download_bytes,

@@ -12,14 +12,14 @@ from rebuilder.ecosystems.pypi.commit_hypotheses import infer_from_commit
 from rebuilder.ecosystems.pypi.context import MAX_FILE_BYTES, Context
 from rebuilder.ecosystems.pypi.evidence import collect
 from rebuilder.ecosystems.pypi.hypotheses import infer, learn
+from rebuilder.ecosystems.pypi.interpreter_choice import INTERPRETERS, Interpreter
 from rebuilder.ecosystems.pypi.origin import find_origin
 from rebuilder.ecosystems.pypi.releases import listing
 from rebuilder.ecosystems.pypi.simple_index import Project, ReleaseFile, SimpleIndex, Unchanged, near_versions
 from rebuilder.ecosystems.pypi.steps import PyPIStep
 from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, parse_subject
-from rebuilder.ecosystems.pypi.toolchain_choice import INTERPRETERS, Interpreter
 from rebuilder.ecosystems.pypi.tree_inspection import inspected_changes
-from rebuilder.environments.protocol import Toolchains
+from rebuilder.environments.protocol import Environments
 from rebuilder.errors import UnknownProjectError, UsageError
 from rebuilder.model.artifact import Subject
 from rebuilder.model.attempt import Attempt, Hypothesis
@@ -49,7 +49,7 @@ class PyPI:
         programs: Programs,
         run: Runner,
         resolver: Resolver,
-        toolchains: Toolchains,
+        environments: Environments,
         uv_input: Callable[[], Input],
         facts: Memo,
         max_file_bytes: int = MAX_FILE_BYTES,
@@ -68,13 +68,13 @@ class PyPI:
             programs: List archives inside the sandbox.
             run: Runs the definition that asks a backend for further requirements.
             resolver: Chooses versions of build dependencies on the same index.
-            toolchains: Has those of ``toolchain_choice``, and the same with git, named ``…-git``.
+            environments: Has those of ``interpreter_choice``, and the same with git, named ``…-git``.
             uv_input: Gives the uv executable as an input; called when the first build is prepared.
             facts: Where what was worked out is kept between runs.
             max_file_bytes: Largest wheel, source archive or build dependency that is downloaded.
             limits: Gives what one build may use; asked for each definition.
             sandboxes: Kinds that ``run`` has; with ``uml`` the clock is tried, too.
-            interpreters: Pythons there are toolchains with, newest first.
+            interpreters: Pythons there are build environments with, newest first.
             sandbox: The kind that builds run in unless the clock matters.
             clock: Whether it matters where only times in the archive are left.
         """
@@ -85,7 +85,7 @@ class PyPI:
             programs=programs,
             run=run,
             resolver=resolver,
-            toolchains=toolchains,
+            environments=environments,
             uv_input=uv_input,
             facts=facts,
             max_file_bytes=max_file_bytes,

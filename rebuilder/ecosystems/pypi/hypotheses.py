@@ -13,6 +13,7 @@ from rebuilder.ecosystems.pypi.candidates import Marks, guesses, with_what
 from rebuilder.ecosystems.pypi.clock_candidates import by_the_clock
 from rebuilder.ecosystems.pypi.command_line import own_directory
 from rebuilder.ecosystems.pypi.context import Context
+from rebuilder.ecosystems.pypi.interpreter_choice import Interpreter, choose, named_python, python_of
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.priors import Priors
 from rebuilder.ecosystems.pypi.requirements import packed_itself, read_build_system
@@ -20,13 +21,12 @@ from rebuilder.ecosystems.pypi.search import Candidate, Reached, try_candidates
 from rebuilder.ecosystems.pypi.second_look import Published, second_look
 from rebuilder.ecosystems.pypi.source_archive import source_text, top_directory
 from rebuilder.ecosystems.pypi.source_trees import Unpacked, source_path
-from rebuilder.ecosystems.pypi.toolchain_choice import Interpreter, choose, named_python, python_of
 from rebuilder.ecosystems.pypi.tools_used import Tools, tools_used
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
 from rebuilder.model.artifact import PublishedFile
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.comparison import Level
-from rebuilder.model.definition import Input, Role, ToolchainRef
+from rebuilder.model.definition import EnvironmentRef, Input, Role
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Evidence, Obstacle, Source
 from rebuilder.model.history import History
@@ -71,7 +71,7 @@ def infer(workshop: Context, evidence: Evidence, history: History) -> Obstacle |
                 interpreters=workshop.interpreters,
             ),
             resolve=lambda interpreter: workshop.notebook.once(
-                evidence, ("wheel", interpreter.toolchain), lambda: _furnished(workshop, case, interpreter)
+                evidence, ("wheel", interpreter.environment), lambda: _furnished(workshop, case, interpreter)
             ),
             refine=partial(_refine, workshop, case, history),
         )
@@ -167,7 +167,7 @@ def upload_time(file: PublishedFile, what: str) -> datetime:
 
 
 def _furnished(workshop: Context, case: WheelEvidence, interpreter: Interpreter) -> tuple[BuildInputs, str]:
-    toolchain = workshop.toolchains.get(interpreter.toolchain)
+    environment = workshop.environments.get(interpreter.environment)
     artifact, source, tools = case.evidence.artifact, case.source_file, case.tools
     bench = BuildInputs(
         purl=artifact.purl,
@@ -184,7 +184,7 @@ def _furnished(workshop: Context, case: WheelEvidence, interpreter: Interpreter)
             top=top_directory(case.source),
         ),
         system=tools.system,
-        toolchain=ToolchainRef(name=toolchain.name, sha256=toolchain.sha256),
+        toolchain=EnvironmentRef(name=environment.name, sha256=environment.sha256),
         program=workshop.programs.program_input("pypi"),
         uv=workshop.uv_input(),
         requirements=parameters(workshop, REQUIREMENTS, b""),
@@ -196,10 +196,10 @@ def _furnished(workshop: Context, case: WheelEvidence, interpreter: Interpreter)
         lacks=tools.lacks,
         setup_path=case.setup_path,
         windows=tools.windows,
-        chosen=chosen_tools(python_of(toolchain), len(workshop.interpreters), tools.held),
+        chosen=chosen_tools(python_of(environment), len(workshop.interpreters), tools.held),
     )
     bench, notes = resolve_requirements(
-        workshop, bench, tools.requirements, python=python_of(toolchain), not_after=tools.not_after
+        workshop, bench, tools.requirements, python=python_of(environment), not_after=tools.not_after
     )
     about = with_what(tools.system, case.traces.generator, interpreter.python, case.uploaded)
     named = named_python(case.wheel)

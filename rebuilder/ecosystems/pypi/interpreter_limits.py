@@ -79,7 +79,7 @@ LIMITS = (
         for tool in ("poetry", "poetry-core")
     ),
 )
-"""Versions in no row run on every Python there is a toolchain for, or were not measured."""
+"""Versions in no row run on every Python there is a build environment for, or were not measured."""
 
 
 def refusal(tools: Mapping[str, str], python: str) -> str | None:

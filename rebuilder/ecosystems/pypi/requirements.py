@@ -73,14 +73,14 @@ def narrowed(found: Requirements, versions: Bracket) -> Requirements:
 
 
 def runnable(found: Requirements, uploaded: datetime) -> tuple[Requirements, datetime]:
-    """What a Python of a toolchain can run, and until when it may have been published.
+    """What a Python of a build environment can run, and until when it may have been published.
 
     From 39 to 41.0 setuptools runs on no Python after 3.8 (its #1788). Wheels of that time get the next that does.
     """
     begun, ended = _UNRUNNABLE
     if not begun <= uploaded < ended:
         return found, uploaded
-    note = f"The setuptools of that time runs on no Python there is a toolchain for; {_RUNNABLE} is the next that does."
+    note = f"The setuptools of that time runs on no Python that an environment has; {_RUNNABLE} is the next that does."
     exact = (*found.requirements, f"setuptools=={_RUNNABLE}")
     return replace(found, requirements=exact, notes=(*found.notes, note), alternatives=()), ended
 

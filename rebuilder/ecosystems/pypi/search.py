@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rebuilder.ecosystems.pypi.build_inputs import BuildConditions, BuildInputs, build_definition, replayed
-from rebuilder.ecosystems.pypi.toolchain_choice import Interpreter
+from rebuilder.ecosystems.pypi.interpreter_choice import Interpreter
 from rebuilder.model.attempt import Attempt, Hypothesis, Outcome
 from rebuilder.model.comparison import Level
 from rebuilder.model.history import History
@@ -49,7 +49,7 @@ def try_candidates(
     Args:
         history: What was tried; see :mod:`rebuilder.model.history`.
         guesses: Likeliest first.
-        interpreters: The same; see :func:`rebuilder.ecosystems.pypi.toolchain_choice.choose`.
+        interpreters: The same; see :func:`rebuilder.ecosystems.pypi.interpreter_choice.choose`.
         resolve: Gives all but the circumstances, and sentences about it.
         refine: Asked to go on when no guess gave every byte.
 

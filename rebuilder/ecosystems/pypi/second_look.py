@@ -18,12 +18,12 @@ from rebuilder.ecosystems.pypi.build_inputs import BuildInputs, build_definition
 from rebuilder.ecosystems.pypi.command_line import retag_options
 from rebuilder.ecosystems.pypi.context import Context
 from rebuilder.ecosystems.pypi.evidence import WHEEL_TEXTS
+from rebuilder.ecosystems.pypi.interpreter_choice import python_of
 from rebuilder.ecosystems.pypi.listing import inspect
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.requirements import Requirements, narrowed
 from rebuilder.ecosystems.pypi.search import Reached
 from rebuilder.ecosystems.pypi.tool_versions import Bracket, Shape, by_line_ends, read_shape
-from rebuilder.ecosystems.pypi.toolchain_choice import python_of
 from rebuilder.ecosystems.pypi.tools_used import Tools
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
 from rebuilder.model.attempt import Hypothesis
@@ -104,7 +104,7 @@ def _changed_build(workshop: Context, published: Published, reached: Reached) ->
         reached = replace(reached, bench=bench)
     if not said:
         return None
-    python = python_of(workshop.toolchains.by_digest(bench.toolchain.sha256))
+    python = python_of(workshop.environments.by_digest(bench.toolchain.sha256))
     try:
         bench, notes = resolve_requirements(workshop, bench, requirements, python=python, not_after=tools.not_after)
     except NotRebuildable:

@@ -57,7 +57,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--umask", default="0022", help="octal; what new files do not get (default: 0022)")
     options = parser.parse_args(argv)
     if shutil.which("git") is None:
-        print("checkout: this toolchain has no git", file=sys.stderr)
+        print("checkout: this build environment has no git", file=sys.stderr)
         return NO_GIT
     os.umask(int(options.umask, 8))
     try:
@@ -169,7 +169,7 @@ def _git(root: str, *arguments: str, codes: tuple[int, ...] = (0,)) -> str:
         "LC_ALL": "C",
     }
     done = subprocess.run(
-        ["git", "-c", "core.logAllRefUpdates=false", *arguments],  # noqa: S607 - the toolchain's
+        ["git", "-c", "core.logAllRefUpdates=false", *arguments],  # noqa: S607 - the build environment's
         cwd=root,
         env=environment,
         stdin=subprocess.DEVNULL,

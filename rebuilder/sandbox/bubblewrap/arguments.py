@@ -156,9 +156,9 @@ def options(definition: BuildDefinition, *, root: str, inputs: Mapping[str, str]
 
     Args:
         definition: Checked by :func:`check`.
-        root: Where the toolchain is, as bubblewrap sees it.
+        root: Where the build environment is, as bubblewrap sees it.
         inputs: Path inside the sandbox to path as bubblewrap sees it.
-        cpus_listed: Whether the toolchain has ``/sys``, so that the number of CPUs can be told as the C library
+        cpus_listed: Whether the build environment has ``/sys``, so that the number of CPUs can be told as the C library
             and CPython ask for it.
     """
     disk, output = (str(size + SLACK) for size in (definition.limits.disk_bytes, definition.limits.output_bytes))

@@ -148,13 +148,13 @@ class Bubblewrap:
 
     @contextmanager
     def run(
-        self, definition: BuildDefinition, toolchain: Path, sources: Mapping[str, Path], program: Program | None = None
+        self, definition: BuildDefinition, root: Path, sources: Mapping[str, Path], program: Program | None = None
     ) -> Iterator[Ended]:
         """Run a definition to its end.
 
         Args:
             definition: Checked by :func:`rebuilder.sandbox.bubblewrap.arguments.check`.
-            toolchain: Root directory.
+            root: Root directory.
             sources: Path inside the sandbox to the file or directory to show there.
             program: What to run instead of the commands.
 
@@ -171,7 +171,7 @@ class Bubblewrap:
         with ExitStack() as stack:
             supervision = stack.enter_context(LaunchedSupervision(definition.limits))
             cpus = stack.enter_context(self._cpus.taken(definition.cpu_count))
-            request = self._request(definition, bubblewrap, toolchain, sources, cpus)
+            request = self._request(definition, bubblewrap, root, sources, cpus)
             request["fixed_addresses"] = program is not None and program.fixed_addresses
             launched = self._launch(request, definition, supervision, script, calls)
             stack.callback(launched.close)
@@ -195,19 +195,19 @@ class Bubblewrap:
         self,
         definition: BuildDefinition,
         program: str,
-        toolchain: Path,
+        root: Path,
         sources: Mapping[str, Path],
         cpus: list[int],
     ) -> dict[str, Any]:
         """What the launcher is asked, and the options of bubblewrap."""
         stage = host_support.stage()
-        real = [str(path.absolute()) for path in (toolchain, *sources.values())]
+        real = [str(path.absolute()) for path in (root, *sources.values())]
         seen = real if stage is None else [f"{stage}/{index}" for index in range(len(real))]
         options = arguments.options(
             definition,
             root=seen[0],
             inputs=dict(zip(sources, seen[1:], strict=True)),
-            cpus_listed=(toolchain / "sys").is_dir(),
+            cpus_listed=(root / "sys").is_dir(),
         )
         return {
             "program": program,

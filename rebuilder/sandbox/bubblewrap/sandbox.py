@@ -41,7 +41,7 @@ class BubblewrapSandbox:
         """End all runs, and the process that starts them."""
         self._bubblewrap.close()
 
-    def run(self, definition: BuildDefinition, *, toolchain: Path, inputs: Mapping[str, Path]) -> Run:
+    def run(self, definition: BuildDefinition, *, root: Path, inputs: Mapping[str, Path]) -> Run:
         """Run the commands in one sandbox; see :meth:`rebuilder.sandbox.protocol.Sandbox.run`.
 
         Files are taken from ``/out`` unless a limit ended the run: regular files directly in it, with plain names.
@@ -55,7 +55,7 @@ class BubblewrapSandbox:
         arguments.check(definition, self.kind)
         sources = self._executables.sources(definition, inputs)
         started = self._clock.now()
-        with self._bubblewrap.run(definition, toolchain, sources) as ended:
+        with self._bubblewrap.run(definition, root, sources) as ended:
             meter, exit_code = ended.supervision.meter, ended.exit_code
             listing = list_outputs(meter.out)
             behind = limit_behind(meter, exit_code, definition.limits, listing)

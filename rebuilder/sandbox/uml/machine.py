@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from rebuilder.environments.protocol import Toolchain
-from rebuilder.model.definition import BuildDefinition, Input, Limits, Role, ToolchainRef
+from rebuilder.environments.protocol import BuildEnvironment
+from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits, Role
 from rebuilder.model.value import Sha256
 from rebuilder.sandbox.bubblewrap import arguments, launcher_main, seccomp
 from rebuilder.sandbox.bubblewrap.run_sandbox import Program
@@ -70,30 +70,30 @@ class Machine(NamedTuple):
     program: Program
 
 
-def machine(definition: BuildDefinition, kernel: Toolchain, toolchain: Path, inputs: Mapping[str, Path]) -> Machine:
+def machine(definition: BuildDefinition, kernel: BuildEnvironment, root: Path, inputs: Mapping[str, Path]) -> Machine:
     """Put together the sandbox around a guest.
 
     Args:
         definition: What is to run in the guest.
-        kernel: The toolchain with User Mode Linux.
-        toolchain: Root directory of the definition's toolchain.
+        kernel: The build environment with User Mode Linux.
+        root: Root directory of the definition's build environment.
         inputs: Path inside the guest to file here.
     """
     memory = _memory(definition.limits)
     inside = {path: f"{_FILES}/{index}" for index, path in enumerate(inputs)}
-    sources = {_ROOT: toolchain, **_OWN, **{inside[path]: source for path, source in inputs.items()}}
+    sources = {_ROOT: root, **_OWN, **{inside[path]: source for path, source in inputs.items()}}
     outer = BuildDefinition(
         build_type=definition.build_type,
         purl=definition.purl,
         filename=definition.filename,
-        toolchain=ToolchainRef(name=kernel.name, sha256=kernel.sha256),
+        toolchain=EnvironmentRef(name=kernel.name, sha256=kernel.sha256),
         inputs=tuple(Input(role=Role.BUILD_TOOL, name=path, sha256=_NO_DIGEST, path=path) for path in sources),
         commands=(("linux.uml", f"mem={memory // _MB}M", *_KERNEL),),
         environment={"PATH": "/usr/bin", "HOME": "/tmp", "TMPDIR": "/tmp"},  # noqa: S108  # in the sandbox
         directory=guest.PLACE,
         limits=_around(definition.limits, memory),
     )
-    request = _request(definition, inside, cpus_listed=(toolchain / "sys").is_dir())
+    request = _request(definition, inside, cpus_listed=(root / "sys").is_dir())
     lines = [
         *arguments.opening(outer.limits.processes),
         f"exec {launcher_main.READY}>&- {launcher_main.GO}<&-",

@@ -23,17 +23,17 @@ from pydantic import ValidationError
 
 from rebuilder import __version__
 from rebuilder.atomic_file import write_whole
-from rebuilder.environments.protocol import Toolchain
-from rebuilder.errors import CorruptToolchainError, NoGuestError, RebuilderError
-from rebuilder.model.definition import BuildDefinition, Limits, ToolchainRef
+from rebuilder.environments.protocol import BuildEnvironment
+from rebuilder.errors import CorruptEnvironmentError, NoGuestError, RebuilderError
+from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Limits
 from rebuilder.model.value import Sha256Field, Value, canonical_json, sha256_hex
 from rebuilder.sandbox.bubblewrap import host_support
 from rebuilder.sandbox.bubblewrap.run_sandbox import Bubblewrap
 from rebuilder.sandbox.uml import answer
 from rebuilder.sandbox.uml.machine import Machine, machine
 
-TOOLCHAIN = "uml"
-"""Name of the toolchain with the kernel."""
+ENVIRONMENT = "uml"
+"""Name of the build environment with the kernel."""
 
 SWITCH = "REBUILDER_GUEST"
 """Environment variable; with the value ``none`` no guest runs here, whatever the machine could do. For tests."""
@@ -78,12 +78,14 @@ class GuestProbe:
     """Boots a guest when it is first asked, and again when the machine has become another.
 
     Args:
-        kernel: Gives the toolchain with the kernel; what it raises is why no guest runs here.
+        kernel: Gives the build environment with the kernel; what it raises is why no guest runs here.
         bubblewrap: Starts sandboxes.
         memory: File for what was found; None: it is remembered by this object alone.
     """
 
-    def __init__(self, kernel: Callable[[], Toolchain], bubblewrap: Bubblewrap, memory: Path | None = None) -> None:
+    def __init__(
+        self, kernel: Callable[[], BuildEnvironment], bubblewrap: Bubblewrap, memory: Path | None = None
+    ) -> None:
         self._kernel = kernel
         self._bubblewrap = bubblewrap
         self._memory = memory
@@ -97,7 +99,7 @@ class GuestProbe:
             anew: Boot one whatever is remembered.
 
         Raises:
-            CorruptToolchainError: the toolchain with the kernel was modified.
+            CorruptEnvironmentError: the build environment with the kernel was modified.
         """
         out_of_question = impossible()
         if out_of_question is not None:
@@ -106,7 +108,7 @@ class GuestProbe:
             try:
                 kernel = self._kernel()
                 facts = _facts(kernel)
-            except CorruptToolchainError:
+            except CorruptEnvironmentError:
                 raise
             except NoGuestError as error:
                 return error
@@ -122,7 +124,7 @@ class GuestProbe:
         """What :meth:`problem` found, if that still holds; None when a guest may run. Nothing is booted.
 
         Raises:
-            CorruptToolchainError: the toolchain with the kernel was modified.
+            CorruptEnvironmentError: the build environment with the kernel was modified.
             NoGuestError: it cannot be had.
         """
         if (out_of_question := impossible()) is not None:
@@ -131,7 +133,7 @@ class GuestProbe:
             found = self._recalled(_facts(self._kernel()))
             return _error(found) if found is not None else None
 
-    def _boot(self, kernel: Toolchain) -> dict[str, str]:
+    def _boot(self, kernel: BuildEnvironment) -> dict[str, str]:
         """Boot, look at the clock, halt; once more if that failed, since a busy machine is no reason."""
         problem: dict[str, str] = {}
         for _ in range(2):
@@ -146,12 +148,12 @@ class GuestProbe:
                 return {}
         return problem
 
-    def _look(self, kernel: Toolchain) -> None:
+    def _look(self, kernel: BuildEnvironment) -> None:
         with tempfile.TemporaryDirectory(prefix="rebuilder-trial-") as place:
             around = machine(_definition(kernel), kernel, _small_root(kernel, Path(place)), {})
             self._boot_once(kernel, around)
 
-    def _boot_once(self, kernel: Toolchain, around: Machine) -> None:
+    def _boot_once(self, kernel: BuildEnvironment, around: Machine) -> None:
         with self._bubblewrap.run(around.definition, kernel.root, around.sources, around.program) as ended:
             directory = ended.supervision.meter.build
             said = ended.supervision.log_tail() or f"exit code {ended.supervision.exit_code}"
@@ -180,7 +182,7 @@ class GuestProbe:
             write_whole(self._memory, canonical_json(found.document()))
 
 
-def _small_root(kernel: Toolchain, root: Path) -> Path:
+def _small_root(kernel: BuildEnvironment, root: Path) -> Path:
     """Make a root directory with nothing but a shell: a guest cannot show the kernel's own tree once more in itself."""
     root.chmod(0o755)
     for name in _MOUNT_POINTS:
@@ -192,12 +194,12 @@ def _small_root(kernel: Toolchain, root: Path) -> Path:
     return root
 
 
-def _definition(kernel: Toolchain) -> BuildDefinition:
+def _definition(kernel: BuildEnvironment) -> BuildDefinition:
     return BuildDefinition(
         build_type="tag:rebuilder,2026:trial/v1",
         purl="pkg:generic/trial",
         filename="none",
-        toolchain=ToolchainRef(name=kernel.name, sha256=kernel.sha256),
+        toolchain=EnvironmentRef(name=kernel.name, sha256=kernel.sha256),
         inputs=(),
         commands=(("/bin/sh", "-c", _TELL),),
         environment={"PATH": "/usr/bin:/bin"},
@@ -207,7 +209,7 @@ def _definition(kernel: Toolchain) -> BuildDefinition:
     )
 
 
-def _facts(kernel: Toolchain) -> str:
+def _facts(kernel: BuildEnvironment) -> str:
     """Digest of everything that a guest's life depends on."""
     machine_facts = {
         "guest": kernel.sha256,
@@ -236,7 +238,7 @@ def _read(place: str) -> str:
         return ""
 
 
-def _explained(kernel: Toolchain, said: str) -> dict[str, str]:
+def _explained(kernel: BuildEnvironment, said: str) -> dict[str, str]:
     """The likeliest cause, and what mends it."""
     release = re.search(r"(?:Not tainted|Linux version) (\d+)\.(\d+)", said)
     scope = _read("/proc/sys/kernel/yama/ptrace_scope")
@@ -249,7 +251,7 @@ def _explained(kernel: Toolchain, said: str) -> dict[str, str]:
         store = kernel.root.parent.parent.parent
         return {
             "problem": problem,
-            "hint": f"{sys.executable} -m rebuilder.environments.prepare --root {store} --remake {TOOLCHAIN}",
+            "hint": f"{sys.executable} -m rebuilder.environments.prepare --root {store} --remake {ENVIRONMENT}",
         }
     if scope in {"2", "3"}:
         return {

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rebuilder.clock import Clock
-from rebuilder.environments.protocol import Toolchain, Toolchains
-from rebuilder.errors import CorruptToolchainError, NoGuestError, ToolchainError
+from rebuilder.environments.protocol import BuildEnvironment, Environments
+from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError, NoGuestError
 from rebuilder.model.attempt import Run
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.sandbox.bubblewrap import arguments
@@ -17,10 +17,10 @@ from rebuilder.sandbox.leftovers import list_outputs
 from rebuilder.sandbox.outputs import ending, outcome, store_log, store_outputs
 from rebuilder.sandbox.uml import answer
 from rebuilder.sandbox.uml.machine import machine
-from rebuilder.sandbox.uml.probe import TOOLCHAIN, GuestProbe
+from rebuilder.sandbox.uml.probe import ENVIRONMENT, GuestProbe
 from rebuilder.store.protocol import Blobs
 
-__all__ = ["TOOLCHAIN", "UmlSandbox"]
+__all__ = ["ENVIRONMENT", "UmlSandbox"]
 
 
 BROKEN = 137
@@ -34,19 +34,19 @@ class UmlSandbox:
         blobs: Where logs and outputs go.
         clock: Tells when a run started.
         scratch: Directory for executable copies of inputs; nothing of a run is ever written there.
-        toolchains: Where the kernel comes from: the toolchain :data:`TOOLCHAIN`.
+        environments: Where the kernel comes from: the build environment :data:`ENVIRONMENT`.
         memory: File that keeps whether a guest runs here; None: that is found out anew.
     """
 
     kind = "uml"
 
     def __init__(
-        self, blobs: Blobs, clock: Clock, *, scratch: Path, toolchains: Toolchains, memory: Path | None = None
+        self, blobs: Blobs, clock: Clock, *, scratch: Path, environments: Environments, memory: Path | None = None
     ) -> None:
         self._blobs = blobs
         self._clock = clock
         self._executables = Executables(scratch / "executable")
-        self._toolchains = toolchains
+        self._environments = environments
         self._bubblewrap = Bubblewrap()
         self._probe = GuestProbe(self._kernel, self._bubblewrap, memory)
 
@@ -54,7 +54,7 @@ class UmlSandbox:
         """Why no guest runs here, with what mends it; None when one does.
 
         Raises:
-            CorruptToolchainError: the toolchain with the kernel was modified.
+            CorruptEnvironmentError: the build environment with the kernel was modified.
         """
         return self._probe.problem()
 
@@ -66,7 +66,7 @@ class UmlSandbox:
         """End all runs, and the process that starts them."""
         self._bubblewrap.close()
 
-    def run(self, definition: BuildDefinition, *, toolchain: Path, inputs: Mapping[str, Path]) -> Run:
+    def run(self, definition: BuildDefinition, *, root: Path, inputs: Mapping[str, Path]) -> Run:
         """Boot a guest, run the commands in it, halt it; see :meth:`rebuilder.sandbox.protocol.Sandbox.run`.
 
         The guest's clock shows ``definition.clock`` when the last command begins.
@@ -75,7 +75,7 @@ class UmlSandbox:
             NoGuestError: no guest runs here, or it ended before the commands began.
             SandboxUnavailableError: this machine cannot give the isolation.
             SandboxFaultError: the sandbox around the guest failed, or the machine had no memory left.
-            CorruptToolchainError: the toolchain with the kernel was modified.
+            CorruptEnvironmentError: the build environment with the kernel was modified.
             UsageError: the definition cannot be run as it is written.
             StoreError: the log or an output could not be stored.
         """
@@ -84,7 +84,7 @@ class UmlSandbox:
             raise problem
         sources = self._executables.sources(definition, inputs)
         kernel = self._kernel()
-        around = machine(definition, kernel, toolchain, sources)
+        around = machine(definition, kernel, root, sources)
         started = self._clock.now()
         with self._bubblewrap.run(around.definition, kernel.root, around.sources, around.program) as ended:
             supervision, meter = ended.supervision, ended.supervision.meter
@@ -115,10 +115,10 @@ class UmlSandbox:
                 started=started,
             )
 
-    def _kernel(self) -> Toolchain:
+    def _kernel(self) -> BuildEnvironment:
         try:
-            return self._toolchains.get(TOOLCHAIN)
-        except CorruptToolchainError:
+            return self._environments.get(ENVIRONMENT)
+        except CorruptEnvironmentError:
             raise
-        except ToolchainError as error:
+        except BuildEnvironmentError as error:
             raise NoGuestError(str(error).rstrip("."), hint=error.hint) from error

@@ -26,7 +26,7 @@ from rebuilder.site.sections.why import WhySection, why_section
 _STAGES = {
     Stage.FETCH: "Fetching what was published",
     Stage.ATTESTATIONS: "Checking what upstream signed",
-    Stage.TOOLCHAIN: "Checking the toolchain",
+    Stage.ENVIRONMENT: "Checking the build environment",
     Stage.RESOLVE: "Choosing build dependencies",
     Stage.BUILD: "Building",
     Stage.COMPARE: "Comparing",

@@ -40,7 +40,7 @@ _TIERS = {Tier.QUICK: "quick", Tier.SOURCE: "source archive only", Tier.FULL: "f
 _CHECKS = {
     Check.VERIFY: "",
     Check.INPUTS: ", again with the stored inputs",
-    Check.TOOLCHAIN: ", with toolchains made anew",
+    Check.ENVIRONMENT: ", with build environments made anew",
 }
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.definition import BuildDefinition, Input, Role
 from rebuilder.model.evidence import Source, SourceKind
-from rebuilder.model.report import Report, ToolchainSummary
+from rebuilder.model.report import EnvironmentSummary, Report
 from rebuilder.site.display import SHORT, duration, link, memory, moment, size, visible
 
 
@@ -132,7 +132,7 @@ def build_section(report: Report, index: int) -> BuildSection:
         attempt=index + 1,
         digest=definition.digest,
         href=f"definition-{index + 1}.json",
-        toolchain=_toolchain(definition, summary),
+        toolchain=_environment(definition, summary),
         packages=tuple(visible(each, SHORT) for each in summary.packages) if summary else (),
         groups=_groups(definition),
         clock=_clock(attempt),
@@ -147,7 +147,7 @@ def derived_file(each: Input) -> str:
     return f"input-{each.sha256[:16]}.txt"
 
 
-def _toolchain(definition: BuildDefinition, summary: ToolchainSummary | None) -> tuple[Fact, ...]:
+def _environment(definition: BuildDefinition, summary: EnvironmentSummary | None) -> tuple[Fact, ...]:
     facts = [Fact("Name", visible(definition.toolchain.name, SHORT))]
     if summary is not None:
         facts += [

@@ -38,7 +38,7 @@ _MEANINGS = {
     "source-date-epoch": "the time that tools are told to use",
     "clock": "what the clock shows while the build works",
     "umask": "of the source files, and of the build",
-    "interpreter": "the Python of the toolchain",
+    "interpreter": "the Python of the build environment",
     "tool-version": "a tool that the published file holds to a version or a range",
     "setup-options": "options that the tags and the file name show",
     "windows": "packed on Windows, and which texts have its line ends",

@@ -14,7 +14,7 @@ from rebuilder.model.work import Check, Order, Reason, Task, Tier
 from rebuilder.store.ledger import tables
 
 _TIERS = (Tier.QUICK, Tier.SOURCE, Tier.FULL)
-_CHECKS = (Check.INPUTS, Check.VERIFY, Check.TOOLCHAIN)
+_CHECKS = (Check.INPUTS, Check.VERIFY, Check.ENVIRONMENT)
 """From the least thorough to the most: ``inputs`` tries only what confirmed the file before."""
 
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)

@@ -1,23 +1,23 @@
-"""Toolchains without Debian: one in plain directories, and a maker of tiny trees for the real store."""
+"""Build environments without Debian: one in plain directories, and a maker of tiny trees for the real store."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from rebuilder.environments.protocol import Toolchain, Wanted
+from rebuilder.environments.protocol import BuildEnvironment, Wanted
 from rebuilder.environments.settle import level
-from rebuilder.errors import ToolchainError
+from rebuilder.errors import BuildEnvironmentError
 from rebuilder.model.environment import Made, Manifest, Package
-from rebuilder.model.report import ToolchainSummary
+from rebuilder.model.report import EnvironmentSummary
 from rebuilder.model.value import Sha256, sha256_hex
 
 PYTHON = {"bookworm": "3.11", "trixie": "3.13"}
 PACKAGE = Package(name="python3", version="3.13.5-1", architecture="amd64", sha256=Sha256("ab" * 32))
 
 
-class FakeToolchains:
-    """A :class:`environments.protocol.Toolchains`: ``ROOT/NAME`` is the tree, a small one if a test made none.
+class FakeEnvironments:
+    """A :class:`environments.protocol.Environments`: ``ROOT/NAME`` is the tree, a small one if a test made none.
 
     One that was made anew is ``ROOT/NAME-2``, then ``ROOT/NAME-3``.
     """
@@ -28,39 +28,39 @@ class FakeToolchains:
         self._digests: dict[Path, Sha256] = {}
         self._current: dict[str, Path] = {}
 
-    def get(self, wanted: Wanted) -> Toolchain:
+    def get(self, wanted: Wanted) -> BuildEnvironment:
         """The directory, as long as it holds what it held the first time."""
         assert isinstance(wanted, str)
         name = wanted
         if name not in self.pythons:
-            raise ToolchainError(f"There is no toolchain named {name!r}.")
+            raise BuildEnvironmentError(f"There is no build environment named {name!r}.")
         return self._checked(name, self._current.setdefault(name, self.root / name))
 
-    def by_digest(self, sha256: str) -> Toolchain:
+    def by_digest(self, sha256: str) -> BuildEnvironment:
         """One of the directories that were used."""
         for tree, digest in self._digests.items():
             if digest == sha256:
                 return self._checked(tree.name.partition("-")[0], tree)
-        raise ToolchainError(f"This machine has no toolchain with the digest {sha256}.")
+        raise BuildEnvironmentError(f"This machine has no build environment with the digest {sha256}.")
 
-    def remake(self, name: str) -> Toolchain:
+    def remake(self, name: str) -> BuildEnvironment:
         """The next directory."""
         made = sum(1 for each in self._digests if each.name.partition("-")[0] == name)
         self._current[name] = self.root / (f"{name}-{made + 1}" if made else name)
         return self.get(name)
 
-    def _checked(self, name: str, tree: Path) -> Toolchain:
+    def _checked(self, name: str, tree: Path) -> BuildEnvironment:
         if not tree.exists():
             plant(tree)
         found = sha256_hex(repr([(str(each), _content(each)) for each in sorted(tree.rglob("*"))]).encode())
         if self._digests.setdefault(tree, found) != found:
-            raise ToolchainError(f"The toolchain {name} was modified since it was made.")
-        return Toolchain(
+            raise BuildEnvironmentError(f"The build environment {name} was modified since it was made.")
+        return BuildEnvironment(
             name=name,
             sha256=found,
             root=tree,
             provides={"python": self.pythons.get(name, "3.13")},
-            summary=ToolchainSummary(
+            summary=EnvironmentSummary(
                 name=name,
                 sha256=found,
                 provides={"python": self.pythons.get(name, "3.13")},
@@ -76,7 +76,7 @@ def _content(place: Path) -> tuple[int, str]:
 
 
 def plant(root: Path) -> None:
-    """Make a tree with every kind of entry a toolchain has."""
+    """Make a tree with every kind of entry a build environment has."""
     programs = root / "usr" / "bin"
     programs.mkdir(parents=True)
     (programs / "python3.13").write_text("an interpreter\n")
@@ -87,7 +87,7 @@ def plant(root: Path) -> None:
 
 
 class TinyMaker:
-    """Makes :func:`plant`'s tree for :class:`rebuilder.environments.store.DebianToolchains`; counts how often."""
+    """Makes :func:`plant`'s tree for :class:`rebuilder.environments.store.EnvironmentStore`; counts how often."""
 
     def __init__(self) -> None:
         self.made: list[str] = []

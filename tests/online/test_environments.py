@@ -1,4 +1,4 @@
-"""Making the real toolchains from the archive this machine uses."""
+"""Making the real build environments from the archive this machine uses."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.environments.store import DebianToolchains
+from rebuilder.environments.store import EnvironmentStore
 from tests.fakes.clock import FixedClock
 
 
 @pytest.mark.parametrize("name", ["bookworm", "trixie", "diffoscope"])
 def test_making_twice_gives_the_same(tmp_path: Path, name: str) -> None:
     """Two stores at two places make the same tree from the same state of the archive."""
-    one = DebianToolchains(tmp_path / "one", FixedClock())
-    other = DebianToolchains(tmp_path / "a" / "longer" / "place", FixedClock())
+    one = EnvironmentStore(tmp_path / "one", FixedClock())
+    other = EnvironmentStore(tmp_path / "a" / "longer" / "place", FixedClock())
     assert one.get(name).sha256 == other.get(name).sha256
     record = one.record(one.get(name).sha256)
     assert {record.spec.suite, f"{record.spec.suite}-security"} <= {each.suite for each in record.made.releases}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rebuilder.environments.uv_tool import uv_input
-from rebuilder.errors import ToolchainError
+from rebuilder.errors import BuildEnvironmentError
 from rebuilder.model.definition import Role
 from rebuilder.model.value import sha256_hex
 from tests.fakes.blobs import MemoryBlobs
@@ -66,7 +66,7 @@ def test_lost_blob_is_stored_again(tmp_path: Path) -> None:
 
 def test_missing(tmp_path: Path) -> None:
     """No uv is one sentence with what to do."""
-    with pytest.raises(ToolchainError, match="cannot be read") as caught:
+    with pytest.raises(BuildEnvironmentError, match="cannot be read") as caught:
         uv_input(MemoryBlobs(), tmp_path, executable=tmp_path / "none")
     assert "Python package uv" in (caught.value.hint or "")
 

@@ -1,4 +1,4 @@
-"""Interpreters of the user's own, made from the toolchains there are: one Python laid over another Debian."""
+"""Interpreters of the user's own, made from the build environments there are: one Python laid over another Debian."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
-from rebuilder.environments.configured import configured_toolchains
-from rebuilder.environments.store import DebianToolchains
+from rebuilder.environments.configured import configured_environments
+from rebuilder.environments.store import EnvironmentStore
 from rebuilder.environments.tree import listing
-from rebuilder.errors import ToolchainError, UsageError
+from rebuilder.errors import BuildEnvironmentError, UsageError
 from rebuilder.model.environment import Made, Manifest
-from rebuilder.model.toolchain_settings import InterpreterSettings
+from rebuilder.model.environment_settings import InterpreterSettings
 from tests.fakes.clock import FixedClock
 
 USE = (
@@ -27,27 +27,27 @@ USE = (
 
 
 class Machine:
-    """A store of its own, with the real toolchains behind it, and relocatable Pythons on its disk."""
+    """A store of its own, with the real build environments behind it, and relocatable Pythons on its disk."""
 
-    def __init__(self, place: Path, toolchains: DebianToolchains) -> None:
+    def __init__(self, place: Path, environments: EnvironmentStore) -> None:
         self.place = place
-        self.toolchains = toolchains
+        self.environments = environments
 
-    def store(self, name: str = "mine", **fields: str) -> DebianToolchains:
-        """The toolchains of settings with one interpreter."""
+    def store(self, name: str = "mine", **fields: str) -> EnvironmentStore:
+        """The build environments of settings with one interpreter."""
         given = {name: InterpreterSettings.model_validate(fields)}
-        return configured_toolchains(
+        return configured_environments(
             self.place / "store", FixedClock(datetime(2026, 1, 2, tzinfo=UTC)), interpreters=given, maker=self._copied
         )
 
     def _copied(self, spec: Manifest, root: Path) -> Made:
-        toolchain = self.toolchains.get(spec.name)
-        shutil.copytree(toolchain.root, root, symlinks=True)
-        return self.toolchains.record(toolchain.sha256).made
+        environment = self.environments.get(spec.name)
+        shutil.copytree(environment.root, root, symlinks=True)
+        return self.environments.record(environment.sha256).made
 
     def relocatable(self, name: str = "python") -> Path:
         """Debian's Python 3.11 in a directory of its own, as relocatable ones come: ``bin`` and ``lib``."""
-        usr, python = self.toolchains.get("bookworm").root / "usr", self.place / name
+        usr, python = self.environments.get("bookworm").root / "usr", self.place / name
         (python / "bin").mkdir(parents=True)
         shutil.copy(usr / "bin/python3.11", python / "bin/python3.11")
         shutil.copytree(usr / "lib/python3.11", python / "lib/python3.11", symlinks=True)
@@ -62,13 +62,13 @@ class Machine:
 
 
 @pytest.fixture
-def machine(tmp_path: Path, toolchains: DebianToolchains) -> Machine:
+def machine(tmp_path: Path, environments: EnvironmentStore) -> Machine:
     """A machine."""
-    return Machine(tmp_path, toolchains)
+    return Machine(tmp_path, environments)
 
 
 def run(root: Path, *command: str) -> str:
-    """What a command says on a toolchain."""
+    """What a command says on a build environment."""
     mounts = ["--ro-bind", str(root), "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--tmpfs", "/build"]
     mounts += ["--tmpfs", "/tools", "--ro-bind", find_uv_bin(), "/tools/uv"]
     environment = ["--clearenv", "--setenv", "PATH", "/usr/bin:/bin", "--setenv", "HOME", "/tmp"]
@@ -86,17 +86,21 @@ def run(root: Path, *command: str) -> str:
 def test_relocatable_python_over_another_debian(machine: Machine) -> None:
     """It is the only Python there, compiled ahead, works in virtual environments, and the report says whose it is."""
     directory = machine.relocatable()
-    toolchain = machine.store(version="3.11", path=str(directory), base="trixie").get("mine")
+    build_environment = machine.store(version="3.11", path=str(directory), base="trixie").get("mine")
     expected = "3.11 /usr /usr/lib/python3.11/json/__init__.py __init__.cpython-311.pyc"
-    assert expected == run(toolchain.root, "python3", "-c", USE)
-    assert not list((toolchain.root / "usr/lib").glob("python3.13"))
+    assert expected == run(build_environment.root, "python3", "-c", USE)
+    assert not list((build_environment.root / "usr/lib").glob("python3.13"))
     environment = "/tools/uv venv -q --offline --no-config --python /usr/bin/python3 /build/v && "
     asked = "/build/v/bin/python -c 'import sys, json; print(sys.version_info[1], sys.prefix, sys.base_prefix)'"
-    assert "11 /build/v /usr" == run(toolchain.root, "sh", "-c", environment + asked)
-    trixie = machine.toolchains.get("trixie")
-    assert trixie.summary.packages == toolchain.summary.packages
-    assert ("mine", "3.11", 1) == (toolchain.name, toolchain.provides["python"], len(toolchain.summary.notes))
-    note = toolchain.summary.notes[0]
+    assert "11 /build/v /usr" == run(build_environment.root, "sh", "-c", environment + asked)
+    trixie = machine.environments.get("trixie")
+    assert trixie.summary.packages == build_environment.summary.packages
+    assert ("mine", "3.11", 1) == (
+        build_environment.name,
+        build_environment.provides["python"],
+        len(build_environment.summary.notes),
+    )
+    note = build_environment.summary.notes[0]
     assert "Python 3.11 is not Debian's" in note
     assert f"laid over trixie ({trixie.sha256})" in note
     assert str(machine.place) not in note, "where it is on this machine is nobody's business"
@@ -107,19 +111,19 @@ def test_archive_with_its_digest(machine: Machine) -> None:
     archive = machine.archive()
     sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
     store = machine.store(version="3.11", archive=str(archive), sha256=sha256)
-    toolchain = store.get("mine")
-    assert sha256 in toolchain.summary.notes[0]
-    assert (toolchain.root.parent / "listing").read_bytes() == listing(toolchain.root)
+    environment = store.get("mine")
+    assert sha256 in environment.summary.notes[0]
+    assert (environment.root.parent / "listing").read_bytes() == listing(environment.root)
     again = machine.store(version="3.11", path=str(machine.place / "packed"))
-    assert toolchain.sha256 == again.remake("mine").sha256
+    assert environment.sha256 == again.remake("mine").sha256
 
 
 def test_it_is_verified_at_each_use(machine: Machine) -> None:
-    """A changed file in it is found like in any toolchain."""
+    """A changed file in it is found like in any build environment."""
     store = machine.store(version="3.11", path=str(machine.relocatable()))
     root = store.get("mine").root
     (root / "usr/lib/python3.11/json/__init__.py").write_text("evil = True\n")
-    with pytest.raises(ToolchainError, match=r"mine was modified.*json/__init__\.py was changed"):
+    with pytest.raises(BuildEnvironmentError, match=r"mine was modified.*json/__init__\.py was changed"):
         store.get("mine")
 
 
@@ -138,23 +142,23 @@ def test_other_settings_make_another_one(machine: Machine) -> None:
 def test_root_file_system(machine: Machine) -> None:
     """A root file system with its Python in /usr/local is used as it is, under the name python3 too."""
     root = machine.place / "rootfs"
-    shutil.copytree(machine.toolchains.get("bullseye").root, root, symlinks=True)
+    shutil.copytree(machine.environments.get("bullseye").root, root, symlinks=True)
     (root / "usr/local/bin").mkdir(parents=True, exist_ok=True)
     (root / "usr/local/lib").mkdir(exist_ok=True)
     (root / "usr/bin/python3.9").rename(root / "usr/local/bin/python3.9")
     (root / "usr/lib/python3.9").rename(root / "usr/local/lib/python3.9")
-    toolchain = machine.store(version="3.9", path=str(root)).get("mine")
+    build_environment = machine.store(version="3.9", path=str(root)).get("mine")
     expected = "3.9 /usr/local /usr/local/lib/python3.9/json/__init__.py __init__.cpython-39.pyc"
-    assert expected == run(toolchain.root, "python3", "-c", USE)
+    assert expected == run(build_environment.root, "python3", "-c", USE)
     environment = "/tools/uv venv -q --offline --no-config --python /usr/bin/python3 /build/v && "
     assert "9" == run(
-        toolchain.root,
+        build_environment.root,
         "sh",
         "-c",
         f"{environment} /build/v/bin/python -c 'import sys, json; print(sys.version_info[1])'",
     )
-    assert () == toolchain.summary.packages
-    assert "a root file system of its own" in toolchain.summary.notes[0]
+    assert () == build_environment.summary.packages
+    assert "a root file system of its own" in build_environment.summary.notes[0]
 
 
 def test_with_git(machine: Machine) -> None:
@@ -173,13 +177,13 @@ def test_what_is_no_interpreter(machine: Machine) -> None:
     cases = [
         ({"version": "3.12", "path": str(directory)}, "neither bin/python3.12 with lib/python3.12"),
         ({"version": "3.11", "path": f"{machine.place}/none"}, "none is not a directory"),
-        ({"version": "3.11", "path": str(machine.place)}, "the toolchains themselves lie below"),
+        ({"version": "3.11", "path": str(machine.place)}, "the build environments themselves lie below"),
         ({"version": "3.11", "archive": str(archive), "sha256": "0" * 64}, "has not the SHA-256"),
         ({"version": "3.11", "archive": f"{machine.place}/none", "sha256": "0" * 64}, "No such file"),
         ({"version": "3.11", "archive": f"{machine.place}/text", "sha256": digest}, "cannot be unpacked"),
     ]
     for fields, words in cases:
-        with pytest.raises(ToolchainError) as caught:
+        with pytest.raises(BuildEnvironmentError) as caught:
             machine.store(**fields).get("mine")
         assert words in str(caught.value)
         assert "\n" not in str(caught.value)
@@ -190,14 +194,14 @@ def test_does_not_run_here(machine: Machine) -> None:
     """An interpreter for another machine is told as that."""
     directory = machine.relocatable()
     (directory / "bin/python3.11").write_bytes(b"\x7fELF for something else")
-    with pytest.raises(ToolchainError, match=r"Python 3\.11 of the toolchain does not run here"):
+    with pytest.raises(BuildEnvironmentError, match=r"Python 3\.11 of the build environment does not run here"):
         machine.store(version="3.11", path=str(directory)).get("mine")
 
 
 @pytest.mark.parametrize(
     ("name", "base", "words"),
     [
-        ("trixie", "trixie", "'interpreters.trixie' is wrong: a toolchain has that name already"),
+        ("trixie", "trixie", "'interpreters.trixie' is wrong: a build environment has that name already"),
         ("mine", "diffoscope", "'diffoscope' is none of bookworm, bullseye, forky, trixie"),
         ("mine", "trixie-git", "'trixie-git' is none of"),
     ],

@@ -1,4 +1,4 @@
-"""Sandbox programs run on every toolchain, and every toolchain's zlib writes the same."""
+"""Sandbox programs run on every build environment, and every build environment's zlib writes the same."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.environments.store import DebianToolchains
+from rebuilder.environments.store import EnvironmentStore
 from rebuilder.model.attempt import Outcome, Run
-from rebuilder.model.definition import BuildDefinition, Input, Role, ToolchainRef
+from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Role
 from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
 from rebuilder.sandbox.local_runner import LocalRunner
 from rebuilder.sandbox.program_runner import SandboxPrograms
@@ -37,19 +37,19 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
 class Bench:
     """A source archive as a blob, and a sandbox."""
 
-    def __init__(self, toolchains: DebianToolchains, scratch: Path) -> None:
+    def __init__(self, environments: EnvironmentStore, scratch: Path) -> None:
         self.blobs = MemoryBlobs()
-        self.toolchains = toolchains
+        self.environments = environments
         self.sandbox = BubblewrapSandbox(self.blobs, FixedClock(), scratch=scratch)
-        self.run = LocalRunner({self.sandbox.kind: self.sandbox}, toolchains, self.blobs)
+        self.run = LocalRunner({self.sandbox.kind: self.sandbox}, environments, self.blobs)
         source = gzip_bytes(tar_bytes((tar_member("x-1/backend.py"), BACKEND)))
         self.source = Input(
             role=Role.SOURCE, name="x-1.tar.gz", sha256=self.blobs.put(source), path="/inputs/x-1.tar.gz"
         )
 
     def programs(self, toolchain: str) -> SandboxPrograms:
-        """Sandbox programs on that toolchain."""
-        return SandboxPrograms(self.sandbox, self.toolchains, self.blobs, toolchain)
+        """Sandbox programs on that build environment."""
+        return SandboxPrograms(self.sandbox, self.environments, self.blobs, toolchain)
 
     def build(self, toolchain: str) -> Run:
         """Unpack the source archive and build its wheel there."""
@@ -61,7 +61,7 @@ class Bench:
                 purl="pkg:pypi/x@1",
                 filename="x-1-py3-none-any.whl",
                 inputs=(program, self.source),
-                toolchain=ToolchainRef(name=toolchain, sha256=self.toolchains.get(toolchain).sha256),
+                toolchain=EnvironmentRef(name=toolchain, sha256=self.environments.get(toolchain).sha256),
                 commands=(
                     (*pypi, "unpack", "--source", self.source.path, "--into", "/build/src"),
                     (
@@ -75,9 +75,9 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def bench(toolchains: DebianToolchains, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def bench(environments: EnvironmentStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """One sandbox for all tests here."""
-    made = Bench(toolchains, tmp_path_factory.mktemp("scratch"))
+    made = Bench(environments, tmp_path_factory.mktemp("scratch"))
     yield made
     made.sandbox.close()
 
@@ -95,13 +95,13 @@ def test_programs_that_read(bench: Bench, toolchain: str) -> None:
     assert compared.document is not None
 
 
-def test_compressed_data_does_not_tell_the_toolchain(bench: Bench) -> None:
+def test_compressed_data_does_not_tell_the_environment(bench: Bench) -> None:
     """Wheels are built on each Python, and the same content is compressed to the same bytes: why zlib is no evidence.
 
-    Should this fail for a new toolchain, what is compressed in a wheel says something about where it was built. What
+    Should this fail for a new environment, what is compressed in a wheel says something about where it was built. What
     Debian's next release has changes from day to day, and no test rests on it.
     """
-    runs = {toolchain: bench.build(toolchain) for toolchain in PLAIN if toolchain != "forky"}
+    runs = {environment: bench.build(environment) for environment in PLAIN if environment != "forky"}
     for run in runs.values():
         assert Outcome.COMPLETED == run.outcome, bench.blobs.read(run.log_sha256)
     assert 1 == len({run.outputs[0].sha256 for run in runs.values()})

@@ -15,7 +15,7 @@ from rebuilder.environments.command import CommandError, run
 from rebuilder.environments.debootstrap import Mmdebstrap
 from rebuilder.environments.packages import packages, releases
 from rebuilder.environments.sources import KEYRING
-from rebuilder.errors import ToolchainError
+from rebuilder.errors import BuildEnvironmentError
 from rebuilder.model.value import sha256_hex
 
 DEB = b"not really a package"
@@ -39,12 +39,12 @@ def programs(tmp_path: Path, script: str) -> str:
     return f"{folder}:{os.environ['PATH']}"
 
 
-def failure(tmp_path: Path) -> ToolchainError:
-    """What making a toolchain raises."""
+def failure(tmp_path: Path) -> BuildEnvironmentError:
+    """What making a build environment raises."""
     (tmp_path / "etc").mkdir(exist_ok=True)
     keyring = tmp_path / "keys.gpg"
     keyring.touch()
-    with pytest.raises(ToolchainError) as caught:
+    with pytest.raises(BuildEnvironmentError) as caught:
         Mmdebstrap(etc_apt=tmp_path / "etc", keyring=keyring)(find("trixie"), tmp_path / "root")
     return caught.value
 
@@ -81,7 +81,7 @@ def test_failures_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (tmp_path / "said").write_text(said + "\n" if said else "")
     monkeypatch.setenv("PATH", programs(tmp_path, f"cat {tmp_path}/said >&2; exit 1"))
     error = failure(tmp_path)
-    assert "toolchain trixie cannot be made" in str(error)
+    assert "build environment trixie cannot be made" in str(error)
     assert sentence in str(error)
     assert "\n" not in str(error)
 
@@ -103,7 +103,7 @@ def test_mmdebstrap_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_keys_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the archive's keys nothing is made at all."""
     monkeypatch.setenv("PATH", programs(tmp_path, "exit 0"))
-    with pytest.raises(ToolchainError, match="keys of the Debian archive are not installed") as caught:
+    with pytest.raises(BuildEnvironmentError, match="keys of the Debian archive are not installed") as caught:
         Mmdebstrap(keyring=tmp_path / "none.gpg")(find("trixie"), tmp_path / "root")
     assert "apt-get install debian-archive-keyring" in (caught.value.hint or "")
 
@@ -154,13 +154,13 @@ def test_packages_have_their_digests(tmp_path: Path) -> None:
 
 def test_package_nobody_signed_for(tmp_path: Path) -> None:
     """Other bytes than the list promises are refused, whatever apt thought of them."""
-    with pytest.raises(ToolchainError, match=r"hello 1:2\.10-3 is not the one"):
+    with pytest.raises(BuildEnvironmentError, match=r"hello 1:2\.10-3 is not the one"):
         packages(tree_with(tmp_path, "0" * 64))
 
 
 def test_no_packages(tmp_path: Path) -> None:
     """A tree that nobody knows the packages of is not used."""
-    with pytest.raises(ToolchainError, match="not known what the toolchain is made from"):
+    with pytest.raises(BuildEnvironmentError, match="not known what the build environment is made from"):
         packages(tmp_path)
 
 
@@ -180,7 +180,7 @@ def test_slow_program_is_ended_with_its_children(tmp_path: Path) -> None:
 
 
 def test_catalog_is_complete() -> None:
-    """Every toolchain names what the program relies on."""
+    """Every build environment names what the program relies on."""
     builds = {f"{suite}{git}" for suite in ("bullseye", "bookworm", "trixie", "forky") for git in ("", "-git")}
     assert builds | {"diffoscope", "uml"} == set(catalog())
     for spec in catalog().values():

@@ -1,4 +1,4 @@
-"""What is inside the real toolchains: enough to build with, nothing that gives rights."""
+"""What is inside the real build environments: enough to build with, nothing that gives rights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from uv import find_uv_bin
 
 from rebuilder.environments.settle import TIME
-from rebuilder.environments.store import DebianToolchains
+from rebuilder.environments.store import EnvironmentStore
 from rebuilder.environments.tree import listing, walk
 
 PLAIN = ["bullseye", "bookworm", "trixie", "forky"]
@@ -22,7 +22,7 @@ NAMES = [*PLAIN, *WITH_GIT, "diffoscope"]
 
 
 def inside(root: Path, *command: str, bind: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-    """Run a command on a read-only toolchain with next to no environment."""
+    """Run a command on a read-only build environment with next to no environment."""
     if shutil.which("bwrap") is None:
         pytest.fail("bubblewrap is missing: apt-get install bubblewrap", pytrace=False)
     mounts = ["--ro-bind", str(root), "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--tmpfs", "/build"]
@@ -34,24 +34,24 @@ def inside(root: Path, *command: str, bind: tuple[str, ...] = ()) -> subprocess.
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_tree_is_settled(toolchains: DebianToolchains, name: str) -> None:
+def test_tree_is_settled(environments: EnvironmentStore, name: str) -> None:
     """Plain modes, one time, no device, and nothing of the machine that made it."""
-    toolchain = toolchains.get(name)
-    for path, status in walk(toolchain.root):
+    environment = environments.get(name)
+    for path, status in walk(environment.root):
         kind = stat.S_IFMT(status.st_mode)
         assert kind in {stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK}, path
         assert kind == stat.S_IFLNK or stat.S_IMODE(status.st_mode) in {0o644, 0o755}, path
         assert TIME * 10**9 == status.st_mtime_ns, path
     for left_over in ("etc/resolv.conf", "etc/hostname", "var/lib/apt", "var/cache", "usr/share/doc"):
-        assert not (toolchain.root / left_over).exists()
-    recorded = (toolchain.root.parent / "listing").read_bytes()
-    assert recorded == listing(toolchain.root)
+        assert not (environment.root / left_over).exists()
+    recorded = (environment.root.parent / "listing").read_bytes()
+    assert recorded == listing(environment.root)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_basics_work(toolchains: DebianToolchains, name: str) -> None:
+def test_basics_work(environments: EnvironmentStore, name: str) -> None:
     """Shell, awk, user names, host names, time zone and shared libraries are there without maintainer scripts."""
-    toolchain = toolchains.get(name)
+    environment = environments.get(name)
     script = (
         "import ctypes.util, hashlib, os, pwd, socket, sqlite3, ssl, subprocess, sys, time, zoneinfo\n"
         "assert ctypes.util.find_library('z')\n"
@@ -62,19 +62,19 @@ def test_basics_work(toolchains: DebianToolchains, name: str) -> None:
         "assert subprocess.check_output(['sh', '-c', 'echo x | awk {print}']) == b'x\\n'\n"
         "print('%d.%d' % sys.version_info[:2], hashlib.__cached__)\n"
     )
-    done = inside(toolchain.root, "python3", "-c", script)
-    version = toolchain.provides["python"]
+    done = inside(environment.root, "python3", "-c", script)
+    version = environment.provides["python"]
     expected = f"{version} /usr/lib/python{version}/__pycache__/hashlib.cpython-{version.replace('.', '')}.pyc\n"
     assert (0, expected, "") == (done.returncode, done.stdout, done.stderr)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_modules_are_compiled_for_their_place(toolchains: DebianToolchains, name: str) -> None:
+def test_modules_are_compiled_for_their_place(environments: EnvironmentStore, name: str) -> None:
     """Compiled modules name the path a build sees, none of the machine that made them."""
-    toolchain = toolchains.get(name)
-    compiled = sorted((toolchain.root / f"usr/lib/python{toolchain.provides['python']}").rglob("*.pyc"))
+    environment = environments.get(name)
+    compiled = sorted((environment.root / f"usr/lib/python{environment.provides['python']}").rglob("*.pyc"))
     assert len(compiled) > 300
-    here = str(toolchain.root.parent.parent).encode()
+    here = str(environment.root.parent.parent).encode()
     for file in compiled:
         data = file.read_bytes()
         assert b"\x01\x00\x00\x00" == data[4:8], "bound by hash, not checked at run time (PEP 552)"
@@ -83,13 +83,13 @@ def test_modules_are_compiled_for_their_place(toolchains: DebianToolchains, name
 
 
 @pytest.mark.parametrize("name", WITH_GIT)
-def test_git_without_perl(toolchains: DebianToolchains, name: str) -> None:
+def test_git_without_perl(environments: EnvironmentStore, name: str) -> None:
     """Git makes, tags and describes a commit without the thousands of files of Perl."""
     script = (
         "git init -q --template= x && cd x && git config user.name A && git config user.email a@example.org && "
         "touch a && git add a && git commit -q -m A && git tag v1 && git describe --tags --long --dirty"
     )
-    root = toolchains.get(name).root
+    root = environments.get(name).root
     done = inside(root, "sh", "-c", script)
     assert (0, "") == (done.returncode, done.stderr)
     assert done.stdout.startswith("v1-0-g")
@@ -97,25 +97,25 @@ def test_git_without_perl(toolchains: DebianToolchains, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PLAIN)
-def test_uv_makes_environments(toolchains: DebianToolchains, name: str) -> None:
-    """The uv of this program makes a virtual environment on the toolchain's interpreter, offline."""
-    toolchain = toolchains.get(name)
+def test_uv_makes_environments(environments: EnvironmentStore, name: str) -> None:
+    """The uv of this program makes a virtual environment on the build environment's interpreter, offline."""
+    environment = environments.get(name)
     script = (
         "/tools/uv venv -q --offline --no-config --python /usr/bin/python3 /build/venv && /build/venv/bin/python -V"
     )
-    done = inside(toolchain.root, "sh", "-c", script, bind=("--ro-bind", find_uv_bin(), "/tools/uv"))
+    done = inside(environment.root, "sh", "-c", script, bind=("--ro-bind", find_uv_bin(), "/tools/uv"))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"Python {toolchain.provides['python']}.")
+    assert done.stdout.startswith(f"Python {environment.provides['python']}.")
 
 
 @pytest.mark.parametrize("name", ["bullseye", "bookworm"])
-def test_legacy_distutils(toolchains: DebianToolchains, name: str) -> None:
+def test_legacy_distutils(environments: EnvironmentStore, name: str) -> None:
     """Releases whose setup.py imports distutils without setuptools have it as long as Python has it."""
-    done = inside(toolchains.get(name).root, "python3", "-W", "ignore", "-c", "import distutils.core")
+    done = inside(environments.get(name).root, "python3", "-W", "ignore", "-c", "import distutils.core")
     assert (0, "") == (done.returncode, done.stderr)
 
 
-def test_diffoscope_writes_all_reports(toolchains: DebianToolchains, tmp_path: Path) -> None:
+def test_diffoscope_writes_all_reports(environments: EnvironmentStore, tmp_path: Path) -> None:
     """HTML, JSON and text of two wheels, with the member that differs; exit code 1 means a difference."""
     for side, content in (("published", "x = 1\n"), ("rebuilt", "x = 2\n")):
         (tmp_path / side).mkdir()
@@ -126,7 +126,7 @@ def test_diffoscope_writes_all_reports(toolchains: DebianToolchains, tmp_path: P
     inputs = [f"/inputs/{side}/a-1-py3-none-any.whl" for side in ("published", "rebuilt")]
     reports = ["--html", "/out/r.html", "--json", "/out/r.json", "--text", "/out/r.txt"]
     done = inside(
-        toolchains.get("diffoscope").root,
+        environments.get("diffoscope").root,
         *("diffoscope", "--no-progress", *reports, *inputs),
         bind=("--ro-bind", str(tmp_path), "/inputs", "--bind", str(tmp_path / "out"), "/out"),
     )

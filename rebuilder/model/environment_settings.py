@@ -1,4 +1,4 @@
-"""Settings of toolchains: old states of the archive, interpreters of the user's own."""
+"""Settings of build environments: old states of the archive, interpreters of the user's own."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _OLDEST = 9
 """Python 3.9: what the programs that run inside builds need."""
 
 
-class ToolchainSettings(Value):
-    """How toolchains are made."""
+class EnvironmentSettings(Value):
+    """How build environments are made."""
 
     accept_expired: tuple[str, ...] | None = None
     """Releases of Debian whose signed state may be used after it has expired, such as ``forky``; their updates and
@@ -44,7 +44,7 @@ class InterpreterSettings(Value):
     sha256: str | None = None
     """Of the archive."""
     base: str = "trixie"
-    """The toolchain that a relocatable Python is laid over."""
+    """The build environment that a relocatable Python is laid over."""
 
     @field_validator("version")
     @classmethod
@@ -67,7 +67,7 @@ class InterpreterSettings(Value):
 
 
 def check_name(name: str) -> None:
-    """Make sure that an interpreter's name can name a toolchain.
+    """Make sure that an interpreter's name can name a build environment.
 
     Raises:
         ValueError: it cannot.

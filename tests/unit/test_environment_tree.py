@@ -10,8 +10,8 @@ import pytest
 
 from rebuilder.environments.settle import TIME, settle
 from rebuilder.environments.tree import changes, fingerprint, listing
-from rebuilder.errors import ToolchainError
-from tests.fakes.toolchains import plant
+from rebuilder.errors import BuildEnvironmentError
+from tests.fakes.environments import plant
 
 EMPTY = hashlib.sha256(b"").hexdigest()
 
@@ -60,7 +60,7 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
 def test_devices_are_refused(tmp_path: Path) -> None:
     """Anything that is neither file, directory nor link is named."""
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ToolchainError, match="pipe is neither"):
+    with pytest.raises(BuildEnvironmentError, match="pipe is neither"):
         listing(tmp_path)
 
 

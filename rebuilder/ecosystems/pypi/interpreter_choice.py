@@ -1,4 +1,4 @@
-"""Which toolchain a wheel is rebuilt on (pure)."""
+"""Which build environment a wheel is rebuilt on (pure)."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from rebuilder.ecosystems.pypi.interpreter_limits import refusal
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable, quoted
-from rebuilder.environments.protocol import Toolchain
-from rebuilder.errors import ToolchainError
+from rebuilder.environments.protocol import BuildEnvironment
+from rebuilder.errors import BuildEnvironmentError
 from rebuilder.model.diagnosis import Cause
+from rebuilder.model.environment_settings import InterpreterSettings
 from rebuilder.model.inspection import Inspection
-from rebuilder.model.toolchain_settings import InterpreterSettings
 from rebuilder.model.verdict import Verdict
 
 
 @dataclass(frozen=True)
 class Interpreter:
-    """A toolchain with the CPython it has."""
+    """A build environment with the CPython it has."""
 
-    toolchain: str
+    environment: str
     python: str
     released: datetime
     """When this CPython came out: nothing was built with it before."""
@@ -35,16 +35,16 @@ class Interpreter:
     """Why it was chosen, as a sentence; empty when it was not chosen yet."""
 
 
-def python_of(toolchain: Toolchain) -> str:
+def python_of(environment: BuildEnvironment) -> str:
     """Version of the Python an environment provides, such as ``3.13``.
 
     Raises:
-        ToolchainError: it provides none.
+        BuildEnvironmentError: it provides none.
     """
     try:
-        return toolchain.provides["python"]
+        return environment.provides["python"]
     except KeyError:
-        raise ToolchainError(f"The toolchain {toolchain.name} has no Python.") from None
+        raise BuildEnvironmentError(f"The build environment {environment.name} has no Python.") from None
 
 
 def _day(text: str) -> datetime:
@@ -150,7 +150,7 @@ def choose(
         have = ", ".join(each.python for each in reversed(known))
         raise NotRebuildable(
             Verdict.UNSUPPORTED,
-            f"The release asks for Python {quoted(requires_python or '')}; there are toolchains with {have} only.",
+            f"The release asks for Python {quoted(requires_python or '')}; there are environments with {have} only.",
             Cause.MISSING_INTERPRETER,
         )
     refusals = {each.python: refusal(tools or {}, each.python) for each in supported}
@@ -172,11 +172,11 @@ def choose(
 def _reason(chosen: Interpreter, uploaded: datetime, named: str | None, own: str | None, other: str | None) -> str:
     python = f"Python {chosen.python}"
     if own is not None:
-        return f"{own} There is no toolchain with a Python that fits."
+        return f"{own} There is no build environment with a Python that fits."
     if named == chosen.python:
         return f"{python} is the one the wheel names."
     if named is not None:
-        return f"There is no toolchain for Python {named}, which the wheel names, that fits; {python} is tried instead."
+        return f"No build environment for Python {named}, which the wheel names, fits; {python} is tried instead."
     if other is not None:
         return f"{other} So {python} is used."
     if chosen.released > uploaded:
@@ -194,7 +194,7 @@ def _supports(requires_python: str | None, python: str) -> bool:
     if not requires_python:
         return True
     try:
-        # Any patch release of the series will do: the toolchain has the last one Debian took.
+        # Any patch release of the series will do: the build environment has the last one Debian took.
         return SpecifierSet(requires_python).contains(f"{python}.99", prereleases=True)
     except InvalidSpecifier:
         return True

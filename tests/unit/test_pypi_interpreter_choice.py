@@ -1,4 +1,4 @@
-"""Which toolchain a wheel is rebuilt on."""
+"""Which build environment a wheel is rebuilt on."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from rebuilder.ecosystems.pypi.interpreter_choice import INTERPRETERS, choose, named_python, with_configured
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
-from rebuilder.ecosystems.pypi.toolchain_choice import INTERPRETERS, choose, named_python, with_configured
+from rebuilder.model.environment_settings import InterpreterSettings
 from rebuilder.model.inspection import Inspection, Member, MemberKind
-from rebuilder.model.toolchain_settings import InterpreterSettings
 from rebuilder.model.verdict import Verdict
 
 ALL = ["trixie", "bookworm", "bullseye"]
@@ -38,7 +38,7 @@ ALL = ["trixie", "bookworm", "bullseye"]
 def test_choice(requires_python: str | None, year: int, expected: list[str]) -> None:
     """The newest Python there was at the upload, among those the release supports."""
     found = choose(requires_python, datetime(year, 1, 2, tzinfo=UTC))
-    assert expected == [each.toolchain for each in found]
+    assert expected == [each.environment for each in found]
 
 
 @pytest.mark.parametrize(
@@ -52,9 +52,9 @@ def test_choice(requires_python: str | None, year: int, expected: list[str]) -> 
     ],
 )
 def test_named(named: str, expected: list[str]) -> None:
-    """The Python the wheel names comes first; without a toolchain for it the nearest."""
+    """The Python the wheel names comes first; without a build environment for it the nearest."""
     found = choose(None, datetime(2026, 1, 2, tzinfo=UTC), named=named)
-    assert expected == [each.toolchain for each in found]
+    assert expected == [each.environment for each in found]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_named(named: str, expected: list[str]) -> None:
 def test_what_tools_run_on(tools: dict[str, str], year: int, expected: list[str]) -> None:
     """A Python that an inferred tool does not run on is left out, unless there is no other."""
     found = choose(None, datetime(year, 1, 2, tzinfo=UTC), tools=tools)
-    assert expected == [each.toolchain for each in found]
+    assert expected == [each.environment for each in found]
 
 
 def test_interpreters_of_the_settings() -> None:
@@ -87,7 +87,7 @@ def test_interpreters_of_the_settings() -> None:
     versions = ["3.20", "3.14", "3.13", "3.12", "3.11", "3.9"]
     assert versions == [each.python for each in interpreters]
     found = choose("<3.20", datetime(2024, 1, 2, tzinfo=UTC), interpreters=interpreters)
-    assert ["mine", "better", "bullseye"] == [each.toolchain for each in found]
+    assert ["mine", "better", "bullseye"] == [each.environment for each in found]
     assert INTERPRETERS == with_configured({})
 
 
@@ -97,7 +97,7 @@ def test_interpreters_of_the_settings() -> None:
         (2024, {}, "Python 3.11 was there when the wheel was uploaded."),
         (2015, {}, "Python 3.9 came out after the upload"),
         (2024, {"named": "3.9"}, "Python 3.9 is the one the wheel names."),
-        (2024, {"named": "3.6"}, "There is no toolchain for Python 3.6, which the wheel names"),
+        (2024, {"named": "3.6"}, "No build environment for Python 3.6, which the wheel names, fits; "),
         (2025, {"tools": {"setuptools": "44.1.1"}}, "setuptools 44.1.1 does not run on Python 3.13: distutils and"),
         (2019, {"tools": {"setuptools": "40.0"}}, "setuptools 40.0 does not run on Python 3.9: HTMLParser.unescape"),
     ],
@@ -107,7 +107,7 @@ def test_reason(year: int, evidence: dict[str, Any], expected: str) -> None:
     assert choose(None, datetime(year, 1, 2, tzinfo=UTC), **evidence)[0].reason.startswith(expected)
 
 
-def test_no_toolchain() -> None:
+def test_no_environment() -> None:
     """A release for other Pythons only is not supported, and the sentence says which there are."""
     with pytest.raises(NotRebuildable, match=r"'<3'.*3\.9, 3\.11, 3\.13, 3\.14") as caught:
         choose("<3", datetime(2026, 1, 1, tzinfo=UTC))

@@ -1,4 +1,4 @@
-"""Making toolchains ahead: a mistake on the command line is one sentence, and nothing is made."""
+"""Making build environments ahead: a mistake on the command line is one sentence, and nothing is made."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def test_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments
     assert not (tmp_path / "store").exists()
 
 
-def test_unknown_toolchain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_environment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A name that is in no catalog is answered with those that are."""
     assert 0 != main(["--root", str(tmp_path), "--accept-expired", "forky", "buster"])
     said = capsys.readouterr().err
-    assert "There is no toolchain named 'buster'." in said
+    assert "There is no build environment named 'buster'." in said
     assert "bullseye" in said

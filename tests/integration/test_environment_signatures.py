@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from rebuilder.environments.debootstrap import Mmdebstrap
-from rebuilder.errors import ToolchainError
+from rebuilder.errors import BuildEnvironmentError
 from rebuilder.model.environment import Manifest
 
 SPEC = Manifest(name="tiny", suite="trixie", provides={"python": "3.13"}, packages=("tiny",))
@@ -115,11 +115,11 @@ class Archive:
         self._release = f"Valid-Until: Sun, 08 Jan 2023 00:00:00 UTC\n{self._release}"
         self.sign()
 
-    def make(self, place: Path, accept_expired: tuple[str, ...] = ()) -> ToolchainError:
-        """What making a toolchain from it raises; there is always something, since it has no Python."""
+    def make(self, place: Path, accept_expired: tuple[str, ...] = ()) -> BuildEnvironmentError:
+        """What making a build environment from it raises; there is always something, since it has no Python."""
         place.mkdir()
         mmdebstrap = Mmdebstrap(etc_apt=self.etc_apt, keyring=self.keyring, accept_expired=accept_expired)
-        with pytest.raises(ToolchainError) as caught:
+        with pytest.raises(BuildEnvironmentError) as caught:
             mmdebstrap(SPEC, place / "root")
         return caught.value
 
@@ -153,7 +153,7 @@ def test_signed_archive_is_taken(archive: Archive, tmp_path: Path) -> None:
 
 
 def test_unsigned_archive(archive: Archive, tmp_path: Path) -> None:
-    """No signature, no toolchain."""
+    """No signature, no build environment."""
     archive.publish_unsigned()
     assert "signature cannot be verified" in str(archive.make(tmp_path / "made"))
     assert not (tmp_path / "made/root/usr/bin/tiny").exists()
@@ -205,7 +205,7 @@ def test_package_is_not_there(archive: Archive, tmp_path: Path) -> None:
     place = tmp_path / "made"
     place.mkdir()
     spec = SPEC.replace(packages=("tiny", "huge"))
-    with pytest.raises(ToolchainError, match="the mirror lacks a package"):
+    with pytest.raises(BuildEnvironmentError, match="the mirror lacks a package"):
         Mmdebstrap(etc_apt=archive.etc_apt, keyring=archive.keyring)(spec, place / "root")
 
 
@@ -215,6 +215,6 @@ def test_versions_that_are_asked_for(archive: Archive, tmp_path: Path) -> None:
     for version, words in (("1-1", "lib"), ("0-9", "the mirror lacks a package")):
         place = tmp_path / version
         place.mkdir()
-        with pytest.raises(ToolchainError, match=words):
+        with pytest.raises(BuildEnvironmentError, match=words):
             mmdebstrap(SPEC.replace(packages=(f"tiny={version}",)), place / "root")
         assert (version == "1-1") == (place / "root/usr/bin/tiny").is_file()

@@ -1,4 +1,4 @@
-"""The store of toolchains: made once, kept by digest, checked, and mended only when nothing is lost by it."""
+"""The store of build environments: made once, kept by digest, checked, and mended only when nothing is lost by it."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import pytest
 
 from rebuilder.environments.catalog import find
 from rebuilder.environments.settle import TIME
-from rebuilder.environments.store import DebianToolchains
+from rebuilder.environments.store import EnvironmentStore
 from rebuilder.environments.tree import fingerprint
-from rebuilder.errors import CorruptToolchainError, ToolchainError
+from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError
 from rebuilder.model.environment import Image, Made, Manifest, Release
 from rebuilder.model.value import Sha256
 from tests.fakes.clock import FixedClock
-from tests.fakes.toolchains import PACKAGE, TinyMaker
+from tests.fakes.environments import PACKAGE, TinyMaker
 
 
-def store(root: Path, maker: Callable[[Manifest, Path], Made], told: list[str] | None = None) -> DebianToolchains:
+def store(root: Path, maker: Callable[[Manifest, Path], Made], told: list[str] | None = None) -> EnvironmentStore:
     """A store as a new process would open it."""
-    return DebianToolchains(root, FixedClock(), maker=maker, report=None if told is None else told.append)
+    return EnvironmentStore(root, FixedClock(), maker=maker, report=None if told is None else told.append)
 
 
 def test_made_once(tmp_path: Path) -> None:
@@ -38,8 +38,8 @@ def test_made_once(tmp_path: Path) -> None:
 
 def test_record_says_what_it_was_made_from(tmp_path: Path) -> None:
     """Packages with digests, the specification and the time are kept beside the tree."""
-    toolchains = store(tmp_path, TinyMaker())
-    record = toolchains.record(toolchains.get("trixie").sha256)
+    environments = store(tmp_path, TinyMaker())
+    record = environments.record(environments.get("trixie").sha256)
     assert ("trixie", "3.13", "a test") == (record.spec.suite, record.spec.provides["python"], record.made.tool)
     assert "ab" * 32 == record.made.packages[0].sha256
     assert FixedClock().now() == record.made_at
@@ -75,7 +75,9 @@ def test_change_is_named_and_stays(tmp_path: Path) -> None:
     root = store(tmp_path, maker).get("trixie").root
     for name in "abcde":
         (root / "etc" / name).touch()
-    with pytest.raises(ToolchainError, match="etc/a was added, etc/b was added, etc/c was added, and 2 more") as caught:
+    with pytest.raises(
+        BuildEnvironmentError, match="etc/a was added, etc/b was added, etc/c was added, and 2 more"
+    ) as caught:
         store(tmp_path, maker).get("trixie")
     assert str(root.parent) in (caught.value.hint or "")
     assert ["trixie"] == maker.made
@@ -96,35 +98,35 @@ def test_listing_modified_too(tmp_path: Path) -> None:
     root = store(tmp_path, TinyMaker()).get("trixie").root
     (root / "etc/passwd").write_text("other")
     (root.parent / "listing").write_text("other")
-    with pytest.raises(ToolchainError, match="and its listing were modified"):
+    with pytest.raises(BuildEnvironmentError, match="and its listing were modified"):
         store(tmp_path, TinyMaker()).get("trixie")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"{}", b"\xff", b"[]", None], ids=repr)
 def test_broken_record(tmp_path: Path, content: bytes | None) -> None:
     """A record that is no record is named with the directory to remove."""
-    toolchain = store(tmp_path, TinyMaker()).get("trixie")
-    record = toolchain.root.parent / "record.json"
+    environment = store(tmp_path, TinyMaker()).get("trixie")
+    record = environment.root.parent / "record.json"
     record.unlink()
     if content is not None:
         record.write_bytes(content)
-    with pytest.raises(ToolchainError, match=r"its record.json is missing or malformed") as caught:
+    with pytest.raises(BuildEnvironmentError, match=r"its record.json is missing or malformed") as caught:
         store(tmp_path, TinyMaker()).get("trixie")
     assert str(record.parent) in str(caught.value)
 
 
 def test_record_of_another_tree(tmp_path: Path) -> None:
     """A record must be about the directory it lies in."""
-    toolchain = store(tmp_path, TinyMaker()).get("trixie")
-    record = toolchain.root.parent / "record.json"
+    environment = store(tmp_path, TinyMaker()).get("trixie")
+    record = environment.root.parent / "record.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"sha256": "0" * 64}))
-    with pytest.raises(ToolchainError, match="malformed"):
+    with pytest.raises(BuildEnvironmentError, match="malformed"):
         store(tmp_path, TinyMaker()).get("trixie")
 
 
 @pytest.mark.parametrize("pointer", ["", "../..", "0" * 64, "x" * 64, "é"])
 def test_broken_pointer(tmp_path: Path, pointer: str) -> None:
-    """A pointer to nothing is as good as none: the toolchain is made, and comes out the same."""
+    """A pointer to nothing is as good as none: the build environment is made, and comes out the same."""
     first = store(tmp_path, TinyMaker()).get("trixie")
     (tmp_path / "current/trixie").write_text(pointer)
     assert first == store(tmp_path, TinyMaker()).get("trixie")
@@ -141,23 +143,23 @@ def test_a_fingerprint_is_not_believed(tmp_path: Path, mark: str | None) -> None
     (root.parent / "fingerprint").unlink()
     if mark is not None:
         (root.parent / "fingerprint").write_text(fingerprint(root) if mark == "of the tree" else mark)
-    with pytest.raises(CorruptToolchainError, match=r"usr/bin/python3\.13 was changed"):
+    with pytest.raises(CorruptEnvironmentError, match=r"usr/bin/python3\.13 was changed"):
         store(tmp_path, TinyMaker()).get("trixie")
 
 
 def test_a_change_while_it_is_in_use(tmp_path: Path) -> None:
     """A process that has read the tree notices what is changed afterwards, times put back and all."""
-    toolchains = store(tmp_path, TinyMaker())
-    root = toolchains.get("trixie").root
+    environments = store(tmp_path, TinyMaker())
+    root = environments.get("trixie").root
     file = root / "etc/passwd"
     before = file.stat()
     file.write_text("r00t:x:0:0:root:/root:/bin/sh\n")
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
     (root.parent / "fingerprint").write_text(fingerprint(root))
-    with pytest.raises(CorruptToolchainError, match="etc/passwd was changed"):
-        toolchains.get("trixie")
-    with pytest.raises(CorruptToolchainError, match="etc/passwd was changed"):
-        toolchains.by_digest(root.parent.name)
+    with pytest.raises(CorruptEnvironmentError, match="etc/passwd was changed"):
+        environments.get("trixie")
+    with pytest.raises(CorruptEnvironmentError, match="etc/passwd was changed"):
+        environments.by_digest(root.parent.name)
 
 
 def test_a_tree_that_is_being_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,19 +167,21 @@ def test_a_tree_that_is_being_changed(tmp_path: Path, monkeypatch: pytest.Monkey
     store(tmp_path, TinyMaker()).get("trixie")
     numbers = iter(range(100))
     monkeypatch.setattr("rebuilder.environments.store.fingerprint", lambda _: str(next(numbers)))
-    with pytest.raises(CorruptToolchainError, match="was changed while it was read"):
+    with pytest.raises(CorruptEnvironmentError, match="was changed while it was read"):
         store(tmp_path, TinyMaker()).get("trixie")
 
 
 def test_a_name_that_stands_for_another_tree(tmp_path: Path) -> None:
     """A name is not led to what was made under another one, though that is what it says it is."""
     maker = TinyMaker()
-    toolchains = store(tmp_path, maker)
-    toolchains.get("trixie")
+    environments = store(tmp_path, maker)
+    environments.get("trixie")
     maker.text = "of bookworm\n"
-    other = toolchains.get("bookworm")
+    other = environments.get("bookworm")
     (tmp_path / "current/trixie").write_text(other.sha256)
-    with pytest.raises(CorruptToolchainError, match="the name stands for a tree that was made as 'bookworm'") as caught:
+    with pytest.raises(
+        CorruptEnvironmentError, match="the name stands for a tree that was made as 'bookworm'"
+    ) as caught:
         store(tmp_path, maker).get("trixie")
     assert str(tmp_path / "current/trixie") in str(caught.value.hint)
     (tmp_path / "current/trixie").unlink()
@@ -187,8 +191,8 @@ def test_a_name_that_stands_for_another_tree(tmp_path: Path) -> None:
 def test_two_names_for_one_tree(tmp_path: Path) -> None:
     """The same tree under two names is kept once, and made again for neither of them."""
     maker = TinyMaker()
-    toolchains = store(tmp_path, maker)
-    found = [toolchains.get(name) for name in ("trixie", "bookworm", "trixie", "bookworm")]
+    environments = store(tmp_path, maker)
+    found = [environments.get(name) for name in ("trixie", "bookworm", "trixie", "bookworm")]
     assert ["trixie", "bookworm"] == maker.made
     assert ["trixie", "bookworm", "trixie", "bookworm"] == [each.name for each in found]
     assert 1 == len({each.sha256 for each in found})
@@ -207,12 +211,12 @@ def test_another_specification(tmp_path: Path, same_tree: bool) -> None:
     maker, told = TinyMaker(), list[str]()
     old = store(tmp_path, maker).get("trixie")
     maker.text += "" if same_tree else "and zip\n"
-    later = DebianToolchains(tmp_path, FixedClock(), maker=maker, specs=changed, report=told.append)
+    later = EnvironmentStore(tmp_path, FixedClock(), maker=maker, specs=changed, report=told.append)
     assert later.kept("trixie") is None
     new = later.get("trixie")
     assert (["trixie", "trixie"], ["making trixie from the Debian archive"]) == (maker.made, told)
     assert same_tree == (old.sha256 == new.sha256)
-    again = DebianToolchains(tmp_path, FixedClock(), maker=maker, specs=changed)
+    again = EnvironmentStore(tmp_path, FixedClock(), maker=maker, specs=changed)
     assert new == again.get("trixie") == again.kept("trixie")
     assert ["trixie", "trixie"] == maker.made
     assert old.sha256 == again.by_digest(old.sha256).sha256
@@ -243,14 +247,16 @@ def test_a_record_from_before(tmp_path: Path) -> None:
 def no_mirror(_: Manifest, root: Path) -> Made:
     """A mirror that has dropped a file."""
     root.mkdir()
-    raise ToolchainError("The toolchain trixie cannot be made: the mirror no longer has a file.", hint="Wait.")
+    raise BuildEnvironmentError(
+        "The build environment trixie cannot be made: the mirror no longer has a file.", hint="Wait."
+    )
 
 
 def test_one_that_cannot_be_made_again(tmp_path: Path) -> None:
     """The one that is there is used, and reports say so; the mirror is not asked again and again."""
     old = store(tmp_path, TinyMaker()).get("trixie")
     told: list[str] = []
-    later = DebianToolchains(tmp_path, FixedClock(), maker=no_mirror, specs=changed, report=told.append)
+    later = EnvironmentStore(tmp_path, FixedClock(), maker=no_mirror, specs=changed, report=told.append)
     used = [later.get("trixie"), later.get("trixie")]
     assert {old.sha256} == {each.sha256 for each in used}
     note = (
@@ -259,7 +265,7 @@ def test_one_that_cannot_be_made_again(tmp_path: Path) -> None:
     )
     assert [(note,), (note,)] == [each.summary.notes for each in used]
     assert (note,) == later.by_digest(old.sha256).summary.notes
-    reason = "The toolchain trixie cannot be made: the mirror no longer has a file. Wait."
+    reason = "The build environment trixie cannot be made: the mirror no longer has a file. Wait."
     assert ["making trixie from the Debian archive", f"{note} {reason}"] == told
 
 
@@ -267,8 +273,8 @@ def test_another_python_is_not_replaced(tmp_path: Path) -> None:
     """One with another Python does not stand in for the one that was asked for."""
     store(tmp_path, TinyMaker()).get("trixie")
     newer = find("trixie").replace(provides={"python": "3.14"})
-    other = DebianToolchains(tmp_path, FixedClock(), maker=no_mirror, specs=lambda _: newer)
-    with pytest.raises(ToolchainError, match="the mirror no longer has a file"):
+    other = EnvironmentStore(tmp_path, FixedClock(), maker=no_mirror, specs=lambda _: newer)
+    with pytest.raises(BuildEnvironmentError, match="the mirror no longer has a file"):
         other.get("trixie")
 
 
@@ -276,7 +282,7 @@ def test_lost_tree(tmp_path: Path) -> None:
     """A record without a tree is not used."""
     root = store(tmp_path, TinyMaker()).get("trixie").root
     root.rename(tmp_path / "elsewhere")
-    with pytest.raises(ToolchainError, match="its root is missing"):
+    with pytest.raises(BuildEnvironmentError, match="its root is missing"):
         store(tmp_path, TinyMaker()).get("trixie")
 
 
@@ -326,7 +332,7 @@ def test_two_at_once_make_one(tmp_path: Path) -> None:
     first = threading.Thread(target=lambda: got.append(store(tmp_path, slow).get("trixie").sha256))
     second = threading.Thread(
         target=lambda: got.append(
-            DebianToolchains(tmp_path, FixedClock(), maker=slow, report=listen).get("trixie").sha256
+            EnvironmentStore(tmp_path, FixedClock(), maker=slow, report=listen).get("trixie").sha256
         )
     )
     first.start()
@@ -344,10 +350,10 @@ def test_two_at_once_make_one(tmp_path: Path) -> None:
 def test_remake_keeps_the_old_one(tmp_path: Path) -> None:
     """A new archive state gives a new tree; the old one can still be had by its digest, for replays."""
     maker = TinyMaker()
-    toolchains = store(tmp_path, maker)
-    old = toolchains.get("trixie")
+    environments = store(tmp_path, maker)
+    old = environments.get("trixie")
     maker.text = "another state of the archive\n"
-    new = toolchains.remake("trixie")
+    new = environments.remake("trixie")
     assert old.sha256 != new.sha256
     assert new == store(tmp_path, maker).get("trixie")
     assert old == store(tmp_path, maker).by_digest(old.sha256)
@@ -355,18 +361,18 @@ def test_remake_keeps_the_old_one(tmp_path: Path) -> None:
 
 def test_remake_of_the_same(tmp_path: Path) -> None:
     """When the archive has not changed, neither has anything else."""
-    toolchains = store(tmp_path, TinyMaker())
-    assert toolchains.get("trixie") == toolchains.remake("trixie")
+    environments = store(tmp_path, TinyMaker())
+    assert environments.get("trixie") == environments.remake("trixie")
     assert len(list((tmp_path / "trees").iterdir())) == 1
 
 
 @pytest.mark.parametrize("digest", ["0" * 64, "", "../current", "A" * 64])
 def test_unknown_digest(tmp_path: Path, digest: str) -> None:
     """A digest nobody made here is a sentence; it never becomes a path out of the store."""
-    toolchains = store(tmp_path, TinyMaker())
-    toolchains.get("trixie")
-    with pytest.raises(ToolchainError, match="This machine has no toolchain with the digest"):
-        toolchains.by_digest(digest)
+    environments = store(tmp_path, TinyMaker())
+    environments.get("trixie")
+    with pytest.raises(BuildEnvironmentError, match="This machine has no build environment with the digest"):
+        environments.by_digest(digest)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
@@ -376,7 +382,7 @@ def test_disk_errors_are_sentences(tmp_path: Path, number: int) -> None:
     def failing(_: Manifest, root: Path) -> Made:
         raise OSError(number, os.strerror(number), str(root))
 
-    with pytest.raises(ToolchainError, match=os.strerror(number)) as caught:
+    with pytest.raises(BuildEnvironmentError, match=os.strerror(number)) as caught:
         store(tmp_path, failing).get("trixie")
     assert str(tmp_path) in str(caught.value)
 
@@ -384,11 +390,13 @@ def test_disk_errors_are_sentences(tmp_path: Path, number: int) -> None:
 def test_by_its_specification(tmp_path: Path) -> None:
     """What is here to the digest of each package is found, whichever index promised the packages; nothing is made."""
     maker = TinyMaker()
-    toolchains = store(tmp_path, maker)
-    made = toolchains.get("trixie")
+    environments = store(tmp_path, maker)
+    made = environments.get("trixie")
     assert made.specification is not None
     index = Release(suite="trixie", date="Sun, 02 Nov 2026 00:00:00 UTC", sha256=Sha256("ef" * 32))
-    assert made == toolchains.get(made.specification) == toolchains.get(made.specification.replace(releases=(index,)))
+    assert (
+        made == environments.get(made.specification) == environments.get(made.specification.replace(releases=(index,)))
+    )
     assert ["trixie"] == maker.made
 
 
@@ -415,20 +423,20 @@ def test_the_archive_has_moved_on(tmp_path: Path) -> None:
     other = PACKAGE.replace(sha256="cd" * 32)
     wanted = there.specification.replace(packages=(other,))
     here = store(tmp_path / "here", TinyMaker())
-    with pytest.raises(ToolchainError, match=f"no longer has what the specification {wanted.digest} names"):
+    with pytest.raises(BuildEnvironmentError, match=f"no longer has what the specification {wanted.digest} names"):
         here.get(wanted)
     assert () == here.kept_trees()
     given = there.specification.replace(method="image", image=Image(sha256=Sha256("ab" * 32)))
-    with pytest.raises(ToolchainError, match=f"specification {given.digest}, and cannot make it") as caught:
+    with pytest.raises(BuildEnvironmentError, match=f"specification {given.digest}, and cannot make it") as caught:
         here.get(given)
     assert "rebuilder environments" in (caught.value.hint or "")
 
 
 def test_an_environment_of_no_catalog(tmp_path: Path) -> None:
     """Whoever needs another one says what it is to be, and gets it under its own name."""
-    toolchains = store(tmp_path, TinyMaker())
+    environments = store(tmp_path, TinyMaker())
     manifest = Manifest(name="node", suite="trixie", packages=("nodejs",), provides={"node": "20"})
-    found = toolchains.get(manifest)
+    found = environments.get(manifest)
     assert ("node", {"node": "20"}) == (found.name, found.provides)
     assert found == store(tmp_path, TinyMaker()).get(manifest)
-    assert ["node"] == [name for each in toolchains.kept_trees() for name in each.names]
+    assert ["node"] == [name for each in environments.kept_trees() for name in each.names]
