@@ -1,7 +1,7 @@
 """Where build definitions run: from a :class:`~rebuilder.model.definition.BuildDefinition` to a ``Run``, step by step.
 
-1. :class:`rebuilder.sandbox.run.DefinitionRunner` takes the build environment by the digest of its tree and the inputs
-   by theirs from the blobs, all checked, and hands them to the sandbox of the kind that the definition names.
+1. :class:`rebuilder.sandbox.local_runner.LocalRunner` takes the build environment by the digest of its tree and the
+   inputs by theirs from the blobs, all checked, and hands them to the sandbox of the kind that the definition names.
 2. :mod:`rebuilder.sandbox.bubblewrap.arguments` refuses what cannot be run as it is written, and makes the rest into
    options of bubblewrap (https://github.com/containers/bubblewrap), resource limits, and a shell script that runs the
    commands.

@@ -9,6 +9,7 @@ from rebuilder.programs.command import run
 PROGRAMS = {
     "unpack": "archive.unpack",
     "checkout": "source.checkout",
+    "reverse_tree": "source.reverse_tree",
 }
 """Each program, and its module below ``rebuilder.programs``."""
 
