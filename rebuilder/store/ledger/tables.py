@@ -230,7 +230,6 @@ blob_reference = Table(
     Column("sha256", LargeBinary(32), primary_key=True),  # its 32 bytes
     Column("verification_id", ForeignKey("verification.id"), primary_key=True),
     Index("blob_reference_verification", "verification_id"),
-    sqlite_with_rowid=False,
 )
 
 leader = Table(

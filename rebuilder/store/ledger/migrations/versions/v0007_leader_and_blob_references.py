@@ -31,7 +31,6 @@ def upgrade() -> None:
         "blob_reference",
         sa.Column("sha256", sa.LargeBinary(32), primary_key=True),
         sa.Column("verification_id", sa.Integer, sa.ForeignKey("verification.id"), primary_key=True),
-        sqlite_with_rowid=False,
     )
     op.create_index("blob_reference_verification", "blob_reference", ["verification_id"])
     connection = op.get_bind()
