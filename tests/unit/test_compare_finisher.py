@@ -103,6 +103,7 @@ def test_an_old_report_is_read() -> None:
     """Attempts from before this was recorded have none of it, and mean what they meant."""
     old = report(ARTIFACT, attempt(ARTIFACT, Level.IDENTICAL))
     document = old.document()
+    assert document["attempts"]
     for each in document["attempts"]:
         assert "finishing" not in each
         each["hypothesis"].pop("replayed", None)

@@ -152,6 +152,7 @@ def test_dashboards_name_what_exists(name: str, metrics: Metrics) -> None:
     assert all(panel["targets"] for panel in dashboard["panels"])
     for expression in expressions(dashboard):
         assert check(expression, metrics), expression
+    assert dashboard["templating"]["list"]
     for variable in dashboard["templating"]["list"]:
         if variable["type"] == "query":
             asked = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["query"]["query"])
@@ -171,6 +172,7 @@ def test_dashboards_can_be_imported(name: str) -> None:
     used += [target["datasource"] for panel in dashboard["panels"] for target in panel["targets"]]
     assert {"${datasource}"} == {each["uid"] for each in used}
     cells: set[tuple[int, int]] = set()
+    assert dashboard["panels"]
     for panel in dashboard["panels"]:
         place = panel["gridPos"]
         assert place["x"] + place["w"] <= 24

@@ -65,13 +65,17 @@ def test_exit_codes_are_told() -> None:
 def test_make_targets_exist() -> None:
     """The two commands at the top are targets of the Makefile."""
     makefile = (ROOT / "Makefile").read_text()
-    for target in re.findall(r"^make ([a-z-]+)", "\n".join(LINES), re.MULTILINE):
+    targets = re.findall(r"^make ([a-z-]+)", "\n".join(LINES), re.MULTILINE)
+    assert targets
+    for target in targets:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
 def test_links_lead_somewhere() -> None:
     """Every relative link is a file or folder of the checkout."""
-    for link in re.findall(r"\]\(([^)#]+)\)", README):
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert links
+    for link in links:
         assert (ROOT / link).exists(), link
 
 

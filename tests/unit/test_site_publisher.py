@@ -116,6 +116,7 @@ def test_index_json_is_what_its_schema_says(tmp_path: Path, blobs: MemoryBlobs) 
         entry for name in index.projects for entry in Projects.model_validate_json((tmp_path / name).read_bytes()).files
     ]
     assert sorted(map(str, index.latest)) == sorted(map(str, found))
+    assert found
     for entry in found:
         assert (tmp_path / entry.page / "index.html").is_file()
 

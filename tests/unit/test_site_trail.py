@@ -49,6 +49,7 @@ def test_every_step_has_a_row_and_an_arrow_also_when_nobody_tried_it() -> None:
     assert ["Commit → source archive", "Source archive → wheel", "Commit → wheel"] == [row.step for row in found.edges]
     assert ["equivalent", "equivalent", "not-tried"] == [row.mark.name for row in found.edges]
     assert [(2,), (1,), ()] == [row.attempts for row in found.edges]
+    assert found.pictures
     for picture in found.pictures:
         assert ["≈ Equivalent", "≈ Equivalent", "– Not tried"] == [arrow.pill.text for arrow in picture.arrows]
         assert [True, True, False] == [arrow.tried for arrow in picture.arrows]
@@ -191,11 +192,13 @@ def test_a_source_archive_has_no_wheel_behind_it() -> None:
 def test_nothing_in_a_picture_leaves_its_place(name: str) -> None:
     """Texts fit their boxes, words stand between boxes, boxes are inside the drawing: hostile names included."""
     for picture in section(trails.EVERY[name](MemoryBlobs())).pictures:
+        assert picture.boxes
         for box in picture.boxes:
             assert 0 <= box.x < box.x + box.width <= picture.width
             assert 0 <= box.y < box.y + box.height <= picture.height
             assert max(len(line.text) for line in box.lines if line.kind != "title") * 7.5 <= box.width - 28
             assert box.lines[-1].y <= box.y + box.height - (box.pill.y - box.pill.top if box.pill else 5)
+        assert picture.arrows
         for arrow in picture.arrows:
             assert not any(overlaps(picture, arrow.pill, index) for index in range(len(picture.boxes)))
 
@@ -215,7 +218,9 @@ def overlaps(picture: Picture, pill: Any, index: int) -> bool:
 def test_the_word_of_every_verdict_fits(verdict: Verdict) -> None:
     """Also the longest one, in the narrow drawing."""
     found = decided(trails.smuggled(MemoryBlobs()), commit_to_wheel=verdict, commit_to_sdist=verdict)
+    assert found.pictures
     for picture in found.pictures:
+        assert picture.arrows
         for arrow in picture.arrows:
             assert 0 <= arrow.pill.left < arrow.pill.left + arrow.pill.width <= picture.width
             assert not any(overlaps(picture, arrow.pill, index) for index in range(3))
