@@ -50,9 +50,9 @@ _WORDS = {
 class FileError(Exception):
     """A file that cannot be used; ``remark`` says where and why."""
 
-    def __init__(self, file: Path, sentence: str, line: int | None = None, key: str | None = None) -> None:
-        super().__init__(sentence)
-        self.remark = Remark(file=str(file), line=line, key=key, sentence=sentence)
+    def __init__(self, file: Path, message: str, line: int | None = None, key: str | None = None) -> None:
+        super().__init__(message)
+        self.remark = Remark(file=str(file), line=line, key=key, message=message)
 
 
 def read_text(path: Path, max_bytes: int = MAX_BYTES) -> str:

@@ -47,10 +47,10 @@ class Sender(Protocol):
 
 @dataclass(frozen=True)
 class _Sent:
-    """What came of one message; ``trouble`` None: it was taken."""
+    """What came of one message; ``error`` None: it was taken."""
 
     notices: tuple[Notice, ...]
-    trouble: str | None
+    error: str | None
 
 
 @dataclass
@@ -119,14 +119,14 @@ class Delivery:
         message, target = compose(notices, now, self.site), self.settings.targets[name]
 
         def send() -> None:
-            trouble = None
+            failure = None
             try:
                 self.sender.send(name, target, message)
             except RebuilderError as error:
-                trouble = str(error)
+                failure = str(error)
             except Exception as error:  # noqa: BLE001 - a library's error may quote the address
-                trouble = f"Telling the target {name} failed in a way that was not foreseen ({type(error).__name__})."
-            self._done.put((name, _Sent(notices, trouble)))
+                failure = f"Telling the target {name} failed in a way that was not foreseen ({type(error).__name__})."
+            self._done.put((name, _Sent(notices, failure)))
 
         self._busy[name] = notices
         threading.Thread(target=send, name=f"alarms to {name}", daemon=True).start()
@@ -141,19 +141,19 @@ class Delivery:
             except queue.Empty:
                 break
             counted = self._busy.pop(name)
-            if sent.trouble is None:
+            if sent.error is None:
                 self.ledger.alarm_book.delivered([each.id for each in sent.notices])
                 taken += len(sent.notices)
             elif counted:  # else it was called a failure when it took too long
-                self._failed(sent.notices, sent.trouble)
+                self._failed(sent.notices, sent.error)
         return taken
 
-    def _failed(self, notices: Sequence[Notice], trouble: str) -> None:
+    def _failed(self, notices: Sequence[Notice], error: str) -> None:
         """Try again later: soon at first, then ever less often, in the end not at all."""
         now = self.clock.now()
         for tries in sorted({each.tries for each in notices}):
             ids = [each.id for each in notices if each.tries == tries]
             again = now + BACK_OFF[tries - 1] if tries <= len(BACK_OFF) else None
-            self.ledger.alarm_book.failed(ids, trouble, again)
+            self.ledger.alarm_book.failed(ids, error, again)
         if notices:
-            log.warning("%s", trouble, extra={"target": notices[0].target})
+            log.warning("%s", error, extra={"target": notices[0].target})

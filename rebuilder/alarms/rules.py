@@ -107,7 +107,7 @@ def key_age(made: datetime, days: int, now: datetime) -> Judgement:
     return _raised(AlarmKind.KEY_EXPIRY, sentence, now, Severity.PAGE if over else Severity.TICKET)
 
 
-def troubles(
+def conditions(
     kind: AlarmKind, sentences: Mapping[str, str], lasting: Iterable[RecordedAlarm], now: datetime
 ) -> Judgement:
     """Alarms of one kind about several things: broken schedules by file, silent registries by ecosystem.

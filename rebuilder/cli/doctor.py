@@ -1,4 +1,4 @@
-"""``rebuilder doctor``: one line per check, and what mends those that failed."""
+"""``rebuilder doctor``: one line per check, and what fixes those that failed."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def examine(config: Config) -> int:
 
     found = [*checks(config), *_service(config)]
     for check in found:
-        print(f"{'ok  ' if check.ok else 'LACKS'} {check.name}: {check.sentence}")  # noqa: T201
+        print(f"{'ok  ' if check.ok else 'LACKS'} {check.name}: {check.message}")  # noqa: T201
     broken = [check for check in found if not check.ok]
-    for mend, command in dict.fromkeys((check.mend, check.command) for check in broken if check.mend):
-        print(f"  {'run' if command else 'do'}: {mend}")  # noqa: T201
+    for fix, command in dict.fromkeys((check.fix, check.command) for check in broken if check.fix):
+        print(f"  {'run' if command else 'do'}: {fix}")  # noqa: T201
     return ExitCode.OUR_FAULT if broken else ExitCode.OK
 
 
@@ -38,4 +38,4 @@ def _service(config: Config) -> list[Check]:
         missing = missing_extra(error)
         if missing is None:
             raise
-        return [Check(name="service", ok=True, sentence=f"`rebuilder serve` cannot be run here. {missing}")]
+        return [Check(name="service", ok=True, message=f"`rebuilder serve` cannot be run here. {missing}")]

@@ -36,11 +36,11 @@ def _print(first: str, *more: str) -> None:
 
 def _remarks(title: str, remarks: Sequence[Remark]) -> None:
     if remarks:
-        _print(title, *(remark.spoken for remark in remarks))
+        _print(title, *(remark.label for remark in remarks))
 
 
 def _watched(watch: Watch) -> str:
-    words = f"{watch.ecosystem}: {_names(watch)}, {watch.versions.spoken}"
+    words = f"{watch.ecosystem}: {_names(watch)}, {watch.versions.label}"
     return f"{words}{', prereleases too' if watch.prereleases else ''}; {watch.tier.value}"
 
 

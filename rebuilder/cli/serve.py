@@ -33,7 +33,7 @@ def run_service(config: Config, *, json_logs: bool) -> None:
 
     for check in preflight(config, SystemClock()):
         if check.name == "alarms" and not check.ok:
-            raise UsageError(check.sentence, hint=f"{check.mend}.")
+            raise UsageError(check.message, hint=f"{check.fix}.")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     serve(config, stopping, json_logs=json_logs)

@@ -1,1 +1,1 @@
-"""What this machine lacks, and how to mend it."""
+"""What this machine lacks, and how to fix it."""

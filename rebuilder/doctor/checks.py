@@ -1,4 +1,4 @@
-"""What this machine lacks for rebuilding, and the command that mends it."""
+"""What this machine lacks for rebuilding, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ class Check(Value):
 
     name: str
     ok: bool
-    sentence: str
-    mend: str | None = None
-    """What mends it; the same for everything a package mends, so that it is done once."""
+    message: str
+    fix: str | None = None
+    """What fixes it; the same for everything a package fixes, so that it is done once."""
     command: bool = False
-    """``mend`` is a command to type; otherwise it is a sentence."""
+    """``fix`` is a command to type; otherwise it is a sentence."""
 
 
 def _bubblewrap() -> str:
@@ -112,21 +112,21 @@ def checks(config: Config, machine: Machine | None = None) -> list[Check]:
     packages = sorted({each.package for each in findings if each.package and not each.check.ok})
     command = f"{'' if here.root else 'sudo '}apt-get install {' '.join(packages)}"
     return [
-        each.check if each.check.ok or each.package is None else each.check.replace(mend=command, command=True)
+        each.check if each.check.ok or each.package is None else each.check.replace(fix=command, command=True)
         for each in findings
     ]
 
 
 def _said(
     name: str,
-    sentence: str,
+    message: str,
     *,
     ok: bool = True,
-    mend: str | None = None,
+    fix: str | None = None,
     command: bool = False,
     package: str | None = None,
 ) -> _Finding:
-    return _Finding(Check(name=name, ok=ok, sentence=sentence, mend=mend, command=command), package)
+    return _Finding(Check(name=name, ok=ok, message=message, fix=fix, command=command), package)
 
 
 def _platform(here: Machine) -> Iterator[_Finding]:
@@ -139,7 +139,7 @@ def _sandbox(config: Config, here: Machine) -> Iterator[_Finding]:
     try:
         yield _said("bubblewrap", f"bubblewrap {here.bubblewrap()} starts sandboxes.")
     except SandboxUnavailableError as error:
-        yield _said("bubblewrap", str(error), ok=False, mend=error.hint, package="bubblewrap")
+        yield _said("bubblewrap", str(error), ok=False, fix=error.hint, package="bubblewrap")
         return  # Without it nothing else about sandboxes can be tried.
     try:
         here.seccomp()
@@ -147,7 +147,7 @@ def _sandbox(config: Config, here: Machine) -> Iterator[_Finding]:
     except SandboxUnavailableError as error:
         lacks = "libseccomp" in (error.hint or "")
         yield _said(
-            "system call filter", str(error), ok=False, mend=error.hint, package="libseccomp2" if lacks else None
+            "system call filter", str(error), ok=False, fix=error.hint, package="libseccomp2" if lacks else None
         )
         return
     try:
@@ -177,31 +177,31 @@ def _environments(config: Config, here: Machine) -> Iterator[_Finding]:
 
 
 def _store(config: Config, here: Machine) -> Iterator[_Finding]:
-    if trouble := _trouble(config.store):
-        yield _said("store", trouble, ok=False, mend="Name another with --store, or let this user write there")
+    if problem := _problem(config.store):
+        yield _said("store", problem, ok=False, fix="Name another with --store, or let this user write there")
     else:
         yield _said("store", f"{config.store} can be written.")
     free = here.free(_nearest(config.store))
     told = f"{free / (1 << 30):.1f} GB are free for the store; {_SPACE >> 30} GB are needed to begin with."
     yield _said("disk space", told, ok=free >= _SPACE)
     yield from _ledger(config)
-    if config.site is not None or not trouble:  # below a store that cannot be, it would be said twice
+    if config.site is not None or not problem:  # below a store that cannot be, it would be said twice
         yield _site(config)
 
 
 def _site(config: Config) -> _Finding:
     site = config.site_directory
-    if trouble := _trouble(site):
-        return _said("site", trouble, ok=False, mend="Name another with --site, or let this user write there")
+    if problem := _problem(site):
+        return _said("site", problem, ok=False, fix="Name another with --site, or let this user write there")
     try:
         check_places(store=config.store, keys=config.keys, site=site)
         if not (site / MARKER).exists() and site.is_dir() and any(site.iterdir()):
             told = f"{site} holds other files; a site is not written among them."
-            return _said("site", told, ok=False, mend="Name an empty or a new directory with --site")
+            return _said("site", told, ok=False, fix="Name an empty or a new directory with --site")
     except UsageError as error:
-        return _said("site", str(error), ok=False, mend=error.hint)
+        return _said("site", str(error), ok=False, fix=error.hint)
     except (OSError, RuntimeError) as error:  # the latter: a link that leads to itself
-        return _said("site", f"{site} cannot be looked at: {error}.", ok=False, mend="Name another with --site")
+        return _said("site", f"{site} cannot be looked at: {error}.", ok=False, fix="Name another with --site")
     return _said("site", f"{site} can be written.")
 
 
@@ -217,18 +217,18 @@ def _ledger(config: Config) -> Iterator[_Finding]:
         yield _said("ledger", f"It is in {sources.without_password(place)}; the server was not asked.")
     else:
         told = f"{sources.without_password(place)} is no database that can hold a ledger."
-        mend = "Write `ledger` as sqlite:////path/to/ledger or postgresql://user@host/database"
-        yield _said("ledger", told, ok=False, mend=mend)
+        fix = "Write `ledger` as sqlite:////path/to/ledger or postgresql://user@host/database"
+        yield _said("ledger", told, ok=False, fix=fix)
 
 
 def _ledger_file(ledger: Path) -> _Finding:
-    mend = "Put a backup of the ledger there, or name another store with --store"
+    fix = "Put a backup of the ledger there, or name another store with --store"
     try:
         head = _head(ledger, len(_SQLITE))
     except OSError as error:
-        return _said("ledger", f"{ledger} cannot be read: {error.strerror}.", ok=False, mend=mend)
+        return _said("ledger", f"{ledger} cannot be read: {error.strerror}.", ok=False, fix=fix)
     if head not in {b"", _SQLITE}:  # an empty file is an empty database
-        return _said("ledger", f"{ledger} is not a SQLite database, so it is no ledger.", ok=False, mend=mend)
+        return _said("ledger", f"{ledger} is not a SQLite database, so it is no ledger.", ok=False, fix=fix)
     return _said("ledger", f"{ledger} is a database.")
 
 
@@ -243,7 +243,7 @@ def _head(file: Path, size: int) -> bytes:
         os.close(descriptor)
 
 
-def _trouble(place: Path) -> str | None:
+def _problem(place: Path) -> str | None:
     """Why nothing can be written below a directory that may not exist yet; None when it can."""
     first = next((each for each in (place, *place.parents) if os.path.lexists(each)), Path("/"))
     # isdir of os.path, since the one of Path raises where a directory above may not be entered.
@@ -276,24 +276,24 @@ def _keys(config: Config) -> Iterator[_Finding]:
             "signing key",
             f"{error.filename or config.keys} cannot be read: {error.strerror}.",
             ok=False,
-            mend=f"Run as the user that owns {config.keys}, or name another directory with --keys",
+            fix=f"Run as the user that owns {config.keys}, or name another directory with --keys",
         )
         return
     if inside:
-        told, mend = f"{config.keys} lies inside the store, which is copied and served.", "Name another with --keys"
-        yield _said("signing key", told, ok=False, mend=mend)
+        told, fix = f"{config.keys} lies inside the store, which is copied and served.", "Name another with --keys"
+        yield _said("signing key", told, ok=False, fix=fix)
     elif loose:
         told = f"Others than its owner can read or change the signing key {loose[0]}."
-        yield _said("signing key", told, ok=False, mend=_command("chmod", "600", *loose), command=True)
+        yield _said("signing key", told, ok=False, fix=_command("chmod", "600", *loose), command=True)
     elif there and not _signs(content):
         told = f"{key} is not a key to sign with: a private ECDSA key on the curve P-256, in PEM, not encrypted."
-        mend = "Put the right file there, move it away to have a new key made, or name another directory with --keys"
-        yield _said("signing key", told, ok=False, mend=mend)
+        fix = "Put the right file there, move it away to have a new key made, or name another directory with --keys"
+        yield _said("signing key", told, ok=False, fix=fix)
     elif there:
         yield _said("signing key", f"{key} can be read by its owner alone.")
-    elif trouble := _trouble(config.keys):
-        mend = "Name another directory with --keys, or let this user write there"
-        yield _said("signing key", f"There is none yet, and {trouble}", ok=False, mend=mend)
+    elif problem := _problem(config.keys):
+        fix = "Name another directory with --keys, or let this user write there"
+        yield _said("signing key", f"There is none yet, and {problem}", ok=False, fix=fix)
     else:
         yield _said("signing key", f"There is none in {config.keys} yet; the first verification makes it.")
 
@@ -325,17 +325,17 @@ def _trust(config: Config) -> Iterator[_Finding]:
             describe(data, "The trust root")
         loose = [each for each in (place, *place.iterdir()) if each.stat().st_mode & 0o022] if place is not None else []
     except (RebuilderError, OSError) as error:
-        yield _said("trust root", str(error), ok=False, mend=_mend_trust(place))
+        yield _said("trust root", str(error), ok=False, fix=_fix_trust(place))
         return
     if loose:
         told = f"Others than its owner can change {loose[0]}, and with it whom attestations are judged by."
-        yield _said("trust root", told, ok=False, mend=_command("chmod", "go-w", *loose), command=True)
+        yield _said("trust root", told, ok=False, fix=_command("chmod", "go-w", *loose), command=True)
         return
     origin = f"the trust root in {place}, not the shipped one" if place is not None else "the shipped trust root"
     yield _said("trust root", f"Attestations are judged by {origin} (SHA-256 {root.sha256[:16]}…).")
 
 
-def _mend_trust(place: Path | None) -> str:
+def _fix_trust(place: Path | None) -> str:
     """What is in the directory may be anything of the user's: nothing here proposes to remove it."""
     if place is None:
         return "Install the program again"
@@ -349,7 +349,7 @@ def _mend_trust(place: Path | None) -> str:
 
 def _settings(config: Config, here: Machine) -> Iterator[_Finding]:
     for each in here.registries(config):
-        yield _said(each.name, each.sentence, ok=each.ok, mend=each.fix)
+        yield _said(each.name, each.message, ok=each.ok, fix=each.fix)
     settings = sources.apt_settings()
     lines = sources.sources("stable", etc_apt=here.etc_apt or sources.etc_apt(settings))
     mirrors = list(dict.fromkeys(sources.without_password(line.split()[2]) for line in lines))

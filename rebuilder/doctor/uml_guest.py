@@ -19,11 +19,11 @@ from rebuilder.sandbox.uml.probe import ENVIRONMENT, GuestProbe
 class GuestFinding(NamedTuple):
     """What is to be said about guests on this machine."""
 
-    sentence: str
+    message: str
     ok: bool = True
-    mend: str | None = None
+    fix: str | None = None
     command: bool = False
-    """Whether ``mend`` is a command to type."""
+    """Whether ``fix`` is a command to type."""
 
 
 def look_at_guest(config: Config, check: Callable[[Config], NoGuestError | None]) -> GuestFinding:
@@ -41,7 +41,7 @@ def look_at_guest(config: Config, check: Callable[[Config], NoGuestError | None]
         return GuestFinding("A User Mode Linux guest was started, and its clock was set.")
     rest = "" if config.sandbox == "uml" else " What does not depend on the clock is rebuilt without one."
     command_given = (problem.hint or "").startswith(sys.executable)
-    return GuestFinding(f"{problem}{rest}", ok=False, mend=problem.hint, command=command_given)
+    return GuestFinding(f"{problem}{rest}", ok=False, fix=problem.hint, command=command_given)
 
 
 def _prepare_command(config: Config) -> str:

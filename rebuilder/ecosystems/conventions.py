@@ -81,7 +81,7 @@ class RegistryCheck(Value):
     """What a look at an ecosystem's settings, and at its registry, said."""
 
     name: str
-    sentence: str
+    message: str
     ok: bool = True
     fix: str | None = None
     """What to do about it, as a sentence."""

@@ -60,9 +60,9 @@ class Named:
         self.read.append(path)
         self.rules.collect(path, read_text(path), self)
 
-    def note(self, file: Path, line: int | None, sentence: str) -> None:
+    def note(self, file: Path, line: int | None, message: str) -> None:
         """Remember something that was skipped."""
-        self.notes.append(Remark(file=str(file), line=line, sentence=sentence))
+        self.notes.append(Remark(file=str(file), line=line, message=message))
 
 
 def matches(pattern: str, name: str) -> bool:

@@ -12,10 +12,10 @@ class Remark(Value):
     line: int | None = None
     key: str | None = None
     """Such as ``watch.every``."""
-    sentence: str
+    message: str
 
     @property
-    def spoken(self) -> str:
-        """``FILE, line N, KEY: SENTENCE``; what is not known is left out."""
+    def label(self) -> str:
+        """``FILE, line N, KEY: MESSAGE``; what is not known is left out."""
         line = f"line {self.line}" if self.line else None
-        return f"{', '.join(filter(None, (self.file, line, self.key)))}: {self.sentence}"
+        return f"{', '.join(filter(None, (self.file, line, self.key)))}: {self.message}"

@@ -25,7 +25,7 @@ class Loop:
 
 
 class BackgroundLoops:
-    """Runs loops until they are stopped; trouble is told, and tried again later and later."""
+    """Runs loops until they are stopped; what fails is told, and tried again later and later."""
 
     def __init__(self) -> None:
         self._stopping = threading.Event()
@@ -49,15 +49,15 @@ class BackgroundLoops:
             thread.join(timeout=seconds / max(1, len(self._threads)))
 
     def _run(self, loop: Loop) -> None:
-        trouble = 0
+        failures = 0
         while not self._stopping.is_set():
             try:
                 loop.step()
-                trouble = 0
+                failures = 0
             except RebuilderError as error:
-                trouble += 1
+                failures += 1
                 log.warning("%s: %s", loop.name, error)
             except Exception:
-                trouble += 1
+                failures += 1
                 log.exception("%s: a defect of the rebuilder", loop.name)
-            self._stopping.wait(loop.every if not trouble else min(_LONGEST_WAIT, loop.every * 2**trouble))
+            self._stopping.wait(loop.every if not failures else min(_LONGEST_WAIT, loop.every * 2**failures))

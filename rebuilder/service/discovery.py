@@ -87,7 +87,7 @@ class Discovery:
             projects=len(names),
             queued=look.queued,
             failed=look.failed,
-            trouble=look.trouble,
+            trouble=look.error,
         )
         kept = names if look.names_known else look.marks
         self._ledger.watches.looked(state, {name: look.marks[name] for name in kept if name in look.marks})
@@ -189,7 +189,7 @@ class Discovery:
                 Alarm(
                     kind=AlarmKind.INDEX_UNREACHABLE,
                     sentence=(
-                        f"The {ecosystem} registry has not answered since {since:%Y-%m-%d %H:%M} UTC: {look.trouble}"
+                        f"The {ecosystem} registry has not answered since {since:%Y-%m-%d %H:%M} UTC: {look.error}"
                     ),
                     raised=now,
                     cause=cause,
@@ -207,7 +207,7 @@ class _Look:
         self.silent = 0
         """Projects that the registry gave no answer for."""
         self.in_a_row = 0
-        self.trouble: str | None = None
+        self.error: str | None = None
         self.missing: list[str] = []
         """Projects that the registry does not have."""
         self.present: list[str] = []
@@ -221,7 +221,7 @@ class _Look:
         """Count something that could not be looked at."""
         log.warning("%s cannot be looked at: %s", what, error)
         self.failed += 1
-        self.trouble = self.trouble or str(error)
+        self.error = self.error or str(error)
         if isinstance(error, UnavailableError) and not isinstance(error, FetchMismatchError):
             self.silent += 1
             self.in_a_row += 1

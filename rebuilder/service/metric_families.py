@@ -41,12 +41,12 @@ _Values = Mapping[Any, float | None]
 """Values of the labels, in order, to the value of the metric; None: nothing is told."""
 
 
-def _gauge(name: str, sentence: str, values: _Values, *labels: str) -> Metric:
-    return _filled(GaugeMetricFamily(name, sentence, labels=labels), values)
+def _gauge(name: str, documentation: str, values: _Values, *labels: str) -> Metric:
+    return _filled(GaugeMetricFamily(name, documentation, labels=labels), values)
 
 
-def _counter(name: str, sentence: str, values: _Values, *labels: str) -> Metric:
-    return _filled(CounterMetricFamily(name, sentence, labels=labels), values)
+def _counter(name: str, documentation: str, values: _Values, *labels: str) -> Metric:
+    return _filled(CounterMetricFamily(name, documentation, labels=labels), values)
 
 
 def _filled(family: GaugeMetricFamily | CounterMetricFamily, values: _Values) -> Metric:
@@ -56,9 +56,9 @@ def _filled(family: GaugeMetricFamily | CounterMetricFamily, values: _Values) ->
     return family
 
 
-def _summary(name: str, sentence: str, spreads: Mapping[Any, Spread | None], *labels: str) -> Metric:
+def _summary(name: str, documentation: str, spreads: Mapping[Any, Spread | None], *labels: str) -> Metric:
     """Two quantiles of a sample; its sum and count would not only grow, so there are none."""
-    family = Metric(name, sentence, "summary")
+    family = Metric(name, documentation, "summary")
     for values, each in spreads.items():
         given = dict(zip(labels, values, strict=True))
         for quantile, value in (("0.5", each.median), ("0.95", each.p95)) if each is not None else ():
@@ -121,7 +121,7 @@ def _results(figures: Figures) -> Iterator[Metric]:
         "ecosystem",
         "of",
     )
-    for name, sentence, moment in (
+    for name, documentation, moment in (
         ("rebuilder_newest_result_timestamp_seconds", "When the newest verdict was reached.", figures.newest),
         (
             "rebuilder_oldest_result_timestamp_seconds",
@@ -129,7 +129,7 @@ def _results(figures: Figures) -> Iterator[Metric]:
             figures.oldest,
         ),
     ):
-        yield _gauge(name, sentence, {(): moment.timestamp() if moment else None})
+        yield _gauge(name, documentation, {(): moment.timestamp() if moment else None})
 
 
 def _provenance(figures: Figures) -> Iterator[Metric]:
@@ -165,7 +165,7 @@ def _effort(figures: Figures) -> Iterator[Metric]:
         {(stage.value,): each for stage, each in sample.stages.items()},
         "stage",
     )
-    for name, sentence, each in (
+    for name, documentation, each in (
         ("rebuilder_build_wall_seconds", "Wall time of one attempt.", sample.wall),
         ("rebuilder_build_cpu_seconds", "Processor time of one attempt.", sample.cpu),
         ("rebuilder_build_peak_memory_bytes", "Highest resident memory of one attempt.", sample.memory),
@@ -176,7 +176,7 @@ def _effort(figures: Figures) -> Iterator[Metric]:
             figures.lead,
         ),
     ):
-        yield _summary(name, sentence, {(): each})
+        yield _summary(name, documentation, {(): each})
     yield _gauge(
         "rebuilder_lead_time_artifacts",
         "Files that the lead time is taken from.",

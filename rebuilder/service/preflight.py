@@ -25,20 +25,20 @@ def _schedules(config: Config, clock: Clock) -> Check:
     place = config.schedules_directory
     if config.schedules is None and not os.path.lexists(place):
         return Check(
-            name="schedules", ok=True, sentence=f"There is no {place} yet, so `rebuilder serve` would watch nothing."
+            name="schedules", ok=True, message=f"There is no {place} yet, so `rebuilder serve` would watch nothing."
         )
     reading = Folder(place, clock).read()
     if reading.problems:
         more = len(reading.problems) - 1
-        told = reading.problems[0].spoken + (f" ({more} more)" if more else "")
+        told = reading.problems[0].label + (f" ({more} more)" if more else "")
         return Check(
             name="schedules",
             ok=False,
-            sentence=told,
-            mend="Mend the schedules; `rebuilder schedules` lists every mistake",
+            message=told,
+            fix="Mend the schedules; `rebuilder schedules` lists every mistake",
         )
     watches, rechecks = len(reading.schedule.watches), len(reading.schedule.rechecks)
-    return Check(name="schedules", ok=True, sentence=f"{place} can be read; watches: {watches}, rechecks: {rechecks}.")
+    return Check(name="schedules", ok=True, message=f"{place} can be read; watches: {watches}, rechecks: {rechecks}.")
 
 
 def _alarms(config: Config) -> Check:
@@ -46,10 +46,10 @@ def _alarms(config: Config) -> Check:
     wrong = [*_strange(alarms.targets), *_never(alarms.suppress)]
     if wrong:
         return Check(
-            name="alarms", ok=False, sentence=" ".join(wrong), mend="Mend [alarms] in the settings (docs/alarms.md)"
+            name="alarms", ok=False, message=" ".join(wrong), fix="Mend [alarms] in the settings (docs/alarms.md)"
         )
     told = f"Can be told: {', '.join(sorted(alarms.targets)) or 'nobody'}; whether they answer was not tried."
-    return Check(name="alarms", ok=True, sentence=told)
+    return Check(name="alarms", ok=True, message=told)
 
 
 def _strange(targets: dict[str, Target]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What is to be looked at, and when: the schedule files, the timetable, and the looks themselves.
+"""What is to be looked at, and when: the schedule files, the job timer, and the looks themselves.
 
 Of several services on one ledger one plans. Who leads looks at every watch once, at its start or when it takes over,
 and then by the timing of each: when a watch looked last is in the ledger, so that no restart makes it wait again.
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from rebuilder.alarms.rules import Judgement, troubles
+from rebuilder.alarms.rules import Judgement, conditions
 from rebuilder.alarms.self_monitor import settle
 from rebuilder.clock import Clock
 from rebuilder.errors import RebuilderError
@@ -66,7 +66,7 @@ class Scheduler:
         self._ledger = ledger
         self._clock = clock
         self._folder = Folder(directory, clock, limits=limits)
-        self._timetable = JobTimer(clock, self._look)
+        self._timer = JobTimer(clock, self._look)
         self._directory = directory
         self._owner = owner or this_process()
         self._chance = chance
@@ -84,11 +84,11 @@ class Scheduler:
 
     def start(self) -> None:
         """Begin to look, first at everything that is scheduled."""
-        self._timetable.start()
+        self._timer.start()
 
     def stop(self) -> None:
         """Begin no more looks, and let another service look at once."""
-        self._timetable.stop(wait=False)
+        self._timer.stop(wait=False)
         with self._leadership:
             self._stopped, self._leading = True, False
             try:
@@ -104,7 +104,7 @@ class Scheduler:
         Raises:
             StoreError: the ledger cannot be used; what was not done is done the next time.
         """
-        self._timetable.look()
+        self._timer.look()
         leads = self._leads()
         if leads and not self._leading:
             self._take_over()
@@ -113,7 +113,7 @@ class Scheduler:
         if reading.changed:
             self._unsettled = reading
             for remark in (*reading.problems, *reading.notes):
-                log.warning("%s", remark.spoken)
+                log.warning("%s", remark.label)
         if self._unsettled is not None:
             self._take_in(self._unsettled)
             self._unsettled = None
@@ -138,14 +138,14 @@ class Scheduler:
                 late[item.name] = f"{item.name} should have been checked by {due:%Y-%m-%d %H:%M} UTC; {so_far}."
         names = {item.name for item in self._schedule.items}
         lasting = self._ledger.alarm_book.lasting(AlarmKind.WATCH_OVERDUE)
-        return troubles(AlarmKind.WATCH_OVERDUE, late, [each for each in lasting if _named(each) in names], now)
+        return conditions(AlarmKind.WATCH_OVERDUE, late, [each for each in lasting if _named(each) in names], now)
 
     def _take_in(self, reading: Reading) -> None:
         """Follow what was read; what is new in it looks at once, or when the ledger says so if this is the start."""
         before, self._schedule = self._schedule, reading.schedule
         items = reading.schedule.items
         first = self._first(items) if not self._begun else {}
-        self._timetable.apply(reading.schedule, first)
+        self._timer.apply(reading.schedule, first)
         now = self._clock.now()
         same = {item.name for item in before.items}
         self._since = {item.name: self._since[item.name] if item.name in same else now for item in items}
@@ -156,11 +156,11 @@ class Scheduler:
             len(reading.schedule.rechecks),
         )
         book = self._ledger.alarm_book
-        wrong = {str(each.file): each.spoken for each in reversed(reading.problems)}
+        wrong = {str(each.file): each.label for each in reversed(reading.problems)}
         for file, told in wrong.items():
             more = sum(each.file == file and each.line is not None for each in reading.problems) - 1
             wrong[file] = f"{told} And {more:,} more; `rebuilder schedules` lists them." if more > 0 else told
-        settle(book, troubles(AlarmKind.SCHEDULE_BROKEN, wrong, book.lasting(AlarmKind.SCHEDULE_BROKEN), now), now)
+        settle(book, conditions(AlarmKind.SCHEDULE_BROKEN, wrong, book.lasting(AlarmKind.SCHEDULE_BROKEN), now), now)
         self._forget_what_is_not_watched(now)
         self._begun = True
 
@@ -178,7 +178,7 @@ class Scheduler:
     def _take_over(self) -> None:
         """Whoever led before may have been gone for a while: everything looks once."""
         for name, moment in self._first(self._schedule.items).items():
-            self._timetable.sooner(name, moment)
+            self._timer.sooner(name, moment)
 
     def _first(self, items: Iterable[Watch | Recheck]) -> dict[str, datetime]:
         """When each looks first: what is due looks at once, other watches within their jitter, rechecks when due."""
@@ -239,7 +239,7 @@ class Scheduler:
             self._failures.pop(name, None)
             return
         failures = self._failures[name] = self._failures.get(name, 0) + 1
-        self._timetable.sooner(name, self._clock.now() + wait_after(failures))
+        self._timer.sooner(name, self._clock.now() + wait_after(failures))
 
 
 def wait_after(failures: int) -> timedelta:

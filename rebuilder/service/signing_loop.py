@@ -1,4 +1,4 @@
-"""The desk with the key: signs what workers examined, and writes the pages."""
+"""The process with the key: signs what workers examined, and writes the pages."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class SigningLoop:
     """Goes through what is examined and not signed, then through what is signed and has no page yet.
 
     Args:
-        press: What signs and publishes.
+        signer: What signs and publishes.
         monotonic: Seconds that only ever grow.
     """
 
-    press: Signer
+    signer: Signer
     monotonic: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
@@ -52,14 +52,14 @@ class SigningLoop:
             RebuilderError: the ledger or the site cannot be used; what was not done waits.
         """
         signed_now = 0
-        for number, report in self.press.ledger.unsigned(limit=_AT_ONCE):
+        for number, report in self.signer.ledger.unsigned(limit=_AT_ONCE):
             with bound(artifact=report.artifact.filename, purl=report.artifact.purl, verification=number):
                 signed_now += self._sign(number, report)
-        for number, signed in self.press.ledger.unpublished(limit=_AT_ONCE):
+        for number, signed in self.signer.ledger.unpublished(limit=_AT_ONCE):
             artifact = signed.report.artifact
             with bound(artifact=artifact.filename, purl=artifact.purl, verification=number):
                 try:
-                    self.press.publish(number, signed)
+                    self.signer.publish(number, signed)
                 except CorruptError as error:  # an alarm by now, and nothing that another try would change
                     log.error("Not published: %s", error)  # noqa: TRY400 - a sentence, not a traceback
                     continue
@@ -68,20 +68,20 @@ class SigningLoop:
         if self.monotonic() >= self._written + _INDEX_SECONDS:
             shown, alarms = self._shown(), self._alarms()
             if self._stale or shown != self._told:
-                self.press.write_index()
+                self.signer.write_index()
                 self._stale, self._told = False, shown
             self._follow(alarms)
             self._written = self.monotonic()
         return signed_now
 
     def _shown(self) -> tuple[object, ...]:
-        ledger = self.press.ledger
+        ledger = self.signer.ledger
         alarms = [(each.number, each.severity) for each in ledger.alarm_book.open()]
-        return (ledger.statistics.standing(self.press.clock.now()), alarms)
+        return (ledger.statistics.standing(self.signer.clock.now()), alarms)
 
     def _alarms(self) -> dict[int, tuple[object, ...]]:
         """The state of every alarm about a release, by its number."""
-        book = self.press.ledger.alarm_book
+        book = self.signer.ledger.alarm_book
         kept = (*book.open(), *book.closed(_CLOSED_ALARMS))
         about = (each for each in kept if each.alarm.purl and not each.alarm.kind.about_us)
         return {each.number: (each.alarm.purl, each.acknowledged, each.note, each.open) for each in about}
@@ -90,7 +90,7 @@ class SigningLoop:
         """Pages say what became of an alarm about them: that it was raised elsewhere, or acknowledged."""
         before = self._known if self._known is not None else alarms
         for purl in dict.fromkeys(str(state[0]) for key, state in alarms.items() if state != before.get(key)):
-            self.press.write_pages_of(purl)
+            self.signer.write_pages_of(purl)
         self._known = alarms
 
     def _sign(self, number: int, report: Report) -> bool:
@@ -98,7 +98,7 @@ class SigningLoop:
         now = self.monotonic()
         done = False
         try:
-            self.press.finish(number, report)
+            self.signer.finish(number, report)
             done = True
         except (CorruptError, SigningError, ValueError) as error:
             self._refuse(number, report, error)
@@ -112,7 +112,7 @@ class SigningLoop:
 
     def _refuse(self, number: int, report: Report, error: Exception) -> None:
         log.error("The report cannot be signed: %s", error)
-        ledger, now, artifact = self.press.ledger, self.press.clock.now(), report.artifact
+        ledger, now, artifact = self.signer.ledger, self.signer.clock.now(), report.artifact
         ledger.fail(number, f"It cannot be signed: {error}", now)
         ledger.raise_alarm(
             Alarm(

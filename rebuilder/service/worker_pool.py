@@ -20,11 +20,11 @@ _HEALTHY_SECONDS = 30.0
 """A worker that lived so long did not fail at its start."""
 _LONGEST_WAIT = 60.0
 
-log = logging.getLogger("rebuilder.crew")
+log = logging.getLogger("rebuilder.workers")
 
 
 @dataclass
-class _Place:
+class _Slot:
     """One worker, or the wait for the next."""
 
     process: subprocess.Popen[bytes] | None = None
@@ -35,7 +35,7 @@ class _Place:
 
 @dataclass
 class WorkerPool:
-    """As many worker processes as there are places.
+    """As many worker processes as there are slots.
 
     Each runs in a mount namespace of its own in which the directory of the keys is empty, so that nothing a worker
     does can reach one, unless it is root: that one looks into other processes' namespaces. Its standard input stays
@@ -56,19 +56,19 @@ class WorkerPool:
     clock: Clock
     json_logs: bool = False
     monotonic: Callable[[], float] = time.monotonic
-    _places: list[_Place] = field(default_factory=list)
+    _slots: list[_Slot] = field(default_factory=list)
 
     def start(self) -> None:
         """Give back what workers held that are no more, and start new ones."""
         if os.getuid() == 0:
             log.warning("Root can undo what hides the key from workers: run the service as an ordinary user.")
-        self._places = [_Place() for _ in range(self.size)]
+        self._slots = [_Slot() for _ in range(self.size)]
         self.look_after()
 
     @property
     def alive(self) -> int:
         """How many work now."""
-        return sum(1 for each in self._places if each.process is not None and each.process.poll() is None)
+        return sum(1 for each in self._slots if each.process is not None and each.process.poll() is None)
 
     def look_after(self) -> None:
         """Replace workers that have ended, and give back what they held.
@@ -76,11 +76,11 @@ class WorkerPool:
         One that ends at its start again and again is waited for longer.
         """
         now = self.monotonic()
-        for place in self._places:
-            if place.process is not None and (code := place.process.poll()) is not None:
-                self._ended(place, code, now)
-            if place.process is None and now >= place.ready_at:
-                place.process, place.since = self._started(), now
+        for slot in self._slots:
+            if slot.process is not None and (code := slot.process.poll()) is not None:
+                self._ended(slot, code, now)
+            if slot.process is None and now >= slot.ready_at:
+                slot.process, slot.since = self._started(), now
         self.release_dead()  # each time: it may take a moment until a dead process lets go of its name
 
     def release_dead(self) -> None:
@@ -89,29 +89,29 @@ class WorkerPool:
 
     def stop(self, seconds: float) -> None:
         """Ask all workers to finish or give back, wait, and end those that have not ended after so long."""
-        for place in self._places:
-            _hang_up(place.process)
+        for slot in self._slots:
+            _hang_up(slot.process)
         deadline = self.monotonic() + seconds
-        for place in self._places:
-            if place.process is None:
+        for slot in self._slots:
+            if slot.process is None:
                 continue
             try:
-                place.process.wait(timeout=max(0.1, deadline - self.monotonic()))
+                slot.process.wait(timeout=max(0.1, deadline - self.monotonic()))
             except subprocess.TimeoutExpired:
-                place.process.kill()
-                place.process.wait()
-        self._places = []
+                slot.process.kill()
+                slot.process.wait()
+        self._slots = []
         self.release_dead()
 
-    def _ended(self, place: _Place, code: int, now: float) -> None:
-        lived = now - place.since
-        place.wait = 0.0 if lived >= _HEALTHY_SECONDS else min(_LONGEST_WAIT, place.wait * 2 or 1.0)
+    def _ended(self, slot: _Slot, code: int, now: float) -> None:
+        lived = now - slot.since
+        slot.wait = 0.0 if lived >= _HEALTHY_SECONDS else min(_LONGEST_WAIT, slot.wait * 2 or 1.0)
         if code != 0:
             log.warning(
-                "A worker ended with code %d after %.0f s; the next one is started in %.0f s.", code, lived, place.wait
+                "A worker ended with code %d after %.0f s; the next one is started in %.0f s.", code, lived, slot.wait
             )
-        _hang_up(place.process)
-        place.process, place.ready_at = None, now + (place.wait if code != 0 else 0.0)
+        _hang_up(slot.process)
+        slot.process, slot.ready_at = None, now + (slot.wait if code != 0 else 0.0)
 
     def _started(self) -> subprocess.Popen[bytes]:
         environment = os.environ | {"REBUILDER_LOG": "json" if self.json_logs else "text"}

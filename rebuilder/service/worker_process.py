@@ -49,9 +49,9 @@ def work(config: Config, *, most: int | None = None, stopping: threading.Event |
         )
         log.info("A worker begins.")
         with _signals(stopping), _patience(worker, stopping, config.service.stop_seconds), _signs_of_life(worker):
-            done, trouble = 0, Trouble()
+            done, waiting_for = 0, RepeatedError()
             while not stopping.is_set() and (most is None or done < most):
-                if _step(worker, trouble):
+                if _step(worker, waiting_for):
                     done += 1
                 else:
                     stopping.wait(_IDLE_SECONDS)
@@ -67,14 +67,14 @@ def lacking_room(config: Config) -> str | None:
     return f"the disk of {config.store} has {free:,} bytes free, and {wanted:,} are wanted before a build begins."
 
 
-class Trouble:
+class RepeatedError:
     """Something that is asked for every second and told once."""
 
     def __init__(self) -> None:
         self._told: str | None = None
 
     def told(self, error: RebuilderError) -> None:
-        """It is there; the same trouble is not told again before it has passed."""
+        """It is there; the same error is not told again before it has passed."""
         if self._told != type(error).__name__:
             log.warning("The worker waits: %s", error)
         self._told = type(error).__name__
@@ -86,13 +86,13 @@ class Trouble:
         self._told = None
 
 
-def _step(worker: Worker, trouble: Trouble) -> bool:
+def _step(worker: Worker, waiting_for: RepeatedError) -> bool:
     try:
         worked = worker.step()
     except RebuilderError as error:  # a ledger that is away comes back
-        trouble.told(error)
+        waiting_for.told(error)
         return False
-    trouble.passed()
+    waiting_for.passed()
     return worked
 
 

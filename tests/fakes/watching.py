@@ -64,7 +64,7 @@ class Planner:
 
     def look(self) -> None:
         """Begin what is due."""
-        look(self.planning._timetable, self.clock)
+        look(self.planning._timer, self.clock)
 
     def looked(self, *names: str) -> None:
         """These looked since the last time, in any order."""
@@ -74,4 +74,4 @@ class Planner:
 
     def settled(self) -> None:
         """Wait until everything that was begun has ended."""
-        settle(self.planning._timetable)
+        settle(self.planning._timer)

@@ -26,7 +26,7 @@ def test_an_index_that_answers(tmp_path: Path) -> None:
         check = asked(registry.url, tmp_path)
         assert 1 == registry.count()
     assert check.ok
-    assert check.sentence.endswith("It answers.")
+    assert check.message.endswith("It answers.")
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_an_index_that_does_not(fault: Fault, ok: bool, said: str, tmp_path: Pat
         registry.fault("/simple/", fault, times=9)
         check = asked(registry.url, tmp_path)
     assert ok == check.ok
-    assert said in check.sentence
+    assert said in check.message
 
 
 def test_nobody_is_there(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_nobody_is_there(tmp_path: Path) -> None:
         url = registry.url
     check = asked(url, tmp_path)
     assert not check.ok
-    assert url.removeprefix("http://") in check.sentence
+    assert url.removeprefix("http://") in check.message
 
 
 def test_a_password_is_not_shown(tmp_path: Path) -> None:
@@ -62,5 +62,5 @@ def test_a_password_is_not_shown(tmp_path: Path) -> None:
     with Registry() as registry:
         url = registry.url
     check = asked(url.replace("http://", "http://user:secret@"), tmp_path)
-    assert url in check.sentence
-    assert "secret" not in check.sentence
+    assert url in check.message
+    assert "secret" not in check.message

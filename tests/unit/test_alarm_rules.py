@@ -119,7 +119,7 @@ def test_troubles_come_and_go_one_by_one() -> None:
         return RecordedAlarm(number=1, alarm=alarm, severity=TICKET, last_seen=NOW)
 
     sentences = {"b.toml": "Line 3.", "a.toml": "Line 1."}
-    found = rules.troubles(AlarmKind.SCHEDULE_BROKEN, sentences, [lasting("a.toml"), lasting("c.toml")], NOW)
+    found = rules.conditions(AlarmKind.SCHEDULE_BROKEN, sentences, [lasting("a.toml"), lasting("c.toml")], NOW)
     assert ["Line 1.", "Line 3."] == [alarm.sentence for alarm, _ in found.raised]
     assert ((AlarmKind.SCHEDULE_BROKEN, "schedule-broken:c.toml"),) == found.passed
 

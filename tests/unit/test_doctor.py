@@ -53,7 +53,7 @@ def machine(tmp_path: Path) -> Machine:
         seccomp=lambda: b"",
         isolation=list,
         guest=lambda _: None,
-        registries=lambda _: [RegistryCheck(name="index", sentence="The index URL is taken from a test.")],
+        registries=lambda _: [RegistryCheck(name="index", message="The index URL is taken from a test.")],
     )
 
 
@@ -75,8 +75,8 @@ def test_healthy_machine(config: Config, machine: Machine, tmp_path: Path) -> No
     """All is well, in full sentences, and looking changes nothing."""
     before = sorted(tmp_path.rglob("*"))
     found = checks(config, machine)
-    assert [] == [check for check in found if not check.ok or check.mend]
-    assert all(check.sentence.endswith(".") for check in found)
+    assert [] == [check for check in found if not check.ok or check.fix]
+    assert all(check.message.endswith(".") for check in found)
     assert before == sorted(tmp_path.rglob("*"))
 
 
@@ -90,17 +90,17 @@ def with_kernel(config: Config) -> Config:
 
 def test_a_guest_that_was_started(with_kernel: Config, machine: Machine) -> None:
     """It is said to run only when one ran."""
-    assert by_name(with_kernel, machine)["guest"].sentence.startswith("A User Mode Linux guest was started")
+    assert by_name(with_kernel, machine)["guest"].message.startswith("A User Mode Linux guest was started")
 
 
 def test_a_guest_that_was_not_started(config: Config, machine: Machine) -> None:
     """Before its build environment is made nobody knows, and it is not made just to look."""
     check = by_name(config, machine, guest=unavailable("never asked"))["guest"]
-    assert (True, True) == (check.ok, check.sentence.startswith("Not known yet"))
-    assert f"--root {config.store}/toolchains uml" in check.sentence
+    assert (True, True) == (check.ok, check.message.startswith("Not known yet"))
+    assert f"--root {config.store}/toolchains uml" in check.message
     lenient = config.replace(environments=EnvironmentSettings(accept_expired=("forky",)))
     check = by_name(lenient, machine, guest=unavailable("never asked"))["guest"]
-    assert f"--root {config.store}/toolchains --accept-expired=forky uml" in check.sentence
+    assert f"--root {config.store}/toolchains --accept-expired=forky uml" in check.message
 
 
 def test_no_guest(with_kernel: Config, machine: Machine) -> None:
@@ -108,15 +108,15 @@ def test_no_guest(with_kernel: Config, machine: Machine) -> None:
     for hint, command in ((f"{sys.executable} -m x", True), ("Use another machine", False)):
         error = NoGuestError("cause", hint=hint)
         check = by_name(with_kernel, machine, guest=lambda _, error=error: error)["guest"]
-        assert (False, hint, command) == (check.ok, check.mend, check.command)
-        assert check.sentence == f"{error} What does not depend on the clock is rebuilt without one."
+        assert (False, hint, command) == (check.ok, check.fix, check.command)
+        assert check.message == f"{error} What does not depend on the clock is rebuilt without one."
 
 
 def test_no_guest_where_all_builds_need_one(with_kernel: Config, machine: Machine) -> None:
     """With the setting for it there is no rest that could be rebuilt."""
     config = with_kernel.replace(sandbox="uml")
     check = by_name(config, machine, guest=lambda _: NoGuestError("cause"))["guest"]
-    assert check.sentence == "No User Mode Linux guest runs on this machine: cause."
+    assert check.message == "No User Mode Linux guest runs on this machine: cause."
 
 
 def test_a_modified_kernel(with_kernel: Config, machine: Machine) -> None:
@@ -126,15 +126,15 @@ def test_a_modified_kernel(with_kernel: Config, machine: Machine) -> None:
         raise CorruptEnvironmentError("The build environment uml was modified.", hint="Find out who did it.")
 
     check = by_name(with_kernel, machine, guest=guest)["guest"]
-    assert (False, "Find out who did it.") == (check.ok, check.mend)
+    assert (False, "Find out who did it.") == (check.ok, check.fix)
 
 
 def test_passwords_are_not_shown(config: Config, machine: Machine) -> None:
     """The mirror is shown without what logs in there; the index in tests/integration/test_doctor_index.py."""
     found = by_name(config, machine)
-    assert "taken from a test" in found["index"].sentence
-    assert "http://example.org/debian" in found["mirror"].sentence
-    assert not any("pass@" in check.sentence for check in found.values())
+    assert "taken from a test" in found["index"].message
+    assert "http://example.org/debian" in found["mirror"].message
+    assert not any("pass@" in check.message for check in found.values())
 
 
 def test_one_command_mends_all_packages(config: Config, machine: Machine) -> None:
@@ -148,14 +148,14 @@ def test_one_command_mends_all_packages(config: Config, machine: Machine) -> Non
         bubblewrap=unavailable("bubblewrap (bwrap) is not installed.", "apt-get install bubblewrap"),
     )
     command = "sudo apt-get install apt bubblewrap debian-archive-keyring dpkg git mmdebstrap tar"
-    assert {command} == {check.mend for check in found.values() if not check.ok}
+    assert {command} == {check.fix for check in found.values() if not check.ok}
     assert "isolation" not in found
 
 
 def test_only_what_is_missing(config: Config, machine: Machine) -> None:
     """The command names no package that is there, and needs no sudo for root."""
     found = by_name(config, machine, find=lambda program: None if program == "mmdebstrap" else "/x")
-    assert "apt-get install mmdebstrap" == found["mmdebstrap"].mend
+    assert "apt-get install mmdebstrap" == found["mmdebstrap"].fix
     assert ["mmdebstrap"] == [check.name for check in found.values() if not check.ok]
 
 
@@ -175,29 +175,29 @@ def test_each_lack_is_named(config: Config, machine: Machine, changes: dict[str,
     """One thing wrong is one failed check that says it."""
     found = by_name(config, machine, **changes)
     assert [name] == [check.name for check in found.values() if not check.ok]
-    assert words in found[name].sentence
+    assert words in found[name].message
 
 
 def test_a_registry_that_is_not_there(config: Config, machine: Machine) -> None:
     """What an ecosystem says of its registry is a check of its own, with what to do about it."""
-    wrong = RegistryCheck(name="index", sentence="pip.conf cannot be understood.", ok=False, fix="Mend line 3.")
+    wrong = RegistryCheck(name="index", message="pip.conf cannot be understood.", ok=False, fix="Mend line 3.")
     check = by_name(config, machine, registries=lambda _: [wrong])["index"]
-    assert (False, wrong.sentence, wrong.fix) == (check.ok, check.sentence, check.mend)
+    assert (False, wrong.message, wrong.fix) == (check.ok, check.message, check.fix)
 
 
 def test_store_below_a_file(config: Config, machine: Machine, tmp_path: Path) -> None:
     """A store that cannot be is found by trying."""
     found = by_name(config.replace(store=Path("/proc/store")), machine)
     assert not found["store"].ok
-    assert "/proc/store cannot be written" in found["store"].sentence
+    assert "/proc/store cannot be written" in found["store"].message
 
 
 def test_made_environments_are_listed(config: Config, machine: Machine) -> None:
     """What is there already is told from what will be made."""
-    assert "None is made so far" in by_name(config, machine)["environments"].sentence
+    assert "None is made so far" in by_name(config, machine)["environments"].message
     (config.store / "toolchains/current").mkdir(parents=True)
     (config.store / "toolchains/current/trixie").touch()
-    assert "Made so far: trixie; " in by_name(config, machine)["environments"].sentence
+    assert "Made so far: trixie; " in by_name(config, machine)["environments"].message
 
 
 @pytest.mark.parametrize(("mode", "ok"), [(0o600, True), (0o400, True), (0o640, False), (0o604, False)])
@@ -209,14 +209,14 @@ def test_key_modes(config: Config, machine: Machine, mode: int, ok: bool) -> Non
     (config.keys / "signing.public.pem").write_text(KEY.replace("PRIVATE", "PUBLIC"))
     check = by_name(config, machine)["signing key"]
     assert ok == check.ok
-    assert (None if ok else f"chmod 600 {config.keys}/signing.pem") == check.mend
+    assert (None if ok else f"chmod 600 {config.keys}/signing.pem") == check.fix
 
 
 def test_keys_in_the_store(config: Config, machine: Machine) -> None:
     """The store is copied and served; keys must lie elsewhere."""
     check = by_name(config.replace(keys=config.store / "keys"), machine)["signing key"]
     assert not check.ok
-    assert "inside the store" in check.sentence
+    assert "inside the store" in check.message
 
 
 def test_odd_keys(config: Config, machine: Machine) -> None:
@@ -226,7 +226,7 @@ def test_odd_keys(config: Config, machine: Machine) -> None:
     assert by_name(config, machine)["signing key"].ok
     check = by_name(config.replace(keys=config.keys / "loop"), machine)["signing key"]
     assert not check.ok
-    assert "is not a directory" in check.sentence
+    assert "is not a directory" in check.message
 
 
 @pytest.mark.parametrize("content", ["", "rubbish", KEY[:60], KEY.replace("PRIVATE", "PUBLIC"), None])
@@ -241,7 +241,7 @@ def test_not_a_key(config: Config, machine: Machine, content: str | None) -> Non
         key.chmod(0o600)
     check = by_name(config, machine)["signing key"]
     assert (False, False) == (check.ok, check.command)
-    assert str(key) in check.sentence
+    assert str(key) in check.message
 
 
 def test_mode_of_any_signing_key(config: Config, machine: Machine) -> None:
@@ -250,7 +250,7 @@ def test_mode_of_any_signing_key(config: Config, machine: Machine) -> None:
     (config.keys / "signing.pem").write_text("rubbish")
     (config.keys / "signing.pem").chmod(0o644)
     check = by_name(config, machine)["signing key"]
-    assert (False, True, f"chmod 600 {config.keys}/signing.pem") == (check.ok, check.command, check.mend)
+    assert (False, True, f"chmod 600 {config.keys}/signing.pem") == (check.ok, check.command, check.fix)
 
 
 @pytest.mark.parametrize("name", ["store", "site"])
@@ -260,8 +260,8 @@ def test_file_instead_of_a_directory(config: Config, machine: Machine, tmp_path:
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
         check = by_name(config.replace(**{name: place}), machine)[name]
         assert not check.ok
-        assert f"{tmp_path / 'file'} is not a directory" in check.sentence
-        assert f"--{name}" in (check.mend or "")
+        assert f"{tmp_path / 'file'} is not a directory" in check.message
+        assert f"--{name}" in (check.fix or "")
 
 
 def test_site_that_cannot_be_written(config: Config, machine: Machine) -> None:
@@ -276,13 +276,13 @@ def test_site_among_other_things(config: Config, machine: Machine, tmp_path: Pat
     site.mkdir()
     (site / "thesis.tex").touch()
     changed = config.replace(site=site)
-    assert "holds other files" in by_name(changed, machine)["site"].sentence
+    assert "holds other files" in by_name(changed, machine)["site"].message
     assert not by_name(changed, machine)["site"].ok
     (site / MARKER).touch()
     assert by_name(changed, machine)["site"].ok
     check = by_name(changed.replace(keys=site / "keys"), machine)["site"]
     assert not check.ok
-    assert "would share a directory" in check.sentence
+    assert "would share a directory" in check.message
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,7 @@ def test_ledger_of_the_settings(config: Config, machine: Machine, place: str, wo
     (config.store / "ledger.sqlite").write_bytes(b"rubbish")
     found = by_name(config.replace(ledger=place), machine)
     assert ([] if ok else ["ledger"]) == [check.name for check in found.values() if not check.ok]
-    told = found["ledger"].sentence if "ledger" in found else ""
+    told = found["ledger"].message if "ledger" in found else ""
     assert words in told
     assert "word@" not in told
 
@@ -324,7 +324,7 @@ def test_npm_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(NpmSettings, "registry", none)
     (check,) = ECOSYSTEMS["npm"].check_registry(Config())
     assert check.ok
-    assert check.sentence.startswith("No npm registry is set on this machine.")
+    assert check.message.startswith("No npm registry is set on this machine.")
 
 
 def test_index_that_is_no_address() -> None:
@@ -332,7 +332,7 @@ def test_index_that_is_no_address() -> None:
     with pytest.raises(UsageError) as caught:
         index_settings("zzz")
     (check,) = ECOSYSTEMS["pypi"].check_registry(Config(index_url="zzz"))
-    assert (False, str(caught.value)) == (check.ok, check.sentence)
+    assert (False, str(caught.value)) == (check.ok, check.message)
 
 
 def test_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,14 +43,14 @@ def test_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
     found = looked_at(tmp_path, None)
     assert found.ok
-    assert f"the shipped trust root (SHA-256 {shipped().sha256[:16]}…)" in found.sentence
+    assert f"the shipped trust root (SHA-256 {shipped().sha256[:16]}…)" in found.message
 
 
 def test_own(tmp_path: Path, own: Path) -> None:
     """One of the user's own is said to be used instead of the shipped one."""
     found = looked_at(tmp_path, own)
-    assert (True, None) == (found.ok, found.mend)
-    assert f"the trust root in {own}, not the shipped one" in found.sentence
+    assert (True, None) == (found.ok, found.fix)
+    assert f"the trust root in {own}, not the shipped one" in found.message
 
 
 @pytest.mark.parametrize("name", ["trusted_root", "npm_keys", "pins"])
@@ -60,9 +60,9 @@ def test_broken(tmp_path: Path, own: Path, name: str) -> None:
     part.write_bytes(part.read_bytes() + (b"=" if name == "pins" else b" "))
     found = looked_at(tmp_path, own)
     assert not found.ok
-    assert part.name in found.sentence
-    assert "rebuilder trust update" in (found.mend or "")
-    assert "rm " not in (found.mend or "")
+    assert part.name in found.message
+    assert "rebuilder trust update" in (found.fix or "")
+    assert "rm " not in (found.fix or "")
     part.unlink()
     assert not looked_at(tmp_path, own).ok
 
@@ -76,10 +76,10 @@ def test_directory_of_the_user(tmp_path: Path, *, there: bool) -> None:
         (place / "thesis.tex").touch()
     found = looked_at(tmp_path, place)
     assert (False, False) == (found.ok, found.command)
-    assert str(place) in found.sentence
-    assert "ame another directory" in (found.mend or "")
-    assert "`rebuilder trust update FILE`" in (found.mend or "")
-    assert "rm " not in (found.mend or "")
+    assert str(place) in found.message
+    assert "ame another directory" in (found.fix or "")
+    assert "`rebuilder trust update FILE`" in (found.fix or "")
+    assert "rm " not in (found.fix or "")
 
 
 @pytest.mark.parametrize("name", ["", "pins.toml"])
@@ -87,6 +87,6 @@ def test_open_to_others(tmp_path: Path, own: Path, name: str) -> None:
     """Whoever can write there decides whom we believe."""
     (own / name).chmod(0o777)
     found = looked_at(tmp_path, own)
-    assert (False, f"chmod go-w {own / name}") == (found.ok, found.mend.rstrip("/") if found.mend else None)
+    assert (False, f"chmod go-w {own / name}") == (found.ok, found.fix.rstrip("/") if found.fix else None)
     (own / name).chmod(0o755)
     assert looked_at(tmp_path, own).ok

@@ -79,7 +79,7 @@ def test_a_broken_edit_keeps_the_last_good_version(desk: Desk) -> None:
     assert ["a", "b"] == [item.name for item in reading.schedule.items]
     assert reading.changed
     assert [1, None] == [problem.line for problem in reading.problems]
-    assert "a.toml: The last good version stays in use until this is mended." == reading.problems[1].spoken
+    assert "a.toml: The last good version stays in use until this is mended." == reading.problems[1].label
     desk.write("a.toml", watch("mended"))
     reading = desk.read()
     assert () == reading.problems
@@ -91,7 +91,7 @@ def test_a_file_that_never_was_right(desk: Desk) -> None:
     desk.write("a.toml", watch("a") + watch("b", "packages = 3"))
     reading = desk.read()
     assert () == reading.schedule.items
-    assert "a.toml: Nothing of this file is used until this is mended." == reading.problems[-1].spoken
+    assert "a.toml: Nothing of this file is used until this is mended." == reading.problems[-1].label
 
 
 def test_a_changed_lock_file_counts(desk: Desk) -> None:
@@ -108,7 +108,7 @@ def test_a_changed_lock_file_counts(desk: Desk) -> None:
     (desk.directory / "more.txt").unlink()
     reading = desk.read()
     assert 4 == len(reading.schedule.watches[0].packages)
-    assert "This file does not exist." in reading.problems[0].sentence
+    assert "This file does not exist." in reading.problems[0].message
     (desk.directory / "more.txt").write_text("click\n")
     assert "click" in desk.read().schedule.watches[0].packages
 
@@ -120,7 +120,7 @@ def test_names_are_unique(desk: Desk) -> None:
     desk.write("a.toml", watch("same", 'packages = ["attrs"]'))
     reading = desk.read()
     assert ["b.toml"] == [item.file for item in reading.schedule.items]
-    assert "a.toml, line 1, name: The name 'same' is taken already in b.toml, line 1" in reading.problems[0].spoken
+    assert "a.toml, line 1, name: The name 'same' is taken already in b.toml, line 1" in reading.problems[0].label
 
 
 def test_a_half_saved_file_waits(desk: Desk) -> None:
@@ -147,7 +147,7 @@ def test_a_file_that_is_missing_for_a_moment(desk: Desk) -> None:
 def test_no_directory(tmp_path: Path) -> None:
     """A sentence; when it was there before, what it said stays."""
     desk = Desk(tmp_path / "none")
-    assert "cannot be read: No such file or directory" in desk.read().problems[0].spoken
+    assert "cannot be read: No such file or directory" in desk.read().problems[0].label
     desk.directory.mkdir()
     desk.write("a.toml", watch("a"))
     assert ["a"] == desk.names()

@@ -123,7 +123,7 @@ def test_mistakes(tmp_path: Path, lines: str, expected: str) -> None:
     """The sentence has the file, the line and the key."""
     reading = read(tmp_path, f'[[watch]]\npackages = ["idna"]\n{lines}\n')
     (problem,) = reading.problems
-    assert f"work.toml, {expected}" in problem.spoken
+    assert f"work.toml, {expected}" in problem.label
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_mistakes(tmp_path: Path, lines: str, expected: str) -> None:
 def test_files_that_are_wrong(tmp_path: Path, text: str, expected: str) -> None:
     """Mistakes in the shape of a file, and entries of lists on their own lines."""
     (problem,) = read(tmp_path, text).problems
-    assert expected in problem.spoken
+    assert expected in problem.label
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ cron = "61 * * * *"
     }
     problems = read(tmp_path, text).problems
     assert expected == {(each.key, each.line) for each in problems}
-    assert 16 == len({each.spoken for each in problems}) == len(problems)
+    assert 16 == len({each.label for each in problems}) == len(problems)
 
 
 @pytest.mark.parametrize("text", ["watch = [1, 2]", "watch = 3", "watch = [[]]", 'recheck = ["x"]'])
@@ -204,7 +204,7 @@ def test_ten_thousand_mistakes(tmp_path: Path) -> None:
     """They are not all told, and that is said."""
     names = ", ".join(f'"no {each}"' for each in range(10_000))
     problems = read(tmp_path, f'[[watch]]\nevery = "6h"\npackages = [{names}]\n').problems
-    assert (201, "work.toml: has more mistakes; the first 200 are told.") == (len(problems), problems[-1].spoken)
+    assert (201, "work.toml: has more mistakes; the first 200 are told.") == (len(problems), problems[-1].label)
 
 
 def test_a_disabled_watch_needs_no_files(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def test_schedules(tmp_path: Path, content: str, words: str, *, ok: bool) -> Non
     (tmp_path / "work.toml").write_text(f'[[watch]]\npackages = ["idna"]\n{content}\n')
     [check] = preflight(Config(schedules=tmp_path), SystemClock())
     assert ok == check.ok
-    assert words in check.sentence
+    assert words in check.message
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what plug-ins of Apprise import
@@ -37,5 +37,5 @@ def test_alarm_settings(alarms: AlarmSettings, words: str, *, ok: bool) -> None:
     """What cannot be meant is said before an alarm gets lost; addresses are not shown."""
     [_, check] = preflight(Config(alarms=alarms), SystemClock())
     assert ok == check.ok
-    assert words in check.sentence
-    assert "word@" not in check.sentence
+    assert words in check.message
+    assert "word@" not in check.message

@@ -42,7 +42,7 @@ class Desk:
 
     def planned(self) -> list[str]:
         """Names of all watches in force."""
-        return sorted(self.planning._timetable.planned())
+        return sorted(self.planning._timer.planned())
 
     def alarms(self) -> list[str]:
         """Open alarms about schedules."""

@@ -187,7 +187,7 @@ class Generic:
         try:
             recipe, text = read_recipe(Path(path), self._environments)
         except FileError as error:
-            raise UsageError(error.remark.spoken, hint=_HINT) from None
+            raise UsageError(error.remark.label, hint=_HINT) from None
         for key in (recipe.name, f"{recipe.name}=={recipe.version}"):
             self._known.put(key, text)
         return recipe

@@ -60,9 +60,9 @@ class NpmConventions(Conventions):
         from rebuilder.ecosystems.npm.settings import NpmSettings
 
         try:
-            return [RegistryCheck(name=self.name, sentence=NpmSettings().registry().origin)]
+            return [RegistryCheck(name=self.name, message=NpmSettings().registry().origin)]
         except RebuilderError as error:
-            return [RegistryCheck(name=self.name, sentence=f"{error} Only npm packages need one.")]
+            return [RegistryCheck(name=self.name, message=f"{error} Only npm packages need one.")]
 
     def check_attestations(
         self,

@@ -133,9 +133,9 @@ class PyPIConventions(Conventions):
             index = index_settings(settings.index_url)
             origins = [index.origin, *([index.ca_origin] if index.ca_origin else [])]
             told = f"{' '.join([f'Releases are read from {without_password(index.index_url)}.', *origins])} "
-            return [RegistryCheck(name="index", sentence=told + ask_index(index.index_url, index.ca_bundle))]
+            return [RegistryCheck(name="index", message=told + ask_index(index.index_url, index.ca_bundle))]
         except RebuilderError as error:
-            return [RegistryCheck(name="index", sentence=f"{told}{error}", ok=False, fix=error.hint)]
+            return [RegistryCheck(name="index", message=f"{told}{error}", ok=False, fix=error.hint)]
 
     def diagnosis(self) -> EcosystemRules:
         """See :data:`rebuilder.ecosystems.pypi.diagnosis.RULES`."""

@@ -35,12 +35,12 @@ class _Page:
     root: str = "/"
 
 
-def make_app(desk: ApiContext) -> ASGIApp:
+def make_app(context: ApiContext) -> ASGIApp:
     """The application as a server runs it."""
-    return Envelope(Gate(make_api(desk), requests_per_minute=desk.requests_per_minute))
+    return Envelope(Gate(make_api(context), requests_per_minute=context.requests_per_minute))
 
 
-def make_api(desk: ApiContext) -> FastAPI:
+def make_api(context: ApiContext) -> FastAPI:
     """The application without the layers that limit clients and write logs."""
     api = FastAPI(
         title="Rebuilder",
@@ -62,22 +62,22 @@ def make_api(desk: ApiContext) -> FastAPI:
         },
     )
     v1 = APIRouter(prefix="/api/v1")
-    v1.include_router(verdict_routes(desk))
-    v1.include_router(work_routes(desk))
+    v1.include_router(verdict_routes(context))
+    v1.include_router(work_routes(context))
 
     @v1.get("/openapi.json", include_in_schema=False)
     def openapi() -> JSONResponse:
         return JSONResponse(api.openapi())
 
     api.include_router(v1)
-    api.include_router(probe_routes(desk))
-    install(api, desk)
-    api.router.default = _everything_else(desk)
+    api.include_router(probe_routes(context))
+    install(api, context)
+    api.router.default = _everything_else(context)
     return api
 
 
-def _everything_else(desk: ApiContext) -> ASGIApp:
-    site = SiteFiles(desk.site, Renderer(desk.verifier).html("not_found.html", _Page()))
+def _everything_else(context: ApiContext) -> ASGIApp:
+    site = SiteFiles(context.site, Renderer(context.verifier).html("not_found.html", _Page()))
 
     async def default(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"].startswith("/api/"):

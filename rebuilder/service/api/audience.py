@@ -7,9 +7,9 @@ from fastapi import Request
 from rebuilder.service.api.context import ApiContext
 
 
-def trusted(desk: ApiContext, request: Request) -> bool:
+def trusted(context: ApiContext, request: Request) -> bool:
     """Whether a request may see what is about this machine: everybody may, unless the site is public."""
-    if not desk.public:
+    if not context.public:
         return True
     scheme, _, word = request.headers.get("authorization", "").partition(" ")
-    return scheme.lower() == "bearer" and desk.token.matches(word.strip())
+    return scheme.lower() == "bearer" and context.token.matches(word.strip())

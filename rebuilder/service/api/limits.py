@@ -41,9 +41,9 @@ class Gate:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         if wait := self._wait(scope):
-            sentence = "There were too many requests from your address in the last minute."
+            message = "There were too many requests from your address in the last minute."
             headers = {"Retry-After": str(wait), **_CLOSE}
-            response = problem(429, sentence, hint=f"Wait {wait} seconds.", headers=headers)
+            response = problem(429, message, hint=f"Wait {wait} seconds.", headers=headers)
             return await response(scope, receive, send)
         headers_in = Headers(scope=scope)
         if scope["method"] in _READING:

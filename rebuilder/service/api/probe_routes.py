@@ -19,7 +19,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def probe_routes(desk: ApiContext) -> APIRouter:
+def probe_routes(context: ApiContext) -> APIRouter:
     """Operations at the root, where such programs look for them."""
     router = APIRouter(tags=["probes"])
 
@@ -30,20 +30,20 @@ def probe_routes(desk: ApiContext) -> APIRouter:
     )
     def metrics(request: Request) -> Response:
         """Give the figures that Prometheus collects."""
-        found = desk.metrics()
-        if not trusted(desk, request):
+        found = context.metrics()
+        if not trusted(context, request):
             found = b"".join(line for line in found.splitlines(keepends=True) if _NAMED_BY_WATCH not in line)
         return Response(found, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     @router.get("/healthz", response_model=list[str], responses=_PROBLEMS)
     def healthz() -> JSONResponse:
         """Say whether this process works; when it does not, start it again."""
-        return _answer(desk.live)
+        return _answer(context.live)
 
     @router.get("/readyz", response_model=list[str], responses=_PROBLEMS)
     def readyz(request: Request) -> JSONResponse:
         """Say whether it can do its work now; when it cannot, the sentences say what is missing."""
-        return _answer(desk.ready if trusted(desk, request) else desk.ready_in_public)
+        return _answer(context.ready if trusted(context, request) else context.ready_in_public)
 
     return router
 

@@ -28,19 +28,19 @@ class Refusal(Exception):  # noqa: N818 - it is the client's mistake, not ours
     """A request that is answered with a sentence instead of a document."""
 
     def __init__(
-        self, status: int, sentence: str, *, hint: str | None = None, headers: dict[str, str] | None = None
+        self, status: int, message: str, *, hint: str | None = None, headers: dict[str, str] | None = None
     ) -> None:
-        super().__init__(sentence)
+        super().__init__(message)
         self.status = status
         self.hint = hint
         self.headers = headers
 
 
 def problem(
-    status: int, sentence: str, *, hint: str | None = None, headers: dict[str, str] | None = None
+    status: int, message: str, *, hint: str | None = None, headers: dict[str, str] | None = None
 ) -> JSONResponse:
     """An answer that says why there is no other."""
-    return JSONResponse(Problem(error=sentence, hint=hint).document(), status, headers)
+    return JSONResponse(Problem(error=message, hint=hint).document(), status, headers)
 
 
 def our_fault(request_id: str) -> JSONResponse:
@@ -48,11 +48,11 @@ def our_fault(request_id: str) -> JSONResponse:
     return problem(500, "Something failed on our side.", hint=f"The log has more, at request {request_id}.")
 
 
-def install(app: FastAPI, desk: ApiContext) -> None:
+def install(app: FastAPI, context: ApiContext) -> None:
     """Make every error that a route can raise an answer of this kind."""
 
     async def ours(request: Request, error: Exception) -> JSONResponse:
-        return await _ours(request, error, told=trusted(desk, request))
+        return await _ours(request, error, told=trusted(context, request))
 
     app.add_exception_handler(Refusal, _refusal)
     app.add_exception_handler(HTTPException, _http)
@@ -91,8 +91,8 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
         405: f"This address does not take {request.method} requests.",
         400: "The body of the request is not JSON.",
     }
-    sentence = sentences.get(error.status_code) or f"{HTTPStatus(error.status_code).phrase}."
-    return problem(error.status_code, sentence, hint=_PARAMETERS, headers=dict(error.headers or {}))
+    message = sentences.get(error.status_code) or f"{HTTPStatus(error.status_code).phrase}."
+    return problem(error.status_code, message, hint=_PARAMETERS, headers=dict(error.headers or {}))
 
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
@@ -112,8 +112,8 @@ async def _ours(_: Request, error: Exception, *, told: bool) -> JSONResponse:
     if isinstance(error, UsageError):
         return problem(400, str(error), hint=error.hint)
     _LOG.warning("A request could not be answered: %s", error)
-    sentence = str(error) if told else "Something that this needs cannot be used now."
-    return problem(503, sentence, hint=error.hint if told else None, headers={"Retry-After": _RETRY_SECONDS})
+    message = str(error) if told else "Something that this needs cannot be used now."
+    return problem(503, message, hint=error.hint if told else None, headers={"Retry-After": _RETRY_SECONDS})
 
 
 async def _unforeseen(request: Request, _: Exception) -> JSONResponse:

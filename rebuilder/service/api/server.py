@@ -32,7 +32,7 @@ class HttpServer:
         host, _, port = listen.rpartition(":")
         self._host, self._port = host.strip("[]"), int(port)
         self._bound: str | None = None
-        self._trouble: BaseException | None = None
+        self._error: BaseException | None = None
         self._decided = threading.Event()
         config = uvicorn.Config(
             app,
@@ -60,7 +60,7 @@ class HttpServer:
         self._decided.wait()
         if not self._server.started or self._bound is None:
             self._thread.join()
-            reason = getattr(self._trouble, "strerror", None) or self._trouble or "it did not start"
+            reason = getattr(self._error, "strerror", None) or self._error or "it did not start"
             raise UsageError(f"The HTTP server cannot listen on {self._listen}: {reason}.", hint=_BIND)
         _LOG.info("Listening on http://%s/", self._bound)
         return self._bound
@@ -81,10 +81,10 @@ class HttpServer:
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except (OSError, SystemExit) as trouble:
-            self._trouble = trouble
-        except Exception as trouble:  # noqa: BLE001 - told by start(), and logged
-            self._trouble = trouble
+        except (OSError, SystemExit) as error:
+            self._error = error
+        except Exception as error:  # noqa: BLE001 - told by start(), and logged
+            self._error = error
             _LOG.exception("The HTTP server failed.")
         finally:
             self._decided.set()

@@ -23,7 +23,7 @@ _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "descript
 _PURL = "A package URL of a release looks like pkg:pypi/idna@3.10."
 
 
-def verdict_routes(desk: ApiContext) -> APIRouter:
+def verdict_routes(context: ApiContext) -> APIRouter:
     """Operations that only read what was published."""
     router = APIRouter(tags=["verdicts"])
 
@@ -34,14 +34,14 @@ def verdict_routes(desk: ApiContext) -> APIRouter:
         sha256: Annotated[_Digest | None, Query(description="Of a published file.")] = None,
     ) -> Status:
         """Say what is known about the files of a release, or about the files with a digest."""
-        now = desk.clock.now()
+        now = context.clock.now()
         if (purl is None) == (sha256 is None):
             raise Refusal(400, "Ask either for a “purl” or for a “sha256”.", hint=_PURL)
         if purl is not None:
             spellings, filename = _spellings(purl)
-            known = desk.ledger.lookup.release(spellings, now, filename=filename)
+            known = context.ledger.lookup.release(spellings, now, filename=filename)
         else:
-            known = desk.ledger.lookup.digest(str(sha256).lower(), now)
+            known = context.ledger.lookup.digest(str(sha256).lower(), now)
         if not known:
             what = "release or file" if purl is not None else "published file"
             raise Refusal(
@@ -49,8 +49,8 @@ def verdict_routes(desk: ApiContext) -> APIRouter:
                 f"No such {what} was seen here.",
                 hint="Check the spelling; POST /api/v1/verifications asks for a verification.",
             )
-        known = [each.replace(verifications=tuple(desk.agreeing(each.verifications))) for each in known]
-        full = trusted(desk, request)
+        known = [each.replace(verifications=tuple(context.agreeing(each.verifications))) for each in known]
+        full = trusted(context, request)
         return Status(files=tuple(file_status(each, public=not full) for each in known))
 
     @router.get("/verdicts", response_model_exclude_none=True)
@@ -61,16 +61,16 @@ def verdict_routes(desk: ApiContext) -> APIRouter:
         before: Annotated[str | None, Query(pattern=r"^[0-9]{1,17}\.[0-9]{1,18}$", description="A “next”.")] = None,
     ) -> Verdicts:
         """List finished verifications, newest first."""
-        recent = desk.ledger.lookup.recent(limit, ecosystem=ecosystem, verdict=verdict, before=before)
-        return verdicts_page(recent.replace(rows=tuple(desk.agreeing(recent.rows))))
+        recent = context.ledger.lookup.recent(limit, ecosystem=ecosystem, verdict=verdict, before=before)
+        return verdicts_page(recent.replace(rows=tuple(context.agreeing(recent.rows))))
 
     @router.get("/report", response_model=Report, responses=_NOT_FOUND)
     def report(sha256: _Digest, filename: _Name | None = None) -> Response:
         """Give the newest report on a published file: the bytes of ``report.json`` beside its page."""
-        signed = desk.ledger.signed_report(sha256.lower(), filename)
+        signed = context.ledger.signed_report(sha256.lower(), filename)
         if signed is None:
             raise Refusal(404, "There is no report on such a file.", hint="GET /api/v1/status says what is known.")
-        desk.check(signed)
+        context.check(signed)
         return Response(signed.report_bytes, media_type="application/json")
 
     return router

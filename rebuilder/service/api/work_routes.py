@@ -28,12 +28,12 @@ _CHANGES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def work_routes(desk: ApiContext) -> APIRouter:
+def work_routes(context: ApiContext) -> APIRouter:
     """Operations about the work itself; what changes something needs the token."""
     router = APIRouter(tags=["work"])
 
     def authorised(offered: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> None:
-        if offered is None or not desk.token.matches(offered.credentials):
+        if offered is None or not context.token.matches(offered.credentials):
             raise Refusal(
                 401,
                 "This needs the token of this service.",
@@ -44,21 +44,21 @@ def work_routes(desk: ApiContext) -> APIRouter:
     @router.get("/queue", response_model_exclude_none=True)
     def queue(request: Request) -> QueueState:
         """Say what is being worked on and what is next."""
-        found = desk.ledger.queue.state(desk.clock.now())
-        return found if trusted(desk, request) else public_queue(found)
+        found = context.ledger.queue.state(context.clock.now())
+        return found if trusted(context, request) else public_queue(found)
 
     @router.get("/operations", response_model_exclude_none=True)
     def operations(request: Request) -> Operations:
         """Say what the service is doing and how it is going."""
-        found = desk.ledger.statistics.operations(desk.clock.now())
-        return found if trusted(desk, request) else public_operations(found)
+        found = context.ledger.statistics.operations(context.clock.now())
+        return found if trusted(context, request) else public_operations(found)
 
     @router.get("/alarms", response_model_exclude_none=True)
     def alarms(request: Request, *, all: bool = False) -> list[RecordedAlarm]:  # noqa: A002 - the name in the address
         """List the alarms somebody still has to look at; with ``all=true`` also the newest of the others."""
-        book = desk.ledger.alarm_book
+        book = context.ledger.alarm_book
         found = book.all(_MOST_ALARMS) if all else book.open()
-        return found if trusted(desk, request) else public_alarms(found)
+        return found if trusted(context, request) else public_alarms(found)
 
     @router.post(
         "/alarms/{number}/acknowledge",
@@ -68,12 +68,12 @@ def work_routes(desk: ApiContext) -> APIRouter:
     )
     def acknowledge(number: Annotated[int, Path(ge=1, le=(1 << 31) - 1)], said: Acknowledgement) -> RecordedAlarm:
         """Say that somebody has looked at an alarm; it is not shown as open any more."""
-        book = desk.ledger.alarm_book
+        book = context.ledger.alarm_book
         try:
             book.get(number)
         except UsageError as error:
             raise Refusal(404, str(error), hint="GET /api/v1/alarms?all=true lists them.") from None
-        return book.acknowledge(number, said.by, said.note or None, desk.clock.now())
+        return book.acknowledge(number, said.by, said.note or None, context.clock.now())
 
     @router.post(
         "/verifications",
@@ -96,7 +96,7 @@ def work_routes(desk: ApiContext) -> APIRouter:
                 hint="Write pypi:idna==3.10, or a package URL such as pkg:npm/left-pad@1.3.0.",
             )
         address = request.client.host if request.client else "this machine"
-        orders = desk.ask(wanted.subject, wanted.tier, f"HTTP API, {address}")
+        orders = context.ask(wanted.subject, wanted.tier, f"HTTP API, {address}")
         purls = dict.fromkeys(order.purl for order in orders)
         return Accepted(
             orders=tuple(orders), status=tuple(f"/api/v1/status?purl={quote(purl, safe='')}" for purl in purls)

@@ -98,16 +98,16 @@ class Folder:
             names = sorted(each.name for each in self._directory.iterdir())
             names = [name for name in names if name.endswith(".toml") and name[0] != "."]
         except NotADirectoryError:
-            problems.append(Remark(file=str(self._directory), sentence="This is a file; name the directory it is in."))
+            problems.append(Remark(file=str(self._directory), message="This is a file; name the directory it is in."))
             return []
         except OSError as error:
             problems.append(
-                Remark(file=str(self._directory), sentence=f"This directory cannot be read: {error.strerror}.")
+                Remark(file=str(self._directory), message=f"This directory cannot be read: {error.strerror}.")
             )
             return []
         if len(names) > _MAX_FILES:
             problems.append(
-                Remark(file=str(self._directory), sentence=f"Only the first {_MAX_FILES} schedule files are read.")
+                Remark(file=str(self._directory), message=f"Only the first {_MAX_FILES} schedule files are read.")
             )
         return [self._directory / name for name in names[:_MAX_FILES]]
 
@@ -151,7 +151,7 @@ class Folder:
             problems += wrong
             if wrong:
                 words = "The last good version stays in use" if file.good else "Nothing of this file is used"
-                problems.append(Remark(file=wrong[0].file, sentence=f"{words} until this is mended."))
+                problems.append(Remark(file=wrong[0].file, message=f"{words} until this is mended."))
         items = [entry.item for _, file in sorted(self._files.items()) for entry in file.good]
         return Schedule(
             watches=tuple(item for item in items if isinstance(item, Watch)),
@@ -168,8 +168,8 @@ def _clashes(entries: list[Entry], used: dict[str, Entry]) -> list[Remark]:
         other = own.get(name) or used.get(name)
         if other is not None:
             place = f"{other.item.file}, line {other.line}" if other.line else other.item.file
-            sentence = f"The name {name!r} is taken already in {place}; give it another “name”."
-            found.append(Remark(file=entry.item.file, line=entry.line, key="name", sentence=sentence))
+            message = f"The name {name!r} is taken already in {place}; give it another “name”."
+            found.append(Remark(file=entry.item.file, line=entry.line, key="name", message=message))
         own.setdefault(name, entry)
     return found
 

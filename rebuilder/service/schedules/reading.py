@@ -29,7 +29,7 @@ from rebuilder.service.schedules.tables import (
     Table,
     WatchTable,
     keys,
-    sentence,
+    message,
 )
 from rebuilder.service.schedules.watch import Recheck, Rule, Timing, Versions, Watch
 from rebuilder.toml_files import FileError, line_of, parse_toml, read_text, span, unknown
@@ -83,9 +83,9 @@ def read_file(path: Path, *, ecosystems: Collection[str] = ECOSYSTEMS, limits: L
 class _Wrong(Exception):  # noqa: N818 - never leaves this module
     """A mistake at a key of a table."""
 
-    def __init__(self, key: str, sentence: str, text: str | None = None) -> None:
-        super().__init__(sentence)
-        self.key, self.sentence, self.text = key, sentence, text
+    def __init__(self, key: str, message: str, text: str | None = None) -> None:
+        super().__init__(message)
+        self.key, self.message, self.text = key, message, text
 
 
 class _Reader:
@@ -170,11 +170,11 @@ class _Reader:
         try:
             yield
         except _Wrong as wrong:
-            self._note(wrong.key, wrong.sentence, wrong.text)
+            self._note(wrong.key, wrong.message, wrong.text)
 
-    def _note(self, key: str, sentence: str, text: str | None = None) -> None:
+    def _note(self, key: str, message: str, text: str | None = None) -> None:
         line = line_of(self._lines, key, *self._place, text) or self._place[0]
-        self._problem(self._kind, key, sentence, line=line)
+        self._problem(self._kind, key, message, line=line)
 
     def _timing(self, table: Table, wrong: Collection[str]) -> Timing:
         if table.every is not None and table.cron is not None:
@@ -262,7 +262,7 @@ class _Reader:
             try:
                 named.collect(path)
             except FileError as error:
-                words = error.remark.replace(key=None).spoken.rstrip(".")
+                words = error.remark.replace(key=None).label.rstrip(".")
                 self._note("files", words, name)
             finally:
                 self._reading.read += named.read
@@ -277,14 +277,14 @@ class _Reader:
             return Config(limits=self._limits.model_dump() | table).limits
         except ValidationError as error:
             for each in error.errors():
-                self._note(str(each["loc"][-1]), sentence(each, list(Limits.model_fields)))
+                self._note(str(each["loc"][-1]), message(each, list(Limits.model_fields)))
             return None
 
     def _mistake(self, kind: Kind, place: tuple[int | None, int | None], error: ErrorDetails) -> None:
         key = str(error["loc"][0]) if error["loc"] else None
         text = error["input"] if len(error["loc"]) > 1 and isinstance(error["input"], str) else None
         line = (line_of(self._lines, key, *place, text) if key else None) or place[0]
-        self._problem(kind, key, sentence(error, keys(kind)), line=line)
+        self._problem(kind, key, message(error, keys(kind)), line=line)
 
     def _problem(self, kind: Kind | None, key: str | None, words: str, *, line: int | None) -> None:
         where = ".".join(filter(None, (kind, key and key[:80]))) or None
@@ -292,7 +292,7 @@ class _Reader:
             words, where, line = f"has more mistakes; the first {_MAX_PROBLEMS} are told", None, None
         if len(self._reading.problems) <= _MAX_PROBLEMS:
             ended = words if words.endswith("?") else f"{words}."
-            self._reading.problems.append(Remark(file=self._path.name, line=line, key=where, sentence=ended))
+            self._reading.problems.append(Remark(file=self._path.name, line=line, key=where, message=ended))
 
 
 def expand(pattern: str, directory: Path) -> list[Path]:
@@ -313,7 +313,7 @@ def _versions(raw: Any, *, pinned: bool) -> Versions:
             return Versions(rule=Rule.SINCE, since=Since.model_validate(raw).since)
     except ValidationError as error:
         first = error.errors()[0]
-        raise _Wrong("versions", f"{first['loc'][-1]!s} {sentence(first, ['newest', 'since'])}") from None
+        raise _Wrong("versions", f"{first['loc'][-1]!s} {message(first, ['newest', 'since'])}") from None
     raise _Wrong(
         "versions",
         "must be “latest”, “all”, “listed”, { newest = 3 } or { since = 2026-01-31 } (the date without quotes)",

@@ -96,6 +96,6 @@ ALL_KEYS = {key for kind in TABLES for key in keys(kind)}
 """What may stand in any of them."""
 
 
-def sentence(error: ErrorDetails, known: list[str]) -> str:
+def message(error: ErrorDetails, known: list[str]) -> str:
     """A mistake in words that fit behind the name of the key; ``known`` is what would have been right."""
     return mistake(error, known, _WORDS)

@@ -35,7 +35,7 @@ class Versions(Value):
     """The first day (UTC), for :attr:`Rule.SINCE`."""
 
     @property
-    def spoken(self) -> str:
+    def label(self) -> str:
         """A few words for a person."""
         match self.rule:
             case Rule.LATEST:
