@@ -115,9 +115,15 @@ def verify(
     ],
     *,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")] = False,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Only from the published source archive; ask no repository.")
-    ] = False,
+    tier: Annotated[
+        str,
+        typer.Option(
+            "--tier",
+            help="quick: the first hypothesis, from the published source archive; what it does not confirm is looked "
+            "at in full. source: all hypotheses from that archive; no repository is asked. full: the commit, too.",
+        ),
+    ] = "full",
+    quick: Annotated[bool, typer.Option("--quick", help="The same as --tier quick.")] = False,
     sandbox: Annotated[
         str | None,
         typer.Option("--sandbox", help="bubblewrap, or uml: a kernel of its own for every build, a second slower."),
@@ -138,8 +144,8 @@ def verify(
     from rebuilder.model.work import Tier
 
     overrides = {"store": store, "keys": keys, "site": site, "index_url": index_url, "sandbox": sandbox}
-    tier = Tier.SOURCE if quick else Tier.FULL
-    raise typer.Exit(verify_subjects(load_config(config, overrides), subjects, as_json=json, tier=tier))
+    thoroughness = Tier.QUICK if quick else Tier.named(tier)
+    raise typer.Exit(verify_subjects(load_config(config, overrides), subjects, as_json=json, tier=thoroughness))
 
 
 @app.command()

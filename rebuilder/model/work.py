@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
+from rebuilder.errors import UsageError
 from rebuilder.model.definition import Limits
 from rebuilder.model.value import Sha256Field, Value
 
@@ -35,12 +36,24 @@ class Tier(StrEnum):
     QUICK = "quick"
     """The first hypothesis only, from the source archive, with the environment that is there; no repository is asked.
 
-    What it does not confirm is looked at again in full before anything is said about it.
+    What it does not confirm is looked at in full before anything is said about it, by the command line and the service.
     """
     SOURCE = "source"
     """All hypotheses, from the source archive; no repository is asked."""
     FULL = "full"
     """All hypotheses, the steps from the commit, a repeat build for stability, diffoscope."""
+
+    @classmethod
+    def named(cls, text: str) -> Tier:
+        """The tier that somebody wrote.
+
+        Raises:
+            UsageError: there is none of that name.
+        """
+        try:
+            return cls(text)
+        except ValueError:
+            raise UsageError(f"{text!r} is no tier; there are {', '.join(cls)}.") from None
 
 
 class Check(StrEnum):

@@ -19,7 +19,7 @@ from rebuilder.service.logs import bound
 from rebuilder.service.metrics import tallies
 from rebuilder.service.retry import retry_at
 from rebuilder.store.ledger.queue.queue import LeaseLostError
-from rebuilder.verification.coordinator import Coordinator
+from rebuilder.verification.coordinator import Coordinator, proves_nothing
 from rebuilder.wiring import Wired
 
 _MOST_TRIES = 20
@@ -231,7 +231,6 @@ def followed_by(order: Order, report: Report, before: Verdict | None) -> Order |
     verdict = report.decision.verdict
     regressed = before is not None and worse(before, verdict)
     thorough = order.tier is Tier.FULL and order.check is not Check.INPUTS
-    tried_little = order.tier is Tier.QUICK and bool(report.attempts)
-    if verdict.confirms or thorough or not (regressed or tried_little):
+    if verdict.confirms or thorough or not (regressed or proves_nothing(order.tier, report)):
         return None
     return order.replace(reason=Reason.REGRESSION if regressed else order.reason, tier=Tier.FULL, check=Check.VERIFY)

@@ -20,7 +20,7 @@ A worker process of the service does 1 to 5 for an order from the queue and hold
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -193,6 +193,9 @@ class Coordinator:
         number = verification.number
         try:
             report = self.examine(verification)
+            if proves_nothing(tier, report):  # goes on from what was tried
+                tried = parts.journal.recorded(number)
+                report = self.examine(replace(verification, tier=Tier.FULL, history=tried))
             parts.journal.examined(number, report)
             parts.stopwatch.stage(Stage.SIGN)
             signed = signer.finish(number, report)
@@ -312,6 +315,11 @@ class Coordinator:
             finished=parts.clock.now(),
             rebuilder_version=__version__,
         )
+
+
+def proves_nothing(tier: Tier, report: Report) -> bool:
+    """Whether a full look is due before anything is said: a quick one tried something, and did not confirm it."""
+    return tier is Tier.QUICK and bool(report.attempts) and not report.decision.verdict.confirms
 
 
 def _record(journal: Journal, number: int, ordinal: int, tried: Attempt | NotTried) -> None:

@@ -204,6 +204,27 @@ def test_quick_asks_no_repository(world: World) -> None:
     assert ("verified", None, 1) == (line["provenance"]["status"], line["trail"], line["attempts"])
 
 
+def test_what_a_quick_look_does_not_confirm_is_looked_at_in_full(world: World) -> None:
+    """The source archive gives another wheel, the commit gives this one: it is asked then, as without ``--quick``."""
+    commit, _, wheel = world.release("1.0")
+    (world.repository.path / "sample" / "extra.py").write_text("extra = 1\n")
+    world.publish(package("sample", world.repository.path, epoch=TIME), wheel, commit=commit)
+    quick, full = world.verify("1.0", "--quick"), world.verify("1.0")
+    assert "reproduced" == quick["trail"]["steps"]["commit-to-wheel"]
+    assert [full[key] for key in ("verdict", "trail", "attempts")] == [
+        quick[key] for key in ("verdict", "trail", "attempts")
+    ]
+
+
+def test_from_the_source_archive_alone(world: World) -> None:
+    """``--tier source`` asks no repository, whatever comes out."""
+    commit, _, wheel = world.release("1.0")
+    (world.repository.path / "sample" / "extra.py").write_text("extra = 1\n")
+    world.publish(package("sample", world.repository.path, epoch=TIME), wheel, commit=commit)
+    line = world.verify("1.0", "--tier", "source")
+    assert ("differs", None) == (line["verdict"], line["trail"])
+
+
 def _payload(envelope: str) -> str:
     import base64
 

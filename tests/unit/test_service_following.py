@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rebuilder.errors import UsageError
 from rebuilder.model.comparison import Level
 from rebuilder.model.report import Report
 from rebuilder.model.verdict import Verdict
@@ -61,3 +62,10 @@ def test_what_was_not_tried_needs_no_full_look(tier: Tier) -> None:
 def test_a_source_look_that_differs_as_before_is_said() -> None:
     """All hypotheses were tried."""
     assert followed_by(order(tier=Tier.SOURCE), DIFFERENT, Verdict.DIFFERS) is None
+
+
+def test_a_tier_that_there_is_not_is_a_sentence() -> None:
+    """It names those there are."""
+    assert Tier.QUICK is Tier.named("quick")
+    with pytest.raises(UsageError, match=r"'fast' .*quick, source, full"):
+        Tier.named("fast")
