@@ -139,12 +139,12 @@ def verify(
     Exit code 0: everything is reproduced or equivalent; 1: something differs; 2: wrong use; 3: something
     could not be decided; 4: something on our side failed.
     """
-    from rebuilder.cli.verify import verify_subjects
+    from rebuilder.cli.verify import tier_named, verify_subjects
     from rebuilder.config import load_config
     from rebuilder.model.work import Tier
 
     overrides = {"store": store, "keys": keys, "site": site, "index_url": index_url, "sandbox": sandbox}
-    thoroughness = Tier.QUICK if quick else Tier.named(tier)
+    thoroughness = Tier.QUICK if quick else tier_named(tier)
     raise typer.Exit(verify_subjects(load_config(config, overrides), subjects, as_json=json, tier=thoroughness))
 
 

@@ -45,6 +45,18 @@ def verify_subjects(config: Config, asked: Sequence[str], *, as_json: bool, tier
     return code
 
 
+def tier_named(text: str) -> Tier:
+    """The tier that somebody wrote.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    try:
+        return Tier(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is no tier; there are {', '.join(Tier)}.") from None
+
+
 def subject_of(parts: Wired, text: str) -> Subject:
     """Read one argument: a file on disk if it looks like a path, a name otherwise.
 

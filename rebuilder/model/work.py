@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from rebuilder.errors import UsageError
 from rebuilder.model.definition import Limits
 from rebuilder.model.value import Sha256Field, Value
 
@@ -42,18 +41,6 @@ class Tier(StrEnum):
     """All hypotheses, from the source archive; no repository is asked."""
     FULL = "full"
     """All hypotheses, the steps from the commit, a repeat build for stability, diffoscope."""
-
-    @classmethod
-    def named(cls, text: str) -> Tier:
-        """The tier that somebody wrote.
-
-        Raises:
-            UsageError: there is none of that name.
-        """
-        try:
-            return cls(text)
-        except ValueError:
-            raise UsageError(f"{text!r} is no tier; there are {', '.join(cls)}.") from None
 
 
 class Check(StrEnum):

@@ -105,7 +105,10 @@ def test_pins_of_a_lock_file(tmp_path: Path) -> None:
         ('every = "1h"\nversions = { since = "2026-01-01" }', "line 4, watch.versions: since must be a date"),
         ('every = "1h"\nversions = { since = 2026-02-30 }', "line 4: This is not readable as TOML"),
         ('every = "1h"\nversions = "listed"', "line 4, watch.versions: is “listed”, but no file"),
-        ('every = "1h"\necosystem = "cpan"', "line 4, watch.ecosystem: 'cpan' is not known; known are npm, pypi."),
+        (
+            'every = "1h"\necosystem = "cpan"',
+            "line 4, watch.ecosystem: 'cpan' is not known; known are generic, npm, pypi.",
+        ),
         ('every = "1h"\nfiles = ["no.txt"]', "line 4, watch.files: "),
         ('every = "1h"\nfiles = ["locks/*.toml"]', "line 4, watch.files: no file matches 'locks/*.toml'."),
         ('every = "1h"\nfiles = ["/**/x"]', "line 4, watch.files: '/**/x' has “**”"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rebuilder.cli.verify import tier_named
 from rebuilder.errors import UsageError
 from rebuilder.model.comparison import Level
 from rebuilder.model.report import Report
@@ -66,6 +67,6 @@ def test_a_source_look_that_differs_as_before_is_said() -> None:
 
 def test_a_tier_that_there_is_not_is_a_sentence() -> None:
     """It names those there are."""
-    assert Tier.QUICK is Tier.named("quick")
+    assert Tier.QUICK is tier_named("quick")
     with pytest.raises(UsageError, match=r"'fast' .*quick, source, full"):
-        Tier.named("fast")
+        tier_named("fast")
