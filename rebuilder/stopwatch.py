@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rebuilder.environments.protocol import BuildEnvironment, Environments, Wanted
@@ -26,10 +26,6 @@ class Stopwatch:
         self._progress.subject(subject)
         self._spent = {}
         self._current = None
-
-    def resume(self, spent: Mapping[Stage, float]) -> None:
-        """Go on after :meth:`end`, with what it gave."""
-        self._spent = dict(spent)
 
     def stage(self, stage: Stage, detail: str = "") -> None:
         """The current stage ends and ``stage`` begins, or goes on after an interruption."""

@@ -179,7 +179,7 @@ def _close(sandboxes: Mapping[str, BubblewrapSandbox | UmlSandbox]) -> None:
         each.close()
 
 
-def wire_press(config: Config, parts: Wired) -> Signer:
+def wire_signer(config: Config, parts: Wired) -> Signer:
     """What signs and publishes what was examined with ``parts``.
 
     Raises:
@@ -187,7 +187,7 @@ def wire_press(config: Config, parts: Wired) -> Signer:
         SigningError: the key cannot be read or made.
         StoreError: the site cannot be written.
     """
-    return _press(config, parts.ledger, parts.blobs, parts.clock)
+    return _signer(config, parts.ledger, parts.blobs, parts.clock)
 
 
 @contextmanager
@@ -202,7 +202,7 @@ def publishing(config: Config) -> Iterator[Signer]:
     _collect_garbage()
     check_places(store=config.store, keys=config.keys, site=config.site_directory)
     with closing(Ledger.open(config.ledger_place)) as ledger:
-        yield _press(config, ledger, DiskBlobs(config.store / "blobs"), SystemClock())
+        yield _signer(config, ledger, DiskBlobs(config.store / "blobs"), SystemClock())
 
 
 def _collect_garbage() -> None:
@@ -210,7 +210,7 @@ def _collect_garbage() -> None:
     gc.enable()
 
 
-def _press(config: Config, ledger: Ledger, blobs: Blobs, clock: Clock) -> Signer:
+def _signer(config: Config, ledger: Ledger, blobs: Blobs, clock: Clock) -> Signer:
     claim_site(config.site_directory)
     signer = FileSigningKey.open(config.keys / "signing.pem", store=config.store)
     return Signer(

@@ -21,7 +21,7 @@ from rebuilder.model.variation import Effect, Variation
 from rebuilder.verification.coordinator import Coordinator
 from rebuilder.verification.findings import diagnosed
 from rebuilder.verification.findings import vary as vary_attempt
-from rebuilder.wiring import Wired, wire, wire_press
+from rebuilder.wiring import Wired, wire, wire_signer
 
 _EFFECTS = {
     Effect.NONE: "no",
@@ -86,7 +86,7 @@ def _newest(parts: Wired, subject: Subject) -> list[Report]:
 def _verified(config: Config, parts: Wired, subject: Subject, display: Display) -> Iterator[Report]:
     """Verify the subject now; what fails on our side is told and left out."""
     fault: RebuilderError | None = None
-    for result in Coordinator(parts).verify(subject, wire_press(config, parts)):
+    for result in Coordinator(parts).verify(subject, wire_signer(config, parts)):
         display.result(result, config.site_directory)
         fault = result.fault or fault
         if result.signed is not None:

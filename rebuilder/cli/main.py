@@ -188,8 +188,8 @@ def publish(
 
     settings = load_config(config, {"store": store, "keys": keys, "site": site})
     refuse_missing(settings.ledger_place, hint=NOTHING_STORED)
-    with publishing(settings) as press:
-        count = press.publish_all()
+    with publishing(settings) as signer:
+        count = signer.publish_all()
     typer.echo(
         f"{count} artifact {'page' if count == 1 else 'pages'} written; open {settings.site_directory}/index.html"
     )

@@ -19,7 +19,7 @@ from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Tier
 from rebuilder.verification.coordinator import Coordinator, Verified
 from rebuilder.verification.signer import Signer
-from rebuilder.wiring import Wired, wire, wire_press
+from rebuilder.wiring import Wired, wire, wire_signer
 
 _LONGEST = 200
 """Characters of a path that a message shows."""
@@ -37,10 +37,10 @@ def verify_subjects(config: Config, asked: Sequence[str], *, as_json: bool, tier
     display = Display(sys.stderr)
     code = ExitCode.OK
     with display, wire(config, display) as parts:
-        press = wire_press(config, parts)
+        signer = wire_signer(config, parts)
         subjects = [subject_of(parts, text) for text in asked]
         for subject in subjects:
-            for one in _verify_one(parts, press, subject, config, display, as_json=as_json, tier=tier):
+            for one in _verify_one(parts, signer, subject, config, display, as_json=as_json, tier=tier):
                 code = max(code, one, key=SEVERITY.index)
     return code
 
@@ -103,7 +103,7 @@ def _digest(path: Path, shown: str) -> str:
 
 def _verify_one(
     parts: Wired,
-    press: Signer,
+    signer: Signer,
     subject: Subject,
     config: Config,
     display: Display,
@@ -112,7 +112,7 @@ def _verify_one(
     tier: Tier,
 ) -> Iterable[ExitCode]:
     try:
-        for result in Coordinator(parts).verify(subject, press, tier=tier):
+        for result in Coordinator(parts).verify(subject, signer, tier=tier):
             if as_json:
                 print(json.dumps(result_line(result, config.site_directory)), flush=True)  # noqa: T201
             display.result(result, config.site_directory)

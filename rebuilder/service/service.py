@@ -33,7 +33,7 @@ from rebuilder.service.scheduler import Scheduler
 from rebuilder.service.signing_loop import SigningLoop
 from rebuilder.service.worker_pool import WorkerPool
 from rebuilder.verification.signer import Signer
-from rebuilder.wiring import Wired, wire, wire_press
+from rebuilder.wiring import Wired, wire, wire_signer
 
 _ESSENTIAL = ("trixie", "diffoscope", "bookworm")
 """Environments that many verifications need; the others are made while the first are under way. Where the one with the
@@ -52,43 +52,43 @@ def serve(config: Config, stopping: threading.Event, *, json_logs: bool = False)
         RebuilderError: it cannot begin; what goes wrong later is told in the log, by alarms and by ``/readyz``.
     """
     with wire(config, LoggingProgress()) as parts:
-        Service(config, parts, wire_press(config, parts), json_logs=json_logs).run(stopping)
+        Service(config, parts, wire_signer(config, parts), json_logs=json_logs).run(stopping)
 
 
 class Service:
     """All of it; each part is a loop that cannot stop another."""
 
-    def __init__(self, config: Config, parts: Wired, press: Signer, *, json_logs: bool) -> None:
+    def __init__(self, config: Config, parts: Wired, signer: Signer, *, json_logs: bool) -> None:
         self._config = config
         self._parts = parts
-        self._press = press
+        self._signer = signer
         self._loops = BackgroundLoops()
         self._making: str | None = None
         """What is to be done before the first worker starts."""
         self._pulse = Pulse()
-        self._crew = WorkerPool(config, crew_size(config), parts.ledger, parts.clock, json_logs=json_logs)
-        self._signing = SigningLoop(press)
+        self._workers = WorkerPool(config, crew_size(config), parts.ledger, parts.clock, json_logs=json_logs)
+        self._signing = SigningLoop(signer)
         self._discovery = Discovery(parts.ecosystems, parts.ledger, parts.clock)
-        self._planning = Scheduler(
+        self._scheduler = Scheduler(
             config.schedules_directory, self._discovery, parts.ledger, parts.clock, config.limits
         )
 
     def run(self, stopping: threading.Event) -> None:
         """See :func:`serve`."""
         with ExitStack() as stack:
-            server = HttpServer(make_app(self._http_desk()), self._config.service.listen)
+            server = HttpServer(make_app(self._api_context()), self._config.service.listen)
             address = server.start()
             stack.callback(server.stop, 5)
             log.info("The site is at http://%s/, the API below /api/v1, the metrics at /metrics.", address)
             stack.callback(self._loops.stop, 10)
-            stack.callback(self._planning.stop)
+            stack.callback(self._scheduler.stop)
             for loop in self._all_loops():
                 self._loops.start(loop)
-            self._planning.start()
+            self._scheduler.start()
             self._prepare(stopping)
             if not stopping.is_set():
-                stack.callback(self._stop_crew)
-                self._start_crew(stopping)
+                stack.callback(self._stop_workers)
+                self._start_workers(stopping)
                 self._loops.start(Loop("toolchains", 3600, self._make_others))
             while not stopping.wait(1):
                 self._tend()
@@ -111,7 +111,7 @@ class Service:
                 stopping.wait(60)
         self._making = None
 
-    def _start_crew(self, stopping: threading.Event) -> None:
+    def _start_workers(self, stopping: threading.Event) -> None:
         """Start the workers; a ledger that went away meanwhile is waited for.
 
         Raises:
@@ -120,7 +120,7 @@ class Service:
         told = None
         for _ in range(_LEDGER_TRIES):
             try:
-                self._crew.start()
+                self._workers.start()
             except StoreError as error:
                 if str(error) != told:
                     told = str(error)
@@ -128,9 +128,9 @@ class Service:
                 if stopping.wait(_LEDGER_SECONDS):
                     return
             else:
-                log.info("Workers started: %d.", self._crew.size)
+                log.info("Workers started: %d.", self._workers.size)
                 return
-        self._crew.start()
+        self._workers.start()
 
     def _make_others(self) -> None:
         for name in sorted(catalog()):
@@ -152,54 +152,54 @@ class Service:
 
     def _tend(self) -> None:
         try:
-            self._crew.look_after()
+            self._workers.look_after()
         except RebuilderError as error:
             log.warning("The workers cannot be looked after: %s", error)
 
-    def _stop_crew(self) -> None:
+    def _stop_workers(self) -> None:
         try:
-            self._crew.stop(self._config.service.stop_seconds + 10)
-            self._press.finish_all()
+            self._workers.stop(self._config.service.stop_seconds + 10)
+            self._signer.finish_all()
             self._write_operations()
-            self._press.write_index()
+            self._signer.write_index()
         except RebuilderError as error:
             log.warning("Not everything was signed: %s It is done at the next start.", error)
 
     def _all_loops(self) -> tuple[Loop, ...]:
         service, ledger, clock = self._config.service, self._parts.ledger, self._parts.clock
-        watchman = SelfMonitor(
+        monitor = SelfMonitor(
             ledger,
             service,
             clock,
             free_bytes=lambda: shutil.disk_usage(self._config.store).free,
             needed_bytes=service.disk_reserve_bytes + self._config.limits.disk_bytes,
             key_made=self._key_made,
-            watches=self._planning.judge,
+            watches=self._scheduler.judge,
         )
         housekeeping = Housekeeping(self._config.store, ledger, timedelta(days=service.keep_days), clock)
         delivery = Delivery(ledger, self._config.alarms, Notifier(), clock, site=self._config.site_url)
         return (
-            Loop("signing", 0.5, self._desk_step),
+            Loop("signing", 0.5, self._sign),
             Loop("schedules", 5, self._follow_schedules),
             Loop("operations page", 10, self._write_operations),
-            Loop("alarm rules", 30, watchman.step),
+            Loop("alarm rules", 30, monitor.step),
             Loop("notifications", 10, delivery.step),
             Loop("housekeeping", 3600, housekeeping.step),
         )
 
-    def _desk_step(self) -> None:
+    def _sign(self) -> None:
         self._pulse.beat("signing")
         while self._signing.step():
             self._pulse.beat("signing")
 
     def _follow_schedules(self) -> None:
         self._pulse.beat("scheduler")
-        self._planning.follow()
+        self._scheduler.follow()
 
     def _write_operations(self) -> None:
         ledger = self._parts.ledger
         operations = ledger.statistics.operations(self._parts.clock.now())
-        self._press.site.write_operations(operations, ledger.alarm_book.open())
+        self._signer.site.write_operations(operations, ledger.alarm_book.open())
 
     def _key_made(self) -> datetime | None:
         try:
@@ -207,14 +207,14 @@ class Service:
         except OSError:
             return None
 
-    def _http_desk(self) -> ApiContext:
+    def _api_context(self) -> ApiContext:
         ledger, service = self._parts.ledger, self._config.service
         token = service.token_file
         health = Health(
             ledger,
             self._config.store,
             service.disk_reserve_bytes,
-            workers=lambda: self._crew.alive,
+            workers=lambda: self._workers.alive,
             making=lambda: self._making,
             pulse=self._pulse,
             loops=("scheduler", "signing"),
@@ -229,8 +229,8 @@ class Service:
             ready=health.ready,
             public=self._config.public_site,
             ready_in_public=health.ready_in_public,
-            agreeing=self._press.agreeing,
-            check=self._press.agreement.check_report,
+            agreeing=self._signer.agreeing,
+            check=self._signer.agreement.check_report,
             clock=self._parts.clock,
             token=Token.open(Path(token).expanduser() if token else self._config.keys / _TOKEN_FILE),
             requests_per_minute=service.requests_per_minute,
@@ -248,8 +248,8 @@ class Service:
         disk = shutil.disk_usage(self._config.store)
         made = self._key_made()
         return Place(
-            workers=self._crew.alive,
-            workers_wanted=self._crew.size,
+            workers=self._workers.alive,
+            workers_wanted=self._workers.size,
             store_free_bytes=disk.free,
             store_size_bytes=disk.total,
             key_due=made + timedelta(days=self._config.service.key_days) if made else None,

@@ -22,7 +22,7 @@ from rebuilder.model.work import Check, Reason
 from rebuilder.stopwatch import WatchedEnvironments
 from rebuilder.verification.coordinator import Coordinator
 from rebuilder.verification.recheck import with_fresh_environments
-from rebuilder.wiring import Wired, wire, wire_press
+from rebuilder.wiring import Wired, wire, wire_signer
 from tests.fakes.command import Installation
 from tests.fakes.environments import FakeEnvironments
 from tests.fakes.orders import order_for
@@ -104,7 +104,7 @@ def test_confirmed_again_from_stored_inputs(registry: Registry, config: Config, 
     assert before.report.toolchains[:1] == report.toolchains
     assert () == report.alarms
     assert report.started > before.report.finished
-    signed = wire_press(config, parts).sign(report)
+    signed = wire_signer(config, parts).sign(report)
     assert report == signed.report
 
 

@@ -18,7 +18,7 @@ from rebuilder.service.api.server import HttpServer
 from rebuilder.service.service import Service
 from rebuilder.store.blobs import DiskBlobs
 from rebuilder.store.ledger import Ledger
-from rebuilder.wiring import wire_press
+from rebuilder.wiring import wire_signer
 from tests.fakes.idle import IdleEcosystem, idle_parts
 from tests.soak.idle_worker import resident_kilobytes, tell
 
@@ -38,8 +38,8 @@ def main() -> None:
     threading.Thread(target=listen, daemon=True).start()
     with Ledger.open(config.ledger_place) as ledger:
         parts = idle_parts(ledger, DiskBlobs(config.store / "blobs"), SystemClock(), IdleEcosystem())
-        service = Service(config, parts, wire_press(config, parts), json_logs=False)
-        server = HttpServer(make_app(service._http_desk()), "127.0.0.1:0")
+        service = Service(config, parts, wire_signer(config, parts), json_logs=False)
+        server = HttpServer(make_app(service._api_context()), "127.0.0.1:0")
         address = server.start()
         for loop in service._all_loops():
             service._loops.start(loop)

@@ -32,9 +32,9 @@ def started(away: int, monkeypatch: pytest.MonkeyPatch, stopping: threading.Even
     monkeypatch.setattr(service, "_LEDGER_SECONDS", 0)
     monkeypatch.setattr(service, "_LEDGER_TRIES", 5)
     it: Any = object.__new__(Service)
-    it._crew = Crew(away)
-    it._start_crew(stopping or threading.Event())
-    crew: Crew = it._crew
+    it._workers = Crew(away)
+    it._start_workers(stopping or threading.Event())
+    crew: Crew = it._workers
     return crew
 
 
