@@ -10,7 +10,7 @@ _LONGEST = 300
 _QUOTED = re.compile(r"“[^”]*”|\"[^\"]*\"|`[^`]*`|(?<!\w)'[^']*'(?!\w)")
 _DETAIL = re.compile(r":\s.*", re.DOTALL)
 """What follows a colon tells of the single case: member names, what a program said."""
-_SINGULAR = re.compile(r"\b1 (\w+?)( inside the \w+)? (differs|was|is|has)\b")
+_SINGULAR = re.compile(r"\b1 (\w+?)( inside (?:it|the \w+))? (differs|was|is|has)\b")
 _PLURALS = {"differs": "differ", "was": "were", "is": "are", "has": "have"}
 _NAME = re.compile(r"(?<![^\s,;()])(?!SHA-256\b)[^\s,;()]*(?:\d|[/\\_@=]|\w\.\w)[^\s,;()]*")
 """A word with a digit, a slash, a dot within: a figure, a version, a path, a digest, an address."""
