@@ -54,16 +54,16 @@ PROGRAM_ENVIRONMENT = "trixie"
 class LedgerMemo:
     """Facts kept in the ledger: JSON by key, as resolvers and ecosystems want it."""
 
-    def __init__(self, ledger: Ledger, kind: str, clock: Clock, hits: CacheCounter) -> None:
+    def __init__(self, ledger: Ledger, kind: str, clock: Clock, cache_counter: CacheCounter) -> None:
         self._ledger = ledger
-        self._hits = hits
+        self._cache_counter = cache_counter
         self._kind = kind
         self._clock = clock
 
     def get(self, key: str) -> Any | None:
         """See :class:`rebuilder.store.protocol.Memo`."""
         found = self._ledger.cache_get(self._kind, key)
-        self._hits.count(self._kind, hit=found is not None)
+        self._cache_counter.count(self._kind, hit=found is not None)
         return found
 
     def put(self, key: str, document: Any) -> None:
@@ -90,8 +90,8 @@ def wire(config: Config, progress: Progress) -> Iterator[Wired]:
     _collect_garbage()
     clock = SystemClock()
     stopwatch = Stopwatch(progress)
-    allowance = EffectiveLimits(config.limits)
-    hits = CacheCounter()
+    effective_limits = EffectiveLimits(config.limits)
+    cache_counter = CacheCounter()
     check_places(store=config.store, keys=config.keys, site=config.site_directory)
     check_in_use(config.trust_in_use)
     with ExitStack() as stack:
@@ -130,9 +130,9 @@ def wire(config: Config, progress: Progress) -> Iterator[Wired]:
             programs=programs,
             run=run,
             environments=environments,
-            limits=allowance.limits,
+            limits=effective_limits.limits,
             sandboxes=frozenset(sandboxes),
-            memo=lambda kind: LedgerMemo(ledger, kind, clock, hits),
+            memo=lambda kind: LedgerMemo(ledger, kind, clock, cache_counter),
             fetcher=lambda ca_bundle, credentials: stack.enter_context(_fetcher(config, blobs, ca_bundle, credentials)),
             reach=Reach(config.network.reachable, os.environ),
             ca_bundle=next(filter(None, (each.ca_bundle(config) for each in ECOSYSTEMS.values())), None),
@@ -168,8 +168,8 @@ def wire(config: Config, progress: Progress) -> Iterator[Wired]:
             diffoscope=DiffoscopeRunner(run, environments, blobs),
             clock=clock,
             stopwatch=stopwatch,
-            allowance=allowance,
-            hits=hits,
+            effective_limits=effective_limits,
+            cache_counter=cache_counter,
             abandon=partial(_close, sandboxes),
         )
 

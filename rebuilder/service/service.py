@@ -66,7 +66,7 @@ class Service:
         self._making: str | None = None
         """What is to be done before the first worker starts."""
         self._pulse = Pulse()
-        self._workers = WorkerPool(config, crew_size(config), parts.ledger, parts.clock, json_logs=json_logs)
+        self._workers = WorkerPool(config, worker_count(config), parts.ledger, parts.clock, json_logs=json_logs)
         self._signing = SigningLoop(signer)
         self._discovery = Discovery(parts.ecosystems, parts.ledger, parts.clock)
         self._scheduler = Scheduler(
@@ -256,7 +256,7 @@ class Service:
         )
 
 
-def crew_size(config: Config) -> int:
+def worker_count(config: Config) -> int:
     """How many workers the CPUs and the memory allow, unless the settings say a number."""
     service = config.service
     memory = service.memory_bytes or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4

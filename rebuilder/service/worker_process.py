@@ -45,7 +45,7 @@ def work(config: Config, *, most: int | None = None, stopping: threading.Event |
             lease_seconds=config.service.lease_seconds,
             room=lambda: lacking_room(config),
             rest=progress.ended,
-            cache_hits=parts.hits.take,
+            cache_hits=parts.cache_counter.take,
         )
         log.info("A worker begins.")
         with _signals(stopping), _patience(worker, stopping, config.service.stop_seconds), _signs_of_life(worker):

@@ -36,7 +36,7 @@ class Parts:
     diffoscope: DiffoscopeRunner
     clock: Clock
     stopwatch: Stopwatch
-    allowance: EffectiveLimits
-    hits: CacheCounter
+    effective_limits: EffectiveLimits
+    cache_counter: CacheCounter
     abandon: Callable[[], None]
     """Ends all sandboxes at once; nothing can be examined afterwards."""

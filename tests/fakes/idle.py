@@ -69,7 +69,7 @@ def idle_parts(ledger: Ledger, blobs: Blobs, clock: Clock, ecosystem: IdleEcosys
         diffoscope=nothing,
         clock=clock,
         stopwatch=stopwatch,
-        allowance=EffectiveLimits(Limits()),
-        hits=CacheCounter(),
+        effective_limits=EffectiveLimits(Limits()),
+        cache_counter=CacheCounter(),
         abandon=lambda: None,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rebuilder.ecosystems.pypi.candidates import Marks, guesses
+from rebuilder.ecosystems.pypi.candidates import Marks, candidates
 
 
 @pytest.mark.parametrize(
@@ -20,4 +20,4 @@ from rebuilder.ecosystems.pypi.candidates import Marks, guesses
 def test_an_epoch_is_of_a_closed_set(time: str, expected: list[int | None]) -> None:
     """A tar archive can have any time; a build is told none outside of the seconds that its 32 bits are counted for."""
     marks = Marks("source archive", {"x-1/a": time}, time, None, None)
-    assert expected == [each.circumstances.source_date_epoch for each in guesses(marks, "commit")]
+    assert expected == [each.conditions.source_date_epoch for each in candidates(marks, "commit")]

@@ -10,7 +10,7 @@ import pytest
 from rebuilder.config import Config
 from rebuilder.model.definition import Limits
 from rebuilder.model.settings import ServiceSettings
-from rebuilder.service.service import crew_size
+from rebuilder.service.service import worker_count
 
 CPUS = len(os.sched_getaffinity(0))
 GIB = 1 << 30
@@ -30,9 +30,9 @@ def test_cpus_and_memory_decide(workers: int | None, memory: int, expected: int)
     """What is asked for, as far as the memory of all builds together allows; never none."""
     service = ServiceSettings(workers=workers, memory_bytes=memory)
     config = Config(store=Path("/s"), keys=Path("/k"), limits=Limits(memory_bytes=2 * GIB), service=service)
-    assert expected == crew_size(config)
+    assert expected == worker_count(config)
 
 
 def test_the_machine_has_some_memory() -> None:
     """Without settings, at least one."""
-    assert 1 <= crew_size(Config(store=Path("/s"), keys=Path("/k"))) <= CPUS
+    assert 1 <= worker_count(Config(store=Path("/s"), keys=Path("/k"))) <= CPUS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from rebuilder.ecosystems.pypi.context import Context
+from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.errors import ForbiddenAddressError
 from rebuilder.model.artifact import PublishedFile
 from rebuilder.model.value import Sha256
@@ -25,7 +25,7 @@ class Served(NamedTuple):
     """Why nobody asked for it; a sentence."""
 
 
-def provenance_document(workshop: Context, file: PublishedFile) -> Served:
+def provenance_document(context: PlanningContext, file: PublishedFile) -> Served:
     """Fetch the provenance document of a file from where the index says it is.
 
     Raises:
@@ -35,7 +35,7 @@ def provenance_document(workshop: Context, file: PublishedFile) -> Served:
     if file.provenance_url is None:
         return Served()
     try:
-        document = workshop.fetcher.document(file.provenance_url, accept=MEDIA_TYPE, max_bytes=MAX_BYTES)
+        document = context.fetcher.document(file.provenance_url, accept=MEDIA_TYPE, max_bytes=MAX_BYTES)
     except ForbiddenAddressError as error:
         return Served(refused=f"The index names attestations for {file.filename}, but {error}")
     if document is None:

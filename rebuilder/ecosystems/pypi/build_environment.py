@@ -17,7 +17,7 @@ from rebuilder.ecosystems.pypi.build_inputs import (
     requirements_text,
     requires_definition,
 )
-from rebuilder.ecosystems.pypi.context import Context
+from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable, quoted
 from rebuilder.ecosystems.pypi.requirements import Requirements, parse_requirements
 from rebuilder.foreign_json import read_json
@@ -45,49 +45,49 @@ class Chosen:
 
 
 def resolve_requirements(
-    workshop: Context, bench: BuildInputs, requirements: Requirements, *, python: str, not_after: datetime
+    context: PlanningContext, build_inputs: BuildInputs, requirements: Requirements, *, python: str, not_after: datetime
 ) -> tuple[BuildInputs, tuple[str, ...]]:
-    """Give a bench its build dependencies, those included that the backend asks for when it is called.
+    """Give a build_inputs its build dependencies, those included that the backend asks for when it is called.
 
     Args:
-        workshop: What to resolve, fetch and run with.
-        bench: All but the dependencies.
+        context: What to resolve, fetch and run with.
+        build_inputs: All but the dependencies.
         requirements: What is known before the backend is asked.
         python: Version of the build environment's Python, such as ``3.13``.
         not_after: Nothing published later is used.
 
     Returns:
-        The bench, and sentences worth telling.
+        The build_inputs, and sentences worth telling.
 
     Raises:
         NotRebuildable: no releases satisfy the requirements.
         UnavailableError, SandboxFaultError, …: see the ports.
     """
-    used, chosen = _choose(workshop, requirements, python=python, not_after=not_after)
-    bench = bench if chosen.lacks is None else replace(bench, lacks=chosen.lacks)
-    furnished = _with_pins(workshop, bench, chosen.pins)
-    asked = _ask_backend(workshop, furnished)
+    used, chosen = _choose(context, requirements, python=python, not_after=not_after)
+    build_inputs = build_inputs if chosen.lacks is None else replace(build_inputs, lacks=chosen.lacks)
+    furnished = _with_pins(context, build_inputs, chosen.pins)
+    asked = _ask_backend(context, furnished)
     if asked is None:
         return furnished, (*chosen.notes, "Asking the backend for further requirements failed.")
     missing = [each for each in parse_requirements(asked) if not _satisfied(each, chosen.pins)]
     if not missing:
         return furnished, chosen.notes
     everything = replace(used, requirements=(*used.requirements, *map(str, missing)), alternatives=(), stand_in=None)
-    _, again = _choose(workshop, everything, python=python, not_after=not_after)
-    return _with_pins(workshop, bench, again.pins), tuple(
+    _, again = _choose(context, everything, python=python, not_after=not_after)
+    return _with_pins(context, build_inputs, again.pins), tuple(
         dict.fromkeys((*chosen.notes, *again.notes[len(used.notes) :]))
     )
 
 
 def _choose(
-    workshop: Context, wanted: Requirements, *, python: str, not_after: datetime
+    context: PlanningContext, wanted: Requirements, *, python: str, not_after: datetime
 ) -> tuple[Requirements, Chosen]:
     """The requirements that can be satisfied, and with what."""
 
     def resolve(each: Requirements, moment: datetime) -> Resolution:
         if not each.requirements:
             return Resolution()
-        return workshop.resolver.resolve(each.requirements, python_version=python, not_after=moment)
+        return context.resolver.resolve(each.requirements, python_version=python, not_after=moment)
 
     problem = ""
     for each in (wanted, *wanted.alternatives):
@@ -102,7 +102,7 @@ def _choose(
             return each, Chosen(later.pins, (*each.notes, note))
     if wanted.pinned is not None and wanted.stand_in is not None:
         try:
-            used, chosen = _choose(workshop, wanted.stand_in, python=python, not_after=not_after)
+            used, chosen = _choose(context, wanted.stand_in, python=python, not_after=not_after)
         except NotRebuildable:
             pass
         else:
@@ -123,45 +123,45 @@ def _standing_in(chosen: Chosen, tool: str) -> Chosen:
     return replace(chosen, notes=(note, *chosen.notes[1:]), lacks=lacks)
 
 
-def _with_pins(workshop: Context, bench: BuildInputs, pins: tuple[Pin, ...]) -> BuildInputs:
+def _with_pins(context: PlanningContext, build_inputs: BuildInputs, pins: tuple[Pin, ...]) -> BuildInputs:
     ordered = sorted(pins, key=lambda pin: pin.filename)
     for pin in ordered:
-        workshop.fetcher.file(pin.url, sha256=pin.sha256, max_bytes=workshop.max_file_bytes)
+        context.fetcher.file(pin.url, sha256=pin.sha256, max_bytes=context.max_file_bytes)
     return replace(
-        bench,
-        requirements=parameters(workshop, REQUIREMENTS, requirements_text(ordered).encode()),
+        build_inputs,
+        requirements=parameters(context, REQUIREMENTS, requirements_text(ordered).encode()),
         dependencies=tuple(dependency_input(pin) for pin in ordered),
     )
 
 
-def parameters(workshop: Context, path: str, content: bytes) -> Input:
+def parameters(context: PlanningContext, path: str, content: bytes) -> Input:
     """A document we made ourselves, as an input."""
-    sha256: Sha256 = workshop.blobs.put(content)
+    sha256: Sha256 = context.blobs.put(content)
     return Input(role=Role.PARAMETERS, name=path.rpartition("/")[2], sha256=sha256, path=path)
 
 
-def _ask_backend(workshop: Context, bench: BuildInputs) -> list[str] | None:
+def _ask_backend(context: PlanningContext, build_inputs: BuildInputs) -> list[str] | None:
     """What the hook for further requirements gives, run in the sandbox; None when it fails.
 
     A failure is no obstacle yet: the build itself asks again, and then its log is published.
     """
-    definition = requires_definition(bench)
-    known = workshop.facts.get(definition.digest)
+    definition = requires_definition(build_inputs)
+    known = context.facts.get(definition.digest)
     if known is not None:
         return [str(each) for each in known]
-    run = workshop.run(definition)
-    requires = _read_result(workshop, run) if run.outcome is Outcome.COMPLETED else None
+    run = context.run(definition)
+    requires = _read_result(context, run) if run.outcome is Outcome.COMPLETED else None
     if requires is not None:
-        workshop.facts.put(definition.digest, requires)
+        context.facts.put(definition.digest, requires)
     return requires
 
 
-def _read_result(workshop: Context, run: Run) -> list[str] | None:
+def _read_result(context: PlanningContext, run: Run) -> list[str] | None:
     """The result file; it was written next to untrusted code, so anything may be in it."""
     for output in run.outputs:
         if output.filename == REQUIRES_RESULT and output.size <= _MAX_RESULT:
             try:
-                requires = read_json(workshop.blobs.read(output.sha256))["requires"]
+                requires = read_json(context.blobs.read(output.sha256))["requires"]
             except (ValueError, KeyError, TypeError):
                 return None
             return requires if isinstance(requires, list) and all(isinstance(each, str) for each in requires) else None

@@ -91,38 +91,50 @@ class BuildConditions:
     """What the clock shows while the build works; only a sandbox with a clock of its own does that."""
 
 
-def build_definition(bench: BuildInputs, circumstances: BuildConditions) -> BuildDefinition:
+def build_definition(build_inputs: BuildInputs, conditions: BuildConditions) -> BuildDefinition:
     """Make the source tree, make the build environment, build."""
     build = (
-        (*_backend_command(bench), "--out", "/out")
-        if bench.setup_options is None
-        else _setup_command(bench, bench.setup_options)
+        (*_backend_command(build_inputs), "--out", "/out")
+        if build_inputs.setup_options is None
+        else _setup_command(build_inputs, build_inputs.setup_options)
     )
-    if bench.windows is not None:
-        crlf = tuple(f"--crlf={name}" for name in bench.windows.crlf)
-        build = ("/usr/bin/python3", "-I", "-S", bench.program.path, "as_windows", "--out=/out", *crlf, "--", *build)
-    return _definition(bench, circumstances, build)
+    if build_inputs.windows is not None:
+        crlf = tuple(f"--crlf={name}" for name in build_inputs.windows.crlf)
+        build = (
+            "/usr/bin/python3",
+            "-I",
+            "-S",
+            build_inputs.program.path,
+            "as_windows",
+            "--out=/out",
+            *crlf,
+            "--",
+            *build,
+        )
+    return _definition(build_inputs, conditions, build)
 
 
-def replayed(bench: BuildInputs, circumstances: BuildConditions) -> tuple[Replayed, ...]:
+def replayed(build_inputs: BuildInputs, conditions: BuildConditions) -> tuple[Replayed, ...]:
     """What of the published file such a definition tells the build; docs/adr/0018 has the sets it is chosen from."""
     found = [
-        *bench.chosen,
+        *build_inputs.chosen,
         _told("search", f"at most {MOST_HYPOTHESES} definitions", MOST_HYPOTHESES),
-        _told("umask", f"{circumstances.source_umask:04o} {circumstances.umask:04o}", len(UMASKS) ** 2),
+        _told("umask", f"{conditions.source_umask:04o} {conditions.umask:04o}", len(UMASKS) ** 2),
     ]
-    if circumstances.source_date_epoch is not None and circumstances.epoch_is_recorded:
-        found.append(_told("source-date-epoch", str(circumstances.source_date_epoch), SECONDS))
-    if circumstances.clock is not None:
-        found.append(_told("clock", circumstances.clock.isoformat(), SECONDS))
-    if bench.retagged:
-        found.append(_told("tags", " ".join(bench.retagged[1]), option_choices(bench.retagged[1])))
-    if bench.pretended:
-        found.append(_told("version", bench.pretended[0][1], version_choices(bench.pretended[0][1])))
-    if bench.setup_options:
-        found.append(_told("setup-options", " ".join(bench.setup_options), option_choices(bench.setup_options)))
-    if bench.windows is not None:
-        found.append(_told("windows", " ".join(("yes", *bench.windows.crlf)), 2 ** (1 + len(WRITTEN_TEXTS))))
+    if conditions.source_date_epoch is not None and conditions.epoch_is_recorded:
+        found.append(_told("source-date-epoch", str(conditions.source_date_epoch), SECONDS))
+    if conditions.clock is not None:
+        found.append(_told("clock", conditions.clock.isoformat(), SECONDS))
+    if build_inputs.retagged:
+        found.append(_told("tags", " ".join(build_inputs.retagged[1]), option_choices(build_inputs.retagged[1])))
+    if build_inputs.pretended:
+        found.append(_told("version", build_inputs.pretended[0][1], version_choices(build_inputs.pretended[0][1])))
+    if build_inputs.setup_options:
+        found.append(
+            _told("setup-options", " ".join(build_inputs.setup_options), option_choices(build_inputs.setup_options))
+        )
+    if build_inputs.windows is not None:
+        found.append(_told("windows", " ".join(("yes", *build_inputs.windows.crlf)), 2 ** (1 + len(WRITTEN_TEXTS))))
     return tuple(found)
 
 
@@ -149,10 +161,10 @@ def _told(name: str, value: str, choices: int) -> Replayed:
     return Replayed(name=name, when=When.BEFORE_BUILD, value=value[:100], bits=max(0, choices - 1).bit_length())
 
 
-def requires_definition(bench: BuildInputs) -> BuildDefinition:
+def requires_definition(build_inputs: BuildInputs) -> BuildDefinition:
     """Make the tree and the environment, and only ask the backend what else it requires (``/out/requires.json``)."""
-    ask = (*_backend_command(bench), "--requires-only", "--result", f"/out/{REQUIRES_RESULT}")
-    return _definition(bench, BuildConditions(), ask)
+    ask = (*_backend_command(build_inputs), "--requires-only", "--result", f"/out/{REQUIRES_RESULT}")
+    return _definition(build_inputs, BuildConditions(), ask)
 
 
 def requirements_text(pins: Iterable[Pin]) -> str:
@@ -173,69 +185,80 @@ def dependency_input(pin: Pin) -> Input:
     )
 
 
-def _definition(bench: BuildInputs, circumstances: BuildConditions, last: tuple[str, ...]) -> BuildDefinition:
-    inputs = (bench.program, bench.uv, *bench.tree.inputs, bench.requirements, *bench.dependencies)
+def _definition(build_inputs: BuildInputs, conditions: BuildConditions, last: tuple[str, ...]) -> BuildDefinition:
+    inputs = (
+        build_inputs.program,
+        build_inputs.uv,
+        *build_inputs.tree.inputs,
+        build_inputs.requirements,
+        *build_inputs.dependencies,
+    )
     return BuildDefinition(
-        build_type=COMMIT_BUILD_TYPE if isinstance(bench.tree, CheckedOut) else BUILD_TYPE,
-        purl=bench.purl,
-        filename=bench.filename,
-        source=bench.source,
+        build_type=COMMIT_BUILD_TYPE if isinstance(build_inputs.tree, CheckedOut) else BUILD_TYPE,
+        purl=build_inputs.purl,
+        filename=build_inputs.filename,
+        source=build_inputs.source,
         inputs=inputs,
-        toolchain=bench.toolchain,
-        commands=(_tree_command(bench, circumstances), *_environment_commands(bench), last, *_retag_commands(bench)),
-        environment=_environment(circumstances) | dict(bench.pretended),
-        umask=f"{circumstances.umask:04o}",
-        clock=circumstances.clock,
-        clock_stands=circumstances.clock is not None,
-        sandbox=bench.sandbox if circumstances.clock is None else CLOCK_SANDBOX,
-        limits=bench.limits,
+        toolchain=build_inputs.toolchain,
+        commands=(
+            _tree_command(build_inputs, conditions),
+            *_environment_commands(build_inputs),
+            last,
+            *_retag_commands(build_inputs),
+        ),
+        environment=_environment(conditions) | dict(build_inputs.pretended),
+        umask=f"{conditions.umask:04o}",
+        clock=conditions.clock,
+        clock_stands=conditions.clock is not None,
+        sandbox=build_inputs.sandbox if conditions.clock is None else CLOCK_SANDBOX,
+        limits=build_inputs.limits,
     )
 
 
-def _tree_command(bench: BuildInputs, circumstances: BuildConditions) -> tuple[str, ...]:
-    program = bench.tree.command(circumstances.source_umask)
-    return ("/usr/bin/python3", "-I", "-S", bench.program.path, *program)
+def _tree_command(build_inputs: BuildInputs, conditions: BuildConditions) -> tuple[str, ...]:
+    program = build_inputs.tree.command(conditions.source_umask)
+    return ("/usr/bin/python3", "-I", "-S", build_inputs.program.path, *program)
 
 
-def _environment_commands(bench: BuildInputs) -> tuple[tuple[str, ...], ...]:
-    uv = (bench.uv.path, "--quiet", "--offline", "--no-config", "--no-progress", "--cache-dir", "/build/uv")
+def _environment_commands(build_inputs: BuildInputs) -> tuple[tuple[str, ...], ...]:
+    uv = (build_inputs.uv.path, "--quiet", "--offline", "--no-config", "--no-progress", "--cache-dir", "/build/uv")
     venv = (*uv, "venv", "--no-project", "--python", "/usr/bin/python3", ENVIRONMENT)
     install = (
         *(*uv, "pip", "install", "--no-index", "--no-deps", "--require-hashes", "--link-mode", "hardlink"),
-        *("--find-links", WHEELS, "--python", f"{ENVIRONMENT}/bin/python", "-r", bench.requirements.path),
+        *("--find-links", WHEELS, "--python", f"{ENVIRONMENT}/bin/python", "-r", build_inputs.requirements.path),
     )
-    return (venv, install) if bench.dependencies else (venv,)
+    return (venv, install) if build_inputs.dependencies else (venv,)
 
 
-def _backend_command(bench: BuildInputs) -> tuple[str, ...]:
-    paths = [argument for path in bench.system.backend_path for argument in ("--backend-path", path)]
+def _backend_command(build_inputs: BuildInputs) -> tuple[str, ...]:
+    paths = [argument for path in build_inputs.system.backend_path for argument in ("--backend-path", path)]
     return (
-        *(f"{ENVIRONMENT}/bin/python", bench.program.path, bench.product.value),
-        *("--backend", bench.system.backend, *paths),
-        *("--source", _project(bench)),
+        *(f"{ENVIRONMENT}/bin/python", build_inputs.program.path, build_inputs.product.value),
+        *("--backend", build_inputs.system.backend, *paths),
+        *("--source", _project(build_inputs)),
     )
 
 
-def _setup_command(bench: BuildInputs, options: tuple[str, ...]) -> tuple[str, ...]:
-    python, project = f"{ENVIRONMENT}/bin/python", _project(bench)
-    path = () if bench.setup_path is None else (f"PYTHONPATH={project}/{bench.setup_path}".rstrip("/"),)
+def _setup_command(build_inputs: BuildInputs, options: tuple[str, ...]) -> tuple[str, ...]:
+    python, project = f"{ENVIRONMENT}/bin/python", _project(build_inputs)
+    path = () if build_inputs.setup_path is None else (f"PYTHONPATH={project}/{build_inputs.setup_path}".rstrip("/"),)
     arguments = ("bdist_wheel", *options, "--dist-dir=/out")
-    script = ("setup.py",) if bench.setup_script else ("-c", "import setuptools; setuptools.setup()")
+    script = ("setup.py",) if build_inputs.setup_script else ("-c", "import setuptools; setuptools.setup()")
     return ("/usr/bin/env", f"--chdir={project}", *path, python, *script, *arguments)
 
 
-def _retag_commands(bench: BuildInputs) -> tuple[tuple[str, ...], ...]:
-    if bench.retagged is None:
+def _retag_commands(build_inputs: BuildInputs) -> tuple[tuple[str, ...], ...]:
+    if build_inputs.retagged is None:
         return ()
-    name, options = bench.retagged
+    name, options = build_inputs.retagged
     return ((f"{ENVIRONMENT}/bin/python", "-m", "wheel", "tags", "--remove", *options, f"/out/{name}"),)
 
 
-def _project(bench: BuildInputs) -> str:
-    return f"{SOURCE_TREE}/{bench.tree.top}" if bench.tree.top else SOURCE_TREE
+def _project(build_inputs: BuildInputs) -> str:
+    return f"{SOURCE_TREE}/{build_inputs.tree.top}" if build_inputs.tree.top else SOURCE_TREE
 
 
-def _environment(circumstances: BuildConditions) -> dict[str, str]:
+def _environment(conditions: BuildConditions) -> dict[str, str]:
     environment = {
         "HOME": "/tmp",  # noqa: S108 - inside the sandbox, where nobody else is
         "LANG": "C.UTF-8",
@@ -246,6 +269,6 @@ def _environment(circumstances: BuildConditions) -> dict[str, str]:
         # Some backends take the first of several plug-ins in the order of the directory: install in one order.
         "UV_CONCURRENT_INSTALLS": "1",
     }
-    if circumstances.source_date_epoch is not None:
-        environment["SOURCE_DATE_EPOCH"] = str(circumstances.source_date_epoch)
+    if conditions.source_date_epoch is not None:
+        environment["SOURCE_DATE_EPOCH"] = str(conditions.source_date_epoch)
     return environment

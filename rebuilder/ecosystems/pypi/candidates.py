@@ -30,7 +30,7 @@ class Marks:
     """The same for the files the backend wrote."""
 
 
-def guesses(marks: Marks, source: str) -> list[Candidate]:
+def candidates(marks: Marks, source: str) -> list[Candidate]:
     """The two explanations for the times in a file, the one that fits first.
 
     Args:
@@ -41,17 +41,17 @@ def guesses(marks: Marks, source: str) -> list[Candidate]:
     return [own, *one_time] if marks.uniform_time is None else [*one_time, own]
 
 
-def epoch_guess(marks: Marks, name: str, seconds: int, sentence: str, *, recorded: bool = True) -> Candidate:
+def epoch_candidate(marks: Marks, name: str, seconds: int, sentence: str, *, recorded: bool = True) -> Candidate:
     """SOURCE_DATE_EPOCH set to ``seconds``; a sentence says why. ``recorded``: read from the published file."""
-    circumstances = replace(_circumstances(marks), source_date_epoch=seconds, epoch_is_recorded=recorded)
-    return Candidate(name, sentence, circumstances)
+    conditions = replace(_conditions(marks), source_date_epoch=seconds, epoch_is_recorded=recorded)
+    return Candidate(name, sentence, conditions)
 
 
 def untried(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """The guesses in order, each time once."""
+    """The candidates in order, each time once."""
     found: dict[int | None, Candidate] = {}
     for each in candidates:
-        found.setdefault(each.circumstances.source_date_epoch, each)
+        found.setdefault(each.conditions.source_date_epoch, each)
     return list(found.values())
 
 
@@ -81,8 +81,8 @@ def _one_time(marks: Marks) -> list[Candidate]:
         )
     else:
         shown = common.replace("T", " ")
-        sentence = f"Second guess: one time for all files, the most common one, {shown}."
-    return [epoch_guess(marks, "source-date-epoch", seconds, sentence)]
+        sentence = f"Second candidate: one time for all files, the most common one, {shown}."
+    return [epoch_candidate(marks, "source-date-epoch", seconds, sentence)]
 
 
 def _own_times(marks: Marks, source: str) -> Candidate:
@@ -95,11 +95,11 @@ def _own_times(marks: Marks, source: str) -> Candidate:
     return Candidate(
         f"{source.replace(' ', '-')}-times",
         f"{found}: source files keep the times of the {source}; SOURCE_DATE_EPOCH is not set.",
-        _circumstances(marks),
+        _conditions(marks),
     )
 
 
-def _circumstances(marks: Marks) -> BuildConditions:
+def _conditions(marks: Marks) -> BuildConditions:
     umask = nearest(marks.generated_umask)
     return BuildConditions(
         source_umask=umask if marks.source_umask is None else nearest(marks.source_umask), umask=umask

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from rebuilder.ecosystems.pypi.build_inputs import CLOCK_SANDBOX, build_definition, replayed
-from rebuilder.ecosystems.pypi.context import Context
+from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.file_times import parse_time
 from rebuilder.ecosystems.pypi.listing import inspect
 from rebuilder.ecosystems.pypi.search import Reached
@@ -42,19 +42,19 @@ _RECORD = ".dist-info/RECORD"
 
 
 def by_the_clock(
-    workshop: Context, evidence: Evidence, published: Mapping[str, str], history: History, reached: Reached
+    context: PlanningContext, evidence: Evidence, published: Mapping[str, str], history: History, reached: Reached
 ) -> None:
     """Try the same build with the recorded clock, if what is left depends on a clock.
 
     Args:
-        workshop: What to look at the attempt with.
+        context: What to look at the attempt with.
         evidence: Of the published wheel.
         published: Time by member of the published wheel, in the order of the archive.
         history: What was tried.
         reached: An attempt that did not give every byte by itself.
     """
     comparison = reached.attempt.comparison
-    if CLOCK_SANDBOX not in workshop.sandboxes or reached.guess.circumstances.source_date_epoch is not None:
+    if CLOCK_SANDBOX not in context.sandboxes or reached.candidate.conditions.source_date_epoch is not None:
         return
     if comparison is None or comparison.level is Level.IDENTICAL:
         return
@@ -62,20 +62,20 @@ def by_the_clock(
         moment, why = time_in_content(comparison, published), "A time is all that differs in what the build generates"
     else:
         moment, why = None, "Only the times of files that the build writes are left, and they are one"
-        if workshop.clock == "kernel" and only_times_differ(comparison):
-            moment = one_time(published, _listed_times(workshop, evidence, reached.attempt))
+        if context.clock == "kernel" and only_times_differ(comparison):
+            moment = one_time(published, _listed_times(context, evidence, reached.attempt))
     if moment is None:
         return
-    circumstances = replace(reached.guess.circumstances, clock=moment)
+    conditions = replace(reached.candidate.conditions, clock=moment)
     history.of(
         Hypothesis(
             name="wall-clock",
             sentence=(
                 f"{why}, {moment:%Y-%m-%d %H:%M:%S}: the clock of the sandbox stands there while the build works. "
-                f"{reached.guess.sentence} {reached.about}"
+                f"{reached.candidate.sentence} {reached.about}"
             ),
-            definition=build_definition(reached.bench, circumstances),
-            replayed=replayed(reached.bench, circumstances),
+            definition=build_definition(reached.build_inputs, conditions),
+            replayed=replayed(reached.build_inputs, conditions),
         )
     )
 
@@ -161,10 +161,10 @@ def moment_in(line: str, recorded: datetime) -> datetime | None:
         return None
 
 
-def _listed_times(workshop: Context, evidence: Evidence, attempt: Attempt) -> dict[str, str]:
+def _listed_times(context: PlanningContext, evidence: Evidence, attempt: Attempt) -> dict[str, str]:
     rebuilt = attempt.rebuilt
     if rebuilt is None:
         return {}
     file = Input(role=Role.PARAMETERS, name=rebuilt.filename, sha256=rebuilt.sha256, path="/inputs/rebuilt.whl")
-    [listing] = workshop.notebook.once(evidence, ("times", rebuilt.sha256), lambda: inspect(workshop, [file], texts=()))
+    [listing] = context.notebook.once(evidence, ("times", rebuilt.sha256), lambda: inspect(context, [file], texts=()))
     return {member.name: member.mtime for member in listing.members if member.kind is MemberKind.FILE}

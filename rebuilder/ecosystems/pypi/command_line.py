@@ -49,7 +49,7 @@ def own_directory(source: Inspection, top: str, package: str) -> str | None:
 def setup_command(
     traces: WheelTraces, filename: str, system: BuildSystem, *, setup_py: str | None, setup_cfg: str | None
 ) -> SetupCommand | None:
-    """The command that the wheel points to; None when the backend's hook is the better guess.
+    """The command that the wheel points to; None when the backend's hook is the better candidate.
 
     A source without ``[build-system]`` was packed by running ``setup.py``, as was the habit; and options that show in
     the tags of the wheel, but not in ``setup.cfg``, were given on the command line, which hooks have none of.

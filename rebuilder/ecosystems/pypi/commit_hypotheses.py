@@ -7,10 +7,10 @@ from functools import partial
 
 from rebuilder.ecosystems.pypi.build_environment import parameters, resolve_requirements
 from rebuilder.ecosystems.pypi.build_inputs import REQUIREMENTS, BuildInputs, Product, chosen_tools
-from rebuilder.ecosystems.pypi.candidates import Marks, epoch_guess, guesses, shown_time, untried, with_what
+from rebuilder.ecosystems.pypi.candidates import Marks, candidates, epoch_candidate, shown_time, untried, with_what
 from rebuilder.ecosystems.pypi.clock_candidates import by_the_clock
 from rebuilder.ecosystems.pypi.commit_listing import CommitListing, archive_input, list_commit
-from rebuilder.ecosystems.pypi.context import Context
+from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.hypotheses import upload_time, wheel_marks
 from rebuilder.ecosystems.pypi.interpreter_choice import Interpreter, choose, named_python, python_of
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
@@ -68,7 +68,7 @@ class CommitEvidence:
 
 
 def infer_from_commit(
-    workshop: Context, evidence: Evidence, step: PlannedStep, commit: SourceCommit, history: History
+    context: PlanningContext, evidence: Evidence, step: PlannedStep, commit: SourceCommit, history: History
 ) -> Obstacle | None:
     """Plan a step from a commit; see :mod:`rebuilder.model.history`.
 
@@ -81,12 +81,12 @@ def infer_from_commit(
     if wanted is None:
         return None
     try:
-        case = workshop.notebook.once(
+        case = context.notebook.once(
             evidence,
             ("commit", commit.tree.commit.sha),
-            lambda: _case(workshop, evidence, commit.origin, commit.tree, targets),
+            lambda: _case(context, evidence, commit.origin, commit.tree, targets),
         )
-        _try_step(workshop, case, wanted, history)
+        _try_step(context, case, wanted, history)
     except NotRebuildable as stopped:
         return stopped.obstacle
     return None
@@ -105,10 +105,10 @@ def targets_of(evidence: Evidence) -> list[CommitTarget]:
 
 
 def _case(
-    workshop: Context, evidence: Evidence, origin: Origin, tree: SourceTree, targets: list[CommitTarget]
+    context: PlanningContext, evidence: Evidence, origin: Origin, tree: SourceTree, targets: list[CommitTarget]
 ) -> CommitEvidence:
     sdist = next((each.listing for each in targets if each.product is Product.SDIST), None)
-    commit = list_commit(workshop, tree, sdist)
+    commit = list_commit(context, tree, sdist)
     system = read_build_system(commit.text("pyproject.toml"))
     tools = _tools(commit, evidence.artifact, system, targets)
     generator = _generator(targets)
@@ -176,14 +176,14 @@ def _checkout(tree: SourceTree, origin: Origin, top: str) -> CheckedOut:
     )
 
 
-def _try_step(workshop: Context, case: CommitEvidence, target: CommitTarget, history: History) -> None:
+def _try_step(context: PlanningContext, case: CommitEvidence, target: CommitTarget, history: History) -> None:
     if not target.listing.readable:
         raise NotRebuildable(Verdict.UNSUPPORTED, f"{target.file.filename} cannot be read to its end.")
     if target.product is Product.SDIST and not target.file.filename.endswith(".tar.gz"):
         raise NotRebuildable(
             Verdict.UNSUPPORTED, f"{target.file.filename} is not a .tar.gz archive, which is all that backends make."
         )
-    found = _wheel_guesses(case, target) if target.product is Product.WHEEL else _sdist_guesses(workshop, case, target)
+    found = _wheel_guesses(case, target) if target.product is Product.WHEEL else _sdist_guesses(context, case, target)
     prefix = "wheel-from-commit" if target.product is Product.WHEEL else "sdist-from-commit"
     filename = target.file.filename
     try_candidates(
@@ -194,40 +194,42 @@ def _try_step(workshop: Context, case: CommitEvidence, target: CommitTarget, his
             upload_time(target.file, target.what),
             named=named.python if (named := named_python(target.listing)) else None,
             tools=case.tools.versions if case.tools else None,
-            interpreters=workshop.interpreters,
+            interpreters=context.interpreters,
         ),
-        resolve=lambda interpreter: workshop.notebook.once(
+        resolve=lambda interpreter: context.notebook.once(
             case.evidence,
             ("commit", case.tree.commit.sha, filename, interpreter.environment),
-            lambda: _furnished(workshop, case, target, interpreter),
+            lambda: _furnished(context, case, target, interpreter),
         ),
         # The clock of a wheel is tried, too; that of a source archive is not in its members alone.
-        refine=partial(_refine, workshop, case, target, history) if target.product is Product.WHEEL else None,
+        refine=partial(_refine, context, case, target, history) if target.product is Product.WHEEL else None,
     )
 
 
-def _refine(workshop: Context, case: CommitEvidence, target: CommitTarget, history: History, reached: Reached) -> bool:
-    by_the_clock(workshop, case.evidence, read_traces(target.listing).times, history, reached)
+def _refine(
+    context: PlanningContext, case: CommitEvidence, target: CommitTarget, history: History, reached: Reached
+) -> bool:
+    by_the_clock(context, case.evidence, read_traces(target.listing).times, history, reached)
     return False
 
 
 def _wheel_guesses(case: CommitEvidence, target: CommitTarget) -> list[Candidate]:
     traces: WheelTraces = read_traces(target.listing)
     marks = wheel_marks(traces)
-    return untried([*guesses(marks, "commit"), _commit_time(case, marks)])
+    return untried([*candidates(marks, "commit"), _commit_time(case, marks)])
 
 
-def _sdist_guesses(workshop: Context, case: CommitEvidence, target: CommitTarget) -> list[Candidate]:
-    with workshop.blobs.path(target.file.sha256).open("rb") as file:
+def _sdist_guesses(context: PlanningContext, case: CommitEvidence, target: CommitTarget) -> list[Candidate]:
+    with context.blobs.path(target.file.sha256).open("rb") as file:
         traces = read_sdist_traces(target.listing, file.read(GZIP_HEADER))
     marks = Marks(target.what, traces.times, traces.uniform_time, traces.source_umask, traces.generated_umask)
-    first, *others = guesses(marks, "commit")
+    first, *others = candidates(marks, "commit")
     if traces.gzip_time is not None and traces.uniform_time is None:
         sentence = (
             f"The header of the published {target.what} carries the time {shown_time(traces.gzip_time)}, which "
             "may be SOURCE_DATE_EPOCH."
         )
-        others = [epoch_guess(marks, "header-time", traces.gzip_time, sentence)]
+        others = [epoch_candidate(marks, "header-time", traces.gzip_time, sentence)]
     return untried([first, *others, _commit_time(case, marks)])
 
 
@@ -237,37 +239,37 @@ def _commit_time(case: CommitEvidence, marks: Marks) -> Candidate:
         f"Should the build have had the commit's own time as SOURCE_DATE_EPOCH, as release scripts often set it: "
         f"{shown_time(seconds)}."
     )
-    return epoch_guess(marks, "commit-time", seconds, sentence, recorded=False)
+    return epoch_candidate(marks, "commit-time", seconds, sentence, recorded=False)
 
 
 def _furnished(
-    workshop: Context, case: CommitEvidence, target: CommitTarget, interpreter: Interpreter
+    context: PlanningContext, case: CommitEvidence, target: CommitTarget, interpreter: Interpreter
 ) -> tuple[BuildInputs, str]:
-    environment = workshop.environments.get(f"{interpreter.environment}-git")
+    environment = context.environments.get(f"{interpreter.environment}-git")
     commit, uploaded = case.tree.commit, upload_time(target.file, target.what)
-    bench = BuildInputs(
+    build_inputs = BuildInputs(
         purl=case.artifact.purl,
         filename=target.file.filename,
         source=Source(kind=SourceKind.GIT, uri=commit.repository, digest={"gitCommit": commit.sha}),
         tree=case.checkout,
         system=case.system,
         toolchain=EnvironmentRef(name=environment.name, sha256=environment.sha256),
-        program=workshop.programs.program_input("pypi"),
-        uv=workshop.uv_input(),
-        requirements=parameters(workshop, REQUIREMENTS, b""),
+        program=context.programs.program_input("pypi"),
+        uv=context.uv_input(),
+        requirements=parameters(context, REQUIREMENTS, b""),
         dependencies=(),
-        limits=workshop.limits(),
-        sandbox=workshop.sandbox,
+        limits=context.limits(),
+        sandbox=context.sandbox,
         product=target.product,
         chosen=chosen_tools(
-            python_of(environment), len(workshop.interpreters), case.tools.held if case.tools else _held(case)
+            python_of(environment), len(context.interpreters), case.tools.held if case.tools else _held(case)
         ),
     )
     said: list[str] = []
     if case.tools is not None and target.product is Product.WHEEL:
         setup = case.tools.setup
-        bench = replace(
-            bench,
+        build_inputs = replace(
+            build_inputs,
             setup_options=setup.options if setup else None,
             setup_script=setup is None or setup.has_script,
             windows=case.tools.windows,
@@ -275,11 +277,11 @@ def _furnished(
         )
         said = case.tools.sentences
     not_after = uploaded if case.tools is None else max(uploaded, case.tools.not_after)
-    bench, notes = resolve_requirements(
-        workshop, bench, case.requirements, python=python_of(environment), not_after=not_after
+    build_inputs, notes = resolve_requirements(
+        context, build_inputs, case.requirements, python=python_of(environment), not_after=not_after
     )
     about = with_what(case.system, case.generator, interpreter.python, uploaded)
-    return bench, " ".join((_checked_out(case.checkout), about, *said, *notes))
+    return build_inputs, " ".join((_checked_out(case.checkout), about, *said, *notes))
 
 
 def _held(case: CommitEvidence) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rebuilder.ecosystems.pypi.context import Context
+from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.evidence import texts_below
 from rebuilder.ecosystems.pypi.file_times import normal_path
 from rebuilder.ecosystems.pypi.listing import inspect
@@ -32,19 +32,19 @@ class CommitListing:
         return self.listing.texts.get(f"{self.top}/{name}" if self.top else name)
 
 
-def list_commit(workshop: Context, tree: SourceTree, sdist: Inspection | None) -> CommitListing:
+def list_commit(context: PlanningContext, tree: SourceTree, sdist: Inspection | None) -> CommitListing:
     """List a commit.
 
     Raises:
         NotRebuildable: the listing was cut short.
     """
     archive = archive_input(tree)
-    [listing] = inspect(workshop, [archive], texts=texts_below(""))
+    [listing] = inspect(context, [archive], texts=texts_below(""))
     if not listing.readable:
         raise NotRebuildable(Verdict.UNSUPPORTED, f"The files of the commit {tree.commit.sha} cannot be listed.")
     top = project_directory(listing, sdist) if sdist is not None else ""
     if top:
-        [listing] = inspect(workshop, [archive], texts=texts_below(top))
+        [listing] = inspect(context, [archive], texts=texts_below(top))
     return CommitListing(listing, top)
 
 

@@ -56,7 +56,7 @@ class Notebook:
 
 
 @dataclass(frozen=True)
-class Context:
+class PlanningContext:
     """The parts a rebuild of a wheel is prepared with; see :class:`rebuilder.ecosystems.pypi.ecosystem.PyPI`."""
 
     fetcher: Fetcher

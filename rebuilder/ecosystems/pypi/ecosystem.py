@@ -9,7 +9,7 @@ from typing import Literal
 from packaging.version import Version
 
 from rebuilder.ecosystems.pypi.commit_hypotheses import infer_from_commit
-from rebuilder.ecosystems.pypi.context import MAX_FILE_BYTES, Context
+from rebuilder.ecosystems.pypi.context import MAX_FILE_BYTES, PlanningContext
 from rebuilder.ecosystems.pypi.evidence import collect
 from rebuilder.ecosystems.pypi.hypotheses import infer, learn
 from rebuilder.ecosystems.pypi.interpreter_choice import INTERPRETERS, Interpreter
@@ -79,7 +79,7 @@ class PyPI:
             clock: Whether it matters where only times in the archive are left.
         """
         self._index = SimpleIndex(index_url, fetcher)
-        self._workshop = Context(
+        self._workshop = PlanningContext(
             fetcher=fetcher,
             blobs=blobs,
             programs=programs,

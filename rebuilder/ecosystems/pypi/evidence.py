@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from rebuilder.ecosystems.pypi.attestations import provenance_document
 from rebuilder.ecosystems.pypi.command_line import name_parts
-from rebuilder.ecosystems.pypi.context import Context
+from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.listing import inspect
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable, quoted
 from rebuilder.ecosystems.pypi.releases import to_verify
@@ -38,7 +38,7 @@ _SOURCE_TEXTS = ("pyproject.toml", "PKG-INFO", "setup.py", "setup.cfg")
 
 
 def collect(
-    workshop: Context, project: Project, release: Sequence[ReleaseFile], filename: str | None
+    context: PlanningContext, project: Project, release: Sequence[ReleaseFile], filename: str | None
 ) -> list[Evidence]:
     """One value per file that is to be verified: those asked for, or all pure wheels of the release.
 
@@ -46,10 +46,12 @@ def collect(
         UnavailableError: a file cannot be downloaded, or the index gives no digest for it.
     """
     chosen = [each for each in release if each.filename == filename] if filename is not None else to_verify(release)
-    return [_evidence(workshop, project, release, each) for each in chosen]
+    return [_evidence(context, project, release, each) for each in chosen]
 
 
-def _evidence(workshop: Context, project: Project, release: Sequence[ReleaseFile], file: ReleaseFile) -> Evidence:
+def _evidence(
+    context: PlanningContext, project: Project, release: Sequence[ReleaseFile], file: ReleaseFile
+) -> Evidence:
     published = file.published
     if published is None:
         raise UnavailableError(
@@ -64,7 +66,7 @@ def _evidence(workshop: Context, project: Project, release: Sequence[ReleaseFile
         version=version,
         file=published,
     )
-    served = provenance_document(workshop, published)
+    served = provenance_document(context, published)
     evidence = Evidence(
         artifact=artifact,
         index_sha256=project.document_sha256,
@@ -73,15 +75,15 @@ def _evidence(workshop: Context, project: Project, release: Sequence[ReleaseFile
         notes=(*_notes(published), *served.notes),
     )
     try:
-        _check_size(workshop, published)
+        _check_size(context, published)
         if not file.is_wheel:
-            return _alone(workshop, evidence, _start(alone=not any(each.is_wheel for each in release)))
+            return _alone(context, evidence, _start(alone=not any(each.is_wheel for each in release)))
         _check_kind(file)
         source = _source(release)
         if source is None:
-            return _alone(workshop, evidence, _no_source(file))
-        _check_size(workshop, source)
-        return _inspected(workshop, evidence, published, source)
+            return _alone(context, evidence, _no_source(file))
+        _check_size(context, source)
+        return _inspected(context, evidence, published, source)
     except NotRebuildable as stopped:
         return evidence.replace(obstacle=stopped.obstacle)
 
@@ -146,11 +148,11 @@ def _source(release: Sequence[ReleaseFile]) -> PublishedFile | None:
     return source
 
 
-def _check_size(workshop: Context, file: PublishedFile) -> None:
-    if file.size is not None and file.size > workshop.max_file_bytes:
+def _check_size(context: PlanningContext, file: PublishedFile) -> None:
+    if file.size is not None and file.size > context.max_file_bytes:
         raise NotRebuildable(
             Verdict.UNSUPPORTED,
-            f"{file.filename} has {file.size:,} bytes; files up to {workshop.max_file_bytes:,} bytes are taken.",
+            f"{file.filename} has {file.size:,} bytes; files up to {context.max_file_bytes:,} bytes are taken.",
         )
 
 
@@ -159,11 +161,11 @@ def _no_source(file: ReleaseFile) -> Obstacle:
     return Obstacle(verdict=Verdict.INPUTS_MISSING, sentence=sentence)
 
 
-def _alone(workshop: Context, evidence: Evidence, obstacle: Obstacle) -> Evidence:
+def _alone(context: PlanningContext, evidence: Evidence, obstacle: Obstacle) -> Evidence:
     """A file that follows from nothing else published: it is listed all the same, since a commit may give it."""
     file = evidence.artifact.file
-    workshop.fetcher.file(file.url, sha256=file.sha256, max_bytes=workshop.max_file_bytes)
-    [listing] = inspect(workshop, [as_input(file)], texts=(*WHEEL_TEXTS, *texts_below(_usual_top(file))))
+    context.fetcher.file(file.url, sha256=file.sha256, max_bytes=context.max_file_bytes)
+    [listing] = inspect(context, [as_input(file)], texts=(*WHEEL_TEXTS, *texts_below(_usual_top(file))))
     return evidence.replace(artifact_inspection=listing, obstacle=obstacle)
 
 
@@ -178,15 +180,15 @@ def as_input(file: PublishedFile) -> Input:
     )
 
 
-def _inspected(workshop: Context, evidence: Evidence, wheel: PublishedFile, source: PublishedFile) -> Evidence:
+def _inspected(context: PlanningContext, evidence: Evidence, wheel: PublishedFile, source: PublishedFile) -> Evidence:
     for each in (wheel, source):
-        workshop.fetcher.file(each.url, sha256=each.sha256, max_bytes=workshop.max_file_bytes)
+        context.fetcher.file(each.url, sha256=each.sha256, max_bytes=context.max_file_bytes)
     usual_top = _usual_top(source)
-    listings = inspect(workshop, [as_input(wheel), as_input(source)], texts=(*WHEEL_TEXTS, *texts_below(usual_top)))
+    listings = inspect(context, [as_input(wheel), as_input(source)], texts=(*WHEEL_TEXTS, *texts_below(usual_top)))
     top = top_directory(listings[1])
     if top != usual_top:
-        listings[1:] = inspect(workshop, [as_input(source)], texts=texts_below(top))
-    served = provenance_document(workshop, source)
+        listings[1:] = inspect(context, [as_input(source)], texts=texts_below(top))
+    served = provenance_document(context, source)
     found = evidence.replace(
         notes=(*evidence.notes, *served.notes, *filter(None, [served.refused])),
         source_provenance_sha256=served.document,

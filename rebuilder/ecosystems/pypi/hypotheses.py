@@ -9,10 +9,10 @@ from functools import partial
 
 from rebuilder.ecosystems.pypi.build_environment import parameters, resolve_requirements
 from rebuilder.ecosystems.pypi.build_inputs import REQUIREMENTS, BuildInputs, chosen_tools
-from rebuilder.ecosystems.pypi.candidates import Marks, guesses, with_what
+from rebuilder.ecosystems.pypi.candidates import Marks, candidates, with_what
 from rebuilder.ecosystems.pypi.clock_candidates import by_the_clock
 from rebuilder.ecosystems.pypi.command_line import own_directory
-from rebuilder.ecosystems.pypi.context import Context
+from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.interpreter_choice import Interpreter, choose, named_python, python_of
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.priors import Priors
@@ -52,40 +52,40 @@ class WheelEvidence:
     uploaded: datetime
 
 
-def infer(workshop: Context, evidence: Evidence, history: History) -> Obstacle | None:
+def infer(context: PlanningContext, evidence: Evidence, history: History) -> Obstacle | None:
     """Plan the step from the source archive to the wheel; see :mod:`rebuilder.model.history`."""
     if evidence.obstacle is not None:
         return evidence.obstacle
     try:
-        case = workshop.notebook.once(evidence, "wheel", lambda: _case(evidence))
+        case = context.notebook.once(evidence, "wheel", lambda: _case(evidence))
         named = named_python(case.wheel)
         tried = [each.hypothesis.name for each in history.attempts]
         try_candidates(
             history,
-            _priors(workshop, case).ordered(_guesses(case), tried),
+            _priors(context, case).ordered(_guesses(case), tried),
             interpreters=choose(
                 evidence.artifact.file.requires_python,
                 case.uploaded,
                 named=named.python if named else None,
                 tools=case.tools.versions,
-                interpreters=workshop.interpreters,
+                interpreters=context.interpreters,
             ),
-            resolve=lambda interpreter: workshop.notebook.once(
-                evidence, ("wheel", interpreter.environment), lambda: _furnished(workshop, case, interpreter)
+            resolve=lambda interpreter: context.notebook.once(
+                evidence, ("wheel", interpreter.environment), lambda: _furnished(context, case, interpreter)
             ),
-            refine=partial(_refine, workshop, case, history),
+            refine=partial(_refine, context, case, history),
         )
     except NotRebuildable as stopped:
         return stopped.obstacle
     return None
 
 
-def learn(workshop: Context, evidence: Evidence, attempts: Iterable[Attempt]) -> None:
-    """Remember which guess confirmed a wheel, if one did, so that it comes first for wheels like it."""
+def learn(context: PlanningContext, evidence: Evidence, attempts: Iterable[Attempt]) -> None:
+    """Remember which candidate confirmed a wheel, if one did, so that it comes first for wheels like it."""
     if evidence.obstacle is not None:
         return
     try:
-        case = workshop.notebook.once(evidence, "wheel", lambda: _case(evidence))
+        case = context.notebook.once(evidence, "wheel", lambda: _case(evidence))
     except NotRebuildable:
         return
     found = _guesses(case)
@@ -93,23 +93,23 @@ def learn(workshop: Context, evidence: Evidence, attempts: Iterable[Attempt]) ->
         name = attempt.hypothesis.name.partition("-python")[0]
         confirms = attempt.comparison is not None and attempt.comparison.level is not Level.DIFFERENT
         if confirms and not attempt.repeat and name in {each.name for each in found}:
-            _priors(workshop, case).came_out(found, name)
+            _priors(context, case).came_out(found, name)
             return
 
 
 def _guesses(case: WheelEvidence) -> list[Candidate]:
-    return guesses(wheel_marks(case.traces), "source archive")
+    return candidates(wheel_marks(case.traces), "source archive")
 
 
-def _priors(workshop: Context, case: WheelEvidence) -> Priors:
-    return Priors(workshop.facts, case.traces.generator)
+def _priors(context: PlanningContext, case: WheelEvidence) -> Priors:
+    return Priors(context.facts, case.traces.generator)
 
 
-def _refine(workshop: Context, case: WheelEvidence, history: History, reached: Reached) -> bool:
+def _refine(context: PlanningContext, case: WheelEvidence, history: History, reached: Reached) -> bool:
     published = Published(case.evidence, case.wheel, case.traces, case.tools)
-    if second_look(workshop, published, history, reached):
+    if second_look(context, published, history, reached):
         return True
-    by_the_clock(workshop, case.evidence, case.traces.times, history, reached)
+    by_the_clock(context, case.evidence, case.traces.times, history, reached)
     return False
 
 
@@ -166,10 +166,10 @@ def upload_time(file: PublishedFile, what: str) -> datetime:
     return file.uploaded
 
 
-def _furnished(workshop: Context, case: WheelEvidence, interpreter: Interpreter) -> tuple[BuildInputs, str]:
-    environment = workshop.environments.get(interpreter.environment)
+def _furnished(context: PlanningContext, case: WheelEvidence, interpreter: Interpreter) -> tuple[BuildInputs, str]:
+    environment = context.environments.get(interpreter.environment)
     artifact, source, tools = case.evidence.artifact, case.source_file, case.tools
-    bench = BuildInputs(
+    build_inputs = BuildInputs(
         purl=artifact.purl,
         filename=artifact.filename,
         source=case.origin,
@@ -185,26 +185,26 @@ def _furnished(workshop: Context, case: WheelEvidence, interpreter: Interpreter)
         ),
         system=tools.system,
         toolchain=EnvironmentRef(name=environment.name, sha256=environment.sha256),
-        program=workshop.programs.program_input("pypi"),
-        uv=workshop.uv_input(),
-        requirements=parameters(workshop, REQUIREMENTS, b""),
+        program=context.programs.program_input("pypi"),
+        uv=context.uv_input(),
+        requirements=parameters(context, REQUIREMENTS, b""),
         dependencies=(),
-        limits=workshop.limits(),
-        sandbox=workshop.sandbox,
+        limits=context.limits(),
+        sandbox=context.sandbox,
         setup_options=tools.setup.options if tools.setup else None,
         setup_script=tools.setup is None or tools.setup.has_script,
         lacks=tools.lacks,
         setup_path=case.setup_path,
         windows=tools.windows,
-        chosen=chosen_tools(python_of(environment), len(workshop.interpreters), tools.held),
+        chosen=chosen_tools(python_of(environment), len(context.interpreters), tools.held),
     )
-    bench, notes = resolve_requirements(
-        workshop, bench, tools.requirements, python=python_of(environment), not_after=tools.not_after
+    build_inputs, notes = resolve_requirements(
+        context, build_inputs, tools.requirements, python=python_of(environment), not_after=tools.not_after
     )
     about = with_what(tools.system, case.traces.generator, interpreter.python, case.uploaded)
     named = named_python(case.wheel)
     said = [named.sentence] if named is not None else []
-    return bench, " ".join((about, *said, interpreter.reason, *tools.sentences, *notes))
+    return build_inputs, " ".join((about, *said, interpreter.reason, *tools.sentences, *notes))
 
 
 def wheel_marks(traces: WheelTraces) -> Marks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rebuilder.ecosystems.pypi.context import Context
+from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.model.definition import Input
 from rebuilder.model.inspection import Inspection
@@ -12,31 +12,33 @@ from rebuilder.model.value import canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
 
 
-def inspect(workshop: Context, archives: Sequence[Input], *, texts: Sequence[str]) -> list[Inspection]:
+def inspect(context: PlanningContext, archives: Sequence[Input], *, texts: Sequence[str]) -> list[Inspection]:
     """List archives inside the sandbox; what an earlier run found out is not asked again.
 
     Args:
-        workshop: What to list with.
+        context: What to list with.
         archives: Already among the blobs; their names are used in sentences.
         texts: Patterns of the members whose text is wanted; a star matches slashes too.
 
     Raises:
         NotRebuildable: the listing was cut short by a limit or failed.
     """
-    program = workshop.programs.program_input("archive")
+    program = context.programs.program_input("archive")
     question = {"inspect": [each.sha256 for each in archives], "texts": list(texts), "program": program.sha256}
     key = sha256_hex(canonical_json(question))
-    document = workshop.facts.get(key)
+    document = context.facts.get(key)
     if document is None:
-        document = _run_inspection(workshop, archives, texts)
-        workshop.facts.put(key, document)
+        document = _run_inspection(context, archives, texts)
+        context.facts.put(key, document)
     return [Inspection.model_validate(each) for each in document]
 
 
-def _run_inspection(workshop: Context, archives: Sequence[Input], texts: Sequence[str]) -> list[dict[str, object]]:
+def _run_inspection(
+    context: PlanningContext, archives: Sequence[Input], texts: Sequence[str]
+) -> list[dict[str, object]]:
     wanted = [f"--text={pattern}" for pattern in texts]
     paths = [each.path for each in archives]
-    result = workshop.programs.run("archive", "inspect_archive", [*paths, *wanted], inputs=archives)
+    result = context.programs.run("archive", "inspect_archive", [*paths, *wanted], inputs=archives)
     names = " and ".join(each.name for each in archives)
     document = result.document
     listings = document.get("archives") if isinstance(document, dict) else None

@@ -1,4 +1,4 @@
-"""Which guess came out how often, by what packed the wheel: the order of guesses is learned from the ledger."""
+"""Which candidate came out how often, by what packed the wheel: the order of candidates is learned from the ledger."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ENOUGH = 8
 
 
 class Priors:
-    """What came out before, for wheels of one packer whose times suggest the same first guess.
+    """What came out before, for wheels of one packer whose times suggest the same first candidate.
 
     Args:
         facts: Where it is kept; results of several processes may overtake each other, which does no harm.
@@ -25,42 +25,44 @@ class Priors:
         self._facts = facts
         self._packer = f"{packer.name} {packer.version.partition('.')[0]}" if packer else "an unnamed tool"
 
-    def ordered(self, guesses: Sequence[Candidate], tried: Sequence[str] = ()) -> list[Candidate]:
-        """The guesses, the one that came out most often first; as they are while little is known.
+    def ordered(self, candidates: Sequence[Candidate], tried: Sequence[str] = ()) -> list[Candidate]:
+        """The candidates, the one that came out most often first; as they are while little is known.
 
         Args:
-            guesses: In the order the wheel suggests.
+            candidates: In the order the wheel suggests.
             tried: Names of those that were tried for this wheel: they stay first, whatever came out meanwhile.
         """
-        likeliest = self._likeliest(guesses)
-        return sorted(likeliest, key=lambda guess: tried.index(guess.name) if guess.name in tried else len(tried))
+        likeliest = self._likeliest(candidates)
+        return sorted(
+            likeliest, key=lambda candidate: tried.index(candidate.name) if candidate.name in tried else len(tried)
+        )
 
-    def _likeliest(self, guesses: Sequence[Candidate]) -> list[Candidate]:
-        wins = self._wins(guesses)
+    def _likeliest(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        wins = self._wins(candidates)
         total = sum(wins.values())
         if total < _ENOUGH:
-            return list(guesses)
-        ordered = sorted(guesses, key=lambda guess: -wins.get(guess.name, 0))
-        if ordered[0] is not guesses[0]:
+            return list(candidates)
+        ordered = sorted(candidates, key=lambda candidate: -wins.get(candidate.name, 0))
+        if ordered[0] is not candidates[0]:
             first = ordered[0]
             sentence = f"This came out for {wins[first.name]} of {total} wheels of {self._packer} with such times."
             ordered[0] = replace(first, sentence=f"{first.sentence} {sentence}")
         return ordered
 
-    def came_out(self, guesses: Sequence[Candidate], name: str) -> None:
-        """Remember which of the guesses confirmed a wheel.
+    def came_out(self, candidates: Sequence[Candidate], name: str) -> None:
+        """Remember which of the candidates confirmed a wheel.
 
         Args:
-            guesses: All of them, in the order the wheel suggests.
+            candidates: All of them, in the order the wheel suggests.
             name: Of the one.
         """
-        if len(guesses) > 1:
-            wins = self._wins(guesses)
-            self._facts.put(self._key(guesses), wins | {name: wins.get(name, 0) + 1})
+        if len(candidates) > 1:
+            wins = self._wins(candidates)
+            self._facts.put(self._key(candidates), wins | {name: wins.get(name, 0) + 1})
 
-    def _wins(self, guesses: Sequence[Candidate]) -> dict[str, int]:
-        kept = self._facts.get(self._key(guesses)) if len(guesses) > 1 else None
+    def _wins(self, candidates: Sequence[Candidate]) -> dict[str, int]:
+        kept = self._facts.get(self._key(candidates)) if len(candidates) > 1 else None
         return {name: number for name, number in kept.items() if isinstance(number, int)} if kept else {}
 
-    def _key(self, guesses: Sequence[Candidate]) -> str:
-        return f"experience {self._packer}: {guesses[0].name}"
+    def _key(self, candidates: Sequence[Candidate]) -> str:
+        return f"experience {self._packer}: {candidates[0].name}"

@@ -1,4 +1,4 @@
-"""Which guesses are tried on which Python, and when that is enough."""
+"""Which candidates are tried on which Python, and when that is enough."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Candidate:
 
     name: str
     sentence: str
-    circumstances: BuildConditions
+    conditions: BuildConditions
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Reached:
     """An attempt with what it was made of."""
 
     attempt: Attempt
-    guess: Candidate
-    bench: BuildInputs
+    candidate: Candidate
+    build_inputs: BuildInputs
     about: str
-    """Sentences about the bench."""
+    """Sentences about the build_inputs."""
 
 
 Refine = Callable[[Reached], bool]
@@ -38,44 +38,44 @@ Refine = Callable[[Reached], bool]
 
 def try_candidates(
     history: History,
-    guesses: Sequence[Candidate],
+    candidates: Sequence[Candidate],
     *,
     interpreters: Sequence[Interpreter],
     resolve: Callable[[Interpreter], tuple[BuildInputs, str]],
     refine: Refine | None = None,
 ) -> None:
-    """Try every guess on the likeliest Python, until one is settled; on the next one only if nothing was built.
+    """Try every candidate on the likeliest Python, until one is settled; on the next one only if nothing was built.
 
     Args:
         history: What was tried; see :mod:`rebuilder.model.history`.
-        guesses: Likeliest first.
+        candidates: Likeliest first.
         interpreters: The same; see :func:`rebuilder.ecosystems.pypi.interpreter_choice.choose`.
-        resolve: Gives all but the circumstances, and sentences about it.
-        refine: Asked to go on when no guess gave every byte.
+        resolve: Gives all but the conditions, and sentences about it.
+        refine: Asked to go on when no candidate gave every byte.
 
     Raises:
         NotRebuildable: ``resolve`` found something in the way.
     """
     for number, interpreter in enumerate(interpreters):
-        bench, about = resolve(interpreter)
+        build_inputs, about = resolve(interpreter)
         differing: list[Reached] = []
-        for guess in guesses:
+        for candidate in candidates:
             attempt = history.of(
                 Hypothesis(
-                    name=guess.name if number == 0 else f"{guess.name}-python{interpreter.python}",
-                    sentence=f"{guess.sentence} {about}",
-                    definition=build_definition(bench, guess.circumstances),
-                    replayed=replayed(bench, guess.circumstances),
-                    lacks=bench.lacks,
+                    name=candidate.name if number == 0 else f"{candidate.name}-python{interpreter.python}",
+                    sentence=f"{candidate.sentence} {about}",
+                    definition=build_definition(build_inputs, candidate.conditions),
+                    replayed=replayed(build_inputs, candidate.conditions),
+                    lacks=build_inputs.lacks,
                 )
             )
             if _is_settled(attempt):
                 if refine is not None:
-                    refine(Reached(attempt, guess, bench, about))
+                    refine(Reached(attempt, candidate, build_inputs, about))
                 return
             if attempt.rebuilt is None:
                 break  # it will fail with other times too; perhaps not on another Python
-            differing.append(Reached(attempt, guess, bench, about))
+            differing.append(Reached(attempt, candidate, build_inputs, about))
         if differing:
             if refine is not None:
                 any(map(refine, differing))
@@ -83,7 +83,7 @@ def try_candidates(
 
 
 def _is_settled(attempt: Attempt) -> bool:
-    """Whether another guess could only do worse: the content is confirmed, or a limit was reached."""
+    """Whether another candidate could only do worse: the content is confirmed, or a limit was reached."""
     if attempt.run.outcome is Outcome.TIMED_OUT:
         return True
     return attempt.comparison is not None and attempt.comparison.level is not Level.DIFFERENT

@@ -16,7 +16,7 @@ from packaging.version import InvalidVersion, Version
 from rebuilder.ecosystems.pypi.build_environment import resolve_requirements
 from rebuilder.ecosystems.pypi.build_inputs import BuildInputs, build_definition, held_tool, replayed
 from rebuilder.ecosystems.pypi.command_line import retag_options
-from rebuilder.ecosystems.pypi.context import Context
+from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.evidence import WHEEL_TEXTS
 from rebuilder.ecosystems.pypi.interpreter_choice import python_of
 from rebuilder.ecosystems.pypi.listing import inspect
@@ -53,7 +53,7 @@ class _Change:
 
     name: str
     sentence: str
-    bench: BuildInputs
+    build_inputs: BuildInputs
     requirements: Requirements
 
 
@@ -68,11 +68,11 @@ class Published:
     """What it was built with, as far as it says."""
 
 
-def second_look(workshop: Context, published: Published, history: History, reached: Reached) -> bool:
+def second_look(context: PlanningContext, published: Published, history: History, reached: Reached) -> bool:
     """Try the build again with everything changed that an attempt shows; whether that confirmed the content.
 
     Args:
-        workshop: What to look at the attempt with.
+        context: What to look at the attempt with.
         published: What it is to come out as.
         history: What was tried.
         reached: The attempt; one whose content is another is looked at.
@@ -80,10 +80,10 @@ def second_look(workshop: Context, published: Published, history: History, reach
     attempt = reached.attempt
     if attempt.rebuilt is None or attempt.comparison is None or attempt.comparison.level is not Level.DIFFERENT:
         return False
-    shown = workshop.notebook.once(
+    shown = context.notebook.once(
         published.evidence,
         ("second look", attempt.hypothesis.definition.digest, attempt.rebuilt.filename, attempt.rebuilt.sha256),
-        lambda: _changed_build(workshop, published, reached),
+        lambda: _changed_build(context, published, reached),
     )
     if shown is None:
         return False
@@ -91,83 +91,90 @@ def second_look(workshop: Context, published: Published, history: History, reach
     return answer.comparison is not None and answer.comparison.level is not Level.DIFFERENT
 
 
-def _changed_build(workshop: Context, published: Published, reached: Reached) -> Hypothesis | None:
+def _changed_build(context: PlanningContext, published: Published, reached: Reached) -> Hypothesis | None:
     """The build with everything changed that the attempt shows; None when that is nothing, or cannot be had."""
-    bench, tools = reached.bench, published.tools
+    build_inputs, tools = reached.build_inputs, published.tools
     said: list[str] = []
     names: list[str] = []
     requirements = tools.requirements
-    for change in _changes(workshop, published.wheel, published.traces, requirements, reached):
+    for change in _changes(context, published.wheel, published.traces, requirements, reached):
         names.append(change.name)
         said.append(change.sentence)
-        bench, requirements = change.bench, change.requirements
-        reached = replace(reached, bench=bench)
+        build_inputs, requirements = change.build_inputs, change.requirements
+        reached = replace(reached, build_inputs=build_inputs)
     if not said:
         return None
-    python = python_of(workshop.environments.by_digest(bench.toolchain.sha256))
+    python = python_of(context.environments.by_digest(build_inputs.toolchain.sha256))
     try:
-        bench, notes = resolve_requirements(workshop, bench, requirements, python=python, not_after=tools.not_after)
+        build_inputs, notes = resolve_requirements(
+            context, build_inputs, requirements, python=python, not_after=tools.not_after
+        )
     except NotRebuildable:
         return None
     return Hypothesis(
-        name=f"{reached.guess.name}-{'-'.join(names)}",
-        sentence=" ".join((*said, reached.guess.sentence, reached.about, *notes)),
-        definition=build_definition(bench, reached.guess.circumstances),
-        replayed=replayed(bench, reached.guess.circumstances),
-        lacks=bench.lacks,
+        name=f"{reached.candidate.name}-{'-'.join(names)}",
+        sentence=" ".join((*said, reached.candidate.sentence, reached.about, *notes)),
+        definition=build_definition(build_inputs, reached.candidate.conditions),
+        replayed=replayed(build_inputs, reached.candidate.conditions),
+        lacks=build_inputs.lacks,
     )
 
 
 def _changes(
-    workshop: Context, wheel: Inspection, traces: WheelTraces, requirements: Requirements, reached: Reached
+    context: PlanningContext, wheel: Inspection, traces: WheelTraces, requirements: Requirements, reached: Reached
 ) -> Iterator[_Change]:
     """What the attempt shows, each from what the one before left."""
-    bench, rebuilt = reached.bench, reached.attempt.rebuilt
+    build_inputs, rebuilt = reached.build_inputs, reached.attempt.rebuilt
     if rebuilt is None:
         return
-    version = told_version(bench, rebuilt.filename)
+    version = told_version(build_inputs, rebuilt.filename)
     if version is not None:
-        bench = replace(bench, pretended=version)
+        build_inputs = replace(build_inputs, pretended=version)
         sentence = (
-            f"The rebuild has version {_version(rebuilt.filename)}, the published wheel {_version(bench.filename)}: "
+            f"The rebuild has version {_version(rebuilt.filename)}, "
+            f"the published wheel {_version(build_inputs.filename)}: "
             f"{' and '.join(name for name, _ in version)} gives it to the plug-in that the source asks for."
         )
-        yield _Change("version", sentence, bench, requirements)
+        yield _Change("version", sentence, build_inputs, requirements)
         return  # nearly every generated file has it in, and so says nothing else
     generator = traces.generator.name if traces.generator is not None else ""
     # setuptools has options for this, and a wheel package beside it may change what it writes.
-    options = () if generator in {"bdist_wheel", "setuptools"} else retag_options(rebuilt.filename, bench.filename)
+    options = (
+        () if generator in {"bdist_wheel", "setuptools"} else retag_options(rebuilt.filename, build_inputs.filename)
+    )
     if options:
-        bench = replace(bench, retagged=(rebuilt.filename, options))
+        build_inputs = replace(build_inputs, retagged=(rebuilt.filename, options))
         requirements = replace(
             requirements, requirements=(*requirements.requirements, _RETAGS), alternatives=(), stand_in=None
         )
         sentence = f"The backend calls the wheel {rebuilt.filename}: wheel tags {' '.join(options)} was run on it."
-        yield _Change("retagged", sentence, bench, requirements)
-    used = next((each.version for each in bench.dependencies if canonicalize_name(each.name) == "setuptools"), None)
+        yield _Change("retagged", sentence, build_inputs, requirements)
+    used = next(
+        (each.version for each in build_inputs.dependencies if canonicalize_name(each.name) == "setuptools"), None
+    )
     if used is None or generator != "bdist_wheel":
         return
     file = Input(role=Role.PARAMETERS, name=rebuilt.filename, sha256=rebuilt.sha256, path="/inputs/rebuilt.whl")
-    [listing] = inspect(workshop, [file], texts=WHEEL_TEXTS)
+    [listing] = inspect(context, [file], texts=WHEEL_TEXTS)
     found = ends_of(read_shape(wheel, traces, None), read_shape(listing, read_traces(listing), None), used)
     if found.rules:
-        bench = replace(bench, chosen=(*bench.chosen, held_tool(f"setuptools {found.specifier}")))
-        yield _Change("description", found.sentence, bench, narrowed(requirements, found))
+        build_inputs = replace(build_inputs, chosen=(*build_inputs.chosen, held_tool(f"setuptools {found.specifier}")))
+        yield _Change("description", found.sentence, build_inputs, narrowed(requirements, found))
 
 
 _RETAGS = "wheel>=0.40"
 """The first that has ``wheel tags``."""
 
 
-def told_version(bench: BuildInputs, rebuilt: str) -> tuple[tuple[str, str], ...] | None:
+def told_version(build_inputs: BuildInputs, rebuilt: str) -> tuple[tuple[str, str], ...] | None:
     """Variables that give plug-ins the version of the file name, where the rebuild has another one."""
-    published = _version(bench.filename)
+    published = _version(build_inputs.filename)
     try:
-        if bench.pretended or Version(published) == Version(_version(rebuilt)):
+        if build_inputs.pretended or Version(published) == Version(_version(rebuilt)):
             return None
     except InvalidVersion:
         return None
-    names = {canonicalize_name(each.name) for each in bench.dependencies}
+    names = {canonicalize_name(each.name) for each in build_inputs.dependencies}
     variables = {VARIABLES[name] for name in names & VARIABLES.keys()}
     return tuple((each, published) for each in sorted(variables)) or None
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from rebuilder.ecosystems.pypi.build_inputs import Product
 from rebuilder.ecosystems.pypi.commit_hypotheses import targets_of
 from rebuilder.ecosystems.pypi.commit_listing import CommitListing, archive_input, list_commit
-from rebuilder.ecosystems.pypi.context import Context
+from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.evidence import as_input
 from rebuilder.ecosystems.pypi.listing import inspect
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
@@ -28,7 +28,7 @@ _LARGEST_TEXT = 1 << 20
 """Longer texts are cut where they are listed."""
 
 
-def inspected_changes(workshop: Context, evidence: Evidence, tree: SourceTree) -> tuple[FileChange, ...]:
+def inspected_changes(context: PlanningContext, evidence: Evidence, tree: SourceTree) -> tuple[FileChange, ...]:
     """Compare; see :meth:`rebuilder.ecosystems.protocol.Ecosystem.tree_changes`.
 
     What cannot be listed gives nothing here: building from the commit meets the same obstacle, and tells it.
@@ -37,16 +37,16 @@ def inspected_changes(workshop: Context, evidence: Evidence, tree: SourceTree) -
     if target is None or not target.listing.readable:
         return ()
     try:
-        commit = list_commit(workshop, tree, target.listing)
+        commit = list_commit(context, tree, target.listing)
         ours, theirs = tree_of(target.listing, top_directory(target.listing)), tree_of(commit.listing, commit.top)
-        ours, theirs = _with_texts(workshop, target.file, tree, ours, theirs)
+        ours, theirs = _with_texts(context, target.file, tree, ours, theirs)
     except NotRebuildable:
         return ()
     return explained_changes(ours, theirs, _project(commit, theirs))
 
 
 def _with_texts(
-    workshop: Context, file: PublishedFile, commit: SourceTree, ours: Tree, theirs: Tree
+    context: PlanningContext, file: PublishedFile, commit: SourceTree, ours: Tree, theirs: Tree
 ) -> tuple[Tree, Tree]:
     """Both trees with the texts of the files that are in the source archive and differ."""
     changes = [path for path, change in raw_changes(ours, theirs) if change is not TreeChange.MISSING]
@@ -58,7 +58,7 @@ def _with_texts(
     patterns = [glob.escape(name) for name in names]
     if not patterns:
         return ours, theirs
-    read = inspect(workshop, [as_input(file), archive_input(commit)], texts=patterns)
+    read = inspect(context, [as_input(file), archive_input(commit)], texts=patterns)
     return _texted(ours, read[0]), _texted(theirs, read[1])
 
 
