@@ -8,7 +8,7 @@ from rebuilder.config import Config
 from rebuilder.errors import ExitCode
 
 if TYPE_CHECKING:
-    from rebuilder.doctor.checks import Check
+    from rebuilder.doctor.checks import DoctorCheck
 
 
 def examine(config: Config) -> int:
@@ -24,10 +24,10 @@ def examine(config: Config) -> int:
     return ExitCode.OUR_FAULT if broken else ExitCode.OK
 
 
-def _service(config: Config) -> list[Check]:
+def _service(config: Config) -> list[DoctorCheck]:
     """What the service needs; one line where its part of the program is not installed, which is no fault."""
     from rebuilder.clock import SystemClock
-    from rebuilder.doctor.checks import Check
+    from rebuilder.doctor.checks import DoctorCheck
     from rebuilder.extras import missing_extra
 
     try:
@@ -38,4 +38,4 @@ def _service(config: Config) -> list[Check]:
         missing = missing_extra(error)
         if missing is None:
             raise
-        return [Check(name="service", ok=True, message=f"`rebuilder serve` cannot be run here. {missing}")]
+        return [DoctorCheck(name="service", ok=True, message=f"`rebuilder serve` cannot be run here. {missing}")]

@@ -18,7 +18,7 @@ _PUBLISHED = "/inputs/published-file/file"
 _LONGEST_NAME = 120
 
 
-class Place(Value):
+class CarriedAt(Value):
     """Where the file was found."""
 
     input: str
@@ -29,7 +29,7 @@ class Place(Value):
 class _Answer(Value):
     """What ``find_published`` writes, as far as it is believed."""
 
-    found: tuple[Place, ...] = Field(max_length=20)
+    found: tuple[CarriedAt, ...] = Field(max_length=20)
     whole: bool
 
 

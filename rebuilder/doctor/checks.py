@@ -43,7 +43,7 @@ _PROGRAMS = {
 """Debian package to the program that shows it is there, and what it is for."""
 
 
-class Check(Value):
+class DoctorCheck(Value):
     """One thing that was looked at."""
 
     name: str
@@ -72,7 +72,7 @@ def _registries(config: Config) -> list[RegistryCheck]:
 
 
 @dataclass(frozen=True)
-class Machine:
+class Host:
     """The part of the machine that is looked at; tests give another one."""
 
     system: str = field(default_factory=platform.system)
@@ -93,13 +93,13 @@ class Machine:
 
 @dataclass(frozen=True)
 class _Finding:
-    check: Check
+    check: DoctorCheck
     package: str | None = None
 
 
-def checks(config: Config, machine: Machine | None = None) -> list[Check]:
+def checks(config: Config, machine: Host | None = None) -> list[DoctorCheck]:
     """Look at everything; nothing changes but what is remembered of the guest; the index is asked one question."""
-    here = machine or Machine()
+    here = machine or Host()
     findings = [
         *_platform(here),
         *_sandbox(config, here),
@@ -126,16 +126,16 @@ def _said(
     command: bool = False,
     package: str | None = None,
 ) -> _Finding:
-    return _Finding(Check(name=name, ok=ok, message=message, fix=fix, command=command), package)
+    return _Finding(DoctorCheck(name=name, ok=ok, message=message, fix=fix, command=command), package)
 
 
-def _platform(here: Machine) -> Iterator[_Finding]:
+def _platform(here: Host) -> Iterator[_Finding]:
     yield _said("system", f"This is {here.system}; builds need Linux.", ok=here.system == "Linux")
     version = ".".join(map(str, here.python))
     yield _said("Python", f"Python {version} runs this; 3.11 or newer is needed.", ok=here.python >= (3, 11))
 
 
-def _sandbox(config: Config, here: Machine) -> Iterator[_Finding]:
+def _sandbox(config: Config, here: Host) -> Iterator[_Finding]:
     try:
         yield _said("bubblewrap", f"bubblewrap {here.bubblewrap()} starts sandboxes.")
     except SandboxUnavailableError as error:
@@ -160,7 +160,7 @@ def _sandbox(config: Config, here: Machine) -> Iterator[_Finding]:
         yield _said("guest", **look_at_guest(config, here.guest)._asdict())
 
 
-def _environments(config: Config, here: Machine) -> Iterator[_Finding]:
+def _environments(config: Config, here: Host) -> Iterator[_Finding]:
     for package, (program, purpose) in _PROGRAMS.items():
         place = here.find(program)
         told = f"{place} {purpose}." if place else f"{program}, which {purpose}, is not installed."
@@ -176,7 +176,7 @@ def _environments(config: Config, here: Machine) -> Iterator[_Finding]:
     yield _said("environments", f"{'; '.join(words)}.")
 
 
-def _store(config: Config, here: Machine) -> Iterator[_Finding]:
+def _store(config: Config, here: Host) -> Iterator[_Finding]:
     if problem := _problem(config.store):
         yield _said("store", problem, ok=False, fix="Name another with --store, or let this user write there")
     else:
@@ -347,7 +347,7 @@ def _fix_trust(place: Path | None) -> str:
     return "Name another directory with the setting trust, or run `rebuilder trust update FILE` (see docs/trust.md)"
 
 
-def _settings(config: Config, here: Machine) -> Iterator[_Finding]:
+def _settings(config: Config, here: Host) -> Iterator[_Finding]:
     for each in here.registries(config):
         yield _said(each.name, each.message, ok=each.ok, fix=each.fix)
     settings = sources.apt_settings()

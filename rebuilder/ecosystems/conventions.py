@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from rebuilder.diagnose.case import EcosystemRules
-from rebuilder.ecosystems.package_lists import Named, names_in
+from rebuilder.ecosystems.package_lists import NamedPackages, names_in
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.environments.protocol import Environments
 from rebuilder.model.artifact import Artifact
@@ -138,7 +138,7 @@ class Conventions:
             return None
         return bool(self.version_key(version) < self.version_key(than))
 
-    def collect(self, path: Path, text: str, named: Named) -> None:
+    def collect(self, path: Path, text: str, named: NamedPackages) -> None:
         """Take the projects that a list or a lock file names, and the versions it pins.
 
         The default reads lists of names, one a line.

@@ -19,7 +19,7 @@ MAX_PACKAGES = 100_000
 
 
 @dataclass
-class Named:
+class NamedPackages:
     """What files named: projects, patterns, and the versions of those that are pinned."""
 
     rules: Conventions
@@ -87,7 +87,7 @@ def logical_lines(text: str) -> Iterator[tuple[int, str]]:
         yield start, pending.strip()
 
 
-def names_in(path: Path, text: str, named: Named) -> None:
+def names_in(path: Path, text: str, named: NamedPackages) -> None:
     """Take the names in a list, one a line.
 
     Raises:

@@ -24,7 +24,7 @@ _OWN_FILTER: dict[str, Any] = {"filter": "fully_trusted"} if hasattr(tarfile, "d
 """Newer Pythons want to be told that members were looked at."""
 
 
-class Origin(NamedTuple):
+class GivenOrigin(NamedTuple):
     """Where files are from."""
 
     words: str
@@ -32,7 +32,7 @@ class Origin(NamedTuple):
     """Of the archive, or of the listing of the directory."""
 
 
-def unpacked(name: str, settings: InterpreterSettings, place: Path) -> Origin:
+def unpacked(name: str, settings: InterpreterSettings, place: Path) -> GivenOrigin:
     """Put the files below ``place``, an empty directory, and say in a few words what they are, with a digest.
 
     Devices, sockets and pipes are left out: no interpreter needs them.
@@ -44,10 +44,10 @@ def unpacked(name: str, settings: InterpreterSettings, place: Path) -> Origin:
     try:
         if settings.archive is not None:
             _extract(name, given, settings.sha256 or "", place)
-            return Origin(f"the archive {given.name} (SHA-256 {settings.sha256})", Sha256(settings.sha256 or ""))
+            return GivenOrigin(f"the archive {given.name} (SHA-256 {settings.sha256})", Sha256(settings.sha256 or ""))
         _copy(name, given, place)
         sha256 = sha256_hex(listing(place))
-        return Origin(f"a directory (SHA-256 of its listing {sha256})", sha256)
+        return GivenOrigin(f"a directory (SHA-256 of its listing {sha256})", sha256)
     except (tarfile.TarError, zlib.error, lzma.LZMAError) as error:
         raise _unusable(name, f"{given} cannot be unpacked ({str(error).partition(':')[0][:200]})") from error
     except shutil.Error as error:

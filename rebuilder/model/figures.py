@@ -145,7 +145,7 @@ class Figures(Value):
     """What is only counted, by name and label."""
 
 
-class Place(Value):
+class ProcessFigures(Value):
     """What one process sees beside the ledger: its workers, its disk, its key. What is None is not known."""
 
     workers: int | None = None

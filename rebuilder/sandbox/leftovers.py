@@ -27,7 +27,7 @@ _DEEPEST = 60
 _SIGXCPU, _SIGXFSZ = 24, 25
 
 
-class Listing(NamedTuple):
+class Leftovers(NamedTuple):
     """What is in ``/out``."""
 
     files: tuple[tuple[str, int], ...]
@@ -37,7 +37,7 @@ class Listing(NamedTuple):
     bytes: int
 
 
-def list_outputs(directory: int) -> Listing:
+def list_outputs(directory: int) -> Leftovers:
     """Look through ``/out``: regular files directly in it, with plain names, that their owner can read."""
     files, remarks, ignored = [], [], 0
     os.fchmod(directory, 0o755)  # a build may have closed it even to its owner, and nothing of it runs any more
@@ -58,10 +58,10 @@ def list_outputs(directory: int) -> Listing:
                 remarks.append(f"{ascii(entry.name)[:300]} in /out {remark}; it is ignored.")
     if ignored > _MOST_REMARKS:
         remarks.append(f"{ignored - _MOST_REMARKS:,} more entries in /out are ignored.")
-    return Listing(tuple(sorted(files)), tuple(remarks), sum(size for _, size in files))
+    return Leftovers(tuple(sorted(files)), tuple(remarks), sum(size for _, size in files))
 
 
-def limit_behind(meter: Meter, code: int | None, limits: Limits, listing: Listing) -> str | None:
+def limit_behind(meter: Meter, code: int | None, limits: Limits, listing: Leftovers) -> str | None:
     """The limit that made a run fail though no look at it saw it passed, found by measuring what it left.
 
     A full file system stays full, and a file that was cut off has exactly the largest size. The outputs are counted

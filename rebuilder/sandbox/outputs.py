@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 from rebuilder.model import log
 from rebuilder.model.attempt import Limit, Outcome, Output
 from rebuilder.model.value import Sha256
-from rebuilder.sandbox.leftovers import Listing
+from rebuilder.sandbox.leftovers import Leftovers
 from rebuilder.store.protocol import Blobs
 
 _CHUNK = 1 << 20
 
 
-def store_outputs(directory: int, listing: Listing, blobs: Blobs) -> tuple[Output, ...]:
+def store_outputs(directory: int, listing: Leftovers, blobs: Blobs) -> tuple[Output, ...]:
     """Store the files of a listing as blobs.
 
     Raises:
@@ -50,7 +50,7 @@ def ending(limit: Limit | None, exit_code: int | None) -> str:
     return f"It ended with exit code {exit_code}."
 
 
-def store_log(chunks: Iterable[bytes], listing: Listing, blobs: Blobs, *, ending: str) -> Sha256:
+def store_log(chunks: Iterable[bytes], listing: Leftovers, blobs: Blobs, *, ending: str) -> Sha256:
     """Store what a run wrote, what is to be said about its outputs, and how it ended.
 
     Raises:

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from rebuilder import __version__
 from rebuilder.errors import RebuilderError
 from rebuilder.model.alarm import AlarmKind, Severity
-from rebuilder.model.figures import Figures, Place, Spread
+from rebuilder.model.figures import Figures, ProcessFigures, Spread
 from rebuilder.model.provenance import ProvenanceStatus
 from rebuilder.model.verdict import Verdict
 
@@ -19,7 +19,7 @@ from rebuilder.model.verdict import Verdict
 class Metrics(Collector):
     """Collects everything anew at each scrape; see :func:`rebuilder.service.metrics.scrape`."""
 
-    def __init__(self, figures: Callable[[], Figures], place: Callable[[], Place]) -> None:
+    def __init__(self, figures: Callable[[], Figures], place: Callable[[], ProcessFigures]) -> None:
         self._figures = figures
         self._place = place
 
@@ -66,7 +66,7 @@ def _summary(name: str, documentation: str, spreads: Mapping[Any, Spread | None]
     return family
 
 
-def _here(place: Place) -> Iterator[Metric]:
+def _here(place: ProcessFigures) -> Iterator[Metric]:
     yield _gauge(
         "rebuilder_workers",
         "Worker processes of this service: those that are alive, and those there should be.",

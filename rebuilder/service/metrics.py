@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from rebuilder.model.definition import BuildDefinition, Role
-from rebuilder.model.figures import Figures, Place
+from rebuilder.model.figures import Figures, ProcessFigures
 from rebuilder.model.report import Report
 
 _LONGEST_KIND = 50
@@ -55,7 +55,7 @@ def _complete(definition: BuildDefinition) -> bool:
     return True
 
 
-def scrape(figures: Callable[[], Figures], place: Callable[[], Place]) -> bytes:
+def scrape(figures: Callable[[], Figures], place: Callable[[], ProcessFigures]) -> bytes:
     """All metrics in Prometheus' text format; a ledger that does not answer is a metric too, not an error.
 
     Args:

@@ -24,7 +24,7 @@ from rebuilder.service.discovery import Discovery, project
 from rebuilder.service.job_timer import JobTimer
 from rebuilder.service.process_identity import this_process
 from rebuilder.service.recheck import plan
-from rebuilder.service.schedules.folder import Folder, Reading
+from rebuilder.service.schedules.folder import Folder, FolderReading
 from rebuilder.service.schedules.timing import upcoming
 from rebuilder.service.schedules.watch import Recheck, Schedule, Timing, Watch
 from rebuilder.store.ledger import Ledger
@@ -71,7 +71,7 @@ class Scheduler:
         self._owner = owner or this_process()
         self._chance = chance
         self._schedule = Schedule()
-        self._unsettled: Reading | None = None
+        self._unsettled: FolderReading | None = None
         """A reading that is not taken in yet: the ledger was away."""
         self._leadership = threading.Lock()
         self._leading = self._stopped = self._begun = False
@@ -140,7 +140,7 @@ class Scheduler:
         lasting = self._ledger.alarm_book.lasting(AlarmKind.WATCH_OVERDUE)
         return conditions(AlarmKind.WATCH_OVERDUE, late, [each for each in lasting if _named(each) in names], now)
 
-    def _take_in(self, reading: Reading) -> None:
+    def _take_in(self, reading: FolderReading) -> None:
         """Follow what was read; what is new in it looks at once, or when the ledger says so if this is the start."""
         before, self._schedule = self._schedule, reading.schedule
         items = reading.schedule.items

@@ -16,7 +16,7 @@ from rebuilder.config import Config
 from rebuilder.ecosystems.registry import parse_subject
 from rebuilder.environments.catalog import catalog
 from rebuilder.errors import RebuilderError, StoreError
-from rebuilder.model.figures import Place
+from rebuilder.model.figures import ProcessFigures
 from rebuilder.model.work import Order, Tier
 from rebuilder.network.notifications import Notifier
 from rebuilder.service.api.app import make_app
@@ -244,10 +244,10 @@ class Service:
         log.info("%s was asked for by %s.", named.asked, by)
         return orders
 
-    def _place(self) -> Place:
+    def _place(self) -> ProcessFigures:
         disk = shutil.disk_usage(self._config.store)
         made = self._key_made()
-        return Place(
+        return ProcessFigures(
             workers=self._workers.alive,
             workers_wanted=self._workers.size,
             store_free_bytes=disk.free,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rebuilder.ecosystems.registry import conventions
 from rebuilder.model.listing import ListedFile, Listing
 from rebuilder.model.value import canonical_json, sha256_hex
-from rebuilder.service.schedules.watch import Rule, Watch
+from rebuilder.service.schedules.watch import VersionRule, Watch
 
 
 def chosen(watch: Watch, listing: Listing) -> list[ListedFile]:
@@ -15,16 +15,16 @@ def chosen(watch: Watch, listing: Listing) -> list[ListedFile]:
     """
     files = [each for each in listing.files if watch.prereleases or not each.prerelease]
     match watch.versions.rule:
-        case Rule.ALL:
+        case VersionRule.ALL:
             return files
-        case Rule.SINCE:
+        case VersionRule.SINCE:
             since = watch.versions.since
             return [each for each in files if each.uploaded and since and each.uploaded.date() >= since]
-        case Rule.NEWEST:
+        case VersionRule.NEWEST:
             kept = [each for each in files if not each.yanked]
             newest = list(dict.fromkeys(each.version for each in kept))[: watch.versions.newest]
             return [each for each in kept if each.version in newest]
-        case Rule.LISTED if listing.name in watch.pins:
+        case VersionRule.LISTED if listing.name in watch.pins:
             return [each for pin in watch.pins[listing.name] for each in of_version(listing, pin)]
         case _:
             return _latest(watch, listing)

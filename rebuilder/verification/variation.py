@@ -28,7 +28,7 @@ _ELSEWHERE = "/build/another/place"
 
 
 @dataclass(frozen=True)
-class Change:
+class FactorChange:
     """One thing changed in a definition."""
 
     words: str
@@ -40,7 +40,7 @@ class Change:
     note: str | None = None
 
 
-def changes(definition: BuildDefinition, factor: Factor) -> Iterator[Change]:
+def changes(definition: BuildDefinition, factor: Factor) -> Iterator[FactorChange]:
     """Ways to change one factor, the most telling first; none when a definition cannot express it. Pure."""
     match factor:
         case Factor.TIME:
@@ -49,7 +49,7 @@ def changes(definition: BuildDefinition, factor: Factor) -> Iterator[Change]:
             yield from _path(definition)
         case Factor.UMASK:
             other = "0002" if definition.umask != "0002" else "0022"
-            yield Change(f"{definition.umask} → {other}", definition.replace(umask=other))
+            yield FactorChange(f"{definition.umask} → {other}", definition.replace(umask=other))
         case Factor.LOCALE:
             yield _variables(definition, {"LANG": "C", "LC_ALL": "C"})
         case Factor.TIME_ZONE:
@@ -60,13 +60,13 @@ def changes(definition: BuildDefinition, factor: Factor) -> Iterator[Change]:
                 yield _variables(definition, {"PYTHONHASHSEED": seed}, settles=settles)
         case Factor.CPU_COUNT:
             other_count = 2 if definition.cpu_count == 1 else 1
-            yield Change(
+            yield FactorChange(
                 f"{definition.cpu_count} → {other_count}",
                 definition.replace(cpu_count=other_count),
                 settles=other_count == 1,
             )
         case Factor.HOST_NAME:
-            yield Change(f"{definition.hostname} → elsewhere", definition.replace(hostname="elsewhere"))
+            yield FactorChange(f"{definition.hostname} → elsewhere", definition.replace(hostname="elsewhere"))
         case Factor.FILE_ORDER:
             yield from _file_order(definition)
         case Factor.USER:
@@ -74,12 +74,14 @@ def changes(definition: BuildDefinition, factor: Factor) -> Iterator[Change]:
             yield _variables(definition, {"USER": "another", "LOGNAME": "another", "HOME": "/tmp/another"}, note=note)  # noqa: S108
 
 
-def _times(definition: BuildDefinition) -> Iterator[Change]:
+def _times(definition: BuildDefinition) -> Iterator[FactorChange]:
     """A clock where there can be one; otherwise the time that builds are told to use."""
     first = definition.clock or _FIRST_TIME
     here = definition.replace(sandbox="uml", clock=first, cpu_count=1)
     later = here.replace(clock=first + _LATER)
-    yield Change(f"clock {first:%Y-%m-%d %H:%M} → {first + _LATER:%Y-%m-%d %H:%M}", later, reference=here, settles=True)
+    yield FactorChange(
+        f"clock {first:%Y-%m-%d %H:%M} → {first + _LATER:%Y-%m-%d %H:%M}", later, reference=here, settles=True
+    )
     epoch = definition.environment.get(_EPOCH)
     if epoch is None:
         note = "The clock itself cannot be set here."
@@ -90,11 +92,11 @@ def _times(definition: BuildDefinition) -> Iterator[Change]:
         yield _variables(definition, {_EPOCH: moved}, note=note)
 
 
-def _path(definition: BuildDefinition) -> Iterator[Change]:
+def _path(definition: BuildDefinition) -> Iterator[FactorChange]:
     def moved(text: str) -> str:
         return _ROOT.sub(_ELSEWHERE, text)
 
-    yield Change(
+    yield FactorChange(
         f"/build → {_ELSEWHERE}",
         definition.replace(
             directory=moved(definition.directory),
@@ -104,7 +106,7 @@ def _path(definition: BuildDefinition) -> Iterator[Change]:
     )
 
 
-def _file_order(definition: BuildDefinition) -> Iterator[Change]:
+def _file_order(definition: BuildDefinition) -> Iterator[FactorChange]:
     """Directories of the source tree list their entries in another order, if the last command names that tree."""
     *earlier, last = definition.commands
     program = next((each.path for each in definition.inputs if each.role is Role.PROGRAM), None)
@@ -112,7 +114,7 @@ def _file_order(definition: BuildDefinition) -> Iterator[Change]:
         return
     tree = last[last.index("--source") + 1]
     turn = ("/usr/bin/python3", "-I", "-S", program, "reverse_tree", "--tree", tree)
-    yield Change(
+    yield FactorChange(
         "directories of the source tree list their entries in reverse",
         definition.replace(commands=(*earlier, turn, last)),
     )
@@ -120,11 +122,11 @@ def _file_order(definition: BuildDefinition) -> Iterator[Change]:
 
 def _variables(
     definition: BuildDefinition, values: dict[str, str], *, settles: bool = False, note: str | None = None
-) -> Change:
+) -> FactorChange:
     before = definition.environment
     words = ", ".join(f"{name} {before.get(name, '(not set)')} → {value}" for name, value in values.items())
     changed = definition.replace(environment=before | values)
-    return Change(words, changed, settles=settles, note=note)
+    return FactorChange(words, changed, settles=settles, note=note)
 
 
 @dataclass(frozen=True)
@@ -192,7 +194,7 @@ class VariationRunner:
                 break  # a clock says more than what the build is told about it
         return row
 
-    def _changed(self, base: _Result, factor: Factor, change: Change, noise: Comparison | None) -> VariationRow:
+    def _changed(self, base: _Result, factor: Factor, change: FactorChange, noise: Comparison | None) -> VariationRow:
         result = self._made(change.definition)
         if result.output is None:
             return _failed(factor, change, result.run)
@@ -212,7 +214,7 @@ class VariationRunner:
         return _row(factor, change, effect, result.output, found=found if told else None, told=told)
 
     def _told(
-        self, reference: _Result, change: Change, found: Comparison | None, noise: Comparison
+        self, reference: _Result, change: FactorChange, found: Comparison | None, noise: Comparison
     ) -> frozenset[Trait]:
         """What a change changes in a build that varies by itself: twice the same, and not without the change."""
         told = _beyond(_traits(found), _traits(noise))
@@ -282,7 +284,7 @@ def _pairs(difference: Difference) -> list[tuple[str, str]]:
 
 def _row(
     factor: Factor,
-    change: Change,
+    change: FactorChange,
     effect: Effect,
     output: Output,
     *,
@@ -313,7 +315,7 @@ def _row(
     )
 
 
-def _failed(factor: Factor, change: Change, run: Run) -> VariationRow:
+def _failed(factor: Factor, change: FactorChange, run: Run) -> VariationRow:
     return VariationRow(factor=factor, change=change.words, effect=Effect.FAILED, note=_ending(run))
 
 

@@ -17,7 +17,7 @@ from rebuilder.model.work import Order, Reason, Tier
 from rebuilder.network.http.cache import HttpCache
 from rebuilder.network.http.fetcher import HttpFetcher
 from rebuilder.service.discovery import Discovery
-from rebuilder.service.schedules.watch import Rule, Timing, Versions, Watch
+from rebuilder.service.schedules.watch import Timing, VersionRule, Versions, Watch
 from rebuilder.store.ledger import Ledger, tables
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
@@ -25,7 +25,7 @@ from tests.fakes.discovery import Here, pypi_of
 from tests.fakes.registry import Registry, server_error
 from tests.fakes.verifications import artifact
 
-LATEST = Versions(rule=Rule.LATEST)
+LATEST = Versions(rule=VersionRule.LATEST)
 
 
 def watch(*packages: str, versions: Versions = LATEST, **fields: object) -> Watch:
@@ -121,11 +121,11 @@ def test_what_was_interrupted_is_queued(here: Here) -> None:
     [
         (LATEST, {}, ["2.0"]),
         (LATEST, {"prereleases": True}, ["3.0rc1"]),
-        (Versions(rule=Rule.ALL), {}, ["1.0", "1.1", "2.0"]),
-        (Versions(rule=Rule.NEWEST, newest=2), {}, ["1.1", "2.0"]),
-        (Versions(rule=Rule.SINCE, since=date(2024, 3, 5)), {}, ["1.1", "2.0"]),
-        (Versions(rule=Rule.LISTED), {"pins": {"one": ("1.00", "9")}}, ["1.0"]),
-        (Versions(rule=Rule.LISTED), {}, ["2.0"]),
+        (Versions(rule=VersionRule.ALL), {}, ["1.0", "1.1", "2.0"]),
+        (Versions(rule=VersionRule.NEWEST, newest=2), {}, ["1.1", "2.0"]),
+        (Versions(rule=VersionRule.SINCE, since=date(2024, 3, 5)), {}, ["1.1", "2.0"]),
+        (Versions(rule=VersionRule.LISTED), {"pins": {"one": ("1.00", "9")}}, ["1.0"]),
+        (Versions(rule=VersionRule.LISTED), {}, ["2.0"]),
     ],
     ids=["latest", "prereleases", "all", "newest", "since", "listed", "listed nowhere"],
 )
@@ -141,7 +141,7 @@ def test_edited_rule_counts_at_once(here: Here) -> None:
     """A page that has not changed is read again when other files of it may be wanted."""
     publish(here.registry, "one", "1.0", "1.1")
     assert 1 == here.discovery.look(watch("one")).queued
-    assert 1 == here.discovery.look(watch("one", versions=Versions(rule=Rule.ALL))).queued
+    assert 1 == here.discovery.look(watch("one", versions=Versions(rule=VersionRule.ALL))).queued
 
 
 def test_other_bytes_under_a_known_name_go_first(here: Here) -> None:
@@ -247,9 +247,9 @@ def test_five_thousand_files(here: Here) -> None:
     entries = [f"many-{number}.0-py3-none-any.whl" for number in range(5000)]
     for each in entries:
         here.registry.add_file("many", each, b"")
-    state = here.discovery.look(watch("many", versions=Versions(rule=Rule.ALL)))
+    state = here.discovery.look(watch("many", versions=Versions(rule=VersionRule.ALL)))
     assert 5000 == state.queued
-    assert 0 == here.discovery.look(watch("many", versions=Versions(rule=Rule.ALL))).queued
+    assert 0 == here.discovery.look(watch("many", versions=Versions(rule=VersionRule.ALL))).queued
 
 
 def test_ask_by_hand(here: Here) -> None:

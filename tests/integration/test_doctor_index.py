@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from rebuilder.config import Config
-from rebuilder.doctor.checks import Check, Machine, checks
+from rebuilder.doctor.checks import DoctorCheck, Host, checks
 from rebuilder.ecosystems.pypi.simple_index import MEDIA_TYPE
 from tests.fakes.registry import Fault, Registry, server_error
 
 
-def asked(url: str, tmp_path: Path) -> Check:
+def asked(url: str, tmp_path: Path) -> DoctorCheck:
     """What is said of an index."""
     config = Config(store=tmp_path / "store", keys=tmp_path / "keys", index_url=url)
-    found = checks(config, Machine(find=lambda _: "/x", bubblewrap=lambda: "1", seccomp=lambda: b"", isolation=list))
+    found = checks(config, Host(find=lambda _: "/x", bubblewrap=lambda: "1", seccomp=lambda: b"", isolation=list))
     return next(each for each in found if each.name == "index")
 
 

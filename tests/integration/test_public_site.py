@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from rebuilder.model.alarm import Alarm, AlarmKind
-from rebuilder.model.figures import Place
+from rebuilder.model.figures import ProcessFigures
 from rebuilder.model.operations import WatchState
 from rebuilder.service.api.app import make_app
 from rebuilder.service.api.context import ApiContext
@@ -98,7 +98,7 @@ def http(tmp_path: Path) -> Iterator[httpx.Client]:
         book = desk.ledger.alarm_book
         site.write_operations(statistics.operations(now), book.open())
         site.write_index(desk.ledger.latest(), [*book.open(), *book.closed(9)], now)
-        measured = replace(desk, metrics=lambda: scrape(lambda: statistics.figures(now), Place))
+        measured = replace(desk, metrics=lambda: scrape(lambda: statistics.figures(now), ProcessFigures))
         server = HttpServer(make_app(measured), "127.0.0.1:0")
         with httpx.Client(base_url=f"http://{server.start()}", trust_env=False) as client:
             yield client

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from rebuilder.model.figures import Place
+from rebuilder.model.figures import ProcessFigures
 from rebuilder.service.metrics import scrape
 from rebuilder.store.ledger import Ledger
 from tests.fakes.histories import populate
@@ -44,7 +44,7 @@ def metrics(tmp_path_factory: pytest.TempPathFactory) -> Metrics:
     """Every metric that a scrape of a ledger with a history gives a value for, with its labels."""
     with Ledger.open(tmp_path_factory.mktemp("metrics") / "ledger.sqlite") as ledger:
         populate(ledger)
-        place = Place(
+        place = ProcessFigures(
             workers=1, workers_wanted=1, store_free_bytes=1, store_size_bytes=1, key_due=NOW + timedelta(days=1)
         )
         text = scrape(lambda: ledger.statistics.figures(NOW), lambda: place).decode()

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from rebuilder.cli.doctor import examine
 from rebuilder.config import Config
-from rebuilder.doctor.checks import Check, Machine, checks
+from rebuilder.doctor.checks import DoctorCheck, Host, checks
 from rebuilder.ecosystems.conventions import RegistryCheck
 from rebuilder.ecosystems.npm.settings import NpmSettings
 from rebuilder.ecosystems.pypi.settings import index_settings
@@ -36,12 +36,12 @@ def config(tmp_path: Path) -> Config:
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
+def machine(tmp_path: Path) -> Host:
     """A machine that has everything."""
     (tmp_path / "keyring").touch()
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/sources.list").write_text("deb http://user:pass@example.org/debian bookworm main\n")
-    return Machine(
+    return Host(
         system="Linux",
         python=(3, 12),
         root=True,
@@ -57,7 +57,7 @@ def machine(tmp_path: Path) -> Machine:
     )
 
 
-def by_name(config: Config, machine: Machine, **changes: Any) -> dict[str, Check]:
+def by_name(config: Config, machine: Host, **changes: Any) -> dict[str, DoctorCheck]:
     """Checks of a changed machine."""
     return {check.name: check for check in checks(config, replace(machine, **changes))}
 
@@ -71,7 +71,7 @@ def unavailable(sentence: str, hint: str | None = None) -> Any:
     return probe
 
 
-def test_healthy_machine(config: Config, machine: Machine, tmp_path: Path) -> None:
+def test_healthy_machine(config: Config, machine: Host, tmp_path: Path) -> None:
     """All is well, in full sentences, and looking changes nothing."""
     before = sorted(tmp_path.rglob("*"))
     found = checks(config, machine)
@@ -88,12 +88,12 @@ def with_kernel(config: Config) -> Config:
     return config
 
 
-def test_a_guest_that_was_started(with_kernel: Config, machine: Machine) -> None:
+def test_a_guest_that_was_started(with_kernel: Config, machine: Host) -> None:
     """It is said to run only when one ran."""
     assert by_name(with_kernel, machine)["guest"].message.startswith("A User Mode Linux guest was started")
 
 
-def test_a_guest_that_was_not_started(config: Config, machine: Machine) -> None:
+def test_a_guest_that_was_not_started(config: Config, machine: Host) -> None:
     """Before its build environment is made nobody knows, and it is not made just to look."""
     check = by_name(config, machine, guest=unavailable("never asked"))["guest"]
     assert (True, True) == (check.ok, check.message.startswith("Not known yet"))
@@ -103,7 +103,7 @@ def test_a_guest_that_was_not_started(config: Config, machine: Machine) -> None:
     assert f"--root {config.store}/toolchains --accept-expired=forky uml" in check.message
 
 
-def test_no_guest(with_kernel: Config, machine: Machine) -> None:
+def test_no_guest(with_kernel: Config, machine: Host) -> None:
     """The cause, what it costs, and what mends it: a command, or what else to do."""
     for hint, command in ((f"{sys.executable} -m x", True), ("Use another machine", False)):
         error = NoGuestError("cause", hint=hint)
@@ -112,14 +112,14 @@ def test_no_guest(with_kernel: Config, machine: Machine) -> None:
         assert check.message == f"{error} What does not depend on the clock is rebuilt without one."
 
 
-def test_no_guest_where_all_builds_need_one(with_kernel: Config, machine: Machine) -> None:
+def test_no_guest_where_all_builds_need_one(with_kernel: Config, machine: Host) -> None:
     """With the setting for it there is no rest that could be rebuilt."""
     config = with_kernel.replace(sandbox="uml")
     check = by_name(config, machine, guest=lambda _: NoGuestError("cause"))["guest"]
     assert check.message == "No User Mode Linux guest runs on this machine: cause."
 
 
-def test_a_modified_kernel(with_kernel: Config, machine: Machine) -> None:
+def test_a_modified_kernel(with_kernel: Config, machine: Host) -> None:
     """That the build environment was modified is told as such."""
 
     def guest(_: Config) -> None:
@@ -129,7 +129,7 @@ def test_a_modified_kernel(with_kernel: Config, machine: Machine) -> None:
     assert (False, "Find out who did it.") == (check.ok, check.fix)
 
 
-def test_passwords_are_not_shown(config: Config, machine: Machine) -> None:
+def test_passwords_are_not_shown(config: Config, machine: Host) -> None:
     """The mirror is shown without what logs in there; the index in tests/integration/test_doctor_index.py."""
     found = by_name(config, machine)
     assert "taken from a test" in found["index"].message
@@ -137,7 +137,7 @@ def test_passwords_are_not_shown(config: Config, machine: Machine) -> None:
     assert not any("pass@" in check.message for check in found.values())
 
 
-def test_one_command_mends_all_packages(config: Config, machine: Machine) -> None:
+def test_one_command_mends_all_packages(config: Config, machine: Host) -> None:
     """Everything a package mends has the same command, with all the packages."""
     found = by_name(
         config,
@@ -152,7 +152,7 @@ def test_one_command_mends_all_packages(config: Config, machine: Machine) -> Non
     assert "isolation" not in found
 
 
-def test_only_what_is_missing(config: Config, machine: Machine) -> None:
+def test_only_what_is_missing(config: Config, machine: Host) -> None:
     """The command names no package that is there, and needs no sudo for root."""
     found = by_name(config, machine, find=lambda program: None if program == "mmdebstrap" else "/x")
     assert "apt-get install mmdebstrap" == found["mmdebstrap"].fix
@@ -171,28 +171,28 @@ def test_only_what_is_missing(config: Config, machine: Machine) -> None:
         ({"seccomp": unavailable("Not loaded.", "apt-get install libseccomp2")}, "system call filter", "Not loaded"),
     ],
 )
-def test_each_lack_is_named(config: Config, machine: Machine, changes: dict[str, Any], name: str, words: str) -> None:
+def test_each_lack_is_named(config: Config, machine: Host, changes: dict[str, Any], name: str, words: str) -> None:
     """One thing wrong is one failed check that says it."""
     found = by_name(config, machine, **changes)
     assert [name] == [check.name for check in found.values() if not check.ok]
     assert words in found[name].message
 
 
-def test_a_registry_that_is_not_there(config: Config, machine: Machine) -> None:
+def test_a_registry_that_is_not_there(config: Config, machine: Host) -> None:
     """What an ecosystem says of its registry is a check of its own, with what to do about it."""
     wrong = RegistryCheck(name="index", message="pip.conf cannot be understood.", ok=False, fix="Mend line 3.")
     check = by_name(config, machine, registries=lambda _: [wrong])["index"]
     assert (False, wrong.message, wrong.fix) == (check.ok, check.message, check.fix)
 
 
-def test_store_below_a_file(config: Config, machine: Machine, tmp_path: Path) -> None:
+def test_store_below_a_file(config: Config, machine: Host, tmp_path: Path) -> None:
     """A store that cannot be is found by trying."""
     found = by_name(config.replace(store=Path("/proc/store")), machine)
     assert not found["store"].ok
     assert "/proc/store cannot be written" in found["store"].message
 
 
-def test_made_environments_are_listed(config: Config, machine: Machine) -> None:
+def test_made_environments_are_listed(config: Config, machine: Host) -> None:
     """What is there already is told from what will be made."""
     assert "None is made so far" in by_name(config, machine)["environments"].message
     (config.store / "toolchains/current").mkdir(parents=True)
@@ -201,7 +201,7 @@ def test_made_environments_are_listed(config: Config, machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(("mode", "ok"), [(0o600, True), (0o400, True), (0o640, False), (0o604, False)])
-def test_key_modes(config: Config, machine: Machine, mode: int, ok: bool) -> None:
+def test_key_modes(config: Config, machine: Host, mode: int, ok: bool) -> None:
     """A private key is its owner's alone; public keys beside it may be read."""
     config.keys.mkdir()
     (config.keys / "signing.pem").write_text(KEY)
@@ -212,14 +212,14 @@ def test_key_modes(config: Config, machine: Machine, mode: int, ok: bool) -> Non
     assert (None if ok else f"chmod 600 {config.keys}/signing.pem") == check.fix
 
 
-def test_keys_in_the_store(config: Config, machine: Machine) -> None:
+def test_keys_in_the_store(config: Config, machine: Host) -> None:
     """The store is copied and served; keys must lie elsewhere."""
     check = by_name(config.replace(keys=config.store / "keys"), machine)["signing key"]
     assert not check.ok
     assert "inside the store" in check.message
 
 
-def test_odd_keys(config: Config, machine: Machine) -> None:
+def test_odd_keys(config: Config, machine: Host) -> None:
     """Links that lead nowhere do not end the doctor."""
     config.keys.mkdir()
     (config.keys / "loop").symlink_to("loop")
@@ -230,7 +230,7 @@ def test_odd_keys(config: Config, machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "rubbish", KEY[:60], KEY.replace("PRIVATE", "PUBLIC"), None])
-def test_not_a_key(config: Config, machine: Machine, content: str | None) -> None:
+def test_not_a_key(config: Config, machine: Host, content: str | None) -> None:
     """The file a verification would sign with must be a key; None: it is a directory."""
     config.keys.mkdir()
     key = config.keys / "signing.pem"
@@ -244,7 +244,7 @@ def test_not_a_key(config: Config, machine: Machine, content: str | None) -> Non
     assert str(key) in check.message
 
 
-def test_mode_of_any_signing_key(config: Config, machine: Machine) -> None:
+def test_mode_of_any_signing_key(config: Config, machine: Host) -> None:
     """The mode of the file that is signed with counts, whatever is in it."""
     config.keys.mkdir()
     (config.keys / "signing.pem").write_text("rubbish")
@@ -254,7 +254,7 @@ def test_mode_of_any_signing_key(config: Config, machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("name", ["store", "site"])
-def test_file_instead_of_a_directory(config: Config, machine: Machine, tmp_path: Path, name: str) -> None:
+def test_file_instead_of_a_directory(config: Config, machine: Host, tmp_path: Path, name: str) -> None:
     """A file cannot hold a store or a site, nor can anything below it."""
     (tmp_path / "file").touch()
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
@@ -264,13 +264,13 @@ def test_file_instead_of_a_directory(config: Config, machine: Machine, tmp_path:
         assert f"--{name}" in (check.fix or "")
 
 
-def test_site_that_cannot_be_written(config: Config, machine: Machine) -> None:
+def test_site_that_cannot_be_written(config: Config, machine: Host) -> None:
     """The site is tried like the store."""
     found = by_name(config.replace(site=Path("/proc/site")), machine)
     assert ["site"] == [check.name for check in found.values() if not check.ok]
 
 
-def test_site_among_other_things(config: Config, machine: Machine, tmp_path: Path) -> None:
+def test_site_among_other_things(config: Config, machine: Host, tmp_path: Path) -> None:
     """A site is written neither among files of the user's nor around the keys; one of ours is fine."""
     site = tmp_path / "home"
     site.mkdir()
@@ -288,7 +288,7 @@ def test_site_among_other_things(config: Config, machine: Machine, tmp_path: Pat
 @pytest.mark.parametrize(
     ("content", "ok"), [(b"rubbish", False), (b"SQLite format 3", False), (b"", True), (b"SQLite format 3\0...", True)]
 )
-def test_ledger(config: Config, machine: Machine, content: bytes, *, ok: bool) -> None:
+def test_ledger(config: Config, machine: Host, content: bytes, *, ok: bool) -> None:
     """A ledger that is there must begin like a database."""
     config.store.mkdir(parents=True)
     (config.store / "ledger.sqlite").write_bytes(content)
@@ -304,7 +304,7 @@ def test_ledger(config: Config, machine: Machine, content: bytes, *, ok: bool) -
         ("sqlite:////nowhere/at/all", True, ""),
     ],
 )
-def test_ledger_of_the_settings(config: Config, machine: Machine, place: str, words: str, *, ok: bool) -> None:
+def test_ledger_of_the_settings(config: Config, machine: Host, place: str, words: str, *, ok: bool) -> None:
     """Where the settings put the ledger is looked at, not what lies in the store; no password is shown."""
     config.store.mkdir(parents=True)
     (config.store / "ledger.sqlite").write_bytes(b"rubbish")

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from rebuilder.config import Config
-from rebuilder.doctor.checks import Check, Machine, checks
+from rebuilder.doctor.checks import DoctorCheck, Host, checks
 from rebuilder.provenance.trust.files import shipped, update
 
 
-def looked_at(tmp_path: Path, trust: Path | None) -> Check:
+def looked_at(tmp_path: Path, trust: Path | None) -> DoctorCheck:
     """The check of the trust root, with the rest of the machine made up."""
-    machine = Machine(
+    machine = Host(
         find=lambda _: None,
         free=lambda _: 0,
         etc_apt=tmp_path,

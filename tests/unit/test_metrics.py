@@ -13,13 +13,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from rebuilder.errors import StoreError
 from rebuilder.model.comparison import Level
 from rebuilder.model.definition import Input, Role
-from rebuilder.model.figures import Figures, Place, Spread, spread
+from rebuilder.model.figures import Figures, ProcessFigures, Spread, spread
 from rebuilder.service.metrics import scrape, tallies
 from rebuilder.store.ledger import Ledger
 from tests.fakes.histories import populate, release, verified
 from tests.fakes.verifications import NOW, artifact, attempt, definition, digest, report
 
-PLACE = Place(workers=2, workers_wanted=3, store_free_bytes=5, store_size_bytes=9, key_due=NOW + timedelta(days=9))
+PLACE = ProcessFigures(
+    workers=2, workers_wanted=3, store_free_bytes=5, store_size_bytes=9, key_due=NOW + timedelta(days=9)
+)
 
 
 def samples(text: bytes) -> dict[str, float]:
@@ -31,7 +33,7 @@ def samples(text: bytes) -> dict[str, float]:
     }
 
 
-def scraped(ledger: Ledger, place: Place = PLACE) -> dict[str, float]:
+def scraped(ledger: Ledger, place: ProcessFigures = PLACE) -> dict[str, float]:
     """A scrape of a ledger."""
     return samples(scrape(lambda: ledger.statistics.figures(NOW), lambda: place))
 
@@ -124,7 +126,7 @@ def test_a_ledger_that_is_away_is_a_metric() -> None:
 def test_what_is_not_known_is_left_out(tmp_path: Path) -> None:
     """An empty ledger on an unknown machine gives no made-up zeroes."""
     with Ledger.open(tmp_path / "empty.sqlite") as empty:
-        found = scraped(empty, Place())
+        found = scraped(empty, ProcessFigures())
     for name in (
         "rebuilder_workers",
         "rebuilder_store",

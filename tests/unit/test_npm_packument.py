@@ -14,7 +14,7 @@ import pytest
 from rebuilder.ecosystems.npm.ecosystem import Npm
 from rebuilder.ecosystems.npm.evidence import Access
 from rebuilder.ecosystems.npm.npmrc import NpmProcess
-from rebuilder.ecosystems.npm.packument import Integrity, Packument, Release
+from rebuilder.ecosystems.npm.packument import Integrity, NpmRelease, Packument
 from rebuilder.ecosystems.npm.settings import NpmSettings
 from rebuilder.errors import UnavailableError, UsageError
 from rebuilder.model.document import Document
@@ -53,7 +53,7 @@ def packument(content: Any) -> Packument:
     return Packument(Document(url=url, sha256=sha256_hex(data), content=data, media_type="application/json"), "own")
 
 
-def release(content: Any) -> Release:
+def release(content: Any) -> NpmRelease:
     """Its version 1.2.3."""
     found = packument(content).release("1.2.3")
     assert found is not None
@@ -68,7 +68,7 @@ def test_all_fields() -> None:
         attestations={"url": "https://user:secret@example.org/-/npm/v1/attestations/own@1.2.3", "provenance": {}},
         shasum="00",
     ) | {"deprecated": "old\x1b[31m", "scripts": {"postinstall": "no"}}
-    assert Release(
+    assert NpmRelease(
         name="own",
         version="1.2.3",
         tarball="https://mirror.example/own/-/own-1.2.3.tgz",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.ecosystems.package_lists import Named, matches
+from rebuilder.ecosystems.package_lists import NamedPackages, matches
 from rebuilder.ecosystems.registry import conventions
 from rebuilder.toml_files import FileError
 
@@ -58,11 +58,11 @@ lock-version = "2.1"
 """
 
 
-def read(path: Path, text: str | bytes, ecosystem: str = "pypi") -> Named:
+def read(path: Path, text: str | bytes, ecosystem: str = "pypi") -> NamedPackages:
     """Write a file and collect what it names."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    named = Named(conventions(ecosystem))
+    named = NamedPackages(conventions(ecosystem))
     named.collect(path)
     return named
 
@@ -146,7 +146,7 @@ def test_a_pipe_does_not_block(tmp_path: Path) -> None:
     """A path that leads to a pipe nobody writes to is no file."""
     os.mkfifo(tmp_path / "pipe.txt")
     with pytest.raises(FileError, match="This is no file"):
-        Named(conventions("pypi")).collect(tmp_path / "pipe.txt")
+        NamedPackages(conventions("pypi")).collect(tmp_path / "pipe.txt")
 
 
 @pytest.mark.parametrize(

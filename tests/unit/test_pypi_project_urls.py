@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rebuilder.ecosystems.pypi.project_urls import Claim, claimed_repository, repository_url
+from rebuilder.ecosystems.pypi.project_urls import ClaimedRepository, claimed_repository, repository_url
 
 FORGE = "https://forge.example.org"
 
@@ -68,11 +68,13 @@ def test_the_clearest_label_wins() -> None:
         "Project-URL: Repository without a comma\n\n"
         f"Project-URL: Source, {FORGE}/free/text\n"
     )
-    assert Claim(f"{FORGE}/ada/engine", "Source Code") == claimed_repository(metadata)
+    assert ClaimedRepository(f"{FORGE}/ada/engine", "Source Code") == claimed_repository(metadata)
 
 
 def test_a_home_page_will_do() -> None:
     """When nothing else names a repository; without any there is no claim."""
-    assert Claim(f"{FORGE}/ada/engine", "Home-page") == claimed_repository(f"Home-page: {FORGE}/ada/engine\n\n")
+    assert ClaimedRepository(f"{FORGE}/ada/engine", "Home-page") == claimed_repository(
+        f"Home-page: {FORGE}/ada/engine\n\n"
+    )
     assert claimed_repository("Name: engine\nHome-page: https://engine.example.org/\n\n") is None
     assert claimed_repository("") is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from packaging.version import Version
 
 from rebuilder.ecosystems.pypi.releases import listing, to_verify
-from rebuilder.ecosystems.pypi.simple_index import Project, ReleaseFile
+from rebuilder.ecosystems.pypi.simple_index import IndexProject, ReleaseFile
 from rebuilder.model.value import Sha256
 
 
@@ -35,7 +35,7 @@ def test_one_file_stands_for_a_release_without_a_pure_wheel() -> None:
 
 def test_what_has_no_digest_is_not_listed() -> None:
     """It cannot be verified; the newest version is told all the same."""
-    project = Project(
+    project = IndexProject(
         "x", tuple(files("x-1.0-py3-none-any.whl") + files("x-2.0.tar.gz", version="2.0")), Sha256("0" * 64)
     )
     found = listing(project, "mark")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from packaging.version import Version
 
-from rebuilder.ecosystems.pypi.simple_index import Project, SimpleIndex, near_versions
+from rebuilder.ecosystems.pypi.simple_index import IndexProject, SimpleIndex, near_versions
 from rebuilder.errors import UnavailableError
 from rebuilder.model.value import canonical_json
 from tests.fakes.blobs import MemoryBlobs
@@ -29,7 +29,7 @@ def page(*files: Any, **fields: Any) -> bytes:
     return json.dumps({"meta": {"api-version": "1.1"}, "name": "idna", "files": list(files)} | fields).encode()
 
 
-def read(content: bytes, media_type: str = "application/vnd.pypi.simple.v1+json") -> Project:
+def read(content: bytes, media_type: str = "application/vnd.pypi.simple.v1+json") -> IndexProject:
     """The project, from a page served at its address."""
     fetcher = FakeFetcher(MemoryBlobs())
     fetcher.serve("https://example.org/simple/idna/", content, media_type)

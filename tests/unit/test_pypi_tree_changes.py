@@ -8,7 +8,7 @@ from rebuilder.ecosystems.pypi.commit_listing import project_directory
 from rebuilder.ecosystems.pypi.sdist_configuration import read_project
 from rebuilder.ecosystems.pypi.sdist_traces import read_sdist_traces
 from rebuilder.ecosystems.pypi.tree_changes import explained_changes, tree_of
-from rebuilder.ecosystems.pypi.tree_rules import Project
+from rebuilder.ecosystems.pypi.tree_rules import SourceProject
 from rebuilder.model.inspection import Inspection, Member, MemberKind
 from rebuilder.model.trail import TreeChange
 from rebuilder.model.value import sha256_hex
@@ -38,16 +38,16 @@ def listing(files: dict[str, str], top: str = "", **fields: object) -> Inspectio
 
 
 def changes(
-    sdist: dict[str, str], commit: dict[str, str], project: Project | None = None
+    sdist: dict[str, str], commit: dict[str, str], project: SourceProject | None = None
 ) -> list[tuple[str, str, str | None]]:
     """Change, path and rule, in order."""
     ours, theirs = tree_of(listing(sdist, "x-1.0"), "x-1.0"), tree_of(listing(commit), "")
-    found = explained_changes(ours, theirs, project or Project())
+    found = explained_changes(ours, theirs, project or SourceProject())
     assert all((each.rule is None) == (each.sentence is None) for each in found)
     return [(each.change.value, each.path, each.rule) for each in found]
 
 
-def rule(sdist: dict[str, str], commit: dict[str, str], project: Project | None = None) -> str | None:
+def rule(sdist: dict[str, str], commit: dict[str, str], project: SourceProject | None = None) -> str | None:
     """The rule for the one change."""
     [(_, _, found)] = changes(sdist, commit, project)
     return found
@@ -86,7 +86,7 @@ def test_names_that_only_look_generated_are_not_explained(path: str) -> None:
 def test_generated_metadata_is_a_file() -> None:
     """A link in the place of PKG-INFO is nothing that backends write."""
     link = listing({"PKG-INFO": ""}, "x-1.0", kind=MemberKind.SYMLINK, sha256=None, link="evil.py")
-    [found] = explained_changes(tree_of(link, "x-1.0"), tree_of(listing({}), ""), Project())
+    [found] = explained_changes(tree_of(link, "x-1.0"), tree_of(listing({}), ""), SourceProject())
     assert (TreeChange.ADDED, None) == (found.change, found.rule)
 
 
@@ -146,7 +146,9 @@ def test_line_ends() -> None:
     assert rule({"a.py": "a\r\nc\r\n"}, {"a.py": "a\nb\n"}) is None
     ours = listing({"a": "\\xff\r\n"}, "x-1.0")
     made_readable = ours.replace(members=tuple(each.replace(sha256=sha256_hex(b"\xff\r\n")) for each in ours.members))
-    [found] = explained_changes(tree_of(made_readable, "x-1.0"), tree_of(listing({"a": "\\xff\n"}), ""), Project())
+    [found] = explained_changes(
+        tree_of(made_readable, "x-1.0"), tree_of(listing({"a": "\\xff\n"}), ""), SourceProject()
+    )
     assert found.rule is None
 
 
@@ -169,7 +171,7 @@ def test_excluded_by_configuration() -> None:
 )
 def test_configuration_that_makes_no_sense_explains_nothing(pyproject: str) -> None:
     """Hostile or broken settings are passed over."""
-    assert Project() == read_project(pyproject, "\0", "[", "prune\nexclude")
+    assert SourceProject() == read_project(pyproject, "\0", "[", "prune\nexclude")
 
 
 def test_project_in_a_directory_of_the_repository() -> None:

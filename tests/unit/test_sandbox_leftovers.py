@@ -10,11 +10,11 @@ from typing import cast
 import pytest
 
 from rebuilder.model.definition import Limits
-from rebuilder.sandbox.leftovers import MOST_FILES, Listing, limit_behind
+from rebuilder.sandbox.leftovers import MOST_FILES, Leftovers, limit_behind
 from rebuilder.sandbox.meter import Meter
 
 LIMITS = Limits(disk_bytes=1000, output_bytes=1000, file_bytes=100)
-NOTHING = Listing((), (), 0)
+NOTHING = Leftovers((), (), 0)
 
 
 class Left:
@@ -44,7 +44,7 @@ def left(tmp_path: Path) -> Iterator[Left]:
     os.close(descriptor)
 
 
-def behind(left: Left, code: int | None, listing: Listing = NOTHING) -> str | None:
+def behind(left: Left, code: int | None, listing: Leftovers = NOTHING) -> str | None:
     """The limit, if one is seen."""
     return limit_behind(cast("Meter", left), code, LIMITS, listing)
 
@@ -80,7 +80,7 @@ def test_a_file_that_was_cut_off(left: Left, tmp_path: Path) -> None:
 
 def test_outputs_count_for_builds_that_succeed_too(left: Left) -> None:
     """Holes are counted by the listing; so is the number of files."""
-    assert "output size" == behind(left, 0, Listing((("x", 1001),), (), 1001))
+    assert "output size" == behind(left, 0, Leftovers((("x", 1001),), (), 1001))
     many = tuple((str(number), 0) for number in range(MOST_FILES + 1))
-    assert "output size" == behind(left, 0, Listing(many, (), 0))
-    assert behind(left, 0, Listing(many[1:], (), 0)) is None
+    assert "output size" == behind(left, 0, Leftovers(many, (), 0))
+    assert behind(left, 0, Leftovers(many[1:], (), 0)) is None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.sandbox.leftovers import Listing, holds_file_of, list_outputs
+from rebuilder.sandbox.leftovers import Leftovers, holds_file_of, list_outputs
 from rebuilder.sandbox.outputs import store_outputs
 from tests.fakes.blobs import MemoryBlobs
 
@@ -26,7 +26,7 @@ def test_takes_plain_files(out: int, tmp_path: Path) -> None:
     (tmp_path / "b-1.0-py3-none-any.whl").write_bytes(b"bb")
     (tmp_path / "A").write_bytes(b"a")
     listing = list_outputs(out)
-    assert Listing(files=(("A", 1), ("b-1.0-py3-none-any.whl", 2)), remarks=(), bytes=3) == listing
+    assert Leftovers(files=(("A", 1), ("b-1.0-py3-none-any.whl", 2)), remarks=(), bytes=3) == listing
     blobs = MemoryBlobs()
     outputs = store_outputs(out, listing, blobs)
     assert [b"a", b"bb"] == [blobs.read(each.sha256) for each in outputs]

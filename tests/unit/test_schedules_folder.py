@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rebuilder.cli.schedules import show
-from rebuilder.service.schedules.folder import Folder, Reading
+from rebuilder.service.schedules.folder import Folder, FolderReading
 from tests.fakes.clock import FixedClock
 
 LATER = timedelta(seconds=10)
@@ -31,7 +31,7 @@ class Desk:
         """What is watched after another reading."""
         return [item.name for item in self.read().schedule.items]
 
-    def read(self) -> Reading:
+    def read(self) -> FolderReading:
         """Another reading, some time later."""
         self.clock.time += LATER
         return self.folder.read()

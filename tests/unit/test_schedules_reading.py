@@ -13,7 +13,7 @@ from rebuilder.model.work import Check, Tier
 from rebuilder.resources import resource
 from rebuilder.service.schedules.reading import FileReading, read_file
 from rebuilder.service.schedules.tables import keys
-from rebuilder.service.schedules.watch import Recheck, Rule, Timing, Versions, Watch
+from rebuilder.service.schedules.watch import Recheck, Timing, VersionRule, Versions, Watch
 
 
 def read(directory: Path, text: str, **options: Limits) -> FileReading:
@@ -58,7 +58,7 @@ every = "1d"
     watch, recheck = (entry.item for entry in read(tmp_path, text, limits=Limits(processes=9)).entries)
     assert isinstance(watch, Watch)
     assert isinstance(recheck, Recheck)
-    assert Versions(rule=Rule.SINCE, since=date(2026, 1, 31)) == watch.versions
+    assert Versions(rule=VersionRule.SINCE, since=date(2026, 1, 31)) == watch.versions
     assert Timing(cron="0 5 * * mon-fri", time_zone="Europe/Berlin", jitter=600) == watch.timing
     assert Limits(wall_seconds=60, processes=9) == watch.limits
     assert ("npm", True, -9, Tier.QUICK) == (watch.ecosystem, watch.prereleases, watch.priority, watch.tier)
@@ -78,11 +78,11 @@ def test_pins_of_a_lock_file(tmp_path: Path) -> None:
     (entry,) = read(tmp_path, text).entries
     assert isinstance(entry.item, Watch)
     assert (("attrs", "idna"), {"idna": ("3.10",)}) == (entry.item.packages, entry.item.pins)
-    assert Rule.LISTED is entry.item.versions.rule
+    assert VersionRule.LISTED is entry.item.versions.rule
     (tmp_path / "requirements.txt").write_text("idna\n")
     (entry,) = read(tmp_path, text).entries
     assert isinstance(entry.item, Watch)
-    assert Rule.LATEST is entry.item.versions.rule
+    assert VersionRule.LATEST is entry.item.versions.rule
 
 
 @pytest.mark.parametrize(

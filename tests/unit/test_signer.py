@@ -12,7 +12,7 @@ import pytest
 
 from rebuilder.errors import SigningError
 from rebuilder.model.alarm import Alarm, AlarmKind, Severity
-from rebuilder.model.figures import Place
+from rebuilder.model.figures import ProcessFigures
 from rebuilder.model.report import Report, SignedReport
 from rebuilder.service.metrics import scrape
 from rebuilder.signing.agreement import Agreement
@@ -114,7 +114,7 @@ def test_one_denominator_everywhere(press: Signer) -> None:
     operations = statistics.operations(now)
     press.site.write_operations(operations, [])
     index = json.loads((press.site.root / "index.json").read_text())
-    standing, metrics = statistics.standing(now), scrape(lambda: statistics.figures(now), Place).decode()
+    standing, metrics = statistics.standing(now), scrape(lambda: statistics.figures(now), ProcessFigures).decode()
     assert (7, 2) == (standing.known, standing.untested)
     assert (7, 2) == (index["files_total"], index["counts"]["untested"])
     assert 7 == sum(operations.current.values()) + operations.untested

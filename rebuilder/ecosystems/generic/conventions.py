@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rebuilder.ecosystems.conventions import Context, Conventions
 from rebuilder.ecosystems.generic.recipe import ECOSYSTEM
-from rebuilder.ecosystems.package_lists import Named
+from rebuilder.ecosystems.package_lists import NamedPackages
 from rebuilder.ecosystems.protocol import Ecosystem
 
 _LONGEST_PATH = 4000
@@ -27,7 +27,7 @@ class GenericConventions(Conventions):
         """Whether a text can be the path of a recipe."""
         return text.endswith(".toml") and text.isprintable() and len(text) <= _LONGEST_PATH
 
-    def collect(self, path: Path, text: str, named: Named) -> None:
+    def collect(self, path: Path, text: str, named: NamedPackages) -> None:
         """The file is itself what is watched; what is wrong with it shows when it is looked at."""
         del text
         named.add(str(path.resolve()))

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from rebuilder.ecosystems.npm.evidence import Access, Collector
-from rebuilder.ecosystems.npm.packument import MAX_BYTES, MEDIA_TYPE, Packument, Release
+from rebuilder.ecosystems.npm.packument import MAX_BYTES, MEDIA_TYPE, NpmRelease, Packument
 from rebuilder.ecosystems.npm.releases import listing
 from rebuilder.ecosystems.npm.settings import Registry
 from rebuilder.ecosystems.npm.subject import ECOSYSTEM, escaped, parse_subject, scope_of
@@ -132,7 +132,7 @@ class Npm:
         return ()
 
 
-def _release(packument: Packument, subject: Subject) -> Release:
+def _release(packument: Packument, subject: Subject) -> NpmRelease:
     """The release a subject names.
 
     Raises:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from rebuilder.ecosystems.npm.packument import Packument, Release
+from rebuilder.ecosystems.npm.packument import NpmRelease, Packument
 from rebuilder.ecosystems.npm.settings import NpmSettings, Registry
 from rebuilder.ecosystems.npm.subject import ECOSYSTEM, release_purl, tarball_name
 from rebuilder.model.artifact import Artifact, PublishedFile
@@ -41,7 +41,7 @@ class Collector:
     facts: Memo
     max_file_bytes: int
 
-    def collect(self, packument: Packument, release: Release, registry: Registry) -> Evidence:
+    def collect(self, packument: Packument, release: NpmRelease, registry: Registry) -> Evidence:
         """The evidence of one release: its tarball, bound by its digest, and what is signed about it.
 
         Raises:
@@ -73,7 +73,7 @@ class Collector:
             notes=(*_notes(release), *notes),
         )
 
-    def _tarball(self, release: Release) -> Sha256:
+    def _tarball(self, release: NpmRelease) -> Sha256:
         """The tarball's SHA-256; what has the promised digest, and was fetched before, is not fetched again."""
         bound = release.integrity
         key = f"{bound.algorithm}:{bound.digest}"
@@ -86,7 +86,7 @@ class Collector:
         self.facts.put(key, sha256)
         return sha256
 
-    def _attestations(self, release: Release, registry: Registry) -> tuple[Sha256 | None, tuple[str, ...]]:
+    def _attestations(self, release: NpmRelease, registry: Registry) -> tuple[Sha256 | None, tuple[str, ...]]:
         if release.attestations is None:
             return None, ()
         url = _on_registry(release.attestations, registry.url)
@@ -108,7 +108,7 @@ def _on_registry(url: str, registry: str) -> str:
     return f"{ours.scheme}://{host}{ours.path}{theirs.path}"
 
 
-def _obstacle(release: Release, attestations: Sha256 | None) -> str:
+def _obstacle(release: NpmRelease, attestations: Sha256 | None) -> str:
     """Why it is not rebuilt, with what is done instead."""
     if attestations is not None:
         return f"{_NOT_REBUILT}; the attestations of this one were checked."
@@ -122,7 +122,7 @@ def _obstacle(release: Release, attestations: Sha256 | None) -> str:
     return f"{_NOT_REBUILT}; the registry {named}."
 
 
-def _notes(release: Release) -> tuple[str, ...]:
+def _notes(release: NpmRelease) -> tuple[str, ...]:
     if release.deprecated is None:
         return ()
     reason = f": {release.deprecated}" if release.deprecated else ", without a reason"

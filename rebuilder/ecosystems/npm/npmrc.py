@@ -54,7 +54,7 @@ class NpmProcess:
             yield Path(found).resolve().parent.parent
 
 
-class Settings:
+class NpmrcSettings:
     """All settings by name, each with the place it was found in."""
 
     def __init__(self, where: NpmProcess) -> None:

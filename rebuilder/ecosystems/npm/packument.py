@@ -75,7 +75,7 @@ class Integrity:
 
 
 @dataclass(frozen=True)
-class Release:
+class NpmRelease:
     """One version as its registry lists it."""
 
     name: str
@@ -138,7 +138,7 @@ class Packument:
         close = [each for each in known if each.startswith(f"{major}.{minor.partition('.')[0]}.")]
         return list(dict.fromkeys(close + [each for each in known if each.startswith(f"{major}.")]))[:3]
 
-    def release(self, version: str) -> Release | None:
+    def release(self, version: str) -> NpmRelease | None:
         """One version; None when it is not there.
 
         Raises:
@@ -155,7 +155,7 @@ class Packument:
         if (entry.name, entry.version) != (self.name, version):
             raise self._malformed(f"the entry of version {version} is about another release")
         attestations = entry.dist.attestations
-        return Release(
+        return NpmRelease(
             name=self.name,
             version=version,
             tarball=self._address(entry.dist.tarball, "the tarball", version),

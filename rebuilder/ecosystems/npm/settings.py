@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rebuilder.ecosystems.npm.npmrc import MEND, NpmProcess, Settings
+from rebuilder.ecosystems.npm.npmrc import MEND, NpmProcess, NpmrcSettings
 from rebuilder.errors import UsageError
 from rebuilder.model.value import Value
 
@@ -57,7 +57,7 @@ class NpmSettings:
             UsageError: a settings file cannot be read.
         """
         self._where = surroundings or NpmProcess.here()
-        self._settings = Settings(self._where)
+        self._settings = NpmrcSettings(self._where)
 
     def registry(self, scope: str | None = None) -> Registry:
         """The registry for packages of a scope (with its ``@``), or of none.

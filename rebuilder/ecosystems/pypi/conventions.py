@@ -14,7 +14,7 @@ from packaging.version import InvalidVersion, Version
 
 from rebuilder.diagnose.case import EcosystemRules
 from rebuilder.ecosystems.conventions import Context, Conventions, RegistryCheck, Settings
-from rebuilder.ecosystems.package_lists import Named
+from rebuilder.ecosystems.package_lists import NamedPackages
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.ecosystems.pypi.steps import PyPIStep
 from rebuilder.errors import RebuilderError
@@ -106,7 +106,7 @@ class PyPIConventions(Conventions):
         """Whether PEP 440 knows it."""
         return isinstance(self.version_key(text)[1], Version)
 
-    def collect(self, path: Path, text: str, named: Named) -> None:
+    def collect(self, path: Path, text: str, named: NamedPackages) -> None:
         """See :func:`rebuilder.ecosystems.pypi.lock_files.collect`."""
         from rebuilder.ecosystems.pypi.lock_files import collect
 

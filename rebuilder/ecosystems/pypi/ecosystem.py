@@ -15,7 +15,7 @@ from rebuilder.ecosystems.pypi.hypotheses import infer, learn
 from rebuilder.ecosystems.pypi.interpreter_choice import INTERPRETERS, Interpreter
 from rebuilder.ecosystems.pypi.origin import find_origin
 from rebuilder.ecosystems.pypi.releases import listing
-from rebuilder.ecosystems.pypi.simple_index import Project, ReleaseFile, SimpleIndex, Unchanged, near_versions
+from rebuilder.ecosystems.pypi.simple_index import IndexProject, ReleaseFile, SimpleIndex, Unchanged, near_versions
 from rebuilder.ecosystems.pypi.steps import PyPIStep
 from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, parse_subject
 from rebuilder.ecosystems.pypi.tree_inspection import inspected_changes
@@ -172,7 +172,7 @@ def _unknown(name: str, what: str = "is not on the index") -> UnknownProjectErro
     return UnknownProjectError(f"The project {name} {what}.", hint="Check the spelling of its name.")
 
 
-def _release(project: Project, subject: Subject) -> list[ReleaseFile]:
+def _release(project: IndexProject, subject: Subject) -> list[ReleaseFile]:
     """The files of the release a subject names.
 
     Raises:

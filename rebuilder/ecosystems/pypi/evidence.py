@@ -12,7 +12,7 @@ from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.listing import inspect
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable, quoted
 from rebuilder.ecosystems.pypi.releases import to_verify
-from rebuilder.ecosystems.pypi.simple_index import Project, ReleaseFile
+from rebuilder.ecosystems.pypi.simple_index import IndexProject, ReleaseFile
 from rebuilder.ecosystems.pypi.source_archive import check_source, top_directory
 from rebuilder.ecosystems.pypi.source_trees import source_path
 from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, release_purl
@@ -38,7 +38,7 @@ _SOURCE_TEXTS = ("pyproject.toml", "PKG-INFO", "setup.py", "setup.cfg")
 
 
 def collect(
-    context: PlanningContext, project: Project, release: Sequence[ReleaseFile], filename: str | None
+    context: PlanningContext, project: IndexProject, release: Sequence[ReleaseFile], filename: str | None
 ) -> list[Evidence]:
     """One value per file that is to be verified: those asked for, or all pure wheels of the release.
 
@@ -50,7 +50,7 @@ def collect(
 
 
 def _evidence(
-    context: PlanningContext, project: Project, release: Sequence[ReleaseFile], file: ReleaseFile
+    context: PlanningContext, project: IndexProject, release: Sequence[ReleaseFile], file: ReleaseFile
 ) -> Evidence:
     published = file.published
     if published is None:

@@ -15,7 +15,7 @@ from packaging.version import InvalidVersion, Version
 
 
 @dataclass(frozen=True)
-class Limit:
+class InterpreterLimit:
     """Some versions of a tool, and the Pythons they run on."""
 
     tool: str
@@ -29,29 +29,31 @@ class Limit:
 
 
 LIMITS = (
-    Limit(
+    InterpreterLimit(
         "setuptools",
         "<39",
         "<3.10",
         "collections.MutableMapping is gone since Python 3.10",
         "docs.python.org, What's New In Python 3.10, Removed",
     ),
-    Limit(
+    InterpreterLimit(
         "setuptools",
         ">=39,<41.1",
         "<3.9",
         "HTMLParser.unescape is gone since Python 3.9",
         "setuptools 41.1.0, #1788; docs.python.org, What's New In Python 3.9, Removed",
     ),
-    Limit(
+    InterpreterLimit(
         "setuptools",
         ">=41.1,<66.1",
         "<3.12",
         "distutils and pkgutil.ImpImporter are gone since Python 3.12",
         "PEP 632; setuptools 66.1.0, #3685",
     ),
-    Limit("setuptools", ">=83", ">=3.10", "it asks for Python 3.10", "Requires-Python of setuptools 84.0.0 and 82.0.1"),
-    Limit(
+    InterpreterLimit(
+        "setuptools", ">=83", ">=3.10", "it asks for Python 3.10", "Requires-Python of setuptools 84.0.0 and 82.0.1"
+    ),
+    InterpreterLimit(
         "wheel",
         "<0.29",
         "<3.12",
@@ -59,7 +61,7 @@ LIMITS = (
         "docs.python.org, What's New In Python 3.12, Removed",
     ),
     *(
-        Limit(
+        InterpreterLimit(
             tool,
             "<3.10",
             "<3.14",
@@ -69,7 +71,7 @@ LIMITS = (
         for tool in ("flit", "flit-core")
     ),
     *(
-        Limit(
+        InterpreterLimit(
             tool,
             "<1.1",
             "<3.12",

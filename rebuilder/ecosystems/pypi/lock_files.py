@@ -10,7 +10,7 @@ from packaging.pylock import Pylock, PylockValidationError
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
 
-from rebuilder.ecosystems.package_lists import Named, logical_lines
+from rebuilder.ecosystems.package_lists import NamedPackages, logical_lines
 from rebuilder.toml_files import FileError, parse_toml, read_text
 
 _MAX_INCLUDES = 50
@@ -19,7 +19,7 @@ _FOREIGN = ("git+", "hg+", "svn+", "bzr+", "http://", "https://", "file:", ".", 
 """How a line begins that names something which no index has."""
 
 
-def collect(path: Path, text: str, named: Named) -> None:
+def collect(path: Path, text: str, named: NamedPackages) -> None:
     """Take the projects that a file names, and the versions it pins.
 
     Raises:
@@ -35,7 +35,7 @@ def collect(path: Path, text: str, named: Named) -> None:
         _collect_lines(path, text, named, root=path.parent.resolve())
 
 
-def _collect_pylock(path: Path, document: dict[str, Any], named: Named) -> None:
+def _collect_pylock(path: Path, document: dict[str, Any], named: NamedPackages) -> None:
     """pylock.toml (PEP 751): what comes from a repository, a directory or an archive is on no index."""
     try:
         lock = Pylock.from_dict(document)
@@ -48,7 +48,7 @@ def _collect_pylock(path: Path, document: dict[str, Any], named: Named) -> None:
             named.add(package.name, str(package.version) if package.version is not None else None)
 
 
-def _collect_lock(path: Path, document: dict[str, Any], named: Named) -> None:
+def _collect_lock(path: Path, document: dict[str, Any], named: NamedPackages) -> None:
     """uv.lock and poetry.lock."""
     if not document.keys() & {"package", "version", "metadata"}:
         raise FileError(path, "This is neither pylock.toml nor uv.lock nor poetry.lock.")
@@ -62,7 +62,7 @@ def _collect_lock(path: Path, document: dict[str, Any], named: Named) -> None:
             raise FileError(path, f"Number {number} of the packages cannot be used: {error}.") from None
 
 
-def _collect_table(path: Path, table: Any, named: Named) -> None:
+def _collect_table(path: Path, table: Any, named: NamedPackages) -> None:
     if not isinstance(table, dict) or not isinstance(name := table.get("name"), str):
         raise ValueError("it has no name")  # noqa: TRY004 - the caller takes this one
     version = table.get("version")
@@ -88,7 +88,7 @@ def _version(name: str, text: str) -> Version:
         raise ValueError(f"{text[:80]!r} is no version of {name!r}") from None
 
 
-def _collect_lines(path: Path, text: str, named: Named, *, root: Path) -> None:
+def _collect_lines(path: Path, text: str, named: NamedPackages, *, root: Path) -> None:
     """Lines of a requirements file, or of a list of names."""
     for number, line in logical_lines(text):
         try:
@@ -104,7 +104,7 @@ def _collect_lines(path: Path, text: str, named: Named, *, root: Path) -> None:
             raise FileError(path, f"This line cannot be used: {error}.", number) from None
 
 
-def _option(path: Path, number: int, line: str, named: Named, *, root: Path) -> None:
+def _option(path: Path, number: int, line: str, named: NamedPackages, *, root: Path) -> None:
     found = _OPTION.fullmatch(line)
     name, value = (found["name"], found["value"].strip()) if found else ("", "")
     if name in {"-e", "--editable"}:
@@ -122,7 +122,7 @@ def _option(path: Path, number: int, line: str, named: Named, *, root: Path) -> 
     # Other options say how to install, not what.
 
 
-def _requirement(path: Path, number: int, line: str, named: Named) -> None:
+def _requirement(path: Path, number: int, line: str, named: NamedPackages) -> None:
     # Hashes and other options of a requirement follow it; markers say where it is installed, which is all the same.
     text = re.split(r"\s--?[a-z]", line, maxsplit=1)[0]
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rebuilder.ecosystems.pypi.project_urls import Claim, claimed_repository
+from rebuilder.ecosystems.pypi.project_urls import ClaimedRepository, claimed_repository
 from rebuilder.ecosystems.pypi.release_tags import find_tag
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.git import SourceProblem, Trouble
@@ -82,7 +82,7 @@ def _claimed(evidence: Evidence, repository: str, who: str, sources: Sources) ->
     )
 
 
-def _claim(evidence: Evidence) -> Claim | None:
+def _claim(evidence: Evidence) -> ClaimedRepository | None:
     """What the wheel's metadata says, else that of the source archive."""
     wheel, source = evidence.artifact_inspection, evidence.source_inspection
     for listing, ending in ((wheel, ".dist-info/METADATA"), (wheel, "PKG-INFO"), (source, "PKG-INFO")):

@@ -28,30 +28,30 @@ _MOST_PARTS = 6
 
 
 @dataclass(frozen=True)
-class Claim:
+class ClaimedRepository:
     """A repository, and the label it goes by in the metadata."""
 
     repository: str
     label: str
 
 
-def claimed_repository(metadata: str) -> Claim | None:
+def claimed_repository(metadata: str) -> ClaimedRepository | None:
     """The repository that ``Project-URL`` or ``Home-page`` name; nothing is taken from free text.
 
     Args:
         metadata: Text of METADATA or PKG-INFO (https://packaging.python.org/specifications/core-metadata/).
     """
     message = HeaderParser().parsestr(metadata)
-    found: list[tuple[int, Claim]] = []
+    found: list[tuple[int, ClaimedRepository]] = []
     for value in message.get_all("Project-URL", [])[:100]:
         label, comma, url = str(value).partition(",")
         plain = re.sub(r"[^a-z0-9]", "", label.lower())
         repository = repository_url(url.strip(), home=plain in _HOME) if comma and plain in _LABELS else None
         if repository is not None:
-            found.append((_LABELS.index(plain), Claim(repository, label.strip()[:40])))
+            found.append((_LABELS.index(plain), ClaimedRepository(repository, label.strip()[:40])))
     home = repository_url(str(message.get("Home-page", "")).strip(), home=True)
     if home is not None:
-        found.append((len(_LABELS), Claim(home, "Home-page")))
+        found.append((len(_LABELS), ClaimedRepository(home, "Home-page")))
     return min(found, key=lambda each: each[0])[1] if found else None
 
 

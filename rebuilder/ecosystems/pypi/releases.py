@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from packaging.version import Version
 
-from rebuilder.ecosystems.pypi.simple_index import Project, ReleaseFile
+from rebuilder.ecosystems.pypi.simple_index import IndexProject, ReleaseFile
 from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, release_purl
 from rebuilder.model.listing import ListedFile, Listing
 
@@ -19,7 +19,7 @@ def to_verify(release: Sequence[ReleaseFile]) -> list[ReleaseFile]:
     return pure or sorted(wheels, key=lambda each: each.filename)[:1] or list(release[:1])
 
 
-def listing(project: Project, mark: str) -> Listing:
+def listing(project: IndexProject, mark: str) -> Listing:
     """What a project has published; a file whose digest the index does not give cannot be verified, and is left out."""
     releases: defaultdict[Version, list[ReleaseFile]] = defaultdict(list)
     for each in project.files:

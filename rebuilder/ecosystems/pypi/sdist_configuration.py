@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterator
 from typing import Any
 
-from rebuilder.ecosystems.pypi.tree_rules import Project
+from rebuilder.ecosystems.pypi.tree_rules import SourceProject
 from rebuilder.foreign_words import read_toml
 
 _WRITTEN = (
@@ -36,7 +36,9 @@ _MANIFEST = re.compile(r"(exclude|global-exclude|prune|recursive-exclude)\s+(.+)
 _MOST = 500
 
 
-def read_project(pyproject: str | None, setup_py: str | None, setup_cfg: str | None, manifest: str | None) -> Project:
+def read_project(
+    pyproject: str | None, setup_py: str | None, setup_cfg: str | None, manifest: str | None
+) -> SourceProject:
     """Read the texts of the commit; what cannot be understood explains nothing.
 
     Args:
@@ -50,7 +52,7 @@ def read_project(pyproject: str | None, setup_py: str | None, setup_cfg: str | N
     for text in (setup_py, setup_cfg):
         written |= set(_IN_TEXT.findall(text)) if text and _takes_version_from_git(text) else set()
     excluded = [pattern for path in _EXCLUDED for text in _texts(tool, path) for pattern in _patterns(text)]
-    return Project(
+    return SourceProject(
         version_files=frozenset(posixpath.normpath(each) for each in written),
         excluded=tuple((excluded + list(_manifest(manifest or "")))[:_MOST]),
     )

@@ -38,7 +38,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME_ENTRY = re.compile(rb'"name"\s{0,9}:\s{0,9}"([A-Za-z0-9][A-Za-z0-9._-]{0,299})"')
 
 
-class ListedFile(BaseModel):
+class IndexedFile(BaseModel):
     """One entry of ``files``; what is not known here is ignored, as PEP 691 asks."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
@@ -66,7 +66,7 @@ class _Meta(BaseModel):
     """Number of the last event of the project, where the index counts them."""
 
 
-def _listed(entries: Any) -> list[ListedFile]:
+def _listed(entries: Any) -> list[IndexedFile]:
     """The entries that can be understood; one malformed entry does not hide the others."""
     if not isinstance(entries, list):
         raise ValueError("files is not a list")  # noqa: TRY004 - pydantic reports it
@@ -77,7 +77,7 @@ def _listed(entries: Any) -> list[ListedFile]:
         if not isinstance(entry, dict) or "filename" not in entry:
             continue
         try:
-            understood.append(ListedFile.model_validate(entry))
+            understood.append(IndexedFile.model_validate(entry))
         except ValidationError:
             continue
     return understood
@@ -88,7 +88,7 @@ class _Page(BaseModel):
 
     meta: _Meta
     name: Annotated[str, Field(max_length=512)]
-    files: Annotated[list[ListedFile], BeforeValidator(_listed)]
+    files: Annotated[list[IndexedFile], BeforeValidator(_listed)]
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class ReleaseFile:
 
 
 @dataclass(frozen=True)
-class Project:
+class IndexProject:
     """A project's page: its files that have a name one can understand."""
 
     name: str
@@ -148,7 +148,7 @@ class SimpleIndex:
         self._url = url.rstrip("/") + "/"
         self._fetcher = fetcher
 
-    def project(self, name: str) -> Project | None:
+    def project(self, name: str) -> IndexProject | None:
         """The page of a project; None when the index does not have it.
 
         Raises:
@@ -157,7 +157,7 @@ class SimpleIndex:
         document = self._document(name)
         return None if document is None else _project(name, document, _json(document.content, name))
 
-    def changed(self, name: str, mark: str | None) -> Project | Unchanged | None:
+    def changed(self, name: str, mark: str | None) -> IndexProject | Unchanged | None:
         """As :meth:`project`, but files are not read when a page has the mark it had before.
 
         The same serial counts as unchanged too: some indexes sign or count views within the page.
@@ -210,9 +210,9 @@ def _refuse_html(document: Document, what: str) -> None:
         )
 
 
-def _project(name: str, document: Document, content: Any) -> Project:
+def _project(name: str, document: Document, content: Any) -> IndexProject:
     page = _read(content, name)
-    return Project(
+    return IndexProject(
         name=name,
         files=tuple(_files(page, base=document.url)),
         document_sha256=document.sha256,
@@ -268,7 +268,7 @@ def _files(page: _Page, *, base: str) -> list[ReleaseFile]:
     return files
 
 
-def _published(listed: ListedFile, *, base: str) -> PublishedFile | None:
+def _published(listed: IndexedFile, *, base: str) -> PublishedFile | None:
     sha256 = listed.hashes.get("sha256", "").lower()
     url = _address(listed.url, base=base)
     if not _SHA256.fullmatch(sha256) or url is None:
@@ -313,7 +313,7 @@ def _moment(text: str | None) -> datetime | None:
     return moment if _FIRST_YEAR <= moment.year <= _LAST_YEAR else None
 
 
-def near_versions(project: Project, wanted: str) -> list[str]:
+def near_versions(project: IndexProject, wanted: str) -> list[str]:
     """Up to three versions that look like ``wanted``, for a message."""
     try:
         release = Version(wanted).release

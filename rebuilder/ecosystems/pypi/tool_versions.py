@@ -69,7 +69,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Rule:
+class ToolRule:
     """One change in what a tool writes."""
 
     versions: str
@@ -84,7 +84,7 @@ class Rule:
 class Bracket:
     """Versions of a tool that fit, with the rules that say so."""
 
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[ToolRule, ...] = ()
     tool: str = "setuptools"
 
     @property
@@ -134,7 +134,7 @@ def shadowing_wheel(shape: Shape, setuptools: str, *, required: bool) -> Bracket
         version = Version(setuptools)
     except InvalidVersion:
         return Bracket()
-    rules: tuple[Rule, ...] = RECORD_RULES if _PACKS.contains(version, prereleases=True) else ()
+    rules: tuple[ToolRule, ...] = RECORD_RULES if _PACKS.contains(version, prereleases=True) else ()
     rules += REQUIREMENT_RULES if _WRITES_REQUIREMENTS.contains(version, prereleases=True) else ()
     found = Bracket((_IMPORTED, *(rule for rule in rules if rule.seen(shape))), "wheel")
     says_nothing = found.contains(_BUNDLED) and not required
@@ -180,7 +180,7 @@ def by_line_ends(published: int, rebuilt: int, used: str) -> Bracket:
         return Bracket()
     versions = fitting[0] if len(fitting) == 1 else "<62.2" if ">=62.2" not in fitting else ">=57"
     clause = f"the description ends with {published} line ends, and with {rebuilt} where setuptools {used} wrote it"
-    return Bracket((Rule(versions, clause, lambda _: True, "setuptools 57.0.0 and 62.2.0, measured"),))
+    return Bracket((ToolRule(versions, clause, lambda _: True, "setuptools 57.0.0 and 62.2.0, measured"),))
 
 
 def read_shape(wheel: Inspection, traces: WheelTraces, setup_cfg: str | None) -> Shape:
@@ -236,37 +236,37 @@ def _repeats(text: str | None) -> bool:
 
 
 RULES = (
-    Rule(
+    ToolRule(
         "<41.4",
         "Requires-Python stands as in setup.cfg, not sorted",
         lambda shape: (said := _requires_python(shape)) is not None and said[0] == said[1],
         "setuptools 41.4.0 reads python_requires of setup.cfg as a SpecifierSet (#1847)",
     ),
-    Rule(
+    ToolRule(
         ">=41.4",
         "Requires-Python of setup.cfg was sorted",
         lambda shape: (said := _requires_python(shape)) is not None and said[0] != said[1] != "",
         "setuptools 41.4.0 reads python_requires of setup.cfg as a SpecifierSet (#1847)",
     ),
-    Rule(
+    ToolRule(
         ">=57",
         "METADATA has License-File",
         lambda shape: "license-file" in shape.names,
         "setuptools 57.0.0: Added License-File (multiple) to the output package metadata (#2645)",
     ),
-    Rule(
+    ToolRule(
         "<57",
         "there are licence files, but METADATA has no License-File",
         lambda shape: shape.licences and "license-file" not in shape.names,
         "setuptools 57.0.0: Added License-File (multiple) to the output package metadata (#2645)",
     ),
-    Rule(
+    ToolRule(
         "<60.6",
         "Home-page is UNKNOWN or Download-URL stands after License",
         lambda shape: shape.is_unknown("home-page") or _follows(shape, "download-url", "license"),
         "setuptools 60.6.0: Don't include optional Home-page in metadata if no url is specified (#3057)",
     ),
-    Rule(
+    ToolRule(
         ">=60.6",
         "METADATA has no Home-page, or Download-URL stands before it could with an older one",
         lambda shape: (
@@ -276,38 +276,38 @@ RULES = (
         ),
         "setuptools 60.6.0: Don't include optional Home-page in metadata if no url is specified (#3057)",
     ),
-    Rule(
+    ToolRule(
         "<60.9",
         "entry_points.txt ends with an empty line",
         lambda shape: (shape.entry_points or "").replace("\r\n", "\n").endswith("\n\n"),
         "setuptools 60.9.0 writes entry_points.txt with importlib.metadata, groups joined and not ended by empty lines",
     ),
-    Rule(
+    ToolRule(
         ">=60.9",
         "entry_points.txt ends without an empty line",
         lambda shape: bool(shape.entry_points) and not (shape.entry_points or "").replace("\r", "").endswith("\n\n"),
         "setuptools 60.9.0 writes entry_points.txt with importlib.metadata, groups joined and not ended by empty lines",
     ),
-    Rule(
+    ToolRule(
         "<62.2",
         "the description ends with two empty lines or more",
         # From 62.2 on this takes a text that ends so itself; without Platform there is nothing older to be had.
         lambda shape: shape.empty_ends > 2 and "platform" in shape.names,
         "setuptools 62.2.0 writes the description as it is; from 57 on it added two line ends, before at least three",
     ),
-    Rule(
+    ToolRule(
         ">=57",
         "the description ends with one empty line or none",
         lambda shape: 0 < shape.empty_ends < 3,
         "setuptools 57.0.0 writes the description below the headers; before, at least three line ends came out",
     ),
-    Rule(
+    ToolRule(
         "<62.2",
         "METADATA says UNKNOWN where nothing is known",
         lambda shape: shape.is_unknown("platform", "summary", "license"),
         "setuptools 62.2.0 leaves out Platform, Summary and License that are not given",
     ),
-    Rule(
+    ToolRule(
         ">=62.2",
         "METADATA has no Platform, not even UNKNOWN, or ends without an empty line",
         lambda shape: (
@@ -315,7 +315,7 @@ RULES = (
         ),
         "setuptools 62.2.0 leaves out Platform that is not given, and adds no line to the description",
     ),
-    Rule(
+    ToolRule(
         "<68.2",
         "the -nspkg.pth file has a line twice",
         lambda shape: _repeats(shape.nspkg),
@@ -325,19 +325,19 @@ RULES = (
 """Every rule that is known about setuptools; several may be seen in one wheel."""
 
 REQUIREMENT_RULES = (
-    Rule(
+    ToolRule(
         "<0.41.1",
         "Requires-Dist has versions in parentheses",
         _parentheses,
         "wheel 0.41.0 and 0.41.1 beside setuptools 71.0 to 75.5, measured",
     ),
-    Rule(
+    ToolRule(
         ">=0.41.1,<0.44",
         "Requires-Dist has a space before versions and markers, and no parentheses",
         lambda shape: _spaced(shape) and not _parentheses(shape) and not _bare(shape),
         "wheel 0.41.0, 0.41.1, 0.43.0 and 0.44.0 beside setuptools 71.0 to 75.5, measured",
     ),
-    Rule(
+    ToolRule(
         ">=0.44",
         "Requires-Dist has no space before versions and markers",
         lambda shape: _bare(shape) and not _spaced(shape),
@@ -347,13 +347,13 @@ REQUIREMENT_RULES = (
 """How ``wheel`` writes requirements that setuptools 71 to 75.5 hands over."""
 
 RECORD_RULES = (
-    Rule(
+    ToolRule(
         "<0.40",
         "the mode of RECORD does not say that it is a file",
         lambda shape: shape.record_is_typed is False,
         "wheel 0.38.4 and 0.40.0 beside setuptools 71.0 to 82.0, measured",
     ),
-    Rule(
+    ToolRule(
         ">=0.40",
         "the mode of RECORD says that it is a file",
         lambda shape: shape.record_is_typed is True,
@@ -362,7 +362,7 @@ RECORD_RULES = (
 )
 """How ``wheel`` packs what setuptools from 71 on hands over."""
 
-_IMPORTED = Rule(
+_IMPORTED = ToolRule(
     ">=0.34",
     "setuptools used modules of a wheel package beside it",
     lambda _: True,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from rebuilder.ecosystems.pypi.file_times import normal_path
 from rebuilder.ecosystems.pypi.sdist_traces import below
-from rebuilder.ecosystems.pypi.tree_rules import Change, Project, Rule, explain
+from rebuilder.ecosystems.pypi.tree_rules import ExplainedChange, SourceProject, TreeRule, explain
 from rebuilder.model.inspection import Inspection, Member, MemberKind
 from rebuilder.model.trail import FileChange, TreeChange
 from rebuilder.model.value import sha256_hex
@@ -57,7 +57,7 @@ def raw_changes(sdist: Tree, commit: Tree) -> list[tuple[str, TreeChange]]:
     return changes
 
 
-def explained_changes(sdist: Tree, commit: Tree, project: Project) -> tuple[FileChange, ...]:
+def explained_changes(sdist: Tree, commit: Tree, project: SourceProject) -> tuple[FileChange, ...]:
     """All differences, each with the rule that explains it; those people need to see come first.
 
     The order: added and changed files that nothing explains, then missing ones, then what a rule explains.
@@ -66,12 +66,12 @@ def explained_changes(sdist: Tree, commit: Tree, project: Project) -> tuple[File
     for path, change in raw_changes(sdist, commit):
         exact = sdist.is_exact(path) and commit.is_exact(path)
         texts = sdist.texts.get(path), commit.texts.get(path)
-        rule = explain(Change(path, change, sdist.files.get(path), *texts, exact=exact), project)
+        rule = explain(ExplainedChange(path, change, sdist.files.get(path), *texts, exact=exact), project)
         found.append(_file_change(path, change, rule))
     return tuple(sorted(found, key=_order))
 
 
-def _file_change(path: str, change: TreeChange, rule: Rule | None) -> FileChange:
+def _file_change(path: str, change: TreeChange, rule: TreeRule | None) -> FileChange:
     if rule is None:
         return FileChange(path=path, change=change)
     return FileChange(path=path, change=change, rule=rule.name, sentence=rule.sentence)

@@ -15,7 +15,7 @@ from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.sdist_configuration import read_project
 from rebuilder.ecosystems.pypi.source_archive import top_directory
 from rebuilder.ecosystems.pypi.tree_changes import Tree, explained_changes, raw_changes, tree_of
-from rebuilder.ecosystems.pypi.tree_rules import Project
+from rebuilder.ecosystems.pypi.tree_rules import SourceProject
 from rebuilder.model.artifact import PublishedFile
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.git import SourceTree
@@ -67,6 +67,6 @@ def _texted(tree: Tree, listing: Inspection) -> Tree:
     return replace(tree, texts=texts)
 
 
-def _project(commit: CommitListing, theirs: Tree) -> Project:
+def _project(commit: CommitListing, theirs: Tree) -> SourceProject:
     manifest = theirs.texts.get("MANIFEST.in")
     return read_project(commit.text("pyproject.toml"), commit.text("setup.py"), commit.text("setup.cfg"), manifest)

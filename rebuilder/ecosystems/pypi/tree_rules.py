@@ -39,7 +39,7 @@ _TAGGING = frozenset({"tag_build", "tag_date", "tag_svn_revision"})
 
 
 @dataclass(frozen=True)
-class Rule:
+class TreeRule:
     """A reason for a difference."""
 
     name: str
@@ -47,7 +47,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Change:
+class ExplainedChange:
     """One difference, with what is known of the file."""
 
     path: str
@@ -63,7 +63,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Project:
+class SourceProject:
     """What the commit says about how its source archive is made."""
 
     version_files: frozenset[str] = frozenset()
@@ -72,41 +72,41 @@ class Project:
     """Patterns of files that are configured to be left out; a star matches slashes too."""
 
 
-def explain(change: Change, project: Project) -> Rule | None:
+def explain(change: ExplainedChange, project: SourceProject) -> TreeRule | None:
     """The first rule that explains a difference; None when none does."""
     rules = _MISSING if change.change is TreeChange.MISSING else _PRESENT
     return next((found for rule in rules if (found := rule(change, project)) is not None), None)
 
 
-def _generated_metadata(change: Change, _project: Project) -> Rule | None:
+def _generated_metadata(change: ExplainedChange, _project: SourceProject) -> TreeRule | None:
     if change.member is None or change.member.kind is not MemberKind.FILE:
         return None
     if is_generated(change.path):
         name = change.path.rpartition("/")[2]
-        return Rule("generated-metadata", f"Build backends write {name} into source archives; it holds no code.")
+        return TreeRule("generated-metadata", f"Build backends write {name} into source archives; it holds no code.")
     if change.path == "setup.cfg" and change.text is not None:
         committed = "" if change.change is TreeChange.ADDED else change.committed
         ours, theirs = _settings(change.text), _settings(committed)
         if ours is not None and ours == theirs:
-            return Rule(
+            return TreeRule(
                 "generated-metadata",
                 "setuptools writes setup.cfg into every source archive: it added its [egg_info] section, nothing else.",
             )
     return None
 
 
-def _generated_version(change: Change, project: Project) -> Rule | None:
+def _generated_version(change: ExplainedChange, project: SourceProject) -> TreeRule | None:
     if change.member is None or change.member.size > VERSION_FILE_BYTES:
         return None
     if change.path in project.version_files:
-        return Rule(
+        return TreeRule(
             "generated-version",
             "The project's configuration has this file written with the version, which is taken from git. "
             "What else is in it was not judged.",
         )
     beginning = "\n".join((change.text or "").splitlines()[:_HEADER_LINES])
     if change.path.endswith(".py") and any(header in beginning for header in _VERSION_HEADERS):
-        return Rule(
+        return TreeRule(
             "generated-version",
             "The file begins as the files do that backends write with a version taken from git. "
             "What else is in it was not judged.",
@@ -114,23 +114,25 @@ def _generated_version(change: Change, project: Project) -> Rule | None:
     return None
 
 
-def _line_ends(change: Change, _project: Project) -> Rule | None:
+def _line_ends(change: ExplainedChange, _project: SourceProject) -> TreeRule | None:
     if change.text is None or change.committed is None or not (change.exact and change.member):
         return None
     if change.text.replace("\r\n", "\n") == change.committed.replace("\r\n", "\n"):
-        return Rule("line-ends", "Only the line ends differ (CRLF against LF), as after a checkout on Windows.")
+        return TreeRule("line-ends", "Only the line ends differ (CRLF against LF), as after a checkout on Windows.")
     return None
 
 
-def _vcs_files(change: Change, _project: Project) -> Rule | None:
+def _vcs_files(change: ExplainedChange, _project: SourceProject) -> TreeRule | None:
     if _VCS.fullmatch(change.path):
-        return Rule("vcs-files", "Files for git and for the forge are commonly left out of source archives.")
+        return TreeRule("vcs-files", "Files for git and for the forge are commonly left out of source archives.")
     return None
 
 
-def _excluded(change: Change, project: Project) -> Rule | None:
+def _excluded(change: ExplainedChange, project: SourceProject) -> TreeRule | None:
     if any(fnmatchcase(change.path, pattern) for pattern in project.excluded):
-        return Rule("excluded-by-configuration", "The project's configuration leaves this file out of source archives.")
+        return TreeRule(
+            "excluded-by-configuration", "The project's configuration leaves this file out of source archives."
+        )
     return None
 
 
@@ -147,6 +149,6 @@ def _settings(text: str | None) -> list[tuple[str, str, str]] | None:
     return sorted(each for each in settings if each[0] != "egg_info" or each[1] not in _TAGGING)
 
 
-_Check = Callable[[Change, Project], Rule | None]
+_Check = Callable[[ExplainedChange, SourceProject], TreeRule | None]
 _PRESENT: tuple[_Check, ...] = (_generated_metadata, _generated_version, _line_ends)
 _MISSING: tuple[_Check, ...] = (_vcs_files, _excluded)

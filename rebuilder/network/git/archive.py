@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rebuilder.model.text import clipped
-from rebuilder.network.git.objects import Contents, Entry, Unsound
+from rebuilder.network.git.objects import Contents, TreeEntry, Unsound
 from rebuilder.programs.source.git_store import SUBMODULE
 
 _BLOCK = 512
@@ -28,7 +28,7 @@ class ArchiveFindings:
     pointers: list[str] = field(default_factory=list)
     odd_names: list[str] = field(default_factory=list)
 
-    def notes(self, submodules: Sequence[Entry]) -> tuple[str, ...]:
+    def notes(self, submodules: Sequence[TreeEntry]) -> tuple[str, ...]:
         """The notes, as sentences."""
         modules = [f"{_shown(each.path)} at {each.name}" for each in submodules]
         return tuple(
@@ -42,7 +42,7 @@ class ArchiveFindings:
         )
 
 
-def tar_chunks(entries: Sequence[Entry], contents: Contents, moment: int, seen: ArchiveFindings) -> Iterator[bytes]:
+def tar_chunks(entries: Sequence[TreeEntry], contents: Contents, moment: int, seen: ArchiveFindings) -> Iterator[bytes]:
     """The archive, piece by piece.
 
     Args:
@@ -67,7 +67,7 @@ def tar_chunks(entries: Sequence[Entry], contents: Contents, moment: int, seen: 
     yield bytes(2 * _BLOCK)
 
 
-def _content(entry: Entry, contents: Contents, seen: ArchiveFindings) -> Iterator[bytes]:
+def _content(entry: TreeEntry, contents: Contents, seen: ArchiveFindings) -> Iterator[bytes]:
     first = True
     for chunk in contents.chunks(entry):
         if first and entry.size <= _POINTER_BYTES and chunk.startswith(_POINTER):
@@ -77,7 +77,7 @@ def _content(entry: Entry, contents: Contents, seen: ArchiveFindings) -> Iterato
     yield bytes(-entry.size % _BLOCK)
 
 
-def _link(entry: Entry, contents: Contents) -> bytes:
+def _link(entry: TreeEntry, contents: Contents) -> bytes:
     if entry.size > _LINK_BYTES:
         raise Unsound(f"The symbolic link {ascii(entry.path[:200])[1:]} is longer than a path can be.")
     target = b"".join(contents.chunks(entry))
@@ -86,7 +86,7 @@ def _link(entry: Entry, contents: Contents) -> bytes:
     return target
 
 
-def _header(entry: Entry, moment: int, link: bytes = b"") -> bytes:
+def _header(entry: TreeEntry, moment: int, link: bytes = b"") -> bytes:
     info = tarfile.TarInfo(entry.path.decode("utf-8", "surrogateescape"))
     info.mtime = moment
     info.mode = 0o644 if entry.kind == "file" else 0o755

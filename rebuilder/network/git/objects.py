@@ -48,7 +48,7 @@ class RawCommit(NamedTuple):
     committed_at: datetime
 
 
-class Entry(NamedTuple):
+class TreeEntry(NamedTuple):
     """One path of a tree."""
 
     path: bytes
@@ -98,7 +98,7 @@ def read_object(git: Git, name: str, kind: str) -> bytes | None:
     return data
 
 
-def read_entries(git: Git, tree: str, *, most: int) -> list[Entry]:
+def read_entries(git: Git, tree: str, *, most: int) -> list[TreeEntry]:
     """Everything in a tree, in order of the bytes of the paths.
 
     Raises:
@@ -122,7 +122,7 @@ def read_entries(git: Git, tree: str, *, most: int) -> list[Entry]:
     return entries
 
 
-def _entry(line: bytes) -> Entry:
+def _entry(line: bytes) -> TreeEntry:
     found = _ENTRY.fullmatch(line)
     if found is None or found[1] not in _KINDS:
         name = ascii(line.partition(b"\t")[2][:200])[1:]
@@ -134,10 +134,10 @@ def _entry(line: bytes) -> Entry:
     for part in parts:
         if part.lower() == b".git" or part in (b"", b".", b".."):
             raise Unsound(f"The commit has a file named {ascii(path[:200])[1:]}, which would do harm when checked out.")
-    return Entry(path, _KINDS[found[1]], found[3].decode(), 0 if found[4] == b"-" else int(found[4]))
+    return TreeEntry(path, _KINDS[found[1]], found[3].decode(), 0 if found[4] == b"-" else int(found[4]))
 
 
-def _refuse_clashes(entries: list[Entry]) -> None:
+def _refuse_clashes(entries: list[TreeEntry]) -> None:
     """Two entries for one path, or a file where another's directory is."""
     paths = {each.path for each in entries}
     if len(paths) != len(entries):
@@ -156,7 +156,7 @@ class Contents:
     def __init__(self, git: Git, stdin: IO[bytes], stdout: IO[bytes]) -> None:
         self._git, self._stdin, self._stdout = git, stdin, stdout
 
-    def chunks(self, entry: Entry) -> Iterator[bytes]:
+    def chunks(self, entry: TreeEntry) -> Iterator[bytes]:
         """The content of one entry; must be read to its end.
 
         Raises:

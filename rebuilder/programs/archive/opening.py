@@ -7,7 +7,7 @@ from rebuilder.programs.archive.reading import Keep, Reading, Receive, keep_noth
 from rebuilder.programs.archive.tar_headers import is_tar_header
 from rebuilder.programs.archive.tar_reader import read_tar
 from rebuilder.programs.archive.zip_reader import read_zip
-from rebuilder.programs.archive.zip_records import END, LOCAL, Source, read_end
+from rebuilder.programs.archive.zip_records import END, LOCAL, ZipSource, read_end
 
 _COMPRESSED = ((b"\x1f\x8b", "gz"), (b"BZh", "bz2"), (b"\xfd7zXZ\0", "xz"))
 
@@ -36,7 +36,7 @@ def read_archive(path: str, keep: Keep = keep_nothing, *, raw: bool = True, rece
         if is_tar_header(start):
             return read_tar(file, None, keep, raw=raw, receive=receive)
         try:
-            read_end(Source(file.fileno()))
+            read_end(ZipSource(file.fileno()))
         except UnreadableError:
             return Reading("unknown", None, ("It is neither a ZIP nor a tar archive.",), readable=False, contents={})
         return read_zip(file, keep, raw=raw, receive=receive)

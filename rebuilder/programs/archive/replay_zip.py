@@ -21,7 +21,7 @@ from rebuilder.programs.archive.zip_records import (
     FULL16,
     FULL32,
     LOCAL,
-    Source,
+    ZipSource,
     read_directory,
     read_end,
     read_local,
@@ -157,7 +157,7 @@ def _plain(archive: ZipArchive) -> None:
 def _data(path: str) -> list[_Data]:
     """Data of every member, in the order of the directory."""
     with open(path, "rb") as file:
-        source = Source(file.fileno())
+        source = ZipSource(file.fileno())
         headers, _ = read_directory(source, read_end(source))
         found = []
         for each in headers:

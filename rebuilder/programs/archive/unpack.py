@@ -27,7 +27,7 @@ _EARLIEST = float(calendar.timegm((1980, 1, 1, 0, 0, 0)))
 _LATEST = float(calendar.timegm((2107, 12, 31, 23, 59, 58)))
 
 
-class Refused(Exception):  # noqa: N818 - reads as what happened
+class UnpackRefused(Exception):  # noqa: N818 - reads as what happened
     """A member that must not be unpacked, or an archive that cannot be read; the text is a sentence."""
 
 
@@ -40,7 +40,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     try:
         count = unpack(options.source, options.into, umask=int(options.umask, 8))
-    except Refused as refusal:
+    except UnpackRefused as refusal:
         print(f"unpack: {refusal}", file=sys.stderr)
         return MALFORMED
     print(f"unpack: {count} files")
@@ -51,7 +51,7 @@ def unpack(source: str, into: str, *, umask: int) -> int:
     """Unpack; gives the number of files.
 
     Raises:
-        Refused: the archive cannot be read, readers disagree about it, or a member would reach outside ``into``.
+        UnpackRefused: the archive cannot be read, readers disagree about it, or a member would reach outside ``into``.
     """
     tree = _Tree(os.path.realpath(into), umask)
     try:
@@ -59,10 +59,10 @@ def unpack(source: str, into: str, *, umask: int) -> int:
     finally:
         tree.close()
     if not reading.readable:
-        raise Refused(f"the archive is malformed: {reading.problems[0]}")
+        raise UnpackRefused(f"the archive is malformed: {reading.problems[0]}")
     contradiction = contradictions(reading.archive)
     if contradiction:
-        raise Refused(f"readers disagree about the archive: {contradiction[0]}")
+        raise UnpackRefused(f"readers disagree about the archive: {contradiction[0]}")
     tree.finish()
     return tree.files
 
@@ -122,10 +122,10 @@ class _Tree:
 def _parts(name: str) -> list[str]:
     """Path components of a member, or a refusal."""
     if "\0" in name or name.startswith("/"):
-        raise Refused(f"{name!r} is not a relative path")
+        raise UnpackRefused(f"{name!r} is not a relative path")
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if ".." in parts:
-        raise Refused(f"{name!r} leads out of the tree")
+        raise UnpackRefused(f"{name!r} leads out of the tree")
     return parts
 
 
@@ -135,17 +135,17 @@ def _target(root: str, parts: list[str]) -> str:
     for part in parts[:-1]:
         path = os.path.join(path, part)
         if os.path.islink(path):
-            raise Refused(f"{'/'.join(parts)!r} goes through a link")
+            raise UnpackRefused(f"{'/'.join(parts)!r} goes through a link")
         if not os.path.isdir(path):
             if os.path.lexists(path):
-                raise Refused(f"{'/'.join(parts)!r} goes through a file")
+                raise UnpackRefused(f"{'/'.join(parts)!r} goes through a file")
             os.mkdir(path, 0o777)
     return os.path.join(path, parts[-1])
 
 
 def _directory(target: str, umask: int) -> None:
     if os.path.islink(target) or (os.path.lexists(target) and not os.path.isdir(target)):
-        raise Refused(f"{target!r} is both a directory and something else")
+        raise UnpackRefused(f"{target!r} is both a directory and something else")
     os.makedirs(target, exist_ok=True)
     os.chmod(target, 0o777 & ~umask)
 
@@ -158,7 +158,7 @@ def _moment(entry: Entry) -> float:
 def _make_room(target: str, entry: Entry) -> None:
     """A later member of the same name replaces the earlier one, as tar does."""
     if os.path.isdir(target) and not os.path.islink(target):
-        raise Refused(f"{entry.name!r} is both a directory and something else")
+        raise UnpackRefused(f"{entry.name!r} is both a directory and something else")
     if os.path.lexists(target):
         os.unlink(target)
 
@@ -168,21 +168,21 @@ def _make(root: str, target: str, entry: Entry) -> None:
     if entry.kind == "symlink":
         _check_link(root, os.path.dirname(target), entry)
     elif entry.kind != "hardlink":
-        raise Refused(f"{entry.name!r} is a {entry.kind}")
+        raise UnpackRefused(f"{entry.name!r} is a {entry.kind}")
     _make_room(target, entry)
     if entry.kind == "symlink":
         os.symlink(entry.link, target)
         return
     original = _target(root, _parts(entry.link))
     if os.path.islink(original) or not os.path.isfile(original):
-        raise Refused(f"{entry.name!r} is a hard link to {entry.link!r}, which is not a file before it")
+        raise UnpackRefused(f"{entry.name!r} is a hard link to {entry.link!r}, which is not a file before it")
     shutil.copy2(original, target)
 
 
 def _check_link(root: str, directory: str, entry: Entry) -> None:
     """Refuse a symbolic link whose target, read by name, is not inside the tree."""
     if not entry.link or entry.link.startswith("/") or "\0" in entry.link:
-        raise Refused(f"{entry.name!r} is a link to {entry.link!r}, out of the tree")
+        raise UnpackRefused(f"{entry.name!r} is a link to {entry.link!r}, out of the tree")
     goal = os.path.normpath(os.path.join(os.path.realpath(directory), entry.link))
     if goal != root and not goal.startswith(root + os.sep):
-        raise Refused(f"{entry.name!r} is a link to {entry.link!r}, out of the tree")
+        raise UnpackRefused(f"{entry.name!r} is a link to {entry.link!r}, out of the tree")

@@ -21,7 +21,7 @@ from rebuilder.programs.archive.zip_records import (
     ZIP64_EXTRA,
     CentralHeader,
     LocalHeader,
-    Source,
+    ZipSource,
     has_signature,
     read_directory,
     read_end,
@@ -61,7 +61,7 @@ def read_zip(file: BinaryIO, keep: Keep, *, raw: bool, receive: Receive | None =
         raw: Whether to take digests of compressed data too, which only a comparison needs.
         receive: Unpacks what is read.
     """
-    reader = _Reader(Source(file.fileno()), keep, receive, raw=raw)
+    reader = _Reader(ZipSource(file.fileno()), keep, receive, raw=raw)
     try:
         archive = reader.archive()
     except UnreadableError as error:
@@ -74,7 +74,7 @@ def read_zip(file: BinaryIO, keep: Keep, *, raw: bool, receive: Receive | None =
 
 
 class _Reader:
-    def __init__(self, source: Source, keep: Keep, receive: Receive | None, *, raw: bool) -> None:
+    def __init__(self, source: ZipSource, keep: Keep, receive: Receive | None, *, raw: bool) -> None:
         self._source = source
         self._budget = Budget(source.size)
         self._keep = keep

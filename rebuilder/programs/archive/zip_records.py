@@ -86,7 +86,7 @@ class End(NamedTuple):
     """Made by, needed, extensible data of the ZIP64 record."""
 
 
-class Source:
+class ZipSource:
     """An open file, read by position."""
 
     def __init__(self, descriptor: int) -> None:
@@ -110,7 +110,7 @@ class Source:
         return data
 
 
-def read_end(source: Source) -> End:
+def read_end(source: ZipSource) -> End:
     """Find and read the end records.
 
     Raises:
@@ -152,7 +152,7 @@ def read_end(source: Source) -> End:
     )
 
 
-def _read_end64(source: Source, end_at: int) -> tuple[int, dict[str, int], tuple[int, int, bytes]] | None:
+def _read_end64(source: ZipSource, end_at: int) -> tuple[int, dict[str, int], tuple[int, int, bytes]] | None:
     if end_at < 20:
         return None
     locator = source.at(end_at - 20, 20, "the ZIP64 locator")
@@ -176,7 +176,7 @@ def _read_end64(source: Source, end_at: int) -> tuple[int, dict[str, int], tuple
     return start, truth, (made, needed, window[found + 56 :])
 
 
-def read_directory(source: Source, end: End) -> tuple[list[CentralHeader], bytes]:
+def read_directory(source: ZipSource, end: End) -> tuple[list[CentralHeader], bytes]:
     """Read the central directory; also gives the bytes in it after the last header.
 
     Raises:
@@ -226,7 +226,7 @@ def read_directory(source: Source, end: End) -> tuple[list[CentralHeader], bytes
     return headers, data[at:]
 
 
-def read_local(source: Source, offset: int, what: str) -> LocalHeader:
+def read_local(source: ZipSource, offset: int, what: str) -> LocalHeader:
     """Read the local header at ``offset``.
 
     Raises:

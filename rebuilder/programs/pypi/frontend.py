@@ -20,7 +20,7 @@ USAGE, NO_BACKEND, HOOK_FAILED, NO_OUTPUT = 64, 69, 70, 73
 _MOST_REQUIREMENTS = 200
 
 
-class Product(NamedTuple):
+class BuildProduct(NamedTuple):
     """What is to be built."""
 
     name: str
@@ -43,10 +43,10 @@ class Product(NamedTuple):
         return getattr(backend, self.program)(out, *({}, None)[: self.arguments])
 
 
-WHEEL, SDIST = Product("wheel", 2), Product("sdist", 1)
+WHEEL, SDIST = BuildProduct("wheel", 2), BuildProduct("sdist", 1)
 
 
-def run(product: Product, argv: list[str]) -> int:
+def run(product: BuildProduct, argv: list[str]) -> int:
     """Run the program: 0, or 69 (no such backend), 70 (a hook failed), 73 (nothing came out)."""
     parser = argparse.ArgumentParser(prog=product.program, allow_abbrev=False)
     parser.add_argument("--backend", required=True, help="module, or module:object")
@@ -102,7 +102,7 @@ def _leave_no_trace(backend: str) -> None:
     sys.stdout.flush()
 
 
-def _requires(product: Product, backend: Any, result: str | None) -> int:
+def _requires(product: BuildProduct, backend: Any, result: str | None) -> int:
     hook = getattr(backend, product.requires_hook, None)
     try:
         requires = hook({}) if hook else []
@@ -121,7 +121,7 @@ def _requires(product: Product, backend: Any, result: str | None) -> int:
     return 0
 
 
-def _build(product: Product, backend: Any, out: str) -> int:
+def _build(product: BuildProduct, backend: Any, out: str) -> int:
     try:
         filename = product.build(backend, out)
     except (Exception, SystemExit):  # noqa: BLE001 - anything may come out of a backend
@@ -133,7 +133,7 @@ def _build(product: Product, backend: Any, out: str) -> int:
     return 0
 
 
-def _hook_failed(product: Product, hook: str) -> int:
+def _hook_failed(product: BuildProduct, hook: str) -> int:
     traceback.print_exc()
     sys.stdout.flush()
     print(f"{product.program}: the backend's {hook} failed", file=sys.stderr)

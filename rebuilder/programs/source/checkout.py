@@ -14,7 +14,7 @@ import subprocess
 import sys
 from typing import NamedTuple
 
-from rebuilder.programs.archive.unpack import Refused
+from rebuilder.programs.archive.unpack import UnpackRefused
 from rebuilder.programs.source.git_store import Store, object_name
 
 USAGE, MALFORMED, NO_GIT, GIT_FAILED, NOT_THE_COMMIT = 64, 65, 69, 70, 76
@@ -62,8 +62,8 @@ def main(argv: list[str]) -> int:
     os.umask(int(options.umask, 8))
     try:
         return _checkout(options)
-    except (Refused, _OtherCommit, _GitFailed) as trouble:
-        codes = {Refused: MALFORMED, _OtherCommit: NOT_THE_COMMIT, _GitFailed: GIT_FAILED}
+    except (UnpackRefused, _OtherCommit, _GitFailed) as trouble:
+        codes = {UnpackRefused: MALFORMED, _OtherCommit: NOT_THE_COMMIT, _GitFailed: GIT_FAILED}
         print(f"checkout: {trouble}", file=sys.stderr)
         return codes[type(trouble)]
 

@@ -11,7 +11,7 @@ import tarfile
 import zlib
 from collections.abc import Iterable, Iterator
 
-from rebuilder.programs.archive.unpack import Refused
+from rebuilder.programs.archive.unpack import UnpackRefused
 
 SUBMODULE = "REBUILDER.submodule"
 """pax keyword (POSIX.1-2017: vendor, full stop, keyword) with the commit a submodule is locked to."""
@@ -55,7 +55,7 @@ class Store:
         """Write the files of a tar archive.
 
         Raises:
-            Refused: it holds something that no commit can hold.
+            UnpackRefused: it holds something that no commit can hold.
         """
         entries: Entries = {}
         try:
@@ -63,10 +63,10 @@ class Store:
                 for info in archive:
                     path = _path(info.name)
                     if path in entries:
-                        raise Refused(f"{info.name!r} is in the archive twice")
+                        raise UnpackRefused(f"{info.name!r} is in the archive twice")
                     entries[path] = self._member(archive, info)
         except (tarfile.TarError, EOFError, ValueError, UnicodeError) as error:
-            raise Refused(f"the archive is malformed: {error}") from error
+            raise UnpackRefused(f"the archive is malformed: {error}") from error
         return entries
 
     def _member(self, archive: tarfile.TarFile, info: tarfile.TarInfo) -> tuple[bytes, str]:
@@ -78,7 +78,7 @@ class Store:
             return _LINK, self.write("blob", len(target), [target])
         if info.isdir() and SUBMODULE in info.pax_headers:
             return _SUBMODULE, info.pax_headers[SUBMODULE]
-        raise Refused(f"{info.name!r} is neither a file, a symbolic link nor a submodule")
+        raise UnpackRefused(f"{info.name!r} is neither a file, a symbolic link nor a submodule")
 
     def write_tree(self, entries: Entries) -> str:
         """Write the trees that hold these entries; gives the name of the outermost."""
@@ -112,7 +112,7 @@ def _content(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Iterator[bytes]
     while file is not None and left:
         chunk = file.read(min(left, _CHUNK))
         if not chunk:
-            raise Refused(f"{info.name!r} is cut short")
+            raise UnpackRefused(f"{info.name!r} is cut short")
         left -= len(chunk)
         yield chunk
 
@@ -121,7 +121,7 @@ def _path(name: str) -> bytes:
     path = name.encode("utf-8", "surrogateescape")
     parts = path.split(b"/")
     if len(parts) > _MOST_PARTS or any(part in (b"", b".", b"..") or part.lower() == b".git" for part in parts):
-        raise Refused(f"{name!r} is not a path that a commit may have")
+        raise UnpackRefused(f"{name!r} is not a path that a commit may have")
     return path
 
 

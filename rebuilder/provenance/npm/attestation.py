@@ -34,7 +34,7 @@ _PROVENANCE = frozenset({statement.SLSA_V02, statement.SLSA_V1})
 
 
 @dataclass(frozen=True)
-class Target:
+class AttestedRelease:
     """The tarball an attestation must be about."""
 
     name: str
@@ -59,7 +59,7 @@ def npm_keys(trust: TrustRoot) -> NpmKeys:
     return NpmKeys(trust.npm_keys)
 
 
-def check(entry: Any, target: Target, trust: TrustRoot, now: datetime, facts: Facts) -> str:
+def check(entry: Any, target: AttestedRelease, trust: TrustRoot, now: datetime, facts: Facts) -> str:
     """Check one attestation; fill in ``facts`` as they are proven.
 
     Returns:
@@ -96,7 +96,7 @@ def _checked(
     facts: Facts,
     about: Callable[[Statement], None],
     *,
-    target: Target,
+    target: AttestedRelease,
     trust: TrustRoot,
     now: datetime,
 ) -> str:
@@ -112,7 +112,7 @@ def _publish(
     facts: Facts,
     about: Callable[[Statement], None],
     *,
-    target: Target,
+    target: AttestedRelease,
     trust: TrustRoot,
     now: datetime,
 ) -> str:

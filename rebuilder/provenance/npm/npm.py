@@ -65,7 +65,7 @@ def verify_npm(
     from rebuilder.provenance.npm import signature as registry_signature
 
     moment = now or datetime.now(UTC)
-    target = attestation.Target(name, version, sha512)
+    target = attestation.AttestedRelease(name, version, sha512)
     results: list[AttestationResult] = []
     unknown = unknown_in(whole, "The attestation document")
     findings: list[ProvenanceFinding] = list(whole.findings)

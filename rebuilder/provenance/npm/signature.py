@@ -7,7 +7,7 @@ from datetime import datetime
 
 from rebuilder.model.provenance import FindingKind, RegistrySignature
 from rebuilder.provenance.format.strict_json import base64_bytes
-from rebuilder.provenance.npm.attestation import Target, npm_keys
+from rebuilder.provenance.npm.attestation import AttestedRelease, npm_keys
 from rebuilder.provenance.npm.keys import SIGNATURES
 from rebuilder.provenance.outcome import Facts
 from rebuilder.provenance.refusal import not_checkable, shown
@@ -18,7 +18,7 @@ def check(
     signature: RegistrySignature,
     facts: Facts,
     *,
-    target: Target,
+    target: AttestedRelease,
     trust: TrustRoot,
     signed_time: datetime | None,
     stated_time: datetime | None,

@@ -90,14 +90,14 @@ class Launched:
         self._report.close()
 
 
-class Launcher:
+class LauncherClient:
     """Starts the launcher program when it is first needed; safe to use from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._owner = 0
-        self._finalizer: weakref.finalize[[socket.socket, subprocess.Popen[bytes]], Launcher] | None = None
+        self._finalizer: weakref.finalize[[socket.socket, subprocess.Popen[bytes]], LauncherClient] | None = None
 
     def start(self, request: Mapping[str, Any], files: Mapping[str, int]) -> Launched:
         """Ask for a sandbox.

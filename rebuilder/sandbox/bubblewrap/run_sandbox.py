@@ -16,7 +16,7 @@ from rebuilder.errors import RebuilderError, SandboxFaultError, SandboxUnavailab
 from rebuilder.model.attempt import Limit
 from rebuilder.model.definition import BuildDefinition, Limits
 from rebuilder.sandbox.bubblewrap import arguments, host_support, seccomp
-from rebuilder.sandbox.bubblewrap.launcher_client import Ending, Launched, Launcher
+from rebuilder.sandbox.bubblewrap.launcher_client import Ending, Launched, LauncherClient
 from rebuilder.sandbox.cpus import Cpus
 from rebuilder.sandbox.supervision import SETUP_SECONDS, Supervision, memory_file, out_of_memory_kills
 
@@ -129,7 +129,7 @@ class Bubblewrap:
     """Starts sandboxes; safe to use from several threads."""
 
     def __init__(self) -> None:
-        self._launcher = Launcher()
+        self._launcher = LauncherClient()
         self._cpus = Cpus()
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rebuilder.service.api.context import ApiContext
 from rebuilder.service.api.documents import Problem
-from rebuilder.service.api.envelope import Envelope
+from rebuilder.service.api.envelope import ResponseLayer
 from rebuilder.service.api.limits import Gate
 from rebuilder.service.api.probe_routes import probe_routes
 from rebuilder.service.api.problems import install, known_parameters
@@ -37,7 +37,7 @@ class _Page:
 
 def make_app(context: ApiContext) -> ASGIApp:
     """The application as a server runs it."""
-    return Envelope(Gate(make_api(context), requests_per_minute=context.requests_per_minute))
+    return ResponseLayer(Gate(make_api(context), requests_per_minute=context.requests_per_minute))
 
 
 def make_api(context: ApiContext) -> FastAPI:

@@ -22,7 +22,7 @@ _HEADERS = {
 """For answers that do not say otherwise."""
 
 
-class Envelope:
+class ResponseLayer:
     """The outermost layer around the application."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -12,7 +12,7 @@ from rebuilder.ecosystems.registry import ECOSYSTEMS
 from rebuilder.model.definition import Limits
 from rebuilder.model.remark import Remark
 from rebuilder.model.value import Value
-from rebuilder.service.schedules.reading import Entry, FileReading, expand, read_file
+from rebuilder.service.schedules.reading import FileReading, ScheduleEntry, expand, read_file
 from rebuilder.service.schedules.watch import Recheck, Schedule, Watch
 
 _SETTLE = timedelta(seconds=2)
@@ -20,7 +20,7 @@ _SETTLE = timedelta(seconds=2)
 _MAX_FILES = 1000
 
 
-class Reading(Value):
+class FolderReading(Value):
     """What the directory says now."""
 
     schedule: Schedule
@@ -45,7 +45,7 @@ class _File:
     globs: list[list[Path]]
     """What its patterns meant."""
     latest: FileReading
-    good: list[Entry] = field(default_factory=list)
+    good: list[ScheduleEntry] = field(default_factory=list)
     """Of the last version without a mistake."""
     missing_since: datetime | None = None
 
@@ -71,9 +71,9 @@ class Folder:
         self._directory, self._clock = directory, clock
         self._ecosystems, self._limits = ecosystems, limits
         self._files: dict[Path, _File] = {}
-        self._last: Reading | None = None
+        self._last: FolderReading | None = None
 
-    def read(self) -> Reading:
+    def read(self) -> FolderReading:
         """Look at all files; those that have not changed are not opened."""
         now = self._clock.now()
         problems: list[Remark] = []
@@ -83,7 +83,7 @@ class Folder:
         for path in set(self._files) - set(present):
             self._gone(path, now, unreadable=bool(problems))
         schedule = self._together(problems)
-        reading = Reading(
+        reading = FolderReading(
             schedule=schedule,
             problems=tuple(problems),
             notes=tuple(note for _, file in sorted(self._files.items()) for note in file.latest.notes),
@@ -140,7 +140,7 @@ class Folder:
 
     def _together(self, problems: list[Remark]) -> Schedule:
         """What all files say; where two use one name, the one that came later is at fault, else the later in order."""
-        used: dict[str, Entry] = {}
+        used: dict[str, ScheduleEntry] = {}
         for _, file in sorted(self._files.items(), key=lambda each: (each[1].good != each[1].latest.entries, each[0])):
             wrong = [*file.latest.problems, *_clashes(file.latest.entries, used)]
             if not wrong:
@@ -159,9 +159,9 @@ class Folder:
         )
 
 
-def _clashes(entries: list[Entry], used: dict[str, Entry]) -> list[Remark]:
+def _clashes(entries: list[ScheduleEntry], used: dict[str, ScheduleEntry]) -> list[Remark]:
     """Names that another file, or this one, has already."""
-    own: dict[str, Entry] = {}
+    own: dict[str, ScheduleEntry] = {}
     found = []
     for entry in entries:
         name = entry.item.name

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from rebuilder.config import Config
-from rebuilder.ecosystems.package_lists import Named, listed
+from rebuilder.ecosystems.package_lists import NamedPackages, listed
 from rebuilder.ecosystems.registry import DEFAULT, ECOSYSTEMS, conventions
 from rebuilder.model.definition import Limits
 from rebuilder.model.remark import Remark
@@ -31,7 +31,7 @@ from rebuilder.service.schedules.tables import (
     keys,
     message,
 )
-from rebuilder.service.schedules.watch import Recheck, Rule, Timing, Versions, Watch
+from rebuilder.service.schedules.watch import Recheck, Timing, VersionRule, Versions, Watch
 from rebuilder.toml_files import FileError, line_of, parse_toml, read_text, span, unknown
 
 _MAX_BYTES = 1 << 20
@@ -41,7 +41,7 @@ _MAX_PROBLEMS = 200
 
 
 @dataclass(frozen=True)
-class Entry:
+class ScheduleEntry:
     """One watch or recheck, and the line its table begins at."""
 
     item: Watch | Recheck
@@ -52,7 +52,7 @@ class Entry:
 class FileReading:
     """What one file says: if there are problems, nothing of it is to be used."""
 
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[ScheduleEntry] = field(default_factory=list)
     problems: list[Remark] = field(default_factory=list)
     notes: list[Remark] = field(default_factory=list)
     read: list[Path] = field(default_factory=list)
@@ -147,7 +147,7 @@ class _Reader:
                 elif isinstance(table, RecheckTable):
                     item = self._recheck(table, name, ecosystem, timing)
         if item is not None and len(self._reading.problems) == before:
-            self._reading.entries.append(Entry(item, self._place[0]))
+            self._reading.entries.append(ScheduleEntry(item, self._place[0]))
 
     def _understood(self, kind: Kind, raw: Any) -> tuple[Table | None, set[str]]:
         """A table without the keys that are wrong, and these; an unknown one may have been meant for any."""
@@ -194,10 +194,10 @@ class _Reader:
             self._note("packages", "is missing; say what is watched with “packages” or “files”")
         named = self._named(table, ecosystem)
         self._files(table.files, named)
-        versions = Versions(rule=Rule.LATEST)
+        versions = Versions(rule=VersionRule.LATEST)
         with self._noting():
             versions = _versions(table.versions, pinned=bool(named.pins))
-            if versions.rule is Rule.LISTED and not named.pins:
+            if versions.rule is VersionRule.LISTED and not named.pins:
                 raise _Wrong("versions", "is “listed”, but no file of this watch names a version")
         return Watch(
             name=name,
@@ -233,8 +233,8 @@ class _Reader:
             priority=table.priority,
         )
 
-    def _named(self, table: Table, ecosystem: str) -> Named:
-        named = Named(conventions(ecosystem))
+    def _named(self, table: Table, ecosystem: str) -> NamedPackages:
+        named = NamedPackages(conventions(ecosystem))
         for text in table.packages:
             try:
                 named.add(text)
@@ -243,13 +243,13 @@ class _Reader:
                 self._note("packages", f"{error}{version}", text)
         return named
 
-    def _files(self, names: list[str], named: Named) -> None:
+    def _files(self, names: list[str], named: NamedPackages) -> None:
         named.notes, named.read = self._reading.notes, []
         for name in names:
             with self._noting():
                 self._file(name, named)
 
-    def _file(self, name: str, named: Named) -> None:
+    def _file(self, name: str, named: NamedPackages) -> None:
         paths = [self._path.parent / name]
         if glob.has_magic(name):
             if "**" in name:
@@ -303,14 +303,14 @@ def expand(pattern: str, directory: Path) -> list[Path]:
 
 def _versions(raw: Any, *, pinned: bool) -> Versions:
     if raw is None:
-        return Versions(rule=Rule.LISTED if pinned else Rule.LATEST)
-    if isinstance(raw, str) and raw in {Rule.LATEST, Rule.ALL, Rule.LISTED}:
-        return Versions(rule=Rule(raw))
+        return Versions(rule=VersionRule.LISTED if pinned else VersionRule.LATEST)
+    if isinstance(raw, str) and raw in {VersionRule.LATEST, VersionRule.ALL, VersionRule.LISTED}:
+        return Versions(rule=VersionRule(raw))
     try:
         if isinstance(raw, dict) and "newest" in raw:
-            return Versions(rule=Rule.NEWEST, newest=Newest.model_validate(raw).newest)
+            return Versions(rule=VersionRule.NEWEST, newest=Newest.model_validate(raw).newest)
         if isinstance(raw, dict) and "since" in raw and not isinstance(raw["since"], datetime):
-            return Versions(rule=Rule.SINCE, since=Since.model_validate(raw).since)
+            return Versions(rule=VersionRule.SINCE, since=Since.model_validate(raw).since)
     except ValidationError as error:
         first = error.errors()[0]
         raise _Wrong("versions", f"{first['loc'][-1]!s} {message(first, ['newest', 'since'])}") from None

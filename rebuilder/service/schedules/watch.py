@@ -11,7 +11,7 @@ from rebuilder.model.value import Value
 from rebuilder.model.work import Check, Tier
 
 
-class Rule(StrEnum):
+class VersionRule(StrEnum):
     """How versions are chosen."""
 
     LATEST = "latest"
@@ -28,25 +28,25 @@ class Rule(StrEnum):
 class Versions(Value):
     """Which versions of a project are wanted."""
 
-    rule: Rule
+    rule: VersionRule
     newest: int | None = None
-    """How many, for :attr:`Rule.NEWEST`."""
+    """How many, for :attr:`VersionRule.NEWEST`."""
     since: date | None = None
-    """The first day (UTC), for :attr:`Rule.SINCE`."""
+    """The first day (UTC), for :attr:`VersionRule.SINCE`."""
 
     @property
     def label(self) -> str:
         """A few words for a person."""
         match self.rule:
-            case Rule.LATEST:
+            case VersionRule.LATEST:
                 return "the latest version"
-            case Rule.ALL:
+            case VersionRule.ALL:
                 return "all versions"
-            case Rule.LISTED:
+            case VersionRule.LISTED:
                 return "the versions the lock files name"
-            case Rule.NEWEST:
+            case VersionRule.NEWEST:
                 return f"the newest {self.newest} versions"
-            case Rule.SINCE:
+            case VersionRule.SINCE:
                 return f"versions since {self.since}"
 
 
@@ -77,7 +77,7 @@ class Watch(Value):
     """Names with ``*`` (any characters) or ``?`` (one), to be matched against the index."""
     pins: dict[str, tuple[str, ...]] = {}
     """Project to the versions that lock files name."""
-    versions: Versions = Versions(rule=Rule.LATEST)
+    versions: Versions = Versions(rule=VersionRule.LATEST)
     prereleases: bool = False
     timing: Timing
     priority: int = 0

@@ -70,7 +70,7 @@ class ListPage:
 
 
 @dataclass(frozen=True, slots=True)
-class Project:
+class ProjectRow:
     """A project with the newest verification of each of its files."""
 
     anchor: str
@@ -87,7 +87,7 @@ class ProjectsPage:
     made_from: str
     initial: str
     label: str
-    projects: tuple[Project, ...]
+    projects: tuple[ProjectRow, ...]
     initials: tuple[InitialLink, ...]
 
 
@@ -176,8 +176,8 @@ def project_path(ecosystem: str, name: str) -> str:
     return f"{initial_path(_initial(name))}#{quote(_anchor(ecosystem, name), safe='')}"
 
 
-def _project(key: tuple[str, str], files: Sequence[Summary]) -> Project:
-    return Project(
+def _project(key: tuple[str, str], files: Sequence[Summary]) -> ProjectRow:
+    return ProjectRow(
         anchor=_anchor(*key),
         ecosystem=visible(key[0], SHORT),
         name=visible(key[1], SHORT),

@@ -64,7 +64,7 @@ class AttemptRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedRow:
     """A name with what it means."""
 
     name: str
@@ -94,7 +94,7 @@ class ComparisonSection:
     renamed: str | None
     """Set when the build gave its file another name than the published one has."""
     problem: str | None
-    normalisations: tuple[Named, ...]
+    normalisations: tuple[NamedRow, ...]
     differences: tuple[DifferenceRow, ...]
     total: str
     hidden: str | None
@@ -201,7 +201,7 @@ def comparison_section(attempt: Attempt, index: int, text: str | None) -> Compar
         summary=_WRITTEN if attempt.finished_identical else _summary(comparison, renamed=renamed is not None),
         renamed=renamed,
         problem=visible(comparison.problem) if comparison.problem else None,
-        normalisations=tuple(Named(visible(name, SHORT), meaning(name)) for name in comparison.normalisations),
+        normalisations=tuple(NamedRow(visible(name, SHORT), meaning(name)) for name in comparison.normalisations),
         differences=tuple(
             DifferenceRow(visible(each.member, 200), _CHANGES[each.change], visible(each.detail), _parts(each.detail))
             for each in shown

@@ -33,7 +33,7 @@ class EvidenceRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class WhyReason:
     """One cause."""
 
     name: str
@@ -61,7 +61,7 @@ class FactorRow:
 class WhySection:
     """The box."""
 
-    reasons: tuple[Reason, ...]
+    reasons: tuple[WhyReason, ...]
     unexplained: tuple[str, ...]
     unexplained_words: str | None
     factors: tuple[FactorRow, ...]
@@ -83,8 +83,8 @@ def why_section(report: Report) -> WhySection | None:
     )
 
 
-def _reason(finding: Finding) -> Reason:
-    return Reason(
+def _reason(finding: Finding) -> WhyReason:
+    return WhyReason(
         name=finding.cause.value,
         sentence=visible(finding.sentence, LONG),
         certainty=finding.how,

@@ -23,7 +23,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class Place(Value):
+class QueuedFile(Value):
     """A queued file."""
 
     entry: QueueEntry
@@ -42,7 +42,7 @@ class Known(Value):
     """None for a file that is only queued, where a registry lists another digest."""
     verifications: tuple[Summary, ...] = ()
     """Finished ones, newest first; no more than :data:`MOST_HISTORY`."""
-    place: Place | None = None
+    place: QueuedFile | None = None
 
 
 class Recent(Value):
@@ -149,18 +149,18 @@ def _history(connection: Connection, artifacts: Sequence[int]) -> dict[int, list
     return history
 
 
-def _places(connection: Connection, queued: ColumnElement[bool], now: datetime) -> dict[tuple[str, str], Place]:
+def _places(connection: Connection, queued: ColumnElement[bool], now: datetime) -> dict[tuple[str, str], QueuedFile]:
     task = tables.task.c
     rows = connection.execute(select(tables.task).where(queued).order_by(task.filename).limit(MOST_FILES))
     found = rows.mappings().all()
     positions = _positions(connection, [row["id"] for row in found], now)
-    places: dict[tuple[str, str], Place] = {}
+    places: dict[tuple[str, str], QueuedFile] = {}
     for row in found:
         held = row["lease_until"] is not None and row["lease_until"] > now
         fields = {name: row[name] for name in QueueEntry.model_fields if name in row}
         holder = {"owner": row["lease_owner"], "until": row["lease_until"]} if held else {}
         entry = QueueEntry.model_validate({**fields, **holder, "task": row["id"]})
-        places[row["purl"], row["filename"]] = Place(
+        places[row["purl"], row["filename"]] = QueuedFile(
             entry=entry, sha256=row["sha256"], position=positions.get(row["id"])
         )
     return places
