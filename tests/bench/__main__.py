@@ -35,7 +35,7 @@ def main() -> int:
         return list_command.main(sys.argv[2:])
     arguments = argparse.ArgumentParser(prog="make bench", description=__doc__)
     arguments.add_argument("--runs", type=int, default=9, help="counted runs of each command")
-    arguments.add_argument("--toolchains", type=Path, default=Path(".build/toolchains"))
+    arguments.add_argument("--environments", type=Path, default=Path(".build/toolchains"))
     options = arguments.parse_args()
     print_machine()
     with tempfile.TemporaryDirectory(prefix="rebuilder-bench-") as name:

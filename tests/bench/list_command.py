@@ -36,7 +36,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--figures", type=Path, help="file that --json wrote: measure nothing, show and write those")
     parser.add_argument("--write", action="store_true", help=f"write {DOCUMENT} and {PICTURE}")
-    parser.add_argument("--toolchains", type=Path, default=Path(".build/toolchains"))
+    parser.add_argument("--environments", type=Path, default=Path(".build/toolchains"))
     options = parser.parse_args(words)
     if options.warm and not options.cold and options.store is None:
         parser.error("--warm by itself needs the --store of an earlier round")

@@ -23,7 +23,7 @@ def main() -> None:
     """Run each program in each kind of sandbox, in turn; print median seconds, wall and CPU."""
     arguments = argparse.ArgumentParser(prog="python -m tests.bench.uml", description=__doc__)
     arguments.add_argument("--runs", type=int, default=5)
-    arguments.add_argument("--toolchains", type=Path, default=Path(".build/toolchains"))
+    arguments.add_argument("--environments", type=Path, default=Path(".build/toolchains"))
     options = arguments.parse_args()
     environments = EnvironmentStore(options.environments, SystemClock())
     for name, program in PROGRAMS.items():
