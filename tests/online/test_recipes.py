@@ -24,11 +24,11 @@ def from_debian(path: str, into: Path) -> bytes:
     return (into / "file").read_bytes()
 
 
-def test_the_text_of_a_licence(tmp_path: Path, toolchains_root: Path) -> None:
+def test_the_text_of_a_licence(tmp_path: Path, environments_root: Path) -> None:
     """Both files are in Debian's archive byte for byte; what is stored by its digest is not fetched again."""
     store = tmp_path / "store"
     store.mkdir()
-    (store / "toolchains").symlink_to(toolchains_root.absolute())
+    (store / "toolchains").symlink_to(environments_root.absolute())
     blobs = DiskBlobs(store / "blobs")
     recipe = parse_recipe(RECIPE, RECIPE.read_text())
     assert recipe.source.sha256 == blobs.put(from_debian("pool/main/h/hello/hello_2.10.orig.tar.gz", tmp_path))
