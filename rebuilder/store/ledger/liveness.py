@@ -22,6 +22,7 @@ _FLOCK = "hhqqi"  # struct flock of <fcntl.h>: type, whence, start, length, proc
 _SCHEMA_BYTE = 0
 _CLAIM = text("SELECT pg_advisory_lock_shared(:lock)")
 _RELEASE = text("SELECT pg_advisory_unlock_shared(:lock)")
+_RELEASE_ALL = text("SELECT pg_advisory_unlock_all()")
 _ALIVE = text(
     "SELECT clock_timestamp() - pg_postmaster_start_time() < make_interval(secs => :grace) OR EXISTS ("
     "SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database"
@@ -154,6 +155,9 @@ class SessionLiveness:
         self._closed.set()
         with self._lock:
             self._mine.clear()
+            if self._connection is not None:
+                with contextlib.suppress(exc.DBAPIError):  # the server ends the session some time after the connection
+                    self._connection.execute(_RELEASE_ALL)
             self._drop()
         if self._keeper is not None:
             self._keeper.join()
