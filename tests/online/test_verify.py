@@ -57,7 +57,7 @@ def test_bit_for_bit(store: Path, release: str) -> None:
 
 @pytest.mark.parametrize("release", BY_THE_CLOCK)
 def test_bit_for_bit_by_the_clock(store: Path, release: str) -> None:
-    """Without SOURCE_DATE_EPOCH: recorded times of day are written into the finished archive, which has the digest then."""
+    """Without SOURCE_DATE_EPOCH: recorded times are written into the archive, which has the digest then."""
     code, [line] = verify(store, f"pypi:{release}")
     assert (line["verdict"], line["attempts"]) == ("reproduced", 1), line["sentence"]
     assert "zip-times" in {each["name"] for each in line["replayed"]}, line["replayed"]
