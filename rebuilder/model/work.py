@@ -70,7 +70,7 @@ class Order(Value):
     check: Check = Check.VERIFY
     watch: str | None = None
     """Name of the watch that asked; None for what was asked by hand."""
-    priority_offset: int = 0
+    nudge: int = 0
     """What the watch adds to the priority, -9 (sooner) to 9 (later)."""
     limits: Limits | None = None
     """What one build may use; None for the limits of the settings."""
@@ -78,7 +78,7 @@ class Order(Value):
     @property
     def priority(self) -> int:
         """Smaller goes first."""
-        return self.reason.priority + self.priority_offset
+        return self.reason.priority + self.nudge
 
 
 class Task(Value):

@@ -151,8 +151,8 @@ class Discovery:
             new = digests is None or each.filename in unfinished
             if changed or (new and each.filename in wanted):
                 order = _order(listing, each, reason=Reason.RELEASE, tier=watch.tier)
-                priority_offset = _SOONEST if changed else watch.priority
-                told = {"watch": watch.name, "priority_offset": priority_offset, "limits": watch.limits}
+                nudge = _SOONEST if changed else watch.priority
+                told = {"watch": watch.name, "nudge": nudge, "limits": watch.limits}
                 orders.append(order.replace(**told))
         return orders
 

@@ -43,5 +43,5 @@ def _order(recheck: Recheck, summary: Summary) -> Order:
         reason=Reason.RECHECK,
         check=recheck.check,
         watch=recheck.name,
-        priority_offset=recheck.priority,
+        nudge=recheck.priority,
     )

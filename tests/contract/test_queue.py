@@ -73,7 +73,7 @@ def test_an_order_comes_back_whole(ledger: Ledger) -> None:
         tier=Tier.SOURCE,
         check=Check.ENVIRONMENT,
         watch="top",
-        priority_offset=-3,
+        nudge=-3,
         limits=Limits(wall_seconds=7),
         sha256=None,
     )
@@ -102,7 +102,7 @@ def test_more_urgent_goes_first(ledger: Ledger) -> None:
     """By reason, then by what the watch adds, then as they came."""
     reasons = list(reversed(Reason))
     ledger.queue.add([order(each.value, reason=each) for each in reasons], NOW)
-    ledger.queue.add([order("sooner", priority_offset=-9), order("later", priority_offset=9), order("last")], NOW)
+    ledger.queue.add([order("sooner", nudge=-9), order("later", nudge=9), order("last")], NOW)
     expected = ["asked", "sooner", "release", "last", "later", "regression", "retry", "recheck"]
     assert expected == names(ledger)
 
@@ -247,7 +247,7 @@ def test_a_verification_that_has_ended_is_not_completed(ledger: Ledger) -> None:
 
 def test_a_retry_waits_its_time_behind_what_is_new(ledger: Ledger) -> None:
     """It counts a try, becomes a retry, and is nobody's until its time has come."""
-    ledger.queue.add([order(watch="w", priority_offset=2)], NOW)
+    ledger.queue.add([order(watch="w", nudge=2)], NOW)
     lease = claimed(ledger)
     number, done = begun(ledger, lease)
     ledger.queue.complete(lease, number, done, {}, retry_at=NOW + 5 * MINUTE)
@@ -255,7 +255,7 @@ def test_a_retry_waits_its_time_behind_what_is_new(ledger: Ledger) -> None:
     ledger.queue.add([order("new")], NOW)
     assert "new" == claimed(ledger, now=NOW + 5 * MINUTE).task.order.name
     again = claimed(ledger, now=NOW + 5 * MINUTE)
-    assert (order(watch="w", priority_offset=2, reason=Reason.RETRY), 1, NOW) == (
+    assert (order(watch="w", nudge=2, reason=Reason.RETRY), 1, NOW) == (
         again.task.order,
         again.task.tries,
         again.task.created,

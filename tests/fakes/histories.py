@@ -48,7 +48,7 @@ def with_provenance(of: Report, status: ProvenanceStatus) -> Report:
 
 def verified(ledger: Ledger, of: Report, cache_hits: Mapping[str, tuple[int, int]] | None = None) -> None:
     """Take a report through the queue and the ledger, as worker and press do."""
-    first_of_all = order(of.artifact, Reason.ASKED).replace(priority_offset=-9)
+    first_of_all = order(of.artifact, Reason.ASKED).replace(nudge=-9)
     ledger.queue.add([first_of_all], of.started)
     lease = ledger.queue.claim("worker", of.started, 600)
     assert lease is not None

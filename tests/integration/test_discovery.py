@@ -97,7 +97,7 @@ def test_new_release_is_queued_once(here: Here) -> None:
     orders = sorted(queued(here.ledger), key=lambda each: each.version)
     assert ["1.0", "1.1"] == [each.version for each in orders]
     newest = orders[1]
-    assert (Reason.RELEASE, Tier.QUICK, 3, "mine") == (newest.reason, newest.tier, newest.priority_offset, newest.watch)
+    assert (Reason.RELEASE, Tier.QUICK, 3, "mine") == (newest.reason, newest.tier, newest.nudge, newest.watch)
     assert ("pkg:pypi/one@1.1", sha256_hex(b"one-1.1-py3-none-any.whl")) == (newest.purl, newest.sha256)
 
 
@@ -153,8 +153,8 @@ def test_other_bytes_under_a_known_name_go_first(here: Here) -> None:
     publish(here.registry, "one", "1.1")
     here.discovery.look(watch("one"))
     tasks = {each.version: each for each in queued_all(here.ledger)}
-    assert (-9, sha256_hex(b"other")) == (tasks["1.0"].priority_offset, tasks["1.0"].sha256)
-    assert 0 == tasks["1.1"].priority_offset
+    assert (-9, sha256_hex(b"other")) == (tasks["1.0"].nudge, tasks["1.0"].sha256)
+    assert 0 == tasks["1.1"].nudge
 
 
 def queued_all(ledger: Ledger) -> list[Order]:

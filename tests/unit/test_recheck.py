@@ -42,7 +42,7 @@ def test_oldest_results_first(ledger: Ledger) -> None:
         orders[0].reason,
         orders[0].check,
         orders[0].watch,
-        orders[0].priority_offset,
+        orders[0].nudge,
     )
     assert (digest("b"), "pkg:pypi/b@3.20") == (orders[0].sha256, orders[0].purl)
 

@@ -39,8 +39,8 @@ def test_a_full_look_is_the_last(found: Report, before: Verdict | None, check: C
 @pytest.mark.parametrize("found", [DIFFERENT, FAILED])
 def test_a_quick_look_that_confirms_nothing_proves_nothing(found: Report) -> None:
     """One hypothesis is not enough for anything but good news; the reason stays what it was."""
-    follow = followed_by(order(tier=Tier.QUICK, watch="w", priority_offset=2), found, None)
-    assert order(tier=Tier.FULL, watch="w", priority_offset=2) == follow
+    follow = followed_by(order(tier=Tier.QUICK, watch="w", nudge=2), found, None)
+    assert order(tier=Tier.FULL, watch="w", nudge=2) == follow
 
 
 @pytest.mark.parametrize("check", Check)

@@ -53,7 +53,7 @@ def order_of(row: RowMapping) -> Order:
             reason=reason,
             tier=Tier(row["tier"]),
             check=Check(row["check"]),
-            priority_offset=row["priority"] - reason.priority,
+            nudge=row["priority"] - reason.priority,
             limits=None if row["limits"] is None else Limits.model_validate_json(row["limits"]),
         )
     except (ValidationError, ValueError):
