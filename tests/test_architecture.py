@@ -34,11 +34,11 @@ LAYERS: list[set[str]] = [
     {"cli"},
 ]
 PROTOCOLS = {f"rebuilder.{part}.protocol" for part in PARTS}
+"""What parts on one level ask of each other; a protocol imports only values and other protocols."""
 SHARED = {f"rebuilder.ecosystems.{path.stem}" for path in (PACKAGE / "ecosystems").glob("*.py")} - {
     "rebuilder.ecosystems.registry"
 }
 """What every ecosystem may use; the registry knows them all, and none of them knows it."""
-"""What parts on one level ask of each other; a protocol imports only values and other protocols."""
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

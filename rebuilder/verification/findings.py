@@ -76,36 +76,35 @@ def diagnosed(parts: Parts, case: DiagnosisInput) -> Diagnosis | None:
     return diagnose(case, conventions(case.evidence.artifact.ecosystem).diagnosis())
 
 
-def changed_bytes(artifact: Artifact, digest: Sha256, now: datetime) -> Alarm:
-    """That a name has other bytes than those first seen."""
+def other_bytes(kind: AlarmKind, artifact: Artifact, sentence: str, *, known: str, found: str, now: datetime) -> Alarm:
+    """That a file has other bytes than it should have; ``known`` and ``found`` are their SHA-256."""
     return Alarm(
-        kind=AlarmKind.DIGEST_CHANGED,
+        kind=kind,
         purl=artifact.purl,
         filename=artifact.filename,
-        sentence=(
-            f"{artifact.filename} was published with SHA-256 {digest} when it was first seen; "
-            f"now the registry lists {artifact.sha256}. Both are kept."
-        ),
+        sentence=sentence,
         raised=now,
-        known_sha256=digest,
-        found_sha256=artifact.sha256,
+        known_sha256=known,
+        found_sha256=found,
     )
+
+
+def changed_bytes(artifact: Artifact, digest: Sha256, now: datetime) -> Alarm:
+    """That a name has other bytes than those first seen."""
+    sentence = (
+        f"{artifact.filename} was published with SHA-256 {digest} when it was first seen; "
+        f"now the registry lists {artifact.sha256}. Both are kept."
+    )
+    return other_bytes(AlarmKind.DIGEST_CHANGED, artifact, sentence, known=digest, found=artifact.sha256, now=now)
 
 
 def foreign_bytes(artifact: Artifact, local_sha256: str, now: datetime) -> Alarm:
     """That a file on disk has a published name and bytes that were never published."""
-    return Alarm(
-        kind=AlarmKind.UNKNOWN_DIGEST,
-        purl=artifact.purl,
-        filename=artifact.filename,
-        sentence=(
-            f"A file on disk is named {artifact.filename} and has SHA-256 {local_sha256}; "
-            f"what is published under that name has {artifact.sha256}."
-        ),
-        raised=now,
-        known_sha256=artifact.sha256,
-        found_sha256=local_sha256,
+    sentence = (
+        f"A file on disk is named {artifact.filename} and has SHA-256 {local_sha256}; "
+        f"what is published under that name has {artifact.sha256}."
     )
+    return other_bytes(AlarmKind.UNKNOWN_DIGEST, artifact, sentence, known=artifact.sha256, found=local_sha256, now=now)
 
 
 def alarms_about(journal: Journal, artifact: Artifact) -> list[Alarm]:

@@ -17,7 +17,7 @@ from rebuilder.model.trail import SourceTrail, Step, with_steps
 from rebuilder.model.verdict import Verdict
 from rebuilder.verification.attempts import AttemptRunner, retired_input
 from rebuilder.verification.experiments import Experiments, not_tried
-from rebuilder.verification.findings import alarms_about, diagnosed, environments_of, targets
+from rebuilder.verification.findings import alarms_about, diagnosed, environments_of, other_bytes, targets
 from rebuilder.verification.parts import Parts
 
 _MOST_BYTES = 2 << 30
@@ -67,31 +67,33 @@ def reexamine(parts: Parts, signed: SignedReport, tried: AttemptRunner, started:
         decision = with_steps(decision, trail)
     with experiments.trying("The causes could not be looked for"):
         diagnosis = diagnosed(parts, DiagnosisInput(evidence, attempts, decision, trail))
-    files = targets(evidence)
-    return report.replace(
-        evidence=evidence,
-        attempts=attempts,
-        decision=decision,
-        trail=trail,
-        diagnosis=diagnosis,
-        variation=None,
-        remarks=experiments.remarks,
-        toolchains=environments_of(parts, attempts),
-        alarms=tuple(each for each in alarms_about(parts.journal, report.artifact) if each.filename in files),
-        seconds=parts.stopwatch.seconds,
-        started=started,
-        finished=parts.clock.now(),
-        rebuilder_version=__version__,
+    return _renewed(
+        parts,
+        report.replace(
+            attempts=attempts,
+            decision=decision,
+            trail=trail,
+            diagnosis=diagnosis,
+            variation=None,
+            remarks=experiments.remarks,
+            toolchains=environments_of(parts, attempts),
+        ),
+        evidence,
+        started,
     )
 
 
 def _as_before(parts: Parts, report: Report, evidence: Evidence, experiments: Experiments, started: datetime) -> Report:
     """The report of a verdict that rests on a clock of its own, on a machine that has none to try it again with."""
     told = f"The verdict is that of {report.finished:%Y-%m-%d}; its build was not made again."
+    return _renewed(parts, report.replace(remarks=(*experiments.remarks, told)), evidence, started)
+
+
+def _renewed(parts: Parts, report: Report, evidence: Evidence, started: datetime) -> Report:
+    """The report with the evidence, the alarms and the times of today."""
     files = targets(evidence)
     return report.replace(
         evidence=evidence,
-        remarks=(*experiments.remarks, told),
         alarms=tuple(each for each in alarms_about(parts.journal, report.artifact) if each.filename in files),
         seconds=parts.stopwatch.seconds,
         started=started,
@@ -126,18 +128,12 @@ def _fetched_again(parts: Parts, evidence: Evidence, now: datetime) -> Evidence:
 
 
 def _changed(artifact: Artifact, file: PublishedFile, found: str, now: datetime) -> Alarm:
-    return Alarm(
-        kind=AlarmKind.DIGEST_CHANGED,
-        purl=artifact.purl,
-        filename=file.filename,
-        sentence=(
-            f"{file.filename} was published with SHA-256 {file.sha256} when it was verified; "
-            f"what is at its address now has {found}."
-        ),
-        raised=now,
-        known_sha256=file.sha256,
-        found_sha256=found,
+    sentence = (
+        f"{file.filename} was published with SHA-256 {file.sha256} when it was verified; "
+        f"what is at its address now has {found}."
     )
+    about = artifact.replace(file=file)
+    return other_bytes(AlarmKind.DIGEST_CHANGED, about, sentence, known=file.sha256, found=found, now=now)
 
 
 def _tried_again(parts: Parts, report: Report, tried: AttemptRunner) -> tuple[Attempt, ...]:

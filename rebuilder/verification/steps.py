@@ -58,7 +58,7 @@ class StepVerifier:
         return Signed(artifact, self.checker.check(archive, evidence.source_provenance_sha256))
 
     def from_published(
-        self, ecosystem: Ecosystem, evidence: Evidence, trial: AttemptRunner, *, most: int | None = None
+        self, ecosystem: Ecosystem, evidence: Evidence, tried: AttemptRunner, *, most: int | None = None
     ) -> Obstacle | None:
         """Try every step from something published; at most so many attempts.
 
@@ -68,11 +68,11 @@ class StepVerifier:
         obstacle = None
         for step in ecosystem.steps(evidence):
             if step.source is not SourceKind.GIT:
-                obstacle = trial.follow(partial(ecosystem.next, step, evidence), most=most) or obstacle
+                obstacle = tried.follow(partial(ecosystem.next, step, evidence), most=most) or obstacle
         return obstacle
 
     def from_commit(
-        self, ecosystem: Ecosystem, evidence: Evidence, signed: Signed, trial: AttemptRunner
+        self, ecosystem: Ecosystem, evidence: Evidence, signed: Signed, tried: AttemptRunner
     ) -> SourceTrail:
         """Find the commit and try every step from it; give the whole trail, with the steps that were tried before.
 
@@ -84,15 +84,15 @@ class StepVerifier:
         steps = ecosystem.steps(evidence)
         trail = SourceTrail(origin=origin)
         if origin is None or origin.commit is None:
-            return _with_steps_tried(trail, steps, trial, {})
+            return _with_steps_tried(trail, steps, tried, {})
         self.stopwatch.stage(Stage.FETCH, f"commit {origin.commit[:12]}")
         tree = self.sources.commit(origin.repository, origin.commit, origin.tag)
         committed = [each for each in steps if each.source is SourceKind.GIT]
         if isinstance(tree, SourceProblem):
             missing = Obstacle(verdict=Verdict.INPUTS_MISSING, sentence=tree.sentence)
-            return _with_steps_tried(trail, steps, trial, dict.fromkeys(committed, missing))
+            return _with_steps_tried(trail, steps, tried, dict.fromkeys(committed, missing))
         commit = SourceCommit(origin=origin, tree=tree)
-        obstacles = {each: trial.follow(partial(ecosystem.next, each, evidence, commit=commit)) for each in committed}
+        obstacles = {each: tried.follow(partial(ecosystem.next, each, evidence, commit=commit)) for each in committed}
         changes = ecosystem.tree_changes(evidence, tree)
         trail = SourceTrail(
             origin=origin,
@@ -101,7 +101,7 @@ class StepVerifier:
             notes=_notes(tree),
             findings=tree.findings,
         )
-        return _with_steps_tried(trail, steps, trial, obstacles)
+        return _with_steps_tried(trail, steps, tried, obstacles)
 
 
 def _notes(tree: SourceTree) -> tuple[str, ...]:
@@ -115,21 +115,21 @@ def _notes(tree: SourceTree) -> tuple[str, ...]:
 def _with_steps_tried(
     trail: SourceTrail,
     steps: Sequence[PlannedStep],
-    trial: AttemptRunner,
+    tried: AttemptRunner,
     obstacles: Mapping[PlannedStep, Obstacle | None],
 ) -> SourceTrail:
-    edges = (_step(each, trial, obstacles.get(each)) for each in steps)
+    edges = (_step(each, tried, obstacles.get(each)) for each in steps)
     return trail.replace(edges=tuple(edge for edge in edges if edge is not None))
 
 
-def _step(step: PlannedStep, trial: AttemptRunner, obstacle: Obstacle | None) -> Step | None:
+def _step(step: PlannedStep, tried: AttemptRunner, obstacle: Obstacle | None) -> Step | None:
     """One step; None when nothing was tried and nothing stood in the way."""
-    towards_it = towards(trial.attempts, step.target.filename, step.source)
-    indexes = [index for index in towards_it if not trial.attempts[index].repeat]
+    towards_it = towards(tried.attempts, step.target.filename, step.source)
+    indexes = [index for index in towards_it if not tried.attempts[index].repeat]
     if not indexes and obstacle is None:
         return None
     # How stable a build is belongs to the verdict; a process before this one may have looked already.
-    decision = decide(trial.attempts, obstacle, indexes).replace(kind=None, rebuilds=None)
+    decision = decide(tried.attempts, obstacle, indexes).replace(kind=None, rebuilds=None)
     return Step(
         name=step.name,
         decision=decision,

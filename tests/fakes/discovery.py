@@ -37,5 +37,5 @@ def pypi_of(url: str, fetcher: Fetcher, blobs: Blobs) -> PyPI:
         resolver=nothing,
         environments=nothing,
         uv_input=nothing,
-        facts=MemoryFacts(),
+        memo=MemoryFacts(),
     )

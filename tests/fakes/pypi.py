@@ -143,7 +143,7 @@ class Surroundings:
             resolver=self.resolver,
             environments=FakeEnvironments(),
             uv_input=self._uv,
-            facts=self.facts,
+            memo=self.facts,
             max_file_bytes=self.max_file_bytes,
             sandboxes=self.sandboxes,
             clock=self.clock,

@@ -355,7 +355,7 @@ class Real:
             resolver=self.surroundings.resolver,
             environments=self._environments,
             uv_input=lambda: uv_input(self.blobs, self._directory / "cache"),
-            facts=MemoryFacts(),
+            memo=MemoryFacts(),
         )
 
 

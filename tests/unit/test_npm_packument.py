@@ -161,7 +161,7 @@ class World:
         self.opened = 0
         environment = {"NPM_CONFIG_REGISTRY": "https://mirror.example/npm/"}
         self._settings = NpmProcess(environment, directory=self.blobs.path(self.blobs.put(b"")).parent)
-        self.npm = Npm(self._access, blobs=self.blobs, facts=MemoryFacts())
+        self.npm = Npm(self._access, blobs=self.blobs, memo=MemoryFacts())
 
     def _access(self) -> Access:
         self.opened += 1

@@ -70,7 +70,7 @@ def from_commit(commit: SourceCommit) -> SourceFiles:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class RunSettings:
     """What a build has that no recipe says."""
 
     environment: EnvironmentRef
@@ -80,7 +80,7 @@ class Surroundings:
     sandbox: str
 
 
-def definition(recipe: Recipe, filename: str, files: SourceFiles, around: Surroundings) -> BuildDefinition:
+def definition(recipe: Recipe, filename: str, files: SourceFiles, around: RunSettings) -> BuildDefinition:
     """Make the source tree, run the commands, and hand over every target that they leave."""
     place = f"{_TREE}/{recipe.directory}" if recipe.directory != "." else _TREE
     shell = ("/usr/bin/env", f"--chdir={place}", "/bin/sh")

@@ -12,7 +12,7 @@ from pathlib import Path
 from packageurl import PackageURL
 
 from rebuilder.ecosystems.conventions import Context
-from rebuilder.ecosystems.generic.build import Surroundings, definition, from_archive, from_commit
+from rebuilder.ecosystems.generic.build import RunSettings, definition, from_archive, from_commit
 from rebuilder.ecosystems.generic.recipe import ECOSYSTEM, Recipe, RecipeTarget, parse_recipe, read_recipe
 from rebuilder.environments.catalog import catalog, variants
 from rebuilder.errors import UsageError
@@ -142,7 +142,7 @@ class Generic:
         recipe, context = self._of(evidence), self._context
         files = from_archive(recipe) if commit is None else from_commit(commit)
         environment = context.environments.get(recipe.environment)
-        around = Surroundings(
+        around = RunSettings(
             environment=EnvironmentRef(name=environment.name, sha256=environment.sha256),
             program=context.programs.program_input("source"),
             limits=context.limits(),

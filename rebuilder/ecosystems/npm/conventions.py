@@ -35,7 +35,7 @@ class NpmConventions(Conventions):
         return Npm(
             partial(_access, context),
             blobs=context.blobs,
-            facts=context.memo(self.name),
+            memo=context.memo(self.name),
             max_file_bytes=context.settings.download_bytes,
         )
 

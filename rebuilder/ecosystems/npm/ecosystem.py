@@ -30,21 +30,21 @@ class Npm:
     """Tarballs of npm registries: fetched, bound and handed to the checks; not rebuilt yet."""
 
     def __init__(
-        self, access: Callable[[], Access], *, blobs: Blobs, facts: Memo, max_file_bytes: int = MAX_FILE_BYTES
+        self, access: Callable[[], Access], *, blobs: Blobs, memo: Memo, max_file_bytes: int = MAX_FILE_BYTES
     ) -> None:
         """Nothing is read or asked before the first subject.
 
         Args:
             access: Gives the settings and the network; called once, when the first package is asked for.
             blobs: Where tarballs and attestation documents are kept.
-            facts: Where the SHA-256 of known tarballs is kept between runs.
+            memo: Where the SHA-256 of known tarballs is kept between runs.
             max_file_bytes: Largest tarball that is downloaded.
         """
         self._open = access
         self._access: Access | None = None
         self._lock = threading.Lock()
         self._blobs = blobs
-        self._facts = facts
+        self._memo = memo
         self._max_file_bytes = max_file_bytes
 
     @property
@@ -75,7 +75,7 @@ class Npm:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`. A release has one file, its tarball."""
         registry, document = self._ask(subject.name)
         packument = Packument(document, subject.name)
-        collector = Collector(self._reached().fetcher, self._blobs, self._facts, self._max_file_bytes)
+        collector = Collector(self._reached().fetcher, self._blobs, self._memo, self._max_file_bytes)
         return [collector.collect(packument, _release(packument, subject), registry)]
 
     def _ask(self, name: str) -> tuple[Registry, Document]:

@@ -38,7 +38,7 @@ class Collector:
 
     fetcher: Fetcher
     blobs: Blobs
-    facts: Memo
+    memo: Memo
     max_file_bytes: int
 
     def collect(self, packument: Packument, release: NpmRelease, registry: Registry) -> Evidence:
@@ -77,13 +77,13 @@ class Collector:
         """The tarball's SHA-256; what has the promised digest, and was fetched before, is not fetched again."""
         bound = release.integrity
         key = f"{bound.algorithm}:{bound.digest}"
-        known = self.facts.get(key)
+        known = self.memo.get(key)
         if isinstance(known, str) and self.blobs.has(known):
             return Sha256(known)
         sha256 = self.fetcher.file_by_digest(
             release.tarball, algorithm=bound.algorithm, digest=bound.digest, max_bytes=self.max_file_bytes
         )
-        self.facts.put(key, sha256)
+        self.memo.put(key, sha256)
         return sha256
 
     def _attestations(self, release: NpmRelease, registry: Registry) -> tuple[Sha256 | None, tuple[str, ...]]:

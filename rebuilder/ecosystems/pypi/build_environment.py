@@ -146,13 +146,13 @@ def _ask_backend(context: PlanningContext, build_inputs: BuildInputs) -> list[st
     A failure is no obstacle yet: the build itself asks again, and then its log is published.
     """
     definition = requires_definition(build_inputs)
-    known = context.facts.get(definition.digest)
+    known = context.memo.get(definition.digest)
     if known is not None:
         return [str(each) for each in known]
     run = context.run(definition)
     requires = _read_result(context, run) if run.outcome is Outcome.COMPLETED else None
     if requires is not None:
-        context.facts.put(definition.digest, requires)
+        context.memo.put(definition.digest, requires)
     return requires
 
 

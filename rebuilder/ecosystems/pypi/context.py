@@ -66,7 +66,7 @@ class PlanningContext:
     resolver: Resolver
     environments: Environments
     uv_input: Callable[[], Input]
-    facts: Memo
+    memo: Memo
     max_file_bytes: int
     limits: Callable[[], Limits]
     """What one build may use, as it is now."""

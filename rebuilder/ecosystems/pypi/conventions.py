@@ -71,7 +71,7 @@ class PyPIConventions(Conventions):
             resolver=resolver,
             environments=context.environments,
             uv_input=partial(uv_input, context.blobs, settings.store / "cache"),
-            facts=context.memo(self.name),
+            memo=context.memo(self.name),
             max_file_bytes=settings.download_bytes,
             limits=context.limits,
             sandboxes=context.sandboxes,

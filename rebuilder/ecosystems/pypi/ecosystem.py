@@ -51,7 +51,7 @@ class PyPI:
         resolver: Resolver,
         environments: Environments,
         uv_input: Callable[[], Input],
-        facts: Memo,
+        memo: Memo,
         max_file_bytes: int = MAX_FILE_BYTES,
         limits: Callable[[], Limits] = Limits,
         sandboxes: frozenset[str] = frozenset({"bubblewrap"}),
@@ -70,7 +70,7 @@ class PyPI:
             resolver: Chooses versions of build dependencies on the same index.
             environments: Has those of ``interpreter_choice``, and the same with git, named ``…-git``.
             uv_input: Gives the uv executable as an input; called when the first build is prepared.
-            facts: Where what was worked out is kept between runs.
+            memo: Where what was worked out is kept between runs.
             max_file_bytes: Largest wheel, source archive or build dependency that is downloaded.
             limits: Gives what one build may use; asked for each definition.
             sandboxes: Kinds that ``run`` has; with ``uml`` the clock is tried, too.
@@ -87,7 +87,7 @@ class PyPI:
             resolver=resolver,
             environments=environments,
             uv_input=uv_input,
-            facts=facts,
+            memo=memo,
             max_file_bytes=max_file_bytes,
             limits=limits,
             sandboxes=sandboxes,

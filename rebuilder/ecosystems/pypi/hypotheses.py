@@ -102,7 +102,7 @@ def _guesses(case: WheelEvidence) -> list[Candidate]:
 
 
 def _priors(context: PlanningContext, case: WheelEvidence) -> Priors:
-    return Priors(context.facts, case.traces.generator)
+    return Priors(context.memo, case.traces.generator)
 
 
 def _refine(context: PlanningContext, case: WheelEvidence, history: History, reached: Reached) -> bool:

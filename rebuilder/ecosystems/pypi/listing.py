@@ -26,10 +26,10 @@ def inspect(context: PlanningContext, archives: Sequence[Input], *, texts: Seque
     program = context.programs.program_input("archive")
     question = {"inspect": [each.sha256 for each in archives], "texts": list(texts), "program": program.sha256}
     key = sha256_hex(canonical_json(question))
-    document = context.facts.get(key)
+    document = context.memo.get(key)
     if document is None:
         document = _run_inspection(context, archives, texts)
-        context.facts.put(key, document)
+        context.memo.put(key, document)
     return [Inspection.model_validate(each) for each in document]
 
 

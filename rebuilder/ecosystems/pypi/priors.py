@@ -17,12 +17,12 @@ class Priors:
     """What came out before, for wheels of one packer whose times suggest the same first candidate.
 
     Args:
-        facts: Where it is kept; results of several processes may overtake each other, which does no harm.
+        memo: Where it is kept; results of several processes may overtake each other, which does no harm.
         packer: What packed the wheel; None when it does not say.
     """
 
-    def __init__(self, facts: Memo, packer: Generator | None) -> None:
-        self._facts = facts
+    def __init__(self, memo: Memo, packer: Generator | None) -> None:
+        self._memo = memo
         self._packer = f"{packer.name} {packer.version.partition('.')[0]}" if packer else "an unnamed tool"
 
     def ordered(self, candidates: Sequence[Candidate], tried: Sequence[str] = ()) -> list[Candidate]:
@@ -58,10 +58,10 @@ class Priors:
         """
         if len(candidates) > 1:
             wins = self._wins(candidates)
-            self._facts.put(self._key(candidates), wins | {name: wins.get(name, 0) + 1})
+            self._memo.put(self._key(candidates), wins | {name: wins.get(name, 0) + 1})
 
     def _wins(self, candidates: Sequence[Candidate]) -> dict[str, int]:
-        kept = self._facts.get(self._key(candidates)) if len(candidates) > 1 else None
+        kept = self._memo.get(self._key(candidates)) if len(candidates) > 1 else None
         return {name: number for name, number in kept.items() if isinstance(number, int)} if kept else {}
 
     def _key(self, candidates: Sequence[Candidate]) -> str:
