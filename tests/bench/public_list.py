@@ -20,7 +20,9 @@ class PublicList(StrEnum):
     """A list and the file it is in."""
 
     TOP250 = "top250"
-    """Wheels by package URL and file name."""
+    """Wheels of much-installed projects, by package URL and file name."""
+    TOP1250 = "top1250"
+    """Wheels of lesser known projects, by package URL and file name."""
     CURRENT = "current"
     """Releases; the index says which wheels they have."""
 
@@ -32,8 +34,8 @@ def orders(which: PublicList, listing: Callable[[str], Listing | None]) -> list[
         which: The list.
         listing: Gives what a project has published; asked only where the list names no files.
     """
-    if which is PublicList.TOP250:
-        return named_files((ASSETS / "pypi-top250-public.json").read_text("utf-8"))
+    if which is not PublicList.CURRENT:
+        return named_files((ASSETS / f"pypi-{which}-public.json").read_text("utf-8"))
     return released_files((ASSETS / "pypi-current-public.txt").read_text("utf-8").splitlines(), listing)
 
 
