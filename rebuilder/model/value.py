@@ -1,4 +1,4 @@
-"""What all values have in common: immutability, validation and one canonical form."""
+"""What all values have in common: immutability, validation, one canonical form, and what a signature is made over."""
 
 from __future__ import annotations
 
@@ -54,3 +54,12 @@ def canonical_json(document: Any) -> bytes:
 def sha256_hex(data: bytes) -> Sha256:
     """SHA-256 of ``data`` in lower-case hexadecimal."""
     return Sha256(hashlib.sha256(data).hexdigest())
+
+
+def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
+    """What is really signed: payload and type, each behind its length in bytes.
+
+    It is called PAE in https://github.com/secure-systems-lab/dsse/blob/v1.0.2/protocol.md.
+    """
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)

@@ -15,8 +15,7 @@ from typing import Any
 import rfc8785
 
 from rebuilder.errors import SigningError
-from rebuilder.model.dsse import pre_authentication_encoding
-from rebuilder.model.value import canonical_json
+from rebuilder.model.value import canonical_json, pre_authentication_encoding
 from rebuilder.signing.protocol import SigningKey
 from rebuilder.signing.vocabulary import PAYLOAD_TYPE, STATEMENT_TYPE
 

@@ -16,7 +16,7 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]
 
 from rebuilder.errors import SigningError
-from rebuilder.model.dsse import pre_authentication_encoding
+from rebuilder.model.value import pre_authentication_encoding
 from rebuilder.signing.envelope import sign_statement, verify
 from rebuilder.signing.vocabulary import PAYLOAD_TYPE, STATEMENT_TYPE
 from tests.fakes.signer import MemorySigner

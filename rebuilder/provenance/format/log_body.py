@@ -9,7 +9,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
-from rebuilder.model.dsse import pre_authentication_encoding
+from rebuilder.model.value import pre_authentication_encoding
 from rebuilder.provenance.format.log_entry import LogEntry
 from rebuilder.provenance.format.strict_json import base64_bytes, fields, one, parse
 from rebuilder.provenance.refusal import Refused, not_checkable, shown
