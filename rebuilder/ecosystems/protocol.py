@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from rebuilder.model.artifact import Subject
+from rebuilder.model.artifact import Listing, Subject
 from rebuilder.model.attempt import Attempt, Hypothesis
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.git import SourceTree
 from rebuilder.model.history import History
-from rebuilder.model.listing import Listing
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.trail import FileChange, Origin, PlannedStep, SourceCommit
 from rebuilder.network.protocol import Fetcher, Sources

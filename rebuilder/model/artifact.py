@@ -1,4 +1,4 @@
-"""Names of published things: what a user asks for, and one published file pinned by its digest."""
+"""What registries publish: what a user asks for, a file pinned by its digest, listings, and what a resolver chose."""
 
 from __future__ import annotations
 
@@ -67,3 +67,59 @@ class PinResult(Value):
     """True when these bytes were never seen under this name before."""
     earlier: tuple[Sha256Field, ...] = ()
     """Other digests the same file name had before these bytes were first seen, oldest first; not empty = alarm."""
+
+
+class Document(Value):
+    """A small document from the network, kept as a blob."""
+
+    url: str
+    """After redirects."""
+    sha256: Sha256
+    content: bytes
+    media_type: str
+
+
+class ListedFile(Value):
+    """One published file that would be verified when its release is asked for."""
+
+    purl: str
+    """Of the release."""
+    version: str
+    filename: str
+    sha256: Sha256Field | None = None
+    """None where the registry lists another digest."""
+    uploaded: datetime | None = None
+    """UTC."""
+    prerelease: bool = False
+    yanked: bool = False
+
+
+class Listing(Value):
+    """The files of all releases of a project, by version, the newest version first."""
+
+    ecosystem: str
+    name: str
+    """Normalised."""
+    files: tuple[ListedFile, ...]
+    newest: str | None = None
+    """The version an installer would take; None when there is none."""
+    mark: str
+    """Tells whether the page has changed: give it back with the next question."""
+
+
+class Pin(Value):
+    """One distribution chosen by a resolver."""
+
+    name: str
+    version: str
+    filename: str
+    url: str
+    sha256: Sha256
+
+
+class Resolution(Value):
+    """What a resolver gave: pins, or why there are none (a value, since it says something about the release)."""
+
+    pins: tuple[Pin, ...] = ()
+    problem: str | None = None
+    """None, or the resolver's reason in plain words."""

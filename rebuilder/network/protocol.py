@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal, Protocol
 
-from rebuilder.model.document import Document
+from rebuilder.model.artifact import Document, Resolution
 from rebuilder.model.git import SourceProblem, SourceTree
-from rebuilder.model.resolution import Resolution
 from rebuilder.model.value import Sha256
 
 DigestAlgorithm = Literal["sha256", "sha384", "sha512"]

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from rebuilder.errors import BuildEnvironmentError, StoreError, UnavailableError, UsageError
 from rebuilder.foreign_words import read_requirement
-from rebuilder.model.resolution import Pin, Resolution
+from rebuilder.model.artifact import Pin, Resolution
 from rebuilder.model.value import canonical_json, sha256_hex
 from rebuilder.network.http.address import Credentials, bare
 from rebuilder.network.reach import Reach

@@ -14,7 +14,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from pydantic import ValidationError
 
 from rebuilder.errors import UnavailableError
-from rebuilder.model.resolution import Pin
+from rebuilder.model.artifact import Pin
 from rebuilder.model.text import clipped
 from rebuilder.network.http.address import bare, shown
 

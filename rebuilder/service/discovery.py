@@ -18,8 +18,7 @@ from rebuilder.ecosystems.package_lists import MAX_PACKAGES, matches
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.errors import FetchMismatchError, RebuilderError, UnavailableError, UnknownProjectError, UsageError
 from rebuilder.model.alarm import Alarm, AlarmKind
-from rebuilder.model.artifact import Subject
-from rebuilder.model.listing import ListedFile, Listing
+from rebuilder.model.artifact import ListedFile, Listing, Subject
 from rebuilder.model.operations import WatchState
 from rebuilder.model.work import Order, Reason, Tier
 from rebuilder.service.schedules.watch import Watch

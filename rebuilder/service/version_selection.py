@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rebuilder.ecosystems.registry import conventions
-from rebuilder.model.listing import ListedFile, Listing
+from rebuilder.model.artifact import ListedFile, Listing
 from rebuilder.model.value import canonical_json, sha256_hex
 from rebuilder.service.schedules.watch import VersionRule, Watch
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from packageurl import PackageURL
 
-from rebuilder.model.listing import Listing
+from rebuilder.model.artifact import Listing
 from rebuilder.model.work import Order, Reason, Tier
 
 ASSETS = Path(__file__).parents[1] / "assets" / "bench"

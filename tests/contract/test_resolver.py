@@ -12,7 +12,7 @@ import pytest
 import uv
 
 from rebuilder.errors import UnavailableError
-from rebuilder.model.resolution import Resolution
+from rebuilder.model.artifact import Resolution
 from rebuilder.network.protocol import Resolver
 from rebuilder.network.reach import Reach
 from rebuilder.network.resolver import UvResolver, UvSettings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from rebuilder.errors import FetchMismatchError, UnavailableError
-from rebuilder.model.document import Document
+from rebuilder.model.artifact import Document
 from rebuilder.model.value import Sha256, sha256_hex
 from rebuilder.network.protocol import DigestAlgorithm
 from rebuilder.store.protocol import Blobs

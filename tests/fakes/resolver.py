@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from rebuilder.errors import UnavailableError
-from rebuilder.model.resolution import Pin, Resolution
+from rebuilder.model.artifact import Pin, Resolution
 from rebuilder.model.value import Sha256
 from tests.fakes.projects import Distribution
 

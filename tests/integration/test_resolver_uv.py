@@ -15,7 +15,7 @@ import pytest
 import uv
 
 from rebuilder.errors import BuildEnvironmentError, ForbiddenAddressError, UnavailableError, UsageError
-from rebuilder.model.resolution import Resolution
+from rebuilder.model.artifact import Resolution
 from rebuilder.network.http.address import Credentials
 from rebuilder.network.reach import Reach
 from rebuilder.network.resolver import UvResolver, UvSettings

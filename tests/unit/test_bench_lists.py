@@ -9,8 +9,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from rebuilder.model.artifact import ListedFile, Listing
 from rebuilder.model.comparison import Level
-from rebuilder.model.listing import ListedFile, Listing
 from rebuilder.model.report import Report, Stage
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict

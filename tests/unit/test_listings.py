@@ -13,7 +13,7 @@ from rebuilder.ecosystems.npm.packument import Packument
 from rebuilder.ecosystems.npm.releases import listing as npm_listing
 from rebuilder.ecosystems.npm.subject import precedence
 from rebuilder.errors import UnavailableError, UsageError
-from rebuilder.model.document import Document
+from rebuilder.model.artifact import Document
 from rebuilder.model.value import sha256_hex
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.discovery import pypi_of

@@ -17,7 +17,7 @@ from rebuilder.ecosystems.npm.npmrc import NpmProcess
 from rebuilder.ecosystems.npm.packument import Integrity, NpmRelease, Packument
 from rebuilder.ecosystems.npm.settings import NpmSettings
 from rebuilder.errors import UnavailableError, UsageError
-from rebuilder.model.document import Document
+from rebuilder.model.artifact import Document
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.provenance import RegistrySignature
 from rebuilder.model.value import sha256_hex

@@ -16,13 +16,12 @@ from rebuilder.ecosystems.generic.build import RunSettings, definition, from_arc
 from rebuilder.ecosystems.generic.recipe import ECOSYSTEM, Recipe, RecipeTarget, parse_recipe, read_recipe
 from rebuilder.environments.catalog import catalog, variants
 from rebuilder.errors import UsageError
-from rebuilder.model.artifact import Artifact, PublishedFile, Subject
+from rebuilder.model.artifact import Artifact, ListedFile, Listing, PublishedFile, Subject
 from rebuilder.model.attempt import Attempt, Hypothesis
 from rebuilder.model.definition import EnvironmentRef
 from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
 from rebuilder.model.git import SourceTree
 from rebuilder.model.history import History, plan
-from rebuilder.model.listing import ListedFile, Listing
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.trail import FileChange, Origin, PlannedStep, SourceCommit
 from rebuilder.model.value import sha256_hex

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rebuilder.ecosystems.npm.subject import is_version
 from rebuilder.errors import UnavailableError
 from rebuilder.foreign_json import JsonLimits, UnreadableJson, read_json
-from rebuilder.model.document import Document
+from rebuilder.model.artifact import Document
 from rebuilder.model.provenance import RegistrySignature
 from rebuilder.model.text import clipped
 from rebuilder.model.value import Sha256

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rebuilder.ecosystems.npm.packument import Packument
 from rebuilder.ecosystems.npm.subject import ECOSYSTEM, precedence, release_purl, tarball_name
 from rebuilder.errors import UnavailableError
-from rebuilder.model.listing import ListedFile, Listing
+from rebuilder.model.artifact import ListedFile, Listing
 
 
 def listing(packument: Packument) -> Listing:

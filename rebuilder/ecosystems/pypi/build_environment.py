@@ -21,11 +21,11 @@ from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable, quoted
 from rebuilder.ecosystems.pypi.requirements import Requirements, parse_requirements
 from rebuilder.foreign_json import read_json
+from rebuilder.model.artifact import Pin, Resolution
 from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Obstacle
-from rebuilder.model.resolution import Pin, Resolution
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
 

@@ -21,13 +21,12 @@ from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, parse_subject
 from rebuilder.ecosystems.pypi.tree_inspection import inspected_changes
 from rebuilder.environments.protocol import Environments
 from rebuilder.errors import UnknownProjectError, UsageError
-from rebuilder.model.artifact import Subject
+from rebuilder.model.artifact import Listing, Subject
 from rebuilder.model.attempt import Attempt, Hypothesis
 from rebuilder.model.definition import Input, Limits
 from rebuilder.model.evidence import Evidence, Obstacle, SourceKind
 from rebuilder.model.git import SourceTree
 from rebuilder.model.history import History, plan
-from rebuilder.model.listing import Listing
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.trail import FileChange, Origin, PlannedStep, SourceCommit
 from rebuilder.network.protocol import Fetcher, Resolver, Sources

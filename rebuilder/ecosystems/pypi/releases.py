@@ -9,7 +9,7 @@ from packaging.version import Version
 
 from rebuilder.ecosystems.pypi.simple_index import IndexProject, ReleaseFile
 from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, release_purl
-from rebuilder.model.listing import ListedFile, Listing
+from rebuilder.model.artifact import ListedFile, Listing
 
 
 def to_verify(release: Sequence[ReleaseFile]) -> list[ReleaseFile]:

@@ -16,8 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from rebuilder.ecosystems.pypi.subject import file_version
 from rebuilder.errors import UnavailableError
 from rebuilder.foreign_json import JsonLimits, UnreadableJson, read_json
-from rebuilder.model.artifact import PublishedFile
-from rebuilder.model.document import Document
+from rebuilder.model.artifact import Document, PublishedFile
 from rebuilder.model.value import Sha256
 from rebuilder.network.protocol import Fetcher
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from rebuilder import __version__
 from rebuilder.errors import StoreError, UnavailableError, UsageError
-from rebuilder.model.document import Document
+from rebuilder.model.artifact import Document
 from rebuilder.model.value import Sha256
 from rebuilder.network.http.address import Credentials, bare, origin, redirected, shown
 from rebuilder.network.http.answer import (
