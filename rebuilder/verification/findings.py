@@ -16,9 +16,9 @@ from rebuilder.model.attempt import Attempt
 from rebuilder.model.decision import Decision
 from rebuilder.model.diagnosis import Diagnosis
 from rebuilder.model.evidence import Evidence
-from rebuilder.model.log import written
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.report import EnvironmentSummary, Stage
+from rebuilder.model.text import written
 from rebuilder.model.trail import SourceTrail
 from rebuilder.model.value import Sha256
 from rebuilder.model.variation import Variation
