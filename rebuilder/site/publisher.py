@@ -11,8 +11,7 @@ from pathlib import Path
 from rebuilder.errors import StoreError
 from rebuilder.model.alarm import RecordedAlarm
 from rebuilder.model.definition import Role
-from rebuilder.model.operations import Operations
-from rebuilder.model.public import public_alarms, public_operations
+from rebuilder.model.operations import Operations, public_alarms, public_operations
 from rebuilder.model.report import Report, SignedReport, Summary, page_path
 from rebuilder.model.verdict import Verdict
 from rebuilder.resources import resource

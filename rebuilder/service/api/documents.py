@@ -6,8 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from rebuilder.model.operations import QueueEntry
-from rebuilder.model.public import public_entry
+from rebuilder.model.operations import QueueEntry, public_entry
 from rebuilder.model.report import Summary, page_path
 from rebuilder.model.value import Value
 from rebuilder.model.work import Order, Tier
