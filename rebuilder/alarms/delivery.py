@@ -15,8 +15,7 @@ from rebuilder.alarms.message import compose
 from rebuilder.alarms.suppression import RECHECK, Suppressions
 from rebuilder.clock import Clock
 from rebuilder.errors import RebuilderError
-from rebuilder.model.alarm import RecordedAlarm
-from rebuilder.model.notification import Message, Notice
+from rebuilder.model.alarm import Message, Notice, RecordedAlarm
 from rebuilder.model.settings import AlarmSettings, Target
 from rebuilder.store.ledger import Ledger
 

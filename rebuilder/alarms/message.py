@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from rebuilder.model.alarm import Severity
-from rebuilder.model.notification import Event, Message, Notice
+from rebuilder.model.alarm import Event, Message, Notice, Severity
 from rebuilder.model.text import clipped
 from rebuilder.model.value import canonical_json, sha256_hex
 

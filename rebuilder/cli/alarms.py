@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 from rebuilder.cli.db import NOTHING_STORED, refuse_missing
 from rebuilder.config import Config
 from rebuilder.errors import ExitCode
-from rebuilder.model.alarm import RecordedAlarm, Severity
-from rebuilder.model.notification import Undelivered
+from rebuilder.model.alarm import RecordedAlarm, Severity, Undelivered
 from rebuilder.model.text import visible
 from rebuilder.store.ledger import Ledger
 

@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from rebuilder.errors import UsageError
-from rebuilder.model.alarm import Alarm, AlarmKind, RecordedAlarm, Severity
-from rebuilder.model.notification import Event, Undelivered
+from rebuilder.model.alarm import Alarm, AlarmKind, Event, RecordedAlarm, Severity, Undelivered
 from rebuilder.store.ledger import Ledger
 from tests.contract.conftest import OpenLedger
 from tests.fakes.verifications import NOW, artifact

@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 
 from rebuilder.errors import UnavailableError
-from rebuilder.model.notification import Message
+from rebuilder.model.alarm import Message
 from rebuilder.model.settings import Target
 
 

@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rebuilder.alarms.suppression import Suppressions
-from rebuilder.model.alarm import AlarmKind, Severity
-from rebuilder.model.notification import Message
+from rebuilder.model.alarm import AlarmKind, Message, Severity
 from rebuilder.model.settings import AlarmSettings, Target
 from rebuilder.model.value import sha256_hex
 from rebuilder.network.notifications import Notifier

@@ -13,8 +13,7 @@ from datetime import UTC, datetime
 import pytest
 
 from rebuilder.errors import UnavailableError
-from rebuilder.model.alarm import Severity
-from rebuilder.model.notification import Message
+from rebuilder.model.alarm import Message, Severity
 from rebuilder.model.settings import Target
 from rebuilder.model.value import canonical_json, sha256_hex
 from rebuilder.network.notifications import Notifier, signature

@@ -12,8 +12,7 @@ import pytest
 
 from rebuilder.alarms.delivery import BACK_OFF, Delivery, _Sent
 from rebuilder.errors import UsageError
-from rebuilder.model.alarm import Alarm, AlarmKind, Severity
-from rebuilder.model.notification import Undelivered
+from rebuilder.model.alarm import Alarm, AlarmKind, Severity, Undelivered
 from rebuilder.model.settings import AlarmSettings, Suppression, Target
 from rebuilder.store.ledger import Ledger
 from tests.fakes.clock import FixedClock

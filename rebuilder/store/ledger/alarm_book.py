@@ -10,8 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, case, func, or_, select, update
 
 from rebuilder.errors import UsageError
-from rebuilder.model.alarm import Alarm, AlarmKind, RecordedAlarm, Severity
-from rebuilder.model.notification import Event, Notice, Undelivered
+from rebuilder.model.alarm import Alarm, AlarmKind, Event, Notice, RecordedAlarm, Severity, Undelivered
 from rebuilder.store.ledger import outbox, tables
 from rebuilder.store.ledger.database import Database
 from rebuilder.store.ledger.rows import insert_new

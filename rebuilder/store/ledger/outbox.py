@@ -11,8 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, exists, func, select, update
 
-from rebuilder.model.alarm import Severity
-from rebuilder.model.notification import Event, Undelivered
+from rebuilder.model.alarm import Event, Severity, Undelivered
 from rebuilder.store.ledger import tables
 from rebuilder.store.ledger.rows import insert_new
 
