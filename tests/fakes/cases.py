@@ -15,8 +15,7 @@ from rebuilder.diagnose.case import DiagnosisInput
 from rebuilder.model.attempt import Attempt, Outcome, Output
 from rebuilder.model.comparison import Comparison, Level
 from rebuilder.model.decision import decide
-from rebuilder.model.evidence import Obstacle
-from rebuilder.model.inspection import Inspection, Member, MemberKind
+from rebuilder.model.evidence import Inspection, Member, MemberKind, Obstacle
 from rebuilder.model.value import sha256_hex
 from rebuilder.programs.compare.compare_archives import compare
 from tests.fakes import reports

@@ -19,8 +19,7 @@ from rebuilder.model.comparison import Comparison, Difference, Diffoscope, Level
 from rebuilder.model.decision import Decision, decide
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Role
 from rebuilder.model.diagnosis import Cause, Certainty, Diagnosis, EvidenceLine, Finding
-from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
-from rebuilder.model.inspection import Inspection, Member, MemberKind
+from rebuilder.model.evidence import Evidence, Inspection, Member, MemberKind, Obstacle, Source, SourceKind
 from rebuilder.model.report import EnvironmentSummary, Report, SignedReport, Stage, Summary, summarise
 from rebuilder.model.value import Sha256, sha256_hex
 from rebuilder.model.variation import Effect, Factor, Variation, VariationRow

@@ -19,7 +19,7 @@ from rebuilder.compare.diffoscope import DiffoscopeRunner
 from rebuilder.environments.store import EnvironmentStore
 from rebuilder.model.comparison import Diffoscope, Level
 from rebuilder.model.definition import Input, Role
-from rebuilder.model.inspection import Inspection
+from rebuilder.model.evidence import Inspection
 from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
 from rebuilder.sandbox.local_runner import LocalRunner
 from rebuilder.sandbox.program_runner import SandboxPrograms

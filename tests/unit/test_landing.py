@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rebuilder.model.inspection import Inspection
+from rebuilder.model.evidence import Inspection
 from rebuilder.programs.archive.contradictions import contradictions
 from rebuilder.programs.archive.landing import maps, order_decides
 from rebuilder.programs.archive.normalise_search import normalised

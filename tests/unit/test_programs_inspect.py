@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.model.inspection import Inspection, MemberKind
+from rebuilder.model.evidence import Inspection, MemberKind
 from rebuilder.programs.archive import limits
 from rebuilder.programs.archive.inspect_archive import inspect, main
 from tests.fakes.archives import Entry, gzip_bytes, tar_bytes, tar_member, zip_bytes

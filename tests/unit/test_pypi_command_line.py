@@ -9,7 +9,7 @@ import pytest
 from rebuilder.ecosystems.pypi.command_line import name_parts, own_directory, setup_command
 from rebuilder.ecosystems.pypi.requirements import BuildSystem, read_build_system
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
-from rebuilder.model.inspection import Inspection, Member, MemberKind
+from rebuilder.model.evidence import Inspection, Member, MemberKind
 
 NO_PYPROJECT = read_build_system(None)
 DECLARED = read_build_system('[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n')

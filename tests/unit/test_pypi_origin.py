@@ -10,8 +10,7 @@ from rebuilder.ecosystems.pypi.origin import find_origin
 from rebuilder.ecosystems.pypi.project_urls import claimed_repository, repository_url
 from rebuilder.ecosystems.pypi.release_tags import find_tag
 from rebuilder.model.artifact import Artifact, PublishedFile
-from rebuilder.model.evidence import Evidence
-from rebuilder.model.inspection import Inspection
+from rebuilder.model.evidence import Evidence, Inspection
 from rebuilder.model.provenance import AttestationResult, Forge, Form, Provenance, ProvenanceStatus, Publisher
 from rebuilder.model.trail import Origin
 from rebuilder.model.value import Sha256

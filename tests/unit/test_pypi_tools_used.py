@@ -10,7 +10,7 @@ from rebuilder.ecosystems.pypi.requirements import read_build_system
 from rebuilder.ecosystems.pypi.tools_used import Tools, tools_used
 from rebuilder.ecosystems.pypi.wheel_traces import read_traces
 from rebuilder.model.artifact import Artifact, PublishedFile
-from rebuilder.model.inspection import Inspection, Member, MemberKind
+from rebuilder.model.evidence import Inspection, Member, MemberKind
 from rebuilder.model.value import Sha256
 
 METADATA = (

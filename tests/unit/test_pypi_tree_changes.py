@@ -9,7 +9,7 @@ from rebuilder.ecosystems.pypi.sdist_configuration import read_project
 from rebuilder.ecosystems.pypi.sdist_traces import read_sdist_traces
 from rebuilder.ecosystems.pypi.tree_changes import explained_changes, tree_of
 from rebuilder.ecosystems.pypi.tree_rules import SourceProject
-from rebuilder.model.inspection import Inspection, Member, MemberKind
+from rebuilder.model.evidence import Inspection, Member, MemberKind
 from rebuilder.model.trail import TreeChange
 from rebuilder.model.value import sha256_hex
 

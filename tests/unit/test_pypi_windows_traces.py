@@ -6,7 +6,7 @@ import pytest
 
 from rebuilder.ecosystems.pypi.wheel_traces import read_traces
 from rebuilder.ecosystems.pypi.windows_traces import on_windows
-from rebuilder.model.inspection import Inspection, Member, MemberKind
+from rebuilder.model.evidence import Inspection, Member, MemberKind
 
 LF = {"METADATA": "Metadata-Version: 2.1\n\n", "WHEEL": "Wheel-Version: 1.0\n"}
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.source_archive import check_source
-from rebuilder.model.inspection import Inspection
+from rebuilder.model.evidence import Inspection
 from rebuilder.model.verdict import Verdict
 from rebuilder.programs.archive.contradictions import contradictions
 from rebuilder.programs.archive.inspect_archive import inspect

@@ -21,9 +21,8 @@ from rebuilder.ecosystems.pypi.search import Reached
 from rebuilder.model.attempt import Attempt, Hypothesis
 from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
 from rebuilder.model.definition import Input, Role
-from rebuilder.model.evidence import Evidence
+from rebuilder.model.evidence import Evidence, MemberKind
 from rebuilder.model.history import History
-from rebuilder.model.inspection import MemberKind
 
 _INTO = timedelta(seconds=0.25)
 """How far into the two seconds that ZIP cannot tell apart a file is written."""

@@ -23,10 +23,9 @@ from rebuilder.ecosystems.pypi.wheel_traces import Generator as PackedBy
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.definition import EnvironmentRef, Input, Role
-from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
+from rebuilder.model.evidence import Evidence, Inspection, Obstacle, Source, SourceKind
 from rebuilder.model.git import SourceTree
 from rebuilder.model.history import History
-from rebuilder.model.inspection import Inspection
 from rebuilder.model.trail import Origin, PlannedStep, SourceCommit
 from rebuilder.model.verdict import Verdict
 

@@ -12,8 +12,8 @@ from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.source_archive import top_directory
 from rebuilder.ecosystems.pypi.source_trees import COMMIT_ARCHIVE
 from rebuilder.model.definition import Input, Role
+from rebuilder.model.evidence import Inspection, MemberKind
 from rebuilder.model.git import SourceTree
-from rebuilder.model.inspection import Inspection, MemberKind
 from rebuilder.model.verdict import Verdict
 
 _TELLING = ("pyproject.toml", "setup.py", "setup.cfg")

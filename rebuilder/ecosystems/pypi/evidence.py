@@ -20,8 +20,7 @@ from rebuilder.ecosystems.pypi.wheel_traces import read_traces
 from rebuilder.errors import UnavailableError
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.definition import Input, Role
-from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
-from rebuilder.model.inspection import Inspection
+from rebuilder.model.evidence import Evidence, Inspection, Obstacle, Source, SourceKind
 from rebuilder.model.text import clipped
 from rebuilder.model.verdict import Verdict
 

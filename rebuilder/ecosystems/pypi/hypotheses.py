@@ -28,9 +28,8 @@ from rebuilder.model.attempt import Attempt
 from rebuilder.model.comparison import Level
 from rebuilder.model.definition import EnvironmentRef, Input, Role
 from rebuilder.model.diagnosis import Cause
-from rebuilder.model.evidence import Evidence, Obstacle, Source
+from rebuilder.model.evidence import Evidence, Inspection, Obstacle, Source
 from rebuilder.model.history import History
-from rebuilder.model.inspection import Inspection
 from rebuilder.model.verdict import Verdict
 
 _FOREIGN = {"bazel-wheelmaker": "Bazel (bazel-wheelmaker, the rule py_wheel of rules_python)"}

@@ -15,7 +15,7 @@ from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.errors import BuildEnvironmentError
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.environment_settings import InterpreterSettings
-from rebuilder.model.inspection import Inspection
+from rebuilder.model.evidence import Inspection
 from rebuilder.model.verdict import Verdict
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.model.definition import Input
-from rebuilder.model.inspection import Inspection
+from rebuilder.model.evidence import Inspection
 from rebuilder.model.value import canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rebuilder.ecosystems.pypi.file_times import normal_path
 from rebuilder.ecosystems.pypi.source_archive import top_directory
 from rebuilder.ecosystems.pypi.wheel_traces import umask_of
-from rebuilder.model.inspection import Inspection, Member, MemberKind
+from rebuilder.model.evidence import Inspection, Member, MemberKind
 
 GENERATED = frozenset(
     {

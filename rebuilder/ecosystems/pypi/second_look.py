@@ -29,9 +29,8 @@ from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
 from rebuilder.model.attempt import Hypothesis
 from rebuilder.model.comparison import Level
 from rebuilder.model.definition import Input, Role
-from rebuilder.model.evidence import Evidence
+from rebuilder.model.evidence import Evidence, Inspection
 from rebuilder.model.history import History
-from rebuilder.model.inspection import Inspection
 
 _SCM = "SETUPTOOLS_SCM_PRETEND_VERSION"
 VARIABLES = {

@@ -6,7 +6,7 @@ import posixpath
 
 from rebuilder.ecosystems.pypi.file_times import normal_path
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable, quoted
-from rebuilder.model.inspection import Inspection, Member, MemberKind
+from rebuilder.model.evidence import Inspection, Member, MemberKind
 from rebuilder.model.verdict import Verdict
 
 

@@ -20,7 +20,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces
-from rebuilder.model.inspection import Inspection
+from rebuilder.model.evidence import Inspection
 
 
 @dataclass(frozen=True)

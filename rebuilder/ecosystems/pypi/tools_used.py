@@ -23,8 +23,7 @@ from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces
 from rebuilder.ecosystems.pypi.windows_traces import OnWindows, on_windows
 from rebuilder.model.artifact import Artifact
 from rebuilder.model.diagnosis import Cause
-from rebuilder.model.evidence import Obstacle
-from rebuilder.model.inspection import Inspection
+from rebuilder.model.evidence import Inspection, Obstacle
 from rebuilder.model.verdict import Verdict
 
 _NEWEST = (

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from rebuilder.ecosystems.pypi.file_times import normal_path
 from rebuilder.ecosystems.pypi.sdist_traces import below
 from rebuilder.ecosystems.pypi.tree_rules import ExplainedChange, SourceProject, TreeRule, explain
-from rebuilder.model.inspection import Inspection, Member, MemberKind
+from rebuilder.model.evidence import Inspection, Member, MemberKind
 from rebuilder.model.trail import FileChange, TreeChange
 from rebuilder.model.value import sha256_hex
 

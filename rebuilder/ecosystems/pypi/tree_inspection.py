@@ -17,9 +17,8 @@ from rebuilder.ecosystems.pypi.source_archive import top_directory
 from rebuilder.ecosystems.pypi.tree_changes import Tree, explained_changes, raw_changes, tree_of
 from rebuilder.ecosystems.pypi.tree_rules import SourceProject
 from rebuilder.model.artifact import PublishedFile
-from rebuilder.model.evidence import Evidence
+from rebuilder.model.evidence import Evidence, Inspection
 from rebuilder.model.git import SourceTree
-from rebuilder.model.inspection import Inspection
 from rebuilder.model.trail import FileChange, TreeChange
 
 _MOST_TEXTS = 100

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from rebuilder.ecosystems.pypi.sdist_traces import is_generated
-from rebuilder.model.inspection import Member, MemberKind
+from rebuilder.model.evidence import Member, MemberKind
 from rebuilder.model.trail import TreeChange
 
 VERSION_FILE_BYTES = 8192

@@ -11,7 +11,7 @@ from email.parser import HeaderParser
 from typing import Literal
 
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
-from rebuilder.model.inspection import Inspection, Member, MemberKind
+from rebuilder.model.evidence import Inspection, Member, MemberKind
 from rebuilder.model.verdict import Verdict
 
 _GENERATOR = re.compile(r"([A-Za-z0-9][A-Za-z0-9._ -]{0,60}?)[ ]*[ (]v?([0-9][A-Za-z0-9.+!_-]{0,60})\)?")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces
-from rebuilder.model.inspection import Inspection
+from rebuilder.model.evidence import Inspection
 
 WRITTEN_TEXTS = ("METADATA", "WHEEL", "entry_points.txt", "top_level.txt")
 """Texts that setuptools and wheel write; which of them as text files, with the line ends of the system, varies."""

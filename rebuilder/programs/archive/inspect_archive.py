@@ -1,6 +1,6 @@
 """``inspect_archive FILE… --result PATH [--text GLOB…]``: write what archives hold as JSON.
 
-The result is ``{"archives": [Inspection, …]}`` in the order of the arguments (see ``rebuilder.model.inspection``).
+The result is ``{"archives": [Inspection, …]}`` in the order of the arguments (see ``rebuilder.model.evidence``).
 """
 
 from __future__ import annotations
