@@ -7,7 +7,7 @@ from typing import Any
 
 from rebuilder.errors import RebuilderError, UsageError
 from rebuilder.model.artifact import Subject
-from rebuilder.model.replay import bits_before
+from rebuilder.model.attempt import bits_before
 from rebuilder.model.report import Report, Stage
 from rebuilder.model.trail import SourceTrail
 from rebuilder.verification.coordinator import Verified

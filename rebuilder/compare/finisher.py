@@ -13,10 +13,9 @@ from typing import Any
 from rebuilder.compare.places import sides
 from rebuilder.environments.protocol import Environments
 from rebuilder.errors import RebuilderError
-from rebuilder.model.attempt import Attempt, Finishing, Outcome
+from rebuilder.model.attempt import Attempt, Finishing, Outcome, Replayed, When
 from rebuilder.model.comparison import Comparison, Level
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits, Role
-from rebuilder.model.replay import Replayed, When
 from rebuilder.model.value import Sha256, canonical_json, sha256_hex
 from rebuilder.sandbox.protocol import Programs, Runner
 from rebuilder.store.protocol import Blobs

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from rebuilder.model.artifact import Listing, Subject
-from rebuilder.model.attempt import Attempt, Hypothesis
+from rebuilder.model.attempt import Attempt, History, Hypothesis
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.git import SourceTree
-from rebuilder.model.history import History
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.trail import FileChange, Origin, PlannedStep, SourceCommit
 from rebuilder.network.protocol import Fetcher, Sources
@@ -87,7 +86,7 @@ class Ecosystem(Protocol):
         """What is to be tried next for a step, planned from recorded attempts alone.
 
         The same history gives the same answer in any process, as long as the registry says the same; asking again is
-        cheap. See :mod:`rebuilder.model.history`.
+        cheap. See :mod:`rebuilder.model.attempt`.
 
         Args:
             step: One of :meth:`steps`.

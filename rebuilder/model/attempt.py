@@ -2,14 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
 
 from rebuilder.model.comparison import Comparison, Level
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.evidence import Obstacle
-from rebuilder.model.replay import Replayed, When
 from rebuilder.model.value import Sha256Field, Value
+
+MOST_BITS = 96
+"""What a build may be told of the published file, all values together; see docs/adr/0018."""
+MOST_HYPOTHESES = 16
+"""Definitions that may be tried for one file: which of them comes out says something, too."""
+
+
+class When(StrEnum):
+    """When a value was used."""
+
+    BEFORE_BUILD = "before-build"
+    """The build could act on it."""
+    FINISHED_ARCHIVE = "finished-archive"
+    """It was written into the finished archive, where no code of the build runs."""
+
+
+class Replayed(Value):
+    """One value that was read from the published file and used."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,40}$")]
+    """Of what is set in a build; on a finished archive, of the normalisation that sets the same thing aside."""
+    when: When
+    value: Annotated[str, StringConstraints(max_length=100)] | None = None
+    """As it is used; None where it is a document."""
+    sha256: Sha256Field | None = None
+    """Of the document (canonical JSON), where there is a value for each member."""
+    bits: int = Field(ge=0)
+    """Before the build: size of the set it was chosen from, as a power of two, rounded up. On a finished archive: size
+    of the document."""
+
+
+def bits_before(values: Iterable[Replayed]) -> int:
+    """How much the build was told of the published file."""
+    return sum(each.bits for each in values if each.when is When.BEFORE_BUILD)
+
+
+def too_much(values: Iterable[Replayed]) -> str | None:
+    """Why a build is not run, as a sentence; None when it was not told too much."""
+    told = tuple(values)
+    total = bits_before(told)
+    if total <= MOST_BITS:
+        return None
+    names = ", ".join(f"{each.name} ({each.bits})" for each in told if each.when is When.BEFORE_BUILD)
+    return (
+        f"The build would be told {total} bits of the published file, and at most {MOST_BITS} are allowed: {names}. "
+        "What can say that much could say what to build."
+    )
 
 
 class Outcome(StrEnum):
@@ -132,3 +183,61 @@ class Attempt(Value):
     def written(self) -> tuple[str, ...]:
         """What was written into the finished archive, by name."""
         return tuple(each.name for each in self.replayed if each.when is When.FINISHED_ARCHIVE)
+
+
+class NotTried(Value):
+    """A hypothesis that could not be tried here, which is no attempt and says nothing about the artifact."""
+
+    hypothesis: Hypothesis
+    reason: str
+    """Why, as the end of a sentence, without places on this machine."""
+
+
+class CannotBeTriedError(Exception):
+    """A hypothesis could not be tried here; whoever plans may know another way, and otherwise its step ends."""
+
+
+class _NextHypothesis(Exception):  # noqa: N818 - not an error: the end of a plan
+    def __init__(self, hypothesis: Hypothesis) -> None:
+        super().__init__(hypothesis.name)
+        self.hypothesis = hypothesis
+
+
+@dataclass(frozen=True)
+class History:
+    """The recorded attempts of one verification, in the order they were made."""
+
+    attempts: tuple[Attempt, ...] = ()
+    not_tried: tuple[NotTried, ...] = ()
+
+    def of(self, hypothesis: Hypothesis) -> Attempt:
+        """The attempt made of a hypothesis; two with the same definition are the same.
+
+        Raises:
+            CannotBeTriedError: it is recorded that it could not be tried.
+        """
+        digest = hypothesis.definition.digest
+        for attempt in self.attempts:
+            if not attempt.repeat and attempt.hypothesis.definition.digest == digest:
+                return attempt
+        if any(each.hypothesis.definition.digest == digest for each in self.not_tried):
+            raise CannotBeTriedError(hypothesis.name)
+        raise _NextHypothesis(hypothesis)
+
+
+def plan(planner: Callable[[History], Obstacle | None], history: History) -> Hypothesis | Obstacle | None:
+    """Ask a planner what comes after the recorded attempts.
+
+    Args:
+        planner: Gives what stands in the way of (more) hypotheses, if anything does, once all were tried.
+        history: What is recorded.
+
+    Returns:
+        The next hypothesis; otherwise what the planner gave, or None where the last one could not be tried here.
+    """
+    try:
+        return planner(history)
+    except _NextHypothesis as found:
+        return found.hypothesis
+    except CannotBeTriedError:
+        return None

@@ -11,7 +11,7 @@ from datetime import UTC
 from typing import Any
 
 from rebuilder.errors import CorruptStoreError, SigningError
-from rebuilder.model.replay import When
+from rebuilder.model.attempt import When
 from rebuilder.model.report import Report, SignedReport, Summary, summarise
 from rebuilder.model.value import sha256_hex
 from rebuilder.model.verdict import Verdict

@@ -29,11 +29,10 @@ from rebuilder.diagnose.case import DiagnosisInput
 from rebuilder.errors import RebuilderError
 from rebuilder.model.alarm import Alarm
 from rebuilder.model.artifact import Artifact, Subject
-from rebuilder.model.attempt import Attempt, Run
+from rebuilder.model.attempt import Attempt, History, NotTried, Run
 from rebuilder.model.decision import decide, towards
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.evidence import Evidence
-from rebuilder.model.history import History, NotTried
 from rebuilder.model.report import Report, SignedReport, Stage
 from rebuilder.model.trail import with_steps
 from rebuilder.model.verdict import Kind, Verdict

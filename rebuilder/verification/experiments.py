@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rebuilder.errors import CorruptError, NoGuestError, RebuilderError, SandboxFaultError
-from rebuilder.model.attempt import Hypothesis
-from rebuilder.model.history import NotTried
+from rebuilder.model.attempt import Hypothesis, NotTried
 from rebuilder.model.report import CLOCK_NOT_TRIED
 
 log = logging.getLogger(__name__)

@@ -7,8 +7,7 @@ from typing import Protocol
 
 from rebuilder.model.alarm import Alarm
 from rebuilder.model.artifact import Artifact, PinResult
-from rebuilder.model.attempt import Attempt, Run
-from rebuilder.model.history import History, NotTried
+from rebuilder.model.attempt import Attempt, History, NotTried, Run
 from rebuilder.model.report import Report
 from rebuilder.model.work import Order
 

@@ -11,8 +11,8 @@ import pytest
 from rebuilder.errors import StoreError
 from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.artifact import PinResult
+from rebuilder.model.attempt import History, NotTried
 from rebuilder.model.comparison import Level
-from rebuilder.model.history import History, NotTried
 from rebuilder.model.value import sha256_hex
 from rebuilder.model.work import Check
 from rebuilder.store.ledger import Ledger

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
+from rebuilder.model.attempt import History, NotTried
 from rebuilder.model.comparison import Level
-from rebuilder.model.history import History, NotTried
 from rebuilder.model.value import sha256_hex
 from rebuilder.model.work import Check, Tier
 from rebuilder.store.ledger import Ledger

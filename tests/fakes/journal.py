@@ -8,8 +8,7 @@ from datetime import datetime
 from rebuilder.errors import StoreError
 from rebuilder.model.alarm import Alarm
 from rebuilder.model.artifact import Artifact, PinResult
-from rebuilder.model.attempt import Attempt, Outcome, Run
-from rebuilder.model.history import History, NotTried
+from rebuilder.model.attempt import Attempt, History, NotTried, Outcome, Run
 from rebuilder.model.report import Report
 from rebuilder.model.value import Sha256
 from rebuilder.model.work import Order

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from rebuilder.ecosystems.protocol import Ecosystem
-from rebuilder.model.attempt import Attempt, Hypothesis
+from rebuilder.model.attempt import Attempt, History, Hypothesis
 from rebuilder.model.evidence import Evidence, Obstacle, SourceKind
 from rebuilder.model.git import SourceTree
-from rebuilder.model.history import History
 from rebuilder.model.trail import Origin, SourceCommit
 
 

@@ -8,11 +8,10 @@ from rebuilder.ecosystems.conventions import Context, Conventions
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.errors import UsageError
 from rebuilder.model.artifact import Artifact, ListedFile, Listing, PublishedFile, Subject
-from rebuilder.model.attempt import Attempt, Hypothesis
+from rebuilder.model.attempt import Attempt, History, Hypothesis, plan
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Role
 from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
 from rebuilder.model.git import SourceTree
-from rebuilder.model.history import History, plan
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.trail import FileChange, Origin, PlannedStep, SourceCommit
 from rebuilder.network.protocol import Fetcher, Sources

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Output
+from rebuilder.model.attempt import MOST_BITS, Attempt, Hypothesis, Limit, Output, When, bits_before
 from rebuilder.model.comparison import Level
 from rebuilder.model.definition import BuildDefinition, Role
 from rebuilder.model.diagnosis import Cause
-from rebuilder.model.replay import MOST_BITS, When, bits_before
 from rebuilder.model.verdict import Verdict
 from tests.fakes.planning import Planning, from_published
 from tests.fakes.projects import SOME_TIME, Distribution, make_sdist, make_wheel, minibackend_wheel

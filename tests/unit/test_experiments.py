@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 
 from rebuilder.errors import CorruptStoreError, NoGuestError, RebuilderError, SandboxFaultError, StoreError
-from rebuilder.model.attempt import Hypothesis, Run
+from rebuilder.model.attempt import CannotBeTriedError, History, Hypothesis, NotTried, Run, plan
 from rebuilder.model.comparison import Comparison, Diffoscope, Level
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.evidence import Obstacle
-from rebuilder.model.history import CannotBeTriedError, History, NotTried, plan
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
 from rebuilder.stopwatch import Stopwatch

@@ -10,11 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rebuilder.ecosystems.pypi.ecosystem import PyPI
-from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Output
+from rebuilder.model.attempt import Attempt, CannotBeTriedError, History, Hypothesis, Limit, NotTried, Output, plan
 from rebuilder.model.comparison import Level
 from rebuilder.model.evidence import Evidence, Obstacle, SourceKind
 from rebuilder.model.git import SourceTree
-from rebuilder.model.history import CannotBeTriedError, History, NotTried, plan
 from rebuilder.model.trail import Origin, SourceCommit
 from tests.fakes.planning import from_published
 from tests.fakes.projects import SOME_TIME, make_sdist, make_wheel

@@ -17,11 +17,10 @@ from rebuilder.ecosystems.generic.recipe import ECOSYSTEM, Recipe, RecipeTarget,
 from rebuilder.environments.catalog import catalog, variants
 from rebuilder.errors import UsageError
 from rebuilder.model.artifact import Artifact, ListedFile, Listing, PublishedFile, Subject
-from rebuilder.model.attempt import Attempt, Hypothesis
+from rebuilder.model.attempt import Attempt, History, Hypothesis, plan
 from rebuilder.model.definition import EnvironmentRef
 from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
 from rebuilder.model.git import SourceTree
-from rebuilder.model.history import History, plan
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.trail import FileChange, Origin, PlannedStep, SourceCommit
 from rebuilder.model.value import sha256_hex

@@ -12,10 +12,9 @@ from rebuilder.ecosystems.npm.settings import Registry
 from rebuilder.ecosystems.npm.subject import ECOSYSTEM, escaped, parse_subject, scope_of
 from rebuilder.errors import UnknownProjectError, UsageError
 from rebuilder.model.artifact import Document, Listing, Subject
-from rebuilder.model.attempt import Attempt, Hypothesis
+from rebuilder.model.attempt import Attempt, History, Hypothesis
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.git import SourceTree
-from rebuilder.model.history import History
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.trail import FileChange, Origin, PlannedStep, SourceCommit
 from rebuilder.network.protocol import Fetcher, Sources

@@ -12,9 +12,9 @@ from rebuilder.ecosystems.pypi.requirements import BuildSystem
 from rebuilder.ecosystems.pypi.source_trees import SOURCE_TREE, CheckedOut, SourceOrigin
 from rebuilder.ecosystems.pypi.windows_traces import WRITTEN_TEXTS, OnWindows
 from rebuilder.model.artifact import Pin
+from rebuilder.model.attempt import MOST_HYPOTHESES, Replayed, When
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits, Role
 from rebuilder.model.evidence import Obstacle, Source
-from rebuilder.model.replay import MOST_HYPOTHESES, Replayed, When
 
 BUILD_TYPE = "tag:rebuilder,2026:pypi-wheel-build/v1"
 """Documented in docs/predicates/pypi-wheel-build.md."""

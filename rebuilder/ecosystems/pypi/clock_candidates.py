@@ -18,11 +18,10 @@ from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.file_times import parse_time
 from rebuilder.ecosystems.pypi.listing import inspect
 from rebuilder.ecosystems.pypi.search import Reached
-from rebuilder.model.attempt import Attempt, Hypothesis
+from rebuilder.model.attempt import Attempt, History, Hypothesis
 from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.evidence import Evidence, MemberKind
-from rebuilder.model.history import History
 
 _INTO = timedelta(seconds=0.25)
 """How far into the two seconds that ZIP cannot tell apart a file is written."""

@@ -22,10 +22,10 @@ from rebuilder.ecosystems.pypi.tools_used import Tools, tools_used
 from rebuilder.ecosystems.pypi.wheel_traces import Generator as PackedBy
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
 from rebuilder.model.artifact import Artifact, PublishedFile
+from rebuilder.model.attempt import History
 from rebuilder.model.definition import EnvironmentRef, Input, Role
 from rebuilder.model.evidence import Evidence, Inspection, Obstacle, Source, SourceKind
 from rebuilder.model.git import SourceTree
-from rebuilder.model.history import History
 from rebuilder.model.trail import Origin, PlannedStep, SourceCommit
 from rebuilder.model.verdict import Verdict
 
@@ -69,7 +69,7 @@ class CommitEvidence:
 def infer_from_commit(
     context: PlanningContext, evidence: Evidence, step: PlannedStep, commit: SourceCommit, history: History
 ) -> Obstacle | None:
-    """Plan a step from a commit; see :mod:`rebuilder.model.history`.
+    """Plan a step from a commit; see :mod:`rebuilder.model.attempt`.
 
     Evidence with an obstacle may still have steps: a wheel without a source archive, a source archive alone.
     """

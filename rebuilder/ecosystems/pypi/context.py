@@ -22,7 +22,7 @@ _Made = TypeVar("_Made")
 class Notebook:
     """What planning worked out about the evidence at hand; forgotten when other evidence is.
 
-    A plan starts from the beginning after every attempt (:mod:`rebuilder.model.history`): nothing is chosen, fetched or
+    A plan starts from the beginning after every attempt (:mod:`rebuilder.model.attempt`): nothing is chosen, fetched or
     listed again for that.
     """
 

@@ -22,11 +22,10 @@ from rebuilder.ecosystems.pypi.tree_inspection import inspected_changes
 from rebuilder.environments.protocol import Environments
 from rebuilder.errors import UnknownProjectError, UsageError
 from rebuilder.model.artifact import Listing, Subject
-from rebuilder.model.attempt import Attempt, Hypothesis
+from rebuilder.model.attempt import Attempt, History, Hypothesis, plan
 from rebuilder.model.definition import Input, Limits
 from rebuilder.model.evidence import Evidence, Obstacle, SourceKind
 from rebuilder.model.git import SourceTree
-from rebuilder.model.history import History, plan
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.trail import FileChange, Origin, PlannedStep, SourceCommit
 from rebuilder.network.protocol import Fetcher, Resolver, Sources

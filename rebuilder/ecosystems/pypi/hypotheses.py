@@ -24,12 +24,11 @@ from rebuilder.ecosystems.pypi.source_trees import Unpacked, source_path
 from rebuilder.ecosystems.pypi.tools_used import Tools, tools_used
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
 from rebuilder.model.artifact import PublishedFile
-from rebuilder.model.attempt import Attempt
+from rebuilder.model.attempt import Attempt, History
 from rebuilder.model.comparison import Level
 from rebuilder.model.definition import EnvironmentRef, Input, Role
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Evidence, Inspection, Obstacle, Source
-from rebuilder.model.history import History
 from rebuilder.model.verdict import Verdict
 
 _FOREIGN = {"bazel-wheelmaker": "Bazel (bazel-wheelmaker, the rule py_wheel of rules_python)"}
@@ -52,7 +51,7 @@ class WheelEvidence:
 
 
 def infer(context: PlanningContext, evidence: Evidence, history: History) -> Obstacle | None:
-    """Plan the step from the source archive to the wheel; see :mod:`rebuilder.model.history`."""
+    """Plan the step from the source archive to the wheel; see :mod:`rebuilder.model.attempt`."""
     if evidence.obstacle is not None:
         return evidence.obstacle
     try:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from rebuilder.ecosystems.pypi.build_inputs import BuildConditions, BuildInputs, build_definition, replayed
 from rebuilder.ecosystems.pypi.interpreter_choice import Interpreter
-from rebuilder.model.attempt import Attempt, Hypothesis, Outcome
+from rebuilder.model.attempt import Attempt, History, Hypothesis, Outcome
 from rebuilder.model.comparison import Level
-from rebuilder.model.history import History
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ def try_candidates(
     """Try every candidate on the likeliest Python, until one is settled; on the next one only if nothing was built.
 
     Args:
-        history: What was tried; see :mod:`rebuilder.model.history`.
+        history: What was tried; see :mod:`rebuilder.model.attempt`.
         candidates: Likeliest first.
         interpreters: The same; see :func:`rebuilder.ecosystems.pypi.interpreter_choice.choose`.
         resolve: Gives all but the conditions, and sentences about it.

@@ -26,11 +26,10 @@ from rebuilder.ecosystems.pypi.search import Reached
 from rebuilder.ecosystems.pypi.tool_versions import Bracket, Shape, by_line_ends, read_shape
 from rebuilder.ecosystems.pypi.tools_used import Tools
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
-from rebuilder.model.attempt import Hypothesis
+from rebuilder.model.attempt import History, Hypothesis
 from rebuilder.model.comparison import Level
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.evidence import Evidence, Inspection
-from rebuilder.model.history import History
 
 _SCM = "SETUPTOOLS_SCM_PRETEND_VERSION"
 VARIABLES = {

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rebuilder.model.attempt import Attempt
-from rebuilder.model.replay import MOST_BITS, Replayed, When, bits_before
+from rebuilder.model.attempt import MOST_BITS, Attempt, Replayed, When, bits_before
 from rebuilder.site.display import SHORT, count, visible
 from rebuilder.site.normalisations import meaning
 

@@ -12,8 +12,7 @@ from sqlalchemy import Select, select, update
 
 from rebuilder.model.alarm import Alarm
 from rebuilder.model.artifact import Artifact, PinResult
-from rebuilder.model.attempt import Attempt, Outcome, Run
-from rebuilder.model.history import History, NotTried
+from rebuilder.model.attempt import Attempt, History, NotTried, Outcome, Run
 from rebuilder.model.provenance import RememberedPublisher
 from rebuilder.model.report import Report, SignedReport, Summary
 from rebuilder.model.value import Sha256, canonical_json, sha256_hex

@@ -7,8 +7,7 @@ from datetime import datetime
 from sqlalchemy import exists, or_, select, update
 
 from rebuilder.model.artifact import Artifact
-from rebuilder.model.attempt import Attempt
-from rebuilder.model.history import History, NotTried
+from rebuilder.model.attempt import Attempt, History, NotTried
 from rebuilder.model.work import Order
 from rebuilder.store.ledger import tables
 from rebuilder.store.ledger.database import Database
