@@ -23,9 +23,14 @@ from pydantic_core import ErrorDetails
 from rebuilder.ecosystems.registry import ECOSYSTEMS
 from rebuilder.errors import UsageError
 from rebuilder.model.definition import Limits
-from rebuilder.model.environment_settings import EnvironmentSettings, InterpreterSettings, check_name
 from rebuilder.model.provenance import Expectation
-from rebuilder.model.settings import AlarmSettings, ServiceSettings
+from rebuilder.model.settings import (
+    AlarmSettings,
+    EnvironmentSettings,
+    InterpreterSettings,
+    ServiceSettings,
+    check_name,
+)
 from rebuilder.model.value import Value
 from rebuilder.toml_files import words
 

@@ -21,8 +21,8 @@ from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.environments.protocol import Environments
 from rebuilder.model.artifact import Artifact
 from rebuilder.model.definition import Limits
-from rebuilder.model.environment_settings import InterpreterSettings
 from rebuilder.model.provenance import Provenance, ProvenanceStatus, RegistrySignature
+from rebuilder.model.settings import InterpreterSettings
 from rebuilder.model.value import Value, sha256_hex
 from rebuilder.network.http.address import Credentials
 from rebuilder.network.http.fetcher import HttpFetcher

@@ -12,7 +12,7 @@ from rebuilder.environments.interpreter import Base, make
 from rebuilder.environments.store import EnvironmentStore, Maker, Report
 from rebuilder.errors import UsageError
 from rebuilder.model.environment import Made, Manifest
-from rebuilder.model.environment_settings import EnvironmentSettings, InterpreterSettings
+from rebuilder.model.settings import EnvironmentSettings, InterpreterSettings
 
 
 def configured_environments(

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from rebuilder.environments.exchange import MOST_BYTES, MOST_ENTRIES
 from rebuilder.environments.tree import listing, walk
 from rebuilder.errors import BuildEnvironmentError
-from rebuilder.model.environment_settings import InterpreterSettings
+from rebuilder.model.settings import InterpreterSettings
 from rebuilder.model.value import Sha256, sha256_hex
 
 _OWN_FILTER: dict[str, Any] = {"filter": "fully_trusted"} if hasattr(tarfile, "data_filter") else {}

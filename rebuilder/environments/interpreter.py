@@ -22,7 +22,7 @@ from rebuilder.environments.settle import remove, settle
 from rebuilder.environments.tree import walk
 from rebuilder.errors import BuildEnvironmentError
 from rebuilder.model.environment import Image, Made
-from rebuilder.model.environment_settings import InterpreterSettings
+from rebuilder.model.settings import InterpreterSettings
 
 _DEBIANS = ("usr/bin/python3*", "usr/lib/python3*", "usr/bin/pydoc3*", "usr/bin/pdb3*", "etc/python3*")
 _PLACES = ("", "python", "install", "python/install")

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from rebuilder.environments.catalog import catalog
 from rebuilder.environments.configured import configured_environments
 from rebuilder.errors import ExitCode, RebuilderError
-from rebuilder.model.environment_settings import EnvironmentSettings
+from rebuilder.model.settings import EnvironmentSettings
 
 
 class _Now:

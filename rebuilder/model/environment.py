@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import field_validator, model_validator
 
-from rebuilder.model.environment_settings import InterpreterSettings
+from rebuilder.model.settings import InterpreterSettings
 from rebuilder.model.value import Sha256, Sha256Field, Value, canonical_json, sha256_hex
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}", re.ASCII)

@@ -17,7 +17,7 @@ from rebuilder.environments.store import EnvironmentStore
 from rebuilder.environments.tree import listing
 from rebuilder.errors import BuildEnvironmentError, UsageError
 from rebuilder.model.environment import Made, Manifest
-from rebuilder.model.environment_settings import InterpreterSettings
+from rebuilder.model.settings import InterpreterSettings
 from tests.fakes.clock import FixedClock
 
 USE = (

@@ -19,7 +19,7 @@ from rebuilder.ecosystems.npm.settings import NpmSettings
 from rebuilder.ecosystems.pypi.settings import index_settings
 from rebuilder.ecosystems.registry import ECOSYSTEMS
 from rebuilder.errors import CorruptEnvironmentError, ExitCode, NoGuestError, SandboxUnavailableError, UsageError
-from rebuilder.model.environment_settings import EnvironmentSettings
+from rebuilder.model.settings import EnvironmentSettings
 from rebuilder.store_layout import MARKER
 
 KEY = (

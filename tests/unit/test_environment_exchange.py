@@ -18,7 +18,7 @@ from rebuilder.environments.store import EnvironmentStore
 from rebuilder.environments.tree import listing
 from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError, UsageError
 from rebuilder.model.environment import Made, Manifest
-from rebuilder.model.environment_settings import InterpreterSettings
+from rebuilder.model.settings import InterpreterSettings
 from tests.fakes.clock import FixedClock
 from tests.fakes.environments import PACKAGE, TinyMaker, plant
 

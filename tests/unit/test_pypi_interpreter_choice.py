@@ -9,8 +9,8 @@ import pytest
 
 from rebuilder.ecosystems.pypi.interpreter_choice import INTERPRETERS, choose, named_python, with_configured
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
-from rebuilder.model.environment_settings import InterpreterSettings
 from rebuilder.model.evidence import Inspection, Member, MemberKind
+from rebuilder.model.settings import InterpreterSettings
 from rebuilder.model.verdict import Verdict
 
 ALL = ["trixie", "bookworm", "bullseye"]

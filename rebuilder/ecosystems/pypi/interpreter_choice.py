@@ -14,8 +14,8 @@ from rebuilder.ecosystems.pypi.obstacles import NotRebuildable, quoted
 from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.errors import BuildEnvironmentError
 from rebuilder.model.diagnosis import Cause
-from rebuilder.model.environment_settings import InterpreterSettings
 from rebuilder.model.evidence import Inspection
+from rebuilder.model.settings import InterpreterSettings
 from rebuilder.model.verdict import Verdict
 
 
