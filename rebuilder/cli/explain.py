@@ -14,10 +14,10 @@ from rebuilder.config import Config
 from rebuilder.diagnose.case import DiagnosisInput
 from rebuilder.errors import ExitCode, RebuilderError
 from rebuilder.model.artifact import Subject
+from rebuilder.model.comparison import Effect, Variation
 from rebuilder.model.diagnosis import Diagnosis, EvidenceLine
 from rebuilder.model.report import Report, Summary
 from rebuilder.model.text import visible
-from rebuilder.model.variation import Effect, Variation
 from rebuilder.verification.coordinator import Coordinator
 from rebuilder.verification.findings import diagnosed
 from rebuilder.verification.findings import vary as vary_attempt

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from rebuilder.model.attempt import Attempt
-from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
+from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange, Variation
 from rebuilder.model.decision import Decision, towards
 from rebuilder.model.definition import BuildDefinition, Role
 from rebuilder.model.diagnosis import Basis, Cause, Certainty, EvidenceLine, Finding
 from rebuilder.model.evidence import Evidence, SourceKind
 from rebuilder.model.trail import SourceTrail
-from rebuilder.model.variation import Variation
 
 MOST_LINES = 8
 """Evidence lines kept of a finding."""

@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from rebuilder.diagnose.case import Claim, DiagnosisInput, Line, claim, listed, named, pairs_shown, quoted
-from rebuilder.model.comparison import Level
+from rebuilder.model.comparison import ChangedLine, Effect, Factor, Level, VariationRow
 from rebuilder.model.diagnosis import Basis, Cause, Certainty, EvidenceLine
-from rebuilder.model.variation import ChangedLine, Effect, Factor, VariationRow
 
 _BEGIN = re.compile(r"[^\s'\"=,;()\[\]{}]*$")
 _END = re.compile(r"^[^\s'\"=,;()\[\]{}]*")

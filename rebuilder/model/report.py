@@ -12,6 +12,7 @@ from pydantic import model_validator
 from rebuilder.model.alarm import Alarm
 from rebuilder.model.artifact import Artifact
 from rebuilder.model.attempt import Attempt
+from rebuilder.model.comparison import Variation
 from rebuilder.model.decision import Decision
 from rebuilder.model.diagnosis import Diagnosis
 from rebuilder.model.environment import with_provides
@@ -19,7 +20,6 @@ from rebuilder.model.evidence import Evidence
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.trail import SourceTrail
 from rebuilder.model.value import Value, sha256_hex
-from rebuilder.model.variation import Variation
 from rebuilder.model.verdict import Kind, Verdict
 
 

@@ -13,6 +13,7 @@ from rebuilder.ecosystems.registry import conventions
 from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.artifact import Artifact
 from rebuilder.model.attempt import Attempt
+from rebuilder.model.comparison import Variation
 from rebuilder.model.decision import Decision
 from rebuilder.model.diagnosis import Diagnosis
 from rebuilder.model.evidence import Evidence
@@ -21,7 +22,6 @@ from rebuilder.model.report import EnvironmentSummary, Stage
 from rebuilder.model.text import written
 from rebuilder.model.trail import SourceTrail
 from rebuilder.model.value import Sha256
-from rebuilder.model.variation import Variation
 from rebuilder.model.verdict import Verdict
 from rebuilder.provenance.checker import alarms as alarms_of
 from rebuilder.verification.journal import Journal

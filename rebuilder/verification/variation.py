@@ -10,9 +10,18 @@ from datetime import UTC, datetime, timedelta
 from rebuilder.compare.comparer import Comparer
 from rebuilder.errors import SandboxFaultError, SandboxUnavailableError, UsageError
 from rebuilder.model.attempt import Outcome, Output, Run
-from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
+from rebuilder.model.comparison import (
+    ChangedLine,
+    Comparison,
+    Difference,
+    Effect,
+    Factor,
+    Level,
+    MemberChange,
+    Variation,
+    VariationRow,
+)
 from rebuilder.model.definition import BuildDefinition, Role
-from rebuilder.model.variation import ChangedLine, Effect, Factor, Variation, VariationRow
 from rebuilder.sandbox.protocol import Runner
 from rebuilder.verification.attempts import product
 

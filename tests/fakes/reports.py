@@ -15,14 +15,23 @@ from rebuilder.ecosystems.pypi.diagnosis import RULES
 from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Outcome, Output, Run
-from rebuilder.model.comparison import Comparison, Difference, Diffoscope, Level, MemberChange
+from rebuilder.model.comparison import (
+    Comparison,
+    Difference,
+    Diffoscope,
+    Effect,
+    Factor,
+    Level,
+    MemberChange,
+    Variation,
+    VariationRow,
+)
 from rebuilder.model.decision import Decision, decide
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Role
 from rebuilder.model.diagnosis import Cause, Certainty, Diagnosis, EvidenceLine, Finding
 from rebuilder.model.evidence import Evidence, Inspection, Member, MemberKind, Obstacle, Source, SourceKind
 from rebuilder.model.report import EnvironmentSummary, Report, SignedReport, Stage, Summary, summarise
 from rebuilder.model.value import Sha256, sha256_hex
-from rebuilder.model.variation import Effect, Factor, Variation, VariationRow
 from rebuilder.model.verdict import Verdict
 from rebuilder.store.protocol import Blobs
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from rebuilder.config import Config
+from rebuilder.model.comparison import Effect, Factor, Variation
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.report import Report
-from rebuilder.model.variation import Effect, Factor, Variation
 from rebuilder.model.verdict import Kind
 from rebuilder.verification.findings import vary
 from rebuilder.verification.parts import Parts

@@ -8,10 +8,9 @@ from rebuilder.diagnose.case import MOST_LINES, DiagnosisInput
 from rebuilder.diagnose.diagnosis import FIRST, LAST, diagnose
 from rebuilder.ecosystems.pypi.diagnosis import RULES
 from rebuilder.model.attempt import Limit, Outcome
-from rebuilder.model.comparison import Level
+from rebuilder.model.comparison import Effect, Factor, Level, Variation, VariationRow
 from rebuilder.model.diagnosis import Cause, Certainty, Diagnosis
 from rebuilder.model.evidence import Obstacle
-from rebuilder.model.variation import Effect, Factor, Variation, VariationRow
 from rebuilder.model.verdict import Verdict
 from tests.fakes.cases import CODE, Files, case, failure, obstructed, wheel
 

@@ -10,12 +10,11 @@ from rebuilder.diagnose.case import DiagnosisInput
 from rebuilder.diagnose.diagnosis import diagnose
 from rebuilder.ecosystems.pypi.diagnosis import RULES
 from rebuilder.model.attempt import Attempt
-from rebuilder.model.comparison import Level
+from rebuilder.model.comparison import ChangedLine, Effect, Factor, Level, Variation, VariationRow
 from rebuilder.model.decision import decide
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.diagnosis import Basis, Cause, Certainty, Finding
 from rebuilder.model.evidence import Obstacle, Source, SourceKind
-from rebuilder.model.variation import ChangedLine, Effect, Factor, Variation, VariationRow
 from rebuilder.model.verdict import Verdict
 from tests.fakes.cases import CODE, INFO, NAME, VERSION, Files, case, compared, failure, obstructed, wheel
 from tests.fakes.projects import make_wheel

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from rebuilder.model.comparison import Level
+from rebuilder.model.comparison import Effect, Factor, Level, Variation, VariationRow
 from rebuilder.model.diagnosis import Cause, Certainty, Diagnosis, EvidenceLine, Finding
 from rebuilder.model.report import Report
-from rebuilder.model.variation import Effect, Factor, Variation, VariationRow
 from rebuilder.site.pages.artifact import PageContext, artifact_page
 from rebuilder.site.rendering import Renderer
 from rebuilder.site.sections.why import why_section

@@ -11,10 +11,18 @@ import pytest
 from rebuilder.compare.comparer import Comparer
 from rebuilder.errors import SandboxFaultError, SandboxUnavailableError
 from rebuilder.model.attempt import Limit, Outcome, Output, Run
-from rebuilder.model.comparison import Comparison, ContentChange, Difference, Level, MemberChange
+from rebuilder.model.comparison import (
+    Comparison,
+    ContentChange,
+    Difference,
+    Effect,
+    Factor,
+    Level,
+    MemberChange,
+    Variation,
+)
 from rebuilder.model.definition import BuildDefinition, Input, Role
 from rebuilder.model.value import Sha256
-from rebuilder.model.variation import Effect, Factor, Variation
 from rebuilder.verification.variation import VariationRunner, changes
 from tests.fakes import reports
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rebuilder.model.comparison import Level
+from rebuilder.model.comparison import Effect, Level, Variation, VariationRow
 from rebuilder.model.diagnosis import Diagnosis, EvidenceLine, Finding
 from rebuilder.model.report import Report
-from rebuilder.model.variation import Effect, Variation, VariationRow
 from rebuilder.site.display import LONG, SHORT, count, duration, visible
 
 _EFFECTS = {
