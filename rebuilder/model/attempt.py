@@ -1,4 +1,10 @@
-"""One run of one build definition, and how it ended."""
+"""One attempt: a build definition run, how it ended, what the published file told it, and planning from what was tried.
+
+A planner is written straight down, as if every attempt it asks for had been made already: it builds a hypothesis, asks
+:meth:`History.of` for the attempt made of it, and goes on from what that says. Where there is no such attempt yet,
+planning ends, and that hypothesis is the next one. So a plan starts from the beginning each time, keeps nothing, and
+goes on in any process that has the same recorded attempts.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known about an artifact before anything is built."""
+"""What is known about an artifact before anything is built, and the listings that programs inside the sandbox made."""
 
 from __future__ import annotations
 

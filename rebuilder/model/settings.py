@@ -1,4 +1,4 @@
-"""Settings of the service: workers, budgets, addresses, who is told about alarms."""
+"""Settings: of the service, of build environments, and who is told about alarms."""
 
 from __future__ import annotations
 

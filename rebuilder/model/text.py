@@ -59,7 +59,7 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")
 
 
-def compose(written: bytes, remarks: Iterable[str]) -> bytes:
+def compose_log(written: bytes, remarks: Iterable[str]) -> bytes:
     """The log as it is stored and published: plain text in which every character is seen.
 
     Args:
@@ -75,7 +75,7 @@ def compose(written: bytes, remarks: Iterable[str]) -> bytes:
     return "\n".join([_HEAD, *theirs, *(f"rebuilder: {visible(each)}" for each in remarks), ""]).encode()
 
 
-def written(log: bytes) -> list[str]:
+def written_lines(log: bytes) -> list[str]:
     """The lines of a log that what ran in the sandbox wrote.
 
     A log from before lines were told apart has no others.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 
-from rebuilder.model import log
 from rebuilder.model.attempt import Limit, Outcome, Output
+from rebuilder.model.text import compose_log
 from rebuilder.model.value import Sha256
 from rebuilder.sandbox.leftovers import Leftovers
 from rebuilder.store.protocol import Blobs
@@ -56,4 +56,4 @@ def store_log(chunks: Iterable[bytes], listing: Leftovers, blobs: Blobs, *, endi
     Raises:
         StoreError: it cannot be stored.
     """
-    return blobs.put(log.compose(b"".join(chunks), (*listing.remarks, ending)))
+    return blobs.put(compose_log(b"".join(chunks), (*listing.remarks, ending)))

@@ -19,7 +19,7 @@ from rebuilder.model.diagnosis import Diagnosis
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.report import EnvironmentSummary, Stage
-from rebuilder.model.text import written
+from rebuilder.model.text import written_lines
 from rebuilder.model.trail import SourceTrail
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
@@ -71,7 +71,7 @@ def diagnosed(parts: Parts, case: DiagnosisInput) -> Diagnosis | None:
     """
     attempt = case.attempt
     if attempt is not None and parts.blobs.has(attempt.run.log_sha256):
-        lines = written(parts.blobs.read(attempt.run.log_sha256))
+        lines = written_lines(parts.blobs.read(attempt.run.log_sha256))
         case = replace(case, log="\n".join(lines)[-_LOG_CHARACTERS:])
     return diagnose(case, conventions(case.evidence.artifact.ecosystem).diagnosis())
 

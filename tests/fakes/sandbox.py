@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from rebuilder.clock import Clock
 from rebuilder.errors import SandboxFaultError
-from rebuilder.model import log
 from rebuilder.model.attempt import Limit, Outcome, Output, Run
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef
+from rebuilder.model.text import written_lines
 from rebuilder.model.value import Sha256
 from rebuilder.sandbox.protocol import Sandbox
 from rebuilder.store.protocol import Blobs
@@ -126,7 +126,7 @@ class Room:
 
     def log(self, run: Run) -> str:
         """What it printed."""
-        return "".join(f"{line}\n" for line in log.written(self.blobs.read(run.log_sha256)))
+        return "".join(f"{line}\n" for line in written_lines(self.blobs.read(run.log_sha256)))
 
     def remarks(self, run: Run) -> list[str]:
         """What we say of it in its log."""

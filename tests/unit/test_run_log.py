@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rebuilder.model import log
+from rebuilder.model.text import compose_log, written_lines
 
 HOSTILE: list[bytes | str] = [
     b"\x1b[2J\x1b[H\x1b]0;title\x07",
@@ -29,7 +29,7 @@ def our_lines(text: bytes) -> list[str]:
 @pytest.mark.parametrize("written", [each if isinstance(each, bytes) else each.encode() for each in HOSTILE])
 def test_hostile_words_are_seen_and_marked(written: bytes) -> None:
     """No character acts, and our lines are our own."""
-    composed = log.compose(written, ["It ended with exit code 3."])
+    composed = compose_log(written, ["It ended with exit code 3."])
     hidden = [each for each in composed.decode() if unicodedata.category(each) in {"Cc", "Cf", "Zl", "Zp"}]
     assert set(hidden) <= {"\n"}
     assert ["rebuilder: It ended with exit code 3."] == our_lines(composed)[1:]
@@ -38,17 +38,17 @@ def test_hostile_words_are_seen_and_marked(written: bytes) -> None:
 @given(st.binary(max_size=300))
 def test_any_bytes(written: bytes) -> None:
     """Whatever is written, ours are the first and the last line, and nothing else is."""
-    composed = log.compose(written, ["a\nb"])
+    composed = compose_log(written, ["a\nb"])
     assert ["rebuilder: a⟨U+000A⟩b"] == our_lines(composed)[1:]
 
 
 def test_words_stay_words() -> None:
     """Plain text comes back line for line; colours go, progress bars become lines, tabs become spaces."""
-    composed = log.compose("one\n\x1b[31mzwölf\x1b[0m\n\n10%\r20%\n\tend".encode(), [])
-    assert ["one", "zwölf", "", "10%", "20%", "        end"] == log.written(composed)
+    composed = compose_log("one\n\x1b[31mzwölf\x1b[0m\n\n10%\r20%\n\tend".encode(), [])
+    assert ["one", "zwölf", "", "10%", "20%", "        end"] == written_lines(composed)
 
 
 def test_logs_from_before() -> None:
     """A log in which lines were not told apart is all the build's."""
-    assert ["+ true", "| x", "rebuilder: y"] == log.written(b"+ true\n| x\nrebuilder: y\n")
-    assert [] == log.written(b"")
+    assert ["+ true", "| x", "rebuilder: y"] == written_lines(b"+ true\n| x\nrebuilder: y\n")
+    assert [] == written_lines(b"")
