@@ -43,21 +43,21 @@ def run_round(
         before = {number for number, _ in ledger.unsigned(limit=_ALL)}
         cpu_before = _cpu_seconds()
         ledger.queue.add(orders, clock.now())
-        crew = WorkerPool(config, workers, ledger, clock)
+        pool = WorkerPool(config, workers, ledger, clock)
         start = time.monotonic()
-        crew.start()
+        pool.start()
         memory = _PeakMemory()
         try:
             while time.monotonic() - start < seconds:
                 state = ledger.queue.state(clock.now())
                 if not state.waiting and not state.running:
                     break
-                crew.look_after()
+                pool.look_after()
                 memory.wait(_LOOK_SECONDS)
             wall = time.monotonic() - start
         finally:
             memory.stop()
-            crew.stop(config.service.stop_seconds + 10)
+            pool.stop(config.service.stop_seconds + 10)
         reports = [report for number, report in ledger.unsigned(limit=_ALL) if number not in before]
     return reports, Spent(
         wall_seconds=wall,

@@ -15,7 +15,7 @@ FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --disable-dev-shm-usage"
 )
-PHONE, DESK = 360, 1200
+PHONE, DESKTOP = 360, 1200
 
 CONTRASTS = """
 const channel = c => { c /= 255; return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4; };
@@ -52,7 +52,7 @@ class Browser:
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         self.driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
 
-    def open(self, page: Path, *, width: int = DESK, scheme: str = "light", media: str = "screen") -> None:
+    def open(self, page: Path, *, width: int = DESKTOP, scheme: str = "light", media: str = "screen") -> None:
         """Load a file at a width, with a colour scheme, as a screen or on paper."""
         self._command("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False)
         features = [{"name": "prefers-color-scheme", "value": scheme}]

@@ -8,7 +8,7 @@ import pytest
 
 from rebuilder.model.report import summarise
 from rebuilder.site.publisher import Site
-from tests.browser.chromium import CONTRASTS, DESK, PHONE, Browser
+from tests.browser.chromium import CONTRASTS, DESKTOP, PHONE, Browser
 from tests.fakes import operations, reports
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.sites import KEY_ID
@@ -74,7 +74,7 @@ def test_it_fits_a_phone_with_large_letters(browser: Browser, sites: Path, state
 
 def test_no_cell_reaches_beyond_its_table(browser: Browser, sites: Path) -> None:
     """On a desk, too: a time that does not break would stand beside the page."""
-    browser.open(sites / "busy" / "operate.html", width=DESK)
+    browser.open(sites / "busy" / "operate.html", width=DESKTOP)
     assert [] == browser.script(
         "return [...document.querySelectorAll('td, th, td *, th *')].filter(each => !each.closest('.hidden') && "
         "each.clientWidth > 0 && each.scrollWidth > each.clientWidth + 1).map(each => each.outerHTML.slice(0, 200))"
@@ -96,7 +96,7 @@ def test_it_can_be_read(browser: Browser, sites: Path, state: str, scheme: str) 
 
 
 @pytest.mark.parametrize(("scheme", "media"), [("light", "screen"), ("dark", "screen"), ("light", "print")])
-@pytest.mark.parametrize("width", [PHONE, DESK])
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
 def test_columns_stand_out(browser: Browser, sites: Path, width: int, scheme: str, media: str) -> None:
     """Each verdict has a fill that exists, contrast of 3 to the paper (WCAG 2.2, 1.4.11), and lies in the drawing."""
     for state in ("busy", "failing"):

@@ -8,7 +8,7 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tests.browser.chromium import CONTRASTS, DESK, PHONE, Browser
+from tests.browser.chromium import CONTRASTS, DESKTOP, PHONE, Browser
 from tests.fakes import trails
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.reports import DIFFOSCOPE_HTML
@@ -111,7 +111,7 @@ def test_text_can_be_read(browser: Browser, pages: list[Path], scheme: str) -> N
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, PHONE, 700, 1000, 1010, DESK, 1920])
+@pytest.mark.parametrize("width", [320, PHONE, 700, 1000, 1010, DESKTOP, 1920])
 def test_the_picture_of_the_trail_can_be_read(browser: Browser, root: Path, width: int, scheme: str) -> None:
     """One drawing is shown; its texts are 11 px or more, stay on their ground, and stand out from it by 4.5."""
     for name in trails.EVERY:
@@ -137,7 +137,7 @@ def test_the_picture_is_printed(browser: Browser, root: Path) -> None:
 def test_the_picture_has_a_name_and_a_description(browser: Browser, root: Path) -> None:
     """What is drawn is said, and only the drawing that is shown is there for a screen reader."""
     page = next((root / "pypi").glob("bobbin/**/index.html"))
-    for width in (PHONE, DESK):
+    for width in (PHONE, DESKTOP):
         browser.open(page, width=width)
         images = [each for each in browser.accessible() if each["role"]["value"] in {"image", "img"}]
         names = [each["name"]["value"] for each in images if each["name"]["value"].startswith("Where this file")]

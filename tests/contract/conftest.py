@@ -46,9 +46,9 @@ def open_ledger(place: str) -> Iterator[OpenLedger]:
 
         def opened() -> Ledger:
             ledger = stack.enter_context(Ledger.open(place))
-            owners = ledger._database.liveness
-            if isinstance(owners, SessionLiveness):
-                owners.grace_seconds = 0  # the server of the tests was started just now
+            liveness = ledger._database.liveness
+            if isinstance(liveness, SessionLiveness):
+                liveness.grace_seconds = 0  # the server of the tests was started just now
             return ledger
 
         yield opened

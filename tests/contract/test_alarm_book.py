@@ -14,7 +14,7 @@ from tests.contract.conftest import OpenLedger
 from tests.fakes.verifications import NOW, artifact
 
 SECOND, HOUR, WEEK = timedelta(seconds=1), timedelta(hours=1), timedelta(days=7)
-ALL: Mapping[str, tuple[Severity, ...]] = {"desk": tuple(Severity)}
+ALL: Mapping[str, tuple[Severity, ...]] = {"team": tuple(Severity)}
 
 
 def changed(raised: datetime = NOW, purl: str = "pkg:pypi/idna@3.20") -> Alarm:
@@ -37,7 +37,7 @@ def fill(ledger: Ledger, now: datetime, targets: Mapping[str, tuple[Severity, ..
 def send(ledger: Ledger, now: datetime) -> list[tuple[str, Event]]:
     """Fill, and deliver all that is due to everybody."""
     fill(ledger, now)
-    notices = ledger.alarm_book.due(now, 100, targets=["desk"])
+    notices = ledger.alarm_book.due(now, 100, targets=["team"])
     ledger.alarm_book.delivered([each.id for each in notices])
     return [(each.recorded.alarm.kind.value, each.event) for each in notices]
 
@@ -165,7 +165,7 @@ def test_endless_notes_are_refused(ledger: Ledger) -> None:
 def test_each_target_is_told_once(ledger: Ledger) -> None:
     """An alarm is told when it is raised, and not again while it lasts."""
     ledger.raise_alarm(changed())
-    targets = {"desk": (Severity.TICKET,), "phone": (Severity.PAGE,), "log": tuple(Severity)}
+    targets = {"team": (Severity.TICKET,), "phone": (Severity.PAGE,), "log": tuple(Severity)}
     assert 2 == fill(ledger, NOW, targets)
     assert 0 == fill(ledger, NOW, targets)
     notices = ledger.alarm_book.due(NOW, 10, targets=targets)
@@ -188,9 +188,9 @@ def test_two_processes_do_not_send_the_same(ledger: Ledger, open_ledger: OpenLed
     ledger.raise_alarm(changed())
     other = open_ledger()
     assert [1, 0] == [fill(ledger, NOW), fill(other, NOW)]
-    assert 1 == len(ledger.alarm_book.due(NOW, 10, targets=["desk"], seconds=300))
-    assert [] == other.alarm_book.due(NOW, 10, targets=["desk"])
-    [again] = other.alarm_book.due(NOW + timedelta(seconds=300), 10, targets=["desk"])
+    assert 1 == len(ledger.alarm_book.due(NOW, 10, targets=["team"], seconds=300))
+    assert [] == other.alarm_book.due(NOW, 10, targets=["team"])
+    [again] = other.alarm_book.due(NOW + timedelta(seconds=300), 10, targets=["team"])
     assert 2 == again.tries
 
 
@@ -199,19 +199,19 @@ def test_failures_are_tried_again_and_given_up(ledger: Ledger) -> None:
     book = ledger.alarm_book
     book.raise_alarm(changed())
     fill(ledger, NOW)
-    [notice] = book.due(NOW, 10, targets=["desk"])
+    [notice] = book.due(NOW, 10, targets=["team"])
     book.failed([notice.id], "It answered 500.", NOW + HOUR)
-    assert [] == book.due(NOW, 10, targets=["desk"])
-    assert [Undelivered(target="desk", alarms=1, given_up=False, trouble="It answered 500.")] == book.undelivered()
-    [notice] = book.due(NOW + HOUR, 10, targets=["desk"])
+    assert [] == book.due(NOW, 10, targets=["team"])
+    assert [Undelivered(target="team", alarms=1, given_up=False, trouble="It answered 500.")] == book.undelivered()
+    [notice] = book.due(NOW + HOUR, 10, targets=["team"])
     assert 2 == notice.tries
     book.postponed([notice.id], NOW + 2 * HOUR)
-    [notice] = book.due(NOW + 2 * HOUR, 10, targets=["desk"])
+    [notice] = book.due(NOW + 2 * HOUR, 10, targets=["team"])
     assert 2 == notice.tries
     book.failed([notice.id], "It answered 501.", None)
-    assert [] == book.due(NOW + WEEK, 10, targets=["desk"])
+    assert [] == book.due(NOW + WEEK, 10, targets=["team"])
     assert 0 == fill(ledger, NOW + WEEK)
-    assert [Undelivered(target="desk", alarms=1, given_up=True, trouble="It answered 501.")] == book.undelivered()
+    assert [Undelivered(target="team", alarms=1, given_up=True, trouble="It answered 501.")] == book.undelivered()
     book.acknowledge(notice.recorded.number, "ada", None, NOW)
     assert [] == book.undelivered()
 
@@ -245,10 +245,10 @@ def test_what_waits_for_another_try_is_due_when_it_becomes_urgent(ledger: Ledger
     book = ledger.alarm_book
     book.raise_alarm(waiting(25))
     fill(ledger, NOW)
-    [notice] = book.due(NOW, 10, targets=["desk"])
+    [notice] = book.due(NOW, 10, targets=["team"])
     book.failed([notice.id], "It answered 500.", NOW + WEEK)
     book.raise_alarm(waiting(25, NOW + SECOND), severity=Severity.PAGE)
-    [notice] = book.due(NOW + SECOND, 10, targets=["desk"])
+    [notice] = book.due(NOW + SECOND, 10, targets=["team"])
     assert (Event.RAISED, Severity.PAGE) == (notice.event, notice.recorded.severity)
 
 

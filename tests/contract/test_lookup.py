@@ -10,8 +10,8 @@ from rebuilder.model.verdict import Verdict
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.ledger.lookup import MOST_HISTORY
 from tests.fakes import reports
+from tests.fakes.api_context import finish, order
 from tests.fakes.blobs import MemoryBlobs
-from tests.fakes.desk import finish, order
 
 NOW = reports.NOW
 

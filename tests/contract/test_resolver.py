@@ -16,7 +16,7 @@ from rebuilder.model.artifact import Resolution
 from rebuilder.network.protocol import Resolver
 from rebuilder.network.reach import Reach
 from rebuilder.network.resolver import UvResolver, UvSettings
-from tests.fakes.facts import MemoryFacts
+from tests.fakes.memo import MemoryMemo
 from tests.fakes.projects import make_wheel
 from tests.fakes.registry import Registry, server_error
 from tests.fakes.resolver import FakeResolver
@@ -78,7 +78,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
             http_retries=0,
         )
         down = lambda: registry.fault("/", server_error(), times=1000)  # noqa: E731
-        yield World(_filled(publish, UvResolver(settings, MemoryFacts())), publish, down)
+        yield World(_filled(publish, UvResolver(settings, MemoryMemo())), publish, down)
 
 
 def _filled(publish: Publish, resolver: Resolver) -> Resolver:

@@ -13,7 +13,7 @@ from rebuilder.service.api.app import make_app
 from rebuilder.service.api.context import ApiContext
 from rebuilder.service.api.server import HttpServer
 from tests.fakes import reports
-from tests.fakes.desk import SECRET
+from tests.fakes.api_context import SECRET
 
 TOKEN = {"Authorization": f"Bearer {SECRET}"}
 SPINDLE = reports.artifact("spindle", "3.1.6")
@@ -34,9 +34,9 @@ def get(path: str) -> bytes:
 
 
 @contextmanager
-def serving(desk: ApiContext) -> Iterator[httpx.Client]:
+def serving(context: ApiContext) -> Iterator[httpx.Client]:
     """A server of its own, and a client of it."""
-    server = HttpServer(make_app(desk), "127.0.0.1:0")
+    server = HttpServer(make_app(context), "127.0.0.1:0")
     address = server.start()
     try:
         with httpx.Client(base_url=f"http://{address}", trust_env=False) as client:

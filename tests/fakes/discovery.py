@@ -11,7 +11,7 @@ from rebuilder.service.discovery import Discovery
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.protocol import Blobs
 from tests.fakes.clock import FixedClock
-from tests.fakes.facts import MemoryFacts
+from tests.fakes.memo import MemoryMemo
 from tests.fakes.registry import Registry
 
 
@@ -37,5 +37,5 @@ def pypi_of(url: str, fetcher: Fetcher, blobs: Blobs) -> PyPI:
         resolver=nothing,
         environments=nothing,
         uv_input=nothing,
-        memo=MemoryFacts(),
+        memo=MemoryMemo(),
     )

@@ -20,8 +20,8 @@ from rebuilder.model.value import Sha256, sha256_hex
 from rebuilder.programs.archive.inspect_archive import main as inspect_archive
 from rebuilder.sandbox.protocol import ProgramResult
 from tests.fakes.blobs import MemoryBlobs
-from tests.fakes.facts import MemoryFacts
 from tests.fakes.fetcher import FakeFetcher
+from tests.fakes.memo import MemoryMemo
 from tests.fakes.projects import Distribution, minibackend_wheel
 from tests.fakes.resolver import FakeResolver
 from tests.fakes.sources import FakeSources
@@ -113,7 +113,7 @@ class Surroundings:
 
     blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
     resolver: FakeResolver = field(default_factory=FakeResolver)
-    facts: MemoryFacts = field(default_factory=MemoryFacts)
+    memo: MemoryMemo = field(default_factory=MemoryMemo)
     asked: list[BuildDefinition] = field(default_factory=list)
     """Definitions that were run to ask a backend for its requirements."""
     requires: Any = field(default_factory=list)
@@ -143,7 +143,7 @@ class Surroundings:
             resolver=self.resolver,
             environments=FakeEnvironments(),
             uv_input=self._uv,
-            memo=self.facts,
+            memo=self.memo,
             max_file_bytes=self.max_file_bytes,
             sandboxes=self.sandboxes,
             clock=self.clock,

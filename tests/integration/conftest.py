@@ -10,20 +10,20 @@ import pytest
 from rebuilder.service.api.app import make_app
 from rebuilder.service.api.context import ApiContext
 from rebuilder.service.api.server import HttpServer
-from tests.fakes.desk import open_desk
+from tests.fakes.api_context import open_api_context
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiContext]:
+def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiContext]:
     """Verdicts, a queue, alarms and a site."""
-    with open_desk(tmp_path_factory.mktemp("api"), pages=True) as desk:
-        yield desk
+    with open_api_context(tmp_path_factory.mktemp("api"), pages=True) as context:
+        yield context
 
 
 @pytest.fixture(scope="module")
-def address(desk: ApiContext) -> Iterator[str]:
+def address(context: ApiContext) -> Iterator[str]:
     """Where a server over it listens."""
-    server = HttpServer(make_app(desk), "127.0.0.1:0")
+    server = HttpServer(make_app(context), "127.0.0.1:0")
     yield server.start()
     server.stop(5)
 

@@ -19,7 +19,7 @@ from rebuilder.service.api.context import ApiContext
 from rebuilder.site.documents import IndexEntry
 from rebuilder.site.rendering import POLICY
 from tests.fakes.api import PAGE, SPINDLE, TOKEN, get, raw, serving
-from tests.fakes.desk import SECRET, SILENT, FakeAsk, open_desk
+from tests.fakes.api_context import SECRET, SILENT, FakeAsk, open_api_context
 
 
 class TestVerdicts:
@@ -110,17 +110,17 @@ class TestWork:
         assert 1 <= http.get("/api/v1/queue").json()["waiting"]
         assert 1 <= http.get("/api/v1/operations").json()["queue"]["waiting"]
 
-    def test_a_verification_is_queued_once(self, http: httpx.Client, desk: ApiContext) -> None:
+    def test_a_verification_is_queued_once(self, http: httpx.Client, context: ApiContext) -> None:
         """Asking twice gives the same answer; it says where the verdict will be."""
         wanted = {"subject": " pypi:almanac==2.1 ", "tier": "quick"}
         first = http.post("/api/v1/verifications", json=wanted, headers=TOKEN)
-        before = desk.ledger.queue.state(desk.clock.now())
+        before = context.ledger.queue.state(context.clock.now())
         second = http.post("/api/v1/verifications", json=wanted, headers=TOKEN)
         assert (202, 202) == (first.status_code, second.status_code)
         assert first.json() == second.json()
-        assert before == desk.ledger.queue.state(desk.clock.now())
-        assert isinstance(desk.ask, FakeAsk)
-        assert ("pypi:almanac==2.1", Tier.QUICK, "HTTP API, 127.0.0.1") == desk.ask.asked[-1]
+        assert before == context.ledger.queue.state(context.clock.now())
+        assert isinstance(context.ask, FakeAsk)
+        assert ("pypi:almanac==2.1", Tier.QUICK, "HTTP API, 127.0.0.1") == context.ask.asked[-1]
         (where,) = first.json()["status"]
         assert "almanac-2.1-py3-none-any.whl" == http.get(where).json()["files"][0]["filename"]
 
@@ -195,7 +195,7 @@ class TestProbes:
         """Empty and 200, or 503 and what is wrong."""
         answers = [http.get(path) for path in ("/healthz", "/readyz")]
         assert [(200, []), (200, [])] == [(each.status_code, each.json()) for each in answers]
-        with open_desk(tmp_path, ready=lambda: ["The disk is full."]) as desk, serving(desk) as sick:
+        with open_api_context(tmp_path, ready=lambda: ["The disk is full."]) as context, serving(context) as sick:
             answers = [sick.get(path) for path in ("/healthz", "/readyz")]
         assert [(200, []), (503, ["The disk is full."])] == [(each.status_code, each.json()) for each in answers]
 
@@ -214,12 +214,12 @@ class TestSite:
         ],
     )
     def test_pages_come_with_their_type_and_policy(
-        self, http: httpx.Client, desk: ApiContext, path: str, kind: str
+        self, http: httpx.Client, context: ApiContext, path: str, kind: str
     ) -> None:
         """The bytes on disk, under the policy that stands in the pages too; HEAD has the same headers and no body."""
         answer, head = http.get(path), http.head(path)
         assert (200, kind) == (answer.status_code, answer.headers["content-type"])
-        file = desk.site / (path.lstrip("/") + ("index.html" if path.endswith("/") else ""))
+        file = context.site / (path.lstrip("/") + ("index.html" if path.endswith("/") else ""))
         assert file.read_bytes() == answer.content
         assert f"{POLICY}; frame-ancestors 'none'" == answer.headers["content-security-policy"]
         assert "nosniff" == answer.headers["x-content-type-options"]
@@ -287,9 +287,9 @@ class TestSite:
             "/..\\secret",
         ],
     )
-    def test_there_is_no_way_out(self, address: str, desk: ApiContext, path: str) -> None:
+    def test_there_is_no_way_out(self, address: str, context: ApiContext, path: str) -> None:
         """No traversal, no hidden files, no symbolic links, no special files."""
-        site = desk.site
+        site = context.site
         (site.parent / "secret").write_text("SECRET")
         (site / ".rebuilder-site").write_text("SECRET")
         (site / ".partial").mkdir(exist_ok=True)
@@ -312,7 +312,7 @@ class TestSite:
 
     def test_a_site_that_is_not_there_yet_is_no_error(self, tmp_path: Path) -> None:
         """Nothing has been published on the first day."""
-        with open_desk(tmp_path, site=tmp_path / "later") as desk, serving(desk) as client:
+        with open_api_context(tmp_path, site=tmp_path / "later") as context, serving(context) as client:
             assert [404, 200] == [client.get(path).status_code for path in ("/", "/healthz")]
 
 
@@ -323,7 +323,7 @@ class TestAgreement:
         def check(_: SignedReport) -> None:
             raise CorruptStoreError("The ledger says other than what was signed.", hint="Restore it.")
 
-        with open_desk(tmp_path, agreeing=lambda _: [], check=check) as desk, serving(desk) as client:
+        with open_api_context(tmp_path, agreeing=lambda _: [], check=check) as context, serving(context) as client:
             assert [] == client.get("/api/v1/verdicts").json()["verdicts"]
             [found] = client.get("/api/v1/status", params={"sha256": SPINDLE.sha256}).json()["files"]
             assert "current" not in found
@@ -374,7 +374,7 @@ def test_the_documentation_shows_real_answers(tmp_path: Path) -> None:
         for block in re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
         for command, answer in re.findall(r"^\$ (.*)\n((?:[^$].*\n)+)", block, re.MULTILINE)
     ]
-    with open_desk(tmp_path) as desk, serving(desk) as client:
+    with open_api_context(tmp_path) as context, serving(context) as client:
         answers = [asked(client, words) for words, _ in shown]
     assert 12 == len(shown)
     for (words, expected), actual in zip(shown, answers, strict=True):

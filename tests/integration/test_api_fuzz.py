@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 
 from rebuilder.service.api.app import make_app
 from rebuilder.service.api.openapi import description
-from tests.fakes.desk import SECRET, open_desk
+from tests.fakes.api_context import SECRET, open_api_context
 
 CHECKS: list[Any] = [
     not_a_server_error,
@@ -40,8 +40,8 @@ CASES = [
 @pytest.fixture(scope="module")
 def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BaseSchema]:
     """The description the running application gives of itself."""
-    with open_desk(tmp_path_factory.mktemp("api")) as desk:
-        yield schemathesis.openapi.from_asgi("/api/v1/openapi.json", make_app(desk))
+    with open_api_context(tmp_path_factory.mktemp("api")) as context:
+        yield schemathesis.openapi.from_asgi("/api/v1/openapi.json", make_app(context))
 
 
 @pytest.mark.parametrize(("path", "verb", "mode"), CASES)

@@ -17,7 +17,7 @@ from rebuilder.service.api.connections import PatientProtocol
 from rebuilder.service.api.context import ApiContext
 from rebuilder.service.api.server import HttpServer
 from tests.fakes.api import PAGE, TOKEN, get, raw, serving
-from tests.fakes.desk import SECRET, open_desk
+from tests.fakes.api_context import SECRET, open_api_context
 
 
 def refused(address: str) -> bool:
@@ -65,7 +65,7 @@ class TestManners:
 
     def test_clients_that_ask_too_often_wait(self, tmp_path: Path) -> None:
         """Pages, probes and changes are counted apart; whoever asks is told how long to wait."""
-        with open_desk(tmp_path, requests_per_minute=3) as desk, serving(desk) as client:
+        with open_api_context(tmp_path, requests_per_minute=3) as context, serving(context) as client:
             pages = [client.get("/api/v1/queue") for _ in range(4)]
             probes = [client.get("/healthz").status_code for _ in range(3)]
             changes = [client.post("/api/v1/verifications", json={}).status_code for _ in range(2)]
@@ -81,7 +81,7 @@ class TestManners:
         def broken() -> list[str]:
             raise StoreError("The ledger is locked.", hint="Wait.")
 
-        with open_desk(tmp_path, ready=broken) as desk, serving(desk) as client:
+        with open_api_context(tmp_path, ready=broken) as context, serving(context) as client:
             answer = client.get("/readyz")
         assert (503, {"error": "The ledger is locked.", "hint": "Wait."}) == (answer.status_code, answer.json())
 
@@ -93,7 +93,11 @@ class TestManners:
         def broken() -> bytes:
             raise ZeroDivisionError("inner detail")
 
-        with caplog.at_level(logging.DEBUG), open_desk(tmp_path, metrics=broken) as desk, serving(desk) as client:
+        with (
+            caplog.at_level(logging.DEBUG),
+            open_api_context(tmp_path, metrics=broken) as context,
+            serving(context) as client,
+        ):
             answer = client.get("/metrics", headers=TOKEN)
         assert 500 == answer.status_code
         assert "inner detail" not in answer.text
@@ -132,10 +136,10 @@ class Hasty(PatientProtocol):
 
 
 class TestServer:
-    def test_slow_clients_are_cut_off(self, desk: ApiContext) -> None:
+    def test_slow_clients_are_cut_off(self, context: ApiContext) -> None:
         """One that never ends its headers, and one that never reads."""
-        (desk.site / "large.txt").write_bytes(b"x" * (32 << 20))
-        server = HttpServer(make_app(desk), "127.0.0.1:0", protocol=Hasty)
+        (context.site / "large.txt").write_bytes(b"x" * (32 << 20))
+        server = HttpServer(make_app(context), "127.0.0.1:0", protocol=Hasty)
         address = server.start()
         try:
             host, _, port = address.rpartition(":")
@@ -145,23 +149,23 @@ class TestServer:
                     assert Hasty.over.acquire(timeout=20)
         finally:
             server.stop(5)
-            (desk.site / "large.txt").unlink()
+            (context.site / "large.txt").unlink()
 
-    def test_a_port_in_use_is_a_sentence(self, desk: ApiContext, address: str) -> None:
+    def test_a_port_in_use_is_a_sentence(self, context: ApiContext, address: str) -> None:
         """With the setting to change."""
         with pytest.raises(UsageError) as caught:
-            HttpServer(make_app(desk), address).start()
+            HttpServer(make_app(context), address).start()
         assert f"The HTTP server cannot listen on {address}: " in str(caught.value)
         assert "listen" in str(caught.value.hint)
 
-    def test_an_address_of_nobody_is_a_sentence(self, desk: ApiContext) -> None:
+    def test_an_address_of_nobody_is_a_sentence(self, context: ApiContext) -> None:
         """192.0.2.1 is for documentation."""
         with pytest.raises(UsageError, match=r"cannot listen on 192\.0\.2\.1:8080"):
-            HttpServer(make_app(desk), "192.0.2.1:8080").start()
+            HttpServer(make_app(context), "192.0.2.1:8080").start()
 
-    def test_ipv6(self, desk: ApiContext) -> None:
+    def test_ipv6(self, context: ApiContext) -> None:
         """In brackets, both ways."""
-        server = HttpServer(make_app(desk), "[::1]:0")
+        server = HttpServer(make_app(context), "[::1]:0")
         address = server.start()
         try:
             assert address.startswith("[::1]:")
@@ -178,8 +182,8 @@ class TestServer:
             go_on.wait(20)
             return []
 
-        with open_desk(tmp_path, ready=slow) as desk:
-            server = HttpServer(make_app(desk), "127.0.0.1:0")
+        with open_api_context(tmp_path, ready=slow) as context:
+            server = HttpServer(make_app(context), "127.0.0.1:0")
             address = server.start()
             answers: list[bytes] = []
             client = threading.Thread(target=lambda: answers.append(raw(address, get("/readyz"))))
@@ -203,8 +207,8 @@ class TestServer:
             go_on.wait(20)
             return []
 
-        with open_desk(tmp_path, ready=stuck) as desk:
-            server = HttpServer(make_app(desk), "127.0.0.1:0")
+        with open_api_context(tmp_path, ready=stuck) as context:
+            server = HttpServer(make_app(context), "127.0.0.1:0")
             address = server.start()
             client = threading.Thread(target=lambda: raw(address, get("/readyz")))
             client.start()
@@ -216,9 +220,9 @@ class TestServer:
             server.stop(5)
         assert not server.running
 
-    def test_idle_connections_keep_nobody_out(self, desk: ApiContext) -> None:
+    def test_idle_connections_keep_nobody_out(self, context: ApiContext) -> None:
         """Three hundred that say nothing, or half of a head: the oldest are closed, and whoever asks is answered."""
-        server = HttpServer(make_app(desk), "127.0.0.1:0")
+        server = HttpServer(make_app(context), "127.0.0.1:0")
         address = server.start()
         host, _, port = address.rpartition(":")
         held = []
@@ -233,14 +237,14 @@ class TestServer:
                 each.close()
             server.stop(5)
 
-    def test_connections_at_work_are_not_closed_for_others(self, desk: ApiContext) -> None:
+    def test_connections_at_work_are_not_closed_for_others(self, context: ApiContext) -> None:
         """Where all are, the new one is told so; when one is done, there is room again."""
 
         class Few(PatientProtocol):
             most_of_client = 2
 
-        (desk.site / "long.txt").write_bytes(b"x" * (32 << 20))
-        server = HttpServer(make_app(desk), "127.0.0.1:0", protocol=Few)
+        (context.site / "long.txt").write_bytes(b"x" * (32 << 20))
+        server = HttpServer(make_app(context), "127.0.0.1:0", protocol=Few)
         address = server.start()
         host, _, port = address.rpartition(":")
         try:

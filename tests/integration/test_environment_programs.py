@@ -34,7 +34,7 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
 """
 
 
-class Bench:
+class Harness:
     """A source archive as a blob, and a sandbox."""
 
     def __init__(self, environments: EnvironmentStore, scratch: Path) -> None:
@@ -75,33 +75,35 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def bench(environments: EnvironmentStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def harness(environments: EnvironmentStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     """One sandbox for all tests here."""
-    made = Bench(environments, tmp_path_factory.mktemp("scratch"))
+    made = Harness(environments, tmp_path_factory.mktemp("scratch"))
     yield made
     made.sandbox.close()
 
 
 @pytest.mark.parametrize("toolchain", PLAIN)
-def test_programs_that_read(bench: Bench, toolchain: str) -> None:
+def test_programs_that_read(harness: Harness, toolchain: str) -> None:
     """Archives are listed and compared on each Python."""
-    same = bench.source.replace(path="/inputs/other.tar.gz")
-    programs = bench.programs(toolchain)
-    listed = programs.run("archive", "inspect_archive", [bench.source.path], inputs=[bench.source])
-    assert Outcome.COMPLETED == listed.run.outcome, bench.blobs.read(listed.run.log_sha256)
+    same = harness.source.replace(path="/inputs/other.tar.gz")
+    programs = harness.programs(toolchain)
+    listed = programs.run("archive", "inspect_archive", [harness.source.path], inputs=[harness.source])
+    assert Outcome.COMPLETED == listed.run.outcome, harness.blobs.read(listed.run.log_sha256)
     assert ["x-1/backend.py"] == [each["name"] for each in listed.document["archives"][0]["members"]]
-    compared = programs.run("compare", "compare_archives", [bench.source.path, same.path], inputs=[bench.source, same])
-    assert Outcome.COMPLETED == compared.run.outcome, bench.blobs.read(compared.run.log_sha256)
+    compared = programs.run(
+        "compare", "compare_archives", [harness.source.path, same.path], inputs=[harness.source, same]
+    )
+    assert Outcome.COMPLETED == compared.run.outcome, harness.blobs.read(compared.run.log_sha256)
     assert compared.document is not None
 
 
-def test_compressed_data_does_not_tell_the_environment(bench: Bench) -> None:
+def test_compressed_data_does_not_tell_the_environment(harness: Harness) -> None:
     """Wheels are built on each Python, and the same content is compressed to the same bytes: why zlib is no evidence.
 
     Should this fail for a new environment, what is compressed in a wheel says something about where it was built. What
     Debian's next release has changes from day to day, and no test rests on it.
     """
-    runs = {environment: bench.build(environment) for environment in PLAIN if environment != "forky"}
+    runs = {environment: harness.build(environment) for environment in PLAIN if environment != "forky"}
     for run in runs.values():
-        assert Outcome.COMPLETED == run.outcome, bench.blobs.read(run.log_sha256)
+        assert Outcome.COMPLETED == run.outcome, harness.blobs.read(run.log_sha256)
     assert 1 == len({run.outputs[0].sha256 for run in runs.values()})

@@ -31,7 +31,7 @@ def build_sdist(out, settings=None):
 """
 
 
-class Bench:
+class Harness:
     """A tagged commit as blobs, and a sandbox."""
 
     def __init__(self, environments: EnvironmentStore, toolchain: str, directory: Path) -> None:
@@ -84,38 +84,42 @@ class Bench:
 
 
 @pytest.fixture(params=["bullseye-git", "bookworm-git", "trixie-git", "forky-git"])
-def bench(request: pytest.FixtureRequest, environments: EnvironmentStore, tmp_path: Path) -> Iterator[Bench]:
+def harness(request: pytest.FixtureRequest, environments: EnvironmentStore, tmp_path: Path) -> Iterator[Harness]:
     """Each build environment with git in turn."""
-    subject = Bench(environments, request.param, tmp_path)
+    subject = Harness(environments, request.param, tmp_path)
     yield subject
     subject.sandbox.close()
 
 
-def test_git_in_the_sandbox_describes_the_tag(bench: Bench) -> None:
+def test_git_in_the_sandbox_describes_the_tag(harness: Harness) -> None:
     """No question of ownership, identity or network stands in its way."""
-    run = bench.run(("/bin/sh", "-c", ASK))
-    assert Outcome.COMPLETED == run.outcome, bench.log(run)
-    log = [line.removeprefix("| ") for line in bench.log(run).splitlines() if line.startswith("| ")]
-    assert [f"v1.2-0-g{bench.sha[:7]}", f"{bench.sha} (grafted, HEAD, tag: v1.2)", "README", "run.sh", "tools"] == log[
-        -5:
-    ]
+    run = harness.run(("/bin/sh", "-c", ASK))
+    assert Outcome.COMPLETED == run.outcome, harness.log(run)
+    log = [line.removeprefix("| ") for line in harness.log(run).splitlines() if line.startswith("| ")]
+    assert [
+        f"v1.2-0-g{harness.sha[:7]}",
+        f"{harness.sha} (grafted, HEAD, tag: v1.2)",
+        "README",
+        "run.sh",
+        "tools",
+    ] == log[-5:]
 
 
-def test_source_archive_with_a_version_from_git(bench: Bench) -> None:
+def test_source_archive_with_a_version_from_git(harness: Harness) -> None:
     """A backend that asks git gets the version, twice the same."""
-    program = program_input(bench.blobs, "pypi")
+    program = program_input(harness.blobs, "pypi")
     build = (
         *("/usr/bin/python3", "-B", program.path, "build_sdist", "--backend", "backend", "--backend-path", "tools"),
         *("--source", "/build/src", "--out", "/out"),
     )
-    run = bench.run(build)
-    assert ["x-1.2.tar.gz"] == [each.filename for each in run.outputs], bench.log(run)
+    run = harness.run(build)
+    assert ["x-1.2.tar.gz"] == [each.filename for each in run.outputs], harness.log(run)
 
 
-def test_other_commit_ends_the_run(bench: Bench) -> None:
+def test_other_commit_ends_the_run(harness: Harness) -> None:
     """Nothing is built from files that are not the commit's."""
-    other = bench.blobs.put(bench.blobs.read(bench.source.commit.object_sha256).replace(b"Change", b"change"))
-    run = bench.run(("/bin/sh", "-c", "echo built"), commit_object=other)
+    other = harness.blobs.put(harness.blobs.read(harness.source.commit.object_sha256).replace(b"Change", b"change"))
+    run = harness.run(("/bin/sh", "-c", "echo built"), commit_object=other)
     assert (Outcome.BUILD_FAILED, NOT_THE_COMMIT) == (run.outcome, run.exit_code)
-    assert "is not the commit" in bench.log(run)
-    assert "\nbuilt\n" not in bench.log(run)
+    assert "is not the commit" in harness.log(run)
+    assert "\nbuilt\n" not in harness.log(run)

@@ -23,7 +23,7 @@ URL = "https://example.org/project"
 PATH = {"PATH": os.environ["PATH"]}
 
 
-class Bench:
+class Harness:
     """A repository, and sources that find it at ``URL``."""
 
     def __init__(self, directory: Path) -> None:
@@ -67,157 +67,161 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def harness(tmp_path: Path) -> Harness:
     """A new repository."""
-    return Bench(tmp_path)
+    return Harness(tmp_path)
 
 
-def test_attributes_change_nothing(bench: Bench) -> None:
+def test_attributes_change_nothing(harness: Harness) -> None:
     """No filter, no substitution, no line ends, no file left out: raw content."""
     for step in ("clean", "smudge", "process"):
-        bench.repository.git("config", f"filter.evil.{step}", "cat")
+        harness.repository.git("config", f"filter.evil.{step}", "cat")
     files: dict[str, str | bytes] = {
         ".gitattributes": "* filter=evil text eol=crlf ident export-subst\nsecret export-ignore\n",
         "a": "$Format:%H$ $Id$\n",
         "secret": "x\n",
     }
-    sha = bench.repository.commit(files)
+    sha = harness.repository.commit(files)
     for step in ("clean", "smudge", "process"):
-        bench.repository.git("config", f"filter.evil.{step}", f"touch {bench.trap}")
-    found = bench.files(bench.tree(sha))
+        harness.repository.git("config", f"filter.evil.{step}", f"touch {harness.trap}")
+    found = harness.files(harness.tree(sha))
     assert {"a": b"$Format:%H$ $Id$\n", "secret": b"x\n"} == {name: found[name] for name in ("a", "secret")}
 
 
 @pytest.mark.parametrize("url", ["https://example.org/sub", "../sub", "ext::sh -c id", "--upload-pack=touch x", "-x"])
-def test_submodules_are_named_only(bench: Bench, url: str) -> None:
+def test_submodules_are_named_only(harness: Harness, url: str) -> None:
     """Nothing is asked of where they are; git itself refuses addresses that look like options."""
-    bench.repository.write({".gitmodules": f'[submodule "s"]\n\tpath = lib/sub\n\turl = {url}\n'})
-    bench.repository.git("add", "--force", ".gitmodules")
-    bench.repository.git("update-index", "--add", "--cacheinfo", f"160000,{'2' * 40},lib/sub")
-    bench.repository.git("commit", "--quiet", "-m", "Sub")
-    sha = bench.repository.git("rev-parse", "HEAD")
+    harness.repository.write({".gitmodules": f'[submodule "s"]\n\tpath = lib/sub\n\turl = {url}\n'})
+    harness.repository.git("add", "--force", ".gitmodules")
+    harness.repository.git("update-index", "--add", "--cacheinfo", f"160000,{'2' * 40},lib/sub")
+    harness.repository.git("commit", "--quiet", "-m", "Sub")
+    sha = harness.repository.git("rev-parse", "HEAD")
     if url.startswith("-"):
-        assert Trouble.UNSOUND == bench.problem(sha).trouble
+        assert Trouble.UNSOUND == harness.problem(sha).trouble
         return
-    found = bench.tree(sha)
+    found = harness.tree(sha)
     assert (Submodule(path="lib/sub", commit="2" * 40),) == found.submodules
     [note] = found.notes
     assert f"lib/sub at {'2' * 40}" in note
     assert 3 == found.files
 
 
-def test_pointers_of_large_files_stay(bench: Bench) -> None:
+def test_pointers_of_large_files_stay(harness: Harness) -> None:
     """Nothing is downloaded in their place."""
     pointer = "version https://git-lfs.example.org/spec/v1\noid sha256:00\nsize 5\n"
     files = {f"data/{number}.bin": pointer for number in range(5)}
-    found = bench.tree(bench.repository.commit({**files, ".gitattributes": "*.bin filter=lfs\n"}))
+    found = harness.tree(harness.repository.commit({**files, ".gitattributes": "*.bin filter=lfs\n"}))
     (note,) = found.notes
     assert "data/0.bin, data/1.bin, data/2.bin and 2 more" in note
 
 
 @pytest.mark.parametrize("name", [b".git", b".GIT", b".Git", b"..", b"."])
 @pytest.mark.parametrize("inside", [True, False])
-def test_paths_that_would_do_harm(bench: Bench, name: bytes, *, inside: bool) -> None:
+def test_paths_that_would_do_harm(harness: Harness, name: bytes, *, inside: bool) -> None:
     """A tree may not lead into a repository's own directory, nor out of the tree."""
-    blob = bench.repository.object("blob", f"#!/bin/sh\ntouch {bench.trap}\n".encode())
+    blob = harness.repository.object("blob", f"#!/bin/sh\ntouch {harness.trap}\n".encode())
     entry = ("100755", name, blob)
     if inside:
-        entry = ("40000", name, bench.repository.object("tree", b"100644 config\0" + bytes.fromhex(blob)))
-    assert Trouble.UNSOUND == bench.problem(bench.repository.odd_commit(entry)).trouble
+        entry = ("40000", name, harness.repository.object("tree", b"100644 config\0" + bytes.fromhex(blob)))
+    assert Trouble.UNSOUND == harness.problem(harness.repository.odd_commit(entry)).trouble
 
 
 @pytest.mark.parametrize("name", [b".git", b".GIT", b"..", b"."])
-def test_paths_are_refused_whatever_git_says(bench: Bench, tmp_path: Path, name: bytes) -> None:
+def test_paths_are_refused_whatever_git_says(harness: Harness, tmp_path: Path, name: bytes) -> None:
     """Git refuses them while fetching; were they here already, they would be refused, too."""
-    blob = bench.repository.object("blob", b"x")
-    sha = bench.repository.odd_commit(("100644", name, blob))
-    place = bench.repository.path / ".git"
+    blob = harness.repository.object("blob", b"x")
+    sha = harness.repository.odd_commit(("100644", name, blob))
+    place = harness.repository.path / ".git"
     remote = Remote("/nowhere", "file", URL)
     git = Git(place, remote, tmp_path / "served", PATH, deadline=time.monotonic() + 30, slow_seconds=1)
     with pytest.raises(Unsound, match="would do harm"):
-        read_entries(git, bench.repository.git("rev-parse", f"{sha}^{{tree}}"), most=5)
+        read_entries(git, harness.repository.git("rev-parse", f"{sha}^{{tree}}"), most=5)
 
 
-def test_link_in_place_of_the_repository(bench: Bench) -> None:
+def test_link_in_place_of_the_repository(harness: Harness) -> None:
     """A symbolic link named ``.git`` is refused; other links are content, wherever they lead."""
-    blob = bench.repository.object("blob", b"/etc/passwd")
-    assert Trouble.UNSOUND == bench.problem(bench.repository.odd_commit(("120000", b".git", blob))).trouble
-    tree = bench.tree(bench.repository.odd_commit(("120000", b"link", blob)))
-    with tarfile.open(fileobj=io.BytesIO(bench.blobs.read(tree.archive_sha256))) as archive:
+    blob = harness.repository.object("blob", b"/etc/passwd")
+    assert Trouble.UNSOUND == harness.problem(harness.repository.odd_commit(("120000", b".git", blob))).trouble
+    tree = harness.tree(harness.repository.odd_commit(("120000", b"link", blob)))
+    with tarfile.open(fileobj=io.BytesIO(harness.blobs.read(tree.archive_sha256))) as archive:
         assert [("link", "/etc/passwd")] == [(each.name, each.linkname) for each in archive]
 
 
 @pytest.mark.parametrize("name", [b"line\nend", b"\x1b[31mred", b"\xff\xfe", b"-rf", b"x" * 250, b'"quoted"', b" "])
-def test_odd_names_are_content(bench: Bench, name: bytes) -> None:
+def test_odd_names_are_content(harness: Harness, name: bytes) -> None:
     """They travel as they are; notes show them escaped."""
-    blob = bench.repository.object("blob", b"x")
-    tree = bench.tree(bench.repository.odd_commit(("100644", name, blob)))
-    assert [name.decode("utf-8", "surrogateescape")] == list(bench.files(tree))
+    blob = harness.repository.object("blob", b"x")
+    tree = harness.tree(harness.repository.odd_commit(("100644", name, blob)))
+    assert [name.decode("utf-8", "surrogateescape")] == list(harness.files(tree))
     assert all(note.isprintable() for note in tree.notes)
     assert len(tree.notes) == (not name.decode("utf-8", "surrogateescape").isprintable())
 
 
-def test_entries_that_clash(bench: Bench) -> None:
+def test_entries_that_clash(harness: Harness) -> None:
     """Twice the same name, whatever they are, is refused."""
-    one, two = (bench.repository.object("blob", each) for each in (b"1", b"2"))
-    inner = bench.repository.object("tree", b"100644 b\0" + bytes.fromhex(one))
+    one, two = (harness.repository.object("blob", each) for each in (b"1", b"2"))
+    inner = harness.repository.object("tree", b"100644 b\0" + bytes.fromhex(one))
     assert (
         Trouble.UNSOUND
-        == bench.problem(bench.repository.odd_commit(("100644", b"a", one), ("100644", b"a", two), tag="twice")).trouble
+        == harness.problem(
+            harness.repository.odd_commit(("100644", b"a", one), ("100644", b"a", two), tag="twice")
+        ).trouble
     )
     assert (
         Trouble.UNSOUND
-        == bench.problem(bench.repository.odd_commit(("100644", b"a", one), ("40000", b"a", inner), tag="both")).trouble
+        == harness.problem(
+            harness.repository.odd_commit(("100644", b"a", one), ("40000", b"a", inner), tag="both")
+        ).trouble
     )
 
 
-def test_modes_nobody_writes(bench: Bench) -> None:
+def test_modes_nobody_writes(harness: Harness) -> None:
     """A tree git could not make again would not check out as that commit."""
-    blob = bench.repository.object("blob", b"x")
-    answer = bench.problem(bench.repository.odd_commit(("100664", b"a", blob)))
+    blob = harness.repository.object("blob", b"x")
+    answer = harness.problem(harness.repository.odd_commit(("100664", b"a", blob)))
     assert Trouble.UNSOUND == answer.trouble
     assert "git no longer makes" in answer.sentence
 
 
-def test_deep_trees(bench: Bench) -> None:
+def test_deep_trees(harness: Harness) -> None:
     """More directories than any project has end in a sentence."""
-    name = bench.repository.object("tree", b"100644 a\0" + bytes.fromhex(bench.repository.object("blob", b"x")))
+    name = harness.repository.object("tree", b"100644 a\0" + bytes.fromhex(harness.repository.object("blob", b"x")))
     for _ in range(1500):
-        name = bench.repository.object("tree", b"40000 d\0" + bytes.fromhex(name))
-    answer = bench.problem(bench.repository.odd_commit(("40000", b"d", name)))
+        name = harness.repository.object("tree", b"40000 d\0" + bytes.fromhex(name))
+    answer = harness.problem(harness.repository.odd_commit(("40000", b"d", name)))
     assert "more than 200 directories" in answer.sentence
 
 
-def test_hooks_and_settings_of_the_repository(bench: Bench) -> None:
+def test_hooks_and_settings_of_the_repository(harness: Harness) -> None:
     """What a served repository configures does not run here."""
-    hooks = bench.repository.path / ".git" / "hooks"
+    hooks = harness.repository.path / ".git" / "hooks"
     hooks.mkdir()
     for name in ("post-checkout", "reference-transaction", "post-merge", "pre-auto-gc", "fsmonitor-watchman"):
-        (hooks / name).write_text(f"#!/bin/sh\ntouch {bench.trap}\n")
+        (hooks / name).write_text(f"#!/bin/sh\ntouch {harness.trap}\n")
         (hooks / name).chmod(0o755)
     for key in ("core.fsmonitor", "core.sshCommand", "core.pager", "uploadpack.packObjectsHook", "core.gitProxy"):
-        bench.repository.git("config", key, f"touch {bench.trap}")
-    bench.tree(bench.repository.git("rev-parse", "HEAD"))
+        harness.repository.git("config", key, f"touch {harness.trap}")
+    harness.tree(harness.repository.git("rev-parse", "HEAD"))
 
 
-def test_template_and_home_of_the_machine(bench: Bench, tmp_path: Path) -> None:
+def test_template_and_home_of_the_machine(harness: Harness, tmp_path: Path) -> None:
     """Hooks in a template and a configuration in HOME do not reach our repositories."""
     (tmp_path / "template" / "hooks").mkdir(parents=True)
     hook = tmp_path / "template" / "hooks" / "reference-transaction"
-    hook.write_text(f"#!/bin/sh\ntouch {bench.trap}\n")
+    hook.write_text(f"#!/bin/sh\ntouch {harness.trap}\n")
     hook.chmod(0o755)
     (tmp_path / ".gitconfig").write_text(
         f'[init]\n\ttemplateDir = {tmp_path}/template\n[url "{tmp_path}/nowhere"]\n\tinsteadOf = {tmp_path}/served\n'
     )
     environment = {**PATH, "HOME": str(tmp_path), "GIT_TEMPLATE_DIR": str(tmp_path / "template")}
     subject = GitSources(
-        bench.blobs,
+        harness.blobs,
         tmp_path / "other",
         {"https://example.org": str(tmp_path / "served")},
         environment=environment,
     )
-    assert isinstance(subject.commit(URL, bench.repository.git("rev-parse", "HEAD")), SourceTree)
-    assert not bench.trap.exists()
+    assert isinstance(subject.commit(URL, harness.repository.git("rev-parse", "HEAD")), SourceTree)
+    assert not harness.trap.exists()
 
 
 @pytest.mark.parametrize(
@@ -232,36 +236,36 @@ def test_template_and_home_of_the_machine(bench: Bench, tmp_path: Path) -> None:
         "",
     ],
 )
-def test_addresses_that_are_not_asked(bench: Bench, url: str) -> None:
+def test_addresses_that_are_not_asked(harness: Harness, url: str) -> None:
     """Git is not even started."""
-    answer = bench.sources.commit(url, "1" * 40)
+    answer = harness.sources.commit(url, "1" * 40)
     assert isinstance(answer, SourceProblem)
     assert Trouble.REFUSED == answer.trouble
-    tags = bench.sources.tags(url)
+    tags = harness.sources.tags(url)
     assert isinstance(tags, SourceProblem)
 
 
-def test_other_objects_under_the_name_of_a_commit(bench: Bench) -> None:
+def test_other_objects_under_the_name_of_a_commit(harness: Harness) -> None:
     """A tag's, tree's or file's name is none of a commit; a tag of a tag is told as a plain one."""
-    bench.repository.tag("v1", annotated=True)
-    outer = bench.repository.tag("v2", annotated=True, commit="v1")
+    harness.repository.tag("v1", annotated=True)
+    outer = harness.repository.tag("v2", annotated=True, commit="v1")
     for name in (
         outer,
-        bench.repository.git("rev-parse", "HEAD^{tree}"),
-        bench.repository.git("rev-parse", "HEAD:README"),
+        harness.repository.git("rev-parse", "HEAD^{tree}"),
+        harness.repository.git("rev-parse", "HEAD:README"),
     ):
-        assert bench.problem(name).trouble in {Trouble.UNSOUND, Trouble.NO_COMMIT}
-    tags = bench.tree(bench.repository.git("rev-parse", "HEAD")).commit.tags
+        assert harness.problem(name).trouble in {Trouble.UNSOUND, Trouble.NO_COMMIT}
+    tags = harness.tree(harness.repository.git("rev-parse", "HEAD")).commit.tags
     assert [("v1", True), ("v2", False)] == [(each.name, each.object_sha256 is not None) for each in tags]
 
 
-def test_names_of_tags(bench: Bench) -> None:
+def test_names_of_tags(harness: Harness) -> None:
     """Only names git could have made are passed on; others are in nobody's way."""
-    refs = bench.repository.path / ".git" / "packed-refs"
-    sha = bench.repository.git("rev-parse", "HEAD")
-    bench.repository.tag("good", annotated=True)
+    refs = harness.repository.path / ".git" / "packed-refs"
+    sha = harness.repository.git("rev-parse", "HEAD")
+    harness.repository.tag("good", annotated=True)
     refs.write_text(f"{sha} refs/tags/-x\n{sha} refs/tags/--upload-pack=touch\n{sha} refs/tags/ünï\n")
-    assert ["good", "ünï"] == [each.name for each in bench.tree(sha).commit.tags]
+    assert ["good", "ünï"] == [each.name for each in harness.tree(sha).commit.tags]
 
 
 @pytest.mark.parametrize(

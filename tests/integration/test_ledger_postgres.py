@@ -62,7 +62,7 @@ def open_once(place: str) -> None:
     Ledger.open(place).close()
 
 
-def owners(ledger: Ledger) -> SessionLiveness:
+def liveness(ledger: Ledger) -> SessionLiveness:
     """Who is alive, without waiting after the start of the server."""
     found = ledger._database.liveness
     assert isinstance(found, SessionLiveness)
@@ -199,7 +199,7 @@ def test_a_killed_process_is_not_alive(postgres: Postgres, name: str) -> None:
 
     assert ended(fork(die)) == [-signal.SIGKILL]
     with Ledger.open(place) as ledger:
-        found = owners(ledger)
+        found = liveness(ledger)
         patient(lambda: found.alive(process_of(1)) and pytest.fail("still alive"))
         second = ledger.begin(of, NOW)
         assert postgres.rows(name, "SELECT state FROM verification ORDER BY id") == [("abandoned",), ("running",)]
@@ -226,15 +226,15 @@ def test_claims_are_taken_again(own_server: Postgres) -> None:
         own_server.stop()
         with pytest.raises(StoreError, match=r"cannot be reached|was shut down|lost its connection"):
             ledger.pin(artifact(), NOW)
-        owners(ledger).beat()  # without a server: nothing happens
+        liveness(ledger).beat()  # without a server: nothing happens
         own_server.start()
         assert ledger.latest() == []
         watcher = other._database.liveness
         assert watcher.alive(process_of(number))
-        owners(ledger).beat()
-        assert owners(other).alive(process_of(number))
+        liveness(ledger).beat()
+        assert liveness(other).alive(process_of(number))
         ledger.fail(number, "Stopped.", NOW)
-        assert not owners(other).alive(process_of(number))
+        assert not liveness(other).alive(process_of(number))
 
 
 def test_claims_survive_a_lost_connection(postgres: Postgres, name: str) -> None:
@@ -244,9 +244,9 @@ def test_claims_survive_a_lost_connection(postgres: Postgres, name: str) -> None
         postgres.administer(
             "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1"
         )
-        patient(lambda: owners(other).alive(process_of(number)) and pytest.fail("not ended yet"))
-        owners(ledger).beat()
-        assert owners(other).alive(process_of(number))
+        patient(lambda: liveness(other).alive(process_of(number)) and pytest.fail("not ended yet"))
+        liveness(ledger).beat()
+        assert liveness(other).alive(process_of(number))
         ledger.finish(number, signed(report(artifact(), attempt(artifact(), None))))
         assert len(ledger.history("pypi", "idna")) == 1
 

@@ -43,7 +43,7 @@ def webhook(address: str) -> Target:
 def refusal(target: Target) -> str:
     """What is said when a message is not taken."""
     with pytest.raises(UnavailableError) as error:
-        Notifier(connect_seconds=2, read_seconds=0.2).send("desk", target, MESSAGE)
+        Notifier(connect_seconds=2, read_seconds=0.2).send("team", target, MESSAGE)
     return str(error.value)
 
 
@@ -57,7 +57,7 @@ def refusal(target: Target) -> str:
 def test_a_webhook_can_tell_who_sent_it(secret: str, key: bytes) -> None:
     """The signature is over id, time stamp and body; whoever changes one of them does not know it."""
     with Webhook() as server:
-        Notifier().send("desk", Target(webhook=server.url("/hook?x=1"), secret=secret), MESSAGE)
+        Notifier().send("team", Target(webhook=server.url("/hook?x=1"), secret=secret), MESSAGE)
     [received] = server.received
     assert "/hook?x=1" == received.path
     assert canonical_json(MESSAGE.content) == received.body
@@ -86,14 +86,14 @@ def test_the_signature_is_that_of_the_specification() -> None:
 def test_an_address_may_have_a_login() -> None:
     """User name and password go into a header, as they do with every other program."""
     with Webhook() as server:
-        Notifier().send("desk", webhook(server.url(login=LOGIN)), MESSAGE)
+        Notifier().send("team", webhook(server.url(login=LOGIN)), MESSAGE)
     assert f"Basic {base64.b64encode(b'user:hunter2').decode()}" == server.received[0].headers["authorization"]
 
 
 def test_apprise_tells_it(caplog: pytest.LogCaptureFixture) -> None:
     """One message with its title, its text as it is, and how urgent it is."""
     with caplog.at_level(logging.DEBUG), Webhook() as server:
-        Notifier().send("desk", Target(apprise=server.url("/t0ken", scheme="json", login=LOGIN)), MESSAGE)
+        Notifier().send("team", Target(apprise=server.url("/t0ken", scheme="json", login=LOGIN)), MESSAGE)
     [received] = server.received
     body = json.loads(received.body)
     assert (MESSAGE.title, MESSAGE.text, "failure") == (body["title"], body["message"], body["type"])
@@ -109,7 +109,7 @@ def test_apprise_says_how_urgent_it_is(severity: Severity, over: bool, expected:
     """A ticket is a warning; what has passed is good news."""
     message = MESSAGE.replace(severity=severity, over=over)
     with Webhook() as server:
-        Notifier().send("desk", Target(apprise=server.url(scheme="json")), message)
+        Notifier().send("team", Target(apprise=server.url(scheme="json")), message)
     assert expected == json.loads(server.received[0].body)["type"]
 
 
@@ -119,7 +119,7 @@ def test_other_answers_are_refusals(status: int) -> None:
     with Webhook() as elsewhere, Webhook(status=status, location=elsewhere.url()) as server:
         address = server.url("/t0ken", login=LOGIN)
         said = refusal(webhook(address))
-        assert ("desk" in said, str(status) in said, "t0ken" in said) == (True, True, False)
+        assert ("team" in said, str(status) in said, "t0ken" in said) == (True, True, False)
         assert [] == elsewhere.received
 
 
@@ -128,15 +128,15 @@ def test_apprise_is_not_sent_elsewhere_either() -> None:
     with Webhook() as elsewhere, Webhook(status=302, location=elsewhere.url()) as server:
         address = server.url("/t0ken", scheme="json", login=LOGIN)
         said = refusal(Target(apprise=address))
-        assert ("desk" in said, "t0ken" in said) == (True, False)
+        assert ("team" in said, "t0ken" in said) == (True, False)
         assert [] == elsewhere.received
 
 
 def test_a_server_that_hangs_is_given_up() -> None:
     """Nothing waits for ever."""
     with Webhook(hang=True) as server:
-        assert "desk" in refusal(webhook(server.url()))
-        assert "desk" in refusal(Target(apprise=server.url(scheme="json")))
+        assert "team" in refusal(webhook(server.url()))
+        assert "team" in refusal(Target(apprise=server.url(scheme="json")))
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_addresses_are_in_no_error_and_no_log(
     with caplog.at_level(logging.DEBUG):
         sentence = refusal(target)
     said = sentence + caplog.text + "".join(capfd.readouterr())
-    assert "target desk" in sentence
+    assert "target team" in sentence
     assert not any(secret in said for secret in ("hunter2", "t0ken", SECRET))
 
 
@@ -177,6 +177,6 @@ def test_an_endless_answer_is_not_read() -> None:
         ended: list[bytes] = []
         thread = threading.Thread(target=serve)
         thread.start()
-        Notifier().send("desk", webhook(f"http://127.0.0.1:{listening.getsockname()[1]}/"), MESSAGE)
+        Notifier().send("team", webhook(f"http://127.0.0.1:{listening.getsockname()[1]}/"), MESSAGE)
         thread.join(30)
     assert ended, "the connection was not closed"

@@ -17,8 +17,8 @@ from rebuilder.service.api.context import ApiContext
 from rebuilder.service.api.server import HttpServer
 from rebuilder.service.metrics import scrape
 from rebuilder.site.publisher import Site
+from tests.fakes.api_context import SECRET, open_api_context, order
 from tests.fakes.blobs import MemoryBlobs
-from tests.fakes.desk import SECRET, open_desk, order
 from tests.fakes.sites import KEY_ID
 
 TOKEN = {"Authorization": f"Bearer {SECRET}"}
@@ -53,9 +53,9 @@ ADDRESSES = (
 )
 
 
-def fill(desk: ApiContext) -> None:
+def fill(context: ApiContext) -> None:
     """Everything that is private, where it usually is."""
-    ledger, now = desk.ledger, desk.clock.now()
+    ledger, now = context.ledger, context.clock.now()
     trouble = "The registry at db7.internal does not answer."
     state = WatchState(name="crown-jewels", checked=now, projects=3, queued=1, failed=1, trouble=trouble)
     ledger.watches.looked(state, {})
@@ -79,14 +79,14 @@ def fill(desk: ApiContext) -> None:
 @pytest.fixture
 def http(tmp_path: Path) -> Iterator[httpx.Client]:
     """A public site, served."""
-    with open_desk(
+    with open_api_context(
         tmp_path,
         public=True,
         ready=lambda: ["The ledger postgresql://db7.internal/x is away.", "The store /srv/secret is full."],
         ready_in_public=lambda: ["The ledger cannot be used."],
-    ) as desk:
-        fill(desk)
-        statistics, now = desk.ledger.statistics, desk.clock.now()
+    ) as context:
+        fill(context)
+        statistics, now = context.ledger.statistics, context.clock.now()
         site = Site(
             tmp_path / "site",
             MemoryBlobs(),
@@ -95,10 +95,10 @@ def http(tmp_path: Path) -> Iterator[httpx.Client]:
             verifier="rebuilder.example.org",
             public=True,
         )
-        book = desk.ledger.alarm_book
+        book = context.ledger.alarm_book
         site.write_operations(statistics.operations(now), book.open())
-        site.write_index(desk.ledger.latest(), [*book.open(), *book.closed(9)], now)
-        measured = replace(desk, metrics=lambda: scrape(lambda: statistics.figures(now), ProcessFigures))
+        site.write_index(context.ledger.latest(), [*book.open(), *book.closed(9)], now)
+        measured = replace(context, metrics=lambda: scrape(lambda: statistics.figures(now), ProcessFigures))
         server = HttpServer(make_app(measured), "127.0.0.1:0")
         with httpx.Client(base_url=f"http://{server.start()}", trust_env=False) as client:
             yield client
@@ -136,10 +136,10 @@ def test_a_ledger_that_is_away_has_no_address(tmp_path: Path) -> None:
     for public in (True, False):
         root = tmp_path / str(public)
         root.mkdir()
-        with open_desk(root, public=public) as desk:
-            server = HttpServer(make_app(desk), "127.0.0.1:0")
+        with open_api_context(root, public=public) as context:
+            server = HttpServer(make_app(context), "127.0.0.1:0")
             address = server.start()
-            desk.ledger._database.engine.dispose()
+            context.ledger._database.engine.dispose()
             for file in root.glob("ledger.sqlite*"):
                 file.unlink()
             (root / "ledger.sqlite").mkdir()

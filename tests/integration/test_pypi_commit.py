@@ -32,7 +32,7 @@ from rebuilder.sandbox.program_runner import SandboxPrograms
 from rebuilder.store.blobs import DiskBlobs
 from tests.fakes import git_backend
 from tests.fakes.clock import FixedClock
-from tests.fakes.facts import MemoryFacts
+from tests.fakes.memo import MemoryMemo
 from tests.fakes.planning import from_commit
 from tests.fakes.projects import SOME_TIME, Distribution, make_sdist, make_wheel
 from tests.fakes.pypi import INDEX, UPLOADED, Surroundings, attempt
@@ -355,7 +355,7 @@ class Real:
             resolver=self.surroundings.resolver,
             environments=self._environments,
             uv_input=lambda: uv_input(self.blobs, self._directory / "cache"),
-            memo=MemoryFacts(),
+            memo=MemoryMemo(),
         )
 
 

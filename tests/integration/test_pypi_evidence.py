@@ -261,4 +261,4 @@ def test_listing_stopped_at_a_limit() -> None:
     assert "limit on memory" in sentence
     surroundings.programs.broken = lambda: ProgramResult(run=run(Outcome.BUILD_FAILED))
     assert Verdict.UNSUPPORTED is obstacle(surroundings)[0]
-    assert not surroundings.facts.documents
+    assert not surroundings.memo.documents

@@ -222,7 +222,7 @@ def test_backend_that_cannot_be_asked_is_built_all_the_same(requires: Any) -> No
     surroundings = Surroundings(requires=requires)
     hypothesis = begin(surroundings, *uniform()).first()
     assert "Asking the backend for further requirements failed." in hypothesis.sentence
-    assert not [key for key, value in surroundings.facts.documents.items() if value == requires]
+    assert not [key for key, value in surroundings.memo.documents.items() if value == requires]
 
 
 def test_backend_that_asks_for_an_address_is_an_obstacle() -> None:

@@ -19,7 +19,7 @@ from rebuilder.model.artifact import Resolution
 from rebuilder.network.http.address import Credentials
 from rebuilder.network.reach import Reach
 from rebuilder.network.resolver import UvResolver, UvSettings
-from tests.fakes.facts import MemoryFacts
+from tests.fakes.memo import MemoryMemo
 from tests.fakes.projects import make_sdist, make_wheel
 from tests.fakes.registry import JSON, Fault, Registry, redirect, server_error, too_many
 
@@ -28,13 +28,13 @@ CUT_OFF = datetime(2024, 2, 1, 12, 0, 0, tzinfo=UTC)
 BEFORE = datetime(2024, 1, 1, tzinfo=UTC)
 
 
-class Bench:
+class Harness:
     """A registry and a resolver; each ``resolver()`` is a new process' one with an empty uv cache."""
 
     def __init__(self, registry: Registry, directory: Path) -> None:
         self.registry = registry
         self.directory = directory
-        self.facts = MemoryFacts()
+        self.memo = MemoryMemo()
         self._made = 0
 
     def resolver(self, **changes: Any) -> UvResolver:
@@ -52,7 +52,7 @@ class Bench:
         fields |= changes
         fields.setdefault("reach", Reach([fields["index_url"]], fields["environment"]))
         fields.setdefault("credentials", Credentials(fields["environment"]))
-        return UvResolver(UvSettings(**fields), self.facts)
+        return UvResolver(UvSettings(**fields), self.memo)
 
     def resolve(self, *requirements: str, moment: datetime = CUT_OFF, **changes: Any) -> Resolution:
         """Ask a new resolver."""
@@ -60,12 +60,12 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+def harness(tmp_path: Path) -> Iterator[Harness]:
     """``a`` needs ``b``."""
     with Registry() as registry:
         registry.add(make_wheel("a", "1.0", requires=["b"]), uploaded=BEFORE)
         registry.add(make_wheel("b", "1.0"), uploaded=BEFORE)
-        yield Bench(registry, tmp_path)
+        yield Harness(registry, tmp_path)
 
 
 @pytest.mark.parametrize("path", ["/simple/a/", "/simple/b/", "/files/b/"])
@@ -85,19 +85,19 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     ],
     ids=["500", "503", "429", "401", "403", "reset", "hang", "truncated", "other JSON", "no JSON"],
 )
-def test_trouble_of_the_index_is_not_a_problem_of_the_release(bench: Bench, path: str, fault: Fault) -> None:
+def test_trouble_of_the_index_is_not_a_problem_of_the_release(harness: Harness, path: str, fault: Fault) -> None:
     """Whatever goes wrong on the network or in the index, no claim about releases comes of it."""
-    bench.registry.fault(path, fault, times=100)
+    harness.registry.fault(path, fault, times=100)
     with pytest.raises(UnavailableError, match="The index does not give uv what it needs to resolve a:"):
-        bench.resolve("a", http_seconds=1 if fault.hang else 20)
+        harness.resolve("a", http_seconds=1 if fault.hang else 20)
 
 
-def test_index_that_is_down_is_unavailable(bench: Bench) -> None:
+def test_index_that_is_down_is_unavailable(harness: Harness) -> None:
     """Nobody listens."""
     with Registry() as other:
         url = other.url
     with pytest.raises(UnavailableError, match="cannot be connected to"):
-        bench.resolve("a", index_url=url)
+        harness.resolve("a", index_url=url)
 
 
 @pytest.mark.parametrize(
@@ -122,12 +122,12 @@ def test_index_that_is_down_is_unavailable(bench: Bench) -> None:
         ("b" * 2000, "is malformed"),
     ],
 )
-def test_problems_are_sentences(bench: Bench, requirement: str, words: str) -> None:
+def test_problems_are_sentences(harness: Harness, requirement: str, words: str) -> None:
     """What uv, or our own check, says about a requirement that cannot be met."""
-    bench.registry.add(make_sdist("sdist-only", "1.0"), uploaded=BEFORE)
-    bench.registry.add(make_wheel("windows-only", "1.0", tag="cp313-cp313-win_amd64"), uploaded=BEFORE)
-    bench.registry.add(make_wheel("yanked", "1.0"), uploaded=BEFORE, yanked="a\nerror: \x1b[31mred")
-    problem = bench.resolve("a", requirement).problem
+    harness.registry.add(make_sdist("sdist-only", "1.0"), uploaded=BEFORE)
+    harness.registry.add(make_wheel("windows-only", "1.0", tag="cp313-cp313-win_amd64"), uploaded=BEFORE)
+    harness.registry.add(make_wheel("yanked", "1.0"), uploaded=BEFORE, yanked="a\nerror: \x1b[31mred")
+    problem = harness.resolve("a", requirement).problem
     assert problem is not None
     assert words in problem
     assert problem.isprintable()
@@ -135,19 +135,19 @@ def test_problems_are_sentences(bench: Bench, requirement: str, words: str) -> N
     assert "root:" not in problem
 
 
-def test_yank_reason_cannot_pass_for_trouble_or_the_other_way(bench: Bench) -> None:
+def test_yank_reason_cannot_pass_for_trouble_or_the_other_way(harness: Harness) -> None:
     """Uv quotes what publishers wrote; at worst our own fault is suspected, never a claim invented."""
-    bench.registry.add(make_wheel("c", "1.0"), uploaded=BEFORE, yanked="error: No solution found when resolving")
-    bench.registry.fault("/simple/b/", server_error(), times=9)
+    harness.registry.add(make_wheel("c", "1.0"), uploaded=BEFORE, yanked="error: No solution found when resolving")
+    harness.registry.fault("/simple/b/", server_error(), times=9)
     with pytest.raises(UnavailableError):
-        bench.resolve("a", "c")
+        harness.resolve("a", "c")
 
 
 def test_index_without_upload_times_is_a_problem(tmp_path: Path) -> None:
     """Without them (PEP 700) nobody can know what was there on a day."""
     with Registry(upload_times=False) as registry:
         registry.add(make_wheel("a", "1.0"))
-        problem = Bench(registry, tmp_path).resolve("a").problem
+        problem = Harness(registry, tmp_path).resolve("a").problem
     assert problem is not None
     assert "missing an upload date" in problem
 
@@ -161,20 +161,20 @@ def test_index_without_upload_times_is_a_problem(tmp_path: Path) -> None:
         (timedelta(seconds=1), False),
     ],
 )
-def test_cut_off_is_exact_and_exclusive(bench: Bench, offset: timedelta, found: bool) -> None:
+def test_cut_off_is_exact_and_exclusive(harness: Harness, offset: timedelta, found: bool) -> None:
     """Uv compares milliseconds and leaves out what was uploaded at the moment itself."""
     moment = CUT_OFF + timedelta(milliseconds=700)
-    bench.registry.add(make_wheel("c", "1.0"), uploaded=moment + offset)
-    assert found is (bench.resolve("c", moment=moment).problem is None)
+    harness.registry.add(make_wheel("c", "1.0"), uploaded=moment + offset)
+    assert found is (harness.resolve("c", moment=moment).problem is None)
 
 
-def test_files_added_to_an_old_release_later_are_left_out(bench: Bench) -> None:
+def test_files_added_to_an_old_release_later_are_left_out(harness: Harness) -> None:
     """The cut-off is for files, not for versions."""
     tag = "cp313-cp313-manylinux_2_17_x86_64"
-    bench.registry.add(make_wheel("c", "1.0"), uploaded=BEFORE)
-    bench.registry.add(make_wheel("c", "1.0", tag=tag), uploaded=CUT_OFF + timedelta(days=1))
-    assert ["c-1.0-py3-none-any.whl"] == [pin.filename for pin in bench.resolve("c").pins]
-    later = bench.resolve("c", moment=CUT_OFF + timedelta(days=2)).pins
+    harness.registry.add(make_wheel("c", "1.0"), uploaded=BEFORE)
+    harness.registry.add(make_wheel("c", "1.0", tag=tag), uploaded=CUT_OFF + timedelta(days=1))
+    assert ["c-1.0-py3-none-any.whl"] == [pin.filename for pin in harness.resolve("c").pins]
+    later = harness.resolve("c", moment=CUT_OFF + timedelta(days=2)).pins
     assert [f"c-1.0-{tag}.whl"] == [pin.filename for pin in later]
 
 
@@ -198,15 +198,15 @@ WHEELS = [
 ]
 
 
-def test_takes_the_wheel_that_uv_would_install(bench: Bench) -> None:
+def test_takes_the_wheel_that_uv_would_install(harness: Harness) -> None:
     """Installed with uv again and again, each time without the wheel it took before: our choice is the same."""
     left = list(WHEELS)
     while left:
         with Registry() as registry:
             for filename in left:
                 registry.add_file("c", filename, make_wheel("c", "1.0").data, uploaded=BEFORE)
-            pins = bench.resolve("c", index_url=registry.url).pins
-            installed = _installed_by_uv(registry, bench.directory / f"target-{len(left)}")
+            pins = harness.resolve("c", index_url=registry.url).pins
+            installed = _installed_by_uv(registry, harness.directory / f"target-{len(left)}")
             assert [installed] == [pin.filename for pin in pins] or not pins
             if installed is None:
                 break
@@ -229,7 +229,7 @@ def _installed_by_uv(registry: Registry, target: Path) -> str | None:
     return wheels[-1] if wheels else None
 
 
-def test_sees_no_settings_of_the_machine(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sees_no_settings_of_the_machine(harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither files in the working directory and home nor UV_ variables of ours reach uv."""
     (tmp_path / "uv.toml").write_text("this is not TOML")
     (tmp_path / "pyproject.toml").write_text("nor is this")
@@ -244,109 +244,109 @@ def test_sees_no_settings_of_the_machine(bench: Bench, tmp_path: Path, monkeypat
     }
     for name, value in hostile.items():
         monkeypatch.setenv(name, value)
-    assert ["a", "b"] == [pin.name for pin in bench.resolve("a", environment=hostile).pins]
+    assert ["a", "b"] == [pin.name for pin in harness.resolve("a", environment=hostile).pins]
 
 
-def test_proxy_of_the_machine_is_used(bench: Bench) -> None:
+def test_proxy_of_the_machine_is_used(harness: Harness) -> None:
     """With a proxy that is down nothing is reached: so it was asked."""
     with pytest.raises(UnavailableError):
-        bench.resolve("a", index_url="http://example.org/simple", environment={"HTTP_PROXY": "http://127.0.0.1:9"})
-    assert bench.resolve("a", environment={"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1"}).pins
+        harness.resolve("a", index_url="http://example.org/simple", environment={"HTTP_PROXY": "http://127.0.0.1:9"})
+    assert harness.resolve("a", environment={"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1"}).pins
 
 
-def test_credentials_work_and_stay_secret(bench: Bench, tmp_path: Path) -> None:
+def test_credentials_work_and_stay_secret(harness: Harness, tmp_path: Path) -> None:
     """From the index URL or from netrc; never in pins, problems or errors."""
-    bench.registry.credentials = "user:geheim"
-    secret = bench.registry.url.replace("http://", "http://user:geheim@")
-    resolution = bench.resolve("a", index_url=secret)
+    harness.registry.credentials = "user:geheim"
+    secret = harness.registry.url.replace("http://", "http://user:geheim@")
+    resolution = harness.resolve("a", index_url=secret)
     assert ["a", "b"] == [pin.name for pin in resolution.pins]
-    problem = bench.resolve("nope", index_url=secret).problem
-    bench.registry.fault("/", server_error(), times=9)
+    problem = harness.resolve("nope", index_url=secret).problem
+    harness.registry.fault("/", server_error(), times=9)
     with pytest.raises(UnavailableError) as caught:
-        bench.resolve("a", "a>0", index_url=secret)
-    assert "geheim" not in f"{resolution}{problem}{caught.value}{bench.facts}{bench.resolver(index_url=secret).name}"
-    bench.registry._faults.clear()
+        harness.resolve("a", "a>0", index_url=secret)
+    assert "geheim" not in f"{resolution}{problem}{caught.value}{harness.memo}{harness.resolver(index_url=secret).name}"
+    harness.registry._faults.clear()
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login user password geheim\n")
-    assert bench.resolve("a", "a>0", environment={"NETRC": str(netrc)}).pins
+    assert harness.resolve("a", "a>0", environment={"NETRC": str(netrc)}).pins
 
 
-def test_answer_is_remembered(bench: Bench) -> None:
+def test_answer_is_remembered(harness: Harness) -> None:
     """The same question in another order costs neither uv nor the index; another question does."""
-    first = bench.resolve("a", "b")
-    before = bench.registry.count()
-    assert first == bench.resolve("b", "a", "a")
-    assert before == bench.registry.count()
-    bench.resolve("b", "a", moment=CUT_OFF - timedelta(seconds=1))
-    assert before < bench.registry.count()
+    first = harness.resolve("a", "b")
+    before = harness.registry.count()
+    assert first == harness.resolve("b", "a", "a")
+    assert before == harness.registry.count()
+    harness.resolve("b", "a", moment=CUT_OFF - timedelta(seconds=1))
+    assert before < harness.registry.count()
 
 
-def test_what_may_still_change_is_not_remembered(bench: Bench) -> None:
+def test_what_may_still_change_is_not_remembered(harness: Harness) -> None:
     """A moment that has just passed, or is yet to come, and every problem."""
-    bench.resolve("a", moment=datetime.now(UTC) + timedelta(days=1))
-    bench.resolve("a", moment=datetime.now(UTC) - timedelta(minutes=1))
-    bench.resolve("nope")
-    assert {} == bench.facts.documents
+    harness.resolve("a", moment=datetime.now(UTC) + timedelta(days=1))
+    harness.resolve("a", moment=datetime.now(UTC) - timedelta(minutes=1))
+    harness.resolve("nope")
+    assert {} == harness.memo.documents
 
 
-def test_damaged_memory_is_ignored(bench: Bench) -> None:
+def test_damaged_memory_is_ignored(harness: Harness) -> None:
     """Another shape than ours counts as nothing."""
-    pins = bench.resolve("a").pins
-    for key in bench.facts.documents:
-        bench.facts.documents[key] = [{"name": "a"}]
-    assert pins == bench.resolve("a").pins
+    pins = harness.resolve("a").pins
+    for key in harness.memo.documents:
+        harness.memo.documents[key] = [{"name": "a"}]
+    assert pins == harness.resolve("a").pins
 
 
-def test_relative_addresses_in_the_index_are_completed(bench: Bench) -> None:
+def test_relative_addresses_in_the_index_are_completed(harness: Harness) -> None:
     """PEP 691 allows them, and redirected index pages too."""
-    bench.registry.fault("/simple/b/", redirect("/simple/b/"))
-    assert f"{bench.registry.base}/files/b/b-1.0-py3-none-any.whl" == bench.resolve("b").pins[0].url
+    harness.registry.fault("/simple/b/", redirect("/simple/b/"))
+    assert f"{harness.registry.base}/files/b/b-1.0-py3-none-any.whl" == harness.resolve("b").pins[0].url
 
 
-def test_time_limit(bench: Bench) -> None:
+def test_time_limit(harness: Harness) -> None:
     """Uv is ended, and it is not the release's fault."""
-    bench.registry.fault("/", Fault(hang=True), times=9)
+    harness.registry.fault("/", Fault(hang=True), times=9)
     with pytest.raises(UnavailableError, match="within 1 seconds"):
-        bench.resolve("a", seconds=1)
+        harness.resolve("a", seconds=1)
 
 
-def test_missing_uv_is_a_sentence(bench: Bench) -> None:
+def test_missing_uv_is_a_sentence(harness: Harness) -> None:
     """What to do, and no traceback."""
     with pytest.raises(BuildEnvironmentError, match=r"cannot be started from /nope/uv: No such file"):
-        bench.resolve("a", binary=Path("/nope/uv"))
+        harness.resolve("a", binary=Path("/nope/uv"))
 
 
-def test_unknown_machine_is_a_sentence(bench: Bench) -> None:
+def test_unknown_machine_is_a_sentence(harness: Harness) -> None:
     """Where no wheels are published."""
     with pytest.raises(UsageError, match="not for vax"):
-        bench.resolver(machine="vax")
+        harness.resolver(machine="vax")
 
 
-def test_nothing_is_left_behind(bench: Bench) -> None:
+def test_nothing_is_left_behind(harness: Harness) -> None:
     """Only uv's cache stays."""
-    bench.resolve("a")
-    assert ["uv"] == [path.name for path in (bench.directory / "1").iterdir()]
+    harness.resolve("a")
+    assert ["uv"] == [path.name for path in (harness.directory / "1").iterdir()]
 
 
-def test_files_elsewhere_are_not_asked_for(bench: Bench) -> None:
+def test_files_elsewhere_are_not_asked_for(harness: Harness) -> None:
     """An index may not send uv to another server of our own network: the sentence names it, and nobody was asked."""
     with Registry() as other:
         other.add(make_wheel("c", "1.0"), uploaded=BEFORE)
         wheel = next(iter(other._projects["c"]))
         page = {"meta": {"api-version": "1.1"}, "name": "c", "files": [moved(wheel, other)]}
-        bench.registry.serve("/simple/c/", json.dumps(page).encode(), JSON)
+        harness.registry.serve("/simple/c/", json.dumps(page).encode(), JSON)
         with pytest.raises(ForbiddenAddressError, match="was not asked"):
-            bench.resolve("c")
+            harness.resolve("c")
         assert 0 == other.count()
-        assert bench.resolve("c", reach=Reach([bench.registry.base, other.base])).pins
+        assert harness.resolve("c", reach=Reach([harness.registry.base, other.base])).pins
 
 
-def test_redirections_of_the_index_are_judged(bench: Bench) -> None:
+def test_redirections_of_the_index_are_judged(harness: Harness) -> None:
     """Nor by sending it on."""
     with Registry() as other:
-        bench.registry.fault("/simple/a/", redirect(f"{other.base}/simple/a/"), times=9)
+        harness.registry.fault("/simple/a/", redirect(f"{other.base}/simple/a/"), times=9)
         with pytest.raises(ForbiddenAddressError, match="was not asked"):
-            bench.resolve("a")
+            harness.resolve("a")
         assert 0 == other.count()
 
 

@@ -23,7 +23,7 @@ from tests.fakes.orders import order
 FILE = "idna-3.20-py3-none-any.whl"
 
 
-class Bench:
+class Harness:
     """A worker, its clock, and what it is looking at."""
 
     def __init__(self, ledger: Ledger) -> None:
@@ -67,15 +67,15 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+def harness(tmp_path: Path) -> Iterator[Harness]:
     """One task in the queue, and a worker who has not begun."""
     with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
-        yield Bench(ledger)
+        yield Harness(ledger)
 
 
-def lose_answers(monkeypatch: pytest.MonkeyPatch, bench: Bench, name: str, *, done: bool, times: int = 1) -> None:
+def lose_answers(monkeypatch: pytest.MonkeyPatch, harness: Harness, name: str, *, done: bool, times: int = 1) -> None:
     """Let the next calls of a method of the queue fail, though what was asked for was done, or before it was."""
-    real, left = getattr(bench.ledger.queue, name), [times]
+    real, left = getattr(harness.ledger.queue, name), [times]
 
     def lossy(*arguments: Any, **named: Any) -> Any:
         if left[0] == 0:
@@ -85,60 +85,60 @@ def lose_answers(monkeypatch: pytest.MonkeyPatch, bench: Bench, name: str, *, do
             real(*arguments, **named)
         raise StoreError("The ledger has lost its connection.")
 
-    monkeypatch.setattr(bench.ledger.queue, name, lossy)
+    monkeypatch.setattr(harness.ledger.queue, name, lossy)
 
 
-def test_a_task_is_done(bench: Bench) -> None:
+def test_a_task_is_done(harness: Harness) -> None:
     """What was found waits for its signature, and the queue is empty."""
-    assert [True, False] == [bench.worker.step() for _ in range(2)]
-    [(number, report)] = bench.ledger.unsigned(9)
+    assert [True, False] == [harness.worker.step() for _ in range(2)]
+    [(number, report)] = harness.ledger.unsigned(9)
     assert (1, FILE) == (number, report.artifact.filename)
-    assert (None, []) == (bench.tries(), bench.given_up())
+    assert (None, []) == (harness.tries(), harness.given_up())
 
 
-def test_no_room_no_work(bench: Bench) -> None:
+def test_no_room_no_work(harness: Harness) -> None:
     """Nothing is begun on a full disk."""
-    bench.worker.room = lambda: "The disk is full."
-    assert not bench.worker.step()
-    assert 0 == bench.tries()
+    harness.worker.room = lambda: "The disk is full."
+    assert not harness.worker.step()
+    assert 0 == harness.tries()
 
 
-def test_a_full_disk_is_told_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_disk_is_told_once(harness: Harness, caplog: pytest.LogCaptureFixture) -> None:
     """A worker asks every second; a log that fills the disk would not help."""
     caplog.set_level("INFO", "rebuilder.worker")
     troubles = iter(("1 byte free", "2 bytes free", None, "1 byte free"))
-    bench.worker.room = lambda: next(troubles)
+    harness.worker.room = lambda: next(troubles)
     for _ in range(4):
-        bench.worker.step()
+        harness.worker.step()
     told = [each for each in caplog.records if each.levelname in {"INFO", "WARNING"}]
     full = [each for each in told if "1 byte free" in each.getMessage()]
     assert (2, told[0], told[-1]) == (len(full), *full)
     assert not [each for each in told if "2 bytes free" in each.getMessage()]
 
 
-def test_a_release_that_is_gone(bench: Bench) -> None:
+def test_a_release_that_is_gone(harness: Harness) -> None:
     """It is taken out of the queue; that is neither an alarm nor our failure."""
-    bench.failing(UsageError("There is no version 3.20."))
-    assert bench.worker.step()
-    assert (None, [], []) == (bench.tries(), bench.given_up(), bench.verifications())
+    harness.failing(UsageError("There is no version 3.20."))
+    assert harness.worker.step()
+    assert (None, [], []) == (harness.tries(), harness.given_up(), harness.verifications())
 
 
 @pytest.mark.parametrize("error", [StoreError("The disk is full."), ZeroDivisionError("a defect")])
-def test_our_failure_is_tried_again_and_given_up_at_last(bench: Bench, error: Exception) -> None:
+def test_our_failure_is_tried_again_and_given_up_at_last(harness: Harness, error: Exception) -> None:
     """Later each time; then it is an alarm, which names the file."""
-    bench.failing(error)
+    harness.failing(error)
     waits = []
-    while bench.tries() is not None:
-        before = bench.clock.time
-        while not bench.worker.step():
-            bench.passes(minutes=1)
-        waits.append((bench.clock.time - before) / timedelta(minutes=1))
+    while harness.tries() is not None:
+        before = harness.clock.time
+        while not harness.worker.step():
+            harness.passes(minutes=1)
+        waits.append((harness.clock.time - before) / timedelta(minutes=1))
     assert [0, 1, 5, 30, 120, 720] == waits
-    [sentence] = bench.given_up()
+    [sentence] = harness.given_up()
     assert sentence.startswith(f"{FILE} could not be tried 6 times")
 
 
-def test_what_ends_every_worker_is_given_up(bench: Bench) -> None:
+def test_what_ends_every_worker_is_given_up(harness: Harness) -> None:
     """A task that each of its workers dies of does not go round for ever."""
 
     class KilledError(BaseException):
@@ -147,80 +147,80 @@ def test_what_ends_every_worker_is_given_up(bench: Bench) -> None:
     def die(_: Subject) -> None:
         raise KilledError
 
-    bench.ecosystem.during = die
+    harness.ecosystem.during = die
     deaths = 0
-    while bench.tries() is not None:
+    while harness.tries() is not None:
         owner = f"worker {deaths}"
         try:
-            bench.another(owner).step()
+            harness.another(owner).step()
         except KilledError:
             deaths += 1
-        bench.ledger.queue.release(owner, bench.clock.time)
-        bench.passes(minutes=1)
+        harness.ledger.queue.release(owner, harness.clock.time)
+        harness.passes(minutes=1)
     assert 21 == deaths
-    assert [f"{FILE} could not be tried 21 times; the last reason: Its worker died 21 times."] == bench.given_up()
+    assert [f"{FILE} could not be tried 21 times; the last reason: Its worker died 21 times."] == harness.given_up()
 
 
-def test_an_answer_that_got_lost(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_got_lost(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     """The result was kept though nobody said so: saying it again is not an error, and nothing is done twice."""
-    lose_answers(monkeypatch, bench, "complete", done=True)
-    assert bench.worker.step()
-    assert ([("examined", "unsupported")], None, [1.0]) == (bench.verifications(), bench.tries(), bench.waits)
+    lose_answers(monkeypatch, harness, "complete", done=True)
+    assert harness.worker.step()
+    assert ([("examined", "unsupported")], None, [1.0]) == (harness.verifications(), harness.tries(), harness.waits)
 
 
-def test_a_ledger_that_is_away_for_a_moment_costs_no_build(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ledger_that_is_away_for_a_moment_costs_no_build(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was found is written when it is back."""
-    lose_answers(monkeypatch, bench, "complete", done=False, times=3)
-    assert bench.worker.step()
-    assert ([("examined", "unsupported")], [1.0, 2.0, 5.0]) == (bench.verifications(), bench.waits)
+    lose_answers(monkeypatch, harness, "complete", done=False, times=3)
+    assert harness.worker.step()
+    assert ([("examined", "unsupported")], [1.0, 2.0, 5.0]) == (harness.verifications(), harness.waits)
 
 
 @pytest.mark.parametrize("done", [True, False])
 def test_no_task_stays_with_a_worker_who_is_not_at_it(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, *, done: bool
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, *, done: bool
 ) -> None:
     """The ledger was away when the task was to be put back, or was taken: the worker lives, and lets go of it."""
-    bench.failing(StoreError("The disk is full."))
-    lose_answers(monkeypatch, bench, "claim" if done else "put_back", done=done)
+    harness.failing(StoreError("The disk is full."))
+    lose_answers(monkeypatch, harness, "claim" if done else "put_back", done=done)
     with pytest.raises(StoreError, match="lost its connection"):
-        bench.worker.step()
-    bench.ecosystem.during = lambda _: None
-    assert {"a"} == bench.ledger.queue.owners()
-    assert not bench.worker.step()
-    assert (set(), 1) == (bench.ledger.queue.owners(), bench.tries())
-    bench.passes(seconds=1)
-    assert bench.worker.step()
-    assert ("examined", "unsupported") == bench.verifications()[-1]
+        harness.worker.step()
+    harness.ecosystem.during = lambda _: None
+    assert {"a"} == harness.ledger.queue.owners()
+    assert not harness.worker.step()
+    assert (set(), 1) == (harness.ledger.queue.owners(), harness.tries())
+    harness.passes(seconds=1)
+    assert harness.worker.step()
+    assert ("examined", "unsupported") == harness.verifications()[-1]
 
 
-def test_stopping_gives_back_and_counts_nothing(bench: Bench) -> None:
+def test_stopping_gives_back_and_counts_nothing(harness: Harness) -> None:
     """Another worker has it at once."""
-    bench.ecosystem.during = lambda _: bench.worker.give_back()
-    assert bench.worker.step()
-    assert (0, set()) == (bench.tries(), bench.ledger.queue.owners())
-    assert not bench.worker.step(), "it was stopped"
-    bench.ecosystem.during = lambda _: None
-    assert bench.another("b").step()
-    assert [("abandoned", None), ("examined", "unsupported")] == bench.verifications()
+    harness.ecosystem.during = lambda _: harness.worker.give_back()
+    assert harness.worker.step()
+    assert (0, set()) == (harness.tries(), harness.ledger.queue.owners())
+    assert not harness.worker.step(), "it was stopped"
+    harness.ecosystem.during = lambda _: None
+    assert harness.another("b").step()
+    assert [("abandoned", None), ("examined", "unsupported")] == harness.verifications()
 
 
-def interrupted(bench: Bench) -> Callable[[Subject], None]:
+def interrupted(harness: Harness) -> Callable[[Subject], None]:
     """While ``a`` is looking, its lease runs out and ``b`` does the same task from start to end."""
 
     def during(_: Subject) -> None:
-        bench.ecosystem.during = lambda _: None
-        bench.passes(minutes=2)
-        other = bench.another("b")
+        harness.ecosystem.during = lambda _: None
+        harness.passes(minutes=2)
+        other = harness.another("b")
         assert not other.step(), "the task rests for a moment"
-        bench.passes(seconds=1)
+        harness.passes(seconds=1)
         assert other.step()
 
     return during
 
 
-def test_a_lost_lease_leaves_one_result(bench: Bench) -> None:
+def test_a_lost_lease_leaves_one_result(harness: Harness) -> None:
     """What the slow one found is dropped, and does not look as if it went on."""
-    bench.ecosystem.during = interrupted(bench)
-    assert bench.worker.step()
-    assert [("examined", "unsupported"), ("abandoned", None)] == bench.verifications()
-    assert (None, []) == (bench.tries(), bench.given_up())
+    harness.ecosystem.during = interrupted(harness)
+    assert harness.worker.step()
+    assert [("examined", "unsupported"), ("abandoned", None)] == harness.verifications()
+    assert (None, []) == (harness.tries(), harness.given_up())

@@ -17,7 +17,7 @@ from rebuilder.network.http.fetcher import HttpFetcher
 from rebuilder.network.reach import Reach
 from rebuilder.network.resolver import UvResolver, UvSettings
 from rebuilder.store.blobs import DiskBlobs
-from tests.fakes.facts import MemoryFacts
+from tests.fakes.memo import MemoryMemo
 
 JSON = "application/vnd.pypi.simple.v1+json"
 IDNA = "946d195a0d259cbba61165e88e65941f16e9b36ea6ddb97f00452bae8b1287d3"
@@ -70,7 +70,7 @@ def test_resolution_as_of_a_day(settings: IndexSettings, tmp_path: Path) -> None
             machine="x86_64",
             reach=Reach([settings.index_url], os.environ),
         ),
-        MemoryFacts(),
+        MemoryMemo(),
     )
     moment = datetime(2025, 3, 5, 20, 5, tzinfo=UTC)
     resolution = resolver.resolve(["hatchling==1.27.0"], python_version="3.13", not_after=moment)

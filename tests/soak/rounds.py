@@ -119,9 +119,9 @@ class Round:
         later = FixedClock(datetime.now(UTC) + timedelta(days=2))
         before = sum(1 for _ in leftovers(self.installation))
         with Ledger.open(self.place) as ledger:
-            owners = ledger._database.liveness
-            if isinstance(owners, SessionLiveness):
-                owners.grace_seconds = 0  # nobody is on the way back any more
+            liveness = ledger._database.liveness
+            if isinstance(liveness, SessionLiveness):
+                liveness.grace_seconds = 0  # nobody is on the way back any more
             Housekeeping(self.installation.store, ledger, timedelta(days=365), later).step()
         Writer(self.installation.site).sweep(later.time)
         self.events["temporary files before housekeeping"] += before

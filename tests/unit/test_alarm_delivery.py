@@ -46,11 +46,11 @@ def sender() -> Iterator[FakeSender]:
 
 @pytest.fixture
 def make(ledger: Ledger, clock: FixedClock, sender: FakeSender) -> Make:
-    """Makes a delivery to one target, ``desk``, or to others."""
+    """Makes a delivery to one target, ``team``, or to others."""
 
     def made(*names: str, suppress: tuple[Suppression, ...] = (), seconds: float = 30, **fields: object) -> Delivery:
         target = Target.model_validate({"webhook": ADDRESS, "secret": "s3cret", **fields})
-        settings = AlarmSettings(targets=dict.fromkeys(names or ("desk",), target), suppress=suppress)
+        settings = AlarmSettings(targets=dict.fromkeys(names or ("team",), target), suppress=suppress)
         return Delivery(ledger, settings, sender, clock, site="https://example.org/", seconds=seconds)
 
     return made
@@ -75,7 +75,7 @@ def test_an_alarm_is_told_once(ledger: Ledger, make: Make, sender: FakeSender) -
     delivery = make()
     assert [1, 0, 0] == [delivery.step() for _ in range(3)]
     [(name, message)] = sender.taken
-    assert ("desk", "rebuilder: 1 alarm (page)", Severity.PAGE, False) == (
+    assert ("team", "rebuilder: 1 alarm (page)", Severity.PAGE, False) == (
         name,
         message.title,
         message.severity,
@@ -156,13 +156,13 @@ def test_suppressed_alarms_are_told_afterwards(
 def test_suppression_holds_for_retries_too(ledger: Ledger, make: Make, sender: FakeSender, clock: FixedClock) -> None:
     """What could not be told before the window began is not told within it, and no try is lost."""
     delivery = make(suppress=(Suppression(window="sat-sun 12:01-23:59"),))
-    sender.refusing = {"desk"}
+    sender.refusing = {"team"}
     ledger.raise_alarm(waits())
     assert 0 == delivery.step()
     sender.refusing.clear()
     clock.time += timedelta(minutes=2)
     assert 0 == delivery.step()
-    assert ["desk"] == sender.asked
+    assert ["team"] == sender.asked
     clock.time = datetime(2026, 11, 9, tzinfo=UTC)
     assert 1 == delivery.step()
 
@@ -172,7 +172,7 @@ def test_failures_are_tried_less_and_less_often_and_then_not(
 ) -> None:
     """After the last wait the target is said to be dead; another alarm is tried all the same."""
     delivery = make()
-    sender.refusing = {"desk"}
+    sender.refusing = {"team"}
     ledger.raise_alarm(alarm())
     for number, wait in enumerate(BACK_OFF, start=1):
         assert 0 == delivery.step()
@@ -180,10 +180,10 @@ def test_failures_are_tried_less_and_less_often_and_then_not(
         assert 0 == delivery.step()
         assert number == len(sender.asked)
         clock.time += timedelta(seconds=1)
-    trouble = "The webhook of the target desk answered 500."
-    assert [Undelivered(target="desk", alarms=1, given_up=False, trouble=trouble)] == ledger.alarm_book.undelivered()
+    trouble = "The webhook of the target team answered 500."
+    assert [Undelivered(target="team", alarms=1, given_up=False, trouble=trouble)] == ledger.alarm_book.undelivered()
     delivery.step()
-    assert [Undelivered(target="desk", alarms=1, given_up=True, trouble=trouble)] == ledger.alarm_book.undelivered()
+    assert [Undelivered(target="team", alarms=1, given_up=True, trouble=trouble)] == ledger.alarm_book.undelivered()
     clock.time += timedelta(days=30)
     delivery.step()
     assert len(BACK_OFF) + 1 == len(sender.asked)
@@ -197,7 +197,7 @@ def test_the_same_message_has_the_same_number(
 ) -> None:
     """A receiver that took a message and could not say so gets it again under the same number."""
     delivery = make()
-    sender.refusing = {"desk"}
+    sender.refusing = {"team"}
     ledger.raise_alarm(alarm())
     delivery.step()
     sender.refusing.clear()
@@ -244,12 +244,12 @@ def test_a_hanging_target_holds_up_nobody(ledger: Ledger, make: Make, sender: Fa
 
 def test_secrets_stay_secret(ledger: Ledger, make: Make, sender: FakeSender, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever a library says when it fails: addresses are in no log and not in the ledger."""
-    sender.broken = {"desk"}
+    sender.broken = {"team"}
     ledger.raise_alarm(alarm())
     with caplog.at_level(logging.DEBUG):
         make().step()
     [undelivered] = ledger.alarm_book.undelivered()
-    expected = "Telling the target desk failed in a way that was not foreseen (ValueError)."
+    expected = "Telling the target team failed in a way that was not foreseen (ValueError)."
     assert expected == undelivered.trouble
     assert expected in caplog.text
     assert not any(secret in caplog.text for secret in ("hunter2", "t0ken", "s3cret"))

@@ -123,11 +123,11 @@ def test_targets_that_were_not_told_are_named(
     """Whoever looks learns that nobody else was told."""
     fill(config, gone=0)
     with Ledger.open(config.ledger_place) as ledger:
-        ledger.alarm_book.fill({"desk": tuple(Severity)}, lambda _: False, NOW)
-        [notice] = ledger.alarm_book.due(NOW, 10, targets=["desk"])
+        ledger.alarm_book.fill({"team": tuple(Severity)}, lambda _: False, NOW)
+        [notice] = ledger.alarm_book.due(NOW, 10, targets=["team"])
         ledger.alarm_book.failed([notice.id], "It answered 500.", None if dead else NOW)
     show(config, as_json=False, all=False)
-    assert f"! desk was not told about 1 alarm; {expected}: It answered 500.\n" in capsys.readouterr().out
+    assert f"! team was not told about 1 alarm; {expected}: It answered 500.\n" in capsys.readouterr().out
 
 
 def test_a_ledger_that_is_not_there_has_no_alarms_to_tell_of(config: Config) -> None:

@@ -23,8 +23,8 @@ from rebuilder.model.provenance import RegistrySignature
 from rebuilder.model.value import sha256_hex
 from rebuilder.model.verdict import Verdict
 from tests.fakes.blobs import MemoryBlobs
-from tests.fakes.facts import MemoryFacts
 from tests.fakes.fetcher import FakeFetcher
+from tests.fakes.memo import MemoryMemo
 
 SHA512 = hashlib.sha512(b"tarball").digest()
 SRI = "sha512-" + base64.b64encode(SHA512).decode()
@@ -161,7 +161,7 @@ class World:
         self.opened = 0
         environment = {"NPM_CONFIG_REGISTRY": "https://mirror.example/npm/"}
         self._settings = NpmProcess(environment, directory=self.blobs.path(self.blobs.put(b"")).parent)
-        self.npm = Npm(self._access, blobs=self.blobs, memo=MemoryFacts())
+        self.npm = Npm(self._access, blobs=self.blobs, memo=MemoryMemo())
 
     def _access(self) -> Access:
         self.opened += 1

@@ -19,7 +19,7 @@ from tests.fakes.repositories import TIME, Repository, make_repository
 
 
 @dataclass
-class Bench:
+class Harness:
     """A repository to check out of, and files for the program."""
 
     directory: Path
@@ -59,52 +59,52 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def harness(tmp_path: Path) -> Harness:
     """A repository with two commits."""
     repository = make_repository(tmp_path / "project")
     repository.commit({"src/pkg/__init__.py": "", "src/pkg.x": "", "src/pkg-x": "", "bin/tool*": "#!/bin/sh\n"})
     (repository.path / "link").symlink_to("bin/tool")
     repository.commit({"README": "Hello again\n"})
-    return Bench(tmp_path, repository)
+    return Harness(tmp_path, repository)
 
 
 @pytest.mark.parametrize("annotated", [False, True])
 @pytest.mark.parametrize("shallow", [False, True])
-def test_git_sees_what_it_would_in_a_clone(bench: Bench, *, annotated: bool, shallow: bool) -> None:
+def test_git_sees_what_it_would_in_a_clone(harness: Harness, *, annotated: bool, shallow: bool) -> None:
     """The commit, its tag, a clean work tree, sound objects."""
-    bench.repository.tag("v1.2", annotated=annotated)
-    found = bench.checkout(*(("--shallow",) if shallow else ()))
-    sha = bench.repository.git("rev-parse", "HEAD")
+    harness.repository.tag("v1.2", annotated=annotated)
+    found = harness.checkout(*(("--shallow",) if shallow else ()))
+    sha = harness.repository.git("rev-parse", "HEAD")
     assert sha == found.git("rev-parse", "HEAD")
     assert f"v1.2-0-g{sha[:7]}" == found.git("describe", "--tags", "--long", "--dirty")
     assert "" == found.git("status", "--porcelain", "--untracked-files=all", "--ignored")
     assert ("tag" if annotated else "commit") == found.git("cat-file", "-t", "v1.2")
-    assert bench.repository.git("rev-parse", "v1.2") == found.git("rev-parse", "v1.2")
+    assert harness.repository.git("rev-parse", "v1.2") == found.git("rev-parse", "v1.2")
     assert str(shallow).lower() == found.git("rev-parse", "--is-shallow-repository")
     assert f"{sha} Change" == found.git("log", "--format=%H %s")
-    assert bench.repository.git("ls-files", "--stage") == found.git("ls-files", "--stage")
+    assert harness.repository.git("ls-files", "--stage") == found.git("ls-files", "--stage")
     found.git("fsck", "--strict")
     assert "HEAD" == found.git("rev-parse", "--abbrev-ref", "HEAD")
-    assert not (bench.root / ".git" / "hooks").exists()
-    assert not (bench.root / ".git" / "logs").exists()
+    assert not (harness.root / ".git" / "hooks").exists()
+    assert not (harness.root / ".git" / "logs").exists()
 
 
-def test_files_are_those_of_the_commit(bench: Bench) -> None:
+def test_files_are_those_of_the_commit(harness: Harness) -> None:
     """Content, links, executable bits, and one time for all."""
-    bench.checkout()
-    assert "Hello again\n" == (bench.root / "README").read_text()
-    assert Path("bin/tool") == (bench.root / "link").readlink()
-    assert 0o755 == stat.S_IMODE((bench.root / "bin/tool").stat().st_mode)
-    assert 0o644 == stat.S_IMODE((bench.root / "README").stat().st_mode)
-    inside = [each for each in bench.root.rglob("*") if ".git" not in each.parts]
-    assert {TIME * 10**9} == {each.lstat().st_mtime_ns for each in (bench.root, *inside)}
+    harness.checkout()
+    assert "Hello again\n" == (harness.root / "README").read_text()
+    assert Path("bin/tool") == (harness.root / "link").readlink()
+    assert 0o755 == stat.S_IMODE((harness.root / "bin/tool").stat().st_mode)
+    assert 0o644 == stat.S_IMODE((harness.root / "README").stat().st_mode)
+    inside = [each for each in harness.root.rglob("*") if ".git" not in each.parts]
+    assert {TIME * 10**9} == {each.lstat().st_mtime_ns for each in (harness.root, *inside)}
 
 
-def test_umask_branch_and_origin_are_given(bench: Bench) -> None:
+def test_umask_branch_and_origin_are_given(harness: Harness) -> None:
     """What depends on the machine that published is an input; times are the commit's."""
-    found = bench.checkout("--umask", "0002", "--branch", "main", "--origin", "urn:x")
-    assert {TIME} == {(bench.root / each).stat().st_mtime for each in ("README", "src", "run.sh")}
-    assert (0o664, 0o775) == tuple(stat.S_IMODE((bench.root / each).stat().st_mode) for each in ("README", "run.sh"))
+    found = harness.checkout("--umask", "0002", "--branch", "main", "--origin", "urn:x")
+    assert {TIME} == {(harness.root / each).stat().st_mtime for each in ("README", "src", "run.sh")}
+    assert (0o664, 0o775) == tuple(stat.S_IMODE((harness.root / each).stat().st_mode) for each in ("README", "run.sh"))
     assert ("main", "urn:x") == (
         found.git("rev-parse", "--abbrev-ref", "HEAD"),
         found.git("config", "remote.origin.url"),
@@ -112,49 +112,51 @@ def test_umask_branch_and_origin_are_given(bench: Bench) -> None:
     assert "" == found.git("status", "--porcelain")
 
 
-def test_first_commit_is_not_shallow(bench: Bench) -> None:
+def test_first_commit_is_not_shallow(harness: Harness) -> None:
     """It has no parents to miss."""
-    found = bench.checkout("--shallow", sha="HEAD~2")
+    found = harness.checkout("--shallow", sha="HEAD~2")
     assert "false" == found.git("rev-parse", "--is-shallow-repository")
     assert "" == found.git("status", "--porcelain")
 
 
-def test_line_ends_and_identifiers_are_as_git_would_write_them(bench: Bench) -> None:
+def test_line_ends_and_identifiers_are_as_git_would_write_them(harness: Harness) -> None:
     """A clone applies .gitattributes; so does this, and the tree still is the commit's."""
-    bench.repository.commit({".gitattributes": "*.txt text eol=crlf\n*.c ident\n", "a.txt": "1\n2\n", "a.c": "$Id$\n"})
-    found = bench.checkout()
-    assert b"1\r\n2\r\n" == (bench.root / "a.txt").read_bytes()
-    assert (bench.root / "a.c").read_text().startswith("$Id: ")
+    harness.repository.commit(
+        {".gitattributes": "*.txt text eol=crlf\n*.c ident\n", "a.txt": "1\n2\n", "a.c": "$Id$\n"}
+    )
+    found = harness.checkout()
+    assert b"1\r\n2\r\n" == (harness.root / "a.txt").read_bytes()
+    assert (harness.root / "a.c").read_text().startswith("$Id: ")
     assert "" == found.git("status", "--porcelain")
 
 
-def test_files_that_git_takes_for_changed_are_told(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_that_git_takes_for_changed_are_told(harness: Harness, capsys: pytest.CaptureFixture[str]) -> None:
     """Content that its own attributes would change on the way in is no reason to stop."""
-    bench.repository.commit({"a.txt": b"1\r\n"})
-    (bench.repository.path / ".gitattributes").write_text("*.txt text\n")
-    bench.repository.git("add", ".gitattributes")
-    bench.repository.git("commit", "--quiet", "-m", "Attributes")
-    bench.checkout()
+    harness.repository.commit({"a.txt": b"1\r\n"})
+    (harness.repository.path / ".gitattributes").write_text("*.txt text\n")
+    harness.repository.git("add", ".gitattributes")
+    harness.repository.git("commit", "--quiet", "-m", "Attributes")
+    harness.checkout()
     assert "git takes 1 files for changed, because of .gitattributes" in capsys.readouterr().out
 
 
-def test_submodules_are_empty_directories(bench: Bench) -> None:
+def test_submodules_are_empty_directories(harness: Harness) -> None:
     """As in a clone without them."""
-    bench.repository.git("update-index", "--add", "--cacheinfo", f"160000,{'2' * 40},lib/sub")
-    bench.repository.git("commit", "--quiet", "-m", "Sub")
-    found = bench.checkout()
-    assert [] == list((bench.root / "lib" / "sub").iterdir())
+    harness.repository.git("update-index", "--add", "--cacheinfo", f"160000,{'2' * 40},lib/sub")
+    harness.repository.git("commit", "--quiet", "-m", "Sub")
+    found = harness.checkout()
+    assert [] == list((harness.root / "lib" / "sub").iterdir())
     assert "" == found.git("status", "--porcelain")
     assert f"160000 commit {'2' * 40}\tlib/sub" == found.git("ls-tree", "HEAD", "lib/sub")
 
 
 @pytest.mark.parametrize("name", [b"line\nend", b"\xff\xfe", b'"q"', b" x ", "ünï".encode()])
-def test_odd_names(bench: Bench, name: bytes) -> None:
+def test_odd_names(harness: Harness, name: bytes) -> None:
     """Any name git takes comes out as it went in."""
-    blob = bench.repository.object("blob", b"x")
-    sha = bench.repository.odd_commit(("100644", name, blob))
-    found = bench.checkout(sha=sha)
-    assert b"x" == (bench.root / os.fsdecode(name)).read_bytes()
+    blob = harness.repository.object("blob", b"x")
+    sha = harness.repository.odd_commit(("100644", name, blob))
+    found = harness.checkout(sha=sha)
+    assert b"x" == (harness.root / os.fsdecode(name)).read_bytes()
     assert "" == found.git("status", "--porcelain")
 
 
@@ -180,80 +182,80 @@ def repacked(path: Path, change: str) -> None:
             archive.addfile(info, io.BytesIO(data))
 
 
-def test_packing_again_is_no_change(bench: Bench) -> None:
+def test_packing_again_is_no_change(harness: Harness) -> None:
     """The bytes of the archive do not count, what is in it does."""
-    (bench.repository.path / "link").unlink()
-    bench.repository.commit({})
-    arguments = bench.fetch()
-    repacked(bench.directory / "a.tar", "nothing")
+    (harness.repository.path / "link").unlink()
+    harness.repository.commit({})
+    arguments = harness.fetch()
+    repacked(harness.directory / "a.tar", "nothing")
     assert 0 == main([*arguments])
 
 
 @pytest.mark.parametrize("change", ["added", "removed", "content", "mode", "renamed"])
-def test_other_files_are_not_the_commit(bench: Bench, capsys: pytest.CaptureFixture[str], change: str) -> None:
+def test_other_files_are_not_the_commit(harness: Harness, capsys: pytest.CaptureFixture[str], change: str) -> None:
     """Whatever differs, the tree has another name; that is refused with an exit code of its own."""
-    (bench.repository.path / "link").unlink()
-    bench.repository.commit({})
-    arguments = bench.fetch()
-    repacked(bench.directory / "a.tar", change)
+    (harness.repository.path / "link").unlink()
+    harness.repository.commit({})
+    arguments = harness.fetch()
+    repacked(harness.directory / "a.tar", change)
     assert NOT_THE_COMMIT == main([*arguments])
     assert "but the commit" in capsys.readouterr().err
-    assert not (bench.root / "README").exists()
+    assert not (harness.root / "README").exists()
 
 
-def test_other_commit_objects_are_refused(bench: Bench) -> None:
+def test_other_commit_objects_are_refused(harness: Harness) -> None:
     """One flipped byte is another commit; a tag of another commit is not this one's."""
-    bench.repository.tag("v1", annotated=True)
-    arguments = bench.fetch()
-    tag = bench.directory / "tag0"
+    harness.repository.tag("v1", annotated=True)
+    arguments = harness.fetch()
+    tag = harness.directory / "tag0"
     right = tag.read_bytes()
     tag.write_bytes(b"object " + b"1" * 40 + right[47:])
     assert NOT_THE_COMMIT == main([*arguments])
-    raw = bytearray((bench.directory / "commit").read_bytes())
+    raw = bytearray((harness.directory / "commit").read_bytes())
     raw[-2] ^= 1
-    (bench.directory / "commit").write_bytes(raw)
+    (harness.directory / "commit").write_bytes(raw)
     assert NOT_THE_COMMIT == main([*arguments])
 
 
 @pytest.mark.parametrize("name", ["../../x", "a..b", "", "x.lock", "a b"])
-def test_names_that_no_tag_has(bench: Bench, name: str) -> None:
+def test_names_that_no_tag_has(harness: Harness, name: str) -> None:
     """Git says no, in a sentence; nothing is written elsewhere."""
-    assert GIT_FAILED == main([*bench.fetch(), f"--tag={name}"])
+    assert GIT_FAILED == main([*harness.fetch(), f"--tag={name}"])
 
 
 @pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", ".git/config", ".GIT/hooks/x", "a//b", "d/" * 300 + "x"])
-def test_archives_that_lead_elsewhere(bench: Bench, capsys: pytest.CaptureFixture[str], name: str) -> None:
+def test_archives_that_lead_elsewhere(harness: Harness, capsys: pytest.CaptureFixture[str], name: str) -> None:
     """Refused by name, before anything is written."""
-    arguments = bench.fetch()
-    with tarfile.open(bench.directory / "a.tar", "w") as archive:
+    arguments = harness.fetch()
+    with tarfile.open(harness.directory / "a.tar", "w") as archive:
         archive.addfile(tarfile.TarInfo(name))
     assert MALFORMED == main([*arguments])
     assert "is not a path" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", [tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.DIRTYPE])
-def test_members_no_commit_holds(bench: Bench, kind: bytes) -> None:
+def test_members_no_commit_holds(harness: Harness, kind: bytes) -> None:
     """Hard links, devices and plain directories."""
-    arguments = bench.fetch()
+    arguments = harness.fetch()
     info = tarfile.TarInfo("x")
     info.type, info.linkname = kind, "README"
-    with tarfile.open(bench.directory / "a.tar", "w") as archive:
+    with tarfile.open(harness.directory / "a.tar", "w") as archive:
         archive.addfile(info)
     assert MALFORMED == main([*arguments])
 
 
 @pytest.mark.parametrize("data", [b"", b"x" * 600, b"\x1f\x8b\x08"])
-def test_no_archive_at_all(bench: Bench, data: bytes) -> None:
+def test_no_archive_at_all(harness: Harness, data: bytes) -> None:
     """Rubbish ends in a sentence, cut short or not."""
-    arguments = bench.fetch()
-    whole = (bench.directory / "a.tar").read_bytes()
+    arguments = harness.fetch()
+    whole = (harness.directory / "a.tar").read_bytes()
     for each in (data, whole[:1500]):
-        (bench.directory / "a.tar").write_bytes(each)
+        (harness.directory / "a.tar").write_bytes(each)
         assert main([*arguments]) in {MALFORMED, NOT_THE_COMMIT}
 
 
-def test_environment_without_git(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_environment_without_git(harness: Harness, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Said before anything is done."""
-    arguments = bench.fetch()
+    arguments = harness.fetch()
     monkeypatch.setenv("PATH", str(tmp_path))
     assert NO_GIT == main([*arguments])

@@ -17,7 +17,7 @@ from rebuilder.service.schedules.reading import read_file
 from rebuilder.service.schedules.watch import Watch
 from rebuilder.store.ledger import Ledger
 from tests.fakes.clock import FixedClock
-from tests.fakes.facts import MemoryFacts
+from tests.fakes.memo import MemoryMemo
 
 EXAMPLES = Path(__file__).parent.parent.parent / "schedules" / "examples"
 RECIPE = """
@@ -40,10 +40,10 @@ def written(path: Path, version: str = "1.0", letter: str = "a") -> None:
     path.write_text(RECIPE.format(version=version, commit="c" * 40, sha256=letter * 64))
 
 
-def generic(facts: MemoryFacts) -> Generic:
+def generic(memo: MemoryMemo) -> Generic:
     """The ecosystem with nothing but a memory; whoever asks it for more has made a mistake."""
     context = SimpleNamespace(
-        fetcher=lambda *_: None, ca_bundle=None, memo=lambda _: facts, settings=SimpleNamespace(interpreters={})
+        fetcher=lambda *_: None, ca_bundle=None, memo=lambda _: memo, settings=SimpleNamespace(interpreters={})
     )
     return Generic(cast("Any", context))
 
@@ -57,16 +57,16 @@ def test_a_folder_is_watched(tmp_path: Path) -> None:
     watch = entry.item
     assert isinstance(watch, Watch)
     assert (str((tmp_path / "recipes" / "hello.toml").resolve()),) == watch.packages
-    facts = MemoryFacts()
+    memo = MemoryMemo()
     with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
-        discovery = Discovery({"generic": generic(facts)}, ledger, FixedClock())
+        discovery = Discovery({"generic": generic(memo)}, ledger, FixedClock())
         queued = [discovery.look(watch).queued]
         queued.append(discovery.look(watch).queued)
         written(tmp_path / "recipes" / "hello.toml", version="1.1", letter="b")
         queued.append(discovery.look(watch).queued)
     assert [1, 0, 1] == queued
     # Another process, which was given no path, knows the recipe by the release it is about.
-    assert "1.0" == generic(facts)._recalled("hello", "1.0")[0].version
+    assert "1.0" == generic(memo)._recalled("hello", "1.0")[0].version
 
 
 def test_a_bad_recipe_in_a_folder(tmp_path: Path) -> None:
@@ -74,9 +74,9 @@ def test_a_bad_recipe_in_a_folder(tmp_path: Path) -> None:
     path = tmp_path / "bad.toml"
     path.write_text('name = "hello"\nversion = 1\n')
     with pytest.raises(UsageError, match=r"bad\.toml, line 2, version: must be a text in quotes"):
-        generic(MemoryFacts()).listing(str(path))
+        generic(MemoryMemo()).listing(str(path))
     with pytest.raises(UsageError, match="No recipe of hello 9 was read here yet"):
-        generic(MemoryFacts())._recalled("hello", "9")
+        generic(MemoryMemo())._recalled("hello", "9")
 
 
 def test_shipped_recipes() -> None:

@@ -18,7 +18,7 @@ from tests.fakes.clock import FixedClock
 WATCH = '[[watch]]\npackages = ["idna"]\nevery = "{every}"\n'
 
 
-class Desk:
+class Harness:
     """A directory of schedules and who follows it; nothing is looked at."""
 
     def __init__(self, directory: Path, ledger: Ledger) -> None:
@@ -50,33 +50,33 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def harness(tmp_path: Path) -> Iterator[Harness]:
     """An empty directory."""
     (tmp_path / "schedules").mkdir()
     with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
-        yield Desk(tmp_path / "schedules", ledger)
+        yield Harness(tmp_path / "schedules", ledger)
 
 
-def test_files_come_and_go(desk: Desk) -> None:
+def test_files_come_and_go(harness: Harness) -> None:
     """Each change takes effect at the next look."""
-    desk.write("a.toml", WATCH.format(every="1h"))
-    desk.write("b.toml", WATCH.format(every="2h"))
-    assert ["a", "b"] == desk.planned()
-    desk.remove("a.toml")
-    assert (["b"], []) == (desk.planned(), desk.alarms())
+    harness.write("a.toml", WATCH.format(every="1h"))
+    harness.write("b.toml", WATCH.format(every="2h"))
+    assert ["a", "b"] == harness.planned()
+    harness.remove("a.toml")
+    assert (["b"], []) == (harness.planned(), harness.alarms())
 
 
-def test_a_broken_edit_keeps_the_last_good_one(desk: Desk) -> None:
+def test_a_broken_edit_keeps_the_last_good_one(harness: Harness) -> None:
     """One alarm for each broken file, which names the place, and is cleared when that file is mended."""
     for name in "ab":
-        desk.write(f"{name}.toml", WATCH.format(every="1h"))
+        harness.write(f"{name}.toml", WATCH.format(every="1h"))
     for name in "ab":
-        desk.write(f"{name}.toml", WATCH.format(every="1 fortnight"))
-    assert ["a", "b"] == desk.planned()
-    assert 2 == len(desk.alarms())
-    assert all("toml, line 3, watch.every" in each for each in desk.alarms())
-    desk.write("a.toml", WATCH.format(every="3h"))
-    [left] = desk.alarms()
+        harness.write(f"{name}.toml", WATCH.format(every="1 fortnight"))
+    assert ["a", "b"] == harness.planned()
+    assert 2 == len(harness.alarms())
+    assert all("toml, line 3, watch.every" in each for each in harness.alarms())
+    harness.write("a.toml", WATCH.format(every="3h"))
+    [left] = harness.alarms()
     assert left.startswith("b.toml")
-    desk.remove("b.toml")
-    assert ([], ["a"]) == (desk.alarms(), desk.planned())
+    harness.remove("b.toml")
+    assert ([], ["a"]) == (harness.alarms(), harness.planned())

@@ -1,4 +1,4 @@
-"""The desk that signs: what stops one report does not stop the others."""
+"""The harness that signs: what stops one report does not stop the others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.fakes.clock import FixedClock
 from tests.fakes.verifications import NOW, artifact, attempt, digest, report, signed
 
 
-class FakePress:
+class FakeSigner:
     """Signs and publishes in the ledger only; ``trouble`` may refuse a report."""
 
     def __init__(self, ledger: Ledger) -> None:
@@ -48,12 +48,12 @@ class FakePress:
         self.indexes += 1
 
 
-class Desk:
-    """A desk, its press, its clock, and a few examined files."""
+class Harness:
+    """A signing loop, its signer, its clock, and a few examined files."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self.ledger, self.press, self.seconds = ledger, FakePress(ledger), 0.0
-        self.desk = SigningLoop(cast("Signer", cast("Any", self.press)), monotonic=lambda: self.seconds)
+        self.ledger, self.signer, self.seconds = ledger, FakeSigner(ledger), 0.0
+        self.loop = SigningLoop(cast("Signer", cast("Any", self.signer)), monotonic=lambda: self.seconds)
 
     def examined(self, *names: str) -> None:
         """These files wait for their signature."""
@@ -69,7 +69,7 @@ class Desk:
             if of.artifact.name == name:
                 raise error
 
-        self.press.trouble = trouble
+        self.signer.trouble = trouble
 
     def done(self) -> set[str]:
         """Projects with a signed report."""
@@ -81,82 +81,82 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    """A desk with nothing on it."""
+def harness(tmp_path: Path) -> Iterator[Harness]:
+    """A loop with nothing to do."""
     with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
-        yield Desk(ledger)
+        yield Harness(ledger)
 
 
-def test_everything_is_signed_and_published(desk: Desk) -> None:
+def test_everything_is_signed_and_published(harness: Harness) -> None:
     """In one step; then nothing waits."""
-    desk.examined("a", "b")
-    assert [2, 0] == [desk.desk.step() for _ in range(2)]
-    assert ({"a", "b"}, [], []) == (desk.done(), desk.ledger.unsigned(9), desk.ledger.unpublished(9))
+    harness.examined("a", "b")
+    assert [2, 0] == [harness.loop.step() for _ in range(2)]
+    assert ({"a", "b"}, [], []) == (harness.done(), harness.ledger.unsigned(9), harness.ledger.unpublished(9))
 
 
-def test_the_index_follows_every_few_seconds(desk: Desk) -> None:
+def test_the_index_follows_every_few_seconds(harness: Harness) -> None:
     """Not for each file; and not when nothing has changed."""
-    desk.examined("a")
-    desk.desk.step()
-    desk.examined("b")
-    desk.desk.step()
-    assert 1 == desk.press.indexes
-    desk.seconds += 11
-    desk.desk.step()
-    assert 2 == desk.press.indexes
-    desk.seconds += 11
-    desk.desk.step()
-    assert 2 == desk.press.indexes
+    harness.examined("a")
+    harness.loop.step()
+    harness.examined("b")
+    harness.loop.step()
+    assert 1 == harness.signer.indexes
+    harness.seconds += 11
+    harness.loop.step()
+    assert 2 == harness.signer.indexes
+    harness.seconds += 11
+    harness.loop.step()
+    assert 2 == harness.signer.indexes
 
 
-def test_pages_say_what_became_of_an_alarm_about_them(desk: Desk) -> None:
+def test_pages_say_what_became_of_an_alarm_about_them(harness: Harness) -> None:
     """One that somebody else raised, and one that was acknowledged: the pages of the release are written again."""
-    desk.desk.step()
+    harness.loop.step()
     changed = Alarm(kind=AlarmKind.DIGEST_CHANGED, purl="pkg:pypi/a@1", sentence="Other bytes.", raised=NOW)
     expected = []
     for act in (
-        lambda: desk.ledger.raise_alarm(changed),
-        lambda: desk.ledger.alarm_book.acknowledge(1, "ada", "Asked.", NOW),
+        lambda: harness.ledger.raise_alarm(changed),
+        lambda: harness.ledger.alarm_book.acknowledge(1, "ada", "Asked.", NOW),
     ):
         act()
         for _ in range(2):
-            desk.seconds += 11
-            desk.desk.step()
+            harness.seconds += 11
+            harness.loop.step()
         expected.append("pkg:pypi/a@1")
-        assert expected == desk.press.pages
+        assert expected == harness.signer.pages
 
 
 @pytest.mark.parametrize(
     "error", [SigningError("It contradicts itself."), CorruptStoreError("Other bytes."), ValueError("odd")]
 )
-def test_a_report_that_cannot_be_signed_is_an_alarm(desk: Desk, error: Exception) -> None:
+def test_a_report_that_cannot_be_signed_is_an_alarm(harness: Harness, error: Exception) -> None:
     """It is ended, somebody is told, and the others are signed."""
-    desk.examined("bad", "good")
-    desk.refuse("bad", error)
-    assert 1 == desk.desk.step()
-    assert ({"good"}, [artifact("bad").file.filename]) == (desk.done(), desk.given_up())
-    assert [] == desk.ledger.unsigned(9)
+    harness.examined("bad", "good")
+    harness.refuse("bad", error)
+    assert 1 == harness.loop.step()
+    assert ({"good"}, [artifact("bad").file.filename]) == (harness.done(), harness.given_up())
+    assert [] == harness.ledger.unsigned(9)
 
 
 @pytest.mark.parametrize("error", [StoreError("The disk is full."), RebuilderError("The database is away.")])
-def test_trouble_that_passes_loses_nothing(desk: Desk, error: Exception) -> None:
+def test_trouble_that_passes_loses_nothing(harness: Harness, error: Exception) -> None:
     """The report waits, and is signed when the store is back."""
-    desk.examined("waits", "good")
-    desk.refuse("waits", error)
-    desk.desk.step()
-    desk.seconds += 3000
-    assert 0 == desk.desk.step()
-    assert ({"good"}, []) == (desk.done(), desk.given_up())
-    desk.press.trouble = lambda _: None
-    assert 1 == desk.desk.step()
-    assert {"good", "waits"} == desk.done()
+    harness.examined("waits", "good")
+    harness.refuse("waits", error)
+    harness.loop.step()
+    harness.seconds += 3000
+    assert 0 == harness.loop.step()
+    assert ({"good"}, []) == (harness.done(), harness.given_up())
+    harness.signer.trouble = lambda _: None
+    assert 1 == harness.loop.step()
+    assert {"good", "waits"} == harness.done()
 
 
-def test_trouble_that_does_not_pass_is_an_alarm_at_last(desk: Desk) -> None:
+def test_trouble_that_does_not_pass_is_an_alarm_at_last(harness: Harness) -> None:
     """After an hour nobody waits any more."""
-    desk.examined("waits")
-    desk.refuse("waits", StoreError("A blob is missing."))
+    harness.examined("waits")
+    harness.refuse("waits", StoreError("A blob is missing."))
     for _ in range(2):
-        desk.desk.step()
-        desk.seconds += 3601
-    assert ([], [artifact("waits").file.filename]) == (desk.ledger.unsigned(9), desk.given_up())
+        harness.loop.step()
+        harness.seconds += 3601
+    assert ([], [artifact("waits").file.filename]) == (harness.ledger.unsigned(9), harness.given_up())

@@ -12,7 +12,7 @@ from rebuilder.service import service
 from rebuilder.service.service import Service
 
 
-class Crew:
+class Pool:
     """Workers whose ledger is away for a while."""
 
     size = 2
@@ -27,15 +27,15 @@ class Crew:
             raise StoreError("The ledger is away.")
 
 
-def started(away: int, monkeypatch: pytest.MonkeyPatch, stopping: threading.Event | None = None) -> Crew:
+def started(away: int, monkeypatch: pytest.MonkeyPatch, stopping: threading.Event | None = None) -> Pool:
     """Start the workers of a service and nothing else of it; nobody waits in earnest."""
     monkeypatch.setattr(service, "_LEDGER_SECONDS", 0)
     monkeypatch.setattr(service, "_LEDGER_TRIES", 5)
     it: Any = object.__new__(Service)
-    it._workers = Crew(away)
+    it._workers = Pool(away)
     it._start_workers(stopping or threading.Event())
-    crew: Crew = it._workers
-    return crew
+    pool: Pool = it._workers
+    return pool
 
 
 def test_it_comes_back(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

@@ -25,8 +25,8 @@ from tests.fakes.clock import FixedClock
 from tests.fakes.signer import MemorySigner
 
 
-class Bench:
-    """A press, its ledger, and somebody who can write to it."""
+class Harness:
+    """A signer, its ledger, and somebody who can write to it."""
 
     def __init__(self, directory: Path, ledger: Ledger) -> None:
         self.directory = directory
@@ -73,10 +73,10 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+def harness(tmp_path: Path) -> Iterator[Harness]:
     """Two signed verdicts; nothing is published yet."""
     with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
-        yield Bench(tmp_path, ledger)
+        yield Harness(tmp_path, ledger)
 
 
 def stored(report: Report) -> bytes:
@@ -88,35 +88,35 @@ def stored(report: Report) -> bytes:
     return zlib.compress(report_document(report))
 
 
-def test_what_agrees_is_published(bench: Bench) -> None:
+def test_what_agrees_is_published(harness: Harness) -> None:
     """All of it, and what is published as the report has the digest that was signed."""
-    assert 2 == bench.press.publish_all()
-    assert [] == bench.ledger.alarms()
-    for signed in (bench.good, bench.bad):
-        assert signed.report_bytes == bench.page(signed).with_name("report.json").read_bytes()
+    assert 2 == harness.press.publish_all()
+    assert [] == harness.ledger.alarms()
+    for signed in (harness.good, harness.bad):
+        assert signed.report_bytes == harness.page(signed).with_name("report.json").read_bytes()
 
 
-def test_a_forged_report_and_row(bench: Bench) -> None:
+def test_a_forged_report_and_row(harness: Harness) -> None:
     """Every copy of the verdict is changed, the statement excepted."""
-    report = bench.bad.report
+    report = harness.bad.report
     decision = report.decision.replace(verdict=Verdict.REPRODUCED)
     forged = report.replace(decision=decision)
     where = "where verification_id = (select id from verification where verdict = 'build-failed')"
-    bench.write(f"update signed set report = :report {where}", report=stored(forged))  # noqa: S608
-    bench.write("update verification set verdict = 'reproduced' where verdict = 'build-failed'")
-    bench.refused("another verdict")
-    assert not bench.page(bench.bad).exists()
+    harness.write(f"update signed set report = :report {where}", report=stored(forged))  # noqa: S608
+    harness.write("update verification set verdict = 'reproduced' where verdict = 'build-failed'")
+    harness.refused("another verdict")
+    assert not harness.page(harness.bad).exists()
 
 
-def test_a_report_with_the_same_verdict_and_another_cause(bench: Bench) -> None:
+def test_a_report_with_the_same_verdict_and_another_cause(harness: Harness) -> None:
     """The statement names the digest of the report: no word of it can be changed."""
-    forged = bench.bad.report.replace(rebuilder_version="9")
+    forged = harness.bad.report.replace(rebuilder_version="9")
     where = "where verification_id = (select id from verification where verdict = 'build-failed')"
-    bench.write(f"update signed set report = :report {where}", report=stored(forged))  # noqa: S608
+    harness.write(f"update signed set report = :report {where}", report=stored(forged))  # noqa: S608
     with pytest.raises(CorruptStoreError, match="another report"):
-        bench.press.publish_all()
-    assert not bench.page(bench.bad).exists()
-    assert bench.page(bench.good).exists()
+        harness.press.publish_all()
+    assert not harness.page(harness.bad).exists()
+    assert harness.page(harness.good).exists()
 
 
 @pytest.mark.parametrize(
@@ -133,69 +133,75 @@ def test_a_report_with_the_same_verdict_and_another_cause(bench: Bench) -> None:
         ("verification set finished = datetime(finished, '+1 day')", "another time|never signed"),
     ],
 )
-def test_rows_alone(bench: Bench, change: str, words: str) -> None:
+def test_rows_alone(harness: Harness, change: str, words: str) -> None:
     """Lists, counts and histories are made from rows, which are compared as well."""
     table = change.split(maxsplit=1)[0]
     whose = "verdict = 'build-failed'"
     if table == "artifact":
         whose = f"id = (select artifact_id from verification where {whose})"  # noqa: S608
-    bench.write(f"update {change} where {whose}")
+    harness.write(f"update {change} where {whose}")
     with pytest.raises(CorruptStoreError, match=words):
-        bench.press.publish_all()
-    listed = json.loads((bench.site / "index.json").read_text())
-    assert [bench.good.report.artifact.sha256] == [each["sha256"] for each in listed["latest"]]
+        harness.press.publish_all()
+    listed = json.loads((harness.site / "index.json").read_text())
+    assert [harness.good.report.artifact.sha256] == [each["sha256"] for each in listed["latest"]]
 
 
-def test_rows_after_they_were_published(bench: Bench) -> None:
+def test_rows_after_they_were_published(harness: Harness) -> None:
     """What was compared once is not believed for ever."""
-    bench.press.publish_all()
-    bench.write("update verification set verdict = 'reproduced' where verdict = 'build-failed'")
-    assert 1 == len(bench.press.write_index())
-    assert 0 == json.loads((bench.site / "index.json").read_text())["counts"]["reproduced"]
+    harness.press.publish_all()
+    harness.write("update verification set verdict = 'reproduced' where verdict = 'build-failed'")
+    assert 1 == len(harness.press.write_index())
+    assert 0 == json.loads((harness.site / "index.json").read_text())["counts"]["reproduced"]
 
 
-def test_a_verdict_that_was_never_signed(bench: Bench) -> None:
+def test_a_verdict_that_was_never_signed(harness: Harness) -> None:
     """A row without a statement."""
-    bench.write(
+    harness.write(
         "delete from signed where verification_id = (select id from verification where verdict = 'build-failed')"
     )
     with pytest.raises(CorruptStoreError, match="never signed"):
-        bench.press.publish_all()
+        harness.press.publish_all()
 
 
-def test_signed_by_somebody_else(bench: Bench) -> None:
+def test_signed_by_somebody_else(harness: Harness) -> None:
     """The ledger names keys too, but which are ours is not asked there."""
     other = MemorySigner(2)
     forger = Signer(
-        bench.ledger, bench.press.blobs, other, Builder(id="x"), bench.press.site, FixedClock(), bench.press.agreement
+        harness.ledger,
+        harness.press.blobs,
+        other,
+        Builder(id="x"),
+        harness.press.site,
+        FixedClock(),
+        harness.press.agreement,
     )
-    signed = forger.sign(bench.bad.report.replace(rebuilder_version="9"))
-    bench.write(
+    signed = forger.sign(harness.bad.report.replace(rebuilder_version="9"))
+    harness.write(
         "update signed set vsa = :vsa, key_id = :key, report = :report where verification_id ="
         " (select id from verification where verdict = 'build-failed')",
         vsa=signed.vsa,
         key=signed.key_id,
         report=stored(signed.report),
     )
-    bench.refused("not ours")
+    harness.refused("not ours")
 
 
 @pytest.mark.parametrize("spoil", [lambda text: text.replace("payload", "payloads"), lambda _: "{}", lambda _: "x"])
-def test_a_spoilt_statement(bench: Bench, spoil: Callable[[str], str]) -> None:
+def test_a_spoilt_statement(harness: Harness, spoil: Callable[[str], str]) -> None:
     """It is no statement of ours any more."""
-    bench.write(
+    harness.write(
         "update signed set vsa = :vsa where verification_id ="
         " (select id from verification where verdict = 'build-failed')",
-        vsa=spoil(bench.bad.vsa),
+        vsa=spoil(harness.bad.vsa),
     )
-    bench.refused("is not one of ours")
+    harness.refused("is not one of ours")
 
 
-def test_one_bad_report_does_not_keep_others_waiting(bench: Bench) -> None:
+def test_one_bad_report_does_not_keep_others_waiting(harness: Harness) -> None:
     """The service goes on; what was left out is an alarm and is not tried again and again."""
-    forged = bench.bad.report.replace(rebuilder_version="9")
+    forged = harness.bad.report.replace(rebuilder_version="9")
     where = "where verification_id = (select id from verification where verdict = 'build-failed')"
-    bench.write(f"update signed set report = :report {where}", report=stored(forged))  # noqa: S608
-    assert 1 == bench.press.finish_all()
-    assert [] == bench.ledger.unpublished(limit=9)
-    assert [AlarmKind.STORE_CORRUPT] == [each.kind for each in bench.ledger.alarms()]
+    harness.write(f"update signed set report = :report {where}", report=stored(forged))  # noqa: S608
+    assert 1 == harness.press.finish_all()
+    assert [] == harness.ledger.unpublished(limit=9)
+    assert [AlarmKind.STORE_CORRUPT] == [each.kind for each in harness.ledger.alarms()]

@@ -1,4 +1,4 @@
-"""Facts that last as long as the process."""
+"""A memo that lasts as long as the process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass
-class MemoryFacts:
+class MemoryMemo:
     """Implements :class:`rebuilder.store.protocol.Memo` with a dictionary."""
 
     documents: dict[str, Any] = field(default_factory=dict)

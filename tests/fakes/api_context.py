@@ -69,8 +69,8 @@ def finish(ledger: Ledger, report: Report, at: datetime | None = None) -> Report
 
 
 @contextmanager
-def open_desk(root: Path, *, pages: bool = False, **changes: Any) -> Iterator[ApiContext]:
-    """A desk with verdicts, one waiting task and two alarms, and a site if wanted; all of it lives below ``root``."""
+def open_api_context(root: Path, *, pages: bool = False, **changes: Any) -> Iterator[ApiContext]:
+    """What serves verdicts, one waiting task and two alarms, and a site if wanted; all of it lives below ``root``."""
     clock = FixedClock(reports.NOW)
     blobs = MemoryBlobs()
     (root / "site").mkdir()
