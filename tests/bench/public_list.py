@@ -25,6 +25,8 @@ class PublicList(StrEnum):
     """Wheels of lesser known projects, by package URL and file name."""
     CURRENT = "current"
     """Releases; the index says which wheels they have."""
+    LOCK_WEB = "lock-web"
+    """The locked requirements of a usual web application, in the same form."""
 
 
 def orders(which: PublicList, listing: Callable[[str], Listing | None]) -> list[Order]:
@@ -34,9 +36,10 @@ def orders(which: PublicList, listing: Callable[[str], Listing | None]) -> list[
         which: The list.
         listing: Gives what a project has published; asked only where the list names no files.
     """
-    if which is not PublicList.CURRENT:
-        return named_files((ASSETS / f"pypi-{which}-public.json").read_text("utf-8"))
-    return released_files((ASSETS / "pypi-current-public.txt").read_text("utf-8").splitlines(), listing)
+    stem = f"pypi-{which}" if which is PublicList.LOCK_WEB else f"pypi-{which}-public"
+    if (named := ASSETS / f"{stem}.json").exists():
+        return named_files(named.read_text("utf-8"))
+    return released_files((ASSETS / f"{stem}.txt").read_text("utf-8").splitlines(), listing)
 
 
 def named_files(text: str) -> list[Order]:
