@@ -20,7 +20,6 @@ from rebuilder.compare.finisher import Finisher
 from rebuilder.config import Config
 from rebuilder.ecosystems.conventions import Context
 from rebuilder.ecosystems.registry import ECOSYSTEMS, conventions
-from rebuilder.effective_limits import EffectiveLimits
 from rebuilder.environments.configured import configured_environments
 from rebuilder.network.git.sources import GitLimits, GitSources
 from rebuilder.network.http.address import Credentials
@@ -90,7 +89,6 @@ def wire(config: Config, progress: Progress) -> Iterator[Wired]:
     _collect_garbage()
     clock = SystemClock()
     stopwatch = Stopwatch(progress)
-    effective_limits = EffectiveLimits(config.limits)
     cache_counter = CacheCounter()
     check_places(store=config.store, keys=config.keys, site=config.site_directory)
     check_in_use(config.trust_in_use)
@@ -130,7 +128,6 @@ def wire(config: Config, progress: Progress) -> Iterator[Wired]:
             programs=programs,
             run=run,
             environments=environments,
-            limits=effective_limits.limits,
             sandboxes=frozenset(sandboxes),
             memo=lambda kind: LedgerMemo(ledger, kind, clock, cache_counter),
             fetcher=lambda ca_bundle, credentials: stack.enter_context(_fetcher(config, blobs, ca_bundle, credentials)),
@@ -168,7 +165,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Wired]:
             diffoscope=DiffoscopeRunner(run, environments, blobs),
             clock=clock,
             stopwatch=stopwatch,
-            effective_limits=effective_limits,
+            limits=config.limits,
             cache_counter=cache_counter,
             abandon=partial(_close, sandboxes),
         )

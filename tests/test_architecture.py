@@ -25,7 +25,7 @@ LAYERS: list[set[str]] = [
     {"atomic_file"},
     {"model", "errors", "resources", "programs", "stat_cache", "foreign_json", "foreign_words", "clock"},
     {"extras", "progress", "toml_files"},
-    PARTS | {"effective_limits", "cache_counter", "store_layout", "stopwatch"},
+    PARTS | {"cache_counter", "store_layout", "stopwatch"},
     {"ecosystems"},
     {"config", "site"},
     {"verification", "doctor", "alarms"},

@@ -20,7 +20,6 @@ from rebuilder.ecosystems.package_lists import NamedPackages, names_in
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.environments.protocol import Environments
 from rebuilder.model.artifact import Artifact
-from rebuilder.model.definition import Limits
 from rebuilder.model.provenance import Provenance, ProvenanceStatus, RegistrySignature
 from rebuilder.model.settings import InterpreterSettings
 from rebuilder.model.value import Value, sha256_hex
@@ -62,8 +61,6 @@ class Context:
     programs: Programs
     run: Runner
     environments: Environments
-    limits: Callable[[], Limits]
-    """What one build may use; asked for each definition."""
     sandboxes: frozenset[str]
     """Kinds that ``run`` has."""
     memo: Callable[[str], Memo]

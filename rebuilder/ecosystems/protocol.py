@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
+from rebuilder.errors import UsageError
 from rebuilder.model.artifact import Listing, Subject
 from rebuilder.model.attempt import Attempt, History, Hypothesis
+from rebuilder.model.definition import Limits
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.git import SourceTree
 from rebuilder.model.provenance import Provenance
@@ -15,12 +17,15 @@ from rebuilder.network.protocol import Fetcher, Sources
 
 
 class Ecosystem(Protocol):
-    """One package ecosystem: how to read what it publishes, and what that says about the build."""
+    """One package ecosystem: how to read what it publishes, and what that says about the build.
 
-    @property
-    def name(self) -> str:
-        """The name before the colon in a subject, and the purl type: ``pypi``."""
-        ...
+    One that derives from this needs only :attr:`name`, :attr:`fetcher`, :meth:`parse`, :meth:`listing` and
+    :meth:`evidence`: its files are then read and checked, and not rebuilt, each for the reason that its evidence has as
+    :attr:`rebuilder.model.evidence.Evidence.obstacle`. To rebuild them it gives :meth:`steps` and :meth:`next`.
+    """
+
+    name: str
+    """Before the colon in a subject, and the purl type: ``pypi``."""
 
     @property
     def fetcher(self) -> Fetcher:
@@ -62,7 +67,7 @@ class Ecosystem(Protocol):
             UsageError: a registry of this kind gives no such list.
             UnavailableError: the registry does not answer.
         """
-        ...
+        raise UsageError(f"There is no list of all projects of {self.name}.", hint="Name the projects one by one.")
 
     def evidence(self, subject: Subject) -> list[Evidence]:
         """Collect what is published, one value per artifact, downloads included.
@@ -78,10 +83,16 @@ class Ecosystem(Protocol):
 
         Those from a commit come after it was found; see :meth:`origin`.
         """
-        ...
+        return ()
 
     def next(
-        self, step: PlannedStep, evidence: Evidence, history: History, commit: SourceCommit | None = None
+        self,
+        step: PlannedStep,
+        evidence: Evidence,
+        history: History,
+        *,
+        limits: Limits,
+        commit: SourceCommit | None = None,
     ) -> Hypothesis | Obstacle | None:
         """What is to be tried next for a step, planned from recorded attempts alone.
 
@@ -92,6 +103,7 @@ class Ecosystem(Protocol):
             step: One of :meth:`steps`.
             evidence: What :meth:`evidence` gave.
             history: What was tried for this artifact so far, for all steps.
+            limits: What one build may use.
             commit: What a step from a commit starts from.
 
         Returns:
@@ -101,11 +113,11 @@ class Ecosystem(Protocol):
         Raises:
             UnavailableError, SandboxFaultError, BuildEnvironmentError, …: something on our side failed.
         """
-        ...
+        return evidence.obstacle
 
     def learn(self, evidence: Evidence, attempts: tuple[Attempt, ...]) -> None:
         """Remember which hypothesis came out, so that it is tried sooner next time; called once an artifact."""
-        ...
+        return
 
     def origin(
         self,
@@ -125,7 +137,7 @@ class Ecosystem(Protocol):
         Raises:
             UnavailableError, StoreError: see :meth:`Sources.tags`.
         """
-        ...
+        return None
 
     def tree_changes(self, evidence: Evidence, tree: SourceTree) -> tuple[FileChange, ...]:
         """Compare the published source archive with the commit; empty when there is no archive to compare.
@@ -136,4 +148,4 @@ class Ecosystem(Protocol):
         Raises:
             SandboxUnavailableError, SandboxFaultError, BuildEnvironmentError: see :class:`Programs`.
         """
-        ...
+        return ()

@@ -133,8 +133,7 @@ class Worker:
                 self._give_up(lease, WorkerDiedError(f"Its worker died {lease.task.tries} times."), lease.task.tries)
                 return
             try:
-                with self.parts.effective_limits.others(order.limits):
-                    self._looked_at(lease)
+                self._looked_at(lease)
             except LeaseLostError:
                 log.warning("The lease on the task was lost; what came of it is dropped.")
             except RebuilderError as fault:

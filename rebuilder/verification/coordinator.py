@@ -269,16 +269,18 @@ class Coordinator:
         """Try the steps from what is published, then those from the commit; look closer at what differs."""
         parts, evidence, tier = self.parts, verification.evidence, verification.tier
         ecosystem, filename = parts.ecosystems[evidence.artifact.ecosystem], evidence.artifact.filename
+        limits = verification.order.limits if verification.order is not None else None
+        limits = limits or parts.limits
         signed = parts.steps.signed(evidence)
         tried = self._attempts(verification, evidence)
         obstacle = evidence.obstacle
         if obstacle is None:
             most = 1 if tier is Tier.QUICK else None
-            obstacle = parts.steps.from_published(ecosystem, evidence, tried, most=most)
+            obstacle = parts.steps.from_published(ecosystem, evidence, tried, limits, most=most)
         trail = None
         # A file with nothing published to rebuild it from was read all the same if a commit may give it.
         if tier is Tier.FULL and (evidence.obstacle is None or evidence.artifact_inspection is not None):
-            trail = parts.steps.from_commit(ecosystem, evidence, signed, tried)
+            trail = parts.steps.from_commit(ecosystem, evidence, signed, tried, limits)
         decision = decide(tried.attempts, obstacle, towards(tried.attempts, filename))
         if tried.attempts:
             ecosystem.learn(evidence, tried.attempts)

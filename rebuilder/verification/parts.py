@@ -12,7 +12,7 @@ from rebuilder.compare.comparer import Comparer
 from rebuilder.compare.diffoscope import DiffoscopeRunner
 from rebuilder.compare.finisher import Finisher
 from rebuilder.ecosystems.protocol import Ecosystem
-from rebuilder.effective_limits import EffectiveLimits
+from rebuilder.model.definition import Limits
 from rebuilder.sandbox.protocol import Runner
 from rebuilder.stopwatch import Stopwatch, WatchedEnvironments
 from rebuilder.store.protocol import Blobs
@@ -36,7 +36,8 @@ class Parts:
     diffoscope: DiffoscopeRunner
     clock: Clock
     stopwatch: Stopwatch
-    effective_limits: EffectiveLimits
+    limits: Limits
+    """What one build may use, where an order says nothing else."""
     cache_counter: CacheCounter
     abandon: Callable[[], None]
     """Ends all sandboxes at once; nothing can be examined afterwards."""

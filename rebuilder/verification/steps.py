@@ -8,6 +8,7 @@ from functools import partial
 
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.model.decision import decide, towards
+from rebuilder.model.definition import Limits
 from rebuilder.model.evidence import Evidence, Obstacle, SourceKind
 from rebuilder.model.git import SourceProblem, SourceTree
 from rebuilder.model.provenance import Provenance
@@ -58,7 +59,7 @@ class StepVerifier:
         return Signed(artifact, self.checker.check(archive, evidence.source_provenance_sha256))
 
     def from_published(
-        self, ecosystem: Ecosystem, evidence: Evidence, tried: AttemptRunner, *, most: int | None = None
+        self, ecosystem: Ecosystem, evidence: Evidence, tried: AttemptRunner, limits: Limits, *, most: int | None = None
     ) -> Obstacle | None:
         """Try every step from something published; at most so many attempts.
 
@@ -68,11 +69,11 @@ class StepVerifier:
         obstacle = None
         for step in ecosystem.steps(evidence):
             if step.source is not SourceKind.GIT:
-                obstacle = tried.follow(partial(ecosystem.next, step, evidence), most=most) or obstacle
+                obstacle = tried.follow(partial(ecosystem.next, step, evidence, limits=limits), most=most) or obstacle
         return obstacle
 
     def from_commit(
-        self, ecosystem: Ecosystem, evidence: Evidence, signed: Signed, tried: AttemptRunner
+        self, ecosystem: Ecosystem, evidence: Evidence, signed: Signed, tried: AttemptRunner, limits: Limits
     ) -> SourceTrail:
         """Find the commit and try every step from it; give the whole trail, with the steps that were tried before.
 
@@ -92,7 +93,8 @@ class StepVerifier:
             missing = Obstacle(verdict=Verdict.INPUTS_MISSING, sentence=tree.sentence)
             return _with_steps_tried(trail, steps, tried, dict.fromkeys(committed, missing))
         commit = SourceCommit(origin=origin, tree=tree)
-        obstacles = {each: tried.follow(partial(ecosystem.next, each, evidence, commit=commit)) for each in committed}
+        follow = partial(ecosystem.next, evidence=evidence, limits=limits, commit=commit)
+        obstacles = {each: tried.follow(partial(follow, each)) for each in committed}
         changes = ecosystem.tree_changes(evidence, tree)
         trail = SourceTrail(
             origin=origin,

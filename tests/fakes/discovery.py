@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, cast
 
+from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.ecosystem import PyPI
 from rebuilder.network.protocol import Fetcher
 from rebuilder.service.discovery import Discovery
@@ -28,8 +29,7 @@ class Here:
 def pypi_of(url: str, fetcher: Fetcher, blobs: Blobs) -> PyPI:
     """The ecosystem over one index; whoever asks it for a build has made a mistake."""
     nothing = cast("Any", None)
-    return PyPI(
-        url,
+    context = PlanningContext(
         fetcher=fetcher,
         blobs=blobs,
         programs=nothing,
@@ -39,3 +39,4 @@ def pypi_of(url: str, fetcher: Fetcher, blobs: Blobs) -> PyPI:
         uv_input=nothing,
         memo=MemoryMemo(),
     )
+    return PyPI(url, context)

@@ -9,7 +9,6 @@ from typing import Any, cast
 from rebuilder.cache_counter import CacheCounter
 from rebuilder.clock import Clock
 from rebuilder.ecosystems.registry import conventions
-from rebuilder.effective_limits import EffectiveLimits
 from rebuilder.model.artifact import Subject
 from rebuilder.model.definition import Limits
 from rebuilder.model.evidence import Evidence, Obstacle
@@ -69,7 +68,7 @@ def idle_parts(ledger: Ledger, blobs: Blobs, clock: Clock, ecosystem: IdleEcosys
         diffoscope=nothing,
         clock=clock,
         stopwatch=stopwatch,
-        effective_limits=EffectiveLimits(Limits()),
+        limits=Limits(),
         cache_counter=CacheCounter(),
         abandon=lambda: None,
     )

@@ -8,6 +8,7 @@ from functools import partial
 
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.model.attempt import Attempt, History, Hypothesis
+from rebuilder.model.definition import Limits
 from rebuilder.model.evidence import Evidence, Obstacle, SourceKind
 from rebuilder.model.git import SourceTree
 from rebuilder.model.trail import Origin, SourceCommit
@@ -52,7 +53,7 @@ class Planning:
 def from_published(ecosystem: Ecosystem, evidence: Evidence) -> Planning:
     """The plan for the step from the source archive."""
     [step] = [each for each in ecosystem.steps(evidence) if each.source is not SourceKind.GIT]
-    return Planning(partial(ecosystem.next, step, evidence))
+    return Planning(partial(ecosystem.next, step, evidence, limits=Limits()))
 
 
 def from_commit(ecosystem: Ecosystem, evidence: Evidence, origin: Origin, tree: SourceTree) -> Planning:
@@ -63,7 +64,7 @@ def from_commit(ecosystem: Ecosystem, evidence: Evidence, origin: Origin, tree: 
         obstacle = None
         for step in ecosystem.steps(evidence):
             if step.source is SourceKind.GIT:
-                found = ecosystem.next(step, evidence, history, commit)
+                found = ecosystem.next(step, evidence, history, limits=Limits(), commit=commit)
                 if isinstance(found, Hypothesis):
                     return found
                 obstacle = obstacle or found

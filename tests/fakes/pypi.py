@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.ecosystem import PyPI
 from rebuilder.environments.protocol import BuildEnvironment, Wanted
 from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Outcome, Output, Run
@@ -134,8 +135,7 @@ class Surroundings:
     @property
     def pypi(self) -> PyPI:
         """The ecosystem, as a new process would have it."""
-        return PyPI(
-            INDEX,
+        context = PlanningContext(
             fetcher=self.fetcher,
             blobs=self.blobs,
             programs=self.programs,
@@ -148,6 +148,7 @@ class Surroundings:
             sandboxes=self.sandboxes,
             clock=self.clock,
         )
+        return PyPI(INDEX, context)
 
     def add_dependency(self, distribution: Distribution, uploaded: datetime = datetime(2020, 1, 1, tzinfo=UTC)) -> None:
         """Publish something builds may need."""

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from rebuilder.ecosystems.conventions import Context, Conventions
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.errors import UsageError
 from rebuilder.model.artifact import Artifact, ListedFile, Listing, PublishedFile, Subject
-from rebuilder.model.attempt import Attempt, History, Hypothesis, plan
-from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Role
+from rebuilder.model.attempt import History, Hypothesis, plan
+from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits, Role
 from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
-from rebuilder.model.git import SourceTree
-from rebuilder.model.provenance import Provenance
-from rebuilder.model.trail import FileChange, Origin, PlannedStep, SourceCommit
-from rebuilder.network.protocol import Fetcher, Sources
+from rebuilder.model.trail import PlannedStep, SourceCommit
+from rebuilder.network.protocol import Fetcher
 from rebuilder.store.protocol import Blobs
 
 ENVIRONMENT = "trixie"
@@ -34,8 +30,8 @@ class ToyConventions(Conventions):
         return "shout"
 
 
-class Toy:
-    """Implements :class:`Ecosystem` over blobs alone."""
+class Toy(Ecosystem):
+    """Files are among the blobs."""
 
     name = "toy"
 
@@ -55,10 +51,6 @@ class Toy:
         """One file."""
         file = ListedFile(purl=f"pkg:toy/{name}@1", version="1", filename=f"{name}.shout")
         return Listing(ecosystem="toy", name=name, files=(file,), newest="1", mark="1")
-
-    def project_names(self) -> Iterator[str]:
-        """Nobody knows them."""
-        raise UsageError("Toys are on no registry.")
 
     def evidence(self, subject: Subject) -> list[Evidence]:
         """The shout, and what it was made from."""
@@ -82,7 +74,13 @@ class Toy:
         return (PlannedStep(name="whisper-to-shout", source=SourceKind.ARCHIVE, target=evidence.artifact.file),)
 
     def next(
-        self, step: PlannedStep, evidence: Evidence, history: History, commit: SourceCommit | None = None
+        self,
+        step: PlannedStep,
+        evidence: Evidence,
+        history: History,
+        *,
+        limits: Limits,
+        commit: SourceCommit | None = None,
     ) -> Hypothesis | Obstacle | None:
         """Shout."""
         sha256 = evidence.index_sha256
@@ -98,6 +96,7 @@ class Toy:
                 toolchain=EnvironmentRef.model_validate({"name": ENVIRONMENT, "sha256": self._environment}),
                 commands=(("/bin/sh", "-c", f"tr a-z A-Z < /inputs/whisper > /out/{step.target.filename}"),),
                 environment={"PATH": "/usr/bin:/bin"},
+                limits=limits,
             ),
         )
 
@@ -106,20 +105,3 @@ class Toy:
             return None
 
         return plan(planned, history)
-
-    def learn(self, evidence: Evidence, attempts: tuple[Attempt, ...]) -> None:
-        """Nothing."""
-
-    def origin(
-        self,
-        evidence: Evidence,
-        provenance: Provenance | None,
-        source_provenance: Provenance | None,
-        sources: Sources,
-    ) -> Origin | None:
-        """Nobody says."""
-        return None
-
-    def tree_changes(self, evidence: Evidence, tree: SourceTree) -> tuple[FileChange, ...]:
-        """None."""
-        return ()

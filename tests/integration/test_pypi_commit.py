@@ -14,6 +14,7 @@ import pytest
 
 from rebuilder.compare.comparer import Comparer
 from rebuilder.compare.finisher import Finisher
+from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.ecosystem import PyPI
 from rebuilder.environments.store import EnvironmentStore
 from rebuilder.environments.uv_tool import uv_input
@@ -346,8 +347,7 @@ class Real:
         self.programs = SandboxPrograms(self.sandbox, self._environments, self.blobs, "bookworm")
         fetcher = self.surroundings.fetcher
         fetcher._blobs = self.blobs
-        return PyPI(
-            INDEX,
+        context = PlanningContext(
             fetcher=fetcher,
             blobs=self.blobs,
             programs=self.programs,
@@ -357,6 +357,7 @@ class Real:
             uv_input=lambda: uv_input(self.blobs, self._directory / "cache"),
             memo=MemoryMemo(),
         )
+        return PyPI(INDEX, context)
 
 
 def test_attested_commit_to_source_archive_and_wheel_bit_for_bit(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rebuilder.ecosystems.pypi.ecosystem import PyPI
 from rebuilder.model.attempt import Attempt, CannotBeTriedError, History, Hypothesis, Limit, NotTried, Output, plan
 from rebuilder.model.comparison import Level
+from rebuilder.model.definition import Limits
 from rebuilder.model.evidence import Evidence, Obstacle, SourceKind
 from rebuilder.model.git import SourceTree
 from rebuilder.model.trail import Origin, SourceCommit
@@ -67,7 +68,7 @@ class Process:
         """What is to be tried; None when all is."""
         steps = self._pypi.steps(self._evidence)
         for step in sorted(steps, key=lambda each: each.source is SourceKind.GIT):
-            found = self._pypi.next(step, self._evidence, history, self._commit)
+            found = self._pypi.next(step, self._evidence, history, limits=Limits(), commit=self._commit)
             if isinstance(found, Hypothesis):
                 return found
         return None

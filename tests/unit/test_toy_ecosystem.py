@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,8 +21,9 @@ from rebuilder.ecosystems import registry
 from rebuilder.ecosystems.registry import parse_subject
 from rebuilder.model.attempt import Outcome, Output, Run
 from rebuilder.model.comparison import Comparison, Level
-from rebuilder.model.definition import BuildDefinition
+from rebuilder.model.definition import BuildDefinition, Limits
 from rebuilder.model.verdict import Verdict
+from rebuilder.model.work import Reason
 from rebuilder.service.schedules.reading import read_file
 from rebuilder.signing.agreement import Agreement
 from rebuilder.signing.statements import Builder
@@ -29,9 +32,11 @@ from rebuilder.stopwatch import Stopwatch, WatchedEnvironments
 from rebuilder.store.ledger import Ledger
 from rebuilder.verification.coordinator import Coordinator
 from rebuilder.verification.signer import Signer
+from rebuilder.wiring import Wired
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.idle import IdleEcosystem, idle_parts
+from tests.fakes.orders import order
 from tests.fakes.progress import NoDisplay
 from tests.fakes.pypi import FakeEnvironments
 from tests.fakes.pypi import run as ran
@@ -74,9 +79,10 @@ class Comparing:
         )
 
 
-def verified(tmp_path: Path, voice: str = "") -> tuple[Verdict | None, list[Path], str]:
-    """The verdict on one toy, the files beside its page, and what was signed."""
-    blobs, clock, key = MemoryBlobs(), FixedClock(), MemorySigner()
+@contextmanager
+def house(tmp_path: Path, voice: str) -> Iterator[tuple[Wired, MemoryBlobs, FixedClock]]:
+    """Parts that verify toys."""
+    blobs, clock = MemoryBlobs(), FixedClock()
     environments = WatchedEnvironments(cast("Any", FakeEnvironments()), Stopwatch(NoDisplay()))
     with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
         parts = replace(
@@ -89,8 +95,15 @@ def verified(tmp_path: Path, voice: str = "") -> tuple[Verdict | None, list[Path
             diffoscope=cast("Any", SimpleNamespace(report=lambda *_: None)),
             environments=environments,
         )
+        yield parts, blobs, clock
+
+
+def verified(tmp_path: Path, voice: str = "") -> tuple[Verdict | None, list[Path], str]:
+    """The verdict on one toy, the files beside its page, and what was signed."""
+    key = MemorySigner()
+    with house(tmp_path, voice) as (parts, blobs, clock):
         signer = Signer(
-            ledger=ledger,
+            ledger=parts.ledger,
             blobs=blobs,
             signer=key,
             builder=Builder(id="https://rebuilder.example.org"),
@@ -123,6 +136,18 @@ def test_a_toy_is_verified(tmp_path: Path, voice: str, expected: Verdict) -> Non
     assert "Whisper → shout" in texts["index.html"]
     for name, text in texts.items():
         assert not WHEEL_WORDS.findall(text), name
+
+
+@pytest.mark.parametrize("asked", [None, Limits(wall_seconds=7)])
+def test_limits_of_an_order(tmp_path: Path, asked: Limits | None) -> None:
+    """A build may use what the order says, and otherwise what the settings say."""
+    with house(tmp_path, "") as (made, _blobs, _clock):
+        parts = replace(made, limits=Limits(processes=9))
+        coordinator = Coordinator(parts)
+        [evidence] = coordinator.evidence(parse_subject("toy:hello", parts.ecosystems))
+        begun = coordinator.begin(evidence, order=order(reason=Reason.ASKED, limits=asked))
+        [attempt] = coordinator.examine(begun).attempts
+    assert (asked or Limits(processes=9)) == attempt.hypothesis.definition.limits
 
 
 def test_its_line_is_all_it_takes(tmp_path: Path) -> None:

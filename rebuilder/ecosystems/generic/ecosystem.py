@@ -14,15 +14,15 @@ from packageurl import PackageURL
 from rebuilder.ecosystems.conventions import Context
 from rebuilder.ecosystems.generic.build import RunSettings, definition, from_archive, from_commit
 from rebuilder.ecosystems.generic.recipe import ECOSYSTEM, Recipe, RecipeTarget, parse_recipe, read_recipe
+from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.environments.catalog import catalog, variants
 from rebuilder.errors import UsageError
 from rebuilder.model.artifact import Artifact, ListedFile, Listing, PublishedFile, Subject
-from rebuilder.model.attempt import Attempt, History, Hypothesis, plan
-from rebuilder.model.definition import EnvironmentRef
+from rebuilder.model.attempt import History, Hypothesis, plan
+from rebuilder.model.definition import EnvironmentRef, Limits
 from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
-from rebuilder.model.git import SourceTree
 from rebuilder.model.provenance import Provenance
-from rebuilder.model.trail import FileChange, Origin, PlannedStep, SourceCommit
+from rebuilder.model.trail import Origin, PlannedStep, SourceCommit
 from rebuilder.model.value import sha256_hex
 from rebuilder.network.http.address import Credentials
 from rebuilder.network.protocol import Fetcher, Sources
@@ -32,8 +32,10 @@ FROM_ARCHIVE, FROM_COMMIT = "source-to-file", "commit-to-file"
 _HINT = "Name the file with the recipe, such as generic:recipes/hello.toml; docs/recipes.md says what is in one."
 
 
-class Generic:
-    """Implements :class:`rebuilder.ecosystems.protocol.Ecosystem`; a release is a recipe."""
+class Generic(Ecosystem):
+    """A release is a recipe."""
+
+    name = ECOSYSTEM
 
     def __init__(self, context: Context) -> None:
         """Nothing is read or fetched yet."""
@@ -43,11 +45,6 @@ class Generic:
         given = context.settings.interpreters
         more = [f"{name}-{kind}" for name in given for kind in variants()]
         self._environments = frozenset({*catalog(), *given, *more})
-
-    @property
-    def name(self) -> str:
-        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
-        return ECOSYSTEM
 
     @property
     def fetcher(self) -> Fetcher:
@@ -134,7 +131,13 @@ class Generic:
         return (PlannedStep(name=FROM_COMMIT, source=SourceKind.GIT, target=target),)
 
     def next(
-        self, step: PlannedStep, evidence: Evidence, history: History, commit: SourceCommit | None = None
+        self,
+        step: PlannedStep,
+        evidence: Evidence,
+        history: History,
+        *,
+        limits: Limits,
+        commit: SourceCommit | None = None,
     ) -> Hypothesis | Obstacle | None:
         """The one build that the recipe asks for."""
         recipe, context = self._of(evidence), self._context
@@ -143,7 +146,7 @@ class Generic:
         around = RunSettings(
             environment=EnvironmentRef(name=environment.name, sha256=environment.sha256),
             program=context.programs.program_input("source"),
-            limits=context.limits(),
+            limits=limits,
             sandbox=context.settings.sandbox,
         )
         hypothesis = Hypothesis(
@@ -157,9 +160,6 @@ class Generic:
             return None
 
         return plan(planned, history)
-
-    def learn(self, evidence: Evidence, attempts: tuple[Attempt, ...]) -> None:
-        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`: a recipe leaves nothing to find out."""
 
     def origin(
         self,
@@ -176,10 +176,6 @@ class Generic:
         return Origin(
             repository=source.repository, commit=source.commit, tag=source.tag, attested=False, sentence=sentence
         )
-
-    def tree_changes(self, evidence: Evidence, tree: SourceTree) -> tuple[FileChange, ...]:
-        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`: there are no two sources to compare."""
-        return ()
 
     def _read(self, path: str) -> Recipe:
         try:

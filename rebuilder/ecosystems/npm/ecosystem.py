@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from rebuilder.ecosystems.npm.evidence import Access, Collector
 from rebuilder.ecosystems.npm.packument import MAX_BYTES, MEDIA_TYPE, NpmRelease, Packument
 from rebuilder.ecosystems.npm.releases import listing
 from rebuilder.ecosystems.npm.settings import Registry
 from rebuilder.ecosystems.npm.subject import ECOSYSTEM, escaped, parse_subject, scope_of
+from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.errors import UnknownProjectError, UsageError
 from rebuilder.model.artifact import Document, Listing, Subject
-from rebuilder.model.attempt import Attempt, History, Hypothesis
-from rebuilder.model.evidence import Evidence, Obstacle
-from rebuilder.model.git import SourceTree
-from rebuilder.model.provenance import Provenance
-from rebuilder.model.trail import FileChange, Origin, PlannedStep, SourceCommit
-from rebuilder.network.protocol import Fetcher, Sources
+from rebuilder.model.evidence import Evidence
+from rebuilder.network.protocol import Fetcher
 from rebuilder.store.protocol import Blobs, Memo
 
 MAX_FILE_BYTES = 256 << 20
 
 
-class Npm:
+class Npm(Ecosystem):
     """Tarballs of npm registries: fetched, bound and handed to the checks; not rebuilt yet."""
+
+    name = ECOSYSTEM
 
     def __init__(
         self, access: Callable[[], Access], *, blobs: Blobs, memo: Memo, max_file_bytes: int = MAX_FILE_BYTES
@@ -45,11 +44,6 @@ class Npm:
         self._max_file_bytes = max_file_bytes
 
     @property
-    def name(self) -> str:
-        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
-        return ECOSYSTEM
-
-    @property
     def fetcher(self) -> Fetcher:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
         return self._reached().fetcher
@@ -63,10 +57,6 @@ class Npm:
         name = parse_subject(name).name
         _, document = self._ask(name)
         return None if document.sha256 == seen else listing(Packument(document, name))
-
-    def project_names(self) -> Iterator[str]:
-        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
-        raise UsageError("npm registries give no list of their packages.", hint="Name the packages one by one.")
 
     def evidence(self, subject: Subject) -> list[Evidence]:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`. A release has one file, its tarball."""
@@ -92,41 +82,6 @@ class Npm:
             if self._access is None:
                 self._access = self._open()
             return self._access
-
-    def steps(self, evidence: Evidence) -> tuple[PlannedStep, ...]:
-        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`: none yet."""
-        return ()
-
-    def next(
-        self,
-        step: PlannedStep,
-        evidence: Evidence,
-        history: History,
-        commit: SourceCommit | None = None,
-    ) -> Hypothesis | Obstacle | None:
-        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`: none yet."""
-        return evidence.obstacle
-
-    def learn(self, evidence: Evidence, attempts: tuple[Attempt, ...]) -> None:
-        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`: there is nothing to learn yet."""
-
-    def origin(
-        self,
-        evidence: Evidence,
-        provenance: Provenance | None,
-        source_provenance: Provenance | None,
-        sources: Sources,
-    ) -> Origin | None:
-        """See ``Ecosystem.origin``: what is attested is in the provenance; nothing is built from it."""
-        return None
-
-    def tree_changes(
-        self,
-        evidence: Evidence,
-        tree: SourceTree,
-    ) -> tuple[FileChange, ...]:
-        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`: npm has no source archives to compare."""
-        return ()
 
 
 def _release(packument: Packument, subject: Subject) -> NpmRelease:

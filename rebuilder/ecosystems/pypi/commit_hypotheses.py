@@ -257,7 +257,7 @@ def _furnished(
         uv=context.uv_input(),
         requirements=parameters(context, REQUIREMENTS, b""),
         dependencies=(),
-        limits=context.limits(),
+        limits=context.limits,
         sandbox=context.sandbox,
         product=target.product,
         chosen=chosen_tools(

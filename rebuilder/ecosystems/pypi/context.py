@@ -64,14 +64,19 @@ class PlanningContext:
     programs: Programs
     run: Runner
     resolver: Resolver
+    """Chooses versions of build dependencies on the index."""
     environments: Environments
+    """Has those of ``interpreters``, and the same with git, named ``…-git``."""
     uv_input: Callable[[], Input]
+    """Gives the uv executable; called when the first build is prepared."""
     memo: Memo
-    max_file_bytes: int
-    limits: Callable[[], Limits]
-    """What one build may use, as it is now."""
+    """Where what was worked out is kept between runs."""
+    max_file_bytes: int = MAX_FILE_BYTES
+    """Largest wheel, source archive or build dependency that is downloaded."""
+    limits: Limits = field(default_factory=Limits)
+    """What one build may use; those of the verification at hand replace them."""
     sandboxes: frozenset[str] = frozenset({"bubblewrap"})
-    """Kinds of sandboxes that definitions can be run in."""
+    """Kinds of sandboxes that definitions can be run in; with ``uml`` the clock is tried, too."""
     interpreters: tuple[Interpreter, ...] = INTERPRETERS
     """Pythons there are build environments with, newest first."""
     sandbox: str = "bubblewrap"

@@ -39,6 +39,7 @@ class PyPIConventions(Conventions):
         """See :meth:`rebuilder.ecosystems.conventions.Conventions.open`."""
         from uv import find_uv_bin
 
+        from rebuilder.ecosystems.pypi.context import PlanningContext
         from rebuilder.ecosystems.pypi.ecosystem import PyPI
         from rebuilder.ecosystems.pypi.interpreter_choice import with_configured
         from rebuilder.ecosystems.pypi.settings import index_settings
@@ -62,8 +63,7 @@ class PyPIConventions(Conventions):
             ),
             context.memo("resolution"),
         )
-        return PyPI(
-            index.index_url,
+        planning = PlanningContext(
             fetcher=fetcher,
             blobs=context.blobs,
             programs=context.programs,
@@ -73,12 +73,12 @@ class PyPIConventions(Conventions):
             uv_input=partial(uv_input, context.blobs, settings.store / "cache"),
             memo=context.memo(self.name),
             max_file_bytes=settings.download_bytes,
-            limits=context.limits,
             sandboxes=context.sandboxes,
             sandbox=settings.sandbox,
             clock=settings.clock,
             interpreters=with_configured(settings.interpreters),
         )
+        return PyPI(index.index_url, planning)
 
     def canonical_name(self, name: str) -> str:
         """See https://peps.python.org/pep-0503/#normalized-names."""

@@ -2,107 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
-from typing import Literal
 
 from packaging.version import Version
 
+from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.ecosystems.pypi.commit_hypotheses import infer_from_commit
-from rebuilder.ecosystems.pypi.context import MAX_FILE_BYTES, PlanningContext
+from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.evidence import collect
 from rebuilder.ecosystems.pypi.hypotheses import infer, learn
-from rebuilder.ecosystems.pypi.interpreter_choice import INTERPRETERS, Interpreter
 from rebuilder.ecosystems.pypi.origin import find_origin
 from rebuilder.ecosystems.pypi.releases import listing
 from rebuilder.ecosystems.pypi.simple_index import IndexProject, ReleaseFile, SimpleIndex, Unchanged, near_versions
 from rebuilder.ecosystems.pypi.steps import PyPIStep
 from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, parse_subject
 from rebuilder.ecosystems.pypi.tree_inspection import inspected_changes
-from rebuilder.environments.protocol import Environments
 from rebuilder.errors import UnknownProjectError, UsageError
 from rebuilder.model.artifact import Listing, Subject
 from rebuilder.model.attempt import Attempt, History, Hypothesis, plan
-from rebuilder.model.definition import Input, Limits
+from rebuilder.model.definition import Limits
 from rebuilder.model.evidence import Evidence, Obstacle, SourceKind
 from rebuilder.model.git import SourceTree
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.trail import FileChange, Origin, PlannedStep, SourceCommit
-from rebuilder.network.protocol import Fetcher, Resolver, Sources
-from rebuilder.sandbox.protocol import Programs, Runner
-from rebuilder.store.protocol import Blobs, Memo
+from rebuilder.network.protocol import Fetcher, Sources
 
 _NOTHING = "has published no wheel and no source archive"
 
 
-class PyPI:
+class PyPI(Ecosystem):
     """Pure Python wheels of one index, rebuilt from the source archives beside them."""
 
-    def __init__(
-        self,
-        index_url: str,
-        *,
-        fetcher: Fetcher,
-        blobs: Blobs,
-        programs: Programs,
-        run: Runner,
-        resolver: Resolver,
-        environments: Environments,
-        uv_input: Callable[[], Input],
-        memo: Memo,
-        max_file_bytes: int = MAX_FILE_BYTES,
-        limits: Callable[[], Limits] = Limits,
-        sandboxes: frozenset[str] = frozenset({"bubblewrap"}),
-        sandbox: str = "bubblewrap",
-        clock: Literal["archive", "kernel"] = "archive",
-        interpreters: tuple[Interpreter, ...] = INTERPRETERS,
-    ) -> None:
+    name = ECOSYSTEM
+
+    def __init__(self, index_url: str, context: PlanningContext) -> None:
         """Verify what one index publishes; nothing is asked of it yet.
 
         Args:
             index_url: The address that package installers are given; may hold credentials.
-            fetcher: Reaches the index.
-            blobs: Where files and parameter documents are kept.
-            programs: List archives inside the sandbox.
-            run: Runs the definition that asks a backend for further requirements.
-            resolver: Chooses versions of build dependencies on the same index.
-            environments: Has those of ``interpreter_choice``, and the same with git, named ``…-git``.
-            uv_input: Gives the uv executable as an input; called when the first build is prepared.
-            memo: Where what was worked out is kept between runs.
-            max_file_bytes: Largest wheel, source archive or build dependency that is downloaded.
-            limits: Gives what one build may use; asked for each definition.
-            sandboxes: Kinds that ``run`` has; with ``uml`` the clock is tried, too.
-            interpreters: Pythons there are build environments with, newest first.
-            sandbox: The kind that builds run in unless the clock matters.
-            clock: Whether it matters where only times in the archive are left.
+            context: What planning works with; its fetcher and its resolver reach that index.
         """
-        self._index = SimpleIndex(index_url, fetcher)
-        self._workshop = PlanningContext(
-            fetcher=fetcher,
-            blobs=blobs,
-            programs=programs,
-            run=run,
-            resolver=resolver,
-            environments=environments,
-            uv_input=uv_input,
-            memo=memo,
-            max_file_bytes=max_file_bytes,
-            limits=limits,
-            sandboxes=sandboxes,
-            sandbox=sandbox,
-            clock=clock,
-            interpreters=interpreters,
-        )
-
-    @property
-    def name(self) -> str:
-        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
-        return ECOSYSTEM
+        self._index = SimpleIndex(index_url, context.fetcher)
+        self._context = context
 
     @property
     def fetcher(self) -> Fetcher:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
-        return self._workshop.fetcher
+        return self._context.fetcher
 
     def parse(self, text: str) -> Subject:
         """See :func:`rebuilder.ecosystems.pypi.subject.parse_subject`."""
@@ -124,7 +72,7 @@ class PyPI:
         project = self._index.project(subject.name)
         if project is None or not project.files:
             raise _unknown(subject.name, "is not on the index" if project is None else _NOTHING)
-        return collect(self._workshop, project, _release(project, subject), subject.filename)
+        return collect(self._context, project, _release(project, subject), subject.filename)
 
     def steps(self, evidence: Evidence) -> tuple[PlannedStep, ...]:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
@@ -138,18 +86,25 @@ class PyPI:
         return PlannedStep(name=PyPIStep.COMMIT_TO_SDIST, source=SourceKind.GIT, target=archive), published, committed
 
     def next(
-        self, step: PlannedStep, evidence: Evidence, history: History, commit: SourceCommit | None = None
+        self,
+        step: PlannedStep,
+        evidence: Evidence,
+        history: History,
+        *,
+        limits: Limits,
+        commit: SourceCommit | None = None,
     ) -> Hypothesis | Obstacle | None:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
+        context = replace(self._context, limits=limits)
         if step.source is SourceKind.SDIST:
-            return plan(partial(infer, self._workshop, evidence), history)
+            return plan(partial(infer, context, evidence), history)
         if commit is None:
             return None
-        return plan(partial(infer_from_commit, self._workshop, evidence, step, commit), history)
+        return plan(partial(infer_from_commit, context, evidence, step, commit), history)
 
     def learn(self, evidence: Evidence, attempts: tuple[Attempt, ...]) -> None:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
-        learn(self._workshop, evidence, attempts)
+        learn(self._context, evidence, attempts)
 
     def origin(
         self,
@@ -163,7 +118,7 @@ class PyPI:
 
     def tree_changes(self, evidence: Evidence, tree: SourceTree) -> tuple[FileChange, ...]:
         """See :func:`rebuilder.ecosystems.pypi.tree_changes.tree_changes`."""
-        return inspected_changes(self._workshop, evidence, tree)
+        return inspected_changes(self._context, evidence, tree)
 
 
 def _unknown(name: str, what: str = "is not on the index") -> UnknownProjectError:

@@ -187,7 +187,7 @@ def _furnished(context: PlanningContext, case: WheelEvidence, interpreter: Inter
         uv=context.uv_input(),
         requirements=parameters(context, REQUIREMENTS, b""),
         dependencies=(),
-        limits=context.limits(),
+        limits=context.limits,
         sandbox=context.sandbox,
         setup_options=tools.setup.options if tools.setup else None,
         setup_script=tools.setup is None or tools.setup.has_script,
