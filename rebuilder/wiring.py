@@ -161,7 +161,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Wired]:
             environments=environments,
             comparer=Comparer(blobs, programs),
             finisher=Finisher(run, programs, environments, blobs, PROGRAM_ENVIRONMENT),
-            find_carried=partial(find_carried, programs),
+            find_carried=partial(find_carried, programs, LedgerMemo(ledger, "carried", clock, cache_counter)),
             diffoscope=DiffoscopeRunner(run, environments, blobs),
             clock=clock,
             stopwatch=stopwatch,

@@ -10,8 +10,9 @@ from rebuilder.errors import RebuilderError
 from rebuilder.model.attempt import Outcome
 from rebuilder.model.definition import Input, Limits, Role
 from rebuilder.model.text import visible
-from rebuilder.model.value import Sha256, Value
+from rebuilder.model.value import Sha256, Value, canonical_json, sha256_hex
 from rebuilder.sandbox.protocol import Programs
+from rebuilder.store.protocol import Memo
 
 LIMITS = Limits(wall_seconds=120, cpu_seconds=120, memory_bytes=1 << 30, processes=16, output_bytes=1 << 20)
 _PUBLISHED = "/inputs/published-file/file"
@@ -46,10 +47,11 @@ FindCarried = Callable[[Sha256, Sequence[Input]], Carried]
 """Digest of a published file, and the inputs of a build that gave it; all are blobs."""
 
 
-def find_carried(programs: Programs, published: Sha256, inputs: Sequence[Input]) -> Carried:
+def find_carried(programs: Programs, memo: Memo, published: Sha256, inputs: Sequence[Input]) -> Carried:
     """Look for a published file in sources and build dependencies, inside the sandbox.
 
-    A search that fails costs no verdict: it says that not all was looked through.
+    A search that fails costs no verdict: it says that not all was looked through. One that came to its end
+    is kept, and not done again by the same program.
     """
     sources = [each for each in inputs if each.role is Role.SOURCE]
     dependencies = [each for each in inputs if each.role is Role.BUILD_DEPENDENCY]
@@ -58,14 +60,24 @@ def find_carried(programs: Programs, published: Sha256, inputs: Sequence[Input])
         return Carried()
     wanted = Input(role=Role.PARAMETERS, name="published file", sha256=published, path=_PUBLISHED)
     paths = [_PUBLISHED, *(each.path for each in sources), *(f"--glance={each.path}" for each in dependencies)]
+    names = {each.path: each.name for each in searched}
+    question = [
+        programs.program_input("compare").sha256,
+        published,
+        *(f"{each.role} {each.path} {each.sha256}" for each in searched),
+    ]
+    key = sha256_hex(canonical_json(question))
     try:
-        result = programs.run("compare", "find_published", paths, inputs=(wanted, *searched), limits=LIMITS)
-        answer = _Answer.model_validate(result.document)
+        document = memo.get(key)
+        if document is None:
+            result = programs.run("compare", "find_published", paths, inputs=(wanted, *searched), limits=LIMITS)
+            document = result.document if result.run.outcome is Outcome.COMPLETED else None
+        answer = _Answer.model_validate(document)
     except (RebuilderError, ValidationError):
         return Carried(whole=False)
-    names = {each.path: each.name for each in searched}
-    if result.run.outcome is not Outcome.COMPLETED or any(each.input not in names for each in answer.found):
+    if any(each.input not in names for each in answer.found):
         return Carried(whole=False)
+    memo.put(key, answer.document())
     if not answer.found:
         return Carried(whole=answer.whole)
     first = answer.found[0]

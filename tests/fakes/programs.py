@@ -50,10 +50,10 @@ class InProcessPrograms:
                 place.write_bytes(self._blobs.read(each.sha256))
                 places[each.path] = str(place)
             result = Path(directory, "result.json")
-            moved = [places.get(each, each) for each in arguments]
+            moved = [head + eq + places.get(path, path) for head, eq, path in map(_split, arguments)]
             table = importlib.import_module(f"rebuilder.programs.{family}.__main__").PROGRAMS
             code = run_program(table, [family, program, *moved, "--result", str(result)])
-            document = json.loads(result.read_text("utf-8")) if code == 0 else None
+            document = json.loads(result.read_text("utf-8").replace(directory, "")) if code == 0 else None
         return ProgramResult(run=self._ended(code), document=document)
 
     def program_input(self, family: str) -> Input:
@@ -74,3 +74,8 @@ class InProcessPrograms:
             sandbox_version="none",
             started=_NOW,
         )
+
+
+def _split(argument: str) -> tuple[str, str, str]:
+    """An option, its sign, and the path; a path by itself has neither."""
+    return argument.partition("=") if argument.startswith("--") and "=" in argument else ("", "", argument)
