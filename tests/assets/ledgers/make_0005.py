@@ -21,8 +21,8 @@ from rebuilder.model.operations import WatchState
 from rebuilder.model.provenance import Forge, RememberedPublisher
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Check, Order, Reason, Tier
-from rebuilder.store.blobs import DiskBlobs
-from rebuilder.store.ledger.ledger import Ledger
+from rebuilder.storage.blobs import DiskBlobs
+from rebuilder.storage.ledger import Ledger
 
 from tests.fakes import reports
 from tests.fakes.postgres import Postgres
