@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rebuilder.diagnose.case import Claim, DiagnosisInput, claim, fields, metadata_file, named
+from rebuilder.diagnose.case import Claim, DiagnosisInput, claim, fields, named
 from rebuilder.model.comparison import Difference, Level, MemberChange
 from rebuilder.model.diagnosis import Cause, Certainty, EvidenceLine
 
@@ -61,7 +61,7 @@ def normalised(case: DiagnosisInput) -> Iterator[Claim]:
             shown = [each for each in comparison.differences if not fields(each).keys() <= others or not fields(each)]
         sentence = _SENTENCES.get(cause)
         evidence = [EvidenceLine(note=f"Equal once this is set aside: {', '.join(names)}.")]
-        yield claim(cause, sentence(shown) if sentence else cause.spoken, [*evidence, *_sides(cause, shown)])
+        yield claim(cause, sentence(case, shown) if sentence else cause.spoken, [*evidence, *_sides(cause, shown)])
 
 
 def modes(case: DiagnosisInput) -> Iterator[Claim]:
@@ -90,8 +90,8 @@ def container(case: DiagnosisInput) -> Iterator[Claim]:
         )
 
 
-def _times(shown: list[Difference]) -> str:
-    generated = [each for each in shown if metadata_file(each.member)]
+def _times(case: DiagnosisInput, shown: list[Difference]) -> str:
+    generated = [each for each in shown if case.describes(each.member)]
     published = sorted(fields(each)["Time"][0] for each in shown)
     if not published:
         return Cause.ARCHIVE_TIMES.spoken
@@ -103,7 +103,7 @@ def _times(shown: list[Difference]) -> str:
     return f"{_members(len(shown))} other times than in the rebuild: the published ones are {span}."
 
 
-def _modes(shown: list[Difference]) -> str:
+def _modes(_case: DiagnosisInput, shown: list[Difference]) -> str:
     both = sorted({fields(each)["Mode"] for each in shown})
     if not both:
         return Cause.MODES_UMASK.spoken

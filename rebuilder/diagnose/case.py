@@ -20,7 +20,6 @@ MOST_LINES = 8
 _LONGEST_NAME = 120
 _LONGEST_TEXT = 400
 _FIELD = re.compile(r"(?:^| )([A-Z][a-zA-Z0-9 ]*): published (.*?), rebuilt (.*?)\.(?= [A-Z]|$)")
-_INFO = re.compile(r"^[^/]+\.(?:dist|egg)-info/")
 
 Line = tuple[str, str, str]
 """Member, ``published`` or ``rebuilt``, and a line only that side has."""
@@ -49,6 +48,32 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class EcosystemRules:
+    """What an ecosystem knows of causes, beyond the general rules."""
+
+    rules: Mapping[str, Rule] = field(default_factory=dict)
+    """By name, in the order in which they look; before them come the rules that need no knowledge of the format."""
+    advice: Mapping[Cause, str] = field(default_factory=dict)
+    """What its own tools call what is to be changed, where the general advice cannot name it."""
+    consequences: Callable[[DiagnosisInput], frozenset[Line]] = lambda _: frozenset()
+    """Lines that differ only because another member does: they are no cause of their own."""
+    hints: Callable[[str], Iterator[tuple[Cause, str]]] = lambda _: iter(())
+    """What a line in the log of a failed build points to: a cause, and a sentence for it."""
+    endings: Mapping[int, str] = field(default_factory=dict)
+    """How its own sandbox programs failed, as a clause, by their exit codes."""
+    description: re.Pattern[str] | None = None
+    """How names of members begin in which a build describes its file, so that no source has them."""
+    source_name: Callable[[str], str] = lambda member: member
+    """The path in the source archive, below its top, that a member comes from if it was copied."""
+    leftovers: re.Pattern[str] | None = None
+    """Names of what earlier builds with its tools leave in a directory."""
+    generated: tuple[str, ...] = ()
+    """Ends of names that its builds write rather than people."""
+    keeping: frozenset[str] = frozenset()
+    """Build tools that pack from a directory where files stay that were deleted from the sources."""
+
+
+@dataclass(frozen=True)
 class DiagnosisInput:
     """One verification that did not come out byte for byte."""
 
@@ -59,9 +84,14 @@ class DiagnosisInput:
     log: str = ""
     """End of the log of the attempt the decision rests on."""
     variation: Variation | None = None
+    ecosystem: EcosystemRules = field(default_factory=EcosystemRules)
     taken_members: frozenset[str] = frozenset()
     taken_lines: frozenset[Line] = frozenset()
     """What earlier rules explained: later ones, which are more general, do not see it."""
+
+    def describes(self, member: str) -> bool:
+        """Whether a member is one in which the build describes its file; see :attr:`EcosystemRules.description`."""
+        return self.ecosystem.description is not None and self.ecosystem.description.match(member) is not None
 
     @property
     def attempt(self) -> Attempt | None:
@@ -149,12 +179,11 @@ class DiagnosisInput:
     def from_archive(self) -> bool:
         """Whether the decisive rebuild began with the published source archive, and that was read."""
         source = self.definition.source if self.definition else None
-        return source is not None and source.kind.value == "sdist" and bool(self.source_files)
+        return source is not None and source.kind is not SourceKind.GIT and bool(self.source_files)
 
     def in_source(self, member: str) -> list[str]:
         """Paths in the source archive that may have become this member: the same path, there or in a directory."""
-        wanted = _INFO.sub("", member)
-        wanted = wanted.removeprefix("licenses/") if wanted != member else wanted
+        wanted = self.ecosystem.source_name(member)
         return [path for path in self.source_files if path == wanted or path.endswith(f"/{wanted}")]
 
     @cached_property
@@ -199,11 +228,6 @@ def alike(lines: Iterable[Line], template: Callable[[str], str | None]) -> list[
 def pairs_shown(pairs: Iterable[tuple[Line, Line]]) -> list[EvidenceLine]:
     """Pairs as evidence, both sides of each."""
     return [EvidenceLine(member=left[0], published=left[2], rebuilt=right[2]) for left, right in pairs]
-
-
-def metadata_file(member: str, *names: str) -> bool:
-    """Whether a member is one of these files of ``.dist-info``; any of them when none is named."""
-    return bool(_INFO.match(member)) and (not names or member.rpartition("/")[2] in names)
 
 
 def fields(difference: Difference) -> dict[str, tuple[str, str]]:
@@ -267,15 +291,3 @@ def files(count: int) -> str:
 
 Rule = Callable[[DiagnosisInput], Iterator[Claim]]
 """Looks at a case and claims what it explains."""
-
-
-@dataclass(frozen=True)
-class EcosystemRules:
-    """What an ecosystem knows of causes, beyond the general rules."""
-
-    rules: Mapping[str, Rule] = field(default_factory=dict)
-    """By name, in the order in which they look; before them come the rules that need no knowledge of the format."""
-    advice: Mapping[Cause, str] = field(default_factory=dict)
-    """What its own tools call what is to be changed, where the general advice cannot name it."""
-    consequences: Callable[[DiagnosisInput], frozenset[Line]] = lambda _: frozenset()
-    """Lines that differ only because another member does: they are no cause of their own."""

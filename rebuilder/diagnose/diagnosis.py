@@ -52,7 +52,7 @@ def diagnose(case: DiagnosisInput, ecosystem: EcosystemRules | None = None) -> D
     alone = case.comparison is None or case.comparison.level is Level.IDENTICAL
     if case.decision.verdict is Verdict.INFRA_ERROR or (case.decision.verdict is Verdict.REPRODUCED and alone):
         return None
-    case = replace(case, taken_lines=case.taken_lines | ecosystem.consequences(case))
+    case = replace(case, ecosystem=ecosystem, taken_lines=case.taken_lines | ecosystem.consequences(case))
     claims: list[Claim] = []
     for rule in (FIRST | dict(ecosystem.rules) | LAST).values():
         for each in rule(case):

@@ -9,39 +9,18 @@ from rebuilder.diagnose.case import Claim, DiagnosisInput, claim
 from rebuilder.model.diagnosis import Basis, Cause, Certainty, EvidenceLine
 from rebuilder.model.verdict import Verdict
 
-_REMOVED = {
-    **dict.fromkeys(("distutils", "imp", "asynchat", "asyncore", "smtpd"), "3.12"),
-    **dict.fromkeys(("binhex", "formatter", "parser", "symbol"), "3.10"),
-    **dict.fromkeys(("cgi", "cgitb", "crypt", "imghdr", "pipes", "telnetlib", "uu", "lib2to3"), "3.13"),
-}
-"""Modules of the standard library, and the Python that has them no more (What's New in Python, Removed)."""
-_MODULE = re.compile(r"(?:ModuleNotFoundError|ImportError): No module named '?([\w.]+)'?")
-_TOO_NEW = re.compile(
-    r"Missing parentheses in call to 'print'|use_2to3 is invalid|cannot import name '\w+' from 'collections'"
-    r"|module 'collections' has no attribute|has no attribute 'ImpImporter'|has no attribute 'SafeConfigParser'"
-    r"|has no attribute '(?:getargspec|find_module|readfp|coroutine|SourceFileLoader\.load_module)'"
-    r"|[Rr]equires Python '?[<>=!~]|invalid mode: 'rU'|requires a different Python"
-)
 COMPILER = re.compile(
-    r"command '[^']*(?:gcc|cc|clang|g\+\+|cl\.exe|rustc|cargo)[^']*' failed"
-    r"|(?:gcc|cc|g\+\+|rustc|cargo|cmake|make|git): (?:command )?not found|fatal error: [\w/.+-]+\.h: No such file"
-    r"|No such file or directory: '(?:gcc|cc|cargo|cmake|make|ninja|git|npm|node|swig|pkg-config)'"
-    r"|Unable to find vcvarsall|can't find Rust compiler"
+    r"(?:gcc|cc|g\+\+|rustc|cargo|cmake|make|git): (?:command )?not found|fatal error: [\w/.+-]+\.h: No such file"
+    r"|can't find Rust compiler"
 )
 _NETWORK = re.compile(
     r"Temporary failure in name resolution|Network is unreachable|Name or service not known|Could not resolve host"
     r"|urlopen error|Failed to establish a new connection|getaddrinfo failed"
 )
-_UNMET = re.compile(r"DistributionNotFound|No matching distribution found|Could not find a version that satisfies")
 _ERROR = re.compile(r"^(?:[\w.]*(?:Error|Exception|Exit)\b.*|error: .*|[\w./-]+: .*)$")
 _LONGEST_LINE = 2000
-_ENDINGS = {
-    65: "the source archive could not be unpacked",
-    69: "the build backend could not be loaded",
-    70: "the build backend failed",
-    73: "the build backend left no file",
-}
-"""Exit codes of the sandbox programs."""
+_ENDINGS = {65: "the source archive could not be unpacked"}
+"""Exit codes of the sandbox programs that make source trees."""
 
 
 def stopped(case: DiagnosisInput) -> Iterator[Claim]:
@@ -81,10 +60,10 @@ def failed(case: DiagnosisInput) -> Iterator[Claim]:
     if case.decision.verdict is not Verdict.BUILD_FAILED:
         return
     code = case.attempt.run.exit_code if case.attempt is not None else None
-    ending = _ENDINGS.get(code or 0, "a build command failed")
+    ending = (_ENDINGS | dict(case.ecosystem.endings)).get(code or 0, "a build command failed")
     how = EvidenceLine(note=f"{ending[0].upper()}{ending[1:]}" + (f" (exit code {code})." if code else "."))
     lines = [line.strip()[:_LONGEST_LINE] for line in case.log.splitlines() if line.strip()]
-    for cause, sentence, line in _hints(lines):
+    for cause, sentence, line in _hints(case, lines):
         yield claim(
             cause,
             sentence,
@@ -103,22 +82,12 @@ def failed(case: DiagnosisInput) -> Iterator[Claim]:
     )
 
 
-def _hints(lines: list[str]) -> Iterator[tuple[Cause, str, str]]:
+def _hints(case: DiagnosisInput, lines: list[str]) -> Iterator[tuple[Cause, str, str]]:
     """What the words of the log point to, last line first; one is enough."""
     for line in reversed(lines):
-        module = _MODULE.search(line)
-        if module is not None:
-            top = module[1].partition(".")[0]
-            if top in _REMOVED:
-                wanted = f"The build tools want the module {top}, which Python {_REMOVED[top]} and later have not got"
-                yield Cause.MISSING_INTERPRETER, f"{wanted}: the build needs an older Python.", line
-            else:
-                yield Cause.MISSING_REQUIREMENT, f"The build wants the module {top}, which is not installed.", line
-        if _TOO_NEW.search(line):
-            yield Cause.MISSING_INTERPRETER, "The build does not work with the Python it was tried with.", line
+        for cause, sentence in case.ecosystem.hints(line):
+            yield cause, sentence, line
         if COMPILER.search(line):
             yield Cause.MISSING_COMPILER, Cause.MISSING_COMPILER.spoken, line
         if _NETWORK.search(line):
             yield Cause.NETWORK_WANTED, Cause.NETWORK_WANTED.spoken, line
-        if _UNMET.search(line):
-            yield Cause.MISSING_REQUIREMENT, Cause.MISSING_REQUIREMENT.spoken, line

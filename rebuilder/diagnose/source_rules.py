@@ -5,23 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from rebuilder.diagnose.case import Claim, DiagnosisInput, claim, files, listed, metadata_file, named, quoted
+from rebuilder.diagnose.case import Claim, DiagnosisInput, claim, files, listed, named, quoted
 from rebuilder.model.comparison import Difference, MemberChange
 from rebuilder.model.diagnosis import Basis, Cause, Certainty, EvidenceLine
 
-_GENERATED = (".mo", "_version.py", "/version.py", "_pb2.py", ".so", ".pyd", ".min.js", ".css.map")
+_GENERATED = (".mo", ".so", ".min.js", ".css.map")
 """Ends of names that builds write rather than people."""
-
 
 _SIGNATURE = re.compile(r"\.(?:jws|p7s|asc|sig|minisig|sigstore|sigstore\.json|intoto\.jsonl|attestation)$")
 _LEFT = re.compile(
-    r"(?:^|/)(?:__pycache__|\.(?:pytest|mypy|ruff)_cache|\.(?:git|hg|svn|tox|nox|eggs|idea|vscode)|build/(?:lib|bdist)[^/]*)/"
-    r"|(?:^|/)[^/]+\.egg-info(?:/|$)|(?:^|/)(?:\.DS_Store|Thumbs\.db|desktop\.ini|\.coverage)$"
-    r"|(?:\.(?:pyc|pyo|orig|rej|bak|swp|swo|tmp)|~)$"
+    r"(?:^|/)\.(?:git|hg|svn|idea|vscode)/|(?:^|/)(?:\.DS_Store|Thumbs\.db|desktop\.ini)$"
+    r"|(?:\.(?:orig|rej|bak|swp|swo|tmp)|~)$"
 )
-"""What earlier builds, runs, editors and systems leave in a directory."""
-_KEEPING = {"setuptools", "distribute"}
-"""Build tools that pack from build/lib, where files stay that were deleted from the sources."""
+"""What editors, version control and systems leave in a directory."""
 
 
 def signatures(case: DiagnosisInput) -> Iterator[Claim]:
@@ -31,7 +27,7 @@ def signatures(case: DiagnosisInput) -> Iterator[Claim]:
         for each in case.having(MemberChange.MISSING)
         if _SIGNATURE.search(each.member) and not case.in_source(each.member)
     ]
-    sure = [each for each in found if metadata_file(each.member)]
+    sure = [each for each in found if case.describes(each.member)]
     for some, certainty in ((sure, Certainty.SHOWN), ([each for each in found if each not in sure], Certainty.LIKELY)):
         if some:
             yield claim(
@@ -47,10 +43,11 @@ def signatures(case: DiagnosisInput) -> Iterator[Claim]:
 
 def leftovers(case: DiagnosisInput) -> Iterator[Claim]:
     """Files of the kinds that earlier builds, runs and editors leave in a directory."""
+    patterns = [_LEFT, *([case.ecosystem.leftovers] if case.ecosystem.leftovers else [])]
     found = [
         each
         for each in case.having(MemberChange.MISSING)
-        if _LEFT.search(each.member) and not case.in_source(each.member)
+        if any(pattern.search(each.member) for pattern in patterns) and not case.in_source(each.member)
     ]
     if found:
         yield claim(
@@ -73,7 +70,7 @@ def _absent(case: DiagnosisInput, found: list[Difference]) -> Iterator[Claim]:
     other = [each for each in found if each not in for_sure and each not in stale]
     where = "the source archive" if case.from_archive else "the source it was rebuilt from"
     both = "two explanations fit"
-    left = "files of an earlier version that lay about in the directory of the build, such as in build/lib"
+    left = "files of an earlier version that lay about in the directory of the build"
     for cause, some, words, certainty in (
         (
             Cause.EXTRA_SOURCE_FILES,
@@ -117,7 +114,7 @@ def _absent(case: DiagnosisInput, found: list[Difference]) -> Iterator[Claim]:
 def _may_be_stale(case: DiagnosisInput, missing: Difference) -> bool:
     """Whether it is a file beside others of its directory that the source has, packed by a tool that keeps files."""
     directory = missing.member.rpartition("/")[0]
-    if not case.from_archive or not directory or not case.tools.keys() & _KEEPING:
+    if not case.from_archive or not directory or not case.tools.keys() & case.ecosystem.keeping:
         return False
     return any(f"/{path}".rpartition("/")[0].endswith(f"/{directory}") for path in case.source_files)
 
@@ -125,7 +122,8 @@ def _may_be_stale(case: DiagnosisInput, missing: Difference) -> bool:
 def only_published(case: DiagnosisInput) -> Iterator[Claim]:
     """Members the rebuild has not got: not in the source archive, or not packed from it."""
     found = case.having(MemberChange.MISSING)
-    generated = [each for each in found if each.member.endswith(_GENERATED) and not case.in_source(each.member)]
+    ends = _GENERATED + case.ecosystem.generated
+    generated = [each for each in found if each.member.endswith(ends) and not case.in_source(each.member)]
     found = [each for each in found if each not in generated]
     absent = [each for each in found if not case.from_archive or not case.in_source(each.member)]
     packed = [each for each in found if each not in absent]
@@ -174,7 +172,7 @@ def only_rebuilt(case: DiagnosisInput) -> Iterator[Claim]:
 
 def changed(case: DiagnosisInput) -> Iterator[Claim]:
     """Contents that differ: another version of a file of the source, or one that the build writes."""
-    found = [each for each in case.having(MemberChange.CONTENT) if not metadata_file(each.member)]
+    found = [each for each in case.having(MemberChange.CONTENT) if not case.describes(each.member)]
     inspection = case.evidence.artifact_inspection
     published = {each.name: each.sha256 for each in (inspection.members if inspection is not None else ())}
     copied = [each for each in found if case.from_archive and case.in_source(each.member)]
@@ -204,7 +202,7 @@ def changed(case: DiagnosisInput) -> Iterator[Claim]:
 
 def description(case: DiagnosisInput) -> Iterator[Claim]:
     """What is left in the metadata comes from the project: its description, its configuration."""
-    lines = case.lines(metadata_file)
+    lines = case.lines(case.describes)
     if lines:
         yield claim(
             Cause.CHANGED_SOURCE_FILES,

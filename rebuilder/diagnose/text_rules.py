@@ -14,7 +14,6 @@ from rebuilder.diagnose.case import (
     alike,
     claim,
     listed,
-    metadata_file,
     pairs_shown,
 )
 from rebuilder.model.comparison import MemberChange
@@ -82,7 +81,7 @@ def dependencies(case: DiagnosisInput) -> Iterator[Claim]:
     pairs = [
         pair
         for pair in alike(
-            case.lines(lambda member: not metadata_file(member)),
+            case.lines(lambda member: not case.describes(member)),
             lambda line: _VERSION.sub("\0", line) if _VERSION.search(line) else None,
         )
         if any(version in used for version in _VERSION.findall(pair[1][2]))
@@ -111,7 +110,7 @@ def places(case: DiagnosisInput) -> Iterator[Claim]:
     host = case.definition.hostname if case.definition is not None else ""
     slots = re.compile("|".join([*([rf"(?P<host>\b{re.escape(host)}\b)"] if host else []), *_SLOTS]))
     published: dict[str, list[Line]] = {}
-    for line in case.lines(lambda member: not metadata_file(member, "RECORD")):
+    for line in case.lines():
         if line[1] == "published":
             published.setdefault(line[0], []).append(line)
     found: dict[Cause, list[tuple[Line, Line]]] = {}
@@ -201,7 +200,7 @@ def _alike(
     def template(line: str) -> str | None:
         return pattern.sub("\0", line) if pattern.search(line) else None
 
-    pairs = alike(case.lines(lambda member: not metadata_file(member, "RECORD")), template)
+    pairs = alike(case.lines(), template)
     if pairs:
         yield claim(
             cause, sentence, pairs_shown(pairs), lines=[line for pair in pairs for line in pair], certainty=certainty

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from rebuilder.ecosystems.conventions import Context, Conventions
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.errors import UsageError
@@ -14,6 +16,8 @@ from rebuilder.network.protocol import Fetcher
 from rebuilder.store.protocol import Blobs
 
 ENVIRONMENT = "trixie"
+WHEEL_WORDS = re.compile(r"wheel|\.whl|sdist|\bpip\b|PyPI|dist-info|pyproject|setup\.py", re.IGNORECASE)
+"""What no page and no signed document of a file that is no Python package has in it."""
 
 
 class ToyConventions(Conventions):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from rebuilder.provenance.trust.files import update
 from tests.fakes.command import Answer, Installation
 from tests.fakes.registry import Registry, redirect
 from tests.fakes.sigstore_instance import TIME, SigstoreInstance, b64, github, sign
+from tests.fakes.toy import WHEEL_WORDS
 
 ASSETS = Path(__file__).parent.parent / "assets" / "attestations" / "npm"
 TARBALL = ASSETS / "provenance-npm-test-cli-v1-prega.tgz"
@@ -100,6 +102,15 @@ def test_genuine_release_is_verified(registry: Registry, installation: NpmInstal
     assert COMMIT in text
     assert "deprecated" in text
     assert "\x1b" not in text
+    files = [each for each in Path(line["report"]).parent.iterdir() if each.suffix in {".html", ".json", ".jsonl"}]
+    assert {"index.html", "report.json"} < {each.name for each in files}
+    texts = [each.read_text() for each in files]
+    signed = [
+        base64.b64decode(found[1]).decode() for each in texts for found in re.finditer(r'"payload": ?"(.+?)"', each)
+    ]
+    assert any("sigstore-2.3.1.tgz" in each for each in signed)
+    for each in texts + signed:
+        assert not WHEEL_WORDS.findall(each)
 
 
 def test_provenance_alone_is_verified_with_a_finding(registry: Registry, installation: NpmInstallation) -> None:

@@ -15,9 +15,8 @@ import pytest
 from tests.fakes.command import Answer, Installation
 from tests.fakes.registry import Registry
 from tests.fakes.repositories import make_repository
+from tests.fakes.toy import WHEEL_WORDS
 
-WHEEL_WORDS = re.compile(r"wheel|\.whl|sdist|\bpip\b|PyPI|dist-info|pyproject|setup\.py", re.IGNORECASE)
-"""What no page and no signed document of a file that is no Python package has in it."""
 PAGE = ".TH HELLO 1 @VERSION@\n.SH NAME\nhello\n"
 MADE = PAGE.replace("@VERSION@", "1.0")
 TAR = "tar --format=ustar --sort=name --mtime=@1577836800 --owner=0 --group=0 --numeric-owner"

@@ -177,6 +177,16 @@ def test_words_of_a_log_are_hints(log: str, cause: Cause) -> None:
     assert "backend failed (exit code 70)" in (finding.evidence[0].note or "")
 
 
+def test_files_of_other_ecosystems_get_no_words_of_python() -> None:
+    """What Python and its packaging tools write hints at nothing where neither was asked for."""
+    for log in ("ModuleNotFoundError: No module named 'distutils'", "DistributionNotFound: 'pbr' was not found"):
+        diagnosis = diagnose(failure(log))
+        assert diagnosis is not None
+        (finding,) = diagnosis.findings
+        assert Cause.BUILD_ERROR is finding.cause
+        assert "a build command failed" in finding.sentence
+
+
 def test_a_failure_without_words_is_one() -> None:
     """Nothing in the log is known: the last line that looks like an error is shown."""
     (finding,) = found(failure("something\nValueError: no luck today\n")).findings

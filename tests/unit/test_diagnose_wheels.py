@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from rebuilder.diagnose.archive_rules import CAUSES
-from rebuilder.diagnose.case import DiagnosisInput, metadata_file
+from rebuilder.diagnose.case import DiagnosisInput
 from rebuilder.diagnose.diagnosis import diagnose
 from rebuilder.ecosystems.pypi.diagnosis import RULES
+from rebuilder.ecosystems.pypi.file_times import metadata_file
 from rebuilder.model.diagnosis import Cause, Certainty, Diagnosis
 from rebuilder.programs.archive.normalise_tar import TAR
 from rebuilder.programs.archive.normalise_zip import ZIP

@@ -41,10 +41,9 @@ from tests.fakes.progress import NoDisplay
 from tests.fakes.pypi import FakeEnvironments
 from tests.fakes.pypi import run as ran
 from tests.fakes.signer import MemorySigner
-from tests.fakes.toy import ENVIRONMENT, Toy, ToyConventions
+from tests.fakes.toy import ENVIRONMENT, WHEEL_WORDS, Toy, ToyConventions
 
 CONTRIBUTING = Path(__file__).parent.parent.parent / "CONTRIBUTING.md"
-WHEEL_WORDS = re.compile(r"wheel|\.whl|sdist|\bpip\b|PyPI|dist-info|pyproject|setup\.py", re.IGNORECASE)
 
 
 @pytest.fixture(autouse=True)

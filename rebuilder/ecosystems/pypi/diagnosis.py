@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import re
+
 from rebuilder.diagnose.case import EcosystemRules
-from rebuilder.ecosystems.pypi import environment_rules, version_rules, wheel_rules
+from rebuilder.ecosystems.pypi import environment_rules, failure_rules, version_rules, wheel_rules
+from rebuilder.ecosystems.pypi.file_times import INFO
 from rebuilder.model.diagnosis import Cause
+
+_LEFT = re.compile(
+    r"(?:^|/)(?:__pycache__|\.(?:pytest|mypy|ruff)_cache|\.(?:tox|nox|eggs)|build/(?:lib|bdist)[^/]*)/"
+    r"|(?:^|/)[^/]+\.egg-info(?:/|$)|(?:^|/)\.coverage$|\.(?:pyc|pyo)$"
+)
+
+
+def _source_name(member: str) -> str:
+    """Licence files are copied into ``.dist-info``, those of today into a directory there."""
+    inside = INFO.sub("", member)
+    return inside.removeprefix("licenses/") if inside != member else member
+
 
 RULES = EcosystemRules(
     rules={
@@ -36,4 +51,11 @@ RULES = EcosystemRules(
         Cause.MISSING_REQUIREMENT: "List it in build-system.requires of pyproject.toml.",
     },
     consequences=wheel_rules.consequences,
+    hints=failure_rules.hints,
+    endings=failure_rules.ENDINGS,
+    description=INFO,
+    source_name=_source_name,
+    leftovers=_LEFT,
+    generated=("_version.py", "/version.py", "_pb2.py", ".pyd"),
+    keeping=frozenset({"setuptools", "distribute"}),
 )

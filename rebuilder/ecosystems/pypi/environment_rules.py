@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from rebuilder.diagnose.case import FILE_NAME, Claim, DiagnosisInput, claim, listed, metadata_file, named, quoted
-from rebuilder.diagnose.failure_rules import COMPILER
+from rebuilder.diagnose import failure_rules as general
+from rebuilder.diagnose.case import FILE_NAME, Claim, DiagnosisInput, claim, listed, named, quoted
+from rebuilder.ecosystems.pypi import failure_rules
+from rebuilder.ecosystems.pypi.file_times import metadata_file
 from rebuilder.model.comparison import MemberChange
 from rebuilder.model.diagnosis import Cause, Certainty, EvidenceLine
 
+_WANTED = re.compile(f"{general.COMPILER.pattern}|{failure_rules.COMPILER.pattern}")
 _COMPILED = re.compile(r"\.(?:so(?:\.\d+)*|pyd|dll|dylib|a|lib)$")
 _EXTENSION = re.compile(r"building extension ['\"]?([\w.]+)['\"]? failed|building '([\w.]+)' extension")
 
@@ -19,7 +22,11 @@ def extension(case: DiagnosisInput) -> Iterator[Claim]:
     attempt = case.attempt
     if not case.different or attempt is None or attempt.rebuilt is None:
         return
-    wanted = [line.strip() for line in case.log.splitlines() if COMPILER.search(line)]
+    wanted = [
+        line.strip()
+        for line in case.log.splitlines()
+        if any(rules.COMPILER.search(line) for rules in (failure_rules, general))
+    ]
     compiled = [each for each in case.having(MemberChange.MISSING) if _COMPILED.search(each.member)]
     target, made = attempt.hypothesis.definition.filename, attempt.rebuilt.filename
     pure = target.endswith("-any.whl") and made.endswith(".whl") and not made.endswith("-any.whl")

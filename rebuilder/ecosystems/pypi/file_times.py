@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S"
+INFO = re.compile(r"^[^/]+\.(?:dist|egg)-info/")
+"""The directory in which a wheel describes itself, and its forerunner."""
 
 
 def epoch(moment: str) -> int | None:
@@ -24,3 +27,8 @@ def parse_time(moment: str) -> datetime | None:
 def normal_path(name: str) -> str:
     """A member name without ``./`` and double slashes."""
     return "/".join(part for part in name.split("/") if part not in {"", "."})
+
+
+def metadata_file(member: str, *names: str) -> bool:
+    """Whether a member is one of these files of ``.dist-info``; any of them when none is named."""
+    return INFO.match(member) is not None and (not names or member.rpartition("/")[2] in names)

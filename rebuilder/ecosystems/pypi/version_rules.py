@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
 from packaging.version import InvalidVersion
 
-from rebuilder.diagnose.case import FILE_NAME, Claim, DiagnosisInput, alike, claim, metadata_file, named, pairs_shown
+from rebuilder.diagnose.case import FILE_NAME, Claim, DiagnosisInput, alike, claim, named, pairs_shown
+from rebuilder.ecosystems.pypi.file_times import metadata_file
 from rebuilder.model.comparison import Difference, MemberChange
 from rebuilder.model.diagnosis import Cause, Certainty, EvidenceLine
 

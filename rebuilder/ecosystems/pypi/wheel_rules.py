@@ -16,11 +16,11 @@ from rebuilder.diagnose.case import (
     alike,
     claim,
     listed,
-    metadata_file,
     named,
     pairs_shown,
     quoted,
 )
+from rebuilder.ecosystems.pypi.file_times import metadata_file
 from rebuilder.model.comparison import Difference, MemberChange
 from rebuilder.model.diagnosis import Cause, Certainty, EvidenceLine
 
