@@ -6,7 +6,7 @@ import pytest
 
 from rebuilder.errors import StoreError
 from rebuilder.store.ledger import Ledger
-from rebuilder.store.ledger.dialects import choose
+from rebuilder.store.ledger.database import choose
 from tests.fakes.verifications import NOW, artifact
 
 

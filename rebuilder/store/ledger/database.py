@@ -1,15 +1,164 @@
-"""An open database: its version, its transactions, and its errors as sentences."""
+"""A ledger's database: what all kinds have in common, SQLite, versions, transactions, and errors as sentences."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
+import sqlite3
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any, Protocol
 
-from sqlalchemy import Connection, exc, inspect, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, exc, inspect, text
+from sqlalchemy.engine import URL, make_url
 
 from rebuilder.errors import StoreError
-from rebuilder.store.ledger.dialects import choose
+from rebuilder.store.ledger.liveness import FileLiveness, Liveness
+
+_EXAMPLES = "Write sqlite:////path/to/ledger or postgresql://user@host/database."
+
+
+class Dialect(Protocol):
+    """One kind of database, not connected yet.
+
+    The engine knows the execution option ``writes``: a transaction that has it waits until it is the only one that
+    writes to the ledger, so whatever it reads stays true until it ends. That is how SQLite works anyway; having it
+    everywhere means that no method of the ledger needs locks of its own.
+    """
+
+    name: str
+    """The address in messages; never with a password."""
+    engine: Engine
+    """Used by transactions that write."""
+    reader: Engine
+    """Used by transactions that see one state of the database and change nothing."""
+    liveness: Liveness
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Only one process at a time is in here, with tables to be made or changed."""
+
+    def prepare(self) -> None:
+        """What is to be done before tables are made or changed.
+
+        Raises:
+            StoreError: this database is not fit for a ledger.
+        """
+
+    def explain(self, error: exc.DBAPIError) -> tuple[str, str]:
+        """An error of the driver: the rest of a sentence that begins with the ledger, and what to do."""
+
+
+def choose(where: str | Path, *, busy_seconds: float) -> Dialect:
+    """What an address means; nothing is opened yet.
+
+    Args:
+        where: A file, or a database URL.
+        busy_seconds: How long to wait for other processes that are writing.
+
+    Raises:
+        StoreError: it is no address, or one of a database that is not supported.
+        OSError: the directory of a file cannot be used.
+    """
+    url = _url(where)
+    if url.get_backend_name() == "sqlite":
+        return Sqlite(url, busy_seconds)
+    from rebuilder.store.ledger.postgresql import Postgresql
+
+    return Postgresql(url, busy_seconds)
+
+
+def insert(dialect: str, table: Table) -> Any:
+    """An insert that can say what to do about a row that exists: SQL has no common form for that."""
+    return importlib.import_module(f"sqlalchemy.dialects.{dialect}").insert(table)
+
+
+def _url(where: str | Path) -> URL:
+    if not isinstance(where, str) or "://" not in where:
+        return URL.create("sqlite", database=str(where))
+    kind = where.partition("://")[0]
+    try:
+        url = make_url(where)
+    except (exc.ArgumentError, ValueError):  # not repeated: there may be a password in it
+        raise StoreError(f"The address of the ledger ({kind}://…) is not a database URL.", hint=_EXAMPLES) from None
+    if url.drivername == "sqlite":
+        return url
+    if url.drivername not in {"postgresql", "postgresql+psycopg", "postgres"}:
+        raise StoreError(f"A ledger in {kind} is not supported.", hint=_EXAMPLES)
+    if "@" in f"{url.host}{url.database}":  # the rest of a password would be shown as the host
+        raise StoreError(
+            "The address of the ledger has more than one @.", hint="Write %40 for an @ in the user name or password."
+        )
+    return url.set(drivername="postgresql+psycopg")
+
+
+_REPAIR = "Move it aside and run again, or restore a copy; blobs and published pages are not affected."
+_SENTENCES = {
+    sqlite3.SQLITE_BUSY: ("is locked by another process", "Wait for the other process to finish, or end it."),
+    sqlite3.SQLITE_LOCKED: ("is locked", "Wait for the other process to finish, or end it."),
+    sqlite3.SQLITE_READONLY: ("cannot be written", "Make the file and its directory writable for this user."),
+    sqlite3.SQLITE_PERM: ("cannot be used", "Make the file and its directory writable for this user."),
+    sqlite3.SQLITE_CANTOPEN: ("cannot be opened", "Make its directory exist and writable for this user."),
+    sqlite3.SQLITE_FULL: ("is on a full disk", "Make room and run the same command again: what was finished is kept."),
+    sqlite3.SQLITE_IOERR: ("cannot be read or written", "Check the disk: it may be full or failing."),
+    sqlite3.SQLITE_CORRUPT: ("is damaged", _REPAIR),
+    sqlite3.SQLITE_NOTADB: ("is not a database", _REPAIR),
+}
+
+
+class Sqlite:
+    """Implements :class:`rebuilder.store.ledger.database.Dialect`.
+
+    Args:
+        url: Of the file; without a path it is in memory.
+        busy_seconds: How long to wait for other processes that are writing.
+
+    Raises:
+        OSError: the directory cannot be used.
+    """
+
+    def __init__(self, url: URL, busy_seconds: float) -> None:
+        self.name = url.database or "in memory"
+        file = None if url.database in {None, "", ":memory:"} else Path(str(url.database))
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        self._locks = FileLiveness(file.with_name(file.name + ".lock") if file else None)
+        self.liveness: Liveness = self._locks
+        self.engine = self.reader = _engine(url, busy_seconds)
+
+    def alone(self) -> AbstractContextManager[None]:
+        """See :class:`Dialect`: changing to WAL fails at once when another process is at it."""
+        return self._locks.schema_lock()
+
+    def prepare(self) -> None:
+        """See :class:`Dialect`: the journal mode is kept in the file."""
+        with contextlib.closing(self.engine.raw_connection()) as raw:
+            raw.cursor().execute("PRAGMA journal_mode = WAL").close()
+
+    def explain(self, error: exc.DBAPIError) -> tuple[str, str]:
+        """See :class:`Dialect`."""
+        code = getattr(error.orig, "sqlite_errorcode", 0) or 0
+        what, hint = _SENTENCES.get(code & 0xFF, ("cannot be used", "Check the file and its permissions."))
+        return f"{what} ({error.orig})", hint
+
+
+def _engine(url: URL, busy_seconds: float) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": busy_seconds})
+
+    @event.listens_for(engine, "connect")
+    def _settings(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # transactions begin below, not behind our back in the driver
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = NORMAL")  # a kill loses nothing; a power cut may lose the last moments
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A transaction that reads first and writes later cannot wait for another writer; one that says so can.
+        writes = connection.get_execution_options().get("writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
 
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """All migrations this program knows, oldest first; kept here so that Alembic is loaded only to run one."""

@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import RowMapping, delete, select
 
-from rebuilder.store.ledger.database import Database
-from rebuilder.store.ledger.dialects import insert
+from rebuilder.store.ledger.database import Database, insert
 from rebuilder.store.ledger.tables import leader
 
 _TERM = timedelta(seconds=60)

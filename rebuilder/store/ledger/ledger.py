@@ -20,8 +20,7 @@ from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Order
 from rebuilder.store.ledger import publishers, tables
 from rebuilder.store.ledger.alarm_book import AlarmBook
-from rebuilder.store.ledger.database import Database
-from rebuilder.store.ledger.dialects import insert
+from rebuilder.store.ledger.database import Database, insert
 from rebuilder.store.ledger.leader_lease import lead, resign
 from rebuilder.store.ledger.liveness import process_of
 from rebuilder.store.ledger.lookup import Lookup

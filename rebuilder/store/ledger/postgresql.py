@@ -51,7 +51,7 @@ _SETTINGS = {
 
 
 class Postgresql:
-    """Implements :class:`rebuilder.store.ledger.dialects.Dialect`.
+    """Implements :class:`rebuilder.store.ledger.database.Dialect`.
 
     Args:
         url: Of the database; what it leaves out is taken from libpq's environment variables and files.

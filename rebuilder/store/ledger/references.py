@@ -8,8 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, select
 
-from rebuilder.store.ledger.database import Database
-from rebuilder.store.ledger.dialects import insert
+from rebuilder.store.ledger.database import Database, insert
 from rebuilder.store.ledger.tables import blob_reference, cache, verification
 
 _DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")

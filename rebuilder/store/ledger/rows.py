@@ -16,7 +16,7 @@ from rebuilder.model.diagnosis import Diagnosis
 from rebuilder.model.report import Report, SignedReport
 from rebuilder.model.value import Value
 from rebuilder.store.ledger import tables
-from rebuilder.store.ledger.dialects import insert
+from rebuilder.store.ledger.database import insert
 from rebuilder.store.ledger.references import refer
 
 UNEXPLAINED = "unexplained"

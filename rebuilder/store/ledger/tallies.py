@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from sqlalchemy import Connection
 
 from rebuilder.store.ledger import tables
-from rebuilder.store.ledger.dialects import insert
+from rebuilder.store.ledger.database import insert
 
 
 def add_tallies(connection: Connection, counted: Mapping[tuple[str, str], int]) -> None:

@@ -9,8 +9,7 @@ from sqlalchemy import exists, or_, select, union_all
 
 from rebuilder.model.operations import WatchState
 from rebuilder.store.ledger import tables
-from rebuilder.store.ledger.database import Database
-from rebuilder.store.ledger.dialects import insert
+from rebuilder.store.ledger.database import Database, insert
 from rebuilder.store.ledger.queue.ending import GIVEN_UP
 
 
