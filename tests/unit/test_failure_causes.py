@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rebuilder.store.ledger.failure_causes import cause
+from rebuilder.store.ledger.current_results import cause
 
 
 @pytest.mark.parametrize(
