@@ -1,4 +1,4 @@
-"""The results that stand now: the newest verdict of each file, files without one, and what stood in the way of others."""
+"""The results that stand now: the newest verdict of each file, files without one, and why others are not confirmed."""
 
 from __future__ import annotations
 

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, and_, case, func, select
+from sqlalchemy import Connection, String, and_, case, exists, func, select
 
 from rebuilder.model.alarm import AlarmKind, Severity
-from rebuilder.model.figures import EcosystemFigures, Figures, QueueFigures, together
-from rebuilder.model.operations import Operations, QueueState, WatchState
+from rebuilder.model.figures import EcosystemFigures, Figures, QueueFigures, SampleFigures, Spread, spread, together
+from rebuilder.model.operations import Bucket, Operations, QueueState
+from rebuilder.model.report import Stage
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Reason
-from rebuilder.store.ledger import current_results, recent_work, tables
+from rebuilder.store.ledger import current_results, tables
 from rebuilder.store.ledger.database import Database
 from rebuilder.store.ledger.queue.rows import free
+from rebuilder.store.ledger.watches import watch_states
 
 _Answer = TypeVar("_Answer")
 
-_HOURS = 48
-_DAYS = 30
+_HOUR, _HOURS = timedelta(hours=1), 48
+_DAY, _DAYS = timedelta(days=1), 30
+_TEXT = {_HOUR: (13, "%Y-%m-%d %H"), _DAY: (10, "%Y-%m-%d")}
+"""Length of a bucket to how much of a time in ISO 8601 names it, and how that is read."""
+_WINDOW = timedelta(days=7)
+"""How far effort and lead time look back."""
+_MOST = 1000
+"""Verifications that are looked at for that: figures cost the same however much was done."""
 _MANY = 20_000
 """With more finished verifications than this, changes may take ``_WHILE`` to show."""
 _WHILE = timedelta(seconds=5)
@@ -68,9 +76,9 @@ class Statistics:
             return Operations(
                 now=now,
                 queue=queue,
-                watches=_watches(connection),
-                hours=recent_work.hours(connection, now, _HOURS),
-                days=recent_work.days(connection, now, _DAYS),
+                watches=watch_states(connection),
+                hours=_buckets(connection, now, _HOUR, _HOURS),
+                days=_buckets(connection, now, _DAY, _DAYS),
                 current={verdict: known.verdicts.get(verdict, 0) for verdict in Verdict if verdict.publishable},
                 written=known.written,
                 untested=known.untested,
@@ -96,10 +104,10 @@ class Statistics:
                 failed=failed,
                 newest=newest,
                 oldest=oldest,
-                lead=recent_work.lead(connection, now),
-                sample=recent_work.sample(connection, now),
+                lead=_lead(connection, now),
+                sample=_sample(connection, now),
                 queue=_queue(connection, now),
-                watches=_watches(connection),
+                watches=watch_states(connection),
                 alarms=_by_kind(_alarms(connection)),
                 open_alarms=_alarms(connection, _open()),
                 blocked=_blocked(connection),
@@ -149,12 +157,6 @@ def _queue(connection: Connection, now: datetime) -> dict[Reason, QueueFigures]:
     return figures
 
 
-def _watches(connection: Connection) -> tuple[WatchState, ...]:
-    columns = [each for each in tables.watch.c if each.name in WatchState.model_fields]
-    rows = connection.execute(select(*columns).order_by(tables.watch.c.name)).mappings()
-    return tuple(WatchState.model_validate(dict(row)) for row in rows)
-
-
 def _open() -> Any:
     return and_(tables.alarm.c.acknowledged.is_(None), tables.alarm.c.cleared.is_(None))
 
@@ -182,3 +184,106 @@ def _blocked(connection: Connection) -> dict[AlarmKind, int]:
     )
     query = select(files.c.kind, func.count()).group_by(files.c.kind)
     return {AlarmKind(kind): count for kind, count in connection.execute(query)}
+
+
+def _buckets(connection: Connection, now: datetime, length: timedelta, number: int) -> tuple[Bucket, ...]:
+    """What ended in each of the last hours or days (UTC), oldest first; the last one is not over."""
+    begun = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    start = (begun.replace(hour=0) if length == _DAY else begun) - (number - 1) * length
+    verification = tables.verification.c
+    characters, form = _TEXT[length]
+    finished: Any = verification.finished
+    if connection.dialect.name == "postgresql":
+        finished = func.to_char(func.timezone("UTC", finished), "YYYY-MM-DD HH24")
+    name = func.substr(finished, 1, characters, type_=String)
+    query = (
+        select(name, verification.verdict, func.count())
+        .where(
+            verification.state.in_(("done", "abandoned")),
+            verification.verdict.is_not(None),
+            verification.finished >= start,
+            verification.finished < start + number * length,
+        )
+        .group_by(name, verification.verdict)
+    )
+    found: dict[datetime, dict[Verdict, int]] = defaultdict(dict)
+    for text, verdict, count in connection.execute(query):
+        found[datetime.strptime(text, form).replace(tzinfo=UTC)][Verdict(verdict)] = count
+    moments = [start + index * length for index in range(number)]
+    return tuple(Bucket(start=moment, verdicts=found.get(moment, {})) for moment in moments)
+
+
+def _sample(connection: Connection, now: datetime) -> SampleFigures:
+    """Effort of the newest verifications within the window."""
+    verification, stage, attempt = tables.verification.c, tables.stage.c, tables.attempt.c
+    newest = (
+        select(verification.id)
+        .where(verification.state == "done", verification.finished >= now - _WINDOW, verification.finished <= now)
+        .order_by(verification.finished.desc())
+        .limit(_MOST)
+        .subquery()
+    )
+    numbers = connection.execute(select(newest.c.id)).scalars().all()
+    spent: dict[str, list[float]] = defaultdict(list)
+    rows = connection.execute(select(stage.name, stage.seconds).join(newest, newest.c.id == stage.verification_id))
+    for name, seconds in rows:
+        spent[name].append(seconds)
+    used = connection.execute(
+        select(
+            attempt.verification_id,
+            attempt.wall_seconds,
+            attempt.cpu_seconds,
+            attempt.peak_memory_bytes,
+            attempt.definition_sha256,
+        ).join(newest, newest.c.id == attempt.verification_id)
+    ).all()
+    made = Counter(row.verification_id for row in used)
+    repeated, flaky = _stability(connection, {row.definition_sha256 for row in used})
+    return SampleFigures(
+        verifications=len(numbers),
+        stages={Stage(name): found for name in Stage if (found := spread(spent.get(name, ()))) is not None},
+        wall=spread(row.wall_seconds for row in used),
+        cpu=spread(row.cpu_seconds for row in used),
+        memory=spread(row.peak_memory_bytes for row in used),
+        attempts=spread(made[number] for number in numbers),
+        repeated=repeated,
+        flaky=flaky,
+    )
+
+
+def _stability(connection: Connection, definitions: set[str]) -> tuple[int, int]:
+    """How many definitions were run more than once, and how many of those did not always give the same."""
+    attempt = tables.attempt.c
+    ends: dict[str, list[tuple[str, str | None]]] = defaultdict(list)
+    query = select(attempt.definition_sha256, attempt.outcome, attempt.rebuilt_sha256)
+    for row in connection.execute(query.where(attempt.definition_sha256.in_(definitions))):
+        ends[row.definition_sha256].append((row.outcome, row.rebuilt_sha256))
+    repeated = [each for each in ends.values() if len(each) > 1]
+    return len(repeated), sum(len(set(each)) > 1 for each in repeated)
+
+
+def _lead(connection: Connection, now: datetime) -> Spread | None:
+    """Seconds from publication to first verdict; see :attr:`rebuilder.model.figures.Figures.lead`."""
+    artifact, verification = tables.artifact.c, tables.verification.c
+    before, other = tables.verification.alias().c, tables.artifact.alias().c
+    earlier = exists().where(
+        before.artifact_id == verification.artifact_id, before.state == "done", before.id < verification.id
+    )
+    known = exists().where(
+        other.ecosystem == artifact.ecosystem, other.name == artifact.name, other.first_seen <= artifact.uploaded
+    )
+    query = (
+        select(verification.finished, artifact.uploaded)
+        .join(tables.artifact, artifact.id == verification.artifact_id)
+        .where(
+            verification.state == "done",
+            verification.finished >= now - _WINDOW,
+            verification.finished <= now,
+            ~earlier,
+            known,
+        )
+        .order_by(verification.finished.desc())
+        .limit(_MOST)
+    )
+    rows = connection.execute(query)
+    return spread((finished - uploaded).total_seconds() for finished, uploaded in rows)

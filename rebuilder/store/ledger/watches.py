@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 
-from sqlalchemy import exists, or_, select, union_all
+from sqlalchemy import Connection, exists, or_, select, union_all
 
 from rebuilder.model.operations import WatchState
 from rebuilder.store.ledger import tables
@@ -46,10 +46,8 @@ class Watches:
 
     def all(self) -> list[WatchState]:
         """What every watch found last, by name; also those that are in no schedule any more."""
-        columns = [tables.watch.c[each] for each in WatchState.model_fields]
         with self._database.reading() as connection:
-            rows = connection.execute(select(*columns).order_by(tables.watch.c.name))
-            return [WatchState.model_validate(dict(row)) for row in rows.mappings()]
+            return list(watch_states(connection))
 
     def known(self, ecosystem: str, name: str) -> dict[str, set[str]]:
         """The files of a project that were seen or are queued: file name to the SHA-256 digests it had.
@@ -89,3 +87,10 @@ class Watches:
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
         return {filename for filename, _ in rows} - {filename for filename, taken in rows if taken}
+
+
+def watch_states(connection: Connection) -> tuple[WatchState, ...]:
+    """What every watch found last, by name."""
+    columns = [tables.watch.c[each] for each in WatchState.model_fields]
+    rows = connection.execute(select(*columns).order_by(tables.watch.c.name))
+    return tuple(WatchState.model_validate(dict(row)) for row in rows.mappings())
