@@ -24,9 +24,8 @@ from rebuilder.store.ledger.database import Database, insert
 from rebuilder.store.ledger.leader_lease import lead, resign
 from rebuilder.store.ledger.liveness import process_of
 from rebuilder.store.ledger.lookup import Lookup
-from rebuilder.store.ledger.queue.ending import GIVEN_UP
 from rebuilder.store.ledger.queue.queue import Queue
-from rebuilder.store.ledger.queue.rows import order_columns
+from rebuilder.store.ledger.queue.rows import GIVEN_UP, order_columns
 from rebuilder.store.ledger.references import forget, refer, references
 from rebuilder.store.ledger.rows import (
     artifact_row,

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, exists, or_, select, union_all
 from rebuilder.model.operations import WatchState
 from rebuilder.store.ledger import tables
 from rebuilder.store.ledger.database import Database, insert
-from rebuilder.store.ledger.queue.ending import GIVEN_UP
+from rebuilder.store.ledger.queue.rows import GIVEN_UP
 
 
 class Watches:
