@@ -43,7 +43,7 @@ class QueueMachine(RuleBasedStateMachine):
         super().__init__()
         self.queue, self.ledger, self.now = ledger.queue, ledger, NOW
         with ledger._database.writing() as connection:  # every example begins with nothing
-            for table in (tables.task, tables.stage, tables.verification, tables.artifact):
+            for table in (tables.task, tables.stage, tables.blob_reference, tables.verification, tables.artifact):
                 connection.execute(table.delete())
         self.tasks: dict[int, Expected] = {}
         self.leases: list[Lease] = []

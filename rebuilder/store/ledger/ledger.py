@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import zlib
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Select, select, update
+from pydantic import ValidationError
+from sqlalchemy import Connection, RowMapping, Select, delete, exists, or_, select, update
 
+from rebuilder.errors import StoreError
 from rebuilder.model.alarm import Alarm
 from rebuilder.model.artifact import Artifact, PinResult
 from rebuilder.model.attempt import Attempt, History, NotTried, Outcome, Run
@@ -18,31 +22,38 @@ from rebuilder.model.report import Report, SignedReport, Summary
 from rebuilder.model.value import Sha256, canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Order
-from rebuilder.store.ledger import publishers, tables
+from rebuilder.store.ledger import tables
 from rebuilder.store.ledger.alarm_book import AlarmBook
-from rebuilder.store.ledger.database import Database, insert
-from rebuilder.store.ledger.leader_lease import lead, resign
+from rebuilder.store.ledger.database import Database
 from rebuilder.store.ledger.liveness import process_of
 from rebuilder.store.ledger.lookup import Lookup
 from rebuilder.store.ledger.queue.queue import Queue
 from rebuilder.store.ledger.queue.rows import GIVEN_UP, order_columns
-from rebuilder.store.ledger.references import forget, refer, references
 from rebuilder.store.ledger.rows import (
+    UNFINISHED,
     artifact_row,
     attempt_row,
     decision_columns,
+    digests,
     end_verification,
     finished_verifications,
+    insert_new,
     is_kept,
     keep_examined,
     newest_verifications,
+    packed,
+    put,
+    refer,
     same_name,
     signed_report,
     unpacked,
 )
 from rebuilder.store.ledger.statistics import Statistics
-from rebuilder.store.ledger.unfinished import UNFINISHED, add_not_tried, recorded, resume
 from rebuilder.store.ledger.watches import Watches
+
+_TERM = timedelta(seconds=60)
+"""How long somebody leads without asking again."""
+_TRIED = (tables.attempt, tables.not_tried)
 
 
 class Ledger:
@@ -104,12 +115,15 @@ class Ledger:
     def remembered_publisher(self, ecosystem: str, name: str) -> RememberedPublisher | None:
         """The first verified publisher of a project (by its normalised name); None when none was seen yet."""
         with self._database.reading() as connection:
-            return publishers.read(connection, ecosystem, name)
+            return _publisher(connection, ecosystem, name)
 
     def remember_publisher(self, publisher: RememberedPublisher) -> RememberedPublisher:
         """Remember a publisher unless the project has one already; give the one that counts from now on."""
         with self._database.writing() as connection:
-            return publishers.add(connection, publisher)
+            insert_new(connection, tables.publisher, publisher.model_dump() | {"forge": publisher.forge.value})
+            kept = _publisher(connection, publisher.ecosystem, publisher.name)
+        assert kept is not None  # noqa: S101 - one transaction
+        return kept
 
     def begin(self, artifact: Artifact, now: datetime, order: Order | None = None) -> int:
         """Start a verification, for a queued order or (None) without the queue, and give its number.
@@ -117,34 +131,20 @@ class Ledger:
         Earlier ones of the same artifact that were running when their process went away become ``abandoned``;
         what they had done stays.
         """
-        verification, liveness = tables.verification, self._database.liveness
-        claimed: int | None = None
-        try:
-            with self._database.writing() as connection:
-                artifact_id, _ = artifact_row(connection, artifact, now)
-                running = select(verification.c.id).where(
-                    verification.c.artifact_id == artifact_id, verification.c.state == "running"
-                )
-                for number in connection.execute(running).scalars().all():
-                    if not liveness.alive(process_of(number)):
-                        end_verification(
-                            connection,
-                            number,
-                            state="abandoned",
-                            finished=now,
-                            kind=UNFINISHED,
-                            sentence="Its process went away.",
-                        )
-                row = {"artifact_id": artifact_id, "state": "running", "started": now}
-                row |= order_columns(order) if order else {}
-                inserted = connection.execute(verification.insert().values(row)).inserted_primary_key
-                claimed = int(inserted[0]) if inserted else 0
-                liveness.claim(process_of(claimed))
-        except BaseException:
-            if claimed is not None:
-                liveness.release(process_of(claimed))
-            raise
-        return claimed
+        verification = tables.verification
+        with self._claiming() as (connection, claim):
+            artifact_id, _ = artifact_row(connection, artifact, now)
+            running = select(verification.c.id).where(
+                verification.c.artifact_id == artifact_id, verification.c.state == "running"
+            )
+            for each in connection.execute(running).scalars().all():
+                if not self._database.liveness.alive(process_of(each)):
+                    gone = {"state": "abandoned", "kind": UNFINISHED, "sentence": "Its process went away."}
+                    end_verification(connection, each, finished=now, **gone)
+            row = {"artifact_id": artifact_id, "state": "running", "started": now}
+            row |= order_columns(order) if order else {}
+            inserted = connection.execute(verification.insert().values(row)).inserted_primary_key
+            return claim(int(inserted[0]) if inserted else 0)
 
     def add_attempt(self, number: int, ordinal: int, attempt: Attempt) -> None:
         """Keep an attempt as soon as it has ended, so that nothing done is lost when the process is.
@@ -171,15 +171,56 @@ class Ledger:
         Returns:
             Its number and when it was begun; None when there is none that anything was tried in.
         """
-        return resume(self._database, artifact, since, order)
+        verification = tables.verification
+        with self._claiming() as (connection, claim):
+            newest = (
+                select(verification)
+                .join(tables.artifact, verification.c.artifact_id == tables.artifact.c.id)
+                .where(*same_name(artifact), tables.artifact.c.sha256 == artifact.sha256)
+                .order_by(verification.c.id.desc())
+                .limit(1)
+                .with_for_update(of=verification)
+            )
+            row = connection.execute(newest).mappings().first()
+            if row is None or row["started"] < since:
+                return None
+            number = int(row["id"])
+            dead = row["state"] == "running" and not self._database.liveness.alive(process_of(number))
+            left = row["state"] == "abandoned" and row["kind"] == UNFINISHED
+            asked = (order.check.value, order.tier.value) if order is not None else (None, None)
+            if not (dead or left) or (row["check"], row["tier"]) != asked:
+                return None
+            tried = or_(*(exists().where(table.c.verification_id == number) for table in _TRIED))
+            if not connection.execute(select(tried)).scalar():
+                return None
+            ended = dict.fromkeys(("finished", "verdict", "kind", "sentence"))
+            connection.execute(update(verification).where(verification.c.id == number).values(state="running", **ended))
+            return claim(number), row["started"]
 
     def add_not_tried(self, number: int, ordinal: int, missing: NotTried) -> None:
         """Keep that a hypothesis could not be tried; as :meth:`add_attempt`."""
-        add_not_tried(self._database, number, ordinal, missing)
+        document = packed(missing)
+        row = {"verification_id": number, "ordinal": ordinal, "document": document}
+        with self._database.writing() as connection:
+            if insert_new(connection, tables.not_tried, row):
+                refer(connection, number, document)
 
     def recorded(self, number: int) -> History:
         """What was tried in a verification, finished or not, in order."""
-        return recorded(self._database, number)
+        with self._database.reading() as connection:
+            attempts, missing = (
+                connection.execute(
+                    select(table.c.document).where(table.c.verification_id == number).order_by(table.c.ordinal)
+                )
+                .scalars()
+                .all()
+                for table in _TRIED
+            )
+        what = f"An attempt of verification {number}"
+        return History(
+            tuple(unpacked(Attempt, each, what) for each in attempts),
+            tuple(unpacked(NotTried, each, what) for each in missing),
+        )
 
     def earlier_run(self, definition_sha256: str, since: datetime) -> Run | None:
         """The newest run of a definition that completed after ``since``; None when there is none."""
@@ -373,32 +414,103 @@ class Ledger:
     def cache_put(self, kind: str, inputs: Any, value: Any, now: datetime) -> None:
         """Keep what was worked out from these inputs; both are plain JSON types."""
         row = {"kind": kind, "key": _cache_key(inputs), "value": json.dumps(value), "created": now}
-        statement = insert(self._database.engine.dialect.name, tables.cache).values(row)
-        statement = statement.on_conflict_do_update(
-            index_elements=["kind", "key"], set_={"value": row["value"], "created": now}
-        )
         with self._database.writing() as connection:
-            connection.execute(statement)
+            put(connection, tables.cache, row)
 
     def lead(self, role: str, owner: str, now: datetime) -> bool:
-        """See :func:`rebuilder.store.ledger.leader_lease.lead`."""
-        return lead(self._database, role, owner, now)
+        """Whether ``owner`` has the role from now on: for a minute, and again each time it asks before that is over.
+
+        The term of a leader whose process has ended is not waited for. Nothing is written while more than half of the
+        term is left, nor while another one leads.
+
+        Args:
+            role: What only one does.
+            owner: Who asks; alive as long as this ledger is open.
+            now: The time.
+        """
+        leader = tables.leader
+        query = select(leader).where(leader.c.role == role)
+
+        def led_by_another(row: RowMapping | None) -> bool:
+            # An end that lies too far ahead is what a clock that was set back leaves: it binds nobody.
+            lasts = row is not None and row["owner"] != owner and now < row["until"] <= now + 2 * _TERM
+            return row is not None and lasts and self._database.liveness.alive(row["owner"])
+
+        with self._database.reading() as connection:
+            row = connection.execute(query).mappings().first()
+        if row is not None and row["owner"] == owner and now + _TERM / 2 < row["until"] <= now + _TERM:
+            return True
+        if led_by_another(row):
+            return False
+        with self._database.writing() as connection:
+            if led_by_another(connection.execute(query).mappings().first()):
+                return False
+            self._database.liveness.claim(owner)
+            put(connection, leader, {"role": role, "owner": owner, "until": now + _TERM})
+        return True
 
     def resign(self, role: str, owner: str) -> None:
-        """See :func:`rebuilder.store.ledger.leader_lease.resign`."""
-        resign(self._database, role, owner)
+        """Give the role up, if ``owner`` has it: who asks next has it at once."""
+        leader = tables.leader.c
+        with self._database.writing() as connection:
+            connection.execute(delete(tables.leader).where(leader.role == role, leader.owner == owner))
 
     def references(self) -> set[bytes]:
-        """See :func:`rebuilder.store.ledger.references.references`."""
-        return references(self._database)
+        """Every SHA-256 digest (32 bytes) that reports, attempts of running verifications, and the cache refer to."""
+        with self._database.reading() as connection:
+            found = set(connection.execute(select(tables.blob_reference.c.sha256).distinct()).scalars())
+            for value in connection.execution_options(yield_per=1000).execute(select(tables.cache.c.value)).scalars():
+                found |= digests(value)
+        return found
 
     def forget(self, before: datetime) -> int:
-        """Forget what was cached before a moment; give how many entries that were."""
-        return forget(self._database, before)
+        """Forget what was cached before a moment, and what is referred to by what was abandoned before it.
+
+        Until then another process may take up again what was abandoned. Gives how many cached values there were.
+        """
+        verification, reference, cache = tables.verification.c, tables.blob_reference, tables.cache
+        old = select(verification.id).where(verification.state == "abandoned", verification.finished < before)
+        with self._database.writing() as connection:
+            connection.execute(delete(reference).where(reference.c.verification_id.in_(old)))
+            return connection.execute(delete(cache).where(cache.c.created < before)).rowcount
+
+    @contextmanager
+    def _claiming(self) -> Iterator[tuple[Connection, Callable[[int], int]]]:
+        """A transaction in which this process claims a verification; where nothing comes of it, the claim ends too."""
+        claimed: list[int] = []
+
+        def claim(number: int) -> int:
+            claimed.append(number)
+            self._database.liveness.claim(process_of(number))
+            return number
+
+        try:
+            with self._database.writing() as connection:
+                yield connection, claim
+        except BaseException:
+            for number in claimed:
+                self._database.liveness.release(process_of(number))
+            raise
 
     def _summaries(self, query: Select[Any]) -> list[Summary]:
         with self._database.reading() as connection:
             return [Summary.model_validate(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def _publisher(connection: Connection, ecosystem: str, name: str) -> RememberedPublisher | None:
+    column = tables.publisher.c
+    query = select(tables.publisher).where(column.ecosystem == ecosystem, column.name == name)
+    row = connection.execute(query).mappings().first()
+    if row is None:
+        return None
+    try:
+        return RememberedPublisher.model_validate(dict(row))
+    except ValidationError:
+        raise StoreError(
+            f"The publisher of {ecosystem}:{name} in the ledger cannot be read: it is damaged, or another version of "
+            "rebuilder wrote it.",
+            hint="Use that version, or restore a copy of the ledger.",
+        ) from None
 
 
 def _cache_key(inputs: Any) -> Sha256:

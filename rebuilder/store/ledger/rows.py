@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from datetime import datetime
 from typing import Any, TypeVar
@@ -17,11 +18,14 @@ from rebuilder.model.report import Report, SignedReport
 from rebuilder.model.value import Value
 from rebuilder.store.ledger import tables
 from rebuilder.store.ledger.database import insert
-from rebuilder.store.ledger.references import refer
 
+UNFINISHED = "unfinished"
+"""Kind of a verification that ended without a result through no fault of the artifact: its process went away, or
+something on our side failed."""
 UNEXPLAINED = "unexplained"
 """In place of a cause where a diagnosis found none."""
 _Kind = TypeVar("_Kind", bound=Value)
+_DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 
 def finished_verifications() -> Select[Any]:
@@ -90,6 +94,14 @@ def insert_new(connection: Connection, table: Table, row: dict[str, Any]) -> boo
     """Insert unless a unique constraint says that it is there; whether it was new."""
     statement = insert(connection.dialect.name, table).values(row).on_conflict_do_nothing()
     return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount > 0
+
+
+def put(connection: Connection, table: Table, row: dict[str, Any]) -> None:
+    """Insert a row, or change the one that has its primary key."""
+    key = [column.name for column in table.primary_key]
+    statement = insert(connection.dialect.name, table).values(row)
+    others = {name: value for name, value in row.items() if name not in key}
+    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=others))
 
 
 def is_kept(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
@@ -204,3 +216,22 @@ def unpacked(kind: type[_Kind], data: bytes, what: str) -> _Kind:
             f"{what} in the ledger cannot be read: it is damaged, or another version of rebuilder wrote it.",
             hint="Verify the artifact again.",
         ) from error
+
+
+def refer(connection: Connection, number: int, document: bytes) -> None:
+    """Keep what a report or an attempt of a verification refers to, in the transaction that keeps the document.
+
+    Args:
+        connection: In a transaction that writes.
+        number: Of the verification.
+        document: JSON, zlib.
+    """
+    found = sorted(digests(zlib.decompress(document).decode()))
+    if found:
+        row = [{"sha256": digest, "verification_id": number} for digest in found]
+        connection.execute(insert(connection.dialect.name, tables.blob_reference).on_conflict_do_nothing(), row)
+
+
+def digests(text: str) -> set[bytes]:
+    """Every SHA-256 digest (32 bytes) in a document; those of anything but blobs, too: keeping too much is harmless."""
+    return set(map(bytes.fromhex, _DIGEST.findall(text)))

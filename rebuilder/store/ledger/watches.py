@@ -9,8 +9,9 @@ from sqlalchemy import Connection, exists, or_, select, union_all
 
 from rebuilder.model.operations import WatchState
 from rebuilder.store.ledger import tables
-from rebuilder.store.ledger.database import Database, insert
+from rebuilder.store.ledger.database import Database
 from rebuilder.store.ledger.queue.rows import GIVEN_UP
+from rebuilder.store.ledger.rows import put
 
 
 class Watches:
@@ -38,11 +39,9 @@ class Watches:
 
     def looked(self, state: WatchState, seen: dict[str, str]) -> None:
         """Keep what a watch found, whatever the number of its projects, with one write."""
-        columns = state.model_dump() | {"seen": zlib.compress(json.dumps(seen).encode(), 3)}
-        statement = insert(self._database.engine.dialect.name, tables.watch).values(columns)
-        changed = {key: value for key, value in columns.items() if key != "name"}
+        row = state.model_dump() | {"seen": zlib.compress(json.dumps(seen).encode(), 3)}
         with self._database.writing() as connection:
-            connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=changed))
+            put(connection, tables.watch, row)
 
     def all(self) -> list[WatchState]:
         """What every watch found last, by name; also those that are in no schedule any more."""

@@ -24,6 +24,7 @@ from rebuilder.store.ledger.queue.rows import (
     TASK,
     abandon,
     add_orders,
+    add_tallies,
     again,
     change,
     done,
@@ -37,9 +38,7 @@ from rebuilder.store.ledger.queue.rows import (
     take_away_expired,
     task_of,
 )
-from rebuilder.store.ledger.rows import keep_examined
-from rebuilder.store.ledger.tallies import add_tallies
-from rebuilder.store.ledger.unfinished import UNFINISHED
+from rebuilder.store.ledger.rows import UNFINISHED, keep_examined
 
 
 class LeaseLostError(StoreError):

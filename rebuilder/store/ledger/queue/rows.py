@@ -14,6 +14,7 @@ from rebuilder.model.definition import Limits
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Check, Lease, Order, Reason, Task, Tier
 from rebuilder.store.ledger import tables
+from rebuilder.store.ledger.database import insert
 
 _TIERS = (Tier.QUICK, Tier.SOURCE, Tier.FULL)
 _CHECKS = (Check.INPUTS, Check.VERIFY, Check.ENVIRONMENT)
@@ -321,3 +322,14 @@ def again(connection: Connection, lease: Lease, row: RowMapping, not_before: dat
     turn = row["turn"] if order.priority == before.priority else Turns(connection, now).after(order)
     columns = task_columns(order) | {"turn": turn, "tries": row["tries"] + 1, "not_before": not_before}
     change(connection, row, **columns, **FREED)
+
+
+def add_tallies(connection: Connection, counted: Mapping[tuple[str, str], int]) -> None:
+    """Add to what was counted before, by name and label."""
+    for (name, label), value in counted.items():
+        if not value:
+            continue
+        row = {"name": name, "label": label, "value": value}
+        statement = insert(connection.dialect.name, tables.tally).values(row)
+        total = tables.tally.c.value + statement.excluded.value
+        connection.execute(statement.on_conflict_do_update(index_elements=["name", "label"], set_={"value": total}))
