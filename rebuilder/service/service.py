@@ -20,9 +20,8 @@ from rebuilder.model.figures import ProcessFigures
 from rebuilder.model.work import Order, Tier
 from rebuilder.network.notifications import Notifier
 from rebuilder.service.api.app import make_app
-from rebuilder.service.api.context import ApiContext
+from rebuilder.service.api.context import ApiContext, Token
 from rebuilder.service.api.server import HttpServer
-from rebuilder.service.api.token import Token
 from rebuilder.service.background import BackgroundLoops, Loop
 from rebuilder.service.discovery import Discovery
 from rebuilder.service.health import Health, Pulse

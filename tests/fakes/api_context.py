@@ -13,8 +13,7 @@ from rebuilder.errors import UnavailableError, UsageError
 from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.report import Report
 from rebuilder.model.work import Order, Reason, Tier
-from rebuilder.service.api.context import ApiContext
-from rebuilder.service.api.token import Token
+from rebuilder.service.api.context import ApiContext, Token
 from rebuilder.store.ledger import Ledger
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs

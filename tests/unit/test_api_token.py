@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rebuilder.errors import UsageError
-from rebuilder.service.api.token import Token
+from rebuilder.service.api.context import Token
 
 SECRET = "0123456789abcdefghij"
 

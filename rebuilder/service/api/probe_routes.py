@@ -9,8 +9,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from rebuilder.service.api.audience import trusted
-from rebuilder.service.api.context import ApiContext
+from rebuilder.service.api.context import ApiContext, trusted
 
 _NAMED_BY_WATCH = b"rebuilder_watch_"
 """How metrics begin whose labels are names of watches."""

@@ -12,8 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from rebuilder.errors import RebuilderError, UsageError
-from rebuilder.service.api.audience import trusted
-from rebuilder.service.api.context import ApiContext
+from rebuilder.service.api.context import ApiContext, trusted
 from rebuilder.service.api.documents import Problem
 from rebuilder.toml_files import words
 

@@ -12,8 +12,7 @@ from pydantic import StringConstraints
 from rebuilder.ecosystems.registry import conventions
 from rebuilder.model.report import Report
 from rebuilder.model.verdict import Verdict
-from rebuilder.service.api.audience import trusted
-from rebuilder.service.api.context import ApiContext
+from rebuilder.service.api.context import ApiContext, trusted
 from rebuilder.service.api.documents import Problem, Status, Verdicts, file_status, verdicts_page
 from rebuilder.service.api.problems import Refusal
 

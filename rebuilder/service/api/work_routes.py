@@ -12,8 +12,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from rebuilder.errors import UsageError
 from rebuilder.model.alarm import RecordedAlarm
 from rebuilder.model.operations import Operations, QueueState, public_alarms, public_operations, public_queue
-from rebuilder.service.api.audience import trusted
-from rebuilder.service.api.context import ApiContext
+from rebuilder.service.api.context import ApiContext, trusted
 from rebuilder.service.api.documents import Accepted, Acknowledgement, Problem, Wanted
 from rebuilder.service.api.problems import Refusal
 
