@@ -16,11 +16,9 @@ from rebuilder.service.api.context import ApiContext
 from rebuilder.service.api.documents import Problem
 from rebuilder.service.api.envelope import ResponseLayer
 from rebuilder.service.api.limits import Gate
-from rebuilder.service.api.probe_routes import probe_routes
 from rebuilder.service.api.problems import install, known_parameters
+from rebuilder.service.api.routes import probe_routes, verdict_routes, work_routes
 from rebuilder.service.api.site_files import SiteFiles
-from rebuilder.service.api.verdict_routes import verdict_routes
-from rebuilder.service.api.work_routes import work_routes
 from rebuilder.site.rendering import Renderer
 
 _THREADS = 12
