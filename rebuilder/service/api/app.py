@@ -14,8 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rebuilder.service.api.context import ApiContext
 from rebuilder.service.api.documents import Problem
-from rebuilder.service.api.envelope import ResponseLayer
-from rebuilder.service.api.limits import Gate
+from rebuilder.service.api.limits import Gate, ResponseLayer
 from rebuilder.service.api.problems import install, known_parameters
 from rebuilder.service.api.routes import probe_routes, verdict_routes, work_routes
 from rebuilder.service.api.site_files import SiteFiles

@@ -1,19 +1,22 @@
-"""What one client may ask for: how often, how much, how slowly."""
+"""The layers around the application: what one client may ask for, and what every answer has."""
 
 from __future__ import annotations
 
 import ipaddress
+import logging
 import math
+import secrets
 import time
 
 import anyio
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rebuilder.service.api.problems import problem
+from rebuilder.service.api.problems import REQUEST_ID, our_fault, problem
+from rebuilder.site.rendering import POLICY
 
 BODY_BYTES = 16 << 10
 BODY_SECONDS = 10.0
@@ -119,3 +122,56 @@ async def _body(receive: Receive) -> bytes | None:
         if not message.get("more_body", False):
             break
     return bytes(body)
+
+
+_LOG = logging.getLogger("rebuilder.service.api")
+_HEADERS = {
+    "Content-Security-Policy": f"{POLICY}; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+"""For answers that do not say otherwise."""
+
+
+class ResponseLayer:
+    """The outermost layer around the application."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See the module."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        number, begun = secrets.token_hex(8), time.monotonic()
+        status, complete = 0, False
+        scope[REQUEST_ID] = number
+
+        async def sealed(message: Message) -> None:
+            nonlocal status, complete
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                headers["X-Request-ID"] = number
+            await send(message)
+            complete = message["type"] == "http.response.body" and not message.get("more_body", False)
+
+        # The path as it came: percent-encoded, so that it cannot write lines of its own into a log.
+        path = scope.get("raw_path", b"").decode("ascii", "backslashreplace")[:500]
+        client = scope["client"][0] if scope.get("client") else ""
+        about = {"request": number, "client": client, "method": scope["method"], "path": path}
+        try:
+            await self._app(scope, receive, sealed)
+        except Exception:  # whatever it is, the client gets a sentence and the operator the rest
+            _LOG.exception("The request %s failed: %s %s", number, scope["method"], path, extra=about)
+            if not status:
+                await our_fault(number)(scope, receive, sealed)
+            elif not complete:
+                raise  # half an answer is out: the connection has to be cut
+        finally:
+            about |= {"status": status, "seconds": round(time.monotonic() - begun, 4)}
+            _LOG.debug("%s %s: %d", scope["method"], path, status, extra=about)
+        return None
