@@ -13,9 +13,8 @@ import pytest
 
 from rebuilder.errors import StoreError, UsageError
 from rebuilder.service.api.app import make_app
-from rebuilder.service.api.connections import PatientProtocol
 from rebuilder.service.api.context import ApiContext
-from rebuilder.service.api.server import HttpServer
+from rebuilder.service.api.server import HttpServer, PatientProtocol
 from tests.fakes.api import PAGE, TOKEN, get, raw, serving
 from tests.fakes.api_context import SECRET, open_api_context
 
