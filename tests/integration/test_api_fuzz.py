@@ -18,8 +18,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from rebuilder.service.api.app import make_app
-from rebuilder.service.api.openapi import description
+from rebuilder.service.api.app import description, make_app
 from tests.fakes.api_context import SECRET, open_api_context
 
 CHECKS: list[Any] = [

@@ -6,13 +6,13 @@ import json
 import re
 from pathlib import Path
 
-from rebuilder.service.api.openapi import description
+from rebuilder.service.api.app import description
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_the_published_description_is_in_step() -> None:
-    """``python -m rebuilder.service.api.openapi`` writes it."""
+    """``python -m rebuilder.service.api.app`` writes it."""
     assert description() == (DOCS / "openapi.json").read_bytes()
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, FastAPI
@@ -88,3 +91,23 @@ def _everything_else(context: ApiContext) -> ASGIApp:
 async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
     to_thread.current_default_thread_limiter().total_tokens = _THREADS
     yield
+
+
+class _Nobody:
+    """Stands for every part behind the API: to describe it none is used."""
+
+    verifier = "rebuilder.example.org"
+    site = Path()
+
+    def __getattr__(self, name: str) -> Any:
+        return None
+
+
+def description() -> bytes:
+    """The OpenAPI document, as ``docs/openapi.json`` has it."""
+    document = make_api(cast("ApiContext", _Nobody())).openapi()
+    return (json.dumps(document, indent=1, ensure_ascii=False, sort_keys=True) + "\n").encode()
+
+
+if __name__ == "__main__":
+    (Path(__file__).parents[3] / "docs" / "openapi.json").write_bytes(description())
