@@ -20,7 +20,7 @@ from rebuilder.model.figures import ProcessFigures
 from rebuilder.model.work import Order, Tier
 from rebuilder.network.notifications import Notifier
 from rebuilder.service.api.app import make_app
-from rebuilder.service.api.context import ApiContext, Token
+from rebuilder.service.api.context import TOKEN_FILE, ApiContext, Token
 from rebuilder.service.api.server import HttpServer
 from rebuilder.service.background import BackgroundLoops, Loop
 from rebuilder.service.discovery import Discovery
@@ -39,7 +39,6 @@ _ESSENTIAL = ("trixie", "diffoscope", "bookworm")
 guest's kernel cannot be made, verdicts stand without a clock."""
 _LEDGER_SECONDS, _LEDGER_TRIES = 5, 180
 _LEDGER_MINUTES = _LEDGER_SECONDS * _LEDGER_TRIES // 60
-_TOKEN_FILE = "api-token"  # noqa: S105 - its name
 
 log = logging.getLogger("rebuilder.service")
 
@@ -231,7 +230,7 @@ class Service:
             agreeing=self._signer.agreeing,
             check=self._signer.agreement.check_report,
             clock=self._parts.clock,
-            token=Token.open(Path(token).expanduser() if token else self._config.keys / _TOKEN_FILE),
+            token=Token.open(Path(token).expanduser() if token else self._config.keys / TOKEN_FILE),
             requests_per_minute=service.requests_per_minute,
         )
 

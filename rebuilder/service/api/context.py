@@ -23,7 +23,7 @@ from rebuilder.model.work import Order, Tier
 from rebuilder.signing.keys import refuse_open_directory
 from rebuilder.store.ledger import Ledger
 
-FILE_NAME = "api-token"
+TOKEN_FILE = "api-token"  # noqa: S105 - its name
 """In the directory of the keys, unless the settings name another file."""
 _FORM = re.compile(r"[!-~]{20,512}")
 """Any printable word that is long enough not to be guessed."""
