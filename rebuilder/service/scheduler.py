@@ -22,12 +22,12 @@ from rebuilder.model.definition import Limits
 from rebuilder.model.operations import WatchState
 from rebuilder.service.discovery import Discovery, project
 from rebuilder.service.job_timer import JobTimer
-from rebuilder.service.process_identity import this_process
 from rebuilder.service.recheck import plan
 from rebuilder.service.schedules.folder import Folder, FolderReading
 from rebuilder.service.schedules.timing import upcoming
 from rebuilder.service.schedules.watch import Recheck, Schedule, Timing, Watch
 from rebuilder.store.ledger import Ledger
+from rebuilder.store.ledger.liveness import this_process
 
 _ROLE = "schedules"
 _FIRST_WAIT = timedelta(minutes=2)

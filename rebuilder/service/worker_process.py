@@ -15,8 +15,8 @@ from types import FrameType
 from rebuilder.config import Config
 from rebuilder.errors import RebuilderError
 from rebuilder.service.logs import LoggingProgress, configure
-from rebuilder.service.process_identity import this_process
 from rebuilder.service.worker import Worker
+from rebuilder.store.ledger.liveness import this_process
 from rebuilder.wiring import wire
 
 _IDLE_SECONDS = 1.0

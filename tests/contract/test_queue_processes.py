@@ -13,8 +13,8 @@ from typing import Self
 import pytest
 
 from rebuilder.clock import SystemClock
-from rebuilder.service.process_identity import this_process
 from rebuilder.store.ledger import Ledger
+from rebuilder.store.ledger.liveness import this_process
 from tests.fakes.orders import order
 from tests.fakes.queue_worker import work
 

@@ -11,8 +11,8 @@ import sys
 from rebuilder.clock import SystemClock
 from rebuilder.model.comparison import Level
 from rebuilder.model.work import Lease
-from rebuilder.service.process_identity import this_process
 from rebuilder.store.ledger import Ledger
+from rebuilder.store.ledger.liveness import this_process
 from tests.fakes.orders import ordered
 from tests.fakes.verifications import attempt, report
 

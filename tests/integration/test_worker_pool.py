@@ -15,9 +15,9 @@ import pytest
 
 from rebuilder.clock import SystemClock
 from rebuilder.config import Config
-from rebuilder.service.process_identity import this_process
 from rebuilder.service.worker_pool import WorkerPool
 from rebuilder.store.ledger import Ledger
+from rebuilder.store.ledger.liveness import this_process
 from tests.fakes.orders import order
 from tests.soak.processes import command_of, descendants
 

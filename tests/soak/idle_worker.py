@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 from rebuilder.clock import SystemClock
-from rebuilder.service.process_identity import this_process
 from rebuilder.service.worker import Worker
 from rebuilder.store.ledger import Ledger
+from rebuilder.store.ledger.liveness import this_process
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.idle import IdleEcosystem, idle_parts
 

@@ -10,6 +10,8 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
+import secrets
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -207,3 +209,15 @@ def _lock(name: str) -> int:
 
 def _request(byte: int, kind: int) -> bytes:
     return struct.pack(_FLOCK, kind, os.SEEK_SET, byte, 1, 0)
+
+
+_RUN = secrets.token_hex(4)
+
+
+def this_process() -> str:
+    """``machine/process/run``: no two processes have the same, and a person can find the one that is meant.
+
+    Whether it is still there is told by :mod:`rebuilder.store.ledger.liveness`, not by its name.
+    """
+    host = re.sub(r"[^\w.-]", "_", os.uname().nodename)[:64] or "localhost"
+    return f"{host}/{os.getpid()}/{_RUN}"
