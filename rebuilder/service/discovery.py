@@ -16,13 +16,15 @@ from packageurl import PackageURL
 from rebuilder.clock import Clock
 from rebuilder.ecosystems.package_lists import MAX_PACKAGES, matches
 from rebuilder.ecosystems.protocol import Ecosystem
+from rebuilder.ecosystems.registry import conventions
 from rebuilder.errors import FetchMismatchError, RebuilderError, UnavailableError, UnknownProjectError, UsageError
 from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.artifact import ListedFile, Listing, Subject
 from rebuilder.model.operations import WatchState
+from rebuilder.model.report import Summary
+from rebuilder.model.value import canonical_json, sha256_hex
 from rebuilder.model.work import Order, Reason, Tier
-from rebuilder.service.schedules.watch import Watch
-from rebuilder.service.version_selection import chosen, of_version, rule_mark
+from rebuilder.service.schedules.watch import Recheck, VersionRule, Watch
 from rebuilder.store.ledger import Ledger
 
 _THREADS = 4
@@ -276,3 +278,80 @@ def _order(listing: Listing, file: ListedFile, *, reason: Reason, tier: Tier) ->
 
 def _fits(watch: Watch, name: str) -> bool:
     return any(matches(pattern, name) for pattern in watch.patterns)
+
+
+def chosen(watch: Watch, listing: Listing) -> list[ListedFile]:
+    """The files of the versions that the rule of a watch means.
+
+    Versions that were taken back are not among the newest few. Without upload times nothing is "since" a day.
+    """
+    files = [each for each in listing.files if watch.prereleases or not each.prerelease]
+    match watch.versions.rule:
+        case VersionRule.ALL:
+            return files
+        case VersionRule.SINCE:
+            since = watch.versions.since
+            return [each for each in files if each.uploaded and since and each.uploaded.date() >= since]
+        case VersionRule.NEWEST:
+            kept = [each for each in files if not each.yanked]
+            newest = list(dict.fromkeys(each.version for each in kept))[: watch.versions.newest]
+            return [each for each in kept if each.version in newest]
+        case VersionRule.LISTED if listing.name in watch.pins:
+            return [each for pin in watch.pins[listing.name] for each in of_version(listing, pin)]
+        case _:
+            return _latest(watch, listing)
+
+
+def _latest(watch: Watch, listing: Listing) -> list[ListedFile]:
+    version = listing.newest
+    if watch.prereleases:  # an installer that is told to take them
+        version = next((each.version for each in listing.files if not each.yanked), version)
+    return [each for each in listing.files if each.version == version]
+
+
+def of_version(listing: Listing, version: str) -> list[ListedFile]:
+    """The files of one version, however it is written."""
+    spelling = conventions(listing.ecosystem).canonical_version
+    wanted = spelling(version)
+    return [each for each in listing.files if spelling(each.version) == wanted]
+
+
+def rule_mark(watch: Watch, name: str) -> str:
+    """Changes when another choice among the same files may come out: an edited watch looks at everything again."""
+    wanted = [watch.versions.model_dump(mode="json"), watch.prereleases, list(watch.pins.get(name, ()))]
+    return sha256_hex(canonical_json(wanted))[:16]
+
+
+def plan(recheck: Recheck, ledger: Ledger, now: datetime) -> list[Order]:
+    """Orders for the files whose newest result is older than wanted, the oldest first; nothing is queued yet.
+
+    Raises:
+        StoreError: the ledger cannot be used.
+    """
+    named = bool(recheck.packages or recheck.patterns)
+    stale = ledger.stale(
+        now - timedelta(seconds=recheck.older_than),
+        ecosystem=recheck.ecosystem,
+        limit=None if named else recheck.at_most,
+    )
+    due = (each for each in stale if not named or _fits(recheck, each.name))
+    return [_order(recheck, each) for each in islice(due, recheck.at_most)]
+
+
+def _fits(recheck: Recheck, name: str) -> bool:
+    return name in recheck.packages or any(matches(pattern, name) for pattern in recheck.patterns)
+
+
+def _order(recheck: Recheck, summary: Summary) -> Order:
+    return Order(
+        ecosystem=summary.ecosystem,
+        purl=summary.purl,
+        name=summary.name,
+        version=summary.version,
+        filename=summary.filename,
+        sha256=summary.sha256,
+        reason=Reason.RECHECK,
+        check=recheck.check,
+        watch=recheck.name,
+        nudge=recheck.priority,
+    )

@@ -20,9 +20,8 @@ from rebuilder.errors import RebuilderError
 from rebuilder.model.alarm import AlarmKind, RecordedAlarm
 from rebuilder.model.definition import Limits
 from rebuilder.model.operations import WatchState
-from rebuilder.service.discovery import Discovery, project
+from rebuilder.service.discovery import Discovery, plan, project
 from rebuilder.service.job_timer import JobTimer
-from rebuilder.service.recheck import plan
 from rebuilder.service.schedules.folder import Folder, FolderReading
 from rebuilder.service.schedules.timing import upcoming
 from rebuilder.service.schedules.watch import Recheck, Schedule, Timing, Watch

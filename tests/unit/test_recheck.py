@@ -10,7 +10,7 @@ import pytest
 
 from rebuilder.model.comparison import Level
 from rebuilder.model.work import Check, Reason
-from rebuilder.service.recheck import plan
+from rebuilder.service.discovery import plan
 from rebuilder.service.schedules.watch import Recheck, Timing
 from rebuilder.store.ledger import Ledger
 from tests.fakes.orders import order_for
