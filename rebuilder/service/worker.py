@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from rebuilder.alarms.rules import from_fault, given_up
 from rebuilder.errors import CorruptError, RebuilderError, StoreError, UsageError
@@ -17,7 +18,6 @@ from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Check, Lease, Order, Reason, Tier
 from rebuilder.service.logs import bound
 from rebuilder.service.metrics import tallies
-from rebuilder.service.retry import retry_at
 from rebuilder.store.ledger.queue.queue import LeaseLostError
 from rebuilder.verification.coordinator import Coordinator, proves_nothing
 from rebuilder.wiring import Wired
@@ -233,3 +233,44 @@ def followed_by(order: Order, report: Report, before: Verdict | None) -> Order |
     if verdict.confirms or thorough or not (regressed or proves_nothing(order.tier, report)):
         return None
     return order.replace(reason=Reason.REGRESSION if regressed else order.reason, tier=Tier.FULL, check=Check.VERIFY)
+
+
+_WAITS: dict[Verdict, tuple[timedelta, ...]] = {
+    Verdict.INFRA_ERROR: (
+        timedelta(minutes=1),
+        timedelta(minutes=5),
+        timedelta(minutes=30),
+        timedelta(hours=2),
+        timedelta(hours=12),
+    ),
+    Verdict.INPUTS_MISSING: (timedelta(days=1), timedelta(days=7)),
+    Verdict.TIMED_OUT: (timedelta(hours=1),),
+}
+"""The wait after the first try, after the second, and so on; what is not here is never tried again."""
+
+_CLOCK = (timedelta(days=1), timedelta(days=7))
+
+
+def retry_at(verdict: Verdict, tries: int, now: datetime, *, clock_not_tried: bool = False) -> datetime | None:
+    """When to try again; None for never.
+
+    ============== ======================================= ==============================================
+    verdict        waits after the first try, the second…  why
+    ============== ======================================= ==============================================
+    infra-error    1 min, 5 min, 30 min, 2 h, 12 h         most trouble on our side passes, or is mended
+    inputs-missing 1 day, 7 days                           a source is often published after the file
+    timed-out      1 h                                     the machine may have been busy
+    no clock       1 day, 7 days                           another machine may have a guest by then
+    all others     never                                   the same build would say the same again
+    ============== ======================================= ==============================================
+
+    A difference was rebuilt once within its own verification, to tell unstable from stable; that is no retry.
+
+    Args:
+        verdict: What this try came to.
+        tries: How many tries there were before this one, whatever they came to (:attr:`Task.tries`).
+        now: The end of this try.
+        clock_not_tried: Whether a recorded clock might come further, and no guest ran on the machine of this try.
+    """
+    waits = _WAITS.get(verdict, _CLOCK if clock_not_tried and verdict is not Verdict.REPRODUCED else ())
+    return now + waits[tries] if tries < len(waits) else None

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from rebuilder.model.verdict import Verdict
-from rebuilder.service.retry import retry_at
+from rebuilder.service.worker import retry_at
 from tests.fakes.verifications import NOW
 
 
