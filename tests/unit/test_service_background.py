@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from rebuilder.errors import StoreError
-from rebuilder.service.background import BackgroundLoops, Loop
+from rebuilder.service.service import BackgroundLoops, Loop
 
 PATIENCE = 20
 
