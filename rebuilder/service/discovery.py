@@ -1,4 +1,4 @@
-"""Looks for what is new in the registries, and queues it."""
+"""Looks for what is new in the registries and due again in the ledger; which files and versions are wanted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from rebuilder.errors import FetchMismatchError, RebuilderError, UnavailableErro
 from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.artifact import ListedFile, Listing, Subject
 from rebuilder.model.operations import WatchState
-from rebuilder.model.report import Summary
 from rebuilder.model.value import canonical_json, sha256_hex
 from rebuilder.model.work import Order, Reason, Tier
 from rebuilder.service.schedules.watch import Recheck, VersionRule, Watch
@@ -276,8 +275,8 @@ def _order(listing: Listing, file: ListedFile, *, reason: Reason, tier: Tier) ->
     )
 
 
-def _fits(watch: Watch, name: str) -> bool:
-    return any(matches(pattern, name) for pattern in watch.patterns)
+def _fits(item: Watch | Recheck, name: str) -> bool:
+    return any(matches(pattern, name) for pattern in item.patterns)
 
 
 def chosen(watch: Watch, listing: Listing) -> list[ListedFile]:
@@ -334,24 +333,7 @@ def plan(recheck: Recheck, ledger: Ledger, now: datetime) -> list[Order]:
         ecosystem=recheck.ecosystem,
         limit=None if named else recheck.at_most,
     )
-    due = (each for each in stale if not named or _fits(recheck, each.name))
-    return [_order(recheck, each) for each in islice(due, recheck.at_most)]
-
-
-def _fits(recheck: Recheck, name: str) -> bool:
-    return name in recheck.packages or any(matches(pattern, name) for pattern in recheck.patterns)
-
-
-def _order(recheck: Recheck, summary: Summary) -> Order:
-    return Order(
-        ecosystem=summary.ecosystem,
-        purl=summary.purl,
-        name=summary.name,
-        version=summary.version,
-        filename=summary.filename,
-        sha256=summary.sha256,
-        reason=Reason.RECHECK,
-        check=recheck.check,
-        watch=recheck.name,
-        nudge=recheck.priority,
-    )
+    due = (each for each in stale if not named or each.name in recheck.packages or _fits(recheck, each.name))
+    asked = {"reason": Reason.RECHECK, "check": recheck.check, "watch": recheck.name, "nudge": recheck.priority}
+    same = {"ecosystem", "purl", "name", "version", "filename", "sha256"}
+    return [Order(**each.model_dump(include=same), **asked) for each in islice(due, recheck.at_most)]

@@ -38,6 +38,8 @@ from rebuilder.wiring import Wired, wire, wire_signer
 _ESSENTIAL = ("trixie", "diffoscope", "bookworm")
 """Environments that many verifications need; the others are made while the first are under way. Where the one with the
 guest's kernel cannot be made, verdicts stand without a clock."""
+_LONGEST_WAIT = 30.0
+"""Seconds before a loop whose rounds fail is tried again."""
 _LEDGER_SECONDS, _LEDGER_TRIES = 5, 180
 _LEDGER_MINUTES = _LEDGER_SECONDS * _LEDGER_TRIES // 60
 
@@ -263,14 +265,9 @@ def worker_count(config: Config) -> int:
     return min(service.workers or len(os.sched_getaffinity(0)), fitting)
 
 
-_LONGEST_WAIT = 30.0
-
-log = logging.getLogger("rebuilder.service")
-
-
 @dataclass(frozen=True)
 class Loop:
-    """One of these things."""
+    """Something that is done again and again, in a thread of its own; it cannot stop another."""
 
     name: str
     every: float
@@ -314,4 +311,4 @@ class BackgroundLoops:
             except Exception:
                 failures += 1
                 log.exception("%s: a defect of the rebuilder", loop.name)
-            self._stopping.wait(loop.every if not failures else min(_LONGEST_WAIT, loop.every * 2**failures))
+            self._stopping.wait(loop.every if not failures else min(_LONGEST_WAIT, loop.every * 2 ** min(failures, 10)))

@@ -37,6 +37,14 @@ def test_a_loop_that_fails_goes_on(error: Exception, caplog: pytest.LogCaptureFi
     assert "bad:" in caplog.text
 
 
+def test_a_loop_that_fails_for_days_goes_on() -> None:
+    """The wait after so many failures is still a number: two to the power of a thousand is more than a float holds."""
+    loops, rounds = BackgroundLoops(), threading.Semaphore(0)
+    loops.start(Loop("bad", 1e-306, failing(StoreError("The database is away."), rounds)))
+    assert all(rounds.acquire(timeout=PATIENCE) for _ in range(1100))
+    loops.stop(PATIENCE)
+
+
 def test_stopping_ends_the_wait() -> None:
     """Nobody waits for an hour because the next round is due in an hour."""
     loops, rounds = BackgroundLoops(), threading.Semaphore(0)

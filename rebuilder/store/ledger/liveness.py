@@ -32,6 +32,7 @@ _ALIVE = text(
     " AND classid = CAST(:lock AS bigint) >> 32 AND objid = CAST(:lock AS bigint) & 4294967295)"
 )
 _BEAT = text("SELECT 1")
+_RUN = secrets.token_hex(4)
 
 
 class Liveness(Protocol):
@@ -211,13 +212,10 @@ def _request(byte: int, kind: int) -> bytes:
     return struct.pack(_FLOCK, kind, os.SEEK_SET, byte, 1, 0)
 
 
-_RUN = secrets.token_hex(4)
-
-
 def this_process() -> str:
     """``machine/process/run``: no two processes have the same, and a person can find the one that is meant.
 
-    Whether it is still there is told by :mod:`rebuilder.store.ledger.liveness`, not by its name.
+    Whether it is still there is told by a lock under this name, never by the name itself.
     """
     host = re.sub(r"[^\w.-]", "_", os.uname().nodename)[:64] or "localhost"
     return f"{host}/{os.getpid()}/{_RUN}"
