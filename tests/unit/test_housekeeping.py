@@ -11,8 +11,7 @@ import pytest
 
 from rebuilder.environments.store import EnvironmentStore
 from rebuilder.model.definition import EnvironmentRef
-from rebuilder.service.housekeeping import Housekeeping
-from rebuilder.store.cache_pruning import prune_documents, prune_repositories, prune_unfinished
+from rebuilder.service.housekeeping import Housekeeping, prune_documents, prune_repositories, prune_unfinished
 from rebuilder.store.ledger import Ledger
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
