@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,12 +13,12 @@ from datetime import datetime, timedelta
 from rebuilder.alarms.rules import from_fault, given_up
 from rebuilder.errors import CorruptError, RebuilderError, StoreError, UsageError
 from rebuilder.model.artifact import Subject
+from rebuilder.model.definition import BuildDefinition, Role
 from rebuilder.model.regression import worse
 from rebuilder.model.report import Report, SignedReport
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Check, Lease, Order, Reason, Tier
 from rebuilder.service.logs import bound
-from rebuilder.service.metrics import tallies
 from rebuilder.store.ledger.queue.queue import LeaseLostError
 from rebuilder.verification.coordinator import Coordinator, proves_nothing
 from rebuilder.wiring import Wired
@@ -26,6 +27,9 @@ _MOST_TRIES = 20
 """A task that was begun more often and has not come to an end ends its workers."""
 _WRITE_AGAIN = (1.0, 2.0, 5.0, 10.0, 20.0)
 """Seconds between the tries to write what was found: a database that is started anew should not cost a build."""
+
+_LONGEST_KIND = 50
+"""Characters; a label has room for 64."""
 
 log = logging.getLogger("rebuilder.worker")
 
@@ -274,3 +278,33 @@ def retry_at(verdict: Verdict, tries: int, now: datetime, *, clock_not_tried: bo
     """
     waits = _WAITS.get(verdict, _CLOCK if clock_not_tried and verdict is not Verdict.REPRODUCED else ())
     return now + waits[tries] if tries < len(waits) else None
+
+
+def tallies(report: Report, cache_hits: Mapping[str, tuple[int, int]]) -> dict[tuple[str, str], int]:
+    """What an examined artifact adds to what is only counted, by name and label; zeroes are left out.
+
+    Args:
+        report: Of the artifact.
+        cache_hits: Kind of cache to how often it had what was asked for, and how often not, meanwhile.
+    """
+    counted: Counter[tuple[str, str]] = Counter()
+    for kind, (hits, misses) in cache_hits.items():
+        counted["cache", f"{kind[:_LONGEST_KIND]}:hit"] += hits
+        counted["cache", f"{kind[:_LONGEST_KIND]}:miss"] += misses
+    for attempt in report.attempts:
+        counted["inputs", "complete" if _complete(attempt.hypothesis.definition) else "incomplete"] += 1
+    return {key: number for key, number in counted.items() if number}
+
+
+def _complete(definition: BuildDefinition) -> bool:
+    """Whether a bill of materials of the build lacks nothing; digests are never missing.
+
+    Build dependencies and tools need a version and an address. What the build starts from needs an address, its own
+    or the definition's. What we made ourselves needs neither.
+    """
+    for each in definition.inputs:
+        if each.role in {Role.BUILD_DEPENDENCY, Role.BUILD_TOOL} and not (each.version and each.uri):
+            return False
+        if each.role is Role.SOURCE and not (each.uri or definition.source):
+            return False
+    return True

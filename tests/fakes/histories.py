@@ -14,7 +14,7 @@ from rebuilder.model.provenance import Provenance, ProvenanceStatus
 from rebuilder.model.report import Report, Stage
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Order, Reason
-from rebuilder.service.metrics import tallies
+from rebuilder.service.worker import tallies
 from rebuilder.store.ledger import Ledger
 from tests.fakes.verifications import NOW, artifact, attempt, digest, report, signed
 

@@ -14,7 +14,8 @@ from rebuilder.errors import StoreError
 from rebuilder.model.comparison import Level
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.figures import Figures, ProcessFigures, Spread, spread
-from rebuilder.service.metrics import scrape, tallies
+from rebuilder.service.metrics import scrape
+from rebuilder.service.worker import tallies
 from rebuilder.store.ledger import Ledger
 from tests.fakes.histories import populate, release, verified
 from tests.fakes.verifications import NOW, artifact, attempt, definition, digest, report
