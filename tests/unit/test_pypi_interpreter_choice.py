@@ -7,13 +7,27 @@ from typing import Any
 
 import pytest
 
-from rebuilder.ecosystems.pypi.interpreter_choice import INTERPRETERS, choose, named_python, with_configured
+from rebuilder.ecosystems.pypi.interpreter_choice import (
+    INTERPRETERS,
+    Interpreter,
+    NamedPython,
+    choose,
+    named_is_lacking,
+    named_python,
+    stand_ins,
+    with_configured,
+)
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.model.evidence import Inspection, Member, MemberKind
 from rebuilder.model.settings import InterpreterSettings
 from rebuilder.model.verdict import Verdict
 
 ALL = ["trixie", "bookworm", "bullseye"]
+
+
+def shown(found: list[Interpreter]) -> list[str]:
+    """The environment of each, and the Python that the one in it presents itself as."""
+    return [f"{each.environment} as {each.python}" if each.runs_on else each.environment for each in found]
 
 
 @pytest.mark.parametrize(
@@ -24,10 +38,13 @@ ALL = ["trixie", "bookworm", "bullseye"]
         (">=3.9", 2025, ALL),
         (">=3.9", 2024, ["bookworm", "bullseye", "trixie"]),
         (">=3.9", 2021, ["bullseye", "bookworm", "trixie"]),
-        (">=2.7", 2015, ["bullseye", "bookworm", "trixie"]),
-        (">=3.10", 2015, ["bookworm", "trixie"]),
+        (">=2.7", 2018, ["bullseye", "bullseye as 3.6", "bookworm"]),
+        (">=2.7", 2013, ["bullseye", "bullseye as 3.4", "bookworm"]),
+        (">=3.6,<3.9", 2026, ["bullseye as 3.8"]),
+        ("==3.12.*", 2026, ["trixie as 3.12"]),
+        (">=3.10", 2015, ["bookworm", "bookworm as 3.10", "trixie"]),
         (">=3.12", 2026, ["trixie"]),
-        (">=3.12", 2023, ["trixie"]),
+        (">=3.12", 2023, ["trixie", "trixie as 3.12"]),
         (">=3.14", 2026, ["forky"]),
         ("<3.13", 2026, ["bookworm"]),
         ("<3.11", 2026, ["bullseye"]),
@@ -38,7 +55,7 @@ ALL = ["trixie", "bookworm", "bullseye"]
 def test_choice(requires_python: str | None, year: int, expected: list[str]) -> None:
     """The newest Python there was at the upload, among those the release supports."""
     found = choose(requires_python, datetime(year, 1, 2, tzinfo=UTC))
-    assert expected == [each.environment for each in found]
+    assert expected == shown(found)
 
 
 @pytest.mark.parametrize(
@@ -47,33 +64,63 @@ def test_choice(requires_python: str | None, year: int, expected: list[str]) -> 
         ("3.9", ["bullseye", "trixie", "bookworm"]),
         ("3.14", ["forky", "trixie", "bookworm"]),
         ("3.15", ["trixie", "bookworm"]),
-        ("3.10", ["bookworm", "trixie"]),
+        ("3.10", ["bookworm as 3.10", "trixie", "bookworm"]),
+        ("3.7", ["bullseye as 3.7", "trixie", "bookworm"]),
         ("2.7", ["bookworm", "trixie"]),
     ],
 )
 def test_named(named: str, expected: list[str]) -> None:
-    """The Python the wheel names comes first; without a build environment for it the nearest."""
-    found = choose(None, datetime(2026, 1, 2, tzinfo=UTC), named=named)
-    assert expected == [each.environment for each in found]
+    """The Python the wheel names comes first, or one that presents itself as it; or the nearest."""
+    found = choose(None, datetime(2026, 1, 2, tzinfo=UTC), named=NamedPython(named, ""))
+    assert expected == shown(found)
+
+
+def test_bytecode_is_written_by_the_python_it_is_of() -> None:
+    """Nothing that presents itself as that Python is tried for it."""
+    found = choose(None, datetime(2026, 1, 2, tzinfo=UTC), named=NamedPython("3.10", "", compiled=True))
+    assert ["bookworm", "trixie"] == shown(found)
+
+
+def test_a_named_python_that_is_not_used_is_lacking() -> None:
+    """What the build on another one makes says nothing about the wheel."""
+    named = NamedPython("3.15", "The wheel holds 'x-1-py3.15-nspkg.pth': Python 3.15 built it.")
+    lacking = named_is_lacking(named, INTERPRETERS[1])
+    assert lacking is not None
+    assert Verdict.UNSUPPORTED is lacking.verdict
+    assert "nspkg" in lacking.sentence
+    assert "3.13" in lacking.sentence
+    assert named_is_lacking(NamedPython("3.13", ""), INTERPRETERS[1]) is None
+    assert named_is_lacking(None, INTERPRETERS[1]) is None
+
+
+def test_stand_ins_run_on_the_nearest_newer_python() -> None:
+    """One for each CPython 3 that is not there, newest first; forky, which few have, stands in for none."""
+    found = {each.python: each.runs_on for each in stand_ins(INTERPRETERS)}
+    expected = {"3.12": "3.13", "3.10": "3.11", "3.8": "3.9", "3.7": "3.9", "3.6": "3.9", "3.5": "3.9", "3.4": "3.9"}
+    assert expected == found
+    assert list(expected) == list(found)
+    own = with_configured({"mine": InterpreterSettings(version="3.10", path="/srv/310")})
+    assert "3.10" not in {each.python for each in stand_ins(own)}
 
 
 @pytest.mark.parametrize(
     ("tools", "year", "expected"),
     [
-        ({"setuptools": "36.8.0"}, 2018, ["bullseye"]),
+        ({"setuptools": "36.8.0"}, 2018, ["bullseye", "bullseye as 3.6"]),
         ({"setuptools": "44.1.1"}, 2025, ["bookworm", "bullseye"]),
         ({"setuptools": "66.1.0"}, 2025, ALL),
         ({"setuptools": "84.0.0"}, 2026, ["trixie", "bookworm"]),
         ({"flit_core": "3.2.0"}, 2024, ["bookworm", "bullseye", "trixie"]),
         ({"poetry-core": "1.0.8"}, 2025, ["bookworm", "bullseye"]),
-        ({"setuptools": "40.0"}, 2019, ["bullseye", "bookworm", "trixie"]),
+        ({"setuptools": "40.0"}, 2019, ["bullseye as 3.7"]),
+        ({"setuptools": "40.0"}, 2026, ["bullseye as 3.8"]),
         ({"setuptools": "today's"}, 2025, ALL),
     ],
 )
 def test_what_tools_run_on(tools: dict[str, str], year: int, expected: list[str]) -> None:
     """A Python that an inferred tool does not run on is left out, unless there is no other."""
     found = choose(None, datetime(year, 1, 2, tzinfo=UTC), tools=tools)
-    assert expected == [each.environment for each in found]
+    assert expected == shown(found)
 
 
 def test_interpreters_of_the_settings() -> None:
@@ -96,8 +143,13 @@ def test_interpreters_of_the_settings() -> None:
     [
         (2024, {}, "Python 3.11 was there when the wheel was uploaded."),
         (2015, {}, "Python 3.9 came out after the upload"),
-        (2024, {"named": "3.9"}, "Python 3.9 is the one the wheel names."),
-        (2024, {"named": "3.6"}, "No build environment for Python 3.6, which the wheel names, fits; "),
+        (2024, {"named": NamedPython("3.9", "")}, "Python 3.9 is the one the wheel names."),
+        (2024, {"named": NamedPython("2.7", "")}, "No build environment for Python 2.7, which the wheel names, fits; "),
+        (
+            2024,
+            {"named": NamedPython("3.6", "")},
+            "No build environment has Python 3.6, which the wheel names: Python 3.9 presents itself as it.",
+        ),
         (2025, {"tools": {"setuptools": "44.1.1"}}, "setuptools 44.1.1 does not run on Python 3.13: distutils and"),
         (2019, {"tools": {"setuptools": "40.0"}}, "setuptools 40.0 does not run on Python 3.9: HTMLParser.unescape"),
     ],

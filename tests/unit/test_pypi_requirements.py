@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
@@ -15,7 +13,6 @@ from rebuilder.ecosystems.pypi.requirements import (
     packed_itself,
     pin_generator,
     read_build_system,
-    runnable,
 )
 from rebuilder.ecosystems.pypi.tool_versions import RULES, Bracket
 from rebuilder.ecosystems.pypi.wheel_traces import Generator
@@ -171,15 +168,6 @@ def test_narrowed() -> None:
     assert before == forgotten
     assert "setuptools <57" in found.notes[-1]
     assert before == narrowed(before, Bracket())
-
-
-@pytest.mark.parametrize(("year", "expected"), [(2019, ("setuptools==41.1.0",)), (2018, ()), (2020, ())])
-def test_runnable(year: int, expected: tuple[str, ...]) -> None:
-    """Wheels from before setuptools ran on any Python there is get the first that does, which is told."""
-    before = pin_generator(read_build_system(None), Generator("bdist_wheel", "0.30.0"), "x")
-    found, moment = runnable(before, datetime(year, 1, 1, tzinfo=UTC))
-    assert (*before.requirements, *expected) == found.requirements
-    assert bool(expected) == (len(found.notes) > len(before.notes)) == (moment > datetime(year, 1, 1, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(

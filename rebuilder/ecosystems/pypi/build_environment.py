@@ -32,6 +32,8 @@ from rebuilder.model.verdict import Verdict
 _GRACE = timedelta(days=1)
 """How much later than the file its own build tool may have been published."""
 _MAX_RESULT = 1 << 20
+_RESOLVED_AS = {"3.4": "3.6", "3.5": "3.6"}
+"""uv resolves for no Python before 3.6; what there was for these asks for nothing else."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,8 @@ def _choose(
     def resolve(each: Requirements, moment: datetime) -> Resolution:
         if not each.requirements:
             return Resolution()
-        return context.resolver.resolve(each.requirements, python_version=python, not_after=moment)
+        version = _RESOLVED_AS.get(python, python)
+        return context.resolver.resolve(each.requirements, python_version=version, not_after=moment)
 
     problem = ""
     for each in (wanted, *wanted.alternatives):

@@ -31,6 +31,8 @@ UMASKS = (0o022, 0o002)
 """Those a build is given: who made the file had one of them, or its modes are none that a build has to know."""
 SECONDS = 1 << 32
 """From 1970 to 2106."""
+_INTERPRETERS = 1 << 4
+"""No more are there, or presented by others."""
 _RELEASES = 1 << 10
 """No build tool has more releases."""
 
@@ -66,6 +68,8 @@ class BuildInputs:
     """Whether there is a ``setup.py``; without one setuptools is called as its backend does then."""
     setup_path: str | None = None
     """Directory of the project that ``setup.py`` finds its build tools in: those of the project itself."""
+    as_python: str | None = None
+    """The older Python that the one of the environment presents itself as."""
     windows: OnWindows | None = None
     """How Windows shows in the wheel, if it was packed there."""
     chosen: tuple[Replayed, ...] = ()
@@ -138,16 +142,15 @@ def replayed(build_inputs: BuildInputs, conditions: BuildConditions) -> tuple[Re
     return tuple(found)
 
 
-def chosen_tools(interpreter: str, interpreters: int, versions: Iterable[str]) -> tuple[Replayed, ...]:
+def chosen_tools(interpreter: str, versions: Iterable[str]) -> tuple[Replayed, ...]:
     """The tools that were chosen by what the published file says.
 
     Args:
         interpreter: Version of Python.
-        interpreters: How many there are to choose from.
         versions: Each tool that was held to a version or a range, in words.
     """
     return (
-        _told("interpreter", interpreter, interpreters),
+        _told("interpreter", interpreter, _INTERPRETERS),
         *(held_tool(each) for each in versions),
     )
 
@@ -227,7 +230,11 @@ def _environment_commands(build_inputs: BuildInputs) -> tuple[tuple[str, ...], .
         *(*uv, "pip", "install", "--no-index", "--no-deps", "--require-hashes", "--link-mode", "hardlink"),
         *("--find-links", WHEELS, "--python", f"{ENVIRONMENT}/bin/python", "-r", build_inputs.requirements.path),
     )
-    return (venv, install) if build_inputs.dependencies else (venv,)
+    made = (venv, install) if build_inputs.dependencies else (venv,)
+    if build_inputs.as_python is None:
+        return made
+    options = ("--environment", ENVIRONMENT, "--version", build_inputs.as_python)
+    return (*made, ("/usr/bin/python3", "-I", "-S", build_inputs.program.path, "as_python", *options))
 
 
 def _backend_command(build_inputs: BuildInputs) -> tuple[str, ...]:

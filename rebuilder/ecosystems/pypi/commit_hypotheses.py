@@ -12,7 +12,7 @@ from rebuilder.ecosystems.pypi.clock_candidates import by_the_clock
 from rebuilder.ecosystems.pypi.commit_listing import CommitListing, archive_input, list_commit
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.hypotheses import upload_time, wheel_marks
-from rebuilder.ecosystems.pypi.interpreter_choice import Interpreter, choose, named_python, python_of
+from rebuilder.ecosystems.pypi.interpreter_choice import Interpreter, choose, named_is_lacking, named_python
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.requirements import BuildSystem, Requirements, pin_generator, read_build_system
 from rebuilder.ecosystems.pypi.sdist_traces import GZIP_HEADER, read_sdist_traces
@@ -191,13 +191,13 @@ def _try_step(context: PlanningContext, case: CommitEvidence, target: CommitTarg
         interpreters=choose(
             case.artifact.file.requires_python,
             upload_time(target.file, target.what),
-            named=named.python if (named := named_python(target.listing)) else None,
+            named=named_python(target.listing),
             tools=case.tools.versions if case.tools else None,
             interpreters=context.interpreters,
         ),
         resolve=lambda interpreter: context.notebook.once(
             case.evidence,
-            ("commit", case.tree.commit.sha, filename, interpreter.environment),
+            ("commit", case.tree.commit.sha, filename, interpreter),
             lambda: _furnished(context, case, target, interpreter),
         ),
         # The clock of a wheel is tried, too; that of a source archive is not in its members alone.
@@ -260,9 +260,8 @@ def _furnished(
         limits=context.limits,
         sandbox=context.sandbox,
         product=target.product,
-        chosen=chosen_tools(
-            python_of(environment), len(context.interpreters), case.tools.held if case.tools else _held(case)
-        ),
+        as_python=interpreter.python if interpreter.runs_on else None,
+        chosen=chosen_tools(interpreter.python, case.tools.held if case.tools else _held(case)),
     )
     said: list[str] = []
     if case.tools is not None and target.product is Product.WHEEL:
@@ -272,12 +271,12 @@ def _furnished(
             setup_options=setup.options if setup else None,
             setup_script=setup is None or setup.has_script,
             windows=case.tools.windows,
-            lacks=case.tools.lacks,
+            lacks=case.tools.lacks or named_is_lacking(named_python(target.listing), interpreter),
         )
         said = case.tools.sentences
     not_after = uploaded if case.tools is None else max(uploaded, case.tools.not_after)
     build_inputs, notes = resolve_requirements(
-        context, build_inputs, case.requirements, python=python_of(environment), not_after=not_after
+        context, build_inputs, case.requirements, python=interpreter.python, not_after=not_after
     )
     about = with_what(case.system, case.generator, interpreter.python, uploaded)
     return build_inputs, " ".join((_checked_out(case.checkout), about, *said, *notes))

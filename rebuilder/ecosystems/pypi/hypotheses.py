@@ -13,7 +13,7 @@ from rebuilder.ecosystems.pypi.candidates import Marks, candidates, with_what
 from rebuilder.ecosystems.pypi.clock_candidates import by_the_clock
 from rebuilder.ecosystems.pypi.command_line import own_directory
 from rebuilder.ecosystems.pypi.context import PlanningContext
-from rebuilder.ecosystems.pypi.interpreter_choice import Interpreter, choose, named_python, python_of
+from rebuilder.ecosystems.pypi.interpreter_choice import Interpreter, choose, named_is_lacking, named_python
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.priors import Priors
 from rebuilder.ecosystems.pypi.requirements import packed_itself, read_build_system
@@ -64,12 +64,12 @@ def infer(context: PlanningContext, evidence: Evidence, history: History) -> Obs
             interpreters=choose(
                 evidence.artifact.file.requires_python,
                 case.uploaded,
-                named=named.python if named else None,
+                named=named,
                 tools=case.tools.versions,
                 interpreters=context.interpreters,
             ),
             resolve=lambda interpreter: context.notebook.once(
-                evidence, ("wheel", interpreter.environment), lambda: _furnished(context, case, interpreter)
+                evidence, ("wheel", interpreter), lambda: _furnished(context, case, interpreter)
             ),
             refine=partial(_refine, context, case, history),
         )
@@ -167,6 +167,7 @@ def upload_time(file: PublishedFile, what: str) -> datetime:
 def _furnished(context: PlanningContext, case: WheelEvidence, interpreter: Interpreter) -> tuple[BuildInputs, str]:
     environment = context.environments.get(interpreter.environment)
     artifact, source, tools = case.evidence.artifact, case.source_file, case.tools
+    named = named_python(case.wheel)
     build_inputs = BuildInputs(
         purl=artifact.purl,
         filename=artifact.filename,
@@ -191,16 +192,16 @@ def _furnished(context: PlanningContext, case: WheelEvidence, interpreter: Inter
         sandbox=context.sandbox,
         setup_options=tools.setup.options if tools.setup else None,
         setup_script=tools.setup is None or tools.setup.has_script,
-        lacks=tools.lacks,
+        lacks=tools.lacks or named_is_lacking(named, interpreter),
         setup_path=case.setup_path,
         windows=tools.windows,
-        chosen=chosen_tools(python_of(environment), len(context.interpreters), tools.held),
+        as_python=interpreter.python if interpreter.runs_on else None,
+        chosen=chosen_tools(interpreter.python, tools.held),
     )
     build_inputs, notes = resolve_requirements(
-        context, build_inputs, tools.requirements, python=python_of(environment), not_after=tools.not_after
+        context, build_inputs, tools.requirements, python=interpreter.python, not_after=tools.not_after
     )
     about = with_what(tools.system, case.traces.generator, interpreter.python, case.uploaded)
-    named = named_python(case.wheel)
     said = [named.sentence] if named is not None else []
     return build_inputs, " ".join((about, *said, interpreter.reason, *tools.sentences, *notes))
 

@@ -14,7 +14,7 @@ from rebuilder.ecosystems.pypi.obstacles import NotRebuildable, quoted
 from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.errors import BuildEnvironmentError
 from rebuilder.model.diagnosis import Cause
-from rebuilder.model.evidence import Inspection
+from rebuilder.model.evidence import Inspection, Obstacle
 from rebuilder.model.settings import InterpreterSettings
 from rebuilder.model.verdict import Verdict
 
@@ -31,6 +31,8 @@ class Interpreter:
     """After that its makers mend nothing any more, and hardly anybody builds with it."""
     usual: bool = True
     """Whether it is tried when nothing points to it."""
+    runs_on: str | None = None
+    """The version that there is really, where that presents itself as ``python``; see docs/adr/0032."""
     reason: str = ""
     """Why it was chosen, as a sentence; empty when it was not chosen yet."""
 
@@ -52,6 +54,11 @@ def _day(text: str) -> datetime:
 
 
 _LIVES = {
+    "3.4": (_day("2014-03-16"), _day("2019-03-18")),
+    "3.5": (_day("2015-09-13"), _day("2020-09-30")),
+    "3.6": (_day("2016-12-23"), _day("2021-12-23")),
+    "3.7": (_day("2018-06-27"), _day("2023-06-27")),
+    "3.8": (_day("2019-10-14"), _day("2024-10-07")),
     "3.9": (_day("2020-10-05"), _day("2025-10-31")),
     "3.10": (_day("2021-10-04"), _day("2026-10-31")),
     "3.11": (_day("2022-10-24"), _day("2027-10-31")),
@@ -60,7 +67,7 @@ _LIVES = {
     "3.14": (_day("2025-10-07"), _day("2030-10-31")),
     "3.15": (_day("2026-10-01"), _day("2031-10-31")),
 }
-"""First release and end of each CPython, from PEPs 596, 619, 664, 693, 719, 745 and 790."""
+"""First release and end of each CPython, from PEPs 429, 478, 494, 537, 569, 596, 619, 664, 693, 719, 745 and 790."""
 _UNKNOWN = (_day("2000-01-01"), _day("9999-12-31"))
 
 INTERPRETERS = (
@@ -71,6 +78,7 @@ INTERPRETERS = (
 )
 """Newest first. Forky is Debian's next release: a mirror may lack it or lag behind, so something has to ask for it."""
 
+_LATER = "came out after the upload; it is tried because nothing that fits is as old as the wheel"
 _MOST = 3
 """Interpreters that are tried for one file."""
 _NSPKG = re.compile(r".+-py(\d\.\d{1,2})-nspkg\.pth")
@@ -84,6 +92,8 @@ class NamedPython:
 
     python: str
     sentence: str
+    compiled: bool = False
+    """Whether the wheel has its bytecode, which no other Python writes."""
 
 
 def named_python(wheel: Inspection) -> NamedPython | None:
@@ -106,8 +116,16 @@ def named_python(wheel: Inspection) -> NamedPython | None:
     compiled = {f"{found[1]}.{found[2]}" for each in wheel.members if (found := _BYTECODE.fullmatch(each.name))}
     if len(compiled) == 1:
         [python] = compiled
-        return NamedPython(python, f"The wheel holds bytecode of Python {python}.")
+        return NamedPython(python, f"The wheel holds bytecode of Python {python}.", compiled=True)
     return None
+
+
+def named_is_lacking(named: NamedPython | None, used: Interpreter) -> Obstacle | None:
+    """What stands in the way where a wheel names a Python and another one builds it: it shows in the files."""
+    if named is None or named.python == used.python:
+        return None
+    sentence = f"{named.sentence} No build environment has that Python; the build on {used.python} does not give it."
+    return Obstacle(verdict=Verdict.UNSUPPORTED, sentence=sentence, cause=Cause.MISSING_INTERPRETER)
 
 
 def with_configured(settings: Mapping[str, InterpreterSettings]) -> tuple[Interpreter, ...]:
@@ -120,24 +138,40 @@ def with_configured(settings: Mapping[str, InterpreterSettings]) -> tuple[Interp
     return tuple(sorted(everything, key=lambda each: _minor(each.python), reverse=True))
 
 
+def stand_ins(interpreters: Iterable[Interpreter]) -> list[Interpreter]:
+    """For each CPython 3 there is no environment with, the nearest newer one that presents itself as it; newest first.
+
+    What CPython changes from one release to the next rarely reaches the files of a wheel; its version does.
+    """
+    usual = sorted((each for each in interpreters if each.usual), key=lambda each: _minor(each.python))
+    known = {each.python for each in interpreters}
+    found = []
+    for python, (released, ended) in _LIVES.items():
+        real = next((each for each in usual if _minor(each.python) > _minor(python)), None)
+        if python not in known and real is not None:
+            found.append(Interpreter(real.environment, python, released, ended, usual=False, runs_on=real.python))
+    return found[::-1]
+
+
 def choose(
     requires_python: str | None,
     uploaded: datetime,
     *,
-    named: str | None = None,
+    named: NamedPython | None = None,
     tools: Mapping[str, str] | None = None,
     interpreters: Iterable[Interpreter] = INTERPRETERS,
 ) -> list[Interpreter]:
     """Interpreters the release supports, the likeliest first, at most three, each with the reason.
 
-    The one that is named comes first, or the nearest to it; then the newest that existed when the wheel was uploaded;
-    a wheel older than all of them gets the oldest, which differs least from what there was. What the tools do not run
-    on, and what had come to its end before the upload, is left out as long as something else is there.
+    The one that is named comes first, or one that presents itself as it; then the newest that existed when the wheel
+    was uploaded; a wheel older than all of them gets the oldest, which differs least from what there was, and then that
+    presenting itself as the newest of that time. What the tools do not run on, and what had come to its end before the
+    upload, is left out as long as something else is there.
 
     Args:
         requires_python: ``Requires-Python`` as published; one that cannot be read is passed over.
         uploaded: When the wheel was published.
-        named: The version the wheel names, such as ``3.9``.
+        named: The one the wheel names.
         tools: Versions of build tools that were inferred, by name, such as ``{"setuptools": "44.1.1"}``.
         interpreters: Those there are, newest first.
 
@@ -146,31 +180,43 @@ def choose(
     """
     known = list(interpreters)
     supported = [each for each in known if _supports(requires_python, each.python)]
-    if not supported:
+    refusals = {each.python: refusal(tools or {}, each.python) for each in (*known, *stand_ins(known))}
+    presented = [
+        each for each in stand_ins(known) if _supports(requires_python, each.python) and refusals[each.python] is None
+    ]
+    presented = [each for each in presented if each.released <= uploaded] or presented[-1:]
+    if not supported and not presented:
         have = ", ".join(each.python for each in reversed(known))
         raise NotRebuildable(
             Verdict.UNSUPPORTED,
             f"The release asks for Python {quoted(requires_python or '')}; there are environments with {have} only.",
             Cause.MISSING_INTERPRETER,
         )
-    refusals = {each.python: refusal(tools or {}, each.python) for each in supported}
-    able = [each for each in supported if refusals[each.python] is None] or supported
-    first = [each for each in able if each.python == named]
+    able = [each for each in supported if refusals[each.python] is None] or (supported if not presented else [])
+    wanted = named.python if named is not None else None
+    first = [each for each in (*able, *(presented if named and not named.compiled else ())) if each.python == wanted]
     usual = [each for each in able if each.usual] or able
     alive = [each for each in usual if each.ended > uploaded] or usual
     existed = [each for each in alive if each.released <= uploaded]
     later = [each for each in alive if each.released > uploaded][::-1]
     ranked = [*existed, *later]
-    if named is not None and not first:
-        ranked.sort(key=lambda each: abs(_minor(each.python) - _minor(named)))
+    if not existed:
+        ranked[1:1] = presented[:1]
+    if wanted is not None and not first:
+        ranked.sort(key=lambda each: abs(_minor(each.python) - _minor(wanted)))
     chosen = list(dict.fromkeys([*first, *ranked]))[:_MOST]
     passed_over = [each.python for each in supported if each.usual and each.released <= uploaded and each not in able]
+    passed_over = passed_over or [each.python for each in supported if each.usual and refusals[each.python]][-1:]
     refused = refusals[passed_over[0]] if passed_over else None
-    return [replace(each, reason=_reason(each, uploaded, named, refusals[each.python], refused)) for each in chosen]
+    return [replace(each, reason=_reason(each, uploaded, wanted, refusals[each.python], refused)) for each in chosen]
 
 
 def _reason(chosen: Interpreter, uploaded: datetime, named: str | None, own: str | None, other: str | None) -> str:
     python = f"Python {chosen.python}"
+    told = f"{other} " if other is not None and named is None else ""
+    if chosen.runs_on is not None:
+        why = "which the wheel names" if named == chosen.python else "which is as old as the wheel"
+        return f"{told}No build environment has {python}, {why}: Python {chosen.runs_on} presents itself as it."
     if own is not None:
         return f"{own} There is no build environment with a Python that fits."
     if named == chosen.python:
@@ -178,10 +224,9 @@ def _reason(chosen: Interpreter, uploaded: datetime, named: str | None, own: str
     if named is not None:
         return f"No build environment for Python {named}, which the wheel names, fits; {python} is tried instead."
     if other is not None:
-        return f"{other} So {python} is used."
-    if chosen.released > uploaded:
-        return f"{python} came out after the upload; it is tried because nothing that fits is as old as the wheel."
-    return f"{python} was there when the wheel was uploaded."
+        return f"{told}So {python} is used."
+    was = "was there when the wheel was uploaded" if chosen.released <= uploaded else _LATER
+    return f"{python} {was}."
 
 
 def _minor(python: str) -> int:

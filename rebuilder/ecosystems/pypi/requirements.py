@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -22,9 +21,6 @@ LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
 """What PEP 517 prescribes for a source tree that names no backend."""
 
 _OBJECT = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*)?", re.ASCII)
-_RUNNABLE = "41.1.0"
-_UNRUNNABLE = datetime(2018, 3, 17, tzinfo=UTC), datetime(2019, 8, 14, tzinfo=UTC)
-"""From setuptools 39.0.0 to the day after 41.1.0."""
 _FIRST_DATE = 19900101
 """A post-release number from here on is a date."""
 _MOST = 100
@@ -70,19 +66,6 @@ def narrowed(found: Requirements, versions: Bracket) -> Requirements:
     told = (*notes, "That is not what the source asks for, so what was installed was used.")
     installed = replace(found, requirements=(*others, text), notes=told)
     return replace(found, requirements=(*found.requirements, text), notes=notes, alternatives=(installed, found))
-
-
-def runnable(found: Requirements, uploaded: datetime) -> tuple[Requirements, datetime]:
-    """What a Python of a build environment can run, and until when it may have been published.
-
-    From 39 to 41.0 setuptools runs on no Python after 3.8 (its #1788). Wheels of that time get the next that does.
-    """
-    begun, ended = _UNRUNNABLE
-    if not begun <= uploaded < ended:
-        return found, uploaded
-    note = f"The setuptools of that time runs on no Python that an environment has; {_RUNNABLE} is the next that does."
-    exact = (*found.requirements, f"setuptools=={_RUNNABLE}")
-    return replace(found, requirements=exact, notes=(*found.notes, note), alternatives=()), ended
 
 
 def read_build_system(pyproject: str | None) -> BuildSystem:

@@ -102,7 +102,7 @@ def _changed_build(context: PlanningContext, published: Published, reached: Reac
         reached = replace(reached, build_inputs=build_inputs)
     if not said:
         return None
-    python = python_of(context.environments.by_digest(build_inputs.toolchain.sha256))
+    python = build_inputs.as_python or python_of(context.environments.by_digest(build_inputs.toolchain.sha256))
     try:
         build_inputs, notes = resolve_requirements(
             context, build_inputs, requirements, python=python, not_after=tools.not_after

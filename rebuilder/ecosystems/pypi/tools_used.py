@@ -15,7 +15,6 @@ from rebuilder.ecosystems.pypi.requirements import (
     installed_backend,
     narrowed,
     pin_generator,
-    runnable,
 )
 from rebuilder.ecosystems.pypi.setup_requires import with_setup_requires
 from rebuilder.ecosystems.pypi.tool_versions import Bracket, bracket, read_shape, shadowing_wheel
@@ -28,7 +27,7 @@ from rebuilder.model.verdict import Verdict
 
 _NEWEST = (
     (datetime(2018, 3, 17, tzinfo=UTC), "38.7"),
-    (datetime(2019, 8, 14, tzinfo=UTC), "41.1"),
+    (datetime(2019, 8, 13, tzinfo=UTC), "41.0"),
     (datetime(2023, 1, 20, tzinfo=UTC), "66.0"),
 )
 """Until when there was no setuptools after a version, of those that decide about the Python (interpreter_limits)."""
@@ -50,7 +49,7 @@ class Tools:
     lacks: Obstacle | None
     """What it was built with that cannot be had."""
     not_after: datetime
-    """Nothing newer is used: the upload, unless no Python runs what there was then."""
+    """Nothing newer is used."""
 
     @property
     def sentences(self) -> list[str]:
@@ -83,11 +82,10 @@ def tools_used(
     system = installed_backend(system, generator, artifact.name, artifact.version)
     requirements = pin_generator(system, generator, artifact.name, artifact.version)
     held = [f"{generator.name} {generator.version}"] if generator else []
-    not_after, versions = uploaded, {generator.name: generator.version} if generator else {}
+    versions = {generator.name: generator.version} if generator else {}
     if generator is not None and generator.name == "bdist_wheel":
         fitting = bracket(read_shape(wheel, traces, setup_cfg))
         requirements = narrowed(with_setup_requires(requirements, setup_py), fitting)
-        requirements, not_after = runnable(requirements, uploaded)
         versions = {"wheel": generator.version, **_setuptools(fitting, uploaded)}
         held += [f"setuptools {fitting.specifier}"] if fitting.rules else []
     elif generator is not None and generator.name == "setuptools":
@@ -105,7 +103,7 @@ def tools_used(
         versions=versions,
         held=tuple(held),
         lacks=_lacking(artifact.filename),
-        not_after=not_after,
+        not_after=uploaded,
     )
 
 
