@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -19,14 +18,13 @@ from rebuilder.diagnose.case import EcosystemRules
 from rebuilder.ecosystems.package_lists import NamedPackages, names_in
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.environments.protocol import Environments
-from rebuilder.model.artifact import Artifact
-from rebuilder.model.provenance import Provenance, ProvenanceStatus, RegistrySignature
+from rebuilder.model.provenance import Provenance, ProvenanceStatus
 from rebuilder.model.settings import InterpreterSettings
 from rebuilder.model.value import Value, sha256_hex
 from rebuilder.network.http.address import Credentials
 from rebuilder.network.http.fetcher import HttpFetcher
 from rebuilder.network.reach import Reach
-from rebuilder.provenance.trust.root import TrustRoot
+from rebuilder.provenance.checker import AttestationInput
 from rebuilder.sandbox.protocol import Programs, Runner
 from rebuilder.store.protocol import Blobs, Memo
 from rebuilder.toml_files import FileError
@@ -190,35 +188,18 @@ class Conventions:
         """Files of one kind are made the same way; by default those with the same ending are."""
         return _ending(filename)
 
-    def check_attestations(
-        self,
-        artifact: Artifact,
-        document: bytes | None,
-        signatures: Sequence[RegistrySignature],
-        *,
-        blobs: Blobs,
-        trust: Callable[[], TrustRoot],
-        now: datetime,
-    ) -> Provenance | None:
+    def check_attestations(self, given: AttestationInput) -> Provenance | None:
         """Check what is signed about an artifact; None when there is nothing to check.
-
-        Args:
-            artifact: The file.
-            document: What the registry serves as its attestations.
-            signatures: The registry's own.
-            blobs: Where the file is.
-            trust: Gives the pinned trust root.
-            now: For signed times that lie ahead.
 
         Raises:
             StoreError: the blobs or the trust root cannot be used.
         """
-        if document is None:
+        if given.document is None:
             return None
         return Provenance(
             status=ProvenanceStatus.NOT_CHECKABLE,
             sentence=f"Attestations of {self.name} files cannot be checked yet.",
-            document_sha256=sha256_hex(document),
+            document_sha256=sha256_hex(given.document),
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -64,18 +65,26 @@ class Attesting(Protocol):
         """Whether a version comes before another; None where one of them is no version."""
         ...
 
-    def check_attestations(
-        self,
-        artifact: Artifact,
-        document: bytes | None,
-        signatures: Sequence[RegistrySignature],
-        *,
-        blobs: Blobs,
-        trust: Callable[[], TrustRoot],
-        now: datetime,
-    ) -> Provenance | None:
+    def check_attestations(self, given: AttestationInput) -> Provenance | None:
         """Check what is signed about an artifact; None when there is nothing to check."""
         ...
+
+
+@dataclass(frozen=True)
+class AttestationInput:
+    """What there is to check about one artifact, and to check it with."""
+
+    artifact: Artifact
+    document: bytes | None
+    """What the registry serves as its attestations."""
+    signatures: Sequence[RegistrySignature]
+    """The registry's own."""
+    blobs: Blobs
+    """Where the file is."""
+    trust: Callable[[], TrustRoot]
+    """Gives the pinned trust root."""
+    now: datetime
+    """For signed times that lie ahead."""
 
 
 class ProvenanceChecker:
@@ -148,9 +157,9 @@ class ProvenanceChecker:
         self, artifact: Artifact, document_sha256: str | None, signatures: Sequence[RegistrySignature]
     ) -> Provenance:
         document = self._blobs.read(document_sha256) if document_sha256 is not None else None
-        provenance = self._conventions(artifact.ecosystem).check_attestations(
-            artifact, document, signatures, blobs=self._blobs, trust=self._trust, now=self._clock.now()
-        ) or absent("The index names no attestation for this file.")
+        given = AttestationInput(artifact, document, signatures, self._blobs, self._trust, self._clock.now())
+        found = self._conventions(artifact.ecosystem).check_attestations(given)
+        provenance = found or absent("The index names no attestation for this file.")
         return missing(provenance) if document is None and artifact.file.provenance_url is not None else provenance
 
 

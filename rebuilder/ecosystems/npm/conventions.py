@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -14,10 +13,8 @@ from rebuilder.ecosystems.npm.evidence import Access
 from rebuilder.ecosystems.npm.subject import ECOSYSTEM, is_version, precedence
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.errors import RebuilderError
-from rebuilder.model.artifact import Artifact
-from rebuilder.model.provenance import Provenance, RegistrySignature
-from rebuilder.provenance.trust.root import TrustRoot
-from rebuilder.store.protocol import Blobs
+from rebuilder.model.provenance import Provenance
+from rebuilder.provenance.checker import AttestationInput
 
 _NAME = re.compile(r"(?:@[A-Za-z0-9~*?-][A-Za-z0-9._~*?-]*/)?[A-Za-z0-9~*?-][A-Za-z0-9._~*?-]*", re.ASCII)
 
@@ -64,32 +61,24 @@ class NpmConventions(Conventions):
         except RebuilderError as error:
             return [RegistryCheck(name=self.name, message=f"{error} Only npm packages need one.")]
 
-    def check_attestations(
-        self,
-        artifact: Artifact,
-        document: bytes | None,
-        signatures: Sequence[RegistrySignature],
-        *,
-        blobs: Blobs,
-        trust: Callable[[], TrustRoot],
-        now: datetime,
-    ) -> Provenance | None:
+    def check_attestations(self, given: AttestationInput) -> Provenance | None:
         """See :func:`rebuilder.provenance.npm.npm.verify_npm`."""
         from rebuilder.provenance.npm.npm import verify_npm
 
-        if document is None and not signatures:
+        if given.document is None and not given.signatures:
             return None
-        with blobs.path(artifact.sha256).open("rb") as tarball:
+        artifact = given.artifact
+        with given.blobs.path(artifact.sha256).open("rb") as tarball:
             sha512 = hashlib.file_digest(tarball, "sha512").hexdigest()
         return verify_npm(
-            document,
+            given.document,
             artifact.name,
             artifact.version,
             sha512,
-            trust(),
-            signatures=signatures,
+            given.trust(),
+            signatures=given.signatures,
             published=artifact.file.uploaded,
-            now=now,
+            now=given.now,
         )
 
 

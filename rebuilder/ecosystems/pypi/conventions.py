@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,8 @@ from rebuilder.ecosystems.package_lists import NamedPackages
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.ecosystems.pypi.steps import PyPIStep
 from rebuilder.errors import RebuilderError
-from rebuilder.model.artifact import Artifact
-from rebuilder.model.provenance import Provenance, RegistrySignature
-from rebuilder.provenance.trust.root import TrustRoot
-from rebuilder.store.protocol import Blobs
+from rebuilder.model.provenance import Provenance
+from rebuilder.provenance.checker import AttestationInput
 
 _NAME = re.compile(r"[A-Za-z0-9*?](?:[A-Za-z0-9._*?-]*[A-Za-z0-9*?])?", re.ASCII)
 
@@ -160,19 +157,11 @@ class PyPIConventions(Conventions):
         kind = super().file_kind(filename)
         return f"any.{kind}" if filename.endswith("-any.whl") else kind
 
-    def check_attestations(
-        self,
-        artifact: Artifact,
-        document: bytes | None,
-        signatures: Sequence[RegistrySignature],
-        *,
-        blobs: Blobs,
-        trust: Callable[[], TrustRoot],
-        now: datetime,
-    ) -> Provenance | None:
+    def check_attestations(self, given: AttestationInput) -> Provenance | None:
         """See :func:`rebuilder.provenance.pypi.pypi.verify_pypi`."""
         from rebuilder.provenance.pypi.pypi import verify_pypi
 
-        if document is None:
+        if given.document is None:
             return None
-        return verify_pypi(document, artifact.filename, artifact.sha256, trust(), now=now)
+        artifact = given.artifact
+        return verify_pypi(given.document, artifact.filename, artifact.sha256, given.trust(), now=given.now)
