@@ -6,11 +6,13 @@ from datetime import timedelta
 
 import pytest
 
+import rebuilder.store.ledger.ledger
 from rebuilder.model.attempt import History, NotTried
 from rebuilder.model.comparison import Level
 from rebuilder.model.value import sha256_hex
 from rebuilder.model.work import Check, Tier
 from rebuilder.store.ledger import Ledger
+from rebuilder.store.ledger.queue.queue import LeaseLostError
 from tests.contract.conftest import OpenLedger
 from tests.contract.test_queue import MINUTE, claimed, verification
 from tests.fakes.orders import order, ordered
@@ -71,6 +73,44 @@ def test_what_is_not_gone_on_with(open_ledger: OpenLedger) -> None:
     assert here.resume(artifact(), NOW + MINUTE) is None
     assert here.resume(artifact(sha256=sha256_hex(b"other bytes")), BEFORE) is None
     assert here.resume(artifact(), BEFORE) is not None
+
+
+def test_what_another_version_began_is_not_gone_on_with(
+    open_ledger: OpenLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its comparisons would be signed as if this version had made them; what it did is still there."""
+    gone, here = open_ledger(), open_ledger()
+    number = begun(gone)
+    gone.close()
+    with monkeypatch.context() as upgraded:
+        upgraded.setattr(rebuilder.store.ledger.ledger, "__version__", "99.0")
+        assert here.resume(artifact(), BEFORE) is None
+        assert History((TRIED,), (MISSING,)) == here.recorded(number)
+    assert (number, NOW) == here.resume(artifact(), BEFORE)
+
+
+@pytest.mark.parametrize("taken_up", [True, False])
+def test_who_lost_a_task_does_not_end_what_another_took_up(open_ledger: OpenLedger, *, taken_up: bool) -> None:
+    """The database forgot the first worker's locks and not its process: the other one has the last word."""
+    first, other = open_ledger(), open_ledger()
+    first.queue.add([order()], NOW)
+    lease = claimed(first)
+    of = ordered(lease.task.order)
+    number = first.begin(of, NOW, lease.task.order)
+    done = attempt(of, Level.IDENTICAL)
+    first.add_attempt(number, 0, done)
+    for name in (lease.owner, f"verification/{number}"):
+        first._database.liveness.release(name)
+    assert 1 == other.queue.release_dead(NOW)
+    taken = claimed(other, owner="b", now=NOW + MINUTE)
+    if taken_up:
+        assert (number, NOW) == other.resume(of, BEFORE, order())
+    with pytest.raises(LeaseLostError):
+        first.queue.complete(lease, number, report(of, done), {})
+    assert ("running" if taken_up else "abandoned") == verification(other, number)["state"]
+    if taken_up:
+        other.queue.complete(taken, number, report(of, done), {})
+        assert [number] == [each for each, _ in other.unsigned(9)]
 
 
 def test_only_for_an_order_of_the_same_kind(open_ledger: OpenLedger) -> None:

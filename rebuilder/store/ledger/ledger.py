@@ -13,6 +13,7 @@ from typing import Any, Self
 from pydantic import ValidationError
 from sqlalchemy import Connection, RowMapping, Select, delete, exists, or_, select, update
 
+from rebuilder import __version__
 from rebuilder.errors import StoreError
 from rebuilder.model.alarm import Alarm
 from rebuilder.model.artifact import Artifact, PinResult
@@ -141,7 +142,7 @@ class Ledger:
                 if not self._database.liveness.alive(process_of(each)):
                     gone = {"state": "abandoned", "kind": UNFINISHED, "sentence": "Its process went away."}
                     end_verification(connection, each, finished=now, **gone)
-            row = {"artifact_id": artifact_id, "state": "running", "started": now}
+            row = {"artifact_id": artifact_id, "state": "running", "started": now, "program_version": __version__}
             row |= order_columns(order) if order else {}
             inserted = connection.execute(verification.insert().values(row)).inserted_primary_key
             return claim(int(inserted[0]) if inserted else 0)
@@ -169,7 +170,8 @@ class Ledger:
             order: It must have been begun for one that asks for the same check and tier.
 
         Returns:
-            Its number and when it was begun; None when there is none that anything was tried in.
+            Its number and when it was begun; None when there is none that anything was tried in. What another version
+            of this program began is not gone on with: its comparisons would be signed as ours.
         """
         verification = tables.verification
         with self._claiming() as (connection, claim):
@@ -188,7 +190,7 @@ class Ledger:
             dead = row["state"] == "running" and not self._database.liveness.alive(process_of(number))
             left = row["state"] == "abandoned" and row["kind"] == UNFINISHED
             asked = (order.check.value, order.tier.value) if order is not None else (None, None)
-            if not (dead or left) or (row["check"], row["tier"]) != asked:
+            if not (dead or left) or (row["check"], row["tier"]) != asked or row["program_version"] != __version__:
                 return None
             tried = or_(*(exists().where(table.c.verification_id == number) for table in _TRIED))
             if not connection.execute(select(tried)).scalar():

@@ -122,6 +122,7 @@ verification = Table(
     Column("published", UtcDateTime),  # when its page was written
     Column("cause", String(64)),  # of what is not confirmed: the diagnosed cause that explains most
     Column("written", Boolean, nullable=False, server_default=false()),  # recorded metadata, into the finished archive
+    Column("program_version", String(64)),  # of this program when it was begun; null where it was not kept yet
     Index("verification_artifact", "artifact_id", "state", "id"),
     Index("verification_unpublished", "state", "published", "id"),
     Index("verification_finished", "state", "finished"),

@@ -255,6 +255,11 @@ class Queue:
         with self._database.reading() as connection:
             return set(connection.execute(select(TASK.lease_owner).where(leased())).scalars())
 
+    def _alive_elsewhere(self, number: int) -> bool:
+        """Whether somebody else is at a verification, once this process is not: who took it up has the last word."""
+        self._database.liveness.release(process_of(number))
+        return self._database.liveness.alive(process_of(number))
+
     @contextlib.contextmanager
     def _ending(self, lease: Lease, number: int | None, now: datetime) -> Iterator[tuple[Connection, RowMapping]]:
         """One transaction on a task that is still the owner's; after it nobody works on the verification any more."""
@@ -264,7 +269,8 @@ class Queue:
                 if row is not None:
                     yield connection, row
                     return
-                abandon(connection, number, now, "The task was given to another.")
+                if number is not None and not self._alive_elsewhere(number):
+                    abandon(connection, number, now, "The task was given to another.")
             order = lease.task.order
             raise LeaseLostError(
                 f"The work on {order.filename} of {order.purl} took too long without a sign of life, and was "
