@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from rebuilder.ecosystems.pypi.steps import PyPIStep
+from rebuilder.ecosystems.pypi.subject import PyPIStep
 from rebuilder.model.alarm import AlarmKind
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange

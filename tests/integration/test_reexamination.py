@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rebuilder.config import Config
-from rebuilder.ecosystems.pypi.steps import PyPIStep
+from rebuilder.ecosystems.pypi.subject import PyPIStep
 from rebuilder.errors import NoGuestError, StoreError
 from rebuilder.model.alarm import AlarmKind
 from rebuilder.model.attempt import Run

@@ -6,9 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rebuilder.ecosystems.pypi.origin import find_origin
-from rebuilder.ecosystems.pypi.project_urls import claimed_repository, repository_url
-from rebuilder.ecosystems.pypi.release_tags import find_tag
+from rebuilder.ecosystems.pypi.origin import claimed_repository, find_origin, find_tag, repository_url
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.evidence import Evidence, Inspection
 from rebuilder.model.provenance import AttestationResult, Forge, Form, Provenance, ProvenanceStatus, Publisher

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rebuilder.ecosystems.pypi.project_urls import ClaimedRepository, claimed_repository, repository_url
+from rebuilder.ecosystems.pypi.origin import ClaimedRepository, claimed_repository, repository_url
 
 FORGE = "https://forge.example.org"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rebuilder.ecosystems.pypi.release_tags import TagFound, find_tag
+from rebuilder.ecosystems.pypi.origin import TagFound, find_tag
 
 
 @pytest.mark.parametrize(

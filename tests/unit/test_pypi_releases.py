@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from packaging.version import Version
 
-from rebuilder.ecosystems.pypi.releases import listing, to_verify
-from rebuilder.ecosystems.pypi.simple_index import IndexProject, ReleaseFile
+from rebuilder.ecosystems.pypi.simple_index import IndexProject, ReleaseFile, listing, to_verify
 from rebuilder.model.value import Sha256
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from rebuilder.ecosystems.pypi.commit_listing import project_directory
-from rebuilder.ecosystems.pypi.sdist_configuration import read_project
+from rebuilder.ecosystems.pypi.archives import project_directory
+from rebuilder.ecosystems.pypi.sdist_configuration import SourceProject, read_project
 from rebuilder.ecosystems.pypi.sdist_traces import read_sdist_traces
 from rebuilder.ecosystems.pypi.tree_changes import explained_changes, tree_of
-from rebuilder.ecosystems.pypi.tree_rules import SourceProject
 from rebuilder.model.evidence import Inspection, Member, MemberKind
 from rebuilder.model.trail import TreeChange
 from rebuilder.model.value import sha256_hex

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rebuilder.ecosystems.pypi.steps import PyPIStep
+from rebuilder.ecosystems.pypi.subject import PyPIStep
 from rebuilder.model.decision import Decision
 from rebuilder.model.report import Report
 from rebuilder.model.trail import FileChange, TreeChange

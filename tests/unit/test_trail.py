@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rebuilder.ecosystems.pypi.steps import PyPIStep
+from rebuilder.ecosystems.pypi.subject import PyPIStep
 from rebuilder.model.decision import Decision
 from rebuilder.model.trail import FileChange, SourceTrail, Step, TreeChange, with_steps
 from rebuilder.model.verdict import Verdict

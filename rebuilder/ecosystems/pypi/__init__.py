@@ -2,7 +2,7 @@
 
 How a wheel becomes build definitions; each stage is a module, and reads only what the ones before it gave:
 
-1. *Evidence* (:mod:`.evidence`, :mod:`.simple_index`, :mod:`.releases`): the page of the project (PEP 503,
+1. *Evidence* (:mod:`.evidence`, :mod:`.simple_index`, :mod:`.archives`): the page of the project (PEP 503,
    691, 700), the wheel, the source archive beside it, and what the sandbox says both hold.
 2. *Traces* (:mod:`.wheel_traces`, :mod:`.file_times`, :mod:`.command_line`, :mod:`.windows_traces`): what the
    wheel tells of its own build, from ``WHEEL``, ``METADATA``, ``RECORD`` and the members' times and modes

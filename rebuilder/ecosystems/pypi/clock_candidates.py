@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from rebuilder.ecosystems.pypi.archives import inspect
 from rebuilder.ecosystems.pypi.build_inputs import CLOCK_SANDBOX, build_definition, replayed
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.file_times import parse_time
-from rebuilder.ecosystems.pypi.listing import inspect
 from rebuilder.ecosystems.pypi.search import Reached
 from rebuilder.model.attempt import Attempt, History, Hypothesis
 from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange

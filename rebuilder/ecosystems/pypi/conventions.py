@@ -15,7 +15,7 @@ from rebuilder.diagnose.case import EcosystemRules
 from rebuilder.ecosystems.conventions import Context, Conventions, RegistryCheck, Settings
 from rebuilder.ecosystems.package_lists import NamedPackages
 from rebuilder.ecosystems.protocol import Ecosystem
-from rebuilder.ecosystems.pypi.steps import PyPIStep
+from rebuilder.ecosystems.pypi.subject import PyPIStep
 from rebuilder.errors import RebuilderError
 from rebuilder.model.provenance import Provenance
 from rebuilder.provenance.checker import AttestationInput
@@ -121,8 +121,7 @@ class PyPIConventions(Conventions):
 
     def check_registry(self, settings: Settings) -> Sequence[RegistryCheck]:
         """Say which index it is, and whether it answers."""
-        from rebuilder.ecosystems.pypi.index_probe import ask_index
-        from rebuilder.ecosystems.pypi.settings import index_settings
+        from rebuilder.ecosystems.pypi.settings import ask_index, index_settings
         from rebuilder.environments.sources import without_password
 
         told = ""

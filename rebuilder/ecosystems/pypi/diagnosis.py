@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from rebuilder.diagnose.case import EcosystemRules
-from rebuilder.ecosystems.pypi import environment_rules, failure_rules, version_rules, wheel_rules
+from rebuilder.ecosystems.pypi import failure_rules, version_rules, wheel_rules
 from rebuilder.ecosystems.pypi.file_times import INFO
 from rebuilder.model.diagnosis import Cause
 
@@ -23,7 +23,7 @@ def _source_name(member: str) -> str:
 
 RULES = EcosystemRules(
     rules={
-        "extension": environment_rules.extension,
+        "extension": failure_rules.extension,
         "version": version_rules.other_version,
         "generator": wheel_rules.generator,
         "record": wheel_rules.record,

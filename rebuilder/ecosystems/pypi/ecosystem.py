@@ -14,11 +14,16 @@ from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.evidence import collect
 from rebuilder.ecosystems.pypi.hypotheses import infer, learn
 from rebuilder.ecosystems.pypi.origin import find_origin
-from rebuilder.ecosystems.pypi.releases import listing
-from rebuilder.ecosystems.pypi.simple_index import IndexProject, ReleaseFile, SimpleIndex, Unchanged, near_versions
-from rebuilder.ecosystems.pypi.steps import PyPIStep
-from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, parse_subject
-from rebuilder.ecosystems.pypi.tree_inspection import inspected_changes
+from rebuilder.ecosystems.pypi.simple_index import (
+    IndexProject,
+    ReleaseFile,
+    SimpleIndex,
+    Unchanged,
+    listing,
+    near_versions,
+)
+from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, PyPIStep, parse_subject
+from rebuilder.ecosystems.pypi.tree_changes import inspected_changes
 from rebuilder.errors import UnknownProjectError, UsageError
 from rebuilder.model.artifact import Listing, Subject
 from rebuilder.model.attempt import Attempt, History, Hypothesis, plan

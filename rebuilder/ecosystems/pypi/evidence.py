@@ -1,29 +1,30 @@
-"""Everything published about the wheels of a release."""
+"""Everything published about the wheels of a release, attestations (PEP 740) included; those are checked elsewhere."""
 
 from __future__ import annotations
 
-import glob
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from rebuilder.ecosystems.pypi.attestations import provenance_document
+from rebuilder.ecosystems.pypi.archives import check_source, inspect, texts_below, top_directory
 from rebuilder.ecosystems.pypi.command_line import name_parts
 from rebuilder.ecosystems.pypi.context import PlanningContext
-from rebuilder.ecosystems.pypi.listing import inspect
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable, quoted
-from rebuilder.ecosystems.pypi.releases import to_verify
-from rebuilder.ecosystems.pypi.simple_index import IndexProject, ReleaseFile
-from rebuilder.ecosystems.pypi.source_archive import check_source, top_directory
+from rebuilder.ecosystems.pypi.simple_index import IndexProject, ReleaseFile, to_verify
 from rebuilder.ecosystems.pypi.source_trees import source_path
 from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, release_purl
 from rebuilder.ecosystems.pypi.wheel_traces import read_traces
-from rebuilder.errors import UnavailableError
+from rebuilder.errors import ForbiddenAddressError, UnavailableError
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.evidence import Evidence, Inspection, Obstacle, Source, SourceKind
 from rebuilder.model.text import clipped
+from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
 
+MEDIA_TYPE = "application/vnd.pypi.integrity.v1+json"
+MAX_BYTES = 4 << 20
+"""Genuine documents have some ten thousand bytes; the check refuses large ones long before this."""
 WHEEL_TEXTS = (
     *(f"*.dist-info/{name}" for name in ("WHEEL", "METADATA", "RECORD", "entry_points.txt", "top_level.txt")),
     "*-nspkg.pth",
@@ -32,8 +33,6 @@ _MOST_LOOKED_AT = 16 << 20
 """Bytes of a wheel for one platform that may yet hold no compiled code."""
 _COMPILED = re.compile(r"\.(?:so|pyd|dylib|dll|exe|a|lib|o|obj|node|wasm)(?:\.\d+)*$", re.IGNORECASE)
 _COMMAND = re.compile(r"\.data/scripts/[^/]+$|(?:^|/)bin/[^/.]+$")
-_SOURCE_TEXTS = ("pyproject.toml", "PKG-INFO", "setup.py", "setup.cfg")
-"""At the top of the project. Archives may hold hundreds more of them below, so they are asked for by full name."""
 
 
 def collect(
@@ -219,7 +218,31 @@ def _check_readable(file: PublishedFile, listing: Inspection) -> None:
         raise NotRebuildable(Verdict.UNSUPPORTED, f"{file.filename} cannot be read to its end: {why}")
 
 
-def texts_below(top: str) -> tuple[str, ...]:
-    """Patterns of the files that say how a project in this directory is built."""
-    below = f"{glob.escape(top)}/" if top else ""
-    return tuple(f"{below}{name}" for name in _SOURCE_TEXTS)
+class Served(NamedTuple):
+    """What the index serves as the provenance of a file."""
+
+    document: Sha256 | None = None
+    """Its blob."""
+    notes: tuple[str, ...] = ()
+    """A sentence, if the index names a document that it does not have."""
+    refused: str | None = None
+    """Why nobody asked for it; a sentence."""
+
+
+def provenance_document(context: PlanningContext, file: PublishedFile) -> Served:
+    """Fetch the provenance document of a file from where the index says it is.
+
+    Raises:
+        UnavailableError: no proper answer, or more than :data:`MAX_BYTES`. This must not become None: a release
+            would look as if its attestation had vanished, when in truth nobody could look.
+    """
+    if file.provenance_url is None:
+        return Served()
+    try:
+        document = context.fetcher.document(file.provenance_url, accept=MEDIA_TYPE, max_bytes=MAX_BYTES)
+    except ForbiddenAddressError as error:
+        return Served(refused=f"The index names attestations for {file.filename}, but {error}")
+    if document is None:
+        note = f"The index names attestations for {file.filename}, but there are none at the address it gives."
+        return Served(notes=(note,))
+    return Served(document.sha256)

@@ -1,11 +1,15 @@
-"""What the log of a failed build says, in the words of Python and its packaging tools."""
+"""What a build lacked, or what else stopped it: in the words of Python and its tools, or seen in what it left."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from rebuilder.model.diagnosis import Cause
+from rebuilder.diagnose import failure_rules as general
+from rebuilder.diagnose.case import FILE_NAME, Claim, DiagnosisInput, claim, listed, named, quoted
+from rebuilder.ecosystems.pypi.file_times import metadata_file
+from rebuilder.model.comparison import MemberChange
+from rebuilder.model.diagnosis import Cause, Certainty, EvidenceLine
 
 _REMOVED = {
     **dict.fromkeys(("distutils", "imp", "asynchat", "asyncore", "smtpd"), "3.12"),
@@ -20,7 +24,7 @@ _TOO_NEW = re.compile(
     r"|has no attribute '(?:getargspec|find_module|readfp|coroutine|SourceFileLoader\.load_module)'"
     r"|[Rr]equires Python '?[<>=!~]|invalid mode: 'rU'|requires a different Python"
 )
-COMPILER = re.compile(
+_COMPILER_ABSENT = re.compile(
     r"command '[^']*(?:gcc|cc|clang|g\+\+|cl\.exe|rustc|cargo)[^']*' failed|Unable to find vcvarsall"
     r"|No such file or directory: '(?:gcc|cc|cargo|cmake|make|ninja|git|npm|node|swig|pkg-config)'"
 )
@@ -46,7 +50,50 @@ def hints(line: str) -> Iterator[tuple[Cause, str]]:
             yield Cause.MISSING_REQUIREMENT, f"The build wants the module {top}, which is not installed."
     if _TOO_NEW.search(line):
         yield Cause.MISSING_INTERPRETER, "The build does not work with the Python it was tried with."
-    if COMPILER.search(line):
+    if _COMPILER_ABSENT.search(line):
         yield Cause.MISSING_COMPILER, Cause.MISSING_COMPILER.spoken
     if _UNMET.search(line):
         yield Cause.MISSING_REQUIREMENT, Cause.MISSING_REQUIREMENT.spoken
+
+
+_WANTED = re.compile(f"{general.COMPILER.pattern}|{_COMPILER_ABSENT.pattern}")
+_COMPILED = re.compile(r"\.(?:so(?:\.\d+)*|pyd|dll|dylib|a|lib)$")
+_EXTENSION = re.compile(r"building extension ['\"]?([\w.]+)['\"]? failed|building '([\w.]+)' extension")
+
+
+def extension(case: DiagnosisInput) -> Iterator[Claim]:
+    """An optional extension was not compiled, or a wheel became one for a platform because of it."""
+    attempt = case.attempt
+    if not case.different or attempt is None or attempt.rebuilt is None:
+        return
+    wanted = [line.strip() for line in case.log.splitlines() if _WANTED.search(line)]
+    compiled = [each for each in case.having(MemberChange.MISSING) if _COMPILED.search(each.member)]
+    target, made = attempt.hypothesis.definition.filename, attempt.rebuilt.filename
+    pure = target.endswith("-any.whl") and made.endswith(".whl") and not made.endswith("-any.whl")
+    if not wanted or not (compiled or pure):
+        return
+    lines = [
+        line
+        for line in case.lines(lambda member: metadata_file(member, "WHEEL"))
+        if line[2].startswith(("Tag:", "Root-Is-Purelib:"))
+    ]
+    name = next((match[1] or match[2] for each in wanted if (match := _EXTENSION.search(each))), None)
+    name = name or next((match[1] or match[2] for match in _EXTENSION.finditer(case.log)), None)
+    what = f"the compiled extension {name[:100]}" if name else "a compiled extension"
+    sentence = f"The project has {what}, and the build environment here has no compiler for it."
+    if pure:
+        sentence += (
+            " The rebuild left it out, but made a wheel for one platform all the same; the published wheel is for any:"
+            " it was built with the extension turned off, such as by a variable or an option."
+        )
+    if compiled:
+        sentence += f" The published file has it ({listed([each.member for each in compiled])})."
+    yield claim(
+        Cause.MISSING_COMPILER,
+        sentence,
+        [EvidenceLine(note=wanted[-1][:300]), *named(compiled), *quoted(lines)],
+        members=[each.member for each in compiled],
+        lines=[*lines, FILE_NAME],
+        certainty=Certainty.LIKELY,
+        first=True,
+    )

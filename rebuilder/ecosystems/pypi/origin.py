@@ -1,9 +1,19 @@
-"""Which commit a release comes from, and who says so."""
+"""Which commit a release comes from, and who says so: an attestation, or the metadata and the tags of a repository.
+
+Metadata is a claim: anybody can write it.
+"""
 
 from __future__ import annotations
 
-from rebuilder.ecosystems.pypi.project_urls import ClaimedRepository, claimed_repository
-from rebuilder.ecosystems.pypi.release_tags import find_tag
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.parser import HeaderParser
+from urllib.parse import urlsplit
+
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.git import SourceProblem, Trouble
 from rebuilder.model.provenance import Provenance
@@ -94,3 +104,141 @@ def _claim(evidence: Evidence) -> ClaimedRepository | None:
 
 def _plain(repository: str | None) -> str:
     return (repository or "").rstrip("/").removesuffix(".git").lower()
+
+
+_LABELS = (
+    *("source", "sourcecode", "repository", "repo", "code", "github", "gitlab", "codeberg", "bitbucket", "sourcehut"),
+    *("git", "vcs", "scm", "development", "homepage", "home"),
+)
+"""Labels that may lead to a repository, the clearest first (letters and digits only, lower case)."""
+_HOME = frozenset({"homepage", "home"})
+_PAGES = frozenset(
+    {
+        *("-", "tree", "blob", "src", "raw", "commit", "commits", "branch", "releases", "tags", "tag", "issues"),
+        *("pull", "pulls", "merge_requests", "wiki", "wikis", "archive", "actions", "discussions", "browse"),
+    }
+)
+"""What follows owner and repository in the address of a page about a repository."""
+_NO_OWNER = frozenset({"project", "projects", "docs", "en", "packages", "package", "p"})
+"""First parts of paths that look like those of a repository and are of other pages."""
+_PART = re.compile(r"[A-Za-z0-9_~][A-Za-z0-9._~-]{0,99}")
+_HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,250}[a-z0-9])?(?::[0-9]{1,5})?")
+_MOST_PARTS = 6
+
+
+@dataclass(frozen=True)
+class ClaimedRepository:
+    """A repository, and the label it goes by in the metadata."""
+
+    repository: str
+    label: str
+
+
+def claimed_repository(metadata: str) -> ClaimedRepository | None:
+    """The repository that ``Project-URL`` or ``Home-page`` name; nothing is taken from free text.
+
+    Args:
+        metadata: Text of METADATA or PKG-INFO (https://packaging.python.org/specifications/core-metadata/).
+    """
+    message = HeaderParser().parsestr(metadata)
+    found: list[tuple[int, ClaimedRepository]] = []
+    for value in message.get_all("Project-URL", [])[:100]:
+        label, comma, url = str(value).partition(",")
+        plain = re.sub(r"[^a-z0-9]", "", label.lower())
+        repository = repository_url(url.strip(), home=plain in _HOME) if comma and plain in _LABELS else None
+        if repository is not None:
+            found.append((_LABELS.index(plain), ClaimedRepository(repository, label.strip()[:40])))
+    home = repository_url(str(message.get("Home-page", "")).strip(), home=True)
+    if home is not None:
+        found.append((len(_LABELS), ClaimedRepository(home, "Home-page")))
+    return min(found, key=lambda each: each[0])[1] if found else None
+
+
+def repository_url(url: str, *, home: bool = False) -> str | None:
+    """The address of a repository in ``url``, whatever the host; None when its path does not look like one.
+
+    Only https counts. User names, ``.git``, queries, fragments and what follows owner and repository
+    (``/tree/…``, ``/issues``) are left out.
+
+    Args:
+        url: As published.
+        home: Be strict, since most home pages are not repositories: two parts, the first an owner's name.
+    """
+    if len(url) > 500 or not url.isascii() or not url.isprintable():
+        return None
+    try:
+        parts = urlsplit(url.removeprefix("git+"))
+    except ValueError:
+        return None
+    host = parts.netloc.rpartition("@")[2].lower()
+    if parts.scheme.lower() != "https" or not _HOST.fullmatch(host) or "." not in host:
+        return None
+    names = [each for each in parts.path.split("/") if each]
+    cut = next((index for index, each in enumerate(names) if index >= 2 and each in _PAGES), len(names))
+    names = names[:cut]
+    if names:
+        names[-1] = names[-1].removesuffix(".git")
+    if not 2 <= len(names) <= (2 if home else _MOST_PARTS) or not all(map(_PART.fullmatch, names)):
+        return None
+    if home and names[0].lower() in _NO_OWNER:
+        return None
+    return f"https://{host}/{'/'.join(names)}"
+
+
+_PREFIX = re.compile(r"(?:releases?|rel|versions?|ver|v|r)[-_./ ]*(?=[0-9])", re.IGNORECASE)
+_FINAL = re.compile(r"[-_.]?final$", re.IGNORECASE)
+_LONGEST = 200
+
+
+@dataclass(frozen=True)
+class TagFound:
+    """The tag of a version, or a sentence that says why there is none."""
+
+    name: str | None = None
+    commit: str | None = None
+    problem: str | None = None
+
+
+def find_tag(tags: Mapping[str, str], project: str, version: str) -> TagFound:
+    """Find the tag of a version.
+
+    Tags spelt exactly like the version (``1.2.3``, ``v1.2.3``, ``name-1.2.3``) come before those that only mean the
+    same by PEP 440 (``1.2.3.0`` is no other version than ``1.2.3``). Several that lead to one commit are as good as
+    one; several that lead to different commits are as good as none.
+
+    Args:
+        tags: Tag to commit.
+        project: Name of the project, which tags of repositories with many projects begin with.
+        version: As published.
+    """
+    wanted = Version(version)
+    digits = str(wanted.release[0])  # a repository may have a hundred thousand tags: most need no closer look
+    meant = [name for name in tags if digits in name and len(name) <= _LONGEST and _means(name, project, wanted)]
+    exact = [name for name in meant if _bare(name, project).lower() == version.lower()]
+    for names in (exact, meant):
+        commits = {tags[name] for name in names}
+        if len(commits) > 1:
+            shown = ", ".join(sorted(names)[:4])
+            return TagFound(problem=f"several tags could be that of {version}, for different commits: {shown}.")
+        if commits:
+            return TagFound(name=min(names, key=lambda name: (len(name), name)), commit=commits.pop())
+    return TagFound(problem=f"none of the {len(tags)} tags of the repository is that of {version}.")
+
+
+def _means(tag: str, project: str, wanted: Version) -> bool:
+    text = _FINAL.sub("", _bare(tag, project))
+    for spelling in (text, re.sub(r"(?<=[0-9])[_-](?=[0-9])", ".", text)):
+        try:
+            if Version(spelling) == wanted:
+                return True
+        except InvalidVersion:
+            continue
+    return False
+
+
+def _bare(tag: str, project: str) -> str:
+    """A tag without the project's name and words for "version" in front of it."""
+    words = [re.escape(word) for word in canonicalize_name(project).split("-")]
+    named = re.compile(rf"{'[-_.]?'.join(words)}(?:[-_/@. ]+|==|(?=[vV]?[0-9]))", re.IGNORECASE)
+    rest = tag[found.end() :] if (found := named.match(tag)) else tag
+    return _PREFIX.sub("", rest, count=1) if _PREFIX.match(rest) else rest

@@ -6,9 +6,9 @@ import posixpath
 import re
 import tomllib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from rebuilder.ecosystems.pypi.tree_rules import SourceProject
 from rebuilder.foreign_words import read_toml
 
 _WRITTEN = (
@@ -34,6 +34,16 @@ _EXCLUDED = (
 _IN_TEXT = re.compile(r"\b(?:version_file|write_to|versionfile_source)[\"']?\s*[:=]\s*[\"']?([\w./-]{1,200}\.\w{1,8})")
 _MANIFEST = re.compile(r"(exclude|global-exclude|prune|recursive-exclude)\s+(.+)")
 _MOST = 500
+
+
+@dataclass(frozen=True)
+class SourceProject:
+    """What the commit says about how its source archive is made."""
+
+    version_files: frozenset[str] = frozenset()
+    """Paths that are configured to be written with the version."""
+    excluded: tuple[str, ...] = ()
+    """Patterns of files that are configured to be left out; a star matches slashes too."""
 
 
 def read_project(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rebuilder.ecosystems.pypi.archives import top_directory
 from rebuilder.ecosystems.pypi.file_times import normal_path
-from rebuilder.ecosystems.pypi.source_archive import top_directory
 from rebuilder.ecosystems.pypi.wheel_traces import umask_of
 from rebuilder.model.evidence import Inspection, Member, MemberKind
 

@@ -1,9 +1,10 @@
-"""The simple repository API as JSON (PEP 691, PEP 700, PEP 740): what a project has published."""
+"""The simple repository API as JSON (PEP 691, PEP 700, PEP 740): what a project has published, and what is verified."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -13,10 +14,10 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from rebuilder.ecosystems.pypi.subject import file_version
+from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, file_version, release_purl
 from rebuilder.errors import UnavailableError
 from rebuilder.foreign_json import JsonLimits, UnreadableJson, read_json
-from rebuilder.model.artifact import Document, PublishedFile
+from rebuilder.model.artifact import Document, ListedFile, Listing, PublishedFile
 from rebuilder.model.value import Sha256
 from rebuilder.network.protocol import Fetcher
 
@@ -329,3 +330,45 @@ def near_versions(project: IndexProject, wanted: str) -> list[str]:
 
     ranked = sorted(project.versions, key=lambda version: (shared(version), version), reverse=True)
     return [str(version) for version in ranked[:3] if shared(version)]
+
+
+def to_verify(release: Sequence[ReleaseFile]) -> list[ReleaseFile]:
+    """All pure wheels of a release; without one a single file that stands for it, so that it is not passed over."""
+    wheels = [each for each in release if each.is_wheel]
+    pure = [each for each in wheels if each.filename.endswith("-none-any.whl")]
+    return pure or sorted(wheels, key=lambda each: each.filename)[:1] or list(release[:1])
+
+
+def listing(project: IndexProject, mark: str) -> Listing:
+    """What a project has published; a file whose digest the index does not give cannot be verified, and is left out."""
+    releases: defaultdict[Version, list[ReleaseFile]] = defaultdict(list)
+    for each in project.files:
+        releases[each.version].append(each)
+    newest = project.newest
+    return Listing(
+        ecosystem=ECOSYSTEM,
+        name=project.name,
+        files=tuple(
+            listed
+            for version in sorted(releases, reverse=True)
+            for each in to_verify(releases[version])
+            if (listed := _listed_file(project.name, each)) is not None
+        ),
+        newest=None if newest is None else str(newest),
+        mark=mark,
+    )
+
+
+def _listed_file(name: str, file: ReleaseFile) -> ListedFile | None:
+    if file.published is None:
+        return None
+    version = str(file.version)
+    return ListedFile(
+        purl=release_purl(name, version),
+        version=version,
+        filename=file.filename,
+        sha256=file.published.sha256,
+        uploaded=file.published.uploaded,
+        prerelease=file.version.is_prerelease,
+        yanked=file.published.yanked is not None,
+    )

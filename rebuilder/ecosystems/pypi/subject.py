@@ -1,8 +1,9 @@
-"""What a user types to name a PyPI release or one of its files."""
+"""What a user types to name a PyPI release or one of its files, and what the steps that lead to them are called."""
 
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 
 from packageurl import PackageURL
 from packaging.utils import (
@@ -106,3 +107,11 @@ def _from_wheel(asked: str) -> Subject:
 def _shown(text: str) -> str:
     """Typed text, safe for a terminal and short enough for a sentence."""
     return repr(text if len(text) <= 80 else text[:79] + "…")
+
+
+class PyPIStep(StrEnum):
+    """One step from something upstream has to something upstream published."""
+
+    COMMIT_TO_SDIST = "commit-to-sdist"
+    SDIST_TO_WHEEL = "sdist-to-wheel"
+    COMMIT_TO_WHEEL = "commit-to-wheel"

@@ -1,0 +1,198 @@
+"""Archives and commits: listed inside the sandbox, and checked before they are unpacked."""
+
+from __future__ import annotations
+
+import glob
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rebuilder.ecosystems.pypi.context import PlanningContext
+from rebuilder.ecosystems.pypi.file_times import normal_path
+from rebuilder.ecosystems.pypi.obstacles import NotRebuildable, quoted
+from rebuilder.ecosystems.pypi.source_trees import COMMIT_ARCHIVE
+from rebuilder.model.definition import Input, Role
+from rebuilder.model.evidence import Inspection, Member, MemberKind
+from rebuilder.model.git import SourceTree
+from rebuilder.model.value import canonical_json, sha256_hex
+from rebuilder.model.verdict import Verdict
+
+_SOURCE_TEXTS = ("pyproject.toml", "PKG-INFO", "setup.py", "setup.cfg")
+"""At the top of the project. Archives may hold hundreds more of them below, so they are asked for by full name."""
+
+
+def texts_below(top: str) -> tuple[str, ...]:
+    """Patterns of the files that say how a project in this directory is built."""
+    below = f"{glob.escape(top)}/" if top else ""
+    return tuple(f"{below}{name}" for name in _SOURCE_TEXTS)
+
+
+def check_source(source: Inspection, filename: str) -> None:
+    """Stop at a member that must not be unpacked, and at an archive that is two source trees.
+
+    Raises:
+        NotRebuildable: readers disagree about what it holds, a name or a link leads out of the tree, or a member is a
+            device;
+            the sentence names the member.
+    """
+    if source.contradictions:
+        raise NotRebuildable(
+            Verdict.UNSUPPORTED,
+            f"The source archive {filename} is not unpacked: readers disagree about what it holds. "
+            f"{source.contradictions[0]}",
+        )
+    for member in source.members:
+        fault = _fault(member)
+        if fault is not None:
+            raise NotRebuildable(
+                Verdict.UNSUPPORTED, f"The source archive {filename} is not unpacked: {quoted(member.name)} {fault}."
+            )
+    if not any(member.kind is MemberKind.FILE for member in source.members):
+        raise NotRebuildable(Verdict.UNSUPPORTED, f"The source archive {filename} holds no files.")
+
+
+def top_directory(source: Inspection) -> str:
+    """The one directory everything lies in; empty when there is none."""
+    tops = {normal_path(member.name).split("/")[0] for member in source.members} - {""}
+    files_at_top = any(
+        "/" not in normal_path(member.name) and member.kind is not MemberKind.DIRECTORY
+        for member in source.members
+        if normal_path(member.name)
+    )
+    return tops.pop() if len(tops) == 1 and not files_at_top else ""
+
+
+def source_text(source: Inspection, name: str) -> str | None:
+    """Text of a file at the top of the project; None when there is none."""
+    top = top_directory(source)
+    path = f"{top}/{name}" if top else name
+    for member, text in source.texts.items():
+        if normal_path(member) == path:
+            return text
+    return None
+
+
+def _fault(member: Member) -> str | None:
+    if member.name.startswith("/"):
+        return "is an absolute path"
+    if ".." in member.name.split("/"):
+        return "leads out of the tree"
+    if member.kind in {MemberKind.DEVICE, MemberKind.FIFO}:
+        return f"is a {member.kind.value}"
+    if member.kind is MemberKind.SYMLINK:
+        base = posixpath.dirname(normal_path(member.name))
+        return _link_fault(member.link, base)
+    if member.kind is MemberKind.HARDLINK:
+        return _link_fault(member.link, "")
+    return None
+
+
+def _link_fault(link: str | None, base: str) -> str | None:
+    if not link or link.startswith("/"):
+        return f"is a link to {quoted(link or '')}, out of the tree"
+    goal = posixpath.normpath(posixpath.join(base, link))
+    return f"is a link to {quoted(link)}, out of the tree" if goal.split("/")[0] == ".." else None
+
+
+def inspect(context: PlanningContext, archives: Sequence[Input], *, texts: Sequence[str]) -> list[Inspection]:
+    """List archives inside the sandbox; what an earlier run found out is not asked again.
+
+    Args:
+        context: What to list with.
+        archives: Already among the blobs; their names are used in sentences.
+        texts: Patterns of the members whose text is wanted; a star matches slashes too.
+
+    Raises:
+        NotRebuildable: the listing was cut short by a limit or failed.
+    """
+    program = context.programs.program_input("archive")
+    question = {"inspect": [each.sha256 for each in archives], "texts": list(texts), "program": program.sha256}
+    key = sha256_hex(canonical_json(question))
+    document = context.memo.get(key)
+    if document is None:
+        document = _run_inspection(context, archives, texts)
+        context.memo.put(key, document)
+    return [Inspection.model_validate(each) for each in document]
+
+
+def _run_inspection(
+    context: PlanningContext, archives: Sequence[Input], texts: Sequence[str]
+) -> list[dict[str, object]]:
+    wanted = [f"--text={pattern}" for pattern in texts]
+    paths = [each.path for each in archives]
+    result = context.programs.run("archive", "inspect_archive", [*paths, *wanted], inputs=archives)
+    names = " and ".join(each.name for each in archives)
+    document = result.document
+    listings = document.get("archives") if isinstance(document, dict) else None
+    if not isinstance(listings, list) or len(listings) != len(archives):
+        limit = f" (limit on {result.run.limit})" if result.run.limit else ""
+        verdict = Verdict.TIMED_OUT if result.run.limit else Verdict.UNSUPPORTED
+        raise NotRebuildable(verdict, f"Listing {names} did not come to an end{limit}.")
+    return [Inspection.model_validate(each).document() for each in listings]
+
+
+_TELLING = ("pyproject.toml", "setup.py", "setup.cfg")
+
+
+@dataclass(frozen=True)
+class CommitListing:
+    """The files of a commit."""
+
+    listing: Inspection
+    top: str
+    """Directory that holds the project; empty when it is the repository."""
+
+    def text(self, name: str) -> str | None:
+        """Text of a file at the top of the project, of those that say how it is built."""
+        return self.listing.texts.get(f"{self.top}/{name}" if self.top else name)
+
+
+def list_commit(context: PlanningContext, tree: SourceTree, sdist: Inspection | None) -> CommitListing:
+    """List a commit.
+
+    Raises:
+        NotRebuildable: the listing was cut short.
+    """
+    archive = archive_input(tree)
+    [listing] = inspect(context, [archive], texts=texts_below(""))
+    if not listing.readable:
+        raise NotRebuildable(Verdict.UNSUPPORTED, f"The files of the commit {tree.commit.sha} cannot be listed.")
+    top = project_directory(listing, sdist) if sdist is not None else ""
+    if top:
+        [listing] = inspect(context, [archive], texts=texts_below(top))
+    return CommitListing(listing, top)
+
+
+def archive_input(tree: SourceTree) -> Input:
+    """The archive of a commit's files."""
+    commit = tree.commit
+    return Input(
+        role=Role.SOURCE,
+        name=f"{commit.sha}.tar",
+        sha256=tree.archive_sha256,
+        path=COMMIT_ARCHIVE,
+        uri=f"git+{commit.repository}@{commit.sha}",
+    )
+
+
+def project_directory(commit: Inspection, sdist: Inspection) -> str:
+    """The directory of a commit whose build files are those at the top of a source archive.
+
+    One repository may hold many projects. The repository itself comes first, then the directory nearest to it.
+    Nothing equal: the repository.
+    """
+    top = top_directory(sdist)
+    wanted = {
+        (path.rpartition("/")[2], member.sha256)
+        for member in sdist.members
+        if member.kind is MemberKind.FILE
+        and (path := normal_path(member.name)) in {f"{top}/{name}" if top else name for name in _TELLING}
+    }
+    found = [
+        normal_path(member.name).rpartition("/")[0]
+        for name in _TELLING
+        for member in commit.members
+        if member.kind is MemberKind.FILE and (name, member.sha256) in wanted
+        if normal_path(member.name).rpartition("/")[2] == name
+    ]
+    return min(found, key=lambda path: (path.count("/") + bool(path), path), default="")
