@@ -60,10 +60,14 @@ def test_options(tags: tuple[str, ...], setup_cfg: str | None, filename: str, ex
         (DECLARED, "setuptools (80.9.0)", None, ("py311",), True),
         (DECLARED, "setuptools (80.9.0)", None, ("py3",), False),
         (FLIT, "setuptools (80.9.0)", None, ("py311",), False),
+        (FLIT, "setuptools (80.9.0)", "setup()", ("py3",), True),
+        (FLIT, "bdist_wheel (0.37.1)", "setup()", ("py3",), True),
+        (FLIT, "flit 3.9.0", "setup()", ("py3",), False),
+        (FLIT, "bdist_wheel (0.37.1)", None, ("py3",), False),
     ],
 )
 def test_when(system: BuildSystem, generator: str, setup_py: str | None, tags: tuple[str, ...], expected: bool) -> None:
-    """setup.py is run where no backend is named, or where options were given that hooks have none of."""
+    """setup.py is run where no backend is named, or another than made it, or options were given that hooks lack."""
     found = setup_command(
         traces(*tags, generator=generator), "x-1-py3-none-any.whl", system, setup_py=setup_py, setup_cfg=None
     )

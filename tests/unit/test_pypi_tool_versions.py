@@ -12,6 +12,7 @@ from rebuilder.ecosystems.pypi.tool_versions import (
     RULES,
     Bracket,
     Shape,
+    are_sorted,
     bracket,
     shadowing_wheel,
 )
@@ -109,6 +110,40 @@ def test_contradiction() -> None:
 def test_before_metadata_2_1() -> None:
     """The wheel package wrote METADATA itself then."""
     assert () == bracket(replace(SHAPE, metadata=OLD.replace("2.1", "2.0"))).rules
+
+
+@pytest.mark.parametrize("version", ["1.2", "2.0", "2.1"])
+def test_unknown_content_type(version: str) -> None:
+    """Only setuptools of half a year wrote it so, whatever the wheel package was."""
+    unknown = PLAIN.partition("\nText.")[0].replace("2.1", version) + "Description-Content-Type: UNKNOWN\n"
+    assert "<38.6,>=36.4" == bracket(replace(SHAPE, metadata=unknown, licences=False)).specifier
+
+
+@pytest.mark.parametrize("name", ["Author", "Author-email"])
+def test_unknown_author(name: str) -> None:
+    """Metadata before version 1.2 had an author always."""
+    unknown = PLAIN.partition("\nText.")[0] + f"{name}: UNKNOWN\n"
+    assert "<56" == bracket(replace(SHAPE, metadata=unknown, licences=False)).specifier
+
+
+@pytest.mark.parametrize(
+    ("published", "rebuilt", "expected"),
+    [
+        (["A", "b (>=1)"], ["b (>=1)", "A"], True),
+        (["A", "b"], ["A", "b"], False),
+        (["b", "A"], ["A", "b"], False),
+        (["A", "c"], ["b", "A"], False),
+        (["b", "a ; extra == 'x'", "c ; extra == 'x'"], ["b", "c ; extra == 'x'", "a ; extra == 'x'"], True),
+        (["a ; extra == 'x'", "b"], ["b", "a ; extra == 'x'"], False),
+        (["y-z (==1)", "y (==1)"], ["y (==1)", "y-z (==1)"], True),
+    ],
+)
+def test_sorted_requirements(published: list[str], rebuilt: list[str], expected: bool) -> None:
+    """As lines of requires.txt, in the section of each extra; the same order says nothing."""
+    one, other = (
+        replace(SHAPE, metadata="".join(f"Requires-Dist: {each}\n" for each in lines)) for lines in (published, rebuilt)
+    )
+    assert expected == are_sorted(one, other)
 
 
 def test_sentence() -> None:

@@ -78,6 +78,8 @@ class BuildInputs:
     """Variables that give plug-ins of the backend the version, as setuptools-scm takes it."""
     retagged: tuple[str, tuple[str, ...]] | None = None
     """Name of the wheel that the backend makes, and options of ``wheel tags`` that is run on it."""
+    sorts_requirements: bool = False
+    """Whether setuptools sorts the requirements that it writes, as Debian and Ubuntu change it to do."""
     lacks: Obstacle | None = None
     """What the file was built with that cannot be had: a difference says nothing about it then."""
 
@@ -137,6 +139,8 @@ def replayed(build_inputs: BuildInputs, conditions: BuildConditions) -> tuple[Re
         found.append(
             _told("setup-options", " ".join(build_inputs.setup_options), option_choices(build_inputs.setup_options))
         )
+    if build_inputs.sorts_requirements:
+        found.append(_told("tool-patch", "setuptools sorts requirements", 2))
     if build_inputs.windows is not None:
         found.append(_told("windows", " ".join(("yes", *build_inputs.windows.crlf)), 2 ** (1 + len(WRITTEN_TEXTS))))
     return tuple(found)
@@ -231,10 +235,12 @@ def _environment_commands(build_inputs: BuildInputs) -> tuple[tuple[str, ...], .
         *("--find-links", WHEELS, "--python", f"{ENVIRONMENT}/bin/python", "-r", build_inputs.requirements.path),
     )
     made = (venv, install) if build_inputs.dependencies else (venv,)
+    program = ("/usr/bin/python3", "-I", "-S", build_inputs.program.path)
+    if build_inputs.sorts_requirements:
+        made = (*made, (*program, "as_debian", f"--environment={ENVIRONMENT}"))
     if build_inputs.as_python is None:
         return made
-    options = ("--environment", ENVIRONMENT, "--version", build_inputs.as_python)
-    return (*made, ("/usr/bin/python3", "-I", "-S", build_inputs.program.path, "as_python", *options))
+    return (*made, (*program, "as_python", "--environment", ENVIRONMENT, "--version", build_inputs.as_python))
 
 
 def _backend_command(build_inputs: BuildInputs) -> tuple[str, ...]:

@@ -25,6 +25,11 @@ _PLATFORMS = 1 << 18
 """No more are written so."""
 _WORD_CHARACTERS = 63
 _BUILD = re.compile(r"\d\w{0,40}", re.ASCII)
+_PACKERS = {
+    *("flit_core", "flit", "hatchling", "maturin", "mesonpy", "pdm", "poetry", "scikit_build_core", "uv_build"),
+    "whey",
+}
+"""Packages of build backends that pack wheels themselves, and say so in ``Generator``."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +56,9 @@ def setup_command(
 ) -> SetupCommand | None:
     """The command that the wheel points to; None when the backend's hook is the better candidate.
 
-    A source without ``[build-system]`` was packed by running ``setup.py``, as was the habit; and options that show in
-    the tags of the wheel, but not in ``setup.cfg``, were given on the command line, which hooks have none of.
+    A source without ``[build-system]`` was packed by running ``setup.py``, as was the habit; so was one whose backend
+    would have named itself; and options that show in the tags of the wheel, but not in ``setup.cfg``, were given on the
+    command line, which hooks have none of.
 
     Args:
         traces: What the wheel says.
@@ -73,6 +79,10 @@ def setup_command(
         return SetupCommand(options, sentence, setup_py is not None)
     if system.backend == LEGACY_BACKEND and generator.name == "bdist_wheel" and setup_py is not None:
         return SetupCommand((), "pyproject.toml names no backend: setup.py bdist_wheel is run.")
+    if system.backend.partition(".")[0] in _PACKERS and setup_py is not None:
+        return SetupCommand(
+            (), f"{system.backend} names itself in the wheels it makes, this one {generator.name}: setup.py was run."
+        )
     return None
 
 

@@ -1,8 +1,9 @@
 """What a rebuild that differs shows about the build of the published wheel, and the same build with that changed.
 
 The published wheel alone may leave a question open that the rebuild beside it answers: with how many empty lines a
-description ends before setuptools adds some of its own; whether a plug-in found the version; what the backend calls
-the file before somebody retags it. Each answer is a rule like those of the first look, and is tried once.
+description ends before setuptools adds some of its own; in which order the project names its requirements; whether a
+plug-in found the version; what the backend calls the file before somebody retags it. Each answer is a rule like those
+of the first look, and is tried once.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from rebuilder.ecosystems.pypi.interpreter_choice import python_of
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.requirements import Requirements, narrowed
 from rebuilder.ecosystems.pypi.search import Reached
-from rebuilder.ecosystems.pypi.tool_versions import Bracket, Shape, by_line_ends, read_shape
+from rebuilder.ecosystems.pypi.tool_versions import Bracket, Shape, are_sorted, by_line_ends, read_shape
 from rebuilder.ecosystems.pypi.tools_used import Tools
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
 from rebuilder.model.attempt import History, Hypothesis
@@ -154,7 +155,15 @@ def _changes(
         return
     file = Input(role=Role.PARAMETERS, name=rebuilt.filename, sha256=rebuilt.sha256, path="/inputs/rebuilt.whl")
     [listing] = inspect(context, [file], texts=WHEEL_TEXTS)
-    found = ends_of(read_shape(wheel, traces, None), read_shape(listing, read_traces(listing), None), used)
+    shapes = read_shape(wheel, traces, None), read_shape(listing, read_traces(listing), None)
+    if are_sorted(*shapes) and not build_inputs.sorts_requirements:
+        build_inputs = replace(build_inputs, sorts_requirements=True)
+        sentence = (
+            "The published wheel has the requirements of the rebuild, sorted: that is what setuptools does as Debian "
+            "and Ubuntu package it."
+        )
+        yield _Change("sorted", sentence, build_inputs, requirements)
+    found = ends_of(*shapes, used)
     if found.rules:
         build_inputs = replace(build_inputs, chosen=(*build_inputs.chosen, held_tool(f"setuptools {found.specifier}")))
         yield _Change("description", found.sentence, build_inputs, narrowed(requirements, found))

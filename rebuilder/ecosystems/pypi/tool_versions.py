@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from email.message import Message
 from email.parser import HeaderParser
 from functools import cached_property
+from itertools import groupby
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
@@ -146,9 +147,8 @@ def bracket(shape: Shape) -> Bracket:
 
     Before Metadata-Version 2.1 the ``wheel`` package wrote most of METADATA anew, and setuptools leaves few traces.
     """
-    if str(shape.headers.get("metadata-version", "")) < "2.1":
-        return Bracket()
-    found = Bracket(tuple(rule for rule in RULES if rule.seen(shape)))
+    old = str(shape.headers.get("metadata-version", "")) < "2.1"
+    found = Bracket(tuple(rule for rule in (OLD_RULES if old else RULES) if rule.seen(shape)))
     return found if found.is_possible else Bracket()
 
 
@@ -181,6 +181,20 @@ def by_line_ends(published: int, rebuilt: int, used: str) -> Bracket:
     versions = fitting[0] if len(fitting) == 1 else "<62.2" if ">=62.2" not in fitting else ">=57"
     clause = f"the description ends with {published} line ends, and with {rebuilt} where setuptools {used} wrote it"
     return Bracket((ToolRule(versions, clause, lambda _: True, "setuptools 57.0.0 and 62.2.0, measured"),))
+
+
+def are_sorted(published: Shape, rebuilt: Shape) -> bool:
+    """Whether requirements are those of the rebuilt wheel, but sorted within each extra and marker.
+
+    Setuptools of Debian and Ubuntu writes the lines of ``requires.txt`` so, in capitals first, each without spaces.
+    """
+    runs = groupby(rebuilt.requirements, key=lambda each: each.partition(";")[2].strip())
+    expected = [each for _, run in runs for each in sorted(run, key=_requires_line)]
+    return published.requirements == expected != rebuilt.requirements
+
+
+def _requires_line(requirement: str) -> str:
+    return re.sub(r"[\s()]", "", requirement.partition(";")[0])
 
 
 def read_shape(wheel: Inspection, traces: WheelTraces, setup_cfg: str | None) -> Shape:
@@ -234,6 +248,16 @@ def _repeats(text: str | None) -> bool:
     lines = (text or "").splitlines()
     return len(lines) != len(set(lines))
 
+
+OLD_RULES = (
+    ToolRule(
+        ">=36.4,<38.6",
+        "Description-Content-Type is UNKNOWN",
+        lambda shape: shape.is_unknown("description-content-type"),
+        "setuptools 36.4.0 (#1075) to 38.6.0 write it so where none is given, measured",
+    ),
+)
+"""Those that do not depend on the ``wheel`` package."""
 
 RULES = (
     ToolRule(
@@ -321,6 +345,13 @@ RULES = (
         lambda shape: _repeats(shape.nspkg),
         "setuptools 68.2.0 names each namespace once in -nspkg.pth files",
     ),
+    ToolRule(
+        "<56",
+        "Author or Author-email is UNKNOWN",
+        lambda shape: shape.is_unknown("author", "author-email"),
+        "setuptools 56.0.0 writes metadata of version 2.1 always, where an author that is not given is left out",
+    ),
+    *OLD_RULES,
 )
 """Every rule that is known about setuptools; several may be seen in one wheel."""
 

@@ -12,6 +12,7 @@ PROGRAMS = {
     "reverse_tree": "source.reverse_tree",
     "build_sdist": "pypi.build_sdist",
     "build_wheel": "pypi.build_wheel",
+    "as_debian": "pypi.as_debian",
     "as_python": "pypi.as_python",
     "as_windows": "pypi.as_windows",
 }
