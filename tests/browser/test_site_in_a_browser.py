@@ -68,6 +68,7 @@ def pages(root: Path) -> list[Path]:
 
 def test_pages_load_without_a_complaint_and_without_a_network(browser: Browser, pages: list[Path]) -> None:
     """Nothing in the console; style and picture load under the policy; nothing but files of the site is asked for."""
+    assert pages
     for page in pages:
         browser.open(page)
         complaints = browser.complaints()
@@ -81,6 +82,7 @@ def test_pages_load_without_a_complaint_and_without_a_network(browser: Browser, 
 
 def test_nothing_is_wider_than_a_phone(browser: Browser, pages: list[Path]) -> None:
     """No page scrolls sideways at 360 pixels; what is wide scrolls in its own box."""
+    assert pages
     for page in pages:
         if page.name == "diffoscope.html":
             continue
@@ -98,6 +100,7 @@ def test_nothing_is_wider_than_a_phone(browser: Browser, pages: list[Path]) -> N
 def test_text_can_be_read(browser: Browser, pages: list[Path], scheme: str) -> None:
     """Contrast of all text is at least 4.5 (WCAG 2.2, 1.4.3), in both colour schemes."""
     grounds = set()
+    assert pages
     for page in pages:
         if page.name == "diffoscope.html":
             continue

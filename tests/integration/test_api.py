@@ -63,8 +63,8 @@ class TestVerdicts:
     @pytest.mark.parametrize(
         ("query", "status", "said"),
         [
-            ("", 400, "Ask either for a “purl” or for a “sha256”."),
-            (f"purl=pkg:pypi/x@1&sha256={'0' * 64}", 400, "Ask either for a “purl” or for a “sha256”."),
+            ("", 400, "Ask either for a “purl”"),
+            (f"purl=pkg:pypi/x@1&sha256={'0' * 64}", 400, "Ask either for a “purl”"),
             ("purl=idna", 400, "This is not a package URL."),
             ("purl=pkg:pypi/x%00@1", 400, "This is not a package URL."),
             ("purl=pkg:pypi/x%2500@1", 400, "This is not a package URL."),
@@ -321,7 +321,7 @@ class TestAgreement:
         """Rows that say other than their statements are left out, and such a report is not given."""
 
         def check(_: SignedReport) -> None:
-            raise CorruptStoreError("The ledger says other than what was signed.", hint="Restore it.")
+            raise CorruptStoreError("The ledger lies.", hint="Restore it.")
 
         with open_api_context(tmp_path, agreeing=lambda _: [], check=check) as context, serving(context) as client:
             assert [] == client.get("/api/v1/verdicts").json()["verdicts"]
@@ -329,7 +329,7 @@ class TestAgreement:
             assert "current" not in found
             answer = client.get("/api/v1/report", params={"sha256": SPINDLE.sha256})
         assert 503 == answer.status_code
-        assert "The ledger says other than what was signed." == answer.json()["error"]
+        assert "The ledger lies." == answer.json()["error"]
 
 
 class TestParameters:

@@ -138,7 +138,7 @@ def test_diffoscope_is_stopped_at_its_limits(harness: Harness, monkeypatch: pyte
     monkeypatch.setattr(diffoscope, "LIMITS", limits)
     begun = time.monotonic()
     found = harness.report(zip_bytes(Entry()), zip_bytes(Entry(content=b"other\n")))
-    assert (found.problem or "").startswith("diffoscope was stopped at its limit on wall time")
+    assert (found.problem or "").startswith("diffoscope was stopped at its limit")
     assert time.monotonic() - begun < 10
 
 

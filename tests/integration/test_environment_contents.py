@@ -37,7 +37,9 @@ def inside(root: Path, *command: str, bind: tuple[str, ...] = ()) -> subprocess.
 def test_tree_is_settled(environments: EnvironmentStore, name: str) -> None:
     """Plain modes, one time, no device, and nothing of the machine that made it."""
     environment = environments.get(name)
-    for path, status in walk(environment.root):
+    entries = [*walk(environment.root)]
+    assert len(entries) > 100
+    for path, status in entries:
         kind = stat.S_IFMT(status.st_mode)
         assert kind in {stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK}, path
         assert kind == stat.S_IFLNK or stat.S_IMODE(status.st_mode) in {0o644, 0o755}, path

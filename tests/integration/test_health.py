@@ -67,8 +67,10 @@ def test_a_loop_that_is_stuck(health: Health, seconds: Seconds) -> None:
     seconds.now = 60
     assert [] == health.live()
     seconds.now = 61
-    expected = ["The scheduler has given no sign of life for 61 seconds."]
-    assert (expected, expected) == (health.live(), health.ready())
+    [said] = health.live()
+    assert "scheduler" in said
+    assert "61 seconds" in said
+    assert [said] == health.ready()
     health.pulse.beat("scheduler")
     assert [] == health.live()
 

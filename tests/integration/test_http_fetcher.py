@@ -276,7 +276,7 @@ def test_redirects_in_a_circle_end(harness: Harness) -> None:
 def test_redirects_elsewhere_are_refused(harness: Harness, location: str) -> None:
     """Only http and https."""
     harness.registry.fault("/", redirect(location))
-    with pytest.raises(UnavailableError, match="redirects to something that is not an http or https address"):
+    with pytest.raises(UnavailableError, match="redirects to something that is not"):
         harness.document()
     assert ([], 1) == (harness.waits, harness.registry.count())
 

@@ -186,10 +186,11 @@ def test_equivalent_wheels_are_installed_alike(seed: int, tmp_path_factory: pyte
     alone = [one for one, _ in tried if plain(directory, one)][: len(equal)]
     found = install(directory, [each for pair in equal for each in pair] + alone)
     for index, (one, two) in enumerate(equal):
-        for name in installers():
-            left, right = found[2 * index][name], found[2 * index + 1][name]
-            if left is not None and right is not None:
-                assert left == right, (name, one, two)
+        both = [(name, found[2 * index][name], found[2 * index + 1][name]) for name in installers()]
+        both = [(name, left, right) for name, left, right in both if left is not None and right is not None]
+        assert both, (one, two)
+        assert [] == [name for name, left, right in both if left != right], (one, two)
+    assert alone
     for single, content in zip(found[2 * len(equal) :], alone, strict=True):
         trees = {name: _contents(each) for name, each in single.items() if each is not None}
         assert trees, content

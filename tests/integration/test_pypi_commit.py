@@ -116,7 +116,7 @@ def test_definition_says_everything() -> None:
     assert not any("other" in each for each in checkout), "a runner fetches the tag it was started for"
     assert "build_sdist" in definition.commands[-1]
     assert "trixie-git" == definition.toolchain.name
-    assert "the history before it is not there" in first.sentence
+    assert "history before it is not there" in first.sentence
     assert BuildDefinition.from_slsa(definition.slsa) == definition
 
 

@@ -108,6 +108,7 @@ def test_targets_of_one_recipe(server: Registry, installation: RecipeInstallatio
     verdicts = {line["subject"]["filename"]: line["verdict"] for line in answer.lines}
     assert {"hello.1": "reproduced", "hello.txt": "reproduced", "hello.tar.gz": "reproduced"} == verdicts, answer.words
     assert 0 == answer.code
+    assert len(targets) == len(answer.lines)
     for line in answer.lines:
         assert "pkg:generic/hello@1.0" == line["subject"]["purl"]
         page = Path(line["report"])
@@ -166,9 +167,9 @@ def test_from_a_commit(server: Registry, installation: RecipeInstallation, tmp_p
         ('environment = "trixie"', 'environment = "potato"', "line 3, environment: 'potato' is no build environment"),
         ('version = "1.0"\nenv', "version = 1.0\nenv", "line 2, version: must be a text in quotes"),
         ("[variables]", "[variable]", "variable: is not known here; is “variables” meant?"),
-        ('directory = "hello-1.0"', 'directory = "../x"', "line 4, directory: must be a path below the source tree"),
+        ('directory = "hello-1.0"', 'directory = "../x"', "line 4, directory: must be a path"),
         ("[[targets]]\nurl", "[[targets]]\nurI", "targets.uri: is not known here; is “url” meant?"),
-        ("[source]\nurl", "[source]\ncommit", "source.commit: is not written as it must be"),
+        ("[source]\nurl", "[source]\ncommit", "source.commit: is not written"),
         ("commands = [", "commands = [[", "is not readable as TOML"),
     ],
 )

@@ -132,8 +132,8 @@ def test_gone_bytes_are_a_note(registry: Registry, config: Config, parts: Wired)
     before = verified(registry, config, sdist, wheel)
     registry.remove(f"/files/one/{wheel.filename}")
     report = looked_at_again(parts, before)
-    note = f"{wheel.filename} is no longer at its address; its bytes were kept when it was."
-    assert (note,) == report.evidence.notes
+    [note] = report.evidence.notes
+    assert note.startswith(f"{wheel.filename} is no longer at its address")
     assert Verdict.REPRODUCED is report.decision.verdict
     once_more = looked_at_again(parts, before.replace(report=report))
     assert (note,) == once_more.evidence.notes

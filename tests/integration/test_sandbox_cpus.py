@@ -36,8 +36,8 @@ def test_a_cpu_is_had_by_one_process_until_it_ends(tmp_path: Path) -> None:
 
 def test_this_machine_shows_its_cpus() -> None:
     """Each CPU that this process may use is there to be locked, or somebody has locked it just now."""
-    for cpu in os.sched_getaffinity(0):
-        assert os.access(f"/sys/devices/system/cpu/cpu{cpu}/uevent", os.R_OK)
+    shown = {cpu: os.access(f"/sys/devices/system/cpu/cpu{cpu}/uevent", os.R_OK) for cpu in os.sched_getaffinity(0)}
+    assert {True} == {*shown.values()}
 
 
 def test_a_cpu_that_is_not_shown_is_not_had(tmp_path: Path) -> None:

@@ -156,7 +156,9 @@ def test_a_worker_sees_no_key(running: Running) -> None:
     until(running.service.workers, "workers")
     keys = (running.installation.root / "keys").resolve()
     assert (keys / "signing.pem").is_file()
-    for worker in running.service.workers():
+    workers = running.service.workers()
+    assert workers
+    for worker in workers:
         assert [] == list(Path(f"/proc/{worker}/root{keys}").iterdir())
         assert b"signing.pem" not in Path(f"/proc/{worker}/environ").read_bytes()
 

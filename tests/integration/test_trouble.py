@@ -41,8 +41,7 @@ def assert_told(answer: Answer, *words: str) -> None:
     assert answer.code == 4, answer.words
     assert "Traceback" not in answer.words
     told = answer.words + "".join(str(line) for line in answer.lines)
-    for word in words:
-        assert word in told
+    assert [] == [word for word in words if word not in told]
 
 
 def assert_carries_on(installation: Installation) -> None:
@@ -152,10 +151,9 @@ def test_two_processes_on_one_store(installation: Installation) -> None:
         )
         for _ in range(2)
     ]
-    for process in running:
-        out, words = process.communicate(timeout=300)
-        assert process.returncode == 0, words
-        assert '"reproduced"' in out
+    answers = [(*process.communicate(timeout=300), process.returncode) for process in running]
+    assert [0, 0] == [code for _, _, code in answers], answers
+    assert all('"reproduced"' in out for out, _, _ in answers)
     assert_carries_on(installation)
 
 

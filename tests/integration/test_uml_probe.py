@@ -117,7 +117,7 @@ def test_a_kernel_that_cannot_start_a_process_here(
     kernel = broken(AMX_PANIC)
     monkeypatch.setattr(uml_probe, "_processor", lambda: {"flags": "fpu amx_tile"})
     error = GuestProbe(lambda: kernel, bubblewrap).problem()
-    assert "the guest's kernel 6.12 cannot start a process on a processor with AMX" in str(error)
+    assert "the guest's kernel 6.12 cannot start" in str(error)
     assert error is not None
     assert str(error.hint).endswith(f"--root {kernel.root.parents[2]} --remake uml")
     monkeypatch.setattr(uml_probe, "_processor", lambda: {"flags": "fpu"})

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from rebuilder.errors import NoGuestError
+from rebuilder.model.report import CLOCK_NOT_TRIED
 from rebuilder.sandbox.uml.probe import SWITCH
 from tests.fakes.command import Installation
 from tests.fakes.projects import SOME_TIME, Distribution, build, make_sdist, make_wheel, minibackend_wheel
@@ -115,8 +117,8 @@ def test_the_clock_of_a_kernel_if_asked_for(registry: Registry, installation: In
     assert {"before-build"} == {each["when"] for each in line["replayed"]}
 
 
-NO_GUEST = "No User Mode Linux guest runs on this machine: the environment variable REBUILDER_GUEST says so."
-NOT_TRIED = "The recorded clock was not tried on this machine: the environment variable REBUILDER_GUEST says so."
+SWITCHED_OFF = f"the environment variable {SWITCH} says so"
+NOT_TRIED = f"{CLOCK_NOT_TRIED}{SWITCHED_OFF}."
 
 
 def test_without_a_guest_what_was_reached_stands(
@@ -145,7 +147,7 @@ def test_a_sandbox_that_this_machine_has_not(
     publish(registry, make_sdist("three", "1.0"))
     answer = installation.run("verify", "--json", "--sandbox", "uml", "pypi:three==1.0")
     assert (4, []) == (answer.code, answer.lines)
-    assert NO_GUEST in " ".join(answer.words.split())
+    assert str(NoGuestError(SWITCHED_OFF)) in " ".join(answer.words.split())
 
 
 def test_other_compression_is_written_or_equivalent(
@@ -192,7 +194,7 @@ def test_a_wheel_that_its_source_holds(registry: Registry, installation: Install
     [alarm] = line["alarms"]
     assert alarm["kind"] == "copy-in-source"
     assert "copied-1.0/tests/data.txt in copied-1.0.tar.gz (as base64)" in alarm["sentence"]
-    assert "is among the inputs of its build" in Path(line["report"]).read_text()
+    assert "among the inputs of its build" in Path(line["report"]).read_text()
     assert ["copy-in-source"] == [each["kind"] for each in installation.verify("pypi:copied==1.0").line["alarms"]]
 
 
@@ -226,7 +228,7 @@ def test_what_stands_only_in_the_published_file_is_said_as_it_is(
         report = json.loads((Path(line["report"]).parent / "report.json").read_text())
         found = [(each["cause"], each["certainty"]) for each in report["diagnosis"]["findings"]]
         assert expected in found, (name, report["diagnosis"])
-        assert "Two rebuilds were byte for byte the same." == report["decision"]["rebuilds"]
+        assert report["decision"]["rebuilds"].endswith("byte for byte the same.")
 
 
 def test_other_content_differs_and_is_stable(registry: Registry, installation: Installation) -> None:

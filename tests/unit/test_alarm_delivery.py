@@ -249,9 +249,10 @@ def test_secrets_stay_secret(ledger: Ledger, make: Make, sender: FakeSender, cap
     with caplog.at_level(logging.DEBUG):
         make().step()
     [undelivered] = ledger.alarm_book.undelivered()
-    expected = "Telling the target team failed in a way that was not foreseen (ValueError)."
-    assert expected == undelivered.trouble
-    assert expected in caplog.text
+    assert undelivered.trouble is not None
+    assert "target team" in undelivered.trouble
+    assert "ValueError" in undelivered.trouble
+    assert undelivered.trouble in caplog.text
     assert not any(secret in caplog.text for secret in ("hunter2", "t0ken", "s3cret"))
 
 

@@ -136,12 +136,12 @@ def test_unreadable_side_is_named(cut: int, side: str, tmp_path: Path) -> None:
     files[cut] = files[cut][:-4]
     result = judge(tmp_path, files[0], files[1])
     assert "different" == result["level"]
-    assert result["problem"].startswith(f"The {side} file cannot be read as an archive.")
+    assert result["problem"].startswith(f"The {side} file cannot be read")
 
 
 def test_files_that_are_no_archives(tmp_path: Path) -> None:
     """Other bytes are different, with a reason."""
-    assert "neither a ZIP nor a tar archive" in judge(tmp_path, b"a", b"b")["problem"]
+    assert "neither a ZIP nor a tar" in judge(tmp_path, b"a", b"b")["problem"]
 
 
 NAMES = st.lists(st.from_regex(r"[a-d]{1,3}(/[a-d]{1,3})?", fullmatch=True), min_size=1, max_size=6, unique=True)

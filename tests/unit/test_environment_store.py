@@ -179,9 +179,7 @@ def test_a_name_that_stands_for_another_tree(tmp_path: Path) -> None:
     maker.text = "of bookworm\n"
     other = environments.get("bookworm")
     (tmp_path / "current/trixie").write_text(other.sha256)
-    with pytest.raises(
-        CorruptEnvironmentError, match="the name stands for a tree that was made as 'bookworm'"
-    ) as caught:
+    with pytest.raises(CorruptEnvironmentError, match="made as 'bookworm'") as caught:
         store(tmp_path, maker).get("trixie")
     assert str(tmp_path / "current/trixie") in str(caught.value.hint)
     (tmp_path / "current/trixie").unlink()
@@ -244,12 +242,13 @@ def test_a_record_from_before(tmp_path: Path) -> None:
     assert ["trixie"] == maker.made
 
 
+NO_MIRROR = "The mirror lacks a file."
+
+
 def no_mirror(_: Manifest, root: Path) -> Made:
     """A mirror that has dropped a file."""
     root.mkdir()
-    raise BuildEnvironmentError(
-        "The build environment trixie cannot be made: the mirror no longer has a file.", hint="Wait."
-    )
+    raise BuildEnvironmentError(NO_MIRROR, hint="Wait.")
 
 
 def test_one_that_cannot_be_made_again(tmp_path: Path) -> None:
@@ -259,13 +258,11 @@ def test_one_that_cannot_be_made_again(tmp_path: Path) -> None:
     later = EnvironmentStore(tmp_path, FixedClock(), maker=no_mirror, specs=changed, report=told.append)
     used = [later.get("trixie"), later.get("trixie")]
     assert {old.sha256} == {each.sha256 for each in used}
-    note = (
-        "The specification of trixie has changed since it was made (2026-11-01), and it could not be made again; the "
-        "one from then was used."
-    )
-    assert [(note,), (note,)] == [each.summary.notes for each in used]
+    ((note,), again) = (each.summary.notes for each in used)
+    assert (note,) == again
+    assert all(words in note for words in ("trixie", "has changed", "2026-11-01"))
     assert (note,) == later.by_digest(old.sha256).summary.notes
-    reason = "The build environment trixie cannot be made: the mirror no longer has a file. Wait."
+    reason = f"{NO_MIRROR} Wait."
     assert ["making trixie from the Debian archive", f"{note} {reason}"] == told
 
 
@@ -274,7 +271,7 @@ def test_another_python_is_not_replaced(tmp_path: Path) -> None:
     store(tmp_path, TinyMaker()).get("trixie")
     newer = find("trixie").replace(provides={"python": "3.14"})
     other = EnvironmentStore(tmp_path, FixedClock(), maker=no_mirror, specs=lambda _: newer)
-    with pytest.raises(BuildEnvironmentError, match="the mirror no longer has a file"):
+    with pytest.raises(BuildEnvironmentError, match=NO_MIRROR):
         other.get("trixie")
 
 
@@ -371,7 +368,7 @@ def test_unknown_digest(tmp_path: Path, digest: str) -> None:
     """A digest nobody made here is a sentence; it never becomes a path out of the store."""
     environments = store(tmp_path, TinyMaker())
     environments.get("trixie")
-    with pytest.raises(BuildEnvironmentError, match="This machine has no build environment with the digest"):
+    with pytest.raises(BuildEnvironmentError, match="has no build environment with"):
         environments.by_digest(digest)
 
 

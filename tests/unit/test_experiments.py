@@ -98,7 +98,9 @@ def test_without_a_clock_the_rest_stands(error: RebuilderError, reason: str) -> 
     trial, seen = Parts(built(), error).trial(), list[str]()
     assert trial.follow(plain_then_clock(seen)) is None
     assert (["plain"], []) == ([each.hypothesis.name for each in trial.attempts], seen)
-    assert (f"The recorded clock was not tried on this machine: {reason}.",) == trial.experiments.remarks
+    (remark,) = trial.experiments.remarks
+    assert remark.startswith("The recorded clock was not tried")
+    assert remark.endswith(f": {reason}.")
 
 
 def test_whoever_knows_another_way_goes_on() -> None:
@@ -150,7 +152,8 @@ def test_a_repeat_that_fails(error: Exception, reason: str) -> None:
     trial = parts.trial()
     trial.make(hypothesis("plain"))
     trial.look_closer(0)
-    assert (f"The build that differs could not be made once more: {reason}",) == trial.experiments.remarks
+    (remark,) = trial.experiments.remarks
+    assert remark.endswith(f"could not be made once more: {reason}")
     [kept] = trial.attempts
     assert kept.comparison is not None
     assert kept.comparison.diffoscope == parts.explanation

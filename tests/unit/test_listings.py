@@ -73,7 +73,7 @@ def test_unchanged_page_is_not_read() -> None:
     fetcher.serve(f"{INDEX}/one/", b"{")
     pypi = pypi_of(INDEX, fetcher, MemoryBlobs())
     assert pypi.listing("one", sha256_hex(b"{")) is None
-    with pytest.raises(UnavailableError, match="not a page of the simple JSON API"):
+    with pytest.raises(UnavailableError, match="not a page of the simple"):
         pypi.listing("one")
 
 

@@ -142,7 +142,9 @@ def test_what_is_not_known_is_left_out(tmp_path: Path) -> None:
 def test_every_metric_has_a_sentence_and_a_unit(ledger: Ledger) -> None:
     """Help texts are sentences; names follow Prometheus' conventions."""
     text = scrape(lambda: ledger.statistics.figures(NOW), lambda: PLACE)
-    for family in text_string_to_metric_families(text.decode()):
+    families = [*text_string_to_metric_families(text.decode())]
+    assert families
+    for family in families:
         assert re.fullmatch(r"[A-Z0-9].*\.", family.documentation), family.name
         assert re.fullmatch(r"rebuilder_[a-z_]+", family.name)
         assert not re.search(r"_(ms|millis|minutes|hours|kb|mb|percent)\b", family.name)

@@ -198,9 +198,12 @@ def test_smallest_set_of_many(tmp_path: Path) -> None:
     assert expected == result["normalisations"]
     values = archive(paths[0]), archive(paths[1])
     for size in range(len(expected)):
-        for names in combinations(ZIP, size):
-            left, right = (normalised(each, names, ZIP) for each in values)
-            assert left != right, names
+        enough = [
+            names
+            for names in combinations(ZIP, size)
+            if normalised(values[0], names, ZIP) == normalised(values[1], names, ZIP)
+        ]
+        assert [] == enough
 
 
 @pytest.mark.parametrize("name", ZIP)
@@ -213,6 +216,7 @@ def test_normalisations_are_pure_and_stable(name: str, tmp_path: Path) -> None:
         after = ZIP[name](before)
         assert after == ZIP[name](after)
         kept = {each.raw_name: each for each in after.members}
+        assert before.members
         for each in before.members:
             if each.raw_name in kept and name != "wheel-record-order":
                 assert each.sha256 == kept[each.raw_name].sha256

@@ -143,11 +143,11 @@ def test_update_refuses_bad_npm_keys(tmp_path: Path, value: object) -> None:
     document = json.loads(shipped().npm_keys)
     document["keys"][0]["publicKey"]["rawBytes"] = value
     (tmp_path / "new.json").write_text(json.dumps(document))
-    with pytest.raises(UsageError, match="is not a list of the npm registry's keys") as caught:
+    with pytest.raises(UsageError, match="is not a list of the npm") as caught:
         update(tmp_path / "new.json", tmp_path / "trust")
     assert "deserialize" not in str(caught.value)
     (tmp_path / "new.json").write_text("{}")
-    with pytest.raises(UsageError, match="neither a Sigstore trusted root nor a list of the npm"):
+    with pytest.raises(UsageError, match="neither a Sigstore trusted root nor"):
         update(tmp_path / "new.json", tmp_path / "trust")
 
 

@@ -396,7 +396,8 @@ def test_an_index_that_names_what_it_has_not_got(sigstore: SigstoreInstance) -> 
     assert [FindingKind.ATTESTATION_MISSING] == [each.kind for each in provenance.findings]
     assert "names an attestation" in provenance.sentence
     provenance, _ = project.check(None, named=False)
-    assert ((), "The index names no attestation for this file.") == (provenance.findings, provenance.sentence)
+    assert () == provenance.findings
+    assert "names no attestation" in provenance.sentence
     project.check(github())
     assert [AlarmKind.ATTESTATION_VANISHED] == project.check(None)[1]
 
@@ -405,6 +406,7 @@ def test_what_is_known_is_left_as_it_is() -> None:
     """Genuine documents have no unknown members; values of another kind than expected stay for the reader."""
     attestation = _attestation(recorded())
     assert (attestation, ()) == known(attestation, ATTESTATION)
-    for each in npm_recorded()["attestations"]:
-        assert (each["bundle"], ()) == known(each["bundle"], BUNDLE)
+    bundles = [each["bundle"] for each in npm_recorded()["attestations"]]
+    assert bundles
+    assert [(each, ()) for each in bundles] == [known(each, BUNDLE) for each in bundles]
     assert ({"envelope": 5}, ()) == known({"envelope": 5}, ATTESTATION)

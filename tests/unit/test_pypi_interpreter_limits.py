@@ -47,8 +47,7 @@ def test_rows_of_one_tool_do_not_contradict_each_other() -> None:
 def test_where_a_tool_runs(tool: str, version: str, runs: list[str], refused: list[str]) -> None:
     """On both sides of each limit, however the name is spelt; what is in no row runs everywhere."""
     assert [None] * len(runs) == [refusal({tool: version}, each) for each in runs]
-    for each in refused:
-        assert str(each) in str(refusal({tool: version}, each))
+    assert [] == [each for each in refused if each not in str(refusal({tool: version}, each))]
 
 
 def test_one_tool_that_does_not_run_is_enough() -> None:

@@ -79,7 +79,7 @@ def test_a_broken_edit_keeps_the_last_good_version(harness: Harness) -> None:
     assert ["a", "b"] == [item.name for item in reading.schedule.items]
     assert reading.changed
     assert [1, None] == [problem.line for problem in reading.problems]
-    assert "a.toml: The last good version stays in use until this is mended." == reading.problems[1].label
+    assert reading.problems[1].label.startswith("a.toml: The last good version stays")
     harness.write("a.toml", watch("mended"))
     reading = harness.read()
     assert () == reading.problems
@@ -91,7 +91,7 @@ def test_a_file_that_never_was_right(harness: Harness) -> None:
     harness.write("a.toml", watch("a") + watch("b", "packages = 3"))
     reading = harness.read()
     assert () == reading.schedule.items
-    assert "a.toml: Nothing of this file is used until this is mended." == reading.problems[-1].label
+    assert reading.problems[-1].label.startswith("a.toml: Nothing of this file is used")
 
 
 def test_a_changed_lock_file_counts(harness: Harness) -> None:

@@ -191,7 +191,9 @@ def test_a_source_archive_has_no_wheel_behind_it() -> None:
 @pytest.mark.parametrize("name", trails.EVERY)
 def test_nothing_in_a_picture_leaves_its_place(name: str) -> None:
     """Texts fit their boxes, words stand between boxes, boxes are inside the drawing: hostile names included."""
-    for picture in section(trails.EVERY[name](MemoryBlobs())).pictures:
+    pictures = section(trails.EVERY[name](MemoryBlobs())).pictures
+    assert pictures
+    for picture in pictures:
         assert picture.boxes
         for box in picture.boxes:
             assert 0 <= box.x < box.x + box.width <= picture.width

@@ -243,9 +243,7 @@ def test_a_source_archive_that_is_two_trees_is_unsupported(tmp_path: Path) -> No
         check_source(listing, path.name)
     obstacle = stopped.value.obstacle
     assert Verdict.UNSUPPORTED is obstacle.verdict
-    assert obstacle.sentence.startswith(
-        "The source archive x-1.tar is not unpacked: readers disagree about what it holds."
-    )
+    assert "x-1.tar is not unpacked: readers disagree" in obstacle.sentence
     assert "“x-1/old.py”" in obstacle.sentence or "“x-1/bk.py”" in obstacle.sentence
     check_source(Inspection.model_validate(inspect(str(_honest(tmp_path)), [])), "x-1.tar")
 
