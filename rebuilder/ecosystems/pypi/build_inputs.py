@@ -76,6 +76,8 @@ class BuildInputs:
     """What was read from the published file to choose the tools."""
     pretended: tuple[tuple[str, str], ...] = ()
     """Variables that give plug-ins of the backend the version, as setuptools-scm takes it."""
+    switches: tuple[tuple[str, str], ...] = ()
+    """Variables of the source's own build scripts that leave its compiled extensions out."""
     retagged: tuple[str, tuple[str, ...]] | None = None
     """Name of the wheel that the backend makes, and options of ``wheel tags`` that is run on it."""
     sorts_requirements: bool = False
@@ -135,6 +137,8 @@ def replayed(build_inputs: BuildInputs, conditions: BuildConditions) -> tuple[Re
         found.append(_told("tags", " ".join(build_inputs.retagged[1]), option_choices(build_inputs.retagged[1])))
     if build_inputs.pretended:
         found.append(_told("version", build_inputs.pretended[0][1], version_choices(build_inputs.pretended[0][1])))
+    if build_inputs.switches:
+        found.append(_told("extensions", "off", 2))
     if build_inputs.setup_options:
         found.append(
             _told("setup-options", " ".join(build_inputs.setup_options), option_choices(build_inputs.setup_options))
@@ -213,7 +217,7 @@ def _definition(build_inputs: BuildInputs, conditions: BuildConditions, last: tu
             last,
             *_retag_commands(build_inputs),
         ),
-        environment=_environment(conditions) | dict(build_inputs.pretended),
+        environment=dict(build_inputs.switches) | _environment(conditions) | dict(build_inputs.pretended),
         umask=f"{conditions.umask:04o}",
         clock=conditions.clock,
         clock_stands=conditions.clock is not None,

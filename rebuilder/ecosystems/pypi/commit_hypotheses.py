@@ -11,6 +11,7 @@ from rebuilder.ecosystems.pypi.build_inputs import REQUIREMENTS, BuildInputs, Pr
 from rebuilder.ecosystems.pypi.candidates import Marks, candidates, epoch_candidate, shown_time, untried, with_what
 from rebuilder.ecosystems.pypi.clock_candidates import by_the_clock
 from rebuilder.ecosystems.pypi.context import PlanningContext
+from rebuilder.ecosystems.pypi.extension_switches import extension_switches, switched_off
 from rebuilder.ecosystems.pypi.hypotheses import upload_time, wheel_marks
 from rebuilder.ecosystems.pypi.interpreter_choice import Interpreter, choose, named_is_lacking, named_python
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
@@ -266,14 +267,16 @@ def _furnished(
     said: list[str] = []
     if case.tools is not None and target.product is Product.WHEEL:
         setup = case.tools.setup
+        switches = extension_switches(read_traces(target.listing), [case.commit.text("setup.py") or ""])
         build_inputs = replace(
             build_inputs,
             setup_options=setup.options if setup else None,
             setup_script=setup is None or setup.has_script,
             windows=case.tools.windows,
+            switches=switches,
             lacks=case.tools.lacks or named_is_lacking(named_python(target.listing), interpreter),
         )
-        said = case.tools.sentences
+        said = [*case.tools.sentences, *([switched_off(switches)] if switches else [])]
     not_after = uploaded if case.tools is None else max(uploaded, case.tools.not_after)
     build_inputs, notes = resolve_requirements(
         context, build_inputs, case.requirements, python=interpreter.python, not_after=not_after

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import glob
+import posixpath
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -14,7 +16,10 @@ from rebuilder.ecosystems.pypi.candidates import Marks, candidates, with_what
 from rebuilder.ecosystems.pypi.clock_candidates import by_the_clock
 from rebuilder.ecosystems.pypi.command_line import own_directory
 from rebuilder.ecosystems.pypi.context import PlanningContext
+from rebuilder.ecosystems.pypi.evidence import as_input
+from rebuilder.ecosystems.pypi.extension_switches import extension_switches, switched_off
 from rebuilder.ecosystems.pypi.interpreter_choice import Interpreter, choose, named_is_lacking, named_python
+from rebuilder.ecosystems.pypi.listing import inspect
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.priors import Priors
 from rebuilder.ecosystems.pypi.requirements import packed_itself, read_build_system
@@ -168,6 +173,7 @@ def _furnished(context: PlanningContext, case: WheelEvidence, interpreter: Inter
     environment = context.environments.get(interpreter.environment)
     artifact, source, tools = case.evidence.artifact, case.source_file, case.tools
     named = named_python(case.wheel)
+    switches = extension_switches(case.traces, _build_scripts(context, case))
     build_inputs = BuildInputs(
         purl=artifact.purl,
         filename=artifact.filename,
@@ -196,6 +202,7 @@ def _furnished(context: PlanningContext, case: WheelEvidence, interpreter: Inter
         setup_path=case.setup_path,
         windows=tools.windows,
         as_python=interpreter.python if interpreter.runs_on else None,
+        switches=switches,
         chosen=chosen_tools(interpreter.python, tools.held),
     )
     build_inputs, notes = resolve_requirements(
@@ -203,7 +210,19 @@ def _furnished(context: PlanningContext, case: WheelEvidence, interpreter: Inter
     )
     about = with_what(tools.system, case.traces.generator, interpreter.python, case.uploaded)
     said = [named.sentence] if named is not None else []
+    said += [switched_off(switches)] if switches else []
     return build_inputs, " ".join((about, *said, interpreter.reason, *tools.sentences, *notes))
+
+
+def _build_scripts(context: PlanningContext, case: WheelEvidence) -> Iterator[str]:
+    """Texts of the code that the source builds itself with."""
+    yield source_text(case.source, "setup.py") or ""
+    paths, source = case.tools.system.backend_path, case.source_file
+    if paths:
+        top = top_directory(case.source)
+        patterns = [f"{glob.escape(posixpath.normpath(posixpath.join(top, path)))}/*.py" for path in paths]
+        [listing] = inspect(context, [as_input(source)], texts=patterns)
+        yield from listing.texts.values()
 
 
 def wheel_marks(traces: WheelTraces) -> Marks:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rebuilder.ecosystems.pypi.build_inputs import BuildConditions, BuildInputs, build_definition, replayed
 from rebuilder.ecosystems.pypi.interpreter_choice import Interpreter
+from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.model.attempt import Attempt, History, Hypothesis, Outcome
 from rebuilder.model.comparison import Level
 
@@ -53,11 +54,16 @@ def try_candidates(
         refine: Asked to go on when no candidate gave every byte.
 
     Raises:
-        NotRebuildable: ``resolve`` found something in the way.
+        NotRebuildable: nothing was built, and ``resolve`` found something in the way.
     """
+    first, built = None, False
     for number, interpreter in enumerate(interpreters):
-        build_inputs, about = resolve(interpreter)
-        differing: list[Reached] = []
+        try:
+            build_inputs, about = resolve(interpreter)
+        except NotRebuildable as stopped:
+            first = stopped if first is None else first
+            continue  # what can be had for one Python may not be there for another
+        built, differing = True, list[Reached]()
         for candidate in candidates:
             attempt = history.of(
                 Hypothesis(
@@ -79,6 +85,8 @@ def try_candidates(
             if refine is not None:
                 any(map(refine, differing))
             return
+    if first is not None and not built:
+        raise first
 
 
 def _is_settled(attempt: Attempt) -> bool:
