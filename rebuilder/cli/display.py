@@ -121,11 +121,12 @@ def lineage_lines(report: Report) -> list[str]:
         commit = f" at {trail.origin.commit[:12]}" if trail.origin.commit else ""
         tag = f" ({trail.origin.tag})" if trail.origin.tag else ""
         lines.append(f"from {visible(trail.origin.repository + commit + tag)}: {visible(trail.origin.sentence)}")
-        steps = trail.edges if trail.origin.commit else ()
+        steps = trail.steps if trail.origin.commit else ()
         lines += [
-            f"  {edge.name.replace('-', ' ')}: {edge.decision.verdict.icon} {edge.decision.verdict.value}"
-            + ("" if edge.decision.verdict is Verdict.REPRODUCED else f", {visible(edge.decision.sentence)}")
-            for edge in steps
+            f"  {name.replace('-', ' ')}: {said.verdict.icon} {said.verdict.value}"
+            + ("" if said.verdict is Verdict.REPRODUCED else f", {visible(said.sentence)}")
+            for name, said in ((each.name, each.decision) for each in steps)
+            if said is not None
         ]
     return lines
 

@@ -8,8 +8,8 @@ from typing import Any
 from rebuilder.errors import RebuilderError, UsageError
 from rebuilder.model.artifact import Subject
 from rebuilder.model.attempt import bits_before
+from rebuilder.model.graph import SourceTrail
 from rebuilder.model.report import Report, Stage
-from rebuilder.model.trail import SourceTrail
 from rebuilder.verification.coordinator import Verified
 
 _STAGES = (Stage.FETCH, Stage.RESOLVE, Stage.BUILD, Stage.COMPARE)
@@ -84,7 +84,7 @@ def _provenance(report: Report) -> dict[str, Any]:
 
 def _has_commit(trail: SourceTrail) -> bool:
     """Whether the files of the commit were there to be compared."""
-    return any(edge.attempts for edge in trail.edges if edge.name.startswith("commit-"))
+    return any(step.attempts for step in trail.steps if trail.from_commit(step))
 
 
 def _trail(report: Report) -> dict[str, Any] | None:
@@ -93,7 +93,7 @@ def _trail(report: Report) -> dict[str, Any] | None:
         return None
     return {
         "origin": trail.origin.document() if trail.origin else None,
-        "steps": {edge.name: edge.decision.verdict.value for edge in trail.edges},
+        "steps": {step.name: step.verdict.value for step in trail.steps if step.verdict is not None},
         "disagreement": trail.disagreement,
         "unexplained_files": trail.unexplained if _has_commit(trail) else None,
     }

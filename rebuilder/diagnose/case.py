@@ -13,7 +13,7 @@ from rebuilder.model.decision import Decision, towards
 from rebuilder.model.definition import BuildDefinition, Role
 from rebuilder.model.diagnosis import Basis, Cause, Certainty, EvidenceLine, Finding
 from rebuilder.model.evidence import Evidence, SourceKind
-from rebuilder.model.trail import SourceTrail
+from rebuilder.model.graph import SourceTrail
 
 MOST_LINES = 8
 """Evidence lines kept of a finding."""
@@ -189,13 +189,13 @@ class DiagnosisInput:
     @cached_property
     def at_commit(self) -> Comparison | None:
         """How the rebuild from the commit that comes closest compares with the published file, if there is one."""
-        filename = self.evidence.artifact.filename
-        found = [
-            self.attempts[index].comparison
-            for index in towards(self.attempts, filename, SourceKind.GIT)
-            if not self.attempts[index].repeat
+        found = [self.attempts[index] for index in towards(self.attempts, self.evidence.artifact.filename)]
+        known = [
+            each.comparison
+            for each in found
+            if (source := each.hypothesis.definition.source) is not None and source.kind is SourceKind.GIT
+            if not each.repeat and each.comparison is not None and not each.comparison.problem
         ]
-        known = [each for each in found if each is not None and not each.problem]
         return min(known, key=lambda each: each.differences_total, default=None)
 
     @cached_property

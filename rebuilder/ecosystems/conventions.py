@@ -177,13 +177,6 @@ class Conventions:
         start, _, end = name.partition("-to-")
         return tuple(self.nodes.get(each, each.replace("-", " ")) for each in (start, end))  # type: ignore[return-value]
 
-    def step_names(self, filename: str) -> tuple[str, ...]:
-        """All steps that may lead to a file of this name, tried or not; empty: those that were tried are all there are.
-
-        Either one, or three: to what lies between, from there to the file, and the one that leaves it out.
-        """
-        return ()
-
     def file_kind(self, filename: str) -> str:
         """Files of one kind are made the same way; by default those with the same ending are."""
         return _ending(filename)

@@ -11,8 +11,8 @@ from rebuilder.model.attempt import Attempt, History, Hypothesis
 from rebuilder.model.definition import Limits
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.git import SourceTree
+from rebuilder.model.graph import FileChange, Origin, SourceCommit, SourceTrail, Step
 from rebuilder.model.provenance import Provenance
-from rebuilder.model.trail import FileChange, Origin, PlannedStep, SourceCommit
 from rebuilder.network.protocol import Fetcher, Sources
 
 
@@ -78,16 +78,18 @@ class Ecosystem(Protocol):
         """
         ...
 
-    def steps(self, evidence: Evidence) -> tuple[PlannedStep, ...]:
-        """The steps that may lead to the artifact, and to the source archive beside it, as a report lists them.
+    def steps(self, evidence: Evidence, origin: Origin | None = None) -> SourceTrail:
+        """The nodes, and the steps that may lead to the artifact and to the source archive beside it; none is tried.
 
-        Those from a commit come after it was found; see :meth:`origin`.
+        Args:
+            evidence: What :meth:`evidence` gave.
+            origin: What :meth:`origin` gave, once that was asked; it names the node of the commit.
         """
-        return ()
+        return SourceTrail()
 
     def next(
         self,
-        step: PlannedStep,
+        step: Step,
         evidence: Evidence,
         history: History,
         *,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from rebuilder.model.attempt import Attempt, Outcome
 from rebuilder.model.comparison import Difference, Level
 from rebuilder.model.diagnosis import Cause
-from rebuilder.model.evidence import Obstacle, SourceKind
+from rebuilder.model.evidence import Obstacle
 from rebuilder.model.value import Value
 from rebuilder.model.verdict import Kind, Verdict
 
@@ -69,18 +69,9 @@ def decide(attempts: tuple[Attempt, ...], obstacle: Obstacle | None, among: Sequ
     return Decision(verdict=Verdict.UNSUPPORTED, sentence="No way to rebuild this file is known yet.")
 
 
-def towards(attempts: Sequence[Attempt], filename: str, source: SourceKind | None = None) -> list[int]:
-    """Indexes of the attempts that were to rebuild ``filename``; from one kind of source only, if one is given."""
-    return [
-        index
-        for index, attempt in enumerate(attempts)
-        if attempt.hypothesis.definition.filename == filename and (source is None or _source(attempt) is source)
-    ]
-
-
-def _source(attempt: Attempt) -> SourceKind | None:
-    source = attempt.hypothesis.definition.source
-    return source.kind if source is not None else None
+def towards(attempts: Sequence[Attempt], filename: str) -> list[int]:
+    """Indexes of the attempts that were to rebuild ``filename``."""
+    return [index for index, each in enumerate(attempts) if each.hypothesis.definition.filename == filename]
 
 
 def _distance(attempt: Attempt) -> int:

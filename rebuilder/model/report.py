@@ -17,8 +17,8 @@ from rebuilder.model.decision import Decision
 from rebuilder.model.diagnosis import Diagnosis
 from rebuilder.model.environment import with_provides
 from rebuilder.model.evidence import Evidence
+from rebuilder.model.graph import SourceTrail, with_nodes
 from rebuilder.model.provenance import Provenance
-from rebuilder.model.trail import SourceTrail
 from rebuilder.model.value import Value, sha256_hex
 from rebuilder.model.verdict import Kind, Verdict
 
@@ -68,7 +68,7 @@ class Report(Value):
     provenance: Provenance | None = None
     """What upstream signed about the artifact; None in reports from before this was checked."""
     trail: SourceTrail | None = None
-    """How commit, source archive and artifact follow from each other; None when only one step was looked at."""
+    """How commit, source archive and artifact follow from each other; None when no commit was looked for."""
     diagnosis: Diagnosis | None = None
     """Why the build alone does not give the published file; None when it does, and in old reports."""
     variation: Variation | None = None
@@ -80,6 +80,8 @@ class Report(Value):
     started: datetime
     finished: datetime
     rebuilder_version: str
+
+    _written_before = model_validator(mode="before")(with_nodes)
 
     @property
     def written(self) -> bool:

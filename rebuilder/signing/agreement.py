@@ -16,7 +16,7 @@ from rebuilder.model.report import Report, SignedReport, Summary, summarise
 from rebuilder.model.value import sha256_hex
 from rebuilder.model.verdict import Verdict
 from rebuilder.signing.envelope import verify
-from rebuilder.signing.vocabulary import VERDICT_TYPE
+from rebuilder.signing.verdict import findings_of
 
 _HINT = "Restore the ledger from a backup, or verify the file again; then look for who can write to the ledger."
 
@@ -71,14 +71,14 @@ class Agreement:
         try:
             return verify(envelope, key)
         except (SigningError, ValueError) as error:
-            raise CorruptStoreError(f"The statement on {filename} is not one of ours: {error}", hint=_HINT) from None
+            raise _not_ours(filename, error) from None
 
     def _compare(self, summary: Summary, statement: dict[str, Any]) -> dict[str, Any]:
         """Compare a row with a statement; give what the statement says beyond PASSED and FAILED."""
-        predicate = _at(statement, "predicate")
-        said = predicate if statement.get("predicateType") == VERDICT_TYPE else _at(predicate, VERDICT_TYPE)
-        if not isinstance(predicate, dict) or not isinstance(said, dict):
-            raise _disagreement(summary.filename, "no verdict")
+        try:
+            said, predicate = findings_of(statement), statement["predicate"]
+        except SigningError as error:
+            raise _not_ours(summary.filename, error) from None
         subject = next(iter(_list(statement.get("subject"))), None)
         finished = summary.finished.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         pairs: dict[str, tuple[Any, Any]] = {
@@ -104,6 +104,10 @@ def _disagreement(filename: str, what: str) -> CorruptStoreError:
     return CorruptStoreError(
         f"The ledger says other than what was signed about {filename}: {what}. It is not published.", hint=_HINT
     )
+
+
+def _not_ours(filename: str, error: Exception) -> CorruptStoreError:
+    return CorruptStoreError(f"The statement on {filename} is not one of ours: {error}", hint=_HINT)
 
 
 def _written(said: dict[str, Any]) -> bool:

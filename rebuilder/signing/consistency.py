@@ -6,6 +6,7 @@ from rebuilder.errors import SigningError
 from rebuilder.model.attempt import Attempt, Outcome, When, too_much
 from rebuilder.model.comparison import Comparison, Level
 from rebuilder.model.decision import Decision, decide, towards
+from rebuilder.model.graph import NodeKind, SourceTrail, source_id
 from rebuilder.model.report import Report
 from rebuilder.model.verdict import Verdict
 
@@ -31,6 +32,8 @@ def check_report(report: Report) -> None:
         problem = _problem(attempt, targets.get(attempt.hypothesis.definition.filename))
         if problem:
             raise _refusal(report, f"its attempt {number} {problem}")
+    if report.trail is not None and (problem := _trail_problem(report, report.trail, targets)):
+        raise _refusal(report, problem)
     counted = towards(report.attempts, report.artifact.filename)
     if not counted:
         if decision.attempt is not None or decision.verdict in _NEEDS_ATTEMPTS:
@@ -53,6 +56,26 @@ def _problem(attempt: Attempt, published: str | None) -> str | None:
     if (comparison.published_sha256, comparison.rebuilt_sha256) != (published, rebuilt.sha256):
         return "compares other bytes than the published and the rebuilt file"
     return _level_problem(comparison) or _finishing_problem(attempt) or _told_problem(attempt, published)
+
+
+def _trail_problem(report: Report, trail: SourceTrail, targets: dict[str, str]) -> str | None:
+    """What is wrong with the graph, as the end of a sentence."""
+    artifacts = [each.sha256 for each in trail.nodes if each.kind is NodeKind.ARTIFACT]
+    if trail.nodes and artifacts != [report.artifact.sha256]:
+        return "its steps lead to another file"
+    for step in trail.steps:
+        for index in step.attempts:
+            if not 0 <= index < len(report.attempts):
+                return f"its step {step.name} counts an attempt that was not made"
+            definition = report.attempts[index].hypothesis.definition
+            ends = source_id(definition.source), f"sha256:{targets[definition.filename]}"
+            if ends != (step.start, step.end):
+                return f"its step {step.name} counts an attempt at another step"
+        if step.attempts:
+            shown = decide(report.attempts, None, step.attempts).verdict
+            if step.verdict is not shown:
+                return f"it says {step.verdict} of the step {step.name}, but its attempts show {shown}"
+    return None
 
 
 def _finishing_problem(attempt: Attempt) -> str | None:

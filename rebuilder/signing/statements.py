@@ -13,9 +13,9 @@ from typing import Any
 
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.definition import Role
+from rebuilder.model.graph import SourceTrail, Step
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.report import Report, report_document
-from rebuilder.model.trail import SourceTrail
 from rebuilder.model.value import Value, sha256_hex
 from rebuilder.signing.consistency import check_report
 from rebuilder.signing.vocabulary import (
@@ -123,7 +123,7 @@ def _statement(name: str, sha256: str, predicate_type: str, predicate: Document)
 
 
 def _findings(report: Report) -> Document:
-    """What we say beyond PASSED and FAILED (docs/predicates/verdict-v1.md)."""
+    """What we say beyond PASSED and FAILED (docs/predicates/verdict-v2.md)."""
     decision, evidence = report.decision, report.evidence
     comparison = report.attempts[decision.attempt].comparison if decision.attempt is not None else None
     findings: Document = {
@@ -180,13 +180,22 @@ def _upstream(provenance: Provenance) -> Document:
 
 
 def _trail(trail: SourceTrail) -> Document:
-    steps = [
-        {"step": each.name, "verdict": each.decision.verdict.value, "attempts": list(each.attempts)}
-        for each in trail.edges
-    ]
-    document: Document = {"steps": steps, "changes": trail.changes_total, "findings": list(trail.findings)}
+    document: Document = {
+        "nodes": [each.document() for each in trail.nodes],
+        "steps": [_step(each) for each in trail.steps],
+        "changes": trail.changes_total,
+        "findings": list(trail.findings),
+    }
     if trail.origin is not None:
         document["origin"] = trail.origin.document()
+    return document
+
+
+def _step(step: Step) -> Document:
+    document = step.document()
+    if step.decision is not None:
+        told = {"verdict", "kind", "sentence", "attempt"}
+        document["decision"] = {name: each for name, each in step.decision.document().items() if name in told}
     return document
 
 

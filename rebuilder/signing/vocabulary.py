@@ -14,8 +14,10 @@ PROVENANCE_TYPE: Final = "https://slsa.dev/provenance/v1"
 VSA_TYPE: Final = "https://slsa.dev/verification_summary/v1"
 
 # Ours are tag URIs (RFC 4151): names, not addresses. Nothing is fetched from them and no domain is claimed.
-VERDICT_TYPE: Final = "tag:rebuilder,2026:verdict/v1"
+VERDICT_TYPE: Final = "tag:rebuilder,2026:verdict/v2"
 """Predicate of verdicts that are neither PASSED nor FAILED, and extension field of those that are."""
+VERDICT_V1: Final = "tag:rebuilder,2026:verdict/v1"
+"""The same in statements from before a trail had nodes; only read."""
 POLICY_URI: Final = "tag:rebuilder,2026:policy/v2"
 
 METADATA_WRITTEN: Final = "REBUILDER_BITWISE_METADATA_WRITTEN"

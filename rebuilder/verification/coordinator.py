@@ -33,8 +33,8 @@ from rebuilder.model.attempt import Attempt, History, NotTried, Run
 from rebuilder.model.decision import decide, towards
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.evidence import Evidence
+from rebuilder.model.graph import with_steps
 from rebuilder.model.report import Report, SignedReport, Stage
-from rebuilder.model.trail import with_steps
 from rebuilder.model.verdict import Kind, Verdict
 from rebuilder.model.work import Check, Order, Reason, Tier
 from rebuilder.verification.attempts import AttemptRunner

@@ -17,10 +17,10 @@ from rebuilder.model.comparison import Variation
 from rebuilder.model.decision import Decision
 from rebuilder.model.diagnosis import Diagnosis
 from rebuilder.model.evidence import Evidence
+from rebuilder.model.graph import SourceTrail
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.report import EnvironmentSummary, Stage
 from rebuilder.model.text import written_lines
-from rebuilder.model.trail import SourceTrail
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
 from rebuilder.provenance.checker import alarms as alarms_of

@@ -12,8 +12,8 @@ from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import Attempt, Hypothesis
 from rebuilder.model.decision import Decision, decide, towards
 from rebuilder.model.evidence import Evidence
+from rebuilder.model.graph import SourceTrail, Step, with_steps
 from rebuilder.model.report import Report, SignedReport, Stage
-from rebuilder.model.trail import SourceTrail, Step, with_steps
 from rebuilder.model.verdict import Verdict
 from rebuilder.verification.attempts import AttemptRunner, retired_input
 from rebuilder.verification.experiments import Experiments, not_tried
@@ -166,14 +166,14 @@ def _trail(report: Report, decision: Decision, attempts: tuple[int, ...]) -> Sou
     trail, index = report.trail, report.decision.attempt
     if trail is None:
         return None
-    others = any(each.attempts and index not in each.attempts for each in trail.edges)
+    others = any(each.attempts and index not in each.attempts for each in trail.steps)
     note = f"The other steps were tried on {report.finished:%Y-%m-%d}; the report of that day has their attempts."
     return trail.replace(
-        edges=tuple(_edge(each, decision, attempts if index in each.attempts else ()) for each in trail.edges),
+        steps=tuple(_step(each, decision, attempts if index in each.attempts else ()) for each in trail.steps),
         notes=(*trail.notes, note) if others else trail.notes,
     )
 
 
-def _edge(edge: Step, decision: Decision, attempts: tuple[int, ...]) -> Step:
-    kept = edge.decision.replace(attempt=None)
-    return edge.replace(decision=decision if attempts else kept, attempts=attempts)
+def _step(step: Step, decision: Decision, attempts: tuple[int, ...]) -> Step:
+    kept = step.decision.replace(attempt=None) if step.decision is not None else None
+    return step.replace(decision=decision if attempts else kept, attempts=attempts)

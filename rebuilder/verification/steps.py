@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.model.decision import decide, towards
 from rebuilder.model.definition import Limits
-from rebuilder.model.evidence import Evidence, Obstacle, SourceKind
+from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.git import SourceProblem, SourceTree
+from rebuilder.model.graph import SourceCommit, SourceTrail, Step, source_id
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.report import Stage
-from rebuilder.model.trail import PlannedStep, SourceCommit, SourceTrail, Step
 from rebuilder.model.verdict import Verdict
 from rebuilder.network.protocol import Sources
 from rebuilder.provenance.checker import ProvenanceChecker
@@ -67,8 +67,9 @@ class StepVerifier:
             What kept them from going on, if something did.
         """
         obstacle = None
-        for step in ecosystem.steps(evidence):
-            if step.source is not SourceKind.GIT:
+        graph = ecosystem.steps(evidence)
+        for step in graph.steps:
+            if not graph.from_commit(step):
                 obstacle = tried.follow(partial(ecosystem.next, step, evidence, limits=limits), most=most) or obstacle
         return obstacle
 
@@ -82,28 +83,25 @@ class StepVerifier:
         """
         self.stopwatch.stage(Stage.FETCH, "where it comes from")
         origin = ecosystem.origin(evidence, signed.artifact, signed.source, self.sources)
-        steps = ecosystem.steps(evidence)
-        trail = SourceTrail(origin=origin)
+        trail = ecosystem.steps(evidence, origin).replace(origin=origin)
         if origin is None or origin.commit is None:
-            return _with_steps_tried(trail, steps, tried, {})
+            return _with_decisions(trail, tried, {})
         self.stopwatch.stage(Stage.FETCH, f"commit {origin.commit[:12]}")
         tree = self.sources.commit(origin.repository, origin.commit, origin.tag)
-        committed = [each for each in steps if each.source is SourceKind.GIT]
+        committed = [each for each in trail.steps if trail.from_commit(each)]
         if isinstance(tree, SourceProblem):
             missing = Obstacle(verdict=Verdict.INPUTS_MISSING, sentence=tree.sentence)
-            return _with_steps_tried(trail, steps, tried, dict.fromkeys(committed, missing))
+            return _with_decisions(trail, tried, {each.name: missing for each in committed})
         commit = SourceCommit(origin=origin, tree=tree)
-        follow = partial(ecosystem.next, evidence=evidence, limits=limits, commit=commit)
-        obstacles = {each: tried.follow(partial(follow, each)) for each in committed}
+        obstacles = {
+            each.name: tried.follow(partial(ecosystem.next, each, evidence, limits=limits, commit=commit))
+            for each in committed
+        }
         changes = ecosystem.tree_changes(evidence, tree)
-        trail = SourceTrail(
-            origin=origin,
-            changes=changes[:MOST_CHANGES],
-            changes_total=len(changes),
-            notes=_notes(tree),
-            findings=tree.findings,
+        trail = trail.replace(
+            changes=changes[:MOST_CHANGES], changes_total=len(changes), notes=_notes(tree), findings=tree.findings
         )
-        return _with_steps_tried(trail, steps, tried, obstacles)
+        return _with_decisions(trail, tried, obstacles)
 
 
 def _notes(tree: SourceTree) -> tuple[str, ...]:
@@ -114,28 +112,20 @@ def _notes(tree: SourceTree) -> tuple[str, ...]:
     return (*tree.notes, *submodules)
 
 
-def _with_steps_tried(
-    trail: SourceTrail,
-    steps: Sequence[PlannedStep],
-    tried: AttemptRunner,
-    obstacles: Mapping[PlannedStep, Obstacle | None],
-) -> SourceTrail:
-    edges = (_step(each, tried, obstacles.get(each)) for each in steps)
-    return trail.replace(edges=tuple(edge for edge in edges if edge is not None))
+def _with_decisions(trail: SourceTrail, tried: AttemptRunner, obstacles: Mapping[str, Obstacle | None]) -> SourceTrail:
+    return trail.replace(steps=tuple(_decided(each, trail, tried, obstacles.get(each.name)) for each in trail.steps))
 
 
-def _step(step: PlannedStep, tried: AttemptRunner, obstacle: Obstacle | None) -> Step | None:
-    """One step; None when nothing was tried and nothing stood in the way."""
-    towards_it = towards(tried.attempts, step.target.filename, step.source)
-    indexes = [index for index in towards_it if not tried.attempts[index].repeat]
-    if not indexes and obstacle is None:
-        return None
-    # How stable a build is belongs to the verdict; a process before this one may have looked already.
-    decision = decide(tried.attempts, obstacle, indexes).replace(kind=None, rebuilds=None)
-    return Step(
-        name=step.name,
-        decision=decision,
-        attempts=tuple(indexes),
-        target=step.target.filename,
-        target_sha256=step.target.sha256,
+def _decided(step: Step, trail: SourceTrail, tried: AttemptRunner, obstacle: Obstacle | None) -> Step:
+    """The step with what was tried for it; as it is when nothing was, and nothing stood in the way."""
+    attempts = tried.attempts
+    indexes = tuple(
+        index
+        for index in towards(attempts, trail.node(step.end).name or "")
+        if not attempts[index].repeat and source_id(attempts[index].hypothesis.definition.source) == step.start
     )
+    if not indexes and obstacle is None:
+        return step
+    # How stable a build is belongs to the verdict; a process before this one may have looked already.
+    decision = decide(attempts, obstacle, indexes).replace(kind=None, rebuilds=None)
+    return step.replace(attempts=indexes, decision=decision)

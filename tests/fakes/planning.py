@@ -9,9 +9,9 @@ from functools import partial
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.model.attempt import Attempt, History, Hypothesis
 from rebuilder.model.definition import Limits
-from rebuilder.model.evidence import Evidence, Obstacle, SourceKind
+from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.git import SourceTree
-from rebuilder.model.trail import Origin, SourceCommit
+from rebuilder.model.graph import Origin, SourceCommit
 
 
 @dataclass
@@ -52,7 +52,8 @@ class Planning:
 
 def from_published(ecosystem: Ecosystem, evidence: Evidence) -> Planning:
     """The plan for the step from the source archive."""
-    [step] = [each for each in ecosystem.steps(evidence) if each.source is not SourceKind.GIT]
+    graph = ecosystem.steps(evidence)
+    [step] = [each for each in graph.steps if not graph.from_commit(each)]
     return Planning(partial(ecosystem.next, step, evidence, limits=Limits()))
 
 
@@ -62,8 +63,9 @@ def from_commit(ecosystem: Ecosystem, evidence: Evidence, origin: Origin, tree: 
 
     def ask(history: History) -> Hypothesis | Obstacle | None:
         obstacle = None
-        for step in ecosystem.steps(evidence):
-            if step.source is SourceKind.GIT:
+        graph = ecosystem.steps(evidence, origin)
+        for step in graph.steps:
+            if graph.from_commit(step):
                 found = ecosystem.next(step, evidence, history, limits=Limits(), commit=commit)
                 if isinstance(found, Hypothesis):
                     return found

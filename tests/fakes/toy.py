@@ -11,7 +11,7 @@ from rebuilder.model.artifact import Artifact, ListedFile, Listing, PublishedFil
 from rebuilder.model.attempt import History, Hypothesis, plan
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits, Role
 from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
-from rebuilder.model.trail import PlannedStep, SourceCommit
+from rebuilder.model.graph import Node, NodeKind, Origin, SourceCommit, SourceTrail, Step, file_node, source_id
 from rebuilder.network.protocol import Fetcher
 from rebuilder.store.protocol import Blobs
 
@@ -73,13 +73,15 @@ class Toy(Ecosystem):
             )
         ]
 
-    def steps(self, evidence: Evidence) -> tuple[PlannedStep, ...]:
+    def steps(self, evidence: Evidence, origin: Origin | None = None) -> SourceTrail:
         """One."""
-        return (PlannedStep(name="whisper-to-shout", source=SourceKind.ARCHIVE, target=evidence.artifact.file),)
+        start = Node(kind=NodeKind.SOURCE_ARCHIVE, id=source_id(evidence.source), name="whisper")
+        end = file_node(NodeKind.ARTIFACT, evidence.artifact.file)
+        return SourceTrail(nodes=(start, end), steps=(Step(name="whisper-to-shout", start=start.id, end=end.id),))
 
     def next(
         self,
-        step: PlannedStep,
+        step: Step,
         evidence: Evidence,
         history: History,
         *,
@@ -94,11 +96,11 @@ class Toy(Ecosystem):
             definition=BuildDefinition(
                 build_type="urn:example:toy",
                 purl=evidence.artifact.purl,
-                filename=step.target.filename,
+                filename=evidence.artifact.filename,
                 source=evidence.source,
                 inputs=(Input(role=Role.SOURCE, name="whisper", sha256=sha256, path="/inputs/whisper"),),
                 toolchain=EnvironmentRef.model_validate({"name": ENVIRONMENT, "sha256": self._environment}),
-                commands=(("/bin/sh", "-c", f"tr a-z A-Z < /inputs/whisper > /out/{step.target.filename}"),),
+                commands=(("/bin/sh", "-c", f"tr a-z A-Z < /inputs/whisper > /out/{evidence.artifact.filename}"),),
                 environment={"PATH": "/usr/bin:/bin"},
                 limits=limits,
             ),

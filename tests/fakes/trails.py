@@ -11,6 +11,7 @@ from rebuilder.model.attempt import Attempt
 from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
 from rebuilder.model.decision import decide, towards
 from rebuilder.model.evidence import Source, SourceKind
+from rebuilder.model.graph import FileChange, NodeKind, Origin, SourceTrail, Step, TreeChange, commit_node, file_node
 from rebuilder.model.provenance import (
     AttestationResult,
     ClaimedPublisher,
@@ -24,7 +25,6 @@ from rebuilder.model.provenance import (
     StatedSource,
 )
 from rebuilder.model.report import Report
-from rebuilder.model.trail import FileChange, Origin, SourceTrail, Step, TreeChange
 from rebuilder.store.protocol import Blobs
 from tests.fakes.reports import HOSTILE, UPLOADED, alarm, artifact, attempt, compared, definition, report, run, sha
 
@@ -113,23 +113,6 @@ def trail(value: Report, **changes: Any) -> SourceTrail:
     """A trail whose edges rest on the attempts of the report."""
     subject = value.artifact
     archive = f"{subject.name}-{subject.version}.tar.gz"
-    edges = []
-    for name, filename, kind in (
-        (PyPIStep.COMMIT_TO_SDIST, archive, SourceKind.GIT),
-        (PyPIStep.SDIST_TO_WHEEL, subject.filename, SourceKind.SDIST),
-        (PyPIStep.COMMIT_TO_WHEEL, subject.filename, SourceKind.GIT),
-    ):
-        among = towards(value.attempts, filename, kind)
-        if among:
-            edges.append(
-                Step(
-                    name=name,
-                    decision=decide(value.attempts, None, among),
-                    attempts=tuple(among),
-                    target=filename,
-                    target_sha256=sha(filename),
-                )
-            )
     origin = Origin(
         repository=f"https://forge.example.org/weavers/{subject.name}",
         commit=COMMIT,
@@ -137,7 +120,28 @@ def trail(value: Report, **changes: Any) -> SourceTrail:
         attested=True,
         sentence="A verified attestation names this commit.",
     )
-    return SourceTrail.model_validate({"origin": origin, "edges": tuple(edges), **changes})
+    origin = changes.get("origin", origin)
+    published = subject.file.replace(filename=archive, sha256=sha(archive))
+    nodes = (
+        commit_node(origin),
+        file_node(NodeKind.SOURCE_ARCHIVE, published),
+        file_node(NodeKind.ARTIFACT, subject.file),
+    )
+    commit, between, artifact = nodes
+    steps = []
+    for name, start, end, kind in (
+        (PyPIStep.COMMIT_TO_SDIST, commit, between, SourceKind.GIT),
+        (PyPIStep.SDIST_TO_WHEEL, between, artifact, SourceKind.SDIST),
+        (PyPIStep.COMMIT_TO_WHEEL, commit, artifact, SourceKind.GIT),
+    ):
+        among = [
+            index
+            for index in towards(value.attempts, end.name or "")
+            if (source := value.attempts[index].hypothesis.definition.source) is not None and source.kind is kind
+        ]
+        decision = decide(value.attempts, None, among) if among else None
+        steps.append(Step(name=name, start=start.id, end=end.id, decision=decision, attempts=tuple(among)))
+    return SourceTrail.model_validate({"nodes": nodes, "steps": tuple(steps), **changes, "origin": origin})
 
 
 GENERATED = (
@@ -293,11 +297,11 @@ def hostile(blobs: Blobs) -> Report:
         FileChange(path=HOSTILE, change=TreeChange.CHANGED, rule=HOSTILE, sentence=HOSTILE),
     )
     found = trail(value, origin=origin, changes=changes, changes_total=9_999, notes=(HOSTILE,))
-    edges = tuple(
-        each.replace(target="W" * 9000, attempts=(0, 77, -1)) if each.name == PyPIStep.COMMIT_TO_SDIST else each
-        for each in found.edges
+    steps = tuple(
+        each.replace(attempts=(0, 77, -1)) if each.name == PyPIStep.COMMIT_TO_SDIST else each for each in found.steps
     )
-    return value.replace(provenance=provenance, trail=found.replace(edges=edges))
+    nodes = tuple(each.replace(name="W" * 9000) if each.name == "snare-1.0.tar.gz" else each for each in found.nodes)
+    return value.replace(provenance=provenance, trail=found.replace(nodes=nodes, steps=steps))
 
 
 EVERY = {

@@ -24,7 +24,7 @@ from rebuilder.model.comparison import Level
 from rebuilder.model.definition import BuildDefinition, Role
 from rebuilder.model.evidence import Evidence, SourceKind
 from rebuilder.model.git import SourceTree
-from rebuilder.model.trail import Origin
+from rebuilder.model.graph import Origin
 from rebuilder.model.verdict import Verdict
 from rebuilder.network.git.sources import GitSources
 from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox

@@ -16,7 +16,6 @@ from rebuilder.model.alarm import AlarmKind
 from rebuilder.model.attempt import Run
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.report import Report, SignedReport
-from rebuilder.model.trail import SourceTrail, Step
 from rebuilder.model.verdict import Kind, Verdict
 from rebuilder.model.work import Check, Reason
 from rebuilder.stopwatch import WatchedEnvironments
@@ -170,20 +169,20 @@ def test_steps_that_were_not_tried_again_keep_their_verdict(registry: Registry, 
     wheel = build(sdist, epoch=EPOCH)
     before = verified(registry, config, sdist, wheel)
     decision = before.report.decision
+    trail = parts.ecosystems["pypi"].steps(before.report.evidence)
+    attempts = {PyPIStep.SDIST_TO_WHEEL: (decision.attempt or 0,), PyPIStep.COMMIT_TO_WHEEL: (5,)}
     steps = tuple(
-        Step(name=name, decision=decision, attempts=attempts, target=file.filename, target_sha256=file.sha256)
-        for name, attempts, file in (
-            (PyPIStep.SDIST_TO_WHEEL, (decision.attempt or 0,), wheel),
-            (PyPIStep.COMMIT_TO_WHEEL, (5,), wheel),
-        )
+        each.replace(decision=decision, attempts=attempts[PyPIStep(each.name)])
+        for each in trail.steps
+        if each.name in attempts
     )
-    report = before.report.replace(trail=SourceTrail(edges=steps))
+    report = before.report.replace(trail=trail.replace(steps=steps))
     for _ in range(2):
         report = looked_at_again(parts, before.replace(report=report))
         assert report.trail is not None
-        assert [(0,), ()] == [each.attempts for each in report.trail.edges]
-        assert [0, None] == [each.decision.attempt for each in report.trail.edges]
-        assert [Verdict.REPRODUCED] * 2 == [each.decision.verdict for each in report.trail.edges]
+        assert [(0,), ()] == [each.attempts for each in report.trail.steps]
+        assert [0, None] == [each.decision and each.decision.attempt for each in report.trail.steps]
+        assert [Verdict.REPRODUCED] * 2 == [each.verdict for each in report.trail.steps]
         assert 1 == len(report.trail.notes)
 
 

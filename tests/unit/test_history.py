@@ -13,9 +13,9 @@ from rebuilder.ecosystems.pypi.ecosystem import PyPI
 from rebuilder.model.attempt import Attempt, CannotBeTriedError, History, Hypothesis, Limit, NotTried, Output, plan
 from rebuilder.model.comparison import Level
 from rebuilder.model.definition import Limits
-from rebuilder.model.evidence import Evidence, Obstacle, SourceKind
+from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.git import SourceTree
-from rebuilder.model.trail import Origin, SourceCommit
+from rebuilder.model.graph import Origin, SourceCommit
 from tests.fakes.planning import from_published
 from tests.fakes.projects import SOME_TIME, make_sdist, make_wheel
 from tests.fakes.pypi import Surroundings, attempt
@@ -66,9 +66,10 @@ class Process:
 
     def next(self, history: History) -> Hypothesis | None:
         """What is to be tried; None when all is."""
-        steps = self._pypi.steps(self._evidence)
-        for step in sorted(steps, key=lambda each: each.source is SourceKind.GIT):
-            found = self._pypi.next(step, self._evidence, history, limits=Limits(), commit=self._commit)
+        graph = self._pypi.steps(self._evidence, self._commit.origin)
+        for step in sorted(graph.steps, key=graph.from_commit):
+            commit = self._commit if graph.from_commit(step) else None
+            found = self._pypi.next(step, self._evidence, history, limits=Limits(), commit=commit)
             if isinstance(found, Hypothesis):
                 return found
         return None

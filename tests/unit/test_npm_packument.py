@@ -200,7 +200,7 @@ def test_evidence() -> None:
     assert Verdict.UNSUPPORTED == first.obstacle.verdict
     assert 1 == world.fetcher.asked.count("https://example.org/npm/own/-/own-1.2.3.tgz")
     assert not [each for each in world.fetcher.asked if each.startswith("https://example.org/-/")]
-    assert () == world.npm.steps(first)
+    assert () == world.npm.steps(first).steps
 
 
 def test_attestations_that_are_named_and_not_there() -> None:

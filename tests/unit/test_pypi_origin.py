@@ -9,8 +9,8 @@ import pytest
 from rebuilder.ecosystems.pypi.origin import claimed_repository, find_origin, find_tag, repository_url
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.evidence import Evidence, Inspection
+from rebuilder.model.graph import Origin
 from rebuilder.model.provenance import AttestationResult, Forge, Form, Provenance, ProvenanceStatus, Publisher
-from rebuilder.model.trail import Origin
 from rebuilder.model.value import Sha256
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.sources import FakeSources

@@ -9,7 +9,7 @@ from rebuilder.ecosystems.pypi.sdist_configuration import SourceProject, read_pr
 from rebuilder.ecosystems.pypi.sdist_traces import read_sdist_traces
 from rebuilder.ecosystems.pypi.tree_changes import explained_changes, tree_of
 from rebuilder.model.evidence import Inspection, Member, MemberKind
-from rebuilder.model.trail import TreeChange
+from rebuilder.model.graph import TreeChange
 from rebuilder.model.value import sha256_hex
 
 GZIP = b"\x1f\x8b\x08\x08\x80\xc1\x85\x56\x02\xff"

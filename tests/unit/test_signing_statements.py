@@ -239,7 +239,7 @@ def test_documented_policy_is_the_one_that_is_signed() -> None:
 
 def test_every_field_of_ours_is_documented() -> None:
     """A reader finds each field of the findings on the predicate's page."""
-    page = (DOCS / "verdict-v1.md").read_text()
+    page = (DOCS / "verdict-v2.md").read_text()
     alarm = Alarm(kind=AlarmKind.DIGEST_CHANGED, purl="x", filename="x", sentence="x", raised=NOW)
     names: set[str] = set()
     for done in (differing().replace(alarms=(alarm,)), report(ARTIFACT, timed_out(ARTIFACT))):

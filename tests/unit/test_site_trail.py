@@ -9,8 +9,8 @@ import pytest
 
 from rebuilder.ecosystems.pypi.subject import PyPIStep
 from rebuilder.model.decision import Decision
+from rebuilder.model.graph import FileChange, NodeKind, TreeChange
 from rebuilder.model.report import Report
-from rebuilder.model.trail import FileChange, TreeChange
 from rebuilder.model.verdict import Verdict
 from rebuilder.site.pages.artifact import PageContext, artifact_page
 from rebuilder.site.sections.trail import MOST_CHANGES, TrailSection, trail_section
@@ -29,13 +29,13 @@ def section(value: Report, **changes: Any) -> TrailSection:
 
 
 def decided(value: Report, **verdicts: Verdict) -> TrailSection:
-    """The section with exactly these edges (names with underscores) and verdicts."""
-    edges = []
-    for name, verdict in verdicts.items():
-        edge = trails.trail(trails.smuggled(MemoryBlobs())).edges[0]
-        decision = Decision(verdict=verdict, sentence="So it is.")
-        edges.append(edge.replace(name=PyPIStep(name.replace("_", "-")), decision=decision))
-    return section(value, edges=tuple(edges))
+    """The section with exactly these verdicts of steps (names with underscores); the others were not tried."""
+    known = {name.replace("_", "-"): Decision(verdict=each, sentence="So it is.") for name, each in verdicts.items()}
+    assert known.keys() <= set(PyPIStep)
+    assert value.trail is not None
+    return section(
+        value, steps=tuple(each.replace(decision=known.get(each.name), attempts=()) for each in value.trail.steps)
+    )
 
 
 def test_without_a_trail_nothing_is_said() -> None:
@@ -46,9 +46,9 @@ def test_without_a_trail_nothing_is_said() -> None:
 def test_every_step_has_a_row_and_an_arrow_also_when_nobody_tried_it() -> None:
     """Three steps in each drawing; dashed where there is no edge; rows link to their attempts."""
     found = section(trails.claimed(MemoryBlobs()))
-    assert ["Commit → source archive", "Source archive → wheel", "Commit → wheel"] == [row.step for row in found.edges]
-    assert ["equivalent", "equivalent", "not-tried"] == [row.mark.name for row in found.edges]
-    assert [(2,), (1,), ()] == [row.attempts for row in found.edges]
+    assert ["Commit → source archive", "Source archive → wheel", "Commit → wheel"] == [row.step for row in found.steps]
+    assert ["equivalent", "equivalent", "not-tried"] == [row.mark.name for row in found.steps]
+    assert [(2,), (1,), ()] == [row.attempts for row in found.steps]
     assert found.pictures
     for picture in found.pictures:
         assert ["≈ Equivalent", "≈ Equivalent", "– Not tried"] == [arrow.pill.text for arrow in picture.arrows]
@@ -62,25 +62,24 @@ def test_a_step_that_was_not_tried_says_why() -> None:
     origin = trails.trail(value).origin
     assert origin is not None
     lost = origin.replace(commit=None, sentence="No tag of the repository fits\u202e this version.")
+    bare = [each.replace(decision=None, attempts=()) for each in trails.trail(value).steps]
     shown = {
-        name: {row.step: row.sentence for row in section(value, edges=(), origin=each).edges}
+        name: {row.step: row.sentence for row in section(value, steps=bare, origin=each).steps}
         for name, each in {"known": origin, "lost": lost, "none": None}.items()
     }
-    bare = "This step was not tried."
-    assert {bare} == set(shown["known"].values())
+    plain = "This step was not tried."
+    assert {plain} == set(shown["known"].values())
     for step in ("Commit → source archive", "Commit → wheel"):
-        assert f"{bare} No commit is known: “Who says so” has the reason." == shown["lost"][step]
-        assert f"{bare} Nobody names a repository that this file comes from." == shown["none"][step]
-    facts = {each.label: each.value for each in section(value, edges=(), origin=lost).facts}
+        assert f"{plain} No commit is known: “Who says so” has the reason." == shown["lost"][step]
+        assert f"{plain} Nobody names a repository that this file comes from." == shown["none"][step]
+    facts = {each.label: each.value for each in section(value, steps=bare, origin=lost).facts}
     assert "No tag of the repository fits⟨U+202E⟩ this version." == facts["Who says so"]
-    assert [bare, bare] == [shown[name]["Source archive → wheel"] for name in ("lost", "none")]
-    without = value.replace(evidence=value.evidence.replace(source_file=None))
-    assert f"{bare} No source archive is known." == section(without, edges=(), origin=origin).edges[1].sentence
+    assert [plain, plain] == [shown[name]["Source archive → wheel"] for name in ("lost", "none")]
 
 
 def test_attempts_that_do_not_exist_are_not_linked() -> None:
     """An index beyond the report, or a negative one, leads nowhere."""
-    assert (1,) == trail_section_of_snare().edges[0].attempts
+    assert (1,) == trail_section_of_snare().steps[0].attempts
 
 
 def trail_section_of_snare() -> TrailSection:
@@ -182,9 +181,12 @@ def test_changes_that_the_build_makes_are_no_alarm() -> None:
 def test_a_source_archive_has_no_wheel_behind_it() -> None:
     """Its own trail is one step."""
     value = trails.attested(MemoryBlobs())
+    assert value.trail is not None
+    commit, archive, _wheel = value.trail.nodes
+    nodes = (commit, archive.replace(kind=NodeKind.ARTIFACT))
     subject = value.artifact.replace(file=value.artifact.file.replace(filename="loom-2.2.0.tar.gz"))
-    found = section(value.replace(artifact=subject))
-    assert ["Commit → source archive"] == [row.step for row in found.edges]
+    found = section(value.replace(artifact=subject), nodes=nodes, steps=value.trail.steps[:1])
+    assert ["Commit → source archive"] == [row.step for row in found.steps]
     assert [2, 2] == [len(picture.boxes) for picture in found.pictures]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from rebuilder.ecosystems.pypi.subject import PyPIStep
 from rebuilder.model.decision import Decision
-from rebuilder.model.trail import FileChange, SourceTrail, Step, TreeChange, with_steps
+from rebuilder.model.graph import FileChange, SourceTrail, TreeChange, with_steps
 from rebuilder.model.verdict import Verdict
 from rebuilder.site.sections.trail import trail_section
 from tests.fakes import trails
@@ -19,12 +19,11 @@ DECISION = Decision(verdict=SAME, sentence="So it is.")
 
 def trail(*verdicts: Verdict | None, changes: tuple[FileChange, ...] = ()) -> SourceTrail:
     """A trail whose three steps have these verdicts; None: not tried."""
-    edges = tuple(
-        Step(name=name, decision=Decision(verdict=each, sentence="x"), target="x", target_sha256="0" * 64)
-        for name, each in zip(NAMES, verdicts, strict=True)
-        if each is not None
-    )
-    return SourceTrail(edges=edges, changes=changes)
+    found = trails.trail(trails.claimed(MemoryBlobs()), changes=changes)
+    decisions = [Decision(verdict=each, sentence="x") if each is not None else None for each in verdicts]
+    assert tuple(each.name for each in found.steps) == NAMES
+    steps = zip(found.steps, decisions, strict=True)
+    return found.replace(steps=tuple(each.replace(decision=said, attempts=()) for each, said in steps))
 
 
 DISAGREEING = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rebuilder.ecosystems.generic.recipe import Recipe, RecipeTarget
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits, Role
 from rebuilder.model.evidence import Source, SourceKind
-from rebuilder.model.trail import SourceCommit
+from rebuilder.model.graph import SourceCommit
 
 BUILD_TYPE = "tag:rebuilder,2026:recipe-build/v1"
 """Documented in docs/predicates/recipe-build.md."""

@@ -20,9 +20,19 @@ from rebuilder.errors import UsageError
 from rebuilder.model.artifact import Artifact, ListedFile, Listing, PublishedFile, Subject
 from rebuilder.model.attempt import History, Hypothesis, plan
 from rebuilder.model.definition import EnvironmentRef, Limits
-from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
+from rebuilder.model.evidence import Evidence, Obstacle, Source
+from rebuilder.model.graph import (
+    Node,
+    NodeKind,
+    Origin,
+    SourceCommit,
+    SourceTrail,
+    Step,
+    commit_node,
+    file_node,
+    source_id,
+)
 from rebuilder.model.provenance import Provenance
-from rebuilder.model.trail import Origin, PlannedStep, SourceCommit
 from rebuilder.model.value import sha256_hex
 from rebuilder.network.http.address import Credentials
 from rebuilder.network.protocol import Fetcher, Sources
@@ -123,16 +133,17 @@ class Generic(Ecosystem):
     def _fetch(self, url: str, sha256: str) -> None:
         self._fetcher.file(url, sha256=sha256, max_bytes=self._context.settings.download_bytes)
 
-    def steps(self, evidence: Evidence) -> tuple[PlannedStep, ...]:
+    def steps(self, evidence: Evidence, origin: Origin | None = None) -> SourceTrail:
         """One: from the archive, or from the commit, that the recipe names."""
-        target = evidence.artifact.file
-        if self._of(evidence).source.url is not None:
-            return (PlannedStep(name=FROM_ARCHIVE, source=SourceKind.ARCHIVE, target=target),)
-        return (PlannedStep(name=FROM_COMMIT, source=SourceKind.GIT, target=target),)
+        start, name, source = commit_node(origin), FROM_COMMIT, evidence.source
+        if source is not None:
+            start, name = Node(kind=NodeKind.SOURCE_ARCHIVE, id=source_id(source), name=source.filename), FROM_ARCHIVE
+        end = file_node(NodeKind.ARTIFACT, evidence.artifact.file)
+        return SourceTrail(nodes=(start, end), steps=(Step(name=name, start=start.id, end=end.id),))
 
     def next(
         self,
-        step: PlannedStep,
+        step: Step,
         evidence: Evidence,
         history: History,
         *,
@@ -152,7 +163,7 @@ class Generic(Ecosystem):
         hypothesis = Hypothesis(
             name="recipe",
             sentence="The recipe says how it is built.",
-            definition=definition(recipe, step.target.filename, files, around),
+            definition=definition(recipe, evidence.artifact.filename, files, around),
         )
 
         def planned(history: History) -> Obstacle | None:

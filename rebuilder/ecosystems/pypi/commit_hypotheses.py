@@ -27,7 +27,7 @@ from rebuilder.model.attempt import History
 from rebuilder.model.definition import EnvironmentRef, Input, Role
 from rebuilder.model.evidence import Evidence, Inspection, Obstacle, Source, SourceKind
 from rebuilder.model.git import SourceTree
-from rebuilder.model.trail import Origin, PlannedStep, SourceCommit
+from rebuilder.model.graph import Origin, SourceCommit, Step
 from rebuilder.model.verdict import Verdict
 
 _MOST_GUESSES = 3
@@ -68,7 +68,7 @@ class CommitEvidence:
 
 
 def infer_from_commit(
-    context: PlanningContext, evidence: Evidence, step: PlannedStep, commit: SourceCommit, history: History
+    context: PlanningContext, evidence: Evidence, step: Step, commit: SourceCommit, history: History
 ) -> Obstacle | None:
     """Plan a step from a commit; see :mod:`rebuilder.model.attempt`.
 
@@ -77,7 +77,7 @@ def infer_from_commit(
     targets = targets_of(evidence)
     if not targets:
         return evidence.obstacle
-    wanted = next((each for each in targets if each.file.filename == step.target.filename), None)
+    wanted = next((each for each in targets if f"sha256:{each.file.sha256}" == step.end), None)
     if wanted is None:
         return None
     try:

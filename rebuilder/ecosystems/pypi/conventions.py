@@ -15,7 +15,6 @@ from rebuilder.diagnose.case import EcosystemRules
 from rebuilder.ecosystems.conventions import Context, Conventions, RegistryCheck, Settings
 from rebuilder.ecosystems.package_lists import NamedPackages
 from rebuilder.ecosystems.protocol import Ecosystem
-from rebuilder.ecosystems.pypi.subject import PyPIStep
 from rebuilder.errors import RebuilderError
 from rebuilder.model.provenance import Provenance
 from rebuilder.provenance.checker import AttestationInput
@@ -144,12 +143,6 @@ class PyPIConventions(Conventions):
         if filename.endswith(".whl"):
             return "wheel"
         return "source archive" if filename.endswith((".zip", ".tar.gz", ".tar.bz2", ".tar.xz")) else "published file"
-
-    def step_names(self, filename: str) -> tuple[str, ...]:
-        """A source archive has no wheel behind it."""
-        if self.file_words(filename) == "source archive":
-            return (PyPIStep.COMMIT_TO_SDIST,)
-        return tuple(PyPIStep)
 
     def file_kind(self, filename: str) -> str:
         """Wheels for any machine are made in another way than those for one."""

@@ -28,10 +28,10 @@ from rebuilder.errors import UnknownProjectError, UsageError
 from rebuilder.model.artifact import Listing, Subject
 from rebuilder.model.attempt import Attempt, History, Hypothesis, plan
 from rebuilder.model.definition import Limits
-from rebuilder.model.evidence import Evidence, Obstacle, SourceKind
+from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.git import SourceTree
+from rebuilder.model.graph import FileChange, NodeKind, Origin, SourceCommit, SourceTrail, Step, commit_node, file_node
 from rebuilder.model.provenance import Provenance
-from rebuilder.model.trail import FileChange, Origin, PlannedStep, SourceCommit
 from rebuilder.network.protocol import Fetcher, Sources
 
 _NOTHING = "has published no wheel and no source archive"
@@ -79,20 +79,22 @@ class PyPI(Ecosystem):
             raise _unknown(subject.name, "is not on the index" if project is None else _NOTHING)
         return collect(self._context, project, _release(project, subject), subject.filename)
 
-    def steps(self, evidence: Evidence) -> tuple[PlannedStep, ...]:
+    def steps(self, evidence: Evidence, origin: Origin | None = None) -> SourceTrail:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
-        artifact, archive = evidence.artifact.file, evidence.source_file
-        wheel = artifact.filename.endswith(".whl")
-        published = PlannedStep(name=PyPIStep.SDIST_TO_WHEEL, source=SourceKind.SDIST, target=artifact)
-        name = PyPIStep.COMMIT_TO_WHEEL if wheel else PyPIStep.COMMIT_TO_SDIST
-        committed = PlannedStep(name=name, source=SourceKind.GIT, target=artifact)
-        if archive is None:
-            return published, committed
-        return PlannedStep(name=PyPIStep.COMMIT_TO_SDIST, source=SourceKind.GIT, target=archive), published, committed
+        file, source = evidence.artifact.file, evidence.source_file
+        commit, artifact = commit_node(origin), file_node(NodeKind.ARTIFACT, file)
+        name = PyPIStep.COMMIT_TO_WHEEL if file.filename.endswith(".whl") else PyPIStep.COMMIT_TO_SDIST
+        direct = Step(name=name, start=commit.id, end=artifact.id)
+        if source is None or source.sha256 == file.sha256:
+            return SourceTrail(nodes=(commit, artifact), steps=(direct,))
+        archive = file_node(NodeKind.SOURCE_ARCHIVE, source)
+        made = Step(name=PyPIStep.COMMIT_TO_SDIST, start=commit.id, end=archive.id)
+        published = Step(name=PyPIStep.SDIST_TO_WHEEL, start=archive.id, end=artifact.id)
+        return SourceTrail(nodes=(commit, archive, artifact), steps=(made, published, direct))
 
     def next(
         self,
-        step: PlannedStep,
+        step: Step,
         evidence: Evidence,
         history: History,
         *,
@@ -101,10 +103,8 @@ class PyPI(Ecosystem):
     ) -> Hypothesis | Obstacle | None:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
         context = replace(self._context, limits=limits)
-        if step.source is SourceKind.SDIST:
-            return plan(partial(infer, context, evidence), history)
         if commit is None:
-            return None
+            return plan(partial(infer, context, evidence), history)
         return plan(partial(infer_from_commit, context, evidence, step, commit), history)
 
     def learn(self, evidence: Evidence, attempts: tuple[Attempt, ...]) -> None:

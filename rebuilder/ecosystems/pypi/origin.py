@@ -16,9 +16,9 @@ from packaging.version import InvalidVersion, Version
 
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.git import SourceProblem, Trouble
+from rebuilder.model.graph import Origin
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.text import visible
-from rebuilder.model.trail import Origin
 from rebuilder.network.protocol import Sources
 
 _TAGS = "refs/tags/"

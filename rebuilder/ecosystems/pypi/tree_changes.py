@@ -25,7 +25,7 @@ from rebuilder.ecosystems.pypi.sdist_traces import below, is_generated
 from rebuilder.model.artifact import PublishedFile
 from rebuilder.model.evidence import Evidence, Inspection, Member, MemberKind
 from rebuilder.model.git import SourceTree
-from rebuilder.model.trail import FileChange, TreeChange
+from rebuilder.model.graph import FileChange, TreeChange
 from rebuilder.model.value import sha256_hex
 
 _KINDS = frozenset({MemberKind.FILE, MemberKind.SYMLINK, MemberKind.HARDLINK})

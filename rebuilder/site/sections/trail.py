@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from rebuilder.ecosystems.registry import conventions
+from rebuilder.model.graph import FileChange, Node, NodeKind, Origin, SourceTrail, Step, TreeChange
 from rebuilder.model.report import Report
-from rebuilder.model.trail import FileChange, Origin, SourceTrail, Step, TreeChange
 from rebuilder.model.verdict import Verdict
 from rebuilder.site.display import LONG, SHORT, count, secure_link, visible
 from rebuilder.site.marks import Mark, mark
 from rebuilder.site.sections.build import Fact
-from rebuilder.site.sections.trail_picture import Node, Picture, pictures
+from rebuilder.site.sections.trail_picture import Picture, PictureNode, pictures
 from rebuilder.site.steps import edge_words
 
 MOST_CHANGES = 300
@@ -38,7 +39,7 @@ class Banner:
 
 
 @dataclass(frozen=True, slots=True)
-class EdgeRow:
+class StepRow:
     """One step in the table."""
 
     step: str
@@ -90,7 +91,7 @@ class TrailSection:
     banner: Banner | None
     pictures: tuple[Picture, ...]
     facts: tuple[Fact, ...]
-    edges: tuple[EdgeRow, ...]
+    steps: tuple[StepRow, ...]
     notes: tuple[str, ...]
     changes: ChangesSection | None
 
@@ -98,101 +99,80 @@ class TrailSection:
 def trail_section(report: Report) -> TrailSection | None:
     """Compute it; None when only one step was looked at."""
     trail = report.trail
-    steps = _steps(report)
-    if trail is None or not steps:
+    if trail is None or not trail.steps:
         return None
-    rows = tuple(_row(name, report, trail) for name in steps)
-    nodes = _nodes(report, trail)
+    rows = tuple(_row(each, report, trail) for each in trail.steps)
+    nodes = [_node(each, report, trail) for each in trail.nodes]
     said = " ".join(f"{each.step}: {each.mark.word.lower()}." for each in rows)
     return TrailSection(
         banner=_banner(report, trail),
-        pictures=pictures(nodes, [row.mark for row in rows], said),
-        facts=_facts(trail.origin, nodes),
-        edges=rows,
+        pictures=pictures(nodes, _marks(trail, rows), said),
+        facts=_facts(
+            trail.origin,
+            [shown for each, shown in zip(trail.nodes, nodes, strict=True) if each.kind is not NodeKind.COMMIT],
+        ),
+        steps=rows,
         notes=tuple(visible(each) for each in trail.notes[:MOST_NOTES]),
-        changes=_changes(trail, steps) if trail.changes or trail.changes_total else None,
+        changes=_changes(trail) if trail.changes or trail.changes_total else None,
     )
 
 
-def _steps(report: Report) -> tuple[str, ...]:
-    """All steps that there could be; where the ecosystem names none, those that were tried."""
-    artifact = report.artifact
-    tried = report.trail.edges if report.trail is not None else ()
-    return conventions(artifact.ecosystem).step_names(artifact.filename) or tuple(each.name for each in tried)
-
-
-def _edge(trail: SourceTrail, name: str) -> Step | None:
-    return next((each for each in trail.edges if each.name == name), None)
-
-
-def _row(name: str, report: Report, trail: SourceTrail) -> EdgeRow:
-    edge, attempts = _edge(trail, name), len(report.attempts)
-    if edge is None:
-        return EdgeRow(edge_words(name, report.artifact.ecosystem), NOT_TRIED, _untried(name, report, trail), ())
-    decision = edge.decision
-    return EdgeRow(
-        step=edge_words(name, report.artifact.ecosystem),
+def _row(step: Step, report: Report, trail: SourceTrail) -> StepRow:
+    decision, words = step.decision, edge_words(step.name, report.artifact.ecosystem)
+    if decision is None:
+        return StepRow(words, NOT_TRIED, _untried(step, trail), ())
+    return StepRow(
+        step=words,
         mark=mark(decision.verdict, decision.kind),
         sentence=visible(decision.sentence, LONG),
-        attempts=tuple(index + 1 for index in edge.attempts if 0 <= index < attempts),
+        attempts=tuple(index + 1 for index in step.attempts if 0 <= index < len(report.attempts)),
     )
 
 
-def _untried(name: str, report: Report, trail: SourceTrail) -> str:
+def _untried(step: Step, trail: SourceTrail) -> str:
     """That a step was not tried, and why as far as the trail says it."""
-    said = [NOT_TRIED.spoken]
-    if name.startswith("commit-"):
-        if trail.origin is None:
-            said.append("Nobody names a repository that this file comes from.")
-        elif trail.origin.commit is None:
-            said.append("No commit is known: “Who says so” has the reason.")
-    archive = report.evidence.source_file is not None or _edge(trail, _steps(report)[0]) is not None
-    if len(_steps(report)) > 1 and name != _steps(report)[-1] and not archive:
-        said.append("No source archive is known.")
-    return " ".join(said)
+    if not trail.from_commit(step) or (trail.origin is not None and trail.origin.commit is not None):
+        return NOT_TRIED.spoken
+    if trail.origin is None:
+        return f"{NOT_TRIED.spoken} Nobody names a repository that this file comes from."
+    return f"{NOT_TRIED.spoken} No commit is known: “Who says so” has the reason."
 
 
-def _nodes(report: Report, trail: SourceTrail) -> tuple[Node, ...]:
-    artifact, names = report.artifact, _steps(report)
-    kind = conventions(artifact.ecosystem)
-    this = _file(kind.file_words(artifact.filename).capitalize(), artifact.filename, artifact.sha256, this=True)
-    start, between = (each.capitalize() for each in kind.step_words(names[0]))
-    if len(names) < 3:
-        return _repository(trail.origin) if names[0].startswith("commit-") else _source(start, report), this
-    repository, edge, published = _repository(trail.origin), _edge(trail, names[0]), report.evidence.source_file
-    if edge is not None:
-        return repository, _file(between, edge.target, edge.target_sha256), this
-    if published is not None:
-        return repository, _file(between, published.filename, published.sha256), this
-    return repository, Node(between, None, ("none is known",)), this
+def _marks(trail: SourceTrail, rows: Sequence[StepRow]) -> list[Mark]:
+    """Of the steps between neighbours, then of the one that leaves out what lies between."""
+    marks = {(step.start, step.end): row.mark for step, row in zip(trail.steps, rows, strict=True)}
+    names = [each.id for each in trail.nodes]
+    return [marks.get(pair, NOT_TRIED) for pair in (*pairwise(names), (names[0], names[-1]))]
 
 
-def _source(title: str, report: Report) -> Node:
-    source = report.evidence.source
-    if source is None:
-        return Node(title, None, ("none is known",))
-    algorithm, digest = next(iter(sorted(source.digest.items())), ("", ""))
-    name = source.filename or source.uri
-    sha256 = source.digest.get("sha256")
-    return Node(title, name, (f"{visible(algorithm, SHORT)} {visible(digest, SHORT)[:10]}…",), sha256=sha256)
+def _node(node: Node, report: Report, trail: SourceTrail) -> PictureNode:
+    if node.kind is NodeKind.COMMIT:
+        return _repository(trail.origin)
+    kind, name = conventions(report.artifact.ecosystem), node.name or ""
+    if node.kind is NodeKind.ARTIFACT:
+        return _file(kind.file_words(name).capitalize(), name, report.artifact.sha256, this=True)
+    title = next((kind.step_words(each.name)[0] for each in trail.steps if each.start == node.id), "source archive")
+    if node.sha256 is None:
+        return PictureNode(title.capitalize(), None, ("none is known",))
+    return _file(title.capitalize(), name, node.sha256)
 
 
-def _file(title: str, filename: str, sha256: str, *, this: bool = False) -> Node:
-    return Node(title, filename, (f"sha256 {sha256[:10]}…",), this=this, sha256=sha256)
+def _file(title: str, filename: str, sha256: str, *, this: bool = False) -> PictureNode:
+    return PictureNode(title, filename, (f"sha256 {sha256[:10]}…",), this=this, sha256=sha256)
 
 
-def _repository(origin: Origin | None) -> Node:
+def _repository(origin: Origin | None) -> PictureNode:
     if origin is None:
-        return Node("Repository", None, ("none is known",))
+        return PictureNode("Repository", None, ("none is known",))
     lines = [f"commit {visible(origin.commit, 64)[:12]}" if origin.commit else "no commit found"]
     if origin.tag:
         lines.append(f"tag {visible(origin.tag, 40)}")
     if origin.attested:
-        return Node("Repository", origin.repository, tuple(lines), says="✓ attested", tone="good")
-    return Node("Repository", origin.repository, tuple(lines), says="? claimed, not attested", tone="warn")
+        return PictureNode("Repository", origin.repository, tuple(lines), says="✓ attested", tone="good")
+    return PictureNode("Repository", origin.repository, tuple(lines), says="? claimed, not attested", tone="warn")
 
 
-def _facts(origin: Origin | None, nodes: Sequence[Node]) -> tuple[Fact, ...]:
+def _facts(origin: Origin | None, nodes: Sequence[PictureNode]) -> tuple[Fact, ...]:
     facts = []
     if origin is None:
         facts.append(Fact("Repository", "none is known"))
@@ -203,7 +183,7 @@ def _facts(origin: Origin | None, nodes: Sequence[Node]) -> tuple[Fact, ...]:
         if origin.tag:
             facts.append(Fact("Tag", visible(origin.tag, SHORT), code=True))
         facts.append(Fact("Who says so", visible(origin.sentence)))
-    for node in nodes[1:]:
+    for node in nodes:
         name = visible(node.name, SHORT) if node.name else "none is known"
         facts.append(Fact(node.title, name, code=node.name is not None))
         if node.sha256:
@@ -213,15 +193,15 @@ def _facts(origin: Origin | None, nodes: Sequence[Node]) -> tuple[Fact, ...]:
 
 def _banner(report: Report, trail: SourceTrail) -> Banner | None:
     """The case people need to see: a file can be true to a source archive that is not true to the commit."""
-    names = _steps(report)
-    if len(names) < 3:
+    commit, archive, artifact = NodeKind
+    ends = ((commit, archive), (archive, artifact), (commit, artifact))
+    steps = (trail.step(*each) for each in ends)
+    first, second, direct = (each.verdict if each is not None else None for each in steps)
+    if second is None or not second.confirms:
         return _disagreeing(trail)
-    first, second, direct = (_edge(trail, name) for name in names)
-    if second is None or not second.decision.verdict.confirms:
-        return _disagreeing(trail)
-    followed = first is not None and first.decision.verdict.confirms
+    followed = first is not None and first.confirms
     unexplained = _unexplained(trail)
-    if followed or (not unexplained and (first is None or first.decision.verdict is not Verdict.DIFFERS)):
+    if followed or (not unexplained and first is not Verdict.DIFFERS):
         return _disagreeing(trail)
     who = "attested" if trail.origin and trail.origin.attested else "claimed"
     if unexplained:
@@ -230,7 +210,7 @@ def _banner(report: Report, trail: SourceTrail) -> Banner | None:
     else:
         sentence = f"Every file in which it differs from the {who} commit is explained by a rule; its bytes differ."
     word = conventions(report.artifact.ecosystem).file_words(report.artifact.filename)
-    relieved = direct is not None and direct.decision.verdict.confirms
+    relieved = direct is not None and direct.confirms
     if relieved:
         sentence += f" The {word} also follows from the commit directly, so none of this reached the {word}."
     return Banner(
@@ -257,8 +237,8 @@ def _unexplained(trail: SourceTrail) -> list[FileChange]:
     return [each for each in trail.changes if each.rule is None and each.change is not TreeChange.MISSING]
 
 
-def _changes(trail: SourceTrail, names: tuple[str, ...]) -> ChangesSection:
-    edge = _edge(trail, names[0])
+def _changes(trail: SourceTrail) -> ChangesSection:
+    made = trail.archive_step.verdict if trail.archive_step is not None else None
     surplus = _unexplained(trail)
     absent = [each for each in trail.changes if each.rule is None and each.change is TreeChange.MISSING]
     explained = [each for each in trail.changes if each.rule is not None]
@@ -267,7 +247,7 @@ def _changes(trail: SourceTrail, names: tuple[str, ...]) -> ChangesSection:
     kept = set(map(id, shown))
     return ChangesSection(
         total=count(total, "file differs", "files differ"),
-        made_by_build=edge is not None and edge.decision.verdict.confirms,
+        made_by_build=made is not None and made.confirms,
         surplus=tuple(_change(each) for each in surplus if id(each) in kept),
         surplus_total=_at_least(trail) + count(len(surplus), "file", "files"),
         absent=tuple(_change(each) for each in absent if id(each) in kept),

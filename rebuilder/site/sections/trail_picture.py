@@ -19,8 +19,8 @@ _PILL = 26.0
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
-    """One of the things a trail leads through."""
+class PictureNode:
+    """A node of the trail in words."""
 
     title: str
     name: str | None
@@ -96,7 +96,7 @@ class Picture:
     arrows: tuple[Arrow, ...]
 
 
-def pictures(nodes: Sequence[Node], marks: Sequence[Mark], description: str) -> tuple[Picture, Picture]:
+def pictures(nodes: Sequence[PictureNode], marks: Sequence[Mark], description: str) -> tuple[Picture, Picture]:
     """The wide and the narrow drawing of two or three nodes.
 
     Args:
@@ -107,7 +107,7 @@ def pictures(nodes: Sequence[Node], marks: Sequence[Mark], description: str) -> 
     return _wide(nodes, marks, description), _narrow(nodes, marks, description)
 
 
-def _wide(nodes: Sequence[Node], marks: Sequence[Mark], description: str) -> Picture:
+def _wide(nodes: Sequence[PictureNode], marks: Sequence[Mark], description: str) -> Picture:
     """Side by side; the step that leaves out the source archive runs below."""
     width, gap = 222.0, 168.0
     height = max(_height(each, width) for each in nodes)
@@ -130,7 +130,7 @@ def _wide(nodes: Sequence[Node], marks: Sequence[Mark], description: str) -> Pic
     )
 
 
-def _narrow(nodes: Sequence[Node], marks: Sequence[Mark], description: str) -> Picture:
+def _narrow(nodes: Sequence[PictureNode], marks: Sequence[Mark], description: str) -> Picture:
     """One below the other; the step that leaves out the source archive runs beside it."""
     full, gap = 326.0, 62.0
     side = 176.0 if len(nodes) == 3 else full
@@ -175,12 +175,12 @@ def _pill_width(text: str) -> float:
     return len(text) * _WORD + 14
 
 
-def _height(node: Node, width: float) -> float:
+def _height(node: PictureNode, width: float) -> float:
     lines = 1 + len(node.lines) + (len(_name_lines(node, width)) if node.name else 0)
     return _PAD * 2 + _LINE * lines - 4 + (_PILL + 8 if node.says else 0)
 
 
-def _box(node: Node, x: float, y: float, width: float, height: float) -> Box:
+def _box(node: PictureNode, x: float, y: float, width: float, height: float) -> Box:
     texts = [(node.title, "title"), *((each, "code") for each in _name_lines(node, width))]
     texts += [(wrapped(each, _fit(width), 1)[0], "code" if node.name else "plain") for each in node.lines]
     lines = tuple(Line(y + _PAD + 12 + _LINE * index, text, kind) for index, (text, kind) in enumerate(texts))
@@ -191,7 +191,7 @@ def _box(node: Node, x: float, y: float, width: float, height: float) -> Box:
     return Box(x, y, width, height, lines, pill, node.name is not None, node.this)
 
 
-def _name_lines(node: Node, width: float) -> list[str]:
+def _name_lines(node: PictureNode, width: float) -> list[str]:
     if node.name is None:
         return []
     return wrapped(visible(node.name.removeprefix("https://"), 200), _fit(width), 2)
