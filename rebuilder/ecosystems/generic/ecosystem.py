@@ -34,6 +34,7 @@ from rebuilder.model.graph import (
 )
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.value import sha256_hex
+from rebuilder.model.verdict import Verdict
 from rebuilder.network.http.address import Credentials
 from rebuilder.network.protocol import Fetcher, Sources
 from rebuilder.toml_files import FileError
@@ -128,7 +129,11 @@ class Generic(Ecosystem):
             size=self._context.blobs.path(target.sha256).stat().st_size,
         )
         artifact = Artifact(ecosystem=ECOSYSTEM, purl=recipe.purl, name=recipe.name, version=recipe.version, file=file)
-        return Evidence(artifact=artifact, source=source, index_sha256=document)
+        obstacle = None
+        if source is not None and source.digest["sha256"] == target.sha256:
+            sentence = f"The source of {target.filename} would be that very file: what sees it can copy it."
+            obstacle = Obstacle(verdict=Verdict.UNSUPPORTED, sentence=sentence)
+        return Evidence(artifact=artifact, source=source, index_sha256=document, obstacle=obstacle)
 
     def _fetch(self, url: str, sha256: str) -> None:
         self._fetcher.file(url, sha256=sha256, max_bytes=self._context.settings.download_bytes)
