@@ -20,7 +20,7 @@ from rebuilder.compare.finisher import Finisher
 from rebuilder.config import Config
 from rebuilder.ecosystems.conventions import Context
 from rebuilder.ecosystems.registry import ECOSYSTEMS, conventions
-from rebuilder.environments.configured import configured_environments
+from rebuilder.environments.from_settings import environment_store
 from rebuilder.network.git.sources import GitLimits, GitSources
 from rebuilder.network.http.address import Credentials
 from rebuilder.network.http.cache import HttpCache
@@ -29,6 +29,7 @@ from rebuilder.network.reach import Reach
 from rebuilder.progress import Progress
 from rebuilder.provenance.checker import ProvenanceChecker
 from rebuilder.provenance.trust.files import check_in_use, load, shipped
+from rebuilder.sandbox.bubblewrap.as_root import as_root
 from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
 from rebuilder.sandbox.local_runner import LocalRunner
 from rebuilder.sandbox.program_runner import SandboxPrograms
@@ -97,12 +98,13 @@ def wire(config: Config, progress: Progress) -> Iterator[Wired]:
         ledger = Ledger.open(config.ledger_place)
         stack.callback(ledger.close)
         environments = WatchedEnvironments(
-            configured_environments(
+            environment_store(
                 config.store / "toolchains",
                 clock,
                 settings=config.environments,
                 interpreters=config.interpreters,
                 report=stopwatch.show,
+                as_root=as_root,
             ),
             stopwatch,
         )

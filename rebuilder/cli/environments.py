@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rebuilder.clock import SystemClock
 from rebuilder.config import Config
-from rebuilder.environments.configured import configured_environments
+from rebuilder.environments.from_settings import environment_store
 from rebuilder.environments.store import EnvironmentStore
 from rebuilder.model.text import visible
 
@@ -50,7 +50,7 @@ def import_(config: Config, file: Path) -> None:
 
 
 def _store(config: Config) -> EnvironmentStore:
-    return configured_environments(
+    return environment_store(
         config.store / "toolchains",
         SystemClock(),
         settings=config.environments,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from rebuilder.clock import SystemClock
 from rebuilder.config import Config
-from rebuilder.environments.configured import configured_environments
+from rebuilder.environments.from_settings import environment_store
 from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.errors import NoGuestError, RebuilderError
 from rebuilder.sandbox.bubblewrap.run_sandbox import Bubblewrap
@@ -56,7 +56,7 @@ def check_guest(config: Config) -> NoGuestError | None:
     Raises:
         BuildEnvironmentError: the build environment was modified or cannot be read.
     """
-    environments = configured_environments(
+    environments = environment_store(
         config.store / "toolchains", SystemClock(), settings=config.environments, interpreters=config.interpreters
     )
 

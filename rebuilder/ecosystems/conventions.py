@@ -19,7 +19,7 @@ from rebuilder.ecosystems.package_lists import NamedPackages, names_in
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.environments.protocol import Environments
 from rebuilder.model.provenance import Provenance, ProvenanceStatus
-from rebuilder.model.settings import InterpreterSettings
+from rebuilder.model.settings import EnvironmentSettings, InterpreterSettings
 from rebuilder.model.value import Value, sha256_hex
 from rebuilder.network.http.address import Credentials
 from rebuilder.network.http.fetcher import HttpFetcher
@@ -48,6 +48,8 @@ class Settings(Protocol):
     def clock(self) -> Literal["archive", "kernel"]: ...  # noqa: D102
     @property
     def interpreters(self) -> Mapping[str, InterpreterSettings]: ...  # noqa: D102
+    @property
+    def environments(self) -> EnvironmentSettings: ...  # noqa: D102
 
 
 @dataclass(frozen=True)

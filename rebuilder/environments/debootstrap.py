@@ -10,11 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rebuilder.environments import expiry, sources
-from rebuilder.environments.bytecode import compile_modules
 from rebuilder.environments.command import CommandError, run
-from rebuilder.environments.libraries import write_cache
+from rebuilder.environments.finishing import finish
+from rebuilder.environments.maintainer_scripts import AsRoot, configure
 from rebuilder.environments.packages import packages, releases
-from rebuilder.environments.settle import settle
 from rebuilder.errors import BuildEnvironmentError
 from rebuilder.model.environment import Made, Manifest
 from rebuilder.model.text import clipped
@@ -88,6 +87,7 @@ class Mmdebstrap:
         keyring: Path = sources.KEYRING,
         accept_expired: Sequence[str] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        as_root: AsRoot | None = None,
     ) -> None:
         """Make trees from the mirrors of this machine.
 
@@ -96,11 +96,13 @@ class Mmdebstrap:
             keyring: The keys the archive must be signed with.
             accept_expired: Suites of which an expired state is used; None: as apt's settings say.
             now: For telling what had expired.
+            as_root: Where maintainer scripts run; None: configured trees are not made.
         """
         self._etc_apt = etc_apt
         self._keyring = keyring
         self._accept_expired = accept_expired
         self._now = now
+        self._as_root = as_root
 
     def __call__(self, spec: Manifest, root: Path) -> Made:
         """Make the tree at ``root``, which must not exist; its parent directory takes logs.
@@ -112,6 +114,11 @@ class Mmdebstrap:
             raise BuildEnvironmentError(
                 f"The build environment {spec.name} cannot be made, because mmdebstrap is not installed.",
                 hint="apt-get install mmdebstrap debian-archive-keyring",
+            )
+        if spec.configured and self._as_root is None:
+            raise BuildEnvironmentError(
+                f"The build environment {spec.name} cannot be made by this command, because it is a configured one.",
+                hint="It is made when a verification uses it for the first time.",
             )
         if not self._keyring.is_file():
             raise BuildEnvironmentError(
@@ -139,11 +146,10 @@ class Mmdebstrap:
         signed = releases(root)
         said = expiry.notes(signed, permitted, self._now())
         made = Made(packages=packages(root), releases=signed, sources=kept, tool=tool, notes=said)
-        settle(root, spec.links, spec.prune)
-        write_cache(root, log=root.parent / "ldconfig.log")
-        if (python := spec.provides.get("python")) is not None:
-            compile_modules(root, python, log=root.parent / "compile.log")
-        settle(root, spec.links, spec.prune)
+        if self._as_root is not None and spec.configured:
+            configure(spec, root, self._as_root)
+        else:
+            finish(root, spec.links, spec.prune, python=spec.provides.get("python"))
         return made
 
 
@@ -153,7 +159,7 @@ def _command(spec: Manifest, options: list[str], keyring: Path) -> list[str]:
         "--variant=extract",
         "--mode=chrootless",
         "--format=directory",
-        f"--include={','.join(spec.packages)}",
+        *(f"--include={each}" for each in spec.packages),
         f"--setup-hook={_MERGED_USR}",
         f"--keyring={keyring}",
         "--skip=cleanup/apt,output/dev",

@@ -14,11 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rebuilder.environments.bytecode import compile_modules
+from rebuilder.environments.finishing import finish
 from rebuilder.environments.given_files import unpacked
-from rebuilder.environments.libraries import has_program, write_cache
 from rebuilder.environments.protocol import BuildEnvironment
-from rebuilder.environments.settle import remove, settle
+from rebuilder.environments.settle import remove
 from rebuilder.environments.tree import walk
 from rebuilder.errors import BuildEnvironmentError
 from rebuilder.model.environment import Image, Made
@@ -67,11 +66,7 @@ def make(name: str, settings: InterpreterSettings, base: Callable[[str], Base], 
     links = _links(settings.version, prefix)
     for link in links:
         remove(root / link)
-    settle(root, links)
-    if has_program(root):
-        write_cache(root, log=root.parent / "ldconfig.log")
-    compile_modules(root, settings.version, prefix=prefix, log=root.parent / "compile.log")
-    settle(root, links)
+    finish(root, links, python=settings.version, prefix=prefix)
     note = f"Its Python {settings.version} is not Debian's: it is from the settings, {origin.words}{over}."
     return Made(packages=packages, image=image, tool="settings", sources=(origin.words,), notes=(note, *notes))
 

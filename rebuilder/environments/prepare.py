@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from rebuilder.environments.catalog import catalog
-from rebuilder.environments.configured import configured_environments
+from rebuilder.environments.from_settings import environment_store
 from rebuilder.errors import ExitCode, RebuilderError
 from rebuilder.model.settings import EnvironmentSettings
 
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
         settings = EnvironmentSettings(accept_expired=options.accept_expired)
     except ValidationError as error:
         parser.error(f"argument --accept-expired: {error.errors()[0]['ctx']['error']}")
-    store = configured_environments(
+    store = environment_store(
         options.root,
         _Now(),
         settings=settings,

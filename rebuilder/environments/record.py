@@ -26,7 +26,7 @@ class Record(Value):
         """What the tree was made from, to the digest."""
         given = self.spec.interpreter is not None or self.made.image is not None
         return Specification(
-            method="image" if given else "extracted",
+            method="image" if given else "configured" if self.spec.configured else "extracted",
             suite=self.spec.suite,
             **{name: getattr(self.made, name) for name in ("releases", "packages", "image")},
             **{name: getattr(self.spec, name) for name in ("provides", "links", "prune")},

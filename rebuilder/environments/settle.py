@@ -33,7 +33,7 @@ _PRUNED = (
     *MOUNT_POINTS,
 )
 
-_FILES = {
+FILES = {
     "etc/passwd": (
         "root:x:0:0:root:/root:/bin/sh\n"
         "build:x:1000:1000:build:/build:/bin/sh\n"
@@ -47,7 +47,7 @@ _FILES = {
     ),
 }
 
-_LINKS = {"etc/localtime": "../usr/share/zoneinfo/Etc/UTC", "etc/mtab": "../proc/self/mounts"}
+LINKS = {"etc/localtime": "../usr/share/zoneinfo/Etc/UTC", "etc/mtab": "../proc/self/mounts"}
 
 
 def settle(root: Path, links: Mapping[str, str], prune: Sequence[str] = ()) -> None:
@@ -67,10 +67,10 @@ def settle(root: Path, links: Mapping[str, str], prune: Sequence[str] = ()) -> N
             remove(place)
     for name in (*MOUNT_POINTS, "etc", "var/tmp"):
         (root / name).mkdir(parents=True, exist_ok=True)
-    for name, text in _FILES.items():
+    for name, text in FILES.items():
         remove(root / name)
         (root / name).write_text(text, encoding="ascii", newline="")
-    for name, target in {**_LINKS, **links}.items():
+    for name, target in {**LINKS, **links}.items():
         if not os.path.lexists(root / name):
             (root / name).symlink_to(target)
     level(root)

@@ -285,7 +285,7 @@ class EnvironmentStore:
             if each.record.specification.same_content(wanted):
                 return self.by_digest(each.record.sha256)
         name = f"specification-{wanted.digest[:16]}"
-        if wanted.method != "extracted" or wanted.recipe != RECIPE:
+        if wanted.method == "image" or wanted.recipe != RECIPE:
             raise BuildEnvironmentError(
                 f"This machine has no build environment with the specification {wanted.digest}, and cannot make it.",
                 hint="A machine that has it can export it: `rebuilder environments export` there, `import` here.",
@@ -294,6 +294,7 @@ class EnvironmentStore:
             name=name,
             suite=wanted.suite,
             packages=tuple(f"{each.name}={each.version}" for each in wanted.packages),
+            configured=wanted.method == "configured",
             **{field: getattr(wanted, field) for field in ("provides", "links", "prune")},
         )
         with _disk_errors(self._root), self._lock(name):

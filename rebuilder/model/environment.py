@@ -29,7 +29,9 @@ class Manifest(Value):
     suite: str
     """Release of Debian, such as ``trixie``."""
     packages: tuple[str, ...]
-    """Names, or ``name=version`` where no other will do."""
+    """Names, ``name=version`` where no other will do, or a pattern of apt such as ``?essential``."""
+    configured: bool = False
+    """Whether the maintainer scripts of the packages are run, as on an installed system."""
     provides: dict[str, str] = {}
     """What an ecosystem looks for, such as ``{"python": "3.13"}``."""
     links: dict[str, str] = {}
@@ -84,8 +86,9 @@ class Image(Value):
 class Specification(Value):
     """What one tree was made from. It is to an environment what a build definition is to a build."""
 
-    method: Literal["extracted", "image"]
-    """``extracted``: packages were unpacked, and none of their scripts run. ``image``: files were given."""
+    method: Literal["extracted", "configured", "image"]
+    """``extracted``: packages were unpacked, and none of their scripts run. ``configured``: they were installed, their
+    scripts run. ``image``: files were given."""
     suite: str
     releases: tuple[Release, ...] = ()
     """The signed indexes that promised the packages."""

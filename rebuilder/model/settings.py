@@ -6,7 +6,7 @@ import base64
 import re
 from typing import Annotated
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from rebuilder.model.alarm import AlarmKind, Severity
 from rebuilder.model.value import Value
@@ -128,8 +128,40 @@ _OLDEST = 9
 """Python 3.9: what the programs that run inside builds need."""
 
 
+_Package = Annotated[
+    str,
+    Field(strict=True),
+    StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]{1,99}(=[A-Za-z0-9][A-Za-z0-9.+:~-]{0,99})?$"),
+]
+_Pattern = Annotated[str, Field(strict=True), StringConstraints(pattern=r"^[A-Za-z0-9*?][A-Za-z0-9._+*?@:/-]{0,199}$")]
+
+
+class DescribedEnvironment(Value):
+    """A build environment of the user's own: what another one has, and more packages."""
+
+    base: str = "trixie"
+    """The build environment that it has everything of."""
+    packages: Annotated[tuple[_Package, ...], Field(max_length=1000)]
+    """What it has besides: names of packages, or ``name=version``."""
+    configured: Annotated[bool, Field(strict=True)] = False
+    """Whether the packages are installed as on any Debian system: their maintainer scripts run, nothing is left out."""
+    prune: tuple[_Pattern, ...] = ()
+    """What to remove again, as patterns of paths."""
+
+    @field_validator("prune")
+    @classmethod
+    def _inside(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            if ".." in pattern.split("/"):
+                raise ValueError(f"{pattern!r} is not a path below the root")
+        return patterns
+
+
 class EnvironmentSettings(Value):
-    """How build environments are made."""
+    """How build environments are made. Every other key is the name of one that the user describes."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, DescribedEnvironment] = Field(init=False)
 
     accept_expired: tuple[str, ...] | None = None
     """Releases of Debian whose signed state may be used after it has expired, such as ``forky``; their updates and
@@ -142,6 +174,17 @@ class EnvironmentSettings(Value):
             if not _SUITE.fullmatch(suite):
                 raise ValueError(f"{suite!r} is not the name of a release of Debian, such as forky")
         return suites
+
+    @model_validator(mode="after")
+    def _named(self) -> EnvironmentSettings:
+        for name in self.described:
+            check_name(name)
+        return self
+
+    @property
+    def described(self) -> dict[str, DescribedEnvironment]:
+        """The user's own, by name."""
+        return self.__pydantic_extra__ or {}
 
 
 class InterpreterSettings(Value):
@@ -179,7 +222,7 @@ class InterpreterSettings(Value):
 
 
 def check_name(name: str) -> None:
-    """Make sure that an interpreter's name can name a build environment.
+    """Make sure that a name of the user's choice can name a build environment.
 
     Raises:
         ValueError: it cannot.

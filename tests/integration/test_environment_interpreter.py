@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
-from rebuilder.environments.configured import configured_environments
+from rebuilder.environments.from_settings import environment_store
 from rebuilder.environments.store import EnvironmentStore
 from rebuilder.environments.tree import listing
 from rebuilder.errors import BuildEnvironmentError, UsageError
@@ -36,7 +36,7 @@ class Machine:
     def store(self, name: str = "mine", **fields: str) -> EnvironmentStore:
         """The build environments of settings with one interpreter."""
         given = {name: InterpreterSettings.model_validate(fields)}
-        return configured_environments(
+        return environment_store(
             self.place / "store", FixedClock(datetime(2026, 1, 2, tzinfo=UTC)), interpreters=given, maker=self._copied
         )
 

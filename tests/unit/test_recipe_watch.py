@@ -12,6 +12,7 @@ from rebuilder.ecosystems.generic.ecosystem import Generic
 from rebuilder.ecosystems.generic.recipe import read_recipe
 from rebuilder.environments.catalog import catalog
 from rebuilder.errors import UsageError
+from rebuilder.model.settings import EnvironmentSettings
 from rebuilder.service.discovery import Discovery
 from rebuilder.service.schedules.reading import read_file
 from rebuilder.service.schedules.watch import Watch
@@ -43,7 +44,10 @@ def written(path: Path, version: str = "1.0", letter: str = "a") -> None:
 def generic(memo: MemoryMemo) -> Generic:
     """The ecosystem with nothing but a memory; whoever asks it for more has made a mistake."""
     context = SimpleNamespace(
-        fetcher=lambda *_: None, ca_bundle=None, memo=lambda _: memo, settings=SimpleNamespace(interpreters={})
+        fetcher=lambda *_: None,
+        ca_bundle=None,
+        memo=lambda _: memo,
+        settings=SimpleNamespace(interpreters={}, environments=EnvironmentSettings()),
     )
     return Generic(cast("Any", context))
 

@@ -15,7 +15,8 @@ from rebuilder.ecosystems.conventions import Context
 from rebuilder.ecosystems.generic.build import RunSettings, definition, from_archive, from_commit
 from rebuilder.ecosystems.generic.recipe import ECOSYSTEM, Recipe, RecipeTarget, parse_recipe, read_recipe
 from rebuilder.ecosystems.protocol import Ecosystem
-from rebuilder.environments.catalog import catalog, variants
+from rebuilder.environments.catalog import catalog
+from rebuilder.environments.from_settings import manifests
 from rebuilder.errors import UsageError
 from rebuilder.model.artifact import Artifact, ListedFile, Listing, PublishedFile, Subject
 from rebuilder.model.attempt import History, Hypothesis, plan
@@ -53,9 +54,8 @@ class Generic(Ecosystem):
         self._context = context
         self._fetcher = context.fetcher(context.ca_bundle, Credentials())
         self._known = context.memo(ECOSYSTEM)
-        given = context.settings.interpreters
-        more = [f"{name}-{kind}" for name in given for kind in variants()]
-        self._environments = frozenset({*catalog(), *given, *more})
+        described = manifests(context.settings.environments, context.settings.interpreters)
+        self._environments = frozenset({*catalog(), *described})
 
     @property
     def fetcher(self) -> Fetcher:

@@ -72,7 +72,7 @@ def _mapped(kind: str, first: int, count: int) -> bool:
     return any(inside <= first and first + count <= inside + size for inside, _, size in lines)
 
 
-def _user_range() -> tuple[int, int] | None:
+def user_range() -> tuple[int, int] | None:
     """First and number of the user ids to run builds as; None when we are not root, or none are free."""
     if os.geteuid() != 0:
         return None
@@ -268,7 +268,7 @@ class Launcher:
         self.runs: dict[int, LaunchedRun] = {}
         self.poll = select.poll()
         self.pid = os.getpid()
-        self.users = _user_range()
+        self.users = user_range()
 
     def serve(self) -> None:
         """Until the owner is gone."""

@@ -56,6 +56,13 @@ NOT_SUPPORTED = ("setxattr", "lsetxattr", "fsetxattr")
 """Denied with EOPNOTSUPP: what a file system without extended attributes answers. An access list of 64 KB would be
 in no measure of the file system."""
 
+PRETENDED = (
+    *("chown", "fchown", "lchown", "fchownat", "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid"),
+    *("setgroups", "setfsuid", "setfsgid", "mknod", "mknodat"),
+    *("fsync", "fdatasync", "sync", "syncfs", "sync_file_range"),
+)
+"""Answered as if done, where maintainer scripts run: what only a real root can do, and what only takes time."""
+
 ASSIGNED_CALLS = {"x86_64": ((0, 334), (424, 450)), "aarch64": ((0, 294), (424, 450))}
 """First and last number of the ranges of calls that were there when this list was made; numbers between them were
 given out later, those behind them are ``cachestat`` and newer. (The kernel asks no filter about 335 and 336, which are
@@ -78,20 +85,21 @@ MACHINES = {"x86_64": "X86_64", "aarch64": "AARCH64"}
 
 
 @cache
-def program(*permitted: str) -> bytes:
+def program(*permitted: str, pretended: bool = False) -> bytes:
     """The filter for this machine, built once per process.
 
     Args:
         permitted: Calls that it lets pass nevertheless. User Mode Linux needs ``ptrace``: that is how its kernel runs
             the processes of the guest. It reaches nothing but them, since nothing else is in that sandbox.
+        pretended: Whether the calls in :data:`PRETENDED` are answered as if done.
 
     Raises:
         SandboxUnavailableError: no filter can be built here.
     """
-    return program_for(platform.machine(), permitted)
+    return program_for(platform.machine(), permitted, PRETENDED if pretended else ())
 
 
-def program_for(machine: str, permitted: Collection[str] = ()) -> bytes:
+def program_for(machine: str, permitted: Collection[str] = (), pretended: Collection[str] = ()) -> bytes:
     """The filter for a processor architecture, by the name ``uname -m`` gives it.
 
     Raises:
@@ -104,7 +112,8 @@ def program_for(machine: str, permitted: Collection[str] = ()) -> bytes:
         )
     library = _library()
     try:
-        return _unknown_calls(machine) + _export(_denied(library, getattr(library.Arch, MACHINES[machine]), permitted))
+        rules = _rules(library, getattr(library.Arch, MACHINES[machine]), permitted, pretended)
+        return _unknown_calls(machine) + _export(rules)
     except OSError as error:
         raise SandboxUnavailableError(
             f"libseccomp could not build the system call filter ({error}).",
@@ -124,7 +133,7 @@ def _library() -> ModuleType:
     return module
 
 
-def _denied(library: ModuleType, architecture: int, permitted: Collection[str]) -> object:
+def _rules(library: ModuleType, architecture: int, permitted: Collection[str], pretended: Collection[str]) -> object:
     """Fill a libseccomp filter; a call of another architecture, x32 included, kills the process."""
     rules = library.SyscallFilter(library.ALLOW)
     rules.set_attr(library.Attr.ACT_BADARCH, library.KILL_PROCESS)
@@ -135,6 +144,7 @@ def _denied(library: ModuleType, architecture: int, permitted: Collection[str]) 
         (NOT_PERMITTED, errno.EPERM),
         (NOT_PRESENT, errno.ENOSYS),
         (NOT_SUPPORTED, errno.EOPNOTSUPP),
+        (pretended, 0),
     ):
         for name in names:
             if name not in permitted and _exists(library, architecture, name):

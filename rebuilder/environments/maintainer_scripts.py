@@ -1,0 +1,87 @@
+"""Making a configured tree of an extracted one: its packages are installed with dpkg, as on any Debian system.
+
+All of it happens inside the tree, in a sandbox without a network: nothing of the tree runs outside of it, and no link
+in it is followed outside. Packages are unpacked all at once, although some want others configured before; the files of
+those lie there already. What the time, the machine and the order of events leave is taken away at the end.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+from rebuilder.environments.command import CommandError, run
+from rebuilder.environments.finishing import compiling
+from rebuilder.environments.settle import FILES, LINKS, MOUNT_POINTS, TIME, level, remove
+from rebuilder.errors import BuildEnvironmentError
+from rebuilder.model.environment import Manifest
+from rebuilder.model.text import clipped
+
+AsRoot = Callable[[Path, Path], list[str]]
+"""Gives the words before a command that let it run as root of a tree and of nothing else; the second path is for a file
+that it needs. Raises SandboxUnavailableError where this machine cannot do that."""
+
+_SECONDS = 1800
+_NO_SERVICES = "/usr/sbin/policy-rc.d"
+_INSTALL = (
+    f"export SOURCE_DATE_EPOCH={TIME}",
+    "ulimit -c 0 && ulimit -f 8388608",  # blocks of 512 bytes
+    f"printf '#!/bin/sh\\nexit 101\\n' >{_NO_SERVICES} && chmod 755 {_NO_SERVICES}",
+    "dpkg --force-depends,confnew,unsafe-io --unpack /var/cache/apt/archives/*.deb",
+    "dpkg --force-confnew,unsafe-io --configure --pending",
+    f"rm -f {_NO_SERVICES}",
+)
+_VARYING = (
+    # What downloading leaves, and what belongs to a machine.
+    *("etc/apt", "var/cache/apt", "var/lib/apt", "etc/fstab", "etc/hostname", "etc/resolv.conf", "etc/machine-id"),
+    *("var/lib/dbus/machine-id", "var/lib/systemd/random-seed", "etc/ssh/ssh_host_*", "etc/ssl/private/*.key"),
+    # Days on which passwords were changed, and locks.
+    *("etc/shadow*", "etc/gshadow*", "etc/.pwd.lock", "var/lib/dpkg/lock*", "var/lib/dpkg/triggers/Lock"),
+    # Copies of what was there before, caches that know times and numbers of files, and logs.
+    *("etc/passwd-", "etc/group-", "etc/subuid-", "etc/subgid-", "var/lib/dpkg/*-old", "var/cache/debconf/*-old"),
+    *("etc/xml/*.old", "usr/share/info/*.old", "var/backups/*", "var/cache/ldconfig", "var/cache/fontconfig"),
+    *("var/cache/man/*", "var/log/*"),
+    *("var/tmp/*", "var/tmp/.[!.]*"),
+)
+
+
+def configure(spec: Manifest, root: Path, as_root: AsRoot) -> None:
+    """Install the packages that apt downloaded into an extracted tree; its parent directory takes the log.
+
+    Raises:
+        BuildEnvironmentError: a maintainer script fails; the sentence has what dpkg said.
+        SandboxUnavailableError: this machine cannot give the isolation.
+    """
+    words = as_root(root, root.parent / "calls.log")
+    command = [*words, "/bin/sh", "-e", "-c", "\n".join(_script(spec))]
+    path = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    try:
+        run(command, environment=path, log=root.parent / "configure.log", seconds=_SECONDS)
+    except CommandError as error:
+        said = [line.strip() for line in error.output.splitlines()]
+        said = [line for line in said if "error" in line][:2] or said[-1:]
+        told = f" It said: {clipped(' '.join(said), 300)}" if said else ""
+        raise BuildEnvironmentError(
+            f"The build environment {spec.name} cannot be made: its packages cannot be configured ({error}).{told}"
+        ) from error
+    for name in MOUNT_POINTS:
+        remove(root / name)
+        (root / name).mkdir()
+    level(root)
+
+
+def _script(spec: Manifest) -> list[str]:
+    """Lines for the shell: install, add what builds need, take away what differs from time to time."""
+    lines = [*_INSTALL]
+    for file, number in (("passwd", "1000:1000:build:/build:/bin/sh"), ("group", "1000:")):
+        lines.append(f"grep -q '^[^:]*:[^:]*:1000:' /etc/{file} || echo build:x:{number} >>/etc/{file}")
+    lines.append(f"printf %s {shlex.quote(FILES['etc/hosts'])} >/etc/hosts")
+    for name, target in {**LINKS, **spec.links}.items():
+        place = shlex.quote(f"/{name}")
+        lines.append(f"test -e {place} || test -L {place} || ln -s {shlex.quote(target)} {place}")
+    if (python := spec.provides.get("python")) is not None:
+        lines.append(shlex.join([f"/usr/bin/python{python}", *compiling(python)]))
+    # No word splitting: a pattern is one word, and only its wildcards mean something.
+    lines += ["IFS=", *(f"pattern={shlex.quote(each)}; rm -rf -- /$pattern" for each in (*_VARYING, *spec.prune))]
+    return lines
