@@ -8,13 +8,12 @@ from pydantic import Field, ValidationError
 
 from rebuilder.errors import RebuilderError
 from rebuilder.model.attempt import Outcome
-from rebuilder.model.definition import Input, Limits, Role
+from rebuilder.model.definition import Input, Role
 from rebuilder.model.text import visible
 from rebuilder.model.value import Sha256, Value, canonical_json, sha256_hex
 from rebuilder.sandbox.protocol import Programs
 from rebuilder.store.protocol import Memo
 
-LIMITS = Limits(wall_seconds=120, cpu_seconds=120, memory_bytes=1 << 30, processes=16, output_bytes=1 << 20)
 _PUBLISHED = "/inputs/published-file/file"
 _LONGEST_NAME = 120
 
@@ -70,7 +69,7 @@ def find_carried(programs: Programs, memo: Memo, published: Sha256, inputs: Sequ
     try:
         document = memo.get(key)
         if document is None:
-            result = programs.run("compare", "find_published", paths, inputs=(wanted, *searched), limits=LIMITS)
+            result = programs.run("compare", "find_published", paths, inputs=(wanted, *searched))
             document = result.document if result.run.outcome is Outcome.COMPLETED else None
         answer = _Answer.model_validate(document)
     except (RebuilderError, ValidationError):

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import Field, StringConstraints, ValidationError
 
-from rebuilder.compare.places import sides
 from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.comparison import Comparison, Difference, Level
-from rebuilder.model.definition import Limits
+from rebuilder.model.definition import Input, Role
 from rebuilder.model.value import Sha256, Value
-from rebuilder.sandbox.protocol import ProgramResult, Programs
+from rebuilder.sandbox.protocol import PROGRAM_LIMITS, ProgramResult, Programs
 from rebuilder.store.protocol import Blobs
 
-LIMITS = Limits(wall_seconds=300, cpu_seconds=300, memory_bytes=1 << 30, processes=16, output_bytes=32 << 20)
+LIMITS = PROGRAM_LIMITS.replace(wall_seconds=300, cpu_seconds=300)
 _SHOWN = 500
 
 
@@ -97,3 +97,18 @@ def _ending(run: Run) -> str:
     if run.limit is not None:
         return f"it reached its limit on {run.limit.value} after {run.wall_seconds:.0f} s"
     return f"it ended with exit code {run.exit_code}"
+
+
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!~-]{0,200}")
+
+
+def sides(published: Sha256, rebuilt: Sha256, filename: str) -> tuple[Input, Input]:
+    """Both files under one name, so that what a program says of them does not depend on where they came from.
+
+    File names come from a registry; one that is odd is replaced by ``file``.
+    """
+    name = filename if _PLAIN.fullmatch(filename) else "file"
+    return (
+        Input(role=Role.PARAMETERS, name="published", sha256=published, path=f"/inputs/published/{name}"),
+        Input(role=Role.PARAMETERS, name="rebuilt", sha256=rebuilt, path=f"/inputs/rebuilt/{name}"),
+    )

@@ -10,27 +10,21 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from rebuilder.compare.places import sides
+from rebuilder.compare.comparer import sides
 from rebuilder.environments.protocol import Environments
 from rebuilder.errors import RebuilderError
 from rebuilder.model.attempt import Attempt, Finishing, Outcome, Replayed, When
 from rebuilder.model.comparison import Comparison, Level
-from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits, Role
+from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Role
 from rebuilder.model.value import Sha256, canonical_json, sha256_hex
-from rebuilder.sandbox.protocol import Programs, Runner
+from rebuilder.sandbox.protocol import PROGRAM_LIMITS, Programs, Runner
 from rebuilder.store.protocol import Blobs
 
 BUILD_TYPE = "tag:rebuilder,2026:finishing/v1"
 """Documented in docs/predicates/program-runs.md."""
 RECORD = "/inputs/record.json"
-LIMITS = Limits(
-    wall_seconds=300,
-    cpu_seconds=300,
-    memory_bytes=2 << 30,
-    processes=16,
-    file_bytes=512 << 20,
-    output_bytes=512 << 20,
-    log_bytes=1 << 20,
+LIMITS = PROGRAM_LIMITS.replace(
+    wall_seconds=300, cpu_seconds=300, memory_bytes=2 << 30, file_bytes=512 << 20, output_bytes=512 << 20
 )
 _ENVIRONMENT = {"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin", "TZ": "UTC"}
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!~-]{0,200}")

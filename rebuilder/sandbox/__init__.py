@@ -21,6 +21,6 @@ In a sandbox of the kind ``uml``, what bubblewrap runs in step 3 is a User Mode 
 process (:mod:`rebuilder.sandbox.uml.guest`) goes through steps 3 to 5 once more inside, with a clock that it sets;
 :mod:`rebuilder.sandbox.uml.answer` reads what it left, as hostile data.
 
-Programs of our own that read what others published run the same way (:mod:`rebuilder.sandbox.program_runner`), packed
-by :mod:`rebuilder.sandbox.program_archive`. The decisions: ``docs/adr/0001-sandbox.md``, ``0013``, ``0017``, ``0026``.
+Programs of our own that read what others published are packed, and run the same way, by
+:mod:`rebuilder.sandbox.program_runner`. The decisions: ``docs/adr/0001-sandbox.md``, ``0013``, ``0017``, ``0026``.
 """

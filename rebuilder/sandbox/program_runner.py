@@ -1,17 +1,23 @@
-"""Runs our own small programs on untrusted files, inside a sandbox."""
+"""Our own small programs: packed by family, always into the same bytes, and run on untrusted files in a sandbox."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import ast
+import io
+import re
+import zipfile
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+import rebuilder.programs
 from rebuilder.environments.protocol import Environments
 from rebuilder.foreign_json import JsonLimits, read_json
 from rebuilder.model.attempt import Outcome, Run
-from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits
-from rebuilder.sandbox import program_archive
+from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits, Role
 from rebuilder.sandbox.local_runner import LocalRunner
-from rebuilder.sandbox.protocol import ProgramResult, Sandbox
+from rebuilder.sandbox.protocol import PROGRAM_LIMITS, ProgramResult, Sandbox
 from rebuilder.store.protocol import Blobs
 
 BUILD_TYPE = "tag:rebuilder,2026:program/v1"
@@ -19,21 +25,88 @@ BUILD_TYPE = "tag:rebuilder,2026:program/v1"
 
 RESULT = "result.json"
 
-PROGRAM_LIMITS = Limits(
-    wall_seconds=120,
-    cpu_seconds=120,
-    memory_bytes=1 << 30,
-    processes=16,
-    file_bytes=256 << 20,
-    disk_bytes=512 << 20,
-    output_bytes=32 << 20,
-    log_bytes=1 << 20,
-)
-"""For programs that read, which need little; callers that need more say so."""
-
 _ENVIRONMENT = {"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin", "TZ": "UTC"}
 _RESULT_BYTES = 32 << 20
 _LIMITS = JsonLimits(values=4_000_000)
+_TIME = (1980, 1, 1, 0, 0, 0)
+_REGULAR_0644 = 0o100644 << 16
+_UNIX = 3
+_IMPORT = re.compile(
+    r"^[ ]*from rebuilder\.programs(?P<module>[.\w]*) import (?P<names>\([^)]*\)|[^(\n]*)", re.MULTILINE
+)
+
+
+@cache
+def program_archive(family: str) -> bytes:
+    """The zip application of a family, such as ``archive`` or ``pypi``."""
+    return pack(Path(next(iter(rebuilder.programs.__path__))), family)
+
+
+def program_input(blobs: Blobs, family: str) -> Input:
+    """The zip application of a family as an input for any build definition; stored as a blob."""
+    name = f"{family}.pyz"
+    return Input(role=Role.PROGRAM, name=name, sha256=blobs.put(program_archive(family)), path=f"/tools/{name}")
+
+
+def pack(package: Path, family: str) -> bytes:
+    """Make the zip application: stored members in order of their names, one time, one mode.
+
+    In it are the family's ``__main__``, the modules of its programs, and what those import. The packages they are in
+    are empty stand-ins, so that nothing else changes the bytes.
+
+    Args:
+        package: The directory of :mod:`rebuilder.programs`, or of a copy.
+        family: A folder there that has a ``__main__``.
+
+    Raises:
+        FileNotFoundError: there is no such family, or no module that its table names.
+    """
+    main = (package / family / "__main__.py").read_bytes()
+    modules = _modules(package, main)
+    places = {f"rebuilder/programs/{name}": content for name, content in modules.items()}
+    packages = {str(parent) for name in places for parent in PurePosixPath(name).parents} - {"."}
+    members = {"__main__.py": main, **{f"{name}/__init__.py": b"" for name in packages}, **places}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in sorted(members.items()):
+            member = zipfile.ZipInfo(name, _TIME)
+            member.external_attr = _REGULAR_0644
+            member.create_system = _UNIX
+            archive.writestr(member, content)
+    return buffer.getvalue()
+
+
+def _modules(package: Path, main: bytes) -> dict[str, bytes]:
+    """Every module a family needs, by its path below the package."""
+    found: dict[str, bytes] = {}
+    waiting = [*(_path(module) for module in _programs(main)), *_imported(package, main)]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found[path] = (package / path).read_bytes()
+            waiting.extend(_imported(package, found[path]))
+    return found
+
+
+def _programs(main: bytes) -> list[str]:
+    """The modules in the table of a family."""
+    assigned = (node for node in ast.parse(main).body if isinstance(node, ast.Assign))
+    table = next(node.value for node in assigned if ast.unparse(node.targets[0]) == "PROGRAMS")
+    return list(ast.literal_eval(table).values())
+
+
+def _imported(package: Path, source: bytes) -> Iterator[str]:
+    """The modules that a source file imports from the package; names that are no modules are in one that is."""
+    for found in _IMPORT.finditer(source.decode()):
+        module = found["module"].lstrip(".")
+        names = re.findall(r"\w+", found["names"])
+        for candidate in (module, *(f"{module}.{name}".lstrip(".") for name in names)):
+            if candidate and (package / _path(candidate)).is_file():
+                yield _path(candidate)
+
+
+def _path(module: str) -> str:
+    return f"{module.replace('.', '/')}.py"
 
 
 class SandboxPrograms:
@@ -57,7 +130,7 @@ class SandboxPrograms:
     def program_input(self, family: str) -> Input:
         """The programs of a family, as an input for any build definition; stored as a blob once."""
         if family not in self._inputs:
-            self._inputs[family] = program_archive.program_input(self._blobs, family)
+            self._inputs[family] = program_input(self._blobs, family)
         return self._inputs[family]
 
     def run(
@@ -67,7 +140,7 @@ class SandboxPrograms:
         arguments: Sequence[str],
         *,
         inputs: Sequence[Input],
-        limits: Limits | None = None,
+        limits: Limits = PROGRAM_LIMITS,
     ) -> ProgramResult:
         """Run one program; see :meth:`rebuilder.sandbox.protocol.Programs.run`.
 
@@ -84,7 +157,7 @@ class SandboxPrograms:
             commands=(("python3", "-I", programs.path, program, *arguments, "--result", f"/out/{RESULT}"),),
             environment=_ENVIRONMENT,
             sandbox=self._kind,
-            limits=limits or PROGRAM_LIMITS,
+            limits=limits,
         )
         run = self._run(definition)
         return ProgramResult(run=run, document=self._document(run))

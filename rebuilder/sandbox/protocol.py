@@ -33,6 +33,19 @@ class Sandbox(Protocol):
         ...
 
 
+PROGRAM_LIMITS = Limits(
+    wall_seconds=120,
+    cpu_seconds=120,
+    memory_bytes=1 << 30,
+    processes=16,
+    file_bytes=256 << 20,
+    disk_bytes=512 << 20,
+    output_bytes=32 << 20,
+    log_bytes=1 << 20,
+)
+"""Of our own programs, which need little; callers whose programs need more say what."""
+
+
 class ProgramResult(NamedTuple):
     """What one of our own programs said from inside the sandbox."""
 
@@ -51,7 +64,7 @@ class Programs(Protocol):
         arguments: Sequence[str],
         *,
         inputs: Sequence[Input],
-        limits: Limits | None = None,
+        limits: Limits = PROGRAM_LIMITS,
     ) -> ProgramResult:
         """Run ``python3 /tools/FAMILY.pyz PROGRAM ARGUMENTS… --result /out/result.json`` with these blobs bound.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from rebuilder.model.attempt import Limit, Outcome, Run
 from rebuilder.model.definition import Input, Limits, Role
 from rebuilder.programs.command import run as run_program
-from rebuilder.sandbox.protocol import ProgramResult
+from rebuilder.sandbox.protocol import PROGRAM_LIMITS, ProgramResult
 from rebuilder.store.protocol import Blobs
 
 _NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -36,7 +36,7 @@ class InProcessPrograms:
         arguments: Sequence[str],
         *,
         inputs: Sequence[Input],
-        limits: Limits | None = None,
+        limits: Limits = PROGRAM_LIMITS,
     ) -> ProgramResult:
         """See :meth:`rebuilder.sandbox.protocol.Programs.run`."""
         self.runs.append((program, tuple(arguments)))

@@ -19,7 +19,7 @@ from rebuilder.model.definition import BuildDefinition, Input, Limits, Role
 from rebuilder.model.report import EnvironmentSummary
 from rebuilder.model.value import Sha256, sha256_hex
 from rebuilder.programs.archive.inspect_archive import main as inspect_archive
-from rebuilder.sandbox.protocol import ProgramResult
+from rebuilder.sandbox.protocol import PROGRAM_LIMITS, ProgramResult
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.fetcher import FakeFetcher
 from tests.fakes.memo import MemoryMemo
@@ -70,7 +70,7 @@ class ListingPrograms:
         arguments: Sequence[str],
         *,
         inputs: Sequence[Input],
-        limits: Limits | None = None,
+        limits: Limits = PROGRAM_LIMITS,
     ) -> ProgramResult:
         """See :class:`rebuilder.sandbox.protocol.Programs`."""
         assert (family, program) == ("archive", "inspect_archive")

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from rebuilder.compare.foreign_html import defuse
+from rebuilder.compare.diffoscope import defuse
 from rebuilder.diagnose.case import DiagnosisInput
 from rebuilder.diagnose.diagnosis import diagnose
 from rebuilder.ecosystems.pypi.diagnosis import RULES

@@ -15,7 +15,7 @@ from rebuilder.network.git.sources import GitSources
 from rebuilder.programs.source.checkout import NOT_THE_COMMIT
 from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
 from rebuilder.sandbox.local_runner import LocalRunner
-from rebuilder.sandbox.program_archive import program_input
+from rebuilder.sandbox.program_runner import program_input
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.repositories import make_repository

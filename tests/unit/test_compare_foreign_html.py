@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from rebuilder.compare.foreign_html import FOREIGN_POLICY, defuse
+from rebuilder.compare.diffoscope import FOREIGN_POLICY, defuse
 from tests.fakes.reports import DIFFOSCOPE_HTML
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rebuilder.ecosystems.npm.packument import Packument
-from rebuilder.ecosystems.npm.releases import listing as npm_listing
+from rebuilder.ecosystems.npm.packument import listing as npm_listing
 from rebuilder.ecosystems.npm.subject import precedence
 from rebuilder.errors import UnavailableError, UsageError
 from rebuilder.model.artifact import Document

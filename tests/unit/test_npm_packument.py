@@ -11,11 +11,9 @@ from typing import Any
 
 import pytest
 
-from rebuilder.ecosystems.npm.ecosystem import Npm
-from rebuilder.ecosystems.npm.evidence import Access
-from rebuilder.ecosystems.npm.npmrc import NpmProcess
+from rebuilder.ecosystems.npm.ecosystem import Access, Npm
 from rebuilder.ecosystems.npm.packument import Integrity, NpmRelease, Packument
-from rebuilder.ecosystems.npm.settings import NpmSettings
+from rebuilder.ecosystems.npm.settings import NpmProcess, NpmSettings
 from rebuilder.errors import UnavailableError, UsageError
 from rebuilder.model.artifact import Document
 from rebuilder.model.evidence import Evidence

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.ecosystems.npm.npmrc import NpmProcess
-from rebuilder.ecosystems.npm.settings import Grant, NpmSettings, Registry
+from rebuilder.ecosystems.npm.settings import Grant, NpmProcess, NpmSettings, Registry
 from rebuilder.errors import UsageError
 
 DEFINITIONS = "lib/node_modules/npm/node_modules/@npmcli/config/lib/definitions/definitions.js"
@@ -201,7 +200,7 @@ def test_a_directory_that_is_gone(tmp_path: Path) -> None:
     """Where one was started may not exist any more."""
     program = (
         "import os, sys\nos.rmdir(os.getcwd())\n"
-        "from rebuilder.ecosystems.npm.npmrc import NpmProcess\nprint(NpmProcess.here().directory)"
+        "from rebuilder.ecosystems.npm.settings import NpmProcess\nprint(NpmProcess.here().directory)"
     )
     (tmp_path / "gone").mkdir()
     root = str(Path(__file__).parent.parent.parent)

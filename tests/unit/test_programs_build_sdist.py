@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rebuilder.programs.pypi.build_sdist import HOOK_FAILED, NO_SDIST
-from rebuilder.sandbox.program_archive import program_archive
+from rebuilder.sandbox.program_runner import program_archive
 
 BACKEND = """
 import os

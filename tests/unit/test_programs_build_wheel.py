@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rebuilder.programs.pypi.build_wheel import HOOK_FAILED, NO_BACKEND, NO_WHEEL
-from rebuilder.sandbox.program_archive import program_archive
+from rebuilder.sandbox.program_runner import program_archive
 
 BACKEND = """
 import os, sys

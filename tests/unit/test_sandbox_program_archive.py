@@ -15,7 +15,7 @@ import pytest
 
 import rebuilder.programs
 from rebuilder.model.definition import BuildDefinition, Role
-from rebuilder.sandbox.program_archive import pack, program_archive, program_input
+from rebuilder.sandbox.program_runner import pack, program_archive, program_input
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 

@@ -10,9 +10,9 @@ from rebuilder.errors import BuildEnvironmentError, SandboxUnavailableError, Sto
 from rebuilder.model.attempt import Limit, Outcome
 from rebuilder.model.definition import EnvironmentRef, Input, Limits, Role
 from rebuilder.model.value import Sha256, sha256_hex
-from rebuilder.sandbox import program_archive
 from rebuilder.sandbox.local_runner import LocalRunner
-from rebuilder.sandbox.program_runner import BUILD_TYPE, PROGRAM_LIMITS, SandboxPrograms
+from rebuilder.sandbox.program_runner import BUILD_TYPE, SandboxPrograms, program_archive
+from rebuilder.sandbox.protocol import PROGRAM_LIMITS
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.environments import FakeEnvironments
@@ -99,7 +99,7 @@ def test_a_program_gives_its_document(tmp_path: Path) -> None:
     assert {"a": [1, None]} == result.document
     ((ran, _, inputs),) = house.sandbox.ran
     assert (BUILD_TYPE, (COMMAND,), PROGRAM_LIMITS) == (ran.build_type, ran.commands, ran.limits)
-    assert inputs["/tools/archive.pyz"].read_bytes() == program_archive.program_archive("archive")
+    assert inputs["/tools/archive.pyz"].read_bytes() == program_archive("archive")
     limits = Limits(wall_seconds=1)
     house.programs.run("archive", "inspect_archive", ["/inputs/a"], inputs=[house.input()], limits=limits)
     assert house.sandbox.ran[1][0].limits == limits

@@ -6,15 +6,17 @@ import hashlib
 import re
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rebuilder.ecosystems.conventions import Context, Conventions, RegistryCheck, Settings
-from rebuilder.ecosystems.npm.evidence import Access
 from rebuilder.ecosystems.npm.subject import ECOSYSTEM, is_version, precedence
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.errors import RebuilderError
 from rebuilder.model.provenance import Provenance
 from rebuilder.provenance.checker import AttestationInput
+
+if TYPE_CHECKING:
+    from rebuilder.ecosystems.npm.ecosystem import Access
 
 _NAME = re.compile(r"(?:@[A-Za-z0-9~*?-][A-Za-z0-9._~*?-]*/)?[A-Za-z0-9~*?-][A-Za-z0-9._~*?-]*", re.ASCII)
 
@@ -88,6 +90,7 @@ def _access(context: Context) -> Access:
     Raises:
         UsageError: npm's settings cannot be understood.
     """
+    from rebuilder.ecosystems.npm.ecosystem import Access
     from rebuilder.ecosystems.npm.settings import NpmSettings, Registry
     from rebuilder.network.http.address import Credentials
 

@@ -16,10 +16,10 @@ from urllib.parse import urljoin, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from rebuilder.ecosystems.npm.subject import is_version
+from rebuilder.ecosystems.npm.subject import ECOSYSTEM, is_version, precedence, release_purl, tarball_name
 from rebuilder.errors import UnavailableError
 from rebuilder.foreign_json import JsonLimits, UnreadableJson, read_json
-from rebuilder.model.artifact import Document
+from rebuilder.model.artifact import Document, ListedFile, Listing
 from rebuilder.model.provenance import RegistrySignature
 from rebuilder.model.text import clipped
 from rebuilder.model.value import Sha256
@@ -218,3 +218,35 @@ def _moment(value: Any) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     return moment if 1970 <= moment.year <= 2200 else None
+
+
+def listing(packument: Packument) -> Listing:
+    """What a package has published; a tarball that is not bound by a digest cannot be verified, and is left out."""
+    versions = sorted(packument.versions, key=precedence, reverse=True)
+    return Listing(
+        ecosystem=ECOSYSTEM,
+        name=packument.name,
+        files=tuple(listed for each in versions if (listed := _listed(packument, each)) is not None),
+        newest=packument.latest,
+        mark=packument.document_sha256,
+    )
+
+
+def _listed(packument: Packument, version: str) -> ListedFile | None:
+    try:
+        release = packument.release(version)
+    except UnavailableError:
+        return None
+    if release is None:
+        return None
+    return ListedFile(
+        purl=release_purl(release.name, version),
+        version=version,
+        filename=tarball_name(release.name, version),
+        uploaded=release.published,
+        prerelease=_is_prerelease(version),
+    )
+
+
+def _is_prerelease(version: str) -> bool:
+    return "-" in version.partition("+")[0]

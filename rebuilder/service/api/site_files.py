@@ -16,7 +16,7 @@ from starlette.datastructures import Headers
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from rebuilder.compare.foreign_html import FOREIGN_POLICY
+from rebuilder.compare.diffoscope import FOREIGN_POLICY
 from rebuilder.service.api.problems import problem
 
 _CHUNK = 256 << 10
