@@ -20,8 +20,7 @@ from rebuilder.model.provenance import (
     RememberedPublisher,
     account,
 )
-from rebuilder.provenance.identity import judge
-from rebuilder.provenance.naming import text
+from rebuilder.provenance.identity import judge, text
 from rebuilder.provenance.outcome import absent, missing
 from rebuilder.provenance.refusal import shown
 from rebuilder.provenance.trust.root import TrustRoot

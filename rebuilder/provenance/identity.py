@@ -1,8 +1,9 @@
-"""Whether a project is published by the one who published it before."""
+"""Who publishes a project: in words, compared with what is expected, and with who published it before."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
 
 from packageurl import PackageURL
 
@@ -10,6 +11,7 @@ from rebuilder.model.artifact import Artifact
 from rebuilder.model.provenance import (
     Expectation,
     FindingKind,
+    Forge,
     Provenance,
     ProvenanceFinding,
     ProvenanceStatus,
@@ -18,8 +20,133 @@ from rebuilder.model.provenance import (
     account,
 )
 from rebuilder.provenance import repository
-from rebuilder.provenance.expectation import unexpected
-from rebuilder.provenance.naming import FORGES, WITHOUT_PUBLISHER, described, text
+from rebuilder.provenance.refusal import shown
+
+FORGES = {
+    Forge.GITHUB: "GitHub",
+    Forge.GITLAB: "GitLab",
+    Forge.GOOGLE: "Google",
+    Forge.CIRCLECI: "CircleCI",
+    Forge.OTHER: "another forge",
+}
+WITHOUT_PUBLISHER = {
+    ProvenanceStatus.ABSENT: "has no attestation",
+    ProvenanceStatus.INVALID: "has an attestation that does not hold",
+    ProvenanceStatus.NOT_CHECKABLE: "has an attestation that cannot be checked",
+    ProvenanceStatus.VERIFIED: "has an attestation that names no publisher",
+}
+"""What is said of a file without a verified publisher."""
+
+
+def described(publisher: Publisher | RememberedPublisher) -> str:
+    """A publisher in a few words."""
+    who = publisher.account if isinstance(publisher, RememberedPublisher) else account(publisher)
+    parts = [text(each) for each in (publisher.repository, who) if each]
+    return f"{' by '.join(parts) or 'an unnamed publisher'} ({FORGES[publisher.forge]})"
+
+
+def text(foreign: str | None) -> str:
+    """Foreign text, or that there is none."""
+    return shown(foreign, 200) if foreign else "none"
+
+
+_HOSTS = {"github.com": Forge.GITHUB, "gitlab.com": Forge.GITLAB}
+"""Forges whose own workflows prove that a repository's owner published; their paths ignore case."""
+
+
+def is_same(left: str | None, right: str | None) -> bool:
+    """Whether two addresses (or two missing ones) are of one repository."""
+    return _repository_key(left) == _repository_key(right)
+
+
+def same_owner(left: str | None, right: str | None) -> bool:
+    """Whether two repositories lie in the same account or group of the same forge."""
+    owners = [_repository_key(each).rpartition("/")[0] for each in (left, right)]
+    return owners[0] == owners[1] != ""
+
+
+def own_forge(repository: str | None) -> Forge | None:
+    """The forge that hosts a repository, if it is one whose own workflows publish.
+
+    Others may build the same public repository without being its owner.
+    """
+    return _HOSTS.get(_repository_key(repository).partition("/")[0])
+
+
+def _repository_key(address: str | None) -> str:
+    """What all addresses of one repository have in common; CircleCI writes them without a scheme."""
+    if address is None:
+        return ""
+    try:
+        parts = urlsplit(address if "://" in address else f"https://{address}")
+    except ValueError:
+        return address
+    host, path = parts.netloc.lower(), parts.path.strip("/").removesuffix(".git")
+    return f"{host}/{path.lower() if host in _HOSTS else path}"
+
+
+_WORKFLOWS = ".github/workflows/"
+
+
+def unexpected(
+    artifact: Artifact, provenance: Provenance, publishers: Sequence[Publisher], wanted: Expectation
+) -> list[ProvenanceFinding]:
+    """One finding for each verified publisher that is not the expected one, or for having none at all.
+
+    An expected repository on GitHub or GitLab means that forge's own workflows, unless another forge is expected:
+    anybody's pipeline elsewhere may build a public repository. An environment that no certificate names is compared
+    with what the index claims.
+    """
+    found = []
+    if wanted.attested and not publishers:
+        found.append(
+            f"The settings expect every file of {text(artifact.name)} to be attested, "
+            f"but {text(artifact.filename)} {WITHOUT_PUBLISHER[provenance.status]}."
+        )
+    for publisher in publishers:
+        broken = [*_place(provenance, publisher, wanted), *_details(provenance, publisher, wanted)]
+        if broken:
+            found.append(
+                f"{text(artifact.filename)} was published from {described(publisher)}; "
+                f"the settings expect {', and '.join(broken)}."
+            )
+    return [ProvenanceFinding(kind=FindingKind.EXPECTATION_BROKEN, sentence=sentence) for sentence in found]
+
+
+def _place(provenance: Provenance, publisher: Publisher, wanted: Expectation) -> list[str]:
+    broken = []
+    forge = wanted.forge or repository.own_forge(wanted.repository)
+    if forge is not None and publisher.forge is not forge:
+        broken.append(f"the forge {FORGES[forge]}, not {FORGES[publisher.forge]}")
+    sources: set[str | None] = {publisher.repository} if publisher.repository else _stated(provenance, publisher)
+    if wanted.repository and not all(repository.is_same(wanted.repository, each) for each in sources):
+        broken.append(f"the repository {text(wanted.repository)}, not {_all(sources)}")
+    return broken
+
+
+def _details(provenance: Provenance, publisher: Publisher, wanted: Expectation) -> list[str]:
+    broken = []
+    if wanted.account and wanted.account != account(publisher):
+        broken.append(f"the account {text(wanted.account)}, not {text(account(publisher))}")
+    workflow = publisher.workflow or ""
+    if wanted.workflow and wanted.workflow not in {workflow, workflow.removeprefix(_WORKFLOWS)}:
+        broken.append(f"the workflow {text(wanted.workflow)}, not {text(workflow)}")
+    claimed = {each.fields.get("environment") for each in provenance.claimed}
+    environments: set[str | None] = {publisher.environment} if publisher.environment else claimed
+    if wanted.environment and environments != {wanted.environment}:
+        broken.append(f"the environment {text(wanted.environment)}, not {_all(environments)}")
+    return broken
+
+
+def _stated(provenance: Provenance, publisher: Publisher) -> set[str | None]:
+    """Where the publisher's own signed statements say the file was built from; Google's certificates name nothing."""
+    stated = [each.stated_source for each in provenance.results if each.publisher == publisher]
+    return {each.repository for each in stated if each is not None} or {None}
+
+
+def _all(foreign: set[str | None]) -> str:
+    return ", ".join(sorted(text(each) for each in foreign)) or text(None)
+
 
 Older = Callable[[str, str], bool | None]
 """Whether the first version comes before the second; None where one of them is no version."""
