@@ -19,17 +19,16 @@ from rebuilder.model.provenance import (
     RememberedPublisher,
     account,
 )
-from rebuilder.provenance import repository
 from rebuilder.provenance.refusal import shown
 
-FORGES = {
+_FORGES = {
     Forge.GITHUB: "GitHub",
     Forge.GITLAB: "GitLab",
     Forge.GOOGLE: "Google",
     Forge.CIRCLECI: "CircleCI",
     Forge.OTHER: "another forge",
 }
-WITHOUT_PUBLISHER = {
+_WITHOUT_PUBLISHER = {
     ProvenanceStatus.ABSENT: "has no attestation",
     ProvenanceStatus.INVALID: "has an attestation that does not hold",
     ProvenanceStatus.NOT_CHECKABLE: "has an attestation that cannot be checked",
@@ -38,11 +37,11 @@ WITHOUT_PUBLISHER = {
 """What is said of a file without a verified publisher."""
 
 
-def described(publisher: Publisher | RememberedPublisher) -> str:
+def _described(publisher: Publisher | RememberedPublisher) -> str:
     """A publisher in a few words."""
     who = publisher.account if isinstance(publisher, RememberedPublisher) else account(publisher)
     parts = [text(each) for each in (publisher.repository, who) if each]
-    return f"{' by '.join(parts) or 'an unnamed publisher'} ({FORGES[publisher.forge]})"
+    return f"{' by '.join(parts) or 'an unnamed publisher'} ({_FORGES[publisher.forge]})"
 
 
 def text(foreign: str | None) -> str:
@@ -54,18 +53,18 @@ _HOSTS = {"github.com": Forge.GITHUB, "gitlab.com": Forge.GITLAB}
 """Forges whose own workflows prove that a repository's owner published; their paths ignore case."""
 
 
-def is_same(left: str | None, right: str | None) -> bool:
+def _is_same(left: str | None, right: str | None) -> bool:
     """Whether two addresses (or two missing ones) are of one repository."""
     return _repository_key(left) == _repository_key(right)
 
 
-def same_owner(left: str | None, right: str | None) -> bool:
+def _same_owner(left: str | None, right: str | None) -> bool:
     """Whether two repositories lie in the same account or group of the same forge."""
     owners = [_repository_key(each).rpartition("/")[0] for each in (left, right)]
     return owners[0] == owners[1] != ""
 
 
-def own_forge(repository: str | None) -> Forge | None:
+def _own_forge(repository: str | None) -> Forge | None:
     """The forge that hosts a repository, if it is one whose own workflows publish.
 
     Others may build the same public repository without being its owner.
@@ -88,7 +87,7 @@ def _repository_key(address: str | None) -> str:
 _WORKFLOWS = ".github/workflows/"
 
 
-def unexpected(
+def _unexpected(
     artifact: Artifact, provenance: Provenance, publishers: Sequence[Publisher], wanted: Expectation
 ) -> list[ProvenanceFinding]:
     """One finding for each verified publisher that is not the expected one, or for having none at all.
@@ -101,13 +100,13 @@ def unexpected(
     if wanted.attested and not publishers:
         found.append(
             f"The settings expect every file of {text(artifact.name)} to be attested, "
-            f"but {text(artifact.filename)} {WITHOUT_PUBLISHER[provenance.status]}."
+            f"but {text(artifact.filename)} {_WITHOUT_PUBLISHER[provenance.status]}."
         )
     for publisher in publishers:
         broken = [*_place(provenance, publisher, wanted), *_details(provenance, publisher, wanted)]
         if broken:
             found.append(
-                f"{text(artifact.filename)} was published from {described(publisher)}; "
+                f"{text(artifact.filename)} was published from {_described(publisher)}; "
                 f"the settings expect {', and '.join(broken)}."
             )
     return [ProvenanceFinding(kind=FindingKind.EXPECTATION_BROKEN, sentence=sentence) for sentence in found]
@@ -115,11 +114,11 @@ def unexpected(
 
 def _place(provenance: Provenance, publisher: Publisher, wanted: Expectation) -> list[str]:
     broken = []
-    forge = wanted.forge or repository.own_forge(wanted.repository)
+    forge = wanted.forge or _own_forge(wanted.repository)
     if forge is not None and publisher.forge is not forge:
-        broken.append(f"the forge {FORGES[forge]}, not {FORGES[publisher.forge]}")
+        broken.append(f"the forge {_FORGES[forge]}, not {_FORGES[publisher.forge]}")
     sources: set[str | None] = {publisher.repository} if publisher.repository else _stated(provenance, publisher)
-    if wanted.repository and not all(repository.is_same(wanted.repository, each) for each in sources):
+    if wanted.repository and not all(_is_same(wanted.repository, each) for each in sources):
         broken.append(f"the repository {text(wanted.repository)}, not {_all(sources)}")
     return broken
 
@@ -175,7 +174,7 @@ def judge(
     """
     wanted = expectation or Expectation()
     publishers = verified_publishers(provenance)
-    found = unexpected(artifact, provenance, publishers, wanted)
+    found = _unexpected(artifact, provenance, publishers, wanted)
     if remembered is not None:
         if not publishers and wanted.attested is None:
             found += _vanished(artifact, provenance, remembered, older)
@@ -201,15 +200,15 @@ def _vanished(
         sentence = (
             f"{text(artifact.filename)} has an attestation that cannot be checked to its end, while "
             f"{text(remembered.filename)} had one that was verified. What can be checked of it holds, and it names the "
-            f"same publisher, {described(remembered)}; it counts as none all the same."
+            f"same publisher, {_described(remembered)}; it counts as none all the same."
         )
         return [ProvenanceFinding(kind=FindingKind.ATTESTATION_NOT_CHECKABLE, sentence=sentence)]
     before = f"{text(remembered.filename)} had"
     if (artifact.filename, artifact.sha256) == (remembered.filename, remembered.sha256):
         before = "the same file had"
-    without = WITHOUT_PUBLISHER[provenance.status]
+    without = _WITHOUT_PUBLISHER[provenance.status]
     sentence = (
-        f"{text(artifact.filename)} {without}, while {before} one that was verified, from {described(remembered)}."
+        f"{text(artifact.filename)} {without}, while {before} one that was verified, from {_described(remembered)}."
     )
     return [ProvenanceFinding(kind=FindingKind.ATTESTATION_VANISHED, sentence=sentence)]
 
@@ -230,7 +229,7 @@ def _changed(
         sentence = f"The publisher changed: {text(artifact.filename)} has {_and(differences)} than {first}."
         return [ProvenanceFinding(kind=FindingKind.PUBLISHER_CHANGED, sentence=sentence)]
     found = []
-    if not wanted.repository and not repository.is_same(publisher.repository, remembered.repository):
+    if not wanted.repository and not _is_same(publisher.repository, remembered.repository):
         # Nothing but a new name is left: anything else is a difference.
         sentence = (
             f"The repository was renamed: {text(artifact.filename)} was published from {text(publisher.repository)}, "
@@ -252,7 +251,7 @@ def _differences(publisher: Publisher, remembered: RememberedPublisher, wanted: 
     same_forge = publisher.forge is remembered.forge
     found = []
     if not same_forge and not (wanted.forge or wanted.repository):
-        found.append(f"another forge ({FORGES[publisher.forge]} instead of {FORGES[remembered.forge]})")
+        found.append(f"another forge ({_FORGES[publisher.forge]} instead of {_FORGES[remembered.forge]})")
     if not wanted.repository:
         found += _other_repository(publisher, remembered, same_forge=same_forge)
     if same_forge and not wanted.account:
@@ -271,13 +270,13 @@ def _other_repository(publisher: Publisher, remembered: RememberedPublisher, *, 
     now, then = publisher.repository, remembered.repository
     number, number_then = publisher.repository_id, remembered.repository_id
     known = bool(number and number_then and same_forge)
-    if repository.is_same(now, then):
+    if _is_same(now, then):
         if not known or number == number_then:
             return []
         numbers = f"number {text(number)} of the forge instead of {text(number_then)}"
         return [f"another repository of the same name ({numbers}; it was made anew)"]
     if known and number == number_then:
-        if repository.same_owner(now, then):
+        if _same_owner(now, then):
             return []
         return [f"another owner of the repository ({text(now)} instead of {text(then)}; it was moved)"]
     return [f"another repository ({text(now)} instead of {text(then)})"]
@@ -286,7 +285,7 @@ def _other_repository(publisher: Publisher, remembered: RememberedPublisher, *, 
 def _smaller_differences(publisher: Publisher, remembered: RememberedPublisher, wanted: Expectation) -> list[str]:
     """Workflow and environment, as far as both are known and those of the same repository are compared."""
     by_number = bool(publisher.repository_id) and publisher.repository_id == remembered.repository_id
-    same = repository.is_same(publisher.repository, remembered.repository) or by_number
+    same = _is_same(publisher.repository, remembered.repository) or by_number
     if publisher.forge is not remembered.forge or not same:
         return []
     compared = (
