@@ -23,7 +23,7 @@ from rebuilder.model.provenance import (
 from rebuilder.provenance.identity import judge, text
 from rebuilder.provenance.outcome import absent, missing
 from rebuilder.provenance.refusal import shown
-from rebuilder.provenance.trust.root import TrustRoot
+from rebuilder.provenance.trust.files import TrustRoot
 from rebuilder.store.protocol import Blobs
 
 _ALARMS = {

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from rebuilder.provenance.trust.root import TrustRoot
+from rebuilder.provenance.trust.files import TrustRoot
 
 TIME = datetime(2025, 6, 1, 12, 0, 0, tzinfo=UTC)
 PAYLOAD_TYPE = "application/vnd.in-toto+json"

@@ -12,8 +12,7 @@ from typer.testing import CliRunner
 
 from rebuilder.cli.main import app
 from rebuilder.errors import ExitCode, RebuilderError
-from rebuilder.provenance.trust.files import load, shipped
-from rebuilder.provenance.trust.root import TrustRoot
+from rebuilder.provenance.trust.files import TrustRoot, load, shipped
 from tests.fakes.sigstore_instance import SigstoreInstance
 
 

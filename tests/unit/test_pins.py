@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from rebuilder.provenance.trust import files
-from rebuilder.provenance.trust.files import load, shipped
-from rebuilder.provenance.trust.root import TrustRoot
+from rebuilder.provenance.trust.files import TrustRoot, load, shipped
 from tests.fakes.sigstore_instance import SigstoreInstance
 
 ROOT = Path(__file__).parents[2]

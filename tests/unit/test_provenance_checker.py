@@ -25,8 +25,7 @@ from rebuilder.model.provenance import (
 )
 from rebuilder.model.value import sha256_hex
 from rebuilder.provenance.checker import ProvenanceChecker, alarms
-from rebuilder.provenance.trust.files import shipped
-from rebuilder.provenance.trust.root import TrustRoot
+from rebuilder.provenance.trust.files import TrustRoot, shipped
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.sigstore_instance import TIME, Identity, SigstoreInstance, github, gitlab

@@ -13,8 +13,7 @@ from rebuilder.provenance.npm.keys import NpmKeys
 from rebuilder.provenance.pypi.pypi import verify_pypi
 from rebuilder.provenance.trust import files
 from rebuilder.provenance.trust.authorities import Authorities
-from rebuilder.provenance.trust.files import check_in_use, load, shipped, update
-from rebuilder.provenance.trust.root import TrustRoot
+from rebuilder.provenance.trust.files import TrustRoot, check_in_use, load, shipped, update
 from tests.fakes.sigstore_instance import SigstoreInstance
 
 SHIPPED = Path(files.__file__).parent / "shipped"

@@ -27,7 +27,7 @@ from rebuilder.provenance.npm.predicates import PUBLISH
 from rebuilder.provenance.outcome import Facts
 from rebuilder.provenance.refusal import Refused, not_checkable, shown
 from rebuilder.provenance.trust.authorities import authorities
-from rebuilder.provenance.trust.root import TrustRoot
+from rebuilder.provenance.trust.files import TrustRoot
 
 _TYPES = frozenset({statement.STATEMENT_V1, statement.STATEMENT_V01})
 _PROVENANCE = frozenset({statement.SLSA_V02, statement.SLSA_V1})

@@ -20,7 +20,7 @@ from rebuilder.provenance.format.strict_json import array, canonical, fields, pa
 from rebuilder.provenance.npm.predicates import PUBLISH
 from rebuilder.provenance.outcome import Facts, absent, combine, judge, refused, unknown_in
 from rebuilder.provenance.refusal import Refused
-from rebuilder.provenance.trust.root import TrustRoot
+from rebuilder.provenance.trust.files import TrustRoot
 
 MAX_ATTESTATIONS = 16
 """Most attestations checked for one tarball; the registry publishes two."""

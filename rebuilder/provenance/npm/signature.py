@@ -11,7 +11,7 @@ from rebuilder.provenance.npm.attestation import AttestedRelease, npm_keys
 from rebuilder.provenance.npm.keys import SIGNATURES
 from rebuilder.provenance.outcome import Facts
 from rebuilder.provenance.refusal import not_checkable, shown
-from rebuilder.provenance.trust.root import TrustRoot
+from rebuilder.provenance.trust.files import TrustRoot
 
 
 def check(

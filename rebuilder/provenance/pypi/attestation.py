@@ -24,7 +24,7 @@ from rebuilder.provenance.format.strict_json import array, base64_bytes, fields,
 from rebuilder.provenance.outcome import Facts
 from rebuilder.provenance.refusal import Refused, lacking, not_checkable, shown
 from rebuilder.provenance.trust.authorities import Authorities, authorities
-from rebuilder.provenance.trust.root import TrustRoot
+from rebuilder.provenance.trust.files import TrustRoot
 
 _PUBLISHER: TypeAdapter[Any] = TypeAdapter(Publisher)
 _KINDS = frozenset({"GitHub", "GitLab", "Google", "CircleCI"})

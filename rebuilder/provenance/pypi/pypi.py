@@ -10,7 +10,7 @@ from rebuilder.provenance.format.known_members import PROVENANCE
 from rebuilder.provenance.format.strict_json import array, canonical, mapping, parse
 from rebuilder.provenance.outcome import Facts, absent, combine, judge, refused, unknown_in
 from rebuilder.provenance.refusal import Refused, not_checkable, shown
-from rebuilder.provenance.trust.root import TrustRoot
+from rebuilder.provenance.trust.files import TrustRoot
 
 MAX_ATTESTATIONS = 32
 """Most attestations checked for one file; PyPI accepts one for each predicate type."""

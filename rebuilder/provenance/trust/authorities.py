@@ -19,7 +19,7 @@ from sigstore_models.trustroot import v1 as trustroot_v1
 
 from rebuilder.errors import StoreError
 from rebuilder.provenance.refusal import Refused, not_checkable, shown
-from rebuilder.provenance.trust.root import TrustRoot
+from rebuilder.provenance.trust.files import TrustRoot
 
 
 class Authorities:

@@ -5,13 +5,29 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from rebuilder.atomic_file import write_whole
 from rebuilder.errors import CorruptStoreError, StoreError, UsageError
-from rebuilder.model.value import Value, sha256_hex
-from rebuilder.provenance.trust.root import TrustRoot
+from rebuilder.model.value import Sha256, Value, sha256_hex
+
+
+@dataclass(frozen=True)
+class TrustRoot:
+    """Whom we believe: bytes that matched their pins."""
+
+    trusted_root: bytes
+    """Sigstore trusted root, JSON (protobuf-specs, ``TrustedRoot``)."""
+    npm_keys: bytes
+    """npm registry keys, JSON in the layout of Sigstore's TUF repository."""
+
+    @property
+    def sha256(self) -> Sha256:
+        """Digest of the Sigstore trusted root."""
+        return sha256_hex(self.trusted_root)
+
 
 _SHIPPED = Path(__file__).parent / "shipped"
 _PINS = "pins.toml"
