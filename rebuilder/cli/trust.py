@@ -15,7 +15,7 @@ def show(config: Config) -> None:
     Raises:
         StoreError: it is missing or was changed.
     """
-    from rebuilder.provenance.trust.content import describe
+    from rebuilder.provenance.trust.authorities import describe
     from rebuilder.provenance.trust.files import load, shipped
 
     place = config.trust_in_use

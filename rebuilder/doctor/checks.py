@@ -315,7 +315,7 @@ def _command(*words: object) -> str:
 
 
 def _trust(config: Config) -> Iterator[_Finding]:
-    from rebuilder.provenance.trust.content import describe
+    from rebuilder.provenance.trust.authorities import describe
     from rebuilder.provenance.trust.files import load, shipped
 
     place = config.trust_in_use

@@ -103,7 +103,7 @@ def update(file: Path, into: Path, *, current: TrustRoot | None = None) -> Trust
         UsageError: the file cannot be read or is neither; nothing is changed.
         StoreError: the directory cannot be written, or what is in use is broken.
     """
-    from rebuilder.provenance.trust.content import describe
+    from rebuilder.provenance.trust.authorities import describe
 
     data = _read(file)
     part, entries = describe(data, str(file))
