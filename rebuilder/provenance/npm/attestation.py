@@ -1,19 +1,20 @@
-"""Checking one npm attestation: a Sigstore bundle signed by the registry's key or by a publisher's certificate."""
+"""Checking what npm's registry serves: Sigstore bundles of the registry or a publisher, and the registry's signature."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from rebuilder.model.provenance import FindingKind, Forge
+from rebuilder.model.provenance import FindingKind, Forge, RegistrySignature
 from rebuilder.provenance import claims
 from rebuilder.provenance.format import known_parts, log_entry, statement
 from rebuilder.provenance.format.known_members import BUNDLE, NPM_ATTESTATION
 from rebuilder.provenance.format.statement import Statement
-from rebuilder.provenance.format.strict_json import fields, text
+from rebuilder.provenance.format.strict_json import base64_bytes, fields, text
 from rebuilder.provenance.npm.bundle import (
     Bundle,
     parts,
@@ -22,7 +23,7 @@ from rebuilder.provenance.npm.bundle import (
     verify_certified,
     verify_keyed,
 )
-from rebuilder.provenance.npm.keys import ATTESTATIONS, NpmKeys
+from rebuilder.provenance.npm.keys import ATTESTATIONS, SIGNATURES, NpmKeys
 from rebuilder.provenance.npm.predicates import PUBLISH
 from rebuilder.provenance.outcome import Facts
 from rebuilder.provenance.refusal import Refused, not_checkable, shown
@@ -176,3 +177,44 @@ def _statement(bundle: Bundle, predicate_type: str, about: Callable[[Statement],
     facts.unknown += signed.unknown
     about(signed)
     return signed
+
+
+def check_signature(
+    signature: RegistrySignature,
+    facts: Facts,
+    *,
+    target: AttestedRelease,
+    trust: TrustRoot,
+    signed_time: datetime | None,
+    stated_time: datetime | None,
+) -> str:
+    """Check one signature over ``name@version:sha512-BASE64``, the digest being the one of the tarball at hand.
+
+    Args:
+        signature: As the packument gives it.
+        facts: Filled in.
+        target: The tarball.
+        trust: The pinned trust root.
+        signed_time: Log time of a verified publish attestation of the same release.
+        stated_time: What the packument says; believed with a finding.
+
+    Returns:
+        The sentence for "verified".
+
+    Raises:
+        Refused: a check_signature failed.
+    """
+    raw = base64_bytes(signature.signature, "The registry signature")
+    when = signed_time or stated_time
+    if when is None:
+        raise not_checkable("When this was published is not known, so the registry's key cannot be judged.")
+    key = npm_keys(trust).find(signature.key_id, SIGNATURES, when)
+    digest = base64.b64encode(bytes.fromhex(target.sha512)).decode()
+    key.verify(raw, f"{target.name}@{target.version}:sha512-{digest}".encode())
+    facts.proven["key_id"] = key.key_id
+    if signed_time is None:
+        facts.note(
+            FindingKind.UNSIGNED_TIME,
+            f"That the registry key {shown(key.key_id)} was valid rests on a publication time nobody signed.",
+        )
+    return f"The registry signed name, version and digest with its key {key.key_id}."
