@@ -24,7 +24,7 @@ from rebuilder.provenance.npm.bundle import (
     verify_keyed,
 )
 from rebuilder.provenance.npm.keys import ATTESTATIONS, SIGNATURES, NpmKeys
-from rebuilder.provenance.npm.predicates import PUBLISH
+from rebuilder.provenance.npm.npm import PUBLISH
 from rebuilder.provenance.outcome import Facts
 from rebuilder.provenance.refusal import Refused, not_checkable, shown
 from rebuilder.provenance.trust.authorities import authorities

@@ -17,7 +17,6 @@ from rebuilder.model.provenance import (
 )
 from rebuilder.provenance.format.known_members import NPM_DOCUMENT
 from rebuilder.provenance.format.strict_json import array, canonical, fields, parse
-from rebuilder.provenance.npm.predicates import PUBLISH
 from rebuilder.provenance.outcome import Facts, absent, combine, judge, refused, unknown_in
 from rebuilder.provenance.refusal import Refused
 from rebuilder.provenance.trust.files import TrustRoot
@@ -115,3 +114,7 @@ def _entries(document: bytes, facts: Facts) -> list[Any]:
     if len(set(forms)) != len(forms):
         raise Refused("The same attestation is listed twice.")
     return entries
+
+
+PUBLISH = "https://github.com/npm/attestation/tree/main/specs/publish/v0.1"
+"""Predicate type of the registry's own publish attestation."""
