@@ -14,8 +14,7 @@ from sigstore.errors import Error as SigstoreError
 from sigstore.models import Bundle as SigstoreBundle
 
 from rebuilder.provenance.format import known_parts, log_body, log_entry
-from rebuilder.provenance.format.log_body import DSSE, HASHEDREKORD, INTOTO, Envelope
-from rebuilder.provenance.format.log_entry import LogEntry
+from rebuilder.provenance.format.log_entry import DSSE, HASHEDREKORD, INTOTO, Envelope, LogEntry
 from rebuilder.provenance.format.strict_json import array, base64_bytes, fields, mapping, one, text
 from rebuilder.provenance.npm.keys import NpmKey
 from rebuilder.provenance.refusal import Refused, lacking, not_checkable, shown
