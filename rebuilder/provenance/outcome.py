@@ -17,8 +17,7 @@ from rebuilder.model.provenance import (
     ProvenanceStatus,
 )
 from rebuilder.model.value import Sha256, sha256_hex
-from rebuilder.provenance.format.known_members import Shape, Unknown, known, named
-from rebuilder.provenance.format.strict_json import canonical
+from rebuilder.provenance.format.strict_json import Shape, Unknown, canonical, known, named
 from rebuilder.provenance.refusal import Refused, shown
 from rebuilder.provenance.trust.files import TrustRoot
 

@@ -19,7 +19,7 @@ from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.provenance import FindingKind, Provenance, ProvenanceStatus
 from rebuilder.model.value import sha256_hex
 from rebuilder.provenance.checker import ProvenanceChecker, alarms
-from rebuilder.provenance.format.known_members import ATTESTATION, BUNDLE, known
+from rebuilder.provenance.format.strict_json import ATTESTATION, BUNDLE, known
 from rebuilder.provenance.npm.npm import verify_npm
 from rebuilder.provenance.pypi.pypi import verify_pypi
 from rebuilder.provenance.trust.files import shipped

@@ -12,9 +12,8 @@ from typing import Any
 from rebuilder.model.provenance import FindingKind, Forge, RegistrySignature
 from rebuilder.provenance import claims
 from rebuilder.provenance.format import known_parts, log_entry, statement
-from rebuilder.provenance.format.known_members import BUNDLE, NPM_ATTESTATION
 from rebuilder.provenance.format.statement import Statement
-from rebuilder.provenance.format.strict_json import base64_bytes, fields, text
+from rebuilder.provenance.format.strict_json import BUNDLE, NPM_ATTESTATION, base64_bytes, fields, text
 from rebuilder.provenance.npm.bundle import (
     Bundle,
     parts,

@@ -15,8 +15,7 @@ from rebuilder.model.provenance import (
     ProvenanceStatus,
     RegistrySignature,
 )
-from rebuilder.provenance.format.known_members import NPM_DOCUMENT
-from rebuilder.provenance.format.strict_json import array, canonical, fields, parse
+from rebuilder.provenance.format.strict_json import NPM_DOCUMENT, array, canonical, fields, parse
 from rebuilder.provenance.outcome import Facts, absent, combine, judge, refused, unknown_in
 from rebuilder.provenance.refusal import Refused
 from rebuilder.provenance.trust.files import TrustRoot
