@@ -1,4 +1,8 @@
-"""Reading foreign JSON so that every reader after us sees the same, and setting aside what this program does not know."""
+"""Reading foreign JSON so that every reader after us sees the same; what nothing here knows is set aside and named.
+
+A newer log or index adds members. One that nobody here knows proves no tampering, and must not hide any either: it is
+taken out, everything known is checked as always, and only what holds then is called "not checkable" because of it.
+"""
 
 from __future__ import annotations
 

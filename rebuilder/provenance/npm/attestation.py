@@ -1,4 +1,4 @@
-"""Checking what npm's registry serves: Sigstore bundles of the registry or a publisher, and the registry's signature."""
+"""Checking one attestation of an npm release, a Sigstore bundle, or the registry's signature over its digest."""
 
 from __future__ import annotations
 

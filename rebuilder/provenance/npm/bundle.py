@@ -13,7 +13,7 @@ from cryptography.x509 import Certificate
 from sigstore.errors import Error as SigstoreError
 from sigstore.models import Bundle as SigstoreBundle
 
-from rebuilder.provenance.format import known_parts, log_body, log_entry
+from rebuilder.provenance.format import known_parts, log_entry
 from rebuilder.provenance.format.log_entry import DSSE, HASHEDREKORD, INTOTO, Envelope, LogEntry
 from rebuilder.provenance.format.strict_json import array, base64_bytes, fields, mapping, one, text
 from rebuilder.provenance.npm.keys import NpmKey
@@ -120,7 +120,7 @@ def verify_keyed(bundle: Bundle, key: NpmKey) -> None:
     if bundle.envelope.key_id != key.key_id:
         raise Refused("The signature names another key than the bundle.")
     key.verify(bundle.envelope.signature, bundle.envelope.signed)
-    log_body.bind(bundle.entry, bundle.envelope, key.der)
+    log_entry.bind(bundle.entry, bundle.envelope, key.der)
 
 
 def verify_certified(bundle: Bundle, authorities: Authorities) -> datetime:
@@ -158,7 +158,7 @@ def _by_ourselves(bundle: Bundle, authorities: Authorities) -> datetime:
     if not isinstance(bundle.certificate.public_key(), ec.EllipticCurvePublicKey):
         raise not_checkable("The certificate's key is not of a kind Sigstore uses for signing (elliptic curve).")
     known_parts.require_signature(bundle.envelope, bundle.certificate)
-    log_body.bind(bundle.entry, bundle.envelope, bundle.certificate.public_bytes(Encoding.DER))
+    log_entry.bind(bundle.entry, bundle.envelope, bundle.certificate.public_bytes(Encoding.DER))
     return when
 
 

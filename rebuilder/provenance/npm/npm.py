@@ -20,6 +20,8 @@ from rebuilder.provenance.outcome import Facts, absent, combine, judge, refused,
 from rebuilder.provenance.refusal import Refused
 from rebuilder.provenance.trust.files import TrustRoot
 
+PUBLISH = "https://github.com/npm/attestation/tree/main/specs/publish/v0.1"
+"""Predicate type of the registry's own publish attestation."""
 MAX_ATTESTATIONS = 16
 """Most attestations checked for one tarball; the registry publishes two."""
 
@@ -60,7 +62,6 @@ def verify_npm(
         assert document is not None  # noqa: S101 - otherwise nothing was read
         return refused(refusal, document, trust)
     from rebuilder.provenance.npm import attestation
-    from rebuilder.provenance.npm import signature as registry_signature
 
     moment = now or datetime.now(UTC)
     target = attestation.AttestedRelease(name, version, sha512)
@@ -92,7 +93,7 @@ def verify_npm(
             judge(
                 {"keyid": signature.key_id, "sig": signature.signature},
                 facts,
-                lambda facts, signature=signature: registry_signature.check(  # type: ignore[misc]
+                lambda facts, signature=signature: attestation.check_signature(  # type: ignore[misc]
                     signature, facts, target=target, trust=trust, signed_time=publish_time, stated_time=published
                 ),
             )
@@ -113,7 +114,3 @@ def _entries(document: bytes, facts: Facts) -> list[Any]:
     if len(set(forms)) != len(forms):
         raise Refused("The same attestation is listed twice.")
     return entries
-
-
-PUBLISH = "https://github.com/npm/attestation/tree/main/specs/publish/v0.1"
-"""Predicate type of the registry's own publish attestation."""

@@ -15,7 +15,7 @@ from sigstore.errors import Error as SigstoreError
 
 from rebuilder.model.provenance import FindingKind
 from rebuilder.provenance import claims
-from rebuilder.provenance.format import known_parts, log_body, log_entry, statement
+from rebuilder.provenance.format import known_parts, log_entry, statement
 from rebuilder.provenance.format.log_entry import Envelope, LogEntry
 from rebuilder.provenance.format.statement import Statement
 from rebuilder.provenance.format.strict_json import ATTESTATION, array, base64_bytes, fields, mapping
@@ -88,7 +88,7 @@ def _checked(
     now: datetime,
 ) -> str:
     entry = _shape(attestation)
-    if (entry.kind, entry.version) != log_body.DSSE:
+    if (entry.kind, entry.version) != log_entry.DSSE:
         raise not_checkable(f"The log entry is of the unknown kind {shown(entry.kind)} {shown(entry.version)}.")
     if entry.time is None or entry.promise is None:
         raise lacking("The log entry has no signed time: it lacks the time, or the log's inclusion promise.")

@@ -1,4 +1,4 @@
-"""Sigstore's authorities as a trust root names them: made ready for verifying, and described in lines a person can compare."""
+"""Sigstore's authorities as a trust root names them: ready for verifying, and in lines a person can compare."""
 
 from __future__ import annotations
 
