@@ -23,8 +23,7 @@ from rebuilder.ecosystems.registry import ECOSYSTEMS, conventions
 from rebuilder.environments.from_settings import environment_store
 from rebuilder.network.git.sources import GitLimits, GitSources
 from rebuilder.network.http.address import Credentials
-from rebuilder.network.http.cache import HttpCache
-from rebuilder.network.http.fetcher import HttpFetcher
+from rebuilder.network.http.fetcher import HttpCache, HttpFetcher
 from rebuilder.network.reach import Reach
 from rebuilder.progress import Progress
 from rebuilder.provenance.checker import ProvenanceChecker

@@ -9,8 +9,7 @@ import time
 from pathlib import Path
 
 from rebuilder.clock import SystemClock
-from rebuilder.network.http.cache import HttpCache
-from rebuilder.network.http.fetcher import HttpFetcher
+from rebuilder.network.http.fetcher import HttpCache, HttpFetcher
 from rebuilder.service.discovery import Discovery
 from rebuilder.service.schedules.watch import Timing, Watch
 from rebuilder.store.blobs import DiskBlobs

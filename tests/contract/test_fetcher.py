@@ -11,8 +11,7 @@ import pytest
 
 from rebuilder.errors import FetchMismatchError, UnavailableError
 from rebuilder.model.value import sha256_hex
-from rebuilder.network.http.cache import HttpCache
-from rebuilder.network.http.fetcher import HttpFetcher
+from rebuilder.network.http.fetcher import HttpCache, HttpFetcher
 from rebuilder.network.protocol import Fetcher
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.fetcher import FakeFetcher

@@ -14,8 +14,7 @@ from rebuilder.errors import UsageError
 from rebuilder.model.alarm import AlarmKind
 from rebuilder.model.value import sha256_hex
 from rebuilder.model.work import Order, Reason, Tier
-from rebuilder.network.http.cache import HttpCache
-from rebuilder.network.http.fetcher import HttpFetcher
+from rebuilder.network.http.fetcher import HttpCache, HttpFetcher
 from rebuilder.service.discovery import Discovery
 from rebuilder.service.schedules.watch import Timing, VersionRule, Versions, Watch
 from rebuilder.store.ledger import Ledger, tables

@@ -14,8 +14,7 @@ import pytest
 from rebuilder.errors import FetchMismatchError, UnavailableError, UsageError
 from rebuilder.model.value import sha256_hex
 from rebuilder.network.http.address import Credentials
-from rebuilder.network.http.cache import HttpCache
-from rebuilder.network.http.fetcher import MAX_REDIRECTS, HttpFetcher
+from rebuilder.network.http.fetcher import MAX_REDIRECTS, HttpCache, HttpFetcher
 from rebuilder.network.reach import Reach
 from rebuilder.store.blobs import DiskBlobs
 from tests.fakes.registry import JSON, Fault, Registry, gzip_bomb, redirect, server_error, too_many

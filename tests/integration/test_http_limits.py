@@ -14,8 +14,7 @@ import pytest
 from rebuilder.errors import ForbiddenAddressError, UnavailableError
 from rebuilder.model.value import sha256_hex
 from rebuilder.network.http.address import Credentials
-from rebuilder.network.http.cache import HttpCache
-from rebuilder.network.http.fetcher import HttpFetcher
+from rebuilder.network.http.fetcher import HttpCache, HttpFetcher
 from rebuilder.network.reach import Reach
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.registry import JSON, Registry, redirect

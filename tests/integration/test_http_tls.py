@@ -15,8 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from rebuilder.errors import UnavailableError
 from rebuilder.network.http.address import Credentials
-from rebuilder.network.http.cache import HttpCache
-from rebuilder.network.http.fetcher import HttpFetcher
+from rebuilder.network.http.fetcher import HttpCache, HttpFetcher
 from rebuilder.network.reach import Reach
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.registry import JSON, Registry, redirect

@@ -12,8 +12,7 @@ import pytest
 import uv
 
 from rebuilder.ecosystems.pypi.settings import IndexSettings, index_settings
-from rebuilder.network.http.cache import HttpCache
-from rebuilder.network.http.fetcher import HttpFetcher
+from rebuilder.network.http.fetcher import HttpCache, HttpFetcher
 from rebuilder.network.reach import Reach
 from rebuilder.network.resolver import UvResolver, UvSettings
 from rebuilder.store.blobs import DiskBlobs

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rebuilder.model.value import Sha256
-from rebuilder.network.http.cache import CachedDocument, HttpCache
+from rebuilder.network.http.fetcher import CachedDocument, HttpCache
 
 URL, ACCEPT = "https://example.org/simple/a/", "application/json"
 ENTRY = CachedDocument(url=URL, sha256=Sha256("0" * 64), media_type=ACCEPT, etag='"x"')
