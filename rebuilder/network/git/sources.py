@@ -28,8 +28,7 @@ from rebuilder.network.git.objects import (
     read_references,
     tag_points_at,
 )
-from rebuilder.network.git.problems import NOT_HANDED_OUT, explained, redirection
-from rebuilder.network.git.process import Done, Git, GitStopped
+from rebuilder.network.git.process import NOT_HANDED_OUT, Done, Git, GitStopped, explained, redirection
 from rebuilder.network.reach import Reach
 from rebuilder.network.relay import Relay
 from rebuilder.store.protocol import Blobs
