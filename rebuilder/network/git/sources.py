@@ -17,8 +17,8 @@ from rebuilder.model.git import Commit, SourceProblem, SourceTree, Submodule, Ta
 from rebuilder.model.text import clipped
 from rebuilder.model.value import sha256_hex
 from rebuilder.network.git.address import Mirrors, RefusedAddress, Remote, key, public
-from rebuilder.network.git.archive import ArchiveFindings, tar_chunks
 from rebuilder.network.git.objects import (
+    ArchiveFindings,
     Contents,
     RawCommit,
     Unsound,
@@ -27,6 +27,7 @@ from rebuilder.network.git.objects import (
     read_object,
     read_references,
     tag_points_at,
+    tar_chunks,
 )
 from rebuilder.network.git.process import NOT_HANDED_OUT, Done, Git, GitStopped, explained, redirection
 from rebuilder.network.reach import Reach
