@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rebuilder.errors import UnavailableError
-from rebuilder.network.resolver_answer import is_statement_about_releases, read_lock, reason
+from rebuilder.network.resolver import is_statement_about_releases, read_lock, reason
 
 WHEEL = '{ url = "https://u:p@example.org/a-1.0-py3-none-any.whl#x", hashes = { sha256 = "' + "0" * 64 + '" } }'
 NO_SOLUTION = "error: No solution found when resolving dependencies\n"
