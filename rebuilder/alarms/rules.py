@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from rebuilder.alarms import rules
+from rebuilder.clock import Clock
 from rebuilder.errors import CorruptError, RebuilderError
 from rebuilder.model.alarm import Alarm, AlarmKind, RecordedAlarm, Severity
 from rebuilder.model.operations import QueueState
+from rebuilder.model.settings import ServiceSettings
 from rebuilder.model.work import Order
+from rebuilder.store.ledger import Ledger
+from rebuilder.store.ledger.alarm_book import AlarmBook
 
 FEWEST_ENDED = 20
 """Below this number of verifications a share means nothing."""
@@ -151,3 +156,55 @@ def _raised(kind: AlarmKind, sentence: str, now: datetime, severity: Severity) -
 
 def _passed(kind: AlarmKind) -> Judgement:
     return Judgement(passed=((kind, ""),))
+
+
+@dataclass(frozen=True)
+class SelfMonitor:
+    """Queue, failures, disk, key and watches; one look per step.
+
+    Args:
+        ledger: Where work and alarms are.
+        settings: Limits.
+        clock: The time.
+        free_bytes: Gives what the disk of the store has free.
+        needed_bytes: What must be free for new work to begin.
+        key_made: Gives when the signing key was made; None when this process does not know.
+        watches: Judges whether all watches looked when they should.
+    """
+
+    ledger: Ledger
+    settings: ServiceSettings
+    clock: Clock
+    free_bytes: Callable[[], int]
+    needed_bytes: int
+    key_made: Callable[[], datetime | None] = lambda: None
+    watches: Callable[[datetime], Judgement] = lambda _: Judgement()
+
+    def step(self) -> Judgement:
+        """Look, raise and clear; gives what was found.
+
+        Raises:
+            StoreError: the ledger cannot be used.
+            OSError: the disk cannot be asked.
+        """
+        now, book = self.clock.now(), self.ledger.alarm_book
+        found = rules.queue_age(self.ledger.queue.state(now), self.settings.queue_hours, now)
+        found += rules.failure_rate(book.ended(rules.WINDOWS, now), self.settings.failure_share, now)
+        found += rules.disk(self.free_bytes(), self.needed_bytes, now)
+        if (made := self.key_made()) is not None:
+            found += rules.key_age(made, self.settings.key_days, now)
+        found += self.watches(now)
+        settle(book, found, now)
+        return found
+
+
+def settle(book: AlarmBook, judgement: Judgement, now: datetime) -> None:
+    """Put a judgement into the book.
+
+    Raises:
+        StoreError: the ledger cannot be used.
+    """
+    for alarm, severity in judgement.raised:
+        book.raise_alarm(alarm, severity=severity)
+    for kind, cause in judgement.passed:
+        book.clear(kind, cause, now)

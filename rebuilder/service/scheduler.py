@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from rebuilder.alarms.rules import Judgement, conditions
-from rebuilder.alarms.self_monitor import settle
+from rebuilder.alarms.rules import Judgement, conditions, settle
 from rebuilder.clock import Clock
 from rebuilder.errors import RebuilderError
 from rebuilder.model.alarm import AlarmKind, RecordedAlarm

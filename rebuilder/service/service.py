@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from rebuilder.alarms.delivery import Delivery
-from rebuilder.alarms.self_monitor import SelfMonitor
+from rebuilder.alarms.rules import SelfMonitor
 from rebuilder.config import Config
 from rebuilder.ecosystems.registry import parse_subject
 from rebuilder.environments.catalog import catalog

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from rebuilder.alarms.self_monitor import SelfMonitor
+from rebuilder.alarms.rules import SelfMonitor
 from rebuilder.model.alarm import AlarmKind, Severity
 from rebuilder.model.settings import ServiceSettings
 from rebuilder.store.ledger import Ledger

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.alarms.self_monitor import settle
+from rebuilder.alarms.rules import settle
 from rebuilder.model.alarm import AlarmKind
 from rebuilder.store.ledger import Ledger
 from tests.fakes.clock import FixedClock
