@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from rebuilder.alarms.suppression import Window
+from rebuilder.alarms.delivery import Window
 from rebuilder.clock import Clock
 from rebuilder.config import Config
 from rebuilder.doctor.checks import DoctorCheck

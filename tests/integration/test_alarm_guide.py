@@ -8,7 +8,7 @@ import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rebuilder.alarms.suppression import Suppressions
+from rebuilder.alarms.delivery import Suppressions
 from rebuilder.model.alarm import AlarmKind, Message, Severity
 from rebuilder.model.settings import AlarmSettings, Target
 from rebuilder.model.value import sha256_hex

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rebuilder.alarms.suppression import Suppressions, Window
+from rebuilder.alarms.delivery import Suppressions, Window
 from rebuilder.errors import UsageError
 from rebuilder.model.alarm import Alarm, AlarmKind, RecordedAlarm, Severity
 from rebuilder.model.settings import Suppression
