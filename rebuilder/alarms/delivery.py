@@ -9,7 +9,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
+from datetime import time as time_of_day
 from typing import Protocol, Self
 from zoneinfo import ZoneInfo
 
@@ -173,8 +174,8 @@ class Window:
 
     days: frozenset[int]
     """Days on which it begins, Monday is 0."""
-    start: time
-    end: time
+    start: time_of_day
+    end: time_of_day
     """The last minute that belongs to it; when it is before ``start``, that of the day after."""
     zone: tzinfo
 
@@ -238,11 +239,11 @@ def _days(text: str, written: str | None) -> frozenset[int]:
     return frozenset((begin + offset) % 7 for offset in range((end - begin) % 7 + 1))
 
 
-def _time(text: str, written: str) -> time:
+def _time(text: str, written: str) -> time_of_day:
     if written == "24:00":
-        return time(23, 59)
+        return time_of_day(23, 59)
     try:
-        return time.fromisoformat(written)
+        return time_of_day.fromisoformat(written)
     except ValueError:
         raise _wrong(text, f"there is no time {written}") from None
 

@@ -1,4 +1,4 @@
-"""What figures about our own operation give cause for: alarms to raise, conditions that have passed."""
+"""Looks at our own operation: which figures are alarms to raise, which conditions have passed, and into the book."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rebuilder.alarms import rules
 from rebuilder.clock import Clock
 from rebuilder.errors import CorruptError, RebuilderError
 from rebuilder.model.alarm import Alarm, AlarmKind, RecordedAlarm, Severity
@@ -188,11 +187,11 @@ class SelfMonitor:
             OSError: the disk cannot be asked.
         """
         now, book = self.clock.now(), self.ledger.alarm_book
-        found = rules.queue_age(self.ledger.queue.state(now), self.settings.queue_hours, now)
-        found += rules.failure_rate(book.ended(rules.WINDOWS, now), self.settings.failure_share, now)
-        found += rules.disk(self.free_bytes(), self.needed_bytes, now)
+        found = queue_age(self.ledger.queue.state(now), self.settings.queue_hours, now)
+        found += failure_rate(book.ended(WINDOWS, now), self.settings.failure_share, now)
+        found += disk(self.free_bytes(), self.needed_bytes, now)
         if (made := self.key_made()) is not None:
-            found += rules.key_age(made, self.settings.key_days, now)
+            found += key_age(made, self.settings.key_days, now)
         found += self.watches(now)
         settle(book, found, now)
         return found
