@@ -29,8 +29,7 @@ from urllib.parse import urlsplit
 from rebuilder.ecosystems.pypi.simple_index import MEDIA_TYPE
 from rebuilder.errors import UnavailableError, UsageError
 from rebuilder.model.value import Value
-from rebuilder.network.http.cache import HttpCache
-from rebuilder.network.http.fetcher import HttpFetcher
+from rebuilder.network.http.fetcher import HttpCache, HttpFetcher
 from rebuilder.network.reach import Reach
 from rebuilder.store.blobs import DiskBlobs
 
