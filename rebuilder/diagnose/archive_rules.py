@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rebuilder.diagnose.case import Claim, DiagnosisInput, claim, fields, named
+from rebuilder.diagnose.case import Claim, DiagnosisInput, about, claim, fields
 from rebuilder.model.comparison import Difference, Level, MemberChange
 from rebuilder.model.diagnosis import Cause, Certainty, EvidenceLine
 
@@ -81,12 +81,11 @@ def container(case: DiagnosisInput) -> Iterator[Claim]:
     """Beside content, something in the container differs that no normalisation covers."""
     found = case.having(MemberChange.METADATA, MemberChange.LINK, MemberChange.KIND)
     if found:
-        yield claim(
+        yield about(
             Cause.ARCHIVE_FORM,
             "The archives differ in how they hold their members: the kind of a member, a link, or a field of its own.",
-            named(found),
-            members=[each.member for each in found],
-            certainty=Certainty.LIKELY,
+            found,
+            Certainty.LIKELY,
         )
 
 

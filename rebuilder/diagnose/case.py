@@ -259,6 +259,19 @@ def claim(
     return Claim(finding, frozenset(members), frozenset(lines), first)
 
 
+def about(cause: Cause, sentence: str, found: Sequence[Difference], certainty: Certainty = Certainty.SHOWN) -> Claim:
+    """A claim on whole members, each shown in its own words."""
+    return claim(cause, sentence, named(found), members=[each.member for each in found], certainty=certainty)
+
+
+def about_pairs(
+    cause: Cause, sentence: str, pairs: Sequence[tuple[Line, Line]], certainty: Certainty = Certainty.SHOWN
+) -> Claim:
+    """A claim on pairs of lines, both sides of each shown."""
+    lines = [line for pair in pairs for line in pair]
+    return claim(cause, sentence, pairs_shown(pairs), lines=lines, certainty=certainty)
+
+
 def _brief(line: EvidenceLine) -> EvidenceLine:
     cut = {name: text[:_LONGEST_TEXT] + "…" for name, text in line if text is not None and len(text) > _LONGEST_TEXT}
     return line.replace(**cut) if cut else line

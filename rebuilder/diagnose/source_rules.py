@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from rebuilder.diagnose.case import Claim, DiagnosisInput, claim, files, listed, named, quoted
+from rebuilder.diagnose.case import Claim, DiagnosisInput, about, claim, files, listed, named, quoted
 from rebuilder.model.comparison import Difference, MemberChange
 from rebuilder.model.diagnosis import Basis, Cause, Certainty, EvidenceLine
 
@@ -50,13 +50,12 @@ def leftovers(case: DiagnosisInput) -> Iterator[Claim]:
         if any(pattern.search(each.member) for pattern in patterns) and not case.in_source(each.member)
     ]
     if found:
-        yield claim(
+        yield about(
             Cause.STALE_FILES,
             f"The published file has {files(len(found))} of a kind that earlier builds, runs or editors leave behind "
             f"({listed(_members(found))}), and the source has not got them.",
-            named(found),
-            members=_members(found),
-            certainty=Certainty.LIKELY,
+            found,
+            Certainty.LIKELY,
         )
 
 
@@ -129,22 +128,20 @@ def only_published(case: DiagnosisInput) -> Iterator[Claim]:
     packed = [each for each in found if each not in absent]
     yield from _absent(case, absent)
     if packed:
-        yield claim(
+        yield about(
             Cause.FILE_SELECTION,
             f"{files(len(packed)).capitalize()} of the source archive {'is' if len(packed) == 1 else 'are'} in the "
             "published file, but a build from the archive does not pack them: the choice hangs on version control "
             "or on what lay in the build directory.",
-            named(packed),
-            members=_members(packed),
-            certainty=Certainty.LIKELY,
+            packed,
+            Certainty.LIKELY,
         )
     if generated:
-        yield claim(
+        yield about(
             Cause.GENERATED_FILES,
             f"The published file has {files(len(generated))} that builds generate and that this rebuild did not.",
-            named(generated),
-            members=_members(generated),
-            certainty=Certainty.LIKELY,
+            generated,
+            Certainty.LIKELY,
         )
 
 
@@ -154,19 +151,17 @@ def only_rebuilt(case: DiagnosisInput) -> Iterator[Claim]:
     known = [each for each in found if case.in_source(each.member)]
     made = [each for each in found if each not in known]
     if known:
-        yield claim(
+        yield about(
             Cause.MISSING_SOURCE_FILES,
             f"The published file lacks {files(len(known))} that a build from the source archive has.",
-            named(known),
-            members=_members(known),
+            known,
         )
     if made:
-        yield claim(
+        yield about(
             Cause.GENERATED_FILES,
             f"The rebuild wrote {files(len(made))} that neither the published file nor the source archive has.",
-            named(made),
-            members=_members(made),
-            certainty=Certainty.LIKELY,
+            made,
+            Certainty.LIKELY,
         )
 
 

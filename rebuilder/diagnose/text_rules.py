@@ -11,6 +11,7 @@ from rebuilder.diagnose.case import (
     Claim,
     DiagnosisInput,
     Line,
+    about_pairs,
     alike,
     claim,
     listed,
@@ -67,11 +68,10 @@ def encoding(case: DiagnosisInput) -> Iterator[Claim]:
     """UTF-8 that one side read as another encoding."""
     pairs = [pair for pair in alike(case.lines(), _decoded) if pair[0][2] != pair[1][2]]
     if pairs:
-        yield claim(
+        yield about_pairs(
             Cause.LOCALE,
             "One build read UTF-8 text in the encoding of its locale, such as that of Windows.",
-            pairs_shown(pairs),
-            lines=[line for pair in pairs for line in pair],
+            pairs,
         )
 
 
@@ -88,12 +88,11 @@ def dependencies(case: DiagnosisInput) -> Iterator[Claim]:
     ]
     if pairs:
         tools = sorted({used[version] for _, line in pairs for version in _VERSION.findall(line[2]) if version in used})
-        yield claim(
+        yield about_pairs(
             Cause.DEPENDENCY_DRIFT,
             f"Files name the version of a build dependency, and it was another one: {listed(tools)}.",
-            pairs_shown(pairs),
-            lines=[line for pair in pairs for line in pair],
-            certainty=Certainty.SHOWN if all(_names_tool(used, line[2]) for _, line in pairs) else Certainty.LIKELY,
+            pairs,
+            Certainty.SHOWN if all(_names_tool(used, line[2]) for _, line in pairs) else Certainty.LIKELY,
         )
 
 
@@ -129,12 +128,11 @@ def places(case: DiagnosisInput) -> Iterator[Claim]:
         pairs = found.get(cause, [])
         if pairs:
             ours = cause is Cause.EMBEDDED_PATH and all(_built_in(case, right[2]) for _left, right in pairs)
-            yield claim(
+            yield about_pairs(
                 cause,
                 sentence.format(host=host),
-                pairs_shown(pairs),
-                lines=[line for pair in pairs for line in pair],
-                certainty=Certainty.SHOWN if ours else Certainty.LIKELY,
+                pairs,
+                Certainty.SHOWN if ours else Certainty.LIKELY,
             )
 
 
@@ -202,9 +200,7 @@ def _alike(
 
     pairs = alike(case.lines(), template)
     if pairs:
-        yield claim(
-            cause, sentence, pairs_shown(pairs), lines=[line for pair in pairs for line in pair], certainty=certainty
-        )
+        yield about_pairs(cause, sentence, pairs, certainty)
 
 
 def _decoded(line: str) -> str | None:

@@ -13,7 +13,8 @@ def test_every_row_can_be_read_and_says_where_it_is_from() -> None:
     """A specifier of versions, one of Pythons, a reason and its source."""
     assert LIMITS
     for each in LIMITS:
-        assert canonicalize_name(each.tool) == each.tool
+        assert each.tools
+        assert [canonicalize_name(tool) for tool in each.tools] == list(each.tools)
         assert SpecifierSet(each.versions)
         assert SpecifierSet(each.pythons)
         assert each.why
@@ -22,10 +23,10 @@ def test_every_row_can_be_read_and_says_where_it_is_from() -> None:
 
 def test_rows_of_one_tool_do_not_contradict_each_other() -> None:
     """At a version where a row begins or ends there is at most one limit, and some Python is left."""
-    edges = {(each.tool, part.version) for each in LIMITS for part in SpecifierSet(each.versions)}
+    edges = {(tool, part.version) for each in LIMITS for tool in each.tools for part in SpecifierSet(each.versions)}
     assert edges
     for tool, version in edges:
-        assert 1 >= sum(each.tool == tool and SpecifierSet(each.versions).contains(version) for each in LIMITS)
+        assert 1 >= sum(tool in each.tools and SpecifierSet(each.versions).contains(version) for each in LIMITS)
         assert [each for each in ("3.8", "3.9", "3.11", "3.13", "3.14") if refusal({tool: version}, each) is None]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
 from packaging.version import InvalidVersion
 
-from rebuilder.diagnose.case import FILE_NAME, Claim, DiagnosisInput, alike, claim, named, pairs_shown
+from rebuilder.diagnose.case import FILE_NAME, Claim, DiagnosisInput, about, alike, claim, pairs_shown
 from rebuilder.ecosystems.pypi.file_times import metadata_file
 from rebuilder.model.comparison import Difference, MemberChange
 from rebuilder.model.diagnosis import Cause, Certainty, EvidenceLine
@@ -44,12 +44,11 @@ def other_version(case: DiagnosisInput) -> Iterator[Claim]:
     )
     other = [each for pair in pairs if pair not in follow for each in pair]
     if other:
-        yield claim(
+        yield about(
             Cause.GENERATED_FILES,
             "Beside the version in their names, files that the build writes have other content.",
-            named(other),
-            members=[each.member for each in other],
-            certainty=Certainty.LIKELY,
+            other,
+            Certainty.LIKELY,
         )
 
 

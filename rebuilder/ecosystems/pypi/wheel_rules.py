@@ -13,6 +13,7 @@ from rebuilder.diagnose.case import (
     Claim,
     DiagnosisInput,
     Line,
+    about,
     alike,
     claim,
     listed,
@@ -180,12 +181,11 @@ def major_version(case: DiagnosisInput) -> Iterator[Claim]:
         return
     found = [each for each in case.having(MemberChange.ADDED, MemberChange.MISSING) if case.in_source(each.member)]
     if found:
-        yield claim(
+        yield about(
             Cause.INTERPRETER_VERSION,
             "The wheel is for Python 2 and was rebuilt with Python 3, for which the project packs other files.",
-            named(found),
-            members=[each.member for each in found],
-            certainty=Certainty.LIKELY,
+            found,
+            Certainty.LIKELY,
         )
 
 

@@ -12,8 +12,7 @@ from typing import Any
 from rebuilder.programs.archive.dangers import below_non_directories, implied_directories, plain_name
 from rebuilder.programs.archive.landing import names_meet
 from rebuilder.programs.archive.stream import CompressedStream, GzipHeader
-from rebuilder.programs.archive.tar import FULL_RECORD, Extension, TarArchive, TarMember
-from rebuilder.programs.archive.tar_headers import Number, TarHeader, Text
+from rebuilder.programs.archive.tar import FULL_RECORD, Extension, Number, TarArchive, TarHeader, TarMember, Text
 
 UMASK_BITS = 0o066
 _NO_NUMBER = Number(0, 0)

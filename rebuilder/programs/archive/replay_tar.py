@@ -16,8 +16,17 @@ from typing import Any, BinaryIO, NamedTuple
 from rebuilder.programs.archive.deflate_search import Deflate, DeflateSearch
 from rebuilder.programs.archive.limits import UnwritableError
 from rebuilder.programs.archive.stream import GzipHeader
-from rebuilder.programs.archive.tar import FULL_RECORD, RECORD, TarArchive, TarMember
-from rebuilder.programs.archive.tar_headers import BLOCK, Number, TarHeader, parse_header, written_number
+from rebuilder.programs.archive.tar import (
+    BLOCK,
+    FULL_RECORD,
+    RECORD,
+    Number,
+    TarArchive,
+    TarHeader,
+    TarMember,
+    parse_header,
+    written_number,
+)
 
 FIELDS: dict[str, tuple[str, ...]] = {
     "tar-times": ("mtime", "pax"),

@@ -11,8 +11,17 @@ from rebuilder.programs.archive.dangers import dangers
 from rebuilder.programs.archive.limits import CHUNK, MEMBER_BYTES, Budget, Stretch, UnreadableError, stretch
 from rebuilder.programs.archive.reading import Entry, Keep, Reading, Receive, decoded, shown
 from rebuilder.programs.archive.stream import CompressedInput, PlainInput
-from rebuilder.programs.archive.tar import FULL_RECORD, RECORD, Extension, TarArchive, TarMember
-from rebuilder.programs.archive.tar_headers import BLOCK, Number, TarHeader, parse_header
+from rebuilder.programs.archive.tar import (
+    BLOCK,
+    FULL_RECORD,
+    RECORD,
+    Extension,
+    Number,
+    TarArchive,
+    TarHeader,
+    TarMember,
+    parse_header,
+)
 
 _EXTENSION_BYTES = 1 << 20
 _KINDS = {b"0": "file", b"\0": "file", b"7": "file", b"1": "hardlink", b"2": "symlink"}
