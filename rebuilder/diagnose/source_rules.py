@@ -113,9 +113,19 @@ def _absent(case: DiagnosisInput, found: list[Difference]) -> Iterator[Claim]:
 def _may_be_stale(case: DiagnosisInput, missing: Difference) -> bool:
     """Whether it is a file beside others of its directory that the source has, packed by a tool that keeps files."""
     directory = missing.member.rpartition("/")[0]
-    if not case.from_archive or not directory or not case.tools.keys() & case.ecosystem.keeping:
+    if not case.from_archive or not case.tools.keys() & case.ecosystem.keeping:
         return False
+    if not directory:  # a module that lies in a package now
+        return any(path.endswith(f"/{missing.member}") for path in case.source_files)
     return any(f"/{path}".rpartition("/")[0].endswith(f"/{directory}") for path in case.source_files)
+
+
+def _same_in_source(case: DiagnosisInput, difference: Difference) -> bool:
+    """Whether the source archive has a file that may have become a published member, with that content."""
+    inspection = case.evidence.artifact_inspection
+    published = {each.name: each.sha256 for each in (inspection.members if inspection is not None else ())}
+    contents = {case.source_files[path] for path in case.in_source(difference.member)}
+    return published.get(difference.member) in contents
 
 
 def only_published(case: DiagnosisInput) -> Iterator[Claim]:
@@ -124,7 +134,7 @@ def only_published(case: DiagnosisInput) -> Iterator[Claim]:
     ends = _GENERATED + case.ecosystem.generated
     generated = [each for each in found if each.member.endswith(ends) and not case.in_source(each.member)]
     found = [each for each in found if each not in generated]
-    absent = [each for each in found if not case.from_archive or not case.in_source(each.member)]
+    absent = [each for each in found if not case.from_archive or not _same_in_source(case, each)]
     packed = [each for each in found if each not in absent]
     yield from _absent(case, absent)
     if packed:
@@ -168,14 +178,8 @@ def only_rebuilt(case: DiagnosisInput) -> Iterator[Claim]:
 def changed(case: DiagnosisInput) -> Iterator[Claim]:
     """Contents that differ: another version of a file of the source, or one that the build writes."""
     found = [each for each in case.having(MemberChange.CONTENT) if not case.describes(each.member)]
-    inspection = case.evidence.artifact_inspection
-    published = {each.name: each.sha256 for each in (inspection.members if inspection is not None else ())}
     copied = [each for each in found if case.from_archive and case.in_source(each.member)]
-    other = [
-        each
-        for each in copied
-        if published.get(each.member) not in {case.source_files[path] for path in case.in_source(each.member)}
-    ]
+    other = [each for each in copied if not _same_in_source(case, each)]
     if other:
         yield claim(
             Cause.CHANGED_SOURCE_FILES,

@@ -43,6 +43,7 @@ class Cause(StrEnum):
     MISSING_REQUIREMENT = "missing-requirement"
     NETWORK_WANTED = "network-wanted"
     RESOURCE_LIMIT = "resource-limit"
+    INCOMPLETE_SOURCE = "incomplete-source"
     SOURCE_UNAVAILABLE = "source-unavailable"
     UNPUBLISHED_TOOL = "unpublished-tool"
     NO_UPLOAD_TIME = "no-upload-time"
@@ -311,6 +312,10 @@ _WORDS = {
     Cause.RESOURCE_LIMIT: (
         "The build reached one of our limits.",
         "Higher limits.",
+    ),
+    Cause.INCOMPLETE_SOURCE: (
+        "The source archive lacks something that building it needs.",
+        "Put it into the source archive, and build the published file from that archive.",
     ),
     Cause.SOURCE_UNAVAILABLE: (
         "What it was built from cannot be had.",

@@ -62,6 +62,13 @@ def top_directory(source: Inspection) -> str:
     return tops.pop() if len(tops) == 1 and not files_at_top else ""
 
 
+def has_build_script(source: Inspection) -> bool:
+    """Whether anything at the top of a source archive says how it is built."""
+    top = top_directory(source)
+    scripts = {posixpath.join(top, name) for name in ("pyproject.toml", "setup.py", "setup.cfg")}
+    return any(normal_path(member.name) in scripts for member in source.members)
+
+
 def source_text(source: Inspection, name: str) -> str | None:
     """Text of a file at the top of the project; None when there is none."""
     top = top_directory(source)

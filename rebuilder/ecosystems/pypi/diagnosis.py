@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from rebuilder.diagnose.case import EcosystemRules
-from rebuilder.ecosystems.pypi import failure_rules, version_rules, wheel_rules
+from rebuilder.ecosystems.pypi import failure_rules, packing_rules, version_rules, wheel_rules
 from rebuilder.ecosystems.pypi.file_times import INFO
 from rebuilder.model.diagnosis import Cause
 
@@ -28,6 +28,11 @@ RULES = EcosystemRules(
         "generator": wheel_rules.generator,
         "record": wheel_rules.record,
         "tags": wheel_rules.tags,
+        "compiled": packing_rules.compiled,
+        "other-case": packing_rules.other_case,
+        "namespace-files": packing_rules.namespace_files,
+        "licences": packing_rules.licences,
+        "configured": packing_rules.configured,
         "interpreter": wheel_rules.interpreter,
         "major-version": wheel_rules.major_version,
         "top-level": wheel_rules.top_level,
@@ -48,7 +53,13 @@ RULES = EcosystemRules(
             "the source archive, as python -m build does."
         ),
         Cause.MISSING_INTERPRETER: "A build environment with an older Python, see interpreters in the settings.",
-        Cause.MISSING_REQUIREMENT: "List it in build-system.requires of pyproject.toml.",
+        Cause.MISSING_REQUIREMENT: (
+            "List it in build-system.requires of pyproject.toml; if it is a file of the project itself, name it in "
+            "MANIFEST.in."
+        ),
+        Cause.INCOMPLETE_SOURCE: (
+            "Name it in MANIFEST.in, and build the published file from the source archive, as python -m build does."
+        ),
     },
     consequences=wheel_rules.consequences,
     hints=failure_rules.hints,

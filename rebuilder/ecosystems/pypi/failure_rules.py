@@ -23,6 +23,12 @@ _TOO_NEW = re.compile(
     r"|module 'collections' has no attribute|has no attribute 'ImpImporter'|has no attribute 'SafeConfigParser'"
     r"|has no attribute '(?:getargspec|find_module|readfp|coroutine|SourceFileLoader\.load_module)'"
     r"|[Rr]equires Python '?[<>=!~]|invalid mode: 'rU'|requires a different Python"
+    r"|module 'importlib\._bootstrap' has no attribute"
+)
+_PYTHON_2 = re.compile(r"print [\w.\"'%]+(?: %.*|[(\[].*)?|except [\w., ()]+, \w+:|raise \w+, .+")
+"""Whole lines of code, which a traceback shows."""
+_ABSENT_FILE = re.compile(
+    r"FileNotFoundError: \[Errno 2\] No such file or directory: '(?:/build/src/)?([^'/]+(?:/[^']+)*)'"
 )
 _COMPILER_ABSENT = re.compile(
     r"command '[^']*(?:gcc|cc|clang|g\+\+|cl\.exe|rustc|cargo)[^']*' failed|Unable to find vcvarsall"
@@ -48,6 +54,11 @@ def hints(line: str) -> Iterator[tuple[Cause, str]]:
             yield Cause.MISSING_INTERPRETER, f"{wanted}: the build needs an older Python."
         else:
             yield Cause.MISSING_REQUIREMENT, f"The build wants the module {top}, which is not installed."
+    absent = _ABSENT_FILE.search(line)
+    if absent is not None and not _COMPILER_ABSENT.search(line):
+        yield Cause.INCOMPLETE_SOURCE, f"The build reads {absent[1][:200]}, which the source archive has not got."
+    if _PYTHON_2.fullmatch(line):
+        yield Cause.MISSING_INTERPRETER, "The build is written for Python 2, and was tried with Python 3."
     if _TOO_NEW.search(line):
         yield Cause.MISSING_INTERPRETER, "The build does not work with the Python it was tried with."
     if _COMPILER_ABSENT.search(line):

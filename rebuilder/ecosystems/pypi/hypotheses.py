@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from rebuilder.ecosystems.pypi.archives import inspect, source_text, top_directory
+from rebuilder.ecosystems.pypi.archives import has_build_script, inspect, source_text, top_directory
 from rebuilder.ecosystems.pypi.build_environment import parameters, resolve_requirements
 from rebuilder.ecosystems.pypi.build_inputs import REQUIREMENTS, BuildInputs, chosen_tools
 from rebuilder.ecosystems.pypi.candidates import Marks, candidates, with_what
@@ -127,6 +127,13 @@ def _case(evidence: Evidence) -> WheelEvidence:
             Verdict.UNSUPPORTED,
             f"The wheel was packed by {builder}, which builds from a workspace of its own: no Python build backend "
             "makes this wheel from the source archive.",
+        )
+    if not has_build_script(source):
+        raise NotRebuildable(
+            Verdict.INPUTS_MISSING,
+            f"The source archive {evidence.source_file.filename} has neither pyproject.toml nor setup.py nor "
+            "setup.cfg: nothing in it says how the wheel is built.",
+            Cause.INCOMPLETE_SOURCE,
         )
     artifact = evidence.artifact
     tools = tools_used(
