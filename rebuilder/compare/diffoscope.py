@@ -127,7 +127,7 @@ def definition(toolchain: BuildEnvironment, published: Sha256, rebuilt: Sha256, 
     return BuildDefinition(
         build_type=BUILD_TYPE,
         purl="pkg:generic/diffoscope",
-        filename=filename,
+        targets=(filename,),
         inputs=inputs,
         toolchain=EnvironmentRef(name=toolchain.name, sha256=toolchain.sha256),
         commands=(("/bin/sh", "-c", _SCRIPT, "diffoscope", *_options(), *(each.path for each in inputs)),),

@@ -58,7 +58,7 @@ class Finisher:
         comparison = attempt.comparison
         if comparison is None or comparison.level is not Level.EQUIVALENT:
             return attempt
-        filename = attempt.hypothesis.definition.filename
+        filename = attempt.hypothesis.target
         try:
             record, problem = self._recorded(comparison, filename)
             if record is None:
@@ -113,7 +113,7 @@ def finishing_definition(
     return BuildDefinition(
         build_type=BUILD_TYPE,
         purl="pkg:generic/rebuilder-finishing",
-        filename=filename,
+        targets=(filename,),
         inputs=(program, archive, document),
         toolchain=toolchain,
         commands=((*command, "--out", f"/out/{name}"),),

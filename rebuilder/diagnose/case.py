@@ -116,15 +116,15 @@ class DiagnosisInput:
     @property
     def disagreement(self) -> Comparison | None:
         """How a repeat of that attempt differs from it; None when there is no repeat, or it does not."""
-        definition = self.definition
+        attempt = self.attempt
         return next(
             (
                 each.disagreement
                 for each in self.attempts
                 if each.repeat
                 and each.disagreement is not None
-                and definition is not None
-                and each.hypothesis.definition.digest == definition.digest
+                and attempt is not None
+                and each.hypothesis.same(attempt.hypothesis)
             ),
             None,
         )

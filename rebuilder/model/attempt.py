@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from rebuilder.model.comparison import Comparison, Level
 from rebuilder.model.definition import BuildDefinition
@@ -126,11 +126,29 @@ class Hypothesis(Value):
     """Short and stable, such as ``source-date-epoch``."""
     sentence: str
     definition: BuildDefinition
+    filename: str | None = None
+    """Which of several targets of the definition this is about; None: its only one."""
     replayed: tuple[Replayed, ...] = ()
     """What was read from the published file and goes into the build; empty in reports from before this was listed."""
     lacks: Obstacle | None = None
     """What the file was built with that cannot be had, so that something stands in for it here: this is the verdict,
     unless the file comes out all the same."""
+
+    @model_validator(mode="after")
+    def _about_one_target(self) -> Self:
+        targets = self.definition.targets
+        if self.filename not in (targets if len(targets) > 1 else (None, *targets)):
+            raise ValueError("it is about none of the targets of its definition")
+        return self
+
+    @property
+    def target(self) -> str:
+        """File name of what it is to give."""
+        return self.filename if self.filename is not None else self.definition.targets[0]
+
+    def same(self, other: Hypothesis) -> bool:
+        """Whether another one is the same definition for the same target."""
+        return self.target == other.target and self.definition.digest == other.definition.digest
 
 
 class Finishing(Value):
@@ -217,16 +235,15 @@ class History:
     not_tried: tuple[NotTried, ...] = ()
 
     def of(self, hypothesis: Hypothesis) -> Attempt:
-        """The attempt made of a hypothesis; two with the same definition are the same.
+        """The attempt made of a hypothesis; two with the same definition and target are the same.
 
         Raises:
             CannotBeTriedError: it is recorded that it could not be tried.
         """
-        digest = hypothesis.definition.digest
         for attempt in self.attempts:
-            if not attempt.repeat and attempt.hypothesis.definition.digest == digest:
+            if not attempt.repeat and attempt.hypothesis.same(hypothesis):
                 return attempt
-        if any(each.hypothesis.definition.digest == digest for each in self.not_tried):
+        if any(each.hypothesis.same(hypothesis) for each in self.not_tried):
             raise CannotBeTriedError(hypothesis.name)
         raise _NextHypothesis(hypothesis)
 

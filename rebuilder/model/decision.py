@@ -71,7 +71,7 @@ def decide(attempts: tuple[Attempt, ...], obstacle: Obstacle | None, among: Sequ
 
 def towards(attempts: Sequence[Attempt], filename: str) -> list[int]:
     """Indexes of the attempts that were to rebuild ``filename``."""
-    return [index for index, each in enumerate(attempts) if each.hypothesis.definition.filename == filename]
+    return [index for index, each in enumerate(attempts) if each.hypothesis.target == filename]
 
 
 def _distance(attempt: Attempt) -> int:
@@ -81,11 +81,10 @@ def _distance(attempt: Attempt) -> int:
 
 def _repeats(attempts: tuple[Attempt, ...], best: Attempt) -> list[Attempt]:
     """Repeats of the best attempt that left something, the least like it first."""
-    digest = best.hypothesis.definition.digest
     found = [
         each
         for each in attempts
-        if each.repeat and each.agreement is not None and each.hypothesis.definition.digest == digest
+        if each.repeat and each.agreement is not None and each.hypothesis.same(best.hypothesis)
     ]
     order = (Level.DIFFERENT, Level.EQUIVALENT, Level.IDENTICAL)
     return sorted(found, key=lambda each: order.index(each.agreement or Level.IDENTICAL))
@@ -148,7 +147,7 @@ def _confirmed(attempt: Attempt) -> str:
 def _differs(attempt: Attempt) -> str:
     comparison, rebuilt = attempt.comparison, attempt.rebuilt
     name = None
-    if rebuilt is not None and rebuilt.filename != attempt.hypothesis.definition.filename:
+    if rebuilt is not None and rebuilt.filename != attempt.hypothesis.target:
         name = f"The rebuilt file has another name ({rebuilt.filename})"
     if comparison is None or comparison.problem:
         problem = (comparison.problem if comparison else None) or "The files differ."

@@ -9,7 +9,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
 
 from rebuilder.model.evidence import Source
 from rebuilder.model.value import Sha256, Sha256Field, Value, canonical_json, sha256_hex
@@ -74,8 +76,8 @@ class BuildDefinition(Value):
     build_type: str
     """A URI that names how ``commands`` came about, documented under ``docs/predicates/``."""
     purl: str
-    filename: str
-    """File name of the artifact this is to rebuild; for other runs, of what they look at."""
+    targets: Annotated[tuple[str, ...], Field(min_length=1)]
+    """File names of the artifacts this is to rebuild; for other runs, of what they look at."""
     source: Source | None = None
     inputs: tuple[Input, ...] = ()
     toolchain: EnvironmentRef
@@ -99,6 +101,21 @@ class BuildDefinition(Value):
     sandbox: str = "bubblewrap"
     limits: Limits = Limits()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_one_file(cls, document: Any) -> Any:
+        """Documents from before there could be several targets have a ``filename``."""
+        if isinstance(document, dict) and "filename" in document and "targets" not in document:
+            kept = {name: content for name, content in document.items() if name != "filename"}
+            return kept | {"targets": [document["filename"]]}
+        return document
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> Self:
+        if len(set(self.targets)) < len(self.targets):
+            raise ValueError("it names a target twice")
+        return self
+
     @property
     def ecosystem(self) -> str:
         """The type of :attr:`purl`."""
@@ -111,7 +128,7 @@ class BuildDefinition(Value):
             "buildType": self.build_type,
             "externalParameters": {
                 "purl": self.purl,
-                "filename": self.filename,
+                **({"filename": self.targets[0]} if len(self.targets) == 1 else {"filenames": list(self.targets)}),
                 **({"source": self.source.document()} if self.source else {}),
             },
             "internalParameters": {
@@ -151,15 +168,17 @@ class BuildDefinition(Value):
         """Read back what :attr:`slsa` wrote.
 
         Raises:
-            pydantic.ValidationError, KeyError, TypeError: when the document has another shape.
+            ValueError, KeyError, TypeError: when the document has another shape.
         """
         outer, inner = document["externalParameters"], document["internalParameters"]
+        if "filenames" in outer and ("filename" in outer or len(outer["filenames"]) < 2):
+            raise ValueError("A definition has one “filename”, or several “filenames”.")
         environment, *inputs = document["resolvedDependencies"]
         return cls.model_validate(
             {
                 "build_type": document["buildType"],
                 "purl": outer["purl"],
-                "filename": outer["filename"],
+                "targets": outer["filenames"] if "filenames" in outer else [outer["filename"]],
                 "source": outer.get("source"),
                 "toolchain": {"name": environment["name"], "sha256": environment["digest"]["dirTree"]},
                 "inputs": [_input(each) for each in inputs],

@@ -151,7 +151,7 @@ class SandboxPrograms:
         definition = BuildDefinition(
             build_type=BUILD_TYPE,
             purl="pkg:generic/rebuilder-programs",
-            filename=inputs[0].name if inputs else program,
+            targets=(inputs[0].name if inputs else program,),
             inputs=(programs, *inputs),
             toolchain=EnvironmentRef(name=environment.name, sha256=environment.sha256),
             commands=(("python3", "-I", programs.path, program, *arguments, "--result", f"/out/{RESULT}"),),

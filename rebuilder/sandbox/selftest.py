@@ -59,7 +59,7 @@ def _definition(sources: dict[str, Path]) -> BuildDefinition:
     return BuildDefinition(
         build_type="tag:rebuilder,2026:trial/v1",
         purl="pkg:generic/trial",
-        filename="none",
+        targets=("none",),
         inputs=tuple(Input(role=Role.BUILD_TOOL, name=path, sha256=_NO_DIGEST, path=path) for path in sources),
         toolchain=EnvironmentRef(name="trial", sha256=_NO_DIGEST),
         commands=(("true",),),

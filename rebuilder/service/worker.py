@@ -160,7 +160,7 @@ class Worker:
             return
         artifact = evidence.artifact
         before = parts.ledger.signed_report(artifact.sha256, artifact.filename)
-        verification = self._coordinator.begin(evidence, order=order)
+        verification = self._coordinator.begin(evidence, order=order, asked=lease.task.created)
         with self._lock:
             self._number = verification.number
         with bound(verification=verification.number):

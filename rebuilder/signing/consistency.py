@@ -29,7 +29,7 @@ def check_report(report: Report) -> None:
     if report.evidence.source_file is not None:
         targets.setdefault(report.evidence.source_file.filename, report.evidence.source_file.sha256)
     for number, attempt in enumerate(report.attempts, 1):
-        problem = _problem(attempt, targets.get(attempt.hypothesis.definition.filename))
+        problem = _problem(attempt, targets.get(attempt.hypothesis.target))
         if problem:
             raise _refusal(report, f"its attempt {number} {problem}")
     if report.trail is not None and (problem := _trail_problem(report, report.trail, targets)):
@@ -53,6 +53,8 @@ def _problem(attempt: Attempt, published: str | None) -> str | None:
         return None
     if rebuilt is None or attempt.run.outcome is not Outcome.COMPLETED or rebuilt not in attempt.run.outputs:
         return "compares a file that its run did not leave"
+    if rebuilt.filename != attempt.hypothesis.target and rebuilt.filename in attempt.hypothesis.definition.targets:
+        return "compares another target of its definition"
     if (comparison.published_sha256, comparison.rebuilt_sha256) != (published, rebuilt.sha256):
         return "compares other bytes than the published and the rebuilt file"
     return _level_problem(comparison) or _finishing_problem(attempt) or _told_problem(attempt, published)
@@ -67,8 +69,8 @@ def _trail_problem(report: Report, trail: SourceTrail, targets: dict[str, str]) 
         for index in step.attempts:
             if not 0 <= index < len(report.attempts):
                 return f"its step {step.name} counts an attempt that was not made"
-            definition = report.attempts[index].hypothesis.definition
-            ends = source_id(definition.source), f"sha256:{targets[definition.filename]}"
+            hypothesis = report.attempts[index].hypothesis
+            ends = source_id(hypothesis.definition.source), f"sha256:{targets[hypothesis.target]}"
             if ends != (step.start, step.end):
                 return f"its step {step.name} counts an attempt at another step"
         if step.attempts:

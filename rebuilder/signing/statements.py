@@ -208,6 +208,8 @@ def _attempt(attempt: Attempt) -> Document:
         "outcome": run.outcome.value,
         "log": {"digest": {"sha256": run.log_sha256}},
     }
+    if attempt.shared:
+        document["shared"] = True
     if run.limit is not None:
         document["limit"] = run.limit.value
     if run.exit_code is not None:

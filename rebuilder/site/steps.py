@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rebuilder.ecosystems.registry import conventions
-from rebuilder.model.definition import BuildDefinition
+from rebuilder.model.attempt import Hypothesis
 from rebuilder.model.evidence import SourceKind
 
 _SOURCES = {
@@ -19,10 +19,11 @@ def edge_words(name: str, ecosystem: str) -> str:
     return f"{start.capitalize()} → {end}"
 
 
-def step_words(definition: BuildDefinition) -> str:
+def step_words(hypothesis: Hypothesis) -> str:
     """The step one build belongs to, by where it starts and what it is to give."""
+    definition = hypothesis.definition
     start = _SOURCES[definition.source.kind] if definition.source else "No source"
-    return f"{start} → {target_words(definition.filename, definition.ecosystem)}"
+    return f"{start} → {target_words(hypothesis.target, definition.ecosystem)}"
 
 
 def target_words(filename: str, ecosystem: str) -> str:

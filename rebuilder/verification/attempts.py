@@ -140,12 +140,12 @@ class AttemptRunner:
     def refusal(self, hypothesis: Hypothesis) -> str | None:
         """Why a definition is not run, as a sentence: it would let the published file say what is built."""
         definition = hypothesis.definition
-        if any(each.sha256 == self._targets[definition.filename] for each in definition.inputs):
-            return f"The build of {definition.filename} would need that very file: what sees it can copy it."
+        if any(each.sha256 == self._targets[hypothesis.target] for each in definition.inputs):
+            return f"The build of {hypothesis.target} would need that very file: what sees it can copy it."
         retired = retired_input(definition)
         if retired is not None:
             return f"The definition gives the build {retired} of the published file, which can say what to build."
-        if len(towards(self._attempts, definition.filename)) >= MOST_HYPOTHESES:
+        if len(towards(self._attempts, hypothesis.target)) >= MOST_HYPOTHESES:
             return f"{MOST_HYPOTHESES} definitions were tried, and more may not be: which of them fits says something."
         return too_much(hypothesis.replayed)
 
@@ -160,15 +160,14 @@ class AttemptRunner:
         first = self._attempts[index]
         if first.rebuilt is None or first.comparison is None:
             return
-        digest = first.hypothesis.definition.digest
-        if not any(each.repeat and each.hypothesis.definition.digest == digest for each in self._attempts):
+        if not any(each.repeat and each.hypothesis.same(first.hypothesis) for each in self._attempts):
             second = None
             with self.experiments.trying("The build that differs could not be made once more"):
                 second = self._repeated(first.hypothesis, first.rebuilt)
             if second is not None:
                 self._keep(second)
         self._stopwatch.stage(Stage.DIFFOSCOPE)
-        target = first.hypothesis.definition.filename
+        target = first.hypothesis.target
         with self.experiments.trying("diffoscope could not explain the difference"):
             found = self._diffoscope.report(self._targets[target], first.rebuilt.sha256, target)
             comparison = first.comparison.replace(diffoscope=found)
@@ -190,12 +189,12 @@ class AttemptRunner:
 
     def _made(self, hypothesis: Hypothesis, *, repeat: bool = False) -> Attempt:
         self._stopwatch.stage(Stage.BUILD, hypothesis.name + (", once more" if repeat else ""))
-        target = hypothesis.definition.filename
+        target = hypothesis.target
         run = None if repeat else self._earlier(hypothesis.definition)
         shared = run is not None
         if run is None:
             run = self._run(hypothesis.definition)
-        rebuilt = product(run.outputs, target) if run.outcome is Outcome.COMPLETED else None
+        rebuilt = product(run, hypothesis)
         if rebuilt is None:
             return Attempt(hypothesis=hypothesis, run=run, repeat=repeat, shared=shared)
         self._stopwatch.stage(Stage.COMPARE)
@@ -211,11 +210,15 @@ def retired_input(definition: BuildDefinition) -> str | None:
     return next((words for each in definition.inputs if (words := _RETIRED.get(each.path))), None)
 
 
-def product(outputs: tuple[Output, ...], filename: str) -> Output | None:
-    """The output to compare: the one of the published name, else the only one of that type."""
-    same_name = [each for each in outputs if each.filename == filename]
+def product(run: Run, hypothesis: Hypothesis) -> Output | None:
+    """The output to compare: the one of the published name, else the only one of that type that is no other target."""
+    filename = hypothesis.target
+    if run.outcome is not Outcome.COMPLETED:
+        return None
+    others = set(hypothesis.definition.targets) - {filename}
+    same_name = [each for each in run.outputs if each.filename == filename]
     suffix = filename.rsplit(".", 1)[-1]
-    same_type = [each for each in outputs if each.filename.endswith("." + suffix)]
+    same_type = [each for each in run.outputs if each.filename.endswith("." + suffix) and each.filename not in others]
     if same_name:
         return same_name[0]
     return same_type[0] if len(same_type) == 1 else None

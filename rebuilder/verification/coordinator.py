@@ -75,13 +75,20 @@ class Verification:
     order: Order | None
     """Of the queue; None: it was asked for directly."""
     tier: Tier
+    asked: datetime
+    """When it was asked for."""
 
-    @property
-    def share_since(self) -> datetime | None:
-        """A definition that was run to its end after this moment is not run again; None: all are run."""
+    def share_since(self, definition: BuildDefinition) -> datetime | None:
+        """A definition that was run to its end after this moment is not run again; None: it is.
+
+        One with several targets is run once for all that were asked for together.
+        """
         order = self.order
-        shared = order is not None and order.reason in _SHARED and order.check is Check.VERIFY
-        return self.started - _LATELY if shared else None
+        if order is not None and order.check is not Check.VERIFY:
+            return None
+        if order is not None and order.reason in _SHARED:
+            return self.started - _LATELY
+        return self.asked if len(definition.targets) > 1 else None
 
 
 @dataclass(frozen=True)
@@ -127,12 +134,14 @@ class Coordinator:
             UsageError: the subject does not exist.
             RebuilderError: the registry or the store failed before any artifact was known.
         """
-        watch = self.parts.stopwatch
+        watch, asked = self.parts.stopwatch, self.parts.clock.now()
         for evidence in self.evidence(subject):
             if subject.local_sha256 is not None and subject.local_sha256 != evidence.artifact.sha256:
                 yield self._foreign(evidence.artifact, subject.local_sha256, signer)
             else:
-                yield self._verified(evidence, signer, tier)
+                verification = self.begin(evidence, tier=tier, asked=asked)
+                asked = min(asked, verification.started)  # of one that is gone on with, as are those of its files
+                yield self._verified(verification, signer)
             watch.begin(subject.asked)
 
     def evidence(self, subject: Subject) -> list[Evidence]:
@@ -147,13 +156,21 @@ class Coordinator:
         watch.stage(Stage.FETCH, subject.asked)
         return self.parts.ecosystems[subject.ecosystem].evidence(subject)
 
-    def begin(self, evidence: Evidence, *, order: Order | None = None, tier: Tier = Tier.FULL) -> Verification:
+    def begin(
+        self,
+        evidence: Evidence,
+        *,
+        order: Order | None = None,
+        tier: Tier = Tier.FULL,
+        asked: datetime | None = None,
+    ) -> Verification:
         """Pin the artifact and begin its verification, or go on with one whose process went away.
 
         Args:
             evidence: Of one artifact.
             order: The order of the queue that asks for it, if one does.
             tier: How thoroughly; an order says so itself.
+            asked: When it was asked for; None: now.
 
         Raises:
             StoreError: the journal cannot be written.
@@ -166,7 +183,7 @@ class Coordinator:
             History(),
         )
         tier = tier if order is None else order.tier
-        return Verification(evidence, number, started, alarms, history, order, tier)
+        return Verification(evidence, number, started, alarms, history, order, tier, asked or now)
 
     def examine(self, verification: Verification, before: SignedReport | None = None) -> Report:
         """Try what the evidence suggests, or what confirmed the artifact before, and decide; nothing is signed.
@@ -186,9 +203,8 @@ class Coordinator:
             with_fresh_environments(self.parts, before.report)
         return self._examined(verification)
 
-    def _verified(self, evidence: Evidence, signer: Signer, tier: Tier) -> Verified:
-        parts, artifact = self.parts, evidence.artifact
-        verification = self.begin(evidence, tier=tier)
+    def _verified(self, verification: Verification, signer: Signer) -> Verified:
+        parts, artifact, tier = self.parts, verification.evidence.artifact, verification.tier
         number = verification.number
         try:
             report = self.examine(verification)
@@ -232,7 +248,7 @@ class Coordinator:
         history, published = journal.recorded(number), targets(evidence)
         for attempt in history.attempts:
             comparison = attempt.comparison
-            expected = published.get(attempt.hypothesis.definition.filename)
+            expected = published.get(attempt.hypothesis.target)
             if expected is None or (comparison is not None and comparison.published_sha256 != expected):
                 break
             if not self._kept(attempt.run):
@@ -256,12 +272,13 @@ class Coordinator:
             stopwatch=parts.stopwatch,
             record=partial(_record, parts.journal, verification.number),
             history=verification.history,
-            earlier=partial(self._earlier, verification.share_since),
+            earlier=partial(self._earlier, verification),
             finish=parts.finisher.finished,
         )
 
-    def _earlier(self, since: datetime | None, definition: BuildDefinition) -> Run | None:
-        """The run of the same definition after ``since``, if all that it left is still here."""
+    def _earlier(self, verification: Verification, definition: BuildDefinition) -> Run | None:
+        """A run of the same definition that stands for one of its own, if all that it left is still here."""
+        since = verification.share_since(definition)
         run = self.parts.journal.earlier_run(definition.digest, since) if since is not None else None
         return run if run is not None and self._kept(run) else None
 

@@ -60,7 +60,7 @@ def vary(parts: Parts, attempt: Attempt) -> Variation | None:
             :meth:`rebuilder.verification.variation.VariationRunner.vary`.
     """
     parts.stopwatch.stage(Stage.BUILD, "with one thing changed at a time")
-    return VariationRunner(parts.run, parts.comparer).vary(attempt.hypothesis.definition)
+    return VariationRunner(parts.run, parts.comparer).vary(attempt.hypothesis)
 
 
 def diagnosed(parts: Parts, case: DiagnosisInput) -> Diagnosis | None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from rebuilder.compare.comparer import Comparer
 from rebuilder.errors import SandboxFaultError, SandboxUnavailableError, UsageError
-from rebuilder.model.attempt import Outcome, Output, Run
+from rebuilder.model.attempt import Hypothesis, Outcome, Output, Run
 from rebuilder.model.comparison import (
     ChangedLine,
     Comparison,
@@ -162,14 +162,14 @@ class VariationRunner:
         self._most = most_seconds
         self._spent = 0.0
 
-    def vary(self, definition: BuildDefinition, factors: Sequence[Factor] = tuple(Factor)) -> Variation | None:
+    def vary(self, hypothesis: Hypothesis, factors: Sequence[Factor] = tuple(Factor)) -> Variation | None:
         """Build it twice as it is, then with each factor changed; None when it gives nothing as it is.
 
         Raises:
             BuildEnvironmentError, StoreError, SandboxFaultError: see :class:`rebuilder.sandbox.protocol.Runner`.
             SandboxUnavailableError: the definition cannot be run here as it is.
         """
-        self._spent = 0.0
+        self._spent, self._hypothesis, definition = 0.0, hypothesis, hypothesis.definition
         first, second = self._made(definition), self._made(definition)
         if first.output is None or second.output is None:
             return None
@@ -238,8 +238,7 @@ class VariationRunner:
     def _made(self, definition: BuildDefinition) -> _Result:
         run = self._run(definition)
         self._spent += run.wall_seconds
-        output = product(run.outputs, definition.filename) if run.outcome is Outcome.COMPLETED else None
-        return _Result(definition, run, output)
+        return _Result(definition, run, product(run, self._hypothesis))
 
     def _compared(self, first: Output, second: Output) -> Comparison | None:
         """How two results differ; None when they do not."""

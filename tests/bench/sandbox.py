@@ -31,7 +31,7 @@ def sandbox_overhead(work: Path, environments: Path, *, runs: int) -> Overhead:
     definition = BuildDefinition(
         build_type="tag:rebuilder,2026:bench",
         purl="pkg:generic/bench",
-        filename="none",
+        targets=("none",),
         toolchain=EnvironmentRef(name=environment.name, sha256=environment.sha256),
         commands=(("/usr/bin/true",),),
         environment={"PATH": "/usr/bin"},

@@ -189,6 +189,6 @@ def attempt(hypothesis: Hypothesis, level: Level | None, limit: Limit | None = N
     if level is None:
         outcome = Outcome.TIMED_OUT if limit else Outcome.BUILD_FAILED
         return Attempt(hypothesis=hypothesis, run=run(outcome, limit=limit))
-    rebuilt = Output(filename=hypothesis.definition.filename, sha256=Sha256("cd" * 32), size=1)
+    rebuilt = Output(filename=hypothesis.target, sha256=Sha256("cd" * 32), size=1)
     comparison = Comparison(level=level, published_sha256=Sha256("ab" * 32), rebuilt_sha256=rebuilt.sha256)
     return Attempt(hypothesis=hypothesis, run=run(), rebuilt=rebuilt, comparison=comparison)

@@ -96,7 +96,7 @@ class Toy(Ecosystem):
             definition=BuildDefinition(
                 build_type="urn:example:toy",
                 purl=evidence.artifact.purl,
-                filename=evidence.artifact.filename,
+                targets=(evidence.artifact.filename,),
                 source=evidence.source,
                 inputs=(Input(role=Role.SOURCE, name="whisper", sha256=sha256, path="/inputs/whisper"),),
                 toolchain=EnvironmentRef.model_validate({"name": ENVIRONMENT, "sha256": self._environment}),

@@ -95,7 +95,7 @@ def test_it_is_run_again_elsewhere(archive: Archive, tmp_path: Path) -> None:
     definition = BuildDefinition(
         build_type="tag:rebuilder,2026:test/v1",
         purl="pkg:generic/tiny@1",
-        filename="made",
+        targets=("made",),
         inputs=(),
         toolchain=EnvironmentRef(name=environment.name, sha256=environment.sha256),
         commands=(("/bin/sh", "-c", "cat /etc/tiny >/out/made"),),

@@ -59,7 +59,7 @@ class Harness:
             BuildDefinition(
                 build_type="urn:example:build",
                 purl="pkg:pypi/x@1",
-                filename="x-1-py3-none-any.whl",
+                targets=("x-1-py3-none-any.whl",),
                 inputs=(program, self.source),
                 toolchain=EnvironmentRef(name=toolchain, sha256=self.environments.get(toolchain).sha256),
                 commands=(

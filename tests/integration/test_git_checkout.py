@@ -70,7 +70,7 @@ class Harness:
             BuildDefinition(
                 build_type="urn:example:build",
                 purl="pkg:pypi/x@1.2",
-                filename="x-1.2.tar.gz",
+                targets=("x-1.2.tar.gz",),
                 inputs=(program, *files),
                 toolchain=self._environment,
                 commands=(checkout, *commands),

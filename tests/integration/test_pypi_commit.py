@@ -80,9 +80,9 @@ def test_source_archive_first_then_the_wheel() -> None:
     sdist, wheel = release()
     hypotheses = from_commit(surroundings.pypi, evidence(surroundings, sdist, wheel), origin, tree)
     first = hypotheses.first()
-    assert ("sdist-from-commit-commit-times", sdist.filename) == (first.name, first.definition.filename)
+    assert ("sdist-from-commit-commit-times", sdist.filename) == (first.name, first.target)
     second = hypotheses.after(attempt(first, Level.IDENTICAL))
-    assert ("wheel-from-commit-commit-times", wheel.filename) == (second.name, second.definition.filename)
+    assert ("wheel-from-commit-commit-times", wheel.filename) == (second.name, second.target)
     assert hypotheses.end(attempt(second, Level.EQUIVALENT)) is None
 
 
@@ -158,7 +158,7 @@ def test_trouble_with_one_step_leaves_the_other() -> None:
         origin, tree = committed(surroundings)
         hypotheses = from_commit(surroundings.pypi, evidence(surroundings, *release()), origin, tree)
         hypothesis = hypotheses.first()
-        while hypothesis.definition.filename.endswith(".tar.gz"):
+        while hypothesis.target.endswith(".tar.gz"):
             hypothesis = hypotheses.after(attempt(hypothesis, level, limit))
         assert hypothesis.name.startswith("wheel-from-commit")
 
@@ -235,7 +235,7 @@ def test_source_archive_alone() -> None:
     assert found.obstacle.verdict is Verdict.UNSUPPORTED
     hypotheses = from_commit(surroundings.pypi, found, origin, tree)
     first = hypotheses.first()
-    assert sdist.filename == first.definition.filename
+    assert sdist.filename == first.target
     assert hypotheses.end(attempt(first, Level.IDENTICAL)) is None
 
 
@@ -379,7 +379,7 @@ def test_attested_commit_to_source_archive_and_wheel_bit_for_bit(
     hypotheses = from_commit(pypi, found, origin, tree)
     hypothesis: Hypothesis | None = hypotheses.first()
     while hypothesis is not None:
-        name = hypothesis.definition.filename
+        name = hypothesis.target
         run = real.run(hypothesis.definition)
         assert [name] == [each.filename for each in run.outputs], real.blobs.read(run.log_sha256).decode()
         comparison = comparer.compare(published[name], run.outputs[0].sha256, name, name)

@@ -118,7 +118,7 @@ def test_definition_says_everything() -> None:
     assert requirements == f"minibackend==1.0 --hash=sha256:{backend.sha256}\n"
     assert ("pkg:pypi/idna@3.10", wheel.filename, "trixie", "0022") == (
         definition.purl,
-        definition.filename,
+        definition.targets[0],
         definition.toolchain.name,
         definition.umask,
     )

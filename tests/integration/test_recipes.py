@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import re
 import tarfile
 from collections.abc import Iterator
@@ -108,6 +109,11 @@ def test_targets_of_one_recipe(server: Registry, installation: RecipeInstallatio
     verdicts = {line["subject"]["filename"]: line["verdict"] for line in answer.lines}
     assert {"hello.1": "reproduced", "hello.txt": "reproduced", "hello.tar.gz": "reproduced"} == verdicts, answer.words
     assert 0 == answer.code
+    reports = [json.loads(Path(each["report"]).with_name("report.json").read_bytes()) for each in answer.lines]
+    assert [1, 1, 1] == [len(each["attempts"]) for each in reports]
+    assert [False, True, True] == [each["attempts"][0]["shared"] for each in reports], "it is built once"
+    assert 1 == len({each["attempts"][0]["run"]["started"] for each in reports})
+    assert 1 == len({line["definition"] for line in answer.lines})
     assert len(targets) == len(answer.lines)
     for line in answer.lines:
         assert "pkg:generic/hello@1.0" == line["subject"]["purl"]
@@ -125,6 +131,17 @@ def test_other_content_differs(server: Registry, installation: RecipeInstallatio
     """A file that the source does not give differs, and says where."""
     answer = verified(installation, recipe(server, {"hello.1": MADE.replace("hello", "goodbye").encode()}))
     assert (1, "differs") == (answer.code, answer.line["verdict"]), answer.words
+
+
+def test_a_target_that_is_not_made(server: Registry, installation: RecipeInstallation) -> None:
+    """The file of another target does not stand for it; verified again, all is built again, once."""
+    text = recipe(server, {"hello.1": MADE.encode(), "bye.1": b"x"})
+    for _ in range(2):
+        answer = verified(installation, text)
+        verdicts = {line["subject"]["filename"]: line["verdict"] for line in answer.lines}
+        assert {"hello.1": "reproduced", "bye.1": "build-failed"} == verdicts, answer.words
+        reports = [json.loads(Path(each["report"]).with_name("report.json").read_bytes()) for each in answer.lines]
+        assert [False, True] == [each["attempts"][0]["shared"] for each in reports]
 
 
 def test_nothing_is_left(server: Registry, installation: RecipeInstallation) -> None:

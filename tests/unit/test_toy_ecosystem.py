@@ -62,7 +62,7 @@ class Shouting:
         """Shout what is there."""
         (given,) = definition.inputs
         text = self._blobs.read(given.sha256).upper() + self._voice.encode()
-        output = Output(filename=definition.filename, sha256=self._blobs.put(text), size=len(text))
+        output = Output(filename=definition.targets[0], sha256=self._blobs.put(text), size=len(text))
         self._blobs.put(b"")
         return ran(Outcome.COMPLETED, output)
 

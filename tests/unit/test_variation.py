@@ -10,7 +10,7 @@ import pytest
 
 from rebuilder.compare.comparer import Comparer
 from rebuilder.errors import SandboxFaultError, SandboxUnavailableError
-from rebuilder.model.attempt import Limit, Outcome, Output, Run
+from rebuilder.model.attempt import Hypothesis, Limit, Outcome, Output, Run
 from rebuilder.model.comparison import (
     Comparison,
     ContentChange,
@@ -76,9 +76,11 @@ def varied(
             return text
         sha256 = reports.sha(text)
         contents[sha256] = text
-        return ended(outputs=(Output(filename=definition.filename, sha256=sha256, size=1),))
+        return ended(outputs=(Output(filename=definition.targets[0], sha256=sha256, size=1),))
 
-    return VariationRunner(run, comparer(contents), **options).vary(base)
+    return VariationRunner(run, comparer(contents), **options).vary(
+        Hypothesis(name="build", sentence="As it is.", definition=base)
+    )
 
 
 def ended(**changes: Any) -> Run:

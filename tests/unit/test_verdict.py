@@ -32,7 +32,7 @@ def attempt(
     definition = BuildDefinition(
         build_type="urn:example",
         purl="pkg:pypi/x@1",
-        filename="x-1-py3-none-any.whl",
+        targets=("x-1-py3-none-any.whl",),
         toolchain=EnvironmentRef(name="trixie", sha256=PUBLISHED),
         commands=(("true",),),
         environment={},

@@ -80,7 +80,7 @@ class RunSettings:
     sandbox: str
 
 
-def definition(recipe: Recipe, filename: str, files: SourceFiles, around: RunSettings) -> BuildDefinition:
+def definition(recipe: Recipe, files: SourceFiles, around: RunSettings) -> BuildDefinition:
     """Make the source tree, run the commands, and hand over every target that they leave."""
     place = f"{_TREE}/{recipe.directory}" if recipe.directory != "." else _TREE
     shell = ("/usr/bin/env", f"--chdir={place}", "/bin/sh")
@@ -88,7 +88,7 @@ def definition(recipe: Recipe, filename: str, files: SourceFiles, around: RunSet
     return BuildDefinition(
         build_type=BUILD_TYPE,
         purl=recipe.purl,
-        filename=filename,
+        targets=tuple(each.filename for each in recipe.targets),
         source=files.source,
         inputs=(around.program, *files.inputs),
         toolchain=around.environment,

@@ -168,7 +168,8 @@ class Generic(Ecosystem):
         hypothesis = Hypothesis(
             name="recipe",
             sentence="The recipe says how it is built.",
-            definition=definition(recipe, evidence.artifact.filename, files, around),
+            definition=definition(recipe, files, around),
+            filename=evidence.artifact.filename,
         )
 
         def planned(history: History) -> Obstacle | None:

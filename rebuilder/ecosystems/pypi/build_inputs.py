@@ -207,7 +207,7 @@ def _definition(build_inputs: BuildInputs, conditions: BuildConditions, last: tu
     return BuildDefinition(
         build_type=COMMIT_BUILD_TYPE if isinstance(build_inputs.tree, CheckedOut) else BUILD_TYPE,
         purl=build_inputs.purl,
-        filename=build_inputs.filename,
+        targets=(build_inputs.filename,),
         source=build_inputs.source,
         inputs=inputs,
         toolchain=build_inputs.toolchain,

@@ -79,7 +79,7 @@ def extension(case: DiagnosisInput) -> Iterator[Claim]:
         return
     wanted = [line.strip() for line in case.log.splitlines() if _WANTED.search(line)]
     compiled = [each for each in case.having(MemberChange.MISSING) if _COMPILED.search(each.member)]
-    target, made = attempt.hypothesis.definition.filename, attempt.rebuilt.filename
+    target, made = attempt.hypothesis.target, attempt.rebuilt.filename
     pure = target.endswith("-any.whl") and made.endswith(".whl") and not made.endswith("-any.whl")
     if not wanted or not (compiled or pure):
         return

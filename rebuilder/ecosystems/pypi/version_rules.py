@@ -57,7 +57,7 @@ def _versions(case: DiagnosisInput) -> tuple[str | None, str | None, bool]:
     attempt = case.attempt
     if not case.different or attempt is None or attempt.rebuilt is None:
         return None, None, False
-    target, made = attempt.hypothesis.definition.filename, attempt.rebuilt.filename
+    target, made = attempt.hypothesis.target, attempt.rebuilt.filename
     both = _in_name(target), _in_name(made)
     if None not in both and both[0] != both[1]:
         return *both, True

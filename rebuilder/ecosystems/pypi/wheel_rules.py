@@ -98,7 +98,7 @@ def tags(case: DiagnosisInput) -> Iterator[Claim]:
     ]
     attempt = case.attempt
     rebuilt_name = attempt.rebuilt.filename if attempt is not None and attempt.rebuilt is not None else None
-    target = attempt.hypothesis.definition.filename if attempt is not None else ""
+    target = attempt.hypothesis.target if attempt is not None else ""
     renamed = rebuilt_name is not None and rebuilt_name != target and FILE_NAME not in case.taken_lines
     if not lines and not renamed:
         return

@@ -85,7 +85,7 @@ def machine(definition: BuildDefinition, kernel: BuildEnvironment, root: Path, i
     outer = BuildDefinition(
         build_type=definition.build_type,
         purl=definition.purl,
-        filename=definition.filename,
+        targets=definition.targets,
         toolchain=EnvironmentRef(name=kernel.name, sha256=kernel.sha256),
         inputs=tuple(Input(role=Role.BUILD_TOOL, name=path, sha256=_NO_DIGEST, path=path) for path in sources),
         commands=(("linux.uml", f"mem={memory // _MB}M", *_KERNEL),),

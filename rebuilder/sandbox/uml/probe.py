@@ -198,7 +198,7 @@ def _definition(kernel: BuildEnvironment) -> BuildDefinition:
     return BuildDefinition(
         build_type="tag:rebuilder,2026:trial/v1",
         purl="pkg:generic/trial",
-        filename="none",
+        targets=("none",),
         toolchain=EnvironmentRef(name=kernel.name, sha256=kernel.sha256),
         inputs=(),
         commands=(("/bin/sh", "-c", _TELL),),

@@ -117,8 +117,8 @@ def attempt_rows(attempts: Sequence[Attempt], decisive: int | None) -> tuple[Att
 
 
 def _step(attempt: Attempt) -> tuple[str, str]:
-    definition = attempt.hypothesis.definition
-    return (definition.filename, definition.source.kind.value if definition.source else "")
+    source = attempt.hypothesis.definition.source
+    return (attempt.hypothesis.target, source.kind.value if source else "")
 
 
 def _row(index: int, attempt: Attempt, base: int, attempts: Sequence[Attempt], *, decisive: bool) -> AttemptRow:
@@ -131,8 +131,8 @@ def _row(index: int, attempt: Attempt, base: int, attempts: Sequence[Attempt], *
         sentence = f"The same build once more, to see whether it gives the same file twice. {sentence}"
     return AttemptRow(
         number=index + 1,
-        step=step_words(definition),
-        target=visible(definition.filename, SHORT),
+        step=step_words(attempt.hypothesis),
+        target=visible(attempt.hypothesis.target, SHORT),
         name=visible(attempt.hypothesis.name, SHORT),
         sentence=visible(sentence, LONG),
         changes=_changes(attempts[base].hypothesis.definition, definition),
@@ -225,7 +225,7 @@ def _parts(detail: str) -> tuple[str, ...]:
 
 
 def _renamed(attempt: Attempt) -> str | None:
-    published, rebuilt = attempt.hypothesis.definition.filename, attempt.rebuilt
+    published, rebuilt = attempt.hypothesis.target, attempt.rebuilt
     if rebuilt is None or rebuilt.filename == published:
         return None
     return f"Published as {visible(published, SHORT)}, rebuilt as {visible(rebuilt.filename, SHORT)}."
