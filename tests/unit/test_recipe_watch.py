@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,6 +13,7 @@ import pytest
 from rebuilder.ecosystems.generic.ecosystem import Generic
 from rebuilder.ecosystems.generic.recipe import read_recipe
 from rebuilder.environments.catalog import catalog
+from rebuilder.environments.from_settings import manifests
 from rebuilder.errors import UsageError
 from rebuilder.model.settings import EnvironmentSettings
 from rebuilder.service.discovery import Discovery
@@ -88,5 +91,7 @@ def test_shipped_recipes() -> None:
     recipes = sorted(EXAMPLES.glob("*.toml"))
     assert recipes
     for each in recipes:
-        recipe, _ = read_recipe(each, frozenset(catalog()))
+        settings = re.findall(r"^# ((?:\[environments\.|\w+ = ).*)", each.read_text(), re.MULTILINE)
+        own = EnvironmentSettings.model_validate(tomllib.loads("\n".join(settings)).get("environments", {}))
+        recipe, _ = read_recipe(each, frozenset({*catalog(), *manifests(own, {})}))
         assert recipe.targets[0].url.startswith("https://")
