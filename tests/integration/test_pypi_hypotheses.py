@@ -196,6 +196,13 @@ def test_failed_build_is_tried_on_another_python() -> None:
     assert hypotheses.end(attempt(third, None)) is None
 
 
+def test_what_one_python_cannot_have_is_tried_on_another() -> None:
+    """Build dependencies may have no release for the likeliest interpreter."""
+    sdist = make_sdist("idna", "3.10", requires=["minibackend==1.0", 'lacking; python_version >= "3.12"'])
+    first = begin(Surroundings(), sdist, make_wheel("idna", "3.10")).first()
+    assert ("source-date-epoch-python3.11", "bookworm") == (first.name, first.definition.toolchain.name)
+
+
 def test_reached_limit_is_not_tried_again() -> None:
     """A build that reached a limit would reach it again."""
     hypotheses = begin(Surroundings(), *uniform())
@@ -357,7 +364,37 @@ def test_version_of_a_plug_in() -> None:
     assert found is not None
     assert "3.10" == found.definition.environment["SETUPTOOLS_SCM_PRETEND_VERSION"]
     assert ("version", "3.10") in [(each.name, each.value) for each in found.replayed]
-    assert "The rebuild has version 0, the published wheel 3.10" in found.sentence
+    assert "The rebuild has version 0, the published wheel has 3.10" in found.sentence
+
+
+def test_version_of_a_plug_in_that_finds_none() -> None:
+    """A build that fails beside a declared plug-in is made again with the version, before another interpreter is."""
+    surroundings = Surroundings()
+    surroundings.add_dependency(make_wheel("pbr", "6.1.0"))
+    sdist = make_sdist("idna", "3.10", requires=["minibackend==1.0", "pbr"])
+    hypotheses = begin(surroundings, sdist, make_wheel("idna", "3.10"))
+    found = hypotheses.after(attempt(hypotheses.first(), None))
+    assert "3.10" == found.definition.environment["PBR_VERSION"]
+    assert "The build failed, the published wheel has 3.10" in found.sentence
+    assert hypotheses.end(attempt(found, Level.EQUIVALENT)) is None
+
+
+def test_second_look_at_what_came_of_the_first() -> None:
+    """With the right version, the rebuild may show more."""
+    surroundings = Surroundings()
+    for name, version in (("setuptools", "65.5.0"), ("wheel", "0.37.1"), ("pbr", "6.1.0")):
+        surroundings.add_dependency(make_wheel(name, version))
+    sdist = make_sdist("idna", "3.10", requires=["setuptools", "pbr"], backend="setuptools.build_meta")
+    texts = ["Requires-Dist: A\nRequires-Dist: b (>=1)\n", "Requires-Dist: b (>=1)\nRequires-Dist: A\n"]
+    packer = "bdist_wheel (0.37.1)"
+    published, rebuilt = (make_wheel("idna", "3.10", metadata=text, generator=packer) for text in texts)
+    hypotheses = begin(surroundings, sdist, published)
+    told = hypotheses.after(attempt(hypotheses.first(), None))
+    found = hypotheses.following(made(attempt(told, Level.DIFFERENT), surroundings, rebuilt))
+    assert found is not None
+    assert "3.10" == found.definition.environment["PBR_VERSION"]
+    assert "as_debian" in [word for command in found.definition.commands for word in command]
+    assert ("tool-patch", 1) in [(each.name, each.bits) for each in found.replayed]
 
 
 def test_version_without_a_plug_in() -> None:

@@ -78,9 +78,12 @@ def try_candidates(
                 if refine is not None:
                     refine(Reached(attempt, candidate, build_inputs, about))
                 return
+            reached = Reached(attempt, candidate, build_inputs, about)
             if attempt.rebuilt is None:
+                if refine is not None and refine(reached):
+                    return
                 break  # it will fail with other times too; perhaps not on another Python
-            differing.append(Reached(attempt, candidate, build_inputs, about))
+            differing.append(reached)
         if differing:
             if refine is not None:
                 any(map(refine, differing))

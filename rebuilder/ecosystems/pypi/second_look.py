@@ -27,7 +27,7 @@ from rebuilder.ecosystems.pypi.search import Reached
 from rebuilder.ecosystems.pypi.tool_versions import Bracket, Shape, are_sorted, by_line_ends, read_shape
 from rebuilder.ecosystems.pypi.tools_used import Tools
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
-from rebuilder.model.attempt import History, Hypothesis
+from rebuilder.model.attempt import Attempt, History, Hypothesis
 from rebuilder.model.comparison import Level
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.evidence import Evidence, Inspection
@@ -74,23 +74,30 @@ def second_look(context: PlanningContext, published: Published, history: History
         context: What to look at the attempt with.
         published: What it is to come out as.
         history: What was tried.
-        reached: The attempt; one whose content is another is looked at.
+        reached: The attempt; one that failed, or whose content is another, is looked at, and so is what comes of that.
     """
-    attempt = reached.attempt
-    if attempt.rebuilt is None or attempt.comparison is None or attempt.comparison.level is not Level.DIFFERENT:
+    attempt, rebuilt = reached.attempt, reached.attempt.rebuilt
+    if _confirms(attempt):
         return False
     shown = context.notebook.once(
         published.evidence,
-        ("second look", attempt.hypothesis.definition.digest, attempt.rebuilt.filename, attempt.rebuilt.sha256),
+        ("second look", attempt.hypothesis.definition.digest, (rebuilt.filename, rebuilt.sha256) if rebuilt else None),
         lambda: _changed_build(context, published, reached),
     )
     if shown is None:
         return False
-    answer = history.of(shown)
-    return answer.comparison is not None and answer.comparison.level is not Level.DIFFERENT
+    answer = history.of(shown[0])
+    again = replace(reached, attempt=answer, build_inputs=shown[1])
+    return _confirms(answer) or second_look(context, published, history, again)
 
 
-def _changed_build(context: PlanningContext, published: Published, reached: Reached) -> Hypothesis | None:
+def _confirms(attempt: Attempt) -> bool:
+    return attempt.comparison is not None and attempt.comparison.level is not Level.DIFFERENT
+
+
+def _changed_build(
+    context: PlanningContext, published: Published, reached: Reached
+) -> tuple[Hypothesis, BuildInputs] | None:
     """The build with everything changed that the attempt shows; None when that is nothing, or cannot be had."""
     build_inputs, tools = reached.build_inputs, published.tools
     said: list[str] = []
@@ -110,13 +117,14 @@ def _changed_build(context: PlanningContext, published: Published, reached: Reac
         )
     except NotRebuildable:
         return None
-    return Hypothesis(
-        name=f"{reached.candidate.name}-{'-'.join(names)}",
+    hypothesis = Hypothesis(
+        name="-".join((reached.candidate.name, *names)),
         sentence=" ".join((*said, reached.candidate.sentence, reached.about, *notes)),
         definition=build_definition(build_inputs, reached.candidate.conditions),
         replayed=replayed(build_inputs, reached.candidate.conditions),
         lacks=build_inputs.lacks,
     )
+    return hypothesis, build_inputs
 
 
 def _changes(
@@ -124,17 +132,16 @@ def _changes(
 ) -> Iterator[_Change]:
     """What the attempt shows, each from what the one before left."""
     build_inputs, rebuilt = reached.build_inputs, reached.attempt.rebuilt
-    if rebuilt is None:
-        return
-    version = told_version(build_inputs, rebuilt.filename)
+    version = told_version(build_inputs, rebuilt.filename if rebuilt else None)
     if version is not None:
         build_inputs = replace(build_inputs, pretended=version)
+        found = f"The rebuild has version {_version(rebuilt.filename)}" if rebuilt else "The build failed"
         sentence = (
-            f"The rebuild has version {_version(rebuilt.filename)}, "
-            f"the published wheel {_version(build_inputs.filename)}: "
+            f"{found}, the published wheel has {_version(build_inputs.filename)}: "
             f"{' and '.join(name for name, _ in version)} gives it to the plug-in that the source asks for."
         )
         yield _Change("version", sentence, build_inputs, requirements)
+    if version is not None or rebuilt is None:
         return  # nearly every generated file has it in, and so says nothing else
     generator = traces.generator.name if traces.generator is not None else ""
     # setuptools has options for this, and a wheel package beside it may change what it writes.
@@ -173,11 +180,16 @@ _RETAGS = "wheel>=0.40"
 """The first that has ``wheel tags``."""
 
 
-def told_version(build_inputs: BuildInputs, rebuilt: str) -> tuple[tuple[str, str], ...] | None:
-    """Variables that give plug-ins the version of the file name, where the rebuild has another one."""
+def told_version(build_inputs: BuildInputs, rebuilt: str | None) -> tuple[tuple[str, str], ...] | None:
+    """Variables that give plug-ins the version of the file name, where the rebuild has another one.
+
+    Args:
+        build_inputs: Of the build.
+        rebuilt: Name of the file it made; None when it failed, as some do that find no version.
+    """
     published = _version(build_inputs.filename)
     try:
-        if build_inputs.pretended or Version(published) == Version(_version(rebuilt)):
+        if build_inputs.pretended or (rebuilt is not None and Version(published) == Version(_version(rebuilt))):
             return None
     except InvalidVersion:
         return None
