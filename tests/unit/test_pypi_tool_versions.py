@@ -14,6 +14,7 @@ from rebuilder.ecosystems.pypi.tool_versions import (
     Shape,
     are_sorted,
     bracket,
+    by_headers,
     shadowing_wheel,
 )
 
@@ -108,22 +109,44 @@ def test_contradiction() -> None:
 
 
 def test_before_metadata_2_1() -> None:
-    """The wheel package wrote METADATA itself then."""
-    assert () == bracket(replace(SHAPE, metadata=OLD.replace("2.1", "2.0"))).rules
+    """The wheel package left headers out itself then; what is there has an upper bound all the same."""
+    assert "<60.6,<62.2" == bracket(replace(SHAPE, metadata=OLD.replace("2.1", "2.0"))).specifier
+    assert () == bracket(replace(SHAPE, metadata=NEW.replace("2.1", "2.0"))).rules
 
 
+@pytest.mark.parametrize(
+    ("published", "rebuilt", "expected"),
+    [
+        ("Platform: any", "Platform: any\nLicense-File: LICENSE", "<57"),
+        ("Platform: any", "Maintainer: A\nProject-URL: Home, https://example.org/\nPlatform: any", "<38.3,<38.7"),
+        ("License-File: LICENSE", "Platform: any", ""),
+        ("Requires-Python: >=3", "Requires-Python: >=3.0", ""),
+    ],
+)
+def test_headers_of_the_rebuild_alone(published: str, rebuilt: str, expected: str) -> None:
+    """A setuptools that does not know a header leaves it out."""
+    one, other = (replace(SHAPE, metadata=f"Metadata-Version: 2.1\n{lines}\n") for lines in (published, rebuilt))
+    assert expected == by_headers(one, other).specifier
+
+
+@pytest.mark.parametrize(
+    "lines", ["Description-Content-Type: UNKNOWN", "Description-Content-Type: text/plain\nPlatform: any"]
+)
 @pytest.mark.parametrize("version", ["1.2", "2.0", "2.1"])
-def test_unknown_content_type(version: str) -> None:
-    """Only setuptools of half a year wrote it so, whatever the wheel package was."""
-    unknown = PLAIN.partition("\nText.")[0].replace("2.1", version) + "Description-Content-Type: UNKNOWN\n"
-    assert "<38.6,>=36.4" == bracket(replace(SHAPE, metadata=unknown, licences=False)).specifier
+def test_content_type_of_half_a_year(version: str, lines: str) -> None:
+    """It was written so in a few releases of setuptools only, whatever the wheel package was."""
+    text = (
+        f"Metadata-Version: {version}\nHome-page: https://example.org/\n{lines}\nRequires-Python: >=3\nPlatform: any\n"
+    )
+    assert "<38.6,>=36.4" == bracket(replace(SHAPE, metadata=text, licences=False)).specifier
 
 
+@pytest.mark.parametrize(("lines", "expected"), [("", "<56"), ("Requires-Python: >=3\n", "<38.7,<56")])
 @pytest.mark.parametrize("name", ["Author", "Author-email"])
-def test_unknown_author(name: str) -> None:
+def test_unknown_author(name: str, lines: str, expected: str) -> None:
     """Metadata before version 1.2 had an author always."""
-    unknown = PLAIN.partition("\nText.")[0] + f"{name}: UNKNOWN\n"
-    assert "<56" == bracket(replace(SHAPE, metadata=unknown, licences=False)).specifier
+    text = PLAIN.partition("\nText.")[0] + f"{name}: UNKNOWN\n{lines}"
+    assert expected == bracket(replace(SHAPE, metadata=text, licences=False)).specifier
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 """What a rebuild that differs shows about the build of the published wheel, and the same build with that changed.
 
 The published wheel alone may leave a question open that the rebuild beside it answers: with how many empty lines a
-description ends before setuptools adds some of its own; in which order the project names its requirements; whether a
-plug-in found the version; what the backend calls the file before somebody retags it. Each answer is a rule like those
-of the first look, and is tried once.
+description ends before setuptools adds some of its own; which headers an older one would not have written; in which
+order the project names its requirements; whether a plug-in found the version; what the backend calls the file before
+somebody retags it. Each answer is a rule like those of the first look, and is tried once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rebuilder.ecosystems.pypi.interpreter_choice import python_of
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.requirements import Requirements, narrowed
 from rebuilder.ecosystems.pypi.search import Reached
-from rebuilder.ecosystems.pypi.tool_versions import Bracket, Shape, are_sorted, by_line_ends, read_shape
+from rebuilder.ecosystems.pypi.tool_versions import Bracket, Shape, are_sorted, by_headers, by_line_ends, read_shape
 from rebuilder.ecosystems.pypi.tools_used import Tools
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
 from rebuilder.model.attempt import Attempt, History, Hypothesis
@@ -135,9 +135,9 @@ def _changes(
     version = told_version(build_inputs, rebuilt.filename if rebuilt else None)
     if version is not None:
         build_inputs = replace(build_inputs, pretended=version)
-        found = f"The rebuild has version {_version(rebuilt.filename)}" if rebuilt else "The build failed"
+        result = f"The rebuild has version {_version(rebuilt.filename)}" if rebuilt else "The build failed"
         sentence = (
-            f"{found}, the published wheel has {_version(build_inputs.filename)}: "
+            f"{result}, the published wheel has {_version(build_inputs.filename)}: "
             f"{' and '.join(name for name, _ in version)} gives it to the plug-in that the source asks for."
         )
         yield _Change("version", sentence, build_inputs, requirements)
@@ -170,10 +170,12 @@ def _changes(
             "and Ubuntu package it."
         )
         yield _Change("sorted", sentence, build_inputs, requirements)
-    found = ends_of(*shapes, used)
-    if found.rules:
-        build_inputs = replace(build_inputs, chosen=(*build_inputs.chosen, held_tool(f"setuptools {found.specifier}")))
-        yield _Change("description", found.sentence, build_inputs, narrowed(requirements, found))
+    for name, found in (("headers", by_headers(*shapes)), ("description", ends_of(*shapes, used))):
+        if found.rules and not found.contains(used):
+            held = held_tool(f"setuptools {found.specifier}")
+            build_inputs = replace(build_inputs, chosen=(*build_inputs.chosen, held))
+            requirements = narrowed(requirements, found)
+            yield _Change(name, found.sentence, build_inputs, requirements)
 
 
 _RETAGS = "wheel>=0.40"
