@@ -9,7 +9,7 @@ from rebuilder.ecosystems.pypi.interpreter_choice import INTERPRETERS, Interpret
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.requirements import BuildSystem
 from rebuilder.ecosystems.pypi.search import Candidate, try_candidates
-from rebuilder.ecosystems.pypi.source_trees import Unpacked
+from rebuilder.ecosystems.source_trees import Unpacked
 from rebuilder.model.attempt import History, Hypothesis, plan
 from rebuilder.model.definition import EnvironmentRef, Input, Limits, Role
 from rebuilder.model.evidence import Source, SourceKind

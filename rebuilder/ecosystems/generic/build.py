@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass
 
 from rebuilder.ecosystems.generic.recipe import Recipe, RecipeTarget
+from rebuilder.ecosystems.source_trees import CheckedOut, SourceOrigin, Unpacked
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits, Role
 from rebuilder.model.evidence import Source, SourceKind
 from rebuilder.model.graph import SourceCommit
@@ -24,49 +25,23 @@ _ENVIRONMENT = {
 }
 
 
-@dataclass(frozen=True)
-class SourceFiles:
-    """What a build starts from: files among its inputs, and what makes a tree of them."""
-
-    source: Source
-    inputs: tuple[Input, ...]
-    command: tuple[str, ...]
-    """Of our own program, without its interpreter and path."""
-
-
-def from_archive(recipe: Recipe) -> SourceFiles:
-    """Unpack the archive of the recipe."""
+def from_archive(recipe: Recipe) -> tuple[Source, SourceOrigin]:
+    """The archive of the recipe, unpacked."""
     given = recipe.source
     assert given.url is not None  # noqa: S101 - the caller asks for the kind of source that the recipe has
     assert given.sha256 is not None  # noqa: S101
     path = f"/inputs/{given.filename}"
-    return SourceFiles(
-        source=Source(kind=SourceKind.ARCHIVE, uri=given.url, digest={"sha256": given.sha256}, filename=given.filename),
-        inputs=(Input(role=Role.SOURCE, name=given.filename, sha256=given.sha256, path=path, uri=given.url),),
-        command=("unpack", "--source", path, "--into", _TREE, "--umask", _UMASK),
-    )
+    archive = Input(role=Role.SOURCE, name=given.filename, sha256=given.sha256, path=path, uri=given.url)
+    digest = {"sha256": given.sha256}
+    source = Source(kind=SourceKind.ARCHIVE, uri=given.url, digest=digest, filename=given.filename)
+    return source, Unpacked(archive, top="")
 
 
-def from_commit(commit: SourceCommit) -> SourceFiles:
-    """Check the commit out, with the tags that point at it."""
-    tree, named = commit.tree, commit.tree.commit
-    archive = Input(role=Role.SOURCE, name=f"{named.sha}.tar", sha256=tree.archive_sha256, path="/inputs/commit.tar")
-    raw = Input(role=Role.SOURCE, name=named.sha, sha256=named.object_sha256, path="/inputs/commit")
-    inputs, tags = [archive, raw], []
-    for number, each in enumerate(named.tags):
-        tags += ["--tag", each.name]
-        if each.object_sha256 is not None:
-            path = f"/inputs/tags/{number}"
-            inputs.append(Input(role=Role.SOURCE, name=each.name, sha256=each.object_sha256, path=path))
-            tags += ["--tag-object", f"{each.name}={path}"]
-    return SourceFiles(
-        source=Source(kind=SourceKind.GIT, uri=named.repository, digest={"gitCommit": named.sha}),
-        inputs=tuple(inputs),
-        command=(
-            *("checkout", "--archive", archive.path, "--commit", named.sha, "--commit-object", raw.path),
-            *("--into", _TREE, "--origin", named.repository, "--umask", _UMASK, *tags),
-        ),
-    )
+def from_commit(commit: SourceCommit) -> tuple[Source, SourceOrigin]:
+    """The commit, checked out with the tags that point at it."""
+    named = commit.tree.commit
+    source = Source(kind=SourceKind.GIT, uri=named.repository, digest={"gitCommit": named.sha})
+    return source, CheckedOut.of(commit.tree)
 
 
 @dataclass(frozen=True)
@@ -80,7 +55,7 @@ class RunSettings:
     sandbox: str
 
 
-def definition(recipe: Recipe, files: SourceFiles, around: RunSettings) -> BuildDefinition:
+def definition(recipe: Recipe, source: Source, tree: SourceOrigin, around: RunSettings) -> BuildDefinition:
     """Make the source tree, run the commands, and hand over every target that they leave."""
     place = f"{_TREE}/{recipe.directory}" if recipe.directory != "." else _TREE
     shell = ("/usr/bin/env", f"--chdir={place}", "/bin/sh")
@@ -89,11 +64,11 @@ def definition(recipe: Recipe, files: SourceFiles, around: RunSettings) -> Build
         build_type=BUILD_TYPE,
         purl=recipe.purl,
         targets=tuple(each.filename for each in recipe.targets),
-        source=files.source,
-        inputs=(around.program, *files.inputs),
+        source=source,
+        inputs=(around.program, *tree.inputs),
         toolchain=around.environment,
         commands=(
-            (*_PYTHON, around.program.path, *files.command),
+            (*_PYTHON, around.program.path, *tree.command(_TREE, int(_UMASK, 8))),
             *((*shell, "-e", "-u", "-c", command) for command in recipe.commands),
             (*shell, "-e", "-c", "\n".join(kept)),
         ),

@@ -117,7 +117,7 @@ class Generic(Ecosystem):
         source = None
         if recipe.source.url is not None and recipe.source.sha256 is not None:
             self._fetch(recipe.source.url, recipe.source.sha256)
-            source = from_archive(recipe).source
+            source, _tree = from_archive(recipe)
         return [self._evidence(recipe, each, document, source) for each in chosen]
 
     def _evidence(self, recipe: Recipe, target: RecipeTarget, document: str, source: Source | None) -> Evidence:
@@ -157,7 +157,7 @@ class Generic(Ecosystem):
     ) -> Hypothesis | Obstacle | None:
         """The one build that the recipe asks for."""
         recipe, context = self._of(evidence), self._context
-        files = from_archive(recipe) if commit is None else from_commit(commit)
+        source, tree = from_archive(recipe) if commit is None else from_commit(commit)
         environment = context.environments.get(recipe.environment)
         around = RunSettings(
             environment=EnvironmentRef(name=environment.name, sha256=environment.sha256),
@@ -168,7 +168,7 @@ class Generic(Ecosystem):
         hypothesis = Hypothesis(
             name="recipe",
             sentence="The recipe says how it is built.",
-            definition=definition(recipe, files, around),
+            definition=definition(recipe, source, tree, around),
             filename=evidence.artifact.filename,
         )
 

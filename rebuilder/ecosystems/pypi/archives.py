@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import glob
 import posixpath
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.file_times import normal_path
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable, quoted
-from rebuilder.ecosystems.pypi.source_trees import COMMIT_ARCHIVE
-from rebuilder.model.definition import Input, Role
+from rebuilder.ecosystems.source_trees import archive_input
+from rebuilder.model.definition import Input
 from rebuilder.model.evidence import Inspection, Member, MemberKind
 from rebuilder.model.git import SourceTree
 from rebuilder.model.value import canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
 
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
 _SOURCE_TEXTS = ("pyproject.toml", "PKG-INFO", "setup.py", "setup.cfg")
 """At the top of the project. Archives may hold hundreds more of them below, so they are asked for by full name."""
 
@@ -170,16 +172,11 @@ def list_commit(context: PlanningContext, tree: SourceTree, sdist: Inspection | 
     return CommitListing(listing, top)
 
 
-def archive_input(tree: SourceTree) -> Input:
-    """The archive of a commit's files."""
-    commit = tree.commit
-    return Input(
-        role=Role.SOURCE,
-        name=f"{commit.sha}.tar",
-        sha256=tree.archive_sha256,
-        path=COMMIT_ARCHIVE,
-        uri=f"git+{commit.repository}@{commit.sha}",
-    )
+def source_path(filename: str) -> str:
+    """Where the source archive lies in the sandbox; its name says nothing but its format there if it is odd."""
+    if _PLAIN.fullmatch(filename):
+        return f"/inputs/{filename}"
+    return "/inputs/source.zip" if filename.endswith(".zip") else "/inputs/source.tar.gz"
 
 
 def project_directory(commit: Inspection, sdist: Inspection) -> str:

@@ -9,13 +9,14 @@ from enum import StrEnum
 
 from rebuilder.ecosystems.pypi.command_line import option_choices, version_choices
 from rebuilder.ecosystems.pypi.requirements import BuildSystem
-from rebuilder.ecosystems.pypi.source_trees import SOURCE_TREE, CheckedOut, SourceOrigin
 from rebuilder.ecosystems.pypi.windows_traces import WRITTEN_TEXTS, OnWindows
+from rebuilder.ecosystems.source_trees import CheckedOut, SourceOrigin
 from rebuilder.model.artifact import Pin
 from rebuilder.model.attempt import MOST_HYPOTHESES, Replayed, When
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits, Role
 from rebuilder.model.evidence import Obstacle, Source
 
+SOURCE_TREE = "/build/src"
 BUILD_TYPE = "tag:rebuilder,2026:pypi-wheel-build/v1"
 """Documented in docs/predicates/pypi-wheel-build.md."""
 COMMIT_BUILD_TYPE = "tag:rebuilder,2026:pypi-commit-build/v1"
@@ -227,7 +228,7 @@ def _definition(build_inputs: BuildInputs, conditions: BuildConditions, last: tu
 
 
 def _tree_command(build_inputs: BuildInputs, conditions: BuildConditions) -> tuple[str, ...]:
-    program = build_inputs.tree.command(conditions.source_umask)
+    program = build_inputs.tree.command(SOURCE_TREE, conditions.source_umask)
     return ("/usr/bin/python3", "-I", "-S", build_inputs.program.path, *program)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 
-from rebuilder.ecosystems.pypi.archives import CommitListing, archive_input, list_commit
+from rebuilder.ecosystems.pypi.archives import CommitListing, list_commit
 from rebuilder.ecosystems.pypi.build_environment import parameters, resolve_requirements
 from rebuilder.ecosystems.pypi.build_inputs import REQUIREMENTS, BuildInputs, Product, chosen_tools
 from rebuilder.ecosystems.pypi.candidates import Marks, candidates, epoch_candidate, shown_time, untried, with_what
@@ -18,13 +18,13 @@ from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.requirements import BuildSystem, Requirements, pin_generator, read_build_system
 from rebuilder.ecosystems.pypi.sdist_traces import GZIP_HEADER, read_sdist_traces
 from rebuilder.ecosystems.pypi.search import Candidate, Reached, try_candidates
-from rebuilder.ecosystems.pypi.source_trees import COMMIT_OBJECT, TAG_OBJECTS, CheckedOut
 from rebuilder.ecosystems.pypi.tools_used import Tools, tools_used
 from rebuilder.ecosystems.pypi.wheel_traces import Generator as PackedBy
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
+from rebuilder.ecosystems.source_trees import CheckedOut
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import History
-from rebuilder.model.definition import EnvironmentRef, Input, Role
+from rebuilder.model.definition import EnvironmentRef
 from rebuilder.model.evidence import Evidence, Inspection, Obstacle, Source, SourceKind
 from rebuilder.model.git import SourceTree
 from rebuilder.model.graph import Origin, SourceCommit, Step
@@ -116,7 +116,7 @@ def _case(
         evidence=evidence,
         tree=tree,
         commit=commit,
-        checkout=_checkout(tree, origin, commit.top),
+        checkout=CheckedOut.of(tree, tag=origin.tag, top=commit.top, shallow=True),
         system=system if tools is None else tools.system,
         requirements=pin_generator(system, generator, evidence.artifact.name) if tools is None else tools.requirements,
         generator=generator,
@@ -152,28 +152,6 @@ def _generator(targets: list[CommitTarget]) -> PackedBy | None:
             except NotRebuildable:
                 return None
     return None
-
-
-def _checkout(tree: SourceTree, origin: Origin, top: str) -> CheckedOut:
-    commit = tree.commit
-    named = [each for each in commit.tags if each.name == origin.tag] or list(commit.tags)
-    tags = [
-        (
-            each.name,
-            Input(role=Role.SOURCE, name=each.name, sha256=each.object_sha256, path=f"{TAG_OBJECTS}/{number}")
-            if each.object_sha256 is not None
-            else None,
-        )
-        for number, each in enumerate(named)
-    ]
-    return CheckedOut(
-        archive=archive_input(tree),
-        commit=Input(role=Role.SOURCE, name=commit.sha, sha256=commit.object_sha256, path=COMMIT_OBJECT),
-        sha=commit.sha,
-        origin=commit.repository,
-        tags=tuple(tags),
-        top=top,
-    )
 
 
 def _try_step(context: PlanningContext, case: CommitEvidence, target: CommitTarget, history: History) -> None:

@@ -6,12 +6,11 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rebuilder.ecosystems.pypi.archives import check_source, inspect, texts_below, top_directory
+from rebuilder.ecosystems.pypi.archives import check_source, inspect, source_path, texts_below, top_directory
 from rebuilder.ecosystems.pypi.command_line import name_parts
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable, quoted
 from rebuilder.ecosystems.pypi.simple_index import IndexProject, ReleaseFile, to_verify
-from rebuilder.ecosystems.pypi.source_trees import source_path
 from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, release_purl
 from rebuilder.ecosystems.pypi.wheel_traces import read_traces
 from rebuilder.errors import ForbiddenAddressError, UnavailableError

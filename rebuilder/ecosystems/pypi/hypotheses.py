@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from rebuilder.ecosystems.pypi.archives import has_build_script, inspect, source_text, top_directory
+from rebuilder.ecosystems.pypi.archives import has_build_script, inspect, source_path, source_text, top_directory
 from rebuilder.ecosystems.pypi.build_environment import parameters, resolve_requirements
 from rebuilder.ecosystems.pypi.build_inputs import REQUIREMENTS, BuildInputs, chosen_tools
 from rebuilder.ecosystems.pypi.candidates import Marks, candidates, with_what
@@ -24,9 +24,9 @@ from rebuilder.ecosystems.pypi.priors import Priors
 from rebuilder.ecosystems.pypi.requirements import packed_itself, read_build_system
 from rebuilder.ecosystems.pypi.search import Candidate, Reached, try_candidates
 from rebuilder.ecosystems.pypi.second_look import Published, second_look
-from rebuilder.ecosystems.pypi.source_trees import Unpacked, source_path
 from rebuilder.ecosystems.pypi.tools_used import Tools, tools_used
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
+from rebuilder.ecosystems.source_trees import Unpacked
 from rebuilder.model.artifact import PublishedFile
 from rebuilder.model.attempt import Attempt, History
 from rebuilder.model.comparison import Level

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
-from rebuilder.ecosystems.pypi.archives import CommitListing, archive_input, inspect, list_commit, top_directory
+from rebuilder.ecosystems.pypi.archives import CommitListing, inspect, list_commit, top_directory
 from rebuilder.ecosystems.pypi.build_inputs import Product
 from rebuilder.ecosystems.pypi.commit_hypotheses import targets_of
 from rebuilder.ecosystems.pypi.context import PlanningContext
@@ -22,6 +22,7 @@ from rebuilder.ecosystems.pypi.file_times import normal_path
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.sdist_configuration import SourceProject, read_project
 from rebuilder.ecosystems.pypi.sdist_traces import below, is_generated
+from rebuilder.ecosystems.source_trees import archive_input
 from rebuilder.model.artifact import PublishedFile
 from rebuilder.model.evidence import Evidence, Inspection, Member, MemberKind
 from rebuilder.model.git import SourceTree

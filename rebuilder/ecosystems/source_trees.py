@@ -1,0 +1,99 @@
+"""How the source tree of a build comes about: unpacked from an archive, or checked out (pure)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rebuilder.model.definition import Input, Role
+from rebuilder.model.git import SourceTree, Tag
+
+_COMMIT_ARCHIVE = "/inputs/commit.tar"
+_COMMIT_OBJECT = "/inputs/commit"
+_TAG_OBJECTS = "/inputs/tags"
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """A source tree out of a source archive."""
+
+    archive: Input
+    top: str
+    """Directory in the archive that holds the project; empty when files lie at the top."""
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """What the command reads."""
+        return (self.archive,)
+
+    def command(self, into: str, umask: int) -> tuple[str, ...]:
+        """Program and arguments that make the tree in the directory ``into``."""
+        return ("unpack", "--source", self.archive.path, "--into", into, "--umask", f"{umask:04o}")
+
+
+@dataclass(frozen=True)
+class CheckedOut:
+    """A source tree out of a commit."""
+
+    archive: Input
+    commit: Input
+    sha: str
+    origin: str
+    tags: tuple[tuple[str, Input | None], ...]
+    """Name, with the raw object of an annotated tag."""
+    top: str
+    """Directory in the repository that holds the project; empty when it is the repository."""
+    shallow: bool
+    """Whether it is as a runner's shallow checkout of a tag leaves it."""
+
+    @classmethod
+    def of(cls, tree: SourceTree, *, tag: str | None = None, top: str = "", shallow: bool = False) -> CheckedOut:
+        """The tree of a commit that was fetched, with one of its tags; with all where it has no such tag."""
+        commit = tree.commit
+        named = [each for each in commit.tags if each.name == tag] or commit.tags
+        return cls(
+            archive=archive_input(tree),
+            commit=Input(role=Role.SOURCE, name=commit.sha, sha256=commit.object_sha256, path=_COMMIT_OBJECT),
+            sha=commit.sha,
+            origin=commit.repository,
+            tags=tuple((each.name, _tag_object(number, each)) for number, each in enumerate(named)),
+            top=top,
+            shallow=shallow,
+        )
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """What the command reads."""
+        return (self.archive, self.commit, *(each for _, each in self.tags if each is not None))
+
+    def command(self, into: str, umask: int) -> tuple[str, ...]:
+        """Program and arguments that make the tree in the directory ``into``."""
+        tags: list[str] = []
+        for name, annotation in self.tags:
+            # One argument each: a tag may be named like an option.
+            tags.append(f"--tag-object={name}={annotation.path}" if annotation else f"--tag={name}")
+        return (
+            *("checkout", "--archive", self.archive.path, "--commit", self.sha, "--commit-object", self.commit.path),
+            *("--into", into, *(("--shallow",) if self.shallow else ()), f"--origin={self.origin}", *tags),
+            *("--umask", f"{umask:04o}"),
+        )
+
+
+SourceOrigin = Unpacked | CheckedOut
+
+
+def archive_input(tree: SourceTree) -> Input:
+    """The archive of a commit's files."""
+    commit = tree.commit
+    return Input(
+        role=Role.SOURCE,
+        name=f"{commit.sha}.tar",
+        sha256=tree.archive_sha256,
+        path=_COMMIT_ARCHIVE,
+        uri=f"git+{commit.repository}@{commit.sha}",
+    )
+
+
+def _tag_object(number: int, tag: Tag) -> Input | None:
+    if tag.object_sha256 is None:
+        return None
+    return Input(role=Role.SOURCE, name=tag.name, sha256=tag.object_sha256, path=f"{_TAG_OBJECTS}/{number}")
