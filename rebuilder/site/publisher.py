@@ -18,7 +18,6 @@ from rebuilder.resources import resource
 from rebuilder.site import documents
 from rebuilder.site.counts import list_path
 from rebuilder.site.display import SHORT, log_tail, plain_lines, visible
-from rebuilder.site.fingerprint import carries, fingerprint
 from rebuilder.site.marks import SHOWN
 from rebuilder.site.pages.about import about_page
 from rebuilder.site.pages.alarms import alarms_page
@@ -38,7 +37,7 @@ from rebuilder.site.pages.operate import operate_page
 from rebuilder.site.rendering import Renderer
 from rebuilder.site.rows import current
 from rebuilder.site.sections.build import derived_file
-from rebuilder.site.writing import Writer
+from rebuilder.site.writing import Writer, carries, fingerprint
 from rebuilder.store.protocol import Blobs
 
 _SMALL_TEXT = 64 << 10

@@ -1,14 +1,20 @@
-"""Writing files of the site so that a reader never meets half of one."""
+"""Writing files of the site: a reader never meets half of one, and what would come out as it is is not made again."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 from rebuilder.atomic_file import replacing
 from rebuilder.errors import StoreError
+from rebuilder.model.report import Summary
+from rebuilder.resources import resource
+from rebuilder.site.marks import SHOWN, mark
 
 PARTIAL = ".partial"
 """Directory below the site's root for files that are still being written; a name that no page has."""
@@ -72,3 +78,35 @@ class Writer:
         partial.mkdir(exist_ok=True)
         with replacing(target, mode=None, drafts=partial) as draft:
             draft.write(data)
+
+
+_LOOK_AT = 1024
+"""Bytes at the start of a page that hold its fingerprint."""
+
+
+def fingerprint(rows: Iterable[Summary], *about: str) -> str:
+    """Digest over ``rows``, whatever else the page shows, and what makes pages of them."""
+    digest = hashlib.sha256(_maker())
+    digest.update(repr(about).encode())
+    for each in rows:
+        shown = (each.ecosystem, each.name, each.version, each.filename, each.sha256, each.verdict, each.kind)
+        digest.update(repr((shown, each.sentence, each.purl, each.finished)).encode())
+    return digest.hexdigest()
+
+
+def carries(page: Path, expected: str) -> bool:
+    """Whether the file is there and was made from just this."""
+    try:
+        with page.open("rb") as file:
+            return f'<meta name="made-from" content="{expected}">'.encode() in file.read(_LOOK_AT)
+    except OSError:
+        return False
+
+
+@cache
+def _maker() -> bytes:
+    digest = hashlib.sha256(repr([mark(each) for each in SHOWN]).encode())
+    for folder in (resource("reports") / "templates", Path(__file__).parent):
+        for file in sorted((*folder.rglob("*.html"), *folder.rglob("*.py"))):
+            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.digest()
