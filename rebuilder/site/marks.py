@@ -1,11 +1,15 @@
-"""How a verdict or an alarm looks: icon, word and tone, always together, so that colour is never the only signal."""
+"""Words of pages: how a verdict or an alarm looks (icon, word and tone together), steps, and normalisations."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rebuilder.ecosystems.registry import conventions
 from rebuilder.model.alarm import Alarm, AlarmKind, Severity
+from rebuilder.model.attempt import Hypothesis
+from rebuilder.model.evidence import SourceKind
 from rebuilder.model.verdict import Kind, Verdict
+from rebuilder.site.display import SHORT, visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +95,62 @@ def digest_rows(alarm: Alarm) -> tuple[tuple[str, str], ...]:
 def alarm_words(kind: AlarmKind) -> str:
     """Heading of an alarm."""
     return _ALARMS.get(kind.value, kind.value.replace("-", " ").capitalize())
+
+
+_SOURCES = {
+    SourceKind.SDIST: "Source archive",
+    SourceKind.GIT: "Commit",
+    SourceKind.ARCHIVE: "Source archive",
+}
+
+
+def edge_words(name: str, ecosystem: str) -> str:
+    """A step of the trail: ``Commit → wheel``."""
+    start, end = conventions(ecosystem).step_words(name)
+    return f"{start.capitalize()} → {end}"
+
+
+def step_words(hypothesis: Hypothesis) -> str:
+    """The step one build belongs to, by where it starts and what it is to give."""
+    definition = hypothesis.definition
+    start = _SOURCES[definition.source.kind] if definition.source else "No source"
+    return f"{start} → {target_words(hypothesis.target, definition.ecosystem)}"
+
+
+def target_words(filename: str, ecosystem: str) -> str:
+    """What kind of file has this name."""
+    return conventions(ecosystem).file_words(filename)
+
+
+SENTENCES = {
+    "bzip2-compression": "How hard, and with which program, the content was compressed; decompressed it is the same.",
+    "gzip-compression": "How hard, and with which program, the content was compressed; decompressed it is the same.",
+    "gzip-header": "The time, file name and system that the gzip header remembers of whoever compressed the file.",
+    "tar-directory-entries": "Entries for directories that exist anyway because members lie in them.",
+    "tar-format": "The dialect in which the tar archive writes down the same facts.",
+    "tar-order": "The order in which members stand in the tar archive, where nothing depends on it.",
+    "tar-owners": "The user and group that owned the files on the machine where the tar archive was made.",
+    "tar-padding": "The number of zero bytes that fill up the end of the tar archive.",
+    "tar-times": "The modification times that the tar archive stores for its members.",
+    "tar-umask-modes": "Whether group and others may read or write a member; what is executable is not set aside.",
+    "wheel-record-order": "The order of the lines in the wheel's RECORD, its list of files.",
+    "xz-compression": "How hard, and with which program, the content was compressed; decompressed it is the same.",
+    "zip-comment": "Comments on the ZIP archive or its members, which no installer reads.",
+    "zip-compression": "How, and how hard, members were compressed; decompressed they are the same.",
+    "zip-directory-entries": "Entries for directories that exist anyway because members lie in them.",
+    "zip-extra-fields": "Fields in which ZIP programs note owners, padding or their own mark.",
+    "zip-flags": "Flags that say the same about a member in two ways.",
+    "zip-host-system": "The kind of system on which the ZIP archive was written.",
+    "zip-order": "The order in which members stand in the ZIP archive, where nothing depends on it.",
+    "zip-regular-bit": "Whether a plain file is expressly called a plain file.",
+    "zip-text-hint": "The writer's guess whether a member is text.",
+    "zip-times": "The modification times that the ZIP archive stores for its members.",
+    "zip-umask-modes": "Whether group and others may read or write a member; what is executable is not set aside.",
+    "zip-versions": "The version of the ZIP format that the writer names.",
+    "zip-zip64": "Whether sizes are written in the long or the short form.",
+}
+
+
+def meaning(name: str) -> str:
+    """The sentence for ``name``; one that says so when there is none."""
+    return SENTENCES.get(name, f"Archive metadata that the normalisation “{visible(name, SHORT)}” sets aside.")

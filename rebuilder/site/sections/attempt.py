@@ -10,8 +10,7 @@ from rebuilder.model.attempt import Attempt, Outcome
 from rebuilder.model.comparison import Comparison, Diffoscope, Level, MemberChange
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.site.display import LONG, SHORT, Digest, Moment, count, digest, duration, memory, moment, visible
-from rebuilder.site.normalisations import meaning
-from rebuilder.site.steps import step_words
+from rebuilder.site.marks import meaning, step_words
 
 MOST_DIFFERENCES = 200
 """Members a page lists; report.json has all that were kept."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rebuilder.model.attempt import MOST_BITS, Attempt, Replayed, When, bits_before
 from rebuilder.site.display import SHORT, count, visible
-from rebuilder.site.normalisations import meaning
+from rebuilder.site.marks import meaning
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,9 @@ from rebuilder.model.graph import FileChange, Node, NodeKind, Origin, SourceTrai
 from rebuilder.model.report import Report
 from rebuilder.model.verdict import Verdict
 from rebuilder.site.display import LONG, SHORT, count, secure_link, visible
-from rebuilder.site.marks import Mark, mark
+from rebuilder.site.marks import Mark, edge_words, mark
 from rebuilder.site.sections.build import Fact
 from rebuilder.site.sections.trail_picture import Picture, PictureNode, pictures
-from rebuilder.site.steps import edge_words
 
 MOST_CHANGES = 300
 """Files a page lists; report.json has all that were kept."""
