@@ -11,12 +11,11 @@ import pytest
 from rebuilder.model.alarm import AlarmKind
 from rebuilder.model.report import Report, Summary, page_path, summarise
 from rebuilder.model.verdict import Kind, Verdict
-from rebuilder.site.history import history_section
 from rebuilder.site.marks import SENTENCES, alarm_words, mark
 from rebuilder.site.pages.about import about_page
 from rebuilder.site.pages.artifact import ArtifactPage, PageContext, artifact_page
 from rebuilder.site.pages.index import MOST_LISTED, by_initial, index_page, list_page, project_path
-from rebuilder.site.rows import by_version, current
+from rebuilder.site.rows import by_version, current, history_section
 from rebuilder.site.writing import fingerprint
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs

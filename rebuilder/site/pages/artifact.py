@@ -13,8 +13,8 @@ from rebuilder.model.decision import towards
 from rebuilder.model.report import Report, Stage, Summary, page_path, summarise
 from rebuilder.model.verdict import Verdict
 from rebuilder.site.display import LONG, SHORT, Moment, count, duration, link, moment, size, visible
-from rebuilder.site.history import HistorySection, history_section
 from rebuilder.site.marks import Mark, alarm_words, digest_rows, mark
+from rebuilder.site.rows import HistorySection, history_section
 from rebuilder.site.sections.attempt import AttemptRow, ComparisonSection, attempt_rows, comparison_section
 from rebuilder.site.sections.build import BuildSection, Fact, build_section, source_facts
 from rebuilder.site.sections.check import CheckSection, check_section
