@@ -18,8 +18,7 @@ from rebuilder.site.display import span
 from rebuilder.site.documents import Index, Operate
 from rebuilder.site.marks import mark
 from rebuilder.site.pages.alarms import MOST_CAUSES, MOST_CLOSED, MOST_OF_A_CAUSE, alarms_page
-from rebuilder.site.pages.operate import OperatePage, operate_page
-from rebuilder.site.pages.operate_headline import headline
+from rebuilder.site.pages.operate import OperatePage, headline, operate_page
 from rebuilder.site.publisher import Site
 from tests.fakes import operations, reports
 from tests.fakes.blobs import MemoryBlobs
