@@ -34,8 +34,7 @@ from rebuilder.model.verdict import Verdict
 from rebuilder.signing.consistency import check_report
 from rebuilder.signing.statements import Builder, verdict_statement
 from rebuilder.signing.vocabulary import VERDICT_TYPE
-from rebuilder.site.sections.attempt import comparison_section
-from rebuilder.site.sections.replayed import replayed_section
+from rebuilder.site.sections.attempt import comparison_section, replayed_section
 from rebuilder.stopwatch import Stopwatch
 from rebuilder.verification.attempts import AttemptRunner
 from tests.fakes.progress import NoDisplay

@@ -15,11 +15,17 @@ from rebuilder.model.verdict import Verdict
 from rebuilder.site.display import LONG, SHORT, Moment, count, duration, link, moment, size, visible
 from rebuilder.site.marks import Mark, alarm_words, digest_rows, mark
 from rebuilder.site.rows import HistorySection, history_section
-from rebuilder.site.sections.attempt import AttemptRow, ComparisonSection, attempt_rows, comparison_section
+from rebuilder.site.sections.attempt import (
+    AttemptRow,
+    ComparisonSection,
+    ReplayedSection,
+    attempt_rows,
+    comparison_section,
+    replayed_section,
+)
 from rebuilder.site.sections.build import BuildSection, Fact, build_section, source_facts
 from rebuilder.site.sections.check import CheckSection, check_section
 from rebuilder.site.sections.provenance import ProvenanceSection, provenance_section
-from rebuilder.site.sections.replayed import ReplayedSection, replayed_section
 from rebuilder.site.sections.trail import TrailSection, trail_section
 from rebuilder.site.sections.why import WhySection, why_section
 
