@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rebuilder.model.verdict import Kind, Verdict
 from rebuilder.site.marks import SHOWN, UNTESTED, Mark, mark
-from rebuilder.site.sections.check import signature_commands
+from rebuilder.site.pages.artifact import signature_commands
 
 
 @dataclass(frozen=True, slots=True)
