@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rebuilder.cli.display import Display
-from rebuilder.cli.line import fault_line
-from rebuilder.cli.verify import SEVERITY, subject_of, verdict_code
+from rebuilder.cli.verify import SEVERITY, fault_line, subject_of, verdict_code
 from rebuilder.config import Config
 from rebuilder.diagnose.case import DiagnosisInput
 from rebuilder.errors import ExitCode, RebuilderError

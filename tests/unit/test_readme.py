@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from rebuilder.cli.line import result_line
 from rebuilder.cli.main import app
+from rebuilder.cli.verify import result_line
 from rebuilder.errors import ExitCode
 from rebuilder.verification.coordinator import Verified
 from tests.fakes import reports
