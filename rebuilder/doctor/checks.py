@@ -13,16 +13,21 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
+from rebuilder.clock import SystemClock
 from rebuilder.config import Config
-from rebuilder.doctor.uml_guest import check_guest, look_at_guest
 from rebuilder.ecosystems.conventions import RegistryCheck
 from rebuilder.ecosystems.registry import ECOSYSTEMS
 from rebuilder.environments import sources
 from rebuilder.environments.catalog import catalog
+from rebuilder.environments.from_settings import environment_store
+from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.errors import NoGuestError, RebuilderError, SandboxUnavailableError, UsageError
 from rebuilder.model.value import Value
+from rebuilder.sandbox.bubblewrap.run_sandbox import Bubblewrap
 from rebuilder.sandbox.selftest import check_isolation
+from rebuilder.sandbox.uml.probe import ENVIRONMENT, GuestProbe
 from rebuilder.store_layout import MARKER, check_places
 
 _SPACE = 3 << 30
@@ -362,3 +367,60 @@ def _settings(config: Config, here: Host) -> Iterator[_Finding]:
 def _real(place: Path) -> Path:
     """The place with links followed, as far as they lead somewhere."""
     return Path(os.path.realpath(place))
+
+
+class GuestFinding(NamedTuple):
+    """What is to be said about guests on this machine."""
+
+    message: str
+    ok: bool = True
+    fix: str | None = None
+    command: bool = False
+    """Whether ``fix`` is a command to type."""
+
+
+def look_at_guest(config: Config, check: Callable[[Config], NoGuestError | None]) -> GuestFinding:
+    """What ``check`` finds; it is not asked before the build environment with the kernel was made once."""
+    if not (config.store / "toolchains" / "current" / ENVIRONMENT).is_file():
+        command = _prepare_command(config)
+        return GuestFinding(
+            f"Not known yet, since its build environment is made on first use; `{command}` makes it now."
+        )
+    try:
+        problem: RebuilderError | None = check(config)
+    except RebuilderError as error:
+        problem = error
+    if problem is None:
+        return GuestFinding("A User Mode Linux guest was started, and its clock was set.")
+    rest = "" if config.sandbox == "uml" else " What does not depend on the clock is rebuilt without one."
+    command_given = (problem.hint or "").startswith(sys.executable)
+    return GuestFinding(f"{problem}{rest}", ok=False, fix=problem.hint, command=command_given)
+
+
+def _prepare_command(config: Config) -> str:
+    program = (sys.executable, "-m", "rebuilder.environments.prepare")
+    expired = [f"--accept-expired={suite}" for suite in config.environments.accept_expired or ()]
+    return shlex.join([*program, "--root", str(config.store / "toolchains"), *expired, ENVIRONMENT])
+
+
+def check_guest(config: Config) -> NoGuestError | None:
+    """Start a guest and set its clock; why that does not work, None when it does.
+
+    Raises:
+        BuildEnvironmentError: the build environment was modified or cannot be read.
+    """
+    environments = environment_store(
+        config.store / "toolchains", SystemClock(), settings=config.environments, interpreters=config.interpreters
+    )
+
+    def kernel() -> BuildEnvironment:
+        made = environments.kept(ENVIRONMENT)
+        if made is None:
+            raise NoGuestError("its build environment is to be made again", hint=_prepare_command(config))
+        return made
+
+    bubblewrap = Bubblewrap()
+    try:
+        return GuestProbe(kernel, bubblewrap, config.store / "cache" / "guest.json").problem(anew=True)
+    finally:
+        bubblewrap.close()
