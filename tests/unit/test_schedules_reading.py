@@ -11,8 +11,7 @@ import pytest
 from rebuilder.model.definition import Limits
 from rebuilder.model.work import Check, Tier
 from rebuilder.resources import resource
-from rebuilder.service.schedules.reading import FileReading, read_file
-from rebuilder.service.schedules.tables import keys
+from rebuilder.service.schedules.reading import FileReading, keys, read_file
 from rebuilder.service.schedules.watch import Recheck, Timing, VersionRule, Versions, Watch
 
 

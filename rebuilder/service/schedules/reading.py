@@ -6,11 +6,11 @@ import glob
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 
 from rebuilder.config import Config
@@ -18,21 +18,100 @@ from rebuilder.ecosystems.package_lists import NamedPackages, listed
 from rebuilder.ecosystems.registry import DEFAULT, ECOSYSTEMS, conventions
 from rebuilder.model.definition import Limits
 from rebuilder.model.remark import Remark
+from rebuilder.model.work import Check, Tier
 from rebuilder.service.schedules import timing as times
-from rebuilder.service.schedules.tables import (
-    ALL_KEYS,
-    TABLES,
-    Kind,
-    Newest,
-    RecheckTable,
-    Since,
-    Table,
-    WatchTable,
-    keys,
-    message,
-)
+from rebuilder.service.schedules.timing import seconds
 from rebuilder.service.schedules.watch import Recheck, Timing, VersionRule, Versions, Watch
-from rebuilder.toml_files import FileError, line_of, parse_toml, read_text, span, unknown
+from rebuilder.toml_files import FileError, line_of, mistake, parse_toml, read_text, span, unknown
+
+_MAX_FILES = 1000
+_MOST = 1_000_000
+_WORDS = {
+    "string_pattern_mismatch": "must be made of letters, digits, spaces and “._-:”, and begin with a letter or a digit",
+    "string_too": "must have 1 to 100 characters",
+}
+"""What is said of names, beside what is said of any text."""
+
+
+def _written(value: Any) -> int:
+    if not isinstance(value, str):
+        raise ValueError("must be a text in quotes, such as “6h”")  # noqa: TRY004 - pydantic takes this one
+    return seconds(value)
+
+
+_Name = Annotated[
+    str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\W_][\w .:-]*$"), Field(strict=True)
+]
+_Text = Annotated[str, Field(strict=True)]
+_Duration = Annotated[int, BeforeValidator(_written)]
+_Texts = Annotated[list[_Text], Field(strict=True, max_length=100_000)]
+
+
+class Table(BaseModel):
+    """What watches and rechecks have in common, as it is written."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: _Name | None = None
+    enabled: Annotated[bool, Field(strict=True)] = True
+    ecosystem: _Text | None = None
+    packages: _Texts = []
+    every: _Duration | None = None
+    cron: _Text | None = None
+    jitter: _Duration | None = None
+    time_zone: _Text = "UTC"
+    priority: Annotated[int, Field(strict=True, ge=-9, le=9)] = 0
+
+
+class WatchTable(Table):
+    """A ``[[watch]]``; ``versions`` and ``limits`` are looked at once the rest is known."""
+
+    files: Annotated[list[_Text], Field(strict=True, max_length=_MAX_FILES)] = []
+    versions: Any = None
+    prereleases: Annotated[bool, Field(strict=True)] = False
+    tier: Tier = Tier.FULL
+    limits: Any = None
+
+
+class RecheckTable(Table):
+    """A ``[[recheck]]``."""
+
+    older_than: _Duration = 30 * 86400
+    check_: Annotated[Check, Field(alias="check")] = Check.VERIFY
+    at_most: Annotated[int, Field(strict=True, gt=0, le=_MOST)] = 100
+
+
+class Newest(BaseModel):
+    """``versions = { newest = 3 }``."""
+
+    model_config = ConfigDict(extra="forbid")
+    newest: Annotated[int, Field(strict=True, gt=0, le=_MOST)]
+
+
+class Since(BaseModel):
+    """``versions = { since = 2026-01-31 }``."""
+
+    model_config = ConfigDict(extra="forbid")
+    since: Annotated[date, Field(strict=True)]
+
+
+Kind = Literal["watch", "recheck"]
+TABLES: dict[Kind, type[Table]] = {"watch": WatchTable, "recheck": RecheckTable}
+
+
+def keys(kind: Kind) -> list[str]:
+    """What may stand in a table."""
+    return [field.alias or name for name, field in TABLES[kind].model_fields.items()]
+
+
+ALL_KEYS = {key for kind in TABLES for key in keys(kind)}
+"""What may stand in any of them."""
+
+
+def message(error: ErrorDetails, known: list[str]) -> str:
+    """A mistake in words that fit behind the name of the key; ``known`` is what would have been right."""
+    return mistake(error, known, _WORDS)
+
 
 _MAX_BYTES = 1 << 20
 _MAX_FILES = 1000
