@@ -28,7 +28,7 @@ def _service(config: Config) -> list[DoctorCheck]:
     """What the service needs; one line where its part of the program is not installed, which is no fault."""
     from rebuilder.clock import SystemClock
     from rebuilder.doctor.checks import DoctorCheck
-    from rebuilder.extras import missing_extra
+    from rebuilder.errors import missing_extra
 
     try:
         from rebuilder.service.preflight import preflight

@@ -13,8 +13,7 @@ from typing import Annotated
 
 import typer
 
-from rebuilder.errors import ExitCode, RebuilderError, UsageError
-from rebuilder.extras import missing_extra
+from rebuilder.errors import ExitCode, RebuilderError, UsageError, missing_extra
 
 _INTERRUPTED = 130
 _PIPE_CLOSED = 141

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.extras import EXTRAS, missing_extra
+from rebuilder.errors import EXTRAS, missing_extra
 
 WITHOUT = """
 import sys
