@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 from rebuilder.clock import SystemClock
 from rebuilder.config import Config
@@ -76,6 +75,35 @@ def _registries(config: Config) -> list[RegistryCheck]:
     return [each for _, ecosystem in sorted(ECOSYSTEMS.items()) for each in ecosystem.check_registry(config)]
 
 
+def _prepare_command(config: Config) -> str:
+    program = (sys.executable, "-m", "rebuilder.environments.prepare")
+    expired = [f"--accept-expired={suite}" for suite in config.environments.accept_expired or ()]
+    return shlex.join([*program, "--root", str(config.store / "toolchains"), *expired, ENVIRONMENT])
+
+
+def _check_guest(config: Config) -> NoGuestError | None:
+    """Start a guest and set its clock; why that does not work, None when it does.
+
+    Raises:
+        BuildEnvironmentError: the build environment was modified or cannot be read.
+    """
+    environments = environment_store(
+        config.store / "toolchains", SystemClock(), settings=config.environments, interpreters=config.interpreters
+    )
+
+    def kernel() -> BuildEnvironment:
+        made = environments.kept(ENVIRONMENT)
+        if made is None:
+            raise NoGuestError("its build environment is to be made again", hint=_prepare_command(config))
+        return made
+
+    bubblewrap = Bubblewrap()
+    try:
+        return GuestProbe(kernel, bubblewrap, config.store / "cache" / "guest.json").problem(anew=True)
+    finally:
+        bubblewrap.close()
+
+
 @dataclass(frozen=True)
 class Host:
     """The part of the machine that is looked at; tests give another one."""
@@ -91,7 +119,7 @@ class Host:
     bubblewrap: Callable[[], str] = _bubblewrap
     seccomp: Callable[[], object] = _seccomp
     isolation: Callable[[], list[str]] = check_isolation
-    guest: Callable[[Config], NoGuestError | None] = check_guest
+    guest: Callable[[Config], NoGuestError | None] = _check_guest
     registries: Callable[[Config], list[RegistryCheck]] = _registries
     """Looks at the settings of each ecosystem's clients, and asks the registries that nothing goes without."""
 
@@ -162,7 +190,23 @@ def _sandbox(config: Config, here: Host) -> Iterator[_Finding]:
     told = " ".join(problems) or "A sandbox was started; the machine gives it all the isolation that builds need."
     yield _said("isolation", told, ok=not problems)
     if not problems:
-        yield _said("guest", **look_at_guest(config, here.guest)._asdict())
+        yield _guest(config, here)
+
+
+def _guest(config: Config, here: Host) -> _Finding:
+    """Whether a guest runs, tried once the build environment with the kernel was made; none is made for it."""
+    if not (config.store / "toolchains" / "current" / ENVIRONMENT).is_file():
+        told = f"its build environment is made on first use; `{_prepare_command(config)}` makes it now."
+        return _said("guest", f"Not known yet, since {told}")
+    try:
+        problem: RebuilderError | None = here.guest(config)
+    except RebuilderError as error:
+        problem = error
+    if problem is None:
+        return _said("guest", "A User Mode Linux guest was started, and its clock was set.")
+    rest = "" if config.sandbox == "uml" else " What does not depend on the clock is rebuilt without one."
+    typed = (problem.hint or "").startswith(sys.executable)
+    return _said("guest", f"{problem}{rest}", ok=False, fix=problem.hint, command=typed)
 
 
 def _environments(config: Config, here: Host) -> Iterator[_Finding]:
@@ -367,60 +411,3 @@ def _settings(config: Config, here: Host) -> Iterator[_Finding]:
 def _real(place: Path) -> Path:
     """The place with links followed, as far as they lead somewhere."""
     return Path(os.path.realpath(place))
-
-
-class GuestFinding(NamedTuple):
-    """What is to be said about guests on this machine."""
-
-    message: str
-    ok: bool = True
-    fix: str | None = None
-    command: bool = False
-    """Whether ``fix`` is a command to type."""
-
-
-def look_at_guest(config: Config, check: Callable[[Config], NoGuestError | None]) -> GuestFinding:
-    """What ``check`` finds; it is not asked before the build environment with the kernel was made once."""
-    if not (config.store / "toolchains" / "current" / ENVIRONMENT).is_file():
-        command = _prepare_command(config)
-        return GuestFinding(
-            f"Not known yet, since its build environment is made on first use; `{command}` makes it now."
-        )
-    try:
-        problem: RebuilderError | None = check(config)
-    except RebuilderError as error:
-        problem = error
-    if problem is None:
-        return GuestFinding("A User Mode Linux guest was started, and its clock was set.")
-    rest = "" if config.sandbox == "uml" else " What does not depend on the clock is rebuilt without one."
-    command_given = (problem.hint or "").startswith(sys.executable)
-    return GuestFinding(f"{problem}{rest}", ok=False, fix=problem.hint, command=command_given)
-
-
-def _prepare_command(config: Config) -> str:
-    program = (sys.executable, "-m", "rebuilder.environments.prepare")
-    expired = [f"--accept-expired={suite}" for suite in config.environments.accept_expired or ()]
-    return shlex.join([*program, "--root", str(config.store / "toolchains"), *expired, ENVIRONMENT])
-
-
-def check_guest(config: Config) -> NoGuestError | None:
-    """Start a guest and set its clock; why that does not work, None when it does.
-
-    Raises:
-        BuildEnvironmentError: the build environment was modified or cannot be read.
-    """
-    environments = environment_store(
-        config.store / "toolchains", SystemClock(), settings=config.environments, interpreters=config.interpreters
-    )
-
-    def kernel() -> BuildEnvironment:
-        made = environments.kept(ENVIRONMENT)
-        if made is None:
-            raise NoGuestError("its build environment is to be made again", hint=_prepare_command(config))
-        return made
-
-    bubblewrap = Bubblewrap()
-    try:
-        return GuestProbe(kernel, bubblewrap, config.store / "cache" / "guest.json").problem(anew=True)
-    finally:
-        bubblewrap.close()

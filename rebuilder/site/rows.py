@@ -1,4 +1,4 @@
-"""One verification as a row of a table, which stand for what is known today, and the history of a file and its project."""
+"""One verification as a row of a table, which rows stand today, and the history of a file and of its project."""
 
 from __future__ import annotations
 

@@ -114,7 +114,6 @@ def message(error: ErrorDetails, known: list[str]) -> str:
 
 
 _MAX_BYTES = 1 << 20
-_MAX_FILES = 1000
 _MAX_PROBLEMS = 200
 """Of one file; more would only push each other out of sight."""
 
