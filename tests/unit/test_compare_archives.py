@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rebuilder.model.comparison import Difference
 from rebuilder.programs.archive.opening import read_archive
-from rebuilder.programs.compare.compare_archives import LOOK_TOTAL, SHOWN, compare
+from rebuilder.programs.compare.compare_archives import LOOK_BYTES, LOOK_TOTAL, SHOWN, compare
 from tests.fakes.archives import Entry, gzip_bytes, tar_bytes, tar_member, zip_bytes
 
 SAMPLES = {
@@ -127,6 +127,29 @@ def test_lists_are_cut_and_counted(tmp_path: Path) -> None:
     rebuilt = zip_bytes(*(Entry(f"{index}", b"b") for index in range(SHOWN + 20)))
     result = judge(tmp_path, published, rebuilt)
     assert (SHOWN, SHOWN + 20) == (len(result["differences"]), result["differences_total"])
+
+
+def test_small_members_are_handed_back_before_large_ones(tmp_path: Path) -> None:
+    """What says how a wheel was built stands at its end, after whatever many files it has; the order stays."""
+    names = [*(f"a/{index:04}" for index in range(SHOWN + 5)), "x.dist-info/METADATA"]
+    sides = [zip_bytes(*(Entry(name, side * (30 if "/0" in name else 1)) for name in names)) for side in (b"a", b"b")]
+    result = judge(tmp_path, *sides)
+    found = [each["member"] for each in result["differences"][:SHOWN]]
+    assert "x.dist-info/METADATA" == found[-1]
+    assert names[: SHOWN - 1] == found[:-1]
+    assert SHOWN + 6 == result["differences_total"]
+
+
+def test_a_long_list_of_files_is_read_to_its_end(tmp_path: Path) -> None:
+    """Beyond what is looked into of other members: the one row that differs is found."""
+    rows = [f"a/{index:06},sha256={'x' * 43},1\n" for index in range(12_000)]
+    record, other = "".join(rows).encode(), "".join([*rows[:-1], "b,,\n"]).encode()
+    assert len(record) > LOOK_BYTES
+    name = "x.dist-info/RECORD"
+    (found,) = judge(tmp_path, zip_bytes(Entry(name, record)), zip_bytes(Entry(name, other)))["differences"]
+    assert (["b,,"], 1) == (found["content"]["rebuilt"], found["content"]["published_total"])
+    (found,) = judge(tmp_path, zip_bytes(Entry("list", record)), zip_bytes(Entry("list", other)))["differences"]
+    assert "content" not in found
 
 
 @pytest.mark.parametrize(("cut", "side"), [(0, "published"), (1, "rebuilt")])

@@ -165,6 +165,14 @@ def test_names_with_the_python_version_in_them() -> None:
     assert "Built with Python 3.9, rebuilt with 3.11" in found(value).findings[0].sentence
 
 
+def test_numbers_in_another_order_are_no_other_interpreter() -> None:
+    """The same classifiers on one line, moved: nothing shows another Python."""
+    line = '{{"metadata_version": "2.0", "classifiers": ["Python :: {}", "Python :: {}"]}}\n'
+    files = [dict(CODE) | {f"{INFO}/metadata.json": line.format(*each)} for each in (("2.7", "3.4"), ("3.4", "2.7"))]
+    value = case(wheel(files[0]), wheel(files[1]))
+    assert Cause.INTERPRETER_VERSION not in [each.cause for each in found(value).findings]
+
+
 def test_a_file_of_another_version_with_other_content_is_the_tool_too() -> None:
     """Its name is the interpreter; what is in it is not."""
     name = f"{NAME}-{VERSION}-py{{}}-nspkg.pth"

@@ -149,12 +149,12 @@ def interpreter(case: DiagnosisInput) -> Iterator[Claim]:
     pairs = [
         pair
         for pair in alike(case.lines(), lambda line: _NUMBERED.sub("X", line) if _NUMBERED.search(line) else None)
-        if metadata_file(pair[0][0], "entry_points.txt") or "python" in pair[0][2].lower()
+        if (metadata_file(pair[0][0], "entry_points.txt") or "python" in pair[0][2].lower()) and _other_number(pair)
     ]
     if not renamed and not pairs:
         return
     versions = [[_IN_NAME.findall(each.member)[0] for each in pair] for pair in renamed]
-    versions += [[_NUMBERED.findall(line[2])[0] for line in pair] for pair in pairs]
+    versions += [list(number) for pair in pairs if (number := _other_number(pair))]
     evidence = [EvidenceLine(published=a.member, rebuilt=b.member, note="member name") for a, b in renamed]
     yield claim(
         Cause.INTERPRETER_VERSION,
@@ -172,6 +172,13 @@ def interpreter(case: DiagnosisInput) -> Iterator[Claim]:
             members=[each.member for pair in other for each in pair],
             certainty=Certainty.LIKELY,
         )
+
+
+def _other_number(pair: tuple[Line, Line]) -> tuple[str, str] | None:
+    """The one number that is another in two lines; None where several are, as where they only changed places."""
+    published, rebuilt = (_NUMBERED.findall(line[2]) for line in pair)
+    changed = {both for both in zip(published, rebuilt, strict=True) if both[0] != both[1]}
+    return changed.pop() if len(changed) == 1 else None
 
 
 def major_version(case: DiagnosisInput) -> Iterator[Claim]:

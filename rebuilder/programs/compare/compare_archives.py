@@ -23,6 +23,8 @@ SHOWN = 500
 """Most differences handed back."""
 LOOK_BYTES = 1 << 19
 """How far into a member the first difference is looked for."""
+LOOK_LIST_BYTES = 4 << 20
+"""The same of the list of files in a wheel, whose rows say little before the last of them is read."""
 LOOK_TOTAL = 24 << 20
 """How many bytes of members are looked into altogether, on each side."""
 LOOK_CLOSELY = 48
@@ -83,18 +85,18 @@ def _content(paths: tuple[str, str], archives: tuple[Any, Any]) -> list[Found]:
     """What remains when all metadata is set aside, with a closer look at the first contents that differ."""
     rules = rules_for(archives[0])
     published, rebuilt = (normalised(each, rules, rules) for each in archives)
-    found = content_differences(published, rebuilt, archives)
     sides = [by_key(each) for each in archives]
+    found = _smallest_first(content_differences(published, rebuilt, archives), sides)
     wanted = _worth_a_look(found, sides)
     if not wanted:
         return found
     left, right = (_contents(path, archive, wanted) for path, archive in zip(paths, archives))  # noqa: B905
     looked = 0
-    for index, each in enumerate(found):
-        key = each.key
+    for index in sorted(range(len(found)), key=lambda index: _size(found[index], sides)):
+        each, key = found[index], found[index].key
         if key is None or key not in wanted or each.change != "content":
             continue
-        whole = all(side[key][1].size <= LOOK_BYTES for side in sides)
+        whole = all(side[key][1].size <= _look_bytes(each.member) for side in sides)
         where = first_difference(left[key], right[key], whole=whole)
         change = content_change(left[key], right[key], whole=whole, most=12 if looked < LOOK_CLOSELY else 2)
         found[index] = each._replace(detail=f"{each.detail} {where}", content=change)
@@ -102,13 +104,33 @@ def _content(paths: tuple[str, str], archives: tuple[Any, Any]) -> list[Found]:
     return found
 
 
+def _smallest_first(found: list[Found], sides: list[Any]) -> list[Found]:
+    """The differences in the same order; where there are too many, those in the smallest members before the others.
+
+    What says most about a build is small, and what says least is large.
+    """
+    if len(found) <= SHOWN:
+        return found
+    order = sorted(range(len(found)), key=lambda index: (_size(found[index], sides), index))
+    kept = set(order[:SHOWN])
+    return [*(found[index] for index in sorted(kept)), *(found[index] for index in order[SHOWN:])]
+
+
+def _look_bytes(name: str) -> int:
+    return LOOK_LIST_BYTES if name.endswith(".dist-info/RECORD") else LOOK_BYTES
+
+
+def _size(found: Found, sides: list[Any]) -> int:
+    return max((side[found.key][1].size for side in sides if found.key in side), default=0)
+
+
 def _worth_a_look(found: list[Found], sides: list[Any]) -> set[Any]:
-    """Members to look into: the first ones, up to a total size."""
+    """Members to look into: the smallest ones, up to a total size."""
     wanted, total = set(), 0
-    for each in found[:SHOWN]:
+    for each in sorted(found[:SHOWN], key=lambda each: _size(each, sides)):
         if each.change != "content" or each.key is None:
             continue
-        total += max(min(side[each.key][1].size, LOOK_BYTES) for side in sides)
+        total += max(min(side[each.key][1].size, _look_bytes(each.member)) for side in sides)
         if total > LOOK_TOTAL:
             break
         wanted.add(each.key)
@@ -118,7 +140,7 @@ def _worth_a_look(found: list[Found], sides: list[Any]) -> set[Any]:
 def _contents(path: str, archive: Any, wanted: Collection[Any]) -> dict[Any, bytes]:
     """Beginnings of members, read from the archive a second time."""
     places = {index: key for key, (index, _member) in by_key(archive).items() if key in wanted}
-    reading = read_archive(path, lambda index, _name: LOOK_BYTES if index in places else 0, raw=False)
+    reading = read_archive(path, lambda index, name: _look_bytes(name) if index in places else 0, raw=False)
     return {key: reading.contents.get(index, b"") for index, key in places.items()}
 
 
