@@ -197,7 +197,7 @@ def defuse(html: bytes) -> bytes:
 
 
 def _referred(reference: re.Match[str]) -> str:
-    """The reference, or what it refers to when that is better seen than obeyed."""
+    """The reference; or its character in visible form, where that is one that acts on a terminal or on the text."""
     number = int(reference[1], 16) if reference[1] else int(reference[2])
     char = chr(number) if number < 0x110000 and not 0xD800 <= number < 0xE000 else ""
     return reference[0] if visible_document(char) == char else visible_document(char)

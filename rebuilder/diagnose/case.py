@@ -1,4 +1,4 @@
-"""Everything the rules look at, in the shape in which they ask for it."""
+"""What the rules of a diagnosis read, :class:`DiagnosisInput`, and what they give back, :class:`Claim`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is so of every release of one ecosystem, known without asking anybody: names, versions, files, words.
+"""What holds for every release of one ecosystem and needs no registry: names, order of versions, files, words.
 
 An ecosystem has two sides. Its conventions are pure and cheap; there is one value of them for the whole program, in
 :data:`rebuilder.ecosystems.registry.ECOSYSTEMS`. The other side, :class:`rebuilder.ecosystems.protocol.Ecosystem`,

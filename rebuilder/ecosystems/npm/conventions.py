@@ -1,4 +1,4 @@
-"""What is so of every release on an npm registry, known without asking it."""
+"""What holds for every release on an npm registry and needs no registry."""
 
 from __future__ import annotations
 

@@ -198,7 +198,7 @@ class SimpleIndex:
 
 
 class Unchanged:
-    """A page that is what it was."""
+    """Says that a page has the mark it had before."""
 
 
 def _refuse_html(document: Document, what: str) -> None:
