@@ -63,6 +63,8 @@ class EcosystemRules:
     """How its own sandbox programs failed, as a clause, by their exit codes."""
     description: re.Pattern[str] | None = None
     """How names of members begin in which a build describes its file, so that no source has them."""
+    is_inventory: Callable[[str], bool] = lambda _: False
+    """Whether a member lists the others with their digests, so that it differs wherever one of them does."""
     source_name: Callable[[str], str] = lambda member: member
     """The path in the source archive, below its top, that a member comes from if it was copied."""
     leftovers: re.Pattern[str] | None = None

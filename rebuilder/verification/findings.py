@@ -60,7 +60,9 @@ def vary(parts: Parts, attempt: Attempt) -> Variation | None:
             :meth:`rebuilder.verification.variation.VariationRunner.vary`.
     """
     parts.stopwatch.stage(Stage.BUILD, "with one thing changed at a time")
-    return VariationRunner(parts.run, parts.comparer).vary(attempt.hypothesis)
+    rules = conventions(attempt.hypothesis.definition.ecosystem).diagnosis()
+    runner = VariationRunner(parts.run, parts.comparer, is_inventory=rules.is_inventory)
+    return runner.vary(attempt.hypothesis)
 
 
 def diagnosed(parts: Parts, case: DiagnosisInput) -> Diagnosis | None:

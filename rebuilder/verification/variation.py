@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -153,12 +153,21 @@ class VariationRunner:
     Args:
         run: Runs definitions; one that names a sandbox this machine has not got raises ``SandboxUnavailableError``.
         comparer: Compares what they leave.
+        is_inventory: Whether a member only lists what is in the others; see :class:`EcosystemRules`.
         most_seconds: Build time after which no further factor is tried.
     """
 
-    def __init__(self, run: Runner, comparer: Comparer, *, most_seconds: float = MOST_SECONDS) -> None:
+    def __init__(
+        self,
+        run: Runner,
+        comparer: Comparer,
+        *,
+        is_inventory: Callable[[str], bool] = lambda _: False,
+        most_seconds: float = MOST_SECONDS,
+    ) -> None:
         self._run = run
         self._comparer = comparer
+        self._is_inventory = is_inventory
         self._most = most_seconds
         self._spent = 0.0
 
@@ -210,14 +219,14 @@ class VariationRunner:
         if noise is not None and change.settles:
             again = self._made(change.definition).output
             if again is not None and again.sha256 == result.output.sha256:
-                return _row(factor, change, Effect.STEADIES, result.output, found=noise, told=_traits(noise))
+                return _row(factor, change, Effect.STEADIES, result.output, found=noise, told=self._traits(noise))
         reference = base if change.reference is None else self._made(change.reference)
         if reference.output is None:
             return _failed(factor, change, reference.run)
         found = self._compared(reference.output, result.output)
         if noise is None:
             effect = Effect.NONE if found is None else Effect.FLIPS
-            return _row(factor, change, effect, result.output, found=found, told=_traits(found))
+            return _row(factor, change, effect, result.output, found=found, told=self._traits(found))
         told = self._told(reference, change, found, noise)
         effect = Effect.FLIPS if told else Effect.UNCLEAR
         return _row(factor, change, effect, result.output, found=found if told else None, told=told)
@@ -226,14 +235,14 @@ class VariationRunner:
         self, reference: _Result, change: FactorChange, found: Comparison | None, noise: Comparison
     ) -> frozenset[Trait]:
         """What a change changes in a build that varies by itself: twice the same, and not without the change."""
-        told = _beyond(_traits(found), _traits(noise))
+        told = _beyond(self._traits(found), self._traits(noise))
         if not told or reference.output is None:
             return frozenset()
         again, without = self._made(change.definition).output, self._made(reference.definition).output
         if again is None or without is None:
             return frozenset()
-        told &= _traits(self._compared(reference.output, again))
-        return _beyond(told, _traits(self._compared(reference.output, without)))
+        told &= self._traits(self._compared(reference.output, again))
+        return _beyond(told, self._traits(self._compared(reference.output, without)))
 
     def _made(self, definition: BuildDefinition) -> _Result:
         run = self._run(definition)
@@ -246,24 +255,23 @@ class VariationRunner:
             return None
         return self._comparer.compare(first.sha256, second.sha256, first.filename, second.filename)
 
+    def _traits(self, comparison: Comparison | None) -> frozenset[Trait]:
+        """What differs, line by line where it can be, in a form that can be told from what differs anyway."""
+        if comparison is None:
+            return frozenset()
+        found: set[Trait] = {("", name, "") for name in comparison.normalisations}
+        for each in comparison.differences:
+            if each.change is MemberChange.METADATA or self._is_inventory(each.member):
+                continue
+            pairs = _pairs(each)
+            found |= {(each.member, *pair) for pair in pairs} or {(each.member, f"\0{each.change.value}", "")}
+        return frozenset(found)
+
 
 _WHOLE = frozenset(f"\0{change.value}" for change in MemberChange)
 """Stands where a line would, when a member is told as a whole."""
 Trait = tuple[str, str, str]
 """What differs: a member, the line of text (or the kind of change), and what stands there otherwise."""
-
-
-def _traits(comparison: Comparison | None) -> frozenset[Trait]:
-    """What differs, line by line where it can be, in a form that can be told from what differs anyway."""
-    if comparison is None:
-        return frozenset()
-    found: set[Trait] = {("", name, "") for name in comparison.normalisations}
-    for each in comparison.differences:
-        if each.change is MemberChange.METADATA or each.member.endswith(".dist-info/RECORD"):
-            continue
-        pairs = _pairs(each)
-        found |= {(each.member, *pair) for pair in pairs} or {(each.member, f"\0{each.change.value}", "")}
-    return frozenset(found)
 
 
 def _beyond(found: frozenset[Trait], noise: frozenset[Trait]) -> frozenset[Trait]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import pytest
 
 from rebuilder.compare.comparer import Comparer
+from rebuilder.ecosystems.pypi.diagnosis import RULES
 from rebuilder.errors import SandboxFaultError, SandboxUnavailableError
 from rebuilder.model.attempt import Hypothesis, Limit, Outcome, Output, Run
 from rebuilder.model.comparison import (
@@ -175,6 +177,19 @@ def test_the_factor_that_is_in_the_result_flips_it(factor: Factor, text: Callabl
     assert table is not None
     (row,) = [each for each in table.rows if each.effect is Effect.FLIPS]
     assert (("b",), Level.DIFFERENT) == (row.members, row.level)
+
+
+def test_a_list_of_the_other_members_is_no_effect_of_its_own() -> None:
+    """It differs wherever one of them does; the ecosystem says which member it is."""
+    turns = count()
+
+    def build(definition: BuildDefinition) -> str:
+        return f"list={definition.umask} random={next(turns)}"
+
+    assert Effect.FLIPS is effects(varied(build))[Factor.UMASK]
+    assert Factor.UMASK not in effects(varied(build, is_inventory="list".__eq__))
+    assert RULES.is_inventory("x-1.dist-info/RECORD")
+    assert not RULES.is_inventory("x/RECORD")
 
 
 def test_a_clock_that_is_fixed_steadies() -> None:

@@ -6,7 +6,7 @@ import re
 
 from rebuilder.diagnose.case import EcosystemRules
 from rebuilder.ecosystems.pypi import failure_rules, packing_rules, version_rules, wheel_rules
-from rebuilder.ecosystems.pypi.file_times import INFO
+from rebuilder.ecosystems.pypi.file_times import INFO, metadata_file
 from rebuilder.model.diagnosis import Cause
 
 _LEFT = re.compile(
@@ -65,6 +65,7 @@ RULES = EcosystemRules(
     hints=failure_rules.hints,
     endings=failure_rules.ENDINGS,
     description=INFO,
+    is_inventory=lambda member: metadata_file(member, "RECORD"),
     source_name=_source_name,
     leftovers=_LEFT,
     generated=("_version.py", "/version.py", "_pb2.py", ".pyd"),
