@@ -49,7 +49,7 @@ install: packages $(VENV)/.installed ## Debian packages and the locked Python en
 
 environments: install ## The root file systems that tests build in (cached)
 	@# For tests a mirror that stands still will do; whoever verifies decides in the settings.
-	$(BIN)/python -m rebuilder.environments.prepare --root $(ENVIRONMENTS) $(SUITES:%=--accept-expired %) --all
+	$(BIN)/rebuilder environments make --store $(patsubst %/,%,$(dir $(ENVIRONMENTS))) $(SUITES:%=--accept-expired %) --all
 
 demo: install ## Verify a handful of real releases and write ./site
 	@$(BIN)/rebuilder verify --site site $(DEMO); code=$$?; \

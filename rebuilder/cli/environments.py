@@ -1,14 +1,23 @@
-"""``rebuilder environments``: the build environments of this store, as files for a backup or for another machine."""
+"""``rebuilder environments``: making the build environments of this store, and files of them for other machines."""
 
 from __future__ import annotations
 
+import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from rebuilder.clock import SystemClock
 from rebuilder.config import Config
+from rebuilder.environments.catalog import catalog
 from rebuilder.environments.from_settings import environment_store
 from rebuilder.environments.store import EnvironmentStore
+from rebuilder.errors import UsageError
+from rebuilder.model.settings import EnvironmentSettings
 from rebuilder.model.text import visible
+from rebuilder.sandbox.bubblewrap.as_root import as_root
 
 
 def show(config: Config) -> None:
@@ -25,6 +34,41 @@ def show(config: Config) -> None:
             f"{len(record.made.packages):>3} packages  {record.made_at:%Y-%m-%d}  {state}"
         )
         print(visible(line))  # noqa: T201
+
+
+def make(
+    config: Config, names: Sequence[str], *, every: bool, again: bool, accept_expired: Sequence[str] | None
+) -> None:
+    """Make each that is named and not there yet, and print a line for it.
+
+    Args:
+        config: The settings.
+        names: Of build environments.
+        every: Whether all of the catalog are meant instead.
+        again: Whether they are made although they are there.
+        accept_expired: Releases of Debian that are used although expired; None: as the settings say.
+
+    Raises:
+        UsageError: neither names nor all of them were asked for, or both; or a release has no such name.
+        BuildEnvironmentError: one cannot be made.
+    """
+    if bool(names) == every:
+        raise UsageError("What is to be made is not said.", hint="Give either names of build environments, or --all.")
+    settings = config.environments
+    if accept_expired is not None:
+        try:
+            settings = EnvironmentSettings.model_validate({**settings.described, "accept_expired": accept_expired})
+        except ValidationError as error:
+            raise UsageError(f"--accept-expired: {error.errors()[0]['ctx']['error']}.") from None
+    store = _store(config.replace(environments=settings))
+    for name in catalog() if every else names:
+        begun = time.monotonic()
+        made = store.remake(name) if again else store.get(name)
+        provided = ", ".join(f"{what.title()} {version}" for what, version in made.provides.items())
+        seconds = time.monotonic() - begun
+        print(f"{name}: {made.sha256}, {provided}, {len(made.summary.packages)} packages, {seconds:.2f} s")  # noqa: T201
+        for note in made.summary.notes:
+            print(f"  {note}", file=sys.stderr)  # noqa: T201
 
 
 def export(config: Config, sha256: str, file: Path) -> None:
@@ -55,4 +99,6 @@ def _store(config: Config) -> EnvironmentStore:
         SystemClock(),
         settings=config.environments,
         interpreters=config.interpreters,
+        report=lambda what: print(what, file=sys.stderr),  # noqa: T201
+        as_root=as_root,
     )

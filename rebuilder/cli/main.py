@@ -40,7 +40,7 @@ db = typer.Typer(help="Move the ledger to another database.", no_args_is_help=Tr
 app.add_typer(db, name="db")
 
 environments = typer.Typer(
-    help="List, export or import build environments.", no_args_is_help=True, rich_markup_mode=None
+    help="List, make, export or import build environments.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(environments, name="environments")
 
@@ -312,6 +312,30 @@ def environments_list(*, store: Store = None, config: Settings = None) -> None:
     from rebuilder.config import load_config
 
     show(load_config(config, {"store": store}))
+
+
+@environments.command("make")
+def environments_make(
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME…", show_default=False)] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Make every one that comes with this program.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Make them from what the archive has now.")] = False,
+    accept_expired: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--accept-expired",
+            metavar="SUITE",
+            help="Use this release although its signed state expired; no other.",
+        ),
+    ] = None,
+    store: Store = None,
+    config: Settings = None,
+) -> None:
+    """Make build environments ahead of their first use; those that are there already are checked."""
+    from rebuilder.cli.environments import make
+    from rebuilder.config import load_config
+
+    make(load_config(config, {"store": store}), names or [], every=every, again=again, accept_expired=accept_expired)
 
 
 @environments.command("export")

@@ -75,10 +75,8 @@ def _registries(config: Config) -> list[RegistryCheck]:
     return [each for _, ecosystem in sorted(ECOSYSTEMS.items()) for each in ecosystem.check_registry(config)]
 
 
-def _prepare_command(config: Config) -> str:
-    program = (sys.executable, "-m", "rebuilder.environments.prepare")
-    expired = [f"--accept-expired={suite}" for suite in config.environments.accept_expired or ()]
-    return shlex.join([*program, "--root", str(config.store / "toolchains"), *expired, ENVIRONMENT])
+def _make_command(config: Config) -> str:
+    return shlex.join(["rebuilder", "environments", "make", "--store", str(config.store), ENVIRONMENT])
 
 
 def _check_guest(config: Config) -> NoGuestError | None:
@@ -94,7 +92,7 @@ def _check_guest(config: Config) -> NoGuestError | None:
     def kernel() -> BuildEnvironment:
         made = environments.kept(ENVIRONMENT)
         if made is None:
-            raise NoGuestError("its build environment is to be made again", hint=_prepare_command(config))
+            raise NoGuestError("its build environment is to be made again", hint=_make_command(config))
         return made
 
     bubblewrap = Bubblewrap()
@@ -196,7 +194,7 @@ def _sandbox(config: Config, here: Host) -> Iterator[_Finding]:
 def _guest(config: Config, here: Host) -> _Finding:
     """Whether a guest runs, tried once the build environment with the kernel was made; none is made for it."""
     if not (config.store / "toolchains" / "current" / ENVIRONMENT).is_file():
-        told = f"its build environment is made on first use; `{_prepare_command(config)}` makes it now."
+        told = f"its build environment is made on first use; `{_make_command(config)}` makes it now."
         return _said("guest", f"Not known yet, since {told}")
     try:
         problem: RebuilderError | None = here.guest(config)
@@ -205,7 +203,7 @@ def _guest(config: Config, here: Host) -> _Finding:
     if problem is None:
         return _said("guest", "A User Mode Linux guest was started, and its clock was set.")
     rest = "" if config.sandbox == "uml" else " What does not depend on the clock is rebuilt without one."
-    typed = (problem.hint or "").startswith(sys.executable)
+    typed = (problem.hint or "").startswith("rebuilder ")
     return _said("guest", f"{problem}{rest}", ok=False, fix=problem.hint, command=typed)
 
 

@@ -56,7 +56,7 @@ _REASONS = (
         (
             "Compare `date` to the real time. An old state is allowed by the setting [environments] "
             'accept_expired = ["{suite}"] '
-            "(for `python -m rebuilder.environments.prepare`: --accept-expired {suite})."
+            "(for `rebuilder environments make`: --accept-expired {suite})."
         ),
     ),
     (
@@ -117,8 +117,8 @@ class Mmdebstrap:
             )
         if spec.configured and self._as_root is None:
             raise BuildEnvironmentError(
-                f"The build environment {spec.name} cannot be made by this command, because it is a configured one.",
-                hint="It is made when a verification uses it for the first time.",
+                f"The build environment {spec.name} cannot be made here, because it is a configured one.",
+                hint=f"rebuilder environments make {spec.name}",
             )
         if not self._keyring.is_file():
             raise BuildEnvironmentError(

@@ -119,7 +119,7 @@ def test_a_kernel_that_cannot_start_a_process_here(
     error = GuestProbe(lambda: kernel, bubblewrap).problem()
     assert "the guest's kernel 6.12 cannot start" in str(error)
     assert error is not None
-    assert str(error.hint).endswith(f"--root {kernel.root.parents[2]} --remake uml")
+    assert str(error.hint).endswith(f"--store {kernel.root.parents[3]} --again uml")
     monkeypatch.setattr(uml_probe, "_processor", lambda: {"flags": "fpu"})
     assert "Kernel panic - not syncing: Attempted to kill init!" in str(
         GuestProbe(lambda: kernel, bubblewrap).problem()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from rebuilder.ecosystems.npm.settings import NpmSettings
 from rebuilder.ecosystems.pypi.settings import index_settings
 from rebuilder.ecosystems.registry import ECOSYSTEMS
 from rebuilder.errors import CorruptEnvironmentError, ExitCode, NoGuestError, SandboxUnavailableError, UsageError
-from rebuilder.model.settings import EnvironmentSettings
 from rebuilder.store_layout import MARKER
 
 KEY = (
@@ -97,15 +95,12 @@ def test_a_guest_that_was_not_started(config: Config, machine: Host) -> None:
     """Before its build environment is made nobody knows, and it is not made just to look."""
     check = by_name(config, machine, guest=unavailable("never asked"))["guest"]
     assert (True, True) == (check.ok, check.message.startswith("Not known yet"))
-    assert f"--root {config.store}/toolchains uml" in check.message
-    lenient = config.replace(environments=EnvironmentSettings(accept_expired=("forky",)))
-    check = by_name(lenient, machine, guest=unavailable("never asked"))["guest"]
-    assert f"--root {config.store}/toolchains --accept-expired=forky uml" in check.message
+    assert f"rebuilder environments make --store {config.store} uml" in check.message
 
 
 def test_no_guest(with_kernel: Config, machine: Host) -> None:
     """The cause, what it costs, and what mends it: a command, or what else to do."""
-    for hint, command in ((f"{sys.executable} -m x", True), ("Use another machine", False)):
+    for hint, command in (("rebuilder environments make uml", True), ("Use another machine", False)):
         error = NoGuestError("cause", hint=hint)
         check = by_name(with_kernel, machine, guest=lambda _, error=error: error)["guest"]
         assert (False, hint, command) == (check.ok, check.fix, check.command)

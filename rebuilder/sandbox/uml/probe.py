@@ -12,7 +12,6 @@ import os
 import platform
 import re
 import shutil
-import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -248,10 +247,10 @@ def _explained(kernel: BuildEnvironment, said: str) -> dict[str, str]:
             f"the guest's kernel {release[1]}.{release[2]} cannot start a process on a processor with AMX; "
             "kernels from 6.13 on can"
         )
-        store = kernel.root.parent.parent.parent
+        store = kernel.root.parents[3]
         return {
             "problem": problem,
-            "hint": f"{sys.executable} -m rebuilder.environments.prepare --root {store} --remake {ENVIRONMENT}",
+            "hint": f"rebuilder environments make --store {store} --again {ENVIRONMENT}",
         }
     if scope in {"2", "3"}:
         return {
