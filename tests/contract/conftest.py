@@ -11,6 +11,7 @@ import pytest
 
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.ledger.liveness import SessionLiveness
+from tests.fakes.ledgers import lay_down
 from tests.fakes.postgres import Postgres
 
 
@@ -32,6 +33,7 @@ def migrated(postgres: Postgres) -> str:
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where the ledger of this test is: the URL of a database without rows that nobody else uses."""
     if request.param == "sqlite":
+        lay_down(tmp_path / "ledger.sqlite")
         return f"sqlite:///{tmp_path}/ledger.sqlite"
     server: Postgres = request.getfixturevalue("postgres")
     name: str = request.getfixturevalue("migrated")

@@ -18,6 +18,7 @@ from rebuilder.store.ledger import Ledger
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
+from tests.fakes.ledgers import open_ledger
 from tests.fakes.sites import write_site
 
 SECRET = "a-token-that-only-tests-know"
@@ -75,7 +76,7 @@ def open_api_context(root: Path, *, pages: bool = False, **changes: Any) -> Iter
     (root / "site").mkdir()
     if pages:
         write_site(root / "site", blobs)
-    with Ledger.open(root / "ledger.sqlite") as ledger:
+    with open_ledger(root / "ledger.sqlite") as ledger:
         for make in (*reports.EVERY.values(), reports.hostile):
             finish(ledger, make(blobs))
         ledger.queue.add([order("gearbox", "1.0", reason=Reason.RELEASE)], clock.now())

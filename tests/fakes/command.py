@@ -1,18 +1,49 @@
-"""The ``rebuilder`` command as a user runs it, with a store, keys and site of its own."""
+"""The ``rebuilder`` command as a user runs it, with a store, keys and site of its own.
+
+Each run is a process of its own with nothing but the environment it is given, forked from one that has loaded the
+program: that spares a second of imports. ``Installation.command`` is for tests that are about the process itself.
+"""
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
-import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from rebuilder.sandbox.uml.probe import SWITCH
 
 PROGRAM = Path(sys.executable).parent / "rebuilder"
+
+
+LOADED = ("rebuilder.cli.main", "rebuilder.cli.verify", "rebuilder.ecosystems.pypi.ecosystem", "alembic.config")
+"""What a run loads in any case, or late."""
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload([*LOADED])
+
+
+def _run(command: list[str], environment: dict[str, str], out: str, err: str) -> None:
+    """Become the command; it ends the process."""
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = command
+    for descriptor, path in ((1, out), (2, err)):
+        file = os.open(path, os.O_WRONLY)
+        os.dup2(file, descriptor)
+        os.close(file)
+    sys.stdout, sys.stderr = (
+        open(descriptor, "w", encoding="utf-8", errors=errors, closefd=False)  # noqa: SIM115
+        for descriptor, errors in ((1, "strict"), (2, "backslashreplace"))
+    )
+    from rebuilder.cli.main import main
+
+    main()
 
 
 @dataclass(frozen=True)
@@ -81,8 +112,15 @@ class Installation:
 
     def run(self, *arguments: str | Path) -> Answer:
         """Run the command to its end."""
-        done = subprocess.run(
-            self.command(*arguments), env=self.environment, capture_output=True, text=True, check=False, timeout=300
-        )
-        lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-        return Answer(done.returncode, lines, done.stderr)
+        with tempfile.NamedTemporaryFile() as out, tempfile.NamedTemporaryFile() as err:
+            process = _processes.Process(
+                target=_run, args=(self.command(*arguments), self.environment, out.name, err.name)
+            )
+            process.start()
+            process.join(300)
+            if process.exitcode is None:
+                process.kill()
+                pytest.fail(f"{arguments} did not end within 300 seconds", pytrace=False)
+            said = out.read().decode()
+            lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+            return Answer(process.exitcode, lines, err.read().decode())

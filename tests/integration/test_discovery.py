@@ -21,6 +21,7 @@ from rebuilder.store.ledger import Ledger, tables
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.discovery import Here, pypi_of
+from tests.fakes.ledgers import open_ledger
 from tests.fakes.registry import Registry, server_error
 from tests.fakes.verifications import artifact
 
@@ -39,7 +40,7 @@ def here(tmp_path: Path) -> Iterator[Here]:
     blobs, clock = MemoryBlobs(), FixedClock()
     with (
         Registry(etags=True) as registry,
-        Ledger.open(tmp_path / "ledger.sqlite") as ledger,
+        open_ledger(tmp_path / "ledger.sqlite") as ledger,
         HttpFetcher(blobs, HttpCache(tmp_path / "cache"), wait=lambda _: None) as fetcher,
     ):
         fetcher.admit(registry.url)

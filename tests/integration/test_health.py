@@ -11,6 +11,7 @@ import pytest
 from rebuilder.errors import SandboxUnavailableError
 from rebuilder.service.health import Health, Pulse
 from rebuilder.store.ledger import Ledger
+from tests.fakes.ledgers import open_ledger
 
 
 class Seconds:
@@ -39,7 +40,7 @@ def store(tmp_path: Path) -> Path:
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     """An empty ledger."""
-    with Ledger.open(tmp_path / "ledger.sqlite") as opened:
+    with open_ledger(tmp_path / "ledger.sqlite") as opened:
         yield opened
 
 

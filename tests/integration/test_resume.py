@@ -65,7 +65,7 @@ class Workers:
             if len(self.recorded()) >= number:
                 return None
             assert time.monotonic() < deadline, f"{len(self.recorded())} attempts after {PATIENCE:g} s"
-            threading.Event().wait(0.01)
+            threading.Event().wait(0.05)
 
     def kill(self) -> None:
         """End them all, as a power failure would: SIGKILL."""

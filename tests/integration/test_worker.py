@@ -18,6 +18,7 @@ from rebuilder.store.ledger import Ledger, tables
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.idle import IdleEcosystem, idle_parts
+from tests.fakes.ledgers import open_ledger
 from tests.fakes.orders import order
 
 FILE = "idna-3.20-py3-none-any.whl"
@@ -69,7 +70,7 @@ class Harness:
 @pytest.fixture
 def harness(tmp_path: Path) -> Iterator[Harness]:
     """One task in the queue, and a worker who has not begun."""
-    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+    with open_ledger(tmp_path / "ledger.sqlite") as ledger:
         yield Harness(ledger)
 
 

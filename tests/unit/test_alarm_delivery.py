@@ -16,6 +16,7 @@ from rebuilder.model.alarm import Alarm, AlarmKind, Severity, Undelivered
 from rebuilder.model.settings import AlarmSettings, Suppression, Target
 from rebuilder.store.ledger import Ledger
 from tests.fakes.clock import FixedClock
+from tests.fakes.ledgers import open_ledger
 from tests.fakes.sender import FakeSender
 
 SATURDAY = datetime(2026, 11, 7, 12, tzinfo=UTC)
@@ -26,7 +27,7 @@ Make = Callable[..., Delivery]
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     """An empty ledger in a file."""
-    with Ledger.open(tmp_path / "ledger.sqlite") as opened:
+    with open_ledger(tmp_path / "ledger.sqlite") as opened:
         yield opened
 
 

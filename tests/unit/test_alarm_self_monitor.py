@@ -8,8 +8,8 @@ from pathlib import Path
 from rebuilder.alarms.rules import SelfMonitor
 from rebuilder.model.alarm import AlarmKind, Severity
 from rebuilder.model.settings import ServiceSettings
-from rebuilder.store.ledger import Ledger
 from tests.fakes.clock import FixedClock
+from tests.fakes.ledgers import open_ledger
 from tests.fakes.verifications import NOW, artifact
 
 
@@ -17,7 +17,7 @@ def test_conditions_come_and_go(tmp_path: Path) -> None:
     """Full disk, failures and an old key are alarms; when they have passed nothing is left to do by hand."""
     clock, free = FixedClock(NOW), [10]
     made = [NOW - timedelta(days=400)]
-    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+    with open_ledger(tmp_path / "ledger.sqlite") as ledger:
         for number in range(20):
             ledger.fail(ledger.begin(artifact(version=str(number)), NOW), "The disk is full.", NOW)
         watchman = SelfMonitor(ledger, ServiceSettings(), clock, lambda: free[0], 100, lambda: made[0])

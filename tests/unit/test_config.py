@@ -87,7 +87,7 @@ def test_environments_by_their_name_of_before(tmp_path: Path, table: str) -> Non
         ('[environments.a]\npackages = ["?essential"]', "'environments.a.packages.0'"),
         ('[environments.a]\npackages = ["xx"]\nconfigured = "yes"', "'environments.a.configured'"),
         ('[environments.a]\npackages = ["xx"]\nprune = ["../x"]', "'environments.a.prune.0'"),
-        ('[environments.a]\npackages = ["xx"]\nprune = ["a/../x"]', "is not a path below the root"),
+        ('[environments.a]\npackages = ["xx"]\nprune = ["a/../x"]', "is not a path below"),
         ('[environments.a]\npackages = ["xx"]\nprune = ["$(x)"]', "'environments.a.prune.0'"),
         ('[environments.A_b]\npackages = ["xx"]', "'A_b' is not a name"),
         ("[interpreters.a]", "'interpreters.a.version'"),

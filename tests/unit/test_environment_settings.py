@@ -50,11 +50,11 @@ def test_one_is_made_by_its_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("described", "words"),
     [
-        (settings(trixie={"packages": ["make"]}), "'environments.trixie' is wrong: a build environment has that name"),
+        (settings(trixie={"packages": ["make"]}), "'environments.trixie' is wrong: a build environment has"),
         (settings(a={"packages": ["make"], "base": "sid"}), "'environments.a.base' is wrong: 'sid' is none of"),
         (
             settings(mine={"packages": ["make"]}),
-            "'interpreters.mine' is wrong: a build environment has that name already",
+            "'interpreters.mine' is wrong: a build environment has",
         ),
     ],
 )

@@ -12,11 +12,11 @@ import pytest
 from rebuilder.environments.store import EnvironmentStore
 from rebuilder.model.definition import EnvironmentRef
 from rebuilder.service.housekeeping import Housekeeping, prune_documents, prune_repositories, prune_unfinished
-from rebuilder.store.ledger import Ledger
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.environments import TinyMaker
+from tests.fakes.ledgers import open_ledger
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 BEFORE = NOW - timedelta(days=30)
@@ -73,7 +73,7 @@ def test_a_repository_in_use_stays(tmp_path: Path) -> None:
 
 def test_one_round(tmp_path: Path) -> None:
     """Caches and what was left half-made are gone through."""
-    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+    with open_ledger(tmp_path / "ledger.sqlite") as ledger:
         for days, name in ((31, "old"), (29, "young")):
             ledger.cache_put("pypi", name, 1, NOW - timedelta(days=days))
         document = file(tmp_path / "cache" / "http" / "a.json", days=31)
@@ -115,7 +115,7 @@ def test_environments_are_state(tmp_path: Path) -> None:
     first = done.attempts[0]
     definition = first.hypothesis.definition.replace(toolchain=EnvironmentRef(name="trixie", sha256=named))
     attempt = first.replace(hypothesis=first.hypothesis.replace(definition=definition))
-    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+    with open_ledger(tmp_path / "ledger.sqlite") as ledger:
         number = ledger.begin(done.artifact, NOW)
         ledger.add_attempt(number, 0, attempt)
         ledger.finish(number, reports.signed(done.replace(attempts=(attempt,), toolchains=())))

@@ -18,6 +18,7 @@ from rebuilder.model.comparison import Level
 from rebuilder.model.provenance import Forge, RememberedPublisher
 from rebuilder.provenance.checker import PublisherMemory
 from rebuilder.store.ledger import Ledger, database
+from tests.fakes.ledgers import open_ledger
 from tests.fakes.verifications import NOW, artifact, attempt, digest
 
 
@@ -44,12 +45,12 @@ def publisher(repository: str | None = "https://github.com/o/r", **changes: obje
 
 def test_first_one_stays(tmp_path: Path) -> None:
     """What was remembered first comes back whole, whatever is remembered later and after closing."""
-    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+    with open_ledger(tmp_path / "ledger.sqlite") as ledger:
         memory: PublisherMemory = ledger
         assert memory.remembered_publisher("pypi", "idna") is None
         assert publisher() == memory.remember_publisher(publisher())
         assert publisher() == memory.remember_publisher(publisher("https://github.com/evil/r", remembered=NOW))
-    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+    with open_ledger(tmp_path / "ledger.sqlite") as ledger:
         assert publisher() == ledger.remembered_publisher("pypi", "idna")
 
 
@@ -57,7 +58,7 @@ def test_projects_are_apart(tmp_path: Path) -> None:
     """The same name in another ecosystem is another project; what is not known stays unknown."""
     bare = publisher(None, ecosystem="npm", account=None, repository_id=None, workflow=None, environment=None)
     bare = bare.replace(uploaded=None)
-    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+    with open_ledger(tmp_path / "ledger.sqlite") as ledger:
         ledger.remember_publisher(publisher())
         assert bare == ledger.remember_publisher(bare)
         assert publisher() == ledger.remembered_publisher("pypi", "idna")
@@ -68,7 +69,7 @@ def test_projects_are_apart(tmp_path: Path) -> None:
 def test_times_are_utc(tmp_path: Path) -> None:
     """A time of another zone is the same moment afterwards; one without a zone is refused."""
     there = timezone(timedelta(hours=5))
-    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+    with open_ledger(tmp_path / "ledger.sqlite") as ledger:
         kept = ledger.remember_publisher(publisher(uploaded=NOW.astimezone(there)))
         assert (NOW, timedelta(0)) == (kept.uploaded, kept.uploaded.utcoffset() if kept.uploaded else None)
         with pytest.raises(Exception, match="no time zone"):
@@ -77,15 +78,15 @@ def test_times_are_utc(tmp_path: Path) -> None:
 
 def test_one_winner(tmp_path: Path) -> None:
     """Many at once, each with a ledger of its own: all are told the same publisher, and it is kept."""
-    Ledger.open(tmp_path / "ledger.sqlite").close()
+    open_ledger(tmp_path / "ledger.sqlite").close()
 
     def remember(number: int) -> RememberedPublisher:
-        with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+        with open_ledger(tmp_path / "ledger.sqlite") as ledger:
             return ledger.remember_publisher(publisher(f"https://github.com/o/{number}"))
 
     with ThreadPoolExecutor(8) as pool:
         told = list(pool.map(remember, range(16)))
-    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+    with open_ledger(tmp_path / "ledger.sqlite") as ledger:
         assert [ledger.remembered_publisher("pypi", "idna")] * 16 == told
 
 

@@ -18,6 +18,7 @@ from rebuilder.service.metrics import scrape
 from rebuilder.service.worker import tallies
 from rebuilder.store.ledger import Ledger
 from tests.fakes.histories import populate, release, verified
+from tests.fakes.ledgers import open_ledger
 from tests.fakes.verifications import NOW, artifact, attempt, definition, digest, report
 
 PLACE = ProcessFigures(
@@ -42,7 +43,7 @@ def scraped(ledger: Ledger, place: ProcessFigures = PLACE) -> dict[str, float]:
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     """A ledger with a history."""
-    with Ledger.open(tmp_path / "ledger.sqlite") as opened:
+    with open_ledger(tmp_path / "ledger.sqlite") as opened:
         populate(opened)
         yield opened
 

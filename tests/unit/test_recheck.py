@@ -13,6 +13,7 @@ from rebuilder.model.work import Check, Reason
 from rebuilder.service.discovery import plan
 from rebuilder.service.schedules.watch import Recheck, Timing
 from rebuilder.store.ledger import Ledger
+from tests.fakes.ledgers import open_ledger
 from tests.fakes.orders import order_for
 from tests.fakes.verifications import NOW, artifact, attempt, digest, report, signed
 
@@ -26,7 +27,7 @@ def recheck(**fields: object) -> Recheck:
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     """Three files verified 30, 20 and 1 days ago; the oldest of them once more 10 days ago."""
-    with Ledger.open(tmp_path / "ledger.sqlite") as opened:
+    with open_ledger(tmp_path / "ledger.sqlite") as opened:
         for name, days in (("a", 30), ("b", 20), ("c", 1), ("a", 10)):
             of = artifact(name, sha256=digest(name))
             found = report(of, attempt(of, Level.IDENTICAL), finished=NOW - timedelta(days=days))

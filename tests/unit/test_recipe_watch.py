@@ -19,8 +19,8 @@ from rebuilder.model.settings import EnvironmentSettings
 from rebuilder.service.discovery import Discovery
 from rebuilder.service.schedules.reading import read_file
 from rebuilder.service.schedules.watch import Watch
-from rebuilder.store.ledger import Ledger
 from tests.fakes.clock import FixedClock
+from tests.fakes.ledgers import open_ledger
 from tests.fakes.memo import MemoryMemo
 
 EXAMPLES = Path(__file__).parent.parent.parent / "schedules" / "examples"
@@ -65,7 +65,7 @@ def test_a_folder_is_watched(tmp_path: Path) -> None:
     assert isinstance(watch, Watch)
     assert (str((tmp_path / "recipes" / "hello.toml").resolve()),) == watch.packages
     memo = MemoryMemo()
-    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+    with open_ledger(tmp_path / "ledger.sqlite") as ledger:
         discovery = Discovery({"generic": generic(memo)}, ledger, FixedClock())
         queued = [discovery.look(watch).queued]
         queued.append(discovery.look(watch).queued)

@@ -14,6 +14,7 @@ from rebuilder.model.definition import Limits
 from rebuilder.service.scheduler import Scheduler
 from rebuilder.store.ledger import Ledger
 from tests.fakes.clock import FixedClock
+from tests.fakes.ledgers import open_ledger
 
 WATCH = '[[watch]]\npackages = ["idna"]\nevery = "{every}"\n'
 
@@ -53,7 +54,7 @@ class Harness:
 def harness(tmp_path: Path) -> Iterator[Harness]:
     """An empty directory."""
     (tmp_path / "schedules").mkdir()
-    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+    with open_ledger(tmp_path / "ledger.sqlite") as ledger:
         yield Harness(tmp_path / "schedules", ledger)
 
 

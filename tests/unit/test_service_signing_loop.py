@@ -16,6 +16,7 @@ from rebuilder.service.signing_loop import SigningLoop
 from rebuilder.store.ledger import Ledger
 from rebuilder.verification.signer import Signer
 from tests.fakes.clock import FixedClock
+from tests.fakes.ledgers import open_ledger
 from tests.fakes.verifications import NOW, artifact, attempt, digest, report, signed
 
 
@@ -83,7 +84,7 @@ class Harness:
 @pytest.fixture
 def harness(tmp_path: Path) -> Iterator[Harness]:
     """A loop with nothing to do."""
-    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+    with open_ledger(tmp_path / "ledger.sqlite") as ledger:
         yield Harness(ledger)
 
 

@@ -13,6 +13,7 @@ from rebuilder.model.alarm import AlarmKind
 from rebuilder.store.ledger import Ledger
 from tests.fakes.clock import FixedClock
 from tests.fakes.job_timer import follow_clock
+from tests.fakes.ledgers import open_ledger
 from tests.fakes.watching import Planner
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
@@ -48,7 +49,7 @@ class Machine:
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     """One daily watch; whatever was started is stopped after the test."""
-    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+    with open_ledger(tmp_path / "ledger.sqlite") as ledger:
         machine = Machine(tmp_path, ledger)
         follow_clock(monkeypatch, machine.clock)
         yield machine
@@ -93,7 +94,7 @@ def test_a_service_that_was_killed_is_followed_when_its_term_ends(machine: Machi
 
 def test_a_service_that_is_certainly_gone_is_not_waited_for(tmp_path: Path, machine: Machine) -> None:
     """A process that is no more has no term."""
-    with Ledger.open(tmp_path / "ledger.sqlite") as other:
+    with open_ledger(tmp_path / "ledger.sqlite") as other:
         assert other.lead("schedules", "gone/1/1", machine.clock.now())
     machine.start("here/2/2").looked("daily")
 

@@ -18,12 +18,12 @@ from rebuilder.service.metrics import scrape
 from rebuilder.signing.agreement import Agreement
 from rebuilder.signing.statements import Builder
 from rebuilder.site.publisher import Site
-from rebuilder.store.ledger import Ledger
 from rebuilder.verification.signer import Signer
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.histories import populate
+from tests.fakes.ledgers import open_ledger
 from tests.fakes.signer import MemorySigner
 from tests.fakes.verifications import NOW, digest, signed
 
@@ -39,7 +39,7 @@ def press(tmp_path: Path) -> Iterator[Signer]:
         key_id=signer.key_id,
         verifier="rebuilder.example.org",
     )
-    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+    with open_ledger(tmp_path / "ledger.sqlite") as ledger:
         agreement = Agreement({signer.key_id: signer.public_pem})
         yield Signer(ledger, blobs, signer, Builder(id="tag:example.org,2026:test"), site, FixedClock(), agreement)
 

@@ -22,6 +22,7 @@ from rebuilder.verification.signer import Signer
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
+from tests.fakes.ledgers import open_ledger
 from tests.fakes.signer import MemorySigner
 
 
@@ -75,7 +76,7 @@ class Harness:
 @pytest.fixture
 def harness(tmp_path: Path) -> Iterator[Harness]:
     """Two signed verdicts; nothing is published yet."""
-    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+    with open_ledger(tmp_path / "ledger.sqlite") as ledger:
         yield Harness(tmp_path, ledger)
 
 

@@ -29,13 +29,13 @@ from rebuilder.signing.agreement import Agreement
 from rebuilder.signing.statements import Builder
 from rebuilder.site.publisher import Site
 from rebuilder.stopwatch import Stopwatch, WatchedEnvironments
-from rebuilder.store.ledger import Ledger
 from rebuilder.verification.coordinator import Coordinator
 from rebuilder.verification.signer import Signer
 from rebuilder.wiring import Wired
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.idle import IdleEcosystem, idle_parts
+from tests.fakes.ledgers import open_ledger
 from tests.fakes.orders import order
 from tests.fakes.progress import NoDisplay
 from tests.fakes.pypi import FakeEnvironments
@@ -83,7 +83,7 @@ def house(tmp_path: Path, voice: str) -> Iterator[tuple[Wired, MemoryBlobs, Fixe
     """Parts that verify toys."""
     blobs, clock = MemoryBlobs(), FixedClock()
     environments = WatchedEnvironments(cast("Any", FakeEnvironments()), Stopwatch(NoDisplay()))
-    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+    with open_ledger(tmp_path / "ledger.sqlite") as ledger:
         parts = replace(
             idle_parts(ledger, blobs, clock, IdleEcosystem()),
             ecosystems={"toy": Toy(blobs, environments.get(ENVIRONMENT).sha256)},
