@@ -27,12 +27,16 @@ def test_rows_of_one_tool_do_not_contradict_each_other() -> None:
     assert edges
     for tool, version in edges:
         assert 1 >= sum(tool in each.tools and SpecifierSet(each.versions).contains(version) for each in LIMITS)
-        assert [each for each in ("3.8", "3.9", "3.11", "3.13", "3.14") if refusal({tool: version}, each) is None]
+        assert [
+            each for each in ("3.4", "3.8", "3.9", "3.11", "3.13", "3.14") if refusal({tool: version}, each) is None
+        ]
 
 
 @pytest.mark.parametrize(
     ("tool", "version", "runs", "refused"),
     [
+        ("setuptools", "16.0", ["3.4"], ["3.5", "3.9"]),
+        ("setuptools", "17.0", ["3.5", "3.9"], ["3.10"]),
         ("setuptools", "38.9", ["3.9"], ["3.10", "3.11", "3.14"]),
         ("setuptools", "40.9", ["3.8"], ["3.9", "3.13"]),
         ("setuptools", "66.0", ["3.9", "3.11"], ["3.12", "3.14"]),

@@ -59,6 +59,7 @@ def test_everything_is_told() -> None:
 @pytest.mark.parametrize(
     ("year", "platform", "expected"),
     [
+        (2014, "any", "16.0"),
         (2017, "any", "38.7"),
         (2019, "any", "41.0"),
         (2022, "any", "66.0"),

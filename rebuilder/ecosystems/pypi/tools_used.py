@@ -26,6 +26,7 @@ from rebuilder.model.evidence import Inspection, Obstacle
 from rebuilder.model.verdict import Verdict
 
 _NEWEST = (
+    (datetime(2015, 5, 28, tzinfo=UTC), "16.0"),
     (datetime(2018, 3, 17, tzinfo=UTC), "38.7"),
     (datetime(2019, 8, 13, tzinfo=UTC), "41.0"),
     (datetime(2023, 1, 20, tzinfo=UTC), "66.0"),
