@@ -11,6 +11,7 @@ from rebuilder.ecosystems.pypi.requirements import (
     is_unreleased,
     narrowed,
     packed_itself,
+    packing_backend,
     pin_generator,
     read_build_system,
 )
@@ -147,6 +148,42 @@ def test_another_release_of_the_backend_itself(said: str, expected: tuple[str, .
     pinned = None if expected else "poetry-core==1.7.0"
     assert pinned == pin_generator(used, generator, "poetry-core", "1.8.1").pinned
     assert not packed_itself(system, generator, "poetry-core", "1.8.1")
+
+
+@pytest.mark.parametrize("said", ["0.0.0+local", "81.0.0.post20250701", "1.8.2.dev3"])
+def test_checkout_of_the_backend_itself(said: str) -> None:
+    """A version that only a checkout gives itself is that of the tree, whatever the release is called."""
+    system = read_build_system(pyproject("[]", "poetry.core.masonry.api", 'backend-path = ["src"]'))
+    generator = Generator("poetry-core", said)
+    assert system == installed_backend(system, generator, "poetry-core", "1.8.1")
+    assert pin_generator(system, generator, "poetry-core", "1.8.1").pinned is None
+
+
+@pytest.mark.parametrize(
+    ("text", "generator", "expected"),
+    [
+        (None, Generator("flit", "1.3"), "flit.buildapi"),
+        (None, Generator("poetry", "0.12.10"), "poetry.masonry.api"),
+        (pyproject('["setuptools"]', "setuptools.build_meta"), Generator("hatchling", "1.27.0"), "hatchling.build"),
+        (pyproject('["flit-core"]', "flit_core.buildapi"), Generator("flit", "3.9.0"), "flit_core.buildapi"),
+        (pyproject('["poetry"]', "poetry.masonry.api"), Generator("poetry", "1.0.0a8"), "poetry.core.masonry.api"),
+        (pyproject('["poetry"]', "poetry.masonry.api"), Generator("poetry", "1.0.5"), "poetry.masonry.api"),
+        (pyproject('["x"]', "wrapper.api"), Generator("hatchling", "1.27.0"), "wrapper.api"),
+        (pyproject("[]", "setuptools.build_meta", 'backend-path = ["."]'), Generator("flit", "3"), None),
+        (None, Generator("bdist_wheel", "0.37.1"), LEGACY_BACKEND),
+        (None, Generator("setuptools", "80.9.0"), LEGACY_BACKEND),
+        (None, Generator("by-hand", "1"), LEGACY_BACKEND),
+        (None, None, LEGACY_BACKEND),
+    ],
+)
+def test_backend_that_packed(text: str | None, generator: Generator | None, expected: str | None) -> None:
+    """The Generator's own, where another that names itself is declared, or none; wrappers of it stay."""
+    system = read_build_system(text)
+    found = packing_backend(system, generator)
+    assert (expected or system.backend) == found.backend
+    if found.backend != system.backend and generator is not None:
+        assert (found.requires, ()) == (system.requires, found.backend_path)
+        assert pin_generator(found, generator, "x").pinned is not None
 
 
 @pytest.mark.parametrize(("project", "version", "expected"), [("wheel", "0.37.1", True), ("wheel", "0.38.0", False)])

@@ -90,3 +90,11 @@ def test_other_tools() -> None:
     found = tools(datetime(2019, 1, 1, tzinfo=UTC), generator="flit 3.9.0")
     assert {"flit": "3.9.0"} == found.versions
     assert (None, datetime(2019, 1, 1, tzinfo=UTC)) == (found.setup, found.not_after)
+
+
+def test_backend_that_the_source_does_not_name() -> None:
+    """What packed the wheel is called, and that is told."""
+    found = tools(datetime(2018, 1, 1, tzinfo=UTC), generator="flit 1.3")
+    assert ("flit.buildapi", "flit==1.3") == (found.system.backend, found.requirements.pinned)
+    assert found.setup is None
+    assert any("flit.buildapi is called" in note for note in found.requirements.notes)

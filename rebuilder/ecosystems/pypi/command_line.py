@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from rebuilder.ecosystems.pypi.file_times import normal_path
-from rebuilder.ecosystems.pypi.requirements import LEGACY_BACKEND, BuildSystem
+from rebuilder.ecosystems.pypi.requirements import BACKENDS, LEGACY_BACKEND, BuildSystem
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces
 from rebuilder.model.evidence import Inspection
 
@@ -25,10 +25,7 @@ _PLATFORMS = 1 << 18
 """No more are written so."""
 _WORD_CHARACTERS = 63
 _BUILD = re.compile(r"\d\w{0,40}", re.ASCII)
-_PACKERS = {
-    *("flit_core", "flit", "hatchling", "maturin", "mesonpy", "pdm", "poetry", "scikit_build_core", "uv_build"),
-    "whey",
-}
+_PACKERS = {backend.partition(".")[0] for backend in BACKENDS.values()}
 """Packages of build backends that pack wheels themselves, and say so in ``Generator``."""
 
 

@@ -129,7 +129,36 @@ def installed_backend(system: BuildSystem, generator: Generator | None, project:
         return system
     if _distribution(generator, system) != canonicalize_name(project) or _same(generator.version, version):
         return system
+    if is_unreleased(generator.version):  # a checkout that calls itself so: what was installed has a released version
+        return system
     return BuildSystem(system.backend, (), system.requires)
+
+
+def packing_backend(system: BuildSystem, generator: Generator | None) -> BuildSystem:
+    """The same system, with the backend that ``Generator`` names where the source names another, or none.
+
+    A frontend calls what pyproject.toml names, but commands such as ``flit build`` and ``poetry build`` do not read it.
+    """
+    if generator is None or system.backend_path or not _is_version(generator.version):
+        return system
+    distribution = "poetry-core" if _is_poetry_core(generator) else _distribution(generator, system)
+    backend = BACKENDS.get(distribution or "")
+    declared = system.backend.partition(".")[0]
+    others = {"setuptools", *(_family(each) for each in BACKENDS.values())}
+    if backend is None or declared.partition("_")[0] not in others:
+        return system
+    if declared.partition("_")[0] == _family(backend) and not _is_poetry_core(generator):
+        return system
+    return BuildSystem(backend, (), system.requires)
+
+
+def _family(backend: str) -> str:
+    return backend.partition(".")[0].partition("_")[0]
+
+
+def _is_poetry_core(generator: Generator) -> bool:
+    """Whether this is an early poetry-core, which called itself poetry; poetry has no such release."""
+    return generator.name == "poetry" and generator.version in {"1.0.0a6", "1.0.0a7", "1.0.0a8", "1.0.0a9"}
 
 
 def packed_itself(system: BuildSystem, generator: Generator | None, project: str, version: str) -> bool:
@@ -162,7 +191,10 @@ def pin_generator(
     said = f"{generator.name} {generator.version}"
     if distribution is None or not _is_version(generator.version):
         return Requirements(texts, None, (f"The wheel says {quoted(said)} packed it, which is no known build tool.",))
-    if distribution == canonicalize_name(project) and (version is None or _same(generator.version, version)):
+    from_tree = bool(system.backend_path) and is_unreleased(generator.version)
+    if distribution == canonicalize_name(project) and (
+        version is None or from_tree or _same(generator.version, version)
+    ):
         return Requirements(texts, None, (f"The wheel says {said} packed it: the project was built by itself.",))
     return _pinned(system, distribution, generator.version, said)
 
@@ -236,18 +268,23 @@ def _distribution(generator: Generator, system: BuildSystem) -> str | None:
     return name if name == canonicalize_name(module.partition(".")[0]) and not system.backend_path else None
 
 
-_KNOWN = {
-    "hatchling",
-    "maturin",
-    "meson-python",
-    "pdm-backend",
-    "pdm-pep517",
-    "poetry-core",
-    "scikit-build-core",
-    "setuptools",
-    "whey",
+BACKENDS = {
+    "flit": "flit.buildapi",
+    "flit-core": "flit_core.buildapi",
+    "hatchling": "hatchling.build",
+    "maturin": "maturin",
+    "meson-python": "mesonpy",
+    "pdm-backend": "pdm.backend",
+    "pdm-pep517": "pdm.pep517.api",
+    "poetry": "poetry.masonry.api",
+    "poetry-core": "poetry.core.masonry.api",
+    "scikit-build-core": "scikit_build_core.build",
+    "uv-build": "uv_build",
+    "whey": "whey",
 }
-"""Build backends whose ``Generator`` is the name of their distribution."""
+"""Distributions that pack wheels themselves and say so in ``Generator``, and how they are called (PEP 517)."""
+_KNOWN = {*BACKENDS, "setuptools"} - {"flit", "poetry"}
+"""Those whose ``Generator`` is the name of their distribution."""
 
 
 def _table(pyproject: str) -> dict[str, Any] | None:

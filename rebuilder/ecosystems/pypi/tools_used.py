@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from packaging.utils import canonicalize_name
@@ -14,6 +14,7 @@ from rebuilder.ecosystems.pypi.requirements import (
     Requirements,
     installed_backend,
     narrowed,
+    packing_backend,
     pin_generator,
 )
 from rebuilder.ecosystems.pypi.setup_requires import with_setup_requires
@@ -80,8 +81,12 @@ def tools_used(
         setup_cfg: The same.
     """
     generator = traces.generator
-    system = installed_backend(system, generator, artifact.name, artifact.version)
+    declared = installed_backend(system, generator, artifact.name, artifact.version)
+    system = packing_backend(declared, generator)
     requirements = pin_generator(system, generator, artifact.name, artifact.version)
+    if generator is not None and system.backend != declared.backend:
+        note = f"{declared.backend} would not have named {generator.name} in the wheel: {system.backend} is called."
+        requirements = replace(requirements, notes=(*requirements.notes, note))
     held = [f"{generator.name} {generator.version}"] if generator else []
     versions = {generator.name: generator.version} if generator else {}
     if generator is not None and generator.name == "bdist_wheel":
