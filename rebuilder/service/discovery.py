@@ -14,7 +14,7 @@ from itertools import islice
 from packageurl import PackageURL
 
 from rebuilder.clock import Clock
-from rebuilder.ecosystems.package_lists import MAX_PACKAGES, matches
+from rebuilder.ecosystems.conventions import MAX_PACKAGES, matches
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.ecosystems.registry import conventions
 from rebuilder.errors import FetchMismatchError, RebuilderError, UnavailableError, UnknownProjectError, UsageError

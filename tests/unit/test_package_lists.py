@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.ecosystems.package_lists import NamedPackages, matches
+from rebuilder.ecosystems.conventions import NamedPackages, matches
 from rebuilder.ecosystems.registry import conventions
 from rebuilder.toml_files import FileError
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rebuilder.ecosystems.conventions import Context, Conventions
+from rebuilder.ecosystems.conventions import Context, Conventions, NamedPackages
 from rebuilder.ecosystems.generic.recipe import ECOSYSTEM
-from rebuilder.ecosystems.package_lists import NamedPackages
 from rebuilder.ecosystems.protocol import Ecosystem
 
 _LONGEST_PATH = 4000

@@ -12,8 +12,7 @@ from packaging.utils import canonicalize_name, canonicalize_version
 from packaging.version import InvalidVersion, Version
 
 from rebuilder.diagnose.case import EcosystemRules
-from rebuilder.ecosystems.conventions import Context, Conventions, RegistryCheck, Settings
-from rebuilder.ecosystems.package_lists import NamedPackages
+from rebuilder.ecosystems.conventions import Context, Conventions, NamedPackages, RegistryCheck, Settings
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.errors import RebuilderError
 from rebuilder.model.provenance import Provenance

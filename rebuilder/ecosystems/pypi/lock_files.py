@@ -10,7 +10,7 @@ from packaging.pylock import Pylock, PylockValidationError
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
 
-from rebuilder.ecosystems.package_lists import NamedPackages, logical_lines
+from rebuilder.ecosystems.conventions import NamedPackages, logical_lines
 from rebuilder.toml_files import FileError, parse_toml, read_text
 
 _MAX_INCLUDES = 50

@@ -16,8 +16,14 @@ from rebuilder.programs.archive.contradictions import contradictions
 from rebuilder.programs.archive.landing import same_files
 from rebuilder.programs.archive.normalise_search import normalised, rules_for, smallest_set
 from rebuilder.programs.archive.opening import read_archive
-from rebuilder.programs.compare.differences import Found, by_key, content_differences, metadata_differences
-from rebuilder.programs.compare.texts import content_change, first_difference
+from rebuilder.programs.compare.differences import (
+    Found,
+    by_key,
+    content_change,
+    content_differences,
+    first_difference,
+    metadata_differences,
+)
 
 SHOWN = 500
 """Most differences handed back."""

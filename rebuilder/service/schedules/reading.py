@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from pydantic_core import ErrorDetails
 
 from rebuilder.config import Config
-from rebuilder.ecosystems.package_lists import NamedPackages, listed
+from rebuilder.ecosystems.conventions import NamedPackages, listed
 from rebuilder.ecosystems.registry import DEFAULT, ECOSYSTEMS, conventions
 from rebuilder.model.definition import Limits
 from rebuilder.model.remark import Remark
