@@ -95,9 +95,6 @@ class Conventions:
     local_files: Mapping[str, str] = {}
     """Ending of files that may be named by their path on disk, to what such a file is called."""
 
-    nodes: Mapping[str, str] = {}
-    """What lies between two steps, where the name of a step does not call it by its own word: ``sdist``."""
-
     def open(self, context: Context) -> Ecosystem:
         """Make the side that talks to registries; nothing is asked of them yet.
 
@@ -174,11 +171,6 @@ class Conventions:
     def file_words(self, filename: str) -> str:
         """What a published file of this name is called: ``wheel``, ``tarball``."""
         return "published file"
-
-    def step_words(self, name: str) -> tuple[str, str]:
-        """What a step begins with and what it leads to: ``commit``, ``source archive`` for ``commit-to-sdist``."""
-        start, _, end = name.partition("-to-")
-        return tuple(self.nodes.get(each, each.replace("-", " ")) for each in (start, end))  # type: ignore[return-value]
 
     def file_kind(self, filename: str) -> str:
         """Files of one kind are made the same way; by default those with the same ending are."""

@@ -7,7 +7,7 @@ from enum import StrEnum
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.provenance import RegistrySignature
-from rebuilder.model.value import Sha256Field, Value
+from rebuilder.model.value import Sha256, Sha256Field, Value
 from rebuilder.model.verdict import Verdict
 
 
@@ -113,6 +113,12 @@ class Evidence(Value):
     obstacle: Obstacle | None = None
     notes: tuple[str, ...] = ()
     """Sentences worth knowing that change nothing, such as "The registry marks this file as yanked: …"."""
+
+    @property
+    def targets(self) -> dict[str, Sha256]:
+        """Digest by file name of all that an attempt may be about: the artifact, and the source archive beside it."""
+        files = (self.source_file, self.artifact.file)
+        return {each.filename: each.sha256 for each in files if each is not None}
 
     @property
     def contradictions(self) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ class NodeKind(StrEnum):
 _IDS = {
     NodeKind.COMMIT: ("gitCommit", "commit"),
     NodeKind.SOURCE_ARCHIVE: ("sha256", "source-archive"),
-    NodeKind.ARTIFACT: ("sha256",),
+    NodeKind.ARTIFACT: ("sha256", ""),
 }
 
 
@@ -100,13 +100,17 @@ def file_node(kind: NodeKind, file: PublishedFile) -> Node:
     return Node(kind=kind, id=f"sha256:{file.sha256}", name=file.filename)
 
 
+def source_kind(source: Source | None) -> NodeKind:
+    """What a build started from."""
+    committed = source is not None and source.kind is SourceKind.GIT
+    return NodeKind.COMMIT if committed else NodeKind.SOURCE_ARCHIVE
+
+
 def source_id(source: Source | None) -> str:
     """Identifier of the node that a build started from."""
-    kind, algorithm = (NodeKind.SOURCE_ARCHIVE, "sha256")
-    if source is not None and source.kind is SourceKind.GIT:
-        kind, algorithm = NodeKind.COMMIT, "gitCommit"
-    digest = source.digest.get(algorithm) if source is not None else None
-    return f"{algorithm}:{digest}" if digest is not None else kind.value
+    kind = source_kind(source)
+    algorithm, unknown = _IDS[kind]
+    return f"{algorithm}:{source.digest[algorithm]}" if source and algorithm in source.digest else unknown
 
 
 class TreeChange(StrEnum):

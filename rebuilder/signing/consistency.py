@@ -25,14 +25,12 @@ def check_report(report: Report) -> None:
         raise ValueError(f"{decision.verdict} is our own fault, and never signed as a verdict")
     if report.evidence.artifact != report.artifact:
         raise _refusal(report, "its evidence is about another file")
-    targets: dict[str, str] = {report.artifact.filename: report.artifact.sha256}
-    if report.evidence.source_file is not None:
-        targets.setdefault(report.evidence.source_file.filename, report.evidence.source_file.sha256)
+    targets = report.evidence.targets
     for number, attempt in enumerate(report.attempts, 1):
         problem = _problem(attempt, targets.get(attempt.hypothesis.target))
         if problem:
             raise _refusal(report, f"its attempt {number} {problem}")
-    if report.trail is not None and (problem := _trail_problem(report, report.trail, targets)):
+    if report.trail is not None and (problem := _trail_problem(report, report.trail)):
         raise _refusal(report, problem)
     counted = towards(report.attempts, report.artifact.filename)
     if not counted:
@@ -60,7 +58,7 @@ def _problem(attempt: Attempt, published: str | None) -> str | None:
     return _level_problem(comparison) or _finishing_problem(attempt) or _told_problem(attempt, published)
 
 
-def _trail_problem(report: Report, trail: SourceTrail, targets: dict[str, str]) -> str | None:
+def _trail_problem(report: Report, trail: SourceTrail) -> str | None:
     """What is wrong with the graph, as the end of a sentence."""
     artifacts = [each.sha256 for each in trail.nodes if each.kind is NodeKind.ARTIFACT]
     if trail.nodes and artifacts != [report.artifact.sha256]:
@@ -70,7 +68,7 @@ def _trail_problem(report: Report, trail: SourceTrail, targets: dict[str, str]) 
             if not 0 <= index < len(report.attempts):
                 return f"its step {step.name} counts an attempt that was not made"
             hypothesis = report.attempts[index].hypothesis
-            ends = source_id(hypothesis.definition.source), f"sha256:{targets[hypothesis.target]}"
+            ends = source_id(hypothesis.definition.source), f"sha256:{report.evidence.targets[hypothesis.target]}"
             if ends != (step.start, step.end):
                 return f"its step {step.name} counts an attempt at another step"
         if step.attempts:

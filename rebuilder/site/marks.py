@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rebuilder.ecosystems.registry import conventions
 from rebuilder.model.alarm import Alarm, AlarmKind, Severity
 from rebuilder.model.attempt import Hypothesis
-from rebuilder.model.evidence import SourceKind
+from rebuilder.model.graph import Node, NodeKind, source_kind
 from rebuilder.model.verdict import Kind, Verdict
 from rebuilder.site.display import SHORT, visible
 
@@ -97,29 +97,18 @@ def alarm_words(kind: AlarmKind) -> str:
     return _ALARMS.get(kind.value, kind.value.replace("-", " ").capitalize())
 
 
-_SOURCES = {
-    SourceKind.SDIST: "Source archive",
-    SourceKind.GIT: "Commit",
-    SourceKind.ARCHIVE: "Source archive",
-}
-
-
-def edge_words(name: str, ecosystem: str) -> str:
-    """A step of the trail: ``Commit → wheel``."""
-    start, end = conventions(ecosystem).step_words(name)
-    return f"{start.capitalize()} → {end}"
+def node_words(node: Node, ecosystem: str) -> str:
+    """What a node of the trail is called: ``commit``, ``wheel``."""
+    if node.kind is NodeKind.ARTIFACT:
+        return conventions(ecosystem).file_words(node.name or "")
+    return node.kind.replace("-", " ")
 
 
 def step_words(hypothesis: Hypothesis) -> str:
     """The step one build belongs to, by where it starts and what it is to give."""
     definition = hypothesis.definition
-    start = _SOURCES[definition.source.kind] if definition.source else "No source"
-    return f"{start} → {target_words(hypothesis.target, definition.ecosystem)}"
-
-
-def target_words(filename: str, ecosystem: str) -> str:
-    """What kind of file has this name."""
-    return conventions(ecosystem).file_words(filename)
+    start = source_kind(definition.source).replace("-", " ").capitalize() if definition.source else "No source"
+    return f"{start} → {conventions(definition.ecosystem).file_words(hypothesis.target)}"
 
 
 SENTENCES = {

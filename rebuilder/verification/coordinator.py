@@ -46,7 +46,6 @@ from rebuilder.verification.findings import (
     environments_of,
     foreign_bytes,
     raise_alarms,
-    targets,
     vary,
 )
 from rebuilder.verification.journal import Journal
@@ -245,7 +244,7 @@ class Coordinator:
         if found is None:
             return None
         number, started = found
-        history, published = journal.recorded(number), targets(evidence)
+        history, published = journal.recorded(number), evidence.targets
         for attempt in history.attempts:
             comparison = attempt.comparison
             expected = published.get(attempt.hypothesis.target)
@@ -265,7 +264,7 @@ class Coordinator:
     def _attempts(self, verification: Verification, evidence: Evidence) -> AttemptRunner:
         parts = self.parts
         return AttemptRunner(
-            targets(evidence),
+            evidence.targets,
             run=parts.run,
             comparer=parts.comparer,
             diffoscope=parts.diffoscope,

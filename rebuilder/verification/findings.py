@@ -32,14 +32,6 @@ _LOG_CHARACTERS = 64 << 10
 """How much of the end of a log is read for hints."""
 
 
-def targets(evidence: Evidence) -> dict[str, Sha256]:
-    """Every file an attempt may be about: the artifact, and the source archive beside it."""
-    targets = {evidence.artifact.filename: evidence.artifact.sha256}
-    if evidence.source_file is not None:
-        targets.setdefault(evidence.source_file.filename, evidence.source_file.sha256)
-    return targets
-
-
 def environments_of(parts: Parts, attempts: Iterable[Attempt]) -> tuple[EnvironmentSummary, ...]:
     """The build environments that attempts ran on, in the order of their first use.
 

@@ -17,7 +17,7 @@ from rebuilder.model.report import Report, SignedReport, Stage
 from rebuilder.model.verdict import Verdict
 from rebuilder.verification.attempts import AttemptRunner, retired_input
 from rebuilder.verification.experiments import Experiments, not_tried
-from rebuilder.verification.findings import alarms_about, diagnosed, environments_of, other_bytes, targets
+from rebuilder.verification.findings import alarms_about, diagnosed, environments_of, other_bytes
 from rebuilder.verification.parts import Parts
 
 _MOST_BYTES = 2 << 30
@@ -91,7 +91,7 @@ def _as_before(parts: Parts, report: Report, evidence: Evidence, experiments: Ex
 
 def _renewed(parts: Parts, report: Report, evidence: Evidence, started: datetime) -> Report:
     """The report with the evidence, the alarms and the times of today."""
-    files = targets(evidence)
+    files = evidence.targets
     return report.replace(
         evidence=evidence,
         alarms=tuple(each for each in alarms_about(parts.journal, report.artifact) if each.filename in files),

@@ -132,7 +132,7 @@ def test_a_toy_is_verified(tmp_path: Path, voice: str, expected: Verdict) -> Non
     assert not WHEEL_WORDS.findall(signed)
     texts = {each.name: each.read_text() for each in files if each.suffix in {".html", ".json"}}
     assert {"index.html", "report.json"} <= set(texts)
-    assert "Whisper → shout" in texts["index.html"]
+    assert "Source archive → shout" in texts["index.html"]
     for name, text in texts.items():
         assert not WHEEL_WORDS.findall(text), name
 

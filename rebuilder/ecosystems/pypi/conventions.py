@@ -28,8 +28,6 @@ class PyPIConventions(Conventions):
     attested = True
     local_files = {".whl": "wheel"}
 
-    nodes = {"sdist": "source archive"}
-
     def open(self, context: Context) -> Ecosystem:
         """See :meth:`rebuilder.ecosystems.conventions.Conventions.open`."""
         from uv import find_uv_bin

@@ -11,7 +11,7 @@ from rebuilder.model.graph import FileChange, Node, NodeKind, Origin, SourceTrai
 from rebuilder.model.report import Report
 from rebuilder.model.verdict import Verdict
 from rebuilder.site.display import LONG, SHORT, count, secure_link, visible
-from rebuilder.site.marks import Mark, edge_words, mark
+from rebuilder.site.marks import Mark, mark, node_words
 from rebuilder.site.sections.build import Fact
 from rebuilder.site.sections.trail_picture import Picture, PictureNode, pictures
 
@@ -117,7 +117,8 @@ def trail_section(report: Report) -> TrailSection | None:
 
 
 def _row(step: Step, report: Report, trail: SourceTrail) -> StepRow:
-    decision, words = step.decision, edge_words(step.name, report.artifact.ecosystem)
+    start, end = (node_words(trail.node(each), report.artifact.ecosystem) for each in (step.start, step.end))
+    decision, words = step.decision, f"{start.capitalize()} → {end}"
     if decision is None:
         return StepRow(words, NOT_TRIED, _untried(step, trail), ())
     return StepRow(
@@ -147,17 +148,11 @@ def _marks(trail: SourceTrail, rows: Sequence[StepRow]) -> list[Mark]:
 def _node(node: Node, report: Report, trail: SourceTrail) -> PictureNode:
     if node.kind is NodeKind.COMMIT:
         return _repository(trail.origin)
-    kind, name = conventions(report.artifact.ecosystem), node.name or ""
-    if node.kind is NodeKind.ARTIFACT:
-        return _file(kind.file_words(name).capitalize(), name, report.artifact.sha256, this=True)
-    title = next((kind.step_words(each.name)[0] for each in trail.steps if each.start == node.id), "source archive")
-    if node.sha256 is None:
-        return PictureNode(title.capitalize(), None, ("none is known",))
-    return _file(title.capitalize(), name, node.sha256)
-
-
-def _file(title: str, filename: str, sha256: str, *, this: bool = False) -> PictureNode:
-    return PictureNode(title, filename, (f"sha256 {sha256[:10]}…",), this=this, sha256=sha256)
+    title, sha256 = node_words(node, report.artifact.ecosystem).capitalize(), node.sha256
+    if sha256 is None:
+        return PictureNode(title, None, ("none is known",))
+    this = node.kind is NodeKind.ARTIFACT
+    return PictureNode(title, node.name or "", (f"sha256 {sha256[:10]}…",), this=this, sha256=sha256)
 
 
 def _repository(origin: Origin | None) -> PictureNode:
