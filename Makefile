@@ -14,7 +14,7 @@ DEMO := pypi:jinja2==3.1.6 pypi:idna==3.20 pypi:pluggy==1.7.0 pypi:aiosignal==1.
 
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
 
-.PHONY: help packages test-packages install oracle environments demo test lint types tests test-online soak bench image update-pins lock clean
+.PHONY: help packages test-packages install oracle environments demo test lint types tests test-online soak bench bench-causes image update-pins lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -41,6 +41,13 @@ $(WHEELHOUSE)/.complete: $(VENV)/.installed requirements-dev.lock requirements-b
 	rm -rf .build/oracle
 	$(BIN)/python -m pip --quiet --disable-pip-version-check install --no-deps --require-hashes --only-binary :all: \
 	  --target .build/oracle --requirement requirements-oracle.lock
+	touch $@
+
+# Build backends of two times, for the bench of causes; one lock file holds one version of each.
+.build/backends/.complete: $(VENV)/.installed requirements-backends.lock requirements-backends-older.lock
+	rm -rf .build/backends
+	for lock in backends backends-older; do $(BIN)/python -m pip --quiet --disable-pip-version-check download --no-deps --require-hashes --only-binary :all: \
+	  --dest .build/backends --requirement requirements-$$lock.lock || exit 1; done
 	touch $@
 
 oracle: .build/oracle/.installed ## Older installers, for tests
@@ -87,6 +94,9 @@ soak: environments ## Kills, restarts and full disks, for as long as it takes (b
 bench: environments ## Speed and memory as ratios in one run, then whole lists of published wheels (an hour)
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench list
+
+bench-causes: environments $(WHEELHOUSE)/.complete .build/backends/.complete ## Whether the cause planted in a release is the one that is named; no internet
+	$(BIN)/python -m tests.bench causes
 
 image: install ## The container image, and a real release verified in it (by hand; needs podman)
 	tools/image

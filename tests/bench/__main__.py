@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.bench import list_command
+from tests.bench import causes, list_command
 from tests.bench.attestations import attestation_seconds
 from tests.bench.large import verify_large_wheel
 from tests.bench.queue import dispatch
@@ -33,6 +33,8 @@ def main() -> int:
     """Run all measurements and print one table; ``list`` is a command of its own."""
     if sys.argv[1:2] == ["list"]:
         return list_command.main(sys.argv[2:])
+    if sys.argv[1:2] == ["causes"]:
+        return causes.main(sys.argv[2:])
     arguments = argparse.ArgumentParser(prog="make bench", description=__doc__)
     arguments.add_argument("--runs", type=int, default=9, help="counted runs of each command")
     arguments.add_argument("--environments", type=Path, default=Path(".build/toolchains"))

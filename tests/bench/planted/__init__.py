@@ -1,0 +1,1 @@
+"""Releases whose difference from their rebuild is known, because it was planted."""

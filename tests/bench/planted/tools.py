@@ -1,0 +1,244 @@
+"""Planted by what built it: another tool, another Python, another dependency, other options, another version."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+
+from rebuilder.model.diagnosis import Cause
+from tests.bench.planted.release import Planted
+from tests.fakes.projects import Distribution, make_wheel
+from tests.fakes.publisher import Machine
+
+OLDER = Machine(environment="bookworm")
+HELPERS = [
+    make_wheel(
+        "loomhelper",
+        version,
+        {"loomhelper.py": f'__version__ = "{version}"\n\ndef table():\n    return "{words}"\n'},
+        generator="by-hand 1",
+    )
+    for version, words in (("1.4.2", "warp weft"), ("2.0.1", "warp weft"))
+]
+WITH_HELPER = ("loomhelper-1.4.2",)
+_HIDDEN = """import base64
+import hashlib
+import os
+import zipfile
+from {module} import *
+from {module} import build_wheel as _build_wheel
+
+def build_wheel(directory, settings=None, metadata=None):
+    name = _build_wheel(directory, settings, metadata)
+    path = os.path.join(directory, name)
+    with zipfile.ZipFile(path) as archive:
+        members = [(each, archive.read(each)) for each in archive.infolist()]
+    [(described, content)] = [each for each in members if each[0].filename.endswith(".dist-info/WHEEL")]
+    lines = content.split(b"\\n")
+    lines = [b"Generator: house-build 3" if each.startswith(b"Generator:") else each for each in lines]
+    written = b"\\n".join(lines)
+    digest = base64.urlsafe_b64encode(hashlib.sha256(written).digest()).decode().rstrip("=")
+    row = f"{{described.filename}},sha256={{digest}},{{len(written)}}"
+    with zipfile.ZipFile(path, "w") as archive:
+        for info, content in members:
+            if info is described:
+                content = written
+            elif info.filename.endswith(".dist-info/RECORD"):
+                rows = content.decode().splitlines()
+                rows = [row if each.startswith(described.filename) else each for each in rows]
+                content = ("\\n".join(rows) + "\\n").encode()
+            archive.writestr(info, content)
+    return name
+"""
+"""A backend in the tree that puts its own name where that of the tool stands, so that nobody can know the tool."""
+
+
+def hidden(backend: str, module: str, *tools: str, what: str) -> Planted:
+    """Packed by an older tool whose name does not show."""
+    return Planted(
+        (Cause.TOOL_VERSION,),
+        what,
+        backend,
+        build_backend=("house_build", "", "build_tools"),
+        files={"build_tools/house_build.py": _HIDDEN.format(module=module)},
+        tools=tools,
+        project='dependencies = ["weft>=1,<2", "warp (>=3)"]\n'
+        if backend != "flit"
+        else 'dependencies = ["weft>=1,<2"]\n',
+    )
+
+
+def tagged(tag: str, wheel: Distribution) -> Distribution:
+    """The wheel under another tag in its file name alone."""
+    name, version, *_ = wheel.filename.split("-")
+    return dataclasses.replace(wheel, filename=f"{name}-{version}-{tag}.whl")
+
+
+HATCH = ("packaging-26.3", "pathspec-1.1.1", "pluggy-1.7.0", "trove-classifiers-2026.9.21.13")
+FROM_VARIABLE = Machine(variables={"RELEASE": "3.2.1"})
+PLANTED = [
+    hidden("flit", "flit_core.buildapi", "flit-core-3.8.0", what="an older flit-core behind a backend of the tree"),
+    hidden("hatchling", "hatchling.build", "hatchling-1.21.1", *HATCH, what="an older hatchling, likewise"),
+    hidden("poetry", "poetry.core.masonry.api", "poetry-core-1.9.1", what="an older poetry-core, likewise"),
+    hidden(
+        "setuptools", "setuptools.build_meta", "setuptools-65.5.1", "wheel-0.45.1", what="an older setuptools, likewise"
+    ),
+    Planted(
+        (Cause.TOOL_VERSION,),
+        "an older setuptools with a wheel that is there",
+        "setuptools",
+        tools=("setuptools-65.5.1", "wheel-0.45.1"),
+        project='license = {text = "MIT"}\n',
+    ),
+    Planted(
+        (Cause.INTERPRETER_VERSION,),
+        "requirements worked out by setup.py",
+        "setuptools",
+        code=(
+            'import sys\noptions = {"install_requires": ["weft"] + (["warp"] if sys.version_info < (3, 12) else [])}\n'
+        ),
+        project='dynamic = ["dependencies"]\n',
+        machine=OLDER,
+    ),
+    Planted(
+        (Cause.INTERPRETER_VERSION,),
+        "a line with the version of Python",
+        "hatchling",
+        code='import platform\nwrite("PKG/made.txt", f"made with Python {platform.python_version()[:4]}\\n")\n',
+        machine=OLDER,
+    ),
+    Planted(
+        (Cause.INTERPRETER_VERSION,),
+        "a file named for the version",
+        "flit",
+        code='import sys\nv = "%d%d" % sys.version_info[:2]\nwrite(f"PKG/table-cp{v}.txt", "the same\\n")\n',
+        machine=OLDER,
+    ),
+    Planted(
+        (Cause.INTERPRETER_VERSION,),
+        "a module per Python, one is packed",
+        "setuptools",
+        files={"PKG_py311.py": "x = 311\n", "PKG_py313.py": "x = 313\n"},
+        code='import sys\noptions = {"py_modules": ["PKG_py%d%d" % sys.version_info[:2]]}\n',
+        machine=OLDER,
+    ),
+    Planted(
+        (Cause.DEPENDENCY_DRIFT,),
+        "the version of a helper in a comment",
+        "setuptools",
+        code=(
+            "import loomhelper\n"
+            'head = f"# written by loomhelper {loomhelper.__version__}\\n"\n'
+            'write("PKG/table.py", f"{head}table = {loomhelper.table()!r}\\n")\n'
+        ),
+        requires=("setuptools", "loomhelper"),
+        more_tools=WITH_HELPER,
+    ),
+    Planted(
+        (Cause.DEPENDENCY_DRIFT,),
+        "the version of a helper in JSON",
+        "hatchling",
+        code=(
+            "import json, loomhelper\n"
+            'write("PKG/table.json", json.dumps({"loomhelper": loomhelper.__version__}) + "\\n")\n'
+        ),
+        requires=("hatchling", "loomhelper"),
+        more_tools=WITH_HELPER,
+    ),
+    Planted(
+        (Cause.DEPENDENCY_DRIFT,),
+        "the version of a helper in a header",
+        "flit",
+        code=(
+            "import loomhelper\n"
+            'write("PKG/table.h", f"/* Generated by loomhelper {loomhelper.__version__} */\\n#define LOOM 1\\n")\n'
+        ),
+        requires=("flit-core", "loomhelper"),
+        more_tools=WITH_HELPER,
+    ),
+    Planted(
+        (Cause.GENERATED_FILES,),
+        "a build number from a variable",
+        "setuptools",
+        code="import os\nwrite(\"PKG/_build.py\", f\"number = '{os.environ.get('BUILD', 'none')}'\\n\")\n",
+        machine=Machine(variables={"BUILD": "nightly-4711"}),
+    ),
+    Planted(
+        (Cause.GENERATED_FILES,),
+        "a catalogue of messages only there",
+        "hatchling",
+        code='import os\nif os.environ.get("CATALOGUES"): Path("PKG/de.mo").write_bytes(b"\\xde\\x12\\x04\\x95")\n',
+        machine=Machine(variables={"CATALOGUES": "1"}),
+    ),
+    Planted(
+        (Cause.GENERATED_FILES,),
+        "a version file only there",
+        "flit",
+        code='import os\nif os.environ.get("CI"): write("PKG/_version.py", "version = \'1.0\'\\n")\n',
+        machine=Machine(variables={"CI": "true"}),
+    ),
+    Planted(
+        (Cause.GENERATED_FILES,),
+        "a bundle that is made when building",
+        "setuptools",
+        code=(
+            "import os\n"
+            'write("PKG/bundle.js", "function f(){}\\n" if os.environ.get("MINIFY") else "function f() {\\n}\\n")\n'
+        ),
+        machine=Machine(variables={"MINIFY": "1"}),
+    ),
+    Planted(
+        (Cause.NAME_OR_TAG,),
+        "said to be for a platform by a variable",
+        "setuptools",
+        code=(
+            "import os\n"
+            "from setuptools.dist import Distribution\n"
+            "class Binary(Distribution):\n"
+            "    def has_ext_modules(self): return True\n"
+            'options = {"distclass": Binary} if not os.environ.get("PURE") else {}\n'
+        ),
+        machine=Machine(variables={"PURE": "1"}),
+    ),
+    Planted(
+        (Cause.NAME_OR_TAG,),
+        "another tag by a hook",
+        "hatchling",
+        code='import os\noptions = {"tag": os.environ.get("TAG", "py3-none-any")}\n',
+        machine=Machine(variables={"TAG": "cp310-none-any"}),
+    ),
+    Planted((Cause.NAME_OR_TAG,), "renamed by hand", after=partial(tagged, "py311-none-any")),
+    Planted(
+        (Cause.OTHER_VERSION,),
+        "the version from a variable",
+        "setuptools",
+        code='import os\noptions = {"version": os.environ.get("RELEASE", "0.0.0")}\n',
+        project='dynamic = ["version"]\n',
+        machine=FROM_VARIABLE,
+    ),
+    Planted(
+        (Cause.OTHER_VERSION,),
+        "the version from a variable",
+        "hatchling",
+        project='dynamic = ["version"]\n',
+        toml='[tool.hatch.version]\nsource = "code"\npath = "where.py"\n',
+        files={"where.py": "import os\n__version__ = os.environ.get('RELEASE', '0.1.dev0')\n"},
+        machine=FROM_VARIABLE,
+    ),
+    Planted(
+        (Cause.OTHER_VERSION,),
+        "the module had another version",
+        "flit",
+        project='dynamic = ["version"]\n',
+        files={"PKG/__init__.py": '"""Weaves."""\n__version__ = "3.2.0"\n'},
+        differing={"PKG/__init__.py": '"""Weaves."""\n__version__ = "3.2.1"\n'},
+    ),
+    Planted((Cause.UNPUBLISHED_TOOL,), "a release that the index has not got", "flit", tools=("flit-core-3.8.0",)),
+    Planted(
+        (Cause.UNPUBLISHED_TOOL,),
+        "a release that the index has not got",
+        "hatchling",
+        tools=("hatchling-1.21.1", *HATCH),
+    ),
+    Planted((Cause.UNPUBLISHED_TOOL,), "a release that the index has not got", "poetry", tools=("poetry-core-1.9.1",)),
+]
