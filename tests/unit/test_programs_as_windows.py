@@ -49,6 +49,19 @@ def test_converted(tmp_path: Path) -> None:
     assert expected == content[RECORD].decode()
 
 
+@pytest.mark.parametrize(("mounted", "record"), [("all", 0o100777), ("but-record", 0o100664)])
+def test_on_a_mounted_disk(mounted: str, record: int, tmp_path: Path) -> None:
+    """Every file may be executed, and Linux packed it; RECORD only where it was a file, too."""
+    path = wheel(tmp_path / "x-1-py3-none-any.whl")
+    content = path.read_bytes().replace((0o664 << 16).to_bytes(4, "little"), (0o100664 << 16).to_bytes(4, "little"))
+    path.write_bytes(content)
+    path.write_bytes(converted(str(path), [], mounted))
+    with zipfile.ZipFile(path) as archive:
+        found = {info.filename: (info.create_system, info.external_attr >> 16) for info in archive.infolist()}
+        assert LINES == archive.read(METADATA)
+    assert {"x/run.exe": (3, 0o100777), METADATA: (3, 0o100777), WHEEL: (3, 0o100777), RECORD: (3, record)} == found
+
+
 @pytest.mark.parametrize(("program", "expected"), [("raise SystemExit(7)", 7), ("pass", NO_WHEEL)])
 def test_build_that_leaves_nothing(tmp_path: Path, program: str, expected: int) -> None:
     """The exit code of the build is the program's; a build without a wheel has one of its own."""

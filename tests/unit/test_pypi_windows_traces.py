@@ -31,3 +31,20 @@ def test_on_windows(system: int, texts: dict[str, str], expected: tuple[str, ...
     listing = Inspection(format="zip", members=members, texts=written)
     found = on_windows(listing, read_traces(listing))
     assert expected == (found.crlf if found else None)
+
+
+@pytest.mark.parametrize(
+    ("mode", "record", "expected"),
+    [(0o100777, 0o100777, "all"), (0o100777, 0o664, "but-record"), (0o100755, 0o100755, None), (0o100644, 0o664, None)],
+)
+def test_on_a_mounted_disk(mode: int, record: int, expected: str | None) -> None:
+    """Every file is executable, the written ones too: a file system that knows no modes."""
+    modes = {f"x-1.dist-info/{name}": mode for name in LF} | {"x/__init__.py": mode, "x-1.dist-info/RECORD": record}
+    members = tuple(
+        Member(name=name, kind=MemberKind.FILE, size=1, mtime="2020-01-01T00:00:00", create_system=3, mode=each)
+        for name, each in modes.items()
+    )
+    listing = Inspection(format="zip", members=members, texts={f"x-1.dist-info/{name}": LF[name] for name in LF})
+    found = on_windows(listing, read_traces(listing))
+    assert expected == (found.mounted if found else None)
+    assert found is None or "0777" in found.sentence

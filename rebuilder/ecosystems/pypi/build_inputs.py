@@ -108,6 +108,7 @@ def build_definition(build_inputs: BuildInputs, conditions: BuildConditions) -> 
         else _setup_command(build_inputs, build_inputs.setup_options)
     )
     if build_inputs.windows is not None:
+        mounted = (f"--mounted={build_inputs.windows.mounted}",) if build_inputs.windows.mounted else ()
         crlf = tuple(f"--crlf={name}" for name in build_inputs.windows.crlf)
         build = (
             "/usr/bin/python3",
@@ -116,6 +117,7 @@ def build_definition(build_inputs: BuildInputs, conditions: BuildConditions) -> 
             build_inputs.program.path,
             "as_windows",
             "--out=/out",
+            *mounted,
             *crlf,
             "--",
             *build,
@@ -147,7 +149,8 @@ def replayed(build_inputs: BuildInputs, conditions: BuildConditions) -> tuple[Re
     if build_inputs.sorts_requirements:
         found.append(_told("tool-patch", "setuptools sorts requirements", 2))
     if build_inputs.windows is not None:
-        found.append(_told("windows", " ".join(("yes", *build_inputs.windows.crlf)), 2 ** (1 + len(WRITTEN_TEXTS))))
+        shown = ("yes" if build_inputs.windows.mounted is None else "mounted", *build_inputs.windows.crlf)
+        found.append(_told("windows", " ".join(shown), 2 ** (2 + len(WRITTEN_TEXTS))))
     return tuple(found)
 
 

@@ -1,8 +1,10 @@
-"""What a wheel shows of having been built on Windows (pure)."""
+"""What a wheel shows of having been built on Windows, or on a disk of it that Linux has mounted (pure)."""
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass
+from typing import Literal
 
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces
 from rebuilder.model.evidence import Inspection
@@ -15,12 +17,19 @@ WRITTEN_TEXTS = ("METADATA", "WHEEL", "entry_points.txt", "top_level.txt")
 class OnWindows:
     """The wheel was packed on Windows."""
 
-    crlf: tuple[str, ...]
+    crlf: tuple[str, ...] = ()
     """Names in ``.dist-info`` whose lines all end with CR LF."""
+    mounted: Literal["all", "but-record"] | None = None
+    """Linux packed it, on a disk where every file may be executed by everybody; RECORD was written to it or not."""
 
     @property
     def sentence(self) -> str:
         """The evidence."""
+        if self.mounted:
+            return (
+                "Everybody may execute every file (mode 0777), metadata too, as on a disk of Windows that Linux has "
+                "mounted: the members are given that mode."
+            )
         lines = f", and {' and '.join(self.crlf)} written with CR LF" if self.crlf else ""
         return f"Every member was packed on Windows (ZIP host system 0){lines}: what Windows does differently is done."
 
@@ -28,8 +37,16 @@ class OnWindows:
 def on_windows(wheel: Inspection, traces: WheelTraces) -> OnWindows | None:
     """What Windows left; None when the wheel does not say it was packed there."""
     if traces.create_system != 0:
-        return None
+        return _mounted(wheel, traces)
     texts = {name: wheel.texts.get(f"{traces.dist_info}/{name}", "") for name in WRITTEN_TEXTS}
     return OnWindows(
         tuple(name for name, text in texts.items() if "\r\n" in text and text.count("\r\n") == text.count("\n"))
     )
+
+
+def _mounted(wheel: Inspection, traces: WheelTraces) -> OnWindows | None:
+    others = {each.mode for each in wheel.members if each.name != f"{traces.dist_info}/RECORD"}
+    if traces.create_system != 3 or others != {stat.S_IFREG | 0o777}:
+        return None
+    record = {each.mode for each in wheel.members} == others
+    return OnWindows(mounted="all" if record else "but-record")

@@ -1,7 +1,8 @@
 """Run a build, then give the wheel it leaves what the same build leaves on Windows.
 
 There, Python marks every member of a ZIP as made on MS-DOS (zipfile, ``create_system``), an open file has no
-executable bit (``os.fstat``), and text files are written with CR LF. No other byte is touched.
+executable bit (``os.fstat``), and text files are written with CR LF. On a disk of Windows that Linux has mounted, every
+file may be executed by everybody instead. No other byte is touched.
 """
 
 from __future__ import annotations
@@ -30,6 +31,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--crlf", action="append", default=[], choices=WRITTEN, help="file in .dist-info whose lines end with CR LF"
     )
+    parser.add_argument(
+        "--mounted",
+        choices=("all", "but-record"),
+        help="Linux packed it, from a disk of Windows; RECORD was on it or not",
+    )
     parser.add_argument("command", nargs="+", help="the build, after --")
     options = parser.parse_args(argv)
     code = subprocess.run(options.command, check=False).returncode
@@ -40,19 +46,21 @@ def main(argv: list[str]) -> int:
         print(f"as_windows: the build left {len(wheels)} wheels", file=sys.stderr)
         return NO_WHEEL
     path = os.path.join(options.out, wheels[0])
-    content = converted(path, options.crlf)
+    content = converted(path, options.crlf, options.mounted)
     with open(path, "wb") as file:
         file.write(content)
     return 0
 
 
-def converted(path: str, crlf: Collection[str]) -> bytes:
+def converted(path: str, crlf: Collection[str], mounted: str | None = None) -> bytes:
     """The wheel, as it would be if it had been packed on Windows.
 
     Args:
         path: Of the wheel.
         crlf: Names in ``.dist-info`` of text files that were written there.
+        mounted: See ``--mounted``.
     """
+    permissions, host = (0o666, 0) if mounted is None else (0o777, 3)
     result = io.BytesIO()
     changed: dict[str, bytes] = {}
     with zipfile.ZipFile(path) as wheel, zipfile.ZipFile(result, "w") as packed:
@@ -62,13 +70,14 @@ def converted(path: str, crlf: Collection[str]) -> bytes:
             mode = info.external_attr >> 16
             if directory.endswith(".dist-info") and name in crlf:
                 data = changed[info.filename] = data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-            if directory.endswith(".dist-info") and name == "RECORD":
+            is_record = directory.endswith(".dist-info") and name == "RECORD"
+            if is_record:
                 data = _record(data, changed)
-            elif stat.S_ISREG(mode):
-                mode = stat.S_IFREG | 0o666
+            if stat.S_ISREG(mode) and (mounted == "all" or not is_record):
+                mode = stat.S_IFREG | permissions
             new = zipfile.ZipInfo(info.filename, info.date_time)
             new.compress_type = info.compress_type
-            new.create_system = 0
+            new.create_system = host
             new.external_attr = mode << 16
             packed.writestr(new, data)
     return result.getvalue()
