@@ -7,7 +7,7 @@ from collections import Counter
 
 
 class CacheCounter:
-    """CacheCounter and misses by kind of cache; safe to use from several threads."""
+    """Hits and misses by kind of cache; safe to use from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -19,7 +19,7 @@ class CacheCounter:
             self._counted[kind, hit] += 1
 
     def take(self) -> dict[str, tuple[int, int]]:
-        """CacheCounter and misses by kind since the last time."""
+        """Hits and misses by kind since the last time."""
         with self._lock:
             counted, self._counted = self._counted, Counter()
         return {kind: (counted[kind, True], counted[kind, False]) for kind in {kind for kind, _ in counted}}

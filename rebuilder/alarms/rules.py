@@ -39,7 +39,7 @@ class Judgement:
     """Kinds and causes."""
 
     def __add__(self, other: Judgement) -> Judgement:
-        """Both."""
+        """What both say to do."""
         return Judgement(self.raised + other.raised, self.passed + other.passed)
 
 

@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 
 from rebuilder.clock import Clock
 from rebuilder.errors import ExitCode
-from rebuilder.model.remark import Remark
 from rebuilder.model.text import visible
 from rebuilder.service.schedules.folder import Folder
 from rebuilder.service.schedules.timing import duration, upcoming
 from rebuilder.service.schedules.watch import Recheck, Timing, Watch
+from rebuilder.toml_files import Remark
 
 
 def show(directory: Path, clock: Clock) -> int:

@@ -19,7 +19,6 @@ from rebuilder.diagnose.case import EcosystemRules
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.environments.protocol import Environments
 from rebuilder.model.provenance import Provenance, ProvenanceStatus
-from rebuilder.model.remark import Remark
 from rebuilder.model.settings import EnvironmentSettings, InterpreterSettings
 from rebuilder.model.value import Value, sha256_hex
 from rebuilder.network.http.address import Credentials
@@ -28,7 +27,7 @@ from rebuilder.network.reach import Reach
 from rebuilder.provenance.checker import AttestationInput
 from rebuilder.sandbox.protocol import Programs, Runner
 from rebuilder.store.protocol import Blobs, Memo
-from rebuilder.toml_files import FileError, read_text
+from rebuilder.toml_files import FileError, Remark, read_text
 
 _LONGEST_NAME = 214
 _NAME = re.compile(r"[A-Za-z0-9*?](?:[A-Za-z0-9._+*?/-]*[A-Za-z0-9*?])?", re.ASCII)

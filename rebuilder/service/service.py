@@ -57,7 +57,7 @@ def serve(config: Config, stopping: threading.Event, *, json_logs: bool = False)
 
 
 class Service:
-    """All of it; each part is a loop that cannot stop another."""
+    """Every part of the service, each in a loop that cannot stop another."""
 
     def __init__(self, config: Config, parts: Wired, signer: Signer, *, json_logs: bool) -> None:
         self._config = config

@@ -74,13 +74,13 @@ class RepeatedError:
         self._told: str | None = None
 
     def told(self, error: RebuilderError) -> None:
-        """It is there; the same error is not told again before it has passed."""
+        """Log an error, unless it is the one that was logged last."""
         if self._told != type(error).__name__:
             log.warning("The worker waits: %s", error)
         self._told = type(error).__name__
 
     def passed(self) -> None:
-        """It is not."""
+        """Log that the error has passed, if one was logged."""
         if self._told is not None:
             log.info("The worker goes on.")
         self._told = None

@@ -65,7 +65,7 @@ class LegendEntry:
 
 @dataclass(frozen=True, slots=True)
 class ChartRow:
-    """The same as a column, in words."""
+    """What a column shows, in words."""
 
     when: Moment
     number: str

@@ -86,7 +86,7 @@ def percent(part: int, total: int) -> str:
 
 
 def width(part: int, total: int) -> float:
-    """The same for a bar, 0 to 100."""
+    """A percentage as the width of a bar, 0 to 100."""
     return round(100 * part / total, 2) if total else 0.0
 
 

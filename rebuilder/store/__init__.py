@@ -1,1 +1,1 @@
-"""The network, the blobs and the ledger."""
+"""What is kept: bytes by their digest, and the ledger of what was seen and done."""

@@ -40,7 +40,7 @@ class Gate:
         self._seldom = RateLimitItemPerMinute(max(1, requests_per_minute // 10))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See the class."""
+        """Answer what is refused, and pass the rest on."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         if wait := self._wait(scope):
@@ -141,7 +141,7 @@ class ResponseLayer:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See the module."""
+        """Pass a request on; give its answer an id and headers, and a line in the log."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         number, begun = secrets.token_hex(8), time.monotonic()

@@ -107,12 +107,12 @@ class PatientProtocol(H11Protocol):
         self._drain = self.loop.call_later(self.drain_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """It has read most of it."""
+        """The client has read most of what waited: it may take its time again."""
         super().resume_writing()
         self._forget_drain()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is waited for any more."""
+        """The connection is gone: its timers end."""
         self._forget_head()
         self._forget_drain()
         super().connection_lost(exc)

@@ -10,10 +10,10 @@ from pathlib import Path
 from rebuilder.clock import Clock
 from rebuilder.ecosystems.registry import ECOSYSTEMS
 from rebuilder.model.definition import Limits
-from rebuilder.model.remark import Remark
 from rebuilder.model.value import Value
 from rebuilder.service.schedules.reading import FileReading, ScheduleEntry, expand, read_file
 from rebuilder.service.schedules.watch import Recheck, Schedule, Watch
+from rebuilder.toml_files import Remark
 
 _SETTLE = timedelta(seconds=2)
 """A file that was written so lately may be half-saved, and one that is missing so lately may be on its way."""

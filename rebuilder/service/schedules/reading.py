@@ -17,12 +17,11 @@ from rebuilder.config import Config
 from rebuilder.ecosystems.conventions import NamedPackages, listed
 from rebuilder.ecosystems.registry import DEFAULT, ECOSYSTEMS, conventions
 from rebuilder.model.definition import Limits
-from rebuilder.model.remark import Remark
 from rebuilder.model.work import Check, Tier
 from rebuilder.service.schedules import timing as times
 from rebuilder.service.schedules.timing import seconds
 from rebuilder.service.schedules.watch import Recheck, Timing, VersionRule, Versions, Watch
-from rebuilder.toml_files import FileError, line_of, mistake, parse_toml, read_text, span, unknown
+from rebuilder.toml_files import FileError, Remark, line_of, mistake, parse_toml, read_text, span, unknown
 
 _MAX_FILES = 1000
 _MOST = 1_000_000

@@ -36,7 +36,7 @@ class Headline:
 
 
 def headline(operations: Operations) -> Headline:
-    """Say it: what runs, what waits and for how long, and how it went lately."""
+    """What runs, what waits and for how long, and how it went lately."""
     queue = operations.queue
     running = len(queue.running)
     verb = "is" if running == 1 else "are"

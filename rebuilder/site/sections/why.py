@@ -58,7 +58,7 @@ class FactorRow:
 
 @dataclass(frozen=True, slots=True)
 class WhySection:
-    """The box."""
+    """Causes, what none of them explains, and the table of factors."""
 
     reasons: tuple[WhyReason, ...]
     unexplained: tuple[str, ...]
@@ -68,7 +68,7 @@ class WhySection:
 
 
 def why_section(report: Report) -> WhySection | None:
-    """The box; None for what the build alone gave, and for reports from before causes were looked for. Pure."""
+    """What the box shows; None for what the build alone gave, and for reports from before causes were looked for."""
     diagnosis, variation = report.diagnosis, report.variation
     if diagnosis is None and variation is None:
         return None

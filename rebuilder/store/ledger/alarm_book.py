@@ -1,4 +1,7 @@
-"""Alarms: raised once however often they are seen, acknowledged, escalated, cleared."""
+"""Alarms: raised once however often they are seen, acknowledged, escalated, cleared; and who is still to be told.
+
+Rows of notifications are about the last time an alarm was open: when it opens again, those from before are gone.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, case, func, or_, select, update
+from sqlalchemy import Connection, RowMapping, Select, case, delete, exists, func, or_, select, update
 
 from rebuilder.errors import UsageError
 from rebuilder.model.alarm import Alarm, AlarmKind, Event, Notice, RecordedAlarm, Severity, Undelivered
-from rebuilder.store.ledger import outbox, tables
+from rebuilder.store.ledger import tables
 from rebuilder.store.ledger.database import Database
 from rebuilder.store.ledger.rows import insert_new
 
@@ -22,6 +25,9 @@ _LOG.addHandler(logging.NullHandler())  # a command at a terminal says by itself
 _LARGEST = 2**31 - 1
 _NOTE_LENGTH = 2000
 _alarm = tables.alarm.c
+_row = tables.notification.c
+_OPEN = (_alarm.acknowledged.is_(None), _alarm.cleared.is_(None))
+_TROUBLE_LENGTH = 500
 
 
 class AlarmBook:
@@ -62,7 +68,7 @@ class AlarmBook:
 
     def open(self, purl: str | None = None) -> list[RecordedAlarm]:
         """Alarms somebody has to look at, or those of one release; newest first."""
-        query = _newest_first().where(_alarm.acknowledged.is_(None), _alarm.cleared.is_(None))
+        query = _newest_first().where(*_OPEN)
         return self._read(query if purl is None else query.where(_alarm.purl == purl))
 
     def about(self, purl: str) -> list[RecordedAlarm]:
@@ -102,7 +108,7 @@ class AlarmBook:
         with self._database.writing() as connection:
             _one(connection, number, lock=True)
             _change(connection, number, acknowledged=now, acknowledged_by=by, note=note)
-            outbox.withdraw(connection, number)
+            _withdraw(connection, number)
             after = _one(connection, number)
         _LOG.info("Alarm %d is acknowledged by %s.", number, by, extra=_about(after))
         return after
@@ -126,7 +132,7 @@ class AlarmBook:
             query = select(tables.alarm).where(*lasting).with_for_update()
             over = [_recorded(row) for row in connection.execute(query).mappings()]
             for each in over:
-                outbox.cleared(connection, each.number, now)
+                _note_cleared(connection, each.number, now)
                 _change(connection, each.number, cleared=now)
         for each in over:
             _tell(Event.CLEARED, each)
@@ -148,41 +154,41 @@ class AlarmBook:
         with self._database.writing() as connection:  # looked up again: somebody else may be at it too
             rows = _untold(connection, targets, quiet, lock=True)
             for name, recorded in rows:
-                outbox.raised(connection, recorded.number, name, now)
+                _note_raised(connection, recorded.number, name, now)
             return len(rows)
 
     def due(self, now: datetime, limit: int, *, targets: Collection[str], seconds: float = 300) -> list[Notice]:
         """Take what is to be sent now, for some targets: nobody else gets it within ``seconds``; a try is counted."""
         with self._database.reading() as connection:
-            if not outbox.due(connection, now, 1, targets, lock=False):
+            if not _rows_due(connection, now, 1, targets, lock=False):
                 return []
         with self._database.writing() as connection:
-            notices = outbox.due(connection, now, limit, targets, lock=True)
-            outbox.take(connection, [each["notice"] for each in notices], now + timedelta(seconds=seconds))
+            notices = _rows_due(connection, now, limit, targets, lock=True)
+            _take(connection, [each["notice"] for each in notices], now + timedelta(seconds=seconds))
             return [_notice(each) for each in notices]
 
     def delivered(self, ids: Sequence[int]) -> None:
-        """These were sent."""
+        """Notices were sent."""
         with self._database.writing() as connection:
-            outbox.settle(connection, ids, state="sent", trouble=None)
+            _settle(connection, ids, state="sent", trouble=None)
 
     def failed(self, ids: Sequence[int], trouble: str, not_before: datetime | None) -> None:
-        """These were not: tried again at ``not_before``, or never when it is None."""
+        """Notices were not sent: they are tried again at ``not_before``, or never when it is None."""
         with self._database.writing() as connection:
             if not_before is None:
-                outbox.settle(connection, ids, state="dead", trouble=trouble)
+                _settle(connection, ids, state="dead", trouble=trouble)
             else:
-                outbox.settle(connection, ids, trouble=trouble, not_before=not_before)
+                _settle(connection, ids, trouble=trouble, not_before=not_before)
 
     def postponed(self, ids: Sequence[int], not_before: datetime) -> None:
-        """These were not tried after all: nobody is told about them at this time."""
+        """Notices were not tried after all: nobody is told about them at this time."""
         with self._database.writing() as connection:
-            outbox.settle(connection, ids, not_before=not_before, tries=tables.notification.c.tries - 1)
+            _settle(connection, ids, not_before=not_before, tries=tables.notification.c.tries - 1)
 
     def undelivered(self) -> list[Undelivered]:
         """Which targets could not be told about alarms that are open; those that were given up first."""
         with self._database.reading() as connection:
-            return outbox.undelivered(connection)
+            return _rows_undelivered(connection)
 
     def ended(self, windows: Sequence[timedelta], now: datetime) -> dict[timedelta, tuple[int, int]]:
         """How many verifications ended within each window, and how many of them failed on our side."""
@@ -269,7 +275,7 @@ def _raised_again(connection: Connection, before: RecordedAlarm, alarm: Alarm, s
         passed = alarm.kind.about_us and before.cleared is not None
         again = passed or urgent or alarm.raised - before.acknowledged >= REMINDED_AFTER
     if again:
-        outbox.reopened(connection, before.number)
+        _forget_told(connection, before.number)
         new = {"raised": alarm.raised, "severity": severity.value, "cleared": None}
         forgotten = {"acknowledged": None, "acknowledged_by": None, "note": None}
         _change(connection, before.number, **seen, **new, **forgotten)
@@ -285,10 +291,10 @@ def _escalated(connection: Connection, before: RecordedAlarm, severity: Severity
     """A more urgent alarm is told to those who know the less urgent one; what was acknowledged is open again."""
     columns: dict[str, Any] = {"severity": severity.value}
     if before.acknowledged is not None:
-        outbox.reopened(connection, before.number)
+        _forget_told(connection, before.number)
         columns |= {"raised": now, "acknowledged": None, "acknowledged_by": None, "note": None}
     elif before.cleared is None:
-        outbox.escalated(connection, before.number, now)
+        _note_escalated(connection, before.number, now)
     _change(connection, before.number, **columns)
 
 
@@ -306,6 +312,113 @@ def _untold(
 ) -> list[tuple[str, RecordedAlarm]]:
     found = []
     for name in sorted(targets):
-        rows = outbox.untold(connection, name, targets[name], lock=lock)
+        rows = _rows_untold(connection, name, targets[name], lock=lock)
         found += [(name, recorded) for recorded in map(_recorded, rows) if not quiet(recorded)]
     return found
+
+
+def _rows_untold(
+    connection: Connection, target: str, severities: Collection[Severity], *, lock: bool
+) -> list[RowMapping]:
+    """Alarms that are open, and of which a target has not been told; ``lock``: nobody else decides that meanwhile.
+
+    The rows are locked first and looked at then: whoever waited for the lock sees what the other one wrote.
+    """
+    wanted = (*_OPEN, _alarm.severity.in_([each.value for each in severities]))
+    known = exists().where(
+        _row.alarm_id == _alarm.id,
+        _row.target == target,
+        _row.event == Event.RAISED.value,
+    )
+    if lock and connection.dialect.name != "sqlite":
+        connection.execute(select(_alarm.id).where(*wanted).order_by(_alarm.id).with_for_update()).all()
+    query = select(tables.alarm).where(*wanted, ~known).order_by(_alarm.id)
+    return list(connection.execute(query).mappings())
+
+
+def _forget_told(connection: Connection, number: int) -> None:
+    """An alarm is open again: whatever was told about it before, everybody is told anew."""
+    connection.execute(delete(tables.notification).where(_row.alarm_id == number))
+
+
+def _note_raised(connection: Connection, number: int, target: str, now: datetime) -> None:
+    """A target is to be told that an alarm is open."""
+    _add_notice(connection, number, target, Event.RAISED, now)
+
+
+def _note_escalated(connection: Connection, number: int, now: datetime) -> None:
+    """Whoever was told about an alarm is told that it is more urgent; what was not sent yet is due at once."""
+    for target, state in _told_targets(connection, number):
+        if state != "waiting":
+            _add_notice(connection, number, target, Event.ESCALATED, now)
+    waiting = (_row.alarm_id == number, _row.state == "waiting", _row.not_before > now)
+    connection.execute(update(tables.notification).where(*waiting).values(not_before=now))
+
+
+def _note_cleared(connection: Connection, number: int, now: datetime) -> None:
+    """Whoever was told about an alarm is told that it has passed; nobody hears of it only now."""
+    for target, state in _told_targets(connection, number):
+        if state == "sent":
+            _add_notice(connection, number, target, Event.CLEARED, now)
+    _withdraw(connection, number)
+
+
+def _withdraw(connection: Connection, number: int) -> None:
+    """Somebody knows of an alarm already, or nobody needs to: what was not sent yet is not sent."""
+    unsent = (_row.alarm_id == number, _row.state == "waiting", _row.event != Event.CLEARED.value)
+    connection.execute(delete(tables.notification).where(*unsent))
+
+
+def _rows_due(
+    connection: Connection, now: datetime, limit: int, targets: Collection[str], *, lock: bool
+) -> list[RowMapping]:
+    """What is to be sent now, the longest due first, with the columns of the alarm; ``notice`` is the row's id."""
+    query = (
+        select(tables.alarm, _row.id.label("notice"), _row.target, _row.event, _row.tries)
+        .join(tables.notification, _row.alarm_id == _alarm.id)
+        .where(_row.state == "waiting", _row.not_before <= now, _row.target.in_(targets))
+        .order_by(_row.not_before, _row.id)
+        .limit(limit)
+    )
+    if lock:
+        query = query.with_for_update(of=tables.notification, skip_locked=True)
+    return list(connection.execute(query).mappings())
+
+
+def _take(connection: Connection, ids: Sequence[int], until: datetime) -> None:
+    """Notices are being sent; should whoever does it go away, they are due again at ``until``."""
+    _settle(connection, ids, tries=_row.tries + 1, not_before=until)
+
+
+def _settle(connection: Connection, ids: Sequence[int], **columns: Any) -> None:
+    """Set columns of rows that wait; what was withdrawn meanwhile stays so."""
+    if columns.get("trouble"):
+        columns["trouble"] = columns["trouble"][:_TROUBLE_LENGTH]
+    waiting = (_row.id.in_(ids), _row.state == "waiting")
+    connection.execute(update(tables.notification).where(*waiting).values(columns))
+
+
+def _rows_undelivered(connection: Connection) -> list[Undelivered]:
+    """What was tried in vain for alarms that are open, by target."""
+    query = (
+        select(_row.target, _row.state, func.count(_row.alarm_id.distinct()), func.max(_row.trouble))
+        .join(tables.alarm, _row.alarm_id == _alarm.id)
+        .where(*_OPEN, _row.state != "sent", _row.trouble.is_not(None))
+        .group_by(_row.target, _row.state)
+        .order_by(_row.state, _row.target)
+    )
+    return [
+        Undelivered(target=target, alarms=number, given_up=state == "dead", trouble=trouble)
+        for target, state, number, trouble in connection.execute(query)
+    ]
+
+
+def _told_targets(connection: Connection, number: int) -> list[tuple[str, str]]:
+    """Targets that were to be told when the alarm was raised last, and what came of it."""
+    query = select(_row.target, _row.state).where(_row.alarm_id == number, _row.event == Event.RAISED.value)
+    return [(target, state) for target, state in connection.execute(query)]
+
+
+def _add_notice(connection: Connection, number: int, target: str, event: Event, when: datetime) -> None:
+    row = {"alarm_id": number, "target": target, "event": event.value, "state": "waiting", "not_before": when}
+    insert_new(connection, tables.notification, row)

@@ -42,7 +42,7 @@ class Liveness(Protocol):
         """This process goes by ``name`` from now on; nothing happens when it did before."""
 
     def release(self, name: str) -> None:
-        """It does so no more; nothing happens when it did not."""
+        """This process gives ``name`` up; nothing happens when it did not claim it."""
 
     def alive(self, name: str) -> bool:
         """Whether some process, maybe this one, goes by it."""
