@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rebuilder.ecosystems.pypi.hash_seed import iterated
 from rebuilder.model.attempt import MOST_BITS, Attempt, Hypothesis, Limit, Output, When, bits_before
 from rebuilder.model.comparison import Level
 from rebuilder.model.definition import BuildDefinition, Role
@@ -395,6 +396,31 @@ def test_second_look_at_what_came_of_the_first() -> None:
     assert "3.10" == found.definition.environment["PBR_VERSION"]
     assert "as_debian" in [word for command in found.definition.commands for word in command]
     assert ("tool-patch", 1) in [(each.name, each.bits) for each in found.replayed]
+
+
+def test_requirements_in_the_order_of_a_set() -> None:
+    """A hash seed that gives the published order is set, and counted; requirements that are no set have none."""
+    names = ["scipy", "twython", "numpy", "requests"]
+    orders = [iterated(names, seed, 1) for seed in (7, 0)]
+    for rebuilt, expected in ((orders[1], True), (orders[1][::-1], False)):
+        surroundings = Surroundings()
+        surroundings.add_dependency(make_wheel("setuptools", "80.9.0"))
+        sdist = make_sdist("idna", "3.10", requires=["setuptools"], backend="setuptools.build_meta")
+        wheels = [
+            make_wheel(
+                "idna",
+                "3.10",
+                metadata="".join(f"Requires-Dist: {name}\n" for name in order),
+                generator="setuptools (80.9.0)",
+            )
+            for order in (orders[0], rebuilt)
+        ]
+        found = looked_at_again(surroundings, begin(surroundings, sdist, wheels[0]), wheels[1])
+        assert expected == (found is not None)
+        if found is not None:
+            seed = found.definition.environment["PYTHONHASHSEED"]
+            assert orders[0] == iterated(orders[0], int(seed), 1)
+            assert ("hash-seed", seed, 16) in [(each.name, each.value, each.bits) for each in found.replayed]
 
 
 def test_version_without_a_plug_in() -> None:

@@ -15,6 +15,7 @@ from rebuilder.ecosystems.pypi.tool_versions import (
     are_sorted,
     bracket,
     by_headers,
+    reordered,
     shadowing_wheel,
 )
 
@@ -260,3 +261,30 @@ def test_no_wheel_beside_setuptools(shape: Shape, setuptools: str, required: boo
 def test_newest(rules: tuple[int, ...], expected: str | None) -> None:
     """A version below the lowest bound; none without a bound."""
     assert expected == Bracket(tuple(RULES[number] for number in rules)).newest
+
+
+@pytest.mark.parametrize(
+    ("published", "rebuilt", "expected"),
+    [
+        (["Provides-Extra: b", "Provides-Extra: a"], ["Provides-Extra: a", "Provides-Extra: b"], [["b", "a"]]),
+        (
+            ["Requires-Dist: x (>=1)", 'Requires-Dist: b; extra == "t"', 'Requires-Dist: a; extra == "t"'],
+            ["Requires-Dist: x (>=1)", 'Requires-Dist: a; extra == "t"', 'Requires-Dist: b; extra == "t"'],
+            [["b", "a"]],
+        ),
+        (
+            ["Requires-Dist: y (>=1)", "Requires-Dist: x"],
+            ["Requires-Dist: x", "Requires-Dist: y (>=1)"],
+            [["y>=1", "x"]],
+        ),
+        (["Requires-Dist: x"], ["Requires-Dist: x"], []),
+        (["Requires-Dist: y", "Requires-Dist: x"], ["Requires-Dist: x", "Requires-Dist: z"], []),
+    ],
+)
+def test_reordered(published: list[str], rebuilt: list[str], expected: list[list[str]]) -> None:
+    """Orders of the same extras, and of the same requirements of one extra; none when anything else differs."""
+    one, other = (
+        replace(SHAPE, metadata="\n".join(["Metadata-Version: 2.1", *lines, ""])) for lines in (published, rebuilt)
+    )
+    assert expected == [order for order, _ in reordered(one, other)]
+    assert all(sorted(order) == sorted(before) for order, before in reordered(one, other))

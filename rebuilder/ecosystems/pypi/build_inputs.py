@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from rebuilder.ecosystems.pypi.command_line import option_choices, version_choices
+from rebuilder.ecosystems.pypi.hash_seed import SEEDS
 from rebuilder.ecosystems.pypi.requirements import BuildSystem
 from rebuilder.ecosystems.pypi.windows_traces import WRITTEN_TEXTS, OnWindows
 from rebuilder.ecosystems.source_trees import CheckedOut, SourceOrigin
@@ -81,6 +82,8 @@ class BuildInputs:
     """Variables of the source's own build scripts that leave its compiled extensions out."""
     retagged: tuple[str, tuple[str, ...]] | None = None
     """Name of the wheel that the backend makes, and options of ``wheel tags`` that is run on it."""
+    hash_seed: int = 0
+    """That of the interpreter, which the order of its sets depends on."""
     sorts_requirements: bool = False
     """Whether setuptools sorts the requirements that it writes, as Debian and Ubuntu change it to do."""
     lacks: Obstacle | None = None
@@ -146,6 +149,8 @@ def replayed(build_inputs: BuildInputs, conditions: BuildConditions) -> tuple[Re
         found.append(
             _told("setup-options", " ".join(build_inputs.setup_options), option_choices(build_inputs.setup_options))
         )
+    if build_inputs.hash_seed:
+        found.append(_told("hash-seed", str(build_inputs.hash_seed), SEEDS))
     if build_inputs.sorts_requirements:
         found.append(_told("tool-patch", "setuptools sorts requirements", 2))
     if build_inputs.windows is not None:
@@ -221,7 +226,9 @@ def _definition(build_inputs: BuildInputs, conditions: BuildConditions, last: tu
             last,
             *_retag_commands(build_inputs),
         ),
-        environment=dict(build_inputs.switches) | _environment(conditions) | dict(build_inputs.pretended),
+        environment=dict(build_inputs.switches)
+        | _environment(conditions, build_inputs.hash_seed)
+        | dict(build_inputs.pretended),
         umask=f"{conditions.umask:04o}",
         clock=conditions.clock,
         clock_stands=conditions.clock is not None,
@@ -279,13 +286,13 @@ def _project(build_inputs: BuildInputs) -> str:
     return f"{SOURCE_TREE}/{build_inputs.tree.top}" if build_inputs.tree.top else SOURCE_TREE
 
 
-def _environment(conditions: BuildConditions) -> dict[str, str]:
+def _environment(conditions: BuildConditions, hash_seed: int) -> dict[str, str]:
     environment = {
         "HOME": "/tmp",  # noqa: S108 - inside the sandbox, where nobody else is
         "LANG": "C.UTF-8",
         "LC_ALL": "C.UTF-8",
         "PATH": f"{ENVIRONMENT}/bin:/usr/local/bin:/usr/bin:/bin",
-        "PYTHONHASHSEED": "0",
+        "PYTHONHASHSEED": str(hash_seed),
         "TZ": "UTC",
         # Some backends take the first of several plug-ins in the order of the directory: install in one order.
         "UV_CONCURRENT_INSTALLS": "1",

@@ -20,11 +20,20 @@ from rebuilder.ecosystems.pypi.build_inputs import BuildInputs, build_definition
 from rebuilder.ecosystems.pypi.command_line import retag_options
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.evidence import WHEEL_TEXTS
+from rebuilder.ecosystems.pypi.hash_seed import seed_for
 from rebuilder.ecosystems.pypi.interpreter_choice import python_of
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.requirements import Requirements, narrowed
 from rebuilder.ecosystems.pypi.search import Reached
-from rebuilder.ecosystems.pypi.tool_versions import Bracket, Shape, are_sorted, by_headers, by_line_ends, read_shape
+from rebuilder.ecosystems.pypi.tool_versions import (
+    Bracket,
+    Shape,
+    are_sorted,
+    by_headers,
+    by_line_ends,
+    read_shape,
+    reordered,
+)
 from rebuilder.ecosystems.pypi.tools_used import Tools
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
 from rebuilder.model.attempt import Attempt, History, Hypothesis
@@ -158,18 +167,28 @@ def _changes(
     used = next(
         (each.version for each in build_inputs.dependencies if canonicalize_name(each.name) == "setuptools"), None
     )
-    if used is None or generator != "bdist_wheel":
+    if used is None:
         return
     file = Input(role=Role.PARAMETERS, name=rebuilt.filename, sha256=rebuilt.sha256, path="/inputs/rebuilt.whl")
     [listing] = inspect(context, [file], texts=WHEEL_TEXTS)
     shapes = read_shape(wheel, traces, None), read_shape(listing, read_traces(listing), None)
-    if are_sorted(*shapes) and not build_inputs.sorts_requirements:
+    python = python_of(context.environments.by_digest(build_inputs.toolchain.sha256))
+    if generator == "bdist_wheel" and are_sorted(*shapes) and not build_inputs.sorts_requirements:
         build_inputs = replace(build_inputs, sorts_requirements=True)
         sentence = (
             "The published wheel has the requirements of the rebuild, sorted: that is what setuptools does as Debian "
             "and Ubuntu package it."
         )
         yield _Change("sorted", sentence, build_inputs, requirements)
+    elif not build_inputs.hash_seed and (seed := seed_for(reordered(*shapes), python)) is not None:
+        build_inputs = replace(build_inputs, hash_seed=seed)
+        sentence = (
+            "Requirements stand in the order of a set, which the hashes of that process gave them: the seed "
+            f"{seed} gives them the published order."
+        )
+        yield _Change("hash-seed", sentence, build_inputs, requirements)
+    if generator != "bdist_wheel":
+        return
     for name, found in (("headers", by_headers(*shapes)), ("description", ends_of(*shapes, used))):
         if found.rules and not found.contains(used):
             held = held_tool(f"setuptools {found.specifier}")

@@ -194,6 +194,24 @@ def are_sorted(published: Shape, rebuilt: Shape) -> bool:
     return published.requirements == expected != rebuilt.requirements
 
 
+def reordered(published: Shape, rebuilt: Shape) -> list[tuple[list[str], list[str]]]:
+    """Extras, and requirements with one marker, that come in another order in the rebuilt wheel; both orders of each.
+
+    Nothing when they are not the same ones.
+    """
+    orders, others = _orders(published), _orders(rebuilt)
+    if {key: sorted(order) for key, order in orders.items()} != {key: sorted(order) for key, order in others.items()}:
+        return []
+    return [(order, others[key]) for key, order in orders.items() if order != others[key]]
+
+
+def _orders(shape: Shape) -> dict[str, list[str]]:
+    found = {"extras": [str(each) for each in shape.headers.get_all("provides-extra", [])]}
+    for each in shape.requirements:
+        found.setdefault(f";{each.partition(';')[2].strip()}", []).append(_requires_line(each))
+    return found
+
+
 def _requires_line(requirement: str) -> str:
     return re.sub(r"[\s()]", "", requirement.partition(";")[0])
 
