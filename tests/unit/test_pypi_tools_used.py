@@ -20,7 +20,12 @@ METADATA = (
 
 
 def tools(
-    uploaded: datetime, *, generator: str = "bdist_wheel (0.33.6)", platform: str = "any", requires: str = "six"
+    uploaded: datetime,
+    *,
+    generator: str = "bdist_wheel (0.33.6)",
+    platform: str = "any",
+    requires: str = "six",
+    files: tuple[str, ...] = (),
 ) -> Tools:
     """Of a wheel for Python 2 and 3 without a word about that in setup.cfg."""
     texts = {
@@ -28,7 +33,8 @@ def tools(
         "x-1.dist-info/METADATA": METADATA.format(platform, requires),
     }
     members = tuple(
-        Member(name=name, kind=MemberKind.FILE, size=1, mtime="2020-01-01T00:00:00", create_system=0) for name in texts
+        Member(name=name, kind=MemberKind.FILE, size=1, mtime="2020-01-01T00:00:00", create_system=0)
+        for name in (*texts, *files)
     )
     listing = Inspection(format="zip", members=members, texts=texts)
     file = PublishedFile(
@@ -54,6 +60,17 @@ def test_everything_is_told() -> None:
     assert ("--universal",) == found.setup.options
     assert found.windows is not None
     assert [found.setup.sentence, found.windows.sentence] == found.sentences
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [((), False), (("x-1-py3.9-nspkg.pth",), False), (("x-1-nspkg.pth",), True), (("x-python-1-nspkg.pth",), True)],
+)
+def test_namespace_files_of_debian(files: tuple[str, ...], expected: bool) -> None:
+    """One without a version of Python in its name, and that is told."""
+    found = tools(datetime(2021, 1, 1, tzinfo=UTC), files=files)
+    assert expected is found.unnamed_namespaces
+    assert expected is any("Debian" in each for each in found.sentences)
 
 
 @pytest.mark.parametrize(

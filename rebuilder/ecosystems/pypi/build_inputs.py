@@ -84,8 +84,8 @@ class BuildInputs:
     """Name of the wheel that the backend makes, and options of ``wheel tags`` that is run on it."""
     hash_seed: int = 0
     """That of the interpreter, which the order of its sets depends on."""
-    sorts_requirements: bool = False
-    """Whether setuptools sorts the requirements that it writes, as Debian and Ubuntu change it to do."""
+    as_debian: tuple[str, ...] = ()
+    """What Debian and Ubuntu change in setuptools: how it writes ``requirements``, or names files of ``namespaces``."""
     lacks: Obstacle | None = None
     """What the file was built with that cannot be had: a difference says nothing about it then."""
 
@@ -151,8 +151,8 @@ def replayed(build_inputs: BuildInputs, conditions: BuildConditions) -> tuple[Re
         )
     if build_inputs.hash_seed:
         found.append(_told("hash-seed", str(build_inputs.hash_seed), SEEDS))
-    if build_inputs.sorts_requirements:
-        found.append(_told("tool-patch", "setuptools sorts requirements", 2))
+    if build_inputs.as_debian:
+        found.append(_told("tool-patch", f"setuptools of Debian: {', '.join(build_inputs.as_debian)}", 4))
     if build_inputs.windows is not None:
         shown = ("yes" if build_inputs.windows.mounted is None else "mounted", *build_inputs.windows.crlf)
         found.append(_told("windows", " ".join(shown), 2 ** (2 + len(WRITTEN_TEXTS))))
@@ -251,8 +251,8 @@ def _environment_commands(build_inputs: BuildInputs) -> tuple[tuple[str, ...], .
     )
     made = (venv, install) if build_inputs.dependencies else (venv,)
     program = ("/usr/bin/python3", "-I", "-S", build_inputs.program.path)
-    if build_inputs.sorts_requirements:
-        made = (*made, (*program, "as_debian", f"--environment={ENVIRONMENT}"))
+    if build_inputs.as_debian:
+        made = (*made, (*program, "as_debian", f"--environment={ENVIRONMENT}", *build_inputs.as_debian))
     if build_inputs.as_python is None:
         return made
     return (*made, (*program, "as_python", "--environment", ENVIRONMENT, "--version", build_inputs.as_python))

@@ -252,6 +252,7 @@ def _furnished(
             setup_script=setup is None or setup.has_script,
             windows=case.tools.windows,
             switches=switches,
+            as_debian=("namespaces",) if case.tools.unnamed_namespaces else (),
             lacks=case.tools.lacks or named_is_lacking(named_python(target.listing), interpreter),
         )
         said = [*case.tools.sentences, *([switched_off(switches)] if switches else [])]

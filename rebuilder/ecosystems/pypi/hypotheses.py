@@ -209,6 +209,7 @@ def _furnished(context: PlanningContext, case: WheelEvidence, interpreter: Inter
         windows=tools.windows,
         as_python=interpreter.python if interpreter.runs_on else None,
         switches=switches,
+        as_debian=("namespaces",) if tools.unnamed_namespaces else (),
         chosen=chosen_tools(interpreter.python, tools.held),
     )
     build_inputs, notes = resolve_requirements(

@@ -14,7 +14,7 @@ _LICENCE = re.compile(r"[^/]+\.dist-info/(?:licenses/)?((?:licen[cs]e|copying|no
 """What setuptools and wheel copy from the top of the project when nothing else is configured."""
 _CONFIGURATION = ("setup.py", "setup.cfg", "pyproject.toml")
 _WITHOUT_PYTHON = re.compile(r"-py\d\.\d{1,2}(?=-nspkg\.pth$)")
-_COMPILED = re.compile(r"\.(?:so(?:\.\d+)*|pyd|dll|dylib)$")
+_COMPILED = re.compile(r"\.(?:so(?:\.\w+)*|pyd|dll|dylib)$")
 
 
 def other_case(case: DiagnosisInput) -> Iterator[Claim]:

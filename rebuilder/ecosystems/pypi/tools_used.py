@@ -33,6 +33,10 @@ _NEWEST = (
     (datetime(2023, 1, 20, tzinfo=UTC), "66.0"),
 )
 """Until when there was no setuptools after a version, of those that decide about the Python (interpreter_limits)."""
+_UNNAMED = (
+    "The namespace file has no version of Python in its name: setuptools is changed as Debian and Ubuntu change it."
+)
+_NAMED = re.compile(r"-py\d\.\d{1,2}-nspkg\.pth$")
 _PYTHON_2 = re.compile(r"(?:py|cp|pp)2\d?", re.ASCII)
 
 
@@ -44,6 +48,8 @@ class Tools:
     requirements: Requirements
     setup: SetupCommand | None
     windows: OnWindows | None
+    unnamed_namespaces: bool
+    """Whether namespace files have no version of Python in their names, as the setuptools of Debian leaves them."""
     versions: dict[str, str]
     """By name, as far as they decide about the Python; of setuptools the newest that fits."""
     held: tuple[str, ...]
@@ -56,7 +62,8 @@ class Tools:
     @property
     def sentences(self) -> list[str]:
         """The evidence; that for the requirements is in their notes."""
-        return [each.sentence for each in (self.setup, self.windows) if each is not None]
+        said = [each.sentence for each in (self.setup, self.windows) if each is not None]
+        return [*said, _UNNAMED] if self.unnamed_namespaces else said
 
 
 def tools_used(
@@ -106,11 +113,17 @@ def tools_used(
         requirements=requirements,
         setup=setup_command(traces, artifact.filename, system, setup_py=setup_py, setup_cfg=setup_cfg),
         windows=on_windows(wheel, traces),
+        unnamed_namespaces=_unnamed_namespaces(wheel),
         versions=versions,
         held=tuple(held),
         lacks=_lacking(artifact.filename),
         not_after=uploaded,
     )
+
+
+def _unnamed_namespaces(wheel: Inspection) -> bool:
+    found = [each.name for each in wheel.members if each.name.endswith("-nspkg.pth")]
+    return bool(found) and not any(_NAMED.search(name) for name in found)
 
 
 def _lacking(filename: str) -> Obstacle | None:

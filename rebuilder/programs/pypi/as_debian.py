@@ -1,7 +1,7 @@
-"""Change the setuptools of an environment as Debian and Ubuntu do: lines of requires.txt are written sorted.
+"""Change the setuptools of an environment as Debian and Ubuntu do.
 
-Their package has had this change for a decade, so that builds do not depend on an order, and wheels that were built
-with it have their requirements in another order than the project names them in.
+Lines of requires.txt are written sorted: their package has had this change for a decade, so that builds do not depend
+on an order. Namespace files have no version of Python in their names, since their packages serve several Pythons.
 """
 
 from __future__ import annotations
@@ -12,25 +12,37 @@ import os
 import sys
 
 NO_SETUPTOOLS = 73
-_WRITER = "lib/python3*/site-packages/setuptools/command/egg_info.py"
-_WRITTEN = "map(append_cr, lines)"
-_SORTED = "map(append_cr, sorted(lines))"
+CHANGES = {
+    "requirements": ("egg_info.py", "map(append_cr, lines)", "map(append_cr, sorted(lines))"),
+    "namespaces": (
+        "install_egg_info.py",
+        "os.path.join(self.install_dir, basename)",
+        "os.path.join(self.install_dir, basename.rpartition('-py')[0] + '.egg-info')",
+    ),
+}
+"""By name: the module of ``setuptools.command``, and what stands there instead of what."""
 
 
 def main(argv: list[str]) -> int:
     """Run the program: 0, or 73 when there is no setuptools that can be changed so."""
     parser = argparse.ArgumentParser(prog="as_debian", allow_abbrev=False)
     parser.add_argument("--environment", required=True, help="directory of the virtual environment")
+    parser.add_argument("change", nargs="+", choices=sorted(CHANGES), help="what to change")
     options = parser.parse_args(argv)
-    found = glob.glob(os.path.join(glob.escape(options.environment), _WRITER))
+    return next((code for each in options.change if (code := _change(options.environment, *CHANGES[each]))), 0)
+
+
+def _change(environment: str, module: str, before: str, after: str) -> int:
+    path = os.path.join(glob.escape(environment), "lib/python3*/site-packages/setuptools/command", module)
+    found = glob.glob(path)
     texts = [_text(path) for path in found]
-    if len(texts) != 1 or texts[0].count(_WRITTEN) != 1:
-        print("as_debian: the environment has no setuptools that writes requirements line by line", file=sys.stderr)
+    if len(texts) != 1 or texts[0].count(before) != 1:
+        print(f"as_debian: the environment has no setuptools whose {module} can be changed", file=sys.stderr)
         return NO_SETUPTOOLS
     # The installed file may be a link to one of uv's cache: another file takes its place.
     os.unlink(found[0])
     with open(found[0], "w", encoding="utf-8", newline="") as file:
-        file.write(texts[0].replace(_WRITTEN, _SORTED))
+        file.write(texts[0].replace(before, after))
     return 0
 
 
