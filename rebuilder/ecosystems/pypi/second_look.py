@@ -172,7 +172,7 @@ def _changes(
     file = Input(role=Role.PARAMETERS, name=rebuilt.filename, sha256=rebuilt.sha256, path="/inputs/rebuilt.whl")
     [listing] = inspect(context, [file], texts=WHEEL_TEXTS)
     shapes = read_shape(wheel, traces, None), read_shape(listing, read_traces(listing), None)
-    python = build_inputs.as_python or python_of(context.environments.by_digest(build_inputs.toolchain.sha256))
+    python = python_of(context.environments.by_digest(build_inputs.toolchain.sha256))
     if generator == "bdist_wheel" and are_sorted(*shapes) and "requirements" not in build_inputs.as_debian:
         build_inputs = replace(build_inputs, as_debian=(*build_inputs.as_debian, "requirements"))
         sentence = (
