@@ -395,7 +395,7 @@ def test_second_look_at_what_came_of_the_first() -> None:
     assert found is not None
     assert "3.10" == found.definition.environment["PBR_VERSION"]
     assert "as_debian" in [word for command in found.definition.commands for word in command]
-    assert ("tool-patch", 1) in [(each.name, each.bits) for each in found.replayed]
+    assert ("tool-patch", 2) in [(each.name, each.bits) for each in found.replayed]
 
 
 def test_requirements_in_the_order_of_a_set() -> None:
@@ -421,6 +421,40 @@ def test_requirements_in_the_order_of_a_set() -> None:
             seed = found.definition.environment["PYTHONHASHSEED"]
             assert orders[0] == iterated(orders[0], int(seed), 1)
             assert ("hash-seed", seed, 16) in [(each.name, each.value, each.bits) for each in found.replayed]
+
+
+def commands(hypothesis: Hypothesis) -> list[str]:
+    """All words of its commands."""
+    return [word for command in hypothesis.definition.commands for word in command]
+
+
+def test_a_python_that_is_not_there_is_presented() -> None:
+    """The wheel names it; a newer one presents itself as it, which is told and counted."""
+    surroundings = Surroundings()
+    sdist = make_sdist("idna", "3.10", time=EARLIER)
+    wheel = make_wheel("idna", "3.10", files={"idna/__init__.py": "", "idna-3.10-py3.10-nspkg.pth": "import sys\n"})
+    found = begin(surroundings, sdist, wheel).first()
+    assert "bookworm" == found.definition.toolchain.name
+    assert {"as_python", "3.10"} <= set(commands(found))
+    assert "Python 3.11 presents itself as it" in found.sentence
+    assert ("interpreter", "3.10", 4) in [(each.name, each.value, each.bits) for each in found.replayed]
+    assert found.lacks is None
+    other = make_wheel("idna", "3.10", files={"idna/__pycache__/a.cpython-310.pyc": "x"})
+    compiled = begin(Surroundings(), sdist, other).first()
+    assert "as_python" not in commands(compiled)
+    assert compiled.lacks is not None
+    assert Verdict.UNSUPPORTED is compiled.lacks.verdict
+
+
+def test_extensions_are_left_out_of_a_wheel_without_any() -> None:
+    """By the variable that the source reads, when it asks for further requirements, too."""
+    surroundings = Surroundings()
+    script = "import os\nif os.environ.get('BUILD_EXTENSION') != 'no': ext_modules = [Extension('x', ['x.c'])]\n"
+    sdist = make_sdist("idna", "3.10", files={"idna/__init__.py": "", "setup.py": script}, time=EARLIER)
+    found = begin(surroundings, sdist, make_wheel("idna", "3.10")).first()
+    assert "no" == found.definition.environment["BUILD_EXTENSION"]
+    assert "BUILD_EXTENSION=no leaves them out" in found.sentence
+    assert ("extensions", 1) in [(each.name, each.bits) for each in found.replayed]
 
 
 def test_version_without_a_plug_in() -> None:

@@ -199,6 +199,12 @@ def test_top_level_names_what_the_source_has_not_got() -> None:
     assert "scripts" in found(value).findings[0].sentence
 
 
+def test_top_level_names_what_earlier_builds_left() -> None:
+    """Directories that builds make were packed as packages."""
+    value = case(wheel(extra(top_level_txt="build\nspindle\n")), wheel(extra(top_level_txt="spindle\n")))
+    assert [Cause.STALE_FILES] == causes(value)
+
+
 def test_a_licence_that_moved_is_the_tool() -> None:
     """licenses/LICENSE against LICENSE: another layout of the same file."""
     value = case(

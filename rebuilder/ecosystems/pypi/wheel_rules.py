@@ -32,6 +32,7 @@ _TOOL_FILES = {
     *("namespace_packages.txt", "pbr.json", "requires.txt", "SOURCES.txt", "top_level.txt", "sboms"),
 }
 _HEADER = re.compile(r"^([A-Za-z][A-Za-z-]*):\s*(.*)$")
+_BUILD_DIRECTORIES = {"build", "dist"}
 _NUMBERED = re.compile(r"(?<![\d.])[23]\.\d{1,2}(?![\d.])")
 _IN_NAME = re.compile(r"(?<=py)[23]\.\d{1,2}|(?<=cpython-)\d{2,3}|(?<=cp)\d{2,3}")
 _DECLARED = {"requires-dist", "requires-python", "provides-extra", "requires-external"}
@@ -244,8 +245,9 @@ def top_level(case: DiagnosisInput) -> Iterator[Claim]:
     strange = [line for line in lines if line[1] == "published" and line[2].strip() not in directories]
     if strange and case.from_archive:
         names = listed([line[2].strip() for line in strange])
+        left = any(line[2].strip() in _BUILD_DIRECTORIES for line in strange)
         yield claim(
-            Cause.EXTRA_SOURCE_FILES,
+            Cause.STALE_FILES if left else Cause.EXTRA_SOURCE_FILES,
             f"The published file names packages that the source archive has not got ({names}): "
             "it was built where these directories lay, such as in the repository, or had been left over.",
             quoted(strange),
