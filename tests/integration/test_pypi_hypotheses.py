@@ -479,3 +479,21 @@ def test_line_ends_of_a_description() -> None:
     assert found is not None
     assert "59.6.0" in [each.version for each in found.definition.inputs if each.role is Role.BUILD_DEPENDENCY]
     assert "with 1 where setuptools 65.5.0 wrote it" in found.sentence
+
+
+def test_description_that_python_2_read() -> None:
+    """It is read so again; what else Python 2 does otherwise is our lack."""
+    surroundings = Surroundings()
+    surroundings.add_dependency(make_wheel("setuptools", "44.1.1"))
+    surroundings.add_dependency(make_wheel("wheel", "0.31.1"))
+    packer = "bdist_wheel (0.31.1)"
+    sdist = make_sdist("idna", "3.10", requires=["setuptools"], backend="setuptools.build_meta")
+    texts = ["Home-page: https://example.org/\nPlatform: any\n\n\nText\n\n\n"]
+    texts.append(texts[0].replace("\nText", "\n\nText"))
+    wheels = [make_wheel("idna", "3.10", metadata=text, generator=packer) for text in texts]
+    found = looked_at_again(surroundings, begin(surroundings, sdist, wheels[0]), wheels[1])
+    assert found is not None
+    assert "as_python_2" in [word for command in found.definition.commands for word in command]
+    assert ("interpreter-patch", 1) in [(each.name, each.bits) for each in found.replayed]
+    assert found.lacks is not None
+    assert Cause.MISSING_INTERPRETER is found.lacks.cause

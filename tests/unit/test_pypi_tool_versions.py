@@ -15,6 +15,7 @@ from rebuilder.ecosystems.pypi.tool_versions import (
     are_sorted,
     bracket,
     by_headers,
+    read_by_python_2,
     reordered,
     shadowing_wheel,
 )
@@ -121,6 +122,7 @@ def test_before_metadata_2_1() -> None:
         ("Platform: any", "Platform: any\nLicense-File: LICENSE", "<57"),
         ("Platform: any", "Maintainer: A\nProject-URL: Home, https://example.org/\nPlatform: any", "<38.3,<38.7"),
         ("License-File: LICENSE", "Platform: any", ""),
+        ("Provides-Extra: a", "Provides-Extra: a\nProvides-Extra: a", "<38.6"),
         ("Requires-Python: >=3", "Requires-Python: >=3.0", ""),
     ],
 )
@@ -277,6 +279,7 @@ def test_newest(rules: tuple[int, ...], expected: str | None) -> None:
             ["Requires-Dist: x", "Requires-Dist: y (>=1)"],
             [["y>=1", "x"]],
         ),
+        (["Provides-Extra: b", "Provides-Extra: a", "Provides-Extra: a", "Provides-Extra: b"],) * 2 + ([],),
         (["Requires-Dist: x"], ["Requires-Dist: x"], []),
         (["Requires-Dist: y", "Requires-Dist: x"], ["Requires-Dist: x", "Requires-Dist: z"], []),
     ],
@@ -288,3 +291,14 @@ def test_reordered(published: list[str], rebuilt: list[str], expected: list[list
     )
     assert expected == [order for order, _ in reordered(one, other)]
     assert all(sorted(order) == sorted(before) for order, before in reordered(one, other))
+
+
+@pytest.mark.parametrize(
+    ("published", "rebuilt", "expected"),
+    [("\nText\n", "\n\nText\n", True), ("Text\n", "\nText\n", True), ("Text", "Text", False), ("a", "\nb", False)],
+)
+def test_read_by_python_2(published: str, rebuilt: str, expected: bool) -> None:
+    """One empty line less before the same text; fewer in the rebuild say nothing."""
+    one, other = (replace(SHAPE, metadata=f"Name: x\n\n{text}") for text in (published, rebuilt))
+    assert expected == read_by_python_2(one, other)
+    assert not read_by_python_2(other, one)

@@ -86,6 +86,8 @@ class BuildInputs:
     """That of the interpreter, which the order of its sets depends on."""
     as_debian: tuple[str, ...] = ()
     """What Debian and Ubuntu change in setuptools: how it writes ``requirements``, or names files of ``namespaces``."""
+    reads_as_python_2: bool = False
+    """Whether headers are read as Python 2 reads them."""
     lacks: Obstacle | None = None
     """What the file was built with that cannot be had: a difference says nothing about it then."""
 
@@ -153,6 +155,8 @@ def replayed(build_inputs: BuildInputs, conditions: BuildConditions) -> tuple[Re
         found.append(_told("hash-seed", str(build_inputs.hash_seed), SEEDS))
     if build_inputs.as_debian:
         found.append(_told("tool-patch", f"setuptools of Debian: {', '.join(build_inputs.as_debian)}", 4))
+    if build_inputs.reads_as_python_2:
+        found.append(_told("interpreter-patch", "headers as Python 2 reads them", 2))
     if build_inputs.windows is not None:
         shown = ("yes" if build_inputs.windows.mounted is None else "mounted", *build_inputs.windows.crlf)
         found.append(_told("windows", " ".join(shown), 2 ** (2 + len(WRITTEN_TEXTS))))
@@ -253,6 +257,8 @@ def _environment_commands(build_inputs: BuildInputs) -> tuple[tuple[str, ...], .
     program = ("/usr/bin/python3", "-I", "-S", build_inputs.program.path)
     if build_inputs.as_debian:
         made = (*made, (*program, "as_debian", f"--environment={ENVIRONMENT}", *build_inputs.as_debian))
+    if build_inputs.reads_as_python_2:
+        made = (*made, (*program, "as_python_2", f"--environment={ENVIRONMENT}"))
     if build_inputs.as_python is None:
         return made
     return (*made, (*program, "as_python", "--environment", ENVIRONMENT, "--version", build_inputs.as_python))

@@ -26,11 +26,13 @@ from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.requirements import Requirements, narrowed
 from rebuilder.ecosystems.pypi.search import Reached
 from rebuilder.ecosystems.pypi.tool_versions import (
+    PYTHON_2,
     Bracket,
     Shape,
     are_sorted,
     by_headers,
     by_line_ends,
+    read_by_python_2,
     read_shape,
     reordered,
 )
@@ -39,7 +41,9 @@ from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
 from rebuilder.model.attempt import Attempt, History, Hypothesis
 from rebuilder.model.comparison import Level
 from rebuilder.model.definition import Input, Role
-from rebuilder.model.evidence import Evidence, Inspection
+from rebuilder.model.diagnosis import Cause
+from rebuilder.model.evidence import Evidence, Inspection, Obstacle
+from rebuilder.model.verdict import Verdict
 
 _SCM = "SETUPTOOLS_SCM_PRETEND_VERSION"
 VARIABLES = {
@@ -189,6 +193,14 @@ def _changes(
         yield _Change("hash-seed", sentence, build_inputs, requirements)
     if generator != "bdist_wheel":
         return
+    if read_by_python_2(*shapes) and not build_inputs.reads_as_python_2:
+        build_inputs = replace(build_inputs, reads_as_python_2=True, lacks=_NO_PYTHON_2)
+        requirements = narrowed(requirements, PYTHON_2)
+        sentence = (
+            "The description of the published wheel lacks the empty line that it begins with in the rebuild: Python 2 "
+            f"read PKG-INFO, and Python {python} is made to read it so."
+        )
+        yield _Change("python2", sentence, build_inputs, requirements)
     for name, found in (("headers", by_headers(*shapes)), ("description", ends_of(*shapes, used))):
         if found.rules and not found.contains(used):
             held = held_tool(f"setuptools {found.specifier}")
@@ -197,6 +209,11 @@ def _changes(
             yield _Change(name, found.sentence, build_inputs, requirements)
 
 
+_NO_PYTHON_2 = Obstacle(
+    verdict=Verdict.UNSUPPORTED,
+    sentence="The wheel was built with Python 2, and there is no build environment with Python 2.",
+    cause=Cause.MISSING_INTERPRETER,
+)
 _RETAGS = "wheel>=0.40"
 """The first that has ``wheel tags``."""
 

@@ -184,6 +184,15 @@ def by_line_ends(published: int, rebuilt: int, used: str) -> Bracket:
     return Bracket((ToolRule(versions, clause, lambda _: True, "setuptools 57.0.0 and 62.2.0, measured"),))
 
 
+def read_by_python_2(published: Shape, rebuilt: Shape) -> bool:
+    """Whether the description is that of the rebuilt wheel without an empty line before it.
+
+    ``email`` of Python 2 drops it when ``wheel`` reads PKG-INFO.
+    """
+    begun, again = (len(each.description) - len(each.description.lstrip("\n")) for each in (published, rebuilt))
+    return begun == again - 1 and published.description.strip() == rebuilt.description.strip() != ""
+
+
 def are_sorted(published: Shape, rebuilt: Shape) -> bool:
     """Whether requirements are those of the rebuilt wheel, but sorted within each extra and marker.
 
@@ -205,8 +214,12 @@ def reordered(published: Shape, rebuilt: Shape) -> list[tuple[list[str], list[st
     return [(order, others[key]) for key, order in orders.items() if order != others[key]]
 
 
+def _extras(shape: Shape) -> list[str]:
+    return [str(each) for each in shape.headers.get_all("provides-extra", [])]
+
+
 def _orders(shape: Shape) -> dict[str, list[str]]:
-    found = {"extras": [str(each) for each in shape.headers.get_all("provides-extra", [])]}
+    found = {"extras": list(dict.fromkeys(_extras(shape)))}
     for each in shape.requirements:
         found.setdefault(f";{each.partition(';')[2].strip()}", []).append(_requires_line(each))
     return found
@@ -228,14 +241,14 @@ _FIRST_WITH = {
 
 def by_headers(published: Shape, rebuilt: Shape) -> Bracket:
     """What headers that only the rebuilt wheel has say about setuptools: it did not know them yet."""
-    lacking = [name for name in _FIRST_WITH if name in rebuilt.names and name not in published.names]
-    source = "setuptools 24.2.0, 36.4.0, 38.3.0, 38.7.0 and 57.0.0, measured"
+    bounds = {name: _FIRST_WITH[name] for name in _FIRST_WITH if name in {*rebuilt.names} - {*published.names}}
+    if [len(set(each)) < len(each) for each in (_extras(published), _extras(rebuilt))] == [False, True]:
+        bounds["provides-extra"] = "38.6"  # the wheel package adds each once more
+    source = "setuptools 24.2.0, 36.4.0, 38.3.0, 38.6.0, 38.7.0 and 57.0.0, measured"
     return Bracket(
         tuple(
-            ToolRule(
-                f"<{_FIRST_WITH[name]}", f"the rebuild has {name.title()}, METADATA has none", lambda _: True, source
-            )
-            for name in lacking
+            ToolRule(f"<{bound}", f"only the rebuild has {name.title()} so", lambda _: True, source)
+            for name, bound in bounds.items()
         )
     )
 
@@ -446,6 +459,9 @@ RECORD_RULES = (
 )
 """How ``wheel`` packs what setuptools from 71 on hands over."""
 
+PYTHON_2 = Bracket(
+    (ToolRule("<45", "Python 2 read it", lambda _: True, "setuptools 45.0.0: Require Python 3.5 or later (#1458)"),)
+)
 _IMPORTED = ToolRule(
     ">=0.34",
     "setuptools used modules of a wheel package beside it",

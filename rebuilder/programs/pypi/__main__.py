@@ -13,6 +13,7 @@ PROGRAMS = {
     "build_sdist": "pypi.build_sdist",
     "build_wheel": "pypi.build_wheel",
     "as_debian": "pypi.as_debian",
+    "as_python_2": "pypi.as_python_2",
     "as_python": "pypi.as_python",
     "as_windows": "pypi.as_windows",
 }
