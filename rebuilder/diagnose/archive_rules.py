@@ -52,8 +52,13 @@ def normalised(case: DiagnosisInput) -> Iterator[Claim]:
     if comparison is None or comparison.level is not Level.EQUIVALENT:
         return
     needed: dict[Cause, list[str]] = {}
+    times = any("Time" in fields(each) for each in comparison.differences)
+    writer = any({"Extra fields", "Local extra fields"} & fields(each).keys() for each in comparison.differences)
     for name in comparison.normalisations:
-        needed.setdefault(CAUSES.get(name, Cause.ARCHIVE_FORM), []).append(name)
+        cause = CAUSES.get(name, Cause.ARCHIVE_FORM)
+        if name == "zip-times" and writer and not times:
+            cause = Cause.ARCHIVE_FORM  # it sets fields for times aside too, that one writer has beside the same times
+        needed.setdefault(cause, []).append(name)
     for cause, names in needed.items():
         shown = [each for each in comparison.differences if _LABELS.get(cause, set()) & fields(each).keys()]
         if cause not in _LABELS:

@@ -26,8 +26,11 @@ job = json.loads(sys.argv[1])
 os.umask(job["umask"])
 if job["listing"]:
     listdir, scandir = os.listdir, os.scandir
-    class Entries(list):
-        def __enter__(self): return iter(self)
+    class Entries:
+        def __init__(self, found): self.found = iter(found)
+        def __iter__(self): return self
+        def __next__(self): return next(self.found)
+        def __enter__(self): return self
         def __exit__(self, *_): pass
         def close(self): pass
     back = job["listing"] == "backwards"

@@ -98,7 +98,7 @@ def test_differences_give_both_sides(tmp_path: Path) -> None:
     ("published", "rebuilt", "expected"),
     [
         (b"a\r\nb\r\n", b"a\nb\n", "Only line ends differ: published 2 CRLF and 0 LF, rebuilt 0 CRLF and 2 LF."),
-        (b"a\nb\n", b"b\na\n", "The same lines in another order."),
+        (b"a\nb\n", b"b\na\n", "The same lines in another order. Line 1: published “a”, rebuilt “b”."),
         (b"\0\1\2", b"\0\1\3", "First difference at byte 2."),
         (b"a\n", b"a\nb\n", "First difference in line 2: published ends before it, rebuilt “b”."),
         (b"\x1b[31m\n", b"\x07\n", "published “\\x1b[31m”, rebuilt “\\x07”."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 import zipfile
@@ -203,6 +204,72 @@ def test_top_level_names_what_earlier_builds_left() -> None:
     """Directories that builds make were packed as packages."""
     value = case(wheel(extra(top_level_txt="build\nspindle\n")), wheel(extra(top_level_txt="spindle\n")))
     assert [Cause.STALE_FILES] == causes(value)
+
+
+def test_top_level_names_what_only_one_side_has() -> None:
+    """A line of it follows from the package it names, on either side."""
+    more: Files = {"spindle_tools/__init__.py": ""}
+    with_it = wheel(extra(top_level_txt="spindle\nspindle_tools\n") | more)
+    assert [Cause.EXTRA_SOURCE_FILES] == causes(case(with_it, wheel(extra(top_level_txt="spindle\n"))))
+    source = {**CODE, **more}
+    assert [Cause.MISSING_SOURCE_FILES] == causes(case(wheel(extra(top_level_txt="spindle\n")), with_it, source=source))
+
+
+@pytest.mark.parametrize(
+    ("published", "rebuilt", "cause"),
+    [
+        (("weft", "reed", "warp"), ("reed", "warp", "weft"), Cause.HASH_OR_SET_ORDER),
+        (("reed", "warp", "weft"), ("weft", "reed", "warp"), Cause.TOOL_VERSION),
+    ],
+)
+def test_requirements_in_another_order(published: tuple[str, ...], rebuilt: tuple[str, ...], cause: Cause) -> None:
+    """An order that no tool gives is the project's; a sorted one may be that of a tool that sorts."""
+    sides = [metadata("".join(f"Requires-Dist: {each}\n" for each in names)) for names in (published, rebuilt)]
+    value = case(*sides)
+    text = zipfile.ZipFile(io.BytesIO(sides[0])).read(f"{INFO}/METADATA").decode()
+    inspection = value.evidence.artifact_inspection
+    assert inspection is not None
+    inspection = inspection.replace(texts={f"{INFO}/METADATA": text})
+    value = dataclasses.replace(value, evidence=value.evidence.replace(artifact_inspection=inspection))
+    assert [cause] == causes(value)
+
+
+def test_headers_in_another_order_are_the_tool() -> None:
+    """Whole headers change places from one version of a tool to the next."""
+    both = ("Summary: x\nAuthor: y\n", "Author: y\nSummary: x\n")
+    assert [Cause.TOOL_VERSION] == causes(case(*map(metadata, both)))
+
+
+def test_files_of_several_pythons_are_left_over() -> None:
+    """Such as two ``-nspkg.pth``; not where the source has them, and not where there is one."""
+    two: Files = {f"spindle-3.1.6-py{each}-nspkg.pth": "import sys\n" for each in ("3.7", "3.9")}
+    (finding,) = found(case(wheel(dict(CODE) | two), wheel(CODE))).findings
+    assert (Cause.STALE_FILES, Certainty.LIKELY) == (finding.cause, finding.certainty)
+    assert "several versions of Python" in finding.sentence
+    assert [Cause.FILE_SELECTION] == causes(case(wheel(dict(CODE) | two), wheel(CODE), source=dict(CODE) | two))
+    one: Files = {"spindle-3.1.6-py3.7-nspkg.pth": "import sys\n"}
+    assert [Cause.EXTRA_SOURCE_FILES] == causes(case(wheel(dict(CODE) | one), wheel(CODE)))
+
+
+def test_modules_for_one_python_each() -> None:
+    """``_py311`` and ``_py313``: each build packs its own."""
+    both = [{f"spindle_py{each}.py": text} for each, text in (("311", "x = 1\n"), ("313", "x = None\n"))]
+    files = dict(CODE) | both[0] | both[1]
+    value = case(wheel(dict(CODE) | both[0]), wheel(dict(CODE) | both[1]), source=files)
+    assert [Cause.INTERPRETER_VERSION] == causes(value)
+    assert "Built with Python 3.11, rebuilt with 3.13" in found(value).findings[0].sentence
+
+
+def test_fields_for_times_beside_the_same_times() -> None:
+    """Another archive writer, and no other time: an epoch would change nothing."""
+    plain = wheel(CODE)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(plain)) as before, zipfile.ZipFile(buffer, "w") as after:
+        for info in before.infolist():
+            content = before.read(info)
+            info.extra = b"UT\x05\x00\x01\x40\x19\x37\x66"
+            after.writestr(info, content)
+    assert [Cause.ARCHIVE_FORM] == causes(case(buffer.getvalue(), plain))
 
 
 def test_a_licence_that_moved_is_the_tool() -> None:

@@ -138,6 +138,7 @@ RULES = EcosystemRules(
         "namespace-files": packing_rules.namespace_files,
         "licences": packing_rules.licences,
         "configured": packing_rules.configured,
+        "several-pythons": wheel_rules.several_pythons,
         "interpreter": wheel_rules.interpreter,
         "major-version": wheel_rules.major_version,
         "top-level": wheel_rules.top_level,

@@ -16,6 +16,7 @@ from rebuilder.diagnose.case import (
     about,
     alike,
     claim,
+    fields,
     listed,
     named,
     pairs_shown,
@@ -34,17 +35,29 @@ _TOOL_FILES = {
 _HEADER = re.compile(r"^([A-Za-z][A-Za-z-]*):\s*(.*)$")
 _BUILD_DIRECTORIES = {"build", "dist"}
 _NUMBERED = re.compile(r"(?<![\d.])[23]\.\d{1,2}(?![\d.])")
-_IN_NAME = re.compile(r"(?<=py)[23]\.\d{1,2}|(?<=cpython-)\d{2,3}|(?<=cp)\d{2,3}")
+_IN_NAME = re.compile(r"(?<=py)[23]\.\d{1,2}|(?<=py)3\d{1,2}(?!\d)|(?<=cpython-)\d{2,3}|(?<=cp)\d{2,3}")
+_REPEATED = {"classifier", "dynamic", "license-file", "project-url", "provides-extra", "requires-dist"}
+"""Headers that METADATA has once for each entry of a list."""
 _DECLARED = {"requires-dist", "requires-python", "provides-extra", "requires-external"}
 
 
 def consequences(case: DiagnosisInput) -> frozenset[Line]:
-    """Lines of RECORD that differ only because the member they are about does: they are no cause of their own."""
+    """Lines of RECORD and top_level.txt that differ only because the members they are about do: they are no causes."""
     members = {each.member for each in case.differences}
+    sides = {MemberChange.MISSING: "published", MemberChange.ADDED: "rebuilt"}
+    tops = {
+        (sides[each.change], each.member.partition("/")[0].removesuffix(".py"))
+        for each in case.differences
+        if each.change in sides
+    }
     return frozenset(
         line
         for line in case.lines(lambda member: metadata_file(member, "RECORD"))
         if _recorded(line[2]) in members or _recorded(line[2]).endswith(("/RECORD", "…"))
+    ) | frozenset(
+        line
+        for line in case.lines(lambda member: metadata_file(member, "top_level.txt"))
+        if (line[1], line[2].strip()) in tops
     )
 
 
@@ -140,6 +153,31 @@ def _why_other_tags(case: DiagnosisInput, published: set[str], rebuilt: set[str]
     return ", although it was told the published tag" if asked else ""
 
 
+def several_pythons(case: DiagnosisInput) -> Iterator[Claim]:
+    """Files of the published wheel that are there for several Pythons, although no source has them."""
+    inspection = case.evidence.artifact_inspection
+    forms: dict[str, set[str]] = {}
+    for each in inspection.members if inspection is not None else ():
+        for version in _IN_NAME.findall(each.name):
+            forms.setdefault(_IN_NAME.sub("X", each.name), set()).add(version)
+    found = [
+        each
+        for each in case.having(MemberChange.MISSING)
+        if len(forms.get(_IN_NAME.sub("X", each.member), ())) > 1 and not case.in_source(each.member)
+    ]
+    if found:
+        names = [each.member for each in found]
+        yield claim(
+            Cause.STALE_FILES,
+            "The published file has files for several versions of Python, which the source has not got "
+            f"({listed(names)}): it was built with one after the other in the same directory, where the files of "
+            "earlier builds stayed.",
+            named(found),
+            members=names,
+            certainty=Certainty.LIKELY,
+        )
+
+
 def interpreter(case: DiagnosisInput) -> Iterator[Claim]:
     """Names and lines that are the same but for the version of Python in them."""
     names: dict[str, dict[MemberChange, Difference]] = {}
@@ -154,7 +192,7 @@ def interpreter(case: DiagnosisInput) -> Iterator[Claim]:
     ]
     if not renamed and not pairs:
         return
-    versions = [[_IN_NAME.findall(each.member)[0] for each in pair] for pair in renamed]
+    versions = [[_dotted(_IN_NAME.findall(each.member)[0]) for each in pair] for pair in renamed]
     versions += [list(number) for pair in pairs if (number := _other_number(pair))]
     evidence = [EvidenceLine(published=a.member, rebuilt=b.member, note="member name") for a, b in renamed]
     yield claim(
@@ -164,7 +202,11 @@ def interpreter(case: DiagnosisInput) -> Iterator[Claim]:
         members=[each.member for pair in renamed for each in pair],
         lines=[line for pair in pairs for line in pair],
     )
-    other = [(a, b) for a, b in renamed if a.detail.partition(":")[2] != b.detail.partition(":")[2]]
+    other = [
+        (a, b)
+        for a, b in renamed
+        if a.detail.partition(":")[2] != b.detail.partition(":")[2] and not case.in_source(a.member)
+    ]
     if other:
         yield claim(
             Cause.TOOL_VERSION,
@@ -180,6 +222,11 @@ def _other_number(pair: tuple[Line, Line]) -> tuple[str, str] | None:
     published, rebuilt = (_NUMBERED.findall(line[2]) for line in pair)
     changed = {both for both in zip(published, rebuilt, strict=True) if both[0] != both[1]}
     return changed.pop() if len(changed) == 1 else None
+
+
+def _dotted(version: str) -> str:
+    """``3.11`` for ``311``, as names of files have it."""
+    return version if "." in version else f"{version[0]}.{version[1:]}"
 
 
 def major_version(case: DiagnosisInput) -> Iterator[Claim]:
@@ -212,6 +259,7 @@ def metadata_form(case: DiagnosisInput) -> Iterator[Claim]:
         and each.content.moved
         and not each.content.published
         and not each.content.rebuilt
+        and not _entries_moved(case, each)
     }
     layout = [
         each
@@ -274,6 +322,20 @@ def declared(case: DiagnosisInput) -> Iterator[Claim]:
             advice="Declare all requirements in pyproject.toml, with environment markers for those that depend on "
             "the interpreter or the system.",
         )
+
+
+def _entries_moved(case: DiagnosisInput, moved: Difference) -> bool:
+    """Whether entries of one list stand in an order that is no sorted one: the project gave it, and no build tool."""
+    sides = next((sides for label, sides in fields(moved).items() if label.startswith("Line ")), ("", ""))
+    matches = [_HEADER.match(side.strip("“”")) for side in sides]
+    names = {match[1] if match is not None else "" for match in matches}
+    name = names.pop()
+    if names or name.lower() not in _REPEATED:
+        return False
+    inspection = case.evidence.artifact_inspection
+    text = inspection.texts.get(moved.member, "") if inspection is not None else ""
+    entries = [line.lower() for line in text.splitlines() if line.startswith(f"{name}:")]
+    return not entries or entries != sorted(entries)
 
 
 def _canonical(line: str) -> str | None:

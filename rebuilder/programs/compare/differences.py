@@ -239,9 +239,8 @@ def first_difference(published: bytes, rebuilt: bytes, *, whole: bool) -> str:
         if left.replace("\r\n", "\n") == right.replace("\r\n", "\n"):
             return f"Only line ends differ: published {_ends(left)}, rebuilt {_ends(right)}."
         if sorted(left.splitlines()) == sorted(right.splitlines()):
-            return "The same lines in another order."
-    line = published.count(b"\n", 0, at)
-    return f"First difference in line {line + 1:,}: published {_line(left, line)}, rebuilt {_line(right, line)}."
+            return f"The same lines in another order. {_first_line('Line', published, at, left, right)}"
+    return _first_line("First difference in line", published, at, left, right)
 
 
 def content_change(published: bytes, rebuilt: bytes, *, whole: bool, most: int) -> dict[str, Any] | None:
@@ -324,6 +323,11 @@ def _text(data: bytes) -> str | None:
     except UnicodeDecodeError as error:
         # A beginning may be cut inside a character.
         return data[: error.start].decode("utf-8") if error.start >= len(data) - 3 else None
+
+
+def _first_line(label: str, published: bytes, at: int, left: str, right: str) -> str:
+    line = published.count(b"\n", 0, at)
+    return f"{label} {line + 1:,}: published {_line(left, line)}, rebuilt {_line(right, line)}."
 
 
 def _line(text: str, index: int) -> str:

@@ -151,8 +151,11 @@ PLANTED = [
     ),
     Planted(
         (Cause.STALE_FILES,),
-        "build/lib has a deleted subpackage",
+        "built for two Pythons in one tree",
         "setuptools",
-        differing={"build/lib/PKG/felt/__init__.py": "", "build/lib/PKG/felt/press.py": "tons = 3\n"},
+        differing={
+            "build/lib/PKG-1.0-py3.9-nspkg.pth": "import sys\n",
+            "build/lib/PKG-1.0-py3.11-nspkg.pth": "import sys\n",
+        },
     ),
 ]

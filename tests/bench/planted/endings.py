@@ -114,7 +114,13 @@ PLANTED = [
         code="import loomhelper.extras\n",
         differing={"make_data.py": "x = 1\n"},
     ),
-    Planted((Cause.MISSING_REQUIREMENT,), "the backend is not required", "flit", requires=("packaging",)),
+    Planted(
+        (Cause.MISSING_REQUIREMENT,),
+        "a backend in the tree wants a module",
+        "flit",
+        code="from yarnlib import spin\n",
+        differing={"yarnlib.py": "spin = 1\n", "make_data.py": "x = 1\n"},
+    ),
     Planted(
         (Cause.NETWORK_WANTED,),
         "opens an address",

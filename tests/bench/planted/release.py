@@ -155,9 +155,14 @@ def release(planted: Planted, name: str, publisher: Publisher) -> Release:
     """
     family = FAMILIES[planted.backend]
     tree = source_tree(planted, name)
-    sdist = make_sdist(name, "1.0", tree, modes=named(planted.source_modes, name))
+
+    def released(wheel: Distribution) -> Release:
+        version = wheel.filename.split("-")[1]
+        sdist = make_sdist(name, version, tree, modes=named(planted.source_modes, name))
+        return Release(wheel, sdist if planted.sdist else None)
+
     if planted.by_hand is not None:
-        return Release(planted.by_hand(name), sdist if planted.sdist else None)
+        return released(planted.by_hand(name))
     built_from = {**tree}
     for path, content in named(planted.differing, name).items():
         if content is None:
@@ -179,7 +184,7 @@ def release(planted: Planted, name: str, publisher: Publisher) -> Release:
         modes=named(planted.modes, name),
         times=named(planted.times, name),
     )
-    return Release(planted.after(wheel), sdist if planted.sdist else None)
+    return released(planted.after(wheel))
 
 
 def source_tree(planted: Planted, name: str) -> dict[str, str | bytes]:
@@ -203,7 +208,8 @@ def source_tree(planted: Planted, name: str) -> dict[str, str | bytes]:
         module, paths = planted.build_backend[0], f'backend-path = ["{planted.build_backend[2]}"]\n'
     head = f'[build-system]\nrequires = {requires!r}\nbuild-backend = "{module}"\n{paths}\n'
     version = "" if 'dynamic = ["version"]' in planted.project else 'version = "1.0"\n'
-    project = f'[project]\nname = "{name}"\n{version}description = "Weaves"\nreadme = "README.md"\n{planted.project}'
+    readme = "" if 'dynamic = ["readme"]' in planted.project else 'readme = "README.md"\n'
+    project = f'[project]\nname = "{name}"\n{version}description = "Weaves"\n{readme}{planted.project}'
     files.setdefault("pyproject.toml", f"{head}{project}\n{toml}{planted.toml}")
     return dict(named(files, name))
 

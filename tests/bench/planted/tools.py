@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from functools import partial
+from typing import Any
 
 from rebuilder.model.diagnosis import Cause
 from tests.bench.planted.release import Planted
@@ -53,18 +54,39 @@ def build_wheel(directory, settings=None, metadata=None):
 """A backend in the tree that puts its own name where that of the tool stands, so that nobody can know the tool."""
 
 
-def hidden(backend: str, module: str, *tools: str, what: str) -> Planted:
+POETRY = """[build-system]
+requires = ["poetry-core"]
+build-backend = "{module}"
+{paths}
+[tool.poetry]
+name = "PKG"
+version = "1.0"
+description = "Weaves"
+authors = ["Ann <ann@example.org>"]
+license = "MIT"
+readme = "README.md"
+packages = [{{include = "PKG"}}]
+
+[tool.poetry.dependencies]
+python = ">=3.8"
+weft = ">=1,<2"
+"""
+
+
+def hidden(backend: str, module: str, *tools: str, what: str, **fields: Any) -> Planted:
     """Packed by an older tool whose name does not show."""
+    place = {"build_tools/house_build.py": _HIDDEN.format(module=module)}
     return Planted(
         (Cause.TOOL_VERSION,),
         what,
         backend,
         build_backend=("house_build", "", "build_tools"),
-        files={"build_tools/house_build.py": _HIDDEN.format(module=module)},
+        files=place | fields.pop("files", {}),
         tools=tools,
         project='dependencies = ["weft>=1,<2", "warp (>=3)"]\n'
         if backend != "flit"
         else 'dependencies = ["weft>=1,<2"]\n',
+        **fields,
     )
 
 
@@ -79,15 +101,27 @@ FROM_VARIABLE = Machine(variables={"RELEASE": "3.2.1"})
 PLANTED = [
     hidden("flit", "flit_core.buildapi", "flit-core-3.8.0", what="an older flit-core behind a backend of the tree"),
     hidden("hatchling", "hatchling.build", "hatchling-1.21.1", *HATCH, what="an older hatchling, likewise"),
-    hidden("poetry", "poetry.core.masonry.api", "poetry-core-1.9.1", what="an older poetry-core, likewise"),
     hidden(
-        "setuptools", "setuptools.build_meta", "setuptools-65.5.1", "wheel-0.45.1", what="an older setuptools, likewise"
+        "poetry",
+        "poetry.core.masonry.api",
+        "poetry-core-1.9.1",
+        what="an older poetry-core, likewise",
+        files={"pyproject.toml": POETRY.format(module="house_build", paths='backend-path = ["build_tools"]')},
+    ),
+    hidden(
+        "setuptools",
+        "setuptools.build_meta",
+        "setuptools-65.5.1",
+        "wheel-0.45.1",
+        what="an older setuptools, likewise",
+        machine=OLDER,
     ),
     Planted(
         (Cause.TOOL_VERSION,),
         "an older setuptools with a wheel that is there",
         "setuptools",
         tools=("setuptools-65.5.1", "wheel-0.45.1"),
+        machine=OLDER,
         project='license = {text = "MIT"}\n',
     ),
     Planted(
@@ -240,5 +274,11 @@ PLANTED = [
         "hatchling",
         tools=("hatchling-1.21.1", *HATCH),
     ),
-    Planted((Cause.UNPUBLISHED_TOOL,), "a release that the index has not got", "poetry", tools=("poetry-core-1.9.1",)),
+    Planted(
+        (Cause.UNPUBLISHED_TOOL,),
+        "a release that the index has not got",
+        "poetry",
+        files={"pyproject.toml": POETRY.format(module="poetry.core.masonry.api", paths="")},
+        tools=("poetry-core-1.9.1",),
+    ),
 ]
