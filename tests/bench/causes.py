@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import resource
 import signal
@@ -17,10 +18,11 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from queue import Empty
 
 from packaging.utils import parse_wheel_filename
 
@@ -108,6 +110,7 @@ def main(argv: Sequence[str]) -> int:
     arguments.add_argument("--backends", type=Path, action="append", help="directories with wheels of build backends")
     arguments.add_argument("--seconds", type=float, default=3600, help="for all releases together")
     arguments.add_argument("--each", type=float, default=240, help="seconds for one release")
+    arguments.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="releases at once")
     arguments.add_argument("--details", action="store_true", help="print what was said of the wrong ones")
     options = arguments.parse_args(argv)
     wanted = {
@@ -119,12 +122,12 @@ def main(argv: Sequence[str]) -> int:
     backends = [wheel(each) for folder in folders for each in sorted(folder.glob("*.whl")) if each.stat().st_size < 3e6]
     results = []
     before = cpu_seconds()
-    with laid_out(options.environments, backends) as bench:
-        for result in bench.run(wanted, seconds=options.seconds, each=options.each):
-            print(line(result), flush=True)
-            if options.details and not (result.right and not result.false_shown):
-                print_details(result)
-            results.append(result)
+    places = (wanted, options.environments, backends)
+    for result in at_once(options.jobs, *places, seconds=options.seconds, each=options.each):
+        print(line(result), flush=True)
+        if options.details and not (result.right and not result.false_shown):
+            print_details(result)
+        results.append(result)
     print()
     print("\n".join(matrix(results)))
     print()
@@ -135,6 +138,40 @@ def main(argv: Sequence[str]) -> int:
     print(f"right: {right} of {len(results)} ({share:.1%}), goal >= 95 %")
     print(f"said to be shown, and not planted: {shown}, goal 0")
     return 0 if len(results) == len(wanted) and share >= 0.95 and not shown else 1
+
+
+def at_once(
+    jobs: int,
+    releases: dict[str, Planted],
+    environments: Path,
+    backends: Sequence[Distribution],
+    *,
+    seconds: float,
+    each: float,
+) -> Iterator[Result]:
+    """Results of some processes, each with an index and an installation of its own, as they come."""
+    context = multiprocessing.get_context("fork")
+    queue: multiprocessing.Queue[tuple[str, str, Diagnosis, float]] = context.Queue()
+    names = list(releases)
+
+    def work(share: list[str]) -> None:
+        with laid_out(environments, backends) as bench:
+            for found in bench.run({name: releases[name] for name in share}, seconds=seconds, each=each):
+                said = Diagnosis(findings=found.findings, unexplained_total=found.unexplained)
+                queue.put((found.name, found.verdict, said, found.seconds))
+
+    processes = [context.Process(target=work, args=(names[at::jobs],)) for at in range(jobs)]
+    for process in processes:
+        process.start()
+    try:
+        while any(process.is_alive() for process in processes) or not queue.empty():
+            with suppress(Empty):
+                name, verdict, said, spent = queue.get(timeout=0.5)
+                yield Result(name, releases[name], verdict, said.findings, said.unexplained_total, spent)
+    finally:
+        for process in processes:
+            process.terminate()
+            process.join()
 
 
 def wheel(path: Path) -> Distribution:

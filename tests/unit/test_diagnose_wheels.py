@@ -208,8 +208,8 @@ def test_top_level_names_what_earlier_builds_left() -> None:
 
 def test_top_level_names_what_only_one_side_has() -> None:
     """A line of it follows from the package it names, on either side."""
-    more: Files = {"spindle_tools/__init__.py": ""}
-    with_it = wheel(extra(top_level_txt="spindle\nspindle_tools\n") | more)
+    more = {"spindle_tools/__init__.py": ""}
+    with_it = wheel({**extra(top_level_txt="spindle\nspindle_tools\n"), **more})
     assert [Cause.EXTRA_SOURCE_FILES] == causes(case(with_it, wheel(extra(top_level_txt="spindle\n"))))
     source = {**CODE, **more}
     assert [Cause.MISSING_SOURCE_FILES] == causes(case(wheel(extra(top_level_txt="spindle\n")), with_it, source=source))
@@ -242,12 +242,12 @@ def test_headers_in_another_order_are_the_tool() -> None:
 
 def test_files_of_several_pythons_are_left_over() -> None:
     """Such as two ``-nspkg.pth``; not where the source has them, and not where there is one."""
-    two: Files = {f"spindle-3.1.6-py{each}-nspkg.pth": "import sys\n" for each in ("3.7", "3.9")}
+    two = {f"spindle-3.1.6-py{each}-nspkg.pth": "import sys\n" for each in ("3.7", "3.9")}
     (finding,) = found(case(wheel(dict(CODE) | two), wheel(CODE))).findings
     assert (Cause.STALE_FILES, Certainty.LIKELY) == (finding.cause, finding.certainty)
     assert "several versions of Python" in finding.sentence
     assert [Cause.FILE_SELECTION] == causes(case(wheel(dict(CODE) | two), wheel(CODE), source=dict(CODE) | two))
-    one: Files = {"spindle-3.1.6-py3.7-nspkg.pth": "import sys\n"}
+    one = {"spindle-3.1.6-py3.7-nspkg.pth": "import sys\n"}
     assert [Cause.EXTRA_SOURCE_FILES] == causes(case(wheel(dict(CODE) | one), wheel(CODE)))
 
 

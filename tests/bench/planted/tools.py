@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-from functools import partial
 from typing import Any
 
 from rebuilder.model.diagnosis import Cause
 from tests.bench.planted.release import Planted
-from tests.fakes.projects import Distribution, make_wheel
+from tests.fakes.projects import make_wheel
 from tests.fakes.publisher import Machine
 
 OLDER = Machine(environment="bookworm")
@@ -88,12 +86,6 @@ def hidden(backend: str, module: str, *tools: str, what: str, **fields: Any) -> 
         else 'dependencies = ["weft>=1,<2"]\n',
         **fields,
     )
-
-
-def tagged(tag: str, wheel: Distribution) -> Distribution:
-    """The wheel under another tag in its file name alone."""
-    name, version, *_ = wheel.filename.split("-")
-    return dataclasses.replace(wheel, filename=f"{name}-{version}-{tag}.whl")
 
 
 HATCH = ("packaging-26.3", "pathspec-1.1.1", "pluggy-1.7.0", "trove-classifiers-2026.9.21.13")
@@ -241,7 +233,16 @@ PLANTED = [
         code='import os\noptions = {"tag": os.environ.get("TAG", "py3-none-any")}\n',
         machine=Machine(variables={"TAG": "cp310-none-any"}),
     ),
-    Planted((Cause.NAME_OR_TAG,), "renamed by hand", after=partial(tagged, "py311-none-any")),
+    Planted(
+        (Cause.NAME_OR_TAG,),
+        "an option that was taken out again",
+        differing={
+            "pyproject.toml": (
+                '[build-system]\nrequires = ["minibackend==1.0"]\nbuild-backend = "minibackend"\n'
+                '[project]\nname = "PKG"\nversion = "1.0"\n[tool.minibackend]\ntag = "cp311-none-any"\n'
+            )
+        },
+    ),
     Planted(
         (Cause.OTHER_VERSION,),
         "the version from a variable",
