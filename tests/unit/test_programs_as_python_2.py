@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.programs.pypi.as_python_2 import NO_ENVIRONMENT, main
+from rebuilder.programs.pypi.as_python import NO_ENVIRONMENT
+from rebuilder.programs.pypi.as_python_2 import main
 
 READ = (
     "import email.parser, json, site, sys; site.addsitedir(sys.argv[1]); "

@@ -14,6 +14,8 @@ from math import factorial, prod
 
 SEEDS = 1 << 16
 """Seeds that are looked at: 1 to one less. 0 is that of every other build."""
+_LONGEST = 8
+"""Texts in one set that are looked at."""
 _MANY = 6
 """Texts of which not every order is looked at."""
 _MASK = (1 << 64) - 1
@@ -29,7 +31,8 @@ def seed_for(orders: Sequence[tuple[Sequence[str], Sequence[str]]], python: str)
         python: Version of the interpreter, such as ``3.11``.
     """
     rounds = 1 if tuple(map(int, python.split("."))) >= (3, 11) else 2
-    if not orders or prod(factorial(len(published)) for published, _ in orders) > SEEDS:
+    numbers = [len(published) for published, _ in orders]
+    if not orders or max(numbers) > _LONGEST or prod(map(factorial, numbers)) > SEEDS:
         return None  # hardly any seed gives all of them
     added = [_added(published, rebuilt, rounds) for published, rebuilt in orders]
     for seed in range(1, SEEDS if all(added) else 1):
@@ -50,7 +53,7 @@ def _added(published: Sequence[str], rebuilt: Sequence[str], rounds: int) -> lis
 
 def _ascends(texts: Sequence[str], seed: int, rounds: int) -> bool:
     """Whether no text would be before the one before it, as far as none is in the way of another; soon told."""
-    key, mask, before = _key(seed), _size(len(texts)) - 1, 0
+    key, mask, before = _key(seed), (8 if len(texts) < 5 else 32) - 1, 0
     for text in texts:
         slot = hashed(text.encode(), key, rounds) & mask
         if slot < before:
@@ -59,13 +62,8 @@ def _ascends(texts: Sequence[str], seed: int, rounds: int) -> bool:
     return True
 
 
-def _size(number: int) -> int:
-    """Of the table of a set with few texts: it grows when three fifths of it are taken."""
-    return 8 if number < 5 else 32
-
-
 def iterated(texts: Sequence[str], seed: int, rounds: int) -> list[str]:
-    """The order in which a set of texts is iterated that were added in this order; no more than 18 texts."""
+    """The order in which a set of texts is iterated that were added in this order, eight at most."""
     key = _key(seed)
     hashes = [(hashed(text.encode(), key, rounds), text) for text in texts]
     table = _filled(8, hashes[:5])

@@ -11,7 +11,6 @@ import sys
 from rebuilder.programs.pypi import older_python
 
 NO_ENVIRONMENT = 66
-_NAME = "_older_python"
 
 
 def main(argv: list[str]) -> int:
@@ -20,14 +19,26 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--environment", required=True, help="directory of the virtual environment")
     parser.add_argument("--version", required=True, help="such as 3.7")
     options = parser.parse_args(argv)
-    found = glob.glob(os.path.join(glob.escape(options.environment), "lib", "python3*", "site-packages"))
+    # The module lies beside this one, in a zip application as a rule.
+    source = inspect.getsource(older_python)
+    return install(options.environment, "_older_python", source, f"; _older_python.present({options.version!r})")
+
+
+def install(environment: str, name: str, source: str, call: str = "") -> int:
+    """Have each start of the interpreter import a module: 0, or 66 when there is no such environment.
+
+    Args:
+        environment: Directory of the virtual environment.
+        name: Of the module.
+        source: Its text.
+        call: What to do with it then, from ``;`` on.
+    """
+    found = glob.glob(os.path.join(glob.escape(environment), "lib", "python3*", "site-packages"))
     if len(found) != 1:
-        print(f"as_python: {options.environment} has {len(found)} directories for packages", file=sys.stderr)
+        print(f"{environment} has {len(found)} directories for packages", file=sys.stderr)
         return NO_ENVIRONMENT
-    with open(os.path.join(found[0], f"{_NAME}.py"), "w", encoding="utf-8") as file:
-        # The module lies beside this one, in a zip application as a rule.
-        file.write(inspect.getsource(older_python))
-    # site runs such files in the order of their names: this one before those of packages.
-    with open(os.path.join(found[0], f"{_NAME}.pth"), "w", encoding="utf-8") as file:
-        file.write(f"import {_NAME}; {_NAME}.present({options.version!r})\n")
+    # site runs such files in the order of their names: these before those of packages.
+    for suffix, text in ((".py", source), (".pth", f"import {name}{call}\n")):
+        with open(os.path.join(found[0], f"{name}{suffix}"), "w", encoding="utf-8") as file:
+            file.write(text)
     return 0

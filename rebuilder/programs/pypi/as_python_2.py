@@ -7,12 +7,9 @@ that begins with an empty line comes out of PKG-INFO without it. Nothing else of
 from __future__ import annotations
 
 import argparse
-import glob
-import os
-import sys
 
-NO_ENVIRONMENT = 66
-_NAME = "_python_2_headers"
+from rebuilder.programs.pypi.as_python import install
+
 _MODULE = """\
 from email._policybase import Compat32
 
@@ -31,11 +28,4 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="as_python_2", allow_abbrev=False)
     parser.add_argument("--environment", required=True, help="directory of the virtual environment")
     options = parser.parse_args(argv)
-    found = glob.glob(os.path.join(glob.escape(options.environment), "lib", "python3*", "site-packages"))
-    if len(found) != 1:
-        print(f"as_python_2: {options.environment} has {len(found)} directories for packages", file=sys.stderr)
-        return NO_ENVIRONMENT
-    for suffix, text in ((".py", _MODULE), (".pth", f"import {_NAME}\n")):
-        with open(os.path.join(found[0], f"{_NAME}{suffix}"), "w", encoding="utf-8") as file:
-            file.write(text)
-    return 0
+    return install(options.environment, "_python_2_headers", _MODULE)
