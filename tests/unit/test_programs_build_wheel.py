@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from rebuilder.programs.pypi.build_wheel import HOOK_FAILED, NO_BACKEND, NO_WHEEL
+from rebuilder.programs.pypi.frontend import load_backend
 from rebuilder.sandbox.program_runner import program_archive
 
 BACKEND = """
@@ -131,3 +132,14 @@ def test_backend_must_be_where_the_project_says(program: Path, tmp_path: Path, n
 def test_output_is_required(program: Path, tmp_path: Path) -> None:
     """A call that could give no result is refused before anything runs."""
     assert call(program, tree(tmp_path), "--requires-only").returncode == 2
+
+
+def test_setuptools_without_a_legacy_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before 40.8 the module itself does what that does; any other attribute has to be there."""
+    (tmp_path / "oldbackend.py").write_text("name = 'the module'\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    assert "the module" == load_backend("oldbackend:__legacy__", []).name
+    assert str(tmp_path) == sys.path[0]
+    with pytest.raises(AttributeError):
+        load_backend("oldbackend:hooks", [])

@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 USAGE, NO_BACKEND, HOOK_FAILED, NO_OUTPUT = 64, 69, 70, 73
 
 _MOST_REQUIREMENTS = 200
+_LEGACY = "__legacy__"
+"""What setuptools has since 40.8 for sources that name no backend: its hooks, with the source on the path."""
 
 
 class BuildProduct(NamedTuple):
@@ -88,6 +90,9 @@ def load_backend(name: str, paths: list[str]) -> Any:
         raise ImportError(f"{module_name} was found at {origin}, not in {', '.join(paths)}")
     backend: Any = module
     for attribute in filter(None, attributes.split(".")):
+        if attribute == _LEGACY and not hasattr(backend, attribute):
+            sys.path.insert(0, os.getcwd())
+            break
         backend = getattr(backend, attribute)
     return backend
 
