@@ -95,7 +95,7 @@ bench: environments ## Speed and memory as ratios in one run, then whole lists o
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench list
 
-bench-causes: environments $(WHEELHOUSE)/.complete .build/backends/.complete ## Whether the cause planted in a release is the one that is named; no internet
+bench-causes: environments $(WHEELHOUSE)/.complete .build/backends/.complete ## Whether the cause planted in a release is the one that is named (minutes)
 	$(BIN)/python -m tests.bench causes
 
 image: install ## The container image, and a real release verified in it (by hand; needs podman)

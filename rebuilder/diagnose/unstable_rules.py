@@ -12,6 +12,8 @@ from rebuilder.model.diagnosis import Basis, Cause, Certainty, EvidenceLine
 _BEGIN = re.compile(r"[^\s'\"=,;()\[\]{}]*$")
 _END = re.compile(r"^[^\s'\"=,;()\[\]{}]*")
 """The part of a word that two values may have in common by chance."""
+_LEAST_WORDS = 3
+"""Fewer may stand in another order by chance."""
 CAUSES = {
     Factor.TIME: Cause.EMBEDDED_TIME,
     Factor.BUILD_PATH: Cause.EMBEDDED_PATH,
@@ -65,7 +67,7 @@ def _same_form(case: DiagnosisInput, changed: ChangedLine) -> tuple[Line, Line] 
     first = _BEGIN.sub("", changed.before[:start])
     last = _END.sub("", changed.before[len(changed.before) - end :])
     if not first.strip() and not last.strip():
-        return None
+        return _same_words(changed, lines)
 
     def alike(side: str) -> Line | None:
         return next(
@@ -80,6 +82,15 @@ def _same_form(case: DiagnosisInput, changed: ChangedLine) -> tuple[Line, Line] 
     exact = (changed.member, "rebuilt", changed.before)
     ours, theirs = exact if exact in lines else alike("rebuilt"), alike("published")
     return (theirs, ours) if ours is not None and theirs is not None else None
+
+
+def _same_words(changed: ChangedLine, lines: Sequence[Line]) -> tuple[Line, Line] | None:
+    """The pair of a line that is nothing but words which the factor puts into another order."""
+    words = sorted(changed.before.split())
+    ours = (changed.member, "rebuilt", changed.before)
+    if len(words) < _LEAST_WORDS or words != sorted(changed.after.split()) or ours not in lines:
+        return None
+    return next(((each, ours) for each in lines if each[1] == "published" and words == sorted(each[2].split())), None)
 
 
 def _shared(left: str, right: str) -> int:

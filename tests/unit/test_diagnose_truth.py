@@ -318,6 +318,17 @@ def test_an_experiment_shows_the_lines_it_changes_and_no_others() -> None:
     assert [("host = 'anns-laptop'", "host = 'rebuilder'")] == sides
 
 
+@pytest.mark.parametrize(("published", "cause"), [("a b c d", Cause.FILE_ORDER), ("a b c e", Cause.GENERATED_FILES)])
+def test_a_line_of_words_in_another_order(published: str, cause: Cause) -> None:
+    """The experiment shows the line with the same words, and no line with others."""
+    value = case(
+        wheel(with_file(spindle__data_dot_py=f"{published}\n")),
+        wheel(with_file(spindle__data_dot_py="d c b a\n")),
+        variation=table(row(Factor.FILE_ORDER, "d c b a", "b a d c"), steady=True),
+    )
+    assert cause is findings(value)[0].cause
+
+
 def test_what_only_our_rebuilds_show_is_not_said_of_the_published_file() -> None:
     """A factor changes a line that is the same in the published file; another line differs."""
     text = "host = 'rebuilder'\n{}\n"
