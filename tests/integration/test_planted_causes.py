@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from rebuilder.model.diagnosis import Certainty, Finding
+from rebuilder.model.diagnosis import Cause, Certainty, Finding
 from rebuilder.model.verdict import Verdict
 from tests.bench.causes import Result, laid_out, matrix, wheel
 from tests.bench.planted.catalogue import RELEASES
@@ -28,6 +29,13 @@ def test_planted_causes_are_named_first(environments_root: Path) -> None:
         results = list(bench.run({name: RELEASES[name] for name in SOME}, seconds=300))
     assert list(SOME) == [each.name for each in results]
     assert [] == [each for each in results if not each.right or each.false_shown]
+
+
+def test_every_cause_is_planted_three_times() -> None:
+    """By itself; and releases with several causes, and with none, are there too."""
+    alone = Counter(each.causes[0] for each in RELEASES.values() if len(each.causes) == 1)
+    assert [] == [each for each in Cause if alone[each] < 3]
+    assert sum(len(each.causes) > 1 for each in RELEASES.values()) >= 5
 
 
 def said(name: str, *findings: Finding, verdict: str = Verdict.DIFFERS.value) -> Result:

@@ -35,11 +35,25 @@ PLANTED = [
         machine=THERE,
     ),
     Planted(
-        (Cause.BUILD_ERROR,),
-        "reads a file that the source lacks",
+        (Cause.INCOMPLETE_SOURCE,),
+        "a hook reads a file that the source lacks",
         "hatchling",
         code='text = open("secret/settings.txt").read()\n',
         differing={"secret/settings.txt": "x\n"},
+    ),
+    Planted(
+        (Cause.INCOMPLETE_SOURCE,),
+        "setup.py reads a list that the source lacks",
+        "setuptools",
+        code='needs = open("requirements.txt").read()\n',
+        differing={"requirements.txt": "weft\n"},
+    ),
+    Planted(
+        (Cause.INCOMPLETE_SOURCE,),
+        "the version file is not in the source",
+        "flit",
+        code='version = Path("VERSION").read_text()\n',
+        differing={"VERSION": "1.0\n"},
     ),
     Planted(
         (Cause.BUILD_ERROR,), "an assertion", "flit", code=f"{HERE}assert 1 + 1 == 3, 'arithmetic'\n", machine=THERE

@@ -253,12 +253,13 @@ PLANTED = [
     ),
     Planted(
         (Cause.OTHER_VERSION,),
-        "the version from a variable",
-        "hatchling",
-        project='dynamic = ["version"]\n',
-        toml='[tool.hatch.version]\nsource = "code"\npath = "where.py"\n',
-        files={"where.py": "import os\n__version__ = os.environ.get('RELEASE', '0.1.dev0')\n"},
-        machine=FROM_VARIABLE,
+        "the configuration had another version",
+        differing={
+            "pyproject.toml": (
+                '[build-system]\nrequires = ["minibackend==1.0"]\nbuild-backend = "minibackend"\n'
+                '[project]\nname = "PKG"\nversion = "3.2.1"\n'
+            )
+        },
     ),
     Planted(
         (Cause.OTHER_VERSION,),
