@@ -67,13 +67,13 @@ def resolve_requirements(
     """
     used, chosen = _choose(context, requirements, python=python, not_after=not_after)
     build_inputs = build_inputs if chosen.lacks is None else replace(build_inputs, lacks=chosen.lacks)
-    furnished = _with_pins(context, build_inputs, chosen.pins)
-    asked = _ask_backend(context, furnished)
+    resolved = _with_pins(context, build_inputs, chosen.pins)
+    asked = _ask_backend(context, resolved)
     if asked is None:
-        return furnished, (*chosen.notes, "Asking the backend for further requirements failed.")
+        return resolved, (*chosen.notes, "Asking the backend for further requirements failed.")
     missing = [each for each in parse_requirements(asked) if not _satisfied(each, chosen.pins)]
     if not missing:
-        return furnished, chosen.notes
+        return resolved, chosen.notes
     everything = replace(used, requirements=(*used.requirements, *map(str, missing)), alternatives=(), stand_in=None)
     _, again = _choose(context, everything, python=python, not_after=not_after)
     return _with_pins(context, build_inputs, again.pins), tuple(

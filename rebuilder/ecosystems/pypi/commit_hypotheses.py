@@ -161,7 +161,9 @@ def _try_step(context: PlanningContext, case: CommitEvidence, target: CommitTarg
         raise NotRebuildable(
             Verdict.UNSUPPORTED, f"{target.file.filename} is not a .tar.gz archive, which is all that backends make."
         )
-    found = _wheel_guesses(case, target) if target.product is Product.WHEEL else _sdist_guesses(context, case, target)
+    found = (
+        _wheel_candidates(case, target) if target.product is Product.WHEEL else _sdist_candidates(context, case, target)
+    )
     prefix = "wheel-from-commit" if target.product is Product.WHEEL else "sdist-from-commit"
     filename = target.file.filename
     try_candidates(
@@ -177,7 +179,7 @@ def _try_step(context: PlanningContext, case: CommitEvidence, target: CommitTarg
         resolve=lambda interpreter: context.notebook.once(
             case.evidence,
             ("commit", case.tree.commit.sha, filename, interpreter),
-            lambda: _furnished(context, case, target, interpreter),
+            lambda: _with_requirements(context, case, target, interpreter),
         ),
         # The clock of a wheel is tried, too; that of a source archive is not in its members alone.
         refine=partial(_refine, context, case, target, history) if target.product is Product.WHEEL else None,
@@ -191,13 +193,13 @@ def _refine(
     return False
 
 
-def _wheel_guesses(case: CommitEvidence, target: CommitTarget) -> list[Candidate]:
+def _wheel_candidates(case: CommitEvidence, target: CommitTarget) -> list[Candidate]:
     traces: WheelTraces = read_traces(target.listing)
     marks = wheel_marks(traces)
     return untried([*candidates(marks, "commit"), _commit_time(case, marks)])
 
 
-def _sdist_guesses(context: PlanningContext, case: CommitEvidence, target: CommitTarget) -> list[Candidate]:
+def _sdist_candidates(context: PlanningContext, case: CommitEvidence, target: CommitTarget) -> list[Candidate]:
     with context.blobs.path(target.file.sha256).open("rb") as file:
         traces = read_sdist_traces(target.listing, file.read(GZIP_HEADER))
     marks = Marks(target.what, traces.times, traces.uniform_time, traces.source_umask, traces.generated_umask)
@@ -220,7 +222,7 @@ def _commit_time(case: CommitEvidence, marks: Marks) -> Candidate:
     return epoch_candidate(marks, "commit-time", seconds, sentence, recorded=False)
 
 
-def _furnished(
+def _with_requirements(
     context: PlanningContext, case: CommitEvidence, target: CommitTarget, interpreter: Interpreter
 ) -> tuple[BuildInputs, str]:
     environment = context.environments.get(f"{interpreter.environment}-git")

@@ -64,7 +64,7 @@ def infer(context: PlanningContext, evidence: Evidence, history: History) -> Obs
         tried = [each.hypothesis.name for each in history.attempts]
         try_candidates(
             history,
-            _priors(context, case).ordered(_guesses(case), tried),
+            _priors(context, case).ordered(_wheel_candidates(case), tried),
             interpreters=choose(
                 evidence.artifact.file.requires_python,
                 case.uploaded,
@@ -73,7 +73,7 @@ def infer(context: PlanningContext, evidence: Evidence, history: History) -> Obs
                 interpreters=context.interpreters,
             ),
             resolve=lambda interpreter: context.notebook.once(
-                evidence, ("wheel", interpreter), lambda: _furnished(context, case, interpreter)
+                evidence, ("wheel", interpreter), lambda: _with_requirements(context, case, interpreter)
             ),
             refine=partial(_refine, context, case, history),
         )
@@ -90,7 +90,7 @@ def learn(context: PlanningContext, evidence: Evidence, attempts: Iterable[Attem
         case = context.notebook.once(evidence, "wheel", lambda: _case(evidence))
     except NotRebuildable:
         return
-    found = _guesses(case)
+    found = _wheel_candidates(case)
     for attempt in attempts:
         name = attempt.hypothesis.name.partition("-python")[0]
         confirms = attempt.comparison is not None and attempt.comparison.level is not Level.DIFFERENT
@@ -99,7 +99,7 @@ def learn(context: PlanningContext, evidence: Evidence, attempts: Iterable[Attem
             return
 
 
-def _guesses(case: WheelEvidence) -> list[Candidate]:
+def _wheel_candidates(case: WheelEvidence) -> list[Candidate]:
     return candidates(wheel_marks(case.traces), "source archive")
 
 
@@ -175,7 +175,9 @@ def upload_time(file: PublishedFile, what: str) -> datetime:
     return file.uploaded
 
 
-def _furnished(context: PlanningContext, case: WheelEvidence, interpreter: Interpreter) -> tuple[BuildInputs, str]:
+def _with_requirements(
+    context: PlanningContext, case: WheelEvidence, interpreter: Interpreter
+) -> tuple[BuildInputs, str]:
     environment = context.environments.get(interpreter.environment)
     artifact, source, tools = case.evidence.artifact, case.source_file, case.tools
     named = named_python(case.wheel)
