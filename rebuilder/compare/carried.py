@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from pydantic import Field, ValidationError
 
@@ -67,16 +68,15 @@ def find_carried(programs: Programs, memo: Memo, published: Sha256, inputs: Sequ
     ]
     key = sha256_hex(canonical_json(question))
     try:
-        document = memo.get(key)
-        if document is None:
-            result = programs.run("compare", "find_published", paths, inputs=(wanted, *searched))
-            document = result.document if result.run.outcome is Outcome.COMPLETED else None
-        answer = _Answer.model_validate(document)
+        kept = memo.get(key)
+        found = kept if kept is not None else _searched(programs, paths, (wanted, *searched))
+        answer = _Answer.model_validate(found)
     except (RebuilderError, ValidationError):
         return Carried(whole=False)
     if any(each.input not in names for each in answer.found):
         return Carried(whole=False)
-    memo.put(key, answer.document())
+    if kept is None:
+        memo.put(key, answer.document())
     if not answer.found:
         return Carried(whole=answer.whole)
     first = answer.found[0]
@@ -91,3 +91,8 @@ def find_carried(programs: Programs, memo: Memo, published: Sha256, inputs: Sequ
         ),
         whole=answer.whole,
     )
+
+
+def _searched(programs: Programs, arguments: Sequence[str], inputs: Sequence[Input]) -> Any:
+    result = programs.run("compare", "find_published", arguments, inputs=inputs)
+    return result.document if result.run.outcome is Outcome.COMPLETED else None

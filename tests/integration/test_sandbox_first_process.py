@@ -102,7 +102,7 @@ def test_the_last_process_there_may_be(room: Room) -> None:
     assert (Outcome.TIMED_OUT, Limit.PROCESSES) == (run.outcome, run.limit)
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers are those of x86_64")
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the system call numbers that it uses are those of x86_64")
 @pytest.mark.parametrize("number", [337, 400, 423, 451, 462, 466, 470, 1000, 0x3FFFFFFF])
 def test_newer_calls_do_not_exist(room: Room, number: int) -> None:
     """Numbers that were given to nothing when the filter was made are answered as an older kernel would."""

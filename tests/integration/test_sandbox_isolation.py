@@ -66,7 +66,7 @@ def test_surroundings(room: Room) -> None:
     assert [1000, 1000, "some-host", 0o027, "/build/deep/er", 1, 1, 1, [0, 1, 2], ""] == answer
 
 
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU is all there is")
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="it gives a build two CPUs, and there is one")
 def test_more_cpus(room: Room) -> None:
     """A definition that asks for two CPUs gets two, and cannot take others; a kernel of its own knows but one."""
     if room.sandbox.kind == "uml":
@@ -217,7 +217,7 @@ def test_no_namespaces_by_clone(room: Room) -> None:
         assert [-1, 1] == answer, hex(flag)
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="x32 calls exist on x86_64 only")
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="there are x32 system calls to refuse on x86_64 only")
 def test_other_architectures_are_killed(room: Room) -> None:
     """An x32 call ends the process with SIGSYS."""
     run = room.python(f"{CALLS}libc.syscall(0x40000000 | 39)")

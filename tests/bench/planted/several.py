@@ -6,9 +6,9 @@ from functools import partial
 
 from rebuilder.model.diagnosis import Cause
 from tests.bench.planted.archives import LONG, NO_EPOCH, added, deflated, repacked
+from tests.bench.planted.conditions import SEED, embedding
 from tests.bench.planted.contents import crlf
 from tests.bench.planted.release import Planted
-from tests.bench.planted.surroundings import SEED, embedding
 from tests.bench.planted.tools import FROM_VARIABLE
 from tests.fakes.publisher import Machine
 
