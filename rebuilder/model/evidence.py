@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cached_property
 
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.diagnosis import Cause
@@ -60,6 +61,22 @@ class Inspection(Value):
     """Where readers make different things of it, one sentence each; such an archive is equal to no other."""
     readable: bool = True
     """False when the archive could not be read to its end; ``problems`` says why."""
+
+    @cached_property
+    def top_directory(self) -> str:
+        """The one directory everything lies in; empty when there is none."""
+        paths = [(normal_path(member.name), member.kind) for member in self.members]
+        tops = {path.partition("/")[0] for path, _ in paths} - {""}
+        files_at_top = any(path and "/" not in path and kind is not MemberKind.DIRECTORY for path, kind in paths)
+        return tops.pop() if len(tops) == 1 and not files_at_top else ""
+
+
+def normal_path(name: str) -> str:
+    """A member name without ``./`` and double slashes."""
+    framed = f"/{name}/"
+    if "//" not in framed and "/./" not in framed:
+        return name
+    return "/".join(part for part in name.split("/") if part not in {"", "."})
 
 
 class SourceKind(StrEnum):

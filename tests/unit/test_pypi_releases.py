@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from packaging.version import Version
 
-from rebuilder.ecosystems.pypi.simple_index import IndexProject, ReleaseFile, listing, to_verify
+from rebuilder.ecosystems.pypi.simple_index import IndexedFile, IndexProject, ReleaseFile, listing, to_verify
 from rebuilder.model.value import Sha256
 
 
 def files(*names: str, version: str = "1.0") -> list[ReleaseFile]:
     """Files of one release, without what an index says of them."""
-    return [ReleaseFile(name, Version(version), None) for name in names]
+    return [
+        ReleaseFile(Version(version), IndexedFile(filename=name, url=name), "https://index.test/x/") for name in names
+    ]
 
 
 def chosen(*names: str) -> list[str]:

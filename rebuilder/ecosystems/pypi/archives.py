@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rebuilder.ecosystems.pypi.context import PlanningContext
-from rebuilder.ecosystems.pypi.file_times import normal_path
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable, quoted
 from rebuilder.ecosystems.source_trees import archive_input
 from rebuilder.model.definition import Input
-from rebuilder.model.evidence import Inspection, Member, MemberKind
+from rebuilder.model.evidence import Inspection, Member, MemberKind, normal_path
 from rebuilder.model.git import SourceTree
 from rebuilder.model.value import canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
@@ -53,27 +52,16 @@ def check_source(source: Inspection, filename: str) -> None:
         raise NotRebuildable(Verdict.UNSUPPORTED, f"The source archive {filename} holds no files.")
 
 
-def top_directory(source: Inspection) -> str:
-    """The one directory everything lies in; empty when there is none."""
-    tops = {normal_path(member.name).split("/")[0] for member in source.members} - {""}
-    files_at_top = any(
-        "/" not in normal_path(member.name) and member.kind is not MemberKind.DIRECTORY
-        for member in source.members
-        if normal_path(member.name)
-    )
-    return tops.pop() if len(tops) == 1 and not files_at_top else ""
-
-
 def has_build_script(source: Inspection) -> bool:
     """Whether anything at the top of a source archive says how it is built."""
-    top = top_directory(source)
+    top = source.top_directory
     scripts = {posixpath.join(top, name) for name in ("pyproject.toml", "setup.py", "setup.cfg")}
     return any(normal_path(member.name) in scripts for member in source.members)
 
 
 def source_text(source: Inspection, name: str) -> str | None:
     """Text of a file at the top of the project; None when there is none."""
-    top = top_directory(source)
+    top = source.top_directory
     path = f"{top}/{name}" if top else name
     for member, text in source.texts.items():
         if normal_path(member) == path:
@@ -185,7 +173,7 @@ def project_directory(commit: Inspection, sdist: Inspection) -> str:
     One repository may hold many projects. The repository itself comes first, then the directory nearest to it.
     Nothing equal: the repository.
     """
-    top = top_directory(sdist)
+    top = sdist.top_directory
     wanted = {
         (path.rpartition("/")[2], member.sha256)
         for member in sdist.members

@@ -6,10 +6,9 @@ import configparser
 import re
 from dataclasses import dataclass
 
-from rebuilder.ecosystems.pypi.file_times import normal_path
 from rebuilder.ecosystems.pypi.requirements import BACKENDS, LEGACY_BACKEND, BuildSystem
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces
-from rebuilder.model.evidence import Inspection
+from rebuilder.model.evidence import Inspection, normal_path
 
 _TAG = re.compile(r"(?:py|cp|pp)\d{1,4}", re.ASCII)
 _TAGS = 1 << 16

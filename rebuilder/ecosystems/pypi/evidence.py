@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rebuilder.ecosystems.pypi.archives import check_source, inspect, source_path, texts_below, top_directory
+from rebuilder.ecosystems.pypi.archives import check_source, inspect, source_path, texts_below
 from rebuilder.ecosystems.pypi.command_line import name_parts
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable, quoted
@@ -182,7 +182,7 @@ def _inspected(context: PlanningContext, evidence: Evidence, wheel: PublishedFil
         context.fetcher.file(each.url, sha256=each.sha256, max_bytes=context.max_file_bytes)
     usual_top = _usual_top(source)
     listings = inspect(context, [as_input(wheel), as_input(source)], texts=(*WHEEL_TEXTS, *texts_below(usual_top)))
-    top = top_directory(listings[1])
+    top = listings[1].top_directory
     if top != usual_top:
         listings[1:] = inspect(context, [as_input(source)], texts=texts_below(top))
     served = provenance_document(context, source)

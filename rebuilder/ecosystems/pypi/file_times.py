@@ -24,11 +24,6 @@ def parse_time(moment: str) -> datetime | None:
         return None
 
 
-def normal_path(name: str) -> str:
-    """A member name without ``./`` and double slashes."""
-    return "/".join(part for part in name.split("/") if part not in {"", "."})
-
-
 def metadata_file(member: str, *names: str) -> bool:
     """Whether a member is one of these files of ``.dist-info``; any of them when none is named."""
     return INFO.match(member) is not None and (not names or member.rpartition("/")[2] in names)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from rebuilder.ecosystems.pypi.archives import has_build_script, inspect, source_path, source_text, top_directory
+from rebuilder.ecosystems.pypi.archives import has_build_script, inspect, source_path, source_text
 from rebuilder.ecosystems.pypi.build_environment import parameters, resolve_requirements
 from rebuilder.ecosystems.pypi.build_inputs import REQUIREMENTS, BuildInputs, chosen_tools
 from rebuilder.ecosystems.pypi.candidates import Marks, candidates, with_what
@@ -154,7 +154,7 @@ def _case(evidence: Evidence) -> WheelEvidence:
         origin=evidence.source,
         traces=traces,
         tools=tools,
-        setup_path=own_directory(source, top_directory(source), artifact.name.replace("-", "_")) if itself else None,
+        setup_path=own_directory(source, source.top_directory, artifact.name.replace("-", "_")) if itself else None,
         uploaded=uploaded,
     )
 
@@ -194,7 +194,7 @@ def _with_requirements(
                 path=source_path(source.filename),
                 uri=source.url,
             ),
-            top=top_directory(case.source),
+            top=case.source.top_directory,
         ),
         system=tools.system,
         toolchain=EnvironmentRef(name=environment.name, sha256=environment.sha256),
@@ -228,7 +228,7 @@ def _build_scripts(context: PlanningContext, case: WheelEvidence) -> Iterator[st
     yield source_text(case.source, "setup.py") or ""
     paths, source = case.tools.system.backend_path, case.source_file
     if paths:
-        top = top_directory(case.source)
+        top = case.source.top_directory
         patterns = [f"{glob.escape(posixpath.normpath(posixpath.join(top, path)))}/*.py" for path in paths]
         [listing] = inspect(context, [as_input(source)], texts=patterns)
         yield from listing.texts.values()

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rebuilder.ecosystems.pypi.archives import top_directory
-from rebuilder.ecosystems.pypi.file_times import normal_path
 from rebuilder.ecosystems.pypi.wheel_traces import umask_of
-from rebuilder.model.evidence import Inspection, Member, MemberKind
+from rebuilder.model.evidence import Inspection, Member, MemberKind, normal_path
 
 GENERATED = frozenset(
     {
@@ -36,7 +34,7 @@ class SdistTraces:
 
 def read_sdist_traces(sdist: Inspection, beginning: bytes) -> SdistTraces:
     """Read the traces out of a listing and the first :data:`GZIP_HEADER` bytes of the file."""
-    top = top_directory(sdist)
+    top = sdist.top_directory
     files = [member for member in sdist.members if member.kind is MemberKind.FILE]
     generated = [each for each in files if is_generated(below(each.name, top))]
     copied = [each for each in files if each not in generated]

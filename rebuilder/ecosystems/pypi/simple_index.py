@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Annotated, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -95,10 +96,28 @@ class _Page(BaseModel):
 class ReleaseFile:
     """One wheel or source archive with the version its name gives."""
 
-    filename: str
     version: Version
-    published: PublishedFile | None
-    """None when the index gives no usable SHA-256 or address for it."""
+    listed: IndexedFile
+    base: str
+    """Address of the page."""
+
+    @property
+    def filename(self) -> str:
+        """As the index has it."""
+        return self.listed.filename
+
+    @cached_property
+    def published(self) -> PublishedFile | None:
+        """What is to be fetched; None when the index gives no usable SHA-256 or address for it.
+
+        Pages list thousands of files, of which few are looked at.
+        """
+        return _published(self.listed, base=self.base)
+
+    @property
+    def is_yanked(self) -> bool:
+        """Whether installers leave it out unless it is asked for by its version."""
+        return self.listed.yanked is not False and self.published is not None
 
     @property
     def is_wheel(self) -> bool:
@@ -133,7 +152,7 @@ class IndexProject:
     @property
     def newest(self) -> Version | None:
         """The newest version an installer would take: final and not yanked if there is one."""
-        fine = {each.version for each in self.files if not each.published or each.published.yanked is None}
+        fine = {each.version for each in self.files if not each.is_yanked}
         for choice in ([each for each in fine if not each.is_prerelease], fine, self.versions):
             if choice:
                 return max(choice)
@@ -147,6 +166,8 @@ class SimpleIndex:
         """Use the index at ``url``, the address package installers are given (``…/simple``)."""
         self._url = url.rstrip("/") + "/"
         self._fetcher = fetcher
+        self._last: tuple[tuple[str, ...], IndexProject] | None = None
+        """The page that was read last: the files of a project are often asked for one after the other."""
 
     def project(self, name: str) -> IndexProject | None:
         """The page of a project; None when the index does not have it.
@@ -154,8 +175,13 @@ class SimpleIndex:
         Raises:
             UnavailableError: the index does not answer, or its answer is no page of the simple JSON API.
         """
-        document = self._document(name)
-        return None if document is None else _project(name, document, _json(document.content, name))
+        document, last = self._document(name), self._last
+        if document is None:
+            return None
+        page = (name, document.url, document.sha256)
+        if last is None or last[0] != page:
+            self._last = last = page, _project(name, document, _json(document.content, name))
+        return last[1]
 
     def changed(self, name: str, mark: str | None) -> IndexProject | Unchanged | None:
         """As :meth:`project`, but files are not read when a page has the mark it had before.
@@ -259,12 +285,12 @@ def _read(content: Any, name: str) -> _Page:
 
 
 def _files(page: _Page, *, base: str) -> list[ReleaseFile]:
-    files = []
+    files, name = [], canonicalize_name(page.name)
     for listed in page.files:
         parsed = file_version(listed.filename)
-        if parsed is None or parsed[0] != canonicalize_name(page.name):
+        if parsed is None or parsed[0] != name:
             continue
-        files.append(ReleaseFile(filename=listed.filename, version=parsed[1], published=_published(listed, base=base)))
+        files.append(ReleaseFile(parsed[1], listed, base))
     return files
 
 

@@ -13,18 +13,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
-from rebuilder.ecosystems.pypi.archives import CommitListing, inspect, list_commit, top_directory
+from rebuilder.ecosystems.pypi.archives import CommitListing, inspect, list_commit
 from rebuilder.ecosystems.pypi.build_inputs import Product
 from rebuilder.ecosystems.pypi.commit_hypotheses import targets_of
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.evidence import as_input
-from rebuilder.ecosystems.pypi.file_times import normal_path
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.sdist_configuration import SourceProject, read_project
 from rebuilder.ecosystems.pypi.sdist_traces import below, is_generated
 from rebuilder.ecosystems.source_trees import archive_input
 from rebuilder.model.artifact import PublishedFile
-from rebuilder.model.evidence import Evidence, Inspection, Member, MemberKind
+from rebuilder.model.evidence import Evidence, Inspection, Member, MemberKind, normal_path
 from rebuilder.model.git import SourceTree
 from rebuilder.model.graph import FileChange, TreeChange
 from rebuilder.model.value import sha256_hex
@@ -242,7 +241,7 @@ def inspected_changes(context: PlanningContext, evidence: Evidence, tree: Source
         return ()
     try:
         commit = list_commit(context, tree, target.listing)
-        ours, theirs = tree_of(target.listing, top_directory(target.listing)), tree_of(commit.listing, commit.top)
+        ours, theirs = tree_of(target.listing, target.listing.top_directory), tree_of(commit.listing, commit.top)
         ours, theirs = _with_texts(context, target.file, tree, ours, theirs)
     except NotRebuildable:
         return ()
