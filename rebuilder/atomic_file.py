@@ -12,6 +12,9 @@ from typing import BinaryIO
 DRAFT = ".new-"
 """How the name of a draft begins; what a killed process left under such a name is in nobody's way."""
 
+# What checks a log or a lock file runs on systems without the one or the other flag, too.
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
 
 @contextlib.contextmanager
 def replacing(
@@ -35,12 +38,12 @@ def replacing(
         OSError: it cannot be written.
     """
     draft = (drafts or file.parent) / f"{DRAFT}{secrets.token_hex(12)}"
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666 if mode is None else 0o600)
+    descriptor = os.open(draft, _NEW, 0o666 if mode is None else 0o600)
     try:
         with os.fdopen(descriptor, "wb") as opened:
             yield opened
             opened.flush()
-            if mode is not None:
+            if mode is not None and os.name == "posix":
                 os.fchmod(descriptor, mode)
             if durable:
                 os.fsync(descriptor)
@@ -49,7 +52,7 @@ def replacing(
         else:
             with contextlib.suppress(FileExistsError):
                 file.hardlink_to(draft)
-        if durable:
+        if durable and os.name == "posix":
             sync_directory(file.parent)
     finally:
         draft.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from rebuilder.cache_counter import CacheCounter
 from rebuilder.clock import Clock, SystemClock
@@ -34,14 +35,16 @@ from rebuilder.sandbox.local_runner import LocalRunner
 from rebuilder.sandbox.program_runner import SandboxPrograms
 from rebuilder.sandbox.uml.sandbox import UmlSandbox
 from rebuilder.signing.agreement import Agreement
-from rebuilder.signing.keys import FileSigningKey, public_keys
+from rebuilder.signing.keys import FileLogKey, FileSigningKey, public_keys
 from rebuilder.signing.statements import Builder
+from rebuilder.site.log_files import LogFiles
 from rebuilder.site.publisher import Site
 from rebuilder.stopwatch import Stopwatch, WatchedEnvironments
 from rebuilder.store.blobs import DiskBlobs
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.protocol import Blobs
 from rebuilder.store_layout import check_places, claim_site
+from rebuilder.verification.log_writer import LogWriter
 from rebuilder.verification.parts import Parts
 from rebuilder.verification.signer import Signer
 from rebuilder.verification.steps import StepVerifier
@@ -211,6 +214,7 @@ def _collect_garbage() -> None:
 def _signer(config: Config, ledger: Ledger, blobs: Blobs, clock: Clock) -> Signer:
     claim_site(config.site_directory)
     signer = FileSigningKey.open(config.keys / "signing.pem", store=config.store)
+    agreement = Agreement(public_keys(config.keys) | {signer.key_id: signer.public_pem})
     return Signer(
         ledger=ledger,
         blobs=blobs,
@@ -226,7 +230,24 @@ def _signer(config: Config, ledger: Ledger, blobs: Blobs, clock: Clock) -> Signe
             public=config.public_site,
         ),
         clock=clock,
-        agreement=Agreement(public_keys(config.keys) | {signer.key_id: signer.public_pem}),
+        agreement=agreement,
+        log=_log_writer(config, ledger, clock, agreement),
+    )
+
+
+def _log_writer(config: Config, ledger: Ledger, clock: Clock, agreement: Agreement) -> LogWriter:
+    key = FileLogKey.open(config.keys / "log.pem", store=config.store)
+    # A name of its own for each log, also where nobody said who operates it.
+    place = (config.site_url or "").partition("://")[2].rstrip("/")
+    name = f"{place}/log" if place else f"{config.builder_id}/{key.public.hex()[:8]}"
+    return LogWriter(
+        book=ledger.log_book,
+        key=key,
+        agreement=agreement,
+        name=quote(name, safe=":/@,;=~!$&'()*[]?#%"),
+        state=config.keys / "log.checkpoint",
+        files=LogFiles(config.site_directory),
+        clock=clock,
     )
 
 

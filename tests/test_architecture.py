@@ -23,7 +23,7 @@ PARTS = {
 LAYERS: list[set[str]] = [
     {"atomic_file"},
     {"model", "errors", "resources", "programs", "stat_cache", "foreign_json", "foreign_words", "clock"},
-    {"extras", "progress", "toml_files"},
+    {"extras", "progress", "toml_files", "log"},
     PARTS | {"cache_counter", "store_layout", "stopwatch"},
     {"ecosystems"},
     {"config", "site"},
@@ -138,7 +138,7 @@ def test_network_is_in_network_only() -> None:
 
 
 def test_examining_knows_no_ledger() -> None:
-    """What examines writes to a journal; only the signer, in a process of its own, reads and signs in the ledger."""
+    """What examines writes to a journal; only what signs, in a process of its own, reads the ledger."""
     modules = sorted((PACKAGE / "verification").glob("*.py"))
     knowing = {path.stem for path in modules if any(".store.ledger" in name for name in imports(path))}
-    assert {"signer"} == knowing
+    assert {"signer", "log_writer"} == knowing

@@ -60,6 +60,14 @@ class Agreement:
             if sha256_hex(signed.provenance.encode()) not in listed:
                 raise _disagreement(name, "another statement on how it was built")
 
+    def check_envelope(self, envelope: str, key_id: str) -> None:
+        """Make sure that a statement is one of ours.
+
+        Raises:
+            CorruptStoreError: it is not.
+        """
+        self._statement("a file", envelope, key_id)
+
     def _statement(self, filename: str, envelope: str, key_id: str) -> dict[str, Any]:
         key = self.keys.get(key_id)
         if key is None:

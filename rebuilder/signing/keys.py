@@ -1,4 +1,4 @@
-"""The signing key in a file: ECDSA on P-256, made on first use, readable by nobody else."""
+"""Keys in files, made on first use and readable by nobody else: P-256 for statements, Ed25519 for the log."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import hashlib
 import os
 import shlex
 import stat
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -27,6 +30,23 @@ from rebuilder.errors import SigningError
 
 _ALGORITHM = ec.ECDSA(hashes.SHA256())
 _LARGEST = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """One kind of private key."""
+
+    words: str
+    make: Callable[[], Any]
+    fits: Callable[[object], bool]
+
+
+_STATEMENTS = _Kind(
+    "an ECDSA key on the curve P-256",
+    lambda: ec.generate_private_key(ec.SECP256R1()),
+    lambda key: isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1),
+)
+_LOG = _Kind("an Ed25519 key", Ed25519PrivateKey.generate, lambda key: isinstance(key, Ed25519PrivateKey))
 
 
 class FileSigningKey:
@@ -51,18 +71,7 @@ class FileSigningKey:
         Raises:
             SigningError: the key cannot be read or made, or is not one to sign with.
         """
-        try:
-            _refuse_inside(path, store)
-            if not path.exists():
-                _make(path)
-            refuse_open_directory(path.parent)
-            private = _load(path)
-        except (OSError, RuntimeError) as error:  # the latter: a symbolic link that leads to itself
-            raise SigningError(
-                f"The signing key {path} cannot be used: {getattr(error, 'strerror', None) or error}.",
-                hint="Make the file readable for this user, or name another place for it.",
-            ) from error
-        signer = cls(private)
+        signer = cls(_open(path, store, _STATEMENTS))
         # A copy for people, and for what was signed before the key was replaced; what is published comes from the
         # private key. A read-only directory of keys is fine.
         with contextlib.suppress(OSError):
@@ -82,6 +91,27 @@ class FileSigningKey:
     def sign(self, payload: bytes) -> bytes:
         """ASN.1 DER signature, ECDSA P-256 over SHA-256 of ``payload``."""
         return self._private.sign(payload, _ALGORITHM)
+
+
+class FileLogKey:
+    """Signs checkpoints of the log with a private key of Ed25519 read from a file; see :class:`FileSigningKey`."""
+
+    def __init__(self, private: Ed25519PrivateKey) -> None:
+        self._private = private
+
+    @classmethod
+    def open(cls, path: Path, *, store: Path) -> Self:
+        """Read the key, making it when there is none; arguments and errors as of :meth:`FileSigningKey.open`."""
+        return cls(_open(path, store, _LOG))
+
+    @property
+    def public(self) -> bytes:
+        """The public key, 32 bytes (RFC 8032)."""
+        return self._private.public_key().public_bytes_raw()
+
+    def sign(self, payload: bytes) -> bytes:
+        """The signature over ``payload``, 64 bytes."""
+        return self._private.sign(payload)
 
 
 def public_keys(directory: Path) -> dict[str, bytes]:
@@ -152,15 +182,29 @@ def _refuse_inside(path: Path, store: Path) -> None:
         )
 
 
-def _make(path: Path) -> None:
+def _open(path: Path, store: Path, kind: _Kind) -> Any:
+    try:
+        _refuse_inside(path, store)
+        if not path.exists():
+            _make(path, kind)
+        refuse_open_directory(path.parent)
+        return _load(path, kind)
+    except (OSError, RuntimeError) as error:  # the latter: a symbolic link that leads to itself
+        raise SigningError(
+            f"The signing key {path} cannot be used: {getattr(error, 'strerror', None) or error}.",
+            hint="Make the file readable for this user, or name another place for it.",
+        ) from error
+
+
+def _make(path: Path, kind: _Kind) -> None:
     """Write a new key whole or not at all; leave one that another process made meanwhile."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    private = ec.generate_private_key(ec.SECP256R1())
+    private = kind.make()
     with replacing(path, mode=0o600, durable=True, replace=False) as draft:
         draft.write(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
-def _load(path: Path) -> ec.EllipticCurvePrivateKey:
+def _load(path: Path, kind: _Kind) -> Any:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         _refuse_exposed(path, os.fstat(descriptor))
@@ -179,10 +223,10 @@ def _load(path: Path) -> ec.EllipticCurvePrivateKey:
             f"The file {path} does not hold a private key in PEM.",
             hint="Move it away to have a new key made, or put the right file there.",
         ) from None
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+    if not kind.fits(key):
         raise SigningError(
-            f"The signing key {path} is not an ECDSA key on the curve P-256.",
-            hint="Move it away to have a new key made, or put a P-256 key there.",
+            f"The signing key {path} is not {kind.words}.",
+            hint="Move it away to have a new key made, or put the right one there.",
         )
     return key
 

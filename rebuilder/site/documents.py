@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 from rebuilder.model.alarm import Alarm, RecordedAlarm
 from rebuilder.model.operations import Operations
 from rebuilder.model.report import Report, Summary, page_path
-from rebuilder.model.value import Value
+from rebuilder.model.value import Sha256, Sha256Field, Value
 from rebuilder.resources import resource
 
 
@@ -48,6 +50,28 @@ class Projects(Value):
     """The newest verification of each file."""
 
 
+class LoggedStatement(Value):
+    """A statement, and the proof that it is in the log; both beside the document that lists it."""
+
+    number: int
+    """Of its entry in the log."""
+    logged: datetime
+    predicate_type: str
+    key_id: str
+    envelope: str
+    """File name."""
+    proof: str
+    """File name; a C2SP tlog-proof."""
+
+
+class Statements(Value):
+    """Everything that was signed about the bytes with one digest (``sha256/AB/DIGEST/index.json``)."""
+
+    sha256: Sha256Field
+    statements: tuple[LoggedStatement, ...]
+    """The newest first."""
+
+
 class Operate(Operations):
     """What the service is doing as data (``operate.json``)."""
 
@@ -61,6 +85,7 @@ SCHEMAS: Mapping[str, type[Value]] = {
     "operate.schema.json": Operate,
     "projects.schema.json": Projects,
     "report.schema.json": Report,
+    "statements.schema.json": Statements,
 }
 """File name of each published schema, and the value it describes."""
 
@@ -93,6 +118,17 @@ def projects_document(initial: str, files: Sequence[Summary]) -> bytes:
     """``projects/<initial>.json``: a line for each file, so that two versions of it can be compared by line."""
     lines = ",\n".join(json.dumps(_entry(each), ensure_ascii=False) for each in files)
     return f'{{"initial":{json.dumps(initial)},"files":[\n{lines}\n]}}\n'.encode("utf-8", "backslashreplace")
+
+
+def statements_document(known: bytes | None, sha256: Sha256, statement: LoggedStatement) -> bytes:
+    """``sha256/AB/DIGEST/index.json`` with one statement more; ``known`` is the document as it was, if there is one."""
+    try:
+        before = Statements.model_validate_json(known or b"").statements
+    except ValidationError:
+        before = ()
+    rows = {each.number: each for each in (*before, statement)}
+    newest = tuple(rows[number] for number in sorted(rows, reverse=True))
+    return _text(Statements(sha256=sha256, statements=newest).document())
 
 
 def _entry(summary: Summary) -> dict[str, Any]:

@@ -55,6 +55,12 @@ class Writer:
                 if entry.name not in keep and entry.is_file(follow_symlinks=False):
                     Path(entry.path).unlink(missing_ok=True)
 
+    def remove_directory(self, directory: str) -> None:
+        """Remove a directory of plain files that are not needed any more; what cannot be removed stays."""
+        self.remove_others(directory, set())
+        with contextlib.suppress(OSError):
+            (self._root / directory).rmdir()
+
     def sweep(self, now: datetime) -> None:
         """Remove what a killed process left half-written more than a day before ``now``."""
         with contextlib.suppress(OSError):

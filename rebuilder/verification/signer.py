@@ -20,6 +20,7 @@ from rebuilder.signing.statements import Builder, provenance_statement, verdict_
 from rebuilder.site.publisher import Site
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.protocol import Blobs
+from rebuilder.verification.log_writer import LogWriter
 
 _FOREIGN = {AlarmKind.UNKNOWN_DIGEST}
 _CLOSED_ALARMS = 1000
@@ -38,6 +39,7 @@ class Signer:
     clock: Clock
     agreement: Agreement
     """Says whether the ledger still says what was signed."""
+    log: LogWriter
     _agreed: set[str] = field(default_factory=set, init=False)
     """Digests of rows that were compared with their statements and are the same."""
 
@@ -146,7 +148,7 @@ class Signer:
         """
         self.finish_all()
         written, refused = self._write_pages(self.ledger.latest())
-        refused += self.write_index()
+        refused += self.write_index(whole=True)
         if refused:
             said = list(dict.fromkeys(map(str, refused)))
             others = f" (and {len(said) - 1} more)" if len(said) > 1 else ""
@@ -185,13 +187,27 @@ class Signer:
             return error
         return None
 
-    def write_index(self) -> list[CorruptError]:
-        """Write the index, the alarms and what every page refers to; as of the newest thing they tell.
+    def _log(self, *, whole: bool) -> list[CorruptError]:
+        try:
+            refused = self.log.write(whole=whole)
+        except CorruptError as error:
+            refused = [error]
+        for each in refused:
+            self._alarm("", "", each)
+        return refused
+
+    def write_index(self, *, whole: bool = False) -> list[CorruptError]:
+        """Log what was signed; write the index, the alarms and what every page refers to, as of the newest thing told.
+
+        Args:
+            whole: Write the files of the log again that are published already.
 
         Returns:
-            What is wrong with rows that do not say what was signed; they are left out.
+            What is wrong with rows that do not say what was signed; they are left out. Also what is wrong with the log:
+            then nothing is added to it.
         """
         summaries, refused = self._signed_rows(self.ledger.latest())
+        refused += self._log(whole=whole)
         book = self.ledger.alarm_book
         alarms = [*book.open(), *book.closed(_CLOSED_ALARMS)]
         now = self.clock.now()

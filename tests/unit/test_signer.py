@@ -24,6 +24,7 @@ from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.histories import populate
 from tests.fakes.ledgers import open_ledger
+from tests.fakes.logs import log_writer
 from tests.fakes.signer import MemorySigner
 from tests.fakes.verifications import NOW, digest, signed
 
@@ -41,7 +42,8 @@ def press(tmp_path: Path) -> Iterator[Signer]:
     )
     with open_ledger(tmp_path / "ledger.sqlite") as ledger:
         agreement = Agreement({signer.key_id: signer.public_pem})
-        yield Signer(ledger, blobs, signer, Builder(id="tag:example.org,2026:test"), site, FixedClock(), agreement)
+        log, builder = log_writer(ledger, tmp_path / "site"), Builder(id="tag:example.org,2026:test")
+        yield Signer(ledger, blobs, signer, builder, site, FixedClock(), agreement, log)
 
 
 def begin(press: Signer, report: Report) -> int:

@@ -23,6 +23,7 @@ from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.ledgers import open_ledger
+from tests.fakes.logs import log_writer
 from tests.fakes.signer import MemorySigner
 
 
@@ -36,7 +37,9 @@ class Harness:
         self.site = directory / "site"
         site = Site(self.site, blobs, public_key=signer.public_pem, key_id=signer.key_id, verifier="example.org")
         agreement = Agreement({signer.key_id: signer.public_pem})
-        self.press = Signer(ledger, blobs, signer, Builder(id="tag:example.org,2026:t"), site, FixedClock(), agreement)
+        log = log_writer(ledger, self.site)
+        builder = Builder(id="tag:example.org,2026:t")
+        self.press = Signer(ledger, blobs, signer, builder, site, FixedClock(), agreement, log)
         self.bad = self.finish(reports.build_failed(blobs))
         self.good = self.finish(reports.unsupported(blobs))
 
@@ -175,6 +178,7 @@ def test_signed_by_somebody_else(harness: Harness) -> None:
         harness.press.site,
         FixedClock(),
         harness.press.agreement,
+        harness.press.log,
     )
     signed = forger.sign(harness.bad.report.replace(rebuilder_version="9"))
     harness.write(

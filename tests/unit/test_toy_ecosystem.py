@@ -36,6 +36,7 @@ from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.idle import IdleEcosystem, idle_parts
 from tests.fakes.ledgers import open_ledger
+from tests.fakes.logs import log_writer
 from tests.fakes.orders import order
 from tests.fakes.progress import NoDisplay
 from tests.fakes.pypi import FakeEnvironments
@@ -109,6 +110,7 @@ def verified(tmp_path: Path, voice: str = "") -> tuple[Verdict | None, list[Path
             site=Site(tmp_path / "site", blobs, public_key=key.public_pem, key_id=key.key_id, verifier="example.org"),
             clock=clock,
             agreement=Agreement({key.key_id: key.public_pem}),
+            log=log_writer(parts.ledger, tmp_path / "site"),
         )
         (result,) = Coordinator(parts).verify(parse_subject("toy:hello", parts.ecosystems), signer)
     assert result.fault is None, result.fault

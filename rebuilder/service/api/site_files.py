@@ -22,12 +22,15 @@ from rebuilder.service.api.problems import problem
 _CHUNK = 256 << 10
 _TYPES = {
     ".atom": "application/atom+xml; charset=utf-8",
+    "checkpoint": "text/plain; charset=utf-8",
+    "key": "text/plain; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".json": "application/json",
     ".pem": "application/x-pem-file",
     ".png": "image/png",
     ".svg": "image/svg+xml",
+    ".tlog-proof": "text/plain; charset=utf-8",
     ".txt": "text/plain; charset=utf-8",
     ".xml": "application/xml; charset=utf-8",
 }
@@ -122,7 +125,7 @@ async def _send_file(file: _File, scope: Scope, receive: Receive, send: Send) ->
         headers["Content-Security-Policy"] = policy
     if _unchanged(Headers(scope=scope), headers["ETag"], status.st_mtime):
         return await Response(status_code=304, headers=headers)(scope, receive, send)
-    headers["Content-Type"] = _TYPES.get(Path(file.name).suffix, "application/octet-stream")
+    headers["Content-Type"] = _TYPES.get(Path(file.name).suffix or file.name, "application/octet-stream")
     headers["Content-Length"] = str(status.st_size)
     raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": 200, "headers": raw})

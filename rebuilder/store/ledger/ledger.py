@@ -27,6 +27,7 @@ from rebuilder.store.ledger import tables
 from rebuilder.store.ledger.alarm_book import AlarmBook
 from rebuilder.store.ledger.database import Database
 from rebuilder.store.ledger.liveness import process_of
+from rebuilder.store.ledger.log_book import LogBook
 from rebuilder.store.ledger.lookup import Lookup
 from rebuilder.store.ledger.queue.queue import Queue
 from rebuilder.store.ledger.queue.rows import GIVEN_UP, order_columns
@@ -66,6 +67,7 @@ class Ledger:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.lookup = Lookup(database)
+        self.log_book = LogBook(database)
         self.queue = Queue(database)
         self.watches = Watches(database)
         self.alarm_book = AlarmBook(database)

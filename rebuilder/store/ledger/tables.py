@@ -167,6 +167,24 @@ signed = Table(
     Column("vsa", Text, nullable=False),  # envelopes exactly as they were signed
     Column("provenance", Text),
     Column("key_id", String(64), nullable=False),
+    Column("logged", BigInteger),  # number of the first of its entries in the log; null: not there yet
+    Index("signed_logged", "logged"),
+)
+
+log_entry = Table(
+    "log_entry",  # the append-only log: a row is never changed
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),  # from 0, without gaps
+    Column("verification_id", ForeignKey("verification.id")),  # null: taken back from what was published
+    Column("entry", LargeBinary, nullable=False),
+)
+
+log_tile = Table(
+    "log_tile",  # its tree; only the last tile of a level grows
+    metadata,
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("hashes", LargeBinary, nullable=False),
 )
 
 task = Table(

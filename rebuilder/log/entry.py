@@ -1,0 +1,64 @@
+"""What the log says about a statement: its digest, what it is about, and when it was logged."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from pydantic import AwareDatetime
+
+from rebuilder.model.value import Sha256, Sha256Field, Value, canonical_json, sha256_hex
+
+MOST_SUBJECTS = 500
+
+
+class LogEntry(Value):
+    """One entry. The statement itself is beside the log, under the digest of each of its subjects."""
+
+    envelope: Sha256Field
+    """SHA-256 of the DSSE envelope, as published."""
+    predicate_type: str
+    subjects: tuple[Sha256Field, ...]
+    """Digests of the files it is about."""
+    key_id: str
+    """Of the key that signed the statement."""
+    logged: AwareDatetime
+    """When it was added, to the second; the log's own clock."""
+
+    @classmethod
+    def of(cls, envelope: str, now: datetime) -> Self:
+        """The entry of a statement that was signed here.
+
+        Raises:
+            ValueError: it is no envelope of a statement, or is about too many files for one entry.
+        """
+        document = json.loads(envelope)
+        statement: dict[str, Any] = json.loads(base64.b64decode(document["payload"]))
+        subjects = [Sha256(each["digest"]["sha256"]) for each in statement["subject"]]
+        if len(subjects) > MOST_SUBJECTS:
+            raise ValueError(f"A statement is about {len(subjects)} files; an entry of the log has room for fewer.")
+        return cls(
+            envelope=sha256_hex(envelope.encode()),
+            predicate_type=statement["predicateType"],
+            subjects=tuple(subjects),
+            key_id=document["signatures"][0]["keyid"],
+            logged=now.astimezone(UTC).replace(microsecond=0),
+        )
+
+    def encode(self) -> bytes:
+        """The bytes that are hashed (RFC 8785)."""
+        return canonical_json(self.document())
+
+    @classmethod
+    def read(cls, data: bytes) -> Self:
+        """Read what :meth:`encode` wrote, and nothing else.
+
+        Raises:
+            ValueError: it is no entry, or one that is written in another way.
+        """
+        found = cls.model_validate_json(data)
+        if found.encode() != data:
+            raise ValueError("The entry of the log is not written in its canonical form.")
+        return found

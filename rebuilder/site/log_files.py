@@ -1,0 +1,100 @@
+"""The log as files of the site: the checkpoint, its tiles, and every statement under the digest of what it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rebuilder.log.entry import LogEntry
+from rebuilder.log.merkle import Nodes, inclusion_path
+from rebuilder.log.note import Note
+from rebuilder.log.places import CHECKPOINT, KEY, LOG, digest_path
+from rebuilder.log.proof import LogProof
+from rebuilder.log.tiles import HASH, WIDTH, bundle, tile_path, widths
+from rebuilder.site.documents import LoggedStatement, statements_document
+from rebuilder.site.writing import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The log that is to be published."""
+
+    size: int
+    """How many entries it has."""
+    nodes: Nodes
+    tile: Callable[[int, int], bytes]
+    """Hashes of a tile, at least those that the tree has, by level and index."""
+    entries: Callable[[int, int], Sequence[tuple[bytes, str | None]]]
+    """Those from one number to before another with their envelopes; None where only the entry is known."""
+
+
+class LogFiles:
+    """Writes the log below the site's root; a file that is right already is left alone."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._writer = Writer(root)
+
+    def checkpoint(self) -> bytes | None:
+        """The published one; None: nothing is published yet."""
+        return self._read(CHECKPOINT)
+
+    def write(self, note: Note, key: str, tree: Tree, published: int) -> None:
+        """Publish a tree that grew; the checkpoint last, so that it never speaks of what is not there.
+
+        Args:
+            note: The signed checkpoint over the tree.
+            key: The key of the log as one word.
+            tree: What is to be published.
+            published: Entries that are published already.
+
+        Raises:
+            StoreError: a file cannot be written, or the ledger cannot be read.
+        """
+        for level, total in widths(tree.size):
+            for index, width in _tiles(published >> (8 * level), total):
+                self._tile(tile_path(level, index, width), tree.tile(level, index)[: width * HASH])
+        for index, width in _tiles(published, tree.size):
+            start = index * WIDTH
+            rows = tree.entries(start, start + width)
+            self._tile(tile_path(None, index, width), bundle([entry for entry, _ in rows]))
+            for number, (data, envelope) in enumerate(rows, start):
+                if number >= published and envelope is not None:
+                    proof = LogProof(number, tuple(inclusion_path(number, tree.size, tree.nodes)), note, data)
+                    self._statement(number, LogEntry.read(data), envelope, proof)
+        self._writer.write(KEY, key.encode() + b"\n")
+        self._writer.write(CHECKPOINT, note.encode())
+
+    def _tile(self, path: str, data: bytes) -> None:
+        self._writer.write(f"{LOG}/{path}", data)
+        if not path.rpartition("/")[0].endswith(".p"):
+            self._writer.remove_directory(f"{LOG}/{path}.p")
+
+    def _statement(self, number: int, entry: LogEntry, envelope: str, proof: LogProof) -> None:
+        for subject in dict.fromkeys(entry.subjects):
+            directory = digest_path(subject)
+            row = LoggedStatement(
+                number=number,
+                logged=entry.logged,
+                predicate_type=entry.predicate_type,
+                key_id=entry.key_id,
+                envelope=f"{number}.dsse.json",
+                proof=f"{number}.tlog-proof",
+            )
+            self._writer.write(f"{directory}/{row.envelope}", envelope.encode())
+            self._writer.write(f"{directory}/{row.proof}", proof.encode())
+            listing = f"{directory}/index.json"
+            self._writer.write(listing, statements_document(self._read(listing), subject, row))
+
+    def _read(self, path: str) -> bytes | None:
+        try:
+            return (self._root / path).read_bytes()
+        except OSError:
+            return None
+
+
+def _tiles(old: int, total: int) -> Iterator[tuple[int, int]]:
+    """Index and width of the tiles of a level that are not as they were when it had ``old`` hashes."""
+    for index in range(old // WIDTH, (total + WIDTH - 1) // WIDTH):
+        yield index, min(WIDTH, total - index * WIDTH)

@@ -1,0 +1,34 @@
+"""A log writer whose key lives in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from rebuilder.signing.agreement import Agreement
+from rebuilder.signing.keys import FileLogKey
+from rebuilder.site.log_files import LogFiles
+from rebuilder.store.ledger import Ledger
+from rebuilder.verification.log_writer import LogWriter
+from tests.fakes.clock import FixedClock
+from tests.fakes.signer import MemorySigner
+
+
+def log_writer(ledger: Ledger, site: Path, *, keys: tuple[int, ...] = (1,)) -> LogWriter:
+    """Writes below ``site``, and keeps its checkpoint beside that.
+
+    Args:
+        ledger: Whose statements are logged.
+        site: Directory of the site.
+        keys: Seeds of the keys whose statements are ours.
+    """
+    return LogWriter(
+        book=ledger.log_book,
+        key=FileLogKey(Ed25519PrivateKey.from_private_bytes(bytes(range(32)))),
+        agreement=Agreement({MemorySigner(number).key_id: MemorySigner(number).public_pem for number in keys}),
+        name="log.example/test",
+        state=site.parent / "log.checkpoint",
+        files=LogFiles(site),
+        clock=FixedClock(),
+    )

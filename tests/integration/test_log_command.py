@@ -1,0 +1,150 @@
+"""``rebuilder log`` as an auditor and an operator use it: over a web server, from a directory, after a backup."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from rebuilder.cli import log
+from rebuilder.config import Config
+from rebuilder.errors import ExitCode, StoreError, UnavailableError, UsageError
+from rebuilder.store.ledger import Ledger
+from rebuilder.wiring import publishing
+from tests.fakes import reports
+from tests.fakes.blobs import MemoryBlobs
+from tests.fakes.ledgers import lay_down
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Says nothing of what is asked."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Nothing."""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """Settings of a rebuilder with nothing in it."""
+    config = Config(store=tmp_path / "store", keys=tmp_path / "keys", site=tmp_path / "site")
+    config.store.mkdir()
+    lay_down(config.store / "ledger.sqlite")
+    return config
+
+
+@pytest.fixture
+def address(config: Config) -> Iterator[str]:
+    """Of a web server that shows the site."""
+    config.site_directory.mkdir()
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=config.site_directory)) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def publish(config: Config, *kinds: str) -> None:
+    """Examine, sign and publish."""
+    with Ledger.open(config.ledger_place) as ledger:
+        for kind in kinds:
+            report = getattr(reports, kind)(MemoryBlobs())
+            ledger.examined(ledger.begin(report.artifact, report.started), report)
+    with publishing(config) as signer:
+        signer.publish_all()
+
+
+def test_an_auditor_comes_back(
+    config: Config, address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first time the key is shown and remembered; then the log goes on; one that was cut is refused."""
+    publish(config, "build_failed")
+    look = partial(log.verify, address, key=None, statements=True, seen=tmp_path / "seen")
+    assert look() == ExitCode.OK
+    log.show_key(config)
+    first, key = capsys.readouterr().out.splitlines()
+    assert key in first
+    old = {path: path.read_bytes() for path in config.site_directory.rglob("*") if path.is_file()}
+    publish(config, "unsupported")
+    assert look() == ExitCode.OK
+    assert "goes on from the 1" in capsys.readouterr().out
+    for path, data in old.items():
+        path.write_bytes(data)
+    assert look() == ExitCode.DIFFERS
+    assert "had 2 entries" in capsys.readouterr().out
+    publish(config)
+    assert look(key=key) == ExitCode.OK
+
+
+def test_a_statement_that_is_not_the_logged_one(
+    config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Changed or gone, it is named; without looking at statements the log itself is whole."""
+    publish(config, "build_failed")
+    (statement,) = config.site_directory.glob("sha256/*/*/0.dsse.json")
+    place, seen = str(config.site_directory), tmp_path / "seen"
+    statement.write_bytes(statement.read_bytes() + b" ")
+    assert log.verify(place, key=None, statements=True, seen=seen) == ExitCode.DIFFERS
+    statement.unlink()
+    assert log.verify(place, key=None, statements=True, seen=seen) == ExitCode.DIFFERS
+    assert log.verify(place, key=None, statements=False, seen=seen) == ExitCode.OK
+    out = capsys.readouterr().out
+    assert "not the one that was logged" in out
+    assert "missing" in out
+
+
+def test_a_restored_ledger_takes_back_what_was_published(config: Config, tmp_path: Path) -> None:
+    """The backup is refused, everything else is published, and after ``recover`` the log goes on."""
+    publish(config, "build_failed")
+    ledger = config.store / "ledger.sqlite"
+    backup = ledger.read_bytes()
+    publish(config, "unsupported")
+    ledger.write_bytes(backup)
+    with pytest.raises(StoreError, match="over 2"):
+        publish(config)
+    log.recover(config, None)
+    publish(config, "unsupported")
+    assert log.verify(str(config.site_directory), key=None, statements=True, seen=tmp_path / "seen") == ExitCode.OK
+    with Ledger.open(ledger) as opened:
+        assert opened.log_book.size() == 3
+
+
+@pytest.mark.parametrize("place", ["ftp://example.org/", "/nowhere/at/all"])
+def test_no_site(place: str, tmp_path: Path) -> None:
+    """One sentence, and wrong use."""
+    with pytest.raises(UsageError):
+        log.verify(place, key=None, statements=False, seen=tmp_path)
+
+
+def test_no_answer_and_no_log(config: Config, address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A site without a log is not one that is whole; a server that is not there is not a log that was changed."""
+    assert log.verify(address, key=None, statements=False, seen=tmp_path) == ExitCode.DIFFERS
+    assert "missing" in capsys.readouterr().out
+    with pytest.raises(UsageError, match="no log yet"):
+        log.show_key(config)
+    with pytest.raises(UnavailableError):
+        log.verify("http://127.0.0.1:9/", key=None, statements=False, seen=tmp_path)
+    with pytest.raises(UsageError, match="no key"):
+        log.verify(address, key="nonsense", statements=False, seen=tmp_path)
+
+
+def test_an_auditor_needs_no_sandbox_and_no_database() -> None:
+    """What ``log verify`` loads is there on any system with Python: no sandbox, no ledger, nothing of Linux alone."""
+    code = (
+        "import sys, rebuilder.cli.main, rebuilder.cli.log, rebuilder.signing.envelope, rebuilder.signing.keys, httpx;"
+        "print(*sys.modules)"
+    )
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
+    assert "rebuilder.log.audit" in loaded
+    own = {
+        each for each in loaded if each.startswith(("rebuilder.sandbox", "rebuilder.store", "rebuilder.environments"))
+    }
+    assert not own | loaded & {"sqlalchemy", "resource", "pwd", "jinja2"}
