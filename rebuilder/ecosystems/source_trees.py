@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rebuilder.model.definition import Input, Role
-from rebuilder.model.git import SourceTree, Tag
+from rebuilder.model.git import SourceTree, Submodule, Tag
 
 _COMMIT_ARCHIVE = "/inputs/commit.tar"
 _COMMIT_OBJECT = "/inputs/commit"
 _TAG_OBJECTS = "/inputs/tags"
+_SUBMODULES = "/inputs/submodules"
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Unpacked:
 
     def command(self, into: str, umask: int) -> tuple[str, ...]:
         """Program and arguments that make the tree in the directory ``into``."""
-        return ("unpack", "--source", self.archive.path, "--into", into, "--umask", f"{umask:04o}")
+        return unpack_command(self.archive.path, into, umask)
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class CheckedOut:
     """Directory in the repository that holds the project; empty when it is the repository."""
     shallow: bool
     """Whether it is as a runner's shallow checkout of a tag leaves it."""
+    submodules: tuple[tuple[Submodule, Input, Input], ...] = ()
+    """Those that can be had, each with the archive of its files and its raw commit object."""
 
     @classmethod
     def of(cls, tree: SourceTree, *, tag: str | None = None, top: str = "", shallow: bool = False) -> CheckedOut:
@@ -58,12 +61,14 @@ class CheckedOut:
             tags=tuple((each.name, _tag_object(number, each)) for number, each in enumerate(named)),
             top=top,
             shallow=shallow,
+            submodules=submodule_inputs(tree),
         )
 
     @property
     def inputs(self) -> tuple[Input, ...]:
         """What the command reads."""
-        return (self.archive, self.commit, *(each for _, each in self.tags if each is not None))
+        tags = (each for _, each in self.tags if each is not None)
+        return (self.archive, self.commit, *tags, *(each for _, *both in self.submodules for each in both))
 
     def command(self, into: str, umask: int) -> tuple[str, ...]:
         """Program and arguments that make the tree in the directory ``into``."""
@@ -71,14 +76,24 @@ class CheckedOut:
         for name, annotation in self.tags:
             # One argument each: a tag may be named like an option.
             tags.append(f"--tag-object={name}={annotation.path}" if annotation else f"--tag={name}")
+        submodules = (
+            f"--submodule={each.commit}:{archive.path}:{commit.path}:{each.path}"
+            for each, archive, commit in self.submodules
+        )
         return (
             *("checkout", "--archive", self.archive.path, "--commit", self.sha, "--commit-object", self.commit.path),
             *("--into", into, *(("--shallow",) if self.shallow else ()), f"--origin={self.origin}", *tags),
+            *submodules,
             *("--umask", f"{umask:04o}"),
         )
 
 
 SourceOrigin = Unpacked | CheckedOut
+
+
+def unpack_command(archive: str, into: str, umask: int) -> tuple[str, ...]:
+    """Program and arguments that unpack the archive at a path into a directory."""
+    return ("unpack", "--source", archive, "--into", into, "--umask", f"{umask:04o}")
 
 
 def archive_input(tree: SourceTree) -> Input:
@@ -90,6 +105,25 @@ def archive_input(tree: SourceTree) -> Input:
         sha256=tree.archive_sha256,
         path=_COMMIT_ARCHIVE,
         uri=f"git+{commit.repository}@{commit.sha}",
+    )
+
+
+def submodule_inputs(tree: SourceTree) -> tuple[tuple[Submodule, Input, Input], ...]:
+    """The submodules of a commit that can be had, each with the archive of its files and its raw commit object."""
+    return tuple(
+        (
+            each,
+            Input(
+                role=Role.SOURCE,
+                name=f"{each.commit}.tar",
+                sha256=each.archive_sha256,
+                path=f"{_SUBMODULES}/{number}.tar",
+                uri=f"git+{each.repository}@{each.commit}",
+            ),
+            Input(role=Role.SOURCE, name=each.commit, sha256=each.object_sha256, path=f"{_SUBMODULES}/{number}"),
+        )
+        for number, each in enumerate(tree.submodules)
+        if each.archive_sha256 is not None and each.object_sha256 is not None
     )
 
 

@@ -186,6 +186,11 @@ class Attempt(Value):
     """Why that was not possible, as a sentence."""
 
     @property
+    def confirms(self) -> bool:
+        """Whether the content is the published one."""
+        return self.comparison is not None and self.comparison.level is not Level.DIFFERENT
+
+    @property
     def finished_identical(self) -> bool:
         """Whether the file is the published one once recorded metadata is written into it."""
         done, comparison = self.finishing, self.comparison

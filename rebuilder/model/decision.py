@@ -45,6 +45,10 @@ def decide(attempts: tuple[Attempt, ...], obstacle: Obstacle | None, among: Sequ
         for index, attempt in counted:
             if confirmed(attempt):
                 return Decision(verdict=verdict, sentence=_confirmed(attempt), attempt=index)
+    # What one source lacks says nothing about a file that another was built from.
+    incomplete = {_start(each) for _, each in counted if _lacks_source(each)}
+    if any(each.comparison and _start(each) not in incomplete for _, each in counted):
+        counted = [(index, each) for index, each in counted if _start(each) not in incomplete]
     lacking = next((each.hypothesis.lacks for _, each in counted if each.hypothesis.lacks is not None), None)
     compared = [(index, attempt) for index, attempt in counted if attempt.comparison and not attempt.repeat]
     if compared and lacking is None:
@@ -72,6 +76,16 @@ def decide(attempts: tuple[Attempt, ...], obstacle: Obstacle | None, among: Sequ
 def towards(attempts: Sequence[Attempt], filename: str) -> list[int]:
     """Indexes of the attempts that were to rebuild ``filename``."""
     return [index for index, each in enumerate(attempts) if each.hypothesis.target == filename]
+
+
+def _start(attempt: Attempt) -> str:
+    source = attempt.hypothesis.definition.source
+    return source.model_dump_json() if source is not None else ""
+
+
+def _lacks_source(attempt: Attempt) -> bool:
+    lacks = attempt.hypothesis.lacks
+    return lacks is not None and lacks.cause is Cause.SOURCE_UNAVAILABLE
 
 
 def _distance(attempt: Attempt) -> int:

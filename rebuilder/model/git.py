@@ -24,11 +24,27 @@ class Tag(Value):
 
 
 class Submodule(Value):
-    """Another repository that a commit locks to a commit of its own; its content is not fetched."""
+    """Another repository that a commit locks to a commit of its own."""
 
     path: str
-    """Where it would be checked out; bytes that are no UTF-8 as lone surrogates are escaped."""
+    """Where it is checked out; bytes that are no UTF-8 as lone surrogates are escaped."""
     commit: ObjectId
+    repository: str | None = None
+    """Address it was asked for at; None where the commit names none that can be asked."""
+    archive_sha256: Sha256Field | None = None
+    """Blob with its files, as :class:`SourceTree` has it; None where it cannot be had."""
+    object_sha256: Sha256Field | None = None
+    """Blob with its raw commit object."""
+    problem: str | None = None
+    """Why it cannot be had, as a sentence."""
+
+
+class LargeFile(Value):
+    """A file of which a commit holds only a Git LFS pointer (https://github.com/git-lfs/git-lfs, docs/spec.md)."""
+
+    path: str
+    sha256: Sha256Field
+    """Of its content, as the pointer says."""
 
 
 class Commit(Value):
@@ -57,6 +73,9 @@ class SourceTree(Value):
     size: int
     """Content of all files together, in bytes."""
     submodules: tuple[Submodule, ...] = ()
+    """Those of submodules included, each after the one that it is in."""
+    large_files: tuple[LargeFile, ...] = ()
+    """Those of submodules included."""
     findings: tuple[str, ...] = ()
     """Sentences about what should not be so, such as a tag that points at another commit now."""
     notes: tuple[str, ...] = ()

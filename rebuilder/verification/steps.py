@@ -10,7 +10,7 @@ from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.model.decision import decide, towards
 from rebuilder.model.definition import Limits
 from rebuilder.model.evidence import Evidence, Obstacle
-from rebuilder.model.git import SourceProblem, SourceTree
+from rebuilder.model.git import SourceProblem, SourceTree, Submodule
 from rebuilder.model.graph import SourceCommit, SourceTrail, Step, source_id
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.report import Stage
@@ -105,11 +105,16 @@ class StepVerifier:
 
 
 def _notes(tree: SourceTree) -> tuple[str, ...]:
-    submodules = tuple(
-        f"The submodule {each.path} is locked to commit {each.commit}; its content is not part of the build."
-        for each in tree.submodules
+    submodules = (
+        f"The submodule {each.path}, locked to commit {each.commit}, is {_had(each)}" for each in tree.submodules
     )
     return (*tree.notes, *submodules)
+
+
+def _had(submodule: Submodule) -> str:
+    if submodule.archive_sha256 is not None:
+        return f"checked out from {submodule.repository}."
+    return f"not part of the build. {submodule.problem}"
 
 
 def _with_decisions(trail: SourceTrail, tried: AttemptRunner, obstacles: Mapping[str, Obstacle | None]) -> SourceTrail:

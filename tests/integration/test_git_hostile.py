@@ -88,9 +88,23 @@ def test_attributes_change_nothing(harness: Harness) -> None:
     assert {"a": b"$Format:%H$ $Id$\n", "secret": b"x\n"} == {name: found[name] for name in ("a", "secret")}
 
 
-@pytest.mark.parametrize("url", ["https://example.org/sub", "../sub", "ext::sh -c id", "--upload-pack=touch x", "-x"])
-def test_submodules_are_named_only(harness: Harness, url: str) -> None:
-    """Nothing is asked of where they are; git itself refuses addresses that look like options."""
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("https://example.org/sub", "no repository at https://example.org/sub"),
+        ("../sub", "no repository at https://example.org/sub"),
+        ("ext::sh -c id", "not with ext"),
+        ("file:///etc", "not with file"),
+        (
+            "https://user:secret@localhost/sub",
+            "localhost was not asked",
+        ),
+        ("--upload-pack=touch x", None),
+        ("-x", None),
+    ],
+)
+def test_addresses_of_submodules_are_judged_like_others(harness: Harness, url: str, problem: str | None) -> None:
+    """Nothing local is read, nothing is run; git itself refuses addresses that look like options."""
     harness.repository.write({".gitmodules": f'[submodule "s"]\n\tpath = lib/sub\n\turl = {url}\n'})
     harness.repository.git("add", "--force", ".gitmodules")
     harness.repository.git("update-index", "--add", "--cacheinfo", f"160000,{'2' * 40},lib/sub")
@@ -100,19 +114,27 @@ def test_submodules_are_named_only(harness: Harness, url: str) -> None:
         assert Trouble.UNSOUND == harness.problem(sha).trouble
         return
     found = harness.tree(sha)
-    assert (Submodule(path="lib/sub", commit="2" * 40),) == found.submodules
-    [note] = found.notes
-    assert f"lib/sub at {'2' * 40}" in note
+    [submodule] = found.submodules
+    assert (
+        Submodule(path="lib/sub", commit="2" * 40, repository=submodule.repository, problem=submodule.problem)
+        == submodule
+    )
+    assert problem is not None
+    assert submodule.problem is not None
+    assert problem in submodule.problem
     assert 3 == found.files
 
 
 def test_pointers_of_large_files_stay(harness: Harness) -> None:
     """Nothing is downloaded in their place."""
-    pointer = "version https://git-lfs.example.org/spec/v1\noid sha256:00\nsize 5\n"
+    pointer = f"version https://git-lfs.example.org/spec/v1\noid sha256:{'0' * 64}\nsize 5\n"
     files = {f"data/{number}.bin": pointer for number in range(5)}
     found = harness.tree(harness.repository.commit({**files, ".gitattributes": "*.bin filter=lfs\n"}))
     (note,) = found.notes
     assert "data/0.bin, data/1.bin, data/2.bin and 2 more" in note
+    assert [(f"data/{number}.bin", "0" * 64) for number in range(5)] == [
+        (each.path, each.sha256) for each in found.large_files
+    ]
 
 
 @pytest.mark.parametrize("name", [b".git", b".GIT", b".Git", b"..", b"."])

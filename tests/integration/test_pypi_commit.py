@@ -121,22 +121,23 @@ def test_definition_says_everything() -> None:
 
 
 def test_a_difference_shapes_the_next() -> None:
-    """After the times of the files: the time of the header, then the commit's; each once, then the wheel's turn."""
+    """After the times of the files: the time of the header, then the commit's; the wheel in the end by another way."""
     surroundings = Surroundings()
     origin, tree = committed(surroundings)
     sdist, wheel = release()
     hypotheses = from_commit(surroundings.pypi, evidence(surroundings, sdist, wheel), origin, tree)
     names, epochs = [], []
     hypothesis = hypotheses.first()
-    for _ in range(6):
+    for _ in range(7):
         names.append(hypothesis.name)
         epochs.append(hypothesis.definition.environment.get("SOURCE_DATE_EPOCH"))
-        if len(names) < 6:
+        if len(names) < 7:
             hypothesis = hypotheses.after(attempt(hypothesis, Level.DIFFERENT))
     assert hypotheses.end(attempt(hypothesis, Level.DIFFERENT)) is None
     assert [
         *("sdist-from-commit-commit-times", "sdist-from-commit-source-date-epoch", "sdist-from-commit-commit-time"),
         *("wheel-from-commit-commit-times", "wheel-from-commit-source-date-epoch", "wheel-from-commit-commit-time"),
+        "wheel-from-commit-commit-times-through-sdist",
     ] == names
     assert [None, str(COMMITTED)] == [epochs[0], epochs[2]]
 

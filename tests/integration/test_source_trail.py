@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -117,6 +118,69 @@ def test_every_step_from_the_attested_commit(world: World) -> None:
     assert FORGE in page(line)
     statement = (Path(line["report"]).parent / "verdict.dsse.json").read_text()
     assert "inputAttestations" in _payload(statement)
+
+
+def test_wheel_through_a_source_archive(world: World) -> None:
+    """A file that source archives leave out is not in a wheel that is made of one, as frontends make it."""
+    world.repository.commit({"sample/.notes": "Not for everybody.\n"})
+    commit, sdist, wheel = world.release("1.0")
+    world.publish(sdist, wheel, commit=commit)
+    line = world.verify("1.0")
+    assert "reproduced" == line["trail"]["steps"]["commit-to-wheel"], line["trail"]
+    assert "as frontends do" in page(line)
+
+
+def submodule_of(world: World, directory: Path) -> Repository:
+    """Let the project's package hold a submodule, named by a relative address."""
+    made = make_repository(directory, {"part.py": "part = 1\n"})
+    world.repository.git("submodule", "--quiet", "add", f"../{directory.name}", "sample/parts")
+    settings = world.installation.root / "rebuilder.toml"
+    settings.write_text(settings.read_text() + f'"{FORGE.rpartition("/")[0]}/{directory.name}" = "{directory}"\n')
+    return made
+
+
+def test_submodules_come_from_their_mirrors(world: World, tmp_path: Path) -> None:
+    """The locked commit of another repository is part of the source; what that repository did later is not."""
+    part = submodule_of(world, tmp_path / "parts")
+    commit, sdist, wheel = world.release("1.0")
+    part.commit({"part.py": "part = 2\n"})
+    world.publish(sdist, wheel, commit=commit)
+    line = world.verify("1.0")
+    assert {"reproduced"} == set(line["trail"]["steps"].values()), line["trail"]
+    assert 0 == line["trail"]["unexplained_files"]
+    assert "is checked out from https://github.com/o/parts" in page(line)
+
+
+def test_submodule_that_cannot_be_had(world: World, tmp_path: Path) -> None:
+    """What is missing is named, and nobody is accused; files elsewhere have nothing to do with it."""
+    submodule_of(world, tmp_path / "parts")
+    commit, _, wheel = world.release("1.0")
+    (tmp_path / "parts").rename(tmp_path / "gone")
+    world.publish(wheel, commit=commit)
+    line = world.verify("1.0")
+    assert "inputs-missing" == line["verdict"], line
+    assert "The submodule sample/parts" in line["sentence"]
+    assert "There is no repository at https://github.com/o/parts." in line["sentence"]
+    world.repository.git("mv", "sample/parts", "elsewhere")
+    world.repository.commit({"sample/lost.py": ""})
+    _, _, other = world.release("1.1")
+    commit = world.repository.commit({"sample/lost.py": "other = 1\n"})
+    world.publish(other, commit=commit)
+    assert "differs" == world.verify("1.1")["verdict"]
+
+
+def test_pointer_of_a_large_file(world: World) -> None:
+    """The wheel holds the content that the commit only points to: that is the cause, not a difference."""
+    content = b"large\n" * 100
+    digest = hashlib.sha256(content).hexdigest()
+    pointer = f"version https://git-lfs.example.org/spec/v1\noid sha256:{digest}\nsize {len(content)}\n"
+    world.repository.commit({"sample/model.bin": pointer})
+    commit, _, _ = world.release("1.0")
+    (world.repository.path / "sample" / "model.bin").write_bytes(content)
+    world.publish(build(package("sample", world.repository.path, epoch=TIME), epoch=TIME), commit=commit)
+    line = world.verify("1.0")
+    assert "inputs-missing" == line["verdict"], line
+    assert "only a Git LFS pointer to sample/model.bin" in line["sentence"]
 
 
 def test_planted_file_in_the_source_archive(world: World) -> None:

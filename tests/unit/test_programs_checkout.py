@@ -46,6 +46,12 @@ class Harness:
                 (self.directory / f"tag{number}").write_bytes(blobs.read(tag.object_sha256))
                 tags += ["--tag-object", f"{tag.name}={self.directory / f'tag{number}'}"]
         files = ("--archive", str(self.directory / "a.tar"), "--commit-object", str(self.directory / "commit"))
+        for number, each in enumerate(source.submodules):
+            if each.archive_sha256 and each.object_sha256:
+                paths = self.directory / f"submodule{number}.tar", self.directory / f"submodule{number}"
+                for path, digest in zip(paths, (each.archive_sha256, each.object_sha256), strict=True):
+                    path.write_bytes(blobs.read(digest))
+                tags.append(f"--submodule={each.commit}:{paths[0]}:{paths[1]}:{each.path}")
         return (*files, "--commit", sha, "--into", str(self.root), *tags)
 
     def checkout(self, *options: str, sha: str = "HEAD") -> Repository:
@@ -148,6 +154,41 @@ def test_submodules_are_empty_directories(harness: Harness) -> None:
     assert [] == list((harness.root / "lib" / "sub").iterdir())
     assert "" == found.git("status", "--porcelain")
     assert f"160000 commit {'2' * 40}\tlib/sub" == found.git("ls-tree", "HEAD", "lib/sub")
+
+
+def test_submodules_are_checked_out_at_their_locks(harness: Harness, tmp_path: Path) -> None:
+    """Those of submodules, too, by relative addresses: the files, a clean status, and git at home in each of them."""
+    inner = make_repository(tmp_path / "inner", {"deep.txt": "deep\n"})
+    outer = make_repository(tmp_path / "outer", {"outer.txt": "outer\n"})
+    outer.git("submodule", "--quiet", "add", "../inner", "objects")
+    outer.commit({})
+    for name in ("outer", "inner"):
+        harness.repository.git("submodule", "--quiet", "add", f"../{name}", f"vendor/{name}")
+    harness.repository.commit({})
+    inner.commit({"deep.txt": "later\n"})
+    found = harness.checkout("--shallow")
+    assert ("outer\n", "deep\n", "deep\n") == tuple(
+        (harness.root / "vendor" / each).read_text()
+        for each in ("outer/outer.txt", "outer/objects/deep.txt", "inner/deep.txt")
+    )
+    assert "" == found.git("status", "--porcelain", "--untracked-files=all", "--ignored")
+    locked = outer.git("rev-parse", "HEAD")
+    assert f" {locked} vendor/outer" in found.git("submodule", "status").splitlines()[1]
+    inside = Repository(harness.root / "vendor" / "outer")
+    assert (locked, "") == (inside.git("rev-parse", "HEAD"), inside.git("status", "--porcelain"))
+    assert (harness.root / "vendor" / "outer" / "objects" / ".git").read_text().startswith("gitdir: ../")
+    assert {TIME} == {path.lstat().st_mtime for path in (harness.root / "vendor").rglob("*") if path.name != ".git"}
+
+
+def test_submodules_that_no_commit_locks(harness: Harness, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither another commit in its place nor one more is checked out."""
+    make_repository(harness.directory / "inner")
+    harness.repository.git("submodule", "--quiet", "add", "../inner", "vendor")
+    harness.repository.commit({})
+    *files, submodule = harness.fetch()
+    assert submodule.startswith("--submodule=")
+    assert NOT_THE_COMMIT == main([*files, submodule.replace(":vendor", ":other")])
+    assert "no commit locks the submodule 'other'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", [b"line\nend", b"\xff\xfe", b'"q"', b" x ", "ünï".encode()])

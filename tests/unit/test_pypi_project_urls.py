@@ -36,7 +36,7 @@ def test_a_page_leads_to_its_repository(url: str) -> None:
             "engine",
             FORGE,
             f"{FORGE}/ada",
-            "http://forge.example.org/ada/engine",
+            "http://forge.example.org:8080/ada/engine",
             "ssh://forge.example.org/ada/engine",
         ),
         *("https://localhost/ada/engine", "https://[::1/ada/engine", f"{FORGE}/a/b/c/d/e/f/g", f"{FORGE}/ada/-engine"),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable, quoted
-from rebuilder.ecosystems.source_trees import archive_input
+from rebuilder.ecosystems.source_trees import archive_input, submodule_inputs
 from rebuilder.model.definition import Input
 from rebuilder.model.evidence import Inspection, Member, MemberKind, normal_path
 from rebuilder.model.git import SourceTree
@@ -150,14 +150,19 @@ def list_commit(context: PlanningContext, tree: SourceTree, sdist: Inspection | 
     Raises:
         NotRebuildable: the listing was cut short.
     """
-    archive = archive_input(tree)
-    [listing] = inspect(context, [archive], texts=texts_below(""))
-    if not listing.readable:
+    archive, submodules = archive_input(tree), submodule_inputs(tree)
+    listing, *below = inspect(context, [archive, *(each for _, each, _ in submodules)], texts=texts_below(""))
+    if not listing.readable or not all(each.readable for each in below):
         raise NotRebuildable(Verdict.UNSUPPORTED, f"The files of the commit {tree.commit.sha} cannot be listed.")
+    members = [
+        each.replace(name=f"{submodule.path}/{each.name}")
+        for (submodule, *_), inside in zip(submodules, below, strict=True)
+        for each in inside.members
+    ]
     top = project_directory(listing, sdist) if sdist is not None else ""
     if top:
         [listing] = inspect(context, [archive], texts=texts_below(top))
-    return CommitListing(listing, top)
+    return CommitListing(listing.replace(members=(*listing.members, *members)), top)
 
 
 def source_path(filename: str) -> str:

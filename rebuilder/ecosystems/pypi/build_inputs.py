@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -11,7 +11,7 @@ from rebuilder.ecosystems.pypi.command_line import option_choices, version_choic
 from rebuilder.ecosystems.pypi.hash_seed import SEEDS
 from rebuilder.ecosystems.pypi.requirements import BuildSystem
 from rebuilder.ecosystems.pypi.windows_traces import WRITTEN_TEXTS, OnWindows
-from rebuilder.ecosystems.source_trees import CheckedOut, SourceOrigin
+from rebuilder.ecosystems.source_trees import CheckedOut, SourceOrigin, unpack_command
 from rebuilder.model.artifact import Pin
 from rebuilder.model.attempt import MOST_HYPOTHESES, Replayed, When
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits, Role
@@ -33,6 +33,7 @@ UMASKS = (0o022, 0o002)
 """Those a build is given: who made the file had one of them, or its modes are none that a build has to know."""
 SECONDS = 1 << 32
 """From 1970 to 2106."""
+_SDISTS, _FROM_SDIST = "/build/sdist", "/build/from-sdist"
 _INTERPRETERS = 1 << 4
 """No more are there, or presented by others."""
 _RELEASES = 1 << 10
@@ -80,6 +81,8 @@ class BuildInputs:
     """Variables that give plug-ins of the backend the version, as setuptools-scm takes it."""
     switches: tuple[tuple[str, str], ...] = ()
     """Variables of the source's own build scripts that leave its compiled extensions out."""
+    through_sdist: str | None = None
+    """Name of a source archive, without its suffix, that is made first and that the wheel is then built from."""
     retagged: tuple[str, tuple[str, ...]] | None = None
     """Name of the wheel that the backend makes, and options of ``wheel tags`` that is run on it."""
     hash_seed: int = 0
@@ -227,6 +230,7 @@ def _definition(build_inputs: BuildInputs, conditions: BuildConditions, last: tu
         commands=(
             _tree_command(build_inputs, conditions),
             *_environment_commands(build_inputs),
+            *_sdist_commands(build_inputs, conditions),
             last,
             *_retag_commands(build_inputs),
         ),
@@ -264,6 +268,18 @@ def _environment_commands(build_inputs: BuildInputs) -> tuple[tuple[str, ...], .
     return (*made, (*program, "as_python", "--environment", ENVIRONMENT, "--version", build_inputs.as_python))
 
 
+def _sdist_commands(build_inputs: BuildInputs, conditions: BuildConditions) -> tuple[tuple[str, ...], ...]:
+    """Make the source archive that the wheel goes through, and unpack it."""
+    if build_inputs.through_sdist is None:
+        return ()
+    directly = replace(build_inputs, through_sdist=None, product=Product.SDIST)
+    unpack = unpack_command(f"{_SDISTS}/{build_inputs.through_sdist}.tar.gz", _FROM_SDIST, conditions.source_umask)
+    return (
+        (*_backend_command(directly), "--out", _SDISTS),
+        ("/usr/bin/python3", "-I", "-S", build_inputs.program.path, *unpack),
+    )
+
+
 def _backend_command(build_inputs: BuildInputs) -> tuple[str, ...]:
     paths = [argument for path in build_inputs.system.backend_path for argument in ("--backend-path", path)]
     return (
@@ -289,6 +305,8 @@ def _retag_commands(build_inputs: BuildInputs) -> tuple[tuple[str, ...], ...]:
 
 
 def _project(build_inputs: BuildInputs) -> str:
+    if build_inputs.through_sdist is not None:
+        return f"{_FROM_SDIST}/{build_inputs.through_sdist}"
     return f"{SOURCE_TREE}/{build_inputs.tree.top}" if build_inputs.tree.top else SOURCE_TREE
 
 

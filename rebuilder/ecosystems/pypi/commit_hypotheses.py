@@ -17,7 +17,8 @@ from rebuilder.ecosystems.pypi.interpreter_choice import Interpreter, choose, na
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.requirements import BuildSystem, Requirements, pin_generator, read_build_system
 from rebuilder.ecosystems.pypi.sdist_traces import GZIP_HEADER, read_sdist_traces
-from rebuilder.ecosystems.pypi.search import Candidate, Reached, try_candidates
+from rebuilder.ecosystems.pypi.search import Candidate, Reached, hypothesis, try_candidates
+from rebuilder.ecosystems.pypi.second_look import Published, second_look
 from rebuilder.ecosystems.pypi.tools_used import Tools, tools_used
 from rebuilder.ecosystems.pypi.wheel_traces import Generator as PackedBy
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
@@ -25,12 +26,14 @@ from rebuilder.ecosystems.source_trees import CheckedOut
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import History
 from rebuilder.model.definition import EnvironmentRef
-from rebuilder.model.evidence import Evidence, Inspection, Obstacle, Source, SourceKind
+from rebuilder.model.diagnosis import Cause
+from rebuilder.model.evidence import Evidence, Inspection, Obstacle, Source, SourceKind, normal_path
 from rebuilder.model.git import SourceTree
 from rebuilder.model.graph import Origin, SourceCommit, Step
 from rebuilder.model.verdict import Verdict
 
 _MOST_GUESSES = 3
+_THROUGH_SDIST = "The wheel is built from a source archive that is made of the commit, as frontends do."
 
 
 @dataclass(frozen=True)
@@ -165,10 +168,13 @@ def _try_step(context: PlanningContext, case: CommitEvidence, target: CommitTarg
         _wheel_candidates(case, target) if target.product is Product.WHEEL else _sdist_candidates(context, case, target)
     )
     prefix = "wheel-from-commit" if target.product is Product.WHEEL else "sdist-from-commit"
-    filename = target.file.filename
+    found = [replace(each, name=f"{prefix}-{each.name}") for each in found[:_MOST_GUESSES]]
+    filename, published = target.file.filename, None
+    if target.product is Product.WHEEL and case.tools is not None:
+        published = Published(case.evidence, target.listing, read_traces(target.listing), case.tools)
     try_candidates(
         history,
-        [replace(each, name=f"{prefix}-{each.name}") for each in found[:_MOST_GUESSES]],
+        found,
         interpreters=choose(
             case.artifact.file.requires_python,
             upload_time(target.file, target.what),
@@ -182,15 +188,43 @@ def _try_step(context: PlanningContext, case: CommitEvidence, target: CommitTarg
             lambda: _with_requirements(context, case, target, interpreter),
         ),
         # The clock of a wheel is tried, too; that of a source archive is not in its members alone.
-        refine=partial(_refine, context, case, target, history) if target.product is Product.WHEEL else None,
+        refine=partial(_refine, context, published, found[0].name, history) if published is not None else None,
     )
 
 
-def _refine(
-    context: PlanningContext, case: CommitEvidence, target: CommitTarget, history: History, reached: Reached
-) -> bool:
-    by_the_clock(context, case.evidence, read_traces(target.listing).times, history, reached)
+def _refine(context: PlanningContext, published: Published, first: str, history: History, reached: Reached) -> bool:
+    """Go on from an attempt; ``first`` is the name of the likeliest candidate, the only one tried in another way."""
+    if second_look(context, published, history, reached):
+        return True
+    if reached.candidate.name == first and _through_sdist(context, published, history, reached):
+        return True
+    by_the_clock(context, published.evidence, published.traces.times, history, reached)
     return False
+
+
+def _through_sdist(context: PlanningContext, published: Published, history: History, reached: Reached) -> bool:
+    """Try what frontends do unless told otherwise: make a source archive, build the wheel from that."""
+    attempt = reached.attempt
+    if attempt.confirms or attempt.rebuilt is None or reached.build_inputs.setup_options is not None:
+        return False
+    build_inputs = replace(reached.build_inputs, through_sdist=_sdist_name(published.evidence))
+    candidate = replace(
+        reached.candidate,
+        name=f"{reached.candidate.name}-through-sdist",
+        sentence=f"{_THROUGH_SDIST} {reached.candidate.sentence}",
+    )
+    again = history.of(hypothesis(candidate, build_inputs, reached.about))
+    return again.confirms or second_look(
+        context, published, history, Reached(again, candidate, build_inputs, reached.about)
+    )
+
+
+def _sdist_name(evidence: Evidence) -> str:
+    """Name of the release's source archive without its suffix: the published one's, else as PEP 625 has it."""
+    source = evidence.source_file
+    if source is not None and source.filename.endswith(".tar.gz"):
+        return source.filename.removesuffix(".tar.gz")
+    return "-".join(evidence.artifact.filename.split("-")[:2])
 
 
 def _wheel_candidates(case: CommitEvidence, target: CommitTarget) -> list[Candidate]:
@@ -222,6 +256,33 @@ def _commit_time(case: CommitEvidence, marks: Marks) -> Candidate:
     return epoch_candidate(marks, "commit-time", seconds, sentence, recorded=False)
 
 
+def _source_lacks(tree: SourceTree, target: CommitTarget) -> Obstacle | None:
+    """What of the published file a commit only refers to, where that cannot be had; a difference is no wonder then.
+
+    Only the file itself counts as evidence: a large file of which it has the content, or files below the place of a
+    submodule. So nobody hides a difference behind something that the build has nothing to do with.
+    """
+    contents = {each.sha256 for each in target.listing.members}
+    paths = [f"/{normal_path(each.name)}" for each in target.listing.members]
+    large = [each.path for each in tree.large_files if each.sha256 in contents]
+    if large:
+        return _lacks(f"The commit has only a Git LFS pointer to {large[0]}, the content of which is in", target)
+    for each in tree.submodules:
+        place = f"/{each.path.removeprefix('src/')}/"
+        if each.archive_sha256 is None and any(place in path for path in paths):
+            sentence = f"The submodule {each.path} at commit {each.commit} cannot be had, and files of it are in"
+            return _lacks(sentence, target, each.problem or "")
+    return None
+
+
+def _lacks(sentence: str, target: CommitTarget, why: str = "") -> Obstacle:
+    return Obstacle(
+        verdict=Verdict.INPUTS_MISSING,
+        sentence=f"{sentence} the published {target.what}. {why}".strip(),
+        cause=Cause.SOURCE_UNAVAILABLE,
+    )
+
+
 def _with_requirements(
     context: PlanningContext, case: CommitEvidence, target: CommitTarget, interpreter: Interpreter
 ) -> tuple[BuildInputs, str]:
@@ -243,6 +304,7 @@ def _with_requirements(
         product=target.product,
         as_python=interpreter.python if interpreter.runs_on else None,
         chosen=chosen_tools(interpreter.python, case.tools.held if case.tools else _held(case)),
+        lacks=_source_lacks(case.tree, target),
     )
     said: list[str] = []
     if case.tools is not None and target.product is Product.WHEEL:
@@ -255,7 +317,7 @@ def _with_requirements(
             windows=case.tools.windows,
             switches=switches,
             as_debian=("namespaces",) if case.tools.unnamed_namespaces else (),
-            lacks=case.tools.lacks or named_is_lacking(named_python(target.listing), interpreter),
+            lacks=case.tools.lacks or named_is_lacking(named_python(target.listing), interpreter) or build_inputs.lacks,
         )
         said = [*case.tools.sentences, *([switched_off(switches)] if switches else [])]
     not_after = uploaded if case.tools is None else max(uploaded, case.tools.not_after)

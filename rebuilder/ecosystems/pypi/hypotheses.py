@@ -29,7 +29,6 @@ from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
 from rebuilder.ecosystems.source_trees import Unpacked
 from rebuilder.model.artifact import PublishedFile
 from rebuilder.model.attempt import Attempt, History
-from rebuilder.model.comparison import Level
 from rebuilder.model.definition import EnvironmentRef, Input, Role
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Evidence, Inspection, Obstacle, Source
@@ -93,8 +92,7 @@ def learn(context: PlanningContext, evidence: Evidence, attempts: Iterable[Attem
     found = _wheel_candidates(case)
     for attempt in attempts:
         name = attempt.hypothesis.name.partition("-python")[0]
-        confirms = attempt.comparison is not None and attempt.comparison.level is not Level.DIFFERENT
-        if confirms and not attempt.repeat and name in {each.name for each in found}:
+        if attempt.confirms and not attempt.repeat and name in {each.name for each in found}:
             _priors(context, case).came_out(found, name)
             return
 

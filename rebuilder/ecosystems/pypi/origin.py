@@ -157,8 +157,8 @@ def claimed_repository(metadata: str) -> ClaimedRepository | None:
 def repository_url(url: str, *, home: bool = False) -> str | None:
     """The address of a repository in ``url``, whatever the host; None when its path does not look like one.
 
-    Only https counts. User names, ``.git``, queries, fragments and what follows owner and repository
-    (``/tree/…``, ``/issues``) are left out.
+    What old releases name with http is asked for over https. User names, ``.git``, queries, fragments and what follows
+    owner and repository (``/tree/…``, ``/issues``) are left out.
 
     Args:
         url: As published.
@@ -171,7 +171,8 @@ def repository_url(url: str, *, home: bool = False) -> str | None:
     except ValueError:
         return None
     host = parts.netloc.rpartition("@")[2].lower()
-    if parts.scheme.lower() != "https" or not _HOST.fullmatch(host) or "." not in host:
+    secure = parts.scheme.lower() == "https" or (parts.scheme.lower() == "http" and ":" not in host)
+    if not secure or not _HOST.fullmatch(host) or "." not in host:
         return None
     names = [each for each in parts.path.split("/") if each]
     cut = next((index for index, each in enumerate(names) if index >= 2 and each in _PAGES), len(names))

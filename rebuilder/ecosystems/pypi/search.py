@@ -9,7 +9,6 @@ from rebuilder.ecosystems.pypi.build_inputs import BuildConditions, BuildInputs,
 from rebuilder.ecosystems.pypi.interpreter_choice import Interpreter
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.model.attempt import Attempt, History, Hypothesis, Outcome
-from rebuilder.model.comparison import Level
 
 
 @dataclass(frozen=True)
@@ -65,15 +64,8 @@ def try_candidates(
             continue  # what can be had for one Python may not be there for another
         built, differing = True, list[Reached]()
         for candidate in candidates:
-            attempt = history.of(
-                Hypothesis(
-                    name=candidate.name if number == 0 else f"{candidate.name}-python{interpreter.python}",
-                    sentence=f"{candidate.sentence} {about}",
-                    definition=build_definition(build_inputs, candidate.conditions),
-                    replayed=replayed(build_inputs, candidate.conditions),
-                    lacks=build_inputs.lacks,
-                )
-            )
+            name = candidate.name if number == 0 else f"{candidate.name}-python{interpreter.python}"
+            attempt = history.of(hypothesis(candidate, build_inputs, about, name=name))
             if _is_settled(attempt):
                 if refine is not None:
                     refine(Reached(attempt, candidate, build_inputs, about))
@@ -92,8 +84,19 @@ def try_candidates(
         raise first
 
 
+def hypothesis(candidate: Candidate, build_inputs: BuildInputs, about: str, *, name: str | None = None) -> Hypothesis:
+    """What is tried: a candidate with all else that its build needs."""
+    return Hypothesis(
+        name=name or candidate.name,
+        sentence=f"{candidate.sentence} {about}",
+        definition=build_definition(build_inputs, candidate.conditions),
+        replayed=replayed(build_inputs, candidate.conditions),
+        lacks=build_inputs.lacks,
+    )
+
+
 def _is_settled(attempt: Attempt) -> bool:
     """Whether another candidate could only do worse: the content is confirmed, or a limit was reached."""
     if attempt.run.outcome is Outcome.TIMED_OUT:
         return True
-    return attempt.comparison is not None and attempt.comparison.level is not Level.DIFFERENT
+    return attempt.confirms

@@ -16,7 +16,7 @@ from packaging.version import InvalidVersion, Version
 
 from rebuilder.ecosystems.pypi.archives import inspect
 from rebuilder.ecosystems.pypi.build_environment import resolve_requirements
-from rebuilder.ecosystems.pypi.build_inputs import BuildInputs, build_definition, held_tool, replayed
+from rebuilder.ecosystems.pypi.build_inputs import BuildInputs, held_tool
 from rebuilder.ecosystems.pypi.command_line import retag_options
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.evidence import WHEEL_TEXTS
@@ -24,7 +24,7 @@ from rebuilder.ecosystems.pypi.hash_seed import seed_for
 from rebuilder.ecosystems.pypi.interpreter_choice import python_of
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.requirements import Requirements, narrowed
-from rebuilder.ecosystems.pypi.search import Reached
+from rebuilder.ecosystems.pypi.search import Reached, hypothesis
 from rebuilder.ecosystems.pypi.tool_versions import (
     PYTHON_2,
     Bracket,
@@ -38,8 +38,7 @@ from rebuilder.ecosystems.pypi.tool_versions import (
 )
 from rebuilder.ecosystems.pypi.tools_used import Tools
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
-from rebuilder.model.attempt import Attempt, History, Hypothesis
-from rebuilder.model.comparison import Level
+from rebuilder.model.attempt import History, Hypothesis
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Evidence, Inspection, Obstacle
@@ -90,7 +89,7 @@ def second_look(context: PlanningContext, published: Published, history: History
         reached: The attempt; one that failed, or whose content is another, is looked at, and so is what comes of that.
     """
     attempt, rebuilt = reached.attempt, reached.attempt.rebuilt
-    if _confirms(attempt):
+    if attempt.confirms:
         return False
     shown = context.notebook.once(
         published.evidence,
@@ -101,11 +100,7 @@ def second_look(context: PlanningContext, published: Published, history: History
         return False
     answer = history.of(shown[0])
     again = replace(reached, attempt=answer, build_inputs=shown[1])
-    return _confirms(answer) or second_look(context, published, history, again)
-
-
-def _confirms(attempt: Attempt) -> bool:
-    return attempt.comparison is not None and attempt.comparison.level is not Level.DIFFERENT
+    return answer.confirms or second_look(context, published, history, again)
 
 
 def _changed_build(
@@ -130,14 +125,12 @@ def _changed_build(
         )
     except NotRebuildable:
         return None
-    hypothesis = Hypothesis(
+    changed = replace(
+        reached.candidate,
         name="-".join((reached.candidate.name, *names)),
-        sentence=" ".join((*said, reached.candidate.sentence, reached.about, *notes)),
-        definition=build_definition(build_inputs, reached.candidate.conditions),
-        replayed=replayed(build_inputs, reached.candidate.conditions),
-        lacks=build_inputs.lacks,
+        sentence=" ".join((*said, reached.candidate.sentence)),
     )
-    return hypothesis, build_inputs
+    return hypothesis(changed, build_inputs, " ".join((reached.about, *notes))), build_inputs
 
 
 def _changes(

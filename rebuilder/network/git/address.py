@@ -12,6 +12,8 @@ from rebuilder.errors import UsageError
 from rebuilder.network.reach import Origin, origin_of
 
 _PLAIN = re.compile(r"[!-~]{1,2000}")
+_OTHER_PROTOCOL = re.compile(r"(?:http|git|ssh|git\+ssh)://(?:[^/@\s]*@)?(?P<host>[^/@:\s]+)(?::\d+)?/(?P<path>.+)")
+_SHORT_SSH = re.compile(r"[\w.-]+@(?P<host>[\w.-]+):(?P<path>[^/].*)", re.ASCII)
 _MIRROR_SCHEMES = ("https", "http", "file")
 
 
@@ -73,6 +75,22 @@ def public(url: str) -> str:
 def key(url: str) -> str:
     """What addresses of the same repository have in common: ``.git`` and slashes at the end do not count."""
     return url.rstrip("/").removesuffix(".git").rstrip("/")
+
+
+def submodule_address(address: str, parent: str) -> str:
+    """Where a submodule is, as a commit of the repository ``parent`` names it: relative, or over another protocol.
+
+    What is named with ``http``, ``git`` or ``ssh``, or as ``user@host:path``, is asked for over https, as runners do
+    that have no key. The lock binds the content, whoever serves it.
+    """
+    if address.startswith(("./", "../")):
+        steps = [each for each in address.split("/") if each not in {"", "."}]
+        up = next((number for number, each in enumerate(steps) if each != ".."), len(steps))
+        parts = urlsplit(parent)
+        base = parts.path.strip("/").split("/")
+        return f"https://{_host(parts)}/{'/'.join([*base[: max(0, len(base) - up)], *steps[up:]])}"
+    other = _OTHER_PROTOCOL.fullmatch(address) or _SHORT_SSH.fullmatch(address)
+    return f"https://{other['host']}/{other['path']}" if other else address
 
 
 class Mirrors:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import IO, NamedTuple
 
-from rebuilder.model.git import Trouble
+from rebuilder.model.git import LargeFile, Trouble
 from rebuilder.model.text import clipped
 from rebuilder.network.git.process import Git
 from rebuilder.programs.source.git_store import SUBMODULE, object_name, trees
@@ -27,6 +27,7 @@ _COMMIT = re.compile(
 )
 _TAG = re.compile(rb"object (?P<object>[0-9a-f]{40})\ntype (?P<type>[a-z]+)\ntag (?P<name>[^\n]*)\n")
 _ENTRY = re.compile(rb"([0-7]{6}) (blob|commit) ([0-9a-f]{40}) +([0-9]+|-)\t(.+)", re.DOTALL)
+_SUBMODULE_KEYS = r"^submodule\..*\.(path|url)$"
 _KINDS = {b"100644": "file", b"100755": "program", b"120000": "link", b"160000": "submodule"}
 MOST_PARTS = 200
 """Longest path that is taken, in names; the checkout takes as many."""
@@ -153,6 +154,17 @@ def _refuse_clashes(entries: list[TreeEntry]) -> None:
             parent = parent.rpartition(b"/")[0]
 
 
+def read_submodules(git: Git, gitmodules: bytes) -> Mapping[bytes, bytes]:
+    """Path of each submodule to its address, as a commit's ``.gitmodules`` has them (gitmodules(5))."""
+    done = git.run("config", "--file=-", "--no-includes", "--null", "--get-regexp", _SUBMODULE_KEYS, stdin=gitmodules)
+    found: dict[bytes, dict[bytes, bytes]] = {}
+    for line in done.output.split(b"\0")[:-1]:
+        key, _, value = line.partition(b"\n")
+        name, _, field_name = key.rpartition(b".")
+        found.setdefault(name, {})[field_name] = value
+    return {each[b"path"]: each[b"url"] for each in found.values() if {b"path", b"url"} <= each.keys()}
+
+
 class Contents:
     """Hands out the bytes of many files, one after the other, each checked against its name."""
 
@@ -199,7 +211,7 @@ def read_references(output: bytes) -> Mapping[str, str]:
 
 _BLOCK = 512
 _LINK_BYTES = 4096
-_POINTER = b"version https://git-lfs."
+_POINTER = re.compile(rb"version https://git-lfs\.[^\n]*\n(?:[a-z0-9.-]+ [^\n]*\n)*?oid sha256:([0-9a-f]{64})\n")
 _POINTER_BYTES = 1024
 _NAMED = 3
 
@@ -208,17 +220,15 @@ _NAMED = 3
 class ArchiveFindings:
     """What is worth a note."""
 
-    pointers: list[str] = field(default_factory=list)
+    large_files: list[LargeFile] = field(default_factory=list)
     odd_names: list[str] = field(default_factory=list)
 
-    def notes(self, submodules: Sequence[TreeEntry]) -> tuple[str, ...]:
+    def notes(self) -> tuple[str, ...]:
         """The notes, as sentences."""
-        modules = [f"{_shown(each.path)} at {each.name}" for each in submodules]
         return tuple(
             f"{sentence} {', '.join(names[:_NAMED])}{_more(names)}."
             for names, sentence in (
-                (modules, "The content of submodules is not included:"),
-                (self.pointers, "Pointers of Git LFS were left as they are:"),
+                ([each.path for each in self.large_files], "Pointers of Git LFS were left as they are:"),
                 (self.odd_names, "There are file names with characters that cannot be printed:"),
             )
             if names
@@ -253,8 +263,8 @@ def tar_chunks(entries: Sequence[TreeEntry], contents: Contents, moment: int, se
 def _content(entry: TreeEntry, contents: Contents, seen: ArchiveFindings) -> Iterator[bytes]:
     first = True
     for chunk in contents.chunks(entry):
-        if first and entry.size <= _POINTER_BYTES and chunk.startswith(_POINTER):
-            seen.pointers.append(_shown(entry.path))
+        if first and entry.size <= _POINTER_BYTES and (pointer := _POINTER.match(chunk)):
+            seen.large_files.append(LargeFile(path=_shown(entry.path), sha256=pointer[1].decode()))
         first = False
         yield chunk
     yield bytes(-entry.size % _BLOCK)

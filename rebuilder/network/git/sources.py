@@ -16,16 +16,18 @@ from rebuilder.errors import FetchMismatchError, ForbiddenAddressError, StoreErr
 from rebuilder.model.git import Commit, SourceProblem, SourceTree, Submodule, Tag, Trouble
 from rebuilder.model.text import clipped
 from rebuilder.model.value import sha256_hex
-from rebuilder.network.git.address import Mirrors, RefusedAddress, Remote, key, public
+from rebuilder.network.git.address import Mirrors, RefusedAddress, Remote, key, public, submodule_address
 from rebuilder.network.git.objects import (
     ArchiveFindings,
     Contents,
     RawCommit,
+    TreeEntry,
     Unsound,
     read_commit,
     read_entries,
     read_object,
     read_references,
+    read_submodules,
     tag_points_at,
     tar_chunks,
 )
@@ -38,6 +40,9 @@ _SHA = re.compile(r"[0-9a-f]{40}")
 _TAG_NAME = re.compile(r"(?![-.])[^\x00-\x20\x7f~^:?*\[\\]{1,200}")
 _TAGS = "refs/tags/"
 _MOST_TAGS = 20
+_GITMODULES_BYTES = 1 << 18
+_MOST_SUBMODULES = 50
+"""Of a commit and of its submodules together."""
 _ADVERTISED_BYTES = 64 << 20
 
 
@@ -95,6 +100,11 @@ class GitSources:
                 trouble=Trouble.REFUSED, sentence=f"{clipped(sha, 80)} is not the full SHA-1 name of a commit."
             )
         hint = tag_hint.removeprefix(_TAGS) if tag_hint else None
+        found = self._commit(repository_url, sha, hint)
+        return found if isinstance(found, SourceProblem) else self._with_submodules(found)
+
+    def _commit(self, repository_url: str, sha: str, hint: str | None) -> SourceTree | SourceProblem:
+        """One commit without the content of its submodules, of which it says where they are."""
         try:
             remote = self._mirrors.remote(public(repository_url))
             with self._repository(remote) as git:
@@ -105,6 +115,35 @@ class GitSources:
             return SourceProblem(trouble=reason.trouble, sentence=str(reason))
         except GitStopped as stop:
             return self._stopped(stop, remote)
+
+    def _with_submodules(self, tree: SourceTree) -> SourceTree:
+        """The same with its submodules and theirs, as far as they can be had and their number is not too large."""
+        found: list[Submodule] = []
+        large, pending, size = list(tree.large_files), list(tree.submodules), tree.size
+        while pending:
+            submodule, *pending = pending
+            answer: SourceTree | SourceProblem | None = None
+            if submodule.problem is None and len(found) >= _MOST_SUBMODULES:
+                submodule = submodule.replace(problem=f"Up to {_MOST_SUBMODULES} submodules are fetched.")
+            elif submodule.problem is None and submodule.repository is not None:
+                answer = self._commit(submodule.repository, submodule.commit, None)
+            if isinstance(answer, SourceProblem):
+                submodule = submodule.replace(problem=answer.sentence)
+            elif answer is not None and size + answer.size > self._limits.content_bytes:
+                sentence = (
+                    f"All files of the commit and its submodules have more than {self._limits.content_bytes:,} bytes."
+                )
+                submodule = submodule.replace(problem=sentence)
+            elif answer is not None:
+                size += answer.size
+                submodule = submodule.replace(
+                    archive_sha256=answer.archive_sha256, object_sha256=answer.commit.object_sha256
+                )
+                below = [each.replace(path=f"{submodule.path}/{each.path}") for each in answer.submodules]
+                pending = [*below, *pending]
+                large += [each.replace(path=f"{submodule.path}/{each.path}") for each in answer.large_files]
+            found.append(submodule)
+        return tree.replace(submodules=tuple(found), large_files=tuple(large))
 
     def tags(self, repository_url: str) -> Mapping[str, str] | SourceProblem:
         """See :meth:`rebuilder.network.protocol.Sources.tags`."""
@@ -253,7 +292,7 @@ class _Visit:
         if size > self._limits.content_bytes:
             sentence = f"The files of the commit have {size:,} bytes; up to {self._limits.content_bytes:,} are taken."
             return SourceProblem(trouble=Trouble.TOO_LARGE, sentence=sentence)
-        submodules = [each for each in entries if each.kind == "submodule"]
+        submodules = self._submodules(entries)
         seen = ArchiveFindings()
         with self._git.talking("cat-file", "--batch") as (stdin, stdout):
             chunks = tar_chunks(entries, Contents(self._git, stdin, stdout), int(raw.committed_at.timestamp()), seen)
@@ -275,10 +314,22 @@ class _Visit:
             archive_sha256=archive,
             files=len(entries) - len(submodules),
             size=size,
-            submodules=tuple(Submodule(path=_text(each.path), commit=each.name) for each in submodules),
+            submodules=submodules,
+            large_files=tuple(seen.large_files),
             findings=findings,
-            notes=(*notes, *seen.notes(submodules)),
+            notes=(*notes, *seen.notes()),
         )
+
+    def _submodules(self, entries: Sequence[TreeEntry]) -> tuple[Submodule, ...]:
+        """What the commit locks, with the addresses that its ``.gitmodules`` names."""
+        locked = [each for each in entries if each.kind == "submodule"]
+        if not locked:
+            return ()
+        named = next((each for each in entries if (each.path, each.kind) == (b".gitmodules", "file")), None)
+        small = named is not None and named.size <= _GITMODULES_BYTES
+        text = read_object(self._git, named.name, "blob") if named is not None and small else None
+        addresses = read_submodules(self._git, text) if text is not None else {}
+        return tuple(_submodule(each, addresses.get(each.path), self._remote.shown) for each in locked)
 
 
 def advertised(git: Git, remote: Remote) -> tuple[Mapping[str, str] | SourceProblem, str]:
@@ -291,6 +342,18 @@ def tags_among(references: Mapping[str, str]) -> dict[str, str]:
     """Tag to commit: what an annotated tag leads to, not its own object."""
     names = (each[len(_TAGS) :] for each in references if each.startswith(_TAGS) and not each.endswith("^{}"))
     return {name: references.get(f"{_TAGS}{name}^{{}}", references[_TAGS + name]) for name in sorted(names)}
+
+
+def _submodule(entry: TreeEntry, address: bytes | None, parent: str) -> Submodule:
+    locked = Submodule(path=_text(entry.path), commit=entry.name)
+    if entry.path != locked.path.encode("utf-8", "replace"):
+        return locked.replace(problem="Its path is too long, or has characters that cannot be printed.")
+    if address is None:
+        return locked.replace(problem="The commit does not say in which repository it is.")
+    try:
+        return locked.replace(repository=public(submodule_address(address.decode("utf-8", "replace"), parent)))
+    except RefusedAddress as refusal:
+        return locked.replace(problem=str(refusal))
 
 
 def _is_refusal(said: str) -> bool:

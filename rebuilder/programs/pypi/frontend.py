@@ -61,6 +61,8 @@ def run(product: BuildProduct, argv: list[str]) -> int:
     if not (options.result if options.requires_only else options.out):
         parser.error("--out is required, or --requires-only with --result")
 
+    if options.out:
+        os.makedirs(options.out, exist_ok=True)
     os.chdir(options.source)
     _leave_no_trace(options.backend)
     try:

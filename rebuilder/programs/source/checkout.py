@@ -15,7 +15,7 @@ import sys
 from typing import NamedTuple
 
 from rebuilder.programs.archive.unpack import UnpackRefused
-from rebuilder.programs.source.git_store import Store, object_name
+from rebuilder.programs.source.git_store import SUBMODULE_MODE, Entries, Store, object_name
 
 USAGE, MALFORMED, NO_GIT, GIT_FAILED, NOT_THE_COMMIT = 64, 65, 69, 70, 76
 
@@ -38,6 +38,7 @@ class _Commit(NamedTuple):
     tree: str
     has_parents: bool
     time: int
+    raw: bytes
 
 
 def main(argv: list[str]) -> int:
@@ -50,6 +51,13 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--tag", action="append", default=[], help="a tag to set; annotated with --tag-object")
     parser.add_argument(
         "--tag-object", action="append", default=[], metavar="NAME=FILE", help="raw object of an annotated tag"
+    )
+    parser.add_argument(
+        "--submodule",
+        action="append",
+        default=[],
+        metavar="COMMIT:ARCHIVE:OBJECT:PATH",
+        help="check out a submodule, too; those in it after it",
     )
     parser.add_argument("--branch", help="a branch to be on (default: detached)")
     parser.add_argument("--shallow", action="store_true", help="as a shallow clone, not as one with all history")
@@ -69,23 +77,22 @@ def main(argv: list[str]) -> int:
 
 
 def _checkout(options: argparse.Namespace) -> int:
-    raw = _read(options.commit_object)
-    commit = _understood(raw, options.commit)
+    commit = _understood(_read(options.commit_object), options.commit)
     root = os.path.realpath(options.into)
     os.makedirs(root, exist_ok=True)
     _git(root, "init", "--quiet", "--template=", "--initial-branch", options.branch or "main")
-    store = Store(os.path.join(root, ".git", "objects"))
-    entries = store.write_archive(options.archive)
-    found = store.write_tree(entries)
-    if found != commit.tree:
-        raise _OtherCommit(f"the files make the tree {found}, but the commit {commit.name} has {commit.tree}")
-    store.write("commit", len(raw), [raw])
+    store, entries = _stored(root, commit, options.archive)
     _cut_history(root, commit, shallow=options.shallow)
     _references(root, store, commit, options.branch, _tags(options.tag, options.tag_object))
     if options.origin:
         _git(root, "config", "remote.origin.url", options.origin)
         _git(root, "config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*")
     _git(root, "read-tree", "--reset", "-u", commit.name)
+    locked = _locks(entries, os.path.join(root, ".git"))
+    if options.submodule:
+        _git(root, "config", "submodule.active", ".")
+    for each in options.submodule:
+        locked |= _submodule(root, *each.split(":", 3), locked=locked, shallow=options.shallow)
     _set_times(root, commit.time * 10**9)
     _git(root, "update-index", "-q", "--refresh", codes=(0, 1))
     print(f"checkout: {commit.name} with {len(entries)} files, {_described(root)}")
@@ -96,11 +103,51 @@ def _checkout(options: argparse.Namespace) -> int:
     return 0
 
 
+def _stored(root: str, commit: _Commit, archive: str) -> tuple[Store, Entries]:
+    """The objects of a commit, made in the repository of a work tree."""
+    store = Store(os.path.join(root, ".git", "objects"))
+    entries = store.write_archive(archive)
+    found = store.write_tree(entries)
+    if found != commit.tree:
+        raise _OtherCommit(f"the files make the tree {found}, but the commit {commit.name} has {commit.tree}")
+    store.write("commit", len(commit.raw), [commit.raw])
+    return store, entries
+
+
+def _locks(entries: Entries, repository: str, below: str = "") -> dict[str, tuple[str, str]]:
+    """Path of each submodule among the entries: the commit it is locked to, and where its repository is kept."""
+    locked = {os.fsdecode(path): name for path, (mode, name) in entries.items() if mode == SUBMODULE_MODE}
+    return {below + path: (name, os.path.join(repository, "modules", path)) for path, name in locked.items()}
+
+
+def _submodule(
+    root: str, name: str, archive: str, raw: str, path: str, *, locked: dict[str, tuple[str, str]], shallow: bool
+) -> dict[str, tuple[str, str]]:
+    """Check a submodule out as ``git submodule update`` does; gives what its commit locks in turn."""
+    expected, kept = locked.get(path, ("", ""))
+    if expected != name:
+        raise _OtherCommit(f"no commit locks the submodule {path!r} to {name!r}")
+    commit, inside = _understood(_read(raw), name), os.path.join(root, path)
+    _git(inside, "init", "--quiet", "--template=", "--initial-branch", "main")
+    store, entries = _stored(inside, commit, archive)
+    _cut_history(inside, commit, shallow=shallow)
+    _references(inside, store, commit, None, [])
+    _git(inside, "read-tree", "--reset", "-u", commit.name)
+    # A clone keeps the repositories of its submodules in its own.
+    os.makedirs(os.path.dirname(kept), exist_ok=True)
+    os.rename(os.path.join(inside, ".git"), kept)
+    with open(os.path.join(inside, ".git"), "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(f"gitdir: {os.path.relpath(kept, inside)}\n")
+    _git(inside, "config", "core.worktree", os.path.relpath(inside, kept))
+    print(f"checkout: {commit.name} with {len(entries)} files as the submodule {path!a}")
+    return _locks(entries, kept, f"{path}/")
+
+
 def _understood(raw: bytes, name: str) -> _Commit:
     found = _COMMIT.match(raw)
     if object_name("commit", raw) != name or found is None:
         raise _OtherCommit(f"what was given is not the commit {name!r}")
-    return _Commit(name, found["tree"].decode(), bool(found["parents"]), int(found["time"]))
+    return _Commit(name, found["tree"].decode(), bool(found["parents"]), int(found["time"]), raw)
 
 
 def _cut_history(root: str, commit: _Commit, *, shallow: bool) -> None:

@@ -18,7 +18,8 @@ SUBMODULE = "REBUILDER.submodule"
 
 _CHUNK = 1 << 20
 _MOST_PARTS = 200
-_FILE, _PROGRAM, _LINK, _SUBMODULE, _TREE = b"100644", b"100755", b"120000", b"160000", b"40000"
+SUBMODULE_MODE = b"160000"
+_FILE, _PROGRAM, _LINK, _TREE = b"100644", b"100755", b"120000", b"40000"
 
 Entries = dict[bytes, tuple[bytes, str]]
 """Path to mode and object name."""
@@ -77,7 +78,7 @@ class Store:
             target = info.linkname.encode("utf-8", "surrogateescape")
             return _LINK, self.write("blob", len(target), [target])
         if info.isdir() and SUBMODULE in info.pax_headers:
-            return _SUBMODULE, info.pax_headers[SUBMODULE]
+            return SUBMODULE_MODE, info.pax_headers[SUBMODULE]
         raise UnpackRefused(f"{info.name!r} is neither a file, a symbolic link nor a submodule")
 
     def write_tree(self, entries: Entries) -> str:
