@@ -10,23 +10,33 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from rebuilder.config import Config
+from rebuilder.ecosystems.pypi.ecosystem import PyPI
 from rebuilder.model.work import Order
 from rebuilder.wiring import wire
-from tests.bench.chart import chart
+from tests.bench.chart import chart, rest_chart
 from tests.bench.list_figures import RoundFigures, figures
 from tests.bench.list_round import run_round
 from tests.bench.list_table import replaced, tables
-from tests.bench.public_list import ECOSYSTEM, PublicList, orders, spread
+from tests.bench.public_list import ECOSYSTEM, PublicList, named_files, orders, spread
+from tests.bench.random_list import NAME as RANDOM
+from tests.bench.random_list import drawn
 from tests.fakes.progress import NoDisplay
 
-DOCUMENT, PICTURE = Path("docs/benchmark.md"), Path("docs/benchmark.svg")
+DOCUMENT = Path("docs/benchmark.md")
+PICTURES = {Path("docs/benchmark.svg"): chart, Path("docs/benchmark-rest.svg"): rest_chart}
+_DRAWN = 60
+"""Wheels of a list by chance, unless --limit says another number."""
 
 
 def main(words: Sequence[str]) -> int:
     """Work through the lists and print the figures; files are written only when asked for."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench list", description=__doc__)
-    parser.add_argument("--list", action="append", choices=list(PublicList), help="default: all; may be repeated")
+    parser.add_argument(
+        "--list", action="append", choices=[*PublicList, RANDOM], help="default: all but random; may be repeated"
+    )
     parser.add_argument("--limit", type=int, help="only so many artifacts, evenly spread over the list")
+    parser.add_argument("--seed", type=int, default=1, help="of the list random: draws --limit (60) wheels by chance")
+    parser.add_argument("--names", type=Path, help="file with the projects to draw from, one a line; else the index")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--cold", action="store_true", help="only the round with empty caches")
     parser.add_argument("--warm", action="store_true", help="only the round with full caches; needs --store")
@@ -35,7 +45,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--minutes", type=float, default=60, help="longest time for one round (default: 60)")
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--figures", type=Path, help="file that --json wrote: measure nothing, show and write those")
-    parser.add_argument("--write", action="store_true", help=f"write {DOCUMENT} and {PICTURE}")
+    parser.add_argument("--write", action="store_true", help=f"write {DOCUMENT} and its pictures")
     parser.add_argument("--environments", type=Path, default=Path(".build/toolchains"))
     options = parser.parse_args(words)
     if options.warm and not options.cold and options.store is None:
@@ -46,7 +56,8 @@ def main(words: Sequence[str]) -> int:
         options.json.write_text(json.dumps([each.document() for each in rounds], indent=1) + "\n", "utf-8")
     if options.write:
         DOCUMENT.write_text(replaced(DOCUMENT.read_text("utf-8"), tables(rounds)), "utf-8")
-        PICTURE.write_text(chart(rounds), "utf-8")
+        for picture, drawing in PICTURES.items():
+            picture.write_text(drawing(rounds), "utf-8")
     return 0
 
 
@@ -55,17 +66,17 @@ def _kept(file: Path) -> list[RoundFigures]:
 
 
 def _measured(options: argparse.Namespace) -> list[RoundFigures]:
-    return [each for which in options.list or PublicList for each in _rounds(PublicList(which), options)]
+    return [each for which in options.list or PublicList for each in _rounds(which, options)]
 
 
-def _rounds(which: PublicList, options: argparse.Namespace) -> list[RoundFigures]:
+def _rounds(which: str, options: argparse.Namespace) -> list[RoundFigures]:
     temperatures = [warm for warm in (False, True) if (options.warm if warm else options.cold)] or [False, True]
     with ExitStack() as stack:
         work = Path(options.store or stack.enter_context(tempfile.TemporaryDirectory(prefix="rebuilder-list-")))
         work.mkdir(mode=0o755, exist_ok=True)
         work.chmod(0o755)  # builds run as another user, and must get to the blobs
         config = _config(work / which, options)
-        whole = _files(which, work / "lists")
+        whole = _drawn(work / "lists", options) if which == RANDOM else _files(PublicList(which), work / "lists")
         files = spread(whole, options.limit)
         found = []
         for warm in temperatures:
@@ -74,7 +85,7 @@ def _rounds(which: PublicList, options: argparse.Namespace) -> list[RoundFigures
             )
             found.append(
                 figures(
-                    which.value,
+                    f"{RANDOM} {options.seed}" if which == RANDOM else which,
                     reports,
                     spent,
                     warm=warm,
@@ -101,3 +112,18 @@ def _files(which: PublicList, place: Path) -> list[Order]:
     """The list, looked up in a store apart: the first round is to find its caches empty."""
     with wire(Config(store=place / "store", keys=place / "keys"), NoDisplay()) as parts:
         return orders(which, parts.ecosystems[ECOSYSTEM].listing)
+
+
+def _drawn(place: Path, options: argparse.Namespace) -> list[Order]:
+    """A list drawn by chance; kept, so that the second round has the same, and printed for whoever draws it again."""
+    kept = place / f"{RANDOM}-{options.seed}.json"
+    if not kept.exists():
+        with wire(Config(store=place / "store", keys=place / "keys"), NoDisplay()) as parts:
+            ecosystem = parts.ecosystems[ECOSYSTEM]
+            assert isinstance(ecosystem, PyPI)
+            names = options.names.read_text("utf-8").split("\n") if options.names else ecosystem.project_names()
+            names = (each.split("\t")[0].strip() for each in names)
+            found = drawn(filter(None, names), options.seed, options.limit or _DRAWN, ecosystem.index.project)
+        kept.write_text(json.dumps([{"subject": each.purl, "filename": each.filename} for each in found], indent=1))
+    print(f"Drawn with seed {options.seed}, kept in {kept}:\n{kept.read_text('utf-8')}\n")
+    return named_files(kept.read_text("utf-8"))

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from statistics import median
 
+from rebuilder.model.diagnosis import Cause
 from rebuilder.model.report import Report, Stage
 from rebuilder.model.value import Value
 from rebuilder.model.verdict import Verdict
@@ -49,6 +50,10 @@ class RoundFigures(Value):
     verdicts: dict[Verdict, int]
     written: int = 0
     """Of the reproduced ones, those with recorded values written into the finished archive."""
+    rest: dict[Cause, int] | None = None
+    """What is not reproduced, by the cause that explains most of it; None in figures from before this was counted."""
+    unexplained: int = 0
+    """Not reproduced, and no cause is known."""
     clock: str = "archive"
     """The setting of that name."""
     attempts_median: float
@@ -89,6 +94,8 @@ def figures(
 ) -> RoundFigures:
     """Figures of one round; a file that was looked at twice counts with its last report."""
     last = list({(each.artifact.purl, each.artifact.filename): each for each in reports}.values())
+    causes = Counter(_cause(each) for each in last if each.decision.verdict is not Verdict.REPRODUCED)
+    unexplained = causes.pop(None, 0)
     counts = [len(each.attempts) for each in last]
     took = [(each.finished - each.started).total_seconds() for each in last]
     return RoundFigures(
@@ -101,6 +108,8 @@ def figures(
         spent=spent,
         verdicts=_verdicts(last),
         written=sum(each.written for each in last),
+        rest={cause: causes[cause] for cause in Cause if causes[cause]},
+        unexplained=unexplained,
         clock=clock,
         attempts_median=median(counts) if counts else 0,
         attempts_p95=percentile(counts, 0.95),
@@ -119,6 +128,11 @@ def percentile(values: Sequence[float], share: float) -> float:
 def _verdicts(reports: Sequence[Report]) -> dict[Verdict, int]:
     counted = Counter(each.decision.verdict for each in reports)
     return {verdict: counted[verdict] for verdict in Verdict if counted[verdict]}
+
+
+def _cause(report: Report) -> Cause | None:
+    findings = report.diagnosis.findings if report.diagnosis is not None else ()
+    return findings[0].cause if findings else None
 
 
 def _stage(reports: Sequence[Report], stage: Stage) -> StageFigures:

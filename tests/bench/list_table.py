@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from rebuilder.model.report import Stage
@@ -28,8 +29,9 @@ _ROWS: tuple[tuple[str, Callable[[RoundFigures], str]], ...] = (
 
 
 def tables(rounds: Sequence[RoundFigures]) -> str:
-    """All of it: what was reached, the verdicts, and where the time went."""
-    return "\n\n".join((_overall(rounds), _verdicts(rounds), _stages(rounds))) + "\n"
+    """All of it: what was reached, the verdicts, what the rest is made of, and where the time went."""
+    rest = [_rest(counted)] if (counted := [each for each in rounds if each.rest is not None]) else []
+    return "\n\n".join((_overall(rounds), _verdicts(rounds), *rest, _stages(rounds))) + "\n"
 
 
 def replaced(document: str, text: str) -> str:
@@ -68,6 +70,22 @@ def _verdicts(rounds: Sequence[RoundFigures]) -> str:
 
 def _count(figures: RoundFigures, number: int) -> str:
     return f"{number} ({number / figures.asked:.1%})" if figures.asked else "0"
+
+
+def _rest(rounds: Sequence[RoundFigures]) -> str:
+    """Artifacts that are not reproduced, by cause: what is ours first, and in it what is most."""
+    counted = sum((Counter(each.rest) for each in rounds), Counter())
+    seen = sorted(counted, key=lambda cause: (not cause.ours, -counted[cause], cause.value))
+    rows = [
+        [
+            cause.value,
+            "ours" if cause.ours else "publisher's",
+            *(_count(each, (each.rest or {}).get(cause, 0)) for each in rounds),
+        ]
+        for cause in seen
+    ]
+    rows.append(["no known cause", "not known", *(_count(each, each.unexplained) for each in rounds)])
+    return _table(["not reproduced, by first cause", "whose", *map(heading, rounds)], rows)
 
 
 def _stages(rounds: Sequence[RoundFigures]) -> str:

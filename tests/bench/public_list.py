@@ -47,7 +47,7 @@ def named_files(text: str) -> list[Order]:
     found = {}
     for each in json.loads(text):
         purl = PackageURL.from_string(each["subject"])
-        found[each["filename"]] = _order(each["subject"], purl.name, purl.version or "", each["filename"])
+        found[each["filename"]] = order(each["subject"], purl.name, purl.version or "", each["filename"])
     return list(found.values())
 
 
@@ -64,7 +64,7 @@ def released_files(lines: Iterable[str], listing: Callable[[str], Listing | None
         files = [each for each in (published.files if published else ()) if each.version == version]
         if not files:
             raise ValueError(f"The index has no files of {line}.")
-        found += [_order(each.purl, name, version, each.filename) for each in files]
+        found += [order(each.purl, name, version, each.filename) for each in files]
     return found
 
 
@@ -75,8 +75,8 @@ def spread(files: Sequence[Order], limit: int | None) -> list[Order]:
     return [files[index * len(files) // limit] for index in range(limit)]
 
 
-def _order(purl: str, name: str, version: str, filename: str) -> Order:
-    # What somebody asked for by hand is built by itself, never taken from an earlier verification.
+def order(purl: str, name: str, version: str, filename: str) -> Order:
+    """To rebuild one file by itself, as if asked for by hand: never taken from an earlier verification."""
     return Order(
         ecosystem=ECOSYSTEM,
         purl=purl,

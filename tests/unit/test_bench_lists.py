@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from packaging.version import Version
 
-from rebuilder.model.artifact import ListedFile, Listing
+from rebuilder.ecosystems.pypi.simple_index import IndexProject, ReleaseFile
+from rebuilder.errors import UnavailableError
+from rebuilder.model.artifact import ListedFile, Listing, PublishedFile
 from rebuilder.model.comparison import Level
+from rebuilder.model.diagnosis import Cause, Certainty, Diagnosis, Finding
 from rebuilder.model.report import Report, Stage
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Reason, Tier
-from tests.bench.chart import chart, mean_seconds
+from tests.bench.chart import chart, mean_seconds, rest_chart
 from tests.bench.list_command import main
 from tests.bench.list_figures import RoundFigures, Spent, figures, percentile
 from tests.bench.list_table import BEGIN, END, replaced, tables
 from tests.bench.public_list import PublicList, named_files, orders, released_files, spread
+from tests.bench.random_list import drawn as drawn_list
 from tests.fakes.verifications import NOW, artifact, attempt, report
 
 SPENT = Spent(wall_seconds=20, cpu_seconds=30, peak_memory_bytes=200 << 20, load=2.0)
@@ -89,6 +94,86 @@ def test_a_short_measurement_has_some_of_everything() -> None:
     whole = orders(PublicList.TOP250, lambda _: None)
     assert [whole[0], whole[72], whole[145]] == spread(whole, 3)
     assert whole == spread(whole, None)
+
+
+def page_of(name: str, *files: tuple[str, str, int]) -> IndexProject:
+    """A project's page with files by name, version and year of upload."""
+    return IndexProject(
+        name=name,
+        files=tuple(
+            ReleaseFile(
+                filename=filename,
+                version=Version(version),
+                published=PublishedFile(
+                    filename=filename,
+                    url=f"https://files.example/{filename}",
+                    sha256=Sha256("0" * 64),
+                    uploaded=datetime(year, 1, 1, tzinfo=UTC),
+                ),
+            )
+            for filename, version, year in files
+        ),
+        document_sha256=Sha256("0" * 64),
+    )
+
+
+PAGES = {
+    "both": page_of("both", ("both-1-py3-none-any.whl", "1", 2019), ("both-1.tar.gz", "1", 2019)),
+    "years": page_of(
+        "years",
+        *[(f"years-{n}{end}", str(n), 2026) for n in range(50) for end in ("-py3-none-any.whl", ".tar.gz")],
+        *[(f"years-99{end}", "99", 2015) for end in ("-py3-none-any.whl", ".tar.gz")],
+    ),
+    "no-source": page_of("no-source", ("no_source-1-py3-none-any.whl", "1", 2019)),
+    "platform": page_of("platform", ("p-1-cp313-cp313-win32.whl", "1", 2019), ("p-1.tar.gz", "1", 2019)),
+}
+
+
+def test_a_list_drawn_by_chance_can_be_drawn_again() -> None:
+    """One pure wheel of each project, from a release with a source archive; the seed alone says which."""
+    found = [drawn_list(reversed([*PAGES, "gone"]), seed, 9, PAGES.get) for seed in range(20)]
+    assert {"both", "years"} == {each.name for one in found for each in one}
+    assert found == [drawn_list([*PAGES, "gone"], seed, 9, PAGES.get) for seed in range(20)]
+    versions = [each.version for one in found for each in one if each.name == "years"]
+    assert 5 <= versions.count("99") <= 15, "each year in which a project published is as likely"
+    assert 1 == len(drawn_list(PAGES, 1, 1, PAGES.get))
+
+
+def test_a_page_that_does_not_answer_is_passed_over() -> None:
+    """One project less is no reason to draw none."""
+
+    def page(name: str) -> IndexProject | None:
+        if name == "years":
+            raise UnavailableError("The index does not answer.")
+        return PAGES.get(name)
+
+    assert ["both"] == [each.name for each in drawn_list(PAGES, 1, 9, page)]
+
+
+def diagnosed(name: str, *causes: Cause) -> Report:
+    """A report of a file that differs, with its causes."""
+    of = artifact(name)
+    findings = tuple(Finding(cause=each, sentence="", certainty=Certainty.LIKELY, advice="") for each in causes)
+    return report(of, attempt(of, Level.DIFFERENT)).replace(diagnosis=Diagnosis(findings=findings))
+
+
+def test_what_is_not_reproduced_is_counted_by_its_first_cause() -> None:
+    """Ours and the publisher's stand apart, what nothing explains too; the picture has all of them."""
+    reports = [
+        took("a", {}),
+        diagnosed("b", Cause.STALE_FILES, Cause.TOOL_VERSION),
+        diagnosed("c", Cause.STALE_FILES),
+        diagnosed("d", Cause.MISSING_INTERPRETER),
+        diagnosed("e"),
+    ]
+    found = figures("top250", reports, SPENT, warm=True, workers=2, listed=5, asked=5)
+    assert ({Cause.STALE_FILES: 2, Cause.MISSING_INTERPRETER: 1}, 1) == (found.rest, found.unexplained)
+    rows = [line.split("|")[1:4] for line in tables([found]).splitlines() if "publisher" in line or "ours" in line]
+    rows = [[cell.strip() for cell in row] for row in rows]
+    assert [["missing-interpreter", "ours", "1 (20.0%)"], ["stale-files", "publisher's", "2 (40.0%)"]] == rows
+    root = drawn(rest_chart([found]))
+    assert "top250, warm: stale-files: 2, missing-interpreter: 1, other causes: 1." == root[0].text
+    assert RoundFigures.model_validate(found.document()) == found
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.5, 10), (0.95, 19), (1.0, 20), (0.01, 1)])
@@ -172,6 +257,7 @@ def test_kept_figures_are_shown_and_written_again(
     """What was measured on a quiet machine can be put into the page later; without --write nothing changes."""
     monkeypatch.chdir(tmp_path)
     page, picture, kept = tmp_path / "docs/benchmark.md", tmp_path / "docs/benchmark.svg", tmp_path / "figures.json"
+    rest = tmp_path / "docs/benchmark-rest.svg"
     page.parent.mkdir()
     page.write_text(f"{BEGIN}\n{END}\n")
     kept.write_text(json.dumps([measured().document()]))
@@ -179,7 +265,7 @@ def test_kept_figures_are_shown_and_written_again(
     assert (f"{BEGIN}\n{END}\n", False) == (page.read_text(), picture.exists())
     assert 0 == main(["--figures", str(kept), "--write"])
     assert tables([measured()]) in page.read_text()
-    assert chart([measured()]) == picture.read_text()
+    assert (chart([measured()]), rest_chart([measured()])) == (picture.read_text(), rest.read_text())
     assert 2 == capsys.readouterr().out.count(tables([measured()]))
 
 

@@ -49,7 +49,7 @@ class PyPI(Ecosystem):
             index_url: The address that package installers are given; may hold credentials.
             context: What planning works with; its fetcher and its resolver reach that index.
         """
-        self._index = SimpleIndex(index_url, context.fetcher)
+        self.index = SimpleIndex(index_url, context.fetcher)
         self._context = context
 
     @property
@@ -63,18 +63,18 @@ class PyPI(Ecosystem):
 
     def listing(self, name: str, seen: str | None = None) -> Listing | None:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
-        project = self._index.changed(parse_subject(name).name, seen)
+        project = self.index.changed(parse_subject(name).name, seen)
         if project is None:
             raise _unknown(name)
         return None if isinstance(project, Unchanged) else listing(project, project.mark)
 
     def project_names(self) -> Iterator[str]:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
-        return self._index.names()
+        return self.index.names()
 
     def evidence(self, subject: Subject) -> list[Evidence]:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
-        project = self._index.project(subject.name)
+        project = self.index.project(subject.name)
         if project is None or not project.files:
             raise _unknown(subject.name, "is not on the index" if project is None else _NOTHING)
         return collect(self._context, project, _release(project, subject), subject.filename)
