@@ -423,6 +423,38 @@ def test_requirements_in_the_order_of_a_set() -> None:
             assert ("hash-seed", seed, 16) in [(each.name, each.value, each.bits) for each in found.replayed]
 
 
+@pytest.mark.parametrize(
+    ("top_level", "expected"),
+    [
+        ("idna\nscripts\ntesting\n", ["scripts", "testing"]),
+        ("idna\nhello\n", None),  # any name could be a message to the build
+        ("scripts\n", None),  # something else differs as well
+        ("idna\npackaged\n", None),  # has files
+    ],
+)
+def test_empty_directories_beside_the_source(top_level: str, expected: list[str] | None) -> None:
+    """Setuptools finds packages in them: they are made, of a closed set of names, and counted."""
+    surroundings = Surroundings()
+    surroundings.add_dependency(make_wheel("setuptools", "80.9.0"))
+    sdist = make_sdist("idna", "3.10", requires=["setuptools"], backend="setuptools.build_meta")
+    published, rebuilt = (
+        make_wheel(
+            "idna",
+            "3.10",
+            files={"idna/__init__.py": "", "packaged/x.py": "", "idna-3.10.dist-info/top_level.txt": text},
+            generator="setuptools (80.9.0)",
+        )
+        for text in (top_level, "idna\n")
+    )
+    found = looked_at_again(surroundings, begin(surroundings, sdist, published), rebuilt)
+    if expected is None:
+        assert found is None
+        return
+    assert found is not None
+    assert ["mkdir", "-p", "--", *expected] == list(found.definition.commands[1][2:])
+    assert ("directories", " ".join(expected), 10) in [(each.name, each.value, each.bits) for each in found.replayed]
+
+
 def commands(hypothesis: Hypothesis) -> list[str]:
     """All words of its commands."""
     return [word for command in hypothesis.definition.commands for word in command]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 from packaging.version import Version
 
-from rebuilder.ecosystems.pypi.simple_index import IndexProject, ReleaseFile
+from rebuilder.ecosystems.pypi.simple_index import IndexedFile, IndexProject, ReleaseFile
 from rebuilder.errors import UnavailableError
-from rebuilder.model.artifact import ListedFile, Listing, PublishedFile
+from rebuilder.model.artifact import ListedFile, Listing
 from rebuilder.model.comparison import Level
 from rebuilder.model.diagnosis import Cause, Certainty, Diagnosis, Finding
 from rebuilder.model.report import Report, Stage
@@ -102,14 +102,16 @@ def page_of(name: str, *files: tuple[str, str, int]) -> IndexProject:
         name=name,
         files=tuple(
             ReleaseFile(
-                filename=filename,
                 version=Version(version),
-                published=PublishedFile(
-                    filename=filename,
-                    url=f"https://files.example/{filename}",
-                    sha256=Sha256("0" * 64),
-                    uploaded=datetime(year, 1, 1, tzinfo=UTC),
+                listed=IndexedFile.model_validate(
+                    {
+                        "filename": filename,
+                        "url": filename,
+                        "hashes": {"sha256": "0" * 64},
+                        "upload-time": f"{year}-01-01T00:00:00Z",
+                    }
                 ),
+                base="https://files.example/",
             )
             for filename, version, year in files
         ),

@@ -105,6 +105,9 @@ def finish(rebuilt: str, record: Any) -> tuple[int, bytes | None]:
     return code, out.read_bytes() if out.exists() else None
 
 
+ROWS = tuple(
+    b"".join(b"a/%d.py,sha256=x,%d\n" % (each, each) for each in order) for order in (range(90), range(89, -1, -1))
+)
 ZIPS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "times": ({"second": 0}, {"second": 10}),
     "order": ({"names": NAMES}, {"names": NAMES[::-1]}),
@@ -115,6 +118,16 @@ ZIPS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "deflated": ({}, {"level": None}),
     "streamed": ({"stream": True}, {}),
     "not streamed": ({}, {"stream": True}),
+    "rows": ({"contents": {NAMES[3]: ROWS[1]}}, {"contents": {NAMES[3]: ROWS[0]}}),
+    "rows that end with CRLF": (
+        {"contents": {NAMES[3]: ROWS[1].replace(b"\n", b"\r\n")}},
+        {"contents": {NAMES[3]: ROWS[0].replace(b"\n", b"\r\n")}},
+    ),
+    "stored rows": ({"contents": {NAMES[3]: ROWS[1]}, "level": None}, {"contents": {NAMES[3]: ROWS[0]}, "level": None}),
+    "rows, order and level": (
+        {"contents": {NAMES[3]: ROWS[1]}, "level": 9, "names": NAMES[::-1]},
+        {"contents": {NAMES[3]: ROWS[0]}, "level": None},
+    ),
     "everything": (
         {"second": 4, "names": NAMES[::-1], "mode": 0o100600, "level": 1, "stream": True},
         {"level": None},
@@ -199,18 +212,20 @@ def test_only_what_normalisations_set_aside_is_recorded() -> None:
     """Every name is that of a normalisation; contents, comments and unknown bytes are never among them."""
     assert set(replay_zip.FIELDS) < set(ZIP)
     assert set(replay_tar.FIELDS) < set(TAR)
-    never = {"zip-comment", "zip-extra-fields", "zip-directory-entries", "wheel-record-order", "tar-directory-entries"}
+    never = {"zip-comment", "zip-extra-fields", "zip-directory-entries", "tar-directory-entries"}
     assert not never & {*replay_zip.FIELDS, *replay_tar.FIELDS}
 
 
 def test_what_is_never_written(tmp_path: Path) -> None:
-    """The lines of RECORD are content: another order of them stays a difference that is named."""
-    contents = {NAMES[3]: b"a,,\nb,,\n"}
-    published = wheel(tmp_path / "p", contents={NAMES[3]: b"b,,\na,,\n"})
-    assert "never written" in record_of(published, wheel(tmp_path / "r", contents=contents))["problem"]
+    """Comments are nobody's to write: they stay a difference that is named."""
+    published, rebuilt = wheel(tmp_path / "p"), wheel(tmp_path / "r")
+    with zipfile.ZipFile(published, "a") as archive:
+        archive.comment = b"hello"
+    assert "never written" in record_of(published, rebuilt)["problem"]
 
 
 Forge = Callable[[dict[str, Any]], Any]
+SETTINGS = {"deflate": [[6, 8, 0]] * 4}
 FORGED: dict[str, Forge] = {
     "executable": lambda values: values.update({"zip-umask-modes": {"external": [0o100755 << 16] * 4}}),
     "symbolic link": lambda values: values.update({"zip-umask-modes": {"external": [0o120777 << 16] * 4}}),
@@ -234,6 +249,32 @@ FORGED: dict[str, Forge] = {
     "settings": lambda values: values.update(
         {"zip-compression": {"flags": [0] * 4, "method": [8] * 4, "deflate": [[77, 8, 0]] * 4}}
     ),
+    "lines of another file": lambda values: values.update(
+        {"wheel-record-order": {"lines": [[1, 0], None, None, None], "flags": [0] * 4, "method": [8] * 4, **SETTINGS}}
+    ),
+    "a line twice": lambda values: values.update(
+        {"wheel-record-order": {"lines": [None] * 3 + [[0] * 91], "flags": [0] * 4, "method": [8] * 4, **SETTINGS}}
+    ),
+    "lines of code": lambda values: values.update(
+        {
+            "wheel-record-order": {
+                "lines": [[*range(599, -1, -1), 600], None, None, None],
+                "flags": [0] * 4,
+                "method": [8] * 4,
+                **SETTINGS,
+            }
+        }
+    ),
+    "no compression for other lines": lambda values: values.update(
+        {
+            "wheel-record-order": {
+                "lines": [None] * 3 + [[*range(89, -1, -1), 90]],
+                "flags": [0] * 4,
+                "method": [8] * 4,
+                "deflate": [None] * 4,
+            }
+        }
+    ),
     "privileged": lambda values: values.update({"zip-umask-modes": {"external": [0o104644 << 16] * 4}}),
 }
 
@@ -241,7 +282,8 @@ FORGED: dict[str, Forge] = {
 @pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED)
 def test_forged_records(tmp_path: Path, forge: Forge) -> None:
     """A record that says more than its normalisations set aside leaves nothing."""
-    published, rebuilt = wheel(tmp_path / "p"), wheel(tmp_path / "r", second=10)
+    contents = {NAMES[3]: ROWS[0]}
+    published, rebuilt = wheel(tmp_path / "p", contents=contents), wheel(tmp_path / "r", second=10, contents=contents)
     record = record_of(published, rebuilt)["record"]
     forge(record["values"])
     assert (REFUSED, None) == finish(rebuilt, record)

@@ -39,6 +39,15 @@ _INTERPRETERS = 1 << 4
 _RELEASES = 1 << 10
 """No build tool has more releases."""
 
+USUAL_DIRECTORIES = frozenset(
+    {
+        *("assets", "benchmarks", "bin", "build", "ci", "config", "data", "demo", "deploy", "dist", "doc", "docs"),
+        *("env", "examples", "images", "logs", "node_modules", "notebooks", "requirements", "resources", "sample"),
+        *("samples", "scripts", "spec", "static", "target", "templates", "test", "testing", "tests", "tools", "venv"),
+    }
+)
+"""Names of directories that lie beside the packages of many projects; those told to a build are of this set."""
+
 
 class Product(StrEnum):
     """What the backend is asked for; the value is the sandbox program that asks."""
@@ -89,6 +98,8 @@ class BuildInputs:
     """That of the interpreter, which the order of its sets depends on."""
     as_debian: tuple[str, ...] = ()
     """What Debian and Ubuntu change in setuptools: how it writes ``requirements``, or names files of ``namespaces``."""
+    directories: tuple[str, ...] = ()
+    """Empty ones that lay beside the source, of :data:`USUAL_DIRECTORIES`."""
     reads_as_python_2: bool = False
     """Whether headers are read as Python 2 reads them."""
     lacks: Obstacle | None = None
@@ -156,6 +167,9 @@ def replayed(build_inputs: BuildInputs, conditions: BuildConditions) -> tuple[Re
         )
     if build_inputs.hash_seed:
         found.append(_told("hash-seed", str(build_inputs.hash_seed), SEEDS))
+    if build_inputs.directories:
+        told = " ".join(build_inputs.directories)
+        found.append(_told("directories", told, len(USUAL_DIRECTORIES) ** len(build_inputs.directories)))
     if build_inputs.as_debian:
         found.append(_told("tool-patch", f"setuptools of Debian: {', '.join(build_inputs.as_debian)}", 4))
     if build_inputs.reads_as_python_2:
@@ -229,6 +243,7 @@ def _definition(build_inputs: BuildInputs, conditions: BuildConditions, last: tu
         toolchain=build_inputs.toolchain,
         commands=(
             _tree_command(build_inputs, conditions),
+            *_directory_commands(build_inputs),
             *_environment_commands(build_inputs),
             *_sdist_commands(build_inputs, conditions),
             last,
@@ -248,6 +263,12 @@ def _definition(build_inputs: BuildInputs, conditions: BuildConditions, last: tu
 def _tree_command(build_inputs: BuildInputs, conditions: BuildConditions) -> tuple[str, ...]:
     program = build_inputs.tree.command(SOURCE_TREE, conditions.source_umask)
     return ("/usr/bin/python3", "-I", "-S", build_inputs.program.path, *program)
+
+
+def _directory_commands(build_inputs: BuildInputs) -> tuple[tuple[str, ...], ...]:
+    if not build_inputs.directories:
+        return ()
+    return (("/usr/bin/env", f"--chdir={_project(build_inputs)}", "mkdir", "-p", "--", *build_inputs.directories),)
 
 
 def _environment_commands(build_inputs: BuildInputs) -> tuple[tuple[str, ...], ...]:

@@ -16,7 +16,7 @@ from packaging.version import InvalidVersion, Version
 
 from rebuilder.ecosystems.pypi.archives import inspect
 from rebuilder.ecosystems.pypi.build_environment import resolve_requirements
-from rebuilder.ecosystems.pypi.build_inputs import BuildInputs, held_tool
+from rebuilder.ecosystems.pypi.build_inputs import USUAL_DIRECTORIES, BuildInputs, held_tool
 from rebuilder.ecosystems.pypi.command_line import retag_options
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.evidence import WHEEL_TEXTS
@@ -168,6 +168,14 @@ def _changes(
         return
     file = Input(role=Role.PARAMETERS, name=rebuilt.filename, sha256=rebuilt.sha256, path="/inputs/rebuilt.whl")
     [listing] = inspect(context, [file], texts=WHEEL_TEXTS)
+    directories = empty_directories(wheel, listing)
+    if directories and not build_inputs.directories:
+        build_inputs = replace(build_inputs, directories=directories)
+        sentence = (
+            f"top_level.txt names {' and '.join(directories)}, of which there is no file: setuptools finds packages in "
+            "empty directories, too, and such lay beside the source."
+        )
+        yield _Change("directories", sentence, build_inputs, requirements)
     shapes = read_shape(wheel, traces, None), read_shape(listing, read_traces(listing), None)
     python = python_of(context.environments.by_digest(build_inputs.toolchain.sha256))
     if generator == "bdist_wheel" and are_sorted(*shapes) and "requirements" not in build_inputs.as_debian:
@@ -207,6 +215,8 @@ _NO_PYTHON_2 = Obstacle(
     sentence="The wheel was built with Python 2, and there is no build environment with Python 2.",
     cause=Cause.MISSING_INTERPRETER,
 )
+_TOP_LEVEL = ".dist-info/top_level.txt"
+_MOST_DIRECTORIES = 4
 _RETAGS = "wheel>=0.40"
 """The first that has ``wheel tags``."""
 
@@ -227,6 +237,21 @@ def told_version(build_inputs: BuildInputs, rebuilt: str | None) -> tuple[tuple[
     names = {canonicalize_name(each.name) for each in build_inputs.dependencies}
     variables = {VARIABLES[name] for name in names & VARIABLES.keys()}
     return tuple((each, published) for each in sorted(variables)) or None
+
+
+def empty_directories(published: Inspection, rebuilt: Inspection) -> tuple[str, ...]:
+    """Directories in which setuptools found a package without a file, by what top_level.txt has and the rebuild lacks.
+
+    Nothing where another name is lacking too, or one that is not of the usual ones: a name could be a message.
+    """
+    ours, theirs = (
+        {line.strip() for name, text in each.texts.items() if name.endswith(_TOP_LEVEL) for line in text.splitlines()}
+        for each in (published, rebuilt)
+    )
+    packed = {each.name.partition("/")[0].removesuffix(".py") for each in published.members}
+    lacking = ours - theirs
+    found = () if theirs - ours or not lacking <= USUAL_DIRECTORIES - packed else tuple(sorted(lacking))
+    return found if len(found) <= _MOST_DIRECTORIES else ()
 
 
 def ends_of(published: Shape, rebuilt: Shape, used: str) -> Bracket:

@@ -37,6 +37,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "zip-text-hint": ("internal",),
     "zip-compression": ("flags", "method", "deflate"),
     "zip-order": ("order", "rank"),
+    "wheel-record-order": ("lines", "flags", "method", "deflate"),
 }
 """By normalisation, the fields that are recorded for it. What is not here is never written."""
 
@@ -82,6 +83,15 @@ def record(published: tuple[str, ZipArchive], rebuilt: tuple[str, ZipArchive], n
         raise UnwritableError("the members have not the same names, each once")
     order = [place[each.raw_name] for each in rebuilt[1].members]
     theirs = [published[1].members[index] for index in order]
+    wanted = {each.raw_name: each for each in _data(published[0])}
+    goal = [wanted[each.raw_name] for each in rebuilt[1].members]
+    pieces = [_Piece(each.method, found) for each, found in zip(rebuilt[1].members, _data(rebuilt[0]))]  # noqa: B905
+    lines: list[list[int] | None] = [None] * len(pieces)
+    if "wheel-record-order" in names:
+        for index, (piece, their, data) in enumerate(zip(pieces, theirs, goal)):  # noqa: B905
+            if their.lines is not None and their.sha256 != rebuilt[1].members[index].sha256:
+                lines[index] = _line_order(_content(data.raw, their.method), piece.content)
+                pieces[index] = piece.with_lines(lines[index])
 
     def column(field: str) -> list[Any]:
         if field == "order":
@@ -89,7 +99,9 @@ def record(published: tuple[str, ZipArchive], rebuilt: tuple[str, ZipArchive], n
         if field == "descriptor":
             return [[*each.descriptor, bool(each.odd)] if each.descriptor else None for each in theirs]
         if field == "deflate":
-            return _deflates(published[0], rebuilt[0], theirs, rebuilt[1].members)
+            return _deflates(goal, theirs, pieces)
+        if field == "lines":
+            return lines
         return [getattr(each, field) for each in theirs]
 
     values = {name: {field: column(field) for field in FIELDS[name]} for name in names}
@@ -109,7 +121,8 @@ def write(path: str, archive: ZipArchive, document: dict[str, Any], out: BinaryI
         UnwritableError: the document is no such record, or not of this archive.
     """
     _plain(archive)
-    members, data = list(archive.members), _data(path)
+    members = list(archive.members)
+    pieces = [_Piece(each.method, found) for each, found in zip(members, _data(path))]  # noqa: B905
     count = len(members)
     order, packing = list(range(count)), [None] * count
     for name, fields in document["values"].items():
@@ -124,13 +137,15 @@ def write(path: str, archive: ZipArchive, document: dict[str, Any], out: BinaryI
                 members = [each._replace(rank=rank) for each, rank in zip(members, _permutation(values))]  # noqa: B905
             elif field == "deflate":
                 packing = values
+            elif field == "lines":
+                pieces = [each.with_lines(value) for each, value in zip(pieces, values)]  # noqa: B905
             elif field == "descriptor":
                 members = [_described(each, value) for each, value in zip(members, values)]  # noqa: B905
             else:
                 members = [_with(each, field, value) for each, value in zip(members, values)]  # noqa: B905
     packed = [
-        _Packed(each, _repacked(found.raw, before.method, each.method, settings), found.crc)
-        for each, found, before, settings in zip(members, data, archive.members, packing)  # noqa: B905
+        _Packed(each, _repacked(piece, each.method, settings), piece.data.crc)
+        for each, piece, settings in zip(members, pieces, packing)  # noqa: B905
     ]
     directory = [packed[index] for _, index in sorted(zip(order, range(count)))]  # noqa: B905
     _serialise(directory, archive.comment, out)
@@ -177,36 +192,64 @@ def _content(raw: bytes, method: int) -> bytes:
     raise UnwritableError(f"compression method {method} is not written here")
 
 
-def _deflates(
-    published: str, rebuilt: str, theirs: list[ZipMember], ours: tuple[ZipMember, ...]
-) -> list[list[int] | None]:
+class _Piece(NamedTuple):
+    """Data of a member of the rebuilt archive, as they are to be written."""
+
+    method: int
+    data: _Data
+
+    @property
+    def content(self) -> bytes:
+        return _content(self.data.raw, self.method)
+
+    def with_lines(self, order: Any) -> _Piece:
+        """The lines of the content in another order, not compressed; the same piece without one."""
+        if order is None:
+            return self
+        lines = self.content.split(b"\n")
+        if not isinstance(order, list) or len(order) != len(lines):
+            raise UnwritableError("an order of lines is of another file")
+        content = b"\n".join([lines[index] for index in _permutation(order)])
+        return _Piece(_STORED, _Data(self.data.raw_name, content, zlib.crc32(content)))
+
+
+def _line_order(published: bytes, rebuilt: bytes) -> list[int]:
+    """For each line of one text its place in the other, which has the same lines."""
+    places: dict[bytes, list[int]] = {}
+    for index, line in reversed(list(enumerate(rebuilt.split(b"\n")))):
+        places.setdefault(line, []).append(index)
+    lines = published.split(b"\n")
+    if sorted(lines) != sorted(rebuilt.split(b"\n")):
+        raise UnwritableError("the lines of a RECORD are not the same")
+    return [places[line].pop() for line in lines]
+
+
+def _deflates(goal: list[_Data], theirs: list[ZipMember], pieces: list[_Piece]) -> list[list[int] | None]:
     """Settings by member; None where it is stored, or its data is the same on both sides."""
-    places = {each.raw_name: each.raw for each in _data(published)}
     search = DeflateSearch()
     settings: list[list[int] | None] = []
-    for their, our, data in zip(theirs, ours, _data(rebuilt)):  # noqa: B905
-        wanted, raw = places[their.raw_name], data.raw
-        if their.method == _STORED or (their.method == our.method and wanted == raw):
+    for wanted, their, piece in zip(goal, theirs, pieces):  # noqa: B905
+        if their.method == _STORED or (their.method == piece.method and wanted.raw == piece.data.raw):
             settings.append(None)
             continue
         if their.method != _DEFLATED:
             raise UnwritableError(f"{their.name!r} is compressed by method {their.method}, which is not written here")
-        found = search.find(_content(raw, our.method), wanted)
+        found = search.find(piece.content, wanted.raw)
         if found is None:
             raise UnwritableError(f"no settings of zlib give the compressed bytes of {their.name!r}")
         settings.append(list(found))
     return settings
 
 
-def _repacked(raw: bytes, before: int, method: int, settings: Any) -> bytes:
+def _repacked(piece: _Piece, method: int, settings: Any) -> bytes:
     if settings is not None:
         found = Deflate(*(_whole(each, 8) for each in settings)) if len(settings) == 3 else None
         if method != _DEFLATED or found is None or not found.valid():
             raise UnwritableError("settings of zlib are not of the set that is tried")
-        return found.packed(_content(raw, before))
-    if method not in {before, _STORED}:
+        return found.packed(piece.content)
+    if method not in {piece.method, _STORED}:
         raise UnwritableError(f"compression method {method} is not written here")
-    return raw if method == before else _content(raw, before)
+    return piece.data.raw if method == piece.method else piece.content
 
 
 def _with(member: ZipMember, field: str, value: Any) -> ZipMember:
