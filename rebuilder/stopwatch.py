@@ -73,8 +73,8 @@ class WatchedEnvironments:
 
     It is shown only when it takes long: give :meth:`Stopwatch.show` to what makes them.
 
-    A check looks at thousands of files, and one artifact asks for its environments many times: what was checked at
-    most ``recent`` seconds ago is not checked again.
+    A check looks at thousands of files, and one artifact asks for its environments many times, by name and by digest:
+    what was checked at most ``recent`` seconds ago is not checked again.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class WatchedEnvironments:
         environments: Environments,
         stopwatch: Stopwatch,
         *,
-        recent: float = 10.0,
+        recent: float = 60.0,
         seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self._environments = environments
@@ -112,6 +112,6 @@ class WatchedEnvironments:
         if environment is None or self._now() - since > self._recent:
             with self._stopwatch.within(Stage.ENVIRONMENT):
                 environment = ask()
-            self._checked[what] = self._now(), environment
+            self._checked[what] = self._checked[environment.sha256] = self._now(), environment
         self.seen[environment.sha256] = environment
         return environment

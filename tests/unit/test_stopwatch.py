@@ -120,6 +120,14 @@ def test_what_was_checked_just_now_is_not_checked_again() -> None:
     assert ["trixie"] * 2 == counted.looks
 
 
+def test_what_was_checked_by_its_name_is_known_by_its_digest() -> None:
+    """What is planned with an environment names it; what is run has the digest."""
+    counted = CountedEnvironments()
+    environments = WatchedEnvironments(counted, Stopwatch(Recorder()), seconds=lambda: 1.0)
+    assert environments.get("trixie") == environments.by_digest("0" * 64)
+    assert ["trixie"] == counted.looks
+
+
 def test_a_environment_made_anew_is_the_one_that_is_given() -> None:
     """What was checked just before it was made anew does not stand in for it."""
     environments = WatchedEnvironments(CountedEnvironments(), Stopwatch(Recorder()))

@@ -59,18 +59,11 @@ def infer(context: PlanningContext, evidence: Evidence, history: History) -> Obs
         return evidence.obstacle
     try:
         case = context.notebook.once(evidence, "wheel", lambda: _case(evidence))
-        named = named_python(case.wheel)
         tried = [each.hypothesis.name for each in history.attempts]
         try_candidates(
             history,
             _priors(context, case).ordered(_wheel_candidates(case), tried),
-            interpreters=choose(
-                evidence.artifact.file.requires_python,
-                case.uploaded,
-                named=named,
-                tools=case.tools.versions,
-                interpreters=context.interpreters,
-            ),
+            interpreters=context.notebook.once(evidence, "interpreters", lambda: _interpreters(context, case)),
             resolve=lambda interpreter: context.notebook.once(
                 evidence, ("wheel", interpreter), lambda: _with_requirements(context, case, interpreter)
             ),
@@ -103,6 +96,16 @@ def _wheel_candidates(case: WheelEvidence) -> list[Candidate]:
 
 def _priors(context: PlanningContext, case: WheelEvidence) -> Priors:
     return Priors(context.memo, case.traces.generator)
+
+
+def _interpreters(context: PlanningContext, case: WheelEvidence) -> list[Interpreter]:
+    return choose(
+        case.evidence.artifact.file.requires_python,
+        case.uploaded,
+        named=named_python(case.wheel),
+        tools=case.tools.versions,
+        interpreters=context.interpreters,
+    )
 
 
 def _refine(context: PlanningContext, case: WheelEvidence, history: History, reached: Reached) -> bool:
