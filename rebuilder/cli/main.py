@@ -479,7 +479,15 @@ def trust_update(
 
 
 def main() -> None:
-    """Entry point: errors become one sentence on standard error and an exit code, never a traceback."""
+    """Do what the command line asks for in this process, and end it."""
+    os._exit(run())
+
+
+def run() -> int:
+    """Do what the command line asks for; errors become one sentence and an exit code, never a traceback.
+
+    Memory need not be freed after it: end the process with ``os._exit``.
+    """
     # Collecting garbage while modules load, and freeing memory one object at a time at the end, would cost a third of
     # a short run; ``wire`` turns collection on again.
     gc.disable()
@@ -494,7 +502,7 @@ def main() -> None:
         code = code or _exit_code(error)
     with contextlib.suppress(OSError):
         sys.stderr.flush()
-    os._exit(code)
+    return code
 
 
 def _run() -> int:

@@ -15,6 +15,9 @@ from rebuilder.errors import UsageError
 from rebuilder.model.environment import Made, Manifest
 from rebuilder.model.settings import DescribedEnvironment, EnvironmentSettings, InterpreterSettings
 
+READ_WHOLE: dict[str, str] = {}
+"""Fingerprint by place, of the trees that this process has read from end to end."""
+
 
 def environment_store(
     root: Path,
@@ -54,7 +57,7 @@ def environment_store(
     def make_one(spec: Manifest, place: Path) -> Made:
         return debian(spec, place) if spec.interpreter is None else make(spec.name, spec.interpreter, base, place)
 
-    store = EnvironmentStore(root, clock, report=report, maker=make_one, specs=specs)
+    store = EnvironmentStore(root, clock, report=report, maker=make_one, specs=specs, read_whole=READ_WHOLE)
     return store
 
 

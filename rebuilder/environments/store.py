@@ -77,6 +77,7 @@ class EnvironmentStore:
         report: Report | None = None,
         maker: Maker | None = None,
         specs: Callable[[str], Manifest] = find,
+        read_whole: dict[str, str] | None = None,
     ) -> None:
         """Use (and fill) the build environments below ``root``.
 
@@ -86,14 +87,14 @@ class EnvironmentStore:
             report: Told what takes long; nobody when None.
             maker: What makes a tree; mmdebstrap when None.
             specs: Gives the specification of a name, or raises BuildEnvironmentError.
+            read_whole: Fingerprint by place, of trees that this process has read as a whole; it is added to.
         """
         self._root = root.absolute()
         self._clock = clock
         self._report = report or (lambda _: None)
         self._maker = maker or Mmdebstrap(now=clock.now)
         self._specs = specs
-        self._fingerprints: dict[str, str] = {}
-        """By digest, of trees that this process has read as a whole."""
+        self._fingerprints = {} if read_whole is None else read_whole
         self._outdated: dict[str, str] = {}
         """By digest, what is said of a tree that was to be made again and could not be."""
 
@@ -347,7 +348,7 @@ class EnvironmentStore:
         root, note = self._tree(record.sha256) / "root", self._outdated.get(record.sha256)
         if not root.is_dir():
             raise self._broken(record.sha256, "root")
-        if fingerprint(root) != self._fingerprints.get(record.sha256):
+        if fingerprint(root) != self._fingerprints.get(str(root)):
             self._read_whole(record, root)
         return BuildEnvironment(
             name=record.spec.name,
@@ -377,7 +378,7 @@ class EnvironmentStore:
                 raise self._modified(record, root, found)
             retime(root)
             if fingerprint(root) == before:
-                self._fingerprints[record.sha256] = before
+                self._fingerprints[str(root)] = before
                 if noted != before:
                     with suppress(OSError):  # in somebody else's store, or on a full disk, it is only told again
                         write_whole(file, before.encode(), durable=True)

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from rebuilder.cli.entry import SWITCH as RESIDENT
 from rebuilder.sandbox.uml.probe import SWITCH
 
 PROGRAM = Path(sys.executable).parent / "rebuilder"
@@ -99,6 +100,7 @@ class Installation:
             "REBUILDER_KEYS": str(self.root / "keys"),
             "REBUILDER_SITE": str(self.site),
             "UV_DEFAULT_INDEX": self.index_url,
+            RESIDENT: "no",
             **{name: value for name, value in os.environ.items() if name == SWITCH},
         }
 

@@ -32,6 +32,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         "PIP_CONFIG_FILE": str(tmp_path / "pip.conf"),
         "UV_CONFIG_FILE": str(tmp_path / "uv.toml"),
         "UV_DEFAULT_INDEX": "no address",
+        "REBUILDER_RESIDENT": "no",
         "REBUILDER_STORE": str(tmp_path / "store"),
         "REBUILDER_KEYS": str(tmp_path / "keys"),
         "REBUILDER_SITE": str(tmp_path / "site"),
