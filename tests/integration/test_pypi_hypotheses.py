@@ -278,6 +278,20 @@ def test_generator_nobody_published(version: str, words: str) -> None:
     assert "minibackend 1.0 stands in for it" in hypothesis.sentence
 
 
+def test_release_that_was_taken_back() -> None:
+    """Another release of its series calls itself so, which is told and counted."""
+    surroundings = Surroundings()
+    surroundings.add_dependency(minibackend_wheel("1.0.1"))
+    wheel = make_wheel("idna", "3.10", generator="minibackend 1.0.3")
+    found = begin(surroundings, make_sdist("idna", "3.10"), wheel).first()
+    assert {"as_version", "--tool=minibackend", "--version=1.0.3"} <= set(commands(found))
+    assert ("presented-tool", "minibackend 1.0.3", 7) in [(each.name, each.value, each.bits) for each in found.replayed]
+    assert "minibackend 1.0.1 stands in for it, and calls itself so" in found.sentence
+    for other in ("1.1.0", "1.0.3.post1", "1.0.300"):
+        wheel = make_wheel("idna", "3.10", generator=f"minibackend {other}")
+        assert "as_version" not in commands(begin(Surroundings(), make_sdist("idna", "3.10"), wheel).first())
+
+
 def test_generator_without_anything_near() -> None:
     """A tool of which there is no release at all cannot be stood in for."""
     wheel = make_wheel("idna", "3.10", generator="hatchling 1.27.0")

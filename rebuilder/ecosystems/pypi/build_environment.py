@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from rebuilder.ecosystems.pypi.build_inputs import (
+    PATCH_RELEASES,
     REQUIREMENTS,
     REQUIRES_RESULT,
     BuildInputs,
@@ -44,6 +46,8 @@ class Chosen:
     notes: tuple[str, ...] = ()
     lacks: Obstacle | None = None
     """What cannot be had, where something stands in for it."""
+    presented: tuple[str, str] | None = None
+    """See :attr:`rebuilder.ecosystems.pypi.build_inputs.BuildInputs.presented`."""
 
 
 def resolve_requirements(
@@ -66,7 +70,8 @@ def resolve_requirements(
         UnavailableError, SandboxFaultError, …: see the ports.
     """
     used, chosen = _choose(context, requirements, python=python, not_after=not_after)
-    build_inputs = build_inputs if chosen.lacks is None else replace(build_inputs, lacks=chosen.lacks)
+    if chosen.lacks is not None:
+        build_inputs = replace(build_inputs, lacks=chosen.lacks, presented=chosen.presented)
     resolved = _with_pins(context, build_inputs, chosen.pins)
     asked = _ask_backend(context, resolved)
     if asked is None:
@@ -109,7 +114,7 @@ def _choose(
         except NotRebuildable:
             pass
         else:
-            return used, _standing_in(chosen, Requirement(wanted.pinned).name)
+            return used, _standing_in(chosen, Requirement(wanted.pinned))
     raise NotRebuildable(
         Verdict.INPUTS_MISSING,
         f"No build dependencies published before {not_after:%Y-%m-%d %H:%M} UTC satisfy "
@@ -117,13 +122,29 @@ def _choose(
     )
 
 
-def _standing_in(chosen: Chosen, tool: str) -> Chosen:
-    """The same, with what is said of a build by another version of the tool that packed the wheel."""
-    version = next((pin.version for pin in chosen.pins if canonicalize_name(pin.name) == canonicalize_name(tool)), "")
-    note = f"{chosen.notes[0]}: {tool} {version} stands in for it."
+def _standing_in(chosen: Chosen, pinned: Requirement) -> Chosen:
+    """The same, with what is said of a build by another version of the tool that packed the wheel.
+
+    A release of the same series calls itself by that version: what wheels name it for is rarely all that it changed.
+    """
+    tool, wanted = canonicalize_name(pinned.name), next(iter(pinned.specifier)).version
+    version = next((pin.version for pin in chosen.pins if canonicalize_name(pin.name) == tool), "")
+    note = f"{chosen.notes[0]}: {pinned.name} {version} stands in for it."
     sentence = f"{note} What that makes is not the published wheel."
     lacks = Obstacle(verdict=Verdict.INPUTS_MISSING, sentence=sentence, cause=Cause.UNPUBLISHED_TOOL)
-    return replace(chosen, notes=(note, *chosen.notes[1:]), lacks=lacks)
+    presented = (tool, wanted) if _is_beside(wanted, version) else None
+    note = f"{note[:-1]}, and calls itself so." if presented else note
+    return replace(chosen, notes=(note, *chosen.notes[1:]), lacks=lacks, presented=presented)
+
+
+def _is_beside(wanted: str, version: str) -> bool:
+    """Whether two versions are releases of one series, and the first one of few that there can be."""
+    try:
+        one, other = Version(wanted), Version(version)
+    except InvalidVersion:
+        return False
+    plain = wanted == ".".join(map(str, one.release)) and len(one.release) == 3
+    return plain and one.release[:2] == other.release[:2] and one.micro < PATCH_RELEASES
 
 
 def _with_pins(context: PlanningContext, build_inputs: BuildInputs, pins: tuple[Pin, ...]) -> BuildInputs:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -36,6 +36,8 @@ SECONDS = 1 << 32
 _SDISTS, _FROM_SDIST = "/build/sdist", "/build/from-sdist"
 _INTERPRETERS = 1 << 4
 """No more are there, or presented by others."""
+PATCH_RELEASES = 1 << 7
+"""More are not told apart within a series of releases."""
 _RELEASES = 1 << 10
 """No build tool has more releases."""
 
@@ -98,6 +100,8 @@ class BuildInputs:
     """That of the interpreter, which the order of its sets depends on."""
     as_debian: tuple[str, ...] = ()
     """What Debian and Ubuntu change in setuptools: how it writes ``requirements``, or names files of ``namespaces``."""
+    presented: tuple[str, str] | None = None
+    """A tool, and the release of its series that it calls itself: the one that packed the wheel is not to be had."""
     directories: tuple[str, ...] = ()
     """Empty ones that lay beside the source, of :data:`USUAL_DIRECTORIES`."""
     reads_as_python_2: bool = False
@@ -167,17 +171,23 @@ def replayed(build_inputs: BuildInputs, conditions: BuildConditions) -> tuple[Re
         )
     if build_inputs.hash_seed:
         found.append(_told("hash-seed", str(build_inputs.hash_seed), SEEDS))
+    return (*found, *_changed_tools(build_inputs))
+
+
+def _changed_tools(build_inputs: BuildInputs) -> Iterator[Replayed]:
+    """What of it changes tools, the interpreter or what lies beside the source."""
+    if build_inputs.presented:
+        yield _told("presented-tool", " ".join(build_inputs.presented), PATCH_RELEASES)
     if build_inputs.directories:
         told = " ".join(build_inputs.directories)
-        found.append(_told("directories", told, len(USUAL_DIRECTORIES) ** len(build_inputs.directories)))
+        yield _told("directories", told, len(USUAL_DIRECTORIES) ** len(build_inputs.directories))
     if build_inputs.as_debian:
-        found.append(_told("tool-patch", f"setuptools of Debian: {', '.join(build_inputs.as_debian)}", 4))
+        yield _told("tool-patch", f"setuptools of Debian: {', '.join(build_inputs.as_debian)}", 4)
     if build_inputs.reads_as_python_2:
-        found.append(_told("interpreter-patch", "headers as Python 2 reads them", 2))
+        yield _told("interpreter-patch", "headers as Python 2 reads them", 2)
     if build_inputs.windows is not None:
         shown = ("yes" if build_inputs.windows.mounted is None else "mounted", *build_inputs.windows.crlf)
-        found.append(_told("windows", " ".join(shown), 2 ** (2 + len(WRITTEN_TEXTS))))
-    return tuple(found)
+        yield _told("windows", " ".join(shown), 2 ** (2 + len(WRITTEN_TEXTS)))
 
 
 def chosen_tools(interpreter: str, versions: Iterable[str]) -> tuple[Replayed, ...]:
@@ -280,6 +290,12 @@ def _environment_commands(build_inputs: BuildInputs) -> tuple[tuple[str, ...], .
     )
     made = (venv, install) if build_inputs.dependencies else (venv,)
     program = ("/usr/bin/python3", "-I", "-S", build_inputs.program.path)
+    if build_inputs.presented:
+        tool, version = build_inputs.presented
+        made = (
+            *made,
+            (*program, "as_version", f"--environment={ENVIRONMENT}", f"--tool={tool}", f"--version={version}"),
+        )
     if build_inputs.as_debian:
         made = (*made, (*program, "as_debian", f"--environment={ENVIRONMENT}", *build_inputs.as_debian))
     if build_inputs.reads_as_python_2:

@@ -35,17 +35,22 @@ def main(argv: list[str]) -> int:
 def _change(environment: str, module: str, before: str, after: str) -> int:
     path = os.path.join(glob.escape(environment), "lib/python3*/site-packages/setuptools/command", module)
     found = glob.glob(path)
-    texts = [_text(path) for path in found]
+    texts = [read(path) for path in found]
     if len(texts) != 1 or texts[0].count(before) != 1:
         print(f"as_debian: the environment has no setuptools whose {module} can be changed", file=sys.stderr)
         return NO_SETUPTOOLS
-    # The installed file may be a link to one of uv's cache: another file takes its place.
-    os.unlink(found[0])
-    with open(found[0], "w", encoding="utf-8", newline="") as file:
-        file.write(texts[0].replace(before, after))
+    rewrite(found[0], texts[0].replace(before, after))
     return 0
 
 
-def _text(path: str) -> str:
+def rewrite(path: str, text: str) -> None:
+    """Give an installed file another text; it may be a link to one of uv's cache, so another file takes its place."""
+    os.unlink(path)
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        file.write(text)
+
+
+def read(path: str) -> str:
+    """A text as it is, line ends included."""
     with open(path, encoding="utf-8", newline="") as file:
         return file.read()
