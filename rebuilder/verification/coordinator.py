@@ -45,8 +45,10 @@ from rebuilder.verification.findings import (
     diagnosed,
     environments_of,
     foreign_bytes,
+    nor_from_commit,
     raise_alarms,
     vary,
+    with_causes,
 )
 from rebuilder.verification.journal import Journal
 from rebuilder.verification.parts import Parts
@@ -297,6 +299,7 @@ class Coordinator:
         # A file with nothing published to rebuild it from was read all the same if a commit may give it.
         if tier is Tier.FULL and (evidence.obstacle is None or evidence.artifact_inspection is not None):
             trail = parts.steps.from_commit(ecosystem, evidence, signed, tried, limits)
+            obstacle = nor_from_commit(obstacle, trail)
         decision = decide(tried.attempts, obstacle, towards(tried.attempts, filename))
         if tried.attempts:
             ecosystem.learn(evidence, tried.attempts)
@@ -310,6 +313,7 @@ class Coordinator:
         decision = with_steps(decision, trail)
         with tried.experiments.trying("The causes could not be looked for"):
             diagnosis = diagnosed(parts, DiagnosisInput(evidence, tried.attempts, decision, trail, variation=variation))
+            trail = trail and with_causes(parts, evidence, tried.attempts, trail, decision)
         carried = carried_along(parts, evidence.artifact, tried.attempts, decision)
         alarms = raise_alarms(parts.journal, evidence, signed.artifact, trail, carried, now=verification.started)
         if not carried.whole:

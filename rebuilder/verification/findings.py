@@ -16,7 +16,7 @@ from rebuilder.model.attempt import Attempt
 from rebuilder.model.comparison import Variation
 from rebuilder.model.decision import Decision
 from rebuilder.model.diagnosis import Diagnosis
-from rebuilder.model.evidence import Evidence
+from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.graph import SourceTrail
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.report import EnvironmentSummary, Stage
@@ -68,6 +68,42 @@ def diagnosed(parts: Parts, case: DiagnosisInput) -> Diagnosis | None:
         lines = written_lines(parts.blobs.read(attempt.run.log_sha256))
         case = replace(case, log="\n".join(lines)[-_LOG_CHARACTERS:])
     return diagnose(case, conventions(case.evidence.artifact.ecosystem).diagnosis())
+
+
+def with_causes(
+    parts: Parts, evidence: Evidence, attempts: tuple[Attempt, ...], trail: SourceTrail, decision: Decision
+) -> SourceTrail:
+    """The trail, with the first cause told of each step that differs or failed and that the verdict does not rest on.
+
+    Raises:
+        CorruptStoreError: the log of a build is damaged.
+    """
+    return trail.replace(
+        steps=tuple(
+            each.replace(decision=_with_cause(parts, DiagnosisInput(evidence, attempts, each.decision, trail)))
+            if each.verdict in _EXPLAINED and each.decision is not None and each.decision.attempt != decision.attempt
+            else each
+            for each in trail.steps
+        )
+    )
+
+
+_EXPLAINED = {Verdict.DIFFERS, Verdict.BUILD_FAILED}
+
+
+def _with_cause(parts: Parts, case: DiagnosisInput) -> Decision:
+    found = diagnosed(parts, case)
+    told = found.findings[0].sentence if found is not None and found.findings else ""
+    return case.decision.replace(sentence=f"{case.decision.sentence} {told}".rstrip())
+
+
+def nor_from_commit(obstacle: Obstacle | None, trail: SourceTrail) -> Obstacle | None:
+    """What keeps a file from being rebuilt from anything published; with what keeps it from coming from the commit."""
+    told = [each.decision.sentence for each in trail.steps if each.decision is not None and not each.attempts]
+    if obstacle is None or any(each.attempts for each in trail.steps):
+        return obstacle
+    origin = trail.origin.sentence if trail.origin is not None else "The release names no repository either."
+    return obstacle.replace(sentence=f"{obstacle.sentence} {told[0] if told else origin}")
 
 
 def other_bytes(kind: AlarmKind, artifact: Artifact, sentence: str, *, known: str, found: str, now: datetime) -> Alarm:

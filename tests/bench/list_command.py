@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from rebuilder.config import Config
+from rebuilder.config import Config, SourceSettings
 from rebuilder.ecosystems.pypi.ecosystem import PyPI
-from rebuilder.model.work import Order
+from rebuilder.model.report import Report
+from rebuilder.model.work import Order, Tier
 from rebuilder.wiring import wire
 from tests.bench.chart import chart, rest_chart
 from tests.bench.list_figures import RoundFigures, figures
 from tests.bench.list_round import run_round
-from tests.bench.list_table import replaced, tables
+from tests.bench.list_table import commit_table, replaced, tables
 from tests.bench.public_list import ECOSYSTEM, PublicList, named_files, orders, spread
 from tests.bench.random_list import NAME as RANDOM
 from tests.bench.random_list import drawn
@@ -40,6 +41,12 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--cold", action="store_true", help="only the round with empty caches")
     parser.add_argument("--warm", action="store_true", help="only the round with full caches; needs --store")
+    parser.add_argument(
+        "--mirrors",
+        type=Path,
+        help="directory with repositories, HOST/OWNER/NAME.git: what does not come out of its source archive is tried "
+        "from the commit after the round, which has no part in its figures",
+    )
     parser.add_argument("--clock", choices=["archive", "kernel"], default="archive", help="the setting of that name")
     parser.add_argument("--store", type=Path, help="directory to keep; a new one that is removed by default")
     parser.add_argument("--minutes", type=float, default=60, help="longest time for one round (default: 60)")
@@ -83,6 +90,16 @@ def _rounds(which: str, options: argparse.Namespace) -> list[RoundFigures]:
             reports, spent = run_round(
                 config, files, workers=options.workers, seconds=options.minutes * 60, log=work / f"{which}.log"
             )
+            if options.mirrors is not None:
+                again = [each for each in files if not _confirmed(each, reports)]
+                more = run_round(
+                    config,
+                    [each.replace(tier=Tier.FULL) for each in again],
+                    workers=options.workers,
+                    seconds=options.minutes * 60,
+                    log=work / f"{which}.log",
+                )[0]
+                print(commit_table(again, [*reports, *more]))
             found.append(
                 figures(
                     f"{RANDOM} {options.seed}" if which == RANDOM else which,
@@ -105,7 +122,13 @@ def _config(place: Path, options: argparse.Namespace) -> Config:
     environments = store / "toolchains"
     if not environments.exists():
         environments.symlink_to(options.environments.absolute())
-    return Config(store=store, keys=place / "keys", clock=options.clock)
+    hosts = sorted(each for each in options.mirrors.absolute().iterdir() if each.is_dir()) if options.mirrors else []
+    mirrors = {f"https://{each.name}": str(each) for each in hosts}
+    return Config(store=store, keys=place / "keys", clock=options.clock, sources=SourceSettings(mirrors=mirrors))
+
+
+def _confirmed(order: Order, reports: Sequence[Report]) -> bool:
+    return any(each.artifact.filename == order.filename and each.decision.verdict.confirms for each in reports)
 
 
 def _files(which: PublicList, place: Path) -> list[Order]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from rebuilder.model.report import Stage
+from rebuilder.model.report import Report, Stage
 from rebuilder.model.verdict import Verdict
+from rebuilder.model.work import Order
 from tests.bench.list_figures import RoundFigures, StageFigures
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
@@ -32,6 +33,31 @@ def tables(rounds: Sequence[RoundFigures]) -> str:
     """All of it: what was reached, the verdicts, what the rest is made of, and where the time went."""
     rest = [_rest(counted)] if (counted := [each for each in rounds if each.rest is not None]) else []
     return "\n\n".join((_overall(rounds), _verdicts(rounds), *rest, _stages(rounds))) + "\n"
+
+
+def commit_table(orders: Sequence[Order], reports: Sequence[Report]) -> str:
+    """What did not come out of the source archive, before and after the commit was tried; and what stopped it.
+
+    Args:
+        orders: The files.
+        reports: Of both, in order.
+    """
+    rows = []
+    for order in orders:
+        found = [each for each in reports if each.artifact.filename == order.filename]
+        if found:
+            before, after = found[0].decision.verdict.value, found[-1].decision.verdict
+            rows.append([order.filename or "", before, after.value, "" if after.confirms else _stopped(found[-1])])
+    came_out = sum(row[3] == "" for row in rows)
+    return f"{_table(['file', 'source archive', 'with the commit', 'why not'], rows)}\n\n{came_out} of {len(rows)}.\n"
+
+
+def _stopped(report: Report) -> str:
+    trail = report.trail
+    if trail is None:
+        return report.decision.sentence
+    told = [each.decision.sentence for each in trail.steps if trail.from_commit(each) and each.decision is not None]
+    return told[-1] if told else trail.origin.sentence if trail.origin is not None else "No repository is named."
 
 
 def replaced(document: str, text: str) -> str:

@@ -226,6 +226,16 @@ def test_wheel_without_a_source_archive() -> None:
     assert surroundings.pypi.tree_changes(found, tree) == ()
 
 
+def test_wheel_of_a_directory_without_a_source_archive() -> None:
+    """One repository of many projects: the directory whose settings name this one is built."""
+    surroundings = Surroundings()
+    named = PYPROJECT + '[project]\nname = "Idna"\n'
+    below = {f"packages/idna/{name}": text for name, text in (FILES | {"pyproject.toml": named}).items()}
+    origin, tree = committed(surroundings, below | {"pyproject.toml": '[project]\nname = "all"\n'})
+    first = from_commit(surroundings.pypi, evidence(surroundings, release()[1]), origin, tree).first()
+    assert "/build/src/packages/idna" in first.definition.commands[-1]
+
+
 def test_source_archive_alone() -> None:
     """A source archive is an artifact, too: it may follow from the commit."""
     surroundings = Surroundings()

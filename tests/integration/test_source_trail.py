@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from pypi_attestations import AttestationType
 
+from rebuilder.model.diagnosis import Cause
 from rebuilder.provenance.trust.files import update
 from tests.fakes.command import Answer, Installation
-from tests.fakes.projects import Distribution, build, minibackend_wheel, package
+from tests.fakes.projects import Distribution, build, make_wheel, minibackend_wheel, package
 from tests.fakes.registry import Registry
 from tests.fakes.repositories import TIME, Repository, make_repository
 from tests.fakes.sigstore_instance import SigstoreInstance, github
@@ -236,6 +237,29 @@ def test_commit_that_is_gone(world: World) -> None:
     line = world.verify("1.0")
     assert "reproduced" == line["verdict"]
     assert "inputs-missing" == line["trail"]["steps"]["commit-to-wheel"], line["trail"]
+
+
+def test_wheel_alone_and_a_commit_that_is_gone(world: World) -> None:
+    """Where nothing else is published, the verdict says what keeps the commit from being had."""
+    _, _, wheel = world.release("1.0")
+    world.publish(wheel, commit="d" * 40)
+    line = world.verify("1.0")
+    assert "inputs-missing" == line["verdict"]
+    assert line["sentence"].startswith("The release 1.0 publishes no source archive")
+    assert f"does not hand out the commit {'d' * 40}" in line["sentence"]
+    world.publish(make_wheel("sample", "2.0"), commit=None)
+    assert "names no repository" in world.verify("2.0")["sentence"]
+
+
+def test_step_that_fails_says_why(world: World) -> None:
+    """The verdict rests on another step; what keeps this one from coming out is told all the same."""
+    commit, sdist, wheel = world.release("1.0")
+    failing = PYPROJECT.format(version="1.0") + '[tool.minibackend]\nfail = "urlopen error"\n'
+    commit = world.repository.commit({"pyproject.toml": failing})
+    world.publish(sdist, wheel, commit=commit)
+    line = world.verify("1.0")
+    assert ("reproduced", "build-failed") == (line["verdict"], line["trail"]["steps"]["commit-to-wheel"])
+    assert Cause.NETWORK_WANTED.spoken in page(line)
 
 
 def test_source_archive_from_its_commit(world: World) -> None:

@@ -22,9 +22,10 @@ from rebuilder.model.work import Reason, Tier
 from tests.bench.chart import chart, mean_seconds, rest_chart
 from tests.bench.list_command import main
 from tests.bench.list_figures import RoundFigures, Spent, figures, percentile
-from tests.bench.list_table import BEGIN, END, replaced, tables
+from tests.bench.list_table import BEGIN, END, commit_table, replaced, tables
 from tests.bench.public_list import PublicList, named_files, orders, released_files, spread
 from tests.bench.random_list import drawn as drawn_list
+from tests.fakes.orders import order
 from tests.fakes.verifications import NOW, artifact, attempt, report
 
 SPENT = Spent(wall_seconds=20, cpu_seconds=30, peak_memory_bytes=200 << 20, load=2.0)
@@ -217,6 +218,18 @@ def test_tables_have_their_denominators() -> None:
     assert "2 (66.7%)" in lines["reproduced"]
     assert "1 (33.3%)" in lines["no verdict"]
     assert "2.00 / 3.00, 80.0%" in lines["build"]
+
+
+def test_what_the_commit_gave() -> None:
+    """Only what did not come out of its source archive, with both verdicts, and what stopped the rest."""
+    files = {name: artifact(name) for name in ("a", "b", "c")}
+    asked = [order(name).replace(filename=each.filename) for name, each in files.items()]
+    reports = [report(each, attempt(each, Level.DIFFERENT)) for each in files.values()]
+    reports += [report(files["a"], attempt(files["a"], Level.IDENTICAL)), reports[1]]
+    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in commit_table(asked, reports).splitlines()]
+    assert [files["a"].filename, "differs", "reproduced", ""] == table[2]
+    assert [files["b"].filename, "differs", "differs", reports[1].decision.sentence] == table[3]
+    assert commit_table(asked, reports).endswith("1 of 3.\n")
 
 
 def test_tables_go_between_the_marks() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rebuilder.ecosystems.pypi.archives import project_directory
+from rebuilder.ecosystems.pypi.archives import named_directory, project_directory
 from rebuilder.ecosystems.pypi.sdist_configuration import SourceProject, read_project
 from rebuilder.ecosystems.pypi.sdist_traces import read_sdist_traces
 from rebuilder.ecosystems.pypi.tree_changes import explained_changes, tree_of
@@ -178,7 +178,25 @@ def test_project_in_a_directory_of_the_repository() -> None:
     sdist = listing({"pyproject.toml": "mine"}, "x-1.0")
     assert project_directory(listing({"pyproject.toml": "mine", "a/pyproject.toml": "mine"}), sdist) == ""
     assert project_directory(listing({"pyproject.toml": "all", "a/b/pyproject.toml": "mine"}), sdist) == "a/b"
-    assert project_directory(listing({"pyproject.toml": "other"}), sdist) == ""
+    assert project_directory(listing({"pyproject.toml": "other"}), sdist) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("pyproject.toml", '[project]\nname = "My.Project"\n'),
+        ("pyproject.toml", '[tool.poetry]\nname = "my_project"\n'),
+        ("setup.cfg", "[options]\nzip_safe = 1\n[metadata]\nversion = 1\nname = my-project\n"),
+        ("setup.py", 'NAME = "x"\nsetup(\n    version="1",\n    name="my-project",\n)\n'),
+    ],
+)
+def test_project_by_its_name(name: str, text: str) -> None:
+    """Without a source archive to compare with, the files that say how a project is built name it."""
+    commit = listing({name: text, f"tools/other/{name}": text.lower().replace("project", "other")})
+    assert named_directory(commit, "my-project") == ""
+    below = listing({"setup.py": "", f"a/b/{name}": text, f"a/b/c/{name}": text, f"a/{name}": "name = 'other'"})
+    assert named_directory(below, "my-project") == "a/b"
+    assert named_directory(below, "other-project") == ""
 
 
 def test_times_in_a_source_archive() -> None:

@@ -8,8 +8,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from packaging.utils import canonicalize_name
+
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable, quoted
+from rebuilder.ecosystems.pypi.sdist_configuration import named_project
 from rebuilder.ecosystems.source_trees import archive_input, submodule_inputs
 from rebuilder.model.definition import Input
 from rebuilder.model.evidence import Inspection, Member, MemberKind, normal_path
@@ -129,6 +132,7 @@ def _run_inspection(
 
 
 _TELLING = ("pyproject.toml", "setup.py", "setup.cfg")
+_NAMING = tuple(f"*{name}" for name in _TELLING)
 
 
 @dataclass(frozen=True)
@@ -144,7 +148,7 @@ class CommitListing:
         return self.listing.texts.get(f"{self.top}/{name}" if self.top else name)
 
 
-def list_commit(context: PlanningContext, tree: SourceTree, sdist: Inspection | None) -> CommitListing:
+def list_commit(context: PlanningContext, tree: SourceTree, sdist: Inspection | None, project: str) -> CommitListing:
     """List a commit.
 
     Raises:
@@ -159,7 +163,10 @@ def list_commit(context: PlanningContext, tree: SourceTree, sdist: Inspection | 
         for (submodule, *_), inside in zip(submodules, below, strict=True)
         for each in inside.members
     ]
-    top = project_directory(listing, sdist) if sdist is not None else ""
+    top = project_directory(listing, sdist) if sdist is not None else None
+    if top is None:
+        [named] = inspect(context, [archive], texts=_NAMING)
+        top = named_directory(named, project)
     if top:
         [listing] = inspect(context, [archive], texts=texts_below(top))
     return CommitListing(listing.replace(members=(*listing.members, *members)), top)
@@ -172,11 +179,24 @@ def source_path(filename: str) -> str:
     return "/inputs/source.zip" if filename.endswith(".zip") else "/inputs/source.tar.gz"
 
 
-def project_directory(commit: Inspection, sdist: Inspection) -> str:
+def named_directory(commit: Inspection, project: str) -> str:
+    """The directory of a commit whose build files name a project; the repository where none does.
+
+    The repository itself comes first, then the directory nearest to it.
+    """
+    found = [
+        normal_path(member).rpartition("/")[0]
+        for member, text in commit.texts.items()
+        if canonicalize_name(named_project(normal_path(member).rpartition("/")[2], text) or "") == project
+    ]
+    return min(found, key=lambda path: (path.count("/") + bool(path), path), default="")
+
+
+def project_directory(commit: Inspection, sdist: Inspection) -> str | None:
     """The directory of a commit whose build files are those at the top of a source archive.
 
     One repository may hold many projects. The repository itself comes first, then the directory nearest to it.
-    Nothing equal: the repository.
+    Nothing equal: None.
     """
     top = sdist.top_directory
     wanted = {
@@ -192,4 +212,4 @@ def project_directory(commit: Inspection, sdist: Inspection) -> str:
         if member.kind is MemberKind.FILE and (name, member.sha256) in wanted
         if normal_path(member.name).rpartition("/")[2] == name
     ]
-    return min(found, key=lambda path: (path.count("/") + bool(path), path), default="")
+    return min(found, key=lambda path: (path.count("/") + bool(path), path), default=None)

@@ -111,7 +111,7 @@ def _case(
     context: PlanningContext, evidence: Evidence, origin: Origin, tree: SourceTree, targets: list[CommitTarget]
 ) -> CommitEvidence:
     sdist = next((each.listing for each in targets if each.product is Product.SDIST), None)
-    commit = list_commit(context, tree, sdist)
+    commit = list_commit(context, tree, sdist, evidence.artifact.name)
     system = read_build_system(commit.text("pyproject.toml"))
     tools = _tools(commit, evidence.artifact, system, targets)
     generator = _generator(targets)

@@ -33,6 +33,10 @@ _EXCLUDED = (
 """Below ``[tool]``: patterns of files that are left out."""
 _IN_TEXT = re.compile(r"\b(?:version_file|write_to|versionfile_source)[\"']?\s*[:=]\s*[\"']?([\w./-]{1,200}\.\w{1,8})")
 _MANIFEST = re.compile(r"(exclude|global-exclude|prune|recursive-exclude)\s+(.+)")
+_NAMED_IN_CFG = re.compile(r"^\[metadata\][^\[]*?^name\s*[=:]\s*([\w.-]{1,200})\s*$", re.MULTILINE | re.ASCII)
+_SETUP_CALL = re.compile(r"\bsetup\(")
+_NAMED_IN_CALL = re.compile(r"\bname\s*=\s*[\"']([\w.-]{1,200})[\"']", re.ASCII)
+_LONGEST_CALL = 20_000
 _MOST = 500
 
 
@@ -66,6 +70,28 @@ def read_project(
         version_files=frozenset(posixpath.normpath(each) for each in written),
         excluded=tuple((excluded + list(_manifest(manifest or "")))[:_MOST]),
     )
+
+
+def named_project(filename: str, text: str) -> str | None:
+    """The name of the project that one of the files that say how it is built gives it, where it is written out.
+
+    Args:
+        filename: ``pyproject.toml``, ``setup.cfg`` or ``setup.py``, which is not run.
+        text: Its text.
+    """
+    if filename == "pyproject.toml":
+        try:
+            document = read_toml(text)
+        except tomllib.TOMLDecodeError:
+            return None
+        named = [*_texts(document, ("project", "name")), *_texts(document, ("tool", "poetry", "name"))]
+        return named[0] if named else None
+    if filename == "setup.cfg":
+        found = _NAMED_IN_CFG.search(text)
+    else:
+        call = _SETUP_CALL.search(text)
+        found = _NAMED_IN_CALL.search(text, call.end(), call.end() + _LONGEST_CALL) if call else None
+    return found[1] if found else None
 
 
 def _takes_version_from_git(text: str) -> bool:

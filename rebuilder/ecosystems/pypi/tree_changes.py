@@ -240,7 +240,7 @@ def inspected_changes(context: PlanningContext, evidence: Evidence, tree: Source
     if target is None or not target.listing.readable:
         return ()
     try:
-        commit = list_commit(context, tree, target.listing)
+        commit = list_commit(context, tree, target.listing, evidence.artifact.name)
         ours, theirs = tree_of(target.listing, target.listing.top_directory), tree_of(commit.listing, commit.top)
         ours, theirs = _with_texts(context, target.file, tree, ours, theirs)
     except NotRebuildable:
