@@ -47,6 +47,7 @@ _LOADED_LATE = (
     "httpx",
     "jinja2.ext",
     "pip._internal.models.index",
+    "pyseccomp",
     "rich.live",
     "tenacity",
     "uv",

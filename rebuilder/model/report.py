@@ -95,6 +95,10 @@ class Report(Value):
         return any(each.startswith(CLOCK_NOT_TRIED) for each in self.remarks)
 
 
+Identity = tuple[str, str, str, datetime]
+"""SHA-256, package URL and file name of an artifact, and when its verification ended."""
+
+
 class Summary(Value):
     """One row of an index or a history: a verification without its details."""
 
@@ -110,6 +114,11 @@ class Summary(Value):
     finished: datetime
     written: bool = False
     """Reproduced, with recorded metadata written into the finished archive; otherwise by the build alone."""
+
+    @property
+    def identity(self) -> Identity:
+        """Which verification it is about."""
+        return self.sha256, self.purl, self.filename, self.finished
 
 
 class SignedReport(Value):

@@ -230,8 +230,18 @@ class UvResolver:
 
     @cached_property
     def _uv_version(self) -> str:
+        """What the executable calls itself: asked once for each that was ever there."""
+        file = self._settings.binary
+        status = file.stat() if file.is_file() else None
+        key = f"version of {file}: {status.st_ino} {status.st_size} {status.st_mtime_ns}" if status else None
+        known = self._facts.get(key) if key is not None else None
+        if isinstance(known, str):
+            return known
         with _scratch(self._settings.cache_directory) as name:
-            return " ".join(self._uv(["--version"], "", Path(name)).stdout.split()[:2])
+            version = " ".join(self._uv(["--version"], "", Path(name)).stdout.split()[:2])
+        if key is not None and version:
+            self._facts.put(key, version)
+        return version
 
 
 def _harmless(requirement: str) -> str:

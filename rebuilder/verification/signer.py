@@ -166,9 +166,10 @@ class Signer:
     def _signed_rows(self, rows: Iterable[Summary]) -> tuple[list[Summary], list[CorruptError]]:
         """Those rows that say what was signed, and what is wrong with the others; each of these is an alarm."""
         kept, refused = list[Summary](), list[CorruptError]()
-        for row in rows:
-            digest = sha256_hex(row.model_dump_json().encode())
-            problem = None if digest in self._agreed else self._problem(row)
+        digests = [(row, sha256_hex(row.model_dump_json().encode())) for row in rows]
+        envelopes = self.ledger.envelopes(row for row, digest in digests if digest not in self._agreed)
+        for row, digest in digests:
+            problem = None if digest in self._agreed else self._problem(row, envelopes.get(row.identity))
             if problem is None:
                 self._agreed.add(digest)
                 kept.append(row)
@@ -177,12 +178,11 @@ class Signer:
                 refused.append(problem)
         return kept, refused
 
-    def _problem(self, row: Summary) -> CorruptError | None:
-        found = self.ledger.envelope(row)
-        if found is None:
+    def _problem(self, row: Summary, envelope: tuple[str, str] | None) -> CorruptError | None:
+        if envelope is None:
             return CorruptStoreError(f"The ledger has a verdict on {row.filename} that was never signed.")
         try:
-            self.agreement.check_summary(row, *found)
+            self.agreement.check_summary(row, *envelope)
         except CorruptError as error:
             return error
         return None

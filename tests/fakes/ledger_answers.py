@@ -51,7 +51,7 @@ def answers(ledger: Any) -> dict[str, Any]:
         known[f"report on {row.filename}"] = {
             "said": _report(report.report),
             "signed": [hashlib.sha256(report.report_bytes).hexdigest(), report.vsa, report.provenance, report.key_id],
-            "envelope": ledger.envelope(row),
+            "envelope": ledger.envelopes([row]).get(row.identity),
             "release": ledger.lookup.release([row.purl], LATER),
             "digest": ledger.lookup.digest(row.sha256, LATER),
         }

@@ -286,7 +286,16 @@ def test_what_may_still_change_is_not_remembered(harness: Harness) -> None:
     harness.resolve("a", moment=datetime.now(UTC) + timedelta(days=1))
     harness.resolve("a", moment=datetime.now(UTC) - timedelta(minutes=1))
     harness.resolve("nope")
-    assert {} == harness.memo.documents
+    assert [] == [each for each in harness.memo.documents if each.startswith("resolution:")]
+
+
+def test_uv_is_asked_once_what_it_is(harness: Harness) -> None:
+    """Its version is kept for the file that it is; another file is asked again."""
+    name = harness.resolver().name
+    [(key, version)] = harness.memo.documents.items()
+    assert (True, True) == (version.startswith("uv "), name.startswith(f"{version};"))
+    harness.memo.documents[key] = "uv 0.0"
+    assert harness.resolver().name.startswith("uv 0.0;")
 
 
 def test_damaged_memory_is_ignored(harness: Harness) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, RowMapping, Select, delete, exists, or_, select, update
+from sqlalchemy import Connection, RowMapping, Select, delete, exists, or_, select, tuple_, update
 
 from rebuilder import __version__
 from rebuilder.errors import StoreError
@@ -19,7 +19,7 @@ from rebuilder.model.alarm import Alarm
 from rebuilder.model.artifact import Artifact, PinResult
 from rebuilder.model.attempt import Attempt, History, NotTried, Outcome, Run
 from rebuilder.model.provenance import RememberedPublisher
-from rebuilder.model.report import Report, SignedReport, Summary
+from rebuilder.model.report import Identity, Report, SignedReport, Summary
 from rebuilder.model.value import Sha256, canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Order
@@ -55,6 +55,8 @@ from rebuilder.store.ledger.watches import Watches
 
 _TERM = timedelta(seconds=60)
 """How long somebody leads without asking again."""
+_AT_ONCE = 200
+"""Rows that one query asks for by their values."""
 _TRIED = (tables.attempt, tables.not_tried)
 
 
@@ -382,26 +384,24 @@ class Ledger:
             return None
         return signed_report(row)
 
-    def envelope(self, summary: Summary) -> tuple[str, str] | None:
-        """The signed statement behind a row of :meth:`latest` or :meth:`history`, and its key; None: there is none."""
+    def envelopes(self, rows: Iterable[Summary]) -> dict[Identity, tuple[str, str]]:
+        """The signed statements behind rows of :meth:`latest` or :meth:`history`, and their keys, by identity."""
         artifact, verification, signed = tables.artifact.c, tables.verification.c, tables.signed.c
+        identity = (artifact.sha256, artifact.purl, artifact.filename, verification.finished)
         query = (
-            select(signed.vsa, signed.key_id)
+            select(*identity, signed.vsa, signed.key_id)
             .select_from(tables.signed)
             .join(tables.verification, verification.id == signed.verification_id)
             .join(tables.artifact, artifact.id == verification.artifact_id)
-            .where(
-                artifact.sha256 == summary.sha256,
-                artifact.purl == summary.purl,
-                artifact.filename == summary.filename,
-                verification.finished == summary.finished,
-                verification.state == "done",
-            )
-            .order_by(verification.id.desc())
+            .where(verification.state == "done")
+            .order_by(verification.id)
         )
-        with self._database.reading() as connection:
-            row = connection.execute(query.limit(1)).first()
-        return None if row is None else (row.vsa, row.key_id)
+        wanted, found = [each.identity for each in rows], dict[Identity, tuple[str, str]]()
+        for start in range(0, len(wanted), _AT_ONCE):
+            some = query.where(tuple_(*identity).in_(wanted[start : start + _AT_ONCE]))
+            with self._database.reading() as connection:
+                found |= {(row[0], row[1], row[2], row[3]): (row.vsa, row.key_id) for row in connection.execute(some)}
+        return found
 
     def cache_get(self, kind: str, inputs: Any) -> Any | None:
         """What was kept for these inputs (plain JSON types); None when nothing was."""
