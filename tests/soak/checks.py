@@ -12,6 +12,11 @@ from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import select
 
+from rebuilder.log.audit import Published
+from rebuilder.log.entry import LogEntry
+from rebuilder.log.note import NoteKey
+from rebuilder.log.places import KEY, LOG
+from rebuilder.model.value import sha256_hex
 from rebuilder.signing.envelope import verify
 from rebuilder.store.ledger import Ledger, tables
 from tests.fakes.command import Installation
@@ -98,10 +103,32 @@ def _site(installation: Installation) -> Iterator[str]:
                     _envelope(file, keys[0], document)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is a violation
             yield f"{name} is not whole or not right: {type(error).__name__}: {error}"
+    yield from _log(installation.site)
     for page in installation.site.glob("pypi/*/*/*/*/"):
         missing = {"index.html", "report.json", "verdict.dsse.json"} - {each.name for each in page.iterdir()}
         if missing:
             yield f"{page.relative_to(installation.site)} lacks {sorted(missing)}."
+
+
+def _log(site: Path) -> Iterator[str]:
+    """What an auditor finds, with every statement of the site's pages in the log."""
+    key = NoteKey.read((site / KEY).read_text().strip())
+
+    def read(path: str) -> bytes:
+        return (site / LOG / path).read_bytes()
+
+    try:
+        entries = [LogEntry.read(data) for _, data in Published.read(read, key).entries(read)]
+    except (OSError, ValueError) as error:
+        yield f"The log is not whole: {error}"
+        return
+    logged = {each.envelope for each in entries}
+    if len(logged) != len(entries):
+        yield f"{len(entries) - len(logged)} statements are in the log more than once."
+    shown = {sha256_hex(file.read_bytes()): file for file in site.glob("pypi/*/*/*/*/*.dsse.json")}
+    yield from (
+        f"{file.relative_to(site)} is not in the log." for digest, file in shown.items() if digest not in logged
+    )
 
 
 def _page(site: Path, file: Path) -> Iterator[str]:
@@ -122,7 +149,7 @@ def _envelope(file: Path, key: Path, document: dict[str, Any]) -> None:
     statement = verify(file.read_text("utf-8"), key.read_bytes())
     assert document["payload"], "an envelope without a statement"
     subjects = {each["digest"]["sha256"][:16] for each in statement["subject"]}
-    assert file.parent.name in subjects or "provenance" in file.name, "a statement about something else"
+    assert file.parent.name[:16] in subjects or "provenance" in file.name, "a statement about something else"
 
 
 def leftovers(installation: Installation) -> Iterator[str]:
