@@ -10,7 +10,7 @@ from enum import StrEnum
 from rebuilder.ecosystems.pypi.command_line import option_choices, version_choices
 from rebuilder.ecosystems.pypi.hash_seed import SEEDS
 from rebuilder.ecosystems.pypi.requirements import BuildSystem
-from rebuilder.ecosystems.pypi.windows_traces import WRITTEN_TEXTS, OnWindows
+from rebuilder.ecosystems.pypi.windows_traces import OnWindows
 from rebuilder.ecosystems.source_trees import CheckedOut, SourceOrigin, unpack_command
 from rebuilder.model.artifact import Pin
 from rebuilder.model.attempt import MOST_HYPOTHESES, Replayed, When
@@ -131,8 +131,11 @@ def build_definition(build_inputs: BuildInputs, conditions: BuildConditions) -> 
         else _setup_command(build_inputs, build_inputs.setup_options)
     )
     if build_inputs.windows is not None:
-        mounted = (f"--mounted={build_inputs.windows.mounted}",) if build_inputs.windows.mounted else ()
-        crlf = tuple(f"--crlf={name}" for name in build_inputs.windows.crlf)
+        how = (
+            f"--mounted={build_inputs.windows.mounted}"
+            if build_inputs.windows.mounted
+            else f"--environment={ENVIRONMENT}"
+        )
         build = (
             "/usr/bin/python3",
             "-I",
@@ -140,8 +143,7 @@ def build_definition(build_inputs: BuildInputs, conditions: BuildConditions) -> 
             build_inputs.program.path,
             "as_windows",
             "--out=/out",
-            *mounted,
-            *crlf,
+            how,
             "--",
             *build,
         )
@@ -186,8 +188,7 @@ def _changed_tools(build_inputs: BuildInputs) -> Iterator[Replayed]:
     if build_inputs.reads_as_python_2:
         yield _told("interpreter-patch", "headers as Python 2 reads them", 2)
     if build_inputs.windows is not None:
-        shown = ("yes" if build_inputs.windows.mounted is None else "mounted", *build_inputs.windows.crlf)
-        yield _told("windows", " ".join(shown), 2 ** (2 + len(WRITTEN_TEXTS)))
+        yield _told("windows", "yes" if build_inputs.windows.mounted is None else "mounted", 4)
 
 
 def chosen_tools(interpreter: str, versions: Iterable[str]) -> tuple[Replayed, ...]:

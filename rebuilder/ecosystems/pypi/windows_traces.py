@@ -9,16 +9,11 @@ from typing import Literal
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces
 from rebuilder.model.evidence import Inspection
 
-WRITTEN_TEXTS = ("METADATA", "WHEEL", "entry_points.txt", "top_level.txt")
-"""Texts that setuptools and wheel write; which of them as text files, with the line ends of the system, varies."""
-
 
 @dataclass(frozen=True)
 class OnWindows:
     """The wheel was packed on Windows."""
 
-    crlf: tuple[str, ...] = ()
-    """Names in ``.dist-info`` whose lines all end with CR LF."""
     mounted: Literal["all", "but-record"] | None = None
     """Linux packed it, on a disk where every file may be executed by everybody; RECORD was written to it or not."""
 
@@ -30,18 +25,14 @@ class OnWindows:
                 "Everybody may execute every file (mode 0777), metadata too, as on a disk of Windows that Linux has "
                 "mounted: the members are given that mode."
             )
-        lines = f", and {' and '.join(self.crlf)} written with CR LF" if self.crlf else ""
-        return f"Every member was packed on Windows (ZIP host system 0){lines}: what Windows does differently is done."
+        return "Every member was packed on Windows (ZIP host system 0): what Windows does differently is done."
 
 
 def on_windows(wheel: Inspection, traces: WheelTraces) -> OnWindows | None:
     """What Windows left; None when the wheel does not say it was packed there."""
     if traces.create_system != 0:
         return _mounted(wheel, traces)
-    texts = {name: wheel.texts.get(f"{traces.dist_info}/{name}", "") for name in WRITTEN_TEXTS}
-    return OnWindows(
-        tuple(name for name, text in texts.items() if "\r\n" in text and text.count("\r\n") == text.count("\n"))
-    )
+    return OnWindows()
 
 
 def _mounted(wheel: Inspection, traces: WheelTraces) -> OnWindows | None:
