@@ -13,6 +13,7 @@ from rebuilder.config import Config, SourceSettings
 from rebuilder.ecosystems.pypi.ecosystem import PyPI
 from rebuilder.model.report import Report
 from rebuilder.model.work import Order, Tier
+from rebuilder.service.service import worker_count
 from rebuilder.wiring import wire
 from tests.bench.chart import chart, rest_chart
 from tests.bench.list_figures import RoundFigures, figures
@@ -38,7 +39,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--limit", type=int, help="only so many artifacts, evenly spread over the list")
     parser.add_argument("--seed", type=int, default=1, help="of the list random: draws --limit (60) wheels by chance")
     parser.add_argument("--names", type=Path, help="file with the projects to draw from, one a line; else the index")
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, help="default: as many as a service has here")
     parser.add_argument("--cold", action="store_true", help="only the round with empty caches")
     parser.add_argument("--warm", action="store_true", help="only the round with full caches; needs --store")
     parser.add_argument(
@@ -83,6 +84,7 @@ def _rounds(which: str, options: argparse.Namespace) -> list[RoundFigures]:
         work.mkdir(mode=0o755, exist_ok=True)
         work.chmod(0o755)  # builds run as another user, and must get to the blobs
         config = _config(work / which, options)
+        options.workers = options.workers or worker_count(config)
         whole = _drawn(work / "lists", options) if which == RANDOM else _files(PublicList(which), work / "lists")
         files = spread(whole, options.limit)
         found = []
