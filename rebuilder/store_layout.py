@@ -8,6 +8,8 @@ from rebuilder.errors import StoreError, UsageError
 
 MARKER = ".rebuilder-site"
 """File that says that a directory is a site of ours, to be written again at will."""
+PREPARED = "cache/prepared"
+"""What :mod:`rebuilder.sandbox.prepared` keeps, below the store."""
 _APART = "Name a directory of its own for each."
 
 

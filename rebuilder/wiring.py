@@ -32,6 +32,7 @@ from rebuilder.provenance.trust.files import check_in_use, load, shipped
 from rebuilder.sandbox.bubblewrap.as_root import as_root
 from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
 from rebuilder.sandbox.local_runner import LocalRunner
+from rebuilder.sandbox.prepared import Prepared
 from rebuilder.sandbox.program_runner import SandboxPrograms
 from rebuilder.sandbox.uml.sandbox import UmlSandbox
 from rebuilder.signing.agreement import Agreement
@@ -41,9 +42,10 @@ from rebuilder.site.log_files import LogFiles
 from rebuilder.site.publisher import Site
 from rebuilder.stopwatch import Stopwatch, WatchedEnvironments
 from rebuilder.store.blobs import DiskBlobs
+from rebuilder.store.kept_files import KeptFiles
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.protocol import Blobs
-from rebuilder.store_layout import check_places, claim_site
+from rebuilder.store_layout import PREPARED, check_places, claim_site
 from rebuilder.verification.log_writer import LogWriter
 from rebuilder.verification.parts import Parts
 from rebuilder.verification.signer import Signer
@@ -124,8 +126,10 @@ def wire(config: Config, progress: Progress) -> Iterator[Wired]:
         if config.sandbox == uml.kind and (problem := uml.problem()) is not None:
             raise problem
         sandboxes: dict[str, BubblewrapSandbox | UmlSandbox] = {sandbox.kind: sandbox, uml.kind: uml}
-        run = LocalRunner(sandboxes, environments, blobs)
-        programs = SandboxPrograms(sandbox, environments, blobs, PROGRAM_ENVIRONMENT)
+        kept = KeptFiles(config.store / PREPARED, most_bytes=config.environments.prepared_bytes)
+        prepared = Prepared(sandbox.storing(kept.blobs), kept)
+        run = LocalRunner(sandboxes, environments, blobs, prepared)
+        programs = SandboxPrograms(sandbox, environments, blobs, PROGRAM_ENVIRONMENT, prepared)
         context = Context(
             settings=config,
             blobs=blobs,

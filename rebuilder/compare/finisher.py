@@ -109,7 +109,17 @@ def finishing_definition(
     name = filename if _PLAIN.fullmatch(filename) else "file"
     archive = Input(role=Role.PARAMETERS, name="rebuilt", sha256=rebuilt, path=f"/inputs/rebuilt/{name}")
     document = Input(role=Role.PARAMETERS, name="record.json", sha256=record, path=RECORD)
-    command = ("python3", "-I", program.path, "finish_archive", "--rebuilt", archive.path, "--record", document.path)
+    command = (
+        "python3",
+        "-I",
+        "-S",
+        program.path,
+        "finish_archive",
+        "--rebuilt",
+        archive.path,
+        "--record",
+        document.path,
+    )
     return BuildDefinition(
         build_type=BUILD_TYPE,
         purl="pkg:generic/rebuilder-finishing",

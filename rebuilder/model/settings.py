@@ -167,6 +167,9 @@ class EnvironmentSettings(Value):
     """Releases of Debian whose signed state may be used after it has expired, such as ``forky``; their updates and
     security updates too. None: all of them if apt on this machine is told not to look, else none."""
 
+    prepared_bytes: _Amount = 4 << 30
+    """What virtual environments that are kept for later builds may take on the disk; 0: none are."""
+
     @field_validator("accept_expired")
     @classmethod
     def _suites(cls, suites: tuple[str, ...] | None) -> tuple[str, ...] | None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import importlib
 import sys
 
+BYTECODE = ".bytecode"
+"""What the name of a zip application is followed by in the name of its byte code, where somebody has made that: the
+``__main__`` of each family puts that file before the application among the places of modules."""
+
 
 def run(programs: dict[str, str], argv: list[str]) -> int:
     """Run one program, and give its exit code.

@@ -8,6 +8,7 @@ from rebuilder.environments.protocol import BuildEnvironment, Environments
 from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError, SandboxUnavailableError
 from rebuilder.model.attempt import Run
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef
+from rebuilder.sandbox.prepared import Prepared
 from rebuilder.sandbox.protocol import Sandbox
 from rebuilder.store.protocol import Blobs
 
@@ -19,9 +20,17 @@ class LocalRunner:
         sandboxes: By their kind.
         environments: Where build environments come from.
         blobs: Where inputs are.
+        prepared: Keeps what definitions begin with; None: each runs as it is written.
     """
 
-    def __init__(self, sandboxes: Mapping[str, Sandbox], environments: Environments, blobs: Blobs) -> None:
+    def __init__(
+        self,
+        sandboxes: Mapping[str, Sandbox],
+        environments: Environments,
+        blobs: Blobs,
+        prepared: Prepared | None = None,
+    ) -> None:
+        self._prepared = prepared
         self._sandboxes = sandboxes
         self._environments = environments
         self._blobs = blobs
@@ -43,6 +52,8 @@ class LocalRunner:
             )
         environment = self._environment(definition.toolchain)
         inputs = {each.path: self._blobs.path(each.sha256) for each in definition.inputs}
+        if self._prepared is not None:
+            definition, inputs = self._prepared.taken(definition, environment.root, inputs)
         return sandbox.run(definition, root=environment.root, inputs=inputs)
 
     def _environment(self, wanted: EnvironmentRef) -> BuildEnvironment:

@@ -17,11 +17,12 @@ from rebuilder.foreign_json import JsonLimits, read_json
 from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits, Role
 from rebuilder.sandbox.local_runner import LocalRunner
+from rebuilder.sandbox.prepared import Prepared
 from rebuilder.sandbox.protocol import PROGRAM_LIMITS, ProgramResult, Sandbox
 from rebuilder.store.protocol import Blobs
 
 BUILD_TYPE = "tag:rebuilder,2026:program/v1"
-"""Names how the commands came about: ``python3 -I /tools/FAMILY.pyz PROGRAM ARGUMENTS…``."""
+"""Names how the commands came about: ``python3 -I -S /tools/FAMILY.pyz PROGRAM ARGUMENTS…``."""
 
 RESULT = "result.json"
 
@@ -117,11 +118,19 @@ class SandboxPrograms:
         environments: Where their Python comes from.
         blobs: Where inputs, logs and results are.
         environment_name: A build environment with Python 3.9 or newer.
+        prepared: Keeps the byte code of the programs, if anybody does.
     """
 
-    def __init__(self, sandbox: Sandbox, environments: Environments, blobs: Blobs, environment_name: str) -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        environments: Environments,
+        blobs: Blobs,
+        environment_name: str,
+        prepared: Prepared | None = None,
+    ) -> None:
         self._kind = sandbox.kind
-        self._run = LocalRunner({sandbox.kind: sandbox}, environments, blobs)
+        self._run = LocalRunner({sandbox.kind: sandbox}, environments, blobs, prepared)
         self._environments = environments
         self._blobs = blobs
         self._environment_name = environment_name
@@ -154,7 +163,7 @@ class SandboxPrograms:
             targets=(inputs[0].name if inputs else program,),
             inputs=(programs, *inputs),
             toolchain=EnvironmentRef(name=environment.name, sha256=environment.sha256),
-            commands=(("python3", "-I", programs.path, program, *arguments, "--result", f"/out/{RESULT}"),),
+            commands=(("python3", "-I", "-S", programs.path, program, *arguments, "--result", f"/out/{RESULT}"),),
             environment=_ENVIRONMENT,
             sandbox=self._kind,
             limits=limits,

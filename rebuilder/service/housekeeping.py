@@ -11,8 +11,10 @@ from pathlib import Path
 from rebuilder.atomic_file import DRAFT
 from rebuilder.clock import Clock
 from rebuilder.environments.store import EnvironmentStore
+from rebuilder.store.kept_files import KeptFiles
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.retention import Retention
+from rebuilder.store_layout import PREPARED
 
 _UNFINISHED = (
     *("cache/uv/resolve-*", f"cache/http/{DRAFT}*", f"scratch/executable/{DRAFT}*"),
@@ -92,6 +94,7 @@ class Housekeeping:
         self._clock = clock
         self._retention = Retention(store / "blobs", keep, clock)
         self._environments = EnvironmentStore(store / "toolchains", clock)
+        self._prepared = KeptFiles(store / PREPARED, now=lambda: clock.now().timestamp())
 
     def step(self) -> None:
         """One round.
@@ -108,5 +111,6 @@ class Housekeeping:
         prune_documents(cache / "http", before)
         prune_repositories(cache / "git", before)
         prune_unfinished(self._store, now - _ABANDONED)
+        self._prepared.forget(before.timestamp())
         self._retention.sweep(self._ledger.references)
         self._environments.forget(self._ledger.references, before)

@@ -51,3 +51,33 @@ class Memo(Protocol):
     def put(self, key: str, document: Any) -> None:
         """Keep a document of plain JSON types."""
         ...
+
+
+class Kept(Protocol):
+    """Files that can be made again at any time, by a key that says all that they depend on."""
+
+    @property
+    def blobs(self) -> Blobs:
+        """Where what is made for a key is put first."""
+        ...
+
+    @property
+    def largest(self) -> int:
+        """Bytes that one file may have; 0: nothing is kept."""
+        ...
+
+    def get(self, key: str) -> tuple[Sha256, Path] | None:
+        """Digest and place of the file of a key, or None; checked like :meth:`Blobs.path`.
+
+        Raises:
+            StoreError: it cannot be read, or was modified (then it is moved aside, and is made again next time).
+        """
+        ...
+
+    def keep(self, key: str, sha256: Sha256) -> None:
+        """Let one of the blobs be the file of a key; what was not used for longest makes room for it.
+
+        Raises:
+            StoreError: that cannot be noted.
+        """
+        ...

@@ -194,4 +194,6 @@ def _first_definition(forge: Forge) -> str:
     hypothesis = from_published(pypi, evidence).first()
     definition = hypothesis.definition
     # The umask is one of two; everything else is the same to the byte.
-    return definition.replace(umask="", commands=definition.commands[1:]).digest
+    return definition.replace(
+        umask="", commands=tuple(each for each in definition.commands if "unpack" not in each)
+    ).digest

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from rebuilder.programs.command import BYTECODE
 from rebuilder.programs.pypi.build_wheel import HOOK_FAILED, NO_BACKEND, NO_WHEEL
 from rebuilder.programs.pypi.frontend import load_backend
 from rebuilder.sandbox.program_runner import program_archive
@@ -24,7 +25,8 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     assert "SEEN" not in os.environ, "the other hook ran in this process"
     assert os.path.exists("left-behind"), "the other hook did not run"
     assert os.getcwd() not in sys.path and "" not in sys.path
-    assert not any(path.endswith(".pyz") for path in sys.path)
+    assert not any(path.endswith((".pyz", ".bytecode")) for path in sys.path)
+    assert not any(path.endswith((".pyz", ".bytecode")) for path in sys.path_importer_cache)
     try:
         import rebuilder
     except ImportError:
@@ -37,11 +39,14 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
 """
 
 
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The family as one zip application."""
+@pytest.fixture(scope="module", params=[False, True], ids=["as it is", "with byte code"])
+def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The family as one zip application, by itself or with its byte code beside it."""
     path = tmp_path_factory.mktemp("program") / "pypi.pyz"
     path.write_bytes(program_archive("pypi"))
+    if request.param:
+        options = ("--application", path, "--out", f"{path}{BYTECODE}")
+        subprocess.run([sys.executable, "-s", "-S", path, "bytecode", *options], check=True, timeout=60)
     return path
 
 

@@ -15,6 +15,7 @@ import pytest
 
 import rebuilder.programs
 from rebuilder.model.definition import BuildDefinition, Role
+from rebuilder.programs.command import BYTECODE
 from rebuilder.sandbox.program_runner import pack, program_archive, program_input
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
@@ -85,6 +86,7 @@ def test_a_package_holds_nothing_but_what_it_is_for() -> None:
         ("archive/__init__.py", set()),
         ("archive/limits.py", {"archive", "compare", "pypi", "source"}),
         ("command.py", {"archive", "compare", "pypi", "source"}),
+        ("bytecode.py", {"archive", "compare", "pypi", "source"}),
     ],
 )
 def test_a_change_is_of_the_families_that_use_it(changed: str, families: set[str], tmp_path: Path) -> None:
@@ -114,6 +116,32 @@ def test_can_be_run(family: str, tmp_path: Path) -> None:
         assert (0, "") == (ran(program).returncode, ran(program).stderr), program
     unknown = ran("no-such-program")
     assert (64, True) == (unknown.returncode, "must be named" in unknown.stderr)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_its_byte_code(family: str, tmp_path: Path) -> None:
+    """The same bytes each time, with every module; what lies beside an application is what its modules come from."""
+    file = tmp_path / f"{family}.pyz"
+    file.write_bytes(program_archive(family))
+
+    def run(*words: str | Path) -> str:
+        command = [sys.executable, "-s", "-S", str(file), *map(str, words)]
+        return subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
+
+    for name in ("one", "two"):
+        run("bytecode", "--application", file, "--out", tmp_path / name)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    with zipfile.ZipFile(tmp_path / "one") as made, zipfile.ZipFile(file) as application:
+        sources = {name for name in application.namelist() if name != "__main__.py"}
+        assert sources | {f"{name}c" for name in sources} == set(made.namelist())
+        assert all(made.read(name) == application.read(name) for name in sources)
+        program = "rebuilder/programs/command.py"
+        other = {each: made.read(each) for each in made.namelist() if not each.startswith(program)}
+    with zipfile.ZipFile(f"{file}{BYTECODE}", "w") as beside:
+        for name, content in other.items():
+            beside.writestr(name, content)
+        beside.writestr(program, f"BYTECODE = {BYTECODE!r}\ndef run(*_):\n    print('from beside')\n")
+    assert "from beside\n" == run()
 
 
 def test_is_an_input() -> None:

@@ -19,7 +19,7 @@ from tests.fakes.environments import FakeEnvironments
 from tests.fakes.sandbox import FakeSandbox, Script, definition
 
 TRUE = ("/usr/bin/true",)
-COMMAND = ("python3", "-I", "/tools/archive.pyz", "inspect_archive", "/inputs/a", "--result", "/out/result.json")
+COMMAND = ("python3", "-I", "-S", "/tools/archive.pyz", "inspect_archive", "/inputs/a", "--result", "/out/result.json")
 
 
 class House:

@@ -12,7 +12,6 @@ from packaging.version import InvalidVersion, Version
 
 from rebuilder.ecosystems.pypi.build_inputs import (
     PATCH_RELEASES,
-    REQUIREMENTS,
     REQUIRES_RESULT,
     BuildInputs,
     dependency_input,
@@ -30,6 +29,7 @@ from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Obstacle
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
+from rebuilder.sandbox.prepared import REQUIREMENTS
 
 _GRACE = timedelta(days=1)
 """How much later than the file its own build tool may have been published."""

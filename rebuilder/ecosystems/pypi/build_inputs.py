@@ -16,15 +16,13 @@ from rebuilder.model.artifact import Pin
 from rebuilder.model.attempt import MOST_HYPOTHESES, Replayed, When
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits, Role
 from rebuilder.model.evidence import Obstacle, Source
+from rebuilder.sandbox.prepared import COMMANDS, ENVIRONMENT, VENV, WHEELS
 
 SOURCE_TREE = "/build/src"
 BUILD_TYPE = "tag:rebuilder,2026:pypi-wheel-build/v1"
 """Documented in docs/predicates/pypi-wheel-build.md."""
 COMMIT_BUILD_TYPE = "tag:rebuilder,2026:pypi-commit-build/v1"
 """Documented in docs/predicates/pypi-commit-build.md."""
-ENVIRONMENT = "/build/env"
-REQUIREMENTS = "/inputs/requirements.txt"
-WHEELS = "/inputs/wheels"
 REQUIRES_RESULT = "requires.json"
 USUAL_SANDBOX = "bubblewrap"
 CLOCK_SANDBOX = "uml"
@@ -124,7 +122,7 @@ class BuildConditions:
 
 
 def build_definition(build_inputs: BuildInputs, conditions: BuildConditions) -> BuildDefinition:
-    """Make the source tree, make the build environment, build."""
+    """Make the virtual environment, make the source tree, build."""
     build = (
         (*_backend_command(build_inputs), "--out", "/out")
         if build_inputs.setup_options is None
@@ -253,9 +251,10 @@ def _definition(build_inputs: BuildInputs, conditions: BuildConditions, last: tu
         inputs=inputs,
         toolchain=build_inputs.toolchain,
         commands=(
+            *(COMMANDS if build_inputs.dependencies else (VENV,)),
             _tree_command(build_inputs, conditions),
             *_directory_commands(build_inputs),
-            *_environment_commands(build_inputs),
+            *_environment_changes(build_inputs),
             *_sdist_commands(build_inputs, conditions),
             last,
             *_retag_commands(build_inputs),
@@ -282,28 +281,17 @@ def _directory_commands(build_inputs: BuildInputs) -> tuple[tuple[str, ...], ...
     return (("/usr/bin/env", f"--chdir={_project(build_inputs)}", "mkdir", "-p", "--", *build_inputs.directories),)
 
 
-def _environment_commands(build_inputs: BuildInputs) -> tuple[tuple[str, ...], ...]:
-    uv = (build_inputs.uv.path, "--quiet", "--offline", "--no-config", "--no-progress", "--cache-dir", "/build/uv")
-    venv = (*uv, "venv", "--no-project", "--python", "/usr/bin/python3", ENVIRONMENT)
-    install = (
-        *(*uv, "pip", "install", "--no-index", "--no-deps", "--require-hashes", "--link-mode", "hardlink"),
-        *("--find-links", WHEELS, "--python", f"{ENVIRONMENT}/bin/python", "-r", build_inputs.requirements.path),
-    )
-    made = (venv, install) if build_inputs.dependencies else (venv,)
+def _environment_changes(build_inputs: BuildInputs) -> Iterator[tuple[str, ...]]:
     program = ("/usr/bin/python3", "-I", "-S", build_inputs.program.path)
     if build_inputs.presented:
         tool, version = build_inputs.presented
-        made = (
-            *made,
-            (*program, "as_version", f"--environment={ENVIRONMENT}", f"--tool={tool}", f"--version={version}"),
-        )
+        yield (*program, "as_version", f"--environment={ENVIRONMENT}", f"--tool={tool}", f"--version={version}")
     if build_inputs.as_debian:
-        made = (*made, (*program, "as_debian", f"--environment={ENVIRONMENT}", *build_inputs.as_debian))
+        yield (*program, "as_debian", f"--environment={ENVIRONMENT}", *build_inputs.as_debian)
     if build_inputs.reads_as_python_2:
-        made = (*made, (*program, "as_python_2", f"--environment={ENVIRONMENT}"))
-    if build_inputs.as_python is None:
-        return made
-    return (*made, (*program, "as_python", "--environment", ENVIRONMENT, "--version", build_inputs.as_python))
+        yield (*program, "as_python_2", f"--environment={ENVIRONMENT}")
+    if build_inputs.as_python is not None:
+        yield (*program, "as_python", "--environment", ENVIRONMENT, "--version", build_inputs.as_python)
 
 
 def _sdist_commands(build_inputs: BuildInputs, conditions: BuildConditions) -> tuple[tuple[str, ...], ...]:
@@ -356,8 +344,6 @@ def _environment(conditions: BuildConditions, hash_seed: int) -> dict[str, str]:
         "PATH": f"{ENVIRONMENT}/bin:/usr/local/bin:/usr/bin:/bin",
         "PYTHONHASHSEED": str(hash_seed),
         "TZ": "UTC",
-        # Some backends take the first of several plug-ins in the order of the directory: install in one order.
-        "UV_CONCURRENT_INSTALLS": "1",
     }
     if conditions.source_date_epoch is not None:
         environment["SOURCE_DATE_EPOCH"] = str(conditions.source_date_epoch)

@@ -7,7 +7,7 @@ from functools import partial
 
 from rebuilder.ecosystems.pypi.archives import CommitListing, list_commit
 from rebuilder.ecosystems.pypi.build_environment import parameters, resolve_requirements
-from rebuilder.ecosystems.pypi.build_inputs import REQUIREMENTS, BuildInputs, Product, chosen_tools
+from rebuilder.ecosystems.pypi.build_inputs import BuildInputs, Product, chosen_tools
 from rebuilder.ecosystems.pypi.candidates import Marks, candidates, epoch_candidate, shown_time, untried, with_what
 from rebuilder.ecosystems.pypi.clock_candidates import by_the_clock
 from rebuilder.ecosystems.pypi.context import PlanningContext
@@ -31,6 +31,7 @@ from rebuilder.model.evidence import Evidence, Inspection, Obstacle, Source, Sou
 from rebuilder.model.git import SourceTree
 from rebuilder.model.graph import Origin, SourceCommit, Step
 from rebuilder.model.verdict import Verdict
+from rebuilder.sandbox.prepared import REQUIREMENTS
 
 _MOST_GUESSES = 3
 _THROUGH_SDIST = "The wheel is built from a source archive that is made of the commit, as frontends do."

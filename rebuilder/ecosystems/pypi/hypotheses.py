@@ -11,7 +11,7 @@ from functools import partial
 
 from rebuilder.ecosystems.pypi.archives import has_build_script, inspect, source_path, source_text
 from rebuilder.ecosystems.pypi.build_environment import parameters, resolve_requirements
-from rebuilder.ecosystems.pypi.build_inputs import REQUIREMENTS, BuildInputs, chosen_tools
+from rebuilder.ecosystems.pypi.build_inputs import BuildInputs, chosen_tools
 from rebuilder.ecosystems.pypi.candidates import Marks, candidates, with_what
 from rebuilder.ecosystems.pypi.clock_candidates import by_the_clock
 from rebuilder.ecosystems.pypi.command_line import own_directory
@@ -33,6 +33,7 @@ from rebuilder.model.definition import EnvironmentRef, Input, Role
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Evidence, Inspection, Obstacle, Source
 from rebuilder.model.verdict import Verdict
+from rebuilder.sandbox.prepared import REQUIREMENTS
 
 _FOREIGN = {"bazel-wheelmaker": "Bazel (bazel-wheelmaker, the rule py_wheel of rules_python)"}
 """Values of ``Generator`` that belong to build systems outside of Python packaging."""

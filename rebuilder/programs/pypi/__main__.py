@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from rebuilder.programs.command import run
-
 PROGRAMS = {
     "unpack": "archive.unpack",
     "checkout": "source.checkout",
@@ -17,8 +15,12 @@ PROGRAMS = {
     "as_python": "pypi.as_python",
     "as_version": "pypi.as_version",
     "as_windows": "pypi.as_windows",
+    "bytecode": "bytecode",
 }
 """Each program, and its module below ``rebuilder.programs``."""
 
 if __name__ == "__main__":
+    sys.path.insert(0, f"{sys.argv[0]}.bytecode")
+    from rebuilder.programs.command import run
+
     sys.exit(run(PROGRAMS, sys.argv))

@@ -15,6 +15,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from rebuilder.programs.command import BYTECODE
+
 USAGE, NO_BACKEND, HOOK_FAILED, NO_OUTPUT = 64, 69, 70, 73
 
 _MOST_REQUIREMENTS = 200
@@ -101,8 +103,10 @@ def load_backend(name: str, paths: list[str]) -> Any:
 
 def _leave_no_trace(backend: str) -> None:
     """Take this program out of the interpreter the backend will see."""
-    program = sys.path.pop(0) if sys.path and os.path.isfile(sys.path[0]) else ""
-    sys.path_importer_cache.pop(program, None)
+    places = (sys.argv[0], f"{sys.argv[0]}{BYTECODE}")
+    sys.path[:] = [each for each in sys.path if each not in places]
+    for place in places:
+        sys.path_importer_cache.pop(place, None)
     for name in [name for name in sys.modules if name == "rebuilder" or name.startswith("rebuilder.")]:
         del sys.modules[name]
     sys.argv[:] = [backend]

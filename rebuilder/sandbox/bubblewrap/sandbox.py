@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 
 from rebuilder.clock import Clock
@@ -32,6 +33,12 @@ class BubblewrapSandbox:
         self._clock = clock
         self._executables = Executables(scratch / "executable")
         self._bubblewrap = Bubblewrap()
+
+    def storing(self, blobs: Blobs) -> BubblewrapSandbox:
+        """The same sandbox, with its logs and outputs in other blobs."""
+        other = copy(self)
+        other._blobs = blobs  # noqa: SLF001  # ours
+        return other
 
     def warm(self) -> None:
         """Begin what the first run would wait for (a tenth of a second), without waiting."""

@@ -1,0 +1,172 @@
+"""What many definitions begin with, made once: a virtual environment, and the byte code of our programs.
+
+A definition that installs wheels begins with :data:`COMMANDS`. All that these see is the build environment,
+uv, the wheels, the list with their digests and the umask; so a run of its own, with nothing else, leaves the same. It
+is made when it is first needed and kept as one archive by the digest of that run's definition. Later runs unpack it in
+place of running the commands. The copy is each build's own; the archive is bound read-only and checked before each use.
+
+No code of a publisher runs while one is made: uv unpacks wheels, and Python compiles them without importing any
+(``-S``: no ``.pth`` file, no ``sitecustomize``). Byte code is bound to its source by a hash, so that changing a module
+afterwards has its effect.
+
+The byte code of an application of ours is made by the application itself, in a run that sees nothing else, and lies
+beside it. Whatever cannot be made or kept is done without: then a definition runs as it is written.
+See docs/adr/0034.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rebuilder.model.attempt import Outcome
+from rebuilder.model.definition import BuildDefinition, Input, Role
+from rebuilder.model.value import Sha256
+from rebuilder.programs.command import BYTECODE
+from rebuilder.sandbox.protocol import Sandbox
+from rebuilder.store.protocol import Kept
+
+ENVIRONMENT = "/build/env"
+UV = "/tools/uv"
+REQUIREMENTS = "/inputs/requirements.txt"
+WHEELS = "/inputs/wheels"
+
+BUILD_TYPE = "tag:rebuilder,2026:prepared/v1"
+"""Documented in docs/predicates/program-runs.md."""
+_NAME = "virtual-environment.tar"
+_KEPT = f"/inputs/{_NAME}"
+_ALONE = (
+    *("/usr/bin/env", "-i", "HOME=/tmp", "LANG=C.UTF-8", "LC_ALL=C.UTF-8", "PATH=/usr/bin:/bin", "PYTHONHASHSEED=0"),
+    # Some backends take the first of several plug-ins in the order of the directory: install in one order.
+    # What uv notes of its own beside packages has the time of a file on this machine in it.
+    *("TZ=UTC", "UV_CONCURRENT_INSTALLS=1", "UV_NO_INSTALLER_METADATA=1"),
+)
+"""What is set for a build matters to the build alone."""
+_UV = (*_ALONE, UV, "--quiet", "--offline", "--no-config", "--no-progress", "--cache-dir", "/build/uv")
+VENV = (*_UV, "venv", "--no-project", "--python", "/usr/bin/python3", ENVIRONMENT)
+"""Makes the virtual environment."""
+_INSTALL = (
+    *(*_UV, "pip", "install", "--no-index", "--no-deps", "--require-hashes", "--link-mode", "hardlink"),
+    *("--find-links", WHEELS, "--python", f"{ENVIRONMENT}/bin/python", "-r", REQUIREMENTS),
+)
+_COMPILE = (
+    *(*_ALONE, "/bin/sh", "-c", '"$@"; exit 0', "compile", "/usr/bin/python3", "-s", "-S", "-W", "ignore"),
+    *("-m", "compileall", "-qq", "--invalidation-mode", "checked-hash", f"{ENVIRONMENT}/lib"),
+)
+"""Wheels may have modules for other versions of Python: what cannot be compiled is left as it is."""
+
+
+def _pack(file: str) -> str:
+    owner = "--owner=0 --group=0 --numeric-owner"
+    return f"tar --create --file {file} --directory /build --format=gnu --sort=name --mtime=@0 {owner} env"
+
+
+def _unpack(file: str) -> str:
+    return f"tar --extract --touch --file {file} --directory /build"
+
+
+_SETTLE = (
+    *(*_ALONE, "/bin/sh", "-e", "-c"),
+    f"{_pack('/build/env.tar')}; rm -r /build/env /build/uv; {_unpack('/build/env.tar')}; rm /build/env.tar",
+)
+"""However it came about, a virtual environment is unpacked: so directories list their entries in one order."""
+COMMANDS = (VENV, _INSTALL, _COMPILE, _SETTLE)
+"""A definition begins with them, where wheels are to be installed."""
+_TAKE = ("/bin/sh", "-e", "-c", _unpack(_KEPT))
+
+
+class Prepared:
+    """Makes and keeps what definitions begin with.
+
+    Args:
+        sandbox: Where it is made; its outputs go to the blobs of ``kept``.
+        kept: Where it is kept.
+    """
+
+    def __init__(self, sandbox: Sandbox, kept: Kept) -> None:
+        self._sandbox = sandbox
+        self._kept = kept
+        self._cannot: set[str] = set()
+        """Keys for which nothing came out, or too much."""
+
+    def taken(
+        self, definition: BuildDefinition, root: Path, inputs: Mapping[str, Path]
+    ) -> tuple[BuildDefinition, dict[str, Path]]:
+        """The definition to run in place of one, and its inputs.
+
+        Args:
+            definition: What is asked for.
+            root: Root directory of its build environment.
+            inputs: As for :meth:`rebuilder.sandbox.protocol.Sandbox.run`.
+
+        Raises:
+            SandboxUnavailableError, SandboxFaultError: see :meth:`rebuilder.sandbox.protocol.Sandbox.run`.
+            StoreError: what is kept cannot be read, or was modified.
+        """
+        files = dict(inputs)
+        if self._kept.largest and definition.commands[: len(COMMANDS)] == COMMANDS:
+            archive = self._made(_environment(definition), root, inputs)
+            if archive is not None:
+                definition = _with(definition, archive[0], _KEPT)
+                definition = definition.replace(commands=(_TAKE, *definition.commands[len(COMMANDS) :]))
+                files[_KEPT] = archive[1]
+        if self._kept.largest:
+            for program in [each for each in definition.inputs if each.role is Role.PROGRAM]:
+                bytecode = self._made(_bytecode(definition, program), root, inputs)
+                if bytecode is not None:
+                    path = f"{program.path}{BYTECODE}"
+                    definition, files[path] = _with(definition, bytecode[0], path), bytecode[1]
+        return definition, files
+
+    def _made(self, definition: BuildDefinition, root: Path, inputs: Mapping[str, Path]) -> tuple[Sha256, Path] | None:
+        """What the run of a definition leaves, run now if it was not before; None where that is nothing to keep."""
+        key = definition.digest
+        if key in self._cannot:
+            return None
+        if (found := self._kept.get(key)) is None:
+            run = self._sandbox.run(
+                definition, root=root, inputs={each.path: inputs[each.path] for each in definition.inputs}
+            )
+            if run.outcome is Outcome.COMPLETED and len(run.outputs) == 1 and run.outputs[0].size <= self._kept.largest:
+                self._kept.keep(key, run.outputs[0].sha256)
+                found = self._kept.get(key)
+        if found is None:
+            self._cannot.add(key)
+        return found
+
+
+def _environment(definition: BuildDefinition) -> BuildDefinition:
+    """The run that makes the virtual environment of a definition: all that :data:`COMMANDS` can see, and no more."""
+    seen = [each for each in definition.inputs if each.path in {UV, REQUIREMENTS} or each.path.startswith(f"{WHEELS}/")]
+    return BuildDefinition(
+        build_type=BUILD_TYPE,
+        purl="pkg:generic/rebuilder-virtual-environment",
+        targets=(_NAME,),
+        inputs=tuple(each.replace(uri=None) for each in seen),
+        toolchain=definition.toolchain,
+        commands=(VENV, _INSTALL, _COMPILE, ("/bin/sh", "-e", "-c", _pack(f"/out/{_NAME}"))),
+        environment={"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin", "TZ": "UTC"},
+        umask=definition.umask,
+    )
+
+
+def _bytecode(definition: BuildDefinition, program: Input) -> BuildDefinition:
+    """The run that makes the byte code of an application, for the Python of the definition's build environment."""
+    out = f"/out/{program.name}{BYTECODE}"
+    return BuildDefinition(
+        build_type=BUILD_TYPE,
+        purl="pkg:generic/rebuilder-bytecode",
+        targets=(f"{program.name}{BYTECODE}",),
+        inputs=(program,),
+        toolchain=definition.toolchain,
+        commands=(
+            ("/usr/bin/python3", "-s", "-S", program.path, "bytecode", "--application", program.path, "--out", out),
+        ),
+        environment={"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0", "TZ": "UTC"},
+    )
+
+
+def _with(definition: BuildDefinition, sha256: Sha256, path: str) -> BuildDefinition:
+    name = path.rpartition("/")[2]
+    taken = Input(role=Role.PARAMETERS, name=name, sha256=sha256, path=path)
+    return definition.replace(inputs=(*definition.inputs, taken))
