@@ -123,7 +123,9 @@ def test_definition_says_everything() -> None:
         definition.toolchain.name,
         definition.umask,
     )
-    assert {"HOME", "LANG", "LC_ALL", "PATH", "PYTHONHASHSEED", "SOURCE_DATE_EPOCH", "TZ"} < set(definition.environment)
+    assert {"HOME", "LANG", "LC_ALL", "PATH", "PYTHONHASHSEED", "SOURCE_DATE_EPOCH", "TZ"} == set(
+        definition.environment
+    )
     assert "/build/src/idna-3.10" in definition.commands[-1]
     assert BuildDefinition.from_slsa(definition.slsa) == definition
 
@@ -465,7 +467,9 @@ def test_empty_directories_beside_the_source(top_level: str, expected: list[str]
         assert found is None
         return
     assert found is not None
-    assert ["mkdir", "-p", "--", *expected] == list(found.definition.commands[1][2:])
+    assert ["mkdir", "-p", "--", *expected] == next(
+        list(each[2:]) for each in found.definition.commands if "mkdir" in each
+    )
     assert ("directories", " ".join(expected), 10) in [(each.name, each.value, each.bits) for each in found.replayed]
 
 

@@ -44,7 +44,7 @@ def _change(environment: str, module: str, before: str, after: str) -> int:
 
 
 def rewrite(path: str, text: str) -> None:
-    """Give an installed file another text; it may be a link to one of uv's cache, so another file takes its place."""
+    """Give an installed file another text; another file takes its place, in case there are other links to it."""
     os.unlink(path)
     with open(path, "w", encoding="utf-8", newline="") as file:
         file.write(text)
