@@ -111,6 +111,7 @@ def test_a_module_that_lies_in_a_package_now() -> None:
             "base.in",
         ),
         ("FileNotFoundError: [Errno 2] No such file or directory: 'gcc'", Cause.MISSING_COMPILER, ""),
+        ("FileNotFoundError: [Errno 2] No such file or directory: 'x86_64-linux-gnu-gcc'", Cause.MISSING_COMPILER, ""),
         ("FileNotFoundError: [Errno 2] No such file or directory: '/etc/motd'", Cause.BUILD_ERROR, ""),
         ("  print s.getvalue()\n        ^\nSyntaxError: invalid syntax", Cause.MISSING_INTERPRETER, "Python 2"),
         ('    print "%s" % x\nSyntaxError: invalid syntax', Cause.MISSING_INTERPRETER, "Python 2"),

@@ -42,6 +42,11 @@ PURE = traces("py3-none-any")
         ("pure = os.environ.get('SETUPPY_FORCE_PURE')", {"SETUPPY_FORCE_PURE": "1"}),
         ("os.environ.get('X_USE_MYPYC', None) == '1'", {"X_USE_MYPYC": "0"}),
         ("os.environ.get('X_CYTHON_TRACING')", {}),
+        ("if os.environ.get('X_ENABLE_SPEEDUPS'): pass", {}),  # any value turns them on
+        ("speedups = bool(os.getenv('X_SPEEDUPS', ''))", {}),
+        ("if 'X_SPEEDUPS' in os.environ: pass", {}),
+        ("if os.environ.get('X_SPEEDUPS', '1') and True: pass", {"X_SPEEDUPS": "0"}),
+        ("if os.getenv('X_SPEEDUPS') != 'off': pass", {"X_SPEEDUPS": "off"}),
         ("os.environ.get('X_FORCE_CYTHON')", {}),
         ("os.environ['PATH']; os.environ['LD_LIBRARY_PATH']; os.environ.get('CFLAGS')", {}),
         ("'BUILD_EXTENSION'", {"BUILD_EXTENSION": "0"}),

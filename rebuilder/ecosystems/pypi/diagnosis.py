@@ -48,7 +48,8 @@ _ABSENT_FILE = re.compile(
 )
 _COMPILER_ABSENT = re.compile(
     r"command '[^']*(?:gcc|cc|clang|g\+\+|cl\.exe|rustc|cargo)[^']*' failed|Unable to find vcvarsall"
-    r"|No such file or directory: '(?:gcc|cc|cargo|cmake|make|ninja|git|npm|node|swig|pkg-config)'"
+    r"|No such file or directory: '(?:(?:[\w.]+-)*(?:gcc|g\+\+|cc|c\+\+|clang)|cargo|cmake|make|ninja|git|npm|node|swig"
+    r"|pkg-config|[\w-]+[_-]config)'"
 )
 """How distutils and the standard library say that there is no compiler."""
 _UNMET = re.compile(r"DistributionNotFound|No matching distribution found|Could not find a version that satisfies")

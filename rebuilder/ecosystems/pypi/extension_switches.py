@@ -38,8 +38,12 @@ def extension_switches(traces: WheelTraces, scripts: Iterable[str]) -> tuple[tup
         if not _READ.search(text):
             continue
         for variable in _VARIABLE.findall(text):
-            if _ABOUT.search(variable) and not _OTHERWISE.search(variable):
-                found[variable] = "1" if _NEGATED.search(variable) else _off(text)
+            if not _ABOUT.search(variable) or _OTHERWISE.search(variable):
+                continue
+            if _NEGATED.search(variable):
+                found[variable] = "1"
+            elif not _asks(text, variable):
+                found[variable] = _off(text)
     return tuple(sorted(found.items())[:_MOST])
 
 
@@ -47,6 +51,14 @@ def switched_off(switches: tuple[tuple[str, str], ...]) -> str:
     """The evidence, as a sentence."""
     shown = " and ".join(f"{name}={value}" for name, value in switches)
     return f"The source has compiled extensions and the wheel is for any machine: {shown} leaves them out."
+
+
+def _asks(text: str, variable: str) -> bool:
+    """Whether any value of a variable asks for extensions, so that only a build without it leaves them out."""
+    name = rf"['\"]{variable}['\"]"
+    read = rf"(?:\benviron\.get|\bgetenv)\(\s*{name}\s*(?:,\s*(?:None|False|0|''|\"\")\s*)?\)"
+    compared = r"(?!\s*(?:[=!<>]=|\.|in\b|not\s+in\b|is\b))"
+    return bool(re.search(rf"{read}{compared}|{name}\s+in\s+(?:os\.)?environ", text))
 
 
 def _off(text: str) -> str:
