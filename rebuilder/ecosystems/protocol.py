@@ -141,6 +141,10 @@ class Ecosystem(Protocol):
         """
         return None
 
+    def wants_history(self, evidence: Evidence, commit: SourceCommit) -> bool:
+        """Whether a build from the commit looks at the commits before it, as for a version counted from a tag."""
+        return False
+
     def tree_changes(self, evidence: Evidence, tree: SourceTree) -> tuple[FileChange, ...]:
         """Compare the published source archive with the commit; empty when there is no archive to compare.
 

@@ -10,6 +10,7 @@ from rebuilder.model.git import SourceTree, Submodule, Tag
 _COMMIT_ARCHIVE = "/inputs/commit.tar"
 _COMMIT_OBJECT = "/inputs/commit"
 _TAG_OBJECTS = "/inputs/tags"
+_HISTORY = "/inputs/history"
 _SUBMODULES = "/inputs/submodules"
 
 
@@ -45,6 +46,8 @@ class CheckedOut:
     """Directory in the repository that holds the project; empty when it is the repository."""
     shallow: bool
     """Whether it is as a runner's shallow checkout of a tag leaves it."""
+    history: tuple[Input, Input] | None = None
+    """Objects of the commits before it, and their tags; it is not shallow then."""
     submodules: tuple[tuple[Submodule, Input, Input], ...] = ()
     """Those that can be had, each with the archive of its files and its raw commit object."""
 
@@ -61,6 +64,7 @@ class CheckedOut:
             tags=tuple((each.name, _tag_object(number, each)) for number, each in enumerate(named)),
             top=top,
             shallow=shallow,
+            history=_history_inputs(tree),
             submodules=submodule_inputs(tree),
         )
 
@@ -68,7 +72,8 @@ class CheckedOut:
     def inputs(self) -> tuple[Input, ...]:
         """What the command reads."""
         tags = (each for _, each in self.tags if each is not None)
-        return (self.archive, self.commit, *tags, *(each for _, *both in self.submodules for each in both))
+        history = self.history or ()
+        return (self.archive, self.commit, *tags, *history, *(each for _, *both in self.submodules for each in both))
 
     def command(self, into: str, umask: int) -> tuple[str, ...]:
         """Program and arguments that make the tree in the directory ``into``."""
@@ -83,6 +88,7 @@ class CheckedOut:
         return (
             *("checkout", "--archive", self.archive.path, "--commit", self.sha, "--commit-object", self.commit.path),
             *("--into", into, *(("--shallow",) if self.shallow else ()), f"--origin={self.origin}", *tags),
+            *((f"--history={self.history[0].path}", f"--history-tags={self.history[1].path}") if self.history else ()),
             *submodules,
             *("--umask", f"{umask:04o}"),
         )
@@ -106,6 +112,17 @@ def archive_input(tree: SourceTree) -> Input:
         path=_COMMIT_ARCHIVE,
         uri=f"git+{commit.repository}@{commit.sha}",
     )
+
+
+def _history_inputs(tree: SourceTree) -> tuple[Input, Input] | None:
+    if tree.history is None:
+        return None
+    parts = {"objects": tree.history.objects_sha256, "tags": tree.history.tags_sha256}
+    objects, tags = (
+        Input(role=Role.SOURCE, name=f"{tree.commit.sha} history {name}", sha256=digest, path=f"{_HISTORY}/{name}")
+        for name, digest in parts.items()
+    )
+    return objects, tags
 
 
 def submodule_inputs(tree: SourceTree) -> tuple[tuple[Submodule, Input, Input], ...]:

@@ -63,6 +63,18 @@ class Commit(Value):
     """Tags that point at it now, in order of their names."""
 
 
+class CommitHistory(Value):
+    """What is before a commit, as far as its repository has it: commits and their tags, without files."""
+
+    objects_sha256: Sha256Field
+    """Blob with the raw objects of commits, then of annotated tags, each behind git's own header (``commit SIZE`` and
+    NUL), in order of their names."""
+    tags_sha256: Sha256Field
+    """Blob with a line for each tag of one of these commits: the object it names, a space, its name."""
+    commits: int
+    tags: int
+
+
 class SourceTree(Value):
     """The files of a commit."""
 
@@ -76,6 +88,8 @@ class SourceTree(Value):
     """Those of submodules included, each after the one that it is in."""
     large_files: tuple[LargeFile, ...] = ()
     """Those of submodules included."""
+    history: CommitHistory | None = None
+    """Where it was asked for."""
     findings: tuple[str, ...] = ()
     """Sentences about what should not be so, such as a tag that points at another commit now."""
     notes: tuple[str, ...] = ()

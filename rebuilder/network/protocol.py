@@ -97,6 +97,14 @@ class Sources(Protocol):
         """
         ...
 
+    def with_history(self, tree: SourceTree) -> SourceTree:
+        """The same with the commits before it and their tags; with a note where they cannot be had.
+
+        Raises:
+            UnavailableError, StoreError: see :meth:`commit`.
+        """
+        ...
+
     def tags(self, repository_url: str) -> Mapping[str, str] | SourceProblem:
         """Every tag, without ``refs/tags/``, and the commit (or other object) it leads to.
 

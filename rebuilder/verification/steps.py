@@ -93,6 +93,9 @@ class StepVerifier:
             missing = Obstacle(verdict=Verdict.INPUTS_MISSING, sentence=tree.sentence)
             return _with_decisions(trail, tried, {each.name: missing for each in committed})
         commit = SourceCommit(origin=origin, tree=tree)
+        if ecosystem.wants_history(evidence, commit):
+            tree = self.sources.with_history(tree)
+            commit = commit.replace(tree=tree)
         obstacles = {
             each.name: tried.follow(partial(ecosystem.next, each, evidence, limits=limits, commit=commit))
             for each in committed

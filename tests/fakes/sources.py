@@ -88,6 +88,10 @@ class FakeSources:
         findings = (f"The tag {hint} does not point at {sha}.",) if wrong else ()
         return found.replace(commit=found.commit.replace(tags=tags), findings=findings)
 
+    def with_history(self, tree: SourceTree) -> SourceTree:
+        """See :meth:`rebuilder.network.protocol.Sources.with_history`; none is kept here."""
+        return tree
+
     def tags(self, repository_url: str) -> Mapping[str, str] | SourceProblem:
         """See :meth:`rebuilder.network.protocol.Sources.tags`."""
         repository = self._find(repository_url)

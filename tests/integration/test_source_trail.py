@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,13 +18,14 @@ from pypi_attestations import AttestationType
 
 from rebuilder.model.diagnosis import Cause
 from rebuilder.provenance.trust.files import update
+from tests.fakes import git_backend
 from tests.fakes.command import Answer, Installation
 from tests.fakes.projects import Distribution, build, make_wheel, minibackend_wheel, package
 from tests.fakes.registry import Registry
 from tests.fakes.repositories import TIME, Repository, make_repository
 from tests.fakes.sigstore_instance import SigstoreInstance, github
 
-UPLOADED = datetime(2024, 6, 1, tzinfo=UTC)
+EARLY, UPLOADED = datetime(2020, 1, 1, tzinfo=UTC), datetime(2024, 6, 1, tzinfo=UTC)
 PUBLISH = AttestationType.PYPI_PUBLISH_V1.value
 PROVENANCE = "application/vnd.pypi.integrity.v1+json"
 FORGE = "https://github.com/o/r"
@@ -90,7 +94,7 @@ class World:
 def world(tmp_path: Path, environments_root: Path) -> Iterator[World]:
     """A registry with the build backend, a repository, and a program that believes our Sigstore instance."""
     with Registry() as registry:
-        registry.add(minibackend_wheel(), uploaded=datetime(2020, 1, 1, tzinfo=UTC))
+        registry.add(minibackend_wheel(), uploaded=EARLY)
         repository = make_repository(tmp_path / "repository")
         made = World(registry, Installation.make(tmp_path, environments_root, registry.url), repository)
         made.believe()
@@ -182,6 +186,45 @@ def test_pointer_of_a_large_file(world: World) -> None:
     line = world.verify("1.0")
     assert "inputs-missing" == line["verdict"], line
     assert "only a Git LFS pointer to sample/model.bin" in line["sentence"]
+
+
+def published_after_a_tag(world: World) -> tuple[str, str]:
+    """A release of a project that counts commits from a tag, two after it; gives its commit and version."""
+    world.registry.add(make_wheel("setuptools-scm", "8.0", {"setuptools_scm.py": ""}), uploaded=EARLY)
+    system = '[build-system]\nrequires = ["setuptools-scm"]\nbuild-backend = "git_backend"\nbackend-path = ["tools"]\n'
+    backend = Path(git_backend.__file__).read_text()
+    world.repository.commit({"pyproject.toml": system, "tools/git_backend.py": backend, "x/__init__.py": ""})
+    world.repository.tag("v1.5", annotated=True)
+    for message in ("One more", "Another"):
+        commit = world.repository.commit({"x/__init__.py": f"# {message}\n"}, message)
+    code = "import git_backend; print(git_backend.build_wheel('..'))"
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": "tools", "PYTHONDONTWRITEBYTECODE": "1"}
+    name = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        cwd=world.repository.path,
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout.strip()
+    data = (world.repository.path.parent / name).read_bytes()
+    world.publish(Distribution("x", name, data), commit=commit)
+    return commit, name.split("-")[1]
+
+
+@pytest.mark.parametrize("tags", ["there", "gone"])
+def test_version_counted_from_an_older_tag(world: World, tags: str) -> None:
+    """The history before the commit gives it; a mirror without tags does not, and then the plugin is told it."""
+    _, version = published_after_a_tag(world)
+    assert "1.5.post2" == version
+    if tags == "gone":
+        world.repository.git("tag", "--delete", "v1.5")
+    settings = world.installation.root / "rebuilder.toml"
+    line = world.installation.run("verify", "--json", "--config", settings, f"pypi:x=={version}").line
+    assert ("reproduced", {"commit-to-wheel": "reproduced"}) == (line["verdict"], line["trail"]["steps"]), line
+    told = {each["name"]: each.get("value") for each in line["replayed"]}
+    assert {"there": None, "gone": version}[tags] == told.get("version")
 
 
 def test_planted_file_in_the_source_archive(world: World) -> None:

@@ -30,13 +30,16 @@ class Harness:
         """The work tree that is made."""
         return self.directory / "checkout"
 
-    def fetch(self, sha: str = "HEAD") -> tuple[str, ...]:
-        """Fetch a commit; gives the arguments that name it."""
+    def fetch(self, sha: str = "HEAD", *, history: bool = False) -> tuple[str, ...]:
+        """Fetch a commit, with the history before it if that is wanted; gives the arguments that name it."""
         sha = self.repository.git("rev-parse", sha)
         blobs = MemoryBlobs()
         sources = GitSources(blobs, self.directory / "cache", {"https://example.org": str(self.directory)})
         source = sources.commit("https://example.org/project", sha)
         assert isinstance(source, SourceTree), source
+        if history:
+            source = sources.with_history(source)
+            assert source.history is not None, source.notes
         (self.directory / "a.tar").write_bytes(blobs.read(source.archive_sha256))
         (self.directory / "commit").write_bytes(blobs.read(source.commit.object_sha256))
         tags: list[str] = []
@@ -46,6 +49,10 @@ class Harness:
                 (self.directory / f"tag{number}").write_bytes(blobs.read(tag.object_sha256))
                 tags += ["--tag-object", f"{tag.name}={self.directory / f'tag{number}'}"]
         files = ("--archive", str(self.directory / "a.tar"), "--commit-object", str(self.directory / "commit"))
+        if source.history is not None:
+            for name in ("objects", "tags"):
+                (self.directory / name).write_bytes(blobs.read(getattr(source.history, f"{name}_sha256")))
+            tags += ["--history", str(self.directory / "objects"), "--history-tags", str(self.directory / "tags")]
         for number, each in enumerate(source.submodules):
             if each.archive_sha256 and each.object_sha256:
                 paths = self.directory / f"submodule{number}.tar", self.directory / f"submodule{number}"
@@ -93,6 +100,59 @@ def test_git_sees_what_it_would_in_a_clone(harness: Harness, *, annotated: bool,
     assert "HEAD" == found.git("rev-parse", "--abbrev-ref", "HEAD")
     assert not (harness.root / ".git" / "hooks").exists()
     assert not (harness.root / ".git" / "logs").exists()
+
+
+@pytest.mark.parametrize("annotated", [False, True])
+def test_versions_are_counted_from_an_older_tag(harness: Harness, *, annotated: bool) -> None:
+    """With the history before it, git describes a commit as in a whole clone; files of older commits are not there."""
+    repository = harness.repository
+    repository.tag("v1.0", annotated=annotated, commit="HEAD~1")
+    repository.tag("v0.9", commit="HEAD~2")
+    repository.git("checkout", "--quiet", "-b", "side", "HEAD~1")
+    repository.commit({"side": ""}, "Side")
+    repository.tag("v2.0", annotated=annotated)
+    repository.git("checkout", "--quiet", "main")
+    repository.git("merge", "--quiet", "--no-ff", "-m", "Merge", "HEAD~1")
+    repository.tag("here")
+    assert 0 == main([*harness.fetch(history=True), "--shallow"])
+    found = Repository(harness.root)
+    for question in (("describe", "--tags", "--match", "v*"), ("log", "--format=%H %d %s"), ("tag", "--merged")):
+        assert repository.git(*question).replace("(HEAD -> main", "(HEAD") == found.git(*question)
+    assert "false" == found.git("rev-parse", "--is-shallow-repository")
+    assert ["here", "v0.9", "v1.0"] == found.git("tag").splitlines()
+    assert repository.git("rev-parse", "v1.0") == found.git("rev-parse", "v1.0")
+    assert "" == found.git("status", "--porcelain", "--untracked-files=all", "--ignored")
+
+
+def test_history_of_a_shallow_mirror(harness: Harness) -> None:
+    """It is cut off where the mirror's is, and git is told so."""
+    origin = harness.repository.path.rename(harness.directory / "origin")
+    Repository(origin).tag("v1.0", annotated=True, commit="HEAD~1")
+    Repository(harness.directory).git("clone", "--quiet", "--depth=2", f"file://{origin}", "project")
+    assert 0 == main([*harness.fetch(history=True)])
+    found = Repository(harness.root)
+    assert found.git("describe").startswith("v1.0-1-g")
+    assert ("true", 2) == (
+        found.git("rev-parse", "--is-shallow-repository"),
+        len(found.git("log", "--format=%H").splitlines()),
+    )
+
+
+@pytest.mark.parametrize("change", ["cut", "foreign", "tag"])
+def test_history_that_is_another(harness: Harness, change: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every commit leads to the one that was asked for, every tag to one of them, or nothing is built."""
+    harness.repository.tag("v1.0", commit="HEAD~1")
+    arguments = harness.fetch(history=True)
+    objects, tags = harness.directory / "objects", harness.directory / "tags"
+    if change == "cut":
+        objects.write_bytes(objects.read_bytes()[:-1])
+    elif change == "foreign":
+        foreign = f"tree {'1' * 40}\nauthor a <> 0 +0000\ncommitter a <> 0 +0000\n\nForeign\n".encode()
+        objects.write_bytes(objects.read_bytes() + b"commit %d\0" % len(foreign) + foreign)
+    else:
+        tags.write_text(f"{'1' * 40} v9.9\n")
+    assert NOT_THE_COMMIT == main(list(arguments))
+    assert "the history" in capsys.readouterr().err
 
 
 def test_files_are_those_of_the_commit(harness: Harness) -> None:

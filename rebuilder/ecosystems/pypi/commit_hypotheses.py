@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -15,6 +16,7 @@ from rebuilder.ecosystems.pypi.extension_switches import extension_switches, swi
 from rebuilder.ecosystems.pypi.hypotheses import upload_time, wheel_marks
 from rebuilder.ecosystems.pypi.interpreter_choice import Interpreter, choose, named_is_lacking, named_python
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
+from rebuilder.ecosystems.pypi.origin import find_tag
 from rebuilder.ecosystems.pypi.requirements import BuildSystem, Requirements, pin_generator, read_build_system
 from rebuilder.ecosystems.pypi.sdist_traces import GZIP_HEADER, read_sdist_traces
 from rebuilder.ecosystems.pypi.search import Candidate, Reached, hypothesis, try_candidates
@@ -34,6 +36,10 @@ from rebuilder.model.verdict import Verdict
 from rebuilder.sandbox.prepared import REQUIREMENTS
 
 _MOST_GUESSES = 3
+_LISTS_CHANGES = re.compile(r"\bpbr\b")
+"""It writes AUTHORS and ChangeLog from all commits."""
+_ASKS_GIT = re.compile(r"\b(?:pbr|versioneer|versioningit|dunamai|git)\b|scm|vcs|dynamic[-_]versioning", re.IGNORECASE)
+"""Plugins that count commits from a tag where the commit has none, and build scripts that do so themselves."""
 _THROUGH_SDIST = "The wheel is built from a source archive that is made of the commit, as frontends do."
 
 
@@ -94,6 +100,20 @@ def infer_from_commit(
     except NotRebuildable as stopped:
         return stopped.obstacle
     return None
+
+
+def wants_history(context: PlanningContext, evidence: Evidence, commit: SourceCommit) -> bool:
+    """Whether the build takes something from git that is not at the commit: tags before it, or a list of changes."""
+    targets = targets_of(evidence)
+    sdist = next((each.listing for each in targets if each.product is Product.SDIST), None)
+    try:
+        listed = list_commit(context, commit.tree, sdist, evidence.artifact.name)
+    except NotRebuildable:
+        return False
+    texts = "\n".join(filter(None, map(listed.text, ("pyproject.toml", "setup.py", "setup.cfg"))))
+    here = {each.name: commit.tree.commit.sha for each in commit.tree.commit.tags}
+    tagged = find_tag(here, evidence.artifact.name, evidence.artifact.version).commit is not None
+    return bool((_LISTS_CHANGES if tagged else _ASKS_GIT).search(texts))
 
 
 def targets_of(evidence: Evidence) -> list[CommitTarget]:
@@ -337,7 +357,9 @@ def _checked_out(checkout: CheckedOut) -> str:
     tags = ", ".join(name for name, _ in checkout.tags)
     tagged = f"with the tag {tags}" if len(checkout.tags) == 1 else f"with the tags {tags}" if tags else "without a tag"
     place = f" The project is in its directory {checkout.top}." if checkout.top else ""
-    return (
-        f"The commit {checkout.sha} is checked out {tagged}, as a runner's shallow clone has it: the history before "
-        f"it is not there.{place}"
+    history = (
+        "with the history before it"
+        if checkout.history
+        else "as a runner's shallow clone has it: the history before it is not there"
     )
+    return f"The commit {checkout.sha} is checked out {tagged}, {history}.{place}"

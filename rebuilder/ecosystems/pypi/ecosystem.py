@@ -9,7 +9,7 @@ from functools import partial
 from packaging.version import Version
 
 from rebuilder.ecosystems.protocol import Ecosystem
-from rebuilder.ecosystems.pypi.commit_hypotheses import infer_from_commit
+from rebuilder.ecosystems.pypi.commit_hypotheses import infer_from_commit, wants_history
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.evidence import collect
 from rebuilder.ecosystems.pypi.hypotheses import infer, learn
@@ -120,6 +120,10 @@ class PyPI(Ecosystem):
     ) -> Origin | None:
         """See :func:`rebuilder.ecosystems.pypi.origin.find_origin`."""
         return find_origin(evidence, provenance, source_provenance, sources)
+
+    def wants_history(self, evidence: Evidence, commit: SourceCommit) -> bool:
+        """See :func:`rebuilder.ecosystems.pypi.commit_hypotheses.wants_history`."""
+        return wants_history(self._context, evidence, commit)
 
     def tree_changes(self, evidence: Evidence, tree: SourceTree) -> tuple[FileChange, ...]:
         """See :func:`rebuilder.ecosystems.pypi.tree_changes.tree_changes`."""

@@ -56,6 +56,9 @@ _CONFIG = """\
 	unpackLimit = 1
 	bundleURI = false
 	advertiseSID = false
+[uploadpack]
+	allowFilter = true
+	allowAnySHA1InWant = true
 [submodule]
 	recurse = false
 [gc]
@@ -121,7 +124,7 @@ class Git:
         relay: Relay | None = None,
         inherited: int | None = None,
     ) -> None:
-        self.repository = repository
+        self.repository, self.remote = repository, remote
         self._deadline = deadline
         self._relay = relay
         self._inherited = () if inherited is None else (inherited,)

@@ -17,6 +17,7 @@ from rebuilder.model.git import Commit, SourceProblem, SourceTree, Submodule, Ta
 from rebuilder.model.text import clipped
 from rebuilder.model.value import sha256_hex
 from rebuilder.network.git.address import Mirrors, RefusedAddress, Remote, key, public, submodule_address
+from rebuilder.network.git.history import read_history
 from rebuilder.network.git.objects import (
     ArchiveFindings,
     Contents,
@@ -145,6 +146,25 @@ class GitSources:
             found.append(submodule)
         return tree.replace(submodules=tuple(found), large_files=tuple(large))
 
+    def with_history(self, tree: SourceTree) -> SourceTree:
+        """See :meth:`rebuilder.network.protocol.Sources.with_history`."""
+        try:
+            remote = self._mirrors.remote(public(tree.commit.repository))
+            with self._repository(remote, "history") as git:
+                named, _ = advertised(git, remote)
+                history = (
+                    named
+                    if isinstance(named, SourceProblem)
+                    else read_history(git, tree.commit, named, self._blobs, self._limits.fetched_bytes)
+                )
+        except (RefusedAddress, Unsound) as reason:
+            history = SourceProblem(trouble=Trouble.UNSOUND, sentence=str(reason))
+        except GitStopped as stop:
+            history = self._stopped(stop, remote)
+        if isinstance(history, SourceProblem):
+            return tree.replace(notes=(*tree.notes, f"The history before the commit cannot be had. {history.sentence}"))
+        return tree.replace(history=history)
+
     def tags(self, repository_url: str) -> Mapping[str, str] | SourceProblem:
         """See :meth:`rebuilder.network.protocol.Sources.tags`."""
         try:
@@ -166,15 +186,16 @@ class GitSources:
         return SourceProblem(trouble=Trouble.TIMED_OUT, sentence=sentence)
 
     @contextlib.contextmanager
-    def _repository(self, remote: Remote) -> Iterator[Git]:
-        """The cached repository of an address, held by us alone."""
+    def _repository(self, remote: Remote, kind: str = "") -> Iterator[Git]:
+        """The cached repository of an address, held by us alone; one without files is of a kind of its own."""
         if remote.origin is not None:
             try:
                 self._reach.check(remote.origin)
             except ForbiddenAddressError as error:
                 raise RefusedAddress(str(error)) from None
         deadline = time.monotonic() + self._limits.seconds
-        name = sha256_hex(f"{key(remote.shown)}\n{key(remote.url)}".encode())
+        name: str = sha256_hex(f"{key(remote.shown)}\n{key(remote.url)}".encode())
+        name = f"{name}-{kind}" if kind else name
         try:
             self._cache.mkdir(parents=True, exist_ok=True)
             lock = (self._cache / f"{name}.lock").open("wb")

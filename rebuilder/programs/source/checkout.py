@@ -25,6 +25,10 @@ _COMMIT = re.compile(
 )
 
 
+_TAG = re.compile(rb"object (?P<object>[0-9a-f]{40})\ntype commit\n")
+_OBJECT = re.compile(rb"(?P<kind>commit|tag) (?P<size>[0-9]{1,9})\0")
+
+
 class _OtherCommit(Exception):  # noqa: N818 - reads as what happened
     """The objects do not have the names they should have; the text is a sentence."""
 
@@ -36,7 +40,7 @@ class _GitFailed(Exception):  # noqa: N818 - reads as what happened
 class _Commit(NamedTuple):
     name: str
     tree: str
-    has_parents: bool
+    parents: list[str]
     time: int
     raw: bytes
 
@@ -52,6 +56,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--tag-object", action="append", default=[], metavar="NAME=FILE", help="raw object of an annotated tag"
     )
+    parser.add_argument("--history", help="file with the raw objects of the commits before it, and of their tags")
+    parser.add_argument("--history-tags", help="file with a line for each of their tags: object, space, name")
     parser.add_argument(
         "--submodule",
         action="append",
@@ -82,7 +88,10 @@ def _checkout(options: argparse.Namespace) -> int:
     os.makedirs(root, exist_ok=True)
     _git(root, "init", "--quiet", "--template=", "--initial-branch", options.branch or "main")
     store, entries = _stored(root, commit, options.archive)
-    _cut_history(root, commit, shallow=options.shallow)
+    if options.history:
+        _history(root, store, commit, _read(options.history), _read(options.history_tags))
+    elif commit.parents:
+        _cut_history(root, [commit.name], shallow=options.shallow)
     _references(root, store, commit, options.branch, _tags(options.tag, options.tag_object))
     if options.origin:
         _git(root, "config", "remote.origin.url", options.origin)
@@ -130,7 +139,8 @@ def _submodule(
     commit, inside = _understood(_read(raw), name), os.path.join(root, path)
     _git(inside, "init", "--quiet", "--template=", "--initial-branch", "main")
     store, entries = _stored(inside, commit, archive)
-    _cut_history(inside, commit, shallow=shallow)
+    if commit.parents:
+        _cut_history(inside, [commit.name], shallow=shallow)
     _references(inside, store, commit, None, [])
     _git(inside, "read-tree", "--reset", "-u", commit.name)
     # A clone keeps the repositories of its submodules in its own.
@@ -147,20 +157,59 @@ def _understood(raw: bytes, name: str) -> _Commit:
     found = _COMMIT.match(raw)
     if object_name("commit", raw) != name or found is None:
         raise _OtherCommit(f"what was given is not the commit {name!r}")
-    return _Commit(name, found["tree"].decode(), bool(found["parents"]), int(found["time"]), raw)
+    return _Commit(name, found["tree"].decode(), _parents(found), int(found["time"]), raw)
 
 
-def _cut_history(root: str, commit: _Commit, *, shallow: bool) -> None:
-    """Let git not miss the parents: openly, or as if the commit had none."""
-    if not commit.has_parents:
-        return
+def _parents(found: re.Match[bytes]) -> list[str]:
+    return [line[7:].decode() for line in found["parents"].splitlines()]
+
+
+def _history(root: str, store: Store, commit: _Commit, objects: bytes, tags: bytes) -> None:
+    """Write the commits before one and their tags; where some are missing, the history is openly cut off."""
+    parents: dict[str, list[str]] = {commit.name: commit.parents}
+    tagged: dict[str, str] = {}
+    at = 0
+    while found := _OBJECT.match(objects, at):
+        data = objects[found.end() : found.end() + int(found["size"])]
+        at = found.end() + len(data)
+        name = store.write(found["kind"].decode(), len(data), [data])
+        read = (_COMMIT if found["kind"] == b"commit" else _TAG).match(data)
+        if read is None:
+            raise _OtherCommit(f"the history has a malformed object, {name}")
+        if found["kind"] == b"commit":
+            parents[name] = _parents(read)
+        else:
+            tagged[name] = read["object"].decode()
+    if at != len(objects):
+        raise _OtherCommit("the history is cut short")
+    pending, before = [commit.name], set[str]()
+    while pending:
+        name = pending.pop()
+        if name in parents and name not in before:
+            before.add(name)
+            pending += parents[name]
+    if before != parents.keys():
+        raise _OtherCommit(f"the history has commits that are not before {commit.name}")
+    edge = sorted(name for name in before if not before.issuperset(parents[name]))
+    if edge:
+        _cut_history(root, edge, shallow=True)
+    named = [line.split(b" ", 1) for line in tags.splitlines()]
+    for target, _ in named:
+        if tagged.get(target.decode(), target.decode()) not in before:
+            raise _OtherCommit(f"the history has a tag of something else, {target!r}")
+    orders = (b"create refs/tags/%s\0%s\0" % (name, target) for target, name in named)
+    _git(root, "update-ref", "--stdin", "-z", stdin=b"".join(orders))
+
+
+def _cut_history(root: str, names: list[str], *, shallow: bool) -> None:
+    """Let git not miss the parents of some commits: openly, or as if these had none."""
     name = "shallow"
     if not shallow:
         os.makedirs(os.path.join(root, ".git", "info"), exist_ok=True)
         _git(root, "config", "advice.graftFileDeprecated", "false")
         name = os.path.join("info", "grafts")
     with open(os.path.join(root, ".git", name), "w", encoding="ascii") as file:
-        file.write(f"{commit.name}\n")
+        file.writelines(f"{each}\n" for each in names)
 
 
 def _tags(names: list[str], objects: list[str]) -> list[tuple[str, bytes | None]]:
@@ -206,7 +255,7 @@ def _read(path: str) -> bytes:
         return file.read()
 
 
-def _git(root: str, *arguments: str, codes: tuple[int, ...] = (0,)) -> str:
+def _git(root: str, *arguments: str, codes: tuple[int, ...] = (0,), stdin: bytes = b"") -> str:
     """Run git without settings of anybody; what it prints."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
@@ -219,7 +268,7 @@ def _git(root: str, *arguments: str, codes: tuple[int, ...] = (0,)) -> str:
         ["git", "-c", "core.logAllRefUpdates=false", *arguments],  # noqa: S607 - the build environment's
         cwd=root,
         env=environment,
-        stdin=subprocess.DEVNULL,
+        input=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         check=False,

@@ -1,0 +1,109 @@
+"""The commits before one and their tags, without files: all that ``git describe`` and ``git log`` look at."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from rebuilder.model.git import Commit, CommitHistory, SourceProblem, Trouble
+from rebuilder.network.git.objects import Unsound, tag_points_at
+from rebuilder.network.git.process import Git, explained
+from rebuilder.programs.source.git_store import object_name
+from rebuilder.store.protocol import Blobs
+
+MOST_COMMITS = 20_000
+"""Those nearest are taken of more; the history is cut off behind them."""
+_MOST_TAGS = 2_000
+_MOST_BYTES = 64 << 20
+_TAG_NAME = re.compile(r"(?![-.])[^\x00-\x20\x7f~^:?*\[\\]{1,200}")
+_HEADER = re.compile(rb"([0-9a-f]{40}) (commit|tag) ([0-9]{1,9})\n")
+_PARENTS = re.compile(rb"tree [0-9a-f]{40}\n((?:parent [0-9a-f]{40}\n)*)")
+
+
+def read_history(
+    git: Git, commit: Commit, references: Mapping[str, str], blobs: Blobs, most_bytes: int
+) -> CommitHistory | SourceProblem:
+    """Fetch and check what is before a commit, as far as the repository has it.
+
+    Args:
+        git: A repository of ours for histories alone: a commit it has without its files is not fetched again.
+        commit: Whose ancestors are wanted.
+        references: What the remote names, peeled tags too.
+        blobs: Where the two documents go.
+        most_bytes: What may be downloaded.
+
+    Raises:
+        GitStopped: a limit was reached.
+        Unsound: what came is damaged.
+    """
+    mine = f"refs/rebuilder/{commit.sha}"
+    problem = _fetch(git, [f"+{commit.sha}:{mine}/commit"], most_bytes)
+    if problem is not None:
+        return problem
+    listed = git.run("rev-list", f"--max-count={MOST_COMMITS}", commit.sha, most_output=_MOST_BYTES)
+    names = listed.output.decode("ascii", "replace").split()
+    if listed.code or names[:1] != [commit.sha]:
+        raise Unsound(f"The history of {commit.sha} cannot be read.")
+    objects = dict(_objects(git, names[1:], "commit"))
+    _refuse_others(commit, objects)
+    pointing = {
+        name: (target, references.get(f"{ref}^{{}}", target))
+        for ref, target in references.items()
+        if ref.startswith("refs/tags/") and _TAG_NAME.fullmatch(name := ref[len("refs/tags/") :])
+    }
+    before = dict([(name, both) for name, both in sorted(pointing.items()) if both[1] in objects][:_MOST_TAGS])
+    annotated = {name: target for name, (target, end) in before.items() if target != end}
+    specs = [f"+refs/tags/{name}:{mine}/tags/{number}" for number, name in enumerate(annotated)]
+    problem = _fetch(git, specs, most_bytes) if specs else None
+    if problem is not None:
+        return problem
+    tags = dict(_objects(git, list(dict.fromkeys(annotated.values())), "tag"))
+    lines = []
+    for name, (target, end) in before.items():
+        kept = target if target == end or (target in tags and tag_points_at(tags[target], end)) else end
+        lines.append(f"{kept} {name}\n")
+    kept_tags = {line.split(" ", 1)[0] for line in lines} & tags.keys()
+    whole = [b"commit %d\0" % len(objects[name]) + objects[name] for name in sorted(objects)]
+    whole += [b"tag %d\0" % len(tags[name]) + tags[name] for name in sorted(kept_tags)]
+    return CommitHistory(
+        objects_sha256=blobs.put(b"".join(whole)),
+        tags_sha256=blobs.put("".join(lines).encode()),
+        commits=len(objects),
+        tags=len(lines),
+    )
+
+
+def _fetch(git: Git, wanted: list[str], most_bytes: int) -> SourceProblem | None:
+    done = git.run(
+        *("fetch", "--quiet", "--filter=tree:0", "--update-shallow", "--no-tags", "--no-write-fetch-head"),
+        *("--no-recurse-submodules", "--no-auto-maintenance", "--force", "--end-of-options", "source", *wanted),
+        most_growth=most_bytes,
+    )
+    return explained(done.said, git.remote) if done.code else None
+
+
+def _objects(git: Git, names: list[str], kind: str) -> Iterator[tuple[str, bytes]]:
+    """The objects of one kind among these, each checked against its name."""
+    asked = "".join(f"{each}\n" for each in names).encode()
+    output = git.run("cat-file", "--batch", stdin=asked, most_output=_MOST_BYTES).output if names else b""
+    at = 0
+    while found := _HEADER.match(output, at):
+        data = output[found.end() : found.end() + int(found[3])]
+        at = found.end() + len(data) + 1
+        if found[2].decode() == kind:
+            if object_name(kind, data) != found[1].decode():
+                raise Unsound(f"The {kind} {found[1].decode()} has other bytes than its name says.")
+            yield found[1].decode(), data
+
+
+def _refuse_others(commit: Commit, objects: Mapping[str, bytes]) -> None:
+    """Stop where one of the commits is not before the one asked for."""
+    pending, reached = list(commit.parents), set[str]()
+    while pending:
+        name = pending.pop()
+        if name in objects and name not in reached:
+            reached.add(name)
+            found = _PARENTS.match(objects[name])
+            pending += [line[7:].decode() for line in found[1].splitlines()] if found else []
+    if reached != objects.keys():
+        raise Unsound(f"The history of {commit.sha} has commits that are not before it.", Trouble.UNSOUND)
