@@ -27,6 +27,7 @@ from rebuilder.model.provenance import Expectation
 from rebuilder.model.settings import (
     AlarmSettings,
     EnvironmentSettings,
+    FleetSettings,
     InterpreterSettings,
     ServiceSettings,
     check_name,
@@ -191,6 +192,7 @@ class Config(Value):
     schedules: _Place | None = None
     """Directory with what to watch; None: ``schedules`` beside the settings file."""
     service: ServiceSettings = ServiceSettings()
+    fleet: FleetSettings = FleetSettings()
     alarms: AlarmSettings = AlarmSettings()
     environments: EnvironmentSettings = Field(
         default=EnvironmentSettings(), validation_alias=AliasChoices("environments", "toolchains")

@@ -94,9 +94,12 @@ class SigningError(RebuilderError):
 EXTRAS = {
     "apprise": "service",
     "apscheduler": "service",
+    "celery": "fleet",
     "cronsim": "service",
     "fastapi": "service",
+    "kombu": "fleet",
     "limits": "service",
+    "obstore": "fleet",
     "prometheus_client": "service",
     "psycopg": "postgresql",
     "starlette": "service",

@@ -34,6 +34,7 @@ from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
 from rebuilder.sandbox.local_runner import LocalRunner
 from rebuilder.sandbox.prepared import Prepared
 from rebuilder.sandbox.program_runner import SandboxPrograms
+from rebuilder.sandbox.protocol import Runner
 from rebuilder.sandbox.uml.sandbox import UmlSandbox
 from rebuilder.signing.agreement import Agreement
 from rebuilder.signing.keys import FileLogKey, FileSigningKey, public_keys
@@ -101,17 +102,15 @@ def wire(config: Config, progress: Progress) -> Iterator[Wired]:
         blobs = DiskBlobs(config.store / "blobs")
         ledger = Ledger.open(config.ledger_place)
         stack.callback(ledger.close)
-        environments = WatchedEnvironments(
-            environment_store(
-                config.store / "toolchains",
-                clock,
-                settings=config.environments,
-                interpreters=config.interpreters,
-                report=stopwatch.show,
-                as_root=as_root,
-            ),
-            stopwatch,
+        made = environment_store(
+            config.store / "toolchains",
+            clock,
+            settings=config.environments,
+            interpreters=config.interpreters,
+            report=stopwatch.show,
+            as_root=as_root,
         )
+        environments = WatchedEnvironments(made, stopwatch)
         sandbox = BubblewrapSandbox(blobs, clock, scratch=config.store / "scratch")
         stack.callback(sandbox.close)
         sandbox.warm()
@@ -128,7 +127,24 @@ def wire(config: Config, progress: Progress) -> Iterator[Wired]:
         sandboxes: dict[str, BubblewrapSandbox | UmlSandbox] = {sandbox.kind: sandbox, uml.kind: uml}
         kept = KeptFiles(config.store / PREPARED, most_bytes=config.environments.prepared_bytes)
         prepared = Prepared(sandbox.storing(kept.blobs), kept)
-        run = LocalRunner(sandboxes, environments, blobs, prepared)
+        # What our own programs do to make a verdict is done here, whoever builds: a runner could lie about it.
+        here = LocalRunner(sandboxes, environments, blobs, prepared)
+        run: Runner = here
+        if config.fleet.broker is not None:
+            from rebuilder.fleet.from_settings import fleet
+
+            run = stack.enter_context(
+                fleet(
+                    config.fleet,
+                    ledger=ledger,
+                    blobs=blobs,
+                    environments=made,
+                    here=here,
+                    clock=clock,
+                    store=config.store,
+                    most_bytes=config.download_bytes,
+                )
+            )
         programs = SandboxPrograms(sandbox, environments, blobs, PROGRAM_ENVIRONMENT, prepared)
         context = Context(
             settings=config,
@@ -168,9 +184,9 @@ def wire(config: Config, progress: Progress) -> Iterator[Wired]:
             steps=StepVerifier(checker, sources, stopwatch),
             environments=environments,
             comparer=Comparer(blobs, programs),
-            finisher=Finisher(run, programs, environments, blobs, PROGRAM_ENVIRONMENT),
+            finisher=Finisher(here, programs, environments, blobs, PROGRAM_ENVIRONMENT),
             find_carried=partial(find_carried, programs, LedgerMemo(ledger, "carried", clock, cache_counter)),
-            diffoscope=DiffoscopeRunner(run, environments, blobs),
+            diffoscope=DiffoscopeRunner(here, environments, blobs),
             clock=clock,
             stopwatch=stopwatch,
             limits=config.limits,

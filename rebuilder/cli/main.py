@@ -13,6 +13,8 @@ from typing import Annotated
 
 import typer
 
+from rebuilder.cli.options import Index, Keys, Log, Schedules, Settings, SiteDirectory, Store
+from rebuilder.cli.runners import incident, runners
 from rebuilder.errors import ExitCode, RebuilderError, UsageError, missing_extra
 
 _INTERRUPTED = 130
@@ -39,6 +41,9 @@ app.add_typer(alarms, name="alarms")
 db = typer.Typer(help="Move the ledger to another database.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(db, name="db")
 
+app.add_typer(runners, name="runners")
+app.add_typer(incident, name="incident")
+
 environments = typer.Typer(
     help="List, make, export or import build environments.", no_args_is_help=True, rich_markup_mode=None
 )
@@ -48,30 +53,6 @@ log_commands = typer.Typer(
     help="Check a published log, print the key of ours, or mend it.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(log_commands, name="log")
-
-Store = Annotated[
-    Path | None,
-    typer.Option(
-        "--store", envvar="REBUILDER_STORE", help="Directory of the ledger, the blobs and the build environments."
-    ),
-]
-Keys = Annotated[
-    Path | None,
-    typer.Option("--keys", envvar="REBUILDER_KEYS", help="Directory of the signing key, outside the store."),
-]
-SiteDirectory = Annotated[
-    Path | None, typer.Option("--site", envvar="REBUILDER_SITE", help="Directory the static site is written to.")
-]
-Settings = Annotated[Path | None, typer.Option("--config", envvar="REBUILDER_CONFIG", help="Settings file (TOML).")]
-Schedules = Annotated[
-    Path | None,
-    typer.Option("--schedules", envvar="REBUILDER_SCHEDULES", help="Directory of the files that say what to watch."),
-]
-Log = Annotated[str, typer.Option("--log", help="How the log is written: text or json.")]
-Index = Annotated[
-    str | None,
-    typer.Option("--index-url", help="Package index to ask; normally taken from the settings of pip and uv."),
-]
 
 
 def _login() -> str:
@@ -228,17 +209,48 @@ def serve(
 @app.command()
 def worker(
     *,
+    broker: Annotated[
+        str | None,
+        typer.Option("--broker", envvar="REBUILDER_BROKER", help="Be a runner of a fleet: redis://… or amqp://…"),
+    ] = None,
+    blobs: Annotated[str | None, typer.Option("--blobs", help="s3://BUCKET/PREFIX of the fleet.")] = None,
+    queue: Annotated[
+        list[str] | None, typer.Option("--queue", help="What to take, such as linux-amd64; that of this machine.")
+    ] = None,
+    runner_key: Annotated[
+        Path | None, typer.Option("--runner-key", help="Key of the runner; made on first use, outside the store.")
+    ] = None,
+    concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="Builds at once.")] = 1,
     log: Log = "text",
     store: Store = None,
     config: Settings = None,
     index_url: Index = None,
 ) -> None:
-    """Add a worker process to a service, with the same ledger and store."""
-    from rebuilder.cli.serve import run_worker
+    """Build for others.
+
+    With --broker: a runner of a fleet, with a key and a directory of its own and no ledger (docs/operate/fleet.md).
+    Without: one more worker process of a service, with the same ledger and store.
+    """
     from rebuilder.config import load_config
 
     json_logs = _json_logs(log)
-    run_worker(load_config(config, {"store": store, "index_url": index_url}), json_logs=json_logs)
+    settings = load_config(config, {"store": store, "index_url": index_url})
+    if broker is None and blobs is None:
+        from rebuilder.cli.serve import run_worker
+
+        run_worker(settings, json_logs=json_logs)
+    else:
+        from rebuilder.cli.runners import run_runner
+
+        run_runner(
+            settings,
+            broker=broker,
+            blobs=blobs,
+            queues=queue or [],
+            key=runner_key,
+            concurrency=concurrency,
+            json_logs=json_logs,
+        )
 
 
 @app.command()

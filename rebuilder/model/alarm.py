@@ -45,6 +45,10 @@ class AlarmKind(StrEnum):
     """One step of the trail confirms what was published, and another does not come out."""
     COPY_IN_SOURCE = "copy-in-source"
     """The source, or another input of the build, holds the published file itself: a build can copy it."""
+    RUNNER_REFUSED = "runner-refused"
+    """What a runner of the fleet answered is not what it was asked for, or not signed by it."""
+    RUNNERS_DISAGREE = "runners-disagree"
+    """Two runners gave different results for one build definition."""
     GIVEN_UP = "given-up"
     """We could not try an artifact, again and again, for reasons on our side."""
     FAILURE_RATE = "failure-rate"
@@ -77,7 +81,7 @@ class AlarmKind(StrEnum):
     @property
     def for_operators(self) -> bool:
         """True when it tells of this machine and its surroundings; on a public site strangers do not see what."""
-        return self in _OURS or self in {AlarmKind.GIVEN_UP, AlarmKind.STORE_CORRUPT}
+        return self in _OURS or self in _OPERATORS
 
 
 _PAGES = {
@@ -88,7 +92,15 @@ _PAGES = {
     AlarmKind.PUBLISHER_CHANGED,
     AlarmKind.EXPECTATION_BROKEN,
     AlarmKind.CONTRADICTORY,
+    AlarmKind.RUNNER_REFUSED,
+    AlarmKind.RUNNERS_DISAGREE,
     AlarmKind.DISK,
+}
+_OPERATORS = {
+    AlarmKind.GIVEN_UP,
+    AlarmKind.STORE_CORRUPT,
+    AlarmKind.RUNNER_REFUSED,
+    AlarmKind.RUNNERS_DISAGREE,
 }
 _OURS = {
     AlarmKind.FAILURE_RATE,

@@ -59,6 +59,33 @@ class ServiceSettings(Value):
         return listen
 
 
+class FleetSettings(Value):
+    """Where builds run that do not run on this machine."""
+
+    broker: str | None = None
+    """Address of Redis or RabbitMQ as Celery writes it; None: builds run here. May hold a password."""
+    blobs: str | None = None
+    """``s3://BUCKET/PREFIX`` that coordinators and runners share."""
+    queues: tuple[str, ...] = ()
+    """Queues that runners serve; empty: that of this machine's platform. What belongs to no queue runs here."""
+    double_runs: Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)] = 0.05
+    """Share of runs that are made again by another runner."""
+    lease_seconds: Annotated[_Seconds, Field(ge=1)] = 60
+    """A runner without a sign of life for so long is taken for gone, and what it was at is ordered again."""
+    grace_seconds: _Seconds = 900
+    """What a run may take beside its build: fetching inputs, taking in a build environment."""
+    patience_seconds: _Seconds = 21600
+    """After so long without a runner that takes it, an order is given back."""
+
+    @model_validator(mode="after")
+    def _both(self) -> FleetSettings:
+        if (self.broker is None) != (self.blobs is None):
+            raise ValueError("“broker” and “blobs” belong together")
+        if self.broker is not None and not re.match(r"(redis|rediss|amqp|amqps)://", self.broker):
+            raise ValueError("“broker” must be an address that begins with redis://, rediss://, amqp:// or amqps://")
+        return self
+
+
 class Target(Value):
     """Somebody who is told about alarms."""
 

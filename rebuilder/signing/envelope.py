@@ -10,6 +10,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import rfc8785
@@ -35,10 +37,19 @@ def sign_statement(statement: dict[str, Any], signer: SigningKey) -> str:
             f"A statement cannot be signed because it has no canonical form ({error}).",
             hint="This is a fault of this program worth reporting.",
         ) from error
-    signature = signer.sign(pre_authentication_encoding(PAYLOAD_TYPE, payload))
+    return seal(PAYLOAD_TYPE, payload, signer)
+
+
+def seal(payload_type: str, payload: bytes, signer: SigningKey) -> str:
+    """Sign bytes of a type; give the envelope as one line of JSON.
+
+    Raises:
+        SigningError: the key cannot be used.
+    """
+    signature = signer.sign(pre_authentication_encoding(payload_type, payload))
     envelope = {
         "payload": base64.b64encode(payload).decode(),
-        "payloadType": PAYLOAD_TYPE,
+        "payloadType": payload_type,
         "signatures": [{"keyid": signer.key_id, "sig": base64.b64encode(signature).decode()}],
     }
     return canonical_json(envelope).decode() + "\n"
@@ -60,19 +71,35 @@ def verify(envelope: str, public_pem: bytes) -> dict[str, Any]:
     from rebuilder.signing.keys import load_public, signature_fits
 
     key = load_public(public_pem)
-    payload_type, payload, signatures = _parts(envelope)
-    if payload_type != PAYLOAD_TYPE:
-        raise ValueError(f"The envelope carries {payload_type[:80]!r}, which is not an in-toto statement.")
-    signed = pre_authentication_encoding(payload_type, payload)
-    if not any(signature_fits(key, each, signed) for each in signatures):
-        raise ValueError("The signature does not fit: the envelope was changed, or another key signed it.")
+    payload = unseal(envelope, PAYLOAD_TYPE, partial(signature_fits, key), what="an in-toto statement")
     statement = _object(payload, "The signed payload")
     if statement.get("_type") != STATEMENT_TYPE:
         raise ValueError("The signed payload is not an in-toto Statement v1.")
     return statement
 
 
-def _parts(envelope: str) -> tuple[str, bytes, list[bytes]]:
+def unseal(envelope: str | bytes, payload_type: str, fits: Callable[[bytes, bytes], bool], *, what: str) -> bytes:
+    """The bytes that were signed.
+
+    Args:
+        envelope: JSON text.
+        payload_type: What it must carry.
+        fits: Whether a signature is the trusted key's, over these bytes.
+        what: What that type is, for messages.
+
+    Raises:
+        ValueError: the envelope is malformed, carries something else, or the key did not sign it.
+    """
+    found, payload, signatures = _parts(envelope)
+    if found != payload_type:
+        raise ValueError(f"The envelope carries {found[:80]!r}, which is not {what}.")
+    signed = pre_authentication_encoding(payload_type, payload)
+    if not any(fits(each, signed) for each in signatures):
+        raise ValueError("The signature does not fit: the envelope was changed, or another key signed it.")
+    return payload
+
+
+def _parts(envelope: str | bytes) -> tuple[str, bytes, list[bytes]]:
     document = _object(envelope, "The envelope")
     payload_type, payload, signatures = (document.get(key) for key in ("payloadType", "payload", "signatures"))
     if not isinstance(payload_type, str) or not isinstance(signatures, list) or not signatures:

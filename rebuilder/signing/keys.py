@@ -15,7 +15,7 @@ from typing import Any, Self
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -46,7 +46,7 @@ _STATEMENTS = _Kind(
     lambda: ec.generate_private_key(ec.SECP256R1()),
     lambda key: isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1),
 )
-_LOG = _Kind("an Ed25519 key", Ed25519PrivateKey.generate, lambda key: isinstance(key, Ed25519PrivateKey))
+_ED25519 = _Kind("an Ed25519 key", Ed25519PrivateKey.generate, lambda key: isinstance(key, Ed25519PrivateKey))
 
 
 class FileSigningKey:
@@ -102,7 +102,7 @@ class FileLogKey:
     @classmethod
     def open(cls, path: Path, *, store: Path) -> Self:
         """Read the key, making it when there is none; arguments and errors as of :meth:`FileSigningKey.open`."""
-        return cls(_open(path, store, _LOG))
+        return cls(ed25519_key(path, store=store))
 
     @property
     def public(self) -> bytes:
@@ -112,6 +112,12 @@ class FileLogKey:
     def sign(self, payload: bytes) -> bytes:
         """The signature over ``payload``, 64 bytes."""
         return self._private.sign(payload)
+
+
+def ed25519_key(path: Path, *, store: Path) -> Ed25519PrivateKey:
+    """Read a private key of Ed25519, making it when there is none; see :meth:`FileSigningKey.open`."""
+    key: Ed25519PrivateKey = _open(path, store, _ED25519)
+    return key
 
 
 def public_keys(directory: Path) -> dict[str, bytes]:
@@ -124,7 +130,7 @@ def public_keys(directory: Path) -> dict[str, bytes]:
     return found
 
 
-def key_id(public: ec.EllipticCurvePublicKey) -> str:
+def key_id(public: ec.EllipticCurvePublicKey | Ed25519PublicKey) -> str:
     """The name of a public key: ``openssl pkey -pubin -outform DER | sha256sum``."""
     return hashlib.sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 

@@ -55,6 +55,8 @@ _ALARMS = {
     "steps-disagree": "One step of the trail passes, and another differs",
     "copy-in-source": "The source holds the file that is built from it",
     "regression": "Confirmed before, and not any more",
+    "runner-refused": "The answer of a runner does not count",
+    "runners-disagree": "Two runners built different files",
     "given-up": "Tried again and again in vain",
     "failure-rate": "Too many of our attempts fail",
     "queue-age": "Work waits too long",

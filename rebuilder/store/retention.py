@@ -116,3 +116,27 @@ class Retention:
                     each.unlink()
                     count, freed = count + 1, freed + size
         return count, freed
+
+
+def trim(root: Path, most_bytes: int) -> int:
+    """Delete the blobs that were not used for longest, where all of them together take more than ``most_bytes``.
+
+    Only for blobs that are stored elsewhere too, at a time when none of them is in use.
+
+    Returns:
+        How many were deleted.
+    """
+    found = []
+    for folder in root.glob("[0-9a-f][0-9a-f]"):
+        for each in folder.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                status = each.lstat()
+                found.append((max(status.st_atime, status.st_mtime), status.st_size, each))
+    total, count = sum(size for _, size, _ in found), 0
+    for _, size, each in sorted(found):
+        if total <= most_bytes:
+            break
+        with contextlib.suppress(FileNotFoundError):
+            each.unlink()
+        total, count = total - size, count + 1
+    return count

@@ -1,4 +1,4 @@
-"""What every store of blobs does: the real one on disk and the fake one in memory."""
+"""What every store of blobs does: on disk, in an S3 store behind a disk, and the fake one in memory."""
 
 from __future__ import annotations
 
@@ -6,30 +6,35 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from obstore.store import MemoryStore
 
 from rebuilder.errors import FetchMismatchError, StoreError, UnavailableError
 from rebuilder.model.value import sha256_hex
 from rebuilder.store.blobs import DiskBlobs
+from rebuilder.store.object_storage import ObjectStorage
 from rebuilder.store.protocol import Blobs
+from rebuilder.store.remote_blobs import SHARED, RemoteBlobs, key_of
 from tests.fakes.blobs import MemoryBlobs
 
 Damage = Callable[[str], None]
 
 
-@pytest.fixture(params=["disk", "memory"])
+@pytest.fixture(params=["disk", "memory", "remote"])
 def pair(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Blobs, Damage]:
     """A store, and a way to change what is stored behind its back."""
     if request.param == "memory":
         memory = MemoryBlobs()
         return memory, lambda sha256: memory.content.update({sha256: b"other"})
     disk = DiskBlobs(tmp_path / "blobs")
+    storage = ObjectStorage(MemoryStore(), "memory")
 
     def damage(sha256: str) -> None:
         file = tmp_path / "blobs" / sha256[:2] / sha256
         file.chmod(0o644)
         file.write_bytes(b"other")
+        storage.delete(key_of(SHARED, sha256))  # what is sound elsewhere would be fetched again
 
-    return disk, damage
+    return (RemoteBlobs(disk, storage, most_bytes=1 << 20), damage) if request.param == "remote" else (disk, damage)
 
 
 @pytest.fixture

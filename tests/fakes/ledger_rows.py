@@ -48,7 +48,8 @@ def _value(column: Column[Any], number: int) -> Any:
     if column.nullable and number % 3 == 0:
         return None
     when = _WHEN + timedelta(hours=number)
-    text = f"{number} {column.name} Ü\N{SNOWMAN}'%s:x\\"
+    name = next((each.column.name for each in column.foreign_keys), column.name)
+    text = f"{number} {name} Ü\N{SNOWMAN}'%s:x\\"
     values: dict[type[Any], Any] = {  # the first that fits
         TypeDecorator: when,
         DateTime: when.replace(tzinfo=None),  # as SQLite gives it

@@ -55,9 +55,8 @@ def next_numbers(place: str) -> list[int]:
                 lines = content(connection, tables.metadata)[table.name]
                 row = dict(zip(table.columns.keys(), lines[0], strict=True))
                 del row["id"]
-                row |= {
-                    name: f"new {row[name]}"[:64] for name in ("key", "sha256", "filename", "target") if name in row
-                }
+                unique = {"key", "sha256", "filename", "target", "nonce"} & row.keys()
+                row |= {name: f"new {row[name]}"[:32] for name in unique}
                 inserted = connection.execute(table.insert().values(row)).inserted_primary_key
                 given.append(int(inserted[0]) if inserted else 0)
         connection.rollback()

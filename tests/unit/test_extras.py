@@ -59,6 +59,18 @@ def test_the_service_says_what_to_install(arguments: list[str], tmp_path: Path) 
     assert "Traceback" not in done.stderr
 
 
+def test_a_runner_says_what_to_install(tmp_path: Path) -> None:
+    """Being one, and having some."""
+    script = "from rebuilder.cli.main import main; main()"
+    fleet = ("--broker", "redis://127.0.0.1:9/0", "--blobs", "s3://fleet/x")
+    (tmp_path / "fleet.toml").write_text('[fleet]\nbroker = "redis://127.0.0.1:9/0"\nblobs = "s3://fleet/x"\n')
+    settings = ("--config", str(tmp_path / "fleet.toml"), "--index-url", "http://127.0.0.1:9/simple")
+    for arguments in (("worker", *fleet), ("verify", "pypi:idna==3.10", *settings)):
+        done = run(script, tmp_path, *arguments, "--store", str(tmp_path / "s"))
+        assert 2 == done.returncode, done.stderr
+        assert "rebuilder[fleet]" in done.stderr
+
+
 def test_a_ledger_on_a_server_says_what_to_install(tmp_path: Path) -> None:
     """The driver of PostgreSQL is an extra of its own."""
     script = "from rebuilder.cli.main import main; main()"

@@ -18,6 +18,7 @@ from rebuilder.errors import StoreError
 from rebuilder.model.alarm import Alarm
 from rebuilder.model.artifact import Artifact, PinResult
 from rebuilder.model.attempt import Attempt, History, NotTried, Outcome, Run
+from rebuilder.model.fleet import RunnerState
 from rebuilder.model.provenance import RememberedPublisher
 from rebuilder.model.report import Identity, Report, SignedReport, Summary
 from rebuilder.model.value import Sha256, canonical_json, sha256_hex
@@ -50,6 +51,8 @@ from rebuilder.store.ledger.rows import (
     signed_report,
     unpacked,
 )
+from rebuilder.store.ledger.run_orders import RunOrders
+from rebuilder.store.ledger.runners import Runners
 from rebuilder.store.ledger.statistics import Statistics
 from rebuilder.store.ledger.watches import Watches
 
@@ -73,6 +76,8 @@ class Ledger:
         self.queue = Queue(database)
         self.watches = Watches(database)
         self.alarm_book = AlarmBook(database)
+        self.runners = Runners(database)
+        self.run_orders = RunOrders(database)
         self.statistics = Statistics(database, self.queue.state)
 
     @classmethod
@@ -229,12 +234,22 @@ class Ledger:
         )
 
     def earlier_run(self, definition_sha256: str, since: datetime) -> Run | None:
-        """The newest run of a definition that completed after ``since``; None when there is none."""
-        attempt = tables.attempt.c
+        """The newest run of a definition that completed after ``since``; None when there is none.
+
+        One of a runner that is quarantined or revoked by now stands for no other.
+        """
+        attempt, order, runner = tables.attempt.c, tables.run_order.c, tables.runner.c
+        doubtful = exists().where(
+            order.definition_sha256 == attempt.definition_sha256,
+            order.log_sha256 == attempt.log_sha256,
+            order.runner_id == runner.id,
+            runner.state != RunnerState.ACTIVE.value,
+        )
         query = select(attempt.document).where(
             attempt.definition_sha256 == definition_sha256,
             attempt.outcome == Outcome.COMPLETED.value,
             attempt.started >= since,
+            ~doubtful,
         )
         with self._database.reading() as connection:
             document = connection.execute(query.order_by(attempt.started.desc()).limit(1)).scalar()

@@ -287,3 +287,35 @@ publisher = Table(
     Column("uploaded", UtcDateTime),
     Column("remembered", UtcDateTime, nullable=False),
 )
+
+runner = Table(
+    "runner",  # machines of the fleet
+    metadata,
+    Column("id", String(64), primary_key=True),  # SHA-256 of the public key
+    Column("name", String(64), nullable=False, unique=True),
+    Column("public_key", Text, nullable=False),  # PEM
+    Column("state", String(16), nullable=False),  # active, quarantined, revoked
+    Column("enrolled", UtcDateTime, nullable=False),
+    Column("changed", UtcDateTime, nullable=False),
+    Column("reason", Text),
+    Column("seen", UtcDateTime),
+)
+
+run_order = Table(
+    "run_order",  # runs that were asked of the fleet: open, or accepted with what the runner signed
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("nonce", String(32), nullable=False, unique=True),
+    Column("definition_sha256", String(64), nullable=False),
+    Column("queue", String(64), nullable=False),
+    Column("asked_of", ForeignKey("runner.id")),
+    Column("owner", String, nullable=False),  # the process that waits for it
+    Column("ordered", UtcDateTime, nullable=False),
+    Column("runner_id", ForeignKey("runner.id")),  # whose answer was accepted; null: it is open
+    Column("answered", UtcDateTime),
+    Column("log_sha256", String(64)),
+    Column("envelope", Text),
+    Index("run_order_definition", "definition_sha256"),
+    Index("run_order_runner", "runner_id", "answered"),
+    sqlite_autoincrement=True,
+)

@@ -1,0 +1,215 @@
+"""``rebuilder runners``, ``incident`` and ``worker --broker``: whose builds count, and being one who builds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rebuilder.cli.options import Settings, Store
+from rebuilder.errors import UsageError
+
+if TYPE_CHECKING:
+    from rebuilder.config import Config
+    from rebuilder.store.ledger import Ledger
+
+_MOST = 64 << 10
+
+runners = typer.Typer(
+    help="Enroll, list, revoke or release the runners of a fleet.", no_args_is_help=True, rich_markup_mode=None
+)
+incident = typer.Typer(help="What to do after something went wrong.", no_args_is_help=True, rich_markup_mode=None)
+
+_Name = Annotated[str, typer.Argument(metavar="RUNNER", help="Its name, or how its id begins.", show_default=False)]
+
+
+@runners.command("enroll")
+def enroll(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="For people: a-z, 0-9, . and -", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(metavar="PUBLIC-KEY", help="As `rebuilder runners key` prints it.", show_default=False)
+    ],
+    *,
+    store: Store = None,
+    config: Settings = None,
+) -> None:
+    """Let the answers of a runner count.
+
+    Take the key from the machine itself, not from what the fleet shares.
+    """
+    from pydantic import ValidationError
+
+    from rebuilder.model.fleet import EnrolledRunner, RunnerState
+    from rebuilder.signing.runner_key import runner_id
+
+    try:
+        with file.open("rb") as source:
+            pem = source.read(_MOST)
+        now = datetime.now(UTC)
+        runner = EnrolledRunner(
+            id=runner_id(pem),
+            name=name,
+            public_key=pem.decode("ascii"),
+            state=RunnerState.ACTIVE,
+            enrolled=now,
+            changed=now,
+        )
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}.") from None
+    except ValidationError:
+        raise UsageError(f"{name[:80]!r} cannot name a runner.", hint="Use a-z, 0-9, dots and hyphens.") from None
+    with _ledger(config, store, make=True) as ledger:
+        ledger.runners.enroll(runner)
+    typer.echo(f"{runner.name} is enrolled: {runner.id}.")
+
+
+@runners.command("key")
+def key(
+    *,
+    runner_key: Annotated[
+        Path | None, typer.Option("--runner-key", help="Key of the runner; made on first use, outside the store.")
+    ] = None,
+    store: Store = None,
+    config: Settings = None,
+) -> None:
+    """Print the public key of this machine as a runner, to be enrolled; the key is made when there is none."""
+    from rebuilder.config import load_config
+    from rebuilder.signing.runner_key import RunnerKey
+
+    settings = load_config(config, {"store": store})
+    typer.echo(RunnerKey.open(_key_file(runner_key), store=settings.store).public_pem.decode(), nl=False)
+
+
+@runners.command("list")
+def show(*, store: Store = None, config: Settings = None) -> None:
+    """List the runners: state, name, id, when an answer of each counted last, and why one does not."""
+    with _ledger(config, store) as ledger:
+        found = ledger.runners.all()
+    for each in found:
+        seen = f"{each.seen:%Y-%m-%d %H:%M} UTC" if each.seen is not None else "never"
+        reason = f"  {each.reason}" if each.reason else ""
+        typer.echo(f"{each.state.value:<11} {each.name:<20} {each.id[:16]}  answered {seen}{reason}")
+    if not found:
+        typer.echo("No runner is enrolled.")
+
+
+@runners.command("revoke")
+def revoke(
+    name: _Name,
+    *,
+    reason: Annotated[str, typer.Option("--reason", help="For whoever asks later.")] = "By hand.",
+    store: Store = None,
+    config: Settings = None,
+) -> None:
+    """Never again let an answer of a runner count; a new key is needed to come back."""
+    _change(name, "revoked", reason, store, config)
+
+
+@runners.command("release")
+def release(name: _Name, *, store: Store = None, config: Settings = None) -> None:
+    """Let the answers of a quarantined runner count again."""
+    _change(name, "active", None, store, config)
+
+
+@incident.command("runner")
+def incident_runner(
+    name: _Name,
+    *,
+    since: Annotated[
+        datetime | None, typer.Option("--since", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="UTC; else all of it.")
+    ] = None,
+    recheck: Annotated[bool, typer.Option("--recheck", help="Put those files into the queue once more.")] = False,
+    store: Store = None,
+    config: Settings = None,
+) -> None:
+    """List the published files in whose verification a run of a runner counts, and have them verified again.
+
+    Revoke the runner first, or one that is quarantined stays so: what is verified again may not come to it.
+    """
+    from rebuilder.model.fleet import RunnerState
+    from rebuilder.model.text import visible
+
+    moment = (since or datetime(1970, 1, 1)).replace(tzinfo=UTC)  # noqa: DTZ001 - the zone comes next
+    with _ledger(config, store) as ledger:
+        runner = ledger.runners.named(name)
+        if recheck and runner.state is RunnerState.ACTIVE:
+            raise UsageError(
+                f"The runner {runner.name} is active, and could be asked again.",
+                hint=f"First `rebuilder runners revoke {runner.name}`.",
+            )
+        runs, orders = ledger.run_orders.accepted(runner.id, moment), ledger.run_orders.touched(runner.id, moment)
+        for each in orders:
+            typer.echo(visible(f"{each.purl} {each.filename}"))
+        typer.echo(f"{runner.name} ({runner.state.value}): {len(runs)} runs, {len(orders)} files.")
+        if recheck:
+            ledger.queue.add(orders, datetime.now(UTC))
+            typer.echo("All of them are in the queue.")
+
+
+def run_runner(
+    config: Config,
+    *,
+    broker: str | None,
+    blobs: str | None,
+    queues: Sequence[str],
+    key: Path | None,
+    concurrency: int,
+    json_logs: bool,
+) -> None:
+    """Be a runner until SIGTERM or SIGINT.
+
+    Raises:
+        UsageError: an address is missing, or is none.
+        SigningError: the key cannot be used.
+    """
+    import gc
+    import sys
+
+    from rebuilder.fleet.runner_process import RunnerOptions, work
+    from rebuilder.model.fleet import this_platform
+    from rebuilder.service.logs import configure
+
+    if broker is None or blobs is None:
+        raise UsageError("A runner needs both --broker and --blobs.")
+    gc.enable()
+    configure(json=json_logs, stream=sys.stderr)
+    work(
+        RunnerOptions(
+            broker=broker,
+            blobs=blobs,
+            queues=tuple(queues) or (this_platform(),),
+            store=config.store,
+            key=_key_file(key),
+            concurrency=concurrency,
+        )
+    )
+
+
+def _key_file(given: Path | None) -> Path:
+    from rebuilder.config import configuration_directory
+
+    return (given or configuration_directory() / "runner" / "runner.pem").absolute()
+
+
+def _change(name: str, state: str, reason: str | None, store: Path | None, config: Path | None) -> None:
+    from rebuilder.model.fleet import RunnerState
+
+    with _ledger(config, store) as ledger:
+        runner = ledger.runners.named(name)
+        if not ledger.runners.change(runner.id, RunnerState(state), datetime.now(UTC), reason=reason):
+            raise UsageError(f"The runner {runner.name} is {runner.state.value}, and stays so.")
+    typer.echo(f"{runner.name} is {state}.")
+
+
+def _ledger(config: Path | None, store: Path | None, *, make: bool = False) -> Ledger:
+    from rebuilder.cli.db import NOTHING_STORED, refuse_missing
+    from rebuilder.config import load_config
+    from rebuilder.store.ledger import Ledger
+
+    settings = load_config(config, {"store": store})
+    if not make:
+        refuse_missing(settings.ledger_place, hint=NOTHING_STORED)
+    return Ledger.open(settings.ledger_place)

@@ -1,0 +1,119 @@
+"""``rebuilder worker --broker …``: a runner.
+
+It has a key of its own; no ledger, not the key that signs what is published, and no index to ask.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+from celery.signals import setup_logging
+
+from rebuilder.clock import SystemClock
+from rebuilder.environments.store import EnvironmentStore
+from rebuilder.errors import RebuilderError, StoreError, UsageError
+from rebuilder.fleet.broker import TASK, make_app, queues
+from rebuilder.fleet.environments import ImportedEnvironments
+from rebuilder.fleet.running import OrderedRun
+from rebuilder.model.fleet import own_queue
+from rebuilder.model.settings import EnvironmentSettings
+from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
+from rebuilder.sandbox.local_runner import LocalRunner
+from rebuilder.sandbox.prepared import Prepared
+from rebuilder.sandbox.uml.sandbox import UmlSandbox
+from rebuilder.signing.runner_key import RunnerKey
+from rebuilder.store.blobs import DiskBlobs
+from rebuilder.store.kept_files import KeptFiles
+from rebuilder.store.object_storage import ObjectStorage
+from rebuilder.store.remote_blobs import RemoteBlobs, outputs_of
+from rebuilder.store.retention import trim
+from rebuilder.store_layout import PREPARED
+
+_MOST_RUNS = 500
+"""After so many a process makes room for a fresh one."""
+_LARGEST = 2 << 30
+"""Bytes of one input."""
+
+log = logging.getLogger("rebuilder.runner")
+
+
+@dataclass(frozen=True)
+class RunnerOptions:
+    """How a runner was started."""
+
+    broker: str
+    blobs: str
+    queues: tuple[str, ...]
+    store: Path
+    """Directory of its own: cached blobs, build environments."""
+    key: Path
+    concurrency: int = 1
+    """Builds at once."""
+    cache_bytes: int = 20 << 30
+    """What cached blobs may take; the oldest go first, between two runs."""
+
+
+def work(options: RunnerOptions) -> None:
+    """Take orders until SIGTERM or SIGINT; the run that is going on is finished first.
+
+    Raises:
+        UsageError: an address is none.
+        SigningError: the key cannot be used.
+    """
+    key = RunnerKey.open(options.key, store=options.store)
+    storage = ObjectStorage.open(options.blobs)
+    if not options.queues:
+        raise UsageError("A runner needs a queue.", hint="Such as --queue linux-amd64.")
+    app = make_app(options.broker)
+    app.conf.update(
+        worker_concurrency=options.concurrency,
+        worker_max_tasks_per_child=_MOST_RUNS,
+        task_queues=queues(
+            [*options.queues, *(own_queue(each, key.key_id) for each in options.queues)], options.broker
+        ),
+    )
+    # Made in the process that runs builds, not in the one that was forked from: a sandbox has processes of its own.
+    run = cache(partial(_ordered_run, options, key, storage))
+
+    def answer(nonce: str, definition_sha256: str) -> None:
+        try:
+            run()(str(nonce), str(definition_sha256))
+        except RebuilderError as error:  # nothing can be answered; the coordinator orders again
+            log.warning("The order %s could not be answered: %s", nonce, error)
+        trim(options.store / "blobs", options.cache_bytes)
+
+    app.task(answer, name=TASK)
+    setup_logging.connect(_leave_logging, weak=False)
+    log.info("The runner %s serves %s.", key.key_id, ", ".join(options.queues))
+    worker = app.Worker(
+        hostname=f"{key.key_id[:16]}@{os.uname().nodename}",
+        pool="prefork",
+        without_gossip=True,
+        without_mingle=True,
+        quiet=True,
+    )
+    worker.start()
+    if worker.exitcode:
+        raise StoreError(f"The runner ended with code {worker.exitcode}.")
+
+
+def _leave_logging(**_: object) -> None:
+    """Celery sets up no logging of its own where somebody listens to this signal."""
+
+
+def _ordered_run(options: RunnerOptions, key: RunnerKey, storage: ObjectStorage) -> OrderedRun:
+    clock, store = SystemClock(), options.store
+    blobs = RemoteBlobs(DiskBlobs(store / "blobs"), storage, writes=outputs_of(key.key_id), most_bytes=_LARGEST)
+    environments = ImportedEnvironments(EnvironmentStore(store / "toolchains", clock), storage, store / "scratch")
+    bubblewrap = BubblewrapSandbox(blobs, clock, scratch=store / "scratch")
+    uml = UmlSandbox(
+        blobs, clock, scratch=store / "scratch", environments=environments, memory=store / "cache" / "guest.json"
+    )
+    kept = KeptFiles(store / PREPARED, most_bytes=EnvironmentSettings().prepared_bytes)
+    prepared = Prepared(bubblewrap.storing(kept.blobs), kept)
+    run = LocalRunner({bubblewrap.kind: bubblewrap, uml.kind: uml}, environments, blobs, prepared)
+    return OrderedRun(run, environments, blobs, storage, key)
