@@ -8,6 +8,8 @@ import gc
 import os
 import sys
 import traceback
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -517,9 +519,15 @@ def run() -> int:
     return code
 
 
+@cache
+def command() -> Callable[[], object]:
+    """The command line as it is read; putting it together takes as long as reading all settings."""
+    return typer.main.get_command(app)
+
+
 def _run() -> int:
     try:
-        app()
+        command()()
     except BaseException as error:  # noqa: BLE001 - every end of the program is given its exit code here
         return _exit_code(error)
     return ExitCode.OK

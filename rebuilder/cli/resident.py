@@ -90,8 +90,12 @@ def load() -> None:
                 importlib.import_module(found.name)
     for name in _LOADED_LATE:
         importlib.import_module(name)
+    from rebuilder.cli.main import command
+    from rebuilder.environments.catalog import catalog
     from rebuilder.sandbox.program_runner import program_archive
 
+    command()
+    catalog()
     for package in rebuilder.programs.__path__:
         for entry in Path(package).glob("*/__main__.py"):
             program_archive(entry.parent.name)
