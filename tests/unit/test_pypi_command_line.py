@@ -6,7 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from rebuilder.ecosystems.pypi.command_line import name_parts, own_directory, setup_command
+from rebuilder.ecosystems.pypi.command_line import (
+    NO_SCRIPT,
+    PLAIN_SCRIPT,
+    SCRIPT,
+    name_parts,
+    own_directory,
+    setup_command,
+)
 from rebuilder.ecosystems.pypi.requirements import BuildSystem, read_build_system
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
 from rebuilder.model.evidence import Inspection, Member, MemberKind
@@ -72,7 +79,24 @@ def test_when(system: BuildSystem, generator: str, setup_py: str | None, tags: t
         traces(*tags, generator=generator), "x-1-py3-none-any.whl", system, setup_py=setup_py, setup_cfg=None
     )
     assert expected == (found is not None)
-    assert found is None or found.has_script == (setup_py is not None)
+    assert found is None or found.script == (NO_SCRIPT if setup_py is None else SCRIPT)
+
+
+@pytest.mark.parametrize("tags", [("py3",), ("py2", "py3")])
+@pytest.mark.parametrize(
+    ("setup_py", "expected"),
+    [
+        ("from distutils.core import setup\nsetup()", PLAIN_SCRIPT),
+        ("import os\n  import distutils.core\nsetup()", PLAIN_SCRIPT),
+        ("try: from setuptools import setup\nexcept ImportError:\n  from distutils.core import setup", SCRIPT),
+        ("from other import setup", SCRIPT),
+    ],
+)
+def test_script_of_distutils_alone(setup_py: str, tags: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    """It has no command that makes wheels: whoever runs it imports setuptools before, as pip does."""
+    found = setup_command(traces(*tags), "x-1-py3-none-any.whl", NO_PYPROJECT, setup_py=setup_py, setup_cfg=None)
+    assert found is not None
+    assert expected == found.script
 
 
 @pytest.mark.parametrize(

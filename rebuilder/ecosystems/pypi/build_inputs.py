@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from rebuilder.ecosystems.pypi.command_line import option_choices, version_choices
+from rebuilder.ecosystems.pypi.command_line import SCRIPT, option_choices, version_choices
 from rebuilder.ecosystems.pypi.hash_seed import SEEDS
 from rebuilder.ecosystems.pypi.requirements import BuildSystem
 from rebuilder.ecosystems.pypi.windows_traces import OnWindows
@@ -76,8 +76,8 @@ class BuildInputs:
     product: Product = Product.WHEEL
     setup_options: tuple[str, ...] | None = None
     """Options of ``setup.py bdist_wheel``, where that is run instead of the backend's hook."""
-    setup_script: bool = True
-    """Whether there is a ``setup.py``; without one setuptools is called as its backend does then."""
+    setup_script: tuple[str, ...] = SCRIPT
+    """What Python runs for that; see :class:`rebuilder.ecosystems.pypi.command_line.SetupCommand`."""
     setup_path: str | None = None
     """Directory of the project that ``setup.py`` finds its build tools in: those of the project itself."""
     as_python: str | None = None
@@ -319,8 +319,7 @@ def _setup_command(build_inputs: BuildInputs, options: tuple[str, ...]) -> tuple
     python, project = f"{ENVIRONMENT}/bin/python", _project(build_inputs)
     path = () if build_inputs.setup_path is None else (f"PYTHONPATH={project}/{build_inputs.setup_path}".rstrip("/"),)
     arguments = ("bdist_wheel", *options, "--dist-dir=/out")
-    script = ("setup.py",) if build_inputs.setup_script else ("-c", "import setuptools; setuptools.setup()")
-    return ("/usr/bin/env", f"--chdir={project}", *path, python, *script, *arguments)
+    return ("/usr/bin/env", f"--chdir={project}", *path, python, *build_inputs.setup_script, *arguments)
 
 
 def _retag_commands(build_inputs: BuildInputs) -> tuple[tuple[str, ...], ...]:

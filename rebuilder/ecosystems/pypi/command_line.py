@@ -13,6 +13,7 @@ from rebuilder.model.evidence import Inspection, normal_path
 _TAG = re.compile(r"(?:py|cp|pp)\d{1,4}", re.ASCII)
 _TAGS = 1 << 16
 """``--universal``, or one of the tags above: three kinds of them with up to four digits."""
+_DISTUTILS = re.compile(r"^\s*(?:from|import)\s+distutils\.core\b", re.MULTILINE)
 _ARCHITECTURE = r"(?:x86_64|i686|aarch64|arm64|armv7l|ppc64|ppc64le|s390x|riscv64|loongarch64|universal2|intel)"
 _PLATFORM = re.compile(
     r"any|win32|win_amd64|win_arm64"
@@ -28,6 +29,13 @@ _PACKERS = {backend.partition(".")[0] for backend in BACKENDS.values()}
 """Packages of build backends that pack wheels themselves, and say so in ``Generator``."""
 
 
+SCRIPT = ("setup.py",)
+NO_SCRIPT = ("-c", "import setuptools; setuptools.setup()")
+"""Where the source has no ``setup.py``; the backend of setuptools does without one, too."""
+PLAIN_SCRIPT = ("-c", "import setuptools; __file__ = 'setup.py'; exec(open(__file__).read())")
+"""Where it is one of distutils alone, which has no ``bdist_wheel`` unless whoever runs it imports setuptools before."""
+
+
 @dataclass(frozen=True)
 class SetupCommand:
     """``setup.py bdist_wheel`` with its options, run in the source tree instead of a backend's hook."""
@@ -35,8 +43,8 @@ class SetupCommand:
     options: tuple[str, ...]
     sentence: str
     """Why this and not the hook."""
-    has_script: bool = True
-    """Whether the source has a ``setup.py``; the backend of setuptools does without one, too."""
+    script: tuple[str, ...] = SCRIPT
+    """What Python runs; see :data:`SCRIPT`, :data:`NO_SCRIPT` and :data:`PLAIN_SCRIPT`."""
 
 
 def own_directory(source: Inspection, top: str, package: str) -> str | None:
@@ -68,16 +76,19 @@ def setup_command(
         return None
     if setup_py is None and not system.backend.startswith("setuptools."):
         return None
-    script = "setup.py" if setup_py is not None else "setuptools"
     options, seen = _options(traces, filename, setup_cfg)
+    script = NO_SCRIPT if setup_py is None else PLAIN_SCRIPT if _is_plain(setup_py) else SCRIPT
     if options:
-        sentence = f"{seen}: {' '.join(options)} was on the command line of {script} bdist_wheel."
-        return SetupCommand(options, sentence, setup_py is not None)
+        shown = "setup.py" if setup_py is not None else "setuptools"
+        sentence = f"{seen}: {' '.join(options)} was on the command line of {shown} bdist_wheel."
+        return SetupCommand(options, sentence, script)
     if system.backend == LEGACY_BACKEND and generator.name == "bdist_wheel" and setup_py is not None:
-        return SetupCommand((), "pyproject.toml names no backend: setup.py bdist_wheel is run.")
+        return SetupCommand((), "pyproject.toml names no backend: setup.py bdist_wheel is run.", script)
     if system.backend.partition(".")[0] in _PACKERS and setup_py is not None:
         return SetupCommand(
-            (), f"{system.backend} names itself in the wheels it makes, this one {generator.name}: setup.py was run."
+            (),
+            f"{system.backend} names itself in the wheels it makes, this one {generator.name}: setup.py was run.",
+            script,
         )
     return None
 
@@ -148,6 +159,10 @@ def _options(traces: WheelTraces, filename: str, setup_cfg: str | None) -> tuple
         options.append(f"--build-number={build}")
         seen.append("The file name has a build number")
     return tuple(options), "; ".join(seen)
+
+
+def _is_plain(setup_py: str) -> bool:
+    return "setuptools" not in setup_py and bool(_DISTUTILS.search(setup_py))
 
 
 def _configured_tags(setup_cfg: str | None) -> set[str]:

@@ -11,6 +11,7 @@ from rebuilder.ecosystems.pypi.build_environment import parameters, resolve_requ
 from rebuilder.ecosystems.pypi.build_inputs import BuildInputs, Product, chosen_tools
 from rebuilder.ecosystems.pypi.candidates import Marks, candidates, epoch_candidate, shown_time, untried, with_what
 from rebuilder.ecosystems.pypi.clock_candidates import by_the_clock
+from rebuilder.ecosystems.pypi.command_line import SCRIPT
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.extension_switches import extension_switches, switched_off
 from rebuilder.ecosystems.pypi.hypotheses import upload_time, wheel_marks
@@ -334,7 +335,7 @@ def _with_requirements(
         build_inputs = replace(
             build_inputs,
             setup_options=setup.options if setup else None,
-            setup_script=setup is None or setup.has_script,
+            setup_script=setup.script if setup else SCRIPT,
             windows=case.tools.windows,
             switches=switches,
             as_debian=("namespaces",) if case.tools.unnamed_namespaces else (),

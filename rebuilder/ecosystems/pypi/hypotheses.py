@@ -14,7 +14,7 @@ from rebuilder.ecosystems.pypi.build_environment import parameters, resolve_requ
 from rebuilder.ecosystems.pypi.build_inputs import BuildInputs, chosen_tools
 from rebuilder.ecosystems.pypi.candidates import Marks, candidates, with_what
 from rebuilder.ecosystems.pypi.clock_candidates import by_the_clock
-from rebuilder.ecosystems.pypi.command_line import own_directory
+from rebuilder.ecosystems.pypi.command_line import SCRIPT, own_directory
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.evidence import as_input
 from rebuilder.ecosystems.pypi.extension_switches import extension_switches, switched_off
@@ -207,7 +207,7 @@ def _with_requirements(
         limits=context.limits,
         sandbox=context.sandbox,
         setup_options=tools.setup.options if tools.setup else None,
-        setup_script=tools.setup is None or tools.setup.has_script,
+        setup_script=tools.setup.script if tools.setup else SCRIPT,
         lacks=tools.lacks or named_is_lacking(named, interpreter),
         setup_path=case.setup_path,
         windows=tools.windows,
