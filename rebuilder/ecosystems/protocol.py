@@ -127,6 +127,8 @@ class Ecosystem(Protocol):
         provenance: Provenance | None,
         source_provenance: Provenance | None,
         sources: Sources,
+        *,
+        expected: str | None = None,
     ) -> Origin | None:
         """Say which commit the artifact comes from, and who says so; None when nobody names a repository.
 
@@ -135,6 +137,7 @@ class Ecosystem(Protocol):
             provenance: What checking the attestations of the artifact said; None when it was not checked.
             source_provenance: The same for the published source archive.
             sources: Where tags are looked up; asked only when no verified attestation names a commit.
+            expected: The repository that the settings expect it to come from.
 
         Raises:
             UnavailableError, StoreError: see :meth:`Sources.tags`.

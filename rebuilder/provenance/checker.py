@@ -136,7 +136,7 @@ class ProvenanceChecker:
         """
         conventions = self._conventions(artifact.ecosystem)
         name = conventions.canonical_name(artifact.name)
-        expectation = self._expectations.get(f"{artifact.ecosystem}:{name}")
+        expectation = self._expectation(artifact)
         provenance = (
             self._verified(artifact, document_sha256, signatures)
             if refused is None
@@ -151,6 +151,15 @@ class ProvenanceChecker:
             kept = self._memory.remember_publisher(_memory_of(artifact, name, publisher, self._clock.now()))
             findings = judge(artifact, provenance, remembered=kept, expectation=expectation, older=conventions.older)
         return provenance.replace(findings=tuple(dict.fromkeys((*provenance.findings, *findings))))
+
+    def expected_repository(self, artifact: Artifact) -> str | None:
+        """Where the settings expect the project of an artifact to come from, if they do."""
+        expectation = self._expectation(artifact)
+        return expectation.repository if expectation is not None else None
+
+    def _expectation(self, artifact: Artifact) -> Expectation | None:
+        name = self._conventions(artifact.ecosystem).canonical_name(artifact.name)
+        return self._expectations.get(f"{artifact.ecosystem}:{name}")
 
     def _verified(
         self, artifact: Artifact, document_sha256: str | None, signatures: Sequence[RegistrySignature]

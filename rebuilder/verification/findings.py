@@ -73,22 +73,21 @@ def diagnosed(parts: Parts, case: DiagnosisInput) -> Diagnosis | None:
 def with_causes(
     parts: Parts, evidence: Evidence, attempts: tuple[Attempt, ...], trail: SourceTrail, decision: Decision
 ) -> SourceTrail:
-    """The trail, with the first cause told of each step that differs or failed and that the verdict does not rest on.
+    """The trail, with the first cause of each step to the artifact that differs or failed, unless the verdict tells it.
 
     Raises:
         CorruptStoreError: the log of a build is damaged.
     """
-    return trail.replace(
-        steps=tuple(
-            each.replace(decision=_with_cause(parts, DiagnosisInput(evidence, attempts, each.decision, trail)))
-            if each.verdict in _EXPLAINED and each.decision is not None and each.decision.attempt != decision.attempt
-            else each
-            for each in trail.steps
-        )
-    )
-
-
-_EXPLAINED = {Verdict.DIFFERS, Verdict.BUILD_FAILED}
+    steps = []
+    for step in trail.steps:
+        told, unlike = step.decision, step.verdict in {Verdict.DIFFERS, Verdict.BUILD_FAILED}
+        here = trail.node(step.end).sha256 == evidence.artifact.sha256
+        if told is None or not unlike or not here or told.attempt == decision.attempt:
+            steps.append(step)
+        else:
+            case = DiagnosisInput(evidence, attempts, told, trail)
+            steps.append(step.replace(decision=_with_cause(parts, case)))
+    return trail.replace(steps=tuple(steps))
 
 
 def _with_cause(parts: Parts, case: DiagnosisInput) -> Decision:

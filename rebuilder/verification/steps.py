@@ -82,7 +82,8 @@ class StepVerifier:
             UnavailableError, StoreError, SandboxFaultError, …: see the protocols.
         """
         self.stopwatch.stage(Stage.FETCH, "where it comes from")
-        origin = ecosystem.origin(evidence, signed.artifact, signed.source, self.sources)
+        expected = self.checker.expected_repository(evidence.artifact)
+        origin = ecosystem.origin(evidence, signed.artifact, signed.source, self.sources, expected=expected)
         trail = ecosystem.steps(evidence, origin).replace(origin=origin)
         if origin is None or origin.commit is None:
             return _with_decisions(trail, tried, {})

@@ -294,6 +294,23 @@ def test_wheel_alone_and_a_commit_that_is_gone(world: World) -> None:
     assert "names no repository" in world.verify("2.0")["sentence"]
 
 
+def test_repository_that_only_the_settings_name(world: World) -> None:
+    """A release that names none and has no attestation: the tag of its version in the expected repository is tried."""
+    _, sdist, wheel = world.release("1.0")
+    world.repository.tag("v1.0")
+    world.publish(sdist, wheel, commit=None)
+    assert {"sdist-to-wheel": "reproduced"} == _tried(world.verify("1.0"))
+    settings = world.installation.root / "rebuilder.toml"
+    settings.write_text(f'{settings.read_text()}[expect."pypi:sample"]\nrepository = "{FORGE}"\n')
+    line = world.verify("1.0")
+    assert ({"reproduced"}, 3) == (set(_tried(line).values()), len(_tried(line)))
+    assert not line["trail"]["origin"]["attested"]
+
+
+def _tried(line: dict[str, Any]) -> dict[str, str]:
+    return {step: verdict for step, verdict in line["trail"]["steps"].items() if verdict}
+
+
 def test_step_that_fails_says_why(world: World) -> None:
     """The verdict rests on another step; what keeps this one from coming out is told all the same."""
     commit, sdist, wheel = world.release("1.0")

@@ -122,6 +122,16 @@ def test_attested_repository_without_commit_is_searched_for_the_tag() -> None:
     assert "names the repository, but no commit" in found.sentence
 
 
+def test_settings_name_the_repository() -> None:
+    """What a user expects counts before what the metadata says, and is no attestation either."""
+    repository, sha = sources("1.2.3")
+    for metadata in ("", f"Project-URL: Repository, {OTHER}\n"):
+        found = find_origin(evidence(metadata), None, None, repository, expected=REPOSITORY)
+        assert found is not None
+        assert (REPOSITORY, sha, False) == (found.repository, found.commit, found.attested)
+        assert "settings expect" in found.sentence
+
+
 def test_repository_that_cannot_be_asked_or_has_no_such_tag() -> None:
     """The claim stays, without a commit, and says why."""
     repository, _ = sources("v9")

@@ -184,6 +184,8 @@ class Generic(Ecosystem):
         provenance: Provenance | None,
         source_provenance: Provenance | None,
         sources: Sources,
+        *,
+        expected: str | None = None,
     ) -> Origin | None:
         """The commit that the recipe names, if it names one."""
         source = self._of(evidence).source

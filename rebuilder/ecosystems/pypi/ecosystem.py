@@ -117,9 +117,11 @@ class PyPI(Ecosystem):
         provenance: Provenance | None,
         source_provenance: Provenance | None,
         sources: Sources,
+        *,
+        expected: str | None = None,
     ) -> Origin | None:
         """See :func:`rebuilder.ecosystems.pypi.origin.find_origin`."""
-        return find_origin(evidence, provenance, source_provenance, sources)
+        return find_origin(evidence, provenance, source_provenance, sources, expected=expected)
 
     def wants_history(self, evidence: Evidence, commit: SourceCommit) -> bool:
         """See :func:`rebuilder.ecosystems.pypi.commit_hypotheses.wants_history`."""

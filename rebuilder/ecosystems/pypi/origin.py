@@ -1,4 +1,4 @@
-"""Which commit a release comes from, and who says so: an attestation, or the metadata and the tags of a repository.
+"""Which commit a release comes from, and who says so: an attestation; or settings or metadata, and a repository's tags.
 
 Metadata is a claim: anybody can write it.
 """
@@ -25,12 +25,18 @@ _TAGS = "refs/tags/"
 
 
 def find_origin(
-    evidence: Evidence, provenance: Provenance | None, source_provenance: Provenance | None, sources: Sources
+    evidence: Evidence,
+    provenance: Provenance | None,
+    source_provenance: Provenance | None,
+    sources: Sources,
+    *,
+    expected: str | None = None,
 ) -> Origin | None:
     """Find the commit; see :meth:`rebuilder.ecosystems.protocol.Ecosystem.origin`.
 
-    A verified attestation of the artifact counts before one of its source archive, and either before what the
-    metadata claims. An attestation that names only a repository makes the repository known, not the commit.
+    A verified attestation of the artifact counts before one of its source archive, either before what the settings
+    expect, and that before what the metadata claims. An attestation that names only a repository makes the repository
+    known, not the commit.
     """
     named = [each for each in (provenance, source_provenance) if each is not None and each.repository]
     attested = next((each for each in named if each.commit), None)
@@ -39,6 +45,8 @@ def find_origin(
     if named and named[0].repository:
         who = "a verified attestation names the repository, but no commit"
         return _claimed(evidence, named[0].repository, who, sources)
+    if expected is not None:
+        return _claimed(evidence, expected, "the settings expect it to come from this repository", sources)
     claim = _claim(evidence)
     if claim is None:
         return None
