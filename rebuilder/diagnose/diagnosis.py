@@ -22,6 +22,7 @@ FIRST: dict[str, Rule] = {
 """By name, in the order in which they look: what one explains, later ones do not see."""
 LAST: dict[str, Rule] = {
     "signatures": source_rules.signatures,
+    "compressed": source_rules.compressed,
     "leftovers": source_rules.leftovers,
     "only-published": source_rules.only_published,
     "only-rebuilt": source_rules.only_rebuilt,

@@ -12,6 +12,7 @@ from rebuilder.model.diagnosis import Basis, Cause, Certainty, EvidenceLine
 _GENERATED = (".mo", ".so", ".min.js", ".css.map")
 """Ends of names that builds write rather than people."""
 
+_COMPRESSED = re.compile(r"\.(?:gz|bz2|xz|zst|br)$")
 _SIGNATURE = re.compile(r"\.(?:jws|p7s|asc|sig|minisig|sigstore|sigstore\.json|intoto\.jsonl|attestation)$")
 _LEFT = re.compile(
     r"(?:^|/)\.(?:git|hg|svn|idea|vscode)/|(?:^|/)(?:\.DS_Store|Thumbs\.db|desktop\.ini)$"
@@ -39,6 +40,27 @@ def signatures(case: DiagnosisInput) -> Iterator[Claim]:
                 certainty=certainty,
                 basis=Basis.KIND,
             )
+
+
+def compressed(case: DiagnosisInput) -> Iterator[Claim]:
+    """Files that the published file has compressed, and the rebuild as they are in the source."""
+    plain = {each.member: each for each in case.having(MemberChange.ADDED) if case.in_source(each.member)}
+    pairs = [
+        (each, plain[name])
+        for each in case.having(MemberChange.MISSING)
+        if (name := _COMPRESSED.sub("", each.member)) in plain and not case.in_source(each.member)
+    ]
+    if pairs:
+        yield claim(
+            Cause.GENERATED_FILES,
+            f"{files(len(pairs)).capitalize()} of the source {'is' if len(pairs) == 1 else 'are'} compressed in the "
+            f"published file ({listed([each.member for each, _ in pairs])}): a step that the build of the source "
+            "archive does not have did that.",
+            [EvidenceLine(published=a.member, rebuilt=b.member, note="member name") for a, b in pairs],
+            members=[each.member for pair in pairs for each in pair],
+            certainty=Certainty.LIKELY,
+            advice="Let the build itself compress them, or put them into the source archive as they are to be packed.",
+        )
 
 
 def leftovers(case: DiagnosisInput) -> Iterator[Claim]:

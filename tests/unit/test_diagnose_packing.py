@@ -138,3 +138,58 @@ def test_whether_anything_says_how_it_is_built(name: str, expected: bool) -> Non
     names = (name, "x-1/README", "x-1/x/__init__.py")
     members = tuple(Member(name=each, kind=MemberKind.FILE, size=1, mtime="2020-01-01T00:00:00") for each in names)
     assert expected is has_build_script(Inspection(format="tar.gz", members=members))
+
+
+def test_files_that_were_compressed_before_packing() -> None:
+    """One finding for both names; what the source has compressed itself is another matter."""
+    published = dict(CODE) | {f"{NAME}/data/a.json.gz": "x", f"{NAME}/data/b.json.gz": "y"}
+    rebuilt = dict(CODE) | {f"{NAME}/data/a.json": "aa", f"{NAME}/data/b.json": "bb"}
+    finding = only(case(wheel(published), wheel(rebuilt), source=rebuilt))
+    assert (Cause.GENERATED_FILES, Certainty.LIKELY) == (finding.cause, finding.certainty)
+    assert "2 files of the source are compressed" in finding.sentence
+    source = rebuilt | {f"{NAME}/data/a.json.gz": "x", f"{NAME}/data/b.json.gz": "y"}
+    other = diagnose(case(wheel(published), wheel(rebuilt), source=source), RULES)
+    assert other is not None
+    assert Cause.GENERATED_FILES not in {each.cause for each in other.findings}
+
+
+@pytest.mark.parametrize(
+    ("published", "rebuilt", "expected"),
+    [
+        ('{"name": "spindle", "version": "1"}', '{"version": "1", "name": "spindle"}', Cause.HASH_OR_SET_ORDER),
+        ('{"name": "spindle", "version": "1"}', '{"name": "spindle", "version": "1.0"}', Cause.CHANGED_SOURCE_FILES),
+    ],
+)
+def test_keys_of_metadata_in_another_order(published: str, rebuilt: str, expected: Cause) -> None:
+    """The same length, and another beginning: no current tool writes such a file."""
+    wheels = [wheel(dict(CODE) | {f"{INFO}/metadata.json": text}) for text in (published, rebuilt)]
+    finding = only(case(*wheels))
+    assert expected is finding.cause
+    assert (expected is Cause.HASH_OR_SET_ORDER) == ("wheel 0.30" in finding.advice)
+
+
+CONVERTED = """
+try:
+    import pypandoc
+
+    long_description = pypandoc.convert_file('README.md', 'rst')
+except ImportError:
+    with open('README.md') as f:
+        long_description = f.read()
+"""
+
+
+@pytest.mark.parametrize(
+    ("setup_py", "expected"),
+    [
+        (CONVERTED, Cause.MISSING_REQUIREMENT),
+        ("try:\n    from setuptools import setup\nexcept ImportError:\n    long_description = ''\n", None),
+        ("import pypandoc\nlong_description = pypandoc.convert_file('README.md', 'rst')\n", None),
+    ],
+)
+def test_a_description_that_something_converts_where_it_is(setup_py: str, expected: Cause | None) -> None:
+    """What converts it is named, and what to do about it; a requirement without a choice is none of it."""
+    wheels = [wheel(CODE, metadata=f"\n{text}\n") for text in ("|image|", "![image](x.svg)")]
+    finding = only(configured(case(*wheels), setup_py=setup_py))
+    assert (expected or Cause.CHANGED_SOURCE_FILES) is finding.cause
+    assert (expected is not None) == ("List pypandoc in" in finding.advice)

@@ -143,6 +143,8 @@ RULES = EcosystemRules(
         "interpreter": wheel_rules.interpreter,
         "major-version": wheel_rules.major_version,
         "top-level": wheel_rules.top_level,
+        "key-order": wheel_rules.key_order,
+        "converted-description": packing_rules.converted_description,
         "metadata-form": wheel_rules.metadata_form,
         "declared": wheel_rules.declared,
     },

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from rebuilder.diagnose.case import Claim, DiagnosisInput, Line, claim, files, listed, named
+from rebuilder.diagnose.case import Claim, DiagnosisInput, Line, claim, files, listed, named, quoted
 from rebuilder.ecosystems.pypi.file_times import metadata_file
 from rebuilder.model.comparison import Difference, MemberChange
 from rebuilder.model.diagnosis import Cause, Certainty, EvidenceLine
@@ -13,6 +13,10 @@ from rebuilder.model.diagnosis import Cause, Certainty, EvidenceLine
 _LICENCE = re.compile(r"[^/]+\.dist-info/(?:licenses/)?((?:licen[cs]e|copying|notice|authors)[^/]*)", re.IGNORECASE)
 """What setuptools and wheel copy from the top of the project when nothing else is configured."""
 _CONFIGURATION = ("setup.py", "setup.cfg", "pyproject.toml")
+_LONGEST_BLOCK = 40
+"""Lines."""
+_IMPORTED = re.compile(r"(?:import|from)\s+(\w+)")
+_LINE_OF_HEADER = re.compile(r"[A-Z][A-Za-z-]*: ")
 _WITHOUT_PYTHON = re.compile(r"-py\d\.\d{1,2}(?=-nspkg\.pth$)")
 _COMPILED = re.compile(r"\.(?:so(?:\.\w+)*|pyd|dll|dylib)$")
 
@@ -97,6 +101,42 @@ def configured(case: DiagnosisInput) -> Iterator[Claim]:
             certainty=Certainty.LIKELY,
             advice=f"Name {shown} in MANIFEST.in, and build the published file from the source archive.",
         )
+
+
+def converted_description(case: DiagnosisInput) -> Iterator[Claim]:
+    """A description that setup.py converts with a module, if that is there."""
+    inspection = case.evidence.source_inspection
+    texts = inspection.texts if inspection is not None else {}
+    scripts = [text for name, text in texts.items() if name.rpartition("/")[2] == "setup.py"]
+    modules = [module for text in scripts for module, block in _tried(text) if "descri" in block.lower()]
+    lines = [
+        line
+        for line in case.lines(lambda member: metadata_file(member, "METADATA", "DESCRIPTION.rst"))
+        if metadata_file(line[0], "DESCRIPTION.rst") or not _LINE_OF_HEADER.match(line[2])
+    ]
+    if modules and lines:
+        yield claim(
+            Cause.MISSING_REQUIREMENT,
+            f"setup.py makes the description with {modules[0]} where that is installed, and otherwise without: it was "
+            "when the published file was built, and nothing declares it.",
+            quoted(lines),
+            lines=lines,
+            certainty=Certainty.LIKELY,
+            advice=f"List {modules[0]} in build-system.requires of pyproject.toml, or let the description stay as it "
+            "is written and name its format (long_description_content_type).",
+        )
+
+
+def _tried(script: str) -> Iterator[tuple[str, str]]:
+    """Modules that a script does something with unless they are not there, and what it does, by indentation alone."""
+    lines = [line for line in script.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    depths = [len(line) - len(line.lstrip()) for line in lines]
+    for index, line in enumerate(lines[:-1]):
+        found = _IMPORTED.match(lines[index + 1].strip())
+        if line.strip() == "try:" and found is not None:
+            after = range(index + 1, min(index + _LONGEST_BLOCK, len(lines)))
+            end = next((each for each in after if depths[each] <= depths[index]), after.stop)
+            yield found[1], "\n".join(lines[index + 1 : end])
 
 
 def compiled(case: DiagnosisInput) -> Iterator[Claim]:

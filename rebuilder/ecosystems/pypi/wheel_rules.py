@@ -30,8 +30,17 @@ _BY_TOOL = {"dynamic", "license-file", "metadata-version", "platform", "import-n
 """Headers a build tool adds or leaves out by itself, whatever the project says."""
 _TOOL_FILES = {
     *("DESCRIPTION.rst", "metadata.json", "pydist.json", "zip-safe", "dependency_links.txt", "not-zip-safe"),
-    *("namespace_packages.txt", "pbr.json", "requires.txt", "SOURCES.txt", "top_level.txt", "sboms"),
+    *(
+        "namespace_packages.txt",
+        "pbr.json",
+        "requires.txt",
+        "setup_requires.txt",
+        "SOURCES.txt",
+        "top_level.txt",
+        "sboms",
+    ),
 }
+_SAME_SIZE = re.compile(r"Published ([\d,]+) bytes, rebuilt \1 bytes\.")
 _HEADER = re.compile(r"^([A-Za-z][A-Za-z-]*):\s*(.*)$")
 _BUILD_DIRECTORIES = {"build", "dist"}
 _NUMBERED = re.compile(r"(?<![\d.])[23]\.\d{1,2}(?![\d.])")
@@ -241,6 +250,27 @@ def major_version(case: DiagnosisInput) -> Iterator[Claim]:
             "The wheel is for Python 2 and was rebuilt with Python 3, for which the project packs other files.",
             found,
             Certainty.LIKELY,
+        )
+
+
+def key_order(case: DiagnosisInput) -> Iterator[Claim]:
+    """JSON files of the same length that begin otherwise: their keys stand in another order."""
+    found = [
+        each
+        for each in case.having(MemberChange.CONTENT)
+        if metadata_file(each.member, "metadata.json", "pbr.json", "pydist.json") and _SAME_SIZE.match(each.detail)
+    ]
+    if found:
+        names = [each.member for each in found]
+        yield claim(
+            Cause.HASH_OR_SET_ORDER,
+            f"{listed(names)} {'has' if len(names) == 1 else 'have'} the same length in both and other keys first: "
+            "before 3.6, Python gave the keys of a dictionary another order in each run, and the tools of that time "
+            "wrote them so.",
+            [EvidenceLine(member=each.member, note=each.detail) for each in found],
+            members=names,
+            certainty=Certainty.LIKELY,
+            advice="Build with wheel 0.30 or newer, which writes no such file, on a Python that is maintained.",
         )
 
 
