@@ -159,6 +159,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Wired]:
             ca_bundle=next(filter(None, (each.ca_bundle(config) for each in ECOSYSTEMS.values())), None),
             closing=stack,
         )
+        comparer = Comparer(blobs, programs)
         ecosystems = {name: each.open(context) for name, each in ECOSYSTEMS.items()}
         checker = ProvenanceChecker(
             blobs,
@@ -183,8 +184,8 @@ def wire(config: Config, progress: Progress) -> Iterator[Wired]:
             run=run,
             steps=StepVerifier(checker, sources, stopwatch),
             environments=environments,
-            comparer=Comparer(blobs, programs),
-            finisher=Finisher(here, programs, environments, blobs, PROGRAM_ENVIRONMENT),
+            comparer=comparer,
+            finisher=Finisher(here, programs, comparer, environments, blobs, environment_name=PROGRAM_ENVIRONMENT),
             find_carried=partial(find_carried, programs, LedgerMemo(ledger, "carried", clock, cache_counter)),
             diffoscope=DiffoscopeRunner(here, environments, blobs),
             clock=clock,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, StringConstraints, ValidationError
 
@@ -14,7 +14,7 @@ from rebuilder.model.value import Sha256, Value
 from rebuilder.sandbox.protocol import PROGRAM_LIMITS, ProgramResult, Programs
 from rebuilder.store.protocol import Blobs
 
-LIMITS = PROGRAM_LIMITS.replace(wall_seconds=300, cpu_seconds=300)
+LIMITS = PROGRAM_LIMITS.replace(wall_seconds=600, cpu_seconds=600, memory_bytes=2 << 30)
 _SHOWN = 500
 
 
@@ -28,6 +28,17 @@ class _Answer(Value):
     differences: tuple[Difference, ...] = Field(default=(), max_length=_SHOWN)
     differences_total: int = Field(default=0, ge=0)
     problem: str | None = None
+    record: Any = None
+    unwritable: Any = None
+
+
+class Recorded(NamedTuple):
+    """What of a published archive can be written into an equivalent one, as a sandbox program wrote it."""
+
+    record: Any
+    """Unchecked; None when there is none."""
+    unwritable: Any
+    """Why there is none: unchecked too."""
 
 
 class Comparer:
@@ -37,6 +48,8 @@ class Comparer:
         """Use ``blobs`` to make sure that both files are there before a sandbox starts for them."""
         self._blobs = blobs
         self._programs = programs
+        self._last: tuple[tuple[Sha256, Sha256], Recorded] | None = None
+        """What the last comparison recorded."""
 
     def compare(self, published: Sha256, rebuilt: Sha256, filename: str, rebuilt_filename: str) -> Comparison:
         """Compare two blobs.
@@ -61,6 +74,7 @@ class Comparer:
             "compare", "compare_archives", [each.path for each in inputs], inputs=inputs, limits=LIMITS
         )
         answer = _answer(result)
+        self._last = (published, rebuilt), Recorded(answer.record, answer.unwritable)
         level = answer.level if filename == rebuilt_filename else Level.DIFFERENT
         return Comparison(
             level=level,
@@ -71,6 +85,17 @@ class Comparer:
             differences_total=answer.differences_total,
             problem=answer.problem,
         )
+
+    def recorded(self, comparison: Comparison, filename: str) -> Recorded:
+        """What can be written into an archive that was found equivalent; compared again, if another was meanwhile.
+
+        Raises:
+            StoreError, …: see :meth:`compare`.
+        """
+        both = comparison.published_sha256, comparison.rebuilt_sha256
+        if self._last is None or self._last[0] != both:
+            self.compare(*both, filename, filename)
+        return self._last[1] if self._last is not None and self._last[0] == both else Recorded(None, None)
 
 
 def _answer(result: ProgramResult) -> _Answer:

@@ -1,8 +1,8 @@
 """Writes recorded metadata into a rebuilt archive that is equivalent, to see whether it is the published file then.
 
-Two sandbox runs. The first has both files, and records what the published one has of the metadata that the comparison
-set aside. The second has the rebuilt file and that record, and writes. Neither has code of the build in it, and what
-the second leaves is compared by digest.
+The comparison has both files, and records what the published one has of the metadata that it set aside. Another sandbox
+run has the rebuilt file and that record, and writes. Neither has code of the build in it, and what the second leaves is
+compared by digest.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from rebuilder.compare.comparer import sides
+from rebuilder.compare.comparer import Comparer
 from rebuilder.environments.protocol import Environments
 from rebuilder.errors import RebuilderError
 from rebuilder.model.attempt import Attempt, Finishing, Outcome, Replayed, When
@@ -35,17 +35,26 @@ class Finisher:
 
     Args:
         run: Runs definitions.
-        programs: Record what the published file has.
+        programs: Have the program that writes.
+        comparer: Recorded what the published file has.
         environments: Where Python for our program comes from.
         blobs: Where files and records are.
         environment_name: A build environment with Python 3.9 or newer.
     """
 
     def __init__(
-        self, run: Runner, programs: Programs, environments: Environments, blobs: Blobs, environment_name: str
+        self,
+        run: Runner,
+        programs: Programs,
+        comparer: Comparer,
+        environments: Environments,
+        blobs: Blobs,
+        *,
+        environment_name: str,
     ) -> None:
         self._run = run
         self._programs = programs
+        self._comparer = comparer
         self._environments = environments
         self._blobs = blobs
         self._environment_name = environment_name
@@ -70,15 +79,9 @@ class Finisher:
         return attempt.replace(finishing=finishing)
 
     def _recorded(self, comparison: Comparison, filename: str) -> tuple[dict[str, Any] | None, str]:
-        inputs = sides(comparison.published_sha256, comparison.rebuilt_sha256, filename)
-        arguments = [*(each.path for each in inputs), "--only", ",".join(comparison.normalisations)]
-        result = self._programs.run("archive", "record_archive", arguments, inputs=inputs, limits=LIMITS)
-        document = result.document if result.run.outcome is Outcome.COMPLETED else None
-        if not isinstance(document, dict):
-            return None, "Recording what the published archive has did not come to an end."
-        record = document.get("record")
+        record, unwritable = self._comparer.recorded(comparison, filename)
         if not _is_record(record, comparison.normalisations):
-            return None, f"Nothing was written into the finished archive: {_said(document.get('problem'))}."
+            return None, f"Nothing was written into the finished archive: {_said(unwritable)}."
         return record, ""
 
     def _written(self, rebuilt: Sha256, filename: str, record: dict[str, Any]) -> Finishing:

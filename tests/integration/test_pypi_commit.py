@@ -385,7 +385,7 @@ def test_attested_commit_to_source_archive_and_wheel_bit_for_bit(
     origin = Origin(repository=URL, commit=real.commit, tag="v1.5", attested=True, sentence="Attested.")
     published = {each.filename: each.sha256 for each in (found.artifact.file, found.source_file) if each is not None}
     comparer = Comparer(real.blobs, real.programs)
-    finisher = Finisher(real.run, real.programs, environments, real.blobs, "bookworm")
+    finisher = Finisher(real.run, real.programs, comparer, environments, real.blobs, environment_name="bookworm")
     same = {}
     hypotheses = from_commit(pypi, found, origin, tree)
     hypothesis: Hypothesis | None = hypotheses.first()

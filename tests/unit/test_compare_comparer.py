@@ -118,3 +118,27 @@ def test_odd_names_do_not_reach_the_sandbox() -> None:
     digests = blobs.put(zip_bytes(Entry())), blobs.put(zip_bytes(Entry(time=0)))
     Comparer(blobs, programs).compare(*digests, filename="../--evil name", rebuilt_filename="../--evil name")
     assert [("compare_archives", ("/inputs/published/file", "/inputs/rebuilt/file"))] == programs.runs
+
+
+def test_what_an_equivalent_archive_could_be_given_comes_along() -> None:
+    """One run says both; only when another comparison came between is it made again."""
+    blobs = MemoryBlobs()
+    programs = InProcessPrograms(blobs)
+    comparer = Comparer(blobs, programs)
+    published, rebuilt = blobs.put(zip_bytes(Entry())), blobs.put(zip_bytes(Entry(time=0)))
+    found = comparer.compare(published, rebuilt, filename=NAME, rebuilt_filename=NAME)
+    record, unwritable = comparer.recorded(found, NAME)
+    assert (["zip-times"], None, 1) == (list(record["values"]), unwritable, len(programs.runs))
+    comparer.compare(rebuilt, published, filename=NAME, rebuilt_filename=NAME)
+    assert record == comparer.recorded(found, NAME).record
+    assert 3 == len(programs.runs)
+
+
+def test_what_cannot_be_recorded_is_said() -> None:
+    """A difference that is nobody's to write is named."""
+    blobs = MemoryBlobs()
+    comparer = Comparer(blobs, InProcessPrograms(blobs))
+    both = blobs.put(zip_bytes(Entry())), blobs.put(zip_bytes(Entry(), comment=b"hello"))
+    found = comparer.compare(*both, filename=NAME, rebuilt_filename=NAME)
+    assert Level.EQUIVALENT is found.level
+    assert (None, "zip-comment is never written") == comparer.recorded(found, NAME)

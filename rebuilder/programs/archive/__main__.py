@@ -6,7 +6,6 @@ import sys
 
 PROGRAMS = {
     "inspect_archive": "archive.inspect_archive",
-    "record_archive": "archive.record_archive",
     "finish_archive": "archive.finish_archive",
     "bytecode": "bytecode",
 }

@@ -11,10 +11,10 @@ is refused.
 from __future__ import annotations
 
 import argparse
-import calendar
 import os
 import shutil
 import sys
+from datetime import datetime, timezone
 from typing import IO
 
 from rebuilder.programs.archive.contradictions import contradictions
@@ -23,8 +23,8 @@ from rebuilder.programs.archive.reading import Entry
 
 USAGE, MALFORMED = 64, 65
 
-_EARLIEST = float(calendar.timegm((1980, 1, 1, 0, 0, 0)))
-_LATEST = float(calendar.timegm((2107, 12, 31, 23, 59, 58)))
+_EARLIEST = datetime(1980, 1, 1, tzinfo=timezone.utc).timestamp()
+_LATEST = datetime(2107, 12, 31, 23, 59, 58, tzinfo=timezone.utc).timestamp()
 
 
 class UnpackRefused(Exception):  # noqa: N818 - reads as what happened

@@ -7,7 +7,7 @@ the data, the local copy of a field that agrees with the central one) is left ou
 
 from __future__ import annotations
 
-import calendar
+import datetime as dt
 import stat
 from typing import Any, NamedTuple
 
@@ -108,12 +108,15 @@ def dos_time(value: int) -> str:
     )
 
 
+_FIRST_DAY = dt.date(1970, 1, 1).toordinal()
+
+
 def dos_seconds(value: int) -> int:
     """Seconds since 1970 of an MS-DOS date and time, as if it were in UTC; what no calendar has is counted on."""
     date, time = value >> 16, value & 0xFFFF
     years, month = divmod(((date >> 5) & 15) - 1, 12)
-    moment = ((date >> 9) + 1980 + years, month + 1, 1, time >> 11, (time >> 5) & 63, (time & 31) * 2)
-    return calendar.timegm((*moment, 0, 0, 0)) + ((date & 31) - 1) * 86400
+    days = dt.date((date >> 9) + 1980 + years, month + 1, 1).toordinal() - _FIRST_DAY + (date & 31) - 1
+    return days * 86400 + (time >> 11) * 3600 + ((time >> 5) & 63) * 60 + (time & 31) * 2
 
 
 def member_kind(raw_name: bytes, host: int, external: int) -> str:

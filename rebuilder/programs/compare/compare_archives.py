@@ -1,7 +1,8 @@
 """``compare_archives PUBLISHED REBUILT --result PATH``: write how two archives compare as JSON.
 
 The result has the fields ``level``, ``normalisations``, ``differences``, ``differences_total`` and ``problem`` of
-``rebuilder.model.comparison.Comparison``.
+``rebuilder.model.comparison.Comparison``; of equivalent archives also ``record`` or ``unwritable``, see
+``rebuilder.programs.archive.recording``.
 """
 
 from __future__ import annotations
@@ -84,7 +85,10 @@ def _judged(paths: tuple[str, str], archives: tuple[Any, Any]) -> dict[str, Any]
         # No normalisation touches what is installed, so this cannot be; if it is, one of them is wrong.
         problem = "Installers would not put the same files on disk, although only metadata seems to differ."
         return _document("different", problem=problem)
-    return _document("equivalent", metadata_differences(*archives), normalisations=needed)
+    from rebuilder.programs.archive.recording import recorded
+
+    document = _document("equivalent", metadata_differences(*archives), normalisations=needed)
+    return {**document, **recorded(paths, archives, needed)}
 
 
 def _content(paths: tuple[str, str], archives: tuple[Any, Any]) -> list[Found]:
