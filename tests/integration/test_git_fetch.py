@@ -255,3 +255,46 @@ def test_our_own_trouble_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError):
         GitSources(MemoryBlobs(), tmp_path / "file" / "cache").commit(URL, "1" * 40)
+
+
+def test_mirror_that_lacks_content(repository: Repository, tmp_path: Path) -> None:
+    """Copies may leave large files out: that is told of the copy, and nobody is suspected of harm."""
+    sha = repository.commit({"large.bin": "x" * 1000})
+    blob = repository.git("rev-parse", "HEAD:large.bin")
+    (repository.path / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    found = problem(sources(tmp_path, str(tmp_path / "served")).commit(URL, sha))
+    assert Trouble.NO_COMMIT == found.trouble
+    assert "is not whole" in found.sentence
+    assert blob in found.sentence
+
+
+@pytest.mark.parametrize("filters", ["true", "false"])
+def test_history_is_commits_and_tags(repository: Repository, tmp_path: Path, filters: str) -> None:
+    """The same from every server, with files left out or not; a commit of it is fetched whole after that."""
+    repository.git("config", "uploadpack.allowFilter", filters)
+    repository.tag("v1", annotated=True)
+    repository.commit({"old.bin": os.urandom(1 << 20).hex()})
+    sha = repository.commit({"old.bin": "new\n"})
+    with GitServer(tmp_path / "served") as server:
+        asked = sources(tmp_path, server.url)
+        found = asked.with_history(tree(asked.commit(URL, sha)))
+        assert found.history is not None, found.notes
+        assert (2, 1) == (found.history.commits, found.history.tags)
+        [kept] = (tmp_path / "cache").glob("*-history.git")
+        assert (filters == "true") == (directory_bytes(kept) < 1 << 20)
+        again = asked.commit(URL, repository.git("rev-parse", "HEAD~1"))
+        assert 1 << 21 <= tree(again).size
+    elsewhere = sources(tmp_path / "elsewhere", str(tmp_path / "served"))
+    assert found.history == elsewhere.with_history(tree(elsewhere.commit(URL, sha))).history
+
+
+def test_history_that_cannot_be_had(repository: Repository, tmp_path: Path) -> None:
+    """The commit is there all the same, with a note."""
+    sha = repository.commit({"a": "b"})
+    asked = sources(tmp_path, str(tmp_path / "served"))
+    found = tree(asked.commit(URL, sha))
+    repository.path.rename(tmp_path / "gone")
+    without = asked.with_history(found)
+    assert without.history is None
+    assert found.notes == without.notes[:-1]
+    assert "history before the commit" in without.notes[-1]

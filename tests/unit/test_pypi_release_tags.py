@@ -41,6 +41,13 @@ def test_several_for_one_commit_are_as_good_as_one() -> None:
     """The shortest is named; for different commits there is none, and the tags are listed."""
     same = {"v1.0": "a" * 40, "1.0": "a" * 40, "x-1.0": "a" * 40}
     assert TagFound("1.0", "a" * 40) == find_tag(same, "x", "1.0")
-    found = find_tag({**same, "x-1.0": "b" * 40}, "x", "1.0")
+    found = find_tag({**same, "v1.0": "b" * 40, "x-1.0.0": "c" * 40}, "other", "1.0")
     assert (None, None) == (found.name, found.commit)
-    assert [True] * 3 == [each in str(found.problem) for each in same]
+    assert [True] * 2 == [each in str(found.problem) for each in ("v1.0", "1.0")]
+
+
+@pytest.mark.parametrize("tag", ["x-1.0", "python-v1.0", "py/1.0", "pypi@1.0"])
+def test_tags_that_name_the_project_come_first(tag: str) -> None:
+    """One repository may hold a project of another language, or several with numbers of their own."""
+    tags = {"v1.0": "a" * 40, "js-v1.0": "b" * 40, tag: "c" * 40, "1.0.0": "d" * 40}
+    assert TagFound(tag, "c" * 40) == find_tag(tags, "x", "1.0")

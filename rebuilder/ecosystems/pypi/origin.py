@@ -195,6 +195,7 @@ def repository_url(url: str, *, home: bool = False) -> str | None:
 
 
 _PREFIX = re.compile(r"(?:releases?|rel|versions?|ver|v|r)[-_./ ]*(?=[0-9])", re.IGNORECASE)
+_LANGUAGE = re.compile(r"(?:python|pypi|py)(?:[-_/@. ]+|(?=[vV]?[0-9]))", re.IGNORECASE)
 _FINAL = re.compile(r"[-_.]?final$", re.IGNORECASE)
 _LONGEST = 200
 
@@ -212,8 +213,9 @@ def find_tag(tags: Mapping[str, str], project: str, version: str) -> TagFound:
     """Find the tag of a version.
 
     Tags spelt exactly like the version (``1.2.3``, ``v1.2.3``, ``name-1.2.3``) come before those that only mean the
-    same by PEP 440 (``1.2.3.0`` is no other version than ``1.2.3``). Several that lead to one commit are as good as
-    one; several that lead to different commits are as good as none.
+    same by PEP 440 (``1.2.3.0`` is no other version than ``1.2.3``), and of either those first that name the project or
+    Python (``python-v1.2.3``): a repository may hold projects of other versions, too. Several that lead to one commit
+    are as good as one; several that lead to different commits are as good as none.
 
     Args:
         tags: Tag to commit.
@@ -224,14 +226,21 @@ def find_tag(tags: Mapping[str, str], project: str, version: str) -> TagFound:
     digits = str(wanted.release[0])  # a repository may have a hundred thousand tags: most need no closer look
     meant = [name for name in tags if digits in name and len(name) <= _LONGEST and _means(name, project, wanted)]
     exact = [name for name in meant if _bare(name, project).lower() == version.lower()]
-    for names in (exact, meant):
+    for names in (_specific(exact, project), exact, _specific(meant, project), meant):
         commits = {tags[name] for name in names}
         if len(commits) > 1:
             shown = ", ".join(sorted(names)[:4])
             return TagFound(problem=f"several tags could be that of {version}, for different commits: {shown}.")
         if commits:
-            return TagFound(name=min(names, key=lambda name: (len(name), name)), commit=commits.pop())
+            [commit] = commits
+            same = [name for name in (exact if names[0] in exact else meant) if tags[name] == commit]
+            return TagFound(name=min(same, key=lambda name: (len(name), name)), commit=commit)
     return TagFound(problem=f"none of the {len(tags)} tags of the repository is that of {version}.")
+
+
+def _specific(tags: list[str], project: str) -> list[str]:
+    """Those that name the project or its language."""
+    return [name for name in tags if _unnamed(name, project) != name]
 
 
 def _means(tag: str, project: str, wanted: Version) -> bool:
@@ -247,7 +256,13 @@ def _means(tag: str, project: str, wanted: Version) -> bool:
 
 def _bare(tag: str, project: str) -> str:
     """A tag without the project's name and words for "version" in front of it."""
+    rest = _unnamed(tag, project)
+    return _PREFIX.sub("", rest, count=1) if _PREFIX.match(rest) else rest
+
+
+def _unnamed(tag: str, project: str) -> str:
+    """A tag without the name of the project, or of Python, in front of it."""
     words = [re.escape(word) for word in canonicalize_name(project).split("-")]
     named = re.compile(rf"{'[-_.]?'.join(words)}(?:[-_/@. ]+|==|(?=[vV]?[0-9]))", re.IGNORECASE)
-    rest = tag[found.end() :] if (found := named.match(tag)) else tag
-    return _PREFIX.sub("", rest, count=1) if _PREFIX.match(rest) else rest
+    found = named.match(tag) or _LANGUAGE.match(tag)
+    return tag[found.end() :] if found else tag

@@ -370,6 +370,11 @@ _SIGNS: tuple[tuple[tuple[str, ...], Trouble, str], ...] = (
         "{where} gives no proper answer.",
     ),
     (
+        ("possible repository corruption on the remote side",),
+        Trouble.NO_COMMIT,
+        "{where} is not whole: it lacks content of this commit.",
+    ),
+    (
         ("error in object", "fsck error", "index-pack", "inflate", "corrupt", "bad object", "protocol error"),
         Trouble.UNSOUND,
         "What {where} sent is damaged, or made to do harm.",
@@ -399,9 +404,9 @@ def redirection(said: str, remote: Remote) -> str | None:
 
 
 def _quoted(said: str, secrets: Iterable[str]) -> str:
-    telling = ("fatal: ", "error: ", "remote: ")
+    telling = ("remote: fatal: ", "fatal: ", "error: ", "remote: ")
     line = next((each for start in telling for each in said.splitlines() if each.startswith(start)), "")
     for secret in secrets:
         line = line.replace(secret, "…")
-    line = re.sub(r"//[^/@\s]*@", "//", line).partition(": ")[2].strip()
+    line = re.sub(r"//[^/@\s]*@", "//", line.removeprefix("remote: fatal")).partition(": ")[2].strip()
     return f" Git says: {clipped(line)}" if line else ""
