@@ -33,6 +33,7 @@ _PREFIXES = ("GLIBC_", "LANG", "LC_", "LD_", "MALLOC_", "OPENSSL_", "PYDANTIC_",
 _NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
 _STATUS = ("Uid", "Gid", "Groups", "Cap", "NoNewPrivs", "Seccomp", "Cpus_allowed", "Mems_allowed")
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_AGAIN_SECONDS = 600.0
 _LONGEST_PATH = 100
 """Bytes; the address of a Unix socket has room for 108."""
 _CREDENTIALS = "3i"
@@ -112,21 +113,34 @@ def is_same_user(connection: socket.socket) -> bool:
 
 
 def leave_behind(place: Path) -> None:
-    """Start the resident process; it gets of the environment what loading needs: the rest may hold secrets."""
-    import subprocess
+    """Start the resident process, unless one was started lately: it is loading, or could not be what it is to be.
 
+    It gets of the environment what loading needs: the rest may hold secrets.
+    """
+    import subprocess
+    import time
+
+    try:
+        if time.time() - lock_file(place).stat().st_mtime < _AGAIN_SECONDS:
+            return
+    except OSError:
+        pass  # there is none
     try:
         subprocess.Popen(
             [sys.executable, "-P", "-m", "rebuilder.cli.resident", str(place)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            cwd="/",
             env=_read_while_loading(),
             start_new_session=True,
         )
     except OSError:
         return  # the next one takes as long as this one
+
+
+def lock_file(place: Path) -> Path:
+    """What the resident process holds from its start, and leaves where it cannot serve this socket."""
+    return place.with_suffix(".lock")
 
 
 def resident_socket() -> Path | None:

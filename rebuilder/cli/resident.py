@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import rebuilder.programs
-from rebuilder.cli.entry import NUMBER, circumstances, is_same_user
+from rebuilder.cli.entry import NUMBER, circumstances, is_same_user, lock_file
 from rebuilder.errors import ExitCode
 
 _IDLE_SECONDS = 600.0
@@ -62,11 +62,12 @@ def main(place: Path) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for each in (signal.SIGTERM, signal.SIGQUIT):
         signal.signal(each, signal.SIG_DFL)
-    lock = (place.parent / f"{place.name}.lock").open("wb")
+    lock = lock_file(place).open("wb")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return  # there is one
+    os.chdir("/")
     load()
     gc.collect()
     gc.freeze()
@@ -80,16 +81,16 @@ def main(place: Path) -> None:
             serve(listener)
         finally:
             place.unlink(missing_ok=True)
+            lock_file(place).unlink(missing_ok=True)
 
 
 def load() -> None:
     """Import what a verification needs, and put together what follows from the program's files alone."""
-    for found in pkgutil.walk_packages(rebuilder.__path__, "rebuilder.", onerror=lambda _: None):
-        if not found.name.startswith(_PASSED_OVER) and not found.name.endswith("__main__"):
-            with contextlib.suppress(ModuleNotFoundError):  # of an extra
-                importlib.import_module(found.name)
-    for name in _LOADED_LATE:
-        importlib.import_module(name)
+    ours = (each.name for each in pkgutil.walk_packages(rebuilder.__path__, "rebuilder.", onerror=lambda _: None))
+    for name in (*ours, *_LOADED_LATE):
+        if not name.startswith(_PASSED_OVER) and not name.endswith("__main__"):
+            with contextlib.suppress(ImportError):  # of an extra that is not installed
+                importlib.import_module(name)
     from rebuilder.cli.main import command
     from rebuilder.environments.catalog import catalog
     from rebuilder.sandbox.program_runner import program_archive

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 import select
@@ -173,6 +174,26 @@ def test_whoever_is_somebody_else_is_told_nothing(tmp_path: Path, monkeypatch: p
         connection, _ = listener.accept()
         with connection:
             assert b"" == connection.recv(1)
+
+
+def test_what_could_not_serve_is_not_started_again_at_once(runtime: Path, environment: dict[str, str]) -> None:
+    """A process that finds itself in other circumstances ends, and its lock says for a while that it was tried."""
+    place = runtime / "nothing-of-ours"
+    script = (
+        f"from pathlib import Path; from rebuilder.cli.entry import leave_behind; leave_behind(Path({str(place)!r}))"
+    )
+    start = [sys.executable, "-P", "-c", script]
+    subprocess.run(start, env=environment, check=True, timeout=SECONDS)
+    lock = entry.lock_file(place)
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end and not lock.exists():
+        select.select([], [], [], 0.05)
+    before = lock.stat()
+    with lock.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # it has ended
+        subprocess.run(start, env=environment, check=True, timeout=SECONDS)
+    assert (before.st_ino, before.st_mtime_ns) == (lock.stat().st_ino, lock.stat().st_mtime_ns)
+    assert not place.exists()
 
 
 def test_descriptors_that_are_not_sent_are_not_named(tmp_path: Path) -> None:
