@@ -129,6 +129,8 @@ def wire(config: Config, progress: Progress) -> Iterator[Wired]:
         prepared = Prepared(sandbox.storing(kept.blobs), kept)
         # What our own programs do to make a verdict is done here, whoever builds: a runner could lie about it.
         here = LocalRunner(sandboxes, environments, blobs, prepared)
+        programs = SandboxPrograms(sandbox, environments, blobs, PROGRAM_ENVIRONMENT, prepared)
+        comparer = Comparer(blobs, programs)
         run: Runner = here
         if config.fleet.broker is not None:
             from rebuilder.fleet.from_settings import fleet
@@ -140,12 +142,12 @@ def wire(config: Config, progress: Progress) -> Iterator[Wired]:
                     blobs=blobs,
                     environments=made,
                     here=here,
+                    comparer=comparer,
                     clock=clock,
                     store=config.store,
                     most_bytes=config.download_bytes,
                 )
             )
-        programs = SandboxPrograms(sandbox, environments, blobs, PROGRAM_ENVIRONMENT, prepared)
         context = Context(
             settings=config,
             blobs=blobs,
@@ -159,7 +161,6 @@ def wire(config: Config, progress: Progress) -> Iterator[Wired]:
             ca_bundle=next(filter(None, (each.ca_bundle(config) for each in ECOSYSTEMS.values())), None),
             closing=stack,
         )
-        comparer = Comparer(blobs, programs)
         ecosystems = {name: each.open(context) for name, each in ECOSYSTEMS.items()}
         checker = ProvenanceChecker(
             blobs,

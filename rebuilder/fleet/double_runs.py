@@ -1,9 +1,11 @@
 """Making some runs twice, by two runners: one that lies now and then is found.
 
-Two runners that do not agree are both quarantined at once: nothing they say counts until it is known who is right.
-A third runner then runs the same definition twice; where there is no third, this machine does. If it agrees with
-itself, those that gave the same are released, and who gave something else stays out, with an alarm. If it does not,
-the build itself comes out differently each time, nobody lied, and both are released.
+Two results agree when they are the same files once archive metadata is set aside: a build that writes the time of day
+gives other bytes each time. Two runners that do not agree are both quarantined at once: nothing they say counts until
+it is known who is right. A third runner then runs the same definition twice; where there is no third, this machine
+does. Only who is alone against two runners is accused, and only where the build comes out the same when it is repeated:
+that runner stays out, with an alarm. Otherwise it is the build that depends on something, nobody lied, and both are
+released; a publisher could empty a fleet if it were not so.
 """
 
 from __future__ import annotations
@@ -13,13 +15,18 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rebuilder.compare.comparer import Comparer
 from rebuilder.errors import RebuilderError
 from rebuilder.fleet.ordering import Answered, FleetRunner, cause_of
 from rebuilder.model.alarm import AlarmKind
 from rebuilder.model.attempt import Run
+from rebuilder.model.comparison import Level
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.fleet import RunnerState, same_result
 from rebuilder.sandbox.protocol import Runner
+
+_APART_SECONDS = 3.0
+"""Between two runs that are to tell whether a build depends on the clock; times in archives have steps of two."""
 
 log = logging.getLogger("rebuilder.fleet")
 
@@ -32,12 +39,14 @@ class DoubleRuns:
         fleet: Runs definitions somewhere else.
         here: Runs them on this machine, where no third runner is to be had.
         share: Share of runs that are made twice, 0 to 1.
+        comparer: Looks into results that are not the same bytes.
         chance: Gives a number from 0 to 1 that a runner cannot foresee.
     """
 
     fleet: FleetRunner
     here: Runner
     share: float
+    comparer: Comparer
     chance: Callable[[], float] = random.SystemRandom().random
 
     def __call__(self, definition: BuildDefinition) -> Run:
@@ -51,35 +60,52 @@ class DoubleRuns:
         except RebuilderError as error:
             log.warning("A run could not be made a second time: %s", error)
             return first.run
-        return first.run if same_result(first.run, second.run) else self._settled(definition, first, second)
+        return first.run if self._agree(first.run, second.run) else self._settled(definition, first, second)
+
+    def _agree(self, one: Run, other: Run) -> bool:
+        """Whether two runs left the same, but for metadata of archives.
+
+        Raises:
+            SandboxUnavailableError, SandboxFaultError, BuildEnvironmentError, StoreError: that cannot be found out.
+        """
+        if same_result(one, other):
+            return True
+        files, others = ({each.filename: each.sha256 for each in run.outputs} for run in (one, other))
+        if one.outcome is not other.outcome or files.keys() != others.keys():
+            return False
+        compared = (self.comparer.compare(files[name], others[name], name, name) for name in files)
+        return all(each.level is not Level.DIFFERENT for each in compared)
 
     def _settled(self, definition: BuildDefinition, *answered: Answered) -> Run:
-        fleet, names = self.fleet, [self.fleet.name(each.runner_id) for each in answered]
+        """Find out who is right; gives what counts."""
+        fleet, now = self.fleet, self.fleet.clock.now
         what = f"the definition {definition.digest} ({', '.join(definition.targets)})"
+        reason = f"Its result for {what} is not that of another runner."
         for each in answered:
-            self._bring(each, RunnerState.QUARANTINED, f"Its result for {what} is not that of another runner.")
-        sentence = f"The runners {' and '.join(names)} gave different results for {what}; both are quarantined."
+            fleet.ledger.runners.change(each.runner_id, RunnerState.QUARANTINED, now(), reason=reason)
+        names = " and ".join(fleet.name(each.runner_id) for each in answered)
         cause = f"definition:{definition.digest[:16]}"
+        sentence = f"The runners {names} gave different results for {what}; both are quarantined."
         fleet.alarm(AlarmKind.RUNNERS_DISAGREE, cause, sentence)
-        third, again = self._third(definition, answered), self._third(definition, answered)
-        stable = same_result(third, again)
-        for each in answered:
-            if not stable or same_result(each.run, third):
-                self._bring(each, RunnerState.ACTIVE, None)
+        third = self._third(definition, answered)
+        fleet.pause(_APART_SECONDS)
+        stable = self._agree(third, self._third(definition, answered))
+        right = [stable and self._agree(each.run, third) for each in answered]
+        for each, confirmed in zip(answered, right, strict=True):
+            runner = fleet.ledger.runners.get(each.runner_id)
+            if confirmed or not any(right):
+                if runner is not None and runner.reason == reason:
+                    fleet.ledger.runners.change(each.runner_id, RunnerState.ACTIVE, now(), reason=None)
                 continue
             name = fleet.name(each.runner_id)
             sentence = (
-                f"The runner {name} gave another result for {what} than two later runs elsewhere. "
+                f"The runner {name} gave another result for {what} than another runner and two later runs. "
                 f"It stays quarantined; `rebuilder incident runner {name}` lists what it did."
             )
             fleet.alarm(AlarmKind.RUNNERS_DISAGREE, cause_of(each.runner_id), sentence)
-        fleet.ledger.alarm_book.clear(AlarmKind.RUNNERS_DISAGREE, cause, fleet.clock.now())
+        fleet.ledger.alarm_book.clear(AlarmKind.RUNNERS_DISAGREE, cause, now())
         return third
 
     def _third(self, definition: BuildDefinition, answered: tuple[Answered, ...]) -> Run:
         referee = self.fleet.another({each.runner_id for each in answered})
         return self.here(definition) if referee is None else self.fleet.answered(definition, of=referee).run
-
-    def _bring(self, answered: Answered, state: RunnerState, reason: str | None) -> None:
-        fleet = self.fleet
-        fleet.ledger.runners.change(answered.runner_id, state, fleet.clock.now(), reason=reason)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rebuilder.clock import Clock
+from rebuilder.compare.comparer import Comparer
 from rebuilder.environments.store import EnvironmentStore
 from rebuilder.fleet.broker import CeleryBroker
 from rebuilder.fleet.double_runs import DoubleRuns
@@ -31,6 +32,7 @@ def fleet(
     blobs: DiskBlobs,
     environments: EnvironmentStore,
     here: Runner,
+    comparer: Comparer,
     clock: Clock,
     store: Path,
     most_bytes: int,
@@ -43,6 +45,7 @@ def fleet(
         blobs: Of this machine.
         environments: Of this machine.
         here: Runs definitions on this machine.
+        comparer: Says whether two results agree.
         clock: Tells the time.
         store: Directory of this machine's store.
         most_bytes: Largest blob that is fetched.
@@ -68,6 +71,7 @@ def fleet(
         ),
         here,
         settings.double_runs,
+        comparer,
     )
     served = set(settings.queues) or {this_platform()}
 

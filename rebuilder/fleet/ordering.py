@@ -340,6 +340,8 @@ class FleetRunner:
             sentence = f"Answers in names that nobody enrolled are in the S3 store {self.settings.blobs}."
             self.alarm(AlarmKind.RUNNER_REFUSED, "stranger", sentence)
             return
+        if runner.state is RunnerState.QUARANTINED:  # it does not know, and goes on
+            raise _OrderLost(runner_id, SandboxFaultError(f"The runner {runner.name} is quarantined."))
         sentence = f"An answer of the runner {runner.name} to {order.definition_sha256} was refused: {refused}."
         if refused.proven:
             self.ledger.runners.change(

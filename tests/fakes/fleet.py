@@ -63,10 +63,15 @@ class MemoryBroker:
 
 
 def built(
-    blobs: Blobs, content: bytes = b"built", *, log: bytes = b"a log\n", outcome: Outcome = Outcome.COMPLETED
+    blobs: Blobs,
+    content: bytes = b"built",
+    *,
+    name: str = "example",
+    log: bytes = b"a log\n",
+    outcome: Outcome = Outcome.COMPLETED,
 ) -> Run:
     """The run of a build that leaves one file."""
-    outputs = (Output(filename="example", sha256=blobs.put(content), size=len(content)),)
+    outputs = (Output(filename=name, sha256=blobs.put(content), size=len(content)),)
     completed = outcome is Outcome.COMPLETED
     return Run(
         outcome=outcome,

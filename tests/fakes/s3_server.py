@@ -57,6 +57,7 @@ def seaweed() -> Iterator[str]:
     s3, master, volume, filer = free_ports(4)
     options = {"ip": "127.0.0.1", "ip.bind": "127.0.0.1", "dir": directory, "s3.port": s3, "master.port": master}
     options |= {"volume.port": volume, "filer.port": filer, "volume.max": 30, "master.volumeSizeLimitMB": 64}
+    options |= {"s3.port.iceberg": 0, "s3.port.lance": 0, "master.telemetry": "false"}
     command = [str(_PROGRAM), "server", "-s3", "-filer", *(f"-{name}={value}" for name, value in options.items())]
     with (directory / "log").open("wb") as log:
         server = subprocess.Popen(command, cwd=directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

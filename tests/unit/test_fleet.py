@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rebuilder.compare.comparer import Comparer
 from rebuilder.errors import BuildEnvironmentError, SandboxFaultError, UnavailableError
 from rebuilder.fleet import objects
 from rebuilder.fleet.double_runs import DoubleRuns
@@ -16,9 +17,12 @@ from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.fleet import RunnerState
 from rebuilder.model.value import sha256_hex
+from rebuilder.sandbox.protocol import Runner
 from rebuilder.store.protocol import Blobs
 from rebuilder.store.remote_blobs import key_of, outputs_of
 from tests.fakes.fleet import BUILD, OTHER, QUEUE, Liar, Machine, World, built, world
+from tests.fakes.programs import InProcessPrograms
+from tests.fakes.projects import make_wheel
 
 
 @pytest.fixture
@@ -270,7 +274,13 @@ def test_another_process_goes_on_with_the_order(fleet: World) -> None:
 
 def checked(fleet: World, here: list[bytes]) -> DoubleRuns:
     """Every run is made twice; this machine would build what is listed, one after the other."""
-    return DoubleRuns(fleet.fleet, lambda _: built(fleet.blobs, here.pop(0)), 1.0, chance=lambda: 0.0)
+    return double(fleet, lambda _: built(fleet.blobs, here.pop(0)))
+
+
+def double(fleet: World, here: Runner) -> DoubleRuns:
+    """Every run is made twice."""
+    comparer = Comparer(fleet.blobs, InProcessPrograms(fleet.blobs))
+    return DoubleRuns(fleet.fleet, here, 1.0, comparer, chance=lambda: 0.0)
 
 
 def test_two_runners_that_agree(fleet: World) -> None:
@@ -308,12 +318,34 @@ def test_a_third_runner_is_asked_before_this_machine(fleet: World) -> None:
     assert 2 <= len(three.ran) + len(fleet.machines[1].ran)
 
 
-def test_a_build_that_is_never_the_same_accuses_nobody(fleet: World) -> None:
-    """A publisher could empty a fleet otherwise."""
+@pytest.mark.parametrize("later", [[b"3", b"4"], [b"3", b"3"]], ids=["never the same", "the same for a while"])
+def test_a_build_that_is_never_the_same_accuses_nobody(fleet: World, later: list[bytes]) -> None:
+    """A publisher could empty a fleet otherwise; where no two agree, nobody is alone."""
     one = fleet.add(Machine, "one", build=lambda _, blobs: built(blobs, b"1"))
     two = fleet.add(Machine, "two", build=lambda _, blobs: built(blobs, b"2"))
-    checked(fleet, [b"3", b"4"])(BUILD)
+    checked(fleet, later)(BUILD)
     assert (RunnerState.ACTIVE, RunnerState.ACTIVE, []) == (fleet.state(one), fleet.state(two), fleet.alarms())
+
+
+def test_the_time_of_day_in_an_archive_is_no_disagreement(fleet: World) -> None:
+    """Two wheels that differ in the times of their members are the same result, and nobody is asked a third time."""
+    for name, day in (("one", 1), ("two", 2)):
+        wheel = make_wheel("example", "1.0", time=datetime(2024, 5, day, tzinfo=UTC)).data
+        fleet.add(Machine, name, build=lambda _, blobs, wheel=wheel: built(blobs, wheel, name="example.whl"))
+    assert Outcome.COMPLETED is checked(fleet, [])(BUILD).outcome
+    assert [RunnerState.ACTIVE] * 2 == [fleet.state(each) for each in fleet.machines]
+    assert [1, 1] == [len(each.ran) for each in fleet.machines]
+
+
+def test_answers_in_quarantine_are_no_alarm(fleet: World) -> None:
+    """It does not know and goes on; another one is asked at once."""
+    one = fleet.add(Machine, "one")
+    fleet.ledger.runners.change(one.key.key_id, RunnerState.QUARANTINED, fleet.clock.now(), reason="x")
+    two = fleet.add(Machine, "two")
+    two.alive = False
+    fleet.later(lambda: setattr(two, "alive", True))
+    assert Outcome.COMPLETED is fleet.fleet(BUILD).outcome
+    assert (1, 1, []) == (len(one.ran), len(two.ran), fleet.alarms())
 
 
 def test_both_stay_out_while_nobody_knows(fleet: World) -> None:
@@ -325,7 +357,7 @@ def test_both_stay_out_while_nobody_knows(fleet: World) -> None:
         raise SandboxFaultError("No memory.")
 
     with pytest.raises(SandboxFaultError):
-        DoubleRuns(fleet.fleet, here, 1.0, chance=lambda: 0.0)(BUILD)
+        double(fleet, here)(BUILD)
     assert [RunnerState.QUARANTINED] * 2 == [fleet.state(each) for each in fleet.machines]
     assert ["runners-disagree"] == fleet.alarms()
 

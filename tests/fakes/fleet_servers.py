@@ -1,0 +1,173 @@
+"""A fleet as it is run: Redis, SeaweedFS and runners as processes of their own, each with a directory of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rebuilder.model.fleet import EnrolledRunner, RunnerState
+from rebuilder.signing.runner_key import RunnerKey
+from rebuilder.store.ledger import Ledger
+from tests.fakes.clock import FixedClock
+from tests.fakes.command import PROGRAM
+from tests.fakes.s3_server import BUCKET, credentials, free_ports, seaweed
+
+
+def until(true: Callable[[], object], *, seconds: float = 60) -> None:
+    """Wait for what other processes do."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.05)
+
+
+class Redis:
+    """A server that keeps nothing on a disk."""
+
+    def __init__(self) -> None:
+        self._program = shutil.which("redis-server")
+        assert self._program is not None, "Redis is not installed; run `apt-get install redis-server`."
+        self.directory = Path(tempfile.mkdtemp(prefix="rebuilder-redis-"))
+        [self.port] = free_ports(1)
+        self.start()
+
+    @property
+    def url(self) -> str:
+        """As Celery writes it."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        options = {"port": self.port, "bind": "127.0.0.1", "save": "", "appendonly": "no", "dir": self.directory}
+        words = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
+        log = self.directory / "log"
+        self._server = subprocess.Popen([str(self._program), *words, "--logfile", str(log)], stdin=subprocess.DEVNULL)
+        until(self._answers)
+
+    def stop(self) -> None:
+        """Kill it: all that it knew is gone."""
+        self._server.kill()
+        self._server.wait()
+
+    def wipe(self) -> None:
+        """Forget all that is queued and what is unacknowledged."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            connection.sendall(b"FLUSHALL\r\n")
+            assert b"+OK" in connection.recv(100)
+
+    def close(self) -> None:
+        """Stop it for good."""
+        self.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5):
+            return True
+        return False
+
+
+@dataclass
+class RunnerProcess:
+    """``rebuilder worker --broker …`` in a directory of its own, in a session of its own."""
+
+    name: str
+    directory: Path
+    broker: str
+    blobs: str
+    environment: dict[str, str]
+
+    def __post_init__(self) -> None:
+        self.directory.mkdir(parents=True)
+        self._key = self.directory / "key" / "runner.pem"
+        self.key = RunnerKey.open(self._key, store=self.directory / "store")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> Path:
+        """What it said."""
+        return self.directory / "log"
+
+    def enroll(self, ledger: Ledger) -> None:
+        """Let its answers count."""
+        now = FixedClock().now()
+        public = self.key.public_pem.decode()
+        runner = EnrolledRunner(
+            id=self.key.key_id, name=self.name, public_key=public, state=RunnerState.ACTIVE, enrolled=now, changed=now
+        )
+        ledger.runners.enroll(runner)
+
+    def start(self) -> None:
+        """Start it; it takes orders as soon as it is ready."""
+        command = [PROGRAM, "worker", "--broker", self.broker, "--blobs", self.blobs, "--runner-key", self._key]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*map(str, command), "--store", str(self.directory / "store")],
+                env=self.environment | {"HOME": str(self.directory), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def kill(self) -> None:
+        """As when the machine loses its power."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+    def stop(self) -> int:
+        """End it in good order; gives its exit code."""
+        assert self.process is not None
+        self.process.terminate()
+        code = self.process.wait(timeout=60)
+        self.process = None
+        return code
+
+
+@dataclass
+class Servers:
+    """A broker, an S3 store, and any number of runners."""
+
+    directory: Path
+    redis: Redis
+    endpoint: str
+    runners: list[RunnerProcess] = field(default_factory=list)
+
+    @property
+    def blobs(self) -> str:
+        """Where the fleet shares its blobs."""
+        return f"s3://{BUCKET}/{self.directory.name}"
+
+    def runner(self, name: str) -> RunnerProcess:
+        """One more machine."""
+        made = RunnerProcess(
+            name, self.directory / name, self.redis.url, self.blobs, environment=credentials(self.endpoint)
+        )
+        self.runners.append(made)
+        return made
+
+
+@contextmanager
+def servers(directory: Path) -> Iterator[Servers]:
+    """Both servers; they and all runners are gone afterwards."""
+    with ExitStack() as stack:
+        redis = Redis()
+        stack.callback(redis.close)
+        made = Servers(directory, redis, stack.enter_context(seaweed()))
+        try:
+            yield made
+        finally:
+            for each in made.runners:
+                each.kill()

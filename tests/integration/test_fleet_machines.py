@@ -1,0 +1,227 @@
+"""A fleet as it is run: the same verdicts as on one machine; what is killed and what is wiped loses nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from rebuilder.clock import SystemClock
+from rebuilder.compare.comparer import Comparer
+from rebuilder.environments.store import EnvironmentStore
+from rebuilder.fleet import objects
+from rebuilder.fleet.from_settings import fleet
+from rebuilder.model.attempt import Outcome, Run
+from rebuilder.model.definition import BuildDefinition, EnvironmentRef
+from rebuilder.model.settings import FleetSettings
+from rebuilder.sandbox.protocol import Runner
+from rebuilder.store.blobs import DiskBlobs
+from rebuilder.store.ledger import Ledger
+from rebuilder.store.object_storage import ObjectStorage
+from tests.fakes.command import Installation
+from tests.fakes.fleet_servers import RunnerProcess, Servers, servers, until
+from tests.fakes.ledgers import open_ledger
+from tests.fakes.programs import InProcessPrograms
+from tests.fakes.projects import Distribution, build, make_sdist, make_wheel, minibackend_wheel
+from tests.fakes.registry import Registry
+from tests.fakes.s3_server import credentials
+from tests.fakes.sandbox import definition
+
+LEASE = 8.0
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+UPLOADED = datetime(2024, 6, 1, tzinfo=UTC)
+EPOCH = int(datetime(2024, 5, 5, 5, 5, 4, tzinfo=UTC).timestamp())
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Redis and SeaweedFS."""
+    with servers(tmp_path_factory.mktemp("fleet")) as made:
+        yield made
+
+
+@dataclass(frozen=True)
+class FleetInstallation(Installation):
+    """An installation whose builds run on a fleet."""
+
+    endpoint: str = ""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """With the credentials of the S3 store, and settings."""
+        return super().environment | credentials(self.endpoint) | {"REBUILDER_CONFIG": str(self.root / "fleet.toml")}
+
+
+def published(registry: Registry) -> list[str]:
+    """Releases that come to different ends: by the build alone, with metadata written, other content, no build."""
+    broken = make_sdist("broken", "1.0", {"build_backend.py": "raise SystemExit(7)"}, backend="build_backend")
+    one, three, other = (make_sdist(name, "1.0") for name in ("one", "three", "other"))
+    three = make_sdist("three", "1.0", tool="[tool.minibackend]\nnow = true\n")
+    files: dict[str, tuple[Distribution, Distribution]] = {
+        "one": (one, build(one, epoch=EPOCH)),
+        "three": (three, build(three)),
+        "other": (other, make_wheel("other", "1.0", {"other/__init__.py": "evil = 1\n"})),
+        "broken": (broken, make_wheel("broken", "1.0", {"broken/__init__.py": ""})),
+    }
+    registry.add(minibackend_wheel(), uploaded=datetime(2020, 1, 1, tzinfo=UTC))
+    for each in files.values():
+        for distribution in each:
+            registry.add(distribution, uploaded=UPLOADED)
+    return [f"pypi:{name}==1.0" for name in files]
+
+
+def test_the_same_verdicts_as_on_one_machine(running: Servers, tmp_path: Path, environments_root: Path) -> None:
+    """Two runners, without a shared directory; each build is made by both."""
+    with Registry() as registry:
+        subjects = published(registry)
+        alone = Installation.make(tmp_path / "alone", environments_root, registry.url)
+        expected = alone.verify(*subjects)
+        away = FleetInstallation.make(tmp_path / "away", environments_root, registry.url)
+        away = FleetInstallation(away.root, away.index_url, running.endpoint)
+        settings = f'[fleet]\nbroker = "{running.redis.url}"\nblobs = "{running.blobs}"\ndouble_runs = 1.0\n'
+        (away.root / "fleet.toml").write_text(settings)
+        machines = [running.runner(name) for name in ("north", "south")]
+        with open_ledger(away.store / "ledger.sqlite") as ledger:
+            for each in machines:
+                each.enroll(ledger)
+                each.start()
+        answer = away.verify(*subjects)
+        told = ("verdict", "attempts", "replayed", "normalisations")
+        assert ["reproduced", "reproduced", "differs", "build-failed"] == [each["verdict"] for each in answer.lines], (
+            answer.words
+        )
+        assert [[each[name] for name in told] for each in expected.lines] == [
+            [each[name] for name in told] for each in answer.lines
+        ]
+        # The backend of "three" writes the time of day, which is set aside only afterwards.
+        rebuilt = [[each["rebuilt"] for each in (*said.lines[:1], *said.lines[2:])] for said in (expected, answer)]
+        assert rebuilt[0] == rebuilt[1]
+        with open_ledger(away.store / "ledger.sqlite") as ledger:
+            done = [ledger.run_orders.accepted(each.key.key_id, LONG_AGO) for each in machines]
+            assert 4 <= len(done[0]) == len(done[1])
+            assert [] == ledger.alarms()
+            touched = ledger.run_orders.touched(machines[0].key.key_id, LONG_AGO)
+            touched += ledger.run_orders.touched(machines[1].key.key_id, LONG_AGO)
+            assert {"one", "three", "other", "broken"} == {each.name for each in touched}
+        assert [0, 0] == [each.stop() for each in machines]
+
+
+@dataclass
+class Coordinator:
+    """Asks a fleet for runs, in threads."""
+
+    run: Runner
+    ledger: Ledger
+    blobs: DiskBlobs
+    storage: ObjectStorage
+    environment: EnvironmentRef
+
+    def order(self, script: str) -> BuildDefinition:
+        """A definition that runs a script."""
+        return definition(("/bin/sh", "-e", "-c", script), toolchain=self.environment)
+
+    @contextmanager
+    def waiting(self, script: str) -> Iterator[list[Run]]:
+        """Wait for a run meanwhile; it is in the list at the end."""
+        found: list[Run] = []
+        thread = threading.Thread(target=lambda: found.append(self.run(self.order(script))))
+        thread.start()
+        yield found
+        thread.join(timeout=120)
+        assert found, "no run came"
+
+    def begun(self) -> str | None:
+        """Id of the runner that is at an order."""
+        names = self.storage.below("answers", 100)
+        return next((name.split("/")[1].removesuffix(objects.BEGUN) for name in names if "begun" in name), None)
+
+    def orders(self) -> bool:
+        """Whether an order was sent."""
+        return bool(self.storage.below("orders", 1))
+
+
+@pytest.fixture
+def coordinator(
+    running: Servers, tmp_path: Path, environments: EnvironmentStore, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Coordinator]:
+    """One with a ledger of its own and a short lease."""
+    for name, value in credentials(running.endpoint).items():
+        monkeypatch.setenv(name, value)
+    running.directory = tmp_path
+    trixie = environments.get("trixie")
+    settings = FleetSettings(broker=running.redis.url, blobs=running.blobs, lease_seconds=LEASE, double_runs=0.0)
+
+    def here(_: BuildDefinition) -> Run:
+        raise AssertionError("nothing runs here")
+
+    with open_ledger(tmp_path / "ledger.sqlite") as ledger:
+        blobs = DiskBlobs(tmp_path / "blobs")
+        with fleet(
+            settings,
+            ledger=ledger,
+            blobs=blobs,
+            environments=environments,
+            here=here,
+            comparer=Comparer(blobs, InProcessPrograms(blobs)),
+            clock=SystemClock(),
+            store=tmp_path,
+            most_bytes=1 << 20,
+        ) as run:
+            reference = EnvironmentRef(name=trixie.name, sha256=trixie.sha256)
+            yield Coordinator(run, ledger, blobs, ObjectStorage.open(running.blobs), reference)
+    for each in running.runners:
+        each.kill()
+
+
+@pytest.fixture
+def machines(running: Servers, coordinator: Coordinator) -> Callable[[str], RunnerProcess]:
+    """Makes an enrolled runner, and starts it."""
+
+    def make(name: str) -> RunnerProcess:
+        runner = running.runner(name)
+        runner.enroll(coordinator.ledger)
+        runner.start()
+        return runner
+
+    return make
+
+
+def test_a_killed_runner_is_replaced(coordinator: Coordinator, machines: Callable[[str], RunnerProcess]) -> None:
+    """A kill -9 in the middle of a build: another runner makes it, within one and a half leases and the build."""
+    one, two = machines("one"), machines("two")
+    coordinator.run(coordinator.order("echo warm > /out/x"))
+    with coordinator.waiting("sleep 4; echo done > /out/x") as found:
+        until(coordinator.begun)
+        dying = next(each for each in (one, two) if each.key.key_id == coordinator.begun())
+        dying.kill()
+        killed = time.monotonic()
+    assert b"done\n" == coordinator.blobs.read(found[0].outputs[0].sha256)
+    assert time.monotonic() - killed < 1.5 * LEASE + 4 + 20  # the other one may have to take in the environment
+    [other] = {one.name, two.name} - {dying.name}
+    done = coordinator.ledger.run_orders.accepted(coordinator.ledger.runners.named(other).id, LONG_AGO)
+    assert found[0].log_sha256 in {each.log_sha256 for each in done}
+    assert [] == coordinator.ledger.alarms()
+
+
+def test_a_broker_that_is_wiped_loses_nothing(
+    running: Servers, coordinator: Coordinator, machines: Callable[[str], RunnerProcess]
+) -> None:
+    """Before anybody took the order, and once more with the server killed under a runner: each is done once."""
+    with coordinator.waiting("echo one > /out/x") as found:
+        until(coordinator.orders)
+        running.redis.wipe()
+        one = machines("one")
+    assert Outcome.COMPLETED is found[0].outcome
+    running.redis.stop()
+    running.redis.start()
+    with coordinator.waiting("echo two > /out/x") as again:
+        pass
+    assert b"two\n" == coordinator.blobs.read(again[0].outputs[0].sha256)
+    assert 2 == len(coordinator.ledger.run_orders.accepted(one.key.key_id, LONG_AGO))
+    assert 0 == one.stop()
