@@ -7,15 +7,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from rebuilder.ecosystems.pypi.archives import CommitListing, list_commit
-from rebuilder.ecosystems.pypi.build_environment import parameters, resolve_requirements
+from rebuilder.ecosystems.pypi.build_environment import resolve_requirements
 from rebuilder.ecosystems.pypi.build_inputs import BuildInputs, Product, chosen_tools
 from rebuilder.ecosystems.pypi.candidates import Marks, candidates, epoch_candidate, shown_time, untried, with_what
 from rebuilder.ecosystems.pypi.clock_candidates import by_the_clock
-from rebuilder.ecosystems.pypi.command_line import SCRIPT
 from rebuilder.ecosystems.pypi.context import PlanningContext
-from rebuilder.ecosystems.pypi.extension_switches import extension_switches, switched_off
-from rebuilder.ecosystems.pypi.hypotheses import upload_time, wheel_marks
-from rebuilder.ecosystems.pypi.interpreter_choice import Interpreter, choose, named_is_lacking, named_python
+from rebuilder.ecosystems.pypi.hypotheses import starting_inputs, upload_time, wheel_marks, with_tools
+from rebuilder.ecosystems.pypi.interpreter_choice import Interpreter, choose, named_python
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.origin import find_tag
 from rebuilder.ecosystems.pypi.requirements import BuildSystem, Requirements, pin_generator, read_build_system
@@ -28,13 +26,11 @@ from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
 from rebuilder.ecosystems.source_trees import CheckedOut
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import History
-from rebuilder.model.definition import EnvironmentRef
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Evidence, Inspection, Obstacle, Source, SourceKind, normal_path
 from rebuilder.model.git import SourceTree
 from rebuilder.model.graph import Origin, SourceCommit, Step
 from rebuilder.model.verdict import Verdict
-from rebuilder.sandbox.prepared import REQUIREMENTS
 
 _MOST_GUESSES = 3
 _LISTS_CHANGES = re.compile(r"\bpbr\b")
@@ -308,41 +304,23 @@ def _lacks(sentence: str, target: CommitTarget, why: str = "") -> Obstacle:
 def _with_requirements(
     context: PlanningContext, case: CommitEvidence, target: CommitTarget, interpreter: Interpreter
 ) -> tuple[BuildInputs, str]:
-    environment = context.environments.get(f"{interpreter.environment}-git")
-    commit, uploaded = case.tree.commit, upload_time(target.file, target.what)
-    build_inputs = BuildInputs(
-        purl=case.artifact.purl,
-        filename=target.file.filename,
-        source=Source(kind=SourceKind.GIT, uri=commit.repository, digest={"gitCommit": commit.sha}),
-        tree=case.checkout,
+    commit, uploaded, tools = case.tree.commit, upload_time(target.file, target.what), case.tools
+    source = Source(kind=SourceKind.GIT, uri=commit.repository, digest={"gitCommit": commit.sha})
+    artifact = case.artifact.replace(file=target.file)
+    environment = f"{interpreter.environment}-git"
+    build_inputs = replace(
+        starting_inputs(context, artifact, source, case.checkout, environment=environment),
         system=case.system,
-        toolchain=EnvironmentRef(name=environment.name, sha256=environment.sha256),
-        program=context.programs.program_input("pypi"),
-        uv=context.uv_input(),
-        requirements=parameters(context, REQUIREMENTS, b""),
-        dependencies=(),
-        limits=context.limits,
-        sandbox=context.sandbox,
         product=target.product,
         as_python=interpreter.python if interpreter.runs_on else None,
-        chosen=chosen_tools(interpreter.python, case.tools.held if case.tools else _held(case)),
+        chosen=chosen_tools(interpreter.python, tools.held if tools else _held(case)),
         lacks=_source_lacks(case.tree, target),
     )
     said: list[str] = []
-    if case.tools is not None and target.product is Product.WHEEL:
-        setup = case.tools.setup
-        switches = extension_switches(read_traces(target.listing), [case.commit.text("setup.py") or ""])
-        build_inputs = replace(
-            build_inputs,
-            setup_options=setup.options if setup else None,
-            setup_script=setup.script if setup else SCRIPT,
-            windows=case.tools.windows,
-            switches=switches,
-            as_debian=("namespaces",) if case.tools.unnamed_namespaces else (),
-            lacks=case.tools.lacks or named_is_lacking(named_python(target.listing), interpreter) or build_inputs.lacks,
-        )
-        said = [*case.tools.sentences, *([switched_off(switches)] if switches else [])]
-    not_after = uploaded if case.tools is None else max(uploaded, case.tools.not_after)
+    if tools is not None and target.product is Product.WHEEL:
+        scripts = [case.commit.text("setup.py") or ""]
+        build_inputs, said = with_tools(build_inputs, tools, target.listing, interpreter, scripts)
+    not_after = uploaded if tools is None else max(uploaded, tools.not_after)
     build_inputs, notes = resolve_requirements(
         context, build_inputs, case.requirements, python=interpreter.python, not_after=not_after
     )

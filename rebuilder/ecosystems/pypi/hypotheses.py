@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import posixpath
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -26,8 +26,8 @@ from rebuilder.ecosystems.pypi.search import Candidate, Reached, try_candidates
 from rebuilder.ecosystems.pypi.second_look import Published, second_look
 from rebuilder.ecosystems.pypi.tools_used import Tools, tools_used
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
-from rebuilder.ecosystems.source_trees import Unpacked
-from rebuilder.model.artifact import PublishedFile
+from rebuilder.ecosystems.source_trees import SourceOrigin, Unpacked
+from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import Attempt, History
 from rebuilder.model.definition import EnvironmentRef, Input, Role
 from rebuilder.model.diagnosis import Cause
@@ -180,49 +180,75 @@ def upload_time(file: PublishedFile, what: str) -> datetime:
 def _with_requirements(
     context: PlanningContext, case: WheelEvidence, interpreter: Interpreter
 ) -> tuple[BuildInputs, str]:
-    environment = context.environments.get(interpreter.environment)
-    artifact, source, tools = case.evidence.artifact, case.source_file, case.tools
-    named = named_python(case.wheel)
-    switches = extension_switches(case.traces, _build_scripts(context, case))
-    build_inputs = BuildInputs(
+    source, tools = case.source_file, case.tools
+    archive = Input(
+        role=Role.SOURCE,
+        name=source.filename,
+        sha256=source.sha256,
+        path=source_path(source.filename),
+        uri=source.url,
+    )
+    build_inputs = starting_inputs(
+        context,
+        case.evidence.artifact,
+        case.origin,
+        Unpacked(archive, top=case.source.top_directory),
+        environment=interpreter.environment,
+    )
+    build_inputs = replace(build_inputs, setup_path=case.setup_path)
+    build_inputs, said = with_tools(build_inputs, tools, case.wheel, interpreter, _build_scripts(context, case))
+    build_inputs, notes = resolve_requirements(
+        context, build_inputs, tools.requirements, python=interpreter.python, not_after=tools.not_after
+    )
+    about = with_what(tools.system, case.traces.generator, interpreter.python, case.uploaded)
+    return build_inputs, " ".join((about, *said, interpreter.reason, *notes))
+
+
+def starting_inputs(
+    context: PlanningContext, artifact: Artifact, source: Source, tree: SourceOrigin, *, environment: str
+) -> BuildInputs:
+    """A build of an artifact in a build environment, before anything is known of its tools and its dependencies."""
+    used = context.environments.get(environment)
+    return BuildInputs(
         purl=artifact.purl,
         filename=artifact.filename,
-        source=case.origin,
-        tree=Unpacked(
-            archive=Input(
-                role=Role.SOURCE,
-                name=source.filename,
-                sha256=source.sha256,
-                path=source_path(source.filename),
-                uri=source.url,
-            ),
-            top=case.source.top_directory,
-        ),
-        system=tools.system,
-        toolchain=EnvironmentRef(name=environment.name, sha256=environment.sha256),
+        source=source,
+        tree=tree,
+        system=read_build_system(None),
+        toolchain=EnvironmentRef(name=used.name, sha256=used.sha256),
         program=context.programs.program_input("pypi"),
         uv=context.uv_input(),
         requirements=parameters(context, REQUIREMENTS, b""),
         dependencies=(),
         limits=context.limits,
         sandbox=context.sandbox,
+    )
+
+
+def with_tools(
+    build_inputs: BuildInputs, tools: Tools, wheel: Inspection, interpreter: Interpreter, scripts: Iterable[str]
+) -> tuple[BuildInputs, list[str]]:
+    """The same with what the published wheel says about the tools; ``scripts`` are those the source builds itself with.
+
+    Returns:
+        It, and sentences about that.
+    """
+    named = named_python(wheel)
+    switches = extension_switches(read_traces(wheel), scripts)
+    build_inputs = replace(
+        build_inputs,
+        system=tools.system,
         setup_options=tools.setup.options if tools.setup else None,
         setup_script=tools.setup.script if tools.setup else SCRIPT,
-        lacks=tools.lacks or named_is_lacking(named, interpreter),
-        setup_path=case.setup_path,
+        lacks=tools.lacks or named_is_lacking(named, interpreter) or build_inputs.lacks,
         windows=tools.windows,
         as_python=interpreter.python if interpreter.runs_on else None,
         switches=switches,
         as_debian=("namespaces",) if tools.unnamed_namespaces else (),
         chosen=chosen_tools(interpreter.python, tools.held),
     )
-    build_inputs, notes = resolve_requirements(
-        context, build_inputs, tools.requirements, python=interpreter.python, not_after=tools.not_after
-    )
-    about = with_what(tools.system, case.traces.generator, interpreter.python, case.uploaded)
-    said = [named.sentence] if named is not None else []
-    said += [switched_off(switches)] if switches else []
-    return build_inputs, " ".join((about, *said, interpreter.reason, *tools.sentences, *notes))
+    said = [*([named.sentence] if named else []), *([switched_off(switches)] if switches else []), *tools.sentences]
+    return build_inputs, said
 
 
 def _build_scripts(context: PlanningContext, case: WheelEvidence) -> Iterator[str]:
