@@ -8,7 +8,7 @@ WHEELHOUSE := .build/wheelhouse
 JOBS ?= $(shell nproc)
 # What is needed to verify, and what is needed on top to test (Debian package names).
 PACKAGES := python3-venv git bubblewrap mmdebstrap libseccomp2 debian-archive-keyring ca-certificates
-TEST_PACKAGES := $(PACKAGES) chromium chromium-driver openssl jq gpg util-linux postgresql redis-server
+TEST_PACKAGES := $(PACKAGES) chromium chromium-driver openssl jq gpg util-linux postgresql redis-server systemd
 SUITES := bullseye bookworm trixie forky
 DEMO := pypi:jinja2==3.1.6 pypi:idna==3.20 pypi:pluggy==1.7.0 pypi:aiosignal==1.4.0 pypi:numpy==2.3.5
 
@@ -111,6 +111,7 @@ lock: ## Resolve the lock files again
 	$(LOCK) pyproject.toml --all-extras -c requirements-dev.lock -o requirements-service.lock
 	$(LOCK) pyproject.toml -c requirements-dev.lock -o requirements.lock
 	$(LOCK) --group build -c requirements-dev.lock -o requirements-build.lock
+	$(LOCK) --group blobs -c requirements-dev.lock -o requirements-blobs.lock
 
 clean: ## Remove what was built here
 	chmod -R u+w .build 2>/dev/null; rm -rf $(VENV) .build .mypy_cache .ruff_cache dist site

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from rebuilder.model.alarm import AlarmKind, Severity
+from rebuilder.model.fleet import FleetFigures
 from rebuilder.model.operations import WatchState
 from rebuilder.model.provenance import ProvenanceStatus
 from rebuilder.model.report import Stage
@@ -141,6 +142,7 @@ class Figures(Value):
     """Zeroes are left out."""
     blocked: dict[AlarmKind, int]
     """Files with an open alarm about who signed them; zeroes are left out."""
+    fleet: FleetFigures = FleetFigures()
     tallies: dict[tuple[str, str], int]
     """What is only counted, by name and label."""
 

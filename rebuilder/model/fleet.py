@@ -49,6 +49,36 @@ class EnrolledRunner(Value):
     """When an answer of it was last accepted."""
 
 
+class RunnerFigures(Value):
+    """What a runner has done."""
+
+    name: RunnerName
+    state: RunnerState
+    reason: str | None = None
+    """Why it is not active."""
+    seen: datetime | None = None
+    """When an answer of it was last accepted."""
+    runs: int = 0
+    """Answers that were ever accepted."""
+
+
+class OpenRuns(Value):
+    """Runs of one queue that were asked for and not answered."""
+
+    waiting: int = 0
+    oldest: datetime | None = None
+    """Since when the first of them has been waiting."""
+
+
+class FleetFigures(Value):
+    """The fleet at one moment."""
+
+    runners: tuple[RunnerFigures, ...] = ()
+    """By name; those that were revoked, too."""
+    queues: dict[str, OpenRuns] = {}
+    """By platform; one with neither an open run nor one of the last days is left out."""
+
+
 class RunOrder(Value):
     """One run that was asked for and not accepted yet."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from rebuilder.model.alarm import Alarm, RecordedAlarm
+from rebuilder.model.fleet import FleetFigures, RunnerFigures
 from rebuilder.model.report import Summary
 from rebuilder.model.value import Value
 from rebuilder.model.verdict import Verdict
@@ -100,6 +101,8 @@ class Operations(Value):
     """The result that has not been looked at for longest."""
     failures: tuple[FailureGroup, ...]
     open_alarms: int
+    fleet: FleetFigures = FleetFigures()
+    """Runners on other machines, and what they were asked for."""
 
 
 SOMEBODY = "a worker"
@@ -134,9 +137,15 @@ def public_queue(queue: QueueState) -> QueueState:
 
 
 def public_operations(operations: Operations) -> Operations:
-    """What the service does, with such a queue; watches have numbers in place of names."""
+    """What the service does, with such a queue; watches and runners have numbers in place of names."""
     watches = tuple(_watch(number, each) for number, each in enumerate(operations.watches, 1))
-    return operations.replace(queue=public_queue(operations.queue), watches=watches)
+    runners = tuple(_runner(number, each) for number, each in enumerate(operations.fleet.runners, 1))
+    fleet = operations.fleet.replace(runners=runners)
+    return operations.replace(queue=public_queue(operations.queue), watches=watches, fleet=fleet)
+
+
+def _runner(number: int, runner: RunnerFigures) -> RunnerFigures:
+    return runner.replace(name=f"runner-{number}", reason=_SENTENCE if runner.reason else None)
 
 
 def _watch(number: int, watch: WatchState) -> WatchState:

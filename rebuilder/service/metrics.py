@@ -25,6 +25,7 @@ from rebuilder import __version__
 from rebuilder.errors import RebuilderError
 from rebuilder.model.alarm import AlarmKind, Severity
 from rebuilder.model.figures import Figures, ProcessFigures, Spread
+from rebuilder.model.fleet import RunnerState
 from rebuilder.model.provenance import ProvenanceStatus
 from rebuilder.model.verdict import Verdict
 
@@ -46,7 +47,7 @@ class Metrics(Collector):
             yield _gauge("rebuilder_ledger_up", "1 when the ledger answers, 0 when it does not.", {(): 0})
             return
         yield _gauge("rebuilder_ledger_up", "1 when the ledger answers, 0 when it does not.", {(): 1})
-        for part in (_results, _provenance, _effort, _counted, _queue, _watches, _alarms):
+        for part in (_results, _provenance, _effort, _counted, _queue, _fleet, _watches, _alarms):
             yield from part(figures)
 
 
@@ -249,6 +250,44 @@ def _queue(figures: Figures) -> Iterator[Metric]:
             for reason, each in queue
         },
         "reason",
+    )
+
+
+def _fleet(figures: Figures) -> Iterator[Metric]:
+    queues, runners = figures.fleet.queues.items(), figures.fleet.runners
+    yield _gauge(
+        "rebuilder_fleet_waiting",
+        "Runs that were asked of runners and not answered yet.",
+        {(name,): each.waiting for name, each in queues},
+        "queue",
+    )
+    yield _gauge(
+        "rebuilder_fleet_oldest_seconds",
+        "How long the first of them has been waiting; 0 when there is none.",
+        {(name,): max((figures.now - each.oldest).total_seconds(), 0) if each.oldest else 0 for name, each in queues},
+        "queue",
+    )
+    yield _gauge(
+        "rebuilder_fleet_runners",
+        "Enrolled runners by whether their answers count.",
+        {(state.value,): sum(each.state is state for each in runners) for state in RunnerState},
+        "state",
+    )
+    yield _counter(
+        "rebuilder_fleet_runs_total",
+        "Answers of a runner that were accepted.",
+        {(each.name,): each.runs for each in runners},
+        "runner",
+    )
+    yield _gauge(
+        "rebuilder_fleet_seen_timestamp_seconds",
+        "When an answer of an active runner was last accepted.",
+        {
+            (each.name,): each.seen.timestamp() if each.seen else None
+            for each in runners
+            if each.state is RunnerState.ACTIVE
+        },
+        "runner",
     )
 
 

@@ -9,6 +9,7 @@ from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.artifact import Artifact
 from rebuilder.model.comparison import Level
 from rebuilder.model.evidence import Obstacle
+from rebuilder.model.fleet import EnrolledRunner, RunnerState
 from rebuilder.model.operations import WatchState
 from rebuilder.model.provenance import Provenance, ProvenanceStatus
 from rebuilder.model.report import Report, Stage
@@ -88,6 +89,12 @@ def populate(ledger: Ledger) -> None:
     retried, asked = order(release("idna", "3.22"), Reason.RETRY), order(release("unseen", "1"), Reason.ASKED)
     ledger.queue.add([retried, asked], NOW - 2 * hours)
     ledger.queue.claim("worker", NOW, 600)
+    runner = EnrolledRunner(
+        id=digest("runner"), name="north", public_key="PEM", state=RunnerState.ACTIVE, enrolled=NOW, changed=NOW
+    )
+    ledger.runners.enroll(runner)
+    asked_of = [ledger.run_orders.add(digest("d"), "linux-amd64", asked_of=None, owner="x", now=NOW)[0] for _ in "ab"]
+    ledger.run_orders.accept(asked_of[0].nonce, runner.id, "{}", digest("log"), NOW)
     ledger.watches.looked(WatchState(name="top", checked=NOW, projects=9, queued=2, failed=1), {})
     ledger.raise_alarm(alarm(AlarmKind.REGRESSION, third.purl, third.filename))
     ledger.raise_alarm(alarm(AlarmKind.ATTESTATION_VANISHED, new.purl, new.filename))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from rebuilder.model.alarm import Alarm, AlarmKind, RecordedAlarm, Severity
+from rebuilder.model.fleet import FleetFigures, OpenRuns, RunnerFigures, RunnerState
 from rebuilder.model.operations import Bucket, FailureGroup, Operations, QueueEntry, QueueState, WatchState
 from rebuilder.model.report import Summary
 from rebuilder.model.verdict import Verdict
@@ -63,6 +64,22 @@ def buckets(
     """That many, the last of which begins at ``end``; outcomes go round."""
     starts = [end - length * (number - 1 - index) for index in range(number)]
     return tuple(Bucket(start=each, verdicts=outcomes[at % len(outcomes)]) for at, each in enumerate(starts))
+
+
+FLEET = FleetFigures(
+    runners=(
+        RunnerFigures(name="north", state=RunnerState.ACTIVE, seen=NOW - timedelta(minutes=2), runs=4711),
+        RunnerFigures(name="south", state=RunnerState.ACTIVE),
+        RunnerFigures(
+            name="west",
+            state=RunnerState.QUARANTINED,
+            reason="Another runner gave other bytes for the same definition.",
+            seen=NOW - timedelta(days=3),
+            runs=1,
+        ),
+    ),
+    queues={"linux-amd64": OpenRuns(waiting=3, oldest=NOW - timedelta(minutes=7))},
+)
 
 
 def operations(**fields: object) -> Operations:
@@ -124,6 +141,7 @@ def busy(summaries: Sequence[Summary]) -> Operations:
             by_watch={"re-verify": 9619, "top-projects": 418},
         ),
         watches=watches,
+        fleet=FLEET,
         hours=buckets(48, timedelta(hours=1), every, this_hour),
         days=buckets(30, timedelta(days=1), every[:5], this_hour.replace(hour=0)),
         current={each: 100 + 7 * len(each.value) for each in Verdict if each.publishable},

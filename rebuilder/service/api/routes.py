@@ -205,8 +205,8 @@ def work_routes(context: ApiContext) -> APIRouter:
     return router
 
 
-_NAMED_BY_WATCH = b"rebuilder_watch_"
-"""How metrics begin whose labels are names of watches."""
+_NAMED = re.compile(rb'\{(?:watch|runner)="|rebuilder_watch_')
+"""In lines of metrics whose labels are names that the operator gave."""
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     503: {"model": list[str], "description": "It does not; each sentence says why."}
 }
@@ -225,7 +225,7 @@ def probe_routes(context: ApiContext) -> APIRouter:
         """Give the figures that Prometheus collects."""
         found = context.metrics()
         if not trusted(context, request):
-            found = b"".join(line for line in found.splitlines(keepends=True) if _NAMED_BY_WATCH not in line)
+            found = b"".join(line for line in found.splitlines(keepends=True) if not _NAMED.search(line))
         return Response(found, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     @router.get("/healthz", response_model=list[str], responses=_PROBLEMS)

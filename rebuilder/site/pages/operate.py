@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rebuilder.model.alarm import RecordedAlarm, Severity
+from rebuilder.model.fleet import FleetFigures, RunnerFigures, RunnerState
 from rebuilder.model.operations import FailureGroup, Operations, QueueEntry, QueueState, WatchState
 from rebuilder.model.report import Summary
 from rebuilder.model.verdict import Verdict
@@ -87,6 +88,7 @@ BRIEF = 240
 """Characters of a sentence about an alarm, or about what failed."""
 MOST_RUNNING = 50
 MOST_WATCHES = 100
+MOST_RUNNERS = 100
 MOST_FAILURES = 30
 MOST_SHARES = 20
 """Rows of the queue by watch."""
@@ -137,6 +139,21 @@ class WatchRow:
 
 
 @dataclass(frozen=True, slots=True)
+class RunnerRow:
+    """A runner of the fleet."""
+
+    name: str
+    state: str
+    tone: str
+    icon: str
+    reason: str | None
+    runs: str
+    seen: Moment | None
+    """When an answer of it was last accepted."""
+    age: str
+
+
+@dataclass(frozen=True, slots=True)
 class FailureRow:
     """Files that are not confirmed for one reason."""
 
@@ -178,6 +195,10 @@ class OperatePage:
     known: str
     oldest: Row | None
     oldest_age: str
+    runners: tuple[RunnerRow, ...]
+    more_runners: str | None
+    fleet: str
+    """What waits for runners, in words."""
     watches: tuple[WatchRow, ...]
     more_watches: str | None
     failures: tuple[FailureRow, ...]
@@ -194,6 +215,7 @@ def operate_page(
     counts = count_rows(operations.current, operations.untested, linked=False)
     known = sum(each.number for each in counts)
     watches = sorted(operations.watches, key=lambda each: (not each.failed and not each.trouble, each.name))
+    runners = sorted(operations.fleet.runners, key=lambda each: (_RUNNERS[each.state][0], each.name))
     charts = (
         chart("hours", "Verifications by hour, last 48 hours", operations.hours),
         chart("days", "Verifications by day, last 30 days", operations.days),
@@ -222,6 +244,9 @@ def operate_page(
         known=f"{known:,}",
         oldest=row(operations.oldest, "", linked=published(operations.oldest)) if operations.oldest else None,
         oldest_age=span(now - operations.oldest.finished) if operations.oldest else "",
+        runners=tuple(_runner(each, now) for each in runners[:MOST_RUNNERS]),
+        more_runners=_more(len(runners) - MOST_RUNNERS, "more runner", "more runners"),
+        fleet=_fleet(operations.fleet, now),
         watches=tuple(_watch(each, now) for each in watches[:MOST_WATCHES]),
         more_watches=_more(len(watches) - MOST_WATCHES, "more watch", "more watches"),
         failures=tuple(_failure(each, published) for each in operations.failures[:MOST_FAILURES]),
@@ -307,6 +332,36 @@ def _watch(each: WatchState, now: datetime) -> WatchRow:
         trouble=visible(each.trouble, BRIEF) if each.trouble else None,
         failed=bool(each.failed or each.trouble),
     )
+
+
+_RUNNERS = {
+    RunnerState.QUARANTINED: (0, "in doubt", "bad", "‼"),
+    RunnerState.ACTIVE: (1, "counts", "good", "✓"),
+    RunnerState.REVOKED: (2, "revoked", "mute", "–"),
+}
+"""Order, word, tone and icon."""
+
+
+def _runner(each: RunnerFigures, now: datetime) -> RunnerRow:
+    _, word, tone, icon = _RUNNERS[each.state]
+    return RunnerRow(
+        name=visible(each.name, SHORT),
+        state=word,
+        tone=tone,
+        icon=icon,
+        reason=visible(each.reason, BRIEF) if each.reason else None,
+        runs=count(each.runs, "run", "runs"),
+        seen=moment(each.seen) if each.seen else None,
+        age=span(now - each.seen) if each.seen else "",
+    )
+
+
+def _fleet(fleet: FleetFigures, now: datetime) -> str:
+    waiting = sum(each.waiting for each in fleet.queues.values())
+    oldest = min((each.oldest for each in fleet.queues.values() if each.oldest), default=None)
+    if not waiting or oldest is None:
+        return "Nothing waits for a runner."
+    return f"{count(waiting, 'run is', 'runs are')} asked of runners, the first since {span(now - oldest)}."
 
 
 def _failure(group: FailureGroup, published: Callable[[Summary], bool]) -> FailureRow:

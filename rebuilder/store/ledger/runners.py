@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import RowMapping, select, update
+from sqlalchemy import Connection, RowMapping, case, func, select, update
 
 from rebuilder.errors import UsageError
-from rebuilder.model.fleet import EnrolledRunner, RunnerState
+from rebuilder.model.fleet import EnrolledRunner, FleetFigures, OpenRuns, RunnerFigures, RunnerState
 from rebuilder.store.ledger import tables
 from rebuilder.store.ledger.database import Database
 
 _SHORTEST = 8
+_RECENT = timedelta(days=7)
+"""How long a queue is shown after its last order."""
 _RUNNER = tables.runner.c
 
 
@@ -75,6 +77,37 @@ class Runners:
         row = {"state": state.value, "changed": now, "reason": reason}
         with self._database.writing() as connection:
             return bool(connection.execute(update(tables.runner).where(*others).values(row)).rowcount)
+
+
+def fleet_figures(connection: Connection, now: datetime) -> FleetFigures:
+    """The fleet at a moment, as metrics and the page about the service show it."""
+    order = tables.run_order.c
+    counted = select(order.runner_id, func.count()).where(order.runner_id.is_not(None)).group_by(order.runner_id)
+    runs = {row[0]: row[1] for row in connection.execute(counted)}
+    enrolled = connection.execute(select(tables.runner).order_by(_RUNNER.name)).mappings().all()
+    is_open = order.runner_id.is_(None)
+    queues = (
+        select(
+            order.queue,
+            func.count(case((is_open, 1))),
+            func.min(case((is_open, order.ordered)), type_=order.ordered.type),
+        )
+        .where(is_open | (order.ordered >= now - _RECENT))
+        .group_by(order.queue)
+    )
+    return FleetFigures(
+        runners=tuple(
+            RunnerFigures(
+                name=row["name"],
+                state=RunnerState(row["state"]),
+                reason=row["reason"],
+                seen=row["seen"],
+                runs=runs.get(row["id"], 0),
+            )
+            for row in enrolled
+        ),
+        queues={name: OpenRuns(waiting=waiting, oldest=oldest) for name, waiting, oldest in connection.execute(queues)},
+    )
 
 
 def _runner(row: RowMapping) -> EnrolledRunner:

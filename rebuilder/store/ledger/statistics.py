@@ -18,6 +18,7 @@ from rebuilder.model.work import Reason
 from rebuilder.store.ledger import current_results, tables
 from rebuilder.store.ledger.database import Database
 from rebuilder.store.ledger.queue.rows import free
+from rebuilder.store.ledger.runners import fleet_figures
 from rebuilder.store.ledger.watches import watch_states
 
 _Answer = TypeVar("_Answer")
@@ -85,6 +86,7 @@ class Statistics:
                 oldest=current_results.reached_at(connection, oldest) if oldest is not None else None,
                 failures=self._kept_for_a_while(connection, now, current_results.failures),
                 open_alarms=sum(_alarms(connection, _open()).values()),
+                fleet=fleet_figures(connection, now),
             )
 
     def figures(self, now: datetime) -> Figures:
@@ -111,6 +113,7 @@ class Statistics:
                 alarms=_by_kind(_alarms(connection)),
                 open_alarms=_alarms(connection, _open()),
                 blocked=_blocked(connection),
+                fleet=fleet_figures(connection, now),
                 tallies={(name, label): value for name, label, value in counted},
             )
 
