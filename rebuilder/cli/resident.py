@@ -19,6 +19,7 @@ import signal
 import socket
 import struct
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -145,6 +146,7 @@ def become(connection: socket.socket, note: int) -> None:
         os.environ.clear()
         os.environ.update(request["environment"])
         os.umask(request["umask"])
+        tempfile.tempdir = None
         sys.argv = request["words"]
         from rebuilder.cli.main import run
         from rebuilder.environments.from_settings import READ_WHOLE
