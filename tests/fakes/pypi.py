@@ -30,7 +30,7 @@ from tests.fakes.sources import FakeSources
 INDEX = "https://example.org/simple"
 UPLOADED = datetime(2025, 3, 2, tzinfo=UTC)
 PYTHONS = {"bullseye": "3.9", "bookworm": "3.11", "trixie": "3.13", "forky": "3.14"}
-PYTHONS |= {f"{name}-git": python for name, python in PYTHONS.items()}
+PYTHONS |= {f"{name}-git": python for name, python in PYTHONS.items()} | {"python2": "3.9"}
 
 
 def run(outcome: Outcome = Outcome.COMPLETED, *outputs: Output, limit: Limit | None = None) -> Run:

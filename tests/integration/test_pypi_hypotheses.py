@@ -314,6 +314,28 @@ def test_wheel_that_cannot_be_expected(tag: str, words: str) -> None:
     assert begin(Surroundings(), *uniform()).first().lacks is None
 
 
+def test_wheel_for_python_2() -> None:
+    """It runs setup.py, with a setuptools that is for it; where there is none, the difference is our lack."""
+    surroundings = Surroundings()
+    for name, version in (("setuptools", "44.1.1"), ("setuptools", "45.0.0"), ("wheel", "0.33.6")):
+        surroundings.add_dependency(make_wheel(name, version))
+    wheel = make_wheel("idna", "3.10", tag="py2-none-any", generator="bdist_wheel (0.33.6)")
+    sdist = make_sdist("idna", "3.10", files={"idna/__init__.py": "", "setup.py": "setup()"}, time=EARLIER)
+    hypotheses = begin(surroundings, sdist, wheel)
+    found = hypotheses.first()
+    assert ("python2", None) == (found.definition.toolchain.name, found.lacks)
+    assert ["PYTHONPATH=/build/env/lib/python3.9/site-packages", "/usr/bin/python2.7", "setup.py", "bdist_wheel"] == [
+        *found.definition.commands[-1][2:6]
+    ]
+    assert "44.1.1" in [each.version for each in found.definition.inputs if each.role is Role.BUILD_DEPENDENCY]
+    assert ("interpreter", "2.7", 4) in [(each.name, each.value, each.bits) for each in found.replayed]
+    assert [] == surroundings.asked, "no backend is asked for anything"
+    again = hypotheses.after(attempt(found, None))
+    assert again.definition.toolchain.name != "python2"
+    assert again.lacks is not None
+    assert Cause.MISSING_INTERPRETER is again.lacks.cause
+
+
 def test_other_obstacles() -> None:
     """No upload time, no interpreter, a malformed pyproject.toml: each has its sentence."""
     assert "does not say when" in stopped(Surroundings(), *uniform(), **{"upload-time": None})[1]

@@ -182,7 +182,7 @@ def test_slow_program_is_ended_with_its_children(tmp_path: Path) -> None:
 def test_catalog_is_complete() -> None:
     """Every build environment names what the program relies on."""
     builds = {f"{suite}{git}" for suite in ("bullseye", "bookworm", "trixie", "forky") for git in ("", "-git")}
-    assert builds | {"diffoscope", "uml"} == set(catalog())
+    assert builds | {"diffoscope", "python2", "uml"} == set(catalog())
     for spec in catalog().values():
         version = spec.provides["python"] if spec.suite == "forky" else "3"
         assert {f"python{version}-minimal", f"libpython{version}-stdlib", "dash", "libc-bin"} <= set(spec.packages)

@@ -66,7 +66,7 @@ def test_choice(requires_python: str | None, year: int, expected: list[str]) -> 
         ("3.15", ["trixie", "bookworm"]),
         ("3.10", ["bookworm as 3.10", "trixie", "bookworm"]),
         ("3.7", ["bullseye as 3.7", "trixie", "bookworm"]),
-        ("2.7", ["bookworm", "trixie"]),
+        ("2.7", ["python2", "trixie", "bookworm"]),
     ],
 )
 def test_named(named: str, expected: list[str]) -> None:
@@ -131,7 +131,7 @@ def test_interpreters_of_the_settings() -> None:
         "future": InterpreterSettings(version="3.20", path="/srv/320"),
     }
     interpreters = with_configured(own)
-    versions = ["3.20", "3.14", "3.13", "3.12", "3.11", "3.9"]
+    versions = ["3.20", "3.14", "3.13", "3.12", "3.11", "3.9", "2.7"]
     assert versions == [each.python for each in interpreters]
     found = choose("<3.20", datetime(2024, 1, 2, tzinfo=UTC), interpreters=interpreters)
     assert ["mine", "better", "bullseye"] == [each.environment for each in found]
@@ -144,7 +144,7 @@ def test_interpreters_of_the_settings() -> None:
         (2024, {}, "Python 3.11 was there when"),
         (2015, {}, "Python 3.9 came out after the upload"),
         (2024, {"named": NamedPython("3.9", "")}, "Python 3.9 is the one the wheel names."),
-        (2024, {"named": NamedPython("2.7", "")}, "No build environment for Python 2.7, which the wheel names, fits; "),
+        (2024, {"named": NamedPython("2.7", "")}, "Python 2.7 is the one the wheel names."),
         (
             2024,
             {"named": NamedPython("3.6", "")},
@@ -201,3 +201,21 @@ def test_byte_code_of_several_pythons() -> None:
     names = ("x/__pycache__/y.cpython-311.pyc", "x/__pycache__/y.cpython-39.pyc")
     members = tuple(member for name in names for member in wheel(name).members)
     assert named_python(Inspection(format="zip", members=members, texts={})) is None
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [(["py2-none-any"], "2.7"), (["py27-none-any"], "2.7"), (["py2-none-any", "py3-none-any"], None), ([], None)],
+)
+def test_wheel_for_python_2_alone(tags: list[str], expected: str | None) -> None:
+    """All of its tags say so."""
+    text = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n" + "".join(f"Tag: {each}\n" for each in tags)
+    listing = wheel("x/__init__.py")
+    found = named_python(listing.replace(texts={**listing.texts, "x-1.dist-info/WHEEL": text}))
+    assert expected == (found.python if found is not None else None)
+
+
+def test_python_2_is_only_for_what_names_it() -> None:
+    """Although old tools run on it, too."""
+    found = choose(None, datetime(2018, 1, 2, tzinfo=UTC), tools={"setuptools": "36.8.0"})
+    assert "2.7" not in {each.python for each in found}

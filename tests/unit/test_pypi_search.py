@@ -64,4 +64,4 @@ def test_the_next_python_is_tried_where_nothing_satisfies_the_requirements() -> 
 def test_the_first_obstacle_is_told() -> None:
     """Of the likeliest Python, when there is none to go on with."""
     with pytest.raises(NotRebuildable, match=r"Nothing fits 3\.14\."):
-        planned("3.14", "3.13", "3.11", "3.9")
+        planned("3.14", "3.13", "3.11", "3.9", "2.7")

@@ -34,7 +34,7 @@ from rebuilder.sandbox.prepared import REQUIREMENTS
 _GRACE = timedelta(days=1)
 """How much later than the file its own build tool may have been published."""
 _MAX_RESULT = 1 << 20
-_RESOLVED_AS = {"3.4": "3.6", "3.5": "3.6"}
+_RESOLVED_AS = {"2.7": "3.6", "3.4": "3.6", "3.5": "3.6"}
 """uv resolves for no Python before 3.6; what there was for these asks for nothing else."""
 
 
@@ -73,6 +73,8 @@ def resolve_requirements(
     if chosen.lacks is not None:
         build_inputs = replace(build_inputs, lacks=chosen.lacks, presented=chosen.presented)
     resolved = _with_pins(context, build_inputs, chosen.pins)
+    if build_inputs.python_2:  # what setup.py asks for was read from it, and there is no backend
+        return resolved, chosen.notes
     asked = _ask_backend(context, resolved)
     if asked is None:
         return resolved, (*chosen.notes, "Asking the backend for further requirements failed.")

@@ -24,6 +24,8 @@ BUILD_TYPE = "tag:rebuilder,2026:pypi-wheel-build/v1"
 COMMIT_BUILD_TYPE = "tag:rebuilder,2026:pypi-commit-build/v1"
 """Documented in docs/predicates/pypi-commit-build.md."""
 REQUIRES_RESULT = "requires.json"
+_PACKAGES_OF_PYTHON_3 = f"{ENVIRONMENT}/lib/python3.9/site-packages"
+"""In the build environment that has Python 2, too."""
 USUAL_SANDBOX = "bubblewrap"
 CLOCK_SANDBOX = "uml"
 """The kind of sandbox whose clock can be set."""
@@ -80,6 +82,8 @@ class BuildInputs:
     """What Python runs for that; see :class:`rebuilder.ecosystems.pypi.command_line.SetupCommand`."""
     setup_path: str | None = None
     """Directory of the project that ``setup.py`` finds its build tools in: those of the project itself."""
+    python_2: bool = False
+    """Whether Python 2 runs ``setup.py``, in an environment that has it; no backend's hook is for it."""
     as_python: str | None = None
     """The older Python that the one of the environment presents itself as."""
     windows: OnWindows | None = None
@@ -317,7 +321,10 @@ def _backend_command(build_inputs: BuildInputs) -> tuple[str, ...]:
 
 def _setup_command(build_inputs: BuildInputs, options: tuple[str, ...]) -> tuple[str, ...]:
     python, project = f"{ENVIRONMENT}/bin/python", _project(build_inputs)
-    path = () if build_inputs.setup_path is None else (f"PYTHONPATH={project}/{build_inputs.setup_path}".rstrip("/"),)
+    found = [] if build_inputs.setup_path is None else [f"{project}/{build_inputs.setup_path}".rstrip("/")]
+    if build_inputs.python_2:  # there is no venv of it, and it finds what one of Python 3 has
+        python, found = "/usr/bin/python2.7", [*found, _PACKAGES_OF_PYTHON_3]
+    path = (f"PYTHONPATH={':'.join(found)}",) if found else ()
     arguments = ("bdist_wheel", *options, "--dist-dir=/out")
     return ("/usr/bin/env", f"--chdir={project}", *path, python, *build_inputs.setup_script, *arguments)
 

@@ -13,7 +13,7 @@ from rebuilder.ecosystems.pypi.candidates import Marks, candidates, epoch_candid
 from rebuilder.ecosystems.pypi.clock_candidates import by_the_clock
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.hypotheses import starting_inputs, upload_time, wheel_marks, with_tools
-from rebuilder.ecosystems.pypi.interpreter_choice import Interpreter, choose, named_python
+from rebuilder.ecosystems.pypi.interpreter_choice import PYTHON_2, Interpreter, choose, named_python
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.origin import find_tag
 from rebuilder.ecosystems.pypi.requirements import BuildSystem, Requirements, pin_generator, read_build_system
@@ -198,7 +198,7 @@ def _try_step(context: PlanningContext, case: CommitEvidence, target: CommitTarg
             upload_time(target.file, target.what),
             named=named_python(target.listing),
             tools=case.tools.versions if case.tools else None,
-            interpreters=context.interpreters,
+            interpreters=[each for each in context.interpreters if each.python != PYTHON_2],
         ),
         resolve=lambda interpreter: context.notebook.once(
             case.evidence,

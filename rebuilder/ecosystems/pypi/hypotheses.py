@@ -18,15 +18,17 @@ from rebuilder.ecosystems.pypi.command_line import SCRIPT, own_directory
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.evidence import as_input
 from rebuilder.ecosystems.pypi.extension_switches import extension_switches, switched_off
-from rebuilder.ecosystems.pypi.interpreter_choice import Interpreter, choose, named_is_lacking, named_python
+from rebuilder.ecosystems.pypi.interpreter_choice import PYTHON_2, Interpreter, choose, named_is_lacking, named_python
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.priors import Priors
-from rebuilder.ecosystems.pypi.requirements import packed_itself, read_build_system
+from rebuilder.ecosystems.pypi.requirements import narrowed, packed_itself, read_build_system
 from rebuilder.ecosystems.pypi.search import Candidate, Reached, try_candidates
 from rebuilder.ecosystems.pypi.second_look import Published, second_look
+from rebuilder.ecosystems.pypi.tool_versions import BEFORE_PYTHON_3
 from rebuilder.ecosystems.pypi.tools_used import Tools, tools_used
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
 from rebuilder.ecosystems.source_trees import SourceOrigin, Unpacked
+from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import Attempt, History
 from rebuilder.model.definition import EnvironmentRef, Input, Role
@@ -180,7 +182,9 @@ def upload_time(file: PublishedFile, what: str) -> datetime:
 def _with_requirements(
     context: PlanningContext, case: WheelEvidence, interpreter: Interpreter
 ) -> tuple[BuildInputs, str]:
-    source, tools = case.source_file, case.tools
+    source, tools, python_2 = case.source_file, case.tools, interpreter.python == PYTHON_2
+    if python_2:
+        _require_python_2(context, case, interpreter)
     archive = Input(
         role=Role.SOURCE,
         name=source.filename,
@@ -195,13 +199,36 @@ def _with_requirements(
         Unpacked(archive, top=case.source.top_directory),
         environment=interpreter.environment,
     )
-    build_inputs = replace(build_inputs, setup_path=case.setup_path)
     build_inputs, said = with_tools(build_inputs, tools, case.wheel, interpreter, _build_scripts(context, case))
+    options = () if python_2 and build_inputs.setup_options is None else build_inputs.setup_options
+    build_inputs = replace(build_inputs, setup_path=case.setup_path, setup_options=options, python_2=python_2)
+    requirements = narrowed(tools.requirements, BEFORE_PYTHON_3) if python_2 else tools.requirements
     build_inputs, notes = resolve_requirements(
-        context, build_inputs, tools.requirements, python=interpreter.python, not_after=tools.not_after
+        context, build_inputs, requirements, python=interpreter.python, not_after=tools.not_after
     )
     about = with_what(tools.system, case.traces.generator, interpreter.python, case.uploaded)
     return build_inputs, " ".join((about, *said, interpreter.reason, *notes))
+
+
+def _require_python_2(context: PlanningContext, case: WheelEvidence, interpreter: Interpreter) -> None:
+    """See that Python 2 can build it: by ``setup.py`` alone, and few mirrors have what its environment is made of.
+
+    Raises:
+        NotRebuildable: it cannot.
+        CorruptEnvironmentError: the environment was modified.
+    """
+    problem = "" if source_text(case.source, "setup.py") is not None else "it builds by setup.py alone"
+    try:
+        if not problem:
+            context.environments.get(interpreter.environment)
+            return
+    except CorruptEnvironmentError:
+        raise
+    except BuildEnvironmentError as error:
+        problem = str(error)
+    raise NotRebuildable(
+        Verdict.UNSUPPORTED, f"Nothing here builds it with Python 2: {problem}.", Cause.MISSING_INTERPRETER
+    )
 
 
 def starting_inputs(

@@ -54,6 +54,7 @@ def _day(text: str) -> datetime:
 
 
 _LIVES = {
+    "2.7": (_day("2010-07-03"), _day("2020-01-01")),
     "3.4": (_day("2014-03-16"), _day("2019-03-18")),
     "3.5": (_day("2015-09-13"), _day("2020-09-30")),
     "3.6": (_day("2016-12-23"), _day("2021-12-23")),
@@ -67,7 +68,7 @@ _LIVES = {
     "3.14": (_day("2025-10-07"), _day("2030-10-31")),
     "3.15": (_day("2026-10-01"), _day("2031-10-31")),
 }
-"""First release and end of each CPython, from PEPs 429, 478, 494, 537, 569, 596, 619, 664, 693, 719, 745 and 790."""
+"""First release and end of each CPython, from PEPs 373, 429, 478, 494, 537, 569, 596, 619, 664, 693, 719, 745, 790."""
 _UNKNOWN = (_day("2000-01-01"), _day("9999-12-31"))
 
 INTERPRETERS = (
@@ -75,9 +76,15 @@ INTERPRETERS = (
     Interpreter("trixie", "3.13", *_LIVES["3.13"]),
     Interpreter("bookworm", "3.11", *_LIVES["3.11"]),
     Interpreter("bullseye", "3.9", *_LIVES["3.9"]),
+    Interpreter("python2", "2.7", *_LIVES["2.7"], usual=False),
 )
-"""Newest first. Forky is Debian's next release: a mirror may lack it or lag behind, so something has to ask for it."""
+"""Newest first. Forky is Debian's next release: a mirror may lack it or lag behind, so something has to ask for it.
 
+Only what is for Python 2 alone is built on that.
+"""
+
+PYTHON_2 = "2.7"
+_TAG = re.compile(r"^Tag: *((?:py|cp)2\d?)-|^Tag: *(\S+)", re.MULTILINE)
 _LATER = "came out after the upload; it is tried because nothing that fits is as old as the wheel"
 _MOST = 3
 """Interpreters that are tried for one file."""
@@ -106,6 +113,9 @@ def named_python(wheel: Inspection) -> NamedPython | None:
         found = _NSPKG.fullmatch(member.name)
         if found:
             return NamedPython(found[1], f"The wheel holds {quoted(member.name)}: Python {found[1]} built it.")
+    tags = _TAG.findall(next((text for name, text in wheel.texts.items() if name.endswith(".dist-info/WHEEL")), ""))
+    if tags and not any(other for _, other in tags):
+        return NamedPython(PYTHON_2, f"The wheel is for Python 2 alone (its tag is {tags[0][0]}).")
     scripts = next((text for name, text in wheel.texts.items() if name.endswith("/entry_points.txt")), "")
     for found in _SCRIPT.finditer(scripts):
         if re.search(rf"^{re.escape(found['name'])}\s*=\s*{re.escape(found['goal'])}\s*$", scripts, re.MULTILINE):
@@ -148,7 +158,7 @@ def stand_ins(interpreters: Iterable[Interpreter]) -> list[Interpreter]:
     found = []
     for python, (released, ended) in _LIVES.items():
         real = next((each for each in usual if _minor(each.python) > _minor(python)), None)
-        if python not in known and real is not None:
+        if python not in known and real is not None and python != PYTHON_2:
             found.append(Interpreter(real.environment, python, released, ended, usual=False, runs_on=real.python))
     return found[::-1]
 
@@ -179,6 +189,8 @@ def choose(
         NotRebuildable: the release supports none of them.
     """
     known = list(interpreters)
+    if named is None or named.python != PYTHON_2:  # where nothing asks for it, any other is nearer
+        known = [each for each in known if each.python != PYTHON_2]
     supported = [each for each in known if _supports(requires_python, each.python)]
     refusals = {each.python: refusal(tools or {}, each.python) for each in (*known, *stand_ins(known))}
     presented = [

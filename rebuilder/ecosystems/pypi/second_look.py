@@ -21,12 +21,12 @@ from rebuilder.ecosystems.pypi.command_line import retag_options
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.evidence import WHEEL_TEXTS
 from rebuilder.ecosystems.pypi.hash_seed import seed_for
-from rebuilder.ecosystems.pypi.interpreter_choice import python_of
+from rebuilder.ecosystems.pypi.interpreter_choice import PYTHON_2, python_of
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.requirements import Requirements, narrowed
 from rebuilder.ecosystems.pypi.search import Reached, hypothesis
 from rebuilder.ecosystems.pypi.tool_versions import (
-    PYTHON_2,
+    BEFORE_PYTHON_3,
     Bracket,
     Shape,
     are_sorted,
@@ -118,7 +118,7 @@ def _changed_build(
         reached = replace(reached, build_inputs=build_inputs)
     if not said:
         return None
-    python = build_inputs.as_python or python_of(context.environments.by_digest(build_inputs.toolchain.sha256))
+    python = build_inputs.as_python or _python(context, build_inputs)
     try:
         build_inputs, notes = resolve_requirements(
             context, build_inputs, requirements, python=python, not_after=tools.not_after
@@ -177,7 +177,7 @@ def _changes(
         )
         yield _Change("directories", sentence, build_inputs, requirements)
     shapes = read_shape(wheel, traces, None), read_shape(listing, read_traces(listing), None)
-    python = python_of(context.environments.by_digest(build_inputs.toolchain.sha256))
+    python = _python(context, build_inputs)
     if generator == "bdist_wheel" and are_sorted(*shapes) and "requirements" not in build_inputs.as_debian:
         build_inputs = replace(build_inputs, as_debian=(*build_inputs.as_debian, "requirements"))
         sentence = (
@@ -196,7 +196,7 @@ def _changes(
         return
     if read_by_python_2(*shapes) and not build_inputs.reads_as_python_2:
         build_inputs = replace(build_inputs, reads_as_python_2=True, lacks=_NO_PYTHON_2)
-        requirements = narrowed(requirements, PYTHON_2)
+        requirements = narrowed(requirements, BEFORE_PYTHON_3)
         sentence = (
             "The description of the published wheel lacks the empty line that it begins with in the rebuild: Python 2 "
             f"read PKG-INFO, and Python {python} is made to read it so."
@@ -208,6 +208,12 @@ def _changes(
             build_inputs = replace(build_inputs, chosen=(*build_inputs.chosen, held))
             requirements = narrowed(requirements, found)
             yield _Change(name, found.sentence, build_inputs, requirements)
+
+
+def _python(context: PlanningContext, build_inputs: BuildInputs) -> str:
+    if build_inputs.python_2:
+        return PYTHON_2
+    return python_of(context.environments.by_digest(build_inputs.toolchain.sha256))
 
 
 _NO_PYTHON_2 = Obstacle(

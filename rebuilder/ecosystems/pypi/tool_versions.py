@@ -459,7 +459,7 @@ RECORD_RULES = (
 )
 """How ``wheel`` packs what setuptools from 71 on hands over."""
 
-PYTHON_2 = Bracket(
+BEFORE_PYTHON_3 = Bracket(
     (ToolRule("<45", "Python 2 read it", lambda _: True, "setuptools 45.0.0: Require Python 3.5 or later (#1458)"),)
 )
 _IMPORTED = ToolRule(

@@ -22,7 +22,6 @@ from rebuilder.ecosystems.pypi.tool_versions import Bracket, bracket, read_shape
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces
 from rebuilder.ecosystems.pypi.windows_traces import OnWindows, on_windows
 from rebuilder.model.artifact import Artifact
-from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Inspection, Obstacle
 from rebuilder.model.verdict import Verdict
 
@@ -37,7 +36,6 @@ _UNNAMED = (
     "The namespace file has no version of Python in its name: setuptools is changed as Debian and Ubuntu change it."
 )
 _NAMED = re.compile(r"-py\d\.\d{1,2}-nspkg\.pth$")
-_PYTHON_2 = re.compile(r"(?:py|cp|pp)2\d?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -127,20 +125,15 @@ def _unnamed_namespaces(wheel: Inspection) -> bool:
 
 
 def _lacking(filename: str) -> Obstacle | None:
-    """What a wheel needs that is not to be had: a Python 2, where some projects pack other files, or its platform."""
-    _, python, _, platform = name_parts(filename)
-    cause = None
-    if all(_PYTHON_2.fullmatch(tag) for tag in python.split(".")):
-        cause = Cause.MISSING_INTERPRETER
-        what = f"is for Python 2 alone (its tag is {python}), and there is no build environment with Python 2"
-        instead = "on Python 3"
-    elif platform != "any":
-        what = f"is tagged for one platform ({platform}), though it holds no compiled code"
-        instead = "here"
-    else:
+    """What a wheel needs that is not to be had: its platform. That of a Python is said where one is chosen."""
+    platform = name_parts(filename)[3]
+    if platform == "any":
         return None
-    sentence = f"The wheel {what}: a build {instead} does not give it."
-    return Obstacle(verdict=Verdict.UNSUPPORTED, sentence=sentence, cause=cause)
+    sentence = (
+        f"The wheel is tagged for one platform ({platform}), though it holds no compiled code: a build here does not "
+        "give it."
+    )
+    return Obstacle(verdict=Verdict.UNSUPPORTED, sentence=sentence)
 
 
 def _setuptools(fitting: Bracket, uploaded: datetime) -> dict[str, str]:

@@ -241,7 +241,8 @@ def _dotted(version: str) -> str:
 def major_version(case: DiagnosisInput) -> Iterator[Claim]:
     """A wheel for Python 2 alone, rebuilt with Python 3: the project packs other files for each."""
     filename = case.evidence.artifact.filename
-    if re.search(r"-py2\d?-none-any\.whl$", filename) is None:
+    words = [word for command in (case.definition.commands if case.definition else ()) for word in command]
+    if re.search(r"-py2\d?-none-any\.whl$", filename) is None or any(word.endswith("/python2.7") for word in words):
         return
     found = [each for each in case.having(MemberChange.ADDED, MemberChange.MISSING) if case.in_source(each.member)]
     if found:
