@@ -60,6 +60,7 @@ class Search:
 
     def __init__(self, published: bytes) -> None:
         self._published = published
+        self._backwards = published[::-1]
         self._samples = _samples(published)
         self._in_ascii = published.isascii() or any(map(bytes.isascii, self._samples))
         """Whether a text in ASCII could hold any of it as it is; of an archive it cannot."""
@@ -113,7 +114,7 @@ class Search:
     def _match(self, layer: Layer) -> None:
         if layer.data.isascii() and not self._in_ascii:
             return
-        for wanted, how in ((self._published, layer.how), (self._published[::-1], (*layer.how, "backwards"))):
+        for wanted, how in ((self._published, layer.how), (self._backwards, (*layer.how, "backwards"))):
             if wanted in layer.data and len(self.found) < FOUND:
                 self.found.append((layer.member, how))
                 return
