@@ -37,6 +37,14 @@ def test_not_to_be_changed(tmp_path: Path, text: str | None) -> None:
     assert path is None or text == path.read_text()
 
 
+def test_where_newer_ones_write_requirements(tmp_path: Path) -> None:
+    """They have a module for it; the one of older ones imports it."""
+    path = environment(tmp_path, "from . import _requirestxt\n").with_name("_requirestxt.py")
+    path.write_text(WRITER)
+    assert 0 == main([f"--environment={tmp_path}", "requirements"])
+    assert "sorted(lines)" in path.read_text()
+
+
 def test_namespaces(tmp_path: Path) -> None:
     """The directory that the name of a namespace file is made of has no version of Python in its name."""
     path = environment(tmp_path, WRITER).with_name("install_egg_info.py")

@@ -13,14 +13,18 @@ import sys
 
 NO_SETUPTOOLS = 73
 CHANGES = {
-    "requirements": ("egg_info.py", "map(append_cr, lines)", "map(append_cr, sorted(lines))"),
+    "requirements": (
+        ("egg_info.py", "_requirestxt.py"),  # the second from 68.2 on
+        "map(append_cr, lines)",
+        "map(append_cr, sorted(lines))",
+    ),
     "namespaces": (
-        "install_egg_info.py",
+        ("install_egg_info.py",),
         "os.path.join(self.install_dir, basename)",
         "os.path.join(self.install_dir, basename.rpartition('-py')[0] + '.egg-info')",
     ),
 }
-"""By name: the module of ``setuptools.command``, and what stands there instead of what."""
+"""By name: the modules of ``setuptools.command`` it may be in, and what stands there instead of what."""
 
 
 def main(argv: list[str]) -> int:
@@ -32,14 +36,14 @@ def main(argv: list[str]) -> int:
     return next((code for each in options.change if (code := _change(options.environment, *CHANGES[each]))), 0)
 
 
-def _change(environment: str, module: str, before: str, after: str) -> int:
-    path = os.path.join(glob.escape(environment), "lib/python3*/site-packages/setuptools/command", module)
-    found = glob.glob(path)
-    texts = [read(path) for path in found]
-    if len(texts) != 1 or texts[0].count(before) != 1:
-        print(f"as_debian: the environment has no setuptools whose {module} can be changed", file=sys.stderr)
+def _change(environment: str, modules: tuple[str, ...], before: str, after: str) -> int:
+    commands = os.path.join(glob.escape(environment), "lib/python3*/site-packages/setuptools/command")
+    texts = {path: read(path) for module in modules for path in glob.glob(os.path.join(commands, module))}
+    found = [path for path, text in texts.items() for _ in range(text.count(before))]
+    if len(found) != 1:
+        print(f"as_debian: the environment has no setuptools whose {modules[0]} can be changed", file=sys.stderr)
         return NO_SETUPTOOLS
-    rewrite(found[0], texts[0].replace(before, after))
+    rewrite(found[0], texts[found[0]].replace(before, after))
     return 0
 
 
