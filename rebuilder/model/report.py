@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from enum import StrEnum
 from urllib.parse import quote
@@ -19,7 +18,7 @@ from rebuilder.model.environment import with_provides
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.graph import SourceTrail, with_nodes
 from rebuilder.model.provenance import Provenance
-from rebuilder.model.value import Value, sha256_hex
+from rebuilder.model.value import Value, indented_json, sha256_hex
 from rebuilder.model.verdict import Kind, Verdict
 
 
@@ -141,7 +140,7 @@ class SignedReport(Value):
 
 def report_document(report: Report) -> bytes:
     """``report.json``: all that is known about one artifact; :class:`Report` reads it back."""
-    return (json.dumps(report.document(), indent=1, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+    return indented_json(report.document())
 
 
 def summarise(report: Report) -> Summary:

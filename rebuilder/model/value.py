@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Annotated, Any, NewType, Self
 
 import rfc8785
 from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic_core import PydanticSerializationError, to_json
 
 Sha256 = NewType("Sha256", str)
 """64 lower-case hexadecimal digits of a SHA-256 digest (FIPS 180-4)."""
@@ -49,6 +51,17 @@ def canonical_json(document: Any) -> bytes:
         rfc8785.CanonicalizationError: for values JSON cannot carry exactly, such as integers over 2**53.
     """
     return rfc8785.dumps(document)
+
+
+def indented_json(document: Any) -> bytes:
+    """Serialise plain JSON types as they are published: one space a level, UTF-8, a newline at the end.
+
+    Half of a surrogate pair is written as an escape.
+    """
+    try:
+        return to_json(document, indent=1) + b"\n"
+    except PydanticSerializationError:  # such a half; this takes ten times as long
+        return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
 
 
 def sha256_hex(data: bytes) -> Sha256:

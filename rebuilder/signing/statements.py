@@ -16,7 +16,7 @@ from rebuilder.model.definition import Role
 from rebuilder.model.graph import SourceTrail, Step
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.report import Report, report_document
-from rebuilder.model.value import Value, sha256_hex
+from rebuilder.model.value import Sha256, Value, sha256_hex
 from rebuilder.signing.consistency import check_report
 from rebuilder.signing.vocabulary import (
     LEVELS,
@@ -74,7 +74,9 @@ def provenance_statement(report: Report, builder: Builder) -> Document | None:
     )
 
 
-def verdict_statement(report: Report, builder: Builder, provenance: str | None) -> Document:
+def verdict_statement(
+    report: Report, builder: Builder, provenance: str | None, published: bytes | None = None
+) -> Document:
     """The verdict on the published file.
 
     ``reproduced``, ``equivalent`` and ``differs`` become a verification summary (PASSED, PASSED, FAILED). The others
@@ -85,6 +87,7 @@ def verdict_statement(report: Report, builder: Builder, provenance: str | None) 
         builder: Who found it.
         provenance: Envelope of :func:`provenance_statement` as it is published, whose digest goes in; None when
             there is none.
+        published: The report as it is published, where it is at hand; its digest goes in.
 
     Raises:
         ValueError: the verdict is one that is never published.
@@ -92,6 +95,7 @@ def verdict_statement(report: Report, builder: Builder, provenance: str | None) 
     """
     check_report(report)
     artifact, level = report.artifact, LEVELS.get(report.decision.verdict)
+    findings = _findings(report, sha256_hex(report_document(report) if published is None else published))
     predicate: Document = {
         "verifier": {"id": builder.id, "version": {"rebuilder": report.rebuilder_version}},
         "timeVerified": _time(report.finished),
@@ -105,11 +109,11 @@ def verdict_statement(report: Report, builder: Builder, provenance: str | None) 
     if attestations:
         predicate["inputAttestations"] = attestations
     if level is None:
-        return _statement(artifact.filename, artifact.sha256, VERDICT_TYPE, predicate | _findings(report))
+        return _statement(artifact.filename, artifact.sha256, VERDICT_TYPE, predicate | findings)
     if report.decision.attempt is not None and report.attempts[report.decision.attempt].finished_identical:
         level = METADATA_WRITTEN
     passed = "PASSED" if report.decision.verdict.confirms else "FAILED"
-    predicate |= {"verificationResult": passed, "verifiedLevels": [level], VERDICT_TYPE: _findings(report)}
+    predicate |= {"verificationResult": passed, "verifiedLevels": [level], VERDICT_TYPE: findings}
     return _statement(artifact.filename, artifact.sha256, VSA_TYPE, predicate)
 
 
@@ -122,7 +126,7 @@ def _statement(name: str, sha256: str, predicate_type: str, predicate: Document)
     }
 
 
-def _findings(report: Report) -> Document:
+def _findings(report: Report, report_sha256: Sha256) -> Document:
     """What we say beyond PASSED and FAILED (docs/predicates/verdict-v2.md)."""
     decision, evidence = report.decision, report.evidence
     comparison = report.attempts[decision.attempt].comparison if decision.attempt is not None else None
@@ -135,7 +139,7 @@ def _findings(report: Report) -> Document:
         "attempts": [_attempt(each) for each in report.attempts],
         "alarms": [{"kind": each.kind.value, "sentence": each.sentence} for each in report.alarms],
         "artifact": {name: getattr(report.artifact, name) for name in ("ecosystem", "name", "version")},
-        "report": {"name": "report.json", "digest": {"sha256": sha256_hex(report_document(report))}},
+        "report": {"name": "report.json", "digest": {"sha256": report_sha256}},
     }
     if decision.kind is not None:
         findings["kind"] = decision.kind.value

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rebuilder.model.alarm import Alarm, RecordedAlarm
 from rebuilder.model.operations import Operations
 from rebuilder.model.report import Report, Summary, page_path
-from rebuilder.model.value import Sha256, Sha256Field, Value
+from rebuilder.model.value import Sha256, Sha256Field, Value, indented_json
 from rebuilder.resources import resource
 
 
@@ -103,7 +103,7 @@ def index_document(
     """``index.json``; ``about`` has the remaining fields of :class:`Index`."""
     total = sum(counts.values())
     entries = tuple(IndexEntry.model_validate(_entry(each)) for each in latest)
-    return _text(
+    return indented_json(
         Index(latest=entries, alarms=tuple(alarms), counts=dict(counts), files_total=total, **about).document()
     )
 
@@ -111,7 +111,7 @@ def index_document(
 def operate_document(operations: Operations, alarms: Sequence[RecordedAlarm], verifier: str) -> bytes:
     """``operate.json``; ``alarms`` are the open ones."""
     fields = {name: getattr(operations, name) for name in Operations.model_fields}
-    return _text(Operate(**fields, alarms=tuple(alarms), verifier=verifier).document())
+    return indented_json(Operate(**fields, alarms=tuple(alarms), verifier=verifier).document())
 
 
 def projects_document(initial: str, files: Sequence[Summary]) -> bytes:
@@ -128,16 +128,12 @@ def statements_document(known: bytes | None, sha256: Sha256, statement: LoggedSt
         before = ()
     rows = {each.number: each for each in (*before, statement)}
     newest = tuple(rows[number] for number in sorted(rows, reverse=True))
-    return _text(Statements(sha256=sha256, statements=newest).document())
+    return indented_json(Statements(sha256=sha256, statements=newest).document())
 
 
 def _entry(summary: Summary) -> dict[str, Any]:
     page = page_path(summary.ecosystem, summary.name, summary.version, summary.filename, summary.sha256)
     return {**summary.document(), "page": page}
-
-
-def _text(document: Any) -> bytes:
-    return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
 
 
 if __name__ == "__main__":

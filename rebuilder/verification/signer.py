@@ -80,13 +80,14 @@ class Signer:
                 self.blobs.path(attempt.finishing.finished.sha256)
         rebuild = provenance_statement(report, self.builder)
         provenance = sign_statement(rebuild, self.signer) if rebuild is not None else None
-        verdict = verdict_statement(report, self.builder, provenance)
+        stored = report_document(report)
+        verdict = verdict_statement(report, self.builder, provenance, stored)
         return SignedReport(
             report=report,
             vsa=sign_statement(verdict, self.signer),
             provenance=provenance,
             key_id=self.signer.key_id,
-            stored=report_document(report),
+            stored=stored,
         )
 
     def publish(self, number: int, signed: SignedReport) -> str:

@@ -10,7 +10,7 @@ from rebuilder.model.comparison import Comparison, Difference, Diffoscope, Level
 from rebuilder.model.decision import decide
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Role
 from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
-from rebuilder.model.report import Report, SignedReport
+from rebuilder.model.report import Report, SignedReport, report_document
 from rebuilder.model.value import Sha256, sha256_hex
 from rebuilder.signing.envelope import sign_statement
 from rebuilder.signing.statements import _findings, _statement
@@ -138,6 +138,7 @@ def signed(of: Report) -> SignedReport:
     """A report with its statement, signed by the first key of :class:`MemorySigner`; it may contradict itself."""
     signer = MemorySigner()
     moment = of.finished.strftime("%Y-%m-%dT%H:%M:%SZ")
-    predicate = {"timeVerified": moment, "resourceUri": of.artifact.purl, **_findings(of)}
+    findings = _findings(of, sha256_hex(report_document(of)))
+    predicate = {"timeVerified": moment, "resourceUri": of.artifact.purl, **findings}
     statement = _statement(of.artifact.filename, of.artifact.sha256, VERDICT_TYPE, predicate)
     return SignedReport(report=of, vsa=sign_statement(statement, signer), provenance=None, key_id=signer.key_id)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from functools import cached_property
 
 import pytest
 from pydantic import ValidationError, model_validator
 
-from rebuilder.model.value import Sha256Field, Value, sha256_hex
+from rebuilder.model.value import Sha256Field, Value, indented_json, sha256_hex
 
 
 class Part(Value):
@@ -87,3 +88,11 @@ def test_a_field_that_is_not_there_is_a_mistake_of_the_caller() -> None:
 def test_documents_become_values() -> None:
     """What is new may be given as plain JSON types."""
     assert Whole(parts=(PART,)) == Whole().replace(parts=[PART.document()])
+
+
+def test_indented_json_is_that_of_the_standard_library() -> None:
+    """Byte for byte, so that published documents do not change; half of a surrogate pair is written as an escape."""
+    document = {"ä": ['\x00\x1f\x7f/\\"\n', 1, -0.25, 12345.678, True, None, [], {}], "b": {"c": "\U0001f600\u2028"}}
+    expected = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    assert expected.encode() == indented_json(document)
+    assert b'[\n "\\udc80"\n]\n' == indented_json(["\udc80"])
