@@ -23,7 +23,7 @@ from rebuilder.model.attempt import Outcome
 from rebuilder.model.definition import BuildDefinition, Input, Role
 from rebuilder.model.value import Sha256
 from rebuilder.programs.command import BYTECODE
-from rebuilder.sandbox.protocol import Sandbox
+from rebuilder.sandbox.protocol import PROGRAM_LIMITS, Sandbox
 from rebuilder.store.protocol import Kept
 
 ENVIRONMENT = "/build/env"
@@ -72,7 +72,7 @@ _SETTLE = (
 """However it came about, a virtual environment is unpacked: so directories list their entries in one order."""
 COMMANDS = (VENV, _INSTALL, _COMPILE, _SETTLE)
 """A definition begins with them, where wheels are to be installed."""
-_TAKE = ("/bin/sh", "-e", "-c", _unpack(_KEPT))
+_TAKE = (*_ALONE, "/bin/sh", "-e", "-c", _unpack(_KEPT))
 
 
 class Prepared:
@@ -104,7 +104,7 @@ class Prepared:
             StoreError: what is kept cannot be read, or was modified.
         """
         files = dict(inputs)
-        if self._kept.largest and definition.commands[: len(COMMANDS)] == COMMANDS:
+        if self._kept.largest and _KEPT not in files and definition.commands[: len(COMMANDS)] == COMMANDS:
             archive = self._made(_environment(definition), root, inputs)
             if archive is not None:
                 definition = _with(definition, archive[0], _KEPT)
@@ -112,9 +112,9 @@ class Prepared:
                 files[_KEPT] = archive[1]
         if self._kept.largest:
             for program in [each for each in definition.inputs if each.role is Role.PROGRAM]:
-                bytecode = self._made(_bytecode(definition, program), root, inputs)
+                path = f"{program.path}{BYTECODE}"
+                bytecode = self._made(_bytecode(definition, program), root, inputs) if path not in files else None
                 if bytecode is not None:
-                    path = f"{program.path}{BYTECODE}"
                     definition, files[path] = _with(definition, bytecode[0], path), bytecode[1]
         return definition, files
 
@@ -163,6 +163,7 @@ def _bytecode(definition: BuildDefinition, program: Input) -> BuildDefinition:
             ("/usr/bin/python3", "-s", "-S", program.path, "bytecode", "--application", program.path, "--out", out),
         ),
         environment={"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0", "TZ": "UTC"},
+        limits=PROGRAM_LIMITS,
     )
 
 

@@ -184,3 +184,14 @@ def test_byte_code_lies_beside_its_application(tmp_path: Path) -> None:
     assert ({"/tools/pypi.pyz"}, asked.toolchain) == (set(seen), made.toolchain)
     assert (asked.commands, (*asked.inputs, run.inputs[-1])) == (run.commands, run.inputs)
     assert b"code" == inputs["/tools/pypi.pyz.bytecode"].read_bytes()
+
+
+def test_what_a_definition_names_itself_is_what_it_gets(tmp_path: Path) -> None:
+    """Nothing of ours takes the place of an input."""
+    room = Room(tmp_path, bytecode=Script(outputs={"pypi.pyz.bytecode": b"code"}))
+    own = [room.input(path, b"own", Role.PARAMETERS) for path in (f"/inputs/{NAME}", "/tools/pypi.pyz.bytecode")]
+    asked = room.definition()
+    asked = asked.replace(inputs=(*asked.inputs, *own))
+    run, inputs = room.taken(asked)
+    assert (asked, []) == (run, room.sandbox.ran)
+    assert {b"own"} == {inputs[each.path].read_bytes() for each in own}
