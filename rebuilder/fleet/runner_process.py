@@ -5,8 +5,11 @@ It has a key of its own; no ledger, not the key that signs what is published, an
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -30,7 +33,7 @@ from rebuilder.store.blobs import DiskBlobs
 from rebuilder.store.kept_files import KeptFiles
 from rebuilder.store.object_storage import ObjectStorage
 from rebuilder.store.remote_blobs import RemoteBlobs, outputs_of
-from rebuilder.store.retention import trim
+from rebuilder.store.retention import by_last_use, trim
 from rebuilder.store_layout import PREPARED
 
 _MOST_RUNS = 500
@@ -65,7 +68,7 @@ def work(options: RunnerOptions) -> None:
         SigningError: the key cannot be used.
     """
     key = RunnerKey.open(options.key, store=options.store)
-    storage = ObjectStorage.open(options.blobs)
+    ObjectStorage.open(options.blobs)  # a slip is told now
     if not options.queues:
         raise UsageError("A runner needs a queue.", hint="Such as --queue linux-amd64.")
     app = make_app(options.broker)
@@ -77,14 +80,17 @@ def work(options: RunnerOptions) -> None:
         ),
     )
     # Made in the process that runs builds, not in the one that was forked from: a sandbox has processes of its own.
-    run = cache(partial(_ordered_run, options, key, storage))
+    run = cache(partial(_ordered_run, options, key))
 
     def answer(nonce: str, definition_sha256: str) -> None:
         try:
-            run()(str(nonce), str(definition_sha256))
+            with _cache_in_use(options.store, fcntl.LOCK_SH):
+                run()(str(nonce), str(definition_sha256))
+            if sum(each.bytes for each in by_last_use(options.store / "blobs")) > options.cache_bytes:
+                with _cache_in_use(options.store, fcntl.LOCK_EX):  # waits until no other build runs here
+                    trim(options.store / "blobs", options.cache_bytes)
         except RebuilderError as error:  # nothing can be answered; the coordinator orders again
             log.warning("The order %s could not be answered: %s", nonce, error)
-        trim(options.store / "blobs", options.cache_bytes)
 
     app.task(answer, name=TASK)
     setup_logging.connect(_leave_logging, weak=False)
@@ -105,8 +111,21 @@ def _leave_logging(**_: object) -> None:
     """Celery sets up no logging of its own where somebody listens to this signal."""
 
 
-def _ordered_run(options: RunnerOptions, key: RunnerKey, storage: ObjectStorage) -> OrderedRun:
-    clock, store = SystemClock(), options.store
+@contextmanager
+def _cache_in_use(store: Path, kind: int) -> Iterator[None]:
+    """Several processes may run builds at once; cached blobs are deleted while none does."""
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        lock = (store / "runner.lock").open("wb")
+    except OSError as error:
+        raise StoreError(f"The store {store} cannot be written: {error.strerror}.") from error
+    with lock:
+        fcntl.flock(lock, kind)
+        yield
+
+
+def _ordered_run(options: RunnerOptions, key: RunnerKey) -> OrderedRun:
+    clock, store, storage = SystemClock(), options.store, ObjectStorage.open(options.blobs)
     blobs = RemoteBlobs(DiskBlobs(store / "blobs"), storage, writes=outputs_of(key.key_id), most_bytes=_LARGEST)
     environments = ImportedEnvironments(EnvironmentStore(store / "toolchains", clock), storage, store / "scratch")
     bubblewrap = BubblewrapSandbox(blobs, clock, scratch=store / "scratch")

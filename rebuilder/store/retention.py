@@ -118,6 +118,26 @@ class Retention:
         return count, freed
 
 
+class Used(NamedTuple):
+    """One blob of a cache."""
+
+    when: float
+    """Seconds of the epoch when it was read or written last, as far as the file system says it."""
+    bytes: int
+    path: Path
+
+
+def by_last_use(root: Path) -> list[Used]:
+    """The blobs below a directory, those first that were not used for longest."""
+    found = []
+    for folder in root.glob("[0-9a-f][0-9a-f]"):
+        for each in folder.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                status = each.lstat()
+                found.append(Used(max(status.st_atime, status.st_mtime), status.st_size, each))
+    return sorted(found)
+
+
 def trim(root: Path, most_bytes: int) -> int:
     """Delete the blobs that were not used for longest, where all of them together take more than ``most_bytes``.
 
@@ -126,17 +146,11 @@ def trim(root: Path, most_bytes: int) -> int:
     Returns:
         How many were deleted.
     """
-    found = []
-    for folder in root.glob("[0-9a-f][0-9a-f]"):
-        for each in folder.iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                status = each.lstat()
-                found.append((max(status.st_atime, status.st_mtime), status.st_size, each))
-    total, count = sum(size for _, size, _ in found), 0
-    for _, size, each in sorted(found):
+    found = by_last_use(root)
+    total, count = sum(each.bytes for each in found), 0
+    for each in found:
         if total <= most_bytes:
             break
-        with contextlib.suppress(FileNotFoundError):
-            each.unlink()
-        total, count = total - size, count + 1
+        each.path.unlink(missing_ok=True)
+        total, count = total - each.bytes, count + 1
     return count
