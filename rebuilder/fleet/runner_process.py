@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,15 +19,16 @@ from celery.signals import setup_logging
 
 from rebuilder.clock import SystemClock
 from rebuilder.environments.store import EnvironmentStore
-from rebuilder.errors import RebuilderError, StoreError, UsageError
+from rebuilder.errors import RebuilderError, SandboxUnavailableError, StoreError, UsageError
 from rebuilder.fleet.broker import TASK, make_app, queues
 from rebuilder.fleet.environments import ImportedEnvironments
 from rebuilder.fleet.running import OrderedRun
-from rebuilder.model.fleet import own_queue
+from rebuilder.model.fleet import FaultKind, own_queue
 from rebuilder.model.settings import EnvironmentSettings
 from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
 from rebuilder.sandbox.local_runner import LocalRunner
 from rebuilder.sandbox.prepared import Prepared
+from rebuilder.sandbox.selftest import check_isolation
 from rebuilder.sandbox.uml.sandbox import UmlSandbox
 from rebuilder.signing.runner_key import RunnerKey
 from rebuilder.store.blobs import DiskBlobs
@@ -38,6 +40,7 @@ from rebuilder.store_layout import PREPARED
 
 _MOST_RUNS = 500
 """After so many a process makes room for a fresh one."""
+_REST_SECONDS = 20
 _LARGEST = 2 << 30
 """Bytes of one input."""
 
@@ -66,7 +69,10 @@ def work(options: RunnerOptions) -> None:
     Raises:
         UsageError: an address is none.
         SigningError: the key cannot be used.
+        SandboxUnavailableError: this machine cannot give the isolation.
     """
+    if problems := check_isolation():
+        raise SandboxUnavailableError(f"This machine cannot be a runner. {problems[0]}", hint="rebuilder doctor")
     key = RunnerKey.open(options.key, store=options.store)
     ObjectStorage.open(options.blobs)  # a slip is told now
     if not options.queues:
@@ -85,10 +91,12 @@ def work(options: RunnerOptions) -> None:
     def answer(nonce: str, definition_sha256: str) -> None:
         try:
             with _cache_in_use(options.store, fcntl.LOCK_SH):
-                run()(str(nonce), str(definition_sha256))
+                said = run()(str(nonce), str(definition_sha256))
             if sum(each.bytes for each in by_last_use(options.store / "blobs")) > options.cache_bytes:
                 with _cache_in_use(options.store, fcntl.LOCK_EX):  # waits until no other build runs here
                     trim(options.store / "blobs", options.cache_bytes)
+            if said is not None and said.fault is not None and said.fault.kind is not FaultKind.NO_GUEST:
+                time.sleep(_REST_SECONDS)  # whoever has trouble of its own must not be the quickest to take orders
         except RebuilderError as error:  # nothing can be answered; the coordinator orders again
             log.warning("The order %s could not be answered: %s", nonce, error)
 

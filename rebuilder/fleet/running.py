@@ -49,21 +49,21 @@ class OrderedRun:
     key: RunnerKey
     beat_seconds: float = _BEAT_SECONDS
 
-    def __call__(self, nonce: str, definition_sha256: str) -> bool:
-        """Run a definition and answer its order; False when nobody waits for it any more.
+    def __call__(self, nonce: str, definition_sha256: str) -> Answer | None:
+        """Run a definition and answer its order; gives the answer, None when nobody waits for it any more.
 
         Raises:
             StoreError: the S3 store does not answer: somebody else may have more luck.
         """
         if self.storage.listed(objects.order(nonce)) is None:
             log.info("Nobody waits for the order %s any more.", nonce)
-            return False
+            return None
         place = f"{objects.answers(nonce)}/{self.key.key_id}"
         with self._signs_of_life(place + objects.BEGUN):
             answer = self._answer(nonce, definition_sha256)
         self.storage.put(place + objects.ANSWER, sign_answer(answer, self.key).encode())
         log.info("Answered the order %s: %s.", nonce, answer.run.outcome if answer.run else answer.fault)
-        return True
+        return answer
 
     def _answer(self, nonce: str, definition_sha256: str) -> Answer:
         about = {"nonce": nonce, "definition": definition_sha256, "runner": self.key.key_id}

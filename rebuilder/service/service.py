@@ -260,9 +260,12 @@ class Service:
 def worker_count(config: Config) -> int:
     """How many workers the CPUs and the memory allow, unless the settings say a number.
 
-    Three for two CPUs: of what is not in the caches yet, a worker waits for the network a third of the time.
+    Three for two CPUs: of what is not in the caches yet, a worker waits for the network a third of the time. Where a
+    fleet builds, a worker mostly waits, and what the settings say is not bounded by the memory of this machine.
     """
     service, cpus = config.service, len(os.sched_getaffinity(0))
+    if service.workers is not None and config.fleet.broker is not None:
+        return service.workers
     memory = service.memory_bytes or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
     fitting = max(1, memory // config.limits.memory_bytes)
     return min(service.workers or (3 * cpus + 1) // 2, fitting)

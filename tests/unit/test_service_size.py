@@ -9,7 +9,7 @@ import pytest
 
 from rebuilder.config import Config
 from rebuilder.model.definition import Limits
-from rebuilder.model.settings import ServiceSettings
+from rebuilder.model.settings import FleetSettings, ServiceSettings
 from rebuilder.service.service import worker_count
 
 CPUS = len(os.sched_getaffinity(0))
@@ -31,6 +31,14 @@ def test_cpus_and_memory_decide(workers: int | None, memory: int, expected: int)
     service = ServiceSettings(workers=workers, memory_bytes=memory)
     config = Config(store=Path("/s"), keys=Path("/k"), limits=Limits(memory_bytes=2 * GIB), service=service)
     assert expected == worker_count(config)
+
+
+def test_a_fleet_builds_elsewhere() -> None:
+    """Workers wait for runners; this machine's memory says nothing about how many."""
+    fleet = FleetSettings(broker="redis://127.0.0.1/0", blobs="s3://fleet/x")
+    service = ServiceSettings(workers=40, memory_bytes=GIB)
+    config = Config(store=Path("/s"), keys=Path("/k"), service=service)
+    assert (1, 40) == (worker_count(config), worker_count(config.replace(fleet=fleet)))
 
 
 def test_the_machine_has_some_memory() -> None:
