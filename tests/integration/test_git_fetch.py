@@ -268,18 +268,20 @@ def test_mirror_that_lacks_content(repository: Repository, tmp_path: Path) -> No
     assert blob in found.sentence
 
 
-@pytest.mark.parametrize("filters", ["true", "false"])
+@pytest.mark.parametrize("filters", ["true", "false", "old"])
 def test_history_is_commits_and_tags(repository: Repository, tmp_path: Path, filters: str) -> None:
     """The same from every server, with files left out or not; a commit of it is fetched whole after that."""
-    repository.git("config", "uploadpack.allowFilter", filters)
+    repository.git("config", "uploadpack.allowFilter", str(filters == "true").lower())
     repository.tag("v1", annotated=True)
     repository.commit({"old.bin": os.urandom(1 << 20).hex()})
+    repository.tag("v2")
     sha = repository.commit({"old.bin": "new\n"})
-    with GitServer(tmp_path / "served") as server:
+    repository.tag("v3", annotated=True)
+    with GitServer(tmp_path / "served", old=filters == "old") as server:
         asked = sources(tmp_path, server.url)
         found = asked.with_history(tree(asked.commit(URL, sha)))
         assert found.history is not None, found.notes
-        assert (2, 1) == (found.history.commits, found.history.tags)
+        assert (2, 2) == (found.history.commits, found.history.tags)
         [kept] = (tmp_path / "cache").glob("*-history.git")
         assert (filters == "true") == (directory_bytes(kept) < 1 << 20)
         again = asked.commit(URL, repository.git("rev-parse", "HEAD~1"))

@@ -122,6 +122,15 @@ def test_attested_repository_without_commit_is_searched_for_the_tag() -> None:
     assert "names the repository, but no commit" in found.sentence
 
 
+def test_metadata_that_names_a_commit() -> None:
+    """It is a claim like a tag, and no repository is asked for tags."""
+    metadata = f"Project-URL: Source, {REPOSITORY}/tree/{'1' * 40}\n"
+    found = find_origin(evidence(metadata), None, None, Unasked(MemoryBlobs()))
+    assert found is not None
+    assert (REPOSITORY, "1" * 40, None, False) == (found.repository, found.commit, found.tag, found.attested)
+    assert found.sentence.startswith("Claimed, not attested: ")
+
+
 def test_settings_name_the_repository() -> None:
     """What a user expects counts before what the metadata says, and is no attestation either."""
     repository, sha = sources("1.2.3")

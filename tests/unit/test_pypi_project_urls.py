@@ -71,6 +71,26 @@ def test_the_clearest_label_wins() -> None:
     assert ClaimedRepository(f"{FORGE}/ada/engine", "Source Code") == claimed_repository(metadata)
 
 
+def test_pages_about_a_repository_come_last() -> None:
+    """Where nothing is called a repository, its issues or an archive of it name it; addresses of other pages do not."""
+    issues = f"Home-page: https://engine.example.org/\nProject-URL: Bug Tracker, {FORGE}/ada/engine/issues\n"
+    download = f"Download-URL: {FORGE}/ada/engine/archive/v1.0.tar.gz\n"
+    for metadata, label in ((issues + download, "Bug Tracker"), (download, "Download-URL")):
+        assert ClaimedRepository(f"{FORGE}/ada/engine", label) == claimed_repository(metadata)
+    assert claimed_repository(f"Project-URL: Docs, {FORGE}/ada/docs\nDownload-URL: {FORGE}/ada/engine\n") is None
+    named = claimed_repository(f"Home-page: {FORGE}/ada/other\n{issues}")
+    assert ClaimedRepository(f"{FORGE}/ada/other", "Home-page") == named
+
+
+@pytest.mark.parametrize("page", ["tree", "commit", "archive"])
+def test_an_address_may_name_the_commit(page: str) -> None:
+    """That of a page about one commit; shorter or longer names are none."""
+    address = f"{FORGE}/ada/engine/{page}/{'a1' * 20}"
+    for end, expected in (("", "a1" * 20), (".tar.gz", "a1" * 20), ("b", None), ("#top", "a1" * 20)):
+        found = claimed_repository(f"Project-URL: Source, {address}{end}\n")
+        assert ClaimedRepository(f"{FORGE}/ada/engine", "Source", expected) == found
+
+
 def test_a_home_page_will_do() -> None:
     """When nothing else names a repository; without any there is no claim."""
     assert ClaimedRepository(f"{FORGE}/ada/engine", "Home-page") == claimed_repository(

@@ -50,6 +50,9 @@ def find_origin(
     claim = _claim(evidence)
     if claim is None:
         return None
+    if claim.commit is not None:
+        sentence = f"Claimed, not attested: the metadata of the release names this commit ({visible(claim.label)})."
+        return Origin(repository=claim.repository, commit=claim.commit, attested=False, sentence=sentence)
     who = f"the metadata of the release names this repository ({visible(claim.label)})"
     return _claimed(evidence, claim.repository, who, sources)
 
@@ -123,7 +126,7 @@ _HOME = frozenset({"homepage", "home"})
 _PAGES = frozenset(
     {
         *("-", "tree", "blob", "src", "raw", "commit", "commits", "branch", "releases", "tags", "tag", "issues"),
-        *("pull", "pulls", "merge_requests", "wiki", "wikis", "archive", "actions", "discussions", "browse"),
+        *("pull", "pulls", "merge_requests", "wiki", "wikis", "archive", "tarball", "actions", "discussions", "browse"),
     }
 )
 """What follows owner and repository in the address of a page about a repository."""
@@ -140,10 +143,15 @@ class ClaimedRepository:
 
     repository: str
     label: str
+    commit: str | None = None
+    """Where the address names one."""
 
 
 def claimed_repository(metadata: str) -> ClaimedRepository | None:
-    """The repository that ``Project-URL`` or ``Home-page`` name; nothing is taken from free text.
+    """The repository that ``Project-URL``, ``Home-page`` or ``Download-URL`` name; nothing is taken from free text.
+
+    Labels that do not speak of a repository count last, and only where the address is that of a page about one, such as
+    its issues.
 
     Args:
         metadata: Text of METADATA or PKG-INFO (https://packaging.python.org/specifications/core-metadata/).
@@ -152,17 +160,26 @@ def claimed_repository(metadata: str) -> ClaimedRepository | None:
     found: list[tuple[int, ClaimedRepository]] = []
     for value in message.get_all("Project-URL", [])[:100]:
         label, comma, url = str(value).partition(",")
-        plain = re.sub(r"[^a-z0-9]", "", label.lower())
-        repository = repository_url(url.strip(), home=plain in _HOME) if comma and plain in _LABELS else None
+        plain = re.sub(r"[^a-z0-9]", "", label.lower()) if comma else ""
+        rank = _LABELS.index(plain) if plain in _LABELS else len(_LABELS) + 1
+        repository = repository_url(url.strip(), home=plain in _HOME, page=plain not in _LABELS)
+        if comma and repository is not None:
+            found.append((rank, ClaimedRepository(repository, label.strip()[:40], _commit_in(url))))
+    for rank, header in ((len(_LABELS), "Home-page"), (len(_LABELS) + 2, "Download-URL")):
+        url = str(message.get(header, "")).strip()
+        repository = repository_url(url, home=header == "Home-page", page=header != "Home-page")
         if repository is not None:
-            found.append((_LABELS.index(plain), ClaimedRepository(repository, label.strip()[:40])))
-    home = repository_url(str(message.get("Home-page", "")).strip(), home=True)
-    if home is not None:
-        found.append((len(_LABELS), ClaimedRepository(home, "Home-page")))
+            found.append((rank, ClaimedRepository(repository, header, _commit_in(url))))
     return min(found, key=lambda each: each[0])[1] if found else None
 
 
-def repository_url(url: str, *, home: bool = False) -> str | None:
+def _commit_in(url: str) -> str | None:
+    """The commit that the address of a page about a repository names."""
+    found = re.search(r"/(?:tree|blob|commit|src|archive)/([0-9a-f]{40})(?:[/?#.]|$)", url)
+    return found[1] if found else None
+
+
+def repository_url(url: str, *, home: bool = False, page: bool = False) -> str | None:
     """The address of a repository in ``url``, whatever the host; None when its path does not look like one.
 
     What old releases name with http is asked for over https. User names, ``.git``, queries, fragments and what follows
@@ -171,6 +188,7 @@ def repository_url(url: str, *, home: bool = False) -> str | None:
     Args:
         url: As published.
         home: Be strict, since most home pages are not repositories: two parts, the first an owner's name.
+        page: Take only what is followed by a part that pages about repositories have.
     """
     if len(url) > 500 or not url.isascii() or not url.isprintable():
         return None
@@ -184,12 +202,12 @@ def repository_url(url: str, *, home: bool = False) -> str | None:
         return None
     names = [each for each in parts.path.split("/") if each]
     cut = next((index for index, each in enumerate(names) if index >= 2 and each in _PAGES), len(names))
-    names = names[:cut]
+    names, beyond = names[:cut], names[cut:]
     if names:
         names[-1] = names[-1].removesuffix(".git")
     if not 2 <= len(names) <= (2 if home else _MOST_PARTS) or not all(map(_PART.fullmatch, names)):
         return None
-    if home and names[0].lower() in _NO_OWNER:
+    if (home and names[0].lower() in _NO_OWNER) or (page and not beyond):
         return None
     return f"https://{host}/{'/'.join(names)}"
 

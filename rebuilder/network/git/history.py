@@ -38,6 +38,8 @@ def read_history(
     """
     mine = f"refs/rebuilder/{commit.sha}"
     problem = _fetch(git, [f"+{commit.sha}:{mine}/commit"], most_bytes)
+    if problem is not None and commit.tags:  # some servers hand out what a tag names, nothing by its own name
+        problem = _fetch(git, [f"+refs/tags/{commit.tags[0].name}:{mine}/commit"], most_bytes)
     if problem is not None:
         return problem
     listed = git.run("rev-list", f"--max-count={MOST_COMMITS}", commit.sha, most_output=_MOST_BYTES)
