@@ -14,7 +14,7 @@ DEMO := pypi:jinja2==3.1.6 pypi:idna==3.20 pypi:pluggy==1.7.0 pypi:aiosignal==1.
 
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
 
-.PHONY: help packages test-packages install oracle environments demo test lint types tests test-online soak bench bench-causes image update-pins lock clean
+.PHONY: help packages test-packages install oracle environments demo test lint types tests test-online soak soak-fleet bench bench-causes image update-pins lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -90,6 +90,9 @@ test-online: environments ## Tests against real registries (not part of CI)
 
 soak: environments ## Kills, restarts and full disks, for as long as it takes (bounded)
 	$(BIN)/python -m tests.soak
+
+soak-fleet: $(VENV)/.installed ## Thousands of runners that only wait, a broker that is wiped; minutes (bounded)
+	$(BIN)/python -m tests.fleet simulate
 
 bench: environments ## Speed and memory as ratios in one run, then whole lists of published wheels (an hour)
 	$(BIN)/python -m tests.bench
