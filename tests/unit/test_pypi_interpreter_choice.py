@@ -219,3 +219,11 @@ def test_python_2_is_only_for_what_names_it() -> None:
     """Although old tools run on it, too."""
     found = choose(None, datetime(2018, 1, 2, tzinfo=UTC), tools={"setuptools": "36.8.0"})
     assert "2.7" not in {each.python for each in found}
+
+
+def test_python_2_comes_last_for_what_is_for_both() -> None:
+    """Some releases of that time run on it alone; those that ask for another are none of them."""
+    day = datetime(2018, 1, 2, tzinfo=UTC)
+    assert "python2" == choose(None, day, python_2=True)[-1].environment
+    assert 1 == shown(choose(None, day, python_2=True)).count("python2")
+    assert "python2" not in shown(choose(">=3.5", day, python_2=True))

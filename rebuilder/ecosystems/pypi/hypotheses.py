@@ -107,6 +107,7 @@ def _interpreters(context: PlanningContext, case: WheelEvidence) -> list[Interpr
         case.uploaded,
         named=named_python(case.wheel),
         tools=case.tools.versions,
+        python_2=any(tag.startswith("py2") for tag in case.traces.tags),
         interpreters=context.interpreters,
     )
 

@@ -169,6 +169,7 @@ def choose(
     *,
     named: NamedPython | None = None,
     tools: Mapping[str, str] | None = None,
+    python_2: bool = False,
     interpreters: Iterable[Interpreter] = INTERPRETERS,
 ) -> list[Interpreter]:
     """Interpreters the release supports, the likeliest first, at most three, each with the reason.
@@ -183,13 +184,15 @@ def choose(
         uploaded: When the wheel was published.
         named: The one the wheel names.
         tools: Versions of build tools that were inferred, by name, such as ``{"setuptools": "44.1.1"}``.
+        python_2: Whether the wheel is for Python 2, too: that comes last then, for what Python 3 cannot build.
         interpreters: Those there are, newest first.
 
     Raises:
         NotRebuildable: the release supports none of them.
     """
-    known = list(interpreters)
+    known, last = list(interpreters), list[Interpreter]()
     if named is None or named.python != PYTHON_2:  # where nothing asks for it, any other is nearer
+        last = [each for each in known if each.python == PYTHON_2 and _supports(requires_python, PYTHON_2)]
         known = [each for each in known if each.python != PYTHON_2]
     supported = [each for each in known if _supports(requires_python, each.python)]
     refusals = {each.python: refusal(tools or {}, each.python) for each in (*known, *stand_ins(known))}
@@ -216,11 +219,13 @@ def choose(
         ranked[1:1] = presented[:1]
     if wanted is not None and not first:
         ranked.sort(key=lambda each: abs(_minor(each.python) - _minor(wanted)))
-    chosen = list(dict.fromkeys([*first, *ranked]))[:_MOST]
+    chosen = list(dict.fromkeys([*first, *ranked]))[:_MOST] + (last if python_2 else [])
     passed_over = [each.python for each in supported if each.usual and each.released <= uploaded and each not in able]
     passed_over = passed_over or [each.python for each in supported if each.usual and refusals[each.python]][-1:]
     refused = refusals[passed_over[0]] if passed_over else None
-    return [replace(each, reason=_reason(each, uploaded, wanted, refusals[each.python], refused)) for each in chosen]
+    return [
+        replace(each, reason=_reason(each, uploaded, wanted, refusals.get(each.python), refused)) for each in chosen
+    ]
 
 
 def _reason(chosen: Interpreter, uploaded: datetime, named: str | None, own: str | None, other: str | None) -> str:
