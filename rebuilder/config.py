@@ -22,6 +22,7 @@ from pydantic_core import ErrorDetails
 
 from rebuilder.ecosystems.registry import ECOSYSTEMS
 from rebuilder.errors import UsageError
+from rebuilder.log.note import COSIGNATURE, NoteKey
 from rebuilder.model.definition import Limits
 from rebuilder.model.provenance import Expectation
 from rebuilder.model.settings import (
@@ -29,6 +30,7 @@ from rebuilder.model.settings import (
     EnvironmentSettings,
     FleetSettings,
     InterpreterSettings,
+    LogSettings,
     ServiceSettings,
     check_name,
 )
@@ -194,6 +196,7 @@ class Config(Value):
     service: ServiceSettings = ServiceSettings()
     fleet: FleetSettings = FleetSettings()
     alarms: AlarmSettings = AlarmSettings()
+    log: LogSettings = LogSettings()
     environments: EnvironmentSettings = Field(
         default=EnvironmentSettings(), validation_alias=AliasChoices("environments", "toolchains")
     )
@@ -232,6 +235,14 @@ class Config(Value):
                 raise ValueError(f"the repository of {key!r} is not an address that begins with https://")
             found[project] = expectation
         return found
+
+    @field_validator("log")
+    @classmethod
+    def _witnesses(cls, log: LogSettings) -> LogSettings:
+        for each in log.witnesses:
+            if NoteKey.read(each.key).kind != COSIGNATURE:
+                raise ValueError(f"{each.key!r} is the key of a log, not that of a witness")
+        return log
 
     @field_validator("interpreters")
     @classmethod

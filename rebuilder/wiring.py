@@ -22,10 +22,12 @@ from rebuilder.config import Config
 from rebuilder.ecosystems.conventions import Context
 from rebuilder.ecosystems.registry import ECOSYSTEMS, conventions
 from rebuilder.environments.from_settings import environment_store
+from rebuilder.log.note import NoteKey
 from rebuilder.network.git.sources import GitLimits, GitSources
 from rebuilder.network.http.address import Credentials
 from rebuilder.network.http.fetcher import HttpCache, HttpFetcher
 from rebuilder.network.reach import Reach
+from rebuilder.network.witness import Witness
 from rebuilder.progress import Progress
 from rebuilder.provenance.checker import ProvenanceChecker
 from rebuilder.provenance.trust.files import check_in_use, load, shipped
@@ -270,6 +272,7 @@ def _log_writer(config: Config, ledger: Ledger, clock: Clock, agreement: Agreeme
         state=config.keys / "log.checkpoint",
         files=LogFiles(config.site_directory),
         clock=clock,
+        witnesses=tuple(Witness(NoteKey.read(each.key), each.url) for each in config.log.witnesses),
     )
 
 

@@ -22,6 +22,22 @@ _ZONE = r"[\w+-]+(?:/[\w+-]+)*"
 _WINDOW = re.compile(rf"(?:{_DAY}(?:-{_DAY})? )?\d\d:\d\d-\d\d:\d\d(?: {_ZONE})?", re.ASCII | re.IGNORECASE)
 
 
+class WitnessSettings(Value):
+    """A witness of the log."""
+
+    key: str
+    """Its key as one word, ``NAME+IDENTIFIER+BASE64``."""
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[!-~]+$")]
+    """What ``/add-checkpoint`` is appended to."""
+
+
+class LogSettings(Value):
+    """The append-only log."""
+
+    witnesses: tuple[WitnessSettings, ...] = ()
+    """Who is asked to cosign every checkpoint."""
+
+
 class ServiceSettings(Value):
     """What ``rebuilder serve`` uses."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from rebuilder.log.merkle import Nodes, consistency_path, is_consistent, root
 from rebuilder.log.note import Checkpoint, Note, NoteKey, sign_note
 from rebuilder.log.places import CHECKPOINT, LOG
 from rebuilder.log.tiles import WIDTH, tile_path, unbundle
+from rebuilder.network.witness import Witness, witnessed
 from rebuilder.signing.agreement import Agreement
 from rebuilder.signing.keys import FileLogKey
 from rebuilder.site.log_files import LogFiles, Tree
@@ -41,6 +42,7 @@ class LogWriter:
     """File beside the key with the newest checkpoint."""
     files: LogFiles
     clock: Clock
+    witnesses: Sequence[Witness] = ()
 
     def write(self, *, whole: bool = False) -> list[CorruptError]:
         """Log what was signed and publish it.
@@ -67,6 +69,8 @@ class LogWriter:
         note = kept
         if note is None or known is None or known.size < size or not note.signed_by([key]):
             note = sign_note(Checkpoint(key.name, size, root(size, nodes)).text, key, self.key.sign)
+            self._keep(note)
+            note = witnessed(self.witnesses, note, lambda old: consistency_path(old, size, nodes))
             self._keep(note)
         if note.encode() != shown or whole:
             self.files.write(note, key.vkey, Tree(size, nodes, self.book.tile, self.book.entries), published)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from rebuilder.network.witness import Witness
 from rebuilder.signing.agreement import Agreement
 from rebuilder.signing.keys import FileLogKey
 from rebuilder.site.log_files import LogFiles
@@ -15,13 +16,16 @@ from tests.fakes.clock import FixedClock
 from tests.fakes.signer import MemorySigner
 
 
-def log_writer(ledger: Ledger, site: Path, *, keys: tuple[int, ...] = (1,)) -> LogWriter:
+def log_writer(
+    ledger: Ledger, site: Path, *, keys: tuple[int, ...] = (1,), witnesses: tuple[Witness, ...] = ()
+) -> LogWriter:
     """Writes below ``site``, and keeps its checkpoint beside that.
 
     Args:
         ledger: Whose statements are logged.
         site: Directory of the site.
         keys: Seeds of the keys whose statements are ours.
+        witnesses: Who is asked to cosign.
     """
     return LogWriter(
         book=ledger.log_book,
@@ -31,4 +35,5 @@ def log_writer(ledger: Ledger, site: Path, *, keys: tuple[int, ...] = (1,)) -> L
         state=site.parent / "log.checkpoint",
         files=LogFiles(site),
         clock=FixedClock(),
+        witnesses=witnesses,
     )
