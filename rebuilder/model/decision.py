@@ -45,10 +45,9 @@ def decide(attempts: tuple[Attempt, ...], obstacle: Obstacle | None, among: Sequ
         for index, attempt in counted:
             if confirmed(attempt):
                 return Decision(verdict=verdict, sentence=_confirmed(attempt), attempt=index)
-    # What one source lacks says nothing about a file that another was built from.
+    # What one source lacks says nothing about what came of another.
     incomplete = {_start(each) for _, each in counted if _lacks_source(each)}
-    if any(each.comparison and _start(each) not in incomplete for _, each in counted):
-        counted = [(index, each) for index, each in counted if _start(each) not in incomplete]
+    counted = [(index, each) for index, each in counted if _start(each) not in incomplete] or counted
     lacking = next((each.hypothesis.lacks for _, each in counted if each.hypothesis.lacks is not None), None)
     compared = [(index, attempt) for index, attempt in counted if attempt.comparison and not attempt.repeat]
     if compared and lacking is None:

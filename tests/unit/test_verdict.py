@@ -10,7 +10,8 @@ from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Outcome, Output,
 from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
 from rebuilder.model.decision import decide
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef
-from rebuilder.model.evidence import Obstacle
+from rebuilder.model.diagnosis import Cause
+from rebuilder.model.evidence import Obstacle, Source, SourceKind
 from rebuilder.model.report import page_path
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Kind, Verdict
@@ -174,3 +175,24 @@ def test_something_stood_in(found: Attempt, expected: Verdict) -> None:
     decision = decide((stood_in,), None)
     assert expected is decision.verdict
     assert decision.attempt is not None or decision.sentence == lacks.sentence
+
+
+@pytest.mark.parametrize("level", [None, Level.DIFFERENT, Level.IDENTICAL])
+def test_what_one_source_lacks_says_nothing_about_another(level: Level | None) -> None:
+    """A commit that only points to a file hides neither a difference from the source archive nor a failure there."""
+    archive, commit = (
+        Source(kind=kind, uri="https://example.org/x", digest={name: "1" * 40})
+        for kind, name in ((SourceKind.SDIST, "sha256"), (SourceKind.GIT, "gitCommit"))
+    )
+    lacks = Obstacle(verdict=Verdict.INPUTS_MISSING, sentence="A pointer.", cause=Cause.SOURCE_UNAVAILABLE)
+    ended = Outcome.BUILD_FAILED if level is None else Outcome.COMPLETED
+    built = _from(attempt(level, outcome=ended), archive, None)
+    pointing = _from(attempt(Level.DIFFERENT), commit, lacks)
+    expected = {None: Verdict.BUILD_FAILED, Level.DIFFERENT: Verdict.DIFFERS, Level.IDENTICAL: Verdict.REPRODUCED}
+    assert expected[level] == decide((built, pointing), None).verdict
+    assert Verdict.INPUTS_MISSING == decide((pointing,), None).verdict
+
+
+def _from(made: Attempt, source: Source, lacks: Obstacle | None) -> Attempt:
+    definition = made.hypothesis.definition.replace(source=source)
+    return made.replace(hypothesis=made.hypothesis.replace(definition=definition, lacks=lacks))
