@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -330,6 +332,12 @@ def test_wheel_for_python_2() -> None:
     assert "44.1.1" in [each.version for each in found.definition.inputs if each.role is Role.BUILD_DEPENDENCY]
     assert ("interpreter", "2.7", 4) in [(each.name, each.value, each.bits) for each in found.replayed]
     assert [] == surroundings.asked, "no backend is asked for anything"
+    on_windows = replace(
+        wheel, data=re.sub(rb"(PK\x01\x02.)\x03", lambda found: found[1] + bytes(1), wheel.data, flags=re.DOTALL)
+    )
+    lacking = begin(surroundings, sdist, on_windows).first().lacks
+    assert lacking is not None
+    assert "on Windows" in lacking.sentence
     again = hypotheses.after(attempt(found, None))
     assert again.definition.toolchain.name != "python2"
     assert again.lacks is not None

@@ -204,11 +204,20 @@ def _with_requirements(
     options = () if python_2 and build_inputs.setup_options is None else build_inputs.setup_options
     build_inputs = replace(build_inputs, setup_path=case.setup_path, setup_options=options, python_2=python_2)
     requirements = narrowed(tools.requirements, BEFORE_PYTHON_3) if python_2 else tools.requirements
+    if python_2 and tools.windows is not None and build_inputs.lacks is None:
+        build_inputs = replace(build_inputs, lacks=_NO_WINDOWS)
     build_inputs, notes = resolve_requirements(
         context, build_inputs, requirements, python=interpreter.python, not_after=tools.not_after
     )
     about = with_what(tools.system, case.traces.generator, interpreter.python, case.uploaded)
     return build_inputs, " ".join((about, *said, interpreter.reason, *notes))
+
+
+_NO_WINDOWS = Obstacle(
+    verdict=Verdict.UNSUPPORTED,
+    sentence="Python 2 built the wheel on Windows, where it writes text files otherwise than here.",
+    cause=Cause.MISSING_INTERPRETER,
+)
 
 
 def _require_python_2(context: PlanningContext, case: WheelEvidence, interpreter: Interpreter) -> None:
