@@ -37,6 +37,7 @@ PURE = traces("py3-none-any")
         ("if os.environ.get('BUILD_EXTENSION') == 'no': pass", {"BUILD_EXTENSION": "no"}),
         ('off = os.environ.get("X_INSTALL_EXTENSIONS", "true").lower() == "false"', {"X_INSTALL_EXTENSIONS": "false"}),
         ("if 'DISABLE_X_CEXT' in os.environ: pass", {"DISABLE_X_CEXT": "1"}),
+        ("x = os.environ.get('X_EXTENSIONS')\noff = x is not None and x.lower() == 'false'", {"X_EXTENSIONS": "false"}),
         ("NO_EXTENSIONS = bool(os.environ.get('X_NO_EXTENSIONS'))", {"X_NO_EXTENSIONS": "1"}),
         ("if os.getenv('MSG_PUREPYTHON'): pass", {"MSG_PUREPYTHON": "1"}),
         ("pure = os.environ.get('SETUPPY_FORCE_PURE')", {"SETUPPY_FORCE_PURE": "1"}),

@@ -54,10 +54,16 @@ def switched_off(switches: tuple[tuple[str, str], ...]) -> str:
 
 
 def _asks(text: str, variable: str) -> bool:
-    """Whether any value of a variable asks for extensions, so that only a build without it leaves them out."""
+    """Whether any value of a variable asks for extensions, so that only a build without it leaves them out.
+
+    Not where the value is compared with a word, at once or under the name it is given.
+    """
     name = rf"['\"]{variable}['\"]"
     read = rf"(?:\benviron\.get|\bgetenv)\(\s*{name}\s*(?:,\s*(?:None|False|0|''|\"\")\s*)?\)"
     compared = r"(?!\s*(?:[=!<>]=|\.|in\b|not\s+in\b|is\b))"
+    for given in re.findall(rf"^[ \t]*(\w{{1,64}})[ \t]*=[ \t]*(?:os\.)?{read}", text, re.MULTILINE):
+        if re.search(rf"\b{given}(?:\.(?:lower|upper|strip)\(\))*[ \t]*(?:[=!]=|in\b|not[ \t]+in\b)", text):
+            return False
     return bool(re.search(rf"{read}{compared}|{name}\s+in\s+(?:os\.)?environ", text))
 
 
