@@ -316,11 +316,17 @@ def test_wheel_that_cannot_be_expected(tag: str, words: str) -> None:
     assert begin(Surroundings(), *uniform()).first().lacks is None
 
 
-def test_wheel_for_python_2() -> None:
-    """It runs setup.py, with a setuptools that is for it; where there is none, the difference is our lack."""
+def with_python_2_tools() -> Surroundings:
+    """An index with setuptools for both Pythons, and wheel."""
     surroundings = Surroundings()
     for name, version in (("setuptools", "44.1.1"), ("setuptools", "45.0.0"), ("wheel", "0.33.6")):
         surroundings.add_dependency(make_wheel(name, version))
+    return surroundings
+
+
+def test_wheel_for_python_2() -> None:
+    """It runs setup.py, with a setuptools that is for it; where there is none, the difference is our lack."""
+    surroundings = with_python_2_tools()
     wheel = make_wheel("idna", "3.10", tag="py2-none-any", generator="bdist_wheel (0.33.6)")
     sdist = make_sdist("idna", "3.10", files={"idna/__init__.py": "", "setup.py": "setup()"}, time=EARLIER)
     hypotheses = begin(surroundings, sdist, wheel)
@@ -335,7 +341,7 @@ def test_wheel_for_python_2() -> None:
     on_windows = replace(
         wheel, data=re.sub(rb"(PK\x01\x02.)\x03", lambda found: found[1] + bytes(1), wheel.data, flags=re.DOTALL)
     )
-    lacking = begin(surroundings, sdist, on_windows).first().lacks
+    lacking = begin(with_python_2_tools(), sdist, on_windows).first().lacks
     assert lacking is not None
     assert "on Windows" in lacking.sentence
     again = hypotheses.after(attempt(found, None))
