@@ -219,9 +219,11 @@ def _trail(report: Report) -> dict[str, Any] | None:
     trail = report.trail
     if trail is None:
         return None
+    decided = [(step.name, step.decision) for step in trail.steps if step.decision is not None]
     return {
         "origin": trail.origin.document() if trail.origin else None,
-        "steps": {step.name: step.verdict.value for step in trail.steps if step.verdict is not None},
+        "steps": {name: decision.verdict.value for name, decision in decided},
+        "why": {name: decision.sentence for name, decision in decided if not decision.verdict.confirms},
         "disagreement": trail.disagreement,
         "unexplained_files": trail.unexplained if _has_commit(trail) else None,
     }

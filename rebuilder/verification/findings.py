@@ -73,16 +73,16 @@ def diagnosed(parts: Parts, case: DiagnosisInput) -> Diagnosis | None:
 def with_causes(
     parts: Parts, evidence: Evidence, attempts: tuple[Attempt, ...], trail: SourceTrail, decision: Decision
 ) -> SourceTrail:
-    """The trail, with the first cause of each step to the artifact that differs or failed, unless the verdict tells it.
+    """The trail, with the first cause of each step that failed or differs from the artifact, unless the verdict tells.
 
     Raises:
         CorruptStoreError: the log of a build is damaged.
     """
     steps = []
     for step in trail.steps:
-        told, unlike = step.decision, step.verdict in {Verdict.DIFFERS, Verdict.BUILD_FAILED}
-        here = trail.node(step.end).sha256 == evidence.artifact.sha256
-        if told is None or not unlike or not here or told.attempt == decision.attempt:
+        told, here = step.decision, trail.node(step.end).sha256 == evidence.artifact.sha256
+        explained = step.verdict is Verdict.BUILD_FAILED or (step.verdict is Verdict.DIFFERS and here)
+        if told is None or not explained or told.attempt == decision.attempt:
             steps.append(step)
         else:
             case = DiagnosisInput(evidence, attempts, told, trail)

@@ -320,6 +320,7 @@ def test_step_that_fails_says_why(world: World) -> None:
     line = world.verify("1.0")
     assert ("reproduced", "build-failed") == (line["verdict"], line["trail"]["steps"]["commit-to-wheel"])
     assert Cause.NETWORK_WANTED.spoken in page(line)
+    assert Cause.NETWORK_WANTED.spoken in line["trail"]["why"]["commit-to-wheel"]
 
 
 def test_source_archive_from_its_commit(world: World) -> None:
