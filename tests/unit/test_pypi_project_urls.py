@@ -55,6 +55,8 @@ def test_home_pages_are_judged_more_strictly() -> None:
         repository_url(f"{FORGE}/{path}", home=True) for path in ("group/ada/engine", "docs/engine")
     ]
     assert f"{FORGE}/group/ada/engine" == repository_url(f"{FORGE}/group/ada/engine")
+    assert repository_url(f"{FORGE}/engine/latest", home=True) is None
+    assert repository_url("https://docs.example.org/ada/engine/", home=True) is None
 
 
 def test_the_clearest_label_wins() -> None:

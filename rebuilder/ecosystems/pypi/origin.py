@@ -132,6 +132,8 @@ _PAGES = frozenset(
 """What follows owner and repository in the address of a page about a repository."""
 _NO_OWNER = frozenset({"project", "projects", "docs", "en", "packages", "package", "p"})
 """First parts of paths that look like those of a repository and are of other pages."""
+_EDITIONS = frozenset({"latest", "stable", "main", "master", "dev"})
+"""Last parts of paths that documentation of an edition has."""
 _PART = re.compile(r"[A-Za-z0-9_~][A-Za-z0-9._~-]{0,99}")
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,250}[a-z0-9])?(?::[0-9]{1,5})?")
 _MOST_PARTS = 6
@@ -207,7 +209,8 @@ def repository_url(url: str, *, home: bool = False, page: bool = False) -> str |
         names[-1] = names[-1].removesuffix(".git")
     if not 2 <= len(names) <= (2 if home else _MOST_PARTS) or not all(map(_PART.fullmatch, names)):
         return None
-    if (home and names[0].lower() in _NO_OWNER) or (page and not beyond):
+    documents = host.startswith("docs.") or names[0].lower() in _NO_OWNER or names[-1].lower() in _EDITIONS
+    if (home and documents) or (page and not beyond):
         return None
     return f"https://{host}/{'/'.join(names)}"
 
