@@ -129,7 +129,8 @@ def _picture(title: str, spoken: str, bars: Sequence[Bar]) -> str:
 def _legend(bars: Sequence[Bar]) -> Iterator[str]:
     """Its lines, each with as many names as there is room for."""
     line, x, y = "", 16.0, 38
-    for name, colour in dict.fromkeys((part.name, part.colour) for bar in bars for part in bar.parts):
+    named = dict.fromkeys((part.name, part.colour) for bar in bars for part in bar.parts)
+    for name, colour in sorted(named, key=lambda each: each == _OTHER):
         width = 38 + 7.0 * len(name)
         if x + width > WIDTH:
             yield line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,14 +11,17 @@ from typing import Any
 import pytest
 
 from rebuilder.ecosystems.pypi.hash_seed import iterated
-from rebuilder.model.attempt import MOST_BITS, Attempt, Hypothesis, Limit, Output, When, bits_before
+from rebuilder.model.artifact import Resolution
+from rebuilder.model.attempt import MOST_BITS, Attempt, History, Hypothesis, Limit, Output, When, bits_before
 from rebuilder.model.comparison import Level
-from rebuilder.model.definition import BuildDefinition, Role
+from rebuilder.model.definition import BuildDefinition, Limits, Role
 from rebuilder.model.diagnosis import Cause
+from rebuilder.model.evidence import Obstacle
 from rebuilder.model.verdict import Verdict
 from tests.fakes.planning import Planning, from_published
 from tests.fakes.projects import SOME_TIME, Distribution, make_sdist, make_wheel, minibackend_wheel
 from tests.fakes.pypi import UPLOADED, Surroundings, attempt
+from tests.fakes.resolver import FakeResolver
 
 EARLIER = datetime(2023, 5, 6, 7, 8, 10, tzinfo=UTC)
 
@@ -314,6 +318,33 @@ def test_wheel_that_cannot_be_expected(tag: str, words: str) -> None:
     assert Verdict.UNSUPPORTED is hypothesis.lacks.verdict
     assert words in hypothesis.lacks.sentence
     assert begin(Surroundings(), *uniform()).first().lacks is None
+
+
+class WithoutWheels(FakeResolver):
+    """An index on which something is published as a source archive alone."""
+
+    def resolve(
+        self,
+        requirements: Sequence[str],
+        *,
+        constraints: Sequence[str] = (),
+        python_version: str,
+        not_after: datetime,
+    ) -> Resolution:
+        """What uv says of it."""
+        return Resolution(problem="Because all versions of m2r have no usable wheels and you require m2r, …")
+
+
+def test_requirement_that_has_no_wheel() -> None:
+    """That it is installed from wheels alone is our lack: no publisher has to change anything."""
+    surroundings = Surroundings(resolver=WithoutWheels())
+    surroundings.publish(make_sdist("idna", "3.10"), make_wheel("idna", "3.10"))
+    pypi = surroundings.pypi
+    [evidence] = pypi.evidence(pypi.parse("idna"))
+    obstacle = pypi.next(pypi.steps(evidence).steps[1], evidence, History(), limits=Limits())
+    assert isinstance(obstacle, Obstacle)
+    assert (Verdict.INPUTS_MISSING, Cause.NOT_SUPPORTED) == (obstacle.verdict, obstacle.cause)
+    assert Cause.NOT_SUPPORTED.ours
 
 
 def with_python_2_tools() -> Surroundings:

@@ -34,6 +34,8 @@ from rebuilder.sandbox.prepared import REQUIREMENTS
 _GRACE = timedelta(days=1)
 """How much later than the file its own build tool may have been published."""
 _MAX_RESULT = 1 << 20
+_NO_WHEEL = "no usable wheels"
+"""How uv says that something is published as a source archive alone; builds are given wheels."""
 _RESOLVED_AS = {"2.7": "3.6", "3.4": "3.6", "3.5": "3.6"}
 """uv resolves for no Python before 3.6; what there was for these asks for nothing else."""
 
@@ -121,6 +123,7 @@ def _choose(
         Verdict.INPUTS_MISSING,
         f"No build dependencies published before {not_after:%Y-%m-%d %H:%M} UTC satisfy "
         f"{', '.join(each.requirements)}: {quoted(problem, longest=600)}",
+        Cause.NOT_SUPPORTED if _NO_WHEEL in problem else None,
     )
 
 
