@@ -12,6 +12,8 @@ from rebuilder.model.report import Report, Stage
 from rebuilder.model.value import Value
 from rebuilder.model.verdict import Verdict
 
+_WRITTEN = {Cause.ARCHIVE_TIMES, Cause.ARCHIVE_ORDER, Cause.MODES_UMASK}
+
 
 class Spent(Value):
     """What one round took of the machine."""
@@ -131,8 +133,10 @@ def _verdicts(reports: Sequence[Report]) -> dict[Verdict, int]:
 
 
 def _cause(report: Report) -> Cause | None:
-    findings = report.diagnosis.findings if report.diagnosis is not None else ()
-    return findings[0].cause if findings else None
+    causes = [each.cause for each in report.diagnosis.findings] if report.diagnosis is not None else []
+    if report.decision.verdict is Verdict.EQUIVALENT:  # what could be written is not what it failed for
+        causes = [each for each in causes if each not in _WRITTEN] or causes
+    return causes[0] if causes else None
 
 
 def _stage(reports: Sequence[Report], stage: Stage) -> StageFigures:

@@ -171,6 +171,14 @@ def test_what_is_not_reproduced_is_counted_by_its_first_cause() -> None:
     ]
     found = figures("top250", reports, SPENT, warm=True, workers=2, listed=5, asked=5)
     assert ({Cause.STALE_FILES: 2, Cause.MISSING_INTERPRETER: 1}, 1) == (found.rest, found.unexplained)
+    alike = [
+        Finding(cause=each, sentence="", certainty=Certainty.SHOWN, advice="")
+        for each in (Cause.ARCHIVE_TIMES, Cause.COMPRESSION)
+    ]
+    of = artifact("f")
+    equivalent = report(of, attempt(of, Level.EQUIVALENT)).replace(diagnosis=Diagnosis(findings=tuple(alike)))
+    one = figures("top250", [equivalent], SPENT, warm=True, workers=2, listed=1, asked=1)
+    assert {Cause.COMPRESSION: 1} == one.rest, "times could be written"
     rows = [line.split("|")[1:4] for line in tables([found]).splitlines() if "publisher" in line or "ours" in line]
     rows = [[cell.strip() for cell in row] for row in rows]
     assert [["missing-interpreter", "ours", "1 (20.0%)"], ["stale-files", "publisher's", "2 (40.0%)"]] == rows
