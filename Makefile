@@ -91,7 +91,8 @@ test-online: environments ## Tests against real registries (not part of CI)
 soak: environments ## Kills, restarts and full disks, for as long as it takes (bounded)
 	$(BIN)/python -m tests.soak
 
-soak-fleet: $(VENV)/.installed ## Thousands of runners that only wait, a broker that is wiped; minutes (bounded)
+soak-fleet: test-packages environments ## Runners, broker and S3 store killed again and again; then thousands of runners that only wait (bounded)
+	$(BIN)/python -m tests.soak --only fleet
 	$(BIN)/python -m tests.fleet simulate
 
 bench: environments ## Speed and memory as ratios in one run, then whole lists of published wheels (an hour)

@@ -218,11 +218,12 @@ class FleetRunner:
                 self._judge(order, definition, waiting)
             except StoreError as error:  # of the S3 store, the disk or the ledger: each may be away for a while
                 now = self.monotonic()
-                away_since = away_since or now
+                if away_since is None:
+                    away_since = now
+                    log.warning("Whether there is an answer cannot be seen just now: %s", error)
                 if now - away_since > max(_AWAY_SECONDS, self.settings.lease_seconds):
                     raise
                 waiting.changed = now
-                log.warning("Whether there is an answer cannot be seen just now: %s", error)
             self.pause(_POLL_SECONDS[min(polls, len(_POLL_SECONDS) - 1)])
             polls += 1
 

@@ -41,6 +41,8 @@ from rebuilder.store_layout import PREPARED
 _MOST_RUNS = 500
 """After so many a process makes room for a fresh one."""
 _REST_SECONDS = 20
+_PATIENCE_SECONDS = 120
+"""So long an S3 store may be away without costing the build that is to be uploaded."""
 _LARGEST = 2 << 30
 """Bytes of one input."""
 
@@ -133,7 +135,7 @@ def _cache_in_use(store: Path, kind: int) -> Iterator[None]:
 
 
 def _ordered_run(options: RunnerOptions, key: RunnerKey) -> OrderedRun:
-    clock, store, storage = SystemClock(), options.store, ObjectStorage.open(options.blobs)
+    clock, store, storage = SystemClock(), options.store, ObjectStorage.open(options.blobs, seconds=_PATIENCE_SECONDS)
     blobs = RemoteBlobs(DiskBlobs(store / "blobs"), storage, writes=outputs_of(key.key_id), most_bytes=_LARGEST)
     environments = ImportedEnvironments(EnvironmentStore(store / "toolchains", clock), storage, store / "scratch")
     bubblewrap = BubblewrapSandbox(blobs, clock, scratch=store / "scratch")

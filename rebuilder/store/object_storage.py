@@ -23,7 +23,8 @@ _IN_ONE_PIECE = 16 << 20
 """Bytes up to which an object is sent with a condition; larger ones go in parts, which have none."""
 _CHUNK = 1 << 20
 _SECONDS = timedelta(seconds=60)
-_TRIES = 4
+_TRIES = 1000
+_FIRST_WAIT, _LONGEST_WAIT = timedelta(seconds=0.1), timedelta(seconds=5)
 
 
 class Listed(NamedTuple):
@@ -49,8 +50,12 @@ class ObjectStorage:
         self._place = place
 
     @classmethod
-    def open(cls, url: str) -> ObjectStorage:
+    def open(cls, url: str, *, seconds: float = 10) -> ObjectStorage:
         """What ``s3://BUCKET/PREFIX`` means; nothing is asked yet.
+
+        Args:
+            url: The address.
+            seconds: How long a server that does not answer is asked again.
 
         Server, region and credentials are those of the environment, as every S3 client reads them:
         ``AWS_ENDPOINT_URL``, ``AWS_REGION``, ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``.
@@ -65,7 +70,11 @@ class ObjectStorage:
             store = S3Store.from_url(
                 url.rstrip("/"),
                 client_options={"allow_http": plain, "connect_timeout": timedelta(seconds=10), "timeout": _SECONDS},
-                retry_config={"max_retries": _TRIES, "retry_timeout": _SECONDS},
+                retry_config={
+                    "max_retries": _TRIES,
+                    "retry_timeout": timedelta(seconds=seconds),
+                    "backoff": {"init_backoff": _FIRST_WAIT, "max_backoff": _LONGEST_WAIT, "base": 2},
+                },
             )
         except (BaseError, ValueError) as error:
             raise UsageError(f"The S3 store {url} cannot be used: {_first_line(error)}.") from None

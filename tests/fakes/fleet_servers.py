@@ -9,18 +9,33 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rebuilder.clock import SystemClock
+from rebuilder.compare.comparer import Comparer
+from rebuilder.environments.store import EnvironmentStore
+from rebuilder.fleet import objects
+from rebuilder.fleet.from_settings import fleet
+from rebuilder.model.attempt import Run
+from rebuilder.model.definition import BuildDefinition, EnvironmentRef
 from rebuilder.model.fleet import EnrolledRunner, RunnerState
+from rebuilder.model.settings import FleetSettings
+from rebuilder.sandbox.protocol import Runner
 from rebuilder.signing.runner_key import RunnerKey
+from rebuilder.store.blobs import DiskBlobs
 from rebuilder.store.ledger import Ledger
+from rebuilder.store.object_storage import ObjectStorage
 from tests.fakes.clock import FixedClock
 from tests.fakes.command import PROGRAM
-from tests.fakes.s3_server import BUCKET, credentials, free_ports, seaweed
+from tests.fakes.ledgers import open_ledger
+from tests.fakes.programs import InProcessPrograms
+from tests.fakes.s3_server import BUCKET, Seaweed, credentials, free_ports
+from tests.fakes.sandbox import definition
 
 
 def until(true: Callable[[], object], *, seconds: float = 60) -> None:
@@ -142,8 +157,13 @@ class Servers:
 
     directory: Path
     redis: Redis
-    endpoint: str
+    s3: Seaweed
     runners: list[RunnerProcess] = field(default_factory=list)
+
+    @property
+    def endpoint(self) -> str:
+        """Of the S3 store."""
+        return self.s3.endpoint
 
     @property
     def blobs(self) -> str:
@@ -165,9 +185,74 @@ def servers(directory: Path) -> Iterator[Servers]:
     with ExitStack() as stack:
         redis = Redis()
         stack.callback(redis.close)
-        made = Servers(directory, redis, stack.enter_context(seaweed()))
+        s3 = Seaweed()
+        stack.callback(s3.close)
+        made = Servers(directory, redis, s3)
         try:
             yield made
         finally:
             for each in made.runners:
                 each.kill()
+
+
+@dataclass
+class Coordinator:
+    """Asks a fleet for runs, in threads."""
+
+    run: Runner
+    ledger: Ledger
+    blobs: DiskBlobs
+    storage: ObjectStorage
+    environment: EnvironmentRef
+
+    def order(self, script: str) -> BuildDefinition:
+        """A definition that runs a script."""
+        return definition(("/bin/sh", "-e", "-c", script), toolchain=self.environment)
+
+    @contextmanager
+    def waiting(self, script: str) -> Iterator[list[Run]]:
+        """Wait for a run meanwhile; it is in the list at the end."""
+        found: list[Run] = []
+        thread = threading.Thread(target=lambda: found.append(self.run(self.order(script))))
+        thread.start()
+        yield found
+        thread.join(timeout=120)
+        assert found, "no run came"
+
+    def begun(self) -> str | None:
+        """Id of the runner that is at an order."""
+        names = self.storage.below("answers", 100)
+        return next((name.split("/")[1].removesuffix(objects.BEGUN) for name in names if "begun" in name), None)
+
+    def orders(self) -> bool:
+        """Whether an order was sent."""
+        return bool(self.storage.below("orders", 1))
+
+
+@contextmanager
+def coordinating(running: Servers, environments: EnvironmentStore, *, lease_seconds: float) -> Iterator[Coordinator]:
+    """One with a ledger of its own; the credentials of the S3 store are in the environment already."""
+    directory = running.directory
+    settings = FleetSettings(
+        broker=running.redis.url, blobs=running.blobs, lease_seconds=lease_seconds, double_runs=0.0
+    )
+
+    def here(_: BuildDefinition) -> Run:
+        raise AssertionError("nothing runs here")
+
+    with open_ledger(directory / "ledger.sqlite") as ledger:
+        blobs = DiskBlobs(directory / "blobs")
+        with fleet(
+            settings,
+            ledger=ledger,
+            blobs=blobs,
+            environments=environments,
+            here=here,
+            comparer=Comparer(blobs, InProcessPrograms(blobs)),
+            clock=SystemClock(),
+            store=directory,
+            most_bytes=1 << 20,
+        ) as run:
+            trixie = environments.get("trixie")
+            reference = EnvironmentRef(name=trixie.name, sha256=trixie.sha256)
+            yield Coordinator(run, ledger, blobs, ObjectStorage.open(running.blobs), reference)

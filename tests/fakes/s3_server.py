@@ -49,38 +49,74 @@ def credentials(endpoint: str) -> dict[str, str]:
     }
 
 
+class Seaweed:
+    """SeaweedFS with a bucket, on loopback; what it stores outlives a kill."""
+
+    def __init__(self) -> None:
+        assert _PROGRAM.exists(), "SeaweedFS is not installed; run `make .venv/.installed`."
+        self._directory = Path(tempfile.mkdtemp(prefix="rebuilder-seaweed-"))
+        self._port, master, volume, filer = free_ports(4)
+        options = {"ip": "127.0.0.1", "ip.bind": "127.0.0.1", "dir": self._directory, "s3.port": self._port}
+        options |= {"master.port": master, "volume.port": volume, "filer.port": filer, "volume.max": 30}
+        options |= {
+            "master.volumeSizeLimitMB": 64,
+            "master.telemetry": "false",
+            "s3.port.iceberg": 0,
+            "s3.port.lance": 0,
+        }
+        words = (f"-{name}={value}" for name, value in options.items())
+        self._command = [str(_PROGRAM), "server", "-s3", "-filer", *words]
+        self.endpoint = f"http://127.0.0.1:{self._port}"
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until the bucket is there."""
+        with (self._directory / "log").open("ab") as log:
+            self._server = subprocess.Popen(
+                self._command,
+                cwd=self._directory,
+                env={"PATH": os.environ["PATH"], "HOME": str(self._directory)},  # credentials would lock the bucket
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        for _ in range(_TRIES):
+            if _made(self._port):
+                return
+            assert self._server.poll() is None, (self._directory / "log").read_text()
+            time.sleep(0.25)  # it is another program: nothing tells when it is ready
+        raise AssertionError((self._directory / "log").read_text())
+
+    def stop(self) -> None:
+        """Kill it."""
+        self._server.kill()
+        self._server.wait()
+
+    def close(self) -> None:
+        """Stop it for good."""
+        self._server.terminate()
+        try:
+            self._server.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self.stop()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+
 @contextmanager
 def seaweed() -> Iterator[str]:
     """A server with an empty bucket; gives its endpoint."""
-    assert _PROGRAM.exists(), "SeaweedFS is not installed; run `make .venv/.installed`."
-    directory = Path(tempfile.mkdtemp(prefix="rebuilder-seaweed-"))
-    s3, master, volume, filer = free_ports(4)
-    options = {"ip": "127.0.0.1", "ip.bind": "127.0.0.1", "dir": directory, "s3.port": s3, "master.port": master}
-    options |= {"volume.port": volume, "filer.port": filer, "volume.max": 30, "master.volumeSizeLimitMB": 64}
-    options |= {"s3.port.iceberg": 0, "s3.port.lance": 0, "master.telemetry": "false"}
-    command = [str(_PROGRAM), "server", "-s3", "-filer", *(f"-{name}={value}" for name, value in options.items())]
-    with (directory / "log").open("wb") as log:
-        server = subprocess.Popen(command, cwd=directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    server = Seaweed()
     try:
-        for _ in range(_TRIES):
-            if _made(s3):
-                break
-            assert server.poll() is None, (directory / "log").read_text()
-            time.sleep(0.25)  # it is another program: nothing tells when it is ready
-        else:
-            raise AssertionError((directory / "log").read_text())
-        yield f"http://127.0.0.1:{s3}"
+        yield server.endpoint
     finally:
-        server.kill()
-        server.wait()
-        shutil.rmtree(directory, ignore_errors=True)
+        server.close()
 
 
 def _made(port: int) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         connection.request("PUT", f"/{BUCKET}")
-        return connection.getresponse().status == 200
+        return connection.getresponse().status in {200, 409}  # made now, or before
     except OSError:
         return False
     finally:

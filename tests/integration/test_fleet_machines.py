@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from rebuilder.clock import SystemClock
-from rebuilder.compare.comparer import Comparer
 from rebuilder.environments.store import EnvironmentStore
-from rebuilder.fleet import objects
-from rebuilder.fleet.from_settings import fleet
-from rebuilder.model.attempt import Outcome, Run
-from rebuilder.model.definition import BuildDefinition, EnvironmentRef
-from rebuilder.model.settings import FleetSettings
-from rebuilder.sandbox.protocol import Runner
-from rebuilder.store.blobs import DiskBlobs
-from rebuilder.store.ledger import Ledger
-from rebuilder.store.object_storage import ObjectStorage
+from rebuilder.model.attempt import Outcome
 from tests.fakes.command import Installation
-from tests.fakes.fleet_servers import RunnerProcess, Servers, servers, until
+from tests.fakes.fleet_servers import Coordinator, RunnerProcess, Servers, coordinating, servers, until
 from tests.fakes.ledgers import open_ledger
-from tests.fakes.programs import InProcessPrograms
 from tests.fakes.projects import Distribution, build, make_sdist, make_wheel, minibackend_wheel
 from tests.fakes.registry import Registry
 from tests.fakes.s3_server import credentials
-from tests.fakes.sandbox import definition
 
 LEASE = 8.0
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -112,40 +98,6 @@ def test_the_same_verdicts_as_on_one_machine(running: Servers, tmp_path: Path, e
         assert [0, 0] == [each.stop() for each in machines]
 
 
-@dataclass
-class Coordinator:
-    """Asks a fleet for runs, in threads."""
-
-    run: Runner
-    ledger: Ledger
-    blobs: DiskBlobs
-    storage: ObjectStorage
-    environment: EnvironmentRef
-
-    def order(self, script: str) -> BuildDefinition:
-        """A definition that runs a script."""
-        return definition(("/bin/sh", "-e", "-c", script), toolchain=self.environment)
-
-    @contextmanager
-    def waiting(self, script: str) -> Iterator[list[Run]]:
-        """Wait for a run meanwhile; it is in the list at the end."""
-        found: list[Run] = []
-        thread = threading.Thread(target=lambda: found.append(self.run(self.order(script))))
-        thread.start()
-        yield found
-        thread.join(timeout=120)
-        assert found, "no run came"
-
-    def begun(self) -> str | None:
-        """Id of the runner that is at an order."""
-        names = self.storage.below("answers", 100)
-        return next((name.split("/")[1].removesuffix(objects.BEGUN) for name in names if "begun" in name), None)
-
-    def orders(self) -> bool:
-        """Whether an order was sent."""
-        return bool(self.storage.below("orders", 1))
-
-
 @pytest.fixture
 def coordinator(
     running: Servers, tmp_path: Path, environments: EnvironmentStore, monkeypatch: pytest.MonkeyPatch
@@ -154,27 +106,8 @@ def coordinator(
     for name, value in credentials(running.endpoint).items():
         monkeypatch.setenv(name, value)
     running.directory = tmp_path
-    trixie = environments.get("trixie")
-    settings = FleetSettings(broker=running.redis.url, blobs=running.blobs, lease_seconds=LEASE, double_runs=0.0)
-
-    def here(_: BuildDefinition) -> Run:
-        raise AssertionError("nothing runs here")
-
-    with open_ledger(tmp_path / "ledger.sqlite") as ledger:
-        blobs = DiskBlobs(tmp_path / "blobs")
-        with fleet(
-            settings,
-            ledger=ledger,
-            blobs=blobs,
-            environments=environments,
-            here=here,
-            comparer=Comparer(blobs, InProcessPrograms(blobs)),
-            clock=SystemClock(),
-            store=tmp_path,
-            most_bytes=1 << 20,
-        ) as run:
-            reference = EnvironmentRef(name=trixie.name, sha256=trixie.sha256)
-            yield Coordinator(run, ledger, blobs, ObjectStorage.open(running.blobs), reference)
+    with coordinating(running, environments, lease_seconds=LEASE) as made:
+        yield made
     for each in running.runners:
         each.kill()
 

@@ -121,7 +121,7 @@ def test_a_server_that_is_away_is_a_sentence(monkeypatch: pytest.MonkeyPatch) ->
     """Not a traceback of another library."""
     for name, value in credentials("http://127.0.0.1:9").items():
         monkeypatch.setenv(name, value)
-    storage = ObjectStorage.open(f"s3://{BUCKET}/x")
+    storage = ObjectStorage.open(f"s3://{BUCKET}/x", seconds=0.5)
     with pytest.raises(StoreError, match=f"s3://{BUCKET}/x"):
         storage.listed("a")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.soak import trouble
 from tests.soak.dispatch import dispatch
 from tests.soak.figures import Part, table
+from tests.soak.fleet import fleet
 from tests.soak.processes import adopt_orphans
 
 
@@ -20,7 +21,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=900, help="no part begins a bad event after so long")
     parser.add_argument("--tasks", type=int, default=10_000, help="tasks of the last part")
     parser.add_argument("--seed", type=int, default=4)
-    parser.add_argument("--only", choices=["kills", "database", "disk", "dispatch", "inside-disk"])
+    parser.add_argument("--only", choices=["kills", "database", "disk", "dispatch", "fleet", "inside-disk"])
     parser.add_argument("--home", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     adopt_orphans()
@@ -30,6 +31,7 @@ def main() -> int:
         "database": lambda: trouble.database(max(1, kills // 4), seconds, seed),
         "disk": lambda: trouble.disk(max(1, kills // 8), seconds, seed),
         "dispatch": lambda: dispatch(given.tasks, seconds),
+        "fleet": lambda: fleet(max(1, kills // 4), seconds, seed),
     }
     if given.only == "inside-disk":
         done = [trouble.inside_disk(given.home, kills, seconds, seed)]

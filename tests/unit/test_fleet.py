@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rebuilder.compare.comparer import Comparer
-from rebuilder.errors import BuildEnvironmentError, SandboxFaultError, UnavailableError
+from rebuilder.errors import BuildEnvironmentError, SandboxFaultError, StoreError, UnavailableError
 from rebuilder.fleet import objects
 from rebuilder.fleet.double_runs import DoubleRuns
 from rebuilder.fleet.urgency import priority, rank
@@ -18,6 +18,7 @@ from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.fleet import RunnerState
 from rebuilder.model.value import sha256_hex
 from rebuilder.sandbox.protocol import Runner
+from rebuilder.store.object_storage import Listed, ObjectStorage
 from rebuilder.store.protocol import Blobs
 from rebuilder.store.remote_blobs import key_of, outputs_of
 from tests.fakes.fleet import BUILD, OTHER, QUEUE, Liar, Machine, World, built, world
@@ -220,6 +221,30 @@ def test_a_broker_that_forgets_loses_nothing(fleet: World) -> None:
     assert Outcome.COMPLETED is fleet.fleet(BUILD).outcome
     assert 2 == fleet.broker.sent
     assert 1 == len(fleet.machines[0].ran)
+
+
+@pytest.mark.parametrize(("looks", "counts"), [(5, True), (60, False)], ids=["a while", "too long"])
+def test_an_s3_store_that_is_away(fleet: World, looks: int, counts: bool) -> None:
+    """For less than five minutes it is waited for; after that it is our trouble, and the order is closed."""
+
+    class Away(ObjectStorage):
+        def below(self, prefix: str, most: int) -> dict[str, Listed]:
+            nonlocal looks
+            looks -= 1
+            if looks > 0:
+                raise StoreError("away")
+            return super().below(prefix, most)
+
+    one = fleet.add(Machine, "one")
+    fleet.fleet.storage = Away(fleet.storage._store, "away")
+    if counts:
+        assert Outcome.COMPLETED is fleet.fleet(BUILD).outcome
+        assert (1, 1) == (len(one.ran), fleet.broker.sent)
+        return
+    with pytest.raises(StoreError):
+        fleet.fleet(BUILD)
+    assert [] == fleet.ledger.run_orders.accepted(one.key.key_id, datetime(2000, 1, 1, tzinfo=UTC))
+    assert not one.run(*one.ran[0])
 
 
 def test_a_message_that_comes_twice_is_done_once(fleet: World) -> None:
