@@ -2,7 +2,7 @@
 
 Below the root directory::
 
-    files/      what was made, by its SHA-256: see :class:`rebuilder.store.blobs.DiskBlobs`
+    files/      what was made, by its SHA-256, and notes on it: see :class:`rebuilder.store.blobs.DiskBlobs`
     keys/KEY    digest of the file that was made for a key; its time says when it was last used
 """
 
@@ -97,6 +97,7 @@ class KeptFiles:
         for file in self._files.glob("??/*"):
             if file.name not in wanted and _used(file) < recent:
                 file.unlink(missing_ok=True)
+                (self._files / "checked" / file.name).unlink(missing_ok=True)
         return gone
 
     def _unusable(self, error: OSError) -> StoreError:
