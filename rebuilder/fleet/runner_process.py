@@ -103,7 +103,7 @@ def work(options: RunnerOptions) -> None:
             log.warning("The order %s could not be answered: %s", nonce, error)
 
     app.task(answer, name=TASK)
-    setup_logging.connect(_leave_logging, weak=False)
+    setup_logging.connect(_as_we_log, weak=False)
     log.info("The runner %s serves %s.", key.key_id, ", ".join(options.queues))
     worker = app.Worker(
         hostname=f"{key.key_id[:16]}@{os.uname().nodename}",
@@ -117,8 +117,11 @@ def work(options: RunnerOptions) -> None:
         raise StoreError(f"The runner ended with code {worker.exitcode}.")
 
 
-def _leave_logging(**_: object) -> None:
-    """Celery sets up no logging of its own where somebody listens to this signal."""
+def _as_we_log(**_: object) -> None:
+    """Celery sets up no logging of its own where somebody listens to this signal; its warnings go where ours go."""
+    celery = logging.getLogger("celery")
+    celery.handlers, celery.propagate = logging.getLogger("rebuilder").handlers, False
+    celery.setLevel(logging.WARNING)
 
 
 @contextmanager

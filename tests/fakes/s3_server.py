@@ -24,9 +24,12 @@ _TRIES = 240
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on; below 20000, since SeaweedFS listens 10000 above each, too."""
+    """Ports that nobody listens on; below 20000, since SeaweedFS listens 10000 above each, too.
+
+    Processes that run tests at once begin to look at places of their own.
+    """
     found: list[int] = []
-    for port in range(10_000 + os.getpid() % 5000, 20_000):
+    for port in range(10_000 + os.getpid() * 37 % 9_900, 20_000):
         with socket.socket() as one, socket.socket() as other:
             try:
                 one.bind(("127.0.0.1", port))
