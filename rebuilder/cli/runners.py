@@ -85,7 +85,7 @@ def key(
 
 @runners.command("list")
 def show(*, store: Store = None, config: Settings = None) -> None:
-    """List the runners: state, name, id, when an answer of each counted last, and why one does not."""
+    """List the runners: state, name, id, when an answer of each counted last, and what is wrong with it."""
     with _ledger(config, store) as ledger:
         found = ledger.runners.all()
     for each in found:

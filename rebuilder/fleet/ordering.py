@@ -302,7 +302,9 @@ class FleetRunner:
         answer = answers.check(envelope, order, definition, runner)
         assert envelope is not None  # noqa: S101 - it was checked
         if answer.fault is not None:
-            raise _OrderLost(runner_id, _error(answer.fault, self.name(runner_id)))
+            fault = _error(answer.fault, self.name(runner_id))
+            self.ledger.runners.note_trouble(runner_id, str(fault))
+            raise _OrderLost(runner_id, fault)
         assert answer.run is not None  # noqa: S101 - an answer has one of both
         self._fetch(answer, answer.run)
         log_sha256 = answer.run.log_sha256

@@ -44,7 +44,7 @@ class EnrolledRunner(Value):
     changed: datetime
     """Since when it is in this state."""
     reason: str | None = None
-    """Why it is not active."""
+    """Why it is not active; of an active one, the trouble of its own that it had last."""
     seen: datetime | None = None
     """When an answer of it was last accepted."""
 
@@ -55,7 +55,7 @@ class RunnerFigures(Value):
     name: RunnerName
     state: RunnerState
     reason: str | None = None
-    """Why it is not active."""
+    """Why it is not active; of an active one, the trouble of its own that it had last."""
     seen: datetime | None = None
     """When an answer of it was last accepted."""
     runs: int = 0

@@ -276,11 +276,16 @@ def test_trouble_of_a_runner_is_its_own(fleet: World) -> None:
     def broken(_: BuildDefinition, _blobs: Blobs) -> Run:
         raise BuildEnvironmentError("The disk is full.")
 
-    fleet.add(Machine, "broken", build=broken)
+    machine = fleet.add(Machine, "broken", build=broken)
     with pytest.raises(BuildEnvironmentError, match="broken"):
         fleet.fleet(BUILD)
     fleet.add(Machine, "sound")
     assert Outcome.COMPLETED is fleet.fleet(BUILD).outcome
+    assert "The disk is full." in (fleet.ledger.runners.named("broken").reason or "")
+    machine.build = lambda _, blobs: built(blobs)
+    fleet.machines.pop()
+    assert Outcome.COMPLETED is fleet.fleet(BUILD).outcome
+    assert fleet.ledger.runners.named("broken").reason is None
 
 
 def test_another_process_goes_on_with_the_order(fleet: World) -> None:

@@ -76,7 +76,7 @@ class RunOrders:
             accepted = update(tables.run_order).where(_OPEN, _ORDER.nonce == nonce).values(values)
             if not connection.execute(accepted).rowcount:
                 return False
-            connection.execute(update(tables.runner).where(*active).values(seen=now))
+            connection.execute(update(tables.runner).where(*active).values(seen=now, reason=None))
             return True
 
     def drop(self, nonce: str) -> None:

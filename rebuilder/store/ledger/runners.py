@@ -78,6 +78,12 @@ class Runners:
         with self._database.writing() as connection:
             return bool(connection.execute(update(tables.runner).where(*others).values(row)).rowcount)
 
+    def note_trouble(self, runner_id: str, sentence: str) -> None:
+        """Keep what an active runner had trouble with last; its next answer that counts takes it away."""
+        active = (_RUNNER.id == runner_id, _RUNNER.state == RunnerState.ACTIVE.value)
+        with self._database.writing() as connection:
+            connection.execute(update(tables.runner).where(*active).values(reason=sentence))
+
 
 def fleet_figures(connection: Connection, now: datetime) -> FleetFigures:
     """The fleet at a moment, as metrics and the page about the service show it."""
