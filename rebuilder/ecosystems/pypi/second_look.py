@@ -218,7 +218,7 @@ def _python(context: PlanningContext, build_inputs: BuildInputs) -> str:
 
 _NO_PYTHON_2 = Obstacle(
     verdict=Verdict.UNSUPPORTED,
-    sentence="The wheel was built with Python 2, and there is no build environment with Python 2.",
+    sentence="Python 2 built the wheel, which is for Python 3, too, and the rebuild only reads headers as Python 2.",
     cause=Cause.MISSING_INTERPRETER,
 )
 _TOP_LEVEL = ".dist-info/top_level.txt"
