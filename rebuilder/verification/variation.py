@@ -32,7 +32,7 @@ _MOST_LINES = 40
 _EPOCH = "SOURCE_DATE_EPOCH"
 _FIRST_TIME = datetime(2024, 2, 29, 11, 58, 20, tzinfo=UTC)
 _LATER = timedelta(days=400, hours=7, minutes=11)
-_ROOT = re.compile(r"(?<![\w./-])/build(?=/|:|$)")
+_ROOT = re.compile(r"(?<![\w./-])/build(?=[/:;\s]|$)")
 _ELSEWHERE = "/build/another/place"
 
 

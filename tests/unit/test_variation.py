@@ -25,6 +25,7 @@ from rebuilder.model.comparison import (
 )
 from rebuilder.model.definition import BuildDefinition, Input, Role
 from rebuilder.model.value import Sha256
+from rebuilder.sandbox.prepared import COMMANDS
 from rebuilder.verification.variation import VariationRunner, changes
 from tests.fakes import reports
 
@@ -137,6 +138,14 @@ def test_the_path_changes_everywhere_it_is_named() -> None:
     assert ("unpack", "--into", "/build/another/place/source") == moved.commands[0]
     assert {"PATH": "/build/another/place/env/bin:/usr/bin", "X": "/x/build"} == moved.environment
     assert BASE.inputs == moved.inputs
+
+
+def test_the_virtual_environment_moves_along() -> None:
+    """No word of the commands that make it stays as it was."""
+    (change,) = changes(BASE.replace(commands=(*COMMANDS, *BASE.commands)), Factor.BUILD_PATH)
+    words = [word for command in change.definition.commands for word in command]
+    assert any("--directory /build/another/place;" in word for word in words)
+    assert "/build" not in " ".join(words).replace("/build/another/place", "")
 
 
 def test_the_order_of_files_needs_a_tree() -> None:
