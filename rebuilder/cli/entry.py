@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import stat
@@ -34,6 +35,7 @@ _NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
 _STATUS = ("Uid", "Gid", "Groups", "Cap", "NoNewPrivs", "Seccomp", "Cpus_allowed", "Mems_allowed")
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _AGAIN_SECONDS = 600.0
+_LOOK_SECONDS = 0.5
 _LONGEST_PATH = 100
 """Bytes; the address of a Unix socket has room for 108."""
 _CREDENTIALS = "3i"
@@ -83,6 +85,9 @@ def _wait(connection: socket.socket, worker: int) -> int:
     for each in _PASSED_ON:
         if signal.getsignal(each) is not signal.SIG_IGN:
             signal.signal(each, pass_on)
+    # A signal that comes just before the call would wait for its end: Python's handlers run between calls only.
+    while not select.select([connection], [], [], _LOOK_SECONDS)[0]:
+        pass
     code = _number(connection)
     if code is None and passed_on:  # it ended of what it was sent; so does this one
         signal.signal(passed_on[-1], signal.SIG_DFL)

@@ -226,7 +226,8 @@ def test_a_changed_copy_is_found(harness: Harness, environments: EnvironmentStor
     with tarfile.open(archive) as opened, tarfile.open(fileobj=buffer, mode="w") as written:
         for member in opened:
             content = opened.extractfile(member) if member.isfile() else None
-            written.addfile(member.replace(mode=0o777) if member.isfile() else member, content)
+            member.mode = 0o777 if member.isfile() else member.mode
+            written.addfile(member, content)
     archive.chmod(0o644)
     archive.write_bytes(buffer.getvalue())
     archive.chmod(0o444)
