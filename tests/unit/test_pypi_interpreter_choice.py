@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +19,7 @@ from rebuilder.ecosystems.pypi.interpreter_choice import (
     with_configured,
 )
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
+from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Inspection, Member, MemberKind
 from rebuilder.model.settings import InterpreterSettings
 from rebuilder.model.verdict import Verdict
@@ -219,6 +221,17 @@ def test_python_2_is_only_for_what_names_it() -> None:
     """Although old tools run on it, too."""
     found = choose(None, datetime(2018, 1, 2, tzinfo=UTC), tools={"setuptools": "36.8.0"})
     assert "2.7" not in {each.python for each in found}
+
+
+def test_the_last_python_2_accuses_nobody() -> None:
+    """What Debian's does not give may be another one's."""
+    named, day = NamedPython("2.7", "It says so."), datetime(2018, 1, 2, tzinfo=UTC)
+    (ours, *_) = choose(None, day, named=named)
+    lacking = named_is_lacking(named, ours)
+    assert lacking is not None
+    assert (Verdict.UNSUPPORTED, Cause.MISSING_INTERPRETER) == (lacking.verdict, lacking.cause)
+    assert named_is_lacking(None, ours) is None
+    assert named_is_lacking(named, replace(ours, environment="mine")) is None
 
 
 def test_python_2_comes_last_for_what_is_for_both() -> None:

@@ -83,6 +83,7 @@ INTERPRETERS = (
 Only what is for Python 2 alone is built on that.
 """
 
+_LAST_PYTHON_2 = INTERPRETERS[-1]
 PYTHON_2 = "2.7"
 _TAG = re.compile(r"^Tag: *((?:py|cp)2\d?)-|^Tag: *(\S+)", re.MULTILINE)
 _LATER = "came out after the upload; it is tried because nothing that fits is as old as the wheel"
@@ -131,10 +132,18 @@ def named_python(wheel: Inspection) -> NamedPython | None:
 
 
 def named_is_lacking(named: NamedPython | None, used: Interpreter) -> Obstacle | None:
-    """What stands in the way where a wheel names a Python and another one builds it: it shows in the files."""
-    if named is None or named.python == used.python:
+    """What stands in the way where a wheel names a Python and another one builds it: it shows in the files.
+
+    The Python 2 that comes with this program is the last one, with the tools of its end: where it does not give a wheel
+    that another Python 2 may have made, that says nothing about the wheel.
+    """
+    last = used.environment == _LAST_PYTHON_2.environment
+    if named is None or (named.python == used.python and not last):
         return None
-    sentence = f"{named.sentence} No build environment has that Python; the build on {used.python} does not give it."
+    lacking = f"No build environment has that Python; the build on {used.python} does not give it."
+    if last:
+        lacking = "The Python 2 that is here, Debian's last one, does not give it, and it may have been another one."
+    sentence = f"{named.sentence} {lacking}"
     return Obstacle(verdict=Verdict.UNSUPPORTED, sentence=sentence, cause=Cause.MISSING_INTERPRETER)
 
 
