@@ -204,7 +204,7 @@ def _with_requirements(
     options = () if python_2 and build_inputs.setup_options is None else build_inputs.setup_options
     build_inputs = replace(build_inputs, setup_path=case.setup_path, setup_options=options, python_2=python_2)
     requirements = narrowed(tools.requirements, BEFORE_PYTHON_3) if python_2 else tools.requirements
-    if python_2 and tools.windows is not None and build_inputs.lacks is None:
+    if python_2 and tools.windows is not None and tools.lacks is None:
         build_inputs = replace(build_inputs, lacks=_NO_WINDOWS)
     build_inputs, notes = resolve_requirements(
         context, build_inputs, requirements, python=interpreter.python, not_after=tools.not_after
