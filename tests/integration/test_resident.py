@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import resource
@@ -22,6 +21,8 @@ import pytest
 from rebuilder.cli import entry
 
 COMMAND = [sys.executable, "-P", "-c", "from rebuilder.cli.entry import main; main()", "verify"]
+HEEDING = ["env", "--default-signal=INT", *COMMAND]
+"""The same where a shell that runs the tests in the background has switched the signal off for all below it."""
 SECONDS = 60.0
 
 
@@ -126,24 +127,15 @@ def test_it_stops_with_whoever_asked(environment: dict[str, str], tmp_path: Path
         index.settimeout(SECONDS)
         environment["PIP_INDEX_URL"] = f"http://127.0.0.1:{index.getsockname()[1]}/simple"
         for number, codes in ((signal.SIGINT, {130}), (signal.SIGTERM, {-15}), (signal.SIGKILL, {-9})):
-            process = subprocess.Popen([*COMMAND, "pypi:x==1.0"], env=environment, stderr=subprocess.PIPE, cwd=tmp_path)
+            process = subprocess.Popen([*HEEDING, "pypi:x==1.0"], env=environment, stderr=subprocess.PIPE, cwd=tmp_path)
             asked, _ = index.accept()
             with asked:
                 asked.settimeout(SECONDS)
                 assert asked.recv(65536).startswith(b"GET /simple/x/")
-                stop(process, number)
+                process.send_signal(number)
+                process.communicate(timeout=SECONDS)
                 assert process.returncode in codes
                 assert b"" == asked.recv(1)
-
-
-def stop(process: subprocess.Popen[bytes], number: int) -> None:
-    """Send a signal, and once more where it came just before a call that waits: Python looks when that is over."""
-    for _ in range(5):
-        process.send_signal(number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=SECONDS / 5)
-            return
-    raise AssertionError(f"It goes on after the signal {number}.")
 
 
 def test_it_serves_its_user_alone(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
