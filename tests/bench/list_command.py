@@ -46,7 +46,7 @@ def main(words: Sequence[str]) -> int:
         "--mirrors",
         type=Path,
         help="directory with repositories, HOST/OWNER/NAME.git: what does not come out of its source archive is tried "
-        "from the commit after the round, which has no part in its figures",
+        "from the commit after the last round, which has no part in its figures",
     )
     parser.add_argument("--clock", choices=["archive", "kernel"], default="archive", help="the setting of that name")
     parser.add_argument("--store", type=Path, help="directory to keep; a new one that is removed by default")
@@ -92,7 +92,7 @@ def _rounds(which: str, options: argparse.Namespace) -> list[RoundFigures]:
             reports, spent = run_round(
                 config, files, workers=options.workers, seconds=options.minutes * 60, log=work / f"{which}.log"
             )
-            if options.mirrors is not None:
+            if options.mirrors is not None and warm is temperatures[-1]:
                 again = [each for each in files if not _confirmed(each, reports)]
                 more = run_round(
                     config,

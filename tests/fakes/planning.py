@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.model.attempt import Attempt, History, Hypothesis
@@ -12,6 +14,11 @@ from rebuilder.model.definition import Limits
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.git import SourceTree
 from rebuilder.model.graph import Origin, SourceCommit
+from tests.fakes.projects import SOME_TIME, Distribution, make_sdist, make_wheel
+from tests.fakes.pypi import Surroundings
+
+EARLIER = datetime(2023, 5, 6, 7, 8, 10, tzinfo=UTC)
+"""Before ``SOME_TIME``."""
 
 
 @dataclass
@@ -73,3 +80,26 @@ def from_commit(ecosystem: Ecosystem, evidence: Evidence, origin: Origin, tree: 
         return obstacle
 
     return Planning(ask)
+
+
+def begin(surroundings: Surroundings, *distributions: Distribution, **fields: Any) -> Planning:
+    """The hypotheses about the wheel of a release."""
+    surroundings.publish(*distributions, **fields)
+    pypi = surroundings.pypi
+    [evidence] = pypi.evidence(pypi.parse("idna"))
+    return from_published(pypi, evidence)
+
+
+def uniform() -> tuple[Distribution, Distribution]:
+    """A release whose wheel has one time everywhere."""
+    return make_sdist("idna", "3.10", time=EARLIER), make_wheel("idna", "3.10")
+
+
+def mixed() -> tuple[Distribution, Distribution]:
+    """A release whose wheel has the times of a working tree."""
+    return make_sdist("idna", "3.10"), make_wheel("idna", "3.10", time=EARLIER, metadata_time=SOME_TIME)
+
+
+def commands(hypothesis: Hypothesis) -> list[str]:
+    """All words of its commands."""
+    return [word for command in hypothesis.definition.commands for word in command]
