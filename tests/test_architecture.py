@@ -27,6 +27,8 @@ LAYERS: list[set[str]] = [
     PARTS | {"cache_counter", "store_layout", "stopwatch"},
     {"ecosystems"},
     {"config", "site"},
+    {"consumer"},
+    {"interop"},
     {"verification", "doctor", "alarms", "fleet"},
     {"wiring"},
     {"service"},

@@ -1,0 +1,105 @@
+"""What one rebuilder says about one file, as somebody else counts it; whatever the format it was read from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from enum import StrEnum
+
+from rebuilder.model.attempt import Replayed
+from rebuilder.model.value import Sha256Field, Value
+from rebuilder.model.verdict import Kind, Verdict
+
+
+class Level(StrEnum):
+    """How far a rebuild confirms the published file; the strongest first."""
+
+    BUILD_ALONE = "build-alone"
+    """The same bytes, by the build alone."""
+    METADATA_WRITTEN = "metadata-written"
+    """The same bytes, once recorded metadata was written into the finished archive."""
+    EQUIVALENT = "equivalent"
+    """The same content; only named archive metadata differs."""
+
+    def reaches(self, least: Level) -> bool:
+        """Whether it is as strong as another one, or stronger."""
+        order = list(Level)
+        return order.index(self) <= order.index(least)
+
+
+class Voter(Value):
+    """Who says it."""
+
+    operator: str
+    """Who runs the rebuilder, by something nobody else can claim: the key of its log, a key of links, a host. All votes
+    of one operator are one vote."""
+    name: str
+    """For people: the name of its log, an address."""
+    key_id: str
+    """Of the key that signed the statement; two operators with one key are one."""
+    lineage: str = "rebuilder"
+    """Whose code found out how to build: ``rebuilder``, ``rebuilderd``, ``oss-rebuild``. Two rebuilders with the same
+    code may make the same mistake."""
+
+
+class Vote(Value):
+    """One signed statement about one file, after everything that can be checked of it was."""
+
+    sha256: Sha256Field
+    """Of the published file."""
+    filename: str
+    verdict: Verdict
+    level: Level | None = None
+    """None where the verdict does not confirm the file."""
+    kind: Kind | None = None
+    sentence: str = ""
+    """The finding in words; somebody else's, so hostile."""
+    replayed: tuple[Replayed, ...] = ()
+    """What was read from the published file and used to make the same bytes."""
+    voter: Voter
+    statement: Sha256Field
+    """SHA-256 of the signed document."""
+    verified: datetime | None = None
+    """When it was found out, by the statement itself."""
+    logged: datetime | None = None
+    """When it was added to the log, by the log; None where there is no log."""
+    attested: str | None = None
+    """What checking the publisher's own attestation gave, such as ``verified`` or ``none``; None: not said."""
+    publisher: str | None = None
+    """Who published by that attestation, such as a repository; only where ``attested`` is ``verified``."""
+    report: str | None = None
+    """Where the report is."""
+
+
+def independent(votes: Iterable[Vote], *, lineages: bool = False) -> list[Vote]:
+    """One vote for each operator, the strongest one first; what does not confirm is left out.
+
+    Votes of operators that share a key are one vote, too.
+
+    Args:
+        votes: About one file.
+        lineages: Count one vote for each lineage of inference code only.
+    """
+    found: list[Vote] = []
+    for vote in sorted((each for each in votes if each.level is not None), key=_strength):
+        if not any(_joined(vote, each, lineages=lineages) for each in found):
+            found.append(vote)
+    return found
+
+
+def dissent(votes: Sequence[Vote]) -> list[Vote]:
+    """Those that say a rebuild differs, whatever the others say."""
+    return [each for each in votes if each.verdict is Verdict.DIFFERS]
+
+
+def _strength(vote: Vote) -> int:
+    return list(Level).index(vote.level) if vote.level is not None else len(Level)
+
+
+def _joined(one: Vote, other: Vote, *, lineages: bool) -> bool:
+    first, second = one.voter, other.voter
+    return (
+        first.operator == second.operator
+        or first.key_id == second.key_id
+        or (lineages and first.lineage == second.lineage)
+    )
