@@ -79,18 +79,24 @@ class LogWriter:
     def _append(self) -> list[CorruptError]:
         refused, after = list[CorruptError](), 0
         while waiting := self.book.unlogged(after, _AT_ONCE):
-            now, entries = self.clock.now(), {}
-            for number, (key_id, envelopes) in waiting.items():
-                try:
-                    for each in envelopes:
-                        self.agreement.check_envelope(each, key_id)
-                except CorruptError as error:
-                    refused.append(error)
-                    continue
-                entries[number] = [LogEntry.of(each, now).encode() for each in envelopes]
-            self.book.append(entries)
+            found = {number: self._entries(*each, refused) for number, each in waiting.items()}
+            self.book.append({number: entries for number, entries in found.items() if entries})
             after = max(waiting)
+        statements = self.book.unlogged_statements()
+        issued = {number: self._entries(key_id, [each], refused) for number, (key_id, each) in statements.items()}
+        self.book.append_statements({number: entries[0] for number, entries in issued.items() if entries})
         return refused
+
+    def _entries(self, key_id: str, envelopes: Sequence[str], refused: list[CorruptError]) -> list[bytes]:
+        """Entries of statements that are ours; none where one of them is not."""
+        try:
+            for each in envelopes:
+                self.agreement.check_envelope(each, key_id)
+        except CorruptError as error:
+            refused.append(error)
+            return []
+        now = self.clock.now()
+        return [LogEntry.of(each, now).encode() for each in envelopes]
 
     def take_back(self, read: Callable[[str], bytes]) -> int:
         """Add what was published and is not in the ledger, which is an older copy; give how many entries there were.

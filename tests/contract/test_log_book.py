@@ -18,9 +18,12 @@ from rebuilder.log.places import digest_path
 from rebuilder.log.proof import LogProof
 from rebuilder.log.tiles import grown
 from rebuilder.model.value import Sha256, sha256_hex
+from rebuilder.signing.envelope import sign_statement
+from rebuilder.signing.vocabulary import STATEMENT_TYPE
 from rebuilder.store.ledger import Ledger
 from tests.contract.conftest import OpenLedger
 from tests.fakes.logs import log_writer
+from tests.fakes.signer import MemorySigner
 from tests.fakes.verifications import artifact, attempt, digest, report, signed
 
 
@@ -76,6 +79,30 @@ def test_what_was_signed_is_logged_once(open_ledger: OpenLedger, tmp_path: Path)
         assert entry.subjects == (sha256,)
         assert proof.check(proof.entry).origin == "log.example/test"
         assert proof.note.signed_by([NoteKey.read((site / "log/key").read_text().strip())])
+
+
+def test_a_statement_of_no_verification_is_logged_once(open_ledger: OpenLedger, tmp_path: Path) -> None:
+    """What was issued gets its entry after what was verified; another key's statement gets none and is named."""
+    ledger, site = open_ledger(), tmp_path / "site"
+    (sha256,) = finish(ledger, "1")
+    ours, others = (sign_statement(_conflict(sha256), MemorySigner(seed)) for seed in (1, 2))
+    ledger.log_book.issue(MemorySigner(1).key_id, ours)
+    ledger.log_book.issue(MemorySigner(2).key_id, others)
+    assert len(log_writer(ledger, site).write()) == 1
+    assert len(log_writer(open_ledger(), site).write()) == 1
+    assert published(site).checkpoint.size == ledger.log_book.size() == 2
+    (row, _) = json.loads((site / digest_path(sha256) / "index.json").read_bytes())["statements"]
+    assert (site / digest_path(sha256) / row["envelope"]).read_text() == ours
+    assert list(ledger.log_book.unlogged_statements()) == [2]
+
+
+def _conflict(sha256: Sha256) -> dict[str, object]:
+    return {
+        "_type": STATEMENT_TYPE,
+        "subject": [{"name": "idna-1.whl", "digest": {"sha256": sha256}}],
+        "predicateType": "tag:rebuilder,2026:test",
+        "predicate": {},
+    }
 
 
 def test_the_tree_grows_with_its_files(ledger: Ledger, tmp_path: Path) -> None:

@@ -73,6 +73,30 @@ class LogBook:
             _append(connection, first, rows)
         return len(rows)
 
+    def issue(self, key_id: str, envelope: str) -> None:
+        """Keep a statement that was signed and is of no verification, so that it gets into the log."""
+        with self._database.writing() as connection:
+            connection.execute(tables.issued.insert().values(key_id=key_id, envelope=envelope))
+
+    def unlogged_statements(self) -> dict[int, tuple[str, str]]:
+        """Key and envelope of what was issued and is not in the log, by its number, oldest first."""
+        issued = tables.issued.c
+        query = select(issued.id, issued.key_id, issued.envelope).where(issued.logged.is_(None)).order_by(issued.id)
+        with self._database.reading() as connection:
+            return {row.id: (row.key_id, row.envelope) for row in connection.execute(query)}
+
+    def append_statements(self, entries: Mapping[int, bytes]) -> None:
+        """Add the entries of issued statements, by the number of each; those already there are passed over."""
+        issued = tables.issued
+        with self._database.writing() as connection:
+            wanted = select(issued.c.id).where(issued.c.id.in_(list(entries)), issued.c.logged.is_(None))
+            fresh = set(connection.execute(wanted).scalars())
+            rows = [(number, entry) for number, entry in entries.items() if number in fresh]
+            first = _size(connection)
+            for place, (number, _) in enumerate(rows, first):
+                connection.execute(update(issued).where(issued.c.id == number).values(logged=place))
+            _append(connection, first, [(None, entry) for _, entry in rows])
+
     def take_back(self, start: int, entries: Sequence[bytes]) -> None:
         """Add entries that were published and that this ledger, restored from a backup, does not have.
 
@@ -90,10 +114,11 @@ class LogBook:
         Raises:
             CorruptStoreError: an entry is missing.
         """
-        entry, signed = tables.log_entry, tables.signed.c
+        entry, signed, issued = tables.log_entry, tables.signed.c, tables.issued.c
         query = (
-            select(entry.c.entry, signed.vsa, signed.provenance)
+            select(entry.c.entry, signed.vsa, signed.provenance, issued.envelope)
             .outerjoin(tables.signed, signed.verification_id == entry.c.verification_id)
+            .outerjoin(tables.issued, issued.logged == entry.c.number)
             .where(entry.c.number >= start, entry.c.number < end)
             .order_by(entry.c.number)
         )
@@ -104,7 +129,7 @@ class LogBook:
                 f"The log in the ledger lacks entries between {start} and {end}.",
                 hint="Restore the ledger from a backup; look for who can write to it.",
             )
-        return [(row.entry, _envelope(row.entry, row.vsa, row.provenance)) for row in rows]
+        return [(row.entry, _envelope(row.entry, row.vsa, row.provenance, row.envelope)) for row in rows]
 
     def tile(self, level: int, number: int) -> bytes:
         """The hashes of a tile, as many as there are by now.

@@ -171,6 +171,25 @@ signed = Table(
     Index("signed_logged", "logged"),
 )
 
+issued = Table(
+    "issued",  # signed statements that are of no verification: what several rebuilders say together
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key_id", String(64), nullable=False),
+    Column("envelope", Text, nullable=False),  # exactly as it was signed
+    Column("logged", BigInteger),  # number of its entry in the log; null: not there yet
+    Index("issued_logged", "logged"),
+    sqlite_autoincrement=True,
+)
+
+rebuild_link = Table(
+    "rebuild_link",  # what was reproduced, once more as in-toto link metadata, for rebuilderd's clients
+    metadata,
+    Column("verification_id", ForeignKey("verification.id"), primary_key=True),
+    Column("key_id", String(64), nullable=False),
+    Column("document", Text, nullable=False),  # exactly as it was signed
+)
+
 log_entry = Table(
     "log_entry",  # the append-only log: a row is never changed
     metadata,
