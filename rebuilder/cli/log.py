@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import platformdirs
-
-from rebuilder.atomic_file import write_whole
 from rebuilder.errors import ExitCode, StoreError, UsageError
 from rebuilder.log.audit import LogError, Published, Read, read_entry
 from rebuilder.log.entry import LogEntry
-from rebuilder.log.note import Checkpoint, Note, NoteKey
+from rebuilder.log.note import NoteKey
 from rebuilder.log.places import KEY, LOG, digest_path
+from rebuilder.log.seen import SeenLog, text_of, usual_memory
 from rebuilder.model.text import visible
 from rebuilder.model.value import sha256_hex
 from rebuilder.network.site_reader import SiteReader
@@ -39,7 +35,7 @@ def verify(place: str, *, key: str | None, statements: bool, seen: Path | None) 
         UsageError: the place or the key is none.
         UnavailableError: the site does not answer.
     """
-    memory = seen or platformdirs.user_state_path("rebuilder") / "logs"
+    memory = seen or usual_memory()
     with SiteReader(place) as site:
         try:
             print(_verified(place, site, key, memory, statements=statements))  # noqa: T201
@@ -50,25 +46,25 @@ def verify(place: str, *, key: str | None, statements: bool, seen: Path | None) 
 
 
 def _verified(place: str, site: SiteReader, key: str | None, memory: Path, *, statements: bool) -> str:
-    remembered = memory / f"{hashlib.sha256(place.rstrip('/').encode()).hexdigest()[:32]}.checkpoint"
-    before = _remembered(remembered)
-    read = _reading(site, f"{LOG}/")
-    trusted = _key(key) if key is not None else before[0] if before else NoteKey.read(_text(read("key")))
+    seen = SeenLog(memory, place)
+    before = seen.read()
+    read = site.reading(f"{LOG}/")
+    trusted = _key(key) if key is not None else before.key if before else NoteKey.read(text_of(read("key")))
     published = Published.read(read, trusted)
     if before is not None:
-        published.follows(Checkpoint.read(before[1].text), read)
+        published.follows(before.checkpoint, read)
     logged = None
     for number, data in published.entries(read):
         entry = read_entry(number, data, logged)
         logged = entry.logged
         if statements:
-            _check_statement(number, entry, _reading(site, ""))
-    _remember(remembered, trusted, published.note)
+            _check_statement(number, entry, site.reading(""))
+    seen.keep(trusted, published.note)
     size = published.checkpoint.size
     what = f"{size:,} {'entry' if size == 1 else 'entries'}"
     of = f", each with its statement, the last of {logged:%Y-%m-%d %H:%M} UTC" if statements and logged else ""
     since = (
-        f"It goes on from the {Checkpoint.read(before[1].text).size:,} that were seen before."
+        f"It goes on from the {before.checkpoint.size:,} that were seen before."
         if before
         else (
             "It is remembered, and must go on from here."
@@ -99,7 +95,7 @@ def show_key(config: Config) -> None:
         UsageError: nothing was published yet.
     """
     try:
-        print(_text((config.site_directory / KEY).read_bytes()))  # noqa: T201
+        print(text_of((config.site_directory / KEY).read_bytes()))  # noqa: T201
     except OSError:
         raise UsageError("There is no log yet.", hint="The first verdict that is published makes it.") from None
 
@@ -115,20 +111,10 @@ def recover(config: Config, place: str | None) -> None:
 
     with publishing(config) as signer, SiteReader(place or str(config.site_directory)) as site:
         try:
-            count = signer.log.take_back(_reading(site, ""))
+            count = signer.log.take_back(site.reading(""))
         except ValueError as error:
             raise StoreError(f"The published log cannot be taken back: {error}") from None
     print(f"{count:,} {'entry was' if count == 1 else 'entries were'} taken back; the log goes on from there.")  # noqa: T201
-
-
-def _reading(site: SiteReader, below: str) -> Callable[[str], bytes]:
-    def read(path: str) -> bytes:
-        try:
-            return site.read(below + path)
-        except FileNotFoundError:
-            raise LogError(f"The file {below}{path} is missing.") from None
-
-    return read
 
 
 def _key(text: str) -> NoteKey:
@@ -136,31 +122,3 @@ def _key(text: str) -> NoteKey:
         return NoteKey.read(text.strip())
     except ValueError as error:
         raise UsageError(f"This is no key of a log: {error}", hint="It is one word, as in the file log/key.") from None
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "replace").strip()
-
-
-def _remembered(file: Path) -> tuple[NoteKey, Note] | None:
-    """The key and the checkpoint that were seen last."""
-    try:
-        key, _, note = file.read_bytes().partition(b"\n")
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise UsageError(f"What was seen before, {file}, cannot be read: {error.strerror}.") from None
-    try:
-        return NoteKey.read(_text(key)), Note.read(note)
-    except ValueError as error:
-        raise UsageError(
-            f"What was seen before, {file}, is damaged: {error}", hint="Move it away to begin anew."
-        ) from None
-
-
-def _remember(file: Path, key: NoteKey, note: Note) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(file, f"{key.vkey}\n".encode() + note.encode(), mode=0o600)
-    except OSError as error:
-        raise StoreError(f"What was seen cannot be remembered in {file}: {error.strerror}.") from None

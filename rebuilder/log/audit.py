@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rebuilder.log.entry import LogEntry
-from rebuilder.log.merkle import consistency_path, is_consistent, root
+from rebuilder.log.merkle import Nodes, consistency_path, is_consistent, root
 from rebuilder.log.note import Checkpoint, Note, NoteKey
 from rebuilder.log.tiles import HASH, WIDTH, TileReader, grown, tile_path, unbundle, widths
 
@@ -52,9 +52,7 @@ class Published:
             raise LogError(
                 f"The log was cut, or this is an older copy: it had {earlier.size} entries, and has {now.size} now."
             )
-        path = consistency_path(earlier.size, now.size, _reader(now.size, read))
-        if not is_consistent(earlier.size, earlier.root, now.size, now.root, path):
-            raise LogError(f"The log was forked: its first {earlier.size} entries are not those that it showed before.")
+        goes_on(earlier, now, TileReader.of_files(now.size, read))
 
     def entries(self, read: Read) -> Iterator[tuple[int, bytes]]:
         """Every entry with its number; at the end all of it was what the checkpoint says.
@@ -76,8 +74,24 @@ class Published:
                 if len(tile) == WIDTH * HASH or index * WIDTH + len(tile) // HASH == totals[level]:
                     _same_tile(read, level, index, tile)
             yield from enumerate(rows, start)
-        if root(size, _reader(size, read)) != self.checkpoint.root:
+        if root(size, TileReader.of_files(size, read)) != self.checkpoint.root:
             raise LogError("The entries are not those that the checkpoint was signed for.")
+
+
+def goes_on(earlier: Checkpoint, later: Checkpoint, nodes: Nodes) -> None:
+    """Make sure that a log begins with what an earlier checkpoint was over.
+
+    Args:
+        earlier: Over as many entries, or fewer.
+        later: Of the same log.
+        nodes: Of the tree of the later one; what they say is not believed.
+
+    Raises:
+        LogError: it does not.
+    """
+    path = consistency_path(earlier.size, later.size, nodes)
+    if not is_consistent(earlier.size, earlier.root, later.size, later.root, path):
+        raise LogError(f"The log was forked: its first {earlier.size} entries are not those that it showed before.")
 
 
 def read_entry(number: int, data: bytes, before: datetime | None) -> LogEntry:
@@ -99,7 +113,3 @@ def _same_tile(read: Read, level: int, index: int, tile: bytes) -> None:
     path = tile_path(level, index, len(tile) // HASH)
     if read(path) != tile:
         raise LogError(f"{path} has not the hashes of the entries below it.")
-
-
-def _reader(size: int, read: Read) -> TileReader:
-    return TileReader(size, lambda level, index, width: read(tile_path(level, index, width)))

@@ -125,6 +125,26 @@ class TileReader:
             raise ValueError(f"The tree has no node {index} on level {level}.")
         return complete_root(tile[offset : offset + (1 << within)])
 
+    @classmethod
+    def of_files(cls, size: int, read: Callable[[str], bytes]) -> TileReader:
+        """Read tiles from their files by their paths below the log.
+
+        A tile that has become full since the size was read stands at the place of full ones only.
+
+        Raises:
+            ValueError: by the reader, as ``read`` does where there is no such file.
+        """
+
+        def tile(level: int, index: int, width: int) -> bytes:
+            try:
+                return read(tile_path(level, index, width))
+            except ValueError:
+                if width == WIDTH:
+                    raise
+            return read(tile_path(level, index))[: width * HASH]
+
+        return cls(size, tile)
+
     def _tile(self, level: int, index: int) -> list[bytes]:
         found = self._kept.get((level, index))
         if found is None:
