@@ -95,7 +95,7 @@ def test_a_statement_is_judged_by_when_it_was_logged() -> None:
         listed.judge(STATEMENT_KEY.key_id, STOLEN)
     with pytest.raises(KeyListError, match="is good from 2026-01-01 00:00 UTC on"):
         listed.judge(STATEMENT_KEY.key_id, START - SECOND)
-    with pytest.raises(KeyListError, match="is not in the key list of the site"):
+    with pytest.raises(KeyListError, match="is not in the key list"):
         listed.judge(NEXT_STATEMENT_KEY.key_id, STOLEN)
 
 
@@ -124,7 +124,7 @@ def test_a_stolen_key_of_the_log_is_good_for_nothing() -> None:
 def test_a_key_is_for_one_use() -> None:
     """A key of the log signs no statements, and the other way round."""
     listed = first_list()
-    with pytest.raises(KeyListError, match="is for checkpoints, and signed what only a key for statements may sign"):
+    with pytest.raises(KeyListError, match="is for checkpoints, and signed what"):
         listed.judge(CHECKPOINT_KEY.key_id, STOLEN)
     with pytest.raises(KeyListError, match="is for statements"):
         listed.judge(STATEMENT_KEY.key_id, STOLEN, Use.CHECKPOINTS)
@@ -205,7 +205,7 @@ def test_an_expired_list_is_refused_with_a_thought_for_the_clock() -> None:
         KeyListError, match=r"expired on 2027-01-01 00:00 UTC, and this machine's clock says 2027-04-01"
     ):
         listed.refuse_expired(LATER)
-    with pytest.raises(KeyListError, match="one of the two clocks is wrong"):
+    with pytest.raises(KeyListError, match="one of the two clocks"):
         listed.refuse_expired(START, STOLEN)
 
 
