@@ -39,7 +39,7 @@ from rebuilder.sandbox.program_runner import SandboxPrograms
 from rebuilder.sandbox.protocol import Runner
 from rebuilder.sandbox.uml.sandbox import UmlSandbox
 from rebuilder.signing.agreement import Agreement
-from rebuilder.signing.keys import FileLogKey, FileSigningKey, public_keys
+from rebuilder.signing.keys import Algorithm, FileKey, public_keys, raw_public
 from rebuilder.signing.statements import Builder
 from rebuilder.site.log_files import LogFiles
 from rebuilder.site.publisher import Site
@@ -237,7 +237,7 @@ def _collect_garbage() -> None:
 
 def _signer(config: Config, ledger: Ledger, blobs: Blobs, clock: Clock) -> Signer:
     claim_site(config.site_directory)
-    signer = FileSigningKey.open(config.keys / "signing.pem", store=config.store)
+    signer = FileKey.open(config.keys / "signing.pem", store=config.store)
     agreement = Agreement(public_keys(config.keys) | {signer.key_id: signer.public_pem})
     return Signer(
         ledger=ledger,
@@ -260,10 +260,10 @@ def _signer(config: Config, ledger: Ledger, blobs: Blobs, clock: Clock) -> Signe
 
 
 def _log_writer(config: Config, ledger: Ledger, clock: Clock, agreement: Agreement) -> LogWriter:
-    key = FileLogKey.open(config.keys / "log.pem", store=config.store)
+    key = FileKey.open(config.keys / "log.pem", Algorithm.ED25519, store=config.store)
     # A name of its own for each log, also where nobody said who operates it.
     place = (config.site_url or "").partition("://")[2].rstrip("/")
-    name = f"{place}/log" if place else f"{config.builder_id}/{key.public.hex()[:8]}"
+    name = f"{place}/log" if place else f"{config.builder_id}/{raw_public(key.public_pem).hex()[:8]}"
     return LogWriter(
         book=ledger.log_book,
         key=key,

@@ -77,10 +77,12 @@ def key(
 ) -> None:
     """Print the public key of this machine as a runner, to be enrolled; the key is made when there is none."""
     from rebuilder.config import load_config
-    from rebuilder.signing.runner_key import RunnerKey
+    from rebuilder.signing.keys import Algorithm, FileKey
 
     settings = load_config(config, {"store": store})
-    typer.echo(RunnerKey.open(_key_file(runner_key), store=settings.store).public_pem.decode(), nl=False)
+    typer.echo(
+        FileKey.open(_key_file(runner_key), Algorithm.ED25519, store=settings.store).public_pem.decode(), nl=False
+    )
 
 
 @runners.command("list")

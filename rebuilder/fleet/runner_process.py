@@ -30,7 +30,7 @@ from rebuilder.sandbox.local_runner import LocalRunner
 from rebuilder.sandbox.prepared import Prepared
 from rebuilder.sandbox.selftest import check_isolation
 from rebuilder.sandbox.uml.sandbox import UmlSandbox
-from rebuilder.signing.runner_key import RunnerKey
+from rebuilder.signing.keys import Algorithm, FileKey
 from rebuilder.store.blobs import DiskBlobs
 from rebuilder.store.kept_files import KeptFiles
 from rebuilder.store.object_storage import ObjectStorage
@@ -75,7 +75,7 @@ def work(options: RunnerOptions) -> None:
     """
     if problems := check_isolation():
         raise SandboxUnavailableError(f"This machine cannot be a runner. {problems[0]}", hint="rebuilder doctor")
-    key = RunnerKey.open(options.key, store=options.store)
+    key = FileKey.open(options.key, Algorithm.ED25519, store=options.store)
     ObjectStorage.open(options.blobs)  # a slip is told now
     if not options.queues:
         raise UsageError("A runner needs a queue.", hint="Such as --queue linux-amd64.")
@@ -137,7 +137,7 @@ def _cache_in_use(store: Path, kind: int) -> Iterator[None]:
         yield
 
 
-def _ordered_run(options: RunnerOptions, key: RunnerKey) -> OrderedRun:
+def _ordered_run(options: RunnerOptions, key: FileKey) -> OrderedRun:
     clock, store, storage = SystemClock(), options.store, ObjectStorage.open(options.blobs, seconds=_PATIENCE_SECONDS)
     blobs = RemoteBlobs(DiskBlobs(store / "blobs"), storage, writes=outputs_of(key.key_id), most_bytes=_LARGEST)
     environments = ImportedEnvironments(EnvironmentStore(store / "toolchains", clock), storage, store / "scratch")

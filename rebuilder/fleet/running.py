@@ -21,7 +21,8 @@ from rebuilder.foreign_json import read_json
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.fleet import Answer, Fault, FaultKind
 from rebuilder.sandbox.protocol import Runner
-from rebuilder.signing.runner_key import RunnerKey, sign_answer
+from rebuilder.signing.protocol import SigningKey
+from rebuilder.signing.runner_key import sign_answer
 from rebuilder.store.object_storage import ObjectStorage
 from rebuilder.store.protocol import Blobs
 
@@ -46,7 +47,7 @@ class OrderedRun:
     environments: Environments
     blobs: Blobs
     storage: ObjectStorage
-    key: RunnerKey
+    key: SigningKey
     beat_seconds: float = _BEAT_SECONDS
 
     def __call__(self, nonce: str, definition_sha256: str) -> Answer | None:

@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, Self
+from typing import Final, Self, cast
 
 import rfc8785
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 from pydantic import AwareDatetime, ValidationError, model_validator
@@ -30,7 +29,7 @@ from tuf.api.serialization import DeserializationError
 
 from rebuilder.foreign_json import JsonLimits, UnreadableJson, read_json
 from rebuilder.model.value import Value, canonical_json
-from rebuilder.signing.keys import key_id
+from rebuilder.signing.keys import Algorithm, PublicKey, key_id
 
 KEY_LIST: Final = "keys.json"
 """The newest list, below the root of a site."""
@@ -110,18 +109,6 @@ class ListedKey:
     def use(self) -> Use:
         """What it may sign."""
         return self.period.use
-
-    @property
-    def raw(self) -> bytes:
-        """The 32 bytes of an Ed25519 key, as a signed note has them.
-
-        Raises:
-            TypeError: it is of another kind.
-        """
-        key = load_pem_public_key(self.pem)
-        if not isinstance(key, Ed25519PublicKey):
-            raise TypeError("not an Ed25519 key")
-        return key.public_bytes_raw()
 
     def refuse(self, logged: datetime, use: Use) -> None:
         """Make sure that the key was good for what it signed.
@@ -367,10 +354,7 @@ def _pem(named: str, key: Key) -> bytes:
         )
     except (ValueError, KeyError, TypeError, AttributeError, UnsupportedAlgorithm):
         raise KeyListError(f"The key {named[:16]}… cannot be read.") from None
-    right = isinstance(public, Ed25519PublicKey) or (
-        isinstance(public, ec.EllipticCurvePublicKey) and isinstance(public.curve, ec.SECP256R1)
-    )
-    if not right or key_id(public) != named:  # type: ignore[arg-type]
+    if Algorithm.of(public) is None or key_id(cast("PublicKey", public)) != named:
         raise KeyListError(f"The key {named[:16]}… is another one than it is called.")
     return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 

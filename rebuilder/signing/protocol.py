@@ -19,7 +19,7 @@ class SigningKey(Protocol):
         ...
 
     def sign(self, payload: bytes) -> bytes:
-        """ASN.1 DER signature, ECDSA P-256 over SHA-256 of ``payload``.
+        """The signature over ``payload``: ASN.1 DER of ECDSA P-256 with SHA-256, or 64 bytes of Ed25519.
 
         Raises:
             SigningError: the key cannot be used.

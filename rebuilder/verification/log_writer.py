@@ -16,7 +16,8 @@ from rebuilder.log.places import CHECKPOINT, LOG
 from rebuilder.log.tiles import WIDTH, tile_path, unbundle
 from rebuilder.network.witness import Witness, witnessed
 from rebuilder.signing.agreement import Agreement
-from rebuilder.signing.keys import FileLogKey
+from rebuilder.signing.keys import raw_public
+from rebuilder.signing.protocol import SigningKey
 from rebuilder.site.log_files import LogFiles, Tree
 from rebuilder.store.ledger.log_book import LogBook
 
@@ -33,7 +34,7 @@ class LogWriter:
     """
 
     book: LogBook
-    key: FileLogKey
+    key: SigningKey
     agreement: Agreement
     """Says whether a statement is one of ours: nothing else gets into the log, whoever wrote it into the ledger."""
     name: str
@@ -111,7 +112,7 @@ class LogWriter:
         size = self.book.size()
         note = Note.read(read(CHECKPOINT))
         checkpoint = Checkpoint.read(note.text)
-        if not note.signed_by([NoteKey(checkpoint.origin, self.key.public)]):
+        if not note.signed_by([NoteKey(checkpoint.origin, raw_public(self.key.public_pem))]):
             raise CorruptStoreError(f"The checkpoint that is published as {checkpoint.origin} was not signed by us.")
         entries: list[bytes] = []
         for start in range(size - size % WIDTH, checkpoint.size, WIDTH):
@@ -124,7 +125,7 @@ class LogWriter:
 
     def _key(self, kept: Note | None) -> NoteKey:
         name = Checkpoint.read(kept.text).origin if kept is not None else self.name
-        return NoteKey(name, self.key.public)
+        return NoteKey(name, raw_public(self.key.public_pem))
 
     def _kept(self) -> Note | None:
         try:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
-from rebuilder.signing.keys import FileSigningKey
+from rebuilder.signing.keys import FileKey
 from rebuilder.signing.protocol import SigningKey
 from tests.fakes.signer import MemorySigner
 
@@ -21,7 +21,7 @@ def signer(request: pytest.FixtureRequest, tmp_path: Path) -> SigningKey:
     """One signer of each kind."""
     if request.param == "memory":
         return MemorySigner()
-    return FileSigningKey.open(tmp_path / "keys" / "signing.pem", store=tmp_path / "store")
+    return FileKey.open(tmp_path / "keys" / "signing.pem", store=tmp_path / "store")
 
 
 def public(signer: SigningKey) -> ec.EllipticCurvePublicKey:

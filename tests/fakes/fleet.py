@@ -24,7 +24,8 @@ from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.fleet import Answer, EnrolledRunner, RunnerState, own_queue, queue_of
 from rebuilder.model.settings import FleetSettings
 from rebuilder.model.value import sha256_hex
-from rebuilder.signing.runner_key import RunnerKey, sign_answer
+from rebuilder.signing.keys import FileKey
+from rebuilder.signing.runner_key import sign_answer
 from rebuilder.store.blobs import DiskBlobs
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.object_storage import ObjectStorage
@@ -107,7 +108,7 @@ class Machine:
     ran: list[Message] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.key = RunnerKey(Ed25519PrivateKey.generate())
+        self.key = FileKey(Ed25519PrivateKey.generate())
         self.blobs = RemoteBlobs(
             DiskBlobs(self.directory), self.storage, writes=outputs_of(self.key.key_id), most_bytes=1 << 20
         )
@@ -146,7 +147,7 @@ class Machine:
         """What it does with an order."""
         self.run(nonce, definition_sha256)
 
-    def put_answer(self, nonce: str, answer: Answer, *, key: RunnerKey | None = None, name: str | None = None) -> None:
+    def put_answer(self, nonce: str, answer: Answer, *, key: FileKey | None = None, name: str | None = None) -> None:
         """Put an answer into the store, signed by any key and under any name."""
         place = f"{objects.answers(nonce)}/{name or self.key.key_id}{objects.ANSWER}"
         self.storage.put(place, sign_answer(answer, key or self.key).encode())

@@ -26,7 +26,7 @@ from rebuilder.model.definition import BuildDefinition, EnvironmentRef
 from rebuilder.model.fleet import EnrolledRunner, RunnerState
 from rebuilder.model.settings import FleetSettings
 from rebuilder.sandbox.protocol import Runner
-from rebuilder.signing.runner_key import RunnerKey
+from rebuilder.signing.keys import Algorithm, FileKey
 from rebuilder.store.blobs import DiskBlobs
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.object_storage import ObjectStorage
@@ -104,7 +104,7 @@ class RunnerProcess:
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True)
         self._key = self.directory / "key" / "runner.pem"
-        self.key = RunnerKey.open(self._key, store=self.directory / "store")
+        self.key = FileKey.open(self._key, Algorithm.ED25519, store=self.directory / "store")
         self.process: subprocess.Popen[bytes] | None = None
 
     @property

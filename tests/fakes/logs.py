@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from rebuilder.network.witness import Witness
 from rebuilder.signing.agreement import Agreement
-from rebuilder.signing.keys import FileLogKey
+from rebuilder.signing.keys import FileKey
 from rebuilder.site.log_files import LogFiles
 from rebuilder.store.ledger import Ledger
 from rebuilder.verification.log_writer import LogWriter
@@ -29,7 +29,7 @@ def log_writer(
     """
     return LogWriter(
         book=ledger.log_book,
-        key=FileLogKey(Ed25519PrivateKey.from_private_bytes(bytes(range(32)))),
+        key=FileKey(Ed25519PrivateKey.from_private_bytes(bytes(range(32)))),
         agreement=Agreement({MemorySigner(number).key_id: MemorySigner(number).public_pem for number in keys}),
         name="log.example/test",
         state=site.parent / "log.checkpoint",

@@ -19,7 +19,8 @@ from rebuilder.fleet import broker, objects
 from rebuilder.model.attempt import Outcome, Output, Run
 from rebuilder.model.fleet import Answer, EnrolledRunner, RunnerState, own_queue
 from rebuilder.model.value import sha256_hex
-from rebuilder.signing.runner_key import RunnerKey, sign_answer
+from rebuilder.signing.keys import FileKey
+from rebuilder.signing.runner_key import sign_answer
 from rebuilder.store.object_storage import ObjectStorage
 from rebuilder.store.remote_blobs import key_of, outputs_of
 
@@ -39,7 +40,7 @@ class VirtualRunners:
     """
 
     def __init__(self, number: int, address: str, storage: ObjectStorage, queue: str, seconds: float) -> None:
-        self._keys = [RunnerKey(Ed25519PrivateKey.generate()) for _ in range(number)]
+        self._keys = [FileKey(Ed25519PrivateKey.generate()) for _ in range(number)]
         self._address, self._storage, self._queue, self._seconds = address, storage, queue, seconds
         self._random = random.Random(1)  # noqa: S311 - no secret
         self._free = list(range(number))

@@ -14,7 +14,7 @@ from rebuilder.model.comparison import Level
 from rebuilder.model.report import Report
 from rebuilder.model.value import sha256_hex
 from rebuilder.signing.envelope import sign_statement
-from rebuilder.signing.keys import FileSigningKey
+from rebuilder.signing.keys import FileKey
 from rebuilder.signing.statements import Builder, provenance_statement, verdict_statement
 from tests.fakes.signer import MemorySigner
 from tests.fakes.verifications import artifact, attempt, report
@@ -47,9 +47,9 @@ def run(name: str, where: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def publish(where: Path, done: Report) -> FileSigningKey:
+def publish(where: Path, done: Report) -> FileKey:
     """Write what a site publishes beside a page, signed with a real key."""
-    signer = FileSigningKey.open(where / "keys" / "signing.pem", store=where / "store")
+    signer = FileKey.open(where / "keys" / "signing.pem", store=where / "store")
     rebuild = provenance_statement(done, BUILDER)
     provenance = None
     if rebuild is not None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rebuilder.model.comparison import Level
 from rebuilder.model.value import sha256_hex
-from rebuilder.signing.keys import FileSigningKey
+from rebuilder.signing.keys import FileKey
 from rebuilder.store.blobs import DiskBlobs
 from rebuilder.store.ledger import Ledger
 from tests.fakes.verifications import NOW, artifact, attempt, report, signed
@@ -103,12 +103,12 @@ def test_processes_make_one_key(tmp_path: Path) -> None:
         place = tmp_path / str(trial) / "signing.pem"
 
         def use(place: Path = place) -> None:
-            signer = FileSigningKey.open(place, store=tmp_path / "store")
+            signer = FileKey.open(place, store=tmp_path / "store")
             (place.parent / f"{os.getpid()}.seen").write_text(signer.key_id)
 
         assert at_once(use, use, use) == [0, 0, 0]
         seen = {each.read_text() for each in place.parent.glob("*.seen")}
-        assert seen == {FileSigningKey.open(place, store=tmp_path / "store").key_id}
+        assert seen == {FileKey.open(place, store=tmp_path / "store").key_id}
         assert {each.suffix for each in place.parent.iterdir()} == {".pem", ".seen"}
 
 

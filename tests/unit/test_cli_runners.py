@@ -13,8 +13,8 @@ from rebuilder.cli.main import app
 from rebuilder.errors import SigningError, UsageError
 from rebuilder.model.comparison import Level
 from rebuilder.model.fleet import Answer, Fault, FaultKind, RunnerState
-from rebuilder.signing.keys import FileSigningKey
-from rebuilder.signing.runner_key import RunnerKey, runner_id, sign_answer, signed_answer
+from rebuilder.signing.keys import Algorithm, FileKey
+from rebuilder.signing.runner_key import runner_id, sign_answer, signed_answer
 from rebuilder.store.ledger import Ledger
 from tests.fakes.ledgers import lay_down
 from tests.fakes.verifications import NOW, artifact, attempt
@@ -68,7 +68,7 @@ def test_from_a_key_to_a_runner(command: Command) -> None:
     assert "No runner is enrolled.\n" == command("runners", "list")
     found = command.enrolled()
     assert 0o600 == command.key.stat().st_mode & 0o777
-    assert found == RunnerKey.open(command.key, store=command.store).key_id
+    assert found == FileKey.open(command.key, Algorithm.ED25519, store=command.store).key_id
     [line] = command("runners", "list").splitlines()
     assert ["active", "north", found[:16], "answered", "never"] == line.split()
     with pytest.raises(UsageError):
@@ -99,12 +99,12 @@ def test_names(command: Command, name: str) -> None:
 
 def test_only_keys_of_runners_are_enrolled(command: Command, tmp_path: Path) -> None:
     """Not the key that signs what is published, and not a file that is not there."""
-    signer = FileSigningKey.open(tmp_path / "keys" / "signing.pem", store=command.store)
+    signer = FileKey.open(tmp_path / "keys" / "signing.pem", store=command.store)
     (tmp_path / "other.pem").write_bytes(signer.public_pem)
     with pytest.raises(SigningError):
         command("runners", "enroll", "north", str(tmp_path / "other.pem"))
     with pytest.raises(SigningError):
-        RunnerKey.open(tmp_path / "keys" / "signing.pem", store=command.store)
+        FileKey.open(tmp_path / "keys" / "signing.pem", Algorithm.ED25519, store=command.store)
     with pytest.raises(UsageError):
         command("runners", "enroll", "north", str(tmp_path / "missing.pem"))
 
@@ -126,7 +126,10 @@ def test_the_key_is_nobody_elses(command: Command) -> None:
 
 def test_signatures(tmp_path: Path) -> None:
     """Only the key that signed fits, and only what was signed."""
-    one, two = (RunnerKey.open(tmp_path / name / "key.pem", store=tmp_path / "store") for name in ("one", "two"))
+    one, two = (
+        FileKey.open(tmp_path / name / "key.pem", Algorithm.ED25519, store=tmp_path / "store")
+        for name in ("one", "two")
+    )
     envelope = sign_answer(ANSWER, one).encode()
     assert ANSWER == signed_answer(envelope, one.public_pem)
     for bad, key in ((envelope, two), (envelope.replace(b"run+json", b"other+json"), one), (b"{}", one), (b"", one)):

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from rebuilder.errors import SigningError
-from rebuilder.signing.keys import FileSigningKey, public_keys
+from rebuilder.signing.keys import FileKey, public_keys
 
 Private = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 
@@ -50,7 +50,7 @@ def test_first_use_makes_a_key_for_its_owner_only(place: Path, store: Path) -> N
     """The mode is 0600 whatever the umask, and nothing else is left behind."""
     before = os.umask(0)
     try:
-        FileSigningKey.open(place, store=store)
+        FileKey.open(place, store=store)
     finally:
         os.umask(before)
     assert place.stat().st_mode == 0o100600
@@ -61,9 +61,9 @@ def test_first_use_makes_a_key_for_its_owner_only(place: Path, store: Path) -> N
 
 def test_second_use_reads_the_same_key(place: Path, store: Path) -> None:
     """A key is made once; the public key beside it is the one that fits."""
-    first = FileSigningKey.open(place, store=store)
+    first = FileKey.open(place, store=store)
     content = place.read_bytes()
-    second = FileSigningKey.open(place, store=store)
+    second = FileKey.open(place, store=store)
     assert first.key_id == second.key_id
     assert place.read_bytes() == content
     assert place.with_name("signing.public.pem").read_bytes() == second.public_pem
@@ -71,17 +71,17 @@ def test_second_use_reads_the_same_key(place: Path, store: Path) -> None:
 
 def test_a_stale_public_key_is_replaced(place: Path, store: Path) -> None:
     """A public key that does not fit would mislead whoever copies it."""
-    FileSigningKey.open(place, store=store)
+    FileKey.open(place, store=store)
     beside = place.with_name("signing.public.pem")
     beside.write_bytes(b"old")
-    assert FileSigningKey.open(place, store=store).public_pem == beside.read_bytes()
+    assert FileKey.open(place, store=store).public_pem == beside.read_bytes()
 
 
 def test_a_key_of_openssl_is_read(place: Path, store: Path) -> None:
     """SEC1 ("EC PRIVATE KEY") files, as ``openssl ecparam -genkey`` writes them, work too."""
     key = ec.generate_private_key(ec.SECP256R1())
     put(place, key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()), 0o400)
-    assert len(FileSigningKey.open(place, store=store).key_id) == 64
+    assert len(FileKey.open(place, store=store).key_id) == 64
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o620, 0o610, 0o602])
@@ -89,7 +89,7 @@ def test_wider_permissions_are_refused(place: Path, store: Path, mode: int) -> N
     """Whoever could read the key may have; the mode is named and the file is not touched."""
     put(place, pem(ec.generate_private_key(ec.SECP256R1())), mode)
     with pytest.raises(SigningError, match=f"its mode is {mode:04o}") as raised:
-        FileSigningKey.open(place, store=store)
+        FileKey.open(place, store=store)
     assert f"chmod 600 {place}" in str(raised.value.hint)
     assert place.stat().st_mode & 0o777 == mode
 
@@ -115,7 +115,7 @@ def test_unfit_files_are_refused(place: Path, store: Path, name: str) -> None:
     data = content()
     put(place, data)
     with pytest.raises(SigningError, match=sentence) as raised:
-        FileSigningKey.open(place, store=store)
+        FileKey.open(place, store=store)
     assert raised.value.hint
     assert "PRIVATE" not in str(raised.value)
     assert place.read_bytes() == data
@@ -125,16 +125,16 @@ def test_what_is_no_file_is_refused(place: Path, store: Path) -> None:
     """A directory, a link that leads nowhere or to itself, a device: each is a sentence."""
     place.mkdir(parents=True)
     with pytest.raises(SigningError, match="regular file"):
-        FileSigningKey.open(place, store=store)
+        FileKey.open(place, store=store)
     for number, target in enumerate(("nowhere", "loop2.pem", "/dev/null")):
         link = place.with_name(f"loop{number + 1}.pem")
         link.symlink_to(target)
         with pytest.raises(SigningError):
-            FileSigningKey.open(link, store=store)
+            FileKey.open(link, store=store)
     loop = place.with_name("self.pem")
     loop.symlink_to(loop)
     with pytest.raises(SigningError):
-        FileSigningKey.open(loop, store=store)
+        FileKey.open(loop, store=store)
 
 
 def test_inside_the_store_is_refused(tmp_path: Path) -> None:
@@ -144,37 +144,37 @@ def test_inside_the_store_is_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(store / "keys")
     for inside in (store / "keys" / "k.pem", tmp_path / "link" / "k.pem", tmp_path / "x" / ".." / "store" / "k.pem"):
         with pytest.raises(SigningError, match="inside the store"):
-            FileSigningKey.open(inside, store=store)
+            FileKey.open(inside, store=store)
     assert list((store / "keys").iterdir()) == []
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777, 0o702])
 def test_a_directory_where_others_write_is_refused(place: Path, store: Path, mode: int) -> None:
     """Whoever may write there can put another key in the place of ours; the hint is the command that mends it."""
-    FileSigningKey.open(place, store=store)
+    FileKey.open(place, store=store)
     place.parent.chmod(mode)
     with pytest.raises(SigningError, match=f"{mode:04o}") as refused:
-        FileSigningKey.open(place, store=store)
+        FileKey.open(place, store=store)
     assert refused.value.hint is not None
     assert f"chmod 700 {place.parent}" in refused.value.hint
     place.parent.chmod(0o700)
-    FileSigningKey.open(place, store=store)
+    FileKey.open(place, store=store)
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o755, 0o750, 0o500])
 def test_a_directory_that_others_only_read_is_fine(place: Path, store: Path, mode: int) -> None:
     """The key itself is private; what else is in its directory need not be."""
-    FileSigningKey.open(place, store=store)
+    FileKey.open(place, store=store)
     place.parent.chmod(mode)
-    FileSigningKey.open(place, store=store)
+    FileKey.open(place, store=store)
     place.parent.chmod(0o700)
 
 
 def test_the_public_half_of_a_replaced_key_is_kept(place: Path, store: Path) -> None:
     """What was signed with it can still be told from what never was."""
-    first = FileSigningKey.open(place, store=store)
+    first = FileKey.open(place, store=store)
     place.rename(place.with_name("old.pem"))
-    second = FileSigningKey.open(place, store=store)
+    second = FileKey.open(place, store=store)
     assert first.key_id != second.key_id
     expected = {each.key_id: each.public_pem for each in (first, second)}
     assert expected == public_keys(place.parent)
