@@ -114,7 +114,7 @@ def _absent(case: DiagnosisInput, found: list[Difference]) -> Iterator[Claim]:
         (
             Cause.EXTRA_SOURCE_FILES,
             other,
-            f"{both}: it was built from something else, such as the repository; or they lay about where it was built.",
+            f"{both}: a build from something else, such as the repository; or files that lay about where it was made.",
             Certainty.LIKELY,
         ),
     ):

@@ -222,4 +222,4 @@ def test_description_that_python_2_read() -> None:
     assert "as_python_2" in [word for command in found.definition.commands for word in command]
     assert ("interpreter-patch", 1) in [(each.name, each.bits) for each in found.replayed]
     assert found.lacks is not None
-    assert Cause.MISSING_INTERPRETER is found.lacks.cause
+    assert Cause.NOT_SUPPORTED is found.lacks.cause

@@ -32,3 +32,15 @@ def test_added() -> None:
     found = with_setup_requires(Requirements(("setuptools",), None), "setup(setup_requires=['pbr'])")
     assert (("setuptools", "pbr"), ("setup.py asks for pbr to be run.",)) == (found.requirements, found.notes)
     assert Requirements(("setuptools",), None) == with_setup_requires(Requirements(("setuptools",), None), None)
+
+
+def test_added_to_whatever_is_tried() -> None:
+    """A tool that can be had is not said to be missing because something else that is asked for is."""
+    older = Requirements(
+        ("wheel<=0.32.2",), None, ("The wheel says so.",), alternatives=(Requirements(("wheel",), None),)
+    )
+    wanted = Requirements(("wheel==0.32.2",), "wheel==0.32.2", stand_in=older)
+    found = with_setup_requires(wanted, "setup(setup_requires=['pbr'])").stand_in
+    assert found is not None
+    assert (("wheel<=0.32.2", "pbr"), "The wheel says so.") == (found.requirements, found.notes[0])
+    assert [("wheel", "pbr")] == [each.requirements for each in found.alternatives]

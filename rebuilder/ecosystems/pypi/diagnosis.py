@@ -167,7 +167,8 @@ RULES = EcosystemRules(
             "MANIFEST.in."
         ),
         Cause.INCOMPLETE_SOURCE: (
-            "Name it in MANIFEST.in, and build the published file from the source archive, as python -m build does."
+            "Put what is missing into the source archive, such as by naming it in MANIFEST.in, and build the published "
+            "file from that archive, as python -m build does."
         ),
     },
     consequences=wheel_rules.consequences,

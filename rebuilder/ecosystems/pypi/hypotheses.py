@@ -216,7 +216,7 @@ def _with_requirements(
 _NO_WINDOWS = Obstacle(
     verdict=Verdict.UNSUPPORTED,
     sentence="Python 2 built the wheel on Windows, where it writes text files otherwise than here.",
-    cause=Cause.MISSING_INTERPRETER,
+    cause=Cause.NOT_SUPPORTED,
 )
 
 

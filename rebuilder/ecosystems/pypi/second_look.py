@@ -219,7 +219,7 @@ def _python(context: PlanningContext, build_inputs: BuildInputs) -> str:
 _NO_PYTHON_2 = Obstacle(
     verdict=Verdict.UNSUPPORTED,
     sentence="Python 2 built the wheel, which is for Python 3, too, and the rebuild only reads headers as Python 2.",
-    cause=Cause.MISSING_INTERPRETER,
+    cause=Cause.NOT_SUPPORTED,
 )
 _TOP_LEVEL = ".dist-info/top_level.txt"
 _MOST_DIRECTORIES = 4

@@ -19,12 +19,19 @@ _LONGEST = 1 << 18
 
 
 def with_setup_requires(found: Requirements, setup_py: str | None) -> Requirements:
-    """Add what ``setup.py`` names to the build requirements."""
+    """Add what ``setup.py`` names to the build requirements, whatever else of them is tried."""
     texts = setup_requires(setup_py)
-    if not texts:
-        return found
-    note = f"setup.py asks for {', '.join(texts)} to be run."
-    return replace(found, requirements=(*found.requirements, *texts), notes=(*found.notes, note))
+    return _added(found, texts, f"setup.py asks for {', '.join(texts)} to be run.") if texts else found
+
+
+def _added(found: Requirements, texts: tuple[str, ...], note: str) -> Requirements:
+    return replace(
+        found,
+        requirements=(*found.requirements, *texts),
+        notes=(*found.notes, note),
+        alternatives=tuple(_added(each, texts, note) for each in found.alternatives),
+        stand_in=found.stand_in and _added(found.stand_in, texts, note),
+    )
 
 
 def setup_requires(setup_py: str | None) -> tuple[str, ...]:
