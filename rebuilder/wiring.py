@@ -22,6 +22,7 @@ from rebuilder.config import Config
 from rebuilder.ecosystems.conventions import Context
 from rebuilder.ecosystems.registry import ECOSYSTEMS, conventions
 from rebuilder.environments.from_settings import environment_store
+from rebuilder.interop.rebuilderd.writer import RebuilderdWriter
 from rebuilder.log.note import NoteKey
 from rebuilder.network.git.sources import GitLimits, GitSources
 from rebuilder.network.http.address import Credentials
@@ -256,6 +257,13 @@ def _signer(config: Config, ledger: Ledger, blobs: Blobs, clock: Clock) -> Signe
         clock=clock,
         agreement=agreement,
         log=_log_writer(config, ledger, clock, agreement),
+        rebuilderd=RebuilderdWriter(
+            book=ledger.package_book,
+            blobs=blobs,
+            key=FileLogKey.open(config.keys / "links.pem", store=config.store),
+            agreement=agreement,
+            root=config.site_directory,
+        ),
     )
 
 

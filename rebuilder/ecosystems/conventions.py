@@ -175,6 +175,13 @@ class Conventions:
         """Files of one kind are made the same way; by default those with the same ending are."""
         return _ending(filename)
 
+    def architecture(self, filename: str) -> str:
+        """What tells the files of one release apart where a name, a version and an architecture name a file.
+
+        The default reads ``NAME_VERSION_ARCHITECTURE.deb``, and takes all else for files of any machine.
+        """
+        return filename.removesuffix(".deb").rpartition("_")[2] if filename.endswith(".deb") else "all"
+
     def check_attestations(self, given: AttestationInput) -> Provenance | None:
         """Check what is signed about an artifact; None when there is nothing to check.
 

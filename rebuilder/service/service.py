@@ -223,6 +223,7 @@ class Service:
         return ApiContext(
             ledger=ledger,
             ask=self._ask,
+            blobs=self._parts.blobs,
             site=self._config.site_directory,
             verifier=self._config.builder_id,
             metrics=lambda: scrape(lambda: ledger.statistics.figures(self._parts.clock.now()), self._place),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from rebuilder.clock import Clock
 from rebuilder.ecosystems.registry import conventions
 from rebuilder.errors import CorruptError, CorruptStoreError
+from rebuilder.interop.rebuilderd.writer import RebuilderdWriter
 from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.regression import regression, severity
 from rebuilder.model.report import Report, SignedReport, Summary, page_path, report_document
@@ -40,6 +41,8 @@ class Signer:
     agreement: Agreement
     """Says whether the ledger still says what was signed."""
     log: LogWriter
+    rebuilderd: RebuilderdWriter | None = None
+    """Writes what rebuilderd's clients read; None: nothing is written for them."""
     _agreed: set[str] = field(default_factory=set, init=False)
     """Digests of rows that were compared with their statements and are the same."""
 
@@ -209,6 +212,8 @@ class Signer:
         """
         summaries, refused = self._signed_rows(self.ledger.latest())
         refused += self._log(whole=whole)
+        if self.rebuilderd is not None:
+            refused += self.rebuilderd.write(summaries, whole=whole)
         book = self.ledger.alarm_book
         alarms = [*book.open(), *book.closed(_CLOSED_ALARMS)]
         now = self.clock.now()

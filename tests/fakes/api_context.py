@@ -73,7 +73,7 @@ def open_api_context(root: Path, *, pages: bool = False, **changes: Any) -> Iter
     """What serves verdicts, one waiting task and two alarms, and a site if wanted; all of it lives below ``root``."""
     clock = FixedClock(reports.NOW)
     blobs = MemoryBlobs()
-    (root / "site").mkdir()
+    (root / "site").mkdir(parents=True)
     if pages:
         write_site(root / "site", blobs)
     with open_ledger(root / "ledger.sqlite") as ledger:
@@ -86,6 +86,7 @@ def open_api_context(root: Path, *, pages: bool = False, **changes: Any) -> Iter
         fields: dict[str, Any] = {
             "ledger": ledger,
             "ask": FakeAsk(ledger, clock),
+            "blobs": blobs,
             "site": root / "site",
             "verifier": "rebuilder.example.org",
             "metrics": lambda: b"# HELP rebuilder_up It runs.\n# TYPE rebuilder_up gauge\nrebuilder_up 1.0\n# EOF\n",

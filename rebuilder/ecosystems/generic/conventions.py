@@ -34,3 +34,7 @@ class GenericConventions(Conventions):
     def file_words(self, filename: str) -> str:
         """By what its name ends in."""
         return "archive" if filename.endswith((".tar.gz", ".tar.xz", ".tar.bz2", ".tgz", ".tar", ".zip")) else "file"
+
+    def architecture(self, filename: str) -> str:
+        """The name itself: a recipe makes files of any kind."""
+        return filename

@@ -146,6 +146,12 @@ class PyPIConventions(Conventions):
         kind = super().file_kind(filename)
         return f"any.{kind}" if filename.endswith("-any.whl") else kind
 
+    def architecture(self, filename: str) -> str:
+        """The tags of a wheel, with its build number; ``source`` and the ending for a source archive."""
+        if filename.endswith(".whl"):
+            return "-".join(filename.removesuffix(".whl").split("-")[2:])
+        return f"source.{super().file_kind(filename).removeprefix('.')}"
+
     def check_attestations(self, given: AttestationInput) -> Provenance | None:
         """See :func:`rebuilder.provenance.pypi.pypi.verify_pypi`."""
         from rebuilder.provenance.pypi.pypi import verify_pypi

@@ -19,6 +19,7 @@ from rebuilder.service.api.context import ApiContext
 from rebuilder.service.api.documents import Problem
 from rebuilder.service.api.limits import Gate, ResponseLayer
 from rebuilder.service.api.problems import install, known_parameters
+from rebuilder.service.api.rebuilderd import package_routes
 from rebuilder.service.api.routes import probe_routes, verdict_routes, work_routes
 from rebuilder.service.api.site_files import SiteFiles
 from rebuilder.site.rendering import Renderer
@@ -70,19 +71,23 @@ def make_api(context: ApiContext) -> FastAPI:
         return JSONResponse(api.openapi())
 
     api.include_router(v1)
+    api.include_router(package_routes(context))
     api.include_router(probe_routes(context))
     install(api, context)
-    api.router.default = _everything_else(context)
+    api.router.default = _everything_else(context, api.router)
     return api
 
 
-def _everything_else(context: ApiContext) -> ASGIApp:
+def _everything_else(context: ApiContext, router: ASGIApp) -> ASGIApp:
     site = SiteFiles(context.site, Renderer(context.verifier).html("not_found.html", _Page()))
 
     async def default(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"].startswith("/api/"):
-            raise HTTPException(404)
-        await site(scope, receive, send)
+        path = scope["path"]
+        if path.startswith("/api/"):
+            if not path.endswith("/"):
+                raise HTTPException(404)
+            return await router({**scope, "path": path.rstrip("/")}, receive, send)
+        return await site(scope, receive, send)
 
     return default
 

@@ -22,6 +22,7 @@ from rebuilder.model.report import SignedReport, Summary
 from rebuilder.model.work import Order, Tier
 from rebuilder.signing.keys import refuse_open_directory
 from rebuilder.store.ledger import Ledger
+from rebuilder.store.protocol import Blobs
 
 TOKEN_FILE = "api-token"  # noqa: S105 - its name
 """In the directory of the keys, unless the settings name another file."""
@@ -121,6 +122,8 @@ class ApiContext:
 
     ledger: Ledger
     ask: Ask
+    blobs: Blobs
+    """Logs, and what diffoscope said."""
     site: Path
     """Directory of the static site; it need not exist yet."""
     verifier: str

@@ -30,6 +30,7 @@ from rebuilder.store.ledger.database import Database
 from rebuilder.store.ledger.liveness import process_of
 from rebuilder.store.ledger.log_book import LogBook
 from rebuilder.store.ledger.lookup import Lookup
+from rebuilder.store.ledger.package_book import PackageBook
 from rebuilder.store.ledger.queue.queue import Queue
 from rebuilder.store.ledger.queue.rows import GIVEN_UP, order_columns
 from rebuilder.store.ledger.rows import (
@@ -75,6 +76,7 @@ class Ledger:
         self.log_book = LogBook(database)
         self.queue = Queue(database)
         self.watches = Watches(database)
+        self.package_book = PackageBook(database)
         self.alarm_book = AlarmBook(database)
         self.runners = Runners(database)
         self.run_orders = RunOrders(database)

@@ -1,0 +1,1 @@
+"""Other rebuilders: their formats, read and written; what several rebuilders say together."""

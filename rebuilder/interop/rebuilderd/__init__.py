@@ -1,0 +1,1 @@
+"""What rebuilderd's clients read, and what other instances of it sign (docs/interop.md)."""

@@ -1,0 +1,267 @@
+"""What rebuilderd's API answers with, field by field as its clients read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from rebuilder.ecosystems.registry import conventions
+from rebuilder.model.value import Value
+from rebuilder.model.verdict import Verdict
+from rebuilder.store.ledger.package_book import Jobs, PackageRow
+
+_Record = TypeVar("_Record")
+
+
+class Status(StrEnum):
+    """Of a build, and of a file."""
+
+    GOOD = "GOOD"
+    """Reproduced: the same bytes. What is only equivalent is not."""
+    BAD = "BAD"
+    FAIL = "FAIL"
+    """Of a build only: it did not complete, which says nothing about the file."""
+    UNKNOWN = "UNKWN"
+
+
+_STATUS = {
+    Verdict.REPRODUCED: Status.GOOD,
+    Verdict.DIFFERS: Status.BAD,
+    Verdict.BUILD_FAILED: Status.FAIL,
+    Verdict.TIMED_OUT: Status.FAIL,
+}
+
+
+class ListedPackage(Value):
+    """One file in ``/api/v0/pkgs/list``."""
+
+    name: str
+    version: str
+    status: Status
+    distro: str
+    suite: str
+    architecture: str
+    artifact_url: str
+    build_id: int | None
+    built_at: datetime | None
+    has_diffoscope: bool
+    has_attestation: bool
+
+
+class BinaryPackage(Value):
+    """One file."""
+
+    id: int
+    name: str
+    version: str
+    distribution: str
+    release: str | None
+    component: str | None
+    architecture: str
+    url: str
+    status: Status | None
+    build_id: int | None
+    artifact_id: int | None
+    """Only where there is an attestation: a client that gets none for it counts nothing of what we say."""
+    diffoscope_log_id: int | None
+    attestation_log_id: int | None
+    last_seen: datetime
+    seen_in_last_sync: bool
+
+
+class SourcePackage(Value):
+    """What one file is built from; each file has its own."""
+
+    id: int
+    name: str
+    version: str
+    distribution: str
+    release: str | None
+    status: Status | None
+    build_id: int | None
+    last_seen: datetime
+    seen_in_last_sync: bool
+
+
+class Build(Value):
+    """One finished verification."""
+
+    id: int
+    name: str
+    version: str
+    distribution: str
+    release: str | None
+    architecture: str
+    backend: str
+    retries: int
+    started_at: datetime | None
+    built_at: datetime | None
+    status: Status | None
+
+
+class BuildArtifact(Value):
+    """The file that a build was about."""
+
+    id: int
+    name: str
+    has_diffoscope: bool
+    has_attestation: bool
+    status: Status | None
+
+
+class ResultPage(Value, Generic[_Record]):
+    """A part of a list."""
+
+    total: int
+    records: tuple[_Record, ...]
+
+
+class DashboardRebuilds(Value):
+    """Files by what their newest verification came to."""
+
+    good: int
+    bad: int
+    fail: int
+    unknown: int
+
+
+class DashboardJobs(Value):
+    """The queue."""
+
+    running: int
+    available: int
+    pending: int
+
+
+class Dashboard(Value):
+    """How it is going."""
+
+    rebuilds: DashboardRebuilds
+    jobs: DashboardJobs
+
+
+class PublicKeys(Value):
+    """Who signs attestations."""
+
+    current: tuple[str, ...]
+
+
+def listed_package(row: PackageRow) -> ListedPackage:
+    """A file as the older interface lists it."""
+    return ListedPackage(
+        name=row.name,
+        version=row.version,
+        status=artifact_status(row),
+        distro=row.ecosystem,
+        suite="",
+        architecture=architecture(row),
+        artifact_url=row.url,
+        build_id=row.number,
+        built_at=_naive(row.summary.finished) if row.summary else None,
+        has_diffoscope=False,
+        has_attestation=row.linked,
+    )
+
+
+def binary_package(row: PackageRow) -> BinaryPackage:
+    """A file as clients search for it."""
+    linked = row.number if row.linked else None
+    return BinaryPackage(
+        id=row.artifact,
+        name=row.name,
+        version=row.version,
+        distribution=row.ecosystem,
+        release=None,
+        component=None,
+        architecture=architecture(row),
+        url=row.url,
+        status=artifact_status(row) if row.summary else None,
+        build_id=row.number,
+        artifact_id=linked,
+        diffoscope_log_id=None,
+        attestation_log_id=linked,
+        last_seen=_seen(row),
+        seen_in_last_sync=True,
+    )
+
+
+def source_package(row: PackageRow) -> SourcePackage:
+    """What a file is built from."""
+    return SourcePackage(
+        id=row.artifact,
+        name=row.name,
+        version=row.version,
+        distribution=row.ecosystem,
+        release=None,
+        status=build_status(row) if row.summary else None,
+        build_id=row.number,
+        last_seen=_seen(row),
+        seen_in_last_sync=True,
+    )
+
+
+def build(row: PackageRow) -> Build:
+    """A finished verification."""
+    return Build(
+        id=row.number or 0,
+        name=row.name,
+        version=row.version,
+        distribution=row.ecosystem,
+        release=None,
+        architecture=architecture(row),
+        backend=row.ecosystem,
+        retries=0,
+        started_at=_naive(row.started) if row.started else None,
+        built_at=_naive(row.summary.finished) if row.summary else None,
+        status=build_status(row),
+    )
+
+
+def build_artifact(row: PackageRow, *, has_diffoscope: bool) -> BuildArtifact:
+    """The file that a verification was about; it has the number of the verification."""
+    return BuildArtifact(
+        id=row.number or 0,
+        name=row.filename,
+        has_diffoscope=has_diffoscope,
+        has_attestation=row.linked,
+        status=artifact_status(row),
+    )
+
+
+def dashboard(verdicts: Iterable[tuple[Verdict | None, int]], jobs: Jobs) -> Dashboard:
+    """How it is going, by the number of files with each verdict."""
+    counts = dict.fromkeys(Status, 0)
+    for verdict, files in verdicts:
+        counts[_STATUS.get(verdict, Status.UNKNOWN) if verdict else Status.UNKNOWN] += files
+    good, bad, fail, unknown = (counts[each] for each in Status)
+    return Dashboard(
+        rebuilds=DashboardRebuilds(good=good, bad=bad, fail=fail, unknown=unknown),
+        jobs=DashboardJobs(running=jobs.running, available=jobs.available, pending=jobs.pending),
+    )
+
+
+def architecture(row: PackageRow) -> str:
+    """What the files of a release are told apart by."""
+    return conventions(row.ecosystem).architecture(row.filename)
+
+
+def build_status(row: PackageRow) -> Status:
+    """What a verification came to; only the same bytes are good, and only other content is bad."""
+    return _STATUS.get(row.summary.verdict, Status.UNKNOWN) if row.summary else Status.UNKNOWN
+
+
+def artifact_status(row: PackageRow) -> Status:
+    """The same for the file: a build that failed says nothing about it."""
+    status = build_status(row)
+    return Status.UNKNOWN if status is Status.FAIL else status
+
+
+def _seen(row: PackageRow) -> datetime:
+    return _naive(row.summary.finished if row.summary else row.first_seen)
+
+
+def _naive(moment: datetime) -> datetime:
+    """In UTC without saying so, as these clients read times."""
+    return moment.astimezone(UTC).replace(tzinfo=None)

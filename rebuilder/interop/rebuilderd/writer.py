@@ -1,0 +1,101 @@
+"""Signs the links about what was reproduced, and writes what rebuilderd's clients read of a site of plain files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rebuilder.errors import CorruptError, StoreError
+from rebuilder.interop.rebuilderd.documents import PublicKeys, listed_package
+from rebuilder.interop.rebuilderd.link import LinkKey, can_be_linked, link_key_id, public_pem, sign_link
+from rebuilder.model.report import Summary
+from rebuilder.signing.agreement import Agreement
+from rebuilder.site.writing import Writer
+from rebuilder.store.ledger.package_book import PackageBook
+from rebuilder.store.protocol import Blobs
+
+LIST = "api/v0/pkgs/list"
+KEYS = "api/v1/meta/public-keys"
+_AT_ONCE = 100
+_MOST = 200
+"""Links that are signed before the site is written: those of an older ledger follow one time after another."""
+
+
+@dataclass(frozen=True)
+class RebuilderdWriter:
+    """Whoever has it has the key for links, and is the one that signs."""
+
+    book: PackageBook
+    blobs: Blobs
+    key: LinkKey
+    agreement: Agreement
+    """Says whether a report is the one that was signed: there is no link about another."""
+    root: Path
+    """Of the site."""
+    _refused: set[int] = field(default_factory=set, init=False)
+    """Verifications about which there will be no link."""
+
+    def write(self, summaries: Iterable[Summary], *, whole: bool = False) -> list[CorruptError]:
+        """Sign what has no link yet, and write the list of packages and the public key.
+
+        Args:
+            summaries: The newest verification of each file, as far as the ledger says what was signed.
+            whole: Sign all that has no link, however much it is.
+
+        Returns:
+            What is wrong with reports that are not what was signed.
+
+        Raises:
+            SigningError: the key cannot be used.
+            StoreError: the ledger or the site cannot be used.
+        """
+        refused = self._sign(None if whole else _MOST)
+        agreed = {each.identity for each in summaries}
+        lines = []
+        for row in self.book.all():
+            if row.summary is not None and row.summary.identity not in agreed:
+                row = row.unverified  # noqa: PLW2901
+            lines.append(listed_package(row).model_dump_json())
+        writer = Writer(self.root)
+        writer.write(LIST, ("[" + ",\n".join(lines) + "]\n").encode())
+        keys = PublicKeys(current=(public_pem(self.key.public),))
+        writer.write(KEYS, keys.model_dump_json().encode() + b"\n")
+        return refused
+
+    def _sign(self, most: int | None) -> list[CorruptError]:
+        refused, after, signed, key_id = list[CorruptError](), 0, 0, link_key_id(self.key.public)
+        while (numbers := self.book.unlinked(key_id, after, _AT_ONCE)) and (most is None or signed < most):
+            links = {}
+            for number in numbers:
+                if number in self._refused:
+                    continue
+                try:
+                    link = self._link(number)
+                except CorruptError as error:
+                    refused.append(error)
+                    link = None
+                if link is None:
+                    self._refused.add(number)
+                else:
+                    links[number] = link
+            self.book.keep_links(key_id, links)
+            signed, after = signed + len(links), numbers[-1]
+        return refused
+
+    def _link(self, number: int) -> str | None:
+        signed = self.book.report(number)
+        if signed is None:
+            return None
+        self.agreement.check_report(signed)
+        if not can_be_linked(signed.report):
+            return None
+        return sign_link(signed.report, self._sha512(signed.report.artifact.sha256), self.key)
+
+    def _sha512(self, sha256: str) -> str | None:
+        try:
+            with self.blobs.path(sha256).open("rb") as file:
+                return hashlib.file_digest(file, "sha512").hexdigest()
+        except (StoreError, OSError):
+            return None
