@@ -260,7 +260,7 @@ def _signer(config: Config, ledger: Ledger, blobs: Blobs, clock: Clock) -> Signe
         rebuilderd=RebuilderdWriter(
             book=ledger.package_book,
             blobs=blobs,
-            key=FileLogKey.open(config.keys / "links.pem", store=config.store),
+            key=FileKey.open(config.keys / "links.pem", Algorithm.ED25519, store=config.store),
             agreement=agreement,
             root=config.site_directory,
         ),

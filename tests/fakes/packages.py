@@ -17,7 +17,7 @@ from rebuilder.model.comparison import Level
 from rebuilder.model.report import Report
 from rebuilder.model.value import Sha256
 from rebuilder.signing.agreement import Agreement
-from rebuilder.signing.keys import FileLogKey
+from rebuilder.signing.keys import FileKey
 from rebuilder.signing.statements import Builder
 from rebuilder.site.publisher import Site
 from rebuilder.store.ledger import Ledger
@@ -33,7 +33,7 @@ from tests.fakes.logs import log_writer
 from tests.fakes.signer import MemorySigner
 from tests.fakes.verifications import signed
 
-LINK_KEY = FileLogKey(Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33))))
+LINK_KEY = FileKey(Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33))))
 
 
 @dataclass(frozen=True)

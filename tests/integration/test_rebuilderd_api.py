@@ -16,6 +16,7 @@ from rebuilder.model.comparison import Level
 from rebuilder.model.report import Report
 from rebuilder.model.value import sha256_hex
 from rebuilder.model.work import Reason
+from rebuilder.signing.keys import raw_public
 from tests.fakes import reports
 from tests.fakes.api_context import order
 from tests.fakes.blobs import MemoryBlobs
@@ -94,7 +95,7 @@ def test_what_is_listed_with_an_attestation_has_one(packages: Packages) -> None:
     keys = packages.http.get("/api/v1/meta/public-keys/").json()
     (pem,) = keys["current"]
     public = read_public_pem(pem)
-    assert public == LINK_KEY.public
+    assert public == raw_public(LINK_KEY.public_pem)
     with_links = [each for each in search(packages) if each["artifact_id"] is not None]
     assert {each["name"] for each in with_links} == {"curl", "spindle"}
     for each in with_links:
@@ -313,7 +314,7 @@ def test_another_key_signs_all_links_again(tmp_path: Path) -> None:
         book = packages.ledger.package_book
         link = book.link(1)
         assert link is not None
-        key_id = link_key_id(LINK_KEY.public)
+        key_id = link_key_id(raw_public(LINK_KEY.public_pem))
         book.keep_links("0" * 64, {1: "{}"})
         assert book.unlinked(key_id, 0, 9) == [1]
         add(packages.signer)

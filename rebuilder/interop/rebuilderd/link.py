@@ -10,7 +10,7 @@ import base64
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from rebuilder.consumer.vote import Level, Vote, Voter
 from rebuilder.foreign_json import read_json
@@ -18,6 +18,8 @@ from rebuilder.model.attempt import Attempt
 from rebuilder.model.report import Report
 from rebuilder.model.value import Sha256, canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
+from rebuilder.signing.keys import raw_public
+from rebuilder.signing.protocol import SigningKey
 
 MADE_BY = "rebuilder"
 """The command of our links, which is also the lineage of votes that are read from them."""
@@ -26,19 +28,6 @@ _SPKI = bytes.fromhex("302c300706032b65700500032100")
 _LARGEST = 16 << 20
 _HEX = re.compile(r"[0-9a-f]*")
 _BEGIN, _END = "-----BEGIN PUBLIC KEY-----", "-----END PUBLIC KEY-----"
-
-
-class LinkKey(Protocol):
-    """Signs links; Ed25519."""
-
-    @property
-    def public(self) -> bytes:
-        """The public key, 32 bytes (RFC 8032)."""
-        ...
-
-    def sign(self, payload: bytes) -> bytes:
-        """The signature over ``payload``, 64 bytes."""
-        ...
 
 
 def link_key_id(public: bytes) -> str:
@@ -75,13 +64,13 @@ def can_be_linked(report: Report) -> bool:
     return report.decision.verdict is Verdict.REPRODUCED and _plain(report.artifact.filename)
 
 
-def sign_link(report: Report, sha512: str | None, key: LinkKey) -> str:
+def sign_link(report: Report, sha512: str | None, key: SigningKey) -> str:
     """The link that says that a published file was rebuilt, as one line of JSON.
 
     Args:
         report: Of a file that :func:`can_be_linked`.
         sha512: Of the published file, in hexadecimal; None where its bytes are not at hand any more.
-        key: The key for links.
+        key: The key for links; Ed25519.
 
     Raises:
         ValueError: the report does not say that the same bytes came out.
@@ -100,7 +89,7 @@ def sign_link(report: Report, sha512: str | None, key: LinkKey) -> str:
         "command": [MADE_BY],
     }
     signature = key.sign(canonical_json(signed)).hex()
-    document = {"signatures": [{"keyid": link_key_id(key.public), "sig": signature}], "signed": signed}
+    document = {"signatures": [{"keyid": link_key_id(raw_public(key.public_pem)), "sig": signature}], "signed": signed}
     return json.dumps(document, separators=(",", ":")) + "\n"
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from rebuilder.errors import CorruptError, StoreError
 from rebuilder.interop.rebuilderd.documents import PublicKeys, listed_package
-from rebuilder.interop.rebuilderd.link import LinkKey, can_be_linked, link_key_id, public_pem, sign_link
+from rebuilder.interop.rebuilderd.link import can_be_linked, link_key_id, public_pem, sign_link
 from rebuilder.model.report import Summary
 from rebuilder.signing.agreement import Agreement
+from rebuilder.signing.keys import raw_public
+from rebuilder.signing.protocol import SigningKey
 from rebuilder.site.writing import Writer
 from rebuilder.store.ledger.package_book import PackageBook
 from rebuilder.store.protocol import Blobs
@@ -29,7 +31,8 @@ class RebuilderdWriter:
 
     book: PackageBook
     blobs: Blobs
-    key: LinkKey
+    key: SigningKey
+    """For links; Ed25519."""
     agreement: Agreement
     """Says whether a report is the one that was signed: there is no link about another."""
     root: Path
@@ -60,12 +63,12 @@ class RebuilderdWriter:
             lines.append(listed_package(row).model_dump_json())
         writer = Writer(self.root)
         writer.write(LIST, ("[" + ",\n".join(lines) + "]\n").encode())
-        keys = PublicKeys(current=(public_pem(self.key.public),))
+        keys = PublicKeys(current=(public_pem(raw_public(self.key.public_pem)),))
         writer.write(KEYS, keys.model_dump_json().encode() + b"\n")
         return refused
 
     def _sign(self, most: int | None) -> list[CorruptError]:
-        refused, after, signed, key_id = list[CorruptError](), 0, 0, link_key_id(self.key.public)
+        refused, after, signed, key_id = list[CorruptError](), 0, 0, link_key_id(raw_public(self.key.public_pem))
         while (numbers := self.book.unlinked(key_id, after, _AT_ONCE)) and (most is None or signed < most):
             links = {}
             for number in numbers:
