@@ -213,7 +213,7 @@ def worker(
     *,
     broker: Annotated[
         str | None,
-        typer.Option("--broker", envvar="REBUILDER_BROKER", help="Be a runner of a fleet: redis://… or amqp://…"),
+        typer.Option("--broker", envvar="REBUILDER_BROKER", help="Of the fleet: redis://… or amqp://…"),
     ] = None,
     blobs: Annotated[str | None, typer.Option("--blobs", help="s3://BUCKET/PREFIX of the fleet.")] = None,
     queue: Annotated[
@@ -228,31 +228,22 @@ def worker(
     config: Settings = None,
     index_url: Index = None,
 ) -> None:
-    """Build for others.
+    """Be a runner of a fleet: build for a service on another machine.
 
-    With --broker: a runner of a fleet, with a key and a directory of its own and no ledger (docs/operate/fleet.md).
-    Without: one more worker process of a service, with the same ledger and store.
+    It has a key and a directory of its own and no ledger (docs/operate/fleet.md).
     """
+    from rebuilder.cli.runners import run_runner
     from rebuilder.config import load_config
 
-    json_logs = _json_logs(log)
-    settings = load_config(config, {"store": store, "index_url": index_url})
-    if broker is None and blobs is None:
-        from rebuilder.cli.serve import run_worker
-
-        run_worker(settings, json_logs=json_logs)
-    else:
-        from rebuilder.cli.runners import run_runner
-
-        run_runner(
-            settings,
-            broker=broker,
-            blobs=blobs,
-            queues=queue or [],
-            key=runner_key,
-            concurrency=concurrency,
-            json_logs=json_logs,
-        )
+    run_runner(
+        load_config(config, {"store": store, "index_url": index_url}),
+        broker=broker,
+        blobs=blobs,
+        queues=queue or [],
+        key=runner_key,
+        concurrency=concurrency,
+        json_logs=_json_logs(log),
+    )
 
 
 @app.command()

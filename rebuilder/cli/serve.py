@@ -1,4 +1,4 @@
-"""``rebuilder serve`` and ``rebuilder worker``: processes that run until they are told to stop."""
+"""``rebuilder serve``: a process that runs until it is told to stop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from rebuilder.errors import UsageError
 from rebuilder.service.logs import configure
 from rebuilder.service.preflight import preflight
 from rebuilder.service.service import serve
-from rebuilder.service.worker_process import work
 
 
 def run_service(config: Config, *, json_logs: bool) -> None:
@@ -37,13 +36,3 @@ def run_service(config: Config, *, json_logs: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     serve(config, stopping, json_logs=json_logs)
-
-
-def run_worker(config: Config, *, json_logs: bool) -> None:
-    """Work on the queue until SIGTERM or SIGINT.
-
-    Raises:
-        RebuilderError: it cannot begin.
-    """
-    configure(json=json_logs, stream=sys.stderr)
-    work(config)

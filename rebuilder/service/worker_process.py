@@ -27,8 +27,8 @@ _MOST_TASKS = 1000
 log = logging.getLogger("rebuilder.worker")
 
 
-def work(config: Config, *, most: int | None = None, stopping: threading.Event | None = None) -> None:
-    """Work until SIGTERM or SIGINT comes, ``stopping`` is set, or ``most`` tasks are done.
+def work(config: Config, stopping: threading.Event) -> None:
+    """Work until SIGTERM or SIGINT comes, ``stopping`` is set, or so many tasks are done that a fresh process is due.
 
     After that the running task is finished if that takes no longer than ``service.stop_seconds``, and
     given back otherwise.
@@ -36,7 +36,6 @@ def work(config: Config, *, most: int | None = None, stopping: threading.Event |
     Raises:
         RebuilderError: the store cannot be used to begin with.
     """
-    stopping = stopping or threading.Event()
     progress = LoggingProgress()
     with wire(config, progress) as parts:
         worker = Worker(
@@ -50,7 +49,7 @@ def work(config: Config, *, most: int | None = None, stopping: threading.Event |
         log.info("A worker begins.")
         with _signals(stopping), _patience(worker, stopping, config.service.stop_seconds), _signs_of_life(worker):
             done, waiting_for = 0, RepeatedError()
-            while not stopping.is_set() and (most is None or done < most):
+            while not stopping.is_set() and done < _MOST_TASKS:
                 if _step(worker, waiting_for):
                     done += 1
                 else:
@@ -166,7 +165,7 @@ def main() -> None:
 
     threading.Thread(target=listen, name="standard-input", daemon=True).start()
     try:
-        work(config, most=_MOST_TASKS, stopping=stopping)
+        work(config, stopping)
     except RebuilderError as error:
         log.error("The worker cannot begin: %s", error)  # noqa: TRY400 - a sentence, not a traceback
         logging.shutdown()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import threading
 import time
@@ -174,30 +173,6 @@ def test_another_service_at_the_same_address(running: Running) -> None:
     assert f"The HTTP server cannot listen on {address}" in done.stderr
     assert "Traceback" not in done.stderr
     assert [] == running.service.ask("/healthz")
-
-
-def test_a_worker_beside_it(running: Running) -> None:
-    """It takes part in the work, and ends when it is told to."""
-    with (running.installation.root / "worker.log").open("w") as log:
-        process = subprocess.Popen(
-            running.installation.command("worker"), env=environment(running.installation), stderr=log
-        )
-        try:
-            asked = iter(range(100))
-
-            def shared() -> bool:
-                number = next(asked)
-                filename = running.add(f"shared{number}")
-                running.service.ask("/api/v1/verifications", {"subject": f"pypi:shared{number}==1.0"})
-                until(lambda: filename in running.verdicts(), "what was asked for is verified")
-                return "reproduced" in (running.installation.root / "worker.log").read_text()
-
-            assert any(shared() for _ in range(100)), "it does some of the work, whoever is faster"
-            process.send_signal(signal.SIGTERM)
-            assert 0 == process.wait(timeout=PATIENCE)
-        finally:
-            process.kill()
-            process.wait()
 
 
 def test_stopping_in_a_long_build(tmp_path: Path, environments_root: Path) -> None:

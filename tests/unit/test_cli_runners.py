@@ -161,7 +161,7 @@ def test_incident(command: Command) -> None:
 
 
 def test_a_runner_needs_both_addresses(command: Command) -> None:
-    """One of them is a slip, not a worker process of a service."""
-    for words in (("--broker", "redis://127.0.0.1:9/0"), ("--blobs", "s3://fleet/x")):
+    """Neither is guessed."""
+    for words in ((), ("--broker", "redis://127.0.0.1:9/0"), ("--blobs", "s3://fleet/x")):
         with pytest.raises(UsageError):
             command("worker", *words)
