@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ class Remark(Value):
 MAX_BYTES = 8 << 20
 """Largest file that is read."""
 
+# A pipe must not block the service, whoever put it there; not every system has each flag.
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _WORDS = {
     "bool": "must be true or false, without quotes",
     "date": "must be a date without quotes, such as 2026-01-31",
@@ -79,8 +81,7 @@ def read_text(path: Path, max_bytes: int = MAX_BYTES) -> str:
         FileError: it is missing, no regular file, too large, or not UTF-8.
     """
     try:
-        # A pipe must not block the service, whoever put it there.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:  # noqa: PTH123
+        with open(os.open(path, _READ), "rb") as stream:  # noqa: PTH123
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
                 raise FileError(path, "This is no file.")
             data = stream.read(max_bytes + 1)
@@ -96,6 +97,23 @@ def read_text(path: Path, max_bytes: int = MAX_BYTES) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise FileError(path, "This file is not UTF-8.", data[: error.start].count(b"\n") + 1) from None
+
+
+def logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Lines without comments, those that end in a backslash put together, with the number of the first."""
+    start, pending = 0, ""
+    for number, raw in enumerate(text.splitlines(), start=1):
+        # A comment begins at a number sign that stands first or after a space: others are parts of addresses.
+        line = re.sub(r"(?:^|\s)#.*", "", raw)
+        start = start if pending else number
+        if line.endswith("\\"):
+            pending += line[:-1] + " "
+            continue
+        if whole := (pending + line).strip():
+            yield start, whole
+        pending = ""
+    if pending.strip():
+        yield start, pending.strip()
 
 
 def parse_toml(path: Path, text: str) -> dict[str, Any]:

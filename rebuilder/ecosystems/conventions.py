@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +27,7 @@ from rebuilder.network.reach import Reach
 from rebuilder.provenance.checker import AttestationInput
 from rebuilder.sandbox.protocol import Programs, Runner
 from rebuilder.store.protocol import Blobs, Memo
-from rebuilder.toml_files import FileError, Remark, read_text
+from rebuilder.toml_files import FileError, Remark, logical_lines, read_text
 
 _LONGEST_NAME = 214
 _NAME = re.compile(r"[A-Za-z0-9*?](?:[A-Za-z0-9._+*?/-]*[A-Za-z0-9*?])?", re.ASCII)
@@ -259,23 +259,6 @@ class NamedPackages:
 def matches(pattern: str, name: str) -> bool:
     """Whether a normalised name fits a pattern; only ``*`` and ``?`` are special."""
     return fnmatch.fnmatchcase(name, pattern.replace("[", "[[]"))
-
-
-def logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Lines without comments, those that end in a backslash put together, with the number of the first."""
-    start, pending = 0, ""
-    for number, raw in enumerate(text.splitlines(), start=1):
-        # A comment begins at a number sign that stands first or after a space: others are parts of addresses.
-        line = re.sub(r"(?:^|\s)#.*", "", raw)
-        start = start if pending else number
-        if line.endswith("\\"):
-            pending += line[:-1] + " "
-            continue
-        if whole := (pending + line).strip():
-            yield start, whole
-        pending = ""
-    if pending.strip():
-        yield start, pending.strip()
 
 
 def names_in(path: Path, text: str, named: NamedPackages) -> None:

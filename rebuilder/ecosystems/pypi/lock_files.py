@@ -10,8 +10,8 @@ from packaging.pylock import Pylock, PylockValidationError
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
 
-from rebuilder.ecosystems.conventions import NamedPackages, logical_lines
-from rebuilder.toml_files import FileError, parse_toml, read_text
+from rebuilder.ecosystems.conventions import NamedPackages
+from rebuilder.toml_files import FileError, logical_lines, parse_toml, read_text
 
 _MAX_INCLUDES = 50
 _OPTION = re.compile(r"(?P<name>--?[a-z][a-z-]*)(?:\s*=\s*|\s+|(?<=-r)|$)(?P<value>.*)", re.ASCII)

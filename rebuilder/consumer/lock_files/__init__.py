@@ -1,0 +1,57 @@
+"""Reads lock files of several formats, files on disk and installed environments as one kind of value."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rebuilder.consumer.lock_files.dependency import Dependency, LockedFile, joined
+from rebuilder.consumer.platform_files import Target
+from rebuilder.toml_files import FileError, parse_toml, read_text
+
+__all__ = ["Dependency", "LockedFile", "dependencies"]
+
+_LARGEST = 64 << 20
+
+
+def dependencies(path: Path, target: Target) -> list[Dependency]:
+    """What a lock file asks for, what a directory has, or one file by its bytes.
+
+    The kind of a lock file is told by its name and content.
+
+    Args:
+        path: ``requirements*.txt``, ``pylock*.toml``, ``uv.lock``, ``poetry.lock``, ``package-lock.json``, a report of
+            ``pip install --report``, a directory, or any other file.
+        target: Lines that are not for this platform are left out.
+
+    Raises:
+        FileError: it cannot be read, or contradicts itself.
+    """
+    from rebuilder.consumer.lock_files import on_disk
+
+    if path.is_dir():
+        return on_disk.read_directory(path)
+    if path.name.endswith(on_disk.PACKAGE_ENDINGS) or path.suffix not in {".txt", ".in", ".toml", ".lock", ".json"}:
+        return [on_disk.read_file(path)]
+    return joined(_lock(path, read_text(path, _LARGEST), target), path)
+
+
+def _lock(path: Path, text: str, target: Target) -> list[Dependency]:
+    if path.suffix in {".toml", ".lock"}:
+        from rebuilder.consumer.lock_files.python_locks import read_lock
+
+        return read_lock(path, parse_toml(path, text), target)
+    if path.suffix == ".json":
+        from rebuilder.consumer.lock_files.on_disk import read_report
+        from rebuilder.consumer.lock_files.package_lock import read_package_lock
+
+        try:
+            document = json.loads(text)
+        except (ValueError, RecursionError):
+            raise FileError(path, "This file is not JSON.") from None
+        if isinstance(document, dict) and "install" in document:
+            return read_report(path, document)
+        return read_package_lock(path, text, target)
+    from rebuilder.consumer.lock_files.requirements import read_requirements
+
+    return read_requirements(path, text, target)

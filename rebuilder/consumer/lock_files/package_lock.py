@@ -1,0 +1,84 @@
+"""``package-lock.json`` of npm, all three versions; it names files by SHA-512."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from rebuilder.consumer.lock_files.dependency import Dependency, LockedFile
+from rebuilder.consumer.platform_files import Target
+from rebuilder.toml_files import FileError
+
+_UNHASHED = "The lock file has no SHA-512 of it, so any bytes could be installed."
+_OTHER = "It comes from a repository or a directory, not from a registry."
+
+
+def read_package_lock(path: Path, text: str, target: Target) -> list[Dependency]:
+    """The packages of a lock file that this platform installs.
+
+    Raises:
+        FileError: it is none.
+    """
+    try:
+        document = json.loads(text)
+        if "packages" in document:
+            rows = [(key, each) for key, each in document["packages"].items() if "node_modules/" in key]
+        elif "dependencies" in document:
+            rows = list(_nested(document["dependencies"], ""))
+        else:
+            raise FileError(path, "This is no package-lock.json: it has no packages.")
+        found = [_dependency(path, key, each) for key, each in rows if not each.get("link") and _here(each, target)]
+    except (ValueError, TypeError, AttributeError, RecursionError, KeyError):
+        raise FileError(path, "This is no package-lock.json that can be used.") from None
+    return found
+
+
+def _nested(rows: dict[str, Any], above: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, each in rows.items():
+        key = f"{above}node_modules/{name}"
+        yield key, each
+        yield from _nested(each.get("dependencies", {}), f"{key}/")
+
+
+def _here(row: dict[str, Any], target: Target) -> bool:
+    if target.every:
+        return True
+    system, cpu = target.npm
+    return _allows(row.get("os"), system) and _allows(row.get("cpu"), cpu)
+
+
+def _allows(words: Any, here: str) -> bool:
+    """Whether a list of names, or of names with an exclamation mark before them, has the one of this machine."""
+    if not words:
+        return True
+    listed = [words] if isinstance(words, str) else list(words)
+    allowed = [each for each in listed if not each.startswith("!")]
+    return f"!{here}" not in listed and (not allowed or here in allowed)
+
+
+def _dependency(path: Path, key: str, row: dict[str, Any]) -> Dependency:
+    name = row.get("name") or key.rpartition("node_modules/")[2]
+    resolved = str(row.get("resolved") or "")
+    filename = PurePosixPath(unquote(urlsplit(resolved).path)).name or None
+    files = tuple(LockedFile(filename, None, each) for each in _sha512(row.get("integrity")))
+    problem = None if files else _OTHER if resolved.startswith(("git", "file:")) else _UNHASHED
+    return Dependency("npm", name, row.get("version"), f"{path.name}, {key}", files, problem)
+
+
+def _sha512(integrity: Any) -> list[str]:
+    """Digests of a "subresource integrity" text, in hexadecimal."""
+    found = []
+    for word in str(integrity or "").split():
+        kind, _, digest = word.partition("-")
+        try:
+            data = base64.b64decode(digest.partition("?")[0], validate=True)
+        except (binascii.Error, ValueError):
+            continue
+        if kind == "sha512" and len(data) == 64:
+            found.append(data.hex())
+    return found
