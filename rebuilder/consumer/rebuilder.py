@@ -1,0 +1,296 @@
+"""One rebuilder, read by somebody who trusts nothing but its keys: what it says about a file, by the file's digest.
+
+What is shown is checked like this, and whatever fails is refused with a sentence; nothing weaker is used instead:
+
+1. The list of keys (``keys.json``), if the site has one, goes on from the one that was seen, and did not expire.
+2. The checkpoint of the log is signed by the key of the log, and the log goes on from the checkpoint that was seen.
+3. Of a file: its newest statement with a verdict has the digest that its entry in the log has; the proof leads from the
+   entry to a checkpoint that the key of the log signed, and that the log goes on from; the file is among its subjects.
+4. The statement's key is the one that the entry names, and was good when the entry was logged.
+5. The statement does not contradict itself (:mod:`rebuilder.consumer.statement`).
+
+Only when all of that is done is the newest checkpoint remembered.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Self
+
+from rebuilder.atomic_file import write_whole
+from rebuilder.consumer.vote import Vote, Voter
+from rebuilder.errors import SigningError, StoreError, UsageError
+from rebuilder.log.audit import LogError, Published, goes_on
+from rebuilder.log.entry import LogEntry
+from rebuilder.log.note import Checkpoint, Note, NoteKey
+from rebuilder.log.places import LOG, digest_path
+from rebuilder.log.proof import LogProof
+from rebuilder.log.seen import SeenLog, text_of
+from rebuilder.log.tiles import TileReader
+from rebuilder.model.value import Sha256, sha256_hex
+from rebuilder.network.site_reader import SiteReader
+
+if TYPE_CHECKING:
+    from rebuilder.signing.key_list import KeyList
+
+_SKEW = timedelta(days=1)
+"""What two clocks may be apart."""
+_KEY_LIST = "keys.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """A rebuilder that somebody counts on."""
+
+    place: str
+    """Directory, address or bundle of its site."""
+    name: str | None = None
+    """What people call it; None: the name of its log."""
+    log_key: NoteKey | None = None
+    """Key of its log; None: the one it shows the first time, remembered."""
+    key_list: bytes | None = None
+    """A ``keys.json`` that came by another way, whose root keys are trusted; None: the first one that is seen."""
+
+
+@dataclass
+class Rebuilder:
+    """A rebuilder whose log was looked at; :meth:`open` makes it. Any thread may ask it."""
+
+    trusted: Trusted
+    site: SiteReader
+    published: Published
+    keys: Sequence[NoteKey]
+    """Those that may have signed checkpoints."""
+    key_list: KeyList | None
+    now: datetime
+    remarks: list[str] = field(default_factory=list)
+    """What could not be looked at, as sentences."""
+    _agreed: dict[tuple[int, bytes], None] = field(default_factory=dict)
+    _newest: Published | None = None
+    _lock: Lock = field(default_factory=Lock)
+
+    @classmethod
+    def open(cls, trusted: Trusted, site: SiteReader, memory: Path, now: datetime) -> Self:
+        """Look at its keys and its log.
+
+        Args:
+            trusted: Which one.
+            site: Its files.
+            memory: Directory where what was seen is remembered; :meth:`remember` writes there.
+            now: By this machine's clock.
+
+        Raises:
+            LogError: it is not what it must be.
+            UnavailableError: it does not answer.
+            UsageError: what was remembered cannot be read.
+        """
+        before = SeenLog(memory, trusted.place).read()
+        read = site.reading(f"{LOG}/")
+        pinned = trusted.log_key or (before.key if before is not None else None)
+        first = pinned or NoteKey.read(text_of(read("key")))
+        key_list = _key_list(trusted, site, _list_file(memory, trusted.place))
+        keys = [first] if key_list is None else _checkpoint_keys(key_list, first, pinned is not None)
+        published = _published(read, keys)
+        found = cls(trusted, site, published, keys, key_list, now)
+        if before is not None:
+            found._follow(before.checkpoint)
+        found._agreed[published.checkpoint.size, published.checkpoint.root] = None
+        return found
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.trusted.name or self.published.checkpoint.origin
+
+    def vote(self, sha256: Sha256) -> Vote | None:
+        """The newest verdict about a file; None: it says nothing about it.
+
+        Raises:
+            LogError: what it shows is not what it must be.
+            UnavailableError: it does not answer.
+        """
+        from rebuilder.consumer.statement import VERDICT_TYPES, read_vote
+        from rebuilder.signing.envelope import verify
+
+        directory = digest_path(sha256)
+        try:
+            listing = self.site.read(f"{directory}/index.json")
+        except FileNotFoundError:
+            return None
+        number = _newest(listing, VERDICT_TYPES)
+        if number is None:
+            return None
+        read = self.site.reading(f"{directory}/")
+        envelope = read(f"{number}.dsse.json")
+        entry, key = self._entry(number, LogProof.read(read(f"{number}.tlog-proof")))
+        if sha256_hex(envelope) != entry.envelope:
+            raise LogError(f"The statement {number} is not the one that was logged.")
+        if sha256 not in entry.subjects:
+            raise LogError(f"The statement {number} is about another file.")
+        pem = self._public_key(entry)
+        try:
+            statement = verify(envelope.decode("utf-8", "replace"), pem)
+        except SigningError as error:
+            raise LogError(str(error)) from None
+        voter = Voter(operator=key.vkey, name=self.name, key_id=entry.key_id)
+        return read_vote(statement, sha256, entry, voter, self.trusted.place)
+
+    def _entry(self, number: int, proof: LogProof) -> tuple[LogEntry, NoteKey]:
+        """The entry that a proof shows to be in the log, and the key that vouches for it."""
+        if proof.entry is None or proof.index != number:
+            raise LogError(f"The proof beside the statement {number} is of another entry.")
+        checkpoint, entry = proof.check(proof.entry), LogEntry.read(proof.entry)
+        signers = proof.note.signed_by(self.keys)
+        if not signers or signers[0].name != checkpoint.origin:
+            raise LogError(f"The proof of the statement {number} is of another log, {checkpoint.origin}.")
+        if self.now + _SKEW < entry.logged:
+            raise LogError(
+                f"This machine's clock says {self.now:%Y-%m-%d}, and the statement {number} was logged on "
+                f"{entry.logged:%Y-%m-%d}: one of the two clocks is wrong."
+            )
+        self._agree(Published(proof.note, checkpoint))
+        return entry, signers[0]
+
+    def _agree(self, other: Published) -> None:
+        """Make sure that a checkpoint and the log's newest one are of one history."""
+        shown = other.checkpoint
+        with self._lock:
+            if (shown.size, shown.root) in self._agreed:
+                return
+            if self.site.is_bundle:
+                raise LogError("The bundle has proofs of several checkpoints, which nobody can hold together offline.")
+            newest = self._newest or self.published
+            older, later = sorted((shown, newest.checkpoint), key=lambda each: each.size)
+            goes_on(older, later, TileReader.of_files(later.size, self.site.reading(f"{LOG}/")))
+            self._agreed[shown.size, shown.root] = None
+            if shown.size > newest.checkpoint.size:
+                self._newest = other
+
+    def _follow(self, earlier: Checkpoint) -> None:
+        now = self.published.checkpoint
+        if not self.site.is_bundle:
+            self.published.follows(earlier, self.site.reading(f"{LOG}/"))
+        elif (now.size, now.root) == (earlier.size, earlier.root):
+            return
+        elif now.size == earlier.size:
+            raise LogError(f"The log was forked: its first {now.size} entries are not those that it showed before.")
+        else:
+            age = "older" if now.size < earlier.size else "newer"
+            self.remarks.append(
+                f"{self.name}: the bundle is {age} than what was seen of its log ({now.size:,} entries, and "
+                f"{earlier.size:,}); whether both are one history cannot be seen offline."
+            )
+
+    def _public_key(self, entry: LogEntry) -> bytes:
+        from rebuilder.signing.keys import key_id, load_public
+
+        if self.key_list is not None:
+            return self.key_list.judge(entry.key_id, entry.logged).pem
+        pem = self.site.reading("")(f"keys/{entry.key_id}.pem")
+        try:
+            named = key_id(load_public(pem))
+        except SigningError as error:
+            raise LogError(str(error)) from None
+        if named != entry.key_id:
+            raise LogError("The key of a statement is another one than it is called.")
+        return pem
+
+    def same_log(self, other: Rebuilder) -> bool:
+        """Whether another place shows the log of the same key; the two must then be one history.
+
+        Raises:
+            LogError: they are not: somebody is shown one history, and somebody else another one.
+        """
+        if not {each.vkey for each in self.keys} & {each.vkey for each in other.keys}:
+            return False
+        ours, theirs = self.published.checkpoint, other.published.checkpoint
+        if (ours.size, ours.root) != (theirs.size, theirs.root):
+            longer = self if ours.size >= theirs.size else other
+            if longer.site.is_bundle:
+                self.remarks.append(f"Whether {self.name} and {other.name} show one history cannot be seen offline.")
+            else:
+                longer._agree((other if longer is self else self).published)
+        return True
+
+    def remember(self, memory: Path) -> None:
+        """Remember the newest checkpoint and the list of keys.
+
+        Raises:
+            StoreError: they cannot be written.
+        """
+        newest = self._newest or self.published
+        if not self.site.is_bundle:
+            SeenLog(memory, self.trusted.place).keep(_signer(newest.note, self.keys), newest.note)
+        if self.key_list is not None:
+            file = _list_file(memory, self.trusted.place)
+            try:
+                if not file.is_file() or file.read_bytes() != self.key_list.document:
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    write_whole(file, self.key_list.document, mode=0o600)
+            except OSError as error:
+                raise StoreError(f"What was seen cannot be remembered in {file}: {error.strerror}.") from None
+
+
+def _newest(listing: bytes, kinds: set[str]) -> int | None:
+    """The number of the newest statement of one of some kinds in the list of a digest's directory."""
+    try:
+        rows = json.loads(listing)["statements"]
+        numbers = [each["number"] for each in rows if each["predicate_type"] in kinds]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise LogError("The list of statements about the file is not what it must be.") from None
+    if not all(type(each) is int and each >= 0 for each in numbers):
+        raise LogError("The list of statements about the file has numbers that are none.")
+    return max(numbers, default=None)
+
+
+def _published(read: Callable[[str], bytes], keys: Sequence[NoteKey]) -> Published:
+    """The newest checkpoint, signed by one of the keys."""
+    for number, key in enumerate(keys, 1):
+        try:
+            return Published.read(read, key)
+        except LogError:
+            if number == len(keys):
+                raise
+    raise LogError("The list of keys has none that may sign checkpoints of the log.")
+
+
+def _signer(note: Note, keys: Sequence[NoteKey]) -> NoteKey:
+    return note.signed_by(keys)[0]
+
+
+def _list_file(memory: Path, place: str) -> Path:
+    return memory / f"{sha256_hex(place.rstrip('/').encode())[:32]}.keys.json"
+
+
+def _key_list(trusted: Trusted, site: SiteReader, file: Path) -> KeyList | None:
+    """The list of keys of the site, which goes on from the one that is trusted."""
+    try:
+        known = file.read_bytes() if file.is_file() else trusted.key_list
+    except OSError as error:
+        raise UsageError(f"What was seen before, {file}, cannot be read: {error.strerror}.") from None
+    if known is None:
+        try:
+            site.read(_KEY_LIST)
+        except FileNotFoundError:
+            return None
+    from rebuilder.signing.key_list import KeyList, KeyListError, newest_list
+
+    try:
+        return newest_list(site.read, KeyList.read(known, None) if known is not None else None)
+    except KeyListError as error:
+        raise LogError(str(error)) from None
+
+
+def _checkpoint_keys(key_list: KeyList, first: NoteKey, pinned: bool) -> list[NoteKey]:
+    """The keys that may have signed checkpoints: those of the list, which must have the one that is known already."""
+    from rebuilder.signing.key_list import Use
+
+    listed = [each for each in key_list.keys.values() if each.use is Use.CHECKPOINTS]
+    if pinned and first.public not in {each.raw for each in listed}:
+        raise LogError("The key of the log that is known is not in the list of keys of the site.")
+    return [NoteKey(first.name, each.raw) for each in listed if each.period.revoked_from is None]
