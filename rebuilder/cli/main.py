@@ -15,6 +15,8 @@ from typing import Annotated
 
 import typer
 
+from rebuilder.cli.check import check
+from rebuilder.cli.export import export
 from rebuilder.cli.options import Index, Keys, Log, Schedules, Settings, SiteDirectory, Store
 from rebuilder.cli.runners import incident, runners
 from rebuilder.errors import ExitCode, RebuilderError, UsageError, missing_extra
@@ -36,6 +38,8 @@ trust = typer.Typer(
     help="Show or refresh whom attestations are judged by.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(trust, name="trust")
+app.command()(check)
+app.command()(export)
 
 alarms = typer.Typer(help="List or acknowledge alarms.", rich_markup_mode=None)
 app.add_typer(alarms, name="alarms")

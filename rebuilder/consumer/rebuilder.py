@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Self
 from rebuilder.atomic_file import write_whole
 from rebuilder.consumer.vote import Vote, Voter
 from rebuilder.errors import SigningError, StoreError, UsageError
-from rebuilder.log.audit import LogError, Published, goes_on
+from rebuilder.log.audit import LogError, Published, goes_on, read_entry
 from rebuilder.log.entry import LogEntry
 from rebuilder.log.note import Checkpoint, Note, NoteKey
 from rebuilder.log.places import LOG, digest_path
@@ -50,7 +50,7 @@ class Trusted:
     place: str
     """Directory, address or bundle of its site."""
     name: str | None = None
-    """What people call it; None: the name of its log."""
+    """What people call it; None: its place."""
     log_key: NoteKey | None = None
     """Key of its log; None: the one it shows the first time, remembered."""
     key_list: bytes | None = None
@@ -89,23 +89,28 @@ class Rebuilder:
             UnavailableError: it does not answer.
             UsageError: what was remembered cannot be read.
         """
-        before = SeenLog(memory, trusted.place).read()
+        before = None if site.is_bundle else SeenLog(memory, trusted.place).read()
         read = site.reading(f"{LOG}/")
-        pinned = trusted.log_key or (before.key if before is not None else None)
-        first = pinned or NoteKey.read(text_of(read("key")))
-        key_list = _key_list(trusted, site, _list_file(memory, trusted.place))
-        keys = [first] if key_list is None else _checkpoint_keys(key_list, first, pinned is not None)
-        published = _published(read, keys)
-        found = cls(trusted, site, published, keys, key_list, now)
+        known = trusted.log_key or (before.key if before is not None else None)
+        first = known or NoteKey.read(text_of(read("key")))
+        key_list = _key_list(trusted, site, _list_file(memory, trusted.place), now)
+        keys = [first] if key_list is None else _checkpoint_keys(key_list, first if known else None, first.name)
+        found = cls(trusted, site, _published(read, keys), keys, key_list, now)
         if before is not None:
-            found._follow(before.checkpoint)
-        found._agreed[published.checkpoint.size, published.checkpoint.root] = None
+            found.published.follows(before.checkpoint, read)
+        anywhere = SeenLog(memory, _signer(found.published.note, keys).vkey).read()
+        if anywhere is not None:
+            found._follow(anywhere.checkpoint)
+        elif trusted.log_key is None and trusted.key_list is None and before is None:
+            what = "bundle" if site.is_bundle else "site"
+            found.remarks.append(f"{found.name}: nothing but the {what} vouches for the key of its log, {first.vkey}")
+        found._agreed[found.published.checkpoint.size, found.published.checkpoint.root] = None
         return found
 
     @property
     def name(self) -> str:
         """What people call it."""
-        return self.trusted.name or self.published.checkpoint.origin
+        return self.trusted.name or self.trusted.place.removeprefix("https://").rstrip("/")
 
     def vote(self, sha256: Sha256) -> Vote | None:
         """The newest verdict about a file; None: it says nothing about it.
@@ -144,7 +149,7 @@ class Rebuilder:
         """The entry that a proof shows to be in the log, and the key that vouches for it."""
         if proof.entry is None or proof.index != number:
             raise LogError(f"The proof beside the statement {number} is of another entry.")
-        checkpoint, entry = proof.check(proof.entry), LogEntry.read(proof.entry)
+        checkpoint, entry = proof.check(proof.entry), read_entry(number, proof.entry, None)
         signers = proof.note.signed_by(self.keys)
         if not signers or signers[0].name != checkpoint.origin:
             raise LogError(f"The proof of the statement {number} is of another log, {checkpoint.origin}.")
@@ -153,11 +158,15 @@ class Rebuilder:
                 f"This machine's clock says {self.now:%Y-%m-%d}, and the statement {number} was logged on "
                 f"{entry.logged:%Y-%m-%d}: one of the two clocks is wrong."
             )
-        self._agree(Published(proof.note, checkpoint))
+        self.agree(Published(proof.note, checkpoint))
         return entry, signers[0]
 
-    def _agree(self, other: Published) -> None:
-        """Make sure that a checkpoint and the log's newest one are of one history."""
+    def agree(self, other: Published) -> None:
+        """Make sure that a checkpoint of the same key and the log's newest one are of one history.
+
+        Raises:
+            LogError: they are not.
+        """
         shown = other.checkpoint
         with self._lock:
             if (shown.size, shown.root) in self._agreed:
@@ -172,18 +181,19 @@ class Rebuilder:
                 self._newest = other
 
     def _follow(self, earlier: Checkpoint) -> None:
+        """Hold the log against what was seen of it at any place; a copy may be an older one."""
         now = self.published.checkpoint
-        if not self.site.is_bundle:
-            self.published.follows(earlier, self.site.reading(f"{LOG}/"))
-        elif (now.size, now.root) == (earlier.size, earlier.root):
+        if (now.size, now.root) == (earlier.size, earlier.root):
             return
-        elif now.size == earlier.size:
+        if now.size == earlier.size:
             raise LogError(f"The log was forked: its first {now.size} entries are not those that it showed before.")
+        if now.size > earlier.size and not self.site.is_bundle:
+            self.published.follows(earlier, self.site.reading(f"{LOG}/"))
         else:
             age = "older" if now.size < earlier.size else "newer"
             self.remarks.append(
-                f"{self.name}: the bundle is {age} than what was seen of its log ({now.size:,} entries, and "
-                f"{earlier.size:,}); whether both are one history cannot be seen offline."
+                f"{self.name}: this copy of the log is {age} than what was seen of it ({now.size:,} entries, and "
+                f"{earlier.size:,}); whether both are one history cannot be seen from it."
             )
 
     def _public_key(self, entry: LogEntry) -> bytes:
@@ -214,7 +224,7 @@ class Rebuilder:
             if longer.site.is_bundle:
                 self.remarks.append(f"Whether {self.name} and {other.name} show one history cannot be seen offline.")
             else:
-                longer._agree((other if longer is self else self).published)
+                longer.agree((other if longer is self else self).published)
         return True
 
     def remember(self, memory: Path) -> None:
@@ -224,8 +234,10 @@ class Rebuilder:
             StoreError: they cannot be written.
         """
         newest = self._newest or self.published
+        key = _signer(newest.note, self.keys)
+        SeenLog(memory, key.vkey).keep(key, newest.note)
         if not self.site.is_bundle:
-            SeenLog(memory, self.trusted.place).keep(_signer(newest.note, self.keys), newest.note)
+            SeenLog(memory, self.trusted.place).keep(key, newest.note)
         if self.key_list is not None:
             file = _list_file(memory, self.trusted.place)
             try:
@@ -267,7 +279,7 @@ def _list_file(memory: Path, place: str) -> Path:
     return memory / f"{sha256_hex(place.rstrip('/').encode())[:32]}.keys.json"
 
 
-def _key_list(trusted: Trusted, site: SiteReader, file: Path) -> KeyList | None:
+def _key_list(trusted: Trusted, site: SiteReader, file: Path, now: datetime) -> KeyList | None:
     """The list of keys of the site, which goes on from the one that is trusted."""
     try:
         known = file.read_bytes() if file.is_file() else trusted.key_list
@@ -281,16 +293,19 @@ def _key_list(trusted: Trusted, site: SiteReader, file: Path) -> KeyList | None:
     from rebuilder.signing.key_list import KeyList, KeyListError, newest_list
 
     try:
-        return newest_list(site.read, KeyList.read(known, None) if known is not None else None)
+        found = newest_list(site.read, KeyList.read(known, None) if known is not None else None)
+        if found is not None:
+            found.refuse_expired(now)
     except KeyListError as error:
         raise LogError(str(error)) from None
+    return found
 
 
-def _checkpoint_keys(key_list: KeyList, first: NoteKey, pinned: bool) -> list[NoteKey]:
+def _checkpoint_keys(key_list: KeyList, known: NoteKey | None, name: str) -> list[NoteKey]:
     """The keys that may have signed checkpoints: those of the list, which must have the one that is known already."""
     from rebuilder.signing.key_list import Use
 
     listed = [each for each in key_list.keys.values() if each.use is Use.CHECKPOINTS]
-    if pinned and first.public not in {each.raw for each in listed}:
+    if known is not None and known.public not in {each.raw for each in listed}:
         raise LogError("The key of the log that is known is not in the list of keys of the site.")
-    return [NoteKey(first.name, each.raw) for each in listed if each.period.revoked_from is None]
+    return [NoteKey(name, each.raw) for each in listed if each.period.revoked_from is None]

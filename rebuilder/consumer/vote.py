@@ -34,7 +34,7 @@ class Voter(Value):
     """Who runs the rebuilder, by something nobody else can claim: the key of its log, a key of links, a host. All votes
     of one operator are one vote."""
     name: str
-    """For people: the name of its log, an address."""
+    """For people: where it publishes, or what they call it."""
     key_id: str
     """Of the key that signed the statement; two operators with one key are one."""
     lineage: str = "rebuilder"

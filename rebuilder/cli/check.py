@@ -1,0 +1,143 @@
+"""``rebuilder check``: a consumer's gate in front of an installation."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rebuilder.errors import UsageError
+
+if TYPE_CHECKING:
+    from rebuilder.network.index_reader import IndexReader
+
+Seen = Annotated[
+    Path | None, typer.Option("--seen", help="Directory that remembers what was seen.", show_default=False)
+]
+Rebuilders = Annotated[
+    list[str] | None,
+    typer.Option("--rebuilder", metavar="SITE", help="Address, directory or bundle of a site; may be given again."),
+]
+PolicyFile = Annotated[Path | None, typer.Option("--policy", help="What is asked of a file (TOML); docs/check.md.")]
+
+
+def check(
+    subjects: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="LOCKFILE|FILE|DIRECTORY…",
+            help="requirements.txt with hashes, pylock.toml, uv.lock, poetry.lock, package-lock.json, a report of "
+            "pip install --report; a file; an environment of Python, or a directory of files.",
+            show_default=False,
+        ),
+    ],
+    *,
+    rebuilder: Rebuilders = None,
+    need: Annotated[int | None, typer.Option("--need", min=1, help="How many rebuilders must confirm a file.")] = None,
+    policy: PolicyFile = None,
+    all_platforms: Annotated[
+        bool, typer.Option("--all-platforms", help="Every file counts, not only the one this platform installs.")
+    ] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask no index for the names of files that a lock file does not name.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    format: Annotated[str, typer.Option("--format", help="table, json, sarif or junit.")] = "table",  # noqa: A002
+    seen: Seen = None,
+) -> None:
+    """Ask rebuilders whether what is to be installed was reproduced, and check their answers here.
+
+    Exit code 0: everything passes; 1: a rebuild differs, or what a rebuilder shows was changed; 2: wrong use; 3: too
+    few rebuilders confirm something; 4: a rebuilder could not be read. Pure Python: no sandbox, no root, any system.
+    """
+    written = run(
+        subjects,
+        rebuilders=rebuilder or [],
+        need=need,
+        policy_file=policy,
+        all_platforms=all_platforms,
+        offline=offline,
+        kind="json" if json else format,
+        seen=seen,
+    )
+    raise typer.Exit(written)
+
+
+def run(
+    subjects: Sequence[str],
+    *,
+    rebuilders: Sequence[str],
+    need: int | None,
+    policy_file: Path | None,
+    all_platforms: bool,
+    offline: bool,
+    kind: str,
+    seen: Path | None,
+    now: datetime | None = None,
+) -> int:
+    """Check and print; give the exit code.
+
+    Raises:
+        UsageError: a file or the policy has a mistake, or nobody is to be asked.
+        StoreError: what was seen cannot be remembered.
+    """
+    from rebuilder.consumer.check import Panel
+    from rebuilder.consumer.check import check as checked
+    from rebuilder.consumer.lock_files import dependencies
+    from rebuilder.consumer.platform_files import Target
+    from rebuilder.consumer.policy import Policy, read_policy
+    from rebuilder.consumer.rebuilder import Trusted
+    from rebuilder.log.seen import usual_memory
+    from rebuilder.toml_files import FileError
+
+    if kind not in {"table", "json", "sarif", "junit"}:
+        raise UsageError(f"Answers are written as table, json, sarif or junit, not as {kind!r}.")
+    policy = read_policy(policy_file) if policy_file is not None else Policy()
+    if need is not None:
+        policy = policy.replace(need=need)
+    base = policy_file.parent if policy_file is not None else Path()
+    trusted = [*policy.trusted(base), *(Trusted(each) for each in dict.fromkeys(rebuilders))]
+    if not trusted:
+        raise UsageError("Nobody is asked.", hint="Name a rebuilder: --rebuilder https://… , a directory, or a bundle.")
+    target = Target(every=all_platforms)
+    try:
+        wanted = [each for subject in subjects for each in dependencies(Path(subject), target)]
+    except FileError as error:
+        raise UsageError(error.remark.label) from None
+    moment = now or datetime.now(UTC)
+    with Panel(trusted, seen or usual_memory(), moment) as panel:
+        outcome = checked(wanted, panel, policy, target, None if offline else _index_names())
+        panel.remember()
+    if kind == "table":
+        text = "\n".join(outcome.table())
+    elif kind == "json":
+        text = json.dumps(outcome.document(), ensure_ascii=False)
+    else:
+        from rebuilder.consumer import formats
+
+        text = formats.sarif(outcome) if kind == "sarif" else formats.junit(outcome)
+    print(text.encode("utf-8", "backslashreplace").decode())  # noqa: T201
+    if kind != "table":
+        print(outcome.sentence, file=sys.stderr)  # noqa: T201
+    return int(outcome.code)
+
+
+def _index_names() -> Callable[[str], dict[str, str]]:
+    """Asks the index of pip's or uv's settings, once it is needed."""
+    reader: list[IndexReader] = []
+
+    def names(project: str) -> dict[str, str]:
+        if not reader:
+            from rebuilder.ecosystems.pypi.settings import index_settings
+            from rebuilder.network.index_reader import IndexReader
+
+            settings = index_settings()
+            reader.append(IndexReader(settings.index_url, settings.ca_bundle))
+        return reader[0].names(project)
+
+    return names

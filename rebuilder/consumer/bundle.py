@@ -1,0 +1,79 @@
+"""A part of a site in one file (a ZIP archive): what it says about some files, checked by whoever reads it."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rebuilder.atomic_file import replacing
+from rebuilder.log.audit import LogError, Published
+from rebuilder.log.merkle import inclusion_path
+from rebuilder.log.note import NoteKey
+from rebuilder.log.places import CHECKPOINT, KEY, LOG, digest_path
+from rebuilder.log.proof import LogProof
+from rebuilder.log.seen import text_of
+from rebuilder.log.tiles import TileReader
+from rebuilder.model.value import Sha256
+from rebuilder.network.site_reader import SiteReader
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_KEY_LIST = "keys.json"
+
+
+def write_bundle(site: SiteReader, digests: Sequence[Sha256], output: Path) -> int:
+    """Write a bundle; give how many files the site has statements about.
+
+    Every proof is made anew from the tiles, for the one checkpoint that is in the bundle: nobody can hold several
+    checkpoints together offline.
+
+    Raises:
+        LogError: the site is not whole, or its log is not signed by the key that it shows.
+        UnavailableError: the site does not answer.
+        OSError: the file cannot be written.
+    """
+    files: dict[str, bytes] = {}
+    count = 0
+    read = site.reading(f"{LOG}/")
+    published = Published.read(read, NoteKey.read(text_of(read("key"))))
+    nodes = TileReader.of_files(published.checkpoint.size, read)
+    files[KEY], files[CHECKPOINT] = site.reading("")(KEY), published.note.encode()
+    keys: set[str] = set()
+    for sha256 in sorted(set(digests)):
+        directory = digest_path(sha256)
+        try:
+            listing = site.read(f"{directory}/index.json")
+        except FileNotFoundError:
+            continue
+        count += 1
+        files[f"{directory}/index.json"] = listing
+        here = site.reading(f"{directory}/")
+        for number, key in _rows(listing):
+            proof = LogProof.read(here(f"{number}.tlog-proof"))
+            if number >= published.checkpoint.size:
+                raise LogError(f"Entry {number} is not in the log yet: the site is being written.")
+            beside = tuple(inclusion_path(number, published.checkpoint.size, nodes))
+            files[f"{directory}/{number}.tlog-proof"] = LogProof(number, beside, published.note, proof.entry).encode()
+            files[f"{directory}/{number}.dsse.json"] = here(f"{number}.dsse.json")
+            keys.add(key)
+    for path in [*(f"keys/{each}.pem" for each in sorted(keys)), _KEY_LIST]:
+        try:
+            files[path] = site.read(path)
+        except FileNotFoundError:
+            continue
+    with replacing(output, replace=False) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, data in sorted(files.items()):
+            archive.writestr(zipfile.ZipInfo(path, _EPOCH), data, zipfile.ZIP_DEFLATED)
+    return count
+
+
+def _rows(listing: bytes) -> Iterator[tuple[int, str]]:
+    """Number and key of each statement in the list of a digest's directory."""
+    try:
+        rows = [(each["number"], each["key_id"]) for each in json.loads(listing)["statements"]]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        rows = [(-1, "")]
+    if not all(type(number) is int and number >= 0 and str(key).isalnum() for number, key in rows):
+        raise LogError("The list of statements about a file is not what it must be.")
+    yield from rows

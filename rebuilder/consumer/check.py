@@ -1,0 +1,246 @@
+"""Asks several rebuilders at once about every file that is to be installed, and holds their votes against a policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+
+from rebuilder.consumer.answer import Answer, Outcome, Standing
+from rebuilder.consumer.lock_files import Dependency, LockedFile
+from rebuilder.consumer.platform_files import Target
+from rebuilder.consumer.policy import Policy
+from rebuilder.consumer.rebuilder import Rebuilder, Trusted
+from rebuilder.consumer.vote import Vote, dissent
+from rebuilder.errors import UnavailableError, UsageError
+from rebuilder.model.value import Sha256
+from rebuilder.network.site_reader import SiteReader
+
+_AT_ONCE = 8
+Names = Callable[[str], dict[str, str]]
+"""The file names of a project by their SHA-256, as its index lists them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a rebuilder gave no vote that can be used."""
+
+    sentence: str
+    changed: bool
+    """What it shows is not what it must be; otherwise it could not be read."""
+
+
+class Panel:
+    """The rebuilders that are asked. A context: their sites are closed at its end.
+
+    Args:
+        trusted: Whom to ask.
+        memory: Directory where what was seen is remembered.
+        now: By this machine's clock.
+
+    Raises:
+        UsageError: a place is none, or there are two of one name.
+    """
+
+    def __init__(self, trusted: Sequence[Trusted], memory: Path, now: datetime) -> None:
+        self._closing = ExitStack()
+        self._memory = memory
+        self.now = now
+        self.rebuilders: list[Rebuilder] = []
+        self.unread: list[str] = []
+        """What could not be read, as sentences."""
+        self.refused: list[str] = []
+        """What is not what it must be, as sentences."""
+        self.names = [each.name or each.place for each in trusted]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            opened = list(pool.map(self._opened, trusted))
+        for place, found in zip(self.names, opened, strict=True):
+            if isinstance(found, Rebuilder):
+                self.rebuilders.append(found)
+            else:
+                (self.refused if found.changed else self.unread).append(f"{place}: {found.sentence}")
+        self._hold_together()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.close()
+
+    def _opened(self, trusted: Trusted) -> Rebuilder | Fault:
+        site = self._closing.enter_context(SiteReader(trusted.place))
+        try:
+            return Rebuilder.open(trusted, site, self._memory, self.now)
+        except UnavailableError as error:
+            return Fault(str(error), changed=False)
+        except ValueError as error:
+            return Fault(str(error), changed=True)
+
+    def _hold_together(self) -> None:
+        """Copies of one log must be one history."""
+        for number, one in enumerate(self.rebuilders):
+            for other in self.rebuilders[:number]:
+                try:
+                    one.same_log(other)
+                except UnavailableError as error:
+                    self.unread.append(f"{one.trusted.place}: {error}")
+                except ValueError as error:
+                    self.refused.append(f"{one.trusted.place} and {other.trusted.place}: {error}")
+
+    def ask(self, digests: Iterable[Sha256]) -> dict[Sha256, list[Vote | Fault]]:
+        """What all say about some files, by digest; one that says nothing is left out."""
+        wanted = list(dict.fromkeys(digests))
+        found: dict[Sha256, list[Vote | Fault]] = {each: [] for each in wanted}
+        near = [each for each in self.rebuilders if not each.site.is_remote]
+        for rebuilder in near:
+            for digest in wanted:
+                _add(found, digest, _said(rebuilder, digest))
+        questions = [(each, digest) for digest in wanted for each in self.rebuilders if each.site.is_remote]
+        if questions:
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                for (_, digest), said in zip(questions, pool.map(lambda both: _said(*both), questions), strict=True):
+                    _add(found, digest, said)
+        return found
+
+    def remember(self) -> None:
+        """Remember what was seen of those that are what they must be.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        if not self.refused:
+            for each in self.rebuilders:
+                each.remember(self._memory)
+
+
+def check(
+    dependencies: Sequence[Dependency], panel: Panel, policy: Policy, target: Target, names: Names | None
+) -> Outcome:
+    """Answer for every dependency.
+
+    Args:
+        dependencies: What is to be installed.
+        panel: Whom to ask.
+        policy: What is asked for.
+        target: The platform whose files count.
+        names: Asked where a lock file has digests without names; None: nobody is asked.
+
+    Raises:
+        UsageError: the policy asks for more rebuilders than there are.
+    """
+    if policy.need > len(panel.names):
+        raise UsageError(f"{policy.need} rebuilders must confirm each file, and {len(panel.names)} are asked.")
+    said = panel.ask(
+        file.sha256 for each in dependencies for file in _possible(each, target) if file.sha256 is not None
+    )
+    judge = _Judge(said, panel, policy, names)
+    answers = tuple(answer for each in dependencies for answer in judge.answers(each, target))
+    remarks = [each for one in panel.rebuilders for each in one.remarks] + panel.unread
+    return Outcome(answers, tuple(panel.names), panel.now, tuple(remarks), tuple(panel.refused))
+
+
+def _possible(dependency: Dependency, target: Target) -> list[LockedFile]:
+    installed = target.installed(dependency.files)
+    return list(dependency.files) if installed.unnamed else list(installed.files)
+
+
+@dataclass(frozen=True)
+class _Judge:
+    said: dict[Sha256, list[Vote | Fault]]
+    panel: Panel
+    policy: Policy
+    names: Names | None
+
+    def answers(self, dependency: Dependency, target: Target) -> Iterator[Answer]:
+        if dependency.problem is not None or not dependency.files:
+            yield self._undecided(dependency, None, dependency.problem or "No file of it is known.")
+            return
+        installed = target.installed(dependency.files)
+        if installed.unnamed:
+            every = [self._about(dependency, each) for each in dependency.files]
+            if all(each.standing.passes for each in every):
+                yield min(every, key=lambda each: each.level is not None)
+                return
+            dependency, problem = self._named(dependency)
+            installed = target.installed(dependency.files)
+            if installed.unnamed:
+                bad = next((each for each in every if each.standing in _AGAINST), None)
+                yield bad or self._undecided(dependency, None, problem)
+                return
+        if not installed.files:
+            yield self._undecided(dependency, None, f"None of its {len(dependency.files)} files fits this platform.")
+        for file in installed.files:
+            yield self._about(dependency, file)
+
+    def _named(self, dependency: Dependency) -> tuple[Dependency, str]:
+        """The files with the names that an index gives them."""
+        count = f"Which of its {len(dependency.files)} files is installed"
+        if self.names is None:
+            return dependency, f"{count} is not said by the lock file; without asking an index nobody knows."
+        try:
+            names = self.names(dependency.name)
+        except UnavailableError as error:
+            return dependency, f"{count} is not said by the lock file, and the index cannot be asked: {error}"
+        files = [replace(each, filename=each.filename or names.get(each.sha256 or "")) for each in dependency.files]
+        return replace(dependency, files=tuple(files)), f"{count} is said by neither the lock file nor the index."
+
+    def _about(self, dependency: Dependency, file: LockedFile) -> Answer:
+        if file.sha256 is None:
+            sentence = "The lock file names it by SHA-512 only, and rebuilders answer by SHA-256."
+            return self._undecided(dependency, file, sentence)
+        said = self.said.get(file.sha256, [])
+        votes = [each for each in said if isinstance(each, Vote)]
+        faults = [each for each in said if isinstance(each, Fault)]
+        counted, reasons = self.policy.counted(votes, dependency.name, self.panel.now)
+        standing, sentence = self._standing(votes, faults, counted, reasons)
+        if not standing.passes and standing is not Standing.REFUSED:
+            waiver, over = self.policy.waiver(dependency, file.sha256, self.panel.now)
+            if waiver is not None:
+                standing = Standing.EXCEPTED
+                sentence = f"An exception until {waiver.until}: {waiver.reason} ({sentence})"
+            elif over is not None:
+                sentence = f"{sentence} {over}"
+        return Answer(dependency, file, standing, sentence, tuple(counted), tuple(votes))
+
+    def _standing(
+        self, votes: list[Vote], faults: list[Fault], counted: list[Vote], reasons: list[str]
+    ) -> tuple[Standing, str]:
+        if changed := [each.sentence for each in faults if each.changed]:
+            return Standing.REFUSED, changed[0]
+        if against := dissent(votes):
+            return Standing.DIFFERS, f"{against[0].voter.name}: {against[0].sentence}"
+        lack = self.policy.enough(counted)
+        if lack is None:
+            return Standing.PASSED, f"{len(counted)} of {len(self.panel.names)} rebuilders confirm it."
+        others = [f"{each.voter.name}: {each.verdict.spoken}" for each in votes if each.level is None]
+        unread = [each.sentence for each in faults] + self.panel.unread
+        standing = Standing.UNANSWERED if unread else Standing.UNDECIDED
+        return standing, " ".join([lack, *(f"{each}." for each in reasons), *others, *unread[:1]])
+
+    def _undecided(self, dependency: Dependency, file: LockedFile | None, sentence: str) -> Answer:
+        waiver, over = self.policy.waiver(dependency, file.sha256 if file is not None else None, self.panel.now)
+        if waiver is not None and waiver.sha256 is None:
+            said = f"An exception until {waiver.until}: {waiver.reason} ({sentence})"
+            return Answer(dependency, file, Standing.EXCEPTED, said)
+        return Answer(dependency, file, Standing.UNDECIDED, f"{sentence} {over}" if over else sentence)
+
+
+_AGAINST = {Standing.DIFFERS, Standing.REFUSED}
+
+
+def _said(rebuilder: Rebuilder, digest: Sha256) -> Vote | Fault | None:
+    try:
+        return rebuilder.vote(digest)
+    except UnavailableError as error:
+        return Fault(f"{rebuilder.name}: {error}", changed=False)
+    except ValueError as error:
+        return Fault(f"{rebuilder.name}: {error}", changed=True)
+
+
+def _add(found: dict[Sha256, list[Vote | Fault]], digest: Sha256, said: Vote | Fault | None) -> None:
+    if said is not None:
+        found[digest].append(said)

@@ -1,0 +1,108 @@
+"""An outcome in the formats that other programs show: SARIF 2.1.0 for code hosts, JUnit's XML for CI servers."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from rebuilder import __version__
+from rebuilder.consumer.answer import Answer, Outcome, Standing
+from rebuilder.model.text import visible
+
+_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+_RULES = {
+    Standing.EXCEPTED: ("note", "An exception of the policy lets a file through that does not pass."),
+    Standing.UNDECIDED: ("warning", "Too few rebuilders confirm a file."),
+    Standing.UNANSWERED: ("warning", "A rebuilder could not be read, and too few others confirm a file."),
+    Standing.DIFFERS: ("error", "A rebuild differs from a file."),
+    Standing.REFUSED: ("error", "What a rebuilder shows about a file was changed, or contradicts itself."),
+}
+_LINE = re.compile(r"(?P<file>.+), line (?P<line>[1-9][0-9]*)")
+_MOST = 1000
+
+
+def sarif(outcome: Outcome) -> str:
+    """SARIF 2.1.0: a result for everything that is not confirmed."""
+    results = [_result(each) for each in outcome.answers if each.standing is not Standing.PASSED]
+    names = [each.value for each in _RULES]
+    results += [
+        {"ruleId": "refused", "ruleIndex": names.index("refused"), "level": "error", "message": {"text": _safe(each)}}
+        for each in outcome.refused
+    ]
+    driver = {
+        "name": "rebuilder check",
+        "version": __version__,
+        "rules": [
+            {"id": rule.value, "shortDescription": {"text": text}, "defaultConfiguration": {"level": level}}
+            for rule, (level, text) in _RULES.items()
+        ],
+    }
+    run = {"tool": {"driver": driver}, "results": results, "columnKind": "utf16CodeUnits"}
+    return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, ensure_ascii=False)
+
+
+def _result(answer: Answer) -> dict[str, Any]:
+    where = _LINE.fullmatch(answer.dependency.place)
+    file = where["file"] if where else answer.dependency.place.partition(", ")[0]
+    place: dict[str, Any] = {"artifactLocation": {"uri": _uri(file)}}
+    if where:
+        place["region"] = {"startLine": int(where["line"])}
+    sha256 = answer.file.sha256 if answer.file is not None else None
+    return {
+        "ruleId": answer.standing.value,
+        "ruleIndex": [*_RULES].index(answer.standing),
+        "level": _RULES[answer.standing][0],
+        "message": {"text": _safe(f"{answer.dependency.label}: {answer.sentence}")},
+        "locations": [{"physicalLocation": place}],
+        "partialFingerprints": {"dependency/v1": f"{answer.dependency.label} {sha256 or '-'}"},
+        "properties": answer.document(),
+    }
+
+
+def _uri(file: str) -> str:
+    from urllib.parse import quote
+
+    return quote(file, safe="/")
+
+
+def junit(outcome: Outcome) -> str:
+    """JUnit's XML: a test case for each dependency; what does not pass is a failure, what has no answer an error."""
+    cases = [_case(each) for each in outcome.answers]
+    for sentence in outcome.refused:
+        case = ET.Element("testcase", classname="rebuilder.check", name="rebuilders")
+        ET.SubElement(case, "failure", type="refused", message=_safe(sentence))
+        cases.append(case)
+    suite = ET.Element(
+        "testsuite",
+        name="rebuilder check",
+        tests=str(len(cases)),
+        failures=str(sum(each.find("failure") is not None for each in cases)),
+        errors=str(sum(each.find("error") is not None for each in cases)),
+        skipped=str(sum(each.find("skipped") is not None for each in cases)),
+        timestamp=outcome.now.strftime("%Y-%m-%dT%H:%M:%S"),
+    )
+    suite.extend(cases)
+    root = ET.Element("testsuites")
+    root.append(suite)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode")
+
+
+_KINDS = {Standing.EXCEPTED: "skipped", Standing.UNANSWERED: "error"}
+
+
+def _case(answer: Answer) -> ET.Element:
+    kind = answer.dependency.ecosystem or "file"
+    case = ET.Element("testcase", classname=f"rebuilder.check.{kind}", name=_safe(answer.dependency.label))
+    if answer.standing is Standing.EXCEPTED:
+        ET.SubElement(case, "skipped", message=_safe(answer.sentence))
+    elif answer.standing is not Standing.PASSED:
+        word = _KINDS.get(answer.standing, "failure")
+        ET.SubElement(case, word, type=answer.standing.value, message=_safe(answer.sentence))
+    return case
+
+
+def _safe(text: str) -> str:
+    """Text that others wrote, with nothing in it that XML cannot carry or a terminal would take for an order."""
+    return visible(text, _MOST)

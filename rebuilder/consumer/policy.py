@@ -1,0 +1,174 @@
+"""What somebody asks of a file before it is installed, in a TOML file."""
+
+from __future__ import annotations
+
+import fnmatch
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+from packaging.utils import canonicalize_name
+from pydantic import Field, StringConstraints, ValidationError, field_validator
+
+from rebuilder.consumer.lock_files import Dependency
+from rebuilder.consumer.rebuilder import Trusted
+from rebuilder.consumer.vote import Level, Vote, independent
+from rebuilder.errors import UsageError
+from rebuilder.log.note import NoteKey
+from rebuilder.model.value import Sha256Field, Value
+from rebuilder.toml_files import FileError, mistake, parse_toml, read_text
+
+_Words = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+
+
+class TrustedSetting(Value):
+    """A rebuilder that is asked."""
+
+    place: _Words
+    """Directory, address or bundle of its site."""
+    name: _Words | None = None
+    log_key: _Words | None = None
+    """The key of its log as one word (``rebuilder log key``); without it, the first one seen counts."""
+    key_list: Path | None = None
+    """A ``keys.json`` of it that came by another way."""
+
+    @field_validator("log_key")
+    @classmethod
+    def _readable(cls, key: str | None) -> str | None:
+        if key is not None:
+            NoteKey.read(key)
+        return key
+
+
+class PublisherRule(Value):
+    """Who must have published some packages, by the attestation that the publisher made."""
+
+    packages: tuple[_Words, ...]
+    """Names, or patterns with ``*`` and ``?``."""
+    publisher: _Words
+    """Address of the repository, or the identity in the certificate."""
+
+
+class Waiver(Value):
+    """A file that may be installed although it does not pass, for a reason and until a day."""
+
+    package: _Words
+    version: str | None = None
+    """None: any."""
+    sha256: Sha256Field | None = None
+    """None: any file of it."""
+    until: date
+    """The last day, in UTC."""
+    reason: _Words
+
+
+class Policy(Value):
+    """The rules; without a file: one rebuilder, whatever the level."""
+
+    need: int = Field(default=1, ge=1, le=100)
+    """How many independent rebuilders must confirm a file."""
+    lineages: int = Field(default=1, ge=1, le=100)
+    """How many programs that find out how to build must be among them."""
+    level: Level = Level.EQUIVALENT
+    """The weakest level that counts."""
+    max_age_days: int | None = Field(default=None, ge=1)
+    """How old a statement may be, by the log; None: any age."""
+    rebuilders: tuple[TrustedSetting, ...] = ()
+    publishers: tuple[PublisherRule, ...] = ()
+    exceptions: tuple[Waiver, ...] = ()
+
+    def trusted(self, base: Path) -> list[Trusted]:
+        """The rebuilders that are asked; relative paths are below a directory.
+
+        Raises:
+            UsageError: a list of keys cannot be read.
+        """
+        return [_trusted(each, base) for each in self.rebuilders]
+
+    def publisher(self, name: str) -> str | None:
+        """Who must have published a package; None: anybody."""
+        rules = (each for each in self.publishers if any(_fits(pattern, name) for pattern in each.packages))
+        return next((each.publisher for each in rules), None)
+
+    def counted(self, votes: list[Vote], name: str, now: datetime) -> tuple[list[Vote], list[str]]:
+        """The votes that count for a package, one for each operator, and why others do not, as sentences."""
+        publisher = self.publisher(name)
+        found, reasons = [], []
+        for vote in votes:
+            reason = self._against(vote, publisher, now)
+            if reason is None:
+                found.append(vote)
+            elif vote.level is not None:
+                reasons.append(f"{vote.voter.name}: {reason}")
+        return independent(found), reasons
+
+    def enough(self, counted: list[Vote]) -> str | None:
+        """What is missing, as a sentence; None: nothing."""
+        if len(counted) < self.need:
+            return f"{len(counted)} of {self.need} rebuilders that are asked for confirm it."
+        lineages = len({each.voter.lineage for each in counted})
+        if lineages < self.lineages:
+            return f"What confirms it is the work of {lineages} program, and {self.lineages} are asked for."
+        return None
+
+    def waiver(self, dependency: Dependency, sha256: str | None, now: datetime) -> tuple[Waiver | None, str | None]:
+        """The exception for a file, and a sentence about one that is over."""
+        over = None
+        for each in self.exceptions:
+            fits = _fits(each.package, dependency.name) and each.version in {None, dependency.version}
+            if not fits or each.sha256 not in {None, sha256}:
+                continue
+            if now.astimezone(UTC).date() <= each.until:
+                return each, None
+            over = f"An exception for it ended on {each.until} ({each.reason})."
+        return None, over
+
+    def _against(self, vote: Vote, publisher: str | None, now: datetime) -> str | None:
+        if vote.level is None:
+            return "it does not confirm the file"
+        if not vote.level.reaches(self.level):
+            return f"{vote.level} is less than {self.level}"
+        moment = vote.logged or vote.verified
+        if self.max_age_days is not None and (moment is None or now - moment > timedelta(days=self.max_age_days)):
+            return f"the statement is older than {self.max_age_days} days"
+        if publisher is not None and vote.publisher != publisher:
+            return f"published by {vote.publisher or 'nobody who is attested'}, not by {publisher}"
+        return None
+
+
+def read_policy(path: Path) -> Policy:
+    """Read a policy.
+
+    Raises:
+        UsageError: the file cannot be read, or has a mistake.
+    """
+    try:
+        return Policy.model_validate(parse_toml(path, read_text(path)))
+    except FileError as error:
+        raise UsageError(error.remark.label) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        known = sorted({name for kind in (Policy, TrustedSetting, PublisherRule, Waiver) for name in kind.model_fields})
+        raise UsageError(
+            f"{path}: “{key}” {mistake(first, known)}.", hint="docs/check.md lists what there is."
+        ) from None
+
+
+def _trusted(setting: TrustedSetting, base: Path) -> Trusted:
+    place = setting.place if "://" in setting.place else str(base / setting.place)
+    key_list = None
+    if setting.key_list is not None:
+        try:
+            key_list = (base / setting.key_list).read_bytes()
+        except OSError as error:
+            raise UsageError(f"The list of keys {setting.key_list} cannot be read: {error.strerror}.") from None
+    log_key = NoteKey.read(setting.log_key) if setting.log_key is not None else None
+    return Trusted(place, setting.name, log_key, key_list)
+
+
+def _fits(pattern: str, name: str) -> bool:
+    if pattern.startswith("@") or name.startswith("@"):
+        return fnmatch.fnmatchcase(name, pattern)
+    wanted = pattern if set(pattern) & set("*?[") else canonicalize_name(pattern)
+    return fnmatch.fnmatchcase(name, wanted) or pattern == name
