@@ -118,9 +118,9 @@ def run(
     elif kind == "json":
         text = json.dumps(outcome.document(), ensure_ascii=False)
     else:
-        from rebuilder.consumer import formats
+        from rebuilder.consumer.formats import junit, sarif
 
-        text = formats.sarif(outcome) if kind == "sarif" else formats.junit(outcome)
+        text = sarif(outcome) if kind == "sarif" else junit(outcome)
     print(text.encode("utf-8", "backslashreplace").decode())  # noqa: T201
     if kind != "table":
         print(outcome.sentence, file=sys.stderr)  # noqa: T201
