@@ -32,6 +32,7 @@ from rebuilder.model.settings import (
     InterpreterSettings,
     LogSettings,
     ServiceSettings,
+    SigningSettings,
     check_name,
 )
 from rebuilder.model.value import Value
@@ -197,6 +198,7 @@ class Config(Value):
     fleet: FleetSettings = FleetSettings()
     alarms: AlarmSettings = AlarmSettings()
     log: LogSettings = LogSettings()
+    signing: SigningSettings = SigningSettings()
     environments: EnvironmentSettings = Field(
         default=EnvironmentSettings(), validation_alias=AliasChoices("environments", "toolchains")
     )

@@ -40,7 +40,10 @@ from rebuilder.sandbox.program_runner import SandboxPrograms
 from rebuilder.sandbox.protocol import Runner
 from rebuilder.sandbox.uml.sandbox import UmlSandbox
 from rebuilder.signing.agreement import Agreement
-from rebuilder.signing.keys import Algorithm, FileKey, public_keys, raw_public
+from rebuilder.signing.external_key import open_key
+from rebuilder.signing.key_directory import JudgedKey, KeyDirectory
+from rebuilder.signing.key_list import Use
+from rebuilder.signing.keys import Algorithm, public_keys, raw_public
 from rebuilder.signing.statements import Builder
 from rebuilder.site.log_files import LogFiles
 from rebuilder.site.publisher import Site
@@ -238,37 +241,48 @@ def _collect_garbage() -> None:
 
 def _signer(config: Config, ledger: Ledger, blobs: Blobs, clock: Clock) -> Signer:
     claim_site(config.site_directory)
-    signer = FileKey.open(config.keys / "signing.pem", store=config.store)
-    agreement = Agreement(public_keys(config.keys) | {signer.key_id: signer.public_pem})
+    directory = KeyDirectory(config.keys)
+    directory.settle()
+    key = open_key(config.signing.statements, config.keys / "signing.pem", Algorithm.P256, store=config.store)
+    signer = JudgedKey(key, Use.STATEMENTS, directory, clock)
+    links = open_key(None, config.keys / "links.pem", Algorithm.ED25519, store=config.store)
+    listed = directory.newest()
+    ours = {each.key_id: each.pem for each in listed.keys.values() if each.use is Use.STATEMENTS} if listed else {}
+    agreement = Agreement(public_keys(config.keys) | ours | {signer.key_id: signer.public_pem}, directory)
+    site = Site(
+        config.site_directory,
+        blobs,
+        public_key=signer.public_pem,
+        key_id=signer.key_id,
+        verifier=config.builder_id,
+        cache=config.store / "cache" / "templates",
+        public=config.public_site,
+    )
     return Signer(
         ledger=ledger,
         blobs=blobs,
         signer=signer,
         builder=Builder(id=config.builder_id),
-        site=Site(
-            config.site_directory,
-            blobs,
-            public_key=signer.public_pem,
-            key_id=signer.key_id,
-            verifier=config.builder_id,
-            cache=config.store / "cache" / "templates",
-            public=config.public_site,
-        ),
+        site=site,
         clock=clock,
         agreement=agreement,
-        log=_log_writer(config, ledger, clock, agreement),
+        log=_log_writer(config, ledger, clock, agreement, directory),
+        directory=directory,
         rebuilderd=RebuilderdWriter(
             book=ledger.package_book,
             blobs=blobs,
-            key=FileKey.open(config.keys / "links.pem", Algorithm.ED25519, store=config.store),
+            key=JudgedKey(links, Use.LINKS, directory, clock),
             agreement=agreement,
             root=config.site_directory,
         ),
     )
 
 
-def _log_writer(config: Config, ledger: Ledger, clock: Clock, agreement: Agreement) -> LogWriter:
-    key = FileKey.open(config.keys / "log.pem", Algorithm.ED25519, store=config.store)
+def _log_writer(
+    config: Config, ledger: Ledger, clock: Clock, agreement: Agreement, directory: KeyDirectory
+) -> LogWriter:
+    opened = open_key(config.signing.checkpoints, config.keys / "log.pem", Algorithm.ED25519, store=config.store)
+    key = JudgedKey(opened, Use.CHECKPOINTS, directory, clock)
     # A name of its own for each log, also where nobody said who operates it.
     place = (config.site_url or "").partition("://")[2].rstrip("/")
     name = f"{place}/log" if place else f"{config.builder_id}/{raw_public(key.public_pem).hex()[:8]}"

@@ -166,4 +166,4 @@ def test_examining_knows_no_ledger() -> None:
     """What examines writes to a journal; only what signs, in a process of its own, reads the ledger."""
     modules = sorted((PACKAGE / "verification").glob("*.py"))
     knowing = {path.stem for path in modules if any(".store.ledger" in name for name in imports(path))}
-    assert {"signer", "log_writer"} == knowing
+    assert {"signer", "log_writer", "published_keys"} == knowing

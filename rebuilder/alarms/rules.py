@@ -111,6 +111,26 @@ def key_age(made: datetime, days: int, now: datetime) -> Judgement:
     return _raised(AlarmKind.KEY_EXPIRY, sentence, now, Severity.PAGE if over else Severity.TICKET)
 
 
+def key_condition(
+    made: datetime | None, days: int, problem: str | None, expires: datetime | None, now: datetime
+) -> Judgement:
+    """A page when a key of ours may not sign any more; the same notice as in :func:`key_age` before the list expires.
+
+    Args:
+        made: When the signing key was made, where this process knows.
+        days: After so many it is to be replaced.
+        problem: Why a key may not sign.
+        expires: When the list of keys expires, if there is one.
+        now: The time.
+    """
+    if problem is not None:
+        return _raised(AlarmKind.KEY_EXPIRY, f"Nothing is signed: {problem}", now, Severity.PAGE)
+    if expires is not None and now >= expires - KEY_NOTICE:
+        sentence = f"The list of keys expires on {expires:%Y-%m-%d}; from then on nobody believes what is published."
+        return _raised(AlarmKind.KEY_EXPIRY, sentence, now, Severity.PAGE if now >= expires else Severity.TICKET)
+    return key_age(made, days, now) if made is not None else _passed(AlarmKind.KEY_EXPIRY)
+
+
 def conditions(
     kind: AlarmKind, sentences: Mapping[str, str], lasting: Iterable[RecordedAlarm], now: datetime
 ) -> Judgement:
@@ -168,6 +188,7 @@ class SelfMonitor:
         free_bytes: Gives what the disk of the store has free.
         needed_bytes: What must be free for new work to begin.
         key_made: Gives when the signing key was made; None when this process does not know.
+        key_list: Gives why a key of ours may not sign, and when the list of keys expires.
         watches: Judges whether all watches looked when they should.
     """
 
@@ -177,6 +198,7 @@ class SelfMonitor:
     free_bytes: Callable[[], int]
     needed_bytes: int
     key_made: Callable[[], datetime | None] = lambda: None
+    key_list: Callable[[datetime], tuple[str | None, datetime | None]] = lambda _: (None, None)
     watches: Callable[[datetime], Judgement] = lambda _: Judgement()
 
     def step(self) -> Judgement:
@@ -190,8 +212,9 @@ class SelfMonitor:
         found = queue_age(self.ledger.queue.state(now), self.settings.queue_hours, now)
         found += failure_rate(book.ended(WINDOWS, now), self.settings.failure_share, now)
         found += disk(self.free_bytes(), self.needed_bytes, now)
-        if (made := self.key_made()) is not None:
-            found += key_age(made, self.settings.key_days, now)
+        made, (problem, expires) = self.key_made(), self.key_list(now)
+        if made is not None or expires is not None:
+            found += key_condition(made, self.settings.key_days, problem, expires, now)
         found += self.watches(now)
         settle(book, found, now)
         return found

@@ -17,6 +17,7 @@ import typer
 
 from rebuilder.cli.check import check
 from rebuilder.cli.export import export
+from rebuilder.cli.keys import keys
 from rebuilder.cli.options import Index, Keys, Log, Schedules, Settings, SiteDirectory, Store
 from rebuilder.cli.runners import incident, runners
 from rebuilder.errors import ExitCode, RebuilderError, UsageError, missing_extra
@@ -49,6 +50,7 @@ app.add_typer(db, name="db")
 
 app.add_typer(runners, name="runners")
 app.add_typer(incident, name="incident")
+app.add_typer(keys, name="keys")
 
 environments = typer.Typer(
     help="List, make, export or import build environments.", no_args_is_help=True, rich_markup_mode=None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -20,12 +21,25 @@ class LogEntry(Value):
     envelope: Sha256Field
     """SHA-256 of the DSSE envelope, as published."""
     predicate_type: str
+    """Of the statement; of a list of keys, the type of its payload."""
     subjects: tuple[Sha256Field, ...]
-    """Digests of the files it is about."""
+    """Digests of the files it is about; of a list of keys, those of the public keys."""
     key_id: str
-    """Of the key that signed the statement."""
+    """Of the key that signed it; of a list of keys, the first root key."""
     logged: AwareDatetime
     """When it was added, to the second; the log's own clock."""
+
+    @classmethod
+    def of_key_list(cls, envelope: str, keys: Sequence[str], now: datetime) -> Self:
+        """The entry of a list of keys: it is about each of them, by the SHA-256 of the public key."""
+        document = json.loads(envelope)
+        return cls(
+            envelope=sha256_hex(envelope.encode()),
+            predicate_type=document["payloadType"],
+            subjects=tuple(Sha256(each) for each in sorted(keys)[:MOST_SUBJECTS]),
+            key_id=document["signatures"][0]["keyid"],
+            logged=now.astimezone(UTC).replace(microsecond=0),
+        )
 
     @classmethod
     def of(cls, envelope: str, now: datetime) -> Self:

@@ -17,6 +17,7 @@ _Amount = Annotated[int, Field(strict=True, ge=0, le=_MOST)]
 _Seconds = Annotated[float, Field(strict=True, gt=0, le=_MOST, allow_inf_nan=False)]
 _Share = Annotated[float, Field(strict=True, gt=0, le=1, allow_inf_nan=False)]
 _LISTEN = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[\w.-]+):(?P<port>\d{1,5})")
+_KeyUri = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9+.-]*:[!-~]*$")]
 _DAY = "(?:mon|tue|wed|thu|fri|sat|sun)"
 _ZONE = r"[\w+-]+(?:/[\w+-]+)*"
 _WINDOW = re.compile(rf"(?:{_DAY}(?:-{_DAY})? )?\d\d:\d\d-\d\d:\d\d(?: {_ZONE})?", re.ASCII | re.IGNORECASE)
@@ -36,6 +37,15 @@ class LogSettings(Value):
 
     witnesses: tuple[WitnessSettings, ...] = ()
     """Who is asked to cosign every checkpoint."""
+
+
+class SigningSettings(Value):
+    """Where the private keys are, as addresses of ``securesystemslib``."""
+
+    statements: _KeyUri | None = None
+    """Of the key for statements (ECDSA P-256); None: ``file:signing.pem``, in the directory of the keys."""
+    checkpoints: _KeyUri | None = None
+    """Of the key of the log (Ed25519); None: ``file:log.pem``."""
 
 
 class ServiceSettings(Value):

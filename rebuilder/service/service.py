@@ -175,6 +175,7 @@ class Service:
             free_bytes=lambda: shutil.disk_usage(self._config.store).free,
             needed_bytes=service.disk_reserve_bytes + self._config.limits.disk_bytes,
             key_made=self._key_made,
+            key_list=self._signer.key_condition,
             watches=self._scheduler.judge,
         )
         housekeeping = Housekeeping(self._config.store, ledger, timedelta(days=service.keep_days), clock)

@@ -11,6 +11,7 @@ from rebuilder.errors import CorruptError, RebuilderError, SigningError
 from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.report import Report
 from rebuilder.service.logs import bound
+from rebuilder.signing.key_directory import KeyNotGoodError
 from rebuilder.verification.signer import Signer
 
 _AT_ONCE = 20
@@ -100,6 +101,9 @@ class SigningLoop:
         try:
             self.signer.finish(number, report)
             done = True
+        except KeyNotGoodError as error:  # an alarm of its own; what was examined waits for the next key
+            log.warning("Not signed: %s", error)
+            return False
         except (CorruptError, SigningError, ValueError) as error:
             self._refuse(number, report, error)
         except RebuilderError as error:  # a full disk, a ledger that is away: nothing is wrong with the report

@@ -7,15 +7,18 @@ which public keys are ours is read beside it. What can still be done is to leave
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 from rebuilder.errors import CorruptStoreError, SigningError
+from rebuilder.log.entry import LogEntry
 from rebuilder.model.attempt import When
 from rebuilder.model.report import Report, SignedReport, Summary, summarise
 from rebuilder.model.value import sha256_hex
 from rebuilder.model.verdict import Verdict
 from rebuilder.signing.envelope import verify
+from rebuilder.signing.key_directory import KeyDirectory
+from rebuilder.signing.key_list import KeyList, KeyListError
 from rebuilder.signing.verdict import findings_of
 
 _HINT = "Restore the ledger from a backup, or verify the file again; then look for who can write to the ledger."
@@ -26,10 +29,12 @@ class Agreement:
 
     Args:
         keys: Our public keys (PEM) by their identifier, those that were replaced too.
+        directory: Where the list of keys is, if there is one.
     """
 
-    def __init__(self, keys: Mapping[str, bytes]) -> None:
+    def __init__(self, keys: Mapping[str, bytes], directory: KeyDirectory | None = None) -> None:
         self.keys = keys
+        self._directory = directory
 
     def check_summary(self, summary: Summary, envelope: str, key_id: str) -> None:
         """Make sure that a row says what the statement about it says.
@@ -60,13 +65,22 @@ class Agreement:
             if sha256_hex(signed.provenance.encode()) not in listed:
                 raise _disagreement(name, "another statement on how it was built")
 
-    def check_envelope(self, envelope: str, key_id: str) -> None:
-        """Make sure that a statement is one of ours.
+    def entry(self, envelope: str, key_id: str, now: datetime) -> LogEntry:
+        """The entry of the log for a statement, or a list of keys, that is ours.
 
         Raises:
-            CorruptStoreError: it is not.
+            CorruptStoreError: it is not; or its key is not good any more, and nobody would believe it.
         """
+        for document in self._directory.documents().values() if self._directory is not None else ():
+            if document == envelope.encode():
+                return LogEntry.of_key_list(envelope, list(KeyList.read(document, None).keys), now)
         self._statement("a file", envelope, key_id)
+        try:
+            if self._directory is not None and (listed := self._directory.newest()) is not None:
+                listed.judge(key_id, now)
+        except KeyListError as error:
+            raise CorruptStoreError(f"A statement is not logged: {error}", hint=_HINT) from None
+        return LogEntry.of(envelope, now)
 
     def _statement(self, filename: str, envelope: str, key_id: str) -> dict[str, Any]:
         key = self.keys.get(key_id)

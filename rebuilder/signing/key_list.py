@@ -15,21 +15,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, Self, cast
+from typing import TYPE_CHECKING, Final, Self, cast
 
 import rfc8785
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 from pydantic import AwareDatetime, ValidationError, model_validator
-from securesystemslib.exceptions import FormatError, UnverifiedSignatureError
-from securesystemslib.signer import Key  # type: ignore[attr-defined]
-from tuf.api.dsse import Root, SimpleEnvelope  # type: ignore[attr-defined]
-from tuf.api.serialization import DeserializationError
 
 from rebuilder.foreign_json import JsonLimits, UnreadableJson, read_json
 from rebuilder.model.value import Value, canonical_json
 from rebuilder.signing.keys import Algorithm, PublicKey, key_id
+
+if TYPE_CHECKING:
+    # They take as long to load as all the rest, and most who verify have no list of keys.
+    from securesystemslib.signer import Key  # type: ignore[attr-defined]
+    from tuf.api.dsse import Root, SimpleEnvelope  # type: ignore[attr-defined]
 
 KEY_LIST: Final = "keys.json"
 """The newest list, below the root of a site."""
@@ -51,7 +52,11 @@ class KeyListError(ValueError):
     """A list that is refused, or a key that was not good for what it signed: one sentence."""
 
 
-class RootChangedError(KeyListError):
+class TooFewSignaturesError(KeyListError):
+    """Fewer root keys signed it than must."""
+
+
+class RootChangedError(TooFewSignaturesError):
     """The root keys that are trusted did not sign it; a version in between may lead to those that did."""
 
 
@@ -166,24 +171,20 @@ class KeyList:
             KeyListError: it is malformed, a signature does not fit, there are too few, or it is an older one.
         """
         envelope = read_envelope(document)
-        root = _root(envelope)
+        root = read_root(envelope)
         if roots is not None and root.version < roots.version:
             raise KeyListError(
                 f"The key list has version {root.version}, and version {roots.version} was seen before: "
                 "an old one was put back."
             )
-        keys, listed = dict(root.keys), {}
-        for name, key in keys.items():
-            pem = _pem(name, key)
-            if (period := _period(key)) is not None:
-                listed[name] = ListedKey(name, pem, period)
+        keys, listed = dict(root.keys), listed_keys(root)
         for name in root.roles[ROOT].keyids:
             if name not in keys:
                 raise KeyListError(f"The root key {name[:16]}… is not among the keys of the list.")
             if name in listed:
                 raise KeyListError(f"The key {name[:16]}… signs the list itself, and can be for nothing else.")
         signers = _signers(envelope, keys | (dict(roots.root.keys) if roots is not None else {}))
-        _threshold(root, signers, KeyListError, "its own root keys")
+        _threshold(root, signers, TooFewSignaturesError, "its own root keys")
         if roots is not None:
             _threshold(roots.root, signers, RootChangedError, "the root keys that are trusted")
             if root.version == roots.version and envelope.payload != read_envelope(roots.document).payload:
@@ -209,6 +210,11 @@ class KeyList:
     def root_keys(self) -> tuple[str, ...]:
         """Identifiers of the root keys."""
         return tuple(self.root.roles[ROOT].keyids)
+
+    @property
+    def signers(self) -> tuple[str, ...]:
+        """Identifiers of the root keys that signed it, in the order of the envelope."""
+        return tuple(read_envelope(self.document).signatures)
 
     @property
     def revoked(self) -> tuple[ListedKey, ...]:
@@ -310,6 +316,9 @@ def read_envelope(document: bytes) -> SimpleEnvelope[Root]:
     Raises:
         KeyListError: it is none, or is not written as :func:`encode` writes it.
     """
+    from tuf.api.dsse import SimpleEnvelope
+    from tuf.api.serialization import DeserializationError
+
     if len(document) > _LARGEST:
         raise KeyListError("The key list is larger than any.")
     try:
@@ -325,7 +334,15 @@ def read_envelope(document: bytes) -> SimpleEnvelope[Root]:
     return envelope
 
 
-def _root(envelope: SimpleEnvelope[Root]) -> Root:
+def read_root(envelope: SimpleEnvelope[Root]) -> Root:
+    """The metadata in an envelope, whose signatures were not looked at.
+
+    Raises:
+        KeyListError: it is none.
+    """
+    from securesystemslib.exceptions import FormatError
+    from tuf.api.dsse import Root  # type: ignore[attr-defined]
+
     try:
         signed = read_json(envelope.payload, _LIMITS)
         whole = signed["_type"] == ROOT and type(signed["version"]) is int
@@ -340,6 +357,20 @@ def _root(envelope: SimpleEnvelope[Root]) -> Root:
     if set(names) != set(root.roles[ROOT].keyids):
         raise KeyListError("The key list gives a key another role than to sign the list.")
     return root
+
+
+def listed_keys(root: Root) -> dict[str, ListedKey]:
+    """The keys of which the metadata says what they are for.
+
+    Raises:
+        KeyListError: a key cannot be read, is another one than it is called, or what is said about it cannot be so.
+    """
+    listed = {}
+    for name, key in root.keys.items():
+        pem = _pem(name, key)
+        if (period := _period(key)) is not None:
+            listed[name] = ListedKey(name, pem, period)
+    return listed
 
 
 def _pem(named: str, key: Key) -> bytes:
@@ -374,6 +405,8 @@ def _period(key: Key) -> KeyPeriod | None:
 
 def _signers(envelope: SimpleEnvelope[Root], keys: Mapping[str, Key]) -> set[str]:
     """Who signed; a signature that does not fit, or of which nobody knows whose it is, spoils the list."""
+    from securesystemslib.exceptions import UnverifiedSignatureError
+
     for named, signature in envelope.signatures.items():
         key = keys.get(named)
         if key is None:
@@ -387,7 +420,7 @@ def _signers(envelope: SimpleEnvelope[Root], keys: Mapping[str, Key]) -> set[str
     return set(envelope.signatures)
 
 
-def _threshold(root: Root, signers: set[str], error: type[KeyListError], whose: str) -> None:
+def _threshold(root: Root, signers: set[str], error: type[TooFewSignaturesError], whose: str) -> None:
     role = root.roles[ROOT]
     count = len(signers & set(role.keyids))
     if count < role.threshold:

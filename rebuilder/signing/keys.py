@@ -34,6 +34,9 @@ PASSPHRASE = "REBUILDER_KEY_PASSPHRASE"  # noqa: S105 - the name of a variable
 """Environment variable with the passphrase of encrypted key files and the PIN of a token; with ``_FILE`` behind it: the
 variable that names a file with them."""
 
+ROOT_PASSPHRASE = "REBUILDER_ROOT_PASSPHRASE"  # noqa: S105
+"""The same for root keys, which have another one."""
+
 PublicKey = ec.EllipticCurvePublicKey | Ed25519PublicKey
 PrivateKey = ec.EllipticCurvePrivateKey | Ed25519PrivateKey
 
@@ -96,7 +99,7 @@ class FileKey:
         # A copy for people, and for what was signed before the key was replaced; what is published comes from the
         # private key. A read-only directory of keys is fine.
         with contextlib.suppress(OSError):
-            _write_public(path.with_name(f"{path.stem}.public.pem"), signer.public_pem)
+            write_public(path.with_name(f"{path.stem}.public.pem"), signer.public_pem)
         return signer
 
     @classmethod
@@ -127,15 +130,18 @@ class FileKey:
         return self._private.sign(payload, _ECDSA)
 
 
-def passphrase() -> bytes | None:
+def passphrase(variable: str = PASSPHRASE) -> bytes | None:
     """What the environment says that key files are encrypted with; None: they are not.
+
+    Args:
+        variable: Its name; with ``_FILE`` behind it, the variable that names a file.
 
     Raises:
         SigningError: the file that it names cannot be read, or is empty.
     """
-    if (said := os.environ.get(PASSPHRASE)) is not None:
+    if (said := os.environ.get(variable)) is not None:
         return said.encode() or None
-    if (named := os.environ.get(f"{PASSPHRASE}_FILE")) is None:
+    if (named := os.environ.get(f"{variable}_FILE")) is None:
         return None
     try:
         with Path(named).open("rb") as file:
@@ -265,7 +271,8 @@ def _load(path: Path, secret: bytes | None) -> Any:
         if secret is not None:  # the file is not encrypted, and needs none
             return load_pem_private_key(pem, None)
         raise SigningError(
-            f"The signing key {path} is encrypted, and no passphrase is given.", hint=f"Set {PASSPHRASE}_FILE."
+            f"The key {path} is encrypted, and no passphrase is given.",
+            hint=f"Set {PASSPHRASE}_FILE, or {ROOT_PASSPHRASE}_FILE for a root key.",
         ) from None
     except (ValueError, UnsupportedAlgorithm):
         if secret is not None and b"ENCRYPTED" in pem[:100]:
@@ -291,7 +298,12 @@ def _refuse_exposed(path: Path, status: os.stat_result) -> None:
         )
 
 
-def _write_public(path: Path, pem: bytes) -> None:
+def write_public(path: Path, pem: bytes) -> None:
+    """Keep a public key beside its private one, and the one that was there before under another name.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     with contextlib.suppress(OSError):
         before = path.read_bytes()
         if before == pem:

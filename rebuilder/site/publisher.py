@@ -83,13 +83,21 @@ class Site:
         self._writer = Writer(root)
         self._renderer = Renderer(verifier, cache)
 
-    def write_artifact(self, signed: SignedReport, history: Sequence[Summary], alarms: Sequence[RecordedAlarm]) -> Path:
+    def write_artifact(
+        self,
+        signed: SignedReport,
+        history: Sequence[Summary],
+        alarms: Sequence[RecordedAlarm],
+        *,
+        doubt: str | None = None,
+    ) -> Path:
         """Write the directory of one artifact and return the path of its ``index.html``.
 
         Args:
             signed: The newest verification of the artifact.
             history: All verifications of the project, in any order; this one may be among them.
             alarms: Alarms that are kept; those about this file are shown.
+            doubt: Why nobody should believe it; said before all else.
 
         Raises:
             StoreError: the directory cannot be written. The page before, if any, is still whole.
@@ -107,6 +115,7 @@ class Site:
                 history=history,
                 alarms=public_alarms(alarms) if self._public else alarms,
                 key_id=signed.key_id,
+                doubt=doubt,
                 project_href=project_path(artifact.ecosystem, artifact.name),
                 files={name: meaning for name, (meaning, _) in files.items()},
                 missing=missing,
@@ -218,6 +227,14 @@ class Site:
         if not _KEY_ID.fullmatch(key_id):
             raise ValueError("key_id has to be 64 hexadecimal digits")
         self._writer.write(f"keys/{key_id}.pem", public_key)
+
+    def write_document(self, path: str, document: bytes) -> None:
+        """Publish a document that somebody signed, below the root.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        self._writer.write(path, document)
 
     def _write_fixed(self) -> None:
         self._writer.write(f"keys/{self._key_id}.pem", self._public_key)

@@ -9,7 +9,6 @@ from pathlib import Path
 from rebuilder.atomic_file import write_whole
 from rebuilder.clock import Clock
 from rebuilder.errors import CorruptError, CorruptStoreError, SigningError
-from rebuilder.log.entry import LogEntry
 from rebuilder.log.merkle import Nodes, consistency_path, is_consistent, root
 from rebuilder.log.note import Checkpoint, Note, NoteKey, sign_note
 from rebuilder.log.places import CHECKPOINT, LOG
@@ -90,14 +89,12 @@ class LogWriter:
 
     def _entries(self, key_id: str, envelopes: Sequence[str], refused: list[CorruptError]) -> list[bytes]:
         """Entries of statements that are ours; none where one of them is not."""
+        now = self.clock.now()
         try:
-            for each in envelopes:
-                self.agreement.check_envelope(each, key_id)
+            return [self.agreement.entry(each, key_id, now).encode() for each in envelopes]
         except CorruptError as error:
             refused.append(error)
             return []
-        now = self.clock.now()
-        return [LogEntry.of(each, now).encode() for each in envelopes]
 
     def take_back(self, read: Callable[[str], bytes]) -> int:
         """Add what was published and is not in the ledger, which is an older copy; give how many entries there were.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
 
 from rebuilder.clock import Clock
 from rebuilder.ecosystems.registry import conventions
@@ -12,16 +14,19 @@ from rebuilder.errors import CorruptError, CorruptStoreError
 from rebuilder.interop.rebuilderd.writer import RebuilderdWriter
 from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.regression import regression, severity
-from rebuilder.model.report import Report, SignedReport, Summary, page_path, report_document
+from rebuilder.model.report import Report, SignedReport, Summary, page_path, report_document, summarise
 from rebuilder.model.value import sha256_hex
 from rebuilder.signing.agreement import Agreement
 from rebuilder.signing.envelope import sign_statement
+from rebuilder.signing.key_directory import KeyDirectory, KeyNotGoodError
+from rebuilder.signing.key_list import KeyListError, Use
 from rebuilder.signing.protocol import SigningKey
 from rebuilder.signing.statements import Builder, provenance_statement, verdict_statement
 from rebuilder.site.publisher import Site
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.protocol import Blobs
 from rebuilder.verification.log_writer import LogWriter
+from rebuilder.verification.published_keys import PublishedKeys
 
 _FOREIGN = {AlarmKind.UNKNOWN_DIGEST}
 _CLOSED_ALARMS = 1000
@@ -41,10 +46,32 @@ class Signer:
     agreement: Agreement
     """Says whether the ledger still says what was signed."""
     log: LogWriter
+    directory: KeyDirectory
+    """Where the list of keys is, if there is one."""
     rebuilderd: RebuilderdWriter | None = None
     """Writes what rebuilderd's clients read; None: nothing is written for them."""
     _agreed: set[str] = field(default_factory=set, init=False)
     """Digests of rows that were compared with their statements and are the same."""
+
+    @cached_property
+    def keys(self) -> PublishedKeys:
+        """The list of keys, as it is published."""
+        return PublishedKeys(self.directory, self.ledger.log_book, self.site)
+
+    def key_condition(self, now: datetime) -> tuple[str | None, datetime | None]:
+        """Why a key of ours may not sign at this time, and when the list of keys expires; None: no reason, no list.
+
+        Raises:
+            SigningError: the list cannot be read.
+        """
+        if (listed := self.directory.newest()) is None:
+            return None, None
+        try:
+            for key, use in ((self.signer, Use.STATEMENTS), (self.log.key, Use.CHECKPOINTS)):
+                listed.judge(key.key_id, now, use)
+        except KeyListError as error:
+            return str(error), listed.expires
+        return None, listed.expires
 
     def finish(self, number: int, report: Report) -> SignedReport:
         """Sign the report of a verification and keep it; a regression is an alarm, and the report says so.
@@ -150,7 +177,8 @@ class Signer:
         Raises:
             CorruptError: some of it is not what was signed. All the rest is written, and each such file is an alarm.
         """
-        self.finish_all()
+        with contextlib.suppress(KeyNotGoodError):  # what waits for the next key keeps nothing else back
+            self.finish_all()
         written, refused = self._write_pages(self.ledger.latest())
         refused += self.write_index(whole=True)
         if refused:
@@ -196,9 +224,17 @@ class Signer:
             refused = self.log.write(whole=whole)
         except CorruptError as error:
             refused = [error]
+        except KeyNotGoodError as error:  # pages and the list of keys are published all the same
+            refused = [CorruptStoreError(str(error), hint=error.hint)]
         for each in refused:
             self._alarm("", "", each)
         return refused
+
+    def _links(self, rows: Sequence[Summary], *, whole: bool) -> list[CorruptError]:
+        try:
+            return self.rebuilderd.write(rows, whole=whole) if self.rebuilderd is not None else []
+        except KeyNotGoodError as error:
+            return [CorruptStoreError(str(error), hint=error.hint)]
 
     def write_index(self, *, whole: bool = False) -> list[CorruptError]:
         """Log what was signed; write the index, the alarms and what every page refers to, as of the newest thing told.
@@ -210,10 +246,12 @@ class Signer:
             What is wrong with rows that do not say what was signed; they are left out. Also what is wrong with the log:
             then nothing is added to it.
         """
+        self.keys.publish()
         summaries, refused = self._signed_rows(self.ledger.latest())
         refused += self._log(whole=whole)
-        if self.rebuilderd is not None:
-            refused += self.rebuilderd.write(summaries, whole=whole)
+        doubted = self.keys.doubted()
+        refused += self._links([each for each in summaries if each.identity not in doubted], whole=whole)
+        summaries = self.keys.marked(summaries)
         book = self.ledger.alarm_book
         alarms = [*book.open(), *book.closed(_CLOSED_ALARMS)]
         now = self.clock.now()
@@ -235,5 +273,7 @@ class Signer:
         history, _ = self._signed_rows(self.ledger.history(artifact.ecosystem, artifact.name))
         # A foreign file of its name on some disk says nothing about a published file.
         about = [each for each in self.ledger.alarm_book.about(artifact.purl) if each.alarm.kind not in _FOREIGN]
-        self.site.write_artifact(signed, history, about)
+        doubted = self.keys.doubted()
+        doubt = doubted.get(summarise(signed.report).identity)
+        self.site.write_artifact(signed, self.keys.marked(history), about, doubt=doubt)
         return page_path(artifact.ecosystem, artifact.name, artifact.version, artifact.filename, artifact.sha256)

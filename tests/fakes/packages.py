@@ -17,6 +17,7 @@ from rebuilder.model.comparison import Level
 from rebuilder.model.report import Report
 from rebuilder.model.value import Sha256
 from rebuilder.signing.agreement import Agreement
+from rebuilder.signing.key_directory import KeyDirectory
 from rebuilder.signing.keys import FileKey
 from rebuilder.signing.statements import Builder
 from rebuilder.site.publisher import Site
@@ -81,7 +82,9 @@ def serving_packages(root: Path, make: Callable[[MemoryBlobs], Sequence[Report]]
         writer = RebuilderdWriter(ledger.package_book, blobs, LINK_KEY, agreement, site)
         builder = Builder(id="tag:example.org,2026:test")
         log = log_writer(ledger, site)
-        signer = Signer(ledger, blobs, key, builder, pages, FixedClock(), agreement, log, writer)
+        signer = Signer(
+            ledger, blobs, key, builder, pages, FixedClock(), agreement, log, KeyDirectory(root / "keys"), writer
+        )
         add(signer, *make(blobs))
         given: dict[str, Any] = {
             "ledger": ledger,

@@ -16,6 +16,7 @@ from rebuilder.model.figures import ProcessFigures
 from rebuilder.model.report import Report, SignedReport
 from rebuilder.service.metrics import scrape
 from rebuilder.signing.agreement import Agreement
+from rebuilder.signing.key_directory import KeyDirectory
 from rebuilder.signing.statements import Builder
 from rebuilder.site.publisher import Site
 from rebuilder.verification.signer import Signer
@@ -42,8 +43,9 @@ def press(tmp_path: Path) -> Iterator[Signer]:
     )
     with open_ledger(tmp_path / "ledger.sqlite") as ledger:
         agreement = Agreement({signer.key_id: signer.public_pem})
+        keys = KeyDirectory(tmp_path / "keys")
         log, builder = log_writer(ledger, tmp_path / "site"), Builder(id="tag:example.org,2026:test")
-        yield Signer(ledger, blobs, signer, builder, site, FixedClock(), agreement, log)
+        yield Signer(ledger, blobs, signer, builder, site, FixedClock(), agreement, log, keys)
 
 
 def begin(press: Signer, report: Report) -> int:

@@ -15,6 +15,7 @@ from rebuilder.model.alarm import AlarmKind
 from rebuilder.model.report import Report, SignedReport, page_path
 from rebuilder.model.verdict import Verdict
 from rebuilder.signing.agreement import Agreement
+from rebuilder.signing.key_directory import KeyDirectory
 from rebuilder.signing.statements import Builder
 from rebuilder.site.publisher import Site
 from rebuilder.store.ledger import Ledger
@@ -37,9 +38,10 @@ class Harness:
         self.site = directory / "site"
         site = Site(self.site, blobs, public_key=signer.public_pem, key_id=signer.key_id, verifier="example.org")
         agreement = Agreement({signer.key_id: signer.public_pem})
+        keys = KeyDirectory(directory / "keys")
         log = log_writer(ledger, self.site)
         builder = Builder(id="tag:example.org,2026:t")
-        self.press = Signer(ledger, blobs, signer, builder, site, FixedClock(), agreement, log)
+        self.press = Signer(ledger, blobs, signer, builder, site, FixedClock(), agreement, log, keys)
         self.bad = self.finish(reports.build_failed(blobs))
         self.good = self.finish(reports.unsupported(blobs))
 
@@ -179,6 +181,7 @@ def test_signed_by_somebody_else(harness: Harness) -> None:
         FixedClock(),
         harness.press.agreement,
         harness.press.log,
+        harness.press.directory,
     )
     signed = forger.sign(harness.bad.report.replace(rebuilder_version="9"))
     harness.write(

@@ -26,6 +26,7 @@ from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Reason
 from rebuilder.service.schedules.reading import read_file
 from rebuilder.signing.agreement import Agreement
+from rebuilder.signing.key_directory import KeyDirectory
 from rebuilder.signing.statements import Builder
 from rebuilder.site.publisher import Site
 from rebuilder.stopwatch import Stopwatch, WatchedEnvironments
@@ -111,6 +112,7 @@ def verified(tmp_path: Path, voice: str = "") -> tuple[Verdict | None, list[Path
             clock=clock,
             agreement=Agreement({key.key_id: key.public_pem}),
             log=log_writer(parts.ledger, tmp_path / "site"),
+            directory=KeyDirectory(tmp_path / "keys"),
         )
         (result,) = Coordinator(parts).verify(parse_subject("toy:hello", parts.ecosystems), signer)
     assert result.fault is None, result.fault

@@ -106,6 +106,8 @@ class ArtifactPage:
     reason: str
     when: Moment
     proof: Proof
+    doubt: str | None
+    """Why nobody should believe the report."""
     alarms: tuple[AlarmNote, ...]
     why: WhySection | None
     trail: TrailSection | None
@@ -150,6 +152,8 @@ class PageContext:
     """Names of the files that should be there and are lost."""
     log_tail: str | None = None
     diffoscope_text: str | None = None
+    doubt: str | None = None
+    """Why nobody should believe the report."""
 
 
 def _notes(report: Report) -> tuple[str, ...]:
@@ -183,6 +187,7 @@ def artifact_page(report: Report, around: PageContext) -> ArtifactPage:
             replayed.finished if replayed is not None else None,
         ),
         replayed=replayed,
+        doubt=visible(around.doubt, LONG) if around.doubt is not None else None,
         alarms=_alarms(report, around.alarms),
         why=why_section(report),
         trail=trail_section(report),

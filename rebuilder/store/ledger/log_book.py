@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select, update
 from rebuilder.errors import CorruptStoreError
 from rebuilder.log.merkle import Nodes
 from rebuilder.log.tiles import TileReader, grown
+from rebuilder.model.report import Identity
 from rebuilder.model.value import sha256_hex
 from rebuilder.store.ledger import tables
 from rebuilder.store.ledger.database import Database
@@ -77,6 +78,27 @@ class LogBook:
         """Keep a statement that was signed and is of no verification, so that it gets into the log."""
         with self._database.writing() as connection:
             connection.execute(tables.issued.insert().values(key_id=key_id, envelope=envelope))
+
+    def is_issued(self, key_id: str, envelope: str) -> bool:
+        """Whether :meth:`issue` had this one already."""
+        issued = tables.issued.c
+        query = select(issued.id).where(issued.key_id == key_id, issued.envelope == envelope).limit(1)
+        with self._database.reading() as connection:
+            return connection.execute(query).first() is not None
+
+    def signed_by(self, key_id: str) -> dict[Identity, bytes | None]:
+        """What a key signed about files: the verification, and its first entry of the log, if it has one."""
+        artifact, verification, signed = tables.artifact.c, tables.verification.c, tables.signed.c
+        query = (
+            select(artifact.sha256, artifact.purl, artifact.filename, verification.finished, tables.log_entry.c.entry)
+            .select_from(tables.signed)
+            .join(tables.verification, verification.id == signed.verification_id)
+            .join(tables.artifact, artifact.id == verification.artifact_id)
+            .outerjoin(tables.log_entry, tables.log_entry.c.number == signed.logged)
+            .where(signed.key_id == key_id)
+        )
+        with self._database.reading() as connection:
+            return {(row[0], row[1], row[2], row[3]): row.entry for row in connection.execute(query)}
 
     def unlogged_statements(self) -> dict[int, tuple[str, str]]:
         """Key and envelope of what was issued and is not in the log, by its number, oldest first."""
