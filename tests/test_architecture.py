@@ -21,7 +21,7 @@ PARTS = {
     "store",
 }
 LAYERS: list[set[str]] = [
-    {"atomic_file"},
+    {"atomic_file", "tar_members"},
     {"model", "errors", "resources", "programs", "stat_cache", "foreign_json", "foreign_words", "clock"},
     {"extras", "progress", "toml_files", "log"},
     PARTS | {"cache_counter", "store_layout", "stopwatch"},
@@ -29,7 +29,7 @@ LAYERS: list[set[str]] = [
     {"config", "site"},
     {"consumer"},
     {"interop"},
-    {"verification", "doctor", "alarms", "fleet"},
+    {"verification", "doctor", "alarms", "fleet", "replay"},
     {"wiring"},
     {"service"},
     {"cli"},

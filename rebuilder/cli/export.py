@@ -1,4 +1,4 @@
-"""``rebuilder export``: what a site says about some files as one file, for machines without a network."""
+"""``rebuilder export``: what is published, as one file to carry elsewhere: statements, or all that builds need."""
 
 from __future__ import annotations
 
@@ -7,33 +7,67 @@ from typing import Annotated
 
 import typer
 
+from rebuilder.cli.options import Settings, Store
 from rebuilder.errors import StoreError, UsageError
 
 
 def export(
-    site: Annotated[str, typer.Argument(metavar="SITE", help="Its address or its directory.", show_default=False)],
+    places: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SITE|REPORT…",
+            help="The address or directory of a site; with --capsule, those of reports.",
+            show_default=False,
+        ),
+    ],
     *,
     lock_file: Annotated[
         list[Path] | None,
         typer.Option("--for", metavar="LOCKFILE", help="What `rebuilder check` is to be asked about; may be repeated."),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file; it must not exist yet.")],
+    capsule: Annotated[
+        bool, typer.Option("--capsule", help="All that running these reports again needs, for `rebuilder replay`.")
+    ] = False,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="The file; it must not exist yet. A capsule may be a directory, too."),
+    ],
+    key: Annotated[
+        Path | None, typer.Option("--key", help="Of a capsule: public key that must have signed; else the site's.")
+    ] = None,
+    store: Store = None,
+    config: Settings = None,
 ) -> None:
     """Write all statements about the files of a lock file, with their proofs and keys, into one file.
 
-    `rebuilder check LOCKFILE --rebuilder FILE` needs no network then. The bytes are the same for the same log.
+    `rebuilder check LOCKFILE --rebuilder FILE` needs no network then. With --capsule: all that running reports again
+    needs, into a file whose name ends in .tar, or a directory that may have a capsule already;
+    `rebuilder replay --capsule FILE` needs no network then. The bytes are the same each time.
     """
+    if capsule and not lock_file:
+        from rebuilder.cli.replaying import write_capsule
+        from rebuilder.config import load_config
+
+        write_capsule(load_config(config, {"store": store}), places, output, key)
+    elif capsule or len(places) != 1 or not lock_file:
+        raise UsageError(
+            "What is to be exported is not said.",
+            hint="Either one site and what it is for (--for requirements.txt), or reports with --capsule.",
+        )
+    else:
+        _write_bundle(places[0], lock_file, output)
+
+
+def _write_bundle(site: str, lock_files: list[Path], output: Path) -> None:
     from rebuilder.consumer.bundle import write_bundle
     from rebuilder.consumer.lock_files import dependencies
     from rebuilder.consumer.platform_files import Target
     from rebuilder.network.site_reader import SiteReader
     from rebuilder.toml_files import FileError
 
-    if not lock_file:
-        raise UsageError("Nothing is to be exported.", hint="Name what it is for: --for requirements.txt")
     target = Target(every=True)
     try:
-        wanted = [each for file in lock_file for each in dependencies(file, target)]
+        wanted = [each for file in lock_files for each in dependencies(file, target)]
     except FileError as error:
         raise UsageError(error.remark.label) from None
     digests = dict.fromkeys(file.sha256 for each in wanted for file in each.files if file.sha256 is not None)

@@ -19,6 +19,7 @@ from rebuilder.cli.check import check
 from rebuilder.cli.export import export
 from rebuilder.cli.keys import keys
 from rebuilder.cli.options import Index, Keys, Log, Schedules, Settings, SiteDirectory, Store
+from rebuilder.cli.replay import replay
 from rebuilder.cli.runners import incident, runners
 from rebuilder.errors import ExitCode, RebuilderError, UsageError, missing_extra
 
@@ -41,6 +42,7 @@ trust = typer.Typer(
 app.add_typer(trust, name="trust")
 app.command()(check)
 app.command()(export)
+app.command()(replay)
 
 alarms = typer.Typer(help="List or acknowledge alarms.", rich_markup_mode=None)
 app.add_typer(alarms, name="alarms")

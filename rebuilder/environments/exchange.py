@@ -18,13 +18,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from rebuilder.environments.settle import MOUNT_POINTS, TIME
+from rebuilder.tar_members import END, NotAsWrittenError, document, expect, header, padding, take
 
 MOST_BYTES = 4 << 30
 """Largest content of a tree, in bytes."""
@@ -32,19 +32,15 @@ MOST_ENTRIES = 250_000
 
 _DOCUMENT, _LISTING = "environment.json", "listing"
 _MOST = {_DOCUMENT: 8 << 20, _LISTING: 64 << 20}
-_BLOCK = tarfile.BLOCKSIZE
-_END = bytes(2 * _BLOCK)
 _CHUNK = 1 << 20
 _LONGEST = 4000
 _NO_NAMES = (b"", b".", b"..")
 _LINE = re.compile(
     rb"(?:d 0755|f (?P<mode>0755|0644) (?P<size>\d{1,12}) (?P<sha256>[0-9a-f]{64})|l (?P<target>\S+)) (?P<path>\S+)"
 )
-_TYPES = {"d": tarfile.DIRTYPE, "f": tarfile.REGTYPE, "l": tarfile.SYMTYPE}
 
-
-class NotAnExportError(Exception):
-    """Why a file is not an export of a build environment, as the end of a sentence."""
+NotAnExportError = NotAsWrittenError
+"""Why a file is not an export of a build environment."""
 
 
 class _Entry(NamedTuple):
@@ -56,12 +52,12 @@ class _Entry(NamedTuple):
     path: bytes
 
 
-def write(out: BinaryIO, document: bytes, listing: bytes, root: Path) -> None:
+def write(out: BinaryIO, made_from: bytes, listing: bytes, root: Path) -> None:
     """Write an export.
 
     Args:
         out: Where it goes.
-        document: ``environment.json``.
+        made_from: ``environment.json``.
         listing: Of the tree.
         root: The tree.
 
@@ -69,17 +65,17 @@ def write(out: BinaryIO, document: bytes, listing: bytes, root: Path) -> None:
         NotAnExportError: the tree is not what its listing says.
         OSError: something cannot be read or written.
     """
-    for name, data in ((_DOCUMENT, document), (_LISTING, listing)):
-        out.write(_header(name.encode(), "f", 0o644, len(data)))
+    for name, data in ((_DOCUMENT, made_from), (_LISTING, listing)):
+        out.write(header(name.encode(), "f", 0o644, len(data), time=TIME))
         out.write(data)
-        out.write(_padding(len(data)))
+        out.write(padding(len(data)))
     for each in _entries(listing):
         out.write(_entry_header(each))
         if each.kind == "f":
             with _place(root, each.path).open("rb") as file:
                 _copy(file, out, each)
-            out.write(_padding(each.size))
-    out.write(_END)
+            out.write(padding(each.size))
+    out.write(END)
 
 
 def read_head(source: BinaryIO) -> tuple[bytes, bytes]:
@@ -88,7 +84,8 @@ def read_head(source: BinaryIO) -> tuple[bytes, bytes]:
     Raises:
         NotAnExportError: there are none, or they are too large.
     """
-    return _document(source, _DOCUMENT), _document(source, _LISTING)
+    made_from, listing = (document(source, name, most, time=TIME) for name, most in _MOST.items())
+    return made_from, listing
 
 
 def unpack(source: BinaryIO, listing: bytes, root: Path) -> None:
@@ -104,8 +101,8 @@ def unpack(source: BinaryIO, listing: bytes, root: Path) -> None:
         OSError: something cannot be written.
     """
     for each in list(_entries(listing)):
-        header = _entry_header(each)
-        if _take(source, len(header)) != header:
+        wanted = _entry_header(each)
+        if take(source, len(wanted)) != wanted:
             raise NotAnExportError(f"{_words(each.path)} is not there as its listing says")
         place = _place(root, each.path)
         if each.kind == "d":
@@ -116,11 +113,11 @@ def unpack(source: BinaryIO, listing: bytes, root: Path) -> None:
             with place.open("xb") as file:
                 _copy(source, file, each)
                 os.fchmod(file.fileno(), each.mode)
-            _expect(source, _padding(each.size))
+            expect(source, padding(each.size))
     for each in _entries(listing):
         if each.kind == "d":
             _place(root, each.path).chmod(each.mode)
-    _expect(source, _END)
+    expect(source, END)
     if source.read(1):
         raise NotAnExportError("it goes on after its end")
 
@@ -189,56 +186,18 @@ def _check_target(link: _Entry) -> None:
 
 def _entry_header(each: _Entry) -> bytes:
     name = b"root" if each.path == b"." else b"root/" + each.path
-    return _header(name, each.kind, each.mode, each.size, each.target)
-
-
-def _header(name: bytes, kind: str, mode: int, size: int = 0, target: bytes = b"") -> bytes:
-    member = tarfile.TarInfo(name.decode("utf-8", "surrogateescape"))
-    member.type, member.mode, member.size, member.mtime = _TYPES[kind], 0o777 if kind == "l" else mode, size, TIME
-    member.linkname = target.decode("utf-8", "surrogateescape")
-    return member.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
-
-
-def _document(source: BinaryIO, name: str) -> bytes:
-    header = _take(source, _BLOCK)
-    try:
-        size = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape").size
-    except tarfile.TarError:
-        raise NotAnExportError("it is not one") from None
-    if not 0 <= size <= _MOST[name]:
-        raise NotAnExportError(f"its {name} is too large")
-    if header != _header(name.encode(), "f", 0o644, size):
-        raise NotAnExportError(f"it does not have {name} where that has to be")
-    data = _take(source, size)
-    _expect(source, _padding(size))
-    return data
+    return header(name, each.kind, each.mode, each.size, each.target, time=TIME)
 
 
 def _copy(source: BinaryIO, target: BinaryIO, each: _Entry) -> None:
     digest, left = hashlib.sha256(), each.size
     while left:
-        chunk = _take(source, min(left, _CHUNK))
+        chunk = take(source, min(left, _CHUNK))
         digest.update(chunk)
         target.write(chunk)
         left -= len(chunk)
     if digest.hexdigest() != each.sha256:
         raise NotAnExportError(f"{_words(each.path)} has other bytes than its listing says")
-
-
-def _take(source: BinaryIO, size: int) -> bytes:
-    data = source.read(size)
-    if len(data) != size:
-        raise NotAnExportError("it is cut short")
-    return data
-
-
-def _expect(source: BinaryIO, data: bytes) -> None:
-    if _take(source, len(data)) != data:
-        raise NotAnExportError("it has something where nothing may be")
-
-
-def _padding(size: int) -> bytes:
-    return bytes(-size % _BLOCK)
 
 
 def _words(path: bytes) -> str:

@@ -219,7 +219,12 @@ class EnvironmentStore:
             source = file.open("rb")
         except OSError as error:
             raise UsageError(f"{file} cannot be read: {error.strerror or error}.") from error
-        with source, _disk_errors(self._root):
+        with source:
+            return self.import_from(source, str(file))
+
+    def import_from(self, source: BinaryIO, name: str) -> BuildEnvironment:
+        """The same with a file that is open; ``name`` is what a message calls it."""
+        with _disk_errors(self._root):
             try:
                 document, found = exchange.read_head(source)
                 record = Record.model_validate_json(document).public
@@ -227,15 +232,11 @@ class EnvironmentStore:
                     self._take_in(record, source, found)
             except ValidationError as error:
                 words = "its environment.json is not what an environment was made from"
-                raise self._no_export(file, words) from error
+                raise _no_export(name, words) from error
             except exchange.NotAnExportError as error:
-                raise self._no_export(file, str(error)) from error
+                raise _no_export(name, str(error)) from error
         (self._tree(record.sha256) / "superseded").unlink(missing_ok=True)
         return self.by_digest(record.sha256)
-
-    @staticmethod
-    def _no_export(file: Path, why: str) -> UsageError:
-        return UsageError(f"{file} is no export of a build environment: {why}.")
 
     def _take_in(self, record: Record, source: BinaryIO, found: bytes) -> None:
         if record.sha256 != sha256_hex(found):
@@ -484,6 +485,10 @@ class EnvironmentStore:
                 self._report(f"waiting for another process that makes {name}")
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def _no_export(name: str, why: str) -> UsageError:
+    return UsageError(f"{name} is no export of a build environment: {why}.")
 
 
 def _older(file: Path, moment: datetime) -> bool:

@@ -1,70 +1,164 @@
-"""A published definition runs again on a machine that has nothing but its environment and its inputs, as files."""
+"""Published reports run again on a machine that has nothing: no ledger, no index, no network."""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rebuilder.environments.store import EnvironmentStore
-from rebuilder.errors import BuildEnvironmentError
-from rebuilder.model.attempt import Outcome
-from rebuilder.model.definition import BuildDefinition
-from rebuilder.model.environment import Made, Manifest
-from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
-from rebuilder.sandbox.local_runner import LocalRunner
-from rebuilder.store.blobs import DiskBlobs
-from tests.fakes.clock import FixedClock
+import pytest
+
 from tests.fakes.command import Installation
-from tests.fakes.projects import build, make_sdist, minibackend_wheel
+from tests.fakes.projects import Distribution, build, make_sdist, minibackend_wheel
 from tests.fakes.registry import Registry
 
 EPOCH = int(datetime(2024, 5, 5, 5, 5, 4, tzinfo=UTC).timestamp())
+UPLOADED = datetime(2024, 6, 1, tzinfo=UTC)
+NOWHERE = "http://127.0.0.1:9/simple/"
 
 
-def no_mirror(spec: Manifest, root: Path) -> Made:
-    """There is no archive any more."""
-    raise BuildEnvironmentError(f"The build environment {spec.name} cannot be made: the mirror cannot be reached.")
+@dataclass(frozen=True)
+class Published:
+    """What was verified and published once; the registry it came from is gone."""
+
+    site: Path
+    capsule: Path
+    reports: dict[str, Path]
+    """Directory of a report by its project."""
+    wheels: dict[str, Distribution]
 
 
-def test_another_machine_gives_the_published_file(tmp_path: Path, environments_root: Path) -> None:
-    """Verified here; there, without index and mirror, document, exported blobs and environment give the same file."""
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory, environments_root: Path) -> Published:
+    """A wheel that comes out as it is, one into which times were written, and one that differs; in one capsule."""
+    root = tmp_path_factory.mktemp("published")
+    sdists = {
+        "one": make_sdist("one", "1.0"),
+        "three": make_sdist("three", "1.0", tool="[tool.minibackend]\nnow = true\n"),
+        "other": make_sdist("other", "1.0"),
+    }
+    wheels = {
+        "one": build(sdists["one"], epoch=EPOCH),
+        "three": build(sdists["three"]),
+        "other": build(make_sdist("other", "1.0", {"other/__init__.py": "changed = True\n"}), epoch=EPOCH),
+    }
     with Registry() as registry:
         registry.add(minibackend_wheel(), uploaded=datetime(2020, 1, 1, tzinfo=UTC))
-        sdist = make_sdist("one", "1.0")
-        wheel = build(sdist, epoch=EPOCH)
-        for each in (sdist, wheel):
-            registry.add(each, uploaded=datetime(2024, 6, 1, tzinfo=UTC))
-        here = Installation.make(tmp_path / "here", environments_root, registry.url)
-        verified = here.verify("pypi:one==1.0")
-    line = verified.line
-    assert "reproduced" == line["verdict"], verified.words
-    (document,) = Path(line["report"]).parent.glob("definition-*.json")
-    definition = BuildDefinition.from_slsa(json.loads(document.read_bytes()))
-    assert line["definition"] == definition.digest
-
-    carried = tmp_path / "carried"
-    (carried / "blobs").mkdir(parents=True)
-    assert 0 == here.run("environments", "export", definition.toolchain.sha256, carried / "environment").code
-    stored = DiskBlobs(here.store / "blobs")
-    for needed in definition.inputs:
-        (carried / "blobs" / needed.sha256).write_bytes(stored.read(needed.sha256))
-
-    there = Installation(tmp_path / "there", "http://127.0.0.1:9/simple/")
-    answer = there.run("environments", "import", carried / "environment")
+        for each in (*sdists.values(), *wheels.values()):
+            registry.add(each, uploaded=UPLOADED)
+        here = Installation.make(root / "here", environments_root, registry.url)
+        verified = here.verify(*(f"pypi:{name}==1.0" for name in wheels))
+        lines = {Path(each["report"]).parents[3].name: each for each in verified.lines}
+    assert {"one": "reproduced", "three": "reproduced", "other": "differs"} == {
+        name: each["verdict"] for name, each in lines.items()
+    }, verified.words
+    reports = {name: Path(each["report"]).parent for name, each in lines.items()}
+    answer = here.run("export", "--capsule", *reports.values(), "--output", root / "capsule.tar")
     assert 0 == answer.code, answer.words
-    blobs = DiskBlobs(there.store / "blobs")
-    carried_digests = {each.sha256 for each in definition.inputs}
-    assert carried_digests == {blobs.put(file.read_bytes()) for file in (carried / "blobs").iterdir()}
-    environments = EnvironmentStore(there.store / "toolchains", FixedClock(), maker=no_mirror)
-    sandbox = BubblewrapSandbox(blobs, FixedClock(), scratch=tmp_path / "scratch")
-    try:
-        run = LocalRunner({sandbox.kind: sandbox}, environments, blobs)(definition)
-    finally:
-        sandbox.close()
-    assert Outcome.COMPLETED is run.outcome, blobs.read(run.log_sha256).decode()
-    assert [(wheel.filename, wheel.sha256)] == [(each.filename, each.sha256) for each in run.outputs]
-    assert wheel.data == blobs.read(run.outputs[0].sha256)
+    shutil.copytree(here.site, root / "site")
+    moved = {name: root / "site" / each.relative_to(here.site) for name, each in reports.items()}
+    shutil.rmtree(here.root)
+    return Published(root / "site", root / "capsule.tar", moved, wheels)
+
+
+def offline(installation: Installation, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """The command on a machine without any network, not even a loopback interface that is up."""
+    user = [] if os.geteuid() == 0 else ["--map-current-user"]
+    command = ["unshare", "--net", *user, *installation.command(*arguments)]
+    environment = installation.environment
+    return subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def test_another_machine_gives_the_published_bytes(tmp_path: Path, published: Published) -> None:
+    """From the site and a capsule alone: an empty store, an empty home, no network; each as it was then."""
+    there = Installation(tmp_path, NOWHERE)
+    done = offline(there, "replay", "--json", "--capsule", published.capsule, *published.reports.values())
+    assert 0 == done.returncode, done.stderr
+    lines = {line["purl"]: line for line in map(json.loads, done.stdout.splitlines())}
+    assert {"agrees"} == {each["outcome"] for each in lines.values()}
+    for name in ("one", "three"):
+        assert published.wheels[name].sha256 == lines[f"pkg:pypi/{name}@1.0"]["found"]
+    other = lines["pkg:pypi/other@1.0"]
+    assert ("differs", other["expected"]) == (other["verdict"], other["found"])
+    assert published.wheels["other"].sha256 != other["found"]
+    assert not (there.store / "ledger.sqlite").exists()
+
+
+def test_a_capsule_is_enough(tmp_path: Path, published: Published) -> None:
+    """Without the site, in words: who signed, when it was logged, and that the same bytes came out."""
+    done = offline(Installation(tmp_path, NOWHERE), "replay", "--capsule", published.capsule)
+    assert 0 == done.returncode, done.stderr
+    assert 3 == done.stdout.count("agreement: It came out as ")
+    assert 2 == done.stdout.count("which is the published file")
+    assert 3 == done.stdout.count(" and logged 20")
+    assert 3 == done.stdout.count("nothing but who gave us the report vouches for that key")
+
+
+def test_what_is_missing_is_named(tmp_path: Path, published: Published) -> None:
+    """The site alone: the environment, the source archive and the backend cannot be had, each with the reason."""
+    there = Installation(tmp_path, NOWHERE)
+    answer = there.run("replay", "--json", published.reports["one"] / "report.json")
+    assert (3, "not-replayed") == (answer.code, answer.line["outcome"]), answer.words
+    missing = {each["what"]: each["reason"] for each in answer.line["missing"]}
+    assert "one-1.0.tar.gz" in missing
+    assert any(name.startswith("the build environment ") for name in missing)
+    assert "pypi.pyz" not in " ".join(missing), "our own programs are those of this version"
+
+
+def test_inputs_come_from_a_directory_too(tmp_path: Path, published: Published, environments_root: Path) -> None:
+    """Inputs by their names below a directory, and the environment that is here."""
+    there = Installation.make(tmp_path / "there", environments_root, NOWHERE)
+    mirror = tmp_path / "mirror" / "packages"
+    mirror.mkdir(parents=True)
+    for each in (make_sdist("one", "1.0"), minibackend_wheel()):
+        (mirror / each.filename).write_bytes(each.data)
+    answer = there.run("replay", "--json", "--inputs", mirror.parent, published.reports["one"])
+    assert (0, "agrees") == (answer.code, answer.line["outcome"]), answer.words
+    (mirror / "one-1.0.tar.gz").write_bytes(b"other bytes")
+    again = Installation.make(tmp_path / "again", environments_root, NOWHERE)
+    answer = again.run("replay", "--json", "--inputs", mirror.parent, published.reports["one"])
+    assert 3 == answer.code
+    assert "has other bytes" in answer.line["missing"][0]["reason"]
+
+
+def test_the_site_may_have_the_capsule(tmp_path: Path, published: Published) -> None:
+    """A capsule in the directory `capsule` of the site is found; what is there already is not there twice."""
+    site = tmp_path / "site"
+    shutil.copytree(published.site, site)
+    page = site / published.reports["one"].relative_to(published.site)
+    first = Installation(tmp_path / "first", NOWHERE)
+    assert 0 == first.run("replay", "--capsule", published.capsule, page).code
+    exported = first.run("export", "--capsule", page, "--output", site / "capsule")
+    assert 0 == exported.code, exported.words
+    blobs = sorted((site / "capsule" / "blobs" / "sha256").iterdir())
+    assert 0 == first.run("export", "--capsule", page, "--output", site / "capsule").code
+    assert blobs == sorted((site / "capsule" / "blobs" / "sha256").iterdir())
+    answer = Installation(tmp_path / "second", NOWHERE).run("replay", "--json", page)
+    assert (0, "agrees") == (answer.code, answer.line["outcome"]), answer.words
+
+
+def test_other_bytes_are_told(tmp_path: Path, published: Published, environments_root: Path) -> None:
+    """A key that signed nothing here, a statement that was changed, and a report where nothing was built."""
+    there = Installation.make(tmp_path / "there", environments_root, NOWHERE)
+    page = tmp_path / "site" / published.reports["one"].relative_to(published.site)
+    shutil.copytree(published.site, tmp_path / "site")
+    key = tmp_path / "other.pem"
+    subprocess.run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key], check=True)
+    public = subprocess.run(["openssl", "pkey", "-in", key, "-pubout"], check=True, capture_output=True).stdout
+    key.write_bytes(public)
+    answer = there.run("replay", "--key", key, page)
+    assert 3 == answer.code
+    assert "is not what was signed" in answer.words
+    (page / "provenance.dsse.json").write_bytes((published.reports["three"] / "provenance.dsse.json").read_bytes())
+    answer = there.run("replay", page)
+    assert 3 == answer.code
+    assert "names another provenance" in answer.words
+    (page / "provenance.dsse.json").unlink()
+    assert 2 == there.run("replay", page).code
 
 
 def test_without_the_environment_it_does_not_run(tmp_path: Path, environments_root: Path) -> None:

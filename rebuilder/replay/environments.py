@@ -1,0 +1,133 @@
+"""Build environments of somebody else's builds: by the digest of their tree, imported, or made again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from rebuilder.environments.protocol import BuildEnvironment, Environments, Wanted
+from rebuilder.environments.record import Record
+from rebuilder.environments.store import EnvironmentStore
+from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError, UsageError
+from rebuilder.model.value import Sha256
+from rebuilder.replay.capsule import Capsule
+from rebuilder.replay.inputs import FromDirectory, FromSite, Missing
+from rebuilder.store.protocol import Blobs
+
+SPECIFICATIONS = "environments"
+"""Directory of a site with what each environment was made from, ``TREE.json``."""
+
+
+@dataclass(frozen=True)
+class BroughtEnvironments:
+    """Brings build environments to this machine; where one comes from does not matter, since its tree has the digest.
+
+    In this order: those that are here; the capsules; exports in the directories, ``TREE``, ``TREE.tar``; the capsule
+    of the site; made again from the very packages, by the specification that the site has.
+
+    Args:
+        store: Those of this machine.
+        blobs: For exports that are fetched.
+        capsules: That were named.
+        directories: That were named.
+        site: Of the report, if it is read from one.
+        note: Told what takes long.
+    """
+
+    store: EnvironmentStore
+    blobs: Blobs
+    capsules: Sequence[Capsule] = ()
+    directories: Sequence[FromDirectory] = ()
+    site: FromSite | None = None
+    note: Callable[[str], None] = lambda _: None
+
+    def bring(self, tree: Sha256, name: str) -> Missing | None:
+        """Make sure that a tree is here; say why it cannot be.
+
+        Raises:
+            CorruptEnvironmentError: the one that is here was modified.
+            UsageError: a capsule was changed.
+        """
+        said = ""
+        try:
+            self.store.by_digest(tree)
+        except CorruptEnvironmentError:
+            raise
+        except BuildEnvironmentError:
+            said = self._brought(tree) or ""
+        else:
+            return None
+        with suppress(BuildEnvironmentError):
+            self.store.by_digest(tree)
+            return None
+        words = said or "No export of it is in the places that were asked, and the site has no specification of it."
+        return Missing(what=f"the build environment {name}", sha256=tree, reason=words)
+
+    def _brought(self, tree: Sha256) -> str | None:
+        for capsule in self.capsules:
+            if (layer := capsule.environments.get(tree)) is not None:
+                self.note(f"importing {tree[:16]} from the capsule")
+                with capsule.file(layer.sha256) as file:
+                    self.store.import_from(file, capsule.place)
+                return None
+        for directory in self.directories:
+            for path in directory.named(tree, f"{tree}.tar"):
+                self.note(f"importing {path.name}")
+                with suppress(UsageError):
+                    self.store.import_(path)
+                    return None
+        return self._of_site(tree) if self.site is not None else None
+
+    def _of_site(self, tree: Sha256) -> str | None:
+        assert self.site is not None  # noqa: S101 - asked before
+        said = []
+        if (export := self.site.environment(tree)) is not None:
+            self.note(f"fetching {tree[:16]} from the capsule of the site")
+            said += [problem] if (problem := self.site.fetch(export, self.blobs)) is not None else []
+            if self.blobs.has(export):
+                self.store.import_(self.blobs.path(export))
+                return None
+        document = self.site.page.read_site(f"{SPECIFICATIONS}/{tree}.json")
+        if document is None:
+            return " ".join(said) or None
+        try:
+            wanted = Record.model_validate_json(document).specification
+        except ValidationError:
+            return " ".join([*said, "What the site says it was made from is not written as this version reads it."])
+        self.note("making it from the packages that it had")
+        try:
+            made = self.store.get(wanted)
+        except BuildEnvironmentError as error:
+            return " ".join([*said, f"It cannot be made from its specification: {error}"])
+        if made.sha256 == tree:
+            return None
+        return " ".join([*said, f"Made again from the same packages it is another tree, {made.sha256}."])
+
+
+@dataclass(frozen=True)
+class WithKernel:
+    """Environments of which a guest gets the kernel that it had when the report was made."""
+
+    environments: Environments
+    kernel: Sha256 | None
+
+    def get(self, wanted: Wanted) -> BuildEnvironment:
+        """See :meth:`rebuilder.environments.protocol.Environments.get`; nothing is made under a name here.
+
+        Raises:
+            BuildEnvironmentError: it is not that kernel that is asked for, or it is not here.
+        """
+        if self.kernel is None:
+            raise BuildEnvironmentError(f"The report names no build environment {str(wanted)[:60]!r}.")
+        return self.environments.by_digest(self.kernel)
+
+    def by_digest(self, sha256: str) -> BuildEnvironment:
+        """See :meth:`rebuilder.environments.protocol.Environments.by_digest`."""
+        return self.environments.by_digest(sha256)
+
+    def remake(self, name: str) -> BuildEnvironment:
+        """See :meth:`rebuilder.environments.protocol.Environments.remake`."""
+        raise BuildEnvironmentError(f"The build environment {name} is not made again for a replay.")
