@@ -115,7 +115,7 @@ def test_one_file_without_a_network(one: PublishedRebuilder, lock: Path, consume
     """A bundle says what the site said, and is the same bytes each time; more than it holds it does not say."""
     bundles = [tmp_path / "a.zip", tmp_path / "b.zip"]
     for each in bundles:
-        export.export(str(one.site), lock_file=[lock], output=each)
+        export.export([str(one.site)], lock_file=[lock], output=each)
     assert bundles[0].read_bytes() == bundles[1].read_bytes()
     code, said = consumer.check(lock, at=[bundles[0]])
     assert (code, said["counts"]["passed"]) == (ExitCode.OK, 3)
