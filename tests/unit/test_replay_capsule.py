@@ -228,7 +228,7 @@ def test_an_archive_of_another_form(tmp_path: Path) -> None:
     root, file = fill(tmp_path / "capsule", ONE), tmp_path / "other.tar"
     with tarfile.open(file, "w") as archive:
         archive.add(root, ".")
-    assert "it does not have oci-layout where that has to be" in refusal(file)
+    assert "oci-layout where that has to be" in refusal(file)
     file.write_bytes(b"PK\x03\x04" + bytes(2000))
     assert "it is not one" in refusal(file)
     assert "cannot be read" in refusal(tmp_path / "nothing")
