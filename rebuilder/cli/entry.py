@@ -33,14 +33,14 @@ _PREFIXES = ("GLIBC_", "LANG", "LC_", "LD_", "MALLOC_", "OPENSSL_", "PYDANTIC_",
 """Beginnings of the names of variables that are read while a program loads."""
 _NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
 _STATUS = ("Uid", "Gid", "Groups", "Cap", "NoNewPrivs", "Seccomp", "Cpus_allowed", "Mems_allowed")
-_PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_PASSED_ON = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
 _AGAIN_SECONDS = 600.0
 _LOOK_SECONDS = 0.5
 _LONGEST_PATH = 100
 """Bytes; the address of a Unix socket has room for 108."""
 _CREDENTIALS = "3i"
 NUMBER = "!i"
-_KILLED = 128 + signal.SIGKILL
+_KILLED = 128 + 9
 
 
 def main() -> None:

@@ -3,89 +3,65 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from rebuilder.errors import ExitCode, StoreError, UsageError
-from rebuilder.log.audit import LogError, Published, Read, read_entry
-from rebuilder.log.entry import LogEntry
-from rebuilder.log.note import NoteKey
-from rebuilder.log.places import KEY, LOG, digest_path
-from rebuilder.log.seen import SeenLog, text_of, usual_memory
-from rebuilder.model.text import visible
-from rebuilder.model.value import sha256_hex
-from rebuilder.network.site_reader import SiteReader
+import typer
+
+from rebuilder.cli.options import Keys, Settings, SiteDirectory, Store
+from rebuilder.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     from rebuilder.config import Config
 
+log_commands = typer.Typer(
+    help="Check a published log, print the key of ours, or mend it.", no_args_is_help=True, rich_markup_mode=None
+)
 
-def verify(place: str, *, key: str | None, statements: bool, seen: Path | None) -> int:
-    """Check the whole log of a site: signature, every entry and tile, and that it goes on from what was seen before.
 
-    Args:
-        place: Directory or address of the site.
-        key: The key of the log as one word; None: the one it had the first time, or shows now.
-        statements: Check every statement that the log names, too.
-        seen: Directory where what was seen is remembered; None: the usual one of this user.
+@log_commands.command("verify")
+def log_verify(
+    site: Annotated[str, typer.Argument(metavar="SITE", help="Its directory or its address.", show_default=False)],
+    *,
+    key: Annotated[
+        str | None, typer.Option("--key", help="The key of the log, one word; without it the first one seen counts.")
+    ] = None,
+    statements: Annotated[bool, typer.Option("--statements", help="Check every statement that it names, too.")] = False,
+    seen: Annotated[
+        Path | None, typer.Option("--seen", help="Directory that remembers what was seen.", show_default=False)
+    ] = None,
+) -> None:
+    """Check the whole append-only log of a site, and that it goes on from what was seen before.
 
-    Returns:
-        The exit code: 1 where the log is not what it must be.
-
-    Raises:
-        UsageError: the place or the key is none.
-        UnavailableError: the site does not answer.
+    Exit code 1: it is not whole, was changed, or was cut.
     """
-    memory = seen or usual_memory()
-    with SiteReader(place) as site:
-        try:
-            print(_verified(place, site, key, memory, statements=statements))  # noqa: T201
-        except ValueError as error:
-            print(f"{visible(place)}: {visible(str(error), 500)}")  # noqa: T201
-            return ExitCode.DIFFERS
-    return ExitCode.OK
+    from rebuilder.consumer.auditor import verify
+
+    raise typer.Exit(verify(site, key=key, statements=statements, seen=seen))
 
 
-def _verified(place: str, site: SiteReader, key: str | None, memory: Path, *, statements: bool) -> str:
-    seen = SeenLog(memory, place)
-    before = seen.read()
-    read = site.reading(f"{LOG}/")
-    trusted = _key(key) if key is not None else before.key if before else NoteKey.read(text_of(read("key")))
-    published = Published.read(read, trusted)
-    if before is not None:
-        published.follows(before.checkpoint, read)
-    logged = None
-    for number, data in published.entries(read):
-        entry = read_entry(number, data, logged)
-        logged = entry.logged
-        if statements:
-            _check_statement(number, entry, site.reading(""))
-    seen.keep(trusted, published.note)
-    size = published.checkpoint.size
-    what = f"{size:,} {'entry' if size == 1 else 'entries'}"
-    of = f", each with its statement, the last of {logged:%Y-%m-%d %H:%M} UTC" if statements and logged else ""
-    since = (
-        f"It goes on from the {before.checkpoint.size:,} that were seen before."
-        if before
-        else (
-            "It is remembered, and must go on from here."
-            + ("" if key is not None else f" Nothing but the site vouches for its key, {trusted.vkey}")
-        )
-    )
-    return f"The log {visible(trusted.name)} is whole: {what}{of}. {since}"
+@log_commands.command("key")
+def log_key(*, store: Store = None, site: SiteDirectory = None, config: Settings = None) -> None:
+    """Print the key of our log, for those who check it."""
+    from rebuilder.config import load_config
+
+    show_key(load_config(config, {"store": store, "site": site}))
 
 
-def _check_statement(number: int, entry: LogEntry, read: Read) -> None:
-    from rebuilder.signing.envelope import verify as check
-    from rebuilder.signing.keys import key_id, load_public
+@log_commands.command("recover")
+def log_recover(
+    published: Annotated[
+        str | None, typer.Argument(metavar="[SITE]", help="Normally the directory of the site.", show_default=False)
+    ] = None,
+    *,
+    store: Store = None,
+    keys: Keys = None,
+    site: SiteDirectory = None,
+    config: Settings = None,
+) -> None:
+    """After a ledger was restored from a backup: take back what was published since."""
+    from rebuilder.config import load_config
 
-    for subject in entry.subjects:
-        envelope = read(f"{digest_path(subject)}/{number}.dsse.json")
-        if sha256_hex(envelope) != entry.envelope:
-            raise LogError(f"The statement of entry {number} is not the one that was logged.")
-    pem = read(f"keys/{entry.key_id}.pem")
-    if key_id(load_public(pem)) != entry.key_id:
-        raise LogError(f"The key of the statement of entry {number} is another one than it is called.")
-    check(envelope.decode(), pem)
+    recover(load_config(config, {"store": store, "keys": keys, "site": site}), published)
 
 
 def show_key(config: Config) -> None:
@@ -94,6 +70,9 @@ def show_key(config: Config) -> None:
     Raises:
         UsageError: nothing was published yet.
     """
+    from rebuilder.log.places import KEY
+    from rebuilder.log.seen import text_of
+
     try:
         print(text_of((config.site_directory / KEY).read_bytes()))  # noqa: T201
     except OSError:
@@ -107,6 +86,7 @@ def recover(config: Config, place: str | None) -> None:
         StoreError: what is published does not go on from this ledger's log.
         UsageError, UnavailableError: the site cannot be read.
     """
+    from rebuilder.network.site_reader import SiteReader
     from rebuilder.wiring import publishing
 
     with publishing(config) as signer, SiteReader(place or str(config.site_directory)) as site:
@@ -115,10 +95,3 @@ def recover(config: Config, place: str | None) -> None:
         except ValueError as error:
             raise StoreError(f"The published log cannot be taken back: {error}") from None
     print(f"{count:,} {'entry was' if count == 1 else 'entries were'} taken back; the log goes on from there.")  # noqa: T201
-
-
-def _key(text: str) -> NoteKey:
-    try:
-        return NoteKey.read(text.strip())
-    except ValueError as error:
-        raise UsageError(f"This is no key of a log: {error}", hint="It is one word, as in the file log/key.") from None

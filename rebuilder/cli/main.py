@@ -18,6 +18,7 @@ import typer
 from rebuilder.cli.check import check
 from rebuilder.cli.export import export
 from rebuilder.cli.keys import keys
+from rebuilder.cli.log import log_commands
 from rebuilder.cli.options import Index, Keys, Log, Schedules, Settings, SiteDirectory, Store
 from rebuilder.cli.replay import replay
 from rebuilder.cli.runners import incident, runners
@@ -59,9 +60,6 @@ environments = typer.Typer(
 )
 app.add_typer(environments, name="environments")
 
-log_commands = typer.Typer(
-    help="Check a published log, print the key of ours, or mend it.", no_args_is_help=True, rich_markup_mode=None
-)
 app.add_typer(log_commands, name="log")
 
 
@@ -391,54 +389,6 @@ def environments_import(
     from rebuilder.config import load_config
 
     import_(load_config(config, {"store": store}), file)
-
-
-@log_commands.command("verify")
-def log_verify(
-    site: Annotated[str, typer.Argument(metavar="SITE", help="Its directory or its address.", show_default=False)],
-    *,
-    key: Annotated[
-        str | None, typer.Option("--key", help="The key of the log, one word; without it the first one seen counts.")
-    ] = None,
-    statements: Annotated[bool, typer.Option("--statements", help="Check every statement that it names, too.")] = False,
-    seen: Annotated[
-        Path | None, typer.Option("--seen", help="Directory that remembers what was seen.", show_default=False)
-    ] = None,
-) -> None:
-    """Check the whole append-only log of a site, and that it goes on from what was seen before.
-
-    Exit code 1: it is not whole, was changed, or was cut.
-    """
-    from rebuilder.cli.log import verify as verify_log
-
-    raise typer.Exit(verify_log(site, key=key, statements=statements, seen=seen))
-
-
-@log_commands.command("key")
-def log_key(*, store: Store = None, site: SiteDirectory = None, config: Settings = None) -> None:
-    """Print the key of our log, for those who check it."""
-    from rebuilder.cli.log import show_key
-    from rebuilder.config import load_config
-
-    show_key(load_config(config, {"store": store, "site": site}))
-
-
-@log_commands.command("recover")
-def log_recover(
-    published: Annotated[
-        str | None, typer.Argument(metavar="[SITE]", help="Normally the directory of the site.", show_default=False)
-    ] = None,
-    *,
-    store: Store = None,
-    keys: Keys = None,
-    site: SiteDirectory = None,
-    config: Settings = None,
-) -> None:
-    """After a ledger was restored from a backup: take back what was published since."""
-    from rebuilder.cli.log import recover
-    from rebuilder.config import load_config
-
-    recover(load_config(config, {"store": store, "keys": keys, "site": site}), published)
 
 
 @app.command()

@@ -127,7 +127,7 @@ class Rebuilder:
             listing = self.site.read(f"{directory}/index.json")
         except FileNotFoundError:
             return None
-        number = _newest(listing, VERDICT_TYPES)
+        number = max(listed_numbers(listing, VERDICT_TYPES), default=None)
         if number is None:
             return None
         read = self.site.reading(f"{directory}/")
@@ -248,16 +248,24 @@ class Rebuilder:
                 raise StoreError(f"What was seen cannot be remembered in {file}: {error.strerror}.") from None
 
 
-def _newest(listing: bytes, kinds: set[str]) -> int | None:
-    """The number of the newest statement of one of some kinds in the list of a digest's directory."""
+def listed_numbers(listing: bytes, kinds: set[str] | None = None) -> list[int]:
+    """The numbers of the statements in the list of a digest's directory, as the list says them.
+
+    Args:
+        listing: ``index.json`` there.
+        kinds: Only statements with one of these predicate types; None: all.
+
+    Raises:
+        LogError: it is no such list.
+    """
     try:
         rows = json.loads(listing)["statements"]
-        numbers = [each["number"] for each in rows if each["predicate_type"] in kinds]
+        numbers = [each["number"] for each in rows if kinds is None or each["predicate_type"] in kinds]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise LogError("The list of statements about the file is not what it must be.") from None
     if not all(type(each) is int and each >= 0 for each in numbers):
         raise LogError("The list of statements about the file has numbers that are none.")
-    return max(numbers, default=None)
+    return numbers
 
 
 def _published(read: Callable[[str], bytes], keys: Sequence[NoteKey]) -> Published:
