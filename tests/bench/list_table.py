@@ -30,7 +30,12 @@ _ROWS: tuple[tuple[str, Callable[[RoundFigures], str]], ...] = (
 
 
 def tables(rounds: Sequence[RoundFigures]) -> str:
-    """All of it: what was reached, the verdicts, what the rest is made of, and where the time went."""
+    """All of it, each clock by itself: what was reached, the verdicts, what the rest is made of, where the time went."""
+    kinds = [[each for each in rounds if (each.clock == "kernel") is kernel] for kernel in (False, True)]
+    return "\n".join(_tables(each) for each in kinds if each)
+
+
+def _tables(rounds: Sequence[RoundFigures]) -> str:
     rest = [_rest(counted)] if (counted := [each for each in rounds if each.rest is not None]) else []
     return "\n\n".join((_overall(rounds), _verdicts(rounds), *rest, _stages(rounds))) + "\n"
 

@@ -226,6 +226,9 @@ def test_tables_have_their_denominators() -> None:
     assert "2 (66.7%)" in lines["reproduced"]
     assert "1 (33.3%)" in lines["no verdict"]
     assert "2.00 / 3.00, 80.0%" in lines["build"]
+    both = tables([measured(), measured().replace(clock="kernel")])
+    assert "| top250, warm | |" in " ".join(both.split())
+    assert "| top250, warm, clock of a kernel |" in " ".join(both.split())
 
 
 def test_what_the_commit_gave() -> None:
