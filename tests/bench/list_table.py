@@ -30,7 +30,7 @@ _ROWS: tuple[tuple[str, Callable[[RoundFigures], str]], ...] = (
 
 
 def tables(rounds: Sequence[RoundFigures]) -> str:
-    """All of it, each clock by itself: what was reached, the verdicts, what the rest is made of, where the time went."""
+    """Each clock by itself: what was reached, the verdicts, what the rest is made of, where the time went."""
     kinds = [[each for each in rounds if (each.clock == "kernel") is kernel] for kernel in (False, True)]
     return "\n".join(_tables(each) for each in kinds if each)
 
