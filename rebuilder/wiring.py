@@ -220,7 +220,7 @@ def wire_signer(config: Config, parts: Wired) -> Signer:
 
 
 @contextmanager
-def publishing(config: Config) -> Iterator[Signer]:
+def publishing(config: Config, clock: Clock | None = None) -> Iterator[Signer]:
     """What signs and publishes what is stored; it needs no sandbox, no index and no settings of other programs.
 
     Raises:
@@ -231,7 +231,7 @@ def publishing(config: Config) -> Iterator[Signer]:
     _collect_garbage()
     check_places(store=config.store, keys=config.keys, site=config.site_directory)
     with closing(Ledger.open(config.ledger_place)) as ledger:
-        yield _signer(config, ledger, DiskBlobs(config.store / "blobs"), SystemClock())
+        yield _signer(config, ledger, DiskBlobs(config.store / "blobs"), clock or SystemClock())
 
 
 def _collect_garbage() -> None:

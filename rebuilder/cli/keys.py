@@ -67,7 +67,7 @@ def init(
         raise UsageError("There is a list of keys already.", hint="See `rebuilder keys list`.")
     with _sentences():
         public, private = _roots(root, settings, make=True)
-        now = datetime.now(UTC)
+        now = _now()
         draft = KeyDraft.first(public, threshold or len(root) // 2 + 1, now + timedelta(days=days))
         for pem, period in _in_use(settings, now):
             draft.set_key(pem, period)
@@ -144,7 +144,7 @@ def rotate(
             next_key: SigningKey = (
                 directory.make_next(use) if key is None else ExternalKey(key, ALGORITHMS[use], public_half)
             )
-            draft.succeed(use, next_key.public_pem, datetime.now(UTC), timedelta(days=overlap))
+            draft.succeed(use, next_key.public_pem, _now(), timedelta(days=overlap))
         _finish(settings, directory, draft, private)
     if key is not None:
         typer.echo(f'Say where it is in the settings, [signing] {what} = "{key}", and restart the service.')
@@ -171,7 +171,7 @@ def revoke(
     moment, said = since.replace(tzinfo=UTC), reason.strip()
     if not said or len(said) > 300:
         raise UsageError("The reason is one sentence, of at most 300 characters.")
-    if moment > datetime.now(UTC):
+    if moment > _now():
         raise UsageError(f"{moment:%Y-%m-%d %H:%M} UTC is still to come.", hint="Replace a key with `keys rotate`.")
     with _sentences():
         draft = _next(directory, days)
@@ -226,10 +226,15 @@ def export(
         return
     for name, key in listed.keys.items():
         try:
-            typer.echo(listed.judge(name, datetime.now(UTC)).pem.decode(), nl=False)
+            typer.echo(listed.judge(name, _now()).pem.decode(), nl=False)
         except KeyListError:
             continue  # of another use, or not good now
         typer.echo(f"{key.key_id}", err=True)
+
+
+def _now() -> datetime:
+    """To the second, as the log writes times: what a new key signs at once is not from before its time."""
+    return datetime.now(UTC).replace(microsecond=0)
 
 
 def _directory(
@@ -262,7 +267,7 @@ def _next(directory: KeyDirectory, days: int) -> KeyDraft:
 
     if (waiting := directory.draft()) is not None:
         return KeyDraft.again(waiting)
-    return KeyDraft.after(refuse_missing_list(directory), datetime.now(UTC) + timedelta(days=days))
+    return KeyDraft.after(refuse_missing_list(directory), _now() + timedelta(days=days))
 
 
 def _in_use(settings: Config, now: datetime) -> list[tuple[bytes, KeyPeriod]]:
