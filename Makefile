@@ -97,6 +97,7 @@ soak-fleet: test-packages environments ## Runners, broker and S3 store killed ag
 
 bench: environments ## Speed and memory as ratios in one run, then whole lists of published wheels (an hour)
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench backlog
 	$(BIN)/python -m tests.bench list
 
 bench-causes: environments $(WHEELHOUSE)/.complete .build/backends/.complete ## Whether the cause planted in a release is the one that is named (minutes)

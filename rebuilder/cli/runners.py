@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,14 @@ runners = typer.Typer(
     help="Enroll, list, revoke or release the runners of a fleet.", no_args_is_help=True, rich_markup_mode=None
 )
 incident = typer.Typer(help="What to do after something went wrong.", no_args_is_help=True, rich_markup_mode=None)
+
+
+class Form(StrEnum):
+    """How rights are written."""
+
+    SEAWEEDFS = "seaweedfs"
+    POLICY = "policy"
+
 
 _Name = Annotated[str, typer.Argument(metavar="RUNNER", help="Its name, or how its id begins.", show_default=False)]
 
@@ -96,6 +105,42 @@ def show(*, store: Store = None, config: Settings = None) -> None:
         typer.echo(f"{each.state.value:<11} {each.name:<20} {each.id[:16]}  answered {seen}{reason}")
     if not found:
         typer.echo("No runner is enrolled.")
+
+
+@runners.command("rights")
+def rights(
+    name: Annotated[
+        str | None, typer.Argument(metavar="RUNNER", help="Its name, or how its id begins; none: of the service.")
+    ] = None,
+    *,
+    form: Annotated[Form, typer.Option("--form", help="Whose words.")] = Form.SEAWEEDFS,
+    principal: Annotated[
+        str | None, typer.Option("--principal", help="With --form policy: of the bucket, and about whom.")
+    ] = None,
+    blobs: Annotated[str | None, typer.Option("--blobs", help="s3://BUCKET/PREFIX; that of the settings.")] = None,
+    store: Store = None,
+    config: Settings = None,
+) -> None:
+    """Print what credentials of the S3 store must allow to one runner, to be given to its server.
+
+    For SeaweedFS this is an identity with a new secret; it is kept nowhere. A policy is that of a user, as most other
+    servers have it.
+    """
+    import json
+
+    from rebuilder.config import load_config
+    from rebuilder.fleet.rights import policy, seaweedfs
+
+    url = blobs or load_config(config, {"store": store}).fleet.blobs
+    if url is None or not url.startswith("s3://"):
+        raise UsageError("Where the fleet shares its blobs is not known.", hint="Say --blobs s3://bucket/prefix.")
+    runner_id, called = None, "service"
+    if name is not None:
+        with _ledger(config, store) as ledger:
+            runner = ledger.runners.named(name)
+        runner_id, called = runner.id, runner.name
+    found = seaweedfs(url, called, runner_id) if form is Form.SEAWEEDFS else policy(url, runner_id, principal)
+    typer.echo(json.dumps(found, indent=2))
 
 
 @runners.command("revoke")

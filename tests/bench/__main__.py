@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.bench import causes, list_command
+from tests.bench import backlog, causes, list_command
 from tests.bench.attestations import attestation_seconds
 from tests.bench.large import verify_large_wheel
 from tests.bench.queue import dispatch
@@ -30,9 +30,11 @@ RELEASES = ("jinja2==3.1.6", "pluggy==1.7.0", "idna==3.20")
 
 
 def main() -> int:
-    """Run all measurements and print one table; ``list`` is a command of its own."""
+    """Run all measurements and print one table; ``list`` and others are commands of their own."""
     if sys.argv[1:2] == ["list"]:
         return list_command.main(sys.argv[2:])
+    if sys.argv[1:2] == ["backlog"]:
+        return backlog.main(sys.argv[2:])
     if sys.argv[1:2] == ["causes"]:
         return causes.main(sys.argv[2:])
     arguments = argparse.ArgumentParser(prog="make bench", description=__doc__)

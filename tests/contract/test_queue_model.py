@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,12 +15,14 @@ from rebuilder.model.comparison import Level
 from rebuilder.model.work import Lease, Reason, Tier
 from rebuilder.store.ledger import Ledger, tables
 from rebuilder.store.ledger.queue.queue import LeaseLostError
+from rebuilder.store.ledger.queue.state import counted
 from tests.fakes.orders import order, order_for, ordered
 from tests.fakes.verifications import NOW, attempt, report
 
 OWNERS = st.sampled_from("abc")
 FILES = st.tuples(st.sampled_from(("idna", "other")), st.sampled_from(("a.whl", "b.whl", "c.tar.gz")))
 WAITS = st.sampled_from((None, timedelta(0), timedelta(seconds=30), timedelta(minutes=5)))
+WATCHES = st.sampled_from((None, "one", "other"))
 LEASE_SECONDS = 60
 
 
@@ -43,16 +46,23 @@ class QueueMachine(RuleBasedStateMachine):
         super().__init__()
         self.queue, self.ledger, self.now = ledger.queue, ledger, NOW
         with ledger._database.writing() as connection:  # every example begins with nothing
-            for table in (tables.task, tables.stage, tables.blob_reference, tables.verification, tables.artifact):
+            for table in (
+                tables.task,
+                tables.task_count,
+                tables.stage,
+                tables.blob_reference,
+                tables.verification,
+                tables.artifact,
+            ):
                 connection.execute(table.delete())
         self.tasks: dict[int, Expected] = {}
         self.leases: list[Lease] = []
         self.completed: list[int] = []
 
-    @rule(file=FILES, reason=st.sampled_from(Reason), tier=st.sampled_from(Tier))
-    def add(self, file: tuple[str, str], reason: Reason, tier: Tier) -> None:
+    @rule(file=FILES, reason=st.sampled_from(Reason), tier=st.sampled_from(Tier), watch=WATCHES)
+    def add(self, file: tuple[str, str], reason: Reason, tier: Tier, watch: str | None) -> None:
         """A file that is queued is not queued again."""
-        asked = order(file[0], filename=file[1], reason=reason, tier=tier)
+        asked = order(file[0], filename=file[1], reason=reason, tier=tier, watch=watch)
         before = self._ids()
         new = self.queue.add([asked], self.now)
         known = self._ids()[file] in self.tasks
@@ -190,6 +200,22 @@ class QueueMachine(RuleBasedStateMachine):
         assert set(running) == {each.task for each in state.running}
         due = [each for n, each in self.tasks.items() if n not in running and each.not_before <= self.now]
         assert (len(due), len(self.tasks) - len(due) - len(running)) == (state.waiting, state.delayed)
+        assert min((each.not_before for each in due), default=None) == state.oldest
+
+    @invariant()
+    def what_is_counted_is_right(self) -> None:
+        """Counts that are kept say what counting anew would say."""
+        with self.ledger._database.reading() as connection:
+            rows = connection.execute(select(tables.task)).mappings().all()
+            artifact = tables.artifact.c
+            seen = set(map(tuple, connection.execute(select(artifact.purl, artifact.filename))))
+            kept = {kind: counted(connection, kind) for kind in ("reason", "watch", "resting", "unseen")}
+        for kind in ("reason", "watch"):
+            assert Counter(row[kind] for row in rows if row[kind] is not None) == kept[kind]
+        assert Counter(row["reason"] for row in rows if not row["ready"]) == kept["resting"]
+        assert all(row["not_before"] <= self.now for row in rows if row["ready"])
+        unseen = Counter(row["ecosystem"] for row in rows if (row["purl"], row["filename"]) not in seen)
+        assert unseen == kept["unseen"]
 
     def _ids(self) -> dict[tuple[str, str], int]:
         with self.ledger._database.reading() as connection:

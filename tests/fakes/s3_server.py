@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import re
 import shutil
@@ -12,10 +13,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 BUCKET = "fleet"
@@ -42,13 +44,14 @@ def free_ports(count: int) -> list[int]:
     raise AssertionError("No ports are free.")
 
 
-def credentials(endpoint: str) -> dict[str, str]:
-    """What an S3 client reads from its environment."""
+def credentials(endpoint: str, identity: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """What an S3 client reads from its environment; for an identity as SeaweedFS has it."""
+    [keys] = identity["credentials"] if identity is not None else [{"accessKey": "tests", "secretKey": "tests"}]
     return {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "tests",
-        "AWS_SECRET_ACCESS_KEY": "tests",
+        "AWS_ACCESS_KEY_ID": keys["accessKey"],
+        "AWS_SECRET_ACCESS_KEY": keys["secretKey"],
     }
 
 
@@ -90,6 +93,15 @@ class Seaweed:
             time.sleep(0.25)  # it is another program: nothing tells when it is ready
         raise AssertionError((self._directory / "log").read_text())
 
+    def guard(self, *identities: Mapping[str, Any]) -> None:
+        """Start it anew: nobody but these may do anything, and each only what it says."""
+        self.stop()
+        config = self._directory / "identities.json"
+        config.write_text(json.dumps({"identities": identities}))
+        self._command = [each for each in self._command if not each.startswith("-s3.config")]
+        self._command.append(f"-s3.config={config}")
+        self.start()
+
     def stop(self) -> None:
         """Kill it."""
         self._server.kill()
@@ -119,7 +131,7 @@ def _made(port: int) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         connection.request("PUT", f"/{BUCKET}")
-        return connection.getresponse().status in {200, 409}  # made now, or before
+        return connection.getresponse().status in {200, 403, 409}  # made now, or before
     except OSError:
         return False
     finally:

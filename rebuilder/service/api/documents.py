@@ -31,7 +31,7 @@ class Queued(Value):
 
     entry: QueueEntry
     position: int | None = None
-    """1 is next; absent while a worker has it, or while it waits for its time."""
+    """1 is next; absent while a worker has it, while it waits for its time, or behind a thousand others."""
 
 
 class FileStatus(Value):

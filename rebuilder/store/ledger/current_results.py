@@ -78,16 +78,6 @@ def by_ecosystem(connection: Connection) -> tuple[dict[str, EcosystemFigures], d
     return figures, min(oldest, default=None)
 
 
-def queued_unseen(connection: Connection) -> dict[str, int]:
-    """Files that are queued and were never looked at, by ecosystem."""
-    artifact, task = tables.artifact.c, tables.task.c
-    seen = exists().where(
-        artifact.ecosystem == task.ecosystem, artifact.purl == task.purl, artifact.filename == task.filename
-    )
-    query = select(task.ecosystem, func.count().label("files")).where(~seen).group_by(task.ecosystem)
-    return {row.ecosystem: row.files for row in connection.execute(query)}
-
-
 def _summaries(connection: Connection, numbers: Sequence[int]) -> dict[int, Summary]:
     """Finished verifications by their numbers."""
     verification = tables.verification.c

@@ -14,11 +14,14 @@ from rebuilder.model.value import Value
 from rebuilder.model.verdict import Verdict
 from rebuilder.store.ledger import tables
 from rebuilder.store.ledger.database import Database
+from rebuilder.store.ledger.queue.state import next_in_line
 from rebuilder.store.ledger.rows import finished_verifications
 
 MOST_FILES = 500
 """A release with more files is cut off here: npm and PyPI have releases with hundreds."""
 MOST_HISTORY = 50
+MOST_PLACES = 1000
+"""Further back in the queue, a place is not told."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -30,7 +33,7 @@ class QueuedFile(Value):
     sha256: str | None = None
     """As the index lists it."""
     position: int | None = None
-    """1 is next; None while a worker has it, or while it waits for its time."""
+    """1 is next; None while a worker has it, while it waits for its time, or behind :data:`MOST_PLACES` others."""
 
 
 class Known(Value):
@@ -167,15 +170,11 @@ def _places(connection: Connection, queued: ColumnElement[bool], now: datetime) 
 
 
 def _positions(connection: Connection, numbers: Sequence[int], now: datetime) -> dict[int, int]:
-    """Places, from 1, of those of these tasks that could be worked on now."""
+    """Places, from 1, of those of these tasks that are among the first that could be worked on now."""
     if not numbers:
         return {}
-    task = tables.task.c
-    place = func.row_number().over(order_by=(task.priority, task.turn, task.id)).label("place")
-    free = or_(task.lease_until.is_(None), task.lease_until <= now)
-    line = select(task.id, place).where(free, task.not_before <= now).subquery()
-    rows = connection.execute(select(line.c.id, line.c.place).where(line.c.id.in_(numbers)))
-    return {number: position for number, position in rows}  # noqa: C416 - rows are not pairs to a type checker
+    line = next_in_line(connection, now, MOST_PLACES)
+    return {row["id"]: place for place, row in enumerate(line, 1) if row["id"] in numbers}
 
 
 def _summary(row: dict[str, Any]) -> Summary:

@@ -85,8 +85,13 @@ def artifact_row(connection: Connection, artifact: Artifact, now: datetime) -> t
     number = connection.execute(known).scalar()
     if number is not None:
         return number, False
+    seen = connection.execute(select(tables.artifact.c.id).where(*same_name(artifact)).limit(1)).scalar()
     inserted = connection.execute(tables.artifact.insert().values(row)).inserted_primary_key
     assert inserted is not None  # noqa: S101 - one row
+    task = tables.task.c
+    queued = select(task.id).where(task.purl == artifact.purl, task.filename == artifact.filename)
+    if seen is None and connection.execute(queued.where(task.ecosystem == artifact.ecosystem)).scalar() is not None:
+        add_to(connection, tables.task_count, {"kind": "unseen", "name": artifact.ecosystem}, number=-1)
     return int(inserted[0]), True
 
 
@@ -102,6 +107,15 @@ def put(connection: Connection, table: Table, row: dict[str, Any]) -> None:
     statement = insert(connection.dialect.name, table).values(row)
     others = {name: value for name, value in row.items() if name not in key}
     connection.execute(statement.on_conflict_do_update(index_elements=key, set_=others))
+
+
+def add_to(connection: Connection, table: Table, key: dict[str, str], **column: int) -> None:
+    """Add to one number of the row with a primary key; the row is made when there is none."""
+    [(name, number)] = column.items()
+    if number:
+        statement = insert(connection.dialect.name, table).values(key | column)
+        total = {name: table.c[name] + statement.excluded[name]}
+        connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=total))
 
 
 def is_kept(connection: Connection, table: Table, row: dict[str, Any]) -> bool:

@@ -76,7 +76,9 @@ class RunOrders:
             accepted = update(tables.run_order).where(_OPEN, _ORDER.nonce == nonce).values(values)
             if not connection.execute(accepted).rowcount:
                 return False
-            connection.execute(update(tables.runner).where(*active).values(seen=now, reason=None))
+            connection.execute(
+                update(tables.runner).where(*active).values(seen=now, reason=None, runs=tables.runner.c.runs + 1)
+            )
             return True
 
     def drop(self, nonce: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, RowMapping, case, func, select, update
+from sqlalchemy import Connection, RowMapping, func, select, update
 
 from rebuilder.errors import UsageError
 from rebuilder.model.fleet import EnrolledRunner, FleetFigures, OpenRuns, RunnerFigures, RunnerState
@@ -15,6 +15,8 @@ from rebuilder.store.ledger.database import Database
 _SHORTEST = 8
 _RECENT = timedelta(days=7)
 """How long a queue is shown after its last order."""
+_NEWEST = 1000
+"""Orders that are looked at for that."""
 _RUNNER = tables.runner.c
 
 
@@ -88,33 +90,20 @@ class Runners:
 def fleet_figures(connection: Connection, now: datetime) -> FleetFigures:
     """The fleet at a moment, as metrics and the page about the service show it."""
     order = tables.run_order.c
-    counted = select(order.runner_id, func.count()).where(order.runner_id.is_not(None)).group_by(order.runner_id)
-    runs = {row[0]: row[1] for row in connection.execute(counted)}
     enrolled = connection.execute(select(tables.runner).order_by(_RUNNER.name)).mappings().all()
-    is_open = order.runner_id.is_(None)
-    queues = (
-        select(
-            order.queue,
-            func.count(case((is_open, 1))),
-            func.min(case((is_open, order.ordered)), type_=order.ordered.type),
-        )
-        .where(is_open | (order.ordered >= now - _RECENT))
-        .group_by(order.queue)
-    )
+    newest = select(order.queue, order.ordered).order_by(order.id.desc()).limit(_NEWEST).subquery().c
+    recent = select(newest.queue).where(newest.ordered >= now - _RECENT).distinct()
+    queues = {name: OpenRuns() for name in connection.execute(recent).scalars()}
+    waiting = select(order.queue, func.count(), func.min(order.ordered)).where(order.runner_id.is_(None))
+    for name, number, oldest in connection.execute(waiting.group_by(order.queue)):
+        queues[name] = OpenRuns(waiting=number, oldest=oldest)
     return FleetFigures(
         runners=tuple(
-            RunnerFigures(
-                name=row["name"],
-                state=RunnerState(row["state"]),
-                reason=row["reason"],
-                seen=row["seen"],
-                runs=runs.get(row["id"], 0),
-            )
-            for row in enrolled
+            RunnerFigures.model_validate({name: row[name] for name in RunnerFigures.model_fields}) for row in enrolled
         ),
-        queues={name: OpenRuns(waiting=waiting, oldest=oldest) for name, waiting, oldest in connection.execute(queues)},
+        queues=dict(sorted(queues.items())),
     )
 
 
 def _runner(row: RowMapping) -> EnrolledRunner:
-    return EnrolledRunner.model_validate(dict(row))
+    return EnrolledRunner.model_validate({name: row[name] for name in EnrolledRunner.model_fields})

@@ -7,17 +7,16 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, String, and_, case, exists, func, select
+from sqlalchemy import Connection, String, and_, exists, func, select
 
 from rebuilder.model.alarm import AlarmKind, Severity
-from rebuilder.model.figures import EcosystemFigures, Figures, QueueFigures, SampleFigures, Spread, spread, together
+from rebuilder.model.figures import EcosystemFigures, Figures, SampleFigures, Spread, spread, together
 from rebuilder.model.operations import Bucket, Operations, QueueState
 from rebuilder.model.report import Stage
 from rebuilder.model.verdict import Verdict
-from rebuilder.model.work import Reason
 from rebuilder.store.ledger import current_results, tables
 from rebuilder.store.ledger.database import Database
-from rebuilder.store.ledger.queue.rows import free
+from rebuilder.store.ledger.queue.state import by_reason, counted
 from rebuilder.store.ledger.runners import fleet_figures
 from rebuilder.store.ledger.watches import watch_states
 
@@ -108,7 +107,7 @@ class Statistics:
                 oldest=oldest,
                 lead=_lead(connection, now),
                 sample=_sample(connection, now),
-                queue=_queue(connection, now),
+                queue=by_reason(connection, now),
                 watches=watch_states(connection),
                 alarms=_by_kind(_alarms(connection)),
                 open_alarms=_alarms(connection, _open()),
@@ -120,7 +119,7 @@ class Statistics:
     def _standing(self, connection: Connection, now: datetime) -> tuple[dict[str, EcosystemFigures], datetime | None]:
         """By ecosystem; and when the oldest result that stands was reached."""
         seen, oldest = self._kept_for_a_while(connection, now, current_results.by_ecosystem)
-        return _with_queued(seen, current_results.queued_unseen(connection)), oldest
+        return _with_queued(seen, counted(connection, "unseen")), oldest
 
     def _kept_for_a_while(self, connection: Connection, now: datetime, ask: Callable[[Connection], _Answer]) -> _Answer:
         version = current_results.version(connection)
@@ -141,23 +140,6 @@ def _with_queued(ecosystems: dict[str, EcosystemFigures], queued: dict[str, int]
 def _ended(state: str) -> Any:
     verification = tables.verification.c
     return select(func.count(), func.max(verification.finished)).where(verification.state == state)
-
-
-def _queue(connection: Connection, now: datetime) -> dict[Reason, QueueFigures]:
-    task = tables.task.c
-    waits = and_(free(now), task.not_before <= now)
-    since = case((waits, case((task.created > task.not_before, task.created), else_=task.not_before)))
-    query = select(
-        task.reason,
-        func.count(case((waits, 1))),
-        func.count(case((and_(free(now), task.not_before > now), 1))),
-        func.count(case((task.lease_until > now, 1))),
-        func.min(since, type_=task.created.type),
-    ).group_by(task.reason)
-    figures = {reason: QueueFigures() for reason in Reason}
-    for reason, waiting, delayed, running, oldest in connection.execute(query):
-        figures[Reason(reason)] = QueueFigures(waiting=waiting, delayed=delayed, running=running, oldest=oldest)
-    return figures
 
 
 def _open() -> Any:

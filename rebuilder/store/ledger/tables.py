@@ -21,6 +21,8 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    text,
+    true,
 )
 from sqlalchemy.types import TypeDecorator
 
@@ -226,12 +228,27 @@ task = Table(
     Column("tries", Integer, nullable=False, server_default="0"),
     Column("created", UtcDateTime, nullable=False),
     Column("not_before", UtcDateTime, nullable=False),
+    Column("ready", Boolean, nullable=False, server_default=true()),  # false: perhaps it waits for not_before
     Column("lease_owner", String),
     Column("lease_until", UtcDateTime),
     UniqueConstraint("purl", "filename", name="task_artifact"),  # nothing is queued twice
-    Index("task_next", "priority", "turn", "id"),
+    # One for what is ready and one for what rests: a planner cannot take the wrong one.
+    Index("task_next", "priority", "turn", "id", sqlite_where=text("ready = 1"), postgresql_where=text("ready")),
+    Index("task_resting", "not_before", sqlite_where=text("ready = 0"), postgresql_where=text("NOT ready")),
+    Index("task_oldest", "reason", "not_before"),
+    Index("task_turn", "priority", "watch", "turn"),
     Index("task_lease", "lease_until"),
+    Index("task_project", "ecosystem", "name"),
+    Index("task_sha256", "sha256"),
     sqlite_autoincrement=True,
+)
+
+task_count = Table(
+    "task_count",  # how many tasks there are, kept with each change: counting a million takes a second
+    metadata,
+    Column("kind", String(16), primary_key=True),  # reason, watch, resting (reason), unseen (ecosystem)
+    Column("name", String, primary_key=True),
+    Column("number", BigInteger, nullable=False),
 )
 
 watch = Table(
@@ -318,6 +335,7 @@ runner = Table(
     Column("changed", UtcDateTime, nullable=False),
     Column("reason", Text),
     Column("seen", UtcDateTime),
+    Column("runs", BigInteger, nullable=False, server_default="0"),  # answers that were ever accepted
 )
 
 run_order = Table(
@@ -335,6 +353,6 @@ run_order = Table(
     Column("log_sha256", String(64)),
     Column("envelope", Text),
     Index("run_order_definition", "definition_sha256"),
-    Index("run_order_runner", "runner_id", "answered"),
+    Index("run_order_runner", "runner_id", "answered"),  # open ones, too: they have neither
     sqlite_autoincrement=True,
 )

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, case, func, select, update
+from sqlalchemy import Connection, RowMapping, Select, select, update
 
 from rebuilder.errors import StoreError
-from rebuilder.model.operations import QueueEntry, QueueState
+from rebuilder.model.operations import QueueState
 from rebuilder.model.report import Report
-from rebuilder.model.work import Lease, Order, Reason
+from rebuilder.model.work import Lease, Order
 from rebuilder.store.ledger import tables
 from rebuilder.store.ledger.database import Database
 from rebuilder.store.ledger.liveness import process_of
@@ -28,7 +27,6 @@ from rebuilder.store.ledger.queue.rows import (
     again,
     change,
     done,
-    free,
     has_ended_well,
     leased,
     lost,
@@ -37,7 +35,9 @@ from rebuilder.store.ledger.queue.rows import (
     running_verifications,
     take_away_expired,
     task_of,
+    wake,
 )
+from rebuilder.store.ledger.queue.state import read_state
 from rebuilder.store.ledger.rows import UNFINISHED, keep_examined
 
 
@@ -79,6 +79,7 @@ class Queue:
         self._database.liveness.claim(owner)
         with self._database.writing() as connection:
             take_away_expired(connection, now)
+            wake(connection, now)
             row = connection.execute(next_task(now)).mappings().first()
             if row is None:
                 return None
@@ -285,60 +286,17 @@ class Queue:
 def next_task(now: datetime) -> Select[Any]:
     """The first task in order that may be worked on.
 
-    ``lease_owner`` has no index on purpose: SQLite goes along ``task_next`` and stops at the first that fits. Writers
-    come one at a time anyway; ``SKIP LOCKED`` is for a row that somebody else has locked, by hand or with another tool:
-    it does not stop the queue.
+    ``lease_owner`` has no index on purpose: a database goes along ``task_next`` and stops at the first that fits; what
+    rests is not in its way. Writers come one at a time anyway; ``SKIP LOCKED`` is for a row that somebody else has
+    locked, by hand or with another tool: it does not stop the queue.
     """
     held = tables.task.alias("held")
     worked_on = select(held.c.purl).where(leased(held))
-    query = select(tables.task).where(TASK.lease_owner.is_(None), TASK.not_before <= now, TASK.purl.not_in(worked_on))
+    query = select(tables.task).where(
+        TASK.ready, TASK.lease_owner.is_(None), TASK.not_before <= now, TASK.purl.not_in(worked_on)
+    )
     return query.order_by(*ORDER).limit(1).with_for_update(skip_locked=True)
 
 
 def _own(lease: Lease) -> Select[Any]:
     return select(tables.task).where(TASK.id == lease.task.id, TASK.lease_owner == lease.owner)
-
-
-_ENTRY = [each for each in tables.task.c if each.name in QueueEntry.model_fields]
-
-
-def read_state(connection: Connection, now: datetime, upcoming: int) -> QueueState:
-    """What waits, what is delayed, what runs; counts by reason and watch are of what does not run."""
-    due = TASK.not_before <= now
-    waiting_since = case((due, case((TASK.created > TASK.not_before, TASK.created), else_=TASK.not_before)))
-    counts = (
-        select(
-            TASK.reason,
-            TASK.watch,
-            func.count(),
-            func.count(case((due, 1))),
-            func.min(waiting_since, type_=TASK.created.type),
-        )
-        .where(free(now))
-        .group_by(TASK.reason, TASK.watch)
-    )
-    reasons, watches, waiting, oldest = Counter[Reason](), Counter[str](), 0, list[datetime]()
-    for reason, watch, count, waits, since in connection.execute(counts):
-        reasons[Reason(reason)] += count
-        watches.update({watch: count} if watch is not None else {})
-        waiting += waits
-        oldest += [since] if since is not None else []
-    running = _entries().where(TASK.lease_until > now).order_by(TASK.lease_until, TASK.id)
-    following = _entries().where(TASK.lease_owner.is_(None), due).order_by(*ORDER).limit(upcoming)
-    return QueueState(
-        waiting=waiting,
-        delayed=reasons.total() - waiting,
-        running=tuple(map(_entry, connection.execute(running).mappings())),
-        upcoming=tuple(map(_entry, connection.execute(following).mappings())),
-        oldest=min(oldest, default=None),
-        by_reason={each: reasons[each] for each in Reason if each in reasons},
-        by_watch=dict(sorted(watches.items())),
-    )
-
-
-def _entries() -> Any:
-    return select(*_ENTRY, TASK.id.label("task"), TASK.lease_owner.label("owner"), TASK.lease_until.label("until"))
-
-
-def _entry(row: RowMapping) -> QueueEntry:
-    return QueueEntry.model_validate(dict(row))

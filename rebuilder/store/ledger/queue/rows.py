@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from rebuilder.model.definition import Limits
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Check, Lease, Order, Reason, Task, Tier
 from rebuilder.store.ledger import tables
-from rebuilder.store.ledger.database import insert
+from rebuilder.store.ledger.rows import add_to
 
 _TIERS = (Tier.QUICK, Tier.SOURCE, Tier.FULL)
 _CHECKS = (Check.INPUTS, Check.VERIFY, Check.ENVIRONMENT)
@@ -147,6 +148,7 @@ def add_orders(
     rows = [_row(order, turns, now, since or {}) for file, order in wanted.items() if file not in queued]
     if rows:
         connection.execute(tables.task.insert(), rows)
+        add_counts(connection, _counts(rows) + _unseen(connection, rows))
     return len(rows)
 
 
@@ -171,11 +173,12 @@ class Turns:
         return self._last[key]
 
     def _last_of(self, order: Order) -> Any:
-        same = (TASK.priority == order.priority, TASK.watch.is_not_distinct_from(order.watch))
+        watch = TASK.watch.is_(None) if order.watch is None else TASK.watch == order.watch  # else no index is used
+        same = (TASK.priority == order.priority, watch)
         return select(func.max(TASK.turn)).where(*same)
 
     def _next_of(self, order: Order) -> Any:
-        waiting = (TASK.priority == order.priority, TASK.lease_owner.is_(None), TASK.not_before <= self._now)
+        waiting = (TASK.ready, TASK.priority == order.priority, TASK.lease_owner.is_(None))
         return select(TASK.turn).where(*waiting).order_by(*ORDER).limit(1)
 
     def _scalar(self, query: Any) -> int:
@@ -199,7 +202,7 @@ def _raise(connection: Connection, row: RowMapping, order: Order, turns: Turns, 
     if order.reason is Reason.ASKED:  # somebody is waiting for it: it starts afresh, now
         columns |= {"not_before": min(row["not_before"], now), "tries": 0}
     if any(row[key] != value for key, value in columns.items()):
-        connection.execute(update(tables.task).where(TASK.id == row["id"]).values(columns))
+        change(connection, row, **columns)
 
 
 def _row(order: Order, turns: Turns, now: datetime, since: Mapping[_File, datetime]) -> dict[str, Any]:
@@ -232,8 +235,22 @@ def running_verifications(row: RowMapping) -> Select[Any]:
 
 
 def change(connection: Connection, row: RowMapping, **columns: Any) -> None:
-    """Set columns of one task."""
+    """Set columns of one task; one that is to wait rests until somebody claims something in its time."""
+    columns |= {"ready": False} if "not_before" in columns else {}
     connection.execute(update(tables.task).where(TASK.id == row["id"]).values(columns))
+    before, after = _counts([dict(row)]), _counts([dict(row) | columns])
+    if before != after:
+        after.subtract(before)
+        add_counts(connection, after)
+
+
+def wake(connection: Connection, now: datetime) -> None:
+    """Let tasks be ready whose time has come, no more than some at once: a claim takes no longer for it."""
+    due = select(TASK.id, TASK.reason).where(~TASK.ready, TASK.not_before <= now)
+    rows = connection.execute(due.order_by(TASK.not_before).limit(_AT_ONCE)).all()
+    if rows:
+        connection.execute(update(tables.task).where(TASK.id.in_([row.id for row in rows])).values(ready=True))
+        add_counts(connection, Counter({("resting", each): -n for each, n in Counter(r.reason for r in rows).items()}))
 
 
 def lost(connection: Connection, row: RowMapping, now: datetime) -> None:
@@ -308,6 +325,8 @@ def done(connection: Connection, lease: Lease, row: RowMapping, follow: Order | 
         change(connection, row, tries=0, **FREED)
     else:
         connection.execute(delete(tables.task).where(TASK.id == row["id"]))
+        gone = _counts([dict(row)]) + _unseen(connection, [dict(row)])
+        add_counts(connection, {each: -number for each, number in gone.items()})
     if follow is not None:
         add_orders(connection, [follow], now, since={(row["purl"], row["filename"]): row["created"]})
 
@@ -324,12 +343,39 @@ def again(connection: Connection, lease: Lease, row: RowMapping, not_before: dat
     change(connection, row, **columns, **FREED)
 
 
+def _counts(rows: Iterable[Mapping[str, Any]]) -> Counter[tuple[str, str]]:
+    """Tasks by reason and by watch, and by reason those that rest; new ones do not."""
+    found: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        found["reason", row["reason"]] += 1
+        found["resting", row["reason"]] += not row.get("ready", True)
+        if row["watch"] is not None:
+            found["watch", row["watch"]] += 1
+    return found
+
+
+def _unseen(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Counter[tuple[str, str]]:
+    """Tasks by ecosystem, of files of which no bytes were ever seen."""
+    artifact, purls = tables.artifact.c, sorted({row["purl"] for row in rows})
+    seen: set[tuple[str, ...]] = set()
+    for start in range(0, len(purls), _AT_ONCE):
+        some = artifact.purl.in_(purls[start : start + _AT_ONCE])
+        # Each ecosystem by itself, since the index of names begins with it.
+        for ecosystem in {row["ecosystem"] for row in rows}:
+            query = select(artifact.ecosystem, artifact.purl, artifact.filename)
+            seen.update(map(tuple, connection.execute(query.where(artifact.ecosystem == ecosystem, some))))
+    file = ("ecosystem", "purl", "filename")
+    return Counter(("unseen", row["ecosystem"]) for row in rows if tuple(row[each] for each in file) not in seen)
+
+
+def add_counts(connection: Connection, counted: Mapping[tuple[str, str], int]) -> None:
+    """Add to how many tasks there are, by kind and name (see the table); what comes to nothing is left out."""
+    for (kind, name), number in sorted(counted.items()):
+        add_to(connection, tables.task_count, {"kind": kind, "name": name}, number=number)
+    connection.execute(delete(tables.task_count).where(tables.task_count.c.number == 0))
+
+
 def add_tallies(connection: Connection, counted: Mapping[tuple[str, str], int]) -> None:
     """Add to what was counted before, by name and label."""
     for (name, label), value in counted.items():
-        if not value:
-            continue
-        row = {"name": name, "label": label, "value": value}
-        statement = insert(connection.dialect.name, tables.tally).values(row)
-        total = tables.tally.c.value + statement.excluded.value
-        connection.execute(statement.on_conflict_do_update(index_elements=["name", "label"], set_={"value": total}))
+        add_to(connection, tables.tally, {"name": name, "label": label}, value=value)
