@@ -12,13 +12,14 @@ from rebuilder.environments.store import EnvironmentStore
 from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError, StoreError, UsageError
 from rebuilder.fleet import objects
 from rebuilder.store.object_storage import ObjectStorage
+from rebuilder.store.remote_blobs import STAYS
 
 _LARGEST = 2 * MOST_BYTES
 """Bytes of an export: content, and a header for each file."""
 
 
 def publish_environment(store: EnvironmentStore, sha256: str, storage: ObjectStorage, scratch: Path) -> None:
-    """Put the export of a build environment into the S3 store, unless it is there.
+    """Put the export of a build environment into the S3 store, unless it is there and was put there lately.
 
     Args:
         store: Has it.
@@ -31,13 +32,14 @@ def publish_environment(store: EnvironmentStore, sha256: str, storage: ObjectSto
         StoreError: the S3 store cannot be used.
     """
     key = objects.environment(sha256)
-    if storage.listed(key) is not None:
+    found = storage.listed(key)
+    if found is not None and found.is_younger(STAYS):
         return
     scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="export@", dir=scratch) as directory:
         file = Path(directory) / "environment.tar"
         store.export(sha256, file)
-        storage.put(key, file, once=True)
+        storage.put(key, file)
 
 
 class ImportedEnvironments:

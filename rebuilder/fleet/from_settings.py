@@ -12,6 +12,7 @@ from rebuilder.environments.store import EnvironmentStore
 from rebuilder.fleet.broker import CeleryBroker
 from rebuilder.fleet.double_runs import DoubleRuns
 from rebuilder.fleet.ordering import FleetRunner
+from rebuilder.fleet.tidying import Tidying
 from rebuilder.model.attempt import Run
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.fleet import queue_of, this_platform
@@ -22,6 +23,17 @@ from rebuilder.store.ledger import Ledger
 from rebuilder.store.ledger.liveness import this_process
 from rebuilder.store.object_storage import ObjectStorage
 from rebuilder.store.remote_blobs import RemoteBlobs
+
+
+def tidying(settings: FleetSettings, *, ledger: Ledger, blobs: DiskBlobs, clock: Clock, most_bytes: int) -> Tidying:
+    """What removes from the S3 store of a fleet what nothing needs any more; the arguments are those of :func:`fleet`.
+
+    Raises:
+        UsageError: an address in the settings is none.
+    """
+    assert settings.blobs is not None  # noqa: S101 - the caller looked
+    storage = ObjectStorage.open(settings.blobs)
+    return Tidying(storage, RemoteBlobs(blobs, storage, most_bytes=most_bytes), ledger.run_orders, clock)
 
 
 @contextmanager

@@ -157,7 +157,9 @@ class FleetRunner:
         Raises:
             RebuilderError: see :meth:`__call__`.
         """
-        self._publish(definition)
+        # First the definition, then the order, then its inputs: whoever tidies the S3 store asks the ledger for open
+        # orders, and their definitions for what they need.
+        self.blobs.put(definition.canonical)
         asked, avoided = of, set[str]()
         fault: RebuilderError = UnavailableError("No runner answered.")
         for _ in range(_MOST_ORDERS if of is None else 1):
@@ -198,13 +200,13 @@ class FleetRunner:
         self.ledger.raise_alarm(Alarm(kind=kind, sentence=sentence, raised=self.clock.now(), cause=cause))
 
     def _publish(self, definition: BuildDefinition) -> None:
-        """Put all that a runner needs where it finds it."""
-        self.blobs.put(definition.canonical)
+        """Put all that a definition needs where a runner finds it."""
         for sha256 in dict.fromkeys(each.sha256 for each in definition.inputs):
             self.blobs.send(sha256)
         publish_environment(self.environments, definition.toolchain.sha256, self.storage, self.scratch)
 
     def _waited_for(self, order: RunOrder, definition: BuildDefinition, *, new: bool) -> Answered:
+        self._publish(definition)
         self.storage.put(objects.order(order.nonce), definition.digest.encode())
         if new:
             self._send(order, order.asked_of)

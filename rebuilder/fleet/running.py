@@ -69,28 +69,13 @@ class OrderedRun:
     def _answer(self, nonce: str, definition_sha256: str) -> Answer:
         about = {"nonce": nonce, "definition": definition_sha256, "runner": self.key.key_id}
         try:
-            definition = self._definition(definition_sha256)
+            definition = read_definition(self.blobs, definition_sha256)
             self.environments.by_digest(definition.toolchain.sha256)
             run = self.run(definition)
             return Answer(**about, run=run, log_bytes=self.blobs.path(run.log_sha256).stat().st_size)
         except RebuilderError as error:
             log.warning("The definition %s could not be run: %s", definition_sha256, error)
             return Answer(**about, fault=Fault(kind=_kind(error), sentence=str(error)[:1000]))
-
-    def _definition(self, sha256: str) -> BuildDefinition:
-        """The definition with a digest.
-
-        Raises:
-            StoreError: it cannot be had, or is none.
-        """
-        data = self.blobs.read(sha256)
-        try:
-            definition = BuildDefinition.from_slsa(read_json(data))
-        except (ValueError, KeyError, TypeError):
-            raise StoreError(f"What has the digest {sha256} is no build definition.") from None
-        if definition.digest != sha256:
-            raise StoreError(f"The build definition {sha256} is not one that this version writes.")
-        return definition
 
     @contextmanager
     def _signs_of_life(self, key: str) -> Iterator[None]:
@@ -114,6 +99,22 @@ class OrderedRun:
         finally:
             ended.set()
             thread.join()
+
+
+def read_definition(blobs: Blobs, sha256: str) -> BuildDefinition:
+    """The definition with a digest.
+
+    Raises:
+        StoreError: it cannot be had, or is none.
+    """
+    data = blobs.read(sha256)
+    try:
+        definition = BuildDefinition.from_slsa(read_json(data))
+    except (ValueError, KeyError, TypeError):
+        raise StoreError(f"What has the digest {sha256} is no build definition.") from None
+    if definition.digest != sha256:
+        raise StoreError(f"The build definition {sha256} is not one that this version writes.")
+    return definition
 
 
 def _kind(error: RebuilderError) -> FaultKind:

@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -32,6 +32,7 @@ from rebuilder.service.metrics import scrape
 from rebuilder.service.scheduler import Scheduler
 from rebuilder.service.signing_loop import SigningLoop
 from rebuilder.service.worker_pool import WorkerPool
+from rebuilder.store.blobs import DiskBlobs
 from rebuilder.verification.signer import Signer
 from rebuilder.wiring import Wired, wire, wire_signer
 
@@ -181,6 +182,7 @@ class Service:
         housekeeping = Housekeeping(self._config.store, ledger, timedelta(days=service.keep_days), clock)
         delivery = Delivery(ledger, self._config.alarms, Notifier(), clock, site=self._config.site_url)
         return (
+            *self._fleet_loops(),
             Loop("signing", 0.5, self._sign),
             Loop("schedules", 5, self._follow_schedules),
             Loop("operations page", 10, self._write_operations),
@@ -188,6 +190,20 @@ class Service:
             Loop("notifications", 10, delivery.step),
             Loop("housekeeping", 3600, housekeeping.step),
         )
+
+    def _fleet_loops(self) -> Iterator[Loop]:
+        if self._config.fleet.broker is not None:
+            from rebuilder.fleet.from_settings import tidying
+
+            ledger, clock = self._parts.ledger, self._parts.clock
+            tidy = tidying(
+                self._config.fleet,
+                ledger=ledger,
+                blobs=DiskBlobs(self._config.store / "blobs"),
+                clock=clock,
+                most_bytes=self._config.download_bytes,
+            )
+            yield Loop("S3 store", 3600, tidy.step)
 
     def _sign(self) -> None:
         self._pulse.beat("signing")

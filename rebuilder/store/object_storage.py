@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
@@ -19,9 +19,13 @@ from obstore.store import ObjectStore, S3Store
 
 from rebuilder.errors import StoreError, UsageError
 
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+
 _IN_ONE_PIECE = 16 << 20
 """Bytes up to which an object is sent with a condition; larger ones go in parts, which have none."""
 _CHUNK = 1 << 20
+_LISTED_AT_ONCE = 1000
 _SECONDS = timedelta(seconds=60)
 _TRIES = 1000
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(seconds=0.1), timedelta(seconds=5)
@@ -33,6 +37,12 @@ class Listed(NamedTuple):
     size: int
     tag: str
     """Changes when the object is written again."""
+    modified: datetime
+    """When it was written last, by the clock of the server."""
+
+    def is_younger(self, than: timedelta) -> bool:
+        """Whether it was written within this time, by the clock of this machine."""
+        return datetime.now(UTC) - self.modified < than
 
 
 class ObjectStorage:
@@ -69,6 +79,7 @@ class ObjectStorage:
         try:
             store = S3Store.from_url(
                 url.rstrip("/"),
+                checksum_algorithm="SHA256",  # of each part, which the server compares
                 client_options={"allow_http": plain, "connect_timeout": timedelta(seconds=10), "timeout": _SECONDS},
                 retry_config={
                     "max_retries": _TRIES,
@@ -80,26 +91,29 @@ class ObjectStorage:
             raise UsageError(f"The S3 store {url} cannot be used: {_first_line(error)}.") from None
         return cls(store, url)
 
-    def put(self, key: str, content: bytes | Path, *, once: bool = False) -> None:
+    def put(
+        self, key: str, content: bytes | Path, *, once: bool = False, again_after: timedelta = timedelta.max
+    ) -> None:
         """Write an object.
 
         Args:
             key: Its name.
             content: Its bytes, or a file of them.
             once: Whether one that is there already is left as it is; a server that cannot tell writes it again.
+            again_after: With ``once``: one that was written longer ago is written again, so that it stays.
         """
         size = len(content) if isinstance(content, bytes) else content.stat().st_size
         with self._explained(key):
-            if not once:
+            found = self.listed(key) if once else None
+            if found is not None and found.is_younger(again_after):
+                return
+            if not once or found is not None or size > _IN_ONE_PIECE:
                 obstore.put(self._store, key, content)
-            elif size > _IN_ONE_PIECE:
-                if self.listed(key) is None:
-                    obstore.put(self._store, key, content)
-            else:
-                try:
-                    obstore.put(self._store, key, content, mode="create", use_multipart=False)
-                except AlreadyExistsError:
-                    return
+                return
+            try:
+                obstore.put(self._store, key, content, mode="create", use_multipart=False)
+            except AlreadyExistsError:
+                return
 
     def stream(self, key: str) -> Iterator[bytes]:
         """The bytes of an object, as they come.
@@ -126,7 +140,13 @@ class ObjectStorage:
                 found = obstore.head(self._store, key)
             except FileNotFoundError:
                 return None
-            return Listed(found["size"], f"{found['e_tag']} {found['last_modified']}")
+            return _listed(found)
+
+    def all(self) -> Iterator[tuple[str, Listed]]:
+        """Every object below the address, however many there are."""
+        with self._explained(""):
+            for chunk in obstore.list(self._store, chunk_size=_LISTED_AT_ONCE):
+                yield from ((each["path"], _listed(each)) for each in chunk)
 
     def below(self, prefix: str, most: int) -> dict[str, Listed]:
         """The objects below a prefix, by the rest of their names; no more than ``most`` of them."""
@@ -135,7 +155,7 @@ class ObjectStorage:
             for chunk in obstore.list(self._store, prefix=prefix, chunk_size=most):
                 for each in chunk:
                     name = each["path"].removeprefix(f"{prefix}/")
-                    found[name] = Listed(each["size"], f"{each['e_tag']} {each['last_modified']}")
+                    found[name] = _listed(each)
                     if len(found) == most:
                         return found
         return found
@@ -159,6 +179,10 @@ class ObjectStorage:
                 f"The S3 store {self._place} cannot be used ({key}): {_first_line(error)}.",
                 hint="Look whether its server runs, and whether the credentials of the environment allow it.",
             ) from error
+
+
+def _listed(found: ObjectMeta) -> Listed:
+    return Listed(found["size"], f"{found['e_tag']} {found['last_modified']}", found["last_modified"])
 
 
 def _first_line(error: Exception) -> str:

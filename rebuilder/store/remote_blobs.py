@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 
 from rebuilder.errors import CorruptStoreError, FetchMismatchError
@@ -14,6 +15,9 @@ from rebuilder.store.object_storage import ObjectStorage
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 SHARED = "blobs"
 """Prefix of what coordinators write and runners read."""
+
+STAYS = timedelta(days=3)
+"""What was shared longer ago is written again by whoever needs it: what is older still is tidied away."""
 
 
 def outputs_of(runner_id: str) -> str:
@@ -84,12 +88,12 @@ class RemoteBlobs:
         return self._near.path(sha256)
 
     def send(self, sha256: str) -> None:
-        """Make sure that what is here is there, too.
+        """Make sure that what is here is there, too, for :data:`STAYS` at least.
 
         Raises:
             StoreError: it is not here, or cannot be sent.
         """
-        self._storage.put(key_of(self._writes, sha256), self._near.path(sha256), once=True)
+        self._storage.put(key_of(self._writes, sha256), self._near.path(sha256), once=True, again_after=STAYS)
 
     def fetch(self, prefix: str, sha256: str, *, max_bytes: int) -> int:
         """Bring a blob of a prefix here, unless it is here already; give its size.

@@ -86,6 +86,20 @@ class RunOrders:
         with self._database.writing() as connection:
             connection.execute(delete(tables.run_order).where(_OPEN, _ORDER.nonce == nonce))
 
+    def open(self) -> list[RunOrder]:
+        """Those that are waited for, oldest first."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(tables.run_order).where(_OPEN).order_by(_ORDER.id)).mappings().all()
+        return [_order(row) for row in rows]
+
+    def bury(self, before: datetime) -> None:
+        """Drop those from before a moment whose process is no more, and that no other has taken over since."""
+        old = select(_ORDER.nonce, _ORDER.owner).where(_OPEN, _ORDER.ordered < before)
+        with self._database.reading() as connection:
+            rows = connection.execute(old).all()
+        for nonce in [row.nonce for row in rows if not self._database.liveness.alive(row.owner)]:
+            self.drop(nonce)
+
     def accepted(self, runner_id: str, since: datetime) -> list[AcceptedRun]:
         """What a runner did since a moment, oldest first."""
         columns = (_ORDER[name] for name in AcceptedRun.model_fields)
