@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rebuilder.consumer.rebuilder import listed_numbers
+from rebuilder.consumer.rebuilder import Rebuilder, Trusted, listed_numbers
 from rebuilder.errors import ExitCode, UsageError
-from rebuilder.log.audit import LogError, Published, Read, read_entry
+from rebuilder.log.audit import LogError, read_entry
 from rebuilder.log.entry import LogEntry
 from rebuilder.log.note import NoteKey
 from rebuilder.log.places import LOG, digest_path
-from rebuilder.log.seen import SeenLog, text_of, usual_memory
+from rebuilder.log.seen import SeenLog, usual_memory
 from rebuilder.model.text import visible
 from rebuilder.model.value import sha256_hex
 from rebuilder.network.site_reader import SiteReader
+
+if TYPE_CHECKING:
+    from rebuilder.signing.key_list import KeyList
+
+KEY_LIST_TYPE = "application/vnd.tuf+json"
+"""What an entry of the log says of a list of keys, in place of a predicate."""
 
 
 def verify(place: str, *, key: str | None, statements: bool, seen: Path | None) -> int:
@@ -43,48 +51,108 @@ def verify(place: str, *, key: str | None, statements: bool, seen: Path | None) 
 
 
 def _verified(place: str, site: SiteReader, key: str | None, memory: Path, *, statements: bool) -> str:
-    seen = SeenLog(memory, place)
-    before = seen.read()
-    read = site.reading(f"{LOG}/")
-    trusted = _key(key) if key is not None else before.key if before else NoteKey.read(text_of(read("key")))
-    published = Published.read(read, trusted)
-    if before is not None:
-        published.follows(before.checkpoint, read)
-    logged = None
-    for number, data in published.entries(read):
+    before = SeenLog(memory, place).read()
+    log_key = _key(key) if key is not None else None
+    found = Rebuilder.open(Trusted(place, log_key=log_key), site, memory, datetime.now(UTC))
+    audit, logged = _Audit(found), None
+    for number, data in found.published.entries(site.reading(f"{LOG}/")):
         entry = read_entry(number, data, logged)
         logged = entry.logged
-        if statements:
-            _check_statement(number, entry, site.reading(""))
-    seen.keep(trusted, published.note)
-    size = published.checkpoint.size
+        audit.look(number, entry, statements=statements)
+    audit.finish()
+    signer = found.published.note.signed_by(found.keys)[0]
+    if found.key_list is not None and logged is not None:
+        found.key_list.judge_checkpoint(signer.public, logged)
+    found.remember(memory)
+    size = found.published.checkpoint.size
     what = f"{size:,} {'entry' if size == 1 else 'entries'}"
     of = f", each with its statement, the last of {logged:%Y-%m-%d %H:%M} UTC" if statements and logged else ""
-    since = (
-        f"It goes on from the {before.checkpoint.size:,} that were seen before."
-        if before
-        else (
-            "It is remembered, and must go on from here."
-            + ("" if key is not None else f" Nothing but the site vouches for its key, {trusted.vkey}")
-        )
-    )
-    return f"The log {visible(trusted.name)} is whole: {what}{of}. {since}"
+    if before is not None:
+        since = f"It goes on from the {before.checkpoint.size:,} that were seen before."
+    else:
+        since = "It is remembered, and must go on from here."
+        since += f" Nothing but the site vouches for its key, {signer.vkey}" if key is None else ""
+    return f"The log {visible(signer.name)} is whole: {what}{of}.{audit.doubts()} {since}"
 
 
-def _check_statement(number: int, entry: LogEntry, read: Read) -> None:
-    from rebuilder.signing.envelope import verify as check
-    from rebuilder.signing.keys import key_id, load_public
+class _Audit:
+    """Looks at what the entries of a log name."""
 
-    for subject in entry.subjects:
-        envelope = read(f"{digest_path(subject)}/{number}.dsse.json")
-        if sha256_hex(envelope) != entry.envelope:
-            raise LogError(f"The statement of entry {number} is not the one that was logged.")
-        if number not in listed_numbers(read(f"{digest_path(subject)}/index.json")):
-            raise LogError(f"The statement of entry {number} is not listed under the digest of what it is about.")
-    pem = read(f"keys/{entry.key_id}.pem")
-    if key_id(load_public(pem)) != entry.key_id:
-        raise LogError(f"The key of the statement of entry {number} is another one than it is called.")
-    check(envelope.decode(), pem)
+    def __init__(self, rebuilder: Rebuilder) -> None:
+        self._rebuilder = rebuilder
+        self._read = rebuilder.site.reading("")
+        self._lists: KeyList | None = None
+        """The newest list of keys that the log names."""
+        self._known: set[str] = set()
+        self._doubted = 0
+
+    def look(self, number: int, entry: LogEntry, *, statements: bool) -> None:
+        """Look at one entry: at a list of keys always, at a statement when all of them are asked for.
+
+        Raises:
+            LogError, ValueError: what it names is not there, or not what was logged.
+        """
+        listed = self._rebuilder.key_list
+        if listed is not None and entry.predicate_type == KEY_LIST_TYPE:
+            self._look_at_list(number, entry, listed)
+        elif statements:
+            self._check_statement(number, entry)
+
+    def _look_at_list(self, number: int, entry: LogEntry, shown: KeyList) -> None:
+        from rebuilder.signing.key_list import KeyList
+
+        if entry.envelope in self._known:
+            return  # after a backup, a list may be logged once more
+        self._known.add(entry.envelope)
+        self._lists = KeyList.read(self._envelope(number, entry), self._lists)
+        if self._lists.version > shown.version:
+            raise LogError(
+                f"The site shows version {shown.version} of its list of keys, and version {self._lists.version} is in "
+                "the log: what was revoked may be hidden."
+            )
+
+    def finish(self) -> None:
+        """Make sure that the list of keys that is shown goes on from those in the log.
+
+        Raises:
+            ValueError: it does not.
+        """
+        if self._lists is not None:
+            from rebuilder.signing.key_list import newest_list
+
+            newest_list(self._rebuilder.site.read, self._lists)
+
+    def _envelope(self, number: int, entry: LogEntry) -> bytes:
+        envelope = b""
+        for subject in entry.subjects:
+            envelope = self._read(f"{digest_path(subject)}/{number}.dsse.json")
+            if sha256_hex(envelope) != entry.envelope:
+                raise LogError(f"The statement of entry {number} is not the one that was logged.")
+            if number not in listed_numbers(self._read(f"{digest_path(subject)}/index.json")):
+                raise LogError(f"The statement of entry {number} is not listed under the digest of what it is about.")
+        return envelope
+
+    def _check_statement(self, number: int, entry: LogEntry) -> None:
+        from rebuilder.signing.envelope import verify as check
+        from rebuilder.signing.key_list import KeyListError
+        from rebuilder.signing.keys import key_id, load_public
+
+        envelope = self._envelope(number, entry)
+        pem = self._read(f"keys/{entry.key_id}.pem")
+        if key_id(load_public(pem)) != entry.key_id:
+            raise LogError(f"The key of the statement of entry {number} is another one than it is called.")
+        check(envelope.decode(), pem)
+        try:
+            if self._rebuilder.key_list is not None:
+                self._rebuilder.key_list.judge(entry.key_id, entry.logged)
+        except KeyListError:  # a log takes nothing back, and who reads the statement judges it the same
+            self._doubted += 1
+
+    def doubts(self) -> str:
+        """How many statements count for nothing, as a sentence behind a space."""
+        if not self._doubted:
+            return ""
+        return f" Statements that do not count, since their key was not good when they were logged: {self._doubted:,}."
 
 
 def _key(text: str) -> NoteKey:

@@ -158,6 +158,8 @@ class Rebuilder:
                 f"This machine's clock says {self.now:%Y-%m-%d}, and the statement {number} was logged on "
                 f"{entry.logged:%Y-%m-%d}: one of the two clocks is wrong."
             )
+        if self.key_list is not None:
+            self.key_list.judge_checkpoint(signers[0].public, entry.logged)
         self.agree(Published(proof.note, checkpoint))
         return entry, signers[0]
 
@@ -312,19 +314,9 @@ def _key_list(trusted: Trusted, site: SiteReader, file: Path, now: datetime) -> 
 def _checkpoint_keys(key_list: KeyList, known: NoteKey | None, name: str) -> list[NoteKey]:
     """The keys that may have signed checkpoints: those of the list, which must have the one that is known already."""
     from rebuilder.signing.key_list import Use
+    from rebuilder.signing.keys import raw_public
 
-    listed = {_raw(each.pem): each for each in key_list.keys.values() if each.use is Use.CHECKPOINTS}
+    listed = {raw_public(each.pem): each for each in key_list.keys.values() if each.use is Use.CHECKPOINTS}
     if known is not None and known.public not in listed:
         raise LogError("The key of the log that is known is not in the list of keys of the site.")
     return [NoteKey(name, raw) for raw, each in listed.items() if each.period.revoked_from is None]
-
-
-def _raw(pem: bytes) -> bytes:
-    """The 32 bytes of a public key of Ed25519."""
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-    from cryptography.hazmat.primitives.serialization import load_pem_public_key
-
-    key = load_pem_public_key(pem)
-    if not isinstance(key, Ed25519PublicKey):
-        raise LogError("The list of keys has a key for checkpoints that is not one of Ed25519.")
-    return key.public_bytes_raw()

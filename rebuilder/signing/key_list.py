@@ -25,7 +25,7 @@ from pydantic import AwareDatetime, ValidationError, model_validator
 
 from rebuilder.foreign_json import JsonLimits, UnreadableJson, read_json
 from rebuilder.model.value import Value, canonical_json
-from rebuilder.signing.keys import Algorithm, PublicKey, key_id
+from rebuilder.signing.keys import Algorithm, PublicKey, key_id, raw_public
 
 if TYPE_CHECKING:
     # They take as long to load as all the rest, and most who verify have no list of keys.
@@ -239,6 +239,22 @@ class KeyList:
             )
         key.refuse(logged, use)
         return key
+
+    def judge_checkpoint(self, public: bytes, logged: datetime) -> ListedKey:
+        """The key, if it was good for a checkpoint that is shown for an entry; see :meth:`judge`.
+
+        Args:
+            public: Its 32 bytes, as a signed note has them.
+            logged: When the entry was logged.
+
+        Raises:
+            KeyListError: see :meth:`judge`.
+        """
+        for key in self.keys.values():
+            if key.use is Use.CHECKPOINTS and raw_public(key.pem) == public:
+                key.refuse(logged, Use.CHECKPOINTS)
+                return key
+        raise KeyListError("The key that signed the checkpoint is not in the key list of the site.")
 
     def refuse_expired(self, now: datetime, newest: datetime | None = None) -> None:
         """Make sure that the list is to be believed still.

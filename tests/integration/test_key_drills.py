@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from rebuilder.consumer.auditor import verify
 from rebuilder.errors import ExitCode
 from rebuilder.log.entry import LogEntry
 from rebuilder.log.proof import LogProof
@@ -234,6 +235,31 @@ def test_every_list_is_in_the_log(operator: Operator) -> None:
         assert proof.check(proof.entry).size > newest["number"]
         assert (folder / newest["envelope"]).read_bytes() == (operator.site / KEY_LIST).read_bytes()
         assert len(rows) == (2 if key.period.valid_from is None else 1)
+
+
+def audited(operator: Operator, seen: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """What an auditor is told."""
+    code = verify(str(operator.site), key=None, statements=True, seen=seen)
+    return code, capsys.readouterr().out
+
+
+def test_an_auditor_goes_along(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Over new keys of statements and of the log; what counts for nothing is counted; a hidden list is found."""
+    operator = Operator(tmp_path)
+    operator.publish(BEFORE, 10 * DAY)
+    first = operator.publish(AFTER, 3 * DAY)
+    operator.keys("init", roots=(0, 1))
+    seen, old = tmp_path / "seen", (operator.site / KEY_LIST).read_bytes()
+    assert audited(operator, seen, capsys)[0] == ExitCode.OK
+    operator.keys("rotate", "statements", roots=())
+    operator.keys("rotate", "checkpoints", roots=())
+    since = f"{operator.today - 5 * DAY:%Y-%m-%d}"
+    operator.keys("revoke", first.key_id, "--since", since, "--reason", "stolen")
+    code, told = audited(operator, seen, capsys)
+    assert (ExitCode.OK, True) == (code, "they were logged: 1." in told), told
+    (operator.site / KEY_LIST).write_bytes(old)
+    code, told = audited(operator, tmp_path / "somebody else", capsys)
+    assert (ExitCode.DIFFERS, True) == (code, "may be hidden" in told), told
 
 
 @pytest.mark.parametrize(
