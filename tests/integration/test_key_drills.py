@@ -249,10 +249,11 @@ def test_an_auditor_goes_along(tmp_path: Path, capsys: pytest.CaptureFixture[str
     operator.publish(BEFORE, 10 * DAY)
     first = operator.publish(AFTER, 3 * DAY)
     operator.keys("init", roots=(0, 1))
-    seen, old = tmp_path / "seen", (operator.site / KEY_LIST).read_bytes()
+    seen = tmp_path / "seen"
     assert audited(operator, seen, capsys)[0] == ExitCode.OK
+    operator.keys("rotate", "checkpoints")
+    old = (operator.site / KEY_LIST).read_bytes()
     operator.keys("rotate", "statements", roots=())
-    operator.keys("rotate", "checkpoints", roots=())
     since = f"{operator.today - 5 * DAY:%Y-%m-%d}"
     operator.keys("revoke", first.key_id, "--since", since, "--reason", "stolen")
     code, told = audited(operator, seen, capsys)
