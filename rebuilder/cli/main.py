@@ -20,6 +20,7 @@ from rebuilder.cli.export import export
 from rebuilder.cli.keys import keys
 from rebuilder.cli.log import log_commands
 from rebuilder.cli.options import Index, Keys, Log, Schedules, Settings, SiteDirectory, Store
+from rebuilder.cli.proxy import proxy
 from rebuilder.cli.replay import replay
 from rebuilder.cli.runners import incident, runners
 from rebuilder.errors import ExitCode, RebuilderError, UsageError, missing_extra
@@ -42,6 +43,7 @@ trust = typer.Typer(
 )
 app.add_typer(trust, name="trust")
 app.command()(check)
+app.command()(proxy)
 app.command()(export)
 app.command()(replay)
 

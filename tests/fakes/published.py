@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rebuilder.config import Config
-from rebuilder.model.comparison import Level
+from rebuilder.model.comparison import Difference, Level, MemberChange
 from rebuilder.model.report import Report
 from rebuilder.model.value import sha256_hex
 from rebuilder.store.blobs import DiskBlobs
@@ -60,6 +60,17 @@ def identical(name: str, version: str = "1.0", content: bytes | None = None, **f
     subject, blobs = reports.artifact(name, version, **(file | given)), MemoryBlobs()
     same = reports.compared(subject, Level.IDENTICAL)
     return reports.report(subject, [reports.attempt(subject, reports.run(blobs), comparison=same)])
+
+
+def differing(name: str, version: str, content: bytes, member: str) -> Report:
+    """A wheel that has a file which no rebuild has."""
+    subject = reports.artifact(name, version, sha256=sha256_hex(content), size=len(content))
+    blobs = MemoryBlobs()
+    more = Difference(member=member, change=MemberChange.MISSING, detail="in the published file only")
+    found = reports.compared(subject, Level.DIFFERENT, differences=(more,), differences_total=1)
+    first = reports.attempt(subject, reports.run(blobs), comparison=found)
+    again = reports.attempt(subject, reports.run(blobs), comparison=found, repeat=True)
+    return reports.report(subject, [first, again.replace(agreement=Level.IDENTICAL)])
 
 
 def requirement(found: Iterable[Report]) -> str:

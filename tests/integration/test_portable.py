@@ -58,6 +58,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["check", "requirements.txt", "--policy", "policy.toml", "--seen", "seen"], "1 of 1 is confirmed"),
         (["log", "verify", "one/site", "--statements", "--seen", "seen"], "is whole"),
         (["export", "one/site", "--for", "requirements.txt", "--output", "a.zip"], "1 of 1 files have an answer"),
+        (["proxy", "--help"], "--policy"),
     ],
 )
 def test_commands_of_a_consumer(place: Path, words: list[str], shown: str) -> None:

@@ -1,0 +1,59 @@
+"""``rebuilder proxy``: a package index that hands out only what a policy lets through."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rebuilder.cli.check import Seen
+from rebuilder.errors import UsageError
+
+
+def proxy(
+    *,
+    policy: Annotated[
+        Path, typer.Option("--policy", help="What is asked of a file, and of whom (TOML); docs/check.md.")
+    ],
+    audit: Annotated[
+        bool, typer.Option("--audit", help="Let everything through, and report what would not pass.")
+    ] = False,
+    listen: Annotated[str, typer.Option("--listen", help="Address and port.")] = "127.0.0.1:8090",
+    index_url: Annotated[
+        str | None, typer.Option("--index-url", help="The real index; normally taken from the settings of pip and uv.")
+    ] = None,
+    seen: Seen = None,
+) -> None:
+    """Be a package index in front of the real one, until it is stopped.
+
+    Installers use it by UV_INDEX_URL=http://127.0.0.1:8090/simple or PIP_INDEX_URL. What does not pass the policy is
+    refused before its bytes are fetched, with a sentence that pip and uv show. What was asked for is at /.
+    """
+    from rebuilder.consumer.policy import read_policy
+    from rebuilder.consumer.proxy.application import Application
+    from rebuilder.consumer.proxy.gate import Gate
+    from rebuilder.consumer.proxy.server import bind
+    from rebuilder.ecosystems.pypi.settings import index_settings
+    from rebuilder.log.seen import usual_memory
+    from rebuilder.network.index_reader import IndexReader
+
+    rules = read_policy(policy)
+    trusted = rules.trusted(policy.parent)
+    if rules.need > len(trusted):
+        raise UsageError(
+            f"{rules.need} rebuilders must confirm each file, and the policy names {len(trusted)}.",
+            hint="Name them in [[rebuilders]]; docs/check.md shows how.",
+        )
+    settings = index_settings(index_url)
+    index = IndexReader(settings.index_url, settings.ca_bundle)
+    with Gate(trusted, rules, seen or usual_memory()) as gate:
+        server = bind(Application(index, gate, audit=audit), listen)
+        for each in [*gate.refused, *gate.unread]:
+            print(f"! {each}", file=sys.stderr)  # noqa: T201
+        host, port = server.server_address[:2]
+        shown = f"[{host!s}]" if ":" in str(host) else str(host)
+        print(f"The index is at http://{shown}:{port}/simple/", file=sys.stderr, flush=True)  # noqa: T201
+        with server:
+            server.serve_forever()
