@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 from rebuilder.compare.comparer import Comparer
 from rebuilder.compare.diffoscope import DiffoscopeRunner
@@ -37,6 +39,8 @@ _RETIRED = {
 }
 """Documents that builds were given until docs/adr/0018."""
 
+_APART = 2.5
+"""Seconds between the beginnings of a build and of its repetition."""
 
 _NOTHING_TRIED = History()
 
@@ -163,7 +167,7 @@ class AttemptRunner:
         if not any(each.repeat and each.hypothesis.same(first.hypothesis) for each in self._attempts):
             second = None
             with self.experiments.trying("The build that differs could not be made once more"):
-                second = self._repeated(first.hypothesis, first.rebuilt)
+                second = self._repeated(first.hypothesis, first.run, first.rebuilt)
             if second is not None:
                 self._keep(second)
         self._stopwatch.stage(Stage.DIFFOSCOPE)
@@ -173,8 +177,9 @@ class AttemptRunner:
             comparison = first.comparison.replace(diffoscope=found)
             self._attempts[index] = first.replace(comparison=comparison)
 
-    def _repeated(self, hypothesis: Hypothesis, first: Output) -> Attempt:
+    def _repeated(self, hypothesis: Hypothesis, run: Run, first: Output) -> Attempt:
         """Make an attempt once more, and say how the two rebuilds agree."""
+        wait_until_apart(run)
         second = self._made(hypothesis, repeat=True)
         if second.rebuilt is None:
             return second
@@ -203,6 +208,16 @@ class AttemptRunner:
             hypothesis=hypothesis, run=run, rebuilt=rebuilt, comparison=comparison, repeat=repeat, shared=shared
         )
         return attempt if repeat else self._finish(attempt)
+
+
+def wait_until_apart(run: Run) -> None:
+    """Wait until a build that is made once more does not fall into the same moment as ``run``.
+
+    Within one second, or the two that times in a ZIP tell apart, content that depends on the clock comes out the same.
+    """
+    passed = (datetime.now(UTC) - run.started).total_seconds()
+    if 0 <= passed < _APART:
+        time.sleep(_APART - passed)
 
 
 def retired_input(definition: BuildDefinition) -> str | None:

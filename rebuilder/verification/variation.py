@@ -23,7 +23,7 @@ from rebuilder.model.comparison import (
 )
 from rebuilder.model.definition import BuildDefinition, Role
 from rebuilder.sandbox.protocol import Runner
-from rebuilder.verification.attempts import product
+from rebuilder.verification.attempts import product, wait_until_apart
 
 MOST_SECONDS = 1800.0
 """Build time after which no further factor is tried."""
@@ -174,16 +174,26 @@ class VariationRunner:
     def vary(self, hypothesis: Hypothesis, factors: Sequence[Factor] = tuple(Factor)) -> Variation | None:
         """Build it twice as it is, then with each factor changed; None when it gives nothing as it is.
 
+        When a change seems to have an effect, it is built as it is once more: what differs then differs by itself, such
+        as with the hour, and is the effect of no change.
+
         Raises:
             BuildEnvironmentError, StoreError, SandboxFaultError: see :class:`rebuilder.sandbox.protocol.Runner`.
             SandboxUnavailableError: the definition cannot be run here as it is.
         """
         self._spent, self._hypothesis, definition = 0.0, hypothesis, hypothesis.definition
-        first, second = self._made(definition), self._made(definition)
+        first = self._made(definition)
+        wait_until_apart(first.run)
+        second = self._made(definition)
         if first.output is None or second.output is None:
             return None
         noise = self._compared(first.output, second.output)
         rows = tuple(self._row(first, factor, noise) for factor in factors)
+        if noise is None and any(each.effect is Effect.FLIPS for each in rows):
+            last = self._made(definition).output
+            noise = None if last is None else self._compared(first.output, last)
+            if noise is not None:
+                rows = tuple(self._row(first, factor, noise) for factor in factors)
         return Variation(
             definition=definition.digest,
             rebuilt_sha256=first.output.sha256,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from rebuilder.model.evidence import Obstacle
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
 from rebuilder.stopwatch import Stopwatch
-from rebuilder.verification.attempts import AttemptRunner
+from rebuilder.verification.attempts import AttemptRunner, wait_until_apart
 from rebuilder.verification.experiments import Experiments
 from tests.fakes.progress import NoDisplay
 from tests.fakes.verifications import artifact, attempt, definition
@@ -185,3 +185,13 @@ def test_each_remark_once() -> None:
     for _ in range(3):
         experiments.no_clock(NotTried(hypothesis=hypothesis("clock"), reason="none"))
     assert 1 == len(experiments.remarks)
+
+
+@pytest.mark.parametrize(("since", "waited"), [(0.5, 2.0), (2.5, 0.0), (3600.0, 0.0), (-5.0, 0.0)])
+def test_a_repeat_is_of_another_moment(monkeypatch: pytest.MonkeyPatch, since: float, waited: float) -> None:
+    """Content that has the second in it is not the same twice because both builds fell into one."""
+    slept = [0.0]
+    monkeypatch.setattr("rebuilder.verification.attempts.time.sleep", slept.append)
+    made = attempt(artifact(), Level.DIFFERENT).run
+    wait_until_apart(made.replace(started=datetime.now(UTC) - timedelta(seconds=since)))
+    assert slept[-1] == pytest.approx(waited, abs=0.2)

@@ -218,6 +218,17 @@ def test_what_differs_anyway_is_no_effect() -> None:
     assert {Factor.UMASK: Effect.FLIPS} == effects(table)
 
 
+def test_what_changes_with_the_hour_is_the_effect_of_no_change() -> None:
+    """Something else every third time: what is built as it is once more shows that no change did that."""
+    count = itertools.count()
+    table = varied(lambda _: f"hour={next(count) // 3}")
+    assert table is not None
+    assert not table.steady
+    assert Effect.FLIPS not in effects(table).values()
+    told = varied(lambda each: f"hour={next(count) // 3} b={each.umask}")
+    assert [Factor.UMASK] == [factor for factor, effect in effects(told).items() if effect is Effect.FLIPS]
+
+
 def test_a_change_with_which_the_build_fails() -> None:
     """It is said with its exit code, and nothing is concluded from it."""
     failed = ended(outcome=Outcome.BUILD_FAILED, exit_code=7)
