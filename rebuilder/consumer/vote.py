@@ -20,6 +20,8 @@ class Level(StrEnum):
     """The same bytes, once recorded metadata was written into the finished archive."""
     EQUIVALENT = "equivalent"
     """The same content; only named archive metadata differs."""
+    NORMALISED = "normalised"
+    """The same content by what somebody else sets aside, which may be more than archive metadata."""
 
     def reaches(self, least: Level) -> bool:
         """Whether it is as strong as another one, or stronger."""

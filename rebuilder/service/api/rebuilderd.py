@@ -87,12 +87,14 @@ def package_routes(context: ApiContext) -> APIRouter:
     """Everything its clients read; nothing is signed here, and what is listed as good was signed as that."""
     router, packages = APIRouter(tags=[LENIENT], include_in_schema=False), _Packages(context)
     text: dict[str, Any] = {"response_class": PlainTextResponse}
+    link: dict[str, Any] = {"response_model": dict[str, Any]}
     listed: dict[str, Any] = {"response_model": list[documents.ListedPackage]}
     build, meta = "/api/v1/builds/{number}", "/api/v1/meta"
     for path, answer, options in (
         ("/api/v0/pkgs/list", packages.listed_packages, listed),
         ("/api/v0/builds/{number}/log", packages.old_build_log, text),
         ("/api/v0/builds/{number}/diffoscope", packages.old_build_diffoscope, text),
+        ("/api/v0/builds/{number}/attestation", packages.old_attestation, link),
         ("/api/v1/packages/binary", packages.binary_packages, {}),
         ("/api/v1/packages/binary/{number}", packages.binary_package, {}),
         ("/api/v1/packages/source", packages.source_packages, {}),
@@ -103,7 +105,7 @@ def package_routes(context: ApiContext) -> APIRouter:
         (f"{build}/artifacts", packages.build_artifacts, {}),
         (f"{build}/artifacts/{{artifact}}", packages.build_artifact, {}),
         (f"{build}/artifacts/{{artifact}}/diffoscope", packages.build_diffoscope, text),
-        (f"{build}/artifacts/{{artifact}}/attestation", packages.attestation, {"response_model": dict[str, Any]}),
+        (f"{build}/artifacts/{{artifact}}/attestation", packages.attestation, link),
         ("/api/v1/dashboard", packages.dashboard, {}),
         (f"{meta}/distributions", packages.distributions, {}),
         (f"{meta}/distributions/{{distribution}}/releases", packages.releases, {}),
@@ -196,6 +198,10 @@ class _Packages:
         if link is None:
             raise _absent()
         return Response(link, media_type="application/json; charset=utf-8")
+
+    def old_attestation(self, number: _Number) -> Response:
+        """Give the same where older clients look for it."""
+        return self.attestation(number, number)
 
     def dashboard(self, asked: _Asked) -> documents.Dashboard:
         """Say how it is going."""
