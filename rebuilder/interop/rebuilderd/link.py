@@ -53,7 +53,10 @@ def read_public_pem(pem: str) -> bytes:
         ValueError: it is none.
     """
     lines = [line.strip() for line in pem.strip().splitlines()]
-    der = base64.b64decode("".join(lines[1:-1]), validate=True) if len(lines) > 2 else b""
+    try:
+        der = base64.b64decode("".join(lines[1:-1]), validate=True)
+    except ValueError:
+        der = b""
     if lines[:1] != [_BEGIN] or lines[-1:] != [_END] or len(der) != 46 or not der.startswith(_SPKI):
         raise ValueError("The key is not an Ed25519 key in the form of rebuilderd (46 bytes in PEM).")
     return der[len(_SPKI) :]
