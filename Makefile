@@ -8,7 +8,7 @@ WHEELHOUSE := .build/wheelhouse
 JOBS ?= $(shell nproc)
 # What is needed to verify, and what is needed on top to test (Debian package names).
 PACKAGES := python3-venv git bubblewrap mmdebstrap libseccomp2 debian-archive-keyring ca-certificates
-TEST_PACKAGES := $(PACKAGES) chromium chromium-driver openssl jq gpg util-linux postgresql redis-server systemd
+TEST_PACKAGES := $(PACKAGES) chromium chromium-driver openssl jq gpg util-linux postgresql redis-server softhsm2 systemd
 SUITES := bullseye bookworm trixie forky
 DEMO := pypi:jinja2==3.1.6 pypi:idna==3.20 pypi:pluggy==1.7.0 pypi:aiosignal==1.4.0 pypi:numpy==2.3.5
 
