@@ -101,14 +101,21 @@ def _callback(
 @app.command()
 def verify(
     subjects: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="SUBJECT…",
             help="pypi:idna==3.10, pkg:pypi/idna@3.10, npm:sigstore==2.1.0, a wheel on disk.",
             show_default=False,
         ),
-    ],
+    ] = None,
     *,
+    requirement: Annotated[
+        list[Path] | None,
+        typer.Option("--requirement", "-r", metavar="LOCKFILE", help="What a lock file installs here; as for check."),
+    ] = None,
+    all_files: Annotated[
+        bool, typer.Option("--all-files", help="Every file of a release, not only the one for this platform.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")] = False,
     tier: Annotated[
         str,
@@ -139,8 +146,13 @@ def verify(
     from rebuilder.model.work import Tier
 
     overrides = {"store": store, "keys": keys, "site": site, "index_url": index_url, "sandbox": sandbox}
-    thoroughness = Tier.QUICK if quick else tier_named(tier)
-    raise typer.Exit(verify_subjects(load_config(config, overrides), subjects, as_json=json, tier=thoroughness))
+    if not subjects and not requirement:
+        raise UsageError("Nothing is to be verified.", hint="Name a release (pypi:idna==3.10), a file, or -r LOCKFILE.")
+    settings, thoroughness = load_config(config, overrides), Tier.QUICK if quick else tier_named(tier)
+    code = verify_subjects(
+        settings, subjects or [], as_json=json, tier=thoroughness, lock_files=requirement or [], all_files=all_files
+    )
+    raise typer.Exit(code)
 
 
 @app.command()

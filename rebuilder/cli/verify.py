@@ -30,21 +30,51 @@ SEVERITY = (ExitCode.OK, ExitCode.UNDECIDED, ExitCode.OUR_FAULT, ExitCode.USAGE,
 """Of several exit codes, the last in this order is the one of the command."""
 
 
-def verify_subjects(config: Config, asked: Sequence[str], *, as_json: bool, tier: Tier = Tier.FULL) -> int:
+def verify_subjects(
+    config: Config,
+    asked: Sequence[str],
+    *,
+    as_json: bool,
+    tier: Tier = Tier.FULL,
+    lock_files: Sequence[Path] = (),
+    all_files: bool = False,
+) -> int:
     """Verify all subjects in order and print what came out; one that fails does not stop the others.
 
+    Args:
+        config: Settings.
+        asked: Subjects as they were typed.
+        as_json: One JSON object a line.
+        tier: How thoroughly.
+        lock_files: Everything that they ask for, too, with the digests that they pin.
+        all_files: Every file of a release, not only what is installed here.
+
     Raises:
-        UsageError: a subject cannot be read at all; nothing was done then.
-        RebuilderError: the store or the key cannot be used; nothing was done then.
+        UsageError: a subject or a lock file cannot be read at all; nothing was done then.
+        RebuilderError: the store, the key or the index cannot be used; nothing was done then.
     """
     display = Display(sys.stderr)
     code = ExitCode.OK
     with display, wire(config, display) as parts:
         signer = wire_signer(config, parts)
         subjects = [subject_of(parts, text) for text in asked]
+        problems: list[tuple[Subject, RebuilderError]] = []
+        if lock_files or all_files:
+            from rebuilder.cli.locked import every_file, index_names, locked_subjects
+
+            names = index_names(config)
+            if all_files:
+                subjects = [each for subject in subjects for each in every_file(subject, names)]
+            for subject, reason in locked_subjects(lock_files, names, all_files=all_files):
+                if reason is None:
+                    subjects.append(subject)
+                else:
+                    problems.append((subject, reason))
         for subject in subjects:
             for one in _verify_one(parts, signer, subject, config, display, as_json=as_json, tier=tier):
                 code = max(code, one, key=SEVERITY.index)
+        for subject, problem in problems:
+            code = max(code, _told(subject, problem, display, as_json=as_json), key=SEVERITY.index)
     return code
 
 
@@ -121,10 +151,15 @@ def _verify_one(
             display.result(result, config.site_directory)
             yield _exit_code(result)
     except RebuilderError as error:
-        if as_json:
-            print(json.dumps(fault_line(subject, error)), flush=True)  # noqa: T201
-        display.fault(subject, error)
-        yield error.exit_code
+        yield _told(subject, error, display, as_json=as_json)
+
+
+def _told(subject: Subject, error: RebuilderError, display: Display, *, as_json: bool) -> ExitCode:
+    """Say why a subject came to nothing."""
+    if as_json:
+        print(json.dumps(fault_line(subject, error)), flush=True)  # noqa: T201
+    display.fault(subject, error)
+    return error.exit_code
 
 
 def _exit_code(result: Verified) -> ExitCode:
@@ -168,7 +203,7 @@ def fault_line(subject: Subject, error: RebuilderError) -> dict[str, Any]:
     """A subject that came to nothing, as plain JSON types."""
     return {
         "subject": {"asked": subject.asked},
-        "verdict": None if isinstance(error, UsageError) else "infra-error",
+        "verdict": "infra-error" if error.exit_code is ExitCode.OUR_FAULT else None,
         "problem": str(error),
     }
 

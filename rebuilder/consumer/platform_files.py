@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import product
 from typing import TYPE_CHECKING
+
+from rebuilder.ecosystems.pypi.platform_tags import rank
 
 if TYPE_CHECKING:
     from packaging.markers import Marker
 
     from rebuilder.consumer.lock_files.dependency import LockedFile
-
-_SOURCE_ENDINGS = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz")
 
 
 @dataclass(frozen=True)
@@ -24,16 +23,6 @@ class Target:
     """All files count, whatever the platform."""
     environment: dict[str, str] = field(default_factory=dict)
     """Values of markers in the place of those of this process."""
-
-    @cached_property
-    def ranks(self) -> dict[str, int]:
-        """Tags of wheels that can be installed, to their place in the order of preference; the best is 0."""
-        from packaging.tags import sys_tags
-
-        found: dict[str, int] = {}
-        for rank, tag in enumerate(sys_tags()):
-            found.setdefault(str(tag), rank)
-        return found
 
     @cached_property
     def npm(self) -> tuple[str, str]:
@@ -64,28 +53,12 @@ class Target:
         if self.every:
             return Installed(tuple(files))
         unnamed = tuple(each for each in files if each.filename is None)
-        ranked = [(rank, each) for each in files if (rank := self._rank(each.filename)) is not None]
-        best = min((rank for rank, _ in ranked), default=None)
-        chosen = tuple(each for rank, each in ranked if rank == best)
+        ranked = [(found, each) for each in files if each.filename and (found := rank(each.filename))]
+        best = min((found for found, _ in ranked), default=None)
+        chosen = tuple(each for found, each in ranked if found == best)
         if unnamed and len(files) == 1:
             return Installed(unnamed)
         return Installed(chosen, unnamed)
-
-    def _rank(self, filename: str | None) -> tuple[int, int, str] | None:
-        """The smaller, the sooner it is taken; None where it is never."""
-        if filename is None:
-            return None
-        if not filename.endswith(".whl"):
-            return (1 << 30, 0, "") if filename.endswith(_SOURCE_ENDINGS) else None
-        name, *rest = filename.removesuffix(".whl").split("-")
-        if not name or len(rest) not in {4, 5}:
-            return None
-        tags = ["-".join(each) for each in product(*(part.split(".") for part in rest[-3:]))]
-        found = [self.ranks[each] for each in tags if each in self.ranks]
-        if not found:
-            return None
-        digits = "".join(each for each in rest[1] if each.isdecimal()) if len(rest) == 5 else ""
-        return min(found), -int(digits[:18] or "-1"), ""
 
 
 @dataclass(frozen=True, slots=True)

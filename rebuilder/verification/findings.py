@@ -128,9 +128,9 @@ def changed_bytes(artifact: Artifact, digest: Sha256, now: datetime) -> Alarm:
 
 
 def foreign_bytes(artifact: Artifact, local_sha256: str, now: datetime) -> Alarm:
-    """That a file on disk has a published name and bytes that were never published."""
+    """That a file on disk, or in a lock file, has a published name and bytes that were never published."""
     sentence = (
-        f"A file on disk is named {artifact.filename} and has SHA-256 {local_sha256}; "
+        f"A file on disk, or in a lock file, is named {artifact.filename} and has SHA-256 {local_sha256}; "
         f"what is published under that name has {artifact.sha256}."
     )
     return other_bytes(AlarmKind.UNKNOWN_DIGEST, artifact, sentence, known=artifact.sha256, found=local_sha256, now=now)

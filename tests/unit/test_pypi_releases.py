@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from packaging.tags import sys_tags
 from packaging.version import Version
 
 from rebuilder.ecosystems.pypi.simple_index import IndexedFile, IndexProject, ReleaseFile, listing, to_verify
@@ -27,7 +28,9 @@ def test_all_pure_wheels() -> None:
 
 
 def test_one_file_stands_for_a_release_without_a_pure_wheel() -> None:
-    """The first platform wheel by name, else the source archive; a release is not passed over."""
+    """The wheel for this platform, else the first by name, else the source archive; a release is not passed over."""
+    here = f"x-1.0-{next(sys_tags())}.whl"
+    assert [here] == chosen("x-1.0-cp311-cp311-macosx_10_9_arm64.whl", "x-1.0.tar.gz", here)
     wheels = ("x-1.0-cp313-cp313-linux_x86_64.whl", "x-1.0-cp312-cp312-linux_x86_64.whl")
     assert ["x-1.0-cp312-cp312-linux_x86_64.whl"] == chosen("x-1.0.tar.gz", *wheels)
     assert ["x-1.0.tar.gz"] == chosen("x-1.0.tar.gz", "x-1.0.zip")

@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from rebuilder.ecosystems.pypi.platform_tags import Rank, rank
 from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, file_version, release_purl
 from rebuilder.errors import UnavailableError
 from rebuilder.foreign_json import JsonLimits, UnreadableJson, read_json
@@ -359,10 +360,18 @@ def near_versions(project: IndexProject, wanted: str) -> list[str]:
 
 
 def to_verify(release: Sequence[ReleaseFile]) -> list[ReleaseFile]:
-    """All pure wheels of a release; without one a single file that stands for it, so that it is not passed over."""
+    """All pure wheels of a release; without one a single file that stands for it, so that it is not passed over.
+
+    That is the one that would be installed here; where none would, the first by its name.
+    """
     wheels = [each for each in release if each.is_wheel]
     pure = [each for each in wheels if each.filename.endswith("-none-any.whl")]
-    return pure or sorted(wheels, key=lambda each: each.filename)[:1] or list(release[:1])
+    return pure or sorted(wheels, key=_preference)[:1] or list(release[:1])
+
+
+def _preference(file: ReleaseFile) -> tuple[bool, Rank, str]:
+    found = rank(file.filename)
+    return found is None, found or (0, 0), file.filename
 
 
 def listing(project: IndexProject, mark: str) -> Listing:
