@@ -9,6 +9,8 @@ JOBS ?= $(shell nproc)
 # What is needed to verify, and what is needed on top to test (Debian package names).
 PACKAGES := python3-venv git bubblewrap mmdebstrap libseccomp2 debian-archive-keyring ca-certificates
 TEST_PACKAGES := $(PACKAGES) chromium chromium-driver openssl jq gpg util-linux postgresql redis-server softhsm2 systemd
+# What is needed on top for the soak of a fleet.
+SOAK_PACKAGES := rabbitmq-server libfaketime
 SUITES := bullseye bookworm trixie forky
 DEMO := pypi:jinja2==3.1.6 pypi:idna==3.20 pypi:pluggy==1.7.0 pypi:aiosignal==1.4.0 pypi:numpy==2.3.5
 
@@ -91,7 +93,8 @@ test-online: environments ## Tests against real registries (not part of CI)
 soak: environments ## Kills, restarts and full disks, for as long as it takes (bounded)
 	$(BIN)/python -m tests.soak
 
-soak-fleet: test-packages environments ## Runners, broker and S3 store killed again and again; then thousands of runners that only wait (bounded)
+soak-fleet: test-packages environments ## Whole services with fleets: runners, broker, S3 store and ledger killed; then runners that only wait (bounded)
+	@tools/debian-packages $(SOAK_PACKAGES)
 	$(BIN)/python -m tests.soak --only fleet
 	$(BIN)/python -m tests.fleet simulate
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rebuilder.environments.exchange import MOST_BYTES
@@ -21,6 +23,8 @@ _LARGEST = 2 * MOST_BYTES
 def publish_environment(store: EnvironmentStore, sha256: str, storage: ObjectStorage, scratch: Path) -> None:
     """Put the export of a build environment into the S3 store, unless it is there and was put there lately.
 
+    One process at a time does that.
+
     Args:
         store: Has it.
         sha256: Digest of its tree.
@@ -32,14 +36,29 @@ def publish_environment(store: EnvironmentStore, sha256: str, storage: ObjectSto
         StoreError: the S3 store cannot be used.
     """
     key = objects.environment(sha256)
-    found = storage.listed(key)
-    if found is not None and found.is_younger(STAYS):
+    if _is_fresh(storage, key):
         return
+    with _alone(scratch, "export.lock"):
+        if _is_fresh(storage, key):  # another process was quicker
+            return
+        with tempfile.TemporaryDirectory(prefix="export@", dir=scratch) as directory:
+            file = Path(directory) / "environment.tar"
+            store.export(sha256, file)
+            storage.put(key, file)
+
+
+def _is_fresh(storage: ObjectStorage, key: str) -> bool:
+    found = storage.listed(key)
+    return found is not None and found.is_younger(STAYS)
+
+
+@contextmanager
+def _alone(scratch: Path, name: str) -> Iterator[None]:
+    """One process of this machine at a time."""
     scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="export@", dir=scratch) as directory:
-        file = Path(directory) / "environment.tar"
-        store.export(sha256, file)
-        storage.put(key, file)
+    with (scratch / name).open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 class ImportedEnvironments:
@@ -67,9 +86,7 @@ class ImportedEnvironments:
         except CorruptEnvironmentError:
             raise
         except BuildEnvironmentError:
-            self._scratch.mkdir(parents=True, exist_ok=True)
-            with (self._scratch / "import.lock").open("wb") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with _alone(self._scratch, "import.lock"):
                 try:
                     return self._store.by_digest(sha256)  # another process was quicker
                 except CorruptEnvironmentError:

@@ -31,9 +31,10 @@ from rebuilder.store.blobs import DiskBlobs
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.object_storage import ObjectStorage
 from tests.fakes.clock import FixedClock
-from tests.fakes.command import PROGRAM
+from tests.fakes.command import PROGRAM, Installation
 from tests.fakes.ledgers import open_ledger
 from tests.fakes.programs import InProcessPrograms
+from tests.fakes.rabbitmq import RabbitMQ
 from tests.fakes.s3_server import BUCKET, Seaweed, credentials, free_ports
 from tests.fakes.sandbox import definition
 
@@ -100,12 +101,19 @@ class RunnerProcess:
     broker: str
     blobs: str
     environment: dict[str, str]
+    through: tuple[str, ...] = ()
+    """A program that starts it, such as for another user."""
 
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True)
         self._key = self.directory / "key" / "runner.pem"
-        self.key = FileKey.open(self._key, Algorithm.ED25519, store=self.directory / "store")
+        self.key = FileKey.open(self._key, Algorithm.ED25519, store=self.store)
         self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def store(self) -> Path:
+        """Its cached blobs and build environments."""
+        return self.directory / "store"
 
     @property
     def log(self) -> Path:
@@ -126,7 +134,7 @@ class RunnerProcess:
         command = [PROGRAM, "worker", "--broker", self.broker, "--blobs", self.blobs, "--runner-key", self._key]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*map(str, command), "--store", str(self.directory / "store")],
+                [*self.through, *map(str, command), "--store", str(self.store)],
                 env=self.environment | {"HOME": str(self.directory), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -151,12 +159,24 @@ class RunnerProcess:
         return code
 
 
+@dataclass(frozen=True)
+class FleetInstallation(Installation):
+    """An installation whose builds run on a fleet, which its settings ``fleet.toml`` name."""
+
+    endpoint: str = ""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """With the credentials of the S3 store, and settings."""
+        return super().environment | credentials(self.endpoint) | {"REBUILDER_CONFIG": str(self.root / "fleet.toml")}
+
+
 @dataclass
 class Servers:
     """A broker, an S3 store, and any number of runners."""
 
     directory: Path
-    redis: Redis
+    broker: Redis | RabbitMQ
     s3: Seaweed
     runners: list[RunnerProcess] = field(default_factory=list)
 
@@ -173,21 +193,21 @@ class Servers:
     def runner(self, name: str) -> RunnerProcess:
         """One more machine."""
         made = RunnerProcess(
-            name, self.directory / name, self.redis.url, self.blobs, environment=credentials(self.endpoint)
+            name, self.directory / name, self.broker.url, self.blobs, environment=credentials(self.endpoint)
         )
         self.runners.append(made)
         return made
 
 
 @contextmanager
-def servers(directory: Path) -> Iterator[Servers]:
+def servers(directory: Path, kind: type[Redis | RabbitMQ] = Redis) -> Iterator[Servers]:
     """Both servers; they and all runners are gone afterwards."""
     with ExitStack() as stack:
-        redis = Redis()
-        stack.callback(redis.close)
+        broker = kind()
+        stack.callback(broker.close)
         s3 = Seaweed()
         stack.callback(s3.close)
-        made = Servers(directory, redis, s3)
+        made = Servers(directory, broker, s3)
         try:
             yield made
         finally:
@@ -234,7 +254,7 @@ def coordinating(running: Servers, environments: EnvironmentStore, *, lease_seco
     """One with a ledger of its own; the credentials of the S3 store are in the environment already."""
     directory = running.directory
     settings = FleetSettings(
-        broker=running.redis.url, blobs=running.blobs, lease_seconds=lease_seconds, double_runs=0.0
+        broker=running.broker.url, blobs=running.blobs, lease_seconds=lease_seconds, double_runs=0.0
     )
 
     def here(_: BuildDefinition) -> Run:

@@ -4,7 +4,8 @@ It is put into a wheel by :func:`tests.fakes.projects.minibackend_wheel`. With `
 member has that time; without it source files keep the time they have on disk and ``.dist-info`` gets the
 time flit writes. ``[tool.minibackend]`` in ``pyproject.toml`` makes it misbehave on purpose: ``fail``
 (a message), ``random`` (true: one member has random bytes), ``now`` (true: ``.dist-info`` has the wall clock),
-``embed`` (names of things around the build that one member then holds, see ``_embedded``).
+``embed`` (names of things around the build that one member then holds, see ``_embedded``),
+``seconds`` (how long it takes, but for its author).
 Members are stored, not deflated, so that no zlib version shows in the output.
 """
 
@@ -42,6 +43,8 @@ def build_wheel(
     project, options = _project()
     if "fail" in options:
         sys.exit(str(options["fail"]))
+    if "MINIBACKEND_NOW" not in os.environ:
+        time.sleep(options.get("seconds", 0))
     name, version = project["name"].replace("-", "_"), project["version"]
     members = _source_members(name)
     if options.get("random"):

@@ -12,8 +12,9 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,19 @@ def build(sdist: Distribution, *, epoch: int | None = None) -> Distribution:
             archive.extractall(directory, **TRUSTED)
         tree = Path(directory) / sdist.filename.removesuffix(".tar.gz")
         return _call_backend("build_wheel", sdist.project, tree, epoch)
+
+
+def compressed_by_another_program(wheel: Distribution) -> Distribution:
+    """The same wheel, compressed as no setting of zlib that backends use would have it."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(wheel.data)) as old, zipfile.ZipFile(data, "w") as new:
+        for each in old.infolist():
+            content = old.read(each)
+            each.compress_type = zipfile.ZIP_DEFLATED
+            with new.open(each, "w") as member:
+                member._compressor = zlib.compressobj(6, zlib.DEFLATED, -15, 8, zlib.Z_FIXED)  # type: ignore[attr-defined]
+                member.write(content)
+    return replace(wheel, data=data.getvalue())
 
 
 def package(project: str, tree: Path, *, epoch: int | None = None) -> Distribution:

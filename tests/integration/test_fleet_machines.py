@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +12,16 @@ import pytest
 from rebuilder.environments.store import EnvironmentStore
 from rebuilder.model.attempt import Outcome
 from tests.fakes.command import Installation
-from tests.fakes.fleet_servers import Coordinator, RunnerProcess, Servers, coordinating, servers, until
+from tests.fakes.fleet_servers import (
+    Coordinator,
+    FleetInstallation,
+    Redis,
+    RunnerProcess,
+    Servers,
+    coordinating,
+    servers,
+    until,
+)
 from tests.fakes.ledgers import open_ledger
 from tests.fakes.projects import Distribution, build, make_sdist, make_wheel, minibackend_wheel
 from tests.fakes.registry import Registry
@@ -30,18 +38,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """Redis and SeaweedFS."""
     with servers(tmp_path_factory.mktemp("fleet")) as made:
         yield made
-
-
-@dataclass(frozen=True)
-class FleetInstallation(Installation):
-    """An installation whose builds run on a fleet."""
-
-    endpoint: str = ""
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """With the credentials of the S3 store, and settings."""
-        return super().environment | credentials(self.endpoint) | {"REBUILDER_CONFIG": str(self.root / "fleet.toml")}
 
 
 def published(registry: Registry) -> list[str]:
@@ -70,7 +66,7 @@ def test_the_same_verdicts_as_on_one_machine(running: Servers, tmp_path: Path, e
         expected = alone.verify(*subjects)
         away = FleetInstallation.make(tmp_path / "away", environments_root, registry.url)
         away = FleetInstallation(away.root, away.index_url, running.endpoint)
-        settings = f'[fleet]\nbroker = "{running.redis.url}"\nblobs = "{running.blobs}"\ndouble_runs = 1.0\n'
+        settings = f'[fleet]\nbroker = "{running.broker.url}"\nblobs = "{running.blobs}"\ndouble_runs = 1.0\n'
         (away.root / "fleet.toml").write_text(settings)
         machines = [running.runner(name) for name in ("north", "south")]
         with open_ledger(away.store / "ledger.sqlite") as ledger:
@@ -148,11 +144,12 @@ def test_a_broker_that_is_wiped_loses_nothing(
     """Before anybody took the order, and once more with the server killed under a runner: each is done once."""
     with coordinator.waiting("echo one > /out/x") as found:
         until(coordinator.orders)
-        running.redis.wipe()
+        assert isinstance(running.broker, Redis)
+        running.broker.wipe()
         one = machines("one")
     assert Outcome.COMPLETED is found[0].outcome
-    running.redis.stop()
-    running.redis.start()
+    running.broker.stop()
+    running.broker.start()
     with coordinator.waiting("echo two > /out/x") as again:
         pass
     assert b"two\n" == coordinator.blobs.read(again[0].outputs[0].sha256)

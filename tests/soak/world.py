@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.fakes.command import Installation
-from tests.fakes.projects import build, make_sdist, make_wheel, minibackend_wheel
+from tests.fakes.projects import build, compressed_by_another_program, make_sdist, make_wheel, minibackend_wheel
 from tests.fakes.registry import Registry
 
 ENVIRONMENTS = Path(__file__).parents[2] / ".build" / "toolchains"
@@ -28,12 +28,25 @@ disk_bytes = 16777216
 """
 
 
-def publish(registry: Registry, number: int) -> dict[str, str]:
-    """Publish so many projects and the build backend; give the verdict each wheel has to get."""
+def project(index: int) -> str:
+    """Its name."""
+    return f"project{index:02}"
+
+
+def publish(registry: Registry, number: int, *, seconds: float = 0, varied: bool = False) -> dict[str, str]:
+    """Publish so many projects and the build backend; give the verdict each wheel has to get.
+
+    Args:
+        registry: Where.
+        number: How many.
+        seconds: How long their builds take.
+        varied: Whether some builds write the time of day, and some wheels were compressed by another program.
+    """
+    tool = f"[tool.minibackend]\nseconds = {seconds}\n"
     registry.add(minibackend_wheel(), uploaded=datetime(2020, 1, 1, tzinfo=UTC))
     expected = {}
     for index in range(number):
-        name = f"project{index:02}"
+        name = project(index)
         if index % 10 == 7:
             wheel, verdict = make_wheel(name, "1.0"), "inputs-missing"
         elif index % 10 == 8:
@@ -41,13 +54,18 @@ def publish(registry: Registry, number: int) -> dict[str, str]:
             registry.add(sdist, uploaded=UPLOADED)
             wheel, verdict = make_wheel(name, "1.0"), "build-failed"
         elif index % 10 == 9:
-            sdist = make_sdist(name, "1.0")
+            sdist = make_sdist(name, "1.0", tool=tool)
             registry.add(sdist, uploaded=UPLOADED)
             wheel, verdict = make_wheel(name, "1.0", {f"{name}/__init__.py": "import evil\n"}), "differs"
-        else:
-            sdist = make_sdist(name, "1.0")
+        elif varied and index % 10 == 6:
+            sdist = make_sdist(name, "1.0", tool=tool)
             registry.add(sdist, uploaded=UPLOADED)
-            wheel, verdict = build(sdist, epoch=EPOCH), "reproduced"
+            wheel, verdict = compressed_by_another_program(build(sdist)), "equivalent"
+        else:
+            of_the_day = "now = true\n" if varied and index % 10 == 5 else ""
+            sdist = make_sdist(name, "1.0", tool=tool + of_the_day)
+            registry.add(sdist, uploaded=UPLOADED)
+            wheel, verdict = build(sdist, epoch=None if of_the_day else EPOCH), "reproduced"
         registry.add(wheel, uploaded=UPLOADED)
         expected[wheel.filename] = verdict
     return expected
@@ -58,7 +76,7 @@ def install(root: Path, registry: Registry, number: int, *, ledger: str | None =
     installation = Installation.make(root, ENVIRONMENTS, registry.url)
     (root / "schedules").mkdir()
     (root / "tmp").mkdir()
-    names = ", ".join(f'"project{index:02}"' for index in range(number))
+    names = ", ".join(f'"{project(index)}"' for index in range(number))
     watch = f'[[watch]]\nname = "all"\npackages = [{names}]\nevery = "1h"\n'
     (root / "schedules" / "all.toml").write_text(watch)
     place = f'ledger = "{ledger}"\n' if ledger else ""

@@ -1,0 +1,220 @@
+"""A service whose builds run on a fleet, over many small releases, and what can be seen of its orders."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import tempfile
+import time
+from base64 import b64decode
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import select
+
+from rebuilder.errors import RebuilderError
+from rebuilder.fleet import objects
+from rebuilder.store.ledger import Ledger, tables
+from rebuilder.store.object_storage import ObjectStorage
+from tests.fakes.fleet_servers import FleetInstallation, RunnerProcess, Servers
+from tests.fakes.registry import Registry
+from tests.soak.figures import Part
+from tests.soak.processes import children
+from tests.soak.rounds import Round
+from tests.soak.world import install
+
+LEASE = 10.0
+MOST_SECONDS = 1.5 * LEASE
+"""From an event until what was under way is done elsewhere, beside its build."""
+_SETTLING = 420
+"""Seconds after which what has no verdict yet counts as lost."""
+
+_ORDER = tables.run_order.c
+
+
+@dataclass(kw_only=True)
+class FleetRound(Round):
+    """One store whose builds run on a fleet."""
+
+    running: Servers
+    machines: Sequence[RunnerProcess]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.ledger = Ledger.open(self.place)
+        self.storage = ObjectStorage.open(self.running.blobs)
+        self.recoveries: list[tuple[str, datetime, set[str]]] = []
+        """Name of an event, when it was over, and the definitions that were under way."""
+        self._first_seen: dict[str, float] = {}
+
+    def missing(self) -> set[str]:
+        """Files without a verdict."""
+        try:
+            return self.expected.keys() - {each.filename for each in self.ledger.latest()}
+        except RebuilderError:  # the database is away
+            return set(self.expected)
+
+    def done(self) -> int:
+        """How many files have a verdict."""
+        return len(self.expected) - len(self.missing())
+
+    def open(self) -> dict[str, str]:
+        """Definitions by the nonces of open orders."""
+        with self.ledger._database.reading() as connection:
+            rows = connection.execute(select(_ORDER.nonce, _ORDER.definition_sha256).where(_ORDER.runner_id.is_(None)))
+            return dict(rows.tuples().all())
+
+    def building(self, *, for_seconds: float = 0.0) -> dict[str, set[str]]:
+        """Definitions that runners build just now, by runner; those that it has been seen at for some time."""
+        said = self.storage.below("answers", 1000)
+        self._first_seen = {each: self._first_seen.get(each, time.monotonic()) for each in said}
+        found: dict[str, set[str]] = {}
+        open_now = self.open()
+        for each, since in self._first_seen.items():
+            nonce, name = each.split("/")
+            if not name.endswith(objects.BEGUN) or nonce not in open_now:
+                continue
+            runner = name.removesuffix(objects.BEGUN)
+            if f"{nonce}/{runner}{objects.ANSWER}" not in said and time.monotonic() - since >= for_seconds:
+                found.setdefault(runner, set()).add(open_now[nonce])
+        return found
+
+    def happened(self, event: str, definitions: set[str]) -> None:
+        """Remember what was under way when something bad was over."""
+        self.events[event] += 1
+        self.recoveries.append((event, datetime.now(UTC), definitions))
+        self.part.say(f"{event}; {self.done()} of {len(self.expected)} are done")
+
+    def wait(self, done: int, *, within: float = _SETTLING) -> bool:
+        """Wait until so many files have a verdict; whether they have."""
+        deadline = time.monotonic() + within
+        while self.done() < done:
+            if time.monotonic() > deadline:
+                return False
+            for each in self.machines:
+                if each.process is not None and (code := each.process.poll()) is not None:
+                    self.part.violations.append(f"The runner {each.name} ended with {code}: {_end(each.log)}")
+                    each.start()
+            time.sleep(0.3)
+        return True
+
+    def settle(self) -> None:
+        """Nothing is asked for by hand: what went wrong is tried again by itself."""
+        if not self.wait(len(self.expected)):
+            self.part.violations.append(f"Without a verdict: {sorted(self.missing())[:10]}")
+
+    def end(self) -> None:
+        """Stop all, look at what there is, and how long things took."""
+        for each in self.machines:
+            each.kill()
+        self._judge_recoveries()
+        alarms = [each.sentence for each in self.ledger.alarms() if each.kind.value.startswith("runner")]
+        self.part.violations += [f"An alarm about a runner that did nothing wrong: {each}" for each in alarms]
+        self.ledger.close()
+        self.known |= set(children(os.getpid())) - {self.service.process.pid} - set(self._left())
+        super().end()
+
+    def _left(self) -> Iterator[int]:
+        """Children that are neither servers nor the service: what runners left."""
+        for each in children(os.getpid()):
+            words = Path(f"/proc/{each}/cmdline").read_bytes().split(b"\0")
+            if any(word in {b"worker", b"bwrap"} for word in words):
+                yield each
+
+    def accepted(self) -> list[tuple[str, str, datetime, float]]:
+        """Definition, runner, moment and seconds of the build of each answer that counts."""
+        with self.ledger._database.reading() as connection:
+            columns = (_ORDER.definition_sha256, _ORDER.runner_id, _ORDER.answered, _ORDER.envelope)
+            rows = connection.execute(select(*columns).where(_ORDER.runner_id.is_not(None))).all()
+        return [(one, two, three, _seconds(envelope)) for one, two, three, envelope in rows]
+
+    def _judge_recoveries(self) -> None:
+        """How long it took until all was done that was under way, beside its builds."""
+        accepted, worst = self.accepted(), dict[str, float]()
+        for event, since, definitions in self.recoveries:
+            for definition in definitions:
+                after = [
+                    (moment - since).total_seconds() - seconds
+                    for each, _, moment, seconds in accepted
+                    if each == definition and moment >= since
+                ]
+                if after:  # otherwise it was just done
+                    worst[event] = max(worst.get(event, 0.0), min(after))
+        for event, value in worst.items():
+            self.part.figures[f"{event}: recovered within"] = f"{value:.1f} s beside the build (most {MOST_SECONDS:g})"
+            if value > MOST_SECONDS:
+                self.part.violations.append(f"{event}: it took {value:.1f} s beside the build.")
+        for each in self.machines:
+            number = sum(1 for _, runner, _, _ in accepted if runner == each.key.key_id)
+            self.part.figures[f"builds of {each.name}"] = str(number)
+            if not number:
+                self.part.violations.append(f"The runner {each.name} did nothing.")
+
+
+@contextmanager
+def fleet_round(
+    part: Part,
+    registry: Registry,
+    expected: dict[str, str],
+    running: Servers,
+    machines: Sequence[RunnerProcess],
+    *,
+    seed: int = 1,
+    ledger: str | None = None,
+    workers: int | None = None,
+    double_runs: float = 0.0,
+) -> Iterator[FleetRound]:
+    """A service that watches what was published; its runners are enrolled and started.
+
+    The credentials of the S3 store are in the environment already.
+    """
+    root = Path(tempfile.mkdtemp(prefix="rebuilder-soak-"))
+    made = install(root, registry, len(expected), ledger=ledger)
+    installation = FleetInstallation(made.root, made.index_url, running.endpoint)
+    settings = root / "rebuilder.toml"
+    settings.write_text(
+        settings.read_text().replace("workers = 2", f"workers = {workers or len(machines) + 2}")
+        + f'\n[fleet]\nbroker = "{running.broker.url}"\nblobs = "{running.blobs}"\n'
+        + f"lease_seconds = {LEASE}\ndouble_runs = {double_runs}\n"
+    )
+    place: str | Path = ledger or installation.store / "ledger.sqlite"
+    with Ledger.open(place) as opened:
+        for each in machines:
+            each.enroll(opened)
+            each.start()
+    one = FleetRound(
+        part,
+        registry,
+        root,
+        place,
+        installation,
+        expected,
+        random.Random(seed),  # noqa: S311 - which event comes next
+        set(children(os.getpid())),
+        running=running,
+        machines=machines,
+    )
+    try:
+        one.service.address()
+        yield one
+    finally:
+        one.service.kill()
+        for each in machines:
+            each.kill()
+        if part.violations:
+            part.say(f"what the service said is in {root}")
+        else:
+            shutil.rmtree(root, ignore_errors=True)
+
+
+def _seconds(envelope: str) -> float:
+    return float(json.loads(b64decode(json.loads(envelope)["payload"]))["run"]["wall_seconds"])
+
+
+def _end(log: Path) -> str:
+    return log.read_text(errors="replace")[-600:]
