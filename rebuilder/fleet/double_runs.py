@@ -16,15 +16,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rebuilder.compare.comparer import Comparer
-from rebuilder.errors import RebuilderError
+from rebuilder.errors import RebuilderError, UnavailableError
 from rebuilder.fleet.ordering import Answered, FleetRunner, cause_of
+from rebuilder.fleet.urgency import twice
 from rebuilder.model.alarm import AlarmKind
-from rebuilder.model.attempt import Run
+from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.comparison import Level
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.fleet import RunnerState, same_result
 from rebuilder.sandbox.protocol import Runner
 
+_MOST_ASKED = 3
+"""Runners that are asked for a second run that there has to be."""
 _APART_SECONDS = 3.0
 """Between two runs that are to tell whether a build depends on the clock; times in archives have steps of two."""
 
@@ -38,7 +41,7 @@ class DoubleRuns:
     Args:
         fleet: Runs definitions somewhere else.
         here: Runs them on this machine, where no third runner is to be had.
-        share: Share of runs that are made twice, 0 to 1.
+        share: Share of runs that are made twice, 0 to 1, of those that need not be.
         comparer: Looks into results that are not the same bytes.
         chance: Gives a number from 0 to 1 that a runner cannot foresee.
     """
@@ -50,17 +53,32 @@ class DoubleRuns:
     chance: Callable[[], float] = random.SystemRandom().random
 
     def __call__(self, definition: BuildDefinition) -> Run:
-        """Run a definition; see :class:`rebuilder.fleet.ordering.FleetRunner`."""
+        """Run a definition; see :class:`rebuilder.fleet.ordering.FleetRunner`.
+
+        Raises:
+            UnavailableError: it has to be made twice, and no second runner made it, too.
+        """
         first = self.fleet.answered(definition)
-        other = self.fleet.another({first.runner_id}) if self.chance() < self.share else None
-        if other is None:
+        must = twice() and first.run.outcome is Outcome.COMPLETED
+        if not must and self.chance() >= self.share:
             return first.run
-        try:
-            second = self.fleet.answered(definition, of=other)
-        except RebuilderError as error:
-            log.warning("A run could not be made a second time: %s", error)
-            return first.run
-        return first.run if self._agree(first.run, second.run) else self._settled(definition, first, second)
+        asked = {first.runner_id}
+        for _ in range(_MOST_ASKED if must else 1):
+            if (other := self.fleet.another(asked)) is None:
+                break
+            try:
+                second = self.fleet.answered(definition, of=other)
+            except RebuilderError as error:
+                log.warning("A run could not be made a second time: %s", error)
+                asked.add(other)
+            else:
+                return first.run if self._agree(first.run, second.run) else self._settled(definition, first, second)
+        if must:
+            raise UnavailableError(
+                "No second runner made a build that its watch wants to be made twice.",
+                hint="Two runners have to be active (`rebuilder runners list`); or take double_runs from the watch.",
+            )
+        return first.run
 
     def _agree(self, one: Run, other: Run) -> bool:
         """Whether two runs left the same, but for metadata of archives.

@@ -74,6 +74,8 @@ class Order(Value):
     """What the watch adds to the priority, -9 (sooner) to 9 (later)."""
     limits: Limits | None = None
     """What one build may use; None for the limits of the settings."""
+    double_runs: bool = False
+    """Whether each build that completes counts only once a second runner has made it, too; of a fleet alone."""
 
     @property
     def priority(self) -> int:

@@ -153,7 +153,7 @@ class Discovery:
                 order = _order(listing, each, reason=Reason.RELEASE, tier=watch.tier)
                 nudge = _SOONEST if changed else watch.priority
                 told = {"watch": watch.name, "nudge": nudge, "limits": watch.limits}
-                orders.append(order.replace(**told))
+                orders.append(order.replace(**told, double_runs=watch.double_runs))
         return orders
 
     def _existing(self, watch: Watch, look: _Look, now: datetime) -> None:
@@ -334,6 +334,12 @@ def plan(recheck: Recheck, ledger: Ledger, now: datetime) -> list[Order]:
         limit=None if named else recheck.at_most,
     )
     due = (each for each in stale if not named or each.name in recheck.packages or _fits(recheck, each.name))
-    asked = {"reason": Reason.RECHECK, "check": recheck.check, "watch": recheck.name, "nudge": recheck.priority}
+    asked = {
+        "reason": Reason.RECHECK,
+        "check": recheck.check,
+        "watch": recheck.name,
+        "nudge": recheck.priority,
+        "double_runs": recheck.double_runs,
+    }
     same = {"ecosystem", "purl", "name", "version", "filename", "sha256"}
     return [Order(**each.model_dump(include=same), **asked) for each in islice(due, recheck.at_most)]

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from rebuilder.alarms.rules import from_fault, given_up
 from rebuilder.errors import CorruptError, RebuilderError, StoreError, UsageError
-from rebuilder.fleet.urgency import priority
+from rebuilder.fleet.urgency import wanted
 from rebuilder.model.artifact import Subject
 from rebuilder.model.definition import BuildDefinition, Role
 from rebuilder.model.regression import worse
@@ -138,7 +138,7 @@ class Worker:
                 self._give_up(lease, WorkerDiedError(f"Its worker died {lease.task.tries} times."), lease.task.tries)
                 return
             try:
-                with priority(order.priority):
+                with wanted(order.priority, twice=order.double_runs):
                     self._looked_at(lease)
             except LeaseLostError:
                 log.warning("The lease on the task was lost; what came of it is dropped.")

@@ -279,6 +279,8 @@ class Coordinator:
 
     def _earlier(self, verification: Verification, definition: BuildDefinition) -> Run | None:
         """A run of the same definition that stands for one of its own, if all that it left is still here."""
+        if verification.order is not None and verification.order.double_runs:
+            return None  # whether a second runner made that one is not known
         since = verification.share_since(definition)
         run = self.parts.journal.earlier_run(definition.digest, since) if since is not None else None
         return run if run is not None and self._kept(run) else None

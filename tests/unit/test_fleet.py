@@ -12,7 +12,7 @@ from rebuilder.compare.comparer import Comparer
 from rebuilder.errors import BuildEnvironmentError, SandboxFaultError, StoreError, UnavailableError
 from rebuilder.fleet import objects
 from rebuilder.fleet.double_runs import DoubleRuns
-from rebuilder.fleet.urgency import priority, rank
+from rebuilder.fleet.urgency import rank, wanted
 from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.fleet import RunnerState
@@ -320,6 +320,28 @@ def test_two_runners_that_agree(fleet: World) -> None:
     assert (1, 1, []) == (len(one.ran), len(two.ran), fleet.alarms())
 
 
+def test_what_a_watch_wants_twice_is_made_twice(fleet: World) -> None:
+    """Whatever the share; a runner with trouble of its own is replaced, and a build that fails confirms nothing."""
+    one, two = fleet.add(Machine, "one"), fleet.add(Machine, "two")
+    comparer = Comparer(fleet.blobs, InProcessPrograms(fleet.blobs))
+    run = DoubleRuns(fleet.fleet, lambda _: built(fleet.blobs), 0.0, comparer)
+    run(BUILD)
+    assert 1 == len(one.ran) + len(two.ran)
+    with wanted(0, twice=True):
+        assert Outcome.COMPLETED is run(BUILD).outcome
+        assert {1, 2} == {len(one.ran), len(two.ran)}
+        two.alive = False
+        with pytest.raises(UnavailableError, match="second runner"):
+            run(BUILD)
+        three = fleet.add(Machine, "three")
+        assert Outcome.COMPLETED is run(BUILD).outcome
+        before = len(one.ran) + len(three.ran)
+        one.build = three.build = lambda _, blobs: built(blobs, outcome=Outcome.BUILD_FAILED)
+        assert Outcome.BUILD_FAILED is run(BUILD).outcome
+        assert before + 1 == len(one.ran) + len(three.ran)
+    assert [] == fleet.alarms()
+
+
 @pytest.mark.parametrize("first", ["liar", "honest"])
 def test_a_liar_is_found(fleet: World, first: str) -> None:
     """Whoever lied, first or second: it stays out with an alarm, the other comes back, and what counts is true."""
@@ -395,8 +417,8 @@ def test_both_stay_out_while_nobody_knows(fleet: World) -> None:
 def test_urgent_runs_go_first() -> None:
     """What the queue of verifications knows, the broker is told: 0 to 9."""
     assert 1 == rank()
-    with priority(-9):
+    with wanted(-9):
         assert 0 == rank()
-    with priority(80):
+    with wanted(80):
         assert 9 == rank()
     assert 1 == rank()

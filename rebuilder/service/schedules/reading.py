@@ -60,6 +60,7 @@ class Table(BaseModel):
     jitter: _Duration | None = None
     time_zone: _Text = "UTC"
     priority: Annotated[int, Field(strict=True, ge=-9, le=9)] = 0
+    double_runs: Annotated[bool, Field(strict=True)] = False
 
 
 class WatchTable(Table):
@@ -290,6 +291,7 @@ class _Reader:
             prereleases=table.prereleases,
             timing=timing,
             priority=table.priority,
+            double_runs=table.double_runs,
             tier=table.tier,
             limits=self._bounded(table.limits),
         )
@@ -308,6 +310,7 @@ class _Reader:
             at_most=table.at_most,
             timing=timing,
             priority=table.priority,
+            double_runs=table.double_runs,
         )
 
     def _named(self, table: Table, ecosystem: str) -> NamedPackages:

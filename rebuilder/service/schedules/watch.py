@@ -82,6 +82,8 @@ class Watch(Value):
     timing: Timing
     priority: int = 0
     """-9 (sooner) to 9 (later)."""
+    double_runs: bool = False
+    """Whether each build is made by two runners of a fleet."""
     tier: Tier = Tier.FULL
     limits: Limits | None = None
     """What one build may use; None for the limits of the settings."""
@@ -105,6 +107,7 @@ class Recheck(Value):
     """So many artifacts in one run, the oldest results first."""
     timing: Timing
     priority: int = 0
+    double_runs: bool = False
 
 
 class Schedule(Value):

@@ -223,6 +223,7 @@ task = Table(
     Column("check", String(16), nullable=False),
     Column("watch", String),
     Column("limits", Text),  # JSON
+    Column("double_runs", Boolean, nullable=False, server_default=false()),
     Column("priority", Integer, nullable=False),  # smaller goes first
     Column("turn", BigInteger, nullable=False),  # place in the round among the watches of one priority
     Column("tries", Integer, nullable=False, server_default="0"),

@@ -41,7 +41,8 @@ def order_columns(order: Order) -> dict[str, Any]:
 def task_columns(order: Order) -> dict[str, Any]:
     """An order as columns of a task; its file, its turn and its times are not among them."""
     limits = order.limits.model_dump_json() if order.limits is not None else None
-    return order_columns(order) | {"sha256": order.sha256, "limits": limits, "priority": order.priority}
+    same = {key: getattr(order, key) for key in ("sha256", "priority", "double_runs")}
+    return order_columns(order) | same | {"limits": limits}
 
 
 def order_of(row: RowMapping) -> Order:
@@ -59,6 +60,7 @@ def order_of(row: RowMapping) -> Order:
             check=Check(row["check"]),
             nudge=row["priority"] - reason.priority,
             limits=None if row["limits"] is None else Limits.model_validate_json(row["limits"]),
+            double_runs=row["double_runs"],
         )
     except (ValidationError, ValueError):
         raise StoreError(
@@ -107,6 +109,7 @@ def merged(old: Order, new: Order) -> Order:
         tier=max(old.tier, new.tier, key=_TIERS.index),
         check=max(old.check, new.check, key=_CHECKS.index),
         limits=limits,
+        double_runs=old.double_runs or new.double_runs,
         sha256=new.sha256 or old.sha256,
     )
 
@@ -314,8 +317,10 @@ def _ending(now: datetime, sentence: str, *, ours: bool, kind: str | None) -> di
 
 
 def _asked_more(lease: Lease, row: RowMapping) -> bool:
-    """Whether more was asked for while somebody was at it: a more thorough look, or other bytes."""
+    """Whether more was asked for while somebody was at it: a more thorough look, second runs, or other bytes."""
     queued, worked_on = order_of(row), lease.task.order
+    if queued.double_runs and not worked_on.double_runs:
+        return True
     return more_thorough(queued, worked_on) or queued.sha256 != worked_on.sha256
 
 
