@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import platform
+import secrets
 from pathlib import Path
 
+from rebuilder.atomic_file import write_whole
 from rebuilder.errors import StoreError, UsageError
 
 MARKER = ".rebuilder-site"
@@ -26,6 +29,23 @@ def check_places(*, store: Path, keys: Path, site: Path) -> None:
         raise UsageError(f"The site {site} would hold the store {store}.", hint=_APART)
     if site.exists() and not site.is_dir():
         raise UsageError(f"The site {site} is not a directory.", hint="Name a directory for the site.")
+
+
+def store_name(store: Path) -> str:
+    """What tells this store from any other: the machine it was made on, and a number.
+
+    Raises:
+        StoreError: it cannot be read or written.
+    """
+    file = store / "name"
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        if not file.exists():
+            made = f"{platform.node()[:40] or 'machine'}-{secrets.token_hex(4)}\n"
+            write_whole(file, made.encode(errors="replace"))
+        return file.read_text(errors="replace").strip()[:50]
+    except OSError as error:
+        raise StoreError(f"The store {store} cannot be used: {error.strerror}.") from None
 
 
 def claim_site(site: Path) -> None:

@@ -17,8 +17,9 @@ from rebuilder.alarms.rules import SelfMonitor
 from rebuilder.config import Config
 from rebuilder.ecosystems.registry import parse_subject
 from rebuilder.environments.catalog import catalog
-from rebuilder.errors import RebuilderError, StoreError
+from rebuilder.errors import RebuilderError, StoreError, UsageError
 from rebuilder.model.figures import ProcessFigures
+from rebuilder.model.text import visible
 from rebuilder.model.work import Order, Tier
 from rebuilder.network.notifications import Notifier
 from rebuilder.service.api.app import make_app
@@ -33,6 +34,7 @@ from rebuilder.service.scheduler import Scheduler
 from rebuilder.service.signing_loop import SigningLoop
 from rebuilder.service.worker_pool import WorkerPool
 from rebuilder.store.blobs import DiskBlobs
+from rebuilder.store_layout import store_name
 from rebuilder.verification.signer import Signer
 from rebuilder.wiring import Wired, wire, wire_signer
 
@@ -51,9 +53,17 @@ def serve(config: Config, stopping: threading.Event, *, json_logs: bool = False)
     """Run the service until ``stopping`` is set, then stop it in good order.
 
     Raises:
+        UsageError: a service with another store works on the ledger: reports of one would name files of the other.
         RebuilderError: it cannot begin; what goes wrong later is told in the log, by alarms and by ``/readyz``.
     """
     with wire(config, LoggingProgress()) as parts:
+        other = parts.ledger.occupy(store_name(config.store), parts.clock.now())
+        if other is not None:
+            raise UsageError(
+                f"Another service works on this ledger with a store of its own ({visible(other)}).",
+                hint="A ledger has one store: share its directory, or stop the other service. Other machines build as "
+                "runners.",
+            )
         Service(config, parts, wire_signer(config, parts), json_logs=json_logs).run(stopping)
 
 

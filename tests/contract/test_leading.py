@@ -54,3 +54,15 @@ def test_nobody_waits_for_who_is_gone(ledger: Ledger, open_ledger: OpenLedger) -
     assert not ledger.lead("schedules", "b", later(1))
     other.close()
     assert ledger.lead("schedules", "b", later(1))
+
+
+def test_a_ledger_has_one_store(ledger: Ledger, open_ledger: OpenLedger) -> None:
+    """Several services with the same one; another one only when nobody with the first is there any more."""
+    with open_ledger() as other:
+        assert ledger.occupy("north", NOW) is None
+        assert other.occupy("south", NOW) == "north"
+        assert other.occupy("north", NOW) is None
+    ledger._database.liveness.close()
+    with open_ledger() as third:
+        assert third.occupy("south", later(1)) is None
+        assert third.occupy("south", later(2)) is None

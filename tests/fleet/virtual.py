@@ -1,19 +1,30 @@
-"""Runners without machines: they take orders from the real broker and sign answers; a build is a moment of waiting."""
+"""Runners without machines: they take orders from the real broker and sign answers; a build is a moment of waiting.
+
+``python -m tests.fleet.virtual`` is told on its command line how many there are and where everything is. It writes who
+they are into a file, works until SIGTERM, and says what it saw.
+"""
 
 from __future__ import annotations
 
+import argparse
 import base64
 import heapq
 import json
 import random
+import signal
+import sys
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import count
+from pathlib import Path
+from typing import Any
 
 import redis
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from kombu import Connection, Consumer
+from obstore.store import LocalStore
 
 from rebuilder.fleet import broker, objects
 from rebuilder.model.attempt import Outcome, Output, Run
@@ -32,27 +43,24 @@ class VirtualRunners:
     """Any number of runners in one thread.
 
     Args:
-        number: How many.
+        queues: How many serve each queue.
         address: Of the broker.
         storage: What the fleet shares.
-        queue: Their queue.
         seconds: What a build takes on average.
     """
 
-    def __init__(self, number: int, address: str, storage: ObjectStorage, queue: str, seconds: float) -> None:
-        self._keys = [FileKey(Ed25519PrivateKey.generate()) for _ in range(number)]
-        self._address, self._storage, self._queue, self._seconds = address, storage, queue, seconds
+    def __init__(self, queues: Mapping[str, int], address: str, storage: ObjectStorage, seconds: float) -> None:
+        self._served = [queue for queue, number in queues.items() for _ in range(number)]
+        self._keys = [FileKey(Ed25519PrivateKey.generate()) for _ in self._served]
+        self._address, self._storage, self._seconds = address, storage, seconds
         self._random = random.Random(1)  # noqa: S311 - no secret
-        self._free = list(range(number))
+        self._free: dict[str, list[int]] = {queue: [] for queue in queues}
+        for number, queue in enumerate(self._served):
+            self._free[queue].append(number)
         self._building: list[tuple[float, int, int, str, str]] = []
         self._order = count()
-        self._ended = threading.Event()
-        self.asleep = threading.Event()
-        """While it is set they take nothing."""
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        self.answered = [0] * number
+        self.ended = threading.Event()
         self.most_building = 0
-        self.cpu_seconds = 0.0
 
     def enrolments(self) -> list[EnrolledRunner]:
         """All of them, active."""
@@ -69,28 +77,17 @@ class VirtualRunners:
             for number, key in enumerate(self._keys)
         ]
 
-    def start(self) -> None:
-        """Begin to take orders."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Take no more; what is being built is lost."""
-        self._ended.set()
-        self._thread.join(timeout=30)
-
-    def _work(self) -> None:
+    def work(self) -> None:
+        """Take orders until :attr:`ended` is set; what is being built then is lost."""
         named, looked = redis.Redis.from_url(self._address), time.monotonic()
         options = broker.make_app(self._address).conf.broker_transport_options
         with Connection(self._address, transport_options=options) as link:
-            queues = broker.queues([self._queue], self._address)
+            queues = broker.queues(list(self._free), self._address)
             consumer = Consumer(link, queues, accept=["json"], callbacks=[self._taken], no_ack=True)
             consumer.qos(prefetch_count=len(self._keys))
             with consumer:
-                while not self._ended.is_set():
+                while not self.ended.is_set():
                     self._finish()
-                    if self.asleep.wait(0):
-                        time.sleep(_LOOK_SECONDS)
-                        continue
                     if time.monotonic() - looked > _NAMED_SECONDS:
                         self._take_named(named)
                         looked = time.monotonic()
@@ -100,20 +97,21 @@ class VirtualRunners:
                         continue
                     except (OSError, link.connection_errors):
                         time.sleep(_LOOK_SECONDS)
-        self.cpu_seconds = time.thread_time()
 
     def _take_named(self, server: redis.Redis) -> None:
         """Orders to one runner by name: a queue each, too many to listen to all of them."""
-        own = {own_queue(self._queue, key.key_id): number for number, key in enumerate(self._keys)}
-        for name in server.scan_iter(f"{self._queue}.*", count=1000):
-            while (found := server.rpop(name)) is not None:
+        own = {own_queue(self._served[n], key.key_id): n for n, key in enumerate(self._keys)}
+        for name in server.scan_iter("*.*", count=1000):
+            number = own.get(name.decode().partition("\x06")[0])
+            while number is not None and (found := server.rpop(name)) is not None:
                 assert isinstance(found, bytes)
                 body = json.loads(base64.b64decode(json.loads(found)["body"]))
-                self._begin(own[name.decode().partition("\x06")[0]], *body[0])
+                self._begin(number, *body[0])
 
-    def _taken(self, body: object, _message: object) -> None:
+    def _taken(self, body: object, message: Any) -> None:
         assert isinstance(body, list)
-        number = self._free.pop(self._random.randrange(len(self._free))) if self._free else 0
+        free = self._free[message.delivery_info["routing_key"]]
+        number = free.pop(self._random.randrange(len(free))) if free else 0
         self._begin(number, *body[0])
 
     def _begin(self, number: int, nonce: str, definition: str) -> None:
@@ -125,7 +123,7 @@ class VirtualRunners:
         while self._building and self._building[0][0] <= time.monotonic():
             _, _, number, nonce, definition = heapq.heappop(self._building)
             self._answer(number, nonce, definition)
-            self._free.append(number)
+            self._free[self._served[number]].append(number)
 
     def _answer(self, number: int, nonce: str, definition: str) -> None:
         key = self._keys[number]
@@ -145,4 +143,30 @@ class VirtualRunners:
         )
         answer = Answer(nonce=nonce, definition=definition, runner=key.key_id, run=run, log_bytes=len(log))
         self._storage.put(f"{objects.answers(nonce)}/{key.key_id}{objects.ANSWER}", sign_answer(answer, key).encode())
-        self.answered[number] += 1
+
+
+def shared(directory: Path) -> ObjectStorage:
+    """What the fleet shares, in a directory: an S3 server's costs are another machine's."""
+    return ObjectStorage(LocalStore(directory, mkdir=True), "simulated")
+
+
+def main(words: Sequence[str]) -> None:
+    """Be runners."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--queues", type=json.loads)
+    parser.add_argument("--broker")
+    parser.add_argument("--shared", type=Path)
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--enrolments", type=Path)
+    given = parser.parse_args(words)
+    runners = VirtualRunners(given.queues, given.broker, shared(given.shared), given.seconds)
+    signal.signal(signal.SIGTERM, lambda *_: runners.ended.set())
+    draft = given.enrolments.with_suffix(".draft")
+    draft.write_text(json.dumps([each.model_dump(mode="json") for each in runners.enrolments()]))
+    draft.rename(given.enrolments)
+    runners.work()
+    sys.stdout.write(f"{runners.most_building}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

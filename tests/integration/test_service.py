@@ -175,6 +175,25 @@ def test_another_service_at_the_same_address(running: Running) -> None:
     assert [] == running.service.ask("/healthz")
 
 
+def test_another_service_with_a_store_of_its_own(running: Running, tmp_path: Path) -> None:
+    """On one ledger: one sentence, wrong use, and the first one goes on."""
+    settings = tmp_path / "other.toml"
+    settings.write_text(f'ledger = "sqlite:///{running.installation.store}/ledger.sqlite"\n')
+    other = {"REBUILDER_STORE": tmp_path / "store", "REBUILDER_KEYS": tmp_path / "keys", "REBUILDER_CONFIG": settings}
+    done = subprocess.run(
+        running.installation.command("serve", "--listen", "127.0.0.1:0", "--site", tmp_path / "site"),
+        env=environment(running.installation) | {name: str(value) for name, value in other.items()},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert 2 == done.returncode, done.stderr
+    assert "Another service works on this ledger with a store of its own" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [] == running.service.ask("/healthz")
+
+
 def test_stopping_in_a_long_build(tmp_path: Path, environments_root: Path) -> None:
     """The task is given back and no try is counted; no process, mount or file is left."""
     assert environments_root.is_dir()

@@ -470,6 +470,27 @@ class Ledger:
             put(connection, leader, {"role": role, "owner": owner, "until": now + _TERM})
         return True
 
+    def occupy(self, store: str, now: datetime) -> str | None:
+        """Work on this ledger with a store, as long as this ledger is open, unless somebody does with another one.
+
+        Args:
+            store: Its name; several may work with the same.
+            now: The time.
+
+        Returns:
+            The other one's name, and nothing was done; None: it is ours to work on.
+        """
+        role, leader, name = "store/", tables.leader, f"store/{store}"
+        with self._database.writing() as connection:
+            names = connection.execute(select(leader.c.owner).where(leader.c.role.startswith(role))).scalars().all()
+            others = [each for each in names if each != name and self._database.liveness.alive(each)]
+            if others:
+                return str(others[0]).removeprefix(role)
+            connection.execute(delete(leader).where(leader.c.role.startswith(role)))
+            self._database.liveness.claim(name)
+            connection.execute(leader.insert().values(role=name[:64], owner=name, until=now))
+        return None
+
     def resign(self, role: str, owner: str) -> None:
         """Give the role up, if ``owner`` has it: who asks next has it at once."""
         leader = tables.leader.c
