@@ -22,8 +22,11 @@ from rebuilder.config import Config
 from rebuilder.ecosystems.conventions import Context
 from rebuilder.ecosystems.registry import ECOSYSTEMS, conventions
 from rebuilder.environments.from_settings import environment_store
+from rebuilder.environments.store import EnvironmentStore
+from rebuilder.errors import BuildEnvironmentError
 from rebuilder.interop.rebuilderd.writer import RebuilderdWriter
 from rebuilder.log.note import NoteKey
+from rebuilder.model.value import Sha256, canonical_json
 from rebuilder.network.git.sources import GitLimits, GitSources
 from rebuilder.network.http.address import Credentials
 from rebuilder.network.http.fetcher import HttpCache, HttpFetcher
@@ -239,6 +242,14 @@ def _collect_garbage() -> None:
     gc.enable()
 
 
+def _specification(environments: EnvironmentStore, tree: Sha256) -> bytes | None:
+    """What a build environment was made from, as strangers may read it; None when it is not here any more."""
+    try:
+        return canonical_json(environments.record(tree).public.document())
+    except BuildEnvironmentError:
+        return None
+
+
 def _signer(config: Config, ledger: Ledger, blobs: Blobs, clock: Clock) -> Signer:
     claim_site(config.site_directory)
     directory = KeyDirectory(config.keys)
@@ -257,6 +268,8 @@ def _signer(config: Config, ledger: Ledger, blobs: Blobs, clock: Clock) -> Signe
         verifier=config.builder_id,
         cache=config.store / "cache" / "templates",
         public=config.public_site,
+        address=config.site_url,
+        environment=partial(_specification, EnvironmentStore(config.store / "toolchains", clock)),
     )
     return Signer(
         ledger=ledger,

@@ -9,6 +9,9 @@ from pydantic import Field
 from rebuilder.model.environment import Image, Made, Manifest, Specification
 from rebuilder.model.value import Sha256Field, Value
 
+PUBLISHED = "environments"
+"""Directory of a site that has the records of build environments as ``TREE.json``."""
+
 
 class Record(Value):
     """What is kept about one tree."""

@@ -9,16 +9,13 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from rebuilder.environments.protocol import BuildEnvironment, Environments, Wanted
-from rebuilder.environments.record import Record
+from rebuilder.environments.record import PUBLISHED, Record
 from rebuilder.environments.store import EnvironmentStore
 from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError, UsageError
 from rebuilder.model.value import Sha256
 from rebuilder.replay.capsule import Capsule
 from rebuilder.replay.inputs import FromDirectory, FromSite, Missing
 from rebuilder.store.protocol import Blobs
-
-SPECIFICATIONS = "environments"
-"""Directory of a site with what each environment was made from, ``TREE.json``."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,7 @@ class BroughtEnvironments:
             if self.blobs.has(export):
                 self.store.import_(self.blobs.path(export))
                 return None
-        document = self.site.page.read_site(f"{SPECIFICATIONS}/{tree}.json")
+        document = self.site.page.read_site(f"{PUBLISHED}/{tree}.json")
         if document is None:
             return " ".join(said) or None
         try:

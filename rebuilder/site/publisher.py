@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from rebuilder.environments.record import PUBLISHED
 from rebuilder.errors import StoreError
 from rebuilder.model.alarm import RecordedAlarm
 from rebuilder.model.definition import Role
 from rebuilder.model.operations import Operations, public_alarms, public_operations
 from rebuilder.model.report import Report, SignedReport, Summary, page_path
+from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
 from rebuilder.resources import resource
 from rebuilder.site import documents
@@ -59,6 +61,8 @@ class Site:
         verifier: str,
         cache: Path | None = None,
         public: bool = False,
+        address: str | None = None,
+        environment: Callable[[Sha256], bytes | None] = lambda _: None,
     ) -> None:
         """Nothing is written yet.
 
@@ -71,6 +75,9 @@ class Site:
             cache: Directory for compiled templates. Code is loaded from there: it must be nobody else's, and never
                 below ``root``.
             public: Strangers read it: nothing is told about the machine and the people behind it.
+            address: Where the site is published; None: not known.
+            environment: The record of a build environment by the digest of its tree, JSON that strangers may read; None
+                when it is not known here. It lets others make the environment again.
         """
         if not _KEY_ID.fullmatch(key_id):
             raise ValueError("key_id has to be 64 hexadecimal digits")
@@ -80,6 +87,8 @@ class Site:
         self._key_id = key_id
         self._verifier = verifier
         self._public = public
+        self._address = address
+        self._environment = environment
         self._writer = Writer(root)
         self._renderer = Renderer(verifier, cache)
 
@@ -121,14 +130,24 @@ class Site:
                 missing=missing,
                 log_tail=_log_tail(report, files),
                 diffoscope_text=_diffoscope_text(files),
+                address=f"{self._address.rstrip('/')}/{directory}" if self._address else None,
             ),
         )
+        self._write_environments(report)
         # The page last: it never links to a file that is not there yet.
         for name, (_, data) in files.items():
             self._writer.write(f"{directory}/{name}", data)
         self._writer.write(f"{directory}/index.html", self._html("artifact.html", page))
         self._writer.remove_others(directory, {"index.html", *files})
         return self.root / directory / "index.html"
+
+    def _write_environments(self, report: Report) -> None:
+        """What the build environments of a report were made from, each once for the whole site."""
+        runs = (run for each in report.attempts for run in (each.hypothesis, each.finishing) if run is not None)
+        for tree in {each.definition.toolchain.sha256 for each in runs}:
+            path = f"{PUBLISHED}/{tree}.json"
+            if not (self.root / path).exists() and (document := self._environment(tree)) is not None:
+                self._writer.write(path, document)
 
     def write_index(
         self, summaries: Sequence[Summary], alarms: Sequence[RecordedAlarm], now: datetime, *, untested: int = 0

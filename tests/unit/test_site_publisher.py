@@ -243,11 +243,37 @@ def test_the_command_on_the_page_checks_a_copy(tmp_path: Path, blobs: MemoryBlob
     assert "rebuilder verify 'pypi:spindle==3.1.6'" == _commands(page, "Command that builds it again")
 
 
+def test_what_a_stranger_needs_to_build_it_again(tmp_path: Path, blobs: MemoryBlobs) -> None:
+    """The command with the site's own address; what the environments were made from, once."""
+    report = reports.differs(blobs)
+    asked: list[str] = []
+
+    def environment(tree: str) -> bytes:
+        asked.append(tree)
+        return b"{}"
+
+    site = a_site(tmp_path, blobs, address="https://r.example.org/", environment=environment)
+    page = site.write_artifact(reports.signed(report), [], [])
+    path = page.parent.relative_to(tmp_path)
+    assert f"rebuilder replay 'https://r.example.org/{path}/report.json'" == _commands(
+        page, "Command that builds it again"
+    )
+    trees = {each.hypothesis.definition.toolchain.sha256 for each in report.attempts}
+    assert trees == set(asked)
+    assert {f"{each}.json" for each in trees} == {*names(tmp_path / "environments")}
+    site.write_artifact(reports.signed(report), [], [])
+    assert len(trees) == len(asked)
+    unsupported = reports.signed(reports.unsupported(blobs))
+    page = site.write_artifact(unsupported, [], [])
+    assert "rebuilder verify 'pypi:" in _commands(page, "Command that builds it again")
+
+
 def test_names_that_should_not_be_pasted_give_no_command(tmp_path: Path, blobs: MemoryBlobs) -> None:
     """A command holds what a reader sees, or is not shown."""
     page = a_site(tmp_path, blobs).write_artifact(reports.signed(reports.hostile(blobs)), [], [])
     text = page.read_text()
-    assert "Command that builds it again" not in text
+    assert "rebuilder replay 'report.json'" == _commands(page, "Command that builds it again")
+    assert "Command that checks your copy" not in text
     assert "should not be pasted into a shell" in text
 
 

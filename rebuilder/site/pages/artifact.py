@@ -154,6 +154,8 @@ class PageContext:
     diffoscope_text: str | None = None
     doubt: str | None = None
     """Why nobody should believe the report."""
+    address: str | None = None
+    """Where the directory of the page is published; None: not known."""
 
 
 def _notes(report: Report) -> tuple[str, ...]:
@@ -203,7 +205,7 @@ def artifact_page(report: Report, around: PageContext) -> ArtifactPage:
         comparison=comparison_section(decisive, index, around.diffoscope_text)
         if decisive is not None and index is not None
         else None,
-        check=check_section(artifact, key_href),
+        check=check_section(artifact, key_href, _repeat(report, around)),
         files=tuple(FileLink(name, meaning) for name, meaning in around.files.items()),
         file_names=frozenset(around.files),
         missing=tuple(around.missing),
@@ -328,11 +330,19 @@ class CheckSection:
     """Run in the directory of the page; prints ``Verified OK``."""
 
 
-def check_section(artifact: Artifact, key_href: str) -> CheckSection:
+def _repeat(report: Report, around: PageContext) -> str | None:
+    """The command that runs the published build again; that verifies anew, where nothing was built."""
+    if "provenance.dsse.json" in around.files:
+        return _command("rebuilder replay {}", f"{around.address}/report.json" if around.address else "report.json")
+    artifact = report.artifact
+    return _command("rebuilder verify {}", f"{artifact.ecosystem}:{artifact.name}=={artifact.version}")
+
+
+def check_section(artifact: Artifact, key_href: str, repeat: str | None) -> CheckSection:
     """The commands for one artifact; ``key_href`` leads from its page to the public key."""
     return CheckSection(
         own_copy=_command("echo {} | sha256sum --check", f"{artifact.sha256}  {artifact.filename}"),
-        repeat=_command("rebuilder verify {}", f"{artifact.ecosystem}:{artifact.name}=={artifact.version}"),
+        repeat=repeat,
         signature=signature_commands(key_href),
     )
 
