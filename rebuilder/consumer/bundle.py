@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rebuilder.atomic_file import replacing
@@ -20,6 +20,7 @@ from rebuilder.network.site_reader import SiteReader
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _KEY_LIST = "keys.json"
+_MOST_LISTS = 1000
 
 
 def write_bundle(site: SiteReader, digests: Sequence[Sha256], output: Path) -> int:
@@ -57,15 +58,26 @@ def write_bundle(site: SiteReader, digests: Sequence[Sha256], output: Path) -> i
             files[f"{directory}/{number}.tlog-proof"] = LogProof(number, beside, published.note, proof.entry).encode()
             files[f"{directory}/{number}.dsse.json"] = here(f"{number}.dsse.json")
             keys.add(key)
-    for path in [*(f"keys/{each}.pem" for each in sorted(keys)), _KEY_LIST]:
-        try:
-            files[path] = site.read(path)
-        except FileNotFoundError:
-            continue
+    files |= _those_there(site, [*(f"keys/{each}.pem" for each in sorted(keys)), _KEY_LIST])
+    if _KEY_LIST in files:
+        from rebuilder.signing.key_list import KeyList, version_path
+
+        newest = KeyList.read(files[_KEY_LIST], None).version
+        files |= _those_there(site, [version_path(each) for each in range(1, min(newest, _MOST_LISTS) + 1)])
     with replacing(output, replace=False) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, data in sorted(files.items()):
             archive.writestr(zipfile.ZipInfo(path, _EPOCH), data, zipfile.ZIP_DEFLATED)
     return count
+
+
+def _those_there(site: SiteReader, paths: Iterable[str]) -> dict[str, bytes]:
+    found = {}
+    for path in paths:
+        try:
+            found[path] = site.read(path)
+        except FileNotFoundError:
+            continue
+    return found
 
 
 def _rows(listing: bytes) -> Iterator[tuple[int, str]]:

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from rebuilder.consumer.auditor import verify
+from rebuilder.consumer.bundle import write_bundle
 from rebuilder.errors import ExitCode
 from rebuilder.log.entry import LogEntry
 from rebuilder.log.proof import LogProof
 from rebuilder.model.report import Report, page_path
+from rebuilder.network.site_reader import SiteReader
 from rebuilder.signing.envelope import sign_statement
 from rebuilder.signing.key_directory import KeyNotGoodError
 from rebuilder.signing.key_list import KEY_LIST, PAYLOAD_TYPE, KeyListError, Use, version_path
@@ -314,3 +316,16 @@ def test_somebody_elses_root_key(operator: Operator, tmp_path: Path) -> None:
     done = operator.run("sign", "--root", str(theirs.roots[0]))
     assert "no root key of this list" in str(done.exception)
     assert not (operator.config.keys / "next.root.json").exists()
+
+
+def test_a_bundle_leads_over_root_keys(operator: Operator, tmp_path: Path) -> None:
+    """One file without a network has the versions in between, too."""
+    first = (operator.site / KEY_LIST).read_bytes()
+    fresh = tmp_path / "safe" / "fresh.pem"
+    operator.keys("rotate", "roots", "--next", str(fresh))
+    operator.roots[0] = fresh
+    operator.keys("sign", "--days", "30", roots=(0,))
+    bundle = tmp_path / "answers.zip"
+    with SiteReader(str(operator.site)) as site:
+        assert 1 == write_bundle(site, [BEFORE.artifact.sha256], bundle)
+    assert vote(bundle, BEFORE, tmp_path / "seen", trusted=first).verdict is BEFORE.decision.verdict
