@@ -14,8 +14,8 @@ from rebuilder.config import Config
 from rebuilder.ecosystems.registry import ECOSYSTEMS, parse_subject
 from rebuilder.errors import ExitCode, RebuilderError, UsageError
 from rebuilder.model.artifact import Subject
-from rebuilder.model.attempt import bits_before
 from rebuilder.model.graph import SourceTrail
+from rebuilder.model.replayed import bits_before
 from rebuilder.model.report import Report, Stage
 from rebuilder.model.text import visible
 from rebuilder.model.verdict import Verdict

@@ -13,9 +13,10 @@ from typing import Any
 from rebuilder.compare.comparer import Comparer
 from rebuilder.environments.protocol import Environments
 from rebuilder.errors import RebuilderError
-from rebuilder.model.attempt import Attempt, Finishing, Outcome, Replayed, When
+from rebuilder.model.attempt import Attempt, Finishing, Outcome
 from rebuilder.model.comparison import Comparison, Level
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Role
+from rebuilder.model.replayed import Replayed, When
 from rebuilder.model.value import Sha256, canonical_json, sha256_hex
 from rebuilder.sandbox.protocol import PROGRAM_LIMITS, Programs, Runner
 from rebuilder.store.protocol import Blobs

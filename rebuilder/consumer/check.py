@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from rebuilder.consumer.answer import Answer, Outcome, Standing
 from rebuilder.consumer.lock_files import Dependency, LockedFile
@@ -21,6 +20,8 @@ from rebuilder.model.value import Sha256
 from rebuilder.network.site_reader import SiteReader
 
 _AT_ONCE = 8
+Asked = TypeVar("Asked")
+Found = TypeVar("Found")
 Names = Callable[[str], dict[str, str]]
 """The file names of a project by their SHA-256, as its index lists them."""
 
@@ -56,8 +57,7 @@ class Panel:
         self.refused: list[str] = []
         """What is not what it must be, as sentences."""
         self.names = [each.name or each.place for each in trusted]
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            opened = list(pool.map(self._opened, trusted))
+        opened = _at_once(self._opened, trusted, remote=any("://" in each.place for each in trusted))
         for place, found in zip(self.names, opened, strict=True):
             if isinstance(found, Rebuilder):
                 self.rebuilders.append(found)
@@ -100,10 +100,9 @@ class Panel:
             for digest in wanted:
                 _add(found, digest, _said(rebuilder, digest))
         questions = [(each, digest) for digest in wanted for each in self.rebuilders if each.site.is_remote]
-        if questions:
-            with ThreadPoolExecutor(_AT_ONCE) as pool:
-                for (_, digest), said in zip(questions, pool.map(lambda both: _said(*both), questions), strict=True):
-                    _add(found, digest, said)
+        answers = _at_once(lambda both: _said(*both), questions, remote=True)
+        for (_, digest), said in zip(questions, answers, strict=True):
+            _add(found, digest, said)
         return found
 
     def remember(self) -> None:
@@ -230,6 +229,16 @@ class _Judge:
 
 
 _AGAINST = {Standing.DIFFERS, Standing.REFUSED}
+
+
+def _at_once(ask: Callable[[Asked], Found], of: Sequence[Asked], *, remote: bool) -> list[Found]:
+    """What is answered to each, in their order; several at once where each is a request."""
+    if not remote or not of:
+        return [ask(each) for each in of]
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(ask, of))
 
 
 def _said(rebuilder: Rebuilder, digest: Sha256) -> Vote | Fault | None:

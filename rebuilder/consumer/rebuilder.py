@@ -71,6 +71,9 @@ class Rebuilder:
     remarks: list[str] = field(default_factory=list)
     """What could not be looked at, as sentences."""
     _agreed: dict[tuple[int, bytes], None] = field(default_factory=dict)
+    _notes: dict[Note, list[NoteKey]] = field(default_factory=dict)
+    """Checkpoints of proofs that were looked at, and who signed them; many proofs have the same one."""
+    _pems: dict[str, bytes] = field(default_factory=dict)
     _newest: Published | None = None
     _lock: Lock = field(default_factory=Lock)
 
@@ -150,7 +153,9 @@ class Rebuilder:
         if proof.entry is None or proof.index != number:
             raise LogError(f"The proof beside the statement {number} is of another entry.")
         checkpoint, entry = proof.check(proof.entry), read_entry(number, proof.entry, None)
-        signers = proof.note.signed_by(self.keys)
+        signers = self._notes.get(proof.note)
+        if signers is None:
+            signers = self._notes[proof.note] = proof.note.signed_by(self.keys)
         if not signers or signers[0].name != checkpoint.origin:
             raise LogError(f"The proof of the statement {number} is of another log, {checkpoint.origin}.")
         if self.now + _SKEW < entry.logged:
@@ -203,6 +208,8 @@ class Rebuilder:
 
         if self.key_list is not None:
             return self.key_list.judge(entry.key_id, entry.logged).pem
+        if entry.key_id in self._pems:
+            return self._pems[entry.key_id]
         pem = self.site.reading("")(f"keys/{entry.key_id}.pem")
         try:
             named = key_id(load_public(pem))
@@ -210,6 +217,7 @@ class Rebuilder:
             raise LogError(str(error)) from None
         if named != entry.key_id:
             raise LogError("The key of a statement is another one than it is called.")
+        self._pems[entry.key_id] = pem
         return pem
 
     def same_log(self, other: Rebuilder) -> bool:

@@ -15,11 +15,10 @@ from rebuilder.consumer.vote import Level, Vote, Voter
 from rebuilder.errors import SigningError
 from rebuilder.log.audit import LogError
 from rebuilder.log.entry import LogEntry
-from rebuilder.model.attempt import Replayed
-from rebuilder.model.report import page_path
+from rebuilder.model.replayed import Replayed
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
-from rebuilder.signing.verdict import findings_of
+from rebuilder.signing.verdict import verdict_of
 from rebuilder.signing.vocabulary import (
     LEVELS,
     METADATA_WRITTEN,
@@ -71,7 +70,7 @@ def _vote(statement: dict[str, Any], sha256: Sha256, entry: LogEntry, voter: Vot
     if statement["predicateType"] != entry.predicate_type:
         raise LogError("The statement is of another kind than the log says.")
     predicate = statement["predicate"]
-    said = findings_of(statement)
+    said = verdict_of(statement)
     verdict = Verdict(said["verdict"])
     level = _level(statement["predicateType"], predicate, verdict)
     sentence = str(said["sentence"])
@@ -84,6 +83,8 @@ def _vote(statement: dict[str, Any], sha256: Sha256, entry: LogEntry, voter: Vot
     artifact = said.get("artifact") or {}
     report = None
     if site.startswith(("https://", "http://")) and artifact:
+        from rebuilder.model.report import page_path
+
         page = page_path(artifact["ecosystem"], artifact["name"], artifact["version"], names[0], sha256)
         report = f"{site.rstrip('/')}/{quote(page, safe='/+!~@')}/index.html"
     return Vote(

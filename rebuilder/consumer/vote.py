@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
 
-from rebuilder.model.attempt import Replayed
+from rebuilder.model.replayed import Replayed
 from rebuilder.model.value import Sha256Field, Value
 from rebuilder.model.verdict import Kind, Verdict
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from rebuilder.errors import CorruptStoreError, SigningError
 from rebuilder.log.entry import LogEntry
-from rebuilder.model.attempt import When
+from rebuilder.model.replayed import When
 from rebuilder.model.report import Report, SignedReport, Summary, summarise
 from rebuilder.model.value import sha256_hex
 from rebuilder.model.verdict import Verdict

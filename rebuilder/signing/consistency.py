@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from rebuilder.errors import SigningError
-from rebuilder.model.attempt import Attempt, Outcome, When, too_much
+from rebuilder.model.attempt import Attempt, Outcome
 from rebuilder.model.comparison import Comparison, Level
 from rebuilder.model.decision import Decision, decide, towards
 from rebuilder.model.graph import NodeKind, SourceTrail, source_id
+from rebuilder.model.replayed import When, too_much
 from rebuilder.model.report import Report
 from rebuilder.model.verdict import Verdict
 

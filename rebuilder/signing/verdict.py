@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import ValidationError
-
 from rebuilder.errors import SigningError
-from rebuilder.model.graph import Node, NodeKind, SourceTrail, Step
+from rebuilder.model.value import Value
 from rebuilder.signing.vocabulary import VERDICT_TYPE, VERDICT_V1
 
 _VERSIONS = {VERDICT_TYPE, VERDICT_V1}
@@ -22,6 +20,26 @@ def findings_of(statement: dict[str, Any]) -> dict[str, Any]:
     Raises:
         SigningError: it has no verdict, more than one, or one that contradicts itself; a sentence says which.
     """
+    said = verdict_of(statement)
+    trail = said.get("trail")
+    if trail is None:
+        return said
+    if not isinstance(trail, dict) or not isinstance(trail.get("steps"), list):
+        raise SigningError("Its trail has no list of steps.")
+    newest = VERDICT_TYPE in {statement.get("predicateType"), *statement["predicate"]}
+    if ("nodes" in trail) != newest:
+        raise SigningError("Its trail is written as in another version of the verdict.")
+    if newest:
+        _check(trail, said, statement)
+    return said
+
+
+def verdict_of(statement: dict[str, Any]) -> dict[str, Any]:
+    """The same without a look at the trail, for who does not read it.
+
+    Raises:
+        SigningError: it has no verdict, or more than one.
+    """
     predicate, kind = statement.get("predicate"), statement.get("predicateType")
     if not isinstance(predicate, dict):
         raise SigningError("It has no predicate.")
@@ -33,20 +51,15 @@ def findings_of(statement: dict[str, Any]) -> dict[str, Any]:
     said = predicate[version] if inside else predicate
     if not isinstance(said, dict):
         raise SigningError("Its verdict is no JSON object.")
-    trail = said.get("trail")
-    if trail is None:
-        return said
-    if not isinstance(trail, dict) or not isinstance(trail.get("steps"), list):
-        raise SigningError("Its trail has no list of steps.")
-    if ("nodes" in trail) != (version == VERDICT_TYPE):
-        raise SigningError("Its trail is written as in another version of the verdict.")
-    if version == VERDICT_TYPE:
-        _check(trail, said, statement)
     return said
 
 
 def _check(trail: dict[str, Any], said: dict[str, Any], statement: dict[str, Any]) -> None:
     """The trail must be a graph that ends in the subject, and count attempts that are listed."""
+    from pydantic import ValidationError
+
+    from rebuilder.model.graph import Node, NodeKind, SourceTrail, Step
+
     try:
         nodes = [_known(Node, each) for each in trail["nodes"]]
         graph = SourceTrail.model_validate({"nodes": nodes, "steps": [_known(Step, each) for each in trail["steps"]]})
@@ -64,6 +77,6 @@ def _check(trail: dict[str, Any], said: dict[str, Any], statement: dict[str, Any
             raise SigningError(f"Its step {step.name} counts an attempt that is not listed.")
 
 
-def _known(kind: type[Node | Step], document: dict[str, Any]) -> dict[str, Any]:
+def _known(kind: type[Value], document: dict[str, Any]) -> dict[str, Any]:
     """The fields that are known; readers ignore others."""
     return {name: content for name, content in document.items() if name in kind.model_fields}

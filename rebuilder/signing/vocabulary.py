@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from rebuilder.model.attempt import MOST_BITS
+from rebuilder.model.replayed import MOST_BITS
 from rebuilder.model.value import Sha256, canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
 

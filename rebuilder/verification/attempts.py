@@ -9,21 +9,12 @@ from datetime import UTC, datetime
 from rebuilder.compare.comparer import Comparer
 from rebuilder.compare.diffoscope import DiffoscopeRunner
 from rebuilder.errors import NoGuestError, SandboxFaultError
-from rebuilder.model.attempt import (
-    MOST_HYPOTHESES,
-    Attempt,
-    History,
-    Hypothesis,
-    NotTried,
-    Outcome,
-    Output,
-    Run,
-    too_much,
-)
+from rebuilder.model.attempt import MOST_HYPOTHESES, Attempt, History, Hypothesis, NotTried, Outcome, Output, Run
 from rebuilder.model.comparison import Level
 from rebuilder.model.decision import towards
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.evidence import Obstacle
+from rebuilder.model.replayed import too_much
 from rebuilder.model.report import Stage
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict

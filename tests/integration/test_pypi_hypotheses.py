@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from rebuilder.model.artifact import Resolution
-from rebuilder.model.attempt import MOST_BITS, Attempt, History, Hypothesis, Limit, Output, When, bits_before
+from rebuilder.model.attempt import Attempt, History, Hypothesis, Limit, Output
 from rebuilder.model.comparison import Level
 from rebuilder.model.definition import BuildDefinition, Limits, Role
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Obstacle
+from rebuilder.model.replayed import MOST_BITS, When, bits_before
 from rebuilder.model.verdict import Verdict
 from tests.fakes.planning import EARLIER, begin, commands, from_published, mixed, uniform
 from tests.fakes.projects import SOME_TIME, Distribution, make_sdist, make_wheel, minibackend_wheel

@@ -10,24 +10,12 @@ import pytest
 from rebuilder.compare.finisher import finishing_definition
 from rebuilder.ecosystems.pypi.command_line import option_choices
 from rebuilder.errors import SigningError
-from rebuilder.model.attempt import (
-    MOST_BITS,
-    MOST_HYPOTHESES,
-    Attempt,
-    Finishing,
-    History,
-    Hypothesis,
-    Output,
-    Replayed,
-    When,
-    bits_before,
-    plan,
-    too_much,
-)
+from rebuilder.model.attempt import MOST_HYPOTHESES, Attempt, Finishing, History, Hypothesis, Output, plan
 from rebuilder.model.comparison import Level
 from rebuilder.model.decision import decide
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.evidence import Obstacle
+from rebuilder.model.replayed import MOST_BITS, Replayed, When, bits_before, too_much
 from rebuilder.model.report import Report, summarise
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict

@@ -13,9 +13,10 @@ from rebuilder.ecosystems.pypi.requirements import BuildSystem
 from rebuilder.ecosystems.pypi.windows_traces import OnWindows
 from rebuilder.ecosystems.source_trees import CheckedOut, SourceOrigin, unpack_command
 from rebuilder.model.artifact import Pin
-from rebuilder.model.attempt import MOST_HYPOTHESES, Replayed, When
+from rebuilder.model.attempt import MOST_HYPOTHESES
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits, Role
 from rebuilder.model.evidence import Obstacle, Source
+from rebuilder.model.replayed import Replayed, When
 from rebuilder.sandbox.prepared import COMMANDS, ENVIRONMENT, VENV, WHEELS
 
 SOURCE_TREE = "/build/src"

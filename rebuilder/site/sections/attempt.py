@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rebuilder.model.attempt import MOST_BITS, Attempt, Outcome, Replayed, When, bits_before
+from rebuilder.model.attempt import Attempt, Outcome
 from rebuilder.model.comparison import Comparison, Diffoscope, Level, MemberChange
 from rebuilder.model.definition import BuildDefinition
+from rebuilder.model.replayed import MOST_BITS, Replayed, When, bits_before
 from rebuilder.site.display import LONG, SHORT, Digest, Moment, count, digest, duration, memory, moment, visible
 from rebuilder.site.marks import meaning, step_words
 

@@ -1,0 +1,56 @@
+"""Values that were read from the published file and used, and how much a build may be told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from rebuilder.model.value import Sha256Field, Value
+
+MOST_BITS = 96
+"""What a build may be told of the published file, all values together; see docs/adr/0018."""
+
+
+class When(StrEnum):
+    """When a value was used."""
+
+    BEFORE_BUILD = "before-build"
+    """The build could act on it."""
+    FINISHED_ARCHIVE = "finished-archive"
+    """It was written into the finished archive, where no code of the build runs."""
+
+
+class Replayed(Value):
+    """One value that was read from the published file and used."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,40}$")]
+    """Of what is set in a build; on a finished archive, of the normalisation that sets the same thing aside."""
+    when: When
+    value: Annotated[str, StringConstraints(max_length=100)] | None = None
+    """As it is used; None where it is a document."""
+    sha256: Sha256Field | None = None
+    """Of the document (canonical JSON), where there is a value for each member."""
+    bits: int = Field(ge=0)
+    """Before the build: size of the set it was chosen from, as a power of two, rounded up. On a finished archive: size
+    of the document."""
+
+
+def bits_before(values: Iterable[Replayed]) -> int:
+    """How much the build was told of the published file."""
+    return sum(each.bits for each in values if each.when is When.BEFORE_BUILD)
+
+
+def too_much(values: Iterable[Replayed]) -> str | None:
+    """Why a build is not run, as a sentence; None when it was not told too much."""
+    told = tuple(values)
+    total = bits_before(told)
+    if total <= MOST_BITS:
+        return None
+    names = ", ".join(f"{each.name} ({each.bits})" for each in told if each.when is When.BEFORE_BUILD)
+    return (
+        f"The build would be told {total} bits of the published file, and at most {MOST_BITS} are allowed: {names}. "
+        "What can say that much could say what to build."
+    )
