@@ -169,6 +169,18 @@ def given_up(order: Order, tries: int, error: RebuilderError, now: datetime) -> 
     )
 
 
+def no_longer_replays(order: Order, verified: datetime, reason: str, now: datetime) -> Alarm:
+    """A published report that gave the same bytes when it was run again does so no more."""
+    return Alarm(
+        kind=AlarmKind.REPLAY_LOST,
+        purl=order.purl,
+        filename=order.filename,
+        sentence=f"The report of {verified:%Y-%m-%d} on {order.filename} does not replay as it did before: {reason}",
+        raised=now,
+        cause=AlarmKind.REPLAY_LOST.value,
+    )
+
+
 def _raised(kind: AlarmKind, sentence: str, now: datetime, severity: Severity) -> Judgement:
     return Judgement(raised=((Alarm(kind=kind, sentence=sentence, raised=now), severity),))
 

@@ -11,13 +11,15 @@ from pathlib import Path
 
 from rebuilder.atomic_file import replacing
 from rebuilder.config import Config
+from rebuilder.environments.store import EnvironmentStore
 from rebuilder.errors import ExitCode, UsageError
+from rebuilder.model.replay import ReplayOutcome
 from rebuilder.model.text import visible
 from rebuilder.replay.capsule import ENVIRONMENT_TYPE, Capsule, CapsuleWriter, Layer, pack
 from rebuilder.replay.from_settings import replaying
 from rebuilder.replay.page import PublishedPage
 from rebuilder.replay.published import Documents, NotReplayableError, PublishedReport, read_published
-from rebuilder.replay.replayer import Replay, Replayer, ReplayOutcome, needed_inputs
+from rebuilder.replay.replayer import Replay, Replayer, needed_inputs
 
 _CODES = {
     ReplayOutcome.AGREES: ExitCode.OK,
@@ -58,7 +60,7 @@ def replay_reports(
         opened = [stack.enter_context(Capsule.open(each)) for each in capsules]
         directories = [_directory(each) for each in inputs]
         for page, documents in _asked(reports, opened, trusted):
-            with replaying(config, page=page, capsules=opened, directories=directories, note=_note) as replayer:
+            with replaying(config, page=page, capsules=opened, directories=directories, note=_note) as (replayer, _):
                 one = _replayed(replayer, documents, pinned=key is not None, as_json=as_json)
             code = max(code, one, key=[*_CODES.values()].index)
     return code
@@ -98,15 +100,17 @@ def _fill(config: Config, reports: Sequence[str], root: Path, trusted: bytes | N
     for place in reports:
         with (
             PublishedPage(place) as page,
-            replaying(config, page=page, capsules=(), directories=(), note=_note) as replayer,
+            replaying(config, page=page, capsules=(), directories=(), note=_note) as (replayer, made),
         ):
             documents = page.documents(trusted)
-            writer.add([*writer.documents(documents), *_needed(read_published(documents), replayer, writer)])
+            writer.add([*writer.documents(documents), *_needed(read_published(documents), replayer, made, writer)])
     writer.finish()
     return len(reports)
 
 
-def _needed(report: PublishedReport, replayer: Replayer, writer: CapsuleWriter) -> Iterator[Layer]:
+def _needed(
+    report: PublishedReport, replayer: Replayer, made: EnvironmentStore, writer: CapsuleWriter
+) -> Iterator[Layer]:
     if missing := replayer.gather(report):
         first = missing[0]
         raise NotReplayableError(f"{first.what} ({first.sha256}) cannot be had: {first.reason}")
@@ -118,7 +122,7 @@ def _needed(report: PublishedReport, replayer: Replayer, writer: CapsuleWriter) 
         if there is None:
             with tempfile.TemporaryDirectory(prefix=".environment-", dir=writer.root) as directory:
                 export = Path(directory) / "export"
-                replayer.environments.store.export(tree, export)
+                made.export(tree, export)
                 there = writer.put(title, _chunks(export), ENVIRONMENT_TYPE)
         yield there
 

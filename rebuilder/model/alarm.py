@@ -49,6 +49,8 @@ class AlarmKind(StrEnum):
     """What a runner of the fleet answered is not what it was asked for, or not signed by it."""
     RUNNERS_DISAGREE = "runners-disagree"
     """Two runners gave different results for one build definition."""
+    REPLAY_LOST = "replay-lost"
+    """A published report that gave the same bytes when it was run again does so no more."""
     GIVEN_UP = "given-up"
     """We could not try an artifact, again and again, for reasons on our side."""
     FAILURE_RATE = "failure-rate"
@@ -98,6 +100,7 @@ _PAGES = {
 }
 _OPERATORS = {
     AlarmKind.GIVEN_UP,
+    AlarmKind.REPLAY_LOST,
     AlarmKind.STORE_CORRUPT,
     AlarmKind.RUNNER_REFUSED,
     AlarmKind.RUNNERS_DISAGREE,

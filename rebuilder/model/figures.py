@@ -11,6 +11,7 @@ from rebuilder.model.alarm import AlarmKind, Severity
 from rebuilder.model.fleet import FleetFigures
 from rebuilder.model.operations import WatchState
 from rebuilder.model.provenance import ProvenanceStatus
+from rebuilder.model.replay import ReplayedByAge
 from rebuilder.model.report import Stage
 from rebuilder.model.value import Value
 from rebuilder.model.verdict import Verdict
@@ -143,6 +144,8 @@ class Figures(Value):
     blocked: dict[AlarmKind, int]
     """Files with an open alarm about who signed them; zeroes are left out."""
     fleet: FleetFigures = FleetFigures()
+    replays: tuple[ReplayedByAge, ...] = ()
+    """Published reports that were run again, by age."""
     tallies: dict[tuple[str, str], int]
     """What is only counted, by name and label."""
 

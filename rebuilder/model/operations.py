@@ -7,6 +7,7 @@ from datetime import datetime
 
 from rebuilder.model.alarm import Alarm, RecordedAlarm
 from rebuilder.model.fleet import FleetFigures, RunnerFigures
+from rebuilder.model.replay import ReplayedByAge
 from rebuilder.model.report import Summary
 from rebuilder.model.value import Value
 from rebuilder.model.verdict import Verdict
@@ -103,6 +104,8 @@ class Operations(Value):
     open_alarms: int
     fleet: FleetFigures = FleetFigures()
     """Runners on other machines, and what they were asked for."""
+    replays: tuple[ReplayedByAge, ...] = ()
+    """Published reports that were run again, by age."""
 
 
 SOMEBODY = "a worker"

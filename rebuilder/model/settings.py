@@ -69,6 +69,8 @@ class ServiceSettings(Value):
     """How long a stopping worker may finish what it is at before it gives it back."""
     keep_days: _Count = 30
     """Blobs that no report refers to are deleted after so long."""
+    replays: _Amount = 3
+    """So many published reports are run again each night, while something is watched; 0: none."""
     key_days: _Count = 365
     """A signing key is due to be replaced after so long."""
     queue_hours: _Seconds = 24

@@ -50,6 +50,8 @@ class Check(StrEnum):
     """Evidence is collected anew, and hypotheses are tried."""
     INPUTS = "inputs"
     """Published bytes are fetched again; the definition that confirmed it is run again from the stored inputs."""
+    REPLAY = "replay"
+    """The published report is run again from what is kept for it; nothing new is said about the artifact."""
     ENVIRONMENT = "toolchain"
     """As ``verify``, after the build environments were made anew."""
 

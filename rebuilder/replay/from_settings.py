@@ -10,6 +10,7 @@ from pathlib import Path
 from rebuilder.clock import SystemClock
 from rebuilder.config import Config
 from rebuilder.environments.from_settings import environment_store
+from rebuilder.environments.store import EnvironmentStore
 from rebuilder.network.git.sources import GitLimits, GitSources
 from rebuilder.network.http.fetcher import HttpCache, HttpFetcher
 from rebuilder.network.reach import Reach
@@ -35,8 +36,8 @@ def replaying(
     capsules: Sequence[Capsule],
     directories: Sequence[Path],
     note: Callable[[str], None],
-) -> Iterator[Replayer]:
-    """What replays reports, closed again at the end.
+) -> Iterator[tuple[Replayer, EnvironmentStore]]:
+    """What replays reports, and the build environments of this machine; closed again at the end.
 
     Args:
         config: The settings; of the store, blobs, build environments and scratch are used.
@@ -92,6 +93,5 @@ def replaying(
             stack.callback(uml.close)
             return LocalRunner({sandbox.kind: sandbox, uml.kind: uml}, made, blobs)
 
-        yield Replayer(
-            Inputs(blobs, places), BroughtEnvironments(made, blobs, capsules, mirrors, site, note), runner, note
-        )
+        brought = BroughtEnvironments(made, blobs, capsules, mirrors, site, note)
+        yield Replayer(Inputs(blobs, places), brought.bring, runner, note), made

@@ -21,6 +21,7 @@ from rebuilder.log.entry import LogEntry
 from rebuilder.log.note import NoteKey
 from rebuilder.log.proof import LogProof
 from rebuilder.model.definition import BuildDefinition, Limits
+from rebuilder.model.report import Report
 from rebuilder.model.text import clipped
 from rebuilder.model.value import Sha256, canonical_json, sha256_hex
 from rebuilder.model.verdict import Kind, Verdict
@@ -128,6 +129,30 @@ def read_published(documents: Documents) -> PublishedReport:
         raise NotReplayableError(f"The report is not what was signed: {error}") from None
     except (KeyError, TypeError, AttributeError, RecursionError):
         raise NotReplayableError("The statements of the report are not written as this version reads them.") from None
+
+
+def of_our_own(report: Report) -> PublishedReport | None:
+    """The same of a report that was made and signed here; None where nothing was built."""
+    index = report.decision.attempt
+    attempt = report.attempts[index] if index is not None else None
+    if attempt is None or attempt.rebuilt is None:
+        return None
+    done, definition = attempt.finishing, attempt.hypothesis.definition
+    finished = done.finished if done is not None else None
+    kernel = _KERNEL.match(attempt.run.sandbox_version)
+    return PublishedReport(
+        purl=report.artifact.purl,
+        filename=report.artifact.filename,
+        published=report.artifact.sha256,
+        verdict=report.decision.verdict.value,
+        unstable=report.decision.kind is Kind.UNSTABLE,
+        definition=definition,
+        product=attempt.rebuilt.filename,
+        rebuilt=attempt.rebuilt.sha256,
+        finishing=done.definition if done is not None and finished is not None else None,
+        finished=finished.sha256 if finished is not None else None,
+        kernel=Sha256(kernel[1]) if kernel is not None and definition.sandbox == "uml" else None,
+    )
 
 
 def _read(documents: Documents) -> PublishedReport:

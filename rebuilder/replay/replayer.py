@@ -4,27 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 
+from rebuilder.environments.protocol import Environments
+from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError
 from rebuilder.model.attempt import Outcome, Run
 from rebuilder.model.definition import BuildDefinition, Input
+from rebuilder.model.replay import ReplayOutcome
 from rebuilder.model.value import Sha256, Value
 from rebuilder.model.verdict import Verdict
-from rebuilder.replay.environments import BroughtEnvironments
 from rebuilder.replay.inputs import Inputs, Missing
 from rebuilder.replay.published import PublishedReport
 from rebuilder.sandbox.protocol import Runner
-
-
-class ReplayOutcome(StrEnum):
-    """What running a report again came to."""
-
-    AGREES = "agrees"
-    """The same bytes as then."""
-    DIFFERS = "differs"
-    """Other bytes than then."""
-    NOT_REPLAYED = "not-replayed"
-    """Something it needs cannot be had, or its build did not complete here."""
+from rebuilder.store.protocol import Blobs
 
 
 class Replay(Value):
@@ -52,13 +43,13 @@ class Replayer:
 
     Args:
         inputs: Bring what builds read.
-        environments: Bring what builds run on.
+        bring: Brings a build environment to this machine by digest and name, or says why it cannot be had.
         runner: Gives what runs definitions, for a report.
         note: Told what takes long.
     """
 
     inputs: Inputs
-    environments: BroughtEnvironments
+    bring: Callable[[Sha256, str], Missing | None]
     runner: Callable[[PublishedReport], Runner]
     note: Callable[[str], None] = lambda _: None
 
@@ -69,7 +60,7 @@ class Replayer:
             StoreError: the store cannot be written.
             UsageError: a capsule was changed.
         """
-        lacking = [self.environments.bring(tree, name) for tree, name in report.environments.items()]
+        lacking = [self.bring(tree, name) for tree, name in report.environments.items()]
         return (*(each for each in lacking if each is not None), *self.inputs.bring(needed_inputs(report)))
 
     def replay(self, report: PublishedReport) -> Replay:
@@ -159,3 +150,24 @@ def _result(
         found=found,
         missing=missing,
     )
+
+
+def kept_replayer(blobs: Blobs, environments: Environments, run: Runner) -> Replayer:
+    """What runs reports of our own again, with what is kept for them here and nothing else.
+
+    Args:
+        blobs: Where inputs are.
+        environments: Where build environments are, by digest.
+        run: Runs definitions.
+    """
+
+    def bring(tree: Sha256, name: str) -> Missing | None:
+        try:
+            environments.by_digest(tree)
+        except CorruptEnvironmentError:
+            raise
+        except BuildEnvironmentError as error:
+            return Missing(what=f"the build environment {name}", sha256=tree, reason=str(error))
+        return None
+
+    return Replayer(Inputs(blobs, ()), bring, lambda _: run)

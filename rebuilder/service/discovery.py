@@ -22,7 +22,7 @@ from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.artifact import ListedFile, Listing, Subject
 from rebuilder.model.operations import WatchState
 from rebuilder.model.value import canonical_json, sha256_hex
-from rebuilder.model.work import Order, Reason, Tier
+from rebuilder.model.work import Check, Order, Reason, Tier
 from rebuilder.service.schedules.watch import Recheck, VersionRule, Watch
 from rebuilder.store.ledger import Ledger
 
@@ -328,7 +328,8 @@ def plan(recheck: Recheck, ledger: Ledger, now: datetime) -> list[Order]:
         StoreError: the ledger cannot be used.
     """
     named = bool(recheck.packages or recheck.patterns)
-    stale = ledger.stale(
+    find = ledger.replays.due if recheck.check is Check.REPLAY else ledger.stale
+    stale = find(
         now - timedelta(seconds=recheck.older_than),
         ecosystem=recheck.ecosystem,
         limit=None if named else recheck.at_most,

@@ -27,6 +27,7 @@ from rebuilder.model.alarm import AlarmKind, Severity
 from rebuilder.model.figures import Figures, ProcessFigures, Spread
 from rebuilder.model.fleet import RunnerState
 from rebuilder.model.provenance import ProvenanceStatus
+from rebuilder.model.replay import AGES, ReplayOutcome
 from rebuilder.model.verdict import Verdict
 
 
@@ -47,7 +48,7 @@ class Metrics(Collector):
             yield _gauge("rebuilder_ledger_up", "1 when the ledger answers, 0 when it does not.", {(): 0})
             return
         yield _gauge("rebuilder_ledger_up", "1 when the ledger answers, 0 when it does not.", {(): 1})
-        for part in (_results, _provenance, _effort, _counted, _queue, _fleet, _watches, _alarms):
+        for part in (_results, _provenance, _effort, _counted, _queue, _fleet, _replays, _watches, _alarms):
             yield from part(figures)
 
 
@@ -288,6 +289,21 @@ def _fleet(figures: Figures) -> Iterator[Metric]:
             if each.state is RunnerState.ACTIVE
         },
         "runner",
+    )
+
+
+def _replays(figures: Figures) -> Iterator[Metric]:
+    found = {each.days: each.outcomes for each in figures.replays}
+    yield _gauge(
+        "rebuilder_replayed_reports",
+        "Published reports that were run again, by their age then (up to so many days) and what came of it last.",
+        {
+            (str(age or "older"), outcome.value): found.get(age, {}).get(outcome, 0)
+            for age in AGES
+            for outcome in ReplayOutcome
+        },
+        "age",
+        "outcome",
     )
 
 

@@ -45,6 +45,7 @@ class Scheduler:
         ledger: Where the queue is, and when each watch looked.
         clock: The time.
         limits: What a watch's own limits are laid over.
+        replays: So many published reports are run again each night, while something is watched.
         owner: Who asks to lead; this process unless said otherwise.
         chance: Gives numbers from 0 up to 1, for the jitter of first looks.
     """
@@ -57,10 +58,12 @@ class Scheduler:
         clock: Clock,
         limits: Limits,
         *,
+        replays: int = 0,
         owner: str | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._discovery = discovery
+        self._replays = replays
         self._ledger = ledger
         self._clock = clock
         self._folder = Folder(directory, clock, limits=limits)
@@ -140,10 +143,10 @@ class Scheduler:
 
     def _take_in(self, reading: FolderReading) -> None:
         """Follow what was read; what is new in it looks at once, or when the ledger says so if this is the start."""
-        before, self._schedule = self._schedule, reading.schedule
-        items = reading.schedule.items
+        before, self._schedule = self._schedule, reading.schedule.with_replays(self._replays)
+        items = self._schedule.items
         first = self._first(items) if not self._begun else {}
-        self._timer.apply(reading.schedule, first)
+        self._timer.apply(self._schedule, first)
         now = self._clock.now()
         same = {item.name for item in before.items}
         self._since = {item.name: self._since[item.name] if item.name in same else now for item in items}

@@ -82,7 +82,12 @@ class Service:
         self._signing = SigningLoop(signer)
         self._discovery = Discovery(parts.ecosystems, parts.ledger, parts.clock)
         self._scheduler = Scheduler(
-            config.schedules_directory, self._discovery, parts.ledger, parts.clock, config.limits
+            config.schedules_directory,
+            self._discovery,
+            parts.ledger,
+            parts.clock,
+            config.limits,
+            replays=config.service.replays,
         )
 
     def run(self, stopping: threading.Event) -> None:

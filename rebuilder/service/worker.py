@@ -10,15 +10,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rebuilder.alarms.rules import from_fault, given_up
+from rebuilder.alarms.rules import from_fault, given_up, no_longer_replays
 from rebuilder.errors import CorruptError, RebuilderError, StoreError, UsageError
 from rebuilder.fleet.urgency import wanted
 from rebuilder.model.artifact import Subject
 from rebuilder.model.definition import BuildDefinition, Role
 from rebuilder.model.regression import worse
+from rebuilder.model.replay import ReplayOutcome
 from rebuilder.model.report import Report, SignedReport
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Check, Lease, Order, Reason, Tier
+from rebuilder.replay.published import of_our_own
+from rebuilder.replay.replayer import kept_replayer
 from rebuilder.service.logs import bound
 from rebuilder.store.ledger.queue.queue import LeaseLostError
 from rebuilder.verification.coordinator import Coordinator, proves_nothing
@@ -154,6 +157,9 @@ class Worker:
 
     def _looked_at(self, lease: Lease) -> None:
         order, parts = lease.task.order, self.parts
+        if order.check is Check.REPLAY:
+            self._replayed(lease)
+            return
         try:
             [evidence] = self._coordinator.evidence(_subject(order))
         except UsageError as gone:
@@ -169,6 +175,22 @@ class Worker:
             if made := len(verification.history.attempts):
                 log.info("It goes on after %d attempts of a process that is no more.", made)
             self._concluded(lease, before, self._coordinator.examine(verification, before))
+
+    def _replayed(self, lease: Lease) -> None:
+        """Run a published report again from what is kept here for it; that it does so no more is an alarm."""
+        parts, order, now = self.parts, lease.task.order, self.parts.clock.now()
+        found = parts.ledger.replays.report(order)
+        report = of_our_own(found[1].report) if found is not None else None
+        if found is None or report is None:
+            parts.ledger.queue.discard(lease, None, "Nothing of it can be run again.", now, {}, follow=None)
+            return
+        done = kept_replayer(parts.blobs, parts.environments, parts.run).replay(report)
+        now = parts.clock.now()
+        before = parts.ledger.replays.add(found[0], done.outcome, done.sentence, now)
+        if before is ReplayOutcome.AGREES and done.outcome is not before:
+            parts.ledger.raise_alarm(no_longer_replays(order, found[1].report.finished, done.sentence, now))
+        parts.ledger.queue.discard(lease, None, done.sentence, now, {}, follow=None)
+        log.info("Run again: %s. %s", done.outcome.value, done.sentence)
 
     def _concluded(self, lease: Lease, before: SignedReport | None, report: Report) -> None:
         queue, order, number, now = self.parts.ledger.queue, lease.task.order, self._number, self.parts.clock.now()

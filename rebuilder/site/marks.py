@@ -57,6 +57,7 @@ _ALARMS = {
     "regression": "Confirmed before, and not any more",
     "runner-refused": "The answer of a runner does not count",
     "runners-disagree": "Two runners built different files",
+    "replay-lost": "A report gives the same bytes no more",
     "given-up": "Tried again and again in vain",
     "failure-rate": "Too many of our attempts fail",
     "queue-age": "Work waits too long",

@@ -10,6 +10,9 @@ from rebuilder.model.definition import Limits
 from rebuilder.model.value import Value
 from rebuilder.model.work import Check, Tier
 
+NIGHTLY = "nightly-replays"
+"""Name of the recheck that runs a few published reports again."""
+
 
 class VersionRule(StrEnum):
     """How versions are chosen."""
@@ -115,6 +118,27 @@ class Schedule(Value):
 
     watches: tuple[Watch, ...] = ()
     rechecks: tuple[Recheck, ...] = ()
+
+    def with_replays(self, at_most: int) -> Schedule:
+        """The same with a few reports that are run again each night, unless a recheck says so, or nothing is watched.
+
+        Args:
+            at_most: How many; 0: none.
+        """
+        if not at_most or not self.watches or any(each.check is Check.REPLAY for each in self.rechecks):
+            return self
+        if any(each.name == NIGHTLY for each in self.items):
+            return self
+        nightly = Recheck(
+            name=NIGHTLY,
+            file="the settings",
+            older_than=7 * 86_400,
+            check=Check.REPLAY,
+            at_most=at_most,
+            timing=Timing(cron="17 2 * * *", jitter=3600),
+            priority=9,
+        )
+        return self.replace(rechecks=(*self.rechecks, nightly))
 
     @property
     def items(self) -> tuple[Watch | Recheck, ...]:

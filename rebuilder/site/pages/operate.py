@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from rebuilder.model.alarm import RecordedAlarm, Severity
 from rebuilder.model.fleet import FleetFigures, RunnerFigures, RunnerState
 from rebuilder.model.operations import FailureGroup, Operations, QueueEntry, QueueState, WatchState
+from rebuilder.model.replay import ReplayedByAge
 from rebuilder.model.report import Summary
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Check, Reason, Tier
@@ -103,6 +104,7 @@ _REASONS = {
 _TIERS = {Tier.QUICK: "quick", Tier.SOURCE: "source archive only", Tier.FULL: "full"}
 _CHECKS = {
     Check.VERIFY: "",
+    Check.REPLAY: ", the report run again",
     Check.INPUTS: ", again with the stored inputs",
     Check.ENVIRONMENT: ", with build environments made anew",
 }
@@ -199,6 +201,10 @@ class OperatePage:
     more_runners: str | None
     fleet: str
     """What waits for runners, in words."""
+    replays: tuple[Share, ...]
+    """Reports that still gave the same bytes when they were run again, of those of an age."""
+    replayed: str
+    """How many were, in words."""
     watches: tuple[WatchRow, ...]
     more_watches: str | None
     failures: tuple[FailureRow, ...]
@@ -247,6 +253,8 @@ def operate_page(
         runners=tuple(_runner(each, now) for each in runners[:MOST_RUNNERS]),
         more_runners=_more(len(runners) - MOST_RUNNERS, "more runner", "more runners"),
         fleet=_fleet(operations.fleet, now),
+        replays=tuple(share(_age(each), each.agreeing, each.total) for each in operations.replays),
+        replayed=_replayed(operations.replays),
         watches=tuple(_watch(each, now) for each in watches[:MOST_WATCHES]),
         more_watches=_more(len(watches) - MOST_WATCHES, "more watch", "more watches"),
         failures=tuple(_failure(each, published) for each in operations.failures[:MOST_FAILURES]),
@@ -362,6 +370,17 @@ def _fleet(fleet: FleetFigures, now: datetime) -> str:
     if not waiting or oldest is None:
         return "Nothing waits for a runner."
     return f"{count(waiting, 'run is', 'runs are')} asked of runners, the first since {span(now - oldest)}."
+
+
+def _age(each: ReplayedByAge) -> str:
+    if each.days is None:
+        return f"older, of {each.total:,}"
+    return f"up to {each.days:,} days old, of {each.total:,}"
+
+
+def _replayed(replays: Sequence[ReplayedByAge]) -> str:
+    whole, agreeing = sum(each.total for each in replays), sum(each.agreeing for each in replays)
+    return f"{agreeing:,} of {count(whole, 'report', 'reports')} gave the same bytes when last run again."
 
 
 def _failure(group: FailureGroup, published: Callable[[Summary], bool]) -> FailureRow:

@@ -33,6 +33,7 @@ from rebuilder.store.ledger.lookup import Lookup
 from rebuilder.store.ledger.package_book import PackageBook
 from rebuilder.store.ledger.queue.queue import Queue
 from rebuilder.store.ledger.queue.rows import GIVEN_UP, order_columns
+from rebuilder.store.ledger.replays import Replays
 from rebuilder.store.ledger.rows import (
     UNFINISHED,
     artifact_row,
@@ -78,6 +79,7 @@ class Ledger:
         self.watches = Watches(database)
         self.package_book = PackageBook(database)
         self.alarm_book = AlarmBook(database)
+        self.replays = Replays(database)
         self.runners = Runners(database)
         self.run_orders = RunOrders(database)
         self.statistics = Statistics(database, self.queue.state)

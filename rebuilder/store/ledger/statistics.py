@@ -17,6 +17,7 @@ from rebuilder.model.verdict import Verdict
 from rebuilder.store.ledger import current_results, tables
 from rebuilder.store.ledger.database import Database
 from rebuilder.store.ledger.queue.state import by_reason, counted
+from rebuilder.store.ledger.replays import replayed_by_age
 from rebuilder.store.ledger.runners import fleet_figures
 from rebuilder.store.ledger.watches import watch_states
 
@@ -86,6 +87,7 @@ class Statistics:
                 failures=self._kept_for_a_while(connection, now, current_results.failures),
                 open_alarms=sum(_alarms(connection, _open()).values()),
                 fleet=fleet_figures(connection, now),
+                replays=replayed_by_age(connection),
             )
 
     def figures(self, now: datetime) -> Figures:
@@ -113,6 +115,7 @@ class Statistics:
                 open_alarms=_alarms(connection, _open()),
                 blocked=_blocked(connection),
                 fleet=fleet_figures(connection, now),
+                replays=replayed_by_age(connection),
                 tallies={(name, label): value for name, label, value in counted},
             )
 

@@ -208,6 +208,18 @@ log_tile = Table(
     Column("hashes", LargeBinary, nullable=False),
 )
 
+replay = Table(
+    "replay",  # published reports that were run again, and what came of it
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("verification_id", ForeignKey("verification.id"), nullable=False),
+    Column("replayed", UtcDateTime, nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("sentence", Text, nullable=False),
+    Index("replay_verification", "verification_id"),
+    sqlite_autoincrement=True,
+)
+
 task = Table(
     "task",  # what is to be done; what was done is a verification
     metadata,

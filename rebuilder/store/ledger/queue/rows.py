@@ -18,8 +18,8 @@ from rebuilder.store.ledger import tables
 from rebuilder.store.ledger.rows import add_to
 
 _TIERS = (Tier.QUICK, Tier.SOURCE, Tier.FULL)
-_CHECKS = (Check.INPUTS, Check.VERIFY, Check.ENVIRONMENT)
-"""From the least thorough to the most: ``inputs`` tries only what confirmed the file before."""
+_CHECKS = (Check.REPLAY, Check.INPUTS, Check.VERIFY, Check.ENVIRONMENT)
+"""From the least thorough to the most: ``replay`` says nothing, ``inputs`` tries what confirmed the file before."""
 
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
