@@ -24,7 +24,7 @@ class ReplayOutcome(StrEnum):
 class ReplayedByAge(Value):
     """Reports that were run again by the service, by how old they were when that was last done."""
 
-    days: int | None
+    days: int | None = None
     """Up to so many days; None: older."""
     outcomes: dict[ReplayOutcome, int]
     """What came of each the last time; zeroes are left out."""

@@ -31,9 +31,9 @@ def publish(ledger: Ledger, name: str, level: Level | None, *, days: int = 0, ag
     return report
 
 
-def names(ledger: Ledger, **which: int) -> list[str]:
+def names(ledger: Ledger, limit: int | None = None) -> list[str]:
     """Projects whose reports are to be run again, in order."""
-    return [each.name for each in ledger.replays.due(NOW - timedelta(days=7), **which)]
+    return [each.name for each in ledger.replays.due(NOW - timedelta(days=7), limit=limit)]
 
 
 def number_of(ledger: Ledger, report: Report) -> int:

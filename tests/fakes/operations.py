@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from rebuilder.model.alarm import Alarm, AlarmKind, RecordedAlarm, Severity
 from rebuilder.model.fleet import FleetFigures, OpenRuns, RunnerFigures, RunnerState
 from rebuilder.model.operations import Bucket, FailureGroup, Operations, QueueEntry, QueueState, WatchState
+from rebuilder.model.replay import ReplayedByAge, ReplayOutcome
 from rebuilder.model.report import Summary
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Check, Reason, Tier
@@ -66,6 +67,12 @@ def buckets(
     return tuple(Bucket(start=each, verdicts=outcomes[at % len(outcomes)]) for at, each in enumerate(starts))
 
 
+REPLAYS = (
+    ReplayedByAge(days=30, outcomes={ReplayOutcome.AGREES: 40}),
+    ReplayedByAge(
+        days=None, outcomes={ReplayOutcome.AGREES: 17, ReplayOutcome.DIFFERS: 1, ReplayOutcome.NOT_REPLAYED: 2}
+    ),
+)
 FLEET = FleetFigures(
     runners=(
         RunnerFigures(name="north", state=RunnerState.ACTIVE, seen=NOW - timedelta(minutes=2), runs=4711),
@@ -142,6 +149,7 @@ def busy(summaries: Sequence[Summary]) -> Operations:
         ),
         watches=watches,
         fleet=FLEET,
+        replays=REPLAYS,
         hours=buckets(48, timedelta(hours=1), every, this_hour),
         days=buckets(30, timedelta(days=1), every[:5], this_hour.replace(hour=0)),
         current={each: 100 + 7 * len(each.value) for each in Verdict if each.publishable},

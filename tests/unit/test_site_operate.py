@@ -369,3 +369,15 @@ def test_equal_operations_give_an_equal_page(site: Site, summaries: list[Summary
     value, alarms = operations.busy(summaries), operations.alarms(summaries)
     first = site.write_operations(value, alarms).read_bytes()
     assert first == site.write_operations(value, list(reversed(alarms))).read_bytes()
+
+
+def test_reports_that_are_run_again_by_age(site: Site, tmp_path: Path, summaries: list[Summary]) -> None:
+    """How many still give the same bytes, of how many of each age; nothing where none was run again."""
+    shown = page(operations.busy(summaries))
+    assert "57 of 60 reports gave the same bytes when last run again." == shown.replayed
+    rows = [(each.label, each.shown, round(each.width)) for each in shown.replays]
+    assert [("up to 30 days old, of 40", "40", 100), ("older, of 20", "17", 85)] == rows
+    site.write_operations(operations.busy(summaries), [])
+    assert "Same bytes as then, by age of the report" in (tmp_path / "operate.html").read_text()
+    site.write_operations(operations.operations(), [])
+    assert "Reports run again" not in (tmp_path / "operate.html").read_text()
