@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from rebuilder.atomic_file import write_whole
 from rebuilder.clock import Clock
 from rebuilder.errors import CorruptError, CorruptStoreError, SigningError
+from rebuilder.log.entry import LogEntry
 from rebuilder.log.merkle import Nodes, consistency_path, is_consistent, root
 from rebuilder.log.note import Checkpoint, Note, NoteKey, sign_note
 from rebuilder.log.places import CHECKPOINT, LOG
@@ -22,6 +24,7 @@ from rebuilder.store.ledger.log_book import LogBook
 
 _AT_ONCE = 500
 _LARGEST = 1 << 20
+_CLOCK_STEP = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -89,12 +92,31 @@ class LogWriter:
 
     def _entries(self, key_id: str, envelopes: Sequence[str], refused: list[CorruptError]) -> list[bytes]:
         """Entries of statements that are ours; none where one of them is not."""
-        now = self.clock.now()
+        now = self._time()
         try:
             return [self.agreement.entry(each, key_id, now).encode() for each in envelopes]
         except CorruptError as error:
             refused.append(error)
             return []
+
+    def _time(self) -> datetime:
+        """When what is added now is logged. Times of the log only grow, also when a clock was put back a little.
+
+        Raises:
+            CorruptStoreError: the clock is far behind the log, and either of them is wrong.
+        """
+        now, newest = self.clock.now(), self.book.newest()
+        try:
+            last = LogEntry.read(newest).logged if newest is not None else now
+        except ValueError:
+            return now
+        if last - now > _CLOCK_STEP:
+            raise CorruptStoreError(
+                f"The clock of this machine says {now:%Y-%m-%d %H:%M} UTC, and the newest entry of the log is of "
+                f"{last:%Y-%m-%d %H:%M} UTC: nothing is logged.",
+                hint="Set the clock. If it is right, it was wrong before, and the log goes on when that time has come.",
+            )
+        return max(now, last)
 
     def take_back(self, read: Callable[[str], bytes]) -> int:
         """Add what was published and is not in the ledger, which is an older copy; give how many entries there were.

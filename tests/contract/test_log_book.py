@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from rebuilder.signing.envelope import sign_statement
 from rebuilder.signing.vocabulary import STATEMENT_TYPE
 from rebuilder.store.ledger import Ledger
 from tests.contract.conftest import OpenLedger
+from tests.fakes.clock import FixedClock
 from tests.fakes.logs import log_writer
 from tests.fakes.signer import MemorySigner
 from tests.fakes.verifications import artifact, attempt, digest, report, signed
@@ -251,3 +254,23 @@ def test_only_our_statements_are_logged(ledger: Ledger, tmp_path: Path) -> None:
     assert published(site).checkpoint.size == 2
     assert len(log_writer(ledger, site, keys=(2,)).write()) == 1
     assert published(site).checkpoint.size == 2
+
+
+def test_times_only_grow(open_ledger: OpenLedger, tmp_path: Path) -> None:
+    """A clock that was put back a little does not spoil the log for ever; one that is far off stops it."""
+    ledger, clock = open_ledger(), FixedClock()
+    writer = replace(log_writer(ledger, tmp_path / "site"), clock=clock)
+    start = clock.time
+    finish(ledger, "1")
+    writer.write()
+    clock.time = start - timedelta(minutes=30)
+    finish(ledger, "2")
+    writer.write()
+    clock.time = start - timedelta(hours=2)
+    finish(ledger, "3")
+    with pytest.raises(CorruptStoreError, match="clock"):
+        writer.write()
+    clock.time = start + timedelta(hours=1)
+    writer.write()
+    times = [LogEntry.read(data).logged for data, _ in ledger.log_book.entries(0, 3)]
+    assert [start, start, start + timedelta(hours=1)] == times

@@ -106,6 +106,27 @@ def test_key_age(age: float, expected: list[Severity]) -> None:
     assert bool(expected) != bool(found.passed)
 
 
+@pytest.mark.parametrize(
+    ("problem", "days", "expected"),
+    [
+        (None, 31, []),
+        (None, 30, [TICKET]),
+        (None, 0.1, [TICKET]),
+        (None, 0, [PAGE]),
+        ("It was revoked.", 300, [PAGE]),
+        ("It was revoked.", None, [PAGE]),
+        (None, None, []),
+    ],
+)
+def test_the_list_of_keys(problem: str | None, days: float | None, expected: list[Severity]) -> None:
+    """It is signed again in time; a key that may not sign is a page at once."""
+    expires = NOW + timedelta(days=days) if days is not None else None
+    found = rules.key_condition(NOW, 365, problem, expires, NOW)
+    assert expected == severities(found)
+    assert bool(expected) != bool(found.passed)
+    assert expected == severities(rules.key_condition(None, 365, problem, expires, NOW))
+
+
 def test_a_key_may_last_for_ever() -> None:
     """The largest number a setting takes is no date; that is no error."""
     assert [] == severities(rules.key_age(NOW, 1 << 53, NOW))

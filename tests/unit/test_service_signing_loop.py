@@ -13,6 +13,7 @@ from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.comparison import Level
 from rebuilder.model.report import Report, SignedReport
 from rebuilder.service.signing_loop import SigningLoop
+from rebuilder.signing.key_directory import KeyNotGoodError
 from rebuilder.store.ledger import Ledger
 from rebuilder.verification.signer import Signer
 from tests.fakes.clock import FixedClock
@@ -151,6 +152,18 @@ def test_trouble_that_passes_loses_nothing(harness: Harness, error: Exception) -
     harness.signer.trouble = lambda _: None
     assert 1 == harness.loop.step()
     assert {"good", "waits"} == harness.done()
+
+
+def test_a_key_that_is_not_good_loses_nothing(harness: Harness) -> None:
+    """However long it takes until there is the next one."""
+    harness.examined("waits")
+    harness.refuse("waits", KeyNotGoodError("The key was revoked."))
+    for _ in range(3):
+        assert 0 == harness.loop.step()
+        harness.seconds += 100_000
+    assert [] == harness.given_up()
+    harness.signer.trouble = lambda _: None
+    assert 1 == harness.loop.step()
 
 
 def test_trouble_that_does_not_pass_is_an_alarm_at_last(harness: Harness) -> None:

@@ -30,6 +30,13 @@ class LogBook:
         with self._database.reading() as connection:
             return _size(connection)
 
+    def newest(self) -> bytes | None:
+        """The entry that was added last."""
+        entry = tables.log_entry.c
+        with self._database.reading() as connection:
+            found = connection.execute(select(entry.entry).order_by(entry.number.desc()).limit(1)).scalar()
+        return None if found is None else bytes(found)
+
     def unlogged(self, after: int, limit: int) -> dict[int, tuple[str, list[str]]]:
         """What is signed and not in the log: key and envelopes by the number of their verification, oldest first.
 
