@@ -21,6 +21,7 @@ from rebuilder.cli.keys import keys
 from rebuilder.cli.log import log_commands
 from rebuilder.cli.options import Index, Keys, Log, Schedules, Settings, SiteDirectory, Store
 from rebuilder.cli.proxy import proxy
+from rebuilder.cli.quorum import quorum
 from rebuilder.cli.replay import replay
 from rebuilder.cli.runners import incident, runners
 from rebuilder.errors import ExitCode, RebuilderError, UsageError, missing_extra
@@ -45,6 +46,7 @@ app.add_typer(trust, name="trust")
 app.command()(check)
 app.command()(proxy)
 app.command()(export)
+app.command()(quorum)
 app.command()(replay)
 
 alarms = typer.Typer(help="List or acknowledge alarms.", rich_markup_mode=None)

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rebuilder.atomic_file import write_whole
 from rebuilder.consumer.vote import Vote, Voter
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 _SKEW = timedelta(days=1)
 """What two clocks may be apart."""
+_MOST_READ = 20
+"""Statements about one file that are read until one of them is a verdict."""
 _KEY_LIST = "keys.json"
 
 
@@ -122,18 +124,24 @@ class Rebuilder:
             LogError: what it shows is not what it must be.
             UnavailableError: it does not answer.
         """
-        from rebuilder.consumer.statement import VERDICT_TYPES, read_vote
-        from rebuilder.signing.envelope import verify
+        from rebuilder.consumer.statement import VERDICT_TYPES, is_of_several, read_vote
 
         directory = digest_path(sha256)
         try:
             listing = self.site.read(f"{directory}/index.json")
         except FileNotFoundError:
             return None
-        number = max(listed_numbers(listing, VERDICT_TYPES), default=None)
-        if number is None:
-            return None
-        read = self.site.reading(f"{directory}/")
+        for number in sorted(listed_numbers(listing, VERDICT_TYPES), reverse=True)[:_MOST_READ]:
+            statement, entry, voter = self._statement(sha256, number)
+            if not is_of_several(statement):
+                return read_vote(statement, sha256, entry, voter, self.trusted.place)
+        return None
+
+    def _statement(self, sha256: Sha256, number: int) -> tuple[dict[str, Any], LogEntry, Voter]:
+        """A statement about a file, its entry in the log, and who signed it."""
+        from rebuilder.signing.envelope import verify
+
+        read = self.site.reading(f"{digest_path(sha256)}/")
         envelope = read(f"{number}.dsse.json")
         entry, key = self._entry(number, LogProof.read(read(f"{number}.tlog-proof")))
         if sha256_hex(envelope) != entry.envelope:
@@ -145,8 +153,7 @@ class Rebuilder:
             statement = verify(envelope.decode("utf-8", "replace"), pem)
         except SigningError as error:
             raise LogError(str(error)) from None
-        voter = Voter(operator=key.vkey, name=self.name, key_id=entry.key_id)
-        return read_vote(statement, sha256, entry, voter, self.trusted.place)
+        return statement, entry, Voter(operator=key.vkey, name=self.name, key_id=entry.key_id)
 
     def _entry(self, number: int, proof: LogProof) -> tuple[LogEntry, NoteKey]:
         """The entry that a proof shows to be in the log, and the key that vouches for it."""

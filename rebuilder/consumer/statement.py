@@ -24,6 +24,7 @@ from rebuilder.signing.vocabulary import (
     METADATA_WRITTEN,
     POLICY_SHA256,
     POLICY_URI,
+    QUORUM_TYPE,
     VERDICT_TYPE,
     VERDICT_V1,
     VSA_TYPE,
@@ -38,6 +39,12 @@ _LEVELS = {
 }
 _MOST_REPLAYED = 100
 _REPLAYED = set(Replayed.model_fields)
+
+
+def is_of_several(statement: dict[str, Any]) -> bool:
+    """Whether a signed statement says what several rebuilders found, and no verdict of the one that signed it."""
+    predicate = statement.get("predicate")
+    return isinstance(predicate, dict) and QUORUM_TYPE in predicate
 
 
 def read_vote(statement: dict[str, Any], sha256: Sha256, entry: LogEntry, voter: Voter, site: str) -> Vote:

@@ -55,7 +55,7 @@ def provenance_statement(report: Report, builder: Builder) -> Document | None:
     if attempt.rebuilt is None:
         return None
     run, definition = attempt.run, attempt.hypothesis.definition
-    return _statement(
+    return statement_about(
         attempt.rebuilt.filename,
         attempt.rebuilt.sha256,
         PROVENANCE_TYPE,
@@ -64,9 +64,9 @@ def provenance_statement(report: Report, builder: Builder) -> Document | None:
             "runDetails": {
                 "builder": {"id": builder.id, "version": _versions(report, attempt)},
                 "metadata": {
-                    "invocationId": sha256_hex(f"{definition.digest} {_time(run.started)} {index}".encode()),
-                    "startedOn": _time(run.started),
-                    "finishedOn": _time(run.started + timedelta(seconds=run.wall_seconds)),
+                    "invocationId": sha256_hex(f"{definition.digest} {rfc3339(run.started)} {index}".encode()),
+                    "startedOn": rfc3339(run.started),
+                    "finishedOn": rfc3339(run.started + timedelta(seconds=run.wall_seconds)),
                 },
                 "byproducts": _byproducts(attempt),
             },
@@ -98,7 +98,7 @@ def verdict_statement(
     findings = _findings(report, sha256_hex(report_document(report) if published is None else published))
     predicate: Document = {
         "verifier": {"id": builder.id, "version": {"rebuilder": report.rebuilder_version}},
-        "timeVerified": _time(report.finished),
+        "timeVerified": rfc3339(report.finished),
         "resourceUri": artifact.purl,
         "policy": {"uri": POLICY_URI, "digest": {"sha256": POLICY_SHA256}},
     }
@@ -109,15 +109,16 @@ def verdict_statement(
     if attestations:
         predicate["inputAttestations"] = attestations
     if level is None:
-        return _statement(artifact.filename, artifact.sha256, VERDICT_TYPE, predicate | findings)
+        return statement_about(artifact.filename, artifact.sha256, VERDICT_TYPE, predicate | findings)
     if report.decision.attempt is not None and report.attempts[report.decision.attempt].finished_identical:
         level = METADATA_WRITTEN
     passed = "PASSED" if report.decision.verdict.confirms else "FAILED"
     predicate |= {"verificationResult": passed, "verifiedLevels": [level], VERDICT_TYPE: findings}
-    return _statement(artifact.filename, artifact.sha256, VSA_TYPE, predicate)
+    return statement_about(artifact.filename, artifact.sha256, VSA_TYPE, predicate)
 
 
-def _statement(name: str, sha256: str, predicate_type: str, predicate: Document) -> Document:
+def statement_about(name: str, sha256: str, predicate_type: str, predicate: Document) -> Document:
+    """An in-toto Statement v1 about one file."""
     return {
         "_type": STATEMENT_TYPE,
         "subject": [{"name": name, "digest": {"sha256": sha256}}],
@@ -259,6 +260,6 @@ def _byproducts(attempt: Attempt) -> list[Document]:
     return [{"name": name, "mediaType": media, "digest": {"sha256": sha256}} for name, media, sha256 in found]
 
 
-def _time(moment: datetime) -> str:
+def rfc3339(moment: datetime) -> str:
     """RFC 3339 in UTC, to the second, as in-toto asks for."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

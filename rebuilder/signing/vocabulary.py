@@ -50,3 +50,24 @@ POLICY: Final[dict[str, Any]] = {
 """The rules of :func:`rebuilder.model.report.decide` in words; a change of either makes a new version."""
 
 POLICY_SHA256: Final[Sha256] = sha256_hex(canonical_json(POLICY))
+
+QUORUM_TYPE: Final = "tag:rebuilder,2026:quorum/v1"
+"""Extension field of a verification summary that several rebuilders stand behind: who they are."""
+CONFLICT_TYPE: Final = "tag:rebuilder,2026:conflict/v1"
+"""Predicate: rebuilders say opposite things about one file."""
+QUORUM_POLICY_URI: Final = "tag:rebuilder,2026:quorum-policy/v1"
+SVR_TYPE: Final = "https://in-toto.io/attestation/svr/v0.2"
+BUILD_REPRODUCED: Final = "SLSA_BUILD_REPRODUCED"
+"""https://slsa.dev/spec/v1.2/verification_summary: for two independent rebuilds at least, never for one."""
+
+QUORUM_POLICY: Final[dict[str, Any]] = {
+    "uri": QUORUM_POLICY_URI,
+    "rules": [
+        "A statement is about one published file, named by its SHA-256.",
+        "At least two rebuilders made the same bytes; equal content is not enough.",
+        "Rebuilders of one operator, with one key, or with one code that finds out how to build are one.",
+        "No rebuilder that was asked says that a rebuild differs.",
+        "Every statement that counts is named by its digest.",
+    ],
+}
+QUORUM_POLICY_SHA256: Final[Sha256] = sha256_hex(canonical_json(QUORUM_POLICY))

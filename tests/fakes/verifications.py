@@ -13,7 +13,7 @@ from rebuilder.model.evidence import Evidence, Obstacle, Source, SourceKind
 from rebuilder.model.report import Report, SignedReport, report_document
 from rebuilder.model.value import Sha256, sha256_hex
 from rebuilder.signing.envelope import sign_statement
-from rebuilder.signing.statements import _findings, _statement
+from rebuilder.signing.statements import _findings, statement_about
 from rebuilder.signing.vocabulary import VERDICT_TYPE
 from tests.fakes.signer import MemorySigner
 
@@ -140,5 +140,5 @@ def signed(of: Report) -> SignedReport:
     moment = of.finished.strftime("%Y-%m-%dT%H:%M:%SZ")
     findings = _findings(of, sha256_hex(report_document(of)))
     predicate = {"timeVerified": moment, "resourceUri": of.artifact.purl, **findings}
-    statement = _statement(of.artifact.filename, of.artifact.sha256, VERDICT_TYPE, predicate)
+    statement = statement_about(of.artifact.filename, of.artifact.sha256, VERDICT_TYPE, predicate)
     return SignedReport(report=of, vsa=sign_statement(statement, signer), provenance=None, key_id=signer.key_id)
