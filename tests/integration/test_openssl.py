@@ -6,16 +6,22 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from rebuilder.log.note import NoteKey
+from rebuilder.log.places import digest_path
 from rebuilder.model.comparison import Level
 from rebuilder.model.report import Report
 from rebuilder.model.value import sha256_hex
 from rebuilder.signing.envelope import sign_statement
 from rebuilder.signing.keys import FileKey
 from rebuilder.signing.statements import Builder, provenance_statement, verdict_statement
+from tests.contract.test_log_book import finish
+from tests.fakes.ledgers import open_ledger
+from tests.fakes.logs import log_writer
 from tests.fakes.signer import MemorySigner
 from tests.fakes.verifications import artifact, attempt, report
 
@@ -39,7 +45,7 @@ def run(name: str, where: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["sh", "-c", commands(name)],
         cwd=where,
-        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
+        env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "LC_ALL": "C"},
         capture_output=True,
         text=True,
         timeout=60,
@@ -130,3 +136,30 @@ def test_other_bytes_and_other_provenance_are_found(tmp_path: Path) -> None:
         provenance.write("\n")
     assert run("subject", tmp_path).stdout == "0\n"
     assert run("provenance", tmp_path).stdout == "0\n"
+
+
+def test_the_proof_of_the_log_checks_out(tmp_path: Path) -> None:
+    """With the page's own program; another statement, another place and another key are found."""
+    site = tmp_path / "site"
+    with open_ledger(tmp_path / "ledger.sqlite") as ledger:
+        digests = finish(ledger, *map(str, range(7)))
+        log_writer(ledger, site).write()
+    for number, sha256 in enumerate(digests):
+        for ending in ("tlog-proof", "dsse.json"):
+            (tmp_path / f"N.{ending}").write_bytes((site / digest_path(sha256) / f"{number}.{ending}").read_bytes())
+        (tmp_path / "LOG-KEY").write_bytes((site / "log/key").read_bytes())
+        done = run("log", tmp_path)
+        assert done.stdout == "Signature Verified Successfully\n", done.stderr
+    proof, statement, key = ((tmp_path / name).read_bytes() for name in ("N.tlog-proof", "N.dsse.json", "LOG-KEY"))
+    other = NoteKey("log.example/test", bytes(32)).vkey.encode()
+    for wrong in (
+        (proof.replace(b"index 6", b"index 5"), statement, key),
+        (proof, statement + b" ", key),
+        (proof.replace(b"log.example/test\n7", b"log.example/test\n8"), statement, key),
+        (proof, statement, other),
+    ):
+        for name, data in zip(("N.tlog-proof", "N.dsse.json", "LOG-KEY"), wrong, strict=True):
+            (tmp_path / name).write_bytes(data)
+        done = run("log", tmp_path)
+        assert done.returncode != 0
+        assert "Successfully" not in done.stdout

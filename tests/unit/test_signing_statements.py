@@ -20,7 +20,15 @@ from rebuilder.model.value import canonical_json, sha256_hex
 from rebuilder.model.verdict import Kind, Verdict
 from rebuilder.signing.envelope import sign_statement
 from rebuilder.signing.statements import Builder, provenance_statement, verdict_statement
-from rebuilder.signing.vocabulary import LEVELS, POLICY, POLICY_SHA256, VERDICT_TYPE, VSA_TYPE
+from rebuilder.signing.vocabulary import (
+    LEVELS,
+    POLICY,
+    POLICY_SHA256,
+    QUORUM_POLICY,
+    QUORUM_POLICY_SHA256,
+    VERDICT_TYPE,
+    VSA_TYPE,
+)
 from tests.fakes.signer import MemorySigner
 from tests.fakes.verifications import NOW, artifact, attempt, digest, report, timed_out
 
@@ -229,12 +237,16 @@ def test_a_verdict_out_of_nothing_is_not_signed() -> None:
         verdict_statement(foreign, BUILDER, None)
 
 
-def test_documented_policy_is_the_one_that_is_signed() -> None:
+@pytest.mark.parametrize(
+    ("name", "policy", "sha256"),
+    [("policy-v2.md", POLICY, POLICY_SHA256), ("quorum-policy-v1.md", QUORUM_POLICY, QUORUM_POLICY_SHA256)],
+)
+def test_documented_policy_is_the_one_that_is_signed(name: str, policy: dict[str, object], sha256: str) -> None:
     """The page shows the very document whose digest stands in every statement."""
-    page = (DOCS / "policy-v2.md").read_text()
+    page = (DOCS / name).read_text()
     shown = page.split("```json\n")[1].split("```")[0]
-    assert json.loads(shown) == POLICY
-    assert POLICY_SHA256 in page
+    assert json.loads(shown) == policy
+    assert sha256 in page
 
 
 def test_every_field_of_ours_is_documented() -> None:
