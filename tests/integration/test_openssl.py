@@ -144,6 +144,7 @@ def test_the_proof_of_the_log_checks_out(tmp_path: Path) -> None:
     with open_ledger(tmp_path / "ledger.sqlite") as ledger:
         digests = finish(ledger, *map(str, range(7)))
         log_writer(ledger, site).write()
+    assert len(digests) == 7
     for number, sha256 in enumerate(digests):
         for ending in ("tlog-proof", "dsse.json"):
             (tmp_path / f"N.{ending}").write_bytes((site / digest_path(sha256) / f"{number}.{ending}").read_bytes())
