@@ -20,6 +20,7 @@ from pathlib import Path
 
 from tests.bench import backlog, causes, list_command
 from tests.bench.attestations import attestation_seconds
+from tests.bench.consumer import FILES, consumer
 from tests.bench.large import verify_large_wheel
 from tests.bench.queue import dispatch
 from tests.bench.sandbox import sandbox_overhead
@@ -48,6 +49,11 @@ def main() -> int:
         store = work / "store"
         store.mkdir(mode=0o755)
         (store / "toolchains").symlink_to(options.environments.absolute())
+        known = consumer(work / "consumer")
+        checked = measure([BIN / "rebuilder", *known.check], options.runs)
+        row(f"rebuilder check of {FILES} locked files in a mirror", checked, "s", "goal < 0.5")
+        proxied = known.proxy_milliseconds(options.runs * 5)
+        row("rebuilder proxy: a page of 100 files, warm", proxied, "ms", "goal < 10")
         row("rebuilder --help", measure([BIN / "rebuilder", "--help"], options.runs), "s", "goal < 0.3")
         for release in RELEASES:
             compare_with_uv(release, work, store, options.runs)
