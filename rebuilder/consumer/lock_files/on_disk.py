@@ -89,7 +89,7 @@ def _reported(path: Path, row: dict[str, Any]) -> Dependency:
     name = canonicalize_name(row["metadata"]["name"])
     files = tuple(_archive(row["download_info"]))
     problem = None if files else _MADE_HERE
-    return Dependency("pypi", name, row["metadata"]["version"], f"{path.name}, {name}", files, problem)
+    return Dependency("pypi", name, row["metadata"]["version"], f"{path.as_posix()}, {name}", files, problem)
 
 
 def _archive(said: dict[str, Any]) -> Iterator[LockedFile]:

@@ -67,7 +67,7 @@ def _dependency(path: Path, key: str, row: dict[str, Any]) -> Dependency:
     filename = PurePosixPath(unquote(urlsplit(resolved).path)).name or None
     files = tuple(LockedFile(filename, None, each) for each in _sha512(row.get("integrity")))
     problem = None if files else _OTHER if resolved.startswith(("git", "file:")) else _UNHASHED
-    return Dependency("npm", name, row.get("version"), f"{path.name}, {key}", files, problem)
+    return Dependency("npm", name, row.get("version"), f"{path.as_posix()}, {key}", files, problem)
 
 
 def _sha512(integrity: Any) -> list[str]:

@@ -132,7 +132,7 @@ def _poetry(path: Path, packages: list[dict[str, Any]], target: Target) -> Itera
 def _dependency(path: Path, name: str, version: str | None, place: str, files: list[LockedFile]) -> Dependency:
     unhashed = [each for each in files if each.sha256 is None]
     problem = _OTHER if not files else UNHASHED if len(unhashed) == len(files) else None
-    return Dependency("pypi", canonicalize_name(name), version, f"{path.name}, {place}", tuple(files), problem)
+    return Dependency("pypi", canonicalize_name(name), version, f"{path.as_posix()}, {place}", tuple(files), problem)
 
 
 def _place(file: Mapping[str, Any]) -> str | None:

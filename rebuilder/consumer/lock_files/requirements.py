@@ -33,14 +33,14 @@ def read_requirements(path: Path, text: str, target: Target) -> list[Dependency]
 
 def _lines(path: Path, text: str, target: Target, seen: set[Path]) -> Iterator[Dependency]:
     for number, line in logical_lines(text):
-        place = f"{path.name}, line {number}"
+        place = f"{path.as_posix()}, line {number}"
         if include := _INCLUDE.fullmatch(line):
-            file = (path.parent / include["file"].strip("'\"")).resolve()
-            if file in seen:
+            file = path.parent / include["file"].strip("'\"")
+            if file.resolve() in seen:
                 continue
             if len(seen) > _MOST_INCLUDED:
                 raise FileError(path, f"It includes more than {_MOST_INCLUDED} files.", number)
-            seen.add(file)
+            seen.add(file.resolve())
             yield from _lines(file, read_text(file), target, seen)
         elif line.startswith(_SOURCE):
             shown = line.split()[-1][:80]
