@@ -160,7 +160,22 @@ def _engine(url: URL, busy_seconds: float) -> Engine:
     return engine
 
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012", "0013")
+REVISIONS = (
+    "0001",
+    "0002",
+    "0003",
+    "0004",
+    "0005",
+    "0006",
+    "0007",
+    "0008",
+    "0009",
+    "0010",
+    "0011",
+    "0012",
+    "0013",
+    "0014",
+)
 """All migrations this program knows, oldest first; kept here so that Alembic is loaded only to run one."""
 
 
