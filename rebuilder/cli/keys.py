@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -65,6 +66,7 @@ def init(
     settings, directory = _directory(config, store, key_directory, site)
     if directory.newest() is not None or directory.draft() is not None:
         raise UsageError("There is a list of keys already.", hint="See `rebuilder keys list`.")
+    _refuse_threshold(threshold, len(root))
     with _sentences():
         public, private = _roots(root, settings, make=True)
         now = _now()
@@ -133,6 +135,7 @@ def rotate(
         if what == "roots":
             if not next_root:
                 raise UsageError("The next root keys are not named.", hint="Name each: --next FILE")
+            _refuse_threshold(threshold, len(next_root))
             public, more = _roots(next_root, settings, make=True)
             draft.set_roots(public, threshold or len(public) // 2 + 1)
             private = [*private, *more]
@@ -313,6 +316,12 @@ def _roots(named: Sequence[str], settings: Config, *, make: bool = False) -> tup
     return public, private
 
 
+def _refuse_threshold(threshold: int | None, count: int) -> None:
+    """Before a key is made."""
+    if threshold is not None and threshold > count:
+        raise UsageError(f"Of {count} root keys, {threshold} cannot sign.", hint="Name a smaller --threshold.")
+
+
 def _public_half(file: Path) -> bytes | None:
     try:
         with file.open("rb") as opened:
@@ -337,6 +346,11 @@ def _root_key(file: Path, settings: Config, *, make: bool) -> SigningKey:
     if made and not make:
         raise UsageError(f"There is no root key {file}.")
     secret = passphrase(ROOT_PASSPHRASE)
+    if secret is None and not sys.stdin.isatty():
+        raise UsageError(
+            f"The root key {file} needs its passphrase, and there is no terminal to ask for it.",
+            hint=f"Set {ROOT_PASSPHRASE}_FILE.",
+        )
     if secret is None:
         secret = typer.prompt(
             f"Passphrase of the root key {file}", hide_input=True, confirmation_prompt=made, err=True

@@ -270,6 +270,7 @@ def test_an_auditor_goes_along(tmp_path: Path, capsys: pytest.CaptureFixture[str
     [
         (("init", "--root", "ROOT"), "already"),
         (("rotate", "anything"), "no key for"),
+        (("rotate", "roots", "--next", "fresh.pem", "--threshold", "2"), "cannot sign"),
         (("rotate", "roots"), "are not named"),
         (("rotate", "roots", "--next", "ROOT", "--next", "ROOT"), "the same key"),
         (("rotate", "statements", "--root", "KEYS/signing.pem"), "directory of the keys"),
@@ -306,6 +307,13 @@ def test_a_wrong_passphrase(operator: Operator) -> None:
     done = operator.run("sign", "--root", str(operator.roots[0]), passphrase="wrong")
     assert "does not open" in str(done.exception)
     assert not (operator.config.keys / "next.root.json").exists()
+
+
+def test_no_passphrase(operator: Operator) -> None:
+    """Where nobody can be asked, that is said; nothing is made."""
+    done = operator.run("rotate", "roots", "--next", str(operator.directory / "fresh.pem"), passphrase="")
+    assert "no terminal" in str(done.exception)
+    assert not (operator.directory / "fresh.pem").exists()
 
 
 def test_somebody_elses_root_key(operator: Operator, tmp_path: Path) -> None:
