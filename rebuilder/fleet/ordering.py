@@ -175,8 +175,12 @@ class FleetRunner:
                     avoided.add(lost.runner_id)
                 if of is None:
                     asked = self.another(avoided)
+                self.ledger.run_orders.drop(order.nonce)
+            except BaseException:
+                self.ledger.run_orders.drop(order.nonce)
+                raise
             finally:
-                self._close(order)
+                self._tidy(order)
         raise fault
 
     def another(self, than: Collection[str]) -> str | None:
@@ -366,9 +370,8 @@ class FleetRunner:
         except UnavailableError:
             return True  # nothing could be sent anyway
 
-    def _close(self, order: RunOrder) -> None:
+    def _tidy(self, order: RunOrder) -> None:
         """Nobody waits for it any more; runners that meet it leave it."""
-        self.ledger.run_orders.drop(order.nonce)
         with contextlib.suppress(StoreError):  # what stays is in nobody's way
             self.storage.delete(objects.order(order.nonce))
             prefix = objects.answers(order.nonce)

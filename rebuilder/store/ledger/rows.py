@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -91,7 +92,8 @@ def artifact_row(connection: Connection, artifact: Artifact, now: datetime) -> t
     task = tables.task.c
     queued = select(task.id).where(task.purl == artifact.purl, task.filename == artifact.filename)
     if seen is None and connection.execute(queued.where(task.ecosystem == artifact.ecosystem)).scalar() is not None:
-        add_to(connection, tables.task_count, {"kind": "unseen", "name": artifact.ecosystem}, number=-1)
+        row = {"kind": "unseen", "name": artifact.ecosystem, "number": -1}
+        add_to(connection, tables.task_count, "number", [row])
     return int(inserted[0]), True
 
 
@@ -109,13 +111,13 @@ def put(connection: Connection, table: Table, row: dict[str, Any]) -> None:
     connection.execute(statement.on_conflict_do_update(index_elements=key, set_=others))
 
 
-def add_to(connection: Connection, table: Table, key: dict[str, str], **column: int) -> None:
-    """Add to one number of the row with a primary key; the row is made when there is none."""
-    [(name, number)] = column.items()
-    if number:
-        statement = insert(connection.dialect.name, table).values(key | column)
-        total = {name: table.c[name] + statement.excluded[name]}
-        connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=total))
+def add_to(connection: Connection, table: Table, column: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Add to a number of each row that is there, by primary key, and insert the others; zeroes change nothing."""
+    if some := [row for row in rows if row[column]]:
+        statement = insert(connection.dialect.name, table)
+        total = {column: table.c[column] + statement.excluded[column]}
+        key = [each.name for each in table.primary_key]
+        connection.execute(statement.on_conflict_do_update(index_elements=key, set_=total), some)
 
 
 def is_kept(connection: Connection, table: Table, row: dict[str, Any]) -> bool:

@@ -70,10 +70,9 @@ class RunOrders:
         """Let an answer count; False when the order is not open any more, or the runner is not active any more."""
         with self._database.writing() as connection:
             active = (tables.runner.c.id == runner_id, tables.runner.c.state == RunnerState.ACTIVE.value)
-            if not connection.execute(select(tables.runner.c.id).where(*active)).scalar():
-                return False
+            is_active = select(tables.runner.c.id).where(*active).exists()
             values = {"runner_id": runner_id, "envelope": envelope, "log_sha256": log_sha256, "answered": now}
-            accepted = update(tables.run_order).where(_OPEN, _ORDER.nonce == nonce).values(values)
+            accepted = update(tables.run_order).where(_OPEN, _ORDER.nonce == nonce, is_active).values(values)
             if not connection.execute(accepted).rowcount:
                 return False
             connection.execute(

@@ -283,6 +283,9 @@ class Queue:
                 self._database.liveness.release(process_of(number))
 
 
+_HELD = tables.task.alias("held")
+
+
 def next_task(now: datetime) -> Select[Any]:
     """The first task in order that may be worked on.
 
@@ -290,8 +293,7 @@ def next_task(now: datetime) -> Select[Any]:
     rests is not in its way. Writers come one at a time anyway; ``SKIP LOCKED`` is for a row that somebody else has
     locked, by hand or with another tool: it does not stop the queue.
     """
-    held = tables.task.alias("held")
-    worked_on = select(held.c.purl).where(leased(held))
+    worked_on = select(_HELD.c.purl).where(leased(_HELD))
     query = select(tables.task).where(
         TASK.ready, TASK.lease_owner.is_(None), TASK.not_before <= now, TASK.purl.not_in(worked_on)
     )

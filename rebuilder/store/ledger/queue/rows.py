@@ -374,13 +374,12 @@ def _unseen(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Counte
 
 
 def add_counts(connection: Connection, counted: Mapping[tuple[str, str], int]) -> None:
-    """Add to how many tasks there are, by kind and name (see the table); what comes to nothing is left out."""
-    for (kind, name), number in sorted(counted.items()):
-        add_to(connection, tables.task_count, {"kind": kind, "name": name}, number=number)
-    connection.execute(delete(tables.task_count).where(tables.task_count.c.number == 0))
+    """Add to how many tasks there are, by kind and name (see the table)."""
+    keys = ((("kind", kind), ("name", name), ("number", number)) for (kind, name), number in sorted(counted.items()))
+    add_to(connection, tables.task_count, "number", [dict(each) for each in keys])
 
 
 def add_tallies(connection: Connection, counted: Mapping[tuple[str, str], int]) -> None:
     """Add to what was counted before, by name and label."""
-    for (name, label), value in counted.items():
-        add_to(connection, tables.tally, {"name": name, "label": label}, value=value)
+    rows = [{"name": name, "label": label, "value": value} for (name, label), value in counted.items()]
+    add_to(connection, tables.tally, "value", rows)

@@ -39,7 +39,7 @@ def read_state(connection: Connection, now: datetime, upcoming: int) -> QueueSta
 def counted(connection: Connection, kind: str) -> dict[str, int]:
     """How many tasks there are, of one kind; see the table ``task_count``."""
     count = tables.task_count.c
-    query = select(count.name, count.number).where(count.kind == kind)
+    query = select(count.name, count.number).where(count.kind == kind, count.number > 0)
     return {name: number for name, number in connection.execute(query)}  # noqa: C416 - rows are not pairs to a type checker
 
 
