@@ -169,13 +169,13 @@ class FleetRunner:
             try:
                 return self._waited_for(order, definition, new=new)
             except _OrderLost as lost:
+                self.ledger.run_orders.drop(order.nonce)
                 fault = lost.fault
                 log.warning("A run is asked for anew: %s", lost)
                 if lost.runner_id is not None:
                     avoided.add(lost.runner_id)
                 if of is None:
                     asked = self.another(avoided)
-                self.ledger.run_orders.drop(order.nonce)
             except BaseException:
                 self.ledger.run_orders.drop(order.nonce)
                 raise
