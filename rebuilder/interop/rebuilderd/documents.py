@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Generic, TypeVar
 
+from pydantic_core import to_json
+
 from rebuilder.ecosystems.registry import conventions
 from rebuilder.model.value import Value
 from rebuilder.model.verdict import Verdict
-from rebuilder.store.ledger.package_book import Jobs, PackageRow
+from rebuilder.store.ledger.package_book import Jobs, ListedRow, PackageRow
 
 _Record = TypeVar("_Record")
 
@@ -32,22 +34,6 @@ _STATUS = {
     Verdict.BUILD_FAILED: Status.FAIL,
     Verdict.TIMED_OUT: Status.FAIL,
 }
-
-
-class ListedPackage(Value):
-    """One file in ``/api/v0/pkgs/list``."""
-
-    name: str
-    version: str
-    status: Status
-    distro: str
-    suite: str
-    architecture: str
-    artifact_url: str
-    build_id: int | None
-    built_at: datetime | None
-    has_diffoscope: bool
-    has_attestation: bool
 
 
 class BinaryPackage(Value):
@@ -142,26 +128,23 @@ class Dashboard(Value):
     jobs: DashboardJobs
 
 
-class PublicKeys(Value):
-    """Who signs attestations."""
-
-    current: tuple[str, ...]
-
-
-def listed_package(row: PackageRow) -> ListedPackage:
-    """A file as the older interface lists it."""
-    return ListedPackage(
-        name=row.name,
-        version=row.version,
-        status=artifact_status(row),
-        distro=row.ecosystem,
-        suite="",
-        architecture=architecture(row),
-        artifact_url=row.url,
-        build_id=row.number,
-        built_at=_naive(row.summary.finished) if row.summary else None,
-        has_diffoscope=False,
-        has_attestation=row.linked,
+def listed_package(row: ListedRow, verdict: Verdict | None) -> bytes:
+    """A file as the older interface lists it, as JSON; ``verdict``: what was signed about it."""
+    told = verdict is not None
+    return to_json(
+        {
+            "name": row.name,
+            "version": row.version,
+            "status": _status(verdict) if verdict is not None else Status.UNKNOWN,
+            "distro": row.ecosystem,
+            "suite": "",
+            "architecture": conventions(row.ecosystem).architecture(row.filename),
+            "artifact_url": row.url,
+            "build_id": row.number if told else None,
+            "built_at": _naive(row.finished) if told and row.finished is not None else None,
+            "has_diffoscope": False,
+            "has_attestation": told and row.linked is not None,
+        }
     )
 
 
@@ -253,8 +236,13 @@ def build_status(row: PackageRow) -> Status:
 
 
 def artifact_status(row: PackageRow) -> Status:
-    """The same for the file: a build that failed says nothing about it."""
-    status = build_status(row)
+    """The same for the file."""
+    return _status(row.summary.verdict) if row.summary else Status.UNKNOWN
+
+
+def _status(verdict: Verdict) -> Status:
+    """Of a file: a build that failed says nothing about it."""
+    status = _STATUS.get(verdict, Status.UNKNOWN)
     return Status.UNKNOWN if status is Status.FAIL else status
 
 

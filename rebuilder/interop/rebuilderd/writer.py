@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rebuilder.errors import CorruptError, StoreError
-from rebuilder.interop.rebuilderd.documents import PublicKeys, listed_package
+from rebuilder.interop.rebuilderd.documents import listed_package
 from rebuilder.interop.rebuilderd.link import can_be_linked, link_key_id, public_pem, sign_link
 from rebuilder.model.report import Summary
+from rebuilder.model.value import canonical_json
+from rebuilder.model.verdict import Verdict
 from rebuilder.signing.agreement import Agreement
 from rebuilder.signing.keys import raw_public
 from rebuilder.signing.protocol import SigningKey
@@ -20,6 +23,8 @@ from rebuilder.store.protocol import Blobs
 
 LIST = "api/v0/pkgs/list"
 KEYS = "api/v1/meta/public-keys"
+_LONG, _WHILE = 20_000, 300.0
+"""A list of so many files is written once in so many seconds."""
 _AT_ONCE = 100
 _MOST = 200
 """Links that are signed before the site is written: those of an older ledger follow one time after another."""
@@ -55,17 +60,22 @@ class RebuilderdWriter:
             StoreError: the ledger or the site cannot be used.
         """
         refused = self._sign(None if whole else _MOST)
-        agreed = {each.identity for each in summaries}
-        lines = []
-        for row in self.book.all():
-            if row.summary is not None and row.summary.identity not in agreed:
-                row = row.unverified  # noqa: PLW2901
-            lines.append(listed_package(row).model_dump_json())
         writer = Writer(self.root)
-        writer.write(LIST, ("[" + ",\n".join(lines) + "]\n").encode())
-        keys = PublicKeys(current=(public_pem(raw_public(self.key.public_pem)),))
-        writer.write(KEYS, keys.model_dump_json().encode() + b"\n")
+        if whole or self._due():
+            agreed: dict[object, Verdict] = {each.identity: each.verdict for each in summaries}
+            lines = [listed_package(row, agreed.get(row.identity)) for row in self.book.listed()]
+            writer.write(LIST, b"[" + b",\n".join(lines) + b"]\n")
+        writer.write(KEYS, canonical_json({"current": [public_pem(raw_public(self.key.public_pem))]}) + b"\n")
         return refused
+
+    def _due(self) -> bool:
+        """Whether the list is to be written: a long one is not, where it was a few minutes ago."""
+        if self.book.total() < _LONG:
+            return True
+        try:
+            return not 0 <= time.time() - (self.root / LIST).stat().st_mtime < _WHILE
+        except OSError:
+            return True
 
     def _sign(self, most: int | None) -> list[CorruptError]:
         refused, after, signed, key_id = list[CorruptError](), 0, 0, link_key_id(raw_public(self.key.public_pem))

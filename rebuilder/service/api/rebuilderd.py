@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 from fastapi import Path as InPath
@@ -86,34 +86,31 @@ _Asked = Annotated[PackageQuery, Query()]
 def package_routes(context: ApiContext) -> APIRouter:
     """Everything its clients read; nothing is signed here, and what is listed as good was signed as that."""
     router, packages = APIRouter(tags=[LENIENT], include_in_schema=False), _Packages(context)
-    text: dict[str, Any] = {"response_class": PlainTextResponse}
-    link: dict[str, Any] = {"response_model": dict[str, Any]}
-    listed: dict[str, Any] = {"response_model": list[documents.ListedPackage]}
     build, meta = "/api/v1/builds/{number}", "/api/v1/meta"
-    for path, answer, options in (
-        ("/api/v0/pkgs/list", packages.listed_packages, listed),
-        ("/api/v0/builds/{number}/log", packages.old_build_log, text),
-        ("/api/v0/builds/{number}/diffoscope", packages.old_build_diffoscope, text),
-        ("/api/v0/builds/{number}/attestation", packages.old_attestation, link),
-        ("/api/v1/packages/binary", packages.binary_packages, {}),
-        ("/api/v1/packages/binary/{number}", packages.binary_package, {}),
-        ("/api/v1/packages/source", packages.source_packages, {}),
-        ("/api/v1/packages/source/{number}", packages.source_package, {}),
-        ("/api/v1/builds", packages.builds, {}),
-        (build, packages.build, {}),
-        (f"{build}/log", packages.build_log, text),
-        (f"{build}/artifacts", packages.build_artifacts, {}),
-        (f"{build}/artifacts/{{artifact}}", packages.build_artifact, {}),
-        (f"{build}/artifacts/{{artifact}}/diffoscope", packages.build_diffoscope, text),
-        (f"{build}/artifacts/{{artifact}}/attestation", packages.attestation, link),
-        ("/api/v1/dashboard", packages.dashboard, {}),
-        (f"{meta}/distributions", packages.distributions, {}),
-        (f"{meta}/distributions/{{distribution}}/releases", packages.releases, {}),
-        (f"{meta}/distributions/{{distribution}}/architectures", packages.architectures, {}),
-        (f"{meta}/distributions/{{distribution}}/releases/{{release}}/architectures", packages.of_release, {}),
-        (f"{meta}/public-keys", packages.public_keys, {"response_model": documents.PublicKeys}),
+    for path, answer in (
+        ("/api/v0/pkgs/list", packages.listed_packages),
+        ("/api/v0/builds/{number}/log", packages.old_build_log),
+        ("/api/v0/builds/{number}/diffoscope", packages.old_build_diffoscope),
+        ("/api/v0/builds/{number}/attestation", packages.old_attestation),
+        ("/api/v1/packages/binary", packages.binary_packages),
+        ("/api/v1/packages/binary/{number}", packages.binary_package),
+        ("/api/v1/packages/source", packages.source_packages),
+        ("/api/v1/packages/source/{number}", packages.source_package),
+        ("/api/v1/builds", packages.builds),
+        (build, packages.build),
+        (f"{build}/log", packages.build_log),
+        (f"{build}/artifacts", packages.build_artifacts),
+        (f"{build}/artifacts/{{artifact}}", packages.build_artifact),
+        (f"{build}/artifacts/{{artifact}}/diffoscope", packages.build_diffoscope),
+        (f"{build}/artifacts/{{artifact}}/attestation", packages.attestation),
+        ("/api/v1/dashboard", packages.dashboard),
+        (f"{meta}/distributions", packages.distributions),
+        (f"{meta}/distributions/{{distribution}}/releases", packages.releases),
+        (f"{meta}/distributions/{{distribution}}/architectures", packages.architectures),
+        (f"{meta}/distributions/{{distribution}}/releases/{{release}}/architectures", packages.of_release),
+        (f"{meta}/public-keys", packages.public_keys),
     ):
-        router.add_api_route(path, answer, **options)
+        router.add_api_route(path, answer)
     return router
 
 

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from itertools import starmap
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, exists, func, literal, or_, select
 
@@ -70,6 +71,27 @@ class PackageRow:
         return replace(self, number=None, started=None, linked=False, summary=None)
 
 
+class ListedRow(NamedTuple):
+    """One published file and its newest verification, as columns; the last three are None where there is none."""
+
+    ecosystem: str
+    name: str
+    version: str
+    filename: str
+    url: str
+    sha256: str
+    purl: str
+    number: int | None
+    finished: datetime | None
+    linked: int | None
+    """The number of the verification again, where there is a link about it."""
+
+    @property
+    def identity(self) -> tuple[str, str, str, datetime | None]:
+        """That of its summary."""
+        return self.sha256, self.purl, self.filename, self.finished
+
+
 @dataclass(frozen=True, slots=True)
 class Jobs:
     """Tasks of the queue: worked on, ready to be, and those whose time has not come."""
@@ -104,12 +126,20 @@ class PackageBook:
         """One finished verification by its number."""
         return self._one(_builds().where(tables.verification.c.id == number))
 
-    def all(self) -> Iterator[PackageRow]:
-        """Every file, in the order of names."""
-        artifact = tables.artifact.c
-        query = _packages().order_by(artifact.ecosystem, artifact.name, artifact.version, artifact.filename)
+    def listed(self) -> Iterator[ListedRow]:
+        """Every file in the order of names, with little more than a list says of each."""
+        artifact, verification = tables.artifact.c, tables.verification.c
+        names = ("ecosystem", "name", "version", "filename", "url", "sha256", "purl")
+        more = (verification.id, verification.finished, tables.rebuild_link.c.verification_id)
+        query = _packages().with_only_columns(*(artifact[each] for each in names), *more)
+        query = query.order_by(artifact.ecosystem, artifact.name, artifact.version, artifact.filename)
         with self._database.reading() as connection:
-            yield from map(_row, connection.execution_options(yield_per=1000).execute(query).mappings())
+            yield from starmap(ListedRow, connection.execution_options(yield_per=1000).execute(query))
+
+    def total(self) -> int:
+        """How many files are known, those with replaced bytes too."""
+        with self._database.reading() as connection:
+            return int(connection.execute(select(func.count()).select_from(tables.artifact)).scalar() or 0)
 
     def report(self, number: int) -> SignedReport | None:
         """The signed report of a finished verification."""
