@@ -116,7 +116,7 @@ def run(
     if kind == "table":
         text = "\n".join(outcome.table())
     elif kind == "json":
-        text = json.dumps(outcome.document(), ensure_ascii=False)
+        text = json.dumps(outcome.document())
     else:
         from rebuilder.consumer.formats import junit, sarif
 

@@ -51,9 +51,9 @@ def verify(place: str, *, key: str | None, statements: bool, seen: Path | None) 
 
 
 def _verified(place: str, site: SiteReader, key: str | None, memory: Path, *, statements: bool) -> str:
-    before = SeenLog(memory, place).read()
-    log_key = _key(key) if key is not None else None
-    found = Rebuilder.open(Trusted(place, log_key=log_key), site, memory, datetime.now(UTC))
+    trusted = Trusted(place, log_key=_key(key) if key is not None else None)
+    before = SeenLog(memory, trusted.remembered_as).read()
+    found = Rebuilder.open(trusted, site, memory, datetime.now(UTC))
     audit, logged = _Audit(found), None
     for number, data in found.published.entries(site.reading(f"{LOG}/")):
         entry = read_entry(number, data, logged)

@@ -189,7 +189,7 @@ class _Judge:
 
     def _about(self, dependency: Dependency, file: LockedFile) -> Answer:
         if file.sha256 is None:
-            sentence = "The lock file names it by SHA-512 only, and rebuilders answer by SHA-256."
+            sentence = "Nothing says its SHA-256, and rebuilders answer by that."
             return self._undecided(dependency, file, sentence)
         said = self.said.get(file.sha256, [])
         votes = [each for each in said if isinstance(each, Vote)]

@@ -40,7 +40,7 @@ def sarif(outcome: Outcome) -> str:
         ],
     }
     run = {"tool": {"driver": driver}, "results": results, "columnKind": "utf16CodeUnits"}
-    return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, ensure_ascii=False)
+    return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]})
 
 
 def _result(answer: Answer) -> dict[str, Any]:

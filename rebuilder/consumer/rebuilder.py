@@ -15,6 +15,7 @@ Only when all of that is done is the newest checkpoint remembered.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -58,6 +59,11 @@ class Trusted:
     key_list: bytes | None = None
     """A ``keys.json`` that came by another way, whose root keys are trusted; None: the first one that is seen."""
 
+    @property
+    def remembered_as(self) -> str:
+        """Its place, the same from whatever directory it is named."""
+        return self.place if "://" in self.place else str(Path(self.place).resolve())
+
 
 @dataclass
 class Rebuilder:
@@ -94,11 +100,11 @@ class Rebuilder:
             UnavailableError: it does not answer.
             UsageError: what was remembered cannot be read.
         """
-        before = None if site.is_bundle else SeenLog(memory, trusted.place).read()
+        before = None if site.is_bundle else SeenLog(memory, trusted.remembered_as).read()
         read = site.reading(f"{LOG}/")
         known = trusted.log_key or (before.key if before is not None else None)
         first = known or NoteKey.read(text_of(read("key")))
-        key_list = _key_list(trusted, site, _list_file(memory, trusted.place), now)
+        key_list = _key_list(trusted, site, _list_file(memory, trusted.remembered_as), now)
         keys = [first] if key_list is None else _checkpoint_keys(key_list, first if known else None, first.name)
         found = cls(trusted, site, _published(read, keys), keys, key_list, now)
         if before is not None:
@@ -217,6 +223,8 @@ class Rebuilder:
             return self.key_list.judge(entry.key_id, entry.logged).pem
         if entry.key_id in self._pems:
             return self._pems[entry.key_id]
+        if not re.fullmatch("[0-9a-f]{64}", entry.key_id):
+            raise LogError("The entry of a statement names a key by something that is no digest.")
         pem = self.site.reading("")(f"keys/{entry.key_id}.pem")
         try:
             named = key_id(load_public(pem))
@@ -254,9 +262,9 @@ class Rebuilder:
         key = _signer(newest.note, self.keys)
         SeenLog(memory, key.vkey).keep(key, newest.note)
         if not self.site.is_bundle:
-            SeenLog(memory, self.trusted.place).keep(key, newest.note)
+            SeenLog(memory, self.trusted.remembered_as).keep(key, newest.note)
         if self.key_list is not None:
-            file = _list_file(memory, self.trusted.place)
+            file = _list_file(memory, self.trusted.remembered_as)
             try:
                 if not file.is_file() or file.read_bytes() != self.key_list.document:
                     file.parent.mkdir(parents=True, exist_ok=True)

@@ -317,6 +317,22 @@ def test_file_on_disk(registry: Registry, installation: Installation, tmp_path: 
     assert bad.line["alarms"][0]["kind"] == "unknown-digest"
 
 
+def test_a_lock_file(registry: Registry, installation: Installation, tmp_path: Path) -> None:
+    """What it pins is verified; a digest that the index does not list is a difference, and stops nothing else."""
+    sdist = make_sdist("thirteen", "1.0")
+    wheel = build(sdist, epoch=EPOCH)
+    publish(registry, sdist, wheel)
+    lock = tmp_path / "requirements.txt"
+    lock.write_text(f"thirteen==1.0 --hash=sha256:{wheel.sha256} --hash=sha256:{sdist.sha256}\n")
+    good = installation.verify("-r", lock)
+    assert (good.code, good.line["verdict"]) == (0, "reproduced"), good.words
+    lock.write_text(f"thirteen==1.0 --hash=sha256:{'ab' * 32}\n")
+    bad = installation.verify("-r", lock)
+    assert (bad.code, bad.line["verdict"]) == (1, None), bad.words
+    assert "no file of thirteen==1.0" in bad.line["problem"]
+    assert installation.verify().code == 2
+
+
 def test_yanked_release_is_verified_all_the_same(registry: Registry, installation: Installation) -> None:
     """Yanked files were installed by somebody: they are verified, and the page says that they are yanked."""
     sdist = make_sdist("twelve", "1.0")

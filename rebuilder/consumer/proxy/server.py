@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socketserver
+import sys
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from rebuilder.consumer.proxy.application import Application
@@ -14,6 +15,11 @@ _SECONDS = 60.0
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
     daemon_threads = True
     request_queue_size = 128
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Nothing of installers that went away; everything else is a fault of ours."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class _Handler(WSGIRequestHandler):
