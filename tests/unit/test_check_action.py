@@ -25,7 +25,7 @@ def options() -> set[str]:
 
 
 def test_the_action_uses_options_that_are_there() -> None:
-    """Every option in the step that checks is one of the command; every input is used; nothing is pasted into a script."""
+    """Every option that is given is one of the command; every input is used; nothing is pasted into a script."""
     assert ACTION["runs"]["using"] == "composite"
     used = set(re.findall(r"--[a-z-]+(?= \"\$)", SCRIPTS[1]))
     assert used
