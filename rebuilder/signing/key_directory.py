@@ -124,6 +124,8 @@ class KeyDirectory:
         try:
             with replacing(file, durable=True, replace=False) as opened:
                 opened.write(document)
+            if file.read_bytes() != document:
+                raise KeyListError(f"Another list of version {listed.version} was accepted meanwhile.")
             self._draft.unlink(missing_ok=True)
         except OSError as error:
             raise SigningError(f"The key list cannot be kept in {file}: {error.strerror}.") from error

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -324,6 +326,23 @@ def test_somebody_elses_root_key(operator: Operator, tmp_path: Path) -> None:
     done = operator.run("sign", "--root", str(theirs.roots[0]))
     assert "no root key of this list" in str(done.exception)
     assert not (operator.config.keys / "next.root.json").exists()
+
+
+def test_the_page_on_the_format(operator: Operator) -> None:
+    """What it shows runs with python-tuf and nothing of ours."""
+    page = (Path(__file__).parents[2] / "docs" / "keys-json.md").read_text()
+    program = page.split("```python\n", 1)[1].split("```", 1)[0]
+    checked = subprocess.run(
+        [sys.executable, "-c", program], cwd=operator.site, capture_output=True, text=True, check=False
+    )
+    assert (0, "") == (checked.returncode, checked.stderr)
+    document = bytearray((operator.site / KEY_LIST).read_bytes())
+    document[100] ^= 1
+    (operator.site / KEY_LIST).write_bytes(document)
+    broken = subprocess.run(
+        [sys.executable, "-c", program], cwd=operator.site, capture_output=True, text=True, check=False
+    )
+    assert broken.returncode == 1
 
 
 def test_a_bundle_leads_over_root_keys(operator: Operator, tmp_path: Path) -> None:

@@ -18,9 +18,17 @@ from tests.fakes.blobs import MemoryBlobs
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```\n(.*?)```", README, re.DOTALL)
-LINES = [line.partition("#")[0].strip() for block in BLOCKS for line in block.splitlines()]
+
+
+def lines(page: str) -> list[str]:
+    """The lines of its code blocks, without remarks."""
+    blocks = re.findall(r"```(?:sh)?\n(.*?)```", page, re.DOTALL)
+    return [line.partition("#")[0].strip() for block in blocks for line in block.splitlines()]
+
+
+LINES = lines(README)
 COMMANDS = [line for line in LINES if line.startswith("rebuilder ")]
+RUNBOOK = [line for line in lines((ROOT / "docs/operate/keys.md").read_text()) if line.startswith("rebuilder ")]
 
 
 def known() -> dict[str, set[str]]:
@@ -42,7 +50,7 @@ def name_of(words: list[str]) -> str:
     return two if two in known() else words[1]
 
 
-@pytest.mark.parametrize("line", COMMANDS)
+@pytest.mark.parametrize("line", [*COMMANDS, *RUNBOOK])
 def test_commands_exist(line: str) -> None:
     """What stands in a code block can be typed: the command is there, and so are its options."""
     words = shlex.split(line)
