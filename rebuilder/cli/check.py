@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from rebuilder.errors import UsageError
-
-if TYPE_CHECKING:
-    from rebuilder.network.index_reader import IndexReader
 
 Seen = Annotated[
     Path | None, typer.Option("--seen", help="Directory that remembers what was seen.", show_default=False)
@@ -88,6 +85,7 @@ def run(
     """
     from rebuilder.consumer.check import Panel
     from rebuilder.consumer.check import check as checked
+    from rebuilder.consumer.index_names import IndexNames
     from rebuilder.consumer.lock_files import dependencies
     from rebuilder.consumer.platform_files import Target
     from rebuilder.consumer.policy import Policy, read_policy
@@ -110,8 +108,8 @@ def run(
     except FileError as error:
         raise UsageError(error.remark.label) from None
     moment = now or datetime.now(UTC)
-    with Panel(trusted, seen or usual_memory(), moment) as panel:
-        outcome = checked(wanted, panel, policy, target, None if offline else _index_names())
+    with Panel(trusted, seen or usual_memory(), moment) as panel, IndexNames() as names:
+        outcome = checked(wanted, panel, policy, target, None if offline else names)
         panel.remember()
     if kind == "table":
         text = "\n".join(outcome.table())
@@ -125,19 +123,3 @@ def run(
     if kind != "table":
         print(outcome.sentence, file=sys.stderr)  # noqa: T201
     return int(outcome.code)
-
-
-def _index_names() -> Callable[[str], dict[str, str]]:
-    """Asks the index of pip's or uv's settings, once it is needed."""
-    reader: list[IndexReader] = []
-
-    def names(project: str) -> dict[str, str]:
-        if not reader:
-            from rebuilder.ecosystems.pypi.settings import index_settings
-            from rebuilder.network.index_reader import IndexReader
-
-            settings = index_settings()
-            reader.append(IndexReader(settings.index_url, settings.ca_bundle))
-        return reader[0].names(project)
-
-    return names

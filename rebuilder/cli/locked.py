@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from rebuilder.config import Config
 from rebuilder.consumer.lock_files import Dependency, LockedFile, dependencies
 from rebuilder.consumer.platform_files import Target
 from rebuilder.ecosystems.pypi.platform_tags import rank
@@ -116,19 +115,3 @@ def _is_of(filename: str, dependency: Dependency) -> bool:
         return found is not None and dependency.version is not None and found[1] == Version(dependency.version)
     except InvalidVersion:
         return False
-
-
-def index_names(config: Config) -> Names:
-    """Asks the index of the settings for the names of a project's files, once for each project."""
-    from rebuilder.ecosystems.pypi.settings import index_settings
-    from rebuilder.network.index_reader import IndexReader
-
-    settings = index_settings(config.index_url)
-    reader, known = IndexReader(settings.index_url, settings.ca_bundle), dict[str, dict[str, str]]()
-
-    def names(project: str) -> dict[str, str]:
-        if project not in known:
-            known[project] = reader.names(project)
-        return known[project]
-
-    return names

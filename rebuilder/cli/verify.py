@@ -60,16 +60,17 @@ def verify_subjects(
         subjects = [subject_of(parts, text) for text in asked]
         problems: list[tuple[Subject, RebuilderError]] = []
         if lock_files or all_files:
-            from rebuilder.cli.locked import every_file, index_names, locked_subjects
+            from rebuilder.cli.locked import every_file, locked_subjects
+            from rebuilder.consumer.index_names import IndexNames
 
-            names = index_names(config)
-            if all_files:
-                subjects = [each for subject in subjects for each in every_file(subject, names)]
-            for subject, reason in locked_subjects(lock_files, names, all_files=all_files):
-                if reason is None:
-                    subjects.append(subject)
-                else:
-                    problems.append((subject, reason))
+            with IndexNames(config.index_url) as names:
+                if all_files:
+                    subjects = [each for subject in subjects for each in every_file(subject, names)]
+                for subject, reason in locked_subjects(lock_files, names, all_files=all_files):
+                    if reason is None:
+                        subjects.append(subject)
+                    else:
+                        problems.append((subject, reason))
         for subject in subjects:
             for one in _verify_one(parts, signer, subject, config, display, as_json=as_json, tier=tier):
                 code = max(code, one, key=SEVERITY.index)
