@@ -26,6 +26,14 @@ _MERGED_USR = 'for each in bin sbin lib lib64; do mkdir -p "$1/usr/$each" && ln 
 # What apt says about a suite that is no longer on a mirror.
 _GONE = re.compile(r"repository '\S+ (?P<suite>[\w/.-]{1,60}) Release' (?:does not have|no longer has) a Release file")
 
+# What apt says about a package that is not on a mirror, or not with that version.
+_NO_PACKAGE = re.compile(
+    r"^E: (?:Version '(?P<version>[^'\s]{1,100})' for|Unable to locate package|Package)"
+    r" '?(?P<name>[a-z0-9][a-z0-9.+-]{1,100})'?(?: was not found| has no installation candidate|$)",
+    re.MULTILINE,
+)
+_MOST_NAMED = 5
+
 _NEVER_UNSIGNED = (
     'APT::Get::AllowUnauthenticated "false";',
     'Acquire::AllowInsecureRepositories "false";',
@@ -66,8 +74,8 @@ _REASONS = (
     ),
     (
         ("Unable to locate package", "has no installation candidate", "E: Version '"),
-        "the mirror lacks a package",
-        "Check that the mirror carries all of Debian main.",
+        "the mirror lacks a package{packages}",
+        "Check that the mirror carries all of Debian main; packages of another day are on an archive of snapshots.",
     ),
     (
         ("Could not resolve", "Temporary failure", "Unable to connect", "Could not connect", "Failed to fetch"),
@@ -178,6 +186,13 @@ def _proxies() -> dict[str, str]:
     return {name: os.environ[name] for name in names if name in os.environ}
 
 
+def _lacking(output: str) -> str:
+    """The packages that apt could not find, as the end of a sentence; empty where it names none."""
+    found = list(dict.fromkeys(" ".join(filter(None, each.groups()[::-1])) for each in _NO_PACKAGE.finditer(output)))
+    more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+    return f": {', '.join(found[:_MOST_NAMED])}{more}" if found else ""
+
+
 def _explained(spec: Manifest, error: CommandError) -> BuildEnvironmentError:
     if gone := _GONE.search(error.output):
         return BuildEnvironmentError(
@@ -186,8 +201,8 @@ def _explained(spec: Manifest, error: CommandError) -> BuildEnvironmentError:
         )
     for signs, reason, hint in _REASONS:
         if any(sign in error.output for sign in signs):
-            mend = hint.replace("{suite}", spec.suite)
-            return BuildEnvironmentError(f"The build environment {spec.name} cannot be made: {reason}.", hint=mend)
+            mend, said = hint.replace("{suite}", spec.suite), reason.replace("{packages}", _lacking(error.output))
+            return BuildEnvironmentError(f"The build environment {spec.name} cannot be made: {said}.", hint=mend)
     lines = [line for line in error.output.splitlines() if line.startswith("E: ")] or error.output.splitlines()
     words = clipped(lines[0], 300) if lines else ""
     said = f" It said: {words}" if words else ""

@@ -87,6 +87,7 @@ class PublishedPage:
             verdict=verdict,
             key=key,
             finishing=self.read(f"finishing-{_decided_by(said) + 1}.json"),
+            key_list=self.read_site("keys.json"),
             **self._proof(provenance),
         )
 

@@ -5,7 +5,8 @@
    nothing in it is passed over.
 2. The verdict, signed by the same key, names that very envelope by its digest. Where recorded values were written into
    the finished archive it names the definition of that run by its digest, too, and what came out of it.
-3. Where there is a proof that the statement is in the log of the site, the proof must hold.
+3. Where there is a proof that the statement is in the log of the site, the proof must hold; where the site has a list
+   of keys, the key must have been good when the statement was logged, or now where that was not shown.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from rebuilder.clock import SystemClock
 from rebuilder.errors import ExitCode, RebuilderError, SigningError
 from rebuilder.foreign_json import read_json
 from rebuilder.log.entry import LogEntry
@@ -26,6 +28,7 @@ from rebuilder.model.text import clipped
 from rebuilder.model.value import Sha256, canonical_json, sha256_hex
 from rebuilder.model.verdict import Kind, Verdict
 from rebuilder.signing.envelope import verify
+from rebuilder.signing.key_list import KeyList
 from rebuilder.signing.keys import key_id, load_public
 from rebuilder.signing.verdict import findings_of
 from rebuilder.signing.vocabulary import PROVENANCE_TYPE
@@ -67,6 +70,8 @@ class Documents:
     """That the provenance statement is in the log of the site (C2SP tlog-proof); None: there is none."""
     log_key: bytes | None = None
     """Key of that log, one word."""
+    key_list: bytes | None = None
+    """The list of keys of the site (``keys.json``), with their periods; None: it has none."""
 
     def signed_by(self, key: bytes) -> Documents:
         """The same, with another key to trust."""
@@ -171,6 +176,12 @@ def _read(documents: Documents) -> PublishedReport:
     if attempt["definition"]["digest"]["sha256"] != definition.digest:
         raise ValueError("its verdict rests on another definition.")
     finishing, finished = _finishing(attempt, documents.finishing)
+    logged = _logged(documents, key)
+    if documents.key_list is not None:
+        keys = KeyList.read(documents.key_list, None)
+        keys.judge(key, logged or SystemClock().now())
+        if logged is not None:
+            keys.judge_checkpoint(_log_key(documents).public, logged)
     version = provenance["predicate"]["runDetails"]["builder"]["version"]["sandbox"]
     kernel = _KERNEL.match(str(version))
     published, rebuilt = _digest(subject["digest"]["sha256"]), _digest(made["digest"]["sha256"])
@@ -189,7 +200,7 @@ def _read(documents: Documents) -> PublishedReport:
         finished=finished,
         kernel=Sha256(kernel[1]) if kernel is not None and definition.sandbox == "uml" else None,
         key_id=key,
-        logged=_logged(documents, key),
+        logged=logged,
     )
 
 
@@ -226,19 +237,23 @@ def _logged(documents: Documents, signed_by: str) -> datetime | None:
     """When the provenance statement was logged, where there is a proof."""
     if documents.proof is None:
         return None
-    if documents.log_key is None:
-        raise ValueError("there is a proof of a log, and no key of that log.")
+    key = _log_key(documents)
     proof = LogProof.read(documents.proof)
     if proof.entry is None:
         raise ValueError("the proof of the log does not say what was logged.")
     checkpoint = proof.check(proof.entry)
-    key = NoteKey.read(documents.log_key.decode("utf-8", "replace").strip())
     if not proof.note.signed_by([key]) or checkpoint.origin != key.name:
         raise ValueError("the proof is not of the log whose key is there.")
     entry = LogEntry.read(proof.entry)
     if entry.envelope != sha256_hex(documents.provenance) or entry.key_id != signed_by:
         raise ValueError("the proof of the log is about another statement.")
     return entry.logged
+
+
+def _log_key(documents: Documents) -> NoteKey:
+    if documents.log_key is None:
+        raise ValueError("there is a proof of a log, and no key of that log.")
+    return NoteKey.read(documents.log_key.decode("utf-8", "replace").strip())
 
 
 def _digest(value: object) -> Sha256:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import quote
 
 from rebuilder.environments.record import PUBLISHED
 from rebuilder.errors import StoreError
@@ -130,7 +131,7 @@ class Site:
                 missing=missing,
                 log_tail=_log_tail(report, files),
                 diffoscope_text=_diffoscope_text(files),
-                address=f"{self._address.rstrip('/')}/{directory}" if self._address else None,
+                address=f"{self._address.rstrip('/')}/{quote(directory, safe='/+!~@')}" if self._address else None,
             ),
         )
         self._write_environments(report)

@@ -6,8 +6,13 @@ import json
 import os
 import shutil
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -65,6 +70,27 @@ def published(tmp_path_factory: pytest.TempPathFactory, environments_root: Path)
     return Published(root / "site", root / "capsule.tar", moved, wheels)
 
 
+@contextmanager
+def served(site: Path) -> Iterator[str]:
+    """A site on a web server of this machine; gives its address."""
+    handler = partial(QuietHandler, directory=str(site))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serves files and says nothing."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Nothing."""
+
+
 def offline(installation: Installation, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """The command on a machine without any network, not even a loopback interface that is up."""
     user = [] if os.geteuid() == 0 else ["--map-current-user"]
@@ -99,11 +125,12 @@ def test_a_capsule_is_enough(tmp_path: Path, published: Published) -> None:
 
 
 def test_what_is_missing_is_named(tmp_path: Path, published: Published) -> None:
-    """The site alone: the environment, the source archive and the backend cannot be had, each with the reason."""
-    there = Installation(tmp_path, NOWHERE)
-    answer = there.run("replay", "--json", published.reports["one"] / "report.json")
-    assert (3, "not-replayed") == (answer.code, answer.line["outcome"]), answer.words
-    missing = {each["what"]: each["reason"] for each in answer.line["missing"]}
+    """The site alone, without a network: the environment, the source archive and the backend, each with the reason."""
+    done = offline(Installation(tmp_path, NOWHERE), "replay", "--json", published.reports["one"] / "report.json")
+    assert 3 == done.returncode, done.stderr
+    answer = json.loads(done.stdout)
+    assert "not-replayed" == answer["outcome"]
+    missing = {each["what"]: each["reason"] for each in answer["missing"]}
     assert "one-1.0.tar.gz" in missing
     assert any(name.startswith("the build environment ") for name in missing)
     assert "pypi.pyz" not in " ".join(missing), "our own programs are those of this version"
@@ -138,6 +165,10 @@ def test_the_site_may_have_the_capsule(tmp_path: Path, published: Published) -> 
     assert 0 == first.run("export", "--capsule", page, "--output", site / "capsule").code
     assert blobs == sorted((site / "capsule" / "blobs" / "sha256").iterdir())
     answer = Installation(tmp_path / "second", NOWHERE).run("replay", "--json", page)
+    assert (0, "agrees") == (answer.code, answer.line["outcome"]), answer.words
+    with served(site) as address:
+        by_address = f"{address}/{page.relative_to(site)}/report.json"
+        answer = Installation(tmp_path / "third", NOWHERE).run("replay", "--json", by_address)
     assert (0, "agrees") == (answer.code, answer.line["outcome"]), answer.words
 
 

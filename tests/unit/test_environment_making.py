@@ -63,7 +63,12 @@ def failure(tmp_path: Path) -> BuildEnvironmentError:
         ),
         ("E: Release file for x is expired (invalid since 3d)", "too old"),
         ("tar: write error: No space left on device\nE: GPG error", "the disk is full"),
-        ("E: Unable to locate package python3", "lacks a package"),
+        ("E: Unable to locate package python3", "lacks a package: python3."),
+        (
+            "E: Version '2.41-12' for 'libc6' was not found\nE: Version '1' for 'dash' was not found",
+            "lacks a package: libc6 2.41-12, dash 1.",
+        ),
+        ("E: Package 'gone' has no installation candidate", "lacks a package: gone."),
         (
             "E: The repository 'http://example.org/debian buster Release' does not have a Release file.",
             "the mirror no longer has buster.",

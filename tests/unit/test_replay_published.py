@@ -6,9 +6,12 @@ import base64
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from rebuilder.log.entry import LogEntry
 from rebuilder.log.merkle import leaf_hash
@@ -19,8 +22,11 @@ from rebuilder.model.report import Report
 from rebuilder.model.value import canonical_json
 from rebuilder.replay.published import Documents, NotReplayableError, read_definition, read_published
 from rebuilder.signing.envelope import sign_statement
+from rebuilder.signing.key_draft import KeyDraft, sign_list
+from rebuilder.signing.key_list import KeyPeriod, Use
 from rebuilder.signing.statements import Builder, provenance_statement, verdict_statement
 from tests.fakes import verifications
+from tests.fakes.key_lists import EXPIRES, ROOTS, START, first_list
 from tests.fakes.signer import MemorySigner
 
 SIGNER = MemorySigner()
@@ -162,3 +168,28 @@ def test_documents_that_are_none() -> None:
     statement = {"_type": "https://in-toto.io/Statement/v1", "subject": [], "predicateType": "x", "predicate": {}}
     assert refusal(replace(given, verdict=sign_statement(statement, SIGNER).encode()))
     assert base64.b64decode(json.loads(given.verdict)["payload"])
+
+
+def test_a_key_is_judged_by_the_list_of_the_site() -> None:
+    """A key that is listed, one that was revoked before the statement was logged, one that is not in the list."""
+    given = logged(documents(made(Level.IDENTICAL)))
+    assert given.log_key is not None
+    log_key = Ed25519PublicKey.from_public_bytes(NoteKey.read(given.log_key.decode()).public)
+    pem = log_key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+    def listed(period: KeyPeriod | None) -> Documents:
+        draft = KeyDraft.after(first_list(), EXPIRES)
+        draft.set_key(pem, KeyPeriod(use=Use.CHECKPOINTS, valid_from=START))
+        if period is not None:
+            draft.set_key(SIGNER.public_pem, period)
+        return replace(given, key_list=sign_list(draft.document(), ROOTS[:2]))
+
+    good = KeyPeriod(use=Use.STATEMENTS, valid_from=START)
+    assert read_published(given) == read_published(listed(good))
+    stolen = good.replace(revoked_from=START, reason="stolen")
+    assert "was revoked" in refusal(listed(stolen))
+    assert "not in the key list" in refusal(listed(None))
+    over = good.replace(valid_until=verifications.NOW + timedelta(hours=1))
+    assert read_published(listed(over)).logged
+    assert "was good until" in refusal(replace(listed(over), proof=None, log_key=None))
+    assert "not what was signed" in refusal(replace(given, key_list=b"{}"))
