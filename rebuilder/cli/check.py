@@ -7,11 +7,15 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rebuilder.errors import UsageError
+
+if TYPE_CHECKING:
+    from rebuilder.consumer.check import Speaker
+    from rebuilder.consumer.policy import Policy
 
 Seen = Annotated[
     Path | None, typer.Option("--seen", help="Directory that remembers what was seen.", show_default=False)
@@ -100,7 +104,8 @@ def run(
         policy = policy.replace(need=need)
     base = policy_file.parent if policy_file is not None else Path()
     trusted = [*policy.trusted(base), *(Trusted(each) for each in dict.fromkeys(rebuilders))]
-    if not trusted:
+    others = speakers(policy, base)
+    if not trusted and not others:
         raise UsageError("Nobody is asked.", hint="Name a rebuilder: --rebuilder https://… , a directory, or a bundle.")
     target = Target(every=all_platforms)
     try:
@@ -108,7 +113,7 @@ def run(
     except FileError as error:
         raise UsageError(error.remark.label) from None
     moment = now or datetime.now(UTC)
-    with Panel(trusted, seen or usual_memory(), moment) as panel, IndexNames() as names:
+    with Panel(trusted, seen or usual_memory(), moment, others) as panel, IndexNames() as names:
         outcome = checked(wanted, panel, policy, target, None if offline else names)
         panel.remember()
     if kind == "table":
@@ -123,3 +128,16 @@ def run(
     if kind != "table":
         print(outcome.sentence, file=sys.stderr)  # noqa: T201
     return int(outcome.code)
+
+
+def speakers(policy: Policy, base: Path) -> list[Speaker]:
+    """The rebuilders of other formats that a policy names, relative to a directory.
+
+    Raises:
+        UsageError: one cannot be read.
+    """
+    if not policy.others:
+        return []
+    from rebuilder.interop.collected import Collected
+
+    return [Collected(base / each.place, each.kind, base / each.key, each.name) for each in policy.others]

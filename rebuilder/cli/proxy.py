@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from rebuilder.cli.check import Seen
+from rebuilder.cli.check import Seen, speakers
 from rebuilder.errors import UsageError
 
 
@@ -41,14 +41,15 @@ def proxy(
 
     rules = read_policy(policy)
     trusted = rules.trusted(policy.parent)
-    if rules.need > len(trusted):
+    others = speakers(rules, policy.parent)
+    if rules.need > len(trusted) + len(others):
         raise UsageError(
-            f"{rules.need} rebuilders must confirm each file, and the policy names {len(trusted)}.",
+            f"{rules.need} rebuilders must confirm each file, and the policy names {len(trusted) + len(others)}.",
             hint="Name them in [[rebuilders]]; docs/check.md shows how.",
         )
     settings = index_settings(index_url)
     index = IndexReader(settings.index_url, settings.ca_bundle)
-    with Gate(trusted, rules, seen or usual_memory()) as gate:
+    with Gate(trusted, rules, seen or usual_memory(), others=others) as gate:
         server = bind(Application(index, gate, audit=audit), listen)
         for each in [*gate.refused, *gate.unread]:
             print(f"! {each}", file=sys.stderr)  # noqa: T201

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rebuilder.cli.check import PolicyFile, Rebuilders, Seen
+from rebuilder.cli.check import PolicyFile, Rebuilders, Seen, speakers
 from rebuilder.cli.options import Keys, Settings, SiteDirectory, Store
 from rebuilder.errors import ExitCode, SigningError, UsageError
 from rebuilder.model.text import visible
@@ -135,7 +135,7 @@ def _ours(
     policy = read_policy(policy_file) if policy_file is not None else Policy()
     base = policy_file.parent if policy_file is not None else Path()
     trusted = [*policy.trusted(base), *(Trusted(each) for each in dict.fromkeys(rebuilders))]
-    with Panel(trusted, seen or usual_memory(), now) as panel:
+    with Panel(trusted, seen or usual_memory(), now, speakers(policy, base)) as panel:
         said = panel.ask([sha256])[sha256]
         faults = [*panel.refused, *panel.unread, *(each.sentence for each in said if not isinstance(each, Vote))]
         if faults:

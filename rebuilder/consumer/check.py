@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 from rebuilder.consumer.answer import Answer, Outcome, Standing
 from rebuilder.consumer.lock_files import Dependency, LockedFile
@@ -35,6 +35,24 @@ class Fault:
     """What it shows is not what it must be; otherwise it could not be read."""
 
 
+class Speaker(Protocol):
+    """Anybody else who says something about a file; :class:`rebuilder.consumer.rebuilder.Rebuilder` does, too."""
+
+    @property
+    def name(self) -> str:
+        """What people call them."""
+        ...
+
+    def vote(self, sha256: Sha256) -> Vote | None:
+        """What they say about a file, checked; None: nothing.
+
+        Raises:
+            UnavailableError: they do not answer.
+            ValueError: what they show is not what it must be.
+        """
+        ...
+
+
 class Panel:
     """The rebuilders that are asked. A context: their sites are closed at its end.
 
@@ -42,12 +60,13 @@ class Panel:
         trusted: Whom to ask.
         memory: Directory where what was seen is remembered.
         now: By this machine's clock.
+        others: Whom to ask besides, from this machine.
 
     Raises:
         UsageError: a place is none, or there are two of one name.
     """
 
-    def __init__(self, trusted: Sequence[Trusted], memory: Path, now: datetime) -> None:
+    def __init__(self, trusted: Sequence[Trusted], memory: Path, now: datetime, others: Sequence[Speaker] = ()) -> None:
         self._closing = ExitStack()
         self._memory = memory
         self.now = now
@@ -56,9 +75,10 @@ class Panel:
         """What could not be read, as sentences."""
         self.refused: list[str] = []
         """What is not what it must be, as sentences."""
-        self.names = [each.name or each.place for each in trusted]
+        self.names = [*(each.name or each.place for each in trusted), *(each.name for each in others)]
+        self._others = others
         opened = _at_once(self._opened, trusted, remote=any("://" in each.place for each in trusted))
-        for place, found in zip(self.names, opened, strict=True):
+        for place, found in zip(self.names, opened, strict=False):
             if isinstance(found, Rebuilder):
                 self.rebuilders.append(found)
             else:
@@ -95,7 +115,7 @@ class Panel:
         """What all say about some files, by digest; one that says nothing is left out."""
         wanted = list(dict.fromkeys(digests))
         found: dict[Sha256, list[Vote | Fault]] = {each: [] for each in wanted}
-        near = [each for each in self.rebuilders if not each.site.is_remote]
+        near = [*(each for each in self.rebuilders if not each.site.is_remote), *self._others]
         for rebuilder in near:
             for digest in wanted:
                 _add(found, digest, _said(rebuilder, digest))
@@ -241,7 +261,7 @@ def _at_once(ask: Callable[[Asked], Found], of: Sequence[Asked], *, remote: bool
         return list(pool.map(ask, of))
 
 
-def _said(rebuilder: Rebuilder, digest: Sha256) -> Vote | Fault | None:
+def _said(rebuilder: Speaker, digest: Sha256) -> Vote | Fault | None:
     try:
         return rebuilder.vote(digest)
     except UnavailableError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from packaging.utils import canonicalize_name
 from pydantic import Field, StringConstraints, ValidationError, field_validator
@@ -38,6 +38,18 @@ class TrustedSetting(Value):
         if key is not None:
             NoteKey.read(key)
         return key
+
+
+class OtherSetting(Value):
+    """A rebuilder that signs in another format; what it signed lies in a directory."""
+
+    kind: Literal["oss-rebuild", "rebuilderd"]
+    place: Path
+    """Directory of its bundles or links."""
+    key: Path
+    """The key that they must be signed with."""
+    name: _Words
+    """Who it is: all votes of one name are one vote."""
 
 
 class PublisherRule(Value):
@@ -74,6 +86,7 @@ class Policy(Value):
     max_age_days: int | None = Field(default=None, ge=1)
     """How old a statement may be, by the log; None: any age."""
     rebuilders: tuple[TrustedSetting, ...] = ()
+    others: tuple[OtherSetting, ...] = ()
     publishers: tuple[PublisherRule, ...] = ()
     exceptions: tuple[Waiver, ...] = ()
 
@@ -149,7 +162,13 @@ def read_policy(path: Path) -> Policy:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
-        known = sorted({name for kind in (Policy, TrustedSetting, PublisherRule, Waiver) for name in kind.model_fields})
+        known = sorted(
+            {
+                name
+                for kind in (Policy, TrustedSetting, OtherSetting, PublisherRule, Waiver)
+                for name in kind.model_fields
+            }
+        )
         raise UsageError(
             f"{path}: “{key}” {mistake(first, known)}.", hint="docs/check.md lists what there is."
         ) from None

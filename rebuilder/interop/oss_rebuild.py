@@ -45,8 +45,8 @@ def read_bundle(bundle: bytes, public_pem: bytes, *, sha256: Sha256, operator: s
     """
     key = load_public(public_pem)
     fits = partial(signature_fits, key)
-    documents = _documents(bundle)
-    statements = [_object(unseal(each, PAYLOAD_TYPE, fits, what="an in-toto statement")) for each in documents]
+    found = documents(bundle)
+    statements = [_object(unseal(each, PAYLOAD_TYPE, fits, what="an in-toto statement")) for each in found]
     try:
         filename, level, finished = _read(statements, sha256)
         identifier = key_id(key)
@@ -65,7 +65,7 @@ def read_bundle(bundle: bytes, public_pem: bytes, *, sha256: Sha256, operator: s
         raise ValueError("The bundle has another form than its format says.") from None
 
 
-def _documents(bundle: bytes) -> list[bytes]:
+def documents(bundle: bytes) -> list[bytes]:
     """The envelopes, which follow one another with or without a line's end between them."""
     if len(bundle) > _LARGEST:
         raise ValueError("The bundle is larger than any that is read.")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from rebuilder.cli import check
 from rebuilder.cli.main import app
 from rebuilder.consumer.check import Panel
 from rebuilder.consumer.rebuilder import Trusted
@@ -158,3 +160,29 @@ def test_a_release_must_be_named(command: Command, ours: PublishedRebuilder) -> 
     """Where our ledger does not know the file."""
     code, said = command("--rebuilder", str(ours.site), command.bundle(), resource=None)
     assert (code, "does not know" in said) == (2, True), said
+
+
+def test_bundles_count_in_a_check(
+    command: Command, ours: PublishedRebuilder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A policy names them; two programs confirm the file, and one alone does not when two are asked for."""
+    command.bundle()
+    lock, policy = command.root / "requirements.txt", command.root / "policy.toml"
+    lock.write_text(f"spindle==1.0 --hash=sha256:{SHA256}\n")
+    rules = "need = 2\nlineages = 2\n"
+    others = '[[others]]\nkind = "oss-rebuild"\nplace = "."\nkey = "key.pem"\nname = "theirs"\n'
+
+    def asked(text: str, *sites: Path) -> int:
+        policy.write_text(text)
+        options: dict[str, Any] = {
+            "need": None,
+            "policy_file": policy,
+            "all_platforms": True,
+            "offline": True,
+            "kind": "json",
+        }
+        return check.run([str(lock)], rebuilders=[str(each) for each in sites], seen=command.root / "seen", **options)
+
+    assert asked(rules + others, ours.site) == 0
+    assert "theirs" in capsys.readouterr().out
+    assert asked(f"lineages = 2\n{others}") == 3

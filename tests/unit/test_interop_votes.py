@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from rebuilder.consumer.vote import Level, independent
-from rebuilder.errors import SigningError
+from rebuilder.errors import SigningError, UsageError
+from rebuilder.interop.collected import Collected
 from rebuilder.interop.oss_rebuild import read_bundle
 from rebuilder.interop.rebuilderd.link import link_key_id, public_pem, read_link, read_public_pem, sign_link
+from rebuilder.log.audit import LogError
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.comparison import Level as Closeness
 from rebuilder.model.value import canonical_json, sha256_hex
@@ -200,3 +203,39 @@ def test_the_odd_form_of_a_public_key() -> None:
     for other in (usual.decode(), pem.replace("M", "N", 1), "", pem[:-40]):
         with pytest.raises(ValueError, match="form of rebuilderd"):
             read_public_pem(other)
+
+
+def test_a_directory_of_bundles_answers_by_digest(tmp_path: Path) -> None:
+    """At any depth, whatever else lies there; what is forged is told for the file that it is about."""
+    (tmp_path / "key.pem").write_bytes(PEM)
+    for place, data in (
+        (f"pypi/idna/3.20/{WHEEL}", genuine(WHEEL, OURS, OURS)),
+        ("pypi/other", genuine("other.whl", OTHER, OTHER, seed=2)),
+        ("pypi/notes", b"{ no json"),
+    ):
+        directory = tmp_path / "bundles" / place
+        directory.mkdir(parents=True)
+        (directory / "rebuild.intoto.jsonl").write_bytes(data)
+    collected = Collected(tmp_path / "bundles", "oss-rebuild", tmp_path / "key.pem", "theirs")
+    vote = collected.vote(OURS)
+    assert vote is not None
+    assert (vote.level, vote.voter.operator) == (Level.BUILD_ALONE, "theirs")
+    assert collected.vote(sha256_hex(b"nothing")) is None
+    with pytest.raises(LogError, match="another key signed it"):
+        collected.vote(OTHER)
+
+
+def test_a_directory_of_links_answers_by_digest(tmp_path: Path) -> None:
+    """The key is in the form of rebuilderd; a usual one is refused at once."""
+    (tmp_path / "key.pem").write_text(public_pem(PUBLIC))
+    (tmp_path / "usual.pem").write_bytes(PEM)
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "idna.link").write_bytes(foreign_link())
+    vote = Collected(tmp_path / "links", "rebuilderd", tmp_path / "key.pem", "theirs").vote(OURS)
+    assert vote is not None
+    assert vote.voter.lineage == "rebuilderd"
+    for kind, key in (("rebuilderd", "usual.pem"), ("rebuilderd", "absent.pem"), ("other", "key.pem")):
+        with pytest.raises(UsageError):
+            Collected(tmp_path / "links", kind, tmp_path / key, "theirs")
+    with pytest.raises(UsageError):
+        Collected(tmp_path / "absent", "rebuilderd", tmp_path / "key.pem", "theirs")

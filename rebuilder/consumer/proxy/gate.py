@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Self
 
 from rebuilder.consumer.answer import Answer
-from rebuilder.consumer.check import Panel, check
+from rebuilder.consumer.check import Panel, Speaker, check
 from rebuilder.consumer.lock_files import Dependency, LockedFile
 from rebuilder.consumer.platform_files import Target
 from rebuilder.consumer.policy import Policy
@@ -29,12 +29,20 @@ class Gate:
         policy: What is asked of a file.
         memory: Directory where what was seen is remembered.
         clock: Seconds that only grow.
+        others: Whom to ask besides, from this machine.
     """
 
     def __init__(
-        self, trusted: Sequence[Trusted], policy: Policy, memory: Path, clock: Callable[[], float] = time.monotonic
+        self,
+        trusted: Sequence[Trusted],
+        policy: Policy,
+        memory: Path,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        others: Sequence[Speaker] = (),
     ) -> None:
         self._trusted, self._policy, self._memory, self._clock = trusted, policy, memory, clock
+        self._others = others
         self._lock = Lock()
         self._panel = self._opened()
         self._since = clock()
@@ -82,7 +90,7 @@ class Gate:
         self._known.clear()
 
     def _opened(self) -> Panel:
-        return Panel(self._trusted, self._memory, datetime.now(UTC))
+        return Panel(self._trusted, self._memory, datetime.now(UTC), self._others)
 
 
 def one_file(ecosystem: str, name: str, version: str | None, file: LockedFile) -> Dependency:

@@ -1,0 +1,93 @@
+"""A directory of what another rebuilder signed, asked by the digest of a file like a site of ours."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from rebuilder.consumer.vote import Vote
+from rebuilder.errors import SigningError, UsageError
+from rebuilder.interop.oss_rebuild import documents, read_bundle
+from rebuilder.interop.rebuilderd.link import link_key_id, read_link, read_public_pem
+from rebuilder.log.audit import LogError
+from rebuilder.model.value import Sha256
+
+_LARGEST = 16 << 20
+_MOST = 100_000
+
+
+class Collected:
+    """Bundles of OSS Rebuild, or links of rebuilderd; implements :class:`rebuilder.consumer.check.Speaker`.
+
+    Which file something is about is read before it is believed, and only finds it: what counts is checked when it is
+    asked for.
+
+    Args:
+        place: Directory; its files are looked for at any depth.
+        kind: ``oss-rebuild`` or ``rebuilderd``.
+        key: File of the public key that everything there must be signed with.
+        name: What people call the rebuilder.
+
+    Raises:
+        UsageError: the directory or the key cannot be read, or the kind is none.
+    """
+
+    def __init__(self, place: Path, kind: str, key: Path, name: str) -> None:
+        if kind not in {"oss-rebuild", "rebuilderd"}:
+            raise UsageError(f"Rebuilders of the kind {kind!r} are not known.", hint="Write oss-rebuild or rebuilderd.")
+        if not place.is_dir():
+            raise UsageError(f"There is no directory {place}.")
+        self.name = name
+        self._kind = kind
+        try:
+            self._key = key.read_bytes()
+            self._links = {}
+            if kind == "rebuilderd":
+                public = read_public_pem(self._key.decode("utf-8", "replace"))
+                self._links = {link_key_id(public): public}
+        except OSError as error:
+            raise UsageError(f"The key {key} cannot be read: {error.strerror}.") from None
+        except ValueError as error:
+            raise UsageError(f"{key}: {error}") from None
+        self._about: dict[str, list[Path]] = {}
+        for file in sorted(each for each in place.rglob("*") if each.is_file())[:_MOST]:
+            for digest in set(_digests(file, kind)):
+                self._about.setdefault(digest, []).append(file)
+
+    def vote(self, sha256: Sha256) -> Vote | None:
+        """What is said about a file; None: nothing.
+
+        Raises:
+            LogError: something about it is not what it must be.
+        """
+        found = None
+        for file in self._about.get(sha256, ()):
+            try:
+                found = self._read(file.read_bytes(), sha256)
+            except (OSError, ValueError, SigningError) as error:
+                raise LogError(f"{file.name}: {error}") from None
+        return found
+
+    def _read(self, document: bytes, sha256: Sha256) -> Vote:
+        if self._kind == "rebuilderd":
+            return read_link(document, self._links, sha256=sha256, operator=self.name)
+        return read_bundle(document, self._key, sha256=sha256, operator=self.name)
+
+
+def _digests(file: Path, kind: str) -> Iterator[str]:
+    """Digests of the files that something may be about."""
+    try:
+        if file.stat().st_size > _LARGEST:
+            return
+        data = file.read_bytes()
+        if kind == "rebuilderd":
+            products = json.loads(data)["signed"]["products"].values()
+            yield from (str(each["sha256"]) for each in products)
+        else:
+            for envelope in documents(data):
+                statement = json.loads(base64.b64decode(json.loads(envelope)["payload"]))
+                yield from (str(each["digest"]["sha256"]) for each in statement["subject"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return
