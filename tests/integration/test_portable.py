@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes import reports
+from tests.fakes.blobs import MemoryBlobs
+from tests.fakes.key_drills import DAY, Operator
 from tests.fakes.published import PublishedRebuilder, identical, requirement
 
 ELSEWHERE = """
@@ -49,6 +52,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("portable")
     found = identical("alpha")
     PublishedRebuilder(root / "one").publish(found)
+    (root / "two").mkdir()
+    operator = Operator(root / "two")
+    operator.publish(reports.build_failed(MemoryBlobs()), DAY)
+    operator.keys("init", roots=(0, 1))
     (root / "requirements.txt").write_text(requirement([found]))
     (root / "several.txt").write_text(f"{requirement([found]).strip()} --hash=sha256:{'ab' * 32}\n")
     (root / "policy.toml").write_text('need = 1\n[[rebuilders]]\nplace = "one/site"\n')
@@ -61,6 +68,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["check", "requirements.txt", "--policy", "policy.toml", "--seen", "seen"], "1 of 1 is confirmed"),
         (["check", "several.txt", "--rebuilder", "one/site", "--seen", "seen"], "cannot be asked"),
         (["log", "verify", "one/site", "--statements", "--seen", "seen"], "is whole"),
+        (["log", "verify", "two/site", "--statements", "--seen", "seen"], "is whole"),
         (["export", "one/site", "--for", "requirements.txt", "--output", "a.zip"], "1 of 1 files have an answer"),
         (["proxy", "--help"], "--policy"),
     ],
