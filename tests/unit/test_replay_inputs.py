@@ -248,14 +248,28 @@ def test_a_specification_that_is_none(trees: Trees, tmp_path: Path) -> None:
     document = json.loads(trees.specification.read_bytes())
     trees.specification.write_text("[]")
     assert "not written as this version" in str(trees.brought(tmp_path / "a", TinyMaker())[0])
-    document["spec"]["links"] = {"usr/bin/python3": "../../tmp/evil"}
-    trees.specification.write_text(json.dumps(document))
-    why, _ = trees.brought(tmp_path / "b", TinyMaker())
-    assert why is None or "another tree" in why
-    document["spec"]["packages"] = ["-oAPT::x=y"]
-    document["made"]["packages"][0]["name"] = "-oDPkg::Pre-Invoke::=touch"
-    trees.specification.write_text(json.dumps(document))
-    assert trees.brought(tmp_path / "c", no_mirror)[0]
+    package = {"version": "1", "architecture": "amd64", "sha256": "ab" * 32}
+    for number, (part, member, value) in enumerate(
+        [
+            ("spec", "suite", "--customize-hook=touch /tmp/made"),
+            ("spec", "suite", "trixie main\ndeb http://example.org/"),
+            ("spec", "links", {"var/run/evil": "mawk"}),
+            ("spec", "links", {"usr/bin/awk": "/etc/passwd"}),
+            ("spec", "prune", ["usr/lib/ssl/certs/*"]),
+            ("spec", "prune", ["../../*"]),
+            ("spec", "provides", {"python": "3/../../../../tmp/python"}),
+            ("made", "packages", [package | {"name": "./evil.deb"}]),
+            ("made", "packages", [package | {"name": "-oDPkg::Pre-Invoke::=touch"}]),
+            ("made", "packages", [package | {"name": "dash,?essential"}]),
+            ("made", "packages", [package | {"name": "dash", "version": "1 evil"}]),
+        ]
+    ):
+        changed = {**document, part: {**document[part], member: value}}
+        trees.specification.write_text(json.dumps(changed))
+        maker = TinyMaker()
+        why, _ = trees.brought(tmp_path / str(number), maker)
+        assert "is not made here" in str(why), value
+        assert [] == maker.made
     trees.specification.unlink()
     assert "no specification" in str(trees.brought(tmp_path / "d", TinyMaker())[0])
 

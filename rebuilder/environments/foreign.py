@@ -1,0 +1,40 @@
+"""Whether a specification that a stranger wrote may be made here.
+
+Making a tree runs mmdebstrap and changes files of the tree from outside, where absolute links of it lead into this
+machine. So names must be names, and what is linked or removed must be what environments of this program's own catalog
+link and remove. What else a tree may be is imported, not made.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from rebuilder.environments.catalog import catalog
+from rebuilder.model.environment import Specification
+
+_SUITE = re.compile(r"[a-z][a-z0-9]{0,39}")
+_NAME = re.compile(r"[a-z0-9][a-z0-9.+-]{0,99}")
+_VERSION = re.compile(r"[0-9][A-Za-z0-9.+:~-]{0,99}")
+_PROVIDED = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){0,2}")
+
+
+def problem(wanted: Specification) -> str | None:
+    """What in it is not made, as the end of a sentence; None when all of it may be."""
+    return next(_problems(wanted), None)
+
+
+def _problems(wanted: Specification) -> Iterator[str]:
+    known = catalog().values()
+    links = {each for manifest in known for each in manifest.links.items()}
+    prune = {each for manifest in known for each in manifest.prune}
+    if not _SUITE.fullmatch(wanted.suite):
+        yield "its suite is no name of a release of Debian"
+    if any(not _NAME.fullmatch(each.name) or not _VERSION.fullmatch(each.version) for each in wanted.packages):
+        yield "a package in it has no name and version as Debian's have"
+    if not set(wanted.links.items()) <= links:
+        yield "it has links that no environment of this program has"
+    if not set(wanted.prune) <= prune:
+        yield "it leaves out what no environment of this program leaves out"
+    if not all(map(_PROVIDED.fullmatch, wanted.provides.values())):
+        yield "it provides something without a version"
