@@ -142,6 +142,19 @@ def test_a_less_urgent_order_changes_nothing_but_thoroughness(ledger: Ledger) ->
     assert NOW == lease.task.created
 
 
+def test_second_runs_once_wanted_stay_wanted(ledger: Ledger) -> None:
+    """Whoever else orders the file; and what was worked on without them is looked at once more."""
+    ledger.queue.add([order()], NOW)
+    lease = claimed(ledger)
+    ledger.queue.add([order(double_runs=True)], NOW)
+    ledger.queue.add([order(reason=Reason.ASKED)], NOW)
+    ledger.queue.discard(lease, None, "Nothing.", NOW, {}, follow=None)
+    again = claimed(ledger)
+    assert (False, True) == (lease.task.order.double_runs, again.task.order.double_runs)
+    ledger.queue.discard(again, None, "Nothing.", NOW, {}, follow=None)
+    assert ledger.queue.claim("a", NOW, 60) is None
+
+
 def test_one_release_is_worked_on_once_at_a_time(ledger: Ledger) -> None:
     """The second file of a release waits until the first is done; other releases do not."""
     ledger.queue.add([order(), order(filename="idna-3.20.tar.gz"), order(version="3.19")], NOW)

@@ -19,7 +19,7 @@ _SETTINGS = {
     "fsync": "off",  # the machine going down in the middle of a test is no concern
     "full_page_writes": "off",
     "shared_buffers": "16MB",
-    "max_connections": "100",
+    "max_connections": "300",
     "autovacuum": "off",
     "lc_messages": "'C'",
 }

@@ -138,7 +138,7 @@ def simulate(given: argparse.Namespace) -> int:
     """One ledger after the other, each in a process of its own; give the exit code."""
     if given.ledger is None:
         words = [sys.executable, "-m", "tests.fleet", "simulate", *sys.argv[2:]]
-        kinds = ("sqlite", "postgresql")
+        kinds = ("postgresql", "sqlite")
         return max([subprocess.run([*words, "--ledger", kind], check=False).returncode for kind in kinds])
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rebuilder-fleet-")))
@@ -263,7 +263,7 @@ def main() -> int:
     command.add_argument("--runners", type=int, default=2000)
     command.add_argument("--orders", type=int, default=10_000)
     command.add_argument("--waiting", type=int, default=64, help="runs that are waited for at once")
-    command.add_argument("--build-seconds", type=float, default=1.0, help="what a build takes on average")
+    command.add_argument("--build-seconds", type=float, default=0.5, help="what a build takes on average")
     command.add_argument("--ledger", choices=("sqlite", "postgresql"), help="both, one after the other, by default")
     command.add_argument("--seconds", type=float, default=600, help="each ends after so long")
     given = parser.parse_args()

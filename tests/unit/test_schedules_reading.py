@@ -45,6 +45,7 @@ cron = "0 5 * * mon-fri"
 time_zone = "Europe/Berlin"
 jitter = "10m"
 priority = -9
+double_runs = true
 tier = "quick"
 [watch.limits]
 wall_seconds = 60
@@ -58,6 +59,7 @@ every = "1d"
     assert isinstance(watch, Watch)
     assert isinstance(recheck, Recheck)
     assert Versions(rule=VersionRule.SINCE, since=date(2026, 1, 31)) == watch.versions
+    assert (True, False) == (watch.double_runs, recheck.double_runs)
     assert Timing(cron="0 5 * * mon-fri", time_zone="Europe/Berlin", jitter=600) == watch.timing
     assert Limits(wall_seconds=60, processes=9) == watch.limits
     assert ("npm", True, -9, Tier.QUICK) == (watch.ecosystem, watch.prereleases, watch.priority, watch.tier)
