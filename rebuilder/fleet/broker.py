@@ -7,7 +7,7 @@ through the broker (Celery's remote control is off).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -106,8 +106,3 @@ def _explained() -> Iterator[None]:
             f"The broker of the fleet does not answer: {str(error).strip() or type(error).__name__}.",
             hint="Look whether Redis or RabbitMQ runs; what is due and done is in the ledger and is not lost.",
         ) from error
-
-
-def queues(names: Sequence[str], address: str) -> list[Queue]:
-    """Several of :func:`queue`."""
-    return [queue(name, address) for name in names]

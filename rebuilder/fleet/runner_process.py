@@ -20,7 +20,7 @@ from celery.signals import setup_logging
 from rebuilder.clock import SystemClock
 from rebuilder.environments.store import EnvironmentStore
 from rebuilder.errors import RebuilderError, SandboxUnavailableError, StoreError, UsageError
-from rebuilder.fleet.broker import TASK, make_app, queues
+from rebuilder.fleet.broker import TASK, make_app, queue
 from rebuilder.fleet.environments import ImportedEnvironments
 from rebuilder.fleet.running import OrderedRun
 from rebuilder.model.fleet import FaultKind, own_queue
@@ -83,9 +83,9 @@ def work(options: RunnerOptions) -> None:
     app.conf.update(
         worker_concurrency=options.concurrency,
         worker_max_tasks_per_child=_MOST_RUNS,
-        task_queues=queues(
-            [*options.queues, *(own_queue(each, key.key_id) for each in options.queues)], options.broker
-        ),
+        task_queues=[
+            queue(name, options.broker) for each in options.queues for name in (each, own_queue(each, key.key_id))
+        ],
     )
     # Made in the process that runs builds, not in the one that was forked from: a sandbox has processes of its own.
     run = cache(partial(_ordered_run, options, key))

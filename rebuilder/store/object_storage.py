@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 _IN_ONE_PIECE = 16 << 20
 """Bytes up to which an object is sent with a condition; larger ones go in parts, which have none."""
 _CHUNK = 1 << 20
-_LISTED_AT_ONCE = 1000
 _SECONDS = timedelta(seconds=60)
 _TRIES = 1000
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(seconds=0.1), timedelta(seconds=5)
@@ -142,23 +142,15 @@ class ObjectStorage:
                 return None
             return _listed(found)
 
-    def all(self) -> Iterator[tuple[str, Listed]]:
-        """Every object below the address, however many there are."""
-        with self._explained(""):
-            for chunk in obstore.list(self._store, chunk_size=_LISTED_AT_ONCE):
+    def all(self, prefix: str = "") -> Iterator[tuple[str, Listed]]:
+        """Every object below a prefix by its name, however many there are."""
+        with self._explained(prefix):
+            for chunk in obstore.list(self._store, prefix=prefix or None):
                 yield from ((each["path"], _listed(each)) for each in chunk)
 
     def below(self, prefix: str, most: int) -> dict[str, Listed]:
         """The objects below a prefix, by the rest of their names; no more than ``most`` of them."""
-        found: dict[str, Listed] = {}
-        with self._explained(prefix):
-            for chunk in obstore.list(self._store, prefix=prefix, chunk_size=most):
-                for each in chunk:
-                    name = each["path"].removeprefix(f"{prefix}/")
-                    found[name] = _listed(each)
-                    if len(found) == most:
-                        return found
-        return found
+        return {name.removeprefix(f"{prefix}/"): each for name, each in islice(self.all(prefix), most)}
 
     def delete(self, key: str) -> None:
         """Remove an object, if it is there."""

@@ -82,7 +82,7 @@ class VirtualRunners:
         named, looked = redis.Redis.from_url(self._address), time.monotonic()
         options = broker.make_app(self._address).conf.broker_transport_options
         with Connection(self._address, transport_options=options) as link:
-            queues = broker.queues(list(self._free), self._address)
+            queues = [broker.queue(each, self._address) for each in self._free]
             consumer = Consumer(link, queues, accept=["json"], callbacks=[self._taken], no_ack=True)
             consumer.qos(prefetch_count=len(self._keys))
             with consumer:

@@ -75,9 +75,9 @@ class WrittenAgain(ObjectStorage):
 
     again = ""
 
-    def all(self) -> Iterator[tuple[str, Listed]]:
+    def all(self, prefix: str = "") -> Iterator[tuple[str, Listed]]:
         """List, then write."""
-        yield from list(super().all())
+        yield from list(super().all(prefix))
         self.put(self.again, b"again")
 
 
