@@ -19,6 +19,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
@@ -28,6 +29,7 @@ from rebuilder.consumer.vote import Vote, Voter
 from rebuilder.errors import SigningError, StoreError, UsageError
 from rebuilder.log.audit import LogError, Published, goes_on, read_entry
 from rebuilder.log.entry import LogEntry
+from rebuilder.log.merkle import Nodes
 from rebuilder.log.note import Checkpoint, Note, NoteKey
 from rebuilder.log.places import LOG, digest_path
 from rebuilder.log.proof import LogProof
@@ -39,6 +41,7 @@ from rebuilder.network.site_reader import SiteReader
 if TYPE_CHECKING:
     from rebuilder.signing.key_list import KeyList
 
+_KEPT_NODES = 10_000
 _SKEW = timedelta(days=1)
 """What two clocks may be apart."""
 _MOST_READ = 20
@@ -83,6 +86,8 @@ class Rebuilder:
     """Checkpoints of proofs that were looked at, and who signed them; many proofs have the same one."""
     _pems: dict[str, bytes] = field(default_factory=dict)
     _newest: Published | None = None
+    _tree: tuple[int, Nodes] | None = None
+    """The tree that checkpoints of proofs are held against, by its size."""
     _lock: Lock = field(default_factory=Lock)
 
     @classmethod
@@ -195,10 +200,17 @@ class Rebuilder:
                 raise LogError("The bundle has proofs of several checkpoints, which nobody can hold together offline.")
             newest = self._newest or self.published
             older, later = sorted((shown, newest.checkpoint), key=lambda each: each.size)
-            goes_on(older, later, TileReader.of_files(later.size, self.site.reading(f"{LOG}/")))
+            goes_on(older, later, self._nodes(later.size))
             self._agreed[shown.size, shown.root] = None
             if shown.size > newest.checkpoint.size:
                 self._newest = other
+
+    def _nodes(self, size: int) -> Nodes:
+        """The tree of a size; proofs were made for many checkpoints, and most of what shows them is the same."""
+        if self._tree is None or self._tree[0] != size:
+            reader = TileReader.of_files(size, self.site.reading(f"{LOG}/"))
+            self._tree = size, lru_cache(maxsize=_KEPT_NODES)(reader)
+        return self._tree[1]
 
     def _follow(self, earlier: Checkpoint) -> None:
         """Hold the log against what was seen of it at any place; a copy may be an older one."""
