@@ -102,7 +102,7 @@ def index_document(
 ) -> bytes:
     """``index.json``; ``about`` has the remaining fields of :class:`Index`."""
     total = sum(counts.values())
-    entries = tuple(IndexEntry.model_validate(_entry(each)) for each in latest)
+    entries = tuple(IndexEntry.model_validate(index_entry(each)) for each in latest)
     return indented_json(
         Index(latest=entries, alarms=tuple(alarms), counts=dict(counts), files_total=total, **about).document()
     )
@@ -116,7 +116,7 @@ def operate_document(operations: Operations, alarms: Sequence[RecordedAlarm], ve
 
 def projects_document(initial: str, files: Sequence[Summary]) -> bytes:
     """``projects/<initial>.json``: a line for each file, so that two versions of it can be compared by line."""
-    lines = ",\n".join(json.dumps(_entry(each), ensure_ascii=False) for each in files)
+    lines = ",\n".join(json.dumps(index_entry(each), ensure_ascii=False) for each in files)
     return f'{{"initial":{json.dumps(initial)},"files":[\n{lines}\n]}}\n'.encode("utf-8", "backslashreplace")
 
 
@@ -131,7 +131,8 @@ def statements_document(known: bytes | None, sha256: Sha256, statement: LoggedSt
     return indented_json(Statements(sha256=sha256, statements=newest).document())
 
 
-def _entry(summary: Summary) -> dict[str, Any]:
+def index_entry(summary: Summary) -> dict[str, Any]:
+    """The fields of an :class:`IndexEntry`, as plain JSON types."""
     page = page_path(summary.ecosystem, summary.name, summary.version, summary.filename, summary.sha256)
     return {**summary.document(), "page": page}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic_core import to_json
 
@@ -153,10 +153,7 @@ def binary_package(row: PackageRow) -> BinaryPackage:
     linked = row.number if row.linked else None
     return BinaryPackage(
         id=row.artifact,
-        name=row.name,
-        version=row.version,
-        distribution=row.ecosystem,
-        release=None,
+        **_named(row),
         component=None,
         architecture=architecture(row),
         url=row.url,
@@ -174,10 +171,7 @@ def source_package(row: PackageRow) -> SourcePackage:
     """What a file is built from."""
     return SourcePackage(
         id=row.artifact,
-        name=row.name,
-        version=row.version,
-        distribution=row.ecosystem,
-        release=None,
+        **_named(row),
         status=build_status(row) if row.summary else None,
         build_id=row.number,
         last_seen=_seen(row),
@@ -189,10 +183,7 @@ def build(row: PackageRow) -> Build:
     """A finished verification."""
     return Build(
         id=row.number or 0,
-        name=row.name,
-        version=row.version,
-        distribution=row.ecosystem,
-        release=None,
+        **_named(row),
         architecture=architecture(row),
         backend=row.ecosystem,
         retries=0,
@@ -244,6 +235,10 @@ def _status(verdict: Verdict) -> Status:
     """Of a file: a build that failed says nothing about it."""
     status = _STATUS.get(verdict, Status.UNKNOWN)
     return Status.UNKNOWN if status is Status.FAIL else status
+
+
+def _named(row: PackageRow) -> dict[str, Any]:
+    return {"name": row.name, "version": row.version, "distribution": row.ecosystem, "release": None}
 
 
 def _seen(row: PackageRow) -> datetime:

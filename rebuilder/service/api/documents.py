@@ -7,10 +7,10 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from rebuilder.model.operations import QueueEntry, public_entry
-from rebuilder.model.report import Summary, page_path
+from rebuilder.model.report import Summary
 from rebuilder.model.value import Value
 from rebuilder.model.work import Order, Tier
-from rebuilder.site.documents import IndexEntry
+from rebuilder.site.documents import IndexEntry, index_entry
 from rebuilder.store.ledger.lookup import Known, Recent
 
 # What people write ends up in the ledger, in pages and in messages: no control characters.
@@ -94,7 +94,7 @@ def file_status(known: Known, *, public: bool = False) -> FileStatus:
         purl=known.purl,
         filename=known.filename,
         sha256=known.sha256,
-        current=_entry(known.verifications[0]) if known.verifications else None,
+        current=IndexEntry.model_validate(index_entry(known.verifications[0])) if known.verifications else None,
         history=known.verifications[1:],
         queued=Queued(entry=entry, position=place.position) if place and entry else None,
     )
@@ -102,9 +102,6 @@ def file_status(known: Known, *, public: bool = False) -> FileStatus:
 
 def verdicts_page(recent: Recent) -> Verdicts:
     """One page of finished verifications."""
-    return Verdicts(verdicts=tuple(_entry(each) for each in recent.rows), next=recent.next)
-
-
-def _entry(summary: Summary) -> IndexEntry:
-    page = page_path(summary.ecosystem, summary.name, summary.version, summary.filename, summary.sha256)
-    return IndexEntry(**summary.model_dump(), page=page)
+    return Verdicts(
+        verdicts=tuple(IndexEntry.model_validate(index_entry(each)) for each in recent.rows), next=recent.next
+    )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from fastapi import APIRouter, Query
 from fastapi import Path as InPath
@@ -26,6 +26,8 @@ _Text = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00]*$")]
 _Number = Annotated[int, InPath(ge=0, le=(1 << 31) - 1)]
 _Cursor = Annotated[int, Field(ge=0, le=(1 << 31) - 1)]
 _NO_RELEASE = "-"
+_Search = Callable[[Wanted, Part], tuple[int, list[PackageRow]]]
+_Record = TypeVar("_Record")
 
 
 class PackageQuery(Value):
@@ -134,8 +136,7 @@ class _Packages:
 
     def binary_packages(self, asked: _Asked) -> documents.ResultPage[documents.BinaryPackage]:
         """Search for files."""
-        total, rows = self._book.packages(asked.wanted, asked.part) if asked.wanted else (0, [])
-        return documents.ResultPage(total=total, records=tuple(map(documents.binary_package, self._agreed(rows))))
+        return self._page(asked, self._book.packages, documents.binary_package)
 
     def binary_package(self, number: _Number) -> documents.BinaryPackage:
         """Give one file."""
@@ -143,8 +144,7 @@ class _Packages:
 
     def source_packages(self, asked: _Asked) -> documents.ResultPage[documents.SourcePackage]:
         """Search for what files are built from: each has a source of its own."""
-        total, rows = self._book.packages(asked.wanted, asked.part) if asked.wanted else (0, [])
-        return documents.ResultPage(total=total, records=tuple(map(documents.source_package, self._agreed(rows))))
+        return self._page(asked, self._book.packages, documents.source_package)
 
     def source_package(self, number: _Number) -> documents.SourcePackage:
         """Give what one file is built from."""
@@ -152,9 +152,7 @@ class _Packages:
 
     def builds(self, asked: _Asked) -> documents.ResultPage[documents.Build]:
         """Search for finished verifications."""
-        total, rows = self._book.builds(asked.wanted, asked.part) if asked.wanted else (0, [])
-        kept = [row for row in self._agreed(rows) if row.number is not None]
-        return documents.ResultPage(total=total, records=tuple(map(documents.build, kept)))
+        return self._page(asked, self._book.builds, documents.build, built=True)
 
     def build(self, number: _Number) -> documents.Build:
         """Give one finished verification."""
@@ -230,6 +228,13 @@ class _Packages:
         if not file.is_file():
             raise _absent()
         return FileResponse(file, media_type="application/json")
+
+    def _page(
+        self, asked: PackageQuery, search: _Search, document: Callable[[PackageRow], _Record], *, built: bool = False
+    ) -> documents.ResultPage[_Record]:
+        total, rows = search(asked.wanted, asked.part) if asked.wanted else (0, [])
+        told = (row for row in self._agreed(rows) if row.number is not None or not built)
+        return documents.ResultPage(total=total, records=tuple(map(document, told)))
 
     def _agreed(self, rows: Sequence[PackageRow]) -> list[PackageRow]:
         """The same, where what the ledger says was not signed as files without a verification."""
