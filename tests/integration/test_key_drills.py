@@ -73,11 +73,13 @@ def test_rotation_drill(operator: Operator, tmp_path: Path) -> None:
     assert (operator.site / version_path(1)).is_file()
 
 
-def test_compromise_drill(operator: Operator, tmp_path: Path) -> None:
+def test_compromise_drill(tmp_path: Path) -> None:
     """What was logged before the theft stays good; what came after is refused, and pages say so."""
-    memory = tmp_path / "seen"
-    vote(operator.site, BEFORE, memory)
+    operator, memory = Operator(tmp_path), tmp_path / "seen"
+    operator.publish(BEFORE, 10 * DAY)
     operator.publish(AFTER, 3 * DAY)
+    operator.keys("init", roots=(0, 1))
+    vote(operator.site, BEFORE, memory)
     accepted = vote(operator.site, AFTER, memory)
     since = f"{operator.today - 5 * DAY:%Y-%m-%dT%H:%M:%S}"
     operator.keys("rotate", "statements", roots=())
