@@ -91,16 +91,20 @@ def work(options: RunnerOptions) -> None:
     run = cache(partial(_ordered_run, options, key))
 
     def answer(nonce: str, definition_sha256: str) -> None:
+        trouble = True
         try:
             with _cache_in_use(options.store, fcntl.LOCK_SH):
                 said = run()(str(nonce), str(definition_sha256))
             if sum(each.bytes for each in by_last_use(options.store / "blobs")) > options.cache_bytes:
                 with _cache_in_use(options.store, fcntl.LOCK_EX):  # waits until no other build runs here
                     trim(options.store / "blobs", options.cache_bytes)
-            if said is not None and said.fault is not None and said.fault.kind is not FaultKind.NO_GUEST:
-                time.sleep(_REST_SECONDS)  # whoever has trouble of its own must not be the quickest to take orders
+            trouble = said is not None and said.fault is not None and said.fault.kind is not FaultKind.NO_GUEST
         except RebuilderError as error:  # nothing can be answered; the coordinator orders again
             log.warning("The order %s could not be answered: %s", nonce, error)
+        except Exception:
+            log.exception("A defect of the rebuilder: the order %s could not be answered.", nonce)
+        if trouble:
+            time.sleep(_REST_SECONDS)  # whoever has trouble of its own must not be the quickest to take orders
 
     app.task(answer, name=TASK)
     setup_logging.connect(_as_we_log, weak=False)

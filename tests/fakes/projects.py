@@ -189,7 +189,7 @@ def _call_backend(hook: str, project: str, tree: Path, epoch: int | None) -> Dis
         environment |= {} if epoch is None else {"SOURCE_DATE_EPOCH": str(epoch)}
         code = f"import sys, minibackend; print(minibackend.{hook}(sys.argv[1]))"
         done = subprocess.run(
-            [sys.executable, "-P", "-c", code, str(root / "out")],
+            [sys.executable, "-S", "-P", "-c", code, str(root / "out")],
             cwd=tree,
             env=environment,
             check=True,

@@ -214,3 +214,25 @@ def careless() -> Iterator[CarelessS3]:
             yield store
         finally:
             server.shutdown()
+
+
+@contextmanager
+def refusing() -> Iterator[str]:
+    """Answers everything as S3 answers whose clock is a day off; gives its endpoint."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Nobody listens."""
+
+        def do_HEAD(self) -> None:
+            self.send_error(403, "RequestTimeTooSkewed")
+
+        def do_GET(self) -> None:
+            self.do_HEAD()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()

@@ -25,7 +25,7 @@ from tests.fakes.fleet_servers import (
 from tests.fakes.ledgers import open_ledger
 from tests.fakes.projects import Distribution, build, make_sdist, make_wheel, minibackend_wheel
 from tests.fakes.registry import Registry
-from tests.fakes.s3_server import credentials
+from tests.fakes.s3_server import credentials, refusing
 
 LEASE = 8.0
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -155,3 +155,21 @@ def test_a_broker_that_is_wiped_loses_nothing(
     assert b"two\n" == coordinator.blobs.read(again[0].outputs[0].sha256)
     assert 2 == len(coordinator.ledger.run_orders.accepted(one.key.key_id, LONG_AGO))
     assert 0 == one.stop()
+
+
+def test_a_runner_that_is_refused_by_the_store_does_not_eat_the_queue(
+    coordinator: Coordinator, machines: Callable[[str], RunnerProcess], running: Servers
+) -> None:
+    """As one whose clock is off: a server of S3 refuses what was signed yesterday. It rests after each order."""
+    with refusing() as endpoint:
+        blind = running.runner("blind")
+        blind.environment["AWS_ENDPOINT_URL"] = endpoint
+        blind.enroll(coordinator.ledger)
+        blind.start()
+        until(lambda: "serves" in blind.log.read_text())
+        with coordinator.waiting("echo one > /out/x"), coordinator.waiting("echo two > /out/x"):
+            until(lambda: "could not be answered" in blind.log.read_text())
+            able = machines("able")
+    assert 1 == blind.log.read_text().count("could not be answered")
+    assert 2 == len(coordinator.ledger.run_orders.accepted(able.key.key_id, LONG_AGO))
+    assert [] == coordinator.ledger.alarms()

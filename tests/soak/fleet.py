@@ -225,7 +225,7 @@ def _alone(part: Part, registry: Registry, expected: dict[str, str]) -> _Results
     one = Round(part, registry, root, place, installation, expected, chance, set(children(os.getpid())))
     try:
         began = time.monotonic()
-        one.service.address()
+        one.service.address(within=180)
         while one.missing() and time.monotonic() - began < 60 + 5 * len(expected):
             time.sleep(1)
         part.figures["seconds on one machine"] = f"{time.monotonic() - began:.0f}"

@@ -200,7 +200,7 @@ def fleet_round(
         machines=machines,
     )
     try:
-        one.service.address()
+        one.service.address(within=180)
         yield one
     finally:
         one.service.kill()
