@@ -26,7 +26,7 @@ from tests.fakes.rabbitmq import RabbitMQ
 from tests.fakes.registry import Registry
 from tests.fakes.s3_server import credentials
 from tests.soak.figures import Part
-from tests.soak.fleet_world import FleetRound, fleet_round
+from tests.soak.fleet_world import LEASE, FleetRound, fleet_round
 from tests.soak.machines import ROOT, FullDisk, machine, parts_of
 from tests.soak.processes import children, kill
 from tests.soak.rounds import Round
@@ -115,12 +115,12 @@ def trouble(number: int, seed: int) -> Part:
 
 
 def rabbitmq(number: int, seed: int) -> Part:
-    """The same with RabbitMQ, which is killed once."""
+    """With RabbitMQ, which is killed once; it takes its time to start, and runners look for it ever more rarely."""
     part = Part("fleet, RabbitMQ")
     with Registry() as registry, _servers(RabbitMQ) as running:
         expected = publish(registry, number, seconds=_BUILD, varied=True)
         machines = [machine(running, name) for name in _NAMES[:2]]
-        with fleet_round(part, registry, expected, running, machines, seed=seed) as one:
+        with fleet_round(part, registry, expected, running, machines, seed=seed, lease=2 * LEASE) as one:
             one.wait(number // 3)
             _broker_restarted(one)
             one.settle()
