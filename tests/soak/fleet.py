@@ -38,7 +38,7 @@ _BUILD = 2.0
 """Seconds of a build, where one is to be interrupted."""
 _AWAY = 60.0
 """Seconds for which PostgreSQL is stopped."""
-_FULL = 30.0
+_FULL = 20.0
 """Seconds for which a disk is full."""
 _Results = dict[str, tuple[str, dict[str, str]]]
 
@@ -96,15 +96,16 @@ def trouble(number: int, seed: int) -> Part:
         url = postgres.url(postgres.create())
         with fleet_round(part, registry, expected, running, machines, seed=seed, ledger=url) as one:
             events: list[Callable[[], None]] = [
+                *([lambda: _disk_full(one, machines[0])] if ROOT else []),
                 lambda: _broker_restarted(one),
                 lambda: _broker_wiped(one),
                 lambda: _store_killed(one, tap),
                 lambda: _ledger_away(one, postgres),
-                *([lambda: _disk_full(one, machines[0])] if ROOT else []),
             ]
             one.wait(6)
             for event, happen in enumerate(events):
                 happen()
+                one.recover()
                 one.wait(6 + (number - 12) * (event + 1) // len(events))
             one.settle()
             part.violations += _wrong_times(one, began)

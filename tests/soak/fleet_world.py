@@ -12,7 +12,7 @@ import time
 from base64 import b64decode
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,7 +35,7 @@ LEASE = 15.0
 _MOST_LEASES = 1.5
 """From an event until what was under way is done elsewhere, beside its build."""
 _SETTLING = 420
-"""Seconds after which what has no verdict yet counts as lost."""
+"""Seconds without any further verdict after which what has none yet counts as lost."""
 
 _ORDER = tables.run_order.c
 
@@ -94,11 +94,23 @@ class FleetRound(Round):
         self.recoveries.append((event, datetime.now(UTC), definitions))
         self.part.say(f"{event}; {self.done()} of {len(self.expected)} are done")
 
-    def wait(self, done: int, *, within: float = _SETTLING) -> bool:
-        """Wait until so many files have a verdict; whether they have."""
-        deadline = time.monotonic() + within
-        while self.done() < done:
-            if time.monotonic() > deadline:
+    def recover(self) -> None:
+        """Let all be done that was under way at the last event, before there is another one."""
+        _, since, definitions = self.recoveries[-1]
+        deadline = time.monotonic() + 6 * self.lease
+        while definitions and time.monotonic() < deadline:
+            with suppress(RebuilderError):
+                answered = {each for each, _, moment, _ in self.accepted() if moment >= since}
+                definitions = definitions & set(self.open().values()) - answered
+            time.sleep(0.5)
+
+    def wait(self, done: int, *, within: float | None = None) -> bool:
+        """Wait until so many files have a verdict; whether they have. Without a time, as long as there are more."""
+        began, last, most = time.monotonic(), time.monotonic(), -1
+        while (now := self.done()) < done:
+            if now > most:
+                last, most = time.monotonic(), now
+            if time.monotonic() - (last if within is None else began) > (within or _SETTLING):
                 return False
             for each in self.machines:
                 if each.process is not None and (code := each.process.poll()) is not None:
