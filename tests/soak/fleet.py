@@ -143,8 +143,10 @@ def _kill_one(one: FleetRound) -> None:
         time.sleep(0.1)
     chosen = one.chance.choice(sorted(found))
     victim, name = ids[chosen], one.chance.choices(_KILLS, (60, 20, 20))[0]
+    struck = one.building().get(chosen, set()) | found[chosen]  # by now it may be at another one
     if name == _KILLS[0]:
         victim.kill()
+        one.killed(chosen)
     elif name == _KILLS[1]:
         assert victim.process is not None
         victim.process.send_signal(signal.SIGKILL)
@@ -152,7 +154,7 @@ def _kill_one(one: FleetRound) -> None:
     else:
         for each in parts_of(victim)[1:]:
             kill(each)
-    one.happened(name, found[chosen])
+    one.happened(name, struck)
     if name != _KILLS[2]:
         victim.start()
 

@@ -55,6 +55,8 @@ class FleetRound(Round):
         self.recoveries: list[tuple[str, datetime, set[str]]] = []
         """Name of an event, when it was over, and the definitions that were under way."""
         self._first_seen: dict[str, float] = {}
+        self._dead: set[str] = set()
+        """Signs of life of those who were killed since; they stay until the order is closed."""
 
     def missing(self) -> set[str]:
         """Files without a verdict."""
@@ -81,12 +83,16 @@ class FleetRound(Round):
         open_now = self.open()
         for each, since in self._first_seen.items():
             nonce, name = each.split("/")
-            if not name.endswith(objects.BEGUN) or nonce not in open_now:
+            if not name.endswith(objects.BEGUN) or nonce not in open_now or each in self._dead:
                 continue
             runner = name.removesuffix(objects.BEGUN)
             if f"{nonce}/{runner}{objects.ANSWER}" not in said and time.monotonic() - since >= for_seconds:
                 found.setdefault(runner, set()).add(open_now[nonce])
         return found
+
+    def killed(self, runner: str) -> None:
+        """What it was at it will not go on with."""
+        self._dead |= {each for each in self.storage.below("answers", 1000) if each.endswith(runner + objects.BEGUN)}
 
     def happened(self, event: str, definitions: set[str]) -> None:
         """Remember what was under way when something bad was over."""
