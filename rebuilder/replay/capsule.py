@@ -215,17 +215,6 @@ class Capsule:
         with self._open(f"blobs/sha256/{sha256}", self._layers[sha256].size) as file:
             yield file
 
-    def check(self) -> int:
-        """Read every byte; give the number of blobs.
-
-        Raises:
-            UsageError: one is not there, or was changed.
-        """
-        for each in self._layers:
-            for _ in self.chunks(each):
-                pass
-        return len(self._layers)
-
 
 class CapsuleWriter:
     """Adds reports to a capsule in a directory; what is there already stays, and is not written again.
