@@ -48,7 +48,9 @@ def packed(root: Path) -> bytes:
 def read(path: Path) -> dict[str, object]:
     """Everything in a capsule, each byte of it checked."""
     with Capsule.open(path) as capsule:
-        for layer in (layer for manifest in capsule.manifests for layer in manifest.layers):
+        layers = [layer for manifest in capsule.manifests for layer in manifest.layers]
+        assert layers
+        for layer in layers:
             assert layer.size == sum(map(len, capsule.chunks(layer.sha256)))
         documents = [capsule.documents(each) for each in capsule.manifests]
         with capsule.file(capsule.environments[TREE].sha256) as file:
