@@ -101,10 +101,12 @@ class _Waiting:
 class _OrderLost(Exception):  # noqa: N818 - not an error: it is asked for anew
     """Nothing will come of an order any more."""
 
-    def __init__(self, runner_id: str | None, fault: RebuilderError) -> None:
+    def __init__(self, runner_id: str | None, fault: RebuilderError, *, silent: bool = False) -> None:
         super().__init__(str(fault))
         self.runner_id = runner_id
         self.fault = fault
+        self.silent = silent
+        """Whether the runner that was at it gives no sign of life."""
 
 
 @dataclass
@@ -162,7 +164,7 @@ class FleetRunner:
         self.blobs.put(definition.canonical)
         asked, avoided = of, set[str]()
         fault: RebuilderError = UnavailableError("No runner answered.")
-        for _ in range(_MOST_ORDERS if of is None else 1):
+        for tries in range(_MOST_ORDERS if of is None else 1):
             order, new = self.ledger.run_orders.add(
                 definition.digest, queue_of(definition), asked_of=asked, owner=self.owner, now=self.clock.now()
             )
@@ -174,8 +176,8 @@ class FleetRunner:
                 log.warning("A run is asked for anew: %s", lost)
                 if lost.runner_id is not None:
                     avoided.add(lost.runner_id)
-                if of is None:
-                    asked = self.another(avoided)
+                if of is None:  # whoever is gone takes nothing; one by name may be busy, so that is not tried first
+                    asked = None if lost.silent and tries == 0 else self.another(avoided)
             except BaseException:
                 self.ledger.run_orders.drop(order.nonce)
                 raise
@@ -276,7 +278,8 @@ class FleetRunner:
             if now - waiting.changed > lease or now - waiting.begun > longest:
                 begun = next((each for each in waiting.seen if each.endswith(objects.BEGUN)), "")
                 gone = begun.removesuffix(objects.BEGUN) or None
-                raise _OrderLost(gone, SandboxFaultError("The runner that was at it gives no sign of life."))
+                fault = SandboxFaultError("The runner that was at it gives no sign of life.")
+                raise _OrderLost(gone, fault, silent=now - waiting.changed > lease)
             return
         if waiting.refused is not None and now - waiting.refused[0] > lease:
             raise _OrderLost(waiting.refused[1], SandboxFaultError("What came for it was refused."))
