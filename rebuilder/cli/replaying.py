@@ -23,6 +23,7 @@ from rebuilder.replay.replayer import Replay, Replayer, needed_inputs
 
 _CODES = {
     ReplayOutcome.AGREES: ExitCode.OK,
+    ReplayOutcome.VARIES: ExitCode.UNDECIDED,
     ReplayOutcome.NOT_REPLAYED: ExitCode.UNDECIDED,
     ReplayOutcome.DIFFERS: ExitCode.DIFFERS,
 }
@@ -167,6 +168,7 @@ def _show(result: Replay, replayer: Replayer) -> None:
     words = {
         ReplayOutcome.AGREES: "agreement",
         ReplayOutcome.DIFFERS: "other bytes",
+        ReplayOutcome.VARIES: "other bytes each time",
         ReplayOutcome.NOT_REPLAYED: "could not be replayed",
     }
     print(f"  {words[result.outcome]}: {visible(result.sentence, 2000)}", flush=True)  # noqa: T201

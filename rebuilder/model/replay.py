@@ -17,6 +17,8 @@ class ReplayOutcome(StrEnum):
     """The same bytes as then."""
     DIFFERS = "differs"
     """Other bytes than then."""
+    VARIES = "varies"
+    """Other bytes than then, of a build that gave other bytes each time then, too: they tell nothing."""
     NOT_REPLAYED = "not-replayed"
     """Something it needs cannot be had, or its build did not complete."""
 
@@ -31,8 +33,8 @@ class ReplayedByAge(Value):
 
     @property
     def total(self) -> int:
-        """All of them."""
-        return sum(self.outcomes.values())
+        """All whose bytes tell something."""
+        return sum(self.outcomes.values()) - self.outcomes.get(ReplayOutcome.VARIES, 0)
 
     @property
     def agreeing(self) -> int:

@@ -26,7 +26,7 @@ from rebuilder.model.definition import BuildDefinition, Limits
 from rebuilder.model.report import Report
 from rebuilder.model.text import clipped
 from rebuilder.model.value import Sha256, canonical_json, sha256_hex
-from rebuilder.model.verdict import Kind, Verdict
+from rebuilder.model.verdict import Verdict
 from rebuilder.signing.envelope import verify
 from rebuilder.signing.key_list import KeyList
 from rebuilder.signing.keys import key_id, load_public
@@ -87,8 +87,8 @@ class PublishedReport:
     """Of the published file."""
     published: Sha256
     verdict: str
-    unstable: bool
-    """Whether two rebuilds differed from each other then."""
+    unsteady: bool
+    """Whether the same definition gave other bytes the second time, as where the archive has the time of the build."""
     definition: BuildDefinition
     product: str
     """Name of the file that the build left."""
@@ -150,7 +150,11 @@ def of_our_own(report: Report) -> PublishedReport | None:
         filename=report.artifact.filename,
         published=report.artifact.sha256,
         verdict=report.decision.verdict.value,
-        unstable=report.decision.kind is Kind.UNSTABLE,
+        unsteady=any(
+            each.repeat and each.rebuilt is not None and each.rebuilt.sha256 != attempt.rebuilt.sha256
+            for each in report.attempts
+            if each.hypothesis.definition.digest == definition.digest
+        ),
         definition=definition,
         product=attempt.rebuilt.filename,
         rebuilt=attempt.rebuilt.sha256,
@@ -192,7 +196,11 @@ def _read(documents: Documents) -> PublishedReport:
         filename=_text(subject["name"]),
         published=published,
         verdict=_text(said["verdict"]),
-        unstable=said.get("kind") == Kind.UNSTABLE.value,
+        unsteady=any(
+            each["repeat"] and each.get("rebuilt", made)["digest"]["sha256"] != rebuilt
+            for each in said["attempts"]
+            if each["definition"]["digest"]["sha256"] == definition.digest
+        ),
         definition=definition,
         product=_text(made["name"]),
         rebuilt=rebuilt,

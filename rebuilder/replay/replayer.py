@@ -128,8 +128,10 @@ def _not_completed(report: PublishedReport, what: str, run: Run) -> Replay:
 
 
 def _other(report: PublishedReport, words: str, found: Sha256 | None) -> Replay:
-    said = " The report says that two builds of it differ, too." if report.unstable else ""
-    return _result(report, ReplayOutcome.DIFFERS, f"It does not come out as it did: {words}.{said}", found)
+    if report.unsteady:
+        said = f"This build gives other bytes each time, as the report shows, so they tell nothing: {words}."
+        return _result(report, ReplayOutcome.VARIES, said, found)
+    return _result(report, ReplayOutcome.DIFFERS, f"It does not come out as it did: {words}.", found)
 
 
 def _result(

@@ -47,7 +47,7 @@ class TestManners:
             ("DELETE", "/api/v1/queue", 405),
             ("PUT", "/index.html", 405),
             ("GET", "/docs", 404),
-            ("GET", "/api/v1/queue/", 404),
+            ("GET", "/api/v1/none/", 404),
         ],
     )
     def test_other_addresses_and_methods(self, http: httpx.Client, method: str, path: str, status: int) -> None:

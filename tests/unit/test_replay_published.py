@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,10 +18,19 @@ from rebuilder.log.entry import LogEntry
 from rebuilder.log.merkle import leaf_hash
 from rebuilder.log.note import Checkpoint, NoteKey, sign_note
 from rebuilder.log.proof import LogProof
+from rebuilder.model.attempt import Output
 from rebuilder.model.comparison import Level
+from rebuilder.model.replay import ReplayOutcome
 from rebuilder.model.report import Report
 from rebuilder.model.value import canonical_json
-from rebuilder.replay.published import Documents, NotReplayableError, read_definition, read_published
+from rebuilder.replay.published import (
+    Documents,
+    NotReplayableError,
+    of_our_own,
+    read_definition,
+    read_published,
+)
+from rebuilder.replay.replayer import Replayer
 from rebuilder.signing.envelope import sign_statement
 from rebuilder.signing.key_draft import KeyDraft, sign_list
 from rebuilder.signing.key_list import KeyPeriod, Use
@@ -193,3 +203,26 @@ def test_a_key_is_judged_by_the_list_of_the_site() -> None:
     assert read_published(listed(over)).logged
     assert "was good until" in refusal(replace(listed(over), proof=None, log_key=None))
     assert "not what was signed" in refusal(replace(given, key_list=b"{}"))
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_build_that_gives_other_bytes_each_time(same: bool) -> None:
+    """Two builds of then that had other times in the archive: other bytes now show nothing; otherwise they do."""
+    artifact = verifications.artifact("idna")
+    first = verifications.attempt(artifact, Level.DIFFERENT)
+    again = verifications.attempt(artifact, Level.DIFFERENT, repeat=True)
+    assert again.rebuilt is not None
+    if not same:
+        other = again.rebuilt.replace(sha256=verifications.digest("another second"))
+        again = again.replace(rebuilt=other, comparison=None, agreement=Level.EQUIVALENT)
+    report = verifications.report(artifact, first, again)
+    found = read_published(documents(report))
+    ours = of_our_own(report)
+    assert ours is not None
+    assert [not same] * 2 == [found.unsteady, ours.unsteady]
+    today = Output(filename=artifact.filename, sha256=verifications.digest("today"), size=15)
+    now = first.run.replace(outputs=(today,))
+    inputs: Any = SimpleNamespace(bring=lambda _: ())
+    done = Replayer(inputs, lambda *_: None, runner=lambda _: lambda _: now).replay(found)
+    assert (ReplayOutcome.DIFFERS if same else ReplayOutcome.VARIES) is done.outcome
+    assert today.sha256 == done.found
