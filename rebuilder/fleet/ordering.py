@@ -90,6 +90,8 @@ class _Waiting:
 
     began: float
     sent: float
+    wait: float
+    """Seconds after which it is sent again, if it seems to be lost."""
     changed: float
     seen: dict[str, Listed] = field(default_factory=dict)
     begun: float | None = None
@@ -217,7 +219,11 @@ class FleetRunner:
         if new:
             self._send(order, order.asked_of)
         now = self.monotonic()
-        waiting, polls, away_since = _Waiting(began=now, sent=now, changed=now), 0, None
+        waiting, polls, away_since = (
+            _Waiting(began=now, sent=now, wait=self.settings.lease_seconds, changed=now),
+            0,
+            None,
+        )
         while True:
             try:
                 if (found := self._look(order, definition, waiting)) is not None:
@@ -290,9 +296,10 @@ class FleetRunner:
                 f"No runner took a build in {self.settings.patience_seconds:,.0f} seconds.",
                 hint="`rebuilder runners list` shows who answers, and when each did last.",
             )
-        if now - waiting.sent > lease and (now - waiting.sent > 10 * lease or not self._queued(order)):
+        if now - waiting.sent > waiting.wait and (not self._queued(order) or self.ledger.run_orders.overtaken(order)):
             log.info("Nobody has taken the order %s: it is sent again.", order.nonce)
-            waiting.sent = now
+            # Urgent ones may overtake it all day; what is in the queue twice is done once, and must not fill it.
+            waiting.sent, waiting.wait = now, 2 * waiting.wait
             with contextlib.suppress(UnavailableError):
                 # To one by name: somebody who does not count any more may be emptying the queue of all.
                 self._send(order, order.asked_of or self.another(()))

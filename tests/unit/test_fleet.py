@@ -223,6 +223,31 @@ def test_a_broker_that_forgets_loses_nothing(fleet: World) -> None:
     assert 1 == len(fleet.machines[0].ran)
 
 
+@pytest.mark.parametrize("overtaken", [True, False])
+def test_an_order_that_is_lost_while_others_wait(
+    fleet: World, monkeypatch: pytest.MonkeyPatch, overtaken: bool
+) -> None:
+    """It is sent again once one that was asked for later was answered; until then it may just have to wait."""
+    north = fleet.add(Machine, "north")
+    monkeypatch.setattr(fleet.broker, "waiting", lambda _queue: 1)
+
+    def another() -> None:
+        later = fleet.clock.now() + timedelta(seconds=1)
+        order, _ = fleet.ledger.run_orders.add("ab" * 32, QUEUE, asked_of=None, owner="fleet/second", now=later)
+        assert fleet.ledger.run_orders.accept(order.nonce, north.enrolment.id, "{}", "cd" * 32, later)
+
+    fleet.later(fleet.broker.queues.clear, moments=0)
+    if overtaken:
+        fleet.later(another, moments=3)
+        assert Outcome.COMPLETED is fleet.fleet(BUILD).outcome
+        assert (2, 1) == (fleet.broker.sent, len(north.ran))
+        assert fleet.time < 1.5 * fleet.fleet.settings.lease_seconds
+    else:
+        with pytest.raises(UnavailableError):
+            fleet.fleet(BUILD)
+        assert 1 == fleet.broker.sent
+
+
 @pytest.mark.parametrize(("looks", "counts"), [(5, True), (60, False)], ids=["a while", "too long"])
 def test_an_s3_store_that_is_away(fleet: World, looks: int, counts: bool) -> None:
     """For less than five minutes it is waited for; after that it is our trouble, and the order is closed."""

@@ -85,6 +85,14 @@ class RunOrders:
         with self._database.writing() as connection:
             connection.execute(delete(tables.run_order).where(_OPEN, _ORDER.nonce == nonce))
 
+    def overtaken(self, order: RunOrder) -> bool:
+        """Whether the newest answered order of the same queue was asked for later: then this one may be lost."""
+        answered = (_ORDER.queue == order.queue, _ORDER.asked_of.is_(None), _ORDER.runner_id.is_not(None))
+        newest = select(_ORDER.ordered).where(*answered).order_by(_ORDER.id.desc()).limit(1)
+        with self._database.reading() as connection:
+            ordered = connection.execute(newest).scalar_one_or_none()
+        return ordered is not None and ordered > order.ordered
+
     def open(self) -> list[RunOrder]:
         """Those that are waited for, oldest first."""
         with self._database.reading() as connection:
