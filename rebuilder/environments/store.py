@@ -34,7 +34,7 @@ from pydantic import ValidationError
 
 from rebuilder.atomic_file import replacing, write_whole
 from rebuilder.clock import Clock
-from rebuilder.environments import exchange, foreign
+from rebuilder.environments import exchange
 from rebuilder.environments.catalog import find
 from rebuilder.environments.debootstrap import Mmdebstrap
 from rebuilder.environments.protocol import BuildEnvironment, Wanted
@@ -290,11 +290,6 @@ class EnvironmentStore:
         if wanted.method == "image" or wanted.recipe != RECIPE:
             raise BuildEnvironmentError(
                 f"This machine has no build environment with the specification {wanted.digest}, and cannot make it.",
-                hint="A machine that has it can export it: `rebuilder environments export` there, `import` here.",
-            )
-        if (why := foreign.problem(wanted)) is not None:
-            raise BuildEnvironmentError(
-                f"The build environment with the specification {wanted.digest} is not made here: {why}.",
                 hint="A machine that has it can export it: `rebuilder environments export` there, `import` here.",
             )
         pinned = Manifest(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from rebuilder.environments import foreign
 from rebuilder.environments.protocol import BuildEnvironment, Environments, Wanted
 from rebuilder.environments.record import PUBLISHED, Record
 from rebuilder.environments.store import EnvironmentStore
@@ -90,18 +91,22 @@ class BroughtEnvironments:
         document = self.site.page.read_site(f"{PUBLISHED}/{tree}.json")
         if document is None:
             return " ".join(said) or None
+        return " ".join([*said, problem]) if (problem := self._made(tree, document)) is not None else None
+
+    def _made(self, tree: Sha256, document: bytes) -> str | None:
+        """Make it from what a stranger says that it was made from; give why it cannot be."""
         try:
             wanted = Record.model_validate_json(document).specification
         except ValidationError:
-            return " ".join([*said, "What the site says it was made from is not written as this version reads it."])
+            return "What the site says it was made from is not written as this version reads it."
+        if (why := foreign.problem(wanted)) is not None:
+            return f"It is not made from its specification: {why}."
         self.note("making it from the packages that it had")
         try:
             made = self.store.get(wanted)
         except BuildEnvironmentError as error:
-            return " ".join([*said, f"It cannot be made from its specification: {error}"])
-        if made.sha256 == tree:
-            return None
-        return " ".join([*said, f"Made again from the same packages it is another tree, {made.sha256}."])
+            return f"It cannot be made from its specification: {error}"
+        return None if made.sha256 == tree else f"Made again from the same packages it is another tree, {made.sha256}."
 
 
 @dataclass(frozen=True)

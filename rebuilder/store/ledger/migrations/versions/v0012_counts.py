@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import sqlalchemy as sa
 from alembic import op
-
-from rebuilder.store.ledger.tables import UtcDateTime
 
 revision = "0012"
 down_revision = "0011"
@@ -45,8 +41,9 @@ def upgrade() -> None:
 
 
 def _rest() -> None:
-    task = sa.table("task", sa.column("ready", sa.Boolean), sa.column("not_before", UtcDateTime))
-    op.execute(task.update().where(task.c.not_before > datetime.now(UTC)).values(ready=sa.false()))
+    """What was put off; whose time has come is found ready by the next claim."""
+    task = sa.table("task", *map(sa.column, ("ready", "not_before", "created")))
+    op.execute(task.update().where(task.c.not_before > task.c.created).values(ready=sa.false()))
 
 
 def _count() -> None:
