@@ -178,4 +178,4 @@ def test_what_is_asked_for(nights: Nights) -> None:
 
 def test_outcomes_have_one_name_each() -> None:
     """The names that documents and metrics have."""
-    assert ["agrees", "differs", "not-replayed"] == [each.value for each in ReplayOutcome]
+    assert ["agrees", "differs", "varies", "not-replayed"] == [each.value for each in ReplayOutcome]
