@@ -95,7 +95,7 @@ class VirtualRunners:
                         link.drain_events(timeout=_LOOK_SECONDS)
                     except TimeoutError:
                         continue
-                    except (OSError, link.connection_errors):
+                    except (OSError, *link.connection_errors):
                         time.sleep(_LOOK_SECONDS)
 
     def _take_named(self, server: redis.Redis) -> None:
