@@ -16,6 +16,7 @@ from rebuilder.errors import UsageError
 if TYPE_CHECKING:
     from rebuilder.consumer.check import Speaker
     from rebuilder.consumer.policy import Policy
+    from rebuilder.consumer.rebuilder import Trusted
 
 Seen = Annotated[
     Path | None, typer.Option("--seen", help="Directory that remembers what was seen.", show_default=False)
@@ -92,19 +93,14 @@ def run(
     from rebuilder.consumer.index_names import IndexNames
     from rebuilder.consumer.lock_files import dependencies
     from rebuilder.consumer.platform_files import Target
-    from rebuilder.consumer.policy import Policy, read_policy
-    from rebuilder.consumer.rebuilder import Trusted
     from rebuilder.log.seen import usual_memory
     from rebuilder.toml_files import FileError
 
     if kind not in {"table", "json", "sarif", "junit"}:
         raise UsageError(f"Answers are written as table, json, sarif or junit, not as {kind!r}.")
-    policy = read_policy(policy_file) if policy_file is not None else Policy()
+    policy, trusted, others = whom_to_ask(policy_file, rebuilders)
     if need is not None:
         policy = policy.replace(need=need)
-    base = policy_file.parent if policy_file is not None else Path()
-    trusted = [*policy.trusted(base), *(Trusted(each) for each in dict.fromkeys(rebuilders))]
-    others = speakers(policy, base)
     if not trusted and not others:
         raise UsageError("Nobody is asked.", hint="Name a rebuilder: --rebuilder https://… , a directory, or a bundle.")
     target = Target(every=all_platforms)
@@ -130,14 +126,23 @@ def run(
     return int(outcome.code)
 
 
-def speakers(policy: Policy, base: Path) -> list[Speaker]:
-    """The rebuilders of other formats that a policy names, relative to a directory.
+def whom_to_ask(
+    policy_file: Path | None, rebuilders: Sequence[str] = ()
+) -> tuple[Policy, list[Trusted], list[Speaker]]:
+    """A policy, the rebuilders that it or the command line names, and those of other formats.
 
     Raises:
-        UsageError: one cannot be read.
+        UsageError: the policy has a mistake, or one of another format cannot be read.
     """
+    from rebuilder.consumer.policy import Policy, read_policy
+    from rebuilder.consumer.rebuilder import Trusted
+
+    policy = read_policy(policy_file) if policy_file is not None else Policy()
+    base = policy_file.parent if policy_file is not None else Path()
+    trusted = [*policy.trusted(base), *(Trusted(each) for each in dict.fromkeys(rebuilders))]
     if not policy.others:
-        return []
+        return policy, trusted, []
     from rebuilder.interop.collected import Collected
 
-    return [Collected(base / each.place, each.kind, base / each.key, each.name) for each in policy.others]
+    others = [Collected(base / each.place, each.kind, base / each.key, each.name) for each in policy.others]
+    return policy, trusted, [*others]

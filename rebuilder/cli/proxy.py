@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from rebuilder.cli.check import Seen, speakers
+from rebuilder.cli.check import Seen, whom_to_ask
 from rebuilder.errors import UsageError
 
 
@@ -31,7 +31,6 @@ def proxy(
     Installers use it by UV_INDEX_URL=http://127.0.0.1:8090/simple or PIP_INDEX_URL. What does not pass the policy is
     refused before its bytes are fetched, with a sentence that pip and uv show. What was asked for is at /.
     """
-    from rebuilder.consumer.policy import read_policy
     from rebuilder.consumer.proxy.application import Application
     from rebuilder.consumer.proxy.gate import Gate
     from rebuilder.consumer.proxy.server import bind
@@ -39,9 +38,7 @@ def proxy(
     from rebuilder.log.seen import usual_memory
     from rebuilder.network.index_reader import IndexReader
 
-    rules = read_policy(policy)
-    trusted = rules.trusted(policy.parent)
-    others = speakers(rules, policy.parent)
+    rules, trusted, others = whom_to_ask(policy)
     if rules.need > len(trusted) + len(others):
         raise UsageError(
             f"{rules.need} rebuilders must confirm each file, and the policy names {len(trusted) + len(others)}.",

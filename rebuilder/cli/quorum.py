@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rebuilder.cli.check import PolicyFile, Rebuilders, Seen, speakers
+from rebuilder.cli.check import PolicyFile, Rebuilders, Seen, whom_to_ask
 from rebuilder.cli.options import Keys, Settings, SiteDirectory, Store
 from rebuilder.errors import ExitCode, SigningError, UsageError
 from rebuilder.model.text import visible
@@ -127,15 +127,11 @@ def _ours(
 ) -> list[Vote]:
     """What sites of rebuilders say; one that shows what it must not is told, and nothing is said then."""
     from rebuilder.consumer.check import Panel
-    from rebuilder.consumer.policy import Policy, read_policy
-    from rebuilder.consumer.rebuilder import Trusted
     from rebuilder.consumer.vote import Vote
     from rebuilder.log.seen import usual_memory
 
-    policy = read_policy(policy_file) if policy_file is not None else Policy()
-    base = policy_file.parent if policy_file is not None else Path()
-    trusted = [*policy.trusted(base), *(Trusted(each) for each in dict.fromkeys(rebuilders))]
-    with Panel(trusted, seen or usual_memory(), now, speakers(policy, base)) as panel:
+    _, trusted, others = whom_to_ask(policy_file, rebuilders)
+    with Panel(trusted, seen or usual_memory(), now, others) as panel:
         said = panel.ask([sha256])[sha256]
         faults = [*panel.refused, *panel.unread, *(each.sentence for each in said if not isinstance(each, Vote))]
         if faults:

@@ -20,16 +20,15 @@ from rebuilder.errors import RebuilderError, UnavailableError
 from rebuilder.fleet.ordering import Answered, FleetRunner, cause_of
 from rebuilder.fleet.urgency import twice
 from rebuilder.model.alarm import AlarmKind
-from rebuilder.model.attempt import Outcome, Run
+from rebuilder.model.attempt import APART_SECONDS, Outcome, Run
 from rebuilder.model.comparison import Level
 from rebuilder.model.definition import BuildDefinition
-from rebuilder.model.fleet import RunnerState, same_result
+from rebuilder.model.fleet import RunnerState, queue_of, same_result
 from rebuilder.sandbox.protocol import Runner
 
 _MOST_ASKED = 3
 """Runners that are asked for a second run that there has to be."""
-_APART_SECONDS = 3.0
-"""Between two runs that are to tell whether a build depends on the clock; times in archives have steps of two."""
+
 
 log = logging.getLogger("rebuilder.fleet")
 
@@ -64,7 +63,7 @@ class DoubleRuns:
             return first.run
         asked = {first.runner_id}
         for _ in range(_MOST_ASKED if must else 1):
-            if (other := self.fleet.another(asked)) is None:
+            if (other := self.fleet.another(queue_of(definition), asked)) is None:
                 break
             try:
                 second = self.fleet.answered(definition, of=other)
@@ -106,7 +105,7 @@ class DoubleRuns:
         sentence = f"The runners {names} gave different results for {what}; both are quarantined."
         fleet.alarm(AlarmKind.RUNNERS_DISAGREE, cause, sentence)
         third = self._third(definition, answered)
-        fleet.pause(_APART_SECONDS)
+        fleet.pause(APART_SECONDS)
         stable = self._agree(third, self._third(definition, answered))
         right = [stable and self._agree(each.run, third) for each in answered]
         for each, confirmed in zip(answered, right, strict=True):
@@ -125,5 +124,5 @@ class DoubleRuns:
         return third
 
     def _third(self, definition: BuildDefinition, answered: tuple[Answered, ...]) -> Run:
-        referee = self.fleet.another({each.runner_id for each in answered})
+        referee = self.fleet.another(queue_of(definition), {each.runner_id for each in answered})
         return self.here(definition) if referee is None else self.fleet.answered(definition, of=referee).run

@@ -179,7 +179,7 @@ class FleetRunner:
                 if lost.runner_id is not None:
                     avoided.add(lost.runner_id)
                 if of is None:  # whoever is gone takes nothing; one by name may be busy, so that is not tried first
-                    asked = None if lost.silent and tries == 0 else self.another(avoided)
+                    asked = None if lost.silent and tries == 0 else self.another(order.queue, avoided)
             except BaseException:
                 self.ledger.run_orders.drop(order.nonce)
                 raise
@@ -187,14 +187,16 @@ class FleetRunner:
                 self._tidy(order)
         raise fault
 
-    def another(self, than: Collection[str]) -> str | None:
-        """An active runner other than these, any of those that answered before; None when there is none."""
+    def another(self, queue: str, than: Collection[str]) -> str | None:
+        """An active runner other than these; None when there is none.
+
+        Not every runner serves every queue: one that lately answered orders of the queue goes first.
+        """
         active = [
             each for each in self.ledger.runners.all() if each.state is RunnerState.ACTIVE and each.id not in than
         ]
-        lately = self.clock.now() - _LATELY
-        answered = [each for each in active if each.seen is not None and each.seen > lately]
-        chosen = random.choice(answered or active) if active else None  # noqa: S311 - no secret
+        serving = self.ledger.run_orders.serving(queue, self.clock.now() - _LATELY)
+        chosen = random.choice([each for each in active if each.id in serving] or active) if active else None  # noqa: S311 - no secret
         return chosen.id if chosen is not None else None
 
     def name(self, runner_id: str) -> str:
@@ -296,13 +298,16 @@ class FleetRunner:
                 f"No runner took a build in {self.settings.patience_seconds:,.0f} seconds.",
                 hint="`rebuilder runners list` shows who answers, and when each did last.",
             )
-        if now - waiting.sent > waiting.wait and (not self._queued(order) or self.ledger.run_orders.overtaken(order)):
+        if now - waiting.sent <= lease:
+            return
+        queued = self._queued(order)
+        if not queued or (now - waiting.sent > waiting.wait and self.ledger.run_orders.overtaken(order)):
             log.info("Nobody has taken the order %s: it is sent again.", order.nonce)
             # Urgent ones may overtake it all day; what is in the queue twice is done once, and must not fill it.
-            waiting.sent, waiting.wait = now, 2 * waiting.wait
+            waiting.sent, waiting.wait = now, 2 * waiting.wait if queued else waiting.wait
             with contextlib.suppress(UnavailableError):
                 # To one by name: somebody who does not count any more may be emptying the queue of all.
-                self._send(order, order.asked_of or self.another(()))
+                self._send(order, order.asked_of or self.another(order.queue, ()))
 
     def _accepted(self, order: RunOrder, definition: BuildDefinition, runner_id: str) -> Answered:
         """Check an answer to its last byte, and let it count.

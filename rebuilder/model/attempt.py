@@ -22,6 +22,8 @@ from rebuilder.model.evidence import Obstacle
 from rebuilder.model.replayed import Replayed, When
 from rebuilder.model.value import Sha256Field, Value
 
+APART_SECONDS = 2.5
+"""Between two runs that are to tell whether a build depends on the clock: times in a ZIP have steps of two."""
 MOST_HYPOTHESES = 16
 """Definitions that may be tried for one file: which of them comes out says something, too."""
 

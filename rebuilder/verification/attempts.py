@@ -9,7 +9,17 @@ from datetime import UTC, datetime
 from rebuilder.compare.comparer import Comparer
 from rebuilder.compare.diffoscope import DiffoscopeRunner
 from rebuilder.errors import NoGuestError, SandboxFaultError
-from rebuilder.model.attempt import MOST_HYPOTHESES, Attempt, History, Hypothesis, NotTried, Outcome, Output, Run
+from rebuilder.model.attempt import (
+    APART_SECONDS,
+    MOST_HYPOTHESES,
+    Attempt,
+    History,
+    Hypothesis,
+    NotTried,
+    Outcome,
+    Output,
+    Run,
+)
 from rebuilder.model.comparison import Level
 from rebuilder.model.decision import towards
 from rebuilder.model.definition import BuildDefinition
@@ -30,8 +40,6 @@ _RETIRED = {
 }
 """Documents that builds were given until docs/adr/0018."""
 
-_APART = 2.5
-"""Seconds between the beginnings of a build and of its repetition."""
 
 _NOTHING_TRIED = History()
 
@@ -204,11 +212,11 @@ class AttemptRunner:
 def wait_until_apart(run: Run) -> None:
     """Wait until a build that is made once more does not fall into the same moment as ``run``.
 
-    Within one second, or the two that times in a ZIP tell apart, content that depends on the clock comes out the same.
+    Content that depends on the clock would come out the same.
     """
     passed = (datetime.now(UTC) - run.started).total_seconds()
-    if 0 <= passed < _APART:
-        time.sleep(_APART - passed)
+    if 0 <= passed < APART_SECONDS:
+        time.sleep(APART_SECONDS - passed)
 
 
 def retired_input(definition: BuildDefinition) -> str | None:

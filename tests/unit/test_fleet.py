@@ -223,6 +223,18 @@ def test_a_broker_that_forgets_loses_nothing(fleet: World) -> None:
     assert 1 == len(fleet.machines[0].ran)
 
 
+def test_whoever_serves_a_queue_is_asked_by_name(fleet: World) -> None:
+    """Others may never look into it; where nobody is known to, anybody is asked."""
+    fleet.add(Machine, "north")
+    fleet.add(Machine, "south")
+    served = fleet.fleet.answered(BUILD).runner_id
+    both = {each.enrolment.id for each in fleet.machines}
+    assert {served} == {fleet.fleet.another(QUEUE, ()) for _ in range(40)}
+    assert both == {fleet.fleet.another("linux-arm64", ()) for _ in range(40)}
+    assert both - {served} == {fleet.fleet.another(QUEUE, {served})}
+    assert fleet.fleet.another(QUEUE, both) is None
+
+
 @pytest.mark.parametrize("overtaken", [True, False])
 def test_an_order_that_is_lost_while_others_wait(
     fleet: World, monkeypatch: pytest.MonkeyPatch, overtaken: bool

@@ -18,7 +18,7 @@ from rebuilder.store.ledger.rows import finished_verifications, newest_verificat
 
 _REPLAY, _VERIFICATION = tables.replay.c, tables.verification.c
 _LASTS = or_(_VERIFICATION.verdict == Verdict.REPRODUCED.value, _VERIFICATION.kind == Kind.STABLE.value)
-"""Reports of builds that gave the same bytes twice: the published file, or one that differs from it each time alike."""
+"""Reports of builds that gave the same twice: the published file, or content that differs from it each time alike."""
 
 
 class Replays:
@@ -31,7 +31,7 @@ class Replays:
         """The newest reports that ended before a moment: those that were never run again, then the longest not.
 
         Among equals chance decides, so that a few each night are a sample of all. Reports of builds that give other
-        bytes each time are not among them.
+        content each time are not among them.
         """
         last = _last().subquery()
         query = (

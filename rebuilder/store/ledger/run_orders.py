@@ -18,6 +18,8 @@ from rebuilder.store.ledger import tables
 from rebuilder.store.ledger.database import Database
 
 _ORDER = tables.run_order.c
+_NEWEST = 1000
+"""Orders that are looked at to see who serves a queue."""
 _OPEN = _ORDER.runner_id.is_(None)
 
 
@@ -92,6 +94,13 @@ class RunOrders:
         with self._database.reading() as connection:
             ordered = connection.execute(newest).scalar_one_or_none()
         return ordered is not None and ordered > order.ordered
+
+    def serving(self, queue: str, since: datetime) -> set[str]:
+        """Runners that answered one of the newest orders of a queue since a moment."""
+        newest = select(_ORDER.runner_id, _ORDER.answered).where(_ORDER.queue == queue, _ORDER.runner_id.is_not(None))
+        with self._database.reading() as connection:
+            rows = connection.execute(newest.order_by(_ORDER.id.desc()).limit(_NEWEST)).all()
+        return {row.runner_id for row in rows if row.answered >= since}
 
     def open(self) -> list[RunOrder]:
         """Those that are waited for, oldest first."""
