@@ -27,7 +27,7 @@ from tests.fakes.registry import Registry
 from tests.fakes.s3_server import credentials
 from tests.soak.figures import Part
 from tests.soak.fleet_world import LEASE, FleetRound, fleet_round
-from tests.soak.machines import ROOT, FullDisk, machine, parts_of
+from tests.soak.machines import ROOT, FullDisk, builders_of, machine
 from tests.soak.processes import children, kill
 from tests.soak.rounds import Round
 from tests.soak.s3_tap import Tap
@@ -143,6 +143,9 @@ def _kill_one(one: FleetRound) -> None:
         time.sleep(0.1)
     chosen = one.chance.choice(sorted(found))
     victim, name = ids[chosen], one.chance.choices(_KILLS, (60, 20, 20))[0]
+    builders = builders_of(victim)
+    if name == _KILLS[2] and not builders:  # it is just being started
+        name = _KILLS[0]
     struck = one.building().get(chosen, set()) | found[chosen]  # by now it may be at another one
     if name == _KILLS[0]:
         victim.kill()
@@ -152,7 +155,7 @@ def _kill_one(one: FleetRound) -> None:
         victim.process.send_signal(signal.SIGKILL)
         victim.process.wait()
     else:
-        for each in parts_of(victim)[1:]:
+        for each in builders:
             kill(each)
     one.happened(name, struck)
     if name != _KILLS[2]:

@@ -10,7 +10,7 @@ import statistics
 import tempfile
 import time
 from base64 import b64decode
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -34,6 +34,8 @@ LEASE = 15.0
 """Seconds; the default is a minute."""
 _MOST_LEASES = 1.5
 """From an event until what was under way is done elsewhere, beside its build."""
+_PUT_BACK = 4
+"""A build whose runner goes away so often is put back for a minute: it may be what does that."""
 _SETTLING = 420
 """Seconds without any further verdict after which what has none yet counts as lost."""
 
@@ -159,11 +161,16 @@ class FleetRound(Round):
         """How long it took until all was done that was under way, beside its builds."""
         accepted, most = self.accepted(), _MOST_LEASES * self.lease
         took: dict[str, list[float]] = defaultdict(list)
+        struck = Counter(each for _, _, definitions in self.recoveries for each in definitions)
+        if put_back := [each for each, times in struck.items() if times >= _PUT_BACK]:
+            self.part.figures["struck so often that they are put back for a minute"] = str(len(put_back))
         for number, (event, since, definitions) in enumerate(self.recoveries):
             for definition in definitions:
                 moments = sorted((moment, seconds) for each, _, moment, seconds in accepted if each == definition)
                 done = next((each for each in moments if each[0] >= since), None)
                 if done is None:  # it was just done
+                    continue
+                if definition in put_back:
                     continue
                 if any(definition in also and again < done[0] for _, again, also in self.recoveries[number + 1 :]):
                     continue  # it was struck once more

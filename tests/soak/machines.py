@@ -114,10 +114,18 @@ class FullDisk:
         self._ballast.unlink()
 
 
-def parts_of(runner: RunnerProcess) -> list[int]:
-    """Ids of its first process and of those that run builds."""
+def builders_of(runner: RunnerProcess) -> list[int]:
+    """Ids of those of its processes that run builds; none while it is still being started."""
     assert runner.process is not None
+    if not _is_python(runner.process.pid):
+        return []  # what starts it: to kill a part of that is to kill the runner
     said = subprocess.run(
         ["ps", "-o", "pid=", "--ppid", str(runner.process.pid)], capture_output=True, text=True, check=False
     ).stdout
-    return [runner.process.pid, *map(int, said.split())]
+    return [each for each in map(int, said.split()) if _is_python(each)]
+
+
+def _is_python(process: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{process}/exe").readlink() == Path(sys.executable).resolve()
+    return False
