@@ -70,7 +70,7 @@ def _write_bundle(site: str, lock_files: list[Path], output: Path) -> None:
         wanted = [each for file in lock_files for each in dependencies(file, target)]
     except FileError as error:
         raise UsageError(error.remark.label) from None
-    digests = dict.fromkeys(file.sha256 for each in wanted for file in each.files if file.sha256 is not None)
+    digests = dict.fromkeys(file.digest for each in wanted for file in each.files if file.digest is not None)
     if output.exists():
         raise UsageError(f"There is something at {str(output)!r} already.")
     with SiteReader(site) as reader:

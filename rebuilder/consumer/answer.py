@@ -13,6 +13,7 @@ from rebuilder.consumer.lock_files import Dependency, LockedFile
 from rebuilder.consumer.vote import Level, Vote
 from rebuilder.errors import ExitCode
 from rebuilder.model.text import visible
+from rebuilder.model.value import Sha256
 
 _SHOWN = 300
 
@@ -83,6 +84,13 @@ class Answer:
         return self.file.filename or next((each.filename for each in self.votes), None)
 
     @property
+    def sha256(self) -> Sha256 | None:
+        """Of the file; where the lock file does not say, as the statement that names it by its SHA-512 does."""
+        if self.file is None:
+            return None
+        return self.file.sha256 or next((each.sha256 for each in self.votes), None)
+
+    @property
     def level(self) -> Level | None:
         """What all that count agree on: the weakest level among them."""
         levels = [each.level for each in self.counted if each.level is not None]
@@ -96,7 +104,8 @@ class Answer:
             "version": self.dependency.version,
             "place": self.dependency.place,
             "filename": self.filename,
-            "sha256": self.file.sha256 if self.file is not None else None,
+            "sha256": self.sha256,
+            "sha512": self.file.sha512 if self.file is not None else None,
             "standing": self.standing.value,
             "sentence": self.sentence,
             "level": self.level,

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rebuilder.consumer.rebuilder import Rebuilder, Trusted, listed_numbers
+from rebuilder.consumer.rebuilder import Rebuilder, Trusted, listed_numbers, sha256_named
 from rebuilder.errors import ExitCode, UsageError
 from rebuilder.log.audit import LogError, read_entry
-from rebuilder.log.entry import LogEntry
+from rebuilder.log.entry import LogEntry, named_by_sha512
 from rebuilder.log.note import NoteKey
 from rebuilder.log.places import LOG, digest_path
 from rebuilder.log.seen import SeenLog, usual_memory
@@ -142,6 +142,13 @@ class _Audit:
         if key_id(load_public(pem)) != entry.key_id:
             raise LogError(f"The key of the statement of entry {number} is another one than it is called.")
         check(envelope.decode(), pem)
+        for sha512, sha256 in named_by_sha512(envelope.decode()).items():
+            try:
+                shown = sha256_named(self._rebuilder.site, sha512)
+            except FileNotFoundError:
+                shown = None
+            if shown != sha256:
+                raise LogError(f"What the statement of entry {number} is about is not to be found by its SHA-512.")
         try:
             if self._rebuilder.key_list is not None:
                 self._rebuilder.key_list.judge(entry.key_id, entry.logged)

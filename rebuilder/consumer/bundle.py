@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rebuilder.atomic_file import replacing
+from rebuilder.consumer.rebuilder import sha256_named
 from rebuilder.log.audit import LogError, Published
 from rebuilder.log.merkle import inclusion_path
 from rebuilder.log.note import NoteKey
@@ -15,7 +16,7 @@ from rebuilder.log.places import CHECKPOINT, KEY, LOG, digest_path
 from rebuilder.log.proof import LogProof
 from rebuilder.log.seen import text_of
 from rebuilder.log.tiles import TileReader
-from rebuilder.model.value import Sha256
+from rebuilder.model.value import Sha256, Sha512
 from rebuilder.network.site_reader import SiteReader
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -23,7 +24,7 @@ _KEY_LIST = "keys.json"
 _MOST_LISTS = 1000
 
 
-def write_bundle(site: SiteReader, digests: Sequence[Sha256], output: Path) -> int:
+def write_bundle(site: SiteReader, digests: Sequence[Sha256 | Sha512], output: Path) -> int:
     """Write a bundle; give how many files the site has statements about.
 
     Every proof is made anew from the tiles, for the one checkpoint that is in the bundle: nobody can hold several
@@ -41,14 +42,15 @@ def write_bundle(site: SiteReader, digests: Sequence[Sha256], output: Path) -> i
     nodes = TileReader.of_files(published.checkpoint.size, read)
     files[KEY], files[CHECKPOINT] = site.reading("")(KEY), published.note.encode()
     keys: set[str] = set()
-    for sha256 in sorted(set(digests)):
-        directory = digest_path(sha256)
+    for digest in sorted(set(digests)):
         try:
-            listing = site.read(f"{directory}/index.json")
+            directory = digest_path(sha256_named(site, digest))
+            places = [f"{each}/index.json" for each in dict.fromkeys((digest_path(digest), directory))]
+            files |= {each: site.read(each) for each in places}
         except FileNotFoundError:
             continue
         count += 1
-        files[f"{directory}/index.json"] = listing
+        listing = files[places[-1]]
         here = site.reading(f"{directory}/")
         for number, key in _rows(listing):
             proof = LogProof.read(here(f"{number}.tlog-proof"))

@@ -16,10 +16,11 @@ from rebuilder.consumer.policy import Policy
 from rebuilder.consumer.rebuilder import Rebuilder, Trusted
 from rebuilder.consumer.vote import Vote, dissent
 from rebuilder.errors import UnavailableError, UsageError
-from rebuilder.model.value import Sha256
+from rebuilder.model.value import Sha256, Sha512
 from rebuilder.network.site_reader import SiteReader
 
 _AT_ONCE = 8
+Digest = Sha256 | Sha512
 Asked = TypeVar("Asked")
 Found = TypeVar("Found")
 Names = Callable[[str], dict[str, str]]
@@ -43,8 +44,8 @@ class Speaker(Protocol):
         """What people call them."""
         ...
 
-    def vote(self, sha256: Sha256) -> Vote | None:
-        """What they say about a file, checked; None: nothing.
+    def vote(self, digest: Sha256 | Sha512) -> Vote | None:
+        """What they say about a file by one of its digests, checked; None: nothing.
 
         Raises:
             UnavailableError: they do not answer.
@@ -111,10 +112,10 @@ class Panel:
                 except ValueError as error:
                     self.refused.append(f"{one.trusted.place} and {other.trusted.place}: {error}")
 
-    def ask(self, digests: Iterable[Sha256]) -> dict[Sha256, list[Vote | Fault]]:
+    def ask(self, digests: Iterable[Digest]) -> dict[Digest, list[Vote | Fault]]:
         """What all say about some files, by digest; one that says nothing is left out."""
         wanted = list(dict.fromkeys(digests))
-        found: dict[Sha256, list[Vote | Fault]] = {each: [] for each in wanted}
+        found: dict[Digest, list[Vote | Fault]] = {each: [] for each in wanted}
         near = [*(each for each in self.rebuilders if not each.site.is_remote), *self._others]
         for rebuilder in near:
             for digest in wanted:
@@ -154,7 +155,7 @@ def check(
     if policy.need > len(panel.names):
         raise UsageError(f"{policy.need} rebuilders must confirm each file, and {len(panel.names)} are asked.")
     said = panel.ask(
-        file.sha256 for each in dependencies for file in _possible(each, target) if file.sha256 is not None
+        file.digest for each in dependencies for file in _possible(each, target) if file.digest is not None
     )
     judge = _Judge(said, panel, policy, names)
     answers = tuple(answer for each in dependencies for answer in judge.answers(each, target))
@@ -169,7 +170,7 @@ def _possible(dependency: Dependency, target: Target) -> list[LockedFile]:
 
 @dataclass(frozen=True)
 class _Judge:
-    said: dict[Sha256, list[Vote | Fault]]
+    said: dict[Digest, list[Vote | Fault]]
     panel: Panel
     policy: Policy
     names: Names | None
@@ -208,16 +209,16 @@ class _Judge:
         return replace(dependency, files=tuple(files)), f"{count} is said by neither the lock file nor the index."
 
     def _about(self, dependency: Dependency, file: LockedFile) -> Answer:
-        if file.sha256 is None:
-            sentence = "Nothing says its SHA-256, and rebuilders answer by that."
+        if file.digest is None:
+            sentence = "Nothing says its SHA-256 or its SHA-512, and rebuilders answer by these."
             return self._undecided(dependency, file, sentence)
-        said = self.said.get(file.sha256, [])
+        said = self.said.get(file.digest, [])
         votes = [each for each in said if isinstance(each, Vote)]
         faults = [each for each in said if isinstance(each, Fault)]
         counted, reasons = self.policy.counted(votes, dependency.name, self.panel.now)
         standing, sentence = self._standing(votes, faults, counted, reasons)
         if not standing.passes and standing is not Standing.REFUSED:
-            waiver, over = self.policy.waiver(dependency, file.sha256, self.panel.now)
+            waiver, over = self.policy.waiver(dependency, file, self.panel.now)
             if waiver is not None:
                 standing = Standing.EXCEPTED
                 sentence = f"An exception until {waiver.until}: {waiver.reason} ({sentence})"
@@ -241,8 +242,8 @@ class _Judge:
         return standing, " ".join([lack, *(f"{each}." for each in reasons), *others, *unread[:1]])
 
     def _undecided(self, dependency: Dependency, file: LockedFile | None, sentence: str) -> Answer:
-        waiver, over = self.policy.waiver(dependency, file.sha256 if file is not None else None, self.panel.now)
-        if waiver is not None and waiver.sha256 is None:
+        waiver, over = self.policy.waiver(dependency, file, self.panel.now)
+        if waiver is not None:
             said = f"An exception until {waiver.until}: {waiver.reason} ({sentence})"
             return Answer(dependency, file, Standing.EXCEPTED, said)
         return Answer(dependency, file, Standing.UNDECIDED, f"{sentence} {over}" if over else sentence)
@@ -261,7 +262,7 @@ def _at_once(ask: Callable[[Asked], Found], of: Sequence[Asked], *, remote: bool
         return list(pool.map(ask, of))
 
 
-def _said(rebuilder: Speaker, digest: Sha256) -> Vote | Fault | None:
+def _said(rebuilder: Speaker, digest: Digest) -> Vote | Fault | None:
     try:
         return rebuilder.vote(digest)
     except UnavailableError as error:
@@ -270,6 +271,6 @@ def _said(rebuilder: Speaker, digest: Sha256) -> Vote | Fault | None:
         return Fault(f"{rebuilder.name}: {error}", changed=True)
 
 
-def _add(found: dict[Sha256, list[Vote | Fault]], digest: Sha256, said: Vote | Fault | None) -> None:
+def _add(found: dict[Digest, list[Vote | Fault]], digest: Digest, said: Vote | Fault | None) -> None:
     if said is not None:
         found[digest].append(said)

@@ -49,14 +49,13 @@ def _result(answer: Answer) -> dict[str, Any]:
     place: dict[str, Any] = {"artifactLocation": {"uri": _uri(file)}}
     if where:
         place["region"] = {"startLine": int(where["line"])}
-    sha256 = answer.file.sha256 if answer.file is not None else None
     return {
         "ruleId": answer.standing.value,
         "ruleIndex": [*_RULES].index(answer.standing),
         "level": _RULES[answer.standing][0],
         "message": {"text": _safe(f"{answer.dependency.label}: {answer.sentence}")},
         "locations": [{"physicalLocation": place}],
-        "partialFingerprints": {"dependency/v1": f"{answer.dependency.label} {sha256 or '-'}"},
+        "partialFingerprints": {"dependency/v1": f"{answer.dependency.label} {answer.sha256 or '-'}"},
         "properties": answer.document(),
     }
 

@@ -10,12 +10,12 @@ from typing import Annotated, Literal
 from packaging.utils import canonicalize_name
 from pydantic import Field, StringConstraints, ValidationError, field_validator
 
-from rebuilder.consumer.lock_files import Dependency
+from rebuilder.consumer.lock_files import Dependency, LockedFile
 from rebuilder.consumer.rebuilder import Trusted
 from rebuilder.consumer.vote import Level, Vote, independent
 from rebuilder.errors import UsageError
 from rebuilder.log.note import NoteKey
-from rebuilder.model.value import Sha256Field, Value
+from rebuilder.model.value import Sha256Field, Sha512Field, Value
 from rebuilder.toml_files import FileError, mistake, parse_toml, read_text
 
 _Words = Annotated[str, StringConstraints(min_length=1, max_length=500)]
@@ -68,10 +68,15 @@ class Waiver(Value):
     version: str | None = None
     """None: any."""
     sha256: Sha256Field | None = None
-    """None: any file of it."""
+    sha512: Sha512Field | None = None
+    """Digests of the one file that it is for, as the lock file has them; None: any file of it."""
     until: date
     """The last day, in UTC."""
     reason: _Words
+
+    def is_for(self, file: LockedFile | None) -> bool:
+        """Whether it is for a file, by its digests; where none is named, for any, and for what is not known."""
+        return all(getattr(self, each) in {None, getattr(file, each, None)} for each in ("sha256", "sha512"))
 
 
 class Policy(Value):
@@ -124,12 +129,14 @@ class Policy(Value):
             return f"What confirms it is the work of {lineages} program, and {self.lineages} are asked for."
         return None
 
-    def waiver(self, dependency: Dependency, sha256: str | None, now: datetime) -> tuple[Waiver | None, str | None]:
+    def waiver(
+        self, dependency: Dependency, file: LockedFile | None, now: datetime
+    ) -> tuple[Waiver | None, str | None]:
         """The exception for a file, and a sentence about one that is over."""
         over = None
         for each in self.exceptions:
             fits = _fits(each.package, dependency.name) and each.version in {None, dependency.version}
-            if not fits or each.sha256 not in {None, sha256}:
+            if not fits or not each.is_for(file):
                 continue
             if now.astimezone(UTC).date() <= each.until:
                 return each, None

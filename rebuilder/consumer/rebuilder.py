@@ -6,6 +6,7 @@ What is shown is checked like this, and whatever fails is refused with a sentenc
 2. The checkpoint of the log is signed by the key of the log, and the log goes on from the checkpoint that was seen.
 3. Of a file: its newest statement with a verdict has the digest that its entry in the log has; the proof leads from the
    entry to a checkpoint that the key of the log signed, and that the log goes on from; the file is among its subjects.
+   Where the file is known by SHA-512 only, the site says which SHA-256 it has, and the statement must name both.
 4. The statement's key is the one that the entry names, and was good when the entry was logged.
 5. The statement does not contradict itself (:mod:`rebuilder.consumer.statement`).
 
@@ -35,7 +36,7 @@ from rebuilder.log.places import LOG, digest_path
 from rebuilder.log.proof import LogProof
 from rebuilder.log.seen import SeenLog, text_of
 from rebuilder.log.tiles import TileReader
-from rebuilder.model.value import Sha256, sha256_hex
+from rebuilder.model.value import Sha256, Sha512, algorithm, sha256_hex
 from rebuilder.network.site_reader import SiteReader
 
 if TYPE_CHECKING:
@@ -128,24 +129,25 @@ class Rebuilder:
         """What people call it."""
         return self.trusted.name or self.trusted.place.removeprefix("https://").rstrip("/")
 
-    def vote(self, sha256: Sha256) -> Vote | None:
-        """The newest verdict about a file; None: it says nothing about it.
+    def vote(self, digest: Sha256 | Sha512) -> Vote | None:
+        """The newest verdict about a file, by any of its digests; None: it says nothing about it.
 
         Raises:
             LogError: what it shows is not what it must be.
             UnavailableError: it does not answer.
         """
-        from rebuilder.consumer.statement import VERDICT_TYPES, is_of_several, read_vote
+        from rebuilder.consumer.statement import VERDICT_TYPES, is_of_several, names_file, read_vote
 
-        directory = digest_path(sha256)
         try:
-            listing = self.site.read(f"{directory}/index.json")
+            sha256 = sha256_named(self.site, digest)
+            listing = self.site.read(f"{digest_path(sha256)}/index.json")
         except FileNotFoundError:
             return None
         for number in sorted(listed_numbers(listing, VERDICT_TYPES), reverse=True)[:_MOST_READ]:
             statement, entry, voter = self._statement(sha256, number)
             if not is_of_several(statement):
-                return read_vote(statement, sha256, entry, voter, self.trusted.place)
+                vote = read_vote(statement, sha256, entry, voter, self.trusted.place)
+                return vote if names_file(statement, digest, sha256) else None
         return None
 
     def _statement(self, sha256: Sha256, number: int) -> tuple[dict[str, Any], LogEntry, Voter]:
@@ -303,6 +305,25 @@ def listed_numbers(listing: bytes, kinds: set[str] | None = None) -> list[int]:
     if not all(type(each) is int and each >= 0 for each in numbers):
         raise LogError("The list of statements about the file has numbers that are none.")
     return numbers
+
+
+def sha256_named(site: SiteReader, digest: Sha256 | Sha512) -> Sha256:
+    """The SHA-256 of the file with a digest, as the site says; nothing vouches for it but a statement with both.
+
+    Raises:
+        FileNotFoundError: the site does not know that digest.
+        LogError: what it says is no digest.
+        UnavailableError: the site does not answer.
+    """
+    if algorithm(digest) == "sha256":
+        return Sha256(digest)
+    try:
+        found = json.loads(site.read(f"{digest_path(digest)}/index.json"))["sha256"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        found = None
+    if not isinstance(found, str) or not re.fullmatch("[0-9a-f]{64}", found):
+        raise LogError("What the site says of a file by its SHA-512 is not what it must be.")
+    return Sha256(found)
 
 
 def _published(read: Callable[[str], bytes], keys: Sequence[NoteKey]) -> Published:

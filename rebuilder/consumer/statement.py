@@ -16,7 +16,7 @@ from rebuilder.errors import SigningError
 from rebuilder.log.audit import LogError
 from rebuilder.log.entry import LogEntry
 from rebuilder.model.replayed import Replayed
-from rebuilder.model.value import Sha256
+from rebuilder.model.value import Sha256, Sha512, algorithm
 from rebuilder.model.verdict import Verdict
 from rebuilder.signing.verdict import verdict_of
 from rebuilder.signing.vocabulary import (
@@ -45,6 +45,22 @@ def is_of_several(statement: dict[str, Any]) -> bool:
     """Whether a signed statement says what several rebuilders found, and no verdict of the one that signed it."""
     predicate = statement.get("predicate")
     return isinstance(predicate, dict) and QUORUM_TYPE in predicate
+
+
+def names_file(statement: dict[str, Any], digest: Sha256 | Sha512, sha256: Sha256) -> bool:
+    """Whether a statement about the file with a SHA-256 names it by a digest, too.
+
+    Statements from before files were named by SHA-512 name none.
+
+    Raises:
+        LogError: the file that it is about has another one.
+    """
+    named = [
+        each["digest"].get(algorithm(digest)) for each in statement["subject"] if each["digest"]["sha256"] == sha256
+    ]
+    if any(each not in {None, digest} for each in named):
+        raise LogError("The statement is about another file than the one with this SHA-512.")
+    return digest in named
 
 
 def read_vote(statement: dict[str, Any], sha256: Sha256, entry: LogEntry, voter: Voter, site: str) -> Vote:

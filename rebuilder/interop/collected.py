@@ -12,7 +12,7 @@ from rebuilder.errors import SigningError, UsageError
 from rebuilder.interop.oss_rebuild import documents, read_bundle
 from rebuilder.interop.rebuilderd.link import link_key_id, read_link, read_public_pem
 from rebuilder.log.audit import LogError
-from rebuilder.model.value import Sha256
+from rebuilder.model.value import Sha256, Sha512, algorithm
 
 _LARGEST = 16 << 20
 _MOST = 100_000
@@ -53,41 +53,48 @@ class Collected:
             raise UsageError(f"{key}: {error}") from None
         self._about: dict[str, list[Path]] = {}
         for file in sorted(each for each in place.rglob("*") if each.is_file())[:_MOST]:
-            for digest in set(_digests(file, kind)):
+            for digest in {digest for each in _named(file, kind) for digest in each.values()}:
                 self._about.setdefault(digest, []).append(file)
 
-    def vote(self, sha256: Sha256) -> Vote | None:
-        """What is said about a file; None: nothing.
+    def vote(self, digest: Sha256 | Sha512) -> Vote | None:
+        """What is said about a file, by any of its digests; None: nothing.
 
         Raises:
             LogError: something about it is not what it must be.
         """
         found = None
-        for file in self._about.get(sha256, ()):
+        for file in self._about.get(digest, ()):
             try:
-                found = self._read(file.read_bytes(), sha256)
+                found = self._read(file.read_bytes(), digest)
             except (OSError, ValueError, SigningError) as error:
                 raise LogError(f"{file.name}: {error}") from None
         return found
 
-    def _read(self, document: bytes, sha256: Sha256) -> Vote:
+    def _read(self, document: bytes, digest: Sha256 | Sha512) -> Vote:
+        # All that names the file is signed: with the SHA-256 that it says, the whole document is checked.
+        named = [each for each in _named(document, self._kind) if each.get(algorithm(digest)) == digest]
+        sha256 = Sha256(named[0]["sha256"]) if named else Sha256("")
         if self._kind == "rebuilderd":
             return read_link(document, self._links, sha256=sha256, operator=self.name)
         return read_bundle(document, self._key, sha256=sha256, operator=self.name)
 
 
-def _digests(file: Path, kind: str) -> Iterator[str]:
-    """Digests of the files that something may be about."""
+def _named(given: Path | bytes, kind: str) -> Iterator[dict[str, str]]:
+    """Digests of each of the files that something may be about; all of them have a SHA-256."""
     try:
-        if file.stat().st_size > _LARGEST:
+        if isinstance(given, Path) and given.stat().st_size > _LARGEST:
             return
-        data = file.read_bytes()
+        data = given.read_bytes() if isinstance(given, Path) else given
         if kind == "rebuilderd":
             products = json.loads(data)["signed"]["products"].values()
-            yield from (str(each["sha256"]) for each in products)
+            yield from map(_both, products)
         else:
             for envelope in documents(data):
                 statement = json.loads(base64.b64decode(json.loads(envelope)["payload"]))
-                yield from (str(each["digest"]["sha256"]) for each in statement["subject"])
+                yield from (_both(each["digest"]) for each in statement["subject"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return
+
+
+def _both(digests: dict[str, object]) -> dict[str, str]:
+    return {"sha256": str(digests["sha256"])} | {each: str(digests[each]) for each in {"sha512"} & digests.keys()}

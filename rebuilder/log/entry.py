@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Self
 
 from pydantic import AwareDatetime
 
-from rebuilder.model.value import Sha256, Sha256Field, Value, canonical_json, sha256_hex
+from rebuilder.model.value import Sha256, Sha256Field, Sha512, Value, canonical_json, sha256_hex
 
 MOST_SUBJECTS = 500
+_SHA512 = re.compile(r"[0-9a-f]{128}")
 
 
 class LogEntry(Value):
@@ -76,3 +78,16 @@ class LogEntry(Value):
         if found.encode() != data:
             raise ValueError("The entry of the log is not written in its canonical form.")
         return found
+
+
+def named_by_sha512(envelope: str) -> dict[Sha512, Sha256]:
+    """The files that a statement names by SHA-512 as well: their SHA-256. A list of keys names none.
+
+    Raises:
+        ValueError: a digest is none.
+    """
+    statement: dict[str, Any] = json.loads(base64.b64decode(json.loads(envelope)["payload"]))
+    found = [each["digest"] for each in statement.get("subject", []) if "sha512" in each["digest"]]
+    if not all(_SHA512.fullmatch(each["sha512"]) for each in found):
+        raise ValueError("A statement names a file by a SHA-512 that is none.")
+    return {Sha512(each["sha512"]): Sha256(each["sha256"]) for each in found}

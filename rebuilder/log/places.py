@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rebuilder.model.value import Sha256
+from rebuilder.model.value import Sha256, Sha512, algorithm
 
 LOG = "log"
 CHECKPOINT = f"{LOG}/checkpoint"
@@ -10,6 +10,6 @@ KEY = f"{LOG}/key"
 """The key of the log as one word, for who has none yet."""
 
 
-def digest_path(sha256: Sha256) -> str:
-    """Directory of all statements about a file, by its digest."""
-    return f"sha256/{sha256[:2]}/{sha256}"
+def digest_path(digest: Sha256 | Sha512) -> str:
+    """Directory of what is known by the digest of a file: by SHA-256 all statements; by SHA-512 where they are."""
+    return f"{algorithm(digest)}/{digest[:2]}/{digest}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any, NewType, Self
+from typing import Annotated, Any, Literal, NewType, Self
 
 import rfc8785
 from pydantic import BaseModel, ConfigDict, StringConstraints
@@ -15,6 +15,17 @@ Sha256 = NewType("Sha256", str)
 
 Sha256Field = Annotated[Sha256, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """The same, checked when a value is made from a document."""
+
+Sha512 = NewType("Sha512", str)
+"""128 lower-case hexadecimal digits of a SHA-512 digest (FIPS 180-4)."""
+
+Sha512Field = Annotated[Sha512, StringConstraints(pattern=r"^[0-9a-f]{128}$")]
+"""The same, checked when a value is made from a document."""
+
+
+def algorithm(digest: Sha256 | Sha512) -> Literal["sha256", "sha512"]:
+    """Which digest it is, as in-toto names it."""
+    return "sha256" if len(digest) == 64 else "sha512"
 
 
 class Value(BaseModel):

@@ -16,7 +16,7 @@ from rebuilder.model.definition import Role
 from rebuilder.model.graph import SourceTrail, Step
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.report import Report, report_document
-from rebuilder.model.value import Sha256, Value, sha256_hex
+from rebuilder.model.value import Sha256, Sha512, Value, sha256_hex
 from rebuilder.signing.consistency import check_report
 from rebuilder.signing.vocabulary import (
     LEVELS,
@@ -75,7 +75,12 @@ def provenance_statement(report: Report, builder: Builder) -> Document | None:
 
 
 def verdict_statement(
-    report: Report, builder: Builder, provenance: str | None, published: bytes | None = None
+    report: Report,
+    builder: Builder,
+    provenance: str | None,
+    published: bytes | None = None,
+    *,
+    sha512: Sha512 | None = None,
 ) -> Document:
     """The verdict on the published file.
 
@@ -88,6 +93,8 @@ def verdict_statement(
         provenance: Envelope of :func:`provenance_statement` as it is published, whose digest goes in; None when
             there is none.
         published: The report as it is published, where it is at hand; its digest goes in.
+        sha512: Of the published file, by whoever has its bytes: the second digest of the subject. Never what an index
+            says it is.
 
     Raises:
         ValueError: the verdict is one that is never published.
@@ -109,19 +116,21 @@ def verdict_statement(
     if attestations:
         predicate["inputAttestations"] = attestations
     if level is None:
-        return statement_about(artifact.filename, artifact.sha256, VERDICT_TYPE, predicate | findings)
+        return statement_about(artifact.filename, artifact.sha256, VERDICT_TYPE, predicate | findings, sha512=sha512)
     if report.decision.attempt is not None and report.attempts[report.decision.attempt].finished_identical:
         level = METADATA_WRITTEN
     passed = "PASSED" if report.decision.verdict.confirms else "FAILED"
     predicate |= {"verificationResult": passed, "verifiedLevels": [level], VERDICT_TYPE: findings}
-    return statement_about(artifact.filename, artifact.sha256, VSA_TYPE, predicate)
+    return statement_about(artifact.filename, artifact.sha256, VSA_TYPE, predicate, sha512=sha512)
 
 
-def statement_about(name: str, sha256: str, predicate_type: str, predicate: Document) -> Document:
+def statement_about(
+    name: str, sha256: str, predicate_type: str, predicate: Document, *, sha512: str | None = None
+) -> Document:
     """An in-toto Statement v1 about one file."""
     return {
         "_type": STATEMENT_TYPE,
-        "subject": [{"name": name, "digest": {"sha256": sha256}}],
+        "subject": [{"name": name, "digest": {"sha256": sha256, **({"sha512": sha512} if sha512 else {})}}],
         "predicateType": predicate_type,
         "predicate": predicate,
     }

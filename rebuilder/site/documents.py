@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rebuilder.model.alarm import Alarm, RecordedAlarm
 from rebuilder.model.operations import Operations
 from rebuilder.model.report import Report, Summary, page_path
-from rebuilder.model.value import Sha256, Sha256Field, Value, indented_json
+from rebuilder.model.value import Sha256, Sha256Field, Sha512, Sha512Field, Value, indented_json
 from rebuilder.resources import resource
 
 
@@ -72,6 +72,14 @@ class Statements(Value):
     """The newest first."""
 
 
+class Digests(Value):
+    """Which file has a SHA-512 (``sha512/AB/DIGEST/index.json``): only a hint, since the statements name both."""
+
+    sha256: Sha256Field
+    """Where its statements are: ``sha256/AB/DIGEST/``."""
+    sha512: Sha512Field
+
+
 class Operate(Operations):
     """What the service is doing as data (``operate.json``)."""
 
@@ -81,6 +89,7 @@ class Operate(Operations):
 
 
 SCHEMAS: Mapping[str, type[Value]] = {
+    "digests.schema.json": Digests,
     "index.schema.json": Index,
     "operate.schema.json": Operate,
     "projects.schema.json": Projects,
@@ -129,6 +138,11 @@ def statements_document(known: bytes | None, sha256: Sha256, statement: LoggedSt
     rows = {each.number: each for each in (*before, statement)}
     newest = tuple(rows[number] for number in sorted(rows, reverse=True))
     return indented_json(Statements(sha256=sha256, statements=newest).document())
+
+
+def digests_document(sha256: Sha256, sha512: Sha512) -> bytes:
+    """``sha512/AB/DIGEST/index.json``."""
+    return indented_json(Digests(sha256=sha256, sha512=sha512).document())
 
 
 def index_entry(summary: Summary) -> dict[str, Any]:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rebuilder.log.entry import LogEntry
+from rebuilder.log.entry import LogEntry, named_by_sha512
 from rebuilder.log.merkle import Nodes, inclusion_path
 from rebuilder.log.note import Note
 from rebuilder.log.places import CHECKPOINT, KEY, LOG, digest_path
 from rebuilder.log.proof import LogProof
 from rebuilder.log.tiles import HASH, WIDTH, bundle, tile_path, widths
-from rebuilder.site.documents import LoggedStatement, statements_document
+from rebuilder.site.documents import LoggedStatement, digests_document, statements_document
 from rebuilder.site.writing import Writer
 
 
@@ -86,6 +86,8 @@ class LogFiles:
             self._writer.write(f"{directory}/{row.proof}", proof.encode())
             listing = f"{directory}/index.json"
             self._writer.write(listing, statements_document(self._read(listing), subject, row))
+        for sha512, sha256 in named_by_sha512(envelope).items():
+            self._writer.write(f"{digest_path(sha512)}/index.json", digests_document(sha256, sha512))
 
     def _read(self, path: str) -> bytes | None:
         try:

@@ -25,6 +25,7 @@ from rebuilder.signing.statements import Builder, provenance_statement, verdict_
 from rebuilder.site.publisher import Site
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.protocol import Blobs
+from rebuilder.store.second_digest import sha512_of
 from rebuilder.verification.log_writer import LogWriter
 from rebuilder.verification.published_keys import PublishedKeys
 
@@ -95,7 +96,8 @@ class Signer:
     def sign(self, report: Report) -> SignedReport:
         """Make and sign the statements of a report.
 
-        The digests a verdict rests on are checked once more against the stored bytes, just before.
+        The digests a verdict rests on are checked once more against the stored bytes, just before; the SHA-512 of the
+        published file is worked out from them.
 
         Raises:
             SigningError, StoreError, ValueError: see :meth:`finish`.
@@ -111,7 +113,8 @@ class Signer:
         rebuild = provenance_statement(report, self.builder)
         provenance = sign_statement(rebuild, self.signer) if rebuild is not None else None
         stored = report_document(report)
-        verdict = verdict_statement(report, self.builder, provenance, stored)
+        sha512 = sha512_of(self.blobs, report.artifact.sha256)
+        verdict = verdict_statement(report, self.builder, provenance, stored, sha512=sha512)
         return SignedReport(
             report=report,
             vsa=sign_statement(verdict, self.signer),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -15,7 +16,7 @@ from rebuilder.log.note import NoteKey
 from rebuilder.log.places import digest_path
 from rebuilder.model.comparison import Level
 from rebuilder.model.report import Report
-from rebuilder.model.value import sha256_hex
+from rebuilder.model.value import Sha512, sha256_hex
 from rebuilder.signing.envelope import sign_statement
 from rebuilder.signing.keys import FileKey
 from rebuilder.signing.statements import Builder, provenance_statement, verdict_statement
@@ -61,7 +62,8 @@ def publish(where: Path, done: Report) -> FileKey:
     if rebuild is not None:
         provenance = sign_statement(rebuild, signer)
         (where / "provenance.dsse.json").write_text(provenance)
-    (where / "verdict.dsse.json").write_text(sign_statement(verdict_statement(done, BUILDER, provenance), signer))
+    verdict = verdict_statement(done, BUILDER, provenance, sha512=Sha512(hashlib.sha512(FILE).hexdigest()))
+    (where / "verdict.dsse.json").write_text(sign_statement(verdict, signer))
     (where / "public.pem").write_bytes(signer.public_pem)
     (where / "FILE.whl").write_bytes(FILE)
     return signer

@@ -18,7 +18,7 @@ from rebuilder.interop.rebuilderd.link import link_key_id, public_pem, read_link
 from rebuilder.log.audit import LogError
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.comparison import Level as Closeness
-from rebuilder.model.value import canonical_json, sha256_hex
+from rebuilder.model.value import Sha512, canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
 from rebuilder.signing.keys import FileKey, raw_public
 from tests.fakes import verifications
@@ -234,6 +234,15 @@ def test_a_directory_of_links_answers_by_digest(tmp_path: Path) -> None:
     vote = Collected(tmp_path / "links", "rebuilderd", tmp_path / "key.pem", "theirs").vote(OURS)
     assert vote is not None
     assert vote.voter.lineage == "rebuilderd"
+    collected = Collected(tmp_path / "links", "rebuilderd", tmp_path / "key.pem", "theirs")
+    assert collected.vote(Sha512("0" * 128)) == vote
+    assert collected.vote(Sha512("1" * 128)) is None
+    forged = foreign_link().replace(b"0" * 128, b"1" * 128)
+    (tmp_path / "links" / "idna.link").write_bytes(forged)
+    with pytest.raises(LogError):
+        collected.vote(Sha512("0" * 128))
+    with pytest.raises(LogError, match="changed"):
+        Collected(tmp_path / "links", "rebuilderd", tmp_path / "key.pem", "theirs").vote(Sha512("1" * 128))
     for kind, key in (("rebuilderd", "usual.pem"), ("rebuilderd", "absent.pem"), ("other", "key.pem")):
         with pytest.raises(UsageError):
             Collected(tmp_path / "links", kind, tmp_path / key, "theirs")

@@ -13,7 +13,7 @@ import pytest
 
 from rebuilder.consumer.lock_files import Dependency, LockedFile, dependencies
 from rebuilder.consumer.platform_files import Target
-from rebuilder.model.value import Sha256
+from rebuilder.model.value import Sha256, Sha512
 from rebuilder.toml_files import FileError
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
@@ -52,7 +52,7 @@ def test_requirements(tmp_path: Path) -> None:
         "./here": [],
         "zeta==6": [None],
     }
-    assert [each.problem is None for each in found] == [True, True, True, False, False, False]
+    assert [each.problem is None for each in found] == [True, True, True, False, False, True]
     assert found[2].files[0].filename == "gamma-3-py3-none-any.whl"
     assert found[0].place.endswith("more.txt, line 1")
 
@@ -227,7 +227,7 @@ def test_package_lock(tmp_path: Path) -> None:
     found = read(tmp_path, "package-lock.json", json.dumps(document))
     labels = ["alpha==1.0.0", "@scope/beta==2.0.0", "alpha==0.9.0", "open==1.0.0"]
     assert [each.label for each in found] == (labels if sys.platform != "win32" else [*labels, "other==1.0.0"])
-    assert found[0].files == (LockedFile("alpha-1.0.0.tgz", None, hashlib.sha512(b"x").hexdigest()),)
+    assert found[0].files == (LockedFile("alpha-1.0.0.tgz", None, Sha512(hashlib.sha512(b"x").hexdigest())),)
     assert found[-1].problem is not None
     nested = {"lockfileVersion": 1, "dependencies": {"alpha": row | {"dependencies": {"beta": row}}}}
     assert [each.name for each in read(tmp_path, "package-lock.json", json.dumps(nested))] == ["alpha", "beta"]

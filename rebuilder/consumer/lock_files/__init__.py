@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from rebuilder.consumer.lock_files.dependency import Dependency, LockedFile, joined
+from rebuilder.consumer.lock_files.dependency import Dependency, LockedFile, joined, locked_file
 from rebuilder.consumer.platform_files import Target
 from rebuilder.toml_files import FileError, parse_toml, read_text
 
-__all__ = ["Dependency", "LockedFile", "dependencies"]
+__all__ = ["Dependency", "LockedFile", "dependencies", "locked_file"]
 
 _LARGEST = 64 << 20
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
 
-from rebuilder.model.value import Sha256
+from rebuilder.model.value import Sha256, Sha512
 from rebuilder.toml_files import FileError
 
 
@@ -17,8 +20,29 @@ class LockedFile:
     """None where the lock file does not say, as ``requirements.txt``."""
     sha256: Sha256 | None
     """None where the lock file names it by another digest only."""
-    sha512: str | None = None
-    """In hexadecimal."""
+    sha512: Sha512 | None = None
+
+    @property
+    def digest(self) -> Sha256 | Sha512 | None:
+        """What rebuilders are asked by; None where the lock file has neither."""
+        return self.sha256 or self.sha512
+
+
+def locked_file(filename: str | None, hashes: Mapping[str, str]) -> LockedFile:
+    """A file by what a lock file says of its digests, in hexadecimal; what is no digest is left out."""
+    sha256, sha512 = (str(hashes.get(each, "")).lower() for each in ("sha256", "sha512"))
+    return LockedFile(
+        filename,
+        Sha256(sha256) if re.fullmatch("[0-9a-f]{64}", sha256) else None,
+        Sha512(sha512) if re.fullmatch("[0-9a-f]{128}", sha512) else None,
+    )
+
+
+def path_name(place: str | None) -> str | None:
+    """The name of a file from its path or its address."""
+    if place is None:
+        return None
+    return PurePosixPath(unquote(urlsplit(place).path).replace("\\", "/")).name or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +66,7 @@ class Dependency:
         return f"{self.name}=={self.version}" if self.version is not None else self.name
 
 
-UNHASHED = "The lock file has no SHA-256 of it, so any bytes could be installed."
+UNHASHED = "The lock file has no SHA-256 and no SHA-512 of it, so any bytes could be installed."
 
 
 def joined(found: Sequence[Dependency], file: object) -> list[Dependency]:
@@ -51,8 +75,6 @@ def joined(found: Sequence[Dependency], file: object) -> list[Dependency]:
     Raises:
         FileError: two lines ask for different files of one package.
     """
-    from pathlib import Path
-
     known: dict[tuple[str, str], Dependency] = {}
     result: list[Dependency] = []
     for each in found:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator
 from importlib.metadata import Distribution, DistributionFinder, MetadataPathFinder
 from pathlib import Path
@@ -12,8 +11,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from rebuilder.consumer.lock_files.dependency import Dependency, LockedFile
-from rebuilder.consumer.lock_files.python_locks import path_name
+from rebuilder.consumer.lock_files.dependency import Dependency, LockedFile, locked_file, path_name
 from rebuilder.model.value import Sha256
 from rebuilder.toml_files import FileError
 
@@ -98,6 +96,6 @@ def _archive(said: dict[str, Any]) -> Iterator[LockedFile]:
         return
     kind, _, digest = str(archive.get("hash") or "").partition("=")
     hashes = archive.get("hashes") or {kind: digest}
-    sha256 = str(hashes.get("sha256", "")).lower() if isinstance(hashes, dict) else ""
-    if re.fullmatch(r"[0-9a-f]{64}", sha256):
-        yield LockedFile(path_name(str(said.get("url") or "")), Sha256(sha256))
+    found = locked_file(path_name(str(said.get("url") or "")), hashes if isinstance(hashes, dict) else {})
+    if found.digest is not None:
+        yield found

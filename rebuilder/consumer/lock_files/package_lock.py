@@ -6,12 +6,13 @@ import base64
 import binascii
 import json
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-from rebuilder.consumer.lock_files.dependency import Dependency, LockedFile
+from rebuilder.consumer.lock_files.dependency import Dependency, LockedFile, path_name
 from rebuilder.consumer.platform_files import Target
+from rebuilder.ecosystems.npm.subject import tarball_name
+from rebuilder.model.value import Sha512
 from rebuilder.toml_files import FileError
 
 _UNHASHED = "The lock file has no SHA-512 of it, so any bytes could be installed."
@@ -64,14 +65,16 @@ def _allows(words: Any, here: str) -> bool:
 def _dependency(path: Path, key: str, row: dict[str, Any]) -> Dependency:
     name = row.get("name") or key.rpartition("node_modules/")[2]
     resolved = str(row.get("resolved") or "")
-    filename = PurePosixPath(unquote(urlsplit(resolved).path)).name or None
-    files = tuple(LockedFile(filename, None, each) for each in _sha512(row.get("integrity")))
+    filename = path_name(resolved) or ""
+    if not filename.endswith(".tgz"):
+        filename = tarball_name(name, str(row.get("version")))
+    files = tuple(LockedFile(filename, None, each) for each in sha512_of(row.get("integrity")))
     problem = None if files else _OTHER if resolved.startswith(("git", "file:")) else _UNHASHED
     return Dependency("npm", name, row.get("version"), f"{path.as_posix()}, {key}", files, problem)
 
 
-def _sha512(integrity: Any) -> list[str]:
-    """Digests of a "subresource integrity" text, in hexadecimal."""
+def sha512_of(integrity: Any) -> list[Sha512]:
+    """The SHA-512 digests of a "subresource integrity" text, in hexadecimal."""
     found = []
     for word in str(integrity or "").split():
         kind, _, digest = word.partition("-")
@@ -80,5 +83,5 @@ def _sha512(integrity: Any) -> list[str]:
         except (binascii.Error, ValueError):
             continue
         if kind == "sha512" and len(data) == 64:
-            found.append(data.hex())
+            found.append(Sha512(data.hex()))
     return found

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from packaging.markers import InvalidMarker, Marker
 from packaging.pylock import Package, Pylock, PylockValidationError
 from packaging.utils import canonicalize_name
 
-from rebuilder.consumer.lock_files.dependency import UNHASHED, Dependency, LockedFile
+from rebuilder.consumer.lock_files.dependency import UNHASHED, Dependency, LockedFile, locked_file, path_name
 from rebuilder.consumer.platform_files import Target
-from rebuilder.model.value import Sha256
 from rebuilder.toml_files import FileError
 
 _OTHER = "It comes from a repository or a directory, not from a file."
@@ -59,9 +56,9 @@ def _pylock(path: Path, document: dict[str, Any], target: Target) -> Iterator[De
 def _pylock_files(package: Package) -> Iterator[LockedFile]:
     listed = [*(package.wheels or ()), *([package.sdist] if package.sdist else ())]
     for each in listed:
-        yield _file(path_name(each.name or each.path or each.url), dict(each.hashes))
+        yield locked_file(path_name(each.name or each.path or each.url), dict(each.hashes))
     if package.archive is not None:
-        yield _file(path_name(package.archive.path or package.archive.url), dict(package.archive.hashes))
+        yield locked_file(path_name(package.archive.path or package.archive.url), dict(package.archive.hashes))
 
 
 def _uv(path: Path, packages: list[dict[str, Any]], target: Target) -> Iterator[Dependency]:
@@ -70,7 +67,7 @@ def _uv(path: Path, packages: list[dict[str, Any]], target: Target) -> Iterator[
         if _OWN & each["source"].keys():
             continue
         files = [*each.get("wheels", []), *([each["sdist"]] if "sdist" in each else [])]
-        listed = [_file(path_name(_place(file)), _hashes(file.get("hash"))) for file in files]
+        listed = [locked_file(path_name(_place(file)), _hashes(file.get("hash"))) for file in files]
         if each["source"].keys() & {"git", "directory"}:
             listed = []
         yield _dependency(path, each["name"], each.get("version"), f"package {each['name']!r}", listed)
@@ -123,14 +120,14 @@ def _poetry(path: Path, packages: list[dict[str, Any]], target: Target) -> Itera
         texts = list(markers.values()) if isinstance(markers, dict) else [markers] if markers else []
         if texts and not any(target.fits(Marker(text)) for text in texts):
             continue
-        files = [_file(path_name(file["file"]), _hashes(file.get("hash"))) for file in each.get("files", [])]
+        files = [locked_file(path_name(file["file"]), _hashes(file.get("hash"))) for file in each.get("files", [])]
         if each.get("source", {}).get("type") in {"git", "directory"}:
             files = []
         yield _dependency(path, each["name"], each["version"], f"package {each['name']!r}", files)
 
 
 def _dependency(path: Path, name: str, version: str | None, place: str, files: list[LockedFile]) -> Dependency:
-    unhashed = [each for each in files if each.sha256 is None]
+    unhashed = [each for each in files if each.digest is None]
     problem = _OTHER if not files else UNHASHED if len(unhashed) == len(files) else None
     return Dependency("pypi", canonicalize_name(name), version, f"{path.as_posix()}, {place}", tuple(files), problem)
 
@@ -140,18 +137,6 @@ def _place(file: Mapping[str, Any]) -> str | None:
     return str(found) if found is not None else None
 
 
-def path_name(place: str | None) -> str | None:
-    """The name of a file from its path or its address."""
-    if place is None:
-        return None
-    return PurePosixPath(unquote(urlsplit(place).path).replace("\\", "/")).name or None
-
-
 def _hashes(text: str | None) -> dict[str, str]:
     kind, _, digest = (text or "").partition(":")
     return {kind: digest} if digest else {}
-
-
-def _file(filename: str | None, hashes: Mapping[str, str]) -> LockedFile:
-    sha256 = str(hashes.get("sha256", "")).lower()
-    return LockedFile(filename, Sha256(sha256) if re.fullmatch(r"[0-9a-f]{64}", sha256) else None, hashes.get("sha512"))

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
-from urllib.parse import unquote, urlsplit
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from rebuilder.consumer.lock_files.dependency import UNHASHED, Dependency, LockedFile
+from rebuilder.consumer.lock_files.dependency import UNHASHED, Dependency, locked_file, path_name
 from rebuilder.consumer.platform_files import Target
-from rebuilder.model.value import Sha256
 from rebuilder.toml_files import FileError, logical_lines, read_text
 
 _HASH = re.compile(r"--hash[\s=]+(?P<kind>[a-z0-9]+):(?P<digest>[0-9A-Fa-f]+)(?=\s|$)")
@@ -70,16 +69,12 @@ def _requirement(path: Path, number: int, line: str, place: str, target: Target)
     name: str = canonicalize_name(requirement.name)
     filename = None
     if requirement.url is not None:
-        parts = urlsplit(requirement.url)
-        filename = PurePosixPath(unquote(parts.path)).name or None
-        hashes += [(kind, digest) for kind, _, digest in [parts.fragment.partition("=")] if digest]
+        filename = path_name(requirement.url)
+        hashes += [(kind, digest) for kind, _, digest in [urlsplit(requirement.url).fragment.partition("=")] if digest]
     files = []
     for kind, digest in dict.fromkeys(hashes):
-        if kind == "sha256":
-            if not re.fullmatch(r"[0-9a-f]{64}", digest):
-                raise FileError(path, f"A hash of {name} is not a SHA-256 digest.", number)
-            files.append(LockedFile(filename, Sha256(digest)))
-        else:
-            files.append(LockedFile(filename, None, digest if kind == "sha512" else None))
-    problem = None if any(each.sha256 for each in files) else UNHASHED
+        files.append(locked_file(filename, {kind: digest}))
+        if files[-1].digest is None and kind in {"sha256", "sha512"}:
+            raise FileError(path, f"A hash of {name} is not a {kind.upper().replace('SHA', 'SHA-')} digest.", number)
+    problem = None if any(each.digest for each in files) else UNHASHED
     return Dependency("pypi", name, version, place, tuple(files), problem)

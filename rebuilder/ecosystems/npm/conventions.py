@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from functools import partial
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rebuilder.ecosystems.conventions import Context, Conventions, RegistryCheck, Settings
 from rebuilder.ecosystems.npm.subject import ECOSYSTEM, is_version, precedence
 from rebuilder.ecosystems.protocol import Ecosystem
-from rebuilder.errors import RebuilderError
+from rebuilder.errors import RebuilderError, StoreError
 from rebuilder.model.provenance import Provenance
 from rebuilder.provenance.checker import AttestationInput
 
@@ -66,12 +65,13 @@ class NpmConventions(Conventions):
     def check_attestations(self, given: AttestationInput) -> Provenance | None:
         """See :func:`rebuilder.provenance.npm.npm.verify_npm`."""
         from rebuilder.provenance.npm.npm import verify_npm
+        from rebuilder.store.second_digest import sha512_of
 
         if given.document is None and not given.signatures:
             return None
         artifact = given.artifact
-        with given.blobs.path(artifact.sha256).open("rb") as tarball:
-            sha512 = hashlib.file_digest(tarball, "sha512").hexdigest()
+        if (sha512 := sha512_of(given.blobs, artifact.sha256)) is None:
+            raise StoreError(f"The tarball {artifact.filename} is not in the store.")
         return verify_npm(
             given.document,
             artifact.name,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from rebuilder.signing.protocol import SigningKey
 from rebuilder.site.writing import Writer
 from rebuilder.store.ledger.package_book import PackageBook
 from rebuilder.store.protocol import Blobs
+from rebuilder.store.second_digest import sha512_of
 
 LIST = "api/v0/pkgs/list"
 KEYS = "api/v1/meta/public-keys"
@@ -104,11 +104,8 @@ class RebuilderdWriter:
         self.agreement.check_report(signed)
         if not can_be_linked(signed.report):
             return None
-        return sign_link(signed.report, self._sha512(signed.report.artifact.sha256), self.key)
-
-    def _sha512(self, sha256: str) -> str | None:
         try:
-            with self.blobs.path(sha256).open("rb") as file:
-                return hashlib.file_digest(file, "sha512").hexdigest()
+            sha512 = sha512_of(self.blobs, signed.report.artifact.sha256)
         except (StoreError, OSError):
-            return None
+            sha512 = None
+        return sign_link(signed.report, sha512, self.key)
