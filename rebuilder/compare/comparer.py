@@ -101,7 +101,7 @@ class Comparer:
 def _answer(result: ProgramResult) -> _Answer:
     if result.run.outcome is not Outcome.COMPLETED or result.document is None:
         return _unknown(
-            f"The SHA-256 digests differ. Looking into the files did not come to an end: {_ending(result.run)}."
+            f"The SHA-256 digests differ. Looking into the files did not come to an end: {ending(result.run)}."
         )
     try:
         answer = _Answer.model_validate(result.document)
@@ -118,7 +118,8 @@ def _unknown(problem: str) -> _Answer:
     return _Answer(level=Level.DIFFERENT, problem=problem)
 
 
-def _ending(run: Run) -> str:
+def ending(run: Run) -> str:
+    """How a run came to no end of its own, as the end of a sentence."""
     if run.limit is not None:
         return f"it reached its limit on {run.limit.value} after {run.wall_seconds:.0f} s"
     return f"it ended with exit code {run.exit_code}"

@@ -1,0 +1,1 @@
+"""Reading compiled code: what ELF, Mach-O and PE files say about how they were made."""

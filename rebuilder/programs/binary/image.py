@@ -1,0 +1,105 @@
+"""What is found in one image: one ELF or PE file, or one architecture of a Mach-O file."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from rebuilder.programs.binary.view import Notes, View, text
+
+SECTIONS = 64
+"""Most sections handed back; there are a few dozen in a library."""
+NAMES = 64
+"""Most names handed back of any one kind: libraries, exported symbols, directories, …"""
+COMPILERS = 24
+"""Most compilers handed back: each comes with what it wrote about itself, and its options."""
+SYMBOLS = 500_000
+"""Most entries of a symbol table that are looked at."""
+_FIELDS = (
+    "architecture", "kind", "compilers", "tools", "crates", "directories", "needed", "search_paths", "needs",
+    "own_name", "version", "build_id", "stripped", "debug", "exports", "exports_total", "imports_total", "protections",
+)  # fmt: skip
+
+
+class Section(NamedTuple):
+    """A section of the file, as its table has it."""
+
+    name: bytes
+    view: View | None
+    """None when it takes no room in the file."""
+    size: int
+    compressed: bool = False
+    """Whether the first bytes say how the rest is compressed."""
+
+
+class Image:
+    """Collects what is found, in the shape of ``rebuilder.model.binary.BinaryImage``."""
+
+    def __init__(self, architecture: str, kind: str, order: str, *, wide: bool) -> None:
+        self.architecture = architecture
+        self.kind = kind
+        self.order = order
+        """``<`` or ``>``, as in :mod:`struct`."""
+        self.wide = wide
+        self.compilers: list[dict[str, Any]] = []
+        self.tools: list[dict[str, Any]] = []
+        self.crates: list[dict[str, str]] = []
+        self.directories: list[str] = []
+        self.needed: list[str] = []
+        self.search_paths: list[dict[str, str]] = []
+        self.needs: list[str] = []
+        self.own_name: str | None = None
+        self.version: str | None = None
+        self.build_id: str | None = None
+        self.stripped: bool | None = None
+        self.debug = False
+        self.exports: list[str] = []
+        self.exports_total = 0
+        self.imports_total = 0
+        self.protections: list[dict[str, Any]] = []
+        self.sections: list[Section] = []
+
+    def section(self, *names: bytes) -> Section | None:
+        """The first section that has one of these names and takes room in the file."""
+        return next((each for name in names for each in self.sections if each.name == name and each.view), None)
+
+    def compiler(self, name: str, version: str | None, evidence: str, where: str, **more: Any) -> None:
+        """One more compiler, once for each text that says so."""
+        found = {"name": name, "version": version, "evidence": evidence, "where": where, **more}
+        if len(self.compilers) < COMPILERS and found not in self.compilers:
+            self.compilers.append(found)
+
+    def tool(self, name: str, version: str | None, evidence: str, where: str) -> None:
+        """One more tool, once for each version."""
+        known = {(each["name"], each["version"]) for each in self.tools}
+        if (name, version) not in known and len(self.tools) < NAMES:
+            self.tools.append({"name": name, "version": version, "evidence": evidence, "where": where})
+
+    def protection(self, name: str, on: bool, detail: str | None = None) -> None:  # noqa: FBT001 - it is what is said
+        """Whether a protection is on."""
+        self.protections.append({"name": name, "on": on, "detail": detail})
+
+    def fortified(self, imports: set[bytes], guards: tuple[bytes, ...]) -> None:
+        """Protections that show in the functions that are imported."""
+        guarded = any(each in imports for each in guards)
+        self.protection("stack-protector", guarded, None if guarded else "No function of it calls the check.")
+        checked = sorted(each for each in imports if each.endswith(b"_chk") and each not in guards)
+        names = ", ".join(text(each.strip(b"_")[:-4], 40) for each in checked[:6])
+        more = f" and {len(checked) - 6} more" if len(checked) > 6 else ""
+        plain = "No checked function is imported."
+        self.protection("fortify", bool(checked), f"Checked: {names}{more}." if checked else plain)
+
+    def add(self, into: list[str], raw: bytes) -> None:
+        """One more text in a list, once, if there is room."""
+        if raw and len(into) < NAMES:
+            shown = text(raw)
+            if shown not in into:
+                into.append(shown)
+
+    def document(self, notes: Notes) -> dict[str, Any]:
+        """The fields of a ``BinaryImage``; sections get their digests now."""
+        sections = [
+            {"name": text(each.name, 60), "size": each.size, "sha256": notes.digest(each.view) if each.view else None}
+            for each in self.sections[:SECTIONS]
+        ]
+        fields = {name: getattr(self, name) for name in _FIELDS}
+        return {**fields, "sections": sections, "sections_total": len(self.sections)}

@@ -1,0 +1,141 @@
+"""Bytes of an untrusted file, read only inside their bounds, and what reading them may cost."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+from typing import Any, Union
+
+from rebuilder.programs.archive.reading import shown
+
+TEXT = 300
+"""Longest text handed back, in characters."""
+EVIDENCE = 2000
+"""The same of what a compiler wrote about itself: its options are part of it."""
+STRING_BYTES = 4096
+"""Longest string in a file; what has no end within that is cut there."""
+UNPACKED_BYTES = 48 << 20
+"""All sections of one file that are kept compressed, decompressed."""
+
+Buffer = Union[bytes, Any]
+"""``bytes`` or an ``mmap``: both are sliced into bytes, and searched with ``find``."""
+
+
+class MalformedError(Exception):
+    """The file cannot be read any further, or not in this place; ``str()`` is the sentence for a person."""
+
+
+class View:
+    """A stretch of a file; offsets are counted from its beginning, and none leads out of it."""
+
+    def __init__(self, data: Buffer, start: int = 0, size: int | None = None) -> None:
+        self.data = data
+        self.start = start
+        self.size = len(data) - start if size is None else size
+
+    def part(self, offset: int, size: int, what: str) -> View:
+        """A stretch of this one.
+
+        Raises:
+            MalformedError: it is not inside.
+        """
+        if offset < 0 or size < 0 or offset + size > self.size:
+            raise MalformedError(f"{what} lies outside the file.")
+        return View(self.data, self.start + offset, size)
+
+    def unpack(self, layout: str, offset: int, what: str) -> tuple[Any, ...]:
+        """Numbers in the layout of :mod:`struct`.
+
+        Raises:
+            MalformedError: they are not inside.
+        """
+        size = struct.calcsize(layout)
+        if offset < 0 or offset + size > self.size:
+            raise MalformedError(f"{what} lies outside the file.")
+        return struct.unpack_from(layout, self.data, self.start + offset)
+
+    def raw(self, offset: int = 0, size: int | None = None) -> bytes:
+        """Bytes, as many as there are."""
+        offset = min(max(offset, 0), self.size)
+        end = self.size if size is None else min(self.size, offset + max(size, 0))
+        return bytes(self.data[self.start + offset : self.start + end])
+
+    def string(self, offset: int) -> bytes:
+        """Bytes up to a NUL; nothing where the offset is outside."""
+        if not 0 <= offset < self.size:
+            return b""
+        begin = self.start + offset
+        limit = min(self.start + self.size, begin + STRING_BYTES)
+        end = self.data.find(b"\0", begin, limit)
+        return bytes(self.data[begin : limit if end < 0 else end])
+
+    def find(self, what: bytes, offset: int = 0) -> int:
+        """Where some bytes stand next; -1 for nowhere."""
+        found = self.data.find(what, self.start + offset, self.start + self.size)
+        return found - self.start if found >= 0 else -1
+
+    def sha256(self) -> str:
+        """Digest of all of it, in hexadecimal."""
+        digest = hashlib.sha256()
+        for at in range(self.start, self.start + self.size, 1 << 20):
+            digest.update(self.data[at : min(at + (1 << 20), self.start + self.size)])
+        return digest.hexdigest()
+
+
+class Notes:
+    """What is odd about a file, as sentences; and what reading it has cost so far."""
+
+    def __init__(self, hashed: int) -> None:
+        self.sentences: list[str] = []
+        self._hashed = hashed
+        self._unpacked = UNPACKED_BYTES
+
+    def add(self, sentence: str) -> None:
+        """One more sentence; the first forty are kept, each once."""
+        if sentence not in self.sentences and len(self.sentences) < 40:
+            self.sentences.append(sentence)
+
+    def digest(self, view: View) -> str | None:
+        """SHA-256 of a section; None once sections that overlap have been read several times over."""
+        self._hashed -= view.size
+        if self._hashed < 0:
+            self.add("Its sections overlap: together they are larger than the file; not all have a digest here.")
+            return None
+        return view.sha256()
+
+    def decompressed(self, data: bytes, size: int, what: str) -> bytes:
+        """A section that is kept compressed with zlib.
+
+        Raises:
+            MalformedError: it cannot be decompressed, or is too large.
+        """
+        if size > self._unpacked:
+            raise MalformedError(f"{what} decompresses to more than {UNPACKED_BYTES >> 20} MB (a bomb?).")
+        try:
+            plain = zlib.decompressobj().decompress(data, size or 1)
+        except zlib.error:
+            raise MalformedError(f"{what} cannot be decompressed.") from None
+        self._unpacked -= len(plain)
+        return plain
+
+
+def text(raw: bytes, width: int = TEXT) -> str:
+    """Bytes of a file as text: one line, nothing invisible, cut."""
+    return shown(raw[: 4 * width].decode("utf-8", "backslashreplace"), width)
+
+
+def uleb(view: View, offset: int) -> tuple[int, int]:
+    """An unsigned LEB128 number (DWARF 5, 7.6), and the offset behind it.
+
+    Raises:
+        MalformedError: it does not end within 10 bytes or inside the section.
+    """
+    value = shift = 0
+    for byte in view.raw(offset, 10):
+        offset += 1
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return value, offset
+    raise MalformedError("A number in the debugging information has no end.")
