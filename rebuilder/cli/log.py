@@ -25,6 +25,10 @@ def log_verify(
     key: Annotated[
         str | None, typer.Option("--key", help="The key of the log, one word; without it the first one seen counts.")
     ] = None,
+    log_policy: Annotated[
+        Path | None,
+        typer.Option("--log-policy", help="Which logs and cosignatures count (C2SP tlog-policy).", show_default=False),
+    ] = None,
     statements: Annotated[bool, typer.Option("--statements", help="Check every statement that it names, too.")] = False,
     seen: Annotated[
         Path | None, typer.Option("--seen", help="Directory that remembers what was seen.", show_default=False)
@@ -35,8 +39,10 @@ def log_verify(
     Exit code 1: it is not whole, was changed, or was cut.
     """
     from rebuilder.consumer.auditor import verify
+    from rebuilder.consumer.policy import read_log_policy
 
-    raise typer.Exit(verify(site, key=key, statements=statements, seen=seen))
+    wanted = read_log_policy(log_policy) if log_policy is not None else None
+    raise typer.Exit(verify(site, key=key, statements=statements, seen=seen, log_policy=wanted))
 
 
 @log_commands.command("key")

@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rebuilder.consumer.rebuilder import Rebuilder, Trusted, listed_numbers, sha256_named
+from rebuilder.consumer.rebuilder import KEY_LIST_TYPE, Rebuilder, Trusted, listed_numbers, sha256_named
 from rebuilder.errors import ExitCode, UsageError
 from rebuilder.log.audit import LogError, read_entry
 from rebuilder.log.entry import LogEntry, named_by_sha512
 from rebuilder.log.note import NoteKey
 from rebuilder.log.places import LOG, digest_path
+from rebuilder.log.policy import LogPolicy
 from rebuilder.log.seen import SeenLog, usual_memory
 from rebuilder.model.text import visible
 from rebuilder.model.value import sha256_hex
@@ -20,11 +21,10 @@ from rebuilder.network.site_reader import SiteReader
 if TYPE_CHECKING:
     from rebuilder.signing.key_list import KeyList
 
-KEY_LIST_TYPE = "application/vnd.tuf+json"
-"""What an entry of the log says of a list of keys, in place of a predicate."""
 
-
-def verify(place: str, *, key: str | None, statements: bool, seen: Path | None) -> int:
+def verify(
+    place: str, *, key: str | None, statements: bool, seen: Path | None, log_policy: LogPolicy | None = None
+) -> int:
     """Check the whole log of a site: signature, every entry and tile, and that it goes on from what was seen before.
 
     Args:
@@ -32,6 +32,7 @@ def verify(place: str, *, key: str | None, statements: bool, seen: Path | None) 
         key: The key of the log as one word; None: the one it had the first time, or shows now.
         statements: Check every statement that the log names, too.
         seen: Directory where what was seen is remembered; None: the usual one of this user.
+        log_policy: Which logs count, and who must have cosigned.
 
     Returns:
         The exit code: 1 where the log is not what it must be.
@@ -40,18 +41,19 @@ def verify(place: str, *, key: str | None, statements: bool, seen: Path | None) 
         UsageError: the place or the key is none.
         UnavailableError: the site does not answer.
     """
-    memory = seen or usual_memory()
+    if key is not None and log_policy is not None and log_policy.logs:
+        raise UsageError("The key of the log is in the policy for logs; leave --key out.")
+    trusted = Trusted(place, log_key=_key(key) if key is not None else None, log_policy=log_policy)
     with SiteReader(place) as site:
         try:
-            print(_verified(place, site, key, memory, statements=statements))  # noqa: T201
+            print(_verified(trusted, site, seen or usual_memory(), statements=statements))  # noqa: T201
         except ValueError as error:
             print(f"{visible(place)}: {visible(str(error), 500)}")  # noqa: T201
             return ExitCode.DIFFERS
     return ExitCode.OK
 
 
-def _verified(place: str, site: SiteReader, key: str | None, memory: Path, *, statements: bool) -> str:
-    trusted = Trusted(place, log_key=_key(key) if key is not None else None)
+def _verified(trusted: Trusted, site: SiteReader, memory: Path, *, statements: bool) -> str:
     before = SeenLog(memory, trusted.remembered_as).read()
     found = Rebuilder.open(trusted, site, memory, datetime.now(UTC))
     audit, logged = _Audit(found), None
@@ -71,7 +73,7 @@ def _verified(place: str, site: SiteReader, key: str | None, memory: Path, *, st
         since = f"It goes on from the {before.checkpoint.size:,} that were seen before."
     else:
         since = "It is remembered, and must go on from here."
-        since += f" Nothing but the site vouches for its key, {signer.vkey}" if key is None else ""
+        since += f" Nothing but the site vouches for its key, {signer.vkey}" if not trusted.log_keys else ""
     return f"The log {visible(signer.name)} is whole: {what}{of}.{audit.doubts()} {since}"
 
 
@@ -92,8 +94,10 @@ class _Audit:
         Raises:
             LogError, ValueError: what it names is not there, or not what was logged.
         """
-        listed = self._rebuilder.key_list
-        if listed is not None and entry.predicate_type == KEY_LIST_TYPE:
+        if entry.predicate_type == KEY_LIST_TYPE:
+            listed = self._rebuilder.key_list
+            if listed is None:
+                raise LogError(f"Entry {number} is a list of keys, and the site shows none: it hides what was revoked.")
             self._look_at_list(number, entry, listed)
         elif statements:
             self._check_statement(number, entry)

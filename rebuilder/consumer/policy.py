@@ -15,6 +15,7 @@ from rebuilder.consumer.rebuilder import Trusted
 from rebuilder.consumer.vote import Level, Vote, independent
 from rebuilder.errors import UsageError
 from rebuilder.log.note import NoteKey
+from rebuilder.log.policy import LogPolicy
 from rebuilder.model.value import Sha256Field, Sha512Field, Value
 from rebuilder.toml_files import FileError, mistake, parse_toml, read_text
 
@@ -31,6 +32,8 @@ class TrustedSetting(Value):
     """The key of its log as one word (``rebuilder log key``); without it, the first one seen counts."""
     key_list: Path | None = None
     """A ``keys.json`` of it that came by another way."""
+    log_policy: Path | None = None
+    """Which logs count, and which witnesses must have cosigned (C2SP tlog-policy)."""
 
     @field_validator("log_key")
     @classmethod
@@ -190,7 +193,24 @@ def _trusted(setting: TrustedSetting, base: Path) -> Trusted:
         except OSError as error:
             raise UsageError(f"The list of keys {setting.key_list} cannot be read: {error.strerror}.") from None
     log_key = NoteKey.read(setting.log_key) if setting.log_key is not None else None
-    return Trusted(place, setting.name, log_key, key_list)
+    log_policy = read_log_policy(base / setting.log_policy) if setting.log_policy is not None else None
+    if log_key is not None and log_policy is not None and log_policy.logs:
+        raise UsageError(f"{setting.place}: the key of the log is in {setting.log_policy}; leave “log_key” out.")
+    return Trusted(place, setting.name, log_key, key_list, log_policy)
+
+
+def read_log_policy(file: Path) -> LogPolicy:
+    """Read a policy for logs.
+
+    Raises:
+        UsageError: the file cannot be read, or has a mistake.
+    """
+    try:
+        return LogPolicy.read(file.read_bytes())
+    except OSError as error:
+        raise UsageError(f"The policy for logs {file} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise UsageError(f"{file}: {error}", hint="Its format is https://c2sp.org/tlog-policy.") from None
 
 
 def _fits(pattern: str, name: str) -> bool:

@@ -2,8 +2,11 @@
 
 What is shown is checked like this, and whatever fails is refused with a sentence; nothing weaker is used instead:
 
-1. The list of keys (``keys.json``), if the site has one, goes on from the one that was seen, and did not expire.
-2. The checkpoint of the log is signed by the key of the log, and the log goes on from the checkpoint that was seen.
+1. The list of keys (``keys.json``), if the site has one, goes on from the one that was seen and the one that came by
+   another way, and did not expire. Where neither is known, and a key of the log is, the list is in this log: otherwise
+   anybody could show a list with that key and keys of their own.
+2. The checkpoint of the log is signed by the key of the log, cosigned as a policy for logs asks for, and the log goes
+   on from the checkpoint that was seen.
 3. Of a file: its newest statement with a verdict has the digest that its entry in the log has; the proof leads from the
    entry to a checkpoint that the key of the log signed, and that the log goes on from; the file is among its subjects.
    Where the file is known by SHA-512 only, the site says which SHA-256 it has, and the statement must name both.
@@ -33,6 +36,7 @@ from rebuilder.log.entry import LogEntry
 from rebuilder.log.merkle import Nodes
 from rebuilder.log.note import Checkpoint, Note, NoteKey
 from rebuilder.log.places import LOG, digest_path
+from rebuilder.log.policy import LogPolicy
 from rebuilder.log.proof import LogProof
 from rebuilder.log.seen import SeenLog, text_of
 from rebuilder.log.tiles import TileReader
@@ -40,7 +44,7 @@ from rebuilder.model.value import Sha256, Sha512, algorithm, sha256_hex
 from rebuilder.network.site_reader import SiteReader
 
 if TYPE_CHECKING:
-    from rebuilder.signing.key_list import KeyList
+    from rebuilder.signing.key_list import KeyList, ListedKey
 
 _KEPT_NODES = 10_000
 _SKEW = timedelta(days=1)
@@ -48,6 +52,8 @@ _SKEW = timedelta(days=1)
 _MOST_READ = 20
 """Statements about one file that are read until one of them is a verdict."""
 _KEY_LIST = "keys.json"
+KEY_LIST_TYPE = "application/vnd.tuf+json"
+"""What an entry of the log says of a list of keys, in place of a predicate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,13 @@ class Trusted:
     """Key of its log; None: the one it shows the first time, remembered."""
     key_list: bytes | None = None
     """A ``keys.json`` that came by another way, whose root keys are trusted; None: the first one that is seen."""
+    log_policy: LogPolicy | None = None
+    """Which logs count, and who must have cosigned their checkpoints; None: nobody."""
+
+    @property
+    def log_keys(self) -> tuple[NoteKey, ...]:
+        """The keys that its log may have; empty: any."""
+        return (self.log_key,) if self.log_key is not None else self.log_policy.logs if self.log_policy else ()
 
     @property
     def remembered_as(self) -> str:
@@ -108,20 +121,29 @@ class Rebuilder:
         """
         before = None if site.is_bundle else SeenLog(memory, trusted.remembered_as).read()
         read = site.reading(f"{LOG}/")
-        known = trusted.log_key or (before.key if before is not None else None)
-        first = known or NoteKey.read(text_of(read("key")))
-        key_list = _key_list(trusted, site, _list_file(memory, trusted.remembered_as), now)
-        keys = [first] if key_list is None else _checkpoint_keys(key_list, first if known else None, first.name)
+        known = trusted.log_keys or ((before.key,) if before is not None else ())
+        keys = known or (NoteKey.read(text_of(read("key"))),)
+        earlier = _earlier_lists(trusted, _list_file(memory, trusted.remembered_as))
+        key_list = _key_list(site, earlier, now)
+        if key_list is not None and (earlier or not known):
+            keys = _checkpoint_keys(key_list, known, keys[0])
         found = cls(trusted, site, _published(read, keys), keys, key_list, now)
+        found._agreed[found.published.checkpoint.size, found.published.checkpoint.root] = None
+        found._refuse_alone(found.published.note)
+        if key_list is not None and known and not earlier:
+            found._refuse_unlogged(key_list, known)
+            found.keys = _checkpoint_keys(key_list, known, keys[0])
+            if not found.published.note.signed_by(found.keys):
+                raise LogError("The checkpoint is signed by a key that the list of keys revokes.")
         if before is not None:
             found.published.follows(before.checkpoint, read)
-        anywhere = SeenLog(memory, _signer(found.published.note, keys).vkey).read()
+        signer = _signer(found.published.note, keys)
+        anywhere = SeenLog(memory, signer.vkey).read()
         if anywhere is not None:
             found._follow(anywhere.checkpoint)
-        elif trusted.log_key is None and trusted.key_list is None and before is None:
+        elif not known and trusted.key_list is None:
             what = "bundle" if site.is_bundle else "site"
-            found.remarks.append(f"{found.name}: nothing but the {what} vouches for the key of its log, {first.vkey}")
-        found._agreed[found.published.checkpoint.size, found.published.checkpoint.root] = None
+            found.remarks.append(f"{found.name}: nothing but the {what} vouches for the key of its log, {signer.vkey}")
         return found
 
     @property
@@ -168,6 +190,38 @@ class Rebuilder:
             raise LogError(str(error)) from None
         return statement, entry, Voter(operator=key.vkey, name=self.name, key_id=entry.key_id)
 
+    def _refuse_alone(self, note: Note) -> None:
+        """Make sure that enough witnesses cosigned a checkpoint."""
+        if self.trusted.log_policy is not None:
+            try:
+                self.trusted.log_policy.refuse(note)
+            except ValueError as error:
+                raise LogError(str(error)) from None
+
+    def _refuse_unlogged(self, listed: KeyList, known: Sequence[NoteKey]) -> None:
+        """Make sure that a list of keys is in the log, whose key is known and whose newest checkpoint it signed."""
+        ours = {one.public for one in known}
+        names = [each.key_id for each in _for_checkpoints(listed) if _raw(each) in ours]
+        for name in names:
+            directory = digest_path(Sha256(name))
+            try:
+                listing = self.site.read(f"{directory}/index.json")
+            except FileNotFoundError:
+                continue
+            read = self.site.reading(f"{directory}/")
+            for number in listed_numbers(listing, {KEY_LIST_TYPE})[:_MOST_READ]:
+                proof = LogProof.read(read(f"{number}.tlog-proof"))
+                if proof.entry is None or sha256_hex(listed.document) != read_entry(number, proof.entry, None).envelope:
+                    continue
+                shown = proof.check(proof.entry)
+                if proof.index == number and shown.size <= self.published.checkpoint.size:
+                    self.agree(Published(proof.note, shown))
+                    return
+        raise LogError(
+            "The list of keys that the site shows is not in the log whose key is known: it is somebody else's, or is "
+            "not logged yet."
+        )
+
     def _entry(self, number: int, proof: LogProof) -> tuple[LogEntry, NoteKey]:
         """The entry that a proof shows to be in the log, and the key that vouches for it."""
         if proof.entry is None or proof.index != number:
@@ -203,9 +257,10 @@ class Rebuilder:
             newest = self._newest or self.published
             older, later = sorted((shown, newest.checkpoint), key=lambda each: each.size)
             goes_on(older, later, self._nodes(later.size))
-            self._agreed[shown.size, shown.root] = None
             if shown.size > newest.checkpoint.size:
+                self._refuse_alone(other.note)
                 self._newest = other
+            self._agreed[shown.size, shown.root] = None
 
     def _nodes(self, size: int) -> Nodes:
         """The tree of a size; proofs were made for many checkpoints, and most of what shows them is the same."""
@@ -345,21 +400,37 @@ def _list_file(memory: Path, place: str) -> Path:
     return memory / f"{sha256_hex(place.rstrip('/').encode())[:32]}.keys.json"
 
 
-def _key_list(trusted: Trusted, site: SiteReader, file: Path, now: datetime) -> KeyList | None:
-    """The list of keys of the site, which goes on from the one that is trusted."""
+def _earlier_lists(trusted: Trusted, file: Path) -> list[KeyList]:
+    """The lists of keys that are trusted already: the one that came by another way, and the one that was seen."""
     try:
-        known = file.read_bytes() if file.is_file() else trusted.key_list
+        seen = file.read_bytes() if file.is_file() else None
     except OSError as error:
         raise UsageError(f"What was seen before, {file}, cannot be read: {error.strerror}.") from None
-    if known is None:
+    known = [each for each in dict.fromkeys((trusted.key_list, seen)) if each is not None]
+    if not known:
+        return []
+    from rebuilder.signing.key_list import KeyList, KeyListError
+
+    try:
+        return [KeyList.read(each, None) for each in known]
+    except KeyListError as error:
+        raise LogError(str(error)) from None
+
+
+def _key_list(site: SiteReader, earlier: Sequence[KeyList], now: datetime) -> KeyList | None:
+    """The list of keys of the site, which goes on from all that are trusted."""
+    if not earlier:
         try:
             site.read(_KEY_LIST)
         except FileNotFoundError:
             return None
-    from rebuilder.signing.key_list import KeyList, KeyListError, newest_list
+    from rebuilder.signing.key_list import KeyListError, newest_list
 
+    trusted: Sequence[KeyList | None] = earlier or (None,)
+    found = None
     try:
-        found = newest_list(site.read, KeyList.read(known, None) if known is not None else None)
+        for each in trusted:
+            found = newest_list(site.read, each)
         if found is not None:
             found.refuse_expired(now)
     except KeyListError as error:
@@ -367,12 +438,24 @@ def _key_list(trusted: Trusted, site: SiteReader, file: Path, now: datetime) -> 
     return found
 
 
-def _checkpoint_keys(key_list: KeyList, known: NoteKey | None, name: str) -> list[NoteKey]:
-    """The keys that may have signed checkpoints: those of the list, which must have the one that is known already."""
+def _checkpoint_keys(key_list: KeyList, known: Sequence[NoteKey], shown: NoteKey) -> tuple[NoteKey, ...]:
+    """The keys that may have signed checkpoints: those of the list, which must have one that is known already."""
+    listed = {_raw(each): each for each in _for_checkpoints(key_list)}
+    both = [each for each in known if each.public in listed]
+    if known and not both:
+        raise LogError("The key of the log that is known is not in the list of keys of the site.")
+    name = (both or [shown])[0].name
+    return tuple(NoteKey(name, raw) for raw, each in listed.items() if each.period.revoked_from is None)
+
+
+def _for_checkpoints(key_list: KeyList) -> list[ListedKey]:
     from rebuilder.signing.key_list import Use
+
+    return [each for each in key_list.keys.values() if each.use is Use.CHECKPOINTS]
+
+
+def _raw(key: ListedKey) -> bytes:
+    """The bytes of a listed key, as signed notes have them."""
     from rebuilder.signing.keys import raw_public
 
-    listed = {raw_public(each.pem): each for each in key_list.keys.values() if each.use is Use.CHECKPOINTS}
-    if known is not None and known.public not in listed:
-        raise LogError("The key of the log that is known is not in the list of keys of the site.")
-    return [NoteKey(name, raw) for raw, each in listed.items() if each.period.revoked_from is None]
+    return raw_public(key.pem)

@@ -15,11 +15,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from rebuilder.config import load_config
+from rebuilder.consumer.rebuilder import Rebuilder, Trusted
 from rebuilder.errors import UnavailableError, UsageError
+from rebuilder.log.audit import LogError
 from rebuilder.log.merkle import is_consistent
 from rebuilder.log.note import COSIGNATURE, Checkpoint, Note, NoteKey, cosign_note, decoded
+from rebuilder.log.policy import LogPolicy
 from rebuilder.log.proof import LogProof
+from rebuilder.network.site_reader import SiteReader
 from rebuilder.network.witness import Witness
+from tests.fakes.clock import FixedClock
 from tests.fakes.ledgers import open_ledger
 from tests.fakes.logs import log_writer
 
@@ -90,6 +95,27 @@ def test_cosignatures_travel_with_proofs(tmp_path: Path) -> None:
             assert (tmp_path / "log.checkpoint").read_bytes() == note.encode()
     assert witness.asked == [0, 0, 3, 0, 300]
     assert LogProof.read(LogProof(0, (), note).encode()).note.signatures[1].time == 1_790_000_000
+
+
+def test_who_asks_for_a_witness_believes_nothing_without_it(tmp_path: Path) -> None:
+    """A policy for logs takes what the witness cosigned, and no other checkpoint of the same log: nobody is alone."""
+    site, witness, memory = tmp_path / "site", HonestWitness(), tmp_path / "seen"
+    with open_ledger(tmp_path / "ledger.sqlite") as ledger, witness.serving() as url:
+        ledger.log_book.take_back(0, [b"entry"] * 3)
+        log_writer(ledger, site, witnesses=(Witness(KEY, url),)).write()
+        log_key = (site / "log/key").read_text().strip()
+        policy = LogPolicy.read(f"log {log_key}\nwitness w {KEY.vkey}\nquorum w\n".encode())
+        trusted = Trusted(str(site), log_policy=policy)
+        with SiteReader(str(site)) as files:
+            found = Rebuilder.open(trusted, files, memory, FixedClock().now())
+            assert (found.published.checkpoint.size, found.remarks) == (3, [])
+            found.remember(memory)
+        ledger.log_book.take_back(3, [b"entry"])
+        log_writer(ledger, site).write()
+    with SiteReader(str(site)) as files:
+        assert Rebuilder.open(Trusted(str(site)), files, memory, FixedClock().now()).published.checkpoint.size == 4
+        with pytest.raises(LogError, match="cosigned by none of the witnesses"):
+            Rebuilder.open(trusted, files, memory, FixedClock().now())
 
 
 def test_one_that_is_away_is_passed_over(tmp_path: Path) -> None:

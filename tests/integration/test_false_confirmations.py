@@ -1,0 +1,146 @@
+"""Attacks that want "confirmed" for a file which no rebuilder confirmed; each test is named after its attack."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from rebuilder.consumer.auditor import verify
+from rebuilder.consumer.bundle import write_bundle
+from rebuilder.consumer.rebuilder import Rebuilder, Trusted
+from rebuilder.consumer.vote import Vote
+from rebuilder.log.audit import LogError
+from rebuilder.log.note import NoteKey
+from rebuilder.network.site_reader import SiteReader
+from rebuilder.signing.key_draft import KeyDraft, sign_list
+from rebuilder.signing.key_list import KEY_LIST, KeyPeriod, Use
+from rebuilder.signing.keys import Algorithm, FileKey
+from tests.fakes import reports
+from tests.fakes.blobs import MemoryBlobs
+from tests.fakes.key_drills import Operator
+from tests.fakes.key_lists import ROOTS
+from tests.fakes.published import PublishedRebuilder, identical
+
+GOOD, EVIL = identical("alpha"), identical("omega")
+FAILED = reports.build_failed(MemoryBlobs())
+
+
+def asked(site: Path, digest: str, memory: Path, **trusted: object) -> Vote | None:
+    """What a site says about a file, to somebody who remembers it."""
+    with SiteReader(str(site)) as files:
+        found = Rebuilder.open(Trusted(str(site), **trusted), files, memory, datetime.now(UTC))  # type: ignore[arg-type]
+        vote = found.vote(digest)  # type: ignore[arg-type]
+        found.remember(memory)
+        return vote
+
+
+class Thief:
+    """Serves a site in the place of a genuine one, and has none of its keys."""
+
+    def __init__(self, root: Path, genuine: PublishedRebuilder) -> None:
+        self.genuine = genuine
+        self.log_key = NoteKey.read((genuine.site / "log/key").read_text().strip())
+        self.own = PublishedRebuilder(root / "thief")
+        self.own.config = self.own.config.model_copy(update={"site_url": f"https://{self.log_key.name[:-4]}"})
+        self.own.publish(GOOD, EVIL)
+
+    def swap_key_list(self, site: Path) -> None:
+        """A list of keys that the thief signed: with the genuine log's key, and keys of the thief."""
+        draft = KeyDraft.first([ROOTS[0].public_pem], 1, datetime.now(UTC) + timedelta(days=30))
+        for of in (self.genuine, self.own):
+            keys = of.config.keys
+            draft.set_key(FileKey.read(keys / "log.pem", Algorithm.ED25519, None).public_pem, period(Use.CHECKPOINTS))
+            draft.set_key(FileKey.read(keys / "signing.pem", Algorithm.P256, None).public_pem, period(Use.STATEMENTS))
+        (site / KEY_LIST).write_bytes(sign_list(draft.document(), ROOTS[:1]))
+
+
+def period(use: Use) -> KeyPeriod:
+    """From the beginning."""
+    return KeyPeriod(use=use)
+
+
+@pytest.fixture
+def genuine(tmp_path: Path) -> PublishedRebuilder:
+    """A rebuilder that confirmed one file, with a name for its log that anybody can claim."""
+    found = PublishedRebuilder(tmp_path / "genuine")
+    found.config = found.config.model_copy(update={"site_url": "https://rebuilds.example.org"})
+    found.publish(GOOD)
+    return found
+
+
+def test_a_swapped_key_list_beside_a_pinned_log_key(genuine: PublishedRebuilder, tmp_path: Path) -> None:
+    """A list that nobody signed but the thief does not let the thief's key speak for a log whose key is pinned."""
+    thief = Thief(tmp_path, genuine)
+    thief.swap_key_list(thief.own.site)
+    with pytest.raises(LogError, match="not signed by the key"):
+        asked(thief.own.site, EVIL.artifact.sha256, tmp_path / "seen", log_key=thief.log_key)
+
+
+def test_a_swapped_key_list_beside_the_genuine_log(genuine: PublishedRebuilder, tmp_path: Path) -> None:
+    """Put beside the genuine log first, to be remembered, it opens nothing later."""
+    thief, memory = Thief(tmp_path, genuine), tmp_path / "seen"
+    site = shutil.copytree(genuine.site, tmp_path / "mirror")
+    thief.swap_key_list(site)
+    with pytest.raises(LogError, match="list of keys"):
+        asked(site, GOOD.artifact.sha256, memory, log_key=thief.log_key)
+    shutil.rmtree(site)
+    shutil.copytree(thief.own.site, site)
+    with pytest.raises(LogError):
+        asked(site, EVIL.artifact.sha256, memory, log_key=thief.log_key)
+
+
+def test_a_swapped_key_list_for_an_auditor(
+    genuine: PublishedRebuilder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`log verify --key` does not call the thief's log the one whose key it was given."""
+    thief = Thief(tmp_path, genuine)
+    thief.swap_key_list(thief.own.site)
+    code = verify(str(thief.own.site), key=thief.log_key.vkey, statements=True, seen=tmp_path / "seen")
+    assert (code, "not signed by the key" in capsys.readouterr().out) == (1, True)
+
+
+def test_a_pinned_key_list_after_another_one_was_seen(tmp_path: Path) -> None:
+    """What was believed at first sight does not go before the list that came by another way."""
+    seen = tmp_path / "seen"
+    operators = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        operators.append(Operator(tmp_path / name))
+        operators[-1].publish(FAILED, timedelta(days=1))
+        operators[-1].keys("init", roots=(0, 1))
+    first, second = operators
+    asked(first.site, FAILED.artifact.sha256, seen)
+    with pytest.raises(LogError, match="root keys"):
+        asked(first.site, FAILED.artifact.sha256, seen, key_list=(second.site / KEY_LIST).read_bytes())
+
+
+def test_a_hidden_key_list_for_an_auditor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A site that shows no list of keys, and has one in its log, hides what was revoked."""
+    operator = Operator(tmp_path)
+    operator.publish(FAILED, timedelta(days=1))
+    operator.keys("init", roots=(0, 1))
+    operator.publish(reports.unsupported(MemoryBlobs()), timedelta(0))
+    (operator.site / KEY_LIST).unlink()
+    code = verify(str(operator.site), key=None, statements=False, seen=tmp_path / "seen")
+    assert (code, "list of keys" in capsys.readouterr().out) == (1, True)
+
+
+def test_a_genuine_key_list_beside_a_pinned_log_key(tmp_path: Path) -> None:
+    """The log vouches for it: from the site, and from a bundle; and a key that it revokes does not count."""
+    operator = Operator(tmp_path)
+    operator.publish(FAILED, timedelta(days=1))
+    operator.keys("init", roots=(0, 1))
+    log_key = NoteKey.read((operator.site / "log/key").read_text().strip())
+    bundle = tmp_path / "bundle.zip"
+    with SiteReader(str(operator.site)) as files:
+        write_bundle(files, [FAILED.artifact.sha256], bundle)
+    for number, place in enumerate((operator.site, bundle)):
+        seen = tmp_path / f"seen{number}"
+        assert asked(place, FAILED.artifact.sha256, seen, log_key=log_key) is not None
+    (key,) = (each for each in operator.key_list.keys.values() if each.use is Use.CHECKPOINTS)
+    operator.keys("revoke", key.key_id, "--since", f"{operator.today:%Y-%m-%d}", "--reason", "copied")
+    with pytest.raises(LogError, match=r"revokes|not logged"):
+        asked(operator.site, FAILED.artifact.sha256, tmp_path / "seen", log_key=log_key)
