@@ -44,7 +44,7 @@ class Thief:
         self.genuine = genuine
         self.log_key = NoteKey.read((genuine.site / "log/key").read_text().strip())
         self.own = PublishedRebuilder(root / "thief")
-        self.own.config = self.own.config.model_copy(update={"site_url": f"https://{self.log_key.name[:-4]}"})
+        self.own.config = self.own.config.replace(site_url=f"https://{self.log_key.name[:-4]}")
         self.own.publish(GOOD, EVIL)
 
     def swap_key_list(self, site: Path) -> None:
@@ -66,7 +66,7 @@ def period(use: Use) -> KeyPeriod:
 def genuine(tmp_path: Path) -> PublishedRebuilder:
     """A rebuilder that confirmed one file, with a name for its log that anybody can claim."""
     found = PublishedRebuilder(tmp_path / "genuine")
-    found.config = found.config.model_copy(update={"site_url": "https://rebuilds.example.org"})
+    found.config = found.config.replace(site_url="https://rebuilds.example.org")
     found.publish(GOOD)
     return found
 
