@@ -8,31 +8,38 @@ from rebuilder.compare.comparer import ending
 from rebuilder.model.attempt import Outcome
 from rebuilder.model.binary import Binaries
 from rebuilder.model.definition import Input, Role
-from rebuilder.model.value import Sha256
+from rebuilder.model.value import Sha256, canonical_json, sha256_hex
 from rebuilder.sandbox.protocol import PROGRAM_LIMITS, Programs
+from rebuilder.store.protocol import Memo
 
 LIMITS = PROGRAM_LIMITS.replace(wall_seconds=240, cpu_seconds=240)
 """The largest archives have a gigabyte of compiled code."""
 _PATH = "/inputs/archive"
 
 
-def read_binaries(programs: Programs, archive: Sha256) -> Binaries:
+def read_binaries(programs: Programs, memo: Memo, archive: Sha256) -> Binaries:
     """What every compiled file in an archive says about itself; why not, when that cannot be told.
 
     Args:
         programs: Runs the reader where nothing in a file can do harm.
+        memo: Where answers are kept: the same reader says the same of the same archive.
         archive: A wheel, or any other archive, by its digest.
 
     Raises:
         SandboxUnavailableError, SandboxFaultError, BuildEnvironmentError: see ``Programs.run``.
     """
-    file = Input(role=Role.PARAMETERS, name="archive", sha256=archive, path=_PATH)
-    result = programs.run("binary", "read_binaries", [_PATH], inputs=[file], limits=LIMITS)
-    if result.run.outcome is not Outcome.COMPLETED or result.document is None:
-        return Binaries(
-            problems=(f"Its compiled files were not read: the reader did not finish; {ending(result.run)}.",)
-        )
+    key = sha256_hex(canonical_json(["binaries", programs.program_input("binary").sha256, archive]))
+    kept = memo.get(key)
+    if kept is None:
+        file = Input(role=Role.PARAMETERS, name="archive", sha256=archive, path=_PATH)
+        result = programs.run("binary", "read_binaries", [_PATH], inputs=[file], limits=LIMITS)
+        if result.run.outcome is not Outcome.COMPLETED or result.document is None:
+            why = f"Its compiled files were not read: the reader did not finish; {ending(result.run)}."
+            return Binaries(problems=(why,))
     try:
-        return Binaries.model_validate(result.document)
+        found = Binaries.model_validate(result.document if kept is None else kept)
     except ValidationError:
         return Binaries(problems=("What the reader of compiled files wrote cannot be understood.",))
+    if kept is None:
+        memo.put(key, found.document())
+    return found

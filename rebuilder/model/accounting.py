@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from rebuilder.model.binary import BinaryFacts
 from rebuilder.model.value import Sha256Field, Value
 
 
@@ -77,6 +78,8 @@ class MemberAccount(Value):
     """Name of the rule, of a derived member."""
     detail: str | None = None
     """What a reader has to know beyond that, as a sentence: what a rule found, or what is wrong."""
+    binary: BinaryFacts | None = None
+    """What compiled code says about itself, which accounts for nothing; None where nobody looked into it."""
     accuses: bool = False
     """Whether it is executed or changes what is installed, and nothing accounts for it."""
 

@@ -19,6 +19,7 @@ from tests.fakes.archives import Entry, zip_bytes
 from tests.fakes.binaries import compiled, fat, macho, pe
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
+from tests.fakes.memo import MemoryMemo
 
 
 class Harness:
@@ -27,6 +28,7 @@ class Harness:
     def __init__(self, environments: EnvironmentStore, scratch: Path) -> None:
         self.blobs = MemoryBlobs()
         self.sandbox = BubblewrapSandbox(self.blobs, FixedClock(), scratch=scratch)
+        self.memo = MemoryMemo()
         self.programs = SandboxPrograms(self.sandbox, environments, self.blobs, "trixie")
 
 
@@ -47,7 +49,7 @@ def test_wheel_of_every_format(harness: Harness, tmp_path: Path) -> None:
         Entry("p/c.pyd", pe()),
         Entry("p/d.py", b"import p\n"),
     )
-    found = read_binaries(harness.programs, harness.blobs.put(wheel))
+    found = read_binaries(harness.programs, harness.memo, harness.blobs.put(wheel))
     assert ((), 3) == (found.problems, found.total)
     assert ["elf", "macho", "pe"] == [each.facts.format for each in found.members]
     assert "GCC" in {each.name for each in found.members[0].facts.images[0].compilers}
@@ -56,11 +58,13 @@ def test_wheel_of_every_format(harness: Harness, tmp_path: Path) -> None:
 
 def test_what_cannot_be_read(harness: Harness, tmp_path: Path) -> None:
     """A damaged archive, and one that takes too long, end in a sentence."""
-    (sentence,) = read_binaries(harness.programs, harness.blobs.put(b"x")).problems
+    (sentence,) = read_binaries(harness.programs, harness.memo, harness.blobs.put(b"x")).problems
     assert "neither a ZIP nor" in sentence
     damaged = bytearray(compiled(tmp_path))
     damaged[32:64] = b"\xff" * 32
-    (member,) = read_binaries(harness.programs, harness.blobs.put(zip_bytes(Entry("a.so", bytes(damaged))))).members
+    (member,) = read_binaries(
+        harness.programs, harness.memo, harness.blobs.put(zip_bytes(Entry("a.so", bytes(damaged))))
+    ).members
     assert member.facts.problems
 
 

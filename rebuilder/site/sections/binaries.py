@@ -1,0 +1,211 @@
+"""What the compiled files in a published archive say about how they were made."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rebuilder.model.accounting import Accounting
+from rebuilder.model.binary import BinaryFacts, BinaryFormat, BinaryImage, Compiler, Protection, Vendored
+from rebuilder.site.display import SHORT, Digest, count, digest, size, visible
+
+MOST_SHOWN = 200
+"""Files that a page has; the report has all."""
+_LISTED = 40
+"""Names of one kind that a page has."""
+_FORMATS = {BinaryFormat.ELF: "ELF", BinaryFormat.MACHO: "Mach-O", BinaryFormat.PE: "PE (Windows)"}
+_PROTECTIONS = {
+    Protection.NX: "stack without code (NX)",
+    Protection.PIE: "code at any address",
+    Protection.ASLR: "code at any address (ASLR)",
+    Protection.RELRO: "imports read-only (RELRO)",
+    Protection.BIND_NOW: "imports bound at start",
+    Protection.STACK_PROTECTOR: "stack protector",
+    Protection.FORTIFY: "checked C functions (FORTIFY)",
+    Protection.CFG: "Control Flow Guard",
+    Protection.IBT: "indirect branch tracking (CET)",
+    Protection.SHADOW_STACK: "shadow stack (CET)",
+    Protection.BTI: "branch targets (BTI)",
+    Protection.PAC: "pointer authentication (PAC)",
+    Protection.SIGNATURE: "signature for the system",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FactRow:
+    """A label and what is to be said to it, one line each."""
+
+    label: str
+    lines: tuple[str, ...]
+    code: bool = False
+    """Whether the lines are words of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectionMark:
+    """A protection, whether it is on, and what is to be added."""
+
+    name: str
+    on: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class SectionRow:
+    """A section of the file."""
+
+    name: str
+    size: str
+    sha256: Digest | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageView:
+    """One architecture."""
+
+    architecture: str
+    facts: tuple[FactRow, ...]
+    protections: tuple[ProtectionMark, ...]
+    sections: tuple[SectionRow, ...]
+    sections_total: str
+
+
+@dataclass(frozen=True, slots=True)
+class BinaryView:
+    """One compiled file."""
+
+    path: str
+    brief: str
+    problems: tuple[str, ...]
+    facts: tuple[FactRow, ...]
+    images: tuple[ImageView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BinariesSection:
+    """All compiled files."""
+
+    summary: str
+    files: tuple[BinaryView, ...]
+    hidden: str | None
+
+
+def binaries_section(accounting: Accounting | None) -> BinariesSection | None:
+    """The section; None where no file was looked into."""
+    found = [(each.path, each.binary) for each in accounting.members if each.binary] if accounting is not None else []
+    if not found:
+        return None
+    shown = [_file(path, facts) for path, facts in found[:MOST_SHOWN]]
+    hidden = (
+        f"The first {MOST_SHOWN} of {len(found):,} are shown; report.json has all." if len(found) > len(shown) else None
+    )
+    return BinariesSection(_summary([facts for _, facts in found]), tuple(shown), hidden)
+
+
+def _summary(found: Sequence[BinaryFacts]) -> str:
+    """How many, made by what, and how many were brought along."""
+    makers = Counter(name for each in found for name in {_maker(image) for image in each.images} - {None})
+    sentences = [f"{count(len(found), 'compiled file says', 'compiled files say')} this about how they were made."]
+    if makers:
+        listed = ", ".join(f"{name} ({number:,})" for name, number in makers.most_common(6))
+        sentences.append(f"Compilers that name themselves: {listed}.")
+    vendored = sum(each.vendored is not None for each in found)
+    if vendored:
+        sentences.append(f"{count(vendored, 'is a library', 'are libraries')} brought along from elsewhere.")
+    return " ".join(sentences)
+
+
+def _maker(image: BinaryImage) -> str | None:
+    """The compiler with its version, of what names itself first; debugging information before the rest."""
+    first = sorted(image.compilers, key=lambda each: (each.where != "DW_AT_producer", each.version is None))
+    return visible(" ".join(filter(None, (first[0].name, first[0].version))), SHORT) if first else None
+
+
+def _file(path: str, facts: BinaryFacts) -> BinaryView:
+    kinds = dict.fromkeys(f"{visible(each.architecture, 40)} {visible(each.kind, 40)}" for each in facts.images)
+    makers = dict.fromkeys(filter(None, map(_maker, facts.images)))
+    parts = [f"{_FORMATS[facts.format]}, {', '.join(kinds) or 'not readable'}", *makers]
+    if facts.vendored is not None:
+        parts.append(f"brought along by {visible(facts.vendored.tool, 40)}")
+    return BinaryView(
+        path=visible(path, 200),
+        brief=" · ".join(parts),
+        problems=tuple(visible(each) for each in facts.problems),
+        facts=_vendored(facts.vendored) if facts.vendored is not None else (),
+        images=tuple(map(_image, facts.images)),
+    )
+
+
+def _vendored(vendored: Vendored) -> tuple[FactRow, ...]:
+    lines = [f"{visible(vendored.original, SHORT)}, put there as {visible(vendored.tool, 40)} does"]
+    if vendored.version is not None:
+        lines.append(
+            f"version {visible(vendored.version, 60)}, by its {visible(vendored.version_from or 'own word', 60)}"
+        )
+    if vendored.origin is not None:
+        lines.append(f"the wheel’s bill of materials says {visible(vendored.origin, 200)}; nobody checked that")
+    return (FactRow("Brought along", tuple(lines)),)
+
+
+def _image(image: BinaryImage) -> ImageView:
+    rows = [
+        FactRow("Made by", _lines(map(_compiler, image.compilers)), code=True),
+        FactRow("Options", _lines(_flags(image.compilers)), code=True),
+        FactRow("Compiled in", _lines(image.directories), code=True),
+        FactRow("With", _lines(f"{each.name} {each.version or ''}".strip() for each in image.tools)),
+        FactRow("Rust crates", _lines(f"{each.name} {each.version}" for each in image.crates), code=True),
+        FactRow("Needs", _lines(image.needs)),
+        FactRow("Loads", _lines(image.needed), code=True),
+        FactRow("Looks in", _lines(f"{each.path} ({each.kind})" for each in image.search_paths), code=True),
+        FactRow("Calls itself", _lines(filter(None, (image.own_name,))), code=True),
+        FactRow("Version", _lines(filter(None, (image.version,)))),
+        FactRow("Identity", _lines(filter(None, (image.build_id,))), code=True),
+        FactRow("Symbols", (_symbols(image),)),
+    ]
+    return ImageView(
+        architecture=visible(image.architecture, 40),
+        facts=tuple(row for row in rows if row.lines),
+        protections=tuple(
+            ProtectionMark(_PROTECTIONS[each.name], each.on, visible(each.detail or "", SHORT))
+            for each in image.protections
+        ),
+        sections=tuple(
+            SectionRow(visible(each.name, 60), size(each.size), digest(each.sha256) if each.sha256 else None)
+            for each in image.sections
+        ),
+        sections_total=count(image.sections_total, "section", "sections"),
+    )
+
+
+def _compiler(compiler: Compiler) -> str:
+    """What it calls itself in the file, without its options."""
+    words = compiler.evidence.split(" -", 1)[0] if compiler.flags else compiler.evidence
+    units = f", {count(compiler.units, 'unit', 'units')}" if compiler.units else ""
+    return f"{words} ({compiler.where}{units})"
+
+
+def _flags(compilers: Iterable[Compiler]) -> list[str]:
+    return [" ".join(each.flags) for each in compilers if each.flags]
+
+
+def _symbols(image: BinaryImage) -> str:
+    exported = ", ".join(visible(each, 80) for each in image.exports[:5])
+    more = " and more" if exported and image.exports_total > 5 else ""
+    names = f" ({exported}{more})" if exported else ""
+    left = (
+        ""
+        if image.stripped is None
+        else "; names of local ones were taken away"
+        if image.stripped
+        else "; local ones too"
+    )
+    debug = "; with debugging information" if image.debug else ""
+    return f"{image.exports_total:,} exported{names}, {image.imports_total:,} imported{left}{debug}"
+
+
+def _lines(texts: Iterable[str]) -> tuple[str, ...]:
+    """The first ones, and how many more there are."""
+    found = list(dict.fromkeys(texts))
+    lines = [visible(each) for each in found[:_LISTED]]
+    return tuple(lines if len(found) <= _LISTED else [*lines, f"and {len(found) - _LISTED:,} more"])
