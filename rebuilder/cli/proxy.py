@@ -1,15 +1,19 @@
-"""``rebuilder proxy``: a package index that hands out only what a policy lets through."""
+"""``rebuilder proxy``: indexes of packages that hand out only what a policy lets through."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rebuilder.cli.check import Seen, whom_to_ask
 from rebuilder.errors import UsageError
+
+if TYPE_CHECKING:
+    from rebuilder.consumer.proxy.npm_registry import Registries
+    from rebuilder.network.index_reader import IndexReader
 
 
 def proxy(
@@ -24,12 +28,16 @@ def proxy(
     index_url: Annotated[
         str | None, typer.Option("--index-url", help="The real index; normally taken from the settings of pip and uv.")
     ] = None,
+    npm_registry: Annotated[
+        str | None, typer.Option("--npm-registry", help="npm's registry; normally taken from the settings of npm.")
+    ] = None,
     seen: Seen = None,
 ) -> None:
-    """Be a package index in front of the real one, until it is stopped.
+    """Be a package index in front of the real ones, until it is stopped.
 
-    Installers use it by UV_INDEX_URL=http://127.0.0.1:8090/simple or PIP_INDEX_URL. What does not pass the policy is
-    refused before its bytes are fetched, with a sentence that pip and uv show. What was asked for is at /.
+    Installers use it by UV_INDEX_URL=http://127.0.0.1:8090/simple, PIP_INDEX_URL, or for npm
+    npm_config_registry=http://127.0.0.1:8090/npm/. What does not pass the policy is refused before its bytes are
+    fetched, with a sentence that pip, uv and npm show. What was asked for is at /.
     """
     from rebuilder.consumer.proxy.application import Application
     from rebuilder.consumer.proxy.gate import Gate
@@ -47,11 +55,29 @@ def proxy(
     settings = index_settings(index_url)
     index = IndexReader(settings.index_url, settings.ca_bundle)
     with Gate(trusted, rules, seen or usual_memory(), others=others) as gate:
-        server = bind(Application(index, gate, audit=audit), listen)
+        server = bind(Application(index, gate, npm=_registries(npm_registry), audit=audit), listen)
         for each in [*gate.refused, *gate.unread]:
             print(f"! {each}", file=sys.stderr)  # noqa: T201
         host, port = server.server_address[:2]
         shown = f"[{host!s}]" if ":" in str(host) else str(host)
-        print(f"The index is at http://{shown}:{port}/simple/", file=sys.stderr, flush=True)  # noqa: T201
+        address = f"http://{shown}:{port}"
+        print(f"The index is at {address}/simple/, npm's at {address}/npm/", file=sys.stderr, flush=True)  # noqa: T201
         with server:
             server.serve_forever()
+
+
+def _registries(url: str | None) -> Registries:
+    """Npm's registries, by what is named or by npm's settings, which are read when npm is first asked for."""
+
+    def registry(scope: str | None) -> IndexReader:
+        from rebuilder.ecosystems.npm.settings import NpmSettings
+        from rebuilder.network.index_reader import IndexReader
+
+        if url is not None:
+            return IndexReader(url)
+        settings = NpmSettings()
+        found = settings.registry(scope)
+        grant = (found.grant.prefix, found.grant.header) if found.grant is not None else None
+        return IndexReader(found.url, settings.ca_bundle, grant)
+
+    return registry

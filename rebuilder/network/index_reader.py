@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx
@@ -38,14 +38,17 @@ class IndexReader:
     Args:
         url: Of the index; may hold a user name and a password, which go to its own origin only.
         ca_bundle: Certificates to trust instead of the machine's own.
+        grant: What its settings say is sent to it as ``Authorization``, and below which address.
 
     Raises:
         UnavailableError: it is not an http or https address.
     """
 
-    def __init__(self, url: str, ca_bundle: Path | None = None) -> None:
+    def __init__(self, url: str, ca_bundle: Path | None = None, grant: tuple[str, str] | None = None) -> None:
         self._credentials = Credentials()
         self._credentials.learn(url, named=True)
+        if grant is not None:
+            self._credentials.grant(*grant)
         self.url = bare(url).rstrip("/") + "/"
         self._origin = urlsplit(self.url)[:2]
         import ssl
@@ -56,6 +59,12 @@ class IndexReader:
             verify = ssl.create_default_context(**place)  # type: ignore[arg-type]
         headers = {"User-Agent": f"rebuilder/{__version__}"}
         self._client = httpx.Client(timeout=_SECONDS, headers=headers, verify=verify)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Close its connections."""

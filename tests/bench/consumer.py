@@ -8,17 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
 
 import httpx
 
 from rebuilder.consumer.policy import Policy
 from rebuilder.consumer.proxy.application import Application
 from rebuilder.consumer.proxy.gate import Gate
-from rebuilder.consumer.proxy.server import bind
 from rebuilder.consumer.rebuilder import Trusted
 from rebuilder.network.index_reader import IndexReader
 from tests.fakes.loopback_index import JSON, LoopbackIndex, serving, wheel
+from tests.fakes.proxies import answering
 from tests.fakes.published import PublishedRebuilder, identical, requirement
 
 FILES = 200
@@ -59,16 +58,12 @@ def consumer(work: Path) -> Consumer:
 
 @contextmanager
 def _proxied(index: LoopbackIndex, known: Consumer) -> Iterator[str]:
-    with Gate([Trusted(str(known.site))], Policy(), known.memory) as gate:
-        server = bind(Application(IndexReader(index.url), gate), "127.0.0.1:0")
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-            server.server_close()
+    with (
+        Gate([Trusted(str(known.site))], Policy(), known.memory) as gate,
+        IndexReader(index.url) as reader,
+        answering(Application(reader, gate)) as address,
+    ):
+        yield address
 
 
 def _milliseconds(client: httpx.Client, url: str) -> float:

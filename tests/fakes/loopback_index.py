@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 
 JSON = "application/vnd.pypi.simple.v1+json"
 
@@ -48,6 +48,13 @@ class LoopbackIndex:
         """Of the index."""
         return f"{self.address}/simple"
 
+    def answer(self, path: str, accept: str) -> tuple[str, bytes | None]:
+        """Media type and bytes of what is at an address; None: nothing."""
+        _, place, *rest = path.split("/")
+        if place == "simple":
+            return JSON, self.page(rest[0])
+        return "application/octet-stream", self.files.get(rest[-1])
+
     @property
     def fetched(self) -> list[str]:
         """Names of files whose bytes were asked for."""
@@ -73,8 +80,11 @@ class LoopbackIndex:
         return json.dumps(document).encode() if rows else None
 
 
+Index = TypeVar("Index", bound=LoopbackIndex)
+
+
 @contextmanager
-def serving(index: LoopbackIndex) -> Iterator[LoopbackIndex]:
+def serving(index: Index) -> Iterator[Index]:
     """The index on a port of this machine."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -85,9 +95,7 @@ def serving(index: LoopbackIndex) -> Iterator[LoopbackIndex]:
 
         def do_GET(self) -> None:
             index.asked.append(self.path)
-            _, place, *rest = self.path.split("/")
-            data = index.page(rest[0]) if place == "simple" else index.files.get(rest[-1])
-            kind = JSON if place == "simple" else "application/octet-stream"
+            kind, data = index.answer(self.path, self.headers["Accept"] or "")
             self.send_response(200 if data is not None else 404)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(data or b"")))

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 
 import httpx
 import pytest
@@ -23,6 +22,7 @@ from rebuilder.consumer.rebuilder import Trusted
 from rebuilder.errors import UsageError
 from rebuilder.network.index_reader import IndexReader
 from tests.fakes.loopback_index import JSON, LoopbackIndex, serving, wheel
+from tests.fakes.proxies import answering
 from tests.fakes.published import PublishedRebuilder, differing, identical
 
 GOOD, OLD = wheel("alpha", "1.0"), wheel("delta", "1.0")
@@ -68,18 +68,12 @@ def index() -> Iterator[LoopbackIndex]:
 @contextmanager
 def proxied(index: LoopbackIndex, site: Path, memory: Path, *, audit: bool = False) -> Iterator[str]:
     """The address of a proxy in front of an index."""
-    reader = IndexReader(index.url)
-    with Gate([Trusted(str(site), "one")], Policy(), memory) as gate:
-        server = bind(Application(reader, gate, audit=audit), "127.0.0.1:0")
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-            server.server_close()
-            reader.close()
+    with (
+        Gate([Trusted(str(site), "one")], Policy(), memory) as gate,
+        IndexReader(index.url) as reader,
+        answering(Application(reader, gate, audit=audit)) as address,
+    ):
+        yield address
 
 
 class Installer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from rebuilder.model.value import Sha512
 from rebuilder.toml_files import FileError
 
 _UNHASHED = "The lock file has no SHA-512 of it, so any bytes could be installed."
+_DIGEST = re.compile(r"(?P<kind>[a-z0-9]+)-(?P<digest>[A-Za-z0-9+/=]+)(?:\?[!-~]*)?", re.ASCII)
 _OTHER = "It comes from a repository or a directory, not from a registry."
 
 
@@ -74,14 +76,18 @@ def _dependency(path: Path, key: str, row: dict[str, Any]) -> Dependency:
 
 
 def sha512_of(integrity: Any) -> list[Sha512]:
-    """The SHA-512 digests of a "subresource integrity" text, in hexadecimal."""
+    """The SHA-512 digests of a "subresource integrity" text (W3C): npm takes any file that has one of them.
+
+    Nothing where it has a word that is none: what one reader takes for blanks between words, another does not.
+    """
     found = []
-    for word in str(integrity or "").split():
-        kind, _, digest = word.partition("-")
-        try:
-            data = base64.b64decode(digest.partition("?")[0], validate=True)
-        except (binascii.Error, ValueError):
-            continue
-        if kind == "sha512" and len(data) == 64:
-            found.append(Sha512(data.hex()))
+    for word in re.split(r"[ \t\r\n]+", integrity.strip(" \t\r\n")) if isinstance(integrity, str) else ():
+        if (known := _DIGEST.fullmatch(word)) is None:
+            return []
+        if known["kind"] == "sha512":
+            try:
+                data = base64.b64decode(known["digest"], validate=True)
+            except binascii.Error:
+                return []
+            found += [Sha512(data.hex())] if len(data) == 64 else []
     return found

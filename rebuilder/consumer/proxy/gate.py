@@ -11,7 +11,7 @@ from typing import Self
 
 from rebuilder.consumer.answer import Answer
 from rebuilder.consumer.check import Panel, Speaker, check
-from rebuilder.consumer.lock_files import Dependency, LockedFile
+from rebuilder.consumer.lock_files import Dependency
 from rebuilder.consumer.platform_files import Target
 from rebuilder.consumer.policy import Policy
 from rebuilder.consumer.rebuilder import Trusted
@@ -93,11 +93,6 @@ class Gate:
         return Panel(self._trusted, self._memory, datetime.now(UTC), self._others)
 
 
-def one_file(ecosystem: str, name: str, version: str | None, file: LockedFile) -> Dependency:
-    """A file of a release as something to ask about."""
-    return Dependency(ecosystem, name, version, f"{name} {file.filename}", (file,))
-
-
 def _key(dependency: Dependency) -> tuple[str, str]:
     file = dependency.files[0]
-    return f"{dependency.ecosystem} {dependency.name} {file.filename}", file.sha256 or ""
+    return f"{dependency.ecosystem} {dependency.name} {file.filename}", file.digest or ""

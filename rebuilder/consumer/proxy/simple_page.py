@@ -10,8 +10,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urljoin
 
@@ -23,29 +22,15 @@ from packaging.utils import (
     parse_wheel_filename,
 )
 
-from rebuilder.consumer.answer import Answer
-from rebuilder.consumer.lock_files import LockedFile
+from rebuilder.consumer.lock_files import Dependency, LockedFile
+from rebuilder.consumer.proxy.pages import Listed, Read
 from rebuilder.errors import UnavailableError
-from rebuilder.model.text import visible
 from rebuilder.model.value import Sha256
 from rebuilder.network.index_reader import MEDIA_TYPE
 
 HTML = "text/html; charset=utf-8"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,212}[A-Za-z0-9])?", re.ASCII)
-_LONGEST = 600
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A file as the index lists it."""
-
-    document: dict[str, Any]
-    file: LockedFile
-    version: str | None
-    """None where the file name has none that can be read."""
-    url: str
-    """Absolute."""
 
 
 def project_name(text: str) -> str | None:
@@ -53,7 +38,7 @@ def project_name(text: str) -> str | None:
     return canonicalize_name(text) if _NAME.fullmatch(text) else None
 
 
-def read_page(content: bytes, url: str, name: str) -> tuple[dict[str, Any], list[Listed]]:
+def read_page(content: bytes, url: str, name: str) -> Read:
     """The page of a project, and its files; what is not listed as it must be is left out.
 
     Raises:
@@ -68,7 +53,7 @@ def read_page(content: bytes, url: str, name: str) -> tuple[dict[str, Any], list
         fits = False
     if not fits:
         raise UnavailableError(f"What the index answers for {name} is no page of that project.")
-    return page, files
+    return Read(page, files)
 
 
 def _listed(row: dict[str, Any], base: str, name: str) -> Listed | None:
@@ -81,7 +66,9 @@ def _listed(row: dict[str, Any], base: str, name: str) -> Listed | None:
         return None
     known = Sha256(sha256) if _SHA256.fullmatch(sha256) else None
     project, version = file_project(filename)
-    return Listed(row, LockedFile(filename, known), version if project == name else None, address.partition("#")[0])
+    file = LockedFile(filename, known)
+    release = Dependency("pypi", name, version if project == name else None, f"{name} {filename}", (file,))
+    return Listed(row, release, address.partition("#")[0])
 
 
 def file_project(filename: str) -> tuple[str, str | None]:
@@ -93,21 +80,21 @@ def file_project(filename: str) -> tuple[str, str | None]:
     return parsed[0], str(parsed[1])
 
 
-def gated(page: Mapping[str, Any], base: str, files: Sequence[Listed], refusal: Callable[[Listed], str | None]) -> Any:
+def gated(page: Mapping[str, Any], base: str, files: Sequence[tuple[Listed, str | None]]) -> Any:
     """The page as it is handed out.
 
     Args:
         page: As the index has it.
         base: Its address there.
-        files: Those that are listed.
-        refusal: Why a file does not pass, as a sentence; None: it passes.
+        files: Those that are listed, and why each does not pass, as a sentence; None: it passes.
     """
-    return {**page, "files": [_row(each, base, refusal(each)) for each in files]}
+    return {**page, "files": [_row(each, base, refusal) for each, refusal in files]}
 
 
 def _row(listed: Listed, base: str, refusal: str | None) -> dict[str, Any]:
     row = dict(listed.document)
-    row["url"] = f"../../files/{listed.file.sha256 or '-'}/{quote(str(listed.file.filename))}"
+    (file,) = listed.file.files
+    row["url"] = f"../../files/{file.sha256 or '-'}/{quote(str(file.filename))}"
     if isinstance(row.get("provenance"), str):
         row["provenance"] = urljoin(base, row["provenance"])
     if refusal is not None:
@@ -116,14 +103,6 @@ def _row(listed: Listed, base: str, refusal: str | None) -> dict[str, Any]:
             if each in row:
                 row[each] = False
     return row
-
-
-def sentence(answer: Answer) -> str:
-    """Why a file does not pass, in one line, with the address of a report where there is one."""
-    report = next((each.report for each in answer.votes if each.report is not None), None)
-    words = f"rebuilder: {answer.filename} does not pass ({answer.standing}): {answer.sentence}"
-    shown = visible(words, _LONGEST).encode("ascii", "replace").decode()
-    return f"{shown} Report: {report}" if report is not None and report.isascii() else shown
 
 
 def as_json(page: Any) -> tuple[str, bytes]:

@@ -111,6 +111,7 @@ class Packument:
             raise self._malformed("it has no list of versions")
         if content.get("name") != name:
             raise self._malformed("it is about another package")
+        self.content: dict[str, Any] = content
         self._versions: dict[str, Any] = content.get("versions", {})
         self._times: Any = content.get("time")
         self._tags: Any = content.get("dist-tags")

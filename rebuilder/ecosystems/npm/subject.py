@@ -13,7 +13,7 @@ from rebuilder.model.artifact import Subject
 
 ECOSYSTEM = "npm"
 
-_NAME = re.compile(r"(?:@[A-Za-z0-9~-][A-Za-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*")
+_NAME = re.compile(r"(?:@[A-Za-z0-9~-][A-Za-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*", re.ASCII)
 """Names of today are in small letters; old ones are not, and the registry tells them apart."""
 _NUMBER = r"(?:0|[1-9][0-9]*)"
 _VERSION = re.compile(
@@ -44,6 +44,11 @@ def parse_subject(text: str) -> Subject:
         name, separator, version = asked[len(scope) :].partition("@")
         name = scope + name
     return _release(name.strip(), version.strip() if separator else None, asked=asked)
+
+
+def is_name(text: str) -> bool:
+    """Whether a text is the name of a package, with its scope if it has one."""
+    return len(text) <= _LONGEST_NAME and _NAME.fullmatch(text) is not None
 
 
 def is_version(text: str) -> bool:
@@ -97,7 +102,7 @@ def _from_purl(asked: str) -> Subject:
 
 
 def _release(name: str, version: str | None, *, asked: str) -> Subject:
-    if len(name) > _LONGEST_NAME or not _NAME.fullmatch(name):
+    if not is_name(name):
         raise UsageError(f"{_shown(name)} is not an npm package name.", hint=_HINT)
     if version is not None and not is_version(version):
         raise UsageError(f"{_shown(version)} is not one exact version of an npm package.", hint=_HINT)
