@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rebuilder.consumer.lock_files import Dependency, LockedFile, dependencies
 from rebuilder.consumer.platform_files import Target
-from rebuilder.ecosystems.pypi.platform_tags import rank
+from rebuilder.ecosystems.pypi.platform_tags import LAST, Rank, rank
 from rebuilder.ecosystems.pypi.subject import file_version
 from rebuilder.errors import ExitCode, RebuilderError, UsageError
 from rebuilder.model.artifact import Subject
@@ -101,9 +101,8 @@ def every_file(subject: Subject, names: Names) -> list[Subject]:
     return [subject.replace(filename=name, asked=f"{subject.asked} ({name})") for name in found] or [subject]
 
 
-def _order(filename: str) -> tuple[bool, tuple[int, int], str]:
-    found = rank(filename)
-    return found is None, found or (0, 0), filename
+def _order(filename: str) -> tuple[Rank, str]:
+    return rank(filename) or LAST, filename
 
 
 def _is_of(filename: str, dependency: Dependency) -> bool:

@@ -132,7 +132,7 @@ class _Audit:
             envelope = self._read(f"{digest_path(subject)}/{number}.dsse.json")
             if sha256_hex(envelope) != entry.envelope:
                 raise LogError(f"The statement of entry {number} is not the one that was logged.")
-            if number not in listed_numbers(self._read(f"{digest_path(subject)}/index.json")):
+            if number not in listed_numbers(self._read(f"{digest_path(subject)}/index.json"), {entry.predicate_type}):
                 raise LogError(f"The statement of entry {number} is not listed under the digest of what it is about.")
         return envelope
 

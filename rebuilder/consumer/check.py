@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Protocol, Self, TypeVar
 
 from rebuilder.consumer.answer import Answer, Outcome, Standing
+from rebuilder.consumer.file_names import is_of, same_file
 from rebuilder.consumer.lock_files import Dependency, LockedFile
 from rebuilder.consumer.platform_files import Target
 from rebuilder.consumer.policy import Policy
 from rebuilder.consumer.rebuilder import Rebuilder, Trusted
-from rebuilder.consumer.vote import Vote, dissent
+from rebuilder.consumer.vote import Vote, dissent, newest
 from rebuilder.errors import UnavailableError, UsageError
 from rebuilder.model.value import Sha256, Sha512
 from rebuilder.network.site_reader import SiteReader
@@ -102,9 +103,11 @@ class Panel:
             return Fault(str(error), changed=True)
 
     def _hold_together(self) -> None:
-        """Copies of one log must be one history."""
+        """Copies of one log must be one history, and are one operator."""
         for number, one in enumerate(self.rebuilders):
             for other in self.rebuilders[:number]:
+                if one.same_operator(other):
+                    one.operator = other.operator
                 try:
                     one.same_log(other)
                 except UnavailableError as error:
@@ -124,7 +127,7 @@ class Panel:
         answers = _at_once(lambda both: _said(*both), questions, remote=True)
         for (_, digest), said in zip(questions, answers, strict=True):
             _add(found, digest, said)
-        return found
+        return {digest: _newest(said) for digest, said in found.items()}
 
     def remember(self) -> None:
         """Remember what was seen of those that are what they must be.
@@ -164,7 +167,7 @@ def check(
 
 
 def _possible(dependency: Dependency, target: Target) -> list[LockedFile]:
-    installed = target.installed(dependency.files)
+    installed = target.installed(dependency.files, any_file=dependency.any_file)
     return list(dependency.files) if installed.unnamed else list(installed.files)
 
 
@@ -179,7 +182,7 @@ class _Judge:
         if dependency.problem is not None or not dependency.files:
             yield self._undecided(dependency, None, dependency.problem or "No file of it is known.")
             return
-        installed = target.installed(dependency.files)
+        installed = target.installed(dependency.files, any_file=dependency.any_file)
         if installed.unnamed:
             every = [self._about(dependency, each) for each in dependency.files]
             if all(each.standing.passes for each in every):
@@ -215,7 +218,10 @@ class _Judge:
         said = self.said.get(file.digest, [])
         votes = [each for each in said if isinstance(each, Vote)]
         faults = [each for each in said if isinstance(each, Fault)]
-        counted, reasons = self.policy.counted(votes, dependency.name, self.panel.now)
+        strange = [each for each in votes if not _is_about(each, dependency, file)]
+        known = [each for each in votes if each not in strange]
+        counted, reasons = self.policy.counted(known, dependency.name, self.panel.now)
+        reasons += [f"{each.voter.name} knows these bytes as {each.filename}" for each in strange]
         standing, sentence = self._standing(votes, faults, counted, reasons)
         if not standing.passes and standing is not Standing.REFUSED:
             waiver, over = self.policy.waiver(dependency, file, self.panel.now)
@@ -249,6 +255,22 @@ class _Judge:
         return Answer(dependency, file, Standing.UNDECIDED, f"{sentence} {over}" if over else sentence)
 
 
+def _is_about(vote: Vote, dependency: Dependency, file: LockedFile) -> bool:
+    """Whether a vote is about the file that is asked for, and not only about its bytes.
+
+    A lock file may give the digest of one release to another, and a file may be renamed: what was confirmed then is not
+    what somebody thinks is installed.
+    """
+    if not dependency.ecosystem:
+        return file.filename is None or same_file(file.filename, vote.filename) is not False
+    if dependency.ecosystem == "npm":
+        return vote.package in {None, dependency.name} and (
+            None in {vote.version, dependency.version} or vote.version == dependency.version
+        )
+    found = is_of(vote.filename, dependency.name, dependency.version)
+    return found is not False and (file.filename is None or same_file(file.filename, vote.filename) is not False)
+
+
 _AGAINST = {Standing.DIFFERS, Standing.REFUSED}
 
 
@@ -269,6 +291,13 @@ def _said(rebuilder: Speaker, digest: Digest) -> Vote | Fault | None:
         return Fault(f"{rebuilder.name}: {error}", changed=False)
     except ValueError as error:
         return Fault(f"{rebuilder.name}: {error}", changed=True)
+
+
+def _newest(said: list[Vote | Fault]) -> list[Vote | Fault]:
+    return [
+        *newest(each for each in said if isinstance(each, Vote)),
+        *(each for each in said if isinstance(each, Fault)),
+    ]
 
 
 def _add(found: dict[Digest, list[Vote | Fault]], digest: Digest, said: Vote | Fault | None) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from rebuilder.consumer.file_names import PYTHON_ENDINGS, release_of
 from rebuilder.ecosystems.pypi.platform_tags import rank
 
 if TYPE_CHECKING:
@@ -45,17 +46,30 @@ class Target:
         except (UndefinedComparison, UndefinedEnvironmentName):
             return True
 
-    def installed(self, files: Sequence[LockedFile]) -> Installed:
+    def installed(self, files: Sequence[LockedFile], *, any_file: bool = False) -> Installed:
         """What an installer takes of the files of one release.
 
-        A wheel with the best tag, then with the highest build number; without any that fits, the source archive.
+        A wheel with the best tag, then with the highest build number; without any that fits, the source archive. Files
+        of several releases all count: an installer looks at the version before it looks at tags. So does one whose name
+        nobody can take apart.
         """
-        if self.every:
+        if self.every or any_file:
             return Installed(tuple(files))
         unnamed = tuple(each for each in files if each.filename is None)
         ranked = [(found, each) for each in files if each.filename and (found := rank(each.filename))]
         best = min((found for found, _ in ranked), default=None)
         chosen = tuple(each for found, each in ranked if found == best)
+        if (
+            len(
+                {
+                    release_of(each.filename)
+                    for each in files
+                    if each.filename and each.filename.endswith(PYTHON_ENDINGS)
+                }
+            )
+            > 1
+        ):
+            chosen = tuple(each for each in files if each.filename is not None)
         if unnamed and len(files) == 1:
             return Installed(unnamed)
         return Installed(chosen, unnamed)

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from rebuilder.atomic_file import write_whole
 from rebuilder.consumer.vote import Vote, Voter
-from rebuilder.errors import SigningError, StoreError, UsageError
+from rebuilder.errors import SigningError, StoreError, UnavailableError, UsageError
 from rebuilder.log.audit import LogError, Published, goes_on, read_entry
 from rebuilder.log.entry import LogEntry
 from rebuilder.log.merkle import Nodes
@@ -38,7 +38,7 @@ from rebuilder.log.note import Checkpoint, Note, NoteKey
 from rebuilder.log.places import LOG, digest_path
 from rebuilder.log.policy import LogPolicy
 from rebuilder.log.proof import LogProof
-from rebuilder.log.seen import SeenLog, text_of
+from rebuilder.log.seen import SeenLog, SeenVerdicts, text_of
 from rebuilder.log.tiles import TileReader
 from rebuilder.model.value import Sha256, Sha512, algorithm, sha256_hex
 from rebuilder.network.site_reader import SiteReader
@@ -93,12 +93,16 @@ class Rebuilder:
     """Those that may have signed checkpoints."""
     key_list: KeyList | None
     now: datetime
+    operator: str
+    """Who runs it: the key that signs its log, or what another place has that shows the same keys."""
     remarks: list[str] = field(default_factory=list)
     """What could not be looked at, as sentences."""
     _agreed: dict[tuple[int, bytes], None] = field(default_factory=dict)
     _notes: dict[Note, list[NoteKey]] = field(default_factory=dict)
     """Checkpoints of proofs that were looked at, and who signed them; many proofs have the same one."""
     _pems: dict[str, bytes] = field(default_factory=dict)
+    _against: dict[str, int] = field(default_factory=dict)
+    """By SHA-256, the newest statement that was seen and does not confirm the file."""
     _newest: Published | None = None
     _tree: tuple[int, Nodes] | None = None
     """The tree that checkpoints of proofs are held against, by its size."""
@@ -127,7 +131,8 @@ class Rebuilder:
         key_list = _key_list(site, earlier, now)
         if key_list is not None and (earlier or not known):
             keys = _checkpoint_keys(key_list, known, keys[0])
-        found = cls(trusted, site, _published(read, keys), keys, key_list, now)
+        published = _published(read, keys)
+        found = cls(trusted, site, published, keys, key_list, now, operator=_signer(published.note, keys).vkey)
         found._agreed[found.published.checkpoint.size, found.published.checkpoint.root] = None
         found._refuse_alone(found.published.note)
         if key_list is not None and known and not earlier:
@@ -138,6 +143,7 @@ class Rebuilder:
         if before is not None:
             found.published.follows(before.checkpoint, read)
         signer = _signer(found.published.note, keys)
+        found._against = SeenVerdicts(memory, signer.vkey).read()
         anywhere = SeenLog(memory, signer.vkey).read()
         if anywhere is not None:
             found._follow(anywhere.checkpoint)
@@ -158,19 +164,34 @@ class Rebuilder:
             LogError: what it shows is not what it must be.
             UnavailableError: it does not answer.
         """
+        try:
+            sha256 = sha256_named(self.site, digest)
+        except FileNotFoundError:
+            return None
+        number, vote = self._newest_verdict(sha256, digest)
+        seen = self._against.get(sha256, -1)
+        if number < seen < self.published.checkpoint.size:
+            raise LogError(f"It holds back the statement {seen} about this file, which it showed before.")
+        if number < seen:
+            raise UnavailableError(f"This copy is older than the statement {seen} about this file, which was seen.")
+        if vote is not None and vote.level is None:
+            self._against[sha256] = number
+        return vote
+
+    def _newest_verdict(self, sha256: Sha256, digest: Sha256 | Sha512) -> tuple[int, Vote | None]:
+        """The newest statement with a verdict about a file, and its number; -1: there is none."""
         from rebuilder.consumer.statement import VERDICT_TYPES, is_of_several, names_file, read_vote
 
         try:
-            sha256 = sha256_named(self.site, digest)
             listing = self.site.read(f"{digest_path(sha256)}/index.json")
         except FileNotFoundError:
-            return None
+            return -1, None
         for number in sorted(listed_numbers(listing, VERDICT_TYPES), reverse=True)[:_MOST_READ]:
             statement, entry, voter = self._statement(sha256, number)
             if not is_of_several(statement):
                 vote = read_vote(statement, sha256, entry, voter, self.trusted.place)
-                return vote if names_file(statement, digest, sha256) else None
-        return None
+                return number, vote if names_file(statement, digest, sha256) else None
+        return -1, None
 
     def _statement(self, sha256: Sha256, number: int) -> tuple[dict[str, Any], LogEntry, Voter]:
         """A statement about a file, its entry in the log, and who signed it."""
@@ -178,7 +199,7 @@ class Rebuilder:
 
         read = self.site.reading(f"{digest_path(sha256)}/")
         envelope = read(f"{number}.dsse.json")
-        entry, key = self._entry(number, LogProof.read(read(f"{number}.tlog-proof")))
+        entry = self._entry(number, LogProof.read(read(f"{number}.tlog-proof")))
         if sha256_hex(envelope) != entry.envelope:
             raise LogError(f"The statement {number} is not the one that was logged.")
         if sha256 not in entry.subjects:
@@ -188,7 +209,7 @@ class Rebuilder:
             statement = verify(envelope.decode("utf-8", "replace"), pem)
         except SigningError as error:
             raise LogError(str(error)) from None
-        return statement, entry, Voter(operator=key.vkey, name=self.name, key_id=entry.key_id)
+        return statement, entry, Voter(operator=self.operator, name=self.name, key_id=entry.key_id)
 
     def _refuse_alone(self, note: Note) -> None:
         """Make sure that enough witnesses cosigned a checkpoint."""
@@ -222,8 +243,8 @@ class Rebuilder:
             "not logged yet."
         )
 
-    def _entry(self, number: int, proof: LogProof) -> tuple[LogEntry, NoteKey]:
-        """The entry that a proof shows to be in the log, and the key that vouches for it."""
+    def _entry(self, number: int, proof: LogProof) -> LogEntry:
+        """The entry that a proof shows to be in the log."""
         if proof.entry is None or proof.index != number:
             raise LogError(f"The proof beside the statement {number} is of another entry.")
         checkpoint, entry = proof.check(proof.entry), read_entry(number, proof.entry, None)
@@ -240,7 +261,7 @@ class Rebuilder:
         if self.key_list is not None:
             self.key_list.judge_checkpoint(signers[0].public, entry.logged)
         self.agree(Published(proof.note, checkpoint))
-        return entry, signers[0]
+        return entry
 
     def agree(self, other: Published) -> None:
         """Make sure that a checkpoint of the same key and the log's newest one are of one history.
@@ -304,6 +325,20 @@ class Rebuilder:
         self._pems[entry.key_id] = pem
         return pem
 
+    def same_operator(self, other: Rebuilder) -> bool:
+        """Whether another place shows a key that this one has: of the log or in its list, replaced and revoked too.
+
+        Who lists the key of somebody else only makes one vote of two.
+        """
+        return bool(self._everything() & other._everything())
+
+    def _everything(self) -> set[bytes]:
+        found = {each.public for each in self.keys}
+        if self.key_list is not None:
+            found |= {_raw(each) for each in _for_checkpoints(self.key_list)}
+            found |= {each.encode() for each in (*self.key_list.keys, *self.key_list.root_keys)}
+        return found
+
     def same_log(self, other: Rebuilder) -> bool:
         """Whether another place shows the log of the same key; the two must then be one history.
 
@@ -330,6 +365,7 @@ class Rebuilder:
         newest = self._newest or self.published
         key = _signer(newest.note, self.keys)
         SeenLog(memory, key.vkey).keep(key, newest.note)
+        SeenVerdicts(memory, key.vkey).keep(self._against)
         if not self.site.is_bundle:
             SeenLog(memory, self.trusted.remembered_as).keep(key, newest.note)
         if self.key_list is not None:

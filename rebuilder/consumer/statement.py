@@ -113,6 +113,8 @@ def _vote(statement: dict[str, Any], sha256: Sha256, entry: LogEntry, voter: Vot
     return Vote(
         sha256=sha256,
         filename=names[0],
+        package=artifact.get("name"),
+        version=artifact.get("version"),
         verdict=verdict,
         level=level,
         kind=said.get("kind"),

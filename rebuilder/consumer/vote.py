@@ -50,6 +50,10 @@ class Vote(Value):
     sha256: Sha256Field
     """Of the published file."""
     filename: str
+    package: str | None = None
+    """The project of the file, where it is said."""
+    version: str | None = None
+    """Of the release of the file, where it is said."""
     verdict: Verdict
     level: Level | None = None
     """None where the verdict does not confirm the file."""
@@ -87,6 +91,19 @@ def independent(votes: Iterable[Vote], *, lineages: bool = False) -> list[Vote]:
         if not any(_joined(vote, each, lineages=lineages) for each in found):
             found.append(vote)
     return found
+
+
+def newest(votes: Iterable[Vote]) -> list[Vote]:
+    """What each operator said last: copies of one log may be of several days, and an old one does not speak any more.
+
+    Where nothing is dated, all are kept.
+    """
+    found = list(votes)
+    last: dict[str, datetime] = {}
+    for each in found:
+        if each.logged is not None:
+            last[each.voter.operator] = max(each.logged, last.get(each.voter.operator, each.logged))
+    return [each for each in found if each.logged is None or each.logged == last[each.voter.operator]]
 
 
 def dissent(votes: Sequence[Vote]) -> list[Vote]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +68,51 @@ class SeenLog:
             write_whole(self._file, f"{key.vkey}\n".encode() + note.encode(), mode=0o600)
         except OSError as error:
             raise StoreError(f"What was seen cannot be remembered in {self._file}: {error.strerror}.") from None
+
+
+class SeenVerdicts:
+    """The memory of what a log said against files, by its key: the number of the newest such statement about each.
+
+    A copy of the log can hold back what it said last; who has seen it does not believe what it said before.
+
+    Args:
+        memory: Directory of such files.
+        vkey: The key of the log.
+    """
+
+    def __init__(self, memory: Path, vkey: str) -> None:
+        self._file = memory / f"{hashlib.sha256(vkey.encode()).hexdigest()[:32]}.against.json"
+
+    def read(self) -> dict[str, int]:
+        """Numbers by the SHA-256 of the file.
+
+        Raises:
+            UsageError: the file cannot be used.
+        """
+        try:
+            found = json.loads(self._file.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict) or not all(type(each) is int for each in found.values()):
+            raise UsageError(f"What was seen before, {self._file}, cannot be used.", hint="Move it away to begin anew.")
+        return found
+
+    def keep(self, against: dict[str, int]) -> None:
+        """Remember more; the newest of each counts.
+
+        Raises:
+            StoreError: the file cannot be written.
+        """
+        before = self.read()
+        after = before | {each: max(number, before.get(each, 0)) for each, number in against.items()}
+        if after != before:
+            try:
+                self._file.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(self._file, json.dumps(after, sort_keys=True).encode(), mode=0o600)
+            except OSError as error:
+                raise StoreError(f"What was seen cannot be remembered in {self._file}: {error.strerror}.") from None
 
 
 def usual_memory() -> Path:

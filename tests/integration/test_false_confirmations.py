@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from rebuilder.consumer.answer import Outcome
 from rebuilder.consumer.auditor import verify
 from rebuilder.consumer.bundle import write_bundle
+from rebuilder.consumer.check import Panel, check
+from rebuilder.consumer.lock_files import dependencies
+from rebuilder.consumer.platform_files import Target
+from rebuilder.consumer.policy import Policy
 from rebuilder.consumer.rebuilder import Rebuilder, Trusted
 from rebuilder.consumer.vote import Vote
 from rebuilder.log.audit import LogError
@@ -22,7 +28,7 @@ from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.key_drills import Operator
 from tests.fakes.key_lists import ROOTS
-from tests.fakes.published import PublishedRebuilder, identical
+from tests.fakes.published import PublishedRebuilder, identical, requirement
 
 GOOD, EVIL = identical("alpha"), identical("omega")
 FAILED = reports.build_failed(MemoryBlobs())
@@ -35,6 +41,22 @@ def asked(site: Path, digest: str, memory: Path, **trusted: object) -> Vote | No
         vote = found.vote(digest)  # type: ignore[arg-type]
         found.remember(memory)
         return vote
+
+
+def checked(lock: str, directory: Path, *sites: Path, need: int = 1) -> Outcome:
+    """What `rebuilder check` answers about a lock file, to somebody who remembers it."""
+    file = directory / "requirements.txt"
+    file.write_text(lock)
+    target = Target()
+    with Panel([Trusted(str(each)) for each in sites], directory / "seen", datetime.now(UTC)) as panel:
+        found = check(dependencies(file, target), panel, Policy(need=need), target, None)
+        panel.remember()
+        return found
+
+
+def standings(outcome: Outcome) -> list[str]:
+    """Of each answer, in words."""
+    return [each.standing.value for each in outcome.answers]
 
 
 class Thief:
@@ -144,3 +166,96 @@ def test_a_genuine_key_list_beside_a_pinned_log_key(tmp_path: Path) -> None:
     operator.keys("revoke", key.key_id, "--since", f"{operator.today:%Y-%m-%d}", "--reason", "copied")
     with pytest.raises(LogError, match=r"revokes|not logged"):
         asked(operator.site, FAILED.artifact.sha256, tmp_path / "seen", log_key=log_key)
+
+
+def test_the_digest_of_another_release_on_a_line(genuine: PublishedRebuilder, tmp_path: Path) -> None:
+    """A genuine, confirmed file does not pass for another project, for another version, or under another name."""
+    genuine.publish(EVIL)
+    digest = EVIL.artifact.sha256
+    assert standings(checked(f"Omega==1.0.0 --hash=sha256:{digest}\n", tmp_path, genuine.site)) == ["passed"]
+    for line in ("requests==1.0", "omega==2.0", "omega==1.0+more"):
+        outcome = checked(f"{line} --hash=sha256:{digest}\n", tmp_path, genuine.site)
+        assert standings(outcome) == ["undecided"], line
+        assert "knows these bytes as omega-1.0-" in outcome.answers[0].sentence
+    address = "https://files.example.org/omega-1.0-cp39-cp39-manylinux1_x86_64.whl"
+    assert standings(checked(f"omega @ {address}#sha256={digest}\n", tmp_path, genuine.site)) == ["undecided"]
+
+
+def test_a_renamed_file(genuine: PublishedRebuilder, tmp_path: Path) -> None:
+    """Confirmed bytes under the name of something else are told by the name they are known by."""
+    target, data = Target(), GOOD.artifact.filename.encode()
+    for name, standing in (
+        (GOOD.artifact.filename, "passed"),
+        ("download", "passed"),
+        ("requests-2.0-py3-none-any.whl", "undecided"),
+        (GOOD.artifact.filename.replace("1.0-", "1.0-7-"), "undecided"),
+    ):
+        file = tmp_path / name
+        file.write_bytes(data)
+        with Panel([Trusted(str(genuine.site))], tmp_path / "seen", datetime.now(UTC)) as panel:
+            outcome = check(dependencies(file, target), panel, Policy(), target, None)
+        assert standings(outcome) == [standing], name
+
+
+def test_an_older_verdict_put_back(tmp_path: Path) -> None:
+    """Who saw the newer, worse one does not believe the older one again, nor silence."""
+    rebuilder, worse = PublishedRebuilder(tmp_path / "one"), reports.differs(MemoryBlobs())
+    rebuilder.publish(identical("almanac", "2.0"))
+    old, lock = shutil.copytree(rebuilder.site, tmp_path / "old"), requirement([worse])
+    rebuilder.publish(worse)
+    assert standings(checked(lock, tmp_path, rebuilder.site)) == ["differs"]
+    (listing,) = rebuilder.site.glob(f"sha256/*/{worse.artifact.sha256}/index.json")
+    rows = json.loads(listing.read_text())["statements"]
+    oldest = min(each["number"] for each in rows)
+    for kept in ([each for each in rows if each["number"] == oldest], []):
+        listing.write_text(json.dumps({"statements": kept}))
+        outcome = checked(lock, tmp_path, rebuilder.site)
+        assert standings(outcome) == ["refused"]
+        assert "holds back the statement" in outcome.answers[0].sentence
+    assert standings(checked(lock, tmp_path, old)) == ["unanswered"]
+
+
+def test_an_older_copy_beside_the_newer_one(tmp_path: Path) -> None:
+    """Copies of one log are one operator, who said last what the newer copy says."""
+    rebuilder, worse = PublishedRebuilder(tmp_path / "one"), reports.build_failed(MemoryBlobs())
+    rebuilder.publish(identical(worse.artifact.name, worse.artifact.version))
+    old, lock = shutil.copytree(rebuilder.site, tmp_path / "old"), requirement([worse])
+    rebuilder.publish(worse)
+    assert standings(checked(lock, tmp_path, old)) == ["passed"]
+    for places in ((old, rebuilder.site), (rebuilder.site, old)):
+        (tmp_path / "other").mkdir(exist_ok=True)
+        outcome = checked(lock, tmp_path / "other", *places)
+        assert not any(each.standing.passes for each in outcome.answers)
+        shutil.rmtree(tmp_path / "other")
+
+
+def test_an_operator_with_new_keys_is_not_two(tmp_path: Path) -> None:
+    """A copy from before all keys were replaced, and one from after it, are one vote."""
+    operator = Operator(tmp_path)
+    operator.publish(FAILED, timedelta(days=2))
+    operator.keys("init", roots=(0, 1))
+    old = shutil.copytree(operator.site, tmp_path / "old")
+    (key,) = (each for each in operator.key_list.keys.values() if each.use is Use.CHECKPOINTS)
+    operator.keys("rotate", "checkpoints", roots=())
+    operator.keys("rotate", "statements", roots=())
+    since = f"{operator.today:%Y-%m-%d}"
+    operator.keys("revoke", key.key_id, "--since", since, "--reason", "copied")
+    places = [Trusted(str(each)) for each in (old, operator.site)]
+    with Panel(places, tmp_path / "seen", datetime.now(UTC)) as panel:
+        assert len(panel.rebuilders) == 2
+        assert len({each.operator for each in panel.rebuilders}) == 1
+
+
+def test_a_listing_that_lies_about_kinds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A verdict that its list calls something else is passed over by who asks, and found by the auditor."""
+    rebuilder, worse = PublishedRebuilder(tmp_path / "one"), reports.differs(MemoryBlobs())
+    rebuilder.publish(identical("almanac", "2.0"))
+    rebuilder.publish(worse)
+    (listing,) = rebuilder.site.glob(f"sha256/*/{worse.artifact.sha256}/index.json")
+    rows = json.loads(listing.read_text())
+    max(rows["statements"], key=lambda each: each["number"] * (each["predicate_type"].find("summary") > 0))[
+        "predicate_type"
+    ] = "https://slsa.dev/provenance/v1"
+    listing.write_text(json.dumps(rows))
+    code = verify(str(rebuilder.site), key=None, statements=True, seen=tmp_path / "seen")
+    assert (code, "is not listed" in capsys.readouterr().out) == (1, True)

@@ -66,12 +66,63 @@ def test_requirements(tmp_path: Path) -> None:
         ("a==1 --hash=sha256:abc\n", "not a SHA-256"),
         ("a == 1 = 2\n", "no requirement"),
         ("-r missing.txt\n", "does not exist"),
+        # What pip reads in another way than it looks: each of these would let other files be installed.
+        (f"a==1 --hash=sha256:{A} --ha=sha256:{B}\n", "'--ha=sha256:"),
+        (f"a==1 --hash=sha256:{A} --h\\ash=sha256:{B} --unknown\n", "--unknown"),
+        (f"a==1 --hash=sha256:{A} --ha'sh'=sha256:{B}x\n", "cannot be understood"),
+        (f"a==1 --hash=sha256:{A} '--hash=sha256:{B}\n", "no closing quotation"),
+        ("--requir more.txt\n", "'--requir'"),
+        ("--index-url https://index.example.org -rmissing.txt\n", "does not exist"),
+        ("--edit ./here\n", "'--edit'"),
+        ("-q\n", "'-q'"),
+        ("--hash=sha256:abc\n", "--hash"),
+        ("--find-links\n", "no value"),
+        ("# -*- coding: utf-7 -*-\n# +AAo-evil\n", "utf-7"),
     ],
 )
 def test_requirements_that_are_refused(tmp_path: Path, text: str, words: str) -> None:
     """Conflicts and mistakes, each with a sentence."""
     with pytest.raises(FileError, match=words):
         read(tmp_path, "requirements.txt", text)
+
+
+def test_hashes_in_disguise_are_hashes(tmp_path: Path) -> None:
+    """Quotes and backslashes within a word are taken away as pip does: no second hash is overlooked."""
+    for second in (f"--ha'sh'=sha256:{B}", f"--h\\ash=sha256:{B}", f"--hash 'sha256:{B}'"):
+        (found,) = read(tmp_path, "requirements.txt", f"a==1 --hash=sha256:{A} {second}\n")
+        assert [each.sha256 for each in found.files] == [A, B]
+
+
+def test_no_binary_makes_every_file_count(tmp_path: Path) -> None:
+    """Wherever it stands: then the source archive is installed, although a wheel fits."""
+    names = {A: "a-1-py3-none-any.whl", B: "a-1.tar.gz"}
+    (tmp_path / "more.txt").write_text("--pre --no-binary=:all:\n")
+    (found,) = read(tmp_path, "requirements.txt", f"a==1 --hash=sha256:{A} --hash=sha256:{B}\n-r more.txt\n")
+    files = [LockedFile(names[each.sha256 or ""], each.sha256) for each in found.files]
+    assert len(LINUX.installed(files).files) == 1
+    assert found.any_file
+    assert len(LINUX.installed(files, any_file=found.any_file).files) == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "taken"),
+    [
+        # An installer looks at the version first, and "==1.0" is met by "1.0+more".
+        (("a-1.0-cp38-abi3-manylinux1_x86_64.whl", "a-1.0+more-py3-none-any.whl"), (0, 1)),
+        (("a-1.0-py3-none-any.whl", "a-2.0-py2.py3-none-any.whl"), (0, 1)),
+        (("a-1.0-py3-none-any.whl", "b-1.0.tar.gz"), (0, 1)),
+        (("A_b-1.0-py3-none-any.whl", "a.b-1.0.0.tar.gz"), (0,)),
+        (("a-1.0.tar.gz", "a-1.0-PY3-None-ANY.whl"), (1,)),
+        (("a-1.0-1a9-py3-none-any.whl", "a-1.0-2-py3-none-any.whl"), (1,)),
+        (("a-1.0-2a-py3-none-any.whl", "a-1.0-2b-py3-none-any.whl"), (1,)),
+        (("a-1.0-0-py3-none-any.whl", "a-1.0-py3-none-any.whl"), (0,)),
+    ],
+    ids=str,
+)
+def test_names_that_mislead(names: tuple[str, ...], taken: tuple[int, ...]) -> None:
+    """Versions, projects, letters and build numbers are looked at as pip and uv do."""
+    files = [LockedFile(name, Sha256(str(number) * 64)) for number, name in enumerate(names)]
+    assert LINUX.installed(files).files == tuple(files[each] for each in taken)
 
 
 def test_a_line_twice_is_one(tmp_path: Path) -> None:

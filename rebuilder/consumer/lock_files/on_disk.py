@@ -34,7 +34,7 @@ def read_file(path: Path) -> Dependency:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError as error:
         raise FileError(path, f"This file cannot be read: {error.strerror}.") from None
-    return Dependency("", path.name, None, str(path), (LockedFile(path.name, Sha256(digest)),))
+    return Dependency("", path.name, None, str(path), (LockedFile(path.name, Sha256(digest)),), any_file=True)
 
 
 def read_directory(path: Path) -> list[Dependency]:
@@ -87,7 +87,8 @@ def _reported(path: Path, row: dict[str, Any]) -> Dependency:
     name = canonicalize_name(row["metadata"]["name"])
     files = tuple(_archive(row["download_info"]))
     problem = None if files else _MADE_HERE
-    return Dependency("pypi", name, row["metadata"]["version"], f"{path.as_posix()}, {name}", files, problem)
+    version = row["metadata"]["version"]
+    return Dependency("pypi", name, version, f"{path.as_posix()}, {name}", files, problem, any_file=True)
 
 
 def _archive(said: dict[str, Any]) -> Iterator[LockedFile]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,50 +16,109 @@ from rebuilder.consumer.lock_files.dependency import UNHASHED, Dependency, locke
 from rebuilder.consumer.platform_files import Target
 from rebuilder.toml_files import FileError, logical_lines, read_text
 
-_HASH = re.compile(r"--hash[\s=]+(?P<kind>[a-z0-9]+):(?P<digest>[0-9A-Fa-f]+)(?=\s|$)")
-_INCLUDE = re.compile(r"(?:-r\s*|--requirement[\s=]+)(?P<file>.+)")
-_OTHER_FILE = re.compile(r"-c\b|--constraint\b")
-_SOURCE = ("-e", "--editable", ".", "/", "git+", "hg+", "svn+", "bzr+", "file:")
+_HASH = re.compile(r"(?P<kind>[a-z0-9]+):(?P<digest>[0-9A-Fa-f]+)")
+_INCLUDES = {"-r", "--requirement"}
+_SOURCES = {"-e", "--editable"}
+_FLAGS = {
+    *("--no-index", "--prefer-binary", "--require-hashes", "--no-require-hashes", "--pre", "--all-releases"),
+    "--only-final",
+}
+_VALUED = {
+    *("-i", "--index-url", "--pypi-url", "--extra-index-url", "-f", "--find-links", "-c", "--constraint"),
+    *("--trusted-host", "--use-feature", "--only-binary", "--no-binary", "--all-releases", "--only-final"),
+}
+"""Options that say how to install; constraints install nothing."""
+_OF_A_LINE = {"--hash", "-C", "--config-settings", "--config-setting", "--global-option"}
+_SOURCE = (".", "/", "git+", "hg+", "svn+", "bzr+", "file:")
 _MOST_INCLUDED = 50
+_ENCODING = re.compile(r"#.*?coding[:=][ \t]*(?P<name>[-\w.]+)", re.ASCII)
+Option = tuple[str, str]
+"""Its full name and its value."""
 
 
 def read_requirements(path: Path, text: str, target: Target) -> list[Dependency]:
     """The requirements of a file that this platform installs, those of files it includes, too.
 
+    Only what is understood in full is read: an option that pip knows by another spelling (a shortened name, quotes
+    within a word) could name another file, or allow other bytes.
+
     Raises:
         FileError: a line cannot be understood.
     """
-    return list(_lines(path, text, target, {path.resolve()}))
+    found, options = list[Dependency](), set[str]()
+    for each in _lines(path, text, target, {path.resolve()}):
+        if isinstance(each, Dependency):
+            found.append(each)
+        else:
+            options.add(each)
+    if "--no-binary" in options:  # it is about the whole installation, wherever it stands
+        found = [replace(each, any_file=True) for each in found]
+    return found
 
 
-def _lines(path: Path, text: str, target: Target, seen: set[Path]) -> Iterator[Dependency]:
+def _lines(path: Path, text: str, target: Target, seen: set[Path]) -> Iterator[Dependency | str]:
+    """Requirements, and the names of options that are about all of them."""
+    for row in text.split("\n")[:2]:
+        coding = _ENCODING.match(row)
+        if coding and coding["name"].lower().replace("_", "-") not in {"utf-8", "utf8", "ascii", "us-ascii"}:
+            raise FileError(path, f"It says that it is written in {coding['name']}; only UTF-8 is read.")
     for number, line in logical_lines(text):
         place = f"{path.as_posix()}, line {number}"
-        if include := _INCLUDE.fullmatch(line):
-            file = path.parent / include["file"].strip("'\"")
-            if file.resolve() in seen:
-                continue
-            if len(seen) > _MOST_INCLUDED:
-                raise FileError(path, f"It includes more than {_MOST_INCLUDED} files.", number)
-            seen.add(file.resolve())
-            yield from _lines(file, read_text(file), target, seen)
-        elif line.startswith(_SOURCE):
-            shown = line.split()[-1][:80]
-            yield Dependency("pypi", shown, None, place, problem="It is installed from its source, not from a file.")
-        elif not line.startswith("-"):
-            found = _requirement(path, number, line, place, target)
-            if found is not None:
-                yield found
-        elif not re.match(r"--?[a-z]", line):
-            raise FileError(path, f"This line cannot be used: {line[:80]!r}.", number)
-        # Other options say how to install, and constraints install nothing.
+        requirement, options = _parted(path, number, line)
+        if requirement:
+            if requirement.startswith(_SOURCE):
+                yield _from_source(requirement, place)
+            elif (found := _requirement(path, number, requirement, options, target)) is not None:
+                yield replace(found, place=place)
+            continue
+        for name, value in options:
+            if name in _SOURCES:
+                yield _from_source(value, place)
+            elif name not in _INCLUDES:
+                yield name
+            elif (file := path.parent / value).resolve() not in seen:
+                if len(seen) > _MOST_INCLUDED:
+                    raise FileError(path, f"It includes more than {_MOST_INCLUDED} files.", number)
+                seen.add(file.resolve())
+                yield from _lines(file, read_text(file), target, seen)
 
 
-def _requirement(path: Path, number: int, line: str, place: str, target: Target) -> Dependency | None:
-    hashes = [(each["kind"], each["digest"].lower()) for each in _HASH.finditer(line)]
-    if line.count("--hash") != len(hashes):
-        raise FileError(path, f"A hash on this line cannot be understood: {line[:80]!r}.", number)
-    text = re.split(r"\s--?[a-z]", line, maxsplit=1)[0]
+def _parted(path: Path, number: int, line: str) -> tuple[str, list[Option]]:
+    """The requirement of a line and its options, as pip parts them: at the first word that begins with a hyphen."""
+    words = line.split(" ")
+    first = next((place for place, word in enumerate(words) if word.startswith("-")), len(words))
+    requirement = " ".join(words[:first]).strip()
+    try:
+        waiting = shlex.split(" ".join(words[first:]))
+    except ValueError as error:
+        raise FileError(path, f"The options on this line cannot be understood: {str(error).lower()}.", number) from None
+    options: list[Option] = []
+    while waiting:
+        word = waiting.pop(0)
+        name, is_valued, value = word.partition("=") if word.startswith("--") else (word[:2], word[2:], word[2:])
+        known = _OF_A_LINE if requirement else _FLAGS | _VALUED | _INCLUDES | _SOURCES
+        if name not in known:
+            raise FileError(path, f"The option {word[:80]!r} is not one that is read here.", number)
+        if not is_valued and name not in _FLAGS - _VALUED:
+            if not waiting:
+                raise FileError(path, f"The option {name} has no value.", number)
+            value = waiting.pop(0)
+        options.append((name, value))
+    return requirement, options
+
+
+def _from_source(shown: str, place: str) -> Dependency:
+    problem = "It is installed from its source, not from a file."
+    return Dependency("pypi", shown[:80], None, place, problem=problem)
+
+
+def _requirement(path: Path, number: int, text: str, options: list[Option], target: Target) -> Dependency | None:
+    hashes = []
+    for value in (each for name, each in options if name == "--hash"):
+        found = _HASH.fullmatch(value)
+        if found is None:
+            raise FileError(path, f"A hash on this line cannot be understood: {value[:80]!r}.", number)
+        hashes.append((found["kind"], found["digest"].lower()))
     try:
         requirement = Requirement(text)
     except InvalidRequirement:
@@ -77,4 +138,4 @@ def _requirement(path: Path, number: int, line: str, place: str, target: Target)
         if files[-1].digest is None and kind in {"sha256", "sha512"}:
             raise FileError(path, f"A hash of {name} is not a {kind.upper().replace('SHA', 'SHA-')} digest.", number)
     problem = None if any(each.digest for each in files) else UNHASHED
-    return Dependency("pypi", name, version, place, tuple(files), problem)
+    return Dependency("pypi", name, version, "", tuple(files), problem)

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from rebuilder.ecosystems.pypi.platform_tags import Rank, rank
+from rebuilder.ecosystems.pypi.platform_tags import LAST, Rank, rank
 from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, file_version, release_purl
 from rebuilder.errors import UnavailableError
 from rebuilder.foreign_json import JsonLimits, UnreadableJson, read_json
@@ -369,9 +369,8 @@ def to_verify(release: Sequence[ReleaseFile]) -> list[ReleaseFile]:
     return pure or sorted(wheels, key=_preference)[:1] or list(release[:1])
 
 
-def _preference(file: ReleaseFile) -> tuple[bool, Rank, str]:
-    found = rank(file.filename)
-    return found is None, found or (0, 0), file.filename
+def _preference(file: ReleaseFile) -> tuple[Rank, str]:
+    return rank(file.filename) or LAST, file.filename
 
 
 def listing(project: IndexProject, mark: str) -> Listing:
