@@ -96,7 +96,7 @@ def issue(config: Config, sha256: Sha256, votes: Sequence[Vote], resource: str |
         for each in found:
             signer.log.book.issue(signer.signer.key_id, sign_statement(each, signer.signer))
         ordered = _ordered(signer.ledger, known, now) if counted.in_conflict else False
-        signer.write_index()
+        signer.update_index()
     names = ", ".join(f"{each.voter.name} ({each.voter.lineage})" for each in counted.confirming)
     if counted.in_conflict:
         others = ", ".join(each.voter.name for each in counted.dissenting)

@@ -96,6 +96,8 @@ class Operations(Value):
     """Verdict of each known file as it is now; zeroes are there."""
     written: int = 0
     """Of the reproduced ones, those with recorded metadata written into the finished archive."""
+    revoked: int = 0
+    """Files whose verdict nobody should believe, since its key was revoked: they are in no other number."""
     untested: int
     """Files that are queued or were seen and have no verdict."""
     oldest: Summary | None = None

@@ -113,6 +113,8 @@ class Summary(Value):
     finished: datetime
     written: bool = False
     """Reproduced, with recorded metadata written into the finished archive; otherwise by the build alone."""
+    doubt: str | None = None
+    """Why nobody should believe it, in a sentence: its key was revoked from an earlier time on. Not in ledgers."""
 
     @property
     def identity(self) -> Identity:

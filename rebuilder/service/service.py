@@ -231,7 +231,7 @@ class Service:
 
     def _write_operations(self) -> None:
         ledger = self._parts.ledger
-        operations = ledger.statistics.operations(self._parts.clock.now())
+        operations = self._signer.keys.discounted(ledger.statistics.operations(self._parts.clock.now()))
         self._signer.site.write_operations(operations, ledger.alarm_book.open())
 
     def _key_made(self) -> datetime | None:
@@ -263,7 +263,8 @@ class Service:
             ready=health.ready,
             public=self._config.public_site,
             ready_in_public=health.ready_in_public,
-            agreeing=self._signer.agreeing,
+            agreeing=self._signer.told,
+            doubted=self._signer.keys.doubted_standing,
             check=self._signer.agreement.check_report,
             clock=self._parts.clock,
             token=Token.open(Path(token).expanduser() if token else self._config.keys / TOKEN_FILE),

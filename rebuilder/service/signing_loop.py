@@ -20,7 +20,9 @@ _PATIENCE = 3600.0
 _CLOSED_ALARMS = 1000
 """The newest of those that are not open."""
 _INDEX_SECONDS = 10.0
-"""The index names every artifact, so it is not written for each of them."""
+"""Pages of several files wait for one writing of the index."""
+_COMPLETE_SECONDS = 3600.0
+"""So often all rows of the ledger are compared with what was signed, and the index is written whole."""
 
 log = logging.getLogger("rebuilder.signing")
 
@@ -38,8 +40,8 @@ class SigningLoop:
     monotonic: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
-        self._stale = True  # what a process before this one published may not be in the index
-        self._written = -_INDEX_SECONDS
+        self._stale = True
+        self._written, self._completed = -_INDEX_SECONDS, -_COMPLETE_SECONDS
         self._told: tuple[object, ...] = ()
         """Counts and alarms as the pages show them: they change without any verdict."""
         self._known: dict[int, tuple[object, ...]] | None = None
@@ -68,8 +70,11 @@ class SigningLoop:
             self._stale = True
         if self.monotonic() >= self._written + _INDEX_SECONDS:
             shown, alarms = self._shown(), self._alarms()
-            if self._stale or shown != self._told:
+            if self.monotonic() >= self._completed + _COMPLETE_SECONDS:
                 self.signer.write_index()
+                self._stale, self._told, self._completed = False, shown, self.monotonic()
+            elif self._stale or shown != self._told:
+                self.signer.update_index()
                 self._stale, self._told = False, shown
             self._follow(alarms)
             self._written = self.monotonic()

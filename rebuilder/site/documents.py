@@ -32,22 +32,37 @@ class Index(Value):
     files_total: int
     """Files we know of: the denominator of every percentage."""
     counts: dict[str, int]
-    """Number of files by verdict, and ``untested``; they add up to ``files_total``."""
+    """Number of files by verdict, ``untested``, and ``revoked``: those whose verdict nobody should believe, because its
+    key was revoked. They add up to ``files_total``."""
     reproduced: dict[str, int] = {}
     """Of the reproduced ones, how many ``build-alone`` and how many ``metadata-written``."""
     alarms: tuple[Alarm, ...]
     latest: tuple[IndexEntry, ...]
     """The newest verifications; all of them are in ``projects``."""
     projects: tuple[str, ...]
-    """Documents that list the projects by initial, below the site's root."""
+    """Documents that list all files, by how the names of projects begin, below the site's root."""
 
 
 class Projects(Value):
-    """The projects with one initial as data (``projects/<initial>.json``)."""
+    """The projects whose names begin alike as data (``projects/<beginning>.json``)."""
 
     initial: str
+    """How they begin; ``0`` stands for all that is no letter."""
     files: tuple[IndexEntry, ...]
     """The newest verification of each file."""
+    parts: tuple[str, ...] = ()
+    """Documents that list the files, below the site's root, where there are too many for one."""
+
+
+class VerdictList(Value):
+    """The newest files with one verdict as data (``verdicts/<verdict>.json``)."""
+
+    verdict: str
+    """Or ``revoked``: the key that signed it was revoked from an earlier time on, and nobody should believe it."""
+    files_total: int
+    """How many there are; the documents in ``projects`` have all."""
+    files: tuple[IndexEntry, ...]
+    """The newest first."""
 
 
 class LoggedStatement(Value):
@@ -95,6 +110,7 @@ SCHEMAS: Mapping[str, type[Value]] = {
     "projects.schema.json": Projects,
     "report.schema.json": Report,
     "statements.schema.json": Statements,
+    "verdicts.schema.json": VerdictList,
 }
 """File name of each published schema, and the value it describes."""
 
@@ -123,10 +139,27 @@ def operate_document(operations: Operations, alarms: Sequence[RecordedAlarm], ve
     return indented_json(Operate(**fields, alarms=tuple(alarms), verifier=verifier).document())
 
 
-def projects_document(initial: str, files: Sequence[Summary]) -> bytes:
-    """``projects/<initial>.json``: a line for each file, so that two versions of it can be compared by line."""
+def projects_document(prefix: str, files: Sequence[Summary]) -> bytes:
+    """``projects/<beginning>.json`` with files."""
+    return _by_line({"initial": prefix}, files)
+
+
+def parts_document(prefix: str, parts: Sequence[str]) -> bytes:
+    """``projects/<beginning>.json`` that leads to others, by how the names in them begin."""
+    listed = tuple(f"projects/{each}.json" for each in parts)
+    return indented_json(Projects(initial=prefix, files=(), parts=listed).document())
+
+
+def verdict_document(name: str, files: Sequence[Summary], total: int) -> bytes:
+    """``verdicts/<verdict>.json``."""
+    return _by_line({"verdict": name, "files_total": total}, files)
+
+
+def _by_line(about: Mapping[str, str | int], files: Sequence[Summary]) -> bytes:
+    """A line for each file, so that two versions of a document can be compared by line."""
     lines = ",\n".join(json.dumps(index_entry(each), ensure_ascii=False) for each in files)
-    return f'{{"initial":{json.dumps(initial)},"files":[\n{lines}\n]}}\n'.encode("utf-8", "backslashreplace")
+    head = json.dumps(about, separators=(",", ":"))[:-1]
+    return f'{head},"files":[\n{lines}\n]}}\n'.encode("utf-8", "backslashreplace")
 
 
 def statements_document(known: bytes | None, sha256: Sha256, statement: LoggedStatement) -> bytes:

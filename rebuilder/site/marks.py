@@ -8,6 +8,7 @@ from rebuilder.ecosystems.registry import conventions
 from rebuilder.model.alarm import Alarm, AlarmKind, Severity
 from rebuilder.model.attempt import Hypothesis
 from rebuilder.model.graph import Node, NodeKind, source_kind
+from rebuilder.model.report import Summary
 from rebuilder.model.verdict import Kind, Verdict
 from rebuilder.site.display import SHORT, visible
 
@@ -39,8 +40,31 @@ _TONES = {
 UNTESTED = Mark("untested", "○", "Not yet tested", "mute", "We know of this file and have not tried it yet.")
 """Files without a verdict: they count in every denominator."""
 
+REVOKED = Mark(
+    "revoked",
+    "⊘",
+    "Key revoked",
+    "warn",
+    "The key that signed the verdict was revoked from an earlier time on: nobody should believe it.",
+)
+"""Files whose newest verdict nobody should believe: they count in every denominator, and in no verdict."""
+
 SHOWN = tuple(each for each in Verdict if each.publishable)
 """Verdicts in the order in which pages list them."""
+
+STANDINGS = (*(each.value for each in SHOWN), REVOKED.name)
+"""What the newest verification of a file comes to, as lists are named, in the order in which pages show them."""
+
+
+def standing(summary: Summary) -> str:
+    """Under which of :data:`STANDINGS` a file is listed and counted."""
+    return summary.verdict.value if summary.doubt is None else REVOKED.name
+
+
+def standing_mark(name: str) -> Mark:
+    """Icon, word, tone and sentence of a standing."""
+    return REVOKED if name == REVOKED.name else mark(Verdict(name))
+
 
 _ALARMS = {
     "digest-changed": "Published bytes changed",

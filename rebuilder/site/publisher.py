@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
@@ -16,31 +16,19 @@ from rebuilder.model.definition import Role
 from rebuilder.model.operations import Operations, public_alarms, public_operations
 from rebuilder.model.report import Report, SignedReport, Summary, page_path
 from rebuilder.model.value import Sha256
-from rebuilder.model.verdict import Verdict
 from rebuilder.resources import resource
 from rebuilder.site import documents
-from rebuilder.site.counts import list_path
 from rebuilder.site.display import SHORT, log_tail, plain_lines, visible
-from rebuilder.site.marks import SHOWN
+from rebuilder.site.listing import Front, Listing
 from rebuilder.site.pages.about import about_page
 from rebuilder.site.pages.alarms import alarms_page
 from rebuilder.site.pages.artifact import PageContext, artifact_page, failed
-from rebuilder.site.pages.index import (
-    LATEST,
-    MOST_LISTED,
-    by_initial,
-    index_page,
-    initial_path,
-    initials,
-    list_page,
-    project_path,
-    projects_page,
-)
+from rebuilder.site.pages.index import project_path
 from rebuilder.site.pages.operate import operate_page
 from rebuilder.site.rendering import Renderer
-from rebuilder.site.rows import current
+from rebuilder.site.rows import current, newest_first
 from rebuilder.site.sections.build import derived_file
-from rebuilder.site.writing import Writer, carries, fingerprint
+from rebuilder.site.writing import Unlisted, Writer, made_from
 from rebuilder.store.protocol import Blobs
 
 _SMALL_TEXT = 64 << 10
@@ -91,6 +79,7 @@ class Site:
         self._address = address
         self._environment = environment
         self._writer = Writer(root)
+        self._unlisted = Unlisted(root)
         self._renderer = Renderer(verifier, cache)
 
     def write_artifact(
@@ -135,6 +124,10 @@ class Site:
             ),
         )
         self._write_environments(report)
+        try:
+            self._unlisted.begin()
+        except OSError as error:
+            raise StoreError(f"The site {self.root} cannot be written: {error.strerror or error}.") from error
         # The page last: it never links to a file that is not there yet.
         for name, (_, data) in files.items():
             self._writer.write(f"{directory}/{name}", data)
@@ -151,7 +144,13 @@ class Site:
                 self._writer.write(path, document)
 
     def write_index(
-        self, summaries: Sequence[Summary], alarms: Sequence[RecordedAlarm], now: datetime, *, untested: int = 0
+        self,
+        summaries: Sequence[Summary],
+        alarms: Sequence[RecordedAlarm],
+        now: datetime,
+        *,
+        untested: int = 0,
+        trust: str = "",
     ) -> Path:
         """Write everything that is not about one artifact and return the path of the front page.
 
@@ -160,38 +159,80 @@ class Site:
             alarms: All alarms that are kept; the front page and its JSON have the open ones.
             now: The time the front page gives as its own.
             untested: Files that are known and have no verdict yet; they count in every denominator.
+            trust: Names what says which rows nobody should believe.
 
         Raises:
             StoreError: the directory cannot be written.
         """
         files = current(summaries)
-        alarms = public_alarms(alarms) if self._public else alarms
-        still_open = [each.alarm for each in alarms if each.open]
-        counts = Counter(each.verdict for each in files)
-        self._write_fixed()
-        self._write_lists(files)
-        initials = self._write_projects(files)
-        self._page("alarms.html", "alarms.html", alarms_page(files, alarms))
-        document = documents.index_document(
-            files[:LATEST],
-            still_open,
-            {**{each.value: counts[each] for each in SHOWN}, "untested": untested},
-            verifier=self._verifier,
-            key_id=self._key_id,
-            reproduced={
-                "build-alone": counts[Verdict.REPRODUCED] - sum(each.written for each in files),
-                "metadata-written": sum(each.written for each in files),
-            },
-            written=now,
-            projects=tuple(f"projects/{each}.json" for each in initials),
-        )
-        self._writer.write("index.json", document)
-        self._page("index.html", "index.html", index_page(files, still_open, untested=untested, now=now))
-        # Only now, when the front page links to none of them.
-        self._writer.remove_others("verdicts", {f"{each.value}.html" for each in SHOWN if counts[each]})
-        self._writer.remove_others("projects", {f"{each}.{kind}" for each in initials for kind in ("html", "json")})
-        self._writer.sweep(now)
+        with self._listed() as left:
+            self._write_fixed()
+            front = self._front(files, alarms, now, untested)
+            self._listing.write(files, front, self._made_from(trust))
+            self._writer.sweep(now)
+            self._unlisted.end(left)
         return self.root / "index.html"
+
+    def update_index(
+        self,
+        rows: Sequence[Summary],
+        alarmed: Sequence[Summary],
+        alarms: Sequence[RecordedAlarm],
+        now: datetime,
+        *,
+        untested: int,
+        trust: str,
+        newest: Callable[[str, int], Sequence[Summary]],
+    ) -> bool:
+        """The same where only some rows changed: what does not show them is left alone.
+
+        Args:
+            rows: Verifications whose pages were written since.
+            alarmed: The newest verification of each file that alarms are about.
+            alarms: As for :meth:`write_index`.
+            now: The time the front page gives as its own, unless the newest that it lists is later.
+            untested: As for :meth:`write_index`.
+            trust: As for :meth:`write_index`; when it is another one, nothing is left alone.
+            newest: The newest files with a verdict, at most so many.
+
+        Returns:
+            False: nothing was written, and :meth:`write_index` is needed.
+
+        Raises:
+            StoreError: the directory cannot be written.
+        """
+        with self._listed() as left:
+            if left:
+                return False
+            published = [each for each in newest_first(alarmed) if self._published(each)]
+            front = self._front(published, alarms, now, untested)
+            updated = self._listing.update(rows, front, self._made_from(trust), newest)
+            if updated:
+                self._unlisted.end(left)
+            return updated
+
+    def _front(
+        self, alarmed: Sequence[Summary], alarms: Sequence[RecordedAlarm], now: datetime, untested: int
+    ) -> Front:
+        """What the front page shows besides rows; the page of alarms is written."""
+        alarms = public_alarms(alarms) if self._public else alarms
+        self._page("alarms.html", "alarms.html", alarms_page(alarmed, alarms))
+        return Front([each.alarm for each in alarms if each.open], alarmed, now, untested)
+
+    @contextlib.contextmanager
+    def _listed(self) -> Iterator[list[Path]]:
+        try:
+            with self._unlisted.listing() as left:
+                yield left
+        except OSError as error:
+            raise StoreError(f"The index of {self.root} cannot be written: {error.strerror or error}.") from error
+
+    @property
+    def _listing(self) -> Listing:
+        return Listing(self.root, self._writer, self._page, {"verifier": self._verifier, "key_id": self._key_id})
+
+    def _made_from(self, trust: str) -> str:
+        return made_from(self._verifier, self._key_id, self._operated, trust)
 
     def write_operations(self, operations: Operations, alarms: Sequence[RecordedAlarm]) -> Path:
         """Write the page and the data about the service and return the path of the page.
@@ -216,26 +257,6 @@ class Site:
     def _published(self, summary: Summary) -> bool:
         path = page_path(summary.ecosystem, summary.name, summary.version, summary.filename, summary.sha256)
         return (self.root / path / "index.html").is_file()
-
-    def _write_lists(self, files: Sequence[Summary]) -> None:
-        for verdict in SHOWN:
-            chosen = [each for each in files if each.verdict is verdict]
-            path = list_path(verdict.value)
-            made_from = fingerprint(chosen[:MOST_LISTED], self._verifier, str(len(chosen)), str(self._operated))
-            if chosen and not carries(self.root / path, made_from):
-                self._page(path, "list.html", list_page(verdict, chosen, made_from))
-
-    def _write_projects(self, files: Sequence[Summary]) -> list[str]:
-        links = initials(files, "../")
-        found = by_initial(files)
-        for initial, chosen in found.items():
-            path = initial_path(initial)
-            made_from = fingerprint(chosen, self._verifier, repr(links), str(self._operated))
-            if not carries(self.root / path, made_from):
-                # The page last: it says for both that they are up to date.
-                self._writer.write(f"projects/{initial}.json", documents.projects_document(initial, chosen))
-                self._page(path, "projects.html", projects_page(initial, chosen, links, made_from))
-        return list(found)
 
     def write_key(self, key_id: str, public_key: bytes) -> None:
         """Publish another key that signed some of the reports, such as one that was used before.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rebuilder.model.report import Summary
 from rebuilder.site.display import LONG, SHORT, Moment, count, moment, page_href, visible
-from rebuilder.site.marks import Mark, mark
+from rebuilder.site.marks import REVOKED, Mark, mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,12 @@ class Row:
 def row(summary: Summary, root: str, *, linked: bool = True, times: int = 1) -> Row:
     """The row of ``summary``, the last of ``times``, on a page from which ``root`` leads to the site's root."""
     return Row(
-        mark=mark(summary.verdict, summary.kind),
+        mark=mark(summary.verdict, summary.kind) if summary.doubt is None else REVOKED,
         ecosystem=visible(summary.ecosystem, SHORT),
         project=visible(summary.name, SHORT),
         version=visible(summary.version, SHORT),
         filename=visible(summary.filename, SHORT),
-        sentence=visible(summary.sentence, LONG),
+        sentence=visible(summary.sentence if summary.doubt is None else summary.doubt, LONG),
         when=moment(summary.finished),
         href=page_href(root, summary) if linked else None,
         times=f"{times:,} times, last" if times > 1 else None,

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
-from collections.abc import Iterable
+import secrets
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
 from rebuilder.atomic_file import replacing
 from rebuilder.errors import StoreError
-from rebuilder.model.report import Summary
 from rebuilder.resources import resource
-from rebuilder.site.marks import SHOWN, mark
+from rebuilder.site.marks import STANDINGS, standing_mark
 
 PARTIAL = ".partial"
 """Directory below the site's root for files that are still being written; a name that no page has."""
@@ -55,6 +56,12 @@ class Writer:
                 if entry.name not in keep and entry.is_file(follow_symlinks=False):
                     Path(entry.path).unlink(missing_ok=True)
 
+    def remove(self, *paths: str) -> None:
+        """Remove files, where they are there; what cannot be removed stays."""
+        for each in paths:
+            with contextlib.suppress(OSError):
+                (self._root / each).unlink()
+
     def remove_directory(self, directory: str) -> None:
         """Remove a directory of plain files that are not needed any more; what cannot be removed stays."""
         self.remove_others(directory, set())
@@ -66,7 +73,7 @@ class Writer:
         with contextlib.suppress(OSError):
             for entry in list(os.scandir(self._root / PARTIAL)):
                 written = datetime.fromtimestamp(entry.stat(follow_symlinks=False).st_mtime, UTC)
-                if now - written > _ABANDONED:
+                if now - written > _ABANDONED and not entry.name.startswith(_UNLISTED):
                     Path(entry.path).unlink(missing_ok=True)
 
     @staticmethod
@@ -86,22 +93,78 @@ class Writer:
             draft.write(data)
 
 
+_UNLISTED = "unlisted-"
+"""How the names of files begin below :data:`PARTIAL` that stand for processes with pages the index does not list."""
+
+
+class Unlisted:
+    """Tells other processes, and those after this one, that pages were written which the index does not list yet."""
+
+    def __init__(self, root: Path) -> None:
+        self._directory = root / PARTIAL
+        self._mine: tuple[Path, int] | None = None
+
+    def begin(self) -> None:
+        """Say it, until the index is written or this process ends: then somebody else has to write the index whole.
+
+        Raises:
+            OSError: it cannot be said.
+        """
+        if self._mine is None:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            file = self._directory / f"{_UNLISTED}{secrets.token_hex(12)}"
+            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            self._mine = file, descriptor
+
+    @contextlib.contextmanager
+    def listing(self) -> Iterator[list[Path]]:
+        """One process at a time writes the index; gives what processes left that have ended, for :meth:`end`.
+
+        Raises:
+            OSError: the directory cannot be used.
+        """
+        self._directory.mkdir(parents=True, exist_ok=True)
+        alone = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(alone, fcntl.LOCK_EX)
+            left = [each for each in self._directory.glob(f"{_UNLISTED}*") if self._left(each)]
+            yield left
+        finally:
+            os.close(alone)
+
+    def end(self, left: Iterable[Path]) -> None:
+        """All pages of this process are listed by now, and those of processes that have ended."""
+        for each in left:
+            each.unlink(missing_ok=True)
+        if self._mine is not None:
+            file, descriptor = self._mine
+            file.unlink(missing_ok=True)
+            os.close(descriptor)
+            self._mine = None
+
+    def _left(self, file: Path) -> bool:
+        if self._mine is not None and file == self._mine[0]:
+            return False
+        try:
+            with file.open("rb") as opened:
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # its process lives, or has just listed it
+            return False
+        return True
+
+
 _LOOK_AT = 1024
-"""Bytes at the start of a page that hold its fingerprint."""
+"""Bytes at the start of a page that say what it was made from."""
 
 
-def fingerprint(rows: Iterable[Summary], *about: str) -> str:
-    """Digest over ``rows``, whatever else the page shows, and what makes pages of them."""
-    digest = hashlib.sha256(_maker())
-    digest.update(repr(about).encode())
-    for each in rows:
-        shown = (each.ecosystem, each.name, each.version, each.filename, each.sha256, each.verdict, each.kind)
-        digest.update(repr((shown, each.sentence, each.purl, each.finished)).encode())
-    return digest.hexdigest()
+def made_from(*about: object) -> str:
+    """Digest over what makes pages of rows, and whatever else all of them depend on."""
+    return hashlib.sha256(_maker() + repr(about).encode()).hexdigest()
 
 
 def carries(page: Path, expected: str) -> bool:
-    """Whether the file is there and was made from just this."""
+    """Whether the file is there and says that it was made from just this."""
     try:
         with page.open("rb") as file:
             return f'<meta name="made-from" content="{expected}">'.encode() in file.read(_LOOK_AT)
@@ -111,7 +174,7 @@ def carries(page: Path, expected: str) -> bool:
 
 @cache
 def _maker() -> bytes:
-    digest = hashlib.sha256(repr([mark(each) for each in SHOWN]).encode())
+    digest = hashlib.sha256(repr([standing_mark(each) for each in STANDINGS]).encode())
     for folder in (resource("reports") / "templates", Path(__file__).parent):
         for file in sorted((*folder.rglob("*.html"), *folder.rglob("*.py"))):
             digest.update(file.name.encode() + b"\0" + file.read_bytes())

@@ -217,7 +217,7 @@ class Coordinator:
             signed = signer.finish(number, report)
             parts.stopwatch.stage(Stage.PUBLISH)
             page = signer.publish(number, signed)
-            signer.write_index()
+            signer.update_index()
         except RebuilderError as fault:
             parts.journal.fail(number, str(fault), parts.clock.now())
             return Verified(artifact, fault=fault, seconds=parts.stopwatch.end())
@@ -229,7 +229,7 @@ class Coordinator:
         alarm = foreign_bytes(artifact, local_sha256, now)
         self.parts.journal.raise_alarm(alarm)
         self.parts.stopwatch.stage(Stage.PUBLISH)
-        signer.write_index()
+        signer.update_index()
         return Verified(artifact, foreign_file=alarm, seconds=self.parts.stopwatch.end())
 
     def _pinned(self, artifact: Artifact, now: datetime) -> tuple[Alarm, ...]:

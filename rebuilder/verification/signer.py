@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 
 from rebuilder.clock import Clock
 from rebuilder.ecosystems.registry import conventions
 from rebuilder.errors import CorruptError, CorruptStoreError
 from rebuilder.interop.rebuilderd.writer import RebuilderdWriter
-from rebuilder.model.alarm import Alarm, AlarmKind
+from rebuilder.model.alarm import Alarm, AlarmKind, RecordedAlarm
 from rebuilder.model.regression import regression, severity
 from rebuilder.model.report import Report, SignedReport, Summary, page_path, report_document, summarise
 from rebuilder.model.value import sha256_hex
+from rebuilder.model.verdict import Verdict
 from rebuilder.signing.agreement import Agreement
 from rebuilder.signing.envelope import sign_statement
 from rebuilder.signing.key_directory import KeyDirectory, KeyNotGoodError
@@ -53,6 +54,8 @@ class Signer:
     """Writes what rebuilderd's clients read; None: nothing is written for them."""
     _agreed: set[str] = field(default_factory=set, init=False)
     """Digests of rows that were compared with their statements and are the same."""
+    _fresh: list[Summary] = field(default_factory=list, init=False)
+    """What was published since the index was written; each is what was signed."""
 
     @cached_property
     def keys(self) -> PublishedKeys:
@@ -138,6 +141,7 @@ class Signer:
         if any(each.kind is AlarmKind.DIGEST_CHANGED for each in signed.report.alarms):
             self.write_pages_of(signed.report.artifact.purl)  # what was published before says that it was replaced
         self.ledger.published(number, self.clock.now())
+        self._fresh.append(summarise(signed.report))
         return path
 
     def write_pages_of(self, purl: str) -> None:
@@ -198,6 +202,10 @@ class Signer:
         """Those rows of the ledger that say what was signed; each of the others is an alarm."""
         return self._signed_rows(rows)[0]
 
+    def told(self, rows: Iterable[Summary]) -> list[Summary]:
+        """The same as they are told to others: one that nobody should believe says why."""
+        return self.keys.marked(self.agreeing(rows))
+
     def _signed_rows(self, rows: Iterable[Summary]) -> tuple[list[Summary], list[CorruptError]]:
         """Those rows that say what was signed, and what is wrong with the others; each of these is an alarm."""
         kept, refused = list[Summary](), list[CorruptError]()
@@ -233,9 +241,9 @@ class Signer:
             self._alarm("", "", each)
         return refused
 
-    def _links(self, rows: Sequence[Summary], *, whole: bool) -> list[CorruptError]:
+    def _links(self, rows: Sequence[Summary], *, whole: bool = False, changed: bool = False) -> list[CorruptError]:
         try:
-            return self.rebuilderd.write(rows, whole=whole) if self.rebuilderd is not None else []
+            return self.rebuilderd.write(rows, whole=whole, changed=changed) if self.rebuilderd is not None else []
         except KeyNotGoodError as error:
             return [CorruptStoreError(str(error), hint=error.hint)]
 
@@ -252,16 +260,57 @@ class Signer:
         self.keys.publish()
         summaries, refused = self._signed_rows(self.ledger.latest())
         refused += self._log(whole=whole)
-        doubted = self.keys.doubted()
-        refused += self._links([each for each in summaries if each.identity not in doubted], whole=whole)
         summaries = self.keys.marked(summaries)
-        book = self.ledger.alarm_book
-        alarms = [*book.open(), *book.closed(_CLOSED_ALARMS)]
+        refused += self._links(summaries, whole=whole)
+        alarms = self._alarms()
         now = self.clock.now()
         told = [each.finished for each in summaries] + [each.last_seen for each in alarms]
-        untested = self.ledger.statistics.standing(now).untested
-        self.site.write_index(summaries, alarms, max(told, default=now), untested=untested)
+        untested = self.ledger.statistics.untested()
+        self.site.write_index(summaries, alarms, max(told, default=now), untested=untested, trust=self.keys.trust)
+        self._fresh.clear()
         return refused
+
+    def update_index(self) -> None:
+        """As :meth:`write_index`, for what was published since the index was written: only what changed is looked at.
+
+        What is listed already stays as it was signed, whatever the ledger says by now; :meth:`write_index` compares
+        all of it again.
+
+        Raises:
+            StoreError: the ledger or the site cannot be used; what was published is listed the next time.
+        """
+        self.keys.publish()
+        self._log(whole=False)
+        fresh = self.keys.marked(self._fresh)
+        alarms = self._alarms()
+        updated = self.site.update_index(
+            fresh,
+            self.ledger.standing(purls=sorted({each.alarm.purl for each in alarms} - {""})),
+            alarms,
+            max((each.last_seen for each in alarms), default=datetime.min.replace(tzinfo=UTC)),
+            untested=self.ledger.statistics.untested(),
+            trust=self.keys.trust,
+            newest=self._newest,
+        )
+        if not updated:
+            self.write_index()
+            return
+        self._links(fresh, changed=True)
+        self._fresh.clear()
+
+    def _newest(self, standing: str, limit: int) -> list[Summary]:
+        """The newest files with a standing, as far as they are what was signed."""
+        doubted = self.keys.doubted()
+        if standing not in {each.value for each in Verdict}:
+            rows = [each for each in self.ledger.latest() if each.identity in doubted]
+        else:
+            rows = self.ledger.standing(verdict=Verdict(standing), limit=limit + len(doubted))
+            rows = [each for each in rows if each.identity not in doubted]
+        return self.told(rows[:limit])
+
+    def _alarms(self) -> list[RecordedAlarm]:
+        book = self.ledger.alarm_book
+        return [*book.open(), *book.closed(_CLOSED_ALARMS)]
 
     def write_page(self, signed: SignedReport) -> str:
         """Write the page of one report; give its path below the site's root.

@@ -93,6 +93,7 @@ def open_api_context(root: Path, *, pages: bool = False, **changes: Any) -> Iter
             "live": list,
             "ready": list,
             "agreeing": list,
+            "doubted": list,
             "check": lambda _: None,
             "clock": clock,
             "token": Token(SECRET),

@@ -89,7 +89,8 @@ def serving_packages(root: Path, make: Callable[[MemoryBlobs], Sequence[Report]]
         given: dict[str, Any] = {
             "ledger": ledger,
             "blobs": blobs,
-            "agreeing": signer.agreeing,
+            "agreeing": signer.told,
+            "doubted": signer.keys.doubted_standing,
             "check": agreement.check_report,
         }
         with open_api_context(root / "api", **(given | {"site": site})) as context, serving(context) as http:

@@ -36,7 +36,7 @@ class PublishedRebuilder:
         for content in contents:
             blobs.put(content)
         with Ledger.open(self.config.ledger_place) as ledger:
-            for each in map(_signable, found):
+            for each in map(signable, found):
                 # What :func:`reports.artifact` takes the digests of; a signer looks at the bytes again.
                 for data in (each.artifact.filename, f"rebuilt {each.artifact.filename}"):
                     blobs.put(data.encode())
@@ -45,7 +45,7 @@ class PublishedRebuilder:
             signer.publish_all()
 
 
-def _signable(report: Report) -> Report:
+def signable(report: Report) -> Report:
     """The report with what its runs left, which a signer asks for."""
     attempts = (
         each.replace(run=each.run.replace(outputs=(each.rebuilt,))) if each.rebuilt is not None else each

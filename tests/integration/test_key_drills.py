@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,16 +18,21 @@ from rebuilder.errors import ExitCode
 from rebuilder.log.entry import LogEntry
 from rebuilder.log.proof import LogProof
 from rebuilder.model.report import Report, page_path
+from rebuilder.model.verdict import Verdict
 from rebuilder.network.site_reader import SiteReader
 from rebuilder.signing.envelope import sign_statement
 from rebuilder.signing.key_directory import KeyNotGoodError
 from rebuilder.signing.key_list import KEY_LIST, PAYLOAD_TYPE, KeyListError, Use, version_path
 from rebuilder.signing.keys import Algorithm, FileKey
+from rebuilder.store.blobs import DiskBlobs
 from rebuilder.store.ledger import Ledger
 from rebuilder.wiring import publishing
 from tests.fakes import reports
+from tests.fakes.api import serving
+from tests.fakes.api_context import open_api_context
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.key_drills import DAY, Operator, vote
+from tests.fakes.published import signable
 
 BLOBS = MemoryBlobs()
 BEFORE, AFTER, LATER = (reports.build_failed(BLOBS), reports.unsupported(BLOBS), reports.timed_out(BLOBS))
@@ -96,13 +102,67 @@ def test_compromise_drill(tmp_path: Path) -> None:
     assert "The laptop is gone." in said
     assert "a key that was revoked" not in page(operator, BEFORE)
     rows = {
-        each["sha256"]: each["sentence"] for each in json.loads((operator.site / "index.json").read_text())["latest"]
+        each["sha256"]: each.get("doubt", "")
+        for each in json.loads((operator.site / "index.json").read_text())["latest"]
     }
     assert rows[AFTER.artifact.sha256].startswith("Do not believe")
     assert not rows[BEFORE.artifact.sha256].startswith("Do not believe")
     assert "Do not believe" in (operator.site / "index.html").read_text()
     operator.publish(LATER, -DAY / 24)
     assert accepted.voter.key_id != vote(operator.site, LATER, memory, now=operator.today + DAY).voter.key_id
+
+
+def test_what_a_revoked_key_signed_counts_as_nothing_anywhere(tmp_path: Path) -> None:
+    """Neither on pages and in documents, nor in what programs ask for; what was logged before is as it was."""
+    operator = Operator(tmp_path)
+    operator.publish(BEFORE, 10 * DAY)
+    good, bad = reports.reproduced(MemoryBlobs(), "lathe"), reports.equivalent(BLOBS)
+    same = reports.reproduced(MemoryBlobs(), "spindle")
+    contents = DiskBlobs(operator.config.store / "blobs")
+    for report in (good, bad, same):
+        for data in (report.artifact.filename, f"rebuilt {report.artifact.filename}"):
+            contents.put(data.encode())
+    operator.publish(signable(good), 9 * DAY)
+    operator.publish(signable(bad), 3 * DAY)
+    key_id = operator.publish(signable(same), 2 * DAY).key_id
+    operator.keys("init")
+    operator.keys("rotate", "statements", roots=())
+    since = f"{operator.today - 5 * DAY:%Y-%m-%dT%H:%M:%S}"
+    operator.keys("revoke", key_id, "--since", since, "--reason", "The laptop is gone.")
+    index = json.loads((operator.site / "index.json").read_text())
+    counted = {name: number for name, number in index["counts"].items() if number}
+    assert {"reproduced": 1, "build-failed": 1, "revoked": 2} == counted
+    assert 4 == index["files_total"]
+    front = (operator.site / "index.html").read_text()
+    assert "1 of 4 known files (25.0 %) was confirmed by a rebuild; 1 could not be built, 2 signed by a key" in front
+    assert 2 == json.loads((operator.site / "verdicts" / "revoked.json").read_text())["files_total"]
+    assert not (operator.site / "verdicts" / "equivalent.html").exists()
+    listed = json.loads((operator.site / "api/v0/pkgs/list").read_text())
+    status = {each["name"]: (each["status"], each["has_attestation"]) for each in listed}
+    assert {("GOOD", True)} == {status["lathe"]}
+    assert {("UNKWN", False)} == {status["lantern"], status["spindle"]}
+    with publishing(operator.config) as signer:
+        told: dict[str, Any] = {"agreeing": signer.told, "doubted": signer.keys.doubted_standing, "blobs": contents}
+        told |= {"ledger": signer.ledger, "site": operator.site, "check": signer.agreement.check_report}
+        with open_api_context(tmp_path / "api", **told) as context, serving(context) as http:
+            found = http.get("/api/v1/status", params={"sha256": same.artifact.sha256}).json()
+            assert "The laptop is gone." in found["files"][0]["current"]["doubt"]
+            rows = http.get("/api/v1/verdicts").json()["verdicts"]
+            assert {"lantern", "spindle"} == {each["name"] for each in rows if "doubt" in each}
+            answer = http.get("/api/v1/report", params={"sha256": same.artifact.sha256})
+            assert "revoked" == answer.headers["rebuilder-doubt"]
+            answer = http.get("/api/v1/report", params={"sha256": good.artifact.sha256})
+            assert "rebuilder-doubt" not in answer.headers
+            found = http.get("/api/v1/packages/binary", params={"name": "spindle"}).json()["records"][0]
+            assert (None, None, None) == (found["status"], found["build_id"], found["artifact_id"])
+            rebuilds = http.get("/api/v1/dashboard").json()["rebuilds"]
+            assert {"good": 1, "bad": 0, "fail": 1, "unknown": 2} == rebuilds
+        figures = signer.keys.discounted(signer.ledger.statistics.operations(operator.today))
+        assert (1, 0, 2) == (
+            figures.current[Verdict.REPRODUCED],
+            figures.current[Verdict.EQUIVALENT],
+            figures.revoked,
+        )
 
 
 def test_a_revoked_key_does_not_sign(operator: Operator, tmp_path: Path) -> None:

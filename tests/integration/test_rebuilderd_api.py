@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from tests.fakes import reports
 from tests.fakes.api_context import order
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.packages import LINK_KEY, Packages, add, debian_package, serving_packages
+from tests.fakes.verifications import signed
 
 DEB = sha256_hex(b"a package")
 OTHER = sha256_hex(b"another package")
@@ -288,6 +290,28 @@ def test_replaced_bytes_are_not_good_by_what_was_under_their_name(tmp_path: Path
         (listed,) = packages.http.get("/api/v0/pkgs/list").json()
         assert (listed["status"], listed["build_id"]) == ("UNKWN", None)
         assert packages.http.get(f"/api/v1/packages/binary/{before['id']}").status_code == 404
+
+
+def test_a_list_that_is_brought_up_to_date_is_as_one_that_is_written_whole(tmp_path: Path) -> None:
+    """A verdict more, another verdict on a file, a file that was seen only: each has its line, and one only."""
+    with serving_packages(
+        tmp_path, lambda blobs: [debian_package(blobs, f"curl 8 {each}", DEB) for each in ("amd64", "arm64")]
+    ) as packages:
+        signer, blobs, file = packages.signer, MemoryBlobs(), packages.site / "api/v0/pkgs/list"
+        packages.ledger.pin(debian_package(blobs, "zlib1g 1 amd64", DEB).artifact, datetime.now(UTC))
+        later = timedelta(days=1)
+        again = debian_package(blobs, "curl 8 arm64", DEB, Level.DIFFERENT)
+        for report in (again.replace(finished=again.finished + later), debian_package(blobs, "wget 1 amd64", OTHER)):
+            number = signer.ledger.begin(report.artifact, report.started)
+            signer.ledger.finish(number, signed(report))
+            signer.publish(number, signer.ledger.unpublished(99)[-1][1])
+            signer.update_index()
+        one_by_one = file.read_bytes()
+        signer.write_index()
+        assert file.read_bytes() == one_by_one
+        found = {(each["name"], each["architecture"]): each["status"] for each in json.loads(one_by_one)}
+        assert {"GOOD", "BAD", "UNKWN"} == set(found.values())
+        assert ("BAD", "UNKWN") == (found["curl", "arm64"], found["zlib1g", "amd64"])
 
 
 def test_what_the_ledger_says_and_nobody_signed_is_not_told(tmp_path: Path) -> None:

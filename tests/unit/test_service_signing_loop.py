@@ -27,7 +27,7 @@ class FakeSigner:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger, self.clock = ledger, FixedClock(NOW)
         self.trouble: Callable[[Report], None] = lambda _: None
-        self.indexes = 0
+        self.indexes = self.complete = 0
         self.pages: list[str] = []
 
     def finish(self, number: int, of: Report) -> SignedReport:
@@ -46,6 +46,11 @@ class FakeSigner:
         self.pages.append(purl)
 
     def write_index(self) -> None:
+        """It is counted."""
+        self.indexes += 1
+        self.complete += 1
+
+    def update_index(self) -> None:
         """It is counted."""
         self.indexes += 1
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.model.alarm import AlarmKind
+from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.report import Report, Summary, page_path, summarise
 from rebuilder.model.verdict import Kind, Verdict
+from rebuilder.site.counts import FileCounts
 from rebuilder.site.marks import SENTENCES, alarm_words, mark
 from rebuilder.site.pages.about import about_page
 from rebuilder.site.pages.artifact import ArtifactPage, PageContext, artifact_page
-from rebuilder.site.pages.index import MOST_LISTED, by_initial, index_page, list_page, project_path
+from rebuilder.site.pages.index import IndexPage, index_page, list_page, prefix_of, project_path
 from rebuilder.site.rows import by_version, current, history_section
-from rebuilder.site.writing import fingerprint
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 
@@ -32,6 +32,12 @@ def page(report: Report, history: list[Summary] | None = None) -> ArtifactPage:
 def summary(**changes: object) -> Summary:
     """A row of an index."""
     return summarise(reports.reproduced(MemoryBlobs())).replace(**changes)
+
+
+def front(files: list[Summary], alarms: list[Alarm], *, untested: int = 0) -> IndexPage:
+    """The front page of a site that knows these files."""
+    counts = FileCounts.of(files, untested)
+    return index_page(files[:3], alarms, files, counts=counts, initials=(), now=reports.NOW, made_from="x")
 
 
 @pytest.mark.parametrize("verdict", reports.EVERY)
@@ -126,10 +132,10 @@ def test_alarms_take_a_line_each_on_the_front_page() -> None:
     this = summary()
     known = reports.alarm(reports.reproduced(MemoryBlobs()).artifact)
     lost = known.replace(filename="gone.whl")
-    shown = index_page([this], [known, lost, lost, lost, lost], untested=0, now=reports.NOW)
+    shown = front([this], [known, lost, lost, lost, lost])
     assert (3, "2 more") == (len(shown.alarms), shown.more_alarms)
     assert [True, False, False] == [note.href is not None for note in shown.alarms]
-    assert None is index_page([this], [known, lost, lost], untested=0, now=reports.NOW).more_alarms
+    assert None is front([this], [known, lost, lost]).more_alarms
 
 
 def test_quoted_lines_stand_one_above_the_other() -> None:
@@ -255,7 +261,7 @@ def test_the_newest_verification_of_each_file_counts() -> None:
 def test_counts_add_up_to_the_denominator() -> None:
     """Every verdict has a row, also with nothing in it, and so have files that were not tested."""
     files = [summary(version=str(number)) for number in range(6)] + [summary(version="x", verdict=Verdict.UNSUPPORTED)]
-    shown = index_page(files, [], untested=3, now=reports.NOW)
+    shown = front(files, [], untested=3)
     numbers = {row.mark.name: row.number for row in shown.counts}
     assert {"reproduced", "equivalent", "differs", "build-failed", "inputs-missing", "unsupported", "timed-out"} == (
         numbers.keys() - {"untested"}
@@ -271,29 +277,45 @@ def test_counts_add_up_to_the_denominator() -> None:
 def test_hardly_any_is_not_none_and_almost_all_is_not_all() -> None:
     """Rounding never turns one file into nothing."""
     files = [summary(version=str(number)) for number in range(9999)] + [summary(version="x", verdict=Verdict.DIFFERS)]
-    percents = {row.mark.name: row.percent for row in index_page(files, [], untested=0, now=reports.NOW).counts}
+    percents = {row.mark.name: row.percent for row in front(files, []).counts}
     assert ("99.9 %", "0.1 %") == (percents["reproduced"], percents["differs"])
 
 
 def test_nothing_yet_is_no_division_by_zero() -> None:
     """A fresh store has a front page too."""
-    shown = index_page([], [], untested=0, now=reports.NOW)
+    shown = front([], [])
     assert "Nothing has been verified yet." == shown.headline
 
 
 def test_long_lists_say_what_they_leave_out() -> None:
     """The newest are listed; a sentence says how many there are."""
-    files = [summary(version=str(number)) for number in range(MOST_LISTED + 1)]
-    shown = list_page(Verdict.REPRODUCED, files, "x")
-    assert MOST_LISTED == len(shown.rows)
+    files = [summary(version=str(number)) for number in range(5)]
+    shown = list_page("reproduced", files, 501)
+    assert 5 == len(shown.rows)
     assert "501 files" == shown.total
     assert shown.hidden is not None
+    assert list_page("reproduced", files, 5).hidden is None
+
+
+def test_what_nobody_should_believe_is_no_verdict() -> None:
+    """It has a row of its own, counts in the denominator, and confirms nothing."""
+    said = "Its key was revoked."
+    files = [summary(), summary(version="2", doubt=said), summary(version="3", written=True, doubt=said)]
+    shown = front(files, [])
+    numbers = {each.mark.name: each.number for each in shown.counts}
+    assert (1, 2, 3) == (numbers["reproduced"], numbers["revoked"], sum(numbers.values()))
+    expected = "1 of 3 known files (33.3 %) was confirmed by a rebuild; 2 signed by a key that was revoked."
+    assert expected == shown.headline
+    assert "100 %" in str(shown.reproduced)
+    assert [("reproduced", True), ("revoked", False)] == [
+        (each.mark.name, "published SHA-256" in each.sentence) for each in shown.latest[:2]
+    ]
 
 
 def test_projects_are_found_by_initial() -> None:
-    """Letters in order; everything else under one sign."""
-    files = [summary(name=name) for name in ("Zope", "attrs", "2to3", "zeal", "größe", "ärger")]
-    assert ["0", "a", "g", "z"] == list(by_initial(files))
+    """Letters; everything else, and the end of a name, under one sign."""
+    found = {name: prefix_of(name, 3) for name in ("Zope", "a", "2to3", "größe", "ärger", "@types/node")}
+    assert {"Zope": "zop", "a": "a00", "2to3": "0to", "größe": "gr0", "ärger": "0rg", "@types/node": "0ty"} == found
     assert "projects/z.html#pypi%3AZope" == project_path("pypi", "Zope")
 
 
@@ -316,21 +338,3 @@ def test_names_too_long_for_a_file_system_are_cut() -> None:
     paths = {page_path("pypi", "n", "1", "ü" * 400 + end, "a" * 64) for end in "xy"}
     assert 2 == len(paths)
     assert 200 >= max(len(part) for path in paths for part in path.split("/"))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"verdict": Verdict.EQUIVALENT},
-        {"kind": Kind.STABLE},
-        {"sentence": "Other words."},
-        {"finished": reports.NOW + timedelta(seconds=1)},
-        {"sha256": "cd" * 32},
-        {"version": "2"},
-    ],
-)
-def test_a_changed_row_changes_the_fingerprint(change: dict[str, object]) -> None:
-    """Otherwise a page would stay as it was although what it shows has changed."""
-    assert fingerprint([summary()]) == fingerprint([summary()])
-    assert fingerprint([summary()]) != fingerprint([summary(**change)])
-    assert fingerprint([summary()]) != fingerprint([summary()], "another verifier")

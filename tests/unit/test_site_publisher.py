@@ -100,7 +100,7 @@ def test_lists_follow_what_changes(tmp_path: Path, blobs: MemoryBlobs) -> None:
     site.write_index([first], [], reports.NOW)
     worse = first.replace(verdict=Verdict.DIFFERS, finished=first.finished + timedelta(days=1))
     site.write_index([first, worse], [], reports.NOW)
-    assert ["differs.html"] == names(tmp_path / "verdicts")
+    assert ["differs.html", "differs.json"] == names(tmp_path / "verdicts")
     assert "Differs" in (tmp_path / "projects" / "s.html").read_text()
     site.write_index([], [], reports.NOW)
     assert [] == names(tmp_path / "verdicts") + names(tmp_path / "projects")
@@ -165,7 +165,7 @@ def test_a_key_id_cannot_lead_elsewhere(tmp_path: Path, blobs: MemoryBlobs) -> N
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, blobs: MemoryBlobs) -> None:
     """One sentence with the path and the reason."""
     (tmp_path / "site").write_text("a file where a directory should be")
-    with pytest.raises(StoreError, match=r"The page .*site.* cannot be written: (Not a directory|File exists)"):
+    with pytest.raises(StoreError, match=r"The site .*site.* cannot be written: (Not a directory|File exists)"):
         a_site(tmp_path / "site", blobs).write_artifact(reports.signed(reports.reproduced(blobs)), [], [])
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from rebuilder.errors import CorruptError, StoreError
@@ -23,8 +24,8 @@ from rebuilder.store.second_digest import sha512_of
 
 LIST = "api/v0/pkgs/list"
 KEYS = "api/v1/meta/public-keys"
-_LONG, _WHILE = 20_000, 300.0
-"""A list of so many files is written once in so many seconds."""
+_URL = re.compile(rb'"artifact_url":"(?:[^"\\]|\\.)*"')
+_CLOCK_STEP = timedelta(minutes=1)
 _AT_ONCE = 100
 _MOST = 200
 """Links that are signed before the site is written: those of an older ledger follow one time after another."""
@@ -45,12 +46,13 @@ class RebuilderdWriter:
     _refused: set[int] = field(default_factory=set, init=False)
     """Verifications about which there will be no link."""
 
-    def write(self, summaries: Iterable[Summary], *, whole: bool = False) -> list[CorruptError]:
+    def write(self, summaries: Sequence[Summary], *, whole: bool = False, changed: bool = False) -> list[CorruptError]:
         """Sign what has no link yet, and write the list of packages and the public key.
 
         Args:
             summaries: The newest verification of each file, as far as the ledger says what was signed.
             whole: Sign all that has no link, however much it is.
+            changed: Only of files that changed: the others stay in the list as they are there.
 
         Returns:
             What is wrong with reports that are not what was signed.
@@ -61,21 +63,25 @@ class RebuilderdWriter:
         """
         refused = self._sign(None if whole else _MOST)
         writer = Writer(self.root)
-        if whole or self._due():
-            agreed: dict[object, Verdict] = {each.identity: each.verdict for each in summaries}
+        agreed: dict[object, Verdict] = {each.identity: each.verdict for each in summaries if each.doubt is None}
+        if changed:
+            listed, written = self._listed()
+            for row in self.book.listed(summaries, seen=written):
+                listed = _replaced(listed, listed_package(row, agreed.get(row.identity)))
+            writer.write(LIST, listed)
+        else:
             lines = [listed_package(row, agreed.get(row.identity)) for row in self.book.listed()]
             writer.write(LIST, b"[" + b",\n".join(lines) + b"]\n")
         writer.write(KEYS, canonical_json({"current": [public_pem(raw_public(self.key.public_pem))]}) + b"\n")
         return refused
 
-    def _due(self) -> bool:
-        """Whether the list is to be written: a long one is not, where it was a few minutes ago."""
-        if self.book.total() < _LONG:
-            return True
+    def _listed(self) -> tuple[bytes, datetime]:
+        """The list as it is, and since when there may be files that are not in it."""
         try:
-            return not 0 <= time.time() - (self.root / LIST).stat().st_mtime < _WHILE
+            written = datetime.fromtimestamp((self.root / LIST).stat().st_mtime, UTC)
+            return (self.root / LIST).read_bytes(), written - _CLOCK_STEP
         except OSError:
-            return True
+            return b"[]\n", datetime.min.replace(tzinfo=UTC)
 
     def _sign(self, most: int | None) -> list[CorruptError]:
         refused, after, signed, key_id = list[CorruptError](), 0, 0, link_key_id(raw_public(self.key.public_pem))
@@ -109,3 +115,16 @@ class RebuilderdWriter:
         except (StoreError, OSError):
             sha512 = None
         return sign_link(signed.report, sha512, self.key)
+
+
+def _replaced(listed: bytes, line: bytes) -> bytes:
+    """The list with one file as it is now: in its place, or else at the end."""
+    head, url = line[: line.index(b'"status":')], _URL.search(line)
+    place = -1
+    while url is not None and (place := listed.find(url[0], place + 1)) >= 0:
+        start = max(listed.rfind(b"\n", 0, place), 0) + 1
+        if listed.startswith(head, start):
+            end = listed.find(b"\n", place)
+            rest = listed[end:].removeprefix(b"\n") if end < len(listed) - 1 else b""
+            return listed[:start] + line + (b",\n" + rest if rest else b"]\n")
+    return listed.removesuffix(b"]\n") + (b",\n" if len(listed) > 3 else b"") + line + b"]\n"

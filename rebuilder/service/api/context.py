@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
@@ -135,9 +135,11 @@ class ApiContext:
     ready: Callable[[], list[str]]
     """What keeps it from doing its work now; empty: nothing."""
     agreeing: Callable[[Iterable[Summary]], list[Summary]]
-    """Those rows of the ledger that say what was signed."""
+    """Those rows of the ledger that say what was signed; one that nobody should believe says why."""
     check: Callable[[SignedReport], None]
     """Raises :class:`CorruptError` for a report that is not the one that was signed."""
+    doubted: Callable[[], Sequence[int]]
+    """Numbers of verifications that stand and that nobody should believe."""
     clock: Clock
     token: Token
     public: bool = False

@@ -203,7 +203,11 @@ class _Packages:
         wanted, now = asked.wanted, self._context.clock.now()
         if wanted is None:
             return documents.dashboard((), Jobs(0, 0, 0))
-        return documents.dashboard(self._book.counts(wanted).items(), self._book.jobs(wanted, now))
+        counts = self._book.counts(wanted)
+        doubted = self._book.counts(wanted, only=self._context.doubted())
+        counts.subtract(doubted)
+        counts[None] += doubted.total()
+        return documents.dashboard(counts.items(), self._book.jobs(wanted, now))
 
     def distributions(self) -> list[str]:
         """List the ecosystems."""
@@ -237,9 +241,9 @@ class _Packages:
         return documents.ResultPage(total=total, records=tuple(map(document, told)))
 
     def _agreed(self, rows: Sequence[PackageRow]) -> list[PackageRow]:
-        """The same, where what the ledger says was not signed as files without a verification."""
+        """The same; where what the ledger says was not signed, or by a revoked key, as files without a verification."""
         said = self._context.agreeing([row.summary for row in rows if row.summary is not None])
-        kept = {each.identity for each in said}
+        kept = {each.identity for each in said if each.doubt is None}
         return [row if row.summary is None or row.summary.identity in kept else row.unverified for row in rows]
 
     def _package(self, number: int) -> PackageRow:

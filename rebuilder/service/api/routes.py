@@ -18,7 +18,7 @@ from rebuilder.ecosystems.registry import conventions
 from rebuilder.errors import UsageError
 from rebuilder.model.alarm import RecordedAlarm
 from rebuilder.model.operations import Operations, QueueState, public_alarms, public_operations, public_queue
-from rebuilder.model.report import Report
+from rebuilder.model.report import Report, summarise
 from rebuilder.model.verdict import Verdict
 from rebuilder.service.api.context import ApiContext, trusted
 from rebuilder.service.api.documents import (
@@ -82,12 +82,17 @@ def verdict_routes(context: ApiContext) -> APIRouter:
 
     @router.get("/report", response_model=Report, responses=_NOT_FOUND)
     def report(sha256: _Digest, filename: _Name | None = None) -> Response:
-        """Give the newest report on a published file: the bytes of ``report.json`` beside its page."""
+        """Give the newest report on a published file: the bytes of ``report.json`` beside its page.
+
+        Where nobody should believe it, since its key was revoked, the header ``Rebuilder-Doubt`` says ``revoked``.
+        """
         signed = context.ledger.signed_report(sha256.lower(), filename)
         if signed is None:
             raise Refusal(404, "There is no report on such a file.", hint="GET /api/v1/status says what is known.")
         context.check(signed)
-        return Response(signed.report_bytes, media_type="application/json")
+        doubted = any(each.doubt is not None for each in context.agreeing([summarise(signed.report)]))
+        headers = {DOUBT: "revoked"} if doubted else {}
+        return Response(signed.report_bytes, media_type="application/json", headers=headers)
 
     return router
 
@@ -118,6 +123,7 @@ def _spellings(asked: str) -> tuple[list[str], str | None]:
     return spellings, qualifiers.get("file_name")
 
 
+DOUBT = "Rebuilder-Doubt"
 _MOST_ALARMS = 500
 _SUBJECT = re.compile(r"[a-z][a-z0-9]*:.+", re.DOTALL)
 _BEARER = HTTPBearer(auto_error=False, description="The word in the file “api-token” in the directory of the keys.")

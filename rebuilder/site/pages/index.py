@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
@@ -12,9 +11,9 @@ from urllib.parse import quote
 from rebuilder.model.alarm import Alarm
 from rebuilder.model.report import Summary
 from rebuilder.model.verdict import Verdict
-from rebuilder.site.counts import CountRow, count_rows, percent, reproduced_ways
+from rebuilder.site.counts import CountRow, FileCounts, count_rows, percent, reproduced_ways
 from rebuilder.site.display import SHORT, Moment, count, moment, page_href, visible
-from rebuilder.site.marks import Mark, mark
+from rebuilder.site.marks import REVOKED, Mark, standing_mark
 from rebuilder.site.pages.artifact import AlarmNote, alarm_note
 from rebuilder.site.rows import Row, by_version, row
 
@@ -24,16 +23,15 @@ MOST_LISTED = 500
 """Rows of a list by verdict; the pages of projects have all."""
 FRONT_ALARMS = 3
 """Alarms the front page names, each in a line; the page of alarms has all, with what they say."""
-_INITIALS = frozenset(string.ascii_lowercase)
+_LETTERS = frozenset(string.ascii_lowercase)
 
 
 @dataclass(frozen=True, slots=True)
 class InitialLink:
-    """A page of projects with the same first letter."""
+    """A page of projects whose names begin alike."""
 
     label: str
     href: str
-    projects: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +52,8 @@ class IndexPage:
     latest: tuple[Row, ...]
     initials: tuple[InitialLink, ...]
     when: Moment
+    made_from: str
+    """Names what all pages depend on besides their rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,6 @@ class ListPage:
     """The files with one verdict, newest first."""
 
     root: str
-    made_from: str
     mark: Mark
     total: str
     rows: tuple[Row, ...]
@@ -81,99 +80,115 @@ class ProjectRow:
 
 @dataclass(frozen=True, slots=True)
 class ProjectsPage:
-    """All projects with one initial."""
+    """All projects whose names begin alike, or the pages that have them."""
 
     root: str
-    made_from: str
     initial: str
     label: str
     projects: tuple[ProjectRow, ...]
     initials: tuple[InitialLink, ...]
+    parts: tuple[InitialLink, ...] = ()
+    """Where there are too many for one page."""
 
 
-def index_page(files: Sequence[Summary], alarms: Sequence[Alarm], *, untested: int, now: datetime) -> IndexPage:
-    """The front page; ``files`` has the newest verification of each file, newest first."""
-    total = len(files) + untested
-    notes = _alarm_notes(files, alarms)
+def index_page(
+    latest: Sequence[Summary],
+    alarms: Sequence[Alarm],
+    alarmed: Sequence[Summary],
+    *,
+    counts: FileCounts,
+    initials: tuple[InitialLink, ...],
+    now: datetime,
+    made_from: str,
+) -> IndexPage:
+    """The front page.
+
+    Args:
+        latest: The newest verifications, newest first.
+        alarms: The open ones.
+        alarmed: The newest verification of each file that alarms are about, newest first.
+        counts: Of all files.
+        initials: Links to the pages of projects.
+        now: The time that the page gives as its own.
+        made_from: Names what all pages depend on besides their rows.
+    """
+    notes = _alarm_notes(alarmed, alarms)
     return IndexPage(
         root="",
-        headline=_headline(Counter(each.verdict for each in files), untested),
-        reproduced=reproduced_ways(
-            Counter(each.verdict for each in files)[Verdict.REPRODUCED], sum(each.written for each in files)
-        ),
-        counts=count_rows(Counter(each.verdict for each in files), untested, linked=True),
-        total=count(total, "file", "files"),
-        known=f"{total:,}",
+        headline=_headline(counts),
+        reproduced=reproduced_ways(counts.number(Verdict.REPRODUCED.value), counts.written),
+        counts=count_rows(counts, linked=True),
+        total=count(counts.total, "file", "files"),
+        known=f"{counts.total:,}",
         alarms=notes[:FRONT_ALARMS],
         more_alarms=f"{len(notes) - FRONT_ALARMS:,} more" if len(notes) > FRONT_ALARMS else None,
-        latest=tuple(row(each, "") for each in files[:LATEST]),
-        initials=initials(files, ""),
+        latest=tuple(row(each, "") for each in latest),
+        initials=initials,
         when=moment(now),
+        made_from=made_from,
     )
 
 
 _NOT_BUILT = (Verdict.BUILD_FAILED, Verdict.INPUTS_MISSING, Verdict.TIMED_OUT)
 
 
-def _headline(found: Mapping[Verdict, int], untested: int) -> str:
+def _headline(counts: FileCounts) -> str:
     """What was confirmed, of how many; and what became of all the others."""
-    total = sum(found.values()) + untested
-    if not total:
+    if not counts.total:
         return "Nothing has been verified yet."
-    good = sum(number for verdict, number in found.items() if verdict.confirms)
-    verb, differs = "was" if good == 1 else "were", found.get(Verdict.DIFFERS, 0)
+    good = sum(counts.number(each.value) for each in Verdict if each.confirms)
+    verb, differs = "was" if good == 1 else "were", counts.number(Verdict.DIFFERS.value)
     others = (
         (differs, "differs" if differs == 1 else "differ"),
-        (sum(found.get(each, 0) for each in _NOT_BUILT), "could not be built"),
-        (found.get(Verdict.UNSUPPORTED, 0), "cannot be rebuilt yet"),
-        (untested, "not yet tested"),
+        (sum(counts.number(each.value) for each in _NOT_BUILT), "could not be built"),
+        (counts.number(Verdict.UNSUPPORTED.value), "cannot be rebuilt yet"),
+        (counts.number(REVOKED.name), "signed by a key that was revoked"),
+        (counts.untested, "not yet tested"),
     )
     rest = ", ".join(f"{number:,} {words}" for number, words in others if number)
-    share = f"{good:,} of {count(total, 'known file', 'known files')} ({percent(good, total)})"
+    known = count(counts.total, "known file", "known files")
+    share = f"{good:,} of {known} ({percent(good, counts.total)})"
     return f"{share} {verb} confirmed by a rebuild{'; ' if rest else ''}{rest}."
 
 
-def list_page(verdict: Verdict, files: Sequence[Summary], made_from: str) -> ListPage:
-    """The list of ``files``, all of which have this verdict, newest first."""
-    hidden = f"The newest {MOST_LISTED:,} are listed here; the pages of the projects have all."
+def list_page(standing: str, rows: Sequence[Summary], total: int) -> ListPage:
+    """The newest files with one standing, newest first, of so many in all."""
+    hidden = f"The newest {len(rows):,} are listed here; the pages of the projects have all."
     return ListPage(
         root="../",
-        made_from=made_from,
-        mark=mark(verdict),
-        total=count(len(files), "file", "files"),
-        rows=tuple(row(each, "../") for each in files[:MOST_LISTED]),
-        hidden=hidden if len(files) > MOST_LISTED else None,
+        mark=standing_mark(standing),
+        total=count(total, "file", "files"),
+        rows=tuple(row(each, "../") for each in rows),
+        hidden=hidden if total > len(rows) else None,
     )
 
 
-def by_initial(files: Sequence[Summary]) -> dict[str, list[Summary]]:
-    """Files by the first letter of their project's name, ``0`` for what is no letter; each list by name."""
-    found: dict[str, list[Summary]] = {}
-    for each in sorted(files, key=lambda each: (each.name.casefold(), each.name, each.ecosystem)):
-        found.setdefault(_initial(each.name), []).append(each)
-    return dict(sorted(found.items()))
-
-
-def projects_page(
-    initial: str, files: Sequence[Summary], initials: tuple[InitialLink, ...], made_from: str
-) -> ProjectsPage:
-    """The projects with one initial; ``files`` as :func:`by_initial` gave them."""
+def projects_page(prefix: str, files: Sequence[Summary], initials: tuple[InitialLink, ...]) -> ProjectsPage:
+    """The projects whose names begin alike; ``files`` are in the order of names."""
     projects: dict[tuple[str, str], list[Summary]] = {}
     for each in files:
         projects.setdefault((each.ecosystem, each.name), []).append(each)
     return ProjectsPage(
         root="../",
-        made_from=made_from,
-        initial=initial,
-        label=_label(initial),
+        initial=prefix,
+        label=_label(prefix),
         projects=tuple(_project(key, chosen) for key, chosen in projects.items()),
         initials=initials,
     )
 
 
+def part_page(prefix: str, parts: Sequence[str], initials: tuple[InitialLink, ...]) -> ProjectsPage:
+    """The page that leads to those of projects whose names begin alike, where one has no room for them."""
+    links = tuple(InitialLink(_label(each), f"../{projects_path(each)}") for each in parts)
+    return ProjectsPage(root="../", initial=prefix, label=_label(prefix), projects=(), initials=initials, parts=links)
+
+
 def project_path(ecosystem: str, name: str) -> str:
-    """Address of a project in the page of its initial, below the site's root."""
-    return f"{initial_path(_initial(name))}#{quote(_anchor(ecosystem, name), safe='')}"
+    """Address of a project in the page of its initial, below the site's root.
+
+    Where there are too many for one page, that page leads to the one that has it.
+    """
+    return f"{projects_path(prefix_of(name, 1))}#{quote(_anchor(ecosystem, name), safe='')}"
 
 
 def _project(key: tuple[str, str], files: Sequence[Summary]) -> ProjectRow:
@@ -189,28 +204,24 @@ def _anchor(ecosystem: str, name: str) -> str:
     return f"{quote(ecosystem, safe='')}:{quote(name, safe='')}"
 
 
-def _initial(name: str) -> str:
-    first = name[:1].lower()
-    return first if first in _INITIALS else "0"
+def prefix_of(name: str, length: int) -> str:
+    """How a project's name begins, for the names of pages: letters, and ``0`` for all that is none."""
+    padded = name[:length].lower().ljust(length)
+    return "".join(each if each in _LETTERS else "0" for each in padded[:length])
 
 
-def initial_path(initial: str) -> str:
-    """Address of the page of an initial, below the site's root."""
-    return f"projects/{initial}.html"
+def projects_path(prefix: str, kind: str = "html") -> str:
+    """Address of the page, or the document, of projects whose names begin alike, below the site's root."""
+    return f"projects/{prefix}.{kind}"
 
 
-def _label(initial: str) -> str:
-    return "0–9 and others" if initial == "0" else initial.upper()
+def _label(prefix: str) -> str:
+    return "0–9 and others" if prefix == "0" else prefix.upper().replace("0", "·")
 
 
-def initials(files: Sequence[Summary], root: str) -> tuple[InitialLink, ...]:
-    """A link to each page of projects."""
-    projects = {(each.ecosystem, each.name) for each in files}
-    found = Counter(_initial(name) for _, name in projects)
-    return tuple(
-        InitialLink(_label(each), root + initial_path(each), count(found[each], "project", "projects"))
-        for each in sorted(found)
-    )
+def initial_links(initials: Sequence[str], root: str) -> tuple[InitialLink, ...]:
+    """A link to each page of projects with one initial."""
+    return tuple(InitialLink(_label(each), root + projects_path(each)) for each in initials)
 
 
 def _alarm_notes(files: Sequence[Summary], alarms: Sequence[Alarm]) -> tuple[AlarmNote, ...]:

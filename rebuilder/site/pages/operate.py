@@ -15,7 +15,7 @@ from rebuilder.model.report import Summary
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Check, Reason, Tier
 from rebuilder.site.charts import Chart, chart
-from rebuilder.site.counts import CountRow, Share, count_rows, reproduced_ways, share
+from rebuilder.site.counts import CountRow, FileCounts, Share, count_rows, reproduced_ways, share
 from rebuilder.site.display import SHORT, Moment, count, moment, span, visible
 from rebuilder.site.marks import Mark, mark
 from rebuilder.site.pages.alarms import AlarmGroup, alarm_groups, total
@@ -218,8 +218,8 @@ def operate_page(
     """The page. ``alarms`` may hold more than the open ones; only results that are ``published`` are linked."""
     now, queue = operations.now, operations.queue
     groups = alarm_groups(alarms, {}, limit=BRIEF)
-    counts = count_rows(operations.current, operations.untested, linked=False)
-    known = sum(each.number for each in counts)
+    files = FileCounts.of_operations(operations)
+    known = files.total
     watches = sorted(operations.watches, key=lambda each: (not each.failed and not each.trouble, each.name))
     runners = sorted(operations.fleet.runners, key=lambda each: (_RUNNERS[each.state][0], each.name))
     charts = (
@@ -244,8 +244,8 @@ def operate_page(
         by_watch=_by_watch(queue),
         more_watched=_more(len(queue.by_watch) - MOST_SHARES, "more watch", "more watches"),
         charts=tuple(each for each in charts if each is not None),
-        counts=counts,
-        ways=reproduced_ways(operations.current.get(Verdict.REPRODUCED, 0), operations.written),
+        counts=count_rows(files, linked=False),
+        ways=reproduced_ways(files.number(Verdict.REPRODUCED.value), files.written),
         total=count(known, "file", "files"),
         known=f"{known:,}",
         oldest=row(operations.oldest, "", linked=published(operations.oldest)) if operations.oldest else None,

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, and_, exists, func, select
+from sqlalchemy import Connection, func, select
 
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.figures import EcosystemFigures
@@ -18,7 +18,7 @@ from rebuilder.model.provenance import ProvenanceStatus
 from rebuilder.model.report import Summary
 from rebuilder.model.verdict import Verdict
 from rebuilder.store.ledger import tables
-from rebuilder.store.ledger.rows import UNEXPLAINED, finished_verifications
+from rebuilder.store.ledger.rows import UNEXPLAINED, finished_verifications, stands
 
 _EXAMPLES = 3
 _GROUPS = 200
@@ -89,7 +89,7 @@ def _summaries(connection: Connection, numbers: Sequence[int]) -> dict[int, Summ
 def reached_at(connection: Connection, moment: datetime) -> Summary | None:
     """The result that stands and was reached at a moment."""
     verification = tables.verification.c
-    number = select(func.min(verification.id)).where(_stands(), verification.finished == moment)
+    number = select(func.min(verification.id)).where(stands(), verification.finished == moment)
     return next(iter(_summaries(connection, connection.execute(number).scalars().all()).values()), None)
 
 
@@ -97,7 +97,7 @@ def _failing(connection: Connection) -> list[tuple[int, str, str]]:
     """Number, verdict and cause of results that stand and do not confirm, newest first."""
     verification = tables.verification.c
     columns = (verification.id, verification.verdict, verification.sentence, verification.cause)
-    query = select(*columns).where(_stands(), verification.verdict.not_in(_CONFIRMING))
+    query = select(*columns).where(stands(), verification.verdict.not_in(_CONFIRMING))
     rows = connection.execute(query)
     return sorted(
         ((number, verdict, _spoken(known, said or "")) for number, verdict, said, known in rows), reverse=True
@@ -135,15 +135,6 @@ def failures(connection: Connection) -> tuple[FailureGroup, ...]:
         )
         for (verdict, words), numbers in groups.items()
     )
-
-
-def _stands() -> Any:
-    """Condition: the newest finished verification of its file."""
-    verification, later = tables.verification.c, tables.verification.alias().c
-    superseded = exists().where(
-        later.artifact_id == verification.artifact_id, later.state == "done", later.id > verification.id
-    )
-    return and_(verification.state == "done", ~superseded)
 
 
 _GAP = "…"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -51,6 +51,7 @@ from rebuilder.store.ledger.rows import (
     refer,
     same_name,
     signed_report,
+    stands,
     unpacked,
 )
 from rebuilder.store.ledger.run_orders import RunOrders
@@ -347,6 +348,18 @@ class Ledger:
         if purl is not None:
             query = query.where(tables.artifact.c.purl == purl)
         return self._summaries(query)
+
+    def standing(
+        self, *, purls: Sequence[str] = (), verdict: Verdict | None = None, limit: int | None = None
+    ) -> list[Summary]:
+        """As :meth:`latest`, of some releases, or the newest with one verdict: quick where there are few of them."""
+        query = finished_verifications().where(stands()).limit(limit)
+        if verdict is not None:
+            return self._summaries(query.where(tables.verification.c.verdict == verdict.value))
+        found: list[Summary] = []
+        for start in range(0, len(purls), _AT_ONCE):
+            found += self._summaries(query.where(tables.artifact.c.purl.in_(purls[start : start + _AT_ONCE])))
+        return found
 
     def stale(self, before: datetime, *, ecosystem: str | None = None, limit: int | None = None) -> list[Summary]:
         """The newest finished verification of each artifact, as far as it ended before a moment; the oldest first.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select, update
 
@@ -11,9 +12,23 @@ from rebuilder.log.merkle import Nodes
 from rebuilder.log.tiles import TileReader, grown
 from rebuilder.model.report import Identity
 from rebuilder.model.value import sha256_hex
+from rebuilder.model.verdict import Verdict
 from rebuilder.store.ledger import tables
 from rebuilder.store.ledger.database import Database
-from rebuilder.store.ledger.rows import put
+from rebuilder.store.ledger.rows import put, stands
+
+
+class SignedRow(NamedTuple):
+    """A verification that a key signed."""
+
+    number: int
+    identity: Identity
+    entry: bytes | None
+    """Its first entry of the log, if it has one."""
+    verdict: Verdict
+    written: bool
+    stands: bool
+    """Whether it is the newest of its file."""
 
 
 class LogBook:
@@ -93,11 +108,19 @@ class LogBook:
         with self._database.reading() as connection:
             return connection.execute(query).first() is not None
 
-    def signed_by(self, key_id: str) -> dict[Identity, bytes | None]:
-        """What a key signed about files: the verification, and its first entry of the log, if it has one."""
+    def signed_by(self, key_id: str) -> list[SignedRow]:
+        """What a key signed about files."""
         artifact, verification, signed = tables.artifact.c, tables.verification.c, tables.signed.c
+        identity = (artifact.sha256, artifact.purl, artifact.filename, verification.finished)
+        more = (
+            verification.id,
+            tables.log_entry.c.entry,
+            verification.verdict,
+            verification.written,
+            stands().label("stands"),
+        )
         query = (
-            select(artifact.sha256, artifact.purl, artifact.filename, verification.finished, tables.log_entry.c.entry)
+            select(*identity, *more)
             .select_from(tables.signed)
             .join(tables.verification, verification.id == signed.verification_id)
             .join(tables.artifact, artifact.id == verification.artifact_id)
@@ -105,7 +128,10 @@ class LogBook:
             .where(signed.key_id == key_id)
         )
         with self._database.reading() as connection:
-            return {(row[0], row[1], row[2], row[3]): row.entry for row in connection.execute(query)}
+            rows = connection.execute(query)
+            return [
+                SignedRow(row.id, row[:4], row.entry, Verdict(row.verdict), row.written, row.stands) for row in rows
+            ]
 
     def unlogged_statements(self) -> dict[int, tuple[str, str]]:
         """Key and envelope of what was issued and is not in the log, by its number, oldest first."""

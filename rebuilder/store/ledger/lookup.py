@@ -15,7 +15,7 @@ from rebuilder.model.verdict import Verdict
 from rebuilder.store.ledger import tables
 from rebuilder.store.ledger.database import Database
 from rebuilder.store.ledger.queue.state import next_in_line
-from rebuilder.store.ledger.rows import finished_verifications
+from rebuilder.store.ledger.rows import SUMMARY, finished_verifications
 
 MOST_FILES = 500
 """A release with more files is cut off here: npm and PyPI have releases with hundreds."""
@@ -178,7 +178,7 @@ def _positions(connection: Connection, numbers: Sequence[int], now: datetime) ->
 
 
 def _summary(row: dict[str, Any]) -> Summary:
-    return Summary.model_validate({name: row[name] for name in Summary.model_fields})
+    return Summary.model_validate({name: row[name] for name in SUMMARY})
 
 
 def _cursor(finished: datetime, number: int) -> str:

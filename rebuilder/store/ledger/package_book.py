@@ -9,17 +9,19 @@ from datetime import datetime
 from itertools import starmap
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, exists, func, literal, or_, select, tuple_
 
 from rebuilder.model.report import SignedReport, Summary
 from rebuilder.model.verdict import Verdict
 from rebuilder.store.ledger import tables
 from rebuilder.store.ledger.database import Database
 from rebuilder.store.ledger.queue.rows import free
-from rebuilder.store.ledger.rows import put, signed_report
+from rebuilder.store.ledger.rows import SUMMARY, put, signed_report
 
 Accept = Callable[[str, str], bool]
 """Whether a file is wanted, by its ecosystem and its name."""
+_AT_ONCE = 1000
+"""Rows that one query asks for by their numbers."""
 SORTS = ("id", "name", "version", "distribution")
 
 
@@ -126,13 +128,22 @@ class PackageBook:
         """One finished verification by its number."""
         return self._one(_builds().where(tables.verification.c.id == number))
 
-    def listed(self) -> Iterator[ListedRow]:
-        """Every file in the order of names, with little more than a list says of each."""
+    def listed(self, changed: Sequence[Summary] | None = None, *, seen: datetime | None = None) -> Iterator[ListedRow]:
+        """Files in the order in which they were seen, with little more than a list says of each.
+
+        Args:
+            changed: Only those, and what was seen after ``seen``; None: every one.
+            seen: A moment.
+        """
         artifact, verification = tables.artifact.c, tables.verification.c
         names = ("ecosystem", "name", "version", "filename", "url", "sha256", "purl")
         more = (verification.id, verification.finished, tables.rebuild_link.c.verification_id)
         query = _packages().with_only_columns(*(artifact[each] for each in names), *more)
-        query = query.order_by(artifact.ecosystem, artifact.name, artifact.version, artifact.filename)
+        query = query.order_by(artifact.id)
+        if changed is not None:
+            named = (artifact.ecosystem, artifact.purl, artifact.filename, artifact.sha256)
+            wanted = [tuple(getattr(each, column.name) for column in named) for each in changed]
+            query = query.where(or_(tuple_(*named).in_(wanted), artifact.first_seen > seen))
         with self._database.reading() as connection:
             yield from starmap(ListedRow, connection.execution_options(yield_per=1000).execute(query))
 
@@ -191,16 +202,22 @@ class PackageBook:
                 found.setdefault(row.ecosystem, set()).add(row.filename)
         return found
 
-    def counts(self, wanted: Wanted) -> Counter[Verdict | None]:
-        """How many files have each verdict; None: those without one."""
+    def counts(self, wanted: Wanted, only: Sequence[int] | None = None) -> Counter[Verdict | None]:
+        """How many files have each verdict; None: those without one.
+
+        Args:
+            wanted: Which files.
+            only: Those whose newest verification has one of these numbers; None: all.
+        """
         named = _packages().with_only_columns(*_light(wanted), tables.verification.c.verdict).where(*_named(wanted))
-        counted = named.subquery()
-        query = select(*counted.c, func.count().label("files")).group_by(*counted.c)
         found: Counter[Verdict | None] = Counter()
         with self._database.reading() as connection:
-            for row in connection.execute(query):
-                if wanted.accept is None or wanted.accept(row.ecosystem, row.filename):
-                    found[Verdict(row.verdict) if row.verdict is not None else None] += row.files
+            for some in [None] if only is None else [only[at : at + _AT_ONCE] for at in range(0, len(only), _AT_ONCE)]:
+                counted = (named if some is None else named.where(tables.verification.c.id.in_(some))).subquery()
+                query = select(*counted.c, func.count().label("files")).group_by(*counted.c)
+                for row in connection.execute(query):
+                    if wanted.accept is None or wanted.accept(row.ecosystem, row.filename):
+                        found[Verdict(row.verdict) if row.verdict is not None else None] += row.files
         return found
 
     def jobs(self, wanted: Wanted, now: datetime) -> Jobs:
@@ -275,7 +292,7 @@ def _selected(source: Any) -> Select[Any]:
     known = {"ecosystem", "name", "version", "purl", "filename", "sha256"}
     return select(
         *(artifact[each] for each in sorted(known)),
-        *(verification[each] for each in sorted(set(Summary.model_fields) - known)),
+        *(verification[each] for each in sorted(set(SUMMARY) - known)),
         artifact.id.label("artifact"),
         artifact.url,
         artifact.first_seen,
@@ -288,7 +305,7 @@ def _selected(source: Any) -> Select[Any]:
 def _row(row: RowMapping) -> PackageRow:
     about = {name: row[name] for name in PackageRow.__dataclass_fields__ if name != "summary"}
     done = row["number"] is not None
-    summary = Summary.model_validate({name: row[name] for name in Summary.model_fields}) if done else None
+    summary = Summary.model_validate({name: row[name] for name in SUMMARY}) if done else None
     return PackageRow(**about, summary=summary)
 
 

@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, RowMapping, Select, Table, func, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, and_, exists, func, select, update
 
 from rebuilder.errors import StoreError
 from rebuilder.model.artifact import Artifact
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.diagnosis import Diagnosis
-from rebuilder.model.report import Report, SignedReport
+from rebuilder.model.report import Report, SignedReport, Summary
 from rebuilder.model.value import Value
 from rebuilder.store.ledger import tables
 from rebuilder.store.ledger.database import insert
@@ -27,6 +27,10 @@ UNEXPLAINED = "unexplained"
 """In place of a cause where a diagnosis found none."""
 _Kind = TypeVar("_Kind", bound=Value)
 _DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+
+
+SUMMARY = tuple(name for name in Summary.model_fields if name != "doubt")
+"""The fields of a summary that are columns."""
 
 
 def finished_verifications() -> Select[Any]:
@@ -50,6 +54,15 @@ def finished_verifications() -> Select[Any]:
         .where(verification.state == "done")
         .order_by(verification.finished.desc(), verification.id.desc())
     )
+
+
+def stands() -> ColumnElement[bool]:
+    """Condition: the newest finished verification of its file."""
+    verification, later = tables.verification.c, tables.verification.alias().c
+    superseded = exists().where(
+        later.artifact_id == verification.artifact_id, later.state == "done", later.id > verification.id
+    )
+    return and_(verification.state == "done", ~superseded)
 
 
 def newest_verifications() -> Select[Any]:

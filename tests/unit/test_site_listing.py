@@ -1,0 +1,167 @@
+"""What leads to artifacts: brought up to date row by row, it is what it would be when all of it is written."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from rebuilder.model.report import Summary, summarise
+from rebuilder.model.verdict import Verdict
+from rebuilder.site import listing
+from rebuilder.site.marks import standing
+from rebuilder.site.pages import index
+from rebuilder.site.publisher import Site
+from rebuilder.site.rows import current
+from rebuilder.site.writing import PARTIAL, Unlisted
+from tests.fakes import reports
+from tests.fakes.blobs import MemoryBlobs
+
+_FIRST = summarise(reports.reproduced(MemoryBlobs()))
+_LETTERS = "abc-"
+
+
+def row(number: int, name: str, **changes: object) -> Summary:
+    """A verification that ended so many minutes after the first."""
+    finished = reports.NOW + timedelta(minutes=number)
+    found = {"name": name, "purl": f"pkg:pypi/{name}@1", "filename": f"{name}-1.whl", "finished": finished}
+    return _FIRST.replace(**(found | changes))
+
+
+class Published:
+    """A site that is kept up to date, and all the rows that it should list."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.rows = root, list[Summary]()
+        self.site = Site(root, MemoryBlobs(), public_key=b"key\n", key_id="ab" * 32, verifier="x")
+
+    def whole(self) -> None:
+        """Write all of it."""
+        newest = max(each.finished for each in self.rows)
+        self.site.write_index(self.rows, [], newest, untested=3)
+
+    def update(self, *rows: Summary, trust: str = "") -> bool:
+        """These came in."""
+        self.rows += rows
+
+        def newest(name: str, limit: int) -> Sequence[Summary]:
+            return [each for each in current(self.rows) if standing(each) == name][:limit]
+
+        return self.site.update_index(rows, [], [], reports.NOW, untested=3, trust=trust, newest=newest)
+
+    def files(self) -> dict[str, bytes]:
+        """All that is published, by path."""
+        found = (each for each in self.root.rglob("*") if each.is_file() and PARTIAL not in each.parts)
+        return {str(each.relative_to(self.root)): each.read_bytes() for each in found}
+
+    def written(self, *rows: Summary) -> set[str]:
+        """The files that an update writes, or takes away."""
+        before = {path: (self.root / path).stat().st_ino for path in self.files()}
+        assert self.update(*rows)
+        after = {path: (self.root / path).stat().st_ino for path in self.files()}
+        return {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Published:
+    """A site with few files on a page, and none yet."""
+    monkeypatch.setattr(listing, "MOST_TOGETHER", 4)
+    for module in (listing, index):
+        monkeypatch.setattr(module, "MOST_LISTED", 6)
+        monkeypatch.setattr(module, "LATEST", 5)
+    return Published(tmp_path / "site")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_row_by_row_it_becomes_what_it_is_when_written_whole(published: Published, seed: int, tmp_path: Path) -> None:
+    """Names of all kinds, verdicts that change, several at once, rows that nobody should believe: the same bytes."""
+    chance = random.Random(seed)  # noqa: S311 - not secret
+    verdicts = [Verdict.REPRODUCED, Verdict.DIFFERS, Verdict.UNSUPPORTED]
+    number = 0
+    for _ in range(40):
+        rows = []
+        for _ in range(chance.randint(0, 3)):
+            number += 1
+            name = "".join(chance.choice(_LETTERS) for _ in range(chance.randint(1, 4)))
+            verdict = chance.choice(verdicts)
+            doubt = chance.choice([None, None, None, "Do not believe it."])
+            written = verdict is Verdict.REPRODUCED and chance.random() < 0.3
+            rows.append(row(number, name, verdict=verdict, doubt=doubt, written=written))
+        if not published.update(*rows) and published.rows:
+            published.whole()
+    again = Published(tmp_path / "again")
+    again.rows = published.rows
+    again.whole()
+    assert again.files() == published.files()
+    assert any(len(Path(each).stem) > 1 for each in again.files() if each.startswith("projects"))
+
+
+def test_only_what_shows_a_row_is_written_for_it(published: Published) -> None:
+    """One page of projects, one list, the front page, their documents, and nothing else."""
+    published.rows = [row(number, name) for number, name in enumerate(("aa", "ab", "ac", "ad", "ae", "bb", "c"))]
+    published.whole()
+    projects = {"projects/b.html", "projects/b.json"}
+    lists = {f"verdicts/{name}.{kind}" for name in ("reproduced", "differs") for kind in ("html", "json")}
+    front = {"index.html", "index.json"}
+    assert {*front, *lists, *projects} == published.written(row(60, "bb", verdict=Verdict.DIFFERS))
+    # Its page is full: it is divided, and the one above leads to the new one.
+    found = published.written(row(61, "ab", version="2", filename="ab-2.whl"))
+    reproduced = {"verdicts/reproduced.html", "verdicts/reproduced.json"}
+    assert {*front, *reproduced, "projects/ab.html", "projects/ab.json"} == found
+    found = published.written(row(62, "a"))
+    divided = {f"projects/{each}.{kind}" for each in ("a", "a0") for kind in ("html", "json")}
+    assert {*front, *reproduced, *divided} == found
+
+
+def test_nothing_changes_by_what_is_older_or_known(published: Published) -> None:
+    """Neither rows nor counts."""
+    published.rows = [row(5, "a"), row(6, "b")]
+    published.whole()
+    before = published.files()
+    assert published.update(row(5, "a"), row(1, "b", verdict=Verdict.DIFFERS))
+    assert before == published.files()
+
+
+@pytest.mark.parametrize("what", ["gone", "cut", "another program", "trust", "initial", "other counts"])
+def test_without_something_to_go_on_from_all_is_written(published: Published, what: str) -> None:
+    """A site that another version wrote, or that lost a file, is not patched."""
+    published.rows = [row(5, "a")]
+    published.whole()
+    page, document = published.root / "index.html", published.root / "index.json"
+    if what == "gone":
+        document.unlink()
+    elif what == "cut":
+        document.write_bytes(document.read_bytes()[:-9])
+    elif what == "another program":
+        page.write_text(page.read_text().replace('name="made-from" content="', 'name="made-from" content="0'))
+    elif what == "other counts":
+        found = json.loads(document.read_text())
+        del found["counts"]["revoked"]
+        document.write_text(json.dumps(found))
+    before = published.files()
+    name, trust = ("z" if what == "initial" else "a"), ("a key" if what == "trust" else "")
+    assert not published.update(row(6, name), trust=trust)
+    assert before == published.files()
+
+
+def test_a_process_that_ends_before_it_lists_its_pages_is_noticed(published: Published) -> None:
+    """The index is then written whole by whoever comes next; while it lives, it lists them itself."""
+    published.rows = [row(5, "a")]
+    published.whole()
+    other = Unlisted(published.root)
+    other.begin()
+    assert published.update(row(6, "a"))
+    assert other._mine is not None
+    file, descriptor = other._mine
+    file.with_name(f"{file.name}0").touch()  # nobody holds it
+    assert not published.update(row(7, "a"))
+    published.whole()
+    assert file.exists()
+    assert published.update(row(8, "a"))
+    os.close(descriptor)
+    assert not published.update(row(9, "a"))
