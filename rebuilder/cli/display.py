@@ -20,6 +20,7 @@ _COLOURS = {
     Verdict.REPRODUCED: "32",
     Verdict.EQUIVALENT: "36",
     Verdict.DIFFERS: "31",
+    Verdict.ACCOUNTED: "33",
 }
 
 

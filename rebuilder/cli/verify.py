@@ -13,6 +13,7 @@ from rebuilder.cli.display import Display
 from rebuilder.config import Config
 from rebuilder.ecosystems.registry import ECOSYSTEMS, parse_subject
 from rebuilder.errors import ExitCode, RebuilderError, UsageError
+from rebuilder.model.accounting import Accounting, Content
 from rebuilder.model.artifact import Subject
 from rebuilder.model.graph import SourceTrail
 from rebuilder.model.replayed import bits_before
@@ -227,8 +228,20 @@ def _report_fields(report: Report) -> dict[str, Any]:
         "trail": _trail(report),
         "contradictions": list(report.evidence.contradictions),
         "attempts": len(report.attempts),
+        "accounting": _accounting(report.accounting),
         "remarks": list(report.remarks),
         "alarms": [alarm.document() for alarm in report.alarms],
+    }
+
+
+def _accounting(accounting: Accounting | None) -> dict[str, Any] | None:
+    if accounting is None:
+        return None
+    return {
+        "counts": {how.value: number for how, number in accounting.counts.items()},
+        "compiled": [each.path for each in accounting.members if each.kind is Content.COMPILED],
+        "unaccounted": [{"path": each.path, "why": each.detail} for each in accounting.accusing],
+        "remarks": list(accounting.remarks),
     }
 
 

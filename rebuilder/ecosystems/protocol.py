@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from rebuilder.errors import UsageError
+from rebuilder.model.accounting import Accounting
 from rebuilder.model.artifact import Listing, Subject
 from rebuilder.model.attempt import Attempt, History, Hypothesis
 from rebuilder.model.definition import Limits
@@ -116,6 +117,18 @@ class Ecosystem(Protocol):
             UnavailableError, SandboxFaultError, BuildEnvironmentError, …: something on our side failed.
         """
         return evidence.obstacle
+
+    def account(self, evidence: Evidence, attempts: tuple[Attempt, ...]) -> Accounting | None:
+        """Account for every member of an artifact that is not rebuilt as a whole; None where nobody knows how.
+
+        Args:
+            evidence: What :meth:`evidence` gave.
+            attempts: All that were made for it.
+
+        Raises:
+            SandboxUnavailableError, SandboxFaultError, BuildEnvironmentError: see :class:`Programs`.
+        """
+        return None
 
     def learn(self, evidence: Evidence, attempts: tuple[Attempt, ...]) -> None:
         """Remember which hypothesis came out, so that it is tried sooner next time; called once an artifact."""

@@ -41,6 +41,8 @@ class AlarmKind(StrEnum):
     """A tag that named the attested commit names another one now, or none."""
     CONTRADICTORY = "contradictory"
     """Readers make different things of a published file: what one sees is not what another installs."""
+    UNACCOUNTED = "unaccounted"
+    """A file that is not rebuilt as a whole holds something executed that nothing in its source accounts for."""
     STEPS_DISAGREE = "steps-disagree"
     """One step of the trail confirms what was published, and another does not come out."""
     COPY_IN_SOURCE = "copy-in-source"
@@ -94,6 +96,7 @@ _PAGES = {
     AlarmKind.PUBLISHER_CHANGED,
     AlarmKind.EXPECTATION_BROKEN,
     AlarmKind.CONTRADICTORY,
+    AlarmKind.UNACCOUNTED,
     AlarmKind.RUNNER_REFUSED,
     AlarmKind.RUNNERS_DISAGREE,
     AlarmKind.DISK,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from rebuilder.model.accounting import Accounting, Content, How, MemberAccount
 from rebuilder.model.attempt import Attempt, Outcome
 from rebuilder.model.comparison import Difference, Level
 from rebuilder.model.diagnosis import Cause
@@ -27,19 +28,71 @@ class Decision(Value):
     """Of an obstacle that says more than the verdict."""
 
 
-def decide(attempts: tuple[Attempt, ...], obstacle: Obstacle | None, among: Sequence[int] | None = None) -> Decision:
+def decide(
+    attempts: tuple[Attempt, ...],
+    obstacle: Obstacle | None,
+    among: Sequence[int] | None = None,
+    accounting: Accounting | None = None,
+) -> Decision:
     """Derive the verdict from attempts. Pure.
 
     The best attempt counts: identical by the build alone, then identical once recorded metadata is written into the
     finished archive, then equivalent, then different, which says nothing about the file when something stood in for a
     tool or a Python that it was built with. Only when nothing was compared
-    do failures speak: an obstacle found on the way, then limits, then failed commands.
+    do failures speak: an obstacle found on the way, then limits, then failed commands. In their place stands what the
+    members are accounted for with, where the source archive was there to compare them with.
 
     Args:
         attempts: In the order they were made; a repeat follows what it repeats.
         obstacle: What kept the hypotheses from producing (more) definitions, if anything did.
         among: Indexes of the attempts that count; all of them when None.
+        accounting: Of the members of the file, where it is not rebuilt as a whole.
     """
+    decision = _of_attempts(attempts, obstacle, among)
+    if accounting is None or decision.verdict not in WITHOUT_REBUILD:
+        return decision
+    return _accounted(decision, accounting)
+
+
+WITHOUT_REBUILD = {Verdict.UNSUPPORTED, Verdict.BUILD_FAILED, Verdict.INPUTS_MISSING, Verdict.TIMED_OUT}
+"""Verdicts in whose place an accounting stands."""
+
+
+def _accounted(decision: Decision, accounting: Accounting) -> Decision:
+    members, accusing = accounting.members, accounting.accusing
+    if not accounting.compared:
+        listed = f"Its {_files(len(members))} {'is' if len(members) == 1 else 'are'} listed by digest."
+        return decision.replace(sentence=f"{decision.sentence} {listed}")
+    if accusing:
+        first = accusing[0]
+        more = f" And {_files(len(accusing) - 1, 'other file')} like it." if len(accusing) > 1 else ""
+        return Decision(
+            verdict=Verdict.DIFFERS, sentence=f"{first.path}: {first.detail or 'nothing accounts for it.'}{more}"
+        )
+    return Decision(verdict=Verdict.ACCOUNTED, sentence=_account(members))
+
+
+def _account(members: Sequence[MemberAccount]) -> str:
+    """What was found, in numbers: what is executed and settled, what is compiled, what nothing accounts for."""
+    python = sum(each.kind in {Content.PYTHON, Content.STARTUP, Content.SCRIPT} for each in members)
+    compiled = [each for each in members if each.kind is Content.COMPILED and not each.how.explains]
+    left = sum(each.how is How.UNEXPLAINED for each in members)
+    said = [f"Every one of its {python:,} Python files and scripts follows from the source archive."] if python else []
+    if compiled:
+        same = sum(each.how is How.COMPILED_EQUAL for each in members)
+        again = f"; {same:,} came out the same when compiled here" if same else ""
+        name = compiled[0].path if len(compiled) == 1 else f"{compiled[0].path} and {len(compiled) - 1:,} more"
+        said.append(f"Compiled code that was not rebuilt: {name}{again}.")
+    if left:
+        said.append(f"{_files(left, 'file')} that nothing runs {'is' if left == 1 else 'are'} unexplained.")
+    return " ".join(said)
+
+
+def _files(number: int, word: str = "file") -> str:
+    return f"{number:,} {word if number == 1 else f'{word}s'}"
+
+
+def _of_attempts(attempts: tuple[Attempt, ...], obstacle: Obstacle | None, among: Sequence[int] | None) -> Decision:
     counted = [(index, attempts[index]) for index in (range(len(attempts)) if among is None else among)]
     for verdict, confirmed in _CONFIRMED:
         for index, attempt in counted:

@@ -27,7 +27,7 @@ FEWEST_BEFORE = 3
 """So many releases in a row make a difference news."""
 
 _WORDS = ("three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-_SILENT = {Verdict.UNSUPPORTED, Verdict.INFRA_ERROR}
+_SILENT = {Verdict.UNSUPPORTED, Verdict.ACCOUNTED, Verdict.INFRA_ERROR}
 """Say something about us and nothing about a release."""
 
 
@@ -79,6 +79,7 @@ _NOW = {
     Verdict.INPUTS_MISSING: "lacks something that its rebuild needs",
     Verdict.TIMED_OUT: "was stopped at a limit",
     Verdict.UNSUPPORTED: "cannot be rebuilt",
+    Verdict.ACCOUNTED: "is not rebuilt any more",
 }
 
 

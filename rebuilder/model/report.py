@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from pydantic import model_validator
 
+from rebuilder.model.accounting import Accounting
 from rebuilder.model.alarm import Alarm
 from rebuilder.model.artifact import Artifact
 from rebuilder.model.attempt import Attempt
@@ -68,6 +69,8 @@ class Report(Value):
     """What upstream signed about the artifact; None in reports from before this was checked."""
     trail: SourceTrail | None = None
     """How commit, source archive and artifact follow from each other; None when no commit was looked for."""
+    accounting: Accounting | None = None
+    """What each member of the file is accounted for with; None where it was rebuilt, or nobody looked."""
     diagnosis: Diagnosis | None = None
     """Why the build alone does not give the published file; None when it does, and in old reports."""
     variation: Variation | None = None

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
+
 from rebuilder.errors import SigningError
+from rebuilder.model.accounting import Accounting, How, MemberAccount
 from rebuilder.model.attempt import Attempt, Outcome
 from rebuilder.model.comparison import Comparison, Level
 from rebuilder.model.decision import Decision, decide, towards
+from rebuilder.model.evidence import MemberKind
 from rebuilder.model.graph import NodeKind, SourceTrail, source_id
 from rebuilder.model.replayed import When, too_much
 from rebuilder.model.report import Report
 from rebuilder.model.verdict import Verdict
 
-_NEEDS_ATTEMPTS = {Verdict.REPRODUCED, Verdict.EQUIVALENT, Verdict.DIFFERS}
+_NEEDS_ATTEMPTS = {Verdict.REPRODUCED, Verdict.EQUIVALENT, Verdict.DIFFERS, Verdict.ACCOUNTED}
 
 
 def check_report(report: Report) -> None:
@@ -33,12 +38,14 @@ def check_report(report: Report) -> None:
             raise _refusal(report, f"its attempt {number} {problem}")
     if report.trail is not None and (problem := _trail_problem(report, report.trail)):
         raise _refusal(report, problem)
+    if report.accounting is not None and (problem := _accounting_problem(report, report.accounting)):
+        raise _refusal(report, problem)
     counted = towards(report.attempts, report.artifact.filename)
-    if not counted:
+    if not counted and (report.accounting is None or not report.accounting.compared):
         if decision.attempt is not None or decision.verdict in _NEEDS_ATTEMPTS:
             raise _refusal(report, f"it says {decision.verdict}, but nothing was attempted")
         return
-    shown = decide(report.attempts, report.evidence.obstacle, counted)
+    shown = decide(report.attempts, report.evidence.obstacle, counted, report.accounting)
     if (shown.verdict, shown.kind, shown.attempt) != (decision.verdict, decision.kind, decision.attempt):
         raise _refusal(report, f"it says {_spoken(decision)}, but its attempts show {_spoken(shown)}")
 
@@ -73,9 +80,40 @@ def _trail_problem(report: Report, trail: SourceTrail) -> str | None:
             if ends != (step.start, step.end):
                 return f"its step {step.name} counts an attempt at another step"
         if step.attempts:
-            shown = decide(report.attempts, None, step.attempts).verdict
+            whole = trail.node(step.end).sha256 == report.artifact.sha256 and trail.from_commit(step) is False
+            shown = decide(report.attempts, None, step.attempts, report.accounting if whole else None).verdict
             if step.verdict is not shown:
                 return f"it says {step.verdict} of the step {step.name}, but its attempts show {shown}"
+    return None
+
+
+def _accounting_problem(report: Report, accounting: Accounting) -> str | None:
+    """The members must be those that the file was seen to have, and what they are said to be must be in the source."""
+    listing = report.evidence.artifact_inspection
+    if listing is None:
+        return "it accounts for members that nobody listed"
+    seen = Counter[tuple[str, str | None, int]](
+        (each.name, each.sha256, each.size) for each in listing.members if each.kind is MemberKind.FILE
+    )
+    links = sum(each.kind not in {MemberKind.FILE, MemberKind.DIRECTORY} for each in listing.members)
+    told = Counter[tuple[str, str | None, int]]((each.path, each.sha256, each.size) for each in accounting.members)
+    if seen.keys() - told or (told - seen).total() != links:
+        return "it accounts for other members than the file has"
+    source, file = report.evidence.source_inspection, report.evidence.source_file
+    if accounting.compared and (source is None or file is None or file.sha256 != accounting.source_sha256):
+        return "it compares members with another source archive"
+    held = {each.sha256 for each in source.members} if source is not None else set()
+    problems = (_member_problem(each, held, compared=accounting.compared) for each in accounting.members)
+    return next(filter(None, problems), None)
+
+
+def _member_problem(member: MemberAccount, held: Collection[str | None], *, compared: bool) -> str | None:
+    if compared is (member.how is How.LISTED):
+        return f"it {'does not compare' if compared else 'compares'} {member.path} with the source"
+    if member.how is How.SOURCE and member.sha256 not in held:
+        return f"it says that {member.path} is in the source archive, which has no such file"
+    if member.kind.runs and member.how is How.UNEXPLAINED and not member.accuses:
+        return f"nothing accounts for {member.path}, which is executed"
     return None
 
 

@@ -11,14 +11,19 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from rebuilder.model.accounting import Accounting
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.definition import Role
 from rebuilder.model.graph import SourceTrail, Step
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.report import Report, report_document
 from rebuilder.model.value import Sha256, Sha512, Value, sha256_hex
+from rebuilder.model.verdict import Verdict
 from rebuilder.signing.consistency import check_report
 from rebuilder.signing.vocabulary import (
+    ACCOUNTED,
+    ACCOUNTING_POLICY_SHA256,
+    ACCOUNTING_POLICY_URI,
     LEVELS,
     METADATA_WRITTEN,
     POLICY_SHA256,
@@ -31,6 +36,10 @@ from rebuilder.signing.vocabulary import (
 
 Document = dict[str, Any]
 """Plain JSON types."""
+
+
+_LISTED = 100
+"""Most members that a statement names; the report has all."""
 
 
 class Builder(Value):
@@ -107,7 +116,7 @@ def verdict_statement(
         "verifier": {"id": builder.id, "version": {"rebuilder": report.rebuilder_version}},
         "timeVerified": rfc3339(report.finished),
         "resourceUri": artifact.purl,
-        "policy": {"uri": POLICY_URI, "digest": {"sha256": POLICY_SHA256}},
+        "policy": _policy(report),
     }
     attestations = _upstream_attestations(report)
     if provenance is not None:
@@ -122,6 +131,13 @@ def verdict_statement(
     passed = "PASSED" if report.decision.verdict.confirms else "FAILED"
     predicate |= {"verificationResult": passed, "verifiedLevels": [level], VERDICT_TYPE: findings}
     return statement_about(artifact.filename, artifact.sha256, VSA_TYPE, predicate, sha512=sha512)
+
+
+def _policy(report: Report) -> Document:
+    uri, sha256 = POLICY_URI, POLICY_SHA256
+    if report.accounting is not None and report.accounting.compared and report.decision.attempt is None:
+        uri, sha256 = ACCOUNTING_POLICY_URI, ACCOUNTING_POLICY_SHA256
+    return {"uri": uri, "digest": {"sha256": sha256}}
 
 
 def statement_about(
@@ -161,7 +177,25 @@ def _findings(report: Report, report_sha256: Sha256) -> Document:
         findings["upstream"] = _upstream(report.provenance)
     if report.trail is not None:
         findings["trail"] = _trail(report.trail)
+    if report.accounting is not None:
+        findings["accounting"] = _accounting(report, report.accounting)
     return findings
+
+
+def _accounting(report: Report, accounting: Accounting) -> Document:
+    """How many members are accounted for with what; all of them are in the report, whose digest is signed too."""
+    document: Document = {
+        "members": len(accounting.members),
+        "counts": {how.value: number for how, number in accounting.counts.items()},
+        "unaccounted": [
+            {"name": each.path, "digest": {"sha256": each.sha256}} for each in accounting.accusing[:_LISTED]
+        ],
+    }
+    if report.decision.verdict is Verdict.ACCOUNTED:
+        document["level"] = ACCOUNTED
+    if accounting.source_sha256 is not None:
+        document["source"] = {"digest": {"sha256": accounting.source_sha256}}
+    return document
 
 
 def replayed_document(report: Report) -> list[Document]:

@@ -51,6 +51,24 @@ POLICY: Final[dict[str, Any]] = {
 
 POLICY_SHA256: Final[Sha256] = sha256_hex(canonical_json(POLICY))
 
+ACCOUNTED: Final = "REBUILDER_ACCOUNTED"
+"""Level of ``accounted``, which no verification summary carries: nothing was passed."""
+ACCOUNTING_POLICY_URI: Final = "tag:rebuilder,2026:accounting-policy/v1"
+ACCOUNTING_POLICY: Final[dict[str, Any]] = {
+    "uri": ACCOUNTING_POLICY_URI,
+    "rules": [
+        "A verdict is about one published file, named by its SHA-256, that was not rebuilt as a whole.",
+        "Every member is listed by path and SHA-256, with what it is accounted for with.",
+        "REBUILDER_ACCOUNTED: each member that is executed is a file of the source archive, or follows from it.",
+        "It follows from it where building it here gives it, or where a named rule says how.",
+        "Compiled code follows from it where it names that, or other such code needs it: by name, not by content.",
+        "FAILED: a member that is executed, or that changes what is installed, is accounted for with none of these.",
+        "REBUILDER_ACCOUNTED says nothing about what is in compiled code, and is never PASSED.",
+    ],
+}
+"""The rules of a decision that rests on an accounting, in words; a change of either makes a new version."""
+ACCOUNTING_POLICY_SHA256: Final[Sha256] = sha256_hex(canonical_json(ACCOUNTING_POLICY))
+
 QUORUM_TYPE: Final = "tag:rebuilder,2026:quorum/v1"
 """Extension field of a verification summary that several rebuilders stand behind: who they are."""
 CONFLICT_TYPE: Final = "tag:rebuilder,2026:conflict/v1"

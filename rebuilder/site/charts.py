@@ -25,6 +25,7 @@ TEXTURES = {
     Verdict.DIFFERS: "M-1 1 1 -1M-1 7 7 -1M5 7 7 5",
     Verdict.BUILD_FAILED: "M1 1 5 5M5 1 1 5",
     Verdict.INPUTS_MISSING: "M2 3H4M3 2V4",
+    Verdict.ACCOUNTED: "M3 0V6",
     Verdict.UNSUPPORTED: "",
     Verdict.TIMED_OUT: "M3 0V6",
     Verdict.INFRA_ERROR: "M0 3H6M3 0V6",

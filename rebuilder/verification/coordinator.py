@@ -10,11 +10,13 @@ Each stage stands once, in this order; docs/design.md ("One way through") has th
    *hypothesis* (:meth:`rebuilder.ecosystems.protocol.Ecosystem.next`, from recorded attempts alone) → *definition* →
    *run* (:class:`rebuilder.sandbox.protocol.Runner`: all that travels) → *comparison*
    (:class:`rebuilder.verification.attempts.AttemptRunner`). Each attempt is recorded as soon as it is made.
-5. *Verdict* (:func:`rebuilder.model.decision.decide`), causes and alarms: the unsigned :class:`Report`.
-6. *Signature* and *publication* by whoever has the key (:class:`rebuilder.verification.signer.Signer`;
+5. *Accounting* for each member of what is not rebuilt as a whole
+   (:meth:`rebuilder.ecosystems.protocol.Ecosystem.account`; docs/accounting.md).
+6. *Verdict* (:func:`rebuilder.model.decision.decide`), causes and alarms: the unsigned :class:`Report`.
+7. *Signature* and *publication* by whoever has the key (:class:`rebuilder.verification.signer.Signer`;
    docs/adr/0014-examining-without-keys.md): at once on the command line, in a process of its own in the service.
 
-A worker process of the service does 1 to 5 for an order from the queue and holds no key.
+A worker process of the service does 1 to 6 for an order from the queue and holds no key.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from rebuilder.errors import RebuilderError
 from rebuilder.model.alarm import Alarm
 from rebuilder.model.artifact import Artifact, Subject
 from rebuilder.model.attempt import Attempt, History, NotTried, Run
-from rebuilder.model.decision import decide, towards
+from rebuilder.model.decision import WITHOUT_REBUILD, decide, towards
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.graph import with_steps
@@ -39,6 +41,7 @@ from rebuilder.model.verdict import Kind, Verdict
 from rebuilder.model.work import Check, Order, Reason, Tier
 from rebuilder.verification.attempts import AttemptRunner
 from rebuilder.verification.findings import (
+    accounted,
     alarms_about,
     carried_along,
     changed_bytes,
@@ -48,6 +51,7 @@ from rebuilder.verification.findings import (
     nor_from_commit,
     raise_alarms,
     vary,
+    with_accounting,
     with_causes,
 )
 from rebuilder.verification.journal import Journal
@@ -303,21 +307,37 @@ class Coordinator:
             trail = parts.steps.from_commit(ecosystem, evidence, signed, tried, limits)
             obstacle = nor_from_commit(obstacle, trail)
         decision = decide(tried.attempts, obstacle, towards(tried.attempts, filename))
+        accounting = None
+        if decision.verdict in WITHOUT_REBUILD:
+            accounting = accounted(parts, evidence, tried.attempts)
+            decision = decide(tried.attempts, obstacle, towards(tried.attempts, filename), accounting)
+            trail = trail and with_accounting(trail, decision, accounting)
         if tried.attempts:
             ecosystem.learn(evidence, tried.attempts)
         if tier is not Tier.QUICK and decision.verdict is Verdict.DIFFERS and decision.attempt is not None:
             tried.look_closer(decision.attempt)
-            decision = decide(tried.attempts, obstacle, towards(tried.attempts, filename))
+            decision = decide(tried.attempts, obstacle, towards(tried.attempts, filename), accounting)
         variation = diagnosis = None
         if tier is Tier.FULL and decision.kind is Kind.UNSTABLE and decision.attempt is not None:
             with tried.experiments.trying("Builds with one thing changed at a time could not be made"):
                 variation = vary(parts, tried.attempts[decision.attempt])
         decision = with_steps(decision, trail)
         with tried.experiments.trying("The causes could not be looked for"):
-            diagnosis = diagnosed(parts, DiagnosisInput(evidence, tried.attempts, decision, trail, variation=variation))
+            if accounting is None or not accounting.compared:
+                diagnosis = diagnosed(
+                    parts, DiagnosisInput(evidence, tried.attempts, decision, trail, variation=variation)
+                )
             trail = trail and with_causes(parts, evidence, tried.attempts, trail, decision)
         carried = carried_along(parts, evidence.artifact, tried.attempts, decision)
-        alarms = raise_alarms(parts.journal, evidence, signed.artifact, trail, carried, now=verification.started)
+        alarms = raise_alarms(
+            parts.journal,
+            evidence,
+            signed.artifact,
+            trail,
+            carried,
+            accounting=accounting,
+            now=verification.started,
+        )
         if not carried.whole:
             note = "The inputs of the build were not looked through to their end for the published file itself."
             evidence = evidence.replace(notes=(*evidence.notes, note))
@@ -328,6 +348,7 @@ class Coordinator:
             decision=decision,
             provenance=signed.artifact,
             trail=trail,
+            accounting=accounting,
             diagnosis=diagnosis,
             variation=variation,
             remarks=tried.experiments.remarks,

@@ -10,6 +10,7 @@ from rebuilder.compare.carried import Carried
 from rebuilder.diagnose.case import DiagnosisInput
 from rebuilder.diagnose.diagnosis import diagnose
 from rebuilder.ecosystems.registry import conventions
+from rebuilder.model.accounting import Accounting
 from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.artifact import Artifact
 from rebuilder.model.attempt import Attempt
@@ -17,7 +18,7 @@ from rebuilder.model.comparison import Variation
 from rebuilder.model.decision import Decision
 from rebuilder.model.diagnosis import Diagnosis
 from rebuilder.model.evidence import Evidence, Obstacle
-from rebuilder.model.graph import SourceTrail
+from rebuilder.model.graph import NodeKind, SourceTrail
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.report import EnvironmentSummary, Stage
 from rebuilder.model.text import written_lines
@@ -96,6 +97,21 @@ def _with_cause(parts: Parts, case: DiagnosisInput) -> Decision:
     return case.decision.replace(sentence=f"{case.decision.sentence} {told}".rstrip())
 
 
+def accounted(parts: Parts, evidence: Evidence, attempts: tuple[Attempt, ...]) -> Accounting | None:
+    """What each member of the artifact is accounted for with, where its ecosystem knows how to tell."""
+    parts.stopwatch.stage(Stage.COMPARE, "each file in it with the source")
+    return parts.ecosystems[evidence.artifact.ecosystem].account(evidence, attempts)
+
+
+def with_accounting(trail: SourceTrail, decision: Decision, accounting: Accounting | None) -> SourceTrail:
+    """The trail, with what an accounting decided as the decision of the step from the source archive."""
+    step = trail.step(NodeKind.SOURCE_ARCHIVE, NodeKind.ARTIFACT)
+    if step is None or accounting is None or not accounting.compared:
+        return trail
+    decided = step.replace(decision=decision.replace(kind=None, rebuilds=None))
+    return trail.replace(steps=tuple(decided if each.name == step.name else each for each in trail.steps))
+
+
 def nor_from_commit(obstacle: Obstacle | None, trail: SourceTrail) -> Obstacle | None:
     """What keeps a file from being rebuilt from anything published; with what keeps it from coming from the commit."""
     told = [each.decision.sentence for each in trail.steps if each.decision is not None and not each.attempts]
@@ -148,6 +164,7 @@ def raise_alarms(
     trail: SourceTrail | None,
     carried: Carried,
     *,
+    accounting: Accounting | None,
     now: datetime,
 ) -> tuple[Alarm, ...]:
     """Raise what attestations, tags, archives and inputs give cause for; give those that are new to this report."""
@@ -157,6 +174,7 @@ def raise_alarms(
         *((AlarmKind.TAG_MOVED, each) for each in (trail.findings if trail is not None else ())),
         *((AlarmKind.CONTRADICTORY, each) for each in evidence.contradictions),
         *((AlarmKind.COPY_IN_SOURCE, each) for each in (carried.sentence,) if each is not None),
+        *((AlarmKind.UNACCOUNTED, each) for each in _unaccounted(accounting)),
         *((AlarmKind.STEPS_DISAGREE, each) for each in filter(None, (trail and trail.disagreement,))),
     )
     raised += tuple(
@@ -164,6 +182,18 @@ def raise_alarms(
         for kind, sentence in sentences
     )
     return tuple(alarm for alarm in raised if journal.raise_alarm(alarm))
+
+
+_MOST_TOLD = 20
+"""Members that an alarm each is raised about; the report has all."""
+
+
+def _unaccounted(accounting: Accounting | None) -> Iterable[str]:
+    """One sentence for each member that is executed and that nothing accounts for."""
+    if accounting is None or not accounting.compared:
+        return ()
+    found = accounting.accusing[:_MOST_TOLD]
+    return tuple(f"{each.path} ({each.sha256}): {each.detail or 'nothing accounts for it.'}" for each in found)
 
 
 def carried_along(parts: Parts, artifact: Artifact, attempts: tuple[Attempt, ...], decision: Decision) -> Carried:

@@ -12,6 +12,7 @@ from rebuilder.compare.diffoscope import defuse
 from rebuilder.diagnose.case import DiagnosisInput
 from rebuilder.diagnose.diagnosis import diagnose
 from rebuilder.ecosystems.pypi.diagnosis import RULES
+from rebuilder.model.accounting import Accounting, Content, How, MemberAccount
 from rebuilder.model.alarm import Alarm, AlarmKind
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Outcome, Output, Run
@@ -347,6 +348,80 @@ def unsupported(blobs: Blobs) -> Report:
     return report(subject, obstacle=Obstacle(verdict=Verdict.UNSUPPORTED, sentence=sentence))
 
 
+def accounted(blobs: Blobs, *, put_in: bool = False) -> Report:
+    """A wheel for one platform whose members were looked at; ``put_in``: one of them starts by itself."""
+    subject = artifact("madder", "2.4", filename="madder-2.4-cp313-cp313-manylinux_2_17_x86_64.whl")
+    members = [
+        MemberAccount(
+            path="madder/__init__.py",
+            sha256=sha("madder/__init__.py"),
+            size=1204,
+            kind=Content.PYTHON,
+            how=How.SOURCE,
+            source="src/madder/__init__.py",
+        ),
+        MemberAccount(
+            path="madder/core.py",
+            sha256=sha("madder/core.py"),
+            size=1204,
+            kind=Content.PYTHON,
+            how=How.LINE_ENDS,
+            source="src/madder/core.py",
+        ),
+        MemberAccount(
+            path="madder/_dye.so",
+            sha256=sha("madder/_dye.so"),
+            size=1204,
+            kind=Content.COMPILED,
+            how=How.NOT_COMPILED,
+            rule="named-by-source",
+            detail="Named.",
+        ),
+        MemberAccount(
+            path="madder/table.bin", sha256=sha("madder/table.bin"), size=1204, kind=Content.DATA, how=How.UNEXPLAINED
+        ),
+        MemberAccount(
+            path="madder-2.4.dist-info/RECORD",
+            sha256=sha("madder-2.4.dist-info/RECORD"),
+            size=1204,
+            kind=Content.METADATA,
+            how=How.DERIVED,
+            rule="wheel-record",
+            detail="All.",
+        ),
+    ]
+    if put_in:
+        detail = "The source archive has no such file, and Python runs it whenever it starts."
+        members.append(
+            MemberAccount(
+                path="madder.pth",
+                sha256=sha("madder.pth"),
+                size=1204,
+                kind=Content.STARTUP,
+                how=How.UNEXPLAINED,
+                accuses=True,
+                detail=detail,
+            )
+        )
+    known = evidence(subject)
+    listed = tuple(
+        Member(name=each.path, kind=MemberKind.FILE, size=each.size, sha256=each.sha256, mtime="2026-03-09T08:41:54")
+        for each in members
+    )
+    sentence = "The wheel is for one platform and holds compiled code; only pure wheels are rebuilt as a whole yet."
+    found = known.replace(
+        obstacle=Obstacle(verdict=Verdict.UNSUPPORTED, sentence=sentence),
+        artifact_inspection=Inspection(format="zip", members=listed),
+        source_inspection=Inspection(format="tar.gz", members=listed[:1]),
+    )
+    assert known.source_file is not None
+    accounting = Accounting(
+        source_sha256=known.source_file.sha256, members=tuple(members), remarks=("The clock was not looked at.",)
+    )
+    decision = decide((), found.obstacle, (), accounting)
+    return report(subject).replace(evidence=found, accounting=accounting, decision=decision, diagnosis=None)
+
+
 def hostile(blobs: Blobs) -> Report:
     """Whatever a publisher can write is an attack."""
     subject = artifact(
@@ -410,6 +485,7 @@ EVERY: dict[Verdict, Callable[[Blobs], Report]] = {
     Verdict.REPRODUCED: reproduced,
     Verdict.EQUIVALENT: equivalent,
     Verdict.DIFFERS: differs,
+    Verdict.ACCOUNTED: accounted,
     Verdict.BUILD_FAILED: build_failed,
     Verdict.INPUTS_MISSING: inputs_missing,
     Verdict.UNSUPPORTED: unsupported,

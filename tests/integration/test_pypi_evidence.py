@@ -106,16 +106,19 @@ def test_yanked_is_noted() -> None:
     assert note.endswith("yanked: broken⟨U+001B⟩[2J on <b>.")
 
 
-def test_platform_wheels_are_one_unsupported() -> None:
-    """A release of compiled wheels is one answer that names a tag; nothing is downloaded."""
+def test_platform_wheels_are_one_that_is_looked_at() -> None:
+    """A release of compiled wheels is one answer that names a tag; it and the source archive are listed."""
     surroundings = Surroundings()
     surroundings.publish(make_sdist("idna", "3.10"))
     for tag in ("cp313-cp313-win_amd64", "cp312-cp312-manylinux_2_17_x86_64"):
-        surroundings.publish(make_wheel("idna", "3.10", tag=tag))
-    verdict, sentence = obstacle(surroundings)
-    assert Verdict.UNSUPPORTED is verdict
-    assert "cp312-cp312-manylinux_2_17_x86_64" in sentence
-    assert not [url for url in surroundings.fetcher.asked if "/files/" in url]
+        surroundings.publish(make_wheel("idna", "3.10", {"idna/core.so": "ELF"}, tag=tag))
+    [found] = evidence(surroundings)
+    assert found.obstacle is not None
+    assert Verdict.UNSUPPORTED is found.obstacle.verdict
+    assert "cp312-cp312-manylinux_2_17_x86_64" in found.obstacle.sentence
+    assert found.artifact_inspection is not None
+    assert found.source_inspection is not None
+    assert 2 == len([url for url in surroundings.fetcher.asked if "/files/" in url])
 
 
 @pytest.mark.parametrize(
@@ -138,15 +141,6 @@ def test_wheel_for_one_platform_by_its_tag(files: dict[str, str], compiled: str 
     if found.obstacle is not None and compiled is not None:
         assert Verdict.UNSUPPORTED is found.obstacle.verdict
         assert compiled in found.obstacle.sentence
-
-
-def test_large_wheel_for_one_platform_is_not_fetched() -> None:
-    """What is that large is hardly pure."""
-    surroundings = Surroundings()
-    surroundings.publish(make_sdist("idna", "3.10"))
-    surroundings.publish(make_wheel("idna", "3.10", tag="py3-none-win_amd64"), size=17 << 20)
-    assert Verdict.UNSUPPORTED is obstacle(surroundings)[0]
-    assert not [url for url in surroundings.fetcher.asked if "/files/" in url]
 
 
 def test_source_archive_alone_is_unsupported() -> None:

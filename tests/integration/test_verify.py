@@ -266,12 +266,54 @@ def test_failing_build_is_not_a_difference(registry: Registry, installation: Ins
     assert any("no luck today" in log for log in logs)
 
 
-def test_missing_source_and_platform_wheel(registry: Registry, installation: Installation) -> None:
-    """What cannot be rebuilt gets a verdict with a sentence, and exit code 3."""
+def test_missing_source(registry: Registry, installation: Installation) -> None:
+    """What has no source gets exit code 3; the members of a wheel for one platform are listed all the same."""
     publish(registry, make_wheel("seven", "1.0"), make_wheel("eight", "1.0", tag="cp311-cp311-linux_x86_64"))
     answer = installation.verify("pypi:seven==1.0", "pypi:eight==1.0")
     assert answer.code == 3, answer.words
-    assert ["inputs-missing", "unsupported"] == [line["verdict"] for line in answer.lines]
+    assert ["inputs-missing", "inputs-missing"] == [line["verdict"] for line in answer.lines]
+    assert [None, {"listed": 4}] == [(line["accounting"] or {}).get("counts") for line in answer.lines]
+
+
+PLATFORM = "cp311-cp311-linux_x86_64"
+COMPILED: dict[str, str | bytes] = {
+    "woad/__init__.py": "from woad._dye import blue\n",
+    "woad/_dye.cpython-311-x86_64-linux-gnu.so": b"\x7fELF\0",
+}
+
+
+@pytest.mark.parametrize(
+    ("put_in", "verdict", "code"),
+    [
+        ({}, "accounted", 3),
+        ({"woad.pth": "import woad\n"}, "differs", 1),
+        ({"woad/evil.py": "print(1)\n"}, "differs", 1),
+    ],
+)
+def test_wheel_for_one_platform(
+    registry: Registry, installation: Installation, put_in: dict[str, str], verdict: str, code: int
+) -> None:
+    """Each member is accounted for; what starts by itself and is not in the source is an alarm, and exit code 1."""
+    source = {
+        "woad/__init__.py": COMPILED["woad/__init__.py"],
+        "woad/_dye.c": "int blue;\n",
+        "PKG-INFO": "Metadata-Version: 2.1\nName: woad\nVersion: 1.0\n",
+    }
+    publish(registry, make_sdist("woad", "1.0", source), make_wheel("woad", "1.0", COMPILED | put_in, tag=PLATFORM))
+    answer = installation.verify("pypi:woad==1.0")
+    assert (code, verdict) == (answer.code, answer.line["verdict"]), answer.words
+    assert list(put_in) == [each["path"] for each in answer.line["accounting"]["unaccounted"]]
+    assert ["unaccounted"] * len(put_in) == [each["kind"] for each in answer.line["alarms"]]
+    page = Path(answer.line["report"])
+    assert all(path in page.read_text() for path in (*COMPILED, *put_in))
+    statement = json.loads(base64.b64decode(json.loads((page.parent / "verdict.dsse.json").read_text())["payload"]))
+    said = statement["predicate"]
+    if put_in:
+        assert ("FAILED", ["FAILED"]) == (said["verificationResult"], said["verifiedLevels"])
+    else:
+        assert "tag:rebuilder,2026:verdict/v2" == statement["predicateType"]
+        assert ("REBUILDER_ACCOUNTED", 1) == (said["accounting"]["level"], said["accounting"]["counts"]["not-compiled"])
+    assert "tag:rebuilder,2026:accounting-policy/v1" == said["policy"]["uri"]
 
 
 def test_missing_build_dependency(registry: Registry, installation: Installation) -> None:

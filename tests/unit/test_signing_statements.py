@@ -21,6 +21,8 @@ from rebuilder.model.verdict import Kind, Verdict
 from rebuilder.signing.envelope import sign_statement
 from rebuilder.signing.statements import Builder, provenance_statement, verdict_statement
 from rebuilder.signing.vocabulary import (
+    ACCOUNTING_POLICY,
+    ACCOUNTING_POLICY_SHA256,
     LEVELS,
     POLICY,
     POLICY_SHA256,
@@ -239,7 +241,11 @@ def test_a_verdict_out_of_nothing_is_not_signed() -> None:
 
 @pytest.mark.parametrize(
     ("name", "policy", "sha256"),
-    [("policy-v2.md", POLICY, POLICY_SHA256), ("quorum-policy-v1.md", QUORUM_POLICY, QUORUM_POLICY_SHA256)],
+    [
+        ("policy-v2.md", POLICY, POLICY_SHA256),
+        ("accounting-policy-v1.md", ACCOUNTING_POLICY, ACCOUNTING_POLICY_SHA256),
+        ("quorum-policy-v1.md", QUORUM_POLICY, QUORUM_POLICY_SHA256),
+    ],
 )
 def test_documented_policy_is_the_one_that_is_signed(name: str, policy: dict[str, object], sha256: str) -> None:
     """The page shows the very document whose digest stands in every statement."""

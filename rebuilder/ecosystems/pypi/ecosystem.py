@@ -8,10 +8,11 @@ from functools import partial
 
 from packaging.version import Version
 
+from rebuilder.compare.accounting import account_for_wheel
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.ecosystems.pypi.commit_hypotheses import infer_from_commit, wants_history
 from rebuilder.ecosystems.pypi.context import PlanningContext
-from rebuilder.ecosystems.pypi.evidence import collect
+from rebuilder.ecosystems.pypi.evidence import as_input, collect, is_for_one_platform
 from rebuilder.ecosystems.pypi.hypotheses import infer, learn
 from rebuilder.ecosystems.pypi.origin import find_origin
 from rebuilder.ecosystems.pypi.simple_index import (
@@ -25,6 +26,7 @@ from rebuilder.ecosystems.pypi.simple_index import (
 from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, PyPIStep, parse_subject
 from rebuilder.ecosystems.pypi.tree_changes import inspected_changes
 from rebuilder.errors import UnknownProjectError, UsageError
+from rebuilder.model.accounting import Accounting
 from rebuilder.model.artifact import Listing, Subject
 from rebuilder.model.attempt import Attempt, History, Hypothesis, plan
 from rebuilder.model.definition import Limits
@@ -106,6 +108,16 @@ class PyPI(Ecosystem):
         if commit is None:
             return plan(partial(infer, context, evidence), history)
         return plan(partial(infer_from_commit, context, evidence, step, commit), history)
+
+    def account(self, evidence: Evidence, attempts: tuple[Attempt, ...]) -> Accounting | None:
+        """Account for the members of a wheel for one platform; see :mod:`rebuilder.compare.accounting`."""
+        file, listing = evidence.artifact.file, evidence.artifact_inspection
+        if listing is None or not listing.readable or not is_for_one_platform(file.filename) or evidence.contradictions:
+            return None
+        source = evidence.source_file if evidence.source_inspection is not None else None
+        return account_for_wheel(
+            self._context.programs, self._context.memo, as_input(file), as_input(source) if source is not None else None
+        )
 
     def learn(self, evidence: Evidence, attempts: tuple[Attempt, ...]) -> None:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""

@@ -28,8 +28,6 @@ WHEEL_TEXTS = (
     *(f"*.dist-info/{name}" for name in ("WHEEL", "METADATA", "RECORD", "entry_points.txt", "top_level.txt")),
     "*-nspkg.pth",
 )
-_MOST_LOOKED_AT = 16 << 20
-"""Bytes of a wheel for one platform that may yet hold no compiled code."""
 _COMPILED = re.compile(r"\.(?:so|pyd|dylib|dll|exe|a|lib|o|obj|node|wasm)(?:\.\d+)*$", re.IGNORECASE)
 _COMMAND = re.compile(r"\.data/scripts/[^/]+$|(?:^|/)bin/[^/.]+$")
 
@@ -75,7 +73,6 @@ def _evidence(
         _check_size(context, published)
         if not file.is_wheel:
             return _alone(context, evidence, _start(alone=not any(each.is_wheel for each in release)))
-        _check_kind(file)
         source = _source(release)
         if source is None:
             return _alone(context, evidence, _no_source(file))
@@ -93,31 +90,25 @@ def _notes(published: PublishedFile) -> tuple[str, ...]:
     return (f"The registry marks this file as yanked{reason}.",)
 
 
-def _check_kind(file: ReleaseFile) -> None:
-    """Stop at a wheel that cannot be rebuilt whatever is in it; what only its tag binds to a platform is looked at."""
-    _, python, abi, platform = name_parts(file.filename)
-    size = file.published.size if file.published is not None else None
-    if platform != "any" and (abi != "none" or size is None or size > _MOST_LOOKED_AT):
-        raise NotRebuildable(
-            Verdict.UNSUPPORTED,
-            f"The wheel is for one platform (its tag is {python}-{abi}-{platform}); only pure Python wheels can be "
-            "rebuilt yet.",
-        )
-
-
 def _check_pure(file: PublishedFile, listing: Inspection, source: Inspection) -> None:
     """Stop at compiled code in a wheel for one platform: by its suffix, or a command that the source lacks."""
-    if name_parts(file.filename)[3] == "any":
+    if not is_for_one_platform(file.filename):
         return
+    _, python, abi, platform = name_parts(file.filename)
     known = {member.name.rpartition("/")[2] for member in source.members}
     for member in listing.members:
         name = member.name.rpartition("/")[2]
         if _COMPILED.search(name) or (_COMMAND.search(member.name) and name not in known):
             raise NotRebuildable(
                 Verdict.UNSUPPORTED,
-                f"The wheel is for one platform and holds {quoted(member.name)}, which is compiled code; only pure "
-                "Python wheels can be rebuilt yet.",
+                f"The wheel is for one platform (its tag is {python}-{abi}-{platform}) and holds "
+                f"{quoted(member.name)}, which is compiled code; only pure Python wheels are rebuilt as a whole yet.",
             )
+
+
+def is_for_one_platform(filename: str) -> bool:
+    """Whether a wheel is one for a platform, by its tag; it may hold no compiled code all the same."""
+    return filename.endswith(".whl") and name_parts(filename)[3] != "any"
 
 
 def _start(*, alone: bool) -> Obstacle:

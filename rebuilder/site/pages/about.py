@@ -41,6 +41,12 @@ _MORE = {
         "contents, link targets and what is executable are never set aside."
     ),
     Verdict.DIFFERS: f"“{Kind.STABLE.value}”: {Kind.STABLE.spoken} “{Kind.UNSTABLE.value}”: {Kind.UNSTABLE.spoken}",
+    Verdict.ACCOUNTED: (
+        "It holds compiled code whose compiler is not to be had here. The page lists every file in it with its digest: "
+        "which are the source's byte for byte, which follow from it by a named rule, which are compiled code, and "
+        "which nothing explains. This says nothing about what is in the compiled code, and is never counted as "
+        "confirmed; were anything executed in it that the source does not have, it would differ."
+    ),
     Verdict.BUILD_FAILED: "The log on the page says where. This says nothing about the published file.",
     Verdict.INPUTS_MISSING: "For instance, no source was published, or a dependency was withdrawn.",
     Verdict.UNSUPPORTED: "The page says what is missing in this rebuilder.",

@@ -18,6 +18,7 @@ from rebuilder.model.verdict import Verdict
 from rebuilder.site.display import LONG, SHORT, Moment, count, duration, link, moment, size, visible
 from rebuilder.site.marks import Mark, alarm_words, digest_rows, mark
 from rebuilder.site.rows import HistorySection, history_section
+from rebuilder.site.sections.accounting import AccountingSection, accounting_section
 from rebuilder.site.sections.attempt import (
     AttemptRow,
     ComparisonSection,
@@ -60,6 +61,9 @@ class AlarmNote:
 
 
 _WRITTEN = "With recorded values written into its archive, our rebuild is identical to the published file."
+
+
+_UNACCOUNTED = "It holds something that is executed, or changes what is installed, and that is not from its source."
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,7 @@ class ArtifactPage:
     log_tail: str | None
     """End of the log of the decisive attempt, when it failed."""
     comparison: ComparisonSection | None
+    accounting: AccountingSection | None
     check: CheckSection
     files: tuple[FileLink, ...]
     file_names: frozenset[str]
@@ -205,6 +210,7 @@ def artifact_page(report: Report, around: PageContext) -> ArtifactPage:
         comparison=comparison_section(decisive, index, around.diffoscope_text)
         if decisive is not None and index is not None
         else None,
+        accounting=accounting_section(report.accounting),
         check=check_section(artifact, key_href, _repeat(report, around)),
         files=tuple(FileLink(name, meaning) for name, meaning in around.files.items()),
         file_names=frozenset(around.files),
@@ -227,6 +233,8 @@ def path_of(report: Report) -> str:
 def _mark(report: Report) -> Mark:
     decision = report.decision
     found = mark(decision.verdict, decision.kind, decision.rebuilds)
+    if report.accounting is not None and report.accounting.accusing and decision.attempt is None:
+        found = replace(found, spoken=_UNACCOUNTED)
     return replace(found, spoken=_WRITTEN) if report.written else found
 
 

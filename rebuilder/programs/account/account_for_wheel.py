@@ -1,0 +1,184 @@
+"""``account_for_wheel WHEEL [SOURCE] [--built WHEEL] --filename NAME --result PATH``: account for every member.
+
+The result is ``{"members": [MemberAccount, …], "remarks": [SENTENCE, …], "problem": SENTENCE}`` (see
+``rebuilder.model.accounting``). Nothing of the wheel is run, and nothing but its members is read for this: the source
+archive, and the wheel that building that archive without a compiler gave, where there is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from typing import Any
+
+from rebuilder.programs.account.compiled import check_compiled
+from rebuilder.programs.account.dist_info import (
+    check_entry_points,
+    check_metadata,
+    check_others,
+    check_record,
+    check_wheel_file,
+)
+from rebuilder.programs.account.generated import (
+    cached_module,
+    fills_template,
+    is_bindings_package,
+    is_never_loaded,
+    is_version_file,
+    without_delvewheel,
+)
+from rebuilder.programs.account.members import (
+    DATA,
+    METADATA,
+    PYTHON,
+    SCRIPT,
+    STARTUP,
+    SourceFiles,
+    WheelMember,
+    look_into,
+    read_source,
+    read_wheel,
+)
+from rebuilder.programs.account.places import Places
+
+_TEXTS = (PYTHON, STARTUP, SCRIPT, DATA, METADATA)
+_WHY = {
+    PYTHON: "The source archive has no such Python file.",
+    STARTUP: "The source archive has no such file, and Python runs it whenever it starts.",
+    SCRIPT: "The source archive has no such script.",
+}
+_TEMPLATES = (".in", ".tmpl", ".template", ".tpl")
+
+
+def main(argv: list[str]) -> int:
+    """Account for the members of the wheel; 0 whatever was found."""
+    parser = argparse.ArgumentParser(prog="account_for_wheel")
+    parser.add_argument("wheel", metavar="WHEEL")
+    parser.add_argument("source", metavar="SOURCE", nargs="?")
+    parser.add_argument("--built", metavar="WHEEL", help="what building the source without a compiler gave")
+    parser.add_argument("--filename", required=True, help="under which the wheel is published")
+    parser.add_argument("--result", required=True, metavar="PATH")
+    arguments = parser.parse_args(argv)
+    document = account(arguments.wheel, arguments.source, arguments.built, arguments.filename)
+    with open(arguments.result, "w", encoding="utf-8") as file:
+        json.dump(document, file)
+    return 0
+
+
+def account(wheel: str, source: str | None, built: str | None, filename: str) -> dict[str, Any]:
+    """Account for the members of a wheel; gives the document described at the top of this module."""
+    members, problem = read_wheel(wheel)
+    if problem is not None:
+        return {"members": [], "remarks": [], "problem": f"The wheel cannot be read. {problem}"}
+    if source is None:
+        for each in members:
+            each.how = "listed"
+        return _document(members, [])
+    files, problem = read_source(source)
+    if problem is not None:
+        return {"members": [], "remarks": [], "problem": f"The source archive cannot be read. {problem}"}
+    made = {each.path: each.sha256 for each in read_wheel(built)[0]} if built is not None else {}
+    remarks = _account(wheel, members, files, made, filename)
+    return _document(members, remarks)
+
+
+def _account(
+    wheel: str, members: list[WheelMember], source: SourceFiles, made: dict[str, str], filename: str
+) -> list[str]:
+    places = Places(source, members)
+    for each in members:
+        if each.link:
+            each.accuse("It is no file, and installers make other things of it.")
+        elif each.path in made and made[each.path] == each.sha256 and not _is_metadata(each, "RECORD", "WHEEL"):
+            each.settle("built")
+        elif each.kind == METADATA:
+            _same_as_egg_info(each, source)
+        else:
+            places.find(each)
+    by_path = {each.path: each for each in members}
+    for each in members:
+        module = by_path.get(cached_module(each.path) or "")
+        if not each.how and module is not None and is_never_loaded(each.head, module.seconds):
+            detail = "Byte code that names another time than its module has: Python compiles the module instead."
+            each.settle("derived", source=module.name, rule="stale-byte-code", detail=detail)
+    open_ones = [each for each in members if each.how not in {"source", "built", "derived"} and each.kind in _TEXTS]
+    look_into(wheel, open_ones)
+    for each in open_ones:
+        if each.content is not None:
+            _look(each, places, source)
+    check_compiled(wheel, members, source)
+    check_entry_points(members, source)
+    remark = check_metadata(members, source)
+    check_wheel_file(members, filename)
+    check_others(members)
+    for each in members:
+        if not each.how and each.kind in _WHY:
+            each.accuse(_WHY[each.kind])
+    check_record(members)
+    return [remark] if remark is not None else []
+
+
+def _look(member: WheelMember, places: Places, source: SourceFiles) -> None:
+    """Account for a member by what is in it."""
+    content = member.content or b""
+    if b"\r\n" in content and content.count(b"\n") == content.count(b"\r\n"):
+        unix = hashlib.sha256(content.replace(b"\r\n", b"\n")).hexdigest()
+        path = places.of_text(unix, member) if member.kind != METADATA else _any(source, unix)
+        if path is not None:
+            member.settle("line-ends", source=path)
+            return
+    if member.kind == DATA and not content.strip():
+        member.settle("derived", rule="empty-file", detail="It is empty.")
+    if member.kind != PYTHON or _follows(member, content, places, source):
+        return
+    beside = places.in_place(member)
+    if beside is not None:
+        member.accuse(f"The source archive has {beside} in its place, which is another file.")
+
+
+def _follows(member: WheelMember, content: bytes, places: Places, source: SourceFiles) -> bool:
+    """Account for a Python file by a rule; gives whether one holds."""
+    if not content.strip():
+        member.settle("derived", rule="empty-module", detail="It is empty.")
+    elif is_version_file(member.path, content):
+        detail = "It only assigns plain values: names of versions, dates, commits."
+        member.settle("derived", rule="version-file", detail=detail)
+    elif is_bindings_package(member.path, content):
+        member.settle("derived", rule="bindings-package", detail="It only hands on the compiled module of its name.")
+    else:
+        for before in without_delvewheel(content.replace(b"\r\n", b"\n")):
+            path = places.of_text(hashlib.sha256(before).hexdigest(), member)
+            if path is not None or not before.strip():
+                detail = "delvewheel had it add the directory of the libraries that it copied in; nothing else is new."
+                member.settle("derived", source=path or "", rule="delvewheel-patch", detail=detail)
+        for path, text in source.texts.items():
+            same_name = path.rpartition("/")[2].rpartition(".")[0] == member.path.rpartition("/")[2]
+            if path.endswith(_TEMPLATES) and same_name and fills_template(text, content):
+                member.settle("derived", source=path, rule="filled-template", detail="Only values in it are new.")
+    return member.how == "derived"
+
+
+def _same_as_egg_info(member: WheelMember, source: SourceFiles) -> None:
+    """Account for what setuptools wrote into the source archive too, and for texts of licences."""
+    name = member.name.partition("/")[2]
+    if name in {"RECORD", "WHEEL", "METADATA"}:
+        return
+    for path in source.by_sha256.get(member.sha256, ()):
+        if name == "entry_points.txt" and not path.endswith(".egg-info/entry_points.txt"):
+            continue
+        if path.rpartition("/")[2] == name.rpartition("/")[2]:
+            member.settle("source", source=path)
+            return
+
+
+def _is_metadata(member: WheelMember, *names: str) -> bool:
+    return member.kind == METADATA and member.name.partition("/")[2] in names
+
+
+def _any(source: SourceFiles, sha256: str) -> str | None:
+    return next(iter(source.by_sha256.get(sha256, ())), None)
+
+
+def _document(members: list[WheelMember], remarks: list[str]) -> dict[str, Any]:
+    return {"members": [each.document() for each in members], "remarks": remarks, "problem": None}
