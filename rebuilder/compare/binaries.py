@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 from rebuilder.compare.comparer import ending
+from rebuilder.model.accounting import Accounting, Content
 from rebuilder.model.attempt import Outcome
 from rebuilder.model.binary import Binaries
 from rebuilder.model.definition import Input, Role
@@ -43,3 +44,14 @@ def read_binaries(programs: Programs, memo: Memo, archive: Sha256) -> Binaries:
     if kept is None:
         memo.put(key, found.document())
     return found
+
+
+def with_facts(accounting: Accounting, found: Binaries) -> Accounting:
+    """An accounting, with what its compiled members say about themselves; it explains none of them."""
+    facts = {each.sha256: each.facts for each in found.members}
+    members = [
+        each.replace(binary=facts[each.sha256]) if each.kind is Content.COMPILED and each.sha256 in facts else each
+        for each in accounting.members
+    ]
+    told = [each for each in found.problems if each not in accounting.remarks]
+    return accounting.replace(members=tuple(members), remarks=(*accounting.remarks, *told))

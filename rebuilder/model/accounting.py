@@ -7,7 +7,9 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from rebuilder.model.binary import BinaryFacts
+from rebuilder.model.attempt import Run
+from rebuilder.model.binary import BinaryFacts, CodeComparison
+from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.value import Sha256Field, Value
 
 
@@ -80,8 +82,17 @@ class MemberAccount(Value):
     """What a reader has to know beyond that, as a sentence: what a rule found, or what is wrong."""
     binary: BinaryFacts | None = None
     """What compiled code says about itself, which accounts for nothing; None where nobody looked into it."""
+    recompiled: CodeComparison | None = None
+    """How far it is the same as what compiling the source archive here gave."""
     accuses: bool = False
     """Whether it is executed or changes what is installed, and nothing accounts for it."""
+
+
+class CompiledHere(Value):
+    """The build whose compiled files were compared with published ones; it decides nothing."""
+
+    definition: BuildDefinition
+    run: Run
 
 
 class Accounting(Value):
@@ -93,6 +104,8 @@ class Accounting(Value):
     """In archive order; directories are none."""
     attempt: int | None = Field(default=None, ge=0)
     """Index of the attempt whose file was looked at too: what building without a compiler gave."""
+    compiled: CompiledHere | None = None
+    """The build that members were compared with as :attr:`MemberAccount.recompiled`; None where none was made."""
     remarks: tuple[str, ...] = ()
     """What could not be checked, one sentence each."""
 

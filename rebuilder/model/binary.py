@@ -202,6 +202,63 @@ class Binaries(Value):
     problems: tuple[ForeignText, ...] = Field(default=(), max_length=64)
     """Why not everything could be read, as sentences."""
 
-    def facts_of(self, sha256: str) -> BinaryFacts | None:
-        """Facts of the member with this content; None when there is none."""
-        return next((each.facts for each in self.members if each.sha256 == sha256), None)
+
+class CodeComparison(Value):
+    """How far a compiled file is the same as one that was compiled here: evidence, which explains nothing by itself.
+
+    Addresses in instructions are replaced by what they stand for: the name or the text there, or else its section.
+    """
+
+    rebuilt_sha256: Sha256Field | None = None
+    """Of the file that was compiled here."""
+    problem: ForeignText | None = None
+    """Why there is nothing but the digests, as a sentence."""
+    named: bool = True
+    """Whether the published file names its functions; without names none is compared."""
+    functions: int = Field(default=0, ge=0)
+    """Functions of the published file."""
+    functions_rebuilt: int = Field(default=0, ge=0)
+    functions_equal: int = Field(default=0, ge=0)
+    """Those with equal instructions."""
+    functions_different: Texts = ()
+    """The first ones that both have."""
+    functions_missing: Texts = ()
+    """Only in the published file."""
+    functions_added: Texts = ()
+    """Only in the file that was compiled here."""
+    sections_equal: Texts = ()
+    sections_different: Texts = ()
+    strings: tuple[int, int] = (0, 0)
+    """Texts in read-only data: published, compiled here."""
+    strings_published: Texts = ()
+    """The first ones that only the published file has."""
+    strings_rebuilt: Texts = ()
+    imports: tuple[int, int] = (0, 0)
+    imports_published: Texts = ()
+    imports_rebuilt: Texts = ()
+    relocations: tuple[int, int] = (0, 0)
+    relocations_equal: bool = False
+    """Whether there are as many of each kind for each symbol."""
+
+    @property
+    def sentence(self) -> str:
+        """What came of it, as a sentence."""
+        if self.problem is not None:
+            return f"It was compiled here too, and has other bytes. {self.problem}"
+        if not self.named or not self.functions:
+            return (
+                "It was compiled here too, and has other bytes; it does not name its functions, so none was compared."
+            )
+        different = self.functions - self.functions_equal
+        told = f"{self.functions_equal:,} of {self.functions:,} functions have equal instructions"
+        if different:
+            told += f"; {f'these {different:,} differ' if different > 1 else 'this one differs'}: "
+            listed = [*self.functions_different, *self.functions_missing][:8]
+            told += ", ".join(listed) + (" and others" if different > len(listed) else "")
+        return f"It was compiled here too, and has other bytes: {told}."
+
+
+class CompiledMember(CodeComparison):
+    """The same, with the name of the member."""
+
+    member: ForeignText

@@ -150,19 +150,20 @@ class SandboxPrograms:
         *,
         inputs: Sequence[Input],
         limits: Limits = PROGRAM_LIMITS,
+        environment: str | None = None,
     ) -> ProgramResult:
         """Run one program; see :meth:`rebuilder.sandbox.protocol.Programs.run`.
 
         The document is None when the program failed, or wrote something that is not JSON.
         """
-        environment = self._environments.get(self._environment_name)
+        used = self._environments.get(environment or self._environment_name)
         programs = self.program_input(family)
         definition = BuildDefinition(
             build_type=BUILD_TYPE,
             purl="pkg:generic/rebuilder-programs",
             targets=(inputs[0].name if inputs else program,),
             inputs=(programs, *inputs),
-            toolchain=EnvironmentRef(name=environment.name, sha256=environment.sha256),
+            toolchain=EnvironmentRef(name=used.name, sha256=used.sha256),
             commands=(("python3", "-I", "-S", programs.path, program, *arguments, "--result", f"/out/{RESULT}"),),
             environment=_ENVIRONMENT,
             sandbox=self._kind,

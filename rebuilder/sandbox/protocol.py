@@ -65,8 +65,11 @@ class Programs(Protocol):
         *,
         inputs: Sequence[Input],
         limits: Limits = PROGRAM_LIMITS,
+        environment: str | None = None,
     ) -> ProgramResult:
         """Run ``python3 /tools/FAMILY.pyz PROGRAM ARGUMENTS… --result /out/result.json`` with these blobs bound.
+
+        ``environment``: Name of a build environment, where the program needs what the usual one lacks.
 
         Raises:
             SandboxUnavailableError, SandboxFaultError, BuildEnvironmentError: see :class:`Sandbox`.

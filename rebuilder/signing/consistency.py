@@ -102,9 +102,18 @@ def _accounting_problem(report: Report, accounting: Accounting) -> str | None:
     source, file = report.evidence.source_inspection, report.evidence.source_file
     if accounting.compared and (source is None or file is None or file.sha256 != accounting.source_sha256):
         return "it compares members with another source archive"
+    compiled = accounting.compiled
+    published = report.artifact.file.sha256
+    if compiled is not None and any(each.sha256 == published for each in compiled.definition.inputs):
+        return "it gives the published file to the build that its compiled code is compared with"
+    if compiled is None and any(each.recompiled is not None for each in accounting.members):
+        return "it compares compiled code with a build that it does not name"
     held = {each.sha256 for each in source.members} if source is not None else set()
     problems = (_member_problem(each, held, compared=accounting.compared) for each in accounting.members)
     return next(filter(None, problems), None)
+
+
+_COMPILED = {How.COMPILED_EQUAL, How.COMPILED_DIFFERENT}
 
 
 def _member_problem(member: MemberAccount, held: Collection[str | None], *, compared: bool) -> str | None:
@@ -112,6 +121,10 @@ def _member_problem(member: MemberAccount, held: Collection[str | None], *, comp
         return f"it {'does not compare' if compared else 'compares'} {member.path} with the source"
     if member.how is How.SOURCE and member.sha256 not in held:
         return f"it says that {member.path} is in the source archive, which has no such file"
+    same = member.recompiled is not None and member.recompiled.rebuilt_sha256 == member.sha256
+    shown = How.COMPILED_EQUAL if same else How.COMPILED_DIFFERENT
+    if member.how in _COMPILED and (member.recompiled is None or member.how is not shown):
+        return f"it says that {member.path} is {member.how}, which no build shows"
     if member.kind.runs and member.how is How.UNEXPLAINED and not member.accuses:
         return f"nothing accounts for {member.path}, which is executed"
     return None

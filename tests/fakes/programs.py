@@ -37,6 +37,7 @@ class InProcessPrograms:
         *,
         inputs: Sequence[Input],
         limits: Limits = PROGRAM_LIMITS,
+        environment: str | None = None,
     ) -> ProgramResult:
         """See :meth:`rebuilder.sandbox.protocol.Programs.run`."""
         self.runs.append((program, tuple(arguments)))

@@ -71,6 +71,7 @@ class ListingPrograms:
         *,
         inputs: Sequence[Input],
         limits: Limits = PROGRAM_LIMITS,
+        environment: str | None = None,
     ) -> ProgramResult:
         """See :class:`rebuilder.sandbox.protocol.Programs`."""
         assert (family, program) == ("archive", "inspect_archive")

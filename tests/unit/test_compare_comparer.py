@@ -24,9 +24,9 @@ class WritingPrograms(InProcessPrograms):
         super().__init__(blobs)
         self._document = document
 
-    def run(self, family: str, program: str, arguments: Any, *, inputs: Any, limits: Any = None) -> ProgramResult:
+    def run(self, family: str, program: str, arguments: Any, **how: Any) -> ProgramResult:
         """The document, whatever was asked."""
-        result = super().run(family, program, arguments, inputs=inputs, limits=limits)
+        result = super().run(family, program, arguments, **how)
         return result._replace(document=self._document)
 
 

@@ -266,8 +266,6 @@ def test_members_of_an_archive(tmp_path: Path, library: bytes) -> None:
     assert ("bill of materials", "pkg:rpm/almalinux/libfoo@1.4-2") == (foo.version_from, foo.origin)
     assert bar is not None
     assert ("libbar.so.5", None) == (bar.original, bar.version)
-    assert found.facts_of(found.members[0].sha256) == found.members[0].facts
-    assert found.facts_of("0" * 64) is None
 
 
 def test_libraries_that_were_brought_along() -> None:

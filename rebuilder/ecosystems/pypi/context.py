@@ -79,6 +79,8 @@ class PlanningContext:
     """Kinds of sandboxes that definitions can be run in; with ``uml`` the clock is tried, too."""
     interpreters: tuple[Interpreter, ...] = INTERPRETERS
     """Pythons there are build environments with, newest first."""
+    compilers: tuple[str, ...] = ()
+    """Build environments of the settings, which may have a compiler."""
     sandbox: str = "bubblewrap"
     """The kind that is used unless the clock matters."""
     clock: Literal["archive", "kernel"] = "archive"

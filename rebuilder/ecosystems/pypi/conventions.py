@@ -70,6 +70,7 @@ class PyPIConventions(Conventions):
             sandbox=settings.sandbox,
             clock=settings.clock,
             interpreters=with_configured(settings.interpreters),
+            compilers=tuple(settings.environments.described),
         )
         return PyPI(index.index_url, planning)
 

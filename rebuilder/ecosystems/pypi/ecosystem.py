@@ -9,8 +9,10 @@ from functools import partial
 from packaging.version import Version
 
 from rebuilder.compare.accounting import account_for_wheel
+from rebuilder.compare.binaries import read_binaries, with_facts
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.ecosystems.pypi.commit_hypotheses import infer_from_commit, wants_history
+from rebuilder.ecosystems.pypi.compiled_code import compiled_here
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.evidence import as_input, collect, is_for_one_platform
 from rebuilder.ecosystems.pypi.hypotheses import infer, learn
@@ -26,7 +28,7 @@ from rebuilder.ecosystems.pypi.simple_index import (
 from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, PyPIStep, parse_subject
 from rebuilder.ecosystems.pypi.tree_changes import inspected_changes
 from rebuilder.errors import UnknownProjectError, UsageError
-from rebuilder.model.accounting import Accounting
+from rebuilder.model.accounting import Accounting, Content
 from rebuilder.model.artifact import Listing, Subject
 from rebuilder.model.attempt import Attempt, History, Hypothesis, plan
 from rebuilder.model.definition import Limits
@@ -110,14 +112,22 @@ class PyPI(Ecosystem):
         return plan(partial(infer_from_commit, context, evidence, step, commit), history)
 
     def account(self, evidence: Evidence, attempts: tuple[Attempt, ...]) -> Accounting | None:
-        """Account for the members of a wheel for one platform; see :mod:`rebuilder.compare.accounting`."""
+        """Account for the members of a wheel for one platform; see :mod:`rebuilder.compare.accounting`.
+
+        Compiled members come with what they say about themselves, and are compiled here where that can be done.
+        """
+        context = self._context
         file, listing = evidence.artifact.file, evidence.artifact_inspection
         if listing is None or not listing.readable or not is_for_one_platform(file.filename) or evidence.contradictions:
             return None
         source = evidence.source_file if evidence.source_inspection is not None else None
-        return account_for_wheel(
-            self._context.programs, self._context.memo, as_input(file), as_input(source) if source is not None else None
+        found = account_for_wheel(
+            context.programs, context.memo, as_input(file), as_input(source) if source is not None else None
         )
+        if found is None or not any(each.kind is Content.COMPILED for each in found.members):
+            return found
+        found = with_facts(found, read_binaries(context.programs, context.memo, file.sha256))
+        return compiled_here(context, evidence, found) if found.compared else found
 
     def learn(self, evidence: Evidence, attempts: tuple[Attempt, ...]) -> None:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""

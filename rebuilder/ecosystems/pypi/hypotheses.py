@@ -241,6 +241,15 @@ def _require_python_2(context: PlanningContext, case: WheelEvidence, interpreter
     )
 
 
+def build_in(context: PlanningContext, evidence: Evidence, interpreter: Interpreter) -> BuildInputs:
+    """What building the source archive takes in an environment, whatever kept the wheel from being rebuilt.
+
+    Raises:
+        NotRebuildable: what is published does not say how, or does not have what it takes.
+    """
+    return _with_requirements(context, _case(evidence), interpreter)[0]
+
+
 def starting_inputs(
     context: PlanningContext, artifact: Artifact, source: Source, tree: SourceOrigin, *, environment: str
 ) -> BuildInputs:

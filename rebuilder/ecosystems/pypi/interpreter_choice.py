@@ -157,6 +157,11 @@ def with_configured(settings: Mapping[str, InterpreterSettings]) -> tuple[Interp
     return tuple(sorted(everything, key=lambda each: _minor(each.python), reverse=True))
 
 
+def interpreter_in(environment: str, python: str) -> Interpreter:
+    """The Python of an environment that is used because of something else that it has."""
+    return Interpreter(environment, python, *_LIVES.get(python, _UNKNOWN))
+
+
 def stand_ins(interpreters: Iterable[Interpreter]) -> list[Interpreter]:
     """For each CPython 3 there is no environment with, the nearest newer one that presents itself as it; newest first.
 

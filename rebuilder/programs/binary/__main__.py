@@ -1,4 +1,4 @@
-"""The family ``binary``: what the compiled files in an archive say about themselves."""
+"""The family ``binary``: what the compiled files in an archive say, and how far compiling them again gives the same."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 
 PROGRAMS = {
     "read_binaries": "binary.read_binaries",
+    "compare_binaries": "binary.compare_binaries",
     "bytecode": "bytecode",
 }
 """Each program, and its module below ``rebuilder.programs``."""

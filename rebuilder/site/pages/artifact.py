@@ -27,6 +27,7 @@ from rebuilder.site.sections.attempt import (
     comparison_section,
     replayed_section,
 )
+from rebuilder.site.sections.binaries import BinariesSection, binaries_section
 from rebuilder.site.sections.build import BuildSection, Fact, build_section, source_facts
 from rebuilder.site.sections.provenance import ProvenanceSection, provenance_section
 from rebuilder.site.sections.trail import TrailSection, trail_section
@@ -129,6 +130,7 @@ class ArtifactPage:
     """End of the log of the decisive attempt, when it failed."""
     comparison: ComparisonSection | None
     accounting: AccountingSection | None
+    binaries: BinariesSection | None
     check: CheckSection
     files: tuple[FileLink, ...]
     file_names: frozenset[str]
@@ -211,6 +213,7 @@ def artifact_page(report: Report, around: PageContext) -> ArtifactPage:
         if decisive is not None and index is not None
         else None,
         accounting=accounting_section(report.accounting),
+        binaries=binaries_section(report.accounting),
         check=check_section(artifact, key_href, _repeat(report, around)),
         files=tuple(FileLink(name, meaning) for name, meaning in around.files.items()),
         file_names=frozenset(around.files),

@@ -1,0 +1,166 @@
+"""Compiles what a wheel for Linux has compiled, where a build environment has the same compiler, and compares.
+
+It is evidence and never a pass: a function that is equal is the source's, and one that differs may be the source's
+too, made by another patch release of the compiler. With another release of it the numbers would mean nothing, so
+major and minor version have to be the same, and the version of Python as well: its headers become code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from rebuilder.compare.compiled import compare_compiled
+from rebuilder.ecosystems.pypi.build_inputs import SOURCE_TREE, BuildConditions, BuildInputs, build_definition
+from rebuilder.ecosystems.pypi.context import PlanningContext
+from rebuilder.ecosystems.pypi.hypotheses import build_in
+from rebuilder.ecosystems.pypi.interpreter_choice import interpreter_in
+from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
+from rebuilder.environments.protocol import BuildEnvironment
+from rebuilder.model.accounting import Accounting, CompiledHere, How, MemberAccount
+from rebuilder.model.attempt import Outcome
+from rebuilder.model.binary import BinaryFormat, BinaryImage, CodeComparison
+from rebuilder.model.definition import BuildDefinition
+from rebuilder.model.evidence import Evidence
+
+PROJECT = "/project"
+"""Where cibuildwheel has the source in its containers, and most wheels for Linux were compiled."""
+_ARCHITECTURES = {"x86_64"}
+"""Those whose code is compared, see :mod:`rebuilder.programs.binary.code`; build environments are of this machine's."""
+_PRODUCER = "DW_AT_producer"
+_PACKAGE = re.compile(r"gcc-\d+ (?:\d+:)?(\d+\.\d+)[.-]")
+_MAJOR_MINOR = re.compile(r"(\d+\.\d+)(?:\.|$)")
+_PYTHON = re.compile(r"cp(3)(\d{1,2})")
+_FLAGS = re.compile(
+    r"-(?:O[0-3sg]|g|fPIC|fpic|fwrapv|fno-strict-aliasing|fno-strict-overflow|fno-semantic-interposition|fno-plt|"
+    r"fstack-protector(?:-strong|-all)?|fstack-clash-protection|fcf-protection(?:=[a-z]{2,8})?|fvisibility=hidden|"
+    r"fno-omit-frame-pointer|fomit-frame-pointer|funroll-loops|ffast-math|fno-math-errno|ftree-vectorize|fexceptions|"
+    r"fasynchronous-unwind-tables|ffunction-sections|fdata-sections|march=x86-64(?:-v[234])?|mtune=generic|msse[234]?)"
+)
+"""Options that may go from a published file into a build: a closed set, so that they can say nothing else."""
+_DEFAULTS = (
+    ("-fstack-protector", "-fno-stack-protector"),
+    ("-fstack-clash-protection", "-fno-stack-clash-protection"),
+    ("-fcf-protection", "-fcf-protection=none"),
+    ("-fno-omit-frame-pointer", "-fomit-frame-pointer"),
+)
+"""What Debian's Python adds, and what takes that back where the published file was compiled without."""
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """What compiled most of a wheel."""
+
+    gcc: str
+    """Major and minor version."""
+    python: str
+    flags: tuple[str, ...]
+    """Those that all units have."""
+
+
+def compiled_here(context: PlanningContext, evidence: Evidence, accounting: Accounting) -> Accounting:
+    """The same accounting, with compiled members compared with what compiling the source archive here gave.
+
+    Args:
+        context: What to compile and to compare with.
+        evidence: About the wheel.
+        accounting: Of the same wheel, with what compiled members say about themselves.
+
+    Raises:
+        SandboxUnavailableError, SandboxFaultError, BuildEnvironmentError, …: see :class:`Programs`.
+    """
+    members = [each for each in accounting.members if each.how is How.NOT_COMPILED and _image(each) is not None]
+    maker = _maker(evidence.artifact.filename, members)
+    if maker is None or not context.compilers:
+        return accounting
+    told = f"Its compiled code was made by GCC {maker.gcc} for Python {maker.python}"
+    environment = next(filter(partial(_has, maker), map(context.environments.get, context.compilers)), None)
+    if environment is None:
+        return _with_remark(accounting, f"{told}; no build environment here has both, so none of it was compiled here.")
+    interpreter = interpreter_in(environment.name, maker.python)
+    try:
+        definition = _definition(build_in(context, evidence, interpreter), maker)
+    except NotRebuildable as stopped:
+        return _with_remark(accounting, f"{told}. Compiling it here was not tried: {stopped.obstacle.sentence}")
+    run = context.run(definition)
+    made = next((each for each in run.outputs if each.filename.endswith(".whl")), None)
+    accounting = accounting.replace(compiled=CompiledHere(definition=definition, run=run))
+    if run.outcome is not Outcome.COMPLETED or made is None:
+        return _with_remark(accounting, f"{told}. Compiling it in {environment.name} did not come to its end.")
+    file = evidence.artifact.file
+    found = compare_compiled(context.programs, file.sha256, made.sha256, file.filename, environment=environment.name)
+    compared = tuple(
+        _with(each, found[each.path]) if each.path in found and each in members else each for each in accounting.members
+    )
+    flags = f" with {' '.join(maker.flags)}" if maker.flags else ""
+    return _with_remark(
+        accounting.replace(members=compared), f"{told}. It was compiled here in {environment.name}{flags}."
+    )
+
+
+def _with_remark(accounting: Accounting, sentence: str) -> Accounting:
+    return accounting.replace(remarks=(*accounting.remarks, sentence))
+
+
+def _with(member: MemberAccount, found: CodeComparison) -> MemberAccount:
+    """The member with what came of comparing it; only the same bytes settle what it is."""
+    if found.rebuilt_sha256 == member.sha256:
+        return member.replace(how=How.COMPILED_EQUAL, recompiled=found)
+    return member.replace(how=How.COMPILED_DIFFERENT, recompiled=found, detail=found.sentence)
+
+
+def _image(member: MemberAccount) -> BinaryImage | None:
+    """The code of a member that can be compared; None when it is of another format or processor, or from elsewhere."""
+    facts = member.binary
+    if facts is None or facts.format is not BinaryFormat.ELF or facts.vendored is not None or not facts.images:
+        return None
+    return facts.images[0] if facts.images[0].architecture in _ARCHITECTURES else None
+
+
+def _maker(filename: str, members: Sequence[MemberAccount]) -> _Maker | None:
+    """GCC and Python of most members; None where they do not say, or where Rust or another compiler is in them."""
+    images = [image for each in members if (image := _image(each)) is not None]
+    versions = Counter(version for image in images if (version := _gcc(image)) is not None)
+    tag = _PYTHON.search(filename)
+    if not versions or tag is None or any(each.name == "rustc" for image in images for each in image.compilers):
+        return None
+    options = [
+        [flag for flag in each.flags if _FLAGS.fullmatch(flag)]
+        for image in images
+        for each in image.compilers
+        if each.name == "GCC" and each.where == _PRODUCER and each.flags and each.language != "AS"
+    ]
+    shared = (
+        tuple(flag for flag in dict.fromkeys(options[0]) if all(flag in each for each in options)) if options else ()
+    )
+    return _Maker(versions.most_common(1)[0][0], f"{tag[1]}.{tag[2]}", shared)
+
+
+def _gcc(image: BinaryImage) -> str | None:
+    """Major and minor version of the GCC that made it: of debugging information first, else the newest one.
+
+    Objects of the C library that are linked into every file name the GCC that made these, which is older.
+    """
+    found = [each for each in image.compilers if each.name == "GCC" and each.version is not None]
+    told = [each for each in found if each.where == _PRODUCER] or found
+    numbers = [match[1] for each in told if (match := _MAJOR_MINOR.match(each.version or ""))]
+    return max(numbers, key=lambda each: tuple(map(int, each.split("."))), default=None)
+
+
+def _has(maker: _Maker, environment: BuildEnvironment) -> bool:
+    versions = {found[1] for each in environment.summary.packages if (found := _PACKAGE.match(each))}
+    return maker.gcc in versions and environment.provides.get("python") == maker.python
+
+
+def _definition(build_inputs: BuildInputs, maker: _Maker) -> BuildDefinition:
+    """The build of the source archive, with the options of the evidence; the source seems to be in ``/project``."""
+    place = f"{SOURCE_TREE}/{build_inputs.tree.top}".rstrip("/")
+    back = [off for name, off in _DEFAULTS if maker.flags and not any(flag.startswith(name) for flag in maker.flags)]
+    options = " ".join(
+        (*back, *(("-U_FORTIFY_SOURCE",) if back else ()), *maker.flags, f"-ffile-prefix-map={place}={PROJECT}")
+    )
+    definition = build_definition(build_inputs, BuildConditions())
+    return definition.replace(environment={**definition.environment, "CFLAGS": options, "CXXFLAGS": options})
