@@ -1,12 +1,16 @@
-"""Published reports run again on a machine that has nothing: no ledger, no index, no network."""
+"""A machine that has the program and what a rebuilder published, and no ledger, index or network of the first one."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
+import socket
 import subprocess
+import sys
 import threading
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,11 +19,15 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.fakes.command import Installation
+from tests.fakes.fleet_servers import until
+from tests.fakes.loopback_index import LoopbackIndex, serving
 from tests.fakes.projects import Distribution, build, make_sdist, minibackend_wheel
 from tests.fakes.registry import Registry
+from tests.fakes.second_machine import SITE, SecondMachine, second_machine
 
 EPOCH = int(datetime(2024, 5, 5, 5, 5, 4, tzinfo=UTC).timestamp())
 UPLOADED = datetime(2024, 6, 1, tzinfo=UTC)
@@ -31,6 +39,10 @@ class Published:
     """What was verified and published once; the registry it came from is gone."""
 
     site: Path
+    earlier: Path
+    """The site before the last report."""
+    forked: Path
+    """Another site of the same keys that goes on from the earlier one."""
     capsule: Path
     reports: dict[str, Path]
     """Directory of a report by its project."""
@@ -45,18 +57,26 @@ def published(tmp_path_factory: pytest.TempPathFactory, environments_root: Path)
         "one": make_sdist("one", "1.0"),
         "three": make_sdist("three", "1.0", tool="[tool.minibackend]\nnow = true\n"),
         "other": make_sdist("other", "1.0"),
+        "another": make_sdist("another", "1.0"),
     }
     wheels = {
         "one": build(sdists["one"], epoch=EPOCH),
         "three": build(sdists["three"]),
         "other": build(make_sdist("other", "1.0", {"other/__init__.py": "changed = True\n"}), epoch=EPOCH),
+        "another": build(sdists["another"], epoch=EPOCH),
     }
     with Registry() as registry:
         registry.add(minibackend_wheel(), uploaded=datetime(2020, 1, 1, tzinfo=UTC))
         for each in (*sdists.values(), *wheels.values()):
             registry.add(each, uploaded=UPLOADED)
         here = Installation.make(root / "here", environments_root, registry.url)
-        verified = here.verify(*(f"pypi:{name}==1.0" for name in wheels))
+        verified = here.verify("pypi:one==1.0", "pypi:three==1.0")
+        shutil.copytree(here.site, root / "earlier")
+        shutil.copytree(here.root, root / "there", symlinks=True)
+        last = here.verify("pypi:other==1.0")
+        Installation(root / "there", registry.url).verify("pypi:another==1.0")
+        shutil.move(root / "there" / "site", root / "forked")
+        verified.lines.extend(last.lines)
         lines = {Path(each["report"]).parents[3].name: each for each in verified.lines}
     assert {"one": "reproduced", "three": "reproduced", "other": "differs"} == {
         name: each["verdict"] for name, each in lines.items()
@@ -67,7 +87,8 @@ def published(tmp_path_factory: pytest.TempPathFactory, environments_root: Path)
     shutil.copytree(here.site, root / "site")
     moved = {name: root / "site" / each.relative_to(here.site) for name, each in reports.items()}
     shutil.rmtree(here.root)
-    return Published(root / "site", root / "capsule.tar", moved, wheels)
+    shutil.rmtree(root / "there")
+    return Published(root / "site", root / "earlier", root / "forked", root / "capsule.tar", moved, wheels)
 
 
 @contextmanager
@@ -99,19 +120,80 @@ def offline(installation: Installation, *arguments: str | Path) -> subprocess.Co
     return subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=300)
 
 
-def test_another_machine_gives_the_published_bytes(tmp_path: Path, published: Published) -> None:
-    """From the site and a capsule alone: an empty store, an empty home, no network; each as it was then."""
-    there = Installation(tmp_path, NOWHERE)
-    done = offline(there, "replay", "--json", "--capsule", published.capsule, *published.reports.values())
-    assert 0 == done.returncode, done.stderr
-    lines = {line["purl"]: line for line in map(json.loads, done.stdout.splitlines())}
-    assert {"agrees"} == {each["outcome"] for each in lines.values()}
+def test_the_drill(tmp_path: Path, published: Published) -> None:
+    """Another user, an empty home, nothing of the first machine: all that a stranger is promised, step by step."""
+    machine, wheels = second_machine(tmp_path / "home"), published.wheels
+    site = shutil.copytree(published.site, tmp_path / "site")
+    shutil.unpack_archive(published.capsule, site / "capsule", "tar")
+    assert machine.run(site, "ls", str(site))[0] != 0, "the first machine can be seen"
+    assert machine.run(site, "id", "-u") == (0, "4242\n")
+
+    # It checks a lock file.
+    lock = machine.home / "requirements.txt"
+    lock.write_text("".join(f"{name}==1.0 --hash=sha256:{wheels[name].sha256}\n" for name in ("one", "three")))
+    checked = ("rebuilder", "check", "requirements.txt", "--offline", "--rebuilder", SITE)
+    code, said = machine.run(site, *checked)
+    assert (code, "2 of 2 are confirmed (1 by the build alone, 1 with recorded values" in said) == (0, True), said
+    with lock.open("a") as file:
+        file.write(f"other==1.0 --hash=sha256:{wheels['other'].sha256}\n")
+    code, said = machine.run(site, *checked)
+    assert (code, "1 differ" in said) == (1, True), said
+
+    # A wheel with a file more than the one that was confirmed is not installed, and the others are.
+    refuses_a_doctored_wheel(machine, site, published)
+
+    # A report comes out again, from a capsule and without a network.
+    pages = [f"{SITE}/{each.relative_to(published.site)}/report.json" for each in published.reports.values()]
+    code, said = machine.run(site, "rebuilder", "replay", "--json", *pages)
+    lines = {line["purl"]: line for line in map(json.loads, filter(lambda each: each[:1] == "{", said.splitlines()))}
+    assert (code, {each["outcome"] for each in lines.values()}) == (0, {"agrees"}), said
     for name in ("one", "three"):
-        assert published.wheels[name].sha256 == lines[f"pkg:pypi/{name}@1.0"]["found"]
+        assert wheels[name].sha256 == lines[f"pkg:pypi/{name}@1.0"]["found"]
     other = lines["pkg:pypi/other@1.0"]
     assert ("differs", other["expected"]) == (other["verdict"], other["found"])
-    assert published.wheels["other"].sha256 != other["found"]
-    assert not (there.store / "ledger.sqlite").exists()
+    assert wheels["other"].sha256 != other["found"]
+
+    # A log that was cut and one that was forked are found, by who checks and by who audits.
+    verified = ("rebuilder", "log", "verify", SITE, "--statements")
+    assert machine.run(site, *verified)[0] == 0
+    for other_site, word in ((published.earlier, "cut"), (published.forked, "forked")):
+        for command in (checked, verified):
+            code, said = machine.run(other_site, *command)
+            assert (code, word in said) == (1, True), said
+    assert machine.run(site, *verified)[0] == 0
+
+
+def refuses_a_doctored_wheel(machine: SecondMachine, site: Path, published: Published) -> None:
+    """Through the proxy, with pip: an index has other bytes for one of the confirmed wheels."""
+    one, three = (published.wheels[name] for name in ("one", "three"))
+    doctored = io.BytesIO(one.data)
+    with zipfile.ZipFile(doctored, "a") as archive:
+        archive.writestr("one_init.pth", "import os; os.system('echo planted')\n")
+    (machine.home / "policy.toml").write_text(f'[[rebuilders]]\nplace = "{SITE}"\n')
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        listen = f"127.0.0.1:{free.getsockname()[1]}"
+    index = LoopbackIndex({one.filename: doctored.getvalue(), three.filename: three.data})
+    with serving(index):
+        proxy = ("rebuilder", "proxy", "--policy", "policy.toml", "--listen", listen, "--index-url", index.url)
+        with machine.serving(site, *proxy):
+            until(lambda: answers(f"http://{listen}/"))
+            pip = (sys.executable, "-m", "pip", "install", "--no-cache-dir", "--no-deps", "--target", "installed")
+            asked = (*pip, "--index-url", f"http://{listen}/simple")
+            code, said = machine.run(site, *asked, "one==1.0", network=True)
+            assert code != 0
+            assert f"{one.filename} does not pass (undecided)" in " ".join(said.split()), said
+            code, said = machine.run(site, *asked, "three==1.0", network=True)
+            assert code == 0, said
+    assert index.fetched == [three.filename]
+    assert [each.name for each in (machine.home / "installed").glob("*.pth")] == []
+
+
+def answers(address: str) -> bool:
+    """Whether somebody answers there."""
+    try:
+        return httpx.get(address, trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def test_a_capsule_is_enough(tmp_path: Path, published: Published) -> None:
