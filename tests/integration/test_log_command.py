@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
@@ -19,13 +17,7 @@ from rebuilder.wiring import publishing
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.ledgers import lay_down
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    """Says nothing of what is asked."""
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Nothing."""
+from tests.fakes.site_server import served
 
 
 @pytest.fixture
@@ -41,12 +33,8 @@ def config(tmp_path: Path) -> Config:
 def address(config: Config) -> Iterator[str]:
     """Of a web server that shows the site."""
     config.site_directory.mkdir()
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=config.site_directory)) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
+    with served(config.site_directory) as found:
+        yield f"{found}/"
 
 
 def publish(config: Config, *kinds: str) -> None:

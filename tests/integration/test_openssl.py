@@ -8,7 +8,9 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -39,12 +41,15 @@ def commands(name: str) -> str:
     return found[1]
 
 
-def run(name: str, where: Path) -> subprocess.CompletedProcess[str]:
-    """Type a block of commands into a shell."""
+def run(name: str, where: Path, words: Mapping[str, str] = MappingProxyType({})) -> subprocess.CompletedProcess[str]:
+    """Type a block of commands into a shell, with some of its words in the place of others."""
     if shutil.which("openssl") is None:
         pytest.fail("openssl is missing: apt-get install openssl", pytrace=False)
+    script = commands(name)
+    for written, meant in words.items():
+        script = script.replace(written, meant)
     return subprocess.run(
-        ["sh", "-c", commands(name)],
+        ["sh", "-c", script],
         cwd=where,
         env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "LC_ALL": "C"},
         capture_output=True,
@@ -95,6 +100,43 @@ def test_other_verdicts_read_as_the_page_says(tmp_path: Path, level: Level | Non
     assert run("signature", tmp_path).stdout == "Verified OK\n"
     assert run("subject", tmp_path).stdout == "1\n"
     assert run("result", tmp_path).stdout == result
+
+
+@pytest.mark.parametrize(
+    ("level", "changed", "reason"),
+    [
+        (Level.IDENTICAL, "", "This summary says so."),
+        (Level.EQUIVALENT, "", "not at this level"),
+        (Level.DIFFERENT, "", "it did not pass"),
+        (None, "", "no verification summary"),
+        (Level.IDENTICAL, "file", "about another file"),
+        (Level.IDENTICAL, "verifier", "of another verifier"),
+        (Level.IDENTICAL, "resource", "about another release"),
+    ],
+)
+def test_the_steps_of_a_verification_summary(tmp_path: Path, level: Level | None, changed: str, reason: str) -> None:
+    """Each of them can fail; the first that does is named."""
+    publish(tmp_path, report(ARTIFACT, attempt(ARTIFACT, level)))
+    assert run("signature", tmp_path).stdout == "Verified OK\n"
+    if changed == "file":
+        (tmp_path / "FILE.whl").write_bytes(FILE + b".")
+    words = {
+        "VERIFIER": "tag:example.org,2026:other" if changed == "verifier" else BUILDER.id,
+        "pkg:pypi/idna@3.20": "pkg:pypi/idna@3.21" if changed == "resource" else ARTIFACT.purl,
+    }
+    done = run("summary", tmp_path, words)
+    assert reason in (done.stdout if reason.startswith("This") else done.stderr)
+    assert (done.returncode == 0) == reason.startswith("This")
+
+
+def test_what_programs_for_verification_summaries_ask_for(tmp_path: Path) -> None:
+    """A version by names, references with digests, and no level of SLSA that has no number."""
+    publish(tmp_path, report(ARTIFACT, attempt(ARTIFACT, Level.IDENTICAL)))
+    run("signature", tmp_path)
+    said = json.loads((tmp_path / "verdict.json").read_text())["predicate"]
+    assert all(isinstance(each, str) for each in said["verifier"]["version"].values())
+    assert all({"digest", "uri"} == set(each) for each in (said["policy"], *said["inputAttestations"]))
+    assert [each for each in said["verifiedLevels"] if each.startswith("SLSA_")] == []
 
 
 def test_the_provenance_is_checked_the_same_way(tmp_path: Path) -> None:

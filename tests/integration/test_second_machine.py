@@ -9,14 +9,9 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -28,6 +23,7 @@ from tests.fakes.loopback_index import LoopbackIndex, serving
 from tests.fakes.projects import Distribution, build, make_sdist, minibackend_wheel
 from tests.fakes.registry import Registry
 from tests.fakes.second_machine import SITE, SecondMachine, second_machine
+from tests.fakes.site_server import served
 
 EPOCH = int(datetime(2024, 5, 5, 5, 5, 4, tzinfo=UTC).timestamp())
 UPLOADED = datetime(2024, 6, 1, tzinfo=UTC)
@@ -89,27 +85,6 @@ def published(tmp_path_factory: pytest.TempPathFactory, environments_root: Path)
     shutil.rmtree(here.root)
     shutil.rmtree(root / "there")
     return Published(root / "site", root / "earlier", root / "forked", root / "capsule.tar", moved, wheels)
-
-
-@contextmanager
-def served(site: Path) -> Iterator[str]:
-    """A site on a web server of this machine; gives its address."""
-    handler = partial(QuietHandler, directory=str(site))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    """Serves files and says nothing."""
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Nothing."""
 
 
 def offline(installation: Installation, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
