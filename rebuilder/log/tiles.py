@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 
-from rebuilder.log.merkle import complete_root, leaf_hash
+from rebuilder.log.merkle import complete_root, leaf_hash, node_hash
 
 WIDTH = 256
 HASH = 32
@@ -110,7 +110,7 @@ class TileReader:
     def __init__(self, size: int, read: Callable[[int, int, int], bytes]) -> None:
         self._totals = dict(widths(size))
         self._read = read
-        self._kept: OrderedDict[tuple[int, int], list[bytes]] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, int], dict[tuple[int, int], bytes]] = OrderedDict()
 
     def __call__(self, level: int, index: int) -> bytes:
         """The hash of a complete subtree; see :data:`rebuilder.log.merkle.Nodes`.
@@ -121,9 +121,9 @@ class TileReader:
         row, within = divmod(level, _HEIGHT)
         number, offset = divmod(index << within, WIDTH)
         tile = self._tile(row, number)
-        if offset + (1 << within) > len(tile):
+        if (found := _node(tile, within, offset >> within)) is None:
             raise ValueError(f"The tree has no node {index} on level {level}.")
-        return complete_root(tile[offset : offset + (1 << within)])
+        return found
 
     @classmethod
     def of_files(cls, size: int, read: Callable[[str], bytes]) -> TileReader:
@@ -145,7 +145,7 @@ class TileReader:
 
         return cls(size, tile)
 
-    def _tile(self, level: int, index: int) -> list[bytes]:
+    def _tile(self, level: int, index: int) -> dict[tuple[int, int], bytes]:
         found = self._kept.get((level, index))
         if found is None:
             width = min(WIDTH, self._totals.get(level, 0) - index * WIDTH)
@@ -154,8 +154,20 @@ class TileReader:
             data = self._read(level, index, width)
             if len(data) != width * HASH:
                 raise ValueError(f"{tile_path(level, index, width)} has {len(data)} bytes, not {width * HASH}.")
-            found = self._kept[level, index] = hashes(data)
+            found = {(0, place): each for place, each in enumerate(hashes(data))}
+            self._kept[level, index] = found
             if len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end((level, index))
         return found
+
+
+def _node(tile: dict[tuple[int, int], bytes], level: int, index: int) -> bytes | None:
+    """A node inside a tile, which is worked out once; None where the tile is not as long."""
+    found = tile.get((level, index))
+    if found is None and level:
+        left, right = _node(tile, level - 1, 2 * index), _node(tile, level - 1, 2 * index + 1)
+        if left is None or right is None:
+            return None
+        found = tile[level, index] = node_hash(left, right)
+    return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
 from rebuilder.errors import CorruptStoreError, SigningError
@@ -16,7 +17,7 @@ from rebuilder.model.replayed import When
 from rebuilder.model.report import Report, SignedReport, Summary, summarise
 from rebuilder.model.value import sha256_hex
 from rebuilder.model.verdict import Verdict
-from rebuilder.signing.envelope import verify
+from rebuilder.signing.envelope import statement_of, verify
 from rebuilder.signing.key_directory import KeyDirectory
 from rebuilder.signing.key_list import KeyList, KeyListError
 from rebuilder.signing.verdict import findings_of
@@ -35,6 +36,8 @@ class Agreement:
     def __init__(self, keys: Mapping[str, bytes], directory: KeyDirectory | None = None) -> None:
         self.keys = keys
         self._directory = directory
+        self._checked: set[bytes] = set()
+        """Digests of envelopes, with the names of their keys, whose signatures fit."""
 
     def check_summary(self, summary: Summary, envelope: str, key_id: str) -> None:
         """Make sure that a row says what the statement about it says.
@@ -90,10 +93,13 @@ class Agreement:
                 hint="Put the public key of that time beside the signing key, as NAME.public.pem; if there never was "
                 "such a key, look for who can write to the ledger.",
             )
+        digest = sha256(f"{key_id} {envelope}".encode("utf-8", "surrogatepass")).digest()
         try:
-            return verify(envelope, key)
+            statement = statement_of(envelope) if digest in self._checked else verify(envelope, key)
         except (SigningError, ValueError) as error:
             raise _not_ours(filename, error) from None
+        self._checked.add(digest)
+        return statement
 
     def _compare(self, summary: Summary, statement: dict[str, Any]) -> dict[str, Any]:
         """Compare a row with a statement; give what the statement says beyond PASSED and FAILED."""

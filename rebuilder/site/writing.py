@@ -86,11 +86,13 @@ class Writer:
     def _replace(self, target: Path, data: bytes) -> None:
         # A directory of its own, so that no listing of a page's directory ever shows an unfinished file; on the
         # same file system, so that the rename is atomic. Mode from the umask: a web server has to read it.
-        target.parent.mkdir(parents=True, exist_ok=True)
         partial = self._root / PARTIAL
-        partial.mkdir(exist_ok=True)
-        with replacing(target, mode=None, drafts=partial) as draft:
-            draft.write(data)
+        try:
+            _replace(target, data, partial)
+        except FileNotFoundError:  # one of the directories is not there yet
+            partial.mkdir(parents=True, exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _replace(target, data, partial)
 
 
 _UNLISTED = "unlisted-"
@@ -152,6 +154,11 @@ class Unlisted:
         except OSError:  # its process lives, or has just listed it
             return False
         return True
+
+
+def _replace(target: Path, data: bytes, drafts: Path) -> None:
+    with replacing(target, mode=None, drafts=drafts) as draft:
+        draft.write(data)
 
 
 _LOOK_AT = 1024

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -30,7 +31,10 @@ from rebuilder.store.second_digest import sha512_of
 from rebuilder.verification.log_writer import LogWriter
 from rebuilder.verification.published_keys import PublishedKeys
 
+_Around = tuple[Sequence[Summary], Sequence[RecordedAlarm]]
 _FOREIGN = {AlarmKind.UNKNOWN_DIGEST}
+_PAGES_AT_ONCE = 200
+"""Pages for which the ledger is asked together."""
 _CLOSED_ALARMS = 1000
 """Alarms among which the page looks for those that were acknowledged or have cleared; open ones are all there."""
 
@@ -155,15 +159,34 @@ class Signer:
     def _write_pages(self, summaries: Iterable[Summary]) -> tuple[int, list[CorruptError]]:
         """Write the pages of reports that are what was signed; give their number, and what is wrong with the others."""
         written, refused = 0, list[CorruptError]()
-        for summary in summaries:
-            try:
-                if (signed := self.ledger.signed_report(summary)) is not None:
-                    self.write_page(signed)
-                    written += 1
-            except CorruptError as error:
-                self._alarm(summary.purl, summary.filename, error)
-                refused.append(error)
+        ordered = sorted(summaries, key=_project)
+        for start in range(0, len(ordered), _PAGES_AT_ONCE):
+            some = ordered[start : start + _PAGES_AT_ONCE]
+            around = self._around({_project(each) for each in some}, {each.purl for each in some})
+            reports = self.ledger.signed_reports(some)
+            for summary in some:
+                try:
+                    if (read := reports.get(summary.identity)) is not None:
+                        self._write_page(read(), *around(summary))
+                        written += 1
+                except CorruptError as error:
+                    self._alarm(summary.purl, summary.filename, error)
+                    refused.append(error)
         return written, refused
+
+    def _around(self, projects: Collection[tuple[str, str]], purls: Collection[str]) -> Callable[[Summary], _Around]:
+        """What pages of these projects and releases show besides reports, by file."""
+        histories, alarms = (
+            defaultdict[tuple[str, str], list[Summary]](list),
+            defaultdict[str, list[RecordedAlarm]](list),
+        )
+        for row in self.agreeing(self.ledger.histories(projects)):
+            histories[_project(row)].append(row)
+        for each in self.ledger.alarm_book.about(*purls):
+            # A foreign file of its name on some disk says nothing about a published file.
+            if each.alarm.kind not in _FOREIGN:
+                alarms[each.alarm.purl].append(each)
+        return lambda summary: (histories[_project(summary)], alarms[summary.purl])
 
     def finish_all(self) -> int:
         """Sign and publish what was examined and left by processes that are no more; give how many there were."""
@@ -318,14 +341,19 @@ class Signer:
         Raises:
             CorruptError: the report is not the one that was signed.
         """
+        this = summarise(signed.report)
+        return self._write_page(signed, *self._around({_project(this)}, {this.purl})(this))
+
+    def _write_page(self, signed: SignedReport, history: Sequence[Summary], about: Sequence[RecordedAlarm]) -> str:
         self.agreement.check_report(signed)
         artifact = signed.report.artifact
         if signed.key_id != self.signer.key_id:
             self.site.write_key(signed.key_id, self.agreement.keys[signed.key_id])
-        history, _ = self._signed_rows(self.ledger.history(artifact.ecosystem, artifact.name))
-        # A foreign file of its name on some disk says nothing about a published file.
-        about = [each for each in self.ledger.alarm_book.about(artifact.purl) if each.alarm.kind not in _FOREIGN]
         doubted = self.keys.doubted()
         doubt = doubted.get(summarise(signed.report).identity)
         self.site.write_artifact(signed, self.keys.marked(history), about, doubt=doubt)
         return page_path(artifact.ecosystem, artifact.name, artifact.version, artifact.filename, artifact.sha256)
+
+
+def _project(summary: Summary) -> tuple[str, str]:
+    return summary.ecosystem, summary.name

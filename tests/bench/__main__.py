@@ -22,6 +22,7 @@ from tests.bench import backlog, causes, list_command, site
 from tests.bench.attestations import attestation_seconds
 from tests.bench.consumer import FILES, consumer
 from tests.bench.large import verify_large_wheel
+from tests.bench.log import ENTRIES, log_figures
 from tests.bench.queue import dispatch
 from tests.bench.sandbox import sandbox_overhead
 from tests.bench.sources import fetch_sdist
@@ -66,6 +67,12 @@ def main() -> int:
         peak, total = verify_large_wheel(work, store)
         row("verify a 10 MB wheel: peak memory of the rebuilder", peak / 2**20, "MiB", "goal < 200")
         row("verify a 10 MB wheel: time", total, "s", "")
+        logged = log_figures(work / "log.sqlite")
+        row(f"log of {ENTRIES:,} entries: appended", logged.appended, "/s", "goal >= 10,000")
+        row(f"log of {ENTRIES:,} entries: appended, the last tenth", logged.last, "/s", "goal >= 10,000")
+        row(f"log of {ENTRIES:,} entries: a proof, 95 of 100", logged.milliseconds, "ms", "goal < 5")
+        row(f"log of {ENTRIES:,} entries: a consistency proof", logged.consistency, "ms", "goal < 5")
+        row(f"log of {ENTRIES:,} entries: growth of memory", logged.growth / 2**20, "MiB", "goal < 20")
         dispatched = dispatch(work / "queue.sqlite")
         row("10,000 queued, 2 workers: dispatch of an artifact", dispatched.milliseconds, "ms", "goal < 20")
         row("10,000 queued, 2 workers: growth of a worker", dispatched.growth / 2**20, "MiB", "goal < 5")

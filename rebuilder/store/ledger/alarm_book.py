@@ -71,9 +71,9 @@ class AlarmBook:
         query = _newest_first().where(*_OPEN)
         return self._read(query if purl is None else query.where(_alarm.purl == purl))
 
-    def about(self, purl: str) -> list[RecordedAlarm]:
-        """All alarms about one release, dealt with or not; newest first."""
-        return self._read(_newest_first().where(_alarm.purl == purl))
+    def about(self, *purls: str) -> list[RecordedAlarm]:
+        """All alarms about releases, some hundred at most, dealt with or not; newest first."""
+        return self._read(_newest_first().where(_alarm.purl.in_(purls)))
 
     def closed(self, limit: int) -> list[RecordedAlarm]:
         """Alarms that were acknowledged or have cleared; newest first."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, RowMapping, Select, delete, exists, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, delete, exists, or_, select, tuple_, update
 
 from rebuilder import __version__
 from rebuilder.errors import StoreError
@@ -380,9 +381,33 @@ class Ledger:
 
     def history(self, ecosystem: str, name: str) -> list[Summary]:
         """Every finished verification of every release of a project, newest first."""
-        return self._summaries(
-            finished_verifications().where(tables.artifact.c.ecosystem == ecosystem, tables.artifact.c.name == name)
+        return self.histories([(ecosystem, name)])
+
+    def histories(self, projects: Collection[tuple[str, str]]) -> list[Summary]:
+        """The same of some hundred projects, by ecosystem and name."""
+        project = tuple_(tables.artifact.c.ecosystem, tables.artifact.c.name)
+        return self._summaries(finished_verifications().where(project.in_(projects)))
+
+    def signed_reports(self, rows: Collection[Summary]) -> dict[Identity, Callable[[], SignedReport]]:
+        """What reads the signed reports behind some hundred rows of :meth:`latest` or :meth:`history`, by identity.
+
+        Each raises :class:`StoreError` where its report is damaged.
+        """
+        artifact, verification = tables.artifact.c, tables.verification.c
+        identity = (artifact.sha256, artifact.purl, artifact.filename, verification.finished)
+        query = (
+            select(tables.signed, *identity)
+            .select_from(tables.signed)
+            .join(tables.verification, verification.id == tables.signed.c.verification_id)
+            .join(tables.artifact, artifact.id == verification.artifact_id)
+            .where(verification.state == "done", *_identified([each.identity for each in rows]))
+            .order_by(verification.id)
         )
+        with self._database.reading() as connection:
+            found = connection.execute(query).mappings().all()
+        return {
+            (row["sha256"], row["purl"], row["filename"], row["finished"]): partial(signed_report, row) for row in found
+        }
 
     def signed_report(self, which: Summary | str, filename: str | None = None) -> SignedReport | None:
         """A signed report in full; None when there is none.
@@ -430,7 +455,7 @@ class Ledger:
         )
         wanted, found = [each.identity for each in rows], dict[Identity, tuple[str, str]]()
         for start in range(0, len(wanted), _AT_ONCE):
-            some = query.where(tuple_(*identity).in_(wanted[start : start + _AT_ONCE]))
+            some = query.where(*_identified(wanted[start : start + _AT_ONCE]))
             with self._database.reading() as connection:
                 found |= {(row[0], row[1], row[2], row[3]): (row.vsa, row.key_id) for row in connection.execute(some)}
         return found
@@ -552,6 +577,13 @@ class Ledger:
     def _summaries(self, query: Select[Any]) -> list[Summary]:
         with self._database.reading() as connection:
             return [Summary.model_validate(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def _identified(wanted: Sequence[Identity]) -> tuple[ColumnElement[bool], ...]:
+    """Condition: one of these verifications. The digests alone are what an index finds."""
+    artifact, finished = tables.artifact.c, tables.verification.c.finished
+    identity = tuple_(artifact.sha256, artifact.purl, artifact.filename, finished)
+    return artifact.sha256.in_([each[0] for each in wanted]), identity.in_(wanted)
 
 
 def _publisher(connection: Connection, ecosystem: str, name: str) -> RememberedPublisher | None:
