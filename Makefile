@@ -102,6 +102,7 @@ soak-fleet: test-packages environments ## Whole services with fleets: runners, b
 bench: environments ## Speed and memory as ratios in one run, then whole lists of published wheels (an hour)
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench backlog
+	$(BIN)/python -m tests.bench site --files 10000
 	$(BIN)/python -m tests.bench list
 
 bench-causes: environments $(WHEELHOUSE)/.complete .build/backends/.complete ## Whether the cause planted in a release is the one that is named (minutes)

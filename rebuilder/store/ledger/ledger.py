@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, delete, exists, or_, select, tuple_, update
+from sqlalchemy import Connection, RowMapping, Select, delete, exists, or_, select, tuple_, update
 
 from rebuilder import __version__
 from rebuilder.errors import StoreError
@@ -52,6 +52,7 @@ from rebuilder.store.ledger.rows import (
     refer,
     same_name,
     signed_report,
+    signed_rows,
     stands,
     unpacked,
 )
@@ -393,21 +394,9 @@ class Ledger:
 
         Each raises :class:`StoreError` where its report is damaged.
         """
-        artifact, verification = tables.artifact.c, tables.verification.c
-        identity = (artifact.sha256, artifact.purl, artifact.filename, verification.finished)
-        query = (
-            select(tables.signed, *identity)
-            .select_from(tables.signed)
-            .join(tables.verification, verification.id == tables.signed.c.verification_id)
-            .join(tables.artifact, artifact.id == verification.artifact_id)
-            .where(verification.state == "done", *_identified([each.identity for each in rows]))
-            .order_by(verification.id)
-        )
         with self._database.reading() as connection:
-            found = connection.execute(query).mappings().all()
-        return {
-            (row["sha256"], row["purl"], row["filename"], row["finished"]): partial(signed_report, row) for row in found
-        }
+            found = signed_rows(connection, [each.identity for each in rows], *tables.signed.c)
+        return {identity: partial(signed_report, row) for identity, row in found.items()}
 
     def signed_report(self, which: Summary | str, filename: str | None = None) -> SignedReport | None:
         """A signed report in full; None when there is none.
@@ -416,48 +405,33 @@ class Ledger:
             which: A row of :meth:`latest` or :meth:`history`, or the SHA-256 of an artifact for its newest report.
             filename: With a SHA-256, the file name too, where several published files have the same bytes.
         """
+        if isinstance(which, Summary):
+            read = self.signed_reports([which]).get(which.identity)
+            return read() if read is not None else None
         artifact, verification = tables.artifact, tables.verification
-        sha256 = which if isinstance(which, str) else which.sha256
         query = (
             select(tables.signed, artifact.c.filename)
             .select_from(tables.signed)
             .join(verification, verification.c.id == tables.signed.c.verification_id)
             .join(artifact, artifact.c.id == verification.c.artifact_id)
-            .where(artifact.c.sha256 == sha256, verification.c.state == "done")
+            .where(artifact.c.sha256 == which, verification.c.state == "done")
             .order_by(verification.c.id.desc())
             .limit(1)
         )
-        if isinstance(which, Summary):
-            query = query.where(
-                artifact.c.purl == which.purl,
-                artifact.c.filename == which.filename,
-                verification.c.finished == which.finished,
-            )
-        elif filename is not None:
+        if filename is not None:
             query = query.where(artifact.c.filename == filename)
         with self._database.reading() as connection:
             row = connection.execute(query).mappings().first()
-        if row is None:
-            return None
-        return signed_report(row)
+        return signed_report(row) if row is not None else None
 
     def envelopes(self, rows: Iterable[Summary]) -> dict[Identity, tuple[str, str]]:
         """The signed statements behind rows of :meth:`latest` or :meth:`history`, and their keys, by identity."""
-        artifact, verification, signed = tables.artifact.c, tables.verification.c, tables.signed.c
-        identity = (artifact.sha256, artifact.purl, artifact.filename, verification.finished)
-        query = (
-            select(*identity, signed.vsa, signed.key_id)
-            .select_from(tables.signed)
-            .join(tables.verification, verification.id == signed.verification_id)
-            .join(tables.artifact, artifact.id == verification.artifact_id)
-            .where(verification.state == "done")
-            .order_by(verification.id)
-        )
         wanted, found = [each.identity for each in rows], dict[Identity, tuple[str, str]]()
+        columns = (tables.signed.c.vsa, tables.signed.c.key_id)
         for start in range(0, len(wanted), _AT_ONCE):
-            some = query.where(*_identified(wanted[start : start + _AT_ONCE]))
             with self._database.reading() as connection:
-                found |= {(row[0], row[1], row[2], row[3]): (row.vsa, row.key_id) for row in connection.execute(some)}
+                some = signed_rows(connection, wanted[start : start + _AT_ONCE], *columns)
+            found |= {identity: (row["vsa"], row["key_id"]) for identity, row in some.items()}
         return found
 
     def cache_get(self, kind: str, inputs: Any) -> Any | None:
@@ -577,13 +551,6 @@ class Ledger:
     def _summaries(self, query: Select[Any]) -> list[Summary]:
         with self._database.reading() as connection:
             return [Summary.model_validate(dict(row)) for row in connection.execute(query).mappings()]
-
-
-def _identified(wanted: Sequence[Identity]) -> tuple[ColumnElement[bool], ...]:
-    """Condition: one of these verifications. The digests alone are what an index finds."""
-    artifact, finished = tables.artifact.c, tables.verification.c.finished
-    identity = tuple_(artifact.sha256, artifact.purl, artifact.filename, finished)
-    return artifact.sha256.in_([each[0] for each in wanted]), identity.in_(wanted)
 
 
 def _publisher(connection: Connection, ecosystem: str, name: str) -> RememberedPublisher | None:

@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, and_, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, and_, exists, func, select, tuple_, update
 
 from rebuilder.errors import StoreError
 from rebuilder.model.artifact import Artifact
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.diagnosis import Diagnosis
-from rebuilder.model.report import Report, SignedReport, Summary
+from rebuilder.model.report import Identity, Report, SignedReport, Summary
 from rebuilder.model.value import Value
 from rebuilder.store.ledger import tables
 from rebuilder.store.ledger.database import insert
@@ -217,6 +217,26 @@ def attempt_row(number: int, ordinal: int, attempt: Attempt) -> dict[str, Any]:
         "started": run.started,
         "document": packed(attempt),
     }
+
+
+def signed_rows(
+    connection: Connection, wanted: Sequence[Identity], *columns: ColumnElement[Any]
+) -> dict[Identity, RowMapping]:
+    """Columns of ``signed`` for some hundred verifications, with the file name; of two alike, the newest."""
+    artifact, verification = tables.artifact.c, tables.verification.c
+    identity = (artifact.sha256, artifact.purl, artifact.filename, verification.finished)
+    query = (
+        select(*columns, *identity)
+        .select_from(tables.signed)
+        .join(tables.verification, verification.id == tables.signed.c.verification_id)
+        .join(tables.artifact, artifact.id == verification.artifact_id)
+        # The digests alone are what an index finds.
+        .where(verification.state == "done", artifact.sha256.in_([each[0] for each in wanted]))
+        .where(tuple_(*identity).in_(wanted))
+        .order_by(verification.id)
+    )
+    rows = connection.execute(query).mappings().all()
+    return {(row["sha256"], row["purl"], row["filename"], row["finished"]): row for row in rows}
 
 
 def signed_report(row: RowMapping) -> SignedReport:
