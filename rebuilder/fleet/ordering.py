@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import random
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -188,16 +187,8 @@ class FleetRunner:
         raise fault
 
     def another(self, queue: str, than: Collection[str]) -> str | None:
-        """An active runner other than these; None when there is none.
-
-        Not every runner serves every queue: one that lately answered orders of the queue goes first.
-        """
-        active = [
-            each for each in self.ledger.runners.all() if each.state is RunnerState.ACTIVE and each.id not in than
-        ]
-        serving = self.ledger.run_orders.serving(queue, self.clock.now() - _LATELY)
-        chosen = random.choice([each for each in active if each.id in serving] or active) if active else None  # noqa: S311 - no secret
-        return chosen.id if chosen is not None else None
+        """An active runner other than these, if possible one that lately served the queue; None when there is none."""
+        return self.ledger.run_orders.another_runner(queue, than, self.clock.now() - _LATELY)
 
     def name(self, runner_id: str) -> str:
         """What a runner is called, for people."""

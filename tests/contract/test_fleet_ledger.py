@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event
 
 from rebuilder.errors import UsageError
 from rebuilder.model.comparison import Level
 from rebuilder.model.fleet import EnrolledRunner, RunnerState
 from rebuilder.model.value import Sha256, sha256_hex
 from rebuilder.model.work import Reason, Tier
-from rebuilder.store.ledger import Ledger
+from rebuilder.store.ledger import Ledger, tables
 from tests.contract.conftest import OpenLedger
 from tests.fakes.verifications import NOW, artifact, attempt
 
@@ -112,3 +114,89 @@ def test_what_a_runner_had_a_hand_in(ledger: Ledger) -> None:
     assert tried.run == ledger.earlier_run(definition, before)
     ledger.runners.change(ONE, RunnerState.QUARANTINED, NOW, reason="It lied.")
     assert ledger.earlier_run(definition, before) is None
+
+
+def answered(ledger: Ledger, runner_id: str, queue: str = QUEUE, *, count: int = 1) -> None:
+    """A runner answered so many orders of a queue."""
+    for _ in range(count):
+        asked, _new = ledger.run_orders.add(ONE, queue, asked_of=None, owner="here", now=NOW)
+        assert ledger.run_orders.accept(asked.nonce, runner_id, "{}", TWO, NOW)
+
+
+def many(ledger: Ledger, count: int) -> list[Sha256]:
+    """Ids of so many active runners."""
+    ids = [sha256_hex(str(number).encode()) for number in range(count)]
+    row = {"public_key": "PEM " * 30, "state": "active", "enrolled": NOW, "changed": NOW}
+    with ledger._database.writing() as connection:
+        connection.execute(tables.runner.insert(), [row | {"id": each, "name": f"v{n}"} for n, each in enumerate(ids)])
+    return ids
+
+
+def test_whoever_serves_a_queue_goes_first(ledger: Ledger) -> None:
+    """Of those that are active and not excluded; one of a hundred is found; where nobody does, anybody is taken."""
+    ids = many(ledger, 100)
+    answered(ledger, ids[0], count=20)
+    answered(ledger, ids[1])
+    answered(ledger, ids[2], "linux-arm64")
+
+    def chosen(*than: str, queue: str = QUEUE, days: int = 1) -> set[str | None]:
+        since = NOW - timedelta(days=days)
+        return {ledger.run_orders.another_runner(queue, than, since) for _ in range(30)}
+
+    assert set(ids[:2]) == chosen()
+    assert {ids[1]} == chosen(ids[0])
+    assert {ids[2]} == chosen(queue="linux-arm64")
+    assert 10 < len(chosen(queue="linux-s390x")) <= 30
+    assert 10 < len(chosen(days=-1)) <= 30
+    assert ledger.runners.change(ids[1], RunnerState.QUARANTINED, NOW, reason="It lied.")
+    assert {ids[0]} == chosen()
+    assert chosen(ids[0]).isdisjoint(ids[:2])
+    assert {None} == chosen(ids[0], *ids[2:])
+
+
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+def test_choosing_a_runner_reads_indexes_only(ledger: Ledger) -> None:
+    """All who wait ask for one at once when the broker was wiped; what each reads, its connection keeps for a while."""
+    answered(ledger, many(ledger, 20)[0])
+    asked = []
+    event.listen(ledger._database.engine, "before_cursor_execute", lambda *words: asked.append(words[2:4]))
+    assert ledger.run_orders.another_runner(QUEUE, (), NOW) is not None
+    assert ledger.run_orders.another_runner("linux-arm64", (ONE,), NOW) is not None
+    with ledger._database.reading() as connection:
+        plans = [
+            row.detail
+            for statement, values in list(asked)
+            if statement.startswith("SELECT")
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+        ]
+    read = [each for each in plans if each.startswith(("SCAN", "SEARCH"))]
+    assert len(read) >= 8
+    assert [] == [each for each in read if "COVERING INDEX" not in each]
+    assert [] == [each for each in plans if "TEMP B-TREE" in each]
+
+
+def test_choosing_a_runner_takes_no_memory(ledger: Ledger) -> None:
+    """However many runners there are, and whatever they answered."""
+    ids = many(ledger, 2000)
+    answered(ledger, ids[0], count=50)
+    for queue in (QUEUE, "linux-arm64"):
+        ledger.run_orders.another_runner(queue, (), NOW)  # what is compiled once
+        tracemalloc.start()
+        assert ledger.run_orders.another_runner(queue, (), NOW) is not None
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 128 << 10
+
+
+def test_an_order_is_overtaken_by_later_ones_of_its_queue(ledger: Ledger) -> None:
+    """When one of them was answered that any runner might take; earlier ones and those of other queues say nothing."""
+    enroll(ledger, ONE, "one")
+    answered(ledger, ONE)
+    this, _ = ledger.run_orders.add(TWO, QUEUE, asked_of=None, owner="here", now=NOW)
+    answered(ledger, ONE, "linux-arm64")
+    named, _ = ledger.run_orders.add(ONE, QUEUE, asked_of=ONE, owner="here", now=NOW)
+    assert ledger.run_orders.accept(named.nonce, ONE, "{}", TWO, NOW)
+    order(ledger, ONE, owner="there")
+    assert not ledger.run_orders.overtaken(this)
+    answered(ledger, ONE)
+    assert ledger.run_orders.overtaken(this)

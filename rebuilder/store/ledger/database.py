@@ -175,6 +175,7 @@ REVISIONS = (
     "0012",
     "0013",
     "0014",
+    "0015",
 )
 """All migrations this program knows, oldest first; kept here so that Alembic is loaded only to run one."""
 

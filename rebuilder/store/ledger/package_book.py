@@ -22,7 +22,6 @@ Accept = Callable[[str, str], bool]
 """Whether a file is wanted, by its ecosystem and its name."""
 _AT_ONCE = 1000
 """Rows that one query asks for by their numbers."""
-SORTS = ("id", "name", "version", "distribution")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,13 @@ closes it, and it is never open again.
 
 from __future__ import annotations
 
+import random
 import secrets
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 
 from rebuilder.model.fleet import AcceptedRun, RunnerState, RunOrder
 from rebuilder.model.work import Check, Order, Reason, Tier
@@ -18,8 +20,9 @@ from rebuilder.store.ledger import tables
 from rebuilder.store.ledger.database import Database
 
 _ORDER = tables.run_order.c
-_NEWEST = 1000
-"""Orders that are looked at to see who serves a queue."""
+_RUNNER = tables.runner.c
+_TRIES = 10
+"""So many runners are asked whether they serve a queue, before all are."""
 _OPEN = _ORDER.runner_id.is_(None)
 
 
@@ -71,14 +74,14 @@ class RunOrders:
     def accept(self, nonce: str, runner_id: str, envelope: str, log_sha256: str, now: datetime) -> bool:
         """Let an answer count; False when the order is not open any more, or the runner is not active any more."""
         with self._database.writing() as connection:
-            active = (tables.runner.c.id == runner_id, tables.runner.c.state == RunnerState.ACTIVE.value)
-            is_active = select(tables.runner.c.id).where(*active).exists()
+            active = (_RUNNER.id == runner_id, _RUNNER.state == RunnerState.ACTIVE.value)
+            is_active = select(_RUNNER.id).where(*active).exists()
             values = {"runner_id": runner_id, "envelope": envelope, "log_sha256": log_sha256, "answered": now}
             accepted = update(tables.run_order).where(_OPEN, _ORDER.nonce == nonce, is_active).values(values)
             if not connection.execute(accepted).rowcount:
                 return False
             connection.execute(
-                update(tables.runner).where(*active).values(seen=now, reason=None, runs=tables.runner.c.runs + 1)
+                update(tables.runner).where(*active).values(seen=now, reason=None, runs=_RUNNER.runs + 1)
             )
             return True
 
@@ -88,19 +91,39 @@ class RunOrders:
             connection.execute(delete(tables.run_order).where(_OPEN, _ORDER.nonce == nonce))
 
     def overtaken(self, order: RunOrder) -> bool:
-        """Whether the newest answered order of the same queue was asked for later: then this one may be lost."""
+        """Whether an order of the same queue that was asked for later was answered: then this one may be lost."""
+        this = select(_ORDER.id).where(_ORDER.nonce == order.nonce).scalar_subquery()
         answered = (_ORDER.queue == order.queue, _ORDER.asked_of.is_(None), _ORDER.runner_id.is_not(None))
-        newest = select(_ORDER.ordered).where(*answered).order_by(_ORDER.id.desc()).limit(1)
         with self._database.reading() as connection:
-            ordered = connection.execute(newest).scalar_one_or_none()
-        return ordered is not None and ordered > order.ordered
+            later = connection.execute(select(_ORDER.id).where(_ORDER.id > this, *answered).limit(1))
+            return later.first() is not None
 
-    def serving(self, queue: str, since: datetime) -> set[str]:
-        """Runners that answered one of the newest orders of a queue since a moment."""
-        newest = select(_ORDER.runner_id, _ORDER.answered).where(_ORDER.queue == queue, _ORDER.runner_id.is_not(None))
+    def another_runner(self, queue: str, than: Collection[str], since: datetime) -> str | None:
+        """An active runner other than these, by chance; None when there is none.
+
+        Not every runner serves every queue: one that answered an order of the queue goes first. Everybody who waits
+        asks for one at once when the broker was wiped, so neither runners nor orders are read for it, only indexes.
+
+        Args:
+            queue: What it is to serve.
+            than: Those that it must not be.
+            since: Answers that are older do not count.
+        """
+        other = select(_RUNNER.id).where(
+            _RUNNER.state == RunnerState.ACTIVE.value, *(_RUNNER.id != each for each in than)
+        )
+        answered = (_ORDER.runner_id == _RUNNER.id, _ORDER.answered >= since, _ORDER.queue == queue)
+        serves = select(_ORDER.id).where(*answered).exists()
+        chosen: str | None = None
         with self._database.reading() as connection:
-            rows = connection.execute(newest.order_by(_ORDER.id.desc()).limit(_NEWEST)).all()
-        return {row.runner_id for row in rows if row.answered >= since}
+            number = connection.execute(select(func.count()).select_from(other.subquery())).scalar_one()
+            for _ in range(min(number, _TRIES)):
+                one = other.order_by(_RUNNER.id).offset(random.randrange(number)).limit(1)  # noqa: S311 - no secret
+                chosen = connection.execute(one).scalar_one()
+                if connection.execute(select(_RUNNER.id).where(_RUNNER.id == chosen, serves)).first() is not None:
+                    return chosen
+            found = connection.execute(other.where(serves)).scalars().all()
+        return random.choice(found) if found else chosen  # noqa: S311 - no secret
 
     def open(self) -> list[RunOrder]:
         """Those that are waited for, oldest first."""

@@ -349,6 +349,7 @@ runner = Table(
     Column("reason", Text),
     Column("seen", UtcDateTime),
     Column("runs", BigInteger, nullable=False, server_default="0"),  # answers that were ever accepted
+    Index("runner_state", "state", "id"),
 )
 
 run_order = Table(
@@ -366,6 +367,6 @@ run_order = Table(
     Column("log_sha256", String(64)),
     Column("envelope", Text),
     Index("run_order_definition", "definition_sha256"),
-    Index("run_order_runner", "runner_id", "answered"),  # open ones, too: they have neither
+    Index("run_order_runner", "runner_id", "answered", "queue"),  # open ones, too: they have neither
     sqlite_autoincrement=True,
 )

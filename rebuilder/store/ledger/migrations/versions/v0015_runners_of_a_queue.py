@@ -1,0 +1,24 @@
+"""Who answers the orders of a queue is found in indexes; neither orders nor runners are read for it."""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0015"
+down_revision = "0014"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Make them."""
+    op.create_index("runner_state", "runner", ["state", "id"])
+    op.drop_index("run_order_runner", "run_order")
+    op.create_index("run_order_runner", "run_order", ["runner_id", "answered", "queue"])
+
+
+def downgrade() -> None:
+    """As they were."""
+    op.drop_index("run_order_runner", "run_order")
+    op.create_index("run_order_runner", "run_order", ["runner_id", "answered"])
+    op.drop_index("runner_state", "runner")
