@@ -101,6 +101,7 @@ soak-fleet: test-packages environments ## Whole services with fleets: runners, b
 
 bench: environments ## Speed and memory as ratios in one run, then whole lists of published wheels (an hour)
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench installs
 	$(BIN)/python -m tests.bench backlog
 	$(BIN)/python -m tests.bench site --files 10000
 	$(BIN)/python -m tests.bench list

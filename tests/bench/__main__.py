@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.bench import backlog, causes, list_command, site
+from tests.bench import backlog, causes, installs, list_command, site
 from tests.bench.attestations import attestation_seconds
 from tests.bench.consumer import FILES, consumer
 from tests.bench.large import verify_large_wheel
@@ -39,6 +39,8 @@ def main() -> int:
         return backlog.main(sys.argv[2:])
     if sys.argv[1:2] == ["site"]:
         return site.main(sys.argv[2:])
+    if sys.argv[1:2] == ["installs"]:
+        return installs.main()
     if sys.argv[1:2] == ["causes"]:
         return causes.main(sys.argv[2:])
     arguments = argparse.ArgumentParser(prog="make bench", description=__doc__)
