@@ -36,7 +36,7 @@ def log_verify(
 ) -> None:
     """Check the whole append-only log of a site, and that it goes on from what was seen before.
 
-    Exit code 1: it is not whole, was changed, or was cut.
+    Exit code 1: it is not whole, was changed, or was cut; or its list of keys expired.
     """
     from rebuilder.consumer.auditor import verify
     from rebuilder.consumer.policy import read_log_policy

@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 
 
 def verify(
-    place: str, *, key: str | None, statements: bool, seen: Path | None, log_policy: LogPolicy | None = None
+    place: str,
+    *,
+    key: str | None,
+    statements: bool,
+    seen: Path | None,
+    log_policy: LogPolicy | None = None,
+    now: datetime | None = None,
 ) -> int:
     """Check the whole log of a site: signature, every entry and tile, and that it goes on from what was seen before.
 
@@ -33,9 +39,11 @@ def verify(
         statements: Check every statement that the log names, too.
         seen: Directory where what was seen is remembered; None: the usual one of this user.
         log_policy: Which logs count, and who must have cosigned.
+        now: By this machine's clock; None: it is asked.
 
     Returns:
-        The exit code: 1 where the log is not what it must be.
+        The exit code: 1 where the log is not what it must be, and where its list of keys expired: all of it is looked
+        at then, too.
 
     Raises:
         UsageError: the place or the key is none.
@@ -46,18 +54,22 @@ def verify(
     trusted = Trusted(place, log_key=_key(key) if key is not None else None, log_policy=log_policy)
     with SiteReader(place) as site:
         try:
-            print(_verified(trusted, site, seen or usual_memory(), statements=statements))  # noqa: T201
+            expired: list[str] = []
+            rebuilder = Rebuilder.open(trusted, site, seen or usual_memory(), now or datetime.now(UTC), expired=expired)
+            said = _verified(rebuilder, seen or usual_memory(), statements=statements)
+            for each in expired:
+                print(f"{visible(place)}: {visible(each, 500)} What it was until then:")  # noqa: T201
+            print(said)  # noqa: T201
         except ValueError as error:
             print(f"{visible(place)}: {visible(str(error), 500)}")  # noqa: T201
             return ExitCode.DIFFERS
-    return ExitCode.OK
+    return ExitCode.DIFFERS if expired else ExitCode.OK
 
 
-def _verified(trusted: Trusted, site: SiteReader, memory: Path, *, statements: bool) -> str:
-    before = SeenLog(memory, trusted.remembered_as).read()
-    found = Rebuilder.open(trusted, site, memory, datetime.now(UTC))
+def _verified(found: Rebuilder, memory: Path, *, statements: bool) -> str:
+    before = SeenLog(memory, found.trusted.remembered_as).read()
     audit, logged = _Audit(found), None
-    for number, data in found.published.entries(site.reading(f"{LOG}/")):
+    for number, data in found.published.entries(found.site.reading(f"{LOG}/")):
         entry = read_entry(number, data, logged)
         logged = entry.logged
         audit.look(number, entry, statements=statements)
@@ -73,7 +85,7 @@ def _verified(trusted: Trusted, site: SiteReader, memory: Path, *, statements: b
         since = f"It goes on from the {before.checkpoint.size:,} that were seen before."
     else:
         since = "It is remembered, and must go on from here."
-        since += f" Nothing but the site vouches for its key, {signer.vkey}" if not trusted.log_keys else ""
+        since += f" Nothing but the site vouches for its key, {signer.vkey}" if not found.trusted.log_keys else ""
     return f"The log {visible(signer.name)} is whole: {what}{of}.{audit.doubts()} {since}"
 
 

@@ -109,7 +109,9 @@ class Rebuilder:
     _lock: Lock = field(default_factory=Lock)
 
     @classmethod
-    def open(cls, trusted: Trusted, site: SiteReader, memory: Path, now: datetime) -> Self:
+    def open(
+        cls, trusted: Trusted, site: SiteReader, memory: Path, now: datetime, *, expired: list[str] | None = None
+    ) -> Self:
         """Look at its keys and its log.
 
         Args:
@@ -117,6 +119,7 @@ class Rebuilder:
             site: Its files.
             memory: Directory where what was seen is remembered; :meth:`remember` writes there.
             now: By this machine's clock.
+            expired: For who looks at history: that the list of keys expired is put in, instead of being an error.
 
         Raises:
             LogError: it is not what it must be.
@@ -128,7 +131,7 @@ class Rebuilder:
         known = trusted.log_keys or ((before.key,) if before is not None else ())
         keys = known or (NoteKey.read(text_of(read("key"))),)
         earlier = _earlier_lists(trusted, _list_file(memory, trusted.remembered_as))
-        key_list = _key_list(site, earlier, now)
+        key_list = _key_list(site, earlier, now, expired)
         if key_list is not None and (earlier or not known):
             keys = _checkpoint_keys(key_list, known, keys[0])
         published = _published(read, keys)
@@ -453,7 +456,7 @@ def _earlier_lists(trusted: Trusted, file: Path) -> list[KeyList]:
         raise LogError(str(error)) from None
 
 
-def _key_list(site: SiteReader, earlier: Sequence[KeyList], now: datetime) -> KeyList | None:
+def _key_list(site: SiteReader, earlier: Sequence[KeyList], now: datetime, expired: list[str] | None) -> KeyList | None:
     """The list of keys of the site, which goes on from all that are trusted."""
     if not earlier:
         try:
@@ -467,10 +470,15 @@ def _key_list(site: SiteReader, earlier: Sequence[KeyList], now: datetime) -> Ke
     try:
         for each in trusted:
             found = newest_list(site.read, each)
+    except KeyListError as error:
+        raise LogError(str(error)) from None
+    try:
         if found is not None:
             found.refuse_expired(now)
     except KeyListError as error:
-        raise LogError(str(error)) from None
+        if expired is None:
+            raise LogError(str(error)) from None
+        expired.append(str(error))
     return found
 
 

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from rebuilder.consumer.auditor import verify
 from rebuilder.consumer.bundle import write_bundle
 from rebuilder.errors import ExitCode
+from rebuilder.log.audit import LogError
 from rebuilder.log.entry import LogEntry
 from rebuilder.log.proof import LogProof
 from rebuilder.model.report import Report, page_path
@@ -163,6 +165,31 @@ def test_what_a_revoked_key_signed_counts_as_nothing_anywhere(tmp_path: Path) ->
             figures.current[Verdict.EQUIVALENT],
             figures.revoked,
         )
+
+
+def test_a_site_that_nobody_looks_after_any_more_can_be_audited(
+    operator: Operator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its list of keys expired: that is said, and what is wrong besides is found; nobody else believes it."""
+    memory, later = tmp_path / "seen", operator.today + 400 * DAY
+
+    def audited(now: datetime) -> tuple[int, str]:
+        code = verify(str(operator.site), key=None, statements=True, seen=memory, now=now)
+        return code, capsys.readouterr().out
+
+    code, before = audited(operator.today)
+    assert (ExitCode.OK, True) == (code, "is whole" in before)
+    code, after = audited(later)
+    assert code is ExitCode.DIFFERS
+    assert "The key list expired on" in after
+    assert "is whole: 2 entries, each with its statement" in after
+    with pytest.raises(LogError, match="expired"):
+        vote(operator.site, BEFORE, memory, now=later)
+    (statement,) = operator.site.glob(f"sha256/*/{BEFORE.artifact.sha256}/*.dsse.json")
+    statement.write_text(statement.read_text().replace("A", "B", 1))
+    code, found = audited(later)
+    assert (ExitCode.DIFFERS, True) == (code, "not the one that was logged" in found)
+    assert "is whole" not in found
 
 
 def test_a_revoked_key_does_not_sign(operator: Operator, tmp_path: Path) -> None:
