@@ -80,16 +80,25 @@ class Vote(Value):
 def independent(votes: Iterable[Vote], *, lineages: bool = False) -> list[Vote]:
     """One vote for each operator, the strongest one first; what does not confirm is left out.
 
-    Votes of operators that share a key are one vote, too.
+    Who shares an operator or a key with somebody is one with them, and with all whom they are one with.
 
     Args:
         votes: About one file.
         lineages: Count one vote for each lineage of inference code only.
     """
+    entities: list[list[Vote]] = []
+    for vote in sorted(votes, key=_strength):
+        same = [each for each in entities if any(_is_one(vote, other) for other in each)]
+        entities = [each for each in entities if each not in same]
+        entities.append([*(each for joined in same for each in joined), vote])
     found: list[Vote] = []
-    for vote in sorted((each for each in votes if each.level is not None), key=_strength):
-        if not any(_joined(vote, each, lineages=lineages) for each in found):
+    confirming = ((vote, number) for number, each in enumerate(entities) for vote in each if vote.level is not None)
+    counted: set[int] = set()
+    for vote, number in sorted(confirming, key=lambda each: _strength(each[0])):
+        known = {each.voter.lineage for each in found} if lineages else set()
+        if number not in counted and vote.voter.lineage not in known:
             found.append(vote)
+            counted.add(number)
     return found
 
 
@@ -115,10 +124,5 @@ def _strength(vote: Vote) -> int:
     return list(Level).index(vote.level) if vote.level is not None else len(Level)
 
 
-def _joined(one: Vote, other: Vote, *, lineages: bool) -> bool:
-    first, second = one.voter, other.voter
-    return (
-        first.operator == second.operator
-        or first.key_id == second.key_id
-        or (lineages and first.lineage == second.lineage)
-    )
+def _is_one(one: Vote, other: Vote) -> bool:
+    return one.voter.operator == other.voter.operator or one.voter.key_id == other.voter.key_id

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from rebuilder.consumer.vote import Level, independent
+from rebuilder.consumer.vote import Level, Vote, Voter, independent
 from rebuilder.errors import SigningError, UsageError
 from rebuilder.interop.collected import Collected
 from rebuilder.interop.oss_rebuild import read_bundle
@@ -18,7 +18,7 @@ from rebuilder.interop.rebuilderd.link import link_key_id, public_pem, read_link
 from rebuilder.log.audit import LogError
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.comparison import Level as Closeness
-from rebuilder.model.value import Sha512, canonical_json, sha256_hex
+from rebuilder.model.value import Sha256, Sha512, canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
 from rebuilder.signing.keys import FileKey, raw_public
 from tests.fakes import verifications
@@ -248,3 +248,34 @@ def test_a_directory_of_links_answers_by_digest(tmp_path: Path) -> None:
             Collected(tmp_path / "links", kind, tmp_path / key, "theirs")
     with pytest.raises(UsageError):
         Collected(tmp_path / "absent", "rebuilderd", tmp_path / "key.pem", "theirs")
+
+
+def test_who_shares_a_key_with_somebody_is_one_with_all_of_them() -> None:
+    """Two statements of one operator, with two keys, do not count beside a third who has one of these keys."""
+    first, second, third = (
+        _said("one", "key 1", Level.BUILD_ALONE),
+        _said("two", "key 1", Level.METADATA_WRITTEN),
+        _said("two", "key 2", Level.EQUIVALENT),
+    )
+    assert [first] == independent([third, second, first])
+    assert [first] == independent([first, second.replace(level=None), third])
+    other = _said("three", "key 3", Level.EQUIVALENT)
+    assert [first, other] == independent([other, first, third, second])
+
+
+def test_one_operator_with_two_programs_leaves_room_for_another() -> None:
+    """Somebody else with the second program is independent of what it said with the first one."""
+    ours, also = _said("one", "key 1", Level.BUILD_ALONE), _said("one", "key 1", Level.BUILD_ALONE, "oss-rebuild")
+    theirs = _said("two", "key 2", Level.BUILD_ALONE, "oss-rebuild")
+    assert [ours, theirs] == independent([ours, also, theirs], lineages=True)
+
+
+def _said(operator: str, key_id: str, level: Level, lineage: str = "rebuilder") -> Vote:
+    return Vote(
+        sha256=Sha256("ab" * 32),
+        filename="a-1-py3-none-any.whl",
+        verdict=Verdict.REPRODUCED,
+        level=level,
+        voter=Voter(operator=operator, name=operator, key_id=key_id, lineage=lineage),
+        statement=Sha256("cd" * 32),
+    )

@@ -125,6 +125,33 @@ def test_names_that_mislead(names: tuple[str, ...], taken: tuple[int, ...]) -> N
     assert LINUX.installed(files).files == tuple(files[each] for each in taken)
 
 
+def test_groups_of_a_workspace_that_is_no_project(tmp_path: Path) -> None:
+    """What only they lead to is installed by ``uv sync`` too, and is looked at."""
+    groups = 'manifest = { members = ["project"], dependency-groups = { dev = [{ name = "Hidden" }] } }\n'
+    hidden = f"""
+[[package]]
+name = "hidden"
+version = "1"
+source = {{ registry = "https://index.example.org/simple" }}
+wheels = [{{ url = "https://files.example.org/hidden-1-py3-none-any.whl", hash = "sha256:{C}" }}]
+"""
+    assert "hidden==1" not in digests(read(tmp_path, "uv.lock", UV + hidden))
+    assert "hidden==1" in digests(read(tmp_path, "uv.lock", groups + UV + hidden))
+
+
+def test_two_halves_of_one_file(tmp_path: Path) -> None:
+    """Version 2 of package-lock.json says everything twice, and who reads the other half installs other bytes."""
+    good, other = ("sha512-" + base64.b64encode(bytes([each] * 64)).decode() for each in (1, 2))
+    row = {"version": "1.0", "resolved": "https://npm.example.org/a/-/a-1.0.tgz"}
+    for second, fine in (({"a": row | {"integrity": good}}, True), ({"a": row | {"integrity": other}}, False)):
+        document = {"packages": {"node_modules/a": row | {"integrity": good}}, "dependencies": second}
+        if fine:
+            assert len(read(tmp_path, "package-lock.json", json.dumps(document))) == 1
+        else:
+            with pytest.raises(FileError, match="two things of node_modules/a"):
+                read(tmp_path, "package-lock.json", json.dumps(document))
+
+
 def test_a_line_twice_is_one(tmp_path: Path) -> None:
     """The same line in two files is no conflict."""
     (tmp_path / "more.txt").write_text(f"a==1 --hash=sha256:{A}\n")

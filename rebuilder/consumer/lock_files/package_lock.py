@@ -30,6 +30,7 @@ def read_package_lock(path: Path, text: str, target: Target) -> list[Dependency]
     try:
         document = json.loads(text)
         if "packages" in document:
+            _refuse_two_minds(path, document)
             rows = [(key, each) for key, each in document["packages"].items() if "node_modules/" in key]
         elif "dependencies" in document:
             rows = list(_nested(document["dependencies"], ""))
@@ -39,6 +40,14 @@ def read_package_lock(path: Path, text: str, target: Target) -> list[Dependency]
     except (ValueError, TypeError, AttributeError, RecursionError, KeyError):
         raise FileError(path, "This is no package-lock.json that can be used.") from None
     return found
+
+
+def _refuse_two_minds(path: Path, document: dict[str, Any]) -> None:
+    """Make sure that a file of version 2 says the same to npm 6, which reads its other half."""
+    for key, each in _nested(document.get("dependencies", {}), ""):
+        same = document["packages"].get(key, {})
+        if not same.get("link") and each.get("integrity") != same.get("integrity"):
+            raise FileError(path, f"It says two things of {key}: “packages” and “dependencies” do not agree.")
 
 
 def _nested(rows: dict[str, Any], above: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -34,7 +34,7 @@ def read_lock(path: Path, document: dict[str, Any], target: Target) -> list[Depe
         if "metadata" in document:
             return list(_poetry(path, packages, target))
         if "version" in document:
-            return list(_uv(path, packages, target))
+            return list(_uv(path, document, packages, target))
     except (KeyError, TypeError, AttributeError) as error:
         raise FileError(path, f"A package in it is not written as such a lock file has it ({error}).") from None
     except InvalidMarker as error:
@@ -61,8 +61,8 @@ def _pylock_files(package: Package) -> Iterator[LockedFile]:
         yield locked_file(path_name(package.archive.path or package.archive.url), dict(package.archive.hashes))
 
 
-def _uv(path: Path, packages: list[dict[str, Any]], target: Target) -> Iterator[Dependency]:
-    wanted = list(packages) if target.every else _reached(packages, target)
+def _uv(path: Path, document: dict[str, Any], packages: list[dict[str, Any]], target: Target) -> Iterator[Dependency]:
+    wanted = list(packages) if target.every else _reached(document.get("manifest", {}), packages, target)
     for each in wanted:
         if _OWN & each["source"].keys():
             continue
@@ -73,10 +73,11 @@ def _uv(path: Path, packages: list[dict[str, Any]], target: Target) -> Iterator[
         yield _dependency(path, each["name"], each.get("version"), f"package {each['name']!r}", listed)
 
 
-def _reached(packages: list[dict[str, Any]], target: Target) -> list[dict[str, Any]]:
+def _reached(manifest: dict[str, Any], packages: list[dict[str, Any]], target: Target) -> list[dict[str, Any]]:
     """Those that are installed here: from the projects of the lock file on, where the marker of each step holds.
 
-    All extras and groups of the projects count: more may be looked at than one command installs, never less.
+    All extras and groups count, those of the projects and those of a workspace that is none itself (``manifest``): more
+    may be looked at than one command installs, never less.
     """
     by_name: dict[str, list[dict[str, Any]]] = {}
     for each in packages:
@@ -102,7 +103,11 @@ def _reached(packages: list[dict[str, Any]], target: Target) -> list[dict[str, A
                     extras.add((id(package), extra))
                     yield from package.get("optional-dependencies", {}).get(extra, [])
 
-    waiting: list[Mapping[str, Any]] = []
+    waiting: list[Mapping[str, Any]] = [
+        {"name": canonicalize_name(row["name"]), "extra": row.get("extras", []), "marker": row.get("marker")}
+        for rows in (manifest.get("requirements", []), *manifest.get("dependency-groups", {}).values())
+        for row in rows
+    ]
     for each in own:
         groups = [each.get("optional-dependencies", {}), each.get("dev-dependencies", {})]
         waiting += [
