@@ -193,7 +193,7 @@ class Rebuilder:
             statement, entry, voter = self._statement(sha256, number)
             if not is_of_several(statement):
                 vote = read_vote(statement, sha256, entry, voter, self.trusted.place)
-                return number, vote if names_file(statement, digest, sha256) else None
+                return number, vote.replace(number=number) if names_file(statement, digest, sha256) else None
         return -1, None
 
     def _statement(self, sha256: Sha256, number: int) -> tuple[dict[str, Any], LogEntry, Voter]:

@@ -69,6 +69,8 @@ class Vote(Value):
     """When it was found out, by the statement itself."""
     logged: datetime | None = None
     """When it was added to the log, by the log; None where there is no log."""
+    number: int | None = None
+    """Of its entry in the log."""
     attested: str | None = None
     """What checking the publisher's own attestation gave, such as ``verified`` or ``none``; None: not said."""
     publisher: str | None = None
@@ -108,11 +110,16 @@ def newest(votes: Iterable[Vote]) -> list[Vote]:
     Where nothing is dated, all are kept.
     """
     found = list(votes)
-    last: dict[str, datetime] = {}
+    last: dict[str, tuple[datetime, int]] = {}
     for each in found:
-        if each.logged is not None:
-            last[each.voter.operator] = max(each.logged, last.get(each.voter.operator, each.logged))
-    return [each for each in found if each.logged is None or each.logged == last[each.voter.operator]]
+        if (moment := _moment(each)) is not None:
+            last[each.voter.operator] = max(moment, last.get(each.voter.operator, moment))
+    return [each for each in found if _moment(each) in {None, last.get(each.voter.operator)}]
+
+
+def _moment(vote: Vote) -> tuple[datetime, int] | None:
+    """When it was logged; what was logged in one second is in the order of the log."""
+    return (vote.logged, vote.number or 0) if vote.logged is not None else None
 
 
 def dissent(votes: Sequence[Vote]) -> list[Vote]:
