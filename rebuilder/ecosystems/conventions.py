@@ -91,6 +91,8 @@ class Conventions:
     """Before the colon in a subject, and the purl type: ``pypi``."""
     attested = False
     """Whether its releases can be attested, so that something can be expected of their publishers."""
+    lock_suffixes: frozenset[str] = frozenset()
+    """What the names of its lock files end in; other files that name packages are lists."""
     local_files: Mapping[str, str] = {}
     """Ending of files that may be named by their path on disk, to what such a file is called."""
 
@@ -133,7 +135,7 @@ class Conventions:
         return bool(self.version_key(version) < self.version_key(than))
 
     def collect(self, path: Path, text: str, named: NamedPackages) -> None:
-        """Take the projects that a list or a lock file names, and the versions it pins.
+        """Take the projects that a list names, and the versions it pins.
 
         The default reads lists of names, one a line.
 
@@ -227,7 +229,7 @@ class NamedPackages:
         """Take one name or pattern.
 
         Raises:
-            ValueError: it is neither.
+            ValueError: it is neither, or the version is none.
         """
         if not self.rules.is_name(text):
             shown = text if len(text) <= 80 else text[:80] + "…"
@@ -236,6 +238,8 @@ class NamedPackages:
         if "*" in name or "?" in name:
             self.patterns.add(name)
             return
+        if version is not None and not self.rules.is_version(version):
+            raise ValueError(f"{version[:80]!r} is no version of {name!r}")
         self.packages.add(name)
         if len(self.packages) > MAX_PACKAGES:
             raise ValueError(f"there are more than {MAX_PACKAGES} packages")

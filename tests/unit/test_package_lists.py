@@ -9,6 +9,7 @@ import pytest
 
 from rebuilder.ecosystems.conventions import NamedPackages, matches
 from rebuilder.ecosystems.registry import conventions
+from rebuilder.service.schedules.package_files import collect
 from rebuilder.toml_files import FileError
 
 PYLOCK = """
@@ -38,6 +39,11 @@ name = "fork"
 version = "1.0"
 source = { git = "https://example.org/fork?rev=1#abc" }
 """
+REGISTRY = b"source = { registry = 'https://index.example.org/simple' }\n"
+NPM = """{"lockfileVersion": 3, "packages": {"": {"name": "mine"},
+"node_modules/ms": {"version": "2.1.3", "resolved": "https://registry.example.org/ms/-/ms-2.1.3.tgz"},
+"node_modules/a/node_modules/ms": {"version": "2.0.0", "resolved": "https://registry.example.org/ms/-/ms-2.0.0.tgz"},
+"node_modules/fork": {"version": "1.0.0", "resolved": "git+ssh://git@example.org/x.git#abc"}}}"""
 POETRY = """
 [[package]]
 name = "idna"
@@ -63,8 +69,18 @@ def read(path: Path, text: str | bytes, ecosystem: str = "pypi") -> NamedPackage
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     named = NamedPackages(conventions(ecosystem))
-    named.collect(path)
+    collect(path, named)
     return named
+
+
+def test_a_lock_file_of_npm(tmp_path: Path) -> None:
+    """With all versions of a package; what does not come from a registry is noted. Python's are none of npm."""
+    named = read(tmp_path / "package-lock.json", NPM, "npm")
+    assert {"ms": {"2.1.3", "2.0.0"}} == named.pins
+    assert 1 == len(named.notes)
+    for name, text, ecosystem in (("package-lock.json", NPM, "pypi"), ("uv.lock", UV, "npm")):
+        with pytest.raises(FileError):
+            read(tmp_path / name, text, ecosystem)
 
 
 @pytest.mark.parametrize(
@@ -127,8 +143,11 @@ def test_plain_lists(tmp_path: Path) -> None:
         ("uv.lock", b"version = 1\n[[package]\n", 2, "not readable as TOML"),
         ("x.toml", b"[tool]\n", None, "neither pylock.toml"),
         ("uv.lock", b"version = 1\npackage = 3\n", None, "not an array"),
-        ("uv.lock", b"version = 1\n[[package]]\nversion = '1'\n", None, "no name"),
-        ("uv.lock", b"version = 1\n[[package]]\nname = '../../x'\n", None, "no name of a package"),
+        ("uv.lock", b"version = 1\n[[package]]\nversion = '1'\n", None, "not written as"),
+        ("uv.lock", b"version = 1\n[[package]]\nname = '../../x'\n" + REGISTRY, None, "no name of a package"),
+        ("uv.lock", b"version = 1\n[[package]]\nname = 'x'\nversion = 'y'\n" + REGISTRY, None, "no version of"),
+        ("uv.lock", b"version = 1\n[[package]]\nname = 'x'\nversion = 3\n" + REGISTRY, None, "cannot be used"),
+        ("uv.lock", b"version = 1\n[[package]]\nname = 3\n" + REGISTRY, None, "not written as"),
         ("pylock.toml", b"lock-version = '1.0'\ncreated-by = 'x'\n[[packages]]\nname = 3\n", None, "no pylock.toml"),
         ("pylock.toml", b"lock-version = '9'\ncreated-by = 'x'\npackages = []\n", None, "no pylock.toml"),
         ("pylock.toml", b"x = " + b"[" * 100_000, None, "nested too deeply"),
@@ -146,7 +165,7 @@ def test_a_pipe_does_not_block(tmp_path: Path) -> None:
     """A path that leads to a pipe nobody writes to is no file."""
     os.mkfifo(tmp_path / "pipe.txt")
     with pytest.raises(FileError, match="This is no file"):
-        NamedPackages(conventions("pypi")).collect(tmp_path / "pipe.txt")
+        collect(tmp_path / "pipe.txt", NamedPackages(conventions("pypi")))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from rebuilder.consumer.lock_files.dependency import Dependency, LockedFile, joi
 from rebuilder.consumer.platform_files import Target
 from rebuilder.toml_files import FileError, parse_toml, read_text
 
-__all__ = ["Dependency", "LockedFile", "dependencies", "locked_file"]
+__all__ = ["Dependency", "LockedFile", "dependencies", "locked_file", "read_lock"]
 
 _LARGEST = 64 << 20
 
@@ -33,14 +33,19 @@ def dependencies(path: Path, target: Target) -> list[Dependency]:
         return on_disk.read_directory(path)
     if path.name.endswith(on_disk.PACKAGE_ENDINGS) or path.suffix not in {".txt", ".in", ".toml", ".lock", ".json"}:
         return [on_disk.read_file(path)]
-    return joined(_lock(path, read_text(path, _LARGEST), target), path)
+    return joined(read_lock(path, read_text(path, _LARGEST), target), path)
 
 
-def _lock(path: Path, text: str, target: Target) -> list[Dependency]:
+def read_lock(path: Path, text: str, target: Target) -> list[Dependency]:
+    """The lines of a lock file one by one, whatever others say of the same package.
+
+    Raises:
+        FileError: it is none, or has a mistake.
+    """
     if path.suffix in {".toml", ".lock"}:
-        from rebuilder.consumer.lock_files.python_locks import read_lock
+        from rebuilder.consumer.lock_files.python_locks import read_python_lock
 
-        return read_lock(path, parse_toml(path, text), target)
+        return read_python_lock(path, parse_toml(path, text), target)
     if path.suffix == ".json":
         from rebuilder.consumer.lock_files.on_disk import read_report
         from rebuilder.consumer.lock_files.package_lock import read_package_lock

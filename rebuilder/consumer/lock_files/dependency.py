@@ -59,6 +59,8 @@ class Dependency:
     """In the order of the lock file."""
     problem: str | None = None
     """Why no rebuilder can be asked about it, as a sentence."""
+    from_index: bool = True
+    """Whether it comes from an index or a registry, as far as the lock file says."""
     any_file: bool = False
     """Any of its files may be installed, whatever the platform: an option says so."""
 

@@ -80,8 +80,9 @@ def _dependency(path: Path, key: str, row: dict[str, Any]) -> Dependency:
     if not filename.endswith(".tgz"):
         filename = tarball_name(name, str(row.get("version")))
     files = tuple(LockedFile(filename, None, each) for each in sha512_of(row.get("integrity")))
-    problem = None if files else _OTHER if resolved.startswith(("git", "file:")) else _UNHASHED
-    return Dependency("npm", name, row.get("version"), f"{path.as_posix()}, {key}", files, problem)
+    from_index = not resolved.startswith(("git", "file:"))
+    problem = None if files else _UNHASHED if from_index else _OTHER
+    return Dependency("npm", name, row.get("version"), f"{path.as_posix()}, {key}", files, problem, from_index)
 
 
 def sha512_of(integrity: Any) -> list[Sha512]:

@@ -19,7 +19,7 @@ _OWN = {"virtual", "editable"}
 """Sources of the project that a lock file belongs to."""
 
 
-def read_lock(path: Path, document: dict[str, Any], target: Target) -> list[Dependency]:
+def read_python_lock(path: Path, document: dict[str, Any], target: Target) -> list[Dependency]:
     """The packages of a lock file that this platform installs.
 
     Raises:
@@ -50,7 +50,8 @@ def _pylock(path: Path, document: dict[str, Any], target: Target) -> Iterator[De
     for number, each in enumerate(lock.packages, 1):
         if target.fits(each.marker):
             version = str(each.version) if each.version is not None else None
-            yield _dependency(path, each.name, version, f"package {number}", list(_pylock_files(each)))
+            listed, indexed = list(_pylock_files(each)), not (each.vcs or each.directory or each.archive)
+            yield _dependency(path, each.name, version, f"package {number}", listed, from_index=indexed)
 
 
 def _pylock_files(package: Package) -> Iterator[LockedFile]:
@@ -70,7 +71,8 @@ def _uv(path: Path, document: dict[str, Any], packages: list[dict[str, Any]], ta
         listed = [locked_file(path_name(_place(file)), _hashes(file.get("hash"))) for file in files]
         if each["source"].keys() & {"git", "directory"}:
             listed = []
-        yield _dependency(path, each["name"], each.get("version"), f"package {each['name']!r}", listed)
+        place, indexed = f"package {each['name']!r}", "registry" in each["source"]
+        yield _dependency(path, each["name"], each.get("version"), place, listed, from_index=indexed)
 
 
 def _reached(manifest: dict[str, Any], packages: list[dict[str, Any]], target: Target) -> list[dict[str, Any]]:
@@ -126,15 +128,20 @@ def _poetry(path: Path, packages: list[dict[str, Any]], target: Target) -> Itera
         if texts and not any(target.fits(Marker(text)) for text in texts):
             continue
         files = [locked_file(path_name(file["file"]), _hashes(file.get("hash"))) for file in each.get("files", [])]
-        if each.get("source", {}).get("type") in {"git", "directory"}:
+        origin = each.get("source", {}).get("type", "legacy")
+        if origin in {"git", "directory"}:
             files = []
-        yield _dependency(path, each["name"], each["version"], f"package {each['name']!r}", files)
+        place = f"package {each['name']!r}"
+        yield _dependency(path, each["name"], each["version"], place, files, from_index=origin == "legacy")
 
 
-def _dependency(path: Path, name: str, version: str | None, place: str, files: list[LockedFile]) -> Dependency:
+def _dependency(
+    path: Path, name: str, version: str | None, place: str, files: list[LockedFile], *, from_index: bool
+) -> Dependency:
     unhashed = [each for each in files if each.digest is None]
     problem = _OTHER if not files else UNHASHED if len(unhashed) == len(files) else None
-    return Dependency("pypi", canonicalize_name(name), version, f"{path.as_posix()}, {place}", tuple(files), problem)
+    where = f"{path.as_posix()}, {place}"
+    return Dependency("pypi", canonicalize_name(name), version, where, tuple(files), problem, from_index)
 
 
 def _place(file: Mapping[str, Any]) -> str | None:

@@ -26,6 +26,7 @@ class PyPIConventions(Conventions):
 
     name = "pypi"
     attested = True
+    lock_suffixes = frozenset({".toml", ".lock"})
     local_files = {".whl": "wheel"}
 
     def open(self, context: Context) -> Ecosystem:
@@ -101,8 +102,8 @@ class PyPIConventions(Conventions):
         return isinstance(self.version_key(text)[1], Version)
 
     def collect(self, path: Path, text: str, named: NamedPackages) -> None:
-        """See :func:`rebuilder.ecosystems.pypi.lock_files.collect`."""
-        from rebuilder.ecosystems.pypi.lock_files import collect
+        """See :func:`rebuilder.ecosystems.pypi.package_lists.collect`."""
+        from rebuilder.ecosystems.pypi.package_lists import collect
 
         collect(path, text, named)
 

@@ -19,6 +19,7 @@ from rebuilder.ecosystems.registry import DEFAULT, ECOSYSTEMS, conventions
 from rebuilder.model.definition import Limits
 from rebuilder.model.work import Check, Tier
 from rebuilder.service.schedules import timing as times
+from rebuilder.service.schedules.package_files import collect
 from rebuilder.service.schedules.timing import seconds
 from rebuilder.service.schedules.watch import Recheck, Timing, VersionRule, Versions, Watch
 from rebuilder.toml_files import FileError, Remark, line_of, mistake, parse_toml, read_text, span, unknown
@@ -340,7 +341,7 @@ class _Reader:
                 raise _Wrong("files", f"no file matches {name[:80]!r}", name)
         for path in paths:
             try:
-                named.collect(path)
+                collect(path, named)
             except FileError as error:
                 words = error.remark.replace(key=None).label.rstrip(".")
                 self._note("files", words, name)
