@@ -80,9 +80,11 @@ def _account(members: Sequence[MemberAccount]) -> str:
     said = [f"Every one of its {python:,} Python files and scripts follows from the source archive."] if python else []
     if compiled:
         same = sum(each.how is How.COMPILED_EQUAL for each in members)
+        other = sum(each.how is How.COMPILED_DIFFERENT for each in members)
         again = f"; {same:,} came out the same when compiled here" if same else ""
+        again += f"; {other:,} came out otherwise" if other else ""
         name = compiled[0].path if len(compiled) == 1 else f"{compiled[0].path} and {len(compiled) - 1:,} more"
-        said.append(f"Compiled code that was not rebuilt: {name}{again}.")
+        said.append(f"Compiled code that was not rebuilt to the byte: {name}{again}.")
     if left:
         said.append(f"{_files(left, 'file')} that nothing runs {'is' if left == 1 else 'are'} unexplained.")
     return " ".join(said)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from rebuilder.compare.binaries import read_binaries
+from rebuilder.compare.compiled import compare_compiled
 from rebuilder.environments.store import EnvironmentStore
 from rebuilder.model.definition import Input, Role
 from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
@@ -66,6 +67,20 @@ def test_what_cannot_be_read(harness: Harness, tmp_path: Path) -> None:
         harness.programs, harness.memo, harness.blobs.put(zip_bytes(Entry("a.so", bytes(damaged))))
     ).members
     assert member.facts.problems
+
+
+def test_functions_are_compared(harness: Harness, tmp_path: Path) -> None:
+    """On an environment with objdump: the same code elsewhere in the file is equal, other code is not."""
+    before = "int first(int x) { return x * 3; }\n"
+    functions = "int one(int x) { return x + 1; }\nint two(int x) { return x * 5 - 2; }\n"
+    sources = (functions, before + functions.replace("- 2", "- 3"))
+    wheels = [zip_bytes(Entry("p/m.so", compiled(tmp_path, "-O2", source=each))) for each in sources]
+    published, rebuilt = map(harness.blobs.put, wheels)
+    found = compare_compiled(
+        harness.programs, published, rebuilt, "p-1-cp313-cp313-linux_x86_64.whl", environment="diffoscope"
+    )["p/m.so"]
+    assert (2, 3, 1) == (found.functions, found.functions_rebuilt, found.functions_equal)
+    assert (("two",), ("first",)) == (found.functions_different, found.functions_added)
 
 
 def test_ten_megabytes(harness: Harness, tmp_path: Path) -> None:

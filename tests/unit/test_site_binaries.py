@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from rebuilder.model.accounting import Accounting, Content, How, MemberAccount
-from rebuilder.model.binary import BinaryFacts
+from rebuilder.model.binary import BinaryFacts, CodeComparison
 from rebuilder.programs.binary.read_binaries import read_facts
 from rebuilder.site.rendering import Renderer
 from rebuilder.site.sections.binaries import BinariesSection, binaries_section
@@ -61,6 +61,46 @@ def test_each_file_has_a_fold_out(tmp_path: Path) -> None:
     assert "<code>-O2" not in page
     assert " -O2" in page
     assert "change no verdict" in page
+
+
+def test_what_compiling_it_here_gave() -> None:
+    """Stands first in the fold-out: how many functions are equal, and what only one side has."""
+    data = macho()
+    found = CodeComparison(
+        rebuilt_sha256="2" * 64,
+        functions=129,
+        functions_rebuilt=129,
+        functions_equal=116,
+        functions_different=("pack", "<b>unpack</b>"),
+        sections_equal=(".init", ".fini"),
+        imports_published=("system",),
+        relocations=(17, 15),
+    )
+    member = MemberAccount(
+        path="p/a.so",
+        sha256="0" * 64,
+        size=len(data),
+        kind=Content.COMPILED,
+        how=How.COMPILED_DIFFERENT,
+        binary=BinaryFacts.model_validate(read_facts(data, "p/a.so")),
+        recompiled=found,
+    )
+    shown = binaries_section(Accounting(members=(member,)))
+    assert shown is not None
+    page = html(shown)
+    assert (
+        "116 of 129 functions have equal instructions; these 13 differ: pack, &lt;b&gt;unpack&lt;/b&gt; and others."
+        in page
+    )
+    assert "only published: system" in page
+    assert ".init, .fini" in page
+    assert "17 published, 15 compiled here; not the same" in page
+    bare = found.replace(functions_equal=129, problem=None)
+    assert bare.sentence.endswith("129 of 129 functions have equal instructions.")
+    assert (
+        "1 of 2 functions have equal instructions; this one differs: pack."
+        in found.replace(functions=2, functions_equal=1, functions_different=("pack",)).sentence
+    )
 
 
 def test_words_of_files_are_escaped(tmp_path: Path) -> None:

@@ -156,11 +156,14 @@ def _has(maker: _Maker, environment: BuildEnvironment) -> bool:
 
 
 def _definition(build_inputs: BuildInputs, maker: _Maker) -> BuildDefinition:
-    """The build of the source archive, with the options of the evidence; the source seems to be in ``/project``."""
-    place = f"{SOURCE_TREE}/{build_inputs.tree.top}".rstrip("/")
-    back = [off for name, off in _DEFAULTS if maker.flags and not any(flag.startswith(name) for flag in maker.flags)]
-    options = " ".join(
-        (*back, *(("-U_FORTIFY_SOURCE",) if back else ()), *maker.flags, f"-ffile-prefix-map={place}={PROJECT}")
-    )
+    """The build of the source archive, with the options of the evidence."""
+    options = _options(maker.flags, f"{SOURCE_TREE}/{build_inputs.tree.top}".rstrip("/"))
     definition = build_definition(build_inputs, BuildConditions())
     return definition.replace(environment={**definition.environment, "CFLAGS": options, "CXXFLAGS": options})
+
+
+def _options(flags: Sequence[str], place: str) -> str:
+    """Options for the compiler; the source seems to be in ``/project`` although it is in ``place``."""
+    back = [off for name, off in _DEFAULTS if not any(flag.startswith(name) for flag in flags)]
+    debian = [*back, "-U_FORTIFY_SOURCE"] if flags else []
+    return " ".join((*debian, *flags, f"-ffile-prefix-map={place}={PROJECT}"))

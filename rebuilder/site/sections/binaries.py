@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rebuilder.model.accounting import Accounting
-from rebuilder.model.binary import BinaryFacts, BinaryFormat, BinaryImage, Compiler, Protection, Vendored
+from rebuilder.model.accounting import Accounting, MemberAccount
+from rebuilder.model.binary import (
+    BinaryFacts,
+    BinaryFormat,
+    BinaryImage,
+    CodeComparison,
+    Compiler,
+    Hardening,
+    Protection,
+    Vendored,
+)
 from rebuilder.site.display import SHORT, Digest, count, digest, size, visible
 
 MOST_SHOWN = 200
@@ -43,15 +52,6 @@ class FactRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ProtectionMark:
-    """A protection, whether it is on, and what is to be added."""
-
-    name: str
-    on: bool
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
 class SectionRow:
     """A section of the file."""
 
@@ -66,7 +66,6 @@ class ImageView:
 
     architecture: str
     facts: tuple[FactRow, ...]
-    protections: tuple[ProtectionMark, ...]
     sections: tuple[SectionRow, ...]
     sections_total: str
 
@@ -93,20 +92,21 @@ class BinariesSection:
 
 def binaries_section(accounting: Accounting | None) -> BinariesSection | None:
     """The section; None where no file was looked into."""
-    found = [(each.path, each.binary) for each in accounting.members if each.binary] if accounting is not None else []
+    found = [each for each in accounting.members if each.binary is not None] if accounting is not None else []
     if not found:
         return None
-    shown = [_file(path, facts) for path, facts in found[:MOST_SHOWN]]
+    shown = [_file(each, each.binary) for each in found[:MOST_SHOWN] if each.binary is not None]
     hidden = (
         f"The first {MOST_SHOWN} of {len(found):,} are shown; report.json has all." if len(found) > len(shown) else None
     )
-    return BinariesSection(_summary([facts for _, facts in found]), tuple(shown), hidden)
+    return BinariesSection(_summary([each.binary for each in found if each.binary is not None]), tuple(shown), hidden)
 
 
 def _summary(found: Sequence[BinaryFacts]) -> str:
     """How many, made by what, and how many were brought along."""
     makers = Counter(name for each in found for name in {_maker(image) for image in each.images} - {None})
-    sentences = [f"{count(len(found), 'compiled file says', 'compiled files say')} this about how they were made."]
+    many = f"{len(found):,} compiled files say this about how they were made."
+    sentences = [many if len(found) > 1 else "The one compiled file says this about how it was made."]
     if makers:
         listed = ", ".join(f"{name} ({number:,})" for name, number in makers.most_common(6))
         sentences.append(f"Compilers that name themselves: {listed}.")
@@ -122,19 +122,40 @@ def _maker(image: BinaryImage) -> str | None:
     return visible(" ".join(filter(None, (first[0].name, first[0].version))), SHORT) if first else None
 
 
-def _file(path: str, facts: BinaryFacts) -> BinaryView:
+def _file(member: MemberAccount, facts: BinaryFacts) -> BinaryView:
     kinds = dict.fromkeys(f"{visible(each.architecture, 40)} {visible(each.kind, 40)}" for each in facts.images)
     makers = dict.fromkeys(filter(None, map(_maker, facts.images)))
     parts = [f"{_FORMATS[facts.format]}, {', '.join(kinds) or 'not readable'}", *makers]
     if facts.vendored is not None:
         parts.append(f"brought along by {visible(facts.vendored.tool, 40)}")
     return BinaryView(
-        path=visible(path, 200),
+        path=visible(member.path, 200),
         brief=" · ".join(parts),
         problems=tuple(visible(each) for each in facts.problems),
-        facts=_vendored(facts.vendored) if facts.vendored is not None else (),
+        facts=(
+            *(_recompiled(member.recompiled) if member.recompiled is not None else ()),
+            *(_vendored(facts.vendored) if facts.vendored is not None else ()),
+        ),
         images=tuple(map(_image, facts.images)),
     )
+
+
+def _recompiled(found: CodeComparison) -> Iterator[FactRow]:
+    """How far compiling it here gave the same."""
+    yield FactRow("Compiled here", (visible(found.sentence),))
+    if found.problem is not None:
+        return
+    yield FactRow(
+        "Equal sections", _lines((", ".join(found.sections_equal),) if found.sections_equal else ()), code=True
+    )
+    for label, theirs, ours in (
+        ("Texts", found.strings_published, found.strings_rebuilt),
+        ("Imports", found.imports_published, found.imports_rebuilt),
+    ):
+        lines = [*(f"only published: {each}" for each in theirs), *(f"only compiled here: {each}" for each in ours)]
+        yield FactRow(label, _lines(lines or ["the same on both sides"]))
+    same = "the same on both sides" if found.relocations_equal else "{:,} published, {:,} compiled here; not the same"
+    yield FactRow("Relocations", (same.format(*found.relocations),))
 
 
 def _vendored(vendored: Vendored) -> tuple[FactRow, ...]:
@@ -162,14 +183,11 @@ def _image(image: BinaryImage) -> ImageView:
         FactRow("Version", _lines(filter(None, (image.version,)))),
         FactRow("Identity", _lines(filter(None, (image.build_id,))), code=True),
         FactRow("Symbols", (_symbols(image),)),
+        FactRow("Protections", _lines(map(_protection, image.protections))),
     ]
     return ImageView(
         architecture=visible(image.architecture, 40),
         facts=tuple(row for row in rows if row.lines),
-        protections=tuple(
-            ProtectionMark(_PROTECTIONS[each.name], each.on, visible(each.detail or "", SHORT))
-            for each in image.protections
-        ),
         sections=tuple(
             SectionRow(visible(each.name, 60), size(each.size), digest(each.sha256) if each.sha256 else None)
             for each in image.sections
@@ -183,6 +201,12 @@ def _compiler(compiler: Compiler) -> str:
     words = compiler.evidence.split(" -", 1)[0] if compiler.flags else compiler.evidence
     units = f", {count(compiler.units, 'unit', 'units')}" if compiler.units else ""
     return f"{words} ({compiler.where}{units})"
+
+
+def _protection(protection: Hardening) -> str:
+    name = _PROTECTIONS[protection.name]
+    told = f"✓ {name}" if protection.on else f"– {name}: off"
+    return f"{told} ({protection.detail.rstrip('.')})" if protection.detail else told
 
 
 def _flags(compilers: Iterable[Compiler]) -> list[str]:
