@@ -21,7 +21,7 @@ from pathlib import Path
 from tests.bench import backlog, causes, installs, list_command, site
 from tests.bench.attestations import attestation_seconds
 from tests.bench.consumer import FILES, consumer
-from tests.bench.large import verify_large_wheel
+from tests.bench.large import account_for_large_wheel, verify_large_wheel
 from tests.bench.log import ENTRIES, log_figures
 from tests.bench.queue import dispatch
 from tests.bench.sandbox import sandbox_overhead
@@ -75,6 +75,9 @@ def main() -> int:
         row(f"log of {ENTRIES:,} entries: a proof", logged.milliseconds, "ms", "goal < 5")
         row(f"log of {ENTRIES:,} entries: a consistency proof", logged.consistency, "ms", "goal < 5")
         row(f"log of {ENTRIES:,} entries: growth of memory", logged.growth / 2**20, "MiB", "goal < 20")
+        seconds, peak = account_for_large_wheel(work, options.runs)
+        row("account for a 10 MB wheel: time", seconds, "s", "goal <= 2")
+        row("account for a 10 MB wheel: peak memory", peak / 2**20, "MiB", "goal <= 200")
         dispatched = dispatch(work / "queue.sqlite")
         row("10,000 queued, 2 workers: dispatch of an artifact", dispatched.milliseconds, "ms", "goal < 20")
         row("10,000 queued, 2 workers: growth of a worker", dispatched.growth / 2**20, "MiB", "goal < 5")

@@ -1,16 +1,18 @@
-"""A release with a 10 MB wheel, verified from a registry of our own."""
+"""Releases with wheels of 10 MB: one is verified from a registry of our own, one accounted for."""
 
 from __future__ import annotations
 
 import os
 import random
+import statistics
 import subprocess
 import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.fakes.projects import build, make_sdist, minibackend_wheel
+from rebuilder.sandbox.program_runner import program_archive
+from tests.fakes.projects import build, make_sdist, make_wheel, minibackend_wheel
 from tests.fakes.registry import Registry
 
 MEMBERS = 100
@@ -40,3 +42,32 @@ def verify_large_wheel(work: Path, store: Path) -> tuple[int, float]:
         _, status, usage = os.wait4(process.pid, 0)
         assert status == 0, status
         return usage.ru_maxrss * 1024, time.perf_counter() - start
+
+
+def account_for_large_wheel(work: Path, runs: int) -> tuple[float, float]:
+    """Account for a 10 MB wheel for one platform: 400 Python files, 40 modules, and a source archive of the same size.
+
+    Returns:
+        Median wall time in seconds, and peak resident memory in bytes.
+    """
+    noise = random.Random(1)  # noqa: S311 - incompressible, not secret
+    python = {f"large/module_{i}.py": f"DATA = {noise.randbytes(4000)!r}\n" for i in range(400)}
+    modules = {f"large/_c{i}.cpython-313-x86_64-linux-gnu.so": b"\x7fELF" + noise.randbytes(150_000) for i in range(40)}
+    code = {f"large/_c{i}.c": noise.randbytes(100_000) for i in range(40)}
+    wheel = make_wheel("large", "1.0", {**python, **modules}, tag="cp313-cp313-manylinux_2_17_x86_64")
+    program, files = work / "account.pyz", (work / wheel.filename, work / "source.tar.gz")
+    program.write_bytes(program_archive("account"))
+    files[0].write_bytes(wheel.data)
+    files[1].write_bytes(make_sdist("large", "1.0", {**python, **code}).data)
+    assert len(wheel.data) > 10_000_000
+    command = [sys.executable, "-I", "-S", str(program), "account_for_wheel", *map(str, files)]
+    command += ["--filename", wheel.filename, "--result", str(work / "accounts.json")]
+    spent, peak = [], 0
+    for _ in range(runs + 1):
+        start = time.perf_counter()
+        process = subprocess.Popen(command)
+        _, status, usage = os.wait4(process.pid, 0)
+        assert status == 0, status
+        spent.append(time.perf_counter() - start)
+        peak = max(peak, usage.ru_maxrss * 1024)
+    return statistics.median(spent[1:]), peak

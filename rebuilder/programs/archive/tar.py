@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from rebuilder.programs.archive.limits import Stretch, UnreadableError
@@ -212,7 +213,8 @@ def _checksum_ok(block: bytes) -> bool:
     except UnreadableError:
         return False
     rest = block[:148] + b" " * 8 + block[156:]
-    return claimed in {sum(rest), sum(byte - 256 if byte > 127 else byte for byte in rest)}
+    unsigned = sum(rest)
+    return claimed == unsigned or claimed == unsigned - 256 * sum(byte > 127 for byte in rest)
 
 
 def _text(field: bytes) -> Text:
@@ -220,6 +222,7 @@ def _text(field: bytes) -> Text:
     return Text(value, rest.rstrip(b"\0"))
 
 
+@lru_cache(maxsize=4096)
 def _number(field: bytes) -> Number:
     width = len(field)
     if field[0] == 0x80:
