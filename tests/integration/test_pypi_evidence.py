@@ -8,6 +8,7 @@ import zipfile
 
 import pytest
 
+from rebuilder.ecosystems.pypi.evidence import held_compiled_code
 from rebuilder.errors import FetchMismatchError, UnavailableError, UsageError
 from rebuilder.model.attempt import Limit, Outcome
 from rebuilder.model.evidence import Evidence, SourceKind
@@ -113,9 +114,10 @@ def test_platform_wheels_are_one_that_is_looked_at() -> None:
     for tag in ("cp313-cp313-win_amd64", "cp312-cp312-manylinux_2_17_x86_64"):
         surroundings.publish(make_wheel("idna", "3.10", {"idna/core.so": "ELF"}, tag=tag))
     [found] = evidence(surroundings)
-    assert found.obstacle is not None
-    assert Verdict.UNSUPPORTED is found.obstacle.verdict
-    assert "cp312-cp312-manylinux_2_17_x86_64" in found.obstacle.sentence
+    compiled = held_compiled_code(found)
+    assert compiled is not None
+    assert Verdict.UNSUPPORTED is compiled.verdict
+    assert "cp312-cp312-manylinux_2_17_x86_64" in compiled.sentence
     assert found.artifact_inspection is not None
     assert found.source_inspection is not None
     assert 2 == len([url for url in surroundings.fetcher.asked if "/files/" in url])
@@ -137,10 +139,12 @@ def test_wheel_for_one_platform_by_its_tag(files: dict[str, str], compiled: str 
     surroundings.publish(make_sdist("idna", "3.10", {"idna/__init__.py": "", "bin/run": "#!python"}))
     surroundings.publish(make_wheel("idna", "3.10", files, tag="py3-none-win_amd64"))
     [found] = evidence(surroundings)
-    assert (found.obstacle is None) == (compiled is None)
-    if found.obstacle is not None and compiled is not None:
-        assert Verdict.UNSUPPORTED is found.obstacle.verdict
-        assert compiled in found.obstacle.sentence
+    assert found.obstacle is None
+    said = held_compiled_code(found)
+    assert (compiled is None) == (said is None)
+    if said is not None and compiled is not None:
+        assert Verdict.UNSUPPORTED is said.verdict
+        assert compiled in said.sentence
 
 
 def test_source_archive_alone_is_unsupported() -> None:

@@ -56,6 +56,7 @@ class Product(StrEnum):
     """What the backend is asked for; the value is the sandbox program that asks."""
 
     WHEEL = "build_wheel"
+    WITHOUT_COMPILING = "build_without_compiling"
     SDIST = "build_sdist"
 
 

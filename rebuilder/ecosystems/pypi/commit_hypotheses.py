@@ -12,7 +12,7 @@ from rebuilder.ecosystems.pypi.build_inputs import BuildInputs, Product, chosen_
 from rebuilder.ecosystems.pypi.candidates import Marks, candidates, epoch_candidate, shown_time, untried, with_what
 from rebuilder.ecosystems.pypi.clock_candidates import by_the_clock
 from rebuilder.ecosystems.pypi.context import PlanningContext
-from rebuilder.ecosystems.pypi.evidence import is_for_one_platform
+from rebuilder.ecosystems.pypi.evidence import held_compiled_code
 from rebuilder.ecosystems.pypi.hypotheses import starting_inputs, upload_time, wheel_marks, with_tools
 from rebuilder.ecosystems.pypi.interpreter_choice import PYTHON_2, Interpreter, choose, named_python
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
@@ -120,8 +120,7 @@ def targets_of(evidence: Evidence) -> list[CommitTarget]:
     targets = []
     if evidence.source_file is not None and evidence.source_inspection is not None:
         targets.append(CommitTarget(Product.SDIST, evidence.source_file, evidence.source_inspection))
-    compiled = evidence.obstacle is not None and evidence.source is not None and is_for_one_platform(file.filename)
-    if listing is not None and not compiled:
+    if listing is not None and held_compiled_code(evidence) is None:
         product = Product.WHEEL if file.filename.endswith(".whl") else Product.SDIST
         targets.append(CommitTarget(product, file, listing))
     return targets

@@ -15,7 +15,7 @@ from rebuilder.ecosystems.pypi.commit_hypotheses import infer_from_commit, wants
 from rebuilder.ecosystems.pypi.compiled_code import compiled_here
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.evidence import as_input, collect, is_for_one_platform
-from rebuilder.ecosystems.pypi.hypotheses import infer, learn
+from rebuilder.ecosystems.pypi.hypotheses import WITHOUT_COMPILING, infer, learn
 from rebuilder.ecosystems.pypi.origin import find_origin
 from rebuilder.ecosystems.pypi.simple_index import (
     IndexProject,
@@ -121,10 +121,16 @@ class PyPI(Ecosystem):
         if listing is None or not listing.readable or not is_for_one_platform(file.filename) or evidence.contradictions:
             return None
         source = evidence.source_file if evidence.source_inspection is not None else None
-        found = account_for_wheel(
-            context.programs, context.memo, as_input(file), as_input(source) if source is not None else None
-        )
-        if found is None or not any(each.kind is Content.COMPILED for each in found.members):
+        wheel, archive = as_input(file), as_input(source) if source is not None else None
+        index = next((index for index, each in enumerate(attempts) if each.hypothesis.name == WITHOUT_COMPILING), None)
+        built = attempts[index].rebuilt if index is not None else None
+        made = built.sha256 if built is not None else None
+        found = account_for_wheel(context.programs, context.memo, wheel, archive, made)
+        if found is None:
+            return None
+        if index is not None:
+            found = found.replace(attempt=index, remarks=(*found.remarks, *(() if built else (_NOT_MADE_ANEW,))))
+        if not any(each.kind is Content.COMPILED for each in found.members):
             return found
         found = with_facts(found, read_binaries(context.programs, context.memo, file.sha256))
         return compiled_here(context, evidence, found) if found.compared else found
@@ -152,6 +158,12 @@ class PyPI(Ecosystem):
     def tree_changes(self, evidence: Evidence, tree: SourceTree) -> tuple[FileChange, ...]:
         """See :func:`rebuilder.ecosystems.pypi.tree_changes.tree_changes`."""
         return inspected_changes(self._context, evidence, tree)
+
+
+_NOT_MADE_ANEW = (
+    "The backend gave nothing here without a compiler: METADATA was held by its fields against the source archive, and "
+    "what the build generates was not made anew."
+)
 
 
 def _unknown(name: str, what: str = "is not on the index") -> UnknownProjectError:

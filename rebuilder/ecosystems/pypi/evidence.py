@@ -90,20 +90,25 @@ def _notes(published: PublishedFile) -> tuple[str, ...]:
     return (f"The registry marks this file as yanked{reason}.",)
 
 
-def _check_pure(file: PublishedFile, listing: Inspection, source: Inspection) -> None:
-    """Stop at compiled code in a wheel for one platform: by its suffix, or a command that the source lacks."""
-    if not is_for_one_platform(file.filename):
-        return
+def held_compiled_code(evidence: Evidence) -> Obstacle | None:
+    """That a wheel for one platform holds compiled code: by its suffix, or a command that the source lacks.
+
+    It is not rebuilt as a whole then. None for any other file, and for one whose source archive was not listed.
+    """
+    file, listing, source = evidence.artifact.file, evidence.artifact_inspection, evidence.source_inspection
+    if listing is None or source is None or not is_for_one_platform(file.filename):
+        return None
     _, python, abi, platform = name_parts(file.filename)
     known = {member.name.rpartition("/")[2] for member in source.members}
     for member in listing.members:
         name = member.name.rpartition("/")[2]
         if _COMPILED.search(name) or (_COMMAND.search(member.name) and name not in known):
-            raise NotRebuildable(
-                Verdict.UNSUPPORTED,
+            sentence = (
                 f"The wheel is for one platform (its tag is {python}-{abi}-{platform}) and holds "
-                f"{quoted(member.name)}, which is compiled code; only pure Python wheels are rebuilt as a whole yet.",
+                f"{quoted(member.name)}, which is compiled code; only pure Python wheels are rebuilt as a whole yet."
             )
+            return Obstacle(verdict=Verdict.UNSUPPORTED, sentence=sentence)
+    return None
 
 
 def is_for_one_platform(filename: str) -> bool:
@@ -195,7 +200,6 @@ def _obstacle(wheel: PublishedFile, source: PublishedFile, listings: list[Inspec
         for file, listing in zip((wheel, source), listings, strict=True):
             _check_readable(file, listing)
         read_traces(listings[0])
-        _check_pure(wheel, *listings)
         check_source(listings[1], source.filename)
     except NotRebuildable as stopped:
         return stopped.obstacle

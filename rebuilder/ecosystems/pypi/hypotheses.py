@@ -11,18 +11,18 @@ from functools import partial
 
 from rebuilder.ecosystems.pypi.archives import has_build_script, inspect, source_path, source_text
 from rebuilder.ecosystems.pypi.build_environment import parameters, resolve_requirements
-from rebuilder.ecosystems.pypi.build_inputs import BuildInputs, chosen_tools
+from rebuilder.ecosystems.pypi.build_inputs import BuildInputs, Product, chosen_tools
 from rebuilder.ecosystems.pypi.candidates import Marks, candidates, with_what
 from rebuilder.ecosystems.pypi.clock_candidates import by_the_clock
 from rebuilder.ecosystems.pypi.command_line import SCRIPT, own_directory
 from rebuilder.ecosystems.pypi.context import PlanningContext
-from rebuilder.ecosystems.pypi.evidence import as_input
+from rebuilder.ecosystems.pypi.evidence import as_input, held_compiled_code
 from rebuilder.ecosystems.pypi.extension_switches import extension_switches, switched_off
 from rebuilder.ecosystems.pypi.interpreter_choice import PYTHON_2, Interpreter, choose, named_is_lacking, named_python
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.priors import Priors
 from rebuilder.ecosystems.pypi.requirements import narrowed, packed_itself, read_build_system
-from rebuilder.ecosystems.pypi.search import Candidate, Reached, try_candidates
+from rebuilder.ecosystems.pypi.search import Candidate, Reached, hypothesis, try_candidates
 from rebuilder.ecosystems.pypi.second_look import Published, second_look
 from rebuilder.ecosystems.pypi.tool_versions import BEFORE_PYTHON_3
 from rebuilder.ecosystems.pypi.tools_used import Tools, tools_used
@@ -62,6 +62,9 @@ def infer(context: PlanningContext, evidence: Evidence, history: History) -> Obs
         return evidence.obstacle
     try:
         case = context.notebook.once(evidence, "wheel", lambda: _case(evidence))
+        if (compiled := held_compiled_code(evidence)) is not None:
+            _build_without_compiling(context, case, history, compiled)
+            return compiled
         tried = [each.hypothesis.name for each in history.attempts]
         try_candidates(
             history,
@@ -75,6 +78,26 @@ def infer(context: PlanningContext, evidence: Evidence, history: History) -> Obs
     except NotRebuildable as stopped:
         return stopped.obstacle
     return None
+
+
+WITHOUT_COMPILING = "without-compiling"
+"""The hypothesis that gives what of a wheel with compiled code needs no compiler: its metadata, generated modules."""
+_SECONDS = 300.0
+
+
+def _build_without_compiling(
+    context: PlanningContext, case: WheelEvidence, history: History, compiled: Obstacle
+) -> None:
+    """Plan the one build that gives everything but compiled code; it is to account for members, not to confirm them."""
+    limits = context.limits
+    context = replace(context, limits=limits.replace(wall_seconds=min(limits.wall_seconds, _SECONDS)))
+    interpreter = context.notebook.once(case.evidence, "interpreters", lambda: _interpreters(context, case))[0]
+    build_inputs, about = context.notebook.once(
+        case.evidence, ("wheel", interpreter), lambda: _with_requirements(context, case, interpreter)
+    )
+    build_inputs = replace(build_inputs, product=Product.WITHOUT_COMPILING, setup_options=None, lacks=compiled)
+    candidate = replace(_wheel_candidates(case)[0], sentence="Nothing is compiled.")
+    history.of(hypothesis(candidate, build_inputs, about, name=WITHOUT_COMPILING))
 
 
 def learn(context: PlanningContext, evidence: Evidence, attempts: Iterable[Attempt]) -> None:

@@ -90,12 +90,13 @@ def _account(
     for each in members:
         if each.link:
             each.accuse("It is no file, and installers make other things of it.")
-        elif each.path in made and made[each.path] == each.sha256 and not _is_metadata(each, "RECORD", "WHEEL"):
-            each.settle("built")
-        elif each.kind == METADATA:
+            continue
+        if each.kind == METADATA:
             _same_as_egg_info(each, source)
         else:
             places.find(each)
+        if each.how != "source" and made.get(each.path) == each.sha256 and not _is_metadata(each, "RECORD", "WHEEL"):
+            each.settle("built")
     by_path = {each.path: each for each in members}
     for each in members:
         module = by_path.get(cached_module(each.path) or "")
@@ -106,7 +107,7 @@ def _account(
     look_into(wheel, open_ones)
     for each in open_ones:
         if each.content is not None:
-            _look(each, places, source)
+            _look(each, places, source, made)
     check_compiled(wheel, members, source)
     check_entry_points(members, source)
     remark = check_metadata(members, source)
@@ -119,11 +120,14 @@ def _account(
     return [remark] if remark is not None else []
 
 
-def _look(member: WheelMember, places: Places, source: SourceFiles) -> None:
+def _look(member: WheelMember, places: Places, source: SourceFiles, made: dict[str, str]) -> None:
     """Account for a member by what is in it."""
     content = member.content or b""
     if b"\r\n" in content and content.count(b"\n") == content.count(b"\r\n"):
         unix = hashlib.sha256(content.replace(b"\r\n", b"\n")).hexdigest()
+        if made.get(member.path) == unix:
+            member.settle("built", detail="With CRLF for every LF.")
+            return
         path = places.of_text(unix, member) if member.kind != METADATA else _any(source, unix)
         if path is not None:
             member.settle("line-ends", source=path)

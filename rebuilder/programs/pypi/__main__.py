@@ -10,6 +10,7 @@ PROGRAMS = {
     "reverse_tree": "source.reverse_tree",
     "build_sdist": "pypi.build_sdist",
     "build_wheel": "pypi.build_wheel",
+    "build_without_compiling": "pypi.build_without_compiling",
     "as_debian": "pypi.as_debian",
     "as_python_2": "pypi.as_python_2",
     "as_python": "pypi.as_python",

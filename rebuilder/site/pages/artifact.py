@@ -174,6 +174,8 @@ def artifact_page(report: Report, around: PageContext) -> ArtifactPage:
     artifact, decision = report.artifact, report.decision
     root = "../" * len(PurePosixPath(path_of(report)).parts)
     index = decision.attempt if decision.attempt is not None else _first_towards(report)
+    if report.accounting is not None and report.accounting.compared and decision.attempt is None:
+        index = None  # what was built is no rebuild of the whole: it is among the attempts, and told by member
     decisive = report.attempts[index] if index is not None else None
     key_href = f"{root}keys/{around.key_id}.pem"
     rebuilt = decisive.rebuilt.sha256 if decisive and decisive.rebuilt else None
