@@ -88,8 +88,10 @@ def read_vote(statement: dict[str, Any], sha256: Sha256, entry: LogEntry, voter:
 
 def _vote(statement: dict[str, Any], sha256: Sha256, entry: LogEntry, voter: Voter, site: str) -> Vote:
     names = [each["name"] for each in statement["subject"] if each["digest"]["sha256"] == sha256]
-    if len(names) != 1:
+    if not names:
         raise LogError("The statement is not about this file.")
+    if len(statement["subject"]) != 1:
+        raise LogError("The statement is about several files, and a verdict is about one.")
     if statement["predicateType"] != entry.predicate_type:
         raise LogError("The statement is of another kind than the log says.")
     predicate = statement["predicate"]

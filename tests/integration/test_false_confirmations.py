@@ -16,14 +16,18 @@ from rebuilder.consumer.check import Panel, check
 from rebuilder.consumer.lock_files import dependencies
 from rebuilder.consumer.platform_files import Target
 from rebuilder.consumer.policy import Policy
-from rebuilder.consumer.rebuilder import Rebuilder, Trusted
-from rebuilder.consumer.vote import Vote
+from rebuilder.consumer.rebuilder import Rebuilder, Trusted, listed_numbers
+from rebuilder.consumer.statement import read_vote
+from rebuilder.consumer.vote import Vote, Voter
 from rebuilder.log.audit import LogError
+from rebuilder.log.entry import LogEntry
 from rebuilder.log.note import NoteKey
 from rebuilder.network.site_reader import SiteReader
+from rebuilder.signing.envelope import statement_of
 from rebuilder.signing.key_draft import KeyDraft, sign_list
 from rebuilder.signing.key_list import KEY_LIST, KeyPeriod, Use
 from rebuilder.signing.keys import Algorithm, FileKey
+from rebuilder.signing.vocabulary import VSA_TYPE
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.key_drills import Operator
@@ -259,3 +263,19 @@ def test_a_listing_that_lies_about_kinds(tmp_path: Path, capsys: pytest.CaptureF
     listing.write_text(json.dumps(rows))
     code = verify(str(rebuilder.site), key=None, statements=True, seen=tmp_path / "seen")
     assert (code, "is not listed" in capsys.readouterr().out) == (1, True)
+
+
+def test_a_verdict_about_one_file_with_another_beside_it(genuine: PublishedRebuilder) -> None:
+    """Signed or not, one verdict confirms one file."""
+    digests = (GOOD.artifact.sha256, EVIL.artifact.sha256)
+    (folder,) = genuine.site.glob(f"sha256/*/{digests[0]}")
+    (number,) = listed_numbers((folder / "index.json").read_bytes(), {VSA_TYPE})
+    envelope = (folder / f"{number}.dsse.json").read_text()
+    statement = statement_of(envelope)
+    entry = LogEntry.of(envelope, datetime.now(UTC))
+    voter = Voter(operator="one", name="one", key_id=entry.key_id)
+    assert read_vote(statement, digests[0], entry, voter, "one").level is not None
+    statement["subject"] += [{"name": EVIL.artifact.filename, "digest": {"sha256": digests[1]}}]
+    for digest in digests:
+        with pytest.raises(LogError, match="several files"):
+            read_vote(statement, digest, entry.replace(subjects=digests), voter, "one")
