@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from hashlib import sha256
 
 from rebuilder.clock import Clock
 from rebuilder.ecosystems.registry import conventions
@@ -16,7 +17,6 @@ from rebuilder.interop.rebuilderd.writer import RebuilderdWriter
 from rebuilder.model.alarm import Alarm, AlarmKind, RecordedAlarm
 from rebuilder.model.regression import regression, severity
 from rebuilder.model.report import Report, SignedReport, Summary, page_path, report_document, summarise
-from rebuilder.model.value import sha256_hex
 from rebuilder.model.verdict import Verdict
 from rebuilder.signing.agreement import Agreement
 from rebuilder.signing.envelope import sign_statement
@@ -33,6 +33,8 @@ from rebuilder.verification.published_keys import PublishedKeys
 
 _Around = tuple[Sequence[Summary], Sequence[RecordedAlarm]]
 _FOREIGN = {AlarmKind.UNKNOWN_DIGEST}
+_ROWS_AT_ONCE = 1000
+"""Rows whose statements are held in memory together."""
 _PAGES_AT_ONCE = 200
 """Pages for which the ledger is asked together."""
 _CLOSED_ALARMS = 1000
@@ -56,7 +58,7 @@ class Signer:
     """Where the list of keys is, if there is one."""
     rebuilderd: RebuilderdWriter | None = None
     """Writes what rebuilderd's clients read; None: nothing is written for them."""
-    _agreed: set[str] = field(default_factory=set, init=False)
+    _agreed: set[bytes] = field(default_factory=set, init=False)
     """Digests of rows that were compared with their statements and are the same."""
     _fresh: list[Summary] = field(default_factory=list, init=False)
     """What was published since the index was written; each is what was signed."""
@@ -231,17 +233,19 @@ class Signer:
 
     def _signed_rows(self, rows: Iterable[Summary]) -> tuple[list[Summary], list[CorruptError]]:
         """Those rows that say what was signed, and what is wrong with the others; each of these is an alarm."""
-        kept, refused = list[Summary](), list[CorruptError]()
-        digests = [(row, sha256_hex(row.model_dump_json().encode())) for row in rows]
-        envelopes = self.ledger.envelopes(row for row, digest in digests if digest not in self._agreed)
-        for row, digest in digests:
-            problem = None if digest in self._agreed else self._problem(row, envelopes.get(row.identity))
-            if problem is None:
-                self._agreed.add(digest)
-                kept.append(row)
-            else:
-                self._alarm(row.purl, row.filename, problem)
-                refused.append(problem)
+        kept, refused, all_rows = list[Summary](), list[CorruptError](), list(rows)
+        for start in range(0, len(all_rows), _ROWS_AT_ONCE):
+            some = all_rows[start : start + _ROWS_AT_ONCE]
+            digests = [(row, sha256(row.model_dump_json().encode()).digest()) for row in some]
+            envelopes = self.ledger.envelopes(row for row, digest in digests if digest not in self._agreed)
+            for row, digest in digests:
+                problem = None if digest in self._agreed else self._problem(row, envelopes.get(row.identity))
+                if problem is None:
+                    self._agreed.add(digest)
+                    kept.append(row)
+                else:
+                    self._alarm(row.purl, row.filename, problem)
+                    refused.append(problem)
         return kept, refused
 
     def _problem(self, row: Summary, envelope: tuple[str, str] | None) -> CorruptError | None:

@@ -213,7 +213,7 @@ def test_the_old_list_is_a_file_of_the_site(packages: Packages) -> None:
 def test_lists_come_in_parts(packages: Packages) -> None:
     """By number or by name, forwards or backwards, until nothing comes any more."""
     names = [str(each["name"]) for each in search(packages)]
-    assert len(names) == 10
+    assert len(names) == 11
     for asked, expected in (
         ({}, names),
         ({"sort": "name"}, sorted(names)),
@@ -226,7 +226,7 @@ def test_lists_come_in_parts(packages: Packages) -> None:
             found += [str(each["name"]) for each in part]
             place = {cursor: part[-1]["id"]}
         assert found == expected
-    assert packages.http.get("/api/v1/packages/binary", params={"limit": "1"}).json()["total"] == 10
+    assert packages.http.get("/api/v1/packages/binary", params={"limit": "1"}).json()["total"] == 11
     only = packages.http.get("/api/v1/packages/binary", params={"architecture": "amd64", "limit": "1"}).json()
     assert (only["total"], len(only["records"])) == (1, 1)
 
@@ -254,7 +254,7 @@ def test_the_dashboard_counts_files_and_tasks(packages: Packages) -> None:
     packages.ledger.queue.add([order("gearbox", "1.0", reason=Reason.RELEASE)], reports.NOW)
     total = packages.http.get("/api/v1/dashboard").json()
     assert total == {
-        "rebuilds": {"good": 2, "bad": 3, "fail": 2, "unknown": 3},
+        "rebuilds": {"good": 2, "bad": 3, "fail": 2, "unknown": 4},
         "jobs": {"running": 0, "available": 1, "pending": 0},
     }
     some = packages.http.get("/api/v1/dashboard", params={"architecture": "amd64"}).json()
@@ -290,6 +290,26 @@ def test_replaced_bytes_are_not_good_by_what_was_under_their_name(tmp_path: Path
         (listed,) = packages.http.get("/api/v0/pkgs/list").json()
         assert (listed["status"], listed["build_id"]) == ("UNKWN", None)
         assert packages.http.get(f"/api/v1/packages/binary/{before['id']}").status_code == 404
+
+
+def test_where_diffoscope_said_something_lists_say_so(tmp_path: Path) -> None:
+    """Once it is published; it is to be had where they lead. Of what is reproduced there is nothing."""
+    with serving_packages(tmp_path, lambda blobs: [reports.differs(blobs), reports.reproduced(blobs)]) as packages:
+
+        def told() -> dict[str, tuple[bool, object]]:
+            old = {each["name"]: each["has_diffoscope"] for each in packages.http.get("/api/v0/pkgs/list").json()}
+            new = {each["name"]: each["diffoscope_log_id"] for name in old for each in search(packages, name=name)}
+            return {name: (old[name], new[name]) for name in old}
+
+        assert {"almanac": (False, None), "spindle": (False, None)} == told()
+        packages.signer.finish_all()
+        packages.signer.update_index()
+        assert {"almanac": (True, 1), "spindle": (False, None)} == told()
+        for path in ("/api/v0/builds/1/diffoscope", "/api/v1/builds/1/artifacts/1/diffoscope"):
+            assert "+++ rebuilt" in packages.http.get(path).text
+        one_by_one = (packages.site / "api/v0/pkgs/list").read_bytes()
+        packages.signer.write_index()
+        assert one_by_one == (packages.site / "api/v0/pkgs/list").read_bytes()
 
 
 def test_a_list_that_is_brought_up_to_date_is_as_one_that_is_written_whole(tmp_path: Path) -> None:

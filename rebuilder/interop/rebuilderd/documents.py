@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pydantic_core import to_json
 
 from rebuilder.ecosystems.registry import conventions
+from rebuilder.model.report import page_path
 from rebuilder.model.value import Value
 from rebuilder.model.verdict import Verdict
 from rebuilder.store.ledger.package_book import Jobs, ListedRow, PackageRow
 
+DIFFOSCOPE = "diffoscope.txt"
+"""Beside the page of a file."""
 _Record = TypeVar("_Record")
 
 
@@ -128,8 +132,16 @@ class Dashboard(Value):
     jobs: DashboardJobs
 
 
-def listed_package(row: ListedRow, verdict: Verdict | None) -> bytes:
-    """A file as the older interface lists it, as JSON; ``verdict``: what was signed about it."""
+def has_diffoscope(site: Path, row: ListedRow | PackageRow, verdict: Verdict | None) -> bool:
+    """Whether what diffoscope says about a file lies beside its page."""
+    if verdict is None or verdict is Verdict.REPRODUCED:
+        return False
+    page = page_path(row.ecosystem, row.name, row.version, row.filename, row.sha256)
+    return (site / page / DIFFOSCOPE).is_file()
+
+
+def listed_package(row: ListedRow, verdict: Verdict | None, site: Path) -> bytes:
+    """A file as the older interface lists it, as JSON; ``verdict``: what was signed about it, and is on the site."""
     told = verdict is not None
     return to_json(
         {
@@ -142,15 +154,16 @@ def listed_package(row: ListedRow, verdict: Verdict | None) -> bytes:
             "artifact_url": row.url,
             "build_id": row.number if told else None,
             "built_at": _naive(row.finished) if told and row.finished is not None else None,
-            "has_diffoscope": False,
+            "has_diffoscope": has_diffoscope(site, row, verdict),
             "has_attestation": told and row.linked is not None,
         }
     )
 
 
-def binary_package(row: PackageRow) -> BinaryPackage:
+def binary_package(row: PackageRow, site: Path) -> BinaryPackage:
     """A file as clients search for it."""
     linked = row.number if row.linked else None
+    differs = row.summary is not None and has_diffoscope(site, row, row.summary.verdict)
     return BinaryPackage(
         id=row.artifact,
         **_named(row),
@@ -160,7 +173,7 @@ def binary_package(row: PackageRow) -> BinaryPackage:
         status=artifact_status(row) if row.summary else None,
         build_id=row.number,
         artifact_id=linked,
-        diffoscope_log_id=None,
+        diffoscope_log_id=row.number if differs else None,
         attestation_log_id=linked,
         last_seen=_seen(row),
         seen_in_last_sync=True,

@@ -67,10 +67,10 @@ class RebuilderdWriter:
         if changed:
             listed, written = self._listed()
             for row in self.book.listed(summaries, seen=written):
-                listed = _replaced(listed, listed_package(row, agreed.get(row.identity)))
+                listed = _replaced(listed, listed_package(row, agreed.get(row.identity), self.root))
             writer.write(LIST, listed)
         else:
-            lines = [listed_package(row, agreed.get(row.identity)) for row in self.book.listed()]
+            lines = [listed_package(row, agreed.get(row.identity), self.root) for row in self.book.listed()]
             writer.write(LIST, b"[" + b",\n".join(lines) + b"]\n")
         writer.write(KEYS, canonical_json({"current": [public_pem(raw_public(self.key.public_pem))]}) + b"\n")
         return refused

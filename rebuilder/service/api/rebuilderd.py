@@ -136,11 +136,14 @@ class _Packages:
 
     def binary_packages(self, asked: _Asked) -> documents.ResultPage[documents.BinaryPackage]:
         """Search for files."""
-        return self._page(asked, self._book.packages, documents.binary_package)
+        return self._page(asked, self._book.packages, self._binary_package)
 
     def binary_package(self, number: _Number) -> documents.BinaryPackage:
         """Give one file."""
-        return documents.binary_package(self._package(number))
+        return self._binary_package(self._package(number))
+
+    def _binary_package(self, row: PackageRow) -> documents.BinaryPackage:
+        return documents.binary_package(row, self._context.site)
 
     def source_packages(self, asked: _Asked) -> documents.ResultPage[documents.SourcePackage]:
         """Search for what files are built from: each has a source of its own."""

@@ -56,6 +56,7 @@ class PackageRow:
     name: str
     version: str
     filename: str
+    sha256: str
     url: str
     first_seen: datetime
     number: int | None
