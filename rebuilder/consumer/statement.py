@@ -58,7 +58,7 @@ def names_file(statement: dict[str, Any], digest: Sha256 | Sha512, sha256: Sha25
     named = [
         each["digest"].get(algorithm(digest)) for each in statement["subject"] if each["digest"]["sha256"] == sha256
     ]
-    if any(each not in {None, digest} for each in named):
+    if any(each is not None and each != digest for each in named):
         raise LogError("The statement is about another file than the one with this SHA-512.")
     return digest in named
 

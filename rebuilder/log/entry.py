@@ -84,10 +84,14 @@ def named_by_sha512(envelope: str) -> dict[Sha512, Sha256]:
     """The files that a statement names by SHA-512 as well: their SHA-256. A list of keys names none.
 
     Raises:
-        ValueError: a digest is none.
+        ValueError: it is no envelope of a statement, or a digest is none.
     """
-    statement: dict[str, Any] = json.loads(base64.b64decode(json.loads(envelope)["payload"]))
-    found = [each["digest"] for each in statement.get("subject", []) if "sha512" in each["digest"]]
-    if not all(_SHA512.fullmatch(each["sha512"]) for each in found):
+    try:
+        statement = json.loads(base64.b64decode(json.loads(envelope)["payload"]))
+        found = [each["digest"] for each in statement.get("subject", []) if "sha512" in each["digest"]]
+        pairs = {str(each["sha512"]): Sha256(each["sha256"]) for each in found}
+    except (KeyError, TypeError, AttributeError, RecursionError):
+        raise ValueError("A statement has another form than in-toto statements have.") from None
+    if not all(map(_SHA512.fullmatch, pairs)):
         raise ValueError("A statement names a file by a SHA-512 that is none.")
-    return {Sha512(each["sha512"]): Sha256(each["sha256"]) for each in found}
+    return {Sha512(each): sha256 for each, sha256 in pairs.items()}

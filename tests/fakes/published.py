@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rebuilder.config import Config
+from rebuilder.ecosystems.npm.subject import release_purl
 from rebuilder.model.comparison import Difference, Level, MemberChange
 from rebuilder.model.report import Report
 from rebuilder.model.value import sha256_hex
@@ -71,6 +72,12 @@ def differing(name: str, version: str, content: bytes, member: str) -> Report:
     first = reports.attempt(subject, reports.run(blobs), comparison=found)
     again = reports.attempt(subject, reports.run(blobs), comparison=found, repeat=True)
     return reports.report(subject, [first, again.replace(agreement=Level.IDENTICAL)])
+
+
+def of_npm(report: Report, name: str, version: str) -> Report:
+    """The same about a release of an npm package; its file keeps its name, which nobody asks npm for."""
+    artifact = report.artifact.replace(ecosystem="npm", purl=release_purl(name, version), name=name, version=version)
+    return report.replace(artifact=artifact, evidence=report.evidence.replace(artifact=artifact))
 
 
 def requirement(found: Iterable[Report]) -> str:

@@ -17,9 +17,11 @@ import pytest
 from rebuilder.cli import check, export
 from rebuilder.consumer.auditor import verify
 from rebuilder.consumer.rebuilder import Rebuilder, Trusted
+from rebuilder.consumer.statement import names_file
 from rebuilder.consumer.vote import Level, Vote
 from rebuilder.errors import CorruptStoreError, ExitCode, StoreError
 from rebuilder.log.audit import LogError
+from rebuilder.log.entry import named_by_sha512
 from rebuilder.log.places import digest_path
 from rebuilder.model.report import Report
 from rebuilder.model.value import Sha256, Sha512, sha256_hex
@@ -29,7 +31,7 @@ from rebuilder.store.blobs import DiskBlobs
 from rebuilder.store.second_digest import sha512_of
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
-from tests.fakes.published import PublishedRebuilder, identical
+from tests.fakes.published import PublishedRebuilder, identical, of_npm
 
 ALPHA, BETA = identical("alpha"), identical("beta")
 DIFFERS = reports.differs(MemoryBlobs())
@@ -146,10 +148,38 @@ def test_a_statement_from_before_vouches_for_no_sha512(tmp_path: Path) -> None:
     assert vote(rebuilder.site, claimed, tmp_path / "seen") is None
 
 
+def test_the_directory_is_written_again(tmp_path: Path) -> None:
+    """The same bytes each time."""
+    rebuilder = PublishedRebuilder(tmp_path)
+    rebuilder.publish(ALPHA, BETA)
+    before = {each: each.read_bytes() for each in (rebuilder.site / "sha512").rglob("*") if each.is_file()}
+    assert len(before) == 2
+    shutil.rmtree(rebuilder.site / "sha512")
+    rebuilder.publish()
+    assert before == {each: each.read_bytes() for each in (rebuilder.site / "sha512").rglob("*") if each.is_file()}
+
+
+@pytest.mark.parametrize("digest", [[], {}, 5, "", "AB" * 64, "../" + "a" * 125])
+def test_a_digest_that_is_none(digest: object) -> None:
+    """What a key of a rebuilder signed may still be anything."""
+    subject = {"name": "x", "digest": {"sha256": ALPHA.artifact.sha256, "sha512": digest}}
+    with pytest.raises(LogError):
+        names_file({"subject": [subject]}, sha512(ALPHA), ALPHA.artifact.sha256)
+    for subjects in ([subject], [digest], digest or 5):
+        payload = base64.b64encode(json.dumps({"subject": subjects}).encode()).decode()
+        with pytest.raises(ValueError, match="statement"):
+            named_by_sha512(json.dumps({"payload": payload}))
+    with pytest.raises(ValueError, match="statement"):
+        named_by_sha512("[]")
+
+
 def without_bytes(report: Report) -> Report:
     """The report about a file that is not stored."""
     artifact = report.artifact.replace(file=report.artifact.file.replace(sha256=sha256_hex(b"not stored")))
     return report.replace(artifact=artifact, evidence=report.evidence.replace(artifact=artifact))
+
+
+NPM = [of_npm(each, each.artifact.name, "1.0.0") for each in (ALPHA, BETA)]
 
 
 def package_lock(path: Path, found: Iterable[tuple[str, bytes]]) -> Path:
@@ -181,9 +211,12 @@ def asked(lock: Path, site: Path, memory: Path, capsys: pytest.CaptureFixture[st
     return code, json.loads(capsys.readouterr().out.splitlines()[-1])["answers"]
 
 
-def test_a_lock_file_of_npm(genuine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_lock_file_of_npm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each line has the answer of its file, also out of a bundle; nobody is asked for names."""
-    content = {each.artifact.name: each.artifact.filename.encode() for each in (ALPHA, BETA, DIFFERS)}
+    rebuilder = PublishedRebuilder(tmp_path / "one")
+    rebuilder.publish(*NPM, DIFFERS)
+    genuine = rebuilder.site
+    content = {each.artifact.name: each.artifact.filename.encode() for each in (*NPM, DIFFERS)}
     lock = package_lock(tmp_path / "package-lock.json", [*content.items(), ("gamma", b"unknown")])
     export.export([str(genuine)], lock_file=[lock], output=tmp_path / "bundle.zip")
     for place in (genuine, tmp_path / "bundle.zip"):

@@ -22,7 +22,7 @@ from rebuilder.network.index_reader import IndexReader
 from tests.fakes.loopback_index import LoopbackIndex, serving
 from tests.fakes.loopback_npm import SHORT, LoopbackNpm, integrity, tarball
 from tests.fakes.proxies import answering
-from tests.fakes.published import PublishedRebuilder, differing, identical
+from tests.fakes.published import PublishedRebuilder, differing, identical, of_npm
 
 OLD, NEW, BETA = tarball("alpha", "1.0.0"), tarball("alpha", "1.2.0"), tarball("beta", "2.0.0-rc.1")
 PLANTED = tarball("alpha", "1.1.0", {"setup.js": b"steal()"}, scripts={"postinstall": "node setup.js"})
@@ -34,10 +34,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A rebuilder that confirms some tarballs, says of one that it differs, and knows nothing of the newest."""
     rebuilder = PublishedRebuilder(tmp_path_factory.mktemp("one"))
     rebuilder.publish(
-        identical("alpha", "1.0.0", OLD),
-        identical("beta", "2.0.0", BETA),
-        identical("gamma", "3.0.0", SCOPED),
-        differing("alpha", "1.1.0", PLANTED, "setup.js"),
+        of_npm(identical("alpha", "1.0.0", OLD), "alpha", "1.0.0"),
+        of_npm(identical("beta", "2.0.0", BETA), "beta", "2.0.0-rc.1"),
+        of_npm(identical("gamma", "3.0.0", SCOPED), "@team/gamma", "3.0.0"),
+        of_npm(differing("alpha", "1.1.0", PLANTED, "setup.js"), "alpha", "1.1.0"),
         contents=(OLD, BETA, SCOPED, PLANTED),
     )
     return rebuilder.site
@@ -317,7 +317,7 @@ def test_the_reason_has_the_address_of_the_report(registry: LoopbackNpm, site: P
         message = get(proxy, "/npm/alpha").json()["policyRestrictions"]["message"]
     assert code != 0
     (report,) = [each for each in said.split() if each.startswith(mirror.address)]
-    assert report.startswith(f"{mirror.address}/pypi/")
+    assert report.startswith(f"{mirror.address}/npm/")
     assert report.endswith("/index.html")
     newest, planted = message.splitlines()
     assert "1.2.0 does not pass (undecided)" in newest
