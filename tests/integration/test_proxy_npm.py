@@ -337,6 +337,28 @@ def test_a_lock_file_from_before_the_proxy(registry: LoopbackNpm, site: Path, tm
     assert (code, found) == (0, {"alpha": "1.0.0"}), said
 
 
+class Broken(Gate):
+    """Trusts a rebuilder with something wrong that has orders for a terminal in its name."""
+
+    @property
+    def refused(self) -> list[str]:
+        """See :class:`Gate`."""
+        return ["\x1b[2Jone: its log was cut"]
+
+
+def test_nothing_foreign_gets_to_a_terminal(registry: LoopbackNpm, site: Path, tmp_path: Path) -> None:
+    """Clients print the reasons as they are."""
+    with (
+        Broken([Trusted(str(site))], Policy(), tmp_path / "seen") as gate,
+        IndexReader(registry.url) as reader,
+        answering(Application(None, gate, npm=lambda _: reader)) as proxy,
+    ):
+        message = get(proxy, "/npm/alpha").json()["policyRestrictions"]["message"]
+        refused = get(proxy, "/npm/alpha/-/alpha-1.0.0.tgz")
+    assert "\x1b" not in message + refused.json()["error"] + refused.reason_phrase
+    assert "its log was cut" in message
+
+
 def test_a_registry_that_does_not_answer(site: Path, tmp_path: Path) -> None:
     """The sentence is in the answer, and it is not a 404: the package may well be there."""
     with proxied(LoopbackNpm(address="http://127.0.0.1:9"), site, tmp_path / "seen") as proxy:

@@ -21,6 +21,7 @@ from rebuilder.ecosystems.npm.packument import Packument
 from rebuilder.ecosystems.npm.subject import ECOSYSTEM, escaped, is_name, precedence, scope_of, tarball_name
 from rebuilder.errors import UnavailableError
 from rebuilder.model.artifact import Document
+from rebuilder.model.text import visible
 from rebuilder.model.value import sha256_hex
 from rebuilder.network.index_reader import IndexReader
 
@@ -101,9 +102,8 @@ class NpmRegistry:
 
     def _made(self, page: Page, root: str) -> Reply:
         refused = {each.file.version for each, answer in page.answered if self._pages.against(answer) is not None}
-        general = self._pages.gate.refused[0] if self._pages.gate.refused and not self._pages.audit else None
-        message = general or reasons(answer for each, answer in page.answered if each.file.version in refused)
-        document = gated(page.read, refused, f"rebuilder: {message}", root)
+        said = reasons(answer for each, answer in page.answered if each.file.version in refused)
+        document = gated(page.read, refused, self._pages.broken or f"rebuilder: {said}", root)
         headers = (("Content-Type", page.media_type), ("Cache-Control", "no-cache"), ("Vary", "Accept"))
         return Reply("200 OK", headers, json.dumps(document).encode())
 
@@ -193,4 +193,4 @@ def reasons(answers: Iterable[Answer]) -> str:
 
 def _error(status: str, body: str) -> Reply:
     """An answer in words, as npm shows it."""
-    return Reply(status, (("Content-Type", "application/json"),), json.dumps({"error": body}).encode())
+    return Reply(status, (("Content-Type", "application/json"),), json.dumps({"error": visible(body)}).encode())

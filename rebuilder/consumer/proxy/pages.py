@@ -142,9 +142,14 @@ class Pages:
 
     def against(self, answer: Answer) -> str | None:
         """Why a file is not handed out, as a sentence; None: it is."""
-        if self.audit or (answer.standing.passes and not self.gate.refused):
+        if self.audit:
             return None
-        return sentence(answer) if not answer.standing.passes else f"rebuilder: {self.gate.refused[0]}"
+        return self.broken if answer.standing.passes else sentence(answer)
+
+    @property
+    def broken(self) -> str | None:
+        """What is wrong with a rebuilder as a whole, so that nothing is handed out, as a sentence; None: nothing."""
+        return visible(f"rebuilder: {self.gate.refused[0]}", _LONGEST) if self.gate.refused and not self.audit else None
 
     def note(self, answer: Answer) -> None:
         """Remember what was asked for, and say once what does not pass."""
