@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,10 @@ _COLOURS = {
 }
 
 
+_FOREIGN = "not what was published"
+_NOTHING = "could not be looked at"
+
+
 class Display:
     """Shows stages as they pass and results as they come, on one stream (standard error).
 
@@ -38,6 +43,7 @@ class Display:
         self._colour = self._terminal and "NO_COLOR" not in os.environ
         self._live: LiveLine | None = None
         self._subject = ""
+        self._counts: Counter[str] = Counter()
 
     def __enter__(self) -> Self:
         """Start the live line on a terminal."""
@@ -70,9 +76,11 @@ class Display:
         """Print what came out for one artifact, in a few lines."""
         name = visible(result.artifact.filename)
         if result.foreign_file is not None:
+            self._counts[_FOREIGN] += 1
             self._print(f"{self._paint('! ALARM', '31;1')}  {name}\n    {visible(result.foreign_file.sentence)}")
             return
         verdict = result.verdict or Verdict.INFRA_ERROR
+        self._counts[verdict.value] += 1
         seconds = f"{sum(result.seconds.values()):.1f} s"
         word = self._paint(f"{verdict.icon} {verdict.value}", _COLOURS.get(verdict, "33"))
         self._print(f"{word}  {name}  ({seconds})")
@@ -96,9 +104,16 @@ class Display:
 
     def fault(self, subject: Subject, error: RebuilderError) -> None:
         """Print why a subject came to nothing."""
+        self._counts[_NOTHING] += 1
         self._print(f"{self._paint('! ' + visible(subject.asked), '31;1')}\n    {visible(str(error))}")
         if error.hint:
             self._print(f"    {visible(error.hint)}")
+
+    def totals(self) -> None:
+        """Print how many came out how, if there are several."""
+        if (total := self._counts.total()) > 1:
+            words = ", ".join(f"{number:,} {word}" for word, number in self._counts.most_common())
+            self._print(f"{total:,} in all: {words}.")
 
     def _print(self, text: str) -> None:
         if self._live is not None:

@@ -77,6 +77,7 @@ def verify_subjects(
                 code = max(code, one, key=SEVERITY.index)
         for subject, problem in problems:
             code = max(code, _told(subject, problem, display, as_json=as_json), key=SEVERITY.index)
+        display.totals()
     return code
 
 

@@ -47,6 +47,20 @@ def test_fault_is_a_sentence_with_a_hint() -> None:
     assert "Gone." in stream.getvalue()
 
 
+def test_several_are_counted_at_the_end() -> None:
+    """Of a lock file with a hundred lines nobody wants to count verdicts; of one file there is nothing to count."""
+    stream, blobs = io.StringIO(), MemoryBlobs()
+    done = reports.reproduced(blobs)
+    with Display(stream) as display:
+        display.result(Verified(done.artifact, signed=reports.signed(done)), Path("/site"))
+        display.totals()
+        assert "in all" not in stream.getvalue()
+        display.result(Verified(done.artifact, signed=reports.signed(done)), Path("/site"))
+        display.fault(Subject(ecosystem="pypi", name="x", asked="pypi:x"), UnavailableError("It is down."))
+        display.totals()
+    assert stream.getvalue().endswith("3 in all: 2 reproduced, 1 could not be looked at.\n")
+
+
 def test_what_could_not_be_tried_is_said_with_the_verdict() -> None:
     """Somebody who asked for a clock must see on the terminal, too, that there was none."""
     stream, blobs = io.StringIO(), MemoryBlobs()
