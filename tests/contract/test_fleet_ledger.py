@@ -93,6 +93,7 @@ def test_orders_of_dead_processes_are_taken_over(open_ledger: OpenLedger) -> Non
     assert first != order(here, ONE, owner="here")
     gone.close()
     assert first not in {order(here, TWO, owner="other"), order(here, ONE, owner="other", asked_of=ONE)}
+    assert here.run_orders.add(ONE, "linux-arm64", asked_of=None, owner="other", now=NOW)[1]
     found, new = here.run_orders.add(ONE, QUEUE, asked_of=None, owner="other", now=NOW + timedelta(hours=1))
     assert (first, False, NOW) == (found.nonce, new, found.ordered)
     assert first != order(here, ONE, owner="third")

@@ -50,14 +50,13 @@ class RunOrders:
         same = (
             _OPEN,
             _ORDER.definition_sha256 == definition_sha256,
-            _ORDER.queue == queue,
             _ORDER.asked_of.is_not_distinct_from(asked_of),
         )
         liveness = self._database.liveness
         liveness.claim(owner)
         with self._database.writing() as connection:
             for row in connection.execute(select(tables.run_order).where(*same)).mappings().all():
-                if row["owner"] != owner and not liveness.alive(row["owner"]):
+                if row["queue"] == queue and row["owner"] != owner and not liveness.alive(row["owner"]):
                     taken = update(tables.run_order).where(_ORDER.id == row["id"]).values(owner=owner)
                     connection.execute(taken)
                     return _order(row), False
@@ -95,8 +94,8 @@ class RunOrders:
         this = select(_ORDER.id).where(_ORDER.nonce == order.nonce).scalar_subquery()
         answered = (_ORDER.queue == order.queue, _ORDER.asked_of.is_(None), _ORDER.runner_id.is_not(None))
         with self._database.reading() as connection:
-            later = connection.execute(select(_ORDER.id).where(_ORDER.id > this, *answered).limit(1))
-            return later.first() is not None
+            later = select(_ORDER.id).where(_ORDER.id > this, *answered).order_by(_ORDER.id.desc()).limit(1)
+            return connection.execute(later).first() is not None
 
     def another_runner(self, queue: str, than: Collection[str], since: datetime) -> str | None:
         """An active runner other than these, by chance; None when there is none.

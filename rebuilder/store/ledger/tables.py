@@ -367,6 +367,6 @@ run_order = Table(
     Column("log_sha256", String(64)),
     Column("envelope", Text),
     Index("run_order_definition", "definition_sha256"),
-    Index("run_order_runner", "runner_id", "answered", "queue"),  # open ones, too: they have neither
+    Index("run_order_runner", "runner_id", "queue", "answered"),  # open ones, too: they have neither
     sqlite_autoincrement=True,
 )

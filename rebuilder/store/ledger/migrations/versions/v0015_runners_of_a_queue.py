@@ -14,7 +14,7 @@ def upgrade() -> None:
     """Make them."""
     op.create_index("runner_state", "runner", ["state", "id"])
     op.drop_index("run_order_runner", "run_order")
-    op.create_index("run_order_runner", "run_order", ["runner_id", "answered", "queue"])
+    op.create_index("run_order_runner", "run_order", ["runner_id", "queue", "answered"])
 
 
 def downgrade() -> None:
