@@ -14,6 +14,7 @@ from typing import Any
 
 from rebuilder.programs.account.compiled import check_compiled
 from rebuilder.programs.account.dist_info import (
+    check_directory,
     check_entry_points,
     check_metadata,
     check_others,
@@ -109,6 +110,7 @@ def _account(
         if each.content is not None:
             _look(each, places, source, made)
     check_compiled(wheel, members, source)
+    check_directory(members, filename)
     check_entry_points(members, source)
     remark = check_metadata(members, source)
     check_wheel_file(members, filename)

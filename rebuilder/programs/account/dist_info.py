@@ -26,6 +26,7 @@ from rebuilder.programs.archive.reading import examples, shown
 
 _SETTLED = {"source", "line-ends", "built", "derived"}
 _UNLISTED = ("RECORD", "RECORD.jws", "RECORD.p7s")
+_READ = ("METADATA", "WHEEL", "entry_points.txt")
 _WHEEL_FIELDS = {"wheel-version", "generator", "root-is-purelib", "tag", "build"}
 _INSTALLED = (
     "requires-dist",
@@ -80,6 +81,30 @@ def _listed_otherwise(member: WheelMember, listed: dict[str, str]) -> str:
     algorithm, _, digest = listed[member.name].partition("=")
     other = algorithm == "sha256" and digest.rstrip("=") != _encoded(member.sha256)
     return "another digest for" if other or not digest else ""
+
+
+def check_directory(members: list[WheelMember], filename: str) -> None:
+    """Accuse what would be found as the metadata of another distribution, or as other files on some file systems.
+
+    Whatever reads metadata takes every such directory for an installed distribution, entry points included.
+    """
+    own = _plain("-".join(filename.split("-")[:2]))
+    names = {each.casefold() for each in (*_UNLISTED, *_READ)}
+    found: set[str] = set()
+    for each in members:
+        if each.kind != METADATA:
+            continue
+        directory, _, name = each.name.partition("/")
+        if not directory.endswith(".dist-info") or _plain(directory[: -len(".dist-info")]) != own:
+            each.accuse("It would be found as the metadata of a distribution that this wheel is not of.")
+            continue
+        found.add(directory)
+        if len(found) > 1 or (name.casefold() in names and name not in (*_UNLISTED, *_READ)):
+            each.accuse("Some file systems take it for another file of the metadata.")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def check_wheel_file(members: list[WheelMember], filename: str) -> None:
@@ -166,7 +191,7 @@ def check_entry_points(members: list[WheelMember], source: SourceFiles) -> None:
 def check_others(members: list[WheelMember]) -> None:
     """Account for the small files beside METADATA."""
     for each in members:
-        if each.kind != "metadata" or each.how or each.content is None:
+        if each.kind != METADATA or each.how or each.content is None:
             continue
         name = posix_name(each)
         if name == "top_level.txt":
@@ -187,7 +212,8 @@ def posix_name(member: WheelMember) -> str:
 
 
 def _named(members: Iterable[WheelMember], name: str) -> WheelMember | None:
-    return next((each for each in members if each.kind == "metadata" and posix_name(each) == name), None)
+    found = (each for each in members if each.kind == METADATA and posix_name(each) == name)
+    return next((each for each in found if not each.accuses), None)
 
 
 def _encoded(sha256: str) -> str:

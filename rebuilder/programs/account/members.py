@@ -90,7 +90,7 @@ class WheelMember:
 
 def _kind(member: WheelMember) -> str:
     name = posixpath.basename(member.path)
-    if member.name.partition("/")[0].endswith(".dist-info") and "/" in member.name:
+    if member.path.partition("/")[0].lower().endswith((".dist-info", ".egg-info", ".egg-link")):
         return METADATA
     if name.endswith(_STARTUP_NAME) or ("/" not in member.path and name.partition(".")[0] in _STARTUP_MODULES):
         return STARTUP
