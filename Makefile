@@ -64,7 +64,7 @@ environments: install ## The root file systems that tests build in (cached)
 demo: install ## Verify a handful of real releases and write ./site
 	@$(BIN)/rebuilder verify --site site $(DEMO); code=$$?; \
 	if [ -f site/index.html ]; then echo; echo "The reports are in ./site; open this file in a browser: $(CURDIR)/site/index.html"; fi; \
-	if [ $$code -eq 3 ]; then echo "(One of them, a platform wheel, is there to show what \"unsupported\" looks like.)"; exit 0; fi; exit $$code
+	if [ $$code -eq 3 ]; then echo "(One of them, a wheel for one platform, is there to show what \"accounted\" looks like.)"; exit 0; fi; exit $$code
 
 ifdef T
 test tests: $(VENV)/.installed  # nothing else is looked at: it begins at once
