@@ -7,6 +7,7 @@ import tarfile
 import zipfile
 
 import pytest
+from packaging.tags import sys_tags
 
 from rebuilder.ecosystems.pypi.evidence import held_compiled_code
 from rebuilder.errors import FetchMismatchError, UnavailableError, UsageError
@@ -121,6 +122,18 @@ def test_platform_wheels_are_one_that_is_looked_at() -> None:
     assert found.artifact_inspection is not None
     assert found.source_inspection is not None
     assert 2 == len([url for url in surroundings.fetcher.asked if "/files/" in url])
+
+
+def test_the_wheel_that_is_installed_here_comes_first() -> None:
+    """Beside a pure wheel, the one for this platform is looked at, too; those for others only when they are named."""
+    surroundings = Surroundings()
+    here = str(next(sys_tags()))
+    surroundings.publish(make_sdist("idna", "3.10"))
+    for tag in ("py3-none-any", here, "cp311-cp311-win_arm64"):
+        surroundings.publish(make_wheel("idna", "3.10", tag=tag))
+    assert [f"idna-3.10-{here}.whl", "idna-3.10-py3-none-any.whl"] == [
+        each.artifact.filename for each in evidence(surroundings)
+    ]
 
 
 @pytest.mark.parametrize(

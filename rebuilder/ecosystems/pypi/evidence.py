@@ -10,7 +10,7 @@ from rebuilder.ecosystems.pypi.archives import check_source, inspect, source_pat
 from rebuilder.ecosystems.pypi.command_line import name_parts
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable, quoted
-from rebuilder.ecosystems.pypi.simple_index import IndexProject, ReleaseFile, to_verify
+from rebuilder.ecosystems.pypi.simple_index import IndexProject, ReleaseFile, asked_for
 from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, release_purl
 from rebuilder.ecosystems.pypi.wheel_traces import read_traces
 from rebuilder.errors import ForbiddenAddressError, UnavailableError
@@ -35,12 +35,12 @@ _COMMAND = re.compile(r"\.data/scripts/[^/]+$|(?:^|/)bin/[^/.]+$")
 def collect(
     context: PlanningContext, project: IndexProject, release: Sequence[ReleaseFile], filename: str | None
 ) -> list[Evidence]:
-    """One value per file that is to be verified: those asked for, or all pure wheels of the release.
+    """One value per file that is to be verified: the one asked for, or the wheel that is installed here and all pure ones.
 
     Raises:
         UnavailableError: a file cannot be downloaded, or the index gives no digest for it.
     """
-    chosen = [each for each in release if each.filename == filename] if filename is not None else to_verify(release)
+    chosen = [each for each in release if each.filename == filename] if filename is not None else asked_for(release)
     return [_evidence(context, project, release, each) for each in chosen]
 
 

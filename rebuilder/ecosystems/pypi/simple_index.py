@@ -369,6 +369,13 @@ def to_verify(release: Sequence[ReleaseFile]) -> list[ReleaseFile]:
     return pure or sorted(wheels, key=_preference)[:1] or list(release[:1])
 
 
+def asked_for(release: Sequence[ReleaseFile]) -> list[ReleaseFile]:
+    """What somebody means who names a release: the wheel that is installed here, and all pure ones."""
+    chosen = to_verify(release)
+    first = min((each for each in release if each.is_wheel and rank(each.filename)), key=_preference, default=None)
+    return chosen if first is None or first in chosen else [first, *chosen]
+
+
 def _preference(file: ReleaseFile) -> tuple[Rank, str]:
     return rank(file.filename) or LAST, file.filename
 
