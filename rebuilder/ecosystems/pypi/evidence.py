@@ -35,7 +35,7 @@ _COMMAND = re.compile(r"\.data/scripts/[^/]+$|(?:^|/)bin/[^/.]+$")
 def collect(
     context: PlanningContext, project: IndexProject, release: Sequence[ReleaseFile], filename: str | None
 ) -> list[Evidence]:
-    """One value per file that is to be verified: the one asked for, or the wheel that is installed here and all pure ones.
+    """One value per file to verify: the one asked for, or the wheel that is installed here and all pure ones.
 
     Raises:
         UnavailableError: a file cannot be downloaded, or the index gives no digest for it.
