@@ -61,7 +61,7 @@ class RebuilderdWriter:
             SigningError: the key cannot be used.
             StoreError: the ledger or the site cannot be used.
         """
-        refused = self._sign(None if whole else _MOST)
+        refused = self._sign(None if whole else _MOST, self.book.newest() - _MOST if changed else 0)
         writer = Writer(self.root)
         agreed: dict[object, Verdict] = {each.identity: each.verdict for each in summaries if each.doubt is None}
         if changed:
@@ -83,8 +83,8 @@ class RebuilderdWriter:
         except OSError:
             return b"[]\n", datetime.min.replace(tzinfo=UTC)
 
-    def _sign(self, most: int | None) -> list[CorruptError]:
-        refused, after, signed, key_id = list[CorruptError](), 0, 0, link_key_id(raw_public(self.key.public_pem))
+    def _sign(self, most: int | None, after: int) -> list[CorruptError]:
+        refused, signed, key_id = list[CorruptError](), 0, link_key_id(raw_public(self.key.public_pem))
         while (numbers := self.book.unlinked(key_id, after, _AT_ONCE)) and (most is None or signed < most):
             links = {}
             for number in numbers:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, RowMapping, Select, delete, exists, or_, select, tuple_, update
+from sqlalchemy import Connection, RowMapping, Select, and_, delete, exists, or_, select, tuple_, update
 
 from rebuilder import __version__
 from rebuilder.errors import StoreError
@@ -47,6 +47,7 @@ from rebuilder.store.ledger.rows import (
     is_kept,
     keep_examined,
     newest_verifications,
+    of_files,
     packed,
     put,
     refer,
@@ -360,7 +361,7 @@ class Ledger:
             return self._summaries(query.where(tables.verification.c.verdict == verdict.value))
         found: list[Summary] = []
         for start in range(0, len(purls), _AT_ONCE):
-            found += self._summaries(query.where(tables.artifact.c.purl.in_(purls[start : start + _AT_ONCE])))
+            found += self._summaries(query.where(of_files(tables.artifact.c.purl.in_(purls[start : start + _AT_ONCE]))))
         return found
 
     def stale(self, before: datetime, *, ecosystem: str | None = None, limit: int | None = None) -> list[Summary]:
@@ -386,8 +387,12 @@ class Ledger:
 
     def histories(self, projects: Collection[tuple[str, str]]) -> list[Summary]:
         """The same of some hundred projects, by ecosystem and name."""
-        project = tuple_(tables.artifact.c.ecosystem, tables.artifact.c.name)
-        return self._summaries(finished_verifications().where(project.in_(projects)))
+        artifact = tables.artifact.c
+        ecosystems, names = {each[0] for each in projects}, {each[1] for each in projects}
+        # SQLite looks into no index for pairs.
+        found = (artifact.ecosystem.in_(ecosystems), artifact.name.in_(names))
+        wanted = and_(*found, tuple_(artifact.ecosystem, artifact.name).in_(projects))
+        return self._summaries(finished_verifications().where(of_files(wanted)))
 
     def signed_reports(self, rows: Collection[Summary]) -> dict[Identity, Callable[[], SignedReport]]:
         """What reads the signed reports behind some hundred rows of :meth:`latest` or :meth:`history`, by identity.
