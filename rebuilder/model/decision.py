@@ -9,6 +9,7 @@ from rebuilder.model.attempt import Attempt, Outcome
 from rebuilder.model.comparison import Difference, Level
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Obstacle
+from rebuilder.model.replayed import is_told
 from rebuilder.model.value import Value
 from rebuilder.model.verdict import Kind, Verdict
 
@@ -200,6 +201,12 @@ _CONFIRMED: tuple[tuple[Verdict, Callable[[Attempt], bool]], ...] = (
 
 
 def _confirmed(attempt: Attempt) -> str:
+    told = [each.value for each in attempt.hypothesis.replayed if is_told(each)]
+    with_what = f" Built with {told[0]}, which its source's own build script reads." if told else ""
+    return f"{_same(attempt)}{with_what}"
+
+
+def _same(attempt: Attempt) -> str:
     comparison = attempt.comparison
     if comparison is None or comparison.level is Level.IDENTICAL:
         return "Our rebuild has exactly the published SHA-256, by the build alone."

@@ -23,6 +23,10 @@ class When(StrEnum):
     """It was written into the finished archive, where no code of the build runs."""
 
 
+EXTENSIONS = "extensions"
+"""Name of what a build was told that leaves compiled extensions out; ``off`` in reports from before its words were."""
+
+
 class Replayed(Value):
     """One value that was read from the published file and used."""
 
@@ -36,6 +40,11 @@ class Replayed(Value):
     bits: int = Field(ge=0)
     """Before the build: size of the set it was chosen from, as a power of two, rounded up. On a finished archive: size
     of the document."""
+
+
+def is_told(value: Replayed) -> bool:
+    """Whether it is what a build was told in words of its source, so that compiled extensions are left out."""
+    return value.name == EXTENSIONS and value.value != "off"
 
 
 def bits_before(values: Iterable[Replayed]) -> int:

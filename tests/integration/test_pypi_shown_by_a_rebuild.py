@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from rebuilder.ecosystems.pypi.hash_seed import iterated
@@ -172,15 +174,98 @@ def test_a_python_that_is_not_there_is_presented() -> None:
     assert Verdict.UNSUPPORTED is compiled.lacks.verdict
 
 
-def test_extensions_are_left_out_of_a_wheel_without_any() -> None:
-    """By the variable that the source reads, when it asks for further requirements, too."""
+VARIABLE = "import os\nif os.environ.get('BUILD_EXTENSION') != 'no': ext_modules = [Extension('x', ['x.c'])]\n"
+OPTION = (
+    "import sys\nif '--pure' in sys.argv:\n  sys.argv.remove('--pure')\nelse:\n  ext_modules = cythonize('x.pyx')\n"
+)
+PLATFORM = "cp313-cp313-linux_x86_64"
+
+
+def compiling(script: str, **more: Any) -> Distribution:
+    """A source whose ``setup.py`` makes extensions, or leaves them out."""
+    return make_sdist("idna", "3.10", files={"idna/__init__.py": "", "setup.py": script}, time=EARLIER, **more)
+
+
+def told(hypothesis: Hypothesis) -> list[tuple[str | None, int]]:
+    """What a build is told about extensions, with its bits."""
+    return [(each.value, each.bits) for each in hypothesis.replayed if each.name == "extensions"]
+
+
+@pytest.mark.parametrize("rebuilt", [make_wheel("idna", "3.10", tag=PLATFORM), None])
+def test_extensions_are_left_out_of_a_wheel_without_any(rebuilt: Distribution | None) -> None:
+    """By the variable that the source reads, where a build without it failed or made a wheel for one platform."""
     surroundings = Surroundings()
-    script = "import os\nif os.environ.get('BUILD_EXTENSION') != 'no': ext_modules = [Extension('x', ['x.c'])]\n"
-    sdist = make_sdist("idna", "3.10", files={"idna/__init__.py": "", "setup.py": script}, time=EARLIER)
-    found = begin(surroundings, sdist, make_wheel("idna", "3.10")).first()
+    hypotheses = begin(surroundings, compiling(VARIABLE), make_wheel("idna", "3.10"))
+    first = hypotheses.first()
+    assert "BUILD_EXTENSION" not in first.definition.environment
+    assert [] == told(first)
+    tried = attempt(first, None) if rebuilt is None else made(attempt(first, Level.DIFFERENT), surroundings, rebuilt)
+    found = hypotheses.after(tried)
+    assert "source-date-epoch-extensions-off" == found.name
     assert "no" == found.definition.environment["BUILD_EXTENSION"]
-    assert "BUILD_EXTENSION=no leaves them out" in found.sentence
-    assert ("extensions", 1) in [(each.name, each.bits) for each in found.replayed]
+    assert "is told BUILD_EXTENSION=no, which the source's own build script reads" in found.sentence
+    assert [("BUILD_EXTENSION=no", 3)] == told(found)
+    # What comes after goes on from the build that made a wheel for any machine.
+    other = hypotheses.after(made(attempt(found, Level.DIFFERENT), surroundings, make_wheel("idna", "3.10")))
+    assert ("source-archive-times", "no") == (other.name, other.definition.environment["BUILD_EXTENSION"])
+
+
+def test_extensions_are_left_out_only_where_a_build_asks_for_it() -> None:
+    """Not where the build alone makes such a wheel, whatever is in it; nor for a wheel for one platform."""
+    surroundings = Surroundings()
+    hypotheses = begin(surroundings, compiling(VARIABLE), make_wheel("idna", "3.10"))
+    assert looked_at_again(surroundings, hypotheses, make_wheel("idna", "3.10")) is None
+    surroundings = Surroundings()
+    hypotheses = begin(surroundings, compiling(VARIABLE), make_wheel("idna", "3.10", tag="py3-none-win32"))
+    assert looked_at_again(surroundings, hypotheses, make_wheel("idna", "3.10", tag=PLATFORM)) is None
+
+
+def test_ways_that_leave_no_extension_out_are_forgotten() -> None:
+    """Each is tried once with the likeliest times; then the build alone is what is told of."""
+    surroundings = Surroundings()
+    script = VARIABLE + "if os.getenv('X_PURE'): pass\nelse: cythonize('x')\n"
+    hypotheses = begin(surroundings, compiling(script), make_wheel("idna", "3.10"))
+    compiled, names = make_wheel("idna", "3.10", tag=PLATFORM), []
+    found: Hypothesis | None = hypotheses.first()
+    while found is not None:
+        names.append((found.name, *(value for value, _ in told(found))))
+        found = hypotheses.following(made(attempt(found, Level.DIFFERENT), surroundings, compiled))
+    assert names == [
+        ("source-date-epoch",),
+        ("source-date-epoch-extensions-off", "BUILD_EXTENSION=no"),
+        ("source-date-epoch-extensions-off-2", "X_PURE=1"),
+        ("source-date-epoch-extensions-off-3", "BUILD_EXTENSION=no X_PURE=1"),
+        ("source-archive-times",),
+    ]
+
+
+@pytest.mark.parametrize("by_script", [True, False])
+def test_an_option_that_leaves_extensions_out(by_script: bool) -> None:
+    """``setup.py`` is given it before its command, by the backend of setuptools where that is called."""
+    surroundings = Surroundings()
+    surroundings.add_dependency(make_wheel("setuptools", "80.9.0"))
+    sdist = compiling(OPTION, requires=["setuptools"], backend="setuptools.build_meta")
+    tag = "2-py3-none-any" if by_script else "py3-none-any"
+    published = make_wheel("idna", "3.10", tag=tag, generator="setuptools (80.9.0)")
+    hypotheses = begin(surroundings, sdist, published)
+    found = hypotheses.after(attempt(hypotheses.first(), None))
+    last = list(found.definition.commands[-1])
+    if by_script:
+        assert ["setup.py", "--pure", "bdist_wheel"] == last[last.index("setup.py") :][:3]
+    else:
+        assert "--config-setting=--global-option=--pure" == last[-3]
+    assert [("--pure", 3)] == told(found)
+
+
+def test_no_way_that_other_words_of_the_wheel_ask_for() -> None:
+    """Nothing of the published file chooses a name or a value: two wheels with other bytes give the same builds."""
+    digests = []
+    for text in ("BUILD_EXTENSION=yes X_PURE=1\n", "\n"):
+        surroundings = Surroundings()
+        wheel = make_wheel("idna", "3.10", files={"idna/__init__.py": text})
+        hypotheses = begin(surroundings, compiling(VARIABLE), wheel)
+        digests.append(hypotheses.after(attempt(hypotheses.first(), None)).definition.digest)
+    assert digests[0] == digests[1]
 
 
 def test_version_without_a_plug_in() -> None:

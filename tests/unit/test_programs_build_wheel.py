@@ -83,6 +83,23 @@ def test_builds_as_a_frontend_does(program: Path, tmp_path: Path) -> None:
     ]
 
 
+def test_settings_reach_both_hooks(program: Path, tmp_path: Path) -> None:
+    """As frontends give them; options that setuptools passes on are a list. What one hook does to them stays there."""
+    source = tree(
+        tmp_path,
+        "import json\n"
+        "def get_requires_for_build_wheel(settings):\n"
+        "    open('asked.json', 'w').write(json.dumps(settings))\n    settings.clear()\n    return []\n"
+        "def build_wheel(out, settings, metadata):\n    open('built.json', 'w').write(json.dumps(settings))\n"
+        "    open(out + '/z-1-py3-none-any.whl', 'w').close()\n    return 'z-1-py3-none-any.whl'\n",
+    )
+    told = ("--config-setting=pure-python=a=b", "--config-setting=--global-option=--pure")
+    done = call(program, source, "--backend-path", "tools", "--out", str(tmp_path / "out"), *told)
+    assert done.returncode == 0, done.stderr
+    expected = {"pure-python": "a=b", "--global-option": ["--pure"]}
+    assert [expected] * 2 == [json.loads((source / name).read_text()) for name in ("asked.json", "built.json")]
+
+
 def test_asks_for_requirements_only(program: Path, tmp_path: Path) -> None:
     """With --requires-only nothing is built."""
     result = tmp_path / "requires.json"

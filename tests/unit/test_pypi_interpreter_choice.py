@@ -183,6 +183,7 @@ def wheel(name: str, scripts: str = "") -> Inspection:
         ("x-1-py2.7-nspkg.pth", "", "2.7"),
         ("x.py", "x = x:main\nx3 = x:main\nx3.9 = x:main\n", "3.9"),
         ("x.py", "x = x:main\nx-3.12 = x:main\n", "3.12"),
+        ("x.py", "x = x:main\nx-3.12 = x:old\nx3 = x:old\n", "3.12"),
         ("x.py", "x = x:main\ny3.9 = x:main\n", None),
         ("x.py", "x = x:main\nx3.9 = x:other\n", None),
         ("x.py", "", None),

@@ -25,6 +25,10 @@ _SOURCE_TEXTS = ("pyproject.toml", "PKG-INFO", "setup.py", "setup.cfg")
 """At the top of the project. Archives may hold hundreds more of them below, so they are asked for by full name."""
 
 
+_BUILD_SCRIPTS = ("setup.py", "hatch_build.py", "pdm_build.py", "build.py")
+"""What backends run of a project, by the names that they, or their documentation, give it."""
+
+
 def texts_below(top: str) -> tuple[str, ...]:
     """Patterns of the files that say how a project in this directory is built."""
     below = f"{glob.escape(top)}/" if top else ""
@@ -70,6 +74,25 @@ def source_text(source: Inspection, name: str) -> str | None:
         if normal_path(member) == path:
             return text
     return None
+
+
+def build_scripts(context: PlanningContext, archive: Input, top: str, backend_path: Sequence[str]) -> list[str]:
+    """Texts of the code that a source builds itself with: a backend of its own, or what backends run of it.
+
+    Args:
+        context: What to read the archive with.
+        archive: The source, as an archive among the blobs.
+        top: Directory of it that holds the project; empty where the archive has none around it.
+        backend_path: Directories of the project that hold its own backend.
+
+    Raises:
+        NotRebuildable: the listing was cut short by a limit or failed.
+    """
+    paths = [*_BUILD_SCRIPTS, *(posixpath.join(path, "*.py") for path in map(glob.escape, backend_path))]
+    [found] = inspect(
+        context, [archive], texts=[posixpath.normpath(posixpath.join(glob.escape(top), path)) for path in paths]
+    )
+    return list(found.texts.values())
 
 
 def _fault(member: Member) -> str | None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from rebuilder.ecosystems.pypi.command_line import SCRIPT, option_choices, version_choices
+from rebuilder.ecosystems.pypi.extension_switches import CHOICES, Switch, SwitchKind
 from rebuilder.ecosystems.pypi.hash_seed import SEEDS
 from rebuilder.ecosystems.pypi.requirements import BuildSystem
 from rebuilder.ecosystems.pypi.windows_traces import OnWindows
@@ -16,7 +17,7 @@ from rebuilder.model.artifact import Pin
 from rebuilder.model.attempt import MOST_HYPOTHESES
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits, Role
 from rebuilder.model.evidence import Obstacle, Source
-from rebuilder.model.replayed import Replayed, When
+from rebuilder.model.replayed import EXTENSIONS, Replayed, When
 from rebuilder.sandbox.prepared import COMMANDS, ENVIRONMENT, VENV, WHEELS
 
 SOURCE_TREE = "/build/src"
@@ -94,8 +95,8 @@ class BuildInputs:
     """What was read from the published file to choose the tools."""
     pretended: tuple[tuple[str, str], ...] = ()
     """Variables that give plug-ins of the backend the version, as setuptools-scm takes it."""
-    switches: tuple[tuple[str, str], ...] = ()
-    """Variables of the source's own build scripts that leave its compiled extensions out."""
+    switches: tuple[Switch, ...] = ()
+    """What the source's own build scripts are told, so that they leave its compiled extensions out."""
     through_sdist: str | None = None
     """Name of a source archive, without its suffix, that is made first and that the wheel is then built from."""
     retagged: tuple[str, tuple[str, ...]] | None = None
@@ -170,7 +171,7 @@ def replayed(build_inputs: BuildInputs, conditions: BuildConditions) -> tuple[Re
     if build_inputs.pretended:
         found.append(_told("version", build_inputs.pretended[0][1], version_choices(build_inputs.pretended[0][1])))
     if build_inputs.switches:
-        found.append(_told("extensions", "off", 2))
+        found.append(_told(EXTENSIONS, " ".join(each.told for each in build_inputs.switches), CHOICES))
     if build_inputs.setup_options:
         found.append(
             _told("setup-options", " ".join(build_inputs.setup_options), option_choices(build_inputs.setup_options))
@@ -265,7 +266,7 @@ def _definition(build_inputs: BuildInputs, conditions: BuildConditions, last: tu
             last,
             *_retag_commands(build_inputs),
         ),
-        environment=dict(build_inputs.switches)
+        environment=_switches(build_inputs, SwitchKind.VARIABLE)
         | _environment(conditions, build_inputs.hash_seed)
         | dict(build_inputs.pretended),
         umask=f"{conditions.umask:04o}",
@@ -318,7 +319,20 @@ def _backend_command(build_inputs: BuildInputs) -> tuple[str, ...]:
         *(f"{ENVIRONMENT}/bin/python", build_inputs.program.path, build_inputs.product.value),
         *("--backend", build_inputs.system.backend, *paths),
         *("--source", _project(build_inputs)),
+        *_config_settings(build_inputs),
     )
+
+
+def _config_settings(build_inputs: BuildInputs) -> Iterator[str]:
+    """As frontends take them; options of ``setup.py`` are passed on by the backend of setuptools."""
+    for name, value in _switches(build_inputs, SwitchKind.SETTING).items():
+        yield f"--config-setting={name}={value}"
+    for option in _switches(build_inputs, SwitchKind.OPTION):
+        yield f"--config-setting=--global-option={option}"
+
+
+def _switches(build_inputs: BuildInputs, kind: SwitchKind) -> dict[str, str]:
+    return {each.name: each.value for each in build_inputs.switches if each.kind is kind}
 
 
 def _setup_command(build_inputs: BuildInputs, options: tuple[str, ...]) -> tuple[str, ...]:
@@ -327,7 +341,7 @@ def _setup_command(build_inputs: BuildInputs, options: tuple[str, ...]) -> tuple
     if build_inputs.python_2:  # there is no venv of it, and it finds what one of Python 3 has
         python, found = "/usr/bin/python2.7", [*found, _PACKAGES_OF_PYTHON_3]
     path = (f"PYTHONPATH={':'.join(found)}",) if found else ()
-    arguments = ("bdist_wheel", *options, "--dist-dir=/out")
+    arguments = (*_switches(build_inputs, SwitchKind.OPTION), "bdist_wheel", *options, "--dist-dir=/out")
     return ("/usr/bin/env", f"--chdir={project}", *path, python, *build_inputs.setup_script, *arguments)
 
 

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from rebuilder.ecosystems.pypi.archives import CommitListing, list_commit
+from rebuilder.ecosystems.pypi.archives import CommitListing, build_scripts, list_commit
 from rebuilder.ecosystems.pypi.build_environment import resolve_requirements
 from rebuilder.ecosystems.pypi.build_inputs import BuildInputs, Product, chosen_tools
 from rebuilder.ecosystems.pypi.candidates import Marks, candidates, epoch_candidate, shown_time, untried, with_what
 from rebuilder.ecosystems.pypi.clock_candidates import by_the_clock
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.evidence import held_compiled_code
-from rebuilder.ecosystems.pypi.hypotheses import starting_inputs, upload_time, wheel_marks, with_tools
+from rebuilder.ecosystems.pypi.extension_switches import Switch
+from rebuilder.ecosystems.pypi.hypotheses import (
+    starting_inputs,
+    upload_time,
+    ways_to_leave_out,
+    wheel_marks,
+    with_tools,
+)
 from rebuilder.ecosystems.pypi.interpreter_choice import PYTHON_2, Interpreter, choose, named_python
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.origin import find_tag
@@ -24,7 +32,7 @@ from rebuilder.ecosystems.pypi.second_look import Published, second_look
 from rebuilder.ecosystems.pypi.tools_used import Tools, tools_used
 from rebuilder.ecosystems.pypi.wheel_traces import Generator as PackedBy
 from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
-from rebuilder.ecosystems.source_trees import CheckedOut
+from rebuilder.ecosystems.source_trees import CheckedOut, archive_input
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import History
 from rebuilder.model.diagnosis import Cause
@@ -208,6 +216,20 @@ def _try_step(context: PlanningContext, case: CommitEvidence, target: CommitTarg
         ),
         # The clock of a wheel is tried, too; that of a source archive is not in its members alone.
         refine=partial(_refine, context, published, found[0].name, history) if published is not None else None,
+        without_extensions=partial(_without_extensions, context, case, target) if published is not None else None,
+    )
+
+
+def _without_extensions(
+    context: PlanningContext, case: CommitEvidence, target: CommitTarget, interpreter: Interpreter
+) -> Iterator[tuple[BuildInputs, str]]:
+    archive, key = archive_input(case.tree), ("commit", case.tree.commit.sha, target.file.filename, interpreter)
+    return ways_to_leave_out(
+        context,
+        case.evidence,
+        key,
+        lambda: build_scripts(context, archive, case.checkout.top, case.system.backend_path),
+        lambda switches: _with_requirements(context, case, target, interpreter, switches),
     )
 
 
@@ -303,7 +325,11 @@ def _lacks(sentence: str, target: CommitTarget, why: str = "") -> Obstacle:
 
 
 def _with_requirements(
-    context: PlanningContext, case: CommitEvidence, target: CommitTarget, interpreter: Interpreter
+    context: PlanningContext,
+    case: CommitEvidence,
+    target: CommitTarget,
+    interpreter: Interpreter,
+    switches: tuple[Switch, ...] = (),
 ) -> tuple[BuildInputs, str]:
     commit, uploaded, tools = case.tree.commit, upload_time(target.file, target.what), case.tools
     source = Source(kind=SourceKind.GIT, uri=commit.repository, digest={"gitCommit": commit.sha})
@@ -319,8 +345,7 @@ def _with_requirements(
     )
     said: list[str] = []
     if tools is not None and target.product is Product.WHEEL:
-        scripts = [case.commit.text("setup.py") or ""]
-        build_inputs, said = with_tools(build_inputs, tools, target.listing, interpreter, scripts)
+        build_inputs, said = with_tools(build_inputs, tools, target.listing, interpreter, switches)
     not_after = uploaded if tools is None else max(uploaded, tools.not_after)
     build_inputs, notes = resolve_requirements(
         context, build_inputs, case.requirements, python=interpreter.python, not_after=not_after

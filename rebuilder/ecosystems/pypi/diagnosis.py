@@ -14,6 +14,7 @@ from rebuilder.ecosystems.pypi import packing_rules, version_rules, wheel_rules
 from rebuilder.ecosystems.pypi.file_times import INFO, metadata_file
 from rebuilder.model.comparison import MemberChange
 from rebuilder.model.diagnosis import Cause, Certainty, EvidenceLine
+from rebuilder.model.replayed import is_told
 
 _LEFT = re.compile(
     r"(?:^|/)(?:__pycache__|\.(?:pytest|mypy|ruff)_cache|\.(?:tox|nox|eggs)|build/(?:lib|bdist)[^/]*)/"
@@ -112,7 +113,7 @@ def _extension(case: DiagnosisInput) -> Iterator[Claim]:
     if pure:
         sentence += (
             " The rebuild left it out, but made a wheel for one platform all the same; the published wheel is for any:"
-            " it was built with the extension turned off, such as by a variable or an option."
+            f" it was built with the extension turned off, {_ways(case)}."
         )
     if compiled:
         sentence += f" The published file has it ({listed([each.member for each in compiled])})."
@@ -125,6 +126,14 @@ def _extension(case: DiagnosisInput) -> Iterator[Claim]:
         certainty=Certainty.LIKELY,
         first=True,
     )
+
+
+def _ways(case: DiagnosisInput) -> str:
+    """What of the source's own was tried to leave extensions out."""
+    told = {each.value: None for attempt in case.attempts for each in attempt.hypothesis.replayed if is_told(each)}
+    if not told:
+        return "and its build scripts read no variable or option that was found to do that"
+    return f"and what its build scripts read for that did not give it ({', '.join(map(str, told))})"
 
 
 RULES = EcosystemRules(

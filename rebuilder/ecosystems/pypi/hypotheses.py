@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import glob
-import posixpath
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
-from rebuilder.ecosystems.pypi.archives import has_build_script, inspect, source_path, source_text
+from rebuilder.ecosystems.pypi.archives import build_scripts, has_build_script, source_path, source_text
 from rebuilder.ecosystems.pypi.build_environment import parameters, resolve_requirements
 from rebuilder.ecosystems.pypi.build_inputs import BuildInputs, Product, chosen_tools
 from rebuilder.ecosystems.pypi.candidates import Marks, candidates, with_what
@@ -17,12 +15,12 @@ from rebuilder.ecosystems.pypi.clock_candidates import by_the_clock
 from rebuilder.ecosystems.pypi.command_line import SCRIPT, own_directory
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.evidence import as_input, held_compiled_code
-from rebuilder.ecosystems.pypi.extension_switches import extension_switches, switched_off
+from rebuilder.ecosystems.pypi.extension_switches import Switch, applicable, extension_switches, switched_off
 from rebuilder.ecosystems.pypi.interpreter_choice import PYTHON_2, Interpreter, choose, named_is_lacking, named_python
 from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.priors import Priors
 from rebuilder.ecosystems.pypi.requirements import narrowed, packed_itself, read_build_system
-from rebuilder.ecosystems.pypi.search import Candidate, Reached, hypothesis, try_candidates
+from rebuilder.ecosystems.pypi.search import EXTENSIONS_OFF, Candidate, Reached, hypothesis, try_candidates
 from rebuilder.ecosystems.pypi.second_look import Published, second_look
 from rebuilder.ecosystems.pypi.tool_versions import BEFORE_PYTHON_3
 from rebuilder.ecosystems.pypi.tools_used import Tools, tools_used
@@ -74,6 +72,7 @@ def infer(context: PlanningContext, evidence: Evidence, history: History) -> Obs
                 evidence, ("wheel", interpreter), lambda: _with_requirements(context, case, interpreter)
             ),
             refine=partial(_refine, context, case, history),
+            without_extensions=partial(_without_extensions, context, case),
         )
     except NotRebuildable as stopped:
         return stopped.obstacle
@@ -110,7 +109,7 @@ def learn(context: PlanningContext, evidence: Evidence, attempts: Iterable[Attem
         return
     found = _wheel_candidates(case)
     for attempt in attempts:
-        name = attempt.hypothesis.name.partition("-python")[0]
+        name = attempt.hypothesis.name.partition("-python")[0].partition(EXTENSIONS_OFF)[0]
         if attempt.confirms and not attempt.repeat and name in {each.name for each in found}:
             _priors(context, case).came_out(found, name)
             return
@@ -203,8 +202,47 @@ def upload_time(file: PublishedFile, what: str) -> datetime:
     return file.uploaded
 
 
-def _with_requirements(
+def _without_extensions(
     context: PlanningContext, case: WheelEvidence, interpreter: Interpreter
+) -> Iterator[tuple[BuildInputs, str]]:
+    file = as_input(case.source_file)
+    return ways_to_leave_out(
+        context,
+        case.evidence,
+        ("wheel", interpreter),
+        lambda: build_scripts(context, file, case.source.top_directory, case.tools.system.backend_path),
+        lambda switches: _with_requirements(context, case, interpreter, switches),
+    )
+
+
+def ways_to_leave_out(
+    context: PlanningContext,
+    evidence: Evidence,
+    key: tuple[object, ...],
+    scripts: Callable[[], Iterable[str]],
+    resolve: Callable[[tuple[Switch, ...]], tuple[BuildInputs, str]],
+) -> Iterator[tuple[BuildInputs, str]]:
+    """Builds that are told to leave compiled extensions out, each in one way that the source itself has.
+
+    Args:
+        context: What they are prepared with.
+        evidence: At hand.
+        key: Of the build without that, as far as the notebook is concerned.
+        scripts: Gives the texts of what the source builds itself with.
+        resolve: Gives such a build, and sentences about it.
+    """
+    found = context.notebook.once(evidence, (*key[:-1], "switches"), lambda: extension_switches(scripts()))
+    for switches in found:
+        try:
+            build_inputs, about = context.notebook.once(evidence, (*key, switches), partial(resolve, switches))
+        except NotRebuildable:
+            continue  # the backend may ask for other things then
+        if applicable(switches, build_inputs.system.backend, by_script=build_inputs.setup_options is not None):
+            yield build_inputs, about
+
+
+def _with_requirements(
+    context: PlanningContext, case: WheelEvidence, interpreter: Interpreter, switches: tuple[Switch, ...] = ()
 ) -> tuple[BuildInputs, str]:
     source, tools, python_2 = case.source_file, case.tools, interpreter.python == PYTHON_2
     if python_2:
@@ -223,7 +261,7 @@ def _with_requirements(
         Unpacked(archive, top=case.source.top_directory),
         environment=interpreter.environment,
     )
-    build_inputs, said = with_tools(build_inputs, tools, case.wheel, interpreter, _build_scripts(context, case))
+    build_inputs, said = with_tools(build_inputs, tools, case.wheel, interpreter, switches)
     options = () if python_2 and build_inputs.setup_options is None else build_inputs.setup_options
     build_inputs = replace(build_inputs, setup_path=case.setup_path, setup_options=options, python_2=python_2)
     requirements = narrowed(tools.requirements, BEFORE_PYTHON_3) if python_2 else tools.requirements
@@ -295,15 +333,14 @@ def starting_inputs(
 
 
 def with_tools(
-    build_inputs: BuildInputs, tools: Tools, wheel: Inspection, interpreter: Interpreter, scripts: Iterable[str]
+    build_inputs: BuildInputs, tools: Tools, wheel: Inspection, interpreter: Interpreter, switches: tuple[Switch, ...]
 ) -> tuple[BuildInputs, list[str]]:
-    """The same with what the published wheel says about the tools; ``scripts`` are those the source builds itself with.
+    """The same with what the published wheel says about the tools; ``switches`` leave compiled extensions out.
 
     Returns:
         It, and sentences about that.
     """
     named = named_python(wheel)
-    switches = extension_switches(read_traces(wheel), scripts)
     build_inputs = replace(
         build_inputs,
         system=tools.system,
@@ -318,17 +355,6 @@ def with_tools(
     )
     said = [*([named.sentence] if named else []), *([switched_off(switches)] if switches else []), *tools.sentences]
     return build_inputs, said
-
-
-def _build_scripts(context: PlanningContext, case: WheelEvidence) -> Iterator[str]:
-    """Texts of the code that the source builds itself with."""
-    yield source_text(case.source, "setup.py") or ""
-    paths, source = case.tools.system.backend_path, case.source_file
-    if paths:
-        top = case.source.top_directory
-        patterns = [f"{glob.escape(posixpath.normpath(posixpath.join(top, path)))}/*.py" for path in paths]
-        [listing] = inspect(context, [as_input(source)], texts=patterns)
-        yield from listing.texts.values()
 
 
 def wheel_marks(traces: WheelTraces) -> Marks:

@@ -107,8 +107,9 @@ class NamedPython:
 def named_python(wheel: Inspection) -> NamedPython | None:
     """The Python whose version is in the name of a file or of a command; None when none is.
 
-    setuptools puts it into the names of ``-nspkg.pth`` files; some projects have a command such as ``pip3.9``. Bytecode
-    has it in its name (PEP 3147), and says it as long as all of it is of one Python.
+    setuptools puts it into the names of ``-nspkg.pth`` files; some projects have a command such as ``pip3.9``, and
+    ``pip`` or ``pip3`` that does the same. Bytecode has it in its name (PEP 3147), and says it as long as all of it is
+    of one Python.
     """
     for member in wheel.members:
         found = _NSPKG.fullmatch(member.name)
@@ -119,7 +120,8 @@ def named_python(wheel: Inspection) -> NamedPython | None:
         return NamedPython(PYTHON_2, f"The wheel is for Python 2 alone (its tag is {tags[0][0]}).")
     scripts = next((text for name, text in wheel.texts.items() if name.endswith("/entry_points.txt")), "")
     for found in _SCRIPT.finditer(scripts):
-        if re.search(rf"^{re.escape(found['name'])}\s*=\s*{re.escape(found['goal'])}\s*$", scripts, re.MULTILINE):
+        name, goal = re.escape(found["name"]), re.escape(found["goal"])
+        if re.search(rf"^{name}3?\s*=\s*{goal}\s*$", scripts, re.MULTILINE):
             command = f"{found['name']}{found['python']}"
             return NamedPython(
                 found["python"], f"The wheel has a command {quoted(command)}: Python {found['python']} built it."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from rebuilder.ecosystems.pypi.build_inputs import BuildConditions, BuildInputs, build_definition, replayed
@@ -34,6 +34,9 @@ class Reached:
 Refine = Callable[[Reached], bool]
 """Goes on from there, if there is anything more to be tried; gives whether that confirmed the content."""
 
+EXTENSIONS_OFF = "-extensions-off"
+"""In the name of a hypothesis that is told to leave compiled extensions out; those after the first have a number."""
+
 
 def try_candidates(
     history: History,
@@ -42,6 +45,7 @@ def try_candidates(
     interpreters: Sequence[Interpreter],
     resolve: Callable[[Interpreter], tuple[BuildInputs, str]],
     refine: Refine | None = None,
+    without_extensions: Callable[[Interpreter], Iterable[tuple[BuildInputs, str]]] | None = None,
 ) -> None:
     """Try every candidate on the likeliest Python, until one is settled; on the next one only if nothing was built.
 
@@ -51,6 +55,9 @@ def try_candidates(
         interpreters: The same; see :func:`rebuilder.ecosystems.pypi.interpreter_choice.choose`.
         resolve: Gives all but the conditions, and sentences about it.
         refine: Asked to go on when no candidate gave every byte.
+        without_extensions: Ways of the source's own to leave compiled extensions out. They are asked for only where a
+            wheel for any machine is wanted and the build made none, or one for a platform; the first that makes one for
+            any machine is kept.
 
     Raises:
         NotRebuildable: nothing was built, and ``resolve`` found something in the way.
@@ -63,15 +70,17 @@ def try_candidates(
             first = stopped if first is None else first
             continue  # what can be had for one Python may not be there for another
         built, differing = True, list[Reached]()
+        end = "" if number == 0 else f"-python{interpreter.python}"
         for candidate in candidates:
-            name = candidate.name if number == 0 else f"{candidate.name}-python{interpreter.python}"
-            attempt = history.of(hypothesis(candidate, build_inputs, about, name=name))
-            if _is_settled(attempt):
+            reached = _reach(history, candidate, build_inputs, about, end)
+            if not differing and without_extensions is not None:
+                reached = _leave_out(history, reached, without_extensions(interpreter), end)
+                build_inputs, about = reached.build_inputs, reached.about
+            if _is_settled(reached.attempt):
                 if refine is not None:
-                    refine(Reached(attempt, candidate, build_inputs, about))
+                    refine(reached)
                 return
-            reached = Reached(attempt, candidate, build_inputs, about)
-            if attempt.rebuilt is None:
+            if reached.attempt.rebuilt is None:
                 if refine is not None and refine(reached):
                     return
                 break  # it will fail with other times too; perhaps not on another Python
@@ -93,6 +102,29 @@ def hypothesis(candidate: Candidate, build_inputs: BuildInputs, about: str, *, n
         replayed=replayed(build_inputs, candidate.conditions),
         lacks=build_inputs.lacks,
     )
+
+
+def _reach(history: History, candidate: Candidate, build_inputs: BuildInputs, about: str, end: str) -> Reached:
+    attempt = history.of(hypothesis(candidate, build_inputs, about, name=f"{candidate.name}{end}"))
+    return Reached(attempt, candidate, build_inputs, about)
+
+
+def _asks_to_leave_out(attempt: Attempt) -> bool:
+    """Whether a wheel for any machine is wanted, and the build made none: it failed, or made one for a platform."""
+    wanted = attempt.hypothesis.target.endswith("-any.whl") and attempt.run.outcome is not Outcome.TIMED_OUT
+    return wanted and (attempt.rebuilt is None or not attempt.rebuilt.filename.endswith("-any.whl"))
+
+
+def _leave_out(history: History, reached: Reached, ways: Iterable[tuple[BuildInputs, str]], end: str) -> Reached:
+    """The first way that makes a wheel for any machine, where the build made none; otherwise as it is."""
+    if not _asks_to_leave_out(reached.attempt):
+        return reached
+    for number, (build_inputs, about) in enumerate(ways):
+        name = f"{end}{EXTENSIONS_OFF}{f'-{number + 1}' if number else ''}"
+        found = _reach(history, reached.candidate, build_inputs, about, name)
+        if not _asks_to_leave_out(found.attempt):
+            return found
+    return reached
 
 
 def _is_settled(attempt: Attempt) -> bool:

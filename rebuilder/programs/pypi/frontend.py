@@ -30,7 +30,7 @@ class BuildProduct(NamedTuple):
     name: str
     """``wheel`` or ``sdist``."""
     arguments: int
-    """How many arguments the hook takes after the directory, all of them empty."""
+    """How many arguments the hook takes after the directory: settings, and of a wheel what there is not."""
 
     @property
     def program(self) -> str:
@@ -42,9 +42,9 @@ class BuildProduct(NamedTuple):
         """The hook that names further requirements."""
         return f"get_requires_for_build_{self.name}"
 
-    def build(self, backend: Any, out: str) -> Any:
+    def build(self, backend: Any, out: str, settings: dict[str, Any]) -> Any:
         """Call the hook; gives what it gave."""
-        return getattr(backend, self.program)(out, *({}, None)[: self.arguments])
+        return getattr(backend, self.program)(out, *(settings, None)[: self.arguments])
 
 
 WHEEL, SDIST = BuildProduct("wheel", 2), BuildProduct("sdist", 1)
@@ -57,12 +57,14 @@ def run(product: BuildProduct, argv: list[str]) -> int:
     parser.add_argument("--backend-path", action="append", default=[], help="directory in the source, for sys.path")
     parser.add_argument("--source", required=True, help="directory with the source tree")
     parser.add_argument("--out", help=f"directory for the {product.name}")
+    parser.add_argument("--config-setting", action="append", default=[], help="NAME=VALUE, for the hooks")
     parser.add_argument("--requires-only", action="store_true", help="only ask what else the build requires")
     parser.add_argument("--result", help="with --requires-only: JSON file to write")
     options = parser.parse_args(argv)
     if not (options.result if options.requires_only else options.out):
         parser.error("--out is required, or --requires-only with --result")
 
+    settings = _settings(options.config_setting)
     if options.out:
         os.makedirs(options.out, exist_ok=True)
     os.chdir(options.source)
@@ -74,9 +76,21 @@ def run(product: BuildProduct, argv: list[str]) -> int:
         print(f"{product.program}: the backend {options.backend} cannot be imported", file=sys.stderr)
         return NO_BACKEND
     if options.requires_only:
-        return _requires(product, backend, options.result)
-    code = _in_child(lambda: _requires(product, backend, None))
-    return code or _build(product, backend, options.out)
+        return _requires(product, backend, settings, options.result)
+    code = _in_child(lambda: _requires(product, backend, settings, None))
+    return code or _build(product, backend, options.out, settings)
+
+
+def _settings(told: list[str]) -> dict[str, Any]:
+    """Settings as frontends give them; options that setuptools passes on are a list, which all releases of it take."""
+    settings: dict[str, Any] = {}
+    for each in told:
+        name, _, value = each.partition("=")
+        if name == "--global-option":
+            settings.setdefault(name, []).append(value)
+        else:
+            settings[name] = value
+    return settings
 
 
 def load_backend(name: str, paths: list[str]) -> Any:
@@ -113,10 +127,10 @@ def _leave_no_trace(backend: str) -> None:
     sys.stdout.flush()
 
 
-def _requires(product: BuildProduct, backend: Any, result: str | None) -> int:
+def _requires(product: BuildProduct, backend: Any, settings: dict[str, Any], result: str | None) -> int:
     hook = getattr(backend, product.requires_hook, None)
     try:
-        requires = hook({}) if hook else []
+        requires = hook(dict(settings)) if hook else []
     except (Exception, SystemExit):  # noqa: BLE001 - anything may come out of a backend
         return _hook_failed(product, product.requires_hook)
     if not isinstance(requires, list) or not all(isinstance(each, str) for each in requires):
@@ -132,9 +146,9 @@ def _requires(product: BuildProduct, backend: Any, result: str | None) -> int:
     return 0
 
 
-def _build(product: BuildProduct, backend: Any, out: str) -> int:
+def _build(product: BuildProduct, backend: Any, out: str, settings: dict[str, Any]) -> int:
     try:
-        filename = product.build(backend, out)
+        filename = product.build(backend, out, settings)
     except (Exception, SystemExit):  # noqa: BLE001 - anything may come out of a backend
         return _hook_failed(product, product.program)
     if not isinstance(filename, str) or not os.path.isfile(os.path.join(out, os.path.basename(filename))):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rebuilder.model.attempt import Attempt, Outcome
 from rebuilder.model.comparison import Comparison, Diffoscope, Level, MemberChange
 from rebuilder.model.definition import BuildDefinition
-from rebuilder.model.replayed import MOST_BITS, Replayed, When, bits_before
+from rebuilder.model.replayed import EXTENSIONS, MOST_BITS, Replayed, When, bits_before
 from rebuilder.site.display import LONG, SHORT, Digest, Moment, count, digest, duration, memory, moment, visible
 from rebuilder.site.marks import meaning, step_words
 
@@ -293,6 +293,7 @@ _MEANINGS = {
     "interpreter": "the Python of the build environment",
     "tool-version": "a tool that the published file holds to a version or a range",
     "setup-options": "options that the tags and the file name show",
+    EXTENSIONS: "what the source's own build script reads, and leaves compiled extensions out for",
     "windows": "packed on Windows, and which texts have its line ends",
     "search": "which of the definitions that were tried came out",
 }
