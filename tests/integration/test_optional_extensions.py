@@ -15,7 +15,7 @@ from tests.fakes.projects import Distribution, build, make_sdist, minibackend_wh
 from tests.fakes.registry import Registry
 
 UPLOADED = datetime(2024, 6, 1, tzinfo=UTC)
-TAG = "py3-none-linux_x86_64"
+TAG = "cp313-cp313-linux_x86_64"
 EPOCH = int(datetime(2024, 5, 5, 5, 5, 4, tzinfo=UTC).timestamp())
 OWN_BACKEND = """
 import os, subprocess, sys, zipfile
