@@ -104,7 +104,7 @@ def test_what_the_source_reads_leaves_extensions_out(
     line, names, page = verified(registry, installation, sdist, build(sdist, epoch=EPOCH))
     assert ("reproduced", ["source-date-epoch", "source-date-epoch-extensions-off"]) == (line["verdict"], names)
     assert ["X_NO_EXTENSIONS=1"] == told(line)
-    assert line["sentence"].endswith("Built with X_NO_EXTENSIONS=1, which its source's own build script reads.")
+    assert "Built with X_NO_EXTENSIONS=1, " in line["sentence"]
     assert "Built with X_NO_EXTENSIONS=1, which its source" in page
 
 

@@ -203,7 +203,7 @@ def test_extensions_are_left_out_of_a_wheel_without_any(rebuilt: Distribution | 
     found = hypotheses.after(tried)
     assert "source-date-epoch-extensions-off" == found.name
     assert "no" == found.definition.environment["BUILD_EXTENSION"]
-    assert "is told BUILD_EXTENSION=no, which the source's own build script reads" in found.sentence
+    assert "told BUILD_EXTENSION=no, which" in found.sentence
     assert [("BUILD_EXTENSION=no", 3)] == told(found)
     # What comes after goes on from the build that made a wheel for any machine.
     other = hypotheses.after(made(attempt(found, Level.DIFFERENT), surroundings, make_wheel("idna", "3.10")))
