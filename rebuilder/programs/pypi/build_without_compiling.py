@@ -27,13 +27,13 @@ class _WithoutCompiling(frontend.BuildProduct):
         """Name of the sandbox program."""
         return "build_without_compiling"
 
-    def build(self, backend: Any, out: str) -> Any:
+    def build(self, backend: Any, out: str, settings: dict[str, Any]) -> Any:
         """Build the wheel, or pack the metadata; gives the name of the file."""
         if "setuptools" in sys.modules and hasattr(backend, "build_wheel"):
             _leave_out_compiling()
-            return backend.build_wheel(out, {}, None)
+            return backend.build_wheel(out, settings, None)
         with tempfile.TemporaryDirectory() as directory:
-            info = backend.prepare_metadata_for_build_wheel(directory, {})
+            info = backend.prepare_metadata_for_build_wheel(directory, settings)
             name = f"{info[: -len('.dist-info')]}-py3-none-any.whl"
             _pack(directory, os.path.join(out, name))
         return name
