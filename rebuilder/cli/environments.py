@@ -11,13 +11,19 @@ from pydantic import ValidationError
 
 from rebuilder.clock import SystemClock
 from rebuilder.config import Config
+from rebuilder.environments import exchange
 from rebuilder.environments.catalog import catalog
 from rebuilder.environments.from_settings import environment_store
+from rebuilder.environments.given_image import read_provides, unpack
 from rebuilder.environments.store import EnvironmentStore
 from rebuilder.errors import UsageError
+from rebuilder.model.environment import NAME, Made, Manifest
 from rebuilder.model.settings import EnvironmentSettings
 from rebuilder.model.text import visible
-from rebuilder.sandbox.bubblewrap.as_root import as_root
+from rebuilder.sandbox.bubblewrap.as_root import as_root, unpacking
+
+_UNPACKS = "trixie"
+"""The build environment that images are unpacked with: it has the library for Zstandard."""
 
 
 def show(config: Config) -> None:
@@ -82,15 +88,48 @@ def export(config: Config, sha256: str, file: Path) -> None:
     print(f"{sha256} is in {visible(str(file))}, {file.stat().st_size} bytes.")  # noqa: T201
 
 
-def import_(config: Config, file: Path) -> None:
-    """Take one in from a file.
+def import_(config: Config, file: Path, *, name: str | None = None, provides: str | None = None) -> None:
+    """Take one in from a file: what :func:`export` wrote, a container image, or a root file system.
+
+    Args:
+        config: The settings.
+        file: The file.
+        name: What an image is called from now on.
+        provides: What an image provides, beside what is found inside.
 
     Raises:
-        UsageError: the file is no export; nothing of it is kept.
+        UsageError: the file is none of them, or one that is not taken; nothing of it is kept.
         BuildEnvironmentError: it cannot be stored.
     """
-    found = _store(config).import_(file)
-    print(visible(f"{found.sha256} is here: what was made as {found.name}; reports that name it can be run again."))  # noqa: T201
+    if name is not None and not NAME.fullmatch(name):
+        raise UsageError(
+            f"{name[:70]!r} cannot name a build environment.", hint="Use lower-case letters, digits, - and ."
+        )
+    told = read_provides(provides) if provides is not None else {}
+    store = _store(config)
+    try:
+        source = file.open("rb")
+        exported = exchange.begins(source)
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror or error}.") from error
+    with source:
+        if exported:
+            if name is not None or told:
+                raise UsageError(f"{file} is an export: what it is called and provides is said in it.")
+            found = store.import_from(source, str(file))
+            words = f"what was made as {found.name}; reports that name it can be run again"
+        else:
+            base = store.get(_UNPACKS).root
+
+            def unpacked(place: Path) -> tuple[Manifest, Made]:
+                return unpack(source, str(file), place, name=name, provides=told, base=base, unpacking=unpacking)
+
+            found = store.add(unpacked, name)
+            provided = ", ".join(f"{what} {version}" for what, version in found.provides.items())
+            words = f"{found.name}, with {provided or 'nothing that builds look for'}"
+    for note in found.summary.notes:
+        print(visible(note), file=sys.stderr)  # noqa: T201
+    print(visible(f"{found.sha256} is here: {words}."))  # noqa: T201
 
 
 def _store(config: Config) -> EnvironmentStore:

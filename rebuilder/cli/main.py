@@ -392,19 +392,31 @@ def environments_export(
 
 @environments.command("import")
 def environments_import(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="An export.", show_default=False)],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="An export, a container image, or a tar of a root file system.", show_default=False
+        ),
+    ],
     *,
+    name: Annotated[str | None, typer.Option("--name", help="What an image is called from now on.")] = None,
+    provides: Annotated[
+        str | None,
+        typer.Option(
+            "--provides", metavar="WHAT=VERSION,…", help="What an image provides, beside what is found in it."
+        ),
+    ] = None,
     store: Store = None,
     config: Settings = None,
 ) -> None:
-    """Take in a build environment from a file, so that reports that name its digest can be run again.
+    """Take in a build environment from a file, so that builds can use it, and reports that name its digest can be run.
 
-    Exit code 2: the file is no export; nothing of it is kept.
+    Exit code 2: the file is none, or one that is not taken; nothing of it is kept.
     """
     from rebuilder.cli.environments import import_
     from rebuilder.config import load_config
 
-    import_(load_config(config, {"store": store}), file)
+    import_(load_config(config, {"store": store}), file, name=name, provides=provides)
 
 
 @app.command()

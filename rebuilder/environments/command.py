@@ -8,19 +8,31 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 _TAIL_BYTES = 16_384
 
 
 class CommandError(Exception):
-    """A program could not be run to a good end; ``output`` is the end of what it printed."""
+    """A program could not be run to a good end.
 
-    def __init__(self, reason: str, output: str = "") -> None:
+    ``output`` is the end of what it printed; ``code`` what it ended with, None when it did not end by itself.
+    """
+
+    def __init__(self, reason: str, output: str = "", code: int | None = None) -> None:
         super().__init__(reason)
         self.output = output
+        self.code = code
 
 
-def run(argv: Sequence[str], *, environment: Mapping[str, str], log: Path, seconds: float) -> None:
+def run(
+    argv: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    log: Path,
+    seconds: float,
+    standard_input: BinaryIO | None = None,
+) -> None:
     """Run a program without a terminal and wait for it; at the limit it is killed with all its children.
 
     Args:
@@ -28,6 +40,7 @@ def run(argv: Sequence[str], *, environment: Mapping[str, str], log: Path, secon
         environment: Its whole environment.
         log: File for standard output and standard error, written anew.
         seconds: Limit on wall time.
+        standard_input: A file that it reads; None: nothing.
 
     Raises:
         CommandError: it is not installed, failed, or reached the limit.
@@ -37,7 +50,7 @@ def run(argv: Sequence[str], *, environment: Mapping[str, str], log: Path, secon
         try:
             process = subprocess.Popen(
                 list(argv),
-                stdin=subprocess.DEVNULL,
+                stdin=standard_input or subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=dict(environment),
@@ -52,7 +65,7 @@ def run(argv: Sequence[str], *, environment: Mapping[str, str], log: Path, secon
     finally:
         _end(process)
     if code != 0:
-        raise CommandError(f"{argv[0]} ended with exit code {code}", _tail(log))
+        raise CommandError(f"{argv[0]} ended with exit code {code}", _tail(log), code)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

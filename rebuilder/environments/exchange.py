@@ -122,6 +122,23 @@ def unpack(source: BinaryIO, listing: bytes, root: Path) -> None:
         raise NotAnExportError("it goes on after its end")
 
 
+def check(listing: bytes) -> None:
+    """Make sure that a listing asks for nothing but what an environment may have.
+
+    Raises:
+        NotAnExportError: it does; the text ends a sentence about the environment.
+    """
+    for _ in _entries(listing):
+        pass
+
+
+def begins(source: BinaryIO) -> bool:
+    """Whether a file, at its start, begins as exports do; it is at its start afterwards, too."""
+    start = source.read(len(_DOCUMENT) + 1)
+    source.seek(0)
+    return start == _DOCUMENT.encode() + b"\0"
+
+
 def _place(root: Path, path: bytes) -> Path:
     return root if path == b"." else root / os.fsdecode(path)
 

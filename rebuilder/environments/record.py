@@ -25,6 +25,11 @@ class Record(Value):
     """:data:`rebuilder.environments.settle.RECIPE` at that time."""
 
     @property
+    def given(self) -> bool:
+        """Whether somebody gave it as it is, so that it cannot be made again."""
+        return self.made.image is not None and self.made.image.base is None and self.spec.interpreter is None
+
+    @property
     def specification(self) -> Specification:
         """What the tree was made from, to the digest."""
         given = self.spec.interpreter is not None or self.made.image is not None

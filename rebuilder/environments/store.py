@@ -42,7 +42,7 @@ from rebuilder.environments.record import Record
 from rebuilder.environments.settle import RECIPE, retime
 from rebuilder.environments.tree import changes, fingerprint, listing
 from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError, UsageError
-from rebuilder.model.environment import Made, Manifest, Specification
+from rebuilder.model.environment import NAME, Made, Manifest, Specification
 from rebuilder.model.report import EnvironmentSummary
 from rebuilder.model.value import canonical_json, sha256_hex
 
@@ -108,12 +108,12 @@ class EnvironmentStore:
         """
         if isinstance(wanted, Specification):
             return self._specified(wanted)
-        spec = wanted if isinstance(wanted, Manifest) else self._specs(wanted)
+        spec = wanted if isinstance(wanted, Manifest) else self._spec(wanted)
         with _disk_errors(self._root):
-            record = self._current(spec)
+            record = self._current(spec.name)
             if record is None or (record.sha256 not in self._outdated and not _fits(record, spec)):
                 with self._lock(spec.name):
-                    record = self._current(spec)
+                    record = self._current(spec.name)
                     if record is None or not _fits(record, spec):
                         record = self._made_again(spec, record)
             return self._checked(record)
@@ -124,9 +124,9 @@ class EnvironmentStore:
         Raises:
             BuildEnvironmentError: it cannot be read, or was modified.
         """
-        spec = self._specs(name)
+        spec = self._spec(name)
         with _disk_errors(self._root):
-            record = self._current(spec)
+            record = self._current(spec.name)
             return self._checked(record) if record is not None and _fits(record, spec) else None
 
     def remake(self, name: str) -> BuildEnvironment:
@@ -238,6 +238,38 @@ class EnvironmentStore:
         (self._tree(record.sha256) / "superseded").unlink(missing_ok=True)
         return self.by_digest(record.sha256)
 
+    def add(self, make: Callable[[Path], tuple[Manifest, Made]], name: str | None) -> BuildEnvironment:
+        """Keep a tree that is made from what somebody gave.
+
+        Args:
+            make: Makes it as ``root`` of a directory, and says what it is.
+            name: What stands for it from now on; None: it can be had by its digest.
+
+        Raises:
+            UsageError: a build environment that is made here has that name.
+            BuildEnvironmentError: it cannot be stored.
+            Exception: whatever ``make`` raises; nothing of it is kept then.
+        """
+        with suppress(BuildEnvironmentError):
+            if name is not None and self._specs(name):
+                raise UsageError(f"The name {name} is that of another build environment.", hint="Choose another one.")
+        with _disk_errors(self._root):
+            place = Path(tempfile.mkdtemp(prefix="given@", dir=_directory(_directory(self._root) / "making")))
+            try:
+                spec, made = make(place)
+                record, found = self._record(spec, made, place)
+                if self._tree(record.sha256).exists():
+                    self._keep(record, self._tree(record.sha256))
+                else:
+                    self._complete(record, found, place)
+            finally:
+                shutil.rmtree(place, ignore_errors=True)
+            if name is not None:
+                with self._lock(name):
+                    self._point(name, record.sha256)
+            (self._tree(record.sha256) / "superseded").unlink(missing_ok=True)
+        return self._checked(record)
+
     def _take_in(self, record: Record, source: BinaryIO, found: bytes) -> None:
         if record.sha256 != sha256_hex(found):
             raise exchange.NotAnExportError("its listing has not the digest that it names")
@@ -288,9 +320,12 @@ class EnvironmentStore:
                 return self.by_digest(each.record.sha256)
         name = f"specification-{wanted.digest[:16]}"
         if wanted.method == "image" or wanted.recipe != RECIPE:
+            what = f"with the specification {wanted.digest}, and cannot make it"
+            if wanted.image is not None and wanted.image.base is None:
+                what = f"of the image with the digest {wanted.image.sha256}, which was given"
             raise BuildEnvironmentError(
-                f"This machine has no build environment with the specification {wanted.digest}, and cannot make it.",
-                hint="A machine that has it can export it: `rebuilder environments export` there, `import` here.",
+                f"This machine has no build environment {what}.",
+                hint="Import the image, or what `rebuilder environments export` writes where it is.",
             )
         pinned = Manifest(
             name=name,
@@ -305,23 +340,33 @@ class EnvironmentStore:
     def _tree(self, sha256: str) -> Path:
         return self._root / "trees" / sha256
 
-    def _current(self, spec: Manifest) -> Record | None:
+    def _spec(self, name: str) -> Manifest:
+        """The specification of a name: what it is made by, or what was given under it."""
+        try:
+            return self._specs(name)
+        except BuildEnvironmentError:
+            record = self._current(name) if NAME.fullmatch(name) else None
+            if record is None or not record.given:
+                raise
+            return record.spec
+
+    def _current(self, name: str) -> Record | None:
         """The record of the tree that a name stands for; None when there is none.
 
         Raises:
             CorruptEnvironmentError: that tree was made under another name.
         """
-        pointer = self._root / "current" / spec.name
+        pointer = self._root / "current" / name
         try:
             sha256 = pointer.read_text(encoding="ascii", errors="replace").strip()
         except FileNotFoundError:
             return None
         if not _DIGEST.fullmatch(sha256) or not self._tree(sha256).is_dir():
             return None
-        record = self.record(sha256, spec.name)
-        if record.spec.name != spec.name:
+        record = self.record(sha256, name)
+        if record.spec.name != name:
             raise CorruptEnvironmentError(
-                f"The build environment {spec.name} was modified: the name stands for a tree that was made as "
+                f"The build environment {name} was modified: the name stands for a tree that was made as "
                 f"{record.spec.name!r}.",
                 hint=f"Find out who did it. To have it made again, remove {pointer}.",
             )
@@ -468,8 +513,10 @@ class EnvironmentStore:
     def _fill(self, spec: Manifest, place: Path) -> tuple[Record, bytes]:
         place.chmod(0o755)
         root = place / "root"
-        made = self._maker(spec, root)
-        found = listing(root)
+        return self._record(spec, self._maker(spec, root), place)
+
+    def _record(self, spec: Manifest, made: Made, place: Path) -> tuple[Record, bytes]:
+        found = listing(place / "root")
         made_at = self._clock.now()
         return Record(sha256=sha256_hex(found), spec=spec, made=made, made_at=made_at, recipe=RECIPE), found
 
@@ -497,7 +544,7 @@ def _older(file: Path, moment: datetime) -> bool:
 
 def _fits(record: Record, spec: Manifest) -> bool:
     """Whether a tree was made as it would be made now, whatever packages the archive has now."""
-    return record.spec == spec and record.recipe == RECIPE
+    return record.spec == spec and (record.recipe == RECIPE or record.given)
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from pydantic import field_validator, model_validator
 from rebuilder.model.settings import InterpreterSettings
 from rebuilder.model.value import Sha256, Sha256Field, Value, canonical_json, sha256_hex
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}", re.ASCII)
+NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}", re.ASCII)
+"""Of a build environment."""
 
 
 def with_provides(document: Any) -> Any:
@@ -46,7 +47,7 @@ class Manifest(Value):
     @field_validator("name")
     @classmethod
     def _file_name(cls, name: str) -> str:
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             raise ValueError(f"{name!r} cannot name a build environment")
         return name
 
@@ -78,9 +79,11 @@ class Image(Value):
     """Files that were given, instead of packages or on top of them."""
 
     sha256: Sha256Field
-    """Of the archive, or of the listing of the directory."""
+    """Of the archive, of the listing of the directory, or of the manifest of a container image."""
     base: Sha256Field | None = None
     """Digest of the tree they were laid over; None: they are a root file system of their own."""
+    variables: dict[str, str] | None = None
+    """Those that an image gives what runs in it."""
 
 
 class Specification(Value):

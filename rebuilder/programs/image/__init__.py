@@ -1,0 +1,1 @@
+"""Sandbox programs that take in a root file system which somebody gave."""

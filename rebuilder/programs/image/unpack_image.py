@@ -1,0 +1,107 @@
+"""Make the tree of an image, and say what it is and has; see :mod:`rebuilder.programs.image.layout`.
+
+The image is read from standard input, a file. The tree goes to ``OUT/root``, what is told of it to ``OUT/image.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+from typing import Any, BinaryIO, cast
+
+from rebuilder.programs.archive.contradictions import contradictions
+from rebuilder.programs.archive.limits import Budget, UnreadableError
+from rebuilder.programs.archive.reading import keep_nothing, shown
+from rebuilder.programs.archive.tar_reader import read_tar
+from rebuilder.programs.image.layout import Layer, Window, find, opened, plain
+from rebuilder.programs.image.provided import provided
+from rebuilder.programs.image.refusal import Refused
+from rebuilder.programs.image.tree import Tree
+
+MALFORMED = 65
+
+
+def main(argv: list[str]) -> int:
+    """Run the program: 0, or 65 with a sentence when the image is refused."""
+    parser = argparse.ArgumentParser(prog="unpack_image", allow_abbrev=False)
+    parser.add_argument("--out", required=True, help="directory to write to")
+    parser.add_argument("--machine", required=True, help="architecture, as OCI calls it")
+    parser.add_argument("--covered", required=True, help="directories that a sandbox covers, with commas")
+    options = parser.parse_args(argv)
+    try:
+        told = unpack(sys.stdin.buffer, options.out, options.machine, options.covered.split(","))
+    except UnreadableError as error:
+        text = str(error)
+        print(f"{text[:1].lower()}{text[1:].rstrip('.')}", file=sys.stderr)
+        return MALFORMED
+    except Refused as error:
+        print(error, file=sys.stderr)
+        return MALFORMED
+    except (MemoryError, RecursionError):
+        print("reading it takes more memory than any image does", file=sys.stderr)
+        return MALFORMED
+    with open(os.path.join(options.out, "image.json"), "x", encoding="utf-8") as file:
+        json.dump(told, file)
+    return 0
+
+
+def unpack(file: BinaryIO, out: str, machine: str, covered: list[str]) -> dict[str, Any]:
+    """Unpack; gives what is told of the image.
+
+    Raises:
+        Refused, UnreadableError: it is not taken.
+        OSError: something cannot be written.
+    """
+    whole, given = plain(file, out)
+    tree = Tree(os.path.join(out, "root"), covered)
+    try:
+        found = find(whole, given, machine)
+        for layer in found.layers:
+            tree.begin(layered=found.layered)
+            _apply(whole, layer, tree)
+    finally:
+        tree.close()
+        whole.close()
+    tree.finish()
+    return {
+        "what": found.what,
+        "sha256": found.sha256,
+        "variables": dict(found.variables),
+        "provides": provided(os.path.join(out, "root")),
+        "left_out": tree.left_out,
+    }
+
+
+def _apply(file: BinaryIO, layer: Layer, tree: Tree) -> None:
+    content = _Content(file, layer, tree)
+    reading = read_tar(cast("BinaryIO", content), None, keep_nothing, raw=False, receive=tree.receive)
+    if not reading.readable:
+        raise UnreadableError(f"A layer of it cannot be read: {reading.problems[0]}")
+    said = contradictions(reading.archive)
+    if said:
+        raise Refused(f"readers disagree about a layer of it: {said[0]}")
+    if layer.contents is not None and content.sha256.hexdigest() != layer.contents:
+        raise Refused(f"a layer of it is, decompressed, not the one with the digest {shown(layer.contents)}")
+
+
+class _Content:
+    """A layer as a tar archive to read, counted and with its digest."""
+
+    def __init__(self, file: BinaryIO, layer: Layer, tree: Tree) -> None:
+        self._file, self._tree = file, tree
+        self._source, self._kind = opened(Window(file, layer.part), Budget(layer.part.size))
+        self.sha256 = hashlib.sha256()
+
+    def read(self, size: int) -> bytes:
+        """Up to ``size`` bytes; fewer only at the end."""
+        data: bytes = self._source.read(size)
+        self._tree.count(len(data))
+        self.sha256.update(data)
+        return data
+
+    def fileno(self) -> int:
+        """Of the file it comes from."""
+        return self._file.fileno()
