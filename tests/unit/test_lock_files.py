@@ -78,6 +78,7 @@ def test_requirements(tmp_path: Path) -> None:
         ("--hash=sha256:abc\n", "--hash"),
         ("--find-links\n", "no value"),
         ("# -*- coding: utf-7 -*-\n# +AAo-evil\n", "utf-7"),
+        ("# more\u2028evil==1\n", "end a line"),
     ],
 )
 def test_requirements_that_are_refused(tmp_path: Path, text: str, words: str) -> None:

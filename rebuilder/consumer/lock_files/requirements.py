@@ -32,6 +32,8 @@ _OF_A_LINE = {"--hash", "-C", "--config-settings", "--config-setting", "--global
 _SOURCE = (".", "/", "git+", "hg+", "svn+", "bzr+", "file:")
 _MOST_INCLUDED = 50
 _ENCODING = re.compile(r"#.*?coding[:=][ \t]*(?P<name>[-\w.]+)", re.ASCII)
+_ODD_ENDS = re.compile("[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+"""They end a line to pip, and not to uv."""
 Option = tuple[str, str]
 """Its full name and its value."""
 
@@ -58,10 +60,7 @@ def read_requirements(path: Path, text: str, target: Target) -> list[Dependency]
 
 def _lines(path: Path, text: str, target: Target, seen: set[Path]) -> Iterator[Dependency | str]:
     """Requirements, and the names of options that are about all of them."""
-    for row in text.split("\n")[:2]:
-        coding = _ENCODING.match(row)
-        if coding and coding["name"].lower().replace("_", "-") not in {"utf-8", "utf8", "ascii", "us-ascii"}:
-            raise FileError(path, f"It says that it is written in {coding['name']}; only UTF-8 is read.")
+    _refuse_two_readings(path, text)
     for number, line in logical_lines(text):
         place = f"{path.as_posix()}, line {number}"
         requirement, options = _parted(path, number, line)
@@ -81,6 +80,16 @@ def _lines(path: Path, text: str, target: Target, seen: set[Path]) -> Iterator[D
                     raise FileError(path, f"It includes more than {_MOST_INCLUDED} files.", number)
                 seen.add(file.resolve())
                 yield from _lines(file, read_text(file), target, seen)
+
+
+def _refuse_two_readings(path: Path, text: str) -> None:
+    """Make sure that all programs read the same text and the same lines."""
+    for row in text.split("\n")[:2]:
+        coding = _ENCODING.match(row)
+        if coding and coding["name"].lower().replace("_", "-") not in {"utf-8", "utf8", "ascii", "us-ascii"}:
+            raise FileError(path, f"It says that it is written in {coding['name']}; only UTF-8 is read.")
+    if _ODD_ENDS.search(text):
+        raise FileError(path, "It has characters that end a line to some programs, and do not to others.")
 
 
 def _parted(path: Path, number: int, line: str) -> tuple[str, list[Option]]:
