@@ -21,7 +21,7 @@ class _Answer(Value):
 
 def compare_compiled(
     programs: Programs, published: Sha256, rebuilt: Sha256, filename: str, *, environment: str
-) -> dict[str, CodeComparison]:
+) -> dict[str, CodeComparison] | None:
     """How far each ELF file that two wheels have under the same name is the same; by its name.
 
     Args:
@@ -32,7 +32,7 @@ def compare_compiled(
         environment: A build environment with ``objdump``.
 
     Returns:
-        None of them where the comparison did not come to its end.
+        None where the comparison did not come to its end.
 
     Raises:
         SandboxUnavailableError, SandboxFaultError, BuildEnvironmentError: see :class:`Programs`.
@@ -41,9 +41,9 @@ def compare_compiled(
     paths = [each.path for each in inputs]
     result = programs.run("binary", "compare_binaries", paths, inputs=inputs, limits=LIMITS, environment=environment)
     if result.run.outcome is not Outcome.COMPLETED:
-        return {}
+        return None
     try:
         answer = _Answer.model_validate(result.document)
     except ValidationError:
-        return {}
+        return None
     return {each.member: each for each in answer.members}

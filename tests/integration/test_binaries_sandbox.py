@@ -76,9 +76,11 @@ def test_functions_are_compared(harness: Harness, tmp_path: Path) -> None:
     sources = (functions, before + functions.replace("- 2", "- 3"))
     wheels = [zip_bytes(Entry("p/m.so", compiled(tmp_path, "-O2", source=each))) for each in sources]
     published, rebuilt = map(harness.blobs.put, wheels)
-    found = compare_compiled(
+    compared = compare_compiled(
         harness.programs, published, rebuilt, "p-1-cp313-cp313-linux_x86_64.whl", environment="diffoscope"
-    )["p/m.so"]
+    )
+    assert compared is not None
+    found = compared["p/m.so"]
     assert (2, 3, 1) == (found.functions, found.functions_rebuilt, found.functions_equal)
     assert (("two",), ("first",)) == (found.functions_different, found.functions_added)
 

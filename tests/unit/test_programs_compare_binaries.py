@@ -136,6 +136,16 @@ def test_functions_over_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "MB of code" in (pair(tmp_path, bytes(data), bytes(data)).problem or "")
 
 
+def test_sections_over_each_other(tmp_path: Path) -> None:
+    """A table in which many sections are the whole file is not gone through."""
+    data = bytearray(variant(tmp_path))
+    table, count = struct.unpack_from("<Q", data, 40)[0], struct.unpack_from("<H", data, 60)[0]
+    for index in range(1, count - 1):
+        if struct.unpack_from("<I", data, table + 64 * index + 4)[0] == 1:
+            struct.pack_into("<QQ", data, table + 64 * index + 24, 0, len(data))
+    assert "over each other" in (pair(tmp_path, bytes(data), bytes(data)).problem or "")
+
+
 def test_damaged_files(tmp_path: Path) -> None:
     """Numbers in tables changed: an answer, always."""
     whole = variant(tmp_path)

@@ -61,7 +61,7 @@ class House:
         self.outputs: tuple[Output, ...] = (
             Output(filename="sample-1.0-cp39-cp39-linux_x86_64.whl", sha256=reports.sha("w"), size=1),
         )
-        self.found: dict[str, CodeComparison] = {}
+        self.found: dict[str, CodeComparison] | None = {}
         self.obstacle: NotRebuildable | None = None
         monkeypatch.setattr(compiled_code, "build_in", self.build_in)
         monkeypatch.setattr(compiled_code, "_definition", self.definition)
@@ -174,6 +174,8 @@ def test_builds_that_do_not_come_to_an_end(monkeypatch: pytest.MonkeyPatch) -> N
         house.outcome = outcome
         found = house.compiled(member(gcc("10.2.1")))
         assert (How.NOT_COMPILED, 1) == (found.members[0].how, len(found.remarks))
+    house.outputs, house.found = (Output(filename="s.whl", sha256=reports.sha("w"), size=1),), None
+    assert "comparing it did not" in house.compiled(member(gcc("10.2.1"))).remarks[0]
     house.obstacle = NotRebuildable(Verdict.INPUTS_MISSING, "There is no backend.")
     found = house.compiled(member(gcc("10.2.1")))
     assert found.compiled is None

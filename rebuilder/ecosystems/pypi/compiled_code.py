@@ -90,15 +90,15 @@ def compiled_here(context: PlanningContext, evidence: Evidence, accounting: Acco
     accounting = accounting.replace(compiled=CompiledHere(definition=definition, run=run))
     if run.outcome is not Outcome.COMPLETED or made is None:
         return _with_remark(accounting, f"{told}. Compiling it in {environment.name} did not come to its end.")
-    file = evidence.artifact.file
+    file, flags = evidence.artifact.file, " ".join(maker.flags)
+    told += f". It was compiled here in {environment.name}{f' with {flags}' if flags else ''}"
     found = compare_compiled(context.programs, file.sha256, made.sha256, file.filename, environment=environment.name)
+    if found is None:
+        return _with_remark(accounting, f"{told}; comparing it did not come to its end.")
     compared = tuple(
-        _with(each, found[each.path]) if each.path in found and each in members else each for each in accounting.members
+        _with(each, found[each.path]) if each in members and each.path in found else each for each in accounting.members
     )
-    flags = f" with {' '.join(maker.flags)}" if maker.flags else ""
-    return _with_remark(
-        accounting.replace(members=compared), f"{told}. It was compiled here in {environment.name}{flags}."
-    )
+    return _with_remark(accounting.replace(members=compared), f"{told}.")
 
 
 def _with_remark(accounting: Accounting, sentence: str) -> Accounting:

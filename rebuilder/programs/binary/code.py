@@ -25,6 +25,8 @@ _CONSTANT = 4096
 _NUMBER = re.compile(rb"\.\d+(?=$|\.)")
 _EXECUTABLE = 4
 _FUNCTION, _OBJECT, _INDIRECT = 2, 1, 10
+_NOTHING = 8
+"""Kind of a section that takes no room in the file."""
 MACHINES = {62: "i386:x86-64"}
 """Number of a processor, and what objdump calls it."""
 
@@ -94,6 +96,8 @@ class Code:
         if size != 64 or not 0 < count <= _SECTIONS or names >= count:
             raise MalformedError("Its section table is none that this compares.")
         rows = [file.unpack("<IIQQQQI", at + 64 * index, "The section table") for index in range(count)]
+        if sum(row[5] for row in rows if row[1] != _NOTHING) > 2 * file.size:
+            raise MalformedError("Its sections lie over each other; its code was not compared.")
         strings = file.part(rows[names][4], rows[names][5], "The table of section names")
         empty = View(b"")
         return [
@@ -102,7 +106,7 @@ class Code:
                 row[1],
                 row[2],
                 row[3],
-                empty if row[1] == 8 else file.part(row[4], row[5], "A section"),
+                empty if row[1] == _NOTHING else file.part(row[4], row[5], "A section"),
                 row[6],
             )
             for row in rows
