@@ -230,6 +230,13 @@ def test_a_byte_changed_after_packing(platform: str, tmp_path: Path) -> None:
     assert "unexplained" == found["loom-1.0.dist-info/RECORD"]["how"]
 
 
+def test_lines_of_a_changed_module(tmp_path: Path) -> None:
+    """Whoever looks at an alarm sees what was put in, and in the place of what."""
+    files = {**wheel_files("manylinux"), "loom/main.py": b"def run():\n    import evil\n"}
+    detail = accounted(tmp_path, packed(files))["loom/main.py"]["detail"]
+    assert detail.endswith("Only in the wheel: “import evil”. Only in the source: “return 0”.")
+
+
 def test_dependency_that_depends_on_the_platform(tmp_path: Path) -> None:
     """One that the build file has as a text is no addition of somebody else."""
     files = wheel_files("windows")

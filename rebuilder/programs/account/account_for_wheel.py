@@ -39,9 +39,11 @@ from rebuilder.programs.account.members import (
     WheelMember,
     look_into,
     read_source,
+    read_texts,
     read_wheel,
 )
 from rebuilder.programs.account.places import Places
+from rebuilder.programs.archive.reading import examples
 
 _TEXTS = (PYTHON, STARTUP, SCRIPT, DATA, METADATA)
 _WHY = {
@@ -49,6 +51,8 @@ _WHY = {
     STARTUP: "The source archive has no such file, and Python runs it whenever it starts.",
     SCRIPT: "The source archive has no such script.",
 }
+_MOST_TOLD = 20
+"""Changed files whose lines are told."""
 _TEMPLATES = (".in", ".tmpl", ".template", ".tpl")
 
 
@@ -81,6 +85,7 @@ def account(wheel: str, source: str | None, built: str | None, filename: str) ->
         return {"members": [], "remarks": [], "problem": f"The source archive cannot be read. {problem}"}
     made = {each.path: each.sha256 for each in read_wheel(built)[0]} if built is not None else {}
     remarks = _account(wheel, members, files, made, filename)
+    _tell_lines(source, members)
     return _document(members, remarks)
 
 
@@ -122,6 +127,21 @@ def _account(
     return [remark] if remark is not None else []
 
 
+def _tell_lines(path: str, members: list[WheelMember]) -> None:
+    """Add to what accuses a changed file the first lines that are only on one side; the source is read for that."""
+    changed = [each for each in members if each.accuses and each.beside][:_MOST_TOLD]
+    texts = read_texts(path, (each.beside for each in changed)) if changed else {}
+    for each in changed:
+        theirs, ours = (
+            [line.strip() for line in text.decode("utf-8", "backslashreplace").splitlines()]
+            for text in (each.content or b"", texts.get(each.beside, b""))
+        )
+        for side, lines, others in (("wheel", theirs, set(ours)), ("source", ours, set(theirs))):
+            only = [line for line in lines if line and line not in others]
+            if only:
+                each.detail += f" Only in the {side}: {examples(only, 2)}."
+
+
 def _look(member: WheelMember, places: Places, source: SourceFiles, made: dict[str, str]) -> None:
     """Account for a member by what is in it."""
     content = member.content or b""
@@ -140,6 +160,7 @@ def _look(member: WheelMember, places: Places, source: SourceFiles, made: dict[s
         return
     beside = places.in_place(member)
     if beside is not None:
+        member.beside = beside
         member.accuse(f"The source archive has {beside} in its place, which is another file.")
 
 

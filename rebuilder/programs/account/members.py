@@ -58,6 +58,8 @@ class WheelMember:
     rule: str = ""
     detail: str = ""
     accuses: bool = False
+    beside: str = ""
+    """The file of the source that has its place, and is another."""
     content: bytes | None = None
 
     def __post_init__(self) -> None:
@@ -186,6 +188,24 @@ def read_source(path: str) -> tuple[SourceFiles, str | None]:
         if goal in files.by_path:
             files.add(name, files.by_path[goal])
     return files, None if reading.readable else reading.problems[0]
+
+
+def read_texts(path: str, names: Iterable[str]) -> dict[str, bytes]:
+    """Files of a source archive, by their path below its top directory; not the large ones."""
+    names, budget = set(names), LOOK_TOTAL
+
+    def keep(_index: int, name: str) -> int:
+        nonlocal budget
+        if budget <= 0 or not any(name == each or name.endswith(f"/{each}") for each in names):
+            return 0
+        budget -= LOOK_BYTES
+        return LOOK_BYTES
+
+    reading = read_archive(path, keep, raw=False)
+    members = reading.archive.members if reading.archive else ()
+    top = _top(each.name for each in members)
+    found = ((_below(members[index].name, top), content) for index, content in reading.contents.items())
+    return {name: content for name, content in found if name in names}
 
 
 def look_into(path: str, members: Iterable[WheelMember]) -> None:
