@@ -232,5 +232,5 @@ def _may_be_in_patch(node: ast.AST) -> bool:
     if isinstance(node, (ast.Attribute, ast.Name)) and not isinstance(node.ctx, ast.Load):
         return name == "libs_dir" or _PATCH_NAME.fullmatch(name) is not None
     if isinstance(node, ast.Constant):
-        return value is None or (isinstance(value, str) and re.fullmatch(r"[\w.-]+\.libs", value) is not None)
+        return value is None or (isinstance(value, str) and re.fullmatch(r"\.|[\w.-]+\.libs", value) is not None)
     return isinstance(node, _PATCH_NODES)
