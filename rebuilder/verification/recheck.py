@@ -29,6 +29,8 @@ def can_be_repeated(report: Report) -> bool:
     """Whether the definition the verdict rests on is one that is still run; otherwise all is examined anew."""
     index = report.decision.attempt
     definition = report.attempts[index].hypothesis.definition if index is not None else None
+    if report.accounting is not None and index is None:
+        return False  # it rests on no definition
     return bool(report.attempts) and (definition is None or retired_input(definition) is None)
 
 

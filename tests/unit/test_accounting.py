@@ -17,6 +17,7 @@ from rebuilder.signing.consistency import check_report
 from rebuilder.signing.statements import Builder, verdict_statement
 from rebuilder.signing.vocabulary import ACCOUNTING_POLICY_URI, POLICY_URI, VERDICT_TYPE, VSA_TYPE
 from rebuilder.site.sections.accounting import accounting_section
+from rebuilder.verification.recheck import can_be_repeated
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 
@@ -109,3 +110,10 @@ def test_the_section_of_a_page() -> None:
     assert sorted(each.path for each in _accounting(PUT_IN).members) == sorted(paths)
     assert accounting_section(None) is None
     assert {each.runs for each in Content} == {True, False}
+
+
+def test_what_rests_on_an_accounting_is_examined_anew() -> None:
+    """There is no definition that could be run again for it."""
+    failed = reports.build_failed(MemoryBlobs())
+    assert can_be_repeated(failed)
+    assert not can_be_repeated(HONEST.replace(attempts=failed.attempts))
