@@ -10,6 +10,7 @@ from rebuilder.cache_counter import CacheCounter
 from rebuilder.clock import Clock
 from rebuilder.ecosystems.registry import conventions
 from rebuilder.model.artifact import Subject
+from rebuilder.model.attempt import Attempt
 from rebuilder.model.definition import Limits
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.value import sha256_hex
@@ -47,6 +48,9 @@ class IdleEcosystem:
         """One file."""
         self.during(subject)
         return [evidence_of(subject, self.obstacle)]
+
+    def account(self, evidence: Evidence, attempts: tuple[Attempt, ...]) -> None:
+        """Nobody knows how."""
 
 
 def idle_parts(ledger: Ledger, blobs: Blobs, clock: Clock, ecosystem: IdleEcosystem) -> Wired:
