@@ -98,7 +98,8 @@ class Npm:
         }
         done = subprocess.run([npm, *words], cwd=where, env=environment, capture_output=True, text=True, check=False)
         manifests = [json.loads(each.read_bytes()) for each in where.glob("node_modules/**/package.json")]
-        return done.returncode, done.stdout + done.stderr, {each["name"]: each["version"] for each in manifests}
+        found = {each["name"]: each["version"] for each in manifests if "version" in each}
+        return done.returncode, done.stdout + done.stderr, found
 
 
 @pytest.fixture
