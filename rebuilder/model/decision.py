@@ -112,7 +112,7 @@ def _of_attempts(attempts: tuple[Attempt, ...], obstacle: Obstacle | None, among
         return Decision(
             verdict=Verdict.DIFFERS,
             kind=_stability(repeats),
-            sentence=_differs(nearest),
+            sentence=f"{_differs(nearest)}{_told(nearest)}",
             attempt=best,
             rebuilds=_compared_with_each_other(repeats),
         )
@@ -201,9 +201,13 @@ _CONFIRMED: tuple[tuple[Verdict, Callable[[Attempt], bool]], ...] = (
 
 
 def _confirmed(attempt: Attempt) -> str:
+    return f"{_same(attempt)}{_told(attempt)}"
+
+
+def _told(attempt: Attempt) -> str:
+    """With what it was built, where another build of the same source would give something else."""
     told = [each.value for each in attempt.hypothesis.replayed if is_told(each)]
-    with_what = f" Built with {told[0]}, which its source's own build script reads." if told else ""
-    return f"{_same(attempt)}{with_what}"
+    return f" Built with {told[0]}, which its source's own build script reads." if told else ""
 
 
 def _same(attempt: Attempt) -> str:

@@ -145,3 +145,13 @@ def test_code_that_only_the_variable_brings(registry: Registry, installation: In
     assert ("reproduced", ["X_NO_EXTENSIONS=1"]) == (line["verdict"], told(line))
     assert "X_NO_EXTENSIONS=1" in line["sentence"]
     assert "Built with X_NO_EXTENSIONS=1" in page
+
+
+def test_a_changed_wheel_differs_with_what_the_source_reads(registry: Registry, installation: Installation) -> None:
+    """That the build alone fails for want of a compiler hides no change; the sentence says with what it was built."""
+    sdist = source(BOTH, optional=False)
+    changed = make_sdist("maybe", "1.0", {"maybe/__init__.py": "VALUE = 2\n"})
+    line, names, _page = verified(registry, installation, sdist, build(changed, epoch=EPOCH))
+    assert ("differs", ["X_NO_EXTENSIONS=1"]) == (line["verdict"], told(line))
+    assert "Built with X_NO_EXTENSIONS=1, " in line["sentence"]
+    assert "source-date-epoch-extensions-off" in names

@@ -15,6 +15,7 @@ from rebuilder.ecosystems.pypi.extension_switches import (
     switched_off,
 )
 
+BOTH = "PYTHON_X_NO_C=1 UVX_NO_C=1"
 PLAIN = """
 import os, sys
 from setuptools import Extension, setup
@@ -100,6 +101,8 @@ def told(*scripts: str) -> list[str]:
         ("os.environ.get('X_FORCE_CYTHON')", []),  # whatever it is, it asks for extensions
         ("os.environ.get('X_USE_MYPYC') == '1'", []),
         ("os.environ.get('PATH') or os.environ.get('CFLAGS') or os.environ.get('PYTHONHASHSEED')", []),
+        ("os.environ.get('LD_PRELOAD') or os.getenv('LC_ALL') or os.getenv('GIT_DIR') or os.getenv('UV_CACHE')", []),
+        ("os.getenv('PYTHON_X_NO_C') and os.getenv('UVX_NO_C')", ["PYTHON_X_NO_C=1", "UVX_NO_C=1", BOTH]),
         ("os.environ.get('SOURCE_DATE_EPOCH') == '1700000000'", []),
         ("sys.platform == 'win32'", []),
         ("os.environ.get(name())", []),

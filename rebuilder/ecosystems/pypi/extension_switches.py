@@ -49,7 +49,7 @@ _VALUE = re.compile(r"[A-Za-z0-9_.-]{0,20}")
 _LONGEST_NAME = 60
 _RESERVED = re.compile(
     r"PATH|HOME|LANG|TZ|SHELL|TMPDIR|CC|CXX|CFLAGS|CPPFLAGS|LDFLAGS|ARCHFLAGS|SOURCE_DATE_EPOCH|CI|CIBUILDWHEEL|DEBUG"
-    r"|(?:LC|LD|PIP|UV|XDG|PYTHON(?!_))_?.*|PYTHON[A-Z]+|SETUPTOOLS_SCM_.*"
+    r"|(?:LC|LD|PIP|UV|XDG|GIT|SETUPTOOLS)_.*|PYTHON[A-Z]*"
 )
 """Variables that mean something to other programs, or to the definition itself."""
 
