@@ -32,6 +32,7 @@ _OF_A_LINE = {"--hash", "-C", "--config-settings", "--config-setting", "--global
 _SOURCE = (".", "/", "git+", "hg+", "svn+", "bzr+", "file:")
 _MOST_INCLUDED = 50
 _ENCODING = re.compile(r"#.*?coding[:=][ \t]*(?P<name>[-\w.]+)", re.ASCII)
+_QUOTES, _BLANKS = re.compile(r"['\"\\]"), re.compile(r"[ \t\r\n]+")
 _ODD_ENDS = re.compile("[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 """They end a line to pip, and not to uv."""
 Option = tuple[str, str]
@@ -97,8 +98,9 @@ def _parted(path: Path, number: int, line: str) -> tuple[str, list[Option]]:
     words = line.split(" ")
     first = next((place for place, word in enumerate(words) if word.startswith("-")), len(words))
     requirement = " ".join(words[:first]).strip()
+    rest = " ".join(words[first:])
     try:
-        waiting = shlex.split(" ".join(words[first:]))
+        waiting = shlex.split(rest) if _QUOTES.search(rest) else [each for each in _BLANKS.split(rest) if each]
     except ValueError as error:
         raise FileError(path, f"The options on this line cannot be understood: {str(error).lower()}.", number) from None
     options: list[Option] = []
