@@ -212,11 +212,8 @@ class FleetRunner:
         if new:
             self._send(order, order.asked_of)
         now = self.monotonic()
-        waiting, polls, away_since = (
-            _Waiting(began=now, sent=now, wait=self.settings.lease_seconds, changed=now),
-            0,
-            None,
-        )
+        waiting = _Waiting(began=now, sent=now, wait=self.settings.lease_seconds, changed=now)
+        polls, away_since = 0, None
         while True:
             try:
                 if (found := self._look(order, definition, waiting)) is not None:

@@ -15,7 +15,6 @@ from pydantic import ValidationError
 from sqlalchemy import Connection, RowMapping, Select, and_, delete, exists, or_, select, tuple_, update
 
 from rebuilder import __version__
-from rebuilder.errors import StoreError
 from rebuilder.model.alarm import Alarm
 from rebuilder.model.artifact import Artifact, PinResult
 from rebuilder.model.attempt import Attempt, History, NotTried, Outcome, Run
@@ -56,6 +55,7 @@ from rebuilder.store.ledger.rows import (
     signed_rows,
     stands,
     unpacked,
+    unreadable,
 )
 from rebuilder.store.ledger.run_orders import RunOrders
 from rebuilder.store.ledger.runners import Runners
@@ -567,11 +567,7 @@ def _publisher(connection: Connection, ecosystem: str, name: str) -> RememberedP
     try:
         return RememberedPublisher.model_validate(dict(row))
     except ValidationError:
-        raise StoreError(
-            f"The publisher of {ecosystem}:{name} in the ledger cannot be read: it is damaged, or another version of "
-            "rebuilder wrote it.",
-            hint="Use that version, or restore a copy of the ledger.",
-        ) from None
+        raise unreadable(f"The publisher of {ecosystem}:{name}") from None
 
 
 def _cache_key(inputs: Any) -> Sha256:

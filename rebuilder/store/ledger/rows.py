@@ -265,10 +265,13 @@ def unpacked(kind: type[_Kind], data: bytes, what: str) -> _Kind:
     try:
         return kind.model_validate_json(zlib.decompress(data))
     except (zlib.error, ValidationError) as error:
-        raise StoreError(
-            f"{what} in the ledger cannot be read: it is damaged, or another version of rebuilder wrote it.",
-            hint="Verify the artifact again.",
-        ) from error
+        raise unreadable(what, hint="Verify the artifact again.") from error
+
+
+def unreadable(what: str, *, hint: str = "Use that version, or restore a copy of the ledger.") -> StoreError:
+    """The error about a row that a model refuses."""
+    sentence = f"{what} in the ledger cannot be read: it is damaged, or another version of rebuilder wrote it."
+    return StoreError(sentence, hint=hint)
 
 
 def refer(connection: Connection, number: int, document: bytes) -> None:

@@ -10,12 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, delete, func, or_, select, update
 
-from rebuilder.errors import StoreError
 from rebuilder.model.definition import Limits
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.work import Check, Lease, Order, Reason, Task, Tier
 from rebuilder.store.ledger import tables
-from rebuilder.store.ledger.rows import add_to
+from rebuilder.store.ledger.rows import add_to, unreadable
 
 _TIERS = (Tier.QUICK, Tier.SOURCE, Tier.FULL)
 _CHECKS = (Check.REPLAY, Check.INPUTS, Check.VERIFY, Check.ENVIRONMENT)
@@ -63,11 +62,7 @@ def order_of(row: RowMapping) -> Order:
             double_runs=row["double_runs"],
         )
     except (ValidationError, ValueError):
-        raise StoreError(
-            f"The task {row['id']} in the ledger cannot be read: it is damaged, or another version of rebuilder wrote "
-            "it.",
-            hint="Use that version, or restore a copy of the ledger.",
-        ) from None
+        raise unreadable(f"The task {row['id']}") from None
 
 
 def task_of(row: RowMapping) -> Task:
