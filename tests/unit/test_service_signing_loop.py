@@ -116,6 +116,20 @@ def test_the_index_follows_every_few_seconds(harness: Harness) -> None:
     assert 2 == harness.signer.indexes
 
 
+def test_once_an_hour_all_rows_are_compared_with_what_was_signed(harness: Harness) -> None:
+    """At the start and then each hour, also when nothing has happened; in between, what is new is put in."""
+    harness.examined("a")
+    harness.loop.step()
+    assert (1, 1) == (harness.signer.indexes, harness.signer.complete)
+    harness.seconds += 1800
+    harness.examined("b")
+    harness.loop.step()
+    assert (2, 1) == (harness.signer.indexes, harness.signer.complete)
+    harness.seconds += 1801
+    harness.loop.step()
+    assert (3, 2) == (harness.signer.indexes, harness.signer.complete)
+
+
 def test_pages_say_what_became_of_an_alarm_about_them(harness: Harness) -> None:
     """One that somebody else raised, and one that was acknowledged: the pages of the release are written again."""
     harness.loop.step()
