@@ -270,6 +270,9 @@ def test_a_specification_that_is_none(trees: Trees, tmp_path: Path) -> None:
         why, _ = trees.brought(tmp_path / str(number), maker)
         assert "is not made from" in str(why), value
         assert [] == maker.made
+    given = {**document["made"], "image": {"sha256": "cd" * 32, "variables": {"PATH": "/opt/bin"}}}
+    trees.specification.write_text(json.dumps({**document, "made": given}))
+    assert f"has the digest {'cd' * 32}" in str(trees.brought(tmp_path / "image", TinyMaker())[0])
     trees.specification.unlink()
     assert "no specification" in str(trees.brought(tmp_path / "d", TinyMaker())[0])
 
