@@ -90,7 +90,7 @@ class TestVerdicts:
         whole = http.get("/api/v1/verdicts").json()["verdicts"]
         first = http.get("/api/v1/verdicts", params={"limit": 5}).json()
         second = http.get("/api/v1/verdicts", params={"limit": 5, "before": first["next"]}).json()
-        assert 8 == len(whole)
+        assert 9 == len(whole)
         assert whole == first["verdicts"] + second["verdicts"]
         assert "next" not in second
         chosen = http.get("/api/v1/verdicts", params={"verdict": "timed-out"}).json()["verdicts"]
