@@ -19,7 +19,7 @@ class How(StrEnum):
     SOURCE = "source"
     """It is a file of the source archive, byte for byte."""
     LINE_ENDS = "line-ends"
-    """It is a file of the source archive with CRLF for every LF, as Windows checks it out."""
+    """It is a file of the source archive with CRLF for every LF, as Windows checks it out, or the other way round."""
     BUILT = "built"
     """It is what building here without a compiler gave, byte for byte."""
     DERIVED = "derived"

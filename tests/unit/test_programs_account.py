@@ -165,6 +165,16 @@ def test_honest_wheel(platform: str, tmp_path: Path) -> None:
     assert "LICENSE" == found["loom-1.0.dist-info/licenses/LICENSE"]["source"]
 
 
+def test_source_archive_packed_on_windows(tmp_path: Path) -> None:
+    """CRLF in the source archive, LF in the wheel: all line ends, or none. A file with both is another file."""
+    source = SOURCE | {name: SOURCE[name].replace(b"\n", b"\r\n") for name in ("src/loom/main.py", "src/loom/data.txt")}
+    found = accounted(tmp_path, packed(wheel_files("manylinux")), source)
+    assert set() == accused(found)
+    assert ("line-ends", "src/loom/main.py") == (found["loom/main.py"]["how"], found["loom/main.py"]["source"])
+    mixed = source | {"src/loom/main.py": SOURCE["src/loom/main.py"].replace(b"\n", b"\r\n", 1)}
+    assert {"loom/main.py"} == accused(accounted(tmp_path, packed(wheel_files("manylinux")), mixed))
+
+
 def _with(name: str, content: bytes) -> Callable[[dict[str, bytes], str], str]:
     def put(files: dict[str, bytes], _: str) -> str:
         files[name] = content

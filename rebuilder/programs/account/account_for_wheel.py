@@ -145,14 +145,15 @@ def _tell_lines(path: str, members: list[WheelMember]) -> None:
 def _look(member: WheelMember, places: Places, source: SourceFiles, made: dict[str, str]) -> None:
     """Account for a member by what is in it."""
     content = member.content or b""
-    if b"\r\n" in content and content.count(b"\n") == content.count(b"\r\n"):
-        unix = hashlib.sha256(content.replace(b"\r\n", b"\n")).hexdigest()
-        if made.get(member.path) == unix:
-            member.settle("built", detail="With CRLF for every LF.")
+    if (other := _with_other_ends(content)) is not None:
+        text, detail = other
+        digest = hashlib.sha256(text).hexdigest()
+        if made.get(member.path) == digest:
+            member.settle("built", detail=detail)
             return
-        path = places.of_text(unix, member) if member.kind != METADATA else _any(source, unix)
+        path = places.of_text(digest, member) if member.kind != METADATA else _any(source, digest)
         if path is not None:
-            member.settle("line-ends", source=path)
+            member.settle("line-ends", source=path, detail=detail)
             return
     if member.kind == DATA and not content.strip():
         member.settle("derived", rule="empty-file", detail="It is empty.")
@@ -162,6 +163,16 @@ def _look(member: WheelMember, places: Places, source: SourceFiles, made: dict[s
     if beside is not None:
         member.beside = beside
         member.accuse(f"The source archive has {beside} in its place, which is another file.")
+
+
+def _with_other_ends(content: bytes) -> tuple[bytes, str] | None:
+    """A text as it was before all its line ends were changed, and how they were; None where they are of both kinds."""
+    pairs, lines = content.count(b"\r\n"), content.count(b"\n")
+    if lines == 0 or content.count(b"\r") != pairs or pairs not in {0, lines}:
+        return None
+    if pairs:
+        return content.replace(b"\r\n", b"\n"), "With CRLF for every LF."
+    return content.replace(b"\n", b"\r\n"), "With LF for every CRLF."
 
 
 def _follows(member: WheelMember, content: bytes, places: Places, source: SourceFiles) -> bool:

@@ -86,9 +86,9 @@ _GROUPS = {
     How.BUILT: ("Built here", "good", "Building the source archive without a compiler gave the same bytes."),
     How.COMPILED_EQUAL: ("Compiled here, the same bytes", "good", "Compiling it here gave the same bytes."),
     How.LINE_ENDS: (
-        "The source’s, with line ends of Windows",
+        "The source’s, with other line ends",
         "good",
-        "Files of the source archive with CRLF in the place of every LF.",
+        "Files of the source archive with CRLF in the place of every LF, or LF in the place of every CRLF.",
     ),
     How.SOURCE: ("The source’s, byte for byte", "good", "Files of the source archive."),
 }
