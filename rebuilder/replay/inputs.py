@@ -23,6 +23,7 @@ from rebuilder.model.definition import Input, Role
 from rebuilder.model.git import SourceProblem
 from rebuilder.model.text import clipped
 from rebuilder.model.value import Sha256, Value, sha256_hex
+from rebuilder.network.http.address import bare
 from rebuilder.network.protocol import Fetcher, Sources
 from rebuilder.replay.capsule import INDEX, Capsule, read_index, read_manifest
 from rebuilder.replay.page import PublishedPage
@@ -251,7 +252,8 @@ class FromOrigin:
             return None
         self.note(each.name)
         try:
-            self.fetcher.file(each.uri, sha256=each.sha256, max_bytes=self.most_bytes)
+            # A login in the address is a stranger's, and a fetcher would go on using it.
+            self.fetcher.file(bare(each.uri), sha256=each.sha256, max_bytes=self.most_bytes)
         except UnavailableError as error:
             return str(error)
         return None

@@ -161,6 +161,15 @@ def test_a_file_from_its_address() -> None:
     assert "does not answer" in str(reason(place, wanted(data=b"three", uri=gone), blobs))
 
 
+def test_a_login_in_an_address_is_not_used() -> None:
+    """Whoever wrote the report would have us send it, and go on sending it to that server."""
+    blobs = MemoryBlobs()
+    place, fetcher, _ = origin(blobs)
+    address = fetcher.serve("https://files.example.org/one.tar.gz", DATA)
+    assert None is reason(place, wanted(uri=address.replace("//", "//mallory:secret@")), blobs)
+    assert [address] == fetcher.asked
+
+
 @pytest.mark.parametrize(
     "uri", ["file:///etc/passwd", "ftp://example.org/a", "git+ssh://h/r@" + "a" * 40, "pkg:pypi/a"]
 )
