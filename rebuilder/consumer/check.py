@@ -222,7 +222,7 @@ class _Judge:
         known = [each for each in votes if each not in strange]
         counted, reasons = self.policy.counted(known, dependency.name, self.panel.now)
         reasons += [f"{each.voter.name} knows these bytes as {each.filename}" for each in strange]
-        standing, sentence = self._standing(votes, faults, counted, reasons)
+        standing, sentence = self._standing(votes, faults, counted, reasons, dependency.objection)
         if not standing.passes and standing is not Standing.REFUSED:
             waiver, over = self.policy.waiver(dependency, file, self.panel.now)
             if waiver is not None:
@@ -233,13 +233,13 @@ class _Judge:
         return Answer(dependency, file, standing, sentence, tuple(counted), tuple(votes))
 
     def _standing(
-        self, votes: list[Vote], faults: list[Fault], counted: list[Vote], reasons: list[str]
+        self, votes: list[Vote], faults: list[Fault], counted: list[Vote], reasons: list[str], objection: str | None
     ) -> tuple[Standing, str]:
         if changed := [each.sentence for each in faults if each.changed]:
             return Standing.REFUSED, changed[0]
         if against := dissent(votes):
             return Standing.DIFFERS, f"{against[0].voter.name}: {against[0].sentence}"
-        lack = self.policy.enough(counted)
+        lack = self.policy.enough(counted) or objection
         if lack is None:
             return Standing.PASSED, f"{len(counted)} of {len(self.panel.names)} rebuilders confirm it."
         others = [f"{each.voter.name}: {each.verdict.spoken}" for each in votes if each.level is None]

@@ -17,6 +17,7 @@ import pytest
 from rebuilder.consumer.policy import Policy
 from rebuilder.consumer.proxy.application import Application
 from rebuilder.consumer.proxy.gate import Gate
+from rebuilder.consumer.proxy.npm_registry import leads_around
 from rebuilder.consumer.rebuilder import Trusted
 from rebuilder.network.index_reader import IndexReader
 from tests.fakes.loopback_index import LoopbackIndex, serving
@@ -372,3 +373,89 @@ def test_names_of_the_proxy(registry: LoopbackNpm, site: Path, tmp_path: Path) -
         for host, shown in (("one.example:80", "one.example:80"), ("two", "two"), ('a/b"c', "localhost")):
             document = httpx.get(f"{proxy}/npm/alpha", headers={"Host": host, "Accept": SHORT}).json()
             assert document["versions"]["1.0.0"]["dist"]["tarball"].startswith(f"http://{shown}/npm/alpha/-/")
+
+
+STEALING: dict[str, Any] = {
+    "scripts": {"postinstall": "node -e \"require('fs').writeFileSync(process.env.HOME + '/stolen', '')\""}
+}
+
+
+def test_scripts_of_the_registry_are_not_run(registry: LoopbackNpm, site: Path, tmp_path: Path, npm: Npm) -> None:
+    """Npm runs the scripts that a document has beside a confirmed tarball without any, unless they are left out."""
+    registry.manifests["alpha-1.0.0.tgz"] = STEALING
+    with proxied(registry, site, tmp_path / "seen") as proxy:
+        code, said, found = npm(proxy, "install", "alpha@1.0.0")
+        entry = get(proxy, "/npm/alpha", "application/json").json()["versions"]["1.0.0"]
+    assert (code, found) == (0, {"alpha": "1.0.0"}), said
+    assert not (npm.home / "stolen").exists()
+    assert ("scripts" in entry, entry["hasInstallScript"]) == (False, True)
+
+
+def test_scripts_of_the_tarball_are_run(tmp_path: Path, npm: Npm) -> None:
+    """Also where the registry gives the whole document only, whose scripts are left out."""
+    content = tarball("delta", "1.0.0", **STEALING)
+    rebuilder = PublishedRebuilder(tmp_path / "one")
+    rebuilder.publish(of_npm(identical("delta", "1.0.0", content), "delta", "1.0.0"), contents=(content,))
+    registry = LoopbackNpm(packages={"delta": {"1.0.0": content}}, manifests={"delta-1.0.0.tgz": STEALING})
+    with serving(registry), proxied(registry, rebuilder.site, tmp_path / "seen") as proxy:
+        code, said, _ = npm(proxy, "install", "delta")
+    assert (code, (npm.home / "stolen").exists()) == (0, True), said
+
+
+@pytest.mark.parametrize("kind", ["dependencies", "optionalDependencies", "peerDependencies"])
+def test_a_package_that_leads_around_it(kind: str, registry: LoopbackNpm, site: Path, tmp_path: Path, npm: Npm) -> None:
+    """A confirmed tarball whose entry wants another one by its address: npm would fetch that past the proxy."""
+    registry.manifests["alpha-1.0.0.tgz"] = {kind: {"evil": f"{registry.address}/alpha/-/alpha-1.1.0.tgz"}}
+    with proxied(registry, site, tmp_path / "seen") as proxy:
+        code, said, found = npm(proxy, "install", "alpha@1.0.0")
+        refused = get(proxy, "/npm/alpha/-/alpha-1.0.0.tgz")
+    assert (code != 0, found, registry.fetched) == (True, {}, []), said
+    assert "by addresses" in " ".join(said.split())
+    assert refused.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("entry", "around"),
+    [
+        *(({"dependencies": {"a": each}}, False) for each in ("^1.0.0", "", "*", "next", "1.x || >=2 <3", "npm:b@1")),
+        *(({"dependencies": {"a": each}}, False) for each in ("npm:@team/b@^1", "1.0.0-rc.1+x")),
+        *(({"dependencies": {"a": each}}, True) for each in ("https://x/y.tgz", "git+ssh://x/y", "user/repository")),
+        *(({"dependencies": {"a": each}}, True) for each in ("github:u/r", "gist:11081aaa281", "file:../x", "./x", 5)),
+        *(({"dependencies": {"a": each}}, True) for each in (" http://x", "npm:http://x", "..\\x", "npm:u/r", None)),
+        *(({"dependencies": each}, True) for each in (["https://x/y.tgz"], "a@https://x/y.tgz")),
+        ({"peerDependencies": {"a": "1"}, "optionalDependencies": {"b": "u/r"}}, True),
+        ({"devDependencies": {"a": "u/r"}, "dependencies": None}, False),
+        ({"_hasShrinkwrap": True}, True),
+        ({"_hasShrinkwrap": False}, False),
+    ],
+)
+def test_what_leads_around_it(entry: dict[str, Any], around: bool) -> None:
+    """Everything but a name with versions, and a list of addresses that the package has itself."""
+    assert leads_around(entry) is around
+
+
+def test_a_changed_entry_is_asked_about_anew(registry: LoopbackNpm, site: Path, tmp_path: Path) -> None:
+    """A kept answer about the same bytes does not count when the entry leads around the proxy since."""
+    clock = [0.0]
+    path, root = "/npm/alpha/-/alpha-1.0.0.tgz", "http://127.0.0.1"
+    with Gate([Trusted(str(site))], Policy(), tmp_path / "seen") as gate, IndexReader(registry.url) as reader:
+        found = Application(None, gate, npm=lambda _: reader, clock=lambda: clock[0])
+        assert found.answer("GET", path, "", root).status == "302 Found"
+        registry.manifests["alpha-1.0.0.tgz"] = {"dependencies": {"evil": "https://evil.example/evil.tgz"}}
+        clock[0] = 61.0
+        assert found.answer("GET", path, "", root).status.startswith("403")
+
+
+def test_tags_that_are_none(registry: LoopbackNpm, site: Path, tmp_path: Path) -> None:
+    """They are left out."""
+    registry.tags["alpha"] = {"odd": {"x": 1}, "old": ["1.0.0"], "latest": {}, "good": "1.0.0"}  # type: ignore[dict-item]
+    with proxied(registry, site, tmp_path / "seen") as proxy:
+        assert get(proxy, "/npm/alpha").json()["dist-tags"] == {"good": "1.0.0"}
+
+
+def test_an_address_beyond_ascii(registry: LoopbackNpm, site: Path, tmp_path: Path) -> None:
+    """It is written as addresses are; a header has no place for other letters."""
+    registry.more["alpha-1.0.0.tgz"] = {"tarball": "https://one.example/\u65e5%20.tgz?a=b"}
+    with proxied(registry, site, tmp_path / "seen") as proxy:
+        found = get(proxy, "/npm/alpha/-/alpha-1.0.0.tgz").headers["location"]
+    assert found == "https://one.example/%E6%97%A5%20.tgz?a=b"

@@ -63,6 +63,8 @@ class Dependency:
     """Whether it comes from an index or a registry, as far as the lock file says."""
     any_file: bool = False
     """Any of its files may be installed, whatever the platform: an option says so."""
+    objection: str | None = None
+    """Why it does not pass even where its bytes are confirmed, as a sentence."""
 
     @property
     def label(self) -> str:

@@ -95,4 +95,4 @@ class Gate:
 
 def _key(dependency: Dependency) -> tuple[str, str]:
     file = dependency.files[0]
-    return f"{dependency.ecosystem} {dependency.name} {file.filename}", file.digest or ""
+    return f"{dependency.ecosystem} {dependency.name} {file.filename} {dependency.objection}", file.digest or ""

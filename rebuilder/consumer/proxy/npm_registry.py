@@ -32,6 +32,11 @@ _NAME = r"(?P<name>(?:@[^/]*/)?[^/]+)"
 _TARBALL = re.compile(rf"/npm/{_NAME}/-/(?P<file>[^/]+)")
 _PACKAGE = re.compile(rf"/npm/{_NAME}")
 _SIGNED = re.compile(r"/npm/(?P<path>-/npm/v1/(?:keys|attestations/))(?P<release>(?<=/)[\w.@/+~-]{1,500})?", re.ASCII)
+_BY_NAME = re.compile(r"(?:npm:(?:@[^/\\:]+/)?)?[^/\\:]*", re.DOTALL)
+"""What a package wants of another one by its name, an alias among them: npm asks the registry for it."""
+_WANTED = ("dependencies", "optionalDependencies", "peerDependencies")
+_AT_INSTALL = {"preinstall", "install", "postinstall"}
+_AROUND = "It asks for other packages by addresses or directories, and the proxy is not asked about those."
 _MOST_SCOPES = 1000
 _MOST_REASONS = 10
 _MOST_NAMED = 5
@@ -127,10 +132,23 @@ def read_packument(content: bytes, url: str, name: str) -> Read:
             digests = sha512_of(row["dist"].get("integrity"))
             filename = tarball_name(name, version)
             file = LockedFile(filename, None, digests[0] if len(digests) == 1 else None)
-            files.append(
-                Listed(row, Dependency(ECOSYSTEM, name, version, f"{name} {filename}", (file,)), release.tarball)
-            )
+            around = _AROUND if leads_around(row) else None
+            asked = Dependency(ECOSYSTEM, name, version, f"{name} {filename}", (file,), objection=around)
+            files.append(Listed(row, asked, release.tarball))
     return Read(packument.content, files)
+
+
+def leads_around(row: dict[str, Any]) -> bool:
+    """Whether the entry of a version makes npm fetch other packages from elsewhere than a registry.
+
+    Packages that it wants by an address do, and so may a list of addresses of its own (``npm-shrinkwrap.json``).
+    """
+    for wanted in (row.get(each) or {} for each in _WANTED):
+        if not isinstance(wanted, dict):
+            return True
+        if not all(isinstance(each, str) and _BY_NAME.fullmatch(each) for each in wanted.values()):
+            return True
+    return bool(row.get("_hasShrinkwrap"))
 
 
 def gated(read: Read, refused: set[str | None], message: str, root: str) -> dict[str, Any]:
@@ -154,15 +172,26 @@ def gated(read: Read, refused: set[str | None], message: str, root: str) -> dict
 
 
 def _version(listed: Listed, root: str) -> dict[str, Any]:
-    """The entry of a version, as it is but for the address of its tarball."""
+    """The entry of a version, as it is but for the address of its tarball, and without scripts.
+
+    Npm runs those of the entry where there are some, and otherwise those of the tarball, which is what was looked at.
+    """
     filename = listed.file.files[0].filename
     tarball = f"{root}/npm/{escaped(listed.file.name)}/-/{quote(str(filename))}"
-    return {**listed.document, "dist": {**listed.document["dist"], "tarball": tarball}}
+    entry = {**listed.document, "dist": {**listed.document["dist"], "tarball": tarball}}
+    scripts = entry.pop("scripts", None)
+    if isinstance(scripts, dict) and _AT_INSTALL & scripts.keys():
+        entry["hasInstallScript"] = True
+    return entry
 
 
 def _tags(tags: Any, versions: dict[str, Any]) -> dict[str, str]:
     """Tags of versions that pass; ``latest`` leads to the newest release before it that does, if it does not."""
-    found = {str(tag): each for tag, each in (tags.items() if isinstance(tags, dict) else ()) if each in versions}
+    found = {
+        str(tag): each
+        for tag, each in (tags.items() if isinstance(tags, dict) else ())
+        if isinstance(each, str) and each in versions
+    }
     latest = tags.get("latest") if isinstance(tags, dict) else None
     if "latest" not in found and isinstance(latest, str):
         older = sorted((each for each in versions if _is_before(each, latest)), key=precedence)

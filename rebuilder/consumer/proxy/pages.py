@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from threading import Lock
 from typing import Any
+from urllib.parse import quote
 
 from rebuilder.consumer.answer import Answer
 from rebuilder.consumer.lock_files import Dependency
@@ -27,6 +28,7 @@ _MOST_ASKED = 10_000
 _MOST_REPLIES = 8
 """Forms of one page that are kept; clients may reach the proxy by several names."""
 _LONGEST = 600
+_IN_ADDRESSES = "%:/?#[]@!$&'()*+,;="
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,5 +198,5 @@ def text(status: str, body: str) -> Reply:
 
 
 def sent_on(url: str) -> Reply:
-    """Where the bytes are."""
-    return Reply("302 Found", (("Location", url), ("Cache-Control", "no-store")))
+    """Where the bytes are; an address has ASCII only."""
+    return Reply("302 Found", (("Location", quote(url, safe=_IN_ADDRESSES)), ("Cache-Control", "no-store")))
