@@ -62,6 +62,9 @@ SOURCE = {
     "src/loom/data.txt": b"one\ntwo\n",
     "tests/sitecustomize.py": b"print('a test')\n",
     "tests/helper.py": b"print('help')\n",
+    "tests/other.egg-info/entry_points.txt": b"[pytest11]\nother = loom.main:run\n",
+    "src/loom/table.pkl": b"N.",
+    "src/loom/version_check.py": b"def check(): ...\n",
     "LICENSE": b"Do what you like.\n",
 }
 
@@ -165,6 +168,21 @@ def test_honest_wheel(platform: str, tmp_path: Path) -> None:
     assert "LICENSE" == found["loom-1.0.dist-info/licenses/LICENSE"]["source"]
 
 
+def test_files_of_tests_do_not_move_the_packages(tmp_path: Path) -> None:
+    """However many files of the tests are put in, none may lie where Python looks when it starts, or at the top."""
+    source = SOURCE | {f"tests/unit/t{number}.py": b"%d\n" % number for number in range(20)}
+    files = wheel_files("manylinux") | {f"unit/t{number}.py": b"%d\n" % number for number in range(20)}
+    files |= {"sitecustomize.py": SOURCE["tests/sitecustomize.py"], "helper.py": SOURCE["tests/helper.py"]}
+    assert {"sitecustomize.py", "helper.py"} <= accused(accounted(tmp_path, packed(files), source))
+
+
+def test_build_that_makes_another_place(tmp_path: Path) -> None:
+    """What a build puts among the data of an installation is not what Python reads when it starts."""
+    files = {**wheel_files("manylinux"), "share/x.py": b"1\n"}
+    built = {"loom-1.0.data/data/share/x.py": b"1\n"}
+    assert {"share/x.py"} == accused(accounted(tmp_path, packed(files), built=built))
+
+
 def test_source_archive_packed_on_windows(tmp_path: Path) -> None:
     """CRLF in the source archive, LF in the wheel: all line ends, or none. A file with both is another file."""
     source = SOURCE | {name: SOURCE[name].replace(b"\n", b"\r\n") for name in ("src/loom/main.py", "src/loom/data.txt")}
@@ -195,6 +213,13 @@ def _shadowing_module(files: dict[str, bytes], platform: str) -> str:
     return name
 
 
+BINDINGS = b'from .loom import *\n\n__doc__ = loom.__doc__\nif hasattr(loom, "__all__"):\n    __all__ = loom.__all__\n'
+
+
+def _entry_points(more: bytes) -> Callable[[dict[str, bytes], str], str]:
+    return _with("loom-1.0.dist-info/entry_points.txt", b"[console_scripts]\nloom = loom.main:run\n" + more)
+
+
 INJECTIONS = {
     "pth": _with("loom.pth", b"import os; os.system('id')\n"),
     "changed": _with("loom/main.py", b"def run():\n    return 1\n"),
@@ -212,6 +237,46 @@ INJECTIONS = {
     "cases": _with("loom-1.0.dist-info/Entry_Points.txt", b"[x]\nevil = os:system\n"),
     "purelib metadata": _with("loom-1.0.data/purelib/evil-1.0.dist-info/METADATA", b"Name: evil\n"),
     "version": _with("loom/_version.py", b"__version__ = __import__('os').popen('id').read()\n"),
+    "empty in the place of a module": _with("loom/main.py", b""),
+    "version in the place of a module": _with("loom/version_check.py", b"URL = 'http://x'\n"),
+    "import hook": _with("loom/_version.py", b"__getattr__ = eval\n"),
+    "bindings in the place of a module": _with("loom/__init__.py", BINDINGS),
+    "startup package": _with("sitecustomize/__init__.py", SOURCE["src/loom/__init__.py"]),
+    "startup in data": _with("loom-1.0.data/data/lib/python3.13/site-packages/x.pth", b"import x\n"),
+    "metadata in data": _with("loom-1.0.data/data/Lib/site-packages/x-1.dist-info/entry_points.txt", b"[x]\ny = z:a\n"),
+    "standard library": _with("loom-1.0.data/data/lib/python3.13/json/main.py", SOURCE["src/loom/main.py"]),
+    "other package": _with("pip/main.py", SOURCE["src/loom/main.py"]),
+    "moved into other package": _with("pip/helper.py", SOURCE["tests/helper.py"]),
+    "environment": _with("loom-1.0.data/data/pyvenv.cfg", b"home = /tmp\n"),
+    "path of an interpreter": _with("python313._pth", b"/tmp\n"),
+    "command in data": _with("loom-1.0.data/data/bin/git", b"id\n"),
+    "batch file": _with("loom/run.BAT", b"@echo off\n"),
+    "program": _with("loom-1.0.data/scripts/setuptools", b"\x7fELF" + bytes(60)),
+    "script that is called a library": _with("loom-1.0.data/scripts/_weave.so", b"#!/bin/sh\nid\n"),
+    "upper case": _with("loom/evil.PY", b"print('evil')\n"),
+    "ends with a dot": _with("evil.pth.", b"import evil\n"),
+    "stream": _with("evil.pth::$DATA", b"import evil\n"),
+    "way round": _with("./evil-1.0.dist-info/entry_points.txt", b"[x]\nevil = loom.main:run\n"),
+    "backslash": _with("evil-1.0.dist-info\\entry_points.txt", b"[x]\nevil = loom.main:run\n"),
+    "pickle": _with("loom/table.pkl", b"cos\nsystem\n"),
+    "entry point behind a semicolon": _entry_points(b"; evil = loom.main:run\n"),
+    "entry point twice": _with(
+        "loom-1.0.dist-info/entry_points.txt", b"[console_scripts]\nloom = loom.evil:run\nloom = loom.main:run\n"
+    ),
+    "entry point behind a line separator": _entry_points("# \u2028evil = loom.main:run\n".encode()),
+    "entry point of another group": _entry_points(b"[pytest11]\nloom._weave = src/loom/_weave.c\n"),
+    "entry point of a test": _entry_points(b"[pytest11]\nother = loom.main:run\n"),
+    "origin": _with("loom-1.0.dist-info/direct_url.json", b'{"url": "https://x/loom.whl"}'),
+    "text as a dependency": _with(
+        "loom-1.0.dist-info/METADATA", METADATA.replace(b"reed\n", b"reed\nRequires-Dist: tests\n")
+    ),
+    "dependency behind no field": _with(
+        "loom-1.0.dist-info/METADATA", METADATA.replace(b"reed\n", b"reed\nno field\nRequires-Dist: evil\n")
+    ),
+    "dependency far behind": _with(
+        "loom-1.0.dist-info/METADATA",
+        METADATA.replace(b"\n\n", b"\nSummary: a" + b"\n  a" * (4 << 20) + b"\nRequires-Dist: evil\n\n"),
+    ),
     "library": _extra_library,
     "module": _shadowing_module,
 }
@@ -247,11 +312,20 @@ def test_lines_of_a_changed_module(tmp_path: Path) -> None:
     assert detail.endswith("Only in the wheel: “import evil”. Only in the source: “return 0”.")
 
 
+NEEDS = b"""\
+from setuptools import setup
+needs = []
+if sys.platform == 'win32':
+    needs.append('pywin32')
+setup(name='loom', package_data={'loom': ['E501']}, install_requires=needs)
+"""
+
+
 def test_dependency_that_depends_on_the_platform(tmp_path: Path) -> None:
     """One that the build file has as a text is no addition of somebody else."""
     files = wheel_files("windows")
     files["loom-1.0.dist-info/METADATA"] = METADATA.replace(b"\n\n", b"\nRequires-Dist: pywin32\n\n")
-    source = {**SOURCE, "setup.py": SOURCE["setup.py"] + b"if sys.platform == 'win32':\n    needs.append('pywin32')\n"}
+    source = {**SOURCE, "setup.py": NEEDS}
     assert set() == accused(accounted(tmp_path, packed(files), source, platform="windows"))
     assert {"loom-1.0.dist-info/METADATA"} == accused(accounted(tmp_path, packed(files), platform="windows"))
 
@@ -375,12 +449,9 @@ def test_the_patch_of_delvewheel(patch: bytes, known: bool, tmp_path: Path) -> N
 
 def test_bindings_package() -> None:
     """A package that hands on its extension module, and one that does more."""
-    content = (
-        b'from .loom import *\n\n__doc__ = loom.__doc__\nif hasattr(loom, "__all__"):\n    __all__ = loom.__all__\n'
-    )
-    assert is_bindings_package("a/loom/__init__.py", content)
-    assert not is_bindings_package("a/loom/__init__.py", content + b"evil()\n")
-    assert not is_bindings_package("a/other/__init__.py", content)
+    assert is_bindings_package("a/loom/__init__.py", BINDINGS)
+    assert not is_bindings_package("a/loom/__init__.py", BINDINGS + b"evil()\n")
+    assert not is_bindings_package("a/other/__init__.py", BINDINGS)
 
 
 @pytest.mark.parametrize(
@@ -390,7 +461,10 @@ def test_bindings_package() -> None:
         (0, 0, False),
         (2, 0, False),
         (3600, 0, False),
-        (900 * 1000, 0, True),
+        (-900 * 1000, 0, True),
+        (900 * 1000, 0, False),
+        (-999_999_999, 0, False),
+        (315_532_800 - 1_000_000_000, 0, False),
         (236, 1, False),
         (236, 3, False),
     ],

@@ -51,6 +51,23 @@ _WHY = {
     STARTUP: "The source archive has no such file, and Python runs it whenever it starts.",
     SCRIPT: "The source archive has no such script.",
 }
+_LOADED = (
+    ".zip",
+    ".whl",
+    ".egg",
+    ".pyz",
+    ".jar",
+    ".pkl",
+    ".pickle",
+    ".joblib",
+    ".js",
+    ".mjs",
+    ".cjs",
+    ".lua",
+    ".pl",
+    ".rb",
+)
+"""Ends of the names of files that are run once something opens them: accused where the source has another in place."""
 _MOST_TOLD = 20
 """Changed files whose lines are told."""
 _TEMPLATES = (".in", ".tmpl", ".template", ".tpl")
@@ -71,6 +88,14 @@ def main(argv: list[str]) -> int:
     return 0
 
 
+_Landing = tuple[str, str]
+
+
+def _landing(member: WheelMember) -> _Landing:
+    """Scheme and path that a member is installed to."""
+    return ("platlib" if member.scheme == "purelib" else member.scheme), member.path
+
+
 def account(wheel: str, source: str | None, built: str | None, filename: str) -> dict[str, Any]:
     """Account for the members of a wheel; gives the document described at the top of this module."""
     members, problem = read_wheel(wheel)
@@ -83,25 +108,29 @@ def account(wheel: str, source: str | None, built: str | None, filename: str) ->
     files, problem = read_source(source)
     if problem is not None:
         return {"members": [], "remarks": [], "problem": f"The source archive cannot be read. {problem}"}
-    made = {each.path: each.sha256 for each in read_wheel(built)[0]} if built is not None else {}
+    made = {_landing(each): each.sha256 for each in read_wheel(built)[0]} if built is not None else {}
     remarks = _account(wheel, members, files, made, filename)
     _tell_lines(source, members)
     return _document(members, remarks)
 
 
 def _account(
-    wheel: str, members: list[WheelMember], source: SourceFiles, made: dict[str, str], filename: str
+    wheel: str, members: list[WheelMember], source: SourceFiles, made: dict[_Landing, str], filename: str
 ) -> list[str]:
     places = Places(source, members)
     for each in members:
-        if each.link:
-            each.accuse("It is no file, and installers make other things of it.")
+        if each.astray:
+            each.accuse("It is no plain file, or some systems install it under another name.")
             continue
         if each.kind == METADATA:
             _same_as_egg_info(each, source)
         else:
             places.find(each)
-        if each.how != "source" and made.get(each.path) == each.sha256 and not _is_metadata(each, "RECORD", "WHEEL"):
+        if (
+            each.how != "source"
+            and made.get(_landing(each)) == each.sha256
+            and not _is_metadata(each, "RECORD", "WHEEL")
+        ):
             each.settle("built")
     by_path = {each.path: each for each in members}
     for each in members:
@@ -109,12 +138,13 @@ def _account(
         if not each.how and module is not None and is_never_loaded(each.head, module.seconds):
             detail = "Byte code that names another time than its module has: Python compiles the module instead."
             each.settle("derived", source=module.name, rule="stale-byte-code", detail=detail)
-    open_ones = [each for each in members if each.how not in {"source", "built", "derived"} and each.kind in _TEXTS]
+    settled = {"source", "built", "derived"}
+    open_ones = [each for each in members if each.how not in settled and each.kind in _TEXTS and not each.astray]
     look_into(wheel, open_ones)
     for each in open_ones:
         if each.content is not None:
             _look(each, places, source, made)
-    check_compiled(wheel, members, source)
+    check_compiled(wheel, members, source, filename.partition("-")[0])
     check_directory(members, filename)
     check_entry_points(members, source)
     remark = check_metadata(members, source)
@@ -123,6 +153,8 @@ def _account(
     for each in members:
         if not each.how and each.kind in _WHY:
             each.accuse(_WHY[each.kind])
+        elif not each.how and each.kind == DATA and each.path.lower().endswith(_LOADED) and places.in_place(each):
+            each.accuse("It is run once something opens it, and the source archive has another file in its place.")
     check_record(members)
     return [remark] if remark is not None else []
 
@@ -142,13 +174,13 @@ def _tell_lines(path: str, members: list[WheelMember]) -> None:
                 each.detail += f" Only in the {side}: {examples(only, 2)}."
 
 
-def _look(member: WheelMember, places: Places, source: SourceFiles, made: dict[str, str]) -> None:
+def _look(member: WheelMember, places: Places, source: SourceFiles, made: dict[_Landing, str]) -> None:
     """Account for a member by what is in it."""
     content = member.content or b""
     if (other := _with_other_ends(content)) is not None:
         text, detail = other
         digest = hashlib.sha256(text).hexdigest()
-        if made.get(member.path) == digest:
+        if made.get(_landing(member)) == digest:
             member.settle("built", detail=detail)
             return
         path = places.of_text(digest, member) if member.kind != METADATA else _any(source, digest)
@@ -177,22 +209,24 @@ def _with_other_ends(content: bytes) -> tuple[bytes, str] | None:
 
 def _follows(member: WheelMember, content: bytes, places: Places, source: SourceFiles) -> bool:
     """Account for a Python file by a rule; gives whether one holds."""
-    if not content.strip():
+    lacks = places.in_place(member) is None
+    if lacks and not content.strip():
         member.settle("derived", rule="empty-module", detail="It is empty.")
-    elif is_version_file(member.path, content):
+    elif is_version_file(member.path if lacks else "", content):
         detail = "It only assigns plain values: names of versions, dates, commits."
         member.settle("derived", rule="version-file", detail=detail)
-    elif is_bindings_package(member.path, content):
+    elif lacks and is_bindings_package(member.path, content):
         member.settle("derived", rule="bindings-package", detail="It only hands on the compiled module of its name.")
     else:
         for before in without_delvewheel(content.replace(b"\r\n", b"\n")):
             path = places.of_text(hashlib.sha256(before).hexdigest(), member)
-            if path is not None or not before.strip():
+            if path is not None or (lacks and not before.strip()):
                 detail = "delvewheel had it add the directory of the libraries that it copied in; nothing else is new."
                 member.settle("derived", source=path or "", rule="delvewheel-patch", detail=detail)
         for path, text in source.texts.items():
-            same_name = path.rpartition("/")[2].rpartition(".")[0] == member.path.rpartition("/")[2]
-            if path.endswith(_TEMPLATES) and same_name and fills_template(text, content):
+            if not path.endswith(_TEMPLATES) or not places.may_lie(path.rpartition(".")[0], member):
+                continue
+            if fills_template(text, content):
                 member.settle("derived", source=path, rule="filled-template", detail="Only values in it are new.")
     return member.how == "derived"
 
@@ -203,7 +237,7 @@ def _same_as_egg_info(member: WheelMember, source: SourceFiles) -> None:
     if name in {"RECORD", "WHEEL", "METADATA"}:
         return
     for path in source.by_sha256.get(member.sha256, ()):
-        if name == "entry_points.txt" and not path.endswith(".egg-info/entry_points.txt"):
+        if name == "entry_points.txt" and path not in dict(source.egg_info(name)):
             continue
         if path.rpartition("/")[2] == name.rpartition("/")[2]:
             member.settle("source", source=path)

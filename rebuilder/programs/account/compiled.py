@@ -15,10 +15,15 @@ _TAG = re.compile(r"\.(?:cpython-\d+[a-z]*(?:-[\w.-]+)?|cp\d+[a-z]*-[\w-]+|abi3|
 _ENDING = re.compile(r"(?:\.(?:so|pyd|dylib|dll|exe|a|lib|o|obj|node|wasm)(?:\.\d+)*)+$", re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z0-9_]+(?:[-+][A-Za-z0-9_]+)*")
 _COMPILES_PYTHON = re.compile(r"\bmypycify\b|\bmypyc\b|\bcythonize\b|\bhatch-mypyc\b|\bCython\b|\bnuitka\b")
+_PROGRAM = re.compile(
+    r"(?:\b(?:add_executable|executable|project)\s*\(\s*[\"']?|^\s*name\s*=\s*[\"'])([A-Za-z0-9_.+-]{1,100})",
+    re.I | re.M,
+)
+"""Names of programs and projects in files of CMake, Meson and Cargo."""
 _MOST_NAMES = 2000
 
 
-def check_compiled(path: str, members: list[WheelMember], source: SourceFiles) -> None:
+def check_compiled(path: str, members: list[WheelMember], source: SourceFiles, own_name: str) -> None:
     """Account for compiled code that is not in the source, as far as its name goes; its content is not settled by that.
 
     A module or library that the source does not name, and that nothing else needs, is one that was put in.
@@ -27,12 +32,14 @@ def check_compiled(path: str, members: list[WheelMember], source: SourceFiles) -
         path: Of the wheel.
         members: All of them.
         source: Of the same release.
+        own_name: Of the project.
     """
     found = [each for each in members if each.kind == COMPILED and not each.how]
     if not found:
         return
     words, stems = _words(source), {_stem(each) for each in source.by_path if _CODE.search(each)}
     texts = [text.decode("utf-8", "replace") for text in source.texts.values()]
+    commands = {own_name} | {name for text in texts for name in _PROGRAM.findall(text)}
     compiles = any(_COMPILES_PYTHON.search(text) for text in texts)
     python = {each.path.rpartition(".")[0] for each in members if each.path.endswith(".py")}
     named, waiting = [], {}
@@ -46,6 +53,8 @@ def check_compiled(path: str, members: list[WheelMember], source: SourceFiles) -
         elif (beside in python and compiles) or (compiles and base.endswith("__mypyc")):
             each.settle("not-compiled", rule="compiled-python", detail="The source has its Python modules compiled.")
             named.append(each)
+        elif each.scheme == "scripts" and base not in commands | stems:
+            each.accuse("It is installed as a command, and the source has no program of this name.")
         elif base in stems or base in words or base.removeprefix("lib") in words | stems:
             each.settle(
                 "not-compiled", rule="named-by-source", detail="The source has code or a build target of this name."

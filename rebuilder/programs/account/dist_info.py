@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import ast
 import base64
-import configparser
 import csv
 import io
 import re
 from collections.abc import Iterable, Iterator
+from email.errors import MissingHeaderBodySeparatorDefect
 from email.message import Message
 from email.parser import BytesParser
 from email.policy import compat32
 from itertools import product
-from typing import Any
 
-from rebuilder.programs.account.members import METADATA, RUNS, SourceFiles, WheelMember
+from rebuilder.programs.account.members import METADATA, METADATA_BYTES, RUNS, SourceFiles, WheelMember
+from rebuilder.programs.account.requirements import required_texts
+from rebuilder.programs.account.tables import read_toml, table
 from rebuilder.programs.archive.reading import examples, shown
 
 _SETTLED = {"source", "line-ends", "built", "derived"}
@@ -37,6 +38,7 @@ _INSTALLED = (
     "obsoletes-dist",
 )
 """Fields of METADATA that say what else is installed, and where it may be."""
+_FIELD = re.compile(rb"(?im)^(%s)[ \t]*:(.*)$" % b"|".join(each.encode() for each in _INSTALLED))
 _DESCRIPTIVE = {"metadata-version", "dynamic", "license-file", "platform", "generator"}
 """Fields that backends write otherwise in a source archive, or in another release of theirs."""
 
@@ -99,6 +101,12 @@ def check_directory(members: list[WheelMember], filename: str) -> None:
             each.accuse("It would be found as the metadata of a distribution that this wheel is not of.")
             continue
         found.add(directory)
+        if name in _READ and each.size > METADATA_BYTES:
+            each.accuse("It is too long to be read to its end.")
+        if name.casefold() == "direct_url.json":
+            each.accuse(
+                "It says that the distribution was installed from elsewhere, which tools install it from again."
+            )
         if len(found) > 1 or (name.casefold() in names and name not in (*_UNLISTED, *_READ)):
             each.accuse("Some file systems take it for another file of the metadata.")
 
@@ -137,13 +145,13 @@ def check_metadata(members: list[WheelMember], source: SourceFiles) -> str | Non
         return "The source archive has no PKG-INFO at its top, so METADATA was not held against anything."
     theirs, ours = _fields(found.content), _fields(told)
     said = set(ours["requires-dist"]) | set(_requires_txt(source))
-    quoted = {_squeezed(each) for each in _quoted(source)}
+    written = {_needed(_requirement(each)) for each in required_texts(source)}
     problems = [
         f"{name.title()}: {', '.join(theirs.get(name, [])) or 'none'}"
         for name in ("name", "version")
         if theirs.get(name) != ours.get(name)
     ]
-    added = [each for each in theirs["requires-dist"] if each not in said and not _is_quoted(each, quoted)]
+    added = [each for each in theirs["requires-dist"] if each not in said and _needed(each) not in written]
     problems += [f"Requires-Dist: {each}" for each in added]
     dropped = [each for each in ours["requires-dist"] if each not in theirs["requires-dist"]]
     if theirs["requires-python"] != ours["requires-python"] and ours["requires-python"]:
@@ -174,13 +182,16 @@ def check_entry_points(members: list[WheelMember], source: SourceFiles) -> None:
         return
     try:
         entries = set(_entries(found.content))
-    except (configparser.Error, UnicodeDecodeError):
+    except ValueError:
         found.accuse("Its entry points cannot be read.")
         return
     declared = {_without_python(each) for each in _declared(source)}
     undeclared = sorted(each for each in entries if _without_python(each) not in declared)
     quoted = {_squeezed(each) for each in _quoted(source)}
-    undeclared = [each for each in undeclared if _squeezed(f"{each[1]}={each[2]}") not in quoted]
+    groups = {each.strip("[]").rstrip("=") for each in quoted}
+    undeclared = [
+        each for each in undeclared if each[0] not in groups or _squeezed(f"{each[1]}={each[2]}") not in quoted
+    ]
     if undeclared:
         said = examples([f"{name} = {value} ({group})" for group, name, value in undeclared])
         found.accuse(f"The source does not declare the entry point {said}.")
@@ -228,8 +239,11 @@ def _fields(content: bytes) -> dict[str, list[str]]:
     """Fields by name in small letters, each value in one way of writing; those that say what is installed are there."""
     message = _message(content)
     found: dict[str, list[str]] = {name: [] for name in _INSTALLED}
-    for name, value in message.items():
-        text = str(value)
+    fields = [(name, str(value)) for name, value in message.items()]
+    # Behind a line that is no field some readers see the text begin, and some do not.
+    fields += [(line[1].decode(), line[2].decode("utf-8", "replace")) for line in _late_fields(message)]
+    for name, value in fields:
+        text = value
         key = name.lower()
         plain = _requirement(text) if key == "requires-dist" else " ".join(text.split())
         if key == "name":
@@ -238,6 +252,14 @@ def _fields(content: bytes) -> dict[str, list[str]]:
             plain = ",".join(sorted(re.sub(r"\s", "", plain).split(",")))
         found.setdefault(key, []).append(plain)
     return {name: sorted(values) for name, values in found.items()}
+
+
+def _late_fields(message: Message) -> Iterator[re.Match[bytes]]:
+    """Fields that say what is installed, between a line that is none and the first empty one."""
+    body = message.get_payload()
+    if any(isinstance(each, MissingHeaderBodySeparatorDefect) for each in message.defects) and isinstance(body, str):
+        head = re.split(rb"(?:\r\n?|\n){2}", body.encode("utf-8", "surrogateescape"))[0]
+        yield from re.finditer(_FIELD, head)
 
 
 def _requirement(text: str) -> str:
@@ -256,10 +278,9 @@ def _squeezed(text: str) -> str:
     return re.sub(r"[\s()]", "", text).replace("'", '"')
 
 
-def _is_quoted(requirement: str, quoted: set[str]) -> bool:
-    """Whether a build file has the requirement itself as a text, its marker perhaps elsewhere."""
-    need = requirement.partition(";")[0].replace("[]", "")
-    return any(_requirement(each).partition(";")[0].replace("[]", "") == need for each in quoted)
+def _needed(requirement: str) -> str:
+    """What a requirement asks for, without the marker, which a build file may have elsewhere."""
+    return requirement.partition(";")[0].replace("[]", "")
 
 
 def _build_texts(source: SourceFiles) -> Iterator[tuple[str, str]]:
@@ -287,9 +308,7 @@ def _quoted(source: SourceFiles) -> Iterator[str]:
 
 def _requires_txt(source: SourceFiles) -> Iterator[str]:
     """What setuptools wrote about requirements beside PKG-INFO: sections for extras and markers."""
-    for path, content in source.texts.items():
-        if not path.endswith(".egg-info/requires.txt"):
-            continue
+    for _path, content in source.egg_info("requires.txt"):
         section = ""
         for line in content.decode("utf-8", "replace").splitlines():
             text = line.strip()
@@ -303,12 +322,20 @@ def _requires_txt(source: SourceFiles) -> Iterator[str]:
 
 
 def _entries(content: bytes) -> Iterator[tuple[str, str, str]]:
-    parser = configparser.RawConfigParser(delimiters=("=",), strict=False, interpolation=None)
-    parser.optionxform = str  # type: ignore[assignment,method-assign]
-    parser.read_string(content.decode("utf-8"))
-    for group in parser.sections():
-        for name, value in parser.items(group):
-            yield group, name, _squeezed(value)
+    """As :mod:`importlib.metadata` reads them: every line counts, and of two of one name both.
+
+    Raises:
+        ValueError: a line is none of an entry point, or stands in no group.
+    """
+    group = ""
+    for line in map(str.strip, content.decode("utf-8").splitlines()):
+        if line.startswith("[") and line.endswith("]"):
+            group = line[1:-1]
+        elif line and not line.startswith("#"):
+            name, equals, value = line.partition("=")
+            if not group or not equals:
+                raise ValueError(line)
+            yield group, name.strip(), _squeezed(value)
 
 
 def _without_python(entry: tuple[str, str, str]) -> tuple[str, str, str]:
@@ -319,42 +346,25 @@ def _without_python(entry: tuple[str, str, str]) -> tuple[str, str, str]:
 
 def _declared(source: SourceFiles) -> set[tuple[str, str, str]]:
     found: set[tuple[str, str, str]] = set()
-    for path, content in source.texts.items():
-        if path.endswith(".egg-info/entry_points.txt"):
-            try:
-                found |= set(_entries(content))
-            except (configparser.Error, UnicodeDecodeError):
-                continue
+    for _path, content in source.egg_info("entry_points.txt"):
+        try:
+            found |= set(_entries(content))
+        except ValueError:
+            continue
     return found | set(_declared_in_pyproject(source))
 
 
 def _declared_in_pyproject(source: SourceFiles) -> Iterator[tuple[str, str, str]]:
     document = read_toml(source.texts.get("pyproject.toml", b""))
-    project, poetry = _table(document, "project"), _table(document, "tool", "poetry")
-    for group, table in (
-        ("console_scripts", _table(project, "scripts")),
-        ("gui_scripts", _table(project, "gui-scripts")),
-        ("console_scripts", _table(poetry, "scripts")),
-        *((group, _table(project, "entry-points", group)) for group in _table(project, "entry-points")),
-        *((group, _table(poetry, "plugins", group)) for group in _table(poetry, "plugins")),
+    project, poetry = table(document, "project"), table(document, "tool", "poetry")
+    for group, entries in (
+        ("console_scripts", table(project, "scripts")),
+        ("gui_scripts", table(project, "gui-scripts")),
+        ("console_scripts", table(poetry, "scripts")),
+        *((group, table(project, "entry-points", group)) for group in table(project, "entry-points")),
+        *((group, table(poetry, "plugins", group)) for group in table(poetry, "plugins")),
     ):
-        for name, value in table.items():
+        for name, value in entries.items():
             target = value.get("reference", value.get("callable")) if isinstance(value, dict) else value
             if isinstance(target, str):
                 yield group, name, _squeezed(target)
-
-
-def read_toml(content: bytes) -> dict[str, Any]:
-    """A TOML file; empty where it, or what reads it, is not there."""
-    try:
-        import tomllib
-
-        return tomllib.loads(content.decode("utf-8"))
-    except (ImportError, ValueError, RecursionError):
-        return {}
-
-
-def _table(document: Any, *names: str) -> dict[str, Any]:
-    for name in names:
-        document = document.get(name) if isinstance(document, dict) else None
-    return document if isinstance(document, dict) else {}

@@ -15,6 +15,8 @@ _ABOUT_VERSIONS = re.compile(
     r"version|commit|revision|release|date|branch|build|dirty|^git|_git|^TYPE_CHECKING$|^__all__$", re.IGNORECASE
 )
 """Names that a version module assigns, whatever it is called itself."""
+_READ_BY_PYTHON = {"__getattr__", "__dir__", "__path__", "__builtins__", "__spec__", "__loader__", "__package__"}
+"""Names of a module that say how it is imported, or are called."""
 _MOST_NODES = 400
 
 
@@ -31,7 +33,7 @@ def is_version_file(name: str, content: bytes) -> bool:
         return False
     nodes = list(ast.walk(tree))
     assigned = [node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
-    if len(nodes) > _MOST_NODES or not assigned:
+    if len(nodes) > _MOST_NODES or not assigned or _READ_BY_PYTHON.intersection(assigned):
         return False
     if not _VERSION_FILE.search(name.rpartition("/")[2]) and not all(map(_ABOUT_VERSIONS.search, assigned)):
         return False
@@ -133,6 +135,8 @@ def is_bindings_package(path: str, content: bytes) -> bool:
 
 _CACHED = re.compile(r"(?P<folder>.*?)__pycache__/(?P<module>[^/.]+)\.[a-z]+-?\d+(?:\.opt-\d)?\.pyc")
 _QUARTER, _DAY = 900, 15 * 3600
+_OLDEST = 315_532_800 + 2 * 86400
+"""The beginning of 1980 in every time zone: where packers and image builders have times begin."""
 
 
 def cached_module(path: str) -> str | None:
@@ -153,7 +157,10 @@ def is_never_loaded(head: bytes, seconds: int) -> bool:
     """
     if len(head) < 16 or head[4:8] != bytes(4):
         return False  # no time is looked at, or none is there
-    apart = abs(int.from_bytes(head[8:12], "little") - seconds)
+    stamp = int.from_bytes(head[8:12], "little")
+    if not _OLDEST < stamp < seconds + _DAY:
+        return False  # modules may be given a time that stands for none, or be installed at one to come
+    apart = abs(stamp - seconds)
     return apart > _DAY or 2 < apart % _QUARTER < _QUARTER - 2
 
 

@@ -30,8 +30,14 @@ _COMPILED_NAME = re.compile(r"\.(?:so|pyd|dylib|dll|exe|a|lib|o|obj|node|wasm)(?
 _MACH = (b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe")
 _FAT = (b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf", b"\xbe\xba\xfe\xca", b"\xbf\xba\xfe\xca")
 _PYTHON_NAME = (".py", ".pyw", ".pyc", ".pyo")
-_STARTUP_NAME = (".pth", ".start")
+_STARTUP_NAME = (".pth", "._pth", ".start")
+_SHELL_NAME = (".sh", ".bat", ".cmd", ".ps1")
 _STARTUP_MODULES = {"sitecustomize", "usercustomize"}
+_PACKAGES = re.compile(r"(?:local/)?lib(?:64)?/(?:(?:python|pypy)[0-9.]+t?/)?(?:site|dist)-packages/", re.IGNORECASE)
+_COMMANDS = re.compile(r"(?:local/)?(?:bin|scripts)/", re.IGNORECASE)
+"""Below the directory of an installation of Python, where the scheme ``data`` goes."""
+_OTHER_NAME = re.compile(r"[\0-\x1f\\]|::|(?:^|/)\.{0,2}(?:/|$)|[. ](?:/|$)")
+"""In a name that some file system takes for another one, or that is not written in its one plain way."""
 _DATA_DIRECTORY = re.compile(r"[^/]+\.data/(?P<scheme>purelib|platlib|scripts|data|headers)/(?P<rest>.+)", re.DOTALL)
 _BUILD_FILES = re.compile(
     r"^[^/]+/[^/]+\.py$|(?:^|/)(?:setup\.py|setup\.cfg|pyproject\.toml|meson\.build|CMakeLists\.txt|Cargo\.toml|MANIFEST\.in|PKG-INFO"
@@ -68,6 +74,11 @@ class WheelMember:
         self.scheme = found["scheme"] if found else "platlib"
         self.path = found["rest"] if found else self.name
         """Where it goes below the directory of packages, or of its scheme."""
+        for pattern, scheme in ((_PACKAGES, "platlib"), (_COMMANDS, "scripts")):
+            if self.scheme == "data" and (begin := pattern.match(self.path)):
+                self.scheme, self.path = scheme, self.path[begin.end() :]
+        self.astray = self.link or _OTHER_NAME.search(self.name) is not None
+        """Whether it is no file, or lands under another name somewhere, as what ends with a dot does on Windows."""
         self.kind = _kind(self)
 
     def settle(self, how: str, *, source: str = "", rule: str = "", detail: str = "") -> None:
@@ -91,10 +102,14 @@ class WheelMember:
 
 
 def _kind(member: WheelMember) -> str:
-    name = posixpath.basename(member.path)
-    if member.path.partition("/")[0].lower().endswith((".dist-info", ".egg-info", ".egg-link")):
+    name, top = posixpath.basename(member.path).lower(), member.path.partition("/")[0].lower()
+    if top.endswith((".dist-info", ".egg-info", ".egg-link", ".egg")):
         return METADATA
-    if name.endswith(_STARTUP_NAME) or ("/" not in member.path and name.partition(".")[0] in _STARTUP_MODULES):
+    if (
+        name.endswith(_STARTUP_NAME)
+        or top.partition(".")[0] in _STARTUP_MODULES
+        or (member.scheme, member.path) == ("data", "pyvenv.cfg")
+    ):
         return STARTUP
     if _is_compiled(name, member.head):
         return COMPILED
@@ -102,10 +117,12 @@ def _kind(member: WheelMember) -> str:
         return SCRIPT
     if name.endswith(_PYTHON_NAME):
         return PYTHON
-    return SCRIPT if member.head.startswith(b"#!") else DATA
+    return SCRIPT if member.head.startswith(b"#!") or name.endswith(_SHELL_NAME) else DATA
 
 
 def _is_compiled(name: str, head: bytes) -> bool:
+    if head.startswith(b"#!"):
+        return False
     if head.startswith((b"\x7fELF", b"!<arch>\n", b"!<thin>\n", b"\0asm", *_MACH)) or _COMPILED_NAME.search(name):
         return True
     if head.startswith(b"MZ") and b"\0" in head:
@@ -128,6 +145,11 @@ class SourceFiles:
         """Take one file; of two of one path the last is the one that is unpacked."""
         self.by_path[path] = sha256
         self.by_sha256.setdefault(sha256, []).append(path)
+
+    def egg_info(self, name: str) -> list[tuple[str, bytes]]:
+        """A file that setuptools wrote about this release, with its path; not those of tests."""
+        pattern = re.compile(rf"(?!tests?/|testing/|examples?/|docs?/)(?:[^/]+/)?[^/]+\.egg-info/{re.escape(name)}")
+        return [(path, content) for path, content in self.texts.items() if pattern.fullmatch(path)]
 
 
 def read_wheel(path: str) -> tuple[list[WheelMember], str | None]:

@@ -15,6 +15,9 @@ from rebuilder.programs.account.members import COMPILED, DATA, PYTHON, QUOTED, S
 _USUAL_ROOTS = {"", "src", "lib", "python"}
 """Directories of packages that build backends find by themselves or that are written down the same everywhere."""
 
+_NO_ROOTS = {"test", "tests", "testing", "example", "examples", "doc", "docs", "bench", "benchmarks"}
+"""Directories with these in their path hold no packages, however many of their files were put into the wheel."""
+
 
 class Places:
     """Where files of a source may go."""
@@ -28,7 +31,9 @@ class Places:
             prefix for each in python for prefix in {_prefix(path, each.path) for path in self._same(each)} - {None}
         )
         most = [prefix for prefix, number in prefixes.items() if prefix is not None and 2 * number >= len(python)]
-        self._roots = _USUAL_ROOTS | set(most)
+        self._roots = _USUAL_ROOTS | {each for each in most if not _NO_ROOTS & set(each.split("/"))}
+        placed = (each for each in python if any(_prefix(path, each.path) in self._roots for path in self._same(each)))
+        self._packages = {each.path.partition("/")[0] for each in placed} | self._named
 
     def find(self, member: WheelMember) -> None:
         """Account for a member that is a file of the source; one that is executed must lie in its place, too."""
@@ -38,7 +43,7 @@ class Places:
         if member.kind in {DATA, COMPILED}:
             member.settle("source", source=max(candidates, key=lambda each: _likeness(each, member.path)))
             return
-        placed = [each for each in candidates if self._in_place(each, member)]
+        placed = [each for each in candidates if self.may_lie(each, member)]
         if placed:
             member.settle("source", source=max(placed, key=lambda each: _likeness(each, member.path)))
         else:
@@ -47,7 +52,7 @@ class Places:
 
     def of_text(self, sha256: str, member: WheelMember) -> str | None:
         """The path of the source file with this digest that belongs in the place of a member."""
-        placed = [each for each in self._source.by_sha256.get(sha256, ()) if self._in_place(each, member)]
+        placed = [each for each in self._source.by_sha256.get(sha256, ()) if self.may_lie(each, member)]
         return max(placed, key=lambda each: _likeness(each, member.path), default=None)
 
     def in_place(self, member: WheelMember) -> str | None:
@@ -64,18 +69,22 @@ class Places:
         every, name = self._source.by_sha256.get(member.sha256, []), posixpath.basename(member.path)
         return [each for each in every if posixpath.basename(each) == name]
 
-    def _in_place(self, path: str, member: WheelMember) -> bool:
+    def may_lie(self, path: str, member: WheelMember) -> bool:
+        """Whether a build may put the source file at ``path`` where a member is."""
         prefix, same_name = _prefix(path, member.path), posixpath.basename(path) == posixpath.basename(member.path)
         if member.scheme == "scripts" or member.kind == SCRIPT:
             return same_name and (path in self._named or (member.scheme != "scripts" and prefix is not None))
+        if member.kind == STARTUP:
+            return prefix in _USUAL_ROOTS
         if member.kind == DATA or prefix in self._roots or not same_name:
             return same_name
-        if member.kind == STARTUP:
-            return False
+        if member.scheme == "data":
+            return prefix in self._named
         if "/" not in member.path:
             return prefix in self._named and member.path.partition(".")[0] in self._named
         # A package under another name, or one that is copied in: nothing else of the source belongs here.
-        return prefix in self._named or self.in_place(member) is None
+        package = member.path.partition("/")[0]
+        return prefix in self._named or (package in self._packages and self.in_place(member) is None)
 
 
 def _prefix(path: str, place: str) -> str | None:
