@@ -33,7 +33,7 @@ from rebuilder.site.pages.index import (
     projects_page,
     projects_path,
 )
-from rebuilder.site.rows import artifact_key, current, newest_first
+from rebuilder.site.rows import artifact_key, newest_first
 from rebuilder.site.writing import Writer, carries
 
 MOST_TOGETHER = 500
@@ -119,7 +119,7 @@ class Listing:
         """Put rows in that changed, and write what shows them.
 
         Args:
-            rows: Verifications in any order; of a file that is listed with a newer one, nothing changes.
+            rows: Verifications in the order in which they were published; the last one of a file counts.
             front: What the front page shows besides.
             made_from: As :meth:`write` was given.
             newest: The newest files with a standing, at most so many; asked for where a full list lost a row.
@@ -136,15 +136,15 @@ class Listing:
         initials = sorted({Path(each).name[0] for each in known.projects})
         pages: dict[str, list[Summary]] = {}
         changed: list[tuple[Summary | None, Summary]] = []
-        for row in current(rows):
+        for row in {artifact_key(each): each for each in rows}.values():
             found = self._page_of(row.name)
             if found is None:
-                return False  # an initial that no page links to yet
+                return False  # an initial that no page links to yet, or a document that is damaged
             prefix, listed = found
             listed = pages.setdefault(prefix, listed)
             before = next((each for each in listed if artifact_key(each) == artifact_key(row)), None)
-            if before is not None and (before.finished > row.finished or before == row):
-                continue
+            if before is not None and before.finished > row.finished:
+                return False  # another process was quicker, or the clock went back: the ledger knows which one counts
             pages[prefix] = [row, *(each for each in listed if each is not before)]
             changed.append((before, row))
         counts = known.counts
@@ -177,14 +177,19 @@ class Listing:
         return _Known(counts, list(index.latest), set(index.projects)) if counts is not None else None
 
     def _page_of(self, project: str) -> tuple[str, list[Summary]] | None:
-        """The prefix whose page has a project, or would have it, and its rows; None: its initial has no page."""
+        """The prefix whose page has a project, or would have it, and its rows; None: there is no telling."""
+        parts: Sequence[str] | None = None
         for length in range(1, _DEEPEST + 1):
             prefix = prefix_of(project, length)
-            found = self._read(projects_path(prefix, "json"), documents.Projects)
+            path = projects_path(prefix, "json")
+            if parts is not None and path not in parts:
+                return prefix, []
+            found = self._read(path, documents.Projects)
             if found is None:
-                return (prefix, []) if length > 1 else None
+                return None
             if not found.parts:
                 return prefix, list(found.files)
+            parts = found.parts
         return None
 
     def _divided(self, prefix: str, files: Sequence[Summary], initials: Sequence[str], names: set[str]) -> set[str]:
@@ -240,8 +245,8 @@ class Listing:
         before = self._read(list_path(name, "json"), documents.VerdictList)
         kept = [each for each in (before.files if before is not None else ()) if artifact_key(each) not in replaced]
         rows = newest_first([*(each for each in fresh if standing(each) == name), *kept])[:MOST_LISTED]
-        if len(rows) < min(total, MOST_LISTED):
-            rows = list(newest(name, MOST_LISTED))
+        if len(rows) != min(total, MOST_LISTED):
+            rows = newest_first(newest(name, MOST_LISTED))
         self._list(name, rows, total)
 
     def _list(self, name: str, rows: Sequence[Summary], total: int) -> None:

@@ -124,10 +124,7 @@ class Site:
             ),
         )
         self._write_environments(report)
-        try:
-            self._unlisted.begin()
-        except OSError as error:
-            raise StoreError(f"The site {self.root} cannot be written: {error.strerror or error}.") from error
+        self._begin()
         # The page last: it never links to a file that is not there yet.
         for name, (_, data) in files.items():
             self._writer.write(f"{directory}/{name}", data)
@@ -165,7 +162,8 @@ class Site:
             StoreError: the directory cannot be written.
         """
         files = current(summaries)
-        with self._listed() as left:
+        with self.listed() as left:
+            self._begin()
             self._write_fixed()
             front = self._front(files, alarms, now, untested)
             self._listing.write(files, front, self._made_from(trust))
@@ -201,9 +199,10 @@ class Site:
         Raises:
             StoreError: the directory cannot be written.
         """
-        with self._listed() as left:
+        with self.listed() as left:
             if left:
                 return False
+            self._begin()
             published = [each for each in newest_first(alarmed) if self._published(each)]
             front = self._front(published, alarms, now, untested)
             updated = self._listing.update(rows, front, self._made_from(trust), newest)
@@ -220,12 +219,23 @@ class Site:
         return Front([each.alarm for each in alarms if each.open], alarmed, now, untested)
 
     @contextlib.contextmanager
-    def _listed(self) -> Iterator[list[Path]]:
+    def listed(self) -> Iterator[list[Path]]:
+        """Keep other processes from writing the index meanwhile; gives what says that it is to be written whole.
+
+        Raises:
+            StoreError: the directory cannot be written.
+        """
         try:
             with self._unlisted.listing() as left:
                 yield left
         except OSError as error:
             raise StoreError(f"The index of {self.root} cannot be written: {error.strerror or error}.") from error
+
+    def _begin(self) -> None:
+        try:
+            self._unlisted.begin()
+        except OSError as error:
+            raise StoreError(f"The site {self.root} cannot be written: {error.strerror or error}.") from error
 
     @property
     def _listing(self) -> Listing:

@@ -105,6 +105,7 @@ class Unlisted:
     def __init__(self, root: Path) -> None:
         self._directory = root / PARTIAL
         self._mine: tuple[Path, int] | None = None
+        self._held: list[Path] | None = None
 
     def begin(self) -> None:
         """Say it, until the index is written or this process ends: then somebody else has to write the index whole.
@@ -114,25 +115,37 @@ class Unlisted:
         """
         if self._mine is None:
             self._directory.mkdir(parents=True, exist_ok=True)
-            file = self._directory / f"{_UNLISTED}{secrets.token_hex(12)}"
-            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            name = secrets.token_hex(12)
+            file = self._directory / f"{_UNLISTED}{name}"
+            descriptor = os.open(self._directory / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+            (self._directory / name).rename(file)  # only now: one that nobody holds is of a process that has ended
             self._mine = file, descriptor
 
     @contextlib.contextmanager
     def listing(self) -> Iterator[list[Path]]:
         """One process at a time writes the index; gives what processes left that have ended, for :meth:`end`.
 
+        Whoever has begun may do so again inside. An index whose writing fails is one that a process left.
+
         Raises:
             OSError: the directory cannot be used.
         """
+        if self._held is not None:
+            yield self._held
+            return
         self._directory.mkdir(parents=True, exist_ok=True)
         alone = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(alone, fcntl.LOCK_EX)
             left = [each for each in self._directory.glob(f"{_UNLISTED}*") if self._left(each)]
+            self._held = left
             yield left
+        except BaseException:
+            self._leave()
+            raise
         finally:
+            self._held = None
             os.close(alone)
 
     def end(self, left: Iterable[Path]) -> None:
@@ -140,9 +153,12 @@ class Unlisted:
         for each in left:
             each.unlink(missing_ok=True)
         if self._mine is not None:
-            file, descriptor = self._mine
-            file.unlink(missing_ok=True)
-            os.close(descriptor)
+            self._mine[0].unlink(missing_ok=True)
+            self._leave()
+
+    def _leave(self) -> None:
+        if self._mine is not None:
+            os.close(self._mine[1])
             self._mine = None
 
     def _left(self, file: Path) -> bool:

@@ -25,6 +25,7 @@ from rebuilder.signing.key_list import KeyListError, Use
 from rebuilder.signing.protocol import SigningKey
 from rebuilder.signing.statements import Builder, provenance_statement, verdict_statement
 from rebuilder.site.publisher import Site
+from rebuilder.site.rows import artifact_key
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.protocol import Blobs
 from rebuilder.store.second_digest import sha512_of
@@ -284,6 +285,10 @@ class Signer:
             What is wrong with rows that do not say what was signed; they are left out. Also what is wrong with the log:
             then nothing is added to it.
         """
+        with self.site.listed():  # what another process lists after the rows are read would be taken out again
+            return self._write_index(whole=whole)
+
+    def _write_index(self, *, whole: bool) -> list[CorruptError]:
         self.keys.publish()
         summaries, refused = self._signed_rows(self.ledger.latest())
         refused += self._log(whole=whole)
@@ -306,13 +311,22 @@ class Signer:
         Raises:
             StoreError: the ledger or the site cannot be used; what was published is listed the next time.
         """
+        with self.site.listed():
+            self._update_index()
+
+    def _update_index(self) -> None:
         self.keys.publish()
         self._log(whole=False)
-        fresh = self.keys.marked(self._fresh)
+        fresh = list({artifact_key(each): each for each in self.keys.marked(self._fresh)}.values())
+        standing = {each.identity for each in self.ledger.standing(purls=sorted({each.purl for each in fresh}))}
+        if any(each.identity not in standing for each in fresh):  # two processes verified the same file at once
+            self.write_index()
+            return
+        self._links(fresh, changed=True)  # first: only the pages say that they are not finished
         alarms = self._alarms()
         updated = self.site.update_index(
             fresh,
-            self.ledger.standing(purls=sorted({each.alarm.purl for each in alarms} - {""})),
+            self.agreeing(self.ledger.standing(purls=sorted({each.alarm.purl for each in alarms} - {""}))),
             alarms,
             max((each.last_seen for each in alarms), default=datetime.min.replace(tzinfo=UTC)),
             untested=self.ledger.statistics.untested(),
@@ -321,8 +335,6 @@ class Signer:
         )
         if not updated:
             self.write_index()
-            return
-        self._links(fresh, changed=True)
         self._fresh.clear()
 
     def _newest(self, standing: str, limit: int) -> list[Summary]:

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from rebuilder.consumer.vote import Level as VoteLevel
+from rebuilder.errors import StoreError
 from rebuilder.interop.rebuilderd.link import link_key_id, read_link, read_public_pem
 from rebuilder.model.comparison import Level
 from rebuilder.model.report import Report
@@ -332,6 +333,95 @@ def test_a_list_that_is_brought_up_to_date_is_as_one_that_is_written_whole(tmp_p
         found = {(each["name"], each["architecture"]): each["status"] for each in json.loads(one_by_one)}
         assert {"GOOD", "BAD", "UNKWN"} == set(found.values())
         assert ("BAD", "UNKWN") == (found["curl", "arm64"], found["zlib1g", "amd64"])
+
+
+def publish(packages: Packages, report: Report, seen: datetime) -> None:
+    """As a process does that goes on from the site as it is; the file was first seen at some time."""
+    signer = packages.signer
+    packages.ledger.pin(report.artifact, seen)
+    number = signer.ledger.begin(report.artifact, report.started)
+    signer.ledger.finish(number, signed(report))
+    signer.publish(number, signer.ledger.unpublished(99)[-1][1])
+    signer.update_index()
+
+
+def listed(packages: Packages) -> dict[str, str]:
+    """Status by address, each once."""
+    found = [(each["artifact_url"], each["status"]) for each in packages.http.get("/api/v0/pkgs/list").json()]
+    assert len(dict(found)) == len(found)
+    return dict(found)
+
+
+def test_a_verdict_stays_in_the_list_when_the_next_follows_within_the_minute(tmp_path: Path) -> None:
+    """Its file was seen just now: that is no reason to say that nothing is known about it."""
+    with serving_packages(tmp_path, lambda blobs: [debian_package(blobs, "curl 8 amd64", DEB)]) as packages:
+        for name, level in (("cargo", Level.DIFFERENT), ("cmake", Level.IDENTICAL)):
+            publish(packages, debian_package(MemoryBlobs(), f"{name} 1 amd64", OTHER, level), datetime.now(UTC))
+        assert ["GOOD", "BAD", "GOOD"] == list(listed(packages).values())
+
+
+@pytest.mark.parametrize("moved", [False, True], ids=["same address", "another address"])
+def test_replaced_bytes_are_in_the_list_no_more(tmp_path: Path, *, moved: bool) -> None:
+    """Also when it is brought up to date; and what is said about the new ones stays when the next follows."""
+    with serving_packages(
+        tmp_path, lambda blobs: [debian_package(blobs, f"{name} 8 amd64", DEB) for name in ("curl", "cargo")]
+    ) as packages:
+        replaced = debian_package(MemoryBlobs(), "curl 8 amd64", OTHER, Level.DIFFERENT)
+        if moved:
+            file = replaced.artifact.file.replace(url=f"{replaced.artifact.file.url}?2")
+            artifact = replaced.artifact.replace(file=file)
+            replaced = reports.report(
+                artifact,
+                [
+                    reports.attempt(
+                        artifact, reports.run(MemoryBlobs()), comparison=reports.compared(artifact, Level.DIFFERENT)
+                    )
+                ],
+            )
+        packages.ledger.pin(replaced.artifact, datetime.now(UTC))
+        packages.signer.update_index()
+        assert {"GOOD", "UNKWN"} == set(listed(packages).values())
+        assert 2 == len(listed(packages))
+        publish(packages, replaced, datetime.now(UTC))
+        publish(packages, debian_package(MemoryBlobs(), "cmake 1 amd64", OTHER), datetime.now(UTC))
+        found = (packages.site / "api/v0/pkgs/list").read_bytes()
+        assert ["GOOD", "BAD", "GOOD"] == list(listed(packages).values())
+        packages.signer.write_index()
+        assert found == (packages.site / "api/v0/pkgs/list").read_bytes()
+
+
+def test_what_is_good_is_not_listed_as_another_project(tmp_path: Path) -> None:
+    """The name in the ledger is not the one that was signed."""
+    with serving_packages(tmp_path, lambda blobs: [debian_package(blobs, "curl 8 amd64", DEB)]) as packages:
+        report = debian_package(MemoryBlobs(), "cargo 1 amd64", OTHER)
+        number = packages.ledger.begin(report.artifact, report.started)
+        packages.ledger.finish(number, signed(report))
+        packages.signer.publish(number, packages.ledger.unpublished(9)[-1][1])
+        with packages.ledger._database.writing() as connection:
+            connection.execute(text("update artifact set name = 'cvs' where name = 'cargo'"))
+        packages.signer.update_index()
+        found = {each["name"]: each["status"] for each in packages.http.get("/api/v0/pkgs/list").json()}
+        assert {"curl": "GOOD", "cvs": "UNKWN"} == found
+
+
+def test_a_site_without_its_list_of_packages_is_not_taken_for_one_that_has_it(tmp_path: Path) -> None:
+    """The list is written first: who is ended before it leaves pages that are written whole by the next."""
+    with serving_packages(tmp_path, lambda blobs: [debian_package(blobs, "curl 8 amd64", DEB)]) as packages:
+        writer, front = packages.signer.rebuilderd, packages.site / "index.json"
+        assert writer is not None
+        before = front.read_bytes()
+        report = debian_package(MemoryBlobs(), "cargo 1 amd64", OTHER)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(type(writer), "write", _full)
+            with pytest.raises(StoreError, match="Full"):
+                publish(packages, report, reports.NOW)
+        assert before == front.read_bytes()
+        publish(packages, debian_package(MemoryBlobs(), "cmake 1 amd64", OTHER), reports.NOW)
+        assert ["GOOD"] * 3 == list(listed(packages).values())
+
+
+def _full(*_: object, **__: object) -> None:
+    raise StoreError("Full.")
 
 
 def test_what_the_ledger_says_and_nobody_signed_is_not_told(tmp_path: Path) -> None:

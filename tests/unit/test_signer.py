@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import fcntl
 import html
 import json
+import os
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rebuilder.errors import SigningError
 from rebuilder.model.alarm import Alarm, AlarmKind, Severity
 from rebuilder.model.figures import ProcessFigures
-from rebuilder.model.report import Report, SignedReport
+from rebuilder.model.report import Report, SignedReport, Summary
 from rebuilder.service.metrics import scrape
 from rebuilder.signing.agreement import Agreement
 from rebuilder.signing.key_directory import KeyDirectory
 from rebuilder.signing.statements import Builder
 from rebuilder.site.publisher import Site
+from rebuilder.site.writing import PARTIAL
 from rebuilder.verification.signer import Signer
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
@@ -166,3 +170,40 @@ def test_replaced_bytes_are_said_on_top_of_both_pages_for_good(press: Signer) ->
     press.write_index()
     listed = (press.site.root / "alarms.html").read_text()
     assert all(each in listed for each in (old.artifact.sha256, new.artifact.sha256, "by ada", "Asked upstream."))
+
+
+def test_no_other_process_lists_between_the_rows_and_the_index(press: Signer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would list a file that is not among the rows that were read, and it would be gone again."""
+    press.finish(begin(press, reports.build_failed(press.blobs)), reports.build_failed(press.blobs))
+    press.publish_all()
+    read, refused = press.ledger.latest, []
+
+    def latest(*args: Any, **named: Any) -> list[Summary]:
+        directory = os.open(press.site.root / PARTIAL, os.O_RDONLY)
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            refused.append(error)
+        finally:
+            os.close(directory)
+        return read(*args, **named)
+
+    monkeypatch.setattr(press.ledger, "latest", latest)
+    press.write_index()
+    assert 1 == len(refused)
+
+
+def test_of_two_verifications_at_once_the_ledger_says_which_one_counts(press: Signer) -> None:
+    """The one that was begun last, though the other ended later: row by row as written whole."""
+    found = press.site.root / "index.json"
+    first = reports.build_failed(press.blobs)
+    early, late = press.ledger.begin(first.artifact, first.started), begin(press, first)
+    report = first.replace(finished=first.finished + timedelta(minutes=1))
+    press.publish(late, press.finish(late, first))
+    press.update_index()
+    press.ledger.examined(early, report)
+    press.publish(early, press.finish(early, report))
+    press.update_index()
+    (row,) = json.loads(found.read_text())["latest"]
+    press.write_index()
+    assert [row] == json.loads(found.read_text())["latest"]

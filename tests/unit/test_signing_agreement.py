@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from rebuilder.errors import CorruptStoreError
-from rebuilder.model.alarm import AlarmKind
-from rebuilder.model.report import Report, SignedReport, page_path
+from rebuilder.model.alarm import Alarm, AlarmKind
+from rebuilder.model.report import Report, SignedReport, Summary, page_path
 from rebuilder.model.verdict import Verdict
 from rebuilder.signing.agreement import Agreement
 from rebuilder.signing.key_directory import KeyDirectory
@@ -26,6 +26,7 @@ from tests.fakes.clock import FixedClock
 from tests.fakes.ledgers import open_ledger
 from tests.fakes.logs import log_writer
 from tests.fakes.signer import MemorySigner
+from tests.fakes.verifications import NOW
 
 
 class Harness:
@@ -158,6 +159,25 @@ def test_rows_after_they_were_published(harness: Harness) -> None:
     harness.write("update verification set verdict = 'reproduced' where verdict = 'build-failed'")
     assert 1 == len(harness.press.write_index())
     assert 0 == json.loads((harness.site / "index.json").read_text())["counts"]["reproduced"]
+
+
+def test_rows_that_an_alarm_is_about(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the front page shows of them was signed, too, when it is brought up to date."""
+    harness.press.publish_all()
+    for each in (harness.good.report.artifact, harness.bad.report.artifact):
+        harness.ledger.raise_alarm(
+            Alarm(kind=AlarmKind.TAG_MOVED, purl=each.purl, filename=each.filename, sentence="Moved.", raised=NOW)
+        )
+    harness.write("update verification set verdict = 'reproduced' where verdict = 'build-failed'")
+    shown: list[Summary] = []
+
+    def update(_: Site, __: object, alarmed: Sequence[Summary], *___: object, **____: object) -> bool:
+        shown.extend(alarmed)
+        return True
+
+    monkeypatch.setattr(Site, "update_index", update)
+    harness.press.update_index()
+    assert [harness.good.report.artifact.filename] == [each.filename for each in shown]
 
 
 def test_a_verdict_that_was_never_signed(harness: Harness) -> None:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from rebuilder.errors import StoreError
 from rebuilder.model.report import Summary, summarise
 from rebuilder.model.verdict import Verdict
 from rebuilder.site import listing
 from rebuilder.site.marks import standing
 from rebuilder.site.pages import index
 from rebuilder.site.publisher import Site
-from rebuilder.site.rows import current
-from rebuilder.site.writing import PARTIAL, Unlisted
+from rebuilder.site.rows import artifact_key, newest_first
+from rebuilder.site.writing import PARTIAL, Unlisted, Writer
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 
@@ -38,21 +40,50 @@ class Published:
 
     def __init__(self, root: Path) -> None:
         self.root, self.rows = root, list[Summary]()
-        self.site = Site(root, MemoryBlobs(), public_key=b"key\n", key_id="ab" * 32, verifier="x")
+        self.start()
+
+    def start(self) -> None:
+        """Another process goes on; the one before has ended, and so does not hold what it had open."""
+        cache = self.root.parent / "cache"
+        self.site = Site(self.root, MemoryBlobs(), public_key=b"key\n", key_id="ab" * 32, verifier="x", cache=cache)
+
+    def standing(self) -> list[Summary]:
+        """As the ledger has them: of each file the last one."""
+        return newest_first({artifact_key(each): each for each in self.rows}.values())
 
     def whole(self) -> None:
         """Write all of it."""
-        newest = max(each.finished for each in self.rows)
-        self.site.write_index(self.rows, [], newest, untested=3)
+        files = self.standing()
+        self.site.write_index(files, [], files[0].finished, untested=3)
 
     def update(self, *rows: Summary, trust: str = "") -> bool:
         """These came in."""
         self.rows += rows
 
         def newest(name: str, limit: int) -> Sequence[Summary]:
-            return [each for each in current(self.rows) if standing(each) == name][:limit]
+            return [each for each in self.standing() if standing(each) == name][:limit]
 
         return self.site.update_index(rows, [], [], reports.NOW, untested=3, trust=trust, newest=newest)
+
+    def faulty(self, writes: int, act: Callable[[], object]) -> bool:
+        """After so many files the disk is full; whether it came to that."""
+        left = writes
+
+        def limited(path: str, data: bytes) -> bool:
+            nonlocal left
+            if left == 0:
+                raise StoreError("Full.")
+            left -= 1
+            return Writer(self.root).write(path, data)
+
+        self.site._writer.write = limited  # type: ignore[method-assign]
+        try:
+            act()
+        except StoreError:
+            return True
+        finally:
+            del self.site._writer.write
+        return False
 
     def files(self) -> dict[str, bytes]:
         """All that is published, by path."""
@@ -86,14 +117,18 @@ def test_row_by_row_it_becomes_what_it_is_when_written_whole(published: Publishe
     for _ in range(40):
         rows = []
         for _ in range(chance.randint(0, 3)):
-            number += 1
+            number += chance.choice([1, 1, 1, 0, -2])  # on the same second, or after the clock was put back
             name = "".join(chance.choice(_LETTERS) for _ in range(chance.randint(1, 4)))
             verdict = chance.choice(verdicts)
             doubt = chance.choice([None, None, None, "Do not believe it."])
             written = verdict is Verdict.REPRODUCED and chance.random() < 0.3
             rows.append(row(number, name, verdict=verdict, doubt=doubt, written=written))
+        if chance.random() < 0.2:  # the disk is full for once
+            published.faulty(chance.randint(0, 12), partial(published.update, *rows))
         if not published.update(*rows) and published.rows:
             published.whole()
+        if chance.random() < 0.2:
+            published.start()
     again = Published(tmp_path / "again")
     again.rows = published.rows
     again.whole()
@@ -118,13 +153,55 @@ def test_only_what_shows_a_row_is_written_for_it(published: Published) -> None:
     assert {*front, *reproduced, *divided} == found
 
 
-def test_nothing_changes_by_what_is_older_or_known(published: Published) -> None:
-    """Neither rows nor counts."""
+def test_nothing_changes_by_what_is_known(published: Published) -> None:
+    """Neither rows nor counts. What is older than what is listed may count all the same: the ledger knows."""
     published.rows = [row(5, "a"), row(6, "b")]
     published.whole()
     before = published.files()
-    assert published.update(row(5, "a"), row(1, "b", verdict=Verdict.DIFFERS))
+    assert published.update(row(5, "a"))
+    assert not published.update(row(1, "b", verdict=Verdict.DIFFERS))
     assert before == published.files()
+
+
+@pytest.mark.parametrize("other", [False, True], ids=["goes on", "has ended"])
+@pytest.mark.parametrize("whole", [False, True], ids=["row by row", "whole"])
+def test_after_a_fault_between_two_files_all_is_written(
+    published: Published, tmp_path: Path, *, whole: bool, other: bool
+) -> None:
+    """Wherever it was: nobody goes on from half of an index, and nothing is counted wrong."""
+    first = [row(number, name) for number, name in enumerate(("aa", "ab", "ac", "ad", "ae", "b"))]
+    fresh = [row(60, "ab", verdict=Verdict.DIFFERS), row(61, "a"), row(62, "b", verdict=Verdict.DIFFERS)]
+    writes, faults = 0, 0
+    while True:
+        one = Published(tmp_path / f"site-{writes}")
+        one.rows = list(first)
+        one.whole()
+        one.rows += fresh
+        act = one.whole if whole else partial(one.update, *fresh)
+        if not one.faulty(writes, act):
+            break
+        faults += 1
+        if other:
+            one.start()
+        more = row(70, "b", version="2", filename="b-2.whl"), row(71, "ab", version="2", filename="ab-2.whl")
+        assert not one.update(*more)
+        one.whole()
+        again = Published(tmp_path / f"again-{writes}")
+        again.rows = one.rows
+        again.whole()
+        assert again.files() == one.files()
+        writes += 1
+    assert faults > 12
+
+
+def test_a_damaged_page_of_projects_loses_none(published: Published) -> None:
+    """It is not taken for one that has no files yet, however deep it is."""
+    published.rows = [row(number, name) for number, name in enumerate(("aa", "ab", "ac", "ad", "ae"))]
+    published.whole()
+    (published.root / "projects/ab.json").write_text("{")
+    assert not published.update(row(60, "ab", version="2", filename="ab-2.whl"))
+    (published.root / "projects/ab.json").unlink()
+    assert not published.update(row(61, "ab", version="3", filename="ab-3.whl"))
 
 
 @pytest.mark.parametrize("what", ["gone", "cut", "another program", "trust", "initial", "other counts"])

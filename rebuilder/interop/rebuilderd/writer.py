@@ -18,13 +18,14 @@ from rebuilder.signing.agreement import Agreement
 from rebuilder.signing.keys import raw_public
 from rebuilder.signing.protocol import SigningKey
 from rebuilder.site.writing import Writer
-from rebuilder.store.ledger.package_book import PackageBook
+from rebuilder.store.ledger.package_book import ListedRow, PackageBook
 from rebuilder.store.protocol import Blobs
 from rebuilder.store.second_digest import sha512_of
 
 LIST = "api/v0/pkgs/list"
 KEYS = "api/v1/meta/public-keys"
 _URL = re.compile(rb'"artifact_url":"(?:[^"\\]|\\.)*"')
+_EMPTY = b"[]\n"
 _CLOCK_STEP = timedelta(minutes=1)
 _AT_ONCE = 100
 _MOST = 200
@@ -63,14 +64,18 @@ class RebuilderdWriter:
         """
         refused = self._sign(None if whole else _MOST, self.book.newest() - _MOST if changed else 0)
         writer = Writer(self.root)
-        agreed: dict[object, Verdict] = {each.identity: each.verdict for each in summaries if each.doubt is None}
+        agreed: dict[object, Verdict] = {_about(each): each.verdict for each in summaries if each.doubt is None}
         if changed:
             listed, written = self._listed()
+            for row in self.book.replaced(written):
+                listed = _without(listed, listed_package(row, None, self.root), row.number)
+            told = {_about(each) for each in summaries}
             for row in self.book.listed(summaries, seen=written):
-                listed = _replaced(listed, listed_package(row, agreed.get(row.identity), self.root))
+                line = listed_package(row, agreed.get(_about(row)), self.root)
+                listed = _with(listed, line, replace=_about(row) in told)
             writer.write(LIST, listed)
         else:
-            lines = [listed_package(row, agreed.get(row.identity), self.root) for row in self.book.listed()]
+            lines = [listed_package(row, agreed.get(_about(row)), self.root) for row in self.book.listed()]
             writer.write(LIST, b"[" + b",\n".join(lines) + b"]\n")
         writer.write(KEYS, canonical_json({"current": [public_pem(raw_public(self.key.public_pem))]}) + b"\n")
         return refused
@@ -81,7 +86,7 @@ class RebuilderdWriter:
             written = datetime.fromtimestamp((self.root / LIST).stat().st_mtime, UTC)
             return (self.root / LIST).read_bytes(), written - _CLOCK_STEP
         except OSError:
-            return b"[]\n", datetime.min.replace(tzinfo=UTC)
+            return _EMPTY, datetime.min.replace(tzinfo=UTC)
 
     def _sign(self, most: int | None, after: int) -> list[CorruptError]:
         refused, signed, key_id = list[CorruptError](), 0, link_key_id(raw_public(self.key.public_pem))
@@ -117,14 +122,36 @@ class RebuilderdWriter:
         return sign_link(signed.report, sha512, self.key)
 
 
-def _replaced(listed: bytes, line: bytes) -> bytes:
-    """The list with one file as it is now: in its place, or else at the end."""
+def _about(row: Summary | ListedRow) -> tuple[object, ...]:
+    """Which verification of which file; what the ledger says of either counts only where all of it was signed."""
+    return row.ecosystem, row.name, row.version, row.identity
+
+
+def _place(listed: bytes, line: bytes) -> tuple[int, int] | None:
+    """From where to where a list has the line of a file, without the comma; None: it has none."""
     head, url = line[: line.index(b'"status":')], _URL.search(line)
     place = -1
     while url is not None and (place := listed.find(url[0], place + 1)) >= 0:
         start = max(listed.rfind(b"\n", 0, place), 0) + 1
         if listed.startswith(head, start):
-            end = listed.find(b"\n", place)
-            rest = listed[end:].removeprefix(b"\n") if end < len(listed) - 1 else b""
-            return listed[:start] + line + (b",\n" + rest if rest else b"]\n")
-    return listed.removesuffix(b"]\n") + (b",\n" if len(listed) > 3 else b"") + line + b"]\n"
+            return start, listed.index(b"}", listed.index(b'"has_attestation":', place)) + 1
+    return None
+
+
+def _with(listed: bytes, line: bytes, *, replace: bool) -> bytes:
+    """The list with one file: in its place, as it was there unless it is to be replaced, or else at the end."""
+    if (found := _place(listed, line)) is None:
+        return listed.removesuffix(b"]\n") + (b",\n" if len(listed) > len(_EMPTY) else b"") + line + b"]\n"
+    return listed[: found[0]] + line + listed[found[1] :] if replace else listed
+
+
+def _without(listed: bytes, line: bytes, number: int | None) -> bytes:
+    """The list without a file, as far as it tells of a verification of it, or of none."""
+    if (found := _place(listed, line)) is None:
+        return listed
+    start, end = found
+    told = (b'"build_id":%s,' % each for each in (b"null", b"%d" % (number or 0)))
+    if not any(each in listed[start:end] for each in told):
+        return listed  # of other bytes at the same address by now
+    before, after = listed[:start].removesuffix(b",\n"), listed[end:]
+    return before + (after.removeprefix(b",\n") if before == b"[" else after)

@@ -135,17 +135,22 @@ class PackageBook:
             changed: Only those, and what was seen after ``seen``; None: every one.
             seen: A moment.
         """
-        artifact, verification = tables.artifact.c, tables.verification.c
-        names = ("ecosystem", "name", "version", "filename", "url", "sha256", "purl")
-        more = (verification.id, verification.finished, tables.rebuild_link.c.verification_id)
-        query = _packages().with_only_columns(*(artifact[each] for each in names), *more)
-        query = query.order_by(artifact.id)
+        artifact = tables.artifact.c
+        query = _packages().with_only_columns(*_listed()).order_by(artifact.id)
         if changed is not None:
             named = (artifact.ecosystem, artifact.purl, artifact.filename, artifact.sha256)
             wanted = [tuple(getattr(each, column.name) for column in named) for each in changed]
             query = query.where(or_(tuple_(*named).in_(wanted), artifact.first_seen > seen))
         with self._database.reading() as connection:
             yield from starmap(ListedRow, connection.execution_options(yield_per=1000).execute(query))
+
+    def replaced(self, seen: datetime) -> list[ListedRow]:
+        """Files whose names other bytes have that were seen after a moment."""
+        older, newer = tables.artifact.alias().c, tables.artifact.alias().c
+        found = select(older.id).where(_same_name(older, newer), newer.id > older.id, newer.first_seen > seen)
+        query = _files().with_only_columns(*_listed()).where(tables.artifact.c.id.in_(found))
+        with self._database.reading() as connection:
+            return [ListedRow(*row) for row in connection.execute(query)]
 
     def newest(self) -> int:
         """The number of the newest verification; 0 where there is none."""
@@ -265,19 +270,30 @@ class PackageBook:
 
 
 def _packages() -> Select[Any]:
+    """Every file, unless other bytes have its name by now, with its newest finished verification."""
+    artifact, newer = tables.artifact.c, tables.artifact.alias().c
+    return _files().where(~exists().where(_same_name(artifact, newer), newer.id > artifact.id))
+
+
+def _same_name(one: Any, other: Any) -> ColumnElement[bool]:
+    return and_(*(one[each] == other[each] for each in ("ecosystem", "purl", "filename")))
+
+
+def _listed() -> list[ColumnElement[Any]]:
+    names = ("ecosystem", "name", "version", "filename", "url", "sha256", "purl")
+    verification = tables.verification.c
+    more = (verification.id, verification.finished, tables.rebuild_link.c.verification_id)
+    return [*(tables.artifact.c[each] for each in names), *more]
+
+
+def _files() -> Select[Any]:
     artifact, verification, link = tables.artifact, tables.verification, tables.rebuild_link
-    later, newer = tables.verification.alias().c, tables.artifact.alias().c
+    later = tables.verification.alias().c
     newest = (
         select(func.max(later.id)).where(later.artifact_id == artifact.c.id, later.state == "done").scalar_subquery()
     )
-    replaced = exists().where(
-        newer.ecosystem == artifact.c.ecosystem,
-        newer.purl == artifact.c.purl,
-        newer.filename == artifact.c.filename,
-        newer.id > artifact.c.id,
-    )
     joined = artifact.outerjoin(verification, verification.c.id == newest)
-    return _selected(joined.outerjoin(link, link.c.verification_id == verification.c.id)).where(~replaced)
+    return _selected(joined.outerjoin(link, link.c.verification_id == verification.c.id))
 
 
 def _builds() -> Select[Any]:
