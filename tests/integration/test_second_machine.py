@@ -258,4 +258,4 @@ def test_without_the_environment_it_does_not_run(tmp_path: Path, environments_ro
     (tmp_path / "environment").write_text("no export, but as long as the first block of one has to be" * 20)
     answer = here.run("environments", "import", tmp_path / "environment")
     assert 2 == answer.code
-    assert "is no export" in answer.words
+    assert "cannot be a build environment" in answer.words
