@@ -289,6 +289,7 @@ class Signer:
             return self._write_index(whole=whole)
 
     def _write_index(self, *, whole: bool) -> list[CorruptError]:
+        trust = self.keys.trust  # of a key that is revoked from now on, the next update finds that it is not in it
         self.keys.publish()
         summaries, refused = self._signed_rows(self.ledger.latest())
         refused += self._log(whole=whole)
@@ -298,7 +299,7 @@ class Signer:
         now = self.clock.now()
         told = [each.finished for each in summaries] + [each.last_seen for each in alarms]
         untested = self.ledger.statistics.untested()
-        self.site.write_index(summaries, alarms, max(told, default=now), untested=untested, trust=self.keys.trust)
+        self.site.write_index(summaries, alarms, max(told, default=now), untested=untested, trust=trust)
         self._fresh.clear()
         return refused
 

@@ -6,7 +6,7 @@ import fcntl
 import html
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from rebuilder.signing.key_directory import KeyDirectory
 from rebuilder.signing.statements import Builder
 from rebuilder.site.publisher import Site
 from rebuilder.site.writing import PARTIAL
+from rebuilder.verification.published_keys import PublishedKeys
 from rebuilder.verification.signer import Signer
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
@@ -207,3 +208,31 @@ def test_of_two_verifications_at_once_the_ledger_says_which_one_counts(press: Si
     (row,) = json.loads(found.read_text())["latest"]
     press.write_index()
     assert [row] == json.loads(found.read_text())["latest"]
+
+
+def test_a_key_that_is_revoked_while_the_index_is_written(press: Signer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that were marked before it do not stay: the next update takes none of them over."""
+    press.finish(begin(press, reports.build_failed(press.blobs)), reports.build_failed(press.blobs))
+    press.publish_all()
+    trust, marked = [""], PublishedKeys.marked
+
+    def revoked_after(keys: PublishedKeys, rows: Iterable[Summary]) -> list[Summary]:
+        found = marked(keys, rows)
+        trust[0] = "revoked"
+        return found
+
+    monkeypatch.setattr(PublishedKeys, "trust", property(lambda _: trust[0]))
+    monkeypatch.setattr(PublishedKeys, "marked", revoked_after)
+    press.write_index()
+    monkeypatch.setattr(PublishedKeys, "marked", marked)
+    updated: list[bool] = []
+    update = Site.update_index
+
+    def counted(*args: Any, **named: Any) -> bool:
+        updated.append(update(*args, **named))
+        return updated[-1]
+
+    monkeypatch.setattr(Site, "update_index", counted)
+    press.update_index()
+    press.update_index()
+    assert [False, True] == updated
