@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rebuilder.cli.check import Seen, whom_to_ask
-from rebuilder.errors import UsageError
+from rebuilder.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from rebuilder.consumer.proxy.npm_registry import Registries
@@ -54,8 +54,9 @@ def proxy(
         )
     settings = index_settings(index_url)
     index = IndexReader(settings.index_url, settings.ca_bundle)
+    npm = _registries(npm_registry)
     with Gate(trusted, rules, seen or usual_memory(), others=others) as gate:
-        server = bind(Application(index, gate, npm=_registries(npm_registry), audit=audit), listen)
+        server = bind(Application(index, gate, npm=npm, audit=audit), listen)
         for each in [*gate.refused, *gate.unread]:
             print(f"! {each}", file=sys.stderr)  # noqa: T201
         host, port = server.server_address[:2]
@@ -68,13 +69,19 @@ def proxy(
 
 def _registries(url: str | None) -> Registries:
     """Npm's registries, by what is named or by npm's settings, which are read when npm is first asked for."""
+    if url is not None:
+        from rebuilder.network.index_reader import IndexReader
+
+        try:
+            named = IndexReader(url)
+        except UnavailableError:
+            raise UsageError("What --npm-registry names is not an http or https address.") from None
+        return lambda _: named
 
     def registry(scope: str | None) -> IndexReader:
         from rebuilder.ecosystems.npm.settings import NpmSettings
         from rebuilder.network.index_reader import IndexReader
 
-        if url is not None:
-            return IndexReader(url)
         settings = NpmSettings()
         found = settings.registry(scope)
         grant = (found.grant.prefix, found.grant.header) if found.grant is not None else None

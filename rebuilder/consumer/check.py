@@ -9,8 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol, Self, TypeVar
 
+from packaging.utils import canonicalize_name
+
 from rebuilder.consumer.answer import Answer, Outcome, Standing
-from rebuilder.consumer.file_names import is_of, same_file
+from rebuilder.consumer.file_names import is_of, same_file, same_version
 from rebuilder.consumer.lock_files import Dependency, LockedFile
 from rebuilder.consumer.platform_files import Target
 from rebuilder.consumer.policy import Policy
@@ -268,6 +270,10 @@ def _is_about(vote: Vote, dependency: Dependency, file: LockedFile) -> bool:
             None in {vote.version, dependency.version} or vote.version == dependency.version
         )
     found = is_of(vote.filename, dependency.name, dependency.version)
+    if found is None:  # the name does not say the release, so it must be that very name, of that release
+        named = vote.package is None or canonicalize_name(vote.package) == dependency.name
+        said = None in {vote.version, dependency.version} or same_version(vote.version or "", dependency.version or "")
+        return named and said and file.filename in {None, vote.filename}
     return found is not False and (file.filename is None or same_file(file.filename, vote.filename) is not False)
 
 

@@ -14,12 +14,16 @@ from pathlib import Path
 import httpx
 import pytest
 
+from rebuilder.cli.proxy import proxy
 from rebuilder.consumer.policy import Policy
 from rebuilder.consumer.proxy.application import Application
 from rebuilder.consumer.proxy.gate import Gate
 from rebuilder.consumer.proxy.server import bind
 from rebuilder.consumer.rebuilder import Trusted
+from rebuilder.consumer.vote import Level, Vote, Voter
 from rebuilder.errors import UsageError
+from rebuilder.model.value import Sha256, Sha512
+from rebuilder.model.verdict import Verdict
 from rebuilder.network.index_reader import IndexReader
 from tests.fakes.loopback_index import JSON, LoopbackIndex, serving, wheel
 from tests.fakes.proxies import answering
@@ -253,3 +257,75 @@ def test_no_address(listen: str, index: LoopbackIndex, site: Path, tmp_path: Pat
     """Wrong use."""
     with Gate([Trusted(str(site))], Policy(), tmp_path) as gate, pytest.raises(UsageError):
         bind(Application(IndexReader(index.url), gate), listen)
+
+
+def test_an_npm_registry_that_is_none(site: Path, tmp_path: Path) -> None:
+    """It is said at once, not when npm asks."""
+    policy = tmp_path / "policy.toml"
+    policy.write_text(f"[[rebuilders]]\nplace = {json.dumps(str(site))}\n")
+    for each in ("nonsense", "", "file:///etc", "http://[::1"):
+        with pytest.raises(UsageError, match="--npm-registry"):
+            proxy(
+                policy=policy,
+                listen="127.0.0.1:0",
+                index_url="https://index.example.org/simple",
+                npm_registry=each,
+                seen=tmp_path / "seen",
+            )
+
+
+class Confirming:
+    """Confirms every file as one of another name."""
+
+    name = "other"
+
+    def __init__(self, package: str, filename: str) -> None:
+        self.package, self.filename = package, filename
+
+    def vote(self, digest: Sha256 | Sha512) -> Vote:
+        """See :class:`rebuilder.consumer.check.Speaker`."""
+        return Vote(
+            sha256=Sha256(digest),
+            filename=self.filename,
+            package=self.package,
+            version="9.9" if self.package == "alpha" else "1.0",
+            verdict=Verdict.REPRODUCED,
+            level=Level.BUILD_ALONE,
+            voter=Voter(operator="other", name="other", key_id="key"),
+            statement=Sha256("0" * 64),
+        )
+
+
+@pytest.mark.parametrize(
+    ("package", "filename", "status"),
+    [
+        ("evil", "evil-1.0.tgz", 403),
+        ("evil", "alpha-9.9.tgz", 403),
+        ("alpha", "alpha-1.0.tgz", 403),
+        ("alpha", "alpha-9.9.tgz", 302),
+    ],
+)
+def test_a_confirmed_file_under_a_name_that_says_nothing(
+    package: str, filename: str, status: int, tmp_path: Path
+) -> None:
+    """Pip takes alpha-9.9.tgz for a release of alpha; what was confirmed as another file does not count for it."""
+    with (
+        serving(Misnamed({"alpha-9.9.tgz": GOOD})) as index,
+        Gate([], Policy(), tmp_path / "seen", others=[Confirming(package, filename)]) as gate,
+        IndexReader(index.url) as reader,
+        answering(Application(reader, gate)) as found,
+    ):
+        answer = httpx.get(f"{found}/files/{hashlib.sha256(GOOD).hexdigest()}/alpha-9.9.tgz")
+    assert (answer.status_code, filename in answer.reason_phrase) == (status, status == 403)
+
+
+class Misnamed(LoopbackIndex):
+    """Lists each file on every page."""
+
+    def page(self, project: str) -> bytes | None:
+        """See :class:`LoopbackIndex`."""
+        rows = [
+            {"filename": name, "url": f"../../f/{name}", "hashes": {"sha256": hashlib.sha256(data).hexdigest()}}
+            for name, data in self.files.items()
+        ]
+        return json.dumps({"meta": {"api-version": "1.1"}, "name": project, "files": rows}).encode()
