@@ -149,12 +149,6 @@ def sign_note(text: str, key: NoteKey, sign: Callable[[bytes], bytes]) -> Note:
     return Note(text, (NoteSignature(key.name, key.identifier, sign(text.encode())),))
 
 
-def cosign_note(note: Note, key: NoteKey, sign: Callable[[bytes], bytes], time: int) -> NoteSignature:
-    """What a witness adds to a checkpoint at a time, in seconds since 1970."""
-    signature = time.to_bytes(8) + sign(_cosigned(note.text, time))
-    return NoteSignature(key.name, key.identifier, signature)
-
-
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """What a log says of itself: how many entries it has, and the root of their tree."""

@@ -19,12 +19,13 @@ from rebuilder.consumer.rebuilder import Rebuilder, Trusted
 from rebuilder.errors import UnavailableError, UsageError
 from rebuilder.log.audit import LogError
 from rebuilder.log.merkle import is_consistent
-from rebuilder.log.note import COSIGNATURE, Checkpoint, Note, NoteKey, cosign_note, decoded
+from rebuilder.log.note import COSIGNATURE, Checkpoint, Note, NoteKey, decoded
 from rebuilder.log.policy import LogPolicy
 from rebuilder.log.proof import LogProof
 from rebuilder.network.site_reader import SiteReader
 from rebuilder.network.witness import Witness
 from tests.fakes.clock import FixedClock
+from tests.fakes.cosigning import cosign_note
 from tests.fakes.ledgers import open_ledger
 from tests.fakes.logs import log_writer
 

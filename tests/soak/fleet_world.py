@@ -20,7 +20,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from rebuilder.errors import RebuilderError
-from rebuilder.fleet import objects
+from rebuilder.fleet import objects, ordering
 from rebuilder.store.ledger import Ledger, tables
 from rebuilder.store.object_storage import ObjectStorage
 from tests.fakes.fleet_servers import FleetInstallation, RunnerProcess, Servers
@@ -34,8 +34,6 @@ LEASE = 15.0
 """Seconds; the default is a minute."""
 _MOST_LEASES = 1.5
 """From an event until what was under way is done elsewhere, beside its build."""
-_PUT_BACK = 4
-"""A build whose runner goes away so often is put back for a minute: it may be what does that."""
 _SETTLING = 420
 """Seconds without any further verdict after which what has none yet counts as lost."""
 
@@ -162,7 +160,7 @@ class FleetRound(Round):
         accepted, most = self.accepted(), _MOST_LEASES * self.lease
         took: dict[str, list[float]] = defaultdict(list)
         struck = Counter(each for _, _, definitions in self.recoveries for each in definitions)
-        if put_back := [each for each, times in struck.items() if times >= _PUT_BACK]:
+        if put_back := [each for each, times in struck.items() if times >= ordering._MOST_ORDERS]:
             self.part.figures["struck so often that they are put back for a minute"] = str(len(put_back))
         for number, (event, since, definitions) in enumerate(self.recoveries):
             for definition in definitions:

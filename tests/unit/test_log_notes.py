@@ -8,8 +8,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from rebuilder.log.merkle import inclusion_path, leaf_hash, node_hash, root
-from rebuilder.log.note import COSIGNATURE, Checkpoint, Note, NoteKey, cosign_note, sign_note
+from rebuilder.log.note import COSIGNATURE, Checkpoint, Note, NoteKey, sign_note
 from rebuilder.log.proof import LogProof
+from tests.fakes.cosigning import cosign_note
 
 NEUMANN = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
 NEUMANN_NOTE = (
