@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi import compiled_code
 from rebuilder.ecosystems.pypi.compiled_code import compiled_here
 from rebuilder.ecosystems.pypi.interpreter_choice import Interpreter
-from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.model.accounting import Accounting, Content, How, MemberAccount
 from rebuilder.model.attempt import Outcome, Output

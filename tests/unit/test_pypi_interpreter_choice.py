@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.interpreter_choice import (
     INTERPRETERS,
     Interpreter,
@@ -18,7 +19,6 @@ from rebuilder.ecosystems.pypi.interpreter_choice import (
     stand_ins,
     with_configured,
 )
-from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Inspection, Member, MemberKind
 from rebuilder.model.settings import InterpreterSettings

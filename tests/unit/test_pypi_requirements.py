@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
+from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.requirements import (
     LEGACY_BACKEND,
     installed_backend,

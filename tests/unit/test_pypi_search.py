@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.build_inputs import BuildConditions, BuildInputs
 from rebuilder.ecosystems.pypi.interpreter_choice import INTERPRETERS, Interpreter
-from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.requirements import BuildSystem
 from rebuilder.ecosystems.pypi.search import Candidate, try_candidates
 from rebuilder.ecosystems.source_trees import Unpacked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
+from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.wheel_traces import Generator, read_traces
 from rebuilder.model.evidence import Inspection, Member, MemberKind
 from rebuilder.model.verdict import Verdict

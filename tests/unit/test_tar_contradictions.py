@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.archives import check_source
-from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.model.evidence import Inspection
 from rebuilder.model.verdict import Verdict
 from rebuilder.programs.archive.contradictions import contradictions

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from packaging.utils import canonicalize_name
 
+from rebuilder.ecosystems.obstacles import NotRebuildable, quoted
 from rebuilder.ecosystems.pypi.context import PlanningContext
-from rebuilder.ecosystems.pypi.obstacles import NotRebuildable, quoted
 from rebuilder.ecosystems.pypi.sdist_configuration import named_project
 from rebuilder.ecosystems.source_trees import archive_input, submodule_inputs
 from rebuilder.model.definition import Input

@@ -10,6 +10,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from rebuilder.ecosystems.obstacles import NotRebuildable, quoted
 from rebuilder.ecosystems.pypi.build_inputs import (
     PATCH_RELEASES,
     REQUIRES_RESULT,
@@ -19,7 +20,6 @@ from rebuilder.ecosystems.pypi.build_inputs import (
     requires_definition,
 )
 from rebuilder.ecosystems.pypi.context import PlanningContext
-from rebuilder.ecosystems.pypi.obstacles import NotRebuildable, quoted
 from rebuilder.ecosystems.pypi.requirements import Requirements, parse_requirements
 from rebuilder.foreign_json import read_json
 from rebuilder.model.artifact import Pin, Resolution

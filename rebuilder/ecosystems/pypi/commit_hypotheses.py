@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
+from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.archives import CommitListing, build_scripts, list_commit
 from rebuilder.ecosystems.pypi.build_environment import resolve_requirements
 from rebuilder.ecosystems.pypi.build_inputs import BuildInputs, Product, chosen_tools
@@ -23,7 +24,6 @@ from rebuilder.ecosystems.pypi.hypotheses import (
     with_tools,
 )
 from rebuilder.ecosystems.pypi.interpreter_choice import PYTHON_2, Interpreter, choose, named_python
-from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.origin import find_tag
 from rebuilder.ecosystems.pypi.requirements import BuildSystem, Requirements, pin_generator, read_build_system
 from rebuilder.ecosystems.pypi.sdist_traces import GZIP_HEADER, read_sdist_traces

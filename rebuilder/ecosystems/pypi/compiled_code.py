@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from rebuilder.compare.compiled import compare_compiled
+from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.build_inputs import SOURCE_TREE, BuildConditions, BuildInputs, build_definition
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.hypotheses import build_in
 from rebuilder.ecosystems.pypi.interpreter_choice import interpreter_in
-from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.model.accounting import Accounting, CompiledHere, How, MemberAccount
 from rebuilder.model.attempt import Outcome

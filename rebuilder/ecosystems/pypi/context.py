@@ -6,8 +6,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
+from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.interpreter_choice import INTERPRETERS, Interpreter
-from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.environments.protocol import Environments
 from rebuilder.model.definition import Input, Limits
 from rebuilder.model.evidence import Evidence

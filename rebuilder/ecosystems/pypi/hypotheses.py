@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
+from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.archives import build_scripts, has_build_script, source_path, source_text
 from rebuilder.ecosystems.pypi.build_environment import parameters, resolve_requirements
 from rebuilder.ecosystems.pypi.build_inputs import BuildInputs, Product, chosen_tools
@@ -17,7 +18,6 @@ from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.evidence import as_input, held_compiled_code
 from rebuilder.ecosystems.pypi.extension_switches import Switch, applicable, extension_switches, switched_off
 from rebuilder.ecosystems.pypi.interpreter_choice import PYTHON_2, Interpreter, choose, named_is_lacking, named_python
-from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.priors import Priors
 from rebuilder.ecosystems.pypi.requirements import narrowed, packed_itself, read_build_system
 from rebuilder.ecosystems.pypi.search import EXTENSIONS_OFF, Candidate, Reached, hypothesis, try_candidates

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+from rebuilder.ecosystems.obstacles import NotRebuildable, quoted
 from rebuilder.ecosystems.pypi.interpreter_limits import refusal
-from rebuilder.ecosystems.pypi.obstacles import NotRebuildable, quoted
 from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.errors import BuildEnvironmentError
 from rebuilder.model.diagnosis import Cause

@@ -11,7 +11,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from rebuilder.ecosystems.pypi.obstacles import NotRebuildable, quoted
+from rebuilder.ecosystems.obstacles import NotRebuildable, quoted
 from rebuilder.ecosystems.pypi.tool_versions import Bracket
 from rebuilder.ecosystems.pypi.wheel_traces import Generator
 from rebuilder.foreign_words import read_requirement, read_toml

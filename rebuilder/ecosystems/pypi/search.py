@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.build_inputs import BuildConditions, BuildInputs, build_definition, replayed
 from rebuilder.ecosystems.pypi.interpreter_choice import Interpreter
-from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.model.attempt import Attempt, History, Hypothesis, Outcome
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.archives import inspect
 from rebuilder.ecosystems.pypi.build_environment import resolve_requirements
 from rebuilder.ecosystems.pypi.build_inputs import USUAL_DIRECTORIES, BuildInputs, held_tool
@@ -22,7 +23,6 @@ from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.evidence import WHEEL_TEXTS
 from rebuilder.ecosystems.pypi.hash_seed import seed_for
 from rebuilder.ecosystems.pypi.interpreter_choice import PYTHON_2, python_of
-from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.requirements import Requirements, narrowed
 from rebuilder.ecosystems.pypi.search import Reached, hypothesis
 from rebuilder.ecosystems.pypi.tool_versions import (

@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
+from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.archives import CommitListing, inspect, list_commit
 from rebuilder.ecosystems.pypi.build_inputs import Product
 from rebuilder.ecosystems.pypi.commit_hypotheses import targets_of
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.evidence import as_input
-from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.sdist_configuration import SourceProject, read_project
 from rebuilder.ecosystems.pypi.sdist_traces import below, is_generated
 from rebuilder.ecosystems.source_trees import archive_input

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from email.parser import HeaderParser
 from typing import Literal
 
-from rebuilder.ecosystems.pypi.obstacles import NotRebuildable
+from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.model.evidence import Inspection, Member, MemberKind
 from rebuilder.model.verdict import Verdict
 

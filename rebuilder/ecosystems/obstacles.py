@@ -1,4 +1,4 @@
-"""How a step of the PyPI ecosystem says that a rebuild cannot go on."""
+"""How an ecosystem says that a rebuild cannot go on."""
 
 from __future__ import annotations
 
