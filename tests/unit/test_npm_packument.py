@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from rebuilder.ecosystems.npm.ecosystem import Access, Npm
+from rebuilder.ecosystems.npm.ecosystem import Npm
 from rebuilder.ecosystems.npm.packument import Integrity, NpmRelease, Packument
+from rebuilder.ecosystems.npm.registries import Access, Registries
 from rebuilder.ecosystems.npm.settings import NpmProcess, NpmSettings
 from rebuilder.errors import UnavailableError, UsageError
 from rebuilder.model.artifact import Document
@@ -159,7 +160,7 @@ class World:
         self.opened = 0
         environment = {"NPM_CONFIG_REGISTRY": "https://mirror.example/npm/"}
         self._settings = NpmProcess(environment, directory=self.blobs.path(self.blobs.put(b"")).parent)
-        self.npm = Npm(self._access, blobs=self.blobs, memo=MemoryMemo())
+        self.npm = Npm(Registries(self._access, blobs=self.blobs, memo=MemoryMemo()))
 
     def _access(self) -> Access:
         self.opened += 1

@@ -47,8 +47,8 @@ def read_lock(path: Path, text: str, target: Target) -> list[Dependency]:
 
         return read_python_lock(path, parse_toml(path, text), target)
     if path.suffix == ".json":
+        from rebuilder.consumer.lock_files.node_locks import read_node_lock
         from rebuilder.consumer.lock_files.on_disk import read_report
-        from rebuilder.consumer.lock_files.package_lock import read_package_lock
 
         try:
             document = json.loads(text)
@@ -56,7 +56,7 @@ def read_lock(path: Path, text: str, target: Target) -> list[Dependency]:
             raise FileError(path, "This file is not JSON.") from None
         if isinstance(document, dict) and "install" in document:
             return read_report(path, document)
-        return read_package_lock(path, text, target)
+        return read_node_lock(path, "package-lock.json", text, target)
     from rebuilder.consumer.lock_files.requirements import read_requirements
 
     return read_requirements(path, text, target)

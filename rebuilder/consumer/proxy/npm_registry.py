@@ -15,14 +15,14 @@ from urllib.parse import quote
 
 from rebuilder.consumer.answer import Answer
 from rebuilder.consumer.lock_files import Dependency, LockedFile
-from rebuilder.consumer.lock_files.package_lock import sha512_of
 from rebuilder.consumer.proxy.pages import Listed, Page, Pages, Read, Reply, phrase, sent_on, sentence
+from rebuilder.ecosystems.npm.lock_files.locked import digests
 from rebuilder.ecosystems.npm.packument import Packument
 from rebuilder.ecosystems.npm.subject import ECOSYSTEM, escaped, is_name, precedence, scope_of, tarball_name
 from rebuilder.errors import UnavailableError
 from rebuilder.model.artifact import Document
 from rebuilder.model.text import visible
-from rebuilder.model.value import sha256_hex
+from rebuilder.model.value import Sha512, sha256_hex
 from rebuilder.network.index_reader import IndexReader
 
 Registries = Callable[[str | None], IndexReader]
@@ -129,9 +129,9 @@ def read_packument(content: bytes, url: str, name: str) -> Read:
         if release is not None:
             row = packument.content["versions"][version]
             # npm takes any file with one of the strongest digests: only where there is one it is known which.
-            digests = sha512_of(row["dist"].get("integrity"))
+            sha512 = [each for each in digests(row["dist"].get("integrity")) if each.algorithm == "sha512"]
             filename = tarball_name(name, version)
-            file = LockedFile(filename, None, digests[0] if len(digests) == 1 else None)
+            file = LockedFile(filename, None, Sha512(sha512[0].value) if len(sha512) == 1 else None)
             around = _AROUND if leads_around(row) else None
             asked = Dependency(ECOSYSTEM, name, version, f"{name} {filename}", (file,), objection=around)
             files.append(Listed(row, asked, release.tarball))

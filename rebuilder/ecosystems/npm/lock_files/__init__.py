@@ -1,0 +1,30 @@
+"""Reads the lock files of npm, pnpm and yarn as one kind of value; every byte of them is hostile."""
+
+from __future__ import annotations
+
+from rebuilder.ecosystems.npm.lock_files.locked import Digest, LockedPackage, LockFileError, Origin
+from rebuilder.ecosystems.npm.lock_files.package_lock import read_package_lock
+
+__all__ = ["FORMATS", "MOST_BYTES", "Digest", "LockFileError", "LockedPackage", "Origin", "read_lock"]
+
+MOST_BYTES = 64 << 20
+FORMATS = {
+    "npm-shrinkwrap.json": read_package_lock,
+    "package-lock.json": read_package_lock,
+}
+"""The reader of each kind, by the name that its package manager looks for; of several, that manager takes the first."""
+
+
+def read_lock(name: str, data: bytes) -> tuple[LockedPackage, ...]:
+    """The packages that a lock file names.
+
+    Args:
+        name: One of :data:`FORMATS`.
+        data: Its bytes.
+
+    Raises:
+        LockFileError: it is none of its kind, or contradicts itself.
+    """
+    if len(data) > MOST_BYTES:
+        raise LockFileError(f"This lock file has more than {MOST_BYTES:,} bytes.")
+    return FORMATS[name](data)
