@@ -13,7 +13,7 @@ import pytest
 
 from rebuilder.ecosystems.npm.ecosystem import Npm
 from rebuilder.ecosystems.npm.packument import Integrity, NpmRelease, Packument
-from rebuilder.ecosystems.npm.registries import Access, Registries
+from rebuilder.ecosystems.npm.registry import Access, NpmRegistry
 from rebuilder.ecosystems.npm.settings import NpmProcess, NpmSettings
 from rebuilder.errors import UnavailableError, UsageError
 from rebuilder.model.artifact import Document
@@ -160,7 +160,7 @@ class World:
         self.opened = 0
         environment = {"NPM_CONFIG_REGISTRY": "https://mirror.example/npm/"}
         self._settings = NpmProcess(environment, directory=self.blobs.path(self.blobs.put(b"")).parent)
-        self.npm = Npm(Registries(self._access, blobs=self.blobs, memo=MemoryMemo()))
+        self.npm = Npm(NpmRegistry(self._access, blobs=self.blobs, memo=MemoryMemo()), self.blobs)
 
     def _access(self) -> Access:
         self.opened += 1

@@ -15,7 +15,7 @@ from rebuilder.model.provenance import Provenance
 from rebuilder.provenance.checker import AttestationInput
 
 if TYPE_CHECKING:
-    from rebuilder.ecosystems.npm.registries import Access
+    from rebuilder.ecosystems.npm.registry import Access
 
 _NAME = re.compile(r"(?:@[A-Za-z0-9~*?-][A-Za-z0-9._~*?-]*/)?[A-Za-z0-9~*?-][A-Za-z0-9._~*?-]*", re.ASCII)
 
@@ -30,15 +30,15 @@ class NpmConventions(Conventions):
     def open(self, context: Context) -> Ecosystem:
         """See :meth:`rebuilder.ecosystems.conventions.Conventions.open`; npm's own settings are read when asked for."""
         from rebuilder.ecosystems.npm.ecosystem import Npm
-        from rebuilder.ecosystems.npm.registries import Registries
+        from rebuilder.ecosystems.npm.registry import NpmRegistry
 
-        registries = Registries(
+        registry = NpmRegistry(
             partial(_access, context),
             blobs=context.blobs,
             memo=context.memo(self.name),
             max_file_bytes=context.settings.download_bytes,
         )
-        return Npm(registries)
+        return Npm(registry, context.blobs)
 
     def file_words(self, filename: str) -> str:
         """What npm publishes are tarballs."""
@@ -93,7 +93,7 @@ def _access(context: Context) -> Access:
     Raises:
         UsageError: npm's settings cannot be understood.
     """
-    from rebuilder.ecosystems.npm.registries import Access
+    from rebuilder.ecosystems.npm.registry import Access
     from rebuilder.ecosystems.npm.settings import NpmSettings, Registry
     from rebuilder.network.http.address import Credentials
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
-from rebuilder.ecosystems.npm.packument import MEDIA_TYPE, NpmRelease, Packument, listing
-from rebuilder.ecosystems.npm.registries import Registries
-from rebuilder.ecosystems.npm.settings import Registry
+from rebuilder.ecosystems.npm.packument import NpmRelease, Packument, listing
+from rebuilder.ecosystems.npm.registry import NpmRegistry
 from rebuilder.ecosystems.npm.subject import ECOSYSTEM, parse_subject, release_purl, tarball_name
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.errors import UsageError
@@ -15,9 +12,8 @@ from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
 from rebuilder.network.protocol import Fetcher
+from rebuilder.store.protocol import Blobs
 
-MAX_ATTESTATION_BYTES = 4 << 20
-"""Genuine documents have some ten thousand bytes."""
 _NOT_REBUILT = "npm packages cannot be rebuilt yet"
 
 
@@ -26,14 +22,15 @@ class Npm(Ecosystem):
 
     name = ECOSYSTEM
 
-    def __init__(self, registries: Registries) -> None:
+    def __init__(self, registry: NpmRegistry, blobs: Blobs) -> None:
         """Nothing is read or asked before the first subject."""
-        self._registries = registries
+        self._registry = registry
+        self._blobs = blobs
 
     @property
     def fetcher(self) -> Fetcher:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
-        return self._registries.fetcher
+        return self._registry.fetcher
 
     def parse(self, text: str) -> Subject:
         """See :func:`rebuilder.ecosystems.npm.subject.parse_subject`."""
@@ -42,16 +39,15 @@ class Npm(Ecosystem):
     def listing(self, name: str, seen: str | None = None) -> Listing | None:
         """See ``Ecosystem.listing``. The short form of a package's document has no upload times."""
         name = parse_subject(name).name
-        _, document = self._registries.document(name)
+        document = self._registry.document(name)
         return None if document.sha256 == seen else listing(Packument(document, name))
 
     def evidence(self, subject: Subject) -> list[Evidence]:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`. A release has one file, its tarball."""
-        registry, document = self._registries.document(subject.name)
-        packument = Packument(document, subject.name)
-        return [self._collect(packument, _release(packument, subject), registry)]
+        packument = self._registry.packument(subject.name)
+        return [self._collect(packument, _release(packument, subject))]
 
-    def _collect(self, packument: Packument, release: NpmRelease, registry: Registry) -> Evidence:
+    def _collect(self, packument: Packument, release: NpmRelease) -> Evidence:
         """The evidence of one release: its tarball, bound by its digest, and what is signed about it.
 
         Raises:
@@ -59,8 +55,8 @@ class Npm(Ecosystem):
                 which would look as if it had vanished.
             FetchMismatchError: the tarball has other bytes than the registry promises.
         """
-        sha256 = self._registries.tarball(release.tarball, release.integrity)
-        attestations, notes = self._attestations(release, registry)
+        sha256 = self._registry.tarball(release)
+        attestations, notes = self._registry.attestations(release)
         return Evidence(
             artifact=Artifact(
                 ecosystem=ECOSYSTEM,
@@ -71,7 +67,7 @@ class Npm(Ecosystem):
                     filename=tarball_name(release.name, release.version),
                     url=release.tarball,
                     sha256=sha256,
-                    size=self._registries.blobs.path(sha256).stat().st_size,
+                    size=self._blobs.path(sha256).stat().st_size,
                     uploaded=release.published,
                     provenance_url=release.attestations,
                 ),
@@ -82,15 +78,6 @@ class Npm(Ecosystem):
             obstacle=Obstacle(verdict=Verdict.UNSUPPORTED, sentence=_obstacle(release, attestations)),
             notes=(*_notes(release), *notes),
         )
-
-    def _attestations(self, release: NpmRelease, registry: Registry) -> tuple[Sha256 | None, tuple[str, ...]]:
-        if release.attestations is None:
-            return None, ()
-        url = _on_registry(release.attestations, registry.url)
-        document = self.fetcher.document(url, accept=MEDIA_TYPE, max_bytes=MAX_ATTESTATION_BYTES)
-        if document is None:
-            return None, (f"The registry names attestations for {release.name}, but has none at their address.",)
-        return document.sha256, ()
 
 
 def _release(packument: Packument, subject: Subject) -> NpmRelease:
@@ -115,18 +102,6 @@ def _release(packument: Packument, subject: Subject) -> NpmRelease:
         f"{name} has no version {subject.version} on the npm registry.",
         hint=f"{hint[0].upper()}{hint[1:]}." if hint else None,
     )
-
-
-def _on_registry(url: str, registry: str) -> str:
-    """Where a registry serves attestations: mirrors often pass on the address of the registry they copy.
-
-    Like npm's own client, the path is asked of the registry in the settings. What is signed does not depend on it.
-    """
-    theirs, ours = urlsplit(url), urlsplit(registry)
-    host = ours.netloc.rpartition("@")[2]
-    if (theirs.scheme, theirs.netloc) == (ours.scheme, host):
-        return url
-    return f"{ours.scheme}://{host}{ours.path}{theirs.path}"
 
 
 def _obstacle(release: NpmRelease, attestations: Sha256 | None) -> str:
