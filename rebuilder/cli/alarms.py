@@ -6,56 +6,80 @@ import itertools
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
 
-from rebuilder.cli.db import NOTHING_STORED, refuse_missing
-from rebuilder.config import Config
-from rebuilder.errors import ExitCode
-from rebuilder.model.alarm import RecordedAlarm, Severity, Undelivered
+import typer
+
+from rebuilder.cli.db import open_ledger
+from rebuilder.cli.options import AsJson, Settings, Store, with_settings
 from rebuilder.model.text import visible
-from rebuilder.store.ledger import Ledger
+
+if TYPE_CHECKING:
+    from rebuilder.config import Config
+    from rebuilder.model.alarm import RecordedAlarm, Undelivered
 
 _MOST_OF_A_GROUP = 20
 _MOST_CLOSED = 1000
 
+alarms = typer.Typer(help="List or acknowledge alarms.", rich_markup_mode=None)
 
-def show(config: Config, *, as_json: bool, all: bool) -> int:  # noqa: A002 - the name of the option
-    """Print the alarms that are open, by what they have in common; with ``all`` also those that were dealt with.
+
+def _login() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
+
+
+@alarms.callback(invoke_without_command=True)
+def _alarms(
+    context: typer.Context,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Also those that are acknowledged or have passed.")] = False,
+    as_json: AsJson = False,
+    store: Store = None,
+    config: Settings = None,
+) -> None:
+    """List the alarms somebody has to look at, or acknowledge one."""
+    if context.invoked_subcommand is None:
+        from rebuilder.config import load_config
+
+        show(load_config(config, {"store": store}), every=every, as_json=as_json)
+
+
+def show(config: Config, *, every: bool = False, as_json: bool = False) -> None:
+    """Print the open alarms by what they have in common; with ``every`` also those that were dealt with.
 
     Raises:
         UsageError: there is no ledger.
         StoreError: the ledger cannot be read.
     """
-    refuse_missing(config.ledger_place, hint=NOTHING_STORED)
-    with Ledger.open(config.ledger_place) as ledger:
-        alarms = ledger.alarm_book.open()
+    with open_ledger(config) as ledger:
+        found = ledger.alarm_book.open()
         closed = ledger.alarm_book.closed(_MOST_CLOSED)
-        if not all:  # what was acknowledged and is still so does not vanish
+        if not every:  # what was acknowledged and is still so does not vanish
             closed = [each for each in closed if each.cleared is None][:_MOST_OF_A_GROUP]
         undelivered = ledger.alarm_book.undelivered()
     if as_json:
-        for each in (*alarms, *(closed if all else ())):
+        for each in (*found, *(closed if every else ())):
             print(json.dumps(each.document() | {"group": each.alarm.group, "open": each.open}))  # noqa: T201
-        return ExitCode.OK
-    for line in _lines(alarms, closed, undelivered):
+        return
+    for line in _lines(found, closed, undelivered):
         print(line)  # noqa: T201
-    return ExitCode.OK
 
 
-def acknowledge(config: Config, numbers: Sequence[int], *, note: str | None, by: str) -> None:
-    """Say that somebody has seen these alarms; all of them, or none when there is none with one of the numbers.
-
-    Args:
-        config: Names the ledger.
-        numbers: As :func:`show` prints them.
-        note: What was found out, or is being done.
-        by: Who.
-
-    Raises:
-        UsageError: there is no such alarm, no ledger, or the note is too long.
-        StoreError: the ledger cannot be used.
-    """
-    refuse_missing(config.ledger_place, hint=NOTHING_STORED)
-    with Ledger.open(config.ledger_place) as ledger:
+@with_settings(alarms.command("acknowledge"), "store")
+def acknowledge(
+    config: Config,
+    numbers: Annotated[list[int], typer.Argument(metavar="NUMBER…", help="From the list.", show_default=False)],
+    *,
+    note: Annotated[str | None, typer.Option("--note", help="What you found, or did.")] = None,
+    by: Annotated[str, typer.Option("--by", help="Who you are.", default_factory=_login)],
+) -> None:
+    """Say that an alarm has been seen and is being dealt with."""
+    with open_ledger(config) as ledger:
         for number in numbers:
             ledger.alarm_book.get(number)
         now = datetime.now(UTC)
@@ -67,7 +91,7 @@ def acknowledge(config: Config, numbers: Sequence[int], *, note: str | None, by:
 def _lines(
     alarms: Sequence[RecordedAlarm], closed: Sequence[RecordedAlarm], undelivered: Sequence[Undelivered]
 ) -> Iterable[str]:
-    pages = sum(each.severity is Severity.PAGE for each in alarms)
+    pages = sum(each.urgent for each in alarms)
     if not alarms:
         yield "No open alarms."
     else:
@@ -90,8 +114,8 @@ def _lines(
 def _groups(alarms: Iterable[RecordedAlarm]) -> Iterable[str]:
     """What is urgent first, then by what alarms have in common."""
 
-    def group(recorded: RecordedAlarm) -> tuple[int, str]:
-        return (list(Severity).index(recorded.severity), recorded.alarm.group)
+    def group(recorded: RecordedAlarm) -> tuple[bool, str]:
+        return (not recorded.urgent, recorded.alarm.group)
 
     for (_, name), members in itertools.groupby(sorted(alarms, key=group), key=group):
         found = list(members)
@@ -106,7 +130,7 @@ def _groups(alarms: Iterable[RecordedAlarm]) -> Iterable[str]:
 def _one(recorded: RecordedAlarm) -> Iterable[str]:
     alarm = recorded.alarm
     times = f", seen {recorded.count:,} times, last {_moment(recorded.last_seen)}" if recorded.count > 1 else ""
-    word = "urgent" if recorded.severity is Severity.PAGE else recorded.severity.value
+    word = "urgent" if recorded.urgent else recorded.severity.value
     yield f"  {recorded.number}  {word}  since {_moment(alarm.raised)}{times}"
     yield f"     {visible(alarm.sentence)}"
     if alarm.known_sha256 is not None:

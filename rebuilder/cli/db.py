@@ -4,25 +4,31 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from rebuilder.errors import UsageError
 from rebuilder.model.text import visible
 
+if TYPE_CHECKING:
+    from rebuilder.config import Config
+    from rebuilder.store.ledger import Ledger
+
+db = typer.Typer(help="Move the ledger to another database.", no_args_is_help=True, rich_markup_mode=None)
 _SQLITE = "sqlite:///"
 NOTHING_STORED = "The first verification makes it. Is it another store? Name it with --store."
 """What to do when a command that only reads finds no ledger."""
 
 
-def copy(source: str, target: str) -> None:
-    """Copy a whole ledger, and print how many rows of each table are there now.
+@db.command("copy")
+def copy(
+    source: Annotated[str, typer.Argument(metavar="FROM", help="A file or a database URL.", show_default=False)],
+    target: Annotated[str, typer.Argument(metavar="TO", help="The same; it must be empty.", show_default=False)],
+) -> None:
+    """Copy a whole ledger, such as from SQLite to PostgreSQL.
 
-    Args:
-        source: The ledger to read: a file, or a database URL.
-        target: An empty database, or a file that does not exist yet.
-
-    Raises:
-        UsageError: there is no such ledger, it is in use, or the target is not empty.
-        StoreError: one of them cannot be used; the target is as empty as it was.
+    Nothing may be working on it meanwhile.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -58,6 +64,19 @@ def copy(source: str, target: str) -> None:
         f"All {sum(copied.values())} rows of {old.name} are in {new.name}, counted there.\n"
         "Set `ledger` to the new address before anything runs again; the old ledger is unchanged."
     )
+
+
+def open_ledger(config: Config) -> Ledger:
+    """The ledger of the settings, for a command that makes none.
+
+    Raises:
+        UsageError: there is none.
+        StoreError: it cannot be used.
+    """
+    from rebuilder.store.ledger import Ledger
+
+    refuse_missing(config.ledger_place, hint=NOTHING_STORED)
+    return Ledger.open(config.ledger_place)
 
 
 def refuse_missing(place: str | Path, *, hint: str) -> None:

@@ -4,34 +4,30 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import ValidationError
+import typer
 
-from rebuilder.clock import SystemClock
-from rebuilder.config import Config
-from rebuilder.environments import exchange
-from rebuilder.environments.catalog import catalog
-from rebuilder.environments.from_settings import environment_store
-from rebuilder.environments.given_image import read_provides, unpack
-from rebuilder.environments.store import EnvironmentStore
+from rebuilder.cli.options import with_settings
 from rebuilder.errors import UsageError
-from rebuilder.model.environment import NAME, Made, Manifest
-from rebuilder.model.settings import EnvironmentSettings
 from rebuilder.model.text import visible
-from rebuilder.sandbox.bubblewrap.as_root import as_root, unpacking
 
+if TYPE_CHECKING:
+    from rebuilder.config import Config
+    from rebuilder.environments.store import EnvironmentStore
+    from rebuilder.model.environment import Made, Manifest
+
+environments = typer.Typer(
+    help="List, make, export or import build environments.", no_args_is_help=True, rich_markup_mode=None
+)
 _UNPACKS = "trixie"
 """The build environment that images are unpacked with: it has the library for Zstandard."""
 
 
+@with_settings(environments.command("list"), "store")
 def show(config: Config) -> None:
-    """Print a line for each: digest, name, what it provides, packages, when it was made, and what stands for it.
-
-    Raises:
-        BuildEnvironmentError: the store cannot be read.
-    """
+    """List the build environments of the store, with their digests."""
     for record, names in _store(config).kept_trees():
         provides = ", ".join(f"{what} {version}" for what, version in record.spec.provides.items())
         state = "in use" if record.spec.name in names else "kept by its digest"
@@ -42,22 +38,28 @@ def show(config: Config) -> None:
         print(visible(line))  # noqa: T201
 
 
+@with_settings(environments.command("make"), "store")
 def make(
-    config: Config, names: Sequence[str], *, every: bool, again: bool, accept_expired: Sequence[str] | None
+    config: Config,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME…", show_default=False)] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Make every one that comes with this program.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Make them from what the archive has now.")] = False,
+    accept_expired: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--accept-expired",
+            metavar="SUITE",
+            help="Use this release although its signed state expired; no other.",
+        ),
+    ] = None,
 ) -> None:
-    """Make each that is named and not there yet, and print a line for it.
+    """Make build environments ahead of their first use; those that are there already are checked."""
+    from pydantic import ValidationError
 
-    Args:
-        config: The settings.
-        names: Of build environments.
-        every: Whether all of the catalog are meant instead.
-        again: Whether they are made although they are there.
-        accept_expired: Releases of Debian that are used although expired; None: as the settings say.
+    from rebuilder.environments.catalog import catalog
+    from rebuilder.model.settings import EnvironmentSettings
 
-    Raises:
-        UsageError: neither names nor all of them were asked for, or both; or a release has no such name.
-        BuildEnvironmentError: one cannot be made.
-    """
     if bool(names) == every:
         raise UsageError("What is to be made is not said.", hint="Give either names of build environments, or --all.")
     settings = config.environments
@@ -67,7 +69,7 @@ def make(
         except ValidationError as error:
             raise UsageError(f"--accept-expired: {error.errors()[0]['ctx']['error']}.") from None
     store = _store(config.replace(environments=settings))
-    for name in catalog() if every else names:
+    for name in names or catalog():
         begun = time.monotonic()
         made = store.remake(name) if again else store.get(name)
         provided = ", ".join(f"{what.title()} {version}" for what, version in made.provides.items())
@@ -77,30 +79,49 @@ def make(
             print(f"  {note}", file=sys.stderr)  # noqa: T201
 
 
-def export(config: Config, sha256: str, file: Path) -> None:
-    """Write one into a file.
+@with_settings(environments.command("export"), "store")
+def export(
+    config: Config,
+    digest: Annotated[
+        str, typer.Argument(metavar="DIGEST", help="As a report names it, and as listed.", show_default=False)
+    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="It must not exist yet.", show_default=False)],
+) -> None:
+    """Write a build environment into one file, for a backup or for another machine.
 
-    Raises:
-        UsageError: the file is there, or cannot be made.
-        BuildEnvironmentError: there is no such environment here, or it was modified.
+    The bytes are the same each time.
     """
-    _store(config).export(sha256, file)
-    print(f"{sha256} is in {visible(str(file))}, {file.stat().st_size} bytes.")  # noqa: T201
+    _store(config).export(digest, file)
+    print(f"{digest} is in {visible(str(file))}, {file.stat().st_size} bytes.")  # noqa: T201
 
 
-def import_(config: Config, file: Path, *, name: str | None = None, provides: str | None = None) -> None:
-    """Take one in from a file: what :func:`export` wrote, a container image, or a root file system.
+@with_settings(environments.command("import"), "store")
+def import_(
+    config: Config,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="An export, a container image, or a tar of a root file system.", show_default=False
+        ),
+    ],
+    *,
+    name: Annotated[str | None, typer.Option("--name", help="What an image is called from now on.")] = None,
+    provides: Annotated[
+        str | None,
+        typer.Option(
+            "--provides", metavar="WHAT=VERSION,…", help="What an image provides, beside what is found in it."
+        ),
+    ] = None,
+) -> None:
+    """Take in a build environment from a file, so that builds can use it, and reports that name its digest can be run.
 
-    Args:
-        config: The settings.
-        file: The file.
-        name: What an image is called from now on.
-        provides: What an image provides, beside what is found inside.
-
-    Raises:
-        UsageError: the file is none of them, or one that is not taken; nothing of it is kept.
-        BuildEnvironmentError: it cannot be stored.
+    Exit code 2: the file is none, or one that is not taken; nothing of it is kept.
     """
+    from rebuilder.environments import exchange
+    from rebuilder.environments.given_image import read_provides, unpack
+    from rebuilder.model.environment import NAME
+    from rebuilder.sandbox.bubblewrap.as_root import unpacking
+
     if name is not None and not NAME.fullmatch(name):
         raise UsageError(
             f"{name[:70]!r} cannot name a build environment.", hint="Use lower-case letters, digits, - and ."
@@ -133,6 +154,10 @@ def import_(config: Config, file: Path, *, name: str | None = None, provides: st
 
 
 def _store(config: Config) -> EnvironmentStore:
+    from rebuilder.clock import SystemClock
+    from rebuilder.environments.from_settings import environment_store
+    from rebuilder.sandbox.bubblewrap.as_root import as_root
+
     return environment_store(
         config.store / "toolchains",
         SystemClock(),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rebuilder.cli.options import Keys, Settings, SiteDirectory, Store
+from rebuilder.cli.options import with_settings
 from rebuilder.errors import CorruptError, SigningError, StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -43,18 +43,15 @@ _Root = Annotated[
 _Days = Annotated[int, typer.Option("--days", min=1, max=3660, help="After so long the list expires.")]
 
 
-@keys.command("init")
+@with_settings(keys.command("init"), "store", "keys", "site")
 def init(
+    settings: Config,
     *,
     root: _Root,
     threshold: Annotated[
         int | None, typer.Option("--threshold", min=1, help="So many root keys must sign a list; else most of them.")
     ] = None,
     days: _Days = _YEAR,
-    store: Store = None,
-    key_directory: Keys = None,
-    site: SiteDirectory = None,
-    config: Settings = None,
 ) -> None:
     """Make root keys and the first list, which names the keys in use: what they signed so far stays good.
 
@@ -63,7 +60,7 @@ def init(
     """
     from rebuilder.signing.key_draft import KeyDraft
 
-    settings, directory = _directory(config, store, key_directory, site)
+    directory = _directory(settings)
     if directory.newest() is not None or directory.draft() is not None:
         raise UsageError("There is a list of keys already.", hint="See `rebuilder keys list`.")
     _refuse_threshold(threshold, len(root))
@@ -76,13 +73,13 @@ def init(
         _finish(settings, directory, draft, private)
 
 
-@keys.command("list")
-def show(*, store: Store = None, key_directory: Keys = None, config: Settings = None) -> None:
+@with_settings(keys.command("list"), "store", "keys")
+def show(settings: Config) -> None:
     """List the keys: what for, since when, until when, what was revoked, and which are used here."""
     from rebuilder.signing.key_directory import NAMES, refuse_missing_list
     from rebuilder.signing.key_list import read_envelope
 
-    settings, directory = _directory(config, store, key_directory, None)
+    directory = _directory(settings)
     with _sentences():
         listed, draft = refuse_missing_list(directory), directory.draft()
         used = {each.read_bytes() for name in NAMES.values() for each in settings.keys.glob(f"{name}.public.pem")}
@@ -93,8 +90,9 @@ def show(*, store: Store = None, key_directory: Keys = None, config: Settings = 
             typer.echo(f"The next version waits in {directory.path / 'next.root.json'}: signed by {signed} root keys.")
 
 
-@keys.command("rotate")
+@with_settings(keys.command("rotate"), "store", "keys", "site")
 def rotate(
+    settings: Config,
     what: Annotated[
         str, typer.Argument(metavar="USE", help="statements, checkpoints, links or roots.", show_default=False)
     ],
@@ -115,10 +113,6 @@ def rotate(
         int | None, typer.Option("--threshold", min=1, help="For roots: so many of the next set must sign.")
     ] = None,
     days: _Days = _YEAR,
-    store: Store = None,
-    key_directory: Keys = None,
-    site: SiteDirectory = None,
-    config: Settings = None,
 ) -> None:
     """Replace a key by the next one, in a new version of the list.
 
@@ -129,7 +123,7 @@ def rotate(
     from rebuilder.signing.key_directory import ALGORITHMS, NAMES
     from rebuilder.signing.key_list import Use
 
-    settings, directory = _directory(config, store, key_directory, site)
+    directory = _directory(settings)
     with _sentences():
         draft, private = _next(directory, days), _roots(root, settings)[1]
         if what == "roots":
@@ -153,8 +147,9 @@ def rotate(
         typer.echo(f'Say where it is in the settings, [signing] {what} = "{key}", and restart the service.')
 
 
-@keys.command("revoke")
+@with_settings(keys.command("revoke"), "store", "keys", "site")
 def revoke(
+    settings: Config,
     key: Annotated[str, typer.Argument(metavar="KEY", help="How its identifier begins.", show_default=False)],
     *,
     since: Annotated[
@@ -164,13 +159,9 @@ def revoke(
     reason: Annotated[str, typer.Option("--reason", help="For whoever reads the list.")],
     root: _Root = [],  # noqa: B006
     days: _Days = _YEAR,
-    store: Store = None,
-    key_directory: Keys = None,
-    site: SiteDirectory = None,
-    config: Settings = None,
 ) -> None:
     """Say that a key was stolen or lost: what was logged from then on counts for nothing, and pages say so."""
-    settings, directory = _directory(config, store, key_directory, site)
+    directory = _directory(settings)
     moment, said = since.replace(tzinfo=UTC), reason.strip()
     if not said or len(said) > 300:
         raise UsageError("The reason is one sentence, of at most 300 characters.")
@@ -182,25 +173,22 @@ def revoke(
         _finish(settings, directory, draft, _roots(root, settings)[1])
 
 
-@keys.command("sign")
+@with_settings(keys.command("sign"), "store", "keys", "site")
 def sign(
+    settings: Config,
     file: Annotated[
         Path | None, typer.Argument(metavar="FILE", help="A list elsewhere, as on the machine of a root key.")
     ] = None,
     *,
     root: _Root = [],  # noqa: B006
     days: _Days = _YEAR,
-    store: Store = None,
-    key_directory: Keys = None,
-    site: SiteDirectory = None,
-    config: Settings = None,
 ) -> None:
     """Sign the list that waits, with root keys; where none waits, a new one that expires later.
 
     A file is signed where it lies, and nothing else is looked at. Without a root key, a list that came back signed is
     taken.
     """
-    settings, directory = _directory(config, store, key_directory, site)
+    directory = _directory(settings)
     with _sentences():
         if file is not None:
             _sign_file(file, _roots(root, settings)[1])
@@ -210,19 +198,17 @@ def sign(
         _finish(settings, directory, document, _roots(root, settings)[1])
 
 
-@keys.command("export")
+@with_settings(keys.command("export"), "store", "keys")
 def export(
+    settings: Config,
     *,
     pem: Annotated[bool, typer.Option("--pem", help="The keys for statements that are good now, for openssl.")] = False,
-    store: Store = None,
-    key_directory: Keys = None,
-    config: Settings = None,
 ) -> None:
     """Print the list for those who check what is published here, to be handed on by another way than the site."""
     from rebuilder.signing.key_directory import refuse_missing_list
     from rebuilder.signing.key_list import KeyListError
 
-    _, directory = _directory(config, store, key_directory, None)
+    directory = _directory(settings)
     listed = refuse_missing_list(directory)
     if not pem:
         typer.echo(listed.document.decode(), nl=False)
@@ -240,16 +226,12 @@ def _now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 
-def _directory(
-    config: Path | None, store: Path | None, key_directory: Path | None, site: Path | None
-) -> tuple[Config, KeyDirectory]:
-    from rebuilder.config import load_config
+def _directory(settings: Config) -> KeyDirectory:
     from rebuilder.signing.key_directory import KeyDirectory
     from rebuilder.store_layout import check_places
 
-    settings = load_config(config, {"store": store, "keys": key_directory, "site": site})
     check_places(store=settings.store, keys=settings.keys, site=settings.site_directory)
-    return settings, KeyDirectory(settings.keys)
+    return KeyDirectory(settings.keys)
 
 
 @contextmanager

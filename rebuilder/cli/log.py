@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rebuilder.cli.options import Keys, Settings, SiteDirectory, Store
+from rebuilder.cli.options import with_settings
 from rebuilder.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -45,37 +45,9 @@ def log_verify(
     raise typer.Exit(verify(site, key=key, statements=statements, seen=seen, log_policy=wanted))
 
 
-@log_commands.command("key")
-def log_key(*, store: Store = None, site: SiteDirectory = None, config: Settings = None) -> None:
-    """Print the key of our log, for those who check it."""
-    from rebuilder.config import load_config
-
-    show_key(load_config(config, {"store": store, "site": site}))
-
-
-@log_commands.command("recover")
-def log_recover(
-    published: Annotated[
-        str | None, typer.Argument(metavar="[SITE]", help="Normally the directory of the site.", show_default=False)
-    ] = None,
-    *,
-    store: Store = None,
-    keys: Keys = None,
-    site: SiteDirectory = None,
-    config: Settings = None,
-) -> None:
-    """After a ledger was restored from a backup: take back what was published since."""
-    from rebuilder.config import load_config
-
-    recover(load_config(config, {"store": store, "keys": keys, "site": site}), published)
-
-
+@with_settings(log_commands.command("key"), "store", "site")
 def show_key(config: Config) -> None:
-    """Print the key of our log as one word, for who checks it.
-
-    Raises:
-        UsageError: nothing was published yet.
-    """
+    """Print the key of our log, for those who check it."""
     from rebuilder.log.places import KEY
     from rebuilder.log.seen import text_of
 
@@ -85,17 +57,18 @@ def show_key(config: Config) -> None:
         raise UsageError("There is no log yet.", hint="The first verdict that is published makes it.") from None
 
 
-def recover(config: Config, place: str | None) -> None:
-    """Take the entries that were published back into a ledger that was restored from a backup.
-
-    Raises:
-        StoreError: what is published does not go on from this ledger's log.
-        UsageError, UnavailableError: the site cannot be read.
-    """
+@with_settings(log_commands.command("recover"), "store", "keys", "site")
+def recover(
+    config: Config,
+    published: Annotated[
+        str | None, typer.Argument(metavar="[SITE]", help="Normally the directory of the site.", show_default=False)
+    ] = None,
+) -> None:
+    """After a ledger was restored from a backup: take back what was published since."""
     from rebuilder.network.site_reader import SiteReader
     from rebuilder.wiring import publishing
 
-    with publishing(config) as signer, SiteReader(place or str(config.site_directory)) as site:
+    with publishing(config) as signer, SiteReader(published or str(config.site_directory)) as site:
         try:
             count = signer.log.take_back(site.reading(""))
         except ValueError as error:

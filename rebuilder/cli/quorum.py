@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rebuilder.cli.check import PolicyFile, Rebuilders, Seen, whom_to_ask
-from rebuilder.cli.options import Keys, Settings, SiteDirectory, Store
 from rebuilder.errors import ExitCode, SigningError, UsageError
 from rebuilder.model.text import visible
 
@@ -26,6 +25,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def quorum(
+    config: Config,
     subject: Annotated[
         str, typer.Argument(metavar="SHA256|FILE", help="The published file, or its digest.", show_default=False)
     ],
@@ -44,20 +44,13 @@ def quorum(
         str | None, typer.Option("--resource", help="Package URL of the release, where our ledger does not know it.")
     ] = None,
     seen: Seen = None,
-    store: Store = None,
-    key_directory: Keys = None,
-    site: SiteDirectory = None,
-    config: Settings = None,
-) -> None:
+) -> int:
     """Say with our key that at least two independent rebuilders made the same bytes, or that they disagree.
 
     Exit code 0: both statements are signed and logged; 1: the rebuilders disagree, which is signed and logged, and our
     queue has an order to rebuild the file with build environments that are made anew; 2: wrong use; 3: too few
     rebuilders confirm the file.
     """
-    from rebuilder.config import load_config
-
-    settings = load_config(config, {"store": store, "keys": key_directory, "site": site})
     moment = datetime.now(UTC)
     sha256 = _digest(subject)
     votes = [
@@ -65,7 +58,7 @@ def quorum(
         *_bundles(sha256, oss_rebuild or []),
         *_links(sha256, link or []),
     ]
-    raise typer.Exit(issue(settings, sha256, votes, resource, moment))
+    return issue(config, sha256, votes, resource, moment)
 
 
 def issue(config: Config, sha256: Sha256, votes: Sequence[Vote], resource: str | None, now: datetime) -> int:

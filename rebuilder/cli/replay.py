@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rebuilder.cli.options import Settings, Store
+from rebuilder.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from rebuilder.config import Config
 
 
 def replay(
+    config: Config,
     reports: Annotated[
         list[str] | None,
         typer.Argument(
@@ -29,25 +33,13 @@ def replay(
     key: Annotated[
         Path | None, typer.Option("--key", help="Public key (PEM) that must have signed; else that of the site.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")] = False,
-    store: Store = None,
-    config: Settings = None,
-) -> None:
+    as_json: AsJson = False,
+) -> int:
     """Run published reports again, from their signed documents alone, and say whether the same bytes come out.
 
     Exit code 0: all agree; 1: one gives other bytes; 2: wrong use; 3: one could not be replayed, with what is
     missing; 4: something on our side failed.
     """
     from rebuilder.cli.replaying import replay_reports
-    from rebuilder.config import load_config
 
-    raise typer.Exit(
-        replay_reports(
-            load_config(config, {"store": store}),
-            reports or [],
-            capsules=capsule or [],
-            inputs=inputs or [],
-            key=key,
-            as_json=json,
-        )
-    )
+    return replay_reports(config, reports or [], capsules=capsule or [], inputs=inputs or [], key=key, as_json=as_json)

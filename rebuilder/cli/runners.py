@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -10,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rebuilder.cli.options import Settings, Store
+from rebuilder.cli.db import open_ledger
+from rebuilder.cli.options import Log, RunnerKey, json_logs, with_settings
 from rebuilder.errors import UsageError
 
 if TYPE_CHECKING:
     from rebuilder.config import Config
-    from rebuilder.store.ledger import Ledger
 
 _MOST = 64 << 10
 
@@ -35,15 +34,13 @@ class Form(StrEnum):
 _Name = Annotated[str, typer.Argument(metavar="RUNNER", help="Its name, or how its id begins.", show_default=False)]
 
 
-@runners.command("enroll")
+@with_settings(runners.command("enroll"), "store")
 def enroll(
+    config: Config,
     name: Annotated[str, typer.Argument(metavar="NAME", help="For people: a-z, 0-9, . and -", show_default=False)],
     file: Annotated[
         Path, typer.Argument(metavar="PUBLIC-KEY", help="As `rebuilder runners key` prints it.", show_default=False)
     ],
-    *,
-    store: Store = None,
-    config: Settings = None,
 ) -> None:
     """Let the answers of a runner count.
 
@@ -53,6 +50,7 @@ def enroll(
 
     from rebuilder.model.fleet import EnrolledRunner, RunnerState
     from rebuilder.signing.runner_key import runner_id
+    from rebuilder.store.ledger import Ledger
 
     try:
         with file.open("rb") as source:
@@ -70,34 +68,28 @@ def enroll(
         raise UsageError(f"{file} cannot be read: {error.strerror}.") from None
     except ValidationError:
         raise UsageError(f"{name[:80]!r} cannot name a runner.", hint="Use a-z, 0-9, dots and hyphens.") from None
-    with _ledger(config, store, make=True) as ledger:
+    with Ledger.open(config.ledger_place) as ledger:
         ledger.runners.enroll(runner)
     typer.echo(f"{runner.name} is enrolled: {runner.id}.")
 
 
-@runners.command("key")
+@with_settings(runners.command("key"), "store")
 def key(
+    config: Config,
     *,
-    runner_key: Annotated[
-        Path | None, typer.Option("--runner-key", help="Key of the runner; made on first use, outside the store.")
-    ] = None,
-    store: Store = None,
-    config: Settings = None,
+    runner_key: RunnerKey = None,
 ) -> None:
     """Print the public key of this machine as a runner, to be enrolled; the key is made when there is none."""
-    from rebuilder.config import load_config
     from rebuilder.signing.keys import Algorithm, FileKey
 
-    settings = load_config(config, {"store": store})
-    typer.echo(
-        FileKey.open(_key_file(runner_key), Algorithm.ED25519, store=settings.store).public_pem.decode(), nl=False
-    )
+    opened = FileKey.open(_key_file(runner_key), Algorithm.ED25519, store=config.store)
+    typer.echo(opened.public_pem.decode(), nl=False)
 
 
-@runners.command("list")
-def show(*, store: Store = None, config: Settings = None) -> None:
+@with_settings(runners.command("list"), "store")
+def show(config: Config) -> None:
     """List the runners: state, name, id, when an answer of each counted last, and what is wrong with it."""
-    with _ledger(config, store) as ledger:
+    with open_ledger(config) as ledger:
         found = ledger.runners.all()
     for each in found:
         seen = f"{each.seen:%Y-%m-%d %H:%M} UTC" if each.seen is not None else "never"
@@ -107,8 +99,9 @@ def show(*, store: Store = None, config: Settings = None) -> None:
         typer.echo("No runner is enrolled.")
 
 
-@runners.command("rights")
+@with_settings(runners.command("rights"), "store")
 def rights(
+    config: Config,
     name: Annotated[
         str | None, typer.Argument(metavar="RUNNER", help="Its name, or how its id begins; none: of the service.")
     ] = None,
@@ -118,8 +111,6 @@ def rights(
         str | None, typer.Option("--principal", help="With --form policy: of the bucket, and about whom.")
     ] = None,
     blobs: Annotated[str | None, typer.Option("--blobs", help="s3://BUCKET/PREFIX; that of the settings.")] = None,
-    store: Store = None,
-    config: Settings = None,
 ) -> None:
     """Print what credentials of the S3 store must allow to one runner, to be given to its server.
 
@@ -128,49 +119,46 @@ def rights(
     """
     import json
 
-    from rebuilder.config import load_config
     from rebuilder.fleet.rights import policy, seaweedfs
 
-    url = blobs or load_config(config, {"store": store}).fleet.blobs
+    url = blobs or config.fleet.blobs
     if url is None or not url.startswith("s3://"):
         raise UsageError("Where the fleet shares its blobs is not known.", hint="Say --blobs s3://bucket/prefix.")
     runner_id, called = None, "service"
     if name is not None:
-        with _ledger(config, store) as ledger:
+        with open_ledger(config) as ledger:
             runner = ledger.runners.named(name)
         runner_id, called = runner.id, runner.name
     found = seaweedfs(url, called, runner_id) if form is Form.SEAWEEDFS else policy(url, runner_id, principal)
     typer.echo(json.dumps(found, indent=2))
 
 
-@runners.command("revoke")
+@with_settings(runners.command("revoke"), "store")
 def revoke(
+    config: Config,
     name: _Name,
     *,
     reason: Annotated[str, typer.Option("--reason", help="For whoever asks later.")] = "By hand.",
-    store: Store = None,
-    config: Settings = None,
 ) -> None:
     """Never again let an answer of a runner count; a new key is needed to come back."""
-    _change(name, "revoked", reason, store, config)
+    _change(config, name, "revoked", reason)
 
 
-@runners.command("release")
-def release(name: _Name, *, store: Store = None, config: Settings = None) -> None:
+@with_settings(runners.command("release"), "store")
+def release(config: Config, name: _Name) -> None:
     """Let the answers of a quarantined runner count again."""
-    _change(name, "active", None, store, config)
+    _change(config, name, "active", None)
 
 
-@incident.command("runner")
+@with_settings(incident.command("runner"), "store")
 def incident_runner(
+    config: Config,
     name: _Name,
     *,
     since: Annotated[
         datetime | None, typer.Option("--since", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="UTC; else all of it.")
     ] = None,
     recheck: Annotated[bool, typer.Option("--recheck", help="Put those files into the queue once more.")] = False,
-    store: Store = None,
-    config: Settings = None,
 ) -> None:
     """List the published files in whose verification a run of a runner counts, and have them verified again.
 
@@ -180,7 +168,7 @@ def incident_runner(
     from rebuilder.model.text import visible
 
     moment = (since or datetime(1970, 1, 1)).replace(tzinfo=UTC)  # noqa: DTZ001 - the zone comes next
-    with _ledger(config, store) as ledger:
+    with open_ledger(config) as ledger:
         runner = ledger.runners.named(name)
         if recheck and runner.state is RunnerState.ACTIVE:
             raise UsageError(
@@ -196,21 +184,24 @@ def incident_runner(
             typer.echo("All of them are in the queue.")
 
 
-def run_runner(
+def worker(
     config: Config,
     *,
-    broker: str | None,
-    blobs: str | None,
-    queues: Sequence[str],
-    key: Path | None,
-    concurrency: int,
-    json_logs: bool,
+    broker: Annotated[
+        str | None,
+        typer.Option("--broker", envvar="REBUILDER_BROKER", help="Of the fleet: redis://… or amqp://…"),
+    ] = None,
+    blobs: Annotated[str | None, typer.Option("--blobs", help="s3://BUCKET/PREFIX of the fleet.")] = None,
+    queue: Annotated[
+        list[str] | None, typer.Option("--queue", help="What to take, such as linux-amd64; that of this machine.")
+    ] = None,
+    runner_key: RunnerKey = None,
+    concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="Builds at once.")] = 1,
+    log: Log = "text",
 ) -> None:
-    """Be a runner until SIGTERM or SIGINT.
+    """Be a runner of a fleet: build for a service on another machine.
 
-    Raises:
-        UsageError: an address is missing, or is none.
-        SigningError: the key cannot be used.
+    It has a key and a directory of its own and no ledger (docs/operate/fleet.md).
     """
     import gc
     import sys
@@ -219,17 +210,18 @@ def run_runner(
     from rebuilder.model.fleet import this_platform
     from rebuilder.service.logs import configure
 
+    as_json = json_logs(log)
     if broker is None or blobs is None:
         raise UsageError("A runner needs both --broker and --blobs.")
     gc.enable()
-    configure(json=json_logs, stream=sys.stderr)
+    configure(json=as_json, stream=sys.stderr)
     work(
         RunnerOptions(
             broker=broker,
             blobs=blobs,
-            queues=tuple(queues) or (this_platform(),),
+            queues=tuple(queue or ()) or (this_platform(),),
             store=config.store,
-            key=_key_file(key),
+            key=_key_file(runner_key),
             concurrency=concurrency,
         )
     )
@@ -241,22 +233,11 @@ def _key_file(given: Path | None) -> Path:
     return (given or configuration_directory() / "runner" / "runner.pem").absolute()
 
 
-def _change(name: str, state: str, reason: str | None, store: Path | None, config: Path | None) -> None:
+def _change(config: Config, name: str, state: str, reason: str | None) -> None:
     from rebuilder.model.fleet import RunnerState
 
-    with _ledger(config, store) as ledger:
+    with open_ledger(config) as ledger:
         runner = ledger.runners.named(name)
         if not ledger.runners.change(runner.id, RunnerState(state), datetime.now(UTC), reason=reason):
             raise UsageError(f"The runner {runner.name} is {runner.state.value}, and stays so.")
     typer.echo(f"{runner.name} is {state}.")
-
-
-def _ledger(config: Path | None, store: Path | None, *, make: bool = False) -> Ledger:
-    from rebuilder.cli.db import NOTHING_STORED, refuse_missing
-    from rebuilder.config import load_config
-    from rebuilder.store.ledger import Ledger
-
-    settings = load_config(config, {"store": store})
-    if not make:
-        refuse_missing(settings.ledger_place, hint=NOTHING_STORED)
-    return Ledger.open(settings.ledger_place)

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from rebuilder.config import Config
+import typer
+
+from rebuilder.cli.options import with_settings
 from rebuilder.errors import StoreError, UsageError
-from rebuilder.model.value import sha256_hex
+
+if TYPE_CHECKING:
+    from rebuilder.config import Config
+
+trust = typer.Typer(
+    help="Show or refresh whom attestations are judged by.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
+@with_settings(trust.command("show"))
 def show(config: Config) -> None:
-    """Print where the trust root is from, its digests, and everybody it names with their periods.
+    """Print the authorities, logs and keys in use.
 
-    Raises:
-        StoreError: it is missing or was changed.
+    With their periods, their digests and where they are from.
     """
+    from rebuilder.model.value import sha256_hex
     from rebuilder.provenance.trust.authorities import describe
     from rebuilder.provenance.trust.files import load, shipped
 
@@ -31,12 +41,19 @@ def show(config: Config) -> None:
             print(f"  {entry}")  # noqa: T201
 
 
-def update(config: Config, file: Path) -> None:
-    """Take a newer part of the trust root into use, and print what that changes.
+@with_settings(trust.command("update"))
+def update(
+    config: Config,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="A Sigstore trusted_root.json, or the registry's keys.json.", show_default=False
+        ),
+    ],
+) -> None:
+    """Take a newer trust root into use and print what changed.
 
-    Raises:
-        UsageError: the file cannot be read, or is no part of a trust root.
-        StoreError: the directory cannot be written, or what is in use was changed.
+    Read docs/trust.md first. Exit code 2: the file is not a trust root; nothing is changed.
     """
     from rebuilder.provenance.trust.files import update as take
 

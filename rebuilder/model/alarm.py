@@ -175,6 +175,11 @@ class RecordedAlarm(Value):
         """Whether somebody still has to look."""
         return self.acknowledged is None and self.cleared is None
 
+    @property
+    def urgent(self) -> bool:
+        """Whether somebody is woken for it."""
+        return self.severity is Severity.PAGE
+
 
 class Event(StrEnum):
     """What happened to an alarm."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def numbers(config: Config) -> dict[str, int]:
 def test_nothing_is_said_to_be_nothing(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
     """An empty answer would leave one wondering."""
     Ledger.open(config.ledger_place).close()
-    assert ExitCode.OK == show(config, as_json=False, all=True)
+    show(config, every=True)
     assert "No open alarms.\n" == capsys.readouterr().out
 
 
@@ -59,7 +60,7 @@ def test_open_alarms_by_cause(config: Config, capsys: pytest.CaptureFixture[str]
     """What is urgent first; numbers to acknowledge by; nothing that moves a terminal."""
     fill(config)
     known = numbers(config)
-    assert ExitCode.OK == show(config, as_json=False, all=False)
+    show(config)
     expected = f"""\
 3 open alarms, 1 urgent.
 
@@ -81,9 +82,9 @@ To close an alarm: rebuilder alarms acknowledge NUMBER --note TEXT
 def test_many_alarms_are_counted(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
     """A storm fits on a screen; JSON has all of it."""
     fill(config, gone=30)
-    show(config, as_json=False, all=False)
+    show(config)
     assert "  and 10 more; --json lists all of them\n" in capsys.readouterr().out
-    show(config, as_json=True, all=False)
+    show(config, as_json=True)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert 31 == len(lines)
     assert {"given-up:store", "digest-changed:pkg:pypi/a@1"} == {each["group"] for each in lines}
@@ -94,14 +95,14 @@ def test_acknowledging_takes_them_off_the_list(config: Config, capsys: pytest.Ca
     fill(config)
     acknowledge(config, [numbers(config)["a.whl"]] * 2, note="Asked\nupstream.", by="ada")
     assert 1 == capsys.readouterr().out.count("Acknowledged")
-    show(config, as_json=False, all=False)
+    show(config)
     still_open, _, acknowledged = capsys.readouterr().out.partition("Acknowledged:\n")
     assert "2 open alarms, 0 urgent." in still_open
     assert "changed." not in still_open
     assert "by ada: Asked⟨U+000A⟩upstream.\n" in acknowledged
-    show(config, as_json=True, all=False)
+    show(config, as_json=True)
     assert 2 == len(capsys.readouterr().out.splitlines())
-    show(config, as_json=True, all=True)
+    show(config, every=True, as_json=True)
     closed = [json.loads(line) for line in capsys.readouterr().out.splitlines()][-1]
     assert (False, "ada") == (closed["open"], closed["acknowledged_by"])
 
@@ -126,15 +127,15 @@ def test_targets_that_were_not_told_are_named(
         ledger.alarm_book.fill({"team": tuple(Severity)}, lambda _: False, NOW)
         [notice] = ledger.alarm_book.due(NOW, 10, targets=["team"])
         ledger.alarm_book.failed([notice.id], "It answered 500.", None if dead else NOW)
-    show(config, as_json=False, all=False)
+    show(config)
     assert f"! team was not told about 1 alarm; {expected}: It answered 500.\n" in capsys.readouterr().out
 
 
 def test_a_ledger_that_is_not_there_has_no_alarms_to_tell_of(config: Config) -> None:
     """A misspelt store is no good news, and nothing is made in its place."""
     for call in (
-        lambda: show(config, as_json=False, all=False),
-        lambda: acknowledge(config, [1], note=None, by="ada"),
+        partial(show, config),
+        partial(acknowledge, config, [1], note=None, by="ada"),
     ):
         with pytest.raises(UsageError, match=r"There is no ledger .*ledger\.sqlite"):
             call()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -21,9 +20,7 @@ from rebuilder.model.settings import EnvironmentSettings
         (["forky"], True, None, "What is to be made is not said"),
     ],
 )
-def test_wrong_use(
-    tmp_path: Path, names: Sequence[str], every: bool, accept_expired: Sequence[str] | None, words: str
-) -> None:
+def test_wrong_use(tmp_path: Path, names: list[str], every: bool, accept_expired: list[str] | None, words: str) -> None:
     """The mistake is named."""
     with pytest.raises(UsageError, match=words):
         make(Config(store=tmp_path / "store"), names, every=every, again=False, accept_expired=accept_expired)

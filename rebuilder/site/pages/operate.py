@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rebuilder.model.alarm import RecordedAlarm, Severity
+from rebuilder.model.alarm import RecordedAlarm
 from rebuilder.model.fleet import FleetFigures, RunnerFigures, RunnerState
 from rebuilder.model.operations import FailureGroup, Operations, QueueEntry, QueueState, WatchState
 from rebuilder.model.replay import ReplayedByAge
@@ -265,7 +265,7 @@ def operate_page(
 
 def _state(alarms: Sequence[RecordedAlarm], *, mostly_failed: bool) -> dict[str, str]:
     still_open = [each for each in alarms if each.open]
-    urgent = sum(each.severity is Severity.PAGE for each in still_open)
+    urgent = sum(each.urgent for each in still_open)
     if urgent:
         return {"state": count(urgent, "urgent alarm", "urgent alarms"), "icon": "‼", "tone": "bad"}
     if still_open:
