@@ -119,3 +119,40 @@ class SourceProblem(Value):
     trouble: Trouble
     sentence: str
     """For a stranger; holds no password and nothing unprintable."""
+
+
+class CommitFiles(Value):
+    """The files of a commit by their names alone, and some of their texts."""
+
+    blobs: dict[str, ObjectId]
+    """Path to the git name of the content; bytes of a path that are no UTF-8 as ``\\xNN``. Links are left out."""
+    texts: dict[str, str] = {}
+    """Content of the small files whose name was asked for, by path; what is no UTF-8 is replaced."""
+
+
+class Holder(Value):
+    """A commit that holds some of the files that were looked for."""
+
+    commit: ObjectId
+    committed_at: datetime
+    """The committer's time, in UTC, as the commit says."""
+    files: tuple[str, ...]
+    """Paths of the files that were looked for and that it has, there or below some directory of it."""
+    text: str | None = None
+    """Content of the file that was asked for besides; None where it has none there, or a large one."""
+
+
+class BlobSearch(Value):
+    """What looking for files in all that branches and tags of a repository reach gave."""
+
+    commits: int
+    """How many were searched."""
+    searched: int
+    """How many files were looked for."""
+    holders: tuple[Holder, ...]
+    """Commits with the most of the files, then those with one less; parents before children. Cut where there are very
+    many."""
+    named: dict[ObjectId, Holder]
+    """Commits that were asked about and that a branch or a tag reaches."""
+    seen: tuple[ObjectId, ...]
+    """Blobs of the files that any commit has, at whatever path."""

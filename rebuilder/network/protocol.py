@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from rebuilder.model.artifact import Document, Resolution
-from rebuilder.model.git import SourceProblem, SourceTree
+from rebuilder.model.git import BlobSearch, CommitFiles, SourceProblem, SourceTree
 from rebuilder.model.value import Sha256
 
 DigestAlgorithm = Literal["sha256", "sha384", "sha512"]
@@ -107,6 +107,36 @@ class Sources(Protocol):
 
     def tags(self, repository_url: str) -> Mapping[str, str] | SourceProblem:
         """Every tag, without ``refs/tags/``, and the commit (or other object) it leads to.
+
+        Raises:
+            UnavailableError, StoreError: see :meth:`commit`.
+        """
+        ...
+
+    def files(self, repository_url: str, sha: str, *, texts: str | None = None) -> CommitFiles | SourceProblem:
+        """What files a commit has, by git's names of their content; what :meth:`commit` fetches is fetched for it.
+
+        Args:
+            repository_url: See :meth:`commit`.
+            sha: See :meth:`commit`.
+            texts: Name of files, in whatever directory, whose text is given too.
+
+        Raises:
+            UnavailableError, StoreError: see :meth:`commit`.
+        """
+        ...
+
+    def holders(
+        self, repository_url: str, members: Mapping[str, str], also: Sequence[str] = (), *, text: str | None = None
+    ) -> BlobSearch | SourceProblem:
+        """Look for files in the whole history that branches and tags of a repository reach.
+
+        Args:
+            repository_url: See :meth:`commit`.
+            members: Path of a file to git's name of its content. It counts for a commit that has this content at this
+                path, or at this path below a directory.
+            also: Commits about which it is to be said what they hold.
+            text: Path of a file whose text is given for each commit.
 
         Raises:
             UnavailableError, StoreError: see :meth:`commit`.

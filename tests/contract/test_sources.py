@@ -13,9 +13,10 @@ from typing import Protocol
 
 import pytest
 
-from rebuilder.model.git import SourceProblem, SourceTree, Trouble
+from rebuilder.model.git import BlobSearch, CommitFiles, SourceProblem, SourceTree, Trouble
 from rebuilder.network.git.sources import GitSources
 from rebuilder.network.protocol import Sources
+from rebuilder.programs.source.git_store import object_name
 from rebuilder.store.protocol import Blobs
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.repositories import TIME, make_repository
@@ -162,3 +163,34 @@ def test_a_repository_that_went(world: World) -> None:
     answer = world.sources.tags(URL)
     assert isinstance(answer, SourceProblem)
     assert Trouble.NO_REPOSITORY == answer.trouble
+    for asked in (world.sources.files(URL, world.second), world.sources.holders(URL, {"a": "1" * 40})):
+        assert isinstance(asked, SourceProblem)
+        assert Trouble.NO_REPOSITORY == asked.trouble
+
+
+def test_files_of_a_commit_by_their_names(world: World) -> None:
+    """Every path with the name that git gives its content, and the texts of one name."""
+    found = world.sources.files(URL, world.second, texts="c.txt")
+    assert isinstance(found, CommitFiles)
+    assert {path: object_name("blob", content) for path, content in SECOND.items()} == found.blobs
+    assert {"b/c.txt": "three\n"} == found.texts
+    other = world.sources.files(URL, world.first)
+    assert isinstance(other, CommitFiles)
+    assert ({"a.txt"}, {}) == (set(other.blobs), other.texts)
+    refused = world.sources.files(URL, "HEAD")
+    assert isinstance(refused, SourceProblem)
+    assert Trouble.REFUSED == refused.trouble
+
+
+def test_commits_that_hold_files(world: World) -> None:
+    """Those with the most of them first; below a directory counts, another name does not."""
+    wanted = {"a.txt": object_name("blob", b"two\n"), "c.txt": object_name("blob", b"three\n")}
+    wanted |= {"other.txt": object_name("blob", b"one\n"), "no.txt": object_name("blob", b"none\n")}
+    found = world.sources.holders(URL, wanted, [world.first, "1" * 40], text="a.txt")
+    assert isinstance(found, BlobSearch)
+    (best,) = found.holders
+    assert (world.second, ("a.txt", "c.txt"), "two\n") == (best.commit, best.files, best.text)
+    assert datetime.fromtimestamp(TIME + 60, UTC) == best.committed_at
+    assert {world.first: ()} == {sha: each.files for sha, each in found.named.items()}
+    assert {wanted[each] for each in ("a.txt", "c.txt", "other.txt")} == set(found.seen)
+    assert (2, 4) == (found.commits, found.searched)

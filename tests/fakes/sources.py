@@ -5,11 +5,20 @@ from __future__ import annotations
 import io
 import re
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from rebuilder.model.git import Commit, SourceProblem, SourceTree, Tag, Trouble
+from rebuilder.model.git import (
+    BlobSearch,
+    Commit,
+    CommitFiles,
+    Holder,
+    SourceProblem,
+    SourceTree,
+    Tag,
+    Trouble,
+)
 from rebuilder.programs.source.git_store import object_name
 from rebuilder.store.protocol import Blobs
 
@@ -21,6 +30,7 @@ class _Repository:
     trees: dict[str, SourceTree] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     annotated: dict[str, str] = field(default_factory=dict)
+    contents: dict[str, Mapping[str, bytes]] = field(default_factory=dict)
 
 
 class FakeSources:
@@ -44,7 +54,9 @@ class FakeSources:
             committed_at=datetime.fromtimestamp(moment, UTC),
             object_sha256=self._blobs.put(raw),
         )
-        self._repositories.setdefault(repository_url, _Repository()).trees[commit.sha] = SourceTree(
+        repository = self._repositories.setdefault(repository_url, _Repository())
+        repository.contents[commit.sha] = dict(files)
+        repository.trees[commit.sha] = SourceTree(
             commit=commit,
             archive_sha256=self._blobs.put(archive),
             files=len(files),
@@ -96,6 +108,45 @@ class FakeSources:
         """See :meth:`rebuilder.network.protocol.Sources.tags`."""
         repository = self._find(repository_url)
         return repository if isinstance(repository, SourceProblem) else dict(sorted(repository.tags.items()))
+
+    def files(self, repository_url: str, sha: str, *, texts: str | None = None) -> CommitFiles | SourceProblem:
+        """See :meth:`rebuilder.network.protocol.Sources.files`."""
+        tree = self.commit(repository_url, sha)
+        repository = self._find(repository_url)
+        if isinstance(tree, SourceProblem) or isinstance(repository, SourceProblem):
+            return tree if isinstance(tree, SourceProblem) else SourceProblem(trouble=Trouble.NO_COMMIT, sentence="No.")
+        contents = repository.contents[sha]
+        return CommitFiles(
+            blobs={path: object_name("blob", content) for path, content in contents.items()},
+            texts={path: content.decode() for path, content in contents.items() if path.rpartition("/")[2] == texts},
+        )
+
+    def holders(
+        self, repository_url: str, members: Mapping[str, str], also: Sequence[str] = (), *, text: str | None = None
+    ) -> BlobSearch | SourceProblem:
+        """See :meth:`rebuilder.network.protocol.Sources.holders`; all commits count as reached."""
+        repository = self._find(repository_url)
+        if isinstance(repository, SourceProblem):
+            return repository
+        found, seen = [], set[str]()
+        for sha, contents in repository.contents.items():
+            there = [(f"/{path}", object_name("blob", content)) for path, content in contents.items()]
+            held = (
+                path for path, blob in members.items() if any(b == blob and p.endswith(f"/{path}") for p, b in there)
+            )
+            told = contents[text].decode() if text is not None and text in contents else None
+            moment = repository.trees[sha].commit.committed_at
+            found.append(Holder(commit=sha, committed_at=moment, files=tuple(sorted(held)), text=told))
+            seen |= {blob for _, blob in there} & set(members.values())
+        most = max(len(each.files) for each in found)
+        levels = [level for level in (most, most - 1) if level > 0]
+        return BlobSearch(
+            commits=len(found),
+            searched=len(members),
+            holders=tuple(each for level in levels for each in found if len(each.files) == level),
+            named={each.commit: each for each in found if each.commit in also},
+            seen=tuple(sorted(seen)),
+        )
 
     def _find(self, url: str) -> _Repository | SourceProblem:
         if not url.startswith("https://"):

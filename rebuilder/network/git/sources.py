@@ -8,15 +8,27 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from rebuilder.errors import FetchMismatchError, ForbiddenAddressError, StoreError
-from rebuilder.model.git import Commit, SourceProblem, SourceTree, Submodule, Tag, Trouble
+from rebuilder.model.git import (
+    BlobSearch,
+    Commit,
+    CommitFiles,
+    CommitHistory,
+    SourceProblem,
+    SourceTree,
+    Submodule,
+    Tag,
+    Trouble,
+)
 from rebuilder.model.text import clipped
 from rebuilder.model.value import sha256_hex
 from rebuilder.network.git.address import Mirrors, RefusedAddress, Remote, key, public, submodule_address
+from rebuilder.network.git.blob_search import fetch_history, search
 from rebuilder.network.git.history import read_history
 from rebuilder.network.git.objects import (
     ArchiveFindings,
@@ -45,6 +57,9 @@ _GITMODULES_BYTES = 1 << 18
 _MOST_SUBMODULES = 50
 """Of a commit and of its submodules together."""
 _ADVERTISED_BYTES = 64 << 20
+_TEXT_BYTES = 1 << 20
+_MOST_TEXTS = 2_000
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
@@ -97,25 +112,52 @@ class GitSources:
     def commit(self, repository_url: str, sha: str, tag_hint: str | None = None) -> SourceTree | SourceProblem:
         """See :meth:`rebuilder.network.protocol.Sources.commit`."""
         if not _SHA.fullmatch(sha):
-            return SourceProblem(
-                trouble=Trouble.REFUSED, sentence=f"{clipped(sha, 80)} is not the full SHA-1 name of a commit."
-            )
+            return _no_name(sha)
         hint = tag_hint.removeprefix(_TAGS) if tag_hint else None
         found = self._commit(repository_url, sha, hint)
         return found if isinstance(found, SourceProblem) else self._with_submodules(found)
 
     def _commit(self, repository_url: str, sha: str, hint: str | None) -> SourceTree | SourceProblem:
         """One commit without the content of its submodules, of which it says where they are."""
+        return self._asked(
+            repository_url,
+            lambda git, remote: _Visit(self._blobs, git, remote, self._limits, sha, hint).source(),
+        )
+
+    def _asked(
+        self, repository_url: str, ask: Callable[[Git, Remote], _Answer | SourceProblem], kind: str = ""
+    ) -> _Answer | SourceProblem:
+        """What asking the cached repository of an address gives, or what kept it from being asked."""
         try:
             remote = self._mirrors.remote(public(repository_url))
-            with self._repository(remote) as git:
-                return _Visit(self._blobs, git, remote, self._limits, sha, hint).source()
+            with self._repository(remote, kind) as git:
+                return ask(git, remote)
         except RefusedAddress as refusal:
             return SourceProblem(trouble=Trouble.REFUSED, sentence=str(refusal))
         except Unsound as reason:
             return SourceProblem(trouble=reason.trouble, sentence=str(reason))
         except GitStopped as stop:
             return self._stopped(stop, remote)
+
+    def files(self, repository_url: str, sha: str, *, texts: str | None = None) -> CommitFiles | SourceProblem:
+        """See :meth:`rebuilder.network.protocol.Sources.files`."""
+        if not _SHA.fullmatch(sha):
+            return _no_name(sha)
+        return self._asked(
+            repository_url,
+            lambda git, remote: _Visit(self._blobs, git, remote, self._limits, sha, None).listing(texts),
+        )
+
+    def holders(
+        self, repository_url: str, members: Mapping[str, str], also: Sequence[str] = (), *, text: str | None = None
+    ) -> BlobSearch | SourceProblem:
+        """See :meth:`rebuilder.network.protocol.Sources.holders`."""
+
+        def ask(git: Git, _remote: Remote) -> BlobSearch | SourceProblem:
+            problem = fetch_history(git, self._limits.fetched_bytes)
+            return problem or search(git, members, also, text=text)
+
+        return self._asked(repository_url, ask, "trees")
 
     def _with_submodules(self, tree: SourceTree) -> SourceTree:
         """The same with its submodules and theirs, as far as they can be had and their number is not too large."""
@@ -148,34 +190,26 @@ class GitSources:
 
     def with_history(self, tree: SourceTree) -> SourceTree:
         """See :meth:`rebuilder.network.protocol.Sources.with_history`."""
-        try:
-            remote = self._mirrors.remote(public(tree.commit.repository))
-            with self._repository(remote, "history") as git:
-                named, _ = advertised(git, remote)
-                history = (
-                    named
-                    if isinstance(named, SourceProblem)
-                    else read_history(git, tree.commit, named, self._blobs, self._limits.fetched_bytes)
-                )
-        except (RefusedAddress, Unsound) as reason:
-            history = SourceProblem(trouble=Trouble.UNSOUND, sentence=str(reason))
-        except GitStopped as stop:
-            history = self._stopped(stop, remote)
+
+        def ask(git: Git, remote: Remote) -> CommitHistory | SourceProblem:
+            named, _ = advertised(git, remote)
+            if isinstance(named, SourceProblem):
+                return named
+            return read_history(git, tree.commit, named, self._blobs, self._limits.fetched_bytes)
+
+        history = self._asked(tree.commit.repository, ask, "history")
         if isinstance(history, SourceProblem):
             return tree.replace(notes=(*tree.notes, f"The history before the commit cannot be had. {history.sentence}"))
         return tree.replace(history=history)
 
     def tags(self, repository_url: str) -> Mapping[str, str] | SourceProblem:
         """See :meth:`rebuilder.network.protocol.Sources.tags`."""
-        try:
-            remote = self._mirrors.remote(public(repository_url))
-            with self._repository(remote) as git:
-                found, _ = advertised(git, remote)
-                return found if isinstance(found, SourceProblem) else tags_among(found)
-        except RefusedAddress as refusal:
-            return SourceProblem(trouble=Trouble.REFUSED, sentence=str(refusal))
-        except GitStopped as stop:
-            return self._stopped(stop, remote)
+
+        def ask(git: Git, remote: Remote) -> Mapping[str, str] | SourceProblem:
+            found, _ = advertised(git, remote)
+            return found if isinstance(found, SourceProblem) else tags_among(found)
+
+        return self._asked(repository_url, ask)
 
     def _stopped(self, stop: GitStopped, remote: Remote) -> SourceProblem:
         if stop.limit == "size":
@@ -233,6 +267,32 @@ class _Visit:
     _limits: GitLimits
     _sha: str
     _hint: str | None
+
+    def listing(self, texts: str | None) -> CommitFiles | SourceProblem:
+        """The files of the commit by name; it is fetched like any other unless it is here."""
+        commit = f"refs/rebuilder/{self._sha}/commit"
+        if self._git.run("rev-parse", "--verify", "--quiet", commit).code:
+            references, _ = advertised(self._git, self._remote)
+            if isinstance(references, SourceProblem):
+                return references
+            tags = tags_among(references)
+            pointing = [name for name, target in tags.items() if target == self._sha and _TAG_NAME.fullmatch(name)]
+            problem = self._fetch(pointing[:1], references, tags)
+            if problem is not None:
+                return problem
+        data = read_object(self._git, self._sha, "commit")
+        if data is None:
+            return SourceProblem(trouble=Trouble.UNSOUND, sentence=f"{self._sha} is no commit.")
+        entries = read_entries(self._git, read_commit(data, self._sha).tree, most=self._limits.files)
+        files = [each for each in entries if each.kind in {"file", "program"}]
+        wanted = [each for each in files if texts and each.path.rpartition(b"/")[2] == texts.encode()]
+        wanted = [each for each in wanted if each.size <= _TEXT_BYTES][:_MOST_TEXTS]
+        read: dict[str, str] = {}
+        if wanted:
+            with self._git.talking("cat-file", "--batch") as (stdin, stdout):
+                contents = Contents(self._git, stdin, stdout)
+                read = {_path(each): b"".join(contents.chunks(each)).decode("utf-8", "replace") for each in wanted}
+        return CommitFiles(blobs={_path(each): each.name for each in files}, texts=read)
 
     def source(self) -> SourceTree | SourceProblem:
         references, said = advertised(self._git, self._remote)
@@ -375,6 +435,15 @@ def _submodule(entry: TreeEntry, address: bytes | None, parent: str) -> Submodul
         return locked.replace(repository=public(submodule_address(address.decode("utf-8", "replace"), parent)))
     except RefusedAddress as refusal:
         return locked.replace(problem=str(refusal))
+
+
+def _no_name(sha: str) -> SourceProblem:
+    sentence = f"{clipped(sha, 80)} is not the full SHA-1 name of a commit."
+    return SourceProblem(trouble=Trouble.REFUSED, sentence=sentence)
+
+
+def _path(entry: TreeEntry) -> str:
+    return entry.path.decode("utf-8", "backslashreplace")
 
 
 def _is_refusal(said: str) -> bool:
