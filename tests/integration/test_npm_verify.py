@@ -28,17 +28,21 @@ SCOPED_COMMIT = "b38894f2dda4355ea5606fccb166e61565e12a14"
 SCOPED_NAME = "@laurentsimon/provenance-npm-test"
 
 
+WITHOUT_REPOSITORIES = '[sources.mirrors]\n"https://github.com" = "/nonexistent"\n'
+"""Where commits that real attestations name would come from."""
+
+
 @dataclass(frozen=True)
 class NpmInstallation(Installation):
     """An installation whose npm settings name one registry."""
 
     registry: str = ""
-    settings: Path | None = None
+    settings: Path = Path("/nonexistent")
 
     @property
     def environment(self) -> dict[str, str]:
         """See :class:`Installation`."""
-        own = {"REBUILDER_CONFIG": str(self.settings)} if self.settings else {}
+        own = {"REBUILDER_CONFIG": str(self.settings)}
         return super().environment | ({"NPM_CONFIG_REGISTRY": self.registry} if self.registry else {}) | own
 
 
@@ -50,11 +54,13 @@ def registry() -> Iterator[Registry]:
 
 
 @pytest.fixture
-def installation(tmp_path: Path, registry: Registry) -> NpmInstallation:
-    """An installation that asks that registry; it needs no build environment, since nothing is built."""
-    (tmp_path / "store").mkdir()
+def installation(tmp_path: Path, environments_root: Path, registry: Registry) -> NpmInstallation:
+    """An installation that asks that registry, and no repository."""
+    made = Installation.make(tmp_path, environments_root, registry.url)
     (tmp_path / "home").mkdir()
-    return NpmInstallation(tmp_path, registry.url, registry.npm_url)
+    settings = tmp_path / "rebuilder.toml"
+    settings.write_text(WITHOUT_REPOSITORIES)
+    return NpmInstallation(tmp_path, made.index_url, registry.npm_url, settings)
 
 
 def publish(registry: Registry, **more: Any) -> None:
@@ -64,10 +70,9 @@ def publish(registry: Registry, **more: Any) -> None:
 
 
 def pinned(answer: Answer) -> dict[str, Any]:
-    """The line about a release that was examined and cannot be rebuilt yet."""
+    """The line about a release whose repository cannot be had."""
     line = answer.line
-    assert (3, "unsupported") == (answer.code, line["verdict"]), answer.words
-    assert line["sentence"].startswith("npm packages cannot be rebuilt yet; ")
+    assert (3, "inputs-missing") == (answer.code, line["verdict"]), answer.words
     return line
 
 
@@ -190,7 +195,6 @@ def test_attestations_that_are_named_and_not_there(registry: Registry, installat
     publish(registry)
     registry.remove("/npm/-/npm/v1/attestations/sigstore@2.3.1")
     line = pinned(installation.verify("npm:sigstore==2.3.1"))
-    assert "that cannot be had" in line["sentence"]
     assert ("absent", ["attestation-missing"]) == (
         line["provenance"]["status"],
         [each["kind"] for each in line["provenance"]["findings"]],
@@ -240,12 +244,12 @@ class Own:
 @pytest.fixture
 def own(installation: NpmInstallation) -> Own:
     """Let the program believe our own keys."""
-    made = Own(replace(installation, settings=installation.root / "rebuilder.toml"), SigstoreInstance())
+    made = Own(installation, SigstoreInstance())
     trust = made.sigstore.trust()
     for name, data in (("root.json", trust.trusted_root), ("keys.json", trust.npm_keys)):
         (installation.root / name).write_bytes(data)
         update(installation.root / name, installation.root / "trust")
-    (installation.root / "rebuilder.toml").write_text(f'trust = "{installation.root}/trust"\n')
+    installation.settings.write_text(f'trust = "{installation.root}/trust"\n{WITHOUT_REPOSITORIES}')
     return made
 
 
@@ -294,9 +298,7 @@ def test_token_goes_to_its_registry_only(registry: Registry, installation: NpmIn
     publish(registry)
     with Registry() as elsewhere:
         url = elsewhere.serve("/npm/sigstore.tgz", TARBALL.read_bytes())
-        settings = installation.root / "rebuilder.toml"
-        settings.write_text(f'[network]\nreachable = ["{elsewhere.base}"]\n')
-        asking = replace(asking, settings=settings)
+        installation.settings.write_text(f'[network]\nreachable = ["{elsewhere.base}"]\n{WITHOUT_REPOSITORIES}')
         registry.fault("/npm/sigstore/-/", redirect(url))
         registry.token = secret
         answer = asking.verify("npm:sigstore==2.3.1")

@@ -29,16 +29,25 @@ class NpmConventions(Conventions):
 
     def open(self, context: Context) -> Ecosystem:
         """See :meth:`rebuilder.ecosystems.conventions.Conventions.open`; npm's own settings are read when asked for."""
+        from rebuilder.ecosystems.npm.context import PlanningContext
         from rebuilder.ecosystems.npm.ecosystem import Npm
         from rebuilder.ecosystems.npm.registry import NpmRegistry
 
+        memo = context.memo(self.name)
         registry = NpmRegistry(
-            partial(_access, context),
-            blobs=context.blobs,
-            memo=context.memo(self.name),
-            max_file_bytes=context.settings.download_bytes,
+            partial(_access, context), blobs=context.blobs, memo=memo, max_file_bytes=context.settings.download_bytes
         )
-        return Npm(registry, context.blobs)
+        return Npm(
+            PlanningContext(
+                registry=registry,
+                blobs=context.blobs,
+                programs=context.programs,
+                run=context.run,
+                environments=context.environments,
+                memo=memo,
+                sandbox=context.settings.sandbox,
+            )
+        )
 
     def file_words(self, filename: str) -> str:
         """What npm publishes are tarballs."""

@@ -1,36 +1,46 @@
-"""The npm ecosystem: what registries publish about tarballs is fetched, bound and checked; nothing is rebuilt yet."""
+"""The npm ecosystem: tarballs of a registry, rebuilt from the commits they come from."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from rebuilder.ecosystems.inspection import inspect
+from rebuilder.ecosystems.npm.context import PlanningContext
+from rebuilder.ecosystems.npm.hypotheses import infer
+from rebuilder.ecosystems.npm.origin import find_origin
 from rebuilder.ecosystems.npm.packument import NpmRelease, Packument, listing
-from rebuilder.ecosystems.npm.registry import NpmRegistry
 from rebuilder.ecosystems.npm.subject import ECOSYSTEM, parse_subject, release_purl, tarball_name
+from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.errors import UsageError
 from rebuilder.model.artifact import Artifact, Listing, PublishedFile, Subject
+from rebuilder.model.attempt import History, Hypothesis, plan
+from rebuilder.model.definition import Input, Limits, Role
 from rebuilder.model.evidence import Evidence, Obstacle
-from rebuilder.model.value import Sha256
+from rebuilder.model.graph import NodeKind, Origin, SourceCommit, SourceTrail, Step, commit_node, file_node
+from rebuilder.model.provenance import Provenance
 from rebuilder.model.verdict import Verdict
-from rebuilder.network.protocol import Fetcher
-from rebuilder.store.protocol import Blobs
+from rebuilder.network.protocol import Fetcher, Sources
 
-_NOT_REBUILT = "npm packages cannot be rebuilt yet"
+COMMIT_TO_TARBALL = "commit-to-tarball"
+_TEXTS = ("package/package.json",)
 
 
 class Npm(Ecosystem):
-    """Tarballs of npm registries: fetched, bound and handed to the checks; not rebuilt yet."""
+    """Tarballs of npm registries: fetched, bound, handed to the checks, and rebuilt from the commit."""
 
     name = ECOSYSTEM
 
-    def __init__(self, registry: NpmRegistry, blobs: Blobs) -> None:
+    def __init__(self, context: PlanningContext) -> None:
         """Nothing is read or asked before the first subject."""
-        self._registry = registry
-        self._blobs = blobs
+        self._context = context
 
     @property
     def fetcher(self) -> Fetcher:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
-        return self._registry.fetcher
+        return self._context.registry.fetcher
 
     def parse(self, text: str) -> Subject:
         """See :func:`rebuilder.ecosystems.npm.subject.parse_subject`."""
@@ -39,12 +49,12 @@ class Npm(Ecosystem):
     def listing(self, name: str, seen: str | None = None) -> Listing | None:
         """See ``Ecosystem.listing``. The short form of a package's document has no upload times."""
         name = parse_subject(name).name
-        document = self._registry.document(name)
+        document = self._context.registry.document(name)
         return None if document.sha256 == seen else listing(Packument(document, name))
 
     def evidence(self, subject: Subject) -> list[Evidence]:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`. A release has one file, its tarball."""
-        packument = self._registry.packument(subject.name)
+        packument = self._context.registry.packument(subject.name)
         return [self._collect(packument, _release(packument, subject))]
 
     def _collect(self, packument: Packument, release: NpmRelease) -> Evidence:
@@ -55,9 +65,10 @@ class Npm(Ecosystem):
                 which would look as if it had vanished.
             FetchMismatchError: the tarball has other bytes than the registry promises.
         """
-        sha256 = self._registry.tarball(release)
-        attestations, notes = self._registry.attestations(release)
-        return Evidence(
+        registry = self._context.registry
+        sha256 = registry.tarball(release)
+        attestations, notes = registry.attestations(release)
+        evidence = Evidence(
             artifact=Artifact(
                 ecosystem=ECOSYSTEM,
                 purl=release_purl(release.name, release.version),
@@ -67,7 +78,7 @@ class Npm(Ecosystem):
                     filename=tarball_name(release.name, release.version),
                     url=release.tarball,
                     sha256=sha256,
-                    size=self._blobs.path(sha256).stat().st_size,
+                    size=self._context.blobs.path(sha256).stat().st_size,
                     uploaded=release.published,
                     provenance_url=release.attestations,
                 ),
@@ -75,9 +86,64 @@ class Npm(Ecosystem):
             index_sha256=packument.document_sha256,
             provenance_sha256=attestations,
             registry_signatures=release.signatures,
-            obstacle=Obstacle(verdict=Verdict.UNSUPPORTED, sentence=_obstacle(release, attestations)),
             notes=(*_notes(release), *notes),
         )
+        return self._inspected(evidence)
+
+    def _inspected(self, evidence: Evidence) -> Evidence:
+        """The same, with what is in the tarball; what keeps it from being compared is the obstacle."""
+        file = evidence.artifact.file
+        tarball = Input(role=Role.PARAMETERS, name=file.filename, sha256=file.sha256, path="/inputs/published.tgz")
+        try:
+            [found] = inspect(self._context, [tarball], texts=_TEXTS)
+        except NotRebuildable as stopped:
+            return evidence.replace(obstacle=stopped.obstacle)
+        sentence = "Nothing that it could be rebuilt from is published beside a tarball of npm."
+        obstacle = Obstacle(verdict=Verdict.INPUTS_MISSING, sentence=sentence)
+        if not found.readable:
+            why = found.problems[-1] if found.problems else "it is malformed."
+            sentence = f"{file.filename} cannot be read to its end: {why}"
+            obstacle = Obstacle(verdict=Verdict.UNSUPPORTED, sentence=sentence)
+        return evidence.replace(artifact_inspection=found, obstacle=obstacle)
+
+    def steps(self, evidence: Evidence, origin: Origin | None = None) -> SourceTrail:
+        """One, from the commit."""
+        start, end = commit_node(origin), file_node(NodeKind.ARTIFACT, evidence.artifact.file)
+        return SourceTrail(nodes=(start, end), steps=(Step(name=COMMIT_TO_TARBALL, start=start.id, end=end.id),))
+
+    def next(
+        self,
+        step: Step,
+        evidence: Evidence,
+        history: History,
+        *,
+        limits: Limits,
+        commit: SourceCommit | None = None,
+    ) -> Hypothesis | Obstacle | None:
+        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
+        listed = evidence.artifact_inspection
+        if commit is None or listed is None or not listed.readable:
+            return evidence.obstacle
+        context = replace(self._context, limits=limits)
+        return plan(partial(infer, context, evidence, commit), history)
+
+    def origin(
+        self,
+        evidence: Evidence,
+        provenance: Provenance | None,
+        source_provenance: Provenance | None,
+        sources: Sources,
+        *,
+        expected: str | None = None,
+    ) -> Origin | None:
+        """See :func:`rebuilder.ecosystems.npm.origin.find_origin`."""
+        return find_origin(self._entry(evidence), evidence.artifact, provenance, sources, expected=expected)
+
+    def _entry(self, evidence: Evidence) -> dict[str, Any]:
+        """What the document that the evidence rests on says of the version; hostile."""
+        name, version = evidence.artifact.name, evidence.artifact.version
+        content = self._context.blobs.read(evidence.index_sha256)
+        return Packument.stored(content, evidence.index_sha256, name).entry(version)
 
 
 def _release(packument: Packument, subject: Subject) -> NpmRelease:
@@ -102,20 +168,6 @@ def _release(packument: Packument, subject: Subject) -> NpmRelease:
         f"{name} has no version {subject.version} on the npm registry.",
         hint=f"{hint[0].upper()}{hint[1:]}." if hint else None,
     )
-
-
-def _obstacle(release: NpmRelease, attestations: Sha256 | None) -> str:
-    """Why it is not rebuilt, with what is done instead."""
-    if attestations is not None:
-        return f"{_NOT_REBUILT}; the attestations of this one were checked."
-    named = (
-        "names attestations of this one that cannot be had"
-        if release.attestations
-        else "names no attestations of this one"
-    )
-    if release.signatures:
-        named += ", and its own signature was checked"
-    return f"{_NOT_REBUILT}; the registry {named}."
 
 
 def _notes(release: NpmRelease) -> tuple[str, ...]:

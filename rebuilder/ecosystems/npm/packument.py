@@ -116,6 +116,15 @@ class Packument:
         self._times: Any = content.get("time")
         self._tags: Any = content.get("dist-tags")
 
+    @classmethod
+    def stored(cls, content: bytes, sha256: Sha256, name: str) -> Packument:
+        """One that was fetched before.
+
+        Raises:
+            UnavailableError: see the class.
+        """
+        return cls(Document(url="", sha256=sha256, content=content, media_type=MEDIA_TYPE), name)
+
     @property
     def latest(self) -> str | None:
         """The version an installer takes when it is told none."""
@@ -131,6 +140,15 @@ class Packument:
     def versions(self) -> list[str]:
         """All versions it lists, in its order; what is no version is left out."""
         return [each for each in self._versions if is_version(each)]
+
+    def published(self, version: str) -> datetime | None:
+        """When the registry says that a version was published; a mirror may say when it first saw it."""
+        return _moment(self._times.get(version)) if isinstance(self._times, dict) else None
+
+    def entry(self, version: str) -> dict[str, Any]:
+        """All that the registry says of a version, unchecked; empty where it says nothing."""
+        found = self._versions.get(version)
+        return found if isinstance(found, dict) else {}
 
     def near(self, wanted: str) -> list[str]:
         """Up to three versions that begin like ``wanted``, newest published first, for a message."""
@@ -161,7 +179,7 @@ class Packument:
             version=version,
             tarball=self._address(entry.dist.tarball, "the tarball", version),
             integrity=self._integrity(entry.dist.integrity, version),
-            published=_moment(self._times.get(version)) if isinstance(self._times, dict) else None,
+            published=self.published(version),
             signatures=tuple(
                 RegistrySignature(key_id=each.keyid, signature=each.sig) for each in entry.dist.signatures
             ),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from packaging.utils import canonicalize_name
 
+from rebuilder.ecosystems.inspection import inspect
 from rebuilder.ecosystems.obstacles import NotRebuildable, quoted
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.sdist_configuration import named_project
@@ -17,7 +18,6 @@ from rebuilder.ecosystems.source_trees import archive_input, submodule_inputs
 from rebuilder.model.definition import Input
 from rebuilder.model.evidence import Inspection, Member, MemberKind, normal_path
 from rebuilder.model.git import SourceTree
-from rebuilder.model.value import canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
@@ -115,43 +115,6 @@ def _link_fault(link: str | None, base: str) -> str | None:
         return f"is a link to {quoted(link or '')}, out of the tree"
     goal = posixpath.normpath(posixpath.join(base, link))
     return f"is a link to {quoted(link)}, out of the tree" if goal.split("/")[0] == ".." else None
-
-
-def inspect(context: PlanningContext, archives: Sequence[Input], *, texts: Sequence[str]) -> list[Inspection]:
-    """List archives inside the sandbox; what an earlier run found out is not asked again.
-
-    Args:
-        context: What to list with.
-        archives: Already among the blobs; their names are used in sentences.
-        texts: Patterns of the members whose text is wanted; a star matches slashes too.
-
-    Raises:
-        NotRebuildable: the listing was cut short by a limit or failed.
-    """
-    program = context.programs.program_input("archive")
-    question = {"inspect": [each.sha256 for each in archives], "texts": list(texts), "program": program.sha256}
-    key = sha256_hex(canonical_json(question))
-    document = context.memo.get(key)
-    if document is None:
-        document = _run_inspection(context, archives, texts)
-        context.memo.put(key, document)
-    return [Inspection.model_validate(each) for each in document]
-
-
-def _run_inspection(
-    context: PlanningContext, archives: Sequence[Input], texts: Sequence[str]
-) -> list[dict[str, object]]:
-    wanted = [f"--text={pattern}" for pattern in texts]
-    paths = [each.path for each in archives]
-    result = context.programs.run("archive", "inspect_archive", [*paths, *wanted], inputs=archives)
-    names = " and ".join(each.name for each in archives)
-    document = result.document
-    listings = document.get("archives") if isinstance(document, dict) else None
-    if not isinstance(listings, list) or len(listings) != len(archives):
-        limit = f" (limit on {result.run.limit})" if result.run.limit else ""
-        verdict = Verdict.TIMED_OUT if result.run.limit else Verdict.UNSUPPORTED
-        raise NotRebuildable(verdict, f"Listing {names} did not come to an end{limit}.")
-    return [Inspection.model_validate(each).document() for each in listings]
 
 
 _TELLING = ("pyproject.toml", "setup.py", "setup.cfg")

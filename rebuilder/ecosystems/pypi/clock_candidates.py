@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from rebuilder.ecosystems.pypi.archives import inspect
+from rebuilder.ecosystems.inspection import inspect
 from rebuilder.ecosystems.pypi.build_inputs import CLOCK_SANDBOX, build_definition, replayed
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.file_times import parse_time

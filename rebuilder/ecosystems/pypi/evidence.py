@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from rebuilder.ecosystems.inspection import inspect
 from rebuilder.ecosystems.obstacles import NotRebuildable, quoted
-from rebuilder.ecosystems.pypi.archives import check_source, inspect, source_path, texts_below
+from rebuilder.ecosystems.pypi.archives import check_source, source_path, texts_below
 from rebuilder.ecosystems.pypi.command_line import name_parts
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.simple_index import IndexProject, ReleaseFile, asked_for

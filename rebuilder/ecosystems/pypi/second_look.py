@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from rebuilder.ecosystems.inspection import inspect
 from rebuilder.ecosystems.obstacles import NotRebuildable
-from rebuilder.ecosystems.pypi.archives import inspect
 from rebuilder.ecosystems.pypi.build_environment import resolve_requirements
 from rebuilder.ecosystems.pypi.build_inputs import USUAL_DIRECTORIES, BuildInputs, held_tool
 from rebuilder.ecosystems.pypi.command_line import retag_options

@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
+from rebuilder.ecosystems.inspection import inspect
 from rebuilder.ecosystems.obstacles import NotRebuildable
-from rebuilder.ecosystems.pypi.archives import CommitListing, inspect, list_commit
+from rebuilder.ecosystems.pypi.archives import CommitListing, list_commit
 from rebuilder.ecosystems.pypi.build_inputs import Product
 from rebuilder.ecosystems.pypi.commit_hypotheses import targets_of
 from rebuilder.ecosystems.pypi.context import PlanningContext

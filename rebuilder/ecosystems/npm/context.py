@@ -1,0 +1,32 @@
+"""What the npm ecosystem works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rebuilder.ecosystems.notebook import Notebook
+from rebuilder.ecosystems.npm.registry import NpmRegistry
+from rebuilder.environments.protocol import Environments
+from rebuilder.model.definition import Limits
+from rebuilder.sandbox.protocol import Programs, Runner
+from rebuilder.store.protocol import Blobs, Memo
+
+ENVIRONMENT = "bullseye-git"
+"""The oldest of those with git and the C++ library that Node wants: every Node of the registry runs on it."""
+
+
+@dataclass(frozen=True)
+class PlanningContext:
+    """The parts a rebuild of a tarball is prepared with."""
+
+    registry: NpmRegistry
+    blobs: Blobs
+    programs: Programs
+    run: Runner
+    environments: Environments
+    memo: Memo
+    """Where what was worked out is kept between runs."""
+    limits: Limits = field(default_factory=Limits)
+    """What one build may use; those of the verification at hand replace them."""
+    sandbox: str = "bubblewrap"
+    notebook: Notebook = field(default_factory=Notebook)

@@ -1,0 +1,1 @@
+"""Programs that builds of npm packages run."""
