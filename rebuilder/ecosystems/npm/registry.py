@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from rebuilder.ecosystems.npm.packument import MAX_BYTES, MEDIA_TYPE, NpmRelease, Packument
+from rebuilder.ecosystems.npm.packument import MAX_BYTES, MEDIA_TYPE, Integrity, NpmRelease, Packument
 from rebuilder.ecosystems.npm.settings import NpmSettings, Registry
 from rebuilder.ecosystems.npm.subject import escaped, scope_of, tarball_name
 from rebuilder.errors import UnavailableError, UnknownProjectError
@@ -90,14 +90,34 @@ class NpmRegistry:
         """
         bound = release.integrity
         key = f"{bound.algorithm}:{bound.digest}"
-        known = self._memo.get(key)
-        if isinstance(known, str) and self._blobs.has(known):
-            return Sha256(known)
-        sha256 = self.fetcher.file_by_digest(
-            release.tarball, algorithm=bound.algorithm, digest=bound.digest, max_bytes=self._max_file_bytes
-        )
-        self._memo.put(key, sha256)
+        if (known := self.known(key)) is not None:
+            return known
+        sha256 = self.fetch(release.tarball, bound)
+        self.keep(key, sha256)
         return sha256
+
+    def known(self, key: str) -> Sha256 | None:
+        """The tarball that is remembered under a key, such as ``sha512:DIGEST``, if it is still stored."""
+        known = self._memo.get(key)
+        return Sha256(known) if isinstance(known, str) and self._blobs.has(known) else None
+
+    def keep(self, key: str, sha256: Sha256) -> None:
+        """Remember a tarball."""
+        self._memo.put(key, sha256)
+
+    def fetch(self, url: str, bound: Integrity) -> Sha256:
+        """Fetch a tarball that has a digest; may be called from several threads at once.
+
+        Raises:
+            UnavailableError, FetchMismatchError: see :meth:`rebuilder.network.protocol.Fetcher.file_by_digest`.
+        """
+        return self.fetcher.file_by_digest(
+            url, algorithm=bound.algorithm, digest=bound.digest, max_bytes=self._max_file_bytes
+        )
+
+    def usual_address(self, name: str, version: str) -> str:
+        """Where registries have the tarball of a release; nobody is asked."""
+        return f"{self._registry(name).url}/{name}/-/{tarball_name(name, version)}"
 
     def tool(self, name: str, version: str) -> Input:
         """The tarball of a tool as an input of builds; asks nobody for one that was fetched before.

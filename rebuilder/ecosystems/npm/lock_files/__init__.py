@@ -5,14 +5,16 @@ from __future__ import annotations
 from rebuilder.ecosystems.npm.lock_files.locked import Digest, LockedPackage, LockFileError, Origin
 from rebuilder.ecosystems.npm.lock_files.package_lock import read_package_lock
 
-__all__ = ["FORMATS", "MOST_BYTES", "Digest", "LockFileError", "LockedPackage", "Origin", "read_lock"]
+__all__ = ["FORMATS", "LOCK_NAMES", "MOST_BYTES", "Digest", "LockFileError", "LockedPackage", "Origin", "read_lock"]
 
 MOST_BYTES = 64 << 20
 FORMATS = {
     "npm-shrinkwrap.json": read_package_lock,
     "package-lock.json": read_package_lock,
 }
-"""The reader of each kind, by the name that its package manager looks for; of several, that manager takes the first."""
+"""The reader of each kind, by the name that its package manager looks for."""
+LOCK_NAMES = {"npm": ("npm-shrinkwrap.json", "package-lock.json")}
+"""Those that a package manager looks for; of several it takes the first."""
 
 
 def read_lock(name: str, data: bytes) -> tuple[LockedPackage, ...]:

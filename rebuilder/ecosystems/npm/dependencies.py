@@ -1,0 +1,378 @@
+"""What a build of an npm package installs: the packages of its lock file as inputs, and the commands that install them.
+
+1. The nearest lock file of the package manager is read, in the package's own directory or above it.
+2. Each package that this machine would install is asked of the registry in npm's settings, whatever address the lock
+   file names, and bound by the SHA-512 of the lock file. Where that has a SHA-1 or nothing, what the registry says is
+   the SHA-512 of the same version binds it, and the SHA-1 has to fit.
+3. The addresses in the lock file are replaced by those of the registry that serves the inputs inside the sandbox
+   (:mod:`rebuilder.programs.npm.registry`); the package manager installs from there, with scripts off.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal, Protocol
+from urllib.parse import urlsplit
+
+from rebuilder.ecosystems.npm.lock_files import LOCK_NAMES, Digest, LockedPackage, LockFileError, Origin, read_lock
+from rebuilder.ecosystems.npm.packument import Integrity
+from rebuilder.ecosystems.npm.registry import NpmRegistry
+from rebuilder.ecosystems.npm.subject import precedence, tarball_name
+from rebuilder.ecosystems.obstacles import NotRebuildable, quoted
+from rebuilder.errors import FetchMismatchError, UnavailableError, UnknownProjectError
+from rebuilder.model.definition import Input, Role
+from rebuilder.model.diagnosis import Cause
+from rebuilder.model.value import Sha256
+from rebuilder.model.verdict import Verdict
+from rebuilder.programs.npm.loopback import ADDRESS, file_name
+from rebuilder.store.protocol import Blobs
+
+MOST_PACKAGES = 5_000
+"""Of one build."""
+MOST_BYTES = 1 << 30
+"""All tarballs of one build together."""
+_AT_ONCE = 8
+_TARBALLS = "/inputs/npm"
+_PYTHON = ("/usr/bin/python3", "-I", "-S")
+_MACHINE = ("linux", "x64", "glibc")
+_ADDRESS = re.compile(r"https?://[^\s\"'<>,{}]+")
+_SCRIPTLESS = {
+    "npm": ("--ignore-scripts", "--no-audit", "--no-fund"),
+    "pnpm": ("--frozen-lockfile", "--ignore-scripts"),
+    "yarn": ("--frozen-lockfile", "--ignore-scripts", "--non-interactive"),
+    "yarn berry": ("--immutable", "--mode=skip-build"),
+}
+
+Tool = Literal["npm", "pnpm", "yarn"]
+
+
+@dataclass(frozen=True)
+class Manager:
+    """A package manager as a build has it."""
+
+    tool: Tool
+    version: str
+    command: tuple[str, ...]
+    """What starts it inside the sandbox."""
+
+    @property
+    def label(self) -> str:
+        """For sentences."""
+        return f"{self.tool} {self.version}"
+
+    @property
+    def install(self) -> tuple[str, ...]:
+        """Its command that installs what a lock file names."""
+        number = precedence(self.version)[0]
+        if self.tool == "npm":
+            # npm ci came with 5.7; npm 5 writes lock files that older versions do not read.
+            return (*self.command, "ci" if number >= (5, 7, 0) else "install", *_SCRIPTLESS["npm"])
+        kind = "yarn berry" if self.tool == "yarn" and number >= (2, 0, 0) else self.tool
+        return (*self.command, "install", *_SCRIPTLESS[kind])
+
+
+class DependencyContext(Protocol):
+    """What it needs of what the ecosystem works with."""
+
+    @property
+    def registry(self) -> NpmRegistry: ...  # noqa: D102
+    @property
+    def blobs(self) -> Blobs: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Dependencies:
+    """What a build installs."""
+
+    inputs: tuple[Input, ...]
+    commands: tuple[tuple[str, ...], ...]
+    """Run with the source checked out, before anything of it is built."""
+    sentence: str
+    """What is installed, by whom."""
+    notes: tuple[str, ...] = ()
+    """What a reader may want to know of how the packages are bound."""
+
+
+@dataclass(frozen=True)
+class LockFile:
+    """A lock file of the source."""
+
+    path: str
+    """In the repository."""
+    data: bytes
+
+    @property
+    def name(self) -> str:
+        """One of :data:`rebuilder.ecosystems.npm.lock_files.FORMATS`."""
+        return posixpath.basename(self.path)
+
+    @property
+    def directory(self) -> str:
+        """Where it is; empty for the top of the repository."""
+        return posixpath.dirname(self.path)
+
+
+def find_lock(files: Mapping[str, bytes], directory: str, tool: Tool) -> LockFile | None:
+    """The lock file that a package manager takes for a package: in its directory, or the next one above it.
+
+    Args:
+        files: Files of the commit by path, the lock files among them.
+        directory: Of the package; empty for the top of the repository.
+        tool: The package manager.
+    """
+    while True:
+        for name in LOCK_NAMES[tool]:
+            if (data := files.get(path := posixpath.join(directory, name))) is not None:
+                return LockFile(path, data)
+        if not directory:
+            return None
+        directory = posixpath.dirname(directory)
+
+
+def dependencies(
+    context: DependencyContext, lock: LockFile, *, manager: Manager, program: Input, source: str, own: bool = True
+) -> Dependencies:
+    """The packages of a lock file as inputs, and the commands that install them.
+
+    Args:
+        context: Where packages come from and go to.
+        lock: What :func:`find_lock` gave, or one that was made.
+        manager: Installs them.
+        program: The family ``npm`` of our own programs.
+        source: Directory of the checked-out repository in the sandbox.
+        own: Whether the lock file is one of the commit; another one is put in its place for the installation.
+
+    Raises:
+        NotRebuildable: the lock file cannot be used, or something it names is not to be had.
+        UnavailableError: the registry does not answer.
+        StoreError: what was fetched cannot be stored.
+    """
+    try:
+        packages = read_lock(lock.name, lock.data)
+    except LockFileError as error:
+        raise NotRebuildable(Verdict.UNSUPPORTED, f"{lock.path} cannot be used: {error}") from None
+    wanted = [each for each in packages if not each.bundled and each.runs_on(*_MACHINE)]
+    for each in wanted:
+        _check_origin(lock, each)
+    tarballs = _tarballs(lock, [each for each in wanted if each.origin is Origin.REGISTRY])
+    found, notes = _fetched(context, lock, tarballs)
+    inputs = tuple(_input(context.registry, tarball, sha256) for tarball, sha256 in found)
+    if sum(context.blobs.path(each.sha256).stat().st_size for each in inputs) > MOST_BYTES:
+        raise NotRebuildable(
+            Verdict.UNSUPPORTED, f"The packages of {lock.path} have more than {MOST_BYTES:,} bytes together."
+        )
+    text, elsewhere = _with_loopback_addresses(context.registry, lock, wanted)
+    if elsewhere:
+        notes = (*notes, _elsewhere(lock, elsewhere))
+    at = posixpath.join(source, lock.path)
+    place: tuple[str, ...] = ()
+    if text != lock.data or not own:
+        path = f"/inputs/{lock.name}"
+        inputs = (*inputs, Input(role=Role.PARAMETERS, name=lock.name, sha256=context.blobs.put(text), path=path))
+        place = ("--lock", path, "--at", at)
+    directory = ("--directory", posixpath.dirname(at))
+    return Dependencies(
+        inputs=inputs,
+        commands=((*_PYTHON, program.path, "install", *place, *directory, "--", *manager.install),),
+        sentence=f"{len(found)} packages are installed as {lock.path} names them, by {manager.label} without scripts.",
+        notes=notes,
+    )
+
+
+@dataclass(frozen=True)
+class _Tarball:
+    """One release, however often it is installed."""
+
+    name: str
+    version: str
+    digests: tuple[Digest, ...]
+    optional: bool
+
+    @property
+    def label(self) -> str:
+        return f"{self.name} {self.version}"
+
+    @property
+    def bound(self) -> Integrity | None:
+        """The strongest digest that binds its bytes."""
+        for each in self.digests:
+            if each.algorithm in {"sha512", "sha384", "sha256"}:
+                return Integrity(each.algorithm, each.value)  # type: ignore[arg-type]
+        return None
+
+    @property
+    def sha1(self) -> str | None:
+        return next((each.value for each in self.digests if each.algorithm == "sha1"), None)
+
+    @property
+    def key(self) -> str:
+        """What its SHA-256 is remembered under."""
+        if self.bound is not None:
+            return f"{self.bound.algorithm}:{self.bound.digest}"
+        return f"release:{self.name}@{self.version}:{self.sha1 or ''}"
+
+
+def _check_origin(lock: LockFile, package: LockedPackage) -> None:
+    what = f"{lock.path} takes {package.name} from"
+    if package.origin is Origin.GIT:
+        raise NotRebuildable(
+            Verdict.UNSUPPORTED,
+            f"{what} a repository, {quoted(package.address or '')}; builds have packages of the registry only.",
+            Cause.SOURCE_UNAVAILABLE,
+        )
+    if package.origin is Origin.ADDRESS:
+        raise NotRebuildable(
+            Verdict.UNSUPPORTED,
+            f"{what} the address {quoted(package.address or '')}, which is none of a registry: nothing is fetched from "
+            "where a lock file says.",
+            Cause.SOURCE_UNAVAILABLE,
+        )
+    if package.origin is Origin.DIRECTORY:
+        path = posixpath.normpath(posixpath.join(lock.directory, package.address or ""))
+        if path.startswith(("../", "/")) or path == "..":
+            sentence = f"{what} {quoted(package.address or '')}, which is outside the repository."
+            raise NotRebuildable(Verdict.INPUTS_MISSING, sentence, Cause.SOURCE_UNAVAILABLE)
+    elif package.version is None:
+        raise NotRebuildable(Verdict.UNSUPPORTED, f"{lock.path} names no exact version of {package.name}.")
+
+
+def _tarballs(lock: LockFile, packages: Iterable[LockedPackage]) -> list[_Tarball]:
+    """One for each release, in the order of names."""
+    found: dict[tuple[str, str], _Tarball] = {}
+    for each in packages:
+        key = (each.name, each.version or "")
+        before = found.get(key)
+        optional = each.optional and (before is None or before.optional)
+        known = before.digests if before is not None else ()
+        if known and each.digests and not set(known) & set(each.digests):
+            sentence = f"{lock.path} binds {each.name} {each.version} to different bytes at different places."
+            raise NotRebuildable(Verdict.UNSUPPORTED, sentence)
+        found[key] = _Tarball(*key, known or each.digests, optional)
+    if len(found) > MOST_PACKAGES:
+        sentence = f"{lock.path} names {len(found):,} packages; builds install at most {MOST_PACKAGES:,}."
+        raise NotRebuildable(Verdict.UNSUPPORTED, sentence)
+    return [found[key] for key in sorted(found)]
+
+
+def _fetched(
+    context: DependencyContext, lock: LockFile, tarballs: Sequence[_Tarball]
+) -> tuple[list[tuple[_Tarball, Sha256]], tuple[str, ...]]:
+    """All that are to be had; only what is optional may be missing."""
+    registry = context.registry
+    known = {each.key: registry.known(each.key) for each in tarballs}
+    absent = [each for each in tarballs if known[each.key] is None]
+    if absent:
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="npm-tarballs") as pool:
+            answers = list(pool.map(lambda each: _fetch(context, lock, each), absent))
+        for each, answer in zip(absent, answers, strict=True):
+            if isinstance(answer, NotRebuildable) and not each.optional:
+                raise answer
+            if not isinstance(answer, NotRebuildable):
+                registry.keep(each.key, answer)
+                known[each.key] = answer
+    found = [(each, sha256) for each in tarballs if (sha256 := known[each.key]) is not None]
+    missing = [each.label for each in tarballs if known[each.key] is None]
+    return found, tuple(_notes(lock, tarballs, missing))
+
+
+def _notes(lock: LockFile, tarballs: Sequence[_Tarball], missing: Sequence[str]) -> Iterable[str]:
+    unbound = [each for each in tarballs if each.bound is None]
+    if old := [each.label for each in unbound if each.sha1 is not None]:
+        yield (
+            f"{lock.path} has only the SHA-1 of {_some(old)}: the registry's SHA-512 of the same version binds the "
+            "bytes, which have that SHA-1."
+        )
+    if bare := [each.label for each in unbound if each.sha1 is None]:
+        yield f"{lock.path} has no digest of {_some(bare)}: the registry's SHA-512 of the same version binds the bytes."
+    if missing:
+        yield f"The registry does not have {_some(missing)}, which may be absent."
+
+
+def _some(labels: Sequence[str]) -> str:
+    shown = ", ".join(labels[:3])
+    return shown if len(labels) <= 3 else f"{shown} and {len(labels) - 3} more packages"
+
+
+def _fetch(context: DependencyContext, lock: LockFile, tarball: _Tarball) -> Sha256 | NotRebuildable:
+    """Fetch one, from where registries usually have it or from where this one says."""
+    registry, bound = context.registry, tarball.bound
+    if bound is not None:
+        try:
+            return registry.fetch(registry.usual_address(tarball.name, tarball.version), bound)
+        except UnavailableError:
+            pass  # the document of the package says whether it is elsewhere, gone, or another file
+    try:
+        release = registry.packument(tarball.name).release(tarball.version)
+    except UnknownProjectError:
+        release = None
+    if release is None:
+        return _missing(lock, tarball, "which is not on the registry any more")
+    listed = release.integrity
+    if bound is not None and listed.algorithm == bound.algorithm and listed.digest != bound.digest:
+        return _missing(lock, tarball, f"with another {bound.algorithm.upper()} than the registry's file has")
+    try:
+        sha256 = registry.fetch(release.tarball, bound or listed)
+    except FetchMismatchError:
+        return _missing(lock, tarball, "and the registry has other bytes for it")
+    if bound is None and tarball.sha1 is not None:
+        with context.blobs.path(sha256).open("rb") as file:
+            if hashlib.file_digest(file, "sha1").hexdigest() != tarball.sha1:
+                return _missing(lock, tarball, "with another SHA-1 than the registry's file has")
+    return sha256
+
+
+def _missing(lock: LockFile, tarball: _Tarball, why: str) -> NotRebuildable:
+    return NotRebuildable(
+        Verdict.INPUTS_MISSING, f"{lock.path} names {tarball.label}, {why}.", Cause.SOURCE_UNAVAILABLE
+    )
+
+
+def _input(registry: NpmRegistry, tarball: _Tarball, sha256: Sha256) -> Input:
+    return Input(
+        role=Role.BUILD_DEPENDENCY,
+        name=tarball.name,
+        version=tarball.version,
+        sha256=sha256,
+        path=f"{_TARBALLS}/{file_name(tarball.name, tarball.version)}",
+        uri=registry.usual_address(tarball.name, tarball.version),
+    )
+
+
+def _with_loopback_addresses(
+    registry: NpmRegistry, lock: LockFile, packages: Iterable[LockedPackage]
+) -> tuple[bytes, list[str]]:
+    """The lock file with the addresses of the registry in the sandbox, and the hosts of other registries it named."""
+    addresses: dict[str, str] = {}
+    hosts: set[str] = set()
+    for each in packages:
+        if each.origin is Origin.REGISTRY and each.address is not None and _ADDRESS.match(each.address):
+            addresses[each.address] = f"{ADDRESS}/{each.name}/-/{tarball_name(each.name, each.version or '')}"
+            asked = urlsplit(registry.usual_address(each.name, each.version or ""))
+            if (named := _host(each.address)) != (asked.scheme, asked.netloc):
+                hosts.add("://".join(named))
+    seen: set[str] = set()
+
+    def replaced(match: re.Match[str]) -> str:
+        seen.add(match[0])
+        return addresses.get(match[0], match[0])
+
+    text = _ADDRESS.sub(replaced, lock.data.decode("utf-8", "surrogateescape"))
+    if hidden := addresses.keys() - seen:
+        sentence = f"{lock.path} writes the address {quoted(min(hidden))} in a way that no package manager does."
+        raise NotRebuildable(Verdict.UNSUPPORTED, sentence)
+    return text.encode("utf-8", "surrogateescape"), sorted(hosts)
+
+
+def _host(address: str) -> tuple[str, str]:
+    parts = urlsplit(address)
+    return parts.scheme, quoted(parts.netloc.rpartition("@")[2])[1:-1]
+
+
+def _elsewhere(lock: LockFile, hosts: Sequence[str]) -> str:
+    named = ", ".join(hosts[:3])
+    return f"{lock.path} names addresses at {named}; all packages were asked of the registry in npm's settings."
