@@ -7,6 +7,7 @@ import sys
 PROGRAMS = {
     "checkout": "source.checkout",
     "tools": "npm.tools",
+    "install": "npm.install",
     "pack": "npm.pack",
     "reverse_tree": "source.reverse_tree",
     "bytecode": "bytecode",
