@@ -17,7 +17,7 @@ DEMO := pypi:jinja2==3.1.6 pypi:idna==3.20 pypi:pluggy==1.7.0 pypi:aiosignal==1.
 
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
 
-.PHONY: help packages test-packages install oracle environments demo test lint types tests test-online soak soak-fleet bench bench-causes image update-pins lock clean
+.PHONY: help packages test-packages install builder oracle environments demo test lint types tests test-online soak soak-fleet bench bench-causes image update-pins lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -53,6 +53,16 @@ $(WHEELHOUSE)/.complete: $(VENV)/.installed requirements-dev.lock requirements-b
 	  --dest .build/backends --requirement requirements-$$lock.lock || exit 1; done
 	touch $@
 
+# What tests make an image of that builds wheels for Linux: an environment with a compiler, and tools to lay into it.
+.build/builder/.complete: $(VENV)/.installed requirements-builder.lock tests/assets/builder.toml
+	rm -rf .build/builder
+	$(BIN)/rebuilder environments make builder --config tests/assets/builder.toml --store .build/builder
+	$(BIN)/python -m pip --quiet --disable-pip-version-check download --no-deps --require-hashes --only-binary :all: \
+	  --dest .build/builder/wheels --requirement requirements-builder.lock
+	touch $@
+
+builder: .build/builder/.complete ## What an image is made of that builds wheels, for tests
+
 oracle: .build/oracle/.installed ## Older installers, for tests
 
 install: packages $(VENV)/.installed ## Debian packages and the locked Python environment
@@ -83,7 +93,7 @@ types: install ## Static types
 ifndef T
 # A file stays on one processor, for what its tests share. In the order of their folders the short ones of tests/unit come
 # last, so that no processor waits for another at the end.
-tests: test-packages environments $(WHEELHOUSE)/.complete oracle ## Unit, contract, integration and browser tests, and their coverage; no internet
+tests: test-packages environments $(WHEELHOUSE)/.complete builder oracle ## Unit, contract, integration and browser tests, and their coverage; no internet
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --cov --cov-report= tests --ignore=tests/online
 	$(BIN)/coverage report
 endif

@@ -91,7 +91,8 @@ class Hypothesis(Value):
     """What was read from the published file and goes into the build; empty in reports from before this was listed."""
     lacks: Obstacle | None = None
     """What the file was built with that cannot be had, so that something stands in for it here: this is the verdict,
-    unless the file comes out all the same."""
+    unless the file comes out all the same. Where what came out shows that nothing was lacking, the same definition is
+    tried once more without."""
 
     @model_validator(mode="after")
     def _about_one_target(self) -> Self:
@@ -106,8 +107,9 @@ class Hypothesis(Value):
         return self.filename if self.filename is not None else self.definition.targets[0]
 
     def same(self, other: Hypothesis) -> bool:
-        """Whether another one is the same definition for the same target."""
-        return self.target == other.target and self.definition.digest == other.definition.digest
+        """Whether another one is the same definition for the same target, and neither or both lack something."""
+        alike = (self.lacks is None) == (other.lacks is None)
+        return alike and self.target == other.target and self.definition.digest == other.definition.digest
 
 
 class Finishing(Value):

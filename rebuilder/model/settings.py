@@ -191,6 +191,10 @@ _Package = Annotated[
 _Pattern = Annotated[str, Field(strict=True), StringConstraints(pattern=r"^[A-Za-z0-9*?][A-Za-z0-9._+*?@:/-]{0,199}$")]
 
 
+_PlatformPattern = Annotated[str, StringConstraints(pattern=r"^[a-z*?][a-z0-9_*?]{0,99}$")]
+_EnvironmentName = Annotated[str, Field(strict=True), StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
+
+
 class DescribedEnvironment(Value):
     """A build environment of the user's own: what another one has, and more packages."""
 
@@ -221,6 +225,10 @@ class EnvironmentSettings(Value):
     accept_expired: tuple[str, ...] | None = None
     """Releases of Debian whose signed state may be used after it has expired, such as ``forky``; their updates and
     security updates too. None: all of them if apt on this machine is told not to look, else none."""
+
+    images: dict[_PlatformPattern, _EnvironmentName] = {}
+    """By platform tag of a wheel, or a pattern of tags such as ``musllinux_1_2_*``: the build environment, by name or
+    digest, that wheels with compiled code are built in. The first that fits counts."""
 
     prepared_bytes: _Amount = 4 << 30
     """What virtual environments that are kept for later builds may take on the disk; 0: none are."""

@@ -43,14 +43,21 @@ _ALONE = (
 )
 """What is set for a build matters to the build alone."""
 _UV = (*_ALONE, UV, "--quiet", "--offline", "--no-config", "--no-progress", "--cache-dir", "/build/uv")
-VENV = (*_UV, "venv", "--no-project", "--python", "/usr/bin/python3", ENVIRONMENT)
-"""Makes the virtual environment."""
-_INSTALL = (
+PYTHON = "/usr/bin/python3"
+"""Of every build environment that is made here."""
+
+
+def venv(python: str) -> tuple[str, ...]:
+    """The command that makes the virtual environment."""
+    return (*_UV, "venv", "--no-project", "--python", python, ENVIRONMENT)
+
+
+INSTALL = (
     *(*_UV, "pip", "install", "--no-index", "--no-deps", "--require-hashes", "--link-mode", "hardlink"),
     *("--find-links", WHEELS, "--python", f"{ENVIRONMENT}/bin/python", "-r", REQUIREMENTS),
 )
 _COMPILE = (
-    *(*_ALONE, "/bin/sh", "-c", '"$@"; exit 0', "compile", "/usr/bin/python3", "-s", "-S", "-W", "ignore"),
+    *(*_ALONE, "/bin/sh", "-c", '"$@"; exit 0', "compile", PYTHON, "-s", "-S", "-W", "ignore"),
     *("-m", "compileall", "-qq", "--invalidation-mode", "checked-hash", f"{ENVIRONMENT}/lib"),
 )
 """Wheels may have modules for other versions of Python: what cannot be compiled is left as it is."""
@@ -70,7 +77,7 @@ _SETTLE = (
     f"{_pack('/build/env.tar')}; rm -r /build/env /build/uv; {_unpack('/build/env.tar')}; rm /build/env.tar",
 )
 """However it came about, a virtual environment is unpacked: so directories list their entries in one order."""
-COMMANDS = (VENV, _INSTALL, _COMPILE, _SETTLE)
+COMMANDS = (venv(PYTHON), INSTALL, _COMPILE, _SETTLE)
 """A definition begins with them, where wheels are to be installed."""
 _TAKE = (*_ALONE, "/bin/sh", "-e", "-c", _unpack(_KEPT))
 
@@ -144,7 +151,7 @@ def _environment(definition: BuildDefinition) -> BuildDefinition:
         targets=(_NAME,),
         inputs=tuple(each.replace(uri=None) for each in seen),
         toolchain=definition.toolchain,
-        commands=(VENV, _INSTALL, _COMPILE, ("/bin/sh", "-e", "-c", _pack(f"/out/{_NAME}"))),
+        commands=(venv(PYTHON), INSTALL, _COMPILE, ("/bin/sh", "-e", "-c", _pack(f"/out/{_NAME}"))),
         environment={"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin", "TZ": "UTC"},
         umask=definition.umask,
     )
@@ -159,9 +166,7 @@ def _bytecode(definition: BuildDefinition, program: Input) -> BuildDefinition:
         targets=(f"{program.name}{BYTECODE}",),
         inputs=(program,),
         toolchain=definition.toolchain,
-        commands=(
-            ("/usr/bin/python3", "-s", "-S", program.path, "bytecode", "--application", program.path, "--out", out),
-        ),
+        commands=((PYTHON, "-s", "-S", program.path, "bytecode", "--application", program.path, "--out", out),),
         environment={"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0", "TZ": "UTC"},
         limits=PROGRAM_LIMITS,
     )

@@ -18,7 +18,7 @@ from rebuilder.model.attempt import MOST_HYPOTHESES
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits, Role
 from rebuilder.model.evidence import Obstacle, Source
 from rebuilder.model.replayed import EXTENSIONS, Replayed, When
-from rebuilder.sandbox.prepared import COMMANDS, ENVIRONMENT, VENV, WHEELS
+from rebuilder.sandbox.prepared import COMMANDS, ENVIRONMENT, INSTALL, PYTHON, WHEELS, venv
 
 SOURCE_TREE = "/build/src"
 BUILD_TYPE = "tag:rebuilder,2026:pypi-wheel-build/v1"
@@ -35,7 +35,7 @@ UMASKS = (0o022, 0o002)
 """Those a build is given: who made the file had one of them, or its modes are none that a build has to know."""
 SECONDS = 1 << 32
 """From 1970 to 2106."""
-_SDISTS, _FROM_SDIST = "/build/sdist", "/build/from-sdist"
+_SDISTS, _FROM_SDIST, _UNREPAIRED = "/build/sdist", "/build/from-sdist", "/build/wheel"
 _INTERPRETERS = 1 << 4
 """No more are there, or presented by others."""
 PATCH_RELEASES = 1 << 7
@@ -59,6 +59,26 @@ class Product(StrEnum):
     WHEEL = "build_wheel"
     WITHOUT_COMPILING = "build_without_compiling"
     SDIST = "build_sdist"
+
+
+@dataclass(frozen=True)
+class InImage:
+    """How a build is made in an image that was given; see docs/adr/0051-builds-in-given-images.md."""
+
+    python: str
+    """Path of the interpreter."""
+    version: str
+    """Its series, such as ``3.13``."""
+    variables: tuple[tuple[str, str], ...] = ()
+    """What the image sets for what runs in it."""
+    repair: tuple[str, ...] | None = None
+    """Options of ``auditwheel repair``, which is run on the wheel then; None: it is as the backend leaves it."""
+    place: str | None = None
+    """Where the source seems to be, in debugging information and in messages: one of :data:`PLACES`."""
+
+
+PLACES = ("/project", "/io", "/src", "/work", "/workspace", "/github/workspace", "/host", "/code")
+"""Where containers that build wheels usually have the source; the first is that of cibuildwheel."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +131,21 @@ class BuildInputs:
     """Empty ones that lay beside the source, of :data:`USUAL_DIRECTORIES`."""
     reads_as_python_2: bool = False
     """Whether headers are read as Python 2 reads them."""
+    in_image: InImage | None = None
+    """How an image that was given is used, where the build environment is one."""
     lacks: Obstacle | None = None
     """What the file was built with that cannot be had: a difference says nothing about it then."""
+
+    @property
+    def python(self) -> tuple[str, ...]:
+        """The interpreter of the build environment that runs programs of ours, with its options."""
+        return (self.in_image.python if self.in_image is not None else PYTHON, "-I", "-S")
+
+    @property
+    def leaves_in(self) -> str:
+        """The directory that the backend leaves the file in."""
+        repaired = self.in_image is not None and self.in_image.repair is not None
+        return _UNREPAIRED if repaired and self.product is Product.WHEEL else "/out"
 
 
 @dataclass(frozen=True)
@@ -131,7 +164,7 @@ class BuildConditions:
 def build_definition(build_inputs: BuildInputs, conditions: BuildConditions) -> BuildDefinition:
     """Make the virtual environment, make the source tree, build."""
     build = (
-        (*_backend_command(build_inputs), "--out", "/out")
+        (*_backend_command(build_inputs), "--out", build_inputs.leaves_in)
         if build_inputs.setup_options is None
         else _setup_command(build_inputs, build_inputs.setup_options)
     )
@@ -141,18 +174,8 @@ def build_definition(build_inputs: BuildInputs, conditions: BuildConditions) -> 
             if build_inputs.windows.mounted
             else f"--environment={ENVIRONMENT}"
         )
-        build = (
-            "/usr/bin/python3",
-            "-I",
-            "-S",
-            build_inputs.program.path,
-            "as_windows",
-            "--out=/out",
-            how,
-            "--",
-            *build,
-        )
-    return _definition(build_inputs, conditions, build)
+        build = (*build_inputs.python, build_inputs.program.path, "as_windows", "--out=/out", how, "--", *build)
+    return _definition(build_inputs, conditions, build, *_repair_commands(build_inputs), *_retag_commands(build_inputs))
 
 
 def replayed(build_inputs: BuildInputs, conditions: BuildConditions) -> tuple[Replayed, ...]:
@@ -176,6 +199,8 @@ def replayed(build_inputs: BuildInputs, conditions: BuildConditions) -> tuple[Re
         found.append(
             _told("setup-options", " ".join(build_inputs.setup_options), option_choices(build_inputs.setup_options))
         )
+    if build_inputs.in_image is not None and build_inputs.in_image.place is not None:
+        found.append(_told("build-path", build_inputs.in_image.place, len(PLACES)))
     if build_inputs.hash_seed:
         found.append(_told("hash-seed", str(build_inputs.hash_seed), SEEDS))
     return (*found, *_changed_tools(build_inputs))
@@ -242,7 +267,7 @@ def dependency_input(pin: Pin) -> Input:
     )
 
 
-def _definition(build_inputs: BuildInputs, conditions: BuildConditions, last: tuple[str, ...]) -> BuildDefinition:
+def _definition(build_inputs: BuildInputs, conditions: BuildConditions, *last: tuple[str, ...]) -> BuildDefinition:
     inputs = (
         build_inputs.program,
         build_inputs.uv,
@@ -258,16 +283,16 @@ def _definition(build_inputs: BuildInputs, conditions: BuildConditions, last: tu
         inputs=inputs,
         toolchain=build_inputs.toolchain,
         commands=(
-            *(COMMANDS if build_inputs.dependencies else (VENV,)),
+            *_environment_commands(build_inputs),
             _tree_command(build_inputs, conditions),
             *_directory_commands(build_inputs),
             *_environment_changes(build_inputs),
             *_sdist_commands(build_inputs, conditions),
-            last,
-            *_retag_commands(build_inputs),
+            *last,
         ),
         environment=_switches(build_inputs, SwitchKind.VARIABLE)
-        | _environment(conditions, build_inputs.hash_seed)
+        | _image_variables(build_inputs)
+        | _environment(build_inputs, conditions)
         | dict(build_inputs.pretended),
         umask=f"{conditions.umask:04o}",
         clock=conditions.clock,
@@ -277,9 +302,15 @@ def _definition(build_inputs: BuildInputs, conditions: BuildConditions, last: tu
     )
 
 
+def _environment_commands(build_inputs: BuildInputs) -> tuple[tuple[str, ...], ...]:
+    if build_inputs.in_image is not None:  # it may have another tar, so nothing is packed and unpacked
+        return (venv(build_inputs.in_image.python), *((INSTALL,) if build_inputs.dependencies else ()))
+    return COMMANDS if build_inputs.dependencies else (venv(PYTHON),)
+
+
 def _tree_command(build_inputs: BuildInputs, conditions: BuildConditions) -> tuple[str, ...]:
     program = build_inputs.tree.command(SOURCE_TREE, conditions.source_umask)
-    return ("/usr/bin/python3", "-I", "-S", build_inputs.program.path, *program)
+    return (*build_inputs.python, build_inputs.program.path, *program)
 
 
 def _directory_commands(build_inputs: BuildInputs) -> tuple[tuple[str, ...], ...]:
@@ -289,7 +320,7 @@ def _directory_commands(build_inputs: BuildInputs) -> tuple[tuple[str, ...], ...
 
 
 def _environment_changes(build_inputs: BuildInputs) -> Iterator[tuple[str, ...]]:
-    program = ("/usr/bin/python3", "-I", "-S", build_inputs.program.path)
+    program = (*build_inputs.python, build_inputs.program.path)
     if build_inputs.presented:
         tool, version = build_inputs.presented
         yield (*program, "as_version", f"--environment={ENVIRONMENT}", f"--tool={tool}", f"--version={version}")
@@ -309,7 +340,7 @@ def _sdist_commands(build_inputs: BuildInputs, conditions: BuildConditions) -> t
     unpack = unpack_command(f"{_SDISTS}/{build_inputs.through_sdist}.tar.gz", _FROM_SDIST, conditions.source_umask)
     return (
         (*_backend_command(directly), "--out", _SDISTS),
-        ("/usr/bin/python3", "-I", "-S", build_inputs.program.path, *unpack),
+        (*build_inputs.python, build_inputs.program.path, *unpack),
     )
 
 
@@ -341,8 +372,21 @@ def _setup_command(build_inputs: BuildInputs, options: tuple[str, ...]) -> tuple
     if build_inputs.python_2:  # there is no venv of it, and it finds what one of Python 3 has
         python, found = "/usr/bin/python2.7", [*found, _PACKAGES_OF_PYTHON_3]
     path = (f"PYTHONPATH={':'.join(found)}",) if found else ()
-    arguments = (*_switches(build_inputs, SwitchKind.OPTION), "bdist_wheel", *options, "--dist-dir=/out")
+    arguments = (
+        *_switches(build_inputs, SwitchKind.OPTION),
+        "bdist_wheel",
+        *options,
+        f"--dist-dir={build_inputs.leaves_in}",
+    )
     return ("/usr/bin/env", f"--chdir={project}", *path, python, *build_inputs.setup_script, *arguments)
+
+
+def _repair_commands(build_inputs: BuildInputs) -> tuple[tuple[str, ...], ...]:
+    """What cibuildwheel does with a wheel for Linux: the name of what the backend left is not known before."""
+    if build_inputs.leaves_in != _UNREPAIRED or build_inputs.in_image is None:
+        return ()
+    repair = f'exec auditwheel repair --wheel-dir /out "$@" {_UNREPAIRED}/*.whl'
+    return (("/bin/sh", "-c", repair, "repair", *(build_inputs.in_image.repair or ())),)
 
 
 def _retag_commands(build_inputs: BuildInputs) -> tuple[tuple[str, ...], ...]:
@@ -358,13 +402,34 @@ def _project(build_inputs: BuildInputs) -> str:
     return f"{SOURCE_TREE}/{build_inputs.tree.top}" if build_inputs.tree.top else SOURCE_TREE
 
 
-def _environment(conditions: BuildConditions, hash_seed: int) -> dict[str, str]:
+def _image_variables(build_inputs: BuildInputs) -> dict[str, str]:
+    """What the image sets; the compiler is told where the source seems to be, which it does not note down.
+
+    setuptools takes ``CFLAGS`` in place of its own options, and adds ``CPPFLAGS``; CMake knows only the former.
+    """
+    used = build_inputs.in_image
+    if used is None:
+        return {}
+    variables = dict(used.variables)
+    if used.place is not None:
+        option = f"-ffile-prefix-map={_project(build_inputs)}={used.place}"
+        added = ("CPPFLAGS",) if build_inputs.system.backend.startswith("setuptools") else ("CFLAGS", "CXXFLAGS")
+        for name in added:
+            variables[name] = f"{variables.get(name, '')} {option}".lstrip()
+    return variables
+
+
+def _environment(build_inputs: BuildInputs, conditions: BuildConditions) -> dict[str, str]:
+    path, locale = "/usr/local/bin:/usr/bin:/bin", {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
+    if (used := build_inputs.in_image) is not None:
+        variables = dict(used.variables)
+        path = f"{used.python.rpartition('/')[0]}:{variables.get('PATH', path)}"
+        locale = {} if locale.keys() & variables else locale
     environment = {
+        **locale,
         "HOME": "/tmp",  # noqa: S108 - inside the sandbox, where nobody else is
-        "LANG": "C.UTF-8",
-        "LC_ALL": "C.UTF-8",
-        "PATH": f"{ENVIRONMENT}/bin:/usr/local/bin:/usr/bin:/bin",
-        "PYTHONHASHSEED": str(hash_seed),
+        "PATH": f"{ENVIRONMENT}/bin:{path}",
+        "PYTHONHASHSEED": str(build_inputs.hash_seed),
         "TZ": "UTC",
     }
     if conditions.source_date_epoch is not None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from rebuilder.ecosystems.notebook import Notebook
 from rebuilder.ecosystems.pypi.interpreter_choice import INTERPRETERS, Interpreter
-from rebuilder.environments.protocol import Environments
+from rebuilder.environments.protocol import BuildEnvironment, Environments
 from rebuilder.model.definition import Input, Limits
 from rebuilder.network.protocol import Fetcher, Resolver
 from rebuilder.sandbox.protocol import Programs, Runner
 from rebuilder.store.protocol import Blobs, Memo
 
 MAX_FILE_BYTES = 256 << 20
+_DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,18 @@ class PlanningContext:
     """Pythons there are build environments with, newest first."""
     compilers: tuple[str, ...] = ()
     """Build environments of the settings, which may have a compiler."""
+    images: Mapping[str, str] = field(default_factory=dict)
+    """Pattern of platform tags to the build environment, by name or digest, that wheels of them are compiled in."""
     sandbox: str = "bubblewrap"
     """The kind that is used unless the clock matters."""
     clock: Literal["archive", "kernel"] = "archive"
     """Whether a clock is set where only times in the archive are left; see :class:`rebuilder.config.Config`."""
     notebook: Notebook = field(default_factory=Notebook)
+
+    def environment(self, named: str) -> BuildEnvironment:
+        """A build environment by its name or its digest, checked.
+
+        Raises:
+            BuildEnvironmentError: it is not here and cannot be made, or was modified.
+        """
+        return self.environments.by_digest(named) if _DIGEST.fullmatch(named) else self.environments.get(named)

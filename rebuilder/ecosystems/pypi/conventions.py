@@ -72,6 +72,7 @@ class PyPIConventions(Conventions):
             clock=settings.clock,
             interpreters=with_configured(settings.interpreters),
             compilers=tuple(settings.environments.described),
+            images=settings.environments.images,
         )
         return PyPI(index.index_url, planning)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -17,6 +18,14 @@ from rebuilder.ecosystems.pypi.command_line import SCRIPT, own_directory
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.evidence import as_input, held_compiled_code
 from rebuilder.ecosystems.pypi.extension_switches import Switch, applicable, extension_switches, switched_off
+from rebuilder.ecosystems.pypi.image_builds import (
+    IN_IMAGE,
+    ImageBuild,
+    image_attempts,
+    image_build,
+    made_alike,
+    with_generators,
+)
 from rebuilder.ecosystems.pypi.interpreter_choice import PYTHON_2, Interpreter, choose, named_is_lacking, named_python
 from rebuilder.ecosystems.pypi.priors import Priors
 from rebuilder.ecosystems.pypi.requirements import narrowed, packed_itself, read_build_system
@@ -32,6 +41,7 @@ from rebuilder.model.attempt import Attempt, History
 from rebuilder.model.definition import EnvironmentRef, Input, Role
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Evidence, Inspection, Obstacle, Source
+from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
 from rebuilder.sandbox.prepared import REQUIREMENTS
 
@@ -61,6 +71,8 @@ def infer(context: PlanningContext, evidence: Evidence, history: History) -> Obs
     try:
         case = context.notebook.once(evidence, "wheel", lambda: _case(evidence))
         if (compiled := held_compiled_code(evidence)) is not None:
+            if _build_in_image(context, case, history, compiled):
+                return None
             _build_without_compiling(context, case, history, compiled)
             return compiled
         tried = [each.hypothesis.name for each in history.attempts]
@@ -77,6 +89,43 @@ def infer(context: PlanningContext, evidence: Evidence, history: History) -> Obs
     except NotRebuildable as stopped:
         return stopped.obstacle
     return None
+
+
+def _build_in_image(context: PlanningContext, case: WheelEvidence, history: History, compiled: Obstacle) -> bool:
+    """Plan builds in the image that the settings name for the wheel's platform; whether they decide about it."""
+    evidence = case.evidence
+    image = context.notebook.once(evidence, "image", lambda: image_build(context, evidence, compiled))
+    if image is None or isinstance(image, str):
+        return False
+    published = Published(evidence, case.wheel, case.traces, case.tools)
+    with suppress(NotRebuildable):  # what is to be had for its Python may not be all that it takes
+        try_candidates(
+            history,
+            [replace(each, name=f"{each.name}{IN_IMAGE}") for each in _wheel_candidates(case)],
+            interpreters=[image.interpreter],
+            resolve=lambda interpreter: context.notebook.once(
+                evidence, ("image", interpreter), lambda: _with_requirements(context, case, interpreter, image=image)
+            ),
+            refine=lambda reached: second_look(context, published, history, reached),
+        )
+    tried = [each for _, each in image_attempts(history.attempts)]
+    nearest = next((each for each in tried if each.rebuilt is not None), None)
+    if any(each.confirms for each in tried):
+        return True
+    if nearest is None or nearest.rebuilt is None or nearest.hypothesis.lacks not in {image.lacks, None}:
+        return False
+    rebuilt = nearest.rebuilt.sha256
+    if not context.notebook.once(evidence, ("alike", rebuilt), lambda: _made_alike(context, evidence, rebuilt)):
+        return False
+    hypothesis = nearest.hypothesis
+    if hypothesis.lacks is not None:
+        sentence = f"{hypothesis.sentence} Its compiled files and the published ones were made alike."
+        history.of(hypothesis.replace(name=f"{hypothesis.name}-alike", sentence=sentence, lacks=None))
+    return True
+
+
+def _made_alike(context: PlanningContext, evidence: Evidence, rebuilt: Sha256) -> bool:
+    return made_alike(context, evidence.artifact.sha256, rebuilt)
 
 
 WITHOUT_COMPILING = "without-compiling"
@@ -242,7 +291,11 @@ def ways_to_leave_out(
 
 
 def _with_requirements(
-    context: PlanningContext, case: WheelEvidence, interpreter: Interpreter, switches: tuple[Switch, ...] = ()
+    context: PlanningContext,
+    case: WheelEvidence,
+    interpreter: Interpreter,
+    switches: tuple[Switch, ...] = (),
+    image: ImageBuild | None = None,
 ) -> tuple[BuildInputs, str]:
     source, tools, python_2 = case.source_file, case.tools, interpreter.python == PYTHON_2
     if python_2:
@@ -267,6 +320,11 @@ def _with_requirements(
     requirements = narrowed(tools.requirements, BEFORE_PYTHON_3) if python_2 else tools.requirements
     if python_2 and tools.windows is not None and tools.lacks is None:
         build_inputs = replace(build_inputs, lacks=_NO_WINDOWS)
+    if image is not None:
+        said.append(image.sentence)
+        requirements, held = with_generators(image, requirements)
+        chosen = (*build_inputs.chosen, *held)
+        build_inputs = replace(build_inputs, in_image=image.use, lacks=image.lacks, chosen=chosen)
     build_inputs, notes = resolve_requirements(
         context, build_inputs, requirements, python=interpreter.python, not_after=tools.not_after
     )
@@ -315,7 +373,7 @@ def starting_inputs(
     context: PlanningContext, artifact: Artifact, source: Source, tree: SourceOrigin, *, environment: str
 ) -> BuildInputs:
     """A build of an artifact in a build environment, before anything is known of its tools and its dependencies."""
-    used = context.environments.get(environment)
+    used = context.environment(environment)
     return BuildInputs(
         purl=artifact.purl,
         filename=artifact.filename,

@@ -208,12 +208,12 @@ def choose(
     """
     known, last = list(interpreters), list[Interpreter]()
     if named is None or named.python != PYTHON_2:  # where nothing asks for it, any other is nearer
-        last = [each for each in known if each.python == PYTHON_2 and _supports(requires_python, PYTHON_2)]
+        last = [each for each in known if each.python == PYTHON_2 and supports(requires_python, PYTHON_2)]
         known = [each for each in known if each.python != PYTHON_2]
-    supported = [each for each in known if _supports(requires_python, each.python)]
+    supported = [each for each in known if supports(requires_python, each.python)]
     refusals = {each.python: refusal(tools or {}, each.python) for each in (*known, *stand_ins(known))}
     presented = [
-        each for each in stand_ins(known) if _supports(requires_python, each.python) and refusals[each.python] is None
+        each for each in stand_ins(known) if supports(requires_python, each.python) and refusals[each.python] is None
     ]
     presented = [each for each in presented if each.released <= uploaded] or presented[-1:]
     if not supported and not presented:
@@ -268,7 +268,8 @@ def _minor(python: str) -> int:
     return int(minor) if major == "3" else 0
 
 
-def _supports(requires_python: str | None, python: str) -> bool:
+def supports(requires_python: str | None, python: str) -> bool:
+    """Whether a release is for a series of Python; what cannot be read is passed over."""
     if not requires_python:
         return True
     try:

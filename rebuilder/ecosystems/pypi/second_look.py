@@ -213,6 +213,8 @@ def _changes(
 def _python(context: PlanningContext, build_inputs: BuildInputs) -> str:
     if build_inputs.python_2:
         return PYTHON_2
+    if build_inputs.in_image is not None:
+        return build_inputs.in_image.version
     return python_of(context.environments.by_digest(build_inputs.toolchain.sha256))
 
 

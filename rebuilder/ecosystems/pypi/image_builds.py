@@ -1,0 +1,230 @@
+"""Which image a wheel with compiled code is built in, and whether what came of that was compiled as the wheel was.
+
+The settings name an image for platform tags; what it is made of, nobody here knows. So a rebuild that differs says
+something about the wheel only where both were made alike, by all that compiled files say about themselves: the
+same compiler to its last word, the same options, the same generators, the same libraries beside them.
+See docs/adr/0051-builds-in-given-images.md.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from rebuilder.compare.binaries import read_binaries
+from rebuilder.ecosystems.pypi.build_inputs import PLACES, InImage, held_tool
+from rebuilder.ecosystems.pypi.command_line import name_parts
+from rebuilder.ecosystems.pypi.context import PlanningContext
+from rebuilder.ecosystems.pypi.interpreter_choice import Interpreter, interpreter_in, supports
+from rebuilder.ecosystems.pypi.requirements import Requirements
+from rebuilder.environments.protocol import BuildEnvironment
+from rebuilder.model.attempt import Attempt
+from rebuilder.model.binary import Binaries, BinaryMember
+from rebuilder.model.evidence import Evidence, Obstacle
+from rebuilder.model.replayed import Replayed
+from rebuilder.model.value import Sha256
+from rebuilder.model.verdict import Verdict
+
+IN_IMAGE = "-in-image"
+"""In the name of a hypothesis that is tried in an image."""
+_TAG = re.compile(r"cp3(\d{1,2})-\w+")
+_REPAIRED = re.compile(r"(?:many|musl)linux(?:_(\d+)_(\d+)|1|2010|2014)_\w+")
+_NAMED_BY_YEAR = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
+_OLDEST = 9
+"""Python 3.9: what the programs need that run inside builds."""
+_PLATFORM = "AUDITWHEEL_PLAT"
+"""What auditwheel takes for ``--plat`` where it is not given; images that are for one platform set it."""
+_GENERATORS = frozenset({"cython", "nanobind", "pybind11"})
+"""Build dependencies that leave their version in what they generate."""
+
+
+@dataclass(frozen=True)
+class ImageBuild:
+    """How a wheel is built in an image."""
+
+    name: str
+    interpreter: Interpreter
+    use: InImage
+    generators: tuple[tuple[str, str], ...]
+    """Build dependencies with the version that the wheel's compiled files name."""
+    lacks: Obstacle
+    """What is so until the wheel and its rebuild are seen to be made alike."""
+
+    @property
+    def sentence(self) -> str:
+        """For readers of an attempt."""
+        return f"The settings name the image {self.name} for wheels of this platform."
+
+
+def image_build(context: PlanningContext, evidence: Evidence, compiled: Obstacle) -> ImageBuild | str | None:
+    """How a wheel with compiled code is built in the image that the settings name for it.
+
+    Args:
+        context: What to plan with.
+        evidence: About the wheel.
+        compiled: That it holds compiled code.
+
+    Returns:
+        A sentence where that image cannot build it; None where none is named.
+
+    Raises:
+        BuildEnvironmentError: the image is not here, or was modified.
+    """
+    filename = evidence.artifact.filename
+    _, python, abi, platform = name_parts(filename)
+    platforms = platform.split(".")
+    wanted = next(
+        (name for pattern, name in context.images.items() if any(fnmatchcase(tag, pattern) for tag in platforms)), None
+    )
+    if wanted is None:
+        return None
+    environment = context.environment(wanted)
+    told = f"The image {environment.name}, which the settings name for {platform},"
+    if not {"gcc", "clang"} & environment.provides.keys():
+        return f"{told} has no compiler."
+    repaired = [tag for tag in platforms if _REPAIRED.fullmatch(tag)]
+    if repaired and "auditwheel" not in environment.provides:
+        return f"{told} has no auditwheel."
+    found = next(_interpreters(environment, python.split("."), abi, evidence.artifact.file.requires_python), None)
+    if found is None:
+        return f"{told} has no Python {python}-{abi} that is 3.{_OLDEST} or newer."
+    version, path = found
+    image = environment.specification.image if environment.specification is not None else None
+    variables = (image.variables or {}) if image is not None else {}
+    options = () if _PLATFORM in variables else ("--plat", max(repaired, key=_system, default=""))
+    published = read_binaries(context.programs, context.memo, evidence.artifact.sha256)
+    sentence = f"{compiled.sentence.rstrip('.')}; it was built in the image {environment.name}, and is not made alike."
+    return ImageBuild(
+        name=environment.name,
+        interpreter=interpreter_in(wanted, version),
+        use=InImage(
+            python=path,
+            version=version,
+            variables=tuple(sorted(variables.items())),
+            repair=options if repaired else None,
+            place=_place(published),
+        ),
+        generators=tuple(sorted(_generators(published))),
+        lacks=Obstacle(verdict=Verdict.UNSUPPORTED, sentence=sentence),
+    )
+
+
+def _interpreters(
+    environment: BuildEnvironment, tags: Iterable[str], abi: str, requires: str | None
+) -> Iterator[tuple[str, str]]:
+    """Version and path of those that make wheels of these tags, the first is the one that is used.
+
+    One that is for several releases of Python is made with the oldest of them, as those who build for all of them do.
+    """
+    there = {key: version for key, version in environment.provides.items() if _TAG.fullmatch(key)}
+    ordered = sorted((int(match[1]), key) for key in there if (match := _TAG.fullmatch(key)))
+    system = environment.provides.get("python", "")
+    usual = next(
+        (each for each in ("usr/bin/python3", "usr/local/bin/python3") if os.path.lexists(environment.root / each)),
+        None,
+    )
+    for tag in tags:
+        of_tag = re.fullmatch(r"cp3(\d{1,2})", tag)
+        for minor, key in ordered:
+            exact = key == f"{tag}-{tag if abi in {'abi3', 'none'} else abi}"
+            every = tag.startswith("py") and key == f"cp3{minor}-cp3{minor}" and supports(requires, f"3.{minor}")
+            if minor >= _OLDEST and (exact or every):
+                yield f"3.{minor}", f"/opt/python/{key}/bin/python"
+        fits = of_tag is not None and system == f"3.{of_tag[1]}" and abi in {tag, "abi3", "none"}
+        fits = fits or (tag.startswith("py") and supports(requires, system))
+        if usual is not None and fits and system.startswith("3.") and int(system[2:]) >= _OLDEST:
+            yield system, f"/{usual}"
+
+
+def _system(tag: str) -> tuple[int, int]:
+    """The version of the C library that a tag stands for."""
+    match = _REPAIRED.fullmatch(tag)
+    if match is not None and match[1]:
+        return int(match[1]), int(match[2])
+    return _NAMED_BY_YEAR.get(tag.partition("_")[0], (0, 0))
+
+
+def _place(published: Binaries) -> str | None:
+    """The usual place of a source that all directories in debugging information lie in."""
+    found = {place for each in _own(published) for image in each.facts.images for place in image.directories}
+    return next((each for each in PLACES if any(f"{place}/".startswith(f"{each}/") for place in found)), None)
+
+
+def _generators(published: Binaries) -> set[tuple[str, str]]:
+    return {
+        (canonicalize_name(tool.name), tool.version)
+        for each in _own(published)
+        for image in each.facts.images
+        for tool in image.tools
+        if tool.version is not None and canonicalize_name(tool.name) in _GENERATORS and _is_version(tool.version)
+    }
+
+
+def _is_version(text: str) -> bool:
+    """Whether it can stand in a requirement: what compiled files say is text of strangers."""
+    try:
+        return str(Version(text)) == text
+    except InvalidVersion:
+        return False
+
+
+def _own(found: Binaries) -> list[BinaryMember]:
+    """Those that were compiled with the wheel rather than brought along."""
+    return [each for each in found.members if each.facts.vendored is None]
+
+
+def with_generators(image: ImageBuild, requirements: Requirements) -> tuple[Requirements, tuple[Replayed, ...]]:
+    """The requirements, with generators that they name held to the releases that the wheel's compiled files name."""
+    named = {canonicalize_name(Requirement(each).name) for each in requirements.requirements}
+    held = [(name, version) for name, version in image.generators if name in named]
+    pins = tuple(f"{name}=={version}" for name, version in held)
+    told = tuple(held_tool(f"{name} {version}") for name, version in held)
+    return replace(requirements, requirements=(*requirements.requirements, *pins)), told
+
+
+def made_alike(context: PlanningContext, published: Sha256, rebuilt: Sha256) -> bool:
+    """Whether the compiled files of two wheels were made alike by all that they say about themselves."""
+    both = [read_binaries(context.programs, context.memo, each) for each in (published, rebuilt)]
+    first, second = ([(each.member, _made(each)) for each in found.members] for found in both)
+    whole = all(found.members and found.total == len(found.members) and not found.problems for found in both)
+    named = all(any(image.compilers for image in each.facts.images) for each in _own(both[0]))
+    return whole and named and sorted(first) == sorted(second)
+
+
+def _made(member: BinaryMember) -> str:
+    """What tells how it was made; of a library that was brought along all of it, since nothing here compiles it."""
+    facts = member.facts
+    if facts.vendored is not None:
+        return member.sha256
+    said = [
+        image.replace(
+            compilers=tuple(sorted((each.replace(units=None) for each in image.compilers), key=repr)),
+            build_id=None,
+            exports=(),
+            exports_total=0,
+            imports_total=0,
+            sections=(),
+            sections_total=0,
+            needed=(),
+            needs=(),
+        )
+        for image in facts.images
+    ]
+    return repr((facts.format, said))
+
+
+def image_attempts(attempts: Iterable[Attempt]) -> list[tuple[int, Attempt]]:
+    """Attempts in an image that gave something, the one that comes closest first; with their index."""
+    found = [
+        (index, each)
+        for index, each in enumerate(attempts)
+        if IN_IMAGE in each.hypothesis.name and not each.repeat and each.comparison is not None
+    ]
+    return sorted(found, key=lambda each: each[1].comparison.differences_total if each[1].comparison else 0)
