@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
+from rebuilder.errors import UsageError
 from rebuilder.model.value import Value
 
 
@@ -66,12 +67,12 @@ _WORDS = {
 """Kind of mistake, or how its name begins, to what is said about it behind the name of the key."""
 
 
-class FileError(Exception):
+class FileError(UsageError):
     """A file that cannot be used; ``remark`` says where and why."""
 
     def __init__(self, file: Path, message: str, line: int | None = None, key: str | None = None) -> None:
-        super().__init__(message)
         self.remark = Remark(file=str(file), line=line, key=key, message=message)
+        super().__init__(self.remark.label)
 
 
 def read_text(path: Path, max_bytes: int = MAX_BYTES) -> str:

@@ -41,7 +41,7 @@ from rebuilder.sandbox.local_runner import LocalRunner
 from rebuilder.sandbox.prepared import Prepared
 from rebuilder.sandbox.program_runner import SandboxPrograms
 from rebuilder.sandbox.protocol import Runner
-from rebuilder.sandbox.uml.sandbox import UmlSandbox
+from rebuilder.sandbox.uml.sandbox import ENVIRONMENT, UmlSandbox
 from rebuilder.signing.agreement import Agreement
 from rebuilder.signing.external_key import open_key
 from rebuilder.signing.key_directory import JudgedKey, KeyDirectory
@@ -127,7 +127,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Wired]:
             blobs,
             clock,
             scratch=config.store / "scratch",
-            environments=environments,
+            kernel=partial(environments.get, ENVIRONMENT),
             memory=config.store / "cache" / "guest.json",
         )
         stack.callback(uml.close)

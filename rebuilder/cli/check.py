@@ -94,7 +94,6 @@ def run(
     from rebuilder.consumer.lock_files import dependencies
     from rebuilder.consumer.platform_files import Target
     from rebuilder.log.seen import usual_memory
-    from rebuilder.toml_files import FileError
 
     if kind not in {"table", "json", "sarif", "junit"}:
         raise UsageError(f"Answers are written as table, json, sarif or junit, not as {kind!r}.")
@@ -104,10 +103,7 @@ def run(
     if not trusted and not others:
         raise UsageError("Nobody is asked.", hint="Name a rebuilder: --rebuilder https://… , a directory, or a bundle.")
     target = Target(every=all_platforms)
-    try:
-        wanted = [each for subject in subjects for each in dependencies(Path(subject), target)]
-    except FileError as error:
-        raise UsageError(error.remark.label) from None
+    wanted = [each for subject in subjects for each in dependencies(Path(subject), target)]
     moment = now or datetime.now(UTC)
     with Panel(trusted, seen or usual_memory(), moment, others) as panel, IndexNames() as names:
         outcome = checked(wanted, panel, policy, target, None if offline else names)

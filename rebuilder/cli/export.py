@@ -63,13 +63,8 @@ def _write_bundle(site: str, lock_files: list[Path], output: Path) -> None:
     from rebuilder.consumer.lock_files import dependencies
     from rebuilder.consumer.platform_files import Target
     from rebuilder.network.site_reader import SiteReader
-    from rebuilder.toml_files import FileError
 
-    target = Target(every=True)
-    try:
-        wanted = [each for file in lock_files for each in dependencies(file, target)]
-    except FileError as error:
-        raise UsageError(error.remark.label) from None
+    wanted = [each for file in lock_files for each in dependencies(file, Target(every=True))]
     digests = dict.fromkeys(file.digest for each in wanted for file in each.files if file.digest is not None)
     if output.exists():
         raise UsageError(f"There is something at {str(output)!r} already.")

@@ -11,7 +11,6 @@ from rebuilder.ecosystems.pypi.platform_tags import LAST, Rank, rank
 from rebuilder.ecosystems.pypi.subject import file_version
 from rebuilder.errors import ExitCode, RebuilderError, UsageError
 from rebuilder.model.artifact import Subject
-from rebuilder.toml_files import FileError
 
 Names = Callable[[str], dict[str, str]]
 """The file names of a project by their SHA-256, as its index lists them."""
@@ -43,11 +42,7 @@ def locked_subjects(
         UnavailableError: the index does not answer.
     """
     target = Target(every=all_files)
-    try:
-        found = [each for file in files for each in dependencies(file, target)]
-    except FileError as error:
-        raise UsageError(error.remark.label) from None
-    for each in found:
+    for each in [each for file in files for each in dependencies(file, target)]:  # all are read before any is used
         yield from _subjects(each, names, target)
 
 

@@ -17,7 +17,7 @@ from rebuilder.errors import UsageError
 from rebuilder.log.note import NoteKey
 from rebuilder.log.policy import LogPolicy
 from rebuilder.model.value import Sha256Field, Sha512Field, Value
-from rebuilder.toml_files import FileError, mistake, parse_toml, read_text
+from rebuilder.toml_files import mistake, parse_toml, read_text
 
 _Words = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 
@@ -167,8 +167,6 @@ def read_policy(path: Path) -> Policy:
     """
     try:
         return Policy.model_validate(parse_toml(path, read_text(path)))
-    except FileError as error:
-        raise UsageError(error.remark.label) from None
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))

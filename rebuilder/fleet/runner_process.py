@@ -29,7 +29,7 @@ from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
 from rebuilder.sandbox.local_runner import LocalRunner
 from rebuilder.sandbox.prepared import Prepared
 from rebuilder.sandbox.selftest import check_isolation
-from rebuilder.sandbox.uml.sandbox import UmlSandbox
+from rebuilder.sandbox.uml.sandbox import ENVIRONMENT, UmlSandbox
 from rebuilder.signing.keys import Algorithm, FileKey
 from rebuilder.store.blobs import DiskBlobs
 from rebuilder.store.kept_files import KeptFiles
@@ -146,9 +146,8 @@ def _ordered_run(options: RunnerOptions, key: FileKey) -> OrderedRun:
     blobs = RemoteBlobs(DiskBlobs(store / "blobs"), storage, writes=outputs_of(key.key_id), most_bytes=_LARGEST)
     environments = ImportedEnvironments(EnvironmentStore(store / "toolchains", clock), storage, store / "scratch")
     bubblewrap = BubblewrapSandbox(blobs, clock, scratch=store / "scratch")
-    uml = UmlSandbox(
-        blobs, clock, scratch=store / "scratch", environments=environments, memory=store / "cache" / "guest.json"
-    )
+    kernel, guest = partial(environments.get, ENVIRONMENT), store / "cache" / "guest.json"
+    uml = UmlSandbox(blobs, clock, scratch=store / "scratch", kernel=kernel, memory=guest)
     kept = KeptFiles(store / PREPARED, most_bytes=EnvironmentSettings().prepared_bytes)
     prepared = Prepared(bubblewrap.storing(kept.blobs), kept)
     run = LocalRunner({bubblewrap.kind: bubblewrap, uml.kind: uml}, environments, blobs, prepared)

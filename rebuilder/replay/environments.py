@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from rebuilder.environments import foreign
-from rebuilder.environments.protocol import BuildEnvironment, Environments, Wanted
 from rebuilder.environments.record import PUBLISHED, Record
 from rebuilder.environments.store import EnvironmentStore
 from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError, UsageError
@@ -107,29 +106,3 @@ class BroughtEnvironments:
         except BuildEnvironmentError as error:
             return f"It cannot be made from its specification: {error}"
         return None if made.sha256 == tree else f"Made again from the same packages it is another tree, {made.sha256}."
-
-
-@dataclass(frozen=True)
-class WithKernel:
-    """Environments of which a guest gets the kernel that it had when the report was made."""
-
-    environments: Environments
-    kernel: Sha256 | None
-
-    def get(self, wanted: Wanted) -> BuildEnvironment:
-        """See :meth:`rebuilder.environments.protocol.Environments.get`; nothing is made under a name here.
-
-        Raises:
-            BuildEnvironmentError: it is not that kernel that is asked for, or it is not here.
-        """
-        if self.kernel is None:
-            raise BuildEnvironmentError(f"The report names no build environment {str(wanted)[:60]!r}.")
-        return self.environments.by_digest(self.kernel)
-
-    def by_digest(self, sha256: str) -> BuildEnvironment:
-        """See :meth:`rebuilder.environments.protocol.Environments.by_digest`."""
-        return self.environments.by_digest(sha256)
-
-    def remake(self, name: str) -> BuildEnvironment:
-        """See :meth:`rebuilder.environments.protocol.Environments.remake`."""
-        raise BuildEnvironmentError(f"The build environment {name} is not made again for a replay.")

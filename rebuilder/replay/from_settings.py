@@ -10,12 +10,14 @@ from pathlib import Path
 from rebuilder.clock import SystemClock
 from rebuilder.config import Config
 from rebuilder.environments.from_settings import environment_store
+from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.environments.store import EnvironmentStore
+from rebuilder.errors import BuildEnvironmentError
 from rebuilder.network.git.sources import GitLimits, GitSources
 from rebuilder.network.http.fetcher import HttpCache, HttpFetcher
 from rebuilder.network.reach import Reach
 from rebuilder.replay.capsule import Capsule
-from rebuilder.replay.environments import BroughtEnvironments, WithKernel
+from rebuilder.replay.environments import BroughtEnvironments
 from rebuilder.replay.inputs import FromCapsule, FromDirectory, FromOrigin, FromProgram, FromSite, Inputs, Place
 from rebuilder.replay.page import PublishedPage
 from rebuilder.replay.published import PublishedReport
@@ -87,9 +89,12 @@ def replaying(
         stack.callback(sandbox.close)
 
         def runner(report: PublishedReport) -> Runner:
-            uml = UmlSandbox(
-                blobs, clock, scratch=store / "scratch", environments=WithKernel(made, report.kernel), memory=None
-            )
+            def kernel() -> BuildEnvironment:
+                if report.kernel is None:
+                    raise BuildEnvironmentError("The report names no build environment with a kernel.")
+                return made.by_digest(report.kernel)
+
+            uml = UmlSandbox(blobs, clock, scratch=store / "scratch", kernel=kernel)
             stack.callback(uml.close)
             return LocalRunner({sandbox.kind: sandbox, uml.kind: uml}, made, blobs)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def real_room(kind: str, environments: Environments, scratch: Path) -> Iterator[
     blobs = MemoryBlobs()
     sandbox: BubblewrapSandbox | UmlSandbox
     if kind == "uml":
-        sandbox = UmlSandbox(blobs, FixedClock(), scratch=scratch, environments=environments)
+        sandbox = UmlSandbox(blobs, FixedClock(), scratch=scratch, kernel=partial(environments.get, "uml"))
     else:
         sandbox = BubblewrapSandbox(blobs, FixedClock(), scratch=scratch)
     try:

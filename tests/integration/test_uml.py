@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from rebuilder.environments.protocol import BuildEnvironment, Wanted
+from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.environments.store import EnvironmentStore
 from rebuilder.errors import NoGuestError, SandboxFaultError
 from rebuilder.model.attempt import Outcome, Run
@@ -152,31 +152,23 @@ def test_a_environment_has_no_setuid_programs(environments: EnvironmentStore) ->
         assert [] == [mode for mode in modes if mode & 0o6000]
 
 
-class Kernels:
-    """A :class:`environments.protocol.Environments`: the build environment ``uml`` with another kernel in it."""
-
-    def __init__(self, real: BuildEnvironment, root: Path, kernel: str) -> None:
-        self._environment = real.replace(root=root)
-        for name in ("build", "dev", "etc", "inputs", "out", "proc", "sys", "tmp", "tools", "usr/bin"):
-            (root / name).mkdir(parents=True)
-        (root / "bin").symlink_to("usr/bin")
-        shutil.copytree(
-            real.root / "lib64", root / "lib64", ignore=lambda _, names: {n for n in names if not n.startswith("ld-")}
-        )
-        (root / "lib").mkdir()
-        for library in (real.root / "usr/lib").glob("*/libc.so.6"):
-            shutil.copy(library, root / "lib")
-        for name in ("sh", "dash"):
-            shutil.copy(real.root / "usr/bin/dash", root / "usr/bin" / name)
-        program = root / "usr/bin/linux.uml"
-        program.write_text(f"#!/bin/sh\n{kernel}\n")
-        program.chmod(0o755)
-
-    def get(self, wanted: Wanted) -> BuildEnvironment:
-        """The one there is."""
-        return self._environment
-
-    by_digest = remake = get
+def with_kernel(real: BuildEnvironment, root: Path, kernel: str) -> BuildEnvironment:
+    """The build environment ``uml`` with another kernel in it."""
+    for name in ("build", "dev", "etc", "inputs", "out", "proc", "sys", "tmp", "tools", "usr/bin"):
+        (root / name).mkdir(parents=True)
+    (root / "bin").symlink_to("usr/bin")
+    shutil.copytree(
+        real.root / "lib64", root / "lib64", ignore=lambda _, names: {n for n in names if not n.startswith("ld-")}
+    )
+    (root / "lib").mkdir()
+    for library in (real.root / "usr/lib").glob("*/libc.so.6"):
+        shutil.copy(library, root / "lib")
+    for name in ("sh", "dash"):
+        shutil.copy(real.root / "usr/bin/dash", root / "usr/bin" / name)
+    program = root / "usr/bin/linux.uml"
+    program.write_text(f"#!/bin/sh\n{kernel}\n")
+    program.chmod(0o755)
+    return real.replace(root=root)
 
 
 BEGINS = 'echo \'{"kernel": "0.1"}\' > /build/begun.json'
@@ -225,8 +217,8 @@ def test_a_kernel_that_fails_a_build(
 def fake_kernel(place: Path, environments: EnvironmentStore, kernel: str) -> Iterator[Room]:
     """A room whose guests have a shell script for a kernel."""
     blobs = MemoryBlobs()
-    kernels = Kernels(environments.get("uml"), place / "root", kernel)
-    sandbox = UmlSandbox(blobs, FixedClock(), scratch=place / "scratch", environments=kernels)
+    made = with_kernel(environments.get("uml"), place / "root", kernel)
+    sandbox = UmlSandbox(blobs, FixedClock(), scratch=place / "scratch", kernel=lambda: made)
     try:
         yield Room(sandbox, blobs, environments.get("trixie").root)
     finally:

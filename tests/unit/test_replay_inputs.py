@@ -15,7 +15,7 @@ from rebuilder.model.environment import Made, Manifest
 from rebuilder.model.git import CommitHistory, SourceProblem, SourceTree
 from rebuilder.model.value import Sha256, canonical_json, sha256_hex
 from rebuilder.replay.capsule import Capsule, CapsuleWriter
-from rebuilder.replay.environments import BroughtEnvironments, WithKernel
+from rebuilder.replay.environments import BroughtEnvironments
 from rebuilder.replay.inputs import FromCapsule, FromDirectory, FromOrigin, FromProgram, FromSite, Inputs, Place
 from rebuilder.replay.page import PublishedPage
 from rebuilder.replay.published import Documents
@@ -297,14 +297,6 @@ def test_an_export_in_a_directory_or_a_capsule(trees: Trees, tmp_path: Path) -> 
     with Capsule.open(lies) as opened:
         why, _ = trees.brought(tmp_path / "c", no_mirror, capsules=[opened])
     assert why is not None
-
-
-def test_a_guest_gets_its_own_kernel(trees: Trees, tmp_path: Path) -> None:
-    """That of the report by its digest, whatever the name stands for; none where the report had none."""
-    store = EnvironmentStore(tmp_path / "there", FixedClock(), maker=no_mirror)
-    assert trees.tree == WithKernel(store, trees.tree).get("uml").sha256
-    with pytest.raises(BuildEnvironmentError):
-        WithKernel(store, None).get("uml")
 
 
 @pytest.mark.parametrize("end", ["", "/", "/report.json", "/index.html", "/report.json?a=b#attempts"])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rebuilder.clock import Clock
-from rebuilder.environments.protocol import BuildEnvironment, Environments
+from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError, NoGuestError
 from rebuilder.model.attempt import Run
 from rebuilder.model.definition import BuildDefinition
@@ -34,19 +34,25 @@ class UmlSandbox:
         blobs: Where logs and outputs go.
         clock: Tells when a run started.
         scratch: Directory for executable copies of inputs; nothing of a run is ever written there.
-        environments: Where the kernel comes from: the build environment :data:`ENVIRONMENT`.
+        kernel: Gives the build environment with the kernel; raises :class:`BuildEnvironmentError` where there is none.
         memory: File that keeps whether a guest runs here; None: that is found out anew.
     """
 
     kind = "uml"
 
     def __init__(
-        self, blobs: Blobs, clock: Clock, *, scratch: Path, environments: Environments, memory: Path | None = None
+        self,
+        blobs: Blobs,
+        clock: Clock,
+        *,
+        scratch: Path,
+        kernel: Callable[[], BuildEnvironment],
+        memory: Path | None = None,
     ) -> None:
         self._blobs = blobs
         self._clock = clock
         self._executables = Executables(scratch / "executable")
-        self._environments = environments
+        self._given = kernel
         self._bubblewrap = Bubblewrap()
         self._probe = GuestProbe(self._kernel, self._bubblewrap, memory)
 
@@ -117,7 +123,7 @@ class UmlSandbox:
 
     def _kernel(self) -> BuildEnvironment:
         try:
-            return self._environments.get(ENVIRONMENT)
+            return self._given()
         except CorruptEnvironmentError:
             raise
         except BuildEnvironmentError as error:

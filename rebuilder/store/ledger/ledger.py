@@ -51,6 +51,7 @@ from rebuilder.store.ledger.rows import (
     put,
     refer,
     same_name,
+    select_signed,
     signed_report,
     signed_rows,
     stands,
@@ -308,17 +309,9 @@ class Ledger:
     def unpublished(self, limit: int = 1) -> list[tuple[int, SignedReport]]:
         """Signed reports whose pages are not written yet, oldest first."""
         verification = tables.verification
-        query = (
-            select(tables.signed, tables.artifact.c.filename)
-            .select_from(tables.signed)
-            .join(verification)
-            .join(tables.artifact)
-            .where(verification.c.state == "done", verification.c.published.is_(None))
-            .order_by(verification.c.id)
-            .limit(limit)
-        )
+        query = select_signed().where(verification.c.published.is_(None)).order_by(None).order_by(verification.c.id)
         with self._database.reading() as connection:
-            rows = connection.execute(query).mappings().all()
+            rows = connection.execute(query.limit(limit)).mappings().all()
         return [(row["verification_id"], signed_report(row)) for row in rows]
 
     def published(self, number: int, now: datetime) -> None:
@@ -413,18 +406,9 @@ class Ledger:
         if isinstance(which, Summary):
             read = self.signed_reports([which]).get(which.identity)
             return read() if read is not None else None
-        artifact, verification = tables.artifact, tables.verification
-        query = (
-            select(tables.signed, artifact.c.filename)
-            .select_from(tables.signed)
-            .join(verification, verification.c.id == tables.signed.c.verification_id)
-            .join(artifact, artifact.c.id == verification.c.artifact_id)
-            .where(artifact.c.sha256 == which, verification.c.state == "done")
-            .order_by(verification.c.id.desc())
-            .limit(1)
-        )
+        query = select_signed().where(tables.artifact.c.sha256 == which).limit(1)
         if filename is not None:
-            query = query.where(artifact.c.filename == filename)
+            query = query.where(tables.artifact.c.filename == filename)
         with self._database.reading() as connection:
             row = connection.execute(query).mappings().first()
         return signed_report(row) if row is not None else None

@@ -16,7 +16,7 @@ from rebuilder.model.verdict import Verdict
 from rebuilder.store.ledger import tables
 from rebuilder.store.ledger.database import Database
 from rebuilder.store.ledger.queue.rows import free
-from rebuilder.store.ledger.rows import SUMMARY, put, signed_report
+from rebuilder.store.ledger.rows import SUMMARY, put, select_signed, signed_report
 
 Accept = Callable[[str, str], bool]
 """Whether a file is wanted, by its ecosystem and its name."""
@@ -159,14 +159,8 @@ class PackageBook:
 
     def report(self, number: int) -> SignedReport | None:
         """The signed report of a finished verification."""
-        query = (
-            select(tables.signed, tables.artifact.c.filename)
-            .select_from(tables.signed)
-            .join(tables.verification)
-            .join(tables.artifact)
-            .where(tables.signed.c.verification_id == number, tables.verification.c.state == "done")
-        )
         with self._database.reading() as connection:
+            query = select_signed().where(tables.signed.c.verification_id == number)
             row = connection.execute(query).mappings().first()
         return signed_report(row) if row is not None else None
 

@@ -14,7 +14,7 @@ from rebuilder.model.verdict import Kind, Verdict
 from rebuilder.model.work import Order
 from rebuilder.store.ledger import tables
 from rebuilder.store.ledger.database import Database
-from rebuilder.store.ledger.rows import finished_verifications, newest_verifications, signed_report
+from rebuilder.store.ledger.rows import finished_verifications, newest_verifications, select_signed, signed_report
 
 _REPLAY, _VERIFICATION = tables.replay.c, tables.verification.c
 _LASTS = or_(_VERIFICATION.verdict == Verdict.REPRODUCED.value, _VERIFICATION.kind == Kind.STABLE.value)
@@ -50,15 +50,7 @@ class Replays:
     def report(self, order: Order) -> tuple[int, SignedReport] | None:
         """The newest report on the file of an order, with the number of its verification; None: there is none."""
         artifact = tables.artifact.c
-        query = (
-            select(tables.signed, artifact.filename)
-            .select_from(tables.signed)
-            .join(tables.verification, _VERIFICATION.id == tables.signed.c.verification_id)
-            .join(tables.artifact, artifact.id == _VERIFICATION.artifact_id)
-            .where(artifact.purl == order.purl, artifact.filename == order.filename, _VERIFICATION.state == "done")
-            .order_by(_VERIFICATION.id.desc())
-            .limit(1)
-        )
+        query = select_signed().where(artifact.purl == order.purl, artifact.filename == order.filename).limit(1)
         if order.sha256 is not None:
             query = query.where(artifact.sha256 == order.sha256)
         with self._database.reading() as connection:

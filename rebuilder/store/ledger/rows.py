@@ -243,6 +243,19 @@ def signed_rows(
     return {(row["sha256"], row["purl"], row["filename"], row["finished"]): row for row in rows}
 
 
+def select_signed() -> Select[Any]:
+    """Rows for :func:`signed_report` of all verifications that are done, the newest first."""
+    artifact, verification, signed = tables.artifact, tables.verification, tables.signed
+    return (
+        select(signed, artifact.c.filename)
+        .select_from(signed)
+        .join(verification, verification.c.id == signed.c.verification_id)
+        .join(artifact, artifact.c.id == verification.c.artifact_id)
+        .where(verification.c.state == "done")
+        .order_by(verification.c.id.desc())
+    )
+
+
 def signed_report(row: RowMapping) -> SignedReport:
     """A row of the table ``signed``, with the file name it is about, as it was stored."""
     report = unpacked(Report, row["report"], f"The report on {row['filename']}")
