@@ -6,6 +6,7 @@ import math
 import re
 import resource
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
@@ -82,11 +83,17 @@ def _bad_paths(definition: BuildDefinition) -> Iterator[str]:
     if not _lies_below(definition.directory, _WRITABLE, itself=True):
         yield f"the directory {definition.directory!r} is not {' or '.join(_WRITABLE)}, or below"
     paths = [each.path for each in definition.inputs]
+    taken = set(paths)
     for path in paths:
         if not _lies_below(path, _READABLE, itself=False):
             yield f"the input {path!r} is not below {' or '.join(_READABLE)}"
-        if sum(path == other or other.startswith(f"{path}/") for other in paths) > 1:
-            yield f"two inputs want to be at {path!r}"
+    for place, count in Counter([*paths, *(above for path in paths for above in taken & _above(path))]).items():
+        if count > 1:
+            yield f"two inputs want to be at {place!r}"
+
+
+def _above(path: str) -> set[str]:
+    return {str(parent) for parent in PurePosixPath(path).parents}
 
 
 def _lies_below(path: str, roots: Sequence[str], *, itself: bool) -> bool:

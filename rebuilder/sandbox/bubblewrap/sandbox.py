@@ -11,6 +11,7 @@ from rebuilder.model.attempt import Limit, Run
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.sandbox.bubblewrap import arguments
 from rebuilder.sandbox.bubblewrap.run_sandbox import Bubblewrap
+from rebuilder.sandbox.collected import collected
 from rebuilder.sandbox.executables import Executables
 from rebuilder.sandbox.leftovers import limit_behind, list_outputs
 from rebuilder.sandbox.outputs import ending, outcome, store_log, store_outputs
@@ -23,7 +24,7 @@ class BubblewrapSandbox:
     Args:
         blobs: Where logs and outputs go.
         clock: Tells when a run started.
-        scratch: Directory for executable copies of inputs; nothing of a run is ever written there.
+        scratch: Directory for executable copies of inputs, and for links to many; nothing of a run is written there.
     """
 
     kind = "bubblewrap"
@@ -32,6 +33,7 @@ class BubblewrapSandbox:
         self._blobs = blobs
         self._clock = clock
         self._executables = Executables(scratch / "executable")
+        self._collected = scratch / "collected"
         self._bubblewrap = Bubblewrap()
 
     def storing(self, blobs: Blobs) -> BubblewrapSandbox:
@@ -62,7 +64,7 @@ class BubblewrapSandbox:
         arguments.check(definition, self.kind)
         sources = self._executables.sources(definition, inputs)
         started = self._clock.now()
-        with self._bubblewrap.run(definition, root, sources) as ended:
+        with collected(sources, self._collected) as shown, self._bubblewrap.run(definition, root, shown) as ended:
             meter, exit_code = ended.supervision.meter, ended.exit_code
             listing = list_outputs(meter.out)
             behind = limit_behind(meter, exit_code, definition.limits, listing)

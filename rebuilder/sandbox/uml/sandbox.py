@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from rebuilder.clock import Clock
@@ -12,6 +13,7 @@ from rebuilder.model.attempt import Run
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.sandbox.bubblewrap import arguments
 from rebuilder.sandbox.bubblewrap.run_sandbox import Bubblewrap, starvation
+from rebuilder.sandbox.collected import collected
 from rebuilder.sandbox.executables import Executables
 from rebuilder.sandbox.leftovers import list_outputs
 from rebuilder.sandbox.outputs import ending, outcome, store_log, store_outputs
@@ -33,7 +35,7 @@ class UmlSandbox:
     Args:
         blobs: Where logs and outputs go.
         clock: Tells when a run started.
-        scratch: Directory for executable copies of inputs; nothing of a run is ever written there.
+        scratch: Directory for executable copies of inputs, and for links to many; nothing of a run is written there.
         kernel: Gives the build environment with the kernel; raises :class:`BuildEnvironmentError` where there is none.
         memory: File that keeps whether a guest runs here; None: that is found out anew.
     """
@@ -52,6 +54,7 @@ class UmlSandbox:
         self._blobs = blobs
         self._clock = clock
         self._executables = Executables(scratch / "executable")
+        self._collected = scratch / "collected"
         self._given = kernel
         self._bubblewrap = Bubblewrap()
         self._probe = GuestProbe(self._kernel, self._bubblewrap, memory)
@@ -90,9 +93,13 @@ class UmlSandbox:
             raise problem
         sources = self._executables.sources(definition, inputs)
         kernel = self._kernel()
-        around = machine(definition, kernel, root, sources)
         started = self._clock.now()
-        with self._bubblewrap.run(around.definition, kernel.root, around.sources, around.program) as ended:
+        with ExitStack() as stack:
+            shown = stack.enter_context(collected(sources, self._collected))
+            around = machine(definition, kernel, root, shown)
+            ended = stack.enter_context(
+                self._bubblewrap.run(around.definition, kernel.root, around.sources, around.program)
+            )
             supervision, meter = ended.supervision, ended.supervision.meter
             said = supervision.log_tail() or f"exit code {supervision.exit_code}"
             first, last = answer.begun(meter.build), answer.answer(meter.build)
