@@ -43,7 +43,9 @@ def make(
     config: Config,
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME…", show_default=False)] = None,
     *,
-    every: Annotated[bool, typer.Option("--all", help="Make every one that comes with this program.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Make every one that comes with this program, but those with a compiler.")
+    ] = False,
     again: Annotated[bool, typer.Option("--again", help="Make them from what the archive has now.")] = False,
     accept_expired: Annotated[
         list[str] | None,
@@ -57,7 +59,7 @@ def make(
     """Make build environments ahead of their first use; those that are there already are checked."""
     from pydantic import ValidationError
 
-    from rebuilder.environments.catalog import catalog
+    from rebuilder.environments.catalog import catalog, with_compilers
     from rebuilder.model.settings import EnvironmentSettings
 
     if bool(names) == every:
@@ -69,7 +71,9 @@ def make(
         except ValidationError as error:
             raise UsageError(f"--accept-expired: {error.errors()[0]['ctx']['error']}.") from None
     store = _store(config.replace(environments=settings))
-    for name in names or catalog():
+    known = catalog()
+    usual = [each for each in known if known[each] not in with_compilers(known.values())]
+    for name in names or usual:
         begun = time.monotonic()
         made = store.remake(name) if again else store.get(name)
         provided = ", ".join(f"{what.title()} {version}" for what, version in made.provides.items())

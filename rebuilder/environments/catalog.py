@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 from rebuilder.errors import BuildEnvironmentError
 from rebuilder.model.environment import Manifest
 
+_COMPILER = re.compile(r"gcc(?:-\d+)?(?:=.*)?")
 _DATA = Path(__file__).with_name("catalog.toml")
 
 
@@ -32,20 +35,41 @@ def catalog() -> dict[str, Manifest]:
 
 
 def bases() -> tuple[str, ...]:
-    """Names of those that every variant is there of, sorted."""
-    return tuple(sorted(set.intersection(*(set(fields["of"]) for fields in _data()["variants"].values()))))
+    """Names of those that others are made of, sorted: each is there with git, too."""
+    return tuple(sorted(_data()["variants"]["git"]["of"]))
 
 
-def variants() -> tuple[str, ...]:
-    """Names of the variants, such as ``git``."""
-    return tuple(_data()["variants"])
+def with_compilers(manifests: Iterable[Manifest]) -> tuple[Manifest, ...]:
+    """Those of them that have GCC: it is said of what they provide, or one of their packages is."""
+    return tuple(each for each in manifests if "gcc" in each.provides or any(map(_COMPILER.fullmatch, each.packages)))
 
 
 def variant(base: Manifest, kind: str) -> Manifest:
-    """The same environment with what a variant has besides."""
-    fields = _data()["variants"][kind]
-    packages = tuple(sorted({*base.packages, *fields["packages"]}))
-    return base.replace(name=f"{base.name}-{kind}", packages=packages, prune=(*base.prune, *fields["prune"]))
+    """The same environment with what a variant has besides.
+
+    Raises:
+        KeyError: it is not there of that environment.
+    """
+    variants = _data()["variants"]
+    fields = {**variants.get(variants[kind].get("like"), {}), **variants[kind]}
+    fields |= {"of": {}} | {name: _joined(fields.get(name), own) for name, own in fields["of"][base.name].items()}
+    kept = set(base.packages) - set(fields.get("without", ()))
+    return base.replace(
+        name=f"{base.name}-{kind}",
+        suite=fields.get("suite", base.suite),
+        also=tuple(fields.get("also", ())),
+        packages=tuple(sorted({*kept, *fields["packages"]})),
+        provides={**base.provides, **fields.get("provides", {})},
+        links={**base.links, **fields.get("links", {})},
+        prune=(*base.prune, *fields["prune"]),
+    )
+
+
+def _joined(shared: Any, own: Any) -> Any:
+    """What all of a variant have, and what one of them has besides."""
+    if shared is None:
+        return own
+    return {**shared, **own} if isinstance(own, dict) else [*shared, *own]
 
 
 def find(name: str) -> Manifest:

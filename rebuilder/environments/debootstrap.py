@@ -134,8 +134,9 @@ class Mmdebstrap:
                 hint="apt-get install debian-archive-keyring",
             )
         settings = sources.apt_settings()
-        lines = sources.sources(spec.suite, etc_apt=self._etc_apt or sources.etc_apt(settings), keyring=self._keyring)
-        permitted = expiry.permission(spec.suite, settings, self._accept_expired)
+        etc_apt, suites = self._etc_apt or sources.etc_apt(settings), (spec.suite, *spec.also)
+        lines = [line for suite in suites for line in sources.sources(suite, etc_apt=etc_apt, keyring=self._keyring)]
+        permitted = expiry.permission(suites, settings, self._accept_expired)
         options = [*sources.network_options(settings), *permitted.options]
         log = root.parent / "mmdebstrap.log"
         environment = {"PATH": _path(), "LC_ALL": "C.UTF-8", "TMPDIR": str(root.parent)}

@@ -6,7 +6,7 @@ releases that are in an archive have passed theirs; using them is for somebody t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -20,7 +20,7 @@ _NO = {"no", "false", "without", "off", "disable", "0"}
 
 @dataclass(frozen=True)
 class Permission:
-    """Whether apt may take an expired state of one suite, and who says so."""
+    """Whether apt may take an expired state of some suites, and who says so."""
 
     options: tuple[str, ...]
     """For apt, in the form of apt.conf(5)."""
@@ -28,11 +28,11 @@ class Permission:
     """The setting that allows it, for a sentence; None when it is not allowed."""
 
 
-def permission(suite: str, settings: Mapping[str, str], accept: Sequence[str] | None) -> Permission:
-    """Decide for one suite.
+def permission(suites: Collection[str], settings: Mapping[str, str], accept: Sequence[str] | None) -> Permission:
+    """Decide for the suites of one tree, of which all have to be allowed.
 
     Args:
-        suite: Such as ``forky``.
+        suites: Such as ``forky``.
         settings: Apt's own on this machine.
         accept: Suites of which an expired state is accepted; None for what apt's settings say.
     """
@@ -40,7 +40,7 @@ def permission(suite: str, settings: Mapping[str, str], accept: Sequence[str] | 
         said = next((name for name in _CHECKS if settings.get(name, "").lower() in _NO), None)
         if said is not None:
             return Permission(tuple(f'{name} "{settings.get(name, "true")}";' for name in _CHECKS), _of_apt(said))
-    if accept is not None and suite in accept:
+    if accept is not None and set(suites) <= set(accept):
         return Permission((f'{_CHECKS[0]} "false";', f'{_CHECKS[1]} "true";'), "[environments] accept_expired")
     return Permission(tuple(f'{name} "true";' for name in _CHECKS), None)
 

@@ -31,7 +31,7 @@ def _problems(wanted: Specification) -> Iterator[str]:
     known = catalog().values()
     links = {each for manifest in known for each in manifest.links.items()}
     prune = {each for manifest in known for each in manifest.prune}
-    if not _SUITE.fullmatch(wanted.suite):
+    if not all(map(_SUITE.fullmatch, (wanted.suite, *wanted.also))):
         yield "its suite is no name of a release of Debian"
     if any(not _NAME.fullmatch(each.name) or not _VERSION.fullmatch(each.version) for each in wanted.packages):
         yield "a package in it has no name and version as Debian's have"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rebuilder.clock import Clock
-from rebuilder.environments.catalog import bases, catalog, find, variants
+from rebuilder.environments.catalog import bases, catalog, find, with_compilers
 from rebuilder.environments.debootstrap import Mmdebstrap
 from rebuilder.environments.interpreter import Base, make
 from rebuilder.environments.maintainer_scripts import AsRoot
@@ -61,6 +61,16 @@ def environment_store(
     return store
 
 
+def compilers(settings: EnvironmentSettings) -> tuple[Manifest, ...]:
+    """Those that have GCC: the user's own first, then those of the catalog unless the settings say that none is made.
+
+    Raises:
+        UsageError: see :func:`environment_store`.
+    """
+    shipped = catalog().values() if settings.compilers else ()
+    return with_compilers((*manifests(settings, {}).values(), *shipped))
+
+
 def manifests(settings: EnvironmentSettings, interpreters: Mapping[str, InterpreterSettings]) -> dict[str, Manifest]:
     """What the settings describe, by name.
 
@@ -90,7 +100,7 @@ def _described(name: str, given: DescribedEnvironment) -> dict[str, Manifest]:
 
 def _with_python(name: str, given: InterpreterSettings) -> dict[str, Manifest]:
     found = {}
-    for suffix in ("", *(f"-{kind}" for kind in variants())):
+    for suffix in ("", "-git"):
         base = find(f"{given.base}{suffix}")
         python = given.replace(base=base.name)
         found[f"{name}{suffix}"] = base.replace(

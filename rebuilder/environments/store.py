@@ -330,6 +330,7 @@ class EnvironmentStore:
         pinned = Manifest(
             name=name,
             suite=wanted.suite,
+            also=wanted.also,
             packages=tuple(f"{each.name}={each.version}" for each in wanted.packages),
             configured=wanted.method == "configured",
             **{field: getattr(wanted, field) for field in ("provides", "links", "prune")},

@@ -29,6 +29,8 @@ class Manifest(Value):
     name: str
     suite: str
     """Release of Debian, such as ``trixie``."""
+    also: tuple[str, ...] = ()
+    """Other releases of Debian that have packages the first one lacks; of two versions of one the newer is taken."""
     packages: tuple[str, ...]
     """Names, ``name=version`` where no other will do, or a pattern of apt such as ``?essential``."""
     configured: bool = False
@@ -107,6 +109,12 @@ class Specification(Value):
     def digest(self) -> Sha256:
         """SHA-256 of the canonical form of all of it."""
         return sha256_hex(canonical_json(self.document()))
+
+    @property
+    def also(self) -> tuple[str, ...]:
+        """Other releases of Debian whose packages it has, or may have; sorted."""
+        suites = {each.suite.partition("-")[0].removesuffix("/updates") for each in self.releases}
+        return tuple(sorted(suites - {self.suite}))
 
     def same_content(self, other: Specification) -> bool:
         """Whether both give the same tree, whichever signed index promised the packages."""

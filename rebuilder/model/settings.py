@@ -226,6 +226,9 @@ class EnvironmentSettings(Value):
     """Releases of Debian whose signed state may be used after it has expired, such as ``forky``; their updates and
     security updates too. None: all of them if apt on this machine is told not to look, else none."""
 
+    compilers: Annotated[bool, Field(strict=True)] = True
+    """Whether environments with a compiler are made where a wheel's compiled code names that compiler."""
+
     images: dict[_PlatformPattern, _EnvironmentName] = {}
     """By platform tag of a wheel, or a pattern of tags such as ``musllinux_1_2_*``: the build environment, by name or
     digest, that wheels with compiled code are built in. The first that fits counts."""

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from rebuilder.environments.catalog import bases, find, variant
+from rebuilder.environments.foreign import problem
 from rebuilder.model.environment import Manifest, Package, Release, Specification
 from rebuilder.model.report import EnvironmentSummary
 from rebuilder.model.value import Sha256
@@ -26,6 +27,18 @@ def test_a_specification_is_named_by_all_of_it() -> None:
     assert specification().digest == first.digest
     assert first.same_content(promised)
     assert not first.same_content(other)
+
+
+def test_releases_that_packages_came_from() -> None:
+    """They are in the signed indexes; updates are their release's. What is no name is asked of no mirror."""
+    indexes = ("bullseye", "bullseye-security", "trixie", "trixie-updates", "buster/updates")
+    made = specification()
+    releases = tuple(made.releases[0].replace(suite=each) for each in indexes)
+    mixed = made.replace(releases=releases)
+    assert ("bullseye", "buster") == mixed.also
+    assert problem(mixed) is None
+    assert problem(made.replace(releases=(releases[0].replace(suite="x main [trusted=yes]"),))) is not None
+    assert mixed.same_content(made)
 
 
 def _newer() -> Package:

@@ -33,12 +33,12 @@ THEIRS = "Acquire::Check-Valid-Until of apt's settings on that machine"
 )
 def test_who_may_say_so(accept: Sequence[str] | None, settings: dict[str, str], expected: Permission) -> None:
     """Our own setting counts above apt's; without either nothing expired is used."""
-    assert expected == permission("forky", settings, accept)
+    assert expected == permission(("forky",), settings, accept)
 
 
 def test_machine_without_a_clock() -> None:
     """Apt's other setting, for machines with a wrong clock, switches the same check off and is named too."""
-    found = permission("forky", {"Acquire::Check-Date": "no"}, None)
+    found = permission(("forky",), {"Acquire::Check-Date": "no"}, None)
     assert ('Acquire::Check-Valid-Until "true";', 'Acquire::Check-Date "no";') == found.options
     assert "Acquire::Check-Date of apt's settings on that machine" == found.by
 

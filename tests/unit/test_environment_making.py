@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rebuilder.environments import debootstrap, finishing, settle
-from rebuilder.environments.catalog import catalog, find
+from rebuilder.environments.catalog import catalog, find, with_compilers
 from rebuilder.environments.command import CommandError, run
 from rebuilder.environments.debootstrap import Mmdebstrap
 from rebuilder.environments.packages import packages, releases
@@ -187,11 +187,38 @@ def test_slow_program_is_ended_with_its_children(tmp_path: Path) -> None:
 def test_catalog_is_complete() -> None:
     """Every build environment names what the program relies on."""
     builds = {f"{suite}{git}" for suite in ("bullseye", "bookworm", "trixie", "forky") for git in ("", "-git")}
-    assert builds | {"diffoscope", "python2", "uml"} == set(catalog())
+    compiling = {each.name for each in with_compilers(catalog().values())}
+    assert builds | {"diffoscope", "python2", "uml"} == set(catalog()) - compiling
+    named = {each for each in catalog() if each.endswith("-gcc14")} | {each for each in catalog() if "forky" in each}
     for spec in catalog().values():
-        version = spec.provides["python"] if spec.suite == "forky" else "3"
+        version = spec.provides["python"] if spec.name in named or spec.suite == "forky" else "3"
         assert {f"python{version}-minimal", f"libpython{version}-stdlib", "dash", "libc-bin"} <= set(spec.packages)
         assert sorted(spec.packages) == list(spec.packages)
+
+
+def test_each_compiler_is_there_for_each_python() -> None:
+    """Debian 11's and 13's GCC, which most wheels name, also for Pythons of other releases."""
+    found = {(each.provides["gcc"], each.provides["python"]) for each in with_compilers(catalog().values())}
+    pythons = ("3.9", "3.11", "3.13", "3.14")
+    assert {("10.2", each) for each in pythons} | {("14.2", each) for each in pythons[:3]} <= found
+    for spec in with_compilers(catalog().values()):
+        assert f"libpython{spec.provides['python']}-dev" in spec.packages
+        assert {"usr/bin/cc", "usr/bin/c++"} <= set(spec.links)
+
+
+def test_packages_of_another_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mirror is asked for both releases, with the same keys; what is expired must be allowed for both."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/sources.list").write_text("deb http://example.org/debian bookworm main\n")
+    (tmp_path / "keys.gpg").touch()
+    monkeypatch.setenv("PATH", programs(tmp_path, f'printf "%s\n" "$@" >{tmp_path}/told; exit 1'))
+    maker = Mmdebstrap(etc_apt=tmp_path / "etc", keyring=tmp_path / "keys.gpg", accept_expired=["trixie"])
+    with pytest.raises(BuildEnvironmentError):
+        maker(find("trixie-gcc10"), tmp_path / "root")
+    told = (tmp_path / "told").read_text()
+    for suite in ("trixie", "bullseye"):
+        assert f"deb [signed-by={tmp_path}/keys.gpg] http://example.org/debian {suite} main" in told
+    assert 'Acquire::Check-Valid-Until "true";' in told
 
 
 def test_recipe_is_raised_with_what_it_stands_for() -> None:

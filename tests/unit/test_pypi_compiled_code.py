@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -11,12 +10,23 @@ import pytest
 from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi import compiled_code
 from rebuilder.ecosystems.pypi.compiled_code import compiled_here
+from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.interpreter_choice import Interpreter
 from rebuilder.environments.protocol import BuildEnvironment
+from rebuilder.errors import BuildEnvironmentError
 from rebuilder.model.accounting import Accounting, Content, How, MemberAccount
 from rebuilder.model.attempt import Outcome, Output
-from rebuilder.model.binary import BinaryFacts, BinaryFormat, BinaryImage, CodeComparison, Compiler, Vendored
-from rebuilder.model.definition import BuildDefinition
+from rebuilder.model.binary import (
+    BinaryFacts,
+    BinaryFormat,
+    BinaryImage,
+    CodeComparison,
+    Compiler,
+    Section,
+    Vendored,
+)
+from rebuilder.model.definition import BuildDefinition, EnvironmentRef
+from rebuilder.model.environment import Manifest
 from rebuilder.model.report import EnvironmentSummary
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
@@ -24,7 +34,8 @@ from tests.fakes import reports
 from tests.fakes.pypi import run
 
 if TYPE_CHECKING:
-    from rebuilder.ecosystems.pypi.context import PlanningContext
+    from rebuilder.environments.protocol import Environments
+    from rebuilder.sandbox.protocol import Runner
 
 NAME = "sample-1.0-cp39-cp39-manylinux_2_17_x86_64.whl"
 FLAGS = ("-mtune=generic", "-march=x86-64", "-g", "-O3", "-fwrapv", "-fPIC")
@@ -63,6 +74,8 @@ class House:
         )
         self.found: dict[str, CodeComparison] | None = {}
         self.obstacle: NotRebuildable | None = None
+        self.compilers: tuple[Manifest, ...] = ()
+        self.asked: list[str] = []
         monkeypatch.setattr(compiled_code, "build_in", self.build_in)
         monkeypatch.setattr(compiled_code, "_definition", self.definition)
         monkeypatch.setattr(compiled_code, "compare_compiled", lambda *_args, **_named: self.found)
@@ -70,6 +83,9 @@ class House:
 
     def get(self, name: str) -> BuildEnvironment:
         """An environment with a Python and a GCC."""
+        self.asked.append(name)
+        if name not in self.known:
+            raise BuildEnvironmentError(f"The build environment {name} cannot be made: the disk is full.")
         python, package = self.known[name]
         summary = EnvironmentSummary(name=name, sha256="1" * 64, packages=("bash 5.1-2", package))
         return BuildEnvironment(
@@ -85,19 +101,27 @@ class House:
     def definition(self, environment: str, maker: Any) -> BuildDefinition:
         """Some definition; remembers what asked for it."""
         self.maker = maker
-        return reports.definition(self.subject, environment={"IN": environment})
+        known = EnvironmentRef(name=environment, sha256=Sha256("1" * 64))
+        return reports.definition(self.subject, environment={"IN": environment}).replace(toolchain=known)
 
     def compiled(self, *members: MemberAccount) -> Accounting:
         """What comes of members of a wheel."""
-        context = SimpleNamespace(
-            compilers=tuple(self.known),
-            environments=self,
-            programs=None,
-            run=lambda _definition: run(self.outcome, *self.outputs),
+        unused: Any = dict.fromkeys(("fetcher", "blobs", "programs", "resolver", "uv_input", "memo"))
+        context = PlanningContext(
+            compilers=self.compilers or tuple(manifest(name, found[0]) for name, found in self.known.items()),
+            environments=cast("Environments", self),
+            run=cast("Runner", lambda _definition: run(self.outcome, *self.outputs)),
+            **unused,
         )
         evidence = reports.report(self.subject).evidence
         accounting = Accounting(source_sha256=reports.sha("s"), members=members)
-        return compiled_here(cast("PlanningContext", context), evidence, accounting)
+        return compiled_here(context, evidence, accounting)
+
+
+def manifest(name: str, python: str | None = None, gcc: str | None = None) -> Manifest:
+    """An environment of the settings, or one of the catalog, which says what it has."""
+    provides = {key: value for key, value in {"python": python, "gcc": gcc}.items() if value is not None}
+    return Manifest(name=name, suite="trixie", packages=(), provides=provides)
 
 
 GCC10 = {"gcc10": ("3.9", "gcc-10 10.2.1-6")}
@@ -129,7 +153,7 @@ def test_only_the_same_release_of_the_compiler_counts(monkeypatch: pytest.Monkey
     }
     found = House(monkeypatch, **environments).compiled(member(gcc("10.2.1")))
     assert (None, How.NOT_COMPILED, None) == (found.compiled, found.members[0].how, found.members[0].recompiled)
-    assert "no build environment here has both" in found.remarks[0]
+    assert "No build environment here has both" in found.remarks[0]
     found = House(monkeypatch, **environments, **GCC10).compiled(member(gcc("10.2.1")))
     assert found.compiled is not None
 
@@ -211,4 +235,35 @@ def test_what_debian_adds_is_taken_back() -> None:
     assert "-fno-stack-protector" not in options
     assert {"-fcf-protection=none", "-U_FORTIFY_SOURCE", "-O3"} <= set(options)
     assert "-ffile-prefix-map=/build/src/p-1=/project" == options[-1]
-    assert "-ffile-prefix-map=/build/src=/project" == compiled_code._options((), "/build/src")
+    assert "-ffile-prefix-map=/build/src=/project" == compiled_code._options((), "/build/src").split()[-1]
+
+
+def test_one_is_made_only_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an environment is said to have is looked at first; what it has in truth, then."""
+    house = House(monkeypatch, **GCC10, moved=("3.9", "gcc-10 10.3.1-1"))
+    others = (manifest("newer", "3.9", "14.2"), manifest("python", "3.11", "10.2"))
+    house.compilers = (*others, manifest("moved", "3.9", "10.2"), manifest("gcc10", "3.9", "10.2"))
+    assert house.compiled(member(gcc("10.2.1"))).compiled is not None
+    assert ["moved", "gcc10"] == house.asked
+    house.compilers = (manifest("absent", "3.9", "10.2"),)
+    found = house.compiled(member(gcc("10.2.1")))
+    assert found.compiled is None
+    assert "It was not compiled here: The build environment absent cannot be made" in found.remarks[0]
+
+
+def test_what_is_large_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No environment is made for it either."""
+    house = House(monkeypatch, **GCC10)
+    large = member(gcc("10.2.1"))
+    assert large.binary is not None
+    image = large.binary.images[0].replace(sections=(Section(name=".text", size=compiled_code.MOST_CODE + 1),))
+    found = house.compiled(large.replace(binary=large.binary.replace(images=(image,))))
+    assert (None, []) == (found.compiled, house.asked)
+    assert "MB of code" in found.remarks[0]
+
+
+def test_files_that_do_not_say_their_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of CPython are taken, and the remark says so."""
+    house = House(monkeypatch, **GCC10)
+    (remark,) = house.compiled(member(gcc("10.2.1", where=".comment"))).remarks
+    assert "with -O3 -g -fwrapv -fPIC, since it does not say" in remark

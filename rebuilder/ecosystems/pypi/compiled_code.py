@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from rebuilder.compare.compiled import compare_compiled
@@ -20,14 +20,21 @@ from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.hypotheses import build_in
 from rebuilder.ecosystems.pypi.interpreter_choice import interpreter_in
 from rebuilder.environments.protocol import BuildEnvironment
+from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError
 from rebuilder.model.accounting import Accounting, CompiledHere, How, MemberAccount
 from rebuilder.model.attempt import Outcome
 from rebuilder.model.binary import BinaryFormat, BinaryImage, CodeComparison
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.evidence import Evidence
+from rebuilder.model.verdict import Verdict
 
 PROJECT = "/project"
 """Where cibuildwheel has the source in its containers, and most wheels for Linux were compiled."""
+MOST_CODE = 4 << 20
+"""Bytes of code in a wheel that are compiled; what is larger takes many minutes."""
+_SECONDS = 300.0
+_USUAL_FLAGS = ("-O3", "-g", "-fwrapv", "-fPIC")
+"""Those of CPython's own build, for files that do not say theirs."""
 _ARCHITECTURES = {"x86_64"}
 """Those whose code is compared, see :mod:`rebuilder.programs.binary.code`; build environments are of this machine's."""
 _PRODUCER = "DW_AT_producer"
@@ -70,35 +77,56 @@ def compiled_here(context: PlanningContext, evidence: Evidence, accounting: Acco
         accounting: Of the same wheel, with what compiled members say about themselves.
 
     Raises:
-        SandboxUnavailableError, SandboxFaultError, BuildEnvironmentError, …: see :class:`Programs`.
+        SandboxUnavailableError, SandboxFaultError, CorruptEnvironmentError, …: see :class:`Programs`.
     """
     members = [each for each in accounting.members if each.how is How.NOT_COMPILED and _image(each) is not None]
     maker = _maker(evidence.artifact.filename, members)
     if maker is None or not context.compilers:
         return accounting
     told = f"Its compiled code was made by GCC {maker.gcc} for Python {maker.python}"
-    environment = next(filter(partial(_has, maker), map(context.environments.get, context.compilers)), None)
-    if environment is None:
-        return _with_remark(accounting, f"{told}; no build environment here has both, so none of it was compiled here.")
-    interpreter = interpreter_in(environment.name, maker.python)
     try:
-        definition = _definition(build_in(context, evidence, interpreter), maker)
+        definition = _planned(context, evidence, maker, sum(map(_code_bytes, members)))
     except NotRebuildable as stopped:
-        return _with_remark(accounting, f"{told}. Compiling it here was not tried: {stopped.obstacle.sentence}")
+        return _with_remark(accounting, f"{told}. It was not compiled here: {stopped.obstacle.sentence}")
     run = context.run(definition)
     made = next((each for each in run.outputs if each.filename.endswith(".whl")), None)
     accounting = accounting.replace(compiled=CompiledHere(definition=definition, run=run))
+    name = definition.toolchain.name
     if run.outcome is not Outcome.COMPLETED or made is None:
-        return _with_remark(accounting, f"{told}. Compiling it in {environment.name} did not come to its end.")
-    file, flags = evidence.artifact.file, " ".join(maker.flags)
-    told += f". It was compiled here in {environment.name}{f' with {flags}' if flags else ''}"
-    found = compare_compiled(context.programs, file.sha256, made.sha256, file.filename, environment=environment.name)
+        return _with_remark(accounting, f"{told}. Compiling it in {name} did not come to its end.")
+    file, flags = evidence.artifact.file, " ".join(maker.flags or _USUAL_FLAGS)
+    told += f". It was compiled here in {name} with {flags}"
+    told += "" if maker.flags else ", since it does not say with what"
+    found = compare_compiled(context.programs, file.sha256, made.sha256, file.filename, environment=name)
     if found is None:
         return _with_remark(accounting, f"{told}; comparing it did not come to its end.")
     compared = tuple(
         _with(each, found[each.path]) if each in members and each.path in found else each for each in accounting.members
     )
     return _with_remark(accounting.replace(members=compared), f"{told}.")
+
+
+def _planned(context: PlanningContext, evidence: Evidence, maker: _Maker, code: int) -> BuildDefinition:
+    """The build of the source archive with the compiler of the evidence.
+
+    Raises:
+        NotRebuildable: it is too much, no environment has the compiler or it cannot be made, or the source does not
+            say how it is built.
+    """
+    if code > MOST_CODE:
+        size = f"{code / 1e6:.0f} MB of code, more than the {MOST_CODE / 1e6:.0f} MB that are compiled"
+        raise NotRebuildable(Verdict.UNSUPPORTED, f"It has {size}.")
+    try:
+        environment = next(filter(partial(_has, maker), _environments(context, maker)), None)
+    except CorruptEnvironmentError:
+        raise
+    except BuildEnvironmentError as error:
+        raise NotRebuildable(Verdict.UNSUPPORTED, str(error)) from error
+    if environment is None:
+        raise NotRebuildable(Verdict.UNSUPPORTED, "No build environment here has both.")
+    interpreter = interpreter_in(environment.name, maker.python)
+    limits = context.limits.replace(wall_seconds=min(context.limits.wall_seconds, _SECONDS))
+    return _definition(build_in(replace(context, limits=limits), evidence, interpreter), maker)
 
 
 def _with_remark(accounting: Accounting, sentence: str) -> Accounting:
@@ -150,6 +178,18 @@ def _gcc(image: BinaryImage) -> str | None:
     return max(numbers, key=lambda each: tuple(map(int, each.split("."))), default=None)
 
 
+def _code_bytes(member: MemberAccount) -> int:
+    image = _image(member)
+    return sum(each.size for each in image.sections if each.name == ".text") if image is not None else 0
+
+
+def _environments(context: PlanningContext, maker: _Maker) -> Iterator[BuildEnvironment]:
+    """Those that may have what is asked for; one is made only where it says so."""
+    for each in context.compilers:
+        if each.provides.get("python") == maker.python and each.provides.get("gcc", maker.gcc) == maker.gcc:
+            yield context.environments.get(each.name)
+
+
 def _has(maker: _Maker, environment: BuildEnvironment) -> bool:
     versions = {found[1] for each in environment.summary.packages if (found := _PACKAGE.match(each))}
     return maker.gcc in versions and environment.provides.get("python") == maker.python
@@ -157,7 +197,7 @@ def _has(maker: _Maker, environment: BuildEnvironment) -> bool:
 
 def _definition(build_inputs: BuildInputs, maker: _Maker) -> BuildDefinition:
     """The build of the source archive, with the options of the evidence."""
-    options = _options(maker.flags, f"{SOURCE_TREE}/{build_inputs.tree.top}".rstrip("/"))
+    options = _options(maker.flags or _USUAL_FLAGS, f"{SOURCE_TREE}/{build_inputs.tree.top}".rstrip("/"))
     definition = build_definition(build_inputs, BuildConditions())
     return definition.replace(environment={**definition.environment, "CFLAGS": options, "CXXFLAGS": options})
 
@@ -165,5 +205,4 @@ def _definition(build_inputs: BuildInputs, maker: _Maker) -> BuildDefinition:
 def _options(flags: Sequence[str], place: str) -> str:
     """Options for the compiler; the source seems to be in ``/project`` although it is in ``place``."""
     back = [off for name, off in _DEFAULTS if not any(flag.startswith(name) for flag in flags)]
-    debian = [*back, "-U_FORTIFY_SOURCE"] if flags else []
-    return " ".join((*debian, *flags, f"-ffile-prefix-map={place}={PROJECT}"))
+    return " ".join((*back, "-U_FORTIFY_SOURCE", *flags, f"-ffile-prefix-map={place}={PROJECT}"))

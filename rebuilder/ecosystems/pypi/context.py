@@ -11,6 +11,7 @@ from rebuilder.ecosystems.notebook import Notebook
 from rebuilder.ecosystems.pypi.interpreter_choice import INTERPRETERS, Interpreter
 from rebuilder.environments.protocol import BuildEnvironment, Environments
 from rebuilder.model.definition import Input, Limits
+from rebuilder.model.environment import Manifest
 from rebuilder.network.protocol import Fetcher, Resolver
 from rebuilder.sandbox.protocol import Programs, Runner
 from rebuilder.store.protocol import Blobs, Memo
@@ -43,8 +44,8 @@ class PlanningContext:
     """Kinds of sandboxes that definitions can be run in; with ``uml`` the clock is tried, too."""
     interpreters: tuple[Interpreter, ...] = INTERPRETERS
     """Pythons there are build environments with, newest first."""
-    compilers: tuple[str, ...] = ()
-    """Build environments of the settings, which may have a compiler."""
+    compilers: tuple[Manifest, ...] = ()
+    """Build environments with a compiler; made when one is used."""
     images: Mapping[str, str] = field(default_factory=dict)
     """Pattern of platform tags to the build environment, by name or digest, that wheels of them are compiled in."""
     sandbox: str = "bubblewrap"

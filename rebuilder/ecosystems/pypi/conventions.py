@@ -37,6 +37,7 @@ class PyPIConventions(Conventions):
         from rebuilder.ecosystems.pypi.ecosystem import PyPI
         from rebuilder.ecosystems.pypi.interpreter_choice import with_configured
         from rebuilder.ecosystems.pypi.settings import index_settings
+        from rebuilder.environments.from_settings import compilers
         from rebuilder.environments.uv_tool import uv_input
         from rebuilder.network.http.address import Credentials
         from rebuilder.network.resolver import UvResolver, UvSettings
@@ -71,7 +72,7 @@ class PyPIConventions(Conventions):
             sandbox=settings.sandbox,
             clock=settings.clock,
             interpreters=with_configured(settings.interpreters),
-            compilers=tuple(settings.environments.described),
+            compilers=compilers(settings.environments),
             images=settings.environments.images,
         )
         return PyPI(index.index_url, planning)
