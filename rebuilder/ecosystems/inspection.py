@@ -44,10 +44,27 @@ def inspect(context: InspectionContext, archives: Sequence[Input], *, texts: Seq
     return [Inspection.model_validate(each) for each in document]
 
 
+def read_texts(context: InspectionContext, archive: Input, paths: Sequence[str], longest: int) -> dict[str, str]:
+    """Whole texts of an archive, by name; nothing is remembered. What is longer than ``longest`` bytes is left out.
+
+    Raises:
+        NotRebuildable: see :func:`inspect`.
+    """
+    patterns = [exactly(path) for path in paths]
+    [document] = _run_inspection(context, [archive], patterns, longest + 1)
+    texts = Inspection.model_validate(document).texts
+    return {name: text for name, text in texts.items() if len(text.encode()) <= longest}
+
+
+def exactly(path: str) -> str:
+    """The pattern that one path fits."""
+    return "".join(f"[{each}]" if each in "*?[" else each for each in path)
+
+
 def _run_inspection(
-    context: InspectionContext, archives: Sequence[Input], texts: Sequence[str]
+    context: InspectionContext, archives: Sequence[Input], texts: Sequence[str], longest: int | None = None
 ) -> list[dict[str, object]]:
-    wanted = [f"--text={pattern}" for pattern in texts]
+    wanted = [*(f"--text={pattern}" for pattern in texts), *([f"--text-bytes={longest}"] if longest else [])]
     paths = [each.path for each in archives]
     result = context.programs.run("archive", "inspect_archive", [*paths, *wanted], inputs=archives)
     names = " and ".join(each.name for each in archives)

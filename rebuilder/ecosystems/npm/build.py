@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from rebuilder.ecosystems.npm.node_versions import NODE
+from rebuilder.ecosystems.npm.scripts import ScriptStep
 from rebuilder.ecosystems.source_trees import CheckedOut
 from rebuilder.model.artifact import Artifact
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits
@@ -12,12 +14,12 @@ from rebuilder.model.evidence import Source, SourceKind
 BUILD_TYPE = "tag:rebuilder,2026:npm-build/v1"
 """Documented in docs/predicates/npm-build.md."""
 SOURCE = "/build/source"
+PACKAGES = {"npm": "npm", "pnpm": "pnpm", "yarn": "yarn"}
+"""Package of the registry that each package manager is in."""
 _TOOLS = "/build/tools"
 _HOME = "/build/home"
 _UMASK = "0022"
 _PYTHON = ("/usr/bin/python3", "-I", "-S")
-_PROGRAMS = {"npm": "bin/npm-cli.js"}
-"""The JavaScript file of each package manager, below its package."""
 _ENVIRONMENT = {
     "HOME": _HOME,
     "LANG": "C.UTF-8",
@@ -32,6 +34,45 @@ _ENVIRONMENT = {
 
 
 @dataclass(frozen=True)
+class Tool:
+    """One version of a package manager."""
+
+    name: str
+    """``npm``, ``pnpm`` or ``yarn``."""
+    version: str
+
+    @property
+    def command(self) -> str:
+        """What starts it in a build, on the Node that is on the path."""
+        return f"{_TOOLS}/{self.name}-{self.version}/commands/{self.name}"
+
+    @property
+    def label(self) -> str:
+        """For sentences."""
+        return f"{self.name} {self.version}"
+
+
+@dataclass(frozen=True)
+class Construction:
+    """What is done between checking a commit out and packing it."""
+
+    node: str
+    """Version of the Node that it is done with."""
+    tools: tuple[Tool, ...]
+    """Package managers on the path, the one that installs first."""
+    inputs: tuple[Input, ...] = ()
+    """Tarballs of dependencies, lock files."""
+    install: tuple[tuple[str, ...], ...] = ()
+    """Commands that install them."""
+    steps: tuple[ScriptStep, ...] = ()
+    """Commands of the package's scripts."""
+    restored: bool = False
+    """Whether what the commit has is put back as it was, after the steps."""
+    packed: str = ""
+    """Directory below that of the package that is packed, where it is another one."""
+
+
+@dataclass(frozen=True)
 class NpmBuild:
     """One build of one tarball, in the words of the ecosystem."""
 
@@ -39,10 +80,9 @@ class NpmBuild:
     checkout: CheckedOut
     directory: str
     """Of the package in the repository; empty when it is the repository."""
-    packer: tuple[str, str]
-    """The package manager that packs, and its version."""
+    packer: Tool
     pack_node: str
-    """Version of the Node that it runs on."""
+    """Version of the Node that packs."""
     program: Input
     """Our own programs."""
     tools: tuple[Input, ...]
@@ -50,30 +90,41 @@ class NpmBuild:
     environment: EnvironmentRef
     limits: Limits
     sandbox: str
-    inputs: tuple[Input, ...] = ()
-    """What else is read: tarballs of dependencies, lock files."""
-    commands: tuple[tuple[str, ...], ...] = field(default=())
-    """What is run between checking out and packing."""
+    construction: Construction | None = None
+    """None: the commit is packed as it is."""
+
+
+def wanted_tools(packer: Tool, pack_node: str, construction: Construction | None) -> list[tuple[str, str]]:
+    """Package of the registry, and version, of each tool of a build."""
+    nodes = [pack_node, *([construction.node] if construction is not None else [])]
+    managers = [packer, *(construction.tools if construction is not None else ())]
+    wanted = [*((NODE, each) for each in nodes), *((PACKAGES[each.name], each.version) for each in managers)]
+    return list(dict.fromkeys(wanted))
 
 
 def definition(build: NpmBuild) -> BuildDefinition:
-    """Check the commit out, unpack the tools, build, pack."""
-    artifact, tree = build.artifact, build.checkout
+    """Unpack the tools, check the commit out, build, pack."""
+    artifact, tree, made = build.artifact, build.checkout, build.construction
     run = (*_PYTHON, build.program.path)
+    commands: list[tuple[str, ...]] = [
+        (*run, "tools", "--into", _TOOLS, "--home", _HOME, *(each.path for each in build.tools)),
+        (*run, *tree.command(SOURCE, int(_UMASK, 8))),
+    ]
+    path = [node_directory(made.node if made is not None else build.pack_node)]
+    if made is not None:
+        path += [each.command.rpartition("/")[0] for each in made.tools]
+        commands += [*made.install, *((*run, *_step(each)) for each in made.steps)]
+        if made.restored:
+            commands.append(("/usr/bin/git", "-C", SOURCE, "checkout", "--quiet", "--force", "--", "."))
     return BuildDefinition(
         build_type=BUILD_TYPE,
         purl=artifact.purl,
         targets=(artifact.filename,),
         source=Source(kind=SourceKind.GIT, uri=tree.origin, digest={"gitCommit": tree.sha}),
-        inputs=(build.program, *build.tools, *tree.inputs, *build.inputs),
+        inputs=(build.program, *build.tools, *tree.inputs, *(made.inputs if made is not None else ())),
         toolchain=build.environment,
-        commands=(
-            (*run, "tools", "--into", _TOOLS, *(each.path for each in build.tools)),
-            (*run, *tree.command(SOURCE, int(_UMASK, 8))),
-            *build.commands,
-            (*run, *_packing(build)),
-        ),
-        environment=_ENVIRONMENT | {"PATH": f"{node_directory(build.pack_node)}:/usr/bin:/bin"},
+        commands=(*commands, (*run, *_packing(build))),
+        environment=_ENVIRONMENT | {"PATH": ":".join([*path, "/usr/bin", "/bin"])},
         umask=_UMASK,
         sandbox=build.sandbox,
         limits=build.limits,
@@ -85,13 +136,22 @@ def node_directory(version: str) -> str:
     return f"{_TOOLS}/node-{version}/bin"
 
 
+def in_source(directory: str) -> str:
+    """Where a directory of the repository is in a build."""
+    return f"{SOURCE}/{directory}".rstrip("/")
+
+
+def _step(step: ScriptStep) -> tuple[str, ...]:
+    place = in_source(step.directory)
+    return ("scripts", "--directory", place, "--top", SOURCE, "--script", step.script, "--", step.command)
+
+
 def _packing(build: NpmBuild) -> tuple[str, ...]:
-    tool, version = build.packer
-    artifact = build.artifact
-    made = f"{artifact.name.removeprefix('@').replace('/', '-')}-{artifact.version}.tgz"
+    artifact, made = build.artifact, build.construction
+    name = f"{artifact.name.removeprefix('@').replace('/', '-')}-{artifact.version}.tgz"
+    directory = in_source(build.directory) + (f"/{made.packed}" if made is not None and made.packed else "")
     return (
-        *("pack", "--tool", tool, "--node", f"{node_directory(build.pack_node)}/node"),
-        *("--program", f"{_TOOLS}/{tool}-{version}/{_PROGRAMS[tool]}"),
-        *("--directory", f"{SOURCE}/{build.directory}".rstrip("/")),
-        *("--made", made, "--out", f"/out/{artifact.filename}"),
+        *("pack", "--tool", build.packer.name, "--node", node_directory(build.pack_node)),
+        *("--program", build.packer.command, "--directory", directory),
+        *("--made", name, "--out", f"/out/{artifact.filename}"),
     )

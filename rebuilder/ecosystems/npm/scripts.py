@@ -10,12 +10,12 @@ from __future__ import annotations
 import fnmatch
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 LONGEST = 8192
 """Characters of one script."""
-_MOST_STEPS = 60
+_MOST_COMMANDS = 200
 _DEEPEST = 12
 _LIFECYCLE = ("prepublish", "prepare", "prepublishOnly", "prepack")
 """What a publication runs before it packs, in an order in which each finds what it needs
@@ -43,7 +43,21 @@ _TESTS = frozenset(
 )
 _VERBS = frozenset(
     {
-        *("publish", "version", "test", "t", "tst", "install", "i", "ci", "add", "audit", "login", "whoami", "outdated"),
+        *(
+            "publish",
+            "version",
+            "test",
+            "t",
+            "tst",
+            "install",
+            "i",
+            "ci",
+            "add",
+            "audit",
+            "login",
+            "whoami",
+            "outdated",
+        ),
         *("link", "unpublish", "dist-tag", "access", "owner", "it", "install-test", "update", "prune", "shrinkwrap"),
     }
 )
@@ -94,67 +108,81 @@ def ways_to_build(
         above: Scripts of the repository's own package.json, where that is another one.
 
     Raises:
-        UnreadableScript: a script is longer than any that people write.
+        UnreadableScript: a script is longer than any that people write, or they call each other too often.
     """
-    reader = _Scripts(scripts, directory)
-    lifecycle, builds = reader.expanded(_LIFECYCLE), [each for each in _BUILDS if each in scripts]
+    lifecycle = _Reading(scripts, directory).of(_LIFECYCLE)
+    builds = [each for each in _BUILDS if each in scripts]
     found: list[BuildScripts] = []
-    called = {step.script for step in lifecycle.steps}
-    if lifecycle.steps and (not builds or called & set(builds)):
-        found.append(lifecycle)
+    covered = bool(lifecycle.called & set(builds))
+    if lifecycle.steps and (covered or not builds):
+        found.append(lifecycle.way("lifecycle"))
     for build in builds[:2]:
-        alone = reader.expanded([build])
-        if lifecycle.steps and not called & set(builds):
+        alone = _Reading(scripts, directory).of([build])
+        if lifecycle.steps and not covered:
             both = (*alone.steps, *lifecycle.steps), (*alone.left_out, *lifecycle.left_out)
             found.append(BuildScripts(f"{build}-lifecycle", *both))
-        found.append(alone)
+        found.append(alone.way(build))
     if lifecycle.steps:
-        found.append(lifecycle)
+        found.append(lifecycle.way("lifecycle"))
     if above is not None:
-        found += [
-            BuildScripts(f"repository-{each.name}", each.steps, each.left_out) for each in ways_to_build(above, "")[:1]
-        ]
+        found += [replace(each, name=f"repository-{each.name}") for each in ways_to_build(above, "")[:1]]
     unique = {each.steps: each for each in reversed(found) if each.steps}
     return sorted(unique.values(), key=found.index)
 
 
-class _Scripts:
-    """The scripts of one package.json."""
+class _Reading:
+    """Scripts of one package.json, followed to the commands that they run."""
 
     def __init__(self, scripts: Mapping[str, str], directory: str) -> None:
+        self.steps: list[ScriptStep] = []
+        self.left_out: list[str] = []
+        self.called: set[str] = set()
+        """Names of all scripts that were come upon."""
         self._scripts = scripts
         self._directory = directory
+        self._open: list[str] = []
+        self._taken = 0
 
-    def expanded(self, names: Sequence[str]) -> BuildScripts:
-        """The commands of these scripts in order, with what they call."""
-        steps: list[ScriptStep] = []
-        left_out: list[str] = []
+    def of(self, names: Iterable[str]) -> _Reading:
+        """Read these scripts, one after the other."""
         for name in names:
-            self._expand(name, steps, left_out, 0)
-        return BuildScripts("lifecycle" if len(names) > 1 else names[0], tuple(steps), tuple(left_out))
+            self._follow(name)
+        return self
 
-    def _expand(self, name: str, steps: list[ScriptStep], left_out: list[str], depth: int) -> None:
+    def way(self, name: str) -> BuildScripts:
+        """What was read."""
+        return BuildScripts(name, tuple(self.steps), tuple(self.left_out))
+
+    def _follow(self, name: str) -> None:
+        if name in self._open or len(self._open) > _DEEPEST:
+            return
+        self._open.append(name)
         for each in (f"pre{name}", name, f"post{name}"):
             if each not in self._scripts or (each != name and each in _LIFECYCLE):
                 continue
             if _NAMES.fullmatch(each):
-                left_out.append(f"npm run {each}")
+                self.left_out.append(f"npm run {each}")
                 continue
+            self.called.add(each)
             text = self._scripts[each]
             if len(text) > LONGEST:
                 raise UnreadableScript(f"the script {each[:40]!r} has {len(text):,} characters")
             for command in commands(text):
-                self._take(each, command, steps, left_out, depth)
+                self._take(each, command)
+        self._open.pop()
 
-    def _take(self, script: str, command: str, steps: list[ScriptStep], left_out: list[str], depth: int) -> None:
+    def _take(self, script: str, command: str) -> None:
+        self._taken += 1
+        if self._taken > _MOST_COMMANDS:
+            raise UnreadableScript(f"its scripts call each other to more than {_MOST_COMMANDS} commands")
         called = self._called(command)
-        if called is not None and depth < _DEEPEST and len(steps) < _MOST_STEPS:
+        if called is not None:
             for each in called:
-                self._expand(each, steps, left_out, depth + 1)
+                self._follow(each)
         elif is_left_out(command):
-            left_out.append(command)
+            self.left_out.append(command)
         else:
-            steps.append(ScriptStep(script, command, self._directory))
+            self.steps.append(ScriptStep(script, command, self._directory))
 
     def _called(self, command: str) -> list[str] | None:
         """Names of the scripts that a command runs, where it does nothing else."""
@@ -164,7 +192,9 @@ class _Scripts:
         program, *rest = words
         if program in _MANAGERS:
             named = [each for each in rest if not each.startswith("-")]
-            run = bool(named) and named[0] in {"run", "run-script", "run-s", "rum", "urn"}
+            if named and named[0] in _RUNNERS:
+                return [name for pattern in named[1:] for name in self._matching(pattern)]
+            run = bool(named) and named[0] in {"run", "run-script"}
             name = named[run] if len(named) > run else ""
             known = name in self._scripts and (run or program != "npm") and "--" not in rest
             return [name] if known and len(named) == run + 1 else None

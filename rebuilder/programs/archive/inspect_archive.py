@@ -1,4 +1,4 @@
-"""``inspect_archive FILE… --result PATH [--text GLOB…]``: write what archives hold as JSON.
+"""``inspect_archive FILE… --result PATH [--text GLOB…] [--text-bytes N]``: write what archives hold as JSON.
 
 The result is ``{"archives": [Inspection, …]}`` in the order of the arguments (see ``rebuilder.model.evidence``).
 """
@@ -16,7 +16,7 @@ from rebuilder.programs.archive.opening import read_archive
 from rebuilder.programs.archive.reading import Keep, shown
 
 TEXT_BYTES = 1 << 20
-"""Longest text handed back; longer ones are cut, which ``problems`` says."""
+"""Longest text handed back unless another length is asked for; longer ones are cut, which ``problems`` says."""
 TEXTS = 200
 """Most texts handed back per archive."""
 
@@ -27,31 +27,31 @@ def main(argv: list[str]) -> int:
     parser.add_argument("files", nargs="+", metavar="FILE")
     parser.add_argument("--result", required=True, metavar="PATH")
     parser.add_argument("--text", nargs="*", action="extend", default=[], metavar="GLOB")
+    parser.add_argument("--text-bytes", type=int, default=TEXT_BYTES, metavar="N")
     arguments = parser.parse_args(argv)
-    documents = [inspect(path, arguments.text) for path in arguments.files]
+    documents = [inspect(path, arguments.text, arguments.text_bytes) for path in arguments.files]
     with open(arguments.result, "w", encoding="utf-8") as file:
         json.dump({"archives": documents}, file)
     return 0
 
 
-def inspect(path: str, globs: list[str]) -> dict[str, Any]:
+def inspect(path: str, globs: list[str], longest: int = TEXT_BYTES) -> dict[str, Any]:
     """Read one archive; gives the document of an ``Inspection``.
 
     Args:
         path: The file.
         globs: Members whose text to hand back; ``*`` matches slashes too, as in :mod:`fnmatch`.
+        longest: Bytes of the longest text.
     """
-    reading = read_archive(path, _keep(globs), raw=False)
+    reading = read_archive(path, _keep(globs, longest), raw=False)
     members = reading.archive.members if reading.archive else ()
     texts: dict[str, str] = {}
     problems = list(reading.problems)
     for index, content in sorted(reading.contents.items()):
         name = members[index].name if index < len(members) else ""
-        if len(content) > TEXT_BYTES:
-            problems.append(
-                f"“{shown(name)}” is longer than {TEXT_BYTES:,} bytes; only its beginning was read as text."
-            )
-        texts[name] = content[:TEXT_BYTES].decode("utf-8", "backslashreplace")
+        if len(content) > longest:
+            problems.append(f"“{shown(name)}” is longer than {longest:,} bytes; only its beginning was read as text.")
+        texts[name] = content[:longest].decode("utf-8", "backslashreplace")
     return {
         "format": reading.format,
         "members": [_without_nothing(each.listing()) for each in members],
@@ -62,7 +62,7 @@ def inspect(path: str, globs: list[str]) -> dict[str, Any]:
     }
 
 
-def _keep(globs: list[str]) -> Keep:
+def _keep(globs: list[str], longest: int) -> Keep:
     if not globs:
         return lambda _index, _name: 0
     pattern = re.compile("|".join(fnmatch.translate(each) for each in globs))
@@ -72,7 +72,7 @@ def _keep(globs: list[str]) -> Keep:
         if len(kept) >= TEXTS or not pattern.match(name):
             return 0
         kept.add(index)
-        return TEXT_BYTES + 1
+        return longest + 1
 
     return keep
 

@@ -8,6 +8,7 @@ PROGRAMS = {
     "checkout": "source.checkout",
     "tools": "npm.tools",
     "install": "npm.install",
+    "scripts": "npm.scripts",
     "pack": "npm.pack",
     "reverse_tree": "source.reverse_tree",
     "bytecode": "bytecode",

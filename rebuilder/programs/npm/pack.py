@@ -11,21 +11,33 @@ import sys
 FAILED, NO_TARBALL = 70, 73
 
 _PACKED = "/build/packed"
+_OPTIONS = {
+    # Some versions run "prepare" although they are told to run no script: their shell runs nothing.
+    "npm": ("pack", "--ignore-scripts", "--script-shell=/bin/true", f"--pack-destination={_PACKED}"),
+    "pnpm": ("pack", "--config.ignore-scripts=true", "--config.script-shell=/bin/true", "--pack-destination", _PACKED),
+    "yarn": ("pack", "--ignore-scripts", "--filename", f"{_PACKED}/yarn.tgz"),
+}
 
 
 def main(argv: list[str]) -> int:
     """Run the program: 0, 70 (the package manager failed), 73 (it left no tarball)."""
     parser = argparse.ArgumentParser(prog="pack", allow_abbrev=False)
-    parser.add_argument("--tool", required=True, choices=["npm"], help="package manager")
-    parser.add_argument("--node", required=True, help="the Node that runs it")
-    parser.add_argument("--program", required=True, help="its JavaScript file")
+    parser.add_argument("--tool", required=True, choices=sorted(_OPTIONS), help="package manager")
+    parser.add_argument("--node", required=True, help="directory of the Node that runs it")
+    parser.add_argument("--program", required=True, help="its command")
     parser.add_argument("--directory", required=True, help="of the package")
     parser.add_argument("--made", required=True, help="what it names the tarball of this name and version")
     parser.add_argument("--out", required=True, help="where that is handed over")
     options = parser.parse_args(argv)
     os.makedirs(_PACKED, exist_ok=True)
     before = _tarballs(options.directory)
-    done = subprocess.run(command(options.node, options.program), cwd=options.directory, check=False)
+    sys.stdout.flush()
+    done = subprocess.run(
+        [options.program, *_OPTIONS[options.tool]],
+        cwd=options.directory,
+        env={**os.environ, "PATH": f"{options.node}:{os.environ['PATH']}"},
+        check=False,
+    )
     if done.returncode:
         print(f"pack: {options.tool} ended with exit code {done.returncode}", file=sys.stderr)
         return FAILED
@@ -35,15 +47,10 @@ def main(argv: list[str]) -> int:
         return NO_TARBALL
     name = os.path.basename(found[0])
     # Under another name nothing is the published file: the package that was packed is another one, or another version.
-    target = options.out if name == options.made else os.path.join(os.path.dirname(options.out), name)
-    shutil.copyfile(found[0], target)
+    same = name in {options.made, "yarn.tgz"}
+    shutil.copyfile(found[0], options.out if same else os.path.join(os.path.dirname(options.out), name))
     print(f"pack: {name}")
     return 0
-
-
-def command(node: str, program: str) -> list[str]:
-    """What is run. Some versions run ``prepare`` although they are told to run no script: their shell runs nothing."""
-    return [node, program, "pack", "--ignore-scripts", "--script-shell=/bin/true", f"--pack-destination={_PACKED}"]
 
 
 def _tarballs(directory: str) -> list[str]:

@@ -1,0 +1,179 @@
+"""A package in a commit: its directory, its package.json, its lock files, and what the release has besides."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from rebuilder.ecosystems.inspection import exactly, inspect, read_texts
+from rebuilder.ecosystems.npm.context import PlanningContext
+from rebuilder.ecosystems.npm.lock_files import FORMATS
+from rebuilder.ecosystems.obstacles import NotRebuildable
+from rebuilder.ecosystems.source_trees import CheckedOut, archive_input
+from rebuilder.foreign_json import JsonLimits, UnreadableJson, read_json
+from rebuilder.model.definition import Input
+from rebuilder.model.evidence import Evidence, Inspection, MemberKind, normal_path
+from rebuilder.model.graph import SourceCommit
+from rebuilder.model.value import canonical_json, sha256_hex
+from rebuilder.model.verdict import Verdict
+
+MANIFEST = "package.json"
+_LIMITS = JsonLimits(values=100_000)
+_MOST_MANIFESTS = 150
+_LONGEST = 16 << 20
+"""Bytes of a lock file."""
+_TEXTS = (MANIFEST, ".nvmrc", ".node-version", ".github/workflows/*.yml", ".github/workflows/*.yaml")
+"""At the top of a repository."""
+_NOT_PACKAGES = frozenset({"node_modules", "test", "tests", "fixtures", "__fixtures__", "examples", "example"})
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A package in a commit."""
+
+    tree: CheckedOut
+    directory: str
+    """Of the package in the repository; empty when it is the repository."""
+    manifest: Mapping[str, Any]
+    """Its package.json; hostile."""
+    above: Mapping[str, Any] | None
+    """The package.json of the repository, where that is another one."""
+    texts: Mapping[str, str]
+    """Files at the top of the repository that say how it is built, by path."""
+    locks: Mapping[str, bytes]
+    """Lock files in the directory of the package and above it, by path."""
+    lacks: tuple[str, ...]
+    """Members of the release that the commit does not have, without ``package/``, in order of their names."""
+    changed: tuple[str, ...]
+    """Members that the commit has with other content."""
+    committed: datetime
+
+    def scripts(self, manifest: Mapping[str, Any]) -> dict[str, str]:
+        """The scripts of a package.json, as far as they are texts."""
+        found = manifest.get("scripts")
+        return {name: text for name, text in found.items() if isinstance(text, str)} if isinstance(found, dict) else {}
+
+
+def read_checkout(
+    context: PlanningContext, evidence: Evidence, commit: SourceCommit, directory: str | None = None
+) -> Checkout:
+    """Find the package in the commit.
+
+    Args:
+        context: What to read it with.
+        evidence: What was published.
+        commit: The commit.
+        directory: Where the package is, if somebody knows.
+
+    Raises:
+        NotRebuildable: the commit has no package.json of that name.
+    """
+    archive = archive_input(commit.tree)
+    [listing] = inspect(context, [archive], texts=_TEXTS)
+    if not listing.readable:
+        raise NotRebuildable(Verdict.UNSUPPORTED, f"The files of the commit {commit.tree.commit.sha} cannot be listed.")
+    texts = {normal_path(name): text for name, text in listing.texts.items()}
+    at_top = read_manifest(texts.get(MANIFEST, ""))
+    name = evidence.artifact.name
+    found: tuple[str, dict[str, Any]] | None
+    if not directory and at_top is not None and at_top.get("name") == name:
+        found = "", at_top
+    else:
+        found = _below(context, archive, listing, name, directory)
+    if found is None:
+        sha = commit.tree.commit.sha
+        raise NotRebuildable(Verdict.UNSUPPORTED, f"The commit {sha} has no package.json of {evidence.artifact.name}.")
+    place, manifest = found
+    lacks, changed = _compared(evidence.artifact_inspection, listing, place)
+    return Checkout(
+        tree=CheckedOut.of(commit.tree, tag=commit.origin.tag, top=place, shallow=True),
+        directory=place,
+        manifest=manifest,
+        above=at_top if place else None,
+        texts=texts,
+        locks=_locks(context, archive, listing, place),
+        lacks=lacks,
+        changed=changed,
+        committed=commit.tree.commit.committed_at,
+    )
+
+
+def read_manifest(text: str) -> dict[str, Any] | None:
+    """A package.json; None where it is none."""
+    try:
+        content = read_json(text.removeprefix("\ufeff").encode("utf-8", "surrogatepass"), _LIMITS)
+    except UnreadableJson:
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _below(
+    context: PlanningContext, archive: Input, listing: Inspection, name: str, directory: str | None
+) -> tuple[str, dict[str, Any]] | None:
+    """The directory of a package and its package.json: where somebody says, else the nearest to the top of its name."""
+    paths = [path for each in listing.members if (path := normal_path(each.name)).endswith(f"/{MANIFEST}")]
+    if directory:
+        paths = [path for path in paths if path == f"{directory}/{MANIFEST}"] or paths
+    paths = [path for path in paths if not _NOT_PACKAGES & set(path.split("/"))] or paths
+    paths = sorted(paths, key=lambda path: (path.count("/"), path))[:_MOST_MANIFESTS]
+    if not paths:
+        return None
+    [read] = inspect(context, [archive], texts=[exactly(path) for path in paths])
+    for path in paths:
+        manifest = read_manifest(read.texts.get(path, ""))
+        if manifest is not None and manifest.get("name") == name:
+            return posixpath.dirname(path), manifest
+    return None
+
+
+def _compared(
+    published: Inspection | None, listing: Inspection, directory: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What of the release the commit does not have, and what it has otherwise."""
+    below = f"{directory}/" if directory else ""
+    here = {
+        path.removeprefix(below): each.sha256
+        for each in listing.members
+        if (path := normal_path(each.name)).startswith(below) and each.kind is MemberKind.FILE
+    }
+    members = {
+        normal_path(each.name).partition("/")[2]: each.sha256
+        for each in (published.members if published is not None else ())
+        if each.kind is MemberKind.FILE
+    }
+    lacks = sorted(name for name in members if name not in here)
+    changed = sorted(name for name, sha256 in members.items() if here.get(name, sha256) != sha256)
+    return tuple(lacks), tuple(changed)
+
+
+def _locks(context: PlanningContext, archive: Input, listing: Inspection, directory: str) -> dict[str, bytes]:
+    """Lock files in a directory and above it."""
+    known = {normal_path(each.name): each for each in listing.members}
+    places = [directory]
+    while places[-1]:
+        places.append(posixpath.dirname(places[-1]))
+    wanted = [path for place in places for name in FORMATS if (path := posixpath.join(place, name)) in known]
+    return read_files(context, archive, wanted) if wanted else {}
+
+
+def read_files(context: PlanningContext, archive: Input, paths: Sequence[str]) -> dict[str, bytes]:
+    """Whole files of a commit, read inside the sandbox and kept among the blobs.
+
+    Raises:
+        NotRebuildable: reading them did not come to an end.
+    """
+    question = {
+        "files": archive.sha256,
+        "paths": list(paths),
+        "program": context.programs.program_input("archive").sha256,
+    }
+    key = sha256_hex(canonical_json(question))
+    known = context.memo.get(key)
+    if not isinstance(known, dict) or not all(context.blobs.has(str(each)) for each in known.values()):
+        read = read_texts(context, archive, paths, _LONGEST)
+        known = {normal_path(name): context.blobs.put(text.encode()) for name, text in read.items()}
+        context.memo.put(key, known)
+    return {path: context.blobs.read(sha256) for path, sha256 in known.items()}
