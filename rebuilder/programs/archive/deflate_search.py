@@ -6,10 +6,14 @@ found, and then its bytes are nobody's to write.
 
 from __future__ import annotations
 
+import gzip
 import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from rebuilder.programs.archive.limits import UnwritableError
+
+_MOST_BYTES = 256 << 20
 _STEP = 1 << 16
 _MEMORY_LEVELS = (8, 9)
 _LEVELS = (6, 9, 1, 2, 3, 4, 5, 7, 8)
@@ -65,3 +69,26 @@ class DeflateSearch:
                 self._order.insert(0, self._order.pop(number))
                 return each
         return None
+
+
+def gzip_content(path: str) -> bytes:
+    """What a gzip file of one stream decompresses to.
+
+    Raises:
+        UnwritableError: it is more than is held in memory.
+    """
+    with gzip.open(path) as file:
+        data = file.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise UnwritableError("the archive is too large to be written here")
+    return data
+
+
+def gzip_stream(path: str) -> bytes:
+    """The compressed data of a gzip file of one stream, in whose header is at most a name."""
+    with open(path, "rb") as file:
+        data = file.read(_MOST_BYTES)
+    start = 10
+    if data[3] & 8:
+        start = data.index(b"\0", start) + 1
+    return data[start:-8]

@@ -7,13 +7,12 @@ and everything no normalisation of that name sets aside stay as they are.
 
 from __future__ import annotations
 
-import gzip
 import re
 import struct
 import zlib
 from typing import Any, BinaryIO, NamedTuple
 
-from rebuilder.programs.archive.deflate_search import Deflate, DeflateSearch
+from rebuilder.programs.archive.deflate_search import Deflate, DeflateSearch, gzip_content, gzip_stream
 from rebuilder.programs.archive.limits import UnwritableError
 from rebuilder.programs.archive.stream import GzipHeader
 from rebuilder.programs.archive.tar import (
@@ -39,7 +38,6 @@ FIELDS: dict[str, tuple[str, ...]] = {
 }
 """By normalisation, the fields that are recorded for it. What is not here is never written."""
 
-_MOST_BYTES = 256 << 20
 _PLACES = {"mode": (100, 8), "uid": (108, 8), "gid": (116, 8), "mtime": (136, 12)}
 _NAMES = {"uname": 265, "gname": 297}
 _TIME = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,9})?")
@@ -98,7 +96,7 @@ def write(path: str, archive: TarArchive, document: dict[str, Any], out: BinaryI
         UnwritableError: the document is no such record, or not of this archive.
     """
     _plain(archive)
-    chunks, count = _chunks(_unpacked(path)), len(archive.members)
+    chunks, count = _chunks(gzip_content(path)), len(archive.members)
     if len(chunks) != count:
         raise UnwritableError("the members cannot be told apart")
     order, zeros = list(range(count)), archive.end_zeros
@@ -126,7 +124,7 @@ def write(path: str, archive: TarArchive, document: dict[str, Any], out: BinaryI
     if settings is None or not settings.valid():
         if "gzip-compression" in document["values"]:
             raise UnwritableError("settings of zlib are not of the set that is tried")
-        stream = _raw(path)
+        stream = gzip_stream(path)
     else:
         stream = settings.packed(tar)
     out.write(_gzip(gzip_header) + stream + struct.pack("<LL", zlib.crc32(tar), len(tar) & 0xFFFFFFFF))
@@ -330,26 +328,8 @@ def _by_member(values: Any, count: int) -> list[Any]:
     return values
 
 
-def _unpacked(path: str) -> bytes:
-    with gzip.open(path) as file:
-        data = file.read(_MOST_BYTES + 1)
-    if len(data) > _MOST_BYTES:
-        raise UnwritableError("the archive is too large to be written here")
-    return data
-
-
-def _raw(path: str) -> bytes:
-    """The compressed stream between header and checksum."""
-    with open(path, "rb") as file:
-        data = file.read(_MOST_BYTES)
-    start = 10
-    if data[3] & 8:
-        start = data.index(b"\0", start) + 1
-    return data[start:-8]
-
-
 def _deflate(path: str) -> list[int]:
-    found = DeflateSearch().find(_unpacked(path), _raw(path))
+    found = DeflateSearch().find(gzip_content(path), gzip_stream(path))
     if found is None:
         raise UnwritableError("no settings of zlib give its compressed bytes")
     return list(found)

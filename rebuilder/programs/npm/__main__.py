@@ -10,6 +10,7 @@ PROGRAMS = {
     "install": "npm.install",
     "scripts": "npm.scripts",
     "pack": "npm.pack",
+    "read_packer": "npm.read_packer",
     "reverse_tree": "source.reverse_tree",
     "bytecode": "bytecode",
 }
