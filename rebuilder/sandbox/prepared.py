@@ -1,4 +1,4 @@
-"""What many definitions begin with, made once: a virtual environment, and the byte code of our programs.
+"""What many definitions begin with, made once: a virtual environment, unpacked tools, and byte code of our programs.
 
 A definition that installs wheels begins with :data:`COMMANDS`. All that these see is the build environment,
 uv, the wheels, the list with their digests and the umask; so a run of its own, with nothing else, leaves the same. It
@@ -8,6 +8,9 @@ place of running the commands. The copy is each build's own; the archive is boun
 No code of a publisher runs while one is made: uv unpacks wheels, and Python compiles them without importing any
 (``-S``: no ``.pth`` file, no ``sitecustomize``). Byte code is bound to its source by a hash, so that changing a module
 afterwards has its effect.
+
+A definition that unpacks tools (Node, npm) begins with :data:`UNPACK_TOOLS` and their tarballs; each is unpacked by a
+run of its own that sees the tarball and our program.
 
 The byte code of an application of ours is made by the application itself, in a run that sees nothing else, and lies
 beside it. Whatever cannot be made or kept is done without: then a definition runs as it is written.
@@ -63,9 +66,9 @@ _COMPILE = (
 """Wheels may have modules for other versions of Python: what cannot be compiled is left as it is."""
 
 
-def _pack(file: str) -> str:
+def _pack(file: str, directory: str = "env") -> str:
     owner = "--owner=0 --group=0 --numeric-owner"
-    return f"tar --create --file {file} --directory /build --format=gnu --sort=name --mtime=@0 {owner} env"
+    return f"tar --create --file {file} --directory /build --format=gnu --sort=name --mtime=@0 {owner} {directory}"
 
 
 def _unpack(file: str) -> str:
@@ -80,6 +83,10 @@ _SETTLE = (
 COMMANDS = (venv(PYTHON), INSTALL, _COMPILE, _SETTLE)
 """A definition begins with them, where wheels are to be installed."""
 _TAKE = (*_ALONE, "/bin/sh", "-e", "-c", _unpack(_KEPT))
+TOOLS, HOME = "/build/tools", "/build/home"
+UNPACK_TOOLS = (PYTHON, "-I", "-S", "/tools/npm.pyz", "tools", "--into", TOOLS, "--home", HOME)
+"""A definition begins with this and the paths of tarballs, where Node and package managers are unpacked."""
+_TOOL = "tool.tar"
 
 
 class Prepared:
@@ -117,6 +124,8 @@ class Prepared:
                 definition = _with(definition, archive[0], _KEPT)
                 definition = definition.replace(commands=(_TAKE, *definition.commands[len(COMMANDS) :]))
                 files[_KEPT] = archive[1]
+        if self._kept.largest and definition.commands[0][: len(UNPACK_TOOLS)] == UNPACK_TOOLS:
+            definition = self._with_tools(definition, root, files)
         if self._kept.largest:
             for program in [each for each in definition.inputs if each.role is Role.PROGRAM]:
                 path = f"{program.path}{BYTECODE}"
@@ -124,6 +133,21 @@ class Prepared:
                 if bytecode is not None:
                     definition, files[path] = _with(definition, bytecode[0], path), bytecode[1]
         return definition, files
+
+    def _with_tools(self, definition: BuildDefinition, root: Path, files: dict[str, Path]) -> BuildDefinition:
+        """The definition with its tools taken from what is kept, each by itself; as it is where one cannot be."""
+        tarballs = definition.commands[0][len(UNPACK_TOOLS) :]
+        made = [self._made(_tool(definition, each), root, files) for each in tarballs]
+        taking = [f"mkdir {HOME}"]
+        changed, more = definition, dict[str, Path]()
+        for number, archive in enumerate(made):
+            if archive is None:
+                return definition
+            path = f"/inputs/prepared/{number}.tar"
+            changed, more[path] = _with(changed, archive[0], path), archive[1]
+            taking.append(_unpack(path))
+        files |= more
+        return changed.replace(commands=((*_ALONE, "/bin/sh", "-e", "-c", "; ".join(taking)), *definition.commands[1:]))
 
     def _made(self, definition: BuildDefinition, root: Path, inputs: Mapping[str, Path]) -> tuple[Sha256, Path] | None:
         """What the run of a definition leaves, run now if it was not before; None where that is nothing to keep."""
@@ -152,6 +176,21 @@ def _environment(definition: BuildDefinition) -> BuildDefinition:
         inputs=tuple(each.replace(uri=None) for each in seen),
         toolchain=definition.toolchain,
         commands=(venv(PYTHON), INSTALL, _COMPILE, ("/bin/sh", "-e", "-c", _pack(f"/out/{_NAME}"))),
+        environment={"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin", "TZ": "UTC"},
+        umask=definition.umask,
+    )
+
+
+def _tool(definition: BuildDefinition, tarball: str) -> BuildDefinition:
+    """The run that unpacks one tool of a definition, which sees nothing but our program and its tarball."""
+    program = UNPACK_TOOLS[UNPACK_TOOLS.index("tools") - 1]
+    return BuildDefinition(
+        build_type=BUILD_TYPE,
+        purl="pkg:generic/rebuilder-tool",
+        targets=(_TOOL,),
+        inputs=tuple(each.replace(uri=None) for each in definition.inputs if each.path in {program, tarball}),
+        toolchain=definition.toolchain,
+        commands=((*UNPACK_TOOLS, tarball), ("/bin/sh", "-e", "-c", _pack(f"/out/{_TOOL}", "tools"))),
         environment={"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin", "TZ": "UTC"},
         umask=definition.umask,
     )

@@ -10,18 +10,15 @@ from rebuilder.ecosystems.source_trees import CheckedOut
 from rebuilder.model.artifact import Artifact
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits
 from rebuilder.model.evidence import Source, SourceKind
+from rebuilder.sandbox.prepared import HOME, TOOLS, UNPACK_TOOLS
 
 BUILD_TYPE = "tag:rebuilder,2026:npm-build/v1"
 """Documented in docs/predicates/npm-build.md."""
 SOURCE = "/build/source"
-PACKAGES = {"npm": "npm", "pnpm": "pnpm", "yarn": "yarn"}
-"""Package of the registry that each package manager is in."""
-_TOOLS = "/build/tools"
-_HOME = "/build/home"
 _UMASK = "0022"
 _PYTHON = ("/usr/bin/python3", "-I", "-S")
 _ENVIRONMENT = {
-    "HOME": _HOME,
+    "HOME": HOME,
     "LANG": "C.UTF-8",
     "LC_ALL": "C.UTF-8",
     "TZ": "UTC",
@@ -42,9 +39,14 @@ class Tool:
     version: str
 
     @property
+    def package(self) -> str:
+        """The package of the registry that it is in."""
+        return "@yarnpkg/cli-dist" if self.name == "yarn" and not self.version.startswith(("0.", "1.")) else self.name
+
+    @property
     def command(self) -> str:
         """What starts it in a build, on the Node that is on the path."""
-        return f"{_TOOLS}/{self.name}-{self.version}/commands/{self.name}"
+        return f"{TOOLS}/{self.package.rpartition('/')[2]}-{self.version}/commands/{self.name}"
 
     @property
     def label(self) -> str:
@@ -98,7 +100,7 @@ def wanted_tools(packer: Tool, pack_node: str, construction: Construction | None
     """Package of the registry, and version, of each tool of a build."""
     nodes = [pack_node, *([construction.node] if construction is not None else [])]
     managers = [packer, *(construction.tools if construction is not None else ())]
-    wanted = [*((NODE, each) for each in nodes), *((PACKAGES[each.name], each.version) for each in managers)]
+    wanted = [*((NODE, each) for each in nodes), *((each.package, each.version) for each in managers)]
     return list(dict.fromkeys(wanted))
 
 
@@ -107,7 +109,7 @@ def definition(build: NpmBuild) -> BuildDefinition:
     artifact, tree, made = build.artifact, build.checkout, build.construction
     run = (*_PYTHON, build.program.path)
     commands: list[tuple[str, ...]] = [
-        (*run, "tools", "--into", _TOOLS, "--home", _HOME, *(each.path for each in build.tools)),
+        (*UNPACK_TOOLS, *(each.path for each in build.tools)),
         (*run, *tree.command(SOURCE, int(_UMASK, 8))),
     ]
     path = [node_directory(made.node if made is not None else build.pack_node)]
@@ -133,7 +135,7 @@ def definition(build: NpmBuild) -> BuildDefinition:
 
 def node_directory(version: str) -> str:
     """Where the executable of a Node is in a build."""
-    return f"{_TOOLS}/node-{version}/bin"
+    return f"{TOOLS}/node-{version}/bin"
 
 
 def in_source(directory: str) -> str:

