@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -23,7 +23,9 @@ from rebuilder.ecosystems.npm.dependencies import Dependencies, Manager, depende
 from rebuilder.ecosystems.npm.managers import choose_manager, fitting_version, npm_series
 from rebuilder.ecosystems.npm.node_versions import NODE, NodeChoice, choose, newest, series_at
 from rebuilder.ecosystems.npm.packer import Packer, find_packers
+from rebuilder.ecosystems.npm.resolution import Resolved, resolve
 from rebuilder.ecosystems.npm.scripts import BuildScripts, ScriptStep, UnreadableScript, ways_to_build
+from rebuilder.ecosystems.npm.subject import precedence
 from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.model.attempt import Attempt, History, Hypothesis
 from rebuilder.model.comparison import Level
@@ -228,20 +230,21 @@ def _built(case: Case, build: BuildScripts) -> Way:
     if manager.name != "npm":
         npm = newest(registry.packument("npm").versions, npm_series(node.version))
         tools += [Tool("npm", npm)] if npm is not None else []
-    needs = bool(_needed(checkout))
-    if needs and choice.lock is None:
-        raise NotRebuildable(
-            Verdict.UNSUPPORTED,
-            "The commit has no lock file that is read here, so what its build depended on is not known.",
-        )
+    lock, own, chosen = choice.lock, True, tuple[str, ...]()
+    if _needed(checkout) and lock is None:
+        manager = _resolver(registry.packument("npm").versions, node.version)
+        tools = [manager, *tools]
+        resolved = _resolved(case, node, manager)
+        lock, own, chosen = resolved.lock, False, (resolved.sentence, *resolved.notes)
     found = Dependencies((), (), "It has no dependencies.")
-    if needs and choice.lock is not None:
+    if _needed(checkout) and lock is not None:
         found = dependencies(
             case.context,
-            choice.lock,
-            manager=Manager(manager.name, manager.version, (manager.command,)),  # type: ignore[arg-type]
+            lock,
+            manager=_manager(manager),
             program=case.context.programs.program_input("npm"),
             source=in_source(""),
+            own=own,
         )
     made = Construction(
         node=node.version,
@@ -253,8 +256,39 @@ def _built(case: Case, build: BuildScripts) -> Way:
     )
     left = f" Not run: {', '.join(dict.fromkeys(build.left_out))}." if build.left_out else ""
     run = "; ".join(f"{each.script}: {each.command}" for each in build.steps)
-    about = f"{' '.join((found.sentence, *found.notes))} With Node {node.version}, {node.sentence}, {run}.{left}"
+    about = " ".join((*chosen, found.sentence, *found.notes))
+    about = f"{about} With Node {node.version}, {node.sentence}, {run}.{left}"
     return Way(build.name, made, about, node.replayed)
+
+
+def _resolver(versions: Sequence[str], node: str) -> Tool:
+    """The npm that chooses versions and installs them where there is no lock file: one that knows lock files."""
+    oldest = 6 if precedence(node)[0] >= (6,) else 5
+    version = newest(versions, max(npm_series(node), oldest))
+    if version is None:
+        raise NotRebuildable(Verdict.INPUTS_MISSING, f"The npm registry has no npm for Node {node}.")
+    return Tool("npm", version)
+
+
+def _manager(tool: Tool) -> Manager:
+    return Manager(tool.name, tool.version, (tool.command,))  # type: ignore[arg-type]
+
+
+def _resolved(case: Case, node: NodeChoice, npm: Tool) -> Resolved:
+    """The lock file that npm would have written at the time of the release."""
+    checkout = case.checkout
+    workspaces = checkout.above is not None and "workspaces" in checkout.above
+    opened = definition(_npm_build(case, Construction(node.version, (npm,)), npm, node.version))
+    return resolve(
+        case.context,
+        opened.replace(commands=opened.commands[:2]),
+        [checkout.manifest, *([checkout.above] if workspaces and checkout.above is not None else [])],
+        "" if workspaces else checkout.directory,
+        manager=_manager(npm),
+        program=case.context.programs.program_input("npm"),
+        source=in_source(""),
+        not_after=case.not_after,
+    )
 
 
 def _needed(checkout: Checkout) -> set[str]:
@@ -285,22 +319,27 @@ def _hypothesis(case: Case, way: Way, packer: Packer) -> Hypothesis:
     return case.once(("hypothesis", way, packer), partial(_made_hypothesis, case, way, packer))
 
 
-def _made_hypothesis(case: Case, way: Way, packer: Packer) -> Hypothesis:
-    context, checkout, tool = case.context, case.checkout, Tool(packer.tool, packer.version)
+def _npm_build(case: Case, made: Construction | None, packer: Tool, pack_node: str) -> NpmBuild:
+    context, checkout = case.context, case.checkout
     environment = context.environments.get(ENVIRONMENT)
-    build = NpmBuild(
+    return NpmBuild(
         artifact=case.evidence.artifact,
         checkout=checkout.tree,
         directory=checkout.directory,
-        packer=tool,
-        pack_node=packer.node,
+        packer=packer,
+        pack_node=pack_node,
         program=context.programs.program_input("npm"),
-        tools=tuple(context.registry.tool(*each) for each in wanted_tools(tool, packer.node, way.made)),
+        tools=tuple(context.registry.tool(*each) for each in wanted_tools(packer, pack_node, made)),
         environment=EnvironmentRef(name=environment.name, sha256=environment.sha256),
-        limits=_limits(context.limits, way.made),
+        limits=_limits(context.limits, made),
         sandbox=context.sandbox,
-        construction=way.made,
+        construction=made,
     )
+
+
+def _made_hypothesis(case: Case, way: Way, packer: Packer) -> Hypothesis:
+    checkout, tool = case.checkout, Tool(packer.tool, packer.version)
+    build = _npm_build(case, way.made, tool, packer.node)
     place = f" The package is in {checkout.directory}." if checkout.directory else ""
     return Hypothesis(
         name=way.name,
