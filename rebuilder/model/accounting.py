@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from rebuilder.model.attempt import Run
+from rebuilder.model.attempt import Outcome, Output, Run
 from rebuilder.model.binary import BinaryFacts, CodeComparison
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.value import Sha256Field, Value
@@ -93,6 +93,11 @@ class CompiledHere(Value):
 
     definition: BuildDefinition
     run: Run
+
+    @property
+    def rebuilt(self) -> Output | None:
+        """The file that it gave, under whatever name; None when it did not come to its end."""
+        return self.run.outputs[0] if self.run.outcome is Outcome.COMPLETED and len(self.run.outputs) == 1 else None
 
 
 class Accounting(Value):

@@ -84,11 +84,19 @@ def _account(members: Sequence[MemberAccount]) -> str:
         other = sum(each.how is How.COMPILED_DIFFERENT for each in members)
         again = f"; {same:,} came out the same when compiled here" if same else ""
         again += f"; {other:,} came out otherwise" if other else ""
+        again += _functions(members)
         name = compiled[0].path if len(compiled) == 1 else f"{compiled[0].path} and {len(compiled) - 1:,} more"
         said.append(f"Compiled code that was not rebuilt to the byte: {name}{again}.")
     if left:
         said.append(f"{_files(left, 'file')} that nothing runs {'is' if left == 1 else 'are'} unexplained.")
     return " ".join(said)
+
+
+def _functions(members: Sequence[MemberAccount]) -> str:
+    """How far what came out otherwise is the same, as the end of a sentence; empty where no functions were compared."""
+    found = [each.recompiled for each in members if each.recompiled is not None]
+    functions, equal = sum(each.functions for each in found), sum(each.functions_equal for each in found)
+    return f", where {equal:,} of {functions:,} functions have equal instructions" if functions else ""
 
 
 def _files(number: int, word: str = "file") -> str:

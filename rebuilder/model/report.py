@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from pydantic import model_validator
 
-from rebuilder.model.accounting import Accounting
+from rebuilder.model.accounting import Accounting, CompiledHere
 from rebuilder.model.alarm import Alarm
 from rebuilder.model.artifact import Artifact
 from rebuilder.model.attempt import Attempt
@@ -90,6 +90,11 @@ class Report(Value):
         """Whether it is reproduced, and recorded metadata was written into the finished archive for that."""
         index = self.decision.attempt
         return self.decision.verdict is Verdict.REPRODUCED and index is not None and bool(self.attempts[index].written)
+
+    @property
+    def compiled(self) -> CompiledHere | None:
+        """The build that compiled code was compared with, where the verdict rests on no other."""
+        return self.accounting.compiled if self.accounting is not None and self.decision.attempt is None else None
 
     @property
     def clock_not_tried(self) -> bool:

@@ -138,7 +138,18 @@ def read_published(documents: Documents) -> PublishedReport:
 
 def of_our_own(report: Report) -> PublishedReport | None:
     """The same of a report that was made and signed here; None where nothing was built."""
-    index = report.decision.attempt
+    index, compiled = report.decision.attempt, report.compiled
+    if compiled is not None and compiled.rebuilt is not None:
+        return PublishedReport(
+            purl=report.artifact.purl,
+            filename=report.artifact.filename,
+            published=report.artifact.sha256,
+            verdict=report.decision.verdict.value,
+            unsteady=False,
+            definition=compiled.definition,
+            product=compiled.rebuilt.filename,
+            rebuilt=compiled.rebuilt.sha256,
+        )
     attempt = report.attempts[index] if index is not None else None
     if attempt is None or attempt.rebuilt is None:
         return None
@@ -176,7 +187,8 @@ def _read(documents: Documents) -> PublishedReport:
     listed = [each["digest"]["sha256"] for each in verdict["predicate"].get("inputAttestations", [])]
     if sha256_hex(documents.provenance) not in listed:
         raise ValueError("its verdict names another provenance.")
-    attempt = said["attempts"][said["decidedBy"]]
+    decided = said.get("decidedBy")
+    attempt = said["attempts"][decided] if decided is not None else said["accounting"]["compiled"]
     if attempt["definition"]["digest"]["sha256"] != definition.digest:
         raise ValueError("its verdict rests on another definition.")
     finishing, finished = _finishing(attempt, documents.finishing)
@@ -189,14 +201,15 @@ def _read(documents: Documents) -> PublishedReport:
     version = provenance["predicate"]["runDetails"]["builder"]["version"]["sandbox"]
     kernel = _KERNEL.match(str(version))
     published, rebuilt = _digest(subject["digest"]["sha256"]), _digest(made["digest"]["sha256"])
-    if (said["verdict"] == Verdict.REPRODUCED.value) != ((finished or rebuilt) == published):
+    if (said["verdict"] == Verdict.REPRODUCED.value) != (decided is not None and (finished or rebuilt) == published):
         raise ValueError("its verdict does not fit the digests of what was made.")
     return PublishedReport(
         purl=_text(verdict["predicate"]["resourceUri"]),
         filename=_text(subject["name"]),
         published=published,
         verdict=_text(said["verdict"]),
-        unsteady=any(
+        unsteady=decided is not None
+        and any(
             each["repeat"] and each.get("rebuilt", made)["digest"]["sha256"] != rebuilt
             for each in said["attempts"]
             if each["definition"]["digest"]["sha256"] == definition.digest

@@ -12,8 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rebuilder.model.accounting import Accounting
-from rebuilder.model.attempt import Attempt
-from rebuilder.model.definition import Role
+from rebuilder.model.attempt import Attempt, Output, Run
+from rebuilder.model.comparison import Comparison
+from rebuilder.model.definition import BuildDefinition, Role
 from rebuilder.model.graph import SourceTrail, Step
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.report import Report, report_document
@@ -52,32 +53,38 @@ class Builder(Value):
 def provenance_statement(report: Report, builder: Builder) -> Document | None:
     """SLSA Provenance v1 of the rebuilt file the verdict rests on; None when nothing was built.
 
+    Where it rests on an accounting, it is about the file whose compiled code was compared.
+
     Raises:
         ValueError: the verdict is one that is never published.
         SigningError: the report contradicts itself.
     """
     check_report(report)
-    index = report.decision.attempt
-    if index is None:
+    index, compiled = report.decision.attempt, report.compiled
+    attempt = report.attempts[index] if index is not None else None
+    if attempt is not None:
+        rebuilt, run, definition = attempt.rebuilt, attempt.run, attempt.hypothesis.definition
+    elif compiled is not None:
+        rebuilt, run, definition = compiled.rebuilt, compiled.run, compiled.definition
+    else:
         return None
-    attempt = report.attempts[index]
-    if attempt.rebuilt is None:
+    if rebuilt is None:
         return None
-    run, definition = attempt.run, attempt.hypothesis.definition
+    number = "compiled" if index is None else index
     return statement_about(
-        attempt.rebuilt.filename,
-        attempt.rebuilt.sha256,
+        rebuilt.filename,
+        rebuilt.sha256,
         PROVENANCE_TYPE,
         {
             "buildDefinition": definition.slsa,
             "runDetails": {
-                "builder": {"id": builder.id, "version": _versions(report, attempt)},
+                "builder": {"id": builder.id, "version": _versions(report, definition, run)},
                 "metadata": {
-                    "invocationId": sha256_hex(f"{definition.digest} {rfc3339(run.started)} {index}".encode()),
+                    "invocationId": sha256_hex(f"{definition.digest} {rfc3339(run.started)} {number}".encode()),
                     "startedOn": rfc3339(run.started),
                     "finishedOn": rfc3339(run.started + timedelta(seconds=run.wall_seconds)),
                 },
-                "byproducts": _byproducts(attempt),
+                "byproducts": _byproducts(run, attempt.comparison if attempt is not None else None),
             },
         },
     )
@@ -193,6 +200,8 @@ def _accounting(report: Report, accounting: Accounting) -> Document:
     }
     if report.decision.verdict is Verdict.ACCOUNTED:
         document["level"] = ACCOUNTED
+    if (compiled := accounting.compiled) is not None:
+        document["compiled"] = _run(compiled.definition, compiled.run, compiled.rebuilt)
     if accounting.source_sha256 is not None:
         document["source"] = {"digest": {"sha256": accounting.source_sha256}}
     return document
@@ -248,22 +257,13 @@ def _step(step: Step) -> Document:
 
 
 def _attempt(attempt: Attempt) -> Document:
-    run = attempt.run
     document: Document = {
         "hypothesis": attempt.hypothesis.name,
-        "definition": {"digest": {"sha256": attempt.hypothesis.definition.digest}},
         "repeat": attempt.repeat,
-        "outcome": run.outcome.value,
-        "log": {"digest": {"sha256": run.log_sha256}},
+        **_run(attempt.hypothesis.definition, attempt.run, attempt.rebuilt),
     }
     if attempt.shared:
         document["shared"] = True
-    if run.limit is not None:
-        document["limit"] = run.limit.value
-    if run.exit_code is not None:
-        document["exitCode"] = run.exit_code
-    if attempt.rebuilt is not None:
-        document["rebuilt"] = {"name": attempt.rebuilt.filename, "digest": {"sha256": attempt.rebuilt.sha256}}
     if attempt.comparison is not None:
         document["level"] = attempt.comparison.level.value
         document["differences"] = attempt.comparison.differences_total
@@ -277,19 +277,34 @@ def _attempt(attempt: Attempt) -> Document:
     return document
 
 
-def _versions(report: Report, attempt: Attempt) -> dict[str, str]:
-    tools = [each for each in attempt.hypothesis.definition.inputs if each.role is Role.BUILD_TOOL and each.version]
+def _run(definition: BuildDefinition, run: Run, rebuilt: Output | None) -> Document:
+    document: Document = {
+        "definition": {"digest": {"sha256": definition.digest}},
+        "outcome": run.outcome.value,
+        "log": {"digest": {"sha256": run.log_sha256}},
+    }
+    if run.limit is not None:
+        document["limit"] = run.limit.value
+    if run.exit_code is not None:
+        document["exitCode"] = run.exit_code
+    if rebuilt is not None:
+        document["rebuilt"] = {"name": rebuilt.filename, "digest": {"sha256": rebuilt.sha256}}
+    return document
+
+
+def _versions(report: Report, definition: BuildDefinition, run: Run) -> dict[str, str]:
+    tools = [each for each in definition.inputs if each.role is Role.BUILD_TOOL and each.version]
     return {
         **{each.name: str(each.version) for each in tools},
         "rebuilder": report.rebuilder_version,
-        "sandbox": attempt.run.sandbox_version,
+        "sandbox": run.sandbox_version,
     }
 
 
-def _byproducts(attempt: Attempt) -> list[Document]:
+def _byproducts(run: Run, comparison: Comparison | None) -> list[Document]:
     """Files that came out beside the result, as in-toto resource descriptors."""
-    found = [("log", "text/plain", attempt.run.log_sha256)]
-    diffoscope = attempt.comparison.diffoscope if attempt.comparison else None
+    found = [("log", "text/plain", run.log_sha256)]
+    diffoscope = comparison.diffoscope if comparison else None
     if diffoscope is not None:
         found += [
             (f"diffoscope.{suffix}", media_type, sha256)

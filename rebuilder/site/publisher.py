@@ -11,8 +11,9 @@ from urllib.parse import quote
 
 from rebuilder.environments.record import PUBLISHED
 from rebuilder.errors import StoreError
+from rebuilder.model.accounting import CompiledHere
 from rebuilder.model.alarm import RecordedAlarm
-from rebuilder.model.definition import Role
+from rebuilder.model.definition import BuildDefinition, Role
 from rebuilder.model.operations import Operations, public_alarms, public_operations
 from rebuilder.model.report import Report, SignedReport, Summary, page_path
 from rebuilder.model.value import Sha256
@@ -27,6 +28,7 @@ from rebuilder.site.pages.index import project_path
 from rebuilder.site.pages.operate import operate_page
 from rebuilder.site.rendering import Renderer
 from rebuilder.site.rows import current, newest_first
+from rebuilder.site.sections.accounting import DEFINITION, LOG
 from rebuilder.site.sections.build import derived_file
 from rebuilder.site.writing import Unlisted, Writer, made_from
 from rebuilder.store.protocol import Blobs
@@ -134,8 +136,8 @@ class Site:
 
     def _write_environments(self, report: Report) -> None:
         """What the build environments of a report were made from, each once for the whole site."""
-        runs = (run for each in report.attempts for run in (each.hypothesis, each.finishing) if run is not None)
-        for tree in {each.definition.toolchain.sha256 for each in runs}:
+        finishing = [each.finishing.definition for each in report.attempts if each.finishing is not None]
+        for tree in {each.toolchain.sha256 for each in (*_definitions(report), *finishing)}:
             path = f"{PUBLISHED}/{tree}.json"
             if not (self.root / path).exists() and (document := self._environment(tree)) is not None:
                 self._writer.write(path, document)
@@ -323,6 +325,10 @@ class Site:
                 run = f"the run that finished attempt {number}"
                 files[f"finishing-{number}.json"] = (f"definition of {run}", done.definition.canonical)
                 wanted.append((f"record-{number}.json", f"what {run} wrote into it", done.record_sha256))
+        if (compiled := _compiled(report)) is not None:
+            what = "the build whose compiled code was compared"
+            files[DEFINITION] = (f"definition of {what}", compiled.definition.canonical)
+            wanted.append((LOG, f"log of {what}", compiled.run.log_sha256))
         wanted += _derived_blobs(report) + _diffoscope_blobs(report)
         missing = []
         for name, meaning, sha256 in wanted:
@@ -336,9 +342,20 @@ class Site:
         return files, tuple(missing)
 
 
+def _compiled(report: Report) -> CompiledHere | None:
+    return report.accounting.compiled if report.accounting is not None else None
+
+
+def _definitions(report: Report) -> list[BuildDefinition]:
+    """All builds, that which compiled code was compared with last."""
+    compiled = _compiled(report)
+    found = [each.hypothesis.definition for each in report.attempts]
+    return [*found, compiled.definition] if compiled is not None else found
+
+
 def _derived_blobs(report: Report) -> list[tuple[str, str, str]]:
     """What we made from the evidence for a build: without it nobody else can run the definition."""
-    inputs = [each for attempt in report.attempts for each in attempt.hypothesis.definition.inputs]
+    inputs = [each for definition in _definitions(report) for each in definition.inputs]
     derived = {derived_file(each): each for each in inputs if each.role is Role.PARAMETERS}
     return [
         (name, f"{visible(each.name, SHORT)}, an input of the build", each.sha256) for name, each in derived.items()

@@ -352,7 +352,7 @@ class Coordinator:
             diagnosis=diagnosis,
             variation=variation,
             remarks=tried.experiments.remarks,
-            toolchains=environments_of(parts, tried.attempts),
+            toolchains=environments_of(parts, tried.attempts, accounting),
             alarms=verification.alarms + alarms,
             seconds=parts.stopwatch.seconds,
             started=verification.started,

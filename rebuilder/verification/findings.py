@@ -33,13 +33,18 @@ _LOG_CHARACTERS = 64 << 10
 """How much of the end of a log is read for hints."""
 
 
-def environments_of(parts: Parts, attempts: Iterable[Attempt]) -> tuple[EnvironmentSummary, ...]:
-    """The build environments that attempts ran on, in the order of their first use.
+def environments_of(
+    parts: Parts, attempts: Iterable[Attempt], accounting: Accounting | None = None
+) -> tuple[EnvironmentSummary, ...]:
+    """The build environments that attempts, and the build for an accounting, ran on, in the order of their first use.
 
     Raises:
         BuildEnvironmentError: one that an attempt of an earlier process ran on is no longer here.
     """
-    digests = dict.fromkeys(each.hypothesis.definition.toolchain.sha256 for each in attempts)
+    definitions = [each.hypothesis.definition for each in attempts]
+    if accounting is not None and accounting.compiled is not None:
+        definitions.append(accounting.compiled.definition)
+    digests = dict.fromkeys(each.toolchain.sha256 for each in definitions)
     return tuple(
         (parts.environments.seen.get(digest) or parts.environments.by_digest(digest)).summary for digest in digests
     )

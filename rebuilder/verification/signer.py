@@ -114,6 +114,9 @@ class Signer:
         """
         decision = report.decision
         attempt = report.attempts[decision.attempt] if decision.attempt is not None else None
+        if report.compiled is not None and report.compiled.rebuilt is not None:
+            self.blobs.path(report.artifact.sha256)
+            self.blobs.path(report.compiled.rebuilt.sha256)
         if attempt is not None and attempt.rebuilt is not None:
             self.blobs.path(report.artifact.sha256)
             self.blobs.path(attempt.rebuilt.sha256)

@@ -284,16 +284,17 @@ def _notes(lock: LockFile, tarballs: Sequence[_Tarball], missing: Sequence[str])
     unbound = [each for each in tarballs if each.bound is None]
     if old := [each.label for each in unbound if each.sha1 is not None]:
         yield (
-            f"{lock.path} has only the SHA-1 of {_some(old)}: the registry's SHA-512 of the same version binds the "
+            f"{lock.path} has only the SHA-1 of {some(old)}: the registry's SHA-512 of the same version binds the "
             "bytes, which have that SHA-1."
         )
     if bare := [each.label for each in unbound if each.sha1 is None]:
-        yield f"{lock.path} has no digest of {_some(bare)}: the registry's SHA-512 of the same version binds the bytes."
+        yield f"{lock.path} has no digest of {some(bare)}: the registry's SHA-512 of the same version binds the bytes."
     if missing:
-        yield f"The registry does not have {_some(missing)}, which may be absent."
+        yield f"The registry does not have {some(missing)}, which may be absent."
 
 
-def _some(labels: Sequence[str]) -> str:
+def some(labels: Sequence[str]) -> str:
+    """The first three of some packages, and how many more there are, for a sentence."""
     shown = ", ".join(labels[:3])
     return shown if len(labels) <= 3 else f"{shown} and {len(labels) - 3} more packages"
 
@@ -353,7 +354,7 @@ def _with_loopback_addresses(
         if each.origin is Origin.REGISTRY and each.address is not None and _ADDRESS.match(each.address):
             addresses[each.address] = f"{ADDRESS}/{each.name}/-/{tarball_name(each.name, each.version or '')}"
             asked = urlsplit(registry.usual_address(each.name, each.version or ""))
-            if (named := _host(each.address)) != (asked.scheme, asked.netloc):
+            if (named := _host(each.address)) != (asked.scheme, asked.netloc) and not each.address.startswith(ADDRESS):
                 hosts.add("://".join(named))
     seen: set[str] = set()
 

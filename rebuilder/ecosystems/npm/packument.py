@@ -143,7 +143,7 @@ class Packument:
 
     def published(self, version: str) -> datetime | None:
         """When the registry says that a version was published; a mirror may say when it first saw it."""
-        return _moment(self._times.get(version)) if isinstance(self._times, dict) else None
+        return moment(self._times.get(version)) if isinstance(self._times, dict) else None
 
     def entry(self, version: str) -> dict[str, Any]:
         """All that the registry says of a version, unchecked; empty where it says nothing."""
@@ -227,7 +227,7 @@ def _deprecated(value: Any) -> str | None:
     return "" if value is True else None
 
 
-def _moment(value: Any) -> datetime | None:
+def moment(value: Any) -> datetime | None:
     """A time in ISO 8601; None when it is something else."""
     if not isinstance(value, str) or not re.fullmatch(r"[0-9T:.Z+-]{10,40}", value):
         return None

@@ -57,8 +57,12 @@ class NpmRegistry:
         """What reaches it."""
         return self._reached().fetcher
 
-    def document(self, name: str) -> Document:
+    def document(self, name: str, *, accept: str = MEDIA_TYPE) -> Document:
         """The document of a package, asked for again each time (a server may say that it has not changed).
+
+        Args:
+            name: Of the package.
+            accept: :data:`~rebuilder.ecosystems.npm.packument.MEDIA_TYPE`, or that of the short form.
 
         Raises:
             UnknownProjectError: there is no such package.
@@ -66,7 +70,7 @@ class NpmRegistry:
         """
         registry = self._registry(name)
         url = f"{registry.url}/{escaped(name)}"
-        document = self.fetcher.document(url, accept=MEDIA_TYPE, max_bytes=MAX_BYTES)
+        document = self.fetcher.document(url, accept=accept, max_bytes=MAX_BYTES)
         if document is None:
             raise UnknownProjectError(
                 f"The package {name} is not on the npm registry.", hint="Check the spelling of its name."

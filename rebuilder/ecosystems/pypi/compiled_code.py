@@ -22,7 +22,6 @@ from rebuilder.ecosystems.pypi.interpreter_choice import interpreter_in
 from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError
 from rebuilder.model.accounting import Accounting, CompiledHere, How, MemberAccount
-from rebuilder.model.attempt import Outcome
 from rebuilder.model.binary import BinaryFormat, BinaryImage, CodeComparison
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.evidence import Evidence
@@ -33,6 +32,8 @@ PROJECT = "/project"
 MOST_CODE = 4 << 20
 """Bytes of code in a wheel that are compiled; what is larger takes many minutes."""
 _SECONDS = 300.0
+_EPOCH = 315_532_800
+"""1980-01-01, the first day of ZIP: with a time of its own it would give another archive each time."""
 _USUAL_FLAGS = ("-O3", "-g", "-fwrapv", "-fPIC")
 """Those of CPython's own build, for files that do not say theirs."""
 _ARCHITECTURES = {"x86_64"}
@@ -89,10 +90,10 @@ def compiled_here(context: PlanningContext, evidence: Evidence, accounting: Acco
     except NotRebuildable as stopped:
         return _with_remark(accounting, f"{told}. It was not compiled here: {stopped.obstacle.sentence}")
     run = context.run(definition)
-    made = next((each for each in run.outputs if each.filename.endswith(".whl")), None)
-    accounting = accounting.replace(compiled=CompiledHere(definition=definition, run=run))
-    name = definition.toolchain.name
-    if run.outcome is not Outcome.COMPLETED or made is None:
+    compiled = CompiledHere(definition=definition, run=run)
+    made, name = compiled.rebuilt, definition.toolchain.name
+    accounting = accounting.replace(compiled=compiled)
+    if made is None:
         return _with_remark(accounting, f"{told}. Compiling it in {name} did not come to its end.")
     file, flags = evidence.artifact.file, " ".join(maker.flags or _USUAL_FLAGS)
     told += f". It was compiled here in {name} with {flags}"
@@ -198,7 +199,7 @@ def _has(maker: _Maker, environment: BuildEnvironment) -> bool:
 def _definition(build_inputs: BuildInputs, maker: _Maker) -> BuildDefinition:
     """The build of the source archive, with the options of the evidence."""
     options = _options(maker.flags or _USUAL_FLAGS, f"{SOURCE_TREE}/{build_inputs.tree.top}".rstrip("/"))
-    definition = build_definition(build_inputs, BuildConditions())
+    definition = build_definition(build_inputs, BuildConditions(source_date_epoch=_EPOCH, epoch_is_recorded=False))
     return definition.replace(environment={**definition.environment, "CFLAGS": options, "CXXFLAGS": options})
 
 

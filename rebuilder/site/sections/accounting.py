@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rebuilder.model.accounting import Accounting, Content, How, MemberAccount
+from rebuilder.model.accounting import Accounting, CompiledHere, Content, How, MemberAccount
 from rebuilder.site.counts import percent
-from rebuilder.site.display import LONG, Digest, count, digest, size, visible
+from rebuilder.site.display import LONG, SHORT, Digest, Moment, count, digest, duration, memory, moment, size, visible
+from rebuilder.site.sections.attempt import outcome_words
 
 MOST_LISTED = 1000
 """Rows of one group; the report has all."""
+DEFINITION, LOG = "definition-compiled.json", "log-compiled.txt"
+"""Files beside the page, of the build whose compiled code was compared."""
 _NAME = 200
 
 
@@ -43,6 +46,21 @@ class AccountGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class CompiledRow:
+    """The run of a build that compiled members were compared with."""
+
+    environment: str
+    outcome: str
+    seconds: str
+    memory: str
+    started: Moment
+    digest: Digest | None
+    """Of the file that it gave."""
+    log_href: str = LOG
+    definition_href: str = DEFINITION
+
+
+@dataclass(frozen=True, slots=True)
 class AccountingSection:
     """All members, in groups; what nothing accounts for first."""
 
@@ -50,6 +68,8 @@ class AccountingSection:
     source: str | None
     groups: tuple[AccountGroup, ...]
     remarks: tuple[str, ...]
+    compiled: CompiledRow | None
+    """The build whose compiled code was compared."""
 
 
 _KINDS = {
@@ -115,6 +135,19 @@ def accounting_section(accounting: Accounting | None) -> AccountingSection | Non
         source=accounting.source_sha256,
         groups=tuple(groups),
         remarks=tuple(visible(each) for each in accounting.remarks),
+        compiled=_compiled(accounting.compiled) if accounting.compiled is not None else None,
+    )
+
+
+def _compiled(compiled: CompiledHere) -> CompiledRow:
+    run, rebuilt = compiled.run, compiled.rebuilt
+    return CompiledRow(
+        environment=visible(compiled.definition.toolchain.name, SHORT),
+        outcome=outcome_words(run, left_a_file=rebuilt is not None),
+        seconds=duration(run.wall_seconds),
+        memory=memory(run.peak_memory_bytes),
+        started=moment(run.started),
+        digest=digest(rebuilt.sha256) if rebuilt is not None else None,
     )
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rebuilder.model.attempt import Attempt, Outcome
+from rebuilder.model.attempt import Attempt, Outcome, Run
 from rebuilder.model.comparison import Comparison, Diffoscope, Level, MemberChange
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.replayed import EXTENSIONS, MOST_BITS, Replayed, When, bits_before
@@ -137,7 +137,7 @@ def _row(index: int, attempt: Attempt, base: int, attempts: Sequence[Attempt], *
         sentence=visible(sentence, LONG),
         changes=_changes(attempts[base].hypothesis.definition, definition),
         base=base + 1,
-        outcome=outcome_words(attempt),
+        outcome=outcome_words(attempt.run, left_a_file=attempt.rebuilt is not None),
         level=level,
         tone=tone,
         digest=digest(attempt.rebuilt.sha256) if attempt.rebuilt else None,
@@ -150,14 +150,13 @@ def _row(index: int, attempt: Attempt, base: int, attempts: Sequence[Attempt], *
     )
 
 
-def outcome_words(attempt: Attempt) -> str:
+def outcome_words(run: Run, *, left_a_file: bool) -> str:
     """How a run ended, in words."""
-    run = attempt.run
     if run.outcome is Outcome.TIMED_OUT:
         return f"Stopped at the limit on {run.limit or 'something'}"
     if run.outcome is Outcome.BUILD_FAILED:
         return "Ended its own sandbox" if run.exit_code is None else f"A command failed with exit code {run.exit_code}"
-    return "Completed" if attempt.rebuilt else "Completed, but left no file"
+    return "Completed" if left_a_file else "Completed, but left no file"
 
 
 def _changes(base: BuildDefinition, other: BuildDefinition) -> tuple[str, ...]:
