@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import http.server
 import re
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
-from tests.fakes.web_server import served
 
 
 def need(program: str, package: str) -> str:
@@ -23,10 +24,17 @@ def need(program: str, package: str) -> str:
     return found
 
 
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves files without telling about it."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named so by its base
+        """Say nothing."""
+
+
 class Archive:
     """An archive below a directory that a server shows; it has the suite ``trixie``."""
 
-    def __init__(self, root: Path, address: str) -> None:
+    def __init__(self, root: Path, port: int) -> None:
         self.root = root
         self.etc_apt, self.keyring = root / "etc", root / "keys.gpg"
         self._home = root / "gpg"
@@ -34,7 +42,7 @@ class Archive:
         self._gpg("--quick-gen-key", "--passphrase", "", "archive@example.org", "ed25519", "sign", "never")
         self.keyring.write_bytes(self._gpg("--export"))
         self.etc_apt.mkdir()
-        line = f"deb {address}/debian bookworm main\n"
+        line = f"deb http://127.0.0.1:{port}/debian bookworm main\n"
         (self.etc_apt / "sources.list").write_text(line)
         self._dists = root / "debian/dists/trixie"
         self._listed = ""
@@ -113,15 +121,21 @@ class Archive:
 
 
 @contextmanager
-def served_archive(root: Path) -> Iterator[Archive]:
+def served(root: Path) -> Iterator[Archive]:
     """An empty archive, served."""
     need("mmdebstrap", "mmdebstrap")
-    with served(root) as address:
-        found = Archive(root, address)
-        try:
-            yield found
-        finally:
-            found.close()
+    handler = functools.partial(Quiet, directory=str(root))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    serving = threading.Thread(target=server.serve_forever)
+    serving.start()
+    archive = Archive(root, server.server_address[1])
+    try:
+        yield archive
+    finally:
+        archive.close()
+        server.shutdown()
+        serving.join()
+        server.server_close()
 
 
 def programs(*names: str) -> dict[str, Path]:

@@ -9,10 +9,9 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any, TypeVar
-
-from tests.fakes.web_server import Quiet, WebServer
 
 JSON = "application/vnd.pypi.simple.v1+json"
 
@@ -88,9 +87,12 @@ Index = TypeVar("Index", bound=LoopbackIndex)
 def serving(index: Index) -> Iterator[Index]:
     """The index on a port of this machine."""
 
-    class Handler(Quiet, BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            pass
 
         def do_GET(self) -> None:
             index.asked.append(self.path)
@@ -104,6 +106,12 @@ def serving(index: Index) -> Iterator[Index]:
 
         do_HEAD = do_GET  # noqa: N815
 
-    with WebServer(Handler) as server:
-        index.address = server.address
-        yield index
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        index.address = f"http://127.0.0.1:{server.server_port}"
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield index
+        finally:
+            server.shutdown()
+            thread.join()

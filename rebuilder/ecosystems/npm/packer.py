@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +31,7 @@ Tool = Literal["npm", "pnpm", "yarn"]
 
 MOST = 4
 """Most packers that are named for one tarball."""
+_SOON = timedelta(days=7)
 _BITS = 6
 """Of a package manager's version: the table has fewer than 64."""
 _NODE_BITS = 5
@@ -83,11 +84,6 @@ class Packer(Value):
     """What tells it, for a maintainer."""
     replayed: tuple[Replayed, ...]
     """What a build is told of the tarball by this."""
-
-    @property
-    def package(self) -> str:
-        """Name of the package of the registry that it is."""
-        return "@yarnpkg/cli-dist" if self.tool == "yarn" and not self.version.startswith(("0.", "1.")) else self.tool
 
 
 @dataclass(frozen=True)
@@ -190,6 +186,8 @@ def packers(facts: PackerFacts, compressed: str | None, before: datetime) -> tup
         before: When it was there.
     """
     families = [each for each in COMPRESSIONS if each.name == compressed] or _likely(facts, before)
+    if facts.times is None:  # those of files: a version is made, and packed, soon after the last of them is written
+        before = min(before, datetime.fromtimestamp(facts.newest, UTC) + _SOON)
     found = []
     for form in _forms(facts, before):
         for version, first, last in _versions(form, before):
