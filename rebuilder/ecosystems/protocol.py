@@ -11,7 +11,6 @@ from rebuilder.model.artifact import Listing, Subject
 from rebuilder.model.attempt import Attempt, History, Hypothesis
 from rebuilder.model.definition import Limits
 from rebuilder.model.evidence import Evidence, Obstacle
-from rebuilder.model.git import SourceTree
 from rebuilder.model.graph import FileChange, Origin, SourceCommit, SourceTrail, Step
 from rebuilder.model.provenance import Provenance
 from rebuilder.network.protocol import Fetcher, Sources
@@ -161,13 +160,19 @@ class Ecosystem(Protocol):
         """Whether a build from the commit looks at the commits before it, as for a version counted from a tag."""
         return False
 
-    def tree_changes(self, evidence: Evidence, tree: SourceTree) -> tuple[FileChange, ...]:
-        """Compare the published source archive with the commit; empty when there is no archive to compare.
+    def tree_changes(self, evidence: Evidence, commit: SourceCommit, sources: Sources) -> tuple[FileChange, ...]:
+        """Compare the published source archive, or an artifact that is made of sources, with the commit.
 
         What nothing explains comes before what a rule explains; added and changed files before missing ones; then
-        by path. The caller cuts the list to what a page can show.
+        by path. The caller cuts the list to what a page can show. Empty when there is nothing to compare.
+
+        Args:
+            evidence: What :meth:`evidence` gave.
+            commit: What the steps from a commit started from.
+            sources: Where the history of its repository is looked up.
 
         Raises:
+            UnavailableError, StoreError: see :meth:`Sources.commit`.
             SandboxUnavailableError, SandboxFaultError, BuildEnvironmentError: see :class:`Programs`.
         """
         return ()

@@ -77,6 +77,10 @@ class Origin(Value):
     """True when a verified attestation names repository and commit; False when only unsigned metadata does."""
     sentence: str
     """Who says so, as a sentence: "A verified attestation names this commit." or "Claimed, not attested: …"."""
+    directory: str | None = None
+    """Of the package in the repository, empty when it is the repository itself; None where nobody looked."""
+    findings: tuple[str, ...] = ()
+    """What should not be so, as sentences: a tag of the version that leads to a commit with fewer of the files."""
 
 
 class SourceCommit(Value):
@@ -132,7 +136,8 @@ class FileChange(Value):
     rule: str | None = None
     """Name of the rule that says why this is expected, such as ``generated-metadata``; None: nothing explains it."""
     sentence: str | None = None
-    """The rule in words, such as "Build backends write PKG-INFO into every source archive."."""
+    """The rule in words, such as "Build backends write PKG-INFO into every source archive."; without a rule, what is
+    known of the file."""
 
 
 class Step(Value):

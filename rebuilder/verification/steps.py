@@ -85,6 +85,7 @@ class StepVerifier:
         expected = self.checker.expected_repository(evidence.artifact)
         origin = ecosystem.origin(evidence, signed.artifact, signed.source, self.sources, expected=expected)
         trail = ecosystem.steps(evidence, origin).replace(origin=origin)
+        trail = trail.replace(findings=origin.findings if origin is not None else ())
         if origin is None or origin.commit is None:
             return _with_decisions(trail, tried, {})
         self.stopwatch.stage(Stage.FETCH, f"commit {origin.commit[:12]}")
@@ -101,9 +102,12 @@ class StepVerifier:
             each.name: tried.follow(partial(ecosystem.next, each, evidence, limits=limits, commit=commit))
             for each in committed
         }
-        changes = ecosystem.tree_changes(evidence, tree)
+        changes = ecosystem.tree_changes(evidence, commit, self.sources)
         trail = trail.replace(
-            changes=changes[:MOST_CHANGES], changes_total=len(changes), notes=_notes(tree), findings=tree.findings
+            changes=changes[:MOST_CHANGES],
+            changes_total=len(changes),
+            notes=_notes(tree),
+            findings=(*origin.findings, *tree.findings),
         )
         return _with_decisions(trail, tried, obstacles)
 

@@ -24,7 +24,7 @@ from rebuilder.model.comparison import Level
 from rebuilder.model.definition import BuildDefinition, Role
 from rebuilder.model.evidence import Evidence, SourceKind
 from rebuilder.model.git import SourceTree
-from rebuilder.model.graph import Origin
+from rebuilder.model.graph import FileChange, Origin, SourceCommit
 from rebuilder.model.verdict import Verdict
 from rebuilder.network.git.sources import GitSources
 from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
@@ -32,12 +32,14 @@ from rebuilder.sandbox.local_runner import LocalRunner
 from rebuilder.sandbox.program_runner import SandboxPrograms
 from rebuilder.store.blobs import DiskBlobs
 from tests.fakes import git_backend
+from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
 from tests.fakes.memo import MemoryMemo
 from tests.fakes.planning import from_commit
 from tests.fakes.projects import SOME_TIME, Distribution, make_sdist, make_wheel
 from tests.fakes.pypi import INDEX, UPLOADED, Surroundings, attempt
 from tests.fakes.repositories import Repository, make_repository
+from tests.fakes.sources import FakeSources
 
 URL = "https://example.org/owner/idna"
 EARLIER = datetime(2023, 5, 6, 7, 8, 10, tzinfo=UTC)
@@ -214,6 +216,12 @@ def test_project_in_a_directory() -> None:
     assert "/build/src/packages/idna" in first.definition.commands[-1]
 
 
+def changes(pypi: PyPI, found: Evidence, tree: SourceTree) -> tuple[FileChange, ...]:
+    """How the source archive differs from the commit; nothing is looked up for that."""
+    origin = Origin(repository=URL, commit=tree.commit.sha, attested=True, sentence="Attested.")
+    return pypi.tree_changes(found, SourceCommit(origin=origin, tree=tree), FakeSources(MemoryBlobs()))
+
+
 def test_wheel_without_a_source_archive() -> None:
     """The commit is all there is to build from; the obstacle on the way from a source archive stays."""
     surroundings = Surroundings()
@@ -223,7 +231,7 @@ def test_wheel_without_a_source_archive() -> None:
     assert found.obstacle.verdict is Verdict.INPUTS_MISSING
     first = from_commit(surroundings.pypi, found, origin, tree).first()
     assert first.name.startswith("wheel-from-commit")
-    assert surroundings.pypi.tree_changes(found, tree) == ()
+    assert changes(surroundings.pypi, found, tree) == ()
 
 
 def test_wheel_of_a_directory_without_a_source_archive() -> None:
@@ -254,7 +262,7 @@ def test_changes_between_commit_and_source_archive() -> None:
     """Both are listed inside the sandbox, and compared by path below the project."""
     surroundings = Surroundings()
     _, tree = committed(surroundings, FILES | {"idna/__init__.py": "other\n"})
-    found = surroundings.pypi.tree_changes(evidence(surroundings, *release()), tree)
+    found = changes(surroundings.pypi, evidence(surroundings, *release()), tree)
     assert [
         ("changed", "idna/__init__.py", None),
         ("added", "PKG-INFO", "generated-metadata"),
@@ -400,5 +408,5 @@ def test_attested_commit_to_source_archive_and_wheel_bit_for_bit(
     real.sandbox.close()
     assert {"sdist-from-commit-commit-times": True, "wheel-from-commit-commit-times": True} == same
     assert [("PKG-INFO", "generated-metadata"), ("x/_version.py", "generated-version")] == [
-        (each.path, each.rule) for each in pypi.tree_changes(found, tree)
+        (each.path, each.rule) for each in changes(pypi, found, tree)
     ]

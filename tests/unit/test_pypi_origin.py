@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rebuilder.ecosystems.pypi.origin import claimed_repository, find_origin, find_tag, repository_url
+from rebuilder.ecosystems.origins import repository_url
+from rebuilder.ecosystems.pypi.origin import claimed_repository, find_origin, find_tag
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.evidence import Evidence, Inspection
 from rebuilder.model.graph import Origin

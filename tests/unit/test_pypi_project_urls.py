@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rebuilder.ecosystems.pypi.origin import ClaimedRepository, claimed_repository, repository_url
+from rebuilder.ecosystems.origins import repository_url
+from rebuilder.ecosystems.pypi.origin import ClaimedRepository, claimed_repository
 
 FORGE = "https://forge.example.org"
 

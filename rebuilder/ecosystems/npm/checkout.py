@@ -11,17 +11,15 @@ from typing import Any
 from rebuilder.ecosystems.inspection import exactly, inspect, read_texts
 from rebuilder.ecosystems.npm.context import PlanningContext
 from rebuilder.ecosystems.npm.lock_files import FORMATS
+from rebuilder.ecosystems.npm.tarball import MANIFEST, read_manifest
 from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.ecosystems.source_trees import CheckedOut, archive_input
-from rebuilder.foreign_json import JsonLimits, UnreadableJson, read_json
 from rebuilder.model.definition import Input
 from rebuilder.model.evidence import Evidence, Inspection, MemberKind, normal_path
 from rebuilder.model.graph import SourceCommit
 from rebuilder.model.value import canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
 
-MANIFEST = "package.json"
-_LIMITS = JsonLimits(values=100_000)
 _MOST_MANIFESTS = 150
 _LONGEST = 16 << 20
 """Bytes of a lock file."""
@@ -57,21 +55,13 @@ class Checkout:
         return {name: text for name, text in found.items() if isinstance(text, str)} if isinstance(found, dict) else {}
 
 
-def read_checkout(
-    context: PlanningContext, evidence: Evidence, commit: SourceCommit, directory: str | None = None
-) -> Checkout:
-    """Find the package in the commit.
-
-    Args:
-        context: What to read it with.
-        evidence: What was published.
-        commit: The commit.
-        directory: Where the package is, if somebody knows.
+def read_checkout(context: PlanningContext, evidence: Evidence, commit: SourceCommit) -> Checkout:
+    """Find the package in the commit: where its origin says, else by the package.json of its name.
 
     Raises:
         NotRebuildable: the commit has no package.json of that name.
     """
-    archive = archive_input(commit.tree)
+    archive, directory = archive_input(commit.tree), commit.origin.directory
     [listing] = inspect(context, [archive], texts=_TEXTS)
     if not listing.readable:
         raise NotRebuildable(Verdict.UNSUPPORTED, f"The files of the commit {commit.tree.commit.sha} cannot be listed.")
@@ -99,15 +89,6 @@ def read_checkout(
         changed=changed,
         committed=commit.tree.commit.committed_at,
     )
-
-
-def read_manifest(text: str) -> dict[str, Any] | None:
-    """A package.json; None where it is none."""
-    try:
-        content = read_json(text.removeprefix("\ufeff").encode("utf-8", "surrogatepass"), _LIMITS)
-    except UnreadableJson:
-        return None
-    return content if isinstance(content, dict) else None
 
 
 def _below(

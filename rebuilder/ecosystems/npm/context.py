@@ -34,12 +34,15 @@ class PlanningContext:
     sandbox: str = "bubblewrap"
     notebook: Notebook = field(default_factory=Notebook)
 
-    def entry(self, evidence: Evidence) -> dict[str, Any]:
-        """What the registry's document that the evidence rests on says of the version; hostile.
+    def packument(self, evidence: Evidence) -> Packument:
+        """The registry's document that the evidence rests on; hostile.
 
         Raises:
             StoreError, UnavailableError: the document is not stored any more, or is none.
         """
         content = self.blobs.read(evidence.index_sha256)
-        name, version = evidence.artifact.name, evidence.artifact.version
-        return Packument.stored(content, evidence.index_sha256, name).entry(version)
+        return Packument.stored(content, evidence.index_sha256, evidence.artifact.name)
+
+    def entry(self, evidence: Evidence) -> dict[str, Any]:
+        """What that document says of the version; see :meth:`packument`."""
+        return self.packument(evidence).entry(evidence.artifact.version)

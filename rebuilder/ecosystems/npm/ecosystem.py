@@ -8,9 +8,11 @@ from functools import partial
 from rebuilder.ecosystems.inspection import inspect
 from rebuilder.ecosystems.npm.context import PlanningContext
 from rebuilder.ecosystems.npm.hypotheses import infer
-from rebuilder.ecosystems.npm.origin import find_origin
+from rebuilder.ecosystems.npm.origin import Release, find_origin
 from rebuilder.ecosystems.npm.packument import NpmRelease, Packument, listing
 from rebuilder.ecosystems.npm.subject import ECOSYSTEM, parse_subject, release_purl, tarball_name
+from rebuilder.ecosystems.npm.tarball import list_tarball
+from rebuilder.ecosystems.npm.tree_changes import tarball_changes
 from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.errors import UsageError
@@ -18,7 +20,7 @@ from rebuilder.model.artifact import Artifact, Listing, PublishedFile, Subject
 from rebuilder.model.attempt import History, Hypothesis, plan
 from rebuilder.model.definition import Input, Limits, Role
 from rebuilder.model.evidence import Evidence, Obstacle
-from rebuilder.model.graph import NodeKind, Origin, SourceCommit, SourceTrail, Step, commit_node, file_node
+from rebuilder.model.graph import FileChange, NodeKind, Origin, SourceCommit, SourceTrail, Step, commit_node, file_node
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.verdict import Verdict
 from rebuilder.network.protocol import Fetcher, Sources
@@ -136,7 +138,27 @@ class Npm(Ecosystem):
         expected: str | None = None,
     ) -> Origin | None:
         """See :func:`rebuilder.ecosystems.npm.origin.find_origin`."""
-        return find_origin(self._context.entry(evidence), evidence.artifact, provenance, sources, expected=expected)
+        return find_origin(self._described(evidence), provenance, sources, expected=expected)
+
+    def tree_changes(self, evidence: Evidence, commit: SourceCommit, sources: Sources) -> tuple[FileChange, ...]:
+        """See :func:`rebuilder.ecosystems.npm.tree_changes.tarball_changes`."""
+        return tarball_changes(self._described(evidence), commit, sources)
+
+    def _described(self, evidence: Evidence) -> Release:
+        """What the tarball holds, and what the document that the evidence rests on says of the version; hostile."""
+        artifact, packument = evidence.artifact, self._context.packument(evidence)
+        try:
+            tarball = list_tarball(self._context, artifact.file)
+        except NotRebuildable:
+            tarball = None
+        return Release(
+            name=artifact.name,
+            version=artifact.version,
+            published=artifact.file.uploaded,
+            entry=packument.entry(artifact.version),
+            versions=packument.versions,
+            tarball=tarball,
+        )
 
 
 def _release(packument: Packument, subject: Subject) -> NpmRelease:

@@ -17,7 +17,7 @@ from functools import partial
 from typing import TypeVar
 
 from rebuilder.ecosystems.npm.build import Construction, NpmBuild, Tool, definition, in_source, wanted_tools
-from rebuilder.ecosystems.npm.checkout import MANIFEST, Checkout, read_checkout
+from rebuilder.ecosystems.npm.checkout import Checkout, read_checkout
 from rebuilder.ecosystems.npm.context import ENVIRONMENT, PlanningContext
 from rebuilder.ecosystems.npm.dependencies import Dependencies, Manager, dependencies
 from rebuilder.ecosystems.npm.managers import choose_manager, fitting_version, npm_series
@@ -26,6 +26,7 @@ from rebuilder.ecosystems.npm.packer import Packer, find_packers
 from rebuilder.ecosystems.npm.resolution import Resolved, resolve
 from rebuilder.ecosystems.npm.scripts import BuildScripts, ScriptStep, UnreadableScript, ways_to_build
 from rebuilder.ecosystems.npm.subject import precedence
+from rebuilder.ecosystems.npm.tarball import MANIFEST
 from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.model.attempt import Attempt, History, Hypothesis
 from rebuilder.model.comparison import Level

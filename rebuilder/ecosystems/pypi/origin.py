@@ -9,19 +9,22 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.parser import HeaderParser
-from urllib.parse import urlsplit
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from rebuilder.ecosystems.origins import (
+    attested_origin,
+    claimed_origin,
+    repository_url,
+    without_tags,
+)
 from rebuilder.model.evidence import Evidence
-from rebuilder.model.git import SourceProblem, Trouble
+from rebuilder.model.git import SourceProblem
 from rebuilder.model.graph import Origin
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.text import visible
 from rebuilder.network.protocol import Sources
-
-_TAGS = "refs/tags/"
 
 
 def find_origin(
@@ -41,7 +44,7 @@ def find_origin(
     named = [each for each in (provenance, source_provenance) if each is not None and each.repository]
     attested = next((each for each in named if each.commit), None)
     if attested is not None:
-        return _attested(attested, whose=None if attested is provenance else "the source archive", others=named)
+        return attested_origin(named, whose=None if attested is provenance else "the source archive")
     if named and named[0].repository:
         who = "a verified attestation names the repository, but no commit"
         return _claimed(evidence, named[0].repository, who, sources)
@@ -51,56 +54,21 @@ def find_origin(
     if claim is None:
         return None
     if claim.commit is not None:
-        sentence = f"Claimed, not attested: the metadata of the release names this commit ({visible(claim.label)})."
-        return Origin(repository=claim.repository, commit=claim.commit, attested=False, sentence=sentence)
+        sentence = f"the metadata of the release names this commit ({visible(claim.label)})."
+        return claimed_origin(claim.repository, sentence, commit=claim.commit)
     who = f"the metadata of the release names this repository ({visible(claim.label)})"
     return _claimed(evidence, claim.repository, who, sources)
 
 
-def _attested(attested: Provenance, *, whose: str | None, others: list[Provenance]) -> Origin | None:
-    publisher = attested.publisher
-    if publisher is None or attested.repository is None:
-        return None
-    sentence = "A verified attestation names this commit."
-    if whose is not None:
-        sentence = f"A verified attestation of {whose} names this commit; the artifact has none that does."
-    for other in others:
-        if other.commit is not None and (_plain(other.repository), other.commit) != (
-            _plain(attested.repository),
-            attested.commit,
-        ):
-            sentence += (
-                f" The attestation of the source archive names another one: {other.commit} in {other.repository}."
-            )
-    ref = publisher.ref or ""
-    return Origin(
-        repository=attested.repository,
-        commit=attested.commit,
-        tag=ref.removeprefix(_TAGS) if ref.startswith(_TAGS) else None,
-        attested=True,
-        sentence=sentence,
-    )
-
-
 def _claimed(evidence: Evidence, repository: str, who: str, sources: Sources) -> Origin:
-    artifact = evidence.artifact
     tags = sources.tags(repository)
     if isinstance(tags, SourceProblem):
-        away = tags.trouble in {Trouble.UNREACHABLE, Trouble.TIMED_OUT}
-        what = "The repository could not be reached" if away else "Its tags could not be read"
-        sentence = f"Claimed, not attested: {who}. {what}: {tags.sentence}"
-        return Origin(repository=repository, attested=False, sentence=sentence)
-    found = find_tag(tags, artifact.name, artifact.version)
+        return without_tags(repository, who, tags)
+    found = find_tag(tags, evidence.artifact.name, evidence.artifact.version)
     if found.commit is None:
-        sentence = f"Claimed, not attested: {who}, and {visible(found.problem or '')}"
-        return Origin(repository=repository, attested=False, sentence=sentence)
-    return Origin(
-        repository=repository,
-        commit=found.commit,
-        tag=found.name,
-        attested=False,
-        sentence=f"Claimed, not attested: {who}, and its tag {visible(found.name or '')} points at this commit.",
-    )
+        return claimed_origin(repository, f"{who}, and {visible(found.problem or '')}")
+    sentence = f"{who}, and its tag {visible(found.name or '')} points at this commit."
+    return claimed_origin(repository, sentence, commit=found.commit, tag=found.name)
 
 
 def _claim(evidence: Evidence) -> ClaimedRepository | None:
@@ -113,30 +81,12 @@ def _claim(evidence: Evidence) -> ClaimedRepository | None:
     return None
 
 
-def _plain(repository: str | None) -> str:
-    return (repository or "").rstrip("/").removesuffix(".git").lower()
-
-
 _LABELS = (
     *("source", "sourcecode", "repository", "repo", "code", "github", "gitlab", "codeberg", "bitbucket", "sourcehut"),
     *("git", "vcs", "scm", "development", "homepage", "home"),
 )
 """Labels that may lead to a repository, the clearest first (letters and digits only, lower case)."""
 _HOME = frozenset({"homepage", "home"})
-_PAGES = frozenset(
-    {
-        *("-", "tree", "blob", "src", "raw", "commit", "commits", "branch", "releases", "tags", "tag", "issues"),
-        *("pull", "pulls", "merge_requests", "wiki", "wikis", "archive", "tarball", "actions", "discussions", "browse"),
-    }
-)
-"""What follows owner and repository in the address of a page about a repository."""
-_NO_OWNER = frozenset({"project", "projects", "docs", "en", "packages", "package", "p"})
-"""First parts of paths that look like those of a repository and are of other pages."""
-_EDITIONS = frozenset({"latest", "stable", "main", "master", "dev"})
-"""Last parts of paths that documentation of an edition has."""
-_PART = re.compile(r"[A-Za-z0-9_~][A-Za-z0-9._~-]{0,99}")
-_HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,250}[a-z0-9])?(?::[0-9]{1,5})?")
-_MOST_PARTS = 6
 
 
 @dataclass(frozen=True)
@@ -179,40 +129,6 @@ def _commit_in(url: str) -> str | None:
     """The commit that the address of a page about a repository names."""
     found = re.search(r"/(?:tree|blob|commit|src|archive)/([0-9a-f]{40})(?:[/?#.]|$)", url)
     return found[1] if found else None
-
-
-def repository_url(url: str, *, home: bool = False, page: bool = False) -> str | None:
-    """The address of a repository in ``url``, whatever the host; None when its path does not look like one.
-
-    What old releases name with http is asked for over https. User names, ``.git``, queries, fragments and what follows
-    owner and repository (``/tree/…``, ``/issues``) are left out.
-
-    Args:
-        url: As published.
-        home: Be strict, since most home pages are not repositories: two parts, the first an owner's name.
-        page: Take only what is followed by a part that pages about repositories have.
-    """
-    if len(url) > 500 or not url.isascii() or not url.isprintable():
-        return None
-    try:
-        parts = urlsplit(url.removeprefix("git+"))
-    except ValueError:
-        return None
-    host = parts.netloc.rpartition("@")[2].lower()
-    secure = parts.scheme.lower() == "https" or (parts.scheme.lower() == "http" and ":" not in host)
-    if not secure or not _HOST.fullmatch(host) or "." not in host:
-        return None
-    names = [each for each in parts.path.split("/") if each]
-    cut = next((index for index, each in enumerate(names) if index >= 2 and each in _PAGES), len(names))
-    names, beyond = names[:cut], names[cut:]
-    if names:
-        names[-1] = names[-1].removesuffix(".git")
-    if not 2 <= len(names) <= (2 if home else _MOST_PARTS) or not all(map(_PART.fullmatch, names)):
-        return None
-    documents = host.startswith("docs.") or names[0].lower() in _NO_OWNER or names[-1].lower() in _EDITIONS
-    if (home and documents) or (page and not beyond):
-        return None
-    return f"https://{host}/{'/'.join(names)}"
 
 
 _PREFIX = re.compile(r"(?:releases?|rel|versions?|ver|v|r)[-_./ ]*(?=[0-9])", re.IGNORECASE)

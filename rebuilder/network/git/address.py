@@ -89,6 +89,11 @@ def submodule_address(address: str, parent: str) -> str:
         parts = urlsplit(parent)
         base = parts.path.strip("/").split("/")
         return f"https://{_host(parts)}/{'/'.join([*base[: max(0, len(base) - up)], *steps[up:]])}"
+    return over_https(address)
+
+
+def over_https(address: str) -> str:
+    """What is named with ``http``, ``git`` or ``ssh``, or as ``user@host:path``, by https; anything else as it is."""
     other = _OTHER_PROTOCOL.fullmatch(address) or _SHORT_SSH.fullmatch(address)
     return f"https://{other['host']}/{other['path']}" if other else address
 

@@ -1,4 +1,4 @@
-"""The family ``account``: the members of a wheel, each with what accounts for it."""
+"""The family ``account``: the members of a wheel, each with what accounts for it; those of a tarball by git's names."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 
 PROGRAMS = {
     "account_for_wheel": "account.account_for_wheel",
+    "list_tarball": "account.list_tarball",
     "bytecode": "bytecode",
 }
 """Each program, and its module below ``rebuilder.programs``."""

@@ -111,7 +111,7 @@ def _kind(member: WheelMember) -> str:
         or (member.scheme, member.path) == ("data", "pyvenv.cfg")
     ):
         return STARTUP
-    if _is_compiled(name, member.head):
+    if is_compiled(name, member.head):
         return COMPILED
     if member.scheme == "scripts":
         return SCRIPT
@@ -120,7 +120,8 @@ def _kind(member: WheelMember) -> str:
     return SCRIPT if member.head.startswith(b"#!") or name.endswith(_SHELL_NAME) else DATA
 
 
-def _is_compiled(name: str, head: bytes) -> bool:
+def is_compiled(name: str, head: bytes) -> bool:
+    """Whether a file is an executable, a library or code of a virtual machine, by its first bytes or its name."""
     if head.startswith(b"#!"):
         return False
     if head.startswith((b"\x7fELF", b"!<arch>\n", b"!<thin>\n", b"\0asm", *_MACH)) or _COMPILED_NAME.search(name):
