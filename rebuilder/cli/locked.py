@@ -54,8 +54,14 @@ def _subjects(dependency: Dependency, names: Names, target: Target) -> Iterator[
         version=dependency.version,
         asked=f"{ecosystem}:{dependency.label}",
     )
+    if ecosystem != "pypi" and (dependency.version is None or not dependency.from_index):
+        sentence = dependency.problem or f"{dependency.place} names no version of it."
+        yield plain, LockedFileError(sentence, ExitCode.UNDECIDED)
+        return
     if ecosystem != "pypi":
-        yield plain, None  # its file is named by other digests, which are checked with what the registry signs
+        # A release has one file; where a lock file allows several, any of them may be it.
+        allowed = {each.sha512 for each in dependency.files}
+        yield plain.replace(local_sha512=allowed.pop() if len(allowed) == 1 else None), None
         return
     if dependency.problem is not None and dependency.version is None:
         yield plain, LockedFileError(dependency.problem, ExitCode.UNDECIDED)
@@ -76,7 +82,8 @@ def _subjects(dependency: Dependency, names: Names, target: Target) -> Iterator[
         yield plain, LockedFileError(sentence, ExitCode.UNDECIDED)
     for each in chosen:
         asked = f"{ecosystem}:{dependency.label} ({each.filename})"
-        yield plain.replace(filename=each.filename, local_sha256=each.sha256, asked=asked), None
+        named = plain.replace(filename=each.filename, asked=asked)
+        yield named.replace(local_sha256=each.sha256, local_sha512=each.sha512), None
 
 
 def every_file(subject: Subject, names: Names) -> list[Subject]:

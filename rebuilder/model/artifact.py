@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from rebuilder.model.value import Sha256, Sha256Field, Value
+from rebuilder.model.value import Sha256, Sha256Field, Sha512Field, Value
 
 
 class Subject(Value):
     """What a user asked to have verified: a release, one file of it, or a file on disk.
 
     ``version`` is None for "the newest"; ``filename`` is None for every file of the release that can be
-    verified; ``local_sha256`` is the digest of a file on disk, to be matched with what is published.
+    verified; ``local_sha256`` and ``local_sha512`` are digests of a file on disk, or of the file that a lock file
+    wants, to be matched with what is published.
     """
 
     ecosystem: str
@@ -19,6 +20,7 @@ class Subject(Value):
     version: str | None = None
     filename: str | None = None
     local_sha256: Sha256Field | None = None
+    local_sha512: Sha512Field | None = None
     asked: str
     """The words the user typed, for messages."""
 

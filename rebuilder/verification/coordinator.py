@@ -39,6 +39,7 @@ from rebuilder.model.graph import with_steps
 from rebuilder.model.report import Report, SignedReport, Stage
 from rebuilder.model.verdict import Kind, Verdict
 from rebuilder.model.work import Check, Order, Reason, Tier
+from rebuilder.store.second_digest import sha512_of
 from rebuilder.verification.attempts import AttemptRunner
 from rebuilder.verification.findings import (
     accounted,
@@ -141,8 +142,8 @@ class Coordinator:
         """
         watch, asked = self.parts.stopwatch, self.parts.clock.now()
         for evidence in self.evidence(subject):
-            if subject.local_sha256 is not None and subject.local_sha256 != evidence.artifact.sha256:
-                yield self._foreign(evidence.artifact, subject.local_sha256, signer)
+            if (alarm := self._another(subject, evidence.artifact)) is not None:
+                yield self._foreign(evidence.artifact, alarm, signer)
             else:
                 verification = self.begin(evidence, tier=tier, asked=asked)
                 asked = min(asked, verification.started)  # of one that is gone on with, as are those of its files
@@ -227,10 +228,15 @@ class Coordinator:
             return Verified(artifact, fault=fault, seconds=parts.stopwatch.end())
         return Verified(artifact, signed=signed, page=page, seconds=parts.stopwatch.end())
 
-    def _foreign(self, artifact: Artifact, local_sha256: str, signer: Signer) -> Verified:
-        now = self.parts.clock.now()
-        self._pinned(artifact, now)
-        alarm = foreign_bytes(artifact, local_sha256, now)
+    def _another(self, subject: Subject, artifact: Artifact) -> Alarm | None:
+        """The alarm where the file that is asked about is another than the one that is published under its name."""
+        if subject.local_sha256 is None and subject.local_sha512 is None:
+            return None
+        published = sha512_of(self.parts.blobs, artifact.sha256) if subject.local_sha512 is not None else None
+        return foreign_bytes(artifact, subject, published, self.parts.clock.now())
+
+    def _foreign(self, artifact: Artifact, alarm: Alarm, signer: Signer) -> Verified:
+        self._pinned(artifact, alarm.raised)
         self.parts.journal.raise_alarm(alarm)
         self.parts.stopwatch.stage(Stage.PUBLISH)
         signer.update_index()

@@ -12,7 +12,7 @@ from rebuilder.diagnose.diagnosis import diagnose
 from rebuilder.ecosystems.registry import conventions
 from rebuilder.model.accounting import Accounting
 from rebuilder.model.alarm import Alarm, AlarmKind
-from rebuilder.model.artifact import Artifact
+from rebuilder.model.artifact import Artifact, Subject
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.comparison import Variation
 from rebuilder.model.decision import Decision
@@ -126,8 +126,10 @@ def nor_from_commit(obstacle: Obstacle | None, trail: SourceTrail) -> Obstacle |
     return obstacle.replace(sentence=f"{obstacle.sentence} {told[0] if told else origin}")
 
 
-def other_bytes(kind: AlarmKind, artifact: Artifact, sentence: str, *, known: str, found: str, now: datetime) -> Alarm:
-    """That a file has other bytes than it should have; ``known`` and ``found`` are their SHA-256."""
+def other_bytes(
+    kind: AlarmKind, artifact: Artifact, sentence: str, *, known: str, found: str | None, now: datetime
+) -> Alarm:
+    """That a file has other bytes than it should have; ``known`` and ``found`` are their SHA-256, if that is known."""
     return Alarm(
         kind=kind,
         purl=artifact.purl,
@@ -148,13 +150,27 @@ def changed_bytes(artifact: Artifact, digest: Sha256, now: datetime) -> Alarm:
     return other_bytes(AlarmKind.DIGEST_CHANGED, artifact, sentence, known=digest, found=artifact.sha256, now=now)
 
 
-def foreign_bytes(artifact: Artifact, local_sha256: str, now: datetime) -> Alarm:
-    """That a file on disk, or in a lock file, has a published name and bytes that were never published."""
-    sentence = (
-        f"A file on disk, or in a lock file, is named {artifact.filename} and has SHA-256 {local_sha256}; "
-        f"what is published under that name has {artifact.sha256}."
-    )
-    return other_bytes(AlarmKind.UNKNOWN_DIGEST, artifact, sentence, known=artifact.sha256, found=local_sha256, now=now)
+def foreign_bytes(artifact: Artifact, subject: Subject, sha512: str | None, now: datetime) -> Alarm | None:
+    """That a file on disk, or in a lock file, has a published name and bytes that were never published; None if not.
+
+    Args:
+        artifact: What is published.
+        subject: What is asked about, with the digests of the other file as far as they are known.
+        sha512: Of what is published, if it is known.
+        now: When that is seen.
+    """
+    for name, local, published in (
+        ("SHA-256", subject.local_sha256, artifact.sha256),
+        ("SHA-512", subject.local_sha512, sha512),
+    ):
+        if local is not None and published is not None and local != published:
+            sentence = (
+                f"A file on disk, or in a lock file, is named {artifact.filename} and has {name} {local}; "
+                f"what is published under that name has {published}."
+            )
+            kind, found = AlarmKind.UNKNOWN_DIGEST, subject.local_sha256
+            return other_bytes(kind, artifact, sentence, known=artifact.sha256, found=found, now=now)
+    return None
 
 
 def alarms_about(journal: Journal, artifact: Artifact) -> list[Alarm]:

@@ -12,6 +12,7 @@ from rebuilder.toml_files import FileError, parse_toml, read_text
 __all__ = ["Dependency", "LockedFile", "dependencies", "locked_file", "read_lock"]
 
 _LARGEST = 64 << 20
+_LOCK_SUFFIXES = {".txt", ".in", ".toml", ".lock", ".json", ".yaml"}
 
 
 def dependencies(path: Path, target: Target) -> list[Dependency]:
@@ -20,8 +21,8 @@ def dependencies(path: Path, target: Target) -> list[Dependency]:
     The kind of a lock file is told by its name and content.
 
     Args:
-        path: ``requirements*.txt``, ``pylock*.toml``, ``uv.lock``, ``poetry.lock``, ``package-lock.json``, a report of
-            ``pip install --report``, a directory, or any other file.
+        path: ``requirements*.txt``, ``pylock*.toml``, ``uv.lock``, ``poetry.lock``, ``package-lock.json``,
+            ``pnpm-lock.yaml``, ``yarn.lock``, a report of ``pip install --report``, a directory, or any other file.
         target: Lines that are not for this platform are left out.
 
     Raises:
@@ -31,7 +32,7 @@ def dependencies(path: Path, target: Target) -> list[Dependency]:
 
     if path.is_dir():
         return on_disk.read_directory(path)
-    if path.name.endswith(on_disk.PACKAGE_ENDINGS) or path.suffix not in {".txt", ".in", ".toml", ".lock", ".json"}:
+    if path.name.endswith(on_disk.PACKAGE_ENDINGS) or path.suffix not in _LOCK_SUFFIXES:
         return [on_disk.read_file(path)]
     return joined(read_lock(path, read_text(path, _LARGEST), target), path)
 
@@ -42,6 +43,10 @@ def read_lock(path: Path, text: str, target: Target) -> list[Dependency]:
     Raises:
         FileError: it is none, or has a mistake.
     """
+    if path.suffix == ".yaml" or (path.suffix == ".lock" and "yarn" in path.name):
+        from rebuilder.consumer.lock_files.node_locks import read_node_lock
+
+        return read_node_lock(path, "yarn.lock" if path.suffix == ".lock" else "pnpm-lock.yaml", text, target)
     if path.suffix in {".toml", ".lock"}:
         from rebuilder.consumer.lock_files.python_locks import read_python_lock
 

@@ -25,7 +25,7 @@ class NpmConventions(Conventions):
 
     name = ECOSYSTEM
     attested = True
-    lock_suffixes = frozenset({".json"})
+    lock_suffixes = frozenset({".json", ".lock", ".yaml"})
 
     def open(self, context: Context) -> Ecosystem:
         """See :meth:`rebuilder.ecosystems.conventions.Conventions.open`; npm's own settings are read when asked for."""

@@ -21,6 +21,8 @@ def collect(path: Path, named: NamedPackages) -> None:
         return
     named.read.append(path)
     for each in read_lock(path, read_text(path), Target(every=True)):
+        if each.ecosystem != named.rules.name:
+            raise FileError(path, f"This is a lock file of {each.ecosystem}, and the watch is for {named.rules.name}.")
         if not each.from_index:
             named.note(path, None, f"{each.name!r} is skipped: it does not come from an index.")
             continue

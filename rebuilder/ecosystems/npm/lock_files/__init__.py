@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from rebuilder.ecosystems.npm.lock_files.locked import Digest, LockedPackage, LockFileError, Origin
 from rebuilder.ecosystems.npm.lock_files.package_lock import read_package_lock
+from rebuilder.ecosystems.npm.lock_files.pnpm_lock import read_pnpm_lock
+from rebuilder.ecosystems.npm.lock_files.yarn_lock import read_yarn_lock
 
 __all__ = ["FORMATS", "LOCK_NAMES", "MOST_BYTES", "Digest", "LockFileError", "LockedPackage", "Origin", "read_lock"]
 
@@ -11,9 +13,15 @@ MOST_BYTES = 64 << 20
 FORMATS = {
     "npm-shrinkwrap.json": read_package_lock,
     "package-lock.json": read_package_lock,
+    "pnpm-lock.yaml": read_pnpm_lock,
+    "yarn.lock": read_yarn_lock,
 }
 """The reader of each kind, by the name that its package manager looks for."""
-LOCK_NAMES = {"npm": ("npm-shrinkwrap.json", "package-lock.json")}
+LOCK_NAMES = {
+    "npm": ("npm-shrinkwrap.json", "package-lock.json"),
+    "pnpm": ("pnpm-lock.yaml",),
+    "yarn": ("yarn.lock",),
+}
 """Those that a package manager looks for; of several it takes the first."""
 
 

@@ -144,6 +144,17 @@ def checked_path(path: str, place: str) -> str:
     return plain
 
 
+def members(value: Any, place: str) -> dict[str, Any]:
+    """An object.
+
+    Raises:
+        LockFileError: it is none.
+    """
+    if not isinstance(value, dict):
+        raise LockFileError(f"{quoted(place)} is no object.")
+    return value
+
+
 def words(value: Any, place: str) -> tuple[str, ...]:
     """One text or a list of them.
 

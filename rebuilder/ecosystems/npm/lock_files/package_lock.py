@@ -19,6 +19,7 @@ from rebuilder.ecosystems.npm.lock_files.locked import (
     checked_path,
     digests,
     limited,
+    members,
     origin_of,
     text,
     words,
@@ -45,7 +46,7 @@ def read_package_lock(data: bytes) -> tuple[LockedPackage, ...]:
     if not isinstance(document, dict):
         raise LockFileError("This is no package-lock.json: it has no packages.")
     if "packages" in document:
-        listed = _object(document["packages"], "packages")
+        listed = members(document["packages"], "packages")
         _refuse_two_minds(document, listed)
         return limited(_listed(listed))
     if "dependencies" in document:
@@ -64,16 +65,10 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _object(value: Any, place: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise LockFileError(f"{quoted(place)} is no object.")
-    return value
-
-
 def _refuse_two_minds(document: dict[str, Any], listed: dict[str, Any]) -> None:
     """Make sure that a file of version 2 says the same to npm 6, which reads its other half."""
     for key, row in _nested(document.get("dependencies", {}), ""):
-        same = _object(listed.get(key, {}), key)
+        same = members(listed.get(key, {}), key)
         if not same.get("link") and row.get("integrity") != same.get("integrity"):
             raise LockFileError(f"It says two things of {key}: “packages” and “dependencies” do not agree.")
 
@@ -82,9 +77,9 @@ def _nested(rows: Any, above: str) -> Iterator[tuple[str, dict[str, Any]]]:
     waiting = deque([(above, rows)])
     while waiting:
         above, rows = waiting.popleft()
-        for name, row in _object(rows, above or "dependencies").items():
+        for name, row in members(rows, above or "dependencies").items():
             key = f"{above}{_MODULES}{checked_name(name, above or 'dependencies')}"
-            yield key, _object(row, key)
+            yield key, members(row, key)
             if "dependencies" in row:
                 waiting.append((f"{key}/", row["dependencies"]))
 
@@ -101,7 +96,7 @@ def _nested_package(key: str, row: dict[str, Any]) -> LockedPackage:
 
 def _listed(rows: dict[str, Any]) -> Iterator[LockedPackage]:
     for key, given in rows.items():
-        row = _object(given, key or "the project")
+        row = members(given, key or "the project")
         if key == "":
             continue
         checked_path(key, key)
