@@ -22,7 +22,17 @@ PARTS = {
 }
 LAYERS: list[set[str]] = [
     {"atomic_file", "tar_members"},
-    {"model", "errors", "resources", "programs", "stat_cache", "foreign_json", "foreign_words", "clock"},
+    {
+        "model",
+        "errors",
+        "resources",
+        "programs",
+        "stat_cache",
+        "foreign_json",
+        "foreign_yaml",
+        "foreign_words",
+        "clock",
+    },
     {"extras", "progress", "toml_files", "log"},
     PARTS | {"cache_counter", "store_layout", "stopwatch"},
     {"ecosystems"},
