@@ -8,7 +8,8 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import Field, StringConstraints, ValidationError
 
 from rebuilder.model.attempt import Outcome, Run
-from rebuilder.model.comparison import Comparison, Difference, Level
+from rebuilder.model.binary import CodeComparison, CompiledMember
+from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.value import Sha256, Value
 from rebuilder.sandbox.protocol import PROGRAM_LIMITS, ProgramResult, Programs
@@ -16,6 +17,9 @@ from rebuilder.store.protocol import Blobs
 
 LIMITS = PROGRAM_LIMITS.replace(wall_seconds=600, cpu_seconds=600, memory_bytes=2 << 30)
 _SHOWN = 500
+_COMPILED = re.compile(r"\.so(?:\.[\w.]+)?$")
+WITH_OBJDUMP = "diffoscope"
+"""A build environment that every machine has or can make."""
 
 
 class _Answer(Value):
@@ -30,6 +34,12 @@ class _Answer(Value):
     problem: str | None = None
     record: Any = None
     unwritable: Any = None
+
+
+class _CodeAnswer(Value):
+    """What ``compare_binaries`` writes, as far as it is believed."""
+
+    members: tuple[CompiledMember, ...] = Field(max_length=1000)
 
 
 class Recorded(NamedTuple):
@@ -86,6 +96,25 @@ class Comparer:
             problem=answer.problem,
         )
 
+    def with_functions(self, comparison: Comparison, filename: str) -> Comparison:
+        """The same, with which functions and sections of compiled files differ, where there are such.
+
+        Raises:
+            SandboxUnavailableError, SandboxFaultError, BuildEnvironmentError: see ``Programs.run``.
+        """
+        if not any(
+            each.change is MemberChange.CONTENT and _COMPILED.search(each.member) for each in comparison.differences
+        ):
+            return comparison
+        both = comparison.published_sha256, comparison.rebuilt_sha256
+        found = compare_compiled(self._programs, *both, filename, environment=WITH_OBJDUMP) or {}
+        return comparison.replace(
+            differences=tuple(
+                each.replace(detail=f"{each.detail} {_code(found[each.member])}") if each.member in found else each
+                for each in comparison.differences
+            )
+        )
+
     def recorded(self, comparison: Comparison, filename: str) -> Recorded:
         """What can be written into an archive that was found equivalent; compared again, if another was meanwhile.
 
@@ -96,6 +125,41 @@ class Comparer:
         if self._last is None or self._last[0] != both:
             self.compare(*both, filename, filename)
         return self._last[1] if self._last is not None and self._last[0] == both else Recorded(None, None)
+
+
+def compare_compiled(
+    programs: Programs, published: Sha256, rebuilt: Sha256, filename: str, *, environment: str
+) -> dict[str, CodeComparison] | None:
+    """How far each ELF file that two wheels have under the same name is the same; by its name.
+
+    Args:
+        programs: Runs the comparison.
+        published: The published wheel.
+        rebuilt: The one that was compiled here.
+        filename: Name of the first.
+        environment: A build environment with ``objdump``.
+
+    Returns:
+        None where the comparison did not come to its end.
+
+    Raises:
+        SandboxUnavailableError, SandboxFaultError, BuildEnvironmentError: see :class:`Programs`.
+    """
+    inputs = sides(published, rebuilt, filename)
+    paths = [each.path for each in inputs]
+    result = programs.run("binary", "compare_binaries", paths, inputs=inputs, limits=LIMITS, environment=environment)
+    if result.run.outcome is not Outcome.COMPLETED:
+        return None
+    try:
+        answer = _CodeAnswer.model_validate(result.document)
+    except ValidationError:
+        return None
+    return {each.member: each for each in answer.members}
+
+
+def _code(found: CodeComparison) -> str:
+    sections = ", ".join(found.sections_different[:8])
+    return f"{found.sentence} Sections that differ: {sections}." if sections else found.sentence
 
 
 def _answer(result: ProgramResult) -> _Answer:

@@ -112,7 +112,8 @@ def _of_attempts(attempts: tuple[Attempt, ...], obstacle: Obstacle | None, among
     # What one source lacks says nothing about what came of another.
     incomplete = {_start(each) for _, each in counted if _lacks_source(each)}
     counted = [(index, each) for index, each in counted if _start(each) not in incomplete] or counted
-    counted = [(index, each) for index, each in counted if not _lacked_nothing(each, counted)]
+    refuted = _refuted(counted)
+    counted = [(index, each) for index, each in counted if each.hypothesis.lacks not in refuted]
     lacking = next((each.hypothesis.lacks for _, each in counted if each.hypothesis.lacks is not None), None)
     compared = [(index, attempt) for index, attempt in counted if attempt.comparison and not attempt.repeat]
     if compared and lacking is None:
@@ -137,12 +138,12 @@ def _of_attempts(attempts: tuple[Attempt, ...], obstacle: Obstacle | None, among
     return Decision(verdict=Verdict.UNSUPPORTED, sentence="No way to rebuild this file is known yet.")
 
 
-def _lacked_nothing(attempt: Attempt, counted: Sequence[tuple[int, Attempt]]) -> bool:
-    """Whether an attempt that was said to lack something was made once more, since it had lacked nothing."""
-    hypothesis = attempt.hypothesis
-    return hypothesis.lacks is not None and any(
-        each.hypothesis.same(hypothesis.replace(lacks=None)) for _, each in counted
-    )
+def _refuted(counted: Sequence[tuple[int, Attempt]]) -> list[Obstacle]:
+    """What attempts were said to lack, and one of them was made once more without, since it had lacked nothing."""
+    whole = [each.hypothesis for _, each in counted if each.hypothesis.lacks is None]
+    lacking = [each.hypothesis for _, each in counted if each.hypothesis.lacks is not None]
+    again = [each for each in lacking if any(other.same(each.replace(lacks=None)) for other in whole)]
+    return [each.lacks for each in again if each.lacks is not None]
 
 
 def towards(attempts: Sequence[Attempt], filename: str) -> list[int]:

@@ -175,6 +175,11 @@ class AttemptRunner:
             found = self._diffoscope.report(self._targets[target], first.rebuilt.sha256, target)
             comparison = first.comparison.replace(diffoscope=found)
             self._attempts[index] = first.replace(comparison=comparison)
+        with self.experiments.trying("Functions of compiled files could not be compared"):
+            first = self._attempts[index]
+            if first.comparison is not None:
+                comparison = self._comparer.with_functions(first.comparison, target)
+                self._attempts[index] = first.replace(comparison=comparison)
 
     def _repeated(self, hypothesis: Hypothesis, run: Run, first: Output) -> Attempt:
         """Make an attempt once more, and say how the two rebuilds agree."""

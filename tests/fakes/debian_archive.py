@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import http.server
 import re
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.fakes.web_server import served
 
 
 def need(program: str, package: str) -> str:
@@ -24,17 +23,10 @@ def need(program: str, package: str) -> str:
     return found
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves files without telling about it."""
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named so by its base
-        """Say nothing."""
-
-
 class Archive:
     """An archive below a directory that a server shows; it has the suite ``trixie``."""
 
-    def __init__(self, root: Path, port: int) -> None:
+    def __init__(self, root: Path, address: str) -> None:
         self.root = root
         self.etc_apt, self.keyring = root / "etc", root / "keys.gpg"
         self._home = root / "gpg"
@@ -42,7 +34,7 @@ class Archive:
         self._gpg("--quick-gen-key", "--passphrase", "", "archive@example.org", "ed25519", "sign", "never")
         self.keyring.write_bytes(self._gpg("--export"))
         self.etc_apt.mkdir()
-        line = f"deb http://127.0.0.1:{port}/debian bookworm main\n"
+        line = f"deb {address}/debian bookworm main\n"
         (self.etc_apt / "sources.list").write_text(line)
         self._dists = root / "debian/dists/trixie"
         self._listed = ""
@@ -121,21 +113,15 @@ class Archive:
 
 
 @contextmanager
-def served(root: Path) -> Iterator[Archive]:
+def served_archive(root: Path) -> Iterator[Archive]:
     """An empty archive, served."""
     need("mmdebstrap", "mmdebstrap")
-    handler = functools.partial(Quiet, directory=str(root))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    serving = threading.Thread(target=server.serve_forever)
-    serving.start()
-    archive = Archive(root, server.server_address[1])
-    try:
-        yield archive
-    finally:
-        archive.close()
-        server.shutdown()
-        serving.join()
-        server.server_close()
+    with served(root) as address:
+        found = Archive(root, address)
+        try:
+            yield found
+        finally:
+            found.close()
 
 
 def programs(*names: str) -> dict[str, Path]:

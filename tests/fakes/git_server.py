@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import os
 import subprocess
-import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 from urllib.parse import urlsplit
 
 from tests.fakes.repositories import git_program
+from tests.fakes.web_server import Quiet, WebServer
 
 Fault = Callable[[BaseHTTPRequestHandler], bool]
 """Answers a request wrongly; True when it did."""
 
 
-class GitServer:
+class GitServer(WebServer):
     """``git http-backend`` behind a web server; ``old`` speaks protocol 0 only, which hands out what refs name."""
 
     def __init__(self, root: Path, *, old: bool = False, fault: Fault | None = None) -> None:
         self.requests: list[str] = []
         """Methods and paths, in order."""
         self.authorizations: list[str] = []
-        self.ended = threading.Event()
-        """Set when the server is closed, for faults that wait."""
         server = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Quiet, BaseHTTPRequestHandler):
             """One request."""
 
             def do_GET(self) -> None:
@@ -41,27 +37,8 @@ class GitServer:
 
             do_POST = do_GET  # noqa: N815 - the name is the library's
 
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the library's
-                """Say nothing."""
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port = self._http.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-
-    def __enter__(self) -> Self:
-        """Serve."""
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02})
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Stop."""
-        self.ended.set()
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
+        super().__init__(Handler)
+        self.url = self.address
 
 
 def status(code: int) -> Fault:

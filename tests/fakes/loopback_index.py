@@ -9,9 +9,10 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import Any, TypeVar
+
+from tests.fakes.web_server import Quiet, WebServer
 
 JSON = "application/vnd.pypi.simple.v1+json"
 
@@ -87,12 +88,9 @@ Index = TypeVar("Index", bound=LoopbackIndex)
 def serving(index: Index) -> Iterator[Index]:
     """The index on a port of this machine."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            pass
 
         def do_GET(self) -> None:
             index.asked.append(self.path)
@@ -106,12 +104,6 @@ def serving(index: Index) -> Iterator[Index]:
 
         do_HEAD = do_GET  # noqa: N815
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        index.address = f"http://127.0.0.1:{server.server_port}"
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield index
-        finally:
-            server.shutdown()
-            thread.join()
+    with WebServer(Handler) as server:
+        index.address = server.address
+        yield index

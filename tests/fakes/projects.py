@@ -22,6 +22,9 @@ from typing import Any
 MINIBACKEND = Path(__file__).with_name("minibackend.py")
 SOME_TIME = datetime(2024, 3, 1, 12, 0, 0, tzinfo=UTC)
 """Default time of files in archives: even seconds, since ZIP keeps no odd ones."""
+EPOCH = int(datetime(2024, 5, 5, 5, 5, 4, tzinfo=UTC).timestamp())
+"""For ``SOURCE_DATE_EPOCH``."""
+UPLOADED = datetime(2024, 6, 1, tzinfo=UTC)
 
 TRUSTED: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
 """Archives here are our own; Python before 3.11.4 has no filters, later ones want to be told."""

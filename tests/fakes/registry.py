@@ -21,10 +21,10 @@ import zipfile
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from tests.fakes.projects import Distribution
+from tests.fakes.projects import UPLOADED, Distribution
+from tests.fakes.web_server import Quiet, WebServer
 
 JSON = "application/vnd.pypi.simple.v1+json"
 HANG_SECONDS = 30.0
@@ -85,7 +85,7 @@ class _Resource:
     media_type: str
 
 
-class Registry:
+class Registry(WebServer):
     """The simulator; use it with ``with``."""
 
     def __init__(
@@ -111,35 +111,26 @@ class Registry:
         self._resources: dict[str, _Resource] = {}
         self._faults: list[tuple[str, Fault]] = []
         self._lock = threading.Lock()
-        self._closing = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.registry = self
+        super().__init__(_Handler, _Server)
+        self.server.registry = self
         self._scheme = "http" if tls is None else "https"
         if tls is not None:
-            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-
-    def __enter__(self) -> Self:
-        """Start to serve."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        """Stop, let hanging answers go, and wait for them."""
-        self._closing.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
 
     @property
     def base(self) -> str:
         """URL of the server, without a path."""
-        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
+        return f"{self._scheme}://127.0.0.1:{self.port}"
 
     @property
     def url(self) -> str:
         """URL of the index, as for pip's ``--index-url``."""
         return f"{self.base}/simple"
+
+    def publish(self, *distributions: Distribution) -> None:
+        """Publish files of a release together."""
+        for each in distributions:
+            self.add(each, uploaded=UPLOADED)
 
     def add(self, distribution: Distribution, *, uploaded: datetime | None = None, **options: Any) -> str:
         """Publish a distribution; see :meth:`add_file`."""
@@ -297,7 +288,7 @@ class _Server(ThreadingHTTPServer):
         """A client that goes away is not news."""
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Quiet, BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _Server
     timeout = HANG_SECONDS
@@ -307,9 +298,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_HEAD(self) -> None:
         self._answer()
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the name it has in http.server)
-        """Say nothing."""
 
     def _answer(self) -> None:
         registry = self.server.registry
@@ -321,7 +309,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         fault = registry._next_fault(path)
         if fault is not None and fault.hang:
-            registry._closing.wait(HANG_SECONDS)
+            registry.ended.wait(HANG_SECONDS)
             return
         if fault is not None and fault.reset:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -368,7 +356,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
             return
         for start in range(0, len(body), 1024):
-            if self.server.registry._closing.wait(fault.slow):
+            if self.server.registry.ended.wait(fault.slow):
                 return
             self.wfile.write(body[start : start + 1024])
             self.wfile.flush()

@@ -11,14 +11,15 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from tests.fakes.web_server import Quiet, WebServer
 
 BUCKET = "fleet"
 _PROGRAM = Path(sys.executable).parent / "weed"
@@ -162,11 +163,8 @@ def careless() -> Iterator[CarelessS3]:
     """A server that keeps no promise."""
     store = CarelessS3()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-
-        def log_message(self, *_: object) -> None:
-            """Nobody listens."""
 
         def _key(self) -> str:
             return unquote(urlsplit(self.path).path).removeprefix(f"/{BUCKET}/")
@@ -207,32 +205,21 @@ def careless() -> Iterator[CarelessS3]:
         def do_HEAD(self) -> None:
             self._get(head=True)
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        store.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        try:
-            yield store
-        finally:
-            server.shutdown()
+    with WebServer(Handler) as server:
+        store.endpoint = server.address
+        yield store
 
 
 @contextmanager
 def refusing() -> Iterator[str]:
     """Answers everything as S3 answers whose clock is a day off; gives its endpoint."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            """Nobody listens."""
-
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
             self.send_error(403, "RequestTimeTooSkewed")
 
         def do_GET(self) -> None:
             self.do_HEAD()
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
+    with WebServer(Handler) as server:
+        yield server.address

@@ -1,16 +1,24 @@
-"""A server of the HTTP API that the tests of one module share."""
+"""What tests of several modules begin with: a server of the HTTP API, and an installation that asks a registry."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import pytest
 
+from rebuilder.config import Config
 from rebuilder.service.api.app import make_app
 from rebuilder.service.api.context import ApiContext
 from rebuilder.service.api.server import HttpServer
+from rebuilder.wiring import Wired, wire
 from tests.fakes.api_context import open_api_context
+from tests.fakes.command import Installation
+from tests.fakes.progress import NoDisplay
+from tests.fakes.projects import minibackend_wheel
+from tests.fakes.registry import Registry
 
 
 @pytest.fixture(scope="module")
@@ -33,3 +41,31 @@ def http(address: str) -> Iterator[httpx.Client]:
     """A client of that server."""
     with httpx.Client(base_url=f"http://{address}", trust_env=False) as client:
         yield client
+
+
+@pytest.fixture
+def registry() -> Iterator[Registry]:
+    """A registry that has the build backend."""
+    with Registry() as running:
+        running.add(minibackend_wheel(), uploaded=datetime(2020, 1, 1, tzinfo=UTC))
+        yield running
+
+
+@pytest.fixture
+def installation(tmp_path: Path, environments_root: Path, registry: Registry) -> Installation:
+    """An empty installation that asks that registry."""
+    return Installation.make(tmp_path, environments_root, registry.url)
+
+
+@pytest.fixture
+def config(installation: Installation) -> Config:
+    """Its settings."""
+    keys = installation.root / "keys"
+    return Config(store=installation.store, keys=keys, site=installation.site, index_url=installation.index_url)
+
+
+@pytest.fixture
+def parts(config: Config) -> Iterator[Wired]:
+    """The real parts that these settings make."""
+    with wire(config, NoDisplay()) as wired:
+        yield wired

@@ -7,9 +7,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -20,16 +18,10 @@ from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.loopback_index import LoopbackIndex, serving, wheel
 from tests.fakes.published import PublishedRebuilder, identical, requirement
+from tests.fakes.web_server import served
 
 DOWN = "http://127.0.0.1:9/"
 FOUND = [identical("alpha"), identical("beta")]
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    """Says nothing of what is asked."""
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +35,8 @@ def rebuilder(tmp_path_factory: pytest.TempPathFactory) -> PublishedRebuilder:
 @pytest.fixture
 def address(rebuilder: PublishedRebuilder) -> Iterator[str]:
     """Of a web server that shows its site."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=rebuilder.site)) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with served(rebuilder.site) as address:
+        yield address
 
 
 def checked(

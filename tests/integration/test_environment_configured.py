@@ -18,7 +18,7 @@ from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
 from rebuilder.sandbox.local_runner import LocalRunner
 from rebuilder.store.blobs import DiskBlobs
 from tests.fakes.clock import FixedClock
-from tests.fakes.debian_archive import Archive, programs, served
+from tests.fakes.debian_archive import Archive, programs, served_archive
 
 PROGRAMS = (
     *("cat", "chmod", "chown", "date", "diff", "dpkg", "dpkg-deb", "dpkg-split", "grep", "id", "ldconfig", "ln", "ls"),
@@ -36,7 +36,7 @@ date +%N >/var/log/tiny && date +%N >/etc/passwd-
 @pytest.fixture
 def archive(tmp_path: Path) -> Iterator[Archive]:
     """An archive with what a system cannot be without, and a package whose script needs another one's."""
-    with served(tmp_path / "archive") as archive:
+    with served_archive(tmp_path / "archive") as archive:
         accounts = "printf 'root:x:0:0::/root:/bin/sh\\n' >/etc/passwd && printf 'root:x:0:\\n' >/etc/group\n"
         base: dict[str, str | Path] = {**programs(*PROGRAMS), "var/log/old": "of the first day\n"}
         archive.add("base", base, {"preinst": f"#!/bin/sh -e\n{accounts}"}, "Essential: yes\n")

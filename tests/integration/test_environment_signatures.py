@@ -11,7 +11,7 @@ import pytest
 from rebuilder.environments.debootstrap import Mmdebstrap
 from rebuilder.errors import BuildEnvironmentError
 from rebuilder.model.environment import Manifest
-from tests.fakes.debian_archive import Archive, served
+from tests.fakes.debian_archive import Archive, served_archive
 
 SPEC = Manifest(name="tiny", suite="trixie", provides={"python": "3.13"}, packages=("tiny",))
 
@@ -28,7 +28,7 @@ def make(archive: Archive, place: Path, accept_expired: tuple[str, ...] = ()) ->
 @pytest.fixture
 def archive(tmp_path: Path) -> Iterator[Archive]:
     """An archive with one package, whose script cannot succeed."""
-    with served(tmp_path / "archive") as archive:
+    with served_archive(tmp_path / "archive") as archive:
         script = "#!/bin/sh\necho preinst ran >/tmp/preinst-ran\nexit 1\n"
         archive.add("tiny", {"usr/bin/tiny": "#!/bin/sh\n"}, {"preinst": script})
         yield archive

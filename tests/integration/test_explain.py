@@ -6,9 +6,6 @@ import dataclasses
 import io
 import json
 import zipfile
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,34 +14,9 @@ from rebuilder.cli.explain import explain
 from rebuilder.config import Config
 from rebuilder.errors import ExitCode, UsageError
 from rebuilder.wiring import wire
-from tests.fakes.command import Installation
 from tests.fakes.progress import NoDisplay
-from tests.fakes.projects import Distribution, build, make_sdist, make_wheel, minibackend_wheel
+from tests.fakes.projects import EPOCH, Distribution, build, make_sdist, make_wheel
 from tests.fakes.registry import Registry
-
-UPLOADED = datetime(2024, 6, 1, tzinfo=UTC)
-EPOCH = int(datetime(2024, 5, 5, 5, 5, 4, tzinfo=UTC).timestamp())
-
-
-@pytest.fixture
-def registry() -> Iterator[Registry]:
-    """A registry that has the build backend."""
-    with Registry() as running:
-        running.add(minibackend_wheel(), uploaded=datetime(2020, 1, 1, tzinfo=UTC))
-        yield running
-
-
-@pytest.fixture
-def config(tmp_path: Path, environments_root: Path, registry: Registry) -> Config:
-    """Settings of an installation of its own."""
-    here = Installation.make(tmp_path, environments_root, registry.url)
-    return Config(store=here.store, keys=tmp_path / "keys", site=here.site, index_url=registry.url)
-
-
-def publish(registry: Registry, *files: Distribution) -> None:
-    """Publish files of one release."""
-    for each in files:
-        registry.add(each, uploaded=UPLOADED)
 
 
 def commented(wheel: Distribution) -> Distribution:
@@ -67,8 +39,8 @@ def test_what_was_never_verified_is_verified_first(
 ) -> None:
     """Then the cause is printed with both sides and what to change; asked again, the report is taken as it is."""
     sdist = make_sdist("one", "1.0")
-    publish(
-        registry, sdist, make_wheel("one", "1.0", {"one/__init__.py": 'version = "1.0"\n', "one/more.py": "x = 1\n"})
+    registry.publish(
+        sdist, make_wheel("one", "1.0", {"one/__init__.py": 'version = "1.0"\n', "one/more.py": "x = 1\n"})
     )
     assert ExitCode.DIFFERS == explain(config, "pypi:one==1.0", vary=False, as_json=False)
     words = capsys.readouterr().out
@@ -84,7 +56,7 @@ def test_what_was_never_verified_is_verified_first(
 def test_as_json_with_the_table(registry: Registry, config: Config, capsys: pytest.CaptureFixture[str]) -> None:
     """An equivalent file has its causes too, and exit code 0; a table that is asked for leaves no other report."""
     sdist = make_sdist("two", "1.0")
-    publish(registry, sdist, commented(build(sdist, epoch=EPOCH)))
+    registry.publish(sdist, commented(build(sdist, epoch=EPOCH)))
     assert ExitCode.OK == explain(config, "pypi:two==1.0", vary=False, as_json=True)
     before = document(capsys)
     assert ("equivalent", None) == (before["verdict"], before["variation"])

@@ -23,14 +23,12 @@ from tests.fakes.fleet_servers import (
     until,
 )
 from tests.fakes.ledgers import open_ledger
-from tests.fakes.projects import Distribution, build, make_sdist, make_wheel, minibackend_wheel
+from tests.fakes.projects import EPOCH, UPLOADED, Distribution, build, make_sdist, make_wheel, minibackend_wheel
 from tests.fakes.registry import Registry
 from tests.fakes.s3_server import credentials, refusing
 
 LEASE = 8.0
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-UPLOADED = datetime(2024, 6, 1, tzinfo=UTC)
-EPOCH = int(datetime(2024, 5, 5, 5, 5, 4, tzinfo=UTC).timestamp())
 
 
 @pytest.fixture(scope="module")

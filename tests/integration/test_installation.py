@@ -9,14 +9,13 @@ import subprocess
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
+
+from tests.fakes.web_server import served
 
 ROOT = Path(__file__).parents[2]
 WHEELHOUSE = ROOT / ".build" / "wheelhouse"
@@ -72,17 +71,8 @@ def index_with_newer_releases(wheelhouse: Path, directory: Path) -> Iterator[str
         links = "".join(f'<a href="/files/{each}">{each}</a>\n' for each in [*names, newer])
         (page / "index.html").write_text(f"<!DOCTYPE html><html><body>{links}</body></html>")
 
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(directory)))
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/simple"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with served(directory) as address:
+        yield f"{address}/simple"
 
 
 def run(command: list[str], home: Path, **settings: str) -> str:

@@ -17,7 +17,7 @@ from rebuilder.wiring import publishing
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.ledgers import lay_down
-from tests.fakes.site_server import served
+from tests.fakes.web_server import served
 
 
 @pytest.fixture

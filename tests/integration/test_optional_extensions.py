@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.fakes.command import Installation
-from tests.fakes.projects import Distribution, build, make_sdist, minibackend_wheel
+from tests.fakes.projects import EPOCH, Distribution, build, make_sdist
 from tests.fakes.registry import Registry
 
-UPLOADED = datetime(2024, 6, 1, tzinfo=UTC)
 TAG = "cp313-cp313-linux_x86_64"
-EPOCH = int(datetime(2024, 5, 5, 5, 5, 4, tzinfo=UTC).timestamp())
 OWN_BACKEND = """
 import os, subprocess, sys, zipfile
 from pathlib import Path
@@ -52,20 +48,6 @@ BOTH = "_asked(config_settings, PURE_SETTING, PURE_VARIABLE)"
 SETTING = "(config_settings or {}).get('without-speedups') == 'yes'"
 
 
-@pytest.fixture
-def registry() -> Iterator[Registry]:
-    """A registry that has the build backend."""
-    with Registry() as running:
-        running.add(minibackend_wheel(), uploaded=datetime(2020, 1, 1, tzinfo=UTC))
-        yield running
-
-
-@pytest.fixture
-def installation(tmp_path: Path, environments_root: Path, registry: Registry) -> Installation:
-    """An empty installation that asks that registry."""
-    return Installation.make(tmp_path, environments_root, registry.url)
-
-
 def source(guard: str, *, optional: bool) -> Distribution:
     """A project with a backend of its own, which compiles unless it is told not to; ``optional``: if it can."""
     toml = (
@@ -81,8 +63,7 @@ def verified(
     registry: Registry, installation: Installation, sdist: Distribution, wheel: Distribution
 ) -> tuple[dict[str, Any], list[str], str]:
     """The line about a wheel, what was tried by name, and its page."""
-    for each in (sdist, wheel):
-        registry.add(each, uploaded=UPLOADED)
+    registry.publish(sdist, wheel)
     answer = installation.verify("pypi:maybe==1.0")
     page = Path(answer.line["report"])
     attempts = json.loads((page.parent / "report.json").read_text())["attempts"]

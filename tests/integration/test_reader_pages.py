@@ -14,12 +14,11 @@ import pytest
 from tests.fakes.command import Installation
 from tests.fakes.projects import build, make_sdist, minibackend_wheel
 from tests.fakes.registry import Registry
-from tests.fakes.site_server import served
+from tests.fakes.web_server import served
 from tests.unit.test_readme import ROOT, lines
 
 ADDRESS = "https://rebuilds.example.org"
 REPORT = f"{ADDRESS}/pypi/idna/3.20/idna-3.20-py3-none-any.whl/0123456789abcdef/report.json"
-UPLOADED = datetime(2024, 6, 1, tzinfo=UTC)
 FOR_LONG = {"proxy", "serve"}
 """These run until they are stopped; other tests have them."""
 ENDS = {"idna==2.10": 1, "idna-2.10": 1}
@@ -60,8 +59,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, environments_root: Path) -> I
     wheels = {"3.20": build(good), "2.10": build(make_sdist("idna", "2.10", {"idna/__init__.py": "changed = True\n"}))}
     with Registry() as registry:
         registry.add(minibackend_wheel(), uploaded=datetime(2020, 1, 1, tzinfo=UTC))
-        for each in (good, bad, *wheels.values()):
-            registry.add(each, uploaded=UPLOADED)
+        registry.publish(good, bad, *wheels.values())
         installation = Installation.make(root, environments_root, registry.url)
         first = installation.verify("pypi:idna==3.20")
         page = Path(first.line["report"]).parent.relative_to(installation.site)

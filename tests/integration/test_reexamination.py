@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -26,39 +24,13 @@ from tests.fakes.command import Installation
 from tests.fakes.environments import FakeEnvironments
 from tests.fakes.orders import order_for
 from tests.fakes.progress import NoDisplay
-from tests.fakes.projects import Distribution, build, make_sdist, make_wheel, minibackend_wheel
+from tests.fakes.projects import EPOCH, Distribution, build, make_sdist, make_wheel
 from tests.fakes.registry import Registry
-
-UPLOADED = datetime(2024, 6, 1, tzinfo=UTC)
-EPOCH = int(datetime(2024, 5, 5, 5, 5, 4, tzinfo=UTC).timestamp())
-
-
-@pytest.fixture
-def registry() -> Iterator[Registry]:
-    """A registry that has the build backend."""
-    with Registry() as running:
-        running.add(minibackend_wheel(), uploaded=datetime(2020, 1, 1, tzinfo=UTC))
-        yield running
-
-
-@pytest.fixture
-def config(tmp_path: Path, environments_root: Path, registry: Registry) -> Config:
-    """Settings of an installation of its own."""
-    here = Installation.make(tmp_path, environments_root, registry.url)
-    return Config(store=here.store, keys=tmp_path / "keys", site=here.site, index_url=registry.url)
-
-
-@pytest.fixture
-def parts(config: Config) -> Iterator[Wired]:
-    """The real parts."""
-    with wire(config, NoDisplay()) as wired:
-        yield wired
 
 
 def verified(registry: Registry, config: Config, *files: Distribution) -> SignedReport:
     """Publish a release of the project ``one`` and verify it with the command."""
-    for each in files:
-        registry.add(each, uploaded=UPLOADED)
+    registry.publish(*files)
     assert registry.url == config.index_url
     answer = Installation(config.store.parent, registry.url).verify("pypi:one==1.0")
     assert len(answer.lines) == 1, answer.words

@@ -20,11 +20,9 @@ from rebuilder.model.verdict import Kind, Verdict
 from rebuilder.model.work import Order, Reason
 from rebuilder.store.ledger import Ledger
 from tests.fakes.command import Installation
-from tests.fakes.projects import Distribution, build, make_sdist, make_wheel, minibackend_wheel
+from tests.fakes.projects import EPOCH, Distribution, build, make_sdist, make_wheel, minibackend_wheel
 from tests.fakes.registry import Registry
 
-UPLOADED = datetime(2024, 6, 1, tzinfo=UTC)
-EPOCH = int(datetime(2024, 5, 5, 5, 5, 4, tzinfo=UTC).timestamp())
 PATIENCE = 240.0
 
 
@@ -85,15 +83,8 @@ def registry() -> Iterator[Registry]:
         sdist = make_sdist("four", "1.0")
         planted = make_wheel("four", "1.0", {"four/__init__.py": "import evil\n"})
         wheel = Distribution("four", build(sdist, epoch=EPOCH).filename, planted.data)
-        for each in (sdist, wheel):
-            running.add(each, uploaded=UPLOADED)
+        running.publish(sdist, wheel)
         yield running
-
-
-@pytest.fixture
-def installation(tmp_path: Path, environments_root: Path, registry: Registry) -> Installation:
-    """An empty installation that asks that registry."""
-    return Installation.make(tmp_path, environments_root, registry.url)
 
 
 @pytest.fixture

@@ -20,13 +20,11 @@ import pytest
 from tests.fakes.command import Installation
 from tests.fakes.fleet_servers import until
 from tests.fakes.loopback_index import LoopbackIndex, serving
-from tests.fakes.projects import Distribution, build, make_sdist, minibackend_wheel
+from tests.fakes.projects import EPOCH, Distribution, build, make_sdist, minibackend_wheel
 from tests.fakes.registry import Registry
 from tests.fakes.second_machine import SITE, SecondMachine, second_machine
-from tests.fakes.site_server import served
+from tests.fakes.web_server import served
 
-EPOCH = int(datetime(2024, 5, 5, 5, 5, 4, tzinfo=UTC).timestamp())
-UPLOADED = datetime(2024, 6, 1, tzinfo=UTC)
 NOWHERE = "http://127.0.0.1:9/simple/"
 
 
@@ -63,8 +61,7 @@ def published(tmp_path_factory: pytest.TempPathFactory, environments_root: Path)
     }
     with Registry() as registry:
         registry.add(minibackend_wheel(), uploaded=datetime(2020, 1, 1, tzinfo=UTC))
-        for each in (*sdists.values(), *wheels.values()):
-            registry.add(each, uploaded=UPLOADED)
+        registry.publish(*sdists.values(), *wheels.values())
         here = Installation.make(root / "here", environments_root, registry.url)
         verified = here.verify("pypi:one==1.0", "pypi:three==1.0")
         shutil.copytree(here.site, root / "earlier")

@@ -17,11 +17,11 @@ from sqlalchemy import select
 
 from rebuilder.store.ledger import Ledger, tables
 from tests.fakes.command import Installation
-from tests.fakes.projects import build, make_sdist, make_wheel
+from tests.fakes.projects import EPOCH, UPLOADED, build, make_sdist, make_wheel
 from tests.fakes.registry import Registry
 from tests.soak.checks import leftovers, mounts, violations
 from tests.soak.processes import Service, command_of, descendants
-from tests.soak.world import EPOCH, UPLOADED, environment, install, publish
+from tests.soak.world import environment, install, publish
 
 PATIENCE = 90.0
 SLOW_BACKEND = """\
@@ -52,8 +52,7 @@ class Running:
         """Publish one more project that comes out bit for bit; give its wheel."""
         sdist = make_sdist(name, "1.0")
         wheel = build(sdist, epoch=EPOCH)
-        for each in (sdist, wheel):
-            self.registry.add(each, uploaded=UPLOADED)
+        self.registry.publish(sdist, wheel)
         self.expected[wheel.filename] = "reproduced"
         return wheel.filename
 

@@ -9,7 +9,6 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import chdir
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,10 @@ from hypothesis import strategies as st
 
 from tests.fakes.command import Installation
 from tests.fakes.planning import from_published
-from tests.fakes.projects import Distribution, make_sdist
+from tests.fakes.projects import UPLOADED, Distribution, make_sdist
 from tests.fakes.pypi import Surroundings
 from tests.fakes.registry import Registry
 
-UPLOADED = datetime(2024, 6, 1, tzinfo=UTC)
 MOMENT = (2024, 3, 1, 12, 0, 0)
 TABLES = 24
 HIDDEN = b"WHAT = 'in no file of the source'\n"

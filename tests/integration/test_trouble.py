@@ -11,11 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.command import Answer, Installation
-from tests.fakes.projects import build, make_sdist, minibackend_wheel
+from tests.fakes.projects import EPOCH, UPLOADED, build, make_sdist, minibackend_wheel
 from tests.fakes.registry import Fault, Registry, server_error
 
-UPLOADED = datetime(2024, 6, 1, tzinfo=UTC)
-EPOCH = int(datetime(2024, 5, 5, 5, 5, 4, tzinfo=UTC).timestamp())
 SUBJECT = "pypi:sound==1.0"
 
 
@@ -28,12 +26,6 @@ def registry() -> Iterator[Registry]:
         running.add(sdist, uploaded=UPLOADED)
         running.add(build(sdist, epoch=EPOCH), uploaded=UPLOADED)
         yield running
-
-
-@pytest.fixture
-def installation(tmp_path: Path, environments_root: Path, registry: Registry) -> Installation:
-    """An empty installation that asks that registry."""
-    return Installation.make(tmp_path, environments_root, registry.url)
 
 
 def assert_told(answer: Answer, *words: str) -> None:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
-
-import pytest
 
 from rebuilder.config import Config
 from rebuilder.model.comparison import Effect, Factor, Variation
@@ -15,14 +11,10 @@ from rebuilder.model.report import Report
 from rebuilder.model.verdict import Kind
 from rebuilder.verification.findings import vary
 from rebuilder.verification.parts import Parts
-from rebuilder.wiring import wire
 from tests.fakes.command import Installation
-from tests.fakes.progress import NoDisplay
-from tests.fakes.projects import build, make_sdist, minibackend_wheel
+from tests.fakes.projects import EPOCH, build, make_sdist
 from tests.fakes.registry import Registry
 
-UPLOADED = datetime(2024, 6, 1, tzinfo=UTC)
-EPOCH = int(datetime(2024, 5, 5, 5, 5, 4, tzinfo=UTC).timestamp())
 EMBEDDED = {
     "path": Factor.BUILD_PATH,
     "umask": Factor.UMASK,
@@ -35,34 +27,11 @@ EMBEDDED = {
 }
 
 
-@pytest.fixture
-def registry() -> Iterator[Registry]:
-    """A registry that has the build backend."""
-    with Registry() as running:
-        running.add(minibackend_wheel(), uploaded=datetime(2020, 1, 1, tzinfo=UTC))
-        yield running
-
-
-@pytest.fixture
-def config(tmp_path: Path, environments_root: Path, registry: Registry) -> Config:
-    """Settings of an installation of its own."""
-    here = Installation.make(tmp_path, environments_root, registry.url)
-    return Config(store=here.store, keys=tmp_path / "keys", site=here.site, index_url=registry.url)
-
-
-@pytest.fixture
-def parts(config: Config) -> Iterator[Parts]:
-    """The real parts."""
-    with wire(config, NoDisplay()) as wired:
-        yield wired
-
-
 def verified(registry: Registry, config: Config, embed: list[str], *, epoch: int | None) -> Report:
     """The report on a wheel that has these things of the machine it was built on in it."""
     files = {f"one/{name}.py": f"{name} = 1\n" for name in ("__init__", "b", "c", "d")}
     sdist = make_sdist("one", "1.0", files, tool=f"[tool.minibackend]\nembed = {embed!r}\n")
-    for each in (sdist, build(sdist, epoch=epoch)):
-        registry.add(each, uploaded=UPLOADED)
+    registry.publish(sdist, build(sdist, epoch=epoch))
     line = Installation(config.store.parent, registry.url).verify("pypi:one==1.0").line
     return Report.model_validate_json((Path(line["report"]).parent / "report.json").read_text())
 

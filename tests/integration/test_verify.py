@@ -8,7 +8,6 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,31 +18,17 @@ from rebuilder.errors import NoGuestError
 from rebuilder.model.report import CLOCK_NOT_TRIED
 from rebuilder.sandbox.uml.probe import SWITCH
 from tests.fakes.command import Installation
-from tests.fakes.projects import SOME_TIME, Distribution, build, make_sdist, make_wheel, minibackend_wheel
+from tests.fakes.projects import (
+    EPOCH,
+    SOME_TIME,
+    UPLOADED,
+    Distribution,
+    build,
+    make_sdist,
+    make_wheel,
+    minibackend_wheel,
+)
 from tests.fakes.registry import Registry
-
-UPLOADED = datetime(2024, 6, 1, tzinfo=UTC)
-EPOCH = int(datetime(2024, 5, 5, 5, 5, 4, tzinfo=UTC).timestamp())
-
-
-@pytest.fixture
-def registry() -> Iterator[Registry]:
-    """A registry that has the build backend."""
-    with Registry() as running:
-        running.add(minibackend_wheel(), uploaded=datetime(2020, 1, 1, tzinfo=UTC))
-        yield running
-
-
-@pytest.fixture
-def installation(tmp_path: Path, environments_root: Path, registry: Registry) -> Installation:
-    """An empty installation that asks that registry."""
-    return Installation.make(tmp_path, environments_root, registry.url)
-
-
-def publish(registry: Registry, *distributions: Distribution) -> None:
-    """Publish files of one release."""
-    for each in distributions:
-        registry.add(each, uploaded=UPLOADED)
 
 
 def deflated(wheel: Distribution) -> Distribution:
@@ -61,7 +46,7 @@ def test_one_time_for_everything_is_reproduced(registry: Registry, installation:
     """A wheel made with SOURCE_DATE_EPOCH comes out bit for bit, and everything about it is published."""
     sdist = make_sdist("one", "1.0")
     wheel = build(sdist, epoch=EPOCH)
-    publish(registry, sdist, wheel)
+    registry.publish(sdist, wheel)
     answer = installation.verify("pypi:one==1.0")
     line = answer.line
     assert (answer.code, line["verdict"]) == (0, "reproduced"), answer.words
@@ -82,7 +67,7 @@ def test_one_time_for_everything_is_reproduced(registry: Registry, installation:
 def test_source_times_are_those_of_the_archive(registry: Registry, installation: Installation) -> None:
     """A wheel made of an unpacked source archive carries the times that archive has."""
     sdist = make_sdist("two", "1.0", times={"two/__init__.py": datetime(2024, 2, 2, 2, 2, 2, tzinfo=UTC)})
-    publish(registry, sdist, build(sdist))
+    registry.publish(sdist, build(sdist))
     answer = installation.verify("pypi:two")
     assert (answer.code, answer.line["verdict"]) == (0, "reproduced"), answer.words
     assert {"before-build"} == {each["when"] for each in answer.line["replayed"]}
@@ -92,7 +77,7 @@ def test_wall_clock_in_the_archive_is_written_afterwards(registry: Registry, ins
     """When only the time of day is left, it is written into the finished archive, and the answer says so."""
     sdist = make_sdist("three", "1.0", tool="[tool.minibackend]\nnow = true\n")
     wheel = build(sdist)
-    publish(registry, sdist, wheel)
+    registry.publish(sdist, wheel)
     answer = installation.verify("pypi:three==1.0")
     line = answer.line
     assert (answer.code, line["verdict"], line["attempts"]) == (0, "reproduced", 1), answer.words
@@ -110,7 +95,7 @@ def test_the_clock_of_a_kernel_if_asked_for(registry: Registry, installation: In
     settings = installation.root / "settings.toml"
     settings.write_text("clock = 'kernel'\n")
     sdist = make_sdist("three", "1.0", tool="[tool.minibackend]\nnow = true\n")
-    publish(registry, sdist, build(sdist))
+    registry.publish(sdist, build(sdist))
     line = installation.run("verify", "--json", "--config", settings, "pypi:three==1.0").line
     assert ("reproduced", 2) == (line["verdict"], line["attempts"]), line
     assert "clock" in {each["name"] for each in line["replayed"]}
@@ -129,7 +114,7 @@ def test_without_a_guest_what_was_reached_stands(
     settings = installation.root / "settings.toml"
     settings.write_text("clock = 'kernel'\n")
     sdist = make_sdist("three", "1.0", tool="[tool.minibackend]\nnow = true\n")
-    publish(registry, sdist, build(sdist))
+    registry.publish(sdist, build(sdist))
     answer = installation.run("verify", "--json", "--config", settings, "pypi:three==1.0")
     line = answer.line
     assert (0, "reproduced", 1, [NOT_TRIED]) == (answer.code, line["verdict"], line["attempts"], line["remarks"])
@@ -144,7 +129,7 @@ def test_a_sandbox_that_this_machine_has_not(
 ) -> None:
     """Whoever wants every build in a guest is told at once that there is none, before anything is fetched."""
     monkeypatch.setenv(SWITCH, "none")
-    publish(registry, make_sdist("three", "1.0"))
+    registry.publish(make_sdist("three", "1.0"))
     answer = installation.run("verify", "--json", "--sandbox", "uml", "pypi:three==1.0")
     assert (4, []) == (answer.code, answer.lines)
     assert str(NoGuestError(SWITCHED_OFF)) in " ".join(answer.words.split())
@@ -155,13 +140,13 @@ def test_other_compression_is_written_or_equivalent(
 ) -> None:
     """Settings of zlib are found and used; what another program compressed stays equivalent, by name."""
     sdist = make_sdist("three", "1.0")
-    publish(registry, sdist, deflated(build(sdist)))
+    registry.publish(sdist, deflated(build(sdist)))
     line = installation.verify("pypi:three==1.0").line
     assert "reproduced" == line["verdict"], line
     assert ["zip-compression"] == [each["name"] for each in line["replayed"] if each["when"] == "finished-archive"]
     monkeypatch.setattr(zipfile, "_get_compressor", lambda *_: zlib.compressobj(6, zlib.DEFLATED, -15, 8, zlib.Z_FIXED))
     other = make_sdist("threes", "1.0")
-    publish(registry, other, deflated(build(other)))
+    registry.publish(other, deflated(build(other)))
     answer = installation.verify("pypi:threes==1.0")
     line = answer.line
     assert (answer.code, line["verdict"], line["normalisations"]) == (0, "equivalent", ["zip-compression"]), (
@@ -188,7 +173,7 @@ def test_a_wheel_that_its_source_holds(registry: Registry, installation: Install
         "own.py": COPIES,
         "tests/data.txt": base64.encodebytes(wheel.data),
     }
-    publish(registry, make_sdist("copied", "1.0", files), wheel)
+    registry.publish(make_sdist("copied", "1.0", files), wheel)
     line = installation.verify("pypi:copied==1.0").line
     assert line["verdict"] == "reproduced"
     [alarm] = line["alarms"]
@@ -202,8 +187,8 @@ def test_a_build_that_hurts_its_sandbox_gets_a_verdict(registry: Registry, insta
     """Whatever it tries, the answer is about the build, and is published."""
     attack = "import os\ndef build_wheel(*arguments):\n os.kill(2, 9)\n os.kill(-1, 9)\n"
     project = '[build-system]\nrequires = []\nbuild-backend = "own"\nbackend-path = ["."]\n'
-    publish(
-        registry, make_sdist("hurts", "1.0", {"pyproject.toml": project, "own.py": attack}), make_wheel("hurts", "1.0")
+    registry.publish(
+        make_sdist("hurts", "1.0", {"pyproject.toml": project, "own.py": attack}), make_wheel("hurts", "1.0")
     )
     line = installation.verify("pypi:hurts==1.0").line
     assert line["verdict"] == "build-failed"
@@ -223,7 +208,7 @@ def test_what_stands_only_in_the_published_file_is_said_as_it_is(
     for number, (name, expected) in enumerate(cases.items()):
         sdist = make_sdist("four", f"{number}.0", files)
         place = f"four-{number}.0.dist-info/{name}" if name.startswith("RECORD") else f"four/{name}"
-        publish(registry, sdist, make_wheel("four", f"{number}.0", files | {place: "x"}))
+        registry.publish(sdist, make_wheel("four", f"{number}.0", files | {place: "x"}))
         line = installation.verify(f"pypi:four=={number}.0").line
         report = json.loads((Path(line["report"]).parent / "report.json").read_text())
         found = [(each["cause"], each["certainty"]) for each in report["diagnosis"]["findings"]]
@@ -236,7 +221,7 @@ def test_other_content_differs_and_is_stable(registry: Registry, installation: I
     sdist = make_sdist("four", "1.0")
     honest = build(sdist, epoch=EPOCH)
     planted = make_wheel("four", "1.0", {"four/__init__.py": "import evil\n"})
-    publish(registry, sdist, Distribution("four", honest.filename, planted.data))
+    registry.publish(sdist, Distribution("four", honest.filename, planted.data))
     answer = installation.verify("pypi:four==1.0")
     line = answer.line
     assert (answer.code, line["verdict"], line["kind"]) == (1, "differs", "stable"), answer.words
@@ -249,7 +234,7 @@ def test_other_content_differs_and_is_stable(registry: Registry, installation: I
 def test_random_content_is_unstable(registry: Registry, installation: Installation) -> None:
     """A build that gives other bytes each time is told apart from one that merely gives others."""
     sdist = make_sdist("five", "1.0", tool="[tool.minibackend]\nrandom = true\n")
-    publish(registry, sdist, build(sdist, epoch=EPOCH))
+    registry.publish(sdist, build(sdist, epoch=EPOCH))
     answer = installation.verify("pypi:five==1.0")
     line = answer.line
     assert (answer.code, line["verdict"], line["kind"]) == (1, "differs", "unstable"), answer.words
@@ -258,7 +243,7 @@ def test_random_content_is_unstable(registry: Registry, installation: Installati
 def test_failing_build_is_not_a_difference(registry: Registry, installation: Installation) -> None:
     """A build that fails says nothing about the published bytes; the log is published."""
     sdist = make_sdist("six", "1.0", tool='[tool.minibackend]\nfail = "no luck today"\n')
-    publish(registry, sdist, make_wheel("six", "1.0"))
+    registry.publish(sdist, make_wheel("six", "1.0"))
     answer = installation.verify("pypi:six==1.0")
     line = answer.line
     assert (answer.code, line["verdict"]) == (3, "build-failed"), answer.words
@@ -268,7 +253,7 @@ def test_failing_build_is_not_a_difference(registry: Registry, installation: Ins
 
 def test_missing_source(registry: Registry, installation: Installation) -> None:
     """What has no source gets exit code 3; the members of a wheel for one platform are listed all the same."""
-    publish(registry, make_wheel("seven", "1.0"), make_wheel("eight", "1.0", tag="cp311-cp311-linux_x86_64"))
+    registry.publish(make_wheel("seven", "1.0"), make_wheel("eight", "1.0", tag="cp311-cp311-linux_x86_64"))
     answer = installation.verify("pypi:seven==1.0", "pypi:eight==1.0")
     assert answer.code == 3, answer.words
     assert ["inputs-missing", "inputs-missing"] == [line["verdict"] for line in answer.lines]
@@ -299,7 +284,7 @@ def test_wheel_for_one_platform(
         "woad/_dye.c": "int blue;\n",
         "PKG-INFO": "Metadata-Version: 2.1\nName: woad\nVersion: 1.0\n",
     }
-    publish(registry, make_sdist("woad", "1.0", source), make_wheel("woad", "1.0", COMPILED | put_in, tag=PLATFORM))
+    registry.publish(make_sdist("woad", "1.0", source), make_wheel("woad", "1.0", COMPILED | put_in, tag=PLATFORM))
     answer = installation.verify("pypi:woad==1.0")
     assert (code, verdict) == (answer.code, answer.line["verdict"]), answer.words
     assert list(put_in) == [each["path"] for each in answer.line["accounting"]["unaccounted"]]
@@ -319,7 +304,7 @@ def test_wheel_for_one_platform(
 def test_missing_build_dependency(registry: Registry, installation: Installation) -> None:
     """A build requirement that nobody publishes is a missing input."""
     sdist = make_sdist("nine", "1.0", requires=["nowhere-to-be-found==3"])
-    publish(registry, sdist, make_wheel("nine", "1.0"))
+    registry.publish(sdist, make_wheel("nine", "1.0"))
     answer = installation.verify("pypi:nine==1.0")
     assert (answer.code, answer.line["verdict"]) == (3, "inputs-missing"), answer.words
     assert "nowhere-to-be-found" in answer.line["sentence"]
@@ -329,12 +314,12 @@ def test_changed_digest_is_an_alarm_that_stays(registry: Registry, installation:
     """New bytes under a known name: both are kept, and the alarm is still there on the next run."""
     sdist = make_sdist("ten", "1.0")
     first = build(sdist, epoch=EPOCH)
-    publish(registry, sdist, first)
+    registry.publish(sdist, first)
     assert installation.verify("pypi:ten==1.0").line["alarms"] == []
     second = build(sdist, epoch=EPOCH + 60)
     with Registry() as changed:
         changed.add(minibackend_wheel(), uploaded=datetime(2020, 1, 1, tzinfo=UTC))
-        publish(changed, sdist, second)
+        changed.publish(sdist, second)
         again = Installation(installation.root, changed.url)
         for _ in range(2):
             line = again.verify("pypi:ten==1.0").line
@@ -348,7 +333,7 @@ def test_file_on_disk(registry: Registry, installation: Installation, tmp_path: 
     """A file on disk is matched with what is published; unknown bytes are an alarm, and nothing is built."""
     sdist = make_sdist("eleven", "1.0")
     wheel = build(sdist, epoch=EPOCH)
-    publish(registry, sdist, wheel)
+    registry.publish(sdist, wheel)
     path = tmp_path / wheel.filename
     path.write_bytes(wheel.data)
     good = installation.verify(path)
@@ -363,7 +348,7 @@ def test_a_lock_file(registry: Registry, installation: Installation, tmp_path: P
     """What it pins is verified; a digest that the index does not list is a difference, and stops nothing else."""
     sdist = make_sdist("thirteen", "1.0")
     wheel = build(sdist, epoch=EPOCH)
-    publish(registry, sdist, wheel)
+    registry.publish(sdist, wheel)
     lock = tmp_path / "requirements.txt"
     lock.write_text(f"thirteen==1.0 --hash=sha256:{wheel.sha256} --hash=sha256:{sdist.sha256}\n")
     good = installation.verify("-r", lock)
@@ -406,7 +391,7 @@ def test_index_down_is_our_trouble(installation: Installation) -> None:
 def test_publish_writes_the_same_site_again(registry: Registry, installation: Installation) -> None:
     """The site can always be made again from the store, byte for byte."""
     sdist = make_sdist("thirteen", "1.0")
-    publish(registry, sdist, build(sdist, epoch=EPOCH))
+    registry.publish(sdist, build(sdist, epoch=EPOCH))
     installation.verify("pypi:thirteen==1.0")
     before = {path.relative_to(installation.site): path.read_bytes() for path in files(installation.site)}
     elsewhere = installation.root / "elsewhere"
@@ -419,7 +404,7 @@ def test_publish_writes_the_same_site_again(registry: Registry, installation: In
 def test_reports_outlive_their_key(registry: Registry, installation: Installation) -> None:
     """A site written with another key in use still has the key that signed the older reports."""
     sdist = make_sdist("sixteen", "1.0")
-    publish(registry, sdist, build(sdist, epoch=EPOCH))
+    registry.publish(sdist, build(sdist, epoch=EPOCH))
     installation.verify("pypi:sixteen==1.0")
     [old] = (installation.site / "keys").iterdir()
     elsewhere = installation.root / "elsewhere"
@@ -440,7 +425,7 @@ def files(root: Path) -> list[Path]:
 def test_report_json_reads_back(registry: Registry, installation: Installation) -> None:
     """The JSON beside a page is the whole report."""
     sdist = make_sdist("fourteen", "1.0", time=SOME_TIME)
-    publish(registry, sdist, build(sdist, epoch=EPOCH))
+    registry.publish(sdist, build(sdist, epoch=EPOCH))
     line = installation.verify("pypi:fourteen==1.0").line
     document = json.loads((Path(line["report"]).parent / "report.json").read_text())
     assert document["decision"]["verdict"] == "reproduced"

@@ -6,9 +6,8 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 from typing import Any, Self
 
 import pytest
@@ -28,6 +27,7 @@ from tests.fakes.clock import FixedClock
 from tests.fakes.cosigning import cosign_note
 from tests.fakes.ledgers import open_ledger
 from tests.fakes.logs import log_writer
+from tests.fakes.web_server import Quiet, WebServer
 
 PRIVATE = Ed25519PrivateKey.from_private_bytes(b"w" * 32)
 KEY = NoteKey("witness.example/w", PRIVATE.public_key().public_bytes_raw(), COSIGNATURE)
@@ -63,7 +63,7 @@ class HonestWitness:
         """Answer on loopback; gives the submission prefix."""
         witness = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Quiet, BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 assert self.path == "/w/add-checkpoint"
                 status, kind, data = witness.answer(self.rfile.read(int(self.headers["Content-Length"])))
@@ -73,15 +73,8 @@ class HonestWitness:
                 self.end_headers()
                 self.wfile.write(data)
 
-            def log_message(self, *_: Any) -> None:
-                """Nothing."""
-
-        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-            thread = Thread(target=server.serve_forever)
-            thread.start()
-            yield f"http://127.0.0.1:{server.server_port}/w"
-            server.shutdown()
-            thread.join()
+        with WebServer(Handler) as server:
+            yield f"{server.address}/w"
 
 
 def test_cosignatures_travel_with_proofs(tmp_path: Path) -> None:

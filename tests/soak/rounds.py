@@ -20,12 +20,12 @@ from rebuilder.store.ledger import Ledger
 from rebuilder.store.ledger.liveness import SessionLiveness
 from tests.fakes.clock import FixedClock
 from tests.fakes.command import Installation
-from tests.fakes.projects import build, make_sdist
+from tests.fakes.projects import EPOCH, UPLOADED, build, make_sdist
 from tests.fakes.registry import Registry
 from tests.soak.checks import leftovers, verdicts, violations
 from tests.soak.figures import Part
 from tests.soak.processes import Service, descendants, kill, orphans
-from tests.soak.world import EPOCH, UPLOADED, install, publish
+from tests.soak.world import install, publish
 
 PROJECTS = 40
 _SETTLED = "settled-1.0-py3-none-any.whl"

@@ -6,12 +6,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.fakes.command import Installation
-from tests.fakes.projects import build, compressed_by_another_program, make_sdist, make_wheel, minibackend_wheel
+from tests.fakes.projects import (
+    EPOCH,
+    UPLOADED,
+    build,
+    compressed_by_another_program,
+    make_sdist,
+    make_wheel,
+    minibackend_wheel,
+)
 from tests.fakes.registry import Registry
 
 ENVIRONMENTS = Path(__file__).parents[2] / ".build" / "toolchains"
-UPLOADED = datetime(2024, 6, 1, tzinfo=UTC)
-EPOCH = int(datetime(2024, 5, 5, 5, 5, 4, tzinfo=UTC).timestamp())
 
 SETTINGS = """\
 [service]

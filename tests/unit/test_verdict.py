@@ -196,3 +196,20 @@ def test_what_one_source_lacks_says_nothing_about_another(level: Level | None) -
 def _from(made: Attempt, source: Source, lacks: Obstacle | None) -> Attempt:
     definition = made.hypothesis.definition.replace(source=source)
     return made.replace(hypothesis=made.hypothesis.replace(definition=definition, lacks=lacks))
+
+
+def test_what_was_lacking_is_refuted() -> None:
+    """A definition tried once more without a reservation takes it back, for all attempts that had the same one."""
+    lacks = Obstacle(verdict=Verdict.UNSUPPORTED, sentence="Other tools made it.")
+
+    def with_lacks(given: Attempt, lacking: Obstacle | None) -> Attempt:
+        return given.replace(hypothesis=given.hypothesis.replace(lacks=lacking))
+
+    first, second = with_lacks(OTHER, lacks), with_lacks(attempt(Level.DIFFERENT, umask="0002", members=3), lacks)
+    assert Verdict.UNSUPPORTED is decide((first, second), None).verdict
+    shown = decide((first, second, OTHER), None)
+    assert (Verdict.DIFFERS, 2) == (shown.verdict, shown.attempt)
+    other = with_lacks(attempt(Level.DIFFERENT, umask="0077"), lacks.replace(sentence="It was another Python."))
+    assert Verdict.UNSUPPORTED is decide((first, OTHER, other), None).verdict
+    unrelated = attempt(Level.DIFFERENT, umask="0027")
+    assert Verdict.UNSUPPORTED is decide((first, unrelated), None).verdict

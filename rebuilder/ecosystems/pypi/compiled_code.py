@@ -13,15 +13,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from rebuilder.compare.compiled import compare_compiled
+from rebuilder.compare.comparer import WITH_OBJDUMP, compare_compiled
 from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.build_inputs import SOURCE_TREE, BuildConditions, BuildInputs, build_definition
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.hypotheses import build_in
+from rebuilder.ecosystems.pypi.image_builds import image_attempts
 from rebuilder.ecosystems.pypi.interpreter_choice import interpreter_in
 from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError
 from rebuilder.model.accounting import Accounting, CompiledHere, How, MemberAccount
+from rebuilder.model.attempt import Attempt, Output
 from rebuilder.model.binary import BinaryFormat, BinaryImage, CodeComparison
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.evidence import Evidence
@@ -69,18 +71,26 @@ class _Maker:
     """Those that all units have."""
 
 
-def compiled_here(context: PlanningContext, evidence: Evidence, accounting: Accounting) -> Accounting:
+def compiled_here(
+    context: PlanningContext, evidence: Evidence, accounting: Accounting, attempts: tuple[Attempt, ...] = ()
+) -> Accounting:
     """The same accounting, with compiled members compared with what compiling the source archive here gave.
 
     Args:
         context: What to compile and to compare with.
         evidence: About the wheel.
         accounting: Of the same wheel, with what compiled members say about themselves.
+        attempts: All that were made for it; what one gave in an image of the settings is taken first.
 
     Raises:
         SandboxUnavailableError, SandboxFaultError, CorruptEnvironmentError, …: see :class:`Programs`.
     """
     members = [each for each in accounting.members if each.how is How.NOT_COMPILED and _image(each) is not None]
+    if (tried := next((each for _, each in image_attempts(attempts)), None)) is not None and tried.rebuilt is not None:
+        name = tried.hypothesis.definition.toolchain.name
+        accounting = accounting.replace(compiled=CompiledHere(definition=tried.hypothesis.definition, run=tried.run))
+        told = f"It was built in the image {name}, and by what its files tell not with the tools that made it"
+        return _compared(context, evidence, accounting, tried.rebuilt, told, environment=WITH_OBJDUMP)
     maker = _maker(evidence.artifact.filename, members)
     if maker is None or not context.compilers:
         return accounting
@@ -95,10 +105,19 @@ def compiled_here(context: PlanningContext, evidence: Evidence, accounting: Acco
     accounting = accounting.replace(compiled=compiled)
     if made is None:
         return _with_remark(accounting, f"{told}. Compiling it in {name} did not come to its end.")
-    file, flags = evidence.artifact.file, " ".join(maker.flags or _USUAL_FLAGS)
+    flags = " ".join(maker.flags or _USUAL_FLAGS)
     told += f". It was compiled here in {name} with {flags}"
     told += "" if maker.flags else ", since it does not say with what"
-    found = compare_compiled(context.programs, file.sha256, made.sha256, file.filename, environment=name)
+    return _compared(context, evidence, accounting, made, told, environment=name)
+
+
+def _compared(
+    context: PlanningContext, evidence: Evidence, accounting: Accounting, made: Output, told: str, *, environment: str
+) -> Accounting:
+    """With what comparing the compiled members with those of the wheel that was made gives."""
+    members = [each for each in accounting.members if each.how is How.NOT_COMPILED and _image(each) is not None]
+    file = evidence.artifact.file
+    found = compare_compiled(context.programs, file.sha256, made.sha256, file.filename, environment=environment)
     if found is None:
         return _with_remark(accounting, f"{told}; comparing it did not come to its end.")
     compared = tuple(

@@ -15,7 +15,7 @@ from rebuilder.ecosystems.pypi.commit_hypotheses import infer_from_commit, wants
 from rebuilder.ecosystems.pypi.compiled_code import compiled_here
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.evidence import as_input, collect, is_for_one_platform
-from rebuilder.ecosystems.pypi.hypotheses import WITHOUT_COMPILING, infer, learn
+from rebuilder.ecosystems.pypi.hypotheses import WITHOUT_COMPILING, image_problem, infer, learn
 from rebuilder.ecosystems.pypi.origin import find_origin
 from rebuilder.ecosystems.pypi.simple_index import (
     IndexProject,
@@ -132,7 +132,9 @@ class PyPI(Ecosystem):
         if not any(each.kind is Content.COMPILED for each in found.members):
             return found
         found = with_facts(found, read_binaries(context.programs, context.memo, file.sha256))
-        return compiled_here(context, evidence, found) if found.compared else found
+        if (problem := image_problem(context, evidence)) is not None:
+            found = found.replace(remarks=(*found.remarks, problem))
+        return compiled_here(context, evidence, found, attempts) if found.compared else found
 
     def learn(self, evidence: Evidence, attempts: tuple[Attempt, ...]) -> None:
         """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""

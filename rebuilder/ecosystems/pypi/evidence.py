@@ -106,7 +106,8 @@ def held_compiled_code(evidence: Evidence) -> Obstacle | None:
         if _COMPILED.search(name) or (_COMMAND.search(member.name) and name not in known):
             sentence = (
                 f"The wheel is for one platform (its tag is {python}-{abi}-{platform}) and holds "
-                f"{quoted(member.name)}, which is compiled code; only pure Python wheels are rebuilt as a whole yet."
+                f"{quoted(member.name)}, which is compiled code: that is rebuilt as a whole only in an image that the "
+                "settings name."
             )
             return Obstacle(verdict=Verdict.UNSUPPORTED, sentence=sentence)
     return None

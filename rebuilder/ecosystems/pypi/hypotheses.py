@@ -71,7 +71,7 @@ def infer(context: PlanningContext, evidence: Evidence, history: History) -> Obs
     try:
         case = context.notebook.once(evidence, "wheel", lambda: _case(evidence))
         if (compiled := held_compiled_code(evidence)) is not None:
-            if _build_in_image(context, case, history, compiled):
+            if _build_in_image(context, case, history):
                 return None
             _build_without_compiling(context, case, history, compiled)
             return compiled
@@ -91,10 +91,10 @@ def infer(context: PlanningContext, evidence: Evidence, history: History) -> Obs
     return None
 
 
-def _build_in_image(context: PlanningContext, case: WheelEvidence, history: History, compiled: Obstacle) -> bool:
+def _build_in_image(context: PlanningContext, case: WheelEvidence, history: History) -> bool:
     """Plan builds in the image that the settings name for the wheel's platform; whether they decide about it."""
     evidence = case.evidence
-    image = context.notebook.once(evidence, "image", lambda: image_build(context, evidence, compiled))
+    image = _image(context, evidence)
     if image is None or isinstance(image, str):
         return False
     published = Published(evidence, case.wheel, case.traces, case.tools)
@@ -112,7 +112,7 @@ def _build_in_image(context: PlanningContext, case: WheelEvidence, history: Hist
     nearest = next((each for each in tried if each.rebuilt is not None), None)
     if any(each.confirms for each in tried):
         return True
-    if nearest is None or nearest.rebuilt is None or nearest.hypothesis.lacks not in {image.lacks, None}:
+    if nearest is None or nearest.rebuilt is None or nearest.hypothesis.lacks not in (image.lacks, None):
         return False
     rebuilt = nearest.rebuilt.sha256
     if not context.notebook.once(evidence, ("alike", rebuilt), lambda: _made_alike(context, evidence, rebuilt)):
@@ -122,6 +122,16 @@ def _build_in_image(context: PlanningContext, case: WheelEvidence, history: Hist
         sentence = f"{hypothesis.sentence} Its compiled files and the published ones were made alike."
         history.of(hypothesis.replace(name=f"{hypothesis.name}-alike", sentence=sentence, lacks=None))
     return True
+
+
+def _image(context: PlanningContext, evidence: Evidence) -> ImageBuild | str | None:
+    return context.notebook.once(evidence, "image", lambda: image_build(context, evidence))
+
+
+def image_problem(context: PlanningContext, evidence: Evidence) -> str | None:
+    """Why the image that the settings name for a wheel cannot build it, as a sentence; None where nothing is wrong."""
+    found = _image(context, evidence) if held_compiled_code(evidence) is not None else None
+    return found if isinstance(found, str) else None
 
 
 def _made_alike(context: PlanningContext, evidence: Evidence, rebuilt: Sha256) -> bool:

@@ -63,13 +63,12 @@ class ImageBuild:
         return f"The settings name the image {self.name} for wheels of this platform."
 
 
-def image_build(context: PlanningContext, evidence: Evidence, compiled: Obstacle) -> ImageBuild | str | None:
+def image_build(context: PlanningContext, evidence: Evidence) -> ImageBuild | str | None:
     """How a wheel with compiled code is built in the image that the settings name for it.
 
     Args:
         context: What to plan with.
         evidence: About the wheel.
-        compiled: That it holds compiled code.
 
     Returns:
         A sentence where that image cannot build it; None where none is named.
@@ -100,7 +99,10 @@ def image_build(context: PlanningContext, evidence: Evidence, compiled: Obstacle
     variables = (image.variables or {}) if image is not None else {}
     options = () if _PLATFORM in variables else ("--plat", max(repaired, key=_system, default=""))
     published = read_binaries(context.programs, context.memo, evidence.artifact.sha256)
-    sentence = f"{compiled.sentence.rstrip('.')}; it was built in the image {environment.name}, and is not made alike."
+    sentence = (
+        f"The wheel holds compiled code. It was built in the image {environment.name}, whose tools are not seen to be "
+        "those that made it."
+    )
     return ImageBuild(
         name=environment.name,
         interpreter=interpreter_in(wanted, version),

@@ -1,0 +1,231 @@
+"""Which image builds a wheel, with which interpreter, and when two wheels were made alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from rebuilder.ecosystems.pypi import image_builds
+from rebuilder.ecosystems.pypi.image_builds import ImageBuild, image_build, made_alike, with_generators
+from rebuilder.ecosystems.pypi.requirements import Requirements
+from rebuilder.environments.protocol import BuildEnvironment
+from rebuilder.model.binary import (
+    Binaries,
+    BinaryFacts,
+    BinaryFormat,
+    BinaryImage,
+    BinaryMember,
+    Compiler,
+    Tool,
+    Vendored,
+)
+from rebuilder.model.environment import Image, Specification
+from rebuilder.model.report import EnvironmentSummary
+from rebuilder.model.settings import EnvironmentSettings
+from rebuilder.model.value import Sha256
+from tests.fakes import reports
+
+if TYPE_CHECKING:
+    from rebuilder.ecosystems.pypi.context import PlanningContext
+
+NAME = "speedy-1.0-cp312-cp312-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
+PROVIDES = {"cp311-cp311": "3.11", "cp312-cp312": "3.12", "cp38-cp38": "3.8", "gcc": "14", "auditwheel": "6"}
+GCC = Compiler(name="GCC", version="14.2.1", evidence="GCC: (GNU) 14.2.1 20250110 (Red Hat 14.2.1-7)", where=".comment")
+TOOL = Tool(name="Cython", version="3.0.11", evidence="_cython_3_0_11", where="names")
+CODE = BinaryImage(
+    architecture="x86_64", kind="shared library", compilers=(GCC,), tools=(TOOL,), directories=("/project",)
+)
+
+
+def member(
+    image: BinaryImage = CODE, *, name: str = "p/a.so", digest: str = "1", brought: bool = False
+) -> BinaryMember:
+    """A compiled member of a wheel."""
+    vendored = Vendored(tool="auditwheel", original="a.so") if brought else None
+    facts = BinaryFacts(format=BinaryFormat.ELF, images=(image,), vendored=vendored)
+    return BinaryMember(member=name, sha256=Sha256(digest * 64), facts=facts)
+
+
+def binaries(*members: BinaryMember) -> Binaries:
+    """Those of one wheel."""
+    return Binaries(members=members, total=len(members))
+
+
+def planned(
+    monkeypatch: pytest.MonkeyPatch,
+    filename: str = NAME,
+    *,
+    provides: dict[str, str] = PROVIDES,
+    variables: dict[str, str] | None = None,
+    root: Path = Path("/"),
+    found: Binaries | None = None,
+    images: dict[str, str] | None = None,
+    requires: str | None = None,
+) -> ImageBuild | str | None:
+    """What is planned for a wheel, with an image of the settings."""
+    image = Image(sha256=Sha256("2" * 64), variables=variables)
+    environment = BuildEnvironment(
+        name="own",
+        sha256=Sha256("1" * 64),
+        root=root,
+        provides=provides,
+        specification=Specification(method="image", suite="image", image=image, recipe=2),
+        summary=EnvironmentSummary(name="own", sha256="1" * 64, packages=()),
+    )
+    monkeypatch.setattr(image_builds, "read_binaries", lambda *_: found or binaries(member()))
+    context = SimpleNamespace(
+        images={"manylinux2014_*": "own", "linux_*": "own"} if images is None else images,
+        environment={"own": environment}.__getitem__,
+        programs=None,
+        memo=None,
+    )
+    subject = reports.artifact("speedy", "1.0", filename=filename, requires_python=requires)
+    return image_build(cast("PlanningContext", context), reports.evidence(subject))
+
+
+def usable(found: ImageBuild | str | None) -> ImageBuild:
+    """It, where it is one."""
+    assert isinstance(found, ImageBuild), found
+    return found
+
+
+def test_no_image_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is planned for another platform."""
+    assert planned(monkeypatch, images={"musllinux_*": "own"}) is None
+    assert planned(monkeypatch, images={}) is None
+
+
+@pytest.mark.parametrize(
+    ("lacking", "words"), [("gcc", "no compiler"), ("auditwheel", "no auditwheel"), ("cp312-cp312", "no Python cp312")]
+)
+def test_an_image_that_lacks_something(monkeypatch: pytest.MonkeyPatch, lacking: str, words: str) -> None:
+    """A sentence says what, and nothing is tried in it."""
+    found = planned(monkeypatch, provides={each: version for each, version in PROVIDES.items() if each != lacking})
+    assert isinstance(found, str)
+    assert words in found
+    assert found.startswith("The image own, which the settings name for manylinux_2_17_x86_64.manylinux2014_x86_64,")
+
+
+@pytest.mark.parametrize(
+    ("tags", "requires", "python"),
+    [
+        ("cp312-cp312", None, "/opt/python/cp312-cp312/bin/python"),
+        ("cp311-abi3", None, "/opt/python/cp311-cp311/bin/python"),
+        ("py3-none", None, "/opt/python/cp311-cp311/bin/python"),
+        ("py2.py3-none", ">=3.12", "/opt/python/cp312-cp312/bin/python"),
+        ("cp313-cp313", None, "/usr/bin/python3"),
+        ("cp313-abi3", None, "/usr/bin/python3"),
+        ("cp313-cp313t", None, None),
+        ("cp38-cp38", None, None),
+        ("pp311-pypy311_pp73", None, None),
+    ],
+)
+def test_interpreters(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tags: str, requires: str | None, python: str | None
+) -> None:
+    """That of the tags; for several Pythons the oldest there is; none that programs of ours do not run on."""
+    (tmp_path / "usr/bin").mkdir(parents=True)
+    (tmp_path / "usr/bin/python3").symlink_to("python3.13")
+    provides = {**PROVIDES, "python": "3.13"}
+    found = planned(
+        monkeypatch, f"speedy-1.0-{tags}-linux_x86_64.whl", provides=provides, root=tmp_path, requires=requires
+    )
+    assert python == (found.use.python if isinstance(found, ImageBuild) else None)
+
+
+def test_repair(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The platform is told where the image does not say it, the newest of several; other tags are not repaired."""
+    assert ("--plat", "manylinux_2_17_x86_64") == usable(planned(monkeypatch)).use.repair
+    new = "speedy-1.0-cp312-cp312-manylinux2014_x86_64.manylinux_2_28_x86_64.whl"
+    assert ("--plat", "manylinux_2_28_x86_64") == usable(planned(monkeypatch, new)).use.repair
+    said = usable(planned(monkeypatch, variables={"AUDITWHEEL_PLAT": "manylinux_2_28_x86_64"})).use
+    assert () == said.repair
+    assert (("AUDITWHEEL_PLAT", "manylinux_2_28_x86_64"),) == said.variables
+    assert usable(planned(monkeypatch, "speedy-1.0-cp312-cp312-linux_x86_64.whl")).use.repair is None
+
+
+@pytest.mark.parametrize(
+    ("directories", "place"),
+    [
+        (("/project", "/project/build"), "/project"),
+        (("/io/src",), "/io"),
+        (("/projects",), None),
+        (("/home/me/$(id)",), None),
+        ((), None),
+    ],
+)
+def test_only_usual_places_are_told(
+    monkeypatch: pytest.MonkeyPatch, directories: tuple[str, ...], place: str | None
+) -> None:
+    """What debugging information says is text of a stranger."""
+    found = planned(monkeypatch, found=binaries(member(CODE.replace(directories=directories))))
+    assert place == usable(found).use.place
+
+
+def test_generators(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version is held where the source asks for the generator, and counted; what is no version is not passed on."""
+    image = usable(planned(monkeypatch))
+    wanted = Requirements(requirements=("setuptools", "Cython>=3"), pinned=None)
+    held, told = with_generators(image, wanted)
+    assert ("setuptools", "Cython>=3", "cython==3.0.11") == held.requirements
+    assert [("tool-version", "cython 3.0.11", 10)] == [(each.name, each.value, each.bits) for each in told]
+    without = Requirements(requirements=("setuptools",), pinned=None)
+    assert (without, ()) == with_generators(image, without)
+    odd = member(CODE.replace(tools=(TOOL.replace(version="3; import x"),)))
+    assert () == usable(planned(monkeypatch, found=binaries(odd))).generators
+
+
+@pytest.mark.parametrize(
+    ("other", "alike"),
+    [
+        (binaries(member(digest="9")), True),
+        (binaries(member(CODE.replace(build_id="ab"))), True),
+        (
+            binaries(member(CODE.replace(compilers=(GCC.replace(evidence="GCC: (GNU) 14.2.1 (Red Hat 14.2.1-8)"),)))),
+            False,
+        ),
+        (binaries(member(CODE.replace(compilers=(GCC.replace(flags=("-O3",)),)))), False),
+        (binaries(member(CODE.replace(tools=()))), False),
+        (binaries(member(CODE.replace(directories=("/build",)))), False),
+        (binaries(member(CODE.replace(stripped=True))), False),
+        (binaries(member(name="p/b.so")), False),
+        (binaries(member(), member(name="p/b.so")), False),
+        (binaries(), False),
+        (Binaries(members=(member(),), total=2), False),
+        (Binaries(members=(member(),), total=1, problems=("Cut.",)), False),
+    ],
+)
+def test_made_alike(monkeypatch: pytest.MonkeyPatch, other: Binaries, alike: bool) -> None:
+    """Whatever tells how files were made has to be the same; what they do may differ."""
+    both = {"a": binaries(member()), "b": other}
+    monkeypatch.setattr(image_builds, "read_binaries", lambda _programs, _memo, which: both[which])
+    context = cast("PlanningContext", SimpleNamespace(programs=None, memo=None))
+    assert alike is made_alike(context, cast("Sha256", "a"), cast("Sha256", "b"))
+
+
+def test_a_library_from_elsewhere_has_to_be_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here compiles it: another patch release of it is no fault of the publisher's."""
+    for digest, alike in (("5", True), ("6", False)):
+        libraries = [member(name="x.libs/l.so", digest=each, brought=True) for each in ("5", digest)]
+        both = dict(zip("ab", (binaries(member(), each) for each in libraries), strict=True))
+        monkeypatch.setattr(image_builds, "read_binaries", lambda _programs, _memo, which, both=both: both[which])
+        context = cast("PlanningContext", SimpleNamespace(programs=None, memo=None))
+        assert alike is made_alike(context, cast("Sha256", "a"), cast("Sha256", "b"))
+
+
+def test_files_that_say_nothing_are_not_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing names a compiler there is no evidence to be equal."""
+    silent = binaries(member(CODE.replace(compilers=())))
+    monkeypatch.setattr(image_builds, "read_binaries", lambda *_: silent)
+    context = cast("PlanningContext", SimpleNamespace(programs=None, memo=None))
+    assert not made_alike(context, cast("Sha256", "a"), cast("Sha256", "b"))
+
+
+@pytest.mark.parametrize("images", [{"../x": "own"}, {"linux_*": "../own"}, {"linux_*": ""}, {"linux_*": 3}])
+def test_settings_that_name_nothing(images: dict[str, object]) -> None:
+    """Patterns are of tags, and names those of build environments."""
+    with pytest.raises(ValueError, match="images"):
+        EnvironmentSettings.model_validate({"images": images})
