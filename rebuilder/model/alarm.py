@@ -38,7 +38,8 @@ class AlarmKind(StrEnum):
     EXPECTATION_BROKEN = "expectation-broken"
     """The publisher is not the one the settings expect, or there is no attestation though one is expected."""
     TAG_MOVED = "tag-moved"
-    """A tag that named the attested commit names another one now, or none."""
+    """A tag that named the attested commit names another one now, or none; or the tag of a release leads to a commit
+    that has less of it than another."""
     CONTRADICTORY = "contradictory"
     """Readers make different things of a published file: what one sees is not what another installs."""
     UNACCOUNTED = "unaccounted"

@@ -74,7 +74,7 @@ _ALARMS = {
     "attestation-invalid": "An attestation does not hold",
     "attestation-vanished": "Earlier releases were attested, this one is not",
     "publisher-changed": "Another publisher or repository than before",
-    "tag-moved": "A tag was moved or removed",
+    "tag-moved": "A tag leads elsewhere",
     "expectation-broken": "Not what the settings expect of the publisher",
     "contradictory": "Readers disagree about what this file holds",
     "unaccounted": "Something in this file is executed and not in its source",

@@ -277,3 +277,30 @@ def test_another_step_never_stands_for_the_artifact() -> None:
     assert None is shown.proof.rebuilt
     assert None is shown.build
     assert [False] == [row.decisive for row in shown.attempts]
+
+
+def test_what_is_known_of_a_file_that_no_rule_explains_is_told() -> None:
+    """Beside how it differs, escaped; a rule says it once for all of its files."""
+    known = "Run when the package is installed\u202e."
+    changes = (
+        FileChange(path="evil.js", change=TreeChange.ADDED, sentence=known),
+        FileChange(path="a", change=TreeChange.CHANGED, rule="line-ends", sentence="Only line ends."),
+    )
+    found = section(trails.claimed(MemoryBlobs()), changes=changes, changes_total=2).changes
+    assert found is not None
+    assert ["Run when the package is installed⟨U+202E⟩."] == [each.sentence for each in found.surplus]
+    assert [None] == [each.sentence for group in found.explained for each in group.rows]
+    assert "only in the source archive" == found.surplus[0].change
+
+
+def test_what_was_compared_with_the_commit_is_called_by_its_word() -> None:
+    """Without a source archive the artifact itself is held against the commit, in the words of its ecosystem."""
+    value = trails.claimed(MemoryBlobs())
+    trail = trails.trail(value)
+    ends = [each for each in trail.nodes if each.kind is not NodeKind.SOURCE_ARCHIVE]
+    names = {each.id for each in ends}
+    steps = tuple(each for each in trail.steps if {each.start, each.end} <= names)
+    changes = (FileChange(path="x", change=TreeChange.ADDED),)
+    found = section(value, nodes=tuple(ends), steps=steps, changes=changes, changes_total=1).changes
+    assert found is not None
+    assert ("wheel", "only in the wheel") == (found.word, found.surplus[0].change)

@@ -22,7 +22,7 @@ MOST_NOTES = 50
 NOT_TRIED = Mark("not-tried", "–", "Not tried", "mute", "This step was not tried.")
 
 _CHANGES = {
-    TreeChange.ADDED: "only in the source archive",
+    TreeChange.ADDED: "only in the {}",
     TreeChange.CHANGED: "content differs from the commit",
     TreeChange.MISSING: "only in the commit",
 }
@@ -54,6 +54,8 @@ class ChangeRow:
 
     path: str
     change: str
+    sentence: str | None
+    """What is known of it besides, where no rule says it for many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,10 @@ class ExplainedGroup:
 
 @dataclass(frozen=True, slots=True)
 class ChangesSection:
-    """The source archive against the commit."""
+    """The source archive, or what is packed from the commit itself, against the commit."""
 
+    word: str
+    """What was compared: "source archive", "tarball"."""
     total: str
     made_by_build: bool
     """True when rebuilding from the commit gave this very archive: then the build itself makes every change."""
@@ -112,7 +116,7 @@ def trail_section(report: Report) -> TrailSection | None:
         ),
         steps=rows,
         notes=tuple(visible(each) for each in trail.notes[:MOST_NOTES]),
-        changes=_changes(trail) if trail.changes or trail.changes_total else None,
+        changes=_changes(trail, report.artifact.ecosystem) if trail.changes or trail.changes_total else None,
     )
 
 
@@ -231,8 +235,10 @@ def _unexplained(trail: SourceTrail) -> list[FileChange]:
     return [each for each in trail.changes if each.rule is None and each.change is not TreeChange.MISSING]
 
 
-def _changes(trail: SourceTrail) -> ChangesSection:
-    made = trail.archive_step.verdict if trail.archive_step is not None else None
+def _changes(trail: SourceTrail, ecosystem: str) -> ChangesSection:
+    step = trail.archive_step
+    made = step.verdict if step is not None else None
+    word = node_words(trail.node(step.end), ecosystem) if step is not None else "source archive"
     surplus = _unexplained(trail)
     absent = [each for each in trail.changes if each.rule is None and each.change is TreeChange.MISSING]
     explained = [each for each in trail.changes if each.rule is not None]
@@ -240,18 +246,19 @@ def _changes(trail: SourceTrail) -> ChangesSection:
     shown = [*surplus, *absent, *explained][:MOST_CHANGES]
     kept = set(map(id, shown))
     return ChangesSection(
+        word=word,
         total=count(total, "file differs", "files differ"),
         made_by_build=made is not None and made.confirms,
-        surplus=tuple(_change(each) for each in surplus if id(each) in kept),
+        surplus=tuple(_change(each, word) for each in surplus if id(each) in kept),
         surplus_total=_at_least(trail) + count(len(surplus), "file", "files"),
-        absent=tuple(_change(each) for each in absent if id(each) in kept),
+        absent=tuple(_change(each, word) for each in absent if id(each) in kept),
         absent_total=count(len(absent), "file", "files"),
-        explained=_explained([each for each in explained if id(each) in kept]),
+        explained=_explained([each for each in explained if id(each) in kept], word),
         hidden=None if len(shown) >= total else f"{len(shown):,} of {total:,} are listed, unexplained ones first.",
     )
 
 
-def _explained(changes: Sequence[FileChange]) -> tuple[ExplainedGroup, ...]:
+def _explained(changes: Sequence[FileChange], word: str) -> tuple[ExplainedGroup, ...]:
     groups: dict[tuple[str, str], list[FileChange]] = {}
     for each in changes:
         groups.setdefault((each.rule or "", each.sentence or ""), []).append(each)
@@ -260,11 +267,12 @@ def _explained(changes: Sequence[FileChange]) -> tuple[ExplainedGroup, ...]:
             rule=visible(rule, SHORT),
             sentence=visible(sentence),
             total=count(len(found), "file", "files"),
-            rows=tuple(_change(each) for each in found),
+            rows=tuple(_change(each, word) for each in found),
         )
         for (rule, sentence), found in groups.items()
     )
 
 
-def _change(each: FileChange) -> ChangeRow:
-    return ChangeRow(visible(each.path, 200), _CHANGES[each.change])
+def _change(each: FileChange, word: str) -> ChangeRow:
+    said = visible(each.sentence, LONG) if each.rule is None and each.sentence is not None else None
+    return ChangeRow(visible(each.path, 200), _CHANGES[each.change].format(word), said)
