@@ -6,6 +6,7 @@ import io
 import struct
 import tarfile
 import zlib
+from pathlib import Path
 from typing import Any, NamedTuple
 
 
@@ -180,3 +181,11 @@ def gzip_bytes(
     body = stream.compress(content) + stream.flush()
     ending = struct.pack("<LL", zlib.crc32(content), len(content))
     return header + (b"" if name is None else name + b"\0") + body + ending + trailing
+
+
+def pair(directory: Path, published: bytes, rebuilt: bytes) -> tuple[str, str]:
+    """Two files to compare."""
+    paths = directory / "published", directory / "rebuilt"
+    paths[0].write_bytes(published)
+    paths[1].write_bytes(rebuilt)
+    return str(paths[0]), str(paths[1])

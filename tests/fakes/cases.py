@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from rebuilder.diagnose.case import DiagnosisInput
+from rebuilder.diagnose.diagnosis import diagnose
+from rebuilder.ecosystems.pypi.diagnosis import RULES
 from rebuilder.model.attempt import Attempt, Outcome, Output
 from rebuilder.model.comparison import Comparison, Level
 from rebuilder.model.decision import decide
+from rebuilder.model.diagnosis import Cause, Diagnosis
 from rebuilder.model.evidence import Inspection, Member, MemberKind, Obstacle
 from rebuilder.model.value import sha256_hex
 from rebuilder.programs.compare.compare_archives import compare
@@ -111,6 +114,20 @@ def obstructed(obstacle: Obstacle, *, source: bool = True) -> DiagnosisInput:
 def later(days: int = 1) -> datetime:
     """Another time than files in archives have by default."""
     return SOME_TIME.replace(day=SOME_TIME.day + days)
+
+
+def found(value: DiagnosisInput) -> Diagnosis:
+    """The diagnosis; there is one."""
+    result = diagnose(value, RULES)
+    assert result is not None
+    return result
+
+
+def causes(value: DiagnosisInput) -> list[Cause]:
+    """The causes of a case all of whose differences are explained."""
+    result = found(value)
+    assert () == result.unexplained, result
+    return [each.cause for each in result.findings]
 
 
 def _members(data: bytes) -> tuple[Member, ...]:

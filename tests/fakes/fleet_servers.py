@@ -10,8 +10,7 @@ import socket
 import subprocess
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,18 +32,11 @@ from rebuilder.store.object_storage import ObjectStorage
 from tests.fakes.clock import FixedClock
 from tests.fakes.command import PROGRAM, Installation
 from tests.fakes.ledgers import open_ledger
+from tests.fakes.processes import until
 from tests.fakes.programs import InProcessPrograms
 from tests.fakes.rabbitmq import RabbitMQ
 from tests.fakes.s3_server import BUCKET, Seaweed, credentials, free_ports
 from tests.fakes.sandbox import definition
-
-
-def until(true: Callable[[], object], *, seconds: float = 60) -> None:
-    """Wait for what other processes do."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.05)
 
 
 class Redis:

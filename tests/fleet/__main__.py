@@ -40,9 +40,10 @@ from rebuilder.store.blobs import DiskBlobs
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.object_storage import ObjectStorage
 from rebuilder.store.remote_blobs import RemoteBlobs
-from tests.fakes.fleet_servers import Redis, until
+from tests.fakes.fleet_servers import Redis
 from tests.fakes.orders import order
 from tests.fakes.postgres import Postgres
+from tests.fakes.processes import until
 from tests.fakes.sandbox import definition
 from tests.fleet.virtual import shared
 

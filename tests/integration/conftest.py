@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from rebuilder.config import Config
+from rebuilder.environments.store import EnvironmentStore
 from rebuilder.service.api.app import make_app
 from rebuilder.service.api.context import ApiContext
 from rebuilder.service.api.server import HttpServer
@@ -19,6 +20,8 @@ from tests.fakes.command import Installation
 from tests.fakes.progress import NoDisplay
 from tests.fakes.projects import minibackend_wheel
 from tests.fakes.registry import Registry
+from tests.fakes.rooms import EACH_KIND, real_room
+from tests.fakes.sandbox import Room
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +72,12 @@ def parts(config: Config) -> Iterator[Wired]:
     """The real parts that these settings make."""
     with wire(config, NoDisplay()) as wired:
         yield wired
+
+
+@pytest.fixture(scope="module", params=EACH_KIND)
+def room(
+    request: pytest.FixtureRequest, environments: EnvironmentStore, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Room]:
+    """One sandbox for all tests of a module, of each kind."""
+    with real_room(request.param, environments, tmp_path_factory.mktemp("scratch")) as room:
+        yield room

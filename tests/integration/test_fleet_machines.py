@@ -20,9 +20,9 @@ from tests.fakes.fleet_servers import (
     Servers,
     coordinating,
     servers,
-    until,
 )
 from tests.fakes.ledgers import open_ledger
+from tests.fakes.processes import until
 from tests.fakes.projects import EPOCH, UPLOADED, Distribution, build, make_sdist, make_wheel, minibackend_wheel
 from tests.fakes.registry import Registry
 from tests.fakes.s3_server import credentials, refusing

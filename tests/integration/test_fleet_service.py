@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.command import Installation
-from tests.fakes.fleet_servers import servers, until
+from tests.fakes.fleet_servers import servers
+from tests.fakes.processes import until
 from tests.fakes.registry import Registry
 from tests.fakes.s3_server import credentials
 from tests.soak.figures import Part

@@ -16,7 +16,8 @@ from rebuilder.fleet.tidying import Tidying
 from rebuilder.store.ledger.liveness import this_process
 from rebuilder.store.object_storage import Listed, ObjectStorage
 from rebuilder.store.remote_blobs import SHARED, STAYS, RemoteBlobs, key_of, outputs_of
-from tests.fakes.fleet_servers import Coordinator, Servers, coordinating, servers, until
+from tests.fakes.fleet_servers import Coordinator, Servers, coordinating, servers
+from tests.fakes.processes import until
 from tests.fakes.s3_server import credentials
 
 AT_ONCE = timedelta(0)

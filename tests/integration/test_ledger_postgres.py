@@ -20,6 +20,7 @@ from rebuilder.model.comparison import Level
 from rebuilder.store.ledger import Ledger, tables
 from rebuilder.store.ledger.liveness import SessionLiveness, process_of
 from tests.fakes.postgres import Postgres
+from tests.fakes.processes import fork
 from tests.fakes.verifications import NOW, artifact, attempt, digest, report, signed
 
 _Answer = TypeVar("_Answer")
@@ -37,19 +38,6 @@ def own_server() -> Iterator[Postgres]:
     """A server that a test may stop."""
     with Postgres() as server:
         yield server
-
-
-def fork(work: Callable[[], object]) -> int:
-    """Do something in a process of its own; give its id."""
-    process = os.fork()
-    if process:
-        return process
-    code = 1
-    try:
-        work()
-        code = 0
-    finally:
-        os._exit(code)
 
 
 def ended(*processes: int) -> list[int]:

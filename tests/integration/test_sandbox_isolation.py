@@ -7,31 +7,19 @@ import os
 import platform
 import re
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyseccomp
 import pytest
 
-from rebuilder.environments.store import EnvironmentStore
 from rebuilder.errors import UsageError
 from rebuilder.model.attempt import Outcome
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.value import sha256_hex
 from rebuilder.sandbox.bubblewrap import seccomp
-from tests.fakes.rooms import EACH_KIND, real_room
 from tests.fakes.sandbox import Room
 
 CALLS = "import ctypes, errno\nlibc = ctypes.CDLL(None, use_errno=True)\n"
-
-
-@pytest.fixture(scope="module", params=EACH_KIND)
-def room(
-    request: pytest.FixtureRequest, environments: EnvironmentStore, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Room]:
-    """One sandbox for all tests here."""
-    with real_room(request.param, environments, tmp_path_factory.mktemp("scratch")) as room:
-        yield room
 
 
 @pytest.mark.parametrize(

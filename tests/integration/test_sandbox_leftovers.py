@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +22,7 @@ from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
 from rebuilder.sandbox.selftest import check_isolation
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
+from tests.fakes.processes import family, until
 from tests.fakes.sandbox import Room, children, launchers, left_over
 
 ROOT = Path(__file__).parent.parent.parent
@@ -75,23 +75,6 @@ def newest_launcher() -> int:
 def open_files(pid: int) -> set[str]:
     """Descriptors a process has open."""
     return {each.name for each in Path(f"/proc/{pid}/fd").iterdir()}
-
-
-def family(pid: int) -> set[int]:
-    """A process and all it started."""
-    found = {pid}
-    with suppress(FileNotFoundError, ProcessLookupError):
-        for child in children(pid):
-            found |= family(child)
-    return found
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Look again and again, without haste, until a condition holds."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "nothing happened"
-        select.select([], [], [], 0.01)
 
 
 def gone(pidfds: list[int]) -> bool:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 import pytest
 
-from rebuilder.environments.store import EnvironmentStore
 from rebuilder.model.attempt import Limit, Outcome
 from rebuilder.model.definition import Limits
 from rebuilder.sandbox.leftovers import MOST_FILES
-from tests.fakes.rooms import EACH_KIND, real_room
 from tests.fakes.sandbox import Room, launchers, left_over
 
 MB = 1 << 20
@@ -100,15 +97,6 @@ PYTHON = {
         "too many outputs",
     ),
 }
-
-
-@pytest.fixture(scope="module", params=EACH_KIND)
-def room(
-    request: pytest.FixtureRequest, environments: EnvironmentStore, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Room]:
-    """One sandbox for all tests here; nothing is left of any run in the end."""
-    with real_room(request.param, environments, tmp_path_factory.mktemp("scratch")) as room:
-        yield room
 
 
 @pytest.mark.parametrize("case", CASES)

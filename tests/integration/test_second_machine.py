@@ -18,8 +18,8 @@ import httpx
 import pytest
 
 from tests.fakes.command import Installation
-from tests.fakes.fleet_servers import until
 from tests.fakes.loopback_index import LoopbackIndex, serving
+from tests.fakes.processes import until
 from tests.fakes.projects import EPOCH, Distribution, build, make_sdist, minibackend_wheel
 from tests.fakes.registry import Registry
 from tests.fakes.second_machine import SITE, SecondMachine, second_machine

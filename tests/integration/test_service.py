@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from sqlalchemy import select
 
 from rebuilder.store.ledger import Ledger, tables
 from tests.fakes.command import Installation
+from tests.fakes.processes import until
 from tests.fakes.projects import EPOCH, UPLOADED, build, make_sdist, make_wheel
 from tests.fakes.registry import Registry
 from tests.soak.checks import leftovers, mounts, violations
@@ -29,14 +28,6 @@ import subprocess
 def build_wheel(*_):
     subprocess.run(["sleep", "4321"])
 """
-
-
-def until(holds: Callable[[], object], what: str) -> None:
-    """Look again and again until something holds."""
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline, f"in vain: {what}"
-        threading.Event().wait(0.05)
 
 
 @dataclass

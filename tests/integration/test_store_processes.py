@@ -16,22 +16,10 @@ from rebuilder.model.value import sha256_hex
 from rebuilder.signing.keys import FileKey
 from rebuilder.store.blobs import DiskBlobs
 from rebuilder.store.ledger import Ledger
+from tests.fakes.processes import fork
 from tests.fakes.verifications import NOW, artifact, attempt, report, signed
 
 KILLS = 30
-
-
-def fork(work: Callable[[], object]) -> int:
-    """Do something in a process of its own; give its id. It must not share an open ledger with us."""
-    process = os.fork()
-    if process:
-        return process
-    code = 1
-    try:
-        work()
-        code = 0
-    finally:
-        os._exit(code)
 
 
 def at_once(*works: Callable[[], object]) -> list[int]:

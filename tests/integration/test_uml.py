@@ -11,15 +11,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -33,9 +31,10 @@ from rebuilder.sandbox.uml.probe import SWITCH
 from rebuilder.sandbox.uml.sandbox import UmlSandbox
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
+from tests.fakes.processes import family, until
 from tests.fakes.projects import MINIBACKEND
 from tests.fakes.rooms import real_room
-from tests.fakes.sandbox import Room, children, launchers, left_over
+from tests.fakes.sandbox import Room, launchers, left_over
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 60.0
@@ -253,15 +252,6 @@ def test_killing_around(room: Room, program: str, exit_code: int) -> None:
     assert [] == left_over()
 
 
-def family(pid: int) -> set[int]:
-    """A process and all it started."""
-    found = {pid}
-    with suppress(FileNotFoundError, ProcessLookupError):
-        for child in children(pid):
-            found |= family(child)
-    return found
-
-
 def kernel_of(owner: int) -> list[int]:
     """Processes of guests in which a build runs now, kernel first."""
     found = []
@@ -272,14 +262,6 @@ def kernel_of(owner: int) -> list[int]:
                 if runs and Path(f"/proc/{pid}/root/build/begun.json").exists():
                     found.append(pid)
     return found
-
-
-def until(condition: Callable[[], Any]) -> None:
-    """Look again and again, without haste, until a condition holds."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "nothing happened"
-        select.select([], [], [], 0.02)
 
 
 def gone(pidfds: list[int]) -> bool:

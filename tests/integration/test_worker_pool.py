@@ -6,9 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,7 @@ from rebuilder.service.worker_pool import WorkerPool
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.ledger.liveness import this_process
 from tests.fakes.orders import order
+from tests.fakes.processes import until
 from tests.soak.processes import command_of, descendants
 
 PATIENCE = 45.0
@@ -35,14 +34,6 @@ WorkerPool(config, 2, Ledger.open(config.ledger_place), SystemClock()).start()
 print("started", flush=True)
 sys.stdin.read()
 """
-
-
-def until(holds: Callable[[], object], what: str) -> None:
-    """Look again and again until something holds."""
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline, f"in vain: {what}"
-        threading.Event().wait(0.05)
 
 
 def workers(process: int) -> list[int]:

@@ -32,10 +32,10 @@ from rebuilder.signing.vocabulary import VSA_TYPE
 from tests.contract.test_log_book import finish, published
 from tests.fakes import verifications
 from tests.fakes.clock import FixedClock
-from tests.fakes.fleet_servers import until
 from tests.fakes.ledgers import open_ledger
 from tests.fakes.logs import log_writer
 from tests.fakes.packages import Packages, debian_package, serving_packages
+from tests.fakes.processes import until
 from tests.fakes.signer import MemorySigner
 
 CLIENTS = {

@@ -9,26 +9,12 @@ from rebuilder.diagnose.diagnosis import FIRST, LAST, diagnose
 from rebuilder.ecosystems.pypi.diagnosis import RULES
 from rebuilder.model.attempt import Limit, Outcome
 from rebuilder.model.comparison import Effect, Factor, Level, Variation, VariationRow
-from rebuilder.model.diagnosis import Cause, Certainty, Diagnosis
+from rebuilder.model.diagnosis import Cause, Certainty
 from rebuilder.model.evidence import Obstacle
 from rebuilder.model.verdict import Verdict
-from tests.fakes.cases import CODE, Files, case, failure, obstructed, wheel
+from tests.fakes.cases import CODE, Files, case, causes, failure, found, obstructed, wheel
 
 PATH = "spindle/data.py"
-
-
-def found(value: DiagnosisInput) -> Diagnosis:
-    """The diagnosis; there is one."""
-    result = diagnose(value, RULES)
-    assert result is not None
-    return result
-
-
-def causes(value: DiagnosisInput) -> list[Cause]:
-    """The causes of a case all of whose differences are explained."""
-    result = found(value)
-    assert () == result.unexplained, result
-    return [each.cause for each in result.findings]
 
 
 def code(text: str | bytes) -> Files:

@@ -11,30 +11,15 @@ from pathlib import Path
 import pytest
 
 from rebuilder.diagnose.archive_rules import CAUSES
-from rebuilder.diagnose.case import DiagnosisInput
 from rebuilder.diagnose.diagnosis import diagnose
 from rebuilder.ecosystems.pypi.diagnosis import RULES
 from rebuilder.ecosystems.pypi.file_times import metadata_file
-from rebuilder.model.diagnosis import Cause, Certainty, Diagnosis
+from rebuilder.model.diagnosis import Cause, Certainty
 from rebuilder.programs.archive.normalise_tar import TAR
 from rebuilder.programs.archive.normalise_zip import ZIP
-from tests.fakes.cases import CODE, INFO, NAME, VERSION, Files, case, later, wheel
+from tests.fakes.cases import CODE, INFO, NAME, VERSION, Files, case, causes, found, later, wheel
 
 HEAD = f"Metadata-Version: 2.1\nName: {NAME}\nVersion: {VERSION}\n"
-
-
-def found(value: DiagnosisInput) -> Diagnosis:
-    """The diagnosis; there is one."""
-    result = diagnose(value, RULES)
-    assert result is not None
-    return result
-
-
-def causes(value: DiagnosisInput) -> list[Cause]:
-    """The causes of a case all of whose differences are explained."""
-    result = found(value)
-    assert () == result.unexplained, result
-    return [each.cause for each in result.findings]
 
 
 def metadata(lines: str) -> bytes:

@@ -14,7 +14,7 @@ from rebuilder.programs.archive.normalise_search import normalised
 from rebuilder.programs.archive.normalise_tar import TAR
 from rebuilder.programs.archive.opening import read_archive
 from rebuilder.programs.compare.compare_archives import compare
-from tests.fakes.archives import gzip_bytes, tar_bytes, tar_member
+from tests.fakes.archives import gzip_bytes, pair, tar_bytes, tar_member
 
 LONG = b"a line of text that deflate can do something with, a line of text, a line of text\n" * 40
 
@@ -65,14 +65,6 @@ CONTENT: dict[str, Callable[[], bytes]] = {
     "extended attribute": lambda: one(pax_headers={"SCHILY.xattr.security.capability": "x"}),
     "twice": lambda: tar_bytes(*[(tar_member("pkg-1/module.py"), LONG)] * 2),
 }
-
-
-def pair(directory: Path, published: bytes, rebuilt: bytes) -> tuple[str, str]:
-    """Two files to compare."""
-    paths = directory / "published", directory / "rebuilt"
-    paths[0].write_bytes(published)
-    paths[1].write_bytes(rebuilt)
-    return str(paths[0]), str(paths[1])
 
 
 def with_uid_field(field: bytes) -> bytes:

@@ -14,7 +14,7 @@ from rebuilder.programs.archive.normalise_zip import ZIP
 from rebuilder.programs.archive.opening import read_archive
 from rebuilder.programs.archive.zip import ZipArchive
 from rebuilder.programs.compare.compare_archives import compare
-from tests.fakes.archives import Entry, zip_bytes
+from tests.fakes.archives import Entry, pair, zip_bytes
 
 OTHER_TIME = 45 << 25 | 3 << 21 | 7 << 16
 TIMES_EXTRA = struct.pack("<HHBl", 0x5455, 5, 1, 1_700_000_000)
@@ -65,14 +65,6 @@ CONTENT = {
     "broken extra field": Entry(extra=b"\1\2\3"),
     "volume label": Entry(attributes=0x08, internal=2),
 }
-
-
-def pair(directory: Path, published: bytes, rebuilt: bytes) -> tuple[str, str]:
-    """Two files to compare."""
-    paths = directory / "published", directory / "rebuilt"
-    paths[0].write_bytes(published)
-    paths[1].write_bytes(rebuilt)
-    return str(paths[0]), str(paths[1])
 
 
 def archive(path: str) -> ZipArchive:
