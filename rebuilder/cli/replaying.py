@@ -17,6 +17,7 @@ from rebuilder.model.replay import ReplayOutcome
 from rebuilder.model.text import visible
 from rebuilder.replay.capsule import ENVIRONMENT_TYPE, Capsule, CapsuleWriter, Layer, pack
 from rebuilder.replay.from_settings import replaying
+from rebuilder.replay.inputs import chunks_of
 from rebuilder.replay.page import PublishedPage
 from rebuilder.replay.published import Documents, NotReplayableError, PublishedReport, read_published
 from rebuilder.replay.replayer import Replay, Replayer, needed_inputs
@@ -28,7 +29,6 @@ _CODES = {
     ReplayOutcome.DIFFERS: ExitCode.DIFFERS,
 }
 """Of several reports, the last in this order is the exit code of the command."""
-_CHUNK = 1 << 20
 
 
 def replay_reports(
@@ -117,21 +117,15 @@ def _needed(
         raise NotReplayableError(f"{first.what} ({first.sha256}) cannot be had: {first.reason}")
     blobs = replayer.inputs.blobs
     for each in needed_inputs(report):
-        yield writer.put(f"inputs/{each.sha256}", _chunks(blobs.path(each.sha256)))
+        yield writer.put(f"inputs/{each.sha256}", chunks_of(blobs.path(each.sha256)))
     for tree in report.environments:
         title, there = f"environments/{tree}.tar", writer.environment(tree)
         if there is None:
             with tempfile.TemporaryDirectory(prefix=".environment-", dir=writer.root) as directory:
                 export = Path(directory) / "export"
                 made.export(tree, export)
-                there = writer.put(title, _chunks(export), ENVIRONMENT_TYPE)
+                there = writer.put(title, chunks_of(export), ENVIRONMENT_TYPE)
         yield there
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            yield chunk
 
 
 def _asked(

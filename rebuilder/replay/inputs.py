@@ -142,7 +142,7 @@ class FromDirectory:
         other = None
         for path in self.named(*dict.fromkeys((each.sha256, each.name, address))):
             try:
-                blobs.put_stream(_verified(_chunks(path), each.sha256), max_bytes=self.most_bytes)
+                blobs.put_stream(_verified(chunks_of(path), each.sha256), max_bytes=self.most_bytes)
             except FetchMismatchError as error:
                 other = f"{clipped(str(path))} {error}"
             except OSError as error:
@@ -222,7 +222,7 @@ class FromSite:
             if "://" in place:
                 self.fetcher.file(place, sha256=sha256, max_bytes=self.most_bytes)
             elif Path(place).is_file():
-                blobs.put_stream(_verified(_chunks(Path(place)), sha256), max_bytes=self.most_bytes)
+                blobs.put_stream(_verified(chunks_of(Path(place)), sha256), max_bytes=self.most_bytes)
         except StoreError:
             raise
         except (RebuilderError, OSError) as error:
@@ -270,7 +270,8 @@ class FromOrigin:
         return self._commits[key] or "Its repository gives other bytes for this commit now."
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
+def chunks_of(path: Path) -> Iterator[bytes]:
+    """The bytes of a file, in pieces."""
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             yield chunk

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import shutil
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -16,23 +17,15 @@ from rebuilder.store.ledger import Ledger
 from rebuilder.store.retention import Retention
 from rebuilder.store_layout import PREPARED
 
-_UNFINISHED = (
+_DOCUMENTS = ("cache/http/*",)
+"""Notes on documents that registries answered with; each asking renews one."""
+UNFINISHED = (
     *("cache/uv/resolve-*", f"cache/http/{DRAFT}*", f"scratch/executable/{DRAFT}*"),
     *("toolchains/making/import@*", "toolchains/making/gone@*"),
 )
-"""What resolving, asking, copying and importing work in until they are done."""
+"""What resolving, asking, copying and importing work in until they are done, and a killed process leaves.
 
-
-def prune_documents(directory: Path, before: datetime) -> int:
-    """Remove notes on documents (see ``http_cache``) that were not renewed since; give how many there were."""
-    count = 0
-    with contextlib.suppress(OSError):
-        for entry in list(directory.iterdir()):
-            with contextlib.suppress(OSError):
-                if entry.is_file() and entry.lstat().st_mtime < before.timestamp():
-                    entry.unlink()
-                    count += 1
-    return count
+Blobs and pages are swept by who writes them."""
 
 
 def prune_repositories(directory: Path, before: datetime) -> int:
@@ -54,13 +47,10 @@ def prune_repositories(directory: Path, before: datetime) -> int:
     return count
 
 
-def prune_unfinished(store: Path, before: datetime) -> int:
-    """Remove what killed processes left half-made below a store and nobody has touched since; give how many there were.
-
-    Blobs and pages are swept by who writes them.
-    """
+def prune(store: Path, patterns: Sequence[str], before: datetime) -> int:
+    """Remove files and directories below a store that nobody has touched since; give how many there were."""
     count = 0
-    for pattern in _UNFINISHED:
+    for pattern in patterns:
         for entry in list(store.glob(pattern)):
             with contextlib.suppress(OSError):
                 if entry.lstat().st_mtime >= before.timestamp():
@@ -107,10 +97,9 @@ class Housekeeping:
         before = now - self._keep
         self._ledger.queue.bury(now)
         self._ledger.forget(before)
-        cache = self._store / "cache"
-        prune_documents(cache / "http", before)
-        prune_repositories(cache / "git", before)
-        prune_unfinished(self._store, now - _ABANDONED)
+        prune(self._store, _DOCUMENTS, before)
+        prune_repositories(self._store / "cache" / "git", before)
+        prune(self._store, UNFINISHED, now - _ABANDONED)
         self._prepared.forget(before.timestamp())
         self._retention.sweep(self._ledger.references)
         self._environments.forget(self._ledger.references, before)

@@ -24,8 +24,7 @@ class InProcessPrograms:
     def __init__(self, blobs: Blobs, *, limit: Limit | None = None, exit_code: int = 0) -> None:
         """With ``limit`` or ``exit_code``, every run ends that way and writes nothing."""
         self._blobs = blobs
-        self._limit = limit
-        self._exit_code = exit_code
+        self.limit, self.exit_code = limit, exit_code
         self.runs: list[tuple[str, tuple[str, ...]]] = []
         """Programs and arguments, in order."""
 
@@ -41,8 +40,8 @@ class InProcessPrograms:
     ) -> ProgramResult:
         """See :meth:`rebuilder.sandbox.protocol.Programs.run`."""
         self.runs.append((program, tuple(arguments)))
-        if self._limit is not None or self._exit_code:
-            return ProgramResult(run=self._ended(self._exit_code))
+        if self.limit is not None or self.exit_code:
+            return ProgramResult(run=self._ended(self.exit_code))
         with tempfile.TemporaryDirectory() as directory:
             places = {}
             for each in inputs:
@@ -65,9 +64,9 @@ class InProcessPrograms:
     def _ended(self, code: int) -> Run:
         outcome = Outcome.BUILD_FAILED if code else Outcome.COMPLETED
         return Run(
-            outcome=Outcome.TIMED_OUT if self._limit else outcome,
-            exit_code=None if self._limit else code,
-            limit=self._limit,
+            outcome=Outcome.TIMED_OUT if self.limit else outcome,
+            exit_code=None if self.limit else code,
+            limit=self.limit,
             log_sha256=self._blobs.put(b""),
             wall_seconds=0,
             cpu_seconds=0,

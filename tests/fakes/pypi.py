@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,14 +13,13 @@ from rebuilder.ecosystems.pypi.ecosystem import PyPI
 from rebuilder.environments.protocol import BuildEnvironment, Wanted
 from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Outcome, Output, Run
 from rebuilder.model.comparison import Comparison, Level
-from rebuilder.model.definition import BuildDefinition, Input, Limits, Role
+from rebuilder.model.definition import BuildDefinition, Input, Role
 from rebuilder.model.report import EnvironmentSummary
 from rebuilder.model.value import Sha256, sha256_hex
-from rebuilder.programs.archive.inspect_archive import main as inspect_archive
-from rebuilder.sandbox.protocol import PROGRAM_LIMITS, ProgramResult
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.fetcher import FakeFetcher
 from tests.fakes.memo import MemoryMemo
+from tests.fakes.programs import InProcessPrograms
 from tests.fakes.projects import Distribution, minibackend_wheel
 from tests.fakes.resolver import FakeResolver
 from tests.fakes.sources import FakeSources
@@ -47,42 +44,6 @@ def run(outcome: Outcome = Outcome.COMPLETED, *outputs: Output, limit: Limit | N
         sandbox_version="fake 1",
         started=UPLOADED,
     )
-
-
-@dataclass
-class ListingPrograms:
-    """Implements :class:`rebuilder.sandbox.protocol.Programs` for listing archives, in this process."""
-
-    blobs: MemoryBlobs
-    runs: int = 0
-    broken: Callable[[], ProgramResult] | None = None
-    """Gives what is answered instead."""
-
-    def program_input(self, family: str) -> Input:
-        """See :class:`rebuilder.sandbox.protocol.Programs`."""
-        name = f"{family}.pyz"
-        return Input(role=Role.PROGRAM, name=name, sha256=self.blobs.put(family.encode()), path=f"/tools/{name}")
-
-    def run(
-        self,
-        family: str,
-        program: str,
-        arguments: Sequence[str],
-        *,
-        inputs: Sequence[Input],
-        limits: Limits = PROGRAM_LIMITS,
-        environment: str | None = None,
-    ) -> ProgramResult:
-        """See :class:`rebuilder.sandbox.protocol.Programs`."""
-        assert (family, program) == ("archive", "inspect_archive")
-        self.runs += 1
-        if self.broken is not None:
-            return self.broken()
-        files = {each.path: str(self.blobs.path(each.sha256)) for each in inputs}
-        with tempfile.TemporaryDirectory() as directory:
-            result = Path(directory) / "result.json"
-            inspect_archive([*(files.get(each, each) for each in arguments), "--result", str(result)])
-            return ProgramResult(run=run(), document=json.loads(result.read_text()))
 
 
 class FakeEnvironments:
@@ -128,7 +89,7 @@ class Surroundings:
 
     def __post_init__(self) -> None:
         self.fetcher = FakeFetcher(self.blobs)
-        self.programs = ListingPrograms(self.blobs)
+        self.programs = InProcessPrograms(self.blobs)
         self.sources = FakeSources(self.blobs)
         self._pages: dict[str, list[dict[str, Any]]] = {}
         self.add_dependency(minibackend_wheel())

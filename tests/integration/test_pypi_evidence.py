@@ -11,12 +11,11 @@ from packaging.tags import sys_tags
 
 from rebuilder.ecosystems.pypi.evidence import held_compiled_code
 from rebuilder.errors import FetchMismatchError, UnavailableError, UsageError
-from rebuilder.model.attempt import Limit, Outcome
+from rebuilder.model.attempt import Limit
 from rebuilder.model.evidence import Evidence, SourceKind
 from rebuilder.model.verdict import Verdict
-from rebuilder.sandbox.protocol import ProgramResult
 from tests.fakes.projects import Distribution, make_sdist, make_wheel
-from tests.fakes.pypi import Surroundings, run
+from tests.fakes.pypi import Surroundings
 
 
 def release() -> tuple[Distribution, Distribution]:
@@ -57,7 +56,7 @@ def test_a_wheel_with_its_source_archive() -> None:
     assert "idna-3.10.dist-info/WHEEL" in found.artifact_inspection.texts
     assert found.source_inspection is not None
     assert "idna-3.10/pyproject.toml" in found.source_inspection.texts
-    assert surroundings.programs.runs == 1
+    assert len(surroundings.programs.runs) == 1
 
 
 def test_listing_is_remembered() -> None:
@@ -65,7 +64,7 @@ def test_listing_is_remembered() -> None:
     surroundings = Surroundings()
     surroundings.publish(*release())
     assert evidence(surroundings) == evidence(surroundings)
-    assert surroundings.programs.runs == 1
+    assert len(surroundings.programs.runs) == 1
 
 
 def test_newest_version_and_chosen_file() -> None:
@@ -267,10 +266,10 @@ def test_listing_stopped_at_a_limit() -> None:
     """A zip bomb that exhausts the sandbox is its own outcome, and is not remembered."""
     surroundings = Surroundings()
     surroundings.publish(*release())
-    surroundings.programs.broken = lambda: ProgramResult(run=run(Outcome.TIMED_OUT, limit=Limit.MEMORY))
+    surroundings.programs.limit = Limit.MEMORY
     verdict, sentence = obstacle(surroundings)
     assert Verdict.TIMED_OUT is verdict
     assert "limit on memory" in sentence
-    surroundings.programs.broken = lambda: ProgramResult(run=run(Outcome.BUILD_FAILED))
+    surroundings.programs.limit, surroundings.programs.exit_code = None, 70
     assert Verdict.UNSUPPORTED is obstacle(surroundings)[0]
     assert not surroundings.memo.documents

@@ -122,11 +122,15 @@ def test_nothing_is_worked_out_twice() -> None:
     world = World()
     one, surroundings = world.process(), world.surroundings
     surroundings.requires = None  # a backend that cannot be asked is not asked again, either
-    history, costs = History(), list[tuple[int, int, int]]()
+    history, costs = History(), list[tuple[int, ...]]()
     while (following := one.next(history)) is not None:
-        costs.append((surroundings.programs.runs, len(surroundings.resolver.questions), len(surroundings.asked)))
+        costs.append((len(surroundings.programs.runs), len(surroundings.resolver.questions), len(surroundings.asked)))
         assert following == one.next(history)
-        assert costs[-1] == (surroundings.programs.runs, len(surroundings.resolver.questions), len(surroundings.asked))
+        assert costs[-1] == (
+            len(surroundings.programs.runs),
+            len(surroundings.resolver.questions),
+            len(surroundings.asked),
+        )
         made = ended(following, 5, surroundings)
         assert isinstance(made, Attempt)
         history = History((*history.attempts, made))

@@ -7,11 +7,9 @@ import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
-
 from rebuilder.environments.store import EnvironmentStore
 from rebuilder.model.definition import EnvironmentRef
-from rebuilder.service.housekeeping import Housekeeping, prune_documents, prune_repositories, prune_unfinished
+from rebuilder.service.housekeeping import UNFINISHED, Housekeeping, prune, prune_repositories
 from tests.fakes import reports
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
@@ -40,17 +38,15 @@ def repository(cache: Path, name: str, *, days: float) -> Path:
     return place
 
 
-@pytest.mark.parametrize("prune", [prune_documents, prune_repositories])
-def test_no_cache_yet(prune: object, tmp_path: Path) -> None:
+def test_no_cache_yet(tmp_path: Path) -> None:
     """A directory that is not there has nothing in it."""
-    assert callable(prune)
-    assert prune(tmp_path / "none", BEFORE) == 0
+    assert 0 == prune(tmp_path / "none", ["*"], BEFORE) == prune_repositories(tmp_path / "none", BEFORE)
 
 
 def test_old_documents_go(tmp_path: Path) -> None:
     """The young one stays."""
     old, young = file(tmp_path / "a.json", days=31), file(tmp_path / "b.json", days=29)
-    assert prune_documents(tmp_path, BEFORE) == 1
+    assert prune(tmp_path, ["*"], BEFORE) == 1
     assert (False, True) == (old.exists(), young.exists())
 
 
@@ -143,5 +139,5 @@ def test_half_imported_environments(tmp_path: Path) -> None:
     file(old / "root/etc/passwd", days=2)
     os.utime(old, (NOW.timestamp() - 2 * 86400,) * 2)
     young = file(tmp_path / "toolchains/making/import@def", days=0.5)
-    assert 1 == prune_unfinished(tmp_path, NOW - timedelta(days=1))
+    assert 1 == prune(tmp_path, UNFINISHED, NOW - timedelta(days=1))
     assert (False, True) == (old.exists(), young.exists())

@@ -154,7 +154,7 @@ class AlarmBook:
         with self._database.writing() as connection:  # looked up again: somebody else may be at it too
             rows = _untold(connection, targets, quiet, lock=True)
             for name, recorded in rows:
-                _note_raised(connection, recorded.number, name, now)
+                _add_notice(connection, recorded.number, name, Event.RAISED, now)
             return len(rows)
 
     def due(self, now: datetime, limit: int, *, targets: Collection[str], seconds: float = 300) -> list[Notice]:
@@ -164,7 +164,8 @@ class AlarmBook:
                 return []
         with self._database.writing() as connection:
             notices = _rows_due(connection, now, limit, targets, lock=True)
-            _take(connection, [each["notice"] for each in notices], now + timedelta(seconds=seconds))
+            ids, later = [each["notice"] for each in notices], now + timedelta(seconds=seconds)
+            _settle(connection, ids, tries=_row.tries + 1, not_before=later)  # due again if whoever sends goes away
             return [_notice(each) for each in notices]
 
     def delivered(self, ids: Sequence[int]) -> None:
@@ -341,11 +342,6 @@ def _forget_told(connection: Connection, number: int) -> None:
     connection.execute(delete(tables.notification).where(_row.alarm_id == number))
 
 
-def _note_raised(connection: Connection, number: int, target: str, now: datetime) -> None:
-    """A target is to be told that an alarm is open."""
-    _add_notice(connection, number, target, Event.RAISED, now)
-
-
 def _note_escalated(connection: Connection, number: int, now: datetime) -> None:
     """Whoever was told about an alarm is told that it is more urgent; what was not sent yet is due at once."""
     for target, state in _told_targets(connection, number):
@@ -383,11 +379,6 @@ def _rows_due(
     if lock:
         query = query.with_for_update(of=tables.notification, skip_locked=True)
     return list(connection.execute(query).mappings())
-
-
-def _take(connection: Connection, ids: Sequence[int], until: datetime) -> None:
-    """Notices are being sent; should whoever does it go away, they are due again at ``until``."""
-    _settle(connection, ids, tries=_row.tries + 1, not_before=until)
 
 
 def _settle(connection: Connection, ids: Sequence[int], **columns: Any) -> None:
