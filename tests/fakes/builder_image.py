@@ -72,7 +72,13 @@ def builder_image(*, leaves_out: Sequence[str] = (), variables: Mapping[str, str
 
 
 def published(
-    root: Path, sdist: Distribution, work: Path, *, epoch: int | None = None, flags: str = ""
+    root: Path,
+    sdist: Distribution,
+    work: Path,
+    *,
+    epoch: int | None = None,
+    flags: str = "",
+    backend: str = "setuptools.build_meta",
 ) -> Distribution:
     """The wheel that somebody builds of a source archive in an image, and repairs.
 
@@ -82,6 +88,7 @@ def published(
         work: A directory for it.
         epoch: ``SOURCE_DATE_EPOCH``; None: unset.
         flags: ``CFLAGS``, as a publisher sets them for all builds.
+        backend: The module that is called; one of the source lies in ``/project/backend``.
     """
     project, tools, out = work / "project", work / "tools", work / "out"
     for each in (project, tools, out):
@@ -90,8 +97,9 @@ def published(
     subprocess.run(unpack, input=sdist.data, check=True, timeout=60)
     (tools / "setuptools.whl").write_bytes(wheel("setuptools").data)
     build = (
-        f"{PYTHON} -m zipfile -e /tools/setuptools.whl /tmp/env && mkdir /tmp/built && PYTHONPATH=/tmp/env {PYTHON} -c "
-        "'from setuptools import build_meta; build_meta.build_wheel(\"/tmp/built\")' && unset CFLAGS && "
+        f"{PYTHON} -m zipfile -e /tools/setuptools.whl /tmp/env && mkdir /tmp/built && "
+        f"PYTHONPATH=/tmp/env:/project/backend {PYTHON} -c "
+        f"'import {backend} as backend; backend.build_wheel(\"/tmp/built\")' && unset CFLAGS && "
         "auditwheel repair --wheel-dir /out /tmp/built/*.whl"
     )
     variables = {**VARIABLES, "HOME": "/tmp", **({"CFLAGS": flags} if flags else {})}

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -165,6 +166,41 @@ def patched(wheel: Distribution) -> Distribution:
     [(name, code)] = [(name, data) for name, data in members(wheel).items() if name.endswith(".so")]
     place = code.index(b"\xe7\xc2\x5e\x00")
     return changed(wheel, name, code[:place] + b"\xe6" + code[place + 1 :])
+
+
+IN_A_COPY = """
+import os, shutil
+from tempfile import TemporaryDirectory
+from setuptools import build_meta
+
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    wheel_directory, before = os.path.abspath(wheel_directory), os.getcwd()
+    with TemporaryDirectory(prefix=".tmp-speedy-pep517-") as place:
+        tree = os.path.join(place, "src")
+        shutil.copytree(before, tree, symlinks=True)
+        os.chdir(tree)
+        try:
+            return build_meta.build_wheel(wheel_directory, config_settings, metadata_directory)
+        finally:
+            os.chdir(before)
+"""
+
+
+def test_built_in_a_copy(tmp_path: Path, registry: Registry, root: Path) -> None:
+    """A backend in the source compiles in a directory of a random name, which stands in debugging information."""
+    toml = (
+        '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "copying"\nbackend-path = ["backend"]\n\n'
+        '[project]\nname = "speedy"\nversion = "1.0"\n'
+    )
+    files = {"speedy/__init__.py": "", "speedy/fast.c": SOURCE, "setup.py": SETUP, "backend/copying.py": IN_A_COPY}
+    sdist = make_sdist("speedy", "1.0", {**files, "pyproject.toml": toml})
+    wheel = published(root, sdist, tmp_path / "publisher", backend="copying")
+    [code] = [data for name, data in members(wheel).items() if name.endswith(".so")]
+    [name] = set(re.findall(rb"/tmp/\.tmp-speedy-pep517-([a-z0-9_]{8})", code))
+    answer, _report = verified(made(tmp_path, root, registry, **{"*": "own-builder"}), registry, sdist, wheel)
+    assert "reproduced" == answer.line["verdict"], answer.line["sentence"]
+    told = {each["name"]: (each["value"], each["bits"]) for each in answer.line["replayed"]}
+    assert (name.decode(), 42) == told["temporary-name"]
 
 
 def test_without_an_epoch(tmp_path: Path, registry: Registry, sdist: Distribution, root: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import stat
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
@@ -26,6 +28,7 @@ from rebuilder.model.environment import Image, Specification
 from rebuilder.model.report import EnvironmentSummary
 from rebuilder.model.settings import EnvironmentSettings
 from rebuilder.model.value import Sha256
+from rebuilder.programs.pypi import temporary_names
 from tests.fakes import reports
 
 if TYPE_CHECKING:
@@ -163,6 +166,45 @@ def test_only_usual_places_are_told(
     """What debugging information says is text of a stranger."""
     found = planned(monkeypatch, found=binaries(member(CODE.replace(directories=directories))))
     assert place == usable(found).use.place
+
+
+@pytest.mark.parametrize(
+    ("directories", "temporary"),
+    [
+        (("/tmp/.tmp-speedy-pep517-ab_12xyz/src",), (".tmp-speedy-pep517-", "ab_12xyz")),
+        (
+            ("/tmp/.tmp-speedy-pep517-ab_12xyz/src", "/tmp/.tmp-speedy-pep517-ab_12xyz"),
+            (".tmp-speedy-pep517-", "ab_12xyz"),
+        ),
+        (("/tmp/.tmp-speedy-pep517-ab_12xyz/src", "/tmp/.tmp-speedy-pep517-0b_12xyz/src"), None),
+        (("/tmp/.tmp-other-pep517-ab_12xyz/src",), None),
+        (("/tmp/.tmp-speedy-pep517-ab_12xyz9/src",), None),
+        (("/tmp/.tmp-speedy-pep517-AB_12xyz/src",), None),
+        (("/var/tmp/.tmp-speedy-pep517-ab_12xyz/src",), None),
+    ],
+)
+def test_temporary_directories(
+    monkeypatch: pytest.MonkeyPatch, directories: tuple[str, ...], temporary: tuple[str, str] | None
+) -> None:
+    """Only one that is made of the project's name and of what Python chooses is told."""
+    found = planned(monkeypatch, found=binaries(member(CODE.replace(directories=directories))))
+    assert temporary == usable(found).use.temporary
+
+
+def test_a_temporary_directory_has_the_name_it_had(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """For that prefix, while it is free; all else is as ever."""
+    monkeypatch.setattr(tempfile, "mkdtemp", tempfile.mkdtemp)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    temporary_names.use(".tmp-x-", "abcdefgh")
+    with (
+        tempfile.TemporaryDirectory(prefix=".tmp-x-") as first,
+        tempfile.TemporaryDirectory(prefix=".tmp-x-") as second,
+    ):
+        assert (str(tmp_path / ".tmp-x-abcdefgh"), 0o700) == (first, stat.S_IMODE(Path(first).stat().st_mode))
+        assert first != second
+    with tempfile.TemporaryDirectory(prefix=".tmp-y-") as other:
+        assert "abcdefgh" not in other
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_generators(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,8 +75,12 @@ class InImage:
     """Options of ``auditwheel repair``, which is run on the wheel then; None: it is as the backend leaves it."""
     place: str | None = None
     """Where the source seems to be, in debugging information and in messages: one of :data:`PLACES`."""
+    temporary: tuple[str, str] | None = None
+    """How the name of a directory begins that the backend builds in, and what is random in it."""
 
 
+TEMPORARY_NAMES = 37**8
+"""Eight characters that Python chooses at random, of letters in lower case, digits and ``_``."""
 PLACES = ("/project", "/io", "/src", "/work", "/workspace", "/github/workspace", "/host", "/code")
 """Where containers that build wheels usually have the source; the first is that of cibuildwheel."""
 
@@ -201,6 +205,8 @@ def replayed(build_inputs: BuildInputs, conditions: BuildConditions) -> tuple[Re
         )
     if build_inputs.in_image is not None and build_inputs.in_image.place is not None:
         found.append(_told("build-path", build_inputs.in_image.place, len(PLACES)))
+    if build_inputs.in_image is not None and build_inputs.in_image.temporary is not None:
+        found.append(_told("temporary-name", build_inputs.in_image.temporary[1], TEMPORARY_NAMES))
     if build_inputs.hash_seed:
         found.append(_told("hash-seed", str(build_inputs.hash_seed), SEEDS))
     return (*found, *_changed_tools(build_inputs))
@@ -328,6 +334,9 @@ def _environment_changes(build_inputs: BuildInputs) -> Iterator[tuple[str, ...]]
         yield (*program, "as_debian", f"--environment={ENVIRONMENT}", *build_inputs.as_debian)
     if build_inputs.reads_as_python_2:
         yield (*program, "as_python_2", f"--environment={ENVIRONMENT}")
+    if build_inputs.in_image is not None and build_inputs.in_image.temporary is not None:
+        prefix, name = build_inputs.in_image.temporary
+        yield (*program, "as_temporary", f"--environment={ENVIRONMENT}", f"--prefix={prefix}", f"--name={name}")
     if build_inputs.as_python is not None:
         yield (*program, "as_python", "--environment", ENVIRONMENT, "--version", build_inputs.as_python)
 

@@ -11,7 +11,7 @@ from functools import partial
 from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.ecosystems.pypi.archives import build_scripts, has_build_script, source_path, source_text
 from rebuilder.ecosystems.pypi.build_environment import parameters, resolve_requirements
-from rebuilder.ecosystems.pypi.build_inputs import BuildInputs, Product, chosen_tools
+from rebuilder.ecosystems.pypi.build_inputs import BuildInputs, Product, chosen_tools, replayed
 from rebuilder.ecosystems.pypi.candidates import Marks, candidates, with_what
 from rebuilder.ecosystems.pypi.clock_candidates import by_the_clock
 from rebuilder.ecosystems.pypi.command_line import SCRIPT, own_directory
@@ -41,6 +41,7 @@ from rebuilder.model.attempt import Attempt, History
 from rebuilder.model.definition import EnvironmentRef, Input, Role
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Evidence, Inspection, Obstacle, Source
+from rebuilder.model.replayed import too_much
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
 from rebuilder.sandbox.prepared import REQUIREMENTS
@@ -98,14 +99,23 @@ def _build_in_image(context: PlanningContext, case: WheelEvidence, history: Hist
     if image is None or isinstance(image, str):
         return False
     published = Published(evidence, case.wheel, case.traces, case.tools)
+
+    def resolve(interpreter: Interpreter) -> tuple[BuildInputs, str]:
+        return context.notebook.once(
+            evidence, ("image", interpreter), lambda: _with_requirements(context, case, interpreter, image=image)
+        )
+
     with suppress(NotRebuildable):  # what is to be had for its Python may not be all that it takes
+        build_inputs, _ = resolve(image.interpreter)
         try_candidates(
             history,
-            [replace(each, name=f"{each.name}{IN_IMAGE}") for each in _wheel_candidates(case)],
+            [
+                replace(each, name=f"{each.name}{IN_IMAGE}")
+                for each in _wheel_candidates(case)
+                if too_much(replayed(build_inputs, each.conditions)) is None
+            ],
             interpreters=[image.interpreter],
-            resolve=lambda interpreter: context.notebook.once(
-                evidence, ("image", interpreter), lambda: _with_requirements(context, case, interpreter, image=image)
-            ),
+            resolve=resolve,
             refine=lambda reached: second_look(context, published, history, reached),
         )
     tried = [each for _, each in image_attempts(history.attempts)]

@@ -112,6 +112,7 @@ def image_build(context: PlanningContext, evidence: Evidence) -> ImageBuild | st
             variables=tuple(sorted(variables.items())),
             repair=options if repaired else None,
             place=_place(published),
+            temporary=_temporary(published, evidence.artifact.name),
         ),
         generators=tuple(sorted(_generators(published))),
         lacks=Obstacle(verdict=Verdict.UNSUPPORTED, sentence=sentence),
@@ -157,6 +158,18 @@ def _place(published: Binaries) -> str | None:
     """The usual place of a source that all directories in debugging information lie in."""
     found = {place for each in _own(published) for image in each.facts.images for place in image.directories}
     return next((each for each in PLACES if any(f"{place}/".startswith(f"{each}/") for place in found)), None)
+
+
+def _temporary(published: Binaries, name: str) -> tuple[str, str] | None:
+    """The temporary directory that a backend in the source built in, where its name is made of the project's.
+
+    ``/tmp/.tmp-NAME-pep517-`` and what Python chooses, as backends that wrap setuptools make it.
+    """
+    spelled = "|".join(sorted({re.escape(each) for each in (name, name.replace("-", "_"), name.replace("-", "."))}))
+    pattern = re.compile(rf"/tmp/(\.tmp-(?:{spelled})-pep517-)([a-z0-9_]{{8}})(?:/.*)?", re.ASCII)  # noqa: S108
+    told = {place for each in _own(published) for image in each.facts.images for place in image.directories}
+    found = {(match[1], match[2]) for place in told if (match := pattern.fullmatch(place))}
+    return found.pop() if len(found) == 1 else None
 
 
 def _generators(published: Binaries) -> set[tuple[str, str]]:

@@ -14,6 +14,7 @@ PROGRAMS = {
     "as_debian": "pypi.as_debian",
     "as_python_2": "pypi.as_python_2",
     "as_python": "pypi.as_python",
+    "as_temporary": "pypi.as_temporary",
     "as_version": "pypi.as_version",
     "as_windows": "pypi.as_windows",
     "bytecode": "bytecode",
