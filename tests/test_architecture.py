@@ -31,7 +31,7 @@ LAYERS: list[set[str]] = [
         "foreign_json",
         "foreign_yaml",
         "foreign_words",
-        "clock",
+        "clock", "deb822",
     },
     {"extras", "progress", "toml_files", "log"},
     PARTS | {"cache_counter", "store_layout", "stopwatch"},

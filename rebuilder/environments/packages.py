@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
+from rebuilder import deb822
 from rebuilder.errors import BuildEnvironmentError
 from rebuilder.model.environment import Package, Release
 from rebuilder.model.value import Sha256
@@ -53,21 +54,15 @@ def packages(root: Path) -> tuple[Package, ...]:
 
 
 def _listed(file: Path) -> Iterator[Package]:
-    with file.open(encoding="utf-8", errors="replace", newline="\n") as lines:
-        stanza: list[str] = []
-        for line in (*lines, "\n"):
-            if line != "\n":
-                stanza.append(line)
-                continue
-            fields = dict(_FIELD.findall("".join(stanza)))
-            stanza = []
-            if len(fields) == 4:
-                yield Package(
-                    name=fields["Package"],
-                    version=fields["Version"],
-                    architecture=fields["Architecture"],
-                    sha256=Sha256(fields["SHA256"]),
-                )
+    for stanza in deb822.stanzas(file.read_bytes()):
+        fields = dict(_FIELD.findall(stanza.decode("utf-8", "replace")))
+        if len(fields) == 4:
+            yield Package(
+                name=fields["Package"],
+                version=fields["Version"],
+                architecture=fields["Architecture"],
+                sha256=Sha256(fields["SHA256"]),
+            )
 
 
 def releases(root: Path) -> tuple[Release, ...]:

@@ -7,14 +7,33 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from rebuilder import deb822
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 """Keys of the Debian archive, from the package ``debian-archive-keyring``."""
 
 _DEBIAN_PATHS = ("debian", "debian-security")
 _KEPT_OPTIONS = ("Acquire::http::", "Acquire::https::", "Acquire::Retries")
+
+
+@dataclass(frozen=True)
+class AptSource:
+    """One archive and suite that apt's settings name for binary packages."""
+
+    uri: str
+    suite: str
+    components: tuple[str, ...]
+    signed_by: str
+    """``Signed-By``: a file, fingerprints, or a key itself in ASCII armour; empty for none."""
+
+    @property
+    def pocket(self) -> str:
+        """What the name of the suite has behind the release: ``-security``, ``-updates`` or nothing."""
+        return next((end for end in ("-security", "-updates") if self.suite.endswith(end)), "")
 
 
 def sources(suite: str, *, etc_apt: Path, keyring: Path = KEYRING) -> list[str]:
@@ -31,12 +50,17 @@ def sources(suite: str, *, etc_apt: Path, keyring: Path = KEYRING) -> list[str]:
     Returns:
         The lines without duplicates; empty when apt has no source for Debian.
     """
-    lines = []
-    for uri, configured, signed_by in _entries(etc_apt):
-        kind = next((end for end in ("-security", "-updates") if configured.endswith(end)), "")
-        if _is_debian(uri, configured, signed_by):
-            lines.append(f"deb [signed-by={keyring}] {uri} {suite}{kind} main")
+    lines = [
+        f"deb [signed-by={keyring}] {each.uri} {suite}{each.pocket} main"
+        for each in debian_sources(etc_apt)
+        if "main" in each.components
+    ]
     return list(dict.fromkeys(lines))
+
+
+def debian_sources(etc_apt: Path) -> list[AptSource]:
+    """The archives of Debian itself in apt's settings, in their order; those of others built for it are left out."""
+    return [each for each in _entries(etc_apt) if _is_debian(each.uri, each.suite, each.signed_by)]
 
 
 def _is_debian(uri: str, suite: str, signed_by: str) -> bool:
@@ -50,38 +74,40 @@ def _is_debian(uri: str, suite: str, signed_by: str) -> bool:
     return uri.rstrip("/").rsplit("/", 1)[-1] in _DEBIAN_PATHS
 
 
-def _entries(etc_apt: Path) -> Iterator[tuple[str, str, str]]:
-    """URI, suite and ``Signed-By`` of each enabled binary source."""
+def _entries(etc_apt: Path) -> Iterator[AptSource]:
+    """Each enabled binary source."""
     parts = etc_apt / "sources.list.d"
     files = [etc_apt / "sources.list", *(sorted(parts.iterdir()) if parts.is_dir() else [])]
     for file in files:
         if file.suffix not in {".list", ".sources"} or not os.access(file, os.R_OK):
             continue
-        text = file.read_text(encoding="utf-8", errors="replace")
-        yield from _one_line_style(text) if file.suffix == ".list" else _deb822_style(text)
+        data = file.read_bytes()
+        yield from _one_line_style(data.decode("utf-8", "replace")) if file.suffix == ".list" else _deb822_style(data)
 
 
-def _one_line_style(text: str) -> Iterator[tuple[str, str, str]]:
+def _one_line_style(text: str) -> Iterator[AptSource]:
     for line in text.splitlines():
         match = re.match(r"\s*deb\s+(?:\[(?P<options>[^\]]*)\]\s*)?(?P<uri>\S+)\s+(?P<suite>\S+)(?P<rest>[^#]*)", line)
-        if match and "main" in match["rest"].split():
+        if match:
             options = dict(word.split("=", 1) for word in (match["options"] or "").split() if "=" in word)
-            yield match["uri"], match["suite"], options.get("signed-by", "")
+            components = tuple(match["rest"].split())
+            yield AptSource(match["uri"], match["suite"], components, options.get("signed-by", ""))
 
 
-def _deb822_style(text: str) -> Iterator[tuple[str, str, str]]:
-    kept = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
-    for stanza in re.split(r"\n[ \t]*\n", kept):
-        unfolded = re.sub(r"\n[ \t]+", " ", stanza)
-        pairs = (line.split(":", 1) for line in unfolded.splitlines() if ":" in line)
-        fields = {name.strip().lower(): value.strip() for name, value in pairs}
+def _deb822_style(data: bytes) -> Iterator[AptSource]:
+    for stanza in deb822.stanzas(data):
+        try:
+            fields = deb822.fields(stanza)
+        except deb822.MalformedStanzaError:
+            continue
         if fields.get("enabled", "yes").lower() in {"no", "false", "off", "0", "without", "disable"}:
             continue
-        if "deb" not in fields.get("types", "").split() or "main" not in fields.get("components", "").split():
+        if "deb" not in fields.get("types", "").split():
             continue
+        components = tuple(fields.get("components", "").split())
         for uri in fields.get("uris", "").split():
             for suite in fields.get("suites", "").split():
-                yield uri, suite, fields.get("signed-by", "")
+                yield AptSource(uri, suite, components, fields.get("signed-by", ""))
 
 
 def apt_settings() -> dict[str, str]:
