@@ -165,7 +165,9 @@ def wire(config: Config, progress: Progress) -> Iterator[Wired]:
             environments=environments,
             sandboxes=frozenset(sandboxes),
             memo=lambda kind: LedgerMemo(ledger, kind, clock, cache_counter),
-            fetcher=lambda ca_bundle, credentials: stack.enter_context(_fetcher(config, blobs, ca_bundle, credentials)),
+            fetcher=lambda ca_bundle, credentials, environment=None: stack.enter_context(
+                _fetcher(config, blobs, ca_bundle, credentials, environment)
+            ),
             reach=Reach(config.network.reachable, os.environ),
             ca_bundle=next(filter(None, (each.ca_bundle(config) for each in ECOSYSTEMS.values())), None),
             closing=stack,
@@ -311,12 +313,18 @@ def _log_writer(
     )
 
 
-def _fetcher(config: Config, blobs: DiskBlobs, ca_bundle: Path | None, credentials: Credentials) -> HttpFetcher:
+def _fetcher(
+    config: Config,
+    blobs: DiskBlobs,
+    ca_bundle: Path | None,
+    credentials: Credentials,
+    environment: Mapping[str, str] | None,
+) -> HttpFetcher:
     return HttpFetcher(
         blobs,
         HttpCache(config.store / "cache" / "http"),
         ca_bundle=ca_bundle,
         total_seconds=config.network.seconds,
         credentials=credentials,
-        reach=Reach(config.network.reachable, os.environ),
+        reach=Reach(config.network.reachable, os.environ if environment is None else environment),
     )

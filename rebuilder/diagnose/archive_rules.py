@@ -9,6 +9,8 @@ from rebuilder.model.comparison import Difference, Level, MemberChange
 from rebuilder.model.diagnosis import Cause, Certainty, EvidenceLine
 
 CAUSES = {
+    "ar-owners": Cause.HOST_OR_USER_NAME,
+    "ar-times": Cause.ARCHIVE_TIMES,
     "bzip2-compression": Cause.COMPRESSION,
     "gzip-compression": Cause.COMPRESSION,
     "gzip-header": Cause.ARCHIVE_TIMES,
@@ -34,6 +36,7 @@ CAUSES = {
     "zip-umask-modes": Cause.MODES_UMASK,
     "zip-versions": Cause.ARCHIVE_FORM,
     "zip-zip64": Cause.ARCHIVE_FORM,
+    "zstd-compression": Cause.COMPRESSION,
 }
 """Each normalisation of docs/normalisations.md, and what makes it necessary."""
 

@@ -52,6 +52,22 @@ class Settings(Protocol):
     def environments(self) -> EnvironmentSettings: ...  # noqa: D102
 
 
+class OpenFetcher(Protocol):
+    """Opens a way to the network."""
+
+    def __call__(
+        self, ca_bundle: Path | None, credentials: Credentials, environment: Mapping[str, str] | None = None
+    ) -> HttpFetcher:
+        """Nothing is asked yet.
+
+        Args:
+            ca_bundle: Certificates to trust instead of the machine's own.
+            credentials: User names and passwords.
+            environment: Where proxies are looked for; None: this process's own variables.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Context:
     """What an ecosystem may use; made once for all of them, see ``rebuilder.wiring``."""
@@ -65,8 +81,8 @@ class Context:
     """Kinds that ``run`` has."""
     memo: Callable[[str], Memo]
     """What was worked out before, by kind: the name of the ecosystem, and what else it keeps."""
-    fetcher: Callable[[Path | None, Credentials], HttpFetcher]
-    """Opens a way to the network; takes certificates to trust instead of the machine's own, and credentials."""
+    fetcher: OpenFetcher
+    """Opens a way to the network."""
     reach: Reach
     ca_bundle: Path | None
     """Certificates that an ecosystem trusts where its own settings name none."""

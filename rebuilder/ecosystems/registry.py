@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rebuilder.ecosystems.conventions import Conventions
+from rebuilder.ecosystems.debian.conventions import DebianConventions
 from rebuilder.ecosystems.generic.conventions import GenericConventions
 from rebuilder.ecosystems.npm.conventions import NpmConventions
 from rebuilder.ecosystems.protocol import Ecosystem
@@ -16,6 +17,7 @@ from rebuilder.errors import UsageError
 from rebuilder.model.artifact import Subject
 
 ECOSYSTEMS: dict[str, Conventions] = {
+    "deb": DebianConventions(),
     "generic": GenericConventions(),
     "npm": NpmConventions(),
     "pypi": PyPIConventions(),

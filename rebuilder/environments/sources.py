@@ -28,7 +28,7 @@ class AptSource:
     suite: str
     components: tuple[str, ...]
     signed_by: str
-    """``Signed-By``: a file, fingerprints, or a key itself in ASCII armour; empty for none."""
+    """``Signed-By``: the file with the keys of the Debian archive, or empty."""
 
     @property
     def pocket(self) -> str:

@@ -21,6 +21,10 @@ class Subject(Value):
     filename: str | None = None
     local_sha256: Sha256Field | None = None
     local_sha512: Sha512Field | None = None
+    architecture: str | None = None
+    """Of the file, where a release has one for each and the version decides its name; None for this machine's."""
+    suite: str | None = None
+    """Of a distribution, where its release is to be looked for; None for those in the settings."""
     asked: str
     """The words the user typed, for messages."""
 

@@ -86,6 +86,8 @@ class SourceKind(StrEnum):
     GIT = "git"
     ARCHIVE = "archive"
     """An archive that somebody named by its address."""
+    DSC = "dsc"
+    """A Debian source package, by the file that lists its others."""
 
 
 class Source(Value):

@@ -141,6 +141,8 @@ def step_words(hypothesis: Hypothesis) -> str:
 
 
 SENTENCES = {
+    "ar-owners": "The user, the group and the permissions that the package stores for the archives it is made of.",
+    "ar-times": "The times that the package stores for the archives it is made of.",
     "bzip2-compression": "How hard, and with which program, the content was compressed; decompressed it is the same.",
     "gzip-compression": "How hard, and with which program, the content was compressed; decompressed it is the same.",
     "gzip-header": "The time, file name and system that the gzip header remembers of whoever compressed the file.",
@@ -152,6 +154,7 @@ SENTENCES = {
     "tar-times": "The modification times that the tar archive stores for its members.",
     "tar-umask-modes": "Whether group and others may read or write a member; what is executable is not set aside.",
     "wheel-record-order": "The order of the lines in the wheel's RECORD, its list of files.",
+    "zstd-compression": "How hard, and with which program, the content was compressed; decompressed it is the same.",
     "xz-compression": "How hard, and with which program, the content was compressed; decompressed it is the same.",
     "zip-comment": "Comments on the ZIP archive or its members, which no installer reads.",
     "zip-compression": "How, and how hard, members were compressed; decompressed they are the same.",

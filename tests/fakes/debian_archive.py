@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import re
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +31,7 @@ class Archive:
 
     def __init__(self, root: Path, address: str) -> None:
         self.root = root
-        self.etc_apt, self.keyring = root / "etc", root / "keys.gpg"
+        self.etc_apt, self.keyring = root / "etc", root / "debian-archive-keys.gpg"
         self._home = root / "gpg"
         self._home.mkdir(mode=0o700, parents=True)
         self._gpg("--quick-gen-key", "--passphrase", "", "archive@example.org", "ed25519", "sign", "never")
@@ -37,21 +40,52 @@ class Archive:
         line = f"deb {address}/debian bookworm main\n"
         (self.etc_apt / "sources.list").write_text(line)
         self._dists = root / "debian/dists/trixie"
+        self.uri = f"{address}/debian"
+        command = [need("dpkg", "dpkg"), "--print-architecture"]
+        self.architecture = subprocess.run(
+            command, check=True, capture_output=True, text=True, timeout=60
+        ).stdout.strip()
         self._listed = ""
+        self._sources = ""
         self._release = ""
+        self.date = "Sun, 01 Jan 2023 00:00:00 UTC"
 
     def _gpg(self, *arguments: str) -> bytes:
         command = [need("gpg", "gpg"), "--homedir", str(self._home), "--batch", "--quiet", "--yes", *arguments]
         return subprocess.run(command, check=True, capture_output=True, timeout=60).stdout
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the key that signs."""
+        listed = self._gpg("--list-keys", "--with-colons").decode()
+        return next(line.split(":")[9] for line in listed.splitlines() if line.startswith("fpr:"))
+
+    def armour(self) -> None:
+        """Write the keys as text."""
+        self.keyring.write_bytes(self._gpg("--export", "--armor"))
+
+    def use(self, suite: str) -> None:
+        """Have apt's settings name a suite, and the key."""
+        line = f"deb [signed-by={self.keyring}] {self.uri} {suite} main\n"
+        (self.etc_apt / "sources.list").write_text(line)
 
     def close(self) -> None:
         """End the agent that gpg leaves running."""
         command = [need("gpgconf", "gpgconf"), "--homedir", str(self._home), "--kill", "gpg-agent"]
         subprocess.run(command, check=True, timeout=60)
 
-    def add(self, name: str, files: Mapping[str, str | Path], scripts: Mapping[str, str], fields: str = "") -> Path:
+    def add(
+        self,
+        name: str,
+        files: Mapping[str, str | Path],
+        scripts: Mapping[str, str],
+        fields: str = "",
+        *,
+        version: str = "1-1",
+        compression: str = "none",
+    ) -> Path:
         """Build a package of texts and of programs of this machine, list it, and publish the list; the ``.deb``."""
-        tree = self.root / name
+        tree = self.root / f"{name}-{version}"
         (tree / "DEBIAN").mkdir(parents=True)
         for path, content in files.items():
             (tree / path).parent.mkdir(parents=True, exist_ok=True)
@@ -59,15 +93,17 @@ class Archive:
                 shutil.copy(content, tree / path)
             else:
                 (tree / path).write_text(content)
-        control = f"Package: {name}\nVersion: 1-1\nArchitecture: all\nMaintainer: a test <a@example.org>\n{fields}"
+        control = (
+            f"Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: a test <a@example.org>\n{fields}"
+        )
         control += "Description: x\n"
         (tree / "DEBIAN/control").write_text(control)
         for script, text in scripts.items():
             (tree / "DEBIAN" / script).write_text(text)
             (tree / "DEBIAN" / script).chmod(0o755)
-        deb = self.root / f"debian/pool/{name}_1-1_all.deb"
+        deb = self.root / f"debian/pool/{name}_{version}_all.deb"
         deb.parent.mkdir(parents=True, exist_ok=True)
-        command = [need("dpkg-deb", "dpkg"), "--root-owner-group", "-Znone", "--build", str(tree), str(deb)]
+        command = [need("dpkg-deb", "dpkg"), "--root-owner-group", f"-Z{compression}", "--build", str(tree), str(deb)]
         subprocess.run(command, check=True, capture_output=True, timeout=60)
         data = deb.read_bytes()
         self._listed += control
@@ -75,18 +111,57 @@ class Archive:
         self._index()
         return deb
 
+    def add_source(self, name: str, version: str = "1-1", *, signed: bool = False) -> Path:
+        """List a source package of one archive, and publish the list; its ``.dsc``."""
+        pool = self.root / "debian/pool"
+        tar = pool / f"{name}_{version}.tar.gz"
+        pool.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(tar, "w:gz") as archive:
+            member = tarfile.TarInfo(f"{name}-{version}/debian/control")
+            archive.addfile(member, io.BytesIO(b""))
+        row = f"{tar.stat().st_size} {tar.name}"
+        digests = {each: hashlib.new(each, tar.read_bytes()).hexdigest() for each in ("sha256", "md5")}
+        head = (
+            "Format: 1.0\n",
+            f"Version: {version}\nMaintainer: a test <a@example.org>\nArchitecture: all\nBinary: {name}\n",
+        )
+        lists = f"Checksums-Sha256:\n {digests['sha256']} {row}\n", f"Files:\n {digests['md5']} {row}\n"
+        dsc = pool / f"{name}_{version}.dsc"
+        dsc.write_text(f"{head[0]}Source: {name}\n{head[1]}{''.join(lists)}")
+        if signed:
+            self._gpg("--clearsign", "--output", f"{dsc}.asc", str(dsc))
+            Path(f"{dsc}.asc").replace(dsc)
+        own = f"{dsc.stat().st_size} {dsc.name}"
+        rows = [f" {hashlib.new(each, dsc.read_bytes()).hexdigest()} {own}\n" for each in ("sha256", "md5")]
+        listed = "".join(text + row for text, row in zip(lists, rows, strict=True))
+        self._sources += f"Package: {name}\n{head[0]}{head[1]}{listed}Directory: pool\n\n"
+        self._index()
+        return dsc
+
+    def relist(self, before: str, after: str) -> None:
+        """Publish lists that say something else."""
+        assert before in self._listed
+        self._listed = self._listed.replace(before, after)
+        self._index()
+
+    def drop(self) -> None:
+        """Publish lists with nothing in them; the files stay."""
+        self._listed = self._sources = ""
+        self._index()
+
     def _index(self) -> None:
-        architecture = subprocess.run(
-            [need("dpkg", "dpkg"), "--print-architecture"], check=True, capture_output=True, text=True, timeout=60
-        ).stdout.strip()
-        packages = self._dists / f"main/binary-{architecture}/Packages"
-        packages.parent.mkdir(parents=True, exist_ok=True)
-        packages.write_text(self._listed)
+        rows = ""
+        for place, text in (
+            (f"main/binary-{self.architecture}/Packages", self._listed),
+            ("main/source/Sources", self._sources),
+        ):
+            for path, data in ((place, text.encode()), (f"{place}.gz", gzip.compress(text.encode(), mtime=0))):
+                (self._dists / path).parent.mkdir(parents=True, exist_ok=True)
+                (self._dists / path).write_bytes(data)
+                rows += f" {hashlib.sha256(data).hexdigest()} {len(data)} {path}\n"
         self._release = (
-            "Origin: Debian\nSuite: stable\nCodename: trixie\nDate: Sun, 01 Jan 2023 00:00:00 UTC\n"
-            f"Architectures: {architecture}\nComponents: main\nSHA256:\n"
-            f" {hashlib.sha256(packages.read_bytes()).hexdigest()} {packages.stat().st_size} "
-            f"{packages.relative_to(self._dists)}\n"
+            f"Origin: Debian\nSuite: stable\nCodename: trixie\nDate: {self.date}\n"
+            f"Architectures: {self.architecture}\nComponents: main\nSHA256:\n{rows}"
         )
         self.sign()
 
@@ -95,6 +170,16 @@ class Archive:
         (self.root / "release").write_text(self._release)
         signed = self._dists / "InRelease"
         self._gpg("--clearsign", "--output", str(signed), str(self.root / "release"))
+
+    @property
+    def release(self) -> str:
+        """The text that is signed."""
+        return self._release
+
+    def sign_text(self, text: str) -> None:
+        """Publish something else with a good signature."""
+        self._release = text
+        self.sign()
 
     def publish_unsigned(self) -> None:
         """Publish the release without any signature."""

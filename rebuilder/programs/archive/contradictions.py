@@ -7,11 +7,13 @@ Honest writers make none of them; what they do make (data descriptors, padding, 
 
 from __future__ import annotations
 
+import hashlib
 import re
 import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rebuilder.programs.archive.deb import FORMAT, DebArchive, twice
 from rebuilder.programs.archive.landing import UNICODE_PATH, dist_infos, torn, twins
 from rebuilder.programs.archive.limits import Stretch, stretch
 from rebuilder.programs.archive.reading import examples, shown
@@ -43,6 +45,8 @@ def contradictions(archive: Any) -> tuple[str, ...]:
     """The contradictions of an archive of any format; none of an archive that could not be read."""
     if isinstance(archive, ZipArchive):
         return zip_contradictions(archive)
+    if isinstance(archive, DebArchive):
+        return deb_contradictions(archive)
     return tar_contradictions(archive) if archive is not None else ()
 
 
@@ -333,3 +337,32 @@ def _whole_tar(archive: TarArchive) -> list[str]:
 def _more_than_zeros(trailing: Stretch | None) -> bool:
     """Bytes that are no padding: zeros are what tapes and block devices leave, and all readers pass over them."""
     return trailing is not None and (trailing.size > _PADDING or stretch(bytes(trailing.size)) != trailing)
+
+
+_FORMAT_SHA256 = hashlib.sha256(FORMAT).hexdigest()
+
+
+def deb_contradictions(archive: DebArchive) -> tuple[str, ...]:
+    """The contradictions of a Debian package: of its parts, then of the archives in it; sentences for a person."""
+    names = [each.name for each in archive.ar]
+    stems = [each.partition(".tar")[0] for each in names]
+    single = {"control", "data", "debian-binary"}
+    again = [each for index, each in enumerate(stems) if each in single and each in stems[:index]]
+    paths = twice(archive)
+    found = {
+        f"It has a part twice, and readers differ in which they take: {examples(again)}.": again,
+        "It says that it is of another version of the format.": archive.loose[0].sha256 != _FORMAT_SHA256,
+        "The header of a part is written in a way that only some readers read.": any(each.odd for each in archive.ar),
+        "A part of odd length is filled up by something else than a line feed.": any(
+            each.padding not in (b"", b"\n") for each in archive.ar
+        ),
+        f"It holds a path twice, and readers differ in which they take: {examples(paths)}.": paths,
+    }
+    sentences = [sentence for sentence, true in found.items() if true]
+    for part, inner in archive.parts:
+        name = next(each for each in names if each.startswith(part))
+        kind = inner.compression.kind if inner.compression else ""
+        if name != f"{part}.{kind}".rstrip("."):
+            sentences.append(f"The name of {shown(name)} says another compression than it has.")
+        sentences += [f"In {part}: {each}" for each in tar_contradictions(inner)]
+    return tuple(sentences)

@@ -12,11 +12,12 @@ from typing import Any
 from rebuilder.programs.archive.reading import examples, shown
 
 
-def dangers(members: Sequence[Any]) -> list[str]:
+def dangers(members: Sequence[Any], *, rooted: bool = False) -> list[str]:
     """Sentences about names, links, types and modes that a careless reader would be harmed by.
 
     Args:
         members: Values with ``name``, ``kind``, ``link`` and ``mode``.
+        rooted: They are unpacked at the root of a system, so that no link leads out of it.
     """
     checks = (
         ("has an absolute name", "have an absolute name", lambda each: _absolute(each.name)),
@@ -32,7 +33,11 @@ def dangers(members: Sequence[Any]) -> list[str]:
             lambda each: not each.name.isprintable(),
         ),
         ("has a backslash in its name", "have a backslash in its name", lambda each: "\\" in each.name),
-        ("has a link target outside the archive", "have a link target outside the archive", _escapes),
+        (
+            "has a link target outside the archive",
+            "have a link target outside the archive",
+            lambda each: not rooted and _escapes(each),
+        ),
         ("is a device", "are devices", lambda each: each.kind == "device"),
         ("is a named pipe", "are named pipes", lambda each: each.kind == "fifo"),
         ("has a set-user-id or set-group-id bit", "have a set-user-id or set-group-id bit", _privileged),

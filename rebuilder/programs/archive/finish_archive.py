@@ -49,7 +49,7 @@ def finish(rebuilt: str, record: str, out: str) -> None:
         document = json.load(file)
     before = read_archive(rebuilt)
     module = replay_zip if isinstance(before.archive, ZipArchive) else replay_tar
-    if not before.readable or document["format"] != before.format:
+    if not before.readable or before.format == "deb" or document["format"] != before.format:
         raise UnwritableError(f"the rebuilt file is no {document['format']!r} archive")
     if document["members"] != len(before.archive.members):
         raise UnwritableError("the record is of another archive")

@@ -21,6 +21,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from rebuilder.programs.archive.dangers import implied_directories, plain_name
+from rebuilder.programs.archive.deb import DebArchive, installed
 from rebuilder.programs.archive.zip import ZipArchive, ZipMember, dos_seconds
 
 UNICODE_PATH = 0x7075
@@ -169,7 +170,9 @@ def maps(archive: ZipArchive) -> dict[str, dict[str, tuple[Place, ...]]]:
 
 
 def same_files(published: Any, rebuilt: Any) -> bool:
-    """Whether all maps of two ZIP files are equal; archives of other formats are no wheels, and have no maps."""
+    """Whether all maps of two ZIP files are equal, or what dpkg makes of two packages; other archives have no maps."""
+    if isinstance(published, DebArchive):
+        return installed(published) == installed(rebuilt)
     return not isinstance(published, ZipArchive) or maps(published) == maps(rebuilt)
 
 

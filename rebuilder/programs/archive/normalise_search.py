@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from rebuilder.programs.archive.deb import DebArchive
+from rebuilder.programs.archive.normalise_deb import DEB
 from rebuilder.programs.archive.normalise_tar import TAR
 from rebuilder.programs.archive.normalise_zip import ZIP
 from rebuilder.programs.archive.zip import ZipArchive
@@ -15,6 +17,8 @@ Rules = Mapping[str, Any]
 
 def rules_for(archive: Any) -> Rules:
     """The normalisations of an archive's format."""
+    if isinstance(archive, DebArchive):
+        return DEB
     return ZIP if isinstance(archive, ZipArchive) else TAR
 
 

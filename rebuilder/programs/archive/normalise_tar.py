@@ -135,6 +135,11 @@ def xz_compression(archive: TarArchive) -> TarArchive:
     return _sizeless(_streams(archive, "xz", lambda each: each._replace(raw=None)), "xz")
 
 
+def zstd_compression(archive: TarArchive) -> TarArchive:
+    """``zstd-compression``: compression level and program; what it decompresses to is compared."""
+    return _sizeless(_streams(archive, "zst", lambda each: each._replace(raw=None)), "zst")
+
+
 TAR: dict[str, Callable[[TarArchive], TarArchive]] = {
     function.__name__.replace("_", "-"): function
     for function in (
@@ -149,6 +154,7 @@ TAR: dict[str, Callable[[TarArchive], TarArchive]] = {
         gzip_compression,
         bzip2_compression,
         xz_compression,
+        zstd_compression,
     )
 }
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from rebuilder.programs.archive.deb import AR
+from rebuilder.programs.archive.deb_reader import read_deb
 from rebuilder.programs.archive.limits import UnreadableError
 from rebuilder.programs.archive.reading import Keep, Reading, Receive, keep_nothing
+from rebuilder.programs.archive.stream import compression_of
 from rebuilder.programs.archive.tar import is_tar_header
 from rebuilder.programs.archive.tar_reader import read_tar
 from rebuilder.programs.archive.zip_reader import read_zip
 from rebuilder.programs.archive.zip_records import END, LOCAL, ZipSource, read_end
-
-_COMPRESSED = ((b"\x1f\x8b", "gz"), (b"BZh", "bz2"), (b"\xfd7zXZ\0", "xz"))
 
 
 def read_archive(path: str, keep: Keep = keep_nothing, *, raw: bool = True, receive: Receive | None = None) -> Reading:
@@ -28,9 +29,11 @@ def read_archive(path: str, keep: Keep = keep_nothing, *, raw: bool = True, rece
     with open(path, "rb") as file:
         start = file.read(512)
         file.seek(0)
-        for magic, name in _COMPRESSED:
-            if start.startswith(magic):
-                return read_tar(file, name, keep, raw=raw, receive=receive)
+        if start.startswith(AR):
+            return read_deb(file, keep, raw=raw, receive=receive)
+        compression = compression_of(start)
+        if compression is not None:
+            return read_tar(file, compression, keep, raw=raw, receive=receive)
         if start.startswith((LOCAL, END)):
             return read_zip(file, keep, raw=raw, receive=receive)
         if is_tar_header(start):
@@ -38,5 +41,6 @@ def read_archive(path: str, keep: Keep = keep_nothing, *, raw: bool = True, rece
         try:
             read_end(ZipSource(file.fileno()))
         except UnreadableError:
-            return Reading("unknown", None, ("It is neither a ZIP nor a tar archive.",), readable=False, contents={})
+            problem = "It is neither a ZIP nor a tar archive nor a Debian package."
+            return Reading("unknown", None, (problem,), readable=False, contents={})
         return read_zip(file, keep, raw=raw, receive=receive)

@@ -34,9 +34,9 @@ class Reading(NamedTuple):
     """What was read, and what was wrong with it."""
 
     format: str
-    """``zip``, ``tar``, ``tar.gz``, ``tar.bz2``, ``tar.xz``, or ``unknown``."""
+    """``zip``, ``tar``, ``tar.gz``, ``tar.bz2``, ``tar.xz``, ``tar.zst``, ``deb``, or ``unknown``."""
     archive: Any
-    """:class:`~rebuilder.programs.archive.zip.ZipArchive` or :class:`~rebuilder.programs.archive.tar.TarArchive`.
+    """A ``ZipArchive``, ``TarArchive`` or ``DebArchive``.
 
     When ``readable`` is false, it holds the members up to the fault; None when there is nothing to hold.
     """

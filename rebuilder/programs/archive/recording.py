@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rebuilder.programs.archive import replay_tar, replay_zip
+from rebuilder.programs.archive.deb import DebArchive
 from rebuilder.programs.archive.limits import UnreadableError, UnwritableError
 from rebuilder.programs.archive.zip import ZipArchive
 
@@ -20,6 +21,8 @@ def recorded(paths: tuple[str, str], archives: tuple[Any, Any], names: tuple[str
     Returns:
         That, or ``{"unwritable": …}`` with the end of a sentence.
     """
+    if isinstance(archives[1], DebArchive):
+        return {"unwritable": "nothing is written into finished packages of Debian"}
     module = replay_zip if isinstance(archives[1], ZipArchive) else replay_tar
     unknown = [name for name in names if name not in module.FIELDS]
     if unknown:

@@ -1,15 +1,20 @@
-"""Compressed streams (gzip, bzip2, xz) as bytes to read and as a value that accounts for every byte of them."""
+"""Compressed streams (gzip, bzip2, xz, Zstandard) as bytes to read, and as a value that accounts for every byte."""
 
 from __future__ import annotations
 
 import bz2
 import hashlib
 import lzma
+import os
 import struct
 import zlib
 from typing import Any, BinaryIO, NamedTuple
 
 from rebuilder.programs.archive.limits import CHUNK, Budget, Stretch, UnreadableError
+from rebuilder.programs.archive.zstd import ZstdDecompressor
+
+MAGIC = {"gz": b"\x1f\x8b", "bz2": b"BZh", "xz": b"\xfd7zXZ\0", "zst": b"\x28\xb5\x2f\xfd"}
+"""How each kind of compressed stream begins."""
 
 _FHCRC, _FEXTRA, _FNAME, _FCOMMENT = 2, 4, 8, 16
 _HEADER_BYTES = 1 << 18
@@ -46,10 +51,33 @@ class Compression(NamedTuple):
     """Everything of a compressed file that is not in what it decompresses to."""
 
     kind: str
-    """``gz``, ``bz2`` or ``xz``."""
+    """One of :data:`MAGIC`."""
     streams: tuple[CompressedStream, ...]
     trailing: Stretch | None
     """Bytes after the last stream."""
+
+
+class Window:
+    """A stretch of a file to read."""
+
+    def __init__(self, file: BinaryIO, at: int, size: int) -> None:
+        self.size = size
+        self._file, self._at, self._end = file, at, at + size
+
+    def read(self, size: int) -> bytes:
+        """Up to ``size`` bytes; fewer only at the end."""
+        data = self.begins(size)
+        self._at += len(data)
+        return data
+
+    def begins(self, size: int) -> bytes:
+        """Its first bytes, which stay to be read."""
+        return os.pread(self._file.fileno(), max(0, min(size, self._end - self._at)), self._at)
+
+
+def compression_of(start: bytes) -> str | None:
+    """The kind of a compressed file by its first bytes; None for any other file."""
+    return next((kind for kind, magic in MAGIC.items() if start.startswith(magic)), None)
 
 
 class PlainInput:
@@ -57,7 +85,7 @@ class PlainInput:
 
     compression: Compression | None = None
 
-    def __init__(self, file: BinaryIO, budget: Budget) -> None:
+    def __init__(self, file: BinaryIO | Window, budget: Budget) -> None:
         self._file = file
         self._budget = budget
 
@@ -71,7 +99,7 @@ class PlainInput:
 class CompressedInput:
     """A compressed file, read decompressed; afterwards :attr:`compression` describes it."""
 
-    def __init__(self, file: BinaryIO, kind: str, budget: Budget, *, raw: bool) -> None:
+    def __init__(self, file: BinaryIO | Window, kind: str, budget: Budget, *, raw: bool) -> None:
         self._file = file
         self._kind = kind
         self._budget = budget
@@ -111,6 +139,8 @@ class CompressedInput:
             self._stream: Any = zlib.decompressobj(-15)
         elif self._kind == "bz2":
             self._stream = bz2.BZ2Decompressor()
+        elif self._kind == "zst":
+            self._stream = ZstdDecompressor()
         else:
             self._stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
 
@@ -144,7 +174,7 @@ class CompressedInput:
             raise UnreadableError("It is damaged: the checksum of its compressed data is wrong.")
         raw = Stretch(self._raw_size, self._digest.hexdigest()) if self._digest else None
         self._streams.append(CompressedStream(self._header, raw, self._size))
-        magic = {"gz": b"\x1f\x8b", "bz2": b"BZh", "xz": b"\xfd7zXZ\0"}[self._kind]
+        magic = MAGIC[self._kind]
         self._fill(len(magic))
         if self._input.startswith(magic):
             self._budget.member()

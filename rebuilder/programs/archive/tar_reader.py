@@ -10,7 +10,7 @@ from typing import IO, BinaryIO, NamedTuple
 from rebuilder.programs.archive.dangers import dangers
 from rebuilder.programs.archive.limits import CHUNK, MEMBER_BYTES, Budget, Stretch, UnreadableError, stretch
 from rebuilder.programs.archive.reading import Entry, Keep, Reading, Receive, decoded, shown
-from rebuilder.programs.archive.stream import CompressedInput, PlainInput
+from rebuilder.programs.archive.stream import CompressedInput, PlainInput, Window
 from rebuilder.programs.archive.tar import (
     BLOCK,
     FULL_RECORD,
@@ -40,16 +40,23 @@ class _Pending(NamedTuple):
 
 
 def read_tar(
-    file: BinaryIO, compression: str | None, keep: Keep, *, raw: bool, receive: Receive | None = None
+    file: BinaryIO | Window,
+    compression: str | None,
+    keep: Keep,
+    *,
+    raw: bool,
+    receive: Receive | None = None,
+    rooted: bool = False,
 ) -> Reading:
     """Read a whole tar archive; damage ends up in ``problems``, never in an exception.
 
     Args:
         file: Opened for reading, at its start.
-        compression: ``gz``, ``bz2``, ``xz`` or None.
+        compression: A kind of compressed stream, or None.
         keep: Which contents to hand back, and how much of them.
         raw: Whether to take digests of compressed data too, which only a comparison needs.
         receive: Unpacks what is read.
+        rooted: It is unpacked at the root of a system, so that no link leads out of it.
     """
     name = f"tar.{compression}" if compression else "tar"
     reader = _Reader(keep, receive)
@@ -58,9 +65,9 @@ def read_tar(
         archive = reader.archive()
     except UnreadableError as error:
         partial = TarArchive(None, (), tuple(reader.members), 0, None)
-        problems = (str(error), *dangers(reader.members), *reader.problems)
+        problems = (str(error), *dangers(reader.members, rooted=rooted), *reader.problems)
         return Reading(name, partial, problems, readable=False, contents=reader.contents)
-    problems = (*dangers(archive.members), *reader.problems)
+    problems = (*dangers(archive.members, rooted=rooted), *reader.problems)
     return Reading(name, archive, problems, readable=True, contents=reader.contents)
 
 
@@ -75,8 +82,8 @@ class _Reader:
         self._global_records: dict[bytes, bytes] = {}
         self._at = 0
 
-    def open(self, file: BinaryIO, compression: str | None, *, raw: bool) -> None:
-        self._budget = Budget(os.fstat(file.fileno()).st_size)
+    def open(self, file: BinaryIO | Window, compression: str | None, *, raw: bool) -> None:
+        self._budget = Budget(file.size if isinstance(file, Window) else os.fstat(file.fileno()).st_size)
         self._input: PlainInput | CompressedInput
         if compression:
             self._input = CompressedInput(file, compression, self._budget, raw=raw)

@@ -10,13 +10,17 @@ from __future__ import annotations
 import argparse
 import filecmp
 import json
+import os
+import tempfile
 from collections.abc import Collection
-from typing import Any
+from typing import IO, Any
 
 from rebuilder.programs.archive.contradictions import contradictions
 from rebuilder.programs.archive.landing import same_files
 from rebuilder.programs.archive.normalise_search import normalised, rules_for, smallest_set
 from rebuilder.programs.archive.opening import read_archive
+from rebuilder.programs.archive.reading import Entry
+from rebuilder.programs.compare import elf_sections
 from rebuilder.programs.compare.differences import (
     Found,
     by_key,
@@ -111,6 +115,35 @@ def _content(paths: tuple[str, str], archives: tuple[Any, Any]) -> list[Found]:
         change = content_change(left[key], right[key], whole=whole, most=12 if looked < LOOK_CLOSELY else 2)
         found[index] = each._replace(detail=f"{each.detail} {where}", content=change)
         looked += 1
+    compiled = {key for key in wanted if all(side[key].startswith(elf_sections.MAGIC) for side in (left, right))}
+    return _with_sections(found, compiled, paths) if compiled else found
+
+
+def _with_sections(found: list[Found], compiled: Collection[Any], paths: tuple[str, str]) -> list[Found]:
+    """The differences, with what of compiled files differs, section by section."""
+    with tempfile.TemporaryDirectory() as directory:
+        left, right = (_extracted(path, compiled, os.path.join(directory, str(at))) for at, path in enumerate(paths))
+        result = []
+        for each in found:
+            here = each.change == "content" and each.key in left and each.key in right
+            told = elf_sections.described(left[each.key], right[each.key]) if here else None
+            result.append(each._replace(detail=f"{each.detail} {told}") if told else each)
+    return result
+
+
+def _extracted(path: str, wanted: Collection[Any], directory: str) -> dict[Any, str]:
+    """Some members, each in a file of a name of ours; of those of one name, the first."""
+    os.mkdir(directory)
+    found: dict[Any, str] = {}
+
+    def receive(entry: Entry) -> IO[bytes] | None:
+        key = (os.fsencode(entry.name), 0)
+        if key not in wanted or key in found:
+            return None
+        found[key] = os.path.join(directory, str(len(found)))
+        return open(found[key], "wb")
+
+    read_archive(path, raw=False, receive=receive)
     return found
 
 

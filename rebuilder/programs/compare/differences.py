@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from rebuilder.programs.archive.deb import DebArchive
 from rebuilder.programs.archive.reading import shown
 from rebuilder.programs.archive.tar import utc
 from rebuilder.programs.archive.zip import METHODS, dos_time
@@ -118,11 +119,31 @@ def _metadata(left: Any, right: Any, before: tuple[Any, Any] | None = None) -> s
 
 
 def _whole(published: Any, rebuilt: Any) -> list[Found]:
+    """What differs between two archives outside of their members."""
+    if isinstance(published, DebArchive):
+        inner = zip(published.parts, rebuilt.parts)  # noqa: B905 - Python 3.9
+        within = [found for (name, left), (_, right) in inner for found in _fields(name, left, right, "members")]
+        return [*_ar_headers(published, rebuilt), *within]
+    return _fields(WHOLE, published, rebuilt, "members")
+
+
+def _fields(place: str, left: Any, right: Any, apart: str) -> list[Found]:
     return [
-        Found(WHOLE, "metadata", field_sentence(name, getattr(published, name), getattr(rebuilt, name)))
-        for name in published._fields
-        if name != "members" and getattr(published, name) != getattr(rebuilt, name)
+        Found(place, "metadata", field_sentence(name, getattr(left, name), getattr(right, name)))
+        for name in left._fields
+        if name != apart and getattr(left, name) != getattr(right, name)
     ]
+
+
+def _ar_headers(published: DebArchive, rebuilt: DebArchive) -> list[Found]:
+    """What differs in the headers of the archives within two packages; those of other parts are members."""
+    names = [[each.name for each in side.ar] for side in (published, rebuilt)]
+    if names[0] != names[1]:
+        left, right = (", ".join(map(shown, each)) for each in names)
+        return [Found(WHOLE, "metadata", f"Parts: published {left}, rebuilt {right}.")]
+    loose = {each.name for each in published.loose}
+    pairs = [both for both in zip(published.ar, rebuilt.ar) if both[0].name not in loose]  # noqa: B905 - Python 3.9
+    return [found for left, right in pairs for found in _fields(left.name, left, right, "name")]
 
 
 def _stretch(value: Any) -> str:
@@ -152,6 +173,10 @@ def _compression(value: Any) -> str:
     return f"{value.kind} of " + " and ".join(parts)
 
 
+def _owner(user: int, group: int, *names: bytes) -> str:
+    return f"{user}:{group} {b''.join(names[:1]).decode('utf-8', 'backslashreplace')}"
+
+
 def _mode(mode: int | None) -> str:
     return "none" if mode is None else f"{mode:06o}"
 
@@ -179,7 +204,10 @@ FIELDS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "raw": ("compressed size", lambda value: "nothing" if value is None else f"{value.size:,} bytes"),
     "slack": ("bytes after the data", _stretch),
     "gap": ("bytes in front", _stretch),
-    "owner": ("owner", lambda value: shown(f"{value[0]}:{value[1]} {value[2].decode('utf-8', 'backslashreplace')}")),
+    "owner": (
+        "owner",
+        lambda value: shown(f"{value[0]}:{value[1]} {b' '.join(value[2:3]).decode('utf-8', 'replace')}"),
+    ),
     "device": ("device", str),
     "records": ("pax records", lambda value: shown(", ".join(repr(key) for key, _value in value)) or "none"),
     "written": ("form of the headers", lambda value: shown(_form(value))),

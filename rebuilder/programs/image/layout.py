@@ -20,13 +20,10 @@ from typing import IO, Any, BinaryIO, NamedTuple, cast
 from rebuilder.programs.archive.contradictions import contradictions
 from rebuilder.programs.archive.limits import CHUNK, Budget, UnreadableError
 from rebuilder.programs.archive.reading import Entry, keep_nothing, shown
-from rebuilder.programs.archive.stream import CompressedInput
+from rebuilder.programs.archive.stream import CompressedInput, Window, compression_of
 from rebuilder.programs.archive.tar_reader import read_tar
 from rebuilder.programs.image.refusal import Refused
-from rebuilder.programs.image.zstd import MAGIC as ZSTD
-from rebuilder.programs.image.zstd import ZstdInput
 
-COMPRESSED = ((b"\x1f\x8b", "gz"), (b"BZh", "bz2"), (b"\xfd7zXZ\0", "xz"), (ZSTD, "zstd"))
 MOST_LAYERS = 256
 _DOCUMENT_BYTES = 4 << 20
 _SHA256 = re.compile(r"sha256:([0-9a-f]{64})")
@@ -71,30 +68,10 @@ class Found(NamedTuple):
     """Those that programs in it are given."""
 
 
-class Window:
-    """A stretch of a file to read."""
-
-    def __init__(self, file: BinaryIO, part: Part) -> None:
-        self._file, self._at, self._end = file, part.at, part.at + part.size
-
-    def read(self, size: int) -> bytes:
-        """Up to ``size`` bytes; fewer only at the end."""
-        data = os.pread(self._file.fileno(), max(0, min(size, self._end - self._at)), self._at)
-        self._at += len(data)
-        return data
-
-    def begins(self, size: int) -> bytes:
-        """Its first bytes, which stay to be read."""
-        return os.pread(self._file.fileno(), max(0, min(size, self._end - self._at)), self._at)
-
-
 def opened(window: Window, budget: Budget) -> tuple[Any, str | None]:
     """What is read from a stretch, decompressed if it is compressed, and how it is."""
-    start = window.begins(8)
-    kind = next((name for magic, name in COMPRESSED if start.startswith(magic)), None)
-    if kind == "zstd":
-        return ZstdInput(window, budget), kind
-    return (CompressedInput(cast("BinaryIO", window), kind, budget, raw=False) if kind else window), kind
+    kind = compression_of(window.begins(8))
+    return (CompressedInput(window, kind, budget, raw=False) if kind else window), kind
 
 
 def plain(file: BinaryIO, scratch: str) -> tuple[BinaryIO, str]:
@@ -108,7 +85,7 @@ def plain(file: BinaryIO, scratch: str) -> tuple[BinaryIO, str]:
         UnreadableError: it cannot be decompressed.
     """
     size = os.fstat(file.fileno()).st_size
-    source, kind = opened(Window(file, Part(0, size, "")), Budget(size))
+    source, kind = opened(Window(file, 0, size), Budget(size))
     file.seek(0)
     sha256 = hashlib.sha256()
     while data := file.read(CHUNK):
@@ -221,7 +198,7 @@ class _Blobs:
         if part.size > _DOCUMENT_BYTES:
             raise Refused(f"its “{shown(name)}” has {part.size:,} bytes, more than any image needs")
         try:
-            text = Window(self.file, part).read(part.size).decode("utf-8")
+            text = Window(self.file, part.at, part.size).read(part.size).decode("utf-8")
             return json.loads(text, object_pairs_hook=_unique)
         except (ValueError, RecursionError):
             raise Refused(f"its “{shown(name)}” is not JSON") from None

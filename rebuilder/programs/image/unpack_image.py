@@ -15,8 +15,9 @@ from typing import Any, BinaryIO, cast
 from rebuilder.programs.archive.contradictions import contradictions
 from rebuilder.programs.archive.limits import Budget, UnreadableError
 from rebuilder.programs.archive.reading import keep_nothing, shown
+from rebuilder.programs.archive.stream import Window
 from rebuilder.programs.archive.tar_reader import read_tar
-from rebuilder.programs.image.layout import Layer, Window, find, opened, plain
+from rebuilder.programs.image.layout import Layer, find, opened, plain
 from rebuilder.programs.image.provided import provided
 from rebuilder.programs.image.refusal import Refused
 from rebuilder.programs.image.tree import Tree
@@ -92,7 +93,7 @@ class _Content:
 
     def __init__(self, file: BinaryIO, layer: Layer, tree: Tree) -> None:
         self._file, self._tree = file, tree
-        self._source, self._kind = opened(Window(file, layer.part), Budget(layer.part.size))
+        self._source, self._kind = opened(Window(file, layer.part.at, layer.part.size), Budget(layer.part.size))
         self.sha256 = hashlib.sha256()
 
     def read(self, size: int) -> bytes:

@@ -83,6 +83,7 @@ _SOURCE_KINDS = {
     SourceKind.SDIST: "Source archive published with the release",
     SourceKind.GIT: "Commit in a Git repository",
     SourceKind.ARCHIVE: "Source archive",
+    SourceKind.DSC: "Debian source package",
 }
 
 _NOTES = {

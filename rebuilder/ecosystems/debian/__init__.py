@@ -1,0 +1,1 @@
+"""Debian packages: what Debian's archive publishes and signs about them."""

@@ -1,0 +1,97 @@
+"""What holds for every Debian package and needs no archive."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rebuilder.ecosystems.conventions import Context, Conventions, NamedPackages, RegistryCheck, Settings
+from rebuilder.ecosystems.debian.subject import ECOSYSTEM, is_pattern
+from rebuilder.ecosystems.debian.version import is_version, order
+from rebuilder.ecosystems.protocol import Ecosystem
+from rebuilder.errors import RebuilderError
+
+if TYPE_CHECKING:
+    from rebuilder.ecosystems.debian.archive import DebianArchive
+
+_AR = b"!<arch>\n"
+
+
+class DebianConventions(Conventions):
+    """Names and versions by Debian Policy; mirrors, suites and keys by apt's settings."""
+
+    name = ECOSYSTEM
+    local_files = {".deb": "package"}
+
+    def open(self, context: Context) -> Ecosystem:
+        """See :meth:`rebuilder.ecosystems.conventions.Conventions.open`; apt's settings are read when asked for."""
+        from rebuilder.ecosystems.debian.ecosystem import Debian, Parts
+
+        return Debian(
+            Parts(
+                archive=partial(_archive, context),
+                blobs=context.blobs,
+                programs=context.programs,
+                memo=context.memo(self.name),
+                max_file_bytes=context.settings.download_bytes,
+            )
+        )
+
+    def file_words(self, filename: str) -> str:
+        """All of them are packages."""
+        return "package"
+
+    def is_name(self, text: str) -> bool:
+        """See :meth:`rebuilder.ecosystems.conventions.Conventions.is_name`."""
+        return is_pattern(text)
+
+    def is_version(self, text: str) -> bool:
+        """See :func:`rebuilder.ecosystems.debian.version.is_version`."""
+        return is_version(text)
+
+    def version_key(self, version: str) -> Any:
+        """The order of dpkg."""
+        return order(version)
+
+    def local_problem(self, head: bytes) -> str | None:
+        """See :meth:`rebuilder.ecosystems.conventions.Conventions.local_problem`."""
+        return None if head.startswith(_AR) else "no ar archive, as packages are"
+
+    def collect(self, path: Path, text: str, named: NamedPackages) -> None:
+        """Take what a list of installed packages, a list of an archive, or a plain list of names has."""
+        from rebuilder.ecosystems.debian.installed import collect
+
+        collect(path, text, named)
+
+    def check_registry(self, settings: Settings) -> Sequence[RegistryCheck]:
+        """Say which archives they are; without them everything else can be rebuilt."""
+        from rebuilder.ecosystems.debian.archive import AptSettings
+        from rebuilder.environments.sources import without_password
+
+        try:
+            found = dict.fromkeys(without_password(each.uri) for each in AptSettings.here().of(None))
+        except RebuilderError as error:
+            return [RegistryCheck(name=self.name, message=str(error))]
+        return [RegistryCheck(name=self.name, message=f"Debian packages are taken from {', '.join(found)}.")]
+
+
+def _archive(context: Context) -> DebianArchive:
+    """Settings and network for Debian's archive."""
+    from rebuilder.ecosystems.debian.archive import AptSettings, DebianArchive
+    from rebuilder.network.http.address import Credentials
+
+    settings = AptSettings.here()
+    environment = {**os.environ, **settings.proxies}
+    fetcher = context.fetcher(settings.ca_bundle or context.ca_bundle, Credentials(), environment)
+    for each in settings.archives:
+        fetcher.admit(each.uri)
+    return DebianArchive(
+        settings,
+        fetcher,
+        context.blobs,
+        context.memo(ECOSYSTEM),
+        accept_expired=context.settings.environments.accept_expired,
+    )

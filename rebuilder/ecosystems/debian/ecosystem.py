@@ -1,0 +1,390 @@
+"""Debian packages: bound by what the archive signed, read, and not rebuilt yet."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rebuilder import deb822
+from rebuilder.ecosystems.debian.archive import DebianArchive, SignedIndex
+from rebuilder.ecosystems.debian.index import (
+    BinaryPackage,
+    IndexedFile,
+    IndexEntryError,
+    SourceName,
+    SourcePackage,
+    binary_packages,
+    listed,
+    source_package,
+)
+from rebuilder.ecosystems.debian.signature import check
+from rebuilder.ecosystems.debian.subject import ECOSYSTEM, architecture_of, file_name, parse_subject, release_purl
+from rebuilder.ecosystems.debian.version import order
+from rebuilder.ecosystems.inspection import inspect
+from rebuilder.ecosystems.obstacles import NotRebuildable
+from rebuilder.ecosystems.protocol import Ecosystem
+from rebuilder.errors import FetchMismatchError, UnavailableError, UnknownProjectError, UsageError
+from rebuilder.model.artifact import Artifact, ListedFile, Listing, PublishedFile, Subject
+from rebuilder.model.definition import Input, Role
+from rebuilder.model.evidence import Evidence, Inspection, Obstacle, Source, SourceKind
+from rebuilder.model.text import clipped
+from rebuilder.model.value import canonical_json, sha256_hex
+from rebuilder.model.verdict import Verdict
+from rebuilder.network.protocol import Fetcher
+from rebuilder.sandbox.protocol import Programs
+from rebuilder.store.protocol import Blobs, Memo
+
+DSC_BYTES = 4 << 20
+TEXTS = ("control.tar/*", "data.tar/usr/share/doc/*/changelog.Debian.*")
+"""Members of a package whose text is read: all of its control files."""
+_NOT_REBUILT = "Debian packages cannot be rebuilt yet"
+_MAINTAINERS = Path("/usr/share/keyrings")
+_MAINTAINER_KEYS = ("debian-keyring.gpg", "debian-maintainers.gpg", "debian-nonupload.gpg", "debian-tag2upload.pgp")
+"""Keys of those who upload source packages; of the package ``debian-keyring``."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What Debian packages are looked at with."""
+
+    archive: Callable[[], DebianArchive]
+    """Reads apt's settings; called once, when the first package is asked for."""
+    blobs: Blobs
+    programs: Programs
+    memo: Memo
+    max_file_bytes: int
+    """Largest package that is downloaded."""
+    maintainers: Path = _MAINTAINERS
+    """Directory of the keys of those who upload source packages."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A package, and the signed list that has it."""
+
+    package: BinaryPackage
+    index: SignedIndex
+    earlier: bool = False
+    """Whether the list is an earlier one than the suite has now."""
+
+
+class Debian(Ecosystem):
+    """Packages of Debian's archive: fetched, bound and read; not rebuilt yet."""
+
+    name = ECOSYSTEM
+
+    def __init__(self, parts: Parts) -> None:
+        """Nothing is read or asked before the first subject."""
+        self._parts = parts
+        self._opened: DebianArchive | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def archive(self) -> DebianArchive:
+        """The archive that apt's settings name.
+
+        Raises:
+            UsageError: they cannot be understood.
+        """
+        with self._lock:
+            if self._opened is None:
+                self._opened = self._parts.archive()
+            return self._opened
+
+    @property
+    def fetcher(self) -> Fetcher:
+        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
+        return self.archive.fetcher
+
+    def parse(self, text: str) -> Subject:
+        """See :func:`rebuilder.ecosystems.debian.subject.parse_subject`."""
+        return parse_subject(text)
+
+    def listing(self, name: str, seen: str | None = None) -> Listing | None:
+        """What the suites of apt's settings have of a package now, for this machine's architecture."""
+        subject = parse_subject(name)
+        found = sorted(self._current(subject), key=lambda each: order(each.package.version), reverse=True)
+        if not found:
+            raise self._unknown(subject)
+        files = dict.fromkeys(
+            ListedFile(
+                purl=release_purl(package.name, package.version),
+                version=package.version,
+                filename=package.file.name,
+                sha256=package.file.sha256,
+            )
+            for package in (each.package for each in found)
+        )
+        mark = sha256_hex(canonical_json([each.document() for each in files]))
+        if mark == seen:
+            return None
+        newest = found[0].package.version
+        return Listing(ecosystem=ECOSYSTEM, name=subject.name, files=tuple(files), newest=newest, mark=mark)
+
+    def project_names(self) -> Iterator[str]:
+        """Every binary package that the suites of apt's settings have for this machine's architecture."""
+        archive = self.archive
+        names: set[str] = set()
+        for release in archive.releases(None):
+            for index in archive.indices(release, f"binary-{archive.settings.architecture}/Packages"):
+                names.update(deb822.values(archive.text(index), b"Package"))
+        yield from sorted(names)
+
+    def evidence(self, subject: Subject) -> list[Evidence]:
+        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`. A version has one package for an architecture.
+
+        The newest version counts where none is named. A version that no list has now is looked for in the lists that
+        were verified before.
+        """
+        found = list(self._current(subject))
+        version = subject.version or max((each.package.version for each in found), key=order, default=None)
+        if version is None:
+            raise self._unknown(subject)
+        chosen = [each for each in found if each.package.version == version]
+        chosen = chosen or [each for each in self._earlier(subject) if each.package.version == version]
+        wanted = subject.architecture or (architecture_of(subject.filename) if subject.filename else None)
+        chosen = [each for each in chosen if wanted in {None, each.package.architecture}]
+        if not chosen:
+            raise self._no_version(subject, found)
+        by_file = {each.package.file.sha256: each for each in reversed(chosen)}
+        if len(by_file) > 1:
+            raise UnavailableError(
+                f"The archives in apt's settings have {len(by_file)} different packages {subject.name} {version}.",
+                hint="Name the suite: deb:NAME==VERSION@SUITE.",
+            )
+        return [self._evidence(each) for each in by_file.values()]
+
+    def source(self, candidate: Candidate) -> SourcePackage | None:
+        """The signed description of the source package that a package was built from; None where no list has it.
+
+        Raises:
+            UnavailableError: a list cannot be had, or its entry cannot be used.
+        """
+        archive, wanted, kind = self.archive, candidate.package.source, "source/Sources"
+        release = candidate.index.release
+        indices: Iterator[SignedIndex] = (
+            archive.kept(release, kind) if candidate.earlier else archive.indices(release, kind)
+        )
+        for index in indices:
+            if (source := self._source_in(index, wanted)) is not None:
+                return source
+        for each in archive.releases(None):
+            for index in archive.indices(each, kind):
+                if (source := self._source_in(index, wanted)) is not None:
+                    return source
+        return None
+
+    def _source_in(self, index: SignedIndex, wanted: SourceName) -> SourcePackage | None:
+        try:
+            return source_package(self.archive.text(index), wanted)
+        except IndexEntryError as error:
+            raise _unusable(wanted.name, index, error) from None
+
+    def _current(self, subject: Subject) -> Iterator[Candidate]:
+        archive = self.archive
+        for release in archive.releases(subject.suite):
+            for index in archive.indices(release, self._kind(subject)):
+                yield from self._in(index, subject, earlier=False)
+
+    def _earlier(self, subject: Subject) -> Iterator[Candidate]:
+        archive, looked_at = self.archive, set()
+        for current in archive.releases(subject.suite):
+            for release in archive.earlier(current):
+                for index in archive.kept(release, self._kind(subject)):
+                    if index.sha256 not in looked_at:
+                        looked_at.add(index.sha256)
+                        yield from self._in(index, subject, earlier=True)
+
+    def _kind(self, subject: Subject) -> str:
+        wanted = subject.architecture or (architecture_of(subject.filename) if subject.filename else None)
+        # Packages for any machine are in the list of every architecture.
+        named = self.archive.settings.architecture if wanted in {None, "all"} else wanted
+        return f"binary-{named}/Packages"
+
+    def _in(self, index: SignedIndex, subject: Subject, *, earlier: bool) -> Iterator[Candidate]:
+        try:
+            for package in binary_packages(self.archive.text(index), subject.name):
+                yield Candidate(package, index, earlier)
+        except IndexEntryError as error:
+            raise _unusable(subject.name, index, error) from None
+
+    def _evidence(self, candidate: Candidate) -> Evidence:
+        package, index = candidate.package, candidate.index
+        archive, file = self.archive, package.file
+        evidence = Evidence(
+            artifact=Artifact(
+                ecosystem=ECOSYSTEM,
+                purl=release_purl(package.name, package.version),
+                name=package.name,
+                version=package.version,
+                file=PublishedFile(
+                    filename=file_name(package.name, package.version, package.architecture),
+                    url=archive.address(index.release, file),
+                    sha256=file.sha256,
+                    size=file.size,
+                ),
+            ),
+            index_sha256=index.sha256,
+            notes=tuple(_notes(candidate)),
+        )
+        try:
+            check_size(file, self._parts.max_file_bytes)
+            archive.file(index.release, file, self._parts.max_file_bytes)
+            inspection = self._inspected(evidence.artifact.file)
+            evidence = evidence.replace(artifact_inspection=inspection)
+            check_control(inspection, package)
+        except NotRebuildable as stopped:
+            return evidence.replace(obstacle=stopped.obstacle)
+        return self._with_source(evidence, candidate)
+
+    def _with_source(self, evidence: Evidence, candidate: Candidate) -> Evidence:
+        wanted, notes = candidate.package.source, list(evidence.notes)
+        source = self.source(candidate)
+        dsc = source.dsc if source is not None else None
+        if source is None or dsc is None:
+            notes.append(f"No signed list has its source package {wanted.name} {wanted.version} any more.")
+            sentence = f"{_NOT_REBUILT}, and the archive has no source package {wanted.name} {wanted.version}."
+            obstacle = Obstacle(verdict=Verdict.UNSUPPORTED, sentence=sentence)
+            return evidence.replace(obstacle=obstacle, notes=tuple(notes))
+        release = candidate.index.release
+        try:
+            self.archive.file(release, dsc, DSC_BYTES)
+            notes += dsc_findings(self._parts.blobs.read(dsc.sha256), source, self._parts.maintainers)
+        except FetchMismatchError:
+            raise
+        except UnavailableError as error:
+            notes.append(f"Its .dsc cannot be had ({str(error).rstrip('.')}); the signed list says all that is in it.")
+        return evidence.replace(
+            source=Source(
+                kind=SourceKind.DSC,
+                uri=self.archive.address(release, dsc),
+                digest={"sha256": dsc.sha256},
+                filename=dsc.name,
+            ),
+            obstacle=Obstacle(
+                verdict=Verdict.UNSUPPORTED,
+                sentence=f"{_NOT_REBUILT}; the archive signed this one for {release.archive.suite}, and its source is "
+                f"{source.name} {source.version}.",
+            ),
+            notes=tuple(notes),
+        )
+
+    def _inspected(self, file: PublishedFile) -> Inspection:
+        given = Input(role=Role.PARAMETERS, name=file.filename, sha256=file.sha256, path="/inputs/package.deb")
+        [inspection] = inspect(self._parts, [given], texts=TEXTS)
+        return inspection
+
+    def _unknown(self, subject: Subject) -> UnknownProjectError:
+        suites = dict.fromkeys(each.suite for each in self.archive.settings.of(subject.suite))
+        return UnknownProjectError(
+            f"There is no package {subject.name} in {', '.join(suites)}.", hint="Check the spelling of its name."
+        )
+
+    def _no_version(self, subject: Subject, found: list[Candidate]) -> UsageError:
+        if not found and subject.version is None:
+            return self._unknown(subject)
+        wanted = f"{subject.name} {subject.version or ''}".strip()
+        wanted += f" for {subject.architecture}" if subject.architecture else ""
+        have = dict.fromkeys(
+            f"{each.package.version} for {each.package.architecture} in {each.index.release.archive.suite}"
+            for each in found
+        )
+        return UsageError(
+            f"No list of the archive that is or was seen here has {wanted}.",
+            hint=f"There is {', '.join(list(have)[:5])}." if have else "Check the spelling of its name.",
+        )
+
+
+def check_size(file: IndexedFile, most: int) -> None:
+    """Make sure that a file is not too large to be looked at.
+
+    Raises:
+        NotRebuildable: it is.
+    """
+    if file.size > most:
+        sentence = f"{file.name} has {file.size:,} bytes; files up to {most:,} bytes are taken."
+        raise NotRebuildable(Verdict.UNSUPPORTED, sentence)
+
+
+def check_control(inspection: Inspection, package: BinaryPackage) -> None:
+    """Make sure that a package can be read, that readers agree about it, and that it is what the list says.
+
+    Raises:
+        NotRebuildable: it is not so; the sentence says what is wrong.
+    """
+    if not inspection.readable:
+        why = inspection.problems[-1] if inspection.problems else "It is malformed."
+        raise NotRebuildable(Verdict.UNSUPPORTED, f"{package.file.name} cannot be read to its end: {why}")
+    if inspection.format != "deb":
+        raise NotRebuildable(Verdict.UNSUPPORTED, f"{package.file.name} is no Debian package.")
+    try:
+        fields = deb822.fields(inspection.texts.get("control.tar/control", ""))
+    except deb822.MalformedStanzaError as error:
+        raise NotRebuildable(
+            Verdict.UNSUPPORTED, f"The control file of {package.file.name} is none: {error}."
+        ) from None
+    said = tuple(fields.get(each, "") for each in ("package", "version", "architecture"))
+    if said != (package.name, package.version, package.architecture):
+        shown = clipped(" ".join(said)) or "nothing"
+        raise NotRebuildable(
+            Verdict.UNSUPPORTED,
+            f"The package says of itself that it is {shown}; the signed list says {package.name} {package.version} "
+            f"{package.architecture}.",
+        )
+
+
+def dsc_findings(dsc: bytes, source: SourcePackage, maintainers: Path) -> Iterator[str]:
+    """What is to be said of a ``.dsc``: who signed it, and where it says something else than the signed list.
+
+    The list binds it, so that neither changes what is built; both are worth knowing.
+    """
+    keyrings = [maintainers / name for name in _MAINTAINER_KEYS if (maintainers / name).is_file()]
+    checked = check(dsc, keyrings)
+    if checked.signers:
+        yield f"The source package is signed by the key {checked.signers[0]} of a Debian maintainer."
+    elif checked.problem is not None:
+        yield f"The maintainer's signature of the source package was not checked: {checked.problem}."
+    text = checked.text or _signed_text(dsc)
+    try:
+        fields = deb822.fields(text)
+        ours = {(each.name, each.size, each.sha256) for each in source.files if each != source.dsc}
+        theirs = {(name, int(size), sha256) for name, size, sha256 in listed(fields.get("checksums-sha256", ""))}
+    except (deb822.MalformedStanzaError, IndexEntryError, ValueError) as error:
+        yield f"Its .dsc is not used: {error}."
+        return
+    if (fields.get("source"), fields.get("version")) != (source.name, source.version) or ours != theirs:
+        yield "Its .dsc says something else of the source package than the signed list; the list counts."
+
+
+def _signed_text(data: bytes) -> bytes:
+    """The text of a clear-signed document, whoever signed it."""
+    if not data.startswith(b"-----BEGIN PGP SIGNED MESSAGE-----"):
+        return data
+    return data.partition(b"\n\n")[2].partition(b"\n-----BEGIN PGP SIGNATURE-----")[0]
+
+
+def _notes(candidate: Candidate) -> Iterator[str]:
+    package, index = candidate.package, candidate.index
+    release = index.release
+    signers = ", ".join(release.signers)
+    yield (
+        f"The archive's state of {release.archive.suite} from {release.kept.date}, signed by {signers}, lists it "
+        f"(InRelease {release.kept.sha256}, {index.path} {index.sha256})."
+    )
+    yield from release.notes
+    if candidate.earlier:
+        yield "The suite has another version now: that list is one that was verified here before."
+    if package.rebuild is not None:
+        yield f"It is another build ({package.rebuild}) of the source {package.source.name} {package.source.version}."
+    if package.built_using:
+        named = ", ".join(f"{each.name} {each.version}" for each in package.built_using[:10])
+        more = f" and {len(package.built_using) - 10} more" if len(package.built_using) > 10 else ""
+        yield f"Parts of other source packages went into it (Built-Using): {named}{more}."
+
+
+def _unusable(name: str, index: SignedIndex, error: IndexEntryError) -> UnavailableError:
+    return UnavailableError(
+        f"The entry of {name} in {index.path} of {index.release.archive.suite} cannot be used: {error}."
+    )
