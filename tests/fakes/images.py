@@ -68,9 +68,9 @@ def gzipped(data: bytes) -> bytes:
     return gzip.compress(data, 6, mtime=0)
 
 
-def zstandard(data: bytes) -> bytes:
+def zstandard(data: bytes, size: int = 1 << 17) -> bytes:
     """A frame of Zstandard that holds the data in blocks as they are (RFC 8878, 3.1.1)."""
-    pieces = [data[start : start + (1 << 17)] for start in range(0, len(data), 1 << 17)] or [b""]
+    pieces = [data[start : start + size] for start in range(0, len(data), size)] or [b""]
     blocks = [
         struct.pack("<I", len(piece) << 3 | (index == len(pieces) - 1))[:3] + piece
         for index, piece in enumerate(pieces)

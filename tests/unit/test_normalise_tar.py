@@ -15,6 +15,7 @@ from rebuilder.programs.archive.normalise_tar import TAR
 from rebuilder.programs.archive.opening import read_archive
 from rebuilder.programs.compare.compare_archives import compare
 from tests.fakes.archives import gzip_bytes, pair, tar_bytes, tar_member
+from tests.fakes.images import zstandard
 
 LONG = b"a line of text that deflate can do something with, a line of text, a line of text\n" * 40
 
@@ -50,6 +51,7 @@ PAIRS: dict[str, tuple[bytes, bytes]] = {
     "gzip-compression": (gzip_bytes(one()), gzip_bytes(one(), level=1)),
     "bzip2-compression": (bz2.compress(LONG_TAR := one(content=LONG * 400)), bz2.compress(LONG_TAR, 1)),
     "xz-compression": (lzma.compress(one()), lzma.compress(one(), check=lzma.CHECK_CRC32)),
+    "zstd-compression": (zstandard(one()), zstandard(one(), 1000)),
 }
 CONTENT: dict[str, Callable[[], bytes]] = {
     "content": lambda: one(content=LONG[:-1] + b"!"),

@@ -108,7 +108,7 @@ def test_pins_of_a_lock_file(tmp_path: Path) -> None:
         ('every = "1h"\nversions = "listed"', "line 4, watch.versions: is “listed”, but no file"),
         (
             'every = "1h"\necosystem = "cpan"',
-            "line 4, watch.ecosystem: 'cpan' is not known; known are generic",
+            "line 4, watch.ecosystem: 'cpan' is not known; known are deb",
         ),
         ('every = "1h"\nfiles = ["no.txt"]', "line 4, watch.files: "),
         ('every = "1h"\nfiles = ["locks/*.toml"]', "line 4, watch.files: no file matches 'locks/*.toml'."),

@@ -52,13 +52,16 @@ def without_rebuild(version: str) -> str:
     return _BINARY_ONLY.sub("", version)
 
 
+_END = ((0,), 0)
+"""No other character and no number: more than ``~``, less than all else, and the same as a number that is nothing."""
+
+
 def _order(text: str) -> tuple[object, ...]:
-    """Runs of other characters and numbers in turn, with an end that is more than ``~`` and less than all else."""
-    parts: list[object] = []
-    for letters, digits in _PARTS.findall(f"{text}"):
-        if letters or digits:
-            parts += ((*map(_weight, letters), 0), int(digits or 0))
-    return (*parts, (0,), 0)
+    """Runs of other characters and numbers in turn; the end is put behind twice, since the first run may be nothing."""
+    pairs = [((*map(_weight, letters), 0), int(digits or 0)) for letters, digits in _PARTS.findall(text)]
+    while pairs and pairs[-1] == _END:
+        pairs.pop()
+    return (*pairs, _END, _END)
 
 
 def _weight(char: str) -> int:
