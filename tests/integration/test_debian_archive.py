@@ -21,7 +21,7 @@ from rebuilder.model.evidence import Evidence
 from rebuilder.network.http.fetcher import HttpCache, HttpFetcher
 from rebuilder.network.reach import Reach
 from tests.fakes.blobs import MemoryBlobs
-from tests.fakes.debian_archive import Archive, served
+from tests.fakes.debian_archive import Archive, served_archive
 from tests.fakes.memo import MemoryMemo
 from tests.fakes.programs import InProcessPrograms
 
@@ -77,7 +77,7 @@ class Machine:
 @pytest.fixture
 def archive(tmp_path: Path) -> Iterator[Archive]:
     """An archive with one package and its source."""
-    with served(tmp_path / "archive") as archive:
+    with served_archive(tmp_path / "archive") as archive:
         archive.use("trixie")
         archive.add("tiny", {"usr/bin/tiny": "#!/bin/sh\n"}, {})
         archive.add_source("tiny")

@@ -273,7 +273,7 @@ class DebianArchive:
         if all(row["sha256"] != shown.kept.sha256 for row in rows):
             row = {"sha256": shown.kept.sha256, "date": shown.kept.date}
             self._memo.put(_key(shown), [*self._rows(_key(shown)), row][-_KEPT:])
-        permitted = expiry.permission(_release_name(archive), self.settings.options, self._accept_expired)
+        permitted = expiry.permission([_release_name(archive)], self.settings.options, self._accept_expired)
         return replace(shown, notes=(*shown.notes, *expiry.notes([shown.kept], permitted, self._now())))
 
     def _read(self, archive: AptSource, data: bytes) -> SignedRelease:
@@ -319,7 +319,7 @@ class DebianArchive:
         )
 
     def _check_dates(self, release: SignedRelease) -> None:
-        permitted = expiry.permission(_release_name(release.archive), self.settings.options, self._accept_expired)
+        permitted = expiry.permission([_release_name(release.archive)], self.settings.options, self._accept_expired)
         if permitted.by is not None:
             return
         suite, now = release.archive.suite, self._now()
