@@ -148,7 +148,7 @@ def test_unknown_names_and_versions(machine: Machine) -> None:
     for text, words in (("huge", "There is no package huge in trixie"), ("tiny==2-1", "has tiny 2-1")):
         with pytest.raises(UsageError, match=words):
             machine.evidence(text)
-    with pytest.raises(UsageError, match="No mirror in apt's settings has the suite sid"):
+    with pytest.raises(UsageError, match="has the suite sid"):
         machine.evidence("tiny@sid")
 
 
@@ -168,7 +168,7 @@ def test_superseded_version_is_found_in_a_kept_list(machine: Machine, archive: A
     after = machine.evidence("tiny==1-1")
     assert before.artifact == after.artifact
     assert before.index_sha256 == after.index_sha256
-    assert "that list is one that was verified here before" in " ".join(after.notes)
+    assert "verified here before" in " ".join(after.notes)
     assert "2-1" == machine.evidence("tiny").artifact.version
     stranger = Machine(archive, machine.place)
     with pytest.raises(UsageError, match="No list of the archive"):
@@ -307,7 +307,7 @@ def test_package_that_says_it_is_another(machine: Machine, archive: Archive) -> 
     archive.relist("Version: 1-1\nArchitecture", "Version: 3-1\nArchitecture")
     evidence = machine.evidence("tiny==3-1")
     assert evidence.obstacle is not None
-    assert "The package says of itself that it is tiny 1-1 all" in evidence.obstacle.sentence
+    assert "of itself that it is tiny 1-1 all" in evidence.obstacle.sentence
 
 
 @pytest.mark.parametrize(
@@ -319,7 +319,7 @@ def test_package_that_says_it_is_another(machine: Machine, archive: Archive) -> 
         ("Architecture: all", "Architecture: all\nSource: ../x", "named in no form"),
         ("Architecture: all", "Architecture: all\nBuilt-Using: x (>> 1)", "named in no form"),
         ("Version: 1-1", "Version: 1-1\nVersion: 1-1", "twice"),
-        ("Architecture: all", "Architecture: all\nnonsense", "a line of it is no field"),
+        ("Architecture: all", "Architecture: all\nnonsense", "is no field"),
     ],
 )
 def test_entry_that_cannot_be_used(machine: Machine, archive: Archive, before: str, after: str, words: str) -> None:
