@@ -415,6 +415,7 @@ def test_templates_take_values_and_no_code(content: bytes, same: bool) -> None:
     [
         ("A = '@X@'\n", True),
         ("def clean(x):\n    return x\nA = clean({'x': '@X@'})\n", True),
+        ("def config():\n    return dict(x='@X@')\n", True),
         ("exec('@X@')\n", False),
         ("A = '@X@'\nexec(A)\n", False),
         ("def clean(x):\n    eval(x)\nclean('@X@')\n", False),
@@ -456,7 +457,13 @@ HELPERS = {
 def test_what_a_build_script_imports_and_calls_is_read(tmp_path: Path) -> None:
     """Names that stand in a module beside ``setup.py``, and in scripts that compile; others are accused as before."""
     files = wheel_files("manylinux")
-    said = ["loom/vendor/libknit.so.3.1", "loom/vendor/purl_client.so", "loom/loop_linux_amd64.so"]
+    said = [
+        "loom/vendor/libknit.so.3.1",
+        "loom/vendor/libknit.3.dylib",
+        "loom/vendor/libknit-3-x64.dll",
+        "loom/vendor/purl_client.so",
+        "loom/loop_linux_amd64.so",
+    ]
     files |= dict.fromkeys([*said, "loom/vendor/libother.so.3", "loom/loop_mac_x.so"], b"\x7fELF" + bytes(60))
     found = accounted(tmp_path, packed(files), {**SOURCE, **HELPERS})
     assert {"named-by-source"} == {found[each]["rule"] for each in said}

@@ -14,7 +14,11 @@ _CODE = re.compile(
     r"\.(?:c|cc|cpp|cxx|c\+\+|m|mm|pyx|pxd|rs|go|f|f77|f90|f95|f03|for|cu|asm|s|pyf|i|swg|zig|d)(?:\.in|\.src)?$", re.I
 )
 _TAG = re.compile(r"\.(?:cpython-\d+[a-z]*(?:-[\w.-]+)?|cp\d+[a-z]*-[\w-]+|abi3|pypy\d+-pp\d+[\w-]*|graalpy[\w-]*)?$")
-_ENDING = re.compile(r"(?:\.(?:so|pyd|dylib|dll|exe|a|lib|o|obj|node|wasm)(?:\.\d+)*)+$", re.IGNORECASE)
+_ENDING = re.compile(r"(?:(?:\.\d+)*\.(?:so|pyd|dylib|dll|exe|a|lib|o|obj|node|wasm)(?:\.\d+)*)+$", re.IGNORECASE)
+_VERSIONED = re.compile(r"-\d+(?:_\d+)*(?:-(?:x64|x86|arm64))?$")
+"""How libraries of Windows have their version in their name."""
+_LIBRARY = re.compile(r"\.(?:dll|dylib|so\.[\d.]+)$", re.I)
+"""No Python imports these."""
 _WORD = re.compile(r"[A-Za-z0-9_]+(?:[-+][A-Za-z0-9_]+)*")
 _PATH = re.compile(r"[A-Za-z0-9_]+(?:[./][A-Za-z0-9_]+)+")
 """Whole names of modules, as paths or with dots."""
@@ -64,11 +68,15 @@ class _Named:
         another package is written down with the whole path.
         """
         base, folder = base_name(member.path), posixpath.dirname(member.path)
-        names = {base, base.removeprefix("lib")}
+        unversioned = _VERSIONED.sub("", base) if member.path.lower().endswith(".dll") else base
+        names = {base, unversioned, base.removeprefix("lib")}
         whole = f"{folder}/{base}" if folder else base
         if {whole, whole.replace("/", ".")} & self._words and folder:
             return True
-        if folder and member.path.partition("/")[0] not in self._packages and member.scheme == "platlib":
+        top = member.path.partition("/")[0]
+        if folder and top not in self._packages and member.scheme == "platlib":
+            if _LIBRARY.search(member.path) and top in self._words and _plain(top) not in self._required:
+                return bool(names & self._words)
             return any(place.endswith(folder) for name in names for place in self._stems.get(name, ()))
         if not folder and _plain(base) in self._required:
             return False

@@ -171,7 +171,8 @@ def fills_template(template: bytes, content: bytes) -> bool:
 
     Both are read as programs. They must be the same but for placeholders (``@NAME@`` and the like): inside of a text
     one may stand for a piece of that text, and by itself for one constant. Such a text is the value of a name, or goes
-    to a function of the template, and the template has nothing that runs texts: no value becomes code or a place of it.
+    into a container or to a function of the template, and the template has nothing that runs texts: no value becomes
+    code, or a place of it.
     """
     marked = _PLACEHOLDER.sub(lambda match: f"_{_MARK}{match[0].encode().hex()}_", template.decode("utf-8", "replace"))
     try:
@@ -180,14 +181,15 @@ def fills_template(template: bytes, content: bytes) -> bool:
         names = {each.id for each in nodes if isinstance(each, ast.Name)}
         names |= {each.attr for each in nodes if isinstance(each, ast.Attribute)}
         names |= {each.name.rpartition(".")[2] for each in nodes if isinstance(each, ast.alias)}
-        own = {each.name for each in nodes if isinstance(each, ast.FunctionDef)}
+        own = _CONTAINERS | {each.name for each in nodes if isinstance(each, ast.FunctionDef)}
         return _MARK in marked and not names & _RUNS_TEXTS and _filled(tree, ast.parse(content), own)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
 
 
-_VALUE = r"[\w .,+:;=/\\@%~()*\"'-]{0,2000}"
-"""Of a placeholder: versions, options of compilers, paths."""
+_CONTAINERS = {"dict", "list", "tuple", "set", "frozenset"}
+_VALUE = r"[^\x00-\x1f\x7f]{0,2000}"
+"""Of a placeholder: versions, options of compilers, paths, in one line."""
 _RUNS_TEXTS = _READ_BY_PYTHON | {
     *(
         "exec",
