@@ -307,6 +307,7 @@ class WithoutWheels(FakeResolver):
         self,
         requirements: Sequence[str],
         *,
+        constraints: Sequence[str] = (),
         python_version: str,
         not_after: datetime,
     ) -> Resolution:
