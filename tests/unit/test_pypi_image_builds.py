@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from rebuilder.ecosystems.pypi import image_builds
-from rebuilder.ecosystems.pypi.image_builds import ImageBuild, image_build, made_alike, with_generators
+from rebuilder.ecosystems.pypi.image_builds import ImageBuild, image_build, made_alike, says_something, with_cython
 from rebuilder.ecosystems.pypi.requirements import Requirements
 from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.model.binary import (
@@ -24,6 +24,7 @@ from rebuilder.model.binary import (
     Tool,
     Vendored,
 )
+from rebuilder.model.comparison import Difference, Level, MemberChange
 from rebuilder.model.environment import Image, Specification
 from rebuilder.model.report import EnvironmentSummary
 from rebuilder.model.settings import EnvironmentSettings
@@ -132,7 +133,7 @@ def test_interpreters(
     """That of the tags; for several Pythons the oldest there is; none that programs of ours do not run on."""
     (tmp_path / "usr/bin").mkdir(parents=True)
     (tmp_path / "usr/bin/python3").symlink_to("python3.13")
-    provides = {**PROVIDES, "python": "3.13"}
+    provides = {**PROVIDES, "python": "3.13.2"}
     found = planned(
         monkeypatch, f"speedy-1.0-{tags}-linux_x86_64.whl", provides=provides, root=tmp_path, requires=requires
     )
@@ -207,17 +208,17 @@ def test_a_temporary_directory_has_the_name_it_had(monkeypatch: pytest.MonkeyPat
     assert [] == list(tmp_path.iterdir())
 
 
-def test_generators(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A version is held where the source asks for the generator, and counted; what is no version is not passed on."""
+def test_cython(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its release is held where the source asks for it, and counted; what is no version is not passed on."""
     image = usable(planned(monkeypatch))
-    wanted = Requirements(requirements=("setuptools", "Cython>=3"), pinned=None)
-    held, told = with_generators(image, wanted)
+    held, told = with_cython(image, Requirements(requirements=("setuptools", "Cython>=3"), pinned=None))
     assert ("setuptools", "Cython>=3", "cython==3.0.11") == held.requirements
-    assert [("tool-version", "cython 3.0.11", 10)] == [(each.name, each.value, each.bits) for each in told]
+    assert [("tool-version", "Cython 3.0.11", 10)] == [(each.name, each.value, each.bits) for each in told]
     without = Requirements(requirements=("setuptools",), pinned=None)
-    assert (without, ()) == with_generators(image, without)
-    odd = member(CODE.replace(tools=(TOOL.replace(version="3; import x"),)))
-    assert () == usable(planned(monkeypatch, found=binaries(odd))).generators
+    assert (without, ()) == with_cython(image, without)
+    for versions in (("3; import x",), ("3.0.11", "3.0.12"), ()):
+        tools = tuple(TOOL.replace(version=each) for each in versions)
+        assert usable(planned(monkeypatch, found=binaries(member(CODE.replace(tools=tools))))).cython is None
 
 
 @pytest.mark.parametrize(
@@ -246,6 +247,24 @@ def test_made_alike(monkeypatch: pytest.MonkeyPatch, other: Binaries, alike: boo
     monkeypatch.setattr(image_builds, "read_binaries", lambda _programs, _memo, which: both[which])
     context = cast("PlanningContext", SimpleNamespace(programs=None, memo=None))
     assert alike is made_alike(context, cast("Sha256", "a"), cast("Sha256", "b"))
+
+
+@pytest.mark.parametrize(
+    ("members", "says"),
+    [
+        (("p/a.so", "x-1.dist-info/RECORD"), True),
+        (("x-1.dist-info/METADATA",), True),
+        (("x-1.dist-info/WHEEL", "x-1.dist-info/RECORD", "x-1.dist-info/sboms/auditwheel.cdx.json"), False),
+        ((), False),
+    ],
+)
+def test_what_auditwheel_writes(monkeypatch: pytest.MonkeyPatch, members: tuple[str, ...], says: bool) -> None:
+    """Another release of it writes other tags, which accuses nobody."""
+    monkeypatch.setattr(image_builds, "read_binaries", lambda *_: binaries(member()))
+    context = cast("PlanningContext", SimpleNamespace(programs=None, memo=None))
+    differences = tuple(Difference(member=each, change=MemberChange.CONTENT, detail="Other.") for each in members)
+    compared = reports.compared(reports.artifact(), Level.DIFFERENT, differences=differences)
+    assert says is says_something(context, compared)
 
 
 def test_a_library_from_elsewhere_has_to_be_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,8 +23,8 @@ from rebuilder.ecosystems.pypi.image_builds import (
     ImageBuild,
     image_attempts,
     image_build,
-    made_alike,
-    with_generators,
+    says_something,
+    with_cython,
 )
 from rebuilder.ecosystems.pypi.interpreter_choice import PYTHON_2, Interpreter, choose, named_is_lacking, named_python
 from rebuilder.ecosystems.pypi.priors import Priors
@@ -42,7 +42,6 @@ from rebuilder.model.definition import EnvironmentRef, Input, Role
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Evidence, Inspection, Obstacle, Source
 from rebuilder.model.replayed import too_much
-from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
 from rebuilder.sandbox.prepared import REQUIREMENTS
 
@@ -119,13 +118,14 @@ def _build_in_image(context: PlanningContext, case: WheelEvidence, history: Hist
             refine=lambda reached: second_look(context, published, history, reached),
         )
     tried = [each for _, each in image_attempts(history.attempts)]
-    nearest = next((each for each in tried if each.rebuilt is not None), None)
     if any(each.confirms for each in tried):
         return True
-    if nearest is None or nearest.rebuilt is None or nearest.hypothesis.lacks not in (image.lacks, None):
+    nearest = tried[0] if tried else None
+    if nearest is None or nearest.comparison is None or nearest.hypothesis.lacks not in (image.lacks, None):
         return False
-    rebuilt = nearest.rebuilt.sha256
-    if not context.notebook.once(evidence, ("alike", rebuilt), lambda: _made_alike(context, evidence, rebuilt)):
+    compared = nearest.comparison
+    key = ("alike", compared.rebuilt_sha256)
+    if not context.notebook.once(evidence, key, lambda: says_something(context, compared)):
         return False
     hypothesis = nearest.hypothesis
     if hypothesis.lacks is not None:
@@ -142,10 +142,6 @@ def image_problem(context: PlanningContext, evidence: Evidence) -> str | None:
     """Why the image that the settings name for a wheel cannot build it, as a sentence; None where nothing is wrong."""
     found = _image(context, evidence) if held_compiled_code(evidence) is not None else None
     return found if isinstance(found, str) else None
-
-
-def _made_alike(context: PlanningContext, evidence: Evidence, rebuilt: Sha256) -> bool:
-    return made_alike(context, evidence.artifact.sha256, rebuilt)
 
 
 WITHOUT_COMPILING = "without-compiling"
@@ -342,7 +338,7 @@ def _with_requirements(
         build_inputs = replace(build_inputs, lacks=_NO_WINDOWS)
     if image is not None:
         said.append(image.sentence)
-        requirements, held = with_generators(image, requirements)
+        requirements, held = with_cython(image, requirements)
         chosen = (*build_inputs.chosen, *held)
         build_inputs = replace(build_inputs, in_image=image.use, lacks=image.lacks, chosen=chosen)
     build_inputs, notes = resolve_requirements(

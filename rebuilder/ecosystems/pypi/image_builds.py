@@ -27,6 +27,7 @@ from rebuilder.ecosystems.pypi.requirements import Requirements
 from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.binary import Binaries, BinaryMember
+from rebuilder.model.comparison import Comparison
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.replayed import Replayed
 from rebuilder.model.value import Sha256
@@ -34,15 +35,16 @@ from rebuilder.model.verdict import Verdict
 
 IN_IMAGE = "-in-image"
 """In the name of a hypothesis that is tried in an image."""
+_SYSTEM = re.compile(r"3\.(\d{1,2})(?:\.\d+)?", re.ASCII)
 _TAG = re.compile(r"cp3(\d{1,2})-\w+")
 _REPAIRED = re.compile(r"(?:many|musl)linux(?:_(\d+)_(\d+)|1|2010|2014)_\w+")
 _NAMED_BY_YEAR = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 _OLDEST = 9
 """Python 3.9: what the programs need that run inside builds."""
+_REPAIRS = re.compile(r"\.dist-info/(?:WHEEL|RECORD|sboms/[^/]+)$")
+"""What auditwheel writes, beside libraries that it copies in."""
 _PLATFORM = "AUDITWHEEL_PLAT"
 """What auditwheel takes for ``--plat`` where it is not given; images that are for one platform set it."""
-_GENERATORS = frozenset({"cython", "nanobind", "pybind11"})
-"""Build dependencies that leave their version in what they generate."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ class ImageBuild:
     name: str
     interpreter: Interpreter
     use: InImage
-    generators: tuple[tuple[str, str], ...]
-    """Build dependencies with the version that the wheel's compiled files name."""
+    cython: str | None
+    """The release of Cython that the wheel's compiled files name."""
     lacks: Obstacle
     """What is so until the wheel and its rebuild are seen to be made alike."""
 
@@ -114,7 +116,7 @@ def image_build(context: PlanningContext, evidence: Evidence) -> ImageBuild | st
             place=_place(published),
             temporary=_temporary(published, evidence.artifact.name),
         ),
-        generators=tuple(sorted(_generators(published))),
+        cython=_cython(published),
         lacks=Obstacle(verdict=Verdict.UNSUPPORTED, sentence=sentence),
     )
 
@@ -128,7 +130,9 @@ def _interpreters(
     """
     there = {key: version for key, version in environment.provides.items() if _TAG.fullmatch(key)}
     ordered = sorted((int(match[1]), key) for key in there if (match := _TAG.fullmatch(key)))
-    system = environment.provides.get("python", "")
+    match = _SYSTEM.fullmatch(environment.provides.get("python", ""))
+    newest = int(match[1]) if match is not None else 0
+    system = f"3.{newest}"
     usual = next(
         (each for each in ("usr/bin/python3", "usr/local/bin/python3") if os.path.lexists(environment.root / each)),
         None,
@@ -142,7 +146,7 @@ def _interpreters(
                 yield f"3.{minor}", f"/opt/python/{key}/bin/python"
         fits = of_tag is not None and system == f"3.{of_tag[1]}" and abi in {tag, "abi3", "none"}
         fits = fits or (tag.startswith("py") and supports(requires, system))
-        if usual is not None and fits and system.startswith("3.") and int(system[2:]) >= _OLDEST:
+        if usual is not None and fits and newest >= _OLDEST:
             yield system, f"/{usual}"
 
 
@@ -172,22 +176,14 @@ def _temporary(published: Binaries, name: str) -> tuple[str, str] | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _generators(published: Binaries) -> set[tuple[str, str]]:
-    return {
-        (canonicalize_name(tool.name), tool.version)
-        for each in _own(published)
-        for image in each.facts.images
-        for tool in image.tools
-        if tool.version is not None and canonicalize_name(tool.name) in _GENERATORS and _is_version(tool.version)
-    }
-
-
-def _is_version(text: str) -> bool:
-    """Whether it can stand in a requirement: what compiled files say is text of strangers."""
+def _cython(published: Binaries) -> str | None:
+    """The one release of Cython that compiled files name; what is no version is text of a stranger."""
+    tools = (tool for each in _own(published) for image in each.facts.images for tool in image.tools)
+    named = {tool.version for tool in tools if tool.name == "Cython" and tool.version is not None}
     try:
-        return str(Version(text)) == text
+        return str(Version(named.pop())) if len(named) == 1 else None
     except InvalidVersion:
-        return False
+        return None
 
 
 def _own(found: Binaries) -> list[BinaryMember]:
@@ -195,13 +191,22 @@ def _own(found: Binaries) -> list[BinaryMember]:
     return [each for each in found.members if each.facts.vendored is None]
 
 
-def with_generators(image: ImageBuild, requirements: Requirements) -> tuple[Requirements, tuple[Replayed, ...]]:
-    """The requirements, with generators that they name held to the releases that the wheel's compiled files name."""
-    named = {canonicalize_name(Requirement(each).name) for each in requirements.requirements}
-    held = [(name, version) for name, version in image.generators if name in named]
-    pins = tuple(f"{name}=={version}" for name, version in held)
-    told = tuple(held_tool(f"{name} {version}") for name, version in held)
-    return replace(requirements, requirements=(*requirements.requirements, *pins)), told
+def with_cython(image: ImageBuild, requirements: Requirements) -> tuple[Requirements, tuple[Replayed, ...]]:
+    """The requirements with the Cython that compiled files name, where they ask for one; and what that told."""
+    names = {canonicalize_name(Requirement(each).name) for each in requirements.requirements}
+    if image.cython is None or "cython" not in names:
+        return requirements, ()
+    pinned = (*requirements.requirements, f"cython=={image.cython}")
+    return replace(requirements, requirements=pinned), (held_tool(f"Cython {image.cython}"),)
+
+
+def says_something(context: PlanningContext, compared: Comparison) -> bool:
+    """Whether a rebuild that differs says something about the wheel: both were made alike by what compiled files say.
+
+    Nothing says which auditwheel repaired a wheel: what differs only in what that writes says nothing.
+    """
+    told = any(not _REPAIRS.search(each.member) for each in compared.differences)
+    return told and made_alike(context, compared.published_sha256, compared.rebuilt_sha256)
 
 
 def made_alike(context: PlanningContext, published: Sha256, rebuilt: Sha256) -> bool:
@@ -242,4 +247,9 @@ def image_attempts(attempts: Iterable[Attempt]) -> list[tuple[int, Attempt]]:
         for index, each in enumerate(attempts)
         if IN_IMAGE in each.hypothesis.name and not each.repeat and each.comparison is not None
     ]
-    return sorted(found, key=lambda each: each[1].comparison.differences_total if each[1].comparison else 0)
+
+    def distance(each: tuple[int, Attempt]) -> int:
+        compared = each[1].comparison
+        return 1 << 30 if compared is None or compared.problem else compared.differences_total
+
+    return sorted(found, key=distance)
