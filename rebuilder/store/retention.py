@@ -23,14 +23,6 @@ _FAREWELL = timedelta(days=1)
 log = logging.getLogger("rebuilder.retention")
 
 
-class Swept(NamedTuple):
-    """What one sweep did."""
-
-    leaving: int
-    """Blobs set aside."""
-    deleted: int
-
-
 class Retention:
     """Blobs leave in two steps, so that one that a verification is just about to use is never lost.
 
@@ -48,8 +40,8 @@ class Retention:
         self._keep = keep
         self._clock = clock
 
-    def sweep(self, referred: Callable[[], set[bytes]]) -> Swept:
-        """Go through all blobs once.
+    def sweep(self, referred: Callable[[], set[bytes]]) -> tuple[int, int]:
+        """Go through all blobs once; give how many were set aside, and how many deleted.
 
         Args:
             referred: Gives the SHA-256 digests (32 bytes each) that reports and caches refer to.
@@ -62,7 +54,7 @@ class Retention:
             candidates = [each for each in self._stored() if self._older(each, now - self._keep)]
             set_aside = list(self._set_aside())
             if not candidates and not set_aside:
-                return Swept(0, 0)
+                return 0, 0
             wanted = referred()
             deleted, freed = self._delete(set_aside, wanted, now)
             leaving = self._put_aside(candidates, wanted, now)
@@ -72,7 +64,7 @@ class Retention:
             ) from error
         if leaving or deleted:
             log.info("%d blobs were set aside, %d deleted (%d bytes).", leaving, deleted, freed)
-        return Swept(leaving, deleted)
+        return leaving, deleted
 
     def _stored(self) -> Iterator[Path]:
         if not self._root.is_dir():

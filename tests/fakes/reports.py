@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from rebuilder.compare.diffoscope import defuse
 from rebuilder.diagnose.case import DiagnosisInput
@@ -348,61 +349,24 @@ def unsupported(blobs: Blobs) -> Report:
     return report(subject, obstacle=Obstacle(verdict=Verdict.UNSUPPORTED, sentence=sentence))
 
 
+def member(path: str, kind: Content, how: How, **more: Any) -> MemberAccount:
+    """What a member of a wheel is, and where it is from."""
+    return MemberAccount(path=path, sha256=sha(path), size=1204, kind=kind, how=how, **more)
+
+
 def accounted(blobs: Blobs, *, put_in: bool = False) -> Report:
     """A wheel for one platform whose members were looked at; ``put_in``: one of them starts by itself."""
     subject = artifact("madder", "2.4", filename="madder-2.4-cp313-cp313-manylinux_2_17_x86_64.whl")
     members = [
-        MemberAccount(
-            path="madder/__init__.py",
-            sha256=sha("madder/__init__.py"),
-            size=1204,
-            kind=Content.PYTHON,
-            how=How.SOURCE,
-            source="src/madder/__init__.py",
-        ),
-        MemberAccount(
-            path="madder/core.py",
-            sha256=sha("madder/core.py"),
-            size=1204,
-            kind=Content.PYTHON,
-            how=How.LINE_ENDS,
-            source="src/madder/core.py",
-        ),
-        MemberAccount(
-            path="madder/_dye.so",
-            sha256=sha("madder/_dye.so"),
-            size=1204,
-            kind=Content.COMPILED,
-            how=How.NOT_COMPILED,
-            rule="named-by-source",
-            detail="Named.",
-        ),
-        MemberAccount(
-            path="madder/table.bin", sha256=sha("madder/table.bin"), size=1204, kind=Content.DATA, how=How.UNEXPLAINED
-        ),
-        MemberAccount(
-            path="madder-2.4.dist-info/RECORD",
-            sha256=sha("madder-2.4.dist-info/RECORD"),
-            size=1204,
-            kind=Content.METADATA,
-            how=How.DERIVED,
-            rule="wheel-record",
-            detail="All.",
-        ),
+        member("madder/__init__.py", Content.PYTHON, How.SOURCE, source="src/madder/__init__.py"),
+        member("madder/core.py", Content.PYTHON, How.LINE_ENDS, source="src/madder/core.py"),
+        member("madder/_dye.so", Content.COMPILED, How.NOT_COMPILED, rule="named-by-source", detail="Named."),
+        member("madder/table.bin", Content.DATA, How.UNEXPLAINED),
+        member("madder-2.4.dist-info/RECORD", Content.METADATA, How.DERIVED, rule="wheel-record", detail="All."),
     ]
     if put_in:
         detail = "The source archive has no such file, and Python runs it whenever it starts."
-        members.append(
-            MemberAccount(
-                path="madder.pth",
-                sha256=sha("madder.pth"),
-                size=1204,
-                kind=Content.STARTUP,
-                how=How.UNEXPLAINED,
-                accuses=True,
-                detail=detail,
-            )
-        )
+        members.append(member("madder.pth", Content.STARTUP, How.UNEXPLAINED, accuses=True, detail=detail))
     known = evidence(subject)
     listed = tuple(
         Member(name=each.path, kind=MemberKind.FILE, size=each.size, sha256=each.sha256, mtime="2026-03-09T08:41:54")
