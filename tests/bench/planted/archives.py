@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from rebuilder.model.diagnosis import Cause
-from tests.bench.planted.release import Planted
+from tests.bench.planted.release import Planted, of
 from tests.fakes.projects import Distribution
 from tests.fakes.publisher import Machine
 
@@ -91,84 +91,66 @@ LONG = {
     "PKG/verses.txt": "".join(f"Thread {n} of {n * n % 97} goes over {n % 7}, under {n % 5}.\n" for n in range(400))
 }
 PLANTED = [
-    Planted(
-        (Cause.ARCHIVE_TIMES,), "metadata has the wall clock", toml="[tool.minibackend]\nnow = true\n", machine=NO_EPOCH
-    ),
-    Planted(
-        (Cause.ARCHIVE_TIMES,),
-        "no epoch, files touched",
-        "flit",
+    *of(
+        Cause.ARCHIVE_TIMES,
+        Planted("metadata has the wall clock", toml="[tool.minibackend]\nnow = true\n"),
+        Planted("no epoch, files touched", "flit", times={"PKG/core.py": 1_710_000_000}),
+        Planted("no epoch: generated files have the time", "setuptools"),
+        Planted(
+            "no epoch, a later checkout",
+            "minibackend",
+            times={"PKG/__init__.py": 1_713_000_000, "PKG/core.py": 1_713_000_000, "PKG/notes.txt": 1_713_000_000},
+        ),
         machine=NO_EPOCH,
-        times={"PKG/core.py": 1_710_000_000},
     ),
-    Planted((Cause.ARCHIVE_TIMES,), "no epoch: generated files have the time", "setuptools", machine=NO_EPOCH),
-    Planted(
-        (Cause.ARCHIVE_TIMES,),
-        "no epoch, a later checkout",
-        "minibackend",
-        machine=NO_EPOCH,
-        times={"PKG/__init__.py": 1_713_000_000, "PKG/core.py": 1_713_000_000, "PKG/notes.txt": 1_713_000_000},
-    ),
-    Planted((Cause.ARCHIVE_ORDER,), "members backwards", after=partial(repacked, order=lambda found: found[::-1])),
-    Planted((Cause.ARCHIVE_ORDER,), "metadata first", "flit", after=partial(repacked, order=metadata_first)),
-    Planted(
-        (Cause.ARCHIVE_ORDER,),
-        "sorted by name alone",
-        "setuptools",
-        after=partial(
-            repacked, order=lambda found: sorted(found, key=lambda each: each[0].filename.rpartition("/")[2])
+    *of(
+        Cause.ARCHIVE_ORDER,
+        Planted("members backwards", after=partial(repacked, order=lambda found: found[::-1])),
+        Planted("metadata first", "flit", after=partial(repacked, order=metadata_first)),
+        Planted(
+            "sorted by name alone",
+            "setuptools",
+            after=partial(
+                repacked, order=lambda found: sorted(found, key=lambda each: each[0].filename.rpartition("/")[2])
+            ),
         ),
     ),
-    Planted((Cause.ARCHIVE_FORM,), "a comment on the archive", after=partial(repacked, comment=b"packed by hand")),
-    Planted((Cause.ARCHIVE_FORM,), "extra fields with times", "flit", after=partial(repacked, each=unix_times)),
-    Planted(
-        (Cause.ARCHIVE_FORM,), "entries for directories", "hatchling", after=partial(repacked, order=with_directories)
+    *of(
+        Cause.ARCHIVE_FORM,
+        Planted("a comment on the archive", after=partial(repacked, comment=b"packed by hand")),
+        Planted("extra fields with times", "flit", after=partial(repacked, each=unix_times)),
+        Planted("entries for directories", "hatchling", after=partial(repacked, order=with_directories)),
+        Planted("written on another system", "setuptools", after=partial(repacked, each=on_macos)),
     ),
-    Planted((Cause.ARCHIVE_FORM,), "written on another system", "setuptools", after=partial(repacked, each=on_macos)),
-    Planted((Cause.MODES_UMASK,), "umask 0077", "setuptools", machine=Machine(umask=0o077)),
-    Planted(
-        (Cause.MODES_UMASK,),
-        "all files executable, as on a shared folder",
-        "flit",
-        modes=dict.fromkeys(("PKG/__init__.py", "PKG/core.py", "PKG/notes.txt"), 0o777),
+    *of(
+        Cause.MODES_UMASK,
+        Planted("umask 0077", "setuptools", machine=Machine(umask=0o077)),
+        Planted(
+            "all files executable, as on a shared folder",
+            "flit",
+            modes=dict.fromkeys(("PKG/__init__.py", "PKG/core.py", "PKG/notes.txt"), 0o777),
+        ),
+        Planted(
+            "the executable bit was lost",
+            files={"PKG/run.py": "#!/usr/bin/env python3\n"},
+            source_modes={"PKG/run.py": 0o755},
+            modes={"PKG/run.py": 0o644},
+            tools=("minibackend-1.0",),
+        ),
+        Planted("one file executable", "hatchling", modes={"PKG/core.py": 0o755}),
     ),
-    Planted(
-        (Cause.MODES_UMASK,),
-        "the executable bit was lost",
-        files={"PKG/run.py": "#!/usr/bin/env python3\n"},
-        source_modes={"PKG/run.py": 0o755},
-        modes={"PKG/run.py": 0o644},
-        tools=("minibackend-1.0",),
+    *of(
+        Cause.COMPRESSION,
+        Planted("deflated where the backend stores", files=LONG, after=partial(repacked, each=deflated)),
+        Planted("level 1", "flit", files=LONG, after=partial(repacked, level=1)),
+        Planted("level 9", "hatchling", files=LONG, after=partial(repacked, level=9)),
+        Planted("stored where the backend deflates", "setuptools", files=LONG, after=partial(repacked, each=stored)),
     ),
-    Planted((Cause.MODES_UMASK,), "one file executable", "hatchling", modes={"PKG/core.py": 0o755}),
-    Planted(
-        (Cause.COMPRESSION,), "deflated where the backend stores", files=LONG, after=partial(repacked, each=deflated)
-    ),
-    Planted((Cause.COMPRESSION,), "level 1", "flit", files=LONG, after=partial(repacked, level=1)),
-    Planted((Cause.COMPRESSION,), "level 9", "hatchling", files=LONG, after=partial(repacked, level=9)),
-    Planted(
-        (Cause.COMPRESSION,),
-        "stored where the backend deflates",
-        "setuptools",
-        files=LONG,
-        after=partial(repacked, each=stored),
-    ),
-    Planted(
-        (Cause.ADDED_SIGNATURE,),
-        "RECORD.jws",
-        "setuptools",
-        after=partial(added, {"RECORD.jws": b'{"payload": "e30"}'}),
-    ),
-    Planted((Cause.ADDED_SIGNATURE,), "RECORD.p7s", "flit", after=partial(added, {"RECORD.p7s": b"0\x82\x01\x00"})),
-    Planted(
-        (Cause.ADDED_SIGNATURE,),
-        "RECORD.sigstore.json",
-        "hatchling",
-        after=partial(added, {"RECORD.sigstore.json": b"{}"}),
-    ),
-    Planted(
-        (Cause.ADDED_SIGNATURE,),
-        "METADATA.asc",
-        after=partial(added, {"METADATA.asc": b"-----BEGIN PGP SIGNATURE-----\n"}),
+    *of(
+        Cause.ADDED_SIGNATURE,
+        Planted("RECORD.jws", "setuptools", after=partial(added, {"RECORD.jws": b'{"payload": "e30"}'})),
+        Planted("RECORD.p7s", "flit", after=partial(added, {"RECORD.p7s": b"0\x82\x01\x00"})),
+        Planted("RECORD.sigstore.json", "hatchling", after=partial(added, {"RECORD.sigstore.json": b"{}"})),
+        Planted("METADATA.asc", after=partial(added, {"METADATA.asc": b"-----BEGIN PGP SIGNATURE-----\n"})),
     ),
 ]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 from rebuilder.model.diagnosis import Cause
 from tests.fakes.projects import Distribution, make_sdist, make_wheel
@@ -100,7 +100,6 @@ BASE: Files = {
 class Planted:
     """A release, and the causes that a right diagnosis names; the first of them may be any."""
 
-    causes: tuple[Cause, ...]
     what: str
     """What the publisher did, in a few words."""
     backend: str = "minibackend"
@@ -137,6 +136,12 @@ class Planted:
     """In the index."""
     vary: bool = False
     """Whether one thing is to be changed at a time."""
+    causes: tuple[Cause, ...] = ()
+
+
+def of(cause: Cause, *releases: Planted, **same: Any) -> list[Planted]:
+    """Releases with one cause, and with what else is the same for all of them."""
+    return [replace(each, causes=(cause,), **same) for each in releases]
 
 
 @dataclass(frozen=True)
