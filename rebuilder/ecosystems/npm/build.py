@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from rebuilder.ecosystems.npm.node_versions import NODE
 from rebuilder.ecosystems.npm.scripts import ScriptStep
@@ -35,13 +34,19 @@ _ENVIRONMENT = {
 class Tool:
     """One version of a package manager."""
 
-    name: Literal["npm", "pnpm", "yarn"]
+    name: str
+    """``npm``, ``pnpm`` or ``yarn``."""
     version: str
 
     @property
     def package(self) -> str:
         """The package of the registry that it is in."""
         return "@yarnpkg/cli-dist" if self.name == "yarn" and not self.version.startswith(("0.", "1.")) else self.name
+
+    @property
+    def dialect(self) -> str:
+        """Whose options its command line has: those of Yarn from version 2 on are others."""
+        return self.name if self.package == self.name else "berry"
 
     @property
     def command(self) -> str:
@@ -133,12 +138,6 @@ def definition(build: NpmBuild) -> BuildDefinition:
     )
 
 
-def opening(build: NpmBuild) -> BuildDefinition:
-    """The same, as far as the commit is checked out and its tools are there."""
-    whole = definition(build)
-    return whole.replace(commands=whole.commands[:2])
-
-
 def node_directory(version: str) -> str:
     """Where the executable of a Node is in a build."""
     return f"{TOOLS}/node-{version}/bin"
@@ -159,7 +158,7 @@ def _packing(build: NpmBuild) -> tuple[str, ...]:
     name = f"{artifact.name.removeprefix('@').replace('/', '-')}-{artifact.version}.tgz"
     directory = in_source(build.directory) + (f"/{made.packed}" if made is not None and made.packed else "")
     return (
-        *("pack", "--tool", build.packer.name, "--node", node_directory(build.pack_node)),
+        *("pack", "--tool", build.packer.dialect, "--node", node_directory(build.pack_node)),
         *("--program", build.packer.command, "--directory", directory),
         *("--made", name, "--out", f"/out/{artifact.filename}"),
     )

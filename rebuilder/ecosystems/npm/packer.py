@@ -59,8 +59,10 @@ class PackerFacts(Value):
     """The one time of all members; None where they have several."""
     newest: int = Field(default=0, ge=0, lt=1 << 33)
     """The newest time of a member."""
-    orders: tuple[Literal["extension", "path", "manifest-first"], ...] = ()
+    orders: tuple[Literal["extension", "path", "manifest-first", "manifest-last"], ...] = ()
     """Rules by which its files may be sorted."""
+    dotted: bool = False
+    """Whether a name has ``/./`` in it, as package.json writes it."""
     directories: bool = False
     """Whether it has members for directories."""
     modes: tuple[int, ...] = ()
@@ -113,6 +115,7 @@ class Form:
     directories: bool | None = None
     group: bool | None = None
     unlisted: bool | None = None
+    dotted: bool | None = None
     bins: str | None = None
     portable: bool = False
     """Whether the gzip header names no system."""
@@ -135,6 +138,7 @@ class Form:
                 self.order is not None and self.order not in facts.orders,
                 self.group is False and any(mode & 0o022 for mode in facts.modes),
                 self.unlisted is False and bool(facts.unlisted),
+                self.dotted is False and facts.dotted,
                 self.bins is not None and facts.executables not in (None, self.bins),
             )
         )
@@ -188,14 +192,14 @@ def packers(facts: PackerFacts, compressed: str | None, before: datetime) -> tup
     families = [each for each in COMPRESSIONS if each.name == compressed] or _likely(facts, before)
     if facts.times is None:  # those of files: a version is made, and packed, soon after the last of them is written
         before = min(before, datetime.fromtimestamp(facts.newest, UTC) + _SOON)
-    found = []
+    found: list[Packer] = []
     for form in _forms(facts, before):
-        for version, first, last in _versions(form, before):
+        for version, first, last in _spread(_versions(form, before)):
             nodes = ((family, _node(family, before, first, last)) for family in families)
             family, node = next((each for each in nodes if each[1] is not None), (None, None))
             if family is not None and node is not None:
                 found.append(_packer(form, version, family, node, known=compressed is not None))
-    return tuple(_spread(found)[:MOST])
+    return tuple(found[:MOST])
 
 
 def compression(context: PlanningContext, evidence: Evidence, facts: PackerFacts, before: datetime) -> str | None:
@@ -293,12 +297,12 @@ def _node(family: Compression, before: datetime, first: int, last: int) -> str |
     return max((each[0] for each in there), key=precedence, default=None)
 
 
-def _spread(found: list[Packer]) -> list[Packer]:
+def _spread(versions: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
     """The newest of each series first, as those differ most."""
-    first: dict[tuple[str, str], Packer] = {}
-    for each in found:
-        first.setdefault((each.tool, each.version.partition(".")[0]), each)
-    return [*first.values(), *(each for each in found if each not in first.values())]
+    first: dict[str, tuple[str, int, int]] = {}
+    for each in versions:
+        first.setdefault(each[0].partition(".")[0], each)
+    return [*first.values(), *(each for each in versions if each not in first.values())]
 
 
 def _packer(form: Form, version: str, family: Compression, node: str, *, known: bool) -> Packer:

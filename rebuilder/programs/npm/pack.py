@@ -11,11 +11,13 @@ import sys
 FAILED, NO_TARBALL = 70, 73
 
 _PACKED = "/build/packed"
+_QUIET = "/build/quiet"
 _OPTIONS = {
-    # Some versions run "prepare" although they are told to run no script: their shell runs nothing.
-    "npm": ("pack", "--ignore-scripts", "--script-shell=/bin/true", f"--pack-destination={_PACKED}"),
+    "npm": ("pack", "--ignore-scripts", f"--pack-destination={_PACKED}"),
     "pnpm": ("pack", "--config.ignore-scripts=true", "--config.script-shell=/bin/true", "--pack-destination", _PACKED),
     "yarn": ("pack", "--ignore-scripts", "--filename", f"{_PACKED}/yarn.tgz"),
+    # Yarn from 2 on has no such option: its "prepack" is run again.
+    "berry": ("pack", "--out", f"{_PACKED}/yarn.tgz"),
 }
 
 
@@ -30,12 +32,16 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--out", required=True, help="where that is handed over")
     options = parser.parse_args(argv)
     os.makedirs(_PACKED, exist_ok=True)
+    # npm 7 to 10 run "prepare" although they are told to run no script, by the first shell on the path.
+    quiet = f"{_QUIET}:" if options.tool == "npm" else ""
+    os.makedirs(_QUIET, exist_ok=True)
+    os.symlink("/bin/true", f"{_QUIET}/sh")
     before = _tarballs(options.directory)
     sys.stdout.flush()
     done = subprocess.run(
         [options.program, *_OPTIONS[options.tool]],
         cwd=options.directory,
-        env={**os.environ, "PATH": f"{options.node}:{os.environ['PATH']}"},
+        env={**os.environ, "PATH": f"{quiet}{options.node}:{os.environ['PATH']}"},
         check=False,
     )
     if done.returncode:

@@ -98,6 +98,7 @@ def facts(path: str) -> dict[str, Any]:
         "times": _times(members),
         "newest": _newest(members),
         "orders": _orders(members),
+        "dotted": any("/./" in each.name for each in members),
         "directories": any(each.kind == "directory" for each in members),
         "modes": sorted({each.mode for each in members if each.kind == "file"})[:_MODES],
         "executables": _executables(members, manifest),
@@ -196,6 +197,7 @@ def _orders(members: tuple[TarMember, ...]) -> list[str]:
         "extension": endings == sorted(endings),
         "path": names == sorted(names),
         "manifest-first": bool(names) and names[0] in _FIRST,
+        "manifest-last": names[-1:] == ["package.json"] and endings[:-1] == sorted(endings[:-1]),
     }
     return [order for order, holds in found.items() if holds]
 
