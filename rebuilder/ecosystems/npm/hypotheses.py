@@ -41,6 +41,8 @@ _CLEAN = "clean-publish"
 """A tool that packs a copy without what only development needs (https://github.com/shashkovdanil/clean-publish)."""
 _CLEANED = "clean-publish-made"
 _MOST_WAYS, _MOST_PACKERS = 4, 4
+_FEW = 3
+"""Differences that another version of the packer may explain."""
 _NEAR = timedelta(days=30)
 """A registry may say when it first saw a release instead of when it was published: what is later than this after the
 commit is not believed."""
@@ -128,8 +130,8 @@ def _try(case: Case, history: History) -> None:
     if best is None or best[0].rebuilt is None:
         return
     attempt, way = best
-    if not attempt.confirms and (way.made is not None or way.lacks is not None):
-        return  # a build is dear, and its content hardly depends on who packs it
+    if not attempt.confirms and (way.lacks is not None or (way.made is not None and _distance(attempt) > _FEW)):
+        return  # a build is dear, and only a file or two depend on who packs it
     for packer in others:
         if _exact(attempt):
             return
@@ -306,7 +308,8 @@ def _needed(checkout: Checkout) -> set[str]:
 def _packers(case: Case) -> list[Packer]:
     """What the tarball says of its packer; where that is nothing, the npm that Node had at the time."""
     try:
-        return list(find_packers(case.context, case.evidence, case.not_after))
+        found = find_packers(case.context, case.evidence, case.not_after)
+        return [*_named_packer(case, found), *found]
     except NotRebuildable as unknown:
         registry = case.context.registry
         node = newest(registry.packument(NODE).versions, series_at(case.not_after))
@@ -314,6 +317,17 @@ def _packers(case: Case) -> list[Packer]:
         if node is None or npm is None:
             raise
         return [Packer(tool="npm", version=npm, node=node, sentence=unknown.obstacle.sentence, replayed=())]
+
+
+def _named_packer(case: Case, found: Sequence[Packer]) -> list[Packer]:
+    """The version of the likeliest packing tool that the source itself names, if it names one."""
+    checkout, first = case.checkout, found[0]
+    choice = choose_manager([checkout.manifest, checkout.above], checkout.locks, checkout.directory)
+    if choice.tool != first.tool or choice.version in {None, first.version}:
+        return []
+    sentence = f"{first.sentence} The version is the one that package.json names."
+    told = tuple(each for each in first.replayed if each.name != "packer")
+    return [first.replace(version=choice.version, sentence=sentence, replayed=told)]
 
 
 def _hypothesis(case: Case, way: Way, packer: Packer) -> Hypothesis:
