@@ -467,6 +467,55 @@ def test_too_much_to_keep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert "not looked into" in large.members[0].facts.problems[0]
 
 
+def resources(*names: str, depth: int = 1) -> bytes:
+    """A directory of resources (PE format, "The .rsrc Section") with entries of these names, each below the last."""
+    data, texts = bytearray(), bytearray()
+    head = 24 * depth * len(names)
+    for level in range(depth * len(names)):
+        name = names[level % len(names)]
+        below = 0x80000000 | (24 * (level + 1)) % head
+        data += struct.pack("<IIHHHH", 0, 0, 0, 0, 1, 0)
+        data += struct.pack("<II", 0x80000000 | (head + len(texts)), below)
+        texts += struct.pack("<H", len(name)) + name.encode("utf-16-le")
+    return bytes(data + texts)
+
+
+@pytest.mark.parametrize(
+    "content", [resources("..", "../../etc/passwd", "a\\..\\b"), resources("..", depth=2000), resources("\0" * 9)]
+)
+def test_resources_with_odd_names(content: bytes) -> None:
+    """Names of resources lead nowhere, and directories that contain themselves take no time: none is followed."""
+    whole = bytearray(pe())
+    version = struct.pack("<IIIIII", 0xFEEF04BD, 0x10000, 0x00020001, 0x00040003, 0, 0)
+    assert whole.count(version) == 1
+    at = len(whole)
+    whole += content + version
+    base, size = 0x1000 + at - 0x400, len(content) + len(version)
+    table = 0x100 + 24 + 112 + 2 * 8
+    struct.pack_into("<II", whole, table, base, size)
+    section = whole.index(b".rdata")
+    for place in (section + 8, section + 16):
+        struct.pack_into("<I", whole, place, len(whole) - 0x400)
+    found, seconds, _ = cost(bytes(whole))
+    assert ("2.1.4.3", ()) == (found.images[0].version, found.problems)
+    assert seconds < 2
+
+
+def test_archives_in_archives(tmp_path: Path, library: bytes) -> None:
+    """What lies in an archive within the archive is not opened: neither a wheel, nor a static library, nor a bomb."""
+    inner = zip_bytes(Entry("x.so", library))
+    for _ in range(20):
+        inner = zip_bytes(Entry("inner.whl", inner), Entry("y.so", b"\x7fELF"))
+    static = b"!<arch>\n" + b"x.o/".ljust(16) + b"0".ljust(32) + str(len(library)).encode().ljust(10) + b"`\n" + library
+    path = tmp_path / "w.whl"
+    path.write_bytes(zip_bytes(Entry("p/inner.whl", inner), Entry("p/lib.a", static), Entry("p/x.so", library)))
+    result = tmp_path / "result"
+    assert 0 == main([str(path), "--result", str(result)])
+    found = Binaries.model_validate_json(result.read_bytes())
+    assert ["p/x.so"] == [each.member for each in found.members]
+    assert 1 == found.total
+
+
 def test_an_archive_that_cannot_be_read(tmp_path: Path) -> None:
     """What came before the damage is told, with a sentence."""
     path = tmp_path / "w.zip"

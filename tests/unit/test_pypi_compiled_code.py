@@ -27,6 +27,7 @@ from rebuilder.model.binary import (
 )
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef
 from rebuilder.model.environment import Manifest
+from rebuilder.model.evidence import Inspection, Member, MemberKind
 from rebuilder.model.report import EnvironmentSummary
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
@@ -104,8 +105,8 @@ class House:
         known = EnvironmentRef(name=environment, sha256=Sha256("1" * 64))
         return reports.definition(self.subject, environment={"IN": environment}).replace(toolchain=known)
 
-    def compiled(self, *members: MemberAccount) -> Accounting:
-        """What comes of members of a wheel."""
+    def compiled(self, *members: MemberAccount, source: tuple[str, ...] = ()) -> Accounting:
+        """What comes of members of a wheel, and a source archive with files of these names."""
         unused: Any = dict.fromkeys(("fetcher", "blobs", "programs", "resolver", "uv_input", "memo"))
         context = PlanningContext(
             compilers=self.compilers or tuple(manifest(name, found[0]) for name, found in self.known.items()),
@@ -113,7 +114,9 @@ class House:
             run=cast("Runner", lambda _definition: run(self.outcome, *self.outputs)),
             **unused,
         )
-        evidence = reports.report(self.subject).evidence
+        listed = tuple(Member(name=each, kind=MemberKind.FILE, size=1, mtime="2026-01-01T00:00:00") for each in source)
+        inspection = Inspection(format="tar", readable=True, members=listed)
+        evidence = reports.report(self.subject).evidence.replace(source_inspection=inspection)
         accounting = Accounting(source_sha256=reports.sha("s"), members=members)
         return compiled_here(context, evidence, accounting)
 
@@ -172,7 +175,6 @@ def test_debugging_information_counts_before_comments(monkeypatch: pytest.Monkey
     [
         member(gcc("10.2.1"), architecture="aarch64"),
         member(gcc("10.2.1"), vendored=True),
-        member(Compiler(name="rustc", version="1.83.0", evidence="rustc", where=".comment"), gcc("10.2.1")),
         member(Compiler(name="clang", version="10.2.1", evidence="clang", where=".comment")),
         member(gcc("10.2.1")).replace(binary=None),
         member(gcc("10.2.1")).replace(how=How.UNEXPLAINED, accuses=True),
@@ -182,6 +184,26 @@ def test_what_is_not_compiled_here(odd: MemberAccount, monkeypatch: pytest.Monke
     """Other processors, compilers and origins, what nobody looked into, and what nothing accounts for."""
     found = House(monkeypatch, **GCC10).compiled(odd)
     assert ((odd,), None, ()) == (found.members, found.compiled, found.remarks)
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        (("s/Cargo.toml", "s/Cargo.lock"), "the crates that Cargo.lock names are not in the source archive"),
+        (("s/Cargo.toml", "s/Cargo.lock", "s/v/a/.cargo-checksum.json"), "no build environment has that rustc"),
+        (("s/Cargo.toml",), "neither the crates that it needs nor a Cargo.lock"),
+        (("s/setup.py",), "has no Cargo.toml"),
+    ],
+)
+def test_what_keeps_rust_from_being_compiled(
+    source: tuple[str, ...], why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also beside code of GCC, which every extension has some of."""
+    rust = member(Compiler(name="rustc", version="1.83.0", evidence="rustc", where=".comment"), gcc("10.2.1"))
+    found = House(monkeypatch, **GCC10).compiled(rust, source=source)
+    assert ((rust,), None, 1) == (found.members, found.compiled, len(found.remarks))
+    assert found.remarks[0].startswith("Its compiled code was made by rustc 1.83.0. It was not compiled here: ")
+    assert why in found.remarks[0]
 
 
 def test_without_an_environment_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,6 +91,8 @@ def compiled_here(
         accounting = accounting.replace(compiled=CompiledHere(definition=tried.hypothesis.definition, run=tried.run))
         told = f"It was built in the image {name}, and by what its files tell not with the tools that made it"
         return _compared(context, evidence, accounting, tried.rebuilt, told, environment=WITH_OBJDUMP)
+    if (rust := _rust(evidence, members)) is not None:
+        return _with_remark(accounting, rust)
     maker = _maker(evidence.artifact.filename, members)
     if maker is None or not context.compilers:
         return accounting
@@ -160,6 +162,25 @@ def _with(member: MemberAccount, found: CodeComparison) -> MemberAccount:
     return member.replace(how=How.COMPILED_DIFFERENT, recompiled=found, detail=found.sentence)
 
 
+def _rust(evidence: Evidence, members: Sequence[MemberAccount]) -> str | None:
+    """Why code that rustc made was not compiled here; None where there is none."""
+    made = [each for member in members if (image := _image(member)) for each in image.compilers if each.name == "rustc"]
+    if not made:
+        return None
+    version = next((f" {each.version}" for each in made if each.version is not None), "")
+    listed = evidence.source_inspection.members if evidence.source_inspection is not None else ()
+    names = [each.name.rpartition("/")[2] for each in listed]
+    if vendored := names.count(".cargo-checksum.json"):
+        why = f"the source archive holds the {vendored:,} crates that it needs, and no build environment has that rustc"
+    elif "Cargo.lock" in names:
+        why = "the crates that Cargo.lock names are not in the source archive, and a build has no network"
+    elif "Cargo.toml" in names:
+        why = "the source archive has neither the crates that it needs nor a Cargo.lock, which would say which they are"
+    else:
+        why = "the source archive has no Cargo.toml, which would say how it is compiled"
+    return f"Its compiled code was made by rustc{version}. It was not compiled here: {why}."
+
+
 def _image(member: MemberAccount) -> BinaryImage | None:
     """The code of a member that can be compared; None when it is of another format or processor, or from elsewhere."""
     facts = member.binary
@@ -169,11 +190,11 @@ def _image(member: MemberAccount) -> BinaryImage | None:
 
 
 def _maker(filename: str, members: Sequence[MemberAccount]) -> _Maker | None:
-    """GCC and Python of most members; None where they do not say, or where Rust or another compiler is in them."""
+    """GCC and Python of most members; None where they do not say."""
     images = [image for each in members if (image := _image(each)) is not None]
     versions = Counter(version for image in images if (version := _gcc(image)) is not None)
     tag = _PYTHON.search(filename)
-    if not versions or tag is None or any(each.name == "rustc" for image in images for each in image.compilers):
+    if not versions or tag is None:
         return None
     options = [
         [flag for flag in each.flags if _FLAGS.fullmatch(flag)]
