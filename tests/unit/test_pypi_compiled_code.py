@@ -202,7 +202,7 @@ def test_what_keeps_rust_from_being_compiled(
     rust = member(Compiler(name="rustc", version="1.83.0", evidence="rustc", where=".comment"), gcc("10.2.1"))
     found = House(monkeypatch, **GCC10).compiled(rust, source=source)
     assert ((rust,), None, 1) == (found.members, found.compiled, len(found.remarks))
-    assert found.remarks[0].startswith("Its compiled code was made by rustc 1.83.0. It was not compiled here: ")
+    assert "rustc 1.83.0" in found.remarks[0]
     assert why in found.remarks[0]
 
 
