@@ -257,6 +257,10 @@ class _Judge:
         return Answer(dependency, file, Standing.UNDECIDED, f"{sentence} {over}" if over else sentence)
 
 
+_BY_NAME = {"deb", "npm"}
+"""Ecosystems in which a package has one spelling, and the name of a file says no more than that."""
+
+
 def _is_about(vote: Vote, dependency: Dependency, file: LockedFile) -> bool:
     """Whether a vote is about the file that is asked for, and not only about its bytes.
 
@@ -265,7 +269,7 @@ def _is_about(vote: Vote, dependency: Dependency, file: LockedFile) -> bool:
     """
     if not dependency.ecosystem:
         return file.filename is None or same_file(file.filename, vote.filename) is not False
-    if dependency.ecosystem == "npm":
+    if dependency.ecosystem in _BY_NAME:
         return vote.package in {None, dependency.name} and (
             None in {vote.version, dependency.version} or vote.version == dependency.version
         )

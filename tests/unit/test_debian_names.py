@@ -12,6 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rebuilder import deb822
+from rebuilder.consumer.lock_files import dependencies
+from rebuilder.consumer.lock_files.debian import read_packages
+from rebuilder.consumer.platform_files import Target
 from rebuilder.ecosystems.conventions import NamedPackages
 from rebuilder.ecosystems.debian.conventions import DebianConventions
 from rebuilder.ecosystems.debian.index import IndexEntryError, SourceName, binary_package, listed, source_package
@@ -289,3 +292,54 @@ def test_lists_with_a_mistake(text: str, line: int | None) -> None:
 def test_other_lists_are_none(text: str) -> None:
     """Requirements and names stay what they are."""
     assert not is_package_list(text)
+
+
+LISTS = f"""Package: gzip
+Version: 1.13-1
+Architecture: amd64
+SHA256: {"1" * 64}
+
+Package: held
+Version: 2
+Architecture: all
+SHA256: {"2" * 64}
+
+Package: held
+Version: 3
+Architecture: all
+SHA256: {"3" * 64}
+"""
+
+
+@pytest.mark.parametrize("text", [STATUS, TABLE, APT, PAIRS], ids=["status", "dpkg -l", "apt list", "dpkg-query"])
+def test_installed_packages_have_the_digests_of_apts_lists(text: str, tmp_path: Path) -> None:
+    """By name, version and architecture; without a list nobody can be asked."""
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    assert all(each.problem and not each.files for each in read_packages(Path("status"), text, lists))
+    (lists / "mirror_dists_trixie_main_binary-amd64_Packages").write_text(LISTS)
+    found = read_packages(Path("status"), text, lists)
+    assert ["deb:gzip==1.13-1", "deb:held==2"] == [f"{each.ecosystem}:{each.label}" for each in found]
+    files = [(file.filename, file.sha256) for each in found for file in each.files]
+    assert [("gzip_1.13-1_amd64.deb", "1" * 64), ("held_2_all.deb", "2" * 64)] == files
+    assert [None, None] == [each.problem for each in found]
+
+
+def test_one_version_with_two_files(tmp_path: Path) -> None:
+    """Where two archives have it, nobody knows which it was; the list of an archive says it itself."""
+    for number, digest in enumerate("45"):
+        text = LISTS.replace("1" * 64, digest * 64)
+        (tmp_path / f"mirror{number}_dists_trixie_main_binary-amd64_Packages").write_text(text)
+    first, second = read_packages(Path("status"), STATUS, tmp_path)
+    assert "Two archives" in (first.problem or "")
+    assert not first.files
+    assert second.problem is None
+    listed_there = read_packages(Path("Packages"), LISTS, tmp_path)
+    assert ["1" * 64, "2" * 64, "3" * 64] == [file.sha256 for each in listed_there for file in each.files]
+
+
+@pytest.mark.parametrize("name", ["status", "packages.txt", "installed.list"])
+def test_lists_are_known_by_what_is_in_them(name: str, tmp_path: Path) -> None:
+    """Whatever they are called."""
+    (tmp_path / name).write_text(TABLE)
+    assert ["gzip", "held"] == [each.name for each in dependencies(tmp_path / name, Target(every=False))]

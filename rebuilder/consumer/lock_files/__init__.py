@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from rebuilder.consumer.lock_files.debian import is_package_list, read_packages
 from rebuilder.consumer.lock_files.dependency import Dependency, LockedFile, joined, locked_file
 from rebuilder.consumer.platform_files import Target
 from rebuilder.toml_files import FileError, parse_toml, read_text
 
 __all__ = ["Dependency", "LockedFile", "dependencies", "locked_file", "read_lock"]
 
-_LARGEST = 64 << 20
+_LARGEST = 128 << 20
+_HEAD = 4096
 _LOCK_SUFFIXES = {".txt", ".in", ".toml", ".lock", ".json", ".yaml"}
 
 
@@ -22,7 +24,8 @@ def dependencies(path: Path, target: Target) -> list[Dependency]:
 
     Args:
         path: ``requirements*.txt``, ``pylock*.toml``, ``uv.lock``, ``poetry.lock``, ``package-lock.json``,
-            ``pnpm-lock.yaml``, ``yarn.lock``, a report of ``pip install --report``, a directory, or any other file.
+            ``pnpm-lock.yaml``, ``yarn.lock``, a report of ``pip install --report``, what dpkg or apt list of packages,
+            a directory, or any other file.
         target: Lines that are not for this platform are left out.
 
     Raises:
@@ -32,9 +35,22 @@ def dependencies(path: Path, target: Target) -> list[Dependency]:
 
     if path.is_dir():
         return on_disk.read_directory(path)
+    if not path.name.endswith(on_disk.PACKAGE_ENDINGS) and is_package_list(_head(path)):
+        return read_packages(path, read_text(path, _LARGEST))
     if path.name.endswith(on_disk.PACKAGE_ENDINGS) or path.suffix not in _LOCK_SUFFIXES:
         return [on_disk.read_file(path)]
     return joined(read_lock(path, read_text(path, _LARGEST), target), path)
+
+
+def _head(path: Path) -> str:
+    """How a file begins; nothing where it cannot be read, which its reader says."""
+    try:
+        if not path.is_file():
+            return ""
+        with path.open("rb") as opened:
+            return opened.read(_HEAD).decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def read_lock(path: Path, text: str, target: Target) -> list[Dependency]:

@@ -8,11 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rebuilder.ecosystems.conventions import Context, Conventions, NamedPackages, RegistryCheck, Settings
+from rebuilder.ecosystems.conventions import Context, Conventions, NamedPackages, RegistryCheck, Settings, names_in
+from rebuilder.ecosystems.debian.installed import is_package_list, packages_in
 from rebuilder.ecosystems.debian.subject import ECOSYSTEM, is_pattern
 from rebuilder.ecosystems.debian.version import is_version, order
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.errors import RebuilderError
+from rebuilder.toml_files import FileError
 
 if TYPE_CHECKING:
     from rebuilder.ecosystems.debian.archive import DebianArchive
@@ -61,10 +63,15 @@ class DebianConventions(Conventions):
         return None if head.startswith(_AR) else "no ar archive, as packages are"
 
     def collect(self, path: Path, text: str, named: NamedPackages) -> None:
-        """Take what a list of installed packages, a list of an archive, or a plain list of names has."""
-        from rebuilder.ecosystems.debian.installed import collect
-
-        collect(path, text, named)
+        """Take the packages and versions of a list that dpkg or apt wrote, or the names in a list of names."""
+        if not is_package_list(text):
+            names_in(path, text, named)
+            return
+        for each in packages_in(path, text):
+            try:
+                named.add(each.name, each.version)
+            except ValueError as error:
+                raise FileError(path, f"This line cannot be used: {error}.", each.line) from None
 
     def check_registry(self, settings: Settings) -> Sequence[RegistryCheck]:
         """Say which archives they are; without them everything else can be rebuilt."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rebuilder import deb822
-from rebuilder.ecosystems.conventions import NamedPackages, names_in
 from rebuilder.ecosystems.debian.subject import is_architecture, is_name
 from rebuilder.ecosystems.debian.version import is_version
 from rebuilder.model.value import Sha256
@@ -79,22 +78,6 @@ def packages_in(path: Path, text: str) -> Iterator[ListedPackage]:
         ):
             continue
         yield _checked(path, ListedPackage(given["name"], given["version"], given["architecture"], None, number))
-
-
-def collect(path: Path, text: str, named: NamedPackages) -> None:
-    """Take the packages that a list names, and the versions it has; a list of names has none.
-
-    Raises:
-        FileError: it cannot be used.
-    """
-    if not is_package_list(text):
-        names_in(path, text, named)
-        return
-    for each in packages_in(path, text):
-        try:
-            named.add(each.name, each.version)
-        except ValueError as error:
-            raise FileError(path, f"This line cannot be used: {error}.", each.line) from None
 
 
 def _of_stanzas(path: Path, text: str) -> Iterator[ListedPackage]:
