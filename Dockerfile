@@ -52,7 +52,7 @@ CMD ["/opt/weed/bin/weed", "-logtostderr", "server", "-s3", "-filer", "-dir=.", 
 FROM debian:trixie-slim AS rebuilder
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends \
-      python3 passwd git bubblewrap mmdebstrap libseccomp2 debian-archive-keyring ca-certificates \
+      python3 passwd git bubblewrap mmdebstrap gpgv libseccomp2 debian-archive-keyring ca-certificates \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --create-home --home-dir /var/lib/rebuilder --shell /usr/sbin/nologin rebuilder
 COPY --from=build /opt/rebuilder /opt/rebuilder

@@ -76,7 +76,16 @@ def differing(name: str, version: str, content: bytes, member: str) -> Report:
 
 def of_npm(report: Report, name: str, version: str) -> Report:
     """The same about a release of an npm package; its file keeps its name, which nobody asks npm for."""
-    artifact = report.artifact.replace(ecosystem="npm", purl=release_purl(name, version), name=name, version=version)
+    return _of(report, "npm", release_purl(name, version), name, version)
+
+
+def of_debian(report: Report, name: str, version: str) -> Report:
+    """The same about a Debian package; its file keeps its name."""
+    return _of(report, "deb", f"pkg:deb/debian/{name}@{version}", name, version)
+
+
+def _of(report: Report, ecosystem: str, purl: str, name: str, version: str) -> Report:
+    artifact = report.artifact.replace(ecosystem=ecosystem, purl=purl, name=name, version=version)
     return report.replace(artifact=artifact, evidence=report.evidence.replace(artifact=artifact))
 
 

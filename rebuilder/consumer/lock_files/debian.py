@@ -59,7 +59,8 @@ def _dependency(path: Path, package: ListedPackage, known: Known) -> Dependency:
         for architecture, sha256 in sorted(listed)
     )
     problem = _UNLISTED if not files else _TWICE if len(files) > 1 else None
-    return Dependency(ECOSYSTEM, package.name, package.version, place, files if len(files) == 1 else (), problem)
+    one = files if len(files) == 1 else ()
+    return Dependency(ECOSYSTEM, package.name, package.version, place, one, problem, any_file=True)
 
 
 def _known(lists: Path, names: Collection[str]) -> Known:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -82,7 +83,9 @@ class DebianConventions(Conventions):
             found = dict.fromkeys(without_password(each.uri) for each in AptSettings.here().of(None))
         except RebuilderError as error:
             return [RegistryCheck(name=self.name, message=str(error))]
-        return [RegistryCheck(name=self.name, message=f"Debian packages are taken from {', '.join(found)}.")]
+        missing = None if shutil.which("gpgv") else "apt-get install gpgv, to have its signatures checked."
+        message = f"Debian packages are taken from {', '.join(found)}."
+        return [RegistryCheck(name=self.name, message=message, fix=missing, ok=missing is None)]
 
 
 def _archive(context: Context) -> DebianArchive:

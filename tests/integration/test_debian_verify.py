@@ -1,0 +1,134 @@
+"""Debian packages from the command line: a signed archive on loopback, real sandbox programs, and lists."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rebuilder.cli import check
+from rebuilder.consumer.lock_files.debian import read_packages
+from rebuilder.errors import ExitCode
+from rebuilder.service.schedules.reading import read_file
+from rebuilder.service.schedules.watch import Watch
+from tests.fakes.command import Answer, Installation
+from tests.fakes.debian_archive import Archive, served_archive
+from tests.fakes.published import PublishedRebuilder, identical, of_debian
+from tests.fakes.toy import WHEEL_WORDS
+
+
+@dataclass(frozen=True)
+class DebianInstallation(Installation):
+    """An installation on a machine whose apt settings name one archive."""
+
+    apt: Path | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """See :class:`Installation`."""
+        return super().environment | {"APT_CONFIG": str(self.apt)}
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Iterator[Archive]:
+    """An archive with one package, compressed as Debian's are, and its source."""
+    with served_archive(tmp_path / "archive") as archive:
+        archive.use("trixie")
+        archive.add("tiny", {"usr/bin/tiny": "#!/bin/sh\n"}, {}, compression="xz")
+        archive.add_source("tiny")
+        yield archive
+
+
+@pytest.fixture
+def machine(tmp_path: Path, environments_root: Path, archive: Archive) -> DebianInstallation:
+    """A machine that asks that archive."""
+    apt = tmp_path / "apt.conf"
+    apt.write_text(f'Dir::Etc "{archive.etc_apt}";\nDir::State::lists "{tmp_path}/lists";\n')
+    made = Installation.make(tmp_path / "machine", environments_root, "http://127.0.0.1:9/simple")
+    return DebianInstallation(made.root, made.index_url, apt)
+
+
+def unsupported(answer: Answer) -> dict[str, Any]:
+    """The line about a package that was bound and read."""
+    line = answer.line
+    assert (3, "unsupported") == (answer.code, line["verdict"]), answer.words
+    return line
+
+
+def test_package_by_each_of_its_names(machine: DebianInstallation, archive: Archive) -> None:
+    """Name, package URL and file on disk are one package, pinned to the bytes that were signed; its page says so."""
+    deb = archive.root / "debian/pool/tiny_1-1_all.deb"
+    for subject in ("deb:tiny==1-1", "pkg:deb/debian/tiny@1-1?arch=all&distro=trixie", deb):
+        line = unsupported(machine.verify(subject))
+        assert ("pkg:deb/debian/tiny@1-1", "tiny_1-1_all.deb") == (line["subject"]["purl"], line["subject"]["filename"])
+        assert "its source is tiny 1-1" in line["sentence"]
+        assert ([], []) == (line["alarms"], line["contradictions"])
+    page = Path(line["report"]).read_text()
+    assert archive.fingerprint in page
+    assert "Debian source package" in page
+    assert not WHEEL_WORDS.search(page)
+
+
+def test_file_on_disk_that_is_another(machine: DebianInstallation, archive: Archive, tmp_path: Path) -> None:
+    """A package of the same name with other bytes, and one that is no package."""
+    other = tmp_path / "tiny_1-1_all.deb"
+    shutil.copy(archive.root / "debian/pool/tiny_1-1_all.deb", other)
+    with other.open("ab") as file:
+        file.write(b"\n")
+    assert machine.verify(other).code != 0
+    other.write_bytes(b"no package")
+    answer = machine.verify(other)
+    assert ExitCode.USAGE == answer.code
+    assert "no ar archive" in answer.words
+
+
+def test_replaced_package_is_an_alarm(machine: DebianInstallation, archive: Archive) -> None:
+    """The archive signs other bytes under the same name and version: what was seen first is not forgotten."""
+    unsupported(machine.verify("deb:tiny==1-1"))
+    archive.drop()
+    shutil.rmtree(archive.root / "tiny-1-1")
+    archive.add("tiny", {"usr/bin/tiny": "#!/bin/sh\nevil\n"}, {})
+    archive.add_source("tiny")
+    line = unsupported(machine.verify("deb:tiny==1-1"))
+    assert ["digest-changed"] == [each["kind"] for each in line["alarms"]]
+
+
+def test_list_of_installed_packages(machine: DebianInstallation, tmp_path: Path) -> None:
+    """``verify -r`` of a dpkg status file, and a watch over it."""
+    status = tmp_path / "status"
+    status.write_text("Package: tiny\nStatus: install ok installed\nVersion: 1-1\nArchitecture: all\n")
+    assert "pkg:deb/debian/tiny@1-1" == unsupported(machine.verify("-r", status))["subject"]["purl"]
+    (tmp_path / "watch.toml").write_text('[[watch]]\necosystem = "deb"\nfiles = ["status"]\nevery = "1d"\n')
+    reading = read_file(tmp_path / "watch.toml")
+    assert not reading.problems
+    [entry] = reading.entries
+    assert isinstance(entry.item, Watch)
+    assert {"tiny": ("1-1",)} == entry.item.pins
+
+
+def test_no_archive_in_apt_settings(machine: DebianInstallation, archive: Archive) -> None:
+    """Said with what to do; other ecosystems go on."""
+    (archive.etc_apt / "sources.list").write_text("")
+    answer = machine.verify("deb:tiny==1-1")
+    assert ExitCode.USAGE == answer.code
+    assert "sources.list" in answer.words
+
+
+def test_installed_packages_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A rebuilder that confirmed the file passes; another version and another package of the same bytes do not."""
+    found = of_debian(identical("tiny"), "tiny", "1-1")
+    rebuilder = PublishedRebuilder(tmp_path / "rebuilder")
+    rebuilder.publish(found)
+    listed = f"Version: {{}}\nArchitecture: all\nSHA256: {found.artifact.sha256}\n"
+    for name, version, code in (("tiny", "1-1", 0), ("tiny", "1-2", 3), ("tony", "1-1", 3)):
+        status = tmp_path / "Packages"
+        status.write_text(f"Package: {name}\n{listed.format(version)}")
+        [dependency] = read_packages(status, status.read_text())
+        assert found.artifact.sha256 == dependency.files[0].sha256
+        given: dict[str, Any] = {"need": None, "policy_file": None, "all_platforms": False, "offline": True}
+        given |= {"kind": "json", "seen": tmp_path / "seen"}
+        assert code == check.run([str(status)], rebuilders=[str(rebuilder.site)], **given), capsys.readouterr()
