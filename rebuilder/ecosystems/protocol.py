@@ -11,7 +11,7 @@ from rebuilder.model.artifact import Listing, Subject
 from rebuilder.model.attempt import Attempt, History, Hypothesis
 from rebuilder.model.definition import Limits
 from rebuilder.model.evidence import Evidence, Obstacle
-from rebuilder.model.graph import FileChange, Origin, SourceCommit, SourceTrail, Step
+from rebuilder.model.graph import Origin, SourceCommit, SourceTrail, Step, TreeComparison
 from rebuilder.model.provenance import Provenance
 from rebuilder.network.protocol import Fetcher, Sources
 
@@ -160,7 +160,7 @@ class Ecosystem(Protocol):
         """Whether a build from the commit looks at the commits before it, as for a version counted from a tag."""
         return False
 
-    def tree_changes(self, evidence: Evidence, commit: SourceCommit, sources: Sources) -> tuple[FileChange, ...]:
+    def tree_changes(self, evidence: Evidence, commit: SourceCommit, sources: Sources) -> TreeComparison:
         """Compare the published source archive, or an artifact that is made of sources, with the commit.
 
         What nothing explains comes before what a rule explains; added and changed files before missing ones; then
@@ -175,4 +175,4 @@ class Ecosystem(Protocol):
             UnavailableError, StoreError: see :meth:`Sources.commit`.
             SandboxUnavailableError, SandboxFaultError, BuildEnvironmentError: see :class:`Programs`.
         """
-        return ()
+        return TreeComparison()

@@ -140,6 +140,15 @@ class FileChange(Value):
     known of the file."""
 
 
+class TreeComparison(Value):
+    """What was published, held against the files of the commit."""
+
+    changes: tuple[FileChange, ...] = ()
+    """Unexplained ones first; those that somebody must look at soonest before others."""
+    notes: tuple[str, ...] = ()
+    """Sentences worth knowing that change nothing."""
+
+
 class Step(Value):
     """One step, with a verdict of its own once it was tried."""
 

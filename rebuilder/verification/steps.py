@@ -102,11 +102,11 @@ class StepVerifier:
             each.name: tried.follow(partial(ecosystem.next, each, evidence, limits=limits, commit=commit))
             for each in committed
         }
-        changes = ecosystem.tree_changes(evidence, commit, self.sources)
+        compared = ecosystem.tree_changes(evidence, commit, self.sources)
         trail = trail.replace(
-            changes=changes[:MOST_CHANGES],
-            changes_total=len(changes),
-            notes=_notes(tree),
+            changes=compared.changes[:MOST_CHANGES],
+            changes_total=len(compared.changes),
+            notes=(*compared.notes, *_notes(tree)),
             findings=(*origin.findings, *tree.findings),
         )
         return _with_decisions(trail, tried, obstacles)

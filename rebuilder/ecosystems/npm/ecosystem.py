@@ -9,6 +9,7 @@ from rebuilder.ecosystems.inspection import inspect
 from rebuilder.ecosystems.npm.context import PlanningContext
 from rebuilder.ecosystems.npm.hypotheses import infer
 from rebuilder.ecosystems.npm.origin import Release, find_origin
+from rebuilder.ecosystems.npm.packer_changes import packer_change
 from rebuilder.ecosystems.npm.packument import NpmRelease, Packument, listing
 from rebuilder.ecosystems.npm.subject import ECOSYSTEM, parse_subject, release_purl, tarball_name
 from rebuilder.ecosystems.npm.tarball import list_tarball
@@ -20,7 +21,16 @@ from rebuilder.model.artifact import Artifact, Listing, PublishedFile, Subject
 from rebuilder.model.attempt import History, Hypothesis, plan
 from rebuilder.model.definition import Input, Limits, Role
 from rebuilder.model.evidence import Evidence, Obstacle
-from rebuilder.model.graph import FileChange, NodeKind, Origin, SourceCommit, SourceTrail, Step, commit_node, file_node
+from rebuilder.model.graph import (
+    NodeKind,
+    Origin,
+    SourceCommit,
+    SourceTrail,
+    Step,
+    TreeComparison,
+    commit_node,
+    file_node,
+)
 from rebuilder.model.provenance import Provenance
 from rebuilder.model.verdict import Verdict
 from rebuilder.network.protocol import Fetcher, Sources
@@ -140,9 +150,12 @@ class Npm(Ecosystem):
         """See :func:`rebuilder.ecosystems.npm.origin.find_origin`."""
         return find_origin(self._described(evidence), provenance, sources, expected=expected)
 
-    def tree_changes(self, evidence: Evidence, commit: SourceCommit, sources: Sources) -> tuple[FileChange, ...]:
-        """See :func:`rebuilder.ecosystems.npm.tree_changes.tarball_changes`."""
-        return tarball_changes(self._described(evidence), commit, sources)
+    def tree_changes(self, evidence: Evidence, commit: SourceCommit, sources: Sources) -> TreeComparison:
+        """See :func:`rebuilder.ecosystems.npm.tree_changes.tarball_changes`, and ``packer_changes`` beside it."""
+        release = self._described(evidence)
+        note = packer_change(self._context, evidence, release.versions)
+        changes = tarball_changes(release, commit, sources)
+        return TreeComparison(changes=changes, notes=() if note is None else (note,))
 
     def _described(self, evidence: Evidence) -> Release:
         """What the tarball holds, and what the document that the evidence rests on says of the version; hostile."""

@@ -33,7 +33,16 @@ from rebuilder.model.artifact import Listing, Subject
 from rebuilder.model.attempt import Attempt, History, Hypothesis, plan
 from rebuilder.model.definition import Limits
 from rebuilder.model.evidence import Evidence, Obstacle
-from rebuilder.model.graph import FileChange, NodeKind, Origin, SourceCommit, SourceTrail, Step, commit_node, file_node
+from rebuilder.model.graph import (
+    NodeKind,
+    Origin,
+    SourceCommit,
+    SourceTrail,
+    Step,
+    TreeComparison,
+    commit_node,
+    file_node,
+)
 from rebuilder.model.provenance import Provenance
 from rebuilder.network.protocol import Fetcher, Sources
 
@@ -156,9 +165,9 @@ class PyPI(Ecosystem):
         """See :func:`rebuilder.ecosystems.pypi.commit_hypotheses.wants_history`."""
         return wants_history(self._context, evidence, commit)
 
-    def tree_changes(self, evidence: Evidence, commit: SourceCommit, sources: Sources) -> tuple[FileChange, ...]:
+    def tree_changes(self, evidence: Evidence, commit: SourceCommit, sources: Sources) -> TreeComparison:
         """See :func:`rebuilder.ecosystems.pypi.tree_changes.tree_changes`."""
-        return inspected_changes(self._context, evidence, commit.tree)
+        return TreeComparison(changes=inspected_changes(self._context, evidence, commit.tree))
 
 
 _NOT_MADE_ANEW = (
