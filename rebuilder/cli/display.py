@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
@@ -36,9 +34,8 @@ class Display:
     file shows where time went.
     """
 
-    def __init__(self, stream: TextIO, *, seconds: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._now = seconds
         self._terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
         self._colour = self._terminal and "NO_COLOR" not in os.environ
         self._live: LiveLine | None = None

@@ -122,7 +122,7 @@ def import_(
     Exit code 2: the file is none, or one that is not taken; nothing of it is kept.
     """
     from rebuilder.environments import exchange
-    from rebuilder.environments.given_image import read_provides, unpack
+    from rebuilder.environments.given_image import read_provides, require_archive, unpack
     from rebuilder.model.environment import NAME
     from rebuilder.sandbox.bubblewrap.as_root import unpacking
 
@@ -132,9 +132,13 @@ def import_(
         )
     told = read_provides(provides) if provides is not None else {}
     store = _store(config)
+    if file.exists() and not file.is_file():
+        raise UsageError(f"{file} cannot be a build environment: it is no file that has an end.")
     try:
         source = file.open("rb")
         exported = exchange.begins(source)
+        if not exported:
+            require_archive(source, str(file))
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror or error}.") from error
     with source:

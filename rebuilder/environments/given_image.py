@@ -12,6 +12,7 @@ import platform
 import re
 import shutil
 import stat
+import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -34,6 +35,8 @@ write to the directory ``out`` of the second path. Raises SandboxUnavailableErro
 
 SUITE = "image"
 """What stands in the place of a release of Debian."""
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
+"""How files begin that gzip, bzip2, xz and Zstandard made."""
 _SECONDS = 3600
 _REFUSED = 65
 _TOLD_BYTES = 4 << 20
@@ -68,6 +71,25 @@ def read_provides(text: str) -> dict[str, str]:
             )
         found[what] = version
     return found
+
+
+def require_archive(image: BinaryIO, called: str) -> None:
+    """Make sure that a file begins as an image may, before anything is made to look into it.
+
+    Raises:
+        UsageError: it is no plain file, or neither a tar archive nor compressed as one may be.
+        OSError: it cannot be read.
+    """
+    if not stat.S_ISREG(os.fstat(image.fileno()).st_mode):
+        raise _refused(called, "it is no file that has an end")
+    head = image.read(tarfile.BLOCKSIZE)
+    image.seek(0)
+    if head.startswith(_COMPRESSED):
+        return
+    try:
+        tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        raise _refused(called, "it is no tar archive, and not compressed as one may be") from None
 
 
 def unpack(

@@ -9,7 +9,8 @@ Below the root directory::
     trees/SHA256/fingerprint    of the tree when it was last read, so that a user is told that it was touched
     trees/SHA256/superseded     empty; its time says since when another one stands for its name
     current/NAME                digest of the tree that a name stands for now
-    making/                     locks, and what is being made or read in
+    making/                     locks, and what is being made or read in; what a process left that was killed goes
+                                with the next of its kind
 
 Nothing that lies there is believed about a tree: whoever can change the tree can change what lies beside it. A process
 reads a tree as a whole before it first uses it, and remembers a fingerprint in its own memory; from then on a look at
@@ -253,8 +254,11 @@ class EnvironmentStore:
         with suppress(BuildEnvironmentError):
             if name is not None and self._specs(name):
                 raise UsageError(f"The name {name} is that of another build environment.", hint="Choose another one.")
-        with _disk_errors(self._root):
-            place = Path(tempfile.mkdtemp(prefix="given@", dir=_directory(_directory(self._root) / "making")))
+        with _disk_errors(self._root), self._lock("given@"):
+            making = self._root / "making"
+            for left_over in making.glob("given@*"):
+                shutil.rmtree(left_over)
+            place = Path(tempfile.mkdtemp(prefix="given@", dir=making))
             try:
                 spec, made = make(place)
                 record, found = self._record(spec, made, place)

@@ -68,7 +68,6 @@ class Resolver(Protocol):
         self,
         requirements: Sequence[str],
         *,
-        constraints: Sequence[str] = (),
         python_version: str,
         not_after: datetime,
     ) -> Resolution:

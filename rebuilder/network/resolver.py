@@ -91,32 +91,30 @@ class UvResolver:
         self,
         requirements: Sequence[str],
         *,
-        constraints: Sequence[str] = (),
         python_version: str,
         not_after: datetime,
     ) -> Resolution:
         """See ``Resolver.resolve``; files uploaded at ``not_after`` itself are left out."""
-        asked, bounds = sorted(set(requirements)), sorted(set(constraints))
+        asked = sorted(set(requirements))
         if not asked:
             return Resolution()
         moment = not_after.astimezone(UTC)
-        key = self._key(asked, bounds, python_version, moment)
+        key = self._key(asked, python_version, moment)
         known = self._remembered(key)
         if known is not None:
             return known
         try:
-            lines, limits = [_harmless(each) for each in asked], [_harmless(each) for each in bounds]
+            lines = [_harmless(each) for each in asked]
         except InvalidRequirement as error:
             return Resolution(problem=str(error))
-        resolution = self._run(lines, limits, python_version, moment)
+        resolution = self._run(lines, python_version, moment)
         if resolution.problem is None and datetime.now(UTC) - moment > _SETTLED:
             self._facts.put(key, [pin.document() for pin in resolution.pins])
         return resolution
 
-    def _key(self, requirements: list[str], constraints: list[str], python_version: str, moment: datetime) -> str:
+    def _key(self, requirements: list[str], python_version: str, moment: datetime) -> str:
         question = {
             "requirements": requirements,
-            "constraints": constraints,
             "python": python_version,
             "not_after": moment.isoformat(),
             "resolver": self.name,
@@ -130,15 +128,9 @@ class UvResolver:
         except (ValidationError, TypeError):
             return None
 
-    def _run(
-        self, requirements: list[str], constraints: list[str], python_version: str, moment: datetime
-    ) -> Resolution:
+    def _run(self, requirements: list[str], python_version: str, moment: datetime) -> Resolution:
         with _scratch(self._settings.cache_directory) as name:
             arguments = self._arguments(python_version, moment)
-            if constraints:
-                bounds = Path(name) / "constraints.txt"
-                bounds.write_text("".join(f"{line}\n" for line in constraints), encoding="utf-8")
-                arguments.append(f"--constraints={bounds}")
             text = "".join(f"{line}\n" for line in requirements)
             done = self._uv(arguments, text, Path(name))
             if done.returncode == 0:

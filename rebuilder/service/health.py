@@ -22,12 +22,10 @@ class Pulse:
 
     Args:
         seconds: A clock that nobody sets.
-        patience: Seconds after which a loop that gave no sign counts as stuck.
     """
 
-    def __init__(self, *, seconds: Callable[[], float] = time.monotonic, patience: float = _PATIENCE) -> None:
+    def __init__(self, *, seconds: Callable[[], float] = time.monotonic) -> None:
         self._now = seconds
-        self._patience = patience
         self._last: dict[str, float] = {}
 
     def beat(self, loop: str) -> None:
@@ -40,7 +38,7 @@ class Pulse:
         if last is None:
             return f"The {loop} has not started."
         silent = self._now() - last
-        return f"The {loop} has given no sign of life for {silent:.0f} seconds." if silent > self._patience else None
+        return f"The {loop} has given no sign of life for {silent:.0f} seconds." if silent > _PATIENCE else None
 
 
 def _sandbox() -> None:

@@ -27,6 +27,7 @@ from rebuilder.service.schedules.watch import Recheck, Schedule, Watch
 _LOG = logging.getLogger("rebuilder.service.job_timer")
 _PUT_OFF = timedelta(seconds=30)
 """A run that is due while the one before is still going is tried again after so long."""
+_THREADS = 2
 _TOLERANCE = timedelta(seconds=1)
 """Clocks drift; a smaller difference is no jump."""
 
@@ -37,7 +38,6 @@ class JobTimer:
     Args:
         clock: The wall clock.
         run: What a job does; called in a thread of a small pool, never twice at once for one name.
-        threads: Size of the pool.
         monotonic: Seconds by a clock that nobody sets, to notice when the wall clock was.
     """
 
@@ -46,7 +46,6 @@ class JobTimer:
         clock: Clock,
         run: Callable[[Watch | Recheck], None],
         *,
-        threads: int = 2,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock, self._run = clock, run
@@ -57,7 +56,7 @@ class JobTimer:
         self._seen = (clock.now(), monotonic())
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
-            executors={"default": ThreadPoolExecutor(threads)},
+            executors={"default": ThreadPoolExecutor(_THREADS)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
         self._scheduler.add_listener(self._put_off, EVENT_JOB_MAX_INSTANCES)

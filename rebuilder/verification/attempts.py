@@ -58,7 +58,6 @@ class AttemptRunner:
         earlier: Gives the run of a definition that was run before and need not be run again, if there is one;
             never asked when a build is repeated.
         finish: Writes recorded metadata into the archive of an attempt that is equivalent.
-        experiments: Keeps what could not be tried; one of its own when None.
     """
 
     def __init__(
@@ -73,7 +72,6 @@ class AttemptRunner:
         history: History = _NOTHING_TRIED,
         earlier: Callable[[BuildDefinition], Run | None] = lambda _: None,
         finish: Callable[[Attempt], Attempt] = lambda attempt: attempt,
-        experiments: Experiments | None = None,
     ) -> None:
         self._targets = targets
         self._run = run
@@ -85,7 +83,7 @@ class AttemptRunner:
         self._finish = finish
         self._attempts = list(history.attempts)
         self._not_tried = list(history.not_tried)
-        self.experiments = experiments or Experiments()
+        self.experiments = Experiments()
         for each in history.not_tried:
             self.experiments.no_clock(each)
 

@@ -196,9 +196,6 @@ def test_an_expired_lease_that_nobody_took_is_still_good(ledger: Ledger) -> None
 ENDINGS: dict[str, Callable[[Ledger, Lease, int, Report], None]] = {
     "complete": lambda ledger, lease, number, done: ledger.queue.complete(lease, number, done, {HITS: 1}),
     "retry": lambda ledger, lease, number, done: ledger.queue.complete(lease, number, done, {HITS: 1}, retry_at=NOW),
-    "follow": lambda ledger, lease, number, done: ledger.queue.complete(
-        lease, number, done, {HITS: 1}, follow=order("next")
-    ),
     "discard": lambda ledger, lease, number, _: ledger.queue.discard(
         lease, number, "Nothing.", NOW, {HITS: 1}, follow=order("next")
     ),

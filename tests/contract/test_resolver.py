@@ -42,13 +42,13 @@ class World:
     fail: Callable[[], None]
     """From now on the index does not answer."""
 
-    def resolve(self, *requirements: str, constraints: Sequence[str] = (), python: str = "3.13") -> Resolution:
+    def resolve(self, *requirements: str, python: str = "3.13") -> Resolution:
         """Ask as of the cut-off."""
-        return self.resolver.resolve(requirements, constraints=constraints, python_version=python, not_after=CUT_OFF)
+        return self.resolver.resolve(requirements, python_version=python, not_after=CUT_OFF)
 
-    def versions(self, *requirements: str, constraints: Sequence[str] = (), python: str = "3.13") -> list[str]:
+    def versions(self, *requirements: str, python: str = "3.13") -> list[str]:
         """Names and versions chosen; fails the test when there is a problem."""
-        resolution = self.resolve(*requirements, constraints=constraints, python=python)
+        resolution = self.resolve(*requirements, python=python)
         assert resolution.problem is None
         return [f"{pin.name} {pin.version}" for pin in resolution.pins]
 
@@ -98,11 +98,6 @@ def test_newest_before_the_moment_is_chosen(world: World) -> None:
 def test_dependencies_are_followed(world: World) -> None:
     """Each project once, in order of name."""
     assert ["a 1.0", "b 1.5"] == world.versions("a", "b")
-
-
-def test_constraints_limit_what_is_chosen(world: World) -> None:
-    """They limit dependencies too, but ask for nothing themselves."""
-    assert ["a 1.0", "b 1.0"] == world.versions("a", constraints=["b<1.5", "c==1"])
 
 
 def test_markers_are_those_of_the_named_python(world: World) -> None:

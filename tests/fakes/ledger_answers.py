@@ -22,7 +22,7 @@ def answers(ledger: Any) -> dict[str, Any]:
     latest = ledger.latest()
     known: dict[str, Any] = {
         "latest": latest,
-        "latest of one": ledger.latest(ecosystem="pypi", purl=latest[0].purl, limit=3),
+        "latest of one": ledger.latest(purl=latest[0].purl)[:3],
         "stale": ledger.stale(LATER, ecosystem="pypi"),
         "alarms": ledger.alarms(),
         "all alarms": ledger.alarm_book.all(),

@@ -49,7 +49,6 @@ class FakeResolver:
         self,
         requirements: Sequence[str],
         *,
-        constraints: Sequence[str] = (),
         python_version: str,
         not_after: datetime,
     ) -> Resolution:
@@ -61,7 +60,6 @@ class FakeResolver:
         chosen: dict[str, Pin] = {}
         try:
             waiting = [Requirement(each) for each in requirements]
-            bounds = [Requirement(each) for each in constraints]
         except InvalidRequirement as error:
             return Resolution(problem=f"A requirement is malformed: {error}.")
         asked = list(waiting)
@@ -71,7 +69,7 @@ class FakeResolver:
                 return Resolution(problem=f"{requirement} names an address.")
             if requirement.marker is not None and not requirement.marker.evaluate({**environment, "extra": ""}):
                 continue
-            release = self._newest(requirement, [*asked, *bounds], not_after)
+            release = self._newest(requirement, asked, not_after)
             if release is None:
                 return Resolution(
                     problem=f"No release of {requirement.name} before {not_after} satisfies {requirement}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -133,3 +134,29 @@ def test_wrong_use(store: Path, tmp_path: Path) -> None:
     assert 2 == command(store, "import", str(tmp_path / "nothing")).returncode
     assert 2 == command(store, "import", str(tmp_path)).returncode
     assert before == kept(store)
+
+
+def test_what_begins_as_no_image(tmp_path: Path) -> None:
+    """Nothing is made to look into it: not the environment that unpacks, and no directory."""
+    (tmp_path / "nonsense").write_bytes(b"nonsense " * 100)
+    (tmp_path / "short").write_bytes(b"x")
+    os.mkfifo(tmp_path / "pipe")
+    for place, words in (
+        (tmp_path / "nonsense", "no tar archive"),
+        (tmp_path / "short", "no tar archive"),
+        (tmp_path / "pipe", "no file that has an end"),
+        (Path("/dev/zero"), "no file that has an end"),
+        (tmp_path, "no file that has an end"),
+    ):
+        done = command(tmp_path / "store", "import", str(place))
+        assert (2, True) == (done.returncode, words in done.stderr), done.stderr
+    assert [] == kept(tmp_path / "store")
+
+
+def test_what_a_killed_import_left(store: Path, tmp_path: Path) -> None:
+    """It goes with the next one."""
+    left_over = store / "toolchains" / "making" / "given@killed"
+    (left_over / "root").mkdir(parents=True)
+    (tmp_path / "image.tar").write_bytes(image(tar(*SHELL)).archive())
+    assert 0 == command(store, "import", str(tmp_path / "image.tar")).returncode
+    assert not left_over.exists()

@@ -307,7 +307,6 @@ class WithoutWheels(FakeResolver):
         self,
         requirements: Sequence[str],
         *,
-        constraints: Sequence[str] = (),
         python_version: str,
         not_after: datetime,
     ) -> Resolution:

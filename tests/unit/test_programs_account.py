@@ -410,6 +410,66 @@ def test_templates_take_values_and_no_code(content: bytes, same: bool) -> None:
     assert same is fills_template(b"A = {'c': r'@CC@', 'x': @CROSS@}\nprint(A)\n", content)
 
 
+@pytest.mark.parametrize(
+    ("template", "fills"),
+    [
+        ("A = '@X@'\n", True),
+        ("def clean(x):\n    return x\nA = clean({'x': '@X@'})\n", True),
+        ("def config():\n    return dict(x='@X@')\n", True),
+        ("exec('@X@')\n", False),
+        ("A = '@X@'\nexec(A)\n", False),
+        ("def clean(x):\n    eval(x)\nclean('@X@')\n", False),
+        ("from importlib import import_module as f\nA = '@X@'\nf(A)\n", False),
+        ("import os as o\nA = '@X@'\no.system(A)\n", False),
+        ("from os import system\nA = '@X@'\n", False),
+        ("__path__ = ['@X@']\n", False),
+        ("import sys\nsys.path.append('@X@')\n", False),
+        ("import sys\nsys.argv[0] = '@X@'\n", False),
+        ("import @X@\n", False),
+    ],
+)
+def test_templates_in_which_a_value_would_be_code(template: str, fills: bool) -> None:
+    """No text that only the wheel has is run, imported, or says where modules are."""
+    assert fills is fills_template(template.encode(), template.replace("@X@", "evil").encode())
+
+
+@pytest.mark.parametrize("platform", TAGS)
+@pytest.mark.parametrize(
+    "place", ["yarn", "requests/_weave", "setuptools", "loom-extras/_weave"], ids=["needed", "other", "tool", "odd"]
+)
+def test_names_in_the_source_are_bound_to_its_packages(place: str, platform: str, tmp_path: Path) -> None:
+    """A text of a build file is no leave to put a module of that name in the place of another distribution's."""
+    ending, magic = TAGS[platform][1:]
+    path = f"{place}.{ending}"
+    build = b"[build-system]\nrequires = ['setuptools']\n" + SOURCE["pyproject.toml"]
+    files = {**wheel_files(platform), path: magic + bytes(60)}
+    found = accounted(tmp_path, packed(files), {**SOURCE, "pyproject.toml": build}, platform=platform)
+    assert {path} == accused(found)
+
+
+HELPERS = {
+    "setup.py": b"from cpydist import build\n" + SETUP,
+    "cpydist/__init__.py": b"WANTED = ['libknit.*.*', f'purl_client.{ending}']\n",
+    "src/loom/native/compile.sh": b"g++ -shared loop.cpp -o ../loop_linux_$SUFFIX.so\n",
+}
+
+
+def test_what_a_build_script_imports_and_calls_is_read(tmp_path: Path) -> None:
+    """Names that stand in a module beside ``setup.py``, and in scripts that compile; others are accused as before."""
+    files = wheel_files("manylinux")
+    said = [
+        "loom/vendor/libknit.so.3.1",
+        "loom/vendor/libknit.3.dylib",
+        "loom/vendor/libknit-3-x64.dll",
+        "loom/vendor/purl_client.so",
+        "loom/loop_linux_amd64.so",
+    ]
+    files |= dict.fromkeys([*said, "loom/vendor/libother.so.3", "loom/loop_mac_x.so"], b"\x7fELF" + bytes(60))
+    found = accounted(tmp_path, packed(files), {**SOURCE, **HELPERS})
+    assert {"named-by-source"} == {found[each]["rule"] for each in said}
+    assert {"loom/vendor/libother.so.3", "loom/loop_mac_x.so"} == accused(found)
+
+
 PATCH = b"""
 
 # start delvewheel patch

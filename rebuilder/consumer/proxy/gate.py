@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
@@ -28,7 +28,6 @@ class Gate:
         trusted: The rebuilders.
         policy: What is asked of a file.
         memory: Directory where what was seen is remembered.
-        clock: Seconds that only grow.
         others: Whom to ask besides, from this machine.
     """
 
@@ -37,15 +36,14 @@ class Gate:
         trusted: Sequence[Trusted],
         policy: Policy,
         memory: Path,
-        clock: Callable[[], float] = time.monotonic,
         *,
         others: Sequence[Speaker] = (),
     ) -> None:
-        self._trusted, self._policy, self._memory, self._clock = trusted, policy, memory, clock
+        self._trusted, self._policy, self._memory = trusted, policy, memory
         self._others = others
         self._lock = Lock()
         self._panel = self._opened()
-        self._since = clock()
+        self._since = time.monotonic()
         self._known: dict[tuple[str, str], Answer] = {}
 
     def __enter__(self) -> Self:
@@ -83,10 +81,10 @@ class Gate:
             return [self._known[_key(each)] for each in files]
 
     def _refresh(self) -> None:
-        if self._clock() - self._since < _KEPT_SECONDS:
+        if time.monotonic() - self._since < _KEPT_SECONDS:
             return
         self._panel.__exit__()
-        self._panel, self._since = self._opened(), self._clock()
+        self._panel, self._since = self._opened(), time.monotonic()
         self._known.clear()
 
     def _opened(self) -> Panel:

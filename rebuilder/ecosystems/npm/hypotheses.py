@@ -224,7 +224,9 @@ def _built(case: Case, build: BuildScripts) -> Way:
     checkout, registry = case.checkout, case.context.registry
     node = case.once("nodes", lambda: _nodes(case))[0]
     choice = choose_manager([checkout.manifest, checkout.above], checkout.locks, checkout.directory)
-    version = fitting_version(choice, node.version, registry.packument(choice.tool).versions)
+    packages = {Tool(choice.tool, each).package for each in ("1.0.0", "2.0.0")}
+    versions = [each for package in sorted(packages) for each in registry.packument(package).versions]
+    version = fitting_version(choice, node.version, versions)
     if version is None:
         wanted = f"{choice.tool} {choice.version}" if choice.version else choice.tool
         raise NotRebuildable(Verdict.INPUTS_MISSING, f"The npm registry has no {wanted}, which the source asks for.")

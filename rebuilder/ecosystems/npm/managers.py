@@ -17,6 +17,9 @@ _NPM_OF_NODE = {4: 2, 6: 3, 8: 6, 10: 6, 12: 6, 14: 6, 16: 8, 18: 10, 20: 10, 22
 """Series of npm that each series of Node comes with in the end (https://nodejs.org/dist/index.json)."""
 _PNPM_OF_LOCK = (("9", 9), ("6.1", 8), ("6", 8), ("5.4", 7), ("5.3", 6), ("5", 5))
 """Series of pnpm that writes each form of its lock file."""
+_YARN_OF_LOCK = {b"4": 2, b"5": 3, b"6": 3, b"7": 4, b"8": 4}
+"""Series of Yarn from version 2 on that writes each form of its lock file."""
+_YARN_LOCK_VERSION = re.compile(rb"^__metadata:\s+version:\s*(?P<version>[0-9]{1,3})\b", re.MULTILINE)
 _LOCK_VERSION = re.compile(rb"^lockfileVersion:\s*['\"]?(?P<version>[0-9.]+)", re.MULTILINE)
 
 
@@ -68,9 +71,11 @@ def fitting_version(choice: ManagerChoice, node: str, versions: Sequence[str]) -
         return choice.version if choice.version in versions else None
     if choice.tool == "npm":
         return newest(versions, npm_series(node))
+    lock = choice.lock.data if choice.lock is not None else b""
     if choice.tool == "yarn":
-        return newest(versions, 1)
-    found = _LOCK_VERSION.search(choice.lock.data) if choice.lock is not None else None
+        later = _YARN_LOCK_VERSION.search(lock)
+        return newest(versions, _YARN_OF_LOCK.get(later["version"], 4) if later is not None else 1)
+    found = _LOCK_VERSION.search(lock)
     written = found["version"].decode() if found is not None else "9"
     series = next((series for form, series in _PNPM_OF_LOCK if f"{written}.".startswith(f"{form}.")), 9)
     return newest(versions, series)

@@ -128,6 +128,7 @@ def _seconds(value: str | None) -> int:
 Result = TypeVar("Result")
 MAX_REDIRECTS = 5
 _CHUNK = 64 << 10
+_CONNECT_SECONDS = 10.0
 
 
 class HttpFetcher:
@@ -139,8 +140,6 @@ class HttpFetcher:
         cache: HttpCache,
         *,
         ca_bundle: Path | None = None,
-        user_agent: str = f"rebuilder/{__version__}",
-        connect_seconds: float = 10,
         read_seconds: float = 30,
         total_seconds: float = 300,
         attempts: int = 4,
@@ -155,8 +154,6 @@ class HttpFetcher:
             blobs: Where bodies go.
             cache: Which documents are there already.
             ca_bundle: File or directory of certificates to trust instead of the machine's own.
-            user_agent: How we introduce ourselves.
-            connect_seconds: Longest wait for a connection.
             read_seconds: Longest silence while reading.
             total_seconds: Longest time for one call, retries and waits included.
             attempts: Requests in all for something that fails in passing.
@@ -168,8 +165,7 @@ class HttpFetcher:
         self._blobs = blobs
         self._cache = cache
         self._ca_bundle = ca_bundle
-        self._user_agent = user_agent
-        self._timeouts = (connect_seconds, read_seconds)
+        self._read_seconds = read_seconds
         self._total_seconds = total_seconds
         self._attempts = attempts
         self._wait = wait
@@ -362,14 +358,13 @@ class HttpFetcher:
 
         with self._lock:
             if self._opened is None:
-                connect, read = self._timeouts
                 # Redirections and credentials are handled here, hop by hop.
                 self._opened = httpx.Client(
                     transport=Transport(self._reach, self._timer(), _trust(self._ca_bundle)),
                     follow_redirects=False,
                     trust_env=False,
-                    timeout=httpx.Timeout(read, connect=connect),
-                    headers={"User-Agent": self._user_agent},
+                    timeout=httpx.Timeout(self._read_seconds, connect=_CONNECT_SECONDS),
+                    headers={"User-Agent": f"rebuilder/{__version__}"},
                 )
             return self._opened
 

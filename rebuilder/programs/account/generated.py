@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Collection
+from functools import partial
 
 _VERSION_FILE = re.compile(r"version|__about__|scm", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z0-9 ._+:!/()-]{0,100}")
@@ -168,29 +170,90 @@ def fills_template(template: bytes, content: bytes) -> bool:
     """Whether a Python file is a template of the source with plain values in it, and nothing else changed.
 
     Both are read as programs. They must be the same but for placeholders (``@NAME@`` and the like): inside of a text
-    one may stand for any piece of that text, and by itself for one constant.
+    one may stand for a piece of that text, and by itself for one constant. Such a text is the value of a name, or goes
+    into a container or to a function of the template, and the template has nothing that runs texts: no value becomes
+    code, or a place of it.
     """
     marked = _PLACEHOLDER.sub(lambda match: f"_{_MARK}{match[0].encode().hex()}_", template.decode("utf-8", "replace"))
     try:
-        return _MARK in marked and _filled(ast.parse(marked), ast.parse(content))
+        tree = ast.parse(marked)
+        nodes = list(ast.walk(tree))
+        names = {each.id for each in nodes if isinstance(each, ast.Name)}
+        names |= {each.attr for each in nodes if isinstance(each, ast.Attribute)}
+        names |= {each.name.rpartition(".")[2] for each in nodes if isinstance(each, ast.alias)}
+        own = _CONTAINERS | {each.name for each in nodes if isinstance(each, ast.FunctionDef)}
+        return _MARK in marked and not names & _RUNS_TEXTS and _filled(tree, ast.parse(content), own)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
 
 
-def _filled(before: object, after: object) -> bool:
+_CONTAINERS = {"dict", "list", "tuple", "set", "frozenset"}
+_VALUE = r"[^\x00-\x1f\x7f]{0,2000}"
+"""Of a placeholder: versions, options of compilers, paths, in one line."""
+_RUNS_TEXTS = _READ_BY_PYTHON | {
+    *(
+        "exec",
+        "eval",
+        "compile",
+        "execfile",
+        "import_module",
+        "__import__",
+        "importlib",
+        "runpy",
+        "builtins",
+        "getattr",
+    ),
+    *(
+        "system",
+        "popen",
+        "Popen",
+        "subprocess",
+        "ctypes",
+        "CDLL",
+        "loads",
+        "load",
+        "pickle",
+        "marshal",
+        "environ",
+        "codecs",
+    ),
+    *(
+        "setattr",
+        "globals",
+        "locals",
+        "vars",
+        "__dict__",
+        "modules",
+        "spec_from_file_location",
+        "run_path",
+        "run_module",
+    ),
+}
+"""Names with which a text becomes code, or says where code is."""
+
+
+def _filled(before: object, after: object, own: Collection[str]) -> bool:
+    """Whether the second is the first with values; ``own``: functions of the template."""
+    value = getattr(after, "value", None)
     if isinstance(before, ast.Name) and _MARKED.fullmatch(before.id):
-        return isinstance(after, ast.Constant)
-    if type(before) is not type(after):
-        return False
+        return isinstance(after, ast.Constant) and (not isinstance(value, str) or bool(re.fullmatch(_VALUE, value)))
     if isinstance(before, ast.Constant) and isinstance(before.value, str) and _MARK in before.value:
-        pattern = ".*".join(map(re.escape, _MARKED.split(before.value)))
-        found: object = getattr(after, "value", None)
-        return isinstance(found, str) and re.fullmatch(pattern, found, re.DOTALL) is not None
-    if isinstance(before, ast.AST):
-        return all(_filled(getattr(before, name, None), getattr(after, name, None)) for name in before._fields)
+        pattern = _VALUE.join(map(re.escape, _MARKED.split(before.value)))
+        return isinstance(after, ast.Constant) and isinstance(value, str) and bool(re.fullmatch(pattern, value))
+    if isinstance(before, ast.AST) and isinstance(after, ast.AST) and type(before) is type(after):
+        if not _takes_values(before, own):
+            return ast.dump(before) == ast.dump(after)
+        return all(_filled(getattr(before, name, None), getattr(after, name, None), own) for name in before._fields)
     if isinstance(before, list) and isinstance(after, list):
-        return len(before) == len(after) and all(map(_filled, before, after))
-    return before == after
+        return len(before) == len(after) and all(map(partial(_filled, own=own), before, after))
+    return type(before) is type(after) and before == after
+
+
+def _takes_values(node: ast.AST, own: Collection[str]) -> bool:
+    """Whether texts below it are only kept under a name, or given to a function of the template."""
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Name) and node.func.id in own
+    return not isinstance(node, ast.Assign) or all(isinstance(each, ast.Name) for each in node.targets)
 
 
 _PATCH = re.compile(

@@ -136,6 +136,8 @@ def is_compiled(name: str, head: bytes) -> bool:
 class SourceFiles:
     """The files of a source archive, by path below its top directory and by content."""
 
+    archive: str = ""
+    """Path of the archive."""
     by_path: dict[str, str] = field(default_factory=dict)
     """Path to SHA-256."""
     by_sha256: dict[str, list[str]] = field(default_factory=dict)
@@ -195,7 +197,7 @@ def read_source(path: str) -> tuple[SourceFiles, str | None]:
     reading = read_archive(path, keep, raw=False)
     members = reading.archive.members if reading.archive else ()
     top = _top(each.name for each in members)
-    files, links = SourceFiles(), []
+    files, links = SourceFiles(path), []
     for index, each in enumerate(members):
         name = _below(each.name, top)
         if each.kind == "file":

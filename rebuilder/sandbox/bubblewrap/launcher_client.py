@@ -61,7 +61,7 @@ class Launched:
         with contextlib.suppress(OSError):
             self._report.send(message.encode())
 
-    def ending(self, *, within: float = _PATIENCE) -> Ending:
+    def ending(self) -> Ending:
         """Wait for the last message.
 
         Raises:
@@ -71,7 +71,7 @@ class Launched:
         poll = select.poll()
         poll.register(self._report, select.POLLIN)
         while "status" not in collected:
-            if not poll.poll(within * 1000):
+            if not poll.poll(_PATIENCE * 1000):
                 raise SandboxFaultError("The processes of a sandbox could not be ended.")
             try:
                 message = self._report.recv(4096)

@@ -334,13 +334,9 @@ class Ledger:
             )
         self._database.liveness.release(process_of(number))
 
-    def latest(
-        self, *, ecosystem: str | None = None, purl: str | None = None, limit: int | None = None
-    ) -> list[Summary]:
+    def latest(self, *, purl: str | None = None) -> list[Summary]:
         """The newest finished verification of each artifact, newest first."""
-        query = finished_verifications().where(tables.verification.c.id.in_(newest_verifications())).limit(limit)
-        if ecosystem is not None:
-            query = query.where(tables.artifact.c.ecosystem == ecosystem)
+        query = finished_verifications().where(tables.verification.c.id.in_(newest_verifications()))
         if purl is not None:
             query = query.where(tables.artifact.c.purl == purl)
         return self._summaries(query)

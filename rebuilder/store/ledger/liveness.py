@@ -31,7 +31,8 @@ _ALIVE = text(
     " WHERE datname = current_database() AND locktype = 'advisory' AND objsubid = 1 AND granted"
     " AND classid = CAST(:lock AS bigint) >> 32 AND objid = CAST(:lock AS bigint) & 4294967295)"
 )
-_BEAT = text("SELECT 1")
+_BEAT, _BEAT_SECONDS = text("SELECT 1"), 5.0
+"""How a connection is looked after, and how often."""
 _RUN = secrets.token_hex(4)
 
 
@@ -115,15 +116,13 @@ class SessionLiveness:
 
     Args:
         connect: Opens a connection that commits each statement.
-        beat_seconds: How often the connection is looked after.
     """
 
     grace_seconds: float = 60
     """How long after its start a server does not know yet who is alive."""
 
-    def __init__(self, connect: Callable[[], Connection], *, beat_seconds: float = 5) -> None:
+    def __init__(self, connect: Callable[[], Connection]) -> None:
         self._connect = connect
-        self._beat_seconds = beat_seconds
         self._connection: Connection | None = None
         self._mine: set[str] = set()
         self._lock = threading.RLock()
@@ -172,7 +171,7 @@ class SessionLiveness:
                 self._run(_BEAT)
 
     def _keep(self) -> None:
-        while not self._closed.wait(self._beat_seconds):
+        while not self._closed.wait(_BEAT_SECONDS):
             self.beat()
 
     def _run(self, statement: TextClause, **values: float) -> Any:

@@ -105,7 +105,6 @@ class Queue:
         report: Report,
         tallies: Mapping[tuple[str, str], int],
         *,
-        follow: Order | None = None,
         retry_at: datetime | None = None,
     ) -> None:
         """End a task with what came of it; all of it is written, or nothing.
@@ -118,8 +117,7 @@ class Queue:
             number: Of the verification; it becomes ``examined``, to be signed by whoever has a key.
             report: What was found.
             tallies: What is only counted, by name and label.
-            follow: What takes the task's place.
-            retry_at: When the task is tried again; None with no ``follow``: it is done.
+            retry_at: When the task is tried again; None: it is done.
 
         Raises:
             LeaseLostError: the task was given to another, or ended.
@@ -130,10 +128,10 @@ class Queue:
                 of_order = update(tables.verification).where(tables.verification.c.id == number)
                 connection.execute(of_order.values(order_columns(lease.task.order)))
                 add_tallies(connection, tallies)
-                if retry_at is not None and follow is None:
+                if retry_at is not None:
                     again(connection, lease, row, retry_at, report.finished)
                 else:
-                    done(connection, lease, row, follow, report.finished)
+                    done(connection, lease, row, None, report.finished)
         except LeaseLostError:
             with self._database.reading() as connection:
                 if not has_ended_well(connection, number):
