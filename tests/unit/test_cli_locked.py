@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -84,3 +86,23 @@ def test_a_lock_file_that_cannot_be_read(tmp_path: Path) -> None:
     """Wrong use, before anything is done."""
     with pytest.raises(UsageError, match="does not exist"):
         list(locked_subjects([tmp_path / "missing.txt"], nobody, all_files=False))
+
+
+def test_files_of_npm_with_their_sha512(tmp_path: Path) -> None:
+    """Where a lock file binds one file by it; lines of repositories are not taken for releases."""
+    sha512 = hashlib.sha512(b"tarball").hexdigest()
+    integrity = "sha512-" + base64.b64encode(bytes.fromhex(sha512)).decode()
+    lock = tmp_path / "pnpm-lock.yaml"
+    lock.write_text(
+        "lockfileVersion: '9.0'\n"
+        "packages:\n"
+        f"  bound@1.0.0: {{resolution: {{integrity: {integrity}}}}}\n"
+        "  open@1.0.0: {}\n"
+        "  cloned@git+https://git.example.org/a.git#0: {resolution: {repo: https://git.example.org/a.git, type: git}}\n"
+    )
+    found = list(locked_subjects([lock], nobody, all_files=False))
+    assert [(each.name, each.version, each.local_sha512, error is None) for each, error in found] == [
+        ("bound", "1.0.0", sha512, True),
+        ("open", "1.0.0", None, True),
+        ("cloned", None, None, False),
+    ]

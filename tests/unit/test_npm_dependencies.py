@@ -154,6 +154,7 @@ def test_no_digest() -> None:
         ({"version": "1.0"}, Verdict.UNSUPPORTED, "from the address"),
         ({"version": "7.0.0"}, Verdict.INPUTS_MISSING, "not on the registry any more"),
         (row(b"other"), Verdict.INPUTS_MISSING, "another SHA512"),
+        (row(b"other", version=f"1.0.0-{'x' * 250}"), Verdict.UNSUPPORTED, "too long"),
         ({"version": "1.0.0", "os": {"a": 1}}, Verdict.UNSUPPORTED, "cannot be used"),
     ],
 )

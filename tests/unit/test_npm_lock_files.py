@@ -315,6 +315,8 @@ def test_yarn_lock() -> None:
         "# yarn lockfile v1\na@1:\n   strange",
         "# yarn lockfile v1\n__proto__@1:\n  version 1.0.0",
         "# yarn lockfile v1\n" + "x" * 200_000,
+        "# yarn lockfile v1\n" + "a:" * 40_000,
+        "#\r\n" * 100_000,
         "a: b",
         "- a",
         "",

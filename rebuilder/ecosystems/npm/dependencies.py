@@ -37,6 +37,8 @@ MOST_PACKAGES = 5_000
 MOST_BYTES = 1 << 30
 """All tarballs of one build together."""
 _AT_ONCE = 8
+_LONGEST_NAME = 255
+"""Of a file (NAME_MAX of limits.h)."""
 _TARBALLS = "/inputs/npm"
 _PYTHON = ("/usr/bin/python3", "-I", "-S")
 _MACHINE = ("linux", "x64", "glibc")
@@ -239,6 +241,8 @@ def _check_origin(lock: LockFile, package: LockedPackage) -> None:
             raise NotRebuildable(Verdict.INPUTS_MISSING, sentence, Cause.SOURCE_UNAVAILABLE)
     elif package.version is None:
         raise NotRebuildable(Verdict.UNSUPPORTED, f"{lock.path} names no exact version of {package.name}.")
+    elif len(file_name(package.name, package.version)) > _LONGEST_NAME:
+        raise NotRebuildable(Verdict.UNSUPPORTED, f"{lock.path} names a version of {package.name} that is too long.")
 
 
 def _tarballs(lock: LockFile, packages: Iterable[LockedPackage]) -> list[_Tarball]:

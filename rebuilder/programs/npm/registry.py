@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import os
 import re
+import shutil
 import tarfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
 from rebuilder.programs.npm.loopback import ADDRESS, PORT
@@ -39,24 +41,22 @@ class Releases:
             if at:
                 self._tarballs.setdefault(name.replace("+", "/", 1), {})[version] = os.path.join(tarballs, each)
 
-    def answer(self, path: str) -> tuple[str, bytes] | None:
-        """Media type and content of a path; None: there is nothing."""
+    def answer(self, path: str) -> tuple[str, IO[bytes]] | None:
+        """Media type and content of a path, which the caller closes; None: there is nothing."""
         path = unquote(urlsplit(path).path).lstrip("/")
         found = _TARBALL.fullmatch(path)
         if found is not None:
-            content = self._tarball(found["name"], found["file"])
-            return None if content is None else ("application/octet-stream", content)
+            place = self._tarball(found["name"], found["file"])
+            return None if place is None else ("application/octet-stream", open(place, "rb"))
         document = None if path.startswith("-/") else self._document(path)
-        return None if document is None else ("application/json", document)
+        return None if document is None else ("application/json", io.BytesIO(document))
 
-    def _tarball(self, name: str, file: str) -> bytes | None:
+    def _tarball(self, name: str, file: str) -> str | None:
         version = file.removesuffix(".tgz").removeprefix(f"{name.rpartition('/')[2]}-")
         place = self._tarballs.get(name, {}).get(version)
         if place is None:
             self.missing.add(f"{name}@{version}")
-            return None
-        with open(place, "rb") as tarball:
-            return tarball.read()
+        return place
 
     def _document(self, name: str) -> bytes | None:
         if self._documents is not None:
@@ -131,27 +131,28 @@ class _Answers(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Give a document or a tarball."""
         found = self.server.releases.answer(self.path)
-        if found is None:
-            self._send(404, "application/json", b'{"error": "not among the inputs of this build"}')
-        else:
-            self._send(200, *found)
+        absent = ("application/json", io.BytesIO(b'{"error": "not among the inputs of this build"}'))
+        self._send(200 if found is not None else 404, *(found or absent))
 
     do_HEAD = do_GET  # noqa: N815 - as the base has it
 
     def do_POST(self) -> None:
         """Nothing is to be had that way."""
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self._send(404, "application/json", b"{}")
+        self._send(404, "application/json", io.BytesIO(b"{}"))
 
     do_PUT = do_POST  # noqa: N815
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as the base has it
         """Say nothing: the log of a build does not depend on the order of requests."""
 
-    def _send(self, status: int, media_type: str, content: bytes) -> None:
-        self.send_response_only(status)
-        self.send_header("Content-Type", media_type)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
+    def _send(self, status: int, media_type: str, content: IO[bytes]) -> None:
+        with content:
+            size = content.seek(0, os.SEEK_END)
+            content.seek(0)
+            self.send_response_only(status)
+            self.send_header("Content-Type", media_type)
+            self.send_header("Content-Length", str(size))
+            self.end_headers()
+            if self.command != "HEAD":
+                shutil.copyfileobj(content, self.wfile, _CHUNK)

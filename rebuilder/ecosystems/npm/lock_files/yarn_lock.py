@@ -21,7 +21,7 @@ from rebuilder.ecosystems.npm.lock_files.locked import (
 from rebuilder.ecosystems.npm.subject import is_version
 from rebuilder.ecosystems.obstacles import quoted
 
-_FIRST = re.compile(rb"\A(?:#[^\n]*\r?\n|\s)*#\s*yarn lockfile v1\b")
+_FIRST = re.compile(rb"\A(?:#[^\n]*\n|\s)*#[ \t]*yarn lockfile v1\b")
 _WORD = r'(?:"(?:[^"\\\x00-\x1f]|\\.)*"|[^\s":,#][^\s":,]*(?::[^\s":,]+)*)'
 _HEAD = re.compile(rf"(?P<names>{_WORD}(?:, {_WORD})*):")
 _MEMBER = re.compile(rf"  (?P<name>{_WORD}) (?P<value>{_WORD})")
