@@ -61,6 +61,13 @@ $(WHEELHOUSE)/.complete: $(VENV)/.installed requirements-dev.lock requirements-b
 	  --dest .build/builder/wheels --requirement requirements-builder.lock
 	touch $@
 
+# Node, npm and a compiler, which tests build packages of npm with.
+.build/npm/.complete: npm-tools.lock tools/npm-tarballs
+	tools/npm-tarballs npm-tools.lock .build/npm
+	touch $@
+
+npm-tarballs: .build/npm/.complete ## Node and npm, for tests
+
 builder: .build/builder/.complete ## What an image is made of that builds wheels, for tests
 
 oracle: .build/oracle/.installed ## Older installers, for tests
@@ -94,7 +101,7 @@ types: install ## Static types
 ifndef T
 # A file stays on one processor, for what its tests share. In the order of their folders the short ones of tests/unit come
 # last, so that no processor waits for another at the end.
-tests: test-packages environments $(WHEELHOUSE)/.complete builder oracle ## Unit, contract, integration and browser tests, and their coverage; no internet
+tests: test-packages environments $(WHEELHOUSE)/.complete npm-tarballs builder oracle ## Unit, contract, integration and browser tests, and their coverage; no internet
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --cov --cov-report= tests --ignore=tests/online
 	$(BIN)/coverage report
 endif

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,23 @@ from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.report import EnvironmentSummary
 from rebuilder.model.value import Sha256, sha256_hex
 from tests.fakes.blobs import MemoryBlobs
+from tests.fakes.command import Installation
 from tests.fakes.memo import MemoryMemo
 from tests.fakes.programs import InProcessPrograms
+
+
+@dataclass(frozen=True)
+class NpmInstallation(Installation):
+    """An installation whose npm settings name one registry."""
+
+    registry: str = ""
+    settings: Path = Path("/nonexistent")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """See :class:`Installation`."""
+        own = {"REBUILDER_CONFIG": str(self.settings)}
+        return super().environment | ({"NPM_CONFIG_REGISTRY": self.registry} if self.registry else {}) | own
 
 
 class NamedEnvironments:

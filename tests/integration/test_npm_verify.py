@@ -16,6 +16,7 @@ import pytest
 
 from rebuilder.provenance.trust.files import update
 from tests.fakes.command import Answer, Installation
+from tests.fakes.npm import NpmInstallation
 from tests.fakes.registry import Registry, redirect
 from tests.fakes.sigstore_instance import TIME, SigstoreInstance, b64, github, sign
 from tests.fakes.toy import WHEEL_WORDS
@@ -30,20 +31,6 @@ SCOPED_NAME = "@laurentsimon/provenance-npm-test"
 
 WITHOUT_REPOSITORIES = '[sources.mirrors]\n"https://github.com" = "/nonexistent"\n'
 """Where commits that real attestations name would come from."""
-
-
-@dataclass(frozen=True)
-class NpmInstallation(Installation):
-    """An installation whose npm settings name one registry."""
-
-    registry: str = ""
-    settings: Path = Path("/nonexistent")
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """See :class:`Installation`."""
-        own = {"REBUILDER_CONFIG": str(self.settings)}
-        return super().environment | ({"NPM_CONFIG_REGISTRY": self.registry} if self.registry else {}) | own
 
 
 @pytest.fixture

@@ -21,10 +21,12 @@ def chosen(*names: str) -> list[str]:
     return [each.filename for each in to_verify(files(*names))]
 
 
-def test_all_pure_wheels() -> None:
-    """Platform wheels and the source archive beside them are left out."""
-    names = ("x-1.0.tar.gz", "x-1.0-py2-none-any.whl", "x-1.0-py3-none-any.whl", "x-1.0-cp313-cp313-linux_x86_64.whl")
-    assert ["x-1.0-py2-none-any.whl", "x-1.0-py3-none-any.whl"] == chosen(*names)
+def test_all_pure_wheels_and_what_is_installed_here() -> None:
+    """The wheel of this platform comes first; those of others and the source archive are left out."""
+    pure, here = ["x-1.0-py2-none-any.whl", "x-1.0-py3-none-any.whl"], f"x-1.0-{next(sys_tags())}.whl"
+    names = ("x-1.0.tar.gz", *pure, "x-1.0-cp313-cp313-linux_riscv64.whl")
+    assert pure == chosen(*names)
+    assert [here, *pure] == chosen(*names, here)
 
 
 def test_one_file_stands_for_a_release_without_a_pure_wheel() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from rebuilder.ecosystems.npm.node_versions import NODE
 from rebuilder.ecosystems.npm.scripts import ScriptStep
@@ -34,8 +35,7 @@ _ENVIRONMENT = {
 class Tool:
     """One version of a package manager."""
 
-    name: str
-    """``npm``, ``pnpm`` or ``yarn``."""
+    name: Literal["npm", "pnpm", "yarn"]
     version: str
 
     @property
@@ -136,6 +136,12 @@ def definition(build: NpmBuild) -> BuildDefinition:
         sandbox=build.sandbox,
         limits=build.limits,
     )
+
+
+def opening(build: NpmBuild) -> BuildDefinition:
+    """The same, as far as the commit is checked out and its tools are there."""
+    whole = definition(build)
+    return whole.replace(commands=whole.commands[:2])
 
 
 def node_directory(version: str) -> str:

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
-from rebuilder.ecosystems.npm.build import Construction, NpmBuild, Tool, definition, in_source, wanted_tools
+from rebuilder.ecosystems.npm.build import Construction, NpmBuild, Tool, definition, in_source, opening, wanted_tools
 from rebuilder.ecosystems.npm.checkout import Checkout, read_checkout
 from rebuilder.ecosystems.npm.context import ENVIRONMENT, PlanningContext
 from rebuilder.ecosystems.npm.dependencies import Dependencies, Manager, dependencies
@@ -261,7 +261,8 @@ def _built(case: Case, build: BuildScripts) -> Way:
     )
     left = f" Not run: {', '.join(dict.fromkeys(build.left_out))}." if build.left_out else ""
     run = "; ".join(f"{each.script}: {each.command}" for each in build.steps)
-    about = " ".join((*chosen, found.sentence, *found.notes))
+    why = (f"That was the moment because {case.not_after_sentence}.",) if chosen else ()
+    about = " ".join((*chosen, *why, found.sentence, *found.notes))
     about = f"{about} With Node {node.version}, {node.sentence}, {run}.{left}"
     return Way(build.name, made, about, node.replayed)
 
@@ -276,17 +277,16 @@ def _resolver(versions: Sequence[str], node: str) -> Tool:
 
 
 def _manager(tool: Tool) -> Manager:
-    return Manager(tool.name, tool.version, (tool.command,))  # type: ignore[arg-type]
+    return Manager(tool.name, tool.version, (tool.command,))
 
 
 def _resolved(case: Case, node: NodeChoice, npm: Tool) -> Resolved:
     """The lock file that npm would have written at the time of the release."""
     checkout = case.checkout
     workspaces = checkout.above is not None and "workspaces" in checkout.above
-    opened = definition(_npm_build(case, Construction(node.version, (npm,)), npm, node.version))
     return resolve(
         case.context,
-        opened.replace(commands=opened.commands[:2]),
+        opening(_npm_build(case, Construction(node.version, (npm,)), npm, node.version)),
         [checkout.manifest, *([checkout.above] if workspaces and checkout.above is not None else [])],
         "" if workspaces else checkout.directory,
         manager=_manager(npm),

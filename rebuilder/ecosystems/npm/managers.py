@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rebuilder.ecosystems.npm.dependencies import LockFile, find_lock
+from rebuilder.ecosystems.npm.dependencies import LockFile, Tool, find_lock
 from rebuilder.ecosystems.npm.lock_files import LOCK_NAMES
 from rebuilder.ecosystems.npm.node_versions import newest
 from rebuilder.ecosystems.npm.subject import precedence
 
 _NAMED = re.compile(r"(?P<tool>npm|pnpm|yarn)@(?P<version>[0-9]+\.[0-9]+\.[0-9]+(?:-[0-9A-Za-z.-]+)?)(?:\+.*)?")
+_TOOLS: tuple[Tool, ...] = ("npm", "pnpm", "yarn")
 _NPM_OF_NODE = {4: 2, 6: 3, 8: 6, 10: 6, 12: 6, 14: 6, 16: 8, 18: 10, 20: 10, 22: 10, 24: 11, 26: 11}
 """Series of npm that each series of Node comes with in the end (https://nodejs.org/dist/index.json)."""
 _PNPM_OF_LOCK = (("9", 9), ("6.1", 8), ("6", 8), ("5.4", 7), ("5.3", 6), ("5", 5))
@@ -27,8 +28,7 @@ _LOCK_VERSION = re.compile(rb"^lockfileVersion:\s*['\"]?(?P<version>[0-9.]+)", r
 class ManagerChoice:
     """A package manager, and what it installs from."""
 
-    tool: str
-    """``npm``, ``pnpm`` or ``yarn``."""
+    tool: Tool
     version: str | None
     """The exact one that the source names; None: one that fits."""
     lock: LockFile | None
@@ -49,14 +49,17 @@ def choose_manager(
         named = manifest.get("packageManager") if manifest is not None else None
         found = _NAMED.fullmatch(named) if isinstance(named, str) and len(named) < 400 else None
         if found is not None:
-            tool, version = found["tool"], found["version"]
-            lock = find_lock(locks, directory, tool) if tool in LOCK_NAMES else None  # type: ignore[arg-type]
-            return ManagerChoice(tool, version, lock)
-    having = [(tool, lock) for tool in LOCK_NAMES if (lock := find_lock(locks, directory, tool)) is not None]  # type: ignore[arg-type]
+            tool = next(each for each in _TOOLS if each == found["tool"])
+            return ManagerChoice(tool, found["version"], _lock(locks, directory, tool))
+    having = [(tool, lock) for tool in _TOOLS if (lock := _lock(locks, directory, tool)) is not None]
     if having:
         tool, lock = max(having, key=lambda each: len(each[1].directory))
         return ManagerChoice(tool, None, lock)
     return ManagerChoice("npm", None, None)
+
+
+def _lock(locks: Mapping[str, bytes], directory: str, tool: Tool) -> LockFile | None:
+    return find_lock(locks, directory, tool) if tool in LOCK_NAMES else None
 
 
 def fitting_version(choice: ManagerChoice, node: str, versions: Sequence[str]) -> str | None:

@@ -69,7 +69,8 @@ def choose(
         if version is not None:
             told = Replayed(name="build-node", when=When.BEFORE_BUILD, value=version, bits=_BITS)
             found.setdefault(version, NodeChoice(version, sentence, (told,) if named == recorded else ()))
-    usual = newest(usable, series_at(moment))
+    settled = [major for major in sorted(_FIRST, reverse=True) if major <= series_at(moment)]
+    usual = next((each for major in settled if (each := newest(usable, major)) is not None), None)
     engines = manifest.get("engines")
     wanted = engines.get("node") if isinstance(engines, dict) else None
     wanted = wanted if isinstance(wanted, str) else ""

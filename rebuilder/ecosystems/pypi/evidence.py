@@ -11,7 +11,7 @@ from rebuilder.ecosystems.obstacles import NotRebuildable, quoted
 from rebuilder.ecosystems.pypi.archives import check_source, source_path, texts_below
 from rebuilder.ecosystems.pypi.command_line import name_parts
 from rebuilder.ecosystems.pypi.context import PlanningContext
-from rebuilder.ecosystems.pypi.simple_index import IndexProject, ReleaseFile, asked_for
+from rebuilder.ecosystems.pypi.simple_index import IndexProject, ReleaseFile, to_verify
 from rebuilder.ecosystems.pypi.subject import ECOSYSTEM, release_purl
 from rebuilder.ecosystems.pypi.wheel_traces import read_traces
 from rebuilder.errors import ForbiddenAddressError, UnavailableError
@@ -41,7 +41,7 @@ def collect(
     Raises:
         UnavailableError: a file cannot be downloaded, or the index gives no digest for it.
     """
-    chosen = [each for each in release if each.filename == filename] if filename is not None else asked_for(release)
+    chosen = [each for each in release if each.filename == filename] if filename is not None else to_verify(release)
     return [_evidence(context, project, release, each) for each in chosen]
 
 

@@ -360,20 +360,14 @@ def near_versions(project: IndexProject, wanted: str) -> list[str]:
 
 
 def to_verify(release: Sequence[ReleaseFile]) -> list[ReleaseFile]:
-    """All pure wheels of a release; without one a single file that stands for it, so that it is not passed over.
+    """The files that stand for a release: the wheel that is installed here, and all pure ones.
 
-    That is the one that would be installed here; where none would, the first by its name.
+    Where there is neither, the first by its name, so that the release is not passed over.
     """
-    wheels = [each for each in release if each.is_wheel]
-    pure = [each for each in wheels if each.filename.endswith("-none-any.whl")]
-    return pure or sorted(wheels, key=_preference)[:1] or list(release[:1])
-
-
-def asked_for(release: Sequence[ReleaseFile]) -> list[ReleaseFile]:
-    """What somebody means who names a release: the wheel that is installed here, and all pure ones."""
-    chosen = to_verify(release)
-    first = min((each for each in release if each.is_wheel and rank(each.filename)), key=_preference, default=None)
-    return chosen if first is None or first in chosen else [first, *chosen]
+    wheels = sorted((each for each in release if each.is_wheel), key=_preference)
+    pure = [each for each in release if each.filename.endswith("-none-any.whl")]
+    first = [each for each in wheels[:1] if each not in pure and (rank(each.filename) or not pure)]
+    return [*first, *pure] or list(release[:1])
 
 
 def _preference(file: ReleaseFile) -> tuple[Rank, str]:
