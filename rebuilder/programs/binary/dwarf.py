@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
-from rebuilder.programs.binary.image import Image
+from rebuilder.programs.binary.findings import Findings
 from rebuilder.programs.binary.traces import read_compiler
 from rebuilder.programs.binary.view import EVIDENCE, MalformedError, Notes, View, uleb
 
@@ -39,7 +39,7 @@ class _Unit(NamedTuple):
     end: int
 
 
-def read_dwarf(image: Image, notes: Notes) -> None:
+def read_dwarf(image: Findings, notes: Notes) -> None:
     """Note compilers with their options, and directories; what cannot be read is a sentence."""
     views = {}
     for name in (b"info", b"abbrev", b"str", b"line_str", b"str_offsets"):
@@ -54,7 +54,7 @@ def read_dwarf(image: Image, notes: Notes) -> None:
         _Reader(image, notes, views).read()
 
 
-def _section(image: Image, name: bytes, notes: Notes) -> View | None:
+def _section(image: Findings, name: bytes, notes: Notes) -> View | None:
     """The section with some of the debugging information, decompressed."""
     section = image.section(b".debug_" + name, b".zdebug_" + name, b"__debug_" + name)
     if section is None or section.view is None:
@@ -72,8 +72,8 @@ def _section(image: Image, name: bytes, notes: Notes) -> View | None:
 
 
 class _Reader:
-    def __init__(self, image: Image, notes: Notes, views: dict[bytes, View]) -> None:
-        self._image = image
+    def __init__(self, image: Findings, notes: Notes, views: dict[bytes, View]) -> None:
+        self._findings = image
         self._notes = notes
         self._views = views
         self._info = views[b"info"]
@@ -93,12 +93,12 @@ class _Reader:
                 units, at = units + 1, unit.end
                 producer, directory = self._first_entry(unit)
                 producers[producer] += bool(producer)
-                self._image.add(self._image.directories, directory)
+                self._findings.add(self._findings.directories, directory)
         except MalformedError as error:
             self._notes.add(str(error))
         for producer, count in producers.most_common(40):
             if producer:
-                read_compiler(self._image, producer, "DW_AT_producer", units=count)
+                read_compiler(self._findings, producer, "DW_AT_producer", units=count)
 
     def _unit(self, at: int) -> _Unit:
         what = "A unit of the debugging information"

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 import struct
+from functools import partial
 from typing import NamedTuple
 
-from rebuilder.programs.binary.image import SYMBOLS, Image, Section
+from rebuilder.programs.binary.findings import SYMBOLS, Findings, Section
 from rebuilder.programs.binary.traces import read_compiler
 from rebuilder.programs.binary.view import MalformedError, Notes, View, text
 
@@ -28,7 +29,6 @@ _MOST_SECTIONS, _MOST_SEGMENTS, _MOST_ENTRIES = 8192, 512, 4096
 _NEEDED, _HASH, _STRTAB, _SYMTAB_AT, _STRSZ, _SONAME, _RPATH, _TEXTREL, _BIND_NOW = 1, 4, 5, 6, 10, 14, 15, 22, 24
 _RUNPATH, _FLAGS, _GNU_HASH, _FLAGS_1, _VERNEED = 29, 30, 0x6FFFFEF5, 0x6FFFFFFB, 0x6FFFFFFE
 _NAME_BYTES = 1024
-_GUARDS = (b"__stack_chk_fail", b"__stack_chk_guard", b"__stack_smash_handler", b"__stack_chk_fail_local")
 _NUMBERED = re.compile(rb"([A-Za-z]+)_([0-9]+(?:\.[0-9]+)*)")
 _NO_SEGMENT = "No segment says that the stack holds no code."
 
@@ -65,7 +65,7 @@ class _Table(NamedTuple):
     link: int
 
 
-def read_elf(file: View, notes: Notes) -> Image:
+def read_elf(file: View, notes: Notes) -> Findings:
     """Read one file.
 
     Raises:
@@ -73,7 +73,7 @@ def read_elf(file: View, notes: Notes) -> Image:
     """
     wide, order = _identification(file)
     machine, header = _header(file, order, wide=wide)
-    image = Image(_MACHINES.get(machine, f"machine {machine}"), _KINDS.get(header.kind, "file"), order, wide=wide)
+    image = Findings(_MACHINES.get(machine, f"machine {machine}"), _KINDS.get(header.kind, "file"), order, wide=wide)
     if machine in {22, 243, 258, 8} and not wide:
         image.architecture += " (32 bit)"
     elif machine == 183 and order == ">":
@@ -100,9 +100,9 @@ def _header(file: View, order: str, *, wide: bool) -> tuple[int, _Header]:
 
 
 class _Reader:
-    def __init__(self, file: View, image: Image, header: _Header, notes: Notes) -> None:
+    def __init__(self, file: View, image: Findings, header: _Header, notes: Notes) -> None:
         self._file = file
-        self._image = image
+        self._findings = image
         self._header = header
         self._notes = notes
         self._order = image.order
@@ -113,7 +113,7 @@ class _Reader:
 
     def read(self) -> None:
         """Read everything; what is malformed ends its own part only."""
-        for part in (
+        self._notes.attempt(
             self._read_sections,
             self._read_segments,
             self._read_dynamic,
@@ -121,11 +121,7 @@ class _Reader:
             self._read_versions,
             self._read_notes,
             self._read_comments,
-        ):
-            try:
-                part()
-            except MalformedError as error:
-                self._notes.add(str(error))
+        )
         self._judge()
 
     def _read_sections(self) -> None:
@@ -149,18 +145,14 @@ class _Reader:
         strings = self._file.part(table.offset, table.size, "The table of section names") if table else None
         for row in self._tables[1:]:
             name = strings.string(row.name) if strings else b""
-            self._image.sections.append(
+            self._findings.sections.append(
                 Section(name, self._content(row, name), row.size, bool(row.flags & _COMPRESSED))
             )
 
     def _content(self, row: _Table, name: bytes) -> View | None:
         if row.kind == _NOBITS:
             return None
-        try:
-            return self._file.part(row.offset, row.size, f"The section “{text(name, 60)}”")
-        except MalformedError as error:
-            self._notes.add(str(error))
-            return None
+        return self._notes.part(self._file, row.offset, row.size, f"The section “{text(name, 60)}”")
 
     def _read_segments(self) -> None:
         header = self._header
@@ -208,12 +200,12 @@ class _Reader:
             return
         for tag, value in self._dynamic:
             if tag == _NEEDED:
-                self._image.add(self._image.needed, strings.string(value))
+                self._findings.add(self._findings.needed, strings.string(value))
             elif tag == _SONAME:
-                self._image.own_name = text(strings.string(value))
-            elif tag in {_RPATH, _RUNPATH} and len(self._image.search_paths) < 16:
+                self._findings.own_name = text(strings.string(value))
+            elif tag in {_RPATH, _RUNPATH} and len(self._findings.search_paths) < 16:
                 kind = "RPATH" if tag == _RPATH else "RUNPATH"
-                self._image.search_paths.append({"kind": kind, "path": text(strings.string(value))})
+                self._findings.search_paths.append({"kind": kind, "path": text(strings.string(value))})
 
     def _value(self, tag: int) -> int | None:
         return next((value for each, value in self._dynamic if each == tag), None)
@@ -224,7 +216,7 @@ class _Reader:
         return self._at(address, "The dynamic string table", size) if address is not None else None
 
     def _read_symbols(self) -> None:
-        self._image.stripped = not any(row.kind == _SYMTAB for row in self._tables)
+        self._findings.stripped = not any(row.kind == _SYMTAB for row in self._tables)
         address, strings = self._value(_SYMTAB_AT), self._strings()
         if address is None or strings is None:
             return
@@ -236,21 +228,13 @@ class _Reader:
         table = self._at(address, "The dynamic symbol table", count * layout.size)
         data = table.raw()
         names = strings.raw()
-        imports: set[bytes] = set()
-        for row in layout.iter_unpack(data[: count * layout.size]):
-            name, info, place = (row[0], row[1], row[3]) if self._wide else (row[0], row[3], row[5])
-            if not name or info >> 4 not in {1, 2, 10}:  # global, weak, unique
-                continue
-            if place == 0:
-                self._image.imports_total += 1
-                imported = _until_nul(names, name)
-                if (imported in _GUARDS or imported.endswith(b"_chk")) and len(imports) < 1000:
-                    imports.add(imported)
-            else:
-                self._image.exports_total += 1
-                if len(self._image.exports) < 64:
-                    self._image.add(self._image.exports, _until_nul(names, name))
-        self._image.fortified(imports, _GUARDS)
+        rows = layout.iter_unpack(data[: count * layout.size])
+        fields = ((row[0], row[1], row[3]) if self._wide else (row[0], row[3], row[5]) for row in rows)
+        self._findings.symbols(
+            # global, weak, unique
+            ((name, place == 0) for name, info, place in fields if name and info >> 4 in {1, 2, 10}),
+            partial(_until_nul, names),
+        )
 
     def _symbol_count(self, address: int) -> int:
         """How many symbols there are, which the dynamic segment itself does not say."""
@@ -309,7 +293,7 @@ class _Reader:
                 break
             at += following
         for prefix, number in sorted(newest.items()):
-            self._image.add(self._image.needs, prefix + b"_" + b".".join(b"%d" % each for each in number))
+            self._findings.add(self._findings.needs, prefix + b"_" + b".".join(b"%d" % each for each in number))
 
     def _read_notes(self) -> None:
         """Notes of segments, which the loader sees, and of sections, where there are no segments."""
@@ -318,7 +302,7 @@ class _Reader:
             if each.kind == _NOTE:
                 seen = True
                 self._note_stretch(self._file.part(each.offset, each.size, "A segment of notes"), each.align)
-        for section in () if seen else self._image.sections:
+        for section in () if seen else self._findings.sections:
             if section.name.startswith(b".note") and section.view is not None:
                 self._note_stretch(section.view, 8 if self._wide and b"property" in section.name else 4)
 
@@ -336,13 +320,13 @@ class _Reader:
 
     def _note(self, owner: bytes, kind: int, content: View) -> None:
         if owner == b"GNU" and kind == 3 and 4 <= content.size <= 64:
-            self._image.build_id = content.raw().hex()
+            self._findings.build_id = content.raw().hex()
         elif owner == b"GNU" and kind == 5:
             self._properties(content)
         elif owner == b"Go" and kind == 4:
-            self._image.tool("Go", None, text(content.raw(0, 400), 200), "build id of Go")
+            self._findings.tool("Go", None, text(content.raw(0, 400), 200), "build id of Go")
         elif owner == b"FDO" and kind == 0xCAFE1A7E:
-            self._image.tool("package", None, text(content.raw(0, 2000).rstrip(b"\0")), "package note")
+            self._findings.tool("package", None, text(content.raw(0, 2000).rstrip(b"\0")), "package note")
 
     def _properties(self, content: View) -> None:
         at, step = 0, 8 if self._wide else 4
@@ -351,27 +335,27 @@ class _Reader:
                 return
             kind, size, value = content.unpack(f"{self._order}III", at, "A property")
             if kind == 0xC0000002 and not self._told("ibt"):  # GNU_PROPERTY_X86_FEATURE_1_AND
-                self._image.protection("ibt", bool(value & 1))
-                self._image.protection("shadow-stack", bool(value & 2))
-            elif kind == 0xC0000000 and self._image.architecture.startswith("aarch64") and not self._told("bti"):
-                self._image.protection("bti", bool(value & 1))
-                self._image.protection("pac", bool(value & 2))
+                self._findings.protection("ibt", bool(value & 1))
+                self._findings.protection("shadow-stack", bool(value & 2))
+            elif kind == 0xC0000000 and self._findings.architecture.startswith("aarch64") and not self._told("bti"):
+                self._findings.protection("bti", bool(value & 1))
+                self._findings.protection("pac", bool(value & 2))
             at += 8 + (size + step - 1) // step * step
 
     def _told(self, name: str) -> bool:
-        return any(each["name"] == name for each in self._image.protections)
+        return any(each["name"] == name for each in self._findings.protections)
 
     def _read_comments(self) -> None:
-        comment = self._image.section(b".comment")
+        comment = self._findings.section(b".comment")
         if comment is None or comment.view is None:
             return
         for line in list(dict.fromkeys(comment.view.raw(0, 1 << 16).split(b"\0")))[:32]:
             if line:
-                read_compiler(self._image, line, ".comment")
+                read_compiler(self._findings, line, ".comment")
 
     def _judge(self) -> None:
         """Protections that the headers tell."""
-        image, flags, flags_1 = self._image, self._value(_FLAGS) or 0, self._value(_FLAGS_1) or 0
+        image, flags, flags_1 = self._findings, self._value(_FLAGS) or 0, self._value(_FLAGS_1) or 0
         image.debug = any(each.name in {b".debug_info", b".zdebug_info"} for each in image.sections)
         if image.kind == "object file":
             return

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
-from rebuilder.programs.binary.image import SYMBOLS, Image, Section
+from rebuilder.programs.binary.findings import SYMBOLS, Findings, Section
 from rebuilder.programs.binary.view import MalformedError, Notes, View, text
 
 MAGICS = {
@@ -44,7 +46,6 @@ _TOOLS = {1: "Apple clang", 2: "Swift", 3: "ld", 4: "LLD", 1024: "Metal"}
 _COMMANDS = 4096
 _SECTIONS = 1024
 _PIE, _STACK_EXECUTION, _NO_HEAP_EXECUTION = 0x200000, 0x20000, 0x1000000
-_GUARDS = (b"___stack_chk_fail", b"___stack_chk_guard")
 _ZEROFILL = {1, 12, 18}
 
 
@@ -61,18 +62,17 @@ def fat_images(file: View, notes: Notes) -> list[View]:
     layout, found, ends = ">IIQQI4x" if wide else ">IIIII", [], 0
     rows = [file.unpack(layout, 8 + index * struct.calcsize(layout), "The header") for index in range(count)]
     for _, _, offset, size, _ in sorted(rows, key=lambda row: int(row[2])):
-        try:
-            found.append(file.part(offset, size, "The code for an architecture"))
-        except MalformedError as error:
-            notes.add(str(error))
+        image = notes.part(file, offset, size, "The code for an architecture")
+        if image is None:
             continue
+        found.append(image)
         if offset < ends:
             notes.add("The code for one architecture overlaps that for another.")
         ends = max(ends, offset + size)
     return found
 
 
-def read_macho(file: View, notes: Notes) -> Image:
+def read_macho(file: View, notes: Notes) -> Findings:
     """Read one image.
 
     Raises:
@@ -85,12 +85,9 @@ def read_macho(file: View, notes: Notes) -> Image:
     name = _CPUS.get(cpu, f"processor {cpu}")
     if cpu == 0x0100000C and subtype & 0xFFFFFF == 2:
         name = "arm64e"
-    image = Image(name, _KINDS.get(kind, "file"), order, wide=wide)
+    image = Findings(name, _KINDS.get(kind, "file"), order, wide=wide)
     reader = _Reader(file, image, notes)
-    try:
-        reader.commands(32 if wide else 28, count, size)
-    except MalformedError as error:
-        notes.add(str(error))
+    notes.attempt(partial(reader.commands, 32 if wide else 28, count, size))
     if kind == 2:
         image.protection("pie", bool(flags & _PIE))
     elif kind in {6, 8}:
@@ -102,11 +99,11 @@ def read_macho(file: View, notes: Notes) -> Image:
 
 
 class _Reader:
-    def __init__(self, file: View, image: Image, notes: Notes) -> None:
+    def __init__(self, file: View, image: Findings, notes: Notes) -> None:
         self.signed = False
         self._symbols_read = False
         self._file = file
-        self._image = image
+        self._findings = image
         self._notes = notes
         self._order = image.order
 
@@ -127,10 +124,7 @@ class _Reader:
                 raise MalformedError("A load command is too short.")
             command = table.part(at, length, "A load command")
             if kind & 0x7FFFFFFF in read:
-                try:
-                    read[kind & 0x7FFFFFFF](command)
-                except MalformedError as error:
-                    self._notes.add(str(error))
+                self._notes.attempt(partial(read[kind & 0x7FFFFFFF], command))
             at += length
 
     def _text_at(self, command: View) -> bytes:
@@ -139,21 +133,21 @@ class _Reader:
         return command.string(place)
 
     def _library(self, command: View) -> None:
-        self._image.add(self._image.needed, self._text_at(command))
+        self._findings.add(self._findings.needed, self._text_at(command))
 
     def _own_name(self, command: View) -> None:
-        self._image.own_name = text(self._text_at(command))
+        self._findings.own_name = text(self._text_at(command))
         (version,) = command.unpack(f"{self._order}I", 16, "A load command")
-        self._image.version = _dotted(version) if version else None
+        self._findings.version = _dotted(version) if version else None
 
     def _search_path(self, command: View) -> None:
-        if len(self._image.search_paths) < 16:
-            self._image.search_paths.append({"kind": "LC_RPATH", "path": text(self._text_at(command))})
+        if len(self._findings.search_paths) < 16:
+            self._findings.search_paths.append({"kind": "LC_RPATH", "path": text(self._text_at(command))})
 
     def _uuid(self, command: View) -> None:
         if command.size >= 24:
             digits = command.raw(8, 16).hex()
-            self._image.build_id = "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+            self._findings.build_id = "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
     def _build_version(self, command: View) -> None:
         platform, oldest, sdk, count = command.unpack(f"{self._order}IIII", 8, "LC_BUILD_VERSION")
@@ -162,24 +156,24 @@ class _Reader:
             tool, version = command.unpack(f"{self._order}II", 24 + 8 * index, "LC_BUILD_VERSION")
             name, number = _TOOLS.get(tool, f"tool {tool}"), _dotted(version)
             if tool in {1, 2}:
-                self._image.compiler(name, number, f"{name} {number}", "LC_BUILD_VERSION", flags=[])
+                self._findings.compiler(name, number, f"{name} {number}", "LC_BUILD_VERSION", flags=[])
             else:
-                self._image.tool(name, number, f"{name} {number}", "LC_BUILD_VERSION")
+                self._findings.tool(name, number, f"{name} {number}", "LC_BUILD_VERSION")
 
     def _oldest_system(self, command: View) -> None:
         oldest, sdk = command.unpack(f"{self._order}II", 8, "LC_VERSION_MIN_MACOSX")
         self._system("macOS", oldest, sdk)
 
     def _system(self, platform: str, oldest: int, sdk: int) -> None:
-        self._image.add(self._image.needs, f"{platform} {_dotted(oldest)}".encode())
+        self._findings.add(self._findings.needs, f"{platform} {_dotted(oldest)}".encode())
         if sdk:
-            self._image.tool("SDK", _dotted(sdk), f"{platform} SDK {_dotted(sdk)}", "load command")
+            self._findings.tool("SDK", _dotted(sdk), f"{platform} SDK {_dotted(sdk)}", "load command")
 
     def _signature(self, _command: View) -> None:
         self.signed = True
 
     def _segment(self, command: View) -> None:
-        wide = self._image.wide
+        wide = self._findings.wide
         layout, at, row, step = (
             (f"{self._order}QQQQIIII", 24, f"{self._order}16s16sQQIIIII", 80)
             if wide
@@ -191,18 +185,15 @@ class _Reader:
             self._notes.add(f"The segment “{text(name, 20)}” can be written and executed.")
         at += struct.calcsize(layout)
         for index in range(count):
-            if len(self._image.sections) >= _SECTIONS:
+            if len(self._findings.sections) >= _SECTIONS:
                 self._notes.add(f"It has more than {_SECTIONS:,} sections; the first ones were read.")
                 return
             section, _, _, size, offset, _, _, _, flags = command.unpack(row, at + index * step, "A section")
             section, content = section.rstrip(b"\0"), None
             if flags & 0xFF not in _ZEROFILL:
-                try:
-                    content = self._file.part(offset, size, f"The section “{text(section, 20)}”")
-                except MalformedError as error:
-                    self._notes.add(str(error))
-            self._image.debug = self._image.debug or section == b"__debug_info"
-            self._image.sections.append(Section(section, content, size))
+                content = self._notes.part(self._file, offset, size, f"The section “{text(section, 20)}”")
+            self._findings.debug = self._findings.debug or section == b"__debug_info"
+            self._findings.sections.append(Section(section, content, size))
 
     def _symbols(self, command: View) -> None:
         if self._symbols_read:
@@ -210,30 +201,25 @@ class _Reader:
         self._symbols_read = True
         place, count, strings_at, strings_size = command.unpack(f"{self._order}IIII", 8, "The symbol table")
         strings = self._file.part(strings_at, strings_size, "The table of symbol names")
-        layout = struct.Struct(f"{self._order}IBBhQ" if self._image.wide else f"{self._order}IBBhI")
+        layout = struct.Struct(f"{self._order}IBBhQ" if self._findings.wide else f"{self._order}IBBhI")
         if count > SYMBOLS:
             self._notes.add(f"It has {count:,} symbols; the first {SYMBOLS:,} were read.")
             count = SYMBOLS
-        table, local = self._file.part(place, count * layout.size, "The symbol table"), False
-        imports: set[bytes] = set()
-        for name, kind, _, _, value in layout.iter_unpack(table.raw()):
+        table = self._file.part(place, count * layout.size, "The symbol table")
+        self._findings.stripped = True
+        self._findings.symbols(self._shared(layout.iter_unpack(table.raw()), strings), strings.string)
+
+    def _shared(self, rows: Iterator[tuple[Any, ...]], strings: View) -> Iterator[tuple[int, bool]]:
+        """Those that other files see; notes what the others tell."""
+        for name, kind, _, _, value in rows:
             if kind & 0xE0:  # written for debuggers
-                self._image.debug = True
+                self._findings.debug = True
                 if kind == 0x64 and strings.string(name).endswith(b"/"):  # N_SO: a directory
-                    self._image.add(self._image.directories, strings.string(name))
+                    self._findings.add(self._findings.directories, strings.string(name))
             elif not kind & 1:
-                local = True
-            elif kind & 0x0E == 0 and not value:
-                self._image.imports_total += 1
-                imported = strings.string(name)
-                if (imported in _GUARDS or imported.endswith(b"_chk")) and len(imports) < 1000:
-                    imports.add(imported)
+                self._findings.stripped = False
             else:
-                self._image.exports_total += 1
-                if len(self._image.exports) < 64:
-                    self._image.add(self._image.exports, strings.string(name))
-        self._image.stripped = not local
-        self._image.fortified(imports, _GUARDS)
+                yield name, kind & 0x0E == 0 and not value
 
 
 def _dotted(version: int) -> str:

@@ -10,7 +10,7 @@ import struct
 import uuid
 from typing import NamedTuple
 
-from rebuilder.programs.binary.image import SYMBOLS, Image, Section
+from rebuilder.programs.binary.findings import SYMBOLS, Findings, Section
 from rebuilder.programs.binary.traces import read_compiler
 from rebuilder.programs.binary.view import MalformedError, Notes, View, text
 
@@ -42,7 +42,7 @@ def is_pe(file: View) -> bool:
     return file.raw(place, 4) == b"PE\0\0"
 
 
-def read_pe(file: View, notes: Notes) -> Image:
+def read_pe(file: View, notes: Notes) -> Findings:
     """Read one file.
 
     Raises:
@@ -55,11 +55,11 @@ def read_pe(file: View, notes: Notes) -> Image:
     if magic not in {0x10B, 0x20B}:
         raise MalformedError("Its optional header is of no kind there is.")
     kind = "shared library" if characteristics & 0x2000 else "program"
-    image = Image(_MACHINES.get(machine, f"machine {machine:#x}"), kind, "<", wide=magic == 0x20B)
+    image = Findings(_MACHINES.get(machine, f"machine {machine:#x}"), kind, "<", wide=magic == 0x20B)
     reader = _Reader(file, image, notes, place, optional)
     reader.sections(place + 24 + optional, count, symbols_at + 18 * symbols if symbols_at else 0)
     image.stripped = not symbols
-    for part in (
+    notes.attempt(
         reader.rich,
         reader.gnu,
         reader.linker,
@@ -69,18 +69,14 @@ def read_pe(file: View, notes: Notes) -> Image:
         reader.debug,
         reader.version,
         reader.protections,
-    ):
-        try:
-            part()
-        except MalformedError as error:
-            notes.add(str(error))
+    )
     return image
 
 
 class _Reader:
-    def __init__(self, file: View, image: Image, notes: Notes, place: int, optional: int) -> None:
+    def __init__(self, file: View, image: Findings, notes: Notes, place: int, optional: int) -> None:
         self._file = file
-        self._image = image
+        self._findings = image
         self._notes = notes
         self._place = place
         self._head = file.part(place + 24, optional, "The optional header")
@@ -99,19 +95,16 @@ class _Reader:
                 self._notes.add(f"The section “{text(name, 60)}” can be written and executed.")
             content = None
             if offset and stored:
-                try:
-                    content = self._file.part(offset, stored, f"The section “{text(name, 60)}”")
-                except MalformedError as error:
-                    self._notes.add(str(error))
+                content = self._notes.part(self._file, offset, stored, f"The section “{text(name, 60)}”")
             self._rows.append(_Row(name, size, address, offset, stored))
-            self._image.debug = self._image.debug or name == b".debug_info"
-            self._image.sections.append(Section(name, content, size or stored))
+            self._findings.debug = self._findings.debug or name == b".debug_info"
+            self._findings.sections.append(Section(name, content, size or stored))
         if count > _SECTIONS:
             self._notes.add(f"It has {count:,} sections; the first {_SECTIONS} were read.")
 
     def _directory(self, index: int) -> tuple[int, int]:
         """Address and size of a data directory; zeros when there is none."""
-        at = 96 if not self._image.wide else 112
+        at = 96 if not self._findings.wide else 112
         (count,) = self._head.unpack("<I", at - 4, "The table of data directories")
         if index >= count or at + 8 * index + 8 > self._head.size:
             return 0, 0
@@ -145,21 +138,21 @@ class _Reader:
         if builds:
             shown = ", ".join(map(str, builds[-12:]))
             self._rich = True
-            self._image.compiler("MSVC", None, f"tools of build {shown}", "Rich header", flags=[])
+            self._findings.compiler("MSVC", None, f"tools of build {shown}", "Rich header", flags=[])
 
     def gnu(self) -> None:
         """What GCC leaves in read-only data, since PE files have no section for comments."""
-        section = self._image.section(b".rdata")
+        section = self._findings.section(b".rdata")
         data = section.view.raw(0, 32 << 20) if section is not None and section.view is not None else b""
         for line in list(dict.fromkeys(_GCC.findall(data)))[:8]:
-            read_compiler(self._image, line.rstrip(), "text in .rdata")
+            read_compiler(self._findings, line.rstrip(), "text in .rdata")
 
     def linker(self) -> None:
         """The version that the linker writes; that of Microsoft's is the one of its compiler."""
         major, minor = self._head.unpack("<BB", 2, "The optional header")
         version = f"{major}.{minor:02}" if self._rich else f"{major}.{minor}"
         name = "Microsoft linker" if self._rich else "linker"
-        self._image.tool(name, version, f"linker version {version}", "optional header")
+        self._findings.tool(name, version, f"linker version {version}", "optional header")
 
     def imports(self) -> None:
         """Libraries, and how many functions of each."""
@@ -180,16 +173,16 @@ class _Reader:
             (name,) = row.unpack("<I", name_at, "The table of imports")
             if not name:
                 return
-            self._image.add(self._image.needed, self._at(name, "The name of a library").string(0))
+            self._findings.add(self._findings.needed, self._at(name, "The name of a library").string(0))
             (functions,) = row.unpack("<I", functions_at, "The table of imports")
             if not functions:
                 (functions,) = row.unpack("<I", 16 if step == 20 else 12, "The table of imports")
-            self._image.imports_total += self._functions(self._at(functions, "The functions of a library"))
+            self._findings.imports_total += self._functions(self._at(functions, "The functions of a library"))
         self._notes.add(f"It imports from more than {_LIBRARIES:,} libraries; the others were not read.")
 
     def _functions(self, table: View) -> int:
-        layout = struct.Struct("<Q" if self._image.wide else "<I")
-        room = max(0, min(_FUNCTIONS, SYMBOLS - self._image.imports_total))
+        layout = struct.Struct("<Q" if self._findings.wide else "<I")
+        room = max(0, min(_FUNCTIONS, SYMBOLS - self._findings.imports_total))
         data = table.raw(0, room * layout.size)
         count = 0
         for (value,) in layout.iter_unpack(data[: len(data) // layout.size * layout.size]):
@@ -205,12 +198,12 @@ class _Reader:
             return
         table = self._at(address, "The table of exports")
         name, _, _, count, _, names = table.unpack("<IIIIII", 12, "The table of exports")
-        self._image.own_name = text(self._at(name, "Its own name").string(0)) if name else None
-        self._image.exports_total = count
+        self._findings.own_name = text(self._at(name, "Its own name").string(0)) if name else None
+        self._findings.exports_total = count
         if count:
             places = self._at(names, "The names of exports").raw(0, 4 * min(count, 64))
             for (place,) in struct.iter_unpack("<I", places[: len(places) // 4 * 4]):
-                self._image.add(self._image.exports, self._at(place, "The name of an export").string(0))
+                self._findings.add(self._findings.exports, self._at(place, "The name of an export").string(0))
 
     def debug(self) -> None:
         """Where the debugging information is, with its identity; and flags that are kept with it."""
@@ -224,15 +217,16 @@ class _Reader:
             if kind == 2 and content.raw(0, 4) == b"RSDS" and content.size > 24:
                 identity = uuid.UUID(bytes_le=content.raw(4, 16))
                 (age,) = content.unpack("<I", 20, "An entry of the debug directory")
-                self._image.build_id = f"{identity}-{age:x}"
+                self._findings.build_id = f"{identity}-{age:x}"
                 path = content.string(24)
-                self._image.add(
-                    self._image.directories, re.split(rb"[/\\][^/\\]*$", path)[0] if re.search(rb"[/\\]", path) else b""
+                self._findings.add(
+                    self._findings.directories,
+                    re.split(rb"[/\\][^/\\]*$", path)[0] if re.search(rb"[/\\]", path) else b"",
                 )
             elif kind == 20 and content.size >= 4:
                 self._shadow_stack = bool(content.unpack("<I", 0, "An entry of the debug directory")[0] & 1)
             elif kind == 16:
-                self._image.tool("Microsoft linker", "/Brepro", "debug entry REPRO", "debug directory")
+                self._findings.tool("Microsoft linker", "/Brepro", "debug entry REPRO", "debug directory")
 
     def version(self) -> None:
         """The version in the resources (``VS_FIXEDFILEINFO``), found by its signature; no name in there is used."""
@@ -244,12 +238,12 @@ class _Reader:
         place = content.find(_FIXED_VERSION)
         if place >= 0:
             upper, lower = content.unpack("<II", place + 8, "The version in the resources")
-            self._image.version = f"{upper >> 16}.{upper & 0xFFFF}.{lower >> 16}.{lower & 0xFFFF}"
+            self._findings.version = f"{upper >> 16}.{upper & 0xFFFF}.{lower >> 16}.{lower & 0xFFFF}"
 
     def protections(self) -> None:
         """Protections that the headers tell."""
         (flags,) = self._head.unpack("<H", 70, "The optional header")
-        image = self._image
+        image = self._findings
         image.protection("aslr", bool(flags & 0x40), "with high entropy" if flags & 0x60 == 0x60 else None)
         image.protection("nx", bool(flags & 0x100))
         image.protection("cfg", bool(flags & 0x4000))

@@ -18,7 +18,7 @@ from rebuilder.programs.archive.opening import read_archive
 from rebuilder.programs.archive.reading import Entry
 from rebuilder.programs.binary import elf, macho, pe
 from rebuilder.programs.binary.dwarf import read_dwarf
-from rebuilder.programs.binary.image import Image
+from rebuilder.programs.binary.findings import Findings
 from rebuilder.programs.binary.traces import read_traces
 from rebuilder.programs.binary.vendored import origin_of, read_origins, vendored
 from rebuilder.programs.binary.view import Buffer, MalformedError, Notes, View, text
@@ -173,7 +173,7 @@ def _too_large(data: Buffer) -> dict[str, Any] | None:
     return {"format": known[0], "images": [], "vendored": None, "problems": [sentence]} if known else None
 
 
-def _images(file: View, notes: Notes) -> tuple[str, Callable[[View, Notes], Image], list[View]] | None:
+def _images(file: View, notes: Notes) -> tuple[str, Callable[[View, Notes], Findings], list[View]] | None:
     head = file.raw(0, 8)
     if head[:4] == elf.MAGIC:
         return "elf", elf.read_elf, [file]
@@ -190,7 +190,7 @@ def _images(file: View, notes: Notes) -> tuple[str, Callable[[View, Notes], Imag
     return None
 
 
-def _vendored(name: str, images: list[Image]) -> dict[str, Any] | None:
+def _vendored(name: str, images: list[Findings]) -> dict[str, Any] | None:
     """Where a library that was brought along comes from; its header says its version better than its name."""
     found = vendored(name)
     if found is None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from rebuilder.programs.binary.image import Image
+from rebuilder.programs.binary.findings import Findings
 from rebuilder.programs.binary.view import EVIDENCE, View, text
 
 _NUMBER = r"(\d+(?:\.\d+)+[\w.+-]*)"
@@ -33,7 +33,7 @@ _GO_VERSION = re.compile(rb"go(\d[\w.+-]{0,60})")
 _PYX = b"__pyx_"
 
 
-def read_compiler(image: Image, line: bytes, where: str, **more: Any) -> None:
+def read_compiler(image: Findings, line: bytes, where: str, **more: Any) -> None:
     """Note what names itself in a line of ``.comment`` or a ``DW_AT_producer``, with the line."""
     evidence = text(line, EVIDENCE)
     known = ((name, pattern.search(evidence)) for pattern, name in _COMPILERS)
@@ -89,7 +89,7 @@ _CRATE_ANCHORS = (b"/registry/src/", b"\\registry\\src\\")
 _CRATES = 400
 
 
-def read_traces(image: Image, file: View) -> None:
+def read_traces(image: Findings, file: View) -> None:
     """Look for everything in the whole file."""
     crates: dict[tuple[str, str], None] = {}
     hits = dict.fromkeys(range(len(_RULES) + len(_CRATE_ANCHORS)), 0)
@@ -134,7 +134,7 @@ def _places(chunk: bytes, anchor: bytes, begin: int, end: int) -> Iterator[int]:
         at = chunk.find(anchor, at + 1, end + len(anchor) - 1)
 
 
-def _go(image: Image, chunk: bytes, begin: int, end: int) -> None:
+def _go(image: Findings, chunk: bytes, begin: int, end: int) -> None:
     """What Go writes into every program: ``debug/buildinfo`` of its library reads the same."""
     for at in _places(chunk, _GO_MAGIC, begin, end):
         flags = chunk[at + 15 : at + 16]

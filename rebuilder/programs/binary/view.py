@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
+from collections.abc import Callable
 from typing import Any, Union
 
 from rebuilder.programs.archive.reading import shown
@@ -95,6 +96,22 @@ class Notes:
         """One more sentence; the first forty are kept, each once."""
         if sentence not in self.sentences and len(self.sentences) < 40:
             self.sentences.append(sentence)
+
+    def attempt(self, *parts: Callable[[], None]) -> None:
+        """Do each; what is malformed ends its own part, with its sentence."""
+        for part in parts:
+            try:
+                part()
+            except MalformedError as error:
+                self.add(str(error))
+
+    def part(self, file: View, offset: int, size: int, what: str) -> View | None:
+        """A stretch of a file; None, and a sentence, where it is not inside."""
+        try:
+            return file.part(offset, size, what)
+        except MalformedError as error:
+            self.add(str(error))
+            return None
 
     def digest(self, view: View) -> str | None:
         """SHA-256 of a section; None once sections that overlap have been read several times over."""

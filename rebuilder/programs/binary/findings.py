@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from rebuilder.programs.binary.view import Notes, View, text
@@ -14,6 +15,8 @@ COMPILERS = 24
 """Most compilers handed back: each comes with what it wrote about itself, and its options."""
 SYMBOLS = 500_000
 """Most entries of a symbol table that are looked at."""
+_GUARDS = {b"stack_chk_fail", b"stack_chk_guard", b"stack_smash_handler", b"stack_chk_fail_local"}
+"""Functions that check a stack frame, without the underscores that each format has in front."""
 _FIELDS = (
     "architecture", "kind", "compilers", "tools", "crates", "directories", "needed", "search_paths", "needs",
     "own_name", "version", "build_id", "stripped", "debug", "exports", "exports_total", "imports_total", "protections",
@@ -31,7 +34,7 @@ class Section(NamedTuple):
     """Whether the first bytes say how the rest is compressed."""
 
 
-class Image:
+class Findings:
     """Collects what is found, in the shape of ``rebuilder.model.binary.BinaryImage``."""
 
     def __init__(self, architecture: str, kind: str, order: str, *, wide: bool) -> None:
@@ -78,12 +81,28 @@ class Image:
         """Whether a protection is on."""
         self.protections.append({"name": name, "on": on, "detail": detail})
 
-    def fortified(self, imports: set[bytes], guards: tuple[bytes, ...]) -> None:
-        """Protections that show in the functions that are imported."""
-        guarded = any(each in imports for each in guards)
+    def symbols(self, found: Iterator[tuple[int, bool]], name: Callable[[int], bytes]) -> None:
+        """Count what is exported and imported, keep the first names, and tell protections that show in the imports.
+
+        Args:
+            found: Of each symbol where its name is, and whether it is imported.
+            name: Gives the name that is there.
+        """
+        imports: set[bytes] = set()
+        for place, imported in found:
+            if imported:
+                self.imports_total += 1
+                function = name(place).strip(b"_")
+                if (function in _GUARDS or function.endswith(b"_chk")) and len(imports) < 1000:
+                    imports.add(function)
+            else:
+                self.exports_total += 1
+                if len(self.exports) < NAMES:
+                    self.add(self.exports, name(place))
+        guarded = bool(imports & _GUARDS)
         self.protection("stack-protector", guarded, None if guarded else "No function of it calls the check.")
-        checked = sorted(each for each in imports if each.endswith(b"_chk") and each not in guards)
-        names = ", ".join(text(each.strip(b"_")[:-4], 40) for each in checked[:6])
+        checked = sorted(imports - _GUARDS)
+        names = ", ".join(text(each[:-4], 40) for each in checked[:6])
         more = f" and {len(checked) - 6} more" if len(checked) > 6 else ""
         plain = "No checked function is imported."
         self.protection("fortify", bool(checked), f"Checked: {names}{more}." if checked else plain)
