@@ -168,6 +168,20 @@ def test_tarball_with_other_bytes_is_refused(registry: Registry, installation: N
     assert not list((installation.store / "blobs").rglob(f"{other}*"))
 
 
+def test_a_lock_file_with_another_sha512(registry: Registry, installation: NpmInstallation, tmp_path: Path) -> None:
+    """It wants other bytes than those that are published: an alarm, and nothing is built; theirs are looked at."""
+    publish(registry)
+    for content, expected in ((SCOPED.read_bytes(), (1, None)), (TARBALL.read_bytes(), (3, "inputs-missing"))):
+        digest = base64.b64encode(hashlib.sha512(content).digest()).decode()
+        lock = tmp_path / "pnpm-lock.yaml"
+        row = f"  sigstore@2.3.1: {{resolution: {{integrity: sha512-{digest}}}}}\n"
+        lock.write_text(f"lockfileVersion: '9.0'\npackages:\n{row}")
+        answer = installation.verify("-r", lock)
+        assert (answer.code, answer.line["verdict"]) == expected, answer.words
+        kinds = [each["kind"] for each in answer.line["alarms"]]
+        assert kinds == (["unknown-digest"] if answer.code == 1 else [])
+
+
 def test_changed_bytes_under_a_known_name_are_an_alarm(registry: Registry, installation: NpmInstallation) -> None:
     """The digest is pinned when it is first seen; a packument that promises another one later is told."""
     publish(registry)

@@ -209,7 +209,7 @@ def test_an_address_that_readers_see_and_nobody_writes() -> None:
         (Manager("npm", "6.14.0", ("npm",)), ("npm", "ci")),
         (Manager("pnpm", "9.0.0", ("pnpm",)), ("pnpm", "install", "--frozen-lockfile")),
         (Manager("yarn", "1.22.22", ("yarn",)), ("yarn", "install", "--frozen-lockfile")),
-        (Manager("yarn", "4.1.0", ("yarn",)), ("yarn", "install", "--immutable")),
+        (Manager("yarn", "4.1.0", ("yarn",)), ("yarn", "install", "--mode=skip-build")),
     ],
 )
 def test_commands(manager: Manager, command: tuple[str, ...]) -> None:

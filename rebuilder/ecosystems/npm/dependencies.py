@@ -47,7 +47,8 @@ _SCRIPTLESS = {
     "npm": ("--ignore-scripts", "--no-audit", "--no-fund"),
     "pnpm": ("--frozen-lockfile", "--ignore-scripts"),
     "yarn": ("--frozen-lockfile", "--ignore-scripts", "--non-interactive"),
-    "yarn berry": ("--immutable", "--mode=skip-build"),
+    # Not --immutable: what Yarn patches itself differs between its releases. What it could choose instead is no input.
+    "yarn berry": ("--mode=skip-build",),
 }
 
 Tool = Literal["npm", "pnpm", "yarn"]
@@ -74,8 +75,12 @@ class Manager:
         if self.tool == "npm":
             # npm ci came with 5.7; npm 5 writes lock files that older versions do not read.
             return (*self.command, "ci" if number >= (5, 7, 0) else "install", *_SCRIPTLESS["npm"])
-        kind = "yarn berry" if self.tool == "yarn" and number >= (2, 0, 0) else self.tool
-        return (*self.command, "install", *_SCRIPTLESS[kind])
+        return (*self.command, "install", *_SCRIPTLESS["yarn berry" if self.rewrites_lock else self.tool])
+
+    @property
+    def rewrites_lock(self) -> bool:
+        """Whether it may write the lock file anew, as Yarn does from version 2 on."""
+        return self.tool == "yarn" and precedence(self.version)[0] >= (2, 0, 0)
 
 
 class DependencyContext(Protocol):
@@ -173,7 +178,7 @@ def dependencies(
         notes = (*notes, _elsewhere(lock, elsewhere))
     at = posixpath.join(source, lock.path)
     place: tuple[str, ...] = ()
-    if text != lock.data or not own:
+    if text != lock.data or not own or manager.rewrites_lock:
         path = f"/inputs/{lock.name}"
         inputs = (*inputs, Input(role=Role.PARAMETERS, name=lock.name, sha256=context.blobs.put(text), path=path))
         place = ("--lock", path, "--at", at)
