@@ -243,6 +243,13 @@ def test_older_state_is_replayed(machine: Machine, archive: Archive) -> None:
     assert "The mirror shows trixie as of Sun, 01 Jan 2023" in " ".join(evidence.notes)
 
 
+def test_release_in_the_place_of_its_security_updates(machine: Machine, archive: Archive) -> None:
+    """What has the security updates of a release is called so itself: another list of that release hides them."""
+    shutil.copytree(archive.root / "debian/dists/trixie", archive.root / "debian/dists/trixie-security")
+    archive.use("trixie-security")
+    assert "in the place of trixie-security" in str(problem(machine))
+
+
 def test_one_suite_in_the_place_of_another(machine: Machine, archive: Archive) -> None:
     """A rightly signed release of another suite is refused."""
     archive.sign_text(archive.release.replace("Codename: trixie", "Codename: sid").replace("stable", "unstable"))

@@ -17,6 +17,7 @@ from rebuilder.consumer.lock_files.debian import read_packages
 from rebuilder.consumer.platform_files import Target
 from rebuilder.ecosystems.conventions import NamedPackages
 from rebuilder.ecosystems.debian.conventions import DebianConventions
+from rebuilder.ecosystems.debian.ecosystem import dsc_findings
 from rebuilder.ecosystems.debian.index import IndexEntryError, SourceName, binary_package, listed, source_package
 from rebuilder.ecosystems.debian.installed import is_package_list, packages_in
 from rebuilder.ecosystems.debian.subject import parse_subject
@@ -343,3 +344,43 @@ def test_lists_are_known_by_what_is_in_them(name: str, tmp_path: Path) -> None:
     """Whatever they are called."""
     (tmp_path / name).write_text(TABLE)
     assert ["gzip", "held"] == [each.name for each in dependencies(tmp_path / name, Target(every=False))]
+
+
+SOURCES = f"""Package: tiny
+Version: 1-1
+Directory: pool/main/t/tiny
+Checksums-Sha256:
+ {"1" * 64} 10 tiny_1.orig.tar.gz
+ {"2" * 64} 20 tiny_1-1.dsc
+""".encode()
+DSC = f"""Format: 3.0 (quilt)
+Source: tiny
+Version: 1-1
+Checksums-Sha256:
+ {"1" * 64} 10 tiny_1.orig.tar.gz
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("", "", "it is not signed"),
+        ("Source: tiny", "Source: tony", "says something else"),
+        ("Version: 1-1", "Version: 1-2", "says something else"),
+        ("1" * 64, "3" * 64, "says something else"),
+        (" 10 ", " 11 ", "says something else"),
+        ("tiny_1.orig", "../tiny_1.orig", "is not used"),
+        ("tiny_1.orig.tar.gz", "/etc/passwd", "is not used"),
+        (" 10 ", " x ", "is not used"),
+        ("Source: tiny", "Source: tiny\nSource: tiny", "is not used"),
+        ("Source: tiny", "nonsense", "is not used"),
+    ],
+)
+def test_description_of_a_source_that_says_something_else(before: str, after: str, words: str, tmp_path: Path) -> None:
+    """The list counts, and what is wrong with the file is said; nothing of it is used."""
+    source = source_package(SOURCES, SourceName("tiny", "1-1"))
+    assert source is not None
+    assert source.dsc is not None
+    found = list(dsc_findings(DSC.replace(before, after, 1).encode(), source, tmp_path))
+    assert words in " ".join(found)
+    assert bool(before) == (len(found) > 1)

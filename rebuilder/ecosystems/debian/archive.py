@@ -11,6 +11,7 @@ import contextlib
 import lzma
 import re
 import threading
+import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
@@ -32,11 +33,12 @@ from rebuilder.network.protocol import Fetcher
 from rebuilder.store.protocol import Blobs, Memo
 
 RELEASE_BYTES = 16 << 20
-INDEX_BYTES = 1 << 30
+INDEX_BYTES = 1 << 29
 """Of a list, decompressed; the largest of today have some sixty megabytes."""
 _HELD_BYTES = 192 << 20
 """Of decompressed lists in memory."""
 _AHEAD = timedelta(hours=1)
+_AGAIN_SECONDS = 60
 _KEPT = 2000
 """States of one suite that are remembered."""
 _ENDINGS = (".gz", ".xz", "")
@@ -171,6 +173,7 @@ class DebianArchive:
         self._now = now
         self._lock = threading.Lock()
         self._held: OrderedDict[str, bytes] = OrderedDict()
+        self._seen: dict[AptSource, tuple[float, SignedRelease | None]] = {}
 
     def releases(self, suite: str | None) -> list[SignedRelease]:
         """The state of each archive that a subject may be in.
@@ -180,7 +183,7 @@ class DebianArchive:
             UnavailableError: a mirror does not answer, or what it has is not signed as it must be, or has expired.
         """
         archives = self.settings.of(suite)
-        found = [release for each in archives if (release := self._release(each)) is not None]
+        found = [release for each in archives if (release := self._asked(each)) is not None]
         if not found:
             raise UsageError(f"No mirror in apt's settings has the suite {suite or archives[0].suite}.")
         return found
@@ -254,6 +257,18 @@ class DebianArchive:
                     yield SignedIndex(release, path, release.files[path][0])
                     break
 
+    def _asked(self, archive: AptSource) -> SignedRelease | None:
+        """The same as :meth:`_release`, asked once a minute: a watch looks at many packages of one suite."""
+        with self._lock:
+            seconds, known = self._seen.get(archive, (0.0, None))
+        now = time.monotonic()
+        if known is not None and now - seconds < _AGAIN_SECONDS:
+            return known
+        found = self._release(archive)
+        with self._lock:
+            self._seen[archive] = now, found
+        return found
+
     def _release(self, archive: AptSource) -> SignedRelease | None:
         """The state that a mirror shows; None when it has no such suite.
 
@@ -298,7 +313,7 @@ class DebianArchive:
                 f"The list of {archive.suite} cannot be used: it is no release of an archive."
             ) from None
         names = frozenset(filter(None, (fields.get("suite"), fields.get("codename"))))
-        if archive.suite not in names and archive.suite not in {f"{each}{archive.pocket}" for each in names}:
+        if archive.suite not in names:
             # A mirror must not show one suite, rightly signed, in the place of another.
             shown = ", ".join(sorted(names)) or "no suite"
             raise UnavailableError(f"The mirror shows {shown[:80]} in the place of {archive.suite}.")
@@ -345,11 +360,13 @@ class DebianArchive:
         for number, place in enumerate(places, 1):
             try:
                 self.fetcher.file(place, sha256=sha256, max_bytes=min(size, INDEX_BYTES))
-                self._memo.put(f"index:{sha256}", {"sha256": sha256, "path": path, "release": release.kept.sha256})
                 break
             except UnavailableError:
                 if number == len(places):
                     raise
+        # What is remembered is kept, as the digests in it are what tidying looks for.
+        if self._memo.get(f"index:{sha256}") is None:
+            self._memo.put(f"index:{sha256}", {"sha256": sha256, "path": path, "release": release.kept.sha256})
         return SignedIndex(release, path, sha256)
 
     def _rows(self, key: str) -> list[dict[str, str]]:
