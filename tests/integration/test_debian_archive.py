@@ -15,8 +15,9 @@ import pytest
 from rebuilder.ecosystems.debian.archive import AptSettings, DebianArchive
 from rebuilder.ecosystems.debian.ecosystem import Debian, Parts
 from rebuilder.ecosystems.debian.index import SourceName, source_package, written_dsc
+from rebuilder.ecosystems.debian.kept_lists import KeptLists
 from rebuilder.environments.sources import debian_sources
-from rebuilder.errors import FetchMismatchError, UnavailableError, UsageError
+from rebuilder.errors import CorruptStoreError, FetchMismatchError, UnavailableError, UsageError
 from rebuilder.model.evidence import Evidence
 from rebuilder.network.http.fetcher import HttpCache, HttpFetcher
 from rebuilder.network.reach import Reach
@@ -51,7 +52,12 @@ class Machine:
             self.blobs, cache, wait=lambda _: None, reach=Reach(each.uri for each in settings.archives)
         )
         return DebianArchive(
-            settings, fetcher, self.blobs, self.memo, accept_expired=self.accept_expired, now=lambda: NOW
+            settings,
+            fetcher,
+            self.blobs,
+            KeptLists(self.place / "kept"),
+            accept_expired=self.accept_expired,
+            now=lambda: NOW,
         )
 
     def debian(self) -> Debian:
@@ -160,7 +166,7 @@ def test_another_build_of_the_same_source(machine: Machine, archive: Archive) ->
     assert "(Built-Using): gcc-14 14.2.0-19" in notes
 
 
-def test_superseded_version_is_found_in_a_kept_list(machine: Machine, archive: Archive) -> None:
+def test_superseded_version_is_found_in_a_kept_list(machine: Machine, archive: Archive, tmp_path: Path) -> None:
     """A list that was verified once says what its suite had, as long as the files are there; not a stranger's."""
     before = machine.evidence("tiny==1-1")
     archive.drop()
@@ -170,7 +176,15 @@ def test_superseded_version_is_found_in_a_kept_list(machine: Machine, archive: A
     assert before.index_sha256 == after.index_sha256
     assert "verified here before" in " ".join(after.notes)
     assert "2-1" == machine.evidence("tiny").artifact.version
-    stranger = Machine(archive, machine.place)
+    machine.blobs = MemoryBlobs()  # tidied away, and the lists are there all the same
+    assert before.artifact == machine.evidence("tiny==1-1").artifact
+    assert machine.blobs.has(before.index_sha256)
+    kept = machine.place / "kept/lists" / before.index_sha256
+    kept.chmod(0o644)
+    kept.write_bytes(b"other bytes")
+    with pytest.raises(CorruptStoreError, match="was modified"):
+        machine.evidence("tiny==1-1")
+    stranger = Machine(archive, tmp_path)
     with pytest.raises(UsageError, match="No list of the archive"):
         stranger.evidence("tiny==1-1")
 
@@ -189,7 +203,7 @@ def test_signature_that_does_not_hold(machine: Machine, archive: Archive) -> Non
     archive.sign()
     shutil.copy("/usr/share/keyrings/debian-archive-keyring.gpg", archive.keyring)
     assert "not among the keys" in str(problem(machine))
-    assert not machine.memo.documents
+    assert not (machine.place / "kept").exists()
 
 
 def test_fingerprint_in_apt_settings(machine: Machine, archive: Archive) -> None:

@@ -19,10 +19,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
 
 from rebuilder import deb822
 from rebuilder.ecosystems.debian.index import IndexedFile
+from rebuilder.ecosystems.debian.kept_lists import KeptLists, read_kept
 from rebuilder.ecosystems.debian.signature import check, keys
 from rebuilder.environments import expiry, sources
 from rebuilder.environments.sources import AptSource
@@ -30,7 +30,7 @@ from rebuilder.errors import FetchMismatchError, UnavailableError, UsageError
 from rebuilder.model.environment import Release
 from rebuilder.model.value import Sha256
 from rebuilder.network.protocol import Fetcher
-from rebuilder.store.protocol import Blobs, Memo
+from rebuilder.store.protocol import Blobs
 
 RELEASE_BYTES = 16 << 20
 INDEX_BYTES = 1 << 29
@@ -39,8 +39,6 @@ _HELD_BYTES = 192 << 20
 """Of decompressed lists in memory."""
 _AHEAD = timedelta(hours=1)
 _AGAIN_SECONDS = 60
-_KEPT = 2000
-"""States of one suite that are remembered."""
 _ENDINGS = (".gz", ".xz", "")
 """Of lists, in the order in which they are asked for: gzip is read in a fifth of the time of xz."""
 _ROW = re.compile(r"(?P<sha256>[0-9a-f]{64})\s+(?P<size>[0-9]{1,12})\s+(?P<path>[A-Za-z0-9][A-Za-z0-9._+/-]*)")
@@ -150,7 +148,7 @@ class DebianArchive:
         settings: AptSettings,
         fetcher: Fetcher,
         blobs: Blobs,
-        memo: Memo,
+        lists: KeptLists,
         *,
         accept_expired: tuple[str, ...] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -160,15 +158,15 @@ class DebianArchive:
         Args:
             settings: Mirrors, suites and keys.
             fetcher: Reaches those mirrors.
-            blobs: Where all that was verified is kept.
-            memo: Where it is remembered by suite.
+            blobs: Where what was fetched is.
+            lists: Where what was verified is kept for ever.
             accept_expired: See :class:`rebuilder.model.settings.EnvironmentSettings`.
             now: Tells what has expired.
         """
         self.settings = settings
         self.fetcher = fetcher
         self._blobs = blobs
-        self._memo = memo
+        self._lists = lists
         self._accept_expired = accept_expired
         self._now = now
         self._lock = threading.Lock()
@@ -215,7 +213,9 @@ class DebianArchive:
             if index.sha256 in self._held:
                 self._held.move_to_end(index.sha256)
                 return self._held[index.sha256]
-        text = _decompressed(self._blobs.read(index.sha256), index.path)
+        data = self._lists.read(index.sha256)
+        self._blobs.put(data)  # evidence names it by its digest
+        text = _decompressed(data, index.path)
         with self._lock:
             self._held[index.sha256] = text
             while len(self._held) > 1 and sum(map(len, self._held.values())) > _HELD_BYTES:
@@ -244,16 +244,16 @@ class DebianArchive:
 
     def earlier(self, release: SignedRelease) -> Iterator[SignedRelease]:
         """States of the same suite that were verified before, newest first; only those whose lists are kept, too."""
-        for row in reversed(self._rows(_key(release))):
-            if row["sha256"] != release.kept.sha256 and self._blobs.has(row["sha256"]):
+        for each in reversed(self._lists.releases(_key(release))):
+            if each.sha256 != release.kept.sha256:
                 with contextlib.suppress(UnavailableError):  # its key does not count any more
-                    yield self._read(release.archive, self._blobs.read(row["sha256"]))
+                    yield self._read(release.archive, read_kept(each.path, each.sha256))
 
     def kept(self, release: SignedRelease, kind: str) -> Iterator[SignedIndex]:
         """The lists of one kind that are kept of an earlier state; nothing is fetched."""
         for component in release.archive.components:
             for path in (f"{component}/{kind}{ending}" for ending in _ENDINGS):
-                if path in release.files and self._blobs.has(release.files[path][0]):
+                if path in release.files and self._lists.has(release.files[path][0]):
                     yield SignedIndex(release, path, release.files[path][0])
                     break
 
@@ -279,15 +279,12 @@ class DebianArchive:
         if document is None:
             return None
         shown = self._read(archive, document.content)
-        rows = self._rows(_key(shown))
-        newest = max(rows, key=lambda row: _moment(row["date"]), default=None)
-        if newest is not None and _moment(newest["date"]) > shown.moment and self._blobs.has(newest["sha256"]):
+        seen = self._lists.releases(_key(shown))
+        if seen and seen[-1].moment > shown.moment:
             late = f"The mirror shows {archive.suite} as of {shown.kept.date}; a newer state, seen before, counts."
-            shown = replace(self._read(archive, self._blobs.read(newest["sha256"])), notes=(late,))
+            shown = replace(self._read(archive, read_kept(seen[-1].path, seen[-1].sha256)), notes=(late,))
         self._check_dates(shown)
-        if all(row["sha256"] != shown.kept.sha256 for row in rows):
-            row = {"sha256": shown.kept.sha256, "date": shown.kept.date}
-            self._memo.put(_key(shown), [*self._rows(_key(shown)), row][-_KEPT:])
+        self._lists.keep_release(_key(shown), shown.moment, self._blobs.read(shown.kept.sha256))
         permitted = expiry.permission([_release_name(archive)], self.settings.options, self._accept_expired)
         return replace(shown, notes=(*shown.notes, *expiry.notes([shown.kept], permitted, self._now())))
 
@@ -364,15 +361,8 @@ class DebianArchive:
             except UnavailableError:
                 if number == len(places):
                     raise
-        # What is remembered is kept, as the digests in it are what tidying looks for.
-        if self._memo.get(f"index:{sha256}") is None:
-            self._memo.put(f"index:{sha256}", {"sha256": sha256, "path": path, "release": release.kept.sha256})
+        self._lists.keep_list(sha256, self._blobs.path(sha256))
         return SignedIndex(release, path, sha256)
-
-    def _rows(self, key: str) -> list[dict[str, str]]:
-        found: Any = self._memo.get(key)
-        rows = found if isinstance(found, list) else []
-        return [each for each in rows if isinstance(each, dict) and {"sha256", "date"} <= each.keys()]
 
 
 def _key(release: SignedRelease) -> str:

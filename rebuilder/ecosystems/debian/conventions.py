@@ -92,6 +92,7 @@ class DebianConventions(Conventions):
 def _archive(context: Context) -> DebianArchive:
     """Settings and network for Debian's archive."""
     from rebuilder.ecosystems.debian.archive import AptSettings, DebianArchive
+    from rebuilder.ecosystems.debian.kept_lists import KeptLists
     from rebuilder.network.http.address import Credentials
 
     settings = AptSettings.here()
@@ -103,6 +104,6 @@ def _archive(context: Context) -> DebianArchive:
         settings,
         fetcher,
         context.blobs,
-        context.memo(ECOSYSTEM),
+        KeptLists(context.settings.store / "debian"),
         accept_expired=context.settings.environments.accept_expired,
     )
