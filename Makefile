@@ -117,7 +117,7 @@ soak-fleet: test-packages environments ## Whole services with fleets: runners, b
 	$(BIN)/python -m tests.soak --only fleet
 	$(BIN)/python -m tests.fleet simulate
 
-bench: environments ## Speed and memory as ratios in one run, then whole lists of published wheels (an hour)
+bench: environments npm-tarballs ## Speed and memory as ratios in one run, then whole lists of published wheels (an hour)
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench installs
 	$(BIN)/python -m tests.bench backlog

