@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 from rebuilder.ecosystems.npm.origin import Release, find_origin
+from rebuilder.ecosystems.npm.release_tags import release_tags
 from rebuilder.ecosystems.npm.tarball import Tarball
 from rebuilder.ecosystems.npm.tree_changes import tarball_changes
 from rebuilder.model.git import SourceProblem, SourceTree, Trouble
@@ -396,3 +399,28 @@ def test_a_history_that_is_too_large_leaves_the_tag(world: World) -> None:
     found = world.origin(world.release(("package.json", manifest()), ("index.js", "1\n")))
     assert "v1.0.0" == found.tag
     assert found.sentence.endswith("It has too many commits.")
+
+
+def test_many_files_cost_no_more_than_their_number(world: World) -> None:
+    """A hostile tarball with very many names is compared as fast as it is read, and only some are looked for."""
+    world.commit({"package.json": manifest(), "index.js": "1\n"}, tag="v1.0.0")
+    release = world.release(("package.json", manifest()), ("index.js", "1\n"))
+    assert release.tarball is not None
+    [one] = [each for each in release.tarball.files if each.path == "index.js"]
+    many = tuple(one.replace(path=f"lib/{number}.txt", blob=f"{number:040x}") for number in range(20_000))
+    large = replace(release, tarball=release.tarball.replace(files=(*release.tarball.files, *many)))
+    before = time.process_time()
+    changes = world.changes(large, world.origin(release))
+    assert len(changes) == 20_000
+    assert time.process_time() - before < 20
+    told = [each for each in changes if each.sentence]
+    assert 0 < len(told) < 20_000
+
+
+def test_many_tags_of_a_version_cost_little() -> None:
+    """A repository may have any number of them."""
+    tags = {f"{number}-1.0.0": "a" * 40 for number in range(50_000)} | {"v1.0.0": "b" * 40}
+    versions = [f"1.0.{number}" for number in range(2_000)]
+    before = time.process_time()
+    assert ["v1.0.0"] == [each.name for each in release_tags(tags, NAME, "1.0.0", versions)]
+    assert time.process_time() - before < 5

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _LONGEST = 200
+_MOST = 500
+"""Tags that end with a version, and are looked at."""
 _SEPARATORS = "-_/@. "
 _WORDS = re.compile(r"(?:(?:^|(?<=[-_/@. ]))(?:releases?|rel|versions?|ver|v|r)[-_/@. ]*)+$")
 """What tags have in front of a version, whatever the package."""
@@ -37,9 +39,8 @@ def release_tags(tags: Mapping[str, str], package: str, version: str, versions: 
     """
     found: list[tuple[int, int, str]] = []
     known = set(versions) - {version}
-    for name in tags:
-        if not name.endswith(version) or len(name) > _LONGEST:
-            continue
+    ending = (name for name in tags if name.endswith(version) and len(name) <= _LONGEST)
+    for name in sorted(ending, key=lambda name: (len(name), name))[:_MOST]:
         beginning = name[: -len(version)]
         if beginning and (beginning[-1].isdigit() or beginning[-1] in ".+"):
             continue

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from rebuilder.ecosystems.npm.origin import Placed, Release, place
@@ -26,6 +28,8 @@ _GYP = "binding.gyp"
 _WORD = re.compile(r"[^\s'\"`;&|()<>]+")
 _CODE = (".js", ".cjs", ".mjs", ".jsx", ".ts", ".cts", ".mts", ".wasm", ".json")
 _MOST_FIELDS = 12
+_MOST_SEARCHED = 2_000
+"""Files that are looked for in the history; those that somebody must look at soonest of more."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +84,16 @@ def tarball_changes(release: Release, commit: SourceCommit, sources: Sources) ->
     found = [(0, each) for each in _line_ends(release, files, placed)]
     left = {path: file for path, file in tarball.installed.items() if path not in placed.equal}
     if left:
-        wanted = {path: file.blob for path, file in left.items()}
+        order = sorted(left.values(), key=lambda file: (roles.rank(file), file.path.count("/"), file.path))
+        wanted = {file.path: file.blob for file in order[:_MOST_SEARCHED]}
         history = sources.holders(origin.repository, wanted)
+        known = _Known(release, files, placed, wanted, history if isinstance(history, BlobSearch) else None)
+        twins = Counter(file.path.casefold() for file in tarball.files)
+        same = Counter(file.path for file in tarball.files)
         for path, file in left.items():
             change = TreeChange.CHANGED if path in placed.other else TreeChange.ADDED
-            rule, sentence = _known(file, files, placed, release, history if isinstance(history, BlobSearch) else None)
-            told = f"{roles.words(file)}{sentence}{_twins(file, tarball.files)}".strip()
+            rule, sentence = known.of(file)
+            told = f"{roles.words(file)}{sentence}{_twins(same[path], twins[path.casefold()])}".strip()
             found.append((roles.rank(file), FileChange(path=path, change=change, rule=rule, sentence=told or None)))
     found.sort(key=lambda each: (each[1].rule is not None, each[0], each[1].path))
     return tuple(each for _, each in found)
@@ -104,22 +112,40 @@ def _there(placed: Placed, path: str) -> str:
     return f"{placed.directory}/{path}" if placed.directory else path
 
 
-def _known(
-    file: TarballFile, files: CommitFiles, placed: Placed, release: Release, history: BlobSearch | None
-) -> tuple[str | None, str]:
-    """The rule that explains a file that the commit does not have so, if one does; and what is known of it."""
-    if file.path == MANIFEST and release.tarball is not None:
-        return _manifest(release.tarball.package, files.texts.get(_there(placed, MANIFEST)))
-    elsewhere = sorted(path for path, blob in files.blobs.items() if blob == file.blob)
-    if elsewhere and not _is_code(file) and not file.compiled and not file.script:
-        return "copied", "The commit has this content in another place; it is no code."
-    if elsewhere:
-        return None, f"The commit has this content as {visible(elsewhere[0], 120)}."
-    if history is None:
-        return None, ""
-    if file.blob in history.seen:
-        return None, "Other commits of the repository have this content, not this one."
-    return None, "No commit of the repository has this content: a build made it, or somebody added it."
+@dataclass(frozen=True)
+class _Known:
+    """What is known of files that the commit does not have so."""
+
+    _release: Release
+    _files: CommitFiles
+    _placed: Placed
+    _searched: Mapping[str, str]
+    """Path to git's name of the files that were looked for in the history."""
+    _history: BlobSearch | None
+
+    @cached_property
+    def _places(self) -> dict[str, str]:
+        """Git's name of a content to where the commit has it."""
+        return {blob: path for path, blob in sorted(self._files.blobs.items(), reverse=True)}
+
+    @cached_property
+    def _seen(self) -> frozenset[str]:
+        return frozenset(self._history.seen if self._history is not None else ())
+
+    def of(self, file: TarballFile) -> tuple[str | None, str]:
+        """The rule that explains a file, if one does; and what is known of it."""
+        if file.path == MANIFEST and self._release.tarball is not None:
+            return _manifest(self._release.tarball.package, self._files.texts.get(_there(self._placed, MANIFEST)))
+        elsewhere = self._places.get(file.blob)
+        if elsewhere is not None and not (_is_code(file) or file.compiled or file.script):
+            return "copied", "The commit has this content in another place; it is no code."
+        if elsewhere is not None:
+            return None, f"The commit has this content as {visible(elsewhere, 120)}."
+        if self._history is None or file.path not in self._searched:
+            return None, ""
+        if file.blob in self._seen:
+            return None, "Other commits of the repository have this content, not this one."
+        return None, "No commit of the repository has this content: a build made it, or somebody added it."
 
 
 def _manifest(published: Mapping[str, Any], text: str | None) -> tuple[str | None, str]:
@@ -151,15 +177,13 @@ def _field(name: str, published: Mapping[str, Any], committed: Mapping[str, Any]
     return [name]
 
 
-def _twins(file: TarballFile, files: tuple[TarballFile, ...]) -> str:
-    """That another member lands in the same place, on every file system or on some."""
-    folded = file.path.casefold()
-    twins = [each for each in files if each is not file and each.path.casefold() == folded]
-    if not twins:
-        return ""
-    if any(each.path == file.path for each in twins):
+def _twins(same: int, folded: int) -> str:
+    """That other members land in the same place, on every file system or on some."""
+    if same > 1:
         return " The tarball has several members of this path; the last one is installed."
-    return " Another member differs from it in nothing but the case of its name: some file systems keep one of the two."
+    if folded > 1:
+        return " Another member differs from it in nothing but the case of its name: some file systems keep only one."
+    return ""
 
 
 def _is_code(file: TarballFile) -> bool:

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import TypeVar
 
@@ -59,6 +60,8 @@ _MOST_SUBMODULES = 50
 _ADVERTISED_BYTES = 64 << 20
 _TEXT_BYTES = 1 << 20
 _MOST_TEXTS = 2_000
+_TEXTS_BYTES = 64 << 20
+"""Of all texts of a commit together; those nearest to the top are read of more."""
 _Answer = TypeVar("_Answer")
 
 
@@ -286,7 +289,9 @@ class _Visit:
         entries = read_entries(self._git, read_commit(data, self._sha).tree, most=self._limits.files)
         files = [each for each in entries if each.kind in {"file", "program"}]
         wanted = [each for each in files if texts and each.path.rpartition(b"/")[2] == texts.encode()]
-        wanted = [each for each in wanted if each.size <= _TEXT_BYTES][:_MOST_TEXTS]
+        wanted = sorted((each for each in wanted if each.size <= _TEXT_BYTES), key=lambda each: each.path.count(b"/"))
+        sizes = accumulate(each.size for each in wanted)
+        wanted = [each for each, size in zip(wanted, sizes, strict=True) if size <= _TEXTS_BYTES][:_MOST_TEXTS]
         read: dict[str, str] = {}
         if wanted:
             with self._git.talking("cat-file", "--batch") as (stdin, stdout):
