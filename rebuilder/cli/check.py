@@ -33,8 +33,8 @@ def check(
         list[str],
         typer.Argument(
             metavar="LOCKFILE|FILE|DIRECTORY…",
-            help="requirements.txt with hashes, pylock.toml, uv.lock, poetry.lock, package-lock.json, a report of "
-            "pip install --report; a file; an environment of Python, or a directory of files.",
+            help="requirements.txt with hashes, pylock.toml, uv.lock, poetry.lock, package-lock.json, pnpm-lock.yaml, "
+            "yarn.lock, a report of pip install --report; a file; an environment of Python, or a directory of files.",
             show_default=False,
         ),
     ],

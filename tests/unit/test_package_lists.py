@@ -175,3 +175,25 @@ def test_a_pipe_does_not_block(tmp_path: Path) -> None:
 def test_patterns(pattern: str, name: str, expected: bool) -> None:
     """Stars and question marks; brackets are letters like others."""
     assert expected is matches(pattern, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "pnpm-lock.yaml",
+            "lockfileVersion: '9.0'\npackages: {alpha@1.0.0: {}, b@file:b: {resolution: {directory: b}}}\n",
+        ),
+        ("yarn.lock", '# yarn lockfile v1\nalpha@^1:\n  version "1.0.0"\n"b@file:b":\n  version "0.0.0"\n'),
+    ],
+)
+def test_lock_files_of_npm(tmp_path: Path, name: str, text: str) -> None:
+    """Names and versions; what is in a directory is skipped; a lock file of another ecosystem is refused."""
+    path = tmp_path / name
+    path.write_text(text)
+    named = NamedPackages(conventions("npm"))
+    collect(path, named)
+    assert (named.packages, named.pins, len(named.notes)) == ({"alpha"}, {"alpha": {"1.0.0"}}, 1)
+    if path.suffix == ".lock":
+        with pytest.raises(FileError, match="npm"):
+            collect(path, NamedPackages(conventions("pypi")))
