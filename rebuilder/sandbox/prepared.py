@@ -48,14 +48,9 @@ _ALONE = (
 _UV = (*_ALONE, UV, "--quiet", "--offline", "--no-config", "--no-progress", "--cache-dir", "/build/uv")
 PYTHON = "/usr/bin/python3"
 """Of every build environment that is made here."""
-
-
-def venv(python: str) -> tuple[str, ...]:
-    """The command that makes the virtual environment."""
-    return (*_UV, "venv", "--no-project", "--python", python, ENVIRONMENT)
-
-
-INSTALL = (
+VENV = (*_UV, "venv", "--no-project", "--python", PYTHON, ENVIRONMENT)
+"""Makes the virtual environment."""
+_INSTALL = (
     *(*_UV, "pip", "install", "--no-index", "--no-deps", "--require-hashes", "--link-mode", "hardlink"),
     *("--find-links", WHEELS, "--python", f"{ENVIRONMENT}/bin/python", "-r", REQUIREMENTS),
 )
@@ -64,6 +59,16 @@ _COMPILE = (
     *("-m", "compileall", "-qq", "--invalidation-mode", "checked-hash", f"{ENVIRONMENT}/lib"),
 )
 """Wheels may have modules for other versions of Python: what cannot be compiled is left as it is."""
+
+
+def by_pip(python: str, *, dependencies: bool) -> tuple[tuple[str, ...], ...]:
+    """Commands that make a virtual environment with what an interpreter of a given image has, wherever that runs."""
+    install = (
+        *(*_ALONE, python, "-m", "pip", "--quiet", "--python", f"{ENVIRONMENT}/bin/python", "--no-cache-dir"),
+        *("--disable-pip-version-check", "--no-input", "install", "--no-index", "--no-deps", "--require-hashes"),
+        *("--find-links", WHEELS, "--requirement", REQUIREMENTS),
+    )
+    return ((*_ALONE, python, "-m", "venv", "--without-pip", ENVIRONMENT), *((install,) if dependencies else ()))
 
 
 def _pack(file: str, directory: str = "env") -> str:
@@ -80,7 +85,7 @@ _SETTLE = (
     f"{_pack('/build/env.tar')}; rm -r /build/env /build/uv; {_unpack('/build/env.tar')}; rm /build/env.tar",
 )
 """However it came about, a virtual environment is unpacked: so directories list their entries in one order."""
-COMMANDS = (venv(PYTHON), INSTALL, _COMPILE, _SETTLE)
+COMMANDS = (VENV, _INSTALL, _COMPILE, _SETTLE)
 """A definition begins with them, where wheels are to be installed."""
 _TAKE = (*_ALONE, "/bin/sh", "-e", "-c", _unpack(_KEPT))
 TOOLS, HOME = "/build/tools", "/build/home"
@@ -175,7 +180,7 @@ def _environment(definition: BuildDefinition) -> BuildDefinition:
         targets=(_NAME,),
         inputs=tuple(each.replace(uri=None) for each in seen),
         toolchain=definition.toolchain,
-        commands=(venv(PYTHON), INSTALL, _COMPILE, ("/bin/sh", "-e", "-c", _pack(f"/out/{_NAME}"))),
+        commands=(VENV, _INSTALL, _COMPILE, ("/bin/sh", "-e", "-c", _pack(f"/out/{_NAME}"))),
         environment={"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin", "TZ": "UTC"},
         umask=definition.umask,
     )

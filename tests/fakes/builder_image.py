@@ -62,7 +62,7 @@ def builder_image(*, leaves_out: Sequence[str] = (), variables: Mapping[str, str
         ".",
     ]
     lower = subprocess.run(given, capture_output=True, check=True, timeout=120).stdout
-    tools = [each for name in ("auditwheel", "packaging", "pyelftools") for each in _unpacked(name)]
+    tools = [each for name in ("auditwheel", "packaging", "pip", "pyelftools") for each in _unpacked(name)]
     tools.append(Member("usr/local/bin/auditwheel", _COMMAND, 0o755))
     python = link(PYTHON.removeprefix("/"), "../../../../usr/bin/python3.13")
     upper = tar(*(tools if "auditwheel" not in leaves_out else ()), python)

@@ -153,7 +153,7 @@ def test_what_a_sandbox_covers_is_left_out(tmp_path: Path) -> None:
 
 
 def test_what_it_provides(tmp_path: Path) -> None:
-    """Interpreters by tag, of which a link may lead anywhere in the tree; a compiler; auditwheel; of the system."""
+    """Interpreters by tag, of which a link may lead anywhere in the tree; of the system; a compiler; newest tools."""
     tags = ("cp310-cp310", "cp313-cp313t", "pp310-pypy310_pp73")
     inside = [link(f"opt/python/{tag}", f"/opt/_internal/{tag}") for tag in tags]
     inside += [Member(f"opt/_internal/{tag}/bin/python", b"", 0o755) for tag in tags]
@@ -162,12 +162,18 @@ def test_what_it_provides(tmp_path: Path) -> None:
         link("opt/python/cp39-cp39", "/opt/_internal/nothing"),
         *(directory(f"opt/rh/gcc-toolset-14/root/usr/lib/gcc/x86_64-redhat-linux/{each}") for each in ("9", "14")),
         directory(tools),
+        *(
+            directory(f"opt/_internal/{tags[0]}/lib/python3.10/site-packages/{each}")
+            for each in ("pip", "pip-24.10.dist-info")
+        ),
+        directory("usr/lib/python3/dist-packages/pip-24.9.egg-info"),
         Member("usr/bin/python3.12", b"", 0o755),
         link("usr/bin/python3", "python3.12"),
         link("lib", "usr/lib"),
     ]
     told, _ = taken(tmp_path, tar(*SHELL, *inside, *more))
     expected = {"cp310-cp310": "3.10", "cp313-cp313t": "3.13", "python": "3.12", "gcc": "14", "auditwheel": "6.4.2"}
+    expected["pip"] = "24.10"
     assert expected == told["provides"]
 
 

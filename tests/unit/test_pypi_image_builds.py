@@ -36,7 +36,14 @@ if TYPE_CHECKING:
     from rebuilder.ecosystems.pypi.context import PlanningContext
 
 NAME = "speedy-1.0-cp312-cp312-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
-PROVIDES = {"cp311-cp311": "3.11", "cp312-cp312": "3.12", "cp38-cp38": "3.8", "gcc": "14", "auditwheel": "6"}
+PROVIDES = {
+    "cp311-cp311": "3.11",
+    "cp312-cp312": "3.12",
+    "cp38-cp38": "3.8",
+    "gcc": "14",
+    "auditwheel": "6",
+    "pip": "26",
+}
 GCC = Compiler(name="GCC", version="14.2.1", evidence="GCC: (GNU) 14.2.1 20250110 (Red Hat 14.2.1-7)", where=".comment")
 TOOL = Tool(name="Cython", version="3.0.11", evidence="_cython_3_0_11", where="names")
 CODE = BinaryImage(
@@ -103,7 +110,8 @@ def test_no_image_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lacking", "words"), [("gcc", "no compiler"), ("auditwheel", "no auditwheel"), ("cp312-cp312", "no Python cp312")]
+    ("lacking", "words"),
+    [("pip", "no pip"), ("gcc", "no compiler"), ("auditwheel", "no auditwheel"), ("cp312-cp312", "no Python cp312")],
 )
 def test_an_image_that_lacks_something(monkeypatch: pytest.MonkeyPatch, lacking: str, words: str) -> None:
     """A sentence says what, and nothing is tried in it."""

@@ -11,7 +11,7 @@ import pytest
 from rebuilder.model.attempt import Limit
 from rebuilder.model.definition import BuildDefinition, Input, Role
 from rebuilder.sandbox import prepared
-from rebuilder.sandbox.prepared import COMMANDS, PYTHON, Prepared, venv
+from rebuilder.sandbox.prepared import COMMANDS, VENV, Prepared
 from rebuilder.store.kept_files import KeptFiles
 from tests.fakes import sandbox
 from tests.fakes.clock import FixedClock
@@ -139,7 +139,7 @@ def test_other_commands_run_as_they_are_written(tmp_path: Path) -> None:
     first, *others = COMMANDS
     for commands in (
         (("unpack",), *COMMANDS, BUILD),
-        (venv(PYTHON), BUILD),
+        (VENV, BUILD),
         ((*first, "--seed"), *others, BUILD),
         (*others, first, BUILD),
         (*COMMANDS[:-1], BUILD),

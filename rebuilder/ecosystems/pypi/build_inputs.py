@@ -18,7 +18,7 @@ from rebuilder.model.attempt import MOST_HYPOTHESES
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Limits, Role
 from rebuilder.model.evidence import Obstacle, Source
 from rebuilder.model.replayed import EXTENSIONS, Replayed, When
-from rebuilder.sandbox.prepared import COMMANDS, ENVIRONMENT, INSTALL, PYTHON, WHEELS, venv
+from rebuilder.sandbox.prepared import COMMANDS, ENVIRONMENT, PYTHON, VENV, WHEELS, by_pip
 
 SOURCE_TREE = "/build/src"
 BUILD_TYPE = "tag:rebuilder,2026:pypi-wheel-build/v1"
@@ -276,7 +276,7 @@ def dependency_input(pin: Pin) -> Input:
 def _definition(build_inputs: BuildInputs, conditions: BuildConditions, *last: tuple[str, ...]) -> BuildDefinition:
     inputs = (
         build_inputs.program,
-        build_inputs.uv,
+        *((build_inputs.uv,) if build_inputs.in_image is None else ()),
         *build_inputs.tree.inputs,
         build_inputs.requirements,
         *build_inputs.dependencies,
@@ -309,9 +309,9 @@ def _definition(build_inputs: BuildInputs, conditions: BuildConditions, *last: t
 
 
 def _environment_commands(build_inputs: BuildInputs) -> tuple[tuple[str, ...], ...]:
-    if build_inputs.in_image is not None:  # it may have another tar, so nothing is packed and unpacked
-        return (venv(build_inputs.in_image.python), *((INSTALL,) if build_inputs.dependencies else ()))
-    return COMMANDS if build_inputs.dependencies else (venv(PYTHON),)
+    if build_inputs.in_image is not None:  # uv may not run there, and it may have another tar
+        return by_pip(build_inputs.in_image.python, dependencies=bool(build_inputs.dependencies))
+    return COMMANDS if build_inputs.dependencies else (VENV,)
 
 
 def _tree_command(build_inputs: BuildInputs, conditions: BuildConditions) -> tuple[str, ...]:

@@ -90,6 +90,8 @@ def image_build(context: PlanningContext, evidence: Evidence) -> ImageBuild | st
     told = f"The image {environment.name}, which the settings name for {platform},"
     if not {"gcc", "clang"} & environment.provides.keys():
         return f"{told} has no compiler."
+    if "pip" not in environment.provides:
+        return f"{told} has no pip."
     repaired = [tag for tag in platforms if _REPAIRED.fullmatch(tag)]
     if repaired and "auditwheel" not in environment.provides:
         return f"{told} has no auditwheel."

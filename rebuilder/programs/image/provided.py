@@ -10,11 +10,11 @@ from rebuilder.programs.image.tree import resolved
 _TAG = re.compile(r"cp(3)(\d{1,2})-(?:cp|abi)\w{1,12}")
 _SYSTEM = re.compile(r"python(3\.\d{1,2})")
 _VERSION = re.compile(r"\d{1,4}(\.\d{1,4}){0,2}")
-_AUDITWHEEL = re.compile(r"auditwheel-(\d{1,4}(?:\.\d{1,4}){0,3})(?:-[\w.]+)?\.(?:dist|egg)-info")
+_TOOL = re.compile(r"(auditwheel|pip)-(\d{1,4}(?:\.\d{1,4}){0,3})(?:-[\w.]+)?\.(?:dist|egg)-info")
 
 
 def provided(root: str) -> dict[str, str]:
-    """By rule: ``python`` of the system, interpreters below ``opt/python`` by their tag, ``gcc``, ``auditwheel``.
+    """By rule: ``python`` of the system, interpreters below ``opt/python`` by their tag, ``gcc``, and some tools.
 
     Images of the manylinux and musllinux kind have interpreters as ``/opt/python/TAG/bin/python`` and tools in
     directories of their own below ``/opt/_internal`` (PEP 513 and those after it; https://github.com/pypa/manylinux).
@@ -31,13 +31,16 @@ def provided(root: str) -> dict[str, str]:
             found["python"] = version[1]
     compilers = [each for place in _compilers(root) for each in _names(root, place) if _VERSION.fullmatch(each)]
     if compilers:
-        found["gcc"] = max(compilers, key=lambda each: [int(part) for part in each.split(".")])
-    tools = [
-        match[1] for place in _packages(root) for each in _names(root, place) if (match := _AUDITWHEEL.fullmatch(each))
-    ]
-    if tools:
-        found["auditwheel"] = max(tools, key=lambda each: [int(part) for part in each.split(".")])
-    return found
+        found["gcc"] = _newest(compilers)
+    tools: dict[str, list[str]] = {}
+    for place in _packages(root):
+        for match in filter(None, map(_TOOL.fullmatch, _names(root, place))):
+            tools.setdefault(match[1], []).append(match[2])
+    return found | {name: _newest(versions) for name, versions in tools.items()}
+
+
+def _newest(versions: list[str]) -> str:
+    return max(versions, key=lambda each: [int(part) for part in each.split(".")])
 
 
 def _compilers(root: str) -> list[str]:
