@@ -16,6 +16,7 @@ from rebuilder import deb822
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 """Keys of the Debian archive, from the package ``debian-archive-keyring``."""
 
+_APT_HELPER = Path("/usr/lib/apt/apt-helper")
 _DEBIAN_PATHS = ("debian", "debian-security")
 _KEPT_OPTIONS = ("Acquire::http::", "Acquire::https::", "Acquire::Retries")
 
@@ -130,6 +131,27 @@ def apt_settings() -> dict[str, str]:
 def etc_apt(settings: dict[str, str]) -> Path:
     """Directory of apt's settings."""
     return Path(settings.get("Dir", "/")) / settings.get("Dir::Etc", "etc/apt")
+
+
+def lists(settings: dict[str, str]) -> Path:
+    """Directory of the package lists that apt has verified."""
+    state = Path(settings.get("Dir", "/")) / settings.get("Dir::State", "var/lib/apt")
+    return state / settings.get("Dir::State::lists", "lists/")
+
+
+def read_list(file: Path) -> bytes:
+    """One of those lists; apt itself decompresses what it keeps compressed. Nothing where it cannot be read.
+
+    Args:
+        file: Its name ends in ``_Packages``, or in that and the kind of compression.
+    """
+    try:
+        if not file.suffix:
+            return file.read_bytes()
+        command = [str(_APT_HELPER), "cat-file", str(file)]
+        return subprocess.run(command, capture_output=True, timeout=120, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return b""
 
 
 def network_options(settings: dict[str, str]) -> list[str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
+import lzma
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -139,15 +142,6 @@ def test_stanzas_of_a_large_list() -> None:
     assert 3 == len(list(deb822.stanzas(LIST.replace(b"\n\n", b"\n \t\n\n"))))
     assert ["a", "b", "b"] == list(deb822.values(LIST, b"Package"))
     assert "x\nPackage: b" == deb822.fields(next(deb822.stanzas(LIST)))["description"]
-
-
-def test_large_list_is_fast() -> None:
-    """A package is found in a list of fifty megabytes without taking it apart: in the time of reading it once."""
-    row = b"Package: p%07d\nVersion: 1-1\nDescription: x\n%s\n\n"
-    data = b"".join(row % (number, b" y" * 200) for number in range(100_000)) + b"Package: last\nVersion: 9\n"
-    assert len(data) > 40_000_000
-    [found] = deb822.found(data, b"Package", b"last")
-    assert b"Package: last\nVersion: 9" == found
 
 
 def entry(**fields: str) -> bytes:
@@ -324,6 +318,18 @@ def test_installed_packages_have_the_digests_of_apts_lists(text: str, tmp_path: 
     files = [(file.filename, file.sha256) for each in found for file in each.files]
     assert [("gzip_1.13-1_amd64.deb", "1" * 64), ("held_2_all.deb", "2" * 64)] == files
     assert [None, None] == [each.problem for each in found]
+
+
+@pytest.mark.parametrize(("ending", "pack"), [(".gz", gzip.compress), (".xz", lzma.compress)])
+def test_lists_that_apt_keeps_compressed(ending: str, pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    """Are read by apt itself; one that is damaged has nothing."""
+    file = tmp_path / f"mirror_dists_trixie_main_binary-amd64_Packages{ending}"
+    file.write_bytes(pack(LISTS.encode()))
+    first, _ = read_packages(Path("status"), STATUS, tmp_path)
+    assert ["1" * 64] == [each.sha256 for each in first.files]
+    file.write_bytes(b"rubbish")
+    first, _ = read_packages(Path("status"), STATUS, tmp_path)
+    assert first.problem
 
 
 def test_one_version_with_two_files(tmp_path: Path) -> None:

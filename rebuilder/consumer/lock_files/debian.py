@@ -44,7 +44,7 @@ def read_packages(path: Path, text: str, lists: Path | None = None) -> list[Depe
     """
     found = list(packages_in(path, text))
     missing = {each.name for each in found if each.sha256 is None}
-    known = _known(lists or _lists_here(), missing) if missing else {}
+    known = _known(lists or sources.lists(sources.apt_settings()), missing) if missing else {}
     return [_dependency(path, each, known) for each in found]
 
 
@@ -67,8 +67,8 @@ def _known(lists: Path, names: Collection[str]) -> Known:
     """The digests that apt's lists have of some packages."""
     wanted = {name.encode() for name in names}
     found: dict[tuple[str, str], set[tuple[str, Sha256]]] = defaultdict(set)
-    for file in sorted(lists.glob("*_Packages")) if lists.is_dir() else ():
-        for stanza in deb822.stanzas(file.read_bytes()):
+    for file in sorted(lists.glob("*_Packages*")) if lists.is_dir() else ():
+        for stanza in deb822.stanzas(sources.read_list(file)):
             name = _NAME.match(stanza)
             if name is None or name[1] not in wanted:
                 continue
@@ -77,9 +77,3 @@ def _known(lists: Path, names: Collection[str]) -> Known:
                 file_of = (fields["Architecture"], Sha256(fields["SHA256"]))
                 found[name[1].decode(), fields["Version"]].add(file_of)
     return found
-
-
-def _lists_here() -> Path:
-    settings = sources.apt_settings()
-    state = Path(settings.get("Dir", "/")) / settings.get("Dir::State", "var/lib/apt")
-    return state / settings.get("Dir::State::lists", "lists/")
