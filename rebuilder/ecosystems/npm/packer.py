@@ -36,7 +36,8 @@ _BITS = 6
 """Of a package manager's version: the table has fewer than 64."""
 _NODE_BITS = 5
 """Of a Node: the table has fewer than 32."""
-_LIMITS = PROGRAM_LIMITS.replace(memory_bytes=2 << 30, disk_bytes=1 << 30)
+LIMITS = PROGRAM_LIMITS.replace(memory_bytes=2 << 30, disk_bytes=1 << 30, processes=64)
+"""Of a run that compresses: the tar, its bytes and a Node, which has a dozen threads."""
 _CLASSIC = "classic"
 _UNKNOWN = "unknown"
 
@@ -243,7 +244,7 @@ def _document(
     context: PlanningContext, evidence: Evidence, inputs: tuple[Input, ...], arguments: tuple[str, ...]
 ) -> dict[str, Any]:
     result = context.programs.run(
-        "npm", "read_packer", arguments, inputs=inputs, limits=_LIMITS, environment=ENVIRONMENT
+        "npm", "read_packer", arguments, inputs=inputs, limits=LIMITS, environment=ENVIRONMENT
     )
     if isinstance(result.document, dict):
         return result.document
