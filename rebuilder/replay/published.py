@@ -140,6 +140,8 @@ def of_our_own(report: Report) -> PublishedReport | None:
     """The same of a report that was made and signed here; None where nothing was built."""
     index, compiled = report.decision.attempt, report.compiled
     if compiled is not None and compiled.rebuilt is not None:
+        if "SOURCE_DATE_EPOCH" not in compiled.definition.environment:
+            return None  # of an earlier version: another archive each time
         return PublishedReport(
             purl=report.artifact.purl,
             filename=report.artifact.filename,

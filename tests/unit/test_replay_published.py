@@ -18,6 +18,7 @@ from rebuilder.log.entry import LogEntry
 from rebuilder.log.merkle import leaf_hash
 from rebuilder.log.note import Checkpoint, NoteKey, sign_note
 from rebuilder.log.proof import LogProof
+from rebuilder.model.accounting import CompiledHere
 from rebuilder.model.attempt import Output
 from rebuilder.model.comparison import Level
 from rebuilder.model.replay import ReplayOutcome
@@ -35,7 +36,8 @@ from rebuilder.signing.envelope import sign_statement
 from rebuilder.signing.key_draft import KeyDraft, sign_list
 from rebuilder.signing.key_list import KeyPeriod, Use
 from rebuilder.signing.statements import Builder, provenance_statement, verdict_statement
-from tests.fakes import verifications
+from tests.fakes import reports, verifications
+from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.key_lists import EXPIRES, ROOTS, START, first_list
 from tests.fakes.signer import MemorySigner
 
@@ -226,3 +228,34 @@ def test_a_build_that_gives_other_bytes_each_time(same: bool) -> None:
     done = Replayer(inputs, lambda *_: None, runner=lambda _: lambda _: now).replay(found)
     assert (ReplayOutcome.DIFFERS if same else ReplayOutcome.VARIES) is done.outcome
     assert today.sha256 == done.found
+
+
+def compiled(*, epoch: bool = True) -> Report:
+    """A report that rests on an accounting, with a build that compiled code was compared with."""
+    blobs = MemoryBlobs()
+    report = reports.accounted(blobs)
+    assert report.accounting is not None
+    environment = {"SOURCE_DATE_EPOCH": "315532800"} if epoch else {}
+    definition = reports.definition(report.artifact).replace(environment=environment)
+    run = reports.run(blobs).replace(outputs=(Output(filename="made.whl", sha256=reports.sha("made"), size=1),))
+    here = CompiledHere(definition=definition, run=run)
+    return report.replace(accounting=report.accounting.replace(compiled=here))
+
+
+def test_the_build_that_compiled_code_was_compared_with() -> None:
+    """It is what is run again of a file that is accounted for, whose verdict rests on no attempt."""
+    report = compiled()
+    found = read_published(documents(report))
+    assert replace(found, key_id="") == of_our_own(report)
+    assert ("accounted", "made.whl", reports.sha("made")) == (found.verdict, found.product, found.rebuilt)
+
+    def other(verdict: Any) -> None:
+        verdict["predicate"]["accounting"]["compiled"]["definition"]["digest"]["sha256"] = "0" * 64
+
+    with pytest.raises(NotReplayableError, match="another definition"):
+        read_published(documents(report, change=other))
+
+
+def test_a_build_without_a_time_of_its_own() -> None:
+    """An earlier version made those: they give another archive each time, so nothing is said of them."""
+    assert of_our_own(compiled(epoch=False)) is None
