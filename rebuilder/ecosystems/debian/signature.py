@@ -63,7 +63,16 @@ def check(data: bytes, keyrings: Sequence[Path], *, only: Sequence[str] = ()) ->
     with tempfile.TemporaryDirectory(prefix="rebuilder-gpgv-") as place:
         signed, text, log = (Path(place) / name for name in ("signed", "text", "log"))
         signed.write_bytes(data)
-        command = ["gpgv", "--status-fd", "1", *(f"--keyring={each}" for each in keyrings), "--output", str(text)]
+        apart = ["--log-file", f"{place}/messages"]  # a document has no say in what stands among the status lines
+        command = [
+            "gpgv",
+            *apart,
+            "--status-fd",
+            "1",
+            *(f"--keyring={each}" for each in keyrings),
+            "--output",
+            str(text),
+        ]
         environment = {"PATH": os.environ.get("PATH", "/usr/bin"), "LC_ALL": "C", "GNUPGHOME": place}
         try:
             run([*command, str(signed)], environment=environment, log=log, seconds=_SECONDS)
