@@ -160,7 +160,9 @@ class Ecosystem(Protocol):
         """Whether a build from the commit looks at the commits before it, as for a version counted from a tag."""
         return False
 
-    def tree_changes(self, evidence: Evidence, commit: SourceCommit, sources: Sources) -> TreeComparison:
+    def tree_changes(
+        self, evidence: Evidence, commit: SourceCommit, sources: Sources, attempts: tuple[Attempt, ...]
+    ) -> TreeComparison:
         """Compare the published source archive, or an artifact that is made of sources, with the commit.
 
         What nothing explains comes before what a rule explains; added and changed files before missing ones; then
@@ -170,6 +172,7 @@ class Ecosystem(Protocol):
             evidence: What :meth:`evidence` gave.
             commit: What the steps from a commit started from.
             sources: Where the history of its repository is looked up.
+            attempts: All that were made for the artifact.
 
         Raises:
             UnavailableError, StoreError: see :meth:`Sources.commit`.

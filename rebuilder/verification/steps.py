@@ -102,7 +102,7 @@ class StepVerifier:
             each.name: tried.follow(partial(ecosystem.next, each, evidence, limits=limits, commit=commit))
             for each in committed
         }
-        compared = ecosystem.tree_changes(evidence, commit, self.sources)
+        compared = ecosystem.tree_changes(evidence, commit, self.sources, tried.attempts)
         trail = trail.replace(
             changes=compared.changes[:MOST_CHANGES],
             changes_total=len(compared.changes),

@@ -219,7 +219,8 @@ def test_project_in_a_directory() -> None:
 def changes(pypi: PyPI, found: Evidence, tree: SourceTree) -> tuple[FileChange, ...]:
     """How the source archive differs from the commit; nothing is looked up for that."""
     origin = Origin(repository=URL, commit=tree.commit.sha, attested=True, sentence="Attested.")
-    return pypi.tree_changes(found, SourceCommit(origin=origin, tree=tree), FakeSources(MemoryBlobs())).changes
+    commit = SourceCommit(origin=origin, tree=tree)
+    return pypi.tree_changes(found, commit, FakeSources(MemoryBlobs()), ()).changes
 
 
 def test_wheel_without_a_source_archive() -> None:

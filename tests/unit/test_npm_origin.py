@@ -16,13 +16,16 @@ import pytest
 from rebuilder.ecosystems.npm.origin import Release, find_origin
 from rebuilder.ecosystems.npm.release_tags import release_tags
 from rebuilder.ecosystems.npm.tarball import Tarball
-from rebuilder.ecosystems.npm.tree_changes import tarball_changes
+from rebuilder.ecosystems.npm.tree_changes import made_here, tarball_changes
+from rebuilder.model.attempt import Attempt
+from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
 from rebuilder.model.git import SourceProblem, SourceTree, Trouble
 from rebuilder.model.graph import FileChange, Origin, SourceCommit
 from rebuilder.model.provenance import AttestationResult, Forge, Form, Provenance, ProvenanceStatus, Publisher
 from rebuilder.model.value import sha256_hex
 from rebuilder.network.git.sources import GitSources
 from rebuilder.programs.account.list_tarball import list_tarball
+from tests.fakes import reports
 from tests.fakes.archives import gzip_bytes, tar_bytes, tar_member
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.repositories import TIME, Repository, make_repository
@@ -424,3 +427,43 @@ def test_many_tags_of_a_version_cost_little() -> None:
     before = time.process_time()
     assert ["v1.0.0"] == [each.name for each in release_tags(tags, NAME, "1.0.0", versions)]
     assert time.process_time() - before < 5
+
+
+def attempt(comparison: Comparison | None) -> Attempt:
+    """A build of the tarball, and how it came out."""
+    return reports.attempt(reports.artifact(), reports.run(MemoryBlobs()), comparison=comparison)
+
+
+def test_what_a_build_made_with_the_same_content_is_explained(world: World) -> None:
+    """Of the nearest attempt; what it lacks, or made with other content, stays unexplained and comes first."""
+    world.commit({"package.json": manifest(), "src.ts": "1\n"}, tag="v1.0.0")
+    release = world.release(
+        ("package.json", manifest()),
+        ("a.js", "a\n"),
+        ("b.js", "b\n"),
+        ("c.js", "c\n"),
+        ("twice.js", "1"),
+        ("twice.js", "2"),
+    )
+    subject = reports.artifact()
+    differences = [
+        Difference(member="package/b.js", change=MemberChange.CONTENT, detail="Other bytes."),
+        Difference(member="package/./c.js", change=MemberChange.MISSING, detail="Only in the published file."),
+        Difference(member="package/a.js", change=MemberChange.METADATA, detail="Its time."),
+        Difference(member="package/new.js", change=MemberChange.ADDED, detail="Only in the rebuilt file."),
+    ]
+    near = attempt(reports.compared(subject, Level.DIFFERENT, differences=differences, differences_total=4))
+    cut = attempt(reports.compared(subject, Level.DIFFERENT, differences=differences[:1], differences_total=9))
+    failed = attempt(None)
+    made = made_here(release, near.hypothesis.target, [failed, cut, near])
+    assert {"package.json", "a.js"} == made
+    assert frozenset() == made_here(release, near.hypothesis.target, [failed, cut])
+    assert frozenset() == made_here(release, "another.tgz", [near])
+    origin = world.origin(release)
+    assert origin.commit is not None
+    tree = world.sources.commit(URL, origin.commit)
+    assert isinstance(tree, SourceTree)
+    changes = tarball_changes(release, SourceCommit(origin=origin, tree=tree), world.sources, made)
+    assert [("b.js", None), ("c.js", None), ("twice.js", None), ("a.js", "built")] == [
+        (each.path, each.rule) for each in changes
+    ]

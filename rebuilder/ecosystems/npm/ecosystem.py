@@ -13,12 +13,12 @@ from rebuilder.ecosystems.npm.packer_changes import packer_change
 from rebuilder.ecosystems.npm.packument import NpmRelease, Packument, listing
 from rebuilder.ecosystems.npm.subject import ECOSYSTEM, parse_subject, release_purl, tarball_name
 from rebuilder.ecosystems.npm.tarball import list_tarball
-from rebuilder.ecosystems.npm.tree_changes import tarball_changes
+from rebuilder.ecosystems.npm.tree_changes import made_here, tarball_changes
 from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.errors import UsageError
 from rebuilder.model.artifact import Artifact, Listing, PublishedFile, Subject
-from rebuilder.model.attempt import History, Hypothesis, plan
+from rebuilder.model.attempt import Attempt, History, Hypothesis, plan
 from rebuilder.model.definition import Input, Limits, Role
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.graph import (
@@ -150,11 +150,14 @@ class Npm(Ecosystem):
         """See :func:`rebuilder.ecosystems.npm.origin.find_origin`."""
         return find_origin(self._described(evidence), provenance, sources, expected=expected)
 
-    def tree_changes(self, evidence: Evidence, commit: SourceCommit, sources: Sources) -> TreeComparison:
+    def tree_changes(
+        self, evidence: Evidence, commit: SourceCommit, sources: Sources, attempts: tuple[Attempt, ...]
+    ) -> TreeComparison:
         """See :func:`rebuilder.ecosystems.npm.tree_changes.tarball_changes`, and ``packer_changes`` beside it."""
         release = self._described(evidence)
         note = packer_change(self._context, evidence, release.versions)
-        changes = tarball_changes(release, commit, sources)
+        made = made_here(release, evidence.artifact.filename, attempts)
+        changes = tarball_changes(release, commit, sources, made)
         return TreeComparison(changes=changes, notes=() if note is None else (note,))
 
     def _described(self, evidence: Evidence) -> Release:

@@ -9,17 +9,20 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from rebuilder.ecosystems.npm.origin import Placed, Release, place
 from rebuilder.ecosystems.npm.tarball import MANIFEST, TarballFile, read_manifest
+from rebuilder.model.attempt import Attempt
+from rebuilder.model.comparison import Level, MemberChange
 from rebuilder.model.git import BlobSearch, CommitFiles
 from rebuilder.model.graph import FileChange, SourceCommit, TreeChange
 from rebuilder.model.text import visible
 from rebuilder.network.protocol import Sources
+from rebuilder.programs.account.list_tarball import below
 
 _INSTALL = ("preinstall", "install", "postinstall")
 """Scripts that npm runs where a package is installed (https://docs.npmjs.com/cli/using-npm/scripts)."""
@@ -28,6 +31,7 @@ _GYP = "binding.gyp"
 _WORD = re.compile(r"[^\s'\"`;&|()<>]+")
 _CODE = (".js", ".cjs", ".mjs", ".jsx", ".ts", ".cts", ".mts", ".wasm", ".json")
 _MOST_FIELDS = 12
+_MADE = ("built", "A build from the commit made it here, with the same content.")
 _MOST_SEARCHED = 2_000
 """Files that are looked for in the history; those that somebody must look at soonest of more."""
 
@@ -65,10 +69,48 @@ class _Roles:
         return "Compiled code. " if file.compiled else ""
 
 
-def tarball_changes(release: Release, commit: SourceCommit, sources: Sources) -> tuple[FileChange, ...]:
+def made_here(release: Release, filename: str, attempts: Sequence[Attempt]) -> frozenset[str]:
+    """The files of the tarball that a build from the commit gave with the same content, and in the same place.
+
+    Args:
+        release: The tarball.
+        filename: Its name.
+        attempts: All that were made; the one that came nearest counts, if all of its differences were kept.
+    """
+    compared = [
+        each.comparison
+        for each in attempts
+        if each.comparison is not None and each.hypothesis.target == filename and each.comparison.problem is None
+    ]
+    whole = [
+        each
+        for each in compared
+        if each.differences_total <= len(each.differences) and (each.differences or each.level is not Level.DIFFERENT)
+    ]
+    if not whole or release.tarball is None:
+        return frozenset()
+    nearest = min(whole, key=lambda each: (each.level is Level.DIFFERENT, each.differences_total))
+    differing = {below(each.member) for each in nearest.differences if each.change not in _NO_CONTENT}
+    once = {path for path, number in Counter(each.path for each in release.tarball.files).items() if number == 1}
+    return frozenset(once - differing)
+
+
+_NO_CONTENT = {MemberChange.ADDED, MemberChange.METADATA}
+"""Changes that say nothing about a member of the published file."""
+
+
+def tarball_changes(
+    release: Release, commit: SourceCommit, sources: Sources, made: frozenset[str] = frozenset()
+) -> tuple[FileChange, ...]:
     """Compare; see :meth:`rebuilder.ecosystems.protocol.Ecosystem.tree_changes`.
 
     What the commit has and the tarball leaves out is not listed: packages leave out most of a repository.
+
+    Args:
+        release: The tarball.
+        commit: Where it comes from.
+        sources: Where the history of its repository is looked up.
+        made: What :func:`made_here` gave.
 
     Raises:
         UnavailableError, StoreError: see :meth:`Sources.commit`.
@@ -84,15 +126,18 @@ def tarball_changes(release: Release, commit: SourceCommit, sources: Sources) ->
     found = [(0, each) for each in _line_ends(release, files, placed)]
     left = {path: file for path, file in tarball.installed.items() if path not in placed.equal}
     if left:
-        order = sorted(left.values(), key=lambda file: (roles.rank(file), file.path.count("/"), file.path))
+        order = sorted(
+            (each for path, each in left.items() if path not in made),
+            key=lambda file: (roles.rank(file), file.path.count("/"), file.path),
+        )
         wanted = {file.path: file.blob for file in order[:_MOST_SEARCHED]}
-        history = sources.holders(origin.repository, wanted)
+        history = sources.holders(origin.repository, wanted) if wanted else None
         known = _Known(release, files, placed, wanted, history if isinstance(history, BlobSearch) else None)
         twins = Counter(file.path.casefold() for file in tarball.files)
         same = Counter(file.path for file in tarball.files)
         for path, file in left.items():
             change = TreeChange.CHANGED if path in placed.other else TreeChange.ADDED
-            rule, sentence = known.of(file)
+            rule, sentence = _MADE if path in made else known.of(file)
             told = f"{roles.words(file)}{sentence}{_twins(same[path], twins[path.casefold()])}".strip()
             found.append((roles.rank(file), FileChange(path=path, change=change, rule=rule, sentence=told or None)))
     found.sort(key=lambda each: (each[1].rule is not None, each[0], each[1].path))

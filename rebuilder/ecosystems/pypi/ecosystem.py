@@ -165,7 +165,9 @@ class PyPI(Ecosystem):
         """See :func:`rebuilder.ecosystems.pypi.commit_hypotheses.wants_history`."""
         return wants_history(self._context, evidence, commit)
 
-    def tree_changes(self, evidence: Evidence, commit: SourceCommit, sources: Sources) -> TreeComparison:
+    def tree_changes(
+        self, evidence: Evidence, commit: SourceCommit, sources: Sources, attempts: tuple[Attempt, ...]
+    ) -> TreeComparison:
         """See :func:`rebuilder.ecosystems.pypi.tree_changes.tree_changes`."""
         return TreeComparison(changes=inspected_changes(self._context, evidence, commit.tree))
 
