@@ -185,6 +185,18 @@ def test_trouble_of_the_registry_is_none_of_the_package() -> None:
         world.install({"node_modules/alpha": row(b"content")})
 
 
+def test_what_yarn_patches_is_fetched_for_every_machine() -> None:
+    """Other packages for other machines are not."""
+    world = World()
+    world.publish("fsevents", v2_3_2={})
+    entry = '"{0}@npm:2.3.2":\n  resolution: "{0}@npm:2.3.2"\n  conditions: os=darwin\n'
+    rows = "".join(map(entry.format, ("fsevents", "mac")))
+    patch = "fsevents@patch:fsevents@npm%3A2.3.2#~builtin<compat/fsevents>"
+    text = f'__metadata:\n  version: 6\n{rows}"{patch}":\n  resolution: "{patch}"\n  conditions: os=darwin\n'
+    found = world.from_lock(LockFile("yarn.lock", text.encode()), Manager("yarn", "3.8.7", ("yarn",)))
+    assert [each.path for each in found.inputs] == ["/inputs/npm/fsevents@2.3.2.tgz", "/inputs/yarn.lock"]
+
+
 def test_optional_packages_may_be_gone() -> None:
     """They are left out, and named."""
     world = World()

@@ -163,7 +163,10 @@ def dependencies(
         packages = read_lock(lock.name, lock.data)
     except LockFileError as error:
         raise NotRebuildable(Verdict.UNSUPPORTED, f"{lock.path} cannot be used: {error}") from None
-    wanted = [each for each in packages if not each.bundled and each.runs_on(*_MACHINE)]
+    # What Yarn patches it fetches for every machine.
+    patched = {each.name for each in packages if each.origin is Origin.DIRECTORY}
+    here = [each for each in packages if each.runs_on(*_MACHINE) or each.name in patched]
+    wanted = [each for each in here if not each.bundled]
     for each in wanted:
         _check_origin(lock, each)
     tarballs = _tarballs(lock, [each for each in wanted if each.origin is Origin.REGISTRY])
