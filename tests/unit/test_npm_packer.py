@@ -183,6 +183,18 @@ def test_times_that_no_calendar_has(tmp_path: Path) -> None:
     assert (found.times, found.newest) == (None, 17)
 
 
+@pytest.mark.parametrize("mtime", ["-5", "9" * 19])
+def test_one_time_that_no_calendar_has(tmp_path: Path, mtime: str) -> None:
+    """It is as none."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
+        member = tarfile.TarInfo("package/a")
+        member.pax_headers = {"mtime": mtime}
+        archive.addfile(member)
+    found = read(tmp_path, buffer.getvalue())
+    assert (found.times, found.newest) == (None, 0)
+
+
 def test_a_node_compresses_the_published_tar(tmp_path: Path) -> None:
     """The answer is yes only for the very bytes."""
     published = tmp_path / "published.tgz"

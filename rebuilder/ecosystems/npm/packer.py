@@ -209,10 +209,11 @@ def compression(context: PlanningContext, evidence: Evidence, facts: PackerFacts
     Raises:
         UnavailableError, …: see :func:`find_packers`.
     """
-    key = _key(context, evidence, "compression")
+    likely = _likely(facts, before)
+    key = _key(context, evidence, compressions=[[each.name, each.probe] for each in likely])
     known = context.memo.get(key)
     if known is None:
-        known = next((each.name for each in _likely(facts, before) if _makes(context, evidence, facts, each)), _UNKNOWN)
+        known = next((each.name for each in likely if _makes(context, evidence, facts, each)), _UNKNOWN)
         context.memo.put(key, known)
     return None if known == _UNKNOWN else str(known)
 
@@ -223,7 +224,7 @@ def read_facts(context: PlanningContext, evidence: Evidence) -> PackerFacts:
     Raises:
         NotRebuildable: reading it did not come to an end.
     """
-    key = _key(context, evidence, "packer")
+    key = _key(context, evidence)
     known = context.memo.get(key)
     if known is None:
         published = _published(evidence)
@@ -254,9 +255,9 @@ def _document(
     raise NotRebuildable(verdict, f"Reading how {evidence.artifact.filename} was packed did not come to an end{why}.")
 
 
-def _key(context: PlanningContext, evidence: Evidence, question: str) -> str:
+def _key(context: PlanningContext, evidence: Evidence, **more: Any) -> str:
     program = context.programs.program_input("npm")
-    return sha256_hex(canonical_json({question: evidence.artifact.sha256, "program": program.sha256}))
+    return sha256_hex(canonical_json({"packer": evidence.artifact.sha256, "program": program.sha256, **more}))
 
 
 def _published(evidence: Evidence) -> Input:

@@ -179,14 +179,20 @@ def _owners(headers: list[TarHeader]) -> str:
 
 
 def _times(members: tuple[TarMember, ...]) -> int | None:
-    """The one time of all members; None when there are several."""
+    """The one time of all members; None when there are several, or one that no calendar has."""
     found = {each.mtime for each in members}
-    return int(float(next(iter(found)))) if len(found) == 1 else None
+    only = _seconds(next(iter(found))) if len(found) == 1 else -1
+    return only if only >= 0 else None
 
 
 def _newest(members: tuple[TarMember, ...]) -> int:
     """The newest time, in seconds since 1970, of those that a calendar has."""
-    return max((int(float(each.mtime)) for each in members if 0 <= float(each.mtime) < _LATEST), default=0)
+    return max((0, *(_seconds(each.mtime) for each in members)))
+
+
+def _seconds(mtime: str) -> int:
+    seconds = float(mtime)
+    return int(seconds) if 0 <= seconds < _LATEST else -1
 
 
 def _orders(members: tuple[TarMember, ...]) -> list[str]:
