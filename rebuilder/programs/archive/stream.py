@@ -11,7 +11,6 @@ import zlib
 from typing import Any, BinaryIO, NamedTuple
 
 from rebuilder.programs.archive.limits import CHUNK, Budget, Stretch, UnreadableError
-from rebuilder.programs.archive.zstd import ZstdDecompressor
 
 MAGIC = {"gz": b"\x1f\x8b", "bz2": b"BZh", "xz": b"\xfd7zXZ\0", "zst": b"\x28\xb5\x2f\xfd"}
 """How each kind of compressed stream begins."""
@@ -140,6 +139,8 @@ class CompressedInput:
         elif self._kind == "bz2":
             self._stream = bz2.BZ2Decompressor()
         elif self._kind == "zst":
+            from rebuilder.programs.archive.zstd import ZstdDecompressor
+
             self._stream = ZstdDecompressor()
         else:
             self._stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)

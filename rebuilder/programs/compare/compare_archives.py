@@ -11,7 +11,6 @@ import argparse
 import filecmp
 import json
 import os
-import tempfile
 from collections.abc import Collection
 from typing import IO, Any
 
@@ -121,6 +120,8 @@ def _content(paths: tuple[str, str], archives: tuple[Any, Any]) -> list[Found]:
 
 def _with_sections(found: list[Found], compiled: Collection[Any], paths: tuple[str, str]) -> list[Found]:
     """The differences, with what of compiled files differs, section by section."""
+    import tempfile
+
     with tempfile.TemporaryDirectory() as directory:
         left, right = (_extracted(path, compiled, os.path.join(directory, str(at))) for at, path in enumerate(paths))
         result = []
