@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import Field, ValidationError
@@ -17,6 +17,8 @@ from rebuilder.store.protocol import Memo
 
 _PUBLISHED = "/inputs/published-file/file"
 _LONGEST_NAME = 120
+_MOST = 75
+"""Percent of what no source has; a dependency that hands in as much of it makes the file, and not the source."""
 
 
 class CarriedAt(Value):
@@ -27,11 +29,22 @@ class CarriedAt(Value):
     how: str
 
 
+class HandedIn(Value):
+    """A build dependency with members of the file that no source has."""
+
+    input: str
+    member: str
+    """The first of them."""
+    share: int = Field(ge=0, le=100)
+    """Of all bytes that no source has, in percent."""
+
+
 class _Answer(Value):
     """What ``find_published`` writes, as far as it is believed."""
 
     found: tuple[CarriedAt, ...] = Field(max_length=20)
     whole: bool
+    handed_in: tuple[HandedIn, ...] = Field(default=(), max_length=20)
 
 
 class Carried(Value):
@@ -41,6 +54,8 @@ class Carried(Value):
     """Where the published file is among the inputs; None when it was not found."""
     whole: bool = True
     """Whether all inputs were looked through to their end."""
+    note: str | None = None
+    """Which build dependencies handed in a smaller part of the file, as a sentence."""
 
 
 FindCarried = Callable[[Sha256, Sequence[Input]], Carried]
@@ -73,12 +88,14 @@ def find_carried(programs: Programs, memo: Memo, published: Sha256, inputs: Sequ
         answer = _Answer.model_validate(found)
     except (RebuilderError, ValidationError):
         return Carried(whole=False)
-    if any(each.input not in names for each in answer.found):
+    if any(each.input not in names for each in (*answer.found, *answer.handed_in)):
         return Carried(whole=False)
     if kept is None:
         memo.put(key, answer.document())
     if not answer.found:
-        return Carried(whole=answer.whole)
+        told = _handed_in(answer.handed_in, names)
+        alarming = sum(each.share for each in answer.handed_in) >= _MOST
+        return Carried(sentence=told if alarming else None, whole=answer.whole, note=None if alarming else told)
     first = answer.found[0]
     place = visible(names[first.input], _LONGEST_NAME)
     if first.member:
@@ -90,6 +107,18 @@ def find_carried(programs: Programs, memo: Memo, published: Sha256, inputs: Sequ
             "A build that copies it gives the same bytes and shows nothing about the source."
         ),
         whole=answer.whole,
+    )
+
+
+def _handed_in(found: Sequence[HandedIn], names: Mapping[str, str]) -> str | None:
+    if not found:
+        return None
+    first = visible(names[found[0].input], _LONGEST_NAME)
+    others = f" and {len(found) - 1} more build dependencies" if len(found) > 1 else ""
+    share = min(sum(each.share for each in found), 100)
+    return (
+        f"Of what the source does not have, {share}% are files of the build dependency {first}{others} as they are, "
+        f"such as {visible(found[0].member, _LONGEST_NAME)}: they were copied, and no source code made them here."
     )
 
 

@@ -347,6 +347,8 @@ class Coordinator:
         if not carried.whole:
             note = "The inputs of the build were not looked through to their end for the published file itself."
             evidence = evidence.replace(notes=(*evidence.notes, note))
+        if carried.note is not None:
+            evidence = evidence.replace(notes=(*evidence.notes, carried.note))
         return Report(
             artifact=evidence.artifact,
             evidence=evidence,

@@ -245,3 +245,27 @@ def _some_members(content: bytes) -> bytes:
         for member in archive.getmembers()[:400]:
             copy.addfile(member, archive.extractfile(member))
     return buffer.getvalue()
+
+
+def test_a_dependency_that_hands_in_every_file(outside: Outside, tarballs: dict[str, dict[str, bytes]]) -> None:
+    """It holds the files of the release that no commit has, not the release itself: the alarm is the same."""
+    noise = os.urandom(30_000)
+    packed = manifest(
+        files=["dist"],
+        scripts={"build": "mkdir dist && cp node_modules/carrier/noise dist/noise"},
+        devDependencies={"carrier": "1.0.0"},
+    )
+    carrier = tarball("carrier", "1.0.0", {"noise": noise})
+    outside.registry.packages["carrier"] = {"1.0.0": carrier}
+    entry = {"version": "1.0.0", "integrity": integrity(carrier), "dev": True}
+    root = {"devDependencies": {"carrier": "1.0.0"}}
+    locked = lock(tarballs, root=root, **{"node_modules/carrier": entry})
+    outside.commit({".gitignore": "dist\n", "package.json": packed, "package-lock.json": locked}, "v1.0.0")
+    (outside.clone / "dist").mkdir()
+    (outside.clone / "dist" / "noise").write_bytes(noise)
+    outside.publish("own", outside.pack())
+    answer = outside.verify("npm:own==1.0.0")
+    assert "reproduced" == answer.line["verdict"], answer.words + outside.log(answer)
+    [alarm] = answer.line["alarms"]
+    assert "copy-in-source" == alarm["kind"]
+    assert "100% are files of the build dependency carrier" in alarm["sentence"]

@@ -49,3 +49,21 @@ def test_a_search_that_failed_is_not_kept() -> None:
     published, source = blobs.put(WHEEL), _source(blobs, {"x-1/setup.py": b""})
     assert not find_carried(InProcessPrograms(blobs, limit=Limit.MEMORY), memo, published, [source]).whole
     assert find_carried(InProcessPrograms(blobs), memo, published, [source]).whole
+
+
+def test_a_dependency_that_hands_in_members() -> None:
+    """Most of what no source has is an alarm, less of it a note; what the source has too is neither."""
+    made, rest = b"made elsewhere\n" * 20, b"written by the build\n" * 40
+    blobs, memo = MemoryBlobs(), MemoryMemo()
+    carrier = _source(blobs, {"carrier/made.py": made}).replace(
+        role=Role.BUILD_DEPENDENCY, name="carrier", path="/inputs/carrier.zip"
+    )
+    source = _source(blobs, {"x-1/setup.py": b"copy()\n"})
+    for members, told in (({"x.py": made}, "sentence"), ({"x.py": made, "y.py": rest}, "note")):
+        published = blobs.put(zip_bytes(*(Entry(name.encode(), data) for name, data in members.items())))
+        carried = find_carried(InProcessPrograms(blobs), memo, published, [source, carrier])
+        assert "carrier as they are, such as x.py" in (getattr(carried, told) or ""), told
+        assert carried.sentence is None or carried.note is None
+        having = _source(blobs, {"x-1/made.py": made, "x-1/rest.py": rest})
+        again = find_carried(InProcessPrograms(blobs), memo, published, [having, carrier])
+        assert (None, None) == (again.sentence, again.note)

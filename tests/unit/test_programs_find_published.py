@@ -17,6 +17,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -210,3 +211,32 @@ def test_what_lies_too_deep_is_said(tmp_path: Path) -> None:
 def test_what_is_broken_is_looked_through(source: bytes, tmp_path: Path) -> None:
     """No input makes it fail."""
     assert ([], True) == find(wheel(), source, tmp_path)
+
+
+def handed_in(directory: Path, published: bytes, source: bytes, *dependencies: bytes) -> list[dict[str, Any]]:
+    """What the program says of members that build dependencies handed in."""
+    arguments = [str(directory / "published"), str(directory / "source"), "--result", str(directory / "result")]
+    for name, content in {"published": published, "source": source}.items():
+        (directory / name).write_bytes(content)
+    for number, content in enumerate(dependencies):
+        (directory / f"{number}.tgz").write_bytes(content)
+        arguments.append(f"--glance={directory / f'{number}.tgz'}")
+    assert 0 == find_published.main(arguments)
+    found = json.loads((directory / "result").read_text())["handed_in"]
+    return [{**each, "input": Path(each["input"]).name} for each in found]
+
+
+def test_members_that_a_dependency_hands_in(tmp_path: Path) -> None:
+    """A build that copies the release file by file out of a dependency: told with its share of what no source has."""
+    made, licence, own = (bytes(random.Random(seed).randbytes(size)) for seed, size in ((1, 900), (2, 100), (3, 500)))  # noqa: S311
+    published = tar({"package/dist/a.js": made, "package/LICENSE": licence, "package/b.js": own})
+    source = tar({"own-1/b.js": own})
+    carrier, other = tar({"package/lib/x": made}), tar({"package/LICENSE": licence, "package/again": made})
+    assert [
+        {"input": "0.tgz", "member": "package/dist/a.js", "share": 90},
+        {"input": "1.tgz", "member": "package/LICENSE", "share": 10},
+    ] == handed_in(tmp_path, published, source, carrier, other)
+    has_all = tar({"own-1/b.js": own, "own-1/LICENSE": licence, "own-1/src/a.js": made})
+    assert [] == handed_in(tmp_path, published, has_all, carrier, other)
+    bundled = tar({"package/node_modules/x/lib/x": made, "package/b.js": own})
+    assert [] == handed_in(tmp_path, bundled, source, carrier)

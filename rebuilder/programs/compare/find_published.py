@@ -8,12 +8,17 @@ backwards.
 Build dependencies are other people's releases and far larger than most sources: only their members are looked at.
 What is encrypted or computed in another way is not found: no search can.
 
-The result is ``{"found": [{"input": PATH, "member": NAME, "how": WORDS}, …], "whole": BOOL}``.
+Members of the published file that no source has, but a build dependency as they are, were handed in by that: no source
+code made them. Packages below ``node_modules/`` are brought along openly, and do not count.
+
+The result is ``{"found": [{"input": PATH, "member": NAME, "how": WORDS}, …], "whole": BOOL, "handed_in": [{"input":
+PATH, "member": NAME, "share": PERCENT}, …]}``: of all that no source has, which part the input handed in.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import io
 import json
 import lzma
@@ -32,6 +37,10 @@ BYTES = 48 << 20
 FOUND = 20
 _PIECES = 16
 """A smaller part of the file than one of so many is not looked for in other forms than its own."""
+
+_OPENLY = "/node_modules/"
+_SMALL = 64
+"""Bytes of a member that say too little to come from anywhere."""
 
 _SAMPLES, _SAMPLE_BYTES, _FEWEST = 24, 32, 6
 _TAIL_BYTES = 1 << 12
@@ -123,6 +132,49 @@ class Search:
                 self.seen[sample] = layer.member
 
 
+class HandedIn:
+    """Which members of a published file come from a build dependency, and from no source."""
+
+    def __init__(self, published: bytes) -> None:
+        members = [each for each in _members(Layer(published, "", ())) if len(each.data) >= _SMALL]
+        self._wanted = {_digest(each.data): each for each in members if _OPENLY not in f"/{each.member}"}
+        self._sizes = {len(each.data) for each in self._wanted.values()}
+        self._from: dict[bytes, str] = {}
+        """The first input that has a member."""
+
+    def settle(self, source: bytes) -> None:
+        """Leave out what a source has."""
+        for each in _members(Layer(source, "", ())):
+            if len(each.data) in self._sizes:
+                self._wanted.pop(_digest(each.data), None)
+
+    def look(self, path: str, dependency: bytes) -> None:
+        """Look for the others in one build dependency."""
+        for each in _members(Layer(dependency, "", ())) if self._wanted else ():
+            if len(each.data) in self._sizes and (digest := _digest(each.data)) in self._wanted:
+                self._from.setdefault(digest, path)
+
+    def document(self) -> list[dict[str, Any]]:
+        """The largest part first; the first of its members by name."""
+        whole = sum(len(each.data) for each in self._wanted.values())
+        parts: dict[str, list[Layer]] = {}
+        for digest, path in self._from.items():
+            parts.setdefault(path, []).append(self._wanted[digest])
+        found: list[dict[str, Any]] = [
+            {
+                "input": path,
+                "member": min(each.member for each in members),
+                "share": 100 * sum(len(each.data) for each in members) // whole,
+            }
+            for path, members in parts.items()
+        ]
+        return sorted(found, key=lambda each: (-each["share"], each["input"]))[:FOUND]
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
 def _samples(published: bytes) -> list[bytes]:
     """Stretches of the file that are in none of its members: what a source may rightly hold is no sign of it."""
     contents = [each.data for each in _members(Layer(published, "", ()))]
@@ -207,14 +259,21 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--result", required=True, metavar="PATH")
     arguments = parser.parse_args(argv)
     with open(arguments.published, "rb") as file:
-        search = Search(file.read())
+        published = file.read()
+    search, handed_in = Search(published), HandedIn(published)
     found: list[dict[str, Any]] = []
     ways = [*((path, search.look) for path in arguments.inputs), *((path, search.glance) for path in arguments.glance)]
     for path, look in ways:
         with open(path, "rb") as file:
-            look(file.read())
+            data = file.read()
+        look(data)
+        if look == search.glance:
+            handed_in.look(path, data)
+        elif arguments.glance:
+            handed_in.settle(data)
         found += [{"input": path, "member": name, "how": ", ".join(how)} for name, how in search.found]
         search.found.clear()
     with open(arguments.result, "w", encoding="utf-8", errors="backslashreplace") as file:
-        json.dump({"found": found[:FOUND], "whole": search.whole}, file)
+        document = {"found": found[:FOUND], "whole": search.whole, "handed_in": handed_in.document()}
+        json.dump(document, file)
     return 0
