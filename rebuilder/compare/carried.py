@@ -88,7 +88,7 @@ def find_carried(programs: Programs, memo: Memo, published: Sha256, inputs: Sequ
         answer = _Answer.model_validate(found)
     except (RebuilderError, ValidationError):
         return Carried(whole=False)
-    if any(each.input not in names for each in (*answer.found, *answer.handed_in)):
+    if not {each.input for each in answer.found} | {each.input for each in answer.handed_in} <= names.keys():
         return Carried(whole=False)
     if kept is None:
         memo.put(key, answer.document())
