@@ -11,14 +11,26 @@ import tarfile
 import zlib
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from rebuilder.ecosystems.npm.packer import COMPRESSIONS, FORMS, PackerFacts, packers
+from rebuilder.ecosystems.npm.context import PlanningContext
+from rebuilder.ecosystems.npm.packer import COMPRESSIONS, FORMS, PackerFacts, find_packers, packers
 from rebuilder.ecosystems.npm.subject import precedence
+from rebuilder.ecosystems.obstacles import NotRebuildable
+from rebuilder.model.definition import Input, Role
 from rebuilder.model.replayed import MOST_BITS, bits_before
 from rebuilder.programs.npm.read_packer import facts, main, trial
+from tests.fakes.blobs import MemoryBlobs
+from tests.fakes.memo import MemoryMemo
+from tests.fakes.programs import InProcessPrograms
+from tests.fakes.reports import artifact, evidence
+
+if TYPE_CHECKING:
+    from rebuilder.ecosystems.npm.registry import NpmRegistry
+    from rebuilder.environments.protocol import Environments
+    from rebuilder.sandbox.protocol import Runner
 
 PACKED: dict[str, Any] = json.loads((Path(__file__).parents[1] / "assets" / "npm" / "packed.json").read_text("utf-8"))
 """Tarballs by the version that packed them; ``pack_with_versions.py`` beside it makes them."""
@@ -232,3 +244,64 @@ def test_the_level_is_that_of_the_header(tmp_path: Path) -> None:
     stream = made.compress(tar) + made.flush()
     forged = tarball("npm@9.9.4")[:10] + stream + tarball("npm@9.9.4")[-8:]
     assert read(tmp_path, forged).classic == (stream == tarball("npm@9.9.4")[10:-8])
+
+
+class Nodes:
+    """Stands for a registry whose Nodes all compress with one level, whatever they are asked for."""
+
+    def __init__(self, blobs: MemoryBlobs, tmp_path: Path, level: str) -> None:
+        self._sha256 = blobs.put(Path(node(tmp_path, level)).read_bytes())
+        self.asked: list[str] = []
+
+    def tool(self, name: str, version: str) -> Input:
+        """See ``NpmRegistry.tool``."""
+        self.asked.append(version)
+        path = f"/inputs/tools/{name}-{version}.tgz"
+        return Input(role=Role.BUILD_TOOL, name=name, sha256=self._sha256, path=path)
+
+
+def compressed(level: int) -> bytes:
+    """A tarball whose header tells level 9, and whose stream is of another zlib, or of another level."""
+    published = tarball("npm@9.9.4")
+    stream = zlib.compressobj(level, zlib.DEFLATED, -15, 1)
+    return published[:10] + stream.compress(gzip.decompress(published)) + stream.flush() + published[-8:]
+
+
+@pytest.mark.parametrize(
+    ("content", "asked"),
+    [(tarball("npm@9.9.4"), []), (compressed(9), ["20.18.1", "18.12.0"])],
+    ids=["as-published", "of-none"],
+)
+def test_what_packed_a_tarball_is_found_once(tmp_path: Path, content: bytes, asked: list[str]) -> None:
+    """A Node is fetched only where zlib as it is published is not enough, the newest first, and never a second time."""
+    blobs = MemoryBlobs()
+    nodes = Nodes(blobs, tmp_path, "level")
+    programs = InProcessPrograms(blobs)
+    context = PlanningContext(
+        registry=cast("NpmRegistry", nodes),
+        blobs=blobs,
+        programs=programs,
+        run=cast("Runner", None),
+        environments=cast("Environments", None),
+        memo=MemoryMemo(),
+    )
+    about = evidence(artifact("own", "1.0.0", sha256=blobs.put(content)))
+    first = find_packers(context, about, NOW)
+    ran = len(programs.runs)
+    assert (first, asked, ran) == (find_packers(context, about, NOW), nodes.asked, len(programs.runs))
+    assert ("zlib as it is published" in first[0].sentence) == (asked == [])
+
+
+def test_who_is_no_package_manager_is_said(tmp_path: Path) -> None:
+    """The sentence names what was seen."""
+    blobs = MemoryBlobs()
+    context = PlanningContext(
+        registry=cast("NpmRegistry", Nodes(blobs, tmp_path, "level")),
+        blobs=blobs,
+        programs=InProcessPrograms(blobs),
+        run=cast("Runner", None),
+        environments=cast("Environments", None),
+        memo=MemoryMemo(),
+    )
+    with pytest.raises(NotRebuildable, match="one plain tar"):
+        find_packers(context, evidence(artifact("own", "1.0.0", sha256=blobs.put(b"none"))), NOW)
