@@ -146,8 +146,9 @@ def test_a_file_that_nothing_makes(outside: Outside) -> None:
     """It is in the tarball, and in no commit: the release is another one than its source."""
     outside.commit({"package.json": manifest(), "index.js": "module.exports = 1\n"}, "v1.0.0")
     outside.publish("own", with_member(outside.pack(), "package/install.js", b"steal()\n"))
-    line = outside.verify("npm:own==1.0.0").line
-    assert "differs" == line["verdict"]
+    answer = outside.verify("npm:own==1.0.0")
+    line = answer.line
+    assert "differs" == line["verdict"], answer.words
     assert "package/install.js" in line["sentence"]
 
 

@@ -21,7 +21,7 @@ from rebuilder.ecosystems.npm.checkout import Checkout, read_checkout
 from rebuilder.ecosystems.npm.context import ENVIRONMENT, PlanningContext
 from rebuilder.ecosystems.npm.dependencies import Dependencies, Manager, dependencies
 from rebuilder.ecosystems.npm.managers import choose_manager, fitting_version, npm_series
-from rebuilder.ecosystems.npm.node_versions import NODE, NodeChoice, choose, newest, series_at
+from rebuilder.ecosystems.npm.node_versions import NODE, NodeChoice, choose, newest, usual_at
 from rebuilder.ecosystems.npm.packer import Packer, find_packers
 from rebuilder.ecosystems.npm.resolution import Resolved, resolve
 from rebuilder.ecosystems.npm.scripts import BuildScripts, ScriptStep, UnreadableScript, ways_to_build
@@ -116,7 +116,9 @@ def cut_off(published: datetime | None, committed: datetime) -> tuple[datetime, 
 
 def _try(case: Case, history: History) -> None:
     """Try every way with the likeliest packer, then the other packers with the way that came nearest."""
-    first, *others = case.once("packers", lambda: _packers(case))[:_MOST_PACKERS]
+    packers = case.once("packers", lambda: _packers(case))
+    first = case.once("first packer", lambda: _first_to_be_had(case, packers))
+    others = packers[packers.index(first) + 1 : _MOST_PACKERS]
     best: tuple[Attempt, Way] | None = None
     for way in _ways(case):
         for each in (way, way.restored):
@@ -135,7 +137,8 @@ def _try(case: Case, history: History) -> None:
     for packer in others:
         if _exact(attempt):
             return
-        attempt = history.of(_hypothesis(case, way, packer))
+        if _is_to_be_had(case, packer):
+            attempt = history.of(_hypothesis(case, way, packer))
 
 
 def _exact(attempt: Attempt) -> bool:
@@ -308,17 +311,40 @@ def _needed(checkout: Checkout) -> set[str]:
 
 
 def _packers(case: Case) -> list[Packer]:
-    """What the tarball says of its packer; where that is nothing, the npm that Node had at the time."""
+    """What the tarball says of its packer, then what Node had at the time: no tarball keeps itself from a rebuild."""
+    found: tuple[Packer, ...] = ()
+    sentence = "What packed it cannot be had, so another packs it."
     try:
         found = find_packers(case.context, case.evidence, case.not_after)
-        return [*_named_packer(case, found), *found]
     except NotRebuildable as unknown:
-        registry = case.context.registry
-        node = newest(registry.packument(NODE).versions, series_at(case.not_after))
-        npm = newest(registry.packument("npm").versions, npm_series(node)) if node is not None else None
-        if node is None or npm is None:
-            raise
-        return [Packer(tool="npm", version=npm, node=node, sentence=unknown.obstacle.sentence, replayed=())]
+        sentence = unknown.obstacle.sentence
+    named = _named_packer(case, found) if found else []
+    registry = case.context.registry
+    node = usual_at(registry.packument(NODE).versions, case.not_after)
+    npm = newest(registry.packument("npm").versions, npm_series(node)) if node is not None else None
+    usual = [Packer(tool="npm", version=npm, node=node, sentence=sentence, replayed=())] if node and npm else []
+    return [*[*named, *found][:_MOST_PACKERS], *usual]
+
+
+def _first_to_be_had(case: Case, packers: Sequence[Packer]) -> Packer:
+    """The likeliest packer whose tarballs the registry has.
+
+    Raises:
+        NotRebuildable: it has none of them.
+    """
+    found = next((each for each in packers if _is_to_be_had(case, each)), None)
+    if found is None:
+        raise NotRebuildable(Verdict.INPUTS_MISSING, "The npm registry has none of the tools that may have packed it.")
+    return found
+
+
+def _is_to_be_had(case: Case, packer: Packer) -> bool:
+    try:
+        for each in wanted_tools(Tool(packer.tool, packer.version), packer.node, None):
+            case.context.registry.tool(*each)
+    except NotRebuildable:
+        return False
+    return True
 
 
 def _named_packer(case: Case, found: Sequence[Packer]) -> list[Packer]:

@@ -69,8 +69,7 @@ def choose(
         if version is not None:
             told = Replayed(name="build-node", when=When.BEFORE_BUILD, value=version, bits=_BITS)
             found.setdefault(version, NodeChoice(version, sentence, (told,) if named == recorded else ()))
-    settled = [major for major in sorted(_FIRST, reverse=True) if major <= series_at(moment)]
-    usual = next((each for major in settled if (each := newest(usable, major)) is not None), None)
+    usual = usual_at(usable, moment)
     engines = manifest.get("engines")
     wanted = engines.get("node") if isinstance(engines, dict) else None
     wanted = wanted if isinstance(wanted, str) else ""
@@ -82,6 +81,12 @@ def choose(
         if nearest is not None:
             found.setdefault(nearest, NodeChoice(nearest, "the nearest that engines of package.json allows"))
     return list(found.values())[:_MOST]
+
+
+def usual_at(versions: Sequence[str], moment: datetime) -> str | None:
+    """The newest release of the newest series with long-term support at a moment that can be had."""
+    settled = [major for major in sorted(_FIRST, reverse=True) if major <= series_at(moment)]
+    return next((each for major in settled if (each := newest(versions, major)) is not None), None)
 
 
 def series_at(moment: datetime) -> int:

@@ -10,10 +10,12 @@ from urllib.parse import urlsplit
 from rebuilder.ecosystems.npm.packument import MAX_BYTES, MEDIA_TYPE, Integrity, NpmRelease, Packument
 from rebuilder.ecosystems.npm.settings import NpmSettings, Registry
 from rebuilder.ecosystems.npm.subject import escaped, scope_of, tarball_name
-from rebuilder.errors import UnavailableError, UnknownProjectError
+from rebuilder.ecosystems.obstacles import NotRebuildable
+from rebuilder.errors import UnknownProjectError
 from rebuilder.model.artifact import Document
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.value import Sha256
+from rebuilder.model.verdict import Verdict
 from rebuilder.network.protocol import Fetcher
 from rebuilder.store.protocol import Blobs, Memo
 
@@ -127,14 +129,18 @@ class NpmRegistry:
         """The tarball of a tool as an input of builds; asks nobody for one that was fetched before.
 
         Raises:
-            UnknownProjectError, UnavailableError, FetchMismatchError: it cannot be had.
+            NotRebuildable: the registry has no such version.
+            UnknownProjectError, UnavailableError, FetchMismatchError: it does not answer, or has not the bytes.
         """
         key = f"tool:{self._registry(name).url}:{name}@{version}"
         known = self._memo.get(key)
         if not (isinstance(known, dict) and self._blobs.has(str(known.get("sha256")))):
             release = self.packument(name).release(version)
             if release is None:
-                raise UnavailableError(f"The npm registry has no version {version} of {name}, which the build needs.")
+                raise NotRebuildable(
+                    Verdict.INPUTS_MISSING,
+                    f"The npm registry has no version {version} of {name}, which the build needs.",
+                )
             known = {"sha256": self.tarball(release), "uri": release.tarball}
             self._memo.put(key, known)
         filename = tarball_name(name, version)
