@@ -286,6 +286,7 @@ def resolved(world: World, npm: FakeNpm, manifest: dict[str, Any]) -> Resolved:
         program=world.program,
         source=SOURCE,
         not_after=DAY + timedelta(hours=1),
+        release=("own", "1.0.0"),
     )
 
 
@@ -304,6 +305,19 @@ def test_what_is_wanted_is_fetched_before_npm_asks() -> None:
     assert documents == [f"/inputs/documents/{each}.json" for each in ("@scope+gamma", "alpha", "beta", "real")]
     assert len(npm.rounds) == 1
     assert resolved(world, FakeNpm(world, "nothing at all"), manifest) == found
+
+
+def test_a_release_is_never_chosen_for_its_own_build() -> None:
+    """A package that is built with itself was built with a version before it; what sees the release could copy it."""
+    world = World()
+    world.publish("own", v0_9_0={}, v1_0_0={})
+    npm = FakeNpm(world, "own", "own@1.0.0")
+    with pytest.raises(NotRebuildable):
+        resolved(world, npm, {"devDependencies": {"own": "*"}})
+    [document] = [each for each in npm.rounds[-1].inputs if each.path == "/inputs/documents/own.json"]
+    read = json.loads(world.blobs.read(document.sha256))
+    assert (["0.9.0"], "0.9.0") == (list(read["versions"]), read["dist-tags"]["latest"])
+    assert not [each for each in npm.rounds[-1].inputs if each.path.endswith(".tgz")]
 
 
 def test_what_npm_asks_for_is_fetched() -> None:

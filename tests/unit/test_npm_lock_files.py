@@ -31,15 +31,17 @@ def test_package_lock() -> None:
         {
             "node_modules/alpha": ROW,
             "node_modules/other": {**ROW, "name": "@scope/real", "version": "2.0.0"},
-            "node_modules/@scope/beta/node_modules/alpha": {**ROW, "inBundle": True},
+            "node_modules/@scope/beta/node_modules/alpha": {"version": "1.0.0", "inBundle": True},
+            "node_modules/ours": {**ROW, "inBundle": True},
             "node_modules/mac": {**ROW, "os": ["darwin"], "cpu": "arm64", "optional": True},
             "node_modules/own-part": {"resolved": "packages/part", "link": True},
             "packages/part": {"version": "1.0.0"},
             "../beside": {"version": "1.0.0"},
         }
     )
-    assert [each.name for each in found] == ["alpha", "@scope/real", "alpha", "mac"]
-    alpha, real, bundled, mac = found
+    assert [each.name for each in found] == ["alpha", "@scope/real", "alpha", "ours", "mac"]
+    alpha, real, bundled, ours, mac = found
+    assert not ours.bundled, "what the project bundles comes from the registry"
     assert alpha == LockedPackage("node_modules/alpha", "alpha", "1.0.0", Origin.REGISTRY, ROW["resolved"], BOUND)
     assert (real.version, bundled.bundled, alpha.bundled) == ("2.0.0", True, False)
     assert (mac.optional, mac.runs_on("darwin", "arm64"), mac.runs_on("linux", "x64")) == (True, True, False)

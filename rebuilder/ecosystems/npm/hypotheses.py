@@ -200,8 +200,10 @@ def _scripts(checkout: Checkout) -> list[BuildScripts]:
         command = f"{_CLEAN} --without-publish --temp-dir {_CLEANED}"
         return [BuildScripts(_CLEAN, (ScriptStep(_CLEAN, command, checkout.directory),))]
     above = checkout.scripts(checkout.above) if checkout.above is not None else None
+    brings = any(each.startswith("node_modules/") for each in checkout.lacks)
     try:
-        return ways_to_build(checkout.scripts(checkout.manifest), checkout.directory, above)
+        found = ways_to_build(checkout.scripts(checkout.manifest), checkout.directory, above)
+        return found or ([BuildScripts("bundle", ())] if brings else [])
     except UnreadableScript as reason:
         raise NotRebuildable(Verdict.UNSUPPORTED, f"package.json is not followed: {reason}.") from None
 
@@ -263,7 +265,7 @@ def _built(case: Case, build: BuildScripts) -> Way:
         packed=_CLEANED if build.name == _CLEAN else "",
     )
     left = f" Not run: {', '.join(dict.fromkeys(build.left_out))}." if build.left_out else ""
-    run = "; ".join(f"{each.script}: {each.command}" for each in build.steps)
+    run = "; ".join(f"{each.script}: {each.command}" for each in build.steps) or "no script is run"
     why = (f"That was the moment because {case.not_after_sentence}.",) if chosen else ()
     about = " ".join((*chosen, *why, found.sentence, *found.notes))
     about = f"{about} With Node {node.version}, {node.sentence}, {run}.{left}"
@@ -296,6 +298,7 @@ def _resolved(case: Case, node: NodeChoice, npm: Tool) -> Resolved:
         program=case.context.programs.program_input("npm"),
         source=in_source(""),
         not_after=case.not_after,
+        release=(case.evidence.artifact.name, case.evidence.artifact.version),
     )
 
 

@@ -90,6 +90,7 @@ def resolve(
     program: Input,
     source: str,
     not_after: datetime,
+    release: tuple[str, str],
 ) -> Resolved:
     """Have npm choose the newest versions of before a moment that are in the ranges of ``package.json``.
 
@@ -102,6 +103,7 @@ def resolve(
         program: The family ``npm`` of our own programs.
         source: Directory of the checked-out repository in the sandbox.
         not_after: The moment.
+        release: Name and version of what is built, which nobody had while it was made.
 
     Raises:
         NotRebuildable: npm cannot resolve it, or what it needs is not to be had.
@@ -113,6 +115,7 @@ def resolve(
         "directory": directory,
         "manager": [manager.tool, manager.version],
         "not_after": not_after.astimezone(UTC).isoformat(),
+        "release": list(release),
     }
     key = sha256_hex(canonical_json(question))
     path = posixpath.join(directory, LOCK)
@@ -123,7 +126,7 @@ def resolve(
     known = context.memo.get(key)
     if isinstance(known, dict) and context.blobs.has(str(known.get("lock"))):
         return Resolved(LockFile(path, context.blobs.read(known["lock"])), sentence, tuple(known["notes"]))
-    rounds = _Rounds(context, not_after)
+    rounds = _Rounds(context, not_after, release)
     rounds.follow(manifests)
     for number in range(MOST_ROUNDS):
         run = context.run(_definition(opened, rounds, directory, manager=manager, program=program, source=source))
@@ -142,8 +145,9 @@ def resolve(
 class _Rounds:
     """The documents that were fetched so far."""
 
-    def __init__(self, context: ResolutionContext, not_after: datetime) -> None:
+    def __init__(self, context: ResolutionContext, not_after: datetime, release: tuple[str, str]) -> None:
         self._context = context
+        self._release = release
         self._not_after = not_after
         self._entries: dict[str, dict[str, Any]] = {}
         self._widened: dict[str, set[str]] = {}
@@ -205,8 +209,12 @@ class _Rounds:
             raise NotRebuildable(Verdict.UNSUPPORTED, f"Its dependencies lead to more than {MOST_NAMES:,} packages.")
 
         def read(name: str) -> dict[str, Any] | None:
+            own, version = self._release
+            without = version if name == own else None
             try:
-                return trimmed(self._context.registry, name, self._not_after, self._widened.get(name, ()))
+                return trimmed(
+                    self._context.registry, name, self._not_after, self._widened.get(name, ()), without=without
+                )
             except UnknownProjectError:
                 return None
 
@@ -231,7 +239,7 @@ class _Rounds:
         """Npm looks into a tarball where that brings packages or a lock file of its own along."""
         label = f"{name}@{version}"
         release = self._context.registry.packument(name).release(version)
-        if release is None:
+        if release is None or (name, version) == self._release:
             self.gone.add(label)
             return
         sha256 = self._context.registry.tarball(release)
@@ -244,7 +252,14 @@ def _fits(version: str, wanted: str) -> bool:
     return version == wanted.lstrip("=v ") or satisfies(version, wanted) is not False
 
 
-def trimmed(registry: NpmRegistry, name: str, not_after: datetime, ranges: Collection[str] = ()) -> dict[str, Any]:
+def trimmed(
+    registry: NpmRegistry,
+    name: str,
+    not_after: datetime,
+    ranges: Collection[str] = (),
+    *,
+    without: str | None = None,
+) -> dict[str, Any]:
     """The document of a package as the registry would have given it at a moment.
 
     Only what installers look at is kept, and tarballs are those of the registry in the sandbox. The short form has no
@@ -255,6 +270,7 @@ def trimmed(registry: NpmRegistry, name: str, not_after: datetime, ranges: Colle
         name: Of the package.
         not_after: The moment.
         ranges: Of each of them, what the registry saw within weeks of its first version is allowed, too.
+        without: A version that was not there.
 
     Raises:
         UnknownProjectError, UnavailableError: see :meth:`rebuilder.ecosystems.npm.registry.NpmRegistry.document`.
@@ -272,7 +288,9 @@ def trimmed(registry: NpmRegistry, name: str, not_after: datetime, ranges: Colle
             versions += [each for each in fitting if seen is None or times.get(each, seen) <= seen + _COPYING]
     entries = packument.content["versions"]
     kept = {
-        each: _kept(name, each, entries[each]) for each in dict.fromkeys(versions) if isinstance(entries[each], dict)
+        each: _kept(name, each, entries[each])
+        for each in dict.fromkeys(versions)
+        if isinstance(entries[each], dict) and each != without
     }
     return {"name": name, "dist-tags": _tags(packument, kept), "versions": kept}
 

@@ -128,5 +128,6 @@ def _package(key: str, name: str, row: dict[str, Any], version: str, address: st
         cpu=words(row.get("cpu"), key),
         libc=words(row.get("libc"), key),
         optional=row.get("optional") is True or row.get("devOptional") is True,
-        bundled=row.get("inBundle") is True or row.get("bundled") is True,
+        # What the project itself bundles is marked, too, but comes from the registry.
+        bundled=(row.get("inBundle") is True or row.get("bundled") is True) and not row.get("integrity"),
     )
