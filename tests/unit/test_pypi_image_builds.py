@@ -21,6 +21,7 @@ from rebuilder.model.binary import (
     BinaryImage,
     BinaryMember,
     Compiler,
+    Section,
     Tool,
     Vendored,
 )
@@ -160,6 +161,26 @@ def test_repair(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
+    "tag",
+    [
+        "manylinux_2_170141183460469231731687303715884105727_x86_64",
+        "manylinux_2_17_a9Xk2PqLz0",
+        "manylinux_2_17_x86_64_5f1e",
+        "manylinux_2_\N{ARABIC-INDIC DIGIT ONE}_x86_64",
+        "musllinux_1_12345_x86_64",
+        "manylinux_7_17_x86_64",
+    ],
+)
+def test_a_platform_tag_as_a_message(monkeypatch: pytest.MonkeyPatch, tag: str) -> None:
+    """What the backend leaves may run in the place of auditwheel, and read its options: no free text is among them."""
+    images = {"m*": "own"}
+    name = f"speedy-1.0-cp312-cp312-{tag}.whl"
+    assert usable(planned(monkeypatch, name, images=images)).use.repair is None
+    both = f"speedy-1.0-cp312-cp312-{tag}.manylinux_2_17_x86_64.whl"
+    assert ("--plat", "manylinux_2_17_x86_64") == usable(planned(monkeypatch, both, images=images)).use.repair
+
+
+@pytest.mark.parametrize(
     ("directories", "place"),
     [
         (("/project", "/project/build"), "/project"),
@@ -273,6 +294,30 @@ def test_what_auditwheel_writes(monkeypatch: pytest.MonkeyPatch, members: tuple[
     differences = tuple(Difference(member=each, change=MemberChange.CONTENT, detail="Other.") for each in members)
     compared = reports.compared(reports.artifact(), Level.DIFFERENT, differences=differences)
     assert says is says_something(context, compared)
+
+
+def test_debugging_information_alone_accuses_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Headers of build dependencies lie in a directory of a random name, which it has; code that differs is told."""
+    text, lines = Section(name=".text", size=9, sha256="1" * 64), Section(name=".debug_line", size=9, sha256="2" * 64)
+    context = cast("PlanningContext", SimpleNamespace(programs=None, memo=None))
+    differences = (Difference(member="p/a.so", change=MemberChange.CONTENT, detail="Other."),)
+    compared = reports.compared(reports.artifact(), Level.DIFFERENT, differences=differences)
+    for other, total, says in (
+        ((text, lines), 2, False),
+        ((text, lines.replace(size=12, sha256="3" * 64)), 2, False),
+        ((text.replace(sha256="4" * 64), lines), 2, True),
+        ((text,), 1, False),
+        ((text, lines), 200, True),
+        ((), 0, True),
+    ):
+        first = CODE.replace(sections=(text, lines), sections_total=2)
+        second = CODE.replace(sections=other, sections_total=total)
+        both = {
+            compared.published_sha256: binaries(member(first)),
+            compared.rebuilt_sha256: binaries(member(second, digest="9")),
+        }
+        monkeypatch.setattr(image_builds, "read_binaries", lambda _programs, _memo, which, both=both: both[which])
+        assert says is says_something(context, compared), (other, total)
 
 
 def test_a_library_from_elsewhere_has_to_be_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,8 +79,11 @@ class InImage:
     """How the name of a directory begins that the backend builds in, and what is random in it."""
 
 
-TEMPORARY_NAMES = 37**8
-"""Eight characters that Python chooses at random, of letters in lower case, digits and ``_``."""
+TEMPORARY_NAMES = 3 * 37**8
+"""Eight characters that Python chooses at random, of letters in lower case, digits and ``_``, behind a name of the
+project that may be written in three ways."""
+PLATFORM_TAGS = 1 << 11
+"""Those that ``auditwheel`` is told: 113 versions of C libraries, and a dozen architectures."""
 PLACES = ("/project", "/io", "/src", "/work", "/workspace", "/github/workspace", "/host", "/code")
 """Where containers that build wheels usually have the source; the first is that of cibuildwheel."""
 
@@ -207,6 +210,8 @@ def replayed(build_inputs: BuildInputs, conditions: BuildConditions) -> tuple[Re
         found.append(_told("build-path", build_inputs.in_image.place, len(PLACES)))
     if build_inputs.in_image is not None and build_inputs.in_image.temporary is not None:
         found.append(_told("temporary-name", build_inputs.in_image.temporary[1], TEMPORARY_NAMES))
+    if build_inputs.in_image is not None and build_inputs.in_image.repair:
+        found.append(_told("platform-tag", build_inputs.in_image.repair[-1], PLATFORM_TAGS))
     if build_inputs.hash_seed:
         found.append(_told("hash-seed", str(build_inputs.hash_seed), SEEDS))
     return (*found, *_changed_tools(build_inputs))

@@ -14,10 +14,10 @@ _TAG = re.compile(r"(?:py|cp|pp)\d{1,4}", re.ASCII)
 _TAGS = 1 << 16
 """``--universal``, or one of the tags above: three kinds of them with up to four digits."""
 _DISTUTILS = re.compile(r"^\s*(?:from|import)\s+distutils\.core\b", re.MULTILINE)
-_ARCHITECTURE = r"(?:x86_64|i686|aarch64|arm64|armv7l|ppc64|ppc64le|s390x|riscv64|loongarch64|universal2|intel)"
+ARCHITECTURE = r"(?:x86_64|i686|aarch64|arm64|armv7l|ppc64|ppc64le|s390x|riscv64|loongarch64|universal2|intel)"
 _PLATFORM = re.compile(
     r"any|win32|win_amd64|win_arm64|win_ia64"
-    rf"|(?:linux|manylinux1|manylinux20\d\d|(?:many|musl)linux_\d_\d{{1,2}}|macosx_\d{{1,2}}_\d{{1,2}})_{_ARCHITECTURE}",
+    rf"|(?:linux|manylinux1|manylinux20\d\d|(?:many|musl)linux_\d_\d{{1,2}}|macosx_\d{{1,2}}_\d{{1,2}})_{ARCHITECTURE}",
     re.ASCII,
 )
 _ABI = re.compile(r"none|abi3|cp\d{2,3}t?|cp3\dm", re.ASCII)

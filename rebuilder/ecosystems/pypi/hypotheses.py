@@ -340,7 +340,8 @@ def _with_requirements(
         said.append(image.sentence)
         requirements, held = with_cython(image, requirements)
         chosen = (*build_inputs.chosen, *held)
-        build_inputs = replace(build_inputs, in_image=image.use, lacks=image.lacks, chosen=chosen)
+        lacks = named_is_lacking(named_python(case.wheel), interpreter) or image.lacks
+        build_inputs = replace(build_inputs, in_image=image.use, lacks=lacks, chosen=chosen)
     build_inputs, notes = resolve_requirements(
         context, build_inputs, requirements, python=interpreter.python, not_after=tools.not_after
     )

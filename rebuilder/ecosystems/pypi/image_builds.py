@@ -20,13 +20,13 @@ from packaging.version import InvalidVersion, Version
 
 from rebuilder.compare.binaries import read_binaries
 from rebuilder.ecosystems.pypi.build_inputs import PLACES, InImage, held_tool
-from rebuilder.ecosystems.pypi.command_line import name_parts
+from rebuilder.ecosystems.pypi.command_line import ARCHITECTURE, name_parts
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.interpreter_choice import Interpreter, interpreter_in, supports
 from rebuilder.ecosystems.pypi.requirements import Requirements
 from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.model.attempt import Attempt
-from rebuilder.model.binary import Binaries, BinaryMember
+from rebuilder.model.binary import Binaries, BinaryMember, Section
 from rebuilder.model.comparison import Comparison
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.replayed import Replayed
@@ -37,12 +37,15 @@ IN_IMAGE = "-in-image"
 """In the name of a hypothesis that is tried in an image."""
 _SYSTEM = re.compile(r"3\.(\d{1,2})(?:\.\d+)?", re.ASCII)
 _TAG = re.compile(r"cp3(\d{1,2})-\w+")
-_REPAIRED = re.compile(r"(?:many|musl)linux(?:_(\d+)_(\d+)|1|2010|2014)_\w+")
+_REPAIRED = re.compile(rf"(?:manylinux(?:_2_(\d{{1,2}})|1|2010|2014)|musllinux_1_(\d))_{ARCHITECTURE}", re.ASCII)
+"""A closed set, since such a tag is told to ``auditwheel``, in the place of which something of the build may run."""
 _NAMED_BY_YEAR = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 _OLDEST = 9
 """Python 3.9: what the programs need that run inside builds."""
 _REPAIRS = re.compile(r"\.dist-info/(?:WHEEL|RECORD|sboms/[^/]+)$")
 """What auditwheel writes, beside libraries that it copies in."""
+_NOT_LOADED = re.compile(r"\.(?:z?debug_\w+|comment|symtab|strtab|shstrtab|gnu_debug\w+|note\.gnu\.build-id)")
+"""Names of sections that no process has in its memory, and of the digest of all."""
 _PLATFORM = "AUDITWHEEL_PLAT"
 """What auditwheel takes for ``--plat`` where it is not given; images that are for one platform set it."""
 
@@ -155,8 +158,8 @@ def _interpreters(
 def _system(tag: str) -> tuple[int, int]:
     """The version of the C library that a tag stands for."""
     match = _REPAIRED.fullmatch(tag)
-    if match is not None and match[1]:
-        return int(match[1]), int(match[2])
+    if match is not None and (minor := match[1] or match[2]):
+        return (2 if match[1] else 1), int(minor)
     return _NAMED_BY_YEAR.get(tag.partition("_")[0], (0, 0))
 
 
@@ -205,10 +208,25 @@ def with_cython(image: ImageBuild, requirements: Requirements) -> tuple[Requirem
 def says_something(context: PlanningContext, compared: Comparison) -> bool:
     """Whether a rebuild that differs says something about the wheel: both were made alike by what compiled files say.
 
-    Nothing says which auditwheel repaired a wheel: what differs only in what that writes says nothing.
+    Nothing says which auditwheel repaired a wheel: what differs only in what that writes says nothing. Neither does
+    debugging information alone, which has random directories in it where headers of build dependencies lay.
     """
-    told = any(not _REPAIRS.search(each.member) for each in compared.differences)
+    published, rebuilt = (_loaded(context, each) for each in (compared.published_sha256, compared.rebuilt_sha256))
+    same = {member for member, sections in published.items() if rebuilt.get(member) == sections}
+    told = any(each.member not in same and not _REPAIRS.search(each.member) for each in compared.differences)
     return told and made_alike(context, compared.published_sha256, compared.rebuilt_sha256)
+
+
+def _loaded(context: PlanningContext, wheel: Sha256) -> dict[str, list[tuple[Section, ...]]]:
+    """What compiled members have in memory, for each architecture; none where it is not known as a whole."""
+    return {
+        each.member: [
+            tuple(section for section in image.sections if not _NOT_LOADED.fullmatch(section.name))
+            for image in each.facts.images
+        ]
+        for each in read_binaries(context.programs, context.memo, wheel).members
+        if each.facts.images and all(0 < len(image.sections) == image.sections_total for image in each.facts.images)
+    }
 
 
 def made_alike(context: PlanningContext, published: Sha256, rebuilt: Sha256) -> bool:

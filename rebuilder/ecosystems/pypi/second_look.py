@@ -42,6 +42,7 @@ from rebuilder.model.attempt import History, Hypothesis
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Evidence, Inspection, Obstacle
+from rebuilder.model.replayed import too_much
 from rebuilder.model.verdict import Verdict
 
 _SCM = "SETUPTOOLS_SCM_PRETEND_VERSION"
@@ -130,7 +131,8 @@ def _changed_build(
         name="-".join((reached.candidate.name, *names)),
         sentence=" ".join((*said, reached.candidate.sentence)),
     )
-    return hypothesis(changed, build_inputs, " ".join((reached.about, *notes))), build_inputs
+    found = hypothesis(changed, build_inputs, " ".join((reached.about, *notes)))
+    return (found, build_inputs) if too_much(found.replayed) is None else None
 
 
 def _changes(
