@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
 from rebuilder.diagnose.case import Claim, DiagnosisInput, about, claim, fields
 from rebuilder.model.comparison import Difference, Level, MemberChange
@@ -61,15 +62,20 @@ def normalised(case: DiagnosisInput) -> Iterator[Claim]:
         cause = CAUSES.get(name, Cause.ARCHIVE_FORM)
         if name == "zip-times" and writer and not times:
             cause = Cause.ARCHIVE_FORM  # it sets fields for times aside too, that one writer has beside the same times
+        if name == "gzip-header" and _stamped_alike(comparison.differences):
+            cause = Cause.ARCHIVE_FORM  # it sets the system aside too, on which the same bytes were compressed
         needed.setdefault(cause, []).append(name)
     for cause, names in needed.items():
         shown = [each for each in comparison.differences if _LABELS.get(cause, set()) & fields(each).keys()]
         if cause not in _LABELS:
             others = set().union(*_LABELS.values())
             shown = [each for each in comparison.differences if not fields(each).keys() <= others or not fields(each)]
+        headers = comparison.differences if "gzip-header" in names else ()
+        beside = [each for each in headers if "Compression" in fields(each) and each not in shown]
         sentence = _SENTENCES.get(cause)
         evidence = [EvidenceLine(note=f"Equal once this is set aside: {', '.join(names)}.")]
-        yield claim(cause, sentence(case, shown) if sentence else cause.spoken, [*evidence, *_sides(cause, shown)])
+        spoken = sentence(case, shown) if sentence else cause.spoken
+        yield claim(cause, spoken, [*evidence, *_sides(cause, [*shown, *beside])])
 
 
 def modes(case: DiagnosisInput) -> Iterator[Claim]:
@@ -95,6 +101,16 @@ def container(case: DiagnosisInput) -> Iterator[Claim]:
             found,
             Certainty.LIKELY,
         )
+
+
+def _stamped_alike(differences: Sequence[Difference]) -> bool:
+    """Whether the headers around compressed archives differ, and not in their time."""
+    headers = [fields(each)["Compression"] for each in differences if "Compression" in fields(each)]
+    return bool(headers) and all(_stamps(published) == _stamps(rebuilt) for published, rebuilt in headers)
+
+
+def _stamps(described: str) -> list[str]:
+    return re.findall(r"\btime (\d+)", described)
 
 
 def _times(case: DiagnosisInput, shown: list[Difference]) -> str:

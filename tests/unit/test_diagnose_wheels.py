@@ -11,13 +11,16 @@ from pathlib import Path
 import pytest
 
 from rebuilder.diagnose.archive_rules import CAUSES
+from rebuilder.diagnose.case import DiagnosisInput
 from rebuilder.diagnose.diagnosis import diagnose
 from rebuilder.ecosystems.pypi.diagnosis import RULES
 from rebuilder.ecosystems.pypi.file_times import metadata_file
 from rebuilder.model.diagnosis import Cause, Certainty
+from rebuilder.programs.archive.normalise_deb import DEB
 from rebuilder.programs.archive.normalise_tar import TAR
 from rebuilder.programs.archive.normalise_zip import ZIP
-from tests.fakes.cases import CODE, INFO, NAME, VERSION, Files, case, causes, found, later, wheel
+from tests.fakes.archives import gzip_bytes, tar_bytes, tar_member
+from tests.fakes.cases import CODE, INFO, NAME, VERSION, Files, case, causes, compared, found, later, wheel
 
 HEAD = f"Metadata-Version: 2.1\nName: {NAME}\nVersion: {VERSION}\n"
 
@@ -60,6 +63,18 @@ def test_times_of_generated_files_are_the_time_of_the_build() -> None:
     )
 
 
+@pytest.mark.parametrize(("time", "cause"), [(0, Cause.ARCHIVE_FORM), (5, Cause.ARCHIVE_TIMES)])
+def test_a_gzip_header_tells_of_a_time_or_of_a_system(time: int, cause: Cause) -> None:
+    """Who packed on another system did not forget an epoch."""
+    content = tar_bytes((tar_member("toy/a.txt"), b"a"))
+    comparison = compared(gzip_bytes(content, system=19, mtime=time), gzip_bytes(content, system=3))
+    value = case(wheel(CODE, metadata_time=later()), wheel(CODE))
+    attempts = (value.attempts[0].replace(comparison=comparison),)
+    (finding,) = found(DiagnosisInput(value.evidence, attempts, value.decision)).findings
+    assert cause is finding.cause
+    assert "system 19" in "".join(f"{each.note}{each.published}" for each in finding.evidence)
+
+
 def test_other_times_and_another_umask_are_two_causes() -> None:
     """Each normalisation that was needed has its finding."""
     published = wheel(CODE, time=later(), modes={f"{NAME}/__init__.py": 0o664})
@@ -70,7 +85,7 @@ def test_other_times_and_another_umask_are_two_causes() -> None:
 
 def test_every_normalisation_has_a_cause() -> None:
     """The list of causes and the lists of normalisations are the same."""
-    assert set(CAUSES) == {*ZIP, *TAR}
+    assert set(CAUSES) == {*ZIP, *TAR, *DEB}
 
 
 def test_executable_bits_are_named_with_windows() -> None:
