@@ -14,6 +14,7 @@ _HIDDEN = re.compile(
 )
 """Control, bidirectional and format characters, but line feed, tab, and the zero-width space, which marks where a long
 word may be broken and changes nothing else."""
+_PLACE = re.compile(r"(?<![\w./-])/[^\s,;:()]+")
 _MARKS_IN_A_ROW = 3
 """Combining marks one letter may carry; more of them climb over the lines above."""
 
@@ -34,6 +35,11 @@ def clipped(text: str, most: int = 200) -> str:
     """The same for a sentence of ours that quotes it: what takes more than ``most`` characters is cut there."""
     shown = _spell(text[: most + 1])
     return shown if len(shown) <= most else f"{shown[: most - 1]}…"
+
+
+def without_places(sentence: str) -> str:
+    """A sentence of ours without places on this machine, since it is published."""
+    return _PLACE.sub("…", sentence)
 
 
 def visible_document(text: str) -> str:

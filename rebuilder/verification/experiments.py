@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rebuilder.errors import CorruptError, NoGuestError, RebuilderError, SandboxFaultError
 from rebuilder.model.attempt import Hypothesis, NotTried
 from rebuilder.model.report import CLOCK_NOT_TRIED
+from rebuilder.model.text import without_places
 
 log = logging.getLogger(__name__)
-
-_PLACE = re.compile(r"(?<![\w./-])/[^\s,;:()]+")
 
 
 class Experiments:
@@ -46,7 +44,7 @@ class Experiments:
         except CorruptError:
             raise
         except RebuilderError as error:
-            self._remarks.append(f"{failed}: {_published(str(error))}")
+            self._remarks.append(f"{failed}: {without_places(str(error))}")
         except Exception as error:  # what was published must not be able to keep its verdict from being told
             log.exception("%s, by a defect of the rebuilder.", failed)
             self._remarks.append(f"{failed}: a defect of the rebuilder ({type(error).__name__}).")
@@ -55,9 +53,4 @@ class Experiments:
 def not_tried(hypothesis: Hypothesis, error: NoGuestError | SandboxFaultError) -> NotTried:
     """What is recorded of a hypothesis that no guest could be had for."""
     reason = error.reason if isinstance(error, NoGuestError) else str(error).rstrip(".")
-    return NotTried(hypothesis=hypothesis, reason=_published(reason))
-
-
-def _published(reason: str) -> str:
-    """The reason without places on this machine: remarks are published."""
-    return _PLACE.sub("…", reason)
+    return NotTried(hypothesis=hypothesis, reason=without_places(reason))

@@ -13,9 +13,16 @@ from rebuilder.ecosystems.pypi.compiled_code import compiled_here
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.interpreter_choice import Interpreter
 from rebuilder.environments.protocol import BuildEnvironment
-from rebuilder.errors import BuildEnvironmentError
+from rebuilder.errors import (
+    BuildEnvironmentError,
+    CorruptEnvironmentError,
+    RebuilderError,
+    SandboxFaultError,
+    SandboxUnavailableError,
+    StoreError,
+)
 from rebuilder.model.accounting import Accounting, Content, How, MemberAccount
-from rebuilder.model.attempt import Outcome, Output
+from rebuilder.model.attempt import Outcome, Output, Run
 from rebuilder.model.binary import (
     BinaryFacts,
     BinaryFormat,
@@ -99,6 +106,10 @@ class House:
             raise self.obstacle
         return interpreter.environment
 
+    def run(self, _definition: BuildDefinition) -> Run:
+        """What the compiler leaves."""
+        return run(self.outcome, *self.outputs)
+
     def definition(self, environment: str, maker: Any) -> BuildDefinition:
         """Some definition; remembers what asked for it."""
         self.maker = maker
@@ -111,7 +122,7 @@ class House:
         context = PlanningContext(
             compilers=self.compilers or tuple(manifest(name, found[0]) for name, found in self.known.items()),
             environments=cast("Environments", self),
-            run=cast("Runner", lambda _definition: run(self.outcome, *self.outputs)),
+            run=cast("Runner", self.run),
             **unused,
         )
         listed = tuple(Member(name=each, kind=MemberKind.FILE, size=1, mtime="2026-01-01T00:00:00") for each in source)
@@ -226,6 +237,31 @@ def test_builds_that_do_not_come_to_an_end(monkeypatch: pytest.MonkeyPatch) -> N
     found = house.compiled(member(gcc("10.2.1")))
     assert found.compiled is None
     assert found.remarks[0].endswith("There is no backend.")
+
+
+@pytest.mark.parametrize("error", [SandboxFaultError, SandboxUnavailableError, StoreError, BuildEnvironmentError])
+@pytest.mark.parametrize("where", ["run", "compare_compiled", "get"])
+def test_what_fails_here_costs_no_verdict(
+    monkeypatch: pytest.MonkeyPatch, error: type[RebuilderError], where: str
+) -> None:
+    """A full disk, a sandbox that a compiler broke, an archive that is away: a sentence without places of ours."""
+    house = House(monkeypatch, **GCC10)
+
+    def fails(*_: object, **_named: object) -> Any:
+        raise error("No space is left (/srv/private/trees/making).")
+
+    def modified(*_: object, **_named: object) -> Any:
+        raise CorruptEnvironmentError("It was modified.")
+
+    place: Any = compiled_code if where == "compare_compiled" else house
+    monkeypatch.setattr(place, where, fails)
+    found = house.compiled(member(gcc("10.2.1")))
+    assert [How.NOT_COMPILED] == [each.how for each in found.members]
+    [remark] = found.remarks
+    assert "No space is left (…)." in remark
+    monkeypatch.setattr(place, where, modified)
+    with pytest.raises(CorruptEnvironmentError):
+        house.compiled(member(gcc("10.2.1")))
 
 
 EVIL = (

@@ -21,12 +21,13 @@ from rebuilder.ecosystems.pypi.hypotheses import build_in
 from rebuilder.ecosystems.pypi.image_builds import image_attempts
 from rebuilder.ecosystems.pypi.interpreter_choice import interpreter_in
 from rebuilder.environments.protocol import BuildEnvironment
-from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError
+from rebuilder.errors import CorruptError, RebuilderError
 from rebuilder.model.accounting import Accounting, CompiledHere, How, MemberAccount
 from rebuilder.model.attempt import Attempt, Output
 from rebuilder.model.binary import BinaryFormat, BinaryImage, CodeComparison
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.evidence import Evidence
+from rebuilder.model.text import without_places
 from rebuilder.model.verdict import Verdict
 
 PROJECT = "/project"
@@ -82,8 +83,10 @@ def compiled_here(
         accounting: Of the same wheel, with what compiled members say about themselves.
         attempts: All that were made for it; what one gave in an image of the settings is taken first.
 
+    Whatever fails on the way is a remark: it is evidence beside a verdict, and costs none.
+
     Raises:
-        SandboxUnavailableError, SandboxFaultError, CorruptEnvironmentError, …: see :class:`Programs`.
+        CorruptError: an environment or a program of ours was modified.
     """
     members = [each for each in accounting.members if each.how is How.NOT_COMPILED and _image(each) is not None]
     if (tried := next((each for _, each in image_attempts(attempts)), None)) is not None and tried.rebuilt is not None:
@@ -99,9 +102,12 @@ def compiled_here(
     told = f"Its compiled code was made by GCC {maker.gcc} for Python {maker.python}"
     try:
         definition = _planned(context, evidence, maker, sum(map(_code_bytes, members)))
-    except NotRebuildable as stopped:
-        return _with_remark(accounting, f"{told}. It was not compiled here: {stopped.obstacle.sentence}")
-    run = context.run(definition)
+        run = context.run(definition)
+    except CorruptError:
+        raise
+    except (NotRebuildable, RebuilderError) as stopped:
+        why = stopped.obstacle.sentence if isinstance(stopped, NotRebuildable) else without_places(str(stopped))
+        return _with_remark(accounting, f"{told}. It was not compiled here: {why}")
     compiled = CompiledHere(definition=definition, run=run)
     made, name = compiled.rebuilt, definition.toolchain.name
     accounting = accounting.replace(compiled=compiled)
@@ -119,7 +125,12 @@ def _compared(
     """With what comparing the compiled members with those of the wheel that was made gives."""
     members = [each for each in accounting.members if each.how is How.NOT_COMPILED and _image(each) is not None]
     file = evidence.artifact.file
-    found = compare_compiled(context.programs, file.sha256, made.sha256, file.filename, environment=environment)
+    try:
+        found = compare_compiled(context.programs, file.sha256, made.sha256, file.filename, environment=environment)
+    except CorruptError:
+        raise
+    except RebuilderError as error:
+        return _with_remark(accounting, f"{told}. It was not compared: {without_places(str(error))}")
     if found is None:
         return _with_remark(accounting, f"{told}; comparing it did not come to its end.")
     compared = tuple(
@@ -132,18 +143,13 @@ def _planned(context: PlanningContext, evidence: Evidence, maker: _Maker, code: 
     """The build of the source archive with the compiler of the evidence.
 
     Raises:
-        NotRebuildable: it is too much, no environment has the compiler or it cannot be made, or the source does not
-            say how it is built.
+        NotRebuildable: it is too much, no environment has the compiler, or the source does not say how it is built.
+        BuildEnvironmentError: the environment cannot be made, or was modified.
     """
     if code > MOST_CODE:
         size = f"{code / 1e6:.0f} MB of code, more than the {MOST_CODE / 1e6:.0f} MB that are compiled"
         raise NotRebuildable(Verdict.UNSUPPORTED, f"It has {size}.")
-    try:
-        environment = next(filter(partial(_has, maker), _environments(context, maker)), None)
-    except CorruptEnvironmentError:
-        raise
-    except BuildEnvironmentError as error:
-        raise NotRebuildable(Verdict.UNSUPPORTED, str(error)) from error
+    environment = next(filter(partial(_has, maker), _environments(context, maker)), None)
     if environment is None:
         raise NotRebuildable(Verdict.UNSUPPORTED, "No build environment here has both.")
     interpreter = interpreter_in(environment.name, maker.python)
