@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import time
@@ -167,6 +168,16 @@ def test_without_a_version_in_the_repository_the_last_before_the_publication(wor
     found = world.origin(world.release(("package.json", manifest()), ("index.js", "1\n")))
     assert sha == found.commit
     assert "has the most files" in found.sentence
+
+
+def test_a_copy_from_before_the_release_has_no_commit_of_it(world: World) -> None:
+    """The commit of another release did not make this one, however much they share; nobody is accused with it."""
+    sha = world.commit({"package.json": manifest("0.9.0"), "index.js": "1\n", "lib.js": "1\n"})
+    release = world.release(("package.json", manifest()), ("index.js", "2\n"), ("lib.js", "1\n"))
+    found = world.origin(dataclasses.replace(release, versions=["0.9.0", "1.0.0"]))
+    assert None is found.commit
+    assert "none with files of the tarball says version 1.0.0" in found.sentence
+    assert f"{sha}, says 0.9.0, which is another release" in found.sentence
 
 
 def test_githead_of_a_branch_comes_before_a_tag(world: World) -> None:

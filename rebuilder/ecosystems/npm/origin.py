@@ -221,6 +221,13 @@ class _Search:
                     each.commit, f"{each.words}{away}", found, tag=each.tag, passed=self._wrong(named, each)
                 )
         chosen = self._first(best)
+        if (other := self._other_release(chosen)) is not None:
+            sentence = (
+                f"{self._who}{away}; of its {found.commits:,} commits none with files of the tarball says version "
+                f"{self._release.version}, and the one with most of them, {chosen.commit}, says {other}, which is "
+                "another release."
+            )
+            return claimed_origin(self._repository, sentence)
         words = f"of its {found.commits:,} commits this one has the most files of the tarball"
         if self._sets_version(chosen):
             words = f"of its {found.commits:,} commits this one is the first of the version with the most of its files"
@@ -234,6 +241,13 @@ class _Search:
         said = read_manifest(holder.text) if holder.text is not None else None
         wanted = (self._release.name, self._release.version)
         return MANIFEST in holder.files or (said is not None and (said.get("name"), said.get("version")) == wanted)
+
+    def _other_release(self, holder: Holder) -> str | None:
+        """The version that the commit says, where that is another release; a placeholder is none."""
+        said = read_manifest(holder.text) if holder.text is not None else None
+        version = said.get("version") if said is not None else None
+        another = isinstance(version, str) and version != self._release.version and version in self._release.versions
+        return version if another and not self._sets_version(holder) else None
 
     def _tells(self, holder: Holder) -> bool:
         """Whether the commit has anything of the tarball but texts that many projects share."""
