@@ -152,7 +152,7 @@ def test_no_digest() -> None:
         ({"version": "1.0.0", "resolved": "https://files.example.org/a.tgz"}, Verdict.UNSUPPORTED, "the address"),
         ({"version": "1.0.0", "resolved": "file:../../../a"}, Verdict.INPUTS_MISSING, "outside the repository"),
         ({"version": "1.0"}, Verdict.UNSUPPORTED, "from the address"),
-        ({"version": "7.0.0"}, Verdict.INPUTS_MISSING, "not on the registry any more"),
+        ({"version": "7.0.0"}, Verdict.INPUTS_MISSING, "the registry does not have"),
         (row(b"other"), Verdict.INPUTS_MISSING, "another SHA512"),
         (row(b"other", version=f"1.0.0-{'x' * 250}"), Verdict.UNSUPPORTED, "too long"),
         ({"version": "1.0.0", "os": {"a": 1}}, Verdict.UNSUPPORTED, "cannot be used"),

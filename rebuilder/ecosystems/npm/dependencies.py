@@ -324,7 +324,7 @@ def _fetch(context: DependencyContext, lock: LockFile, tarball: _Tarball) -> Sha
     except UnknownProjectError:
         release = None
     if release is None:
-        return _missing(lock, tarball, "which is not on the registry any more")
+        return _missing(lock, tarball, "which the registry does not have")
     listed = release.integrity
     if bound is not None and listed.algorithm == bound.algorithm and listed.digest != bound.digest:
         return _missing(lock, tarball, f"with another {bound.algorithm.upper()} than the registry's file has")
