@@ -47,11 +47,13 @@ _MAJOR_MINOR = re.compile(r"(\d+\.\d+)(?:\.|$)")
 _PYTHON = re.compile(r"cp(3)(\d{1,2})")
 _FLAGS = re.compile(
     r"-(?:O[0-3sg]|g|fPIC|fpic|fwrapv|fno-strict-aliasing|fno-strict-overflow|fno-semantic-interposition|fno-plt|"
-    r"fstack-protector(?:-strong|-all)?|fstack-clash-protection|fcf-protection(?:=[a-z]{2,8})?|fvisibility=hidden|"
+    r"fstack-protector(?:-strong|-all)?|fstack-clash-protection|fcf-protection(?:=(?:full|branch|return|none|check))?|fvisibility=hidden|"
     r"fno-omit-frame-pointer|fomit-frame-pointer|funroll-loops|ffast-math|fno-math-errno|ftree-vectorize|fexceptions|"
     r"fasynchronous-unwind-tables|ffunction-sections|fdata-sections|march=x86-64(?:-v[234])?|mtune=generic|msse[234]?)"
 )
 """Options that may go from a published file into a build: a closed set, so that they can say nothing else."""
+_MOST_FLAGS = 12
+"""More than usual files have; in which order these stand is less than 64 bits, and a build may be told 96."""
 _DEFAULTS = (
     ("-fstack-protector", "-fno-stack-protector"),
     ("-fstack-clash-protection", "-fno-stack-clash-protection"),
@@ -211,7 +213,7 @@ def _maker(filename: str, members: Sequence[MemberAccount]) -> _Maker | None:
     shared = (
         tuple(flag for flag in dict.fromkeys(options[0]) if all(flag in each for each in options)) if options else ()
     )
-    return _Maker(versions.most_common(1)[0][0], f"{tag[1]}.{tag[2]}", shared)
+    return _Maker(versions.most_common(1)[0][0], f"{tag[1]}.{tag[2]}", shared[:_MOST_FLAGS])
 
 
 def _gcc(image: BinaryImage) -> str | None:
@@ -250,6 +252,10 @@ def _definition(build_inputs: BuildInputs, maker: _Maker) -> BuildDefinition:
 
 
 def _options(flags: Sequence[str], place: str) -> str:
-    """Options for the compiler; the source seems to be in ``/project`` although it is in ``place``."""
+    """Options for the compiler; the source seems to be in ``/project`` although it is in ``place``.
+
+    ``NDEBUG`` is CPython's own: newer setuptools take these in the place of Python's, and without it the headers of
+    Python assert in nearly every function.
+    """
     back = [off for name, off in _DEFAULTS if not any(flag.startswith(name) for flag in flags)]
-    return " ".join((*back, "-U_FORTIFY_SOURCE", *flags, f"-ffile-prefix-map={place}={PROJECT}"))
+    return " ".join((*back, "-U_FORTIFY_SOURCE", "-DNDEBUG", *flags, f"-ffile-prefix-map={place}={PROJECT}"))
