@@ -32,7 +32,7 @@ from rebuilder.model.binary import (
     Section,
     Vendored,
 )
-from rebuilder.model.definition import BuildDefinition, EnvironmentRef
+from rebuilder.model.definition import BuildDefinition, EnvironmentRef, Input, Role
 from rebuilder.model.environment import Manifest
 from rebuilder.model.evidence import Inspection, Member, MemberKind
 from rebuilder.model.report import EnvironmentSummary
@@ -237,6 +237,16 @@ def test_builds_that_do_not_come_to_an_end(monkeypatch: pytest.MonkeyPatch) -> N
     found = house.compiled(member(gcc("10.2.1")))
     assert found.compiled is None
     assert found.remarks[0].endswith("There is no backend.")
+
+
+def test_a_source_that_asks_for_its_own_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build could copy the published file, and a report with it is not signed: nobody would be warned of the rest."""
+    house = House(monkeypatch, **GCC10)
+    itself = Input(role=Role.BUILD_DEPENDENCY, name="sample", sha256=house.subject.sha256, path=f"/inputs/{NAME}")
+    definition = reports.definition(house.subject)
+    monkeypatch.setattr(compiled_code, "_definition", lambda *_: definition.replace(inputs=(itself,)))
+    found = house.compiled(member(gcc("10.2.1")))
+    assert (None, 1) == (found.compiled, len(found.remarks))
 
 
 @pytest.mark.parametrize("error", [SandboxFaultError, SandboxUnavailableError, StoreError, BuildEnvironmentError])

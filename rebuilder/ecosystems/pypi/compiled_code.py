@@ -156,7 +156,10 @@ def _planned(context: PlanningContext, evidence: Evidence, maker: _Maker, code: 
         raise NotRebuildable(Verdict.UNSUPPORTED, "No build environment here has both.")
     interpreter = interpreter_in(environment.name, maker.python)
     limits = context.limits.replace(wall_seconds=min(context.limits.wall_seconds, _SECONDS))
-    return _definition(build_in(replace(context, limits=limits), evidence, interpreter), maker)
+    definition = _definition(build_in(replace(context, limits=limits), evidence, interpreter), maker)
+    if any(each.sha256 == evidence.artifact.sha256 for each in definition.inputs):
+        raise NotRebuildable(Verdict.UNSUPPORTED, "Its source asks for that very file, which could then be copied.")
+    return definition
 
 
 def _with_remark(accounting: Accounting, sentence: str) -> Accounting:
