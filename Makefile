@@ -61,12 +61,12 @@ $(WHEELHOUSE)/.complete: $(VENV)/.installed requirements-dev.lock requirements-b
 	  --dest .build/builder/wheels --requirement requirements-builder.lock
 	touch $@
 
-# Node, npm and a compiler, which tests build packages of npm with.
+# Node, npm and a compiler, which tests and the demo build packages of npm with.
 .build/npm/.complete: npm-tools.lock tools/npm-tarballs
 	tools/npm-tarballs npm-tools.lock .build/npm
 	touch $@
 
-npm-tarballs: .build/npm/.complete ## Node and npm, for tests
+npm-tarballs: .build/npm/.complete ## Node and npm, for tests and the demo
 
 builder: .build/builder/.complete ## What an image is made of that builds wheels, for tests
 
@@ -79,8 +79,11 @@ environments: install ## The root file systems that tests build in (cached)
 	$(BIN)/rebuilder environments make --store $(patsubst %/,%,$(dir $(ENVIRONMENTS))) $(SUITES:%=--accept-expired %) --all
 	$(BIN)/rebuilder environments make --store $(patsubst %/,%,$(dir $(ENVIRONMENTS))) $(SUITES:%=--accept-expired %) trixie-gcc
 
-demo: install ## Verify a handful of real releases and write ./site
+demo: install ## Verify a handful of real releases and an npm package made here, and write ./site
 	@$(BIN)/rebuilder verify --site site $(DEMO); code=$$?; \
+	if ! command -v npm >/dev/null || ! tools/npm-tarballs npm-tools.lock .build/npm; then \
+	  echo "The example of an npm package is left out: npm is not installed, or its registry does not hand out Node."; \
+	elif echo; ! $(BIN)/python tools/npm-example --site site; then code=1; fi; \
 	if [ -f site/index.html ]; then echo; echo "The reports are in ./site; open this file in a browser: $(CURDIR)/site/index.html"; fi; \
 	if [ $$code -eq 3 ]; then echo "(One of them, a wheel for one platform, is there to show what \"accounted\" looks like.)"; exit 0; fi; exit $$code
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import os
 import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +26,7 @@ from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
 from rebuilder.sandbox.program_runner import SandboxPrograms
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import FixedClock
+from tests.fakes.command import Installation
 from tests.fakes.loopback_npm import integrity, tarball
 from tests.fakes.npm_publisher import (
     NODE,
@@ -92,6 +95,19 @@ def test_packing_runs_no_script(outside: Outside) -> None:
     outside.commit(files, "v1.0.0")
     outside.publish("own", outside.pack())
     assert "reproduced" == outside.verify("npm:own==1.0.0").line["verdict"]
+
+
+def test_the_example_of_the_demo(tmp_path: Path, environments_root: Path) -> None:
+    """It is published and verified by one command, and what would push is named on its page."""
+    made = Installation.make(tmp_path, environments_root, "http://127.0.0.1:9")
+    program = Path(__file__).parent.parent.parent / "tools" / "npm-example"
+    done = subprocess.run(
+        [sys.executable, program, "--json"], env=made.environment, capture_output=True, check=False, text=True
+    )
+    assert 0 == done.returncode, done.stdout + done.stderr
+    line = json.loads(done.stdout)
+    assert ("reproduced", {"commit-to-tarball": "reproduced"}) == (line["verdict"], line["trail"]["steps"])
+    assert "Not run: git push --tags." in Path(line["report"]).read_text()
 
 
 def test_what_a_compiler_makes(outside: Outside, tarballs: Tarballs) -> None:
