@@ -26,6 +26,8 @@ class Ecosystem(Protocol):
 
     name: str
     """Before the colon in a subject, and the purl type: ``pypi``."""
+    from_commit_alone: bool = False
+    """Whether files are rebuilt from their commits, and never from anything that is published beside them."""
 
     @property
     def fetcher(self) -> Fetcher:

@@ -319,7 +319,7 @@ _WORDS = {
     ),
     Cause.SOURCE_UNAVAILABLE: (
         "What it was built from cannot be had.",
-        "Publish a source archive with every release, and keep what it requires available.",
+        "Publish the source of every release, and keep what it requires available.",
     ),
     Cause.UNPUBLISHED_TOOL: (
         "It was packed by a version of a build tool that is not to be had from the index.",

@@ -311,7 +311,7 @@ class Coordinator:
         # A file with nothing published to rebuild it from was read all the same if a commit may give it.
         if tier is Tier.FULL and (evidence.obstacle is None or evidence.artifact_inspection is not None):
             trail = parts.steps.from_commit(ecosystem, evidence, signed, tried, limits)
-            obstacle = nor_from_commit(obstacle, trail)
+            obstacle = nor_from_commit(obstacle, trail, alone=ecosystem.from_commit_alone)
         decision = decide(tried.attempts, obstacle, towards(tried.attempts, filename))
         accounting = None
         if decision.verdict in WITHOUT_REBUILD:

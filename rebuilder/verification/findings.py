@@ -117,13 +117,21 @@ def with_accounting(trail: SourceTrail, decision: Decision, accounting: Accounti
     return trail.replace(steps=tuple(decided if each.name == step.name else each for each in trail.steps))
 
 
-def nor_from_commit(obstacle: Obstacle | None, trail: SourceTrail) -> Obstacle | None:
-    """What keeps a file from being rebuilt from anything published; with what keeps it from coming from the commit."""
-    told = [each.decision.sentence for each in trail.steps if each.decision is not None and not each.attempts]
+def nor_from_commit(obstacle: Obstacle | None, trail: SourceTrail, *, alone: bool) -> Obstacle | None:
+    """What keeps a file from being rebuilt from anything published; with what keeps it from coming from the commit.
+
+    Args:
+        obstacle: To what is published.
+        trail: With what came of the commit.
+        alone: Whether files of its kind come from commits alone: then a commit that was found is all that counts.
+    """
+    told = [each.decision for each in trail.steps if each.decision is not None and not each.attempts]
     if obstacle is None or any(each.attempts for each in trail.steps):
         return obstacle
+    if told and alone:
+        return Obstacle(verdict=told[0].verdict, sentence=told[0].sentence, cause=told[0].cause)
     origin = trail.origin.sentence if trail.origin is not None else "The release names no repository either."
-    return obstacle.replace(sentence=f"{obstacle.sentence} {told[0] if told else origin}")
+    return obstacle.replace(sentence=f"{obstacle.sentence} {told[0].sentence if told else origin}")
 
 
 def other_bytes(

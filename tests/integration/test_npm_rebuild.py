@@ -6,6 +6,7 @@ What is published is packed outside of any sandbox, with the real Node and npm o
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -286,3 +287,49 @@ def test_a_dependency_that_hands_in_every_file(outside: Outside, tarballs: dict[
     [alarm] = answer.line["alarms"]
     assert "copy-in-source" == alarm["kind"]
     assert "100% are files of the build dependency carrier" in alarm["sentence"]
+
+
+def test_what_a_commit_only_refers_to(outside: Outside) -> None:
+    """The content of a large file is not in git: its difference accuses nobody."""
+    content = os.urandom(3000)
+    pointer = (
+        f"version https://git-lfs.github.com/spec/v1\noid sha256:{hashlib.sha256(content).hexdigest()}\nsize 3000\n"
+    )
+    outside.commit({"package.json": manifest(), "index.js": "1\n", "data.bin": pointer}, "v1.0.0")
+    (outside.clone / "data.bin").write_bytes(content)
+    outside.publish("own", outside.pack())
+    line = outside.verify("npm:own==1.0.0").line
+    assert ("inputs-missing", True) == (line["verdict"], "only a Git LFS pointer to data.bin" in line["sentence"])
+
+
+def test_packages_that_a_release_brings_along(outside: Outside, tarballs: Tarballs) -> None:
+    """They are installed as the lock file names them, and packed; no script is needed."""
+    carried = tarball("carried", "1.0.0")
+    outside.registry.packages["carried"] = {"1.0.0": carried}
+    needs: dict[str, Any] = {"dependencies": {"carried": "1.0.0"}, "bundleDependencies": ["carried"]}
+    entry = {"version": "1.0.0", "integrity": integrity(carried), "inBundle": True}
+    locked = lock(tarballs, root=needs, **{"node_modules/carried": entry})
+    outside.commit({"package.json": manifest(**needs), "package-lock.json": locked, "index.js": "1\n"}, "v1.0.0")
+    with tarfile.open(fileobj=io.BytesIO(carried)) as archive:
+        for member in archive:
+            file = archive.extractfile(member)
+            assert file is not None
+            place = outside.clone / "node_modules" / "carried" / member.name.removeprefix("package/")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(file.read())
+    outside.publish("own", outside.pack())
+    line = outside.verify("npm:own==1.0.0").line
+    assert "reproduced" == line["verdict"], line["sentence"]
+    assert [] == line["alarms"]
+
+
+def test_the_obstacle_is_that_of_the_commit(outside: Outside, tarballs: Tarballs) -> None:
+    """A commit that was found counts, not that nothing lies beside a tarball; what we do not build is nobody's fault."""
+    entry = {"version": "1.0.0", "resolved": "git+ssh://git@host.example.org/a/b.git#abc", "dev": True}
+    needs = {"devDependencies": {"b": "github:a/b"}, "scripts": {"build": "b"}, "files": ["dist"]}
+    locked = lock(tarballs, root={"devDependencies": needs["devDependencies"]}, **{"node_modules/b": entry})
+    outside.commit({"package.json": manifest(**needs), "package-lock.json": locked}, "v1.0.0")
+    outside.publish("own", with_member(outside.pack(), "package/dist/b.js", b"1\n"))
+    line = outside.verify("npm:own==1.0.0").line
+    assert "unsupported" == line["verdict"]
+    assert line["sentence"].startswith("package-lock.json takes b from a repository")

@@ -12,10 +12,10 @@ from rebuilder.ecosystems.inspection import exactly, inspect, read_texts
 from rebuilder.ecosystems.npm.context import PlanningContext
 from rebuilder.ecosystems.npm.lock_files import FORMATS
 from rebuilder.ecosystems.npm.tarball import MANIFEST, read_manifest
-from rebuilder.ecosystems.obstacles import NotRebuildable
+from rebuilder.ecosystems.obstacles import NotRebuildable, source_lacks
 from rebuilder.ecosystems.source_trees import CheckedOut, archive_input
 from rebuilder.model.definition import Input
-from rebuilder.model.evidence import Evidence, Inspection, MemberKind, normal_path
+from rebuilder.model.evidence import Evidence, Inspection, MemberKind, Obstacle, normal_path
 from rebuilder.model.graph import SourceCommit
 from rebuilder.model.value import canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
@@ -48,6 +48,8 @@ class Checkout:
     changed: tuple[str, ...]
     """Members that the commit has with other content."""
     committed: datetime
+    missing: Obstacle | None
+    """What of the release the commit only refers to, where that cannot be had."""
 
     def scripts(self, manifest: Mapping[str, Any]) -> dict[str, str]:
         """The scripts of a package.json, as far as they are texts."""
@@ -77,7 +79,8 @@ def read_checkout(context: PlanningContext, evidence: Evidence, commit: SourceCo
         sha = commit.tree.commit.sha
         raise NotRebuildable(Verdict.UNSUPPORTED, f"The commit {sha} has no package.json of {evidence.artifact.name}.")
     place, manifest = found
-    lacks, changed = _compared(evidence.artifact_inspection, listing, place)
+    published = evidence.artifact_inspection
+    lacks, changed = _compared(published, listing, place)
     return Checkout(
         tree=CheckedOut.of(commit.tree, tag=commit.origin.tag, top=place, shallow=True),
         directory=place,
@@ -88,6 +91,7 @@ def read_checkout(context: PlanningContext, evidence: Evidence, commit: SourceCo
         lacks=lacks,
         changed=changed,
         committed=commit.tree.commit.committed_at,
+        missing=source_lacks(commit.tree, published, "tarball", below=place) if published is not None else None,
     )
 
 

@@ -43,6 +43,7 @@ class Npm(Ecosystem):
     """Tarballs of npm registries: fetched, bound, handed to the checks, and rebuilt from the commit."""
 
     name = ECOSYSTEM
+    from_commit_alone = True
 
     def __init__(self, context: PlanningContext) -> None:
         """Nothing is read or asked before the first subject."""

@@ -132,7 +132,9 @@ def _try(case: Case, history: History) -> None:
     if best is None or best[0].rebuilt is None:
         return
     attempt, way = best
-    if not attempt.confirms and (way.lacks is not None or (way.made is not None and _distance(attempt) > _FEW)):
+    if not attempt.confirms and (
+        (way.lacks or case.checkout.missing) is not None or (way.made is not None and _distance(attempt) > _FEW)
+    ):
         return  # a build is dear, and only a file or two depend on who packs it
     for packer in others:
         if _exact(attempt):
@@ -392,7 +394,7 @@ def _made_hypothesis(case: Case, way: Way, packer: Packer) -> Hypothesis:
         sentence=f"{way.about}{place} It is packed by {tool.label} on Node {packer.node}. {packer.sentence}",
         definition=definition(build),
         replayed=(*way.replayed, *packer.replayed),
-        lacks=way.lacks,
+        lacks=way.lacks or checkout.missing,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from rebuilder.ecosystems.obstacles import NotRebuildable
+from rebuilder.ecosystems.obstacles import NotRebuildable, source_lacks
 from rebuilder.ecosystems.pypi.archives import CommitListing, build_scripts, list_commit
 from rebuilder.ecosystems.pypi.build_environment import resolve_requirements
 from rebuilder.ecosystems.pypi.build_inputs import BuildInputs, Product, chosen_tools
@@ -35,8 +35,7 @@ from rebuilder.ecosystems.pypi.wheel_traces import WheelTraces, read_traces
 from rebuilder.ecosystems.source_trees import CheckedOut, archive_input
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import History
-from rebuilder.model.diagnosis import Cause
-from rebuilder.model.evidence import Evidence, Inspection, Obstacle, Source, SourceKind, normal_path
+from rebuilder.model.evidence import Evidence, Inspection, Obstacle, Source, SourceKind
 from rebuilder.model.git import SourceTree
 from rebuilder.model.graph import Origin, SourceCommit, Step
 from rebuilder.model.verdict import Verdict
@@ -297,33 +296,6 @@ def _commit_time(case: CommitEvidence, marks: Marks) -> Candidate:
     return epoch_candidate(marks, "commit-time", seconds, sentence, recorded=False)
 
 
-def _source_lacks(tree: SourceTree, target: CommitTarget) -> Obstacle | None:
-    """What of the published file a commit only refers to, where that cannot be had; a difference is no wonder then.
-
-    Only the file itself counts as evidence: a large file of which it has the content, or files below the place of a
-    submodule. So nobody hides a difference behind something that the build has nothing to do with.
-    """
-    contents = {each.sha256 for each in target.listing.members}
-    paths = [f"/{normal_path(each.name)}" for each in target.listing.members]
-    large = [each.path for each in tree.large_files if each.sha256 in contents]
-    if large:
-        return _lacks(f"The commit has only a Git LFS pointer to {large[0]}, the content of which is in", target)
-    for each in tree.submodules:
-        place = f"/{each.path.removeprefix('src/')}/"
-        if each.archive_sha256 is None and any(place in path for path in paths):
-            sentence = f"The submodule {each.path} at commit {each.commit} cannot be had, and files of it are in"
-            return _lacks(sentence, target, each.problem or "")
-    return None
-
-
-def _lacks(sentence: str, target: CommitTarget, why: str = "") -> Obstacle:
-    return Obstacle(
-        verdict=Verdict.INPUTS_MISSING,
-        sentence=f"{sentence} the published {target.what}. {why}".strip(),
-        cause=Cause.SOURCE_UNAVAILABLE,
-    )
-
-
 def _with_requirements(
     context: PlanningContext,
     case: CommitEvidence,
@@ -341,7 +313,7 @@ def _with_requirements(
         product=target.product,
         as_python=interpreter.python if interpreter.runs_on else None,
         chosen=chosen_tools(interpreter.python, tools.held if tools else _held(case)),
-        lacks=_source_lacks(case.tree, target),
+        lacks=source_lacks(case.tree, target.listing, target.what, below="src"),
     )
     said: list[str] = []
     if tools is not None and target.product is Product.WHEEL:
