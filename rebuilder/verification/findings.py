@@ -128,7 +128,7 @@ def nor_from_commit(obstacle: Obstacle | None, trail: SourceTrail, *, alone: boo
     told = [each.decision for each in trail.steps if each.decision is not None and not each.attempts]
     if obstacle is None or any(each.attempts for each in trail.steps):
         return obstacle
-    if told and alone:
+    if told and alone and obstacle.verdict is Verdict.INPUTS_MISSING:
         return Obstacle(verdict=told[0].verdict, sentence=told[0].sentence, cause=told[0].cause)
     origin = trail.origin.sentence if trail.origin is not None else "The release names no repository either."
     return obstacle.replace(sentence=f"{obstacle.sentence} {told[0].sentence if told else origin}")
