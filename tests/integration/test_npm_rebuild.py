@@ -323,7 +323,7 @@ def test_packages_that_a_release_brings_along(outside: Outside, tarballs: Tarbal
 def test_the_obstacle_is_that_of_the_commit(outside: Outside, tarballs: Tarballs) -> None:
     """A commit that was found counts, not that nothing lies beside a tarball; what is not built is nobody's fault."""
     entry = {"version": "1.0.0", "resolved": "git+ssh://git@host.example.org/a/b.git#abc", "dev": True}
-    needs = {"devDependencies": {"b": "github:a/b"}, "scripts": {"build": "b"}, "files": ["dist"]}
+    needs: dict[str, Any] = {"devDependencies": {"b": "github:a/b"}, "scripts": {"build": "b"}, "files": ["dist"]}
     locked = lock(tarballs, root={"devDependencies": needs["devDependencies"]}, **{"node_modules/b": entry})
     outside.commit({"package.json": manifest(**needs), "package-lock.json": locked}, "v1.0.0")
     outside.publish("own", with_member(outside.pack(), "package/dist/b.js", b"1\n"))
