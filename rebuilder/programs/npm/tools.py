@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 MALFORMED = 65
 
-_NAME = re.compile(r"(?P<name>[a-z][a-z0-9-]*?)(?:-linux-x64)?-(?P<version>[0-9][0-9A-Za-z.+-]*)\.tgz")
+_NAME = re.compile(r"(?P<name>[a-z][a-z0-9-]*?)(?:-linux-[a-z0-9]+)?-(?P<version>[0-9][0-9A-Za-z.+-]*)\.tgz")
 _NODE = "bin/node"
 """All that is needed of Node; there are headers and notes beside it."""
 _COMMANDS = {"npm", "npx", "pnpm", "pnpx", "yarn", "yarnpkg"}
