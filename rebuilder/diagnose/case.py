@@ -53,6 +53,8 @@ class EcosystemRules:
 
     rules: Mapping[str, Rule] = field(default_factory=dict)
     """By name, in the order in which they look; before them come the rules that need no knowledge of the format."""
+    instead: Mapping[str, Rule] = field(default_factory=dict)
+    """In the place of the general rules of these names, where what those say does not fit."""
     advice: Mapping[Cause, str] = field(default_factory=dict)
     """What its own tools call what is to be changed, where the general advice cannot name it."""
     consequences: Callable[[DiagnosisInput], frozenset[Line]] = lambda _: frozenset()

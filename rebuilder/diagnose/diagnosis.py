@@ -55,7 +55,7 @@ def diagnose(case: DiagnosisInput, ecosystem: EcosystemRules | None = None) -> D
         return None
     case = replace(case, ecosystem=ecosystem, taken_lines=case.taken_lines | ecosystem.consequences(case))
     claims: list[Claim] = []
-    for rule in (FIRST | dict(ecosystem.rules) | LAST).values():
+    for rule in (FIRST | dict(ecosystem.rules) | LAST | dict(ecosystem.instead)).values():
         for each in rule(case):
             claims.append(each)
             case = case.without(each)

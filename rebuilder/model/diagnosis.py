@@ -41,6 +41,7 @@ class Cause(StrEnum):
     MISSING_COMPILER = "missing-compiler"
     MISSING_INTERPRETER = "missing-interpreter"
     MISSING_REQUIREMENT = "missing-requirement"
+    MISSING_TOOL = "missing-tool"
     NETWORK_WANTED = "network-wanted"
     RESOURCE_LIMIT = "resource-limit"
     INCOMPLETE_SOURCE = "incomplete-source"
@@ -148,6 +149,7 @@ _BASES = {
 _OURS = {
     Cause.MISSING_COMPILER,
     Cause.MISSING_INTERPRETER,
+    Cause.MISSING_TOOL,
     Cause.RESOURCE_LIMIT,
     Cause.NO_UPLOAD_TIME,
     Cause.NOT_SUPPORTED,
@@ -304,6 +306,10 @@ _WORDS = {
     Cause.MISSING_REQUIREMENT: (
         "The build wants something that is not among its declared requirements.",
         "List it where the project declares what it is built with.",
+    ),
+    Cause.MISSING_TOOL: (
+        "The registry that is asked here has not got a tool in a version that the build needs.",
+        "A registry, or a copy of one, that has it.",
     ),
     Cause.NETWORK_WANTED: (
         "The build wants to load something over the network, which no rebuild allows.",

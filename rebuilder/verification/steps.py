@@ -9,6 +9,7 @@ from functools import partial
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.model.decision import decide, towards
 from rebuilder.model.definition import Limits
+from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.git import SourceProblem, SourceTree, Submodule
 from rebuilder.model.graph import SourceCommit, SourceTrail, Step, source_id
@@ -92,7 +93,7 @@ class StepVerifier:
         tree = self.sources.commit(origin.repository, origin.commit, origin.tag)
         committed = [each for each in trail.steps if trail.from_commit(each)]
         if isinstance(tree, SourceProblem):
-            missing = Obstacle(verdict=Verdict.INPUTS_MISSING, sentence=tree.sentence)
+            missing = Obstacle(verdict=Verdict.INPUTS_MISSING, sentence=tree.sentence, cause=Cause.SOURCE_UNAVAILABLE)
             return _with_decisions(trail, tried, {each.name: missing for each in committed})
         commit = SourceCommit(origin=origin, tree=tree)
         if ecosystem.wants_history(evidence, commit):

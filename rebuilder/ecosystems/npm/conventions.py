@@ -15,6 +15,7 @@ from rebuilder.model.provenance import Provenance
 from rebuilder.provenance.checker import AttestationInput
 
 if TYPE_CHECKING:
+    from rebuilder.diagnose.case import EcosystemRules
     from rebuilder.ecosystems.npm.registry import Access
 
 _NAME = re.compile(r"(?:@[A-Za-z0-9~*?-][A-Za-z0-9._~*?-]*/)?[A-Za-z0-9~*?-][A-Za-z0-9._~*?-]*", re.ASCII)
@@ -48,6 +49,12 @@ class NpmConventions(Conventions):
                 sandbox=context.settings.sandbox,
             )
         )
+
+    def diagnosis(self) -> EcosystemRules:
+        """See :data:`rebuilder.ecosystems.npm.diagnosis.RULES`."""
+        from rebuilder.ecosystems.npm.diagnosis import RULES
+
+        return RULES
 
     def file_words(self, filename: str) -> str:
         """What npm publishes are tarballs."""

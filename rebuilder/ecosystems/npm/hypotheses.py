@@ -23,6 +23,7 @@ from rebuilder.ecosystems.npm.dependencies import Dependencies, Manager, depende
 from rebuilder.ecosystems.npm.managers import choose_manager, fitting_version, npm_series
 from rebuilder.ecosystems.npm.node_versions import NODE, NodeChoice, choose, newest, usual_at
 from rebuilder.ecosystems.npm.packer import Packer, find_packers
+from rebuilder.ecosystems.npm.registry import no_tool
 from rebuilder.ecosystems.npm.resolution import Resolved, resolve
 from rebuilder.ecosystems.npm.scripts import BuildScripts, ScriptStep, UnreadableScript, ways_to_build
 from rebuilder.ecosystems.npm.subject import precedence
@@ -213,7 +214,9 @@ def _scripts(checkout: Checkout) -> list[BuildScripts]:
 def _nodes(case: Case) -> list[NodeChoice]:
     entry = case.context.entry(case.evidence)
     recorded = entry.get("_nodeVersion")
-    versions = case.context.registry.packument(NODE).versions
+    versions = case.context.registry.tools(NODE)
+    if not versions:
+        raise no_tool(f"no package {NODE}, so no Node to build with")
     found = choose(
         versions,
         case.checkout.manifest,
@@ -222,7 +225,7 @@ def _nodes(case: Case) -> list[NodeChoice]:
         recorded if isinstance(recorded, str) else None,
     )
     if not found:
-        raise NotRebuildable(Verdict.INPUTS_MISSING, "The npm registry has no Node that the package allows.")
+        raise no_tool(f"no version of {NODE} that the package allows to be built with")
     return found
 
 
@@ -232,19 +235,19 @@ def _built(case: Case, build: BuildScripts) -> Way:
     node = case.once("nodes", lambda: _nodes(case))[0]
     choice = choose_manager([checkout.manifest, checkout.above], checkout.locks, checkout.directory)
     packages = {Tool(choice.tool, each).package for each in ("1.0.0", "2.0.0")}
-    versions = [each for package in sorted(packages) for each in registry.packument(package).versions]
+    versions = [each for package in sorted(packages) for each in registry.tools(package)]
     version = fitting_version(choice, node.version, versions)
     if version is None:
         wanted = f"{choice.tool} {choice.version}" if choice.version else choice.tool
-        raise NotRebuildable(Verdict.INPUTS_MISSING, f"The npm registry has no {wanted}, which the source asks for.")
+        raise no_tool(f"no {wanted}, which the source asks for")
     manager = Tool(choice.tool, version)
     tools = [manager]
     if manager.name != "npm":
-        npm = newest(registry.packument("npm").versions, npm_series(node.version))
+        npm = newest(registry.tools("npm"), npm_series(node.version))
         tools += [Tool("npm", npm)] if npm is not None else []
     lock, own, chosen = choice.lock, True, tuple[str, ...]()
     if _needed(checkout) and lock is None:
-        manager = _resolver(registry.packument("npm").versions, node.version)
+        manager = _resolver(registry.tools("npm"), node.version)
         tools = [manager, *tools]
         resolved = _resolved(case, node, manager)
         lock, own, chosen = resolved.lock, False, (resolved.sentence, *resolved.notes)
@@ -279,7 +282,7 @@ def _resolver(versions: Sequence[str], node: str) -> Tool:
     oldest = 6 if precedence(node)[0] >= (6,) else 5
     version = newest(versions, max(npm_series(node), oldest))
     if version is None:
-        raise NotRebuildable(Verdict.INPUTS_MISSING, f"The npm registry has no npm for Node {node}.")
+        raise no_tool(f"no npm for Node {node}")
     return Tool("npm", version)
 
 
@@ -325,8 +328,8 @@ def _packers(case: Case) -> list[Packer]:
         sentence = unknown.obstacle.sentence
     named = _named_packer(case, found) if found else []
     registry = case.context.registry
-    node = usual_at(registry.packument(NODE).versions, case.not_after)
-    npm = newest(registry.packument("npm").versions, npm_series(node)) if node is not None else None
+    node = usual_at(registry.tools(NODE), case.not_after)
+    npm = newest(registry.tools("npm"), npm_series(node)) if node is not None else None
     usual = [Packer(tool="npm", version=npm, node=node, sentence=sentence, replayed=())] if node and npm else []
     return [*[*named, *found][:_MOST_PACKERS], *usual]
 
@@ -339,7 +342,10 @@ def _first_to_be_had(case: Case, packers: Sequence[Packer]) -> Packer:
     """
     found = next((each for each in packers if _is_to_be_had(case, each)), None)
     if found is None:
-        raise NotRebuildable(Verdict.INPUTS_MISSING, "The npm registry has none of the tools that may have packed it.")
+        wanted = [f"{each.tool} {each.version} on Node {each.node}" for each in packers]
+        if not wanted:
+            raise no_tool(f"no package {NODE} with a Node of the time, or no npm for one, to pack with")
+        raise no_tool(f"not what may have packed it, or not the Node ({NODE}) for that: {', '.join(wanted)}")
     return found
 
 

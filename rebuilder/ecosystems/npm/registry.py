@@ -14,6 +14,7 @@ from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.errors import UnknownProjectError
 from rebuilder.model.artifact import Document
 from rebuilder.model.definition import Input, Role
+from rebuilder.model.diagnosis import Cause
 from rebuilder.model.value import Sha256
 from rebuilder.model.verdict import Verdict
 from rebuilder.network.protocol import Fetcher
@@ -125,22 +126,33 @@ class NpmRegistry:
         """Where registries have the tarball of a release; nobody is asked."""
         return f"{self._registry(name).url}/{name}/-/{tarball_name(name, version)}"
 
+    def tools(self, name: str) -> list[str]:
+        """The versions of a tool, in the order of the registry; none where it has no such package.
+
+        Raises:
+            UnavailableError: it does not answer.
+        """
+        try:
+            return self.packument(name).versions
+        except UnknownProjectError:
+            return []
+
     def tool(self, name: str, version: str) -> Input:
         """The tarball of a tool as an input of builds; asks nobody for one that was fetched before.
 
         Raises:
-            NotRebuildable: the registry has no such version.
-            UnknownProjectError, UnavailableError, FetchMismatchError: it does not answer, or has not the bytes.
+            NotRebuildable: the registry has no such version, or no package of this name.
+            UnavailableError, FetchMismatchError: it does not answer, or has not the bytes.
         """
         key = f"tool:{self._registry(name).url}:{name}@{version}"
         known = self._memo.get(key)
         if not (isinstance(known, dict) and self._blobs.has(str(known.get("sha256")))):
-            release = self.packument(name).release(version)
+            try:
+                release = self.packument(name).release(version)
+            except UnknownProjectError:
+                raise no_tool(f"no package {name}, of which version {version} is needed") from None
             if release is None:
-                raise NotRebuildable(
-                    Verdict.INPUTS_MISSING,
-                    f"The npm registry has no version {version} of {name}, which the build needs.",
-                )
+                raise no_tool(f"no version {version} of {name}, which is needed")
             known = {"sha256": self.tarball(release), "uri": release.tarball}
             self._memo.put(key, known)
         filename = tarball_name(name, version)
@@ -179,6 +191,11 @@ class NpmRegistry:
             if self._access is None:
                 self._access = self._open()
             return self._access
+
+
+def no_tool(what: str) -> NotRebuildable:
+    """That the registry lacks a tool, which says nothing about the release; ``what`` ends the sentence."""
+    return NotRebuildable(Verdict.INPUTS_MISSING, f"The npm registry that is asked has {what}.", Cause.MISSING_TOOL)
 
 
 def _on_registry(url: str, registry: str) -> str:

@@ -51,6 +51,8 @@ _AT_ONCE = 8
 _MISSING = "missing.json"
 _COPYING = timedelta(days=45)
 """How long a registry that copies another one takes until it has seen all versions that there are of a package."""
+UNLOCKED = "The commit has no lock file:"
+"""How the sentence begins that says how versions were chosen."""
 _DOCUMENTS, _TARBALLS = "/inputs/documents", "/inputs/npm"
 _LIMITS = Limits(wall_seconds=300, cpu_seconds=300, output_bytes=MOST_BYTES)
 _ERROR = re.compile(r"^(?:\| )?npm (?:ERR!|error) (\S.*)$", re.MULTILINE)
@@ -120,7 +122,7 @@ def resolve(
     key = sha256_hex(canonical_json(question))
     path = posixpath.join(directory, LOCK)
     sentence = (
-        f"The commit has no lock file: {manager.label} chose the newest versions of before "
+        f"{UNLOCKED} {manager.label} chose the newest versions of before "
         f"{not_after.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC that package.json allows."
     )
     known = context.memo.get(key)

@@ -24,6 +24,9 @@ from rebuilder.model.text import visible
 from rebuilder.network.protocol import Sources
 from rebuilder.programs.account.list_tarball import below
 
+ELSEWHERE = "Other commits of the repository have this content, not this one."
+NOWHERE = "No commit of the repository has this content: a build made it, or somebody added it."
+"""What is known of files that the commit has not got, after a search of the history."""
 _INSTALL = ("preinstall", "install", "postinstall")
 """Scripts that npm runs where a package is installed (https://docs.npmjs.com/cli/using-npm/scripts)."""
 _GYP = "binding.gyp"
@@ -189,8 +192,8 @@ class _Known:
         if self._history is None or file.path not in self._searched:
             return None, ""
         if file.blob in self._seen:
-            return None, "Other commits of the repository have this content, not this one."
-        return None, "No commit of the repository has this content: a build made it, or somebody added it."
+            return None, ELSEWHERE
+        return None, NOWHERE
 
 
 def _manifest(published: Mapping[str, Any], text: str | None) -> tuple[str | None, str]:
