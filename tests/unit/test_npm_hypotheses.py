@@ -271,7 +271,7 @@ def test_a_registry_without_tools_says_nothing_of_a_release(absent: str) -> None
     obstacle = world.plan(files, packed(files)).end()
     assert obstacle is not None
     assert (Verdict.INPUTS_MISSING, Cause.MISSING_TOOL) == (obstacle.verdict, obstacle.cause)
-    assert "The npm registry that is asked has no" in obstacle.sentence
+    assert "registry that is asked has no" in obstacle.sentence
     assert absent in obstacle.sentence
 
 
