@@ -416,6 +416,8 @@ def test_templates_take_values_and_no_code(content: bytes, same: bool) -> None:
         ("A = '@X@'\n", True),
         ("def clean(x):\n    return x\nA = clean({'x': '@X@'})\n", True),
         ("def config():\n    return dict(x='@X@')\n", True),
+        ("A = {'found': bool('@X@'.lower().replace('false', ''))}\n", True),
+        ("f = open\nA = f('@X@'.lower())\n", False),
         ("exec('@X@')\n", False),
         ("A = '@X@'\nexec(A)\n", False),
         ("def clean(x):\n    eval(x)\nclean('@X@')\n", False),

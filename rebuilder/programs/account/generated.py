@@ -171,8 +171,8 @@ def fills_template(template: bytes, content: bytes) -> bool:
 
     Both are read as programs. They must be the same but for placeholders (``@NAME@`` and the like): inside of a text
     one may stand for a piece of that text, and by itself for one constant. Such a text is the value of a name, or goes
-    into a container or to a function of the template, and the template has nothing that runs texts: no value becomes
-    code, or a place of it.
+    into a container, to a method of texts or to a function of the template, and the template has nothing that runs
+    texts: no value becomes code, or a place of it.
     """
     marked = _PLACEHOLDER.sub(lambda match: f"_{_MARK}{match[0].encode().hex()}_", template.decode("utf-8", "replace"))
     try:
@@ -181,13 +181,14 @@ def fills_template(template: bytes, content: bytes) -> bool:
         names = {each.id for each in nodes if isinstance(each, ast.Name)}
         names |= {each.attr for each in nodes if isinstance(each, ast.Attribute)}
         names |= {each.name.rpartition(".")[2] for each in nodes if isinstance(each, ast.alias)}
-        own = _CONTAINERS | {each.name for each in nodes if isinstance(each, ast.FunctionDef)}
+        own = _PLAIN_CALLS | {each.name for each in nodes if isinstance(each, ast.FunctionDef)}
         return _MARK in marked and not names & _RUNS_TEXTS and _filled(tree, ast.parse(content), own)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
 
 
-_CONTAINERS = {"dict", "list", "tuple", "set", "frozenset"}
+_PLAIN_CALLS = {"bool", "dict", "float", "frozenset", "int", "list", "set", "str", "tuple"}
+_TEXT_METHODS = {"lower", "lstrip", "replace", "rstrip", "split", "splitlines", "strip", "upper"}
 _VALUE = r"[^\x00-\x1f\x7f]{0,2000}"
 """Of a placeholder: versions, options of compilers, paths, in one line."""
 _RUNS_TEXTS = _READ_BY_PYTHON | {
@@ -250,9 +251,12 @@ def _filled(before: object, after: object, own: Collection[str]) -> bool:
 
 
 def _takes_values(node: ast.AST, own: Collection[str]) -> bool:
-    """Whether texts below it are only kept under a name, or given to a function of the template."""
+    """Whether texts below it are only kept under a name, changed, or given to a function of the template."""
     if isinstance(node, ast.Call):
-        return isinstance(node.func, ast.Name) and node.func.id in own
+        called = node.func
+        if isinstance(called, ast.Attribute):
+            return called.attr in _TEXT_METHODS
+        return isinstance(called, ast.Name) and called.id in own
     return not isinstance(node, ast.Assign) or all(isinstance(each, ast.Name) for each in node.targets)
 
 
