@@ -46,6 +46,8 @@ class CheckedOut:
     """Directory in the repository that holds the project; empty when it is the repository."""
     shallow: bool
     """Whether it is as a runner's shallow checkout of a tag leaves it."""
+    autocrlf: bool = False
+    """Whether text files get CRLF, as git for Windows checks them out (``core.autocrlf``)."""
     history: tuple[Input, Input] | None = None
     """Objects of the commits before it, and their tags; it is not shallow then."""
     submodules: tuple[tuple[Submodule, Input, Input], ...] = ()
@@ -87,7 +89,14 @@ class CheckedOut:
         )
         return (
             *("checkout", "--archive", self.archive.path, "--commit", self.sha, "--commit-object", self.commit.path),
-            *("--into", into, *(("--shallow",) if self.shallow else ()), f"--origin={self.origin}", *tags),
+            *(
+                "--into",
+                into,
+                *(("--shallow",) if self.shallow else ()),
+                *(("--autocrlf",) if self.autocrlf else ()),
+                f"--origin={self.origin}",
+                *tags,
+            ),
             *((f"--history={self.history[0].path}", f"--history-tags={self.history[1].path}") if self.history else ()),
             *submodules,
             *("--umask", f"{umask:04o}"),

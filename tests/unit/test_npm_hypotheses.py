@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from rebuilder.ecosystems.npm import hypotheses
 from rebuilder.ecosystems.npm.ecosystem import Npm
 from rebuilder.ecosystems.npm.hypotheses import cut_off
 from rebuilder.ecosystems.npm.node_versions import NODE as NODE_PACKAGE
+from rebuilder.ecosystems.npm.packer import Packer
 from rebuilder.ecosystems.npm.registry import Access, NpmRegistry
 from rebuilder.ecosystems.npm.settings import NpmProcess, NpmSettings
 from rebuilder.errors import UnavailableError
@@ -136,6 +138,45 @@ def test_what_the_commit_has_is_packed(world: World) -> None:
     assert [f"{NODE_PACKAGE}-20.11.0.tgz", "npm-10.2.3.tgz"] == tools
     assert hashlib.sha256(tarball).hexdigest() not in {each.sha256 for each in found.definition.inputs}
     assert () == found.replayed
+
+
+@pytest.mark.parametrize(("script", "following"), [("prepack", "lifecycle"), ("test", None)])
+def test_what_is_packed_may_be_for_a_script_to_decide(world: World, script: str, following: str | None) -> None:
+    """More came out than was released: a script that runs before packing may write a list of what to leave out."""
+    files = {"package.json": manifest(scripts={script: "node ignore.js"}), "index.js": b"1\n", "ignore.js": b""}
+    plan = world.plan(files, packed({each: files[each] for each in ("package.json", "index.js")}))
+    found = plan.following(attempt(plan.first(), "ignore.js"))
+    assert following == (found.name if found is not None else None)
+
+
+def test_other_packers_are_left_where_they_make_no_difference(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two that give the same content are enough."""
+    packers = [
+        Packer(tool="npm", version=version, node=node, sentence="It may be.", replayed=())
+        for version, node in (("10.2.3", "20.11.0"), ("9.9.4", "20.9.0"), ("9.9.4", "20.11.0"))
+    ]
+    monkeypatch.setattr(hypotheses, "find_packers", lambda *_: tuple(packers))
+    files = {"package.json": manifest(), "index.js": b"1\n"}
+    plan = world.plan(files, packed(files | {"index.js": b"2\n"}))
+    second = plan.after(attempt(plan.first(), "index.js"))
+    assert second.definition.digest != plan.attempts[0].hypothesis.definition.digest
+    assert plan.following(attempt(second, "index.js", "more.js")) is not None
+    plan.attempts.pop()
+    assert None is plan.end(attempt(second, "index.js"))
+
+
+def test_a_release_from_windows(world: World) -> None:
+    """The commit is checked out with the line ends that most of the release has, told as one bit."""
+    files = {"package.json": manifest(), "a.js": b"1\n2\n", "b.js": b"3\n"}
+    windows = {name: content.replace(b"\n", b"\r\n") for name, content in files.items()}
+    found = world.plan(files, packed(windows)).first()
+    assert ("pack-only", [("line-ends", "crlf", 1)]) == (
+        found.name,
+        [(each.name, each.value, each.bits) for each in found.replayed],
+    )
+    (checkout,) = (each for each in found.definition.commands if "checkout" in each)
+    assert "--autocrlf" in checkout
+    assert "--autocrlf" not in commands(world.plan(files, packed(files)).first())
 
 
 def test_what_the_commit_lacks_is_built(world: World) -> None:

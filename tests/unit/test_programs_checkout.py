@@ -102,6 +102,15 @@ def test_git_sees_what_it_would_in_a_clone(harness: Harness, *, annotated: bool,
     assert not (harness.root / ".git" / "logs").exists()
 
 
+def test_line_ends_as_git_for_windows_has_them(harness: Harness) -> None:
+    """Text files get CRLF and others do not; git takes none of them for changed."""
+    harness.repository.commit({".gitattributes": "*.sh eol=lf\n", "a.sh": "true\n", "data": b"\0\n", "b.js": "1\n"})
+    found = harness.checkout("--autocrlf")
+    ends = {name: (harness.root / name).read_bytes()[-2:] for name in ("README", "b.js", "a.sh", "data")}
+    assert {"README": b"\r\n", "b.js": b"\r\n", "a.sh": b"e\n", "data": b"\0\n"} == ends
+    assert "" == found.git("status", "--porcelain")
+
+
 @pytest.mark.parametrize("annotated", [False, True])
 def test_versions_are_counted_from_an_older_tag(harness: Harness, *, annotated: bool) -> None:
     """With the history before it, git describes a commit as in a whole clone; files of older commits are not there."""

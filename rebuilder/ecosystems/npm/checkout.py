@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from rebuilder.ecosystems.inspection import exactly, inspect, read_texts
 from rebuilder.ecosystems.npm.context import PlanningContext
 from rebuilder.ecosystems.npm.lock_files import FORMATS
-from rebuilder.ecosystems.npm.tarball import MANIFEST, read_manifest
+from rebuilder.ecosystems.npm.tarball import MANIFEST, list_tarball, read_manifest
 from rebuilder.ecosystems.obstacles import NotRebuildable, source_lacks
 from rebuilder.ecosystems.source_trees import CheckedOut, archive_input
 from rebuilder.model.definition import Input
@@ -46,7 +46,9 @@ class Checkout:
     lacks: tuple[str, ...]
     """Members of the release that the commit does not have, without ``package/``, in order of their names."""
     changed: tuple[str, ...]
-    """Members that the commit has with other content."""
+    """Members that the commit has with other content; with CRLF for LF alone where :attr:`windows` is set."""
+    windows: bool
+    """Whether most of what is otherwise than in the commit has CRLF, as a checkout on Windows makes it."""
     committed: datetime
     missing: Obstacle | None
     """What of the release the commit only refers to, where that cannot be had."""
@@ -81,15 +83,18 @@ def read_checkout(context: PlanningContext, evidence: Evidence, commit: SourceCo
     place, manifest = found
     published = evidence.artifact_inspection
     lacks, changed = _compared(published, listing, place)
+    crlf = {path for path, file in list_tarball(context, evidence.artifact.file).installed.items() if file.unix_blob}
+    windows = 2 * len(crlf.intersection(changed)) > len(changed)
     return Checkout(
-        tree=CheckedOut.of(commit.tree, tag=commit.origin.tag, top=place, shallow=True),
+        tree=replace(CheckedOut.of(commit.tree, tag=commit.origin.tag, top=place, shallow=True), autocrlf=windows),
         directory=place,
         manifest=manifest,
         above=at_top if place else None,
         texts=texts,
         locks=_locks(context, archive, listing, place),
         lacks=lacks,
-        changed=changed,
+        changed=tuple(each for each in changed if not (windows and each in crlf)),
+        windows=windows,
         committed=commit.tree.commit.committed_at,
         missing=source_lacks(commit.tree, published, "tarball", below=place) if published is not None else None,
     )

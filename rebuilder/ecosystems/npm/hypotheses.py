@@ -3,8 +3,9 @@
 1. The package is found in the commit (:mod:`rebuilder.ecosystems.npm.checkout`), and what the release has
    besides.
 2. Where every member of the release is a file of the commit, it is packed as it is: no script is run.
-3. Otherwise its scripts are read (:mod:`rebuilder.ecosystems.npm.scripts`), Node and package manager chosen by rule,
-   and its dependencies taken as inputs (:mod:`rebuilder.ecosystems.npm.dependencies`).
+3. Otherwise, and where a script may decide what is packed, its scripts are read
+   (:mod:`rebuilder.ecosystems.npm.scripts`), Node and package manager chosen by rule, and its dependencies taken as
+   inputs (:mod:`rebuilder.ecosystems.npm.dependencies`).
 4. Where content comes out but not the archive, other versions of the packing tool are tried.
 """
 
@@ -30,11 +31,11 @@ from rebuilder.ecosystems.npm.subject import precedence
 from rebuilder.ecosystems.npm.tarball import MANIFEST
 from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.model.attempt import Attempt, History, Hypothesis
-from rebuilder.model.comparison import Level
+from rebuilder.model.comparison import Difference, Level, MemberChange
 from rebuilder.model.definition import EnvironmentRef, Limits
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.graph import SourceCommit
-from rebuilder.model.replayed import Replayed
+from rebuilder.model.replayed import Replayed, When
 from rebuilder.model.verdict import Verdict
 
 _Made = TypeVar("_Made")
@@ -42,6 +43,8 @@ _CLEAN = "clean-publish"
 """A tool that packs a copy without what only development needs (https://github.com/shashkovdanil/clean-publish)."""
 _CLEANED = "clean-publish-made"
 _MOST_WAYS, _MOST_PACKERS = 4, 4
+_BEFORE_PACKING = frozenset({"prepublish", "prepublishOnly", "prepare", "prepack"})
+_WINDOWS = Replayed(name="line-ends", when=When.BEFORE_BUILD, value="crlf", bits=1)
 _FEW = 3
 """Differences that another version of the packer may explain."""
 _NEAR = timedelta(days=30)
@@ -141,12 +144,26 @@ def _try(case: Case, history: History) -> None:
         if _exact(attempt):
             return
         if _is_to_be_had(case, packer):
-            attempt = history.of(_hypothesis(case, way, packer))
+            before, attempt = attempt, history.of(_hypothesis(case, way, packer))
+            if _differ_alike(before, attempt):
+                return  # who packs it makes no difference to what differs
 
 
 def _exact(attempt: Attempt) -> bool:
     comparison = attempt.comparison
     return attempt.finished_identical or (comparison is not None and comparison.level is Level.IDENTICAL)
+
+
+def _differ_alike(attempt: Attempt, other: Attempt) -> bool:
+    """Whether the same content differs."""
+    return _content(attempt) == _content(other) != set()
+
+
+def _content(attempt: Attempt) -> set[Difference]:
+    """What differs in files, whatever the archive says of them."""
+    comparison = attempt.comparison
+    found = comparison.differences if comparison is not None and comparison.level is Level.DIFFERENT else ()
+    return {each for each in found if each.change is not MemberChange.METADATA}
 
 
 def _distance(attempt: Attempt) -> int:
@@ -173,7 +190,8 @@ def _ways(case: Case) -> Iterator[Way]:
     checkout = case.checkout
     if not checkout.lacks and not checkout.changed:
         yield _AS_IT_IS
-        return
+        if not _BEFORE_PACKING & checkout.scripts(checkout.manifest).keys():
+            return  # no script decides what is packed
     obstacle: NotRebuildable | None = None
     builds: list[BuildScripts] = []
     try:
@@ -185,7 +203,7 @@ def _ways(case: Case) -> Iterator[Way]:
         if checkout.lacks:
             raise
     only = replace(_AS_IT_IS, lacks=obstacle.obstacle if obstacle is not None else None)
-    if set(checkout.changed) <= {MANIFEST} and not checkout.lacks:
+    if set(checkout.changed) == {MANIFEST} and not checkout.lacks:
         yield only  # package managers write package.json anew when they pack
     if obstacle is None:
         for build in builds:
@@ -193,7 +211,7 @@ def _ways(case: Case) -> Iterator[Way]:
                 yield case.once(("way", build.name), partial(_built, case, build))
             except NotRebuildable:
                 break
-    if not builds or not checkout.lacks:
+    if (not builds or not checkout.lacks) and (checkout.lacks or checkout.changed):
         yield only
 
 
@@ -395,11 +413,13 @@ def _made_hypothesis(case: Case, way: Way, packer: Packer) -> Hypothesis:
     checkout, tool = case.checkout, Tool(packer.tool, packer.version)
     build = _npm_build(case, way.made, tool, packer.node)
     place = f" The package is in {checkout.directory}." if checkout.directory else ""
+    if checkout.windows:
+        place += " Text files are checked out with CRLF, as on Windows."
     return Hypothesis(
         name=way.name,
         sentence=f"{way.about}{place} It is packed by {tool.label} on Node {packer.node}. {packer.sentence}",
         definition=definition(build),
-        replayed=(*way.replayed, *packer.replayed),
+        replayed=(*((_WINDOWS,) if checkout.windows else ()), *way.replayed, *packer.replayed),
         lacks=way.lacks or checkout.missing,
     )
 

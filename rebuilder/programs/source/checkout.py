@@ -67,6 +67,7 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--branch", help="a branch to be on (default: detached)")
     parser.add_argument("--shallow", action="store_true", help="as a shallow clone, not as one with all history")
+    parser.add_argument("--autocrlf", action="store_true", help="text files with CRLF, as git for Windows sets it up")
     parser.add_argument("--origin", help="address of the remote origin")
     parser.add_argument("--umask", default="0022", help="octal; what new files do not get (default: 0022)")
     options = parser.parse_args(argv)
@@ -87,6 +88,8 @@ def _checkout(options: argparse.Namespace) -> int:
     root = os.path.realpath(options.into)
     os.makedirs(root, exist_ok=True)
     _git(root, "init", "--quiet", "--template=", "--initial-branch", options.branch or "main")
+    if options.autocrlf:
+        _git(root, "config", "core.autocrlf", "true")
     store, entries = _stored(root, commit, options.archive)
     if options.history:
         _history(root, store, commit, _read(options.history), _read(options.history_tags))
@@ -101,7 +104,7 @@ def _checkout(options: argparse.Namespace) -> int:
     if options.submodule:
         _git(root, "config", "submodule.active", ".")
     for each in options.submodule:
-        locked |= _submodule(root, *each.split(":", 3), locked=locked, shallow=options.shallow)
+        locked |= _submodule(root, *each.split(":", 3), locked=locked, options=options)
     _set_times(root, commit.time * 10**9)
     _git(root, "update-index", "-q", "--refresh", codes=(0, 1))
     print(f"checkout: {commit.name} with {len(entries)} files, {_described(root)}")
@@ -130,7 +133,14 @@ def _locks(entries: Entries, repository: str, below: str = "") -> dict[str, tupl
 
 
 def _submodule(
-    root: str, name: str, archive: str, raw: str, path: str, *, locked: dict[str, tuple[str, str]], shallow: bool
+    root: str,
+    name: str,
+    archive: str,
+    raw: str,
+    path: str,
+    *,
+    locked: dict[str, tuple[str, str]],
+    options: argparse.Namespace,
 ) -> dict[str, tuple[str, str]]:
     """Check a submodule out as ``git submodule update`` does; gives what its commit locks in turn."""
     expected, kept = locked.get(path, ("", ""))
@@ -138,9 +148,11 @@ def _submodule(
         raise _OtherCommit(f"no commit locks the submodule {path!r} to {name!r}")
     commit, inside = _understood(_read(raw), name), os.path.join(root, path)
     _git(inside, "init", "--quiet", "--template=", "--initial-branch", "main")
+    if options.autocrlf:
+        _git(inside, "config", "core.autocrlf", "true")
     store, entries = _stored(inside, commit, archive)
     if commit.parents:
-        _cut_history(inside, [commit.name], shallow=shallow)
+        _cut_history(inside, [commit.name], shallow=options.shallow)
     _references(inside, store, commit, None, [])
     _git(inside, "read-tree", "--reset", "-u", commit.name)
     # A clone keeps the repositories of its submodules in its own.
