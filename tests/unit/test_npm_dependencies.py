@@ -176,6 +176,16 @@ def test_one_release_bound_to_two_files() -> None:
         world.install({"node_modules/alpha": row(alpha), "node_modules/b/node_modules/alpha": row(b"other")})
 
 
+def test_one_release_bound_in_two_ways() -> None:
+    """Lock files that grew old have a SHA-1 at one place and a SHA-512 at another: no contradiction."""
+    world = World()
+    alpha = world.publish("alpha", v1_0_0={})["1.0.0"]
+    old = {"version": "1.0.0", "integrity": sha1(alpha)}
+    for rows in ([old, row(alpha)], [row(alpha), old]):
+        found = world.install(dict(zip(("node_modules/alpha", "node_modules/b/node_modules/alpha"), rows, strict=True)))
+        assert () == found.notes
+
+
 def test_trouble_of_the_registry_is_none_of_the_package() -> None:
     """A registry that does not answer is no verdict."""
     world = World()

@@ -19,7 +19,15 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
-from rebuilder.ecosystems.npm.lock_files import LOCK_NAMES, Digest, LockedPackage, LockFileError, Origin, read_lock
+from rebuilder.ecosystems.npm.lock_files import (
+    LOCK_NAMES,
+    Digest,
+    LockedPackage,
+    LockFileError,
+    Origin,
+    read_lock,
+    strongest_first,
+)
 from rebuilder.ecosystems.npm.packument import Integrity
 from rebuilder.ecosystems.npm.registry import NpmRegistry
 from rebuilder.ecosystems.npm.subject import precedence, tarball_name
@@ -261,10 +269,11 @@ def _tarballs(lock: LockFile, packages: Iterable[LockedPackage]) -> list[_Tarbal
         before = found.get(key)
         optional = each.optional and (before is None or before.optional)
         known = before.digests if before is not None else ()
-        if known and each.digests and not set(known) & set(each.digests):
+        alike = {one.algorithm for one in known} & {one.algorithm for one in each.digests}
+        if alike and not set(known) & set(each.digests):
             sentence = f"{lock.path} binds {each.name} {each.version} to different bytes at different places."
             raise NotRebuildable(Verdict.UNSUPPORTED, sentence)
-        found[key] = _Tarball(*key, known or each.digests, optional)
+        found[key] = _Tarball(*key, strongest_first((*known, *each.digests)), optional)
     if len(found) > MOST_PACKAGES:
         sentence = f"{lock.path} names {len(found):,} packages; builds install at most {MOST_PACKAGES:,}."
         raise NotRebuildable(Verdict.UNSUPPORTED, sentence)

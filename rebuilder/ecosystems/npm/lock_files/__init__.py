@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from rebuilder.ecosystems.npm.lock_files.locked import Digest, LockedPackage, LockFileError, Origin
+from rebuilder.ecosystems.npm.lock_files.locked import Digest, LockedPackage, LockFileError, Origin, strongest_first
 from rebuilder.ecosystems.npm.lock_files.package_lock import read_package_lock
 from rebuilder.ecosystems.npm.lock_files.pnpm_lock import read_pnpm_lock
 from rebuilder.ecosystems.npm.lock_files.yarn_lock import read_yarn_lock
 
-__all__ = ["FORMATS", "LOCK_NAMES", "MOST_BYTES", "Digest", "LockFileError", "LockedPackage", "Origin", "read_lock"]
+__all__ = [
+    "FORMATS",
+    "LOCK_NAMES",
+    "MOST_BYTES",
+    "Digest",
+    "LockFileError",
+    "LockedPackage",
+    "Origin",
+    "read_lock",
+    "strongest_first",
+]
 
 MOST_BYTES = 64 << 20
 FORMATS = {

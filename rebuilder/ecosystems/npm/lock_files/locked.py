@@ -102,7 +102,12 @@ def digests(integrity: Any) -> tuple[Digest, ...]:
             return ()
         if size == len(value):
             found.append(Digest(known["algorithm"], value.hex()))
-    return tuple(sorted(set(found), key=lambda each: list(_BYTES).index(each.algorithm)))
+    return strongest_first(found)
+
+
+def strongest_first(found: Iterable[Digest]) -> tuple[Digest, ...]:
+    """Digests in the order in which installers look at them, each once."""
+    return tuple(sorted(set(found), key=lambda each: (list(_BYTES).index(each.algorithm), each.value)))
 
 
 def origin_of(reference: str) -> Origin:
