@@ -22,6 +22,7 @@ from tests.fakes.command import Answer, Installation
 from tests.fakes.loopback_index import serving
 from tests.fakes.loopback_npm import LoopbackNpm, integrity
 from tests.fakes.npm import NpmInstallation
+from tests.fakes.projects import TRUSTED
 from tests.fakes.repositories import Repository, make_repository
 
 TARBALLS = Path(__file__).parent.parent.parent / ".build" / "npm"
@@ -55,7 +56,7 @@ def unpack_tools(tarballs: Tarballs, root: Path) -> Path:
     for name, version in ((NODE_PACKAGE, NODE), ("npm", NPM), ("typescript", TYPESCRIPT)):
         with tarfile.open(fileobj=io.BytesIO(tarballs[name][version])) as archive:
             members = [each for each in archive if name != NODE_PACKAGE or each.name == "package/bin/node"]
-            archive.extractall(root / name, members, filter="data")
+            archive.extractall(root / name, members, **TRUSTED)
     return root
 
 

@@ -44,6 +44,7 @@ from tests.fakes.npm_publisher import (
     typed,
     unpack_tools,
 )
+from tests.fakes.projects import TRUSTED
 
 
 @pytest.fixture(scope="session")
@@ -313,7 +314,7 @@ def test_packages_that_a_release_brings_along(outside: Outside, tarballs: Tarbal
     outside.commit({"package.json": manifest(**needs), "package-lock.json": locked, "index.js": "1\n"}, "v1.0.0")
     modules = outside.clone / "node_modules"
     with tarfile.open(fileobj=io.BytesIO(carried)) as archive:
-        archive.extractall(modules, filter="data")
+        archive.extractall(modules, **TRUSTED)
     (modules / "package").rename(modules / "carried")
     outside.publish("own", outside.pack())
     line = outside.verify("npm:own==1.0.0").line
