@@ -56,8 +56,8 @@ def test_full_output(installation: Installation) -> None:
 @pytest.mark.parametrize(
     ("subject", "words"),
     [
-        ("/etc/passwd", "is not a wheel"),
-        ("/etc", "is not a wheel"),
+        ("/etc/passwd", "is not a package or a wheel"),
+        ("/etc", "is not a package or a wheel"),
         ("./none-1-py3-none-any.whl", "There is no file"),
         ("a" * 5000 + ".whl", "cannot be read"),
         ("a" * 300 + "/x", "cannot be read"),

@@ -16,7 +16,6 @@ from rebuilder import deb822
 from rebuilder.consumer.lock_files.dependency import Dependency, LockedFile
 from rebuilder.ecosystems.debian.installed import ListedPackage, is_package_list, packages_in
 from rebuilder.ecosystems.debian.subject import ECOSYSTEM, file_name
-from rebuilder.environments import sources
 from rebuilder.model.value import Sha256
 
 __all__ = ["is_package_list", "read_packages"]
@@ -44,7 +43,7 @@ def read_packages(path: Path, text: str, lists: Path | None = None) -> list[Depe
     """
     found = list(packages_in(path, text))
     missing = {each.name for each in found if each.sha256 is None}
-    known = _known(lists or sources.lists(sources.apt_settings()), missing) if missing else {}
+    known = _known(lists, missing) if missing else {}
     return [_dependency(path, each, known) for each in found]
 
 
@@ -63,8 +62,11 @@ def _dependency(path: Path, package: ListedPackage, known: Known) -> Dependency:
     return Dependency(ECOSYSTEM, package.name, package.version, place, one, problem, any_file=True)
 
 
-def _known(lists: Path, names: Collection[str]) -> Known:
+def _known(lists: Path | None, names: Collection[str]) -> Known:
     """The digests that apt's lists have of some packages."""
+    from rebuilder.environments import sources
+
+    lists = lists or sources.lists(sources.apt_settings())
     wanted = {name.encode() for name in names}
     found: dict[tuple[str, str], set[tuple[str, Sha256]]] = defaultdict(set)
     for file in sorted(lists.glob("*_Packages*")) if lists.is_dir() else ():
