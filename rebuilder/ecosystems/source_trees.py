@@ -46,8 +46,8 @@ class CheckedOut:
     """Directory in the repository that holds the project; empty when it is the repository."""
     shallow: bool
     """Whether it is as a runner's shallow checkout of a tag leaves it."""
-    autocrlf: bool = False
-    """Whether text files get CRLF, as git for Windows checks them out (``core.autocrlf``)."""
+    windows: bool = False
+    """Whether text files get CRLF and no file can be executed, as git for Windows checks them out."""
     history: tuple[Input, Input] | None = None
     """Objects of the commits before it, and their tags; it is not shallow then."""
     submodules: tuple[tuple[Submodule, Input, Input], ...] = ()
@@ -93,7 +93,7 @@ class CheckedOut:
                 "--into",
                 into,
                 *(("--shallow",) if self.shallow else ()),
-                *(("--autocrlf",) if self.autocrlf else ()),
+                *(("--windows",) if self.windows else ()),
                 f"--origin={self.origin}",
                 *tags,
             ),

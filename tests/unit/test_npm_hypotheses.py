@@ -175,8 +175,8 @@ def test_a_release_from_windows(world: World) -> None:
         [(each.name, each.value, each.bits) for each in found.replayed],
     )
     (checkout,) = (each for each in found.definition.commands if "checkout" in each)
-    assert "--autocrlf" in checkout
-    assert "--autocrlf" not in commands(world.plan(files, packed(files)).first())
+    assert "--windows" in checkout
+    assert "--windows" not in commands(world.plan(files, packed(files)).first())
 
 
 def test_what_the_commit_lacks_is_built(world: World) -> None:

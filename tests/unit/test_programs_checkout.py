@@ -103,11 +103,12 @@ def test_git_sees_what_it_would_in_a_clone(harness: Harness, *, annotated: bool,
 
 
 def test_line_ends_as_git_for_windows_has_them(harness: Harness) -> None:
-    """Text files get CRLF and others do not; git takes none of them for changed."""
+    """Text files get CRLF and others do not, nothing can be executed; git takes none of them for changed."""
     harness.repository.commit({".gitattributes": "*.sh eol=lf\n", "a.sh": "true\n", "data": b"\0\n", "b.js": "1\n"})
-    found = harness.checkout("--autocrlf")
+    found = harness.checkout("--windows")
     ends = {name: (harness.root / name).read_bytes()[-2:] for name in ("README", "b.js", "a.sh", "data")}
     assert {"README": b"\r\n", "b.js": b"\r\n", "a.sh": b"e\n", "data": b"\0\n"} == ends
+    assert not (harness.root / "bin" / "tool").stat().st_mode & 0o111
     assert "" == found.git("status", "--porcelain")
 
 

@@ -86,7 +86,7 @@ def read_checkout(context: PlanningContext, evidence: Evidence, commit: SourceCo
     crlf = {path for path, file in list_tarball(context, evidence.artifact.file).installed.items() if file.unix_blob}
     windows = 2 * len(crlf.intersection(changed)) > len(changed)
     return Checkout(
-        tree=replace(CheckedOut.of(commit.tree, tag=commit.origin.tag, top=place, shallow=True), autocrlf=windows),
+        tree=replace(CheckedOut.of(commit.tree, tag=commit.origin.tag, top=place, shallow=True), windows=windows),
         directory=place,
         manifest=manifest,
         above=at_top if place else None,

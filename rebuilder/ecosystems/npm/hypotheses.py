@@ -414,7 +414,7 @@ def _made_hypothesis(case: Case, way: Way, packer: Packer) -> Hypothesis:
     build = _npm_build(case, way.made, tool, packer.node)
     place = f" The package is in {checkout.directory}." if checkout.directory else ""
     if checkout.windows:
-        place += " Text files are checked out with CRLF, as on Windows."
+        place += " It is checked out as on Windows: CRLF in text files, and no executable bits."
     return Hypothesis(
         name=way.name,
         sentence=f"{way.about}{place} It is packed by {tool.label} on Node {packer.node}. {packer.sentence}",

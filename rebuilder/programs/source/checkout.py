@@ -67,7 +67,9 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--branch", help="a branch to be on (default: detached)")
     parser.add_argument("--shallow", action="store_true", help="as a shallow clone, not as one with all history")
-    parser.add_argument("--autocrlf", action="store_true", help="text files with CRLF, as git for Windows sets it up")
+    parser.add_argument(
+        "--windows", action="store_true", help="as git for Windows does: CRLF in text files, and no executable bits"
+    )
     parser.add_argument("--origin", help="address of the remote origin")
     parser.add_argument("--umask", default="0022", help="octal; what new files do not get (default: 0022)")
     options = parser.parse_args(argv)
@@ -88,8 +90,8 @@ def _checkout(options: argparse.Namespace) -> int:
     root = os.path.realpath(options.into)
     os.makedirs(root, exist_ok=True)
     _git(root, "init", "--quiet", "--template=", "--initial-branch", options.branch or "main")
-    if options.autocrlf:
-        _git(root, "config", "core.autocrlf", "true")
+    if options.windows:
+        _like_windows(root)
     store, entries = _stored(root, commit, options.archive)
     if options.history:
         _history(root, store, commit, _read(options.history), _read(options.history_tags))
@@ -105,6 +107,8 @@ def _checkout(options: argparse.Namespace) -> int:
         _git(root, "config", "submodule.active", ".")
     for each in options.submodule:
         locked |= _submodule(root, *each.split(":", 3), locked=locked, options=options)
+    if options.windows:
+        _run_nothing(root)
     _set_times(root, commit.time * 10**9)
     _git(root, "update-index", "-q", "--refresh", codes=(0, 1))
     print(f"checkout: {commit.name} with {len(entries)} files, {_described(root)}")
@@ -148,8 +152,8 @@ def _submodule(
         raise _OtherCommit(f"no commit locks the submodule {path!r} to {name!r}")
     commit, inside = _understood(_read(raw), name), os.path.join(root, path)
     _git(inside, "init", "--quiet", "--template=", "--initial-branch", "main")
-    if options.autocrlf:
-        _git(inside, "config", "core.autocrlf", "true")
+    if options.windows:
+        _like_windows(inside)
     store, entries = _stored(inside, commit, archive)
     if commit.parents:
         _cut_history(inside, [commit.name], shallow=options.shallow)
@@ -243,6 +247,23 @@ def _references(
         _git(root, "update-ref", f"refs/heads/{branch}", commit.name)
     else:
         _git(root, "update-ref", "--no-deref", "HEAD", commit.name)
+
+
+def _like_windows(root: str) -> None:
+    """The settings that git for Windows is installed with."""
+    _git(root, "config", "core.autocrlf", "true")
+    _git(root, "config", "core.fileMode", "false")
+
+
+def _run_nothing(root: str) -> None:
+    """Take the executable bits away, which file systems of Windows have not got."""
+    for directory, names, files in os.walk(root):
+        if ".git" in names:
+            names.remove(".git")
+        for name in files:
+            path = os.path.join(directory, name)
+            if not os.path.islink(path):
+                os.chmod(path, os.stat(path).st_mode & ~0o111)
 
 
 def _set_times(root: str, moment: int) -> None:
