@@ -33,6 +33,7 @@ from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.model.attempt import Attempt, History, Hypothesis
 from rebuilder.model.comparison import Difference, Level, MemberChange
 from rebuilder.model.definition import EnvironmentRef, Limits
+from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.graph import SourceCommit
 from rebuilder.model.replayed import Replayed, When
@@ -42,6 +43,14 @@ _Made = TypeVar("_Made")
 _CLEAN = "clean-publish"
 """A tool that packs a copy without what only development needs (https://github.com/shashkovdanil/clean-publish)."""
 _CLEANED = "clean-publish-made"
+_UNKNOWN_VERSIONS = Obstacle(
+    verdict=Verdict.INPUTS_MISSING,
+    sentence=(
+        "The commit has no lock file, and the registry that is asked does not say which versions of its dependencies "
+        "there were then: what the release was built with cannot be told."
+    ),
+    cause=Cause.DEPENDENCY_DRIFT,
+)
 _MOST_WAYS, _MOST_PACKERS = 4, 4
 _BEFORE_PACKING = frozenset({"prepublish", "prepublishOnly", "prepare", "prepack"})
 _WINDOWS = Replayed(name="line-ends", when=When.BEFORE_BUILD, value="crlf", bits=1)
@@ -263,12 +272,13 @@ def _built(case: Case, build: BuildScripts) -> Way:
     if manager.name != "npm":
         npm = newest(registry.tools("npm"), npm_series(node.version))
         tools += [Tool("npm", npm)] if npm is not None else []
-    lock, own, chosen = choice.lock, True, tuple[str, ...]()
+    lock, own, chosen, lacks = choice.lock, True, tuple[str, ...](), None
     if _needed(checkout) and lock is None:
         manager = _resolver(registry.tools("npm"), node.version)
         tools = [manager, *tools]
         resolved = _resolved(case, node, manager)
         lock, own, chosen = resolved.lock, False, (resolved.sentence, *resolved.notes)
+        lacks = _UNKNOWN_VERSIONS if resolved.guessed else None
     found = Dependencies((), (), "It has no dependencies.")
     if _needed(checkout) and lock is not None:
         found = dependencies(
@@ -292,7 +302,7 @@ def _built(case: Case, build: BuildScripts) -> Way:
     why = (f"That was the moment because {case.not_after_sentence}.",) if chosen else ()
     about = " ".join((*chosen, *why, found.sentence, *found.notes))
     about = f"{about} With Node {node.version}, {node.sentence}, {run}.{left}"
-    return Way(build.name, made, about, node.replayed)
+    return Way(build.name, made, about, node.replayed, lacks)
 
 
 def _resolver(versions: Sequence[str], node: str) -> Tool:

@@ -80,6 +80,8 @@ class Resolved:
     lock: LockFile
     sentence: str
     notes: tuple[str, ...]
+    guessed: bool = False
+    """Whether the registry does not say what there was at that moment, so that versions after it were allowed."""
 
 
 def resolve(
@@ -127,7 +129,8 @@ def resolve(
     )
     known = context.memo.get(key)
     if isinstance(known, dict) and context.blobs.has(str(known.get("lock"))):
-        return Resolved(LockFile(path, context.blobs.read(known["lock"])), sentence, tuple(known["notes"]))
+        chosen = LockFile(path, context.blobs.read(known["lock"]))
+        return Resolved(chosen, sentence, tuple(known["notes"]), bool(known.get("guessed")))
     rounds = _Rounds(context, not_after, release)
     rounds.follow(manifests)
     for number in range(MOST_ROUNDS):
@@ -136,8 +139,9 @@ def resolve(
         if not rounds.add(missing):
             lock = next((each.sha256 for each in run.outputs if each.filename == LOCK), None)
             if run.outcome is Outcome.COMPLETED and lock is not None:
-                context.memo.put(key, {"lock": lock, "notes": list(rounds.notes), "rounds": number + 1})
-                return Resolved(LockFile(path, context.blobs.read(lock)), sentence, tuple(rounds.notes))
+                found = {"lock": lock, "notes": rounds.notes, "guessed": rounds.guessed, "rounds": number + 1}
+                context.memo.put(key, found)
+                return Resolved(LockFile(path, context.blobs.read(lock)), sentence, tuple(rounds.notes), rounds.guessed)
             if rounds.conflicts or run.outcome is not Outcome.BUILD_FAILED or rounds.gone & set(missing):
                 raise _unresolved(context, run, rounds.gone & set(missing))
             rounds.conflicts = True
@@ -160,6 +164,11 @@ class _Rounds:
         """What the registry does not have."""
         self.conflicts = False
         """Whether ranges of peers contradict one another."""
+
+    @property
+    def guessed(self) -> bool:
+        """See :attr:`Resolved.guessed`."""
+        return bool(self._widened)
 
     @property
     def notes(self) -> list[str]:
