@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from rebuilder.ecosystems.npm import hypotheses
+from rebuilder.ecosystems.npm.build import Construction, Tool
 from rebuilder.ecosystems.npm.ecosystem import Npm
 from rebuilder.ecosystems.npm.hypotheses import cut_off
 from rebuilder.ecosystems.npm.node_versions import NODE as NODE_PACKAGE
@@ -21,6 +22,7 @@ from rebuilder.ecosystems.npm.settings import NpmProcess, NpmSettings
 from rebuilder.errors import UnavailableError
 from rebuilder.model.attempt import Attempt, Hypothesis, Outcome, Output, Run
 from rebuilder.model.comparison import Comparison, Difference, Level, MemberChange
+from rebuilder.model.decision import decide
 from rebuilder.model.definition import Role
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Evidence
@@ -266,6 +268,32 @@ def test_what_differs_for_want_of_a_build_says_so(world: World) -> None:
     ).first()
     assert found.lacks is not None
     assert Verdict.INPUTS_MISSING == found.lacks.verdict
+
+
+@pytest.mark.parametrize(("change", "reserved"), [(MemberChange.CONTENT, True), (MemberChange.MISSING, False)])
+def test_versions_that_nobody_can_date_explain_no_added_file(
+    world: World, monkeypatch: pytest.MonkeyPatch, change: MemberChange, *, reserved: bool
+) -> None:
+    """What a build writes may have been written by other versions; a file that it does not write differs."""
+    lacks = hypotheses._UNKNOWN_VERSIONS
+    made = Construction(node="20.11.0", tools=(Tool("npm", "10.2.3"),))
+    monkeypatch.setattr(hypotheses, "_built", lambda *_: hypotheses.Way("build", made, "Built.", lacks=lacks))
+    own = manifest(scripts={"build": "node a.js"})
+    plan = world.plan({"package.json": own, "a.js": b""}, packed({"package.json": own, "dist/a.js": b"1\n"}))
+    first = plan.first()
+    assert first.lacks == lacks
+    tried = attempt(first, "dist/a.js")
+    assert tried.comparison is not None
+    differences = tuple(each.replace(change=change) for each in tried.comparison.differences)
+    tried = tried.replace(comparison=tried.comparison.replace(differences=differences))
+    again = plan.following(tried)
+    while again is not None and again.definition.digest != first.definition.digest:
+        again = plan.following(tried.replace(hypothesis=again))
+    if again is not None:
+        plan.attempts.append(tried.replace(hypothesis=again))
+    verdict = decide(tuple(plan.attempts), None).verdict
+    assert reserved == (again is None)
+    assert (Verdict.INPUTS_MISSING if reserved else Verdict.DIFFERS) == verdict
 
 
 def test_a_commit_of_another_package(world: World) -> None:

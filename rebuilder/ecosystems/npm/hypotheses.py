@@ -145,10 +145,18 @@ def _try(case: Case, history: History) -> None:
     if best is None or best[0].rebuilt is None:
         return
     attempt, way = best
+    if way.lacks == _UNKNOWN_VERSIONS and _has_more(attempt):
+        # Other versions make other content; a file that no build makes is not for them to explain.
+        history.of(_hypothesis(case, replace(way, lacks=None), first))
     if not attempt.confirms and (
         (way.lacks or case.checkout.missing) is not None or (way.made is not None and _distance(attempt) > _FEW)
     ):
         return  # a build is dear, and only a file or two depend on who packs it
+    _with_others(case, history, attempt, way, others)
+
+
+def _with_others(case: Case, history: History, attempt: Attempt, way: Way, others: Sequence[Packer]) -> None:
+    """Try other packers with a way, until the archive comes out or they make no difference."""
     for packer in others:
         if _exact(attempt):
             return
@@ -173,6 +181,11 @@ def _content(attempt: Attempt) -> set[Difference]:
     comparison = attempt.comparison
     found = comparison.differences if comparison is not None and comparison.level is Level.DIFFERENT else ()
     return {each for each in found if each.change is not MemberChange.METADATA}
+
+
+def _has_more(attempt: Attempt) -> bool:
+    """Whether the release has a file that did not come out."""
+    return any(each.change is MemberChange.MISSING for each in _content(attempt))
 
 
 def _distance(attempt: Attempt) -> int:
