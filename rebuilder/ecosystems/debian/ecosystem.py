@@ -19,7 +19,7 @@ from rebuilder.ecosystems.debian.index import (
     listed,
     source_package,
 )
-from rebuilder.ecosystems.debian.signature import check
+from rebuilder.ecosystems.debian.signature import check, signed_text
 from rebuilder.ecosystems.debian.subject import ECOSYSTEM, architecture_of, file_name, parse_subject, release_purl
 from rebuilder.ecosystems.debian.version import order
 from rebuilder.ecosystems.inspection import inspect
@@ -346,8 +346,8 @@ def dsc_findings(dsc: bytes, source: SourcePackage, maintainers: Path) -> Iterat
         yield f"The source package is signed by the key {checked.signers[0]} of a Debian maintainer."
     elif checked.problem is not None:
         yield f"The maintainer's signature of the source package was not checked: {checked.problem}."
-    text = checked.text or _signed_text(dsc)
     try:
+        text = checked.text or signed_text(dsc)
         fields = deb822.fields(text)
         ours = {(each.name, each.size, each.sha256) for each in source.files if each != source.dsc}
         theirs = {(name, int(size), sha256) for name, size, sha256 in listed(fields.get("checksums-sha256", ""))}
@@ -356,13 +356,6 @@ def dsc_findings(dsc: bytes, source: SourcePackage, maintainers: Path) -> Iterat
         return
     if (fields.get("source"), fields.get("version")) != (source.name, source.version) or ours != theirs:
         yield "Its .dsc says something else of the source package than the signed list; the list counts."
-
-
-def _signed_text(data: bytes) -> bytes:
-    """The text of a clear-signed document, whoever signed it."""
-    if not data.startswith(b"-----BEGIN PGP SIGNED MESSAGE-----"):
-        return data
-    return data.partition(b"\n\n")[2].partition(b"\n-----BEGIN PGP SIGNATURE-----")[0]
 
 
 def _notes(candidate: Candidate) -> Iterator[str]:

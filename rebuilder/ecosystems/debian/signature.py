@@ -18,6 +18,7 @@ from rebuilder.errors import UnavailableError, UsageError
 
 _BEGIN, _SIGNATURE = b"-----BEGIN PGP SIGNED MESSAGE-----\n", b"-----BEGIN PGP SIGNATURE-----\n"
 _END = b"-----END PGP SIGNATURE-----\n"
+_OUTSIDE = "something stands outside of what is signed"
 _KEY = re.compile(r"-----BEGIN PGP PUBLIC KEY BLOCK-----\s(?P<body>.*?)-----END PGP PUBLIC KEY BLOCK-----", re.DOTALL)
 _STATUS = re.compile(r"^\[GNUPG:\] (?P<what>[A-Z_]+) ?(?P<rest>.*)$", re.MULTILINE)
 _FINGERPRINT = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
@@ -55,9 +56,8 @@ def check(data: bytes, keyrings: Sequence[Path], *, only: Sequence[str] = ()) ->
     data = data.replace(b"\r\n", b"\n")
     if _BEGIN not in data and _SIGNATURE not in data:
         return Checked(data, problem="it is not signed")
-    whole = data.startswith(_BEGIN) and data.endswith(_END)
-    if not whole or any(data.count(each) != 1 for each in (_BEGIN, _SIGNATURE, _END)):
-        return Checked(b"", problem="something stands outside of what is signed")
+    if not _is_whole(data):
+        return Checked(b"", problem=_OUTSIDE)
     if not keyrings:
         return Checked(b"", problem="there are no keys to check it with")
     with tempfile.TemporaryDirectory(prefix="rebuilder-gpgv-") as place:
@@ -82,6 +82,26 @@ def check(data: bytes, keyrings: Sequence[Path], *, only: Sequence[str] = ()) ->
                 raise UsageError(f"Signatures cannot be checked: {error}.", hint="apt-get install gpgv") from None
         signers, problem = _read(log.read_text(encoding="utf-8", errors="replace"), only)
         return Checked(text.read_bytes() if text.exists() and signers else b"", signers, problem)
+
+
+def signed_text(data: bytes) -> bytes:
+    """The text of a clear-signed document, whoever signed it; of one without a signature, all of it.
+
+    Raises:
+        ValueError: something stands outside of what is signed; ``str()`` is the end of a sentence.
+    """
+    data = data.replace(b"\r\n", b"\n")
+    if _BEGIN not in data and _SIGNATURE not in data:
+        return data
+    if not _is_whole(data):
+        raise ValueError(_OUTSIDE)
+    text = data.partition(b"\n\n")[2].partition(b"\n" + _SIGNATURE)[0] + b"\n"
+    return re.sub(rb"^- ", b"", text, flags=re.MULTILINE)
+
+
+def _is_whole(data: bytes) -> bool:
+    whole = data.startswith(_BEGIN) and data.endswith(_END)
+    return whole and all(data.count(each) == 1 for each in (_BEGIN, _SIGNATURE, _END))
 
 
 def _read(said: str, only: Sequence[str]) -> tuple[tuple[str, ...], str | None]:
