@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from rebuilder.environments.protocol import BuildEnvironment, Environments, Wanted
+from rebuilder.environments.protocol import BuildEnvironment, Environments, LayerPackage, Wanted
+from rebuilder.model.environment import Release
 from rebuilder.model.report import Stage
 from rebuilder.progress import Progress
 
@@ -106,6 +107,13 @@ class WatchedEnvironments:
         """See :meth:`rebuilder.environments.protocol.Environments.remake`."""
         self._checked.pop(name, None)
         return self._watched(name, lambda: self._environments.remake(name))
+
+    def layered(
+        self, base: BuildEnvironment, packages: Sequence[LayerPackage], releases: Sequence[Release]
+    ) -> BuildEnvironment:
+        """See :meth:`rebuilder.environments.protocol.Environments.layered`."""
+        key = repr((base.sha256, sorted(each.package.sha256 for each in packages)))
+        return self._watched(key, lambda: self._environments.layered(base, packages, releases))
 
     def _watched(self, what: str, ask: Callable[[], BuildEnvironment]) -> BuildEnvironment:
         since, environment = self._checked.get(what, (0.0, None))

@@ -57,7 +57,9 @@ def environment_store(
     def make_one(spec: Manifest, place: Path) -> Made:
         return debian(spec, place) if spec.interpreter is None else make(spec.name, spec.interpreter, base, place)
 
-    store = EnvironmentStore(root, clock, report=report, maker=make_one, specs=specs, read_whole=READ_WHOLE)
+    store = EnvironmentStore(
+        root, clock, report=report, maker=make_one, specs=specs, read_whole=READ_WHOLE, as_root=as_root
+    )
     return store
 
 

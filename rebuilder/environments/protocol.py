@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from rebuilder.model.environment import Manifest, Specification
+from rebuilder.errors import BuildEnvironmentError
+from rebuilder.model.environment import Manifest, Package, Release, Specification
 from rebuilder.model.report import EnvironmentSummary
 from rebuilder.model.value import Sha256, Value
 
@@ -16,11 +18,21 @@ class BuildEnvironment(Value):
     name: str
     sha256: Sha256
     root: Path
+    layers: tuple[Path, ...] = ()
+    """Directories that a sandbox lays over ``root``, the uppermost first; none for most."""
     provides: dict[str, str] = {}
     """What an ecosystem looks for, such as ``{"python": "3.13"}``."""
     specification: Specification | None = None
     """What it was made from, to the digest of each package."""
     summary: EnvironmentSummary
+
+
+class LayerPackage(NamedTuple):
+    """A package to install over a build environment."""
+
+    package: Package
+    file: Path
+    """The ``.deb``; its digest is looked at."""
 
 
 Wanted = str | Manifest | Specification
@@ -53,3 +65,25 @@ class Environments(Protocol):
             BuildEnvironmentError: it cannot be made.
         """
         ...
+
+    def layered(
+        self,
+        base: BuildEnvironment,
+        packages: Sequence[LayerPackage],  # noqa: ARG002 - of those that install
+        releases: Sequence[Release],  # noqa: ARG002
+    ) -> BuildEnvironment:
+        """A configured build environment with more packages installed, made once for each set of them.
+
+        Args:
+            base: A configured one, without layers.
+            packages: What is installed over it, in any order; one that the base has too takes its place.
+            releases: The signed indexes that promised them.
+
+        Returns:
+            What has the digest of all of it; ``root`` is that of the base.
+
+        Raises:
+            BuildEnvironmentError: they cannot be installed, a file is another one, or the base was modified.
+            SandboxUnavailableError: this machine cannot give the isolation.
+        """
+        raise BuildEnvironmentError(f"Nothing is installed over {base.name} here.")

@@ -38,6 +38,7 @@ class Record(Value):
             suite=self.spec.suite,
             **{name: getattr(self.made, name) for name in ("releases", "packages", "image")},
             **{name: getattr(self.spec, name) for name in ("provides", "links", "prune")},
+            base=self.made.base.specification if self.made.base is not None else None,
             recipe=self.recipe,
         )
 

@@ -25,7 +25,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -35,15 +35,16 @@ from pydantic import ValidationError
 
 from rebuilder.atomic_file import replacing, write_whole
 from rebuilder.clock import Clock
-from rebuilder.environments import exchange
+from rebuilder.environments import exchange, layers
 from rebuilder.environments.catalog import find
 from rebuilder.environments.debootstrap import Mmdebstrap
-from rebuilder.environments.protocol import BuildEnvironment, Wanted
+from rebuilder.environments.maintainer_scripts import AsRoot
+from rebuilder.environments.protocol import BuildEnvironment, LayerPackage, Wanted
 from rebuilder.environments.record import Record
 from rebuilder.environments.settle import RECIPE, retime
 from rebuilder.environments.tree import changes, fingerprint, listing
 from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError, UsageError
-from rebuilder.model.environment import NAME, Made, Manifest, Specification
+from rebuilder.model.environment import NAME, Made, Manifest, Release, Specification
 from rebuilder.model.report import EnvironmentSummary
 from rebuilder.model.value import canonical_json, sha256_hex
 
@@ -79,6 +80,7 @@ class EnvironmentStore:
         maker: Maker | None = None,
         specs: Callable[[str], Manifest] = find,
         read_whole: dict[str, str] | None = None,
+        as_root: AsRoot | None = None,
     ) -> None:
         """Use (and fill) the build environments below ``root``.
 
@@ -88,6 +90,7 @@ class EnvironmentStore:
             report: Told what takes long; nobody when None.
             maker: What makes a tree; mmdebstrap when None.
             specs: Gives the specification of a name, or raises BuildEnvironmentError.
+            as_root: Where packages are installed; None: nothing is installed over an environment.
             read_whole: Fingerprint by place, of trees that this process has read as a whole; it is added to.
         """
         self._root = root.absolute()
@@ -96,6 +99,7 @@ class EnvironmentStore:
         self._maker = maker or Mmdebstrap(now=clock.now)
         self._specs = specs
         self._fingerprints = {} if read_whole is None else read_whole
+        self._as_root = as_root
         self._outdated: dict[str, str] = {}
         """By digest, what is said of a tree that was to be made again and could not be."""
 
@@ -153,6 +157,22 @@ class EnvironmentStore:
             )
         with _disk_errors(self._root):
             return self._checked(self.record(sha256))
+
+    def layered(
+        self, base: BuildEnvironment, packages: Sequence[LayerPackage], releases: Sequence[Release]
+    ) -> BuildEnvironment:
+        """See :meth:`rebuilder.environments.protocol.Environments.layered`."""
+        as_root = self._as_root
+        if as_root is None:
+            raise BuildEnvironmentError(f"Nothing is installed over {base.name} here.")
+        wanted = layers.manifest(base, packages)
+
+        def maker(spec: Manifest, root: Path) -> Made:
+            return layers.install(spec, root, base=base, packages=packages, releases=releases, as_root=as_root)
+
+        with _disk_errors(self._root), self._lock(wanted.name):
+            record = self._current(wanted.name)
+            return self._checked(self._make(wanted, maker=maker) if record is None else record)
 
     def record(self, sha256: str, name: str | None = None) -> Record:
         """What is kept about a tree.
@@ -461,7 +481,7 @@ class EnvironmentStore:
             hint=f"To have it made again, remove {tree}.",
         )
 
-    def _make(self, spec: Manifest, *, expected: Specification | None = None) -> Record:
+    def _make(self, spec: Manifest, *, expected: Specification | None = None, maker: Maker | None = None) -> Record:
         """Make a tree and let the name stand for it. The name's lock is held."""
         making = self._root / "making"
         for left_over in making.glob(f"{spec.name}@*"):
@@ -469,7 +489,8 @@ class EnvironmentStore:
         self._report(f"making {spec.name} from the {'settings' if spec.interpreter else 'Debian archive'}")
         place = Path(tempfile.mkdtemp(prefix=f"{spec.name}@", dir=making))
         try:
-            record, found = self._fill(spec, place)
+            place.chmod(0o755)
+            record, found = self._record(spec, (maker or self._maker)(spec, place / "root"), place)
             if expected is not None and not record.specification.same_content(expected):
                 raise BuildEnvironmentError(
                     f"The archive no longer has what the specification {expected.digest} names."
@@ -514,11 +535,6 @@ class EnvironmentStore:
         first = self.record(record.sha256)
         file = "record.json" if first.spec.name == record.spec.name else f"{record.spec.name}.json"
         write_whole(tree / file, canonical_json(record.document()), durable=True)
-
-    def _fill(self, spec: Manifest, place: Path) -> tuple[Record, bytes]:
-        place.chmod(0o755)
-        root = place / "root"
-        return self._record(spec, self._maker(spec, root), place)
 
     def _record(self, spec: Manifest, made: Made, place: Path) -> tuple[Record, bytes]:
         found = listing(place / "root")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rebuilder.environments.exchange import MOST_BYTES
-from rebuilder.environments.protocol import BuildEnvironment, Wanted
+from rebuilder.environments.protocol import BuildEnvironment, Environments, Wanted
 from rebuilder.environments.store import EnvironmentStore
 from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError, StoreError, UsageError
 from rebuilder.fleet import objects
@@ -61,7 +61,7 @@ def _alone(scratch: Path, name: str) -> Iterator[None]:
         yield
 
 
-class ImportedEnvironments:
+class ImportedEnvironments(Environments):
     """Implements :class:`rebuilder.environments.protocol.Environments` on a runner: none is ever made here.
 
     Args:

@@ -6,7 +6,7 @@ import re
 from functools import cached_property
 from typing import Any, Literal
 
-from pydantic import field_validator, model_validator
+from pydantic import SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from rebuilder.model.settings import InterpreterSettings
 from rebuilder.model.value import Sha256, Sha256Field, Value, canonical_json, sha256_hex
@@ -54,6 +54,11 @@ class Manifest(Value):
         return name
 
 
+Origin = Literal["index", "kept-index", "pool", "buildinfo", "snapshot"]
+"""Who promised the bytes of a package: a signed list of the archive (``index``), a former one (``kept-index``),
+nobody, it lay in the archive under its name (``pool``), a builder (``buildinfo``), an archive of former states."""
+
+
 class Package(Value):
     """One Debian package, with the digest its signed archive promises."""
 
@@ -62,6 +67,15 @@ class Package(Value):
     architecture: str
     sha256: Sha256Field
     """Of the ``.deb`` file."""
+    origin: Origin = "index"
+
+    @model_serializer(mode="wrap")
+    def _short(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """An origin that nearly all have is not written down."""
+        written: dict[str, Any] = handler(self)
+        if self.origin == "index":
+            written.pop("origin", None)
+        return written
 
 
 class Release(Value):
@@ -99,6 +113,8 @@ class Specification(Value):
     """The signed indexes that promised the packages."""
     packages: tuple[Package, ...] = ()
     image: Image | None = None
+    base: Specification | None = None
+    """Of the tree that the packages were installed over; None: they are all there is."""
     provides: dict[str, str] = {}
     links: dict[str, str] = {}
     prune: tuple[str, ...] = ()
@@ -121,12 +137,20 @@ class Specification(Value):
         return {**self.document(), "releases": []} == {**other.document(), "releases": []}
 
 
+class Base(Value):
+    """The tree that others were installed over."""
+
+    sha256: Sha256Field
+    specification: Specification
+
+
 class Made(Value):
     """What is known about a freshly made tree."""
 
     packages: tuple[Package, ...]
     releases: tuple[Release, ...] = ()
     image: Image | None = None
+    base: Base | None = None
     sources: tuple[str, ...] = ()
     tool: str = "none"
     """Program that made it, with its version."""

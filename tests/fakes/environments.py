@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from rebuilder.environments.protocol import BuildEnvironment, Wanted
+from rebuilder.environments.protocol import BuildEnvironment, Environments, Wanted
 from rebuilder.environments.settle import level
 from rebuilder.errors import BuildEnvironmentError
 from rebuilder.model.environment import Made, Manifest, Package
@@ -16,7 +16,7 @@ PYTHON = {"bookworm": "3.11", "trixie": "3.13"}
 PACKAGE = Package(name="python3", version="3.13.5-1", architecture="amd64", sha256=Sha256("ab" * 32))
 
 
-class FakeEnvironments:
+class FakeEnvironments(Environments):
     """A :class:`environments.protocol.Environments`: ``ROOT/NAME`` is the tree, a small one if a test made none.
 
     One that was made anew is ``ROOT/NAME-2``, then ``ROOT/NAME-3``.

@@ -8,7 +8,7 @@ from typing import Any
 
 from rebuilder.ecosystems.npm.context import PlanningContext
 from rebuilder.ecosystems.npm.registry import NpmRegistry
-from rebuilder.environments.protocol import BuildEnvironment
+from rebuilder.environments.protocol import BuildEnvironment, Environments
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.report import EnvironmentSummary
 from rebuilder.model.value import Sha256, sha256_hex
@@ -32,7 +32,7 @@ class NpmInstallation(Installation):
         return super().environment | ({"NPM_CONFIG_REGISTRY": self.registry} if self.registry else {}) | own
 
 
-class NamedEnvironments:
+class NamedEnvironments(Environments):
     """Environments of any name, whose digest is that of the name."""
 
     def get(self, wanted: Any) -> BuildEnvironment:

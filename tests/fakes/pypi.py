@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.ecosystem import PyPI
-from rebuilder.environments.protocol import BuildEnvironment, Wanted
+from rebuilder.environments.protocol import BuildEnvironment, Environments, Wanted
 from rebuilder.model.attempt import Attempt, Hypothesis, Limit, Outcome, Output, Run
 from rebuilder.model.comparison import Comparison, Level
 from rebuilder.model.definition import BuildDefinition, Input, Role
@@ -46,7 +46,7 @@ def run(outcome: Outcome = Outcome.COMPLETED, *outputs: Output, limit: Limit | N
     )
 
 
-class FakeEnvironments:
+class FakeEnvironments(Environments):
     """Implements :class:`rebuilder.environments.protocol.Environments` with names alone."""
 
     def get(self, wanted: Wanted) -> BuildEnvironment:

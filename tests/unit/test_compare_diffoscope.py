@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rebuilder.compare.diffoscope import DiffoscopeRunner
-from rebuilder.environments.protocol import BuildEnvironment, Wanted
+from rebuilder.environments.protocol import BuildEnvironment, Environments, Wanted
 from rebuilder.errors import BuildEnvironmentError, RebuilderError, SandboxFaultError, StoreError
 from rebuilder.model.attempt import Limit, Outcome, Output, Run
 from rebuilder.model.comparison import Diffoscope
@@ -21,7 +21,7 @@ from tests.fakes.blobs import MemoryBlobs
 DIGEST = Sha256("ab" * 32)
 
 
-class OneEnvironment:
+class OneEnvironment(Environments):
     """Implements :class:`rebuilder.environments.protocol.Environments` with one build environment, or none."""
 
     def __init__(self, error: RebuilderError | None = None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from rebuilder.environments.protocol import BuildEnvironment, Wanted
+from rebuilder.environments.protocol import BuildEnvironment, Environments, Wanted
 from rebuilder.model.report import EnvironmentSummary, Stage
 from rebuilder.model.value import Sha256
 from rebuilder.stopwatch import Stopwatch, WatchedEnvironments
@@ -26,7 +26,7 @@ class Recorder:
         self.told.append(f"{stage.value} {detail}".rstrip())
 
 
-class OneEnvironment:
+class OneEnvironment(Environments):
     """Build environments that are always there."""
 
     def get(self, wanted: Wanted) -> BuildEnvironment:
