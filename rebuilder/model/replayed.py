@@ -12,6 +12,10 @@ from rebuilder.model.value import Sha256Field, Value
 
 MOST_BITS = 96
 """What a build may be told of the published file, all values together; see docs/adr/0018."""
+MOST_TEXT_BITS = 4096
+"""The same of :data:`SHOWN_TEXTS`, which are counted apart; see docs/adr/0060."""
+SHOWN_TEXTS = frozenset({"binary-only-maintainer", "binary-only-reason"})
+"""Names of values that are no scalars: who built a Debian package again, and why, as its changelog says in public."""
 
 
 class When(StrEnum):
@@ -33,7 +37,7 @@ class Replayed(Value):
     name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,40}$")]
     """Of what is set in a build; on a finished archive, of the normalisation that sets the same thing aside."""
     when: When
-    value: Annotated[str, StringConstraints(max_length=100)] | None = None
+    value: Annotated[str, StringConstraints(max_length=500)] | None = None
     """As it is used; None where it is a document."""
     sha256: Sha256Field | None = None
     """Of the document (canonical JSON), where there is a value for each member."""
@@ -48,14 +52,23 @@ def is_told(value: Replayed) -> bool:
 
 
 def bits_before(values: Iterable[Replayed]) -> int:
-    """How much the build was told of the published file."""
-    return sum(each.bits for each in values if each.when is When.BEFORE_BUILD)
+    """How much the build was told of the published file, without :data:`SHOWN_TEXTS`."""
+    return sum(each.bits for each in values if each.when is When.BEFORE_BUILD and each.name not in SHOWN_TEXTS)
+
+
+def text_bits(values: Iterable[Replayed]) -> int:
+    """How much the build was told in :data:`SHOWN_TEXTS`."""
+    return sum(each.bits for each in values if each.name in SHOWN_TEXTS)
 
 
 def too_much(values: Iterable[Replayed]) -> str | None:
     """Why a build is not run, as a sentence; None when it was not told too much."""
     told = tuple(values)
     total = bits_before(told)
+    if text_bits(told) > MOST_TEXT_BITS:
+        return (
+            f"The build would be told a text of {text_bits(told):,} bits, and at most {MOST_TEXT_BITS:,} are allowed."
+        )
     if total <= MOST_BITS:
         return None
     names = ", ".join(f"{each.name} ({each.bits})" for each in told if each.when is When.BEFORE_BUILD)

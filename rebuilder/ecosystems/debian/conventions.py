@@ -32,6 +32,7 @@ class DebianConventions(Conventions):
     def open(self, context: Context) -> Ecosystem:
         """See :meth:`rebuilder.ecosystems.conventions.Conventions.open`; apt's settings are read when asked for."""
         from rebuilder.ecosystems.debian.ecosystem import Debian, Parts
+        from rebuilder.environments.catalog import catalog
 
         return Debian(
             Parts(
@@ -40,6 +41,7 @@ class DebianConventions(Conventions):
                 programs=context.programs,
                 memo=context.memo(self.name),
                 max_file_bytes=context.settings.download_bytes,
+                releases=tuple(each.suite for each in catalog().values() if each.configured),
             )
         )
 

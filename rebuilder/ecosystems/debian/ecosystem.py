@@ -8,19 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rebuilder import deb822
-from rebuilder.ecosystems.debian.archive import DebianArchive, SignedIndex
-from rebuilder.ecosystems.debian.index import (
-    BinaryPackage,
-    IndexedFile,
-    IndexEntryError,
-    SourceName,
-    SourcePackage,
-    binary_packages,
-    listed,
-    source_package,
-)
+from rebuilder.ecosystems.debian.archive import DebianArchive
+from rebuilder.ecosystems.debian.candidates import Candidate, Candidates, wanted_architecture
+from rebuilder.ecosystems.debian.index import BinaryPackage, IndexedFile, IndexEntryError, SourcePackage, listed
 from rebuilder.ecosystems.debian.signature import check, signed_text
-from rebuilder.ecosystems.debian.subject import ECOSYSTEM, architecture_of, file_name, parse_subject, release_purl
+from rebuilder.ecosystems.debian.subject import ECOSYSTEM, file_name, parse_subject, release_purl
 from rebuilder.ecosystems.debian.version import order
 from rebuilder.ecosystems.inspection import inspect
 from rebuilder.ecosystems.obstacles import NotRebuildable
@@ -56,18 +48,10 @@ class Parts:
     memo: Memo
     max_file_bytes: int
     """Largest package that is downloaded."""
+    releases: tuple[str, ...] = ()
+    """Releases of Debian that are looked in for versions that those of apt's settings lack."""
     maintainers: Path = _MAINTAINERS
     """Directory of the keys of those who upload source packages."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A package, and the signed list that has it."""
-
-    package: BinaryPackage
-    index: SignedIndex
-    earlier: bool = False
-    """Whether the list is an earlier one than the suite has now."""
 
 
 class Debian(Ecosystem):
@@ -78,6 +62,7 @@ class Debian(Ecosystem):
     def __init__(self, parts: Parts) -> None:
         """Nothing is read or asked before the first subject."""
         self._parts = parts
+        self._candidates = Candidates(lambda: self.archive, parts.releases)
         self._opened: DebianArchive | None = None
         self._lock = threading.Lock()
 
@@ -105,7 +90,7 @@ class Debian(Ecosystem):
     def listing(self, name: str, seen: str | None = None) -> Listing | None:
         """What the suites of apt's settings have of a package now, for this machine's architecture."""
         subject = parse_subject(name)
-        found = sorted(self._current(subject), key=lambda each: order(each.package.version), reverse=True)
+        found = sorted(self._candidates.current(subject), key=lambda each: order(each.package.version), reverse=True)
         if not found:
             raise self._unknown(subject)
         files = dict.fromkeys(
@@ -138,13 +123,15 @@ class Debian(Ecosystem):
         The newest version counts where none is named. A version that no list has now is looked for in the lists that
         were verified before.
         """
-        found = list(self._current(subject))
+        found = list(self._candidates.current(subject))
         version = subject.version or max((each.package.version for each in found), key=order, default=None)
         if version is None:
             raise self._unknown(subject)
         chosen = [each for each in found if each.package.version == version]
-        chosen = chosen or [each for each in self._earlier(subject) if each.package.version == version]
-        wanted = subject.architecture or (architecture_of(subject.filename) if subject.filename else None)
+        chosen = chosen or [each for each in self._candidates.earlier(subject) if each.package.version == version]
+        if not chosen and subject.suite is None:
+            chosen = [each for each in self._candidates.elsewhere(subject) if each.package.version == version]
+        wanted = wanted_architecture(subject)
         chosen = [each for each in chosen if wanted in {None, each.package.architecture}]
         if not chosen:
             raise self._no_version(subject, found)
@@ -155,60 +142,6 @@ class Debian(Ecosystem):
                 hint="Name the suite: deb:NAME==VERSION@SUITE.",
             )
         return [self._evidence(each) for each in by_file.values()]
-
-    def source(self, candidate: Candidate) -> SourcePackage | None:
-        """The signed description of the source package that a package was built from; None where no list has it.
-
-        Raises:
-            UnavailableError: a list cannot be had, or its entry cannot be used.
-        """
-        archive, wanted, kind = self.archive, candidate.package.source, "source/Sources"
-        release = candidate.index.release
-        indices: Iterator[SignedIndex] = (
-            archive.kept(release, kind) if candidate.earlier else archive.indices(release, kind)
-        )
-        for index in indices:
-            if (source := self._source_in(index, wanted)) is not None:
-                return source
-        for each in archive.releases(None):
-            for index in archive.indices(each, kind):
-                if (source := self._source_in(index, wanted)) is not None:
-                    return source
-        return None
-
-    def _source_in(self, index: SignedIndex, wanted: SourceName) -> SourcePackage | None:
-        try:
-            return source_package(self.archive.text(index), wanted)
-        except IndexEntryError as error:
-            raise _unusable(wanted.name, index, error) from None
-
-    def _current(self, subject: Subject) -> Iterator[Candidate]:
-        archive = self.archive
-        for release in archive.releases(subject.suite):
-            for index in archive.indices(release, self._kind(subject)):
-                yield from self._in(index, subject, earlier=False)
-
-    def _earlier(self, subject: Subject) -> Iterator[Candidate]:
-        archive, looked_at = self.archive, set()
-        for current in archive.releases(subject.suite):
-            for release in archive.earlier(current):
-                for index in archive.kept(release, self._kind(subject)):
-                    if index.sha256 not in looked_at:
-                        looked_at.add(index.sha256)
-                        yield from self._in(index, subject, earlier=True)
-
-    def _kind(self, subject: Subject) -> str:
-        wanted = subject.architecture or (architecture_of(subject.filename) if subject.filename else None)
-        # Packages for any machine are in the list of every architecture.
-        named = self.archive.settings.architecture if wanted in {None, "all"} else wanted
-        return f"binary-{named}/Packages"
-
-    def _in(self, index: SignedIndex, subject: Subject, *, earlier: bool) -> Iterator[Candidate]:
-        try:
-            for package in binary_packages(self.archive.text(index), subject.name):
-                yield Candidate(package, index, earlier)
-        except IndexEntryError as error:
-            raise _unusable(subject.name, index, error) from None
 
     def _evidence(self, candidate: Candidate) -> Evidence:
         package, index = candidate.package, candidate.index
@@ -241,7 +174,7 @@ class Debian(Ecosystem):
 
     def _with_source(self, evidence: Evidence, candidate: Candidate) -> Evidence:
         wanted, notes = candidate.package.source, list(evidence.notes)
-        source = self.source(candidate)
+        source = self._candidates.source(candidate)
         dsc = source.dsc if source is not None else None
         if source is None or dsc is None:
             notes.append(f"No signed list has its source package {wanted.name} {wanted.version} any more.")
@@ -375,9 +308,3 @@ def _notes(candidate: Candidate) -> Iterator[str]:
         named = ", ".join(f"{each.name} {each.version}" for each in package.built_using[:10])
         more = f" and {len(package.built_using) - 10} more" if len(package.built_using) > 10 else ""
         yield f"Parts of other source packages went into it (Built-Using): {named}{more}."
-
-
-def _unusable(name: str, index: SignedIndex, error: IndexEntryError) -> UnavailableError:
-    return UnavailableError(
-        f"The entry of {name} in {index.path} of {index.release.archive.suite} cannot be used: {error}."
-    )

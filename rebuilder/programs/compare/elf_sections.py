@@ -95,7 +95,7 @@ def _heads(data: mmap.mmap) -> bytes:
     return data[:table] + data[table + width : table + width + 16] + data[at : at + size * count]
 
 
-def sections(data: mmap.mmap) -> list[Section]:
+def sections(data: mmap.mmap | bytes) -> list[Section]:
     """The section table (System V ABI, "Sections").
 
     Raises:

@@ -1,0 +1,170 @@
+"""Finding packages, their sources, and what is built with them, in the signed lists of the archive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from rebuilder.ecosystems.debian.archive import DebianArchive, SignedIndex, SignedRelease
+from rebuilder.ecosystems.debian.index import (
+    BinaryPackage,
+    IndexEntryError,
+    SourceName,
+    SourcePackage,
+    binary_packages,
+    source_package,
+)
+from rebuilder.ecosystems.debian.subject import architecture_of
+from rebuilder.errors import UnavailableError, UsageError
+from rebuilder.model.artifact import Artifact, Subject
+
+_SOURCES = "source/Sources"
+_ALL = "all"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A package, and the signed list that has it."""
+
+    package: BinaryPackage
+    index: SignedIndex
+    earlier: bool = False
+    """Whether the list is an earlier one than the suite has now."""
+
+    @property
+    def suite(self) -> str:
+        """The release of Debian that has it, without a pocket such as ``-security``."""
+        archive = self.index.release.archive
+        return archive.suite.removesuffix(archive.pocket)
+
+
+class Candidates:
+    """Looks into the lists of the archive that apt's settings name.
+
+    Args:
+        archive: Gives the archive; asked for each time.
+        releases: Names of releases to look in for what those of apt's settings lack.
+    """
+
+    def __init__(self, archive: Callable[[], DebianArchive], releases: Iterable[str] = ()) -> None:
+        self._archive = archive
+        self._others = tuple(releases)
+
+    def current(self, subject: Subject) -> Iterator[Candidate]:
+        """What the suites have now."""
+        archive = self._archive()
+        for release in archive.releases(subject.suite):
+            for index in archive.indices(release, self._kind(wanted_architecture(subject))):
+                yield from _in(archive, index, subject.name, earlier=False)
+
+    def earlier(self, subject: Subject) -> Iterator[Candidate]:
+        """What the suites had, as far as lists of then are kept."""
+        archive, looked_at = self._archive(), set()
+        for current in archive.releases(subject.suite):
+            for release in archive.earlier(current):
+                for index in archive.kept(release, self._kind(wanted_architecture(subject))):
+                    if index.sha256 not in looked_at:
+                        looked_at.add(index.sha256)
+                        yield from _in(archive, index, subject.name, earlier=True)
+
+    def elsewhere(self, subject: Subject) -> Iterator[Candidate]:
+        """What other releases on the same mirrors have now."""
+        for suite in self.other_releases():
+            yield from self.current(subject.replace(suite=suite))
+
+    def other_releases(self) -> Iterator[str]:
+        """Releases on the same mirrors besides those of apt's settings."""
+        archive = self._archive()
+        own = {each.suite.removesuffix(each.pocket) for each in archive.settings.archives}
+        for suite in self._others:
+            if suite not in own:
+                try:
+                    archive.releases(suite)
+                except UsageError:
+                    continue
+                yield suite
+
+    def again(self, artifact: Artifact, index_sha256: str) -> Candidate | None:
+        """The candidate that evidence was made of, by the list that it rests on; None where no state has that list."""
+        architecture = architecture_of(artifact.filename)
+        archive, kind = self._archive(), self._kind(architecture)
+        for suite in (None, *self.other_releases()):
+            for current in archive.releases(suite):
+                for earlier, release in ((False, current), *((True, each) for each in archive.earlier(current))):
+                    for index in archive.kept(release, kind):
+                        if index.sha256 != index_sha256:
+                            continue
+                        found = _in(archive, index, artifact.name, earlier=earlier)
+                        return next((each for each in found if each.package.file.sha256 == artifact.sha256), None)
+        return None
+
+    def source(self, candidate: Candidate) -> SourcePackage | None:
+        """The signed description of the source package that a package was built from; None where no list has it.
+
+        Raises:
+            UnavailableError: a list cannot be had, or its entry cannot be used.
+        """
+        archive, wanted, release = self._archive(), candidate.package.source, candidate.index.release
+        own = archive.kept(release, _SOURCES) if candidate.earlier else archive.indices(release, _SOURCES)
+        for index in own:
+            if (source := _source_in(archive, index, wanted)) is not None:
+                return source
+        for each in archive.releases(candidate.suite):
+            for index in archive.indices(each, _SOURCES):
+                if (source := _source_in(archive, index, wanted)) is not None:
+                    return source
+        return None
+
+    def siblings(self, candidate: Candidate, source: SourcePackage) -> list[BinaryPackage]:
+        """All packages that one run of the build gives: of the same source, for any machine or for one architecture.
+
+        In the order of their names; the candidate's own is among them.
+        """
+        package, index, archive = candidate.package, candidate.index, self._archive()
+        names = {*source.fields.get("binary", "").replace("\n", " ").replace(",", " ").split(), package.name}
+        found = {
+            each.package.name: each.package
+            for name in names
+            for each in _in(archive, index, name, earlier=candidate.earlier)
+            if (each.package.source, each.package.rebuild) == (package.source, package.rebuild)
+            and each.package.architecture == package.architecture
+        }
+        return [found[name] for name in sorted(found | {package.name: package})]
+
+    def versions(self, releases: Iterable[SignedRelease], name: str, architecture: str) -> Iterator[Candidate]:
+        """What some states have of a package, for an architecture and for any."""
+        archive = self._archive()
+        for release in releases:
+            for index in archive.indices(release, self._kind(architecture)):
+                yield from _in(archive, index, name, earlier=False)
+
+    def _kind(self, architecture: str | None) -> str:
+        # Packages for any machine are in the list of every architecture.
+        named = self._archive().settings.architecture if architecture in {None, _ALL} else architecture
+        return f"binary-{named}/Packages"
+
+
+def wanted_architecture(subject: Subject) -> str | None:
+    """The architecture that a subject names, itself or by the name of a file."""
+    return subject.architecture or (architecture_of(subject.filename) if subject.filename else None)
+
+
+def _in(archive: DebianArchive, index: SignedIndex, name: str, *, earlier: bool) -> Iterator[Candidate]:
+    try:
+        for package in binary_packages(archive.text(index), name):
+            yield Candidate(package, index, earlier)
+    except IndexEntryError as error:
+        raise _unusable(name, index, error) from None
+
+
+def _source_in(archive: DebianArchive, index: SignedIndex, wanted: SourceName) -> SourcePackage | None:
+    try:
+        return source_package(archive.text(index), wanted)
+    except IndexEntryError as error:
+        raise _unusable(wanted.name, index, error) from None
+
+
+def _unusable(name: str, index: SignedIndex, error: IndexEntryError) -> UnavailableError:
+    return UnavailableError(
+        f"The entry of {name} in {index.path} of {index.release.archive.suite} cannot be used: {error}."
+    )

@@ -1,0 +1,1 @@
+"""Reading Debian packages for what they say of their own build."""

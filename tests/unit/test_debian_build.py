@@ -1,0 +1,112 @@
+"""What a Debian package is built with: the definition, and the changelog entry of a binary-only upload."""
+
+from __future__ import annotations
+
+import pytest
+
+from rebuilder.ecosystems.debian.binary_only import parsed
+from rebuilder.ecosystems.debian.build import ENTRY, SOURCES, DebianBuild, definition, in_order
+from rebuilder.ecosystems.debian.index import SourceName
+from rebuilder.model.definition import EnvironmentRef, Input, Limits, Role
+from rebuilder.model.evidence import Source, SourceKind
+from rebuilder.model.replayed import MOST_BITS, MOST_TEXT_BITS, Replayed, When, bits_before, text_bits, too_much
+from rebuilder.sandbox.bubblewrap.arguments import check
+
+TINY = SourceName("tiny", "1:2.0-1")
+TEXT = """tiny (1:2.0-1+b1) sid; urgency=low, binary-only=yes
+
+  * Binary-only non-maintainer upload for amd64; no source changes.
+  * Rebuild against libtiny2.
+    It has another name.
+
+ -- amd64 / i386 Build Daemon (a-host-01) <buildd_amd64-a-host-01@builds.example.org>  Fri, 01 Aug 2025 10:11:12 +0000
+
+"""
+
+
+def file(name: str) -> Input:
+    """A file of the source."""
+    return Input(role=Role.SOURCE, name=name, sha256="ab" * 32, path=f"{SOURCES}/{name}")
+
+
+def build(**fields: object) -> DebianBuild:
+    """A build of two packages for one architecture."""
+    given: dict[str, object] = {
+        "purl": "pkg:deb/debian/tiny@1:2.0-1?arch=source",
+        "targets": ("libtiny2_2.0-1_amd64.deb", "tiny_2.0-1_amd64.deb"),
+        "source": TINY,
+        "described": Source(kind=SourceKind.DSC, uri="https://example.org/tiny.dsc", digest={"sha256": "a" * 64}),
+        "files": in_order([file("tiny_2.0.orig.tar.xz"), file("tiny_2.0-1.dsc")]),
+        "kind": "any",
+        "version": "1:2.0-1",
+        "architecture": "amd64",
+        "environment": EnvironmentRef(name="own", sha256="cd" * 32),
+        "limits": Limits(),
+        "sandbox": "bubblewrap",
+    }
+    return DebianBuild(**(given | fields))  # type: ignore[arg-type]
+
+
+def test_definition_is_what_a_builder_does() -> None:
+    """Unpacked where Debian's builders unpack, built for one architecture, every target and the .buildinfo taken."""
+    made = definition(build())
+    check(made)
+    unpack, run, collect = made.commands
+    assert ("-x", "/inputs/source/tiny_2.0-1.dsc") == unpack[-2:]
+    assert "--chdir=tiny-2.0" in run
+    assert "-B" == run[-1]
+    assert made.targets == collect[4:6]
+    assert "tiny_2.0-1_amd64.buildinfo" == collect[6]
+    assert ("/build/reproducible-path", "0022", "C.UTF-8") == (made.directory, made.umask, made.environment["LC_ALL"])
+    assert "-A" == definition(build(kind="all", architecture="all")).commands[1][-1]
+
+
+def test_definition_of_a_binary_only_upload() -> None:
+    """The entry is an input, and is put in front of the changelog before anything is built."""
+    entry = Input(role=Role.SOURCE, name="entry", sha256="ef" * 32, path=ENTRY)
+    made = definition(build(entry=entry, version="1:2.0-1+b1", options=("notrimdch",), directory="/build/x-AbCdEf/x"))
+    check(made)
+    assert ["dpkg-source", "mv", "sh", "env", "sh"] == [each[0].rpartition("/")[2] for each in made.commands]
+    assert "tiny_2.0-1+b1_amd64.buildinfo" == made.commands[-1][-1]
+    assert made.environment["DEB_BUILD_OPTIONS"].endswith(" notrimdch")
+    assert "/build/x-AbCdEf" == made.directory
+    assert entry in made.inputs
+
+
+def test_entry_is_written_as_it_was() -> None:
+    """It comes out the same, and all of it is listed with its size; the words are counted apart."""
+    entry = parsed(TEXT, TINY, "1:2.0-1+b1", "amd64")
+    assert entry is not None
+    assert TEXT == entry.text
+    assert ("Rebuild against libtiny2. It has another name.", 1) == (entry.replayed[-1].value, entry.blank)
+    assert 0 < bits_before(entry.replayed) <= MOST_BITS // 2
+    assert 500 < text_bits(entry.replayed) <= MOST_TEXT_BITS
+    assert too_much(entry.replayed) is None
+    long = Replayed(name="binary-only-reason", when=When.BEFORE_BUILD, value="x", bits=MOST_TEXT_BITS + 1)
+    assert "a text of 4,097 bits" in (too_much([long]) or "")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("tiny (", "tony ("),
+        ("2.0-1+b1", "2.0-1+b2"),
+        ("amd64;", "arm64;"),
+        ("binary-only=yes", "binary-only=no"),
+        ("sid;", "SID;"),
+        ("Fri, 01 Aug", "Mon, 01 Aug"),
+        ("10:11:12 +0000", "10:11:12"),
+        ("Fri, 01 Aug 2025 10:11:12 +0000", "Fri, 01 Aug 2025 10:11:12 +0000 $"),
+        ("\n    It has", "\nIt has"),
+        ("libtiny2.", "libtiny2.\x01"),
+        ("libtiny2.", "libtiny2ä."),
+        ("libtiny2.", "x" * 500),
+        ("+0000\n\n", "+0000\n\n\n\n\n\n"),
+        ("+0000\n\n", "+0000\n\ntiny (1) sid; urgency=low\n"),
+        ("<buildd", "<<buildd"),
+    ],
+)
+def test_entry_of_another_form_is_none(before: str, after: str) -> None:
+    """Another package's, another version's, more than an entry, what would not be written so."""
+    assert before in TEXT
+    assert parsed(TEXT.replace(before, after), TINY, "1:2.0-1+b1", "amd64") is None
