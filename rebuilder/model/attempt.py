@@ -92,7 +92,7 @@ class Hypothesis(Value):
     lacks: Obstacle | None = None
     """What the file was built with that cannot be had, so that something stands in for it here: this is the verdict,
     unless the file comes out all the same. Where what came out shows that nothing was lacking, the same definition is
-    tried once more without."""
+    tried once more without; where it turns out afterwards that something was, once more with it. The last counts."""
 
     @model_validator(mode="after")
     def _about_one_target(self) -> Self:

@@ -140,10 +140,12 @@ def _of_attempts(attempts: tuple[Attempt, ...], obstacle: Obstacle | None, among
 
 def _refuted(counted: Sequence[tuple[int, Attempt]]) -> list[Obstacle]:
     """What attempts were said to lack, and one of them was made once more without, since it had lacked nothing."""
-    whole = [each.hypothesis for _, each in counted if each.hypothesis.lacks is None]
-    lacking = [each.hypothesis for _, each in counted if each.hypothesis.lacks is not None]
-    again = [each for each in lacking if any(other.same(each.replace(lacks=None)) for other in whole)]
-    return [each.lacks for each in again if each.lacks is not None]
+    made = [each.hypothesis for _, each in counted]
+    return [
+        each.lacks
+        for index, each in enumerate(made)
+        if each.lacks is not None and any(later.same(each.replace(lacks=None)) for later in made[index + 1 :])
+    ]
 
 
 def towards(attempts: Sequence[Attempt], filename: str) -> list[int]:

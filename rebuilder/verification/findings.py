@@ -130,7 +130,8 @@ def nor_from_commit(obstacle: Obstacle | None, trail: SourceTrail, *, alone: boo
         return obstacle
     if told and alone and obstacle.verdict is Verdict.INPUTS_MISSING:
         return Obstacle(verdict=told[0].verdict, sentence=told[0].sentence, cause=told[0].cause)
-    origin = trail.origin.sentence if trail.origin is not None else "The release names no repository either."
+    no_repository = "The release names no repository." if alone else "The release names no repository either."
+    origin = trail.origin.sentence if trail.origin is not None else no_repository
     return obstacle.replace(sentence=f"{obstacle.sentence} {told[0].sentence if told else origin}")
 
 

@@ -270,6 +270,41 @@ def test_what_differs_for_want_of_a_build_says_so(world: World) -> None:
     assert Verdict.INPUTS_MISSING == found.lacks.verdict
 
 
+def added(hypothesis: Hypothesis, *members: str) -> Attempt:
+    """An attempt that came out with more files than were released."""
+    found = attempt(hypothesis, *members)
+    assert found.comparison is not None
+    more = tuple(each.replace(change=MemberChange.ADDED) for each in found.comparison.differences)
+    return found.replace(comparison=found.comparison.replace(differences=more))
+
+
+@pytest.mark.parametrize(
+    ("more", "verdict", "words"),
+    [
+        ({"packageManager": "pnpm@8.99.0"}, Verdict.INPUTS_MISSING, "no pnpm 8.99.0"),
+        ({}, Verdict.BUILD_FAILED, "failed here"),
+    ],
+)
+def test_a_script_that_leaves_files_out_and_does_not_run_accuses_nobody(
+    world: World, more: dict[str, str], verdict: Verdict, words: str
+) -> None:
+    """Every file of the release is in the commit: which of the others it would have left out is for the script."""
+    world.serve("pnpm", {"8.1.0": b"pnpm"})
+    files = {"package.json": manifest(scripts={"prepack": "npmignore"}, **more), "index.js": b"1\n", "ci.yml": b""}
+    plan = world.plan(files, packed({each: files[each] for each in ("package.json", "index.js")}))
+    first = plan.first()
+    assert first.lacks is None
+    found = plan.following(added(first, "ci.yml"))
+    while found is not None:
+        made = added(found, "ci.yml")
+        if found.name != "pack-only":
+            failed = made.run.replace(outcome=Outcome.BUILD_FAILED, exit_code=1)
+            made = made.replace(run=failed, rebuilt=None, comparison=None)
+        found = plan.following(made)
+    decided = decide(tuple(plan.attempts), None)
+    assert (verdict, True) == (decided.verdict, words in decided.sentence)
+
+
 @pytest.mark.parametrize(("change", "reserved"), [(MemberChange.CONTENT, True), (MemberChange.MISSING, False)])
 def test_versions_that_nobody_can_date_explain_no_added_file(
     world: World, monkeypatch: pytest.MonkeyPatch, change: MemberChange, *, reserved: bool

@@ -110,7 +110,7 @@ class Npm(Ecosystem):
             [found] = inspect(self._context, [tarball], texts=_TEXTS)
         except NotRebuildable as stopped:
             return evidence.replace(obstacle=stopped.obstacle)
-        sentence = "Nothing that it could be rebuilt from is published beside a tarball of npm."
+        sentence = "The commit that this tarball was made from is not known."
         obstacle = Obstacle(verdict=Verdict.INPUTS_MISSING, sentence=sentence)
         if not found.readable:
             why = found.problems[-1] if found.problems else "it is malformed."

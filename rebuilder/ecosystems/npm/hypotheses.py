@@ -30,7 +30,7 @@ from rebuilder.ecosystems.npm.scripts import BuildScripts, ScriptStep, Unreadabl
 from rebuilder.ecosystems.npm.subject import precedence
 from rebuilder.ecosystems.npm.tarball import MANIFEST
 from rebuilder.ecosystems.obstacles import NotRebuildable
-from rebuilder.model.attempt import Attempt, History, Hypothesis
+from rebuilder.model.attempt import Attempt, History, Hypothesis, Outcome
 from rebuilder.model.comparison import Difference, Level, MemberChange
 from rebuilder.model.definition import EnvironmentRef, Limits
 from rebuilder.model.diagnosis import Cause
@@ -132,19 +132,17 @@ def _try(case: Case, history: History) -> None:
     packers = case.once("packers", lambda: _packers(case))
     first = case.once("first packer", lambda: _first_to_be_had(case, packers))
     others = packers[packers.index(first) + 1 : _MOST_PACKERS]
-    best: tuple[Attempt, Way] | None = None
+    tried: list[tuple[Attempt, Way]] = []
     for way in _ways(case):
         for each in (way, way.restored):
-            attempt = history.of(_hypothesis(case, each, first))
-            if best is None or _distance(attempt) < _distance(best[0]):
-                best = (attempt, each)
-            if attempt.confirms or not _changed_by_the_build(case, each, attempt):
+            tried.append((history.of(_hypothesis(case, each, first)), each))
+            if tried[-1][0].confirms or not _changed_by_the_build(case, each, tried[-1][0]):
                 break
-        if best is not None and best[0].confirms:
+        if tried[-1][0].confirms:
             break
-    if best is None or best[0].rebuilt is None:
+    attempt, way = min(tried, key=lambda each: _distance(each[0]))
+    if attempt.rebuilt is None:
         return
-    attempt, way = best
     if way.lacks == _UNKNOWN_VERSIONS and _has_more(attempt):
         # Other versions make other content; a file that no build makes is not for them to explain.
         history.of(_hypothesis(case, replace(way, lacks=None), first))
@@ -152,18 +150,34 @@ def _try(case: Case, history: History) -> None:
         (way.lacks or case.checkout.missing) is not None or (way.made is not None and _distance(attempt) > _FEW)
     ):
         return  # a build is dear, and only a file or two depend on who packs it
-    _with_others(case, history, attempt, way, others)
+    attempt = _with_others(case, history, attempt, way, others)
+    failed = _failed([each for each, made in tried if made.made is not None])
+    if way.made is None and not attempt.confirms and failed is not None:
+        history.of(_hypothesis(case, replace(way, lacks=failed), first))
 
 
-def _with_others(case: Case, history: History, attempt: Attempt, way: Way, others: Sequence[Packer]) -> None:
-    """Try other packers with a way, until the archive comes out or they make no difference."""
+def _failed(builds: Sequence[Attempt]) -> Obstacle | None:
+    """That no build came to its end, so that what the scripts write or leave out is not known."""
+    if not builds or any(each.rebuilt is not None for each in builds):
+        return None
+    late = all(each.run.outcome is Outcome.TIMED_OUT for each in builds)
+    ended = "did not come to their end in time" if late else "failed"
+    return Obstacle(
+        verdict=Verdict.TIMED_OUT if late else Verdict.BUILD_FAILED,
+        sentence=f"The scripts that run before packing {ended} here; what they write or leave out is not known.",
+    )
+
+
+def _with_others(case: Case, history: History, attempt: Attempt, way: Way, others: Sequence[Packer]) -> Attempt:
+    """Try other packers with a way, until the archive comes out or they make no difference; the last attempt."""
     for packer in others:
         if _exact(attempt):
-            return
+            break
         if _is_to_be_had(case, packer):
             before, attempt = attempt, history.of(_hypothesis(case, way, packer))
             if _differ_alike(before, attempt):
-                return  # who packs it makes no difference to what differs
+                break  # who packs it makes no difference to what differs
+    return attempt
 
 
 def _exact(attempt: Attempt) -> bool:
@@ -233,7 +247,7 @@ def _ways(case: Case) -> Iterator[Way]:
                 yield case.once(("way", build.name), partial(_built, case, build))
             except NotRebuildable:
                 break
-    if (not builds or not checkout.lacks) and (checkout.lacks or checkout.changed):
+    if (not builds or not checkout.lacks) and (checkout.lacks or checkout.changed or obstacle is not None):
         yield only
 
 
