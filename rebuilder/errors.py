@@ -39,6 +39,10 @@ class UnavailableError(RebuilderError):
     """Something we depend on does not answer or answers with rubbish: the index, a mirror."""
 
 
+class FileGoneError(UnavailableError):
+    """A server answers, and has no such file (any more)."""
+
+
 class ForbiddenAddressError(UnavailableError):
     """An address that a publisher or an index wrote leads into our own network; nobody was asked."""
 

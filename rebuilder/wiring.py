@@ -162,6 +162,7 @@ def wire(config: Config, progress: Progress) -> Iterator[Wired]:
             blobs=blobs,
             programs=programs,
             run=run,
+            here=here,
             environments=environments,
             sandboxes=frozenset(sandboxes),
             memo=lambda kind: LedgerMemo(ledger, kind, clock, cache_counter),

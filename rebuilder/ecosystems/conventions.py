@@ -76,6 +76,8 @@ class Context:
     blobs: Blobs
     programs: Programs
     run: Runner
+    here: Runner
+    """Runs on this machine, whoever builds: for what decides what is built, where another one could lie."""
     environments: Environments
     sandboxes: frozenset[str]
     """Kinds that ``run`` has."""

@@ -30,7 +30,8 @@ class Fetcher(Protocol):
         """Fetch a file into the blobs unless it is there already; its digest must be ``sha256``.
 
         Raises:
-            UnavailableError: no proper answer after polite retries, or the file is gone.
+            FileGoneError: the server says that it does not exist.
+            UnavailableError: no proper answer after polite retries.
             FetchMismatchError: other bytes, more than ``max_bytes``, or cut short.
         """
         ...

@@ -189,6 +189,8 @@ class DebianArchive:
     def indices(self, release: SignedRelease, kind: str) -> Iterator[SignedIndex]:
         """The lists of one kind, of every component that apt's settings name; those that are there.
 
+        One that is kept is not asked for again.
+
         Args:
             release: The state of the suite.
             kind: Such as ``binary-amd64/Packages`` or ``source/Sources``.
@@ -350,6 +352,8 @@ class DebianArchive:
 
     def _index(self, release: SignedRelease, path: str) -> SignedIndex:
         sha256, size = release.files[path]
+        if self._lists.has(sha256):
+            return SignedIndex(release, path, sha256)
         below = f"{release.archive.uri.rstrip('/')}/dists/{release.archive.suite}"
         places = [f"{below}/{path}"]
         if release.by_hash:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from rebuilder import deb822
 from rebuilder.ecosystems.debian.archive import DebianArchive
+from rebuilder.ecosystems.debian.build_inputs import check_size
 from rebuilder.ecosystems.debian.candidates import Candidate, Candidates, wanted_architecture
-from rebuilder.ecosystems.debian.index import BinaryPackage, IndexedFile, IndexEntryError, SourcePackage, listed
+from rebuilder.ecosystems.debian.index import BinaryPackage, IndexEntryError, SourcePackage, listed
 from rebuilder.ecosystems.debian.signature import check, signed_text
 from rebuilder.ecosystems.debian.subject import ECOSYSTEM, file_name, parse_subject, release_purl
 from rebuilder.ecosystems.debian.version import order
@@ -228,17 +229,6 @@ class Debian(Ecosystem):
             f"No list of the archive that is or was seen here has {wanted}.",
             hint=f"There is {', '.join(list(have)[:5])}." if have else "Check the spelling of its name.",
         )
-
-
-def check_size(file: IndexedFile, most: int) -> None:
-    """Make sure that a file is not too large to be looked at.
-
-    Raises:
-        NotRebuildable: it is.
-    """
-    if file.size > most:
-        sentence = f"{file.name} has {file.size:,} bytes; files up to {most:,} bytes are taken."
-        raise NotRebuildable(Verdict.UNSUPPORTED, sentence)
 
 
 def check_control(inspection: Inspection, package: BinaryPackage) -> None:

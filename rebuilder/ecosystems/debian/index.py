@@ -102,7 +102,7 @@ def binary_package(stanza: bytes) -> BinaryPackage:
         name=name,
         version=version,
         architecture=architecture,
-        file=_file(fields.get("filename", ""), fields.get("size", ""), fields.get("sha256", "")),
+        file=indexed_file(fields.get("filename", ""), fields.get("size", ""), fields.get("sha256", "")),
         source=from_source,
         built_using=tuple(_using(fields)),
     )
@@ -123,9 +123,8 @@ def source_package(data: bytes, wanted: SourceName) -> SourcePackage | None:
 
 def _source(fields: dict[str, str]) -> SourcePackage:
     directory = fields.get("directory", "")
-    files = tuple(
-        _file(f"{directory}/{name}", size, sha256) for name, size, sha256 in listed(fields.get("checksums-sha256", ""))
-    )
+    rows = listed(fields.get("checksums-sha256", ""))
+    files = tuple(indexed_file(f"{directory}/{name}", size, sha256) for name, size, sha256 in rows)
     if not files:
         raise IndexEntryError("it lists no files with SHA-256")
     return SourcePackage(fields["package"], fields["version"], files, fields)
@@ -177,7 +176,12 @@ def _using(fields: dict[str, str]) -> Iterator[SourceName]:
             yield SourceName(found["name"], found["version"])
 
 
-def _file(path: str, size: str, sha256: str) -> IndexedFile:
+def indexed_file(path: str, size: str, sha256: str) -> IndexedFile:
+    """A file of the archive as a list has it.
+
+    Raises:
+        IndexEntryError: its place leads out of the archive, or its size or digest is none.
+    """
     parts = path.split("/")
     if not all(map(_PART.fullmatch, parts)):
         raise IndexEntryError(f"the place {path[:80]!r} of its file is none in the archive")

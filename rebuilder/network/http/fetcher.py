@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from rebuilder import __version__
 from rebuilder.atomic_file import write_whole
-from rebuilder.errors import StoreError, UnavailableError, UsageError
+from rebuilder.errors import FileGoneError, StoreError, UnavailableError, UsageError
 from rebuilder.model.artifact import Document
 from rebuilder.model.value import Sha256, Sha256Field, Value
 from rebuilder.network.http.address import Credentials, bare, origin, redirected, shown
@@ -228,7 +228,7 @@ class HttpFetcher:
             return self._retried(lambda deadline: self._download(address, kept, max_bytes, deadline))
         except GoneError:
             message = f"{shown(url)} is no longer there, although the index lists it."
-            raise UnavailableError(message, hint=ASK_OPERATOR) from None
+            raise FileGoneError(message, hint=ASK_OPERATOR) from None
 
     def digest(self, url: str, *, max_bytes: int) -> Sha256 | None:
         """See :meth:`rebuilder.network.protocol.Fetcher.digest`. Nothing of it is written anywhere."""

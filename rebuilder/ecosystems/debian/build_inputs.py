@@ -1,0 +1,131 @@
+"""What a build of a Debian source package is made from: its files, and the environment with its build dependencies."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from rebuilder.ecosystems.debian.archive import SignedRelease
+from rebuilder.ecosystems.debian.build_dependencies import Resolution
+from rebuilder.ecosystems.debian.context import PlanningContext
+from rebuilder.ecosystems.debian.index import IndexedFile, SourcePackage, written_dsc
+from rebuilder.ecosystems.obstacles import NotRebuildable
+from rebuilder.environments.protocol import BuildEnvironment, LayerPackage
+from rebuilder.environments.sources import without_password
+from rebuilder.errors import FileGoneError
+from rebuilder.model.definition import Input, Role
+from rebuilder.model.diagnosis import Cause
+from rebuilder.model.verdict import Verdict
+
+PLACE = "/inputs/source"
+"""Directory of the files of a source package in a build."""
+_AT_ONCE = 8
+"""Packages that are fetched at the same time."""
+
+
+class SourceFiles(NamedTuple):
+    """The files of a source package."""
+
+    inputs: tuple[Input, ...]
+    """Below :data:`PLACE`, by their names."""
+    dsc: Input
+    """The one of them that describes the others."""
+    notes: tuple[str, ...] = ()
+    """What a report has to say about them, one sentence each."""
+
+
+def source_files(context: PlanningContext, source: SourcePackage, release: SignedRelease) -> SourceFiles:
+    """Fetch what a source package consists of.
+
+    Its ``.dsc`` is written from the signed list where it is not to be had.
+
+    Args:
+        context: The archive.
+        source: As the signed list has it.
+        release: The state of the suite whose list has it.
+
+    Raises:
+        NotRebuildable: a file of it is not to be had, or too large.
+        UnavailableError: a mirror does not answer, or has other bytes than the archive signed.
+    """
+    described = source.dsc
+    wanted = [each for each in source.files if each != described]
+    for each in wanted:
+        check_size(each, context.max_file_bytes)
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="debian-source") as pool:
+        gone = list(pool.map(lambda each: _gone(context, _address(context, release, each), each), wanted))
+    if missing := [each.name for each, lacks in zip(wanted, gone, strict=True) if lacks]:
+        sentence = (
+            f"The source package {source.name} {source.version} is not to be had: the archive no longer has "
+            f"{_some(missing)}."
+        )
+        raise NotRebuildable(Verdict.INPUTS_MISSING, sentence, Cause.SOURCE_UNAVAILABLE)
+    inputs = [_input(each, _address(context, release, each)) for each in wanted]
+    notes: tuple[str, ...] = ()
+    if described is not None and not _gone(context, _address(context, release, described), described):
+        dsc = _input(described, _address(context, release, described))
+    else:
+        name = described.name if described is not None else f"{source.name}.dsc"
+        dsc = Input(role=Role.SOURCE, name=name, sha256=context.blobs.put(written_dsc(source)), path=f"{PLACE}/{name}")
+        notes = (f"{name} is not to be had; it was written from what the signed list says of the source package.",)
+    return SourceFiles((dsc, *inputs), dsc, notes)
+
+
+def environment(context: PlanningContext, base: BuildEnvironment, resolution: Resolution) -> BuildEnvironment:
+    """The build environment with the packages that were chosen installed; fetched and made where it is not here yet.
+
+    Raises:
+        NotRebuildable: a package is not to be had any more, or the environment would have to lose one.
+        UnavailableError: a mirror does not answer, or has other bytes than the archive signed.
+        BuildEnvironmentError, SandboxUnavailableError: they cannot be installed.
+    """
+    if resolution.removed:
+        sentence = f"Its build dependencies want {', '.join(resolution.removed[:5])} removed from {base.name}."
+        raise NotRebuildable(Verdict.UNSUPPORTED, sentence, Cause.NOT_SUPPORTED)
+    if not resolution.packages:
+        return base
+    files = [
+        IndexedFile(each.path.rpartition("/")[2], each.path, each.size, each.package.sha256)
+        for each in resolution.packages
+    ]
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="debian-packages") as pool:
+        gone = list(pool.map(lambda each, file: _gone(context, each.uri, file), resolution.packages, files))
+    pairs = zip(resolution.packages, gone, strict=True)
+    if missing := [f"{each.package.name} {each.package.version}" for each, lacks in pairs if lacks]:
+        sentence = f"The archive no longer has the files of build dependencies: {_some(missing)}."
+        raise NotRebuildable(Verdict.INPUTS_MISSING, sentence, Cause.SOURCE_UNAVAILABLE)
+    layer = [LayerPackage(each.package, context.blobs.path(each.package.sha256)) for each in resolution.packages]
+    return context.environments.layered(base, layer, resolution.releases)
+
+
+def check_size(file: IndexedFile, most: int) -> None:
+    """Make sure that a file is not too large to be looked at.
+
+    Raises:
+        NotRebuildable: it is.
+    """
+    if file.size > most:
+        sentence = f"{file.name} has {file.size:,} bytes; files up to {most:,} bytes are taken."
+        raise NotRebuildable(Verdict.UNSUPPORTED, sentence)
+
+
+def _gone(context: PlanningContext, address: str, file: IndexedFile) -> bool:
+    """Fetch a file unless it is here; whether the mirror has it no longer."""
+    try:
+        context.archive.fetcher.file(address, sha256=file.sha256, max_bytes=file.size)
+    except FileGoneError:
+        return True
+    return False
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{', '.join(names[:3])}{more}"
+
+
+def _address(context: PlanningContext, release: SignedRelease, file: IndexedFile) -> str:
+    return without_password(context.archive.address(release, file))
+
+
+def _input(file: IndexedFile, address: str) -> Input:
+    return Input(role=Role.SOURCE, name=file.name, sha256=file.sha256, path=f"{PLACE}/{file.name}", uri=address)

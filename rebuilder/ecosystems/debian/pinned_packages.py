@@ -1,0 +1,249 @@
+"""Versions of packages that no list of a suite has now: from lists that it had, or from the pool by their file's name.
+
+A suite's pool keeps a file for some time after its list has a newer version. What is found there is bound by nobody:
+the digest is that of what lay there, and a report says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from rebuilder import deb822
+from rebuilder.ecosystems.debian.archive import SignedIndex, SignedRelease
+from rebuilder.ecosystems.debian.context import PlanningContext
+from rebuilder.ecosystems.debian.index import (
+    BinaryPackage,
+    IndexedFile,
+    IndexEntryError,
+    binary_package,
+    binary_packages,
+    indexed_file,
+)
+from rebuilder.ecosystems.debian.relations import RelationError, relations
+from rebuilder.ecosystems.debian.subject import file_name
+from rebuilder.ecosystems.inspection import inspect
+from rebuilder.ecosystems.obstacles import NotRebuildable
+from rebuilder.environments.sources import without_password
+from rebuilder.model.definition import Input, Role
+from rebuilder.model.diagnosis import Cause
+from rebuilder.model.environment import Origin
+from rebuilder.model.value import Sha256Field, Value
+from rebuilder.model.verdict import Verdict
+
+_MOST = 2000
+"""Packages that are looked for outside of the lists of a suite."""
+_CONTROL = "control.tar/control"
+_LISTED = frozenset({"filename", "size", "sha256", "sha1", "sha512", "md5sum"})
+
+
+class Pin(Value):
+    """A package that a build has in one version and no other."""
+
+    name: str
+    version: str
+    sha256: Sha256Field | None = None
+    """Of the file, where somebody says; another one is not taken."""
+    installed: bool = False
+    """Whether it is installed even where no other package wants it, or wants that version."""
+
+
+class PinnedPackage(NamedTuple):
+    """A package that no list of the suite has now."""
+
+    name: str
+    version: str
+    architecture: str
+    file: IndexedFile
+    uri: str
+    origin: Origin
+    stanza: bytes
+    """As a list would have it."""
+
+    @property
+    def note(self) -> str:
+        """What a report says about where it is from."""
+        if self.origin == "kept-index":
+            return f"{self.name} {self.version} is from a list that the archive signed before."
+        return (
+            f"{self.name} {self.version} is in no list any more; it lay in the archive's pool (SHA-256 "
+            f"{self.file.sha256}), and nobody signed those bytes."
+        )
+
+
+def preferences(pins: Sequence[Pin], pinned: Sequence[PinnedPackage]) -> str:
+    """What tells apt (apt_preferences(5)) that no other version is taken, older ones of the environment included."""
+    versions = {each.name: each.version for each in pinned} | {each.name: each.version for each in pins}
+    return "\n".join(
+        f"Package: {name}\nPin: version {version}\nPin-Priority: 1001\n" for name, version in sorted(versions.items())
+    )
+
+
+def pinned_packages(
+    context: PlanningContext,
+    releases: Sequence[SignedRelease],
+    lists: Sequence[SignedIndex],
+    pins: Sequence[Pin],
+    architecture: str,
+) -> tuple[PinnedPackage, ...]:
+    """Find what is pinned and in no list, and what that depends on in one version, as packages of one source do.
+
+    Raises:
+        NotRebuildable: nobody has one of them, or it is not what it has to be.
+        UnavailableError: a mirror does not answer.
+    """
+    search = _Search(context, releases, lists, architecture)
+    found: dict[tuple[str, str], PinnedPackage] = {}
+    waiting = [(each, False) for each in reversed(pins)]
+    while waiting:
+        pin, follows = waiting.pop()
+        if (pin.name, pin.version) in found or search.listed(pin):
+            continue
+        if len(found) >= _MOST:
+            sentence = f"More than {_MOST:,} build dependencies are in no list of the archive any more."
+            raise NotRebuildable(Verdict.INPUTS_MISSING, sentence, Cause.SOURCE_UNAVAILABLE)
+        package = search.elsewhere(pin)
+        if package is None:
+            if follows:  # apt says what is lacking, where it matters
+                continue
+            raise _missing(pin)
+        found[pin.name, pin.version] = package
+        waiting += [(each, True) for each in _same_version(package)]
+    return tuple(found.values())
+
+
+def _missing(pin: Pin) -> NotRebuildable:
+    sentence = (
+        f"The build dependency {pin.name} {pin.version} is not to be had: no list of the archive that is or was seen "
+        "here has it, and the archive's pool has no such file any more."
+    )
+    return NotRebuildable(Verdict.INPUTS_MISSING, sentence, Cause.SOURCE_UNAVAILABLE)
+
+
+class _Search:
+    """Looks in lists and in the pool."""
+
+    def __init__(
+        self,
+        context: PlanningContext,
+        releases: Sequence[SignedRelease],
+        lists: Sequence[SignedIndex],
+        architecture: str,
+    ) -> None:
+        self._context = context
+        self._releases = releases
+        self._lists = lists
+        self._architecture = architecture
+        self._current: dict[str, list[tuple[SignedIndex, BinaryPackage]]] = {}
+
+    def listed(self, pin: Pin) -> bool:
+        """Whether a list of the suite has the version; apt finds it there."""
+        here = [package for _, package in self._entries(pin.name) if package.version == pin.version]
+        return any(pin.sha256 in {None, each.file.sha256} for each in here)
+
+    def elsewhere(self, pin: Pin) -> PinnedPackage | None:
+        """The version from a list that a suite had, or else from the pool."""
+        return self._kept(pin) or self._pool(pin)
+
+    def _entries(self, name: str) -> list[tuple[SignedIndex, BinaryPackage]]:
+        if name not in self._current:
+            self._current[name] = [(index, each) for index in self._lists for each in self._packages(index, name)]
+        return self._current[name]
+
+    def _packages(self, index: SignedIndex, name: str) -> Iterator[BinaryPackage]:
+        try:
+            yield from binary_packages(self._context.archive.text(index), name)
+        except IndexEntryError as error:
+            sentence = f"The entry of {name} in {index.path} cannot be used: {error}."
+            raise NotRebuildable(Verdict.UNSUPPORTED, sentence) from None
+
+    def _kept(self, pin: Pin) -> PinnedPackage | None:
+        archive, looked_at = self._context.archive, {each.sha256 for each in self._lists}
+        for current in self._releases:
+            for release in archive.earlier(current):
+                for index in archive.kept(release, f"binary-{self._architecture}/Packages"):
+                    if index.sha256 in looked_at:
+                        continue
+                    looked_at.add(index.sha256)
+                    for stanza in deb822.found(archive.text(index), b"Package", pin.name.encode()):
+                        if (found := self._from_list(pin, index, stanza)) is not None:
+                            return found
+        return None
+
+    def _from_list(self, pin: Pin, index: SignedIndex, stanza: bytes) -> PinnedPackage | None:
+        try:
+            package = binary_package(stanza)
+        except IndexEntryError:
+            return None
+        if package.version != pin.version or pin.sha256 not in {None, package.file.sha256}:
+            return None
+        uri = without_password(self._context.archive.address(index.release, package.file))
+        return PinnedPackage(
+            package.name, package.version, package.architecture, package.file, uri, "kept-index", stanza + b"\n"
+        )
+
+    def _pool(self, pin: Pin) -> PinnedPackage | None:
+        """By the name that the archive gives files, where it has another version of the package."""
+        for index, other in reversed(self._entries(pin.name)):
+            directory = other.file.path.rpartition("/")[0]
+            for architecture in dict.fromkeys((other.architecture, self._architecture, "all")):
+                path = f"{directory}/{file_name(pin.name, pin.version, architecture)}"
+                if (found := self._lying(pin, index, path, architecture)) is not None:
+                    return found
+        return None
+
+    def _lying(self, pin: Pin, index: SignedIndex, path: str, architecture: str) -> PinnedPackage | None:
+        context = self._context
+        try:
+            place = indexed_file(path, "0", "0" * 64)
+        except IndexEntryError:
+            return None
+        uri = context.archive.address(index.release, place)
+        key = f"pool:{without_password(uri)}"
+        known = context.memo.get(key)
+        if known is None:
+            sha256 = context.archive.fetcher.digest(uri, max_bytes=context.max_file_bytes)
+            if sha256 is None or pin.sha256 not in {None, sha256}:
+                return None
+            context.archive.fetcher.file(uri, sha256=sha256, max_bytes=context.max_file_bytes)
+            given = Input(role=Role.PARAMETERS, name=place.name, sha256=sha256, path="/inputs/package.deb")
+            [inspection] = inspect(context, [given], texts=(_CONTROL,))
+            size = context.blobs.path(sha256).stat().st_size
+            known = {"sha256": sha256, "size": size, "control": inspection.texts.get(_CONTROL, "")}
+            context.memo.put(key, known)
+        if pin.sha256 not in {None, known["sha256"]}:
+            return None
+        file = indexed_file(path, str(known["size"]), known["sha256"])
+        stanza = _stanza(known["control"], file)
+        try:
+            package = binary_package(stanza)
+        except IndexEntryError as error:
+            raise NotRebuildable(Verdict.UNSUPPORTED, f"{file.name} of the pool cannot be used: {error}.") from None
+        if (package.name, package.version, package.architecture) != (pin.name, pin.version, architecture):
+            raise NotRebuildable(Verdict.UNSUPPORTED, f"{file.name} of the pool is another package than its name says.")
+        return PinnedPackage(pin.name, pin.version, architecture, file, without_password(uri), "pool", stanza)
+
+
+def _stanza(control: str, file: IndexedFile) -> bytes:
+    """The entry that a list would have of a package."""
+    lines, kept = [], True
+    for line in control.split("\n"):
+        if not line.startswith((" ", "\t")):
+            kept = line.partition(":")[0].lower() not in _LISTED
+        if kept and line.strip():
+            lines.append(line)
+    lines += [f"Filename: {file.path}", f"Size: {file.size}", f"SHA256: {file.sha256}", ""]
+    return "\n".join(lines).encode()
+
+
+def _same_version(package: PinnedPackage) -> Iterator[Pin]:
+    """What it depends on in exactly one version."""
+    try:
+        fields = deb822.fields(package.stanza)
+        for field in ("pre-depends", "depends"):
+            for first, *others in relations(fields.get(field, "")):
+                if not others and first.operator == "=" and first.version is not None:
+                    yield Pin(name=first.name, version=first.version)
+    except (deb822.MalformedStanzaError, RelationError) as error:
+        sentence = f"{package.name} {package.version}, a build dependency, cannot be used: {error}."
+        raise NotRebuildable(Verdict.UNSUPPORTED, sentence) from None
