@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rebuilder.cli.display import Display
-from rebuilder.cli.verify import SEVERITY, fault_line, subject_of, verdict_code
+from rebuilder.cli.verify import SEVERITY, fault_line, subjects_of, verdict_code
 from rebuilder.config import Config
 from rebuilder.diagnose.case import DiagnosisInput
 from rebuilder.errors import ExitCode, RebuilderError
@@ -53,18 +53,18 @@ def explain(config: Config, subject_text: str, *, vary: bool, as_json: bool) -> 
     display = Display(sys.stderr)
     code = ExitCode.OK
     with display, wire(config, display) as parts:
-        subject = subject_of(parts, subject_text)
-        try:
-            for report in _newest(parts, subject) or _verified(config, parts, subject, display):
-                one = _explained(parts, report, vary=vary)
-                code = max(code, verdict_code(report.decision.verdict), key=SEVERITY.index)
-                text = json.dumps(_document(one)) if as_json else "\n".join(lines(one))
-                print(text, flush=True)  # noqa: T201
-        except RebuilderError as error:
-            if as_json:
-                print(json.dumps(fault_line(subject, error)), flush=True)  # noqa: T201
-            display.fault(subject, error)
-            code = max(code, error.exit_code, key=SEVERITY.index)
+        for subject in subjects_of(parts, subject_text):
+            try:
+                for report in _newest(parts, subject) or _verified(config, parts, subject, display):
+                    one = _explained(parts, report, vary=vary)
+                    code = max(code, verdict_code(report.decision.verdict), key=SEVERITY.index)
+                    text = json.dumps(_document(one)) if as_json else "\n".join(lines(one))
+                    print(text, flush=True)  # noqa: T201
+            except RebuilderError as error:
+                if as_json:
+                    print(json.dumps(fault_line(subject, error)), flush=True)  # noqa: T201
+                display.fault(subject, error)
+                code = max(code, error.exit_code, key=SEVERITY.index)
     return code
 
 

@@ -58,7 +58,7 @@ def verify_subjects(
     code = ExitCode.OK
     with display, wire(config, display) as parts:
         signer = wire_signer(config, parts)
-        subjects = [subject_of(parts, text) for text in asked]
+        subjects = [each for text in asked for each in subjects_of(parts, text)]
         problems: list[tuple[Subject, RebuilderError]] = []
         if lock_files or all_files:
             from rebuilder.cli.locked import every_file, locked_subjects
@@ -93,21 +93,25 @@ def tier_named(text: str) -> Tier:
         raise UsageError(f"{text!r} is no tier; there are {', '.join(Tier)}.") from None
 
 
-def subject_of(parts: Wired, text: str) -> Subject:
+def subjects_of(parts: Wired, text: str) -> list[Subject]:
     """Read one argument: a file on disk if it looks like a path, a name otherwise.
 
     Raises:
         UsageError: it is malformed, or the file cannot be read.
+        UnavailableError: what a file names is looked up, and the registry does not answer.
     """
     path = Path(text)
-    local = [name for name, each in ECOSYSTEMS.items() if text.endswith(tuple(each.local_files))]
-    if "/" not in text.removeprefix("pkg:") and not local:
-        return parse_subject(text, parts.ecosystems)
+    files = [name for name, each in ECOSYSTEMS.items() if text.endswith(tuple(each.local_files))]
+    documents = [name for name, each in ECOSYSTEMS.items() if path.suffix in each.local_documents]
+    if "/" not in text.removeprefix("pkg:") and not files and not documents:
+        return [parse_subject(text, parts.ecosystems)]
     if text.startswith(("pkg:", *(f"{name}:" for name in parts.ecosystems))):
-        return parse_subject(text, parts.ecosystems)
+        return [parse_subject(text, parts.ecosystems)]
+    if documents:
+        return parts.ecosystems[documents[0]].named_in(path)
     digest = _digest(path, visible(text))
-    named = parts.ecosystems[local[0]].parse(path.name)
-    return named.replace(local_sha256=digest, asked=text)
+    named = parts.ecosystems[files[0]].parse(path.name)
+    return [named.replace(local_sha256=digest, asked=text)]
 
 
 def _digest(path: Path, shown: str) -> str:

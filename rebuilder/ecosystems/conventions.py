@@ -107,12 +107,16 @@ class Conventions:
 
     name: str
     """Before the colon in a subject, and the purl type: ``pypi``."""
+    distribution: str | None = None
+    """What programs that read packages of distributions call it, where that is not :attr:`name`."""
     attested = False
     """Whether its releases can be attested, so that something can be expected of their publishers."""
     lock_suffixes: frozenset[str] = frozenset()
     """What the names of its lock files end in; other files that name packages are lists."""
     local_files: Mapping[str, str] = {}
-    """Ending of files that may be named by their path on disk, to what such a file is called."""
+    """Ending of published files that may be named by their path on disk, to what such a file is called."""
+    local_documents: Mapping[str, str] = {}
+    """The same for files that name published ones; see :meth:`rebuilder.ecosystems.protocol.Ecosystem.named_in`."""
 
     def open(self, context: Context) -> Ecosystem:
         """Make the side that talks to registries; nothing is asked of them yet.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Protocol
 
 from rebuilder.errors import UsageError
@@ -45,6 +46,18 @@ class Ecosystem(Protocol):
             UsageError: it is malformed.
         """
         ...
+
+    def named_in(self, path: Path) -> list[Subject]:
+        """Read a file on disk that names published files.
+
+        Args:
+            path: Its name ends as :attr:`rebuilder.ecosystems.conventions.Conventions.local_documents` says.
+
+        Raises:
+            UsageError: it cannot be read, or names none.
+            UnavailableError: the registry does not answer.
+        """
+        raise UsageError(f"There is no kind of file that names files of {self.name}.")
 
     def listing(self, name: str, seen: str | None = None) -> Listing | None:
         """Look at what a project has published; costs one conditional request and downloads no file.

@@ -35,6 +35,16 @@ def conventions(ecosystem: str) -> Conventions:
     return known
 
 
+def distribution(ecosystem: str) -> str:
+    """What programs that read packages of distributions call an ecosystem."""
+    return conventions(ecosystem).distribution or ecosystem
+
+
+def of_distribution(name: str) -> str:
+    """The ecosystem that such programs call by a name."""
+    return next((each for each in ECOSYSTEMS if distribution(each) == name), name)
+
+
 def parse_subject(text: str, ecosystems: Mapping[str, Ecosystem]) -> Subject:
     """Read ``ecosystem:rest`` or a package URL and leave the rest to the ecosystem it names.
 

@@ -25,6 +25,10 @@ class Subject(Value):
     """Of the file, where a release has one for each and the version decides its name; None for this machine's."""
     suite: str | None = None
     """Of a distribution, where its release is to be looked for; None for those in the settings."""
+    buildinfo_sha256: Sha256Field | None = None
+    """Blob with what somebody says of the build of the file (``.buildinfo``), where that was given."""
+    notes: tuple[str, ...] = ()
+    """What was found out about the document that names it, one sentence each."""
     asked: str
     """The words the user typed, for messages."""
 

@@ -127,6 +127,8 @@ class Evidence(Value):
     """Why the address that the index gives for them was not asked; a sentence."""
     source_provenance_sha256: Sha256Field | None = None
     """The same for ``source_file``."""
+    buildinfo_sha256: Sha256Field | None = None
+    """Blob with what somebody says of the build (``.buildinfo``), as it was given; Debian only."""
     registry_signatures: tuple[RegistrySignature, ...] = ()
     """What the registry itself signed about the artifact, as listed; npm only."""
     obstacle: Obstacle | None = None

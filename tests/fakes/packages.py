@@ -58,7 +58,7 @@ def debian_package(blobs: Blobs, package: str, sha256: Sha256, level: Level = Le
     filename = f"{name}_{version.partition(':')[2] or version}_{architecture}.deb"
     file = PublishedFile(filename=filename, url=f"http://127.0.0.1/pool/{filename}", sha256=sha256)
     purl = f"pkg:deb/debian/{name}@{version}"
-    subject = reports.artifact().replace(ecosystem="debian", purl=purl, name=name, version=version, file=file)
+    subject = reports.artifact().replace(ecosystem="deb", purl=purl, name=name, version=version, file=file)
     return reports.report(
         subject, [reports.attempt(subject, reports.run(blobs), comparison=reports.compared(subject, level))]
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rebuilder.ecosystems.conventions import Context, Conventions, NamedPackages, RegistryCheck, Settings, names_in
 from rebuilder.ecosystems.debian.installed import is_package_list, packages_in
-from rebuilder.ecosystems.debian.subject import ECOSYSTEM, is_pattern
+from rebuilder.ecosystems.debian.subject import DOCUMENTS, ECOSYSTEM, NAMESPACE, is_pattern
 from rebuilder.ecosystems.debian.version import is_version, order
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.errors import RebuilderError
@@ -27,7 +27,9 @@ class DebianConventions(Conventions):
     """Names and versions by Debian Policy; mirrors, suites and keys by apt's settings."""
 
     name = ECOSYSTEM
+    distribution = NAMESPACE
     local_files = {".deb": "package"}
+    local_documents = DOCUMENTS
 
     def open(self, context: Context) -> Ecosystem:
         """See :meth:`rebuilder.ecosystems.conventions.Conventions.open`; apt's settings are read when asked for."""

@@ -14,6 +14,8 @@ from rebuilder.model.text import clipped
 
 ECOSYSTEM = "deb"
 NAMESPACE = "debian"
+DOCUMENTS = {".buildinfo": "description of a build", ".changes": "list of an upload", ".dsc": "source package"}
+"""Endings of files on disk that name packages, and what they are called."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+", re.ASCII)
 _PATTERN = re.compile(r"[a-z0-9*?][a-z0-9+.*?-]*", re.ASCII)

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic_core import to_json
 
-from rebuilder.ecosystems.registry import conventions
+from rebuilder.ecosystems.registry import conventions, distribution
 from rebuilder.model.report import page_path
 from rebuilder.model.value import Value
 from rebuilder.model.verdict import Verdict
@@ -148,7 +148,7 @@ def listed_package(row: ListedRow, verdict: Verdict | None, site: Path) -> bytes
             "name": row.name,
             "version": row.version,
             "status": _status(verdict) if verdict is not None else Status.UNKNOWN,
-            "distro": row.ecosystem,
+            "distro": distribution(row.ecosystem),
             "suite": "",
             "architecture": conventions(row.ecosystem).architecture(row.filename),
             "artifact_url": row.url,
@@ -198,7 +198,7 @@ def build(row: PackageRow) -> Build:
         id=row.number or 0,
         **_named(row),
         architecture=architecture(row),
-        backend=row.ecosystem,
+        backend=distribution(row.ecosystem),
         retries=0,
         started_at=_naive(row.started) if row.started else None,
         built_at=_naive(row.summary.finished) if row.summary else None,
@@ -251,7 +251,7 @@ def _status(verdict: Verdict) -> Status:
 
 
 def _named(row: PackageRow) -> dict[str, Any]:
-    return {"name": row.name, "version": row.version, "distribution": row.ecosystem, "release": None}
+    return {"name": row.name, "version": row.version, "distribution": distribution(row.ecosystem), "release": None}
 
 
 def _seen(row: PackageRow) -> datetime:

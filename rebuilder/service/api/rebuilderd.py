@@ -12,7 +12,7 @@ from fastapi.responses import FileResponse, PlainTextResponse, Response, Streami
 from pydantic import ConfigDict, Field, StringConstraints
 from pydantic_core import to_json
 
-from rebuilder.ecosystems.registry import conventions
+from rebuilder.ecosystems.registry import conventions, distribution, of_distribution
 from rebuilder.interop.rebuilderd import documents
 from rebuilder.interop.rebuilderd.writer import KEYS, LIST
 from rebuilder.model.attempt import Attempt
@@ -24,6 +24,7 @@ from rebuilder.store.ledger.package_book import Jobs, PackageBook, PackageRow, P
 
 _Text = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00]*$")]
 _Number = Annotated[int, InPath(ge=0, le=(1 << 31) - 1)]
+_Distribution = Annotated[_Text, InPath(alias="distribution")]
 _Cursor = Annotated[int, Field(ge=0, le=(1 << 31) - 1)]
 _NO_RELEASE = "-"
 _Search = Callable[[Wanted, Part], tuple[int, list[PackageRow]]]
@@ -39,7 +40,7 @@ class PackageQuery(Value):
     version: _Text | None = None
     architecture: _Text | None = None
     distribution: _Text | None = None
-    """An ecosystem."""
+    """An ecosystem, by what clients call it."""
     release: _Text | None = None
     """Nothing here has one."""
     component: _Text | None = None
@@ -59,7 +60,8 @@ class PackageQuery(Value):
         if self.release is not None or self.component is not None or self.seen_only is False or len(names) > 1:
             return None
         accept = None if self.architecture is None else self._accept
-        return Wanted(self.distribution, next(iter(names), None), self.version, accept)
+        ecosystem = None if self.distribution is None else of_distribution(self.distribution)
+        return Wanted(ecosystem, next(iter(names), None), self.version, accept)
 
     @property
     def part(self) -> Part:
@@ -214,20 +216,21 @@ class _Packages:
 
     def distributions(self) -> list[str]:
         """List the ecosystems."""
-        return sorted(self._book.files())
+        return sorted(map(distribution, self._book.files()))
 
-    def releases(self, distribution: _Text) -> list[str | None]:
+    def releases(self, named: _Distribution) -> list[str | None]:
         """List the releases of a distribution: nothing here has one."""
-        return [None] if self._book.files(distribution) else []
+        return [None] if self._book.files(of_distribution(named)) else []
 
-    def architectures(self, distribution: _Text) -> list[str]:
+    def architectures(self, named: _Distribution) -> list[str]:
         """List what files of an ecosystem are told apart by."""
-        names = self._book.files(distribution).get(distribution, ())
-        return sorted({conventions(distribution).architecture(name) for name in names})
+        ecosystem = of_distribution(named)
+        names = self._book.files(ecosystem).get(ecosystem, ())
+        return sorted({conventions(ecosystem).architecture(name) for name in names})
 
-    def of_release(self, distribution: _Text, release: str) -> list[str]:
+    def of_release(self, named: _Distribution, release: str) -> list[str]:
         """List the same for a release: ``-`` stands for none."""
-        return self.architectures(distribution) if release == _NO_RELEASE else []
+        return self.architectures(named) if release == _NO_RELEASE else []
 
     def public_keys(self) -> Response:
         """Give the key that attestations are signed with."""
