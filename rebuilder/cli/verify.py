@@ -127,7 +127,8 @@ def _digest(path: Path, shown: str) -> str:
         if not path.exists():
             raise UsageError(f"There is no file {shown}.", hint=hint)
         if not path.is_file() or path.suffix not in kinds:
-            words = " or a ".join(word for word, _ in kinds.values())
+            documents = (word for each in ECOSYSTEMS.values() for word in each.local_documents.values())
+            words = " or a ".join((*(word for word, _ in kinds.values()), *documents))
             raise UsageError(f"{shown} is not a {words}.", hint=hint)
         word, ecosystem = kinds[path.suffix]
         with path.open("rb") as file:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -71,6 +73,62 @@ def test_package_by_each_of_its_names(machine: DebianInstallation, archive: Arch
     assert archive.fingerprint in page
     assert "Debian source package" in page
     assert not WHEEL_WORDS.search(page)
+
+
+def written(path: Path, *listed: Path, **fields: str) -> Path:
+    """A document that lists files with their digests; as ``.changes`` and ``.buildinfo`` do."""
+    plain = {"Source": "tiny", "Version": "1-1", "Architecture": "all", "Build-Architecture": "amd64"}
+    rows = "".join(f" {sha256(each.read_bytes()).hexdigest()} {each.stat().st_size} {each.name}\n" for each in listed)
+    head = "".join(f"{name}: {value}\n" for name, value in (plain | fields).items())
+    path.write_text(f"{head}Installed-Build-Depends: base-files (= 13)\nChecksums-Sha256:\n{rows}")
+    return path
+
+
+def test_documents_that_name_packages(machine: DebianInstallation, archive: Archive, tmp_path: Path) -> None:
+    """``.buildinfo``, ``.changes`` and ``.dsc``: what they name is verified, and what they say of it is told."""
+    deb = archive.root / "debian/pool/tiny_1-1_all.deb"
+    described = written(tmp_path / "tiny_1-1_all.buildinfo", deb, **{"Build-Path": "/home/a/tiny-1"})
+    changes = written(tmp_path / "tiny_1-1_all.changes", deb, described)
+    digest = sha256(described.read_bytes()).hexdigest()
+    for path in (described, changes, deb.with_name("tiny_1-1.dsc")):
+        line = unsupported(machine.verify(path))
+        assert ("pkg:deb/debian/tiny@1-1", "tiny_1-1_all.deb") == (line["subject"]["purl"], line["subject"]["filename"])
+        report = Path(line["report"]).with_name("report.json").read_text()
+        assert f"file {path.name}" in report
+        assert ("build path" in report) == (path is described)
+        assert (digest in report) == (path.suffix != ".dsc")
+
+
+def test_documents_of_other_files(machine: DebianInstallation, archive: Archive, tmp_path: Path) -> None:
+    """A digest that the archive does not have is an alarm; what names nothing of the archive is said in a sentence."""
+    pool = archive.root / "debian/pool"
+    other = tmp_path / "tiny_1-1_all.deb"
+    other.write_bytes(b"other")
+    answer = machine.verify(written(tmp_path / "a.changes", other))
+    assert ExitCode.DIFFERS == answer.code
+    assert "ALARM" in answer.words
+    dsc = tmp_path / "tiny_1-1.dsc"
+    for text, said in (
+        ((pool / "tiny_1-1.dsc").read_text().replace("tiny_1-1.tar.gz", "other_1-1.tar.gz"), "other files"),
+        ("Source: tony\nVersion: 1-1\nBinary: tony\nChecksums-Sha256:\n", "no files"),
+        ("-----BEGIN PGP SIGNED MESSAGE-----\nA: 1\n", "outside"),
+        ("\0", "field"),
+    ):
+        dsc.write_text(text)
+        answer = machine.verify(dsc)
+        assert ExitCode.USAGE == answer.code
+        assert said in answer.words
+    source = written(tmp_path / "b.changes", pool / "tiny_1-1.dsc")
+    assert "names no package" in machine.verify(source).words
+    assert "no file" in machine.verify(tmp_path / "c.buildinfo").words
+
+
+def test_file_on_disk_of_a_version_with_an_epoch(machine: DebianInstallation, archive: Archive) -> None:
+    """The name of the file does not say the epoch."""
+    deb = archive.add("tiny", {"usr/bin/tiny": "#!/bin/sh\n"}, {}, version="1:2-1")
+    named = deb.with_name("tiny_2-1_all.deb")
+    shutil.copy(deb, named)
+    assert "pkg:deb/debian/tiny@1:2-1" == unquote(unsupported(machine.verify(named))["subject"]["purl"])
 
 
 def test_file_on_disk_that_is_another(machine: DebianInstallation, archive: Archive, tmp_path: Path) -> None:

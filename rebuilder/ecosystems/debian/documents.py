@@ -51,10 +51,9 @@ def subjects_in(path: Path, blobs: Blobs, maintainers: Path, candidates: Candida
     """
     data, name = _read(path), visible(path.name)[:100]
     try:
-        text = signed_text(data)
-        notes = (signature_finding(data, f"file {name}", maintainers),)
+        text, *notes = opened(data, f"file {name}", maintainers)
         if path.suffix == ".dsc":
-            return list(_of_source(text, path, notes, candidates))
+            return list(_of_source(text, path, tuple(notes), candidates))
         if path.suffix == ".changes":
             fields = document(text)
             source, _ = source_of(fields)
@@ -67,7 +66,7 @@ def subjects_in(path: Path, blobs: Blobs, maintainers: Path, candidates: Candida
     except ValueError as error:
         raise UsageError(f"{name} is no {DOCUMENTS[path.suffix]} that can be used: {error}.") from None
     kept = blobs.put(record) if record is not None else None
-    found = [each.replace(buildinfo_sha256=kept, notes=notes) for each in _packages(path, files)]
+    found = [each.replace(buildinfo_sha256=kept, notes=tuple(notes)) for each in _packages(path, files)]
     if not found:
         raise UsageError(
             f"{name} names no package that is looked at; it has {', '.join(each.name for each in files[:5])}.",
@@ -90,19 +89,22 @@ def given_build_info(data: bytes, source: SourceName) -> BuildInfo | None:
     return info if info.source == source else None
 
 
-def signature_finding(data: bytes, what: str, maintainers: Path) -> str:
-    """Who signed a document, as a sentence.
+def opened(data: bytes, what: str, maintainers: Path) -> tuple[bytes, str]:
+    """The text of a document, and who signed it, as a sentence.
 
     Args:
         data: With the signature, if it has one.
         what: What it is called there.
         maintainers: Directory of the keys of those who upload.
+
+    Raises:
+        ValueError: something stands outside of what is signed; ``str()`` is the end of a sentence.
     """
     keyrings = [maintainers / name for name in _MAINTAINER_KEYS if (maintainers / name).is_file()]
     checked = check(data, keyrings)
     if checked.signers:
-        return f"The {what} is signed by the key {checked.signers[0]} of a Debian maintainer."
-    return f"The maintainer's signature of the {what} was not checked: {checked.problem}."
+        return checked.text, f"The {what} is signed by the key {checked.signers[0]} of a Debian maintainer."
+    return signed_text(data), f"The maintainer's signature of the {what} was not checked: {checked.problem}."
 
 
 def _read(path: Path) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +11,10 @@ from rebuilder import deb822
 from rebuilder.ecosystems.debian.archive import DebianArchive
 from rebuilder.ecosystems.debian.build_inputs import check_size
 from rebuilder.ecosystems.debian.candidates import Candidate, Candidates, wanted_architecture
+from rebuilder.ecosystems.debian.documents import given_build_info, opened, subjects_in
 from rebuilder.ecosystems.debian.index import BinaryPackage, IndexEntryError, SourcePackage, listed
-from rebuilder.ecosystems.debian.signature import check, signed_text
 from rebuilder.ecosystems.debian.subject import ECOSYSTEM, file_name, parse_subject, release_purl
-from rebuilder.ecosystems.debian.version import order
+from rebuilder.ecosystems.debian.version import order, without_epoch
 from rebuilder.ecosystems.inspection import inspect
 from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.ecosystems.protocol import Ecosystem
@@ -34,8 +34,6 @@ TEXTS = ("control.tar/*", "data.tar/usr/share/doc/*/changelog.Debian.*")
 """Members of a package whose text is read: all of its control files."""
 _NOT_REBUILT = "Debian packages cannot be rebuilt yet"
 _MAINTAINERS = Path("/usr/share/keyrings")
-_MAINTAINER_KEYS = ("debian-keyring.gpg", "debian-maintainers.gpg", "debian-nonupload.gpg", "debian-tag2upload.pgp")
-"""Keys of those who upload source packages; of the package ``debian-keyring``."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +86,10 @@ class Debian(Ecosystem):
         """See :func:`rebuilder.ecosystems.debian.subject.parse_subject`."""
         return parse_subject(text)
 
+    def named_in(self, path: Path) -> list[Subject]:
+        """See :func:`rebuilder.ecosystems.debian.documents.subjects_in`."""
+        return subjects_in(path, self._parts.blobs, self._parts.maintainers, self._candidates)
+
     def listing(self, name: str, seen: str | None = None) -> Listing | None:
         """What the suites of apt's settings have of a package now, for this machine's architecture."""
         subject = parse_subject(name)
@@ -128,21 +130,32 @@ class Debian(Ecosystem):
         version = subject.version or max((each.package.version for each in found), key=order, default=None)
         if version is None:
             raise self._unknown(subject)
-        chosen = [each for each in found if each.package.version == version]
-        chosen = chosen or [each for each in self._candidates.earlier(subject) if each.package.version == version]
+        chosen = _of_version(found, version, subject) or _of_version(
+            self._candidates.earlier(subject), version, subject
+        )
         if not chosen and subject.suite is None:
-            chosen = [each for each in self._candidates.elsewhere(subject) if each.package.version == version]
+            chosen = _of_version(self._candidates.elsewhere(subject), version, subject)
         wanted = wanted_architecture(subject)
         chosen = [each for each in chosen if wanted in {None, each.package.architecture}]
         if not chosen:
             raise self._no_version(subject, found)
         by_file = {each.package.file.sha256: each for each in reversed(chosen)}
+        if subject.local_sha256 in by_file:
+            by_file = {subject.local_sha256: by_file[subject.local_sha256]}
         if len(by_file) > 1:
             raise UnavailableError(
                 f"The archives in apt's settings have {len(by_file)} different packages {subject.name} {version}.",
                 hint="Name the suite: deb:NAME==VERSION@SUITE.",
             )
-        return [self._evidence(each) for each in by_file.values()]
+        return [self._given(subject, each, self._evidence(each)) for each in by_file.values()]
+
+    def _given(self, subject: Subject, candidate: Candidate, evidence: Evidence) -> Evidence:
+        """The evidence, and what the user gave about the build of the file."""
+        notes, sha256 = list(subject.notes), subject.buildinfo_sha256
+        if sha256 and given_build_info(self._parts.blobs.read(sha256), candidate.package.source) is None:
+            notes.append("What was given about its build is about another source package, and not used.")
+            sha256 = None
+        return evidence.replace(buildinfo_sha256=sha256, notes=(*evidence.notes, *notes))
 
     def _evidence(self, candidate: Candidate) -> Evidence:
         package, index = candidate.package, candidate.index
@@ -231,6 +244,15 @@ class Debian(Ecosystem):
         )
 
 
+def _of_version(found: Iterable[Candidate], version: str, subject: Subject) -> list[Candidate]:
+    """Those of a version; the name of a file on disk has it without the epoch, and its digest decides."""
+    every = list(found)
+    exact = [each for each in every if each.package.version == version]
+    if exact or subject.local_sha256 is None:
+        return exact
+    return [each for each in every if without_epoch(each.package.version) == version]
+
+
 def check_control(inspection: Inspection, package: BinaryPackage) -> None:
     """Make sure that a package can be read, that readers agree about it, and that it is what the list says.
 
@@ -263,14 +285,9 @@ def dsc_findings(dsc: bytes, source: SourcePackage, maintainers: Path) -> Iterat
 
     The list binds it, so that neither changes what is built; both are worth knowing.
     """
-    keyrings = [maintainers / name for name in _MAINTAINER_KEYS if (maintainers / name).is_file()]
-    checked = check(dsc, keyrings)
-    if checked.signers:
-        yield f"The source package is signed by the key {checked.signers[0]} of a Debian maintainer."
-    elif checked.problem is not None:
-        yield f"The maintainer's signature of the source package was not checked: {checked.problem}."
     try:
-        text = checked.text or signed_text(dsc)
+        text, finding = opened(dsc, "source package", maintainers)
+        yield finding
         fields = deb822.fields(text)
         ours = {(each.name, each.size, each.sha256) for each in source.files if each != source.dsc}
         theirs = {(name, int(size), sha256) for name, size, sha256 in listed(fields.get("checksums-sha256", ""))}
