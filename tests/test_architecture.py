@@ -41,6 +41,7 @@ LAYERS: list[set[str]] = [
     {"consumer"},
     {"interop"},
     {"verification", "doctor", "alarms", "fleet", "replay"},
+    {"preflight"},
     {"wiring"},
     {"service"},
     {"cli"},

@@ -138,7 +138,7 @@ def _diagnosis(diagnosis: Diagnosis) -> Iterator[str]:
         yield ""
         yield f"{number}. {visible(finding.sentence)}  [{finding.cause.value}, {finding.how}]"
         for line in finding.evidence:
-            yield f"     {visible(_evidence(line))}"
+            yield f"     {visible(evidence_words(line))}"
         yield f"   {'What a rebuild needs' if finding.cause.ours else 'What to change'}: {visible(finding.advice)}"
     if diagnosis.unexplained_total:
         yield ""
@@ -146,9 +146,10 @@ def _diagnosis(diagnosis: Diagnosis) -> Iterator[str]:
         yield from (f"     {visible(name)}" for name in diagnosis.unexplained[:20])
 
 
-def _evidence(line: EvidenceLine) -> str:
-    sides = [f"published “{line.published}”"] if line.published is not None else []
-    sides += [f"rebuilt “{line.rebuilt}”"] if line.rebuilt is not None else []
+def evidence_words(line: EvidenceLine, *, left: str = "published", right: str = "rebuilt") -> str:
+    """A line of evidence, with what its two sides are called."""
+    sides = [f"{left} “{line.published}”"] if line.published is not None else []
+    sides += [f"{right} “{line.rebuilt}”"] if line.rebuilt is not None else []
     words = ", ".join(sides)
     return " ".join(
         part for part in (f"{line.member}:" if line.member else None, words or None, line.note) if part

@@ -147,6 +147,23 @@ def explain(
     return explain(config, subject, vary=vary, as_json=as_json)
 
 
+@with_settings(app.command(), "store", "index_url")
+def preflight(
+    config: Config,
+    path: Annotated[Path, typer.Argument(metavar="[PATH]", help="The directory of the project.")] = Path(),
+    *,
+    as_json: AsJson = False,
+) -> int:
+    """Before the upload: say whether a stranger will get the same bytes from your project, and what to change.
+
+    Exit code 0: the same bytes or the same content; 1: something differs; 2: wrong use; 3: it could not be found out;
+    4: something on our side failed.
+    """
+    from rebuilder.cli.preflight import preflight
+
+    return preflight(config, path, as_json=as_json)
+
+
 with_settings(app.command(), "store")(replay)
 
 

@@ -13,7 +13,9 @@ from rebuilder.model.attempt import Attempt, History, Hypothesis
 from rebuilder.model.definition import Limits
 from rebuilder.model.evidence import Evidence, Obstacle
 from rebuilder.model.graph import Origin, SourceCommit, SourceTrail, Step, TreeComparison
+from rebuilder.model.project import Project, ProjectTree
 from rebuilder.model.provenance import Provenance
+from rebuilder.model.verdict import Verdict
 from rebuilder.network.protocol import Fetcher, Sources
 
 
@@ -131,6 +133,15 @@ class Ecosystem(Protocol):
             UnavailableError, SandboxFaultError, BuildEnvironmentError, …: something on our side failed.
         """
         return evidence.obstacle
+
+    def project(self, tree: ProjectTree) -> Project | Obstacle:
+        """How a maintainer's own tree is built, as of today; or what keeps it from being built here.
+
+        Raises:
+            UnavailableError, SandboxFaultError, BuildEnvironmentError, …: something on our side failed.
+        """
+        sentence = f"Projects of {self.name} cannot be built from their own tree yet."
+        return Obstacle(verdict=Verdict.UNSUPPORTED, sentence=sentence)
 
     def account(self, evidence: Evidence, attempts: tuple[Attempt, ...]) -> Accounting | None:
         """Account for every member of an artifact that is not rebuilt as a whole; None where nobody knows how.

@@ -58,7 +58,8 @@ def changes(definition: BuildDefinition, factor: Factor) -> Iterator[FactorChang
             yield from _path(definition)
         case Factor.UMASK:
             other = "0002" if definition.umask != "0002" else "0022"
-            yield FactorChange(f"{definition.umask} → {other}", definition.replace(umask=other))
+            commands = tuple(_with_umask(command, definition.umask, other) for command in definition.commands)
+            yield FactorChange(f"{definition.umask} → {other}", definition.replace(umask=other, commands=commands))
         case Factor.LOCALE:
             yield _variables(definition, {"LANG": "C", "LC_ALL": "C"})
         case Factor.TIME_ZONE:
@@ -81,6 +82,14 @@ def changes(definition: BuildDefinition, factor: Factor) -> Iterator[FactorChang
         case Factor.USER:
             note = "The number of the user stays the same; only names in the environment are changed."
             yield _variables(definition, {"USER": "another", "LOGNAME": "another", "HOME": "/tmp/another"}, note=note)  # noqa: S108
+
+
+def elsewhere(definition: BuildDefinition, factors: Sequence[Factor] = tuple(Factor)) -> BuildDefinition:
+    """The same build on another machine, in another place, at another time: every factor changed at once. Pure."""
+    for factor in sorted(factors, key=lambda each: each is Factor.TIME):  # a clock of its own has one CPU
+        change = next(changes(definition, factor), None)
+        definition = change.definition if change is not None else definition
+    return definition
 
 
 def _times(definition: BuildDefinition) -> Iterator[FactorChange]:
@@ -115,18 +124,28 @@ def _path(definition: BuildDefinition) -> Iterator[FactorChange]:
     )
 
 
+def _with_umask(command: tuple[str, ...], umask: str, other: str) -> tuple[str, ...]:
+    """A command that makes a source tree, as under another umask; the tree is made by whoever builds, too."""
+    at = command.index("--umask") + 1 if "--umask" in command[:-1] else 0
+    if not at or command[at] != umask:
+        return tuple(each.replace(f"--umask {umask};", f"--umask {other};") for each in command)
+    return (*command[:at], other, *command[at + 1 :])
+
+
 def _file_order(definition: BuildDefinition) -> Iterator[FactorChange]:
-    """Directories of the source tree list their entries in another order, if the last command names that tree."""
-    *earlier, last = definition.commands
+    """Directories of a source tree list their entries in another order, where a command names the tree it builds."""
     program = next((each.path for each in definition.inputs if each.role is Role.PROGRAM), None)
-    if program is None or "--source" not in last[:-1]:
-        return
-    tree = last[last.index("--source") + 1]
-    turn = ("/usr/bin/python3", "-I", "-S", program, "reverse_tree", "--tree", tree)
-    yield FactorChange(
-        "directories of the source tree list their entries in reverse",
-        definition.replace(commands=(*earlier, turn, last)),
-    )
+    commands: list[tuple[str, ...]] = []
+    for command in definition.commands:
+        if program is not None and "--source" in command[:-1] and "--into" not in command:
+            tree = command[command.index("--source") + 1]
+            commands.append(("/usr/bin/python3", "-I", "-S", program, "reverse_tree", "--tree", tree))
+        commands.append(command)
+    if len(commands) > len(definition.commands):
+        yield FactorChange(
+            "directories of the source tree list their entries in reverse",
+            definition.replace(commands=tuple(commands)),
+        )
 
 
 def _variables(

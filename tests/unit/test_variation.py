@@ -26,7 +26,7 @@ from rebuilder.model.comparison import (
 from rebuilder.model.definition import BuildDefinition, Input, Role
 from rebuilder.model.value import Sha256
 from rebuilder.sandbox.prepared import COMMANDS
-from rebuilder.verification.variation import VariationRunner, changes
+from rebuilder.verification.variation import VariationRunner, changes, elsewhere
 from tests.fakes import reports
 
 SUBJECT = reports.artifact()
@@ -297,3 +297,29 @@ def test_what_comes_out_once_is_no_effect() -> None:
     table = varied(lambda _: f"random={next(count)} b={next(count) // 9}")
     assert table is not None
     assert not [row for row in table.rows if row.effect is Effect.FLIPS and row.factor is Factor.UMASK]
+
+
+def test_elsewhere_everything_is_changed() -> None:
+    """Every factor that a definition has a place for is another one, and the clock is that of the guest."""
+    made = elsewhere(BASE.replace(cpu_count=2))
+    assert "uml" == made.sandbox
+    assert made.clock is not None
+    assert (1, "0002", "elsewhere") == (made.cpu_count, made.umask, made.hostname)
+    assert {"TZ", "PYTHONHASHSEED", "LC_ALL", "USER"} <= made.environment.keys()
+    assert any("reverse_tree" in command for command in made.commands)
+    assert made.directory.startswith("/build/another")
+
+
+def test_elsewhere_without_a_clock_is_the_same_sandbox() -> None:
+    """Where no guest runs, all else is changed."""
+    made = elsewhere(BASE, [each for each in Factor if each is not Factor.TIME])
+    assert BASE.sandbox == made.sandbox
+    assert made.clock is None
+    assert BASE.umask != made.umask
+
+
+def test_the_umask_is_that_of_the_checkout_too() -> None:
+    """Files of a source tree have the modes that the umask of whoever builds gives them."""
+    commands = (("unpack", "--into", "/build/src", "--umask", "0022"), *BASE.commands)
+    [change] = changes(BASE.replace(commands=commands), Factor.UMASK)
+    assert ("unpack", "--into", "/build/src", "--umask", "0002") == change.definition.commands[0]

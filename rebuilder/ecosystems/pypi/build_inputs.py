@@ -25,6 +25,8 @@ BUILD_TYPE = "tag:rebuilder,2026:pypi-wheel-build/v1"
 """Documented in docs/predicates/pypi-wheel-build.md."""
 COMMIT_BUILD_TYPE = "tag:rebuilder,2026:pypi-commit-build/v1"
 """Documented in docs/predicates/pypi-commit-build.md."""
+PROJECT_BUILD_TYPE = "tag:rebuilder,2026:pypi-project-build/v1"
+"""Documented in docs/predicates/pypi-project-build.md."""
 REQUIRES_RESULT = "requires.json"
 _PACKAGES_OF_PYTHON_3 = f"{ENVIRONMENT}/lib/python3.9/site-packages"
 """In the build environment that has Python 2, too."""
@@ -183,6 +185,24 @@ def build_definition(build_inputs: BuildInputs, conditions: BuildConditions) -> 
         )
         build = (*build_inputs.python, build_inputs.program.path, "as_windows", "--out=/out", how, "--", *build)
     return _definition(build_inputs, conditions, build, *_repair_commands(build_inputs), *_retag_commands(build_inputs))
+
+
+SDIST_TARGET, WHEEL_TARGET = "project.tar.gz", "project.whl"
+"""Stand for files of a project that is not published, whose names only its backend knows."""
+_OWN_SDIST = "/build/own-sdist"
+
+
+def project_definition(build_inputs: BuildInputs, conditions: BuildConditions) -> BuildDefinition:
+    """Make the source archive of a project, and the wheel of that, as frontends do; both are left."""
+    sdist = (*_backend_command(replace(build_inputs, product=Product.SDIST)), "--out", "/out")
+    unpack = " ".join(unpack_command('"$1"', _FROM_SDIST, conditions.source_umask))
+    program = " ".join((*build_inputs.python, build_inputs.program.path))
+    taken = ("/bin/sh", "-e", "-c", f"set -- /out/*.tar.gz; {program} {unpack}; mv {_FROM_SDIST}/* {_OWN_SDIST}")
+    backend = _backend_command(build_inputs)
+    at = backend.index("--source") + 1
+    wheel = (*backend[:at], _OWN_SDIST, *backend[at + 1 :], "--out", "/out")
+    definition = _definition(build_inputs, conditions, sdist, taken, wheel)
+    return definition.replace(build_type=PROJECT_BUILD_TYPE, targets=(SDIST_TARGET, WHEEL_TARGET))
 
 
 def replayed(build_inputs: BuildInputs, conditions: BuildConditions) -> tuple[Replayed, ...]:

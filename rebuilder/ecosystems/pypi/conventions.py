@@ -28,6 +28,8 @@ class PyPIConventions(Conventions):
     attested = True
     lock_suffixes = frozenset({".toml", ".lock"})
     local_files = {".whl": "wheel"}
+    project_files = ("pyproject.toml", "setup.py", "setup.cfg")
+    released_files = (".tar.gz", ".whl")
 
     def open(self, context: Context) -> Ecosystem:
         """See :meth:`rebuilder.ecosystems.conventions.Conventions.open`."""

@@ -10,6 +10,7 @@ from packaging.version import Version
 
 from rebuilder.compare.accounting import account_for_wheel
 from rebuilder.compare.binaries import read_binaries, with_facts
+from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.ecosystems.pypi.commit_hypotheses import infer_from_commit, wants_history
 from rebuilder.ecosystems.pypi.compiled_code import compiled_here
@@ -17,6 +18,7 @@ from rebuilder.ecosystems.pypi.context import PlanningContext
 from rebuilder.ecosystems.pypi.evidence import as_input, collect, is_for_one_platform
 from rebuilder.ecosystems.pypi.hypotheses import WITHOUT_COMPILING, image_problem, infer, learn
 from rebuilder.ecosystems.pypi.origin import find_origin
+from rebuilder.ecosystems.pypi.project import project_builds
 from rebuilder.ecosystems.pypi.simple_index import (
     IndexProject,
     ReleaseFile,
@@ -43,7 +45,9 @@ from rebuilder.model.graph import (
     commit_node,
     file_node,
 )
+from rebuilder.model.project import Project, ProjectTree
 from rebuilder.model.provenance import Provenance
+from rebuilder.network.http.address import bare
 from rebuilder.network.protocol import Fetcher, Sources
 
 _NOTHING = "has published no wheel and no source archive"
@@ -62,6 +66,7 @@ class PyPI(Ecosystem):
             context: What planning works with; its fetcher and its resolver reach that index.
         """
         self.index = SimpleIndex(index_url, context.fetcher)
+        self._index_url = index_url
         self._context = context
 
     @property
@@ -118,6 +123,13 @@ class PyPI(Ecosystem):
         if commit is None:
             return plan(partial(infer, context, evidence), history)
         return plan(partial(infer_from_commit, context, evidence, step, commit), history)
+
+    def project(self, tree: ProjectTree) -> Project | Obstacle:
+        """See :func:`rebuilder.ecosystems.pypi.project.project_builds`."""
+        try:
+            return project_builds(self._context, tree, bare(self._index_url))
+        except NotRebuildable as stopped:
+            return stopped.obstacle
 
     def account(self, evidence: Evidence, attempts: tuple[Attempt, ...]) -> Accounting | None:
         """Account for the members of a wheel for one platform; see :mod:`rebuilder.compare.accounting`.

@@ -1,0 +1,132 @@
+"""A maintainer's own project before it is published: its tree, how it is built, and what was found out about it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from rebuilder.model.attempt import Hypothesis
+from rebuilder.model.comparison import Comparison, Level
+from rebuilder.model.decision import Decision
+from rebuilder.model.diagnosis import Basis, Cause, Certainty, EvidenceLine
+from rebuilder.model.git import SourceTree
+from rebuilder.model.value import Sha256Field, Value
+
+
+class ProjectTree(Value):
+    """The files of a work tree that a stranger would have, as one archive."""
+
+    name: str
+    """Of its directory, for messages."""
+    archive_sha256: Sha256Field
+    """A tar archive among the blobs; the files lie at its top."""
+    seconds: int
+    """Time of the commit, or of the newest file; since 1970."""
+    commit: str | None = None
+    """What the work tree is a checkout of; None where it is none."""
+    source: SourceTree | None = None
+    """The same as a commit with its history, for builds that ask git."""
+    changed: tuple[str, ...] = ()
+    """Files that are not as they are in the commit."""
+    untracked: tuple[str, ...] = ()
+    """Files that lie about and are in no commit."""
+
+
+class Project(Value):
+    """How a project is built: what an ecosystem makes of a tree."""
+
+    name: str
+    purl: str
+    hypotheses: tuple[Hypothesis, ...]
+    """One for each file it gives; those that one run gives share the definition. Files that are published first stand
+    first, such as a source archive; their names end as published ones do, and say no more."""
+    directly: Hypothesis | None = None
+    """The last file made of the tree itself, where it is otherwise made of the source archive that goes before it."""
+    notes: tuple[str, ...] = ()
+
+
+class OwnFile(Value):
+    """A file on disk that is to be published."""
+
+    path: str
+    filename: str
+    sha256: Sha256Field
+    size: int
+    made: datetime
+
+
+class Place(Value):
+    """A line of the project."""
+
+    file: str
+    line: int
+    text: str
+    """The line itself, shortened."""
+
+
+class ProjectFinding(Value):
+    """One cause, where it is, and what to change."""
+
+    cause: Cause
+    sentence: str
+    certainty: Certainty
+    basis: Basis
+    level: Level
+    """How far it reaches: content, or only what an archive says about it."""
+    files: tuple[str, ...]
+    """Files of the release that it shows in."""
+    evidence: tuple[EvidenceLine, ...] = ()
+    """Of what was built here as ``rebuilt``, of the other side as ``published``."""
+    advice: str
+    places: tuple[Place, ...] = ()
+    """Lines of the project that it comes from, as far as that can be told; likeliest first."""
+    patch: str | None = None
+    """A unified diff that mends it, where a rule knows one."""
+
+
+class Outcome(StrEnum):
+    """Whether a stranger gets the same bytes."""
+
+    SAME = "same"
+    SAME_CONTENT = "same-content"
+    """The same files; what the archives say about them depends on the machine."""
+    DIFFERS = "differs"
+    UNDECIDED = "undecided"
+
+
+class BuiltFile(Value):
+    """One file of the release."""
+
+    filename: str
+    sha256: Sha256Field
+    outcome: Outcome
+    elsewhere_sha256: Sha256Field | None = None
+    """What another machine gives."""
+
+
+class ComparedFile(Value):
+    """A file on disk beside what a stranger builds."""
+
+    filename: str
+    sha256: Sha256Field
+    outcome: Outcome
+    sentence: str
+    decision: Decision | None = None
+    comparison: Comparison | None = None
+
+
+class Preflight(Value):
+    """Everything that was found out about a project."""
+
+    project: str
+    outcome: Outcome
+    sentence: str
+    built: tuple[BuiltFile, ...] = ()
+    compared: tuple[ComparedFile, ...] = ()
+    findings: tuple[ProjectFinding, ...] = ()
+    unexplained: tuple[str, ...] = ()
+    """Members that differ and that nothing explains."""
+    notes: tuple[str, ...] = ()
+    builds: int = 0
+    """How many were made."""
+    seconds: float = 0.0

@@ -1,0 +1,183 @@
+"""The builds of one preflight: here, on another machine, and with one thing changed at a time.
+
+1. *Here*: the definition as an ecosystem gives it, with the time of the commit as ``SOURCE_DATE_EPOCH``.
+2. *Elsewhere*: every factor changed at once, in a kernel whose clock stands more than a year later. What comes out the
+   same there comes out the same for a stranger, and nothing more is built for it.
+3. *One at a time* (:class:`rebuilder.verification.variation.VariationRunner`), where it does not.
+4. *Untold*: without ``SOURCE_DATE_EPOCH``, as a release is made that does not set it.
+5. *Directly*: from the tree, where releases go through a source archive.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from rebuilder.diagnose.case import EcosystemRules
+from rebuilder.errors import NoGuestError, SandboxFaultError
+from rebuilder.model.attempt import Attempt, Hypothesis, Output, Run
+from rebuilder.model.comparison import Comparison, Factor, Level, Variation
+from rebuilder.model.definition import BuildDefinition
+from rebuilder.model.project import Project
+from rebuilder.model.report import Stage
+from rebuilder.verification.attempts import product
+from rebuilder.verification.parts import Parts
+from rebuilder.verification.variation import VariationRunner, elsewhere
+
+EPOCH = "SOURCE_DATE_EPOCH"
+
+
+@dataclass
+class FileBuilds:
+    """What the builds gave of one file of the release."""
+
+    hypothesis: Hypothesis
+    here: Output
+    other: Output | None = None
+    """Elsewhere; None where nothing came out."""
+    difference: Comparison | None = None
+    """Between the two; None when they are the same."""
+    variation: Variation | None = None
+    untold: Comparison | None = None
+    """How the file differs that is built without being told a time."""
+
+
+@dataclass
+class ProjectBuilds:
+    """What all builds gave."""
+
+    first: Attempt
+    """The build here, as an attempt on the last file."""
+    files: list[FileBuilds] = field(default_factory=list)
+    directly: Comparison | None = None
+    """How the last file differs when it is made of the tree; None when it does not, or is made so anyway."""
+    directly_failed: Run | None = None
+    elsewhere_failed: Run | None = None
+    clock: str | None = None
+    """Why no other time could be shown to a build; None when it was."""
+    count: int = 0
+
+
+class _SharedRuns:
+    """Runs of definitions that give several files: the table of each file is made of the same runs."""
+
+    def __init__(self, run: Callable[[BuildDefinition], Run]) -> None:
+        self._run = run
+        self._made: dict[str, list[Run]] = {}
+        self.count = 0
+
+    def for_one_file(self) -> Callable[[BuildDefinition], Run]:
+        """A runner that gives the first, second, … run of a definition when it is asked so often."""
+        asked: dict[str, int] = {}
+
+        def run(definition: BuildDefinition) -> Run:
+            made, number = self._made.setdefault(definition.digest, []), asked.get(definition.digest, 0)
+            asked[definition.digest] = number + 1
+            if number == len(made):
+                self.count += 1
+                made.append(self._run(definition))
+            return made[number]
+
+        return run
+
+
+def build_project(parts: Parts, project: Project, rules: EcosystemRules, *, told: bool) -> ProjectBuilds:
+    """Make the builds.
+
+    Args:
+        parts: What to build and compare with.
+        project: What to build.
+        rules: Of its ecosystem.
+        told: Whether releases are known to be made with :data:`EPOCH`.
+
+    Raises:
+        BuildEnvironmentError, StoreError, SandboxUnavailableError, SandboxFaultError: see
+            :class:`rebuilder.sandbox.protocol.Runner`.
+    """
+    runs = _SharedRuns(parts.run)
+    project = _on_several_cpus(project)
+    definition = project.hypotheses[-1].definition
+    show = parts.stopwatch.stage
+    show(Stage.BUILD, "here")
+    here = runs.for_one_file()(definition)
+    found = ProjectBuilds(Attempt(hypothesis=project.hypotheses[-1], run=here))
+    outputs = [(each, product(here, each)) for each in project.hypotheses]
+    found.files = [FileBuilds(each, output) for each, output in outputs if output is not None]
+    if len(found.files) == len(project.hypotheses):
+        _elsewhere(parts, runs, definition, found)
+        _untold(parts, runs, definition, found, told=told)
+        _directly(parts, runs, project, found)
+        factors = tuple(each for each in Factor if found.clock is None or each is not Factor.TIME)
+        for each in found.files:
+            if each.difference is not None:
+                show(Stage.BUILD, "with one thing changed at a time")
+                runner = VariationRunner(runs.for_one_file(), parts.comparer, is_inventory=rules.is_inventory)
+                each.variation = runner.vary(each.hypothesis, factors)
+    found.count = runs.count
+    return found
+
+
+def _on_several_cpus(project: Project) -> Project:
+    """The same on as many CPUs as a table compares with one, where this machine has so many."""
+    cpus = min(2, len(os.sched_getaffinity(0)))
+
+    def on(hypothesis: Hypothesis) -> Hypothesis:
+        return hypothesis.replace(definition=hypothesis.definition.replace(cpu_count=cpus))
+
+    return project.replace(
+        hypotheses=tuple(map(on, project.hypotheses)), directly=on(project.directly) if project.directly else None
+    )
+
+
+def _elsewhere(parts: Parts, runs: _SharedRuns, definition: BuildDefinition, found: ProjectBuilds) -> None:
+    parts.stopwatch.stage(Stage.BUILD, "on another machine, at another time")
+    run = runs.for_one_file()
+    try:
+        made = run(elsewhere(definition))
+    except (NoGuestError, SandboxFaultError) as error:
+        found.clock = error.reason if isinstance(error, NoGuestError) else str(error).rstrip(".")
+        made = run(elsewhere(definition, [each for each in Factor if each is not Factor.TIME]))
+    found.elsewhere_failed = made
+    for each in found.files:
+        each.other = product(made, each.hypothesis)
+        if each.other is not None:
+            found.elsewhere_failed = None
+            each.difference = _compared(parts, each.here, each.other)
+
+
+def _untold(parts: Parts, runs: _SharedRuns, definition: BuildDefinition, found: ProjectBuilds, *, told: bool) -> None:
+    if told or EPOCH not in definition.environment:
+        return
+    parts.stopwatch.stage(Stage.BUILD, f"without {EPOCH}")
+    rest = {name: value for name, value in definition.environment.items() if name != EPOCH}
+    made = runs.for_one_file()(definition.replace(environment=rest))
+    for each in found.files:
+        output = product(made, each.hypothesis)
+        if output is not None:
+            each.untold = _compared(parts, each.here, output)
+
+
+def _directly(parts: Parts, runs: _SharedRuns, project: Project, found: ProjectBuilds) -> None:
+    if project.directly is None:
+        return
+    parts.stopwatch.stage(Stage.BUILD, "from the tree, without the source archive")
+    made = runs.for_one_file()(project.directly.definition)
+    output = product(made, project.directly)
+    if output is None:
+        found.directly_failed = made
+    else:
+        found.directly = _compared(parts, output, found.files[-1].here)
+
+
+def _compared(parts: Parts, first: Output, second: Output) -> Comparison | None:
+    """How the second of two files differs from the first; None when it does not."""
+    if first.sha256 == second.sha256 and first.filename == second.filename:
+        return None
+    found = parts.comparer.compare(first.sha256, second.sha256, first.filename, second.filename)
+    return None if found.level is Level.IDENTICAL else found
+
+
+def worst(levels: Sequence[Level]) -> Level:
+    """The one of several that is farthest from the same bytes."""
+    return max(levels, key=list(Level).index, default=Level.IDENTICAL)
