@@ -27,6 +27,7 @@ from rebuilder.model.definition import Limits
 from rebuilder.model.provenance import Expectation
 from rebuilder.model.settings import (
     AlarmSettings,
+    DebianSettings,
     EnvironmentSettings,
     FleetSettings,
     InterpreterSettings,
@@ -203,6 +204,7 @@ class Config(Value):
         default=EnvironmentSettings(), validation_alias=AliasChoices("environments", "toolchains")
     )
     """How build environments are made; the table was called ``[toolchains]`` before, and still may be."""
+    debian: DebianSettings = DebianSettings()
     interpreters: dict[str, InterpreterSettings] = {}
     """Pythons that Debian does not have, by a name of your choice."""
 

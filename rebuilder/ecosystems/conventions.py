@@ -19,7 +19,7 @@ from rebuilder.diagnose.case import EcosystemRules
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.environments.protocol import Environments
 from rebuilder.model.provenance import Provenance, ProvenanceStatus
-from rebuilder.model.settings import EnvironmentSettings, InterpreterSettings
+from rebuilder.model.settings import DebianSettings, EnvironmentSettings, InterpreterSettings
 from rebuilder.model.value import Value, sha256_hex
 from rebuilder.network.http.address import Credentials
 from rebuilder.network.http.fetcher import HttpFetcher
@@ -50,6 +50,8 @@ class Settings(Protocol):
     def interpreters(self) -> Mapping[str, InterpreterSettings]: ...  # noqa: D102
     @property
     def environments(self) -> EnvironmentSettings: ...  # noqa: D102
+    @property
+    def debian(self) -> DebianSettings: ...  # noqa: D102
 
 
 class OpenFetcher(Protocol):

@@ -256,6 +256,14 @@ class EnvironmentSettings(Value):
         return self.__pydantic_extra__ or {}
 
 
+class DebianSettings(Value):
+    """What Debian packages are rebuilt with, beyond apt's own settings."""
+
+    snapshot_url: Annotated[str, StringConstraints(pattern=r"^(https?://[!-~]+|/[^\x00]*)$")] | None = None
+    """Address of a service that keeps every file which the archive ever had, as Debian's does, or the absolute path of
+    a directory laid out like it; asked only for what no mirror has any more. None: there is none."""
+
+
 class InterpreterSettings(Value):
     """One Python that Debian does not have: a directory, or an archive with its digest."""
 

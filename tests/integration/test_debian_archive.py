@@ -16,6 +16,7 @@ from rebuilder.ecosystems.debian.archive import AptSettings, DebianArchive
 from rebuilder.ecosystems.debian.ecosystem import Debian, Parts
 from rebuilder.ecosystems.debian.index import SourceName, source_package, written_dsc
 from rebuilder.ecosystems.debian.kept_lists import KeptLists
+from rebuilder.ecosystems.debian.snapshot import Snapshot
 from rebuilder.environments.sources import debian_sources
 from rebuilder.errors import CorruptStoreError, FetchMismatchError, UnavailableError, UsageError
 from rebuilder.model.evidence import Evidence
@@ -39,6 +40,7 @@ class Machine:
     memo: MemoryMemo = field(default_factory=MemoryMemo)
     accept_expired: tuple[str, ...] | None = ()
     options: dict[str, str] = field(default_factory=dict)
+    snapshot: str | None = None
 
     def opened(self) -> DebianArchive:
         """What another process makes of it; only blobs and memo stay."""
@@ -51,11 +53,14 @@ class Machine:
         fetcher = HttpFetcher(
             self.blobs, cache, wait=lambda _: None, reach=Reach(each.uri for each in settings.archives)
         )
+        if self.snapshot is not None and self.snapshot.startswith("http"):
+            fetcher.admit(self.snapshot)
         return DebianArchive(
             settings,
             fetcher,
             self.blobs,
             KeptLists(self.place / "kept"),
+            snapshot=Snapshot(self.snapshot, fetcher, self.blobs) if self.snapshot is not None else None,
             accept_expired=self.accept_expired,
             now=lambda: NOW,
         )

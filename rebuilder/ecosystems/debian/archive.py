@@ -24,6 +24,7 @@ from rebuilder import deb822
 from rebuilder.ecosystems.debian.index import IndexedFile
 from rebuilder.ecosystems.debian.kept_lists import KeptLists, read_kept
 from rebuilder.ecosystems.debian.signature import check, keys
+from rebuilder.ecosystems.debian.snapshot import Snapshot
 from rebuilder.environments import expiry, sources
 from rebuilder.environments.sources import AptSource
 from rebuilder.errors import FetchMismatchError, UnavailableError, UsageError
@@ -150,6 +151,7 @@ class DebianArchive:
         blobs: Blobs,
         lists: KeptLists,
         *,
+        snapshot: Snapshot | None = None,
         accept_expired: tuple[str, ...] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -160,11 +162,13 @@ class DebianArchive:
             fetcher: Reaches those mirrors.
             blobs: Where what was fetched is.
             lists: Where what was verified is kept for ever.
+            snapshot: Where what the archive no longer has is looked for.
             accept_expired: See :class:`rebuilder.model.settings.EnvironmentSettings`.
             now: Tells what has expired.
         """
         self.settings = settings
         self.fetcher = fetcher
+        self.snapshot = snapshot
         self._blobs = blobs
         self._lists = lists
         self._accept_expired = accept_expired

@@ -9,12 +9,14 @@ from rebuilder.ecosystems.debian.archive import SignedRelease
 from rebuilder.ecosystems.debian.build_dependencies import Resolution
 from rebuilder.ecosystems.debian.context import PlanningContext
 from rebuilder.ecosystems.debian.index import IndexedFile, SourcePackage, written_dsc
+from rebuilder.ecosystems.debian.snapshot import UNNAMED
 from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.environments.protocol import BuildEnvironment, LayerPackage
 from rebuilder.environments.sources import without_password
 from rebuilder.errors import FileGoneError
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.diagnosis import Cause
+from rebuilder.model.environment import Package
 from rebuilder.model.verdict import Verdict
 
 PLACE = "/inputs/source"
@@ -53,17 +55,18 @@ def source_files(context: PlanningContext, source: SourcePackage, release: Signe
     for each in wanted:
         check_size(each, context.max_file_bytes)
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="debian-source") as pool:
-        gone = list(pool.map(lambda each: _gone(context, _address(context, release, each), each), wanted))
-    if missing := [each.name for each, lacks in zip(wanted, gone, strict=True) if lacks]:
+        places = list(pool.map(lambda each: _fetched(context, _address(context, release, each), each, source), wanted))
+    if missing := [each.name for each, place in zip(wanted, places, strict=True) if place is None]:
         sentence = (
             f"The source package {source.name} {source.version} is not to be had: the archive no longer has "
             f"{_some(missing)}."
         )
         raise NotRebuildable(Verdict.INPUTS_MISSING, sentence, Cause.SOURCE_UNAVAILABLE)
-    inputs = [_input(each, _address(context, release, each)) for each in wanted]
+    inputs = [_input(each, place) for each, place in zip(wanted, places, strict=True) if place is not None]
     notes: tuple[str, ...] = ()
-    if described is not None and not _gone(context, _address(context, release, described), described):
-        dsc = _input(described, _address(context, release, described))
+    address = _address(context, release, described) if described is not None else ""
+    if described is not None and (place := _fetched(context, address, described, source)) is not None:
+        dsc = _input(described, place)
     else:
         name = described.name if described is not None else f"{source.name}.dsc"
         dsc = Input(role=Role.SOURCE, name=name, sha256=context.blobs.put(written_dsc(source)), path=f"{PLACE}/{name}")
@@ -89,9 +92,11 @@ def environment(context: PlanningContext, base: BuildEnvironment, resolution: Re
         for each in resolution.packages
     ]
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="debian-packages") as pool:
-        gone = list(pool.map(lambda each, file: _gone(context, each.uri, file), resolution.packages, files))
-    pairs = zip(resolution.packages, gone, strict=True)
-    if missing := [f"{each.package.name} {each.package.version}" for each, lacks in pairs if lacks]:
+        places = list(
+            pool.map(lambda each, file: _fetched(context, each.uri, file, each.package), resolution.packages, files)
+        )
+    pairs = zip(resolution.packages, places, strict=True)
+    if missing := [f"{each.package.name} {each.package.version}" for each, place in pairs if place is None]:
         sentence = f"The archive no longer has the files of build dependencies: {_some(missing)}."
         raise NotRebuildable(Verdict.INPUTS_MISSING, sentence, Cause.SOURCE_UNAVAILABLE)
     layer = [LayerPackage(each.package, context.blobs.path(each.package.sha256)) for each in resolution.packages]
@@ -109,13 +114,22 @@ def check_size(file: IndexedFile, most: int) -> None:
         raise NotRebuildable(Verdict.UNSUPPORTED, sentence)
 
 
-def _gone(context: PlanningContext, address: str, file: IndexedFile) -> bool:
-    """Fetch a file unless it is here; whether the mirror has it no longer."""
-    try:
-        context.archive.fetcher.file(address, sha256=file.sha256, max_bytes=file.size)
-    except FileGoneError:
-        return True
-    return False
+def _fetched(context: PlanningContext, address: str, file: IndexedFile, of: SourcePackage | Package) -> str | None:
+    """Fetch a file unless it is here, from the mirror or else from a snapshot; where from, None when nobody has it."""
+    snapshot = context.archive.snapshot
+    if context.blobs.has(file.sha256):
+        return address
+    if not address.startswith(UNNAMED):
+        try:
+            context.archive.fetcher.file(address, sha256=file.sha256, max_bytes=file.size)
+        except FileGoneError:
+            pass
+        else:
+            return address
+    if snapshot is None:
+        return None
+    asked = snapshot.of_source if isinstance(of, SourcePackage) else snapshot.of_binary
+    return snapshot.take(file, asked(of.name, of.version))
 
 
 def _some(names: list[str]) -> str:

@@ -97,6 +97,7 @@ def _archive(context: Context) -> DebianArchive:
     """Settings and network for Debian's archive."""
     from rebuilder.ecosystems.debian.archive import AptSettings, DebianArchive
     from rebuilder.ecosystems.debian.kept_lists import KeptLists
+    from rebuilder.ecosystems.debian.snapshot import Snapshot
     from rebuilder.network.http.address import Credentials
 
     settings = AptSettings.here()
@@ -104,10 +105,14 @@ def _archive(context: Context) -> DebianArchive:
     fetcher = context.fetcher(settings.ca_bundle or context.ca_bundle, Credentials(), environment)
     for each in settings.archives:
         fetcher.admit(each.uri)
+    place = context.settings.debian.snapshot_url
+    if place is not None and not place.startswith("/"):
+        fetcher.admit(place)
     return DebianArchive(
         settings,
         fetcher,
         context.blobs,
         KeptLists(context.settings.store / "debian"),
+        snapshot=Snapshot(place, fetcher, context.blobs) if place is not None else None,
         accept_expired=context.settings.environments.accept_expired,
     )

@@ -18,7 +18,7 @@ from rebuilder.ecosystems.debian.version import order, without_epoch
 from rebuilder.ecosystems.inspection import inspect
 from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.ecosystems.protocol import Ecosystem
-from rebuilder.errors import FetchMismatchError, UnavailableError, UnknownProjectError, UsageError
+from rebuilder.errors import FetchMismatchError, FileGoneError, UnavailableError, UnknownProjectError, UsageError
 from rebuilder.model.artifact import Artifact, ListedFile, Listing, PublishedFile, Subject
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.evidence import Evidence, Inspection, Obstacle, Source, SourceKind
@@ -178,7 +178,12 @@ class Debian(Ecosystem):
         )
         try:
             check_size(file, self._parts.max_file_bytes)
-            archive.file(index.release, file, self._parts.max_file_bytes)
+            try:
+                archive.file(index.release, file, self._parts.max_file_bytes)
+            except FileGoneError:
+                kept = archive.snapshot
+                if kept is None or kept.take(file, kept.of_binary(package.name, package.version)) is None:
+                    raise
             inspection = self._inspected(evidence.artifact.file)
             evidence = evidence.replace(artifact_inspection=inspection)
             check_control(inspection, package)

@@ -1,12 +1,13 @@
-"""Versions of packages that no list of a suite has now: from lists that it had, or from the pool by their file's name.
+"""Versions of packages that no list of a suite has now: from lists that it had, the pool, or a snapshot.
 
-A suite's pool keeps a file for some time after its list has a newer version. What is found there is bound by nobody:
-the digest is that of what lay there, and a report says so.
+A suite's pool keeps a file for some time after its list has a newer version. What is found there by its name, or in a
+snapshot, is bound by nobody: the digest is that of what lay there, and a report says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from rebuilder import deb822
@@ -21,14 +22,14 @@ from rebuilder.ecosystems.debian.index import (
     indexed_file,
 )
 from rebuilder.ecosystems.debian.relations import RelationError, relations
-from rebuilder.ecosystems.debian.subject import file_name
+from rebuilder.ecosystems.debian.subject import architecture_of, file_name
 from rebuilder.ecosystems.inspection import inspect
 from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.environments.sources import without_password
 from rebuilder.model.definition import Input, Role
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.environment import Origin
-from rebuilder.model.value import Sha256Field, Value
+from rebuilder.model.value import Sha256, Sha256Field, Value
 from rebuilder.model.verdict import Verdict
 
 _MOST = 2000
@@ -65,9 +66,10 @@ class PinnedPackage(NamedTuple):
         """What a report says about where it is from."""
         if self.origin == "kept-index":
             return f"{self.name} {self.version} is from a list that the archive signed before."
+        where = "lay in the archive's pool" if self.origin == "pool" else "is from a snapshot of the archive"
         return (
-            f"{self.name} {self.version} is in no list any more; it lay in the archive's pool (SHA-256 "
-            f"{self.file.sha256}), and nobody signed those bytes."
+            f"{self.name} {self.version} is in no list any more; it {where} (SHA-256 {self.file.sha256}), and nobody "
+            "signed those bytes."
         )
 
 
@@ -115,7 +117,7 @@ def pinned_packages(
 def _missing(pin: Pin) -> NotRebuildable:
     sentence = (
         f"The build dependency {pin.name} {pin.version} is not to be had: no list of the archive that is or was seen "
-        "here has it, and the archive's pool has no such file any more."
+        "here has it, and neither the archive's pool nor a snapshot that is asked has such a file."
     )
     return NotRebuildable(Verdict.INPUTS_MISSING, sentence, Cause.SOURCE_UNAVAILABLE)
 
@@ -142,8 +144,8 @@ class _Search:
         return any(pin.sha256 in {None, each.file.sha256} for each in here)
 
     def elsewhere(self, pin: Pin) -> PinnedPackage | None:
-        """The version from a list that a suite had, or else from the pool."""
-        return self._kept(pin) or self._pool(pin)
+        """The version from a list that a suite had, or else from the pool, or from the snapshot."""
+        return self._kept(pin) or self._pool(pin) or self._snapshot(pin)
 
     def _entries(self, name: str) -> list[tuple[SignedIndex, BinaryPackage]]:
         if name not in self._current:
@@ -188,25 +190,44 @@ class _Search:
             directory = other.file.path.rpartition("/")[0]
             for architecture in dict.fromkeys((other.architecture, self._architecture, "all")):
                 path = f"{directory}/{file_name(pin.name, pin.version, architecture)}"
-                if (found := self._lying(pin, index, path, architecture)) is not None:
+                try:
+                    uri = self._context.archive.address(index.release, indexed_file(path, "0", "0" * 64))
+                except IndexEntryError:
+                    continue
+                found = self._lying(pin, path, uri, "pool", partial(self._from_pool, uri))
+                if found is not None:
                     return found
         return None
 
-    def _lying(self, pin: Pin, index: SignedIndex, path: str, architecture: str) -> PinnedPackage | None:
+    def _from_pool(self, uri: str) -> Sha256 | None:
+        fetcher, most = self._context.archive.fetcher, self._context.max_file_bytes
+        sha256 = fetcher.digest(uri, max_bytes=most)
+        return fetcher.file(uri, sha256=sha256, max_bytes=most) if sha256 is not None else None
+
+    def _snapshot(self, pin: Pin) -> PinnedPackage | None:
+        snapshot, most = self._context.archive.snapshot, self._context.max_file_bytes
+        for each in snapshot.of_binary(pin.name, pin.version) if snapshot is not None else ():
+            for architecture in (self._architecture, "all"):
+                if snapshot is None or each.name != file_name(pin.name, pin.version, architecture):
+                    continue
+                uri, get = snapshot.address(each), partial(snapshot.digest, each, most)
+                if (found := self._lying(pin, each.path, uri, "snapshot", get)) is not None:
+                    return found
+        return None
+
+    def _lying(
+        self, pin: Pin, path: str, uri: str, origin: Origin, get: Callable[[], Sha256 | None]
+    ) -> PinnedPackage | None:
+        """A file that no list binds: what it says of itself, and the digest that it has."""
         context = self._context
-        try:
-            place = indexed_file(path, "0", "0" * 64)
-        except IndexEntryError:
-            return None
-        uri = context.archive.address(index.release, place)
         key = f"pool:{without_password(uri)}"
         known = context.memo.get(key)
         if known is None:
-            sha256 = context.archive.fetcher.digest(uri, max_bytes=context.max_file_bytes)
+            sha256 = get()
             if sha256 is None or pin.sha256 not in {None, sha256}:
                 return None
-            context.archive.fetcher.file(uri, sha256=sha256, max_bytes=context.max_file_bytes)
-            given = Input(role=Role.PARAMETERS, name=place.name, sha256=sha256, path="/inputs/package.deb")
+            name = path.rpartition("/")[2]
+            given = Input(role=Role.PARAMETERS, name=name, sha256=sha256, path="/inputs/package.deb")
             [inspection] = inspect(context, [given], texts=(_CONTROL,))
             size = context.blobs.path(sha256).stat().st_size
             known = {"sha256": sha256, "size": size, "control": inspection.texts.get(_CONTROL, "")}
@@ -214,14 +235,16 @@ class _Search:
         if pin.sha256 not in {None, known["sha256"]}:
             return None
         file = indexed_file(path, str(known["size"]), known["sha256"])
+        architecture = architecture_of(file.name) or ""
         stanza = _stanza(known["control"], file)
         try:
             package = binary_package(stanza)
         except IndexEntryError as error:
-            raise NotRebuildable(Verdict.UNSUPPORTED, f"{file.name} of the pool cannot be used: {error}.") from None
+            raise NotRebuildable(Verdict.UNSUPPORTED, f"{file.name} of the {origin} cannot be used: {error}.") from None
         if (package.name, package.version, package.architecture) != (pin.name, pin.version, architecture):
-            raise NotRebuildable(Verdict.UNSUPPORTED, f"{file.name} of the pool is another package than its name says.")
-        return PinnedPackage(pin.name, pin.version, architecture, file, without_password(uri), "pool", stanza)
+            sentence = f"{file.name} of the {origin} is another package than its name says."
+            raise NotRebuildable(Verdict.UNSUPPORTED, sentence)
+        return PinnedPackage(pin.name, pin.version, architecture, file, without_password(uri), origin, stanza)
 
 
 def _stanza(control: str, file: IndexedFile) -> bytes:
