@@ -119,7 +119,6 @@ class Conventions:
     """Ending of published files that may be named by their path on disk, to what such a file is called."""
     local_documents: Mapping[str, str] = {}
     """The same for files that name published ones; see :meth:`rebuilder.ecosystems.protocol.Ecosystem.named_in`."""
-    """Ending of files that may be named by their path on disk, to what such a file is called."""
     project_files: tuple[str, ...] = ()
     """Files at the top of a tree that say that it is a project of this ecosystem."""
     released_files: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from rebuilder.diagnose.case import EcosystemRules
@@ -25,6 +26,8 @@ from rebuilder.verification.attempts import product
 from rebuilder.verification.parts import Parts
 from rebuilder.verification.variation import VariationRunner, elsewhere
 
+_AT_ONCE = 2
+"""Builds; each has its own limits, and one is in a kernel with one CPU."""
 EPOCH = "SOURCE_DATE_EPOCH"
 
 
@@ -39,6 +42,8 @@ class FileBuilds:
     difference: Comparison | None = None
     """Between the two; None when they are the same."""
     variation: Variation | None = None
+    restless: tuple[tuple[str, str, str], ...] = ()
+    """What varied with nothing changed, and no factor settled: member, line, what stands there otherwise."""
     untold: Comparison | None = None
     """How the file differs that is built without being told a time."""
 
@@ -50,6 +55,8 @@ class ProjectBuilds:
     first: Attempt
     """The build here, as an attempt on the last file."""
     files: list[FileBuilds] = field(default_factory=list)
+    there: BuildDefinition | None = None
+    """What was built elsewhere."""
     directly: Comparison | None = None
     """How the last file differs when it is made of the tree; None when it does not, or is made so anyway."""
     directly_failed: Run | None = None
@@ -60,12 +67,27 @@ class ProjectBuilds:
 
 
 class _SharedRuns:
-    """Runs of definitions that give several files: the table of each file is made of the same runs."""
+    """Runs of definitions that give several files: the table of each file is made of the same runs.
 
-    def __init__(self, run: Callable[[BuildDefinition], Run]) -> None:
+    Args:
+        run: Runs definitions, from several threads.
+        threads: What runs that were begun early are made in.
+    """
+
+    def __init__(self, run: Callable[[BuildDefinition], Run], threads: ThreadPoolExecutor) -> None:
         self._run = run
-        self._made: dict[str, list[Run]] = {}
-        self.count = 0
+        self._threads = threads
+        self._made: dict[str, list[Future[Run]]] = {}
+
+    @property
+    def count(self) -> int:
+        """How many were made."""
+        return sum(map(len, self._made.values()))
+
+    def begin(self, definition: BuildDefinition) -> None:
+        """Begin the first run of a definition, which is going to be asked for."""
+        if definition.digest not in self._made:
+            self._made[definition.digest] = [self._threads.submit(self._run, definition)]
 
     def for_one_file(self) -> Callable[[BuildDefinition], Run]:
         """A runner that gives the first, second, … run of a definition when it is asked so often."""
@@ -75,9 +97,8 @@ class _SharedRuns:
             made, number = self._made.setdefault(definition.digest, []), asked.get(definition.digest, 0)
             asked[definition.digest] = number + 1
             if number == len(made):
-                self.count += 1
-                made.append(self._run(definition))
-            return made[number]
+                made.append(self._threads.submit(self._run, definition))
+            return made[number].result()
 
         return run
 
@@ -95,27 +116,43 @@ def build_project(parts: Parts, project: Project, rules: EcosystemRules, *, told
         BuildEnvironmentError, StoreError, SandboxUnavailableError, SandboxFaultError: see
             :class:`rebuilder.sandbox.protocol.Runner`.
     """
-    runs = _SharedRuns(parts.run)
     project = _on_several_cpus(project)
     definition = project.hypotheses[-1].definition
+    untold = None if told else _without_time(definition)
     show = parts.stopwatch.stage
     show(Stage.BUILD, "here")
-    here = runs.for_one_file()(definition)
-    found = ProjectBuilds(Attempt(hypothesis=project.hypotheses[-1], run=here))
-    outputs = [(each, product(here, each)) for each in project.hypotheses]
-    found.files = [FileBuilds(each, output) for each, output in outputs if output is not None]
-    if len(found.files) == len(project.hypotheses):
-        _elsewhere(parts, runs, definition, found)
-        _untold(parts, runs, definition, found, told=told)
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        runs = _SharedRuns(parts.run, threads)
+        here = runs.for_one_file()(definition)
+        found = ProjectBuilds(Attempt(hypothesis=project.hypotheses[-1], run=here))
+        outputs = [(each, product(here, each)) for each in project.hypotheses]
+        found.files = [FileBuilds(each, output) for each, output in outputs if output is not None]
+        if len(found.files) < len(project.hypotheses):
+            found.count = runs.count
+            return found
+        there = elsewhere(definition)
+        for early in (there, untold, project.directly.definition if project.directly is not None else None):
+            if early is not None:
+                runs.begin(early)
+        found.there = _elsewhere(parts, runs, definition, there, found)
+        _untold(parts, runs, untold, found)
         _directly(parts, runs, project, found)
-        factors = tuple(each for each in Factor if found.clock is None or each is not Factor.TIME)
         for each in found.files:
             if each.difference is not None:
-                show(Stage.BUILD, "with one thing changed at a time")
+                show(Stage.BUILD, f"{each.here.filename}, with one thing changed at a time")
                 runner = VariationRunner(runs.for_one_file(), parts.comparer, is_inventory=rules.is_inventory)
-                each.variation = runner.vary(each.hypothesis, factors)
-    found.count = runs.count
+                each.variation = runner.vary(each.hypothesis, there=found.there)
+                each.restless = tuple(sorted(runner.restless))
+        found.count = runs.count
     return found
+
+
+def _without_time(definition: BuildDefinition) -> BuildDefinition | None:
+    """The same without being told a time; None where it is not."""
+    if EPOCH not in definition.environment:
+        return None
+    rest = {name: value for name, value in definition.environment.items() if name != EPOCH}
+    return definition.replace(environment=rest)
 
 
 def _on_several_cpus(project: Project) -> Project:
@@ -130,28 +167,31 @@ def _on_several_cpus(project: Project) -> Project:
     )
 
 
-def _elsewhere(parts: Parts, runs: _SharedRuns, definition: BuildDefinition, found: ProjectBuilds) -> None:
+def _elsewhere(
+    parts: Parts, runs: _SharedRuns, definition: BuildDefinition, there: BuildDefinition, found: ProjectBuilds
+) -> BuildDefinition:
+    """Make the build elsewhere; gives the definition that it was made of."""
     parts.stopwatch.stage(Stage.BUILD, "on another machine, at another time")
-    run = runs.for_one_file()
     try:
-        made = run(elsewhere(definition))
+        made = runs.for_one_file()(there)
     except (NoGuestError, SandboxFaultError) as error:
         found.clock = error.reason if isinstance(error, NoGuestError) else str(error).rstrip(".")
-        made = run(elsewhere(definition, [each for each in Factor if each is not Factor.TIME]))
+        there = elsewhere(definition, [each for each in Factor if each is not Factor.TIME])
+        made = runs.for_one_file()(there)
     found.elsewhere_failed = made
     for each in found.files:
         each.other = product(made, each.hypothesis)
         if each.other is not None:
             found.elsewhere_failed = None
             each.difference = _compared(parts, each.here, each.other)
+    return there
 
 
-def _untold(parts: Parts, runs: _SharedRuns, definition: BuildDefinition, found: ProjectBuilds, *, told: bool) -> None:
-    if told or EPOCH not in definition.environment:
+def _untold(parts: Parts, runs: _SharedRuns, untold: BuildDefinition | None, found: ProjectBuilds) -> None:
+    if untold is None:
         return
     parts.stopwatch.stage(Stage.BUILD, f"without {EPOCH}")
-    rest = {name: value for name, value in definition.environment.items() if name != EPOCH}
-    made = runs.for_one_file()(definition.replace(environment=rest))
+    made = runs.for_one_file()(untold)
     for each in found.files:
         output = product(made, each.hypothesis)
         if output is not None:

@@ -11,7 +11,7 @@ from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.ecosystems.registry import conventions
 from rebuilder.model.artifact import Artifact, PublishedFile
 from rebuilder.model.attempt import Attempt
-from rebuilder.model.comparison import Comparison, Level, MemberChange
+from rebuilder.model.comparison import Comparison, Effect, Factor, Level, MemberChange
 from rebuilder.model.decision import decide
 from rebuilder.model.diagnosis import Basis, Cause, Certainty, EvidenceLine
 from rebuilder.model.evidence import Evidence, Obstacle
@@ -175,6 +175,7 @@ def _of_file(made: FileBuilds, rules: EcosystemRules) -> Iterator[ProjectFinding
                 evidence=each.evidence,
                 advice=rules.advice.get(each.cause, each.advice),
             )
+    yield from _restless(made)
     if made.untold is not None and not _itself(made, made.untold):
         content = made.untold.level is Level.DIFFERENT
         cause = Cause.EMBEDDED_TIME if content else Cause.ARCHIVE_TIMES
@@ -190,6 +191,35 @@ def _of_file(made: FileBuilds, rules: EcosystemRules) -> Iterator[ProjectFinding
         )
 
 
+def _restless(made: FileBuilds) -> Iterator[ProjectFinding]:
+    """What differs between two builds with nothing changed, and with every factor that could settle it settled."""
+    if not made.restless or made.variation is None:
+        return
+    clock = next(each for each in made.variation.rows if each.factor is Factor.TIME)
+    settled = clock.effect not in {Effect.NOT_TRIED, Effect.FAILED}
+    evidence = [
+        EvidenceLine(member=member)
+        if before.startswith("\0")
+        else EvidenceLine(member=member, published=after, rebuilt=before)
+        for member, before, after in made.restless
+    ]
+    yield ProjectFinding(
+        cause=Cause.RANDOMNESS,
+        sentence="Two builds differ with nothing changed"
+        + (
+            ", and with the clock fixed: something random goes into the result."
+            if settled
+            else ": something random, or the time."
+        ),
+        certainty=Certainty.SHOWN if settled else Certainty.LIKELY,
+        basis=Basis.EXPERIMENT,
+        level=Level.DIFFERENT,
+        files=(made.here.filename,),
+        evidence=tuple(evidence[:_SHOWN]),
+        advice=Cause.RANDOMNESS.advice,
+    )
+
+
 def _itself(made: FileBuilds, found: Comparison) -> bool:
     """Whether a difference is there without the change, too."""
     if made.difference is None or made.difference.level is not found.level:
@@ -201,23 +231,14 @@ def _unexplained(made: ProjectBuilds, rules: EcosystemRules) -> Iterator[str]:
     for each in made.files:
         if each.difference is None or each.difference.level is not Level.DIFFERENT:
             continue
-        told = (
-            {name for _, claim in shown_alone(each.variation) for name in claim_members(claim)}
-            if each.variation
-            else set()
-        )
+        told = {member for member, _before, _after in each.restless}
+        for row in each.variation.rows if each.variation is not None else ():
+            told |= {*row.members} if row.effect in {Effect.FLIPS, Effect.STEADIES} else set()
         yield from (
             f"{each.here.filename}: {one.member}"
             for one in each.difference.differences
             if one.member not in told and one.change is not MemberChange.METADATA and not rules.is_inventory(one.member)
         )
-
-
-def claim_members(claim: object) -> Iterator[str]:
-    """Members that the evidence of a claim names."""
-    for each in claim.finding.evidence:  # type: ignore[attr-defined]
-        if each.member is not None:
-            yield each.member
 
 
 def _merged(findings: list[ProjectFinding]) -> list[ProjectFinding]:

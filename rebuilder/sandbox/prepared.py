@@ -19,6 +19,7 @@ See docs/adr/0034.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -87,7 +88,21 @@ _SETTLE = (
 """However it came about, a virtual environment is unpacked: so directories list their entries in one order."""
 COMMANDS = (VENV, _INSTALL, _COMPILE, _SETTLE)
 """A definition begins with them, where wheels are to be installed."""
-_TAKE = (*_ALONE, "/bin/sh", "-e", "-c", _unpack(_KEPT))
+PLACE, ANOTHER_PLACE = "/build", "/build/another/place"
+"""Where builds are made, and where they are made to see whether that matters."""
+_ROOT = re.compile(r"(?<![\w./-])/build(?=[/:;\s]|$)")
+
+
+def moved(text: str, place: str = ANOTHER_PLACE) -> str:
+    """A command, a variable or a directory of a build that is made in another place."""
+    return _ROOT.sub(place, text)
+
+
+def _all_moved(commands: tuple[tuple[str, ...], ...], place: str) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(moved(each, place) for each in command) for command in commands)
+
+
+_BEGINNINGS = {_all_moved(COMMANDS, place): place for place in (PLACE, ANOTHER_PLACE)}
 TOOLS, HOME = "/build/tools", "/build/home"
 UNPACK_TOOLS = (PYTHON, "-I", "-S", "/tools/npm.pyz", "tools", "--into", TOOLS, "--home", HOME)
 """A definition begins with this and the paths of tarballs, where Node and package managers are unpacked."""
@@ -123,11 +138,13 @@ class Prepared:
             StoreError: what is kept cannot be read, or was modified.
         """
         files = dict(inputs)
-        if self._kept.largest and _KEPT not in files and definition.commands[: len(COMMANDS)] == COMMANDS:
-            archive = self._made(_environment(definition), root, inputs)
+        place = _BEGINNINGS.get(definition.commands[: len(COMMANDS)])
+        if self._kept.largest and _KEPT not in files and place is not None:
+            archive = self._made(_environment(definition, place), root, inputs)
             if archive is not None:
+                take = (*_ALONE, "/bin/sh", "-e", "-c", f"mkdir -p {place}; {moved(_unpack(_KEPT), place)}")
                 definition = _with(definition, archive[0], _KEPT)
-                definition = definition.replace(commands=(_TAKE, *definition.commands[len(COMMANDS) :]))
+                definition = definition.replace(commands=(take, *definition.commands[len(COMMANDS) :]))
                 files[_KEPT] = archive[1]
         if self._kept.largest and definition.commands[0][: len(UNPACK_TOOLS)] == UNPACK_TOOLS:
             definition = self._with_tools(definition, root, files)
@@ -171,7 +188,7 @@ class Prepared:
         return found
 
 
-def _environment(definition: BuildDefinition) -> BuildDefinition:
+def _environment(definition: BuildDefinition, place: str) -> BuildDefinition:
     """The run that makes the virtual environment of a definition: all that :data:`COMMANDS` can see, and no more."""
     seen = [each for each in definition.inputs if each.path in {UV, REQUIREMENTS} or each.path.startswith(f"{WHEELS}/")]
     return BuildDefinition(
@@ -180,7 +197,7 @@ def _environment(definition: BuildDefinition) -> BuildDefinition:
         targets=(_NAME,),
         inputs=tuple(each.replace(uri=None) for each in seen),
         toolchain=definition.toolchain,
-        commands=(VENV, _INSTALL, _COMPILE, ("/bin/sh", "-e", "-c", _pack(f"/out/{_NAME}"))),
+        commands=_all_moved((VENV, _INSTALL, _COMPILE, ("/bin/sh", "-e", "-c", _pack(f"/out/{_NAME}"))), place),
         environment={"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin", "TZ": "UTC"},
         umask=definition.umask,
     )

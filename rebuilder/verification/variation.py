@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import shlex
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,6 +24,7 @@ from rebuilder.model.comparison import (
     VariationRow,
 )
 from rebuilder.model.definition import BuildDefinition, Role
+from rebuilder.sandbox.prepared import ANOTHER_PLACE, moved
 from rebuilder.sandbox.protocol import Runner
 from rebuilder.verification.attempts import product, wait_until_apart
 
@@ -32,8 +35,6 @@ _MOST_LINES = 40
 _EPOCH = "SOURCE_DATE_EPOCH"
 _FIRST_TIME = datetime(2024, 2, 29, 11, 58, 20, tzinfo=UTC)
 _LATER = timedelta(days=400, hours=7, minutes=11)
-_ROOT = re.compile(r"(?<![\w./-])/build(?=[/:;\s]|$)")
-_ELSEWHERE = "/build/another/place"
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,23 @@ def changes(definition: BuildDefinition, factor: Factor) -> Iterator[FactorChang
 
 
 def elsewhere(definition: BuildDefinition, factors: Sequence[Factor] = tuple(Factor)) -> BuildDefinition:
-    """The same build on another machine, in another place, at another time: every factor changed at once. Pure."""
+    """The same build on another machine, in another place, at another time: every factor changed at once. Pure.
+
+    Where it has another clock, that stands, and all commands that build see it.
+    """
     for factor in sorted(factors, key=lambda each: each is Factor.TIME):  # a clock of its own has one CPU
         change = next(changes(definition, factor), None)
         definition = change.definition if change is not None else definition
-    return definition
+    if definition.clock is None:
+        return definition
+    return definition.replace(clock_stands=True, commands=_as_last_command(definition.commands))
+
+
+def _as_last_command(commands: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
+    """The same, with all that builds in the last command: a clock is set when that begins."""
+    building = [at for at, command in enumerate(commands) if "--source" in command[:-1] and "--into" not in command]
+    first = min(building, default=len(commands) - 1)
+    return (*commands[:first], ("/bin/sh", "-e", "-c", "\n".join(map(shlex.join, commands[first:]))))
 
 
 def _times(definition: BuildDefinition) -> Iterator[FactorChange]:
@@ -111,11 +124,8 @@ def _times(definition: BuildDefinition) -> Iterator[FactorChange]:
 
 
 def _path(definition: BuildDefinition) -> Iterator[FactorChange]:
-    def moved(text: str) -> str:
-        return _ROOT.sub(_ELSEWHERE, text)
-
     yield FactorChange(
-        f"/build → {_ELSEWHERE}",
+        f"/build → {ANOTHER_PLACE}",
         definition.replace(
             directory=moved(definition.directory),
             commands=tuple(tuple(map(moved, command)) for command in definition.commands),
@@ -189,12 +199,26 @@ class VariationRunner:
         self._is_inventory = is_inventory
         self._most = most_seconds
         self._spent = 0.0
+        self.restless: frozenset[Trait] = frozenset()
+        """What varied by itself in the last table, and no factor settled."""
 
-    def vary(self, hypothesis: Hypothesis, factors: Sequence[Factor] = tuple(Factor)) -> Variation | None:
+    def vary(
+        self,
+        hypothesis: Hypothesis,
+        factors: Sequence[Factor] = tuple(Factor),
+        *,
+        there: BuildDefinition | None = None,
+    ) -> Variation | None:
         """Build it twice as it is, then with each factor changed; None when it gives nothing as it is.
 
         When a change seems to have an effect, it is built as it is once more: what differs then differs by itself, such
         as with the hour, and is the effect of no change.
+
+        Args:
+            hypothesis: What to build.
+            factors: What to change.
+            there: The same with every factor changed (:func:`elsewhere`). Factors are then tried likeliest first, until
+                they account for all in which its result differs; a time is another one there.
 
         Raises:
             BuildEnvironmentError, StoreError, SandboxFaultError: see :class:`rebuilder.sandbox.protocol.Runner`.
@@ -207,12 +231,12 @@ class VariationRunner:
         if first.output is None or second.output is None:
             return None
         noise = self._compared(first.output, second.output)
-        rows = tuple(self._row(first, factor, noise) for factor in factors)
+        rows = self._rows(first, factors, noise, there)
         if noise is None and any(each.effect is Effect.FLIPS for each in rows):
             last = self._made(definition).output
             noise = None if last is None else self._compared(first.output, last)
             if noise is not None:
-                rows = tuple(self._row(first, factor, noise) for factor in factors)
+                rows = self._rows(first, factors, noise, there)
         return Variation(
             definition=definition.digest,
             rebuilt_sha256=first.output.sha256,
@@ -221,44 +245,115 @@ class VariationRunner:
             seconds=round(self._spent, 3),
         )
 
-    def _row(self, base: _Result, factor: Factor, noise: Comparison | None) -> VariationRow:
-        """The first change that has an effect; the last one otherwise."""
+    def _rows(
+        self, base: _Result, factors: Sequence[Factor], noise: Comparison | None, there: BuildDefinition | None
+    ) -> tuple[VariationRow, ...]:
+        self.restless = self._traits(noise)
+        result = self._made(there).output if there is not None else None
+        if there is None or result is None or base.output is None:
+            return tuple(self._row(base, each, noise, there)[0] for each in factors)
+        left = self._traits(self._compared(base.output, result))
+        found: dict[Factor, VariationRow] = {}
+        restless = {each[:2] for each in self.restless}
+        for factor in _likeliest_first(factors, left):
+            telling = left if factor in _SETTLING else [each for each in left if each[:2] not in restless]
+            if not telling and not (factor in _SETTLING and self.restless):
+                note = "Nothing is left that it could explain."
+                found[factor] = VariationRow(factor=factor, change="", effect=Effect.NOT_TRIED, note=note)
+                continue
+            found[factor], told = self._row(base, factor, noise, there)
+            settled = {(member, before) for member, before, _after in told} if noise is not None else set()
+            timed = {(member, after) for member, _before, after in told} if factor is Factor.TIME else set()
+            left = frozenset(
+                each
+                for each in left
+                if each[1] in _WHOLE  # what is told as a whole may have other causes, too
+                or (each not in told and each[:2] not in settled and (each[0], each[2]) not in timed)
+            )
+        return tuple(found[each] for each in factors)
+
+    def _row(
+        self, base: _Result, factor: Factor, noise: Comparison | None, there: BuildDefinition | None
+    ) -> tuple[VariationRow, frozenset[Trait]]:
+        """The first change that has an effect, and what it changes; the last one otherwise."""
         row = VariationRow(
             factor=factor, change="", effect=Effect.NOT_TRIED, note="The build definition has no place for it."
         )
-        for change in changes(base.definition, factor):
+        told: frozenset[Trait] = frozenset()
+        for change in self._changes(base.definition, factor, there):
             if self._spent > self._most:
-                return VariationRow(
-                    factor=factor, change=change.words, effect=Effect.NOT_TRIED, note="The time for this was used up."
-                )
+                note = "The time for this was used up."
+                return row.replace(change=change.words, effect=Effect.NOT_TRIED, note=note), told
             try:
-                row = self._changed(base, factor, change, noise)
+                row, told = self._changed(base, factor, change, noise)
             except (SandboxUnavailableError, SandboxFaultError, UsageError) as error:
                 row = VariationRow(factor=factor, change=change.words, effect=Effect.NOT_TRIED, note=str(error))
             if row.effect in {Effect.FLIPS, Effect.STEADIES}:
                 break
             if factor is Factor.TIME and row.effect is Effect.NONE and noise is None:
                 break  # a clock says more than what the build is told about it
-        return row
+        return row, told
 
-    def _changed(self, base: _Result, factor: Factor, change: FactorChange, noise: Comparison | None) -> VariationRow:
+    def _changes(
+        self, definition: BuildDefinition, factor: Factor, there: BuildDefinition | None
+    ) -> Iterator[FactorChange]:
+        if there is None:
+            yield from changes(definition, factor)
+        elif factor is not Factor.TIME:  # what another value would do, it did not do there
+            yield from itertools.islice(changes(definition, factor), 1)
+        elif there.clock is not None:
+            before = there.clock - _LATER
+            words = f"clock {before:%Y-%m-%d %H:%M} → {there.clock:%Y-%m-%d %H:%M}"
+            yield FactorChange(words, there, reference=there.replace(clock=before), settles=True)
+
+    def _changed(
+        self, base: _Result, factor: Factor, change: FactorChange, noise: Comparison | None
+    ) -> tuple[VariationRow, frozenset[Trait]]:
         result = self._made(change.definition)
         if result.output is None:
-            return _failed(factor, change, result.run)
+            return _failed(factor, change, result.run), frozenset()
         if noise is not None and change.settles:
-            again = self._made(change.definition).output
-            if again is not None and again.sha256 == result.output.sha256:
-                return _row(factor, change, Effect.STEADIES, result.output, found=noise, told=self._traits(noise))
+            settled = self._settled(base, result, self._made(change.definition), noise)
+            if settled:
+                self.restless -= settled
+                return _row(factor, change, Effect.STEADIES, result.output, found=noise, told=settled), settled
         reference = base if change.reference is None else self._made(change.reference)
         if reference.output is None:
-            return _failed(factor, change, reference.run)
+            return _failed(factor, change, reference.run), frozenset()
         found = self._compared(reference.output, result.output)
+        told = self._traits(found)
         if noise is None:
             effect = Effect.NONE if found is None else Effect.FLIPS
-            return _row(factor, change, effect, result.output, found=found, told=self._traits(found))
+            return _row(factor, change, effect, result.output, found=found, told=told), told
         told = self._told(reference, change, found, noise)
         effect = Effect.FLIPS if told else Effect.UNCLEAR
-        return _row(factor, change, effect, result.output, found=found if told else None, told=told)
+        return _row(factor, change, effect, result.output, found=found if told else None, told=told), told
+
+    def _settled(self, base: _Result, result: _Result, again: _Result, noise: Comparison) -> frozenset[Trait]:
+        """What varies by itself, and not with the change: all of it, or lines and members that are the same twice.
+
+        A line of the build as it is stands where one of the changed build does, by their order among all that differ.
+        """
+        if base.output is None or result.output is None or again.output is None:
+            return frozenset()
+        varying = self._traits(noise)
+        if again.output.sha256 == result.output.sha256:
+            return varying
+        still = self._traits(self._compared(result.output, again.output))
+        whole = {member for member, before, _after in still if before in _WHOLE}
+        lines = {(member, before) for member, before, _after in still}
+        place = {
+            (member, before): after
+            for member, before, after in self._traits(self._compared(base.output, result.output))
+        }
+
+        def steady(member: str, before: str) -> bool:
+            if before in _WHOLE:
+                return all(member != each for each, _before, _after in still)
+            there = place.get((member, before))
+            return there is not None and member not in whole and (member, there) not in lines
+
+        return frozenset(each for each in varying if steady(each[0], each[1]))
 
     def _told(
         self, reference: _Result, change: FactorChange, found: Comparison | None, noise: Comparison
@@ -295,6 +390,37 @@ class VariationRunner:
             pairs = _pairs(each)
             found |= {(each.member, *pair) for pair in pairs} or {(each.member, f"\0{each.change.value}", "")}
         return frozenset(found)
+
+
+_MARKS: dict[Factor, re.Pattern[str]] = {
+    Factor.BUILD_PATH: re.compile(re.escape(ANOTHER_PLACE)),
+    Factor.HOST_NAME: re.compile(r"\belsewhere\b"),
+    Factor.USER: re.compile(r"\banother\b|^tar-owners$"),
+    Factor.UMASK: re.compile(r"umask-modes|\b0?002\b"),
+    Factor.FILE_ORDER: re.compile(r"-order$"),
+    Factor.TIME: re.compile(r"^zip-times$|^tar-times$|^gzip-header$|\b2025\b|\b17437\d{5}\b"),
+}
+"""What a factor's other value looks like in a result: it is then tried sooner, and nothing follows from it."""
+_SETTLING = (Factor.TIME, Factor.CPU_COUNT)
+"""What may settle a build that varies by itself; they cost most."""
+
+
+def _likeliest_first(factors: Sequence[Factor], different: frozenset[Trait]) -> list[Factor]:
+    """Factors whose marks are in what differs, then the others, those last that cost most."""
+
+    def rank(factor: Factor) -> tuple[bool, bool]:
+        mark = _MARKS.get(factor)
+        found = mark is not None and any(mark.search(text) for each in different for text in each[1:])
+        found = found or (factor is Factor.HASH_SEED and any(_same_entries(each) for each in different))
+        return not found, factor in _SETTLING
+
+    return sorted(factors, key=rank)
+
+
+def _same_entries(trait: Trait) -> bool:
+    """Whether two lines have the same words in another order."""
+    words = [sorted(re.findall(r"\w+", each)) for each in trait[1:]]
+    return words[0] == words[1] and trait[1] != trait[2]
 
 
 _WHOLE = frozenset(f"\0{change.value}" for change in MemberChange)

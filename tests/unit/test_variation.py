@@ -66,6 +66,7 @@ def varied(
     build: Callable[[BuildDefinition], str | Run],
     base: BuildDefinition = BASE,
     comparer: type[FakeComparer] = FakeComparer,
+    there: BuildDefinition | None = None,
     **options: Any,
 ) -> Variation | None:
     """The table for a build that gives this text, in a place without User Mode Linux."""
@@ -82,7 +83,7 @@ def varied(
         return ended(outputs=(Output(filename=definition.targets[0], sha256=sha256, size=1),))
 
     return VariationRunner(run, comparer(contents), **options).vary(
-        Hypothesis(name="build", sentence="As it is.", definition=base)
+        Hypothesis(name="build", sentence="As it is.", definition=base), there=there
     )
 
 
@@ -323,3 +324,52 @@ def test_the_umask_is_that_of_the_checkout_too() -> None:
     commands = (("unpack", "--into", "/build/src", "--umask", "0022"), *BASE.commands)
     [change] = changes(BASE.replace(commands=commands), Factor.UMASK)
     assert ("unpack", "--into", "/build/src", "--umask", "0002") == change.definition.commands[0]
+
+
+def test_factors_are_tried_until_they_account_for_everything() -> None:
+    """What differs elsewhere is accounted for by the likeliest factor; for the others nothing is built."""
+    built = []
+
+    def build(definition: BuildDefinition) -> str:
+        built.append(definition)
+        return f"a={definition.hostname}"
+
+    table = varied(build, there=elsewhere(BASE, [each for each in Factor if each is not Factor.TIME]), comparer=Lines)
+    assert {Factor.HOST_NAME: Effect.FLIPS} == {
+        factor: effect for factor, effect in effects(table).items() if effect is not Effect.NOT_TRIED
+    }
+    assert len(built) < len(Factor)
+
+
+def test_two_factors_in_one_member_are_both_found() -> None:
+    """One of them alone does not account for what differs elsewhere, so the other is looked for, too."""
+
+    def build(definition: BuildDefinition) -> str:
+        return f"a={definition.hostname}-{definition.environment.get('TZ')}"
+
+    table = varied(build, there=elsewhere(BASE, [each for each in Factor if each is not Factor.TIME]), comparer=Lines)
+    found = {factor for factor, effect in effects(table).items() if effect is Effect.FLIPS}
+    assert {Factor.HOST_NAME, Factor.TIME_ZONE} == found
+
+
+class Lines(FakeComparer):
+    """Tells each member with the one line that it has."""
+
+    def compare(self, published: Sha256, rebuilt: Sha256, filename: str, rebuilt_filename: str) -> Comparison:
+        """As its base, with the lines."""
+        sides = [dict(part.split("=") for part in self.contents[each].split()) for each in (published, rebuilt)]
+        found = super().compare(published, rebuilt, filename, rebuilt_filename)
+        return found.replace(
+            differences=tuple(
+                each.replace(
+                    content=ContentChange(
+                        text=True,
+                        published=(sides[0][each.member],),
+                        rebuilt=(sides[1][each.member],),
+                        published_total=1,
+                        rebuilt_total=1,
+                    )
+                )
+                for each in found.differences
+            )
+        )
