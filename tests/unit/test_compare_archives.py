@@ -121,6 +121,25 @@ def test_content_is_looked_into(published: bytes, rebuilt: bytes, expected: str,
     assert difference["detail"].isprintable()
 
 
+def test_compressed_text_is_looked_into(tmp_path: Path) -> None:
+    """Where the compression is the same: another header, or a bomb, is told as the bytes that it is."""
+
+    def told(published: bytes, rebuilt: bytes) -> Difference:
+        [found] = judge(tmp_path, *(tar_bytes((tar_member("a.gz"), each)) for each in (published, rebuilt)))[
+            "differences"
+        ]
+        return Difference.model_validate(found)
+
+    found = told(gzip_bytes(b"one\ntwo\n"), gzip_bytes(b"one\n2\n"))
+    assert found.content is not None
+    assert (True, ("two",), ("2",)) == (found.content.text, found.content.published, found.content.rebuilt)
+    assert "Decompressed" in found.detail
+    for other in (gzip_bytes(b"one\n2\n", name=b"a"), gzip_bytes(b"2" * 2 * LOOK_BYTES), gzip_bytes(b"2") + b"x", b"2"):
+        found = told(gzip_bytes(b"one\ntwo\n"), other)
+        assert found.content is None or not found.content.text
+        assert "Decompressed" not in found.detail
+
+
 def test_lists_are_cut_and_counted(tmp_path: Path) -> None:
     """A page stays a page; the total stays true."""
     published = zip_bytes(*(Entry(f"{index}", b"a") for index in range(SHOWN + 20)))

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rebuilder.diagnose.case import EcosystemRules
 from rebuilder.ecosystems.conventions import Context, Conventions, NamedPackages, RegistryCheck, Settings, names_in
 from rebuilder.ecosystems.debian.installed import is_package_list, packages_in
 from rebuilder.ecosystems.debian.subject import DOCUMENTS, ECOSYSTEM, NAMESPACE, is_pattern
@@ -46,6 +47,12 @@ class DebianConventions(Conventions):
                 releases=tuple(each.suite for each in catalog().values() if each.configured),
             )
         )
+
+    def diagnosis(self) -> EcosystemRules:
+        """See :data:`rebuilder.ecosystems.debian.diagnosis.RULES`."""
+        from rebuilder.ecosystems.debian.diagnosis import RULES
+
+        return RULES
 
     def file_words(self, filename: str) -> str:
         """All of them are packages."""

@@ -11,6 +11,7 @@ import argparse
 import filecmp
 import json
 import os
+import zlib
 from collections.abc import Collection
 from typing import IO, Any
 
@@ -37,6 +38,8 @@ LOOK_LIST_BYTES = 4 << 20
 """The same of the list of files in a wheel, whose rows say little before the last of them is read."""
 LOOK_TOTAL = 24 << 20
 """How many bytes of members are looked into altogether, on each side."""
+GZIP, GZIP_HEAD = b"\x1f\x8b\x08", 10
+"""How a gzip file begins, and how many bytes its header has (RFC 1952)."""
 LOOK_CLOSELY = 48
 """Of how many members several differing lines are handed back; of the others it is one or two."""
 
@@ -110,12 +113,34 @@ def _content(paths: tuple[str, str], archives: tuple[Any, Any]) -> list[Found]:
         if key is None or key not in wanted or each.change != "content":
             continue
         whole = all(side[key][1].size <= _look_bytes(each.member) for side in sides)
-        where = first_difference(left[key], right[key], whole=whole)
-        change = content_change(left[key], right[key], whole=whole, most=12 if looked < LOOK_CLOSELY else 2)
+        closely = looked < LOOK_CLOSELY
+        theirs, ours, unpacked = left[key], right[key], ""
+        if whole and closely:
+            theirs, ours, unpacked = _without_gzip(theirs, ours)
+        where = unpacked + first_difference(theirs, ours, whole=whole)
+        change = content_change(theirs, ours, whole=whole, most=12 if closely else 2)
         found[index] = each._replace(detail=f"{each.detail} {where}", content=change)
         looked += 1
     compiled = {key for key in wanted if all(side[key].startswith(elf_sections.MAGIC) for side in (left, right))}
     return _with_sections(found, compiled, paths) if compiled else found
+
+
+def _without_gzip(published: bytes, rebuilt: bytes) -> tuple[bytes, bytes, str]:
+    """What is compressed in two members, where only that differs, and a word for it; otherwise the members."""
+    if not published.startswith(GZIP) or published[:GZIP_HEAD] != rebuilt[:GZIP_HEAD]:
+        return published, rebuilt, ""
+    plain = []
+    for each in (published, rebuilt):
+        stream = zlib.decompressobj(31)
+        try:
+            plain.append(stream.decompress(each, LOOK_BYTES))
+        except zlib.error:
+            return published, rebuilt, ""
+        if not stream.eof or stream.unused_data:
+            return published, rebuilt, ""
+    if plain[0] == plain[1]:
+        return published, rebuilt, ""
+    return plain[0], plain[1], "Decompressed: "
 
 
 def _with_sections(found: list[Found], compiled: Collection[Any], paths: tuple[str, str]) -> list[Found]:

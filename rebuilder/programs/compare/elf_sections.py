@@ -12,6 +12,8 @@ MAGIC = b"\x7fELF"
 _SECTIONS = 4000
 _LOADED, _NOTHING = 2, 8
 """Flag of sections that are part of the program; kind of those that take no room in the file."""
+ONLY_BUILD_ID, ONLY_DEBUGGING = "Code and data are equal:", "Debugging information only:"
+"""How sentences begin that say so."""
 _BUILD_ID, _LINK = ".note.gnu.build-id", ".gnu_debuglink"
 _DEBUGGING = (".debug_", ".zdebug_", _LINK, ".gnu_debugaltlink", ".symtab", ".strtab", ".shstrtab", ".comment")
 
@@ -58,11 +60,11 @@ def _compared(left: mmap.mmap, right: mmap.mmap) -> str | None:
     same = f"{len(names) - len(differ):,} of {len(names):,} sections are equal"
     if differ and set(differ) <= {_BUILD_ID, _LINK} and _rest_equal(left, right, tables, differ):
         return (
-            f"Code and data are equal: all bytes but those of {' and '.join(differ)}, which commit to the debugging "
+            f"{ONLY_BUILD_ID} all bytes but those of {' and '.join(differ)}, which commit to the debugging "
             "information and so to the compiler and the headers."
         )
     if differ and not loaded and all(name.startswith(_DEBUGGING) for name in differ) and _heads(left) == _heads(right):
-        return f"Debugging information only: code, data and build-id are equal; {same}."
+        return f"{ONLY_DEBUGGING} code, data and build-id are equal; {same}."
     return f"{same}; these differ: {examples([shown(each) for each in differ], 12)}." if differ else None
 
 
