@@ -19,15 +19,22 @@ from rebuilder.ecosystems.debian.kept_lists import KeptLists
 from rebuilder.ecosystems.debian.snapshot import Snapshot
 from rebuilder.environments.sources import debian_sources
 from rebuilder.errors import CorruptStoreError, FetchMismatchError, UnavailableError, UsageError
+from rebuilder.model.attempt import Run
+from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.evidence import Evidence
 from rebuilder.network.http.fetcher import HttpCache, HttpFetcher
 from rebuilder.network.reach import Reach
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.debian_archive import Archive, served_archive
+from tests.fakes.environments import FakeEnvironments
 from tests.fakes.memo import MemoryMemo
 from tests.fakes.programs import InProcessPrograms
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def _no_run(definition: BuildDefinition) -> Run:
+    raise AssertionError(definition.commands)
 
 
 @dataclass
@@ -72,6 +79,8 @@ class Machine:
                 archive=self.opened,
                 blobs=self.blobs,
                 programs=InProcessPrograms(self.blobs),
+                run=_no_run,
+                environments=FakeEnvironments(self.place),
                 memo=self.memo,
                 max_file_bytes=1 << 20,
                 maintainers=self.place / "maintainers",
@@ -117,10 +126,7 @@ def test_package_is_bound_by_what_the_archive_signed(machine: Machine, archive: 
     assert machine.blobs.read(evidence.artifact.sha256) == deb.read_bytes()
     assert ("pkg:deb/debian/tiny@1-1", "tiny_1-1_all.deb") == (evidence.artifact.purl, evidence.artifact.filename)
     assert machine.blobs.read(evidence.index_sha256)[:2] == b"\x1f\x8b"
-    assert evidence.obstacle is not None
-    assert "unsupported" == evidence.obstacle.verdict
-    assert "Debian packages cannot be rebuilt yet" in evidence.obstacle.sentence
-    assert "its source is tiny 1-1" in evidence.obstacle.sentence
+    assert evidence.obstacle is None
     assert evidence.source is not None
     assert "dsc" == evidence.source.kind
     assert machine.blobs.has(evidence.source.digest["sha256"])

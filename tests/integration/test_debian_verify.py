@@ -37,11 +37,12 @@ class DebianInstallation(Installation):
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Iterator[Archive]:
-    """An archive with one package, compressed as Debian's are, and its source."""
+    """An archive with one package, compressed as Debian's are, and the description of its source."""
     with served_archive(tmp_path / "archive") as archive:
         archive.use("trixie")
         archive.add("tiny", {"usr/bin/tiny": "#!/bin/sh\n"}, {}, compression="xz")
         archive.add_source("tiny")
+        (archive.root / "debian/pool/tiny_1-1.tar.gz").unlink()
         yield archive
 
 
@@ -54,10 +55,10 @@ def machine(tmp_path: Path, environments_root: Path, archive: Archive) -> Debian
     return DebianInstallation(made.root, made.index_url, apt)
 
 
-def unsupported(answer: Answer) -> dict[str, Any]:
-    """The line about a package that was bound and read."""
+def not_built(answer: Answer) -> dict[str, Any]:
+    """The line about a package that was bound and read; what it is built from is not there any more."""
     line = answer.line
-    assert (3, "unsupported") == (answer.code, line["verdict"]), answer.words
+    assert (3, "inputs-missing") == (answer.code, line["verdict"]), answer.words
     return line
 
 
@@ -65,9 +66,9 @@ def test_package_by_each_of_its_names(machine: DebianInstallation, archive: Arch
     """Name, package URL and file on disk are one package, pinned to the bytes that were signed; its page says so."""
     deb = archive.root / "debian/pool/tiny_1-1_all.deb"
     for subject in ("deb:tiny==1-1", "pkg:deb/debian/tiny@1-1?arch=all&distro=trixie", deb):
-        line = unsupported(machine.verify(subject))
+        line = not_built(machine.verify(subject))
         assert ("pkg:deb/debian/tiny@1-1", "tiny_1-1_all.deb") == (line["subject"]["purl"], line["subject"]["filename"])
-        assert "its source is tiny 1-1" in line["sentence"]
+        assert "The source package tiny 1-1 is not to be had" in line["sentence"]
         assert ([], []) == (line["alarms"], line["contradictions"])
     page = Path(line["report"]).read_text()
     assert archive.fingerprint in page
@@ -91,7 +92,7 @@ def test_documents_that_name_packages(machine: DebianInstallation, archive: Arch
     changes = written(tmp_path / "tiny_1-1_all.changes", deb, described)
     digest = sha256(described.read_bytes()).hexdigest()
     for path in (described, changes, deb.with_name("tiny_1-1.dsc")):
-        line = unsupported(machine.verify(path))
+        line = not_built(machine.verify(path))
         assert ("pkg:deb/debian/tiny@1-1", "tiny_1-1_all.deb") == (line["subject"]["purl"], line["subject"]["filename"])
         report = Path(line["report"]).with_name("report.json").read_text()
         assert f"file {path.name}" in report
@@ -128,7 +129,7 @@ def test_file_on_disk_of_a_version_with_an_epoch(machine: DebianInstallation, ar
     deb = archive.add("tiny", {"usr/bin/tiny": "#!/bin/sh\n"}, {}, version="1:2-1")
     named = deb.with_name("tiny_2-1_all.deb")
     shutil.copy(deb, named)
-    assert "pkg:deb/debian/tiny@1:2-1" == unquote(unsupported(machine.verify(named))["subject"]["purl"])
+    assert "pkg:deb/debian/tiny@1:2-1" == unquote(not_built(machine.verify(named))["subject"]["purl"])
 
 
 def test_file_on_disk_that_is_another(machine: DebianInstallation, archive: Archive, tmp_path: Path) -> None:
@@ -146,12 +147,13 @@ def test_file_on_disk_that_is_another(machine: DebianInstallation, archive: Arch
 
 def test_replaced_package_is_an_alarm(machine: DebianInstallation, archive: Archive) -> None:
     """The archive signs other bytes under the same name and version: what was seen first is not forgotten."""
-    unsupported(machine.verify("deb:tiny==1-1"))
+    not_built(machine.verify("deb:tiny==1-1"))
     archive.drop()
     shutil.rmtree(archive.root / "tiny-1-1")
     archive.add("tiny", {"usr/bin/tiny": "#!/bin/sh\nevil\n"}, {})
     archive.add_source("tiny")
-    line = unsupported(machine.verify("deb:tiny==1-1"))
+    (archive.root / "debian/pool/tiny_1-1.tar.gz").unlink()
+    line = not_built(machine.verify("deb:tiny==1-1"))
     assert ["digest-changed"] == [each["kind"] for each in line["alarms"]]
 
 
@@ -159,7 +161,7 @@ def test_list_of_installed_packages(machine: DebianInstallation, tmp_path: Path)
     """``verify -r`` of a dpkg status file, and a watch over it."""
     status = tmp_path / "status"
     status.write_text("Package: tiny\nStatus: install ok installed\nVersion: 1-1\nArchitecture: all\n")
-    assert "pkg:deb/debian/tiny@1-1" == unsupported(machine.verify("-r", status))["subject"]["purl"]
+    assert "pkg:deb/debian/tiny@1-1" == not_built(machine.verify("-r", status))["subject"]["purl"]
     (tmp_path / "watch.toml").write_text('[[watch]]\necosystem = "deb"\nfiles = ["status"]\nevery = "1d"\n')
     reading = read_file(tmp_path / "watch.toml")
     assert not reading.problems

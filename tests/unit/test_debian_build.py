@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rebuilder.ecosystems.debian.binary_only import parsed
-from rebuilder.ecosystems.debian.build import ENTRY, SOURCES, DebianBuild, definition, in_order
+from rebuilder.ecosystems.debian.build import ENTRY, DebianBuild, definition
 from rebuilder.ecosystems.debian.index import SourceName
 from rebuilder.model.definition import EnvironmentRef, Input, Limits, Role
 from rebuilder.model.evidence import Source, SourceKind
@@ -26,7 +26,7 @@ TEXT = """tiny (1:2.0-1+b1) sid; urgency=low, binary-only=yes
 
 def file(name: str) -> Input:
     """A file of the source."""
-    return Input(role=Role.SOURCE, name=name, sha256="ab" * 32, path=f"{SOURCES}/{name}")
+    return Input(role=Role.SOURCE, name=name, sha256="ab" * 32, path=f"/inputs/source/{name}")
 
 
 def build(**fields: object) -> DebianBuild:
@@ -36,7 +36,7 @@ def build(**fields: object) -> DebianBuild:
         "targets": ("libtiny2_2.0-1_amd64.deb", "tiny_2.0-1_amd64.deb"),
         "source": TINY,
         "described": Source(kind=SourceKind.DSC, uri="https://example.org/tiny.dsc", digest={"sha256": "a" * 64}),
-        "files": in_order([file("tiny_2.0.orig.tar.xz"), file("tiny_2.0-1.dsc")]),
+        "files": (file("tiny_2.0-1.dsc"), file("tiny_2.0.orig.tar.xz")),
         "kind": "any",
         "version": "1:2.0-1",
         "architecture": "amd64",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,8 +14,6 @@ BUILD_TYPE = "tag:rebuilder,2026:debian-build/v1"
 """Documented in docs/predicates/debian-build.md."""
 PLACE = "/build/reproducible-path"
 """Where Debian's builders unpack a source."""
-SOURCES = "/inputs/source"
-"""Where its files are in a build."""
 ENTRY = "/inputs/binary-only-changes"
 """Where the changelog entry of a binary-only upload is."""
 _COLLECT = 'for each in "$@"; do if test -f "$each"; then cp -- "$each" /out/ || exit 1; fi; done'
@@ -48,7 +45,7 @@ class DebianBuild:
     described: Source
     """The ``.dsc``, as the archive lists it."""
     files: tuple[Input, ...]
-    """The source's files, below :data:`SOURCES`; the ``.dsc`` first."""
+    """The source's files, the ``.dsc`` first."""
     kind: Literal["all", "any"]
     """Packages for any machine (``-A``), or those of one architecture (``-B``)."""
     version: str
@@ -107,8 +104,3 @@ def unpacked(source: SourceName) -> str:
 def buildinfo_name(build: DebianBuild) -> str:
     """What ``dpkg-genbuildinfo`` calls its file."""
     return f"{build.source.name}_{without_epoch(build.version)}_{build.architecture}.buildinfo"
-
-
-def in_order(files: Sequence[Input]) -> tuple[Input, ...]:
-    """Files of a source, the ``.dsc`` first."""
-    return tuple(sorted(files, key=lambda each: (not each.path.endswith(".dsc"), each.path)))

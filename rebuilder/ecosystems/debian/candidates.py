@@ -138,6 +138,16 @@ class Candidates:
             for index in archive.indices(release, self._kind(architecture)):
                 yield from _in(archive, index, name, earlier=False)
 
+    def kept_versions(self, current: SignedRelease, name: str, architecture: str) -> list[str]:
+        """Versions of a package that a suite listed before, newest states first."""
+        archive = self._archive()
+        return [
+            each.package.version
+            for release in archive.earlier(current)
+            for index in archive.kept(release, self._kind(architecture))
+            for each in _in(archive, index, name, earlier=True)
+        ]
+
     def _kind(self, architecture: str | None) -> str:
         # Packages for any machine are in the list of every architecture.
         named = self._archive().settings.architecture if architecture in {None, _ALL} else architecture

@@ -42,8 +42,11 @@ class DebianConventions(Conventions):
                 archive=partial(_archive, context),
                 blobs=context.blobs,
                 programs=context.programs,
+                run=context.run,
+                environments=context.environments,
                 memo=context.memo(self.name),
                 max_file_bytes=context.settings.download_bytes,
+                sandbox=context.settings.sandbox,
                 releases=tuple(each.suite for each in catalog().values() if each.configured),
             )
         )

@@ -1,38 +1,47 @@
-"""Debian packages: bound by what the archive signed, read, and not rebuilt yet."""
+"""Debian packages: bound by what the archive signed, read, and rebuilt from their signed source packages."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from rebuilder import deb822
 from rebuilder.ecosystems.debian.archive import DebianArchive
 from rebuilder.ecosystems.debian.build_inputs import check_size
 from rebuilder.ecosystems.debian.candidates import Candidate, Candidates, wanted_architecture
+from rebuilder.ecosystems.debian.context import PlanningContext
 from rebuilder.ecosystems.debian.documents import given_build_info, opened, subjects_in
+from rebuilder.ecosystems.debian.hypotheses import case_of, infer
 from rebuilder.ecosystems.debian.index import BinaryPackage, IndexEntryError, SourcePackage, listed
+from rebuilder.ecosystems.debian.planning import Planner
 from rebuilder.ecosystems.debian.subject import ECOSYSTEM, file_name, parse_subject, release_purl
 from rebuilder.ecosystems.debian.version import order, without_epoch
 from rebuilder.ecosystems.inspection import inspect
+from rebuilder.ecosystems.notebook import Notebook
 from rebuilder.ecosystems.obstacles import NotRebuildable
 from rebuilder.ecosystems.protocol import Ecosystem
+from rebuilder.environments.protocol import Environments
 from rebuilder.errors import FetchMismatchError, FileGoneError, UnavailableError, UnknownProjectError, UsageError
 from rebuilder.model.artifact import Artifact, ListedFile, Listing, PublishedFile, Subject
-from rebuilder.model.definition import Input, Role
+from rebuilder.model.attempt import History, Hypothesis, plan
+from rebuilder.model.definition import Input, Limits, Role
+from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Evidence, Inspection, Obstacle, Source, SourceKind
+from rebuilder.model.graph import Node, NodeKind, Origin, SourceCommit, SourceTrail, Step, file_node, source_id
 from rebuilder.model.text import clipped
 from rebuilder.model.value import canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
 from rebuilder.network.protocol import Fetcher
-from rebuilder.sandbox.protocol import Programs
+from rebuilder.sandbox.protocol import Programs, Runner
 from rebuilder.store.protocol import Blobs, Memo
 
 DSC_BYTES = 4 << 20
 TEXTS = ("control.tar/*", "data.tar/usr/share/doc/*/changelog.Debian.*")
 """Members of a package whose text is read: all of its control files."""
-_NOT_REBUILT = "Debian packages cannot be rebuilt yet"
+SOURCE_TO_PACKAGE = "source-package-to-package"
 _MAINTAINERS = Path("/usr/share/keyrings")
 
 
@@ -44,17 +53,21 @@ class Parts:
     """Reads apt's settings; called once, when the first package is asked for."""
     blobs: Blobs
     programs: Programs
+    run: Runner
+    """Runs what is planned with, on this machine."""
+    environments: Environments
     memo: Memo
     max_file_bytes: int
     """Largest package that is downloaded."""
     releases: tuple[str, ...] = ()
-    """Releases of Debian that are looked in for versions that those of apt's settings lack."""
+    """Releases of Debian that there are build environments of; versions that apt's own lack are looked for there."""
+    sandbox: str = "bubblewrap"
     maintainers: Path = _MAINTAINERS
     """Directory of the keys of those who upload source packages."""
 
 
 class Debian(Ecosystem):
-    """Packages of Debian's archive: fetched, bound and read; not rebuilt yet."""
+    """Packages of Debian's archive: fetched, bound, read, and rebuilt from their source packages."""
 
     name = ECOSYSTEM
 
@@ -62,6 +75,7 @@ class Debian(Ecosystem):
         """Nothing is read or asked before the first subject."""
         self._parts = parts
         self._candidates = Candidates(lambda: self.archive, parts.releases)
+        self._notebook = Notebook()
         self._opened: DebianArchive | None = None
         self._lock = threading.Lock()
 
@@ -197,8 +211,8 @@ class Debian(Ecosystem):
         dsc = source.dsc if source is not None else None
         if source is None or dsc is None:
             notes.append(f"No signed list has its source package {wanted.name} {wanted.version} any more.")
-            sentence = f"{_NOT_REBUILT}, and the archive has no source package {wanted.name} {wanted.version}."
-            obstacle = Obstacle(verdict=Verdict.UNSUPPORTED, sentence=sentence)
+            sentence = f"No signed list of the archive has its source package {wanted.name} {wanted.version} any more."
+            obstacle = Obstacle(verdict=Verdict.INPUTS_MISSING, sentence=sentence, cause=Cause.SOURCE_UNAVAILABLE)
             return evidence.replace(obstacle=obstacle, notes=tuple(notes))
         release = candidate.index.release
         try:
@@ -215,12 +229,53 @@ class Debian(Ecosystem):
                 digest={"sha256": dsc.sha256},
                 filename=dsc.name,
             ),
-            obstacle=Obstacle(
-                verdict=Verdict.UNSUPPORTED,
-                sentence=f"{_NOT_REBUILT}; the archive signed this one for {release.archive.suite}, and its source is "
-                f"{source.name} {source.version}.",
-            ),
             notes=tuple(notes),
+        )
+
+    def steps(self, evidence: Evidence, origin: Origin | None = None) -> SourceTrail:
+        """One, from the source package."""
+        end = file_node(NodeKind.ARTIFACT, evidence.artifact.file)
+        if evidence.source is None:
+            return SourceTrail(nodes=(end,))
+        start = Node(kind=NodeKind.SOURCE_ARCHIVE, id=source_id(evidence.source), name=evidence.source.filename)
+        return SourceTrail(nodes=(start, end), steps=(Step(name=SOURCE_TO_PACKAGE, start=start.id, end=end.id),))
+
+    def next(
+        self,
+        step: Step,
+        evidence: Evidence,
+        history: History,
+        *,
+        limits: Limits,
+        commit: SourceCommit | None = None,
+    ) -> Hypothesis | Obstacle | None:
+        """See :class:`rebuilder.ecosystems.protocol.Ecosystem`."""
+        if evidence.obstacle is not None or evidence.source is None:
+            return evidence.obstacle
+        planner = self._planner(limits)
+        try:
+            case = planner.notebook.once(evidence, "case", lambda: case_of(planner, evidence))
+        except NotRebuildable as stopped:
+            return stopped.obstacle
+        return plan(partial(infer, replace(case, planner=planner)), history)
+
+    def _planner(self, limits: Limits) -> Planner:
+        parts = self._parts
+        return Planner(
+            context=PlanningContext(
+                archive=self.archive,
+                blobs=parts.blobs,
+                programs=parts.programs,
+                here=parts.run,
+                environments=parts.environments,
+                memo=parts.memo,
+                max_file_bytes=parts.max_file_bytes,
+            ),
+            candidates=self._candidates,
+            releases=parts.releases,
+            limits=limits,
+            sandbox=parts.sandbox,
+            notebook=self._notebook,
         )
 
     def _inspected(self, file: PublishedFile) -> Inspection:

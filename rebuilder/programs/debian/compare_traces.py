@@ -1,9 +1,10 @@
-"""``compare_traces PUBLISHED [REBUILT] --result PATH``: write what packages say of the tools they were built with.
+"""``compare_traces PUBLISHED REBUILT --result PATH``: write what two packages say of the tools they were built with.
 
-The result is JSON: ``named``, by the name of a rule the versions that texts of the published package name; and, where
-there is a rebuilt one, of the members that differ: ``theirs`` and ``ours``, the words in the form of versions that only
-one of the two has; ``paths``, build directories that only the published one has; ``notes``, the note sections of the
-first ELF file where their order differs; and ``unpaired``, whether one of them has a member that the other lacks.
+Looked at are members that both have and that differ. The result is JSON: ``named``, by the name of a tool's package the
+versions that only the published one names in the words of that tool; ``theirs`` and ``ours``, words in the form of
+versions that only one of the two has; ``paths``, build directories that only the published one has; ``notes``, the note
+sections of the first ELF file in which these differ; ``compiled``, whether nothing but the content of ELF files
+differs; ``others``, the names of what else does; and ``unpaired``, whether one has a member more than the other.
 """
 
 from __future__ import annotations
@@ -42,43 +43,32 @@ _NAMED = {
 }
 """What tools write into what they make; by the package that has the tool."""
 _LISTS = ("control.tar/md5sums",)
+_CONTROL = "control.tar/control"
+_SIZE = re.compile(rb"^Installed-Size: [0-9]+\n", re.MULTILINE)
 
 
 def main(argv: list[str]) -> int:
     """Read the packages; 0 whatever was found in them."""
     parser = argparse.ArgumentParser(prog="compare_traces", allow_abbrev=False)
     parser.add_argument("published", metavar="PUBLISHED")
-    parser.add_argument("rebuilt", metavar="REBUILT", nargs="?")
+    parser.add_argument("rebuilt", metavar="REBUILT")
     parser.add_argument("--result", required=True, metavar="PATH")
     arguments = parser.parse_args(argv)
-    document = {"named": named(arguments.published)}
-    if arguments.rebuilt is not None:
-        document.update(compared(arguments.published, arguments.rebuilt))
     with open(arguments.result, "w", encoding="utf-8") as file:
-        json.dump(document, file)
+        json.dump(compared(arguments.published, arguments.rebuilt), file)
     return 0
-
-
-def named(path: str) -> dict[str, list[str]]:
-    """The versions that texts in a package name, by rule."""
-    found: dict[str, set[str]] = {}
-
-    def look(_name: str, content: bytes) -> None:
-        for rule, pattern in _NAMED.items():
-            for match in pattern.finditer(content):
-                found.setdefault(rule, set()).add(b" ".join(match.groups()).decode("ascii"))
-
-    _each(path, None, look)
-    return {rule: sorted(versions)[:20] for rule, versions in found.items()}
 
 
 class _Words(NamedTuple):
     """What is looked for in a member."""
 
+    named: set[tuple[str, str]]
     versions: set[str]
     paths: set[str]
     notes: list[str] | None
-    """Names of the note sections of an ELF file, in its order."""
+    """Names of the note sections of an ELF file, in its order; None of other files."""
+    control: bytes
+    """Of a control file: all but how large the package is."""
 
 
 def compared(published: str, rebuilt: str) -> dict[str, Any]:
@@ -89,19 +79,31 @@ def compared(published: str, rebuilt: str) -> dict[str, Any]:
     theirs, ours = _words(published, wanted), _words(rebuilt, wanted)
     only: tuple[set[str], set[str]] = (set(), set())
     paths: set[str] = set()
+    named: dict[str, set[str]] = {}
     notes = None
     for name in sorted(theirs.keys() & ours.keys()):
         one, two = theirs[name], ours[name]
         only[0].update(one.versions - two.versions)
         only[1].update(two.versions - one.versions)
         paths |= one.paths - two.paths
+        for tool, version in one.named - two.named:
+            named.setdefault(tool, set()).add(version)
         if notes is None and one.notes is not None and two.notes is not None and one.notes != two.notes:
             notes = [one.notes, two.notes]
+    both = theirs.keys() & ours.keys()
+    elf = {name for name in both if theirs[name].notes is not None and ours[name].notes is not None}
+    elf = {name for name in elf if _but_content(left[name]) == _but_content(right[name])}
+    others = wanted - elf
+    if _CONTROL in both and theirs[_CONTROL].control == ours[_CONTROL].control:
+        others.discard(_CONTROL)
     return {
+        "named": {tool: sorted(versions)[:20] for tool, versions in named.items()},
         "theirs": sorted(only[0] - only[1])[:_WORDS],
         "ours": sorted(only[1] - only[0])[:_WORDS],
         "paths": sorted(paths)[:20],
         "notes": notes,
+        "compiled": bool(elf) and not others,
+        "others": sorted(others)[:100],
         "unpaired": left.keys() != right.keys(),
     }
 
@@ -110,11 +112,18 @@ def _words(path: str, wanted: set[str]) -> dict[str, _Words]:
     found: dict[str, _Words] = {}
 
     def look(name: str, content: bytes) -> None:
+        named = {
+            (tool, b" ".join(match.groups()).decode("ascii"))
+            for tool, pattern in _NAMED.items()
+            for match in pattern.finditer(content)
+        }
         versions = {match[1].decode("ascii").rstrip(".+~-") for match in _WORD.finditer(content)}
         paths = {each.decode("ascii") for each in _PATH.findall(content)}
-        found[name] = _Words(versions, paths, _notes(content))
+        control = _SIZE.sub(b"", content) if name == _CONTROL else b""
+        found[name] = _Words(named, versions, paths, _notes(content), control)
 
-    _each(path, wanted, look)
+    if wanted:
+        _each(path, wanted, look)
     return found
 
 
@@ -127,19 +136,24 @@ def _notes(content: bytes) -> list[str] | None:
     return [section.name for section in order if section.name.startswith(".note")][:20]
 
 
-def _each(path: str, wanted: set[str] | None, look: Callable[[str, bytes], None]) -> None:
+def _but_content(facts: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """Of a member as it is installed: kind, link, mode, owner and what else there is."""
+    return [(kind, *rest) for kind, _sha256, _size, *rest in facts]
+
+
+def _each(path: str, wanted: set[str], look: Callable[[str, bytes], None]) -> None:
     """Look at the beginning of members, one after the other, without gzip around it.
 
     Args:
         path: A package.
-        wanted: Names of the members, such as ``control.tar/postinst``; None: all.
+        wanted: Names of the members, such as ``control.tar/postinst``.
         look: Told name and content.
     """
 
     def receive(entry: Entry) -> IO[bytes] | None:
         part, _, inner = entry.name.partition("/")
         name = f"{part}/{plain_name(inner)}"
-        return _Sink(name, look) if entry.kind == "file" and (wanted is None or name in wanted) else None
+        return _Sink(name, look) if entry.kind == "file" and name in wanted else None
 
     read_archive(path, raw=False, receive=receive)
 

@@ -1,0 +1,370 @@
+"""From a signed source package to build definitions of its packages, likeliest first.
+
+1. The source is built in the release of Debian that has the package, with the newest build dependencies there.
+2. Where something else comes out, the two packages are held against each other
+   (:mod:`rebuilder.ecosystems.debian.traces`): a build path, versions of tools. What they name is looked for in the
+   lists of that release and of others, in lists from before, and in the pool, and the build is made again with it.
+3. Then in another release that has the very same file, without updates, with changelogs left whole.
+4. Where a version is named that nobody has any more, or the compiler here is newer than the package, it is not the
+   package that is to blame: its inputs are missing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+from typing import Literal, TypeVar
+
+from rebuilder.ecosystems.debian.archive import SignedRelease
+from rebuilder.ecosystems.debian.binary_only import BinaryOnlyEntry
+from rebuilder.ecosystems.debian.build import DebianBuild, definition, unpacked
+from rebuilder.ecosystems.debian.build_dependencies import Resolution, resolve
+from rebuilder.ecosystems.debian.build_inputs import SourceFiles, environment, source_files
+from rebuilder.ecosystems.debian.candidates import Candidate
+from rebuilder.ecosystems.debian.index import SourceName, SourcePackage
+from rebuilder.ecosystems.debian.pinned_packages import Pin
+from rebuilder.ecosystems.debian.planning import Planner, base_name, made_with, newest_tool, shown_moment, traces_of
+from rebuilder.ecosystems.debian.subject import file_name, release_purl
+from rebuilder.ecosystems.debian.traces import OtherVersion, Traces, other_versions
+from rebuilder.ecosystems.obstacles import NotRebuildable
+from rebuilder.environments.protocol import BuildEnvironment
+from rebuilder.model.attempt import Attempt, History, Hypothesis
+from rebuilder.model.comparison import Level
+from rebuilder.model.definition import EnvironmentRef, Input
+from rebuilder.model.diagnosis import Cause
+from rebuilder.model.evidence import Evidence, Obstacle
+from rebuilder.model.replayed import Replayed, When
+from rebuilder.model.verdict import Verdict
+
+_Made = TypeVar("_Made")
+_MOST = 8
+"""Builds of one package with one thing changed after the other."""
+_WHOLE_CHANGELOGS = "notrimdch"
+_CHANGELOG = re.compile(r"data\.tar/usr/share/doc/[^/]+/changelog(?:\.[A-Za-z0-9.-]+)?(?:\.gz)?")
+_LATER = timedelta(days=2)
+_RANDOM_BITS = 36
+"""Of six letters and digits."""
+_VERSION_BITS, _SUITE_BITS = 10, 2
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a source is built."""
+
+    suite: str
+    pins: tuple[Pin, ...] = ()
+    updates: bool = True
+    """Whether updates of the release, and its security updates, are taken."""
+    options: tuple[str, ...] = ()
+    directory: str | None = None
+    lacks: Obstacle | None = None
+
+
+@dataclass(frozen=True)
+class Repair:
+    """Another way, and what speaks for it."""
+
+    way: Way
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """One package and its source, as far as they were read."""
+
+    planner: Planner
+    evidence: Evidence
+    candidate: Candidate
+    source: SourcePackage
+    targets: tuple[str, ...]
+    files: SourceFiles
+    entry: BinaryOnlyEntry | None
+
+    def once(self, key: Hashable, make: Callable[[], _Made]) -> _Made:
+        """See :meth:`rebuilder.ecosystems.notebook.Notebook.once`."""
+        return self.planner.notebook.once(self.evidence, key, make)
+
+    def releases(self, way: Way) -> list[SignedRelease]:
+        """The states of the archive that build dependencies are chosen from."""
+        found = self.planner.context.archive.releases(way.suite)
+        return [each for each in found if way.updates or not each.archive.pocket]
+
+    def room(self, way: Way) -> tuple[BuildEnvironment, Resolution]:
+        """The environment of a way.
+
+        Raises:
+            NotRebuildable: there is none, or a build dependency is not to be had.
+        """
+        return self.once(("room", way.suite, way.pins, way.updates), partial(self._room, way))
+
+    def _room(self, way: Way) -> tuple[BuildEnvironment, Resolution]:
+        context = self.planner.context
+        base = context.environments.get(base_name(way.suite))
+        resolution = resolve(
+            context,
+            self.source,
+            base,
+            self.releases(way),
+            architecture=self.planner.architecture,
+            part=self.part,
+            pins=way.pins,
+        )
+        return environment(context, base, resolution), resolution
+
+    @property
+    def part(self) -> Literal["all", "any"]:
+        """``all``: packages for any machine are built; ``any``: those for one architecture."""
+        return "all" if self.candidate.package.architecture == "all" else "any"
+
+
+def case_of(planner: Planner, evidence: Evidence) -> Case:
+    """Find again what evidence was made of, and all that its source gives with it.
+
+    Raises:
+        NotRebuildable: the lists or files of then are not to be had, or it is for another architecture.
+        UnavailableError: a mirror does not answer.
+    """
+    candidate = planner.candidates.again(evidence.artifact, evidence.index_sha256)
+    source = planner.candidates.source(candidate) if candidate is not None else None
+    if candidate is None or source is None:
+        sentence = "The signed lists that it was found in are not to be had any more."
+        raise NotRebuildable(Verdict.INPUTS_MISSING, sentence, Cause.SOURCE_UNAVAILABLE)
+    package = candidate.package
+    if package.architecture not in {"all", planner.architecture}:
+        sentence = f"Packages for {package.architecture} are not built on a machine of {planner.architecture}."
+        raise NotRebuildable(Verdict.UNSUPPORTED, sentence)
+    if candidate.suite not in planner.releases:
+        sentence = f"There is no build environment of {candidate.suite}; there is one of {', '.join(planner.releases)}."
+        raise NotRebuildable(Verdict.UNSUPPORTED, sentence)
+    siblings = planner.candidates.siblings(candidate, source)
+    version = f"{source.version}{package.rebuild or ''}"
+    return Case(
+        planner=planner,
+        evidence=evidence,
+        candidate=candidate,
+        source=source,
+        targets=tuple(file_name(each.name, each.version, each.architecture) for each in siblings),
+        files=source_files(planner.context, source, candidate.index.release),
+        entry=planner.binary_only(candidate, siblings, version) if package.rebuild is not None else None,
+    )
+
+
+def infer(case: Case, history: History) -> Obstacle | None:
+    """Plan the step from the source package; see :mod:`rebuilder.model.attempt`."""
+    try:
+        _try(case, history)
+    except NotRebuildable as stopped:
+        return stopped.obstacle
+    return None
+
+
+def _try(case: Case, history: History) -> None:
+    way = Way(case.candidate.suite)
+    why = f"The archive has it in {way.suite}."
+    attempt = history.of(_hypothesis(case, way, why))
+    tried, made = {way}, 1
+    while not _exact(attempt) and made < _MOST:
+        following = next((each for each in _repairs(case, way, attempt) if each.way not in tried), None)
+        if following is None:
+            break
+        tried.add(following.way)
+        try:
+            hypothesis = _hypothesis(case, following.way, following.sentence)
+        except NotRebuildable:
+            continue
+        other, made = history.of(hypothesis), made + 1
+        if _distance(other) < _distance(attempt):
+            way, attempt = following.way, other
+    if not _exact(attempt) and attempt.rebuilt is not None and (lacks := _lacking(case, way, attempt)) is not None:
+        history.of(_hypothesis(case, replace(way, lacks=lacks), lacks.sentence))
+
+
+def _exact(attempt: Attempt) -> bool:
+    return attempt.comparison is not None and attempt.comparison.level is Level.IDENTICAL
+
+
+def _distance(attempt: Attempt) -> int:
+    comparison = attempt.comparison
+    if comparison is None or comparison.problem:
+        return 1 << 30
+    return comparison.differences_total
+
+
+def _repairs(case: Case, way: Way, attempt: Attempt) -> Iterator[Repair]:
+    """Ways that change one thing, likeliest first."""
+    traces = _traces(case, attempt)
+    if traces is not None:
+        yield from _other_places(case, way, traces)
+        for other in _others(case, way, traces):
+            yield from _with_other_version(case, way, other)
+    yield from _elsewhere(case, way)
+    if way.updates and _differs_without_updates(case, way):
+        yield Repair(replace(way, updates=False), f"It is built without the updates that {way.suite} got later.")
+    if traces is not None and any(map(_CHANGELOG.fullmatch, traces.others)) and not way.options:
+        sentence = "Its changelogs are longer than the tool leaves them today: they are left whole."
+        yield Repair(replace(way, options=(_WHOLE_CHANGELOGS,)), sentence)
+
+
+def _traces(case: Case, attempt: Attempt) -> Traces | None:
+    if attempt.rebuilt is None:
+        return None
+    rebuilt = attempt.rebuilt
+    return case.once(("traces", rebuilt.sha256), lambda: traces_of(case.planner.context, case.evidence, rebuilt))
+
+
+def _others(case: Case, way: Way, traces: Traces) -> list[OtherVersion]:
+    installed = case.once(("installed", way.suite, way.pins, way.updates), lambda: made_with(case.room(way)[0]))
+    return other_versions(traces, installed)
+
+
+def _other_places(case: Case, way: Way, traces: Traces) -> Iterator[Repair]:
+    """Where the published file says that it was built."""
+    name = unpacked(SourceName(case.source.name, case.source.version))
+    form = re.compile(rf"/build/{re.escape(case.source.name)}-[A-Za-z0-9]{{6}}/{re.escape(name)}")
+    for path in traces.paths:
+        if form.fullmatch(path):
+            yield Repair(replace(way, directory=path), f"The published file names the directory {path}.")
+
+
+def _with_other_version(case: Case, way: Way, other: OtherVersion) -> Iterator[Repair]:
+    """Where a version of a package is looked for: in the lists of the release, in its pool, in other releases."""
+    planner = case.planner
+    installed = made_with(case.room(way)[0])
+    names = sorted(name for name, version in installed.items() if version == other.have) or [other.package]
+    releases = case.releases(replace(way, updates=True))
+    for version in planner.versions(releases, other, installed.get("base-files", "")):
+        pins = {each.name: each for each in way.pins} | {name: Pin(name=name, version=version) for name in names}
+        chosen = tuple(pins[name] for name in sorted(pins))
+        yield Repair(replace(way, pins=chosen), f"{other.sentence} It is built with {other.package} {version}.")
+    for suite in planner.suites(way.suite):
+        releases = planner.context.archive.releases(suite)
+        if any(other.fits(each) for each in planner.listed(releases, other.package)):
+            yield Repair(Way(suite, options=way.options), f"{other.sentence} That is the one of {suite}.")
+
+
+def _elsewhere(case: Case, way: Way) -> Iterator[Repair]:
+    """Other releases that have the very same file: it was built before the newer of them."""
+    package, planner = case.candidate.package, case.planner
+    for suite in planner.suites(case.candidate.suite):
+        releases = planner.context.archive.releases(suite)
+        found = planner.candidates.versions(releases, package.name, planner.architecture)
+        if any(each.package.file.sha256 == package.file.sha256 for each in found):
+            sentence = f"{suite} has the very same file."
+            yield Repair(Way(suite, options=way.options, directory=way.directory), sentence)
+
+
+def _differs_without_updates(case: Case, way: Way) -> bool:
+    try:
+        with_updates, without = (case.room(replace(way, updates=each))[1] for each in (True, False))
+    except NotRebuildable:
+        return False
+    return with_updates.packages != without.packages
+
+
+def _lacking(case: Case, way: Way, attempt: Attempt) -> Obstacle | None:
+    """What it was built with and nobody has any more, where that explains all that differs."""
+    traces = _traces(case, attempt)
+    if traces is None or traces.unpaired:
+        return None
+    missing = [each for each in _others(case, way, traces) if each.sure]
+    if missing:
+        words = " ".join(dict.fromkeys(each.sentence for each in missing[:3]))
+        named = " and ".join(dict.fromkeys(f"{each.package} {each.wanted}" for each in missing[:3]))
+        return _missing(f"{words} With what there is of {named} it does not come out, and no other is to be had.")
+    if not traces.compiled:
+        return None
+    tool, moment = case.once(("tools", way.suite), lambda: newest_tool(case.room(way)[0]))
+    built = shown_moment(case.evidence)
+    if tool is None or moment is None or built is None or moment <= built + _LATER:
+        return None
+    name, version = tool
+    laid = (
+        f" Its note sections are in another order ({', '.join(traces.notes[0])})."
+        if traces.notes is not None and traces.notes[0]
+        else ""
+    )
+    return _missing(
+        f"Only compiled code differs. The package is of {built:%Y-%m-%d}; {name} {version}, the one of {way.suite}, is "
+        f"of {moment:%Y-%m-%d}: it was built with {name} before {version}, which nobody has any more.{laid}"
+    )
+
+
+def _missing(sentence: str) -> Obstacle:
+    return Obstacle(verdict=Verdict.INPUTS_MISSING, sentence=sentence, cause=Cause.DEPENDENCY_DRIFT)
+
+
+def _hypothesis(case: Case, way: Way, why: str) -> Hypothesis:
+    return case.once(("hypothesis", way), partial(_made_hypothesis, case, way, why))
+
+
+def _made_hypothesis(case: Case, way: Way, why: str) -> Hypothesis:
+    room, resolution = case.room(way)
+    source, package, planner = case.source, case.candidate.package, case.planner
+    limits = planner.limits.replace(disk_bytes=max(planner.limits.disk_bytes, 4 << 30))
+    described = case.evidence.source
+    assert described is not None  # noqa: S101 - a step from it has one
+    version = f"{source.version}{package.rebuild or ''}"
+    build = DebianBuild(
+        purl=f"{release_purl(source.name, source.version)}?arch=source",
+        targets=case.targets,
+        source=SourceName(source.name, source.version),
+        described=described,
+        files=case.files.inputs,
+        kind=case.part,
+        version=version,
+        architecture="all" if case.part == "all" else planner.architecture,
+        environment=EnvironmentRef(name=room.name, sha256=room.sha256),
+        limits=limits,
+        sandbox=planner.sandbox,
+        entry=_entry(case),
+        options=way.options,
+        directory=way.directory,
+    )
+    installed = (
+        f"{len(resolution.packages)} packages of its build dependencies are installed over {base_name(way.suite)}."
+    )
+    return Hypothesis(
+        name=_name(way),
+        sentence=" ".join((why, installed, *resolution.notes, *case.files.notes)),
+        definition=definition(build),
+        filename=case.evidence.artifact.filename if len(case.targets) > 1 else None,
+        replayed=(*(case.entry.replayed if case.entry is not None else ()), *_replayed(case, way)),
+        lacks=way.lacks,
+    )
+
+
+def _name(way: Way) -> str:
+    if way.directory is not None:
+        return "build-path"
+    if way.options:
+        return "whole-changelogs"
+    if way.pins:
+        return "pinned"
+    return "release" if way.updates else "without-updates"
+
+
+def _entry(case: Case) -> Input | None:
+    return case.planner.entry_input(case.entry) if case.entry is not None else None
+
+
+def _replayed(case: Case, way: Way) -> Iterator[Replayed]:
+    """What of a way is read from the published file."""
+
+    def told(name: str, value: str, bits: int) -> Replayed:
+        return Replayed(name=name, when=When.BEFORE_BUILD, value=value[:500], bits=bits)
+
+    if way.suite != case.candidate.suite:
+        yield told("suite", way.suite, _SUITE_BITS)
+    if way.pins:
+        versions = dict.fromkeys(each.version for each in way.pins)
+        named = ", ".join(f"{each.name} {each.version}" for each in way.pins)
+        yield told("tool-version", named, _VERSION_BITS * len(versions))
+    if not way.updates:
+        yield told("updates", "without", 1)
+    if way.options:
+        yield told("build-options", " ".join(way.options), 1)
+    if way.directory is not None:
+        yield told("build-path", way.directory, _RANDOM_BITS)

@@ -1,0 +1,123 @@
+"""What two packages say of the tools that they were built with, and which versions of which packages that means.
+
+Rules are general: they know words that tools write into what they make, and that a version in a published file which
+ours has not stands where ours has the version of a package that it was built with. Nothing of it is trusted: the
+answer only says what to build with next, and whether that was right is seen by the bytes that come out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from pydantic import Field
+
+from rebuilder.ecosystems.debian.version import parsed
+from rebuilder.model.value import Value
+
+_PERL = {
+    "4.10 3.35": "5.28",
+    "4.11 3.35": "5.30",
+    "4.14 3.40": "5.32",
+    "4.14 3.42": "5.34",
+    "4.14 3.43": "5.36",
+    "5.01 3.43": "5.38",
+    "5.01 3.45": "5.38",
+    "5.0102 3.45": "5.40",
+}
+"""Pod::Man and Pod::Simple of each series of Perl (Module::CoreList)."""
+_MOST = 8
+
+
+class Traces(Value):
+    """What a program of ours found; see :mod:`rebuilder.programs.debian.compare_traces`. Words are hostile."""
+
+    named: dict[str, tuple[str, ...]] = {}
+    theirs: tuple[str, ...] = ()
+    ours: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    notes: tuple[tuple[str, ...], ...] | None = Field(default=None, max_length=2)
+    compiled: bool = False
+    others: tuple[str, ...] = ()
+    unpaired: bool = False
+
+
+class OtherVersion(NamedTuple):
+    """A package that the published file was built with in another version."""
+
+    package: str
+    have: str
+    """Debian's version of the one that it was rebuilt with."""
+    wanted: str
+    """The version of the other one, as its authors call it, or the beginning of that."""
+    sure: bool
+    """Whether the published file names it in the words of the tool."""
+    sentence: str
+
+    def fits(self, version: str) -> bool:
+        """Whether a version of the package is the one that is wanted."""
+        upstream = plain(version)
+        if self.package == "perl":
+            return upstream.startswith(f"{self.wanted}.")
+        return self.wanted in {upstream, version}
+
+
+def other_versions(traces: Traces, installed: Mapping[str, str]) -> list[OtherVersion]:
+    """Which packages had another version, surest first.
+
+    Args:
+        traces: Of the published file and a rebuilt one.
+        installed: Version of each package that it was rebuilt with.
+    """
+    found = [*_named(traces, installed), *_swapped(traces, installed)]
+    known = dict[tuple[str, str], OtherVersion]()
+    for each in found:
+        known.setdefault((each.have, each.wanted), each)
+    return list(known.values())[:_MOST]
+
+
+def plain(version: str) -> str:
+    """What the authors of a package call a version: without epoch, revision, and what Debian puts behind."""
+    upstream = parsed(version).upstream
+    for mark in ("+dfsg", "+ds", "~dfsg", ".dfsg", "+really", "+repack"):
+        upstream = upstream.partition(mark)[0]
+    return upstream
+
+
+def _named(traces: Traces, installed: Mapping[str, str]) -> Iterator[OtherVersion]:
+    for tool, versions in sorted(traces.named.items()):
+        if len(versions) != 1:
+            continue
+        [said] = versions
+        wanted = _PERL.get(said) if tool == "perl" else said
+        package = tool if tool != "gcc" else f"gcc-{said.partition('.')[0]}"
+        have = installed.get(package)
+        if wanted is None or (have is None and tool != "gcc"):
+            continue
+        told = " and ".join(
+            f"{name} {each}" for name, each in zip(("Pod::Man", "Pod::Simple"), said.split(), strict=False)
+        )
+        told = told if tool == "perl" else f"{package} {said}"
+        other = OtherVersion(
+            package, have or "", wanted, sure=True, sentence=f"The published file says that it was made with {told}."
+        )
+        if not have or not other.fits(have):
+            yield other
+
+
+def _swapped(traces: Traces, installed: Mapping[str, str]) -> Iterator[OtherVersion]:
+    """Where ours has the version of a package, and theirs another that looks like it."""
+    for mine in traces.ours:
+        packages = sorted(name for name, version in installed.items() if mine in {version, plain(version)})
+        alike = [each for each in traces.theirs if _alike(each, mine)]
+        for package in packages[:1]:
+            for wanted in alike[:3]:
+                here = f"the rebuilt one has {mine}, which is the version of {package}"
+                sentence = f"The published file has {wanted} where {here}."
+                yield OtherVersion(package, installed[package], wanted, sure=len(alike) == 1, sentence=sentence)
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether two words may be versions of one thing: as many numbers, the first the same, and two dots or more."""
+    left, right = one.split("."), other.split(".")
+    return len(left) == len(right) >= 3 and left[0] == right[0]
