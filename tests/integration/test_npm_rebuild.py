@@ -132,13 +132,19 @@ def test_what_a_compiler_makes(outside: Outside, tarballs: Tarballs) -> None:
 
 
 def test_a_package_of_many_in_one_repository(outside: Outside, tarballs: Tarballs) -> None:
-    """Its directory is found by its name; it is built where it is, with what is installed above it."""
+    """Its directory is found by its name; it is built where it is, behind the neighbour that it imports."""
     one, two = "packages/one", "packages/two"
     workspaces = {
         "node_modules/@our/one": {"resolved": one, "link": True},
         "node_modules/@our/two": {"resolved": two, "link": True},
-        one: {"name": "@our/one", "version": "1.0.0"},
+        one: {"name": "@our/one", "version": "1.0.0", "dependencies": {"@our/two": "^1.0.0"}},
         two: {"name": "@our/two", "version": "1.0.0"},
+    }
+    compiled: dict[str, Any] = {
+        "files": ["dist"],
+        "scripts": {"build": "tsc"},
+        "type": "module",
+        "exports": "./dist/index.js",
     }
     outside.commit(
         {
@@ -146,19 +152,26 @@ def test_a_package_of_many_in_one_repository(outside: Outside, tarballs: Tarball
                 "all", private=True, workspaces=["packages/*"], devDependencies={"typescript": TYPESCRIPT}
             ),
             "package-lock.json": lock(tarballs, root={"name": "all", "workspaces": ["packages/*"]}, **workspaces),
-            f"{one}/package.json": manifest("@our/one", files=["dist"], scripts={"build": "tsc"}, type="module"),
+            f"{one}/package.json": manifest("@our/one", dependencies={"@our/two": "^1.0.0"}, **compiled),
             f"{one}/tsconfig.json": TSCONFIG,
-            f"{one}/index.ts": SOURCE,
-            f"{two}/package.json": manifest("@our/two"),
-            f"{two}/index.js": "module.exports = 2\n",
+            f"{one}/index.ts": 'import { twice } from "@our/two";\nexport const four = twice(2);\n',
+            f"{two}/package.json": manifest("@our/two", **compiled),
+            f"{two}/tsconfig.json": TSCONFIG,
+            f"{two}/index.ts": SOURCE,
             ".gitignore": "dist\nnode_modules\n",
         },
         "@our/one@1.0.0",
     )
-    outside.run("typescript/package/bin/tsc", directory=one)
+    modules = outside.clone / "node_modules" / "@our"
+    modules.mkdir(parents=True)
+    (modules / "two").symlink_to(f"../../{two}")
+    for place in (two, one):
+        outside.run("typescript/package/bin/tsc", directory=place)
     outside.publish("@our/one", outside.pack(one))
     answer = outside.verify("npm:@our/one==1.0.0")
     assert "reproduced" == answer.line["verdict"], answer.words + outside.log(answer)
+    assert 1 == answer.line["attempts"]
+    assert f"build (in {two}): tsc" in Path(answer.line["report"]).read_text()
 
 
 def test_a_file_that_nothing_makes(outside: Outside) -> None:

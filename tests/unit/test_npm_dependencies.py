@@ -114,6 +114,18 @@ def test_tarballs_are_inputs() -> None:
     assert world.install({"node_modules/alpha": row(alpha)}).commands[0][5] == "--directory"
 
 
+@pytest.mark.parametrize(("version", "count"), [("6.14.18", 2), ("10.9.0", 1)])
+def test_npm_6_asks_for_packages_of_other_machines(version: str, count: int) -> None:
+    """It does not know from the lock file that they are none of this one, and gives up where it gets none."""
+    world = World()
+    mac = {"version": "1.0.0", "os": ["darwin"], "optional": True}
+    mac["integrity"] = integrity(world.publish("mac", v1_0_0={})["1.0.0"])
+    alpha = row(world.publish("alpha", v1_0_0={})["1.0.0"])
+    rows = {"node_modules/alpha": alpha, "node_modules/mac": mac}
+    found = world.install(rows, manager=Manager("npm", version, ("/build/tools/npm",)))
+    assert count == len([each for each in found.inputs if each.role is Role.BUILD_DEPENDENCY])
+
+
 def test_what_was_fetched_is_not_asked_for_again() -> None:
     """The digest is enough."""
     world = World()

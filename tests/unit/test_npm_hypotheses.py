@@ -270,6 +270,42 @@ def test_what_differs_for_want_of_a_build_says_so(world: World) -> None:
     assert Verdict.INPUTS_MISSING == found.lacks.verdict
 
 
+def failed(hypothesis: Hypothesis) -> Attempt:
+    """An attempt whose build failed."""
+    made = attempt(hypothesis)
+    run = made.run.replace(outcome=Outcome.BUILD_FAILED, exit_code=1)
+    return made.replace(run=run, rebuilt=None, comparison=None)
+
+
+def test_what_fails_is_built_with_the_series_of_node_before(world: World) -> None:
+    """Which people use for years after the next one came; where something was built, it is not tried."""
+    world.serve(NODE_PACKAGE, {each: each.encode() for each in ("18.19.0", "20.9.0", "20.11.0")})
+    own = manifest(scripts={"build": "node a.js"})
+    tarball = packed({"package.json": own, "dist/own.js": b"1\n"})
+    plan = world.plan({"package.json": own, "a.js": b""}, tarball)
+    again = plan.after(failed(plan.first()))
+    assert "With Node 18.19.0, of the series before 20.11.0" in again.sentence
+    assert None is plan.following(failed(again))
+    plan = world.plan({"package.json": own, "a.js": b""}, tarball)
+    first = plan.first()
+    found = plan.following(attempt(first, "dist/own.js"))
+    assert found is None or "18.19.0" not in found.sentence
+
+
+def test_neighbours_are_built_first(world: World) -> None:
+    """And left out where nothing comes out so."""
+    own = manifest(scripts={"build": "node a.js"}, dependencies={"near": "1.0.0"})
+    near = json.dumps({"name": "near", "scripts": {"build": "node b.js"}}).encode()
+    lock = json.dumps({"lockfileVersion": 3, "packages": {"": {"name": "all"}}}).encode()
+    files = {"package.json": b'{"name": "all"}', "package-lock.json": lock, "own/package.json": own, "own/a.js": b""}
+    plan = world.plan(files | {"near/package.json": near}, packed({"package.json": own, "dist/own.js": b"1\n"}))
+    first = plan.first()
+    assert ["node b.js", "node a.js"] == [each[-1] for each in first.definition.commands if "scripts" in each]
+    assert "build (in near): node b.js" in first.sentence
+    alone = plan.after(failed(first))
+    assert ["node a.js"] == [each[-1] for each in alone.definition.commands if "scripts" in each]
+
+
 def added(hypothesis: Hypothesis, *members: str) -> Attempt:
     """An attempt that came out with more files than were released."""
     found = attempt(hypothesis, *members)
@@ -296,11 +332,7 @@ def test_a_script_that_leaves_files_out_and_does_not_run_accuses_nobody(
     assert first.lacks is None
     found = plan.following(added(first, "ci.yml"))
     while found is not None:
-        made = added(found, "ci.yml")
-        if found.name != "pack-only":
-            failed = made.run.replace(outcome=Outcome.BUILD_FAILED, exit_code=1)
-            made = made.replace(run=failed, rebuilt=None, comparison=None)
-        found = plan.following(made)
+        found = plan.following(added(found, "ci.yml") if found.name == "pack-only" else failed(found))
     decided = decide(tuple(plan.attempts), None)
     assert (verdict, True) == (decided.verdict, words in decided.sentence)
 

@@ -52,6 +52,10 @@ class Checkout:
     committed: datetime
     missing: Obstacle | None
     """What of the release the commit only refers to, where that cannot be had."""
+    files: Input
+    """All files of the commit."""
+    packages: tuple[str, ...]
+    """Directories with a package.json that is none of a test, those nearest to the top first."""
 
     def scripts(self, manifest: Mapping[str, Any]) -> dict[str, str]:
         """The scripts of a package.json, as far as they are texts."""
@@ -97,6 +101,8 @@ def read_checkout(context: PlanningContext, evidence: Evidence, commit: SourceCo
         windows=windows,
         committed=commit.tree.commit.committed_at,
         missing=source_lacks(commit.tree, published, "tarball", below=place) if published is not None else None,
+        files=archive,
+        packages=tuple(posixpath.dirname(path) for path in _manifests(listing)),
     )
 
 
@@ -104,19 +110,31 @@ def _below(
     context: PlanningContext, archive: Input, listing: Inspection, name: str, directory: str | None
 ) -> tuple[str, dict[str, Any]] | None:
     """The directory of a package and its package.json: where somebody says, else the nearest to the top of its name."""
+    said = f"{directory}/{MANIFEST}"
+    there = directory and any(normal_path(each.name) == said for each in listing.members)
+    paths = [said] if there else _manifests(listing)
+    found = manifests(context, archive, paths)
+    return next(((place, each) for place, each in found.items() if each.get("name") == name), None)
+
+
+def _manifests(listing: Inspection) -> list[str]:
+    """Every package.json below the top that is none of a test, the nearest first; where there are none, all."""
     paths = [path for each in listing.members if (path := normal_path(each.name)).endswith(f"/{MANIFEST}")]
-    if directory:
-        paths = [path for path in paths if path == f"{directory}/{MANIFEST}"] or paths
     paths = [path for path in paths if not _NOT_PACKAGES & set(path.split("/"))] or paths
-    paths = sorted(paths, key=lambda path: (path.count("/"), path))[:_MOST_MANIFESTS]
+    return sorted(paths, key=lambda path: (path.count("/"), path))[:_MOST_MANIFESTS]
+
+
+def manifests(context: PlanningContext, archive: Input, paths: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What each package.json of a commit says, by its directory; one that cannot be read is left out.
+
+    Raises:
+        NotRebuildable: reading them did not come to an end.
+    """
     if not paths:
-        return None
+        return {}
     [read] = inspect(context, [archive], texts=[exactly(path) for path in paths])
-    for path in paths:
-        manifest = read_manifest(read.texts.get(path, ""))
-        if manifest is not None and manifest.get("name") == name:
-            return posixpath.dirname(path), manifest
-    return None
+    found = {posixpath.dirname(path): read_manifest(read.texts.get(path, "")) for path in paths}
+    return {place: manifest for place, manifest in found.items() if manifest is not None}
 
 
 def _compared(

@@ -86,6 +86,11 @@ class Manager:
         return (*self.command, "install", *_SCRIPTLESS["yarn berry" if self.rewrites_lock else self.tool])
 
     @property
+    def takes_all(self) -> bool:
+        """Whether it asks for packages of other machines, too, as npm does that reads no ``os`` in lock files."""
+        return self.tool == "npm" and precedence(self.version)[0] < (7, 0, 0)
+
+    @property
     def rewrites_lock(self) -> bool:
         """Whether it may write the lock file anew, as Yarn does from version 2 on."""
         return self.tool == "yarn" and precedence(self.version)[0] >= (2, 0, 0)
@@ -173,7 +178,7 @@ def dependencies(
         raise NotRebuildable(Verdict.UNSUPPORTED, f"{lock.path} cannot be used: {error}") from None
     # What Yarn patches it fetches for every machine.
     patched = {each.name for each in packages if each.origin is Origin.DIRECTORY}
-    here = [each for each in packages if each.runs_on(*_MACHINE) or each.name in patched]
+    here = [each for each in packages if manager.takes_all or each.runs_on(*_MACHINE) or each.name in patched]
     wanted = [each for each in here if not each.bundled]
     for each in wanted:
         _check_origin(lock, each)

@@ -18,10 +18,11 @@ from functools import partial
 from typing import TypeVar
 
 from rebuilder.ecosystems.npm.build import Construction, NpmBuild, Tool, definition, in_source, opening, wanted_tools
-from rebuilder.ecosystems.npm.checkout import Checkout, read_checkout
+from rebuilder.ecosystems.npm.checkout import Checkout, manifests, read_checkout
 from rebuilder.ecosystems.npm.context import ENVIRONMENT, PlanningContext
 from rebuilder.ecosystems.npm.dependencies import Dependencies, Manager, dependencies
 from rebuilder.ecosystems.npm.managers import choose_manager, fitting_version, npm_series
+from rebuilder.ecosystems.npm.neighbours import built_before
 from rebuilder.ecosystems.npm.node_versions import NODE, NodeChoice, choose, newest, usual_at
 from rebuilder.ecosystems.npm.packer import Packer, find_packers
 from rebuilder.ecosystems.npm.registry import no_tool
@@ -75,6 +76,8 @@ class Way:
     replayed: tuple[Replayed, ...] = ()
     lacks: Obstacle | None = None
     """Why what the package asks for is not done."""
+    after_failure: bool = False
+    """Whether it is tried only where no build came to its end."""
 
     @property
     def restored(self) -> Way:
@@ -134,6 +137,8 @@ def _try(case: Case, history: History) -> None:
     others = packers[packers.index(first) + 1 : _MOST_PACKERS]
     tried: list[tuple[Attempt, Way]] = []
     for way in _ways(case):
+        if way.after_failure and any(made.made is not None and each.rebuilt is not None for each, made in tried):
+            continue
         for each in (way, way.restored):
             tried.append((history.of(_hypothesis(case, each, first)), each))
             if tried[-1][0].confirms or not _changed_by_the_build(case, each, tried[-1][0]):
@@ -231,9 +236,9 @@ def _ways(case: Case) -> Iterator[Way]:
     obstacle: NotRebuildable | None = None
     builds: list[BuildScripts] = []
     try:
-        builds = _scripts(checkout)[:_MOST_WAYS]
+        builds = _scripts(case)[:_MOST_WAYS]
         if builds:
-            case.once(("way", builds[0].name), partial(_built, case, builds[0]))
+            case.once(("way", builds[0], 0), partial(_built, case, builds[0]))
     except NotRebuildable as stopped:
         obstacle = stopped
         if checkout.lacks:
@@ -242,17 +247,20 @@ def _ways(case: Case) -> Iterator[Way]:
     if set(checkout.changed) == {MANIFEST} and not checkout.lacks:
         yield only  # package managers write package.json anew when they pack
     if obstacle is None:
-        for build in builds:
+        older = [(builds[0], at) for at in range(1, len(case.once("nodes", partial(_nodes, case))))] if builds else []
+        for build, at in (*((each, 0) for each in builds), *older):
             try:
-                yield case.once(("way", build.name), partial(_built, case, build))
+                way = case.once(("way", build, at), partial(_built, case, build, at))
             except NotRebuildable:
                 break
+            yield replace(way, after_failure=at > 0 or build.after_failure)
     if (not builds or not checkout.lacks) and (checkout.lacks or checkout.changed or obstacle is not None):
         yield only
 
 
-def _scripts(checkout: Checkout) -> list[BuildScripts]:
+def _scripts(case: Case) -> list[BuildScripts]:
     """The ways to build that the package.json tells, likeliest first."""
+    checkout = case.checkout
     if _CLEAN in checkout.manifest and "package.json" in checkout.changed:
         command = f"{_CLEAN} --without-publish --temp-dir {_CLEANED}"
         return [BuildScripts(_CLEAN, (ScriptStep(_CLEAN, command, checkout.directory),))]
@@ -260,9 +268,22 @@ def _scripts(checkout: Checkout) -> list[BuildScripts]:
     brings = any(each.startswith("node_modules/") for each in checkout.lacks)
     try:
         found = ways_to_build(checkout.scripts(checkout.manifest), checkout.directory, above)
-        return found or ([BuildScripts("bundle", ())] if brings else [])
+        before = _built_before(case) if found and checkout.directory else ()
     except UnreadableScript as reason:
         raise NotRebuildable(Verdict.UNSUPPORTED, f"package.json is not followed: {reason}.") from None
+    if before:
+        first = found[0]
+        behind = replace(first, name=f"{first.name}-behind-neighbours", steps=(*before, *first.steps))
+        found = [behind, *(replace(each, after_failure=True) for each in found)]
+    return found or ([BuildScripts("bundle", ())] if brings else [])
+
+
+def _built_before(case: Case) -> tuple[ScriptStep, ...]:
+    """See :func:`rebuilder.ecosystems.npm.neighbours.built_before`."""
+    checkout = case.checkout
+    paths = [f"{each}/{MANIFEST}" for each in checkout.packages]
+    packages = manifests(case.context, checkout.files, paths)
+    return built_before(packages | {checkout.directory: dict(checkout.manifest)}, checkout.directory)
 
 
 def _nodes(case: Case) -> list[NodeChoice]:
@@ -283,10 +304,10 @@ def _nodes(case: Case) -> list[NodeChoice]:
     return found
 
 
-def _built(case: Case, build: BuildScripts) -> Way:
-    """One way to build, with the tools and the dependencies that it needs."""
+def _built(case: Case, build: BuildScripts, at: int = 0) -> Way:
+    """One way to build, with the tools and the dependencies that it needs, with one of the Nodes that may be meant."""
     checkout, registry = case.checkout, case.context.registry
-    node = case.once("nodes", lambda: _nodes(case))[0]
+    node = case.once("nodes", partial(_nodes, case))[at]
     choice = choose_manager([checkout.manifest, checkout.above], checkout.locks, checkout.directory)
     packages = {Tool(choice.tool, each).package for each in ("1.0.0", "2.0.0")}
     versions = [each for package in sorted(packages) for each in registry.tools(package)]
@@ -325,11 +346,17 @@ def _built(case: Case, build: BuildScripts) -> Way:
         packed=_CLEANED if build.name == _CLEAN else "",
     )
     left = f" Not run: {', '.join(dict.fromkeys(build.left_out))}." if build.left_out else ""
-    run = "; ".join(f"{each.script}: {each.command}" for each in build.steps) or "no script is run"
+    run = "; ".join(_label(each, checkout.directory) for each in build.steps) or "no script is run"
     why = (f"That was the moment because {case.not_after_sentence}.",) if chosen else ()
     about = " ".join((*chosen, *why, found.sentence, *found.notes))
     about = f"{about} With Node {node.version}, {node.sentence}, {run}.{left}"
     return Way(build.name, made, about, node.replayed, lacks)
+
+
+def _label(step: ScriptStep, directory: str) -> str:
+    """One command for a sentence; with its directory where that is another than the package's, or the top."""
+    elsewhere = f" (in {step.directory})" if step.directory not in {directory, ""} else ""
+    return f"{step.script}{elsewhere}: {step.command}"
 
 
 def _resolver(versions: Sequence[str], node: str) -> Tool:

@@ -82,6 +82,11 @@ def choose(
         nearest = min(fitting, key=lambda each: abs(precedence(each)[0][0] - series_at(moment)), default=None)
         if nearest is not None:
             found.setdefault(nearest, NodeChoice(nearest, "the nearest that engines of package.json allows"))
+    if found:
+        first = next(iter(found))
+        before = newest(usable, max((each for each in _FIRST if each < precedence(first)[0][0]), default=0))
+        if before is not None and satisfies(before, wanted) is not False:
+            found.setdefault(before, NodeChoice(before, f"of the series before {first}, with which it did not build"))
     return list(found.values())[:_MOST]
 
 

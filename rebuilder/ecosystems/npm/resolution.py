@@ -294,7 +294,8 @@ def trimmed(
         times = {each: time for each in packument.versions if (time := packument.published(each)) is not None}
         versions = [each for each in packument.versions if each in times and times[each] <= not_after]
         for wanted in ranges:
-            fitting = [each for each in packument.versions if _fits(each, wanted)] or [*times]
+            there = [each for each in packument.versions if each != without]
+            fitting = [each for each in there if _fits(each, wanted)] or [each for each in times if each != without]
             seen = min((times[each] for each in fitting if each in times), default=None)
             versions += [each for each in fitting if seen is None or times.get(each, seen) <= seen + _COPYING]
     entries = packument.content["versions"]

@@ -91,6 +91,8 @@ class BuildScripts:
     steps: tuple[ScriptStep, ...]
     left_out: tuple[str, ...] = ()
     """Commands that are not run."""
+    after_failure: bool = False
+    """Whether it is tried only where no other came to its end."""
 
 
 class UnreadableScript(Exception):  # noqa: N818 - reads as what happened
