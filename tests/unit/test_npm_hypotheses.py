@@ -81,7 +81,7 @@ class World:
         document = {"name": name, "versions": entries, "time": dict.fromkeys(entries, "2023-01-01T00:00:00Z")}
         self.fetcher.serve(f"{REGISTRY}/{name}", json.dumps(document).encode(), "application/json")
 
-    def plan(self, files: Mapping[str, bytes], tarball: bytes) -> Planning:
+    def plan(self, files: Mapping[str, bytes], tarball: bytes, tag: str | None = None) -> Planning:
         """The plan for a release that has this tarball, from a commit with these files."""
         self.serve("own", {"1.0.0": tarball})
         evidence: Evidence
@@ -89,7 +89,7 @@ class World:
         sha = self.sources.add(REPOSITORY, files, moment=int(WHEN.timestamp()))
         tree = self.sources.commit(REPOSITORY, sha)
         assert isinstance(tree, SourceTree)
-        origin = Origin(repository=REPOSITORY, commit=sha, attested=False, sentence="Claimed.")
+        origin = Origin(repository=REPOSITORY, commit=sha, tag=tag, attested=False, sentence="Claimed.")
         return from_commit(self.npm, evidence, origin, tree)
 
 
@@ -268,6 +268,19 @@ def test_what_differs_for_want_of_a_build_says_so(world: World) -> None:
     ).first()
     assert found.lacks is not None
     assert Verdict.INPUTS_MISSING == found.lacks.verdict
+
+
+@pytest.mark.parametrize(("tag", "said", "count"), [("v1.0.0", "0.0.0", 1), (None, "0.0.0", 0), ("v1.0.0", "1.0.0", 0)])
+def test_a_tag_says_the_version_where_package_json_has_another(
+    world: World, tag: str | None, said: str, count: int
+) -> None:
+    """It is written there, since it is that of the release anyway, and told; nothing else of the release is."""
+    own = manifest()
+    files = {"package.json": own.replace(b"1.0.0", said.encode()), "index.js": b"1\n"}
+    found = world.plan(files, packed({"package.json": own, "index.js": b"1\n"}), tag).first()
+    written = [each for each in found.definition.commands if "set_version" in each]
+    assert [("/build/source", "1.0.0")] * count == [each[-2:] for each in written]
+    assert ("has another version" in found.sentence) == bool(count)
 
 
 def failed(hypothesis: Hypothesis) -> Attempt:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.programs.npm import pack, scripts, tools
+from rebuilder.programs.npm import pack, scripts, set_version, tools
 
 
 def tarball(place: Path, members: Mapping[str, bytes], *, executable: str = "") -> Path:
@@ -110,3 +110,37 @@ def test_packing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, 
     arguments = ["--tool", "npm", "--node", "/nowhere", "--program", str(npm), "--directory", str(package)]
     assert code == pack.main([*arguments, "--made", "own-1.0.0.tgz", "--out", str(out / "published.tgz")])
     assert left == {each.name for each in out.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            '{\n\t"name": "a",\n\t"version" : "0.0.0-dev",\n\t"x": 1\n}\n',
+            '{\n\t"name": "a",\n\t"version" : "1.2.3",\n\t"x": 1\n}\n',
+        ),
+        ('{"config": {"version": "1"}, "version": "\\"2"}\r\n', '{"config": {"version": "1"}, "version": "1.2.3"}\r\n'),
+        ('{\n  "name": "a"\n}\n', '{\n  "name": "a",\n  "version": "1.2.3"\n}\n'),
+        ('{"x": "\\"version\\": \\"1\\"", "version": "1"}', '{"x": "\\"version\\": \\"1\\"", "version": "1.2.3"}'),
+    ],
+)
+def test_a_version_is_written(tmp_path: Path, before: str, after: str) -> None:
+    """And nothing else is changed, whatever else is called so."""
+    path = tmp_path / "package.json"
+    path.write_bytes(before.encode())
+    assert 0 == set_version.main(["--directory", str(tmp_path), "1.2.3"])
+    assert after == path.read_bytes().decode()
+
+
+@pytest.mark.parametrize("hostile", ["[]", "{}", "{", '{"version": 7}', "[" * 100_000, "\ufffd", None])
+def test_no_place_for_a_version(tmp_path: Path, hostile: str | None, capsys: pytest.CaptureFixture[str]) -> None:
+    """One sentence; a link is not followed."""
+    path = tmp_path / "package.json"
+    if hostile is None:
+        (tmp_path / "elsewhere.json").write_text('{"version": "1.0.0"}')
+        path.symlink_to("elsewhere.json")
+    else:
+        path.write_text(hostile)
+    assert set_version.MALFORMED == set_version.main(["--directory", str(tmp_path), "1.2.3"])
+    assert 1 == capsys.readouterr().err.count("\n")
+    assert hostile is not None or "1.0.0" in path.read_text()

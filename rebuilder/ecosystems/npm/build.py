@@ -97,6 +97,8 @@ class NpmBuild:
     environment: EnvironmentRef
     limits: Limits
     sandbox: str
+    version: str | None = None
+    """Is written into package.json, where that has another."""
     construction: Construction | None = None
     """None: the commit is packed as it is."""
 
@@ -117,12 +119,17 @@ def definition(build: NpmBuild) -> BuildDefinition:
         (*UNPACK_TOOLS, *(each.path for each in build.tools)),
         (*run, *tree.command(SOURCE, int(_UMASK, 8))),
     ]
+    if build.version is not None:
+        set_version = (*run, "set_version", "--directory", in_source(build.directory), build.version)
+        commands.append(set_version)
     path = [node_directory(made.node if made is not None else build.pack_node)]
     if made is not None:
         path += [each.command.rpartition("/")[0] for each in made.tools]
         commands += [*made.install, *((*run, *_step(each)) for each in made.steps)]
         if made.restored:
             commands.append(("/usr/bin/git", "-C", SOURCE, "checkout", "--quiet", "--force", "--", "."))
+            if build.version is not None:
+                commands.append(set_version)
     return BuildDefinition(
         build_type=BUILD_TYPE,
         purl=artifact.purl,

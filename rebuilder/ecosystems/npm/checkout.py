@@ -54,6 +54,8 @@ class Checkout:
     """What of the release the commit only refers to, where that cannot be had."""
     files: Input
     """All files of the commit."""
+    version: str | None
+    """That of the release, where a tag of it, or an attestation, names the commit and its package.json has another."""
     packages: tuple[str, ...]
     """Directories with a package.json that is none of a test, those nearest to the top first."""
 
@@ -102,6 +104,7 @@ def read_checkout(context: PlanningContext, evidence: Evidence, commit: SourceCo
         committed=commit.tree.commit.committed_at,
         missing=source_lacks(commit.tree, published, "tarball", below=place) if published is not None else None,
         files=archive,
+        version=_other_version(evidence, commit, manifest),
         packages=tuple(posixpath.dirname(path) for path in _manifests(listing)),
     )
 
@@ -115,6 +118,11 @@ def _below(
     paths = [said] if there else _manifests(listing)
     found = manifests(context, archive, paths)
     return next(((place, each) for place, each in found.items() if each.get("name") == name), None)
+
+
+def _other_version(evidence: Evidence, commit: SourceCommit, manifest: Mapping[str, Any]) -> str | None:
+    version, origin = evidence.artifact.version, commit.origin
+    return version if manifest.get("version") != version and (origin.tag is not None or origin.attested) else None
 
 
 def _manifests(listing: Inspection) -> list[str]:

@@ -469,6 +469,7 @@ def _npm_build(case: Case, made: Construction | None, packer: Tool, pack_node: s
         environment=EnvironmentRef(name=environment.name, sha256=environment.sha256),
         limits=_limits(context.limits, made),
         sandbox=context.sandbox,
+        version=checkout.version,
         construction=made,
     )
 
@@ -477,6 +478,11 @@ def _made_hypothesis(case: Case, way: Way, packer: Packer) -> Hypothesis:
     checkout, tool = case.checkout, Tool(packer.tool, packer.version)
     build = _npm_build(case, way.made, tool, packer.node)
     place = f" The package is in {checkout.directory}." if checkout.directory else ""
+    if checkout.version is not None:
+        place += (
+            f" Its package.json has another version: {checkout.version} is written there, as tools do that publish "
+            "what is tagged."
+        )
     if checkout.windows:
         place += " It is checked out as on Windows: CRLF in text files, and no executable bits."
     return Hypothesis(

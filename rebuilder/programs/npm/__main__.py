@@ -9,6 +9,7 @@ PROGRAMS = {
     "tools": "npm.tools",
     "install": "npm.install",
     "scripts": "npm.scripts",
+    "set_version": "npm.set_version",
     "pack": "npm.pack",
     "read_packer": "npm.read_packer",
     "reverse_tree": "source.reverse_tree",
