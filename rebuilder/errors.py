@@ -71,6 +71,17 @@ class CorruptEnvironmentError(CorruptError, BuildEnvironmentError):
     """A build environment was modified since it was made."""
 
 
+class BaseMissingError(BuildEnvironmentError):
+    """A build environment lies over another one, by the digest ``sha256``, that this machine does not have."""
+
+    def __init__(self, name: str, sha256: str) -> None:
+        super().__init__(
+            f"The build environment {name} lies over the one with the digest {sha256}, which is not here.",
+            hint="Import that one first.",
+        )
+        self.sha256 = sha256
+
+
 class SandboxUnavailableError(RebuilderError):
     """This machine cannot give an isolation the sandbox needs; nothing weaker is used instead."""
 

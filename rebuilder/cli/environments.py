@@ -59,7 +59,7 @@ def make(
     """Make build environments ahead of their first use; those that are there already are checked."""
     from pydantic import ValidationError
 
-    from rebuilder.environments.catalog import catalog, with_compilers
+    from rebuilder.environments.catalog import usual
     from rebuilder.model.settings import EnvironmentSettings
 
     if bool(names) == every:
@@ -71,14 +71,12 @@ def make(
         except ValidationError as error:
             raise UsageError(f"--accept-expired: {error.errors()[0]['ctx']['error']}.") from None
     store = _store(config.replace(environments=settings))
-    known = catalog()
-    usual = [each for each in known if known[each] not in with_compilers(known.values())]
-    for name in names or usual:
+    for name in names or usual():
         begun = time.monotonic()
         made = store.remake(name) if again else store.get(name)
-        provided = ", ".join(f"{what.title()} {version}" for what, version in made.provides.items())
-        seconds = time.monotonic() - begun
-        print(f"{name}: {made.sha256}, {provided}, {len(made.summary.packages)} packages, {seconds:.2f} s")  # noqa: T201
+        words = [f"{what.title()} {version}" for what, version in made.provides.items()]
+        words += [f"{len(made.summary.packages)} packages", f"{time.monotonic() - begun:.2f} s"]
+        print(f"{name}: {', '.join([made.sha256, *words])}")  # noqa: T201
         for note in made.summary.notes:
             print(f"  {note}", file=sys.stderr)  # noqa: T201
 

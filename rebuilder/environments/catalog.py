@@ -44,6 +44,12 @@ def with_compilers(manifests: Iterable[Manifest]) -> tuple[Manifest, ...]:
     return tuple(each for each in manifests if "gcc" in each.provides or any(map(_COMPILER.fullmatch, each.packages)))
 
 
+def usual() -> tuple[str, ...]:
+    """Names of those that are made ahead: all but those with a compiler, which few artifacts need."""
+    later = {each.name for each in with_compilers(catalog().values())}
+    return tuple(name for name, each in catalog().items() if name not in later and not each.configured)
+
+
 def variant(base: Manifest, kind: str) -> Manifest:
     """The same environment with what a variant has besides.
 

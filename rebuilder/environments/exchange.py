@@ -4,7 +4,9 @@ The file is a tar archive in GNU's format, which any tar reads, and its bytes de
 
     environment.json    what it was made from: a :class:`rebuilder.environments.record.Record` as canonical JSON
     listing             of the tree, see :mod:`rebuilder.environments.tree`; its SHA-256 is the digest of the tree
-    root, root/…        every entry of the listing, in its order
+    root, root/…        every entry of the listing, in its order; whiteouts are in the listing alone
+
+One that lies over another (:mod:`rebuilder.environments.layers`) does not hold the other, which is a file by itself.
 
 Whoever wrote such a file is a stranger. So reading it does not parse an archive: the two documents say to the byte what
 has to follow, and anything else ends it. What the listing itself asks for is checked before anything is written: paths
@@ -23,7 +25,8 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from rebuilder.environments.settle import MOUNT_POINTS, TIME
+from rebuilder.environments.settle import MOUNT_POINTS, TIME, level
+from rebuilder.environments.tree import above, whiteout
 from rebuilder.tar_members import END, NotAsWrittenError, document, expect, header, padding, take
 
 MOST_BYTES = 4 << 30
@@ -36,8 +39,10 @@ _CHUNK = 1 << 20
 _LONGEST = 4000
 _NO_NAMES = (b"", b".", b"..")
 _LINE = re.compile(
-    rb"(?:d 0755|f (?P<mode>0755|0644) (?P<size>\d{1,12}) (?P<sha256>[0-9a-f]{64})|l (?P<target>\S+)) (?P<path>\S+)"
+    rb"(?:d 0755|x|f (?P<mode>0755|0644) (?P<size>\d{1,12}) (?P<sha256>[0-9a-f]{64})|l (?P<target>\S+)) (?P<path>\S+)"
 )
+
+_BASE = re.compile(rb"\Abase (?P<sha256>[0-9a-f]{64})\n")
 
 NotAnExportError = NotAsWrittenError
 """Why a file is not an export of a build environment."""
@@ -58,8 +63,8 @@ def write(out: BinaryIO, made_from: bytes, listing: bytes, root: Path) -> None:
     Args:
         out: Where it goes.
         made_from: ``environment.json``.
-        listing: Of the tree.
-        root: The tree.
+        listing: Of the environment.
+        root: Its tree, or what lies over another.
 
     Raises:
         NotAnExportError: the tree is not what its listing says.
@@ -70,6 +75,8 @@ def write(out: BinaryIO, made_from: bytes, listing: bytes, root: Path) -> None:
         out.write(data)
         out.write(padding(len(data)))
     for each in _entries(listing):
+        if each.kind == "x":
+            continue
         out.write(_entry_header(each))
         if each.kind == "f":
             with _place(root, each.path).open("rb") as file:
@@ -88,19 +95,23 @@ def read_head(source: BinaryIO) -> tuple[bytes, bytes]:
     return made_from, listing
 
 
-def unpack(source: BinaryIO, listing: bytes, root: Path) -> None:
-    """Write the tree of an export whose head was read.
+def unpack(source: BinaryIO, listing: bytes, place: Path) -> None:
+    """Write what an export holds whose head was read.
 
     Args:
         source: The export, after its head.
         listing: What it has to hold.
-        root: Where the tree goes; it must not exist.
+        place: Directory for it, with neither ``root`` nor ``hidden`` in it.
 
     Raises:
         NotAnExportError: the listing asks for what no environment has, or something else follows.
         OSError: something cannot be written.
     """
+    root, hidden = place / "root", place / "hidden"
     for each in list(_entries(listing)):
+        if each.kind == "x":
+            whiteout(hidden, each.path)
+            continue
         wanted = _entry_header(each)
         if take(source, len(wanted)) != wanted:
             raise NotAnExportError(f"{_words(each.path)} is not there as its listing says")
@@ -117,19 +128,33 @@ def unpack(source: BinaryIO, listing: bytes, root: Path) -> None:
     for each in _entries(listing):
         if each.kind == "d":
             _place(root, each.path).chmod(each.mode)
+    if hidden.is_dir():
+        level(hidden)
     expect(source, END)
     if source.read(1):
         raise NotAnExportError("it goes on after its end")
 
 
-def check(listing: bytes) -> None:
+def base_of(listing: bytes) -> str | None:
+    """Digest of the environment that one lies over, by its listing; None: it is a tree of its own."""
+    found = _BASE.match(listing)
+    return found["sha256"].decode() if found is not None else None
+
+
+def check(listing: bytes, base: bytes = b"") -> None:
     """Make sure that a listing asks for nothing but what an environment may have.
+
+    Args:
+        listing: The listing.
+        base: That of the environment it lies over, if it does.
 
     Raises:
         NotAnExportError: it does; the text ends a sentence about the environment.
     """
-    for _ in _entries(listing):
-        pass
+    there = {each.path for each in _entries(base)} if base else set()
+    for each in _entries(listing):
+        if each.kind == "x" and each.path not in there:
+            raise NotAnExportError(f"it hides {_words(each.path)}, which the one below has not")
 
 
 def begins(source: BinaryIO) -> bool:
@@ -145,21 +170,28 @@ def _place(root: Path, path: bytes) -> Path:
 
 def _entries(listing: bytes) -> Iterator[_Entry]:
     """The entries a listing names, each checked against those before it."""
-    directories: set[bytes] = set()
+    directories, gone = set[bytes](), set[bytes]()
     last, size = b"", 0
-    lines = listing.split(b"\n")
+    rest = _BASE.sub(b"", listing)
+    lines = rest.split(b"\n")
     if lines.pop() or lines[:1] != [b"d 0755 ."]:
         raise NotAnExportError("its listing is not one of an environment")
     if len(lines) > MOST_ENTRIES:
         raise NotAnExportError(f"it has more than {MOST_ENTRIES} entries")
     for number, line in enumerate(lines):
         found = _LINE.fullmatch(line)
-        if found is None:
+        if found is None or (line.startswith(b"x ") and len(rest) == len(listing)):
             raise NotAnExportError(f"line {number + 1} of its listing, {_words(line)}, is of no entry it may have")
         path = unquote_to_bytes(found["path"])
         if number == 0:
             directories.add(b"")
             yield _Entry("d", 0o755, 0, "", b"", b".")
+            continue
+        if line.startswith(b"x "):
+            _check_hidden(path, last, directories, gone)
+            gone.add(path)
+            last = path
+            yield _Entry("x", 0, 0, "", b"", path)
             continue
         _check_path(path, last, directories)
         entry = _Entry(
@@ -184,13 +216,27 @@ def _entries(listing: bytes) -> Iterator[_Entry]:
 
 
 def _check_path(path: bytes, last: bytes, directories: set[bytes]) -> None:
-    parts = path.split(b"/")
-    if b"\0" in path or len(path) > _LONGEST or any(part in _NO_NAMES or len(part) > 255 for part in parts):
-        raise NotAnExportError(f"{_words(path)} is not a path inside it")
+    parts = _parts(path)
     if path <= last:
         raise NotAnExportError(f"{_words(path)} is there twice or out of order")
     if b"/".join(parts[:-1]) not in directories:
         raise NotAnExportError(f"{_words(path)} is below no directory of its own")
+
+
+def _check_hidden(path: bytes, last: bytes, directories: set[bytes], gone: set[bytes]) -> None:
+    """What is hidden of the environment below: itself, and nothing that a build needs to begin."""
+    _parts(path)
+    if path < last or (path == last and (path not in directories or path in gone)):
+        raise NotAnExportError(f"{_words(path)} is there twice or out of order")
+    if above(path) & gone or path.split(b"/")[0].decode("utf-8", "replace") in MOUNT_POINTS:
+        raise NotAnExportError(f"{_words(path)} is not to be hidden")
+
+
+def _parts(path: bytes) -> list[bytes]:
+    parts = path.split(b"/")
+    if b"\0" in path or len(path) > _LONGEST or any(part in _NO_NAMES or len(part) > 255 for part in parts):
+        raise NotAnExportError(f"{_words(path)} is not a path inside it")
+    return parts
 
 
 def _check_target(link: _Entry) -> None:

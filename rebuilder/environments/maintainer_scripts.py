@@ -7,20 +7,26 @@ those lie there already. What the time, the machine and the order of events leav
 
 from __future__ import annotations
 
+import os
 import shlex
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from rebuilder.environments.command import CommandError, run
 from rebuilder.environments.finishing import compiling
 from rebuilder.environments.settle import FILES, LINKS, MOUNT_POINTS, TIME, level, remove
-from rebuilder.errors import BuildEnvironmentError
+from rebuilder.errors import BuildEnvironmentError, SandboxUnavailableError
 from rebuilder.model.environment import Manifest
 from rebuilder.model.text import clipped
 
-AsRoot = Callable[[Path, Path], list[str]]
-"""Gives the words before a command that let it run as root of a tree and of nothing else; the second path is for a file
-that it needs. Raises SandboxUnavailableError where this machine cannot do that."""
+
+class AsRoot(Protocol):
+    """Gives the words before a command that let it run as root of a tree and of nothing else."""
+
+    def __call__(self, tree: Path, work: Path, *, over: Path | None = None, packages: Path | None = None) -> list[str]:
+        """See :func:`rebuilder.sandbox.bubblewrap.as_root.as_root`."""
+        ...
+
 
 _SECONDS = 1800
 _NO_SERVICES = "/usr/sbin/policy-rc.d"
@@ -28,7 +34,7 @@ _INSTALL = (
     f"export SOURCE_DATE_EPOCH={TIME}",
     "ulimit -c 0 && ulimit -f 8388608",  # blocks of 512 bytes
     f"printf '#!/bin/sh\\nexit 101\\n' >{_NO_SERVICES} && chmod 755 {_NO_SERVICES}",
-    "dpkg --force-depends,confnew,unsafe-io --unpack /var/cache/apt/archives/*.deb",
+    "dpkg --force-depends,confnew,unsafe-io --unpack {packages}/*.deb",
     "dpkg --force-confnew,unsafe-io --configure --pending",
     f"rm -f {_NO_SERVICES}",
 )
@@ -53,27 +59,52 @@ def configure(spec: Manifest, root: Path, as_root: AsRoot) -> None:
         BuildEnvironmentError: a maintainer script fails; the sentence has what dpkg said.
         SandboxUnavailableError: this machine cannot give the isolation.
     """
-    words = as_root(root, root.parent / "calls.log")
-    command = [*words, "/bin/sh", "-e", "-c", "\n".join(_script(spec))]
-    path = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-    try:
-        run(command, environment=path, log=root.parent / "configure.log", seconds=_SECONDS)
-    except CommandError as error:
-        said = [line.strip() for line in error.output.splitlines()]
-        said = [line for line in said if "error" in line][:2] or said[-1:]
-        told = f" It said: {clipped(' '.join(said), 300)}" if said else ""
-        raise BuildEnvironmentError(
-            f"The build environment {spec.name} cannot be made: its packages cannot be configured ({error}).{told}"
-        ) from error
+    _run(spec, as_root(root, root.parent), root.parent, "/var/cache/apt/archives")
     for name in MOUNT_POINTS:
         remove(root / name)
         (root / name).mkdir()
     level(root)
 
 
-def _script(spec: Manifest) -> list[str]:
+def configure_over(spec: Manifest, tree: Path, base: Path, packages: Path, as_root: AsRoot) -> None:
+    """Install packages over a tree that stays as it is: what changes comes to be in another, which is empty.
+
+    Args:
+        spec: What is made.
+        tree: Named ``root``; its parent directory takes the log.
+        base: Root directory of a configured tree.
+        packages: Directory with the packages, named ``….deb``.
+        as_root: Gives the words before the command.
+
+    Raises:
+        BuildEnvironmentError: see :func:`configure`.
+        SandboxUnavailableError: this machine cannot give the isolation, or lay one tree over another.
+    """
+    _run(spec, as_root(tree, tree.parent, over=base, packages=packages), tree.parent, "/inputs")
+
+
+def _run(spec: Manifest, words: list[str], place: Path, packages: str) -> None:
+    command = [*words, "/bin/sh", "-e", "-c", "\n".join(_script(spec, packages))]
+    path = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    try:
+        run(command, environment=path, log=place / "configure.log", seconds=_SECONDS)
+    except CommandError as error:
+        if error.code == os.EX_OSERR:
+            raise SandboxUnavailableError(
+                f"The build environment {spec.name} cannot be made on this machine: {error.output.strip()}.",
+                hint="Keep the store on a disk of the machine itself, and use a kernel of 6.0 or newer.",
+            ) from error
+        said = [line.strip() for line in error.output.splitlines()]
+        said = [line for line in said if "error" in line][:2] or said[-1:]
+        told = f" It said: {clipped(' '.join(said), 300)}" if said else ""
+        raise BuildEnvironmentError(
+            f"The build environment {spec.name} cannot be made: its packages cannot be configured ({error}).{told}"
+        ) from error
+
+
+def _script(spec: Manifest, packages: str) -> list[str]:
     """Lines for the shell: install, add what builds need, take away what differs from time to time."""
-    lines = [*_INSTALL]
+    lines = [line.format(packages=packages) for line in _INSTALL]
     for file, number in (("passwd", "1000:1000:build:/build:/bin/sh"), ("group", "1000:")):
         lines.append(f"grep -q '^[^:]*:[^:]*:1000:' /etc/{file} || echo build:x:{number} >>/etc/{file}")
     lines.append(f"printf %s {shlex.quote(FILES['etc/hosts'])} >/etc/hosts")

@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import Field
 
 from rebuilder.model.environment import Image, Made, Manifest, Specification
-from rebuilder.model.value import Sha256Field, Value
+from rebuilder.model.value import Sha256, Sha256Field, Value
 
 PUBLISHED = "environments"
 """Directory of a site that has the records of build environments as ``TREE.json``."""
@@ -23,6 +23,11 @@ class Record(Value):
     made_at: datetime
     recipe: int = Field(default=1, ge=1, le=1_000_000)
     """:data:`rebuilder.environments.settle.RECIPE` at that time."""
+
+    @property
+    def base(self) -> Sha256 | None:
+        """Digest of the tree that it lies over; None: it is a tree of its own."""
+        return self.made.base.sha256 if self.made.base is not None else None
 
     @property
     def given(self) -> bool:

@@ -2,13 +2,16 @@
 
 Below the root directory::
 
-    trees/SHA256/root/          the tree itself
+    trees/SHA256/root/          the tree itself, or what lies over another one, as
+    trees/SHA256/hidden/        what that hides of it (:mod:`rebuilder.environments.layers`)
     trees/SHA256/listing        its listing; SHA256 is the digest of this file
     trees/SHA256/record.json    what it was made from
     trees/SHA256/NAME.json      the same, where a second name came to the very same tree
     trees/SHA256/fingerprint    of the tree when it was last read, so that a user is told that it was touched
-    trees/SHA256/superseded     empty; its time says since when another one stands for its name
+    trees/SHA256/superseded     empty; its time says since when another one stands for its name, or when one that lies
+                                over another was used
     current/NAME                digest of the tree that a name stands for now
+    layers/NAME                 digest of what was made of a base and a set of packages
     making/                     locks, and what is being made or read in; what a process left that was killed goes
                                 with the next of its kind
 
@@ -25,6 +28,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
@@ -37,13 +41,14 @@ from rebuilder.atomic_file import replacing, write_whole
 from rebuilder.clock import Clock
 from rebuilder.environments import exchange, layers
 from rebuilder.environments.catalog import find
+from rebuilder.environments.checking import EnvironmentCheck, whole_fingerprint
 from rebuilder.environments.debootstrap import Mmdebstrap
 from rebuilder.environments.maintainer_scripts import AsRoot
 from rebuilder.environments.protocol import BuildEnvironment, LayerPackage, Wanted
 from rebuilder.environments.record import Record
 from rebuilder.environments.settle import RECIPE, retime
-from rebuilder.environments.tree import changes, fingerprint, listing
-from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError, UsageError
+from rebuilder.environments.tree import kept, whole_listing
+from rebuilder.errors import BaseMissingError, BuildEnvironmentError, CorruptEnvironmentError, UsageError
 from rebuilder.model.environment import NAME, Made, Manifest, Release, Specification
 from rebuilder.model.report import EnvironmentSummary
 from rebuilder.model.value import canonical_json, sha256_hex
@@ -55,9 +60,8 @@ Report = Callable[[str], None]
 """Told in a few words what takes long just now."""
 
 
+_HOUR = 3600
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_READINGS = 3
-"""A tree whose times were put right is read again; one that changes still is being written to."""
 
 
 class Kept(NamedTuple):
@@ -98,7 +102,7 @@ class EnvironmentStore:
         self._report = report or (lambda _: None)
         self._maker = maker or Mmdebstrap(now=clock.now)
         self._specs = specs
-        self._fingerprints = {} if read_whole is None else read_whole
+        self._check = EnvironmentCheck(self._report, {} if read_whole is None else read_whole)
         self._as_root = as_root
         self._outdated: dict[str, str] = {}
         """By digest, what is said of a tree that was to be made again and could not be."""
@@ -168,10 +172,10 @@ class EnvironmentStore:
         wanted = layers.manifest(base, packages)
 
         def maker(spec: Manifest, root: Path) -> Made:
-            return layers.install(spec, root, base=base, packages=packages, releases=releases, as_root=as_root)
+            return layers.install(spec, root.parent, base=base, packages=packages, releases=releases, as_root=as_root)
 
         with _disk_errors(self._root), self._lock(wanted.name):
-            record = self._current(wanted.name)
+            record = self._current(wanted.name, "layers")
             return self._checked(self._make(wanted, maker=maker) if record is None else record)
 
     def record(self, sha256: str, name: str | None = None) -> Record:
@@ -222,8 +226,9 @@ class EnvironmentStore:
                     draft = stack.enter_context(replacing(file.absolute(), durable=True))
                 except OSError as error:
                     raise UsageError(f"{file} cannot be written: {error.strerror or error}.") from error
-                document = canonical_json(self.record(sha256).public.document())
-                exchange.write(draft, document, listing(environment.root), environment.root)
+                place, record = self._tree(sha256), self.record(sha256)
+                document = canonical_json(record.public.document())
+                exchange.write(draft, document, whole_listing(place, record.base), place / "root")
         except exchange.NotAnExportError as error:
             raise BuildEnvironmentError(
                 f"The build environment {environment.name} cannot be exported: {error}."
@@ -297,13 +302,21 @@ class EnvironmentStore:
     def _take_in(self, record: Record, source: BinaryIO, found: bytes) -> None:
         if record.sha256 != sha256_hex(found):
             raise exchange.NotAnExportError("its listing has not the digest that it names")
+        if record.base != exchange.base_of(found):
+            raise exchange.NotAnExportError("it lies over another one than its listing says")
+        if record.base is not None:
+            if not self._tree(record.base).is_dir():
+                raise BaseMissingError(record.spec.name, record.base)
+            self.by_digest(record.base)
+            exchange.check(found, (self._tree(record.base) / "listing").read_bytes())
         making = _directory(_directory(self._root) / "making")
         place = Path(tempfile.mkdtemp(prefix="import@", dir=making))
         try:
-            exchange.unpack(source, found, place / "root")
-            if listing(place / "root") != found:
+            exchange.unpack(source, found, place)
+            if whole_listing(place, record.base) != found:
                 raise exchange.NotAnExportError("its listing is not one that a tree gives")
-            retime(place / "root")
+            for tree in kept(place):
+                retime(tree)
             self._complete(record, found, place)
         finally:
             shutil.rmtree(place, ignore_errors=True)
@@ -331,6 +344,8 @@ class EnvironmentStore:
             wanted = referred()
             gone = [each.parent for each in old if each.parent.name not in current]
             gone = [each for each in gone if bytes.fromhex(each.name) not in wanted]
+            stay = [each.record for each in self.kept_trees() if self._tree(each.record.sha256) not in gone]
+            gone = [each for each in gone if each.name not in {record.base for record in stay}]
             for each in gone:
                 place = Path(tempfile.mkdtemp(prefix="gone@", dir=_directory(self._root / "making")))
                 each.rename(place / each.name)
@@ -375,13 +390,13 @@ class EnvironmentStore:
                 raise
             return record.spec
 
-    def _current(self, name: str) -> Record | None:
+    def _current(self, name: str, kind: str = "current") -> Record | None:
         """The record of the tree that a name stands for; None when there is none.
 
         Raises:
             CorruptEnvironmentError: that tree was made under another name.
         """
-        pointer = self._root / "current" / name
+        pointer = self._root / kind / name
         try:
             sha256 = pointer.read_text(encoding="ascii", errors="replace").strip()
         except FileNotFoundError:
@@ -416,62 +431,28 @@ class EnvironmentStore:
             return before
 
     def _checked(self, record: Record) -> BuildEnvironment:
-        root, note = self._tree(record.sha256) / "root", self._outdated.get(record.sha256)
-        if not root.is_dir():
+        place, note = self._tree(record.sha256), self._outdated.get(record.sha256)
+        if not (place / "root").is_dir():
             raise self._broken(record.sha256, "root")
-        if fingerprint(root) != self._fingerprints.get(str(root)):
-            self._read_whole(record, root)
+        below = self._checked(self.record(record.base)) if record.base is not None else None
+        self._check(record, place)
+        if below is not None:
+            self._used(record.sha256)
+        packages = tuple(f"{each.name} {each.version}" for each in record.made.packages)
         return BuildEnvironment(
             name=record.spec.name,
             sha256=record.sha256,
-            root=root,
+            root=place / "root" if below is None else below.root,
+            layers=() if below is None else tuple(kept(place)),
             provides=record.spec.provides,
             specification=record.specification,
             summary=EnvironmentSummary(
                 name=record.spec.name,
                 sha256=record.sha256,
                 provides=record.spec.provides,
-                packages=tuple(f"{each.name} {each.version}" for each in record.made.packages),
+                packages=packages if below is None else layers.installed(below.summary.packages, packages),
                 notes=(*record.made.notes, *((note,) if note is not None else ())),
             ),
-        )
-
-    def _read_whole(self, record: Record, root: Path) -> None:
-        """Read all of the tree, and say what changed if it is not what it was; touched times are put right."""
-        file = root.parent / "fingerprint"
-        noted = file.read_text(encoding="ascii", errors="replace") if file.exists() else None
-        if noted is not None and noted != fingerprint(root):
-            self._report(f"reading {record.spec.name} again, because something touched it")
-        for _ in range(_READINGS):
-            before = fingerprint(root)
-            found = listing(root)
-            if sha256_hex(found) != record.sha256:
-                raise self._modified(record, root, found)
-            retime(root)
-            if fingerprint(root) == before:
-                self._fingerprints[str(root)] = before
-                if noted != before:
-                    with suppress(OSError):  # in somebody else's store, or on a full disk, it is only told again
-                        write_whole(file, before.encode(), durable=True)
-                return
-        raise CorruptEnvironmentError(
-            f"The build environment {record.spec.name} was changed while it was read.",
-            hint=f"Find out which program writes below {root.parent}.",
-        )
-
-    def _modified(self, record: Record, root: Path, found: bytes) -> BuildEnvironmentError:
-        try:
-            recorded = (root.parent / "listing").read_bytes()
-        except OSError:
-            recorded = b""
-        name = record.spec.name
-        hint = f"Find out who did it. To have it made again, remove {root.parent}."
-        if sha256_hex(recorded) != record.sha256:
-            return CorruptEnvironmentError(f"The build environment {name} and its listing were modified.", hint=hint)
-        changed = changes(recorded, found)
-        more = f", and {len(changed) - 3} more" if len(changed) > 3 else ""
-        return CorruptEnvironmentError(
-            f"The build environment {name} was modified since it was made: {', '.join(changed[:3])}{more}.", hint=hint
         )
 
     def _broken(self, sha256: str, what: str) -> BuildEnvironmentError:
@@ -505,8 +486,19 @@ class EnvironmentStore:
         self._point(spec.name, record.sha256)
         return record
 
+    def _used(self, sha256: str) -> None:
+        """One that lies over another was used; told once an hour at most, and not of those that were imported."""
+        with suppress(OSError):
+            mark = self._tree(sha256) / "superseded"
+            if mark.lstat().st_mtime + _HOUR < time.time():
+                os.utime(mark)
+
     def _point(self, name: str, sha256: str) -> None:
-        """Let a name stand for a tree; the one before is kept, and marked."""
+        """Let a name stand for a tree; the one before is kept, and marked. Those that lie over others always are."""
+        if self.record(sha256).base is not None:
+            write_whole(_directory(self._root / "layers") / name, f"{sha256}\n".encode(), durable=True)
+            (self._tree(sha256) / "superseded").touch()
+            return
         pointer = _directory(self._root / "current") / name
         before = pointer.read_text(encoding="ascii", errors="replace").strip() if pointer.exists() else sha256
         write_whole(pointer, f"{sha256}\n".encode(), durable=True)
@@ -519,7 +511,7 @@ class EnvironmentStore:
         place.chmod(0o755)
         write_whole(place / "listing", found, durable=True)
         write_whole(place / "record.json", canonical_json(record.document()), durable=True)
-        write_whole(place / "fingerprint", fingerprint(place / "root").encode(), durable=True)
+        write_whole(place / "fingerprint", whole_fingerprint(place).encode(), durable=True)
         for log in place.glob("*.log"):
             log.unlink()
         tree = self._tree(record.sha256)
@@ -537,7 +529,7 @@ class EnvironmentStore:
         write_whole(tree / file, canonical_json(record.document()), durable=True)
 
     def _record(self, spec: Manifest, made: Made, place: Path) -> tuple[Record, bytes]:
-        found = listing(place / "root")
+        found = whole_listing(place, made.base.sha256 if made.base is not None else None)
         made_at = self._clock.now()
         return Record(sha256=sha256_hex(found), spec=spec, made=made, made_at=made_at, recipe=RECIPE), found
 

@@ -41,6 +41,58 @@ def listing(root: Path) -> bytes:
     return b"".join(line for _, line in lines)
 
 
+def kept(place: Path) -> list[Path]:
+    """What there is of an environment in the directory it is kept in: ``root``, and ``hidden`` where something is."""
+    return [place / name for name in ("root", "hidden") if (place / name).is_dir()]
+
+
+def whole_listing(place: Path, base: str | None) -> bytes:
+    """List an environment, in the directory it is kept in; see :mod:`rebuilder.environments.layers`.
+
+    Args:
+        place: The directory.
+        base: Digest of what it lies over; None: it is a tree of its own.
+
+    Raises:
+        BuildEnvironmentError: it holds something that no environment may, or a directory that hides nothing.
+        OSError: it cannot be read.
+    """
+    if base is None:
+        return listing(place / "root")
+    root, hidden = place / "root", place / "hidden"
+    lines = [(path, _line(root, path, status)) for path, status in walk(root)]
+    if hidden.is_dir():
+        found = {path: status.st_mode for path, status in walk(hidden)}
+        gone = [path for path, mode in found.items() if stat.S_ISCHR(mode) and not os.lstat(_at(hidden, path)).st_rdev]
+        needed = {b"."}.union(*map(above, gone))
+        for path in found.keys() - set(gone):
+            if path not in needed or found[path] != stat.S_IFDIR | 0o755:
+                raise BuildEnvironmentError(f"{os.fsdecode(_at(hidden, path))} hides nothing.")
+        lines += [(path, f"x {quote_from_bytes(path, safe=_SAFE)}\n".encode()) for path in gone]
+    return f"base {base}\n".encode() + b"".join(line for _, line in sorted(lines))
+
+
+def whiteout(hidden: Path, path: bytes) -> None:
+    """Hide an entry of another tree.
+
+    Raises:
+        OSError: the file system makes no whiteouts.
+    """
+    place = _at(hidden, path)
+    os.makedirs(os.path.dirname(place), 0o755, exist_ok=True)  # noqa: PTH103, PTH120 - bytes
+    os.mknod(place, stat.S_IFCHR, os.makedev(0, 0))
+
+
+def above(path: bytes) -> set[bytes]:
+    """The directories that a path is in, without the tree's own root."""
+    parts = path.split(b"/")
+    return {b"/".join(parts[:count]) for count in range(1, len(parts))}
+
+
+def _at(root: Path, path: bytes) -> bytes:
+    return os.path.join(os.fsencode(root), path)  # noqa: PTH118 - bytes: names need not be valid text
+
+
 def walk(root: Path) -> Iterator[tuple[bytes, os.stat_result]]:
     """Every entry with its path relative to ``root`` (``.`` for itself) and what ``lstat`` says, in no order."""
     top = os.fsencode(root)
@@ -58,7 +110,7 @@ def walk(root: Path) -> Iterator[tuple[bytes, os.stat_result]]:
 
 
 def _line(root: Path, path: bytes, status: os.stat_result) -> bytes:
-    place = os.path.join(os.fsencode(root), path)  # noqa: PTH118 - bytes: names need not be valid text
+    place = _at(root, path)
     mode = stat.S_IMODE(status.st_mode)
     if stat.S_ISDIR(status.st_mode):
         words = f"d {mode:04o}"

@@ -53,8 +53,8 @@ class LocalRunner:
         environment = self._environment(definition.toolchain)
         inputs = {each.path: self._blobs.path(each.sha256) for each in definition.inputs}
         if self._prepared is not None:
-            definition, inputs = self._prepared.taken(definition, environment.root, inputs)
-        return sandbox.run(definition, root=environment.root, inputs=inputs)
+            definition, inputs = self._prepared.taken(definition, environment, inputs)
+        return sandbox.run(definition, root=environment.root, layers=environment.layers, inputs=inputs)
 
     def _environment(self, wanted: EnvironmentRef) -> BuildEnvironment:
         """The one with the digest, whatever its name stands for now; made when it is not here and may come out so."""

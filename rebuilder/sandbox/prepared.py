@@ -23,6 +23,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.model.attempt import Outcome
 from rebuilder.model.definition import BuildDefinition, Input, Role
 from rebuilder.model.value import Sha256
@@ -124,13 +125,13 @@ class Prepared:
         """Keys for which nothing came out, or too much."""
 
     def taken(
-        self, definition: BuildDefinition, root: Path, inputs: Mapping[str, Path]
+        self, definition: BuildDefinition, environment: BuildEnvironment, inputs: Mapping[str, Path]
     ) -> tuple[BuildDefinition, dict[str, Path]]:
         """The definition to run in place of one, and its inputs.
 
         Args:
             definition: What is asked for.
-            root: Root directory of its build environment.
+            environment: What it is run in.
             inputs: As for :meth:`rebuilder.sandbox.protocol.Sandbox.run`.
 
         Raises:
@@ -140,26 +141,30 @@ class Prepared:
         files = dict(inputs)
         place = _BEGINNINGS.get(definition.commands[: len(COMMANDS)])
         if self._kept.largest and _KEPT not in files and place is not None:
-            archive = self._made(_environment(definition, place), root, inputs)
+            archive = self._made(_environment(definition, place), environment, inputs)
             if archive is not None:
                 take = (*_ALONE, "/bin/sh", "-e", "-c", f"mkdir -p {place}; {moved(_unpack(_KEPT), place)}")
                 definition = _with(definition, archive[0], _KEPT)
                 definition = definition.replace(commands=(take, *definition.commands[len(COMMANDS) :]))
                 files[_KEPT] = archive[1]
         if self._kept.largest and definition.commands[0][: len(UNPACK_TOOLS)] == UNPACK_TOOLS:
-            definition = self._with_tools(definition, root, files)
+            definition = self._with_tools(definition, environment, files)
         if self._kept.largest:
             for program in [each for each in definition.inputs if each.role is Role.PROGRAM]:
                 path = f"{program.path}{BYTECODE}"
-                bytecode = self._made(_bytecode(definition, program), root, inputs) if path not in files else None
+                bytecode = (
+                    self._made(_bytecode(definition, program), environment, inputs) if path not in files else None
+                )
                 if bytecode is not None:
                     definition, files[path] = _with(definition, bytecode[0], path), bytecode[1]
         return definition, files
 
-    def _with_tools(self, definition: BuildDefinition, root: Path, files: dict[str, Path]) -> BuildDefinition:
+    def _with_tools(
+        self, definition: BuildDefinition, environment: BuildEnvironment, files: dict[str, Path]
+    ) -> BuildDefinition:
         """The definition with its tools taken from what is kept, each by itself; as it is where one cannot be."""
         tarballs = definition.commands[0][len(UNPACK_TOOLS) :]
-        made = [self._made(_tool(definition, each), root, files) for each in tarballs]
+        made = [self._made(_tool(definition, each), environment, files) for each in tarballs]
         taking = [f"mkdir {HOME}"]
         changed, more = definition, dict[str, Path]()
         for number, archive in enumerate(made):
@@ -171,14 +176,19 @@ class Prepared:
         files |= more
         return changed.replace(commands=((*_ALONE, "/bin/sh", "-e", "-c", "; ".join(taking)), *definition.commands[1:]))
 
-    def _made(self, definition: BuildDefinition, root: Path, inputs: Mapping[str, Path]) -> tuple[Sha256, Path] | None:
+    def _made(
+        self, definition: BuildDefinition, environment: BuildEnvironment, inputs: Mapping[str, Path]
+    ) -> tuple[Sha256, Path] | None:
         """What the run of a definition leaves, run now if it was not before; None where that is nothing to keep."""
         key = definition.digest
         if key in self._cannot:
             return None
         if (found := self._kept.get(key)) is None:
             run = self._sandbox.run(
-                definition, root=root, inputs={each.path: inputs[each.path] for each in definition.inputs}
+                definition,
+                root=environment.root,
+                layers=environment.layers,
+                inputs={each.path: inputs[each.path] for each in definition.inputs},
             )
             if run.outcome is Outcome.COMPLETED and len(run.outputs) == 1 and run.outputs[0].size <= self._kept.largest:
                 self._kept.keep(key, run.outputs[0].sha256)

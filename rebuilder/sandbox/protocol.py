@@ -18,13 +18,16 @@ class Sandbox(Protocol):
         """``bubblewrap``, ``uml``; equals :attr:`BuildDefinition.sandbox` of what it runs."""
         ...
 
-    def run(self, definition: BuildDefinition, *, root: Path, inputs: Mapping[str, Path]) -> Run:
+    def run(
+        self, definition: BuildDefinition, *, root: Path, inputs: Mapping[str, Path], layers: Sequence[Path] = ()
+    ) -> Run:
         """Run the commands; give back the outcome, the log and the files left in ``/out`` (as blobs).
 
         Args:
             definition: What to run.
             root: Root directory of the build environment on this machine.
             inputs: Path inside the sandbox to the file on this machine, for every ``definition.inputs``.
+            layers: Directories on this machine that are seen over the root directory, the uppermost first.
 
         Raises:
             SandboxUnavailableError: this machine cannot give the isolation.

@@ -16,7 +16,7 @@ from rebuilder.alarms.delivery import Delivery
 from rebuilder.alarms.rules import SelfMonitor
 from rebuilder.config import Config
 from rebuilder.ecosystems.registry import parse_subject
-from rebuilder.environments.catalog import catalog
+from rebuilder.environments.catalog import usual
 from rebuilder.errors import RebuilderError, StoreError, UsageError
 from rebuilder.model.figures import ProcessFigures
 from rebuilder.model.text import visible
@@ -150,7 +150,7 @@ class Service:
         self._workers.start()
 
     def _make_others(self) -> None:
-        for name in sorted(catalog()):
+        for name in sorted(usual()):
             if not self._loops.stopping:
                 self._made(name)
 

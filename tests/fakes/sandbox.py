@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -72,8 +72,11 @@ class FakeSandbox:
         self._scripts = scripts
         self.ran: list[tuple[BuildDefinition, Path, Mapping[str, Path]]] = []
 
-    def run(self, definition: BuildDefinition, *, root: Path, inputs: Mapping[str, Path]) -> Run:
+    def run(
+        self, definition: BuildDefinition, *, root: Path, inputs: Mapping[str, Path], layers: Sequence[Path] = ()
+    ) -> Run:
         """Give what was scripted."""
+        assert not layers
         if {each.path for each in definition.inputs} != set(inputs):
             raise SandboxFaultError("The inputs given and those in the build definition differ.")
         self.ran.append((definition, root, inputs))
@@ -99,15 +102,18 @@ class FakeSandbox:
 class Room:
     """A sandbox, what it needs, and short ways to ask it things."""
 
-    def __init__(self, sandbox: Sandbox, blobs: Blobs, root: Path) -> None:
+    def __init__(self, sandbox: Sandbox, blobs: Blobs, root: Path, layers: Sequence[Path] = ()) -> None:
         self.sandbox = sandbox
         self.blobs = blobs
         self.root = root
+        self.layers = layers
 
     def run(self, *commands: tuple[str, ...], files: Mapping[str, Path] | None = None, **changes: Any) -> Run:
         """Run some commands."""
         changes.setdefault("sandbox", self.sandbox.kind)
-        return self.sandbox.run(definition(*commands, **changes), root=self.root, inputs=files or {})
+        return self.sandbox.run(
+            definition(*commands, **changes), root=self.root, layers=self.layers, inputs=files or {}
+        )
 
     def shell(self, text: str, **changes: Any) -> Run:
         """Run a shell command line."""

@@ -8,13 +8,11 @@ from pathlib import Path
 import pytest
 
 from rebuilder.environments.debootstrap import Mmdebstrap
-from rebuilder.environments.protocol import LayerPackage
 from rebuilder.environments.store import EnvironmentStore
 from rebuilder.errors import BuildEnvironmentError
 from rebuilder.model.attempt import Outcome
 from rebuilder.model.definition import BuildDefinition, EnvironmentRef
-from rebuilder.model.environment import Manifest, Package
-from rebuilder.model.value import sha256_hex
+from rebuilder.model.environment import Manifest
 from rebuilder.sandbox.bubblewrap.as_root import as_root
 from rebuilder.sandbox.bubblewrap.sandbox import BubblewrapSandbox
 from rebuilder.sandbox.local_runner import LocalRunner
@@ -50,7 +48,7 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
 def store(archive: Archive, root: Path) -> EnvironmentStore:
     """A store that makes its environments from the archive."""
     maker = Mmdebstrap(etc_apt=archive.etc_apt, keyring=archive.keyring, as_root=as_root)
-    return EnvironmentStore(root, FixedClock(), maker=maker, as_root=as_root)
+    return EnvironmentStore(root, FixedClock(), maker=maker)
 
 
 def manifest(package: str) -> Manifest:
@@ -148,25 +146,3 @@ def test_where_scripts_cannot_run(archive: Archive, tmp_path: Path) -> None:
     with pytest.raises(BuildEnvironmentError, match="configured"):
         mmdebstrap(manifest("tiny"), tmp_path / "root")
     assert not (tmp_path / "root").exists()
-
-
-def layer_package(archive: Archive, name: str) -> LayerPackage:
-    """One that the archive has, as what is to be installed over an environment."""
-    file = next(archive.root.rglob(f"{name}_*.deb"))
-    sha256 = sha256_hex(file.read_bytes())
-    return LayerPackage(Package(name=name, version=file.stem.split("_")[1], architecture="all", sha256=sha256), file)
-
-
-def test_packages_over_an_environment(archive: Archive, tmp_path: Path) -> None:
-    """Their scripts see the base and each other; the set is made once; the base stays what it is."""
-    environments = store(archive, tmp_path / "one")
-    base = environments.get(manifest("base"))
-    wanted = [layer_package(archive, "tiny"), layer_package(archive, "needed")]
-    layered = environments.layered(base, wanted, ())
-    assert layered == environments.layered(base, wanted[::-1], ())
-    assert layered.sha256 != base.sha256
-    assert not (base.root / "etc/tiny").exists()
-    specification = layered.specification
-    assert specification is not None
-    assert base.specification == specification.base
-    assert ["needed", "tiny"] == [each.name for each in specification.packages]

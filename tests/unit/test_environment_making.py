@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rebuilder.environments import debootstrap, finishing, settle
-from rebuilder.environments.catalog import catalog, find, with_compilers
+from rebuilder.environments.catalog import catalog, find, usual, with_compilers
 from rebuilder.environments.command import CommandError, run
 from rebuilder.environments.debootstrap import Mmdebstrap
 from rebuilder.environments.packages import packages, releases
@@ -188,9 +188,15 @@ def test_catalog_is_complete() -> None:
     """Every build environment names what the program relies on."""
     builds = {f"{suite}{git}" for suite in ("bullseye", "bookworm", "trixie", "forky") for git in ("", "-git")}
     compiling = {each.name for each in with_compilers(catalog().values())}
-    assert builds | {"diffoscope", "python2", "uml"} == set(catalog()) - compiling
+    packaging = {f"{suite}-build" for suite in ("bookworm", "trixie", "forky")}
+    assert builds | {"diffoscope", "python2", "uml"} == set(catalog()) - compiling - packaging == set(usual())
+    for name in packaging:
+        assert (True, ()) == (find(name).configured, find(name).prune)
+        assert {"?essential", "apt", "build-essential", "fakeroot"} == set(find(name).packages)
     named = {each for each in catalog() if each.endswith("-gcc14")} | {each for each in catalog() if "forky" in each}
     for spec in catalog().values():
+        if spec.name in packaging:
+            continue
         version = spec.provides["python"] if spec.name in named or spec.suite == "forky" else "3"
         assert {f"python{version}-minimal", f"libpython{version}-stdlib", "dash", "libc-bin"} <= set(spec.packages)
         assert sorted(spec.packages) == list(spec.packages)

@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from rebuilder.environments.protocol import BuildEnvironment
 from rebuilder.model.attempt import Limit
 from rebuilder.model.definition import BuildDefinition, Input, Role
+from rebuilder.model.report import EnvironmentSummary
+from rebuilder.model.value import Sha256
 from rebuilder.sandbox import prepared
 from rebuilder.sandbox.prepared import COMMANDS, VENV, Prepared
 from rebuilder.store.kept_files import KeptFiles
@@ -30,6 +33,12 @@ class Everything(dict[Any, Script]):
 
     def __missing__(self, commands: tuple[tuple[str, ...], ...]) -> Script:
         return self.bytecode if "bytecode" in commands[0] else self.script
+
+
+def environment(root: Path) -> BuildEnvironment:
+    """A build environment that is only handed on."""
+    summary = EnvironmentSummary(name="trixie", sha256="ab" * 32, packages=())
+    return BuildEnvironment(name="trixie", sha256=Sha256("ab" * 32), root=root, summary=summary)
 
 
 class Room:
@@ -68,7 +77,7 @@ class Room:
     def taken(self, definition: BuildDefinition) -> tuple[BuildDefinition, Mapping[str, Path]]:
         """What is run instead of it."""
         inputs = {each.path: self.kept.blobs.path(each.sha256) for each in definition.inputs}
-        return self.prepared.taken(definition, self.root, inputs)
+        return self.prepared.taken(definition, environment(self.root), inputs)
 
 
 def environments(room: Room) -> list[BuildDefinition]:
@@ -87,7 +96,7 @@ def test_made_once_and_taken_then(tmp_path: Path) -> None:
     assert (f"/inputs/{NAME}", b"tree") == (run.inputs[-1].path, inputs[run.inputs[-1].path].read_bytes())
     assert {each.path for each in run.inputs} == set(inputs)
     other = Prepared(room.sandbox, KeptFiles(tmp_path / "kept", most_bytes=1 << 20))
-    assert run == other.taken(asked, tmp_path, {each.path: tmp_path for each in asked.inputs})[0]
+    assert run == other.taken(asked, environment(tmp_path), {each.path: tmp_path for each in asked.inputs})[0]
     assert 1 == len(environments(room))
 
 

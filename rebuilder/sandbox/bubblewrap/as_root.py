@@ -7,20 +7,19 @@ a build environment records none of it. There is no network, no capability, and 
 
 from __future__ import annotations
 
+import json
 import os
-import shlex
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from rebuilder.errors import SandboxUnavailableError
-from rebuilder.sandbox.bubblewrap import host_support, seccomp
-from rebuilder.sandbox.bubblewrap.launcher_main import user_range
+from rebuilder.sandbox.bubblewrap import host_support, launcher_main, seccomp
 from rebuilder.sandbox.program_runner import program_archive
 
 _MEMORY_KIB = 4 << 20
-_FIRST = 4
-"""File descriptor; the third one is the filter."""
 _ENVIRONMENT = {
     "DEBCONF_NONINTERACTIVE_SEEN": "true",
     "DEBIAN_FRONTEND": "noninteractive",
@@ -33,19 +32,24 @@ _ENVIRONMENT = {
 }
 
 
-def as_root(root: Path, filter_file: Path) -> list[str]:
+def as_root(tree: Path, work: Path, *, over: Path | None = None, packages: Path | None = None) -> list[str]:
     """Words to put before a command.
 
     When we are root ourselves, the tree is given to a user that nobody else is, and bound where that user reaches it.
 
     Args:
-        root: The tree.
-        filter_file: Where the system call filter is written to.
+        tree: What can be written to, named ``root`` if it is over another.
+        work: Directory of the tree, for files that this needs.
+        over: Root directory of a build environment that is seen below the tree and stays as it is.
+        packages: Directory that is seen as ``/inputs``.
 
     Raises:
         SandboxUnavailableError: this machine cannot give the isolation.
     """
-    return _words(filter_file, [_Bound("--bind", root, "/")])
+    bound = [_Bound("--bind", tree, "/")]
+    if packages is not None:
+        bound.append(_Bound("--ro-bind", packages, "/inputs"))
+    return _words(work / "calls", bound, over)
 
 
 def unpacking(base: Path, place: Path) -> list[str]:
@@ -81,34 +85,41 @@ class _Bound(NamedTuple):
     inside: str
 
 
-def _words(filter_file: Path, bound: Sequence[_Bound]) -> list[str]:
-    """Words before a command that sees these directories: the first is the tree it runs in."""
+def _words(filter_file: Path, bound: Sequence[_Bound], over: Path | None = None) -> list[str]:
+    """Words before a command that sees these directories: the first is the tree it runs in, or takes its changes."""
     program, _ = host_support.bubblewrap()
     filter_file.write_bytes(seccomp.program(pretended=True))
-    words = ["sh", "-c", 'exec "$@" 3<"$0"', str(filter_file)]
-    sources = [str(each.source) for each in bound]
+    stage, user = host_support.stage(), None
     if os.geteuid() == 0:
-        users, stage = user_range(), host_support.stage()
+        users = launcher_main.user_range()
         if users is None:
             raise SandboxUnavailableError("No user id is left to run maintainer scripts as: too few are mapped here.")
-        number = str(users[0] + os.getpid() % users[1])
-        # What is staged may lie below the stage, which covers it: so all of it is opened before.
-        opened = [f"exec {index}<{shlex.quote(source)}" for index, source in enumerate(sources, _FIRST)]
-        owned = [shlex.quote(str(each.source)) for each in bound if each.option == "--bind"]
-        steps = [f"chown -hR {number}:{number} {' '.join(owned)}", f"mount -t tmpfs -o mode=755 stage {stage}"]
-        sources = [f"{stage}/{index}" for index in range(_FIRST, _FIRST + len(bound))]
-        for index, target in enumerate(sources, _FIRST):
-            mount = f"mount --no-canonicalize --bind /proc/self/fd/{index} {target}"
-            steps += [f"mkdir {target}", mount, f"exec {index}<&-"]
-        script = " && ".join([*opened, *steps, 'exec "$@"'])
-        words += ["unshare", "--mount", "--propagation=slave", "sh", "-c", script, "staged"]
-        words += ["setpriv", f"--reuid={number}", f"--regid={number}", "--clear-groups", "--no-new-privs"]
+        user = users[0] + os.getpid() % users[1]
+        owned = [str(each.source) for each in bound if each.option == "--bind"]
+        subprocess.run(["/bin/chown", "-hR", f"{user}:{user}", *owned], check=True, timeout=600)
+    elif over is None:
+        stage = None
+    elif stage is None:
+        raise SandboxUnavailableError(host_support.ONLY_BUBBLEWRAP, hint=host_support.LET_OTHERS)
+    sources = [str(each.source.absolute()) for each in bound]
+    seen = sources if stage is None else [f"{stage}/{index}" for index in range(len(bound))]
+    if over is not None:
+        sources[0] = str(bound[0].source.absolute().parent)
+    request = {
+        "filter": str(filter_file.absolute()),
+        "over": None if over is None else str(over.absolute()),
+        "sources": sources,
+        "stage": stage,
+        "user": user,
+    }
+    words = [sys.executable, "-I", "-S", launcher_main.__file__, launcher_main.AS_ROOT, json.dumps(request)]
     words += [
         *(program, "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session"),
-        *("--uid", "0", "--gid", "0", "--hostname", "rebuilder", "--cap-drop", "ALL", "--seccomp", "3"),
+        *("--uid", "0", "--gid", "0", "--hostname", "rebuilder", "--cap-drop", "ALL"),
+        *("--seccomp", str(launcher_main.READY)),
     ]
-    for index, each in enumerate(bound):
-        words += [each.option, sources[index], each.inside]
+    for each, source in zip(bound, seen, strict=True):
+        words += [each.option, source, each.inside]
     words += ["--proc", "/proc", "--dev", "/dev", "--clearenv"]
     for name, value in _ENVIRONMENT.items():
         words += ["--setenv", name, value]

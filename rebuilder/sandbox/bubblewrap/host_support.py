@@ -53,6 +53,10 @@ def bubblewrap(search: str | None = None) -> tuple[str, str]:
     return str(Path(program).resolve()), found[0]
 
 
+ONLY_BUBBLEWRAP = "A build environment with layers cannot be used: only bubblewrap may make namespaces here."
+LET_OTHERS = "As root: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
+
+
 @cache
 def stage() -> str | None:
     """Directory that is covered, in a mount namespace of the run alone, to bind files there.

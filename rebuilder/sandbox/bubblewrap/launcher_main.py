@@ -40,12 +40,20 @@ USER_RANGES = ((1_900_000_000, 4_194_304), (61_184, 4_000))
 """User ids to run builds as when we are root: first one that nobody hands out (systemd, UIDS-GIDS.md), one for
 every process id, so that two runs never share one; else, in a container that maps few, dynamic service users."""
 
+_OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
+"""Numbers of system calls, the same on every architecture."""
+_OPEN_TREE_CLONE, _AT_EMPTY_PATH, _AT_FDCWD, _MOVE_MOUNT_F_EMPTY_PATH = 1, 0x1000, -100, 4
+_MOUNT_ATTR_RDONLY, _MOUNT_ATTR_IDMAP = 0x1, 0x00100000
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
 _MS_BIND, _MS_REC, _MS_SLAVE = 4096, 16384, 1 << 19
 _MS_RDONLY, _MS_NOSUID_NODEV = 1, 2 | 4
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 36, 38
 _ADDR_NO_RANDOMIZE = 0x0040000
 _PATIENCE = 5.0
+
+AS_ROOT = "as-root"
+"""First argument of a program that becomes bubblewrap at once: a request as JSON and a command line follow."""
+NO_OVERLAY = "no overlay file system can be mounted"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -83,35 +91,46 @@ def _drop_root(users: tuple[int, int] | None) -> None:
     """Become a user nobody else is, without groups."""
     if users is None:
         raise OSError("no user id is left to run builds as: this user namespace maps too few")
-    number = users[0] + os.getpid() % users[1]
+    _become(users[0] + os.getpid() % users[1])
+
+
+def _become(number: int) -> None:
+    """Change to a user, without a way back."""
     os.setgroups([])
     os.setresgid(number, number, number)
     os.setresuid(number, number, number)
 
 
-def _stage(stage: str, sources: Sequence[str]) -> None:
-    """Make the sources visible as ``stage/0``, ``stage/1``, … in a mount namespace only this run has.
-
-    So the build's user reaches them, whatever directories they lie below; and nothing has to be unmounted. They go
-    through overlays of one read-only layer, since a build reads in ``/proc/self/mountinfo`` where in its file system
-    a directory lies that is bound; of an overlay it reads where in the overlay.
-    """
+def _own_mounts() -> None:
+    """A mount namespace of our own, whose mounts nobody else sees."""
     if os.geteuid() == 0:
         call("unshare", _CLONE_NEWNS)
     else:
         _become_root_of_nothing()
     mount("none", "/", "", _MS_REC | _MS_SLAVE)
+
+
+def _stage(stage: str, sources: Sequence[str], layers: Sequence[str]) -> None:
+    """Make the sources visible as ``stage/0``, ``stage/1``, … in a mount namespace only this run has.
+
+    So the build's user reaches them, whatever directories they lie below; and nothing has to be unmounted. They go
+    through overlays of one read-only layer, since a build reads in ``/proc/self/mountinfo`` where in its file system
+    a directory lies that is bound; of an overlay it reads where in the overlay. Over the first, a directory, lie
+    ``layers``, the uppermost first.
+    """
+    _own_mounts()
     # Opened in the new namespace (others cannot be bound), before the stage may cover them.
     opened = [os.open(source, os.O_PATH | os.O_CLOEXEC) for source in sources]
     places = [_place(source, descriptor) for source, descriptor in zip(sources, opened, strict=True)]
-    layers = {base: os.open(base, os.O_PATH | os.O_CLOEXEC) for base, _ in places}
+    below = {base: os.open(base, os.O_PATH | os.O_CLOEXEC) for base, _ in places}
+    over = [os.open(layer, os.O_PATH | os.O_CLOEXEC) for layer in layers]
     mount("tmpfs", stage, "tmpfs", _MS_NOSUID_NODEV, "mode=0755,size=1m")
     os.chdir(stage)
     os.mkdir("none", 0o755)  # noqa: PTH102
-    overlays = {base: _overlay(f"layer{index}", layer) for index, (base, layer) in enumerate(layers.items())}
-    for index, ((base, below), descriptor) in enumerate(zip(places, opened, strict=True)):
-        overlay = overlays[base]
-        source = f"/proc/self/fd/{descriptor}" if overlay is None else os.path.join(overlay, below)  # noqa: PTH118
+    overlays = {base: _hidden(f"layer{index}", each) for index, (base, each) in enumerate(below.items())}
+    for index, ((base, inside), descriptor) in enumerate(zip(places, opened, strict=True)):
+        overlay = overlays[base] if index or not over else _overlay("root", [*over, os.dup(descriptor)])
+        source = f"/proc/self/fd/{descriptor}" if overlay is None else os.path.join(overlay, inside)  # noqa: PTH118
         if os.path.isdir(source):  # noqa: PTH112
             os.mkdir(f"{index}", 0o755)  # noqa: PTH102
         else:
@@ -138,18 +157,123 @@ def _place(source: str, descriptor: int) -> tuple[str, str]:
     return parts[0] or "/", "/".join(parts[1:])
 
 
-def _overlay(name: str, layer: int) -> str | None:
-    """An overlay of one directory, by a relative name; None where the kernel makes none: that hides less."""
-    for directory in (name, f"over-{name}"):
-        os.mkdir(directory, 0o755)  # noqa: PTH102
+def _hidden(name: str, directory: int) -> str | None:
+    """An overlay of one directory; None where the kernel makes none: that hides less."""
     try:
-        mount(f"/proc/self/fd/{layer}", name, "", _MS_BIND | _MS_REC)
-        mount("none", f"over-{name}", "overlay", _MS_RDONLY | _MS_NOSUID_NODEV, f"lowerdir={name}:none")
+        return _overlay(name, [directory])
     except OSError:
         return None
-    finally:
-        os.close(layer)
+
+
+def _overlay(name: str, layers: Sequence[int]) -> str:
+    """An overlay of directories, the uppermost first, by a relative name.
+
+    Attributes of files mean nothing to it but those that only the root of the machine can set.
+    """
+    os.mkdir(f"over-{name}", 0o755)  # noqa: PTH102
+    lower = ":".join([_bound(f"{name}-{index}", each) for index, each in enumerate(layers)])
+    try:
+        mount("none", f"over-{name}", "overlay", _MS_RDONLY | _MS_NOSUID_NODEV, f"lowerdir={lower}:none")
+    except OSError as error:
+        raise OSError(f"{NO_OVERLAY} ({error.strerror})") from error
     return f"over-{name}"
+
+
+def _bound(name: str, directory: int, user: int | None = None) -> str:
+    """Bind an open directory to a name, and close it; with a ``user``, what is root's there seems to be that user's."""
+    os.mkdir(name, 0o755)  # noqa: PTH102
+    try:
+        if user is None:
+            mount(f"/proc/self/fd/{directory}", name, "", _MS_BIND | _MS_REC)
+        else:
+            tree = _with_owner(directory, user)
+            _system_call(_MOVE_MOUNT, tree, b"", _AT_FDCWD, name.encode(), _MOVE_MOUNT_F_EMPTY_PATH)
+            os.close(tree)
+    finally:
+        os.close(directory)
+    return name
+
+
+def become_root_of_a_tree(request: dict[str, Any], command: list[str]) -> None:
+    """Turn into bubblewrap, which then runs as the user with the number ``user``, if that is given.
+
+    What it is to see are ``sources``, as ``stage/0``, … if there is a ``stage``. With ``over``, the first of them is a
+    directory that takes what is written to ``root`` of that one's, as an overlay over the directory ``over``.
+    """
+    os.dup2(os.open(request["filter"], os.O_RDONLY), READY)
+    os.set_inheritable(READY, True)  # noqa: FBT003
+    if request["stage"]:
+        _own_mounts()
+        opened = [os.open(source, os.O_PATH | os.O_CLOEXEC) for source in request["sources"]]
+        base = os.open(request["over"], os.O_PATH | os.O_CLOEXEC) if request["over"] else None
+        mount("tmpfs", request["stage"], "tmpfs", _MS_NOSUID_NODEV, "mode=0755,size=1m")
+        os.chdir(request["stage"])
+        if base is not None:
+            _bound("own", opened.pop(0))
+            _bound("base", base, request["user"])
+            _writable_overlay("0", "base", "own")
+        for index, source in enumerate(opened, 1 if base is not None else 0):
+            _bound(str(index), source)
+        os.chdir("/")
+    if request["user"] is not None:
+        _become(request["user"])
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    os.execv(command[0], command)  # noqa: S606
+
+
+def _writable_overlay(name: str, base: str, own: str) -> None:
+    """An overlay over ``base`` that writes to ``own/root``; what hides or replaces a directory is said in attributes
+    that its user may read.
+    """  # noqa: D205
+    for directory in (name, f"{own}/work"):
+        os.mkdir(directory, 0o700)  # noqa: PTH102
+    options = f"lowerdir={base},upperdir={own}/root,workdir={own}/work,userxattr,volatile"
+    try:
+        mount("none", name, "overlay", _MS_NOSUID_NODEV, options)
+    except OSError as error:
+        raise OSError(f"{NO_OVERLAY} to write to ({error.strerror})") from error
+    for directory in ("work", "work/incompat", "work/incompat/volatile"):
+        # The kernel gives them no mode at all, so that their own user could not remove them.
+        os.chmod(f"{own}/work/{directory}", 0o700)  # noqa: PTH101
+
+
+def _with_owner(directory: int, user: int) -> int:
+    """The same tree, whose files of root are seen as those of another user, and are written to by nobody.
+
+    See mount_setattr(2), ID-mapped mounts.
+    """
+    ready, written = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException):
+            call("unshare", _CLONE_NEWUSER)
+            os.write(ready[1], b".")
+            os.close(written[1])
+            os.read(written[0], 1)
+        os._exit(0)
+    try:
+        os.close(ready[1])
+        os.read(ready[0], 1)
+        for kind in ("uid", "gid"):
+            with open(f"/proc/{child}/{kind}_map", "w", encoding="ascii") as file:  # noqa: PTH123
+                file.write(f"0 {user} 1")
+        users = os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+        tree = _system_call(_OPEN_TREE, directory, b"", _OPEN_TREE_CLONE | os.O_CLOEXEC | _AT_EMPTY_PATH)
+        attributes = (ctypes.c_uint64 * 4)(_MOUNT_ATTR_IDMAP | _MOUNT_ATTR_RDONLY, 0, 0, users)
+        _system_call(_MOUNT_SETATTR, tree, b"", _AT_EMPTY_PATH, attributes, ctypes.sizeof(attributes))
+        os.close(users)
+    finally:
+        for descriptor in (ready[0], *written):
+            os.close(descriptor)
+        os.waitpid(child, 0)
+    return tree
+
+
+def _system_call(number: int, *arguments: object) -> int:
+    found = int(_libc.syscall(ctypes.c_long(number), *arguments))
+    if found < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return found
 
 
 def _limit(limits: dict[str, list[int]]) -> None:
@@ -187,7 +311,7 @@ def become_bubblewrap(
     if request.get("fixed_addresses"):
         _libc.personality(ctypes.c_ulong(_ADDR_NO_RANDOMIZE))
     if request["stage"]:
-        _stage(request["stage"], request["sources"])
+        _stage(request["stage"], request["sources"], request["layers"])
     _limit(request["limits"])
     if os.geteuid() == 0:
         _drop_root(users)
@@ -372,7 +496,13 @@ def _children() -> set[int]:
 
 
 def main() -> None:
-    """Serve on the socket named by the first argument."""
+    """Serve on the socket named by the first argument, or do what :data:`AS_ROOT` means."""
+    if sys.argv[1] == AS_ROOT:
+        try:
+            become_root_of_a_tree(json.loads(sys.argv[2]), sys.argv[3:])
+        except OSError as error:
+            sys.stderr.write(f"{error}\n")
+            sys.exit(os.EX_OSERR)
     owner = socket.socket(fileno=int(sys.argv[1]))
     owner.set_inheritable(False)
     os.chdir("/")

@@ -7,7 +7,7 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from rebuilder.errors import RebuilderError, SandboxFaultError, SandboxUnavailableError
 from rebuilder.model.attempt import Limit
 from rebuilder.model.definition import BuildDefinition, Limits
-from rebuilder.sandbox.bubblewrap import arguments, host_support, seccomp
+from rebuilder.sandbox.bubblewrap import arguments, host_support, launcher_main, seccomp
 from rebuilder.sandbox.bubblewrap.launcher_client import Ending, Launched, LauncherClient
 from rebuilder.sandbox.cpus import Cpus
 from rebuilder.sandbox.supervision import SETUP_SECONDS, Supervision, memory_file, out_of_memory_kills
@@ -148,7 +148,12 @@ class Bubblewrap:
 
     @contextmanager
     def run(
-        self, definition: BuildDefinition, root: Path, sources: Mapping[str, Path], program: Program | None = None
+        self,
+        definition: BuildDefinition,
+        root: Path,
+        sources: Mapping[str, Path],
+        program: Program | None = None,
+        layers: Sequence[Path] = (),
     ) -> Iterator[Ended]:
         """Run a definition to its end.
 
@@ -157,6 +162,7 @@ class Bubblewrap:
             root: Root directory.
             sources: Path inside the sandbox to the file or directory to show there.
             program: What to run instead of the commands.
+            layers: Directories to lay over the root directory, the uppermost first.
 
         Raises:
             SandboxUnavailableError: this machine cannot give the isolation.
@@ -172,6 +178,9 @@ class Bubblewrap:
             supervision = stack.enter_context(LaunchedSupervision(definition.limits))
             cpus = stack.enter_context(self._cpus.taken(definition.cpu_count))
             request = self._request(definition, bubblewrap, root, sources, cpus)
+            request["layers"] = [str(each.absolute()) for each in layers]
+            if layers and request["stage"] is None:
+                raise SandboxUnavailableError(host_support.ONLY_BUBBLEWRAP, hint=host_support.LET_OTHERS)
             request["fixed_addresses"] = program is not None and program.fixed_addresses
             launched = self._launch(request, definition, supervision, script, calls)
             stack.callback(launched.close)
@@ -249,6 +258,11 @@ def _monitor_was_killed(ending: Ending) -> bool:
 def _not_set_up(supervision: LaunchedSupervision, ending: Ending) -> RebuilderError:
     """Why a sandbox did not come to stand: nothing of the build had begun, so it is our fault."""
     said = ending.problem or supervision.log_tail() or f"wait status {ending.status}"
+    if said.startswith(launcher_main.NO_OVERLAY):
+        return SandboxUnavailableError(
+            f"A build environment with layers cannot be used: {said} here.",
+            hint="Keep the store on a disk of the machine itself, and use a kernel with CONFIG_OVERLAY_FS.",
+        )
     for sentence, hint in host_support.settings_in_the_way():
         return SandboxUnavailableError(f"The sandbox cannot be set up. {sentence} ({said})", hint=hint)
     return SandboxFaultError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from pathlib import Path
 
@@ -50,7 +50,9 @@ class BubblewrapSandbox:
         """End all runs, and the process that starts them."""
         self._bubblewrap.close()
 
-    def run(self, definition: BuildDefinition, *, root: Path, inputs: Mapping[str, Path]) -> Run:
+    def run(
+        self, definition: BuildDefinition, *, root: Path, inputs: Mapping[str, Path], layers: Sequence[Path] = ()
+    ) -> Run:
         """Run the commands in one sandbox; see :meth:`rebuilder.sandbox.protocol.Sandbox.run`.
 
         Files are taken from ``/out`` unless a limit ended the run: regular files directly in it, with plain names.
@@ -64,7 +66,10 @@ class BubblewrapSandbox:
         arguments.check(definition, self.kind)
         sources = self._executables.sources(definition, inputs)
         started = self._clock.now()
-        with collected(sources, self._collected) as shown, self._bubblewrap.run(definition, root, shown) as ended:
+        with (
+            collected(sources, self._collected) as shown,
+            self._bubblewrap.run(definition, root, shown, layers=layers) as ended,
+        ):
             meter, exit_code = ended.supervision.meter, ended.exit_code
             listing = list_outputs(meter.out)
             behind = limit_behind(meter, exit_code, definition.limits, listing)

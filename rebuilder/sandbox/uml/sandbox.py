@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from rebuilder.clock import Clock
 from rebuilder.environments.protocol import BuildEnvironment
-from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError, NoGuestError
+from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError, NoGuestError, UsageError
 from rebuilder.model.attempt import Run
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.sandbox.bubblewrap import arguments
@@ -75,7 +75,9 @@ class UmlSandbox:
         """End all runs, and the process that starts them."""
         self._bubblewrap.close()
 
-    def run(self, definition: BuildDefinition, *, root: Path, inputs: Mapping[str, Path]) -> Run:
+    def run(
+        self, definition: BuildDefinition, *, root: Path, inputs: Mapping[str, Path], layers: Sequence[Path] = ()
+    ) -> Run:
         """Boot a guest, run the commands in it, halt it; see :meth:`rebuilder.sandbox.protocol.Sandbox.run`.
 
         The guest's clock shows ``definition.clock`` when the last command begins.
@@ -89,6 +91,8 @@ class UmlSandbox:
             StoreError: the log or an output could not be stored.
         """
         arguments.check(definition, self.kind)
+        if layers:
+            raise UsageError("A sandbox of the kind uml cannot run a build in an environment with layers.")
         if (problem := self._probe.remembered()) is not None:
             raise problem
         sources = self._executables.sources(definition, inputs)

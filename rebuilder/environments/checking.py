@@ -1,0 +1,82 @@
+"""Whether an environment that is kept is what it was when it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from rebuilder.atomic_file import write_whole
+from rebuilder.environments.record import Record
+from rebuilder.environments.settle import retime
+from rebuilder.environments.tree import changes, fingerprint, kept, whole_listing
+from rebuilder.errors import BuildEnvironmentError, CorruptEnvironmentError
+from rebuilder.model.value import sha256_hex
+
+_READINGS = 3
+"""A tree whose times were put right is read again; one that changes still is being written to."""
+
+
+class EnvironmentCheck:
+    """Reads an environment as a whole before its first use, and looks at its fingerprint from then on.
+
+    Args:
+        report: Told what takes long.
+        read_whole: Fingerprint by place, of what this process has read as a whole; it is added to.
+    """
+
+    def __init__(self, report: Callable[[str], None], read_whole: dict[str, str]) -> None:
+        self._report = report
+        self._fingerprints = read_whole
+
+    def __call__(self, record: Record, place: Path) -> None:
+        """Look at the one that is kept in a directory; touched times are put right.
+
+        Raises:
+            BuildEnvironmentError: it was modified; the sentence says which file.
+            OSError: it cannot be read.
+        """
+        if whole_fingerprint(place) == self._fingerprints.get(str(place)):
+            return
+        file = place / "fingerprint"
+        noted = file.read_text(encoding="ascii", errors="replace") if file.exists() else None
+        if noted is not None and noted != whole_fingerprint(place):
+            self._report(f"reading {record.spec.name} again, because something touched it")
+        for _ in range(_READINGS):
+            before = whole_fingerprint(place)
+            found = whole_listing(place, record.base)
+            if sha256_hex(found) != record.sha256:
+                raise _modified(record, place, found)
+            for tree in kept(place):
+                retime(tree)
+            if whole_fingerprint(place) == before:
+                self._fingerprints[str(place)] = before
+                if noted != before:
+                    with suppress(OSError):  # in somebody else's store, or on a full disk, it is only told again
+                        write_whole(file, before.encode(), durable=True)
+                return
+        raise CorruptEnvironmentError(
+            f"The build environment {record.spec.name} was changed while it was read.",
+            hint=f"Find out which program writes below {place}.",
+        )
+
+
+def whole_fingerprint(place: Path) -> str:
+    """Of all that is kept of an environment in a directory."""
+    return "".join(map(fingerprint, kept(place)))
+
+
+def _modified(record: Record, place: Path, found: bytes) -> BuildEnvironmentError:
+    try:
+        recorded = (place / "listing").read_bytes()
+    except OSError:
+        recorded = b""
+    name = record.spec.name
+    hint = f"Find out who did it. To have it made again, remove {place}."
+    if sha256_hex(recorded) != record.sha256:
+        return CorruptEnvironmentError(f"The build environment {name} and its listing were modified.", hint=hint)
+    changed = changes(recorded, found)
+    more = f", and {len(changed) - 3} more" if len(changed) > 3 else ""
+    return CorruptEnvironmentError(
+        f"The build environment {name} was modified since it was made: {', '.join(changed[:3])}{more}.", hint=hint
+    )
