@@ -111,6 +111,8 @@ class Conventions:
     """Before the colon in a subject, and the purl type: ``pypi``."""
     distribution: str | None = None
     """What programs that read packages of distributions call it, where that is not :attr:`name`."""
+    source_words = "source archive"
+    """What files are built from that is published beside them."""
     attested = False
     """Whether its releases can be attested, so that something can be expected of their publishers."""
     lock_suffixes: frozenset[str] = frozenset()

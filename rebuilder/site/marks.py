@@ -130,14 +130,18 @@ def node_words(node: Node, ecosystem: str) -> str:
     """What a node of the trail is called: ``commit``, ``wheel``."""
     if node.kind is NodeKind.ARTIFACT:
         return conventions(ecosystem).file_words(node.name or "")
-    return node.kind.replace("-", " ")
+    return _start_words(node.kind, ecosystem)
+
+
+def _start_words(kind: NodeKind, ecosystem: str) -> str:
+    return conventions(ecosystem).source_words if kind is NodeKind.SOURCE_ARCHIVE else kind.replace("-", " ")
 
 
 def step_words(hypothesis: Hypothesis) -> str:
     """The step one build belongs to, by where it starts and what it is to give."""
     definition = hypothesis.definition
-    start = source_kind(definition.source).replace("-", " ").capitalize() if definition.source else "No source"
-    return f"{start} → {conventions(definition.ecosystem).file_words(hypothesis.target)}"
+    start = _start_words(source_kind(definition.source), definition.ecosystem) if definition.source else "no source"
+    return f"{start.capitalize()} → {conventions(definition.ecosystem).file_words(hypothesis.target)}"
 
 
 SENTENCES = {

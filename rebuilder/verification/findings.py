@@ -126,7 +126,8 @@ def nor_from_commit(obstacle: Obstacle | None, trail: SourceTrail, *, alone: boo
         alone: Whether files of its kind come from commits alone: then a commit that was found is all that counts.
     """
     told = [each.decision for each in trail.steps if each.decision is not None and not each.attempts]
-    if obstacle is None or any(each.attempts for each in trail.steps):
+    commits = any(each.kind is NodeKind.COMMIT for each in trail.nodes)
+    if obstacle is None or not commits or any(each.attempts for each in trail.steps):
         return obstacle
     if told and alone and obstacle.verdict is Verdict.INPUTS_MISSING:
         return Obstacle(verdict=told[0].verdict, sentence=told[0].sentence, cause=told[0].cause)

@@ -29,6 +29,7 @@ class DebianConventions(Conventions):
 
     name = ECOSYSTEM
     distribution = NAMESPACE
+    source_words = "source package"
     local_files = {".deb": "package"}
     local_documents = DOCUMENTS
 

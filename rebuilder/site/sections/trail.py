@@ -111,7 +111,7 @@ def trail_section(report: Report) -> TrailSection | None:
         banner=_banner(report, trail),
         pictures=pictures(nodes, _marks(trail, rows), said),
         facts=_facts(
-            trail.origin,
+            trail,
             [shown for each, shown in zip(trail.nodes, nodes, strict=True) if each.kind is not NodeKind.COMMIT],
         ),
         steps=rows,
@@ -170,11 +170,11 @@ def _repository(origin: Origin | None) -> PictureNode:
     return PictureNode("Repository", origin.repository, tuple(lines), says="? claimed, not attested", tone="warn")
 
 
-def _facts(origin: Origin | None, nodes: Sequence[PictureNode]) -> tuple[Fact, ...]:
-    facts = []
-    if origin is None:
+def _facts(trail: SourceTrail, nodes: Sequence[PictureNode]) -> tuple[Fact, ...]:
+    facts, origin = [], trail.origin
+    if origin is None and any(each.kind is NodeKind.COMMIT for each in trail.nodes):
         facts.append(Fact("Repository", "none is known"))
-    else:
+    if origin is not None:
         href = secure_link(origin.repository)
         facts.append(Fact("Repository", visible(origin.repository), href=href, code=href is None))
         facts.append(Fact("Commit", visible(origin.commit, SHORT) if origin.commit else "none was found", code=True))
