@@ -24,6 +24,8 @@ from rebuilder.model.value import Sha256Field, Value
 
 APART_SECONDS = 2.5
 """Between two runs that are to tell whether a build depends on the clock: times in a ZIP have steps of two."""
+MOST_DESCRIPTION_BYTES = 4 << 20
+"""Of what a build says about itself, where that is published."""
 MOST_HYPOTHESES = 16
 """Definitions that may be tried for one file: which of them comes out says something, too."""
 
@@ -76,6 +78,12 @@ class Run(Value):
     sandbox_version: str
     """Such as ``bubblewrap 0.8.0``."""
     started: datetime
+
+    @property
+    def description(self) -> Output | None:
+        """What the build itself wrote about how it was made: the ``.buildinfo`` of Debian's packages."""
+        named = [each for each in self.outputs if each.filename.endswith(".buildinfo")]
+        return named[0] if len(named) == 1 and named[0].size <= MOST_DESCRIPTION_BYTES else None
 
 
 class Hypothesis(Value):

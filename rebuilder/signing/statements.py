@@ -304,6 +304,8 @@ def _versions(report: Report, definition: BuildDefinition, run: Run) -> dict[str
 def _byproducts(run: Run, comparison: Comparison | None) -> list[Document]:
     """Files that came out beside the result, as in-toto resource descriptors."""
     found = [("log", "text/plain", run.log_sha256)]
+    if run.description is not None:
+        found.append(("buildinfo", "text/plain", run.description.sha256))
     diffoscope = comparison.diffoscope if comparison else None
     if diffoscope is not None:
         found += [

@@ -321,6 +321,9 @@ class Site:
             definition, log = attempt.hypothesis.definition, attempt.run.log_sha256
             files[f"definition-{number}.json"] = (f"build definition of attempt {number}", definition.canonical)
             wanted.append((f"log-{number}.txt", f"log of attempt {number}, as the build wrote it", log))
+            if (described := attempt.run.description) is not None:
+                meaning = f"what attempt {number} wrote about how it was made (.buildinfo)"
+                wanted.append((f"buildinfo-{number}.txt", meaning, described.sha256))
             if (done := attempt.finishing) is not None:
                 run = f"the run that finished attempt {number}"
                 files[f"finishing-{number}.json"] = (f"definition of {run}", done.definition.canonical)
@@ -329,6 +332,8 @@ class Site:
             what = "the build whose compiled code was compared"
             files[DEFINITION] = (f"definition of {what}", compiled.definition.canonical)
             wanted.append((LOG, f"log of {what}", compiled.run.log_sha256))
+        if (given := report.evidence.buildinfo_sha256) is not None:
+            wanted.append(("buildinfo-given.txt", "what was given about the build of the published file", given))
         wanted += _derived_blobs(report) + _diffoscope_blobs(report)
         missing = []
         for name, meaning, sha256 in wanted:

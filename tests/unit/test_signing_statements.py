@@ -71,6 +71,17 @@ def test_provenance_is_about_the_rebuilt_file() -> None:
     assert [each["name"] for each in details["byproducts"]] == ["log", "diffoscope.html"]
 
 
+def test_provenance_names_what_the_build_wrote_about_itself() -> None:
+    """The ``.buildinfo`` of a Debian build, by its digest."""
+    done = differing()
+    own = Output(filename="x.buildinfo", sha256=digest("buildinfo"), size=9)
+    attempts = [each.replace(run=each.run.replace(outputs=(*each.run.outputs, own))) for each in done.attempts]
+    statement = provenance_statement(done.replace(attempts=tuple(attempts)), BUILDER)
+    assert statement is not None
+    byproducts = {each["name"]: each["digest"] for each in statement["predicate"]["runDetails"]["byproducts"]}
+    assert {"sha256": digest("buildinfo")} == byproducts["buildinfo"]
+
+
 def test_provenance_carries_the_definition_as_it_is() -> None:
     """The published statement alone is enough to run the definition again."""
     done = differing()

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from rebuilder.errors import StoreError
+from rebuilder.model.attempt import Output
 from rebuilder.model.decision import Decision
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.report import Report, summarise
@@ -136,6 +137,21 @@ def test_fewer_attempts_leave_no_old_logs(tmp_path: Path, blobs: MemoryBlobs) ->
     site.write_artifact(reports.signed(shorter), [], [])
     assert not (here / "log-2.txt").exists()
     assert (here / "log-1.txt").exists()
+
+
+def test_what_a_build_wrote_about_itself_lies_beside_the_page(tmp_path: Path, blobs: MemoryBlobs) -> None:
+    """A ``.buildinfo`` of a build and one that was given; where a build leaves several, none is shown as that of it."""
+    report = reports.reproduced(blobs)
+    own = Output(filename="x.buildinfo", sha256=blobs.put(b"Format: 1.0\n"), size=12)
+    attempt = report.attempts[0]
+    evidence = report.evidence.replace(buildinfo_sha256=blobs.put(b"Format: given\n"))
+    for outputs, there in (((own,), True), ((own, own.replace(filename="y.buildinfo")), False)):
+        run = attempt.run.replace(outputs=(*attempt.run.outputs, *outputs))
+        told = report.replace(attempts=(attempt.replace(run=run),), evidence=evidence)
+        page = a_site(tmp_path / str(there), blobs).write_artifact(reports.signed(told), [], [])
+        assert there == (page.parent / "buildinfo-1.txt").exists()
+        assert there == ('href="buildinfo-1.txt"' in page.read_text())
+        assert b"Format: given\n" == (page.parent / "buildinfo-given.txt").read_bytes()
 
 
 def test_a_lost_log_is_said_to_be_lost(tmp_path: Path, blobs: MemoryBlobs) -> None:
