@@ -120,11 +120,12 @@ soak-fleet: test-packages environments ## Whole services with fleets: runners, b
 	$(BIN)/python -m tests.soak --only fleet
 	$(BIN)/python -m tests.fleet simulate
 
-bench: environments npm-tarballs ## Speed and memory as ratios in one run, then whole lists of published wheels (an hour)
+bench: environments npm-tarballs .build/backends/.complete ## Speed and memory as ratios in one run, then whole lists of published wheels (an hour)
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench installs
 	$(BIN)/python -m tests.bench backlog
 	$(BIN)/python -m tests.bench site --files 10000
+	$(BIN)/python -m tests.bench preflight
 	$(BIN)/python -m tests.bench list
 
 bench-causes: environments $(WHEELHOUSE)/.complete .build/backends/.complete ## Whether the cause planted in a release is the one that is named (minutes)

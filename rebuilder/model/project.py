@@ -20,6 +20,8 @@ class ProjectTree(Value):
     """Of its directory, for messages."""
     archive_sha256: Sha256Field
     """A tar archive among the blobs; the files lie at its top."""
+    files: tuple[str, ...] = ()
+    """Their paths."""
     seconds: int
     """Time of the commit, or of the newest file; since 1970."""
     commit: str | None = None
@@ -129,4 +131,7 @@ class Preflight(Value):
     notes: tuple[str, ...] = ()
     builds: int = 0
     """How many were made."""
+    cpu_seconds: float = 0.0
+    """What they used."""
     seconds: float = 0.0
+    """What all of it took, by a clock on the wall."""

@@ -22,7 +22,7 @@ from rebuilder.model.comparison import Comparison, Factor, Level, Variation
 from rebuilder.model.definition import BuildDefinition
 from rebuilder.model.project import Project
 from rebuilder.model.report import Stage
-from rebuilder.verification.attempts import product
+from rebuilder.verification.attempts import product, wait_until_apart
 from rebuilder.verification.parts import Parts
 from rebuilder.verification.variation import VariationRunner, elsewhere
 
@@ -36,6 +36,7 @@ class FileBuilds:
     """What the builds gave of one file of the release."""
 
     hypothesis: Hypothesis
+    run: Run
     here: Output
     other: Output | None = None
     """Elsewhere; None where nothing came out."""
@@ -45,7 +46,7 @@ class FileBuilds:
     restless: tuple[tuple[str, str, str], ...] = ()
     """What varied with nothing changed, and no factor settled: member, line, what stands there otherwise."""
     untold: Comparison | None = None
-    """How the file differs that is built without being told a time."""
+    """How two builds of the file differ that are told no time; None when they do not."""
 
 
 @dataclass
@@ -59,11 +60,13 @@ class ProjectBuilds:
     """What was built elsewhere."""
     directly: Comparison | None = None
     """How the last file differs when it is made of the tree; None when it does not, or is made so anyway."""
-    directly_failed: Run | None = None
+    directly_works: bool = False
+    """Of a build here that gave nothing: whether the last file comes out when it is made of the tree."""
     elsewhere_failed: Run | None = None
     clock: str | None = None
     """Why no other time could be shown to a build; None when it was."""
     count: int = 0
+    cpu_seconds: float = 0.0
 
 
 class _SharedRuns:
@@ -83,6 +86,11 @@ class _SharedRuns:
     def count(self) -> int:
         """How many were made."""
         return sum(map(len, self._made.values()))
+
+    @property
+    def cpu_seconds(self) -> float:
+        """What they used, all processes together."""
+        return sum(each.result().cpu_seconds for made in self._made.values() for each in made if not each.exception())
 
     def begin(self, definition: BuildDefinition) -> None:
         """Begin the first run of a definition, which is going to be asked for."""
@@ -126,9 +134,10 @@ def build_project(parts: Parts, project: Project, rules: EcosystemRules, *, told
         here = runs.for_one_file()(definition)
         found = ProjectBuilds(Attempt(hypothesis=project.hypotheses[-1], run=here))
         outputs = [(each, product(here, each)) for each in project.hypotheses]
-        found.files = [FileBuilds(each, output) for each, output in outputs if output is not None]
+        found.files = [FileBuilds(each, here, output) for each, output in outputs if output is not None]
         if len(found.files) < len(project.hypotheses):
-            found.count = runs.count
+            found.directly_works = project.directly is not None and _works(runs, project.directly)
+            found.count, found.cpu_seconds = runs.count, runs.cpu_seconds
             return found
         there = elsewhere(definition)
         for early in (there, untold, project.directly.definition if project.directly is not None else None):
@@ -138,12 +147,12 @@ def build_project(parts: Parts, project: Project, rules: EcosystemRules, *, told
         _untold(parts, runs, untold, found)
         _directly(parts, runs, project, found)
         for each in found.files:
-            if each.difference is not None:
+            if each.difference is not None and each.difference.level is Level.DIFFERENT:
                 show(Stage.BUILD, f"{each.here.filename}, with one thing changed at a time")
                 runner = VariationRunner(runs.for_one_file(), parts.comparer, is_inventory=rules.is_inventory)
                 each.variation = runner.vary(each.hypothesis, there=found.there)
                 each.restless = tuple(sorted(runner.restless))
-        found.count = runs.count
+        found.count, found.cpu_seconds = runs.count, runs.cpu_seconds
     return found
 
 
@@ -165,6 +174,10 @@ def _on_several_cpus(project: Project) -> Project:
     return project.replace(
         hypotheses=tuple(map(on, project.hypotheses)), directly=on(project.directly) if project.directly else None
     )
+
+
+def _works(runs: _SharedRuns, hypothesis: Hypothesis) -> bool:
+    return product(runs.for_one_file()(hypothesis.definition), hypothesis) is not None
 
 
 def _elsewhere(
@@ -191,11 +204,14 @@ def _untold(parts: Parts, runs: _SharedRuns, untold: BuildDefinition | None, fou
     if untold is None:
         return
     parts.stopwatch.stage(Stage.BUILD, f"without {EPOCH}")
-    made = runs.for_one_file()(untold)
+    run = runs.for_one_file()
+    first = run(untold)
+    wait_until_apart(first)
+    second = run(untold)
     for each in found.files:
-        output = product(made, each.hypothesis)
-        if output is not None:
-            each.untold = _compared(parts, each.here, output)
+        sides = [product(made, each.hypothesis) for made in (first, second)]
+        if sides[0] is not None and sides[1] is not None:
+            each.untold = _compared(parts, sides[0], sides[1])
 
 
 def _directly(parts: Parts, runs: _SharedRuns, project: Project, found: ProjectBuilds) -> None:
@@ -204,9 +220,7 @@ def _directly(parts: Parts, runs: _SharedRuns, project: Project, found: ProjectB
     parts.stopwatch.stage(Stage.BUILD, "from the tree, without the source archive")
     made = runs.for_one_file()(project.directly.definition)
     output = product(made, project.directly)
-    if output is None:
-        found.directly_failed = made
-    else:
+    if output is not None:
         found.directly = _compared(parts, output, found.files[-1].here)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from rebuilder.diagnose.case import DiagnosisInput, EcosystemRules
 from rebuilder.diagnose.unstable_rules import shown_alone
@@ -23,11 +25,13 @@ from rebuilder.model.project import (
     ProjectFinding,
     ProjectTree,
 )
+from rebuilder.model.text import written_lines
 from rebuilder.preflight.builds import FileBuilds, ProjectBuilds, build_project, worst
 from rebuilder.verification.findings import diagnosed
 from rebuilder.verification.parts import Parts
 
 _SHOWN = 8
+_LOG_CHARACTERS = 64 << 10
 _OUTCOMES = {
     Level.IDENTICAL: Outcome.SAME,
     Level.EQUIVALENT: Outcome.SAME_CONTENT,
@@ -39,6 +43,40 @@ _SENTENCES = {
     Outcome.DIFFERS: "A stranger does not get the same bytes.",
     Outcome.UNDECIDED: "Whether a stranger gets the same bytes could not be found out.",
 }
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What rules for published files are asked with."""
+
+    parts: Parts
+    ecosystem: Ecosystem
+    tree: ProjectTree
+    project: Project
+
+    def ruled(self, attempt: Attempt, level: Level, *files: str) -> Iterator[ProjectFinding]:
+        """What they say of an attempt; both sides were made here, so the same program compressed them."""
+        name = files[0] if files else attempt.hypothesis.target
+        definition = attempt.hypothesis.definition.replace(targets=(name,))
+        attempt = attempt.replace(hypothesis=attempt.hypothesis.replace(definition=definition, filename=None))
+        file = PublishedFile(filename=name, url="file:", sha256=self.tree.archive_sha256)
+        artifact = Artifact(
+            ecosystem=self.ecosystem.name, purl=self.project.purl, name=self.project.name, version="0", file=file
+        )
+        evidence = Evidence(artifact=artifact, index_sha256=self.tree.archive_sha256)
+        found = diagnosed(self.parts, DiagnosisInput(evidence, (attempt,), decide((attempt,), None)))
+        for each in found.findings if found is not None else ():
+            if each.cause is not Cause.COMPRESSION:
+                yield ProjectFinding(
+                    cause=each.cause,
+                    sentence=each.sentence,
+                    certainty=each.certainty,
+                    basis=each.basis,
+                    level=level,
+                    files=files,
+                    evidence=each.evidence,
+                    advice=each.advice,
+                )
 
 
 def examine(parts: Parts, ecosystem: Ecosystem, tree: ProjectTree, *, told: bool = False) -> Preflight:
@@ -65,14 +103,17 @@ def examine(parts: Parts, ecosystem: Ecosystem, tree: ProjectTree, *, told: bool
         )
     rules = conventions(ecosystem.name).diagnosis()
     made = build_project(parts, project, rules, told=told)
-    findings = [*_failure(parts, ecosystem, tree, project, made), *_missing(made, rules)]
+    case = _Case(parts, ecosystem, tree, project)
+    findings = [*_failure(case, made), *_missing(made, rules)]
     for each in made.files:
         findings += _of_file(each, rules)
+        findings += _archived(case, each)
     merged = _merged(findings)
+    failing = any(each.cause is Cause.INCOMPLETE_SOURCE and each.certainty is Certainty.SHOWN for each in merged)
     complete = len(made.files) == len(project.hypotheses) and made.elsewhere_failed is None
     level = worst([each.level for each in merged if each.certainty is not Certainty.HINT])
     level = worst([level, *(each.difference.level for each in made.files if each.difference is not None)])
-    outcome = _OUTCOMES[level] if complete else Outcome.UNDECIDED
+    outcome = _OUTCOMES[level] if complete or failing else Outcome.UNDECIDED
     return Preflight(
         project=project.name,
         outcome=outcome,
@@ -82,6 +123,7 @@ def examine(parts: Parts, ecosystem: Ecosystem, tree: ProjectTree, *, told: bool
         unexplained=tuple(_unexplained(made, rules)),
         notes=(*project.notes, *_tree_notes(tree), *_clock_notes(made)),
         builds=made.count,
+        cpu_seconds=round(made.cpu_seconds, 3),
         seconds=round(time.monotonic() - start, 3),
     )
 
@@ -114,29 +156,38 @@ def _names(names: tuple[str, ...]) -> str:
     return ", ".join([*names[:5], "…"] if len(names) > 5 else names)
 
 
-def _failure(
-    parts: Parts, ecosystem: Ecosystem, tree: ProjectTree, project: Project, made: ProjectBuilds
-) -> Iterator[ProjectFinding]:
-    """Why a build left nothing."""
-    failed = made.elsewhere_failed if len(made.files) == len(project.hypotheses) else made.first.run
+def _failure(case: _Case, made: ProjectBuilds) -> Iterator[ProjectFinding]:
+    """Why a build left nothing: the source archive lacks what the tree has, or what the log says."""
+    failed = made.elsewhere_failed if len(made.files) == len(case.project.hypotheses) else made.first.run
     if failed is None:
         return
-    attempts = (Attempt(hypothesis=project.hypotheses[-1], run=failed),)
-    file = PublishedFile(filename=project.hypotheses[-1].target, url="file:", sha256=tree.archive_sha256)
-    artifact = Artifact(ecosystem=ecosystem.name, purl=project.purl, name=project.name, version="0", file=file)
-    evidence = Evidence(artifact=artifact, index_sha256=tree.archive_sha256)
-    found = diagnosed(parts, DiagnosisInput(evidence, attempts, decide(attempts, None)))
-    for each in found.findings if found is not None else ():
+    rules = conventions(case.ecosystem.name).diagnosis()
+    log = case.parts.blobs.read(failed.log_sha256).decode("utf-8", "replace")[-_LOG_CHARACTERS:]
+    if made.directly_works:
+        lacking = [each for each in case.tree.files if re.search(rf"(?<![\w/.-]){re.escape(each)}(?![\w/-])", log)]
+        names = f", such as {_names(tuple(lacking))}" if lacking else ""
         yield ProjectFinding(
-            cause=each.cause,
-            sentence=each.sentence,
-            certainty=each.certainty,
-            basis=each.basis,
+            cause=Cause.INCOMPLETE_SOURCE,
+            sentence="The tree can be built and the source archive made of it cannot: "
+            f"the archive lacks something that the build needs{names}.",
+            certainty=Certainty.SHOWN,
+            basis=Basis.EXPERIMENT,
             level=Level.DIFFERENT,
             files=(),
-            evidence=each.evidence,
-            advice=each.advice,
+            evidence=tuple(EvidenceLine(note=each[:300]) for each in written_lines(log.encode())[-3:]),
+            advice=rules.advice.get(Cause.INCOMPLETE_SOURCE, Cause.INCOMPLETE_SOURCE.advice),
         )
+        return
+    attempt = Attempt(hypothesis=case.project.hypotheses[-1], run=failed)
+    yield from case.ruled(attempt, Level.DIFFERENT)
+
+
+def _archived(case: _Case, made: FileBuilds) -> Iterator[ProjectFinding]:
+    """What differs around the same content, elsewhere or at another time."""
+    for compared in (made.difference, made.untold):
+        if compared is not None and compared.level is Level.EQUIVALENT:
+            attempt = Attempt(hypothesis=made.hypothesis, run=made.run, rebuilt=made.here, comparison=compared)
+            yield from case.ruled(attempt, Level.EQUIVALENT, made.here.filename)
 
 
 def _missing(made: ProjectBuilds, rules: EcosystemRules) -> Iterator[ProjectFinding]:
@@ -176,15 +227,13 @@ def _of_file(made: FileBuilds, rules: EcosystemRules) -> Iterator[ProjectFinding
                 advice=rules.advice.get(each.cause, each.advice),
             )
     yield from _restless(made)
-    if made.untold is not None and not _itself(made, made.untold):
-        content = made.untold.level is Level.DIFFERENT
-        cause = Cause.EMBEDDED_TIME if content else Cause.ARCHIVE_TIMES
+    if made.untold is not None and made.untold.level is Level.DIFFERENT and not _itself(made, made.untold):
         yield ProjectFinding(
-            cause=cause,
+            cause=Cause.EMBEDDED_TIME,
             sentence=f"Without SOURCE_DATE_EPOCH the time of the build goes into {filename}.",
             certainty=Certainty.SHOWN,
             basis=Basis.EXPERIMENT,
-            level=made.untold.level,
+            level=Level.DIFFERENT,
             files=(filename,),
             evidence=tuple(EvidenceLine(member=each.member, note=each.detail) for each in made.untold.differences[:3]),
             advice=Cause.ARCHIVE_TIMES.advice,

@@ -199,6 +199,8 @@ class VariationRunner:
         self._is_inventory = is_inventory
         self._most = most_seconds
         self._spent = 0.0
+        self._beyond = True
+        """Whether anything is left that does not vary by itself."""
         self.restless: frozenset[Trait] = frozenset()
         """What varied by itself in the last table, and no factor settled."""
 
@@ -253,14 +255,16 @@ class VariationRunner:
         if there is None or result is None or base.output is None:
             return tuple(self._row(base, each, noise, there)[0] for each in factors)
         left = self._traits(self._compared(base.output, result))
+        self._beyond = True
         found: dict[Factor, VariationRow] = {}
         restless = {each[:2] for each in self.restless}
         for factor in _likeliest_first(factors, left):
-            telling = left if factor in _SETTLING else [each for each in left if each[:2] not in restless]
+            telling = [each for each in left if each[:2] not in restless]
             if not telling and not (factor in _SETTLING and self.restless):
                 note = "Nothing is left that it could explain."
                 found[factor] = VariationRow(factor=factor, change="", effect=Effect.NOT_TRIED, note=note)
                 continue
+            self._beyond = bool(telling)
             found[factor], told = self._row(base, factor, noise, there)
             settled = {(member, before) for member, before, _after in told} if noise is not None else set()
             timed = {(member, after) for member, _before, after in told} if factor is Factor.TIME else set()
@@ -317,6 +321,8 @@ class VariationRunner:
             if settled:
                 self.restless -= settled
                 return _row(factor, change, Effect.STEADIES, result.output, found=noise, told=settled), settled
+        if noise is not None and not self._beyond:
+            return _row(factor, change, Effect.UNCLEAR, result.output), frozenset()
         reference = base if change.reference is None else self._made(change.reference)
         if reference.output is None:
             return _failed(factor, change, reference.run), frozenset()
@@ -398,21 +404,20 @@ _MARKS: dict[Factor, re.Pattern[str]] = {
     Factor.USER: re.compile(r"\banother\b|^tar-owners$"),
     Factor.UMASK: re.compile(r"umask-modes|\b0?002\b"),
     Factor.FILE_ORDER: re.compile(r"-order$"),
-    Factor.TIME: re.compile(r"^zip-times$|^tar-times$|^gzip-header$|\b2025\b|\b17437\d{5}\b"),
 }
 """What a factor's other value looks like in a result: it is then tried sooner, and nothing follows from it."""
-_SETTLING = (Factor.TIME, Factor.CPU_COUNT)
-"""What may settle a build that varies by itself; they cost most."""
+_SETTLING = (Factor.CPU_COUNT, Factor.TIME)
+"""What may settle a build that varies by itself. There is one CPU where another clock is, so that comes last."""
 
 
 def _likeliest_first(factors: Sequence[Factor], different: frozenset[Trait]) -> list[Factor]:
     """Factors whose marks are in what differs, then the others, those last that cost most."""
 
-    def rank(factor: Factor) -> tuple[bool, bool]:
+    def rank(factor: Factor) -> tuple[bool, bool, bool]:
         mark = _MARKS.get(factor)
         found = mark is not None and any(mark.search(text) for each in different for text in each[1:])
         found = found or (factor is Factor.HASH_SEED and any(_same_entries(each) for each in different))
-        return not found, factor in _SETTLING
+        return not found, factor in _SETTLING, factor is Factor.TIME
 
     return sorted(factors, key=rank)
 

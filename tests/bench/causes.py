@@ -183,15 +183,20 @@ def wheel(path: Path) -> Distribution:
 
 
 @contextmanager
-def laid_out(environments: Path, backends: Sequence[Distribution]) -> Iterator[Bench]:
+def laid_out(
+    environments: Path, backends: Sequence[Distribution], *, guest: bool = False, limits: Limits = LIMITS
+) -> Iterator[Bench]:
     """An index and an installation of its own, all gone at the end.
 
     Args:
         environments: Directory of build environments that were made before.
         backends: Wheels of build backends; those that are missing are missed when a release wants them.
+        guest: Whether builds may have a clock of their own.
+        limits: What a build may use.
     """
     before = os.environ.get(SWITCH)
-    os.environ[SWITCH] = "none"
+    if not guest:
+        os.environ[SWITCH] = "none"
     try:
         with Registry() as registry, tempfile.TemporaryDirectory(prefix="rebuilder-bench-") as name:
             place = Path(name)
@@ -203,13 +208,13 @@ def laid_out(environments: Path, backends: Sequence[Distribution]) -> Iterator[B
                 if release_of(each) in offered:
                     registry.add(each, uploaded=datetime(2020, 1, 1, tzinfo=UTC))
             config = Config(
-                store=here.store, keys=place / "keys", site=here.site, index_url=registry.url, limits=LIMITS
+                store=here.store, keys=place / "keys", site=here.site, index_url=registry.url, limits=limits
             )
             with wire(config, NoDisplay()) as parts:
                 yield Bench(registry, parts, Publisher(parts.environments, tools, place))
     finally:
         if before is None:
-            del os.environ[SWITCH]
+            os.environ.pop(SWITCH, None)
         else:
             os.environ[SWITCH] = before
 

@@ -60,6 +60,7 @@ def read_work_tree(directory: Path, blobs: Blobs) -> ProjectTree:
     return ProjectTree(
         name=directory.resolve().name or "project",
         archive_sha256=blobs.put(archive),
+        files=tuple(names),
         seconds=seconds,
         commit=commit,
         changed=tuple(sorted(changed)[:_SHOWN]),
