@@ -180,6 +180,15 @@ def test_a_copy_from_before_the_release_has_no_commit_of_it(world: World) -> Non
     assert f"{sha}, says 0.9.0, which is another release" in found.sentence
 
 
+def test_a_tag_of_the_version_comes_before_a_commit_of_another_release(world: World) -> None:
+    """What a build writes into the tarball may by chance be what another release had in its tree."""
+    world.commit({"package.json": manifest("0.9.0"), "version.js": "made\n", "more.js": "made\n"}, tag="v0.9.0")
+    sha = world.commit({"package.json": manifest(), "version.js": "", "more.js": "", "src.js": "1\n"}, tag="v1.0.0")
+    made = world.release(("package.json", manifest(x=1)), ("version.js", "made\n"), ("more.js", "made\n"))
+    found = world.origin(dataclasses.replace(made, versions=["0.9.0", "1.0.0"]))
+    assert (sha, "v1.0.0", ()) == (found.commit, found.tag, found.findings)
+
+
 def test_githead_of_a_branch_comes_before_a_tag(world: World) -> None:
     """Where it has as many of the files."""
     head = world.commit({"package.json": manifest(), "index.js": "1\n"})

@@ -222,6 +222,10 @@ class _Search:
                 )
         chosen = self._first(best)
         if (other := self._other_release(chosen)) is not None:
+            # What another release has more of the tarball is a coincidence where a tag names a commit of this one.
+            for each in named:
+                if each.tag is not None and self._other_release(holders[each.commit]) is None:
+                    return self._told(each.commit, f"{each.words}{away}", found, tag=each.tag, passed=())
             sentence = (
                 f"{self._who}{away}; of its {found.commits:,} commits none with files of the tarball says version "
                 f"{self._release.version}, and the one with most of them, {chosen.commit}, says {other}, which is "
