@@ -84,8 +84,12 @@ class World:
     def plan(self, files: Mapping[str, bytes], tarball: bytes, tag: str | None = None) -> Planning:
         """The plan for a release that has this tarball, from a commit with these files."""
         self.serve("own", {"1.0.0": tarball})
+        return self.plan_of("own@1.0.0", files, tag)
+
+    def plan_of(self, subject: str, files: Mapping[str, bytes], tag: str | None = None) -> Planning:
+        """The plan for a release that the registry has."""
         evidence: Evidence
-        [evidence] = self.npm.evidence(self.npm.parse("own@1.0.0"))
+        [evidence] = self.npm.evidence(self.npm.parse(subject))
         sha = self.sources.add(REPOSITORY, files, moment=int(WHEN.timestamp()))
         tree = self.sources.commit(REPOSITORY, sha)
         assert isinstance(tree, SourceTree)
@@ -281,6 +285,17 @@ def test_a_tag_says_the_version_where_package_json_has_another(
     written = [each for each in found.definition.commands if "set_version" in each]
     assert [("/build/source", "1.0.0")] * count == [each[-2:] for each in written]
     assert ("has another version" in found.sentence) == bool(count)
+
+
+@pytest.mark.parametrize("more", [{}, {"packageManager": "npm@10.2.3"}])
+def test_no_release_packs_or_builds_itself(world: World, more: dict[str, str]) -> None:
+    """A release of npm is packed by another npm: the published file is no input of its own rebuild."""
+    own = json.dumps({"name": "npm", "version": "10.2.3", **more}).encode()
+    published = packed({"package.json": own})
+    world.serve("npm", {"9.9.4": b"npm 9.9.4", "10.1.0": b"npm 10.1.0", "10.2.3": published})
+    found = world.plan_of("npm@10.2.3", {"package.json": own}).first()
+    assert "npm-10.1.0.tgz" in [each.name for each in found.definition.inputs]
+    assert hashlib.sha256(published).hexdigest() not in {each.sha256 for each in found.definition.inputs}
 
 
 def failed(hypothesis: Hypothesis) -> Attempt:

@@ -102,6 +102,15 @@ class Case:
     """Nothing newer than this was used."""
     not_after_sentence: str
 
+    def tools(self, package: str) -> list[str]:
+        """Versions of Node or of a package manager that can be had: without the release, which builds nothing here."""
+        return [each for each in self.context.registry.tools(package) if not self.is_release(package, each)]
+
+    def is_release(self, package: str, version: str) -> bool:
+        """Whether a package is the release that is to be rebuilt."""
+        artifact = self.evidence.artifact
+        return (package, version) == (artifact.name, artifact.version)
+
     def once(self, key: Hashable, make: Callable[[], _Made]) -> _Made:
         """See :meth:`rebuilder.ecosystems.notebook.Notebook.once`."""
         return self.context.notebook.once(self.evidence, (self.checkout.tree.sha, key), make)
@@ -289,7 +298,7 @@ def _built_before(case: Case) -> tuple[ScriptStep, ...]:
 def _nodes(case: Case) -> list[NodeChoice]:
     entry = case.context.entry(case.evidence)
     recorded = entry.get("_nodeVersion")
-    versions = case.context.registry.tools(NODE)
+    versions = case.tools(NODE)
     if not versions:
         raise no_tool(f"no package {NODE}, so no Node to build with")
     found = choose(
@@ -306,11 +315,11 @@ def _nodes(case: Case) -> list[NodeChoice]:
 
 def _built(case: Case, build: BuildScripts, at: int = 0) -> Way:
     """One way to build, with the tools and the dependencies that it needs, with one of the Nodes that may be meant."""
-    checkout, registry = case.checkout, case.context.registry
+    checkout = case.checkout
     node = case.once("nodes", partial(_nodes, case))[at]
     choice = choose_manager([checkout.manifest, checkout.above], checkout.locks, checkout.directory)
     packages = {Tool(choice.tool, each).package for each in ("1.0.0", "2.0.0")}
-    versions = [each for package in sorted(packages) for each in registry.tools(package)]
+    versions = [each for package in sorted(packages) for each in case.tools(package)]
     version = fitting_version(choice, node.version, versions)
     if version is None:
         wanted = f"{choice.tool} {choice.version}" if choice.version else choice.tool
@@ -318,11 +327,11 @@ def _built(case: Case, build: BuildScripts, at: int = 0) -> Way:
     manager = Tool(choice.tool, version)
     tools = [manager]
     if manager.name != "npm":
-        npm = newest(registry.tools("npm"), npm_series(node.version))
+        npm = newest(case.tools("npm"), npm_series(node.version))
         tools += [Tool("npm", npm)] if npm is not None else []
     lock, own, chosen, lacks = choice.lock, True, tuple[str, ...](), None
     if _needed(checkout) and lock is None:
-        manager = _resolver(registry.tools("npm"), node.version)
+        manager = _resolver(case.tools("npm"), node.version)
         tools = [manager, *tools]
         resolved = _resolved(case, node, manager)
         lock, own, chosen = resolved.lock, False, (resolved.sentence, *resolved.notes)
@@ -409,9 +418,8 @@ def _packers(case: Case) -> list[Packer]:
     except NotRebuildable as unknown:
         sentence = unknown.obstacle.sentence
     named = _named_packer(case, found) if found else []
-    registry = case.context.registry
-    node = usual_at(registry.tools(NODE), case.not_after)
-    npm = newest(registry.tools("npm"), npm_series(node)) if node is not None else None
+    node = usual_at(case.tools(NODE), case.not_after)
+    npm = newest(case.tools("npm"), npm_series(node)) if node is not None else None
     usual = [Packer(tool="npm", version=npm, node=node, sentence=sentence, replayed=())] if node and npm else []
     return [*[*named, *found][:_MOST_PACKERS], *usual]
 
@@ -432,12 +440,13 @@ def _first_to_be_had(case: Case, packers: Sequence[Packer]) -> Packer:
 
 
 def _is_to_be_had(case: Case, packer: Packer) -> bool:
+    wanted = wanted_tools(Tool(packer.tool, packer.version), packer.node, None)
     try:
-        for each in wanted_tools(Tool(packer.tool, packer.version), packer.node, None):
+        for each in wanted:
             case.context.registry.tool(*each)
     except NotRebuildable:
         return False
-    return True
+    return not any(case.is_release(*each) for each in wanted)
 
 
 def _named_packer(case: Case, found: Sequence[Packer]) -> list[Packer]:
