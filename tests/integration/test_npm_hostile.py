@@ -75,7 +75,7 @@ def test_a_script_of_megabytes(outside: Outside) -> None:
     outside.publish("own", outside.pack())
     answer = outside.verify("npm:own==1.0.0")
     assert (3, "unsupported") == (answer.code, answer.line["verdict"]), answer.words
-    assert "package.json" in answer.line["sentence"]
+    assert "package.json of 10,0" in answer.line["sentence"]
     assert len(answer.line["sentence"]) < 400
 
 

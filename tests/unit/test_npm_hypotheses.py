@@ -246,6 +246,7 @@ def test_a_release_that_nothing_makes_is_packed(world: World) -> None:
     ("more", "verdict", "words"),
     [
         ({"scripts": {"build": "x" * 9000}}, Verdict.UNSUPPORTED, "9,000 characters"),
+        ({"scripts": {"build": "x" * 10_000_000}}, Verdict.UNSUPPORTED, "package.json of 10,000,061 bytes"),
         (
             {"scripts": {"build": "tsc"}, "packageManager": "pnpm@8.99.0", "devDependencies": {}},
             Verdict.INPUTS_MISSING,

@@ -21,6 +21,8 @@ from rebuilder.model.value import canonical_json, sha256_hex
 from rebuilder.model.verdict import Verdict
 
 _MOST_MANIFESTS = 150
+_LARGEST = 1 << 20
+"""Bytes of a package.json."""
 _LONGEST = 16 << 20
 """Bytes of a lock file."""
 _TEXTS = (MANIFEST, ".nvmrc", ".node-version", ".github/workflows/*.yml", ".github/workflows/*.yaml")
@@ -84,8 +86,14 @@ def read_checkout(context: PlanningContext, evidence: Evidence, commit: SourceCo
     else:
         found = _below(context, archive, listing, name, directory)
     if found is None:
-        sha = commit.tree.commit.sha
-        raise NotRebuildable(Verdict.UNSUPPORTED, f"The commit {sha} has no package.json of {evidence.artifact.name}.")
+        said = f"{directory}/{MANIFEST}" if directory else MANIFEST
+        large = next((each.size for each in listing.members if normal_path(each.name) == said), 0)
+        why = (
+            f"has a {said} of {large:,} bytes: none so large is read"
+            if large > _LARGEST
+            else f"has no {MANIFEST} of {name}"
+        )
+        raise NotRebuildable(Verdict.UNSUPPORTED, f"The commit {commit.tree.commit.sha} {why}.")
     place, manifest = found
     published = evidence.artifact_inspection
     lacks, changed = _compared(published, listing, place)
