@@ -1,5 +1,6 @@
 """From a signed source package to build definitions of its packages, likeliest first.
 
+0. Where a ``.buildinfo`` was given, as that says, as far as it can be had and is little.
 1. The source is built in the release of Debian that has the package, with the newest build dependencies there.
 2. Where something else comes out, the two packages are held against each other
    (:mod:`rebuilder.ecosystems.debian.traces`): a build path, versions of tools. What they name is looked for in the
@@ -11,6 +12,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
@@ -20,10 +22,11 @@ from typing import Literal, TypeVar
 
 from rebuilder.ecosystems.debian.archive import SignedRelease
 from rebuilder.ecosystems.debian.binary_only import BinaryOnlyEntry
-from rebuilder.ecosystems.debian.build import DebianBuild, definition, unpacked
+from rebuilder.ecosystems.debian.build import PLACE, DebianBuild, definition, unpacked
 from rebuilder.ecosystems.debian.build_dependencies import Resolution, resolve
 from rebuilder.ecosystems.debian.build_inputs import SourceFiles, environment, source_files
 from rebuilder.ecosystems.debian.candidates import Candidate
+from rebuilder.ecosystems.debian.documents import given_build_info
 from rebuilder.ecosystems.debian.index import SourceName, SourcePackage
 from rebuilder.ecosystems.debian.pinned_packages import Pin
 from rebuilder.ecosystems.debian.planning import Planner, base_name, made_with, newest_tool, shown_moment, traces_of
@@ -36,7 +39,7 @@ from rebuilder.model.comparison import Level
 from rebuilder.model.definition import EnvironmentRef, Input
 from rebuilder.model.diagnosis import Cause
 from rebuilder.model.evidence import Evidence, Obstacle
-from rebuilder.model.replayed import Replayed, When
+from rebuilder.model.replayed import MOST_BITS, Replayed, When, bits_before
 from rebuilder.model.verdict import Verdict
 
 _Made = TypeVar("_Made")
@@ -162,6 +165,10 @@ def infer(case: Case, history: History) -> Obstacle | None:
 
 
 def _try(case: Case, history: History) -> None:
+    for given in _given(case):
+        with contextlib.suppress(NotRebuildable):  # what it names is not to be had, which blames nobody
+            if _exact(history.of(_hypothesis(case, given.way, given.sentence))):
+                return
     way = Way(case.candidate.suite)
     why = f"The archive has it in {way.suite}."
     attempt = history.of(_hypothesis(case, way, why))
@@ -180,6 +187,32 @@ def _try(case: Case, history: History) -> None:
             way, attempt = following.way, other
     if not _exact(attempt) and attempt.rebuilt is not None and (lacks := _lacking(case, way, attempt)) is not None:
         history.of(_hypothesis(case, replace(way, lacks=lacks), lacks.sentence))
+
+
+def _given(case: Case) -> Iterator[Repair]:
+    """As a ``.buildinfo`` that was given says: with its versions, directory and options, or the latter two alone.
+
+    Whoever wrote it may know the published bytes, so what it says counts as if it were read from them.
+    """
+    sha256, read = case.evidence.buildinfo_sha256, case.planner.context.blobs.read
+    info = given_build_info(read(sha256), case.candidate.package.source) if sha256 is not None else None
+    if info is None:
+        return
+    usual = Way(case.candidate.suite)
+    ours = made_with(case.room(usual)[0])
+    pins = tuple(
+        Pin(name=each.name, version=each.version, installed=True)
+        for each in info.installed
+        if each.architecture in {None, info.build_architecture} and ours.get(each.name) != each.version
+    )
+    words = info.environment.get("DEB_BUILD_OPTIONS", "").split()
+    options = tuple(sorted(each for each in words if each != "nocheck" and not each.startswith("parallel=")))
+    place = f"{PLACE}/{unpacked(SourceName(case.source.name, case.source.version))}"
+    alike = replace(usual, options=options, directory=info.build_path if info.build_path != place else None)
+    entry = case.entry.replayed if case.entry is not None else ()
+    for way in dict.fromkeys((replace(alike, pins=pins), alike)):
+        if way != usual and bits_before((*entry, *_replayed(case, way))) <= MOST_BITS:
+            yield Repair(way, "The .buildinfo that was given says that it was built so.")
 
 
 def _exact(attempt: Attempt) -> bool:
@@ -365,6 +398,6 @@ def _replayed(case: Case, way: Way) -> Iterator[Replayed]:
     if not way.updates:
         yield told("updates", "without", 1)
     if way.options:
-        yield told("build-options", " ".join(way.options), 1)
+        yield told("build-options", " ".join(way.options), len(way.options))
     if way.directory is not None:
         yield told("build-path", way.directory, _RANDOM_BITS)
