@@ -113,6 +113,8 @@ class Conventions:
     """What programs that read packages of distributions call it, where that is not :attr:`name`."""
     source_words = "source archive"
     """What files are built from that is published beside them."""
+    told_time: str | None = None
+    """Which time its builds are told where no definition says one, as a sentence; None: that of the machine."""
     attested = False
     """Whether its releases can be attested, so that something can be expected of their publishers."""
     lock_suffixes: frozenset[str] = frozenset()

@@ -50,7 +50,7 @@ def test_every_status_is_a_sentence(status: ProvenanceStatus) -> None:
 def test_absent_says_no_more_than_the_index_does() -> None:
     """We see one index: what upstream published elsewhere is not known."""
     found = section(Provenance(status=ProvenanceStatus.ABSENT, sentence="Why."))
-    assert "This index names no signed statement for this file." == found.mark.spoken
+    assert "No signed statement about this file is named where it is published." == found.mark.spoken
 
 
 def test_every_finding_has_a_heading_and_grave_ones_come_first() -> None:

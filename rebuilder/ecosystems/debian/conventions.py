@@ -16,6 +16,9 @@ from rebuilder.ecosystems.debian.subject import DOCUMENTS, ECOSYSTEM, NAMESPACE,
 from rebuilder.ecosystems.debian.version import is_version, order
 from rebuilder.ecosystems.protocol import Ecosystem
 from rebuilder.errors import RebuilderError
+from rebuilder.model.provenance import Provenance
+from rebuilder.provenance.checker import AttestationInput
+from rebuilder.provenance.outcome import absent
 from rebuilder.toml_files import FileError
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ class DebianConventions(Conventions):
     name = ECOSYSTEM
     distribution = NAMESPACE
     source_words = "source package"
+    told_time = "dpkg-buildpackage told it the time of the newest entry of debian/changelog (SOURCE_DATE_EPOCH)."
     local_files = {".deb": "package"}
     local_documents = DOCUMENTS
 
@@ -51,6 +55,12 @@ class DebianConventions(Conventions):
                 releases=tuple(each.suite for each in catalog().values() if each.configured),
             )
         )
+
+    def check_attestations(self, given: AttestationInput) -> Provenance | None:
+        """Packages have no statements of their own."""
+        if given.document is not None:
+            return super().check_attestations(given)
+        return absent("Debian's archive signs its lists, and a list has this package; see “What was published”.")
 
     def diagnosis(self) -> EcosystemRules:
         """See :data:`rebuilder.ecosystems.debian.diagnosis.RULES`."""

@@ -304,7 +304,7 @@ def _published(report: Report) -> tuple[Fact, ...]:
         Fact("Release", visible(artifact.purl), code=True),
         Fact("Size", size(file.size)),
         Fact("SHA-256", file.sha256, code=True),
-        Fact("Uploaded", moment(file.uploaded).text if file.uploaded else "not stated by the registry"),
+        Fact("Uploaded", moment(file.uploaded).text if file.uploaded else "not stated"),
     ]
     if file.requires_python:
         facts.append(Fact("Requires Python", visible(file.requires_python, SHORT)))

@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from rebuilder.ecosystems.registry import conventions
 from rebuilder.model.attempt import Attempt
 from rebuilder.model.definition import BuildDefinition, Input, Role
 from rebuilder.model.evidence import Source, SourceKind
@@ -188,6 +189,8 @@ def _clock(attempt: Attempt) -> str:
             "SOURCE_DATE_EPOCH was not set: the clock of the sandbox showed "
             f"{moment(definition.clock).text} when the build began{stood}."
         )
+    if epoch is None and (told := conventions(definition.ecosystem).told_time) is not None:
+        return told
     if epoch is None:
         return (
             "SOURCE_DATE_EPOCH was not set: where the build asked for the time, it was told the real one, "

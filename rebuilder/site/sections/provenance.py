@@ -30,7 +30,7 @@ _STATUS = {
         "verified", "✓", "Verified", "good", "Upstream signed where this file comes from, and every check holds."
     ),
     ProvenanceStatus.ABSENT: Mark(
-        "absent", "○", "Absent", "mute", "This index names no signed statement for this file."
+        "absent", "○", "Absent", "mute", "No signed statement about this file is named where it is published."
     ),
     ProvenanceStatus.INVALID: Mark(
         "invalid", "✗", "Invalid", "bad", "Something signed was published for this file, and it does not hold."
