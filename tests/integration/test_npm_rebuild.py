@@ -345,3 +345,26 @@ def test_the_obstacle_is_that_of_the_commit(outside: Outside, tarballs: Tarballs
     line = outside.verify("npm:own==1.0.0").line
     assert "unsupported" == line["verdict"]
     assert line["sentence"].startswith("package-lock.json takes b from a repository")
+
+
+def test_scripts_of_installation_that_a_build_needs(outside: Outside, tarballs: Tarballs) -> None:
+    """They run where package.json allows them by name and nothing was built without; the others never do."""
+    code = b"require('fs').writeFileSync('made.js', 'module.exports = 42')\n"
+    needs: dict[str, Any] = {"devDependencies": {"allowed": "1.0.0", "other": "1.0.0"}}
+    entries = {}
+    for name in ("allowed", "other"):
+        made = tarball(name, "1.0.0", {"make.js": code}, scripts={"postinstall": "node make.js"})
+        outside.registry.packages[name] = {"1.0.0": made}
+        entry = {"version": "1.0.0", "integrity": integrity(made), "dev": True, "hasInstallScript": True}
+        entries[f"node_modules/{name}"] = entry
+    build = "mkdir -p dist && cp node_modules/allowed/made.js dist/ && ls node_modules/other > dist/other.txt"
+    own = manifest(files=["dist"], trustedDependencies=["allowed"], scripts={"build": build}, **needs)
+    files = {"package.json": own, "package-lock.json": lock(tarballs, root=needs, **entries), ".gitignore": "dist\n"}
+    outside.commit(files, "v1.0.0")
+    (outside.clone / "dist").mkdir()
+    (outside.clone / "dist" / "made.js").write_text("module.exports = 42")
+    (outside.clone / "dist" / "other.txt").write_text("index.js\nmake.js\npackage.json\n")
+    outside.publish("own", outside.pack())
+    answer = outside.verify("npm:own==1.0.0")
+    assert "reproduced" == answer.line["verdict"], answer.words + outside.log(answer)
+    assert "allowed install scripts: npm rebuild allowed" in Path(answer.line["report"]).read_text()

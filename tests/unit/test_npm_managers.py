@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from rebuilder.ecosystems.npm.dependencies import LockFile, Tool
-from rebuilder.ecosystems.npm.managers import ManagerChoice, choose_manager, fitting_version
+from rebuilder.ecosystems.npm.managers import ManagerChoice, allowed_scripts, choose_manager, fitting_version
 
 VERSIONS = ["1.22.19", "1.22.22", "2.4.3", "3.8.7", "4.9.1", "8.15.9", "9.15.0", "10.9.0", "10.10.0-beta.1"]
 
@@ -50,3 +52,18 @@ def test_choice(manifests: list[dict[str, object]], locks: dict[str, bytes], exp
 def test_version(tool: Tool, version: str | None, lock: bytes, expected: str | None) -> None:
     """The one that is named, else the newest that runs on the Node and reads the lock file."""
     assert fitting_version(ManagerChoice(tool, version, LockFile("lock", lock)), "22.12.0", VERSIONS) == expected
+
+
+@pytest.mark.parametrize(
+    ("manifest", "expected"),
+    [
+        ({"pnpm": {"onlyBuiltDependencies": ["esbuild", "@a/b"]}}, ["@a/b", "esbuild"]),
+        ({"trustedDependencies": ["a"], "lavamoat": {"allowScripts": {"b": True, "c": False, "d": "yes"}}}, ["a", "b"]),
+        ({"pnpm": [], "trustedDependencies": {"a": 1}, "lavamoat": {"allowScripts": 7}}, []),
+        ({"trustedDependencies": ["; rm -rf /", "$(x)", "--all", ["a"], "../b", "ok"]}, ["ok"]),
+        (None, []),
+    ],
+)
+def test_scripts_of_installation_that_a_source_allows(manifest: dict[str, Any] | None, expected: list[str]) -> None:
+    """Names of packages, and nothing that a shell would make something else of."""
+    assert expected == allowed_scripts([manifest, {}])

@@ -21,7 +21,7 @@ from rebuilder.ecosystems.npm.build import Construction, NpmBuild, Tool, definit
 from rebuilder.ecosystems.npm.checkout import Checkout, manifests, read_checkout
 from rebuilder.ecosystems.npm.context import ENVIRONMENT, PlanningContext
 from rebuilder.ecosystems.npm.dependencies import Dependencies, Manager, dependencies
-from rebuilder.ecosystems.npm.managers import choose_manager, fitting_version, npm_series
+from rebuilder.ecosystems.npm.managers import allowed_scripts, choose_manager, fitting_version, npm_series
 from rebuilder.ecosystems.npm.neighbours import built_before
 from rebuilder.ecosystems.npm.node_versions import NODE, NodeChoice, choose, newest, usual_at
 from rebuilder.ecosystems.npm.packer import Packer, find_packers
@@ -284,7 +284,18 @@ def _scripts(case: Case) -> list[BuildScripts]:
         first = found[0]
         behind = replace(first, name=f"{first.name}-behind-neighbours", steps=(*before, *first.steps))
         found = [behind, *(replace(each, after_failure=True) for each in found)]
+    if found and (allowed := allowed_scripts([checkout.manifest, checkout.above])):
+        found.insert(1, _with_install_scripts(case, found[0], allowed))
     return found or ([BuildScripts("bundle", ())] if brings else [])
+
+
+def _with_install_scripts(case: Case, build: BuildScripts, allowed: Sequence[str]) -> BuildScripts:
+    """The same, behind the scripts of installation that the source allows by the names of the packages."""
+    checkout = case.checkout
+    choice = choose_manager([checkout.manifest, checkout.above], checkout.locks, checkout.directory)
+    command = f"{'pnpm' if choice.tool == 'pnpm' else 'npm'} rebuild {' '.join(allowed)}"
+    step = ScriptStep("allowed install scripts", command, choice.lock.directory if choice.lock else checkout.directory)
+    return replace(build, name=f"{build.name}-installed", steps=(step, *build.steps), after_failure=True)
 
 
 def _built_before(case: Case) -> tuple[ScriptStep, ...]:

@@ -24,6 +24,12 @@ _YARN_LOCK_VERSION = re.compile(rb"^__metadata:\s+version:\s*(?P<version>[0-9]{1
 _LOCK_VERSION = re.compile(rb"^lockfileVersion:\s*['\"]?(?P<version>[0-9.]+)", re.MULTILINE)
 
 
+_ALLOWED = (("pnpm", "onlyBuiltDependencies"), ("trustedDependencies",), ("lavamoat", "allowScripts"))
+_MOST_ALLOWED = 50
+_PLAIN = re.compile(r"(?:@[A-Za-z0-9][A-Za-z0-9._-]{0,99}/)?[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
+"""A name that is nothing else to a shell, and no option."""
+
+
 @dataclass(frozen=True)
 class ManagerChoice:
     """A package manager, and what it installs from."""
@@ -82,6 +88,25 @@ def fitting_version(choice: ManagerChoice, node: str, versions: Sequence[str]) -
     written = found["version"].decode() if found is not None else "9"
     series = next((series for form, series in _PNPM_OF_LOCK if f"{written}.".startswith(f"{form}.")), 9)
     return newest(versions, series)
+
+
+def allowed_scripts(manifests: Sequence[Mapping[str, Any] | None]) -> list[str]:
+    """Packages whose scripts of installation a source allows by their names, in the fields of pnpm, Bun and LavaMoat.
+
+    Args:
+        manifests: The package.json of the package, and that of the repository; hostile.
+    """
+    found: list[Any] = []
+    for manifest in manifests:
+        for path in _ALLOWED:
+            listed: Any = manifest
+            for key in path:
+                listed = listed.get(key) if isinstance(listed, Mapping) else None
+            allowed = (
+                [each for each, allows in listed.items() if allows is True] if isinstance(listed, dict) else listed
+            )
+            found += allowed if isinstance(allowed, list) else []
+    return sorted({each for each in found if isinstance(each, str) and _PLAIN.fullmatch(each)})[:_MOST_ALLOWED]
 
 
 def npm_series(node: str) -> int:
