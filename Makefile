@@ -77,7 +77,7 @@ install: packages $(VENV)/.installed ## Debian packages and the locked Python en
 environments: install ## The root file systems that tests build in (cached)
 	@# For tests a mirror that stands still will do; whoever verifies decides in the settings.
 	$(BIN)/rebuilder environments make --store $(patsubst %/,%,$(dir $(ENVIRONMENTS))) $(SUITES:%=--accept-expired %) --all
-	$(BIN)/rebuilder environments make --store $(patsubst %/,%,$(dir $(ENVIRONMENTS))) $(SUITES:%=--accept-expired %) trixie-gcc
+	$(BIN)/rebuilder environments make --store $(patsubst %/,%,$(dir $(ENVIRONMENTS))) $(SUITES:%=--accept-expired %) trixie-gcc trixie-build
 
 demo: install ## Verify a handful of real releases and an npm package made here, and write ./site
 	@$(BIN)/rebuilder verify --site site $(DEMO); code=$$?; \

@@ -138,6 +138,30 @@ class Archive:
         self._index()
         return dsc
 
+    def list_package(self, deb: Path) -> None:
+        """Take a package that was built elsewhere into the pool, and list it as the archive does."""
+        command = [need("dpkg-deb", "dpkg"), "--field", str(deb)]
+        control = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+        data = deb.read_bytes()
+        (self.root / "debian/pool").mkdir(parents=True, exist_ok=True)
+        (self.root / "debian/pool" / deb.name).write_bytes(data)
+        self._listed += control
+        self._listed += f"Filename: pool/{deb.name}\nSize: {len(data)}\nSHA256: {hashlib.sha256(data).hexdigest()}\n\n"
+        self._index()
+
+    def list_source(self, dsc: Path) -> None:
+        """Take a source package into the pool, and list it as the archive does: with its ``.dsc`` among its files."""
+        pool, text = self.root / "debian/pool", dsc.read_text()
+        pool.mkdir(parents=True, exist_ok=True)
+        stanza = text.replace("Source:", "Package:", 1)
+        for algorithm, field in (("sha256", "Checksums-Sha256:\n"), ("md5", "Files:\n")):
+            digest = hashlib.new(algorithm, dsc.read_bytes()).hexdigest()
+            stanza = stanza.replace(field, f"{field} {digest} {dsc.stat().st_size} {dsc.name}\n", 1)
+        for each in {line.split()[-1] for line in text.splitlines() if re.match(" [0-9a-f]{64} ", line)} | {dsc.name}:
+            shutil.copy(dsc.with_name(each), pool)
+        self._sources += f"{stanza}Directory: pool\n\n"
+        self._index()
+
     def relist(self, before: str, after: str) -> None:
         """Publish lists that say something else."""
         assert before in self._listed

@@ -77,7 +77,10 @@ def test_entry_is_written_as_it_was() -> None:
     """It comes out the same, and all of it is listed with its size; the words are counted apart."""
     entry = parsed(TEXT, TINY, "1:2.0-1+b1", "amd64")
     assert entry is not None
-    assert TEXT == entry.text
+    assert TEXT == entry.text == entry.written
+    bare = parsed(TEXT.removesuffix("\n"), TINY, "1:2.0-1+b1", "amd64")
+    assert bare is not None
+    assert TEXT == bare.written
     assert ("Rebuild against libtiny2. It has another name.", 1) == (entry.replayed[-1].value, entry.blank)
     assert 0 < bits_before(entry.replayed) <= MOST_BITS // 2
     assert 500 < text_bits(entry.replayed) <= MOST_TEXT_BITS

@@ -47,11 +47,16 @@ class BinaryOnlyEntry(NamedTuple):
 
     @property
     def text(self) -> str:
-        """As it is written in front of a changelog."""
+        """As it stands in the package."""
         head = f"{self.source} ({self.version}) {self.suite}; urgency={self.urgency}, binary-only=yes\n\n"
         first = f"  * Binary-only non-maintainer upload for {self.architecture}; no source changes.\n"
         body = "".join(f"{line}\n" for line in self.reason)
         return f"{head}{first}{body}\n -- {self.maintainer}  {_date(self.moment)}\n" + "\n" * self.blank
+
+    @property
+    def written(self) -> str:
+        """As its builder wrote it in front of a changelog: tools take the empty line behind it away in the package."""
+        return self.text if self.blank else f"{self.text}\n"
 
     @property
     def replayed(self) -> tuple[Replayed, ...]:

@@ -75,7 +75,7 @@ class Planner:
 
     def entry_input(self, entry: BinaryOnlyEntry) -> Input:
         """The changelog entry of a binary-only upload, written anew."""
-        sha256 = self.context.blobs.put(entry.text.encode())
+        sha256 = self.context.blobs.put(entry.written.encode())
         return Input(role=Role.PARAMETERS, name="binary-only-changes", sha256=sha256, path=ENTRY)
 
     def binary_only(self, candidate: Candidate, siblings: Sequence[BinaryPackage], version: str) -> BinaryOnlyEntry:

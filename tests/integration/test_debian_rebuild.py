@@ -1,0 +1,111 @@
+"""Debian packages built again offline: from a signed archive on loopback, in a configured build environment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rebuilder.environments.store import EnvironmentStore
+from tests.fakes.blobs import MemoryBlobs
+from tests.fakes.command import Answer, Installation
+from tests.fakes.debian_archive import Archive, served_archive
+from tests.fakes.debian_sources import ENTRY, PROGRAM, Builder, source_package
+from tests.integration.test_debian_verify import DebianInstallation
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Iterator[Archive]:
+    """An archive that has nothing yet."""
+    with served_archive(tmp_path / "archive") as archive:
+        archive.use("trixie")
+        yield archive
+
+
+@pytest.fixture
+def machine(tmp_path: Path, environments_root: Path, archive: Archive) -> DebianInstallation:
+    """A machine that asks that archive."""
+    apt = tmp_path / "apt.conf"
+    apt.write_text(f'Dir::Etc "{archive.etc_apt}";\nDir::State::lists "{tmp_path}/lists";\n')
+    made = Installation.make(tmp_path / "machine", environments_root, "http://127.0.0.1:9/simple")
+    return DebianInstallation(made.root, made.index_url, apt)
+
+
+@pytest.fixture
+def builder(environments: EnvironmentStore, tmp_path: Path) -> Builder:
+    """A builder of the archive."""
+    (tmp_path / "source").mkdir()
+    return Builder(environments, MemoryBlobs(), tmp_path / "scratch")
+
+
+def line(answer: Answer, verdict: str) -> dict[str, Any]:
+    """The line about the only package."""
+    assert verdict == answer.line["verdict"], (answer.line, answer.words)
+    return answer.line
+
+
+def test_packages_of_one_source_come_out(
+    machine: DebianInstallation, archive: Archive, builder: Builder, tmp_path: Path
+) -> None:
+    """For any machine, for one, and a binary-only upload with the entry of its builder; each bit for bit."""
+    dsc = source_package(tmp_path / "source")
+    entry = ENTRY.format(archive.architecture)
+    [common], [tiny], [rebuilt] = builder.build(dsc, "-A"), builder.build(dsc, "-B"), builder.build(dsc, "-B", entry)
+    for each in (common, tiny, rebuilt):
+        archive.list_package(each)
+    archive.list_source(dsc)
+    found = line(machine.verify("deb:tiny-common==1.0"), "reproduced")
+    assert ([], 1) == (found["replayed"], found["attempts"])
+    line(machine.verify(f"deb:tiny==1.0/{archive.architecture}"), "reproduced")
+    found = line(machine.verify("deb:tiny==1.0+b1"), "reproduced")
+    assert ["binary-only-date", "binary-only-form", "binary-only-maintainer", "binary-only-reason"] == [
+        each["name"] for each in found["replayed"]
+    ]
+    assert 0 < found["replayed_bits"] < 96
+    report = json.loads(Path(found["report"]).with_name("report.json").read_text())
+    assert "Rebuild against another libc." in json.dumps(report)
+    page = Path(found["report"]).read_text()
+    assert "Rebuild against another libc." in page
+    assert "tiny_1.0.dsc" in page
+
+
+def test_planted_difference(machine: DebianInstallation, archive: Archive, builder: Builder, tmp_path: Path) -> None:
+    """What the archive publishes does other things than the source that it signs: told by file and section."""
+    dsc = source_package(tmp_path / "source")
+    (tmp_path / "evil").mkdir()
+    changes = {"tiny.c": PROGRAM.replace("return", 'puts("evil"); return')}
+    [evil] = builder.build(source_package(tmp_path / "evil", changes), "-B")
+    archive.list_package(evil)
+    archive.list_source(dsc)
+    found = line(machine.verify("deb:tiny==1.0"), "differs")
+    assert "data.tar/usr/bin/tiny" in found["sentence"]
+    assert "stable" == found["kind"]
+
+
+def test_source_that_does_not_build(
+    machine: DebianInstallation, archive: Archive, builder: Builder, tmp_path: Path
+) -> None:
+    """Nothing is claimed about the package; the page has the log."""
+    [tiny] = builder.build(source_package(tmp_path / "source"), "-B")
+    (tmp_path / "broken").mkdir()
+    archive.list_package(tiny)
+    archive.list_source(source_package(tmp_path / "broken", {"tiny.c": "#error broken\n"}))
+    found = line(machine.verify("deb:tiny==1.0"), "build-failed")
+    assert "exit code" in found["sentence"]
+
+
+def test_build_dependency_that_nobody_has(
+    machine: DebianInstallation, archive: Archive, builder: Builder, tmp_path: Path
+) -> None:
+    """Named; nothing is built."""
+    [tiny] = builder.build(source_package(tmp_path / "source"), "-B")
+    archive.list_package(tiny)
+    archive.list_source(dsc := tmp_path / "source/tiny_1.0.dsc")
+    (archive.root / "debian/pool" / dsc.name).unlink()
+    archive._sources = archive._sources.replace("Build-Depends: dpkg-dev", "Build-Depends: dpkg-dev, libnothing-dev")
+    archive._index()
+    found = line(machine.verify("deb:tiny==1.0"), "inputs-missing")
+    assert "libnothing-dev" in found["sentence"]
