@@ -22,8 +22,7 @@ from rebuilder.signing.verdict import verdict_of
 from rebuilder.signing.vocabulary import (
     LEVELS,
     METADATA_WRITTEN,
-    POLICY_SHA256,
-    POLICY_URI,
+    POLICIES,
     QUORUM_TYPE,
     VERDICT_TYPE,
     VERDICT_V1,
@@ -100,7 +99,7 @@ def _vote(statement: dict[str, Any], sha256: Sha256, entry: LogEntry, voter: Vot
     level = _level(statement["predicateType"], predicate, verdict)
     sentence = str(said["sentence"])
     policy = predicate["policy"]
-    if level is not None and (policy["uri"], policy["digest"]["sha256"]) != (POLICY_URI, POLICY_SHA256):
+    if level is not None and POLICIES.get(policy["uri"]) != policy["digest"]["sha256"]:
         level = None
         sentence = f"It was decided by other rules ({policy['uri']}) than this program knows, and does not count."
     upstream = said.get("upstream", {})

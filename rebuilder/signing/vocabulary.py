@@ -18,7 +18,7 @@ VERDICT_TYPE: Final = "tag:rebuilder,2026:verdict/v2"
 """Predicate of verdicts that are neither PASSED nor FAILED, and extension field of those that are."""
 VERDICT_V1: Final = "tag:rebuilder,2026:verdict/v1"
 """The same in statements from before a trail had nodes; only read."""
-POLICY_URI: Final = "tag:rebuilder,2026:policy/v2"
+POLICY_URI: Final = "tag:rebuilder,2026:policy/v3"
 
 METADATA_WRITTEN: Final = "REBUILDER_BITWISE_METADATA_WRITTEN"
 """``verifiedLevels`` of ``reproduced`` where recorded metadata was written into the finished archive."""
@@ -42,6 +42,7 @@ POLICY: Final[dict[str, Any]] = {
         "REBUILDER_BITWISE_METADATA_WRITTEN: it has the published SHA-256 once the recorded metadata is written.",
         "Member names, contents, executable bits and link targets are never set aside.",
         f"A build is told at most {MOST_BITS} bits of the published file, each value from a closed set and listed.",
+        "Besides, it may be told the words of the changelog entry of a binary-only upload, which are shown whole.",
         "FAILED: a rebuild completed, and none is equal in either way.",
         "Everything else is no claim about the file, and is not signed as PASSED or FAILED.",
         "All attempts are listed, the unsuccessful ones too.",
@@ -50,6 +51,11 @@ POLICY: Final[dict[str, Any]] = {
 """The rules of :func:`rebuilder.model.report.decide` in words; a change of either makes a new version."""
 
 POLICY_SHA256: Final[Sha256] = sha256_hex(canonical_json(POLICY))
+POLICIES: Final = {
+    POLICY_URI: POLICY_SHA256,
+    "tag:rebuilder,2026:policy/v2": "34b8bdc13ec3aa38d0591ef22b64f2bf748b409a6653069eeca75498d57fa99f",
+}
+"""The rules of verdicts that count: those of today, and those from before builds were told such words."""
 
 ACCOUNTED: Final = "REBUILDER_ACCOUNTED"
 """Level of ``accounted``, which no verification summary carries: nothing was passed."""

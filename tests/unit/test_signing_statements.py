@@ -24,6 +24,7 @@ from rebuilder.signing.vocabulary import (
     ACCOUNTING_POLICY,
     ACCOUNTING_POLICY_SHA256,
     LEVELS,
+    POLICIES,
     POLICY,
     POLICY_SHA256,
     QUORUM_POLICY,
@@ -253,7 +254,7 @@ def test_a_verdict_out_of_nothing_is_not_signed() -> None:
 @pytest.mark.parametrize(
     ("name", "policy", "sha256"),
     [
-        ("policy-v2.md", POLICY, POLICY_SHA256),
+        ("policy-v3.md", POLICY, POLICY_SHA256),
         ("accounting-policy-v1.md", ACCOUNTING_POLICY, ACCOUNTING_POLICY_SHA256),
         ("quorum-policy-v1.md", QUORUM_POLICY, QUORUM_POLICY_SHA256),
     ],
@@ -287,3 +288,10 @@ def test_hostile_text_is_signed_as_it_is_or_refused() -> None:
         sign_statement({"text": "\ud800"}, MemorySigner())
     with pytest.raises(SigningError, match="no canonical form"):
         sign_statement({"number": 1 << 60}, MemorySigner())
+
+
+def test_verdicts_under_the_rules_before_still_count() -> None:
+    """The digest of the rules that older verdicts refer to is that of their page."""
+    shown = (DOCS / "policy-v2.md").read_text().partition("```json\n")[2].partition("\n```")[0]
+    assert POLICIES["tag:rebuilder,2026:policy/v2"] == sha256_hex(canonical_json(json.loads(shown)))
+    assert POLICIES[POLICY["uri"]] == POLICY_SHA256
